@@ -1,0 +1,42 @@
+"""`Alert`: what one rule says of one subject, as everybody is shown it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+State = Literal["pending", "firing", "resolved"]
+Severity = Literal["critical", "warning", "info"]
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """One rule's standing for one subject.
+
+    `rule` and `subject` (the tags that name what it is about) identify it.
+    `since_ms`: when the condition began; `firing_ms`: when it had held long enough;
+    `resolved_ms`: when it ended. `suppressed_by`: key of the alert that explains it,
+    which was paged instead. `affected`: counts of what hangs on it, such as
+    {"devices": 4, "agents": 20}; agent counts under the least group are left out.
+    """
+
+    rule: str
+    subject: dict[str, str]
+    severity: Severity
+    state: State
+    since_ms: int
+    site: str = ""
+    firing_ms: int | None = None
+    resolved_ms: int | None = None
+    value: float | None = None
+    summary: str = ""
+    cause: str = ""
+    runbook: str = ""
+    suppressed_by: str = ""
+    affected: dict[str, int] = {}
+
+    @property
+    def key(self) -> str:
+        """`device_unreachable/device=core-1`: stable over restarts."""
+        parts = ",".join(f"{k}={v}" for k, v in sorted(self.subject.items()))
+        return f"{self.rule}/{parts}"

@@ -1,0 +1,208 @@
+"""The estate: what the council has, as one checked, frozen model.
+
+It is data (TOML, CSV), used by polling, rules, dashboards and reports alike. Secrets
+are never in it: `credentials` are names, whose values come from elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Role = Literal[
+    "switch",
+    "router",
+    "firewall",
+    "access_point",
+    "controller",
+    "ups",
+    "environment",
+    "probe",
+    "other",
+]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Hours(_Entry):
+    """Business hours in the site's time zone, `HH:MM`, Monday 0 … Sunday 6."""
+
+    opens: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "08:00"
+    closes: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")] = (
+        "18:00"
+    )
+    days: tuple[Annotated[int, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4)
+    timezone: str = "Europe/London"
+
+
+_Identified = TypeVar("_Identified", "Site", "Device", "Line")
+
+
+class Site(_Entry):
+    id: Id
+    name: str
+    subnets: tuple[IPv4Network | IPv6Network, ...] = ()
+    hours: Hours = Hours()
+    criticality: Literal["low", "normal", "high"] = "normal"
+
+
+class Device(_Entry):
+    """A thing that is polled. `parent` is the device it hangs on, towards the core."""
+
+    id: Id
+    name: str = ""
+    site: Id
+    address: IPv4Address | IPv6Address
+    port: Annotated[int, Field(ge=1, le=65535)] = 161
+    role: Role = "switch"
+    parent: Id | None = None
+    uplink_ports: tuple[str, ...] = ()
+    credentials: str = "default"
+    poll: bool = True
+    expect_up: str = Field(
+        default="", description="regular expression over port names and aliases"
+    )
+
+
+class Line(_Entry):
+    """A WAN line as contracted, and the port it ends on.
+
+    Seen from that port: what it receives comes down the line to the site when the
+    device stands in the site (`far_end = false`).
+    """
+
+    id: Id
+    site: Id
+    circuit_ref: str = ""
+    supplier: str = ""
+    supplier_phone: str = ""
+    support_hours: str = ""
+    down_mbps: Annotated[float, Field(gt=0)]
+    up_mbps: Annotated[float, Field(gt=0)]
+    role: Literal["primary", "backup"] = "primary"
+    cost_per_year: Annotated[float, Field(ge=0)] | None = None
+    contract_end: date | None = None
+    notice_days: Annotated[int, Field(ge=0)] | None = None
+    device: Id
+    port: str
+    far_end: bool = False
+
+
+class VpnGateway(_Entry):
+    id: Id
+    name: str = ""
+    site: Id | None = None
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)] = 443
+    product: str = ""
+    device: Id | None = None
+    capacity: Annotated[int, Field(gt=0)] | None = None
+
+
+class Room(_Entry):
+    """A room whose meetings matter: the switch port (device, port) it hangs on."""
+
+    id: Id
+    name: str
+    site: Id
+    device: Id | None = None
+    port: str = ""
+
+
+class TelephonyGroup(_Entry):
+    """A contact centre group: its media edge (`host:port`), and its hours."""
+
+    id: Id
+    name: str
+    policy_tag: str = ""
+    media_edge: Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$|^$")] = ""
+    hours: Hours = Hours()
+
+
+class Event(_Entry):
+    """A meeting that must not fail, such as a live-streamed committee."""
+
+    id: Id
+    name: str
+    room: Id
+    starts: datetime
+    ends: datetime
+    platform: str = ""
+    stream_url: str = ""
+    contact: str = ""
+
+
+class Reflector(_Entry):
+    """The far end of agents' tests."""
+
+    id: Id
+    host: str
+    stamp_port: Annotated[int, Field(ge=1, le=65535)] = 862
+    ndt7_url: str = ""
+    site: Id | None = None
+
+
+class Places(_Entry):
+    """How an agent tells an office from home: a beacon that answers only inside."""
+
+    beacon_url: str = ""
+
+
+class Estate(_Entry):
+    """Everything above. Build it with `collectors.estate.load`, which also checks
+    that every reference is met and nothing is there twice."""
+
+    sites: tuple[Site, ...] = ()
+    devices: tuple[Device, ...] = ()
+    lines: tuple[Line, ...] = ()
+    vpn_gateways: tuple[VpnGateway, ...] = ()
+    rooms: tuple[Room, ...] = ()
+    telephony_groups: tuple[TelephonyGroup, ...] = ()
+    events: tuple[Event, ...] = ()
+    reflectors: tuple[Reflector, ...] = ()
+    places: Places = Places()
+
+    def site(self, id: str) -> Site:
+        return _by_id(self.sites, id)
+
+    def device(self, id: str) -> Device:
+        return _by_id(self.devices, id)
+
+    def line(self, id: str) -> Line:
+        return _by_id(self.lines, id)
+
+    def line_at(self, device: str, port: str) -> Line | None:
+        """The line that ends on that port, if one does."""
+        for line in self.lines:
+            if line.device == device and line.port == port:
+                return line
+        return None
+
+    def ancestors(self, device: str) -> list[Device]:
+        """The devices `device` hangs on, nearest first."""
+        found: list[Device] = []
+        parent = self.device(device).parent
+        while parent is not None and all(parent != each.id for each in found):
+            found.append(self.device(parent))
+            parent = found[-1].parent
+        return found
+
+
+def expects_up(device: Device, port: str, alias: str) -> bool:
+    """True where the estate's own pattern says that port should be up."""
+    pattern = device.expect_up
+    return bool(pattern) and any(re.search(pattern, text) for text in (port, alias))
+
+
+def _by_id(entries: tuple[_Identified, ...], id: str) -> _Identified:
+    for entry in entries:
+        if entry.id == id:
+            return entry
+    raise KeyError(id)

@@ -1,0 +1,204 @@
+"""What the server measures: its part of the catalogue, and the whole of it.
+
+Nothing here is about one person: these may be asked for by shared pages. What agents
+measure reaches shared pages only as `experience`, where every group has at least
+`collectors.groups.LEAST` agents.
+"""
+
+from probes.catalogue import Catalogue, Field, Measurement, Tag
+from probes.measurements import MEASUREMENTS as AGENT_MEASUREMENTS
+
+_DEVICE = Tag("device", "estate id of the device")
+_SITE = Tag("site", "estate id of the site")
+_ROLE = Tag("role", "role of the device: switch, router, access_point, ups …")
+_KEEP_DAYS = 400
+
+
+def _measure(
+    name: str,
+    meaning: str,
+    tags: tuple[Tag, ...],
+    *fields: Field,
+    period_s: int = 60,
+) -> Measurement:
+    return Measurement(
+        name=name,
+        meaning=meaning,
+        tags=tags,
+        fields=fields,
+        period_s=period_s,
+        lateness_s=2 * period_s,
+        retention_days=_KEEP_DAYS,
+    )
+
+
+DEVICE = _measure(
+    "device",
+    "one poll of one device",
+    (_DEVICE, _SITE, _ROLE),
+    Field("up", "int", "flag", "1 where it answered, 0 where it was asked and did not"),
+    Field("outcome", "str", "1", "ok, or the reason from the closed list"),
+    Field("duration_ms", "float", "ms", "time the poll took"),
+    Field("packets", "int", "packet", "requests sent, retries included"),
+    Field("retries", "int", "packet", "requests sent again"),
+    Field("late_ms", "float", "ms", "start of the poll after its planned start"),
+    Field("uptime_s", "float", "s", "since the device's start"),
+    Field("restarted", "int", "flag", "1 in the first poll after a restart"),
+    Field("ports_up", "int", "1", "ports up"),
+    Field("ports_down", "int", "1", "ports down that are not switched off"),
+)
+INTERFACE = _measure(
+    "interface",
+    "traffic, faults and state of one port over one interval (IF-MIB, RFC 2863)",
+    (_DEVICE, _SITE, _ROLE, Tag("port", "port, by its stable name")),
+    Field("in_bps", "float", "bit/s", "received"),
+    Field("out_bps", "float", "bit/s", "sent"),
+    Field("in_use_ratio", "float", "ratio", "received, of the port's speed"),
+    Field("out_use_ratio", "float", "ratio", "sent, of the port's speed"),
+    Field("in_errors_per_s", "float", "1/s", "ifInErrors"),
+    Field("out_errors_per_s", "float", "1/s", "ifOutErrors"),
+    Field("in_discards_per_s", "float", "1/s", "ifInDiscards"),
+    Field("out_discards_per_s", "float", "1/s", "ifOutDiscards"),
+    Field("in_error_ratio", "float", "ratio", "errors of all packets received"),
+    Field("speed_bps", "float", "bit/s", "speed in use"),
+    Field("admin", "int", "1", "ifAdminStatus: up 1, down 2, testing 3"),
+    Field("oper", "int", "1", "ifOperStatus: up 1, down 2 … lowerLayerDown 7"),
+    Field("up", "int", "flag", "1 up, 0 down; absent where switched off"),
+    Field("expected_up", "int", "flag", "1 where it should be up"),
+    Field("expected_why", "str", "1", "line, uplink, neighbour or pattern"),
+)
+LINE = _measure(
+    "line",
+    "one WAN line, seen at the port it ends on, against its contracted rate",
+    (
+        Tag("line", "estate id of the line"),
+        _SITE,
+        Tag("role", "primary or backup"),
+        Tag("supplier", "who sells it"),
+    ),
+    Field("down_bps", "float", "bit/s", "towards the site"),
+    Field("up_bps", "float", "bit/s", "from the site"),
+    Field("down_use_ratio", "float", "ratio", "towards the site, of the contract"),
+    Field("up_use_ratio", "float", "ratio", "from the site, of the contract"),
+    Field("up", "int", "flag", "1 where its port is up"),
+    Field("carrying", "int", "flag", "1 where it carries more than a keep-alive"),
+)
+VPN_GATEWAY = _measure(
+    "vpn_gateway",
+    "one VPN gateway, as a laptop would find it: TCP and TLS to its door",
+    (Tag("gateway", "estate id of the gateway"), _SITE),
+    Field("up", "int", "flag", "1 where it answered"),
+    Field("outcome", "str", "1", "ok, or the reason from the closed list"),
+    Field("connect_ms", "float", "ms", "TCP connection"),
+    Field("tls_ms", "float", "ms", "TLS handshake"),
+    Field("certificate_days", "float", "d", "until its certificate expires"),
+)
+EXPERIENCE = _measure(
+    "experience",
+    "agents' results for one group, only where the group has enough agents",
+    (
+        Tag("by", "how agents are grouped: all, site, place, provider, connection"),
+        Tag("group", "which group"),
+    ),
+    Field("agents", "int", "1", "agents heard, rounded to 5"),
+    Field("calls", "int", "1", "call path runs"),
+    Field("call_poor_ratio", "float", "ratio", "runs that missed a media target"),
+    Field("mos_estimated_p50", "float", "MOS", "median estimated MOS"),
+    Field("rtt_p95_ms", "float", "ms", "95th percentile of mean round trips"),
+    Field("loss_mean_ratio", "float", "ratio", "mean loss"),
+    Field("jitter_p95_ms", "float", "ms", "95th percentile jitter"),
+    Field("vpn_up_ratio", "float", "ratio", "agents with a VPN client that is up"),
+    Field("web_ok_ratio", "float", "ratio", "web requests that worked"),
+    Field("name_ok_ratio", "float", "ratio", "name lookups that worked"),
+    Field("down_bps_p50", "float", "bit/s", "median download rate"),
+    Field("up_bps_p50", "float", "bit/s", "median upload rate"),
+    period_s=300,
+)
+
+_PROCESS = Tag("process", "which process: its roles, joined")
+SELF_POLL = _measure(
+    "self_poll",
+    "the poller about itself, over one minute",
+    (_PROCESS,),
+    Field("expected", "int", "1", "polls due"),
+    Field("done", "int", "1", "polls ended, failed ones included"),
+    Field("failed", "int", "1", "polls without an answer"),
+    Field("skipped", "int", "1", "polls not begun as the last was still running"),
+    Field("late_p99_ms", "float", "ms", "99th percentile start lateness"),
+    Field("retries", "int", "packet", "requests sent again"),
+)
+SELF_JOURNAL = _measure(
+    "self_journal",
+    "a journal about itself",
+    (_PROCESS,),
+    Field("bytes", "int", "byte", "size on disk"),
+    Field("age_s", "float", "s", "age of the oldest batch still held"),
+    Field("appended_rows", "int", "1", "rows made durable since start"),
+    Field("dead_rows", "int", "1", "rows set aside as not in the catalogue"),
+    Field("dropped_bytes", "int", "byte", "dropped unread at the limit"),
+    Field("commit_p99_ms", "float", "ms", "99th percentile of write and fsync"),
+)
+SELF_READER = _measure(
+    "self_reader",
+    "a reader of the journal about itself",
+    (_PROCESS, Tag("reader", "store, alert …")),
+    Field("lag_s", "float", "s", "age of the oldest batch it has not passed"),
+    Field("passed_rows", "int", "1", "rows passed since start"),
+    Field("aside_rows", "int", "1", "rows set aside as indigestible since start"),
+    Field("failures", "int", "1", "failed tries since start"),
+)
+SELF_INGEST = _measure(
+    "self_ingest",
+    "the receiving end about itself, since start",
+    (_PROCESS, Tag("transport", "https or mqtt")),
+    Field("accepted", "int", "1", "reports made durable"),
+    Field("duplicates", "int", "1", "reports that had come before"),
+    Field("refused", "int", "1", "reports refused, with a reason"),
+    Field("unauthorised", "int", "1", "requests without a valid credential"),
+    Field("in_flight", "int", "1", "reports waiting for the journal"),
+)
+SELF_AGENTS = _measure(
+    "self_agents",
+    "agents expected and heard",
+    (Tag("home_site", "site the agents belong to"),),
+    Field("expected", "int", "1", "agents enrolled and seen in the last 30 days"),
+    Field("heard", "int", "1", "agents heard in the last hour"),
+)
+SELF_NOTIFY = _measure(
+    "self_notify",
+    "notifications, since start",
+    (_PROCESS, Tag("channel", "which channel")),
+    Field("sent", "int", "1", "delivered"),
+    Field("failed", "int", "1", "tries that failed"),
+    Field("waiting", "int", "1", "not delivered yet"),
+)
+ALERT = _measure(
+    "alert",
+    "a change of state of an alert",
+    (
+        Tag("rule", "which rule"),
+        _SITE,
+        Tag("subject", "what it is about"),
+        Tag("severity", "critical, warning or info"),
+    ),
+    Field("state", "str", "1", "pending, firing or resolved"),
+    Field("firing", "int", "flag", "1 while firing"),
+    Field("suppressed", "int", "flag", "1 where a cause above it was paged instead"),
+    Field("cause", "str", "1", "the probable cause in words"),
+)
+
+SERVER_MEASUREMENTS = (
+    DEVICE,
+    INTERFACE,
+    LINE,
+    VPN_GATEWAY,
+    EXPERIENCE,
+    ALERT,
+    SELF_POLL,
+    SELF_JOURNAL,
+    SELF_READER,
+    SELF_INGEST,
+    SELF_AGENTS,
+    SELF_NOTIFY,
+)
+CATALOGUE = Catalogue((*SERVER_MEASUREMENTS, *AGENT_MEASUREMENTS))

@@ -1,0 +1,93 @@
+"""`Query`: the one way to ask a store. A value, rendered by `influxql` and `duck`.
+
+Meaning, the same on every store:
+- Time is UTC; ranges and buckets are half-open `[from, to)`; buckets start at
+  multiples of `every_ms` since 1970; an empty bucket is absent from the answer.
+- `p50`, `p95`, `p99` are nearest-rank percentiles: always a value that was measured.
+- `last` is the value with the latest time. Absent values take part in nothing.
+- A row of the answer is one group in one bucket; its `time_ms` is the bucket's start
+  (None without buckets).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from collectors.batch import Batch
+from probes.catalogue import Catalogue, Misfit, Unknown
+from probes.sample import Value
+
+Aggregate = Literal["mean", "min", "max", "sum", "count", "last", "p50", "p95", "p99"]
+
+
+class Pick(msgspec.Struct, frozen=True):
+    """One column of the answer: an aggregate of a field."""
+
+    field: str
+    aggregate: Aggregate = "mean"
+
+    @property
+    def name(self) -> str:
+        """`in_bps_p95`: the column's name in every answer."""
+        return f"{self.field}_{self.aggregate}"
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Rows whose tag is (or, with `negate`, is not) one of `values`."""
+
+    tag: str
+    values: tuple[str, ...]
+    negate: bool = False
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A question over `[from_ms, to_ms)`; buckets where `every_ms` is given."""
+
+    measurement: str
+    picks: tuple[Pick, ...]
+    from_ms: int
+    to_ms: int
+    where: tuple[Where, ...] = ()
+    group_by: tuple[str, ...] = ()
+    every_ms: int | None = None
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One group in one bucket. `values` holds only what was there."""
+
+    time_ms: int | None
+    tags: dict[str, str]
+    values: dict[str, Value]
+
+
+class Store(Protocol):
+    """What a store does: takes batches, idempotently, and answers questions."""
+
+    async def write(self, batches: list[Batch]) -> None: ...
+
+    async def ask(self, query: Query) -> list[Row]: ...
+
+
+def check(query: Query, catalogue: Catalogue) -> None:
+    """`Misfit`, in one sentence, where `query` asks for what is not declared."""
+    try:
+        declared = catalogue.measurement(query.measurement)
+        if not query.picks:
+            raise Misfit(f"a query of {query.measurement!r} picks nothing")
+        for pick in query.picks:
+            field = declared.field(pick.field)
+            if field.type == "str" and pick.aggregate not in ("last", "count"):
+                raise Misfit(
+                    f"{query.measurement}.{pick.field} is text: "
+                    f"only last and count are defined, not {pick.aggregate}"
+                )
+        for tag in (*query.group_by, *(where.tag for where in query.where)):
+            declared.tag(tag)
+    except Unknown as unknown:
+        raise Misfit(str(unknown)) from None
+    if query.to_ms <= query.from_ms:
+        raise Misfit(f"a query of {query.measurement!r} ends before it begins")
+    if query.every_ms is not None and query.every_ms <= 0:
+        raise Misfit(f"a query of {query.measurement!r} has buckets of no length")

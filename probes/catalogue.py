@@ -1,0 +1,158 @@
+"""The types of the catalogue: every measurement, tag and field is declared once.
+
+The agent's part is in `probes/measurements.py`, the server's in
+`collectors/measurements.py`; rules, dashboards, reports, the catalogue page and
+`what-we-collect` may only speak of what is declared there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Iterator
+from typing import Literal, TypeVar
+
+import msgspec
+
+from probes.sample import Sample, Value
+
+FieldType = Literal["int", "float", "str"]
+_Named = TypeVar("_Named", "Tag", "Field", "Measurement")
+
+
+class Tag(msgspec.Struct, frozen=True):
+    """A slow, few-valued fact that identifies or groups rows; always text."""
+
+    name: str
+    meaning: str
+    personal: bool = False
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A value of a row. `unit` is "ms", "bit/s", "ratio", "1", "flag" (0/1) …"""
+
+    name: str
+    type: FieldType
+    unit: str
+    meaning: str
+    personal: bool = False
+
+
+class Measurement(msgspec.Struct, frozen=True):
+    """One declared measurement.
+
+    `personal`: its rows are about one laptop; they live in a database of their own,
+    for `retention_days`, and no shared page may ask for them. `lateness_s`: rows
+    received later than this after their time are stored but never reach rules.
+    """
+
+    name: str
+    meaning: str
+    tags: tuple[Tag, ...]
+    fields: tuple[Field, ...]
+    period_s: int
+    lateness_s: int
+    retention_days: int
+    personal: bool = False
+
+    def tag(self, name: str) -> Tag:
+        """The tag of that name. `Unknown` (with a suggestion) if there is none."""
+        return _find(name, self.tags, f"tag of {self.name!r}")
+
+    def field(self, name: str) -> Field:
+        """The field of that name. `Unknown` (with a suggestion) if there is none."""
+        return _find(name, self.fields, f"field of {self.name!r}")
+
+
+class Unknown(LookupError):
+    """A name that is not in the catalogue; the text says what was meant, perhaps."""
+
+
+class Misfit(ValueError):
+    """A row that is not what the catalogue says; the text names row and reason."""
+
+
+class Catalogue:
+    """An immutable, ordered set of measurements."""
+
+    def __init__(self, measurements: Iterable[Measurement]) -> None:
+        self._by_name: dict[str, Measurement] = {}
+        for each in measurements:
+            if each.name in self._by_name:
+                raise ValueError(f"measurement {each.name!r} is declared twice")
+            names = [tag.name for tag in each.tags] + [f.name for f in each.fields]
+            if len(names) != len(set(names)):
+                # InfluxDB 3 refuses a table whose tag and field share a name.
+                raise ValueError(f"{each.name!r}: a tag and a field share a name")
+            self._by_name[each.name] = each
+
+    def __iter__(self) -> Iterator[Measurement]:
+        return iter(self._by_name.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def measurement(self, name: str) -> Measurement:
+        """The measurement of that name. `Unknown` (with a suggestion) if none is."""
+        return _find(name, tuple(self._by_name.values()), "measurement")
+
+
+def conform(value: object, field: Field, where: str) -> Value:
+    """`value` as the type the catalogue gives `field`; `Misfit` if it is not one.
+
+    Whole numbers become floats where a float is declared; nothing else is turned.
+    NaN and infinities are refused: InfluxDB has no way to hold them.
+    """
+    kind = field.type
+    if kind == "str":
+        if isinstance(value, str):
+            return value
+    elif isinstance(value, bool):
+        pass
+    elif kind == "int":
+        if isinstance(value, int) and -(2**63) <= value < 2**63:
+            return value
+    elif isinstance(value, int | float):
+        number = float(value)
+        if math.isfinite(number):
+            return number
+    raise Misfit(
+        f"{where}: field {field.name!r} is {value!r}, expected {kind} ({field.unit})"
+    )
+
+
+def check_sample(sample: Sample, catalogue: Catalogue) -> Sample:
+    """`sample` with its values as declared. `Misfit` names what does not fit."""
+    where = sample.measurement
+    try:
+        declared = catalogue.measurement(sample.measurement)
+        for name, text in sample.tags.items():
+            declared.tag(name)
+            if not isinstance(text, str):
+                raise Misfit(f"{where}: tag {name!r} is {text!r}, expected text")
+        fields = {
+            name: conform(value, declared.field(name), where)
+            for name, value in sample.fields.items()
+        }
+    except Unknown as unknown:
+        raise Misfit(str(unknown)) from None
+    if not fields:
+        raise Misfit(f"{where}: a row without fields")
+    return Sample(sample.measurement, sample.tags, fields, sample.time_ms)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` where a known name is near, else the empty text."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _find(name: str, among: tuple[_Named, ...], what: str) -> _Named:
+    for each in among:
+        if each.name == name:
+            return each
+    hint = did_you_mean(name, (each.name for each in among))
+    raise Unknown(f"no {what} is called {name!r}{hint}")

@@ -1,0 +1,106 @@
+"""What an endpoint measures: the agent's part of the catalogue.
+
+Every measurement here is about one laptop, so every one is personal data.
+"""
+
+from probes.catalogue import Catalogue, Field, Measurement, Tag
+
+_TAGS = (
+    Tag("agent", "pseudonym of the laptop (a keyed hash)", personal=True),
+    Tag("site", "site it is at; empty where that is not an office", personal=True),
+    Tag("home_site", "site its user belongs to"),
+    Tag("place", "office, home, elsewhere or unknown", personal=True),
+    Tag("connection", "wired, wifi, mobile or unknown"),
+    Tag("vpn", "up, down, absent or unknown"),
+    Tag("provider", "operator of the network it was seen from", personal=True),
+    Tag("target", "what was measured against: reflector, or a service's name"),
+)
+_OUTCOME = (
+    Field("outcome", "str", "1", "ok, or the reason from the closed list"),
+    Field("ok", "int", "flag", "1 where the outcome is ok"),
+    Field("cost_bytes", "int", "byte", "what the probe cost on the network"),
+)
+
+
+def _measure(name: str, meaning: str, period_s: int, *fields: Field) -> Measurement:
+    return Measurement(
+        name=name,
+        meaning=meaning,
+        tags=_TAGS,
+        fields=(*_OUTCOME, *fields),
+        period_s=period_s,
+        lateness_s=600,
+        retention_days=30,
+        personal=True,
+    )
+
+
+CALL_PATH = _measure(
+    "call_path",
+    "a short media-like stream to the council's reflector (STAMP, RFC 8762)",
+    600,
+    Field("rtt_ms", "float", "ms", "mean round trip, reflector's time taken out"),
+    Field("rtt_min_ms", "float", "ms", "least round trip"),
+    Field("rtt_p95_ms", "float", "ms", "95th percentile round trip, nearest rank"),
+    Field("jitter_ms", "float", "ms", "interarrival jitter, RFC 3550 section 6.4.1"),
+    Field("loss_ratio", "float", "ratio", "packets lost, both directions together"),
+    Field("loss_out_ratio", "float", "ratio", "packets lost on the way out"),
+    Field("loss_in_ratio", "float", "ratio", "packets lost on the way back"),
+    Field("burst_loss_ratio", "float", "ratio", "worst loss in any 200 ms"),
+    Field("burst_density_ratio", "float", "ratio", "loss within bursts, RFC 3611"),
+    Field("reorder_ratio", "float", "ratio", "packets that came after a later one"),
+    Field("duplicate_ratio", "float", "ratio", "packets that came twice"),
+    Field("mos_estimated", "float", "MOS", "estimated, narrowband E-model (G.107)"),
+    Field("poor", "int", "flag", "1 where a Microsoft media target was missed"),
+    Field("sent", "int", "packet", "packets sent"),
+    Field("received", "int", "packet", "packets that came back"),
+)
+NAME_LOOKUP = _measure(
+    "name_lookup",
+    "one DNS question to the resolver in use",
+    600,
+    Field("lookup_ms", "float", "ms", "time to the answer"),
+)
+WEB = _measure(
+    "web",
+    "one HTTPS request to a named service, by phases",
+    600,
+    Field("lookup_ms", "float", "ms", "name resolution"),
+    Field("connect_ms", "float", "ms", "TCP connection"),
+    Field("tls_ms", "float", "ms", "TLS handshake"),
+    Field("first_byte_ms", "float", "ms", "from request to first byte"),
+    Field("total_ms", "float", "ms", "all of it"),
+    Field("status", "int", "1", "HTTP status"),
+)
+VPN = _measure(
+    "vpn",
+    "whether a VPN client is there and whether its tunnel is up",
+    300,
+    Field("up", "int", "flag", "1 where the tunnel is up"),
+    Field("product", "str", "1", "which client, by its adapter"),
+    Field("mtu_byte", "int", "byte", "MTU of the tunnel's interface"),
+)
+BANDWIDTH = _measure(
+    "bandwidth",
+    "ndt7 download and upload against the council's reflector",
+    86_400,
+    Field("down_bps", "float", "bit/s", "download rate"),
+    Field("up_bps", "float", "bit/s", "upload rate, as the server counted it"),
+    Field("rtt_idle_ms", "float", "ms", "round trip before the test"),
+    Field("rtt_loaded_ms", "float", "ms", "round trip during the test"),
+    Field("at_least", "int", "flag", "1 where the far end or budget set the limit"),
+)
+AGENT = _measure(
+    "agent",
+    "the agent about itself",
+    300,
+    Field("spool_reports", "int", "1", "reports waiting to be sent"),
+    Field("spool_dropped", "int", "1", "reports dropped since start, oldest first"),
+    Field("rss_bytes", "int", "byte", "resident memory"),
+    Field("cpu_ratio", "float", "ratio", "share of one core since start"),
+    Field("uptime_s", "float", "s", "since the agent's start"),
+    Field("version", "str", "1", "software version"),
+)
+
+MEASUREMENTS = (CALL_PATH, NAME_LOOKUP, WEB, VPN, BANDWIDTH, AGENT)
+CATALOGUE = Catalogue(MEASUREMENTS)

@@ -1,0 +1,133 @@
+"""The wire contract between agents and the council's server.
+
+An agent sends a JSON list of `Report`s, over HTTPS (`POST /v1/reports`) or MQTT
+(`towpath/v1/reports/<agent>`, QoS 1), gzip where the transport says so. The server
+answers with one `Receipt` (the HTTP answer, or `towpath/v1/acks/<agent>`) once the
+journal has them on disk; only then may the agent forget them. A report that comes
+twice changes nothing: its results keep their own times.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from probes.failure import Outcome
+from probes.sample import Sample, Value
+
+VERSION = 1
+MAX_BODY_BYTES = 1_000_000
+MAX_REPORTS = 500
+MAX_RESULTS = 200
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+Place = Literal["office", "home", "elsewhere", "unknown"]
+Connection = Literal["wired", "wifi", "mobile", "unknown"]
+TimeMs = Annotated[int, msgspec.Meta(ge=0, le=4_102_444_800_000)]
+
+
+class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one probe found at one time.
+
+    `probe` is the name of a measurement of the catalogue, `version` the version of
+    the probe's method, `values` the fields measured (absent where not measured),
+    `target` whom it was measured against (a role such as `reflector`, never a URL
+    of the person's own), `cost_bytes` what it cost on the network, both ways.
+    """
+
+    probe: Name
+    version: int
+    time_ms: TimeMs
+    outcome: Outcome
+    target: Text = ""
+    values: Annotated[dict[Name, Value], msgspec.Meta(max_length=64)] = {}
+    cost_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Whereabouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the laptop was while it measured: coarse on purpose, never an address."""
+
+    place: Place = "unknown"
+    site: Text = ""
+    connection: Connection = "unknown"
+    vpn: Literal["up", "down", "absent", "unknown"] = "unknown"
+
+
+class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an agent says at one time: its results since the last report."""
+
+    version: Literal[1]
+    id: Key
+    agent: Key
+    sent_ms: TimeMs
+    software: Text
+    whereabouts: Whereabouts
+    results: Annotated[tuple[Result, ...], msgspec.Meta(max_length=MAX_RESULTS)]
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why one report was not taken; sending it again would not help."""
+
+    id: str
+    why: str
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What the server has made durable; these the agent may forget."""
+
+    accepted: tuple[str, ...]
+    refused: tuple[Refusal, ...] = ()
+
+
+class Enrolment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/enrol`: a laptop introduces itself with a token from its council."""
+
+    token: Text
+    device: Text
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """The answer: who the laptop is from now on, and its secret.
+
+    `agent` is a keyed hash of the device id; the key never leaves the server.
+    """
+
+    agent: str
+    secret: str
+    home_site: str = ""
+
+
+def samples(report: Report, home_site: str, provider: str) -> list[Sample]:
+    """The rows a report stands for. Pure; names are checked against the catalogue
+    where the rows enter the journal, not here.
+
+    `home_site` and `provider` are what the server knows of the agent: the site it
+    belongs to, and the operator of the network it was seen from.
+    """
+    where = report.whereabouts
+    tags = {
+        "agent": report.agent,
+        "site": where.site,
+        "home_site": home_site,
+        "place": where.place,
+        "connection": where.connection,
+        "vpn": where.vpn,
+        "provider": provider,
+    }
+    return [
+        Sample(
+            measurement=result.probe,
+            tags={**tags, "target": result.target},
+            fields={
+                **result.values,
+                "outcome": result.outcome.value,
+                "ok": int(result.outcome is Outcome.OK),
+                "cost_bytes": result.cost_bytes,
+            },
+            time_ms=result.time_ms,
+        )
+        for result in report.results
+    ]

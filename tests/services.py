@@ -1,0 +1,210 @@
+"""Real servers for the tests: each starts unprivileged on a free port, in a folder of
+its own, and is stopped at the end. Where one is not installed the test is skipped, and
+fails instead where CI=true.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+def program(name: str) -> str:
+    """Where the program is; skips the test without it (fails where CI=true)."""
+    found = shutil.which(name, path=_PATH)
+    if found is None:
+        absent(f"{name} is not installed (make services)")
+    assert found is not None
+    return found
+
+
+def absent(what: str) -> None:
+    """A visible skip on a laptop, a failure in continuous integration."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def corpus(*parts: str) -> Path:
+    """A path in the corpus of recorded devices beside the checkout, or a skip."""
+    path = SHARED.joinpath("corpus", *parts)
+    if not path.exists():
+        pytest.skip(f"no corpus of recorded devices beside this checkout: {path}")
+    return path
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(
+    true: Callable[[], bool], what: str, seconds: float = 20.0, every: float = 0.05
+) -> None:
+    """Waits for `true()`; fails the test with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:g} s for {what}")
+        time.sleep(every)
+
+
+def answers_tcp(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+class Server:
+    """One server process that can be killed and started again on the same port."""
+
+    def __init__(
+        self,
+        command: list[str],
+        folder: Path,
+        port: int,
+        ready: Callable[[], bool],
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self.command, self.folder, self.port = command, folder, port
+        self._ready, self._env = ready, env
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "server.log"
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=self.folder,
+                env={**os.environ, **(self._env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._alive_and_ready, f"{self.command[0]} (see {self.log})")
+
+    def _alive_and_ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            pytest.fail(
+                f"{self.command[0]} ended with {self._process.returncode}:\n"
+                + self.log.read_text(errors="replace")[-2000:]
+            )
+        return self._ready()
+
+    def kill(self) -> None:
+        """kill -9, as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+        self._process = None
+
+
+@contextlib.contextmanager
+def running(server: Server) -> Iterator[Server]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def influxd(folder: Path) -> Server:
+    """InfluxDB 1.6.7 from Debian: InfluxQL and `/write`, no `/api/v2/write`."""
+    binary = program("influxd")
+    folder.mkdir(parents=True, exist_ok=True)
+    port, rpc = free_port(), free_port()
+    (folder / "influxdb.conf").write_text(
+        f"""reporting-disabled = true
+bind-address = "127.0.0.1:{rpc}"
+[meta]
+  dir = "{folder}/meta"
+[data]
+  dir = "{folder}/data"
+  wal-dir = "{folder}/wal"
+  query-log-enabled = false
+[http]
+  bind-address = "127.0.0.1:{port}"
+  log-enabled = false
+[monitor]
+  store-enabled = false
+"""
+    )
+    return Server(
+        [binary, "-config", str(folder / "influxdb.conf")],
+        folder,
+        port,
+        lambda: answers_tcp(port),
+    )
+
+
+def mosquitto(folder: Path, extra: str = "allow_anonymous true\n") -> Server:
+    """A mosquitto broker on 127.0.0.1; `extra` is added to its configuration."""
+    binary = program("mosquitto")
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    (folder / "mosquitto.conf").write_text(
+        f"""listener {port} 127.0.0.1
+persistence true
+persistence_location {folder}/
+max_queued_messages 10000
+{extra}"""
+    )
+    if os.geteuid() == 0:
+        # mosquitto leaves root for its own user, who must be able to write here.
+        with (folder / "mosquitto.conf").open("a") as conf:
+            conf.write("user root\n")
+    return Server(
+        [binary, "-c", str(folder / "mosquitto.conf")],
+        folder,
+        port,
+        lambda: answers_tcp(port),
+    )
+
+
+def snmpd(folder: Path, config: str = "rocommunity public 127.0.0.1\n") -> Server:
+    """net-snmp's agent on 127.0.0.1 over UDP, without the machine's own settings."""
+    binary = program("snmpd")
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port(socket.SOCK_DGRAM)
+    (folder / "snmpd.conf").write_text(config)
+    command = [binary, "-f", "-Lo", "-C", "-c", str(folder / "snmpd.conf")]
+    command += ["-p", str(folder / "snmpd.pid"), f"udp:127.0.0.1:{port}"]
+    env = {"SNMP_PERSISTENT_DIR": str(folder), "MIBS": "", "SNMPCONFPATH": str(folder)}
+
+    def ready() -> bool:
+        return "NET-SNMP version" in (folder / "server.log").read_text(errors="replace")
+
+    return Server(command, folder, port, ready, env)
