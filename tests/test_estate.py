@@ -1,0 +1,174 @@
+"""The estate is read from TOML or CSV, checked, and re-read while running."""
+
+import asyncio
+import contextlib
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.estate import EstateError, EstateFile, load, warnings
+
+GOOD = """
+[[sites]]
+id = "hall"
+name = "Town Hall"
+subnets = ["10.1.0.0/16"]
+
+[[devices]]
+id = "core-1"
+site = "hall"
+address = "10.1.0.2"
+role = "switch"
+
+[[devices]]
+id = "access-1"
+site = "hall"
+address = "10.1.0.3"
+parent = "core-1"
+
+[[lines]]
+id = "hall-wan"
+site = "hall"
+supplier = "Example Telecom"
+down_mbps = 1000
+up_mbps = 1000
+device = "core-1"
+port = "Gi1/0/48"
+contract_end = 2027-03-31
+"""
+
+
+def findings(tmp_path: Path, text: str) -> list[str]:
+    file = tmp_path / "estate.toml"
+    file.write_text(text)
+    with pytest.raises(EstateError) as error:
+        load(file)
+    return error.value.findings
+
+
+def test_a_good_file_becomes_a_model(tmp_path: Path) -> None:
+    file = tmp_path / "estate.toml"
+    file.write_text(GOOD)
+    estate = load(file)
+    assert [d.id for d in estate.ancestors("access-1")] == ["core-1"]
+    line = estate.line_at("core-1", "Gi1/0/48")
+    assert line is not None
+    assert line.id == "hall-wan"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "says"),
+    [
+        (
+            "10.1.0.3",
+            "10.1.0.300",
+            "devices[2].address is '10.1.0.300', expected an IP",
+        ),
+        (
+            "parent =",
+            "parnet =",
+            "devices[2].parnet unknown key; did you mean 'parent'",
+        ),
+        (
+            '"core-1"\n\n',
+            '"coer-1"\n\n',
+            "no device has that id; did you mean 'core-1'",
+        ),
+        ("down_mbps = 1000", "", "lines[1].down_mbps is missing"),
+        ('role = "switch"', 'role = "swich"', "did you mean 'switch'"),
+        ('id = "access-1"', 'id = "core-1"', "'core-1' is there twice"),
+        ("[[lines]]", "[[line]]", "unknown section 'line'"),
+        ("10.1.0.3", "10.1.0.2", "10.1.0.2 port 161 is also that of 'core-1'"),
+        ('parent = "core-1"', 'parent = "access-1"', "hang on itself"),
+        ("10.1.0.0/16", "10.1.0.1/16", "expected an IP network"),
+        ('id = "access-1"', 'id = "Access 1"', "expected an id of small letters"),
+    ],
+)
+def test_a_wrong_line_gets_one_sentence_with_file_and_line(
+    tmp_path: Path, wrong: str, right: str, says: str
+) -> None:
+    assert wrong in GOOD
+    found = findings(tmp_path, GOOD.replace(wrong, right))
+    assert any(says in finding for finding in found), found
+    assert all("estate.toml:" in finding for finding in found), found
+
+
+def test_a_finding_names_the_line_of_its_entry(tmp_path: Path) -> None:
+    (found,) = findings(tmp_path, GOOD.replace("10.1.0.3", "nowhere"))
+    line = GOOD.splitlines().index('id = "access-1"')
+    assert f"estate.toml:{line}:" in found
+
+
+def test_text_that_is_not_toml_is_said_with_its_line(tmp_path: Path) -> None:
+    (found,) = findings(tmp_path, '[[sites]]\nid = "hall\n')
+    assert "not valid TOML" in found
+    assert "line 2" in found
+
+
+def test_a_folder_of_csv_files_from_a_spreadsheet_works(tmp_path: Path) -> None:
+    (tmp_path / "sites.csv").write_text(
+        "\ufeffid,name,subnets,hours.opens\n"
+        "hall,Town Hall,10.1.0.0/16;10.2.0.0/16,09:00\n"
+    )
+    (tmp_path / "devices.csv").write_text(
+        "id,site,address,role,parent\ncore-1,hall,10.1.0.2,switch,\n"
+    )
+    estate = load(tmp_path)
+    assert len(estate.site("hall").subnets) == 2
+    assert estate.site("hall").hours.opens == "09:00"
+    assert estate.device("core-1").parent is None
+
+
+def test_a_bad_row_of_a_csv_file_is_named_by_its_line(tmp_path: Path) -> None:
+    (tmp_path / "sites.csv").write_text("id,name\nhall,Town Hall\n")
+    (tmp_path / "devices.csv").write_text(
+        "id,site,address\na,hall,10.0.0.1\nb,hall,10.0.0.999\n"
+    )
+    with pytest.raises(EstateError) as error:
+        load(tmp_path)
+    (found,) = error.value.findings
+    assert "devices.csv:3" in found
+    assert "devices[2].address is '10.0.0.999'" in found
+
+
+def test_a_council_subnet_that_is_common_at_home_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "estate.toml"
+    file.write_text(GOOD.replace("10.1.0.0/16", "192.168.1.0/24"))
+    assert any("common in homes" in each for each in warnings(load(file)))
+
+
+@given(st.text(max_size=300))
+def test_any_text_gives_an_estate_or_findings(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "estate.toml"
+        file.write_text(GOOD[:200] + text, encoding="utf-8", errors="replace")
+        with contextlib.suppress(EstateError):
+            assert load(file)
+
+
+async def test_a_change_is_seen_and_a_bad_file_keeps_the_last_good_one(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "estate.toml"
+    file.write_text(GOOD)
+    async with EstateFile(file, every_s=0.02) as estate:
+
+        async def until(true: object) -> None:
+            assert callable(true)
+            for _ in range(500):
+                if true():
+                    return
+                await asyncio.sleep(0.02)
+            raise AssertionError("the change was not seen")
+
+        file.write_text(GOOD.replace("Town Hall", "City Hall"))
+        await until(lambda: estate.current.site("hall").name == "City Hall")
+        file.write_text("[[sites]]\nid = 3\n")
+        await until(lambda: estate.findings)
+        assert estate.current.site("hall").name == "City Hall"
+        file.write_text(GOOD)
+        await until(lambda: not estate.findings)
+        assert estate.current.site("hall").name == "Town Hall"
