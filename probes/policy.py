@@ -1,0 +1,81 @@
+"""What the council asks its agents to measure: `GET /v1/policy`.
+
+One JSON document per agent, fetched at start and then every `refresh_s` (with
+`If-None-Match`: 304 where nothing changed). An agent that cannot fetch it keeps the
+last one it had; one that never had any measures only itself. Fields are only ever
+added; an agent ignores what it does not know, so `decode` is lenient on purpose.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
+Clock = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
+Weekday = Annotated[int, msgspec.Meta(ge=0, le=6)]
+Url = Annotated[str, msgspec.Meta(max_length=500)]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+
+
+class ReflectorAt(msgspec.Struct, frozen=True):
+    """The far end of call path and bandwidth tests; `ndt7_url` empty: no bandwidth."""
+
+    id: Word
+    host: Host
+    stamp_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 862
+    ndt7_url: Url = ""
+
+
+class Service(msgspec.Struct, frozen=True):
+    """An HTTPS service to time. Only `name` is ever reported, as the `target`."""
+
+    name: Word
+    url: Url
+
+
+class MeasuringHours(msgspec.Struct, frozen=True):
+    """When the agent measures, in the laptop's own time; Monday 0 … Sunday 6.
+
+    Outside them it sends what it has and answers nothing about the person's evening.
+    """
+
+    opens: Clock = "00:00"
+    closes: Clock = "24:00"
+    days: tuple[Weekday, ...] = (0, 1, 2, 3, 4, 5, 6)
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Targets, cadences and limits.
+
+    `cadence_s` and `metered_cadence_s` give seconds between two runs by probe name;
+    a probe that is absent runs at its catalogue period, 0 means never. The byte
+    budgets are for everything the agent sends and receives in a calendar month, on
+    ordinary and on metered connections; 0 means no limit. `names` are looked up by
+    the name lookup probe. `beacon_url` answers only inside the council's network.
+    """
+
+    reflectors: tuple[ReflectorAt, ...] = ()
+    services: tuple[Service, ...] = ()
+    names: tuple[Host, ...] = ()
+    beacon_url: Url = ""
+    cadence_s: dict[str, Seconds] = {}
+    metered_cadence_s: dict[str, Seconds] = {}
+    budget_bytes_per_month: Bytes = 750_000_000
+    metered_budget_bytes_per_month: Bytes = 150_000_000
+    hours: MeasuringHours = MeasuringHours()
+    report_s: Seconds = 300
+    refresh_s: Seconds = 3600
+
+    def cadence(self, probe: str, period_s: int, metered: bool) -> int:
+        """Seconds between two runs of `probe`; 0: never. `period_s` is its default."""
+        usual = self.cadence_s.get(probe, period_s)
+        return self.metered_cadence_s.get(probe, usual) if metered else usual
+
+
+def decode(body: bytes) -> Policy:
+    """The policy in `body`; `msgspec.ValidationError` names what does not fit."""
+    return msgspec.json.decode(body, type=Policy)
