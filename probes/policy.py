@@ -1,8 +1,9 @@
-"""What the council's server tells its agents: `GET /v1/policy` (JSON).
+"""What the council asks its agents to measure: `GET /v1/policy`.
 
-Readers take unknown fields silently, so that an older agent understands a newer
-server; every text and list is bounded, since it comes over a network. Everything
-measured against is named here: an agent measures nothing of its own choosing.
+One JSON document per agent, fetched at start and then every `refresh_s` (with
+`If-None-Match`: 304 where nothing changed). An agent that cannot fetch it keeps the
+last one it had; one that never had any measures only itself. Fields are only ever
+added; an agent ignores what it does not know, so `decode` is lenient on purpose.
 """
 
 from __future__ import annotations
@@ -11,116 +12,104 @@ from typing import Annotated
 
 import msgspec
 
-from probes.catalogue import did_you_mean
-from probes.measurements import MEASUREMENTS
-
 MAX_BODY_BYTES = 200_000
 
-_PROBES = tuple(each.name for each in MEASUREMENTS)
-_Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-_Host = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:-]{1,253}$")]
-_Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s]{1,1000}$")]
-_WebSocket = Annotated[str, msgspec.Meta(pattern=r"^$|^(wss?|https?)://[^\s]{1,1000}$")]
-_BeaconUrl = Annotated[str, msgspec.Meta(pattern=r"^$|^https://[^\s]{1,1000}$")]
-_Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
-_Clock = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
-_Day = Annotated[int, msgspec.Meta(ge=0, le=6)]
-_Seconds = Annotated[int, msgspec.Meta(ge=10, le=7 * 86_400)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
+Clock = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
+Weekday = Annotated[int, msgspec.Meta(ge=0, le=6)]
+Url = Annotated[str, msgspec.Meta(max_length=500)]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
 
 
-class Reflector(msgspec.Struct, frozen=True):
-    """The far end of the call path and bandwidth probes."""
+class ReflectorAt(msgspec.Struct, frozen=True):
+    """The far end of call path and bandwidth tests; `ndt7_url` empty: no bandwidth."""
 
-    id: _Id
-    host: _Host
-    stamp_port: _Port = 862
-    ndt7_url: _WebSocket = ""
+    id: Word
+    host: Host
+    stamp_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 862
+    ndt7_url: Url = ""
 
 
 class Service(msgspec.Struct, frozen=True):
-    """A web service to time; `name` becomes the tag `target`."""
+    """An HTTPS service to time. Only `name` is ever reported, as the `target`."""
 
-    name: _Id
-    url: _Url
+    name: Word
+    url: Url
 
 
-class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When measuring is allowed, by the laptop's own clock; Monday 0 … Sunday 6.
+class MeasuringHours(msgspec.Struct, frozen=True):
+    """When the agent measures, in the laptop's own time; Monday 0 … Sunday 6.
 
-    `opens` after `closes` means over midnight; the same means all day.
+    Outside them it sends what it has and answers nothing about the person's evening.
     """
 
-    opens: _Clock = "00:00"
-    closes: _Clock = "24:00"
-    days: Annotated[tuple[_Day, ...], msgspec.Meta(min_length=1, max_length=7)] = (
-        0,
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-    )
+    opens: Clock = "00:00"
+    closes: Clock = "24:00"
+    days: tuple[Weekday, ...] = (0, 1, 2, 3, 4, 5, 6)
 
     def allow(self, weekday: int, minute: int) -> bool:
-        """True where `minute` (of the day) of `weekday` is within these hours."""
+        """True where `minute` (of the day) of `weekday` is within these hours.
+
+        `opens` after `closes` means over midnight: the night belongs to the day it
+        began on.
+        """
         opens, closes = _minutes(self.opens), _minutes(self.closes)
-        if opens < closes:
+        if opens <= closes:
             return weekday in self.days and opens <= minute < closes
         if minute >= opens:
             return weekday in self.days
-        # After midnight the hours belong to the day they began on.
         return minute < closes and (weekday - 1) % 7 in self.days
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """What to measure, against what, how often and when.
+    """Targets, cadences and limits.
 
-    `cadence_s`: seconds between runs by probe (absent: the catalogue's period);
-    `budget_bytes_per_month`: for speed tests, 0 switches them off;
-    `beacon_url`: an HTTPS address that answers only inside an office, with
-    `{"site": "<estate id>"}`.
+    `cadence_s` and `metered_cadence_s` give seconds between two runs by probe name;
+    a probe that is absent runs at its catalogue period, 0 means never. The byte
+    budgets are for everything the agent sends and receives in a calendar month, on
+    ordinary and on metered connections; 0 means no limit. `names` are looked up by
+    the name lookup probe. `beacon_url` answers only inside the council's network.
     """
 
-    reflectors: Annotated[tuple[Reflector, ...], msgspec.Meta(max_length=16)] = ()
+    reflectors: Annotated[tuple[ReflectorAt, ...], msgspec.Meta(max_length=16)] = ()
     services: Annotated[tuple[Service, ...], msgspec.Meta(max_length=32)] = ()
-    names: Annotated[tuple[_Host, ...], msgspec.Meta(max_length=32)] = ()
-    beacon_url: _BeaconUrl = ""
-    cadence_s: Annotated[dict[str, _Seconds], msgspec.Meta(max_length=64)] = {}
-    budget_bytes_per_month: Annotated[int, msgspec.Meta(ge=0)] = 500_000_000
-    hours: Hours = Hours()
+    names: Annotated[tuple[Host, ...], msgspec.Meta(max_length=32)] = ()
+    beacon_url: Url = ""
+    cadence_s: dict[str, Seconds] = {}
+    metered_cadence_s: dict[str, Seconds] = {}
+    budget_bytes_per_month: Bytes = 750_000_000
+    metered_budget_bytes_per_month: Bytes = 150_000_000
+    hours: MeasuringHours = MeasuringHours()
+    report_s: Seconds = 300
+    refresh_s: Seconds = 3600
+
+    def cadence(self, probe: str, period_s: int, metered: bool) -> int:
+        """Seconds between two runs of `probe`; 0: never. `period_s` is its default."""
+        usual = self.cadence_s.get(probe, period_s)
+        return self.metered_cadence_s.get(probe, usual) if metered else usual
 
 
 class Beacon(msgspec.Struct, frozen=True):
-    """What the beacon answers: the office the laptop stands in."""
+    """What the beacon answers: the estate id of the office the laptop stands in."""
 
-    site: _Id
-
-
-class BadPolicy(ValueError):
-    """A policy that cannot be used; the text says where and what was expected."""
+    site: Word
 
 
-def decode_policy(body: bytes) -> Policy:
-    """The policy in `body`. `BadPolicy` where it is not one."""
+def decode(body: bytes) -> Policy:
+    """The policy in `body`; `msgspec.ValidationError` names what does not fit.
+
+    `msgspec.DecodeError` (its base) where it is not JSON, not UTF-8 or too long.
+    """
     if len(body) > MAX_BODY_BYTES:
-        raise BadPolicy(f"the policy is {len(body)} bytes, at most {MAX_BODY_BYTES}")
+        raise msgspec.DecodeError(
+            f"{len(body)} bytes of policy, expected at most {MAX_BODY_BYTES}"
+        )
     try:
         return msgspec.json.decode(body, type=Policy)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadPolicy(f"the server's policy is not usable: {error}") from None
-
-
-def unknown_probes(policy: Policy) -> list[str]:
-    """A sentence for every cadence of a probe this agent does not have.
-
-    Not an error: a newer server may know more probes than an older agent.
-    """
-    return [
-        f"cadence_s: no probe is called {name!r}{did_you_mean(name, _PROBES)}"
-        for name in policy.cadence_s
-        if name not in _PROBES
-    ]
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
 
 
 def _minutes(clock: str) -> int:
