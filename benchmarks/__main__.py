@@ -1,0 +1,57 @@
+"""`make bench`: every benchmark in turn; the figures as tables and, with `--json FILE`,
+for a program. `python -m benchmarks poll journal` runs only those."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+BENCHMARKS = (
+    "poll",
+    "journal",
+    "ingest",
+    "store",
+    "reflector",
+    "call_path",
+    "agent",
+)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "cores": os.cpu_count(),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("only", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    asked = parser.parse_args()
+    figures: dict[str, Any] = {"machine": machine()}
+    failed = []
+    for name in asked.only or BENCHMARKS:
+        print(f"\n== {name}", flush=True)
+        try:
+            figures[name] = importlib.import_module(f"benchmarks.{name}").run()
+        except Exception as error:  # noqa: BLE001 - one benchmark must not hide the rest
+            print(f"failed: {error!r}", file=sys.stderr)
+            failed.append(name)
+    if asked.json:
+        asked.json.write_text(json.dumps(figures, indent=2) + "\n")
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""The demo's council: its estate and settings, written as files a person can read.
+
+Nothing is special about them: `towpath run -c <folder>/towpath.toml` takes them too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+LIBRARY_LINE = "library-wan"
+LIBRARY_LINE_PORT = "GigabitEthernet1/0/47"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The local ports the demo listens on; `switches` by device id (UDP)."""
+
+    switches: dict[str, int]
+    https: int
+    web: int
+    stamp: int
+    ndt7: int
+    vpn_door: int
+    webhook: int
+    broker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A simulated switch: its place in the tree and how many ports it shows."""
+
+    id: str
+    name: str
+    site: str
+    role: str
+    parent: str
+    ports: int
+
+
+SWITCHES = (
+    Switch("core-1", "Town Hall core", "town-hall", "router", "", 48),
+    Switch("hall-access-1", "Town Hall floor 1", "town-hall", "switch", "core-1", 24),
+    Switch("hall-access-2", "Town Hall floor 2", "town-hall", "switch", "core-1", 24),
+    Switch("library-1", "Library entrance", "library", "switch", "core-1", 24),
+    Switch("library-2", "Library upstairs", "library", "switch", "library-1", 24),
+    Switch("depot-1", "Depot office", "depot", "switch", "core-1", 24),
+    Switch("leisure-1", "Leisure centre", "leisure", "switch", "core-1", 24),
+)
+
+
+def estate_toml(ports: Ports) -> str:
+    """The estate: four sites, seven switches, five lines, a VPN gateway."""
+    parts = [
+        """# The estate of Wrenford, a council that does not exist.
+
+[[sites]]
+id = "town-hall"
+name = "Town Hall"
+subnets = ["10.20.0.0/16"]
+criticality = "high"
+
+[[sites]]
+id = "library"
+name = "Central Library"
+subnets = ["10.21.0.0/16"]
+
+[[sites]]
+id = "depot"
+name = "Highways Depot"
+subnets = ["10.22.0.0/16"]
+
+[[sites]]
+id = "leisure"
+name = "Riverside Leisure Centre"
+subnets = ["10.23.0.0/16"]
+"""
+    ]
+    for switch in SWITCHES:
+        parent = f'parent = "{switch.parent}"\n' if switch.parent else ""
+        parts.append(
+            f"""[[devices]]
+id = "{switch.id}"
+name = "{switch.name}"
+site = "{switch.site}"
+address = "127.0.0.1"
+port = {ports.switches[switch.id]}
+role = "{switch.role}"
+{parent}credentials = "demo"
+"""
+        )
+    for line, site, supplier, mbps, role, port, far_end, cost in (
+        ("hall-wan-1", "town-hall", "Severn Telecom", 1000, "primary", 45, False, 14400),
+        ("hall-wan-2", "town-hall", "Teme Networks", 200, "backup", 46, False, 3600),
+        (LIBRARY_LINE, "library", "Severn Telecom", 200, "primary", 47, True, 4800),
+        ("depot-wan", "depot", "Teme Networks", 100, "primary", 43, True, 3000),
+        ("leisure-wan", "leisure", "Teme Networks", 100, "primary", 44, True, 3000),
+    ):
+        parts.append(
+            f"""[[lines]]
+id = "{line}"
+site = "{site}"
+circuit_ref = "WB-{port:04d}"
+supplier = "{supplier}"
+supplier_phone = "01632 960{port:03d}"
+support_hours = "24 hours"
+down_mbps = {mbps}
+up_mbps = {mbps}
+role = "{role}"
+cost_per_year = {cost}
+contract_end = 2027-09-30
+notice_days = 90
+device = "core-1"
+port = "GigabitEthernet1/0/{port}"
+far_end = {str(far_end).lower()}
+"""
+        )
+    parts.append(
+        f"""[[vpn_gateways]]
+id = "vpn-1"
+name = "Staff VPN"
+site = "town-hall"
+host = "localhost"
+port = {ports.vpn_door}
+capacity = 2500
+
+[[reflectors]]
+id = "reflector"
+host = "127.0.0.1"
+stamp_port = {ports.stamp}
+ndt7_url = "https://localhost:{ports.ndt7}"
+site = "town-hall"
+
+[[rooms]]
+id = "chamber"
+name = "Council Chamber"
+site = "town-hall"
+device = "hall-access-1"
+port = "GigabitEthernet1/0/1"
+"""
+    )
+    return "\n".join(parts)
+
+
+def write_estate(folder: Path, ports: Ports) -> Path:
+    path = folder / "estate.toml"
+    path.write_text(estate_toml(ports), encoding="utf-8")
+    return path
