@@ -1,0 +1,319 @@
+"""Reports wait here, on disk, until the council's server has said it has them.
+
+One SQLite file, one connection of one process, `synchronous=FULL` with a rollback
+journal: a report is there after kill -9 or a power cut once `put` has returned, and is
+forgotten only when a `Receipt` names it. Readable by its user alone. Bounded by bytes
+and days, oldest dropped first and counted. A file that is no longer a database is
+moved aside; a full disk is survived with the newest reports in memory, and said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from probes.report import Receipt, Report
+from probes.settings import SpoolLimits
+
+log = logging.getLogger(__name__)
+DAY_MS = 86_400_000
+IN_MEMORY = 500
+RESERVE_BYTES = 262_144
+NAME = "spool.sqlite"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS report (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    made_ms INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS spent (month TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
+"""
+
+
+class InUse(Exception):
+    """Another agent runs with this folder."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """One report as it will travel: `body` is its JSON."""
+
+    id: str
+    made_ms: int
+    body: bytes
+
+
+class Spool:
+    """`with Spool(folder, limits, now_ms) as spool:`; every method is quick and
+    blocking, and none of them raises for a disk that is full or broken: what is wrong
+    now is in `trouble` (a sentence, or empty), what was lost in `lost`, and both are
+    logged once. `InUse` where another process has it.
+    """
+
+    def __init__(
+        self, folder: Path, limits: SpoolLimits, now_ms: Callable[[], int]
+    ) -> None:
+        self.path = folder / NAME
+        self.dropped = 0
+        self.trouble = ""
+        self.lost = ""
+        self._limits = limits
+        self._now_ms = now_ms
+        self._db: sqlite3.Connection | None = None
+        self._bytes = 0
+        self._held: dict[str, Waiting] = {}
+        self._to_forget: dict[str, None] = {}
+
+    def __enter__(self) -> Self:
+        with self._surviving("opened"):
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = self._connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._settle()
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def put(self, report: Report) -> None:
+        """Takes `report`: on disk when this returns, or in memory with `trouble`."""
+        body = msgspec.json.encode(report)
+        self._held[report.id] = Waiting(report.id, self._now_ms(), body)
+        self._settle()
+        if self._held and not self.trouble:
+            # The file had to be begun anew just now; the new one takes it.
+            self._settle()
+        while len(self._held) > IN_MEMORY:
+            self._held.pop(next(iter(self._held)))
+            self.dropped += 1
+
+    def oldest(self, most: int, most_bytes: int) -> list[Waiting]:
+        """Up to `most` reports, oldest first, at least one if any waits."""
+        found: list[Waiting] = []
+        size = 0
+        for each in self._all(most):
+            size += len(each.body) + 1
+            if found and size > most_bytes:
+                break
+            found.append(each)
+        return found
+
+    def forget(self, receipt: Receipt) -> int:
+        """Forgets what `receipt` names (accepted or refused); how many there were."""
+        named = [*receipt.accepted, *(each.id for each in receipt.refused)]
+        before = self.waiting
+        for id in named:
+            self._held.pop(id, None)
+            self._to_forget[id] = None
+        self._settle()
+        return before - self.waiting
+
+    @property
+    def waiting(self) -> int:
+        """Reports not yet taken by the server."""
+        on_disk = self._ask("SELECT count(*) FROM report")
+        gone = sum(
+            self._ask("SELECT count(*) FROM report WHERE id = ?", id)
+            for id in self._to_forget
+        )
+        return on_disk - gone + len(self._held)
+
+    @property
+    def bytes(self) -> int:
+        """What the waiting reports weigh on disk, as they will travel."""
+        return self._bytes
+
+    def spend(self, cost_bytes: int) -> None:
+        """Counts network bytes against this month (UTC)."""
+        self._do(
+            "INSERT INTO spent VALUES (?, ?) ON CONFLICT (month)"
+            " DO UPDATE SET bytes = bytes + excluded.bytes",
+            (self._month(), cost_bytes),
+        )
+
+    def spent_bytes(self) -> int:
+        """Network bytes counted this month."""
+        return self._ask(
+            "SELECT coalesce(sum(bytes), 0) FROM spent WHERE month = ?", self._month()
+        )
+
+    def _month(self) -> str:
+        now = datetime.datetime.fromtimestamp(self._now_ms() / 1000, datetime.UTC)
+        return now.strftime("%Y-%m")
+
+    def _all(self, most: int) -> Iterator[Waiting]:
+        rows: list[tuple[str, int, bytes]] = []
+        with self._surviving("read"):
+            if self._db is not None:
+                rows = self._db.execute(
+                    "SELECT id, made_ms, body FROM report ORDER BY seq LIMIT ?",
+                    (most + len(self._to_forget),),
+                ).fetchall()
+        on_disk = [Waiting(*row) for row in rows if row[0] not in self._to_forget]
+        yield from [*on_disk, *self._held.values()][:most]
+
+    def _settle(self) -> None:
+        """Removes what may go and writes what is only in memory."""
+        with self._surviving("written"):
+            if self._db is None:
+                self._db = self._connect()
+            db = self._db
+            self._remove_forgotten(db)
+            with db:
+                db.executemany(
+                    "INSERT OR IGNORE INTO report (id, made_ms, body) VALUES (?, ?, ?)",
+                    [(w.id, w.made_ms, w.body) for w in self._held.values()],
+                )
+            self._held.clear()
+            self._trim(db)
+            self._bytes = self._weigh(db)
+            self._keep_reserve()
+            if self.trouble:
+                log.info("the spool can be written again")
+                self.trouble = ""
+
+    def _remove_forgotten(self, db: sqlite3.Connection) -> None:
+        if not self._to_forget:
+            return
+        statement = "DELETE FROM report WHERE id = ?"
+        ids = [(id,) for id in self._to_forget]
+        try:
+            with db:
+                db.executemany(statement, ids)
+        except sqlite3.OperationalError:
+            # Removing needs a journal, which needs room: here it is.
+            self._reserve.unlink(missing_ok=True)
+            with db:
+                db.executemany(statement, ids)
+        self._to_forget.clear()
+
+    def _trim(self, db: sqlite3.Connection) -> None:
+        oldest_ms = self._now_ms() - self._limits.max_days * DAY_MS
+        with db:
+            self.dropped += db.execute(
+                "DELETE FROM report WHERE made_ms < ?", (oldest_ms,)
+            ).rowcount
+            excess = self._weigh(db) - self._limits.max_bytes
+            while excess > 0:
+                seq, size = db.execute(
+                    "SELECT seq, length(body) FROM report ORDER BY seq LIMIT 1"
+                ).fetchone()
+                db.execute("DELETE FROM report WHERE seq = ?", (seq,))
+                excess -= size
+                self.dropped += 1
+
+    @staticmethod
+    def _weigh(db: sqlite3.Connection) -> int:
+        (size,) = db.execute(
+            "SELECT coalesce(sum(length(body)), 0) FROM report"
+        ).fetchone()
+        return int(size)
+
+    def _do(self, statement: str, values: tuple[object, ...]) -> None:
+        with self._surviving("written"):
+            if self._db is not None:
+                with self._db:
+                    self._db.execute(statement, values)
+
+    def _ask(self, question: str, *values: object) -> int:
+        with self._surviving("read"):
+            if self._db is not None:
+                (answer,) = self._db.execute(question, values).fetchone()
+                return int(answer)
+        return 0
+
+    @contextlib.contextmanager
+    def _surviving(self, what: str) -> Iterator[None]:
+        """Turns what SQLite and the disk raise into `trouble`, and begins anew where
+        the file is no longer a database."""
+        try:
+            yield
+        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+            raise
+        except (sqlite3.OperationalError, OSError) as error:
+            # Full, read-only, an I/O error: the file may be whole, keep it.
+            if not self.trouble:
+                self.trouble = (
+                    f"the spool {self.path} cannot be {what} ({error}): is the disk "
+                    f"full? The newest {IN_MEMORY} reports are kept in memory"
+                )
+                log.warning("%s", self.trouble)
+        except sqlite3.DatabaseError as error:
+            self._begin_anew(error)
+
+    def _connect(self) -> sqlite3.Connection:
+        # Made before SQLite opens it: its journal takes the file's own permissions.
+        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        self.path.chmod(0o600)
+        db = sqlite3.connect(self.path, timeout=5, check_same_thread=False)
+        try:
+            # One process at a time: the lock is held until the connection closes.
+            db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchone()
+            db.execute("PRAGMA journal_mode=DELETE").fetchone()
+            db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA cache_size=-512")
+            (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+            db.executescript(_SCHEMA)
+            with db:
+                db.execute("BEGIN EXCLUSIVE")
+            self._shrink(db)
+            self._bytes = self._weigh(db)
+        except BaseException as error:
+            db.close()
+            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                raise InUse(f"another towpath-agent runs with {self.path}") from None
+            raise
+        return db
+
+    @staticmethod
+    def _shrink(db: sqlite3.Connection) -> None:
+        """Gives room back after weeks offline: a file of mostly free pages."""
+        (free,) = db.execute("PRAGMA freelist_count").fetchone()
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        if free > 1000 and free > pages // 2:
+            with contextlib.suppress(sqlite3.OperationalError):
+                db.execute("VACUUM")
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        # One is kept for whoever wants to look; more would fill the disk.
+        aside = self.path.with_suffix(".corrupt")
+        with contextlib.suppress(OSError):
+            self.path.replace(aside)
+            self.path.with_name(NAME + "-journal").unlink(missing_ok=True)
+        self._to_forget.clear()
+        self.lost = (
+            f"the spool {self.path} was not a database any more ({error}); it was "
+            f"moved to {aside.name} and begun anew, what it held will not be sent"
+        )
+        log.warning("%s", self.lost)
+        with self._surviving("opened"):
+            self._db = self._connect()
+
+    def _keep_reserve(self) -> None:
+        """A small file to give up when the disk is full, so that what the server has
+        taken can still be removed (removing needs a journal, which needs room)."""
+        with contextlib.suppress(OSError):
+            if (
+                not self._reserve.exists()
+                or self._reserve.stat().st_size < RESERVE_BYTES
+            ):
+                self._reserve.write_bytes(os.urandom(RESERVE_BYTES))
+
+    @property
+    def _reserve(self) -> Path:
+        return self.path.with_name("reserve")
