@@ -136,6 +136,9 @@ SELF_JOURNAL = _measure(
     Field("appended_rows", "int", "1", "rows made durable since start"),
     Field("dead_rows", "int", "1", "rows set aside as not in the catalogue"),
     Field("dropped_bytes", "int", "byte", "dropped unread at the limit"),
+    Field("dropped_rows", "int", "1", "rows dropped unread at the limit"),
+    Field("refused_rows", "int", "1", "rows the disk did not take, not acknowledged"),
+    Field("full", "int", "flag", "1 while the disk has no room"),
     Field("commit_p99_ms", "float", "ms", "99th percentile of write and fsync"),
 )
 SELF_READER = _measure(
@@ -146,6 +149,8 @@ SELF_READER = _measure(
     Field("passed_rows", "int", "1", "rows passed since start"),
     Field("aside_rows", "int", "1", "rows set aside as indigestible since start"),
     Field("failures", "int", "1", "failed tries since start"),
+    Field("damaged_frames", "int", "1", "damaged places of the journal passed over"),
+    Field("gap_rows", "int", "1", "rows dropped before it had read them"),
 )
 SELF_INGEST = _measure(
     "self_ingest",

@@ -8,7 +8,7 @@ The agent's part is in `probes/measurements.py`, the server's in
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeVar
 
@@ -17,6 +17,7 @@ import msgspec
 from probes.sample import Sample, Value
 
 FieldType = Literal["int", "float", "str"]
+_LARGEST = sys.float_info.max
 _Named = TypeVar("_Named", "Tag", "Field", "Measurement")
 
 
@@ -69,7 +70,14 @@ class Unknown(LookupError):
 
 
 class Misfit(ValueError):
-    """A row that is not what the catalogue says; the text names row and reason."""
+    """A row that is not what the catalogue says; the text names row and reason.
+
+    `reason` is the same without values, so that it can be counted by.
+    """
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class Catalogue:
@@ -115,12 +123,12 @@ def conform(value: object, field: Field, where: str) -> Value:
     elif kind == "int":
         if isinstance(value, int) and -(2**63) <= value < 2**63:
             return value
-    elif isinstance(value, int | float):
-        number = float(value)
-        if math.isfinite(number):
-            return number
+    elif isinstance(value, int | float) and abs(value) <= _LARGEST:
+        # Neither NaN nor an infinity, nor a whole number no float can hold, is.
+        return float(value)
     raise Misfit(
-        f"{where}: field {field.name!r} is {value!r}, expected {kind} ({field.unit})"
+        f"{where}: field {field.name!r} is {value!r}, expected {kind} ({field.unit})",
+        f"field {field.name} is not {kind}",
     )
 
 

@@ -1,0 +1,46 @@
+"""The journal: what sources append is on disk before they acknowledge it, and every
+reader follows it from its own position."""
+
+from collectors.journal.aside import Aside
+from collectors.journal.log import (
+    JournalConfig,
+    JournalFailed,
+    JournalFull,
+    JournalTaken,
+)
+from collectors.journal.reader import (
+    Chunk,
+    Reader,
+    ReaderTaken,
+    forget_reader,
+    passed_positions,
+)
+from collectors.journal.segment import Position, Positions
+from collectors.journal.stats import (
+    JournalStats,
+    ReaderStats,
+    journal_sample,
+    reader_sample,
+)
+from collectors.journal.writer import Append, Journal
+
+__all__ = [
+    "Append",
+    "Aside",
+    "Chunk",
+    "Journal",
+    "JournalConfig",
+    "JournalFailed",
+    "JournalFull",
+    "JournalStats",
+    "JournalTaken",
+    "Position",
+    "Positions",
+    "Reader",
+    "ReaderStats",
+    "ReaderTaken",
+    "forget_reader",
+    "journal_sample",
+    "passed_positions",
+    "reader_sample",
+]

@@ -1,0 +1,94 @@
+"""A frame: what one commit writes to a segment of a log. Pure: bytes to bytes.
+
+    marker 8 | version 1 | encoding 1 | 2 zero | length 4 | rows 4 | committed_ms 8
+    | crc 4 | payload (`length` bytes: zstd of a msgpack array of batches)
+
+Little-endian. The CRC-32 is of everything but itself. The marker is random, one for
+each segment and part of its file name: nobody who sends data can write bytes that
+look like a frame, so a reader that has met damage finds the next frame safely.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import zstandard
+
+from collectors.batch import Batch
+
+VERSION = 1
+ZSTD = 1
+MARKER_BYTES = 8
+MAX_PAYLOAD_BYTES = 1 << 30
+_HEAD = struct.Struct("<8sBBHIIQ")
+_CRC = struct.Struct("<I")
+HEADER_BYTES = _HEAD.size + _CRC.size
+
+_decoder = msgspec.msgpack.Decoder(list[Batch])
+
+
+class Damaged(ValueError):
+    """Bytes that are whole but not what was written; the text says in what way."""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A frame's header, read. `end` is the offset behind the frame in its segment."""
+
+    start: int
+    length: int
+    rows: int
+    committed_ms: int
+    encoding: int
+    crc: int
+
+    @property
+    def end(self) -> int:
+        return self.start + HEADER_BYTES + self.length
+
+
+Damage = Literal["short", "damaged"]
+
+
+def pack(marker: bytes, pieces: Sequence[bytes], rows: int, committed_ms: int) -> bytes:
+    """The frame of batches that are msgpack already."""
+    raw = b"".join((b"\xdd", len(pieces).to_bytes(4, "big"), *pieces))
+    payload = zstandard.ZstdCompressor(level=1).compress(raw)
+    head = _HEAD.pack(marker, VERSION, ZSTD, 0, len(payload), rows, committed_ms)
+    return b"".join((head, _CRC.pack(zlib.crc32(payload, zlib.crc32(head))), payload))
+
+
+def header(data: bytes, start: int, marker: bytes) -> Frame | Damage:
+    """The header in the first bytes of `data`, which lie at offset `start`.
+
+    "short" where there are too few bytes to say, "damaged" where it is not a header.
+    """
+    if len(data) < HEADER_BYTES:
+        return "short" if marker.startswith(data[:MARKER_BYTES]) else "damaged"
+    seen, version, encoding, zero, length, rows, when = _HEAD.unpack_from(data)
+    if seen != marker or version > VERSION or zero or length > MAX_PAYLOAD_BYTES:
+        return "damaged"
+    return Frame(start, length, rows, when, encoding, _CRC.unpack_from(data, 24 + 4)[0])
+
+
+def intact(frame: Frame, data: bytes) -> bool:
+    """True where `data`, header and payload, has the CRC it was written with."""
+    payload = memoryview(data)[HEADER_BYTES : HEADER_BYTES + frame.length]
+    head = zlib.crc32(memoryview(data)[: _HEAD.size])
+    return len(payload) == frame.length and zlib.crc32(payload, head) == frame.crc
+
+
+def unpack(frame: Frame, data: bytes) -> list[Batch]:
+    """The batches of an intact frame. `Damaged` if they are not what this version
+    knows."""
+    if frame.encoding != ZSTD:
+        raise Damaged(f"encoding {frame.encoding} is not known")
+    payload = memoryview(data)[HEADER_BYTES : HEADER_BYTES + frame.length]
+    try:
+        raw = zstandard.ZstdDecompressor().decompress(payload)
+        return _decoder.decode(raw)
+    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+        raise Damaged(str(error)) from None

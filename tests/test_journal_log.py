@@ -1,0 +1,158 @@
+"""The journal as sources and readers see it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from collectors.batch import Batch, Schema, gather
+from collectors.journal import (
+    Journal,
+    JournalConfig,
+    JournalTaken,
+    Reader,
+    ReaderTaken,
+    forget_reader,
+    journal_sample,
+    passed_positions,
+    reader_sample,
+)
+from collectors.measurements import CATALOGUE
+from probes.catalogue import check_sample
+from probes.sample import Sample
+
+
+def rows(first: int, count: int = 8) -> Batch:
+    """A batch whose `packets` are first, first + 1 …: what was read tells its ids."""
+    samples = [
+        Sample("device", {"device": f"d{i % 5}"}, {"up": 1, "packets": i}, 1000 + i)
+        for i in range(first, first + count)
+    ]
+    return gather(samples, "poll/test", 2000)[0]
+
+
+def ids(batches: list[Batch]) -> list[int]:
+    return [value for batch in batches for value in batch.field("packets")]
+
+
+async def drain(reader: Reader, wait_s: float = 0.2) -> list[int]:
+    found = []
+    while chunk := await reader.read(wait_s=wait_s):
+        found += ids(chunk.batches)
+        reader.passed(chunk.positions)
+    return found
+
+
+async def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
+    async with Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal:
+        for first in range(0, 80, 8):
+            await journal.append(rows(first))
+    async with Reader(tmp_path, "store") as reader:
+        assert await drain(reader) == list(range(80))
+
+
+async def test_appends_that_come_together_share_a_commit(tmp_path: Path) -> None:
+    async with Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal:
+        await asyncio.gather(*(journal.append(rows(8 * i)) for i in range(200)))
+        assert journal.stats.appended_rows == 1600
+        assert journal.stats.commits < 20
+    async with Reader(tmp_path, "store") as reader:
+        assert sorted(await drain(reader)) == list(range(1600))
+
+
+async def test_a_reader_goes_on_from_the_positions_it_saved(tmp_path: Path) -> None:
+    config = JournalConfig(folder=tmp_path)
+    async with Journal(config, "poll", CATALOGUE) as journal:
+        await journal.append(rows(0))
+        await journal.append(rows(8))
+        async with Reader(tmp_path, "alert") as reader:
+            chunk = await reader.read(max_rows=1)
+            assert chunk is not None
+            assert ids(chunk.batches) == list(range(8))
+        async with Reader(tmp_path, "alert", chunk.positions) as reader:
+            assert await drain(reader) == list(range(8, 16))
+        async with Reader(tmp_path, "alert") as reader:
+            assert await drain(reader) == list(range(16))
+
+
+async def test_a_waiting_reader_is_woken_by_an_append(tmp_path: Path) -> None:
+    config = JournalConfig(folder=tmp_path)
+    async with (
+        Journal(config, "poll", CATALOGUE) as journal,
+        Reader(tmp_path, "alert") as reader,
+    ):
+        reading = asyncio.create_task(reader.read(wait_s=30))
+        await asyncio.sleep(0.05)
+        await journal.append(rows(0))
+        chunk = await reading
+        assert chunk is not None
+        assert ids(chunk.batches) == list(range(8))
+
+
+async def test_a_reader_finds_logs_that_begin_after_it(tmp_path: Path) -> None:
+    config = JournalConfig(folder=tmp_path)
+    async with Reader(tmp_path, "store") as reader:
+        assert await reader.read(wait_s=0) is None
+        async with (
+            Journal(config, "poll", CATALOGUE) as one,
+            Journal(config, "ingest", CATALOGUE) as two,
+        ):
+            await asyncio.gather(one.append(rows(0)), two.append(rows(100)))
+            assert sorted(await drain(reader)) == [*range(8), *range(100, 108)]
+            assert set(reader.positions) == {"poll", "ingest"}
+
+
+async def test_a_log_has_one_writer(tmp_path: Path) -> None:
+    config = JournalConfig(folder=tmp_path)
+    async with Journal(config, "poll", CATALOGUE):
+        with pytest.raises(JournalTaken, match=r"log 'poll'.*pid"):
+            async with Journal(config, "poll", CATALOGUE):
+                pass
+
+
+async def test_a_reader_name_is_used_once_at_a_time(tmp_path: Path) -> None:
+    async with Reader(tmp_path, "store"):
+        with pytest.raises(ReaderTaken, match="'store'"):
+            async with Reader(tmp_path, "store"):
+                pass
+        with pytest.raises(ReaderTaken):
+            forget_reader(tmp_path, "store")
+
+
+async def test_what_is_not_in_the_catalogue_goes_to_the_dead_letter(
+    tmp_path: Path,
+) -> None:
+    strange = [
+        Batch("a", 1, Schema("devise", (), ("up",)), ([1], [1])),
+        Batch("b", 1, Schema("device", (), ("up",)), ([1], ["yes"])),
+        Batch("c", 1, Schema("device", ("device",), ("up",)), ([1], ["\ud800"], [1])),
+        Batch("d", 1, Schema("device", (), ("up",)), ([10**30], [1])),
+        Batch("e", 1, Schema("device", (), ("up",)), ()),
+    ]
+    async with Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal:
+        await journal.append(*strange, rows(0))
+        assert journal.stats.dead_rows == 5
+        assert journal.stats.appended_rows == 8
+    dead = (tmp_path / "poll" / "dead" / "dead.jsonl").read_text()
+    assert len(dead.splitlines()) == 5
+    assert "did you mean 'device'?" in dead
+    async with Reader(tmp_path, "store") as reader:
+        assert await drain(reader) == list(range(8))
+
+
+async def test_self_samples_are_in_the_catalogue(tmp_path: Path) -> None:
+    async with (
+        Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal,
+        Reader(tmp_path, "store") as reader,
+    ):
+        await journal.append(rows(0))
+        assert reader.oldest_ms() is not None
+        now_ms = reader.oldest_ms() + 5000
+        sample = reader_sample(reader.stats, reader.oldest_ms(), "store", "all", now_ms)
+        assert check_sample(sample, CATALOGUE).fields["lag_s"] == 5.0
+        assert await drain(reader) == list(range(8))
+        assert reader.oldest_ms() is None
+        assert reader.stats.passed_rows == 8
+        sample = journal_sample(journal.stats, "all", now_ms)
+        assert check_sample(sample, CATALOGUE).fields["appended_rows"] == 8
+    assert passed_positions(tmp_path, "store") == reader.positions
