@@ -127,7 +127,8 @@ def conform(value: object, field: Field, where: str) -> Value:
         # Neither NaN nor an infinity, nor a whole number no float can hold, is.
         return float(value)
     raise Misfit(
-        f"{where}: field {field.name!r} is {value!r}, expected {kind} ({field.unit})",
+        f"{where}: field {field.name!r} is {_shown(value)}, "
+        f"expected {kind} ({field.unit})",
         f"field {field.name} is not {kind}",
     )
 
@@ -140,7 +141,7 @@ def check_sample(sample: Sample, catalogue: Catalogue) -> Sample:
         for name, text in sample.tags.items():
             declared.tag(name)
             if not isinstance(text, str):
-                raise Misfit(f"{where}: tag {name!r} is {text!r}, expected text")
+                raise Misfit(f"{where}: tag {name!r} is {_shown(text)}, expected text")
         fields = {
             name: conform(value, declared.field(name), where)
             for name, value in sample.fields.items()
@@ -164,3 +165,12 @@ def _find(name: str, among: tuple[_Named, ...], what: str) -> _Named:
             return each
     hint = did_you_mean(name, (each.name for each in among))
     raise Unknown(f"no {what} is called {name!r}{hint}")
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python does not print whole numbers of more than 4,300 digits.
+        return "a number of thousands of digits"
+    return text if len(text) <= 100 else f"{text[:100]}…"

@@ -2,6 +2,7 @@
 reader follows it from its own position."""
 
 from collectors.journal.aside import Aside
+from collectors.journal.follow import Away, Effect, FollowConfig, follow
 from collectors.journal.log import (
     JournalConfig,
     JournalFailed,
@@ -27,7 +28,10 @@ from collectors.journal.writer import Append, Journal
 __all__ = [
     "Append",
     "Aside",
+    "Away",
     "Chunk",
+    "Effect",
+    "FollowConfig",
     "Journal",
     "JournalConfig",
     "JournalFailed",
@@ -39,6 +43,7 @@ __all__ = [
     "Reader",
     "ReaderStats",
     "ReaderTaken",
+    "follow",
     "forget_reader",
     "journal_sample",
     "passed_positions",

@@ -3,6 +3,7 @@ sight of (the counts are in the stats of whoever sets them aside)."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -46,7 +47,10 @@ def _line(batch: Batch, reason: str, now_ms: int) -> bytes:
     record = {"aside_ms": now_ms, "reason": reason, "batch": batch}
     try:
         return _encoder.encode(record) + b"\n"
-    except (ValueError, TypeError, OverflowError, UnicodeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         # Whatever made the batch unusable may also make it impossible to encode.
-        record["batch"] = ascii(batch)
+        record["batch"] = f"cannot be shown: {batch.schema!a}"
+        with contextlib.suppress(ValueError, RecursionError):
+            record["batch"] = ascii(batch)
+        record["reason"] = ascii(reason)
         return _encoder.encode(record) + b"\n"

@@ -1,0 +1,139 @@
+"""`follow`: a reader that never stops at what its effect cannot digest."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field
+
+from collectors.batch import Batch
+from collectors.journal.aside import Aside
+from collectors.journal.reader import Chunk, Reader
+from collectors.journal.segment import Positions
+
+_events = structlog.get_logger()
+
+Effect = Callable[[Chunk], Awaitable[None]]
+
+
+class Away(Exception):
+    """What the effect needs is not there now (a database, a disk): try again for ever.
+
+    Raise it with a sentence that says what is away; it is logged once, and again when
+    it is back.
+    """
+
+
+class FollowConfig(BaseModel):
+    """How an effect is tried again: after `wait_s`, doubled up to `longest_wait_s`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_rows: int = Field(default=50_000, gt=0)
+    tries: int = Field(default=5, gt=0)
+    wait_s: float = Field(default=0.5, gt=0)
+    longest_wait_s: float = Field(default=30.0, gt=0)
+    aside_bytes: int = Field(default=16 << 20, gt=0)
+
+
+async def follow(
+    reader: Reader, effect: Effect, aside: Path, config: FollowConfig | None = None
+) -> None:
+    """Read for ever, and hand each chunk to `effect`, until cancelled.
+
+    `effect` makes a chunk durable together with its positions; then the reader passes
+    it. It may get the same batches again, and chunks without batches that only carry
+    positions. Where it raises `Away` the chunk is tried again for ever. Where it
+    raises anything else it is tried `tries` times; then the chunk is halved until the
+    batches that cannot be digested are found: those go to `aside`/<reader>.jsonl,
+    counted in the reader's stats, and the rest is used.
+    """
+    follower = _Follower(reader, effect, aside, config or FollowConfig())
+    while True:
+        await follower.step()
+
+
+class _Follower:
+    def __init__(
+        self, reader: Reader, effect: Effect, aside: Path, config: FollowConfig
+    ) -> None:
+        self._reader, self._effect, self._config = reader, effect, config
+        self._aside = Aside(aside, reader.name, config.aside_bytes)
+        self._away = self._why = ""
+
+    async def step(self) -> None:
+        before = self._reader.positions
+        chunk = await self._reader.read(self._config.max_rows)
+        if chunk is None:
+            return
+        if not await self._tried(chunk, self._config.tries):
+            await self._halve(chunk.batches, before)
+            await self._save(chunk.positions)
+        self._reader.passed(chunk.positions)
+
+    async def _halve(self, batches: list[Batch], before: Positions) -> None:
+        """Use what can be used of a chunk that failed, at the positions before it: if
+        it ends here, all of it comes again."""
+        middle = len(batches) // 2
+        for half in (batches[:middle], batches[middle:]):
+            if not half or await self._tried(Chunk(half, before), 1):
+                continue
+            if len(half) > 1:
+                await self._halve(half, before)
+            else:
+                await self._set_aside(half[0])
+
+    async def _save(self, positions: Positions) -> None:
+        """Until it is done: without batches it is no batch's fault that it fails."""
+        while True:
+            if await self._tried(Chunk([], positions), self._config.tries):
+                return
+            _events.error("reader_cannot_save", reader=self._reader.name, why=self._why)
+            await asyncio.sleep(self._config.longest_wait_s)
+
+    async def _tried(self, chunk: Chunk, tries: int) -> bool:
+        """True where the effect took it; False after `tries` failures of its own."""
+        wait_s = self._config.wait_s
+        while True:
+            try:
+                await self._effect(chunk)
+            except Away as away:
+                self._reader.stats.failures += 1
+                if not self._away:
+                    self._away = str(away) or type(away).__name__
+                    _events.warning(
+                        "reader_waits", reader=self._reader.name, away=self._away
+                    )
+            except Exception as error:  # noqa: BLE001 - one batch must not stop all
+                self._reader.stats.failures += 1
+                self._why = f"{type(error).__name__}: {error}"
+                tries -= 1
+                if not tries:
+                    return False
+            else:
+                if self._away:
+                    _events.info("reader_goes_on", reader=self._reader.name)
+                    self._away = ""
+                return True
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, self._config.longest_wait_s)
+
+    async def _set_aside(self, batch: Batch) -> None:
+        self._reader.stats.aside_rows += len(batch)
+        now_ms = time.time_ns() // 1_000_000
+        _events.error(
+            "batch_set_aside",
+            reader=self._reader.name,
+            source=batch.source,
+            measurement=batch.measurement,
+            rows=len(batch),
+            why=self._why,
+        )
+        try:
+            await asyncio.to_thread(self._aside.put, batch, self._why, now_ms)
+        except OSError as error:
+            _events.error("batch_not_kept", reader=self._reader.name, says=str(error))

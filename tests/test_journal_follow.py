@@ -1,0 +1,103 @@
+"""Poison never blocks, and a database that is away loses nothing."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from test_journal_log import ids, rows
+
+from collectors.journal import (
+    Away,
+    Chunk,
+    FollowConfig,
+    Journal,
+    JournalConfig,
+    Reader,
+    follow,
+    passed_positions,
+)
+from collectors.journal.follow import Effect
+from collectors.measurements import CATALOGUE
+
+QUICK = FollowConfig(wait_s=0.001, longest_wait_s=0.002, tries=2)
+
+
+@contextlib.asynccontextmanager
+async def following(
+    folder: Path, effect: Effect, batches: int = 16
+) -> AsyncIterator[Reader]:
+    async with Journal(JournalConfig(folder=folder), "poll", CATALOGUE) as journal:
+        await asyncio.gather(*(journal.append(rows(8 * i)) for i in range(batches)))
+        async with Reader(folder, "store") as reader:
+            task = asyncio.create_task(
+                follow(reader, effect, folder / "aside", QUICK), name="follow"
+            )
+            try:
+                yield reader
+            finally:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            if true():
+                return
+            await asyncio.sleep(0.005)
+
+
+async def test_the_batches_that_cannot_be_digested_are_set_aside(
+    tmp_path: Path,
+) -> None:
+    stored: set[int] = set()
+    poison = {3, 77}
+
+    async def effect(chunk: Chunk) -> None:
+        if poison & set(ids(chunk.batches)):
+            raise ValueError("indigestible")
+        stored.update(ids(chunk.batches))
+
+    async with following(tmp_path, effect) as reader:
+        await until(lambda: reader.stats.passed_rows == 128)
+        assert reader.stats.aside_rows == 16
+        assert passed_positions(tmp_path, "store") == reader.positions
+    assert stored == set(range(128)) - set(range(8)) - set(range(72, 80))
+    aside = (tmp_path / "aside" / "store.jsonl").read_text().splitlines()
+    assert len(aside) == 2
+    assert "indigestible" in aside[0]
+
+
+async def test_positions_are_saved_only_when_all_before_them_was_used(
+    tmp_path: Path,
+) -> None:
+    calls: list[tuple[set[int], bool]] = []
+
+    async def effect(chunk: Chunk) -> None:
+        found = set(ids(chunk.batches))
+        if 5 in found:
+            raise ValueError("indigestible")
+        calls.append((found, bool(chunk.positions["poll"].offset)))
+
+    async with following(tmp_path, effect, batches=4) as reader:
+        await until(lambda: reader.stats.passed_rows == 32)
+    assert [moved for _, moved in calls[:-1]] == [False] * (len(calls) - 1)
+    assert calls[-1] == (set(), True)
+
+
+async def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    stored: set[int] = set()
+    failures = iter(range(12))
+
+    async def effect(chunk: Chunk) -> None:
+        if next(failures, None) is not None:
+            raise Away("the database does not answer")
+        stored.update(ids(chunk.batches))
+
+    async with following(tmp_path, effect) as reader:
+        await until(lambda: reader.stats.passed_rows == 128)
+        assert reader.stats.failures == 12
+        assert reader.stats.aside_rows == 0
+    assert stored == set(range(128))
