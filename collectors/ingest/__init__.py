@@ -1,0 +1,12 @@
+"""The receiving end: enrolled laptops, and their reports over HTTPS and MQTT.
+
+A body becomes reports (`body`), reports become batches (`rows`), and a receipt is
+given once the journal has them (`intake`); `https` and `mqtt` are the two doors.
+"""
+
+from collectors.ingest.config import IngestConfig
+from collectors.ingest.https import HttpsIngest
+from collectors.ingest.policies import policy_of
+from collectors.ingest.registry import Registry
+
+__all__ = ["HttpsIngest", "IngestConfig", "Registry", "policy_of"]

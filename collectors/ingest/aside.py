@@ -1,0 +1,60 @@
+"""`Aside`: the last bodies that could not be read, for whoever looks into it.
+
+Bounded in number, size and rate; files are for their owner only and hold what was
+sent and nothing of who sent it: no address, no secret.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import structlog
+
+_MAX_BYTES = 64_000
+_MAX_AGE_MS = 30 * 86_400_000
+_MAX_PER_S = 20
+
+log = structlog.get_logger()
+
+
+class Aside:
+    def __init__(self, folder: Path, keep: int) -> None:
+        self._folder, self._keep = folder, keep
+        self._second, self._this_second, self._number = 0, 0, 0
+        self._failing = False
+
+    def put(self, body: bytes, reason: str, now_ms: int) -> None:
+        """Keeps `body` under a name that says when and why. Never raises: this is for
+        people, and a full disk must not stop a report."""
+        second = now_ms // 1000
+        if second != self._second:
+            self._second, self._this_second = second, 0
+        self._this_second += 1
+        if self._this_second > _MAX_PER_S:
+            return
+        self._number += 1
+        name = f"{now_ms:013d}-{self._number:06d}-{reason}.body"
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(
+                self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
+            )
+            with os.fdopen(handle, "wb") as file:
+                file.write(body[:_MAX_BYTES])
+            self._prune(now_ms)
+        except OSError as error:
+            if not self._failing:
+                log.warning("unreadable reports cannot be kept", error=str(error))
+            self._failing = True
+        else:
+            self._failing = False
+
+    def _prune(self, now_ms: int) -> None:
+        files = sorted(self._folder.glob("*.body"))
+        spare = len(files) - self._keep
+        for number, file in enumerate(files):
+            stamp = file.name.split("-", 1)[0]
+            old = stamp.isdigit() and int(stamp) < now_ms - _MAX_AGE_MS
+            if number < spare or old:
+                file.unlink(missing_ok=True)

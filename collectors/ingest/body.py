@@ -1,0 +1,166 @@
+"""From the bytes of a request to reports that may enter, and why others may not.
+
+Pure functions. What they are given comes from the network: whatever it is, the
+answer is reports, refusals, or `BodyRefused`; within bounded time and memory.
+"""
+
+from __future__ import annotations
+
+import zlib
+from enum import StrEnum
+
+import msgspec
+
+from probes.report import (
+    MAX_BODY_BYTES,
+    MAX_REPORTS,
+    VERSION,
+    Refusal,
+    Report,
+)
+
+_MAX_TEXT = 200
+_GZIP = 16 + zlib.MAX_WBITS
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Reason(StrEnum):
+    """Why something was not taken: the closed list that is counted."""
+
+    UNREADABLE = "unreadable"
+    TOO_LARGE = "too_large"
+    VERSION = "version"
+    MALFORMED = "malformed"
+    NOT_YOURS = "not_yours"
+    CLOCK = "clock_wrong"
+
+
+class BodyRefused(ValueError):
+    """Nothing of the body can be taken; the text is one sentence for the sender."""
+
+    def __init__(self, reason: Reason, why: str) -> None:
+        super().__init__(why)
+        self.reason = reason
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """One report of a body that cannot be taken; `raw` is what was sent."""
+
+    id: str
+    reason: Reason
+    why: str
+    raw: bytes
+
+    def refusal(self) -> Refusal:
+        return Refusal(self.id, f"{self.reason}: {self.why}")
+
+
+class _Head(msgspec.Struct):
+    """As much as can be read of a report that cannot be read."""
+
+    id: object = ""
+    version: object = None
+
+
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+_report = msgspec.json.Decoder(Report)
+_head = msgspec.json.Decoder(_Head)
+
+
+def unzip(body: bytes, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The content of a gzip body (RFC 1952, several members allowed), at most
+    `limit` bytes of it; `BodyRefused` where there is more, or it is damaged."""
+    content = b""
+    while body:
+        stream = zlib.decompressobj(_GZIP)
+        try:
+            content += stream.decompress(body, limit + 1 - len(content))
+        except zlib.error:
+            raise BodyRefused(
+                Reason.UNREADABLE, "the gzip body is damaged, send it again"
+            ) from None
+        if len(content) > limit:
+            raise BodyRefused(
+                Reason.TOO_LARGE, f"the body holds more than {limit} bytes unpacked"
+            )
+        if not stream.eof:
+            raise BodyRefused(Reason.UNREADABLE, "the gzip body ends too early")
+        if len(stream.unused_data) == len(body):
+            raise BodyRefused(Reason.UNREADABLE, "the gzip body is damaged")
+        body = stream.unused_data
+    return content
+
+
+def split(body: bytes) -> list[msgspec.Raw]:
+    """The reports of a body, each still unread; `BodyRefused` if it is no list."""
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyRefused(
+            Reason.TOO_LARGE, f"the body is larger than {MAX_BODY_BYTES} bytes"
+        )
+    try:
+        parts = _list.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BodyRefused(
+            Reason.UNREADABLE, f"expected a JSON list of reports: {_short(error)}"
+        ) from None
+    if len(parts) > MAX_REPORTS:
+        raise BodyRefused(
+            Reason.TOO_LARGE,
+            f"{len(parts)} reports in one body, expected at most {MAX_REPORTS}",
+        )
+    return parts
+
+
+def read(
+    raw: msgspec.Raw, agent: str | None, now_ms: int, max_ahead_ms: int
+) -> Report | Rejected:
+    """The report, or why it is rejected. `agent` is who sent it (None: not asked)."""
+    try:
+        report = _report.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return _unreadable(bytes(raw), error)
+    found = _fault(report, agent, now_ms, max_ahead_ms)
+    if found is None:
+        return report
+    reason, why = found
+    return Rejected(report.id, reason, why, bytes(raw))
+
+
+def _fault(
+    report: Report, agent: str | None, now_ms: int, max_ahead_ms: int
+) -> tuple[Reason, str] | None:
+    if agent is not None and report.agent != agent:
+        return Reason.NOT_YOURS, "the report names another agent than its sender"
+    newest_ms = max((r.time_ms for r in report.results), default=0)
+    ahead_ms = max(newest_ms, report.sent_ms) - now_ms
+    if ahead_ms > max_ahead_ms:
+        return Reason.CLOCK, (
+            f"the report is {ahead_ms / 3_600_000:.0f} hours in the future, "
+            "is the laptop's clock right?"
+        )
+    texts = [report.software, report.whereabouts.site]
+    for result in report.results:
+        texts.append(result.target)
+        texts.extend(v for v in result.values.values() if isinstance(v, str))
+    for text in texts:
+        if len(text) > _MAX_TEXT or not text.isprintable():
+            return Reason.MALFORMED, (
+                f"a text is longer than {_MAX_TEXT} characters or not printable"
+            )
+    return None
+
+
+def _unreadable(raw: bytes, error: Exception) -> Rejected:
+    try:
+        head = _head.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        head = _Head()
+    id = head.id if isinstance(head.id, str) else ""
+    if isinstance(head.version, int) and head.version != VERSION:
+        why = f"the report has version {head.version}, this server reads {VERSION}"
+        return Rejected(id[:64], Reason.VERSION, why, raw)
+    return Rejected(id[:64], Reason.MALFORMED, _short(error), raw)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

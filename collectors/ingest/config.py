@@ -1,0 +1,134 @@
+"""What the receiving end is told: the `[ingest]` part of towpath.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RegistryConfig(_Part):
+    """`key_file` makes pseudonyms of device ids. It lies apart from the registry so
+    that whoever is given a copy of one does not have the other."""
+
+    path: Path = Path("var/state/agents.sqlite")
+    key_file: Path = Path("var/keys/pseudonym.key")
+
+
+class HttpsConfig(_Part):
+    """`plaintext` is for a TLS-ending proxy on the same machine and nothing else.
+
+    `trusted_proxies` are the addresses whose `X-Forwarded-For` is believed.
+    """
+
+    host: str = "0.0.0.0"
+    port: Port = 8443
+    certificate: Path | None = None
+    private_key: Path | None = None
+    plaintext: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    max_connections: Count = 4000
+    max_uploads: Count = 256
+    upload_s: Seconds = 20
+    header_s: Seconds = 10
+
+    @model_validator(mode="after")
+    def _has_tls(self) -> Self:
+        if self.plaintext:
+            if self.host not in {"127.0.0.1", "::1", "localhost"}:
+                raise ValueError(
+                    f"plaintext on {self.host!r} would show agents' secrets to the "
+                    "network; expected host = '127.0.0.1' behind a TLS proxy"
+                )
+        elif self.certificate is None or self.private_key is None:
+            raise ValueError(
+                "expected certificate and private_key (paths of PEM files)"
+            )
+        return self
+
+
+class MqttConfig(_Part):
+    """`shared_group` makes several ingest processes share the reports; the broker must
+    know shared subscriptions (mosquitto does). `password_file` holds one line."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    tls: bool = True
+    ca_file: Path | None = None
+    username: str = "towpath-ingest"
+    password_file: Path | None = None
+    client_id: str = "towpath-ingest"
+    shared_group: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""
+    max_waiting: Count = 5000
+    keepalive_s: Annotated[int, Field(ge=5, le=600)] = 30
+    retry_min_s: Seconds = 0.5
+    retry_max_s: Seconds = 30
+
+
+class BrokerConfig(_Part):
+    """The files of a mosquitto broker that Towpath keeps: who may log in, and what
+    they may say. `pid_file`: the broker to be told (SIGHUP) when they change."""
+
+    password_file: Path
+    acl_file: Path
+    pid_file: Path | None = None
+    every_s: Seconds = 2
+
+
+class LimitsConfig(_Part):
+    """Bounds on what agents can make the server do."""
+
+    in_flight: Count = 256
+    reports_per_s: Annotated[float, Field(gt=0)] = 10
+    reports_burst: Count = 5000
+    remembered_ids: Count = 100_000
+    max_ahead_s: Annotated[int, Field(ge=60)] = 86_400
+    kept_aside: Count = 200
+
+
+class ServiceConfig(_Part):
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=500)]
+
+
+class PolicyConfig(_Part):
+    """What agents are asked to measure beyond what the estate says (reflectors and
+    the beacon come from there). Cadences: seconds by probe name, 0 is never."""
+
+    services: tuple[ServiceConfig, ...] = ()
+    names: tuple[str, ...] = ()
+    cadence_s: dict[str, Annotated[int, Field(ge=0)]] = {}
+    metered_cadence_s: dict[str, Annotated[int, Field(ge=0)]] = {}
+    budget_bytes_per_month: Annotated[int, Field(ge=0)] = 750_000_000
+    metered_budget_bytes_per_month: Annotated[int, Field(ge=0)] = 150_000_000
+    opens: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "00:00"
+    closes: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")] = (
+        "24:00"
+    )
+    days: tuple[Annotated[int, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4, 5, 6)
+    report_s: Annotated[int, Field(ge=10)] = 300
+
+
+class IngestConfig(_Part):
+    """`aside` keeps the last few bodies that could not be read. `providers` is a CSV
+    file of `prefix,provider`. `anonymous` takes reports without a credential: for
+    trying things out, never for people's laptops."""
+
+    registry: RegistryConfig = RegistryConfig()
+    https: HttpsConfig | None = None
+    mqtt: MqttConfig | None = None
+    broker: BrokerConfig | None = None
+    limits: LimitsConfig = LimitsConfig()
+    policy: PolicyConfig = PolicyConfig()
+    aside: Path = Path("var/state/aside/ingest")
+    providers: Path | None = None
+    anonymous: bool = False

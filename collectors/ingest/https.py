@@ -1,0 +1,289 @@
+"""`HttpsIngest`: the agents' door over HTTPS (design.md section 2, RFC 9110, RFC 7617).
+
+    POST /v1/reports   a JSON list of `Report`, gzip allowed  -> `Receipt`
+    POST /v1/enrol     `Enrolment` -> `Credential`
+    GET  /v1/policy    `Policy`, with ETag and If-None-Match
+    GET  /healthz      is it alive, does the journal take what it is given
+
+A receipt means: on disk. Everything else is an error with one sentence (`{"why"}`);
+503 and 429 come with Retry-After. Addresses are neither stored nor logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import hashlib
+import math
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from collectors.ingest.body import BodyRefused, Reason, unzip
+from collectors.ingest.config import HttpsConfig, IngestConfig
+from collectors.ingest.intake import Append, Busy, Intake, NotDurable, wall_ms
+from collectors.ingest.providers import UNKNOWN, Providers
+from collectors.ingest.pseudonym import KeyRefused
+from collectors.ingest.registry import Agent, EnrolmentRefused, Registry
+from collectors.ingest.server import HttpServer
+from probes.policy import Policy
+from probes.report import MAX_BODY_BYTES, Enrolment
+
+_MAX_ENROLMENT_BYTES = 4_000
+_UPLOADS_PER_AGENT = 4
+
+log = structlog.get_logger()
+_encode = msgspec.json.Encoder().encode
+
+
+class _Turned(Exception):
+    """The request ends here, with this answer."""
+
+    def __init__(self, status: int, why: str, **headers: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.headers = {name.replace("_", "-"): text for name, text in headers.items()}
+
+
+class HttpsIngest:
+    """`async with HttpsIngest(config, registry, append, …):` serves until left.
+
+    `policy` gives what an agent of a home site should measure; `knows_site` whether
+    the estate has a site; both are asked each time, so a re-read estate counts.
+    """
+
+    def __init__(
+        self,
+        config: IngestConfig,
+        registry: Registry,
+        append: Append,
+        *,
+        policy: Callable[[str], Policy] = lambda home_site: Policy(),
+        knows_site: Callable[[str], bool] = lambda site: False,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        if config.https is None:
+            raise ValueError("ingest.https is not configured")
+        self._config: HttpsConfig = config.https
+        self._anonymous = config.anonymous
+        self._registry, self._policy, self._now_ms = registry, policy, now_ms
+        self._providers = (
+            Providers()
+            if config.providers is None
+            else Providers.read(config.providers)
+        )
+        self._intake = Intake(config, append, knows_site=knows_site, now_ms=now_ms)
+        self._uploads: Counter[str] = Counter()
+        self._enrolling = asyncio.Semaphore(8)
+        self._server = HttpServer(self._config, self._app())
+        self._following: asyncio.Task[None] | None = None
+
+    @property
+    def stats(self) -> Any:
+        """`IngestStats`."""
+        return self._intake.stats
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; known once it runs."""
+        return self._server.port
+
+    async def __aenter__(self) -> HttpsIngest:
+        if self._anonymous:
+            log.warning("anyone may send reports (ingest.anonymous), only for trials")
+        await self._server.start()
+        self._following = asyncio.create_task(
+            self._registry.follow(), name="https-ingest-registry"
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._server.stop()
+        if self._following is not None:
+            self._following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._following
+
+    def _app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/v1/reports", self._answering(self._reports), methods=["POST"]),
+                Route("/v1/enrol", self._answering(self._enrol), methods=["POST"]),
+                Route("/v1/policy", self._answering(self._give_policy)),
+                Route("/healthz", self._health),
+            ]
+        )
+
+    def _answering(
+        self, handle: Callable[[Request], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except _Turned as turned:
+                return _json({"why": str(turned)}, turned.status, turned.headers)
+            except ClientDisconnect:
+                # Nobody is there to read this answer.
+                return Response(status_code=400)
+
+        return answer
+
+    async def _reports(self, request: Request) -> Response:
+        sender = self._sender(request)
+        name = "" if sender is None else sender.agent
+        body = await self._body(request, name)
+        try:
+            receipt = await self._intake.take(body, sender, self._provider(request))
+        except BodyRefused as refused:
+            raise _Turned(_status(refused), str(refused)) from None
+        except Busy as busy:
+            raise _later(429 if busy.own else 503, busy, busy.retry_s) from None
+        except NotDurable as failed:
+            raise _later(503, failed, 10) from None
+        if sender is not None:
+            self._registry.seen(sender.agent, self._now_ms())
+        return _json(receipt)
+
+    async def _enrol(self, request: Request) -> Response:
+        if self._enrolling.locked():
+            raise _later(503, "too many laptops enrol at once, come back later", 5)
+        async with self._enrolling:
+            body = await self._read(request, _MAX_ENROLMENT_BYTES)
+            try:
+                enrolment = msgspec.json.decode(body, type=Enrolment)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                raise _Turned(400, f"expected token and device: {error}") from None
+            try:
+                credential = await asyncio.to_thread(
+                    self._registry.enrol, enrolment, self._now_ms()
+                )
+            except EnrolmentRefused as refused:
+                self.stats.unauthorised += 1
+                raise _Turned(403, str(refused)) from None
+            except (KeyRefused, sqlite3.Error, OSError) as error:
+                log.error("a laptop could not be enrolled", error=str(error))
+                raise _later(
+                    503, "enrolment is not possible at the moment", 60
+                ) from None
+        log.info("agent enrolled", agent=credential.agent, site=credential.home_site)
+        return _json(credential)
+
+    async def _give_policy(self, request: Request) -> Response:
+        sender = self._sender(request)
+        body = _encode(self._policy("" if sender is None else sender.home_site))
+        tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers, media_type="application/json")
+
+    async def _health(self, request: Request) -> Response:
+        if self._intake.failing:
+            return _json({"status": "the journal takes no reports"}, 503)
+        return _json({"status": "ok"})
+
+    def _sender(self, request: Request) -> Agent | None:
+        """Who sends, by HTTP Basic; None only where anonymous reports are allowed."""
+        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+        if not scheme and self._anonymous:
+            return None
+        try:
+            text = base64.b64decode(encoded, validate=True).decode()
+        except (binascii.Error, ValueError):
+            text = ""
+        name, _, secret = text.partition(":")
+        agent = (
+            self._registry.verify(name, secret) if scheme.lower() == "basic" else None
+        )
+        if agent is None:
+            self.stats.unauthorised += 1
+            raise _Turned(
+                401,
+                "expected the name and secret this laptop got when it was enrolled",
+                WWW_Authenticate='Basic realm="towpath"',
+            )
+        return agent
+
+    async def _body(self, request: Request, agent: str) -> bytes:
+        """The unpacked body. The number of bodies being received is bounded, in all
+        and per agent, so that slow ones cannot fill memory or shut others out."""
+        if self._uploads.total() >= self._config.max_uploads or (
+            self._uploads[agent] >= _UPLOADS_PER_AGENT and agent
+        ):
+            self.stats.turned_away += 1
+            raise _later(503, "too many reports at once, come back later", 2)
+        self._uploads[agent] += 1
+        try:
+            body = await self._read(request, MAX_BODY_BYTES)
+        finally:
+            self._uploads[agent] -= 1
+            if not self._uploads[agent]:
+                del self._uploads[agent]
+        coding = request.headers.get("content-encoding", "identity").strip().lower()
+        if coding == "identity":
+            return body
+        if coding not in {"gzip", "x-gzip"}:
+            raise _Turned(
+                415, "expected Content-Encoding gzip or none", Accept_Encoding="gzip"
+            )
+        try:
+            return unzip(body)
+        except BodyRefused as refused:
+            self._intake.refuse(refused.reason, body)
+            raise _Turned(_status(refused), str(refused)) from None
+
+    async def _read(self, request: Request, limit: int) -> bytes:
+        too_large = f"the body is larger than {limit} bytes"
+        declared = request.headers.get("content-length", "")
+        if declared.isdigit() and int(declared[:12]) > limit:
+            raise self._turn_large(too_large)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._config.upload_s):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > limit:
+                        raise self._turn_large(too_large)
+        except TimeoutError:
+            raise _Turned(
+                408, "the body did not arrive in time", Connection="close"
+            ) from None
+        return bytes(body)
+
+    def _turn_large(self, why: str) -> _Turned:
+        self._intake.refuse(Reason.TOO_LARGE, b"")
+        return _Turned(413, why, Connection="close")
+
+    def _provider(self, request: Request) -> str:
+        return (
+            UNKNOWN
+            if request.client is None
+            else self._providers.of(request.client.host)
+        )
+
+
+def _json(
+    value: object, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    return Response(_encode(value), status, headers, "application/json")
+
+
+def _status(refused: BodyRefused) -> int:
+    return 413 if refused.reason is Reason.TOO_LARGE else 400
+
+
+def _later(status: int, why: object, seconds: float) -> _Turned:
+    # Spread out, so that those who were sent away do not all come back together.
+    wait_s = math.ceil(seconds * random.uniform(1, 2))
+    return _Turned(status, str(why), Retry_After=str(wait_s))

@@ -1,0 +1,191 @@
+"""`Intake`: what HTTPS and MQTT have in common: a body goes in, a receipt comes out,
+and between the two the journal has it on disk."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from collectors.batch import Batch
+from collectors.ingest.aside import Aside
+from collectors.ingest.body import BodyRefused, Reason, Rejected, read, split
+from collectors.ingest.config import IngestConfig
+from collectors.ingest.limits import Allowance, Remembered
+from collectors.ingest.registry import Agent
+from collectors.ingest.rows import rows
+from collectors.measurements import CATALOGUE
+from probes.catalogue import Catalogue
+from probes.report import Receipt, Refusal, Report
+
+log = structlog.get_logger()
+
+# Reasons that are worth a look at what was sent; a wrong clock explains itself.
+_POISON = frozenset({Reason.UNREADABLE, Reason.VERSION, Reason.MALFORMED})
+
+
+class Append(Protocol):
+    """Returns once the batches are on disk."""
+
+    async def append(self, *batches: Batch) -> None: ...
+
+
+class Busy(Exception):
+    """Too much at once; `retry_s` says when to come back. `own`: the agent's fault."""
+
+    def __init__(self, why: str, retry_s: float, *, own: bool = False) -> None:
+        super().__init__(why)
+        self.retry_s, self.own = retry_s, own
+
+
+class NotDurable(Exception):
+    """The journal could not take it; the agent keeps it and comes back."""
+
+
+class IngestStats(msgspec.Struct):
+    """Counters since start; `in_flight` is a state. Reasons: see `body.Reason`."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    unauthorised: int = 0
+    in_flight: int = 0
+    turned_away: int = 0
+    failures: int = 0
+    misfit_rows: int = 0
+    expired_rows: int = 0
+    reasons: Counter[str] = msgspec.field(default_factory=Counter)
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Intake:
+    """One per transport. `knows_site` tells whether the estate has a site."""
+
+    def __init__(
+        self,
+        config: IngestConfig,
+        append: Append,
+        *,
+        knows_site: Callable[[str], bool],
+        catalogue: Catalogue = CATALOGUE,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        limits = config.limits
+        self._append, self._catalogue = append, catalogue
+        self._knows_site, self._now_ms = knows_site, now_ms
+        self._limits = limits
+        self._aside = Aside(config.aside, limits.kept_aside)
+        self._allowance = Allowance(limits.reports_per_s, limits.reports_burst)
+        self._remembered = Remembered(limits.remembered_ids)
+        self._requests = 0
+        self.failing = False
+        self.stats = IngestStats()
+
+    async def take(self, body: bytes, sender: Agent | None, provider: str) -> Receipt:
+        """The receipt for a body, once what it accepts is durable.
+
+        `sender` None: nobody was asked who they are. Raises `BodyRefused` where the
+        body is no list of reports, `Busy` where it must come later, `NotDurable`.
+        """
+        now_ms = self._now_ms()
+        try:
+            parts = split(body)
+        except BodyRefused as fault:
+            self.refuse(fault.reason, body)
+            raise
+        self._admit("" if sender is None else sender.agent, len(parts))
+        agent = None if sender is None else sender.agent
+        ahead_ms = self._limits.max_ahead_s * 1000
+        fresh: dict[str, list[Report]] = {}
+        accepted: list[str] = []
+        refused: list[Refusal] = []
+        for part in parts:
+            report = read(part, agent, now_ms, ahead_ms)
+            if isinstance(report, Rejected):
+                self.refuse(report.reason, report.raw)
+                refused.append(report.refusal())
+                continue
+            accepted.append(report.id)
+            if (report.agent, report.id) in self._remembered:
+                self.stats.duplicates += 1
+            else:
+                fresh.setdefault(report.agent, []).append(report)
+        home_site = "" if sender is None else sender.home_site
+        if fresh:
+            await self._keep(fresh, home_site, provider, now_ms)
+        return Receipt(tuple(accepted), tuple(refused))
+
+    def refuse(self, reason: Reason, body: bytes) -> None:
+        """Counts a body or a report that is not taken, and keeps it where it may
+        tell something."""
+        self.stats.refused += 1
+        self.stats.reasons[reason.value] += 1
+        if reason in _POISON:
+            self._aside.put(body, reason.value, self._now_ms())
+
+    def _admit(self, agent: str, count: int) -> None:
+        if self._requests >= self._limits.in_flight:
+            self.stats.turned_away += 1
+            raise Busy("too many reports at once, come back later", 2.0)
+        wait_s = self._allowance.take(agent, count, time.monotonic())
+        if wait_s > 0:
+            self.stats.turned_away += 1
+            raise Busy("this agent sends too much", wait_s, own=True)
+
+    async def _keep(
+        self,
+        fresh: dict[str, list[Report]],
+        home_site: str,
+        provider: str,
+        now_ms: int,
+    ) -> None:
+        batches: list[Batch] = []
+        misfit_rows = expired = 0
+        for reports in fresh.values():
+            made = rows(
+                reports,
+                home_site,
+                provider,
+                self._knows_site,
+                self._catalogue,
+                now_ms,
+            )
+            batches += [*made.batches, *made.misfits]
+            misfit_rows += made.misfit_rows()
+            expired += made.expired
+        kept = sum(len(reports) for reports in fresh.values())
+        await self._write(batches, kept)
+        for agent, reports in fresh.items():
+            for report in reports:
+                self._remembered.add(agent, report.id)
+        self.stats.accepted += kept
+        self.stats.misfit_rows += misfit_rows
+        self.stats.expired_rows += expired
+
+    async def _write(self, batches: Sequence[Batch], count: int) -> None:
+        if not batches:
+            return
+        self._requests += 1
+        self.stats.in_flight += count
+        try:
+            await self._append.append(*batches)
+        except Exception as error:
+            # Whatever it was, it is not on disk.
+            self.stats.failures += 1
+            if not self.failing:
+                log.error("reports cannot be made durable", error=repr(error))
+            self.failing = True
+            raise NotDurable("reports cannot be made durable at the moment") from error
+        finally:
+            self._requests -= 1
+            self.stats.in_flight -= count
+        if self.failing:
+            log.info("reports are made durable again")
+        self.failing = False

@@ -1,0 +1,28 @@
+"""What agents are asked to measure, from the estate and the configuration. Pure."""
+
+from __future__ import annotations
+
+from collectors.estate.model import Estate
+from collectors.ingest.config import PolicyConfig
+from probes.policy import MeasuringHours, Policy, ReflectorAt, Service
+
+
+def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
+    """The policy for agents that belong to `home_site`: reflectors that stand in it
+    come first, as agents measure against the first that answers."""
+    near_first = sorted(estate.reflectors, key=lambda each: each.site != home_site)
+    return Policy(
+        reflectors=tuple(
+            ReflectorAt(each.id, each.host, each.stamp_port, each.ndt7_url)
+            for each in near_first
+        ),
+        services=tuple(Service(each.name, each.url) for each in config.services),
+        names=config.names,
+        beacon_url=estate.places.beacon_url,
+        cadence_s=config.cadence_s,
+        metered_cadence_s=config.metered_cadence_s,
+        budget_bytes_per_month=config.budget_bytes_per_month,
+        metered_budget_bytes_per_month=config.metered_budget_bytes_per_month,
+        hours=MeasuringHours(config.opens, config.closes, config.days),
+        report_s=config.report_s,
+    )

@@ -1,0 +1,74 @@
+"""Who operates the network an agent was seen from: an offline table, by prefix.
+
+The address is looked up and let go: it is neither stored nor logged.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from pathlib import Path
+
+UNKNOWN = "unknown"
+
+
+class ProvidersRefused(ValueError):
+    """The table cannot be used; the text names every line that is wrong."""
+
+
+class Providers:
+    """Longest prefix wins, as in routing (RFC 4632 section 5.1)."""
+
+    def __init__(
+        self, entries: Iterable[tuple[IPv4Network | IPv6Network, str]] = ()
+    ) -> None:
+        self._tables: dict[int, dict[int, dict[int, str]]] = {4: {}, 6: {}}
+        for network, provider in entries:
+            bits = network.max_prefixlen - network.prefixlen
+            table = self._tables[network.version].setdefault(bits, {})
+            table[int(network.network_address) >> bits] = provider
+        for version, by_bits in self._tables.items():
+            self._tables[version] = dict(sorted(by_bits.items()))
+
+    @classmethod
+    def read(cls, path: Path) -> Providers:
+        """The table of a CSV file of `prefix,provider`; a first line with just these
+        words, empty lines and lines beginning with # do not count."""
+        entries: list[tuple[IPv4Network | IPv6Network, str]] = []
+        faults: list[str] = []
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for number, row in enumerate(csv.reader(file), 1):
+                cells = [cell.strip() for cell in row]
+                if not any(cells) or cells[0].startswith("#"):
+                    continue
+                if number == 1 and cells[0].lower() == "prefix":
+                    continue
+                try:
+                    prefix, provider = cells
+                    network = ip_network(prefix)
+                except ValueError:
+                    faults.append(
+                        f"{path}:{number}: {','.join(row)!r}, expected prefix,provider "
+                        "such as 192.0.2.0/24,Example Telecom"
+                    )
+                    continue
+                entries.append((network, provider or UNKNOWN))
+        if faults:
+            raise ProvidersRefused("; ".join(faults[:20]))
+        return cls(entries)
+
+    def of(self, address: str) -> str:
+        """The provider of that address, `unknown` where the table has none."""
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return UNKNOWN
+        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+            parsed = parsed.ipv4_mapped
+        number = int(parsed)
+        for bits, table in self._tables[parsed.version].items():
+            found = table.get(number >> bits)
+            if found is not None:
+                return found
+        return UNKNOWN

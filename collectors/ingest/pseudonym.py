@@ -1,0 +1,103 @@
+"""Pseudonyms of laptops: HMAC-SHA256 (RFC 2104) of the device id under a secret key.
+
+`<key id>-<128 bits>`: the key id (a few bits of the key's hash) tells which key made
+it, so that a rotation can be followed. The key lives in a file of its own; without
+it nobody can go from a pseudonym to a device or try device ids out. See
+docs/decisions/020-pseudonym-key.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from pathlib import Path
+
+_KEY_BYTES = 32
+
+
+class KeyRefused(ValueError):
+    """The key file cannot be used; the text says why and what was expected."""
+
+
+def pseudonym(key: bytes, device: str) -> str:
+    """Who `device` is from now on: `[0-9a-f]{6}-[0-9a-f]{32}`."""
+    digest = hmac.new(key, device.encode(), hashlib.sha256).hexdigest()
+    return f"{key_id(key)}-{digest[:32]}"
+
+
+def key_id(key: bytes) -> str:
+    """Six hexadecimal digits that name the key and give nothing of it away."""
+    return hashlib.sha256(b"towpath pseudonym key id\0" + key).hexdigest()[:6]
+
+
+def read_key(path: Path) -> bytes:
+    """The key in `path`, which is made (mode 0600) where there is none.
+
+    `KeyRefused` where others than its owner may read it, or it is not a key: a new
+    one made in its place would cut every laptop off from its own history.
+    """
+    if not path.exists():
+        _create(path)
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyRefused(f"pseudonym key {path} cannot be read: {error}") from None
+    if mode & 0o077:
+        raise KeyRefused(
+            f"pseudonym key {path} has mode {mode:04o}, expected 0600: others could "
+            "read it (chmod 600, and rotate it if they may have)"
+        )
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise KeyRefused(
+            f"pseudonym key {path} is damaged, expected {2 * _KEY_BYTES} hexadecimal "
+            "digits: put the backup back, or remove it to begin a new one"
+        )
+    return key
+
+
+def rotate_key(path: Path) -> tuple[str, str]:
+    """Puts a new key in place of the old, which is gone for ever; (old id, new id)."""
+    old = key_id(read_key(path))
+    fresh = _write_aside(path)
+    fresh.replace(path)
+    _sync_folder(path.parent)
+    return old, key_id(read_key(path))
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = _write_aside(path)
+    try:
+        # A link is made whole or not at all, and never over what another process made.
+        path.hardlink_to(fresh)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
+    _sync_folder(path.parent)
+
+
+def _write_aside(path: Path) -> Path:
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_bytes(_KEY_BYTES).hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return fresh
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,389 @@
+"""`Registry`: which laptops are enrolled, and the tokens that let them.
+
+One SQLite file without WAL, one connection per process, short transactions: several
+processes and the command line use it at the same time. Who is enrolled is held in
+memory; a generation number, changed by every enrolment and revocation, is looked at
+each second, so a revocation reaches every process within seconds and the check of
+a secret costs a dictionary look-up and one SHA-256.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator
+from typing import Any, Self
+
+import msgspec
+import structlog
+
+from collectors.ingest.config import RegistryConfig
+from collectors.ingest.mosquitto_hash import mosquitto_hash
+from collectors.ingest.pseudonym import pseudonym, read_key
+from probes.report import Credential, Enrolment
+
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS token (
+  hash TEXT PRIMARY KEY, site TEXT NOT NULL, uses INTEGER NOT NULL,
+  used INTEGER NOT NULL DEFAULT 0, created_ms INTEGER NOT NULL,
+  expires_ms INTEGER NOT NULL, withdrawn INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS agent (
+  agent TEXT PRIMARY KEY, secret_hash BLOB NOT NULL, broker_hash TEXT NOT NULL,
+  home_site TEXT NOT NULL, token TEXT NOT NULL, enrolled_ms INTEGER NOT NULL,
+  last_seen_ms INTEGER NOT NULL DEFAULT 0, revoked INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS generation (number INTEGER NOT NULL) STRICT;
+INSERT INTO generation SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM generation);
+"""
+_NOBODY = hashlib.sha256(b"").digest()
+
+log = structlog.get_logger()
+
+
+class EnrolmentRefused(Exception):
+    """The token or the laptop is not let in; the text is for the person enrolling."""
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """An enrolled laptop. `last_seen_ms` is the start of an hour; 0 is never."""
+
+    agent: str
+    home_site: str
+    enrolled_ms: int
+    last_seen_ms: int
+    revoked: int
+
+
+class Token(msgspec.Struct, frozen=True):
+    """An enrolment token without its text, which only its maker saw. `id` names it."""
+
+    id: str
+    site: str
+    uses: int
+    used: int
+    created_ms: int
+    expires_ms: int
+    withdrawn: int
+
+
+class _Known(msgspec.Struct, frozen=True):
+    secret_hash: bytes
+    agent: Agent
+
+
+class Registry:
+    """`with Registry(config) as registry:` opens it; every time is passed in.
+
+    Methods that change something write a transaction and may wait for a disk: call
+    them from a thread where an event loop runs. `verify`, `enrolled` and `seen` only
+    touch memory.
+    """
+
+    def __init__(self, config: RegistryConfig) -> None:
+        self._config = config
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._known: dict[str, _Known] = {}
+        self._generation = -1
+        self._seen: dict[str, int] = {}
+        self._unsaved: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        read_key(self._config.key_file)
+        path = self._config.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(
+            path, timeout=10, isolation_level=None, check_same_thread=False
+        )
+        try:
+            path.chmod(0o600)
+            self._prepare()
+            self.refresh()
+        except BaseException:
+            self._connection.close()
+            self._connection = None
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self.save_seen()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def generation(self) -> int:
+        """Changes whenever an agent is enrolled, revoked or forgotten."""
+        return self._generation
+
+    def verify(self, agent: str, secret: str) -> Agent | None:
+        """The agent where the secret is its own and it is not revoked, else None."""
+        known = self._known.get(agent)
+        expected = _NOBODY if known is None else known.secret_hash
+        right = hmac.compare_digest(_digest(secret), expected)
+        return known.agent if known is not None and right else None
+
+    def enrolled(self, agent: str) -> Agent | None:
+        """The agent where it is enrolled and not revoked, else None."""
+        known = self._known.get(agent)
+        return None if known is None else known.agent
+
+    def seen(self, agent: str, now_ms: int) -> None:
+        """Notes that the agent was heard, to the hour: it is not a timesheet."""
+        hour_ms = now_ms - now_ms % _HOUR_MS
+        if self._seen.get(agent, 0) < hour_ms and agent in self._known:
+            self._seen[agent] = self._unsaved[agent] = hour_ms
+
+    def make_token(self, site: str, uses: int, days: float, now_ms: int) -> str:
+        """A new enrolment token; its text is nowhere but in the answer."""
+        if uses < 1 or days <= 0:
+            raise ValueError("an enrolment token needs at least one use and some days")
+        token = f"tow-{secrets.token_urlsafe(24)}"
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO token (hash, site, uses, created_ms, expires_ms)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (
+                    _digest(token).hex(),
+                    site,
+                    uses,
+                    now_ms,
+                    now_ms + int(days * _DAY_MS),
+                ),
+            )
+        return token
+
+    def tokens(self) -> list[Token]:
+        """Every token, newest first."""
+        rows = self._rows(
+            "SELECT substr(hash, 1, 12), site, uses, used, created_ms, expires_ms,"
+            " withdrawn FROM token ORDER BY created_ms DESC, hash"
+        )
+        return [Token(*row) for row in rows]
+
+    def withdraw_token(self, id: str) -> bool:
+        """Stops the token of that id. False if there is none."""
+        with self._transaction() as connection:
+            changed = connection.execute(
+                "UPDATE token SET withdrawn = 1 WHERE substr(hash, 1, 12) = ?", (id,)
+            )
+        return changed.rowcount > 0
+
+    def enrol(self, enrolment: Enrolment, now_ms: int) -> Credential:
+        """Lets a laptop in and gives it a new secret; the old one is void at once.
+
+        A second enrolment of a laptop with the same token (its answer was lost)
+        does not use the token up. `EnrolmentRefused` says why not.
+        """
+        device = enrolment.device.strip()
+        if not device:
+            raise EnrolmentRefused("the device id is empty")
+        agent = pseudonym(read_key(self._config.key_file), device)
+        token_hash = _digest(enrolment.token).hex()
+        secret = secrets.token_urlsafe(32)
+        with self._transaction() as connection:
+            token = connection.execute(
+                "SELECT site, uses, used, expires_ms, withdrawn FROM token"
+                " WHERE hash = ?",
+                (token_hash,),
+            ).fetchone()
+            if token is None:
+                raise EnrolmentRefused("the enrolment token is not known here")
+            site, uses, used, expires_ms, withdrawn = token
+            before = connection.execute(
+                "SELECT token, revoked FROM agent WHERE agent = ?", (agent,)
+            ).fetchone()
+            if withdrawn:
+                raise EnrolmentRefused("the enrolment token was withdrawn")
+            if now_ms >= expires_ms:
+                raise EnrolmentRefused("the enrolment token has expired")
+            if before is not None and before[1]:
+                raise EnrolmentRefused("this laptop was revoked by its council")
+            again = before is not None and before[0] == token_hash
+            if not again:
+                if used >= uses:
+                    raise EnrolmentRefused(f"the enrolment token had {uses} uses")
+                connection.execute(
+                    "UPDATE token SET used = used + 1 WHERE hash = ?", (token_hash,)
+                )
+            connection.execute(
+                "INSERT INTO agent (agent, secret_hash, broker_hash, home_site, token,"
+                " enrolled_ms) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (agent) DO UPDATE"
+                " SET secret_hash = excluded.secret_hash, broker_hash ="
+                " excluded.broker_hash, home_site = excluded.home_site,"
+                " token = excluded.token, enrolled_ms = excluded.enrolled_ms",
+                (
+                    agent,
+                    _digest(secret),
+                    mosquitto_hash(secret),
+                    site,
+                    token_hash,
+                    now_ms,
+                ),
+            )
+            _next_generation(connection)
+        self.refresh()
+        return Credential(agent, secret, site)
+
+    def revoke(self, agent: str) -> bool:
+        """Shuts an agent out, for ever. False if there is no such agent."""
+        return self._change("UPDATE agent SET revoked = 1 WHERE agent = ?", agent)
+
+    def restore(self, agent: str) -> bool:
+        """Takes a revocation back. False if there is no such agent."""
+        return self._change("UPDATE agent SET revoked = 0 WHERE agent = ?", agent)
+
+    def forget(self, agent: str) -> bool:
+        """Removes every trace of an agent here. False if there is no such agent."""
+        return self._change("DELETE FROM agent WHERE agent = ?", agent)
+
+    def forget_unseen(self, days: int, now_ms: int) -> int:
+        """Removes agents not heard for `days`, such as those of a rotated key."""
+        with self._transaction() as connection:
+            gone = connection.execute(
+                "DELETE FROM agent WHERE revoked = 0 AND max(last_seen_ms, enrolled_ms)"
+                " < ?",
+                (now_ms - days * _DAY_MS,),
+            )
+            _next_generation(connection)
+        self.refresh()
+        return gone.rowcount
+
+    def agents(self) -> list[Agent]:
+        """Every agent there is, revoked ones too, as the file has them."""
+        self.save_seen()
+        rows = self._rows(
+            "SELECT agent, home_site, enrolled_ms, last_seen_ms, revoked FROM agent"
+            " ORDER BY agent"
+        )
+        return [Agent(*row) for row in rows]
+
+    def broker_users(self) -> list[tuple[str, str]]:
+        """(agent, mosquitto's hash of its secret) of every agent that may log in."""
+        rows = self._rows(
+            "SELECT agent, broker_hash FROM agent WHERE revoked = 0 ORDER BY agent"
+        )
+        return [(agent, stored) for agent, stored in rows]
+
+    def refresh(self) -> bool:
+        """Reads what other processes changed; True if there was something."""
+        with self._transaction("BEGIN") as connection:
+            (generation,) = connection.execute(
+                "SELECT number FROM generation"
+            ).fetchone()
+            if generation == self._generation:
+                return False
+            rows = connection.execute(
+                "SELECT secret_hash, agent, home_site, enrolled_ms, last_seen_ms,"
+                " revoked FROM agent WHERE revoked = 0"
+            ).fetchall()
+        self._known = {row[1]: _Known(row[0], Agent(*row[1:])) for row in rows}
+        self._generation = generation
+        return True
+
+    def save_seen(self) -> None:
+        """Writes the hours in which agents were heard, where they are new."""
+        unsaved, self._unsaved = self._unsaved, {}
+        if not unsaved:
+            return
+        try:
+            with self._transaction() as connection:
+                connection.executemany(
+                    "UPDATE agent SET last_seen_ms = max(last_seen_ms, ?)"
+                    " WHERE agent = ?",
+                    [(hour_ms, agent) for agent, hour_ms in unsaved.items()],
+                )
+        except BaseException:
+            self._unsaved = {**unsaved, **self._unsaved}
+            raise
+
+    async def follow(self, every_s: float = 1.0) -> None:
+        """Keeps memory and file alike until cancelled; a failure is said once."""
+        failing = False
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await asyncio.to_thread(self._look)
+            except sqlite3.Error as error:
+                if not failing:
+                    log.error(
+                        "registry cannot be read, the last known agents count",
+                        path=str(self._config.path),
+                        error=str(error),
+                    )
+                failing = True
+            else:
+                if failing:
+                    log.info("registry can be read again", path=str(self._config.path))
+                failing = False
+
+    def _look(self) -> None:
+        self.refresh()
+        self.save_seen()
+
+    def _prepare(self) -> None:
+        with self._lock:
+            connection = self._opened()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > _SCHEMA_VERSION:
+                raise ValueError(
+                    f"registry {self._config.path} is of a newer Towpath (format "
+                    f"{version}, expected {_SCHEMA_VERSION})"
+                )
+            if version < _SCHEMA_VERSION:
+                connection.executescript(
+                    f"BEGIN IMMEDIATE; {_SCHEMA}"
+                    f"PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
+                )
+
+    def _change(self, statement: str, agent: str) -> bool:
+        with self._transaction() as connection:
+            changed = connection.execute(statement, (agent,)).rowcount > 0
+            if changed:
+                _next_generation(connection)
+        self.refresh()
+        return changed
+
+    def _rows(self, statement: str) -> list[Any]:
+        with self._lock:
+            return self._opened().execute(statement).fetchall()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise RuntimeError("the registry is not open (with Registry(config): …)")
+        return self._connection
+
+    @contextlib.contextmanager
+    def _transaction(
+        self, begin: str = "BEGIN IMMEDIATE"
+    ) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            connection = self._opened()
+            connection.execute(begin)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # SQLite has already rolled back where the disk was full.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+
+def _digest(secret: str) -> bytes:
+    # Secrets are 256 random bits: a plain hash cannot be searched, and is cheap.
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
+
+
+def _next_generation(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE generation SET number = number + 1")

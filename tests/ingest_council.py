@@ -1,0 +1,129 @@
+"""A small council for the ingest tests: a registry, enrolled laptops, reports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+
+from collectors.ingest.certificate import Certificates, make_certificates
+from collectors.ingest.config import HttpsConfig, IngestConfig, RegistryConfig
+from collectors.ingest.double import ListAppend
+from collectors.ingest.https import HttpsIngest
+from collectors.ingest.registry import Registry
+from probes.failure import Outcome
+from probes.report import Credential, Enrolment, Report, Result, Whereabouts
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def registry_config(folder: Path) -> RegistryConfig:
+    return RegistryConfig(
+        path=folder / "agents.sqlite", key_file=folder / "keys" / "pseudonym.key"
+    )
+
+
+@contextlib.contextmanager
+def opened_registry(folder: Path) -> Iterator[Registry]:
+    with Registry(registry_config(folder)) as registry:
+        yield registry
+
+
+def enrol(registry: Registry, device: str, site: str = "town-hall") -> Credential:
+    now_ms = wall_ms()
+    token = registry.make_token(site, 1, 1, now_ms)
+    return registry.enrol(Enrolment(token, device), now_ms)
+
+
+def report(
+    agent: str, id: str, *, time_ms: int | None = None, **changes: Any
+) -> Report:
+    at_ms = wall_ms() if time_ms is None else time_ms
+    results = (
+        Result("call_path", 1, at_ms, Outcome.OK, "hq", {"rtt_ms": 21.5}, 9000),
+        Result("name_lookup", 1, at_ms, Outcome.TIMEOUT, "resolver"),
+    )
+    made = Report(
+        1, id, agent, at_ms, "towpath-agent 0.1.0", Whereabouts("home"), results
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def body(*reports: Report) -> bytes:
+    return msgspec.json.encode(reports)
+
+
+async def eventually(true: Callable[[], bool], seconds: float = 20) -> None:
+    """Waits until `true()`; a test that waits too long fails with `TimeoutError`."""
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 (what is waited for is in a server)
+            await asyncio.sleep(0.01)
+
+
+class Door:
+    """A running `HttpsIngest` with what a test wants to look at beside it."""
+
+    def __init__(
+        self,
+        ingest: HttpsIngest,
+        registry: Registry,
+        append: ListAppend,
+        client: httpx2.AsyncClient,
+        certificates: Certificates,
+    ) -> None:
+        self.ingest, self.registry, self.append = ingest, registry, append
+        self.client, self.certificates = client, certificates
+
+    async def send(self, who: Credential, content: bytes, **headers: str) -> Any:
+        return await self.client.post(
+            "/v1/reports",
+            content=content,
+            auth=(who.agent, who.secret),
+            headers={name.replace("_", "-"): text for name, text in headers.items()},
+        )
+
+
+@contextlib.asynccontextmanager
+async def door(
+    folder: Path, https: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[Door]:
+    certificates = make_certificates(folder / "tls")
+    deps = {
+        name: settings.pop(name)
+        for name in ("policy", "knows_site", "now_ms")
+        if name in settings
+    }
+    append = settings.pop("append", None) or ListAppend()
+    config = IngestConfig(
+        registry=registry_config(folder),
+        https=HttpsConfig(
+            host="127.0.0.1",
+            port=0,
+            certificate=certificates.certificate,
+            private_key=certificates.private_key,
+            **(https or {}),
+        ),
+        aside=folder / "aside",
+        **settings,
+    )
+    trust = ssl.create_default_context(cafile=str(certificates.authority))
+    with Registry(config.registry) as registry:
+        async with (
+            HttpsIngest(config, registry, append, **deps) as ingest,
+            httpx2.AsyncClient(
+                base_url=f"https://127.0.0.1:{ingest.port}",
+                verify=trust,
+                timeout=30,
+                trust_env=False,
+            ) as client,
+        ):
+            yield Door(ingest, registry, append, client, certificates)
