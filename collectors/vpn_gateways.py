@@ -1,0 +1,147 @@
+"""VPN gateways as a laptop would find them: TCP and TLS to the door, every minute.
+
+A gateway whose certificate no laptop would trust is still *up*: what the handshake
+found is told by `outcome`, so that "down" and "untrusted" stay two things.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import structlog
+from cryptography import x509
+from pydantic import BaseModel, ConfigDict
+
+from collectors.batch import gather
+from collectors.estate.model import Estate, VpnGateway
+from collectors.journal import Append
+from probes.failure import Outcome
+from probes.sample import Sample, Value
+
+_log = structlog.get_logger()
+
+
+class VpnGatewaysConfig(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    period_s: float = 60.0
+    timeout_s: float = 5.0
+    ca_file: str = ""
+
+
+class VpnGateways:
+    """Knocks at every gateway of the estate once a period, all at the same time."""
+
+    def __init__(
+        self,
+        config: VpnGatewaysConfig,
+        estate: Callable[[], Estate],
+        append: Append,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._config, self._estate = config, estate
+        self._append, self._now_ms = append, now_ms
+        self._task: asyncio.Task[None] | None = None
+        self._down: set[str] = set()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="vpn-gateways")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        while True:
+            started = time.monotonic()
+            try:
+                gateways = self._estate().vpn_gateways
+                found = await asyncio.gather(*(self._sample(g) for g in gateways))
+                if found:
+                    await self._append.append(
+                        *gather(found, "vpn_gateways", self._now_ms())
+                    )
+            except Exception as error:  # noqa: BLE001 - a round that fails is not the last
+                _log.error("vpn_gateways_round_failed", error=repr(error))
+            spent = time.monotonic() - started
+            await asyncio.sleep(max(0.0, self._config.period_s - spent))
+
+    async def _sample(self, gateway: VpnGateway) -> Sample:
+        fields = await knock(gateway, self._config, self._now_ms)
+        if fields["up"] == 0 and gateway.id not in self._down:
+            _log.warning("vpn_gateway_down", gateway=gateway.id, why=fields["outcome"])
+            self._down.add(gateway.id)
+        elif fields["up"] == 1 and gateway.id in self._down:
+            _log.info("vpn_gateway_up", gateway=gateway.id)
+            self._down.discard(gateway.id)
+        tags = {"gateway": gateway.id, "site": gateway.site or ""}
+        return Sample("vpn_gateway", tags, fields, self._now_ms())
+
+
+async def knock(
+    gateway: VpnGateway, config: VpnGatewaysConfig, now_ms: Callable[[], int]
+) -> dict[str, Value]:
+    """Fields of one `vpn_gateway` row. Never raises: a failure is a result."""
+    try:
+        async with asyncio.timeout(config.timeout_s):
+            started = time.perf_counter()
+            _, writer = await asyncio.open_connection(gateway.host, gateway.port)
+            connect_ms = (time.perf_counter() - started) * 1000
+    except TimeoutError:
+        return {"up": 0, "outcome": Outcome.TIMEOUT.value}
+    except OSError as error:
+        return {"up": 0, "outcome": _outcome(error).value}
+    fields: dict[str, Value] = {"up": 1, "connect_ms": connect_ms}
+    try:
+        started = time.perf_counter()
+        context = ssl.create_default_context(cafile=config.ca_file or None)
+        async with asyncio.timeout(config.timeout_s):
+            await writer.start_tls(context, server_hostname=gateway.host)
+        fields["tls_ms"] = (time.perf_counter() - started) * 1000
+        fields["outcome"] = Outcome.OK.value
+        tls = writer.get_extra_info("ssl_object")
+        certificate = tls.getpeercert(binary_form=True) if tls else None
+        if certificate:
+            ends = x509.load_der_x509_certificate(certificate).not_valid_after_utc
+            left_s = ends.timestamp() - now_ms() / 1000
+            fields["certificate_days"] = left_s / 86_400
+    except TimeoutError:
+        fields["outcome"] = Outcome.TIMEOUT.value
+        fields["up"] = 0
+    except (ssl.SSLCertVerificationError, ssl.CertificateError):
+        fields["outcome"] = Outcome.TLS_FAILED.value
+    except (OSError, ValueError) as error:
+        fields["outcome"] = _outcome(error).value
+        fields["up"] = 0
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await writer.wait_closed()
+    return fields
+
+
+def _outcome(error: Exception) -> Outcome:
+    if isinstance(error, ssl.SSLError):
+        return Outcome.TLS_FAILED
+    if isinstance(error, socket.gaierror):
+        return Outcome.NAME_NOT_FOUND
+    if isinstance(error, ConnectionRefusedError):
+        return Outcome.REFUSED
+    if isinstance(error, ConnectionResetError):
+        return Outcome.RESET
+    return Outcome.UNREACHABLE

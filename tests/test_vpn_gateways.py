@@ -1,0 +1,107 @@
+"""A VPN gateway's door is knocked at as a laptop would; every failure is a result."""
+
+import asyncio
+import contextlib
+import datetime
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from services import free_port
+
+from collectors.estate.model import VpnGateway
+from collectors.vpn_gateways import VpnGatewaysConfig, knock
+
+
+def now_ms() -> int:
+    return int(datetime.datetime.now(datetime.UTC).timestamp() * 1000)
+
+
+def certificate(folder: Path, host: str, days: int) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
+    return context
+
+
+@contextlib.asynccontextmanager
+async def door(context: ssl.SSLContext | None) -> AsyncIterator[int]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def gateway(port: int, host: str = "localhost") -> VpnGateway:
+    return VpnGateway(id="vpn-1", host=host, port=port)
+
+
+async def test_a_working_gateway_is_up_with_its_certificates_days(
+    tmp_path: Path,
+) -> None:
+    async with door(certificate(tmp_path, "localhost", 30)) as port:
+        config = VpnGatewaysConfig(ca_file=str(tmp_path / "ca.pem"))
+        fields = await knock(gateway(port), config, now_ms)
+    assert fields["up"] == 1
+    assert fields["outcome"] == "ok"
+    assert 29 < float(fields["certificate_days"]) <= 30
+
+
+async def test_an_untrusted_certificate_is_up_but_said(tmp_path: Path) -> None:
+    async with door(certificate(tmp_path, "localhost", 30)) as port:
+        fields = await knock(gateway(port), VpnGatewaysConfig(), now_ms)
+    assert (fields["up"], fields["outcome"]) == (1, "tls_failed")
+
+
+async def test_a_closed_port_is_refused() -> None:
+    fields = await knock(gateway(free_port()), VpnGatewaysConfig(), now_ms)
+    assert fields == {"up": 0, "outcome": "refused"}
+
+
+async def test_a_name_that_is_not_there_is_said() -> None:
+    there_is_none = gateway(443, "gateway.invalid")
+    fields = await knock(there_is_none, VpnGatewaysConfig(), now_ms)
+    assert fields == {"up": 0, "outcome": "name_not_found"}
+
+
+async def test_a_door_that_never_answers_tls_is_down_after_the_timeout() -> None:
+    async with door(None) as port:
+        config = VpnGatewaysConfig(timeout_s=0.3)
+
+        async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(1)
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            fields = await knock(gateway(port), config, now_ms)
+    assert (fields["up"], fields["outcome"]) == (0, "timeout")
