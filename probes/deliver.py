@@ -1,0 +1,188 @@
+"""Brings what waits in the spool to the server, politely, and forgets only what the
+server has said it made durable.
+
+The publisher says what happened; when to try again is decided here, once. After an
+outage every laptop of a council comes back at its own random time, over 60 s or more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from probes.report import Receipt, Refusal
+from probes.spool import Spool, Waiting
+
+log = logging.getLogger(__name__)
+
+BATCH_REPORTS = 200
+BATCH_BYTES = 500_000
+BETWEEN_BATCHES_S = (2.0, 6.0)
+FIRST_RETRY_S = 60.0
+LAST_RETRY_S = 1800.0
+DENIED_RETRY_S = 3600.0
+RETRY_AFTER_MOST_S = 3600.0
+LOG_BYTES = 2_000_000
+
+
+class Publisher(Protocol):
+    """Gives reports to the server and returns what it has made durable.
+
+    Raises `Later` (nothing is known to have been taken), `CredentialRefused`,
+    `TooLarge` or `NotTaken`. Sending a report twice changes nothing.
+    """
+
+    async def send(self, reports: Sequence[Waiting]) -> Receipt: ...
+
+
+class Later(Exception):
+    """Not now: `after_s` is what the server asked for, if it did."""
+
+    def __init__(self, why: str, after_s: float | None = None) -> None:
+        super().__init__(why)
+        self.after_s = after_s
+
+
+class CredentialRefused(Exception):
+    """The server does not know this laptop's credential (any more)."""
+
+
+class TooLarge(Exception):
+    """The server takes fewer reports at once."""
+
+
+class NotTaken(Exception):
+    """The server itself says this body cannot be read; fewer at once may tell why."""
+
+
+def retry_s(failures: int, after_s: float | None, chance: float) -> float:
+    """Seconds until the next try after `failures` in a row. Pure.
+
+    `chance` is uniform in [0, 1): it spreads the first retry of many laptops over
+    30 to 90 s, and each later one over as much as its own wait.
+    """
+    if after_s is not None:
+        return min(max(after_s, 1.0), RETRY_AFTER_MOST_S) * (1 + 0.25 * chance)
+    wait_s = min(FIRST_RETRY_S * 2.0 ** min(failures - 1, 10), LAST_RETRY_S)
+    return wait_s * (0.5 + chance)
+
+
+class Delivery:
+    """`await deliver()` makes one attempt and returns the seconds to wait before the
+    next one, or None where nothing waits. It raises nothing that a server causes."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        publisher: Publisher,
+        sent: SentLog,
+        now_ms: Callable[[], int],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._spool, self._publisher, self._sent = spool, publisher, sent
+        self._now_ms, self._chance = now_ms, chance
+        self._most = BATCH_REPORTS
+        self._failures = 0
+        self.trouble = ""
+        self.denied = False
+        self.delivered_ms: int | None = None
+        self.delivered = 0
+        self.refused: Counter[str] = Counter()
+
+    async def deliver(self) -> float | None:
+        """One request with the oldest reports."""
+        batch = self._spool.oldest(self._most, BATCH_BYTES)
+        if not batch:
+            return None
+        try:
+            receipt = await self._publisher.send(batch)
+        except Later as later:
+            return self._failed(str(later), later.after_s)
+        except CredentialRefused as refused:
+            self.denied = True
+            self._failed(str(refused), None)
+            return DENIED_RETRY_S * (0.75 + 0.5 * self._chance())
+        except (TooLarge, NotTaken) as error:
+            if len(batch) > 1:
+                self._most = max(len(batch) // 2, 1)
+                return self._pause()
+            receipt = Receipt((), (Refusal(batch[0].id, str(error)),))
+        if not self._took(batch, receipt):
+            return self._failed("the server's receipt names none of the reports", None)
+        if not self._spool.waiting:
+            return None
+        return self._pause()
+
+    def _took(self, batch: Sequence[Waiting], receipt: Receipt) -> bool:
+        now_ms = self._now_ms()
+        accepted = set(receipt.accepted)
+        # What an earlier, unanswered try brought may be named now; only what is in
+        # this batch can be shown in the log, the rest was sent with the same words.
+        self._sent.write(now_ms, [each for each in batch if each.id in accepted])
+        for refusal in receipt.refused:
+            self.refused[refusal.why] += 1
+            log.warning("the server refused report %s: %s", refusal.id, refusal.why)
+        forgotten = self._spool.forget(receipt)
+        if not forgotten:
+            return False
+        self.delivered += forgotten - len(receipt.refused)
+        if accepted:
+            self.delivered_ms = now_ms
+        if self.trouble:
+            log.info("reports are delivered again")
+        self.trouble, self.denied, self._failures = "", False, 0
+        self._most = min(self._most * 2, BATCH_REPORTS)
+        return True
+
+    def _failed(self, why: str, after_s: float | None) -> float:
+        if not self.trouble:
+            log.warning("reports cannot be delivered: %s", why)
+        self.trouble = why
+        self._failures += 1
+        return retry_s(self._failures, after_s, self._chance())
+
+    def _pause(self) -> float:
+        least, most = BETWEEN_BATCHES_S
+        return least + (most - least) * self._chance()
+
+
+class SentLog:
+    """What was sent, word for word, for the person it is about: JSON lines of at most
+    twice `LOG_BYTES`, readable by them alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "sent.jsonl"
+
+    def write(self, now_ms: int, reports: Sequence[Waiting]) -> None:
+        """Notes `reports`. A full disk loses the note, not the report."""
+        if not reports:
+            return
+        with contextlib.suppress(OSError):
+            if self.path.exists() and self.path.stat().st_size > LOG_BYTES:
+                self.path.replace(self.path.with_suffix(".1.jsonl"))
+            self.path.touch(mode=0o600)
+            with self.path.open("ab") as file:
+                for each in reports:
+                    note = {"sent_ms": now_ms, "report": msgspec.Raw(each.body)}
+                    file.write(msgspec.json.encode(note) + b"\n")
+
+    def last(self, most: int) -> list[str]:
+        """The last `most` notes, newest last; a torn line is left out."""
+        lines: list[str] = []
+        for path in (self.path.with_suffix(".1.jsonl"), self.path):
+            with contextlib.suppress(OSError):
+                lines += path.read_text("utf-8", errors="replace").splitlines()
+        whole = []
+        for line in lines[-most:]:
+            with contextlib.suppress(ValueError):
+                json.loads(line)
+                whole.append(line)
+        return whole
