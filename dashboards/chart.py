@@ -1,0 +1,205 @@
+"""Charts as SVG of our own: small, no script, read by screen readers, printable.
+
+Every chart has a title and a description, differs by line pattern as well as colour,
+breaks its line where nothing was measured, and is meant to have its figures in a
+table beside it (`Chart.table`). Colours are classes (`c1`, `c2`, `limit`), so that
+one style sheet serves light, dark and paper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from markupsafe import Markup, escape
+
+Point = tuple[int, float]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: points (time in ms, value), in order of time."""
+
+    name: str
+    points: Sequence[Point]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What is drawn. `step_ms` is the distance of measured points: a gap of more than
+    two steps is a gap in the line. `say` puts a value, `tick` a time, into words."""
+
+    id: str
+    title: str
+    series: tuple[Series, ...]
+    from_ms: int
+    to_ms: int
+    step_ms: int
+    say: Callable[[float], str]
+    tick: Callable[[int], str]
+    limit: float | None = None
+    limit_name: str = ""
+    least_top: float = 0.0
+    width: int = 420
+    height: int = 130
+    ticks: int = 4
+    table_step_ms: int = field(default=3_600_000)
+
+    @property
+    def empty(self) -> bool:
+        return not any(series.points for series in self.series)
+
+    def description(self) -> str:
+        """The chart in one sentence a line."""
+        parts = []
+        for series in self.series:
+            values = [value for _, value in series.points]
+            if not values:
+                parts.append(f"{series.name}: no data.")
+                continue
+            parts.append(
+                f"{series.name}: from {self.say(min(values))} to "
+                f"{self.say(max(values))}, last {self.say(values[-1])}."
+            )
+        if self.limit is not None:
+            parts.append(f"{self.limit_name}: {self.say(self.limit)}.")
+        return " ".join(parts)
+
+    def table(self) -> list[tuple[str, list[str]]]:
+        """(time, one text a series): the highest value of each `table_step_ms`."""
+        rows: dict[int, list[float | None]] = {}
+        for at, series in enumerate(self.series):
+            for time_ms, value in series.points:
+                bucket = time_ms - time_ms % self.table_step_ms
+                row = rows.setdefault(bucket, [None] * len(self.series))
+                known = row[at]
+                row[at] = value if known is None else max(known, value)
+        return [
+            (self.tick(t), ["no data" if v is None else self.say(v) for v in row])
+            for t, row in sorted(rows.items())
+        ]
+
+    def svg(self) -> Markup:
+        """The drawing, with `role="img"`, title and description."""
+        left, right, top, bottom = 64, 6, 8, 20
+        inner_w, inner_h = self.width - left - right, self.height - top - bottom
+        ceiling = self._ceiling()
+
+        def x(time_ms: int) -> float:
+            share = (time_ms - self.from_ms) / max(1, self.to_ms - self.from_ms)
+            return left + inner_w * min(1.0, max(0.0, share))
+
+        def y(value: float) -> float:
+            return top + inner_h * (1 - min(value, ceiling) / ceiling)
+
+        out = [
+            f'<svg class="chart" role="img" viewBox="0 0 {self.width} {self.height}" '
+            f'aria-labelledby="{escape(self.id)}-t {escape(self.id)}-d">'
+            f'<title id="{escape(self.id)}-t">{escape(self.title)}</title>'
+            f'<desc id="{escape(self.id)}-d">{escape(self.description())}</desc>'
+        ]
+        for share in (0.0, 0.5, 1.0):
+            value = ceiling * share
+            out.append(
+                f'<line class="grid" x1="{left}" x2="{self.width - right}" '
+                f'y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
+                f'<text class="axis" x="{left - 6}" y="{y(value) + 4:.1f}" '
+                f'text-anchor="end">{escape(self.say(value))}</text>'
+            )
+        for n in range(self.ticks + 1):
+            time_ms = self.from_ms + (self.to_ms - self.from_ms) * n // self.ticks
+            anchor = "start" if n == 0 else "end" if n == self.ticks else "middle"
+            out.append(
+                f'<text class="axis" x="{x(time_ms):.1f}" y="{self.height - 5}" '
+                f'text-anchor="{anchor}">{escape(self.tick(time_ms))}</text>'
+            )
+        if self.limit is not None:
+            out.append(
+                f'<line class="limit" x1="{left}" x2="{self.width - right}" '
+                f'y1="{y(self.limit):.1f}" y2="{y(self.limit):.1f}"/>'
+            )
+        for at, series in enumerate(self.series, 1):
+            for run in _runs(series.points, 2 * self.step_ms):
+                path = " ".join(
+                    f"{'M' if n == 0 else 'L'}{x(t):.1f} {y(v):.1f}"
+                    for n, (t, v) in enumerate(run)
+                )
+                if len(run) == 1:
+                    # One lonely point has no length of its own: it gets its step's.
+                    length = x(self.from_ms + self.step_ms) - left
+                    path += f" h{max(1.0, length):.1f}"
+                out.append(f'<path class="c{at}" d="{path}"/>')
+        if self.empty:
+            out.append(
+                f'<text class="axis" x="{left + inner_w / 2:.0f}" '
+                f'y="{top + inner_h / 2:.0f}" text-anchor="middle">no data</text>'
+            )
+        out.append("</svg>")
+        return Markup("".join(out))
+
+    def _ceiling(self) -> float:
+        highest = max((v for s in self.series for _, v in s.points), default=0.0)
+        return nice_ceiling(max(highest, self.limit or 0.0, self.least_top))
+
+
+def nice_ceiling(value: float) -> float:
+    """The next 1, 2, 2.5 or 5 times a power of ten, so that axes read well."""
+    if value <= 0 or not math.isfinite(value):
+        return 1.0
+    power: float = 10.0 ** math.floor(math.log10(value))
+    for step in (1.0, 2.0, 2.5, 5.0, 10.0):
+        if value <= step * power * 1.0000001:
+            return step * power
+    return 10.0 * power
+
+
+def strip(id: str, title: str, parts: Sequence[str], width: int = 240) -> Markup:
+    """A bar of equal parts, each `ok`, `bad`, `part` or `none` (not observed).
+
+    States differ in height as well as colour: what is down is a low block.
+    """
+    counts = {kind: parts.count(kind) for kind in ("ok", "part", "bad", "none")}
+    total = max(1, len(parts))
+    said = (
+        f"Of {len(parts)} intervals: {counts['ok']} working, {counts['part']} partly, "
+        f"{counts['bad']} not answering, {counts['none']} not observed."
+    )
+    each = width / total
+    out = [
+        f'<svg class="strip" role="img" viewBox="0 0 {width} 16" '
+        f'preserveAspectRatio="none" aria-labelledby="{escape(id)}-t {escape(id)}-d">'
+        f'<title id="{escape(id)}-t">{escape(title)}</title>'
+        f'<desc id="{escape(id)}-d">{escape(said)}</desc>'
+    ]
+    heights = {"ok": 16, "part": 10, "bad": 6, "none": 1}
+    for n, kind in enumerate(parts):
+        h = heights[kind]
+        out.append(
+            f'<rect class="s-{kind}" x="{n * each:.2f}" y="{16 - h}" '
+            f'width="{max(0.5, each - 0.6):.2f}" height="{h}"/>'
+        )
+    out.append("</svg>")
+    return Markup("".join(out))
+
+
+def bar(ratio: float | None, level: str) -> Markup:
+    """A small bar beside a figure; decoration, as the figure is in words."""
+    if ratio is None:
+        return Markup("")
+    width = 60 * min(1.0, max(0.0, ratio))
+    return Markup(
+        '<svg class="bar" viewBox="0 0 60 8" aria-hidden="true" focusable="false">'
+        '<rect class="rail" width="60" height="8" rx="2"/>'
+        f'<rect class="b-{escape(level)}" width="{width:.1f}" height="8" rx="2"/></svg>'
+    )
+
+
+def _runs(points: Sequence[Point], gap_ms: int) -> list[list[Point]]:
+    runs: list[list[Point]] = []
+    for point in points:
+        if runs and point[0] - runs[-1][-1][0] <= gap_ms:
+            runs[-1].append(point)
+        else:
+            runs.append([point])
+    return runs

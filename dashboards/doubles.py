@@ -1,0 +1,108 @@
+"""Doubles of what pages and reports read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from alerts.alert import Alert
+from collectors.batch import Batch
+from collectors.store.query import Pick, Query, Row
+from probes.sample import Sample, Value
+
+
+class AlertList:
+    """Alerts from a list; `broken` makes reading fail with that sentence."""
+
+    def __init__(self, alerts: Iterable[Alert] = (), broken: str = "") -> None:
+        self.alerts, self.broken = list(alerts), broken
+
+    def open(self) -> list[Alert]:
+        if self.broken:
+            raise OSError(self.broken)
+        return [each for each in self.alerts if each.state != "resolved"]
+
+    def recent(self, since_ms: int) -> list[Alert]:
+        if self.broken:
+            raise OSError(self.broken)
+        return [each for each in self.alerts if (each.resolved_ms or 0) >= since_ms]
+
+
+class AnswerStore:
+    """Answers from a function of the query; counts what was asked."""
+
+    def __init__(self, answer: Callable[[Query], list[Row]]) -> None:
+        self._answer = answer
+        self.asked: list[Query] = []
+        self.broken = ""
+
+    async def write(self, batches: list[Batch]) -> None:
+        raise NotImplementedError("this store only answers")
+
+    async def ask(self, query: Query) -> list[Row]:
+        self.asked.append(query)
+        if self.broken:
+            raise ConnectionError(self.broken)
+        return self._answer(query)
+
+
+class MemoryStore:
+    """A store in a list: answers as `collectors.store.query` says in words."""
+
+    def __init__(self, samples: Iterable[Sample] = ()) -> None:
+        self._by_measurement: dict[str, list[Sample]] = {}
+        for sample in samples:
+            self._by_measurement.setdefault(sample.measurement, []).append(sample)
+
+    async def write(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            rows = self._by_measurement.setdefault(batch.measurement, [])
+            rows.extend(batch.samples())
+
+    async def ask(self, query: Query) -> list[Row]:
+        found: dict[tuple[int | None, tuple[str, ...]], list[Sample]] = {}
+        for sample in self._by_measurement.get(query.measurement, ()):
+            if not query.from_ms <= sample.time_ms < query.to_ms:
+                continue
+            if any(
+                (sample.tags.get(where.tag, "") in where.values) is where.negate
+                for where in query.where
+            ):
+                continue
+            every = query.every_ms
+            bucket = sample.time_ms - sample.time_ms % every if every else None
+            group = tuple(sample.tags.get(name, "") for name in query.group_by)
+            found.setdefault((bucket, group), []).append(sample)
+        rows = []
+        for (bucket, group), samples in sorted(found.items(), key=str):
+            values = {
+                pick.name: value
+                for pick in query.picks
+                if (value := aggregate(pick, samples)) is not None
+            }
+            if values:
+                tags = dict(zip(query.group_by, group, strict=True))
+                rows.append(Row(bucket, tags, values))
+        return rows
+
+
+def aggregate(pick: Pick, samples: list[Sample]) -> Value | None:
+    """One aggregate; None where the field is in no row."""
+    held = [
+        (s.time_ms, s.fields[pick.field]) for s in samples if pick.field in s.fields
+    ]
+    if not held:
+        return None
+    if pick.aggregate == "count":
+        return len(held)
+    if pick.aggregate == "last":
+        return max(held, key=lambda each: each[0])[1]
+    numbers = sorted(float(value) for _, value in held)
+    if pick.aggregate.startswith("p"):
+        rank = math.ceil(int(pick.aggregate[1:]) / 100 * len(numbers))
+        return numbers[max(0, rank - 1)]
+    if pick.aggregate == "mean":
+        return sum(numbers) / len(numbers)
+    if pick.aggregate == "sum":
+        return sum(numbers)
+    return numbers[0] if pick.aggregate == "min" else numbers[-1]

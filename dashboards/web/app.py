@@ -1,0 +1,240 @@
+"""The pages as a starlette application. Every page works without JavaScript."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import jinja2
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from collectors.measurements import CATALOGUE
+from dashboards import chart, words
+from dashboards.web import state, status
+from dashboards.web.config import WebConfig
+from dashboards.web.headers import PAGE, REPORT, SecurityHeaders
+from dashboards.web.shelf import Shelf
+from dashboards.web.views import Views
+
+Metrics = Callable[[], tuple[bytes, str]]
+_STATIC = {
+    "look.css": (Path(__file__).parent.parent / "look.css", "text/css; charset=utf-8"),
+    "refresh.js": (
+        Path(__file__).parent / "static" / "refresh.js",
+        "text/javascript; charset=utf-8",
+    ),
+}
+
+
+class Pages:
+    """One method a page; each gathers and renders."""
+
+    def __init__(
+        self, config: WebConfig, views: Views, metrics: Metrics | None
+    ) -> None:
+        self._config, self._views, self._metrics = config, views, metrics
+        self._shelf = Shelf(config.reports)
+        self._zone = ZoneInfo(config.timezone)
+        self._static = {
+            name: (path.read_bytes(), kind) for name, (path, kind) in _STATIC.items()
+        }
+        self._templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("dashboards.web"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+        )
+        self._templates.globals.update(
+            config=config,
+            words=words,
+            state=state,
+            bar=chart.bar,
+            when=lambda time_ms: words.when(time_ms, self._zone),
+            clock=lambda time_ms: words.clock(time_ms, self._zone),
+            path=lambda text: quote(str(text), safe=""),
+        )
+
+    async def sites(self, request: Request) -> Response:
+        view = await self._views.overview()
+        rows, gateways = await asyncio.gather(
+            self._views.experience(), self._views.gateways()
+        )
+        return self._page(
+            "sites.html",
+            here="sites",
+            view=view,
+            experience={
+                by: state.groups(rows, by)
+                for by in ("all", "site", "place", "connection", "provider")
+            },
+            experience_known=rows is not None,
+            gateways={
+                row.tags.get("gateway", ""): row.values for row in gateways or ()
+            },
+        )
+
+    async def site(self, request: Request) -> Response:
+        wanted = request.path_params["site"]
+        view = await self._views.overview()
+        found = next((each for each in view.sites if each.site.id == wanted), None)
+        if found is None:
+            raise HTTPException(404, f"There is no site called {wanted}.")
+        views, site = self._views, found.site
+        presence, lines, ports, experience, rows = await asyncio.gather(
+            views.presence(site),
+            views.line_charts(site, view.estate),
+            views.ports(site),
+            views.experience_chart(site),
+            views.experience(),
+        )
+        kinds = [
+            (state.groups(rows, "site"), site.id, site.name),
+            (state.groups(rows, "place"), "office", "All offices"),
+            (state.groups(rows, "place"), "home", "At home"),
+        ]
+        compared = [
+            (label, next((g for g in groups if g.group == key), None))
+            for groups, key, label in kinds
+        ]
+        return self._page(
+            "site.html",
+            here="sites",
+            view=view,
+            found=found,
+            presence=presence,
+            line_charts=lines,
+            ports=ports,
+            experience=experience,
+            compared=compared,
+            causes=[
+                each
+                for each in view.causes
+                if each.alert.site == site.id
+                or any(below.site == site.id for below in each.explains)
+            ],
+        )
+
+    async def alerts(self, request: Request) -> Response:
+        view = await self._views.overview()
+        recent, failing = await self._views.recent()
+        return self._page(
+            "alerts.html",
+            here="alerts",
+            view=view,
+            recent=recent[:200],
+            failing=failing,
+        )
+
+    async def reports(self, request: Request) -> Response:
+        listed = await asyncio.to_thread(self._shelf.listed)
+        return self._page(
+            "reports.html",
+            here="reports",
+            now_ms=self._views.now_ms(),
+            reports=listed,
+        )
+
+    async def report(self, request: Request) -> Response:
+        taken = await asyncio.to_thread(self._shelf.take, request.path_params["name"])
+        if taken is None:
+            raise HTTPException(404, "There is no such report.")
+        body, kind = taken
+        return Response(body, media_type=kind, headers=dict(REPORT))
+
+    async def catalogue(self, request: Request) -> Response:
+        return self._page(
+            "catalogue.html",
+            here="catalogue",
+            now_ms=self._views.now_ms(),
+            catalogue=CATALOGUE,
+        )
+
+    async def accessibility(self, request: Request) -> Response:
+        return self._page(
+            "accessibility.html", here="accessibility", now_ms=self._views.now_ms()
+        )
+
+    async def status(self, request: Request) -> Response:
+        return JSONResponse(status.document(await self._views.overview()))
+
+    async def healthz(self, request: Request) -> Response:
+        """200 where this process serves; what it cannot see is said, not failed on."""
+        view = await self._views.overview()
+        age_ms = None if view.newest_ms is None else view.now_ms - view.newest_ms
+        return JSONResponse(
+            {
+                "ok": True,
+                "blind": list(view.blind.sentences),
+                "newest_poll_age_ms": age_ms,
+            }
+        )
+
+    async def metrics(self, request: Request) -> Response:
+        if self._metrics is None:
+            raise HTTPException(404, "This process has no metrics.")
+        body, kind = await asyncio.to_thread(self._metrics)
+        return Response(body, media_type=kind)
+
+    async def static(self, request: Request) -> Response:
+        known = self._static.get(request.path_params["name"])
+        if known is None:
+            raise HTTPException(404, "There is no such file.")
+        body, kind = known
+        return Response(
+            body, media_type=kind, headers={"cache-control": "public, max-age=300"}
+        )
+
+    async def refused(self, request: Request, error: Exception) -> Response:
+        """The page for an address that is not there, in the same dress."""
+        assert isinstance(error, HTTPException)
+        said = error.detail if error.detail != "Not Found" else "There is no such page."
+        return self._page(
+            "refused.html",
+            error.status_code,
+            here="",
+            now_ms=self._views.now_ms(),
+            said=said,
+        )
+
+    def _page(self, name: str, status_code: int = 200, **values: Any) -> Response:
+        view = values.get("view")
+        values.setdefault("now_ms", view.now_ms if view is not None else 0)
+        text = self._templates.get_template(name).render(**values)
+        return HTMLResponse(text, status_code, headers=dict(PAGE))
+
+
+def app(config: WebConfig, views: Views, metrics: Metrics | None = None) -> Starlette:
+    """The application; `metrics` gives `/metrics` its body and content type."""
+    pages = Pages(config, views, metrics)
+    routes: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
+        ("/", pages.sites),
+        ("/sites/{site}", pages.site),
+        ("/alerts", pages.alerts),
+        ("/reports", pages.reports),
+        ("/reports/{name}", pages.report),
+        ("/catalogue", pages.catalogue),
+        ("/accessibility", pages.accessibility),
+        ("/api/status.json", pages.status),
+        ("/healthz", pages.healthz),
+        ("/metrics", pages.metrics),
+        ("/static/{name}", pages.static),
+    ]
+    return Starlette(
+        routes=[Route(where, page, methods=["GET"]) for where, page in routes],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(config.hosts)),
+        ],
+        exception_handlers={HTTPException: pages.refused},
+    )

@@ -1,0 +1,49 @@
+"""Settings of the status page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class WebConfig(BaseModel):
+    """`[web]`. It listens on this machine only: put a proxy with the council's sign-on
+    before it to show it to others, and add the proxy's name to `hosts`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    hosts: tuple[str, ...] = Field(
+        default=("127.0.0.1", "localhost"),
+        description="names a browser may call it by (against DNS rebinding)",
+    )
+    title: str = "The council's network"
+    contact: str = Field(default="", description="whom to tell that something is wrong")
+    grafana_url: str = Field(
+        default="", description="https://grafana.example, or empty"
+    )
+    reports: Path | None = Field(default=None, description="folder of made reports")
+    refresh_s: Annotated[int, Field(ge=5, le=3600)] = 30
+    timezone: str = "Europe/London"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(
+                f"no time zone is called {value!r}, expected Europe/London"
+            ) from None
+        return value
+
+    @field_validator("grafana_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("expected an address that begins with https:// or http://")
+        return value.rstrip("/")

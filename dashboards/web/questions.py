@@ -1,0 +1,156 @@
+"""What the status page asks of the store. Pure: times in, `Query` values out."""
+
+from __future__ import annotations
+
+from collectors.store.query import Pick, Query, Where
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+FRESH_MS = 15 * MINUTE_MS
+CHART_STEP_MS = 15 * MINUTE_MS
+EXPERIENCE_MS = HOUR_MS
+
+
+def _site(site: str) -> tuple[Where, ...]:
+    return (Where("site", (site,)),) if site else ()
+
+
+def polls(to_ms: int, site: str = "") -> Query:
+    """Polls of the last quarter of an hour, in buckets fit to say "20 s ago"."""
+    return Query(
+        "device",
+        (
+            Pick("up", "last"),
+            Pick("outcome", "last"),
+            Pick("ports_up", "last"),
+            Pick("ports_down", "last"),
+            Pick("uptime_s", "last"),
+        ),
+        to_ms - FRESH_MS,
+        to_ms,
+        _site(site),
+        ("device",),
+        10_000,
+    )
+
+
+def earlier_polls(to_ms: int, devices: tuple[str, ...]) -> Query:
+    """When devices without a fresh poll were last heard of, to ten minutes."""
+    return Query(
+        "device",
+        (Pick("up", "last"), Pick("outcome", "last")),
+        to_ms - 7 * DAY_MS,
+        to_ms,
+        (Where("device", devices),),
+        ("device",),
+        10 * MINUTE_MS,
+    )
+
+
+def presence(to_ms: int, site: str) -> Query:
+    """Share of polls answered, by device and half hour, over a day."""
+    return Query(
+        "device",
+        (Pick("up", "mean"),),
+        to_ms - DAY_MS,
+        to_ms,
+        _site(site),
+        ("device",),
+        30 * MINUTE_MS,
+    )
+
+
+def lines_now(to_ms: int, site: str = "") -> Query:
+    picks = ("down_bps", "up_bps", "down_use_ratio", "up_use_ratio", "up", "carrying")
+    return Query(
+        "line",
+        tuple(Pick(name, "last") for name in picks),
+        to_ms - FRESH_MS,
+        to_ms,
+        _site(site),
+        ("line", "site"),
+    )
+
+
+def lines_day(to_ms: int, site: str) -> Query:
+    """A day of a site's lines: the 95th percentile of each quarter of an hour."""
+    return Query(
+        "line",
+        (Pick("down_bps", "p95"), Pick("up_bps", "p95")),
+        to_ms - DAY_MS,
+        to_ms,
+        _site(site),
+        ("line",),
+        CHART_STEP_MS,
+    )
+
+
+def ports_hour(to_ms: int, site: str) -> Query:
+    picks = ("in_use_ratio", "out_use_ratio", "in_bps", "out_bps")
+    return Query(
+        "interface",
+        (
+            *(Pick(name, "p95") for name in picks),
+            Pick("speed_bps", "last"),
+            Pick("in_errors_per_s", "mean"),
+            Pick("out_errors_per_s", "mean"),
+            Pick("in_discards_per_s", "mean"),
+            Pick("out_discards_per_s", "mean"),
+        ),
+        to_ms - HOUR_MS,
+        to_ms,
+        _site(site),
+        ("device", "port"),
+    )
+
+
+def experience(to_ms: int) -> Query:
+    """The newest figures of every group; groups too small are not in the store."""
+    picks = (
+        ("agents", "last"),
+        ("call_poor_ratio", "last"),
+        ("mos_estimated_p50", "last"),
+        ("rtt_p95_ms", "last"),
+        ("loss_mean_ratio", "last"),
+        ("jitter_p95_ms", "last"),
+        ("vpn_up_ratio", "last"),
+        ("web_ok_ratio", "last"),
+    )
+    return Query(
+        "experience",
+        tuple(Pick(name, aggregate) for name, aggregate in picks),  # type: ignore[arg-type]
+        to_ms - EXPERIENCE_MS,
+        to_ms,
+        (),
+        ("by", "group"),
+    )
+
+
+def experience_day(to_ms: int, by: str, groups: tuple[str, ...] = ()) -> Query:
+    return Query(
+        "experience",
+        (Pick("mos_estimated_p50", "mean"), Pick("call_poor_ratio", "mean")),
+        to_ms - DAY_MS,
+        to_ms,
+        (Where("by", (by,)), *((Where("group", groups),) if groups else ())),
+        ("group",),
+        CHART_STEP_MS,
+    )
+
+
+def gateways_now(to_ms: int) -> Query:
+    return Query(
+        "vpn_gateway",
+        (
+            Pick("up", "last"),
+            Pick("outcome", "last"),
+            Pick("connect_ms", "last"),
+            Pick("tls_ms", "last"),
+            Pick("certificate_days", "last"),
+        ),
+        to_ms - FRESH_MS,
+        to_ms,
+        (),
+        ("gateway",),
+    )

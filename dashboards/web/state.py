@@ -1,0 +1,334 @@
+"""What the status page says, as values. Pure: estate, alerts and rows in, words later.
+
+Three things are kept apart everywhere: what does not work, what was not observed, and
+what works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from alerts.alert import Alert
+from collectors.estate import Device, Estate, Line, Site
+from collectors.store.query import Row
+from dashboards.web.questions import HOUR_MS, MINUTE_MS
+
+Level = Literal["ok", "warn", "bad", "none"]
+STALE_MS = 3 * MINUTE_MS
+BUSY_RATIO = 0.85
+
+
+@dataclass(frozen=True)
+class DeviceNow:
+    """One device: `polled_ms` is its last poll we know of, `up` what that found."""
+
+    device: Device
+    level: Level
+    word: str
+    polled_ms: int | None = None
+    outcome: str = ""
+    ports_up: int | None = None
+    ports_down: int | None = None
+    uptime_s: float | None = None
+
+
+@dataclass(frozen=True)
+class LineNow:
+    line: Line
+    level: Level
+    word: str
+    down_bps: float | None = None
+    up_bps: float | None = None
+    down_use: float | None = None
+    up_use: float | None = None
+
+
+@dataclass(frozen=True)
+class Cause:
+    """An alert that was not suppressed, with those it explains folded under it."""
+
+    alert: Alert
+    level: Level
+    explains: tuple[Alert, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Experience of one group of laptops, `enough` = at least the least number."""
+
+    by: str
+    group: str
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class SiteNow:
+    site: Site
+    level: Level
+    word: str
+    why: str
+    devices: tuple[DeviceNow, ...]
+    lines: tuple[LineNow, ...]
+    alerts: tuple[Alert, ...]
+    newest_ms: int | None
+
+    @property
+    def up(self) -> int:
+        return sum(each.level == "ok" for each in self.devices)
+
+    @property
+    def busiest(self) -> LineNow | None:
+        used = [each for each in self.lines if _use(each) is not None]
+        return max(used, key=lambda each: _use(each) or 0.0, default=None)
+
+
+def devices_now(
+    devices: Iterable[Device],
+    fresh: Sequence[Row] | None,
+    earlier: Sequence[Row] | None,
+    now_ms: int,
+) -> list[DeviceNow]:
+    """`fresh` None: the store did not answer, so nothing is known."""
+    newest: dict[str, Row] = {}
+    for row in (*(earlier or ()), *(fresh or ())):
+        known = newest.get(row.tags.get("device", ""))
+        if known is None or (row.time_ms or 0) >= (known.time_ms or 0):
+            newest[row.tags.get("device", "")] = row
+    return [_device(each, newest.get(each.id), now_ms) for each in devices]
+
+
+def _device(device: Device, row: Row | None, now_ms: int) -> DeviceNow:
+    if not device.poll:
+        return DeviceNow(device, "none", "Not watched")
+    if row is None or row.time_ms is None:
+        return DeviceNow(device, "none", "No data")
+    up = row.values.get("up_last")
+    outcome = str(row.values.get("outcome_last", ""))
+    if now_ms - row.time_ms > STALE_MS:
+        return DeviceNow(device, "none", "No data", row.time_ms, outcome)
+    return DeviceNow(
+        device,
+        "ok" if up else "bad",
+        "Answering" if up else "Not answering",
+        row.time_ms,
+        outcome,
+        _whole(row, "ports_up_last"),
+        _whole(row, "ports_down_last"),
+        _real(row, "uptime_s_last"),
+    )
+
+
+def lines_now(lines: Iterable[Line], rows: Sequence[Row] | None) -> list[LineNow]:
+    by_line = {row.tags.get("line", ""): row for row in rows or ()}
+    return [_line(each, by_line.get(each.id)) for each in lines]
+
+
+def _line(line: Line, row: Row | None) -> LineNow:
+    if row is None:
+        return LineNow(line, "none", "No data")
+    down_use, up_use = (
+        _real(row, "down_use_ratio_last"),
+        _real(row, "up_use_ratio_last"),
+    )
+    level: Level = "ok"
+    if row.values.get("up_last") == 0:
+        level, word = "bad", "Down"
+    elif max(down_use or 0.0, up_use or 0.0) > BUSY_RATIO:
+        level, word = "warn", "Full"
+    elif line.role == "backup":
+        if row.values.get("carrying_last"):
+            level, word = "warn", "Carrying traffic"
+        else:
+            word = "Standing by"
+    else:
+        word = "Working"
+    return LineNow(
+        line,
+        level,
+        word,
+        _real(row, "down_bps_last"),
+        _real(row, "up_bps_last"),
+        down_use,
+        up_use,
+    )
+
+
+def causes(alerts: Iterable[Alert]) -> list[Cause]:
+    """Firing alerts as a forest of two levels: causes, worst and oldest first.
+
+    An alert whose suppressor is itself suppressed is folded under the topmost one; one
+    whose suppressor is no longer firing stands by itself.
+    """
+    firing = {each.key: each for each in alerts if each.state == "firing"}
+
+    def top(alert: Alert) -> str:
+        seen = {alert.key}
+        while (above := firing.get(alert.suppressed_by)) and above.key not in seen:
+            seen.add(above.key)
+            alert = above
+        return alert.key
+
+    folded: dict[str, list[Alert]] = {}
+    for key, alert in firing.items():
+        root = top(alert)
+        folded.setdefault(root, [])
+        if root != key:
+            folded[root].append(alert)
+    found = [
+        Cause(
+            firing[root],
+            level_of(firing[root]),
+            tuple(sorted(below, key=lambda each: (each.since_ms, each.key))),
+        )
+        for root, below in folded.items()
+    ]
+    order = {"critical": 0, "warning": 1, "info": 2}
+    found.sort(key=lambda c: (order[c.alert.severity], c.alert.since_ms, c.alert.key))
+    return found
+
+
+def level_of(alert: Alert) -> Level:
+    levels: dict[str, Level] = {"critical": "bad", "warning": "warn", "info": "none"}
+    return levels[alert.severity]
+
+
+def site_now(
+    site: Site,
+    estate: Estate,
+    devices: Sequence[DeviceNow],
+    lines: Sequence[LineNow],
+    alerts: Iterable[Alert],
+) -> SiteNow:
+    """One site's state, and in one line why."""
+    own = tuple(each for each in devices if each.device.site == site.id)
+    own_lines = tuple(each for each in lines if each.line.site == site.id)
+    firing = tuple(
+        each for each in alerts if each.site == site.id and each.state == "firing"
+    )
+    watched = [each for each in own if each.device.poll]
+    seen = [each for each in watched if each.level != "none"]
+    silent = [each for each in seen if each.level == "bad"]
+    newest = max((d.polled_ms for d in own if d.polled_ms is not None), default=None)
+    level: Level = "ok"
+    if not watched:
+        level, word, why = "none", "Not watched", "No device of this site is polled."
+    elif not seen:
+        level, word, why = "none", "No data", "Nothing has been heard from its devices."
+    elif len(silent) == len(seen):
+        level, word = "bad", "Down"
+        why = "None of its devices answers."
+    elif any(each.severity == "critical" for each in firing) or silent:
+        level, word = "bad", "Trouble"
+        why = _why(firing) or f"{len(silent)} of {len(watched)} devices do not answer."
+    elif any(each.severity == "warning" for each in firing):
+        level, word, why = "warn", "Degraded", _why(firing)
+    else:
+        word, why = "Working", ""
+        if len(seen) < len(watched):
+            why = f"No data from {len(watched) - len(seen)} of {len(watched)} devices."
+    return SiteNow(site, level, word, why, own, own_lines, firing, newest)
+
+
+def _why(firing: Sequence[Alert]) -> str:
+    found = causes(firing)
+    if not found:
+        return ""
+    first = found[0].alert
+    return first.cause or first.summary or first.rule
+
+
+def groups(rows: Sequence[Row] | None, by: str) -> list[Group]:
+    """The groups of one kind, most laptops first."""
+    found = [
+        Group(
+            by,
+            row.tags.get("group", ""),
+            {
+                name: float(value)
+                for name, value in row.values.items()
+                if not isinstance(value, str)
+            },
+        )
+        for row in rows or ()
+        if row.tags.get("by") == by
+    ]
+    return sorted(
+        found, key=lambda each: (-each.values.get("agents_last", 0), each.group)
+    )
+
+
+@dataclass(frozen=True)
+class Blindness:
+    """Why what is shown may not be what is. Empty sentences: all is seen."""
+
+    sentences: tuple[str, ...] = ()
+
+
+def blindness(
+    devices: Sequence[DeviceNow],
+    alerts: Iterable[Alert],
+    store_failing: str,
+    alerts_failing: str,
+) -> Blindness:
+    """What the monitor itself cannot see now, one sentence each."""
+    said: list[str] = []
+    if store_failing:
+        said.append(f"The store of measurements does not answer ({store_failing}).")
+    if alerts_failing:
+        said.append(f"The state of alerts cannot be read ({alerts_failing}).")
+    watched = [each for each in devices if each.device.poll]
+    unheard = [each for each in watched if each.level == "none"]
+    if watched and not store_failing:
+        if len(unheard) == len(watched):
+            said.append("No device has been polled for over three minutes.")
+        elif 2 * len(unheard) > len(watched):
+            said.append(
+                f"{len(unheard)} of {len(watched)} devices have not been polled "
+                "for over three minutes."
+            )
+    said.extend(
+        each.summary or each.cause or each.rule
+        for each in alerts
+        if each.state == "firing" and is_about_towpath(each)
+    )
+    return Blindness(tuple(dict.fromkeys(said)))
+
+
+def is_about_towpath(alert: Alert) -> bool:
+    """True for the rules that watch the monitor itself."""
+    return alert.rule.startswith(("towpath_", "self_", "monitor_", "itself_"))
+
+
+def _use(line: LineNow) -> float | None:
+    known = [use for use in (line.down_use, line.up_use) if use is not None]
+    return max(known, default=None)
+
+
+def use_level(ratio: float | None) -> Level:
+    if ratio is None:
+        return "none"
+    return "bad" if ratio > 0.95 else "warn" if ratio > BUSY_RATIO else "ok"
+
+
+def mos_word(mos: float | None) -> tuple[Level, str]:
+    """Levels of an *estimated* MOS: below 3.1 poor, below 3.6 fair."""
+    if mos is None:
+        return "none", "No data"
+    if mos < 3.1:
+        return "bad", "Poor"
+    return ("warn", "Fair") if mos < 3.6 else ("ok", "Good")
+
+
+def _real(row: Row, name: str) -> float | None:
+    value = row.values.get(name)
+    return None if value is None or isinstance(value, str) else float(value)
+
+
+def _whole(row: Row, name: str) -> int | None:
+    value = _real(row, name)
+    return None if value is None else int(value)
+
+
+RECENT_MS = 7 * 24 * HOUR_MS

@@ -1,0 +1,257 @@
+"""Gathers what a page shows: asks, then hands rows to the pure functions of `state`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from alerts.alert import Alert
+from collectors.estate import Estate, Site
+from collectors.store.query import Row
+from dashboards.answers import Answers, rounded
+from dashboards.chart import Chart, Series, strip
+from dashboards.web import questions, state
+from dashboards.words import hour, percent, rate
+
+
+class Alerts(Protocol):
+    """Where alerts are read from; both may raise where they cannot be."""
+
+    def open(self) -> list[Alert]: ...
+
+    def recent(self, since_ms: int) -> list[Alert]: ...
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What every page needs."""
+
+    now_ms: int
+    estate: Estate
+    sites: tuple[state.SiteNow, ...]
+    causes: tuple[state.Cause, ...]
+    pending: tuple[Alert, ...]
+    blind: state.Blindness
+    newest_ms: int | None
+
+    @property
+    def troubled(self) -> int:
+        return sum(each.level in ("bad", "warn") for each in self.sites)
+
+
+@dataclass(frozen=True)
+class PortNow:
+    """A port's last hour: the 95th percentile of its minutes."""
+
+    device: str
+    port: str
+    in_use: float | None
+    out_use: float | None
+    in_bps: float | None
+    out_bps: float | None
+    speed_bps: float | None
+    faults_per_s: float | None
+
+
+class Views:
+    """Reads estate, alerts and store for the pages."""
+
+    def __init__(
+        self,
+        estate: Callable[[], Estate],
+        alerts: Alerts,
+        answers: Answers,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._estate, self._alerts = estate, alerts
+        self._answers, self.now_ms = answers, now_ms
+
+    async def overview(self) -> Overview:
+        now_ms = self.now_ms()
+        to_ms = rounded(now_ms)
+        estate = self._estate()
+        alerts, alerts_failing = await self._open_alerts()
+        fresh, lines = await self._answers.all(
+            questions.polls(to_ms), questions.lines_now(to_ms)
+        )
+        earlier = await self._earlier(estate, fresh, to_ms)
+        devices = state.devices_now(estate.devices, fresh, earlier, now_ms)
+        lines_now = state.lines_now(estate.lines, lines)
+        sites = tuple(
+            state.site_now(site, estate, devices, lines_now, alerts)
+            for site in estate.sites
+        )
+        failing = self._answers.failing if fresh is None or lines is None else ""
+        return Overview(
+            now_ms=now_ms,
+            estate=estate,
+            sites=sites,
+            causes=tuple(state.causes(alerts)),
+            pending=tuple(each for each in alerts if each.state == "pending"),
+            blind=state.blindness(devices, alerts, failing, alerts_failing),
+            newest_ms=max(
+                (d.polled_ms for d in devices if d.polled_ms is not None), default=None
+            ),
+        )
+
+    async def experience(self) -> list[Row] | None:
+        return await self._answers.ask(
+            questions.experience(rounded(self.now_ms(), 60_000))
+        )
+
+    async def gateways(self) -> list[Row] | None:
+        return await self._answers.ask(questions.gateways_now(rounded(self.now_ms())))
+
+    async def recent(self) -> tuple[list[Alert], str]:
+        """Alerts that ended in the last seven days, newest first."""
+        since_ms = self.now_ms() - state.RECENT_MS
+        try:
+            async with asyncio.timeout(5):
+                found = await asyncio.to_thread(self._alerts.recent, since_ms)
+        except Exception as error:  # noqa: BLE001 - the page says it and stands
+            return [], _why(error)
+        ended = [each for each in found if each.resolved_ms is not None]
+        return sorted(ended, key=lambda each: -(each.resolved_ms or 0)), ""
+
+    async def presence(self, site: Site) -> dict[str, object]:
+        """By device: a strip of the last day, in half hours."""
+        to_ms = rounded(self.now_ms(), 30 * questions.MINUTE_MS)
+        rows = await self._answers.ask(questions.presence(to_ms, site.id))
+        by_device: dict[str, dict[int, float]] = {}
+        for row in rows or ():
+            up = row.values.get("up_mean")
+            if row.time_ms is not None and up is not None:
+                by_device.setdefault(row.tags["device"], {})[row.time_ms] = float(up)
+        step = 30 * questions.MINUTE_MS
+        times = range(to_ms - questions.DAY_MS, to_ms, step)
+        return {
+            device: strip(
+                f"day-{n}",
+                f"{device}: the last 24 hours, by half hours",
+                [_part(known.get(at)) for at in times],
+            )
+            for n, (device, known) in enumerate(sorted(by_device.items()))
+        }
+
+    async def line_charts(self, site: Site, estate: Estate) -> list[Chart]:
+        to_ms = rounded(self.now_ms(), questions.CHART_STEP_MS)
+        rows = await self._answers.ask(questions.lines_day(to_ms, site.id))
+        charts = []
+        for n, line in enumerate(each for each in estate.lines if each.site == site.id):
+            own = [row for row in rows or () if row.tags.get("line") == line.id]
+            charts.append(
+                Chart(
+                    id=f"line-{n}",
+                    title=f"{line.id}, last 24 hours",
+                    series=(
+                        _series("To the site", own, "down_bps_p95"),
+                        _series("From the site", own, "up_bps_p95"),
+                    ),
+                    from_ms=to_ms - questions.DAY_MS,
+                    to_ms=to_ms,
+                    step_ms=questions.CHART_STEP_MS,
+                    say=rate,
+                    tick=hour,
+                    limit=line.down_mbps * 1e6,
+                    limit_name="Contracted to the site",
+                )
+            )
+        return charts
+
+    async def experience_chart(self, site: Site) -> Chart:
+        to_ms = rounded(self.now_ms(), questions.CHART_STEP_MS)
+        rows = await self._answers.ask(
+            questions.experience_day(to_ms, "site", (site.id,))
+        )
+        return Chart(
+            id="experience",
+            title="Share of test calls that missed a media target, last 24 hours",
+            series=(_series("Poor calls", rows or [], "call_poor_ratio_mean"),),
+            from_ms=to_ms - questions.DAY_MS,
+            to_ms=to_ms,
+            step_ms=questions.CHART_STEP_MS,
+            say=percent,
+            tick=hour,
+            least_top=0.1,
+        )
+
+    async def ports(self, site: Site, most: int = 10) -> list[PortNow] | None:
+        """The busiest ports of the last hour."""
+        rows = await self._answers.ask(
+            questions.ports_hour(rounded(self.now_ms(), 60_000), site.id)
+        )
+        if rows is None:
+            return None
+        ports = [_port(row) for row in rows]
+        ports.sort(key=lambda p: -max(p.in_use or 0.0, p.out_use or 0.0))
+        return ports[:most]
+
+    async def _open_alerts(self) -> tuple[list[Alert], str]:
+        try:
+            async with asyncio.timeout(5):
+                return await asyncio.to_thread(self._alerts.open), ""
+        except Exception as error:  # noqa: BLE001 - the page says it and stands
+            return [], _why(error)
+
+    async def _earlier(
+        self, estate: Estate, fresh: list[Row] | None, to_ms: int
+    ) -> list[Row] | None:
+        if fresh is None:
+            return None
+        heard = {row.tags.get("device") for row in fresh}
+        absent = tuple(
+            sorted(d.id for d in estate.devices if d.poll and d.id not in heard)
+        )
+        if not absent:
+            return []
+        # Asked to the minute, so that it is asked once a minute.
+        at_ms = rounded(to_ms, 60_000)
+        return await self._answers.ask(questions.earlier_polls(at_ms, absent[:200]))
+
+
+def _series(name: str, rows: list[Row], column: str) -> Series:
+    points = [
+        (row.time_ms, float(value))
+        for row in rows
+        if row.time_ms is not None
+        and (value := row.values.get(column)) is not None
+        and not isinstance(value, str)
+    ]
+    return Series(name, sorted(points))
+
+
+def _port(row: Row) -> PortNow:
+    def value(name: str) -> float | None:
+        found = row.values.get(name)
+        return None if found is None or isinstance(found, str) else float(found)
+
+    faults = [
+        value(f"{way}_{kind}_per_s_mean")
+        for way in ("in", "out")
+        for kind in ("errors", "discards")
+    ]
+    known = [each for each in faults if each is not None]
+    return PortNow(
+        device=row.tags.get("device", ""),
+        port=row.tags.get("port", ""),
+        in_use=value("in_use_ratio_p95"),
+        out_use=value("out_use_ratio_p95"),
+        in_bps=value("in_bps_p95"),
+        out_bps=value("out_bps_p95"),
+        speed_bps=value("speed_bps_last"),
+        faults_per_s=sum(known) if known else None,
+    )
+
+
+def _part(up: float | None) -> str:
+    if up is None:
+        return "none"
+    if up >= 0.999:
+        return "ok"
+    return "bad" if up <= 0.001 else "part"
+
+
+def _why(error: BaseException) -> str:
+    return str(error) or type(error).__name__

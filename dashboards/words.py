@@ -1,0 +1,103 @@
+"""Figures as British people read them. Pure; absent values are said, never 0."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+LONDON = ZoneInfo("Europe/London")
+NOTHING = "no data"
+_RATES = ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"))
+
+
+def percent(ratio: float | None, digits: int = 0) -> str:
+    """`0.853` → `85%`. Never rounds up to 100% what is not all of it."""
+    if ratio is None:
+        return NOTHING
+    text = f"{ratio * 100:.{digits}f}"
+    if ratio < 1 and float(text) >= 100:
+        text = f"{100 - 10**-digits:.{digits}f}"
+    return text + "%"
+
+
+def rate(bps: float | None) -> str:
+    """`94_200_000` → `94 Mbit/s`."""
+    if bps is None:
+        return NOTHING
+    for size, unit in _RATES:
+        if abs(bps) >= size:
+            value = bps / size
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{bps:.0f} bit/s"
+
+
+def number(value: float | None, unit: str = "", digits: int = 0) -> str:
+    """`12.34, "ms"` → `12 ms`."""
+    if value is None:
+        return NOTHING
+    return f"{value:,.{digits}f}" + (f" {unit}" if unit else "")
+
+
+def span(ms: float) -> str:
+    """A length of time, in its two largest units: `2 d 3 h`, `4 min`, `20 s`."""
+    seconds = max(0, round(ms / 1000))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes = seconds // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def ago(then_ms: int | None, now_ms: int) -> str:
+    """`20 s ago`; a time just ahead of our clock is `now`."""
+    if then_ms is None:
+        return "never"
+    if then_ms >= now_ms - 1000:
+        return "now"
+    return span(now_ms - then_ms) + " ago"
+
+
+def when(time_ms: int, zone: ZoneInfo = LONDON) -> str:
+    """`Mon 23 Nov, 14:05`."""
+    at = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone)
+    return f"{at:%a} {at.day} {at:%b}, {at:%H:%M}"
+
+
+def clock(time_ms: int, zone: ZoneInfo = LONDON) -> str:
+    """`14:05:09`."""
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone):%H:%M:%S}"
+
+
+def hour(time_ms: int, zone: ZoneInfo = LONDON) -> str:
+    """`14:05`."""
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone):%H:%M}"
+
+
+def day(value: date) -> str:
+    """`31 March 2027`."""
+    return f"{value.day} {value:%B %Y}"
+
+
+def iso(time_ms: int) -> str:
+    """For machines and `<time datetime>`: `2026-11-23T14:05:09Z`."""
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def money(pounds: float | None) -> str:
+    return NOTHING if pounds is None else f"£{pounds:,.0f}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 site`, `2 sites`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def said(name: str) -> str:
+    """An identifier as words: `device_unreachable` → `Device unreachable`."""
+    words = name.replace("_", " ").replace("-", " ").strip()
+    return words[:1].upper() + words[1:]

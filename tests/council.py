@@ -1,0 +1,392 @@
+"""A council made up for tests of pages, reports and boards: an estate, alerts, and rows
+of every measurement over any stretch of time. Everything follows from its arguments.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import date
+
+from alerts.alert import Alert
+from collectors.batch import Batch, gather
+from collectors.estate import Device, Estate, Line, Site, VpnGateway
+from probes.sample import Sample
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+PORTS = ("Gi1/0/1", "Gi1/0/2", "Gi1/0/24", "Te1/1/1")
+
+
+def estate() -> Estate:
+    sites = (
+        Site(id="town-hall", name="Town Hall", criticality="high"),
+        Site(id="library", name="Central Library"),
+        Site(id="depot", name="Highways Depot"),
+    )
+    devices = []
+    for n, (site, name, count) in enumerate(
+        (("town-hall", "th", 3), ("library", "lib", 2), ("depot", "dep", 2)), 1
+    ):
+        for m in range(1, count + 1):
+            devices.append(
+                Device(
+                    id=f"{name}-sw{m}",
+                    name=f"{name.upper()} switch {m}",
+                    site=site,
+                    address=f"10.{n}.0.{m}",  # type: ignore[arg-type]
+                    parent=f"{name}-sw1" if m > 1 else None,
+                )
+            )
+    lines = [
+        Line(
+            id=f"{name}-wan",
+            site=site,
+            circuit_ref=f"ETH{n}00123",
+            supplier=supplier,
+            supplier_phone="0800 000 000",
+            support_hours="24 hours",
+            down_mbps=mbps,
+            up_mbps=mbps,
+            cost_per_year=cost,
+            contract_end=end,
+            notice_days=90,
+            device=f"{name}-sw1",
+            port="Te1/1/1",
+        )
+        for n, (name, site, supplier, mbps, cost, end) in enumerate(
+            (
+                ("th", "town-hall", "Northern Fibre", 1000, 14_400, date(2027, 3, 31)),
+                ("lib", "library", "Northern Fibre", 100, 4_800, date(2028, 9, 30)),
+                ("dep", "depot", "Moor Telecom", 80, 3_900, date(2026, 11, 30)),
+            )
+        )
+    ]
+    lines.append(
+        Line(
+            id="dep-4g",
+            site="depot",
+            supplier="Moor Telecom",
+            down_mbps=40,
+            up_mbps=10,
+            role="backup",
+            device="dep-sw1",
+            port="Gi1/0/24",
+        )
+    )
+    return Estate(
+        sites=sites,
+        devices=tuple(devices),
+        lines=tuple(lines),
+        vpn_gateways=(
+            VpnGateway(
+                id="vpn-a", name="VPN A", host="vpn-a.example", site="town-hall"
+            ),
+            VpnGateway(id="vpn-b", name="VPN B", host="vpn-b.example"),
+        ),
+    )
+
+
+def alerts(now_ms: int) -> list[Alert]:
+    """A depot behind a dead line, a full line at the library, one ended story."""
+    line = Alert(
+        "line_down",
+        {"line": "dep-wan"},
+        "critical",
+        "firing",
+        now_ms - 42 * MINUTE_MS,
+        site="depot",
+        firing_ms=now_ms - 40 * MINUTE_MS,
+        summary="Highways Depot is cut off: its line dep-wan is down",
+        cause="Moor Telecom's line ETH200123 has no signal at dep-sw1 Te1/1/1",
+        runbook="Check the power of the supplier's box, then call Moor Telecom on "
+        "0800 000 000, quoting ETH200123.",
+        affected={"devices": 2, "agents": 20},
+    )
+    behind = [
+        Alert(
+            "device_unreachable",
+            {"device": f"dep-sw{n}"},
+            "critical",
+            "firing",
+            now_ms - 41 * MINUTE_MS,
+            site="depot",
+            summary=f"DEP switch {n} does not answer",
+            suppressed_by=line.key,
+        )
+        for n in (1, 2)
+    ]
+    full = Alert(
+        "line_full",
+        {"line": "lib-wan", "direction": "down"},
+        "warning",
+        "firing",
+        now_ms - 25 * MINUTE_MS,
+        site="library",
+        summary="Central Library's line lib-wan carries 93% of its contracted rate",
+        cause="Busiest port on site: LIB switch 2 Gi1/0/2",
+        runbook="See who uses it in Grafana; backups belong after 19:00.",
+    )
+    waiting = Alert(
+        "errors_rising",
+        {"device": "th-sw2", "port": "Gi1/0/1"},
+        "warning",
+        "pending",
+        now_ms - 40_000,
+        site="town-hall",
+        summary="Errors on TH switch 2 Gi1/0/1",
+    )
+    ended = Alert(
+        "device_unreachable",
+        {"device": "lib-sw2"},
+        "critical",
+        "resolved",
+        now_ms - 30 * HOUR_MS,
+        site="library",
+        firing_ms=now_ms - 30 * HOUR_MS + 90_000,
+        resolved_ms=now_ms - 29 * HOUR_MS,
+        summary="LIB switch 2 does not answer",
+        cause="The switch was restarted",
+    )
+    return [line, *behind, full, waiting, ended]
+
+
+def samples(
+    from_ms: int,
+    to_ms: int,
+    step_ms: int = MINUTE_MS,
+    dark: tuple[tuple[int, int], ...] = (),
+    down: dict[str, tuple[int, int]] | None = None,
+) -> Iterator[Sample]:
+    """Rows of every shared measurement each `step_ms`. Nothing is written in `dark`
+    stretches (the monitor was away); devices in `down` do not answer in theirs."""
+    council = estate()
+    for at in range(from_ms - from_ms % step_ms + step_ms // 2, to_ms, step_ms):
+        if any(begin <= at < end for begin, end in dark):
+            continue
+        for n, device in enumerate(council.devices):
+            away = (down or {}).get(device.id)
+            up = not (away and away[0] <= at < away[1])
+            yield from _device(device, n, at, up)
+        yield from _lines(council, at, down or {})
+        yield from _others(council, at)
+
+
+def batches(rows: Iterator[Sample], source: str = "test") -> list[Batch]:
+    found = list(rows)
+    return gather(found, source, max(row.time_ms for row in found) + 1000)
+
+
+def day_share(at: int) -> float:
+    """0 at night, 1 in the middle of the working day."""
+    hours = at / HOUR_MS % 24
+    return max(0.0, math.sin((hours - 6) / 14 * math.pi)) if 6 <= hours <= 20 else 0.0
+
+
+def _device(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
+    tags = {"device": device.id, "site": device.site, "role": device.role}
+    if not up:
+        yield Sample(
+            "device",
+            tags,
+            {
+                "up": 0,
+                "outcome": "timeout",
+                "duration_ms": 6000.0,
+                "packets": 3,
+                "retries": 2,
+            },
+            at,
+        )
+        return
+    yield Sample(
+        "device",
+        tags,
+        {
+            "up": 1,
+            "outcome": "ok",
+            "duration_ms": 12.0 + n,
+            "packets": 9,
+            "retries": 0,
+            "late_ms": 3.0,
+            "uptime_s": at / 1000 % 3e6,
+            "restarted": 0,
+            "ports_up": 3,
+            "ports_down": 1,
+        },
+        at,
+    )
+    for m, port in enumerate(PORTS):
+        speed = 1e10 if port.startswith("Te") else 1e9
+        use = (0.02 + 0.1 * m + 0.3 * day_share(at)) * (
+            0.6 + 0.4 * math.sin(at / 7e5 + n + m)
+        )
+        fields: dict[str, int | float | str] = {
+            "in_bps": use * speed,
+            "out_bps": use * speed * 0.4,
+            "in_use_ratio": use,
+            "out_use_ratio": use * 0.4,
+            "in_errors_per_s": 0.2 if (n, m) == (1, 0) else 0.0,
+            "out_errors_per_s": 0.0,
+            "in_discards_per_s": 0.0,
+            "out_discards_per_s": 0.5 * use,
+            "in_error_ratio": 0.001 if (n, m) == (1, 0) else 0.0,
+            "speed_bps": speed,
+            "admin": 1,
+            "oper": 1,
+            "up": 1,
+            "expected_up": int(port.startswith("Te")),
+            "expected_why": "line",
+        }
+        yield Sample("interface", {**tags, "port": port}, fields, at)
+
+
+def _lines(
+    council: Estate, at: int, down: dict[str, tuple[int, int]]
+) -> Iterator[Sample]:
+    for n, line in enumerate(council.lines):
+        away = down.get(line.device)
+        if away and away[0] <= at < away[1]:
+            continue
+        top = 0.95 if line.id == "lib-wan" else 0.5 + 0.05 * n
+        use = 0.03 + top * day_share(at) * (0.85 + 0.15 * math.sin(at / 9e5 + n))
+        if line.role == "backup":
+            use = 0.0
+        yield Sample(
+            "line",
+            {
+                "line": line.id,
+                "site": line.site,
+                "role": line.role,
+                "supplier": line.supplier,
+            },
+            {
+                "down_bps": use * line.down_mbps * 1e6,
+                "up_bps": use * line.up_mbps * 3e5,
+                "down_use_ratio": use,
+                "up_use_ratio": use * 0.3,
+                "up": 1,
+                "carrying": int(use > 0.01),
+            },
+            at,
+        )
+
+
+GROUPS = (
+    ("all", "all", 120, 4.2, 0.04),
+    ("site", "town-hall", 45, 4.3, 0.02),
+    ("site", "library", 15, 3.4, 0.14),
+    ("place", "office", 60, 4.3, 0.02),
+    ("place", "home", 55, 4.0, 0.07),
+    ("provider", "Moor Broadband", 25, 3.0, 0.22),
+    ("provider", "Northern Fibre", 30, 4.2, 0.03),
+    ("connection", "wifi", 70, 4.1, 0.06),
+    ("connection", "wired", 45, 4.35, 0.01),
+)
+
+
+def _others(council: Estate, at: int) -> Iterator[Sample]:
+    for n, gateway in enumerate(council.vpn_gateways):
+        yield Sample(
+            "vpn_gateway",
+            {"gateway": gateway.id, "site": gateway.site or ""},
+            {
+                "up": 1,
+                "outcome": "ok",
+                "connect_ms": 8.0 + n,
+                "tls_ms": 21.0,
+                "certificate_days": 61.0 + n,
+            },
+            at,
+        )
+    for by, group, agents, mos, poor in GROUPS:
+        yield Sample(
+            "experience",
+            {"by": by, "group": group},
+            {
+                "agents": agents,
+                "calls": agents,
+                "call_poor_ratio": poor * (0.7 + 0.6 * day_share(at)),
+                "mos_estimated_p50": mos,
+                "rtt_p95_ms": 40.0 + 300 * poor,
+                "loss_mean_ratio": poor / 10,
+                "jitter_p95_ms": 6.0 + 60 * poor,
+                "vpn_up_ratio": 0.97,
+                "web_ok_ratio": 0.995,
+                "name_ok_ratio": 0.999,
+                "down_bps_p50": 7.4e7,
+                "up_bps_p50": 1.8e7,
+            },
+            at,
+        )
+    process = {"process": "all"}
+    yield Sample(
+        "self_poll",
+        process,
+        {
+            "expected": 7,
+            "done": 7,
+            "failed": 0,
+            "skipped": 0,
+            "late_p99_ms": 4.0,
+            "retries": 0,
+        },
+        at,
+    )
+    yield Sample(
+        "self_journal",
+        process,
+        {
+            "bytes": 4_000_000,
+            "age_s": 1.0,
+            "appended_rows": at // 1000 % 10_000_000,
+            "dead_rows": 0,
+            "dropped_bytes": 0,
+            "commit_p99_ms": 2.0,
+        },
+        at,
+    )
+    yield Sample(
+        "self_reader",
+        {**process, "reader": "store"},
+        {"lag_s": 1.5, "passed_rows": 1, "aside_rows": 0, "failures": 0},
+        at,
+    )
+    yield Sample(
+        "self_ingest",
+        {**process, "transport": "https"},
+        {
+            "accepted": 1,
+            "duplicates": 0,
+            "refused": 0,
+            "unauthorised": 0,
+            "in_flight": 0,
+        },
+        at,
+    )
+    yield Sample(
+        "self_agents", {"home_site": "town-hall"}, {"expected": 60, "heard": 55}, at
+    )
+    yield Sample(
+        "self_notify",
+        {**process, "channel": "mail"},
+        {"sent": 3, "failed": 0, "waiting": 0},
+        at,
+    )
+    if at % (30 * MINUTE_MS) < MINUTE_MS:
+        yield Sample(
+            "alert",
+            {
+                "rule": "line_full",
+                "site": "library",
+                "subject": "line=lib-wan",
+                "severity": "warning",
+            },
+            {
+                "state": "firing",
+                "firing": 1,
+                "suppressed": 0,
+                "cause": "backups by day",
+            },
+            at,
+        )
