@@ -42,7 +42,9 @@ CALL_PATH = _measure(
     Field("rtt_ms", "float", "ms", "mean round trip, reflector's time taken out"),
     Field("rtt_min_ms", "float", "ms", "least round trip"),
     Field("rtt_p95_ms", "float", "ms", "95th percentile round trip, nearest rank"),
-    Field("jitter_ms", "float", "ms", "interarrival jitter, RFC 3550 section 6.4.1"),
+    Field("jitter_ms", "float", "ms", "RFC 3550 jitter, the worse direction's"),
+    Field("jitter_out_ms", "float", "ms", "RFC 3550 jitter on the way out"),
+    Field("jitter_in_ms", "float", "ms", "RFC 3550 jitter on the way back"),
     Field("loss_ratio", "float", "ratio", "packets lost, both directions together"),
     Field("loss_out_ratio", "float", "ratio", "packets lost on the way out"),
     Field("loss_in_ratio", "float", "ratio", "packets lost on the way back"),
@@ -54,6 +56,7 @@ CALL_PATH = _measure(
     Field("poor", "int", "flag", "1 where a Microsoft media target was missed"),
     Field("sent", "int", "packet", "packets sent"),
     Field("received", "int", "packet", "packets that came back"),
+    Field("dscp_arrived", "int", "1", "DSCP as the reflector saw it; 46 was sent"),
 )
 NAME_LOOKUP = _measure(
     "name_lookup",

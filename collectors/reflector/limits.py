@@ -1,0 +1,93 @@
+"""What the reflector remembers of its visitors, and how much it lets them do. Pure:
+time is passed in, memory is bounded whatever arrives."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+Network = IPv4Network | IPv6Network
+
+
+class Sessions(Generic[Key]):
+    """Counts packets by session. The longest idle session makes room for a new one;
+    an active one is touched every few ms, so a flood of new ones spares it."""
+
+    def __init__(self, most: int, idle_s: float) -> None:
+        self._most, self._idle_s = most, idle_s
+        self._counts: OrderedDict[Key, tuple[int, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def count(self, key: Key, now_s: float) -> int:
+        """How many packets of this session came before this one."""
+        seen, last_s = self._counts.get(key, (0, now_s))
+        if now_s - last_s > self._idle_s:
+            seen = 0
+        self._counts[key] = (seen + 1, now_s)
+        self._counts.move_to_end(key)
+        if len(self._counts) > self._most:
+            self._counts.popitem(last=False)
+        return seen
+
+    def expire(self, now_s: float) -> None:
+        """Forgets what has been idle too long."""
+        while self._counts:
+            key, (_seen, last_s) = next(iter(self._counts.items()))
+            if now_s - last_s <= self._idle_s:
+                return
+            del self._counts[key]
+
+
+class Rates(Generic[Key]):
+    """A token bucket of one second's depth a key, for at most `most` keys."""
+
+    def __init__(self, per_s: float, most: int) -> None:
+        self._per_s, self._most = per_s, most
+        self._buckets: OrderedDict[Key, tuple[float, float]] = OrderedDict()
+
+    def allow(self, key: Key, now_s: float) -> bool:
+        """Takes one token of `key`'s; False where there is none."""
+        left, last_s = self._buckets.get(key, (self._per_s, now_s))
+        left = min(self._per_s, left + max(0.0, now_s - last_s) * self._per_s)
+        allowed = left >= 1
+        self._buckets[key] = (left - allowed, now_s)
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
+        return allowed
+
+
+class AllowList:
+    """Whether an address lies in one of the networks; everything does in none."""
+
+    _REMEMBER = 10_000
+
+    def __init__(self, networks: tuple[Network, ...]) -> None:
+        self._networks = networks
+        self._known: dict[str, bool] = {}
+
+    def allows(self, address: str) -> bool:
+        if not self._networks:
+            return True
+        known = self._known.get(address)
+        if known is None:
+            if len(self._known) >= self._REMEMBER:
+                self._known.clear()
+            known = self._known[address] = self._is_in(address)
+        return known
+
+    def _is_in(self, text: str) -> bool:
+        try:
+            address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
+        except ValueError:
+            return False
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(
+            address.version == network.version and address in network
+            for network in self._networks
+        )

@@ -1,0 +1,83 @@
+"""A narrowband E-model estimate of conversational quality (ITU-T G.107). Pure.
+
+What it says is *estimated*: it knows delay, jitter and loss, not the talker, the
+headset or the codec in use. Its assumptions: everything G.107 leaves at its default
+(R = 93.2), no echo, the path as long one way as the other, a jitter buffer of twice
+the jitter, one 20 ms frame, and G.711 with packet-loss concealment (G.113 appendix I)
+in the place of Teams' codecs, for which no impairment values are published.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+BEST_R = 93.2
+_LEAST_DELAY_MS = 100.0
+_FRAME_MS = 20.0
+
+
+class Codec(NamedTuple):
+    """Equipment impairment `ie` and robustness to loss `bpl`: ITU-T G.113 app. I."""
+
+    ie: float
+    bpl: float
+
+
+G711 = Codec(0.0, 4.3)
+G711_PLC = Codec(0.0, 25.1)
+G729A = Codec(11.0, 19.0)
+
+
+def delay_impairment(delay_ms: float) -> float:
+    """Idd of G.107 (7-27) for a mouth-to-ear delay Ta, default sensitivity."""
+    if delay_ms <= _LEAST_DELAY_MS:
+        return 0.0
+    x = math.log2(delay_ms / _LEAST_DELAY_MS)
+    return 25 * (_root(1 + x**6) - 3 * _root(1 + (x / 3) ** 6) + 2)
+
+
+def _root(value: float) -> float:
+    return math.pow(value, 1 / 6)
+
+
+def short_delay_impairment(delay_ms: float) -> float:
+    """Id by Cole and Rosenbluth's straight lines, which many vendors print instead of
+    G.107's: it takes something off below 100 ms too. For comparing with theirs."""
+    return 0.024 * delay_ms + 0.11 * max(0.0, delay_ms - 177.3)
+
+
+def loss_impairment(
+    loss_ratio: float, codec: Codec = G711_PLC, burst_ratio: float = 1.0
+) -> float:
+    """Ie,eff of G.107 (7-29). `loss_ratio` is 0 to 1, `burst_ratio` at least 1."""
+    percent = 100 * loss_ratio
+    share = percent / (percent / burst_ratio + codec.bpl)
+    return codec.ie + (95 - codec.ie) * share
+
+
+def mos_of(r: float) -> float:
+    """MOS of a rating R: G.107 annex B, never below 1 (the polynomial dips there)."""
+    if r <= 0:
+        return 1.0
+    if r >= 100:
+        return 4.5
+    return max(1.0, 1 + 0.035 * r + r * (r - 60) * (100 - r) * 7e-6)
+
+
+def rating_of(mos: float) -> float:
+    """R of a MOS from 1 to 4.5: G.107 appendix I. Its arctan2(x, y) is atan2(y, x)."""
+    if mos >= 4.5:
+        return 100.0
+    root = max(0.0, -903522 + 1113960 * mos - 202500 * mos * mos)
+    h = math.atan2(15 * math.sqrt(root), 18566 - 6750 * mos) / 3
+    return 20 / 3 * (8 - math.sqrt(226) * math.cos(h + math.pi / 3))
+
+
+def estimate(
+    rtt_ms: float, jitter_ms: float, loss_ratio: float, burst_ratio: float = 1.0
+) -> float:
+    """The estimated MOS (1 to 4.5) of a call over such a path; assumptions above."""
+    delay_ms = rtt_ms / 2 + 2 * jitter_ms + _FRAME_MS
+    loss = loss_impairment(loss_ratio, G711_PLC, burst_ratio)
+    return mos_of(BEST_R - delay_impairment(delay_ms) - loss)

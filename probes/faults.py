@@ -1,0 +1,51 @@
+"""Which outcome of the closed list an operating system's error stands for."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+
+from probes.failure import Outcome
+
+# Windows gives its own numbers for the same things.
+_BY_NUMBER = {
+    errno.ECONNREFUSED: Outcome.REFUSED,
+    10061: Outcome.REFUSED,
+    # Windows says "reset" where a UDP port is closed; TCP says it of a cut connection.
+    errno.ECONNRESET: Outcome.RESET,
+    10054: Outcome.RESET,
+    errno.ECONNABORTED: Outcome.RESET,
+    10053: Outcome.RESET,
+    errno.EPIPE: Outcome.RESET,
+    errno.ETIMEDOUT: Outcome.TIMEOUT,
+    10060: Outcome.TIMEOUT,
+    errno.EHOSTUNREACH: Outcome.UNREACHABLE,
+    10065: Outcome.UNREACHABLE,
+    errno.ENETUNREACH: Outcome.NO_NETWORK,
+    10051: Outcome.NO_NETWORK,
+    errno.ENETDOWN: Outcome.NO_NETWORK,
+    10050: Outcome.NO_NETWORK,
+    errno.EADDRNOTAVAIL: Outcome.NO_NETWORK,
+    10049: Outcome.NO_NETWORK,
+}
+_NO_SUCH_NAME = {
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+    if hasattr(socket, name)
+}
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """The outcome `error` stands for; `UNREACHABLE` for what is not known better."""
+    if isinstance(error, socket.gaierror):
+        if error.errno in _NO_SUCH_NAME:
+            return Outcome.NAME_NOT_FOUND
+        return Outcome.NAME_SERVER_FAILED
+    if isinstance(error, ssl.SSLError):
+        return Outcome.TLS_FAILED
+    if isinstance(error, TimeoutError):
+        return Outcome.TIMEOUT
+    if isinstance(error, OSError) and error.errno in _BY_NUMBER:
+        return _BY_NUMBER[error.errno]
+    return Outcome.UNREACHABLE

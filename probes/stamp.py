@@ -1,0 +1,213 @@
+"""STAMP test packets: RFC 8762, with RFC 8972's session id and TLVs. Pure.
+
+Unauthenticated mode. A sender's packet and its reply are of one size (at least 44
+octets), so a reflector can never be used to amplify. All numbers are big-endian:
+
+    sender     sequence u32, T1 u64, error estimate u16, SSID u16, 28 octets zero
+    reflector  sequence u32, T3 u64, error estimate u16, SSID u16, T2 u64,
+               sender's sequence u32, T1 u64, error u16, zero u16, TTL u8, 3 zero
+
+TLVs follow: flags u8, type u8, length u16, value.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+PORT = 862
+HEAD_BYTES = 44
+TLV_HEAD_BYTES = 4
+MAX_BYTES = 1472
+_NTP_TO_UNIX_S = 2_208_988_800
+_SENDER = struct.Struct("!IQHH28x")
+_REFLECTED = struct.Struct("!IQHHQIQHxxB3x")
+_TLV = struct.Struct("!BBH")
+_CLASS_OF_SERVICE = struct.Struct("!BBHI")
+
+# Flags and types of TLVs: RFC 8972 sections 4 and 5.
+UNRECOGNISED, MALFORMED = 0x80, 0x40
+EXTRA_PADDING, CLASS_OF_SERVICE, DIRECT_MEASUREMENT = 1, 4, 5
+
+# RFC 4656 section 4.1.2: 1 x 2^-32 x 2^22 s, so about 1 ms, and not known to be
+# synchronised. The multiplier must never be 0.
+ERROR_ESTIMATE = 22 << 8 | 1
+
+
+class Misread(ValueError):
+    """Octets that are not a STAMP packet; the text says why."""
+
+
+class Sent(NamedTuple):
+    """A session-sender's packet, as a reflector reads it."""
+
+    sequence: int
+    t1_ntp: int
+    error_estimate: int
+    ssid: int
+
+
+class Reflected(NamedTuple):
+    """A session-reflector's reply. `sequence` counts this session's packets as the
+    reflector received them, where it is stateful. `dscp_arrived` is what the
+    reflector saw on our packet, -1 where it did not say."""
+
+    sequence: int
+    t3_ntp: int
+    ssid: int
+    t2_ntp: int
+    sender_sequence: int
+    t1_ntp: int
+    sender_ttl: int
+    dscp_arrived: int
+
+
+def ntp_of(unix_ns: int) -> int:
+    """NTP's 64-bit timestamp (seconds since 1900, fraction of 2^32) of a Unix time."""
+    seconds, rest = divmod(unix_ns, 1_000_000_000)
+    # Rounded up, so that the way back gives the same nanosecond; seconds roll over
+    # in 2036 (NTP's era 1), which both ends take modulo 2^32.
+    fraction = -(-(rest << 32) // 1_000_000_000)
+    return ((seconds + _NTP_TO_UNIX_S) & 0xFFFF_FFFF) << 32 | fraction
+
+
+def elapsed_ns(later_ntp: int, earlier_ntp: int) -> int:
+    """Nanoseconds between two NTP timestamps, negative where they are in the other
+    order; right across the roll-over of 2036."""
+    difference = (later_ntp - earlier_ntp) & 0xFFFF_FFFF_FFFF_FFFF
+    if difference >= 1 << 63:
+        difference -= 1 << 64
+    return difference * 1_000_000_000 >> 32
+
+
+def request(
+    sequence: int,
+    t1_ntp: int,
+    ssid: int = 0,
+    error_estimate: int = ERROR_ESTIMATE,
+    tlvs: bytes = b"",
+) -> bytes:
+    """A sender's packet. `tlvs` is what `tail` made, the same for a whole run."""
+    return _SENDER.pack(sequence, t1_ntp, error_estimate, ssid) + tlvs
+
+
+def tail(size: int, dscp: int = 0) -> bytes:
+    """What follows the 44 octets of a request of `size` octets.
+
+    Where there is room it asks the reflector to answer with `dscp` and to say which
+    DSCP arrived (Class of Service, RFC 8972 section 4.4), and fills up with Extra
+    Padding (section 4.1). The padding is zero; only the packet's size matters here.
+    """
+    left = size - HEAD_BYTES
+    if left < 0 or 0 < left < TLV_HEAD_BYTES or size > MAX_BYTES:
+        raise ValueError(f"a STAMP packet of {size} octets: 44, or 48 to {MAX_BYTES}")
+    tlvs = b""
+    if left == _CLASS_OF_SERVICE.size or left >= 12:
+        tlvs = _CLASS_OF_SERVICE.pack(UNRECOGNISED, CLASS_OF_SERVICE, 4, dscp << 26)
+        left -= len(tlvs)
+    if left:
+        left -= TLV_HEAD_BYTES
+        tlvs += _TLV.pack(UNRECOGNISED, EXTRA_PADDING, left) + bytes(left)
+    return tlvs
+
+
+def read_request(packet: bytes | memoryview) -> Sent:
+    """What a sender asks. `Misread` where it is too short to be answered in kind."""
+    if len(packet) < HEAD_BYTES:
+        raise Misread(f"{len(packet)} octets, expected at least {HEAD_BYTES}")
+    return Sent(*_SENDER.unpack_from(packet))
+
+
+def reply(
+    sent: Sent,
+    sequence: int,
+    t2_ntp: int,
+    t3_ntp: int,
+    sender_ttl: int = 0,
+    tlvs: bytes = b"",
+) -> bytes:
+    """A reflector's packet. `tlvs` is what `answer_tlvs` made of the request's."""
+    return (
+        _REFLECTED.pack(
+            sequence & 0xFFFF_FFFF,
+            t3_ntp,
+            ERROR_ESTIMATE,
+            sent.ssid,
+            t2_ntp,
+            sent.sequence,
+            sent.t1_ntp,
+            sent.error_estimate,
+            sender_ttl,
+        )
+        + tlvs
+    )
+
+
+def wanted_dscp(tlvs: bytes) -> int:
+    """The DSCP a sender asks its replies to have, -1 where it does not ask."""
+    at = 0
+    while at + TLV_HEAD_BYTES <= len(tlvs):
+        _flags, kind, length = _TLV.unpack_from(tlvs, at)
+        at += TLV_HEAD_BYTES
+        if kind == CLASS_OF_SERVICE and length == 4 and at < len(tlvs):
+            return tlvs[at] >> 2
+        at += length
+    return -1
+
+
+def answer_tlvs(tlvs: bytes, arrived: int = -1, used: int = 0, count: int = 0) -> bytes:
+    """The TLVs of a reply: as many octets as came, flags set as RFC 8972 section 4
+    asks, the DSCP that arrived and the session's counters filled in.
+
+    `arrived` is -1 where the system does not tell; the type then stays unrecognised.
+    `used` is the DSCP of the reply. `count` is how many packets of the session have
+    been received, this one included.
+    """
+    out = bytearray(tlvs)
+    at, end = 0, len(out)
+    while at < end:
+        if end - at < TLV_HEAD_BYTES:
+            # Shorter than a header: there is room for the flags, perhaps, only.
+            out[at] = MALFORMED
+            break
+        _flags, kind, length = _TLV.unpack_from(out, at)
+        value = at + TLV_HEAD_BYTES
+        if value + length > end:
+            out[at] = MALFORMED
+            break
+        out[at] = 0
+        if kind == EXTRA_PADDING:
+            pass
+        elif kind == CLASS_OF_SERVICE and length == 4 and arrived >= 0:
+            wanted = out[value] >> 2
+            # RP = 1 where policy did not let the reply have the DSCP it was asked for.
+            refused = int(wanted != used)
+            word = wanted << 26 | (arrived & 63) << 20 | refused << 16
+            struct.pack_into("!I", out, value, word)
+        elif kind == DIRECT_MEASUREMENT and length == 12:
+            struct.pack_into("!II", out, value + 4, *(count & 0xFFFF_FFFF,) * 2)
+        else:
+            out[at] = UNRECOGNISED
+        at = value + length
+    return bytes(out)
+
+
+def read_reply(packet: bytes | memoryview) -> Reflected:
+    """What a reflector answered. `Misread` where it is none; TLVs that are not
+    understood are passed over."""
+    if len(packet) < HEAD_BYTES:
+        raise Misread(f"{len(packet)} octets, expected at least {HEAD_BYTES}")
+    sequence, t3, _error, ssid, t2, asked, t1, _its_error, ttl = _REFLECTED.unpack_from(
+        packet
+    )
+    dscp, at = -1, HEAD_BYTES
+    while at + TLV_HEAD_BYTES <= len(packet):
+        flags, kind, length = _TLV.unpack_from(packet, at)
+        at += TLV_HEAD_BYTES
+        if at + length > len(packet) or flags & MALFORMED:
+            break
+        if kind == CLASS_OF_SERVICE and length == 4 and not flags & UNRECOGNISED:
+            dscp = int.from_bytes(packet[at : at + 4], "big") >> 20 & 63
+            break
+        at += length
+    return Reflected(sequence, t3, ssid, t2, asked, t1, ttl, dscp)

@@ -1,0 +1,304 @@
+"""A paced stream of STAMP packets and what came back of it.
+
+It runs in a thread of its own: the clock that is measured with must not wait for
+whatever else the agent's event loop has to do. On Linux the kernel stamps arrivals,
+so one wake-up a packet is enough; elsewhere a second thread waits for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import struct
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from probes import stamp
+
+_TIMESTAMPNS_NEW = 64  # SO_TIMESTAMPNS_NEW: two 64-bit numbers on every architecture
+_TIMESPEC = struct.Struct("@qq")
+_GIVE_UP_S = 3.0
+_GIVE_UP_ERRORS = 10
+_STRAGGLERS_S = 1.0
+_SLEPT_NS = 2_000_000_000
+# The last packets, which only ask how many the reflector has seen, are numbered far
+# behind the stream's: a stateless reflector gives itself away by copying the number.
+_CLOSING_GAP = 1000
+_CLOSING_TRIES = 3
+
+
+class Arrival(NamedTuple):
+    """One reply. Local times are from one monotonic clock, in ns."""
+
+    t4_ns: int
+    reply: stamp.Reflected
+
+
+class Observed(NamedTuple):
+    """All that one run saw. `sent_ns[n]` is when packet n left, on the clock of the
+    arrivals. `reflected` is how many packets the reflector says it received, None
+    where it did not say. `error` is the system's, where it ended the run."""
+
+    sent_ns: list[int]
+    arrivals: list[Arrival]
+    reflected: int | None
+    error: OSError | None
+    slept: bool
+    packets_out: int
+    octets_out: int
+    packets_in: int
+    octets_in: int
+
+
+class _Inbox(Protocol):
+    def drain(self) -> list[tuple[int, bytes]]: ...
+    def close(self) -> None: ...
+
+
+class _KernelInbox:
+    """Arrivals with the kernel's own time, read whenever there is leisure to."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        channel.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS_NEW, 1)
+        self._channel = channel
+
+    def drain(self) -> list[tuple[int, bytes]]:
+        """What has arrived, as (time on `perf_counter_ns`, packet). `OSError` where
+        the network reported one."""
+        found: list[tuple[int, bytes]] = []
+        # The kernel's clock is the wall clock, which may be stepped: it is tied to
+        # the monotonic one anew each time.
+        ahead_ns = time.time_ns() - time.perf_counter_ns()
+        while True:
+            try:
+                packet, ancillary, _flags, _from = self._channel.recvmsg(2048, 64)
+            except BlockingIOError:
+                return found
+            arrived_ns = now_ns = time.perf_counter_ns()
+            for level, kind, value in ancillary:
+                if (level, kind) == (socket.SOL_SOCKET, _TIMESTAMPNS_NEW):
+                    seconds, rest = _TIMESPEC.unpack_from(value)
+                    stamped_ns = seconds * 1_000_000_000 + rest - ahead_ns
+                    # A step of the wall clock since would put it out of reason.
+                    if now_ns - _SLEPT_NS < stamped_ns < arrived_ns:
+                        arrived_ns = stamped_ns
+            found.append((arrived_ns, packet))
+
+    def close(self) -> None:
+        pass
+
+
+class _ThreadInbox:
+    """Arrivals stamped by a thread that does nothing else."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._channel.settimeout(0.2)
+        self._found: deque[tuple[int, bytes]] = deque()
+        self._error: OSError | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._wait, name="call-path-inbox")
+        self._thread.start()
+
+    def _wait(self) -> None:
+        while not self._over.is_set():
+            try:
+                packet = self._channel.recv(2048)
+                self._found.append((time.perf_counter_ns(), packet))
+            except TimeoutError:
+                continue
+            except OSError as error:
+                self._error = error
+                self._over.wait(0.01)
+
+    def drain(self) -> list[tuple[int, bytes]]:
+        error, self._error = self._error, None
+        if error is not None and not self._found:
+            raise error
+        return [self._found.popleft() for _ in range(len(self._found))]
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def _inbox(channel: socket.socket, kernel_times: bool) -> _Inbox:
+    if kernel_times and sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return _KernelInbox(channel)
+    return _ThreadInbox(channel)
+
+
+def mark(channel: socket.socket, dscp: int) -> None:
+    """Asks for `dscp` on what is sent; systems that do not allow it just don't."""
+    with contextlib.suppress(OSError):
+        if channel.family == socket.AF_INET6:
+            option = getattr(socket, "IPV6_TCLASS", None)
+            if option is not None:
+                channel.setsockopt(socket.IPPROTO_IPV6, option, dscp << 2)
+        else:
+            channel.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+
+
+class Stream:
+    """One run over a connected, non-blocking UDP socket. `run` blocks; `stop` ends it
+    soon from any thread."""
+
+    def __init__(
+        self,
+        channel: socket.socket,
+        packets: int,
+        interval_ms: float,
+        size: int,
+        dscp: int,
+        kernel_times: bool = True,
+    ) -> None:
+        self._channel, self._packets = channel, packets
+        self._interval_ns = round(interval_ms * 1_000_000)
+        self._tlvs = stamp.tail(size, dscp)
+        self._kernel_times = kernel_times
+        self._stop = threading.Event()
+        self._ssid = secrets.randbelow(0xFFFF) + 1
+        self._sent_ns: list[int] = []
+        self._asked: dict[int, int] = {}
+        self._arrivals: list[Arrival] = []
+        self._closing: dict[int, int] = {}
+        self._error: OSError | None = None
+        self._errors = 0
+        self._out = [0, 0]
+        self._in = [0, 0]
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def run(self) -> Observed:
+        inbox = _inbox(self._channel, self._kernel_times)
+        reflected, slept = None, False
+        try:
+            slept = not self._send_all(inbox)
+            if self._arrivals and not slept:
+                self._wait_for(inbox, self._all_back, _STRAGGLERS_S)
+                if not self._all_back():
+                    reflected = self._ask_for_count(inbox)
+        finally:
+            inbox.close()
+        return Observed(
+            self._sent_ns,
+            self._arrivals,
+            reflected,
+            self._error,
+            slept,
+            *self._out,
+            *self._in,
+        )
+
+    def _send_all(self, inbox: _Inbox) -> bool:
+        """The stream itself. False where the machine slept in the middle of it."""
+        started_ns = before_ns = time.perf_counter_ns()
+        wall_ns = time.time_ns()
+        give_up_ns = started_ns + round(_GIVE_UP_S * 1e9)
+        for sequence in range(self._packets):
+            # The schedule is absolute. What is late is caught up at no more than
+            # twice the pace: a burst of our own would be measured as the network's.
+            due_ns = started_ns + sequence * self._interval_ns
+            if sequence:
+                due_ns = max(due_ns, before_ns + self._interval_ns // 2)
+            self._sleep_until(due_ns)
+            if self._stop.is_set():
+                return True
+            now_ns, now_wall_ns = time.perf_counter_ns(), time.time_ns()
+            if max(now_ns - before_ns, now_wall_ns - wall_ns) > _SLEPT_NS:
+                return False
+            before_ns, wall_ns = now_ns, now_wall_ns
+            self._sent_ns.append(self._send(sequence))
+            self._take(inbox)
+            hopeless = now_ns > give_up_ns or self._errors >= _GIVE_UP_ERRORS
+            if hopeless and not self._arrivals:
+                return True
+        return True
+
+    def _sleep_until(self, due_ns: int) -> None:
+        # Not `Event.wait`: on Windows its clock ticks every 15.6 ms, this one's not.
+        while not self._stop.is_set():
+            wait_s = (due_ns - time.perf_counter_ns()) / 1e9
+            if wait_s <= 0:
+                return
+            time.sleep(min(wait_s, 0.1))
+
+    def _send(self, sequence: int) -> int:
+        now_ns, t1 = time.perf_counter_ns(), stamp.ntp_of(time.time_ns())
+        packet = stamp.request(sequence, t1, self._ssid, tlvs=self._tlvs)
+        self._asked[sequence] = t1
+        for _attempt in range(2):
+            try:
+                self._channel.send(packet)
+                self._out[0] += 1
+                self._out[1] += len(packet)
+                break
+            except BlockingIOError:
+                break
+            except OSError as error:
+                # An ICMP error of an earlier packet is told, once, on the next send.
+                self._fail(error)
+        return now_ns
+
+    def _fail(self, error: OSError) -> None:
+        self._error = error
+        self._errors += 1
+
+    def _take(self, inbox: _Inbox) -> None:
+        try:
+            found = inbox.drain()
+        except OSError as error:
+            self._fail(error)
+            return
+        for arrived_ns, packet in found:
+            try:
+                reply = stamp.read_reply(packet)
+            except stamp.Misread:
+                continue
+            # Whoever answers must have seen the question.
+            if reply.ssid not in (self._ssid, 0):
+                continue
+            if self._asked.get(reply.sender_sequence) != reply.t1_ntp:
+                continue
+            self._in[0] += 1
+            self._in[1] += len(packet)
+            if reply.sender_sequence < self._packets:
+                self._arrivals.append(Arrival(arrived_ns, reply))
+            else:
+                self._closing[reply.sender_sequence] = reply.sequence
+
+    def _all_back(self) -> bool:
+        if len(self._arrivals) < len(self._sent_ns):
+            return False
+        back = {each.reply.sender_sequence for each in self._arrivals}
+        return len(back) == len(self._sent_ns)
+
+    def _wait_for(
+        self, inbox: _Inbox, true: Callable[[], bool], seconds: float
+    ) -> None:
+        deadline = time.perf_counter() + seconds
+        while not true() and time.perf_counter() < deadline:
+            if self._stop.wait(0.01):
+                return
+            self._take(inbox)
+
+    def _ask_for_count(self, inbox: _Inbox) -> int | None:
+        """How many of the stream's packets the reflector received, by its own count."""
+        first = self._packets + _CLOSING_GAP
+        for attempt in range(_CLOSING_TRIES):
+            self._send(first + attempt)
+            self._wait_for(inbox, lambda: bool(self._closing), 0.5)
+            if self._closing:
+                break
+        if not self._closing:
+            return None
+        asked, count = min(self._closing.items())
+        # A stateless reflector copies the number; one that lost its state began anew.
+        return count if count < asked - _CLOSING_GAP // 2 else None

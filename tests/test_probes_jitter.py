@@ -1,0 +1,102 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes.bursts import burst_ratio, bursts, worst_window
+from probes.jitter import jitter, percentile, running
+
+SENT = (0, 20, 40, 60, 80, 100)
+RECEIVED = (50, 70, 95, 110, 140, 150)
+
+times = st.lists(st.tuples(st.floats(0, 1e7), st.floats(0, 1e7)), max_size=200)
+losses = st.lists(st.booleans(), min_size=1, max_size=400)
+
+
+def test_jitter_follows_rfc_3550_packet_by_packet():
+    found = list(running(zip(SENT, RECEIVED, strict=True)))
+    expected = [0, 0, 0.3125, 0.60546875, 1.192626953125, 1.7430877685546875]
+    assert found == expected
+
+
+def test_a_constant_difference_of_10_brings_jitter_near_10_in_100_packets():
+    arrivals = [(20 * n, 20 * n + (10 if n % 2 else 0)) for n in range(101)]
+    assert list(running(arrivals))[-1] == pytest.approx(9.98426, abs=1e-5)
+
+
+def test_a_run_shorter_than_the_warm_up_gives_the_rfcs_last_value():
+    assert jitter(zip(SENT, RECEIVED, strict=True)) == 1.7430877685546875
+
+
+def test_a_long_run_gives_its_level_not_its_last_moment():
+    calm_at_last = [(20 * n, 20 * n + (10 if n % 2 else 0)) for n in range(400)]
+    calm_at_last += [(20 * n, 20 * n) for n in range(400, 450)]
+    assert 8 < (jitter(calm_at_last) or 0) < 10
+    assert list(running(calm_at_last))[-1] < 1
+
+
+def test_one_packet_has_no_jitter():
+    assert jitter([(0, 1)]) is None
+    assert jitter([]) is None
+
+
+@given(times)
+def test_jitter_is_never_negative(arrivals):
+    assert all(each >= 0 for each in running(arrivals))
+
+
+@given(times, st.floats(-1e6, 1e6))
+def test_jitter_does_not_mind_how_the_clocks_are_set(arrivals, ahead):
+    shifted = [(sent, received + ahead) for sent, received in arrivals]
+    assert list(running(shifted)) == pytest.approx(list(running(arrivals)), abs=1e-3)
+
+
+def test_percentiles_are_values_that_were_measured():
+    assert percentile([5, 1, 4, 2, 3], 0.5) == 3
+    assert percentile(range(1, 101), 0.95) == 95
+    assert percentile([7], 0.99) == 7
+    assert percentile([1, 2], 0.0) == 1
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1), st.floats(0, 1))
+def test_a_percentile_is_one_of_the_values(values, share):
+    assert percentile(values, share) in values
+
+
+def test_bursts_and_gaps_are_those_of_rfc_3611():
+    good, lost = [False], [True]
+    run = good * 20 + lost + good * 20 + [True, True, False, True]
+    run += good * 20 + lost + good * 20
+    found = bursts(run, packet_ms=20)
+    assert found.burst_density_ratio * 256 == pytest.approx(204.8)
+    assert found.gap_density_ratio * 256 == pytest.approx(4.1967, abs=1e-4)
+    assert found.gap_ms == pytest.approx(630)
+    assert found.burst_ms == pytest.approx(50)
+
+
+@given(losses)
+def test_densities_are_ratios_and_durations_not_negative(run):
+    found = bursts(run, packet_ms=20)
+    assert 0 <= found.burst_density_ratio <= 1
+    assert 0 <= found.gap_density_ratio <= 1
+    assert found.burst_ms >= -1e-9
+    assert found.gap_ms >= 0
+
+
+def test_a_run_without_loss_has_no_burst():
+    assert bursts([False] * 500, 20) == (0.0, 0.0, 0.0, 0.0)
+
+
+@given(losses, st.integers(1, 50))
+def test_the_worst_window_is_the_worst_of_all_windows(run, packets):
+    starts = range(max(1, len(run) - packets + 1))
+    assert worst_window(run, packets) == max(
+        sum(run[at : at + packets]) for at in starts
+    )
+
+
+def test_losses_that_gather_have_a_burst_ratio_above_one():
+    alone = [n % 10 == 0 for n in range(1000)]
+    together = [n % 100 < 10 for n in range(1000)]
+    assert burst_ratio(alone) == 1.0
+    assert burst_ratio(together) == pytest.approx(9.0)
+    assert burst_ratio([True] * 5) == burst_ratio([False] * 5) == 1.0
