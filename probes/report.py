@@ -1,10 +1,15 @@
 """The wire contract between agents and the council's server.
 
 An agent sends a JSON list of `Report`s, over HTTPS (`POST /v1/reports`) or MQTT
-(`towpath/v1/reports/<agent>`, QoS 1), gzip where the transport says so. The server
-answers with one `Receipt` (the HTTP answer, or `towpath/v1/acks/<agent>`) once the
-journal has them on disk; only then may the agent forget them. A report that comes
-twice changes nothing: its results keep their own times.
+(`towpath/v1/reports/<agent>`, QoS 1), gzip where the transport says so (HTTP:
+`Content-Encoding: gzip`; MQTT: the payload begins with gzip's magic number). The
+server answers with one `Receipt` (the HTTP answer, or `towpath/v1/acks/<agent>`) once
+the journal has them on disk; only then may the agent forget them. A broker's PUBACK
+means nothing. A report that comes twice changes nothing: its results keep their times.
+
+A `Refusal` with an empty id is about a report whose id could not be read, or over MQTT
+about the whole message. HTTP 429 and 503 come with Retry-After; 401 means that the
+laptop must be enrolled again; every answer above 400 is `{"why": one sentence}`.
 """
 
 from __future__ import annotations
@@ -20,6 +25,8 @@ VERSION = 1
 MAX_BODY_BYTES = 1_000_000
 MAX_REPORTS = 500
 MAX_RESULTS = 200
+REPORTS_TOPIC = "towpath/v1/reports"
+ACKS_TOPIC = "towpath/v1/acks"
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]

@@ -4,9 +4,18 @@ A body becomes reports (`body`), reports become batches (`rows`), and a receipt 
 given once the journal has them (`intake`); `https` and `mqtt` are the two doors.
 """
 
+from collectors.ingest.broker import BrokerFiles
 from collectors.ingest.config import IngestConfig
 from collectors.ingest.https import HttpsIngest
+from collectors.ingest.mqtt import MqttIngest
 from collectors.ingest.policies import policy_of
 from collectors.ingest.registry import Registry
 
-__all__ = ["HttpsIngest", "IngestConfig", "Registry", "policy_of"]
+__all__ = [
+    "BrokerFiles",
+    "HttpsIngest",
+    "IngestConfig",
+    "MqttIngest",
+    "Registry",
+    "policy_of",
+]

@@ -21,7 +21,6 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
 import structlog
@@ -32,11 +31,12 @@ from starlette.routing import Route
 
 from collectors.ingest.body import BodyRefused, Reason, unzip
 from collectors.ingest.config import HttpsConfig, IngestConfig
-from collectors.ingest.intake import Append, Busy, Intake, NotDurable, wall_ms
+from collectors.ingest.intake import Busy, IngestStats, Intake, NotDurable, wall_ms
 from collectors.ingest.providers import UNKNOWN, Providers
 from collectors.ingest.pseudonym import KeyRefused
 from collectors.ingest.registry import Agent, EnrolmentRefused, Registry
 from collectors.ingest.server import HttpServer
+from collectors.journal import Append
 from probes.policy import Policy
 from probes.report import MAX_BODY_BYTES, Enrolment
 
@@ -90,8 +90,7 @@ class HttpsIngest:
         self._following: asyncio.Task[None] | None = None
 
     @property
-    def stats(self) -> Any:
-        """`IngestStats`."""
+    def stats(self) -> IngestStats:
         return self._intake.stats
 
     @property

@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import msgspec
 import structlog
@@ -18,6 +17,7 @@ from collectors.ingest.config import IngestConfig
 from collectors.ingest.limits import Allowance, Remembered
 from collectors.ingest.registry import Agent
 from collectors.ingest.rows import rows
+from collectors.journal import Append
 from collectors.measurements import CATALOGUE
 from probes.catalogue import Catalogue
 from probes.report import Receipt, Refusal, Report
@@ -26,12 +26,6 @@ log = structlog.get_logger()
 
 # Reasons that are worth a look at what was sent; a wrong clock explains itself.
 _POISON = frozenset({Reason.UNREADABLE, Reason.VERSION, Reason.MALFORMED})
-
-
-class Append(Protocol):
-    """Returns once the batches are on disk."""
-
-    async def append(self, *batches: Batch) -> None: ...
 
 
 class Busy(Exception):

@@ -1,0 +1,164 @@
+"""`BrokerFiles`: who may use a mosquitto broker, written from the registry.
+
+The password file has one line per agent (format: `mosquitto_hash`); the ACL ties
+what an agent may say and hear to its user name, so it does not change with them
+(mosquitto.conf(5), `acl_file`, `pattern`). Revoked agents lose their line, and the
+broker hangs up on them when it is told to read the files again (SIGHUP).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+import structlog
+
+from collectors.ingest.config import BrokerConfig, MqttConfig
+from collectors.ingest.mosquitto_hash import mosquitto_hash
+from collectors.ingest.registry import Registry
+from probes.report import ACKS_TOPIC, MAX_BODY_BYTES, REPORTS_TOPIC
+
+log = structlog.get_logger()
+
+
+def password_text(users: Iterable[tuple[str, str]]) -> str:
+    """The password file of (user, hash) pairs."""
+    return "".join(f"{user}:{stored}\n" for user, stored in users)
+
+
+def acl_text(own_user: str) -> str:
+    """The ACL: the server reads every report and writes every receipt, an agent only
+    its own."""
+    return (
+        "# Written by Towpath: changes here are lost.\n"
+        f"user {own_user}\n"
+        f"topic read {REPORTS_TOPIC}/+\n"
+        f"topic write {ACKS_TOPIC}/+\n"
+        "\n"
+        f"pattern write {REPORTS_TOPIC}/%u\n"
+        f"pattern read {ACKS_TOPIC}/%u\n"
+    )
+
+
+def mosquitto_text(config: BrokerConfig) -> str:
+    """What mosquitto.conf needs beside its listener for these files to hold.
+
+    A client's id is its user name: otherwise one agent could take over another's
+    session by calling itself the same.
+    """
+    return (
+        "allow_anonymous false\n"
+        f"password_file {config.password_file}\n"
+        f"acl_file {config.acl_file}\n"
+        "use_username_as_clientid true\n"
+        f"message_size_limit {MAX_BODY_BYTES}\n"
+        "max_inflight_messages 200\n"
+        "max_queued_messages 20000\n"
+        "persistent_client_expiration 30d\n"
+        + (f"pid_file {config.pid_file}\n" if config.pid_file is not None else "")
+    )
+
+
+class BrokerFiles:
+    """`async with BrokerFiles(config, mqtt, registry):` writes both files at once and
+    whenever the registry changes, and tells the broker."""
+
+    def __init__(
+        self, config: BrokerConfig, mqtt: MqttConfig, registry: Registry
+    ) -> None:
+        self._config, self._mqtt, self._registry = config, mqtt, registry
+        self._written = -1
+        self._own: tuple[str, str] | None = None
+        self._failing = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> BrokerFiles:
+        await asyncio.to_thread(self.write)
+        self._task = asyncio.create_task(self._follow(), name="broker-files")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def write(self) -> bool:
+        """Writes the files where they are not what the registry says (blocking), and
+        tells the broker. True if something was written."""
+        config = self._config
+        self._registry.refresh()
+        generation = self._registry.generation
+        there = config.password_file.exists() and config.acl_file.exists()
+        if there and generation == self._written:
+            return False
+        users = [*self._own_user(), *self._registry.broker_users()]
+        _replace(config.password_file, password_text(users))
+        _replace(config.acl_file, acl_text(self._mqtt.username))
+        self._written = generation
+        self._tell()
+        return True
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.every_s)
+            try:
+                await asyncio.to_thread(self.write)
+            except (OSError, sqlite3.Error) as error:
+                if not self._failing:
+                    log.error("the broker's files cannot be written", error=str(error))
+                self._failing = True
+            else:
+                self._failing = False
+
+    def _own_user(self) -> list[tuple[str, str]]:
+        path = self._mqtt.password_file
+        if path is None:
+            return []
+        password = path.read_text(encoding="utf-8").strip()
+        if self._own is None or self._own[0] != password:
+            self._own = (password, mosquitto_hash(password))
+        return [(self._mqtt.username, self._own[1])]
+
+    def _tell(self) -> None:
+        path = self._config.pid_file
+        if path is None:
+            return
+        try:
+            pid = int(path.read_text(encoding="ascii").strip())
+            if not _is_mosquitto(pid):
+                raise ProcessLookupError(f"process {pid} is not mosquitto")
+            os.kill(pid, signal.SIGHUP)
+        except (OSError, ValueError) as error:
+            # Not an error: a broker that is not running reads them when it starts.
+            log.info("the broker was not told of new agents", reason=str(error))
+
+
+def _is_mosquitto(pid: int) -> bool:
+    """False where the number now belongs to another program; True where none can
+    tell (no /proc)."""
+    if not Path("/proc/self/comm").exists():
+        return True
+    return Path(f"/proc/{pid}/comm").read_text().strip() == "mosquitto"
+
+
+def _replace(path: Path, text: str) -> None:
+    """All of it or nothing; for the owner and the folder's group (the broker's)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,405 @@
+"""The agents' door through a real mosquitto, with its passwords and its ACL."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import msgspec
+import pytest
+from ingest_council import (
+    body,
+    enrol,
+    eventually,
+    opened_registry,
+    registry_config,
+    report,
+    wall_ms,
+)
+from services import Server, free_port, mosquitto, program, running
+
+from collectors.ingest.broker import BrokerFiles, mosquitto_text
+from collectors.ingest.certificate import make_certificates
+from collectors.ingest.config import BrokerConfig, IngestConfig, MqttConfig
+from collectors.ingest.double import ListAppend
+from collectors.ingest.mosquitto_hash import matches, mosquitto_hash
+from collectors.ingest.mqtt import MqttIngest
+from collectors.ingest.registry import Registry
+from probes.report import ACKS_TOPIC, REPORTS_TOPIC, Credential, Receipt, Report
+
+pytestmark = pytest.mark.service
+
+
+class Broker:
+    """A mosquitto whose users are a registry's agents."""
+
+    def __init__(self, server: Server, files: BrokerFiles, registry: Registry) -> None:
+        self.server, self.files, self.registry = server, files, registry
+
+
+def broker_config(folder: Path) -> BrokerConfig:
+    return BrokerConfig(
+        password_file=folder / "passwords",
+        acl_file=folder / "acl",
+        pid_file=folder / "mosquitto.pid",
+        every_s=0.2,
+    )
+
+
+def mqtt_config(folder: Path, port: int, **settings: Any) -> MqttConfig:
+    secret = folder / "own-password"
+    secret.write_text("a password of the server\n")
+    return MqttConfig(
+        port=port,
+        **{"tls": False, "password_file": secret, "retry_max_s": 1, **settings},
+    )
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    config = broker_config(tmp_path)
+    server = mosquitto(tmp_path, mosquitto_text(config))
+    with opened_registry(tmp_path) as registry:
+        files = BrokerFiles(config, mqtt_config(tmp_path, server.port), registry)
+        files.write()
+        with running(server):
+            yield Broker(server, files, registry)
+
+
+@contextlib.asynccontextmanager
+async def ingesting(
+    broker: Broker, folder: Path, append: ListAppend, **settings: Any
+) -> AsyncIterator[MqttIngest]:
+    config = IngestConfig(
+        registry=registry_config(folder),
+        mqtt=mqtt_config(folder, broker.server.port, **settings),
+        aside=folder / "aside",
+    )
+    async with MqttIngest(config, broker.registry, append) as ingest:
+        await eventually(lambda: ingest.connected)
+        yield ingest
+
+
+def connection(port: int, who: Credential, **settings: Any) -> aiomqtt.Client:
+    return aiomqtt.Client(
+        "127.0.0.1",
+        port,
+        username=who.agent,
+        password=who.secret,
+        identifier=who.agent,
+        clean_session=False,
+        **settings,
+    )
+
+
+def kept_aside(folder: Path) -> list[Path]:
+    return sorted((folder / "aside").iterdir())
+
+
+async def deliver(port: int, who: Credential, waiting: dict[str, Report]) -> None:
+    """What an agent does: sends until each report is in a receipt, come what may."""
+    while waiting:
+        with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+            async with connection(port, who, timeout=2) as client:
+                await client.subscribe(f"{ACKS_TOPIC}/{who.agent}", qos=1)
+                receiving = asyncio.create_task(_forget_receipted(client, waiting))
+                try:
+                    while waiting:
+                        some = list(waiting.values())[:20]
+                        topic = f"{REPORTS_TOPIC}/{who.agent}"
+                        await client.publish(topic, body(*some), qos=1, timeout=2)
+                        await asyncio.wait([receiving], timeout=0.05)
+                        if receiving.done():
+                            break
+                finally:
+                    receiving.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, aiomqtt.MqttError):
+                        await receiving
+        await asyncio.sleep(0.05)
+
+
+async def _forget_receipted(client: aiomqtt.Client, waiting: dict[str, Report]) -> None:
+    async for message in client.messages:
+        receipt = msgspec.json.decode(message.payload, type=Receipt)
+        for id in receipt.accepted:
+            waiting.pop(id, None)
+
+
+async def test_reports_through_a_broker_are_receipted_once_they_are_durable(
+    broker: Broker, tmp_path: Path
+) -> None:
+    laptop = enrol(broker.registry, "LAPTOP-1")
+    append = ListAppend()
+    async with broker.files, ingesting(broker, tmp_path, append) as ingest:
+        waiting = {f"r{n}": report(laptop.agent, f"r{n}") for n in range(3)}
+        append.open.clear()
+        sending = asyncio.create_task(deliver(broker.server.port, laptop, waiting))
+        await eventually(lambda: append.calls > 0)
+        assert len(waiting) == 3
+        append.open.set()
+        await asyncio.wait_for(sending, 20)
+        assert ingest.stats.accepted >= 3
+    assert {agent for _, agent, _ in append.rows()} == {laptop.agent}
+    assert append.batches[0].tag("home_site")[0] == "town-hall"
+    assert append.batches[0].tag("provider")[0] == "unknown"
+
+
+async def test_killing_the_broker_twice_loses_nothing_and_doubles_change_nothing(
+    broker: Broker, tmp_path: Path
+) -> None:
+    laptops = [enrol(broker.registry, f"LAPTOP-{n}") for n in range(4)]
+    broker.files.write()
+    append = ListAppend()
+    at_ms = wall_ms() - 100_000
+    made = {
+        who.agent: {
+            f"r{n}": report(who.agent, f"r{n}", time_ms=at_ms + n) for n in range(300)
+        }
+        for who in laptops
+    }
+    async with ingesting(broker, tmp_path, append) as ingest:
+        sending = [
+            asyncio.create_task(deliver(broker.server.port, who, dict(made[who.agent])))
+            for who in laptops
+        ]
+        for goal in (150, 600):
+            await eventually(lambda goal=goal: ingest.stats.accepted >= goal)
+            await asyncio.to_thread(broker.server.kill)
+            await asyncio.to_thread(broker.server.start)
+        async with asyncio.timeout(60):
+            await asyncio.gather(*sending)
+    expected = {
+        (result.probe, agent, result.time_ms)
+        for agent, reports in made.items()
+        for each in reports.values()
+        for result in each.results
+    }
+    assert append.rows() == expected
+    assert len(expected) == 2400
+    # A report may be written twice where its first receipt was lost with us; here
+    # the ids were remembered, so it was not.
+    assert sum(len(batch) for batch in append.batches) == 2400
+    assert ingest.stats.accepted == 1200
+
+
+async def test_an_agent_can_neither_speak_as_another_nor_read_its_receipts(
+    broker: Broker, tmp_path: Path
+) -> None:
+    alice = enrol(broker.registry, "ALICE")
+    mallory = enrol(broker.registry, "MALLORY")
+    broker.files.write()
+    append = ListAppend()
+    overheard: list[str] = []
+    async with (
+        ingesting(broker, tmp_path, append) as ingest,
+        connection(broker.server.port, mallory) as evil,
+    ):
+        for topic in (f"{ACKS_TOPIC}/{alice.agent}", f"{ACKS_TOPIC}/+", "#"):
+            await evil.subscribe(topic, qos=1)
+        forged = body(report(alice.agent, "forged"))
+        await evil.publish(f"{REPORTS_TOPIC}/{alice.agent}", forged, qos=1)
+        await deliver(broker.server.port, alice, {"true": report(alice.agent, "true")})
+        # Under its own name it may speak, and hears why it is not believed.
+        await evil.publish(f"{REPORTS_TOPIC}/{mallory.agent}", forged, qos=1)
+        async with asyncio.timeout(20):
+            async for message in evil.messages:
+                overheard.append(message.topic.value)
+                if b"not_yours" in bytes(message.payload):
+                    break
+        assert ingest.stats.reasons == {"not_yours": 1}
+    assert set(overheard) == {f"{ACKS_TOPIC}/{mallory.agent}"}
+    assert {agent for _, agent, _ in append.rows()} == {alice.agent}
+
+
+async def test_the_broker_lets_in_who_is_enrolled_and_shuts_out_who_is_revoked(
+    broker: Broker, tmp_path: Path
+) -> None:
+    port = broker.server.port
+
+    async def listen_once_revoked() -> None:
+        async with connection(port, laptop) as client, asyncio.timeout(20):
+            broker.registry.revoke(laptop.agent)
+            async for _ in client.messages:
+                pass
+
+    async with (
+        broker.files,
+        ingesting(broker, tmp_path, ListAppend()) as ingest,
+    ):
+        laptop = enrol(broker.registry, "LAPTOP-1")
+        # The broker learns of it within a moment, while it runs.
+        waiting = {"r1": report(laptop.agent, "r1")}
+        await asyncio.wait_for(deliver(port, laptop, waiting), 20)
+        for wrong in (
+            Credential(laptop.agent, "not its secret"),
+            Credential("nobody", laptop.secret),
+        ):
+            with pytest.raises(aiomqtt.MqttError):
+                async with connection(port, wrong):
+                    pass
+        with pytest.raises(aiomqtt.MqttError):
+            async with aiomqtt.Client("127.0.0.1", port):
+                pass
+        with pytest.raises(aiomqtt.MqttError, match=r"[Dd]isconnect"):
+            await listen_once_revoked()
+        with pytest.raises(aiomqtt.MqttError):
+            async with connection(port, laptop):
+                pass
+        assert ingest.connected
+
+
+async def test_a_revoked_agent_is_not_believed_even_where_the_broker_still_is(
+    broker: Broker, tmp_path: Path
+) -> None:
+    laptop = enrol(broker.registry, "LAPTOP-1")
+    broker.files.write()
+    append = ListAppend()
+    async with (
+        ingesting(broker, tmp_path, append) as ingest,
+        connection(broker.server.port, laptop) as client,
+    ):
+        broker.registry.revoke(laptop.agent)
+        sent = body(report(laptop.agent, "r1"))
+        await client.publish(f"{REPORTS_TOPIC}/{laptop.agent}", sent, qos=1)
+        await eventually(lambda: ingest.stats.unauthorised == 1)
+    assert not append.calls
+
+
+async def test_poison_is_counted_kept_aside_answered_and_hurts_nobody(
+    broker: Broker, tmp_path: Path
+) -> None:
+    laptop = enrol(broker.registry, "LAPTOP-1")
+    broker.files.write()
+    append = ListAppend()
+    good = body(report(laptop.agent, "r1"))
+    poison = [b"", b"\xff", b"{}", gzip.compress(good)[:-4], b"[17]"]
+    answers = []
+    async with (
+        ingesting(broker, tmp_path, append) as ingest,
+        connection(broker.server.port, laptop) as client,
+    ):
+        await client.subscribe(f"{ACKS_TOPIC}/{laptop.agent}", qos=1)
+        for payload in [*poison, gzip.compress(good)]:
+            topic = f"{REPORTS_TOPIC}/{laptop.agent}"
+            await client.publish(topic, payload, qos=1)
+        async with asyncio.timeout(20):
+            async for message in client.messages:
+                answers.append(msgspec.json.decode(message.payload, type=Receipt))
+                if len(answers) == 6:
+                    break
+        assert ingest.stats.reasons == {"unreadable": 4, "malformed": 1}
+    assert sorted(id for answer in answers for id in answer.accepted) == ["r1"]
+    assert len(kept_aside(tmp_path)) == 5
+
+
+async def test_while_the_journal_fails_there_is_no_receipt_and_then_there_is(
+    broker: Broker, tmp_path: Path
+) -> None:
+    laptop = enrol(broker.registry, "LAPTOP-1")
+    broker.files.write()
+    append = ListAppend()
+    append.fault = OSError(28, "No space left on device")
+    async with ingesting(broker, tmp_path, append) as ingest:
+        waiting = {"r1": report(laptop.agent, "r1")}
+        sending = asyncio.create_task(deliver(broker.server.port, laptop, waiting))
+        await eventually(lambda: ingest.stats.failures > 3)
+        assert waiting
+        append.fault = None
+        await asyncio.wait_for(sending, 20)
+    assert len(append.rows()) == 2
+
+
+async def test_two_ingests_may_share_the_reports(
+    broker: Broker, tmp_path: Path
+) -> None:
+    laptops = [enrol(broker.registry, f"LAPTOP-{n}") for n in range(4)]
+    broker.files.write()
+    append = ListAppend()
+    # The client id is the user name here, so the second one needs a name of its own.
+    with (tmp_path / "passwords").open("a") as passwords:
+        passwords.write(f"second:{mosquitto_hash('a password of the server')}\n")
+    with (tmp_path / "acl").open("a") as acl:
+        acl.write(f"user second\ntopic read {REPORTS_TOPIC}/+\n")
+        acl.write(f"topic write {ACKS_TOPIC}/+\n")
+    broker.server.stop()
+    broker.server.start()
+    async with (
+        ingesting(broker, tmp_path, append, shared_group="ingest") as one,
+        ingesting(
+            broker, tmp_path, append, shared_group="ingest", username="second"
+        ) as two,
+    ):
+        sending = [
+            deliver(
+                broker.server.port,
+                who,
+                {f"r{n}": report(who.agent, f"r{n}") for n in range(200)},
+            )
+            for who in laptops
+        ]
+        await asyncio.wait_for(asyncio.gather(*sending), 60)
+        assert one.stats.accepted > 0
+        assert two.stats.accepted > 0
+
+
+async def test_a_broker_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    port = free_port()
+    config = IngestConfig(
+        mqtt=MqttConfig(port=port, tls=False, retry_max_s=0.5), aside=tmp_path
+    )
+    server = mosquitto(tmp_path)
+    text = (tmp_path / "mosquitto.conf").read_text()
+    (tmp_path / "mosquitto.conf").write_text(text.replace(str(server.port), str(port)))
+    server._ready = lambda: True
+    with opened_registry(tmp_path) as registry:
+        async with MqttIngest(config, registry, ListAppend()) as ingest:
+            await asyncio.sleep(0.3)
+            assert not ingest.connected
+            await asyncio.to_thread(server.start)
+            try:
+                await eventually(lambda: ingest.connected)
+            finally:
+                await asyncio.to_thread(server.stop)
+            await eventually(lambda: not ingest.connected)
+
+
+# paho leaves the socket of a failed handshake to the garbage collector, which warns.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("trusting", [True, False])
+async def test_over_tls_only_a_broker_with_a_good_certificate_is_trusted(
+    tmp_path: Path, trusting: bool
+) -> None:
+    tls = make_certificates(tmp_path / "tls")
+    extra = (
+        f"allow_anonymous true\nlistener {(port := free_port())} 127.0.0.1\n"
+        f"certfile {tls.certificate}\nkeyfile {tls.private_key}\n"
+    )
+    mqtt = MqttConfig(port=port, ca_file=tls.authority if trusting else None)
+    config = IngestConfig(mqtt=mqtt, aside=tmp_path)
+    with running(mosquitto(tmp_path, extra)), opened_registry(tmp_path) as registry:
+        async with MqttIngest(config, registry, ListAppend()) as ingest:
+            await eventually(lambda: ingest.connected or ingest._away)
+            assert ingest.connected == trusting
+
+
+def test_passwords_are_written_as_mosquitto_passwd_writes_them(tmp_path: Path) -> None:
+    path = tmp_path / "passwords"
+    path.touch(mode=0o600)
+    command = [program("mosquitto_passwd"), "-b", str(path), "agent-1", "hunter two"]
+    subprocess.run(command, check=True, capture_output=True)
+    user, _, stored = path.read_text().strip().partition(":")
+    assert user == "agent-1"
+    assert matches("hunter two", stored)
+    assert not matches("hunter three", stored)
+    ours = mosquitto_hash("hunter two")
+    assert [len(part) for part in ours.split("$")] == [
+        len(part) for part in stored.split("$")
+    ]
+    assert matches("hunter two", ours)
+    assert not matches("hunter two", "$6$no$such")
