@@ -3,10 +3,18 @@
 Meaning, the same on every store:
 - Time is UTC; ranges and buckets are half-open `[from, to)`; buckets start at
   multiples of `every_ms` since 1970; an empty bucket is absent from the answer.
-- `p50`, `p95`, `p99` are nearest-rank percentiles: always a value that was measured.
-- `last` is the value with the latest time. Absent values take part in nothing.
+- `p50`, `p95`, `p99` are nearest-rank percentiles: the value at rank n·p/100, halves
+  rounded up, of n values in ascending order: always a value that was measured.
+- `last` is the value with the latest time; where several series of one group have
+  values at that time it is one of them, so group by identity where it matters.
+- `sum` of whole numbers is defined within 64 bits.
+- Absent values take part in nothing: a count of nothing is absent, not 0. A tag that a
+  row does not have is the empty text. `Where` without values matches no row.
 - A row of the answer is one group in one bucket; its `time_ms` is the bucket's start
-  (None without buckets).
+  (None without buckets), which may lie before `from_ms`. Rows come in the order of
+  their tags (as `group_by` names them), then of time. `mean` is a float, `count` whole,
+  the others have the type of their field.
+- (measurement, tags, time) is one row: what was written last wins, field by field.
 """
 
 from __future__ import annotations
@@ -16,7 +24,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from collectors.batch import Batch
-from probes.catalogue import Catalogue, Misfit, Unknown
+from probes.catalogue import Catalogue, Measurement, Misfit, Unknown
 from probes.sample import Value
 
 Aggregate = Literal["mean", "min", "max", "sum", "count", "last", "p50", "p95", "p99"]
@@ -85,9 +93,32 @@ def check(query: Query, catalogue: Catalogue) -> None:
                 )
         for tag in (*query.group_by, *(where.tag for where in query.where)):
             declared.tag(tag)
+        if len({pick.name for pick in query.picks}) < len(query.picks):
+            raise Misfit(f"a query of {query.measurement!r} picks the same thing twice")
     except Unknown as unknown:
         raise Misfit(str(unknown)) from None
     if query.to_ms <= query.from_ms:
         raise Misfit(f"a query of {query.measurement!r} ends before it begins")
     if query.every_ms is not None and query.every_ms <= 0:
         raise Misfit(f"a query of {query.measurement!r} has buckets of no length")
+
+
+def ordered(rows: list[Row], query: Query) -> list[Row]:
+    """`rows` in the order every store answers in."""
+    return sorted(
+        rows,
+        key=lambda row: (
+            [row.tags.get(tag, "") for tag in query.group_by],
+            -1 if row.time_ms is None else row.time_ms,
+        ),
+    )
+
+
+def typed(value: Value, pick: Pick, declared: Measurement) -> Value:
+    """`value` with the type the answer to `pick` has on every store."""
+    if pick.aggregate == "count":
+        return int(value)
+    kind = "float" if pick.aggregate == "mean" else declared.field(pick.field).type
+    if kind == "float":
+        return float(value)
+    return int(value) if kind == "int" else str(value)

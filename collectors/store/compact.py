@@ -1,0 +1,314 @@
+"""Keeping the embedded store small: compaction, retention, erasure. Only the writer
+does this. Small files of an hour become one, then the hours of a day become one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import secrets
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import structlog
+
+from collectors.store import layout, sql
+from collectors.store.duck import Duck, DuckLimits, Unreadable, Vanished
+from collectors.store.failure import Away
+from collectors.store.folder import ASIDE, Folder, sync
+from collectors.store.layout import DAY_MS, HOUR_MS, Piece
+from collectors.store.tables import is_damaged, metadata, parquet, tags_of
+from probes.catalogue import Catalogue, Measurement
+
+_log = structlog.get_logger(__name__)
+FAN = 12
+LATE_FILES = 24
+HOUR_GRACE_MS = 5 * 60_000
+DAY_GRACE_MS = 60 * 60_000
+WALK_MS = 60 * 60_000
+# A reader that listed a superseded file must be able to open it still.
+SUPERSEDED_S = 30.0
+_MERGE_S = 1800.0
+
+
+class Merge(msgspec.Struct, frozen=True):
+    """Files to be made one: of one hour, or of a whole day."""
+
+    pieces: tuple[Piece, ...]
+    start_ms: int
+    whole_day: bool
+
+
+def due(
+    standing: Iterable[Piece], day_ms: int, now_ms: int, patient: bool = False
+) -> list[Merge]:
+    """What should be merged of a day's standing files. Pure.
+
+    Every `FAN` files of about one size become one, so a row is rewritten a few times
+    only; an hour or day that is over becomes one file. `patient`: late rows for what
+    has been merged already wait until they are `LATE_FILES`.
+    """
+    listed = sorted(standing, key=lambda each: each.last)
+    if now_ms >= day_ms + DAY_MS + DAY_GRACE_MS:
+        merged = any(each.is_day for each in listed)
+        enough = LATE_FILES if patient and merged else 2
+        if len(listed) >= enough:
+            return [Merge(tuple(listed), day_ms, True)]
+        return []
+    hours: dict[int, list[Piece]] = {}
+    for each in listed:
+        if not each.is_day:
+            hours.setdefault(each.start_ms, []).append(each)
+    merges = []
+    for start, pieces in hours.items():
+        over = now_ms >= start + HOUR_MS + HOUR_GRACE_MS
+        few = 2 if over and not patient else FAN
+        run = pieces if over and len(pieces) >= few else _run(pieces)
+        if len(run) > 1:
+            merges.append(Merge(tuple(run), start, False))
+    return merges
+
+
+def _run(pieces: list[Piece]) -> list[Piece]:
+    """The newest files, where there are `FAN` of the largest size among them."""
+    for size in range(5, -1, -1):
+        run: list[Piece] = []
+        for each in reversed(pieces):
+            if _size(each) > size:
+                break
+            run.insert(0, each)
+        if sum(_size(each) == size for each in run) >= FAN:
+            return run
+    return []
+
+
+def _size(piece: Piece) -> int:
+    return int(math.log(piece.last - piece.first + 1, FAN) + 1e-9)
+
+
+def request_erasure(root: Path, agent: str) -> None:
+    """Asks the process that writes the store under `root` to erase one agent's rows;
+    it does so when it next tidies up."""
+    requests = root / "erase"
+    requests.mkdir(parents=True, exist_ok=True)
+    tmp = requests / f".{secrets.token_hex(8)}"
+    tmp.write_text(agent, "utf-8")
+    sync(tmp)
+    tmp.rename(requests / tmp.name[1:])
+    sync(requests)
+
+
+class Compactor:
+    """The upkeep of one store's files."""
+
+    def __init__(
+        self, folder: Folder, catalogue: Catalogue, limits: DuckLimits
+    ) -> None:
+        self._folder, self._catalogue = folder, catalogue
+        self._limits = msgspec.structs.replace(limits, threads=1, at_once=1)
+        self._days: set[tuple[str, int]] = set()
+        self._closed: set[tuple[str, int]] = set()
+        self._walked_ms: int | None = None
+        self._busy = asyncio.Lock()
+        self._unmergeable: set[tuple[str, ...]] = set()
+
+    def touched(self, declared: Measurement, start_ms: int) -> None:
+        """Rows were written there: it is worth looking at."""
+        self._days.add((declared.name, start_ms // DAY_MS * DAY_MS))
+
+    async def tidy(self, now_ms: int) -> None:
+        async with self._busy:
+            try:
+                await self._tidy(now_ms)
+            except OSError as error:
+                raise Away(f"{self._folder.root}: {error.strerror or error}") from None
+
+    async def erase(self, agent: str) -> int:
+        async with self._busy:
+            return await asyncio.to_thread(self._erase, agent)
+
+    async def _tidy(self, now_ms: int) -> None:
+        await asyncio.to_thread(self._fulfil_requests)
+        walk = self._walked_ms is None or now_ms - self._walked_ms >= WALK_MS
+        if walk:
+            await asyncio.to_thread(self._walk, now_ms)
+            self._walked_ms = now_ms
+        for name, day_ms in sorted(self._days):
+            declared = self._catalogue.measurement(name)
+            day = self._folder.of(declared) / layout.day_name(day_ms)
+            pieces = await asyncio.to_thread(self._clear, day, day_ms)
+            merges = due(pieces, day_ms, now_ms, patient=True)
+            if not merges:
+                merges = [
+                    merge
+                    for merge in due(pieces, day_ms, now_ms)
+                    if walk or (name, merge.start_ms) not in self._closed
+                ]
+            for merge in merges:
+                self._closed.add((name, merge.start_ms))
+                await self._merge(merge, day)
+            over = now_ms >= day_ms + DAY_MS + DAY_GRACE_MS
+            if over and len(self._folder.pieces(day, day_ms)) <= 1:
+                self._days.discard((name, day_ms))
+                self._closed = {
+                    (of, start)
+                    for of, start in self._closed
+                    if of != name or not day_ms <= start < day_ms + DAY_MS
+                }
+
+    def _walk(self, now_ms: int) -> None:
+        """Looks at every day: deletes those too old, finds those not yet compacted."""
+        for declared in self._catalogue:
+            keep_ms = declared.retention_days * DAY_MS
+            for start, day in self._folder.days(declared):
+                if start + DAY_MS + keep_ms <= now_ms:
+                    for each in day.iterdir():
+                        each.unlink(missing_ok=True)
+                    day.rmdir()
+                    self._days.discard((declared.name, start))
+                    _log.info("day deleted, its time is over", day=str(day))
+                elif len(self._folder.pieces(day, start)) > 1:
+                    self._days.add((declared.name, start))
+
+    def _clear(self, day: Path, day_ms: int) -> list[Piece]:
+        """The standing files of a day; deletes those long superseded."""
+        pieces = self._folder.pieces(day, day_ms)
+        standing = layout.standing(pieces)
+        kept = {each.path for each in standing}
+        for each in pieces:
+            if each.path in kept:
+                continue
+            newer = [other for other in standing if other.supersedes(each)]
+            with contextlib.suppress(FileNotFoundError):
+                if all(_age_s(other) > SUPERSEDED_S for other in newer):
+                    Path(each.path).unlink(missing_ok=True)
+        return standing
+
+    async def _merge(self, merge: Merge, day: Path) -> None:
+        paths = tuple(each.path for each in merge.pieces)
+        if paths in self._unmergeable:
+            return
+        tmp = self._folder.root / "tmp" / f"merge-{secrets.token_hex(8)}.parquet"
+        target = day / layout.piece_name(
+            merge.start_ms,
+            merge.whole_day,
+            min(each.first for each in merge.pieces),
+            max(each.last for each in merge.pieces),
+        )
+        try:
+            copy = await asyncio.to_thread(_copy_sql, merge, tmp)
+            async with Duck(self._limits, spill=self._folder.root / "tmp") as duck:
+                await duck.rows(copy, timeout_s=_MERGE_S)
+            await asyncio.to_thread(sync, tmp)
+            await asyncio.to_thread(self._folder.publish, [(tmp, target)])
+        except (Unreadable, Vanished, TimeoutError, ValueError) as error:
+            if not await asyncio.to_thread(self._set_aside, paths):
+                self._unmergeable.add(paths)
+                _log.warning(
+                    "files could not be merged and stay apart",
+                    day=str(day),
+                    why=str(error) or "it took too long",
+                )
+        finally:
+            tmp.unlink(missing_ok=True)
+
+    def _set_aside(self, paths: Iterable[str]) -> bool:
+        """Renames damaged files so that nothing reads them; True where some were."""
+        found = [path for path in paths if is_damaged(path)]
+        for path in found:
+            Path(path).rename(path + ASIDE)
+            _log.error("store file is damaged and set aside", file=path + ASIDE)
+        return bool(found)
+
+    def _fulfil_requests(self) -> None:
+        requests = self._folder.root / "erase"
+        with contextlib.suppress(FileNotFoundError):
+            for request in sorted(requests.iterdir()):
+                if not request.name.startswith("."):
+                    rows = self._erase(request.read_text("utf-8"))
+                    request.unlink()
+                    _log.info("one agent's rows erased on request", rows=rows)
+
+    def _erase(self, agent: str) -> int:
+        erased = 0
+        for declared in self._catalogue:
+            if declared.personal:
+                for start, day in self._folder.days(declared):
+                    erased += self._erase_day(agent, day, start)
+        return erased
+
+    def _erase_day(self, agent: str, day: Path, day_ms: int) -> int:
+        pieces = self._folder.pieces(day, day_ms)
+        standing = layout.standing(pieces)
+        kept = {each.path for each in standing}
+        # Superseded files go first: they must not stand again with what they hold.
+        for each in pieces:
+            if each.path not in kept:
+                Path(each.path).unlink(missing_ok=True)
+        erased = 0
+        for each in standing:
+            if is_damaged(each.path):
+                continue
+            table = pq.read_table(each.path)
+            if "agent" not in table.column_names:
+                continue
+            others = table.filter(pc.not_equal(table["agent"], agent))
+            gone = len(table) - len(others)
+            if not gone:
+                continue
+            erased += gone
+            if len(others):
+                name = layout.piece_name(
+                    each.start_ms, each.is_day, each.first, each.last, each.revision + 1
+                )
+                self._folder.put([(day / name, memoryview(parquet(others)))])
+            Path(each.path).unlink()
+        if erased:
+            sync(day)
+        return erased
+
+
+def _copy_sql(merge: Merge, target: Path) -> str:
+    """One COPY: the rows of the files, each once, sorted, as one file."""
+    tags: dict[str, None] = {}
+    fields: dict[str, str] = {}
+    kinds = {"int64": "int", "double": "float", "string": "str", "large_string": "str"}
+    for each in merge.pieces:
+        try:
+            about = pq.read_metadata(each.path)
+        except FileNotFoundError as error:
+            raise Vanished(str(error)) from None
+        except Exception as error:  # noqa: BLE001 - pyarrow has many for a bad file
+            raise Unreadable(f"{each.path}: {error}") from None
+        schema = about.schema.to_arrow_schema().with_metadata(about.metadata)
+        tags |= dict.fromkeys(tags_of(schema))
+        for column in schema:
+            if column.name != sql.TIME and column.name not in tags:
+                fields.setdefault(column.name, kinds[str(column.type)])
+    for tag in tags:
+        fields.pop(tag, None)
+    end = merge.start_ms + (DAY_MS if merge.whole_day else HOUR_MS)
+    scan = layout.plan(merge.pieces, merge.start_ms, end)
+    rows = sql.source(scan, list(tags), fields)
+    order = ", ".join([*(sql.name(tag) for tag in tags), sql.TIME])
+    about = ", ".join(
+        f"{sql.literal(key)}: {sql.literal(value)}"
+        for key, value in metadata(tags).items()
+    )
+    named = [sql.TIME]
+    named += [f"coalesce({sql.name(t)}, '') AS {sql.name(t)}" for t in tags]
+    named += [sql.name(field) for field in fields]
+    return (
+        f"COPY (SELECT {', '.join(named)} FROM ({rows}) ORDER BY {order})"
+        f" TO {sql.literal(str(target))}"
+        " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880,"
+        f" KV_METADATA {{{about}}})"
+    )
+
+
+def _age_s(piece: Piece) -> float:
+    return time.time() - Path(piece.path).stat().st_mtime

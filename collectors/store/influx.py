@@ -1,0 +1,317 @@
+"""The InfluxDB store: two databases on one server, one of them for personal rows."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+
+import msgspec
+
+from collectors.batch import Batch
+from collectors.store.failure import Away, Refused, Unanswered
+from collectors.store.influx_http import (
+    InfluxServer,
+    NoDatabase,
+    Series,
+    Told,
+    TooLarge,
+)
+from collectors.store.influxql import identifier, literal, render
+from collectors.store.line import lines
+from collectors.store.query import Query, Row, check, ordered, typed
+from probes.catalogue import Catalogue, Measurement
+from probes.sample import Value
+
+LINES = 5_000
+# So many requests may be spent on finding the refused lines of one write.
+_SEARCH = 200
+
+
+class InfluxStore:
+    """`async with InfluxStore(server, database, catalogue) as store`.
+
+    Shared measurements are in `database`, personal ones in `database`_personal, each
+    with the longest retention the catalogue names for it. `say` is given sentences an
+    administrator should read (a retention that is not the catalogue's).
+    """
+
+    def __init__(
+        self,
+        server: InfluxServer,
+        database: str,
+        catalogue: Catalogue,
+        say: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self._server, self._catalogue, self._say = server, catalogue, say
+        self.databases = {False: database, True: f"{database}_personal"}
+        self._prepared: set[str] = set()
+
+    async def __aenter__(self) -> InfluxStore:
+        await self._server.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._server.__aexit__(kind, error, trace)
+
+    async def write(self, batches: list[Batch]) -> None:
+        """Returns when the server has confirmed the rows. `Away` where it cannot now;
+        `Refused` where it will never take some of them, and has the others."""
+        refused: list[Batch] = []
+        whys: list[str] = []
+        for personal in (False, True):
+            rows = _Rows(self._catalogue, batches, personal)
+            await self._prepare(personal, bool(rows.lines))
+            search = _SEARCH
+            # In order: of the same row twice the later must win.
+            todo = deque(
+                (at, min(at + LINES, len(rows.lines)))
+                for at in range(0, len(rows.lines), LINES)
+            )
+            while todo:
+                first, last = todo.popleft()
+                try:
+                    told = await self._send(personal, rows.lines[first:last])
+                except TooLarge:
+                    told = Told("the line is too large for the server")
+                if told is None:
+                    continue
+                bad = _bad(told, first, last)
+                search -= 1
+                if bad is None and search <= 0 and told.dropped:
+                    # The others of these lines are in: only which is not known.
+                    bad = range(first, last)
+                if bad is None:
+                    middle = (first + last) // 2
+                    todo.extendleft([(middle, last), (first, middle)])
+                    continue
+                refused += rows.of(bad)
+                whys.append(told.why)
+        if refused:
+            raise Refused(f"{self._server.url}: {whys[0]}", refused)
+
+    async def ask(self, query: Query) -> list[Row]:
+        """`Misfit` for what the catalogue does not know, `Unanswered` otherwise."""
+        check(query, self._catalogue)
+        declared = self._catalogue.measurement(query.measurement)
+        database = self.databases[declared.personal]
+        try:
+            series = await self._server.query(database, render(query))
+        except NoDatabase:
+            # Nothing was written yet: the first write makes it.
+            return []
+        return ordered(
+            [row for each in series for row in _rows(each, query, declared)], query
+        )
+
+    async def tidy(self, now_ms: int) -> None:
+        """Nothing: the server keeps its own house."""
+
+    async def erase(self, agent: str) -> int:
+        """Removes all personal rows of one agent; how many there were.
+
+        `Unanswered` where the server has no way to (3 Core) or may not.
+        """
+        database = self.databases[True]
+        version = await self._server.version()
+        if version.major >= 3:
+            raise Unanswered(
+                f"{self._server.url} (InfluxDB {version.text}) cannot delete rows: "
+                "they go when their retention ends, or drop the database"
+            )
+        where = f'"agent" = {literal(agent)}'
+        rows = 0
+        for declared in self._catalogue:
+            if declared.personal:
+                counting = (
+                    f"SELECT count({identifier(declared.fields[0].name)})"
+                    f" FROM {identifier(declared.name)} WHERE {where}"
+                )
+                try:
+                    counted = await self._server.query(database, counting)
+                except NoDatabase:
+                    return 0
+                rows += sum(int(each.values[0][1]) for each in counted)
+        if version.major == 1:
+            await self._server.query(database, f"DROP SERIES WHERE {where}")
+            return rows
+        status, answer = await self._server.call(
+            "POST",
+            "/api/v2/delete",
+            {"org": self._server.org, "bucket": database},
+            {
+                "start": "1970-01-01T00:00:00Z",
+                "stop": "2200-01-01T00:00:00Z",
+                "predicate": "agent=" + msgspec.json.encode(agent).decode(),
+            },
+        )
+        if status >= 300:
+            raise Unanswered(f"{self._server.url}: erasing answered {status}: {answer}")
+        return rows
+
+    async def _send(self, personal: bool, text: list[str]) -> Told | None:
+        try:
+            return await self._server.write(self.databases[personal], text)
+        except TooLarge:
+            if len(text) > 1:
+                return Told("too many lines for one request")
+            raise
+        except NoDatabase as missing:
+            self._prepared.discard(self.databases[personal])
+            await self._prepare(personal, True)
+            try:
+                return await self._server.write(self.databases[personal], text)
+            except NoDatabase:
+                raise Away(f"{missing}; create it, or let the token do so") from None
+
+    async def _prepare(self, personal: bool, needed: bool) -> None:
+        """Makes the database with its retention, once, where the server lets us."""
+        database = self.databases[personal]
+        if not needed or database in self._prepared:
+            return
+        days = max(
+            (
+                each.retention_days
+                for each in self._catalogue
+                if each.personal == personal
+            ),
+            default=0,
+        )
+        version = await self._server.version()
+        try:
+            if version.major == 1:
+                await self._prepare_v1(database, days)
+            elif version.major == 2:
+                await self._prepare_v2(database, days)
+            else:
+                await self._prepare_v3(database, days)
+        except Unanswered as error:
+            # It may be there already, made by someone with more rights.
+            self._say(f"database {database!r} could not be looked after: {error}")
+        self._prepared.add(database)
+
+    async def _prepare_v1(self, database: str, days: int) -> None:
+        server = self._server
+        there = await server.query("", "SHOW DATABASES")
+        if any([database] in each.values for each in there):
+            policies = await server.query(
+                database, f"SHOW RETENTION POLICIES ON {identifier(database)}"
+            )
+            for row in (row for each in policies for row in each.values):
+                named = dict(zip(policies[0].columns, row, strict=True))
+                if named.get("default") and named["duration"] != f"{days * 24}h0m0s":
+                    self._say(
+                        f"database {database!r} keeps {named['duration']} (0s: for "
+                        f"ever), the catalogue says {days} days; nothing was changed"
+                    )
+            return
+        await server.query(
+            "",
+            f"CREATE DATABASE {identifier(database)} WITH DURATION {days}d"
+            f' REPLICATION 1 SHARD DURATION {7 if days > 60 else 1}d NAME "autogen"',
+        )
+
+    async def _prepare_v2(self, database: str, days: int) -> None:
+        server = self._server
+        status, answer = await server.call(
+            "GET", "/api/v2/buckets", {"name": database, "org": server.org}
+        )
+        if status == 200 and answer.get("buckets"):
+            return
+        status, orgs = await server.call("GET", "/api/v2/orgs", {"org": server.org})
+        found = orgs.get("orgs", []) if status == 200 else []
+        if not found:
+            raise Unanswered(
+                f"no organisation {server.org!r} that this token may see "
+                "(store.org must be its name)"
+            )
+        rules = [{"type": "expire", "everySeconds": days * 86_400}]
+        status, answer = await server.call(
+            "POST",
+            "/api/v2/buckets",
+            {},
+            {"orgID": found[0]["id"], "name": database, "retentionRules": rules},
+        )
+        if status >= 300 and status != 422:
+            raise Unanswered(f"creating the bucket answered {status}: {answer}")
+
+    async def _prepare_v3(self, database: str, days: int) -> None:
+        status, answer = await self._server.call(
+            "POST",
+            "/api/v3/configure/database",
+            {},
+            {"db": database, "retention_period": f"{days}d"},
+        )
+        if status >= 300 and status != 409:
+            raise Unanswered(f"creating the database answered {status}: {answer}")
+
+
+class _Rows:
+    """The lines of batches, and which row of which batch each is."""
+
+    def __init__(
+        self, catalogue: Catalogue, batches: list[Batch], personal: bool
+    ) -> None:
+        self.lines: list[str] = []
+        self._starts: list[tuple[int, Batch]] = []
+        for batch in batches:
+            declared = catalogue.measurement(batch.measurement)
+            if declared.personal == personal and len(batch):
+                self._starts.append((len(self.lines), batch))
+                self.lines += lines(batch, declared)
+
+    def of(self, numbers: range | tuple[int, ...]) -> list[Batch]:
+        """The rows of these lines, as batches of their own."""
+        wanted = set(numbers)
+        found = []
+        ends = [start for start, _ in self._starts[1:]] + [len(self.lines)]
+        for (start, batch), end in zip(self._starts, ends, strict=True):
+            inside = {number - start for number in wanted if start <= number < end}
+            if not inside:
+                continue
+            # Rows without a value have no line.
+            first = 1 + len(batch.schema.tags)
+            rows = [
+                row
+                for row in zip(*batch.columns, strict=True)
+                if any(cell is not None for cell in row[first:])
+            ]
+            kept = [rows[at] for at in sorted(inside)]
+            columns = tuple(list(column) for column in zip(*kept, strict=True))
+            found.append(msgspec.structs.replace(batch, columns=columns))
+        return found
+
+
+def _bad(told: Told, first: int, last: int) -> range | tuple[int, ...] | None:
+    """Which lines were refused, where that is known."""
+    if last - first == 1 or told.dropped == last - first:
+        return range(first, last)
+    if told.numbers:
+        return tuple(first + number for number in told.numbers)
+    return None
+
+
+def _rows(series: Series, query: Query, declared: Measurement) -> list[Row]:
+    tags = {tag: series.tags.get(tag, "") for tag in query.group_by}
+    at = {name: number for number, name in enumerate(series.columns)}
+    rows = []
+    for cells in series.values:
+        values: dict[str, Value] = {
+            pick.name: typed(cells[at[pick.name]], pick, declared)
+            for pick in query.picks
+            if cells[at[pick.name]] is not None
+        }
+        # Some versions count nothing as 0.
+        values = {
+            name: value
+            for name, value in values.items()
+            if value != 0 or not name.endswith("_count")
+        }
+        if values:
+            rows.append(Row(int(cells[0]) if query.every_ms else None, tags, values))
+    return rows

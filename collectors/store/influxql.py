@@ -1,0 +1,102 @@
+"""`Query` as InfluxQL, for every InfluxDB (1.x, 2.x, 3) and for Grafana. Pure.
+
+Only what all versions share: aggregates, GROUP BY time and tags, fill(none). The
+meaning of the words is in `collectors.store.query`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from collectors.store.query import Pick, Query, Where
+from collectors.store.text import clean_tag
+
+_PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
+
+
+class Grafana(msgspec.Struct, frozen=True):
+    """What Grafana puts into a panel's or a rule's query when it asks.
+
+    `interval` replaces the query's `every_ms` ("" keeps it); `variables` are tags
+    filtered by a template variable: `{"site": "site"}` is `"site" =~ /^$site$/`.
+    A rule may not use variables. `fill` is what an empty bucket is drawn as.
+    """
+
+    time_filter: str = "$timeFilter"
+    interval: str = "$__interval"
+    variables: Mapping[str, str] = {}
+    fill: str = "none"
+
+
+def render(query: Query, grafana: Grafana | None = None) -> str:
+    """One SELECT. Columns are named by `Pick.name`; times are in ms where asked with
+    `epoch=ms`. With `grafana` the times are Grafana's instead of the query's."""
+    columns = ", ".join(
+        f"{_aggregate(pick)} AS {identifier(pick.name)}" for pick in query.picks
+    )
+    if grafana is None:
+        conditions = [f"time >= {query.from_ms}ms AND time < {query.to_ms}ms"]
+        every = f"{query.every_ms}ms" if query.every_ms else ""
+        fill = "none"
+    else:
+        conditions = [grafana.time_filter]
+        every = grafana.interval or (f"{query.every_ms}ms" if query.every_ms else "")
+        fill = grafana.fill
+        conditions += [
+            f"{identifier(tag)} =~ /^${variable}$/"
+            for tag, variable in grafana.variables.items()
+        ]
+    conditions += [text for where in query.where if (text := _condition(where))]
+    groups = [f"time({every})"] if every else []
+    groups += [identifier(tag) for tag in query.group_by]
+    return (
+        f"SELECT {columns} FROM {identifier(query.measurement)}"
+        f" WHERE {' AND '.join(conditions)}"
+        + (f" GROUP BY {', '.join(groups)}" if groups else "")
+        + (f" fill({fill})" if every else "")
+    )
+
+
+def identifier(name: str) -> str:
+    """`name` as a quoted InfluxQL identifier."""
+    return '"' + _escape(name, '"') + '"'
+
+
+def literal(text: str) -> str:
+    """`text` as an InfluxQL string literal."""
+    return "'" + _escape(text, "'") + "'"
+
+
+def regex(pattern: str) -> str:
+    """A regular expression (RE2) as an InfluxQL literal."""
+    return "/" + pattern.replace("/", "\\/") + "/"
+
+
+def exactly(text: str) -> str:
+    """A regular expression that matches `text` alone."""
+    return "^" + re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text) + "$"
+
+
+def _escape(text: str, quote: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace(quote, "\\" + quote)
+    return escaped.replace("\n", "\\n")
+
+
+def _aggregate(pick: Pick) -> str:
+    field = identifier(pick.field)
+    if pick.aggregate in _PERCENTILES:
+        return f"percentile({field}, {_PERCENTILES[pick.aggregate]})"
+    return f"{pick.aggregate}({field})"
+
+
+def _condition(where: Where) -> str:
+    tag = identifier(where.tag)
+    if not where.values:
+        # There is no `false` in InfluxQL; nothing comes before the start of a text.
+        return "" if where.negate else f"{tag} =~ /x^/"
+    sign, word = ("!=", " AND ") if where.negate else ("=", " OR ")
+    parts = [f"{tag} {sign} {literal(clean_tag(value))}" for value in where.values]
+    return parts[0] if len(parts) == 1 else "(" + word.join(parts) + ")"

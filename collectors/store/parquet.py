@@ -1,0 +1,169 @@
+"""The embedded store: wide Parquet files, questioned by an in-memory DuckDB.
+
+One process writes and compacts; any number read at the same time, without a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import TracebackType
+
+import structlog
+
+from collectors.batch import Batch
+from collectors.store import layout, sql
+from collectors.store.compact import Compactor
+from collectors.store.duck import Cells, Duck, DuckLimits, Unreadable, Vanished
+from collectors.store.failure import Away, Unanswered
+from collectors.store.folder import Folder
+from collectors.store.query import Query, Row, check, ordered, typed
+from collectors.store.tables import by_hour, is_damaged, parquet
+from probes.catalogue import Catalogue, Measurement
+from probes.sample import Value
+
+_log = structlog.get_logger(__name__)
+_RELISTS = 20
+
+
+class EmbeddedStore:
+    """`async with EmbeddedStore(folder, catalogue) as store`. Reading is always
+    possible; the first `write` makes this process the writer (`Away` while another
+    is)."""
+
+    def __init__(
+        self, folder: Path, catalogue: Catalogue, limits: DuckLimits | None = None
+    ) -> None:
+        if set("*?[") & set(str(folder)):
+            raise ValueError(f"store folder {str(folder)!r}: no *, ? or [ in its name")
+        self._catalogue = catalogue
+        self._folder = Folder(folder)
+        self._limits = limits or DuckLimits()
+        self._duck = Duck(self._limits)
+        self._writing = asyncio.Lock()
+        self._next = 0
+        self._compactor = Compactor(self._folder, catalogue, self._limits)
+        self._damaged: set[str] = set()
+
+    async def __aenter__(self) -> EmbeddedStore:
+        await self._duck.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        async with self._writing:
+            self._folder.disown()
+        await self._duck.__aexit__(kind, error, trace)
+
+    async def write(self, batches: list[Batch]) -> None:
+        """Returns when the rows are on disk. `Away`: a full disk, another writer.
+        What is not as the catalogue says raises what Arrow raises."""
+        async with self._writing:
+            await asyncio.to_thread(self._write, batches)
+
+    async def ask(self, query: Query) -> list[Row]:
+        """`Misfit` for what the catalogue does not know, `Unanswered` otherwise."""
+        check(query, self._catalogue)
+        declared = self._catalogue.measurement(query.measurement)
+        for _ in range(_RELISTS):
+            scan = await asyncio.to_thread(self._scan, declared, query)
+            if not scan.files:
+                return []
+            try:
+                cells = await self._duck.rows(sql.render(query, declared, scan))
+            except Vanished:
+                continue
+            except Unreadable as error:
+                if await asyncio.to_thread(self._find_damaged, scan.files):
+                    continue
+                raise Unanswered(f"{self._folder.root}: {error}") from None
+            except TimeoutError:
+                raise Unanswered(
+                    f"{query.measurement}: no answer in {self._limits.timeout_s:g} s; "
+                    "ask for less time, or for longer buckets"
+                ) from None
+            return ordered(_rows(cells, query, declared), query)
+        raise Unanswered(f"{self._folder.root}: files kept changing while being read")
+
+    async def tidy(self, now_ms: int) -> None:
+        """Compacts what can be, deletes what is too old; cheap where nothing is due.
+        Needs to be the writer. `Away` where the disk is full."""
+        async with self._writing:
+            await asyncio.to_thread(self._own)
+        await self._compactor.tidy(now_ms)
+
+    async def erase(self, agent: str) -> int:
+        """Removes all personal rows of one agent; how many there were.
+
+        Needs to be the writer: elsewhere, `request_erasure` asks the writer to.
+        """
+        async with self._writing:
+            await asyncio.to_thread(self._own)
+            return await self._compactor.erase(agent)
+
+    def _own(self) -> None:
+        self._folder.own()
+        if not self._next:
+            self._next = self._folder.highest(iter(self._catalogue)) + 1
+
+    def _write(self, batches: list[Batch]) -> None:
+        grouped: dict[str, list[Batch]] = {}
+        for batch in batches:
+            if len(batch):
+                grouped.setdefault(batch.measurement, []).append(batch)
+        tables = [
+            (declared, start, table)
+            for declared, own in (
+                (self._catalogue.measurement(name), own)
+                for name, own in grouped.items()
+            )
+            for start, table in by_hour(own, declared).items()
+        ]
+        try:
+            self._own()
+            parts = []
+            for declared, start, table in tables:
+                day = self._folder.of(declared) / layout.day_name(start)
+                name = layout.piece_name(start, False, self._next, self._next)
+                parts.append((day / name, memoryview(parquet(table))))
+                self._compactor.touched(declared, start)
+            self._folder.put(parts)
+        except OSError as error:
+            raise Away(f"{self._folder.root}: {error.strerror or error}") from None
+        finally:
+            # A number is never used twice, even where only some files got names.
+            if self._next:
+                self._next += 1
+
+    def _scan(self, declared: Measurement, query: Query) -> layout.Scan:
+        pieces = self._folder.between(declared, query.from_ms, query.to_ms)
+        usable = [each for each in pieces if each.path not in self._damaged]
+        return layout.plan(usable, query.from_ms, query.to_ms)
+
+    def _find_damaged(self, files: tuple[str, ...]) -> bool:
+        """Leaves unreadable files out from now on; True where there were any."""
+        found = [path for path in files if is_damaged(path)]
+        for path in found:
+            self._damaged.add(path)
+            _log.error("store file is damaged and left out", file=path)
+        return bool(found)
+
+
+def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
+    first = 1 if query.every_ms else 0
+    values_at = first + len(query.group_by)
+    rows = []
+    for cell in cells:
+        values: dict[str, Value] = {
+            pick.name: typed(value, pick, declared)
+            for pick, value in zip(query.picks, cell[values_at:], strict=True)
+            if value is not None
+        }
+        if values:
+            tags = dict(zip(query.group_by, cell[first:values_at], strict=True))
+            rows.append(Row(cell[0] if first else None, tags, values))
+    return rows

@@ -1,0 +1,134 @@
+"""`Query` as DuckDB SQL over Parquet files. Pure; only what DuckDB 1.5 and 2 share.
+
+The meaning of the words is in `collectors.store.query`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from collectors.store.layout import Scan
+from collectors.store.query import Pick, Query, Where
+from collectors.store.text import clean_tag
+from probes.catalogue import Measurement
+
+TYPES = {"int": "BIGINT", "float": "DOUBLE", "str": "VARCHAR"}
+TIME = "time_ms"
+_PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
+# Every file's name ends `-<number of its last write, 12>-<revision, 2>.parquet`.
+_WRITTEN = "CAST(left(right(filename, 23), 12) AS BIGINT)"
+
+
+def render(query: Query, declared: Measurement, scan: Scan) -> str:
+    """One SELECT over the files of `scan`: the bucket's start (where there are
+    buckets), the tags of `group_by`, then one column a pick."""
+    fields = {pick.field: declared.field(pick.field).type for pick in query.picks}
+    tags = [tag.name for tag in declared.tags]
+    conditions = [
+        f"{TIME} >= {query.from_ms} AND {TIME} < {query.to_ms}",
+        *(_condition(where) for where in query.where),
+    ]
+    groups = [f"coalesce({name(tag)}, '')" for tag in query.group_by]
+    if query.every_ms:
+        groups.insert(0, f"{TIME} // {query.every_ms} * {query.every_ms}")
+    columns = [*groups, *(_aggregate(pick) for pick in query.picks)]
+    rows = source(scan, tags, fields, conditions)
+    return f"SELECT {', '.join(columns)} FROM ({rows})" + (
+        f" GROUP BY {', '.join(groups)}" if groups else ""
+    )
+
+
+def source(
+    scan: Scan,
+    tags: Sequence[str],
+    fields: dict[str, str],
+    conditions: Sequence[str] = (),
+) -> str:
+    """The rows of `scan`, each once, that meet `conditions`: time, tags and `fields`
+    (name -> catalogue type). A column that no file has is absent values."""
+    columns = [TIME, *(name(each) for each in (*tags, *fields))]
+    parts = [
+        "SELECT "
+        + ", ".join(
+            [
+                f"CAST(NULL AS BIGINT) AS {TIME}",
+                *(f"CAST(NULL AS VARCHAR) AS {name(tag)}" for tag in tags),
+                *(
+                    f"CAST(NULL AS {TYPES[kind]}) AS {name(field)}"
+                    for field, kind in fields.items()
+                ),
+            ]
+        )
+        + " WHERE false"
+    ]
+    inside = " OR ".join(
+        f"({TIME} >= {start} AND {TIME} < {end})" for start, end in scan.ranges
+    )
+    if scan.plain:
+        apart = [f"NOT ({inside})"] if inside else []
+        parts.append(
+            f"SELECT * FROM {_files(scan.plain)}" + _where([*conditions, *apart])
+        )
+    once = " UNION ALL BY NAME ".join(parts)
+    if not scan.mixed:
+        return f"SELECT {', '.join(columns)} FROM ({once})"
+    identity = ", ".join([TIME, *(f"coalesce({name(tag)}, '')" for tag in tags)])
+    named = [TIME, *(f"coalesce({name(tag)}, '') AS {name(tag)}" for tag in tags)]
+    named += [
+        f"arg_max({name(field)}, {_WRITTEN}) AS {name(field)}" for field in fields
+    ]
+    typed = parts[0].removeprefix("SELECT ")
+    mixed = (
+        f"SELECT CAST(NULL AS VARCHAR) AS filename, {typed}"
+        f" UNION ALL BY NAME SELECT * FROM {_files(scan.mixed, numbered=True)}"
+        + _where([*conditions, f"({inside})"])
+    )
+    return (
+        f"SELECT {', '.join(columns)} FROM ({once}) UNION ALL"
+        f" SELECT {', '.join(named)} FROM ({mixed}) GROUP BY {identity}"
+    )
+
+
+def name(text: str) -> str:
+    """`text` as a quoted SQL identifier."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _files(paths: Iterable[str], numbered: bool = False) -> str:
+    listed = ", ".join(literal(path) for path in paths)
+    extra = ", filename=true" if numbered else ""
+    return f"read_parquet([{listed}], union_by_name=true{extra})"
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _condition(where: Where) -> str:
+    if not where.values:
+        return "true" if where.negate else "false"
+    tag = name(where.tag)
+    values = [clean_tag(value) for value in where.values]
+    listed = ", ".join(literal(value) for value in values)
+    # A file from before the tag was declared has NULL, which means the empty text.
+    absent = ("" in values) != where.negate
+    test = f"{tag} {'NOT IN' if where.negate else 'IN'} ({listed})"
+    return f"({test} OR {tag} IS NULL)" if absent else test
+
+
+def _aggregate(pick: Pick) -> str:
+    field = name(pick.field)
+    there = f"FILTER ({field} IS NOT NULL)"
+    if pick.aggregate in _PERCENTILES:
+        rank = f"(count({field}) * {_PERCENTILES[pick.aggregate]} + 50) // 100"
+        return f"list_sort(list({field}) {there})[{rank}]"
+    if pick.aggregate == "last":
+        return f"arg_max({field}, ({TIME}, {field})) {there}"
+    if pick.aggregate == "count":
+        return f"nullif(count({field}), 0)"
+    return f"{'avg' if pick.aggregate == 'mean' else pick.aggregate}({field})"

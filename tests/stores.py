@@ -1,0 +1,106 @@
+"""Both stores, for the tests: a small catalogue of their own, and rows to put in."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from collectors.batch import Batch, Schema
+from collectors.store.influx import InfluxStore
+from collectors.store.influx_http import InfluxServer
+from collectors.store.parquet import EmbeddedStore
+from collectors.store.query import Pick, Query, Store, Where
+from probes.catalogue import Catalogue, Field, Measurement, Tag
+from services import Server
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+# Midnight UTC of a Monday.
+START = 1_790_553_600_000 - 1_790_553_600_000 % DAY
+
+PLAIN = Measurement(
+    name="plain",
+    meaning="for tests",
+    tags=(Tag("a", "one"), Tag("b", "two")),
+    fields=(
+        Field("whole", "int", "1", "whole"),
+        Field("real", "float", "1", "real"),
+        Field("text", "str", "1", "text"),
+        Field("never", "float", "1", "never written"),
+    ),
+    period_s=60,
+    lateness_s=120,
+    retention_days=36_500,
+)
+PERSONAL = Measurement(
+    name="private",
+    meaning="for tests, about one laptop",
+    tags=(Tag("agent", "who", personal=True), Tag("home_site", "where")),
+    fields=(Field("ok", "int", "flag", "well"), Field("rtt_ms", "float", "ms", "trip")),
+    period_s=60,
+    lateness_s=600,
+    retention_days=36_500,
+    personal=True,
+)
+CATALOGUE = Catalogue((PLAIN, PERSONAL))
+_names = itertools.count()
+
+
+def batch(
+    *rows: tuple[int, dict[str, str], dict[str, int | float | str | None]],
+    measurement: str = "plain",
+) -> Batch:
+    """Rows of (time, tags, fields)."""
+    tags = tuple(dict.fromkeys(name for _, tags, _ in rows for name in tags))
+    fields = tuple(dict.fromkeys(name for _, _, fields in rows for name in fields))
+    columns = (
+        [time for time, _, _ in rows],
+        *([t.get(name, "") for _, t, _ in rows] for name in tags),
+        *([f.get(name) for _, _, f in rows] for name in fields),
+    )
+    return Batch("test", 0, Schema(measurement, tags, fields), columns)
+
+
+def ask(
+    *picks: str,
+    where: tuple[Where, ...] = (),
+    by: tuple[str, ...] = (),
+    every: int | None = None,
+    span: tuple[int, int] = (START, START + DAY),
+    measurement: str = "plain",
+) -> Query:
+    """`ask("real:mean", by=("a",))`."""
+    chosen = tuple(Pick(*pick.split(":")) for pick in picks)  # type: ignore[arg-type]
+    return Query(measurement, chosen, *span, where, by, every)
+
+
+@contextlib.asynccontextmanager
+async def influx(
+    server: Server, catalogue: Catalogue = CATALOGUE
+) -> AsyncIterator[InfluxStore]:
+    """A store in databases of its own on a running influxd."""
+    connection = InfluxServer(f"http://127.0.0.1:{server.port}", "", "-", 20.0)
+    async with InfluxStore(connection, f"t{next(_names)}", catalogue) as store:
+        yield store
+
+
+@contextlib.asynccontextmanager
+async def embedded(
+    folder: Path, catalogue: Catalogue = CATALOGUE
+) -> AsyncIterator[EmbeddedStore]:
+    async with EmbeddedStore(folder / f"s{next(_names)}", catalogue) as store:
+        yield store
+
+
+async def values(store: Store, query: Query) -> list[tuple[object, ...]]:
+    """The answer as (time, tag values…, pick values…), None for what is absent."""
+    return [
+        (
+            *(() if row.time_ms is None else (row.time_ms,)),
+            *(row.tags[tag] for tag in query.group_by),
+            *(row.values.get(pick.name) for pick in query.picks),
+        )
+        for row in await store.ask(query)
+    ]
