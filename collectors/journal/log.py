@@ -153,7 +153,7 @@ class Log:
         except OSError as error:
             self._stats.refused_rows += rows
             self._refuse(error)
-        if self._stats.full:
+        if self._stats.full and self._has_reserve():
             self._stats.full = False
             _events.info("journal_has_room_again", log=str(self._folder))
         stats = self._stats
@@ -302,8 +302,10 @@ class Log:
         return time.monotonic() - self._begun_s >= self._config.segment_s
 
     def _passed(self) -> list[Position]:
-        """What each reader has passed: those seen here, and those configured."""
-        names = {*self._config.readers, *(p.name for p in self._readers.iterdir())}
+        """What each reader has passed here: those configured, and those that ever
+        began, even where a reader has not come to this log yet."""
+        wake = self._config.folder / WAKE_FOLDER
+        names = {*self._config.readers, *(p.stem for p in wake.glob("*.lock"))}
         return [read_passed(self._readers / name) for name in names]
 
     def _delete(self, held: _Held) -> None:
@@ -329,9 +331,9 @@ class Log:
         _events.error("journal_dropped_unread", log=str(self._folder), **record)
 
     def _restore_reserve(self) -> None:
-        want = self._config.reserve_bytes
-        if not want or self._reserve.exists():
+        if self._has_reserve():
             return
+        want = self._config.reserve_bytes
         if _free_bytes(self._folder) < 3 * want:
             return
         try:
@@ -339,6 +341,9 @@ class Log:
                 file.write(bytes(want))
         except OSError:
             self._reserve.unlink(missing_ok=True)
+
+    def _has_reserve(self) -> bool:
+        return not self._config.reserve_bytes or self._reserve.exists()
 
     def _wake(self) -> None:
         try:

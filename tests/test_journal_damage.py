@@ -1,0 +1,201 @@
+"""Whatever the disk gives back, the journal reads what is whole and says the rest."""
+
+import asyncio
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from test_journal_log import drain, ids, rows
+
+from collectors.journal import Journal, JournalConfig, Reader
+from collectors.journal.frame import HEADER_BYTES, Frame, header, pack, unpack
+from collectors.journal.segment import frame_at, frames, list_segments, next_frame
+from collectors.journal.writer import _encoder
+from collectors.measurements import CATALOGUE
+
+MARKER = bytes(range(100, 108))
+FRAMES = [pack(MARKER, [_encoder.encode(rows(8 * i))], 8, 1_000 + i) for i in range(6)]
+WHOLE = b"".join(FRAMES)
+ENDS = [sum(map(len, FRAMES[: i + 1])) for i in range(len(FRAMES))]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    path = tmp_path_factory.mktemp("segment") / "segment"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+    yield fd
+    os.close(fd)
+
+
+def fill(fd: int, data: bytes) -> None:
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, data, 0)
+
+
+def read_ids(fd: int) -> list[int]:
+    found = []
+    for frame in frames(fd, MARKER):
+        data = os.pread(fd, frame.end - frame.start, frame.start)
+        found += ids(unpack(frame, data))
+    return found
+
+
+def test_cut_at_any_byte_a_segment_gives_its_whole_frames(file: int) -> None:
+    for length in range(len(WHOLE) + 1):
+        fill(file, WHOLE[:length])
+        whole = sum(end <= length for end in ENDS)
+        assert read_ids(file) == list(range(8 * whole))
+
+
+def test_any_flipped_bit_costs_one_frame_and_is_never_believed(file: int) -> None:
+    for at in range(len(WHOLE)):
+        flipped = bytearray(WHOLE)
+        flipped[at] ^= 1 << (at % 8)
+        fill(file, flipped)
+        hit = sum(end <= at for end in ENDS)
+        expected = [i for i in range(48) if i // 8 != hit]
+        assert read_ids(file) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_garbage_between_frames_is_passed_over(file: int, data: st.DataObject) -> None:
+    junk = st.one_of(
+        st.binary(max_size=300),
+        st.binary(max_size=80).map(lambda tail: MARKER + tail),
+        st.integers(0, len(FRAMES[0]) - 1).map(lambda cut: FRAMES[0][:cut]),
+        st.just(bytes(4096)),
+    )
+    parts = []
+    for frame in FRAMES:
+        parts += [data.draw(junk), frame]
+    parts.append(data.draw(junk))
+    fill(file, b"".join(parts))
+    assert read_ids(file) == list(range(48))
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.binary(max_size=200), offset=st.integers(0, 2**40))
+def test_no_bytes_break_the_header(data: bytes, offset: int) -> None:
+    found = header(data, offset, MARKER)
+    assert found in ("short", "damaged") or isinstance(found, Frame)
+
+
+def test_a_frame_after_a_marker_across_the_edge_of_a_read_is_found(file: int) -> None:
+    for shift in range(-9, 2):
+        lead = bytes((1 << 20) + shift)
+        fill(file, lead + FRAMES[0])
+        assert next_frame(file, 0, MARKER) == len(lead)
+        assert not isinstance(frame_at(file, len(lead), MARKER), str)
+
+
+def test_headers_alone_tell_the_same_frames(file: int) -> None:
+    fill(file, WHOLE)
+    assert list(frames(file, MARKER, crc=False)) == list(frames(file, MARKER))
+
+
+async def write(folder: Path, *firsts: int) -> Path:
+    async with Journal(JournalConfig(folder=folder), "poll", CATALOGUE) as journal:
+        for first in firsts:
+            await journal.append(rows(first))
+    return list_segments(folder / "poll")[-1].path
+
+
+async def test_a_torn_tail_is_cut_and_what_comes_after_is_read(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    expected: list[int] = []
+    await write(tmp_path, 2000)
+    async with Reader(tmp_path, "other"):
+        pass
+    async with Reader(tmp_path, "store") as reader:
+        await drain(reader, wait_s=0)
+        for turn in range(12):
+            path = await write(tmp_path, 24 * turn, 24 * turn + 8, 24 * turn + 16)
+            kept = list(range(24 * turn, 24 * turn + 24))
+            whole = path.read_bytes()
+            tail = FRAMES[0][: chance.randrange(1, len(FRAMES[0]))]
+            path.write_bytes(whole + (whole[:8] + tail[8:])[: len(tail)])
+            expected += kept
+            assert await drain(reader, wait_s=0) == kept
+        await write(tmp_path, 1000)
+        assert await drain(reader) == list(range(1000, 1008))
+        assert reader.stats.damaged_frames == 0
+    async with Reader(tmp_path, "other") as reader:
+        assert (await drain(reader))[8:] == [*expected, *range(1000, 1008)]
+
+
+async def test_the_tail_that_was_cut_is_counted_and_named(tmp_path: Path) -> None:
+    path = await write(tmp_path, 0)
+    size = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(b"half a frame")
+    config = JournalConfig(folder=tmp_path)
+    with capture_logs() as logs:
+        async with Journal(config, "poll", CATALOGUE) as journal:
+            assert journal.stats.cut_bytes == len(b"half a frame")
+    [said] = [log for log in logs if log["event"] == "journal_tail_cut"]
+    assert (said["file"], said["offset"]) == (str(path), size)
+
+
+async def test_a_damaged_frame_is_skipped_counted_and_named(tmp_path: Path) -> None:
+    path = await write(tmp_path, 0, 8, 16)
+    found = list_segments(tmp_path / "poll")[-1]
+    fd = os.open(path, os.O_RDWR)
+    second = list(frames(fd, found.marker))[1]
+    os.pwrite(fd, b"\0\0\0", second.start + HEADER_BYTES + 20)
+    os.close(fd)
+    with capture_logs() as logs:
+        async with Reader(tmp_path, "store") as reader:
+            assert await drain(reader) == [*range(8), *range(16, 24)]
+            assert reader.stats.damaged_frames == 1
+            assert reader.stats.damaged_bytes == second.end - second.start
+    [said] = [log for log in logs if log["event"] == "journal_damaged"]
+    assert (said["file"], said["offset"]) == (str(path), second.start)
+
+
+async def test_damage_at_the_end_of_an_older_segment_does_not_stop_a_reader(
+    tmp_path: Path,
+) -> None:
+    path = await write(tmp_path, 0, 8)
+    async with Reader(tmp_path, "keep"):
+        pass
+    await write(tmp_path, 16)
+    with path.open("r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(b"\0\0\0\0")
+    async with Reader(tmp_path, "store") as reader:
+        assert await drain(reader) == [*range(8), *range(16, 24)]
+        assert reader.stats.damaged_frames == 1
+
+
+async def test_a_frame_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
+    path = await write(tmp_path, 0, 8)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    async with Reader(tmp_path, "store") as reader:
+        assert await drain(reader, wait_s=0) == list(range(8))
+        assert reader.stats.damaged_frames == 0
+        path.write_bytes(whole)
+        assert await drain(reader) == list(range(8, 16))
+
+
+async def test_a_reader_of_a_log_begun_anew_starts_at_its_oldest(
+    tmp_path: Path,
+) -> None:
+    for first in (0, 8, 16):
+        await write(tmp_path, first)
+    async with Reader(tmp_path, "store") as reader:
+        assert len(await drain(reader)) == 24
+        positions = reader.positions
+    for segment in list_segments(tmp_path / "poll"):
+        segment.path.unlink()
+    await asyncio.to_thread((tmp_path / "poll" / "readers" / "store").unlink)
+    await write(tmp_path, 100)
+    async with Reader(tmp_path, "store", positions) as reader:
+        assert await drain(reader) == list(range(100, 108))
+        assert reader.stats.gaps == 1
