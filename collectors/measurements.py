@@ -44,6 +44,7 @@ DEVICE = _measure(
     Field("late_ms", "float", "ms", "start of the poll after its planned start"),
     Field("uptime_s", "float", "s", "since the device's start"),
     Field("restarted", "int", "flag", "1 in the first poll after a restart"),
+    Field("own_clock", "int", "flag", "1 where it has no sysUpTime: our own clock"),
     Field("ports_up", "int", "1", "ports up"),
     Field("ports_down", "int", "1", "ports down that are not switched off"),
 )
@@ -161,13 +162,17 @@ SELF_INGEST = _measure(
     Field("refused", "int", "1", "reports refused, with a reason"),
     Field("unauthorised", "int", "1", "requests without a valid credential"),
     Field("in_flight", "int", "1", "reports waiting for the journal"),
+    Field("turned_away", "int", "1", "requests to come later: too many at once"),
+    Field("failures", "int", "1", "times the journal could not take reports"),
+    Field("misfit_rows", "int", "1", "rows set aside as not in the catalogue"),
+    Field("expired_rows", "int", "1", "rows left out as too old to be kept"),
 )
 SELF_AGENTS = _measure(
     "self_agents",
     "agents expected and heard",
     (Tag("home_site", "site the agents belong to"),),
     Field("expected", "int", "1", "agents enrolled and seen in the last 30 days"),
-    Field("heard", "int", "1", "agents heard in the last hour"),
+    Field("heard", "int", "1", "agents heard in this clock hour or the one before"),
 )
 SELF_NOTIFY = _measure(
     "self_notify",

@@ -1,0 +1,24 @@
+"""SNMP: polls devices and turns what they count into rows.
+
+`Poller` runs; `poll_once` asks one device everything once; `session.py` is what both
+speak through. Decoding is gufo-snmp's where it has a wheel, else pysnmp's.
+"""
+
+from collectors.snmp.config import SnmpConfig
+from collectors.snmp.credentials import (
+    Credential,
+    CredentialError,
+    Credentials,
+    credential,
+)
+from collectors.snmp.schedule import Poller, PollStats
+
+__all__ = [
+    "Credential",
+    "CredentialError",
+    "Credentials",
+    "PollStats",
+    "Poller",
+    "SnmpConfig",
+    "credential",
+]

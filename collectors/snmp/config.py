@@ -1,0 +1,33 @@
+"""How this room is set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_Positive = Annotated[float, Field(gt=0)]
+
+
+class SnmpConfig(BaseModel):
+    """`[snmp]` of towpath.toml.
+
+    `timeout_s` is waited for the first try, twice it for the second, and so on.
+    `budget_s` is all the time one device may take for one poll. `at_once` bounds the
+    polls that are being answered; those that wait for a silent device do not count.
+    `state_file` keeps what was learnt of devices (how much they can be asked at once,
+    their neighbours) over a restart; "" forgets it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    period_s: _Positive = 60.0
+    timeout_s: _Positive = 1.5
+    tries: Annotated[int, Field(ge=1, le=10)] = 3
+    budget_s: _Positive = 45.0
+    at_once: Annotated[int, Field(ge=1)] = 256
+    neighbours_s: _Positive = 600.0
+    remember_neighbours_days: _Positive = 7.0
+    credentials_file: Path | None = None
+    state_file: Path | None = None

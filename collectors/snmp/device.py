@@ -1,0 +1,363 @@
+"""One device, polled again and again: what was learnt of it, and its last counters.
+
+Nothing here raises for what a device does: a poll ends in rows, and a poll that failed
+is a row that says why.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from collectors.batch import Batch
+from collectors.estate.model import Device, Line
+from collectors.snmp import interfaces, oids, plan
+from collectors.snmp.config import SnmpConfig
+from collectors.snmp.credentials import Credential
+from collectors.snmp.expected import outlook
+from collectors.snmp.interfaces import Columns, Port
+from collectors.snmp.knock import agent_answers
+from collectors.snmp.memory import Learnt
+from collectors.snmp.neighbours import neighbours, read_lldp
+from collectors.snmp.poll import (
+    Outlook,
+    Place,
+    Reading,
+    Renumbered,
+    assess,
+    device_row,
+    read_answer,
+)
+from collectors.snmp.rates import OPER, Moment, Seen, elapsed
+from collectors.snmp.session import Failed, Patience, Session, Value
+from collectors.snmp.text import text
+from collectors.snmp.walk import Budget, get_some
+from probes.failure import Outcome
+
+_log = structlog.get_logger()
+_SCALARS = [oids.SYS_UP_TIME, oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE]
+_MS_PER_DAY = 86_400_000
+_RELEARN_S = 300.0
+
+
+class Polled(msgspec.Struct, frozen=True):
+    """How one poll ended."""
+
+    batches: list[Batch]
+    outcome: Outcome
+    up: bool
+    retries: int
+
+
+class DevicePoll:
+    """Polls one device. Not to be called again before it has returned."""
+
+    def __init__(
+        self,
+        config: SnmpConfig,
+        device: Device,
+        lines: tuple[Line, ...],
+        credential: Credential,
+        session: Session,
+        learnt: Learnt,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.device, self._lines = device, lines
+        self._config, self._credential = config, credential
+        self._session, self._learnt, self._now_ms = session, learnt, now_ms
+        self._place = Place(device.id, device.site, device.role)
+        self._patience = Patience.of(config.timeout_s, config.tries)
+        self._plan: plan.Plan | None = None
+        self._columns: Columns = {}
+        self._scalars: dict[str, Value] = {}
+        self._ports: list[Port] = []
+        self._outlook = Outlook()
+        self._seen: dict[str, Seen] = {}
+        self._moment: Moment | None = None
+        # The last moment known good within what was learnt: a restart ends it.
+        self._guard: Moment | None = None
+        self._learnt_s = 0.0
+        self._slow_at = 0
+        self._neighbours_due_s = 0.0
+        self._outcome: Outcome | None = None
+
+    @property
+    def dead(self) -> bool:
+        """True where the last poll had no answer."""
+        return self._outcome is not None and self._moment is None
+
+    def close(self) -> None:
+        self._session.close()
+
+    def adopt(self, device: Device, lines: tuple[Line, ...]) -> None:
+        """Takes over what the estate now says of the same device."""
+        self.device, self._lines = device, lines
+        self._place = Place(device.id, device.site, device.role)
+        self._look_out()
+
+    async def poll(self, late_ms: float, on_silence: Callable[[], None]) -> Polled:
+        """One poll. `on_silence` is called when the device first lets us wait."""
+        started = time.monotonic()
+        session, tally = self._session, self._session.tally
+        packets, retries = tally.packets, tally.retries
+        session.on_silence = on_silence
+        # Who did not answer last time is asked once: it is not worth more.
+        session.patience = (
+            Patience((self._config.timeout_s,)) if self.dead else self._patience
+        )
+        answered: list[Reading] = []
+        batches: list[Batch] = []
+        outcome, detail = Outcome.OK, ""
+        try:
+            await self._ask(answered, Budget(self._config.budget_s))
+        except Failed as failed:
+            outcome, detail = failed.outcome, failed.detail
+            if (
+                outcome is Outcome.TIMEOUT
+                and not answered
+                and await agent_answers(
+                    str(self.device.address), self.device.port, self._config.timeout_s
+                )
+            ):
+                outcome = Outcome.AUTH_FAILED
+                detail = "speaks SNMP, but does not take this credential from here"
+        except Exception as error:  # noqa: BLE001 - one device never ends the poller
+            _log.exception("poll_failed", device=self.device.id)
+            outcome, detail = Outcome.BAD_ANSWER, repr(error)
+        up = bool(answered)
+        received_ms = self._now_ms()
+        fields: dict[str, float | int | None] = {}
+        time_ms = received_ms
+        if answered:
+            reading = _joined(answered)
+            time_ms = reading.time_ms
+            found = assess(self._place, reading, self._seen, self._outlook, received_ms)
+            batches += found.batches
+            fields = self._remember(reading)
+            fields |= {"ports_up": found.ports_up, "ports_down": found.ports_down}
+        else:
+            self._moment = None
+        self._say(outcome, detail)
+        batches.insert(
+            0,
+            device_row(
+                self._place,
+                time_ms,
+                received_ms,
+                outcome,
+                up,
+                duration_ms=(time.monotonic() - started) * 1000,
+                packets=tally.packets - packets,
+                retries=tally.retries - retries,
+                late_ms=late_ms,
+                **fields,
+            ),
+        )
+        return Polled(batches, outcome, up, tally.retries - retries)
+
+    async def _ask(self, answered: list[Reading], budget: Budget) -> None:
+        """Fills `answered`, an entry a request; what came before a failure stays."""
+        current = self._plan
+        first = None
+        if current is not None:
+            first = await self._one(current.asks[0], budget)
+        if current is None or first is None:
+            if current is None:
+                # Small and first: a dead device costs this and no more.
+                answered.append(await self._alive())
+            self._session.patience = self._patience
+            current = await self._learn(budget)
+            first = await self._one(current.asks[0], budget)
+            if first is None:
+                raise Failed(Outcome.BAD_ANSWER, "its ports change while being read")
+        answered.append(first)
+        self._session.patience = self._patience
+        for ask in current.asks[1:]:
+            reading = await self._one(ask, budget)
+            if reading is None:
+                # Learnt again next time; the ports of this request have no row.
+                self._plan = None
+                break
+            answered.append(reading)
+        await self._slowly(current, budget)
+        if self._plan is current and self._learnt.stamina.varbinds > current.varbinds:
+            self._pack()
+
+    async def _alive(self) -> Reading:
+        answer = await self._session.get([oids.SYS_UP_TIME])
+        return Reading(self._now_ms(), _moment(answer), [], [])
+
+    async def _one(self, ask: plan.Ask, budget: Budget) -> Reading | None:
+        """One request of the plan; None where what was learnt is no longer true."""
+        stamina = self._learnt.stamina
+        answer = await get_some(self._session, ask.oids, stamina, budget)
+        moment, time_ms = _moment(answer), self._now_ms()
+        if self._guard is not None and elapsed(self._guard, moment).restarted:
+            return None
+        for scalar in (oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE):
+            if scalar in ask.oids and answer.get(scalar) != self._scalars.get(scalar):
+                return None
+        self._guard = moment
+        if len(answer) < len(ask.oids):
+            # A port or a column went away: take what is there, and learn again, but
+            # not at every poll, for some agents always leave something out.
+            self._relearn_if_old()
+        try:
+            watches, seen = read_answer(ask, answer, moment)
+        except Renumbered:
+            return None
+        return Reading(time_ms, moment, watches, seen)
+
+    def _relearn_if_old(self) -> None:
+        if time.monotonic() - self._learnt_s > _RELEARN_S:
+            self._plan = None
+
+    async def _learn(self, budget: Budget) -> plan.Plan:
+        """Reads the tables and makes the plan. Raises `Failed`."""
+        session, stamina = self._session, self._learnt.stamina
+        version = self._credential.version
+        self._scalars = await get_some(session, _SCALARS, stamina, budget)
+        self._columns = await interfaces.read_columns(
+            session,
+            (*interfaces.SLOW, *plan.FAST_COLUMNS),
+            version,
+            stamina,
+            budget,
+        )
+        self._ports = interfaces.ports(self._columns)
+        self._learnt_s = time.monotonic()
+        self._guard = None
+        self._look_out()
+        return self._pack()
+
+    def _pack(self) -> plan.Plan:
+        self._plan = plan.make(
+            self._ports,
+            self._columns,
+            self._scalars,
+            self._credential.version,
+            self._learnt.stamina,
+        )
+        self._slow_at = 0
+        return self._plan
+
+    async def _slowly(self, current: plan.Plan, budget: Budget) -> None:
+        """Names and aliases a few at a time; neighbours now and then."""
+        for _ in range(current.slow_per_poll):
+            if not current.slow:
+                break
+            ask = current.slow[self._slow_at % len(current.slow)]
+            self._slow_at += 1
+            answer = await get_some(self._session, ask, self._learnt.stamina, budget)
+            self._renamed(answer)
+        if time.monotonic() >= self._neighbours_due_s:
+            self._neighbours_due_s = time.monotonic() + self._config.neighbours_s
+            await self._hear(budget)
+
+    def _renamed(self, answer: dict[str, Value]) -> None:
+        for oid, value in answer.items():
+            column, _, index = oid.rpartition(".")
+            if column not in self._columns:
+                continue
+            if self._columns[column].get(int(index)) == value:
+                continue
+            self._columns[column][int(index)] = value
+            if column == oids.IF_ALIAS:
+                self._ports = [
+                    msgspec.structs.replace(port, alias=text(value))
+                    if port.if_index == int(index)
+                    else port
+                    for port in self._ports
+                ]
+                self._look_out()
+            else:
+                self._plan = None
+
+    async def _hear(self, budget: Budget) -> None:
+        """Remembers behind which ports a switch or an access point is heard.
+
+        A port that is down keeps its neighbour for a while: that it is not heard is
+        then the very thing to tell. A port that is up and hears nobody has been
+        plugged otherwise.
+        """
+        try:
+            tables = await read_lldp(self._session, self._learnt.stamina, budget)
+        except Failed as failed:
+            if failed.outcome is Outcome.TIMEOUT:
+                raise
+            return
+        now_ms = self._now_ms()
+        heard = {
+            each.local_port
+            for each in neighbours(tables, self._ports)
+            if each.infrastructure and each.local_if_index is not None
+        }
+        kept = self._learnt.neighbours
+        for key in heard:
+            kept[key] = now_ms
+        keep_ms = self._config.remember_neighbours_days * _MS_PER_DAY
+        for key, last_ms in list(kept.items()):
+            if key in heard:
+                continue
+            seen = self._seen.get(key)
+            up = seen is not None and seen.values[OPER] == oids.UP
+            # Up and silent for three rounds: LLDP is slow to speak after a link.
+            if now_ms - last_ms > (
+                3 * self._config.neighbours_s * 1000 if up else keep_ms
+            ):
+                del kept[key]
+        self._look_out()
+
+    def _look_out(self) -> None:
+        self._outlook = outlook(
+            self.device, self._lines, self._ports, self._learnt.neighbours
+        )
+
+    def _remember(self, reading: Reading) -> dict[str, float | int | None]:
+        """Keeps this poll for the next; the fields of the device row it gives."""
+        before, now = self._moment, reading.moment
+        gone = elapsed(before, now) if before is not None else None
+        self._moment = now
+        if gone is not None and gone.restarted:
+            self._seen.clear()
+        for watch, seen in zip(reading.watches, reading.seen, strict=True):
+            self._seen[watch.port.key] = seen
+        return {
+            "uptime_s": None if now.ticks is None else now.ticks / oids.TICKS_PER_S,
+            "restarted": int(gone is not None and gone.restarted),
+            "own_clock": int(now.ticks is None),
+        }
+
+    def _say(self, outcome: Outcome, detail: str) -> None:
+        """Logs once a change of state."""
+        if outcome is self._outcome:
+            return
+        if outcome is not Outcome.OK:
+            _log.warning(
+                "device_not_polled",
+                device=self.device.id,
+                outcome=outcome.value,
+                detail=detail,
+            )
+        elif self._outcome is not None:
+            _log.info("device_polled_again", device=self.device.id)
+        self._outcome = outcome
+
+
+def _moment(answer: dict[str, Value]) -> Moment:
+    ticks = answer.get(oids.SYS_UP_TIME)
+    return Moment(ticks if isinstance(ticks, int) else None, time.monotonic() * 1000)
+
+
+def _joined(readings: list[Reading]) -> Reading:
+    """All requests of a poll as one; its time is that of the first answer."""
+    first = readings[0]
+    return Reading(
+        first.time_ms,
+        first.moment,
+        [watch for each in readings for watch in each.watches],
+        [seen for each in readings for seen in each.seen],
+    )

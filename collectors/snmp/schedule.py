@@ -1,0 +1,326 @@
+"""When each device is polled: `Poller`, the running part of this room.
+
+Every device has its own phase within the period, from its id and so the same after a
+restart: never all at second zero. A device is never polled twice at once: a poll that
+is due while the last one runs is skipped and counted, not queued. Waiting for a silent
+device takes no place from others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import time
+import zlib
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+import structlog
+
+from collectors.batch import Batch, Schema
+from collectors.estate.model import Device, Estate, Line
+from collectors.journal import Append
+from collectors.snmp.config import SnmpConfig
+from collectors.snmp.credentials import CredentialError, Credentials
+from collectors.snmp.device import DevicePoll
+from collectors.snmp.memory import Memory
+from collectors.snmp.poll import Place, device_row
+from collectors.snmp.session import Patience
+from collectors.snmp.sessions import Sessions
+from probes.failure import Outcome
+
+_log = structlog.get_logger()
+_SELF = Schema(
+    "self_poll",
+    ("process",),
+    ("expected", "done", "failed", "skipped", "late_p99_ms", "retries"),
+)
+_REPORT_S = 60.0
+_SAVE_S = 300.0
+
+
+def phase_s(device: str, period_s: float) -> float:
+    """Where in the period a device is polled; spread evenly, stable for ever. Pure."""
+    return zlib.crc32(device.encode()) / 2**32 * period_s
+
+
+class PollStats(msgspec.Struct):
+    """Counters since start."""
+
+    expected: int = 0
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    retries: int = 0
+    packets: int = 0
+    not_stored: int = 0
+    devices: int = 0
+    running: int = 0
+    by_outcome: dict[str, int] = {}
+
+
+class _Job:
+    """One device in the schedule."""
+
+    def __init__(self, device: Device, lines: tuple[Line, ...]) -> None:
+        self.device, self.lines = device, lines
+        self.poll: DevicePoll | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.gone = False
+
+
+class Poller:
+    """Polls the devices of the estate; rows go to `append`."""
+
+    def __init__(
+        self,
+        config: SnmpConfig,
+        estate: Callable[[], Estate],
+        credentials: Credentials,
+        append: Append,
+        process: str = "poll",
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._config, self._estate = config, estate
+        self._credentials, self._append = credentials, append
+        self._process, self._now_ms = process, now_ms
+        self.stats = PollStats()
+        self._sessions = Sessions()
+        self._memory = Memory(config.state_file)
+        self._jobs: dict[str, _Job] = {}
+        self._due: list[tuple[float, str, _Job]] = []
+        self._slots = asyncio.Semaphore(config.at_once)
+        self._known: Estate | None = None
+        self._lateness_ms: list[float] = []
+        self._reported = PollStats()
+        self._storing = True
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._sessions.__aenter__()
+        self._task = asyncio.create_task(self._run(), name="poller")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._task is not None
+        tasks = [self._task, *(j.task for j in self._jobs.values() if j.task)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for job in self._jobs.values():
+            self._drop(job)
+        self._jobs.clear()
+        self._memory.save()
+        await self._sessions.__aexit__(kind, error, trace)
+
+    def poll_soon(self, device: str) -> bool:
+        """Polls a device out of turn (a trap spoke of it); False if it is unknown."""
+        job = self._jobs.get(device)
+        if job is None:
+            return False
+        self._begin(job, time.monotonic())
+        return True
+
+    async def _run(self) -> None:
+        # Phases are of the wall clock, waiting is not: a clock step moves no poll.
+        offset_s = time.time() - time.monotonic()
+        report_s = time.monotonic() + _REPORT_S
+        save_s = time.monotonic() + _SAVE_S
+        while True:
+            self._follow_estate(offset_s)
+            now_s = time.monotonic()
+            while self._due and self._due[0][0] <= now_s:
+                due_s, device, job = heapq.heappop(self._due)
+                if job.gone:
+                    continue
+                self._begin(job, due_s)
+                next_s = due_s + self._config.period_s
+                if next_s < now_s:
+                    # We ourselves were away (suspended, starved): do not catch up.
+                    missed = int((now_s - next_s) // self._config.period_s) + 1
+                    self.stats.expected += missed
+                    self.stats.skipped += missed
+                    next_s += missed * self._config.period_s
+                heapq.heappush(self._due, (next_s, device, job))
+            if now_s >= report_s:
+                report_s += _REPORT_S
+                await self._report()
+            if now_s >= save_s:
+                save_s += _SAVE_S
+                await asyncio.to_thread(self._memory.save)
+            next_s = self._due[0][0] if self._due else now_s + 1.0
+            # At most a second: the estate may have changed.
+            await asyncio.sleep(min(max(next_s - time.monotonic(), 0.0), 1.0))
+
+    def _follow_estate(self, offset_s: float) -> None:
+        estate = self._estate()
+        if estate is self._known:
+            return
+        self._known = estate
+        wanted = {device.id: device for device in estate.devices if device.poll}
+        for id, job in list(self._jobs.items()):
+            device = wanted.get(id)
+            if device is None:
+                self._memory.forget(id)
+            if device is None or _moved(device, job.device):
+                job.gone = True
+                del self._jobs[id]
+                if job.task is not None:
+                    job.task.cancel()
+                self._drop(job)
+        for id, device in wanted.items():
+            lines = tuple(line for line in estate.lines if line.device == id)
+            known = self._jobs.get(id)
+            if known is not None:
+                known.device, known.lines = device, lines
+                if known.poll is not None:
+                    known.poll.adopt(device, lines)
+                continue
+            job = self._jobs[id] = _Job(device, lines)
+            self._schedule(job, offset_s)
+        self.stats.devices = len(self._jobs)
+
+    def _schedule(self, job: _Job, offset_s: float) -> None:
+        period_s, now_s = self._config.period_s, time.monotonic()
+        at_s = phase_s(job.device.id, period_s)
+        since_s = (now_s + offset_s - at_s) % period_s
+        heapq.heappush(self._due, (now_s - since_s + period_s, job.device.id, job))
+
+    def _begin(self, job: _Job, due_s: float) -> None:
+        self.stats.expected += 1
+        if job.task is not None and not job.task.done():
+            self.stats.skipped += 1
+            return
+        job.task = asyncio.create_task(
+            self._poll(job, due_s), name=f"poll {job.device.id}"
+        )
+
+    async def _poll(self, job: _Job, due_s: float) -> None:
+        place = _Slot(self._slots)
+        try:
+            if job.poll is None or not job.poll.dead:
+                await place.take()
+            late_ms = max(0.0, (time.monotonic() - due_s) * 1000)
+            self._lateness_ms.append(late_ms)
+            self.stats.running += 1
+            try:
+                batches = await self._rows(job, late_ms, place)
+            finally:
+                self.stats.running -= 1
+                place.give_back()
+            await self._store(batches)
+        except Exception:  # noqa: BLE001 - one device never ends the poller
+            self.stats.failed += 1
+            _log.exception("poll_failed", device=job.device.id)
+
+    async def _rows(self, job: _Job, late_ms: float, place: _Slot) -> list[Batch]:
+        device = job.device
+        if job.poll is None:
+            try:
+                credential = self._credentials.get(device.credentials)
+            except CredentialError as error:
+                self._count(Outcome.NOT_CONFIGURED, up=False, retries=0)
+                _log.warning("device_not_polled", device=device.id, detail=str(error))
+                now_ms = self._now_ms()
+                tags = Place(device.id, device.site, device.role)
+                return [device_row(tags, now_ms, now_ms, Outcome.NOT_CONFIGURED, False)]
+            session = self._sessions.open(
+                str(device.address),
+                device.port,
+                credential,
+                Patience.of(self._config.timeout_s, self._config.tries),
+            )
+            job.poll = DevicePoll(
+                self._config,
+                device,
+                job.lines,
+                credential,
+                session,
+                self._memory.of(device.id),
+                self._now_ms,
+            )
+        polled = await job.poll.poll(late_ms, place.give_back)
+        self._count(polled.outcome, polled.up, polled.retries)
+        return polled.batches
+
+    def _count(self, outcome: Outcome, up: bool, retries: int) -> None:
+        stats = self.stats
+        stats.done += 1
+        stats.failed += not up
+        stats.retries += retries
+        stats.by_outcome[outcome.value] = stats.by_outcome.get(outcome.value, 0) + 1
+
+    async def _store(self, batches: list[Batch]) -> None:
+        try:
+            await self._append.append(*batches)
+        except Exception as error:  # noqa: BLE001 - a full disk must not end polling
+            self.stats.not_stored += len(batches)
+            if self._storing:
+                _log.error("polls_not_stored", error=repr(error))
+            self._storing = False
+            return
+        if not self._storing:
+            _log.info("polls_stored_again")
+        self._storing = True
+
+    async def _report(self) -> None:
+        now, last = self.stats, self._reported
+        lateness = sorted(self._lateness_ms)
+        self._lateness_ms.clear()
+        # Nearest rank, as everywhere.
+        p99 = lateness[-(-99 * len(lateness) // 100) - 1] if lateness else None
+        values = (
+            now.expected - last.expected,
+            now.done - last.done,
+            now.failed - last.failed,
+            now.skipped - last.skipped,
+            p99,
+            now.retries - last.retries,
+        )
+        self._reported = msgspec.structs.replace(now)
+        now_ms = self._now_ms()
+        columns: tuple[list[Any], ...] = (
+            [now_ms],
+            [self._process],
+            *([value] for value in values),
+        )
+        await self._store([Batch(f"self/{self._process}", now_ms, _SELF, columns)])
+
+    def _drop(self, job: _Job) -> None:
+        if job.poll is not None:
+            with contextlib.suppress(Exception):
+                job.poll.close()
+
+
+class _Slot:
+    """A place among the polls at once; given back when the device falls silent."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+        self._held = False
+
+    async def take(self) -> None:
+        await self._slots.acquire()
+        self._held = True
+
+    def give_back(self) -> None:
+        if self._held:
+            self._held = False
+            self._slots.release()
+
+
+def _moved(now: Device, before: Device) -> bool:
+    """True where the same id is to be asked elsewhere or otherwise."""
+    return (now.address, now.port, now.credentials) != (
+        before.address,
+        before.port,
+        before.credentials,
+    )

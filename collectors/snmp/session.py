@@ -1,0 +1,82 @@
+"""What a conversation with one SNMP agent looks like, whichever library holds it.
+
+Values are `int` (all counters, gauges, ticks and integers), `bytes` (octet strings)
+and `str` (OIDs and IPv4 addresses). What an agent does not have is absent from the
+answer, never None. The wire type is not kept: widths are known from the OID.
+
+Everything that can go wrong is a `Failed` with an outcome of the closed list; it never
+leaves this room: a poll turns it into a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from probes.failure import Outcome
+
+Value = int | bytes | str | float
+Row = tuple[str, Value]
+
+# gufo-snmp decodes into 4,080 bytes; 25 rows of one column always fit.
+MAX_REPETITIONS = 25
+
+
+class Failed(Exception):
+    """An agent did not give what was asked; `outcome` says why."""
+
+    def __init__(self, outcome: Outcome, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome, self.detail = outcome, detail
+
+
+class TooMuch(Failed):
+    """The answer did not fit (tooBig, or longer than can be received): ask for less."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Outcome.BAD_ANSWER, detail)
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long to wait for an answer: `timeouts_s` one after another, each of them
+    after sending the request again. Back-off keeps a slow agent from being drowned
+    in copies of what it is still working on."""
+
+    timeouts_s: tuple[float, ...] = (1.0, 2.0, 3.0)
+
+    @staticmethod
+    def of(timeout_s: float, tries: int) -> Patience:
+        return Patience(tuple(timeout_s * (1 + n) for n in range(tries)))
+
+
+class Tally(msgspec.Struct):
+    """What one session has sent; `packets` includes the retries."""
+
+    packets: int = 0
+    retries: int = 0
+
+
+class Pages(Protocol):
+    """A walk below one OID, page by page."""
+
+    async def read(self) -> list[Row]:
+        """The next rows, as the agent gave them; an empty list at the end."""
+
+
+class Session(Protocol):
+    """One conversation; one request at a time. Raises `Failed` and nothing else."""
+
+    tally: Tally
+    patience: Patience
+    # Called when a request is about to be sent again: the agent lets us wait.
+    on_silence: Callable[[], None] | None
+
+    async def get(self, oids: Sequence[str]) -> dict[str, Value]:
+        """The values of `oids`; what the agent does not have is left out."""
+
+    def pages(self, base: str, repetitions: int) -> Pages:
+        """A walk by GETBULK, or by GETNEXT where `repetitions` is 1."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,162 @@
+"""Walks that end: guarded against agents that loop, go back, or say too little.
+
+A walk asks for many rows at a time; where the agent cannot, for half as many, at last
+one by one (GETNEXT). What an agent stands is learnt in `Stamina` and kept for it.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from collectors.snmp.oids import SYS_UP_TIME, parts, under
+from collectors.snmp.session import (
+    MAX_REPETITIONS,
+    Failed,
+    Patience,
+    Row,
+    Session,
+    TooMuch,
+    Value,
+)
+from probes.failure import Outcome
+
+# Enough for the largest tables read here; a cap, so that no agent fills the memory.
+MAX_ROWS = 20_000
+# Varbinds of one GET: 40 stay under 1,400 bytes on every agent; more is learnt.
+FIRST_VARBINDS = 40
+MAX_VARBINDS = 80
+_FEW = 8
+
+
+class Stamina(msgspec.Struct):
+    """What one agent can stand, learnt; worth remembering over a restart."""
+
+    repetitions: int = MAX_REPETITIONS
+    varbinds: int = FIRST_VARBINDS
+    # Good answers since varbinds was last changed; a set-back makes growing slower.
+    good: int = 0
+    ceiling: int = MAX_VARBINDS
+
+    def less(self) -> None:
+        """A GET was too much: half of it, and never again quite as many."""
+        self.ceiling = max(1, self.varbinds - 1)
+        self.varbinds = max(1, self.varbinds // 2)
+        self.good = 0
+
+    def well(self) -> None:
+        """A full GET was answered: try a few more after some of them."""
+        self.good += 1
+        if self.good >= 3 and self.varbinds < self.ceiling:
+            self.varbinds = min(self.ceiling, self.varbinds + 10)
+            self.good = 0
+
+
+class Budget:
+    """The time one device may take for one poll, on a monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+
+    def check(self) -> None:
+        if time.monotonic() > self._ends:
+            raise Failed(Outcome.BUDGET_SPENT, "the device's time for a poll is spent")
+
+
+async def walk(
+    session: Session, base: str, stamina: Stamina, budget: Budget
+) -> dict[str, Value]:
+    """All rows below `base`, by whole OID, in the agent's order.
+
+    Ends at the first row that lies outside, repeats or goes back. Raises `Failed`.
+    """
+    while True:
+        try:
+            return await _walk(session, base, stamina.repetitions, budget)
+        except TooMuch:
+            if stamina.repetitions == 1:
+                raise
+            stamina.repetitions = max(1, stamina.repetitions // 2)
+        except Failed as failed:
+            # Some agents fall silent at large GETBULKs, or cut their answers off.
+            if stamina.repetitions == 1 or failed.outcome not in (
+                Outcome.TIMEOUT,
+                Outcome.BAD_ANSWER,
+            ):
+                raise
+            budget.check()
+            stamina.repetitions = max(1, stamina.repetitions // 2)
+
+
+async def _walk(
+    session: Session, base: str, repetitions: int, budget: Budget
+) -> dict[str, Value]:
+    rows: dict[str, Value] = {}
+    pages = session.pages(base, repetitions)
+    last: tuple[int, ...] = ()
+    while page := await pages.read():
+        budget.check()
+        if not (last := _take(page, base, last, rows)) or len(rows) >= MAX_ROWS:
+            break
+    return rows
+
+
+def _take(
+    page: list[Row], base: str, last: tuple[int, ...], rows: dict[str, Value]
+) -> tuple[int, ...]:
+    """Adds the good rows of `page`; the last OID taken, or () where the walk ends."""
+    for oid, value in page:
+        here = parts(oid)
+        if here <= last or not under(oid, base):
+            return ()
+        rows[oid] = value
+        last = here
+    return last
+
+
+async def get_all(
+    session: Session, oids: list[str], stamina: Stamina, budget: Budget
+) -> dict[str, Value]:
+    """The values of any number of OIDs, as many at a time as the agent stands."""
+    found: dict[str, Value] = {}
+    at = 0
+    while at < len(oids):
+        # sysUpTime goes with each: an agent has it, so an empty answer is a refusal.
+        some = oids[at : at + max(1, stamina.varbinds - 1)]
+        found |= await get_some(session, [SYS_UP_TIME, *some], stamina, budget)
+        at += len(some)
+    return found
+
+
+async def get_some(
+    session: Session, oids: list[str], stamina: Stamina, budget: Budget
+) -> dict[str, Value]:
+    """The values of `oids` in one GET, or in halves where that is too much."""
+    budget.check()
+    try:
+        answer = await session.get(oids)
+    except TooMuch:
+        pass
+    except Failed as failed:
+        if failed.outcome is not Outcome.TIMEOUT or len(oids) <= _FEW:
+            raise
+        # Some agents drop what is too much for them. Alive or not is one small GET.
+        budget.check()
+        patience = session.patience
+        session.patience = Patience(patience.timeouts_s[:1])
+        try:
+            await session.get([SYS_UP_TIME])
+        finally:
+            session.patience = patience
+    else:
+        if len(oids) >= stamina.varbinds:
+            stamina.well()
+        return answer
+    if len(oids) == 1:
+        return {}
+    if len(oids) >= stamina.varbinds:
+        stamina.less()
+    half = len(oids) // 2
+    first = await get_some(session, oids[:half], stamina, budget)
+    return first | await get_some(session, oids[half:], stamina, budget)
