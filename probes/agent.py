@@ -1,0 +1,353 @@
+"""The agent's loop: one thing at a time, each in its own time.
+
+One task runs every job (probes, delivery, policy) in turn, so that no probe measures
+the agent's own traffic. Jobs sit on a grid with this laptop's own phase; what a sleep
+made them miss is skipped. A stop is obeyed within two seconds; what was measured is in
+the spool by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from probes.deliver import CredentialRefused, Delivery, Later, Publisher, SentLog
+from probes.enrol import device_id
+from probes.manners import Facts, is_busy, on_battery
+from probes.measurements import CATALOGUE
+from probes.place import Judgement, Locator, Places
+from probes.policy import Policy
+from probes.policy import decode as decode_policy
+from probes.private import write_privately
+from probes.publish_https import HttpsPublisher
+from probes.report import Credential, Report, Result, Whereabouts
+from probes.round import PROBES, ROUND_S, STANDING, Round
+from probes.schedule import clock_change, first_due_ms, next_due_ms, phase_ms
+from probes.settings import Settings
+from probes.spool import DAY_MS, Spool
+from probes.status import Status, write_status
+
+log = logging.getLogger(__name__)
+
+POLICY = "policy.json"
+PAUSED = "paused"
+DELIVER, REFRESH = "deliver", "policy"
+TICK_S = 15.0
+SOON_MS = 60_000
+
+
+class Clocks(msgspec.Struct, frozen=True):
+    """Time, so that tests can put a laptop to sleep."""
+
+    wall_s: Callable[[], float] = time.time
+    monotonic_s: Callable[[], float] = time.monotonic
+
+    def now_ms(self) -> int:
+        return int(self.wall_s() * 1000)
+
+
+class Agent:
+    """`await Agent(…).run(stop)` until `stop` is set."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        credential: Credential,
+        spool: Spool,
+        publisher: Publisher,
+        policies: HttpsPublisher | None,
+        software: str,
+        *,
+        clocks: Clocks | None = None,
+        locator: Locator | None = None,
+        round: Round | None = None,
+        network_bytes: Callable[[], int] = lambda: 0,
+        soon_ms: int = SOON_MS,
+    ) -> None:
+        self._settings, self._credential = settings, credential
+        self._folder = settings.folder()
+        self._spool, self._policies, self._software = spool, policies, software
+        self._clocks = clocks or Clocks()
+        self._soon_ms = soon_ms
+        now_ms = self._clocks.now_ms
+        self._round = round or Round(
+            software,
+            now_ms,
+            ca_file=settings.ca_file,
+            opt_out=settings.opt_out,
+            waiting=lambda: spool.waiting,
+            dropped=lambda: spool.dropped,
+        )
+        self._locator = locator or Locator(
+            Places(self._folder, device_id(self._folder).encode()), settings.ca_file
+        )
+        self._delivery = Delivery(spool, publisher, SentLog(self._folder), now_ms)
+        self._network_bytes, self._counted_bytes = network_bytes, 0
+        self._policy = read_policy(self._folder)
+        self._policy_ms: int | None = None
+        self._policy_trouble = ""
+        self._due_ms: dict[str, int] = {}
+        self._last: dict[tuple[str, str], Result] = {}
+        self._standing_ms: dict[str, tuple[str, int]] = {}
+        self._place = Judgement(Whereabouts(), "")
+        self._started_ms = now_ms()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set; then the job under way is given up."""
+        log.info("agent %s begins, reporting to %s", *self._names())
+        stopping = asyncio.create_task(stop.wait(), name="agent-stop")
+        self._plan_all()
+        self._due_ms[REFRESH] = self._clocks.now_ms()
+        try:
+            while not stop.is_set():
+                await self._wait(stopping)
+                job = self._next_job()
+                if job is None or stop.is_set():
+                    continue
+                clocks = self._clocks.wall_s(), self._clocks.monotonic_s()
+                working = asyncio.create_task(self._do(job), name=f"agent-{job}")
+                await asyncio.wait(
+                    {working, stopping}, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not working.done():
+                    working.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await working
+                self._look_at_clocks(*clocks, ROUND_S)
+                self._write_status()
+        finally:
+            stopping.cancel()
+            self._write_status(stopped=True)
+            log.info("agent ends, %d reports wait", self._spool.waiting)
+
+    # The time of things.
+
+    async def _wait(self, stopping: asyncio.Task[bool]) -> None:
+        """Waits for the next job's time, and looks at the clocks meanwhile."""
+        earliest_ms = min(self._due_ms.values(), default=0)
+        wall_s, monotonic_s = self._clocks.wall_s(), self._clocks.monotonic_s()
+        wait_s = min(max(earliest_ms / 1000 - wall_s, 0.0), TICK_S)
+        await asyncio.wait({stopping}, timeout=wait_s)
+        self._look_at_clocks(wall_s, monotonic_s, wait_s)
+
+    def _look_at_clocks(
+        self, wall_s: float, monotonic_s: float, meant_s: float
+    ) -> None:
+        """Plans everything anew where the laptop slept or its clock was set since."""
+        change = clock_change(
+            self._clocks.wall_s() - wall_s,
+            self._clocks.monotonic_s() - monotonic_s,
+            meant_s,
+        )
+        if change != "none":
+            slept = "the laptop slept" if change == "woke" else "the clock was set"
+            log.info("%s: everything is planned again", slept)
+            self._plan_all()
+
+    def _plan_all(self) -> None:
+        now_ms = self._clocks.now_ms()
+        self._due_ms = {
+            job: self._at(job, now_ms, soon=True)
+            for job in (*PROBES, DELIVER, REFRESH)
+            if self._period_ms(job)
+        }
+
+    def _at(self, job: str, now_ms: int, soon: bool) -> int:
+        period_ms = self._period_ms(job)
+        phase = phase_ms(self._credential.agent, job, period_ms)
+        if soon and job != "bandwidth":
+            return first_due_ms(now_ms, period_ms, phase, self._soon_ms)
+        return next_due_ms(now_ms, period_ms, phase)
+
+    def _period_ms(self, job: str) -> int:
+        if job == DELIVER:
+            return self._policy.report_s * 1000
+        if job == REFRESH:
+            return self._policy.refresh_s * 1000 if self._policies is not None else 0
+        if job in self._settings.opt_out:
+            return DAY_MS
+        period_s = CATALOGUE.measurement(job).period_s
+        return 1000 * self._policy.cadence(job, period_s, self._metered())
+
+    def _next_job(self) -> str | None:
+        now_ms = self._clocks.now_ms()
+        due = [(at, job) for job, at in self._due_ms.items() if at <= now_ms]
+        return min(due)[1] if due else None
+
+    # The jobs.
+
+    async def _do(self, job: str) -> None:
+        # Planned before it is done: a job that is cut short is not done twice.
+        self._due_ms[job] = self._at(job, self._clocks.now_ms(), soon=False)
+        if job == DELIVER:
+            await self._deliver()
+        elif job == REFRESH:
+            await self._refresh()
+        elif not self._quiet():
+            await self._measure(job)
+
+    async def _measure(self, probe: str) -> None:
+        self._place = await self._locator.where(self._policy.beacon_url)
+        found = await self._round.measure(probe, self._policy, await self._facts(probe))
+        for each in found:
+            self._last[each.probe, each.target] = each
+        self._spool.spend(sum(each.cost_bytes for each in found))
+        told = [each for each in found if self._is_news(each)]
+        if told:
+            self._spool.put(
+                Report(
+                    version=1,
+                    id=secrets.token_hex(12),
+                    agent=self._credential.agent,
+                    sent_ms=self._clocks.now_ms(),
+                    software=self._software,
+                    whereabouts=self._place.whereabouts,
+                    results=tuple(told),
+                )
+            )
+
+    def _is_news(self, result: Result) -> bool:
+        """False for what stays as it was: "not configured" is said once a day."""
+        if result.outcome not in STANDING:
+            self._standing_ms.pop(result.probe, None)
+            return True
+        outcome, since_ms = self._standing_ms.get(result.probe, ("", 0))
+        if outcome == result.outcome and result.time_ms - since_ms < DAY_MS:
+            return False
+        self._standing_ms[result.probe] = (result.outcome, result.time_ms)
+        return True
+
+    async def _facts(self, probe: str) -> Facts:
+        metered = self._metered()
+        budget = self._budget_bytes()
+        left = None if not budget else budget - self._spool.spent_bytes()
+        if probe != "bandwidth":
+            return Facts(metered=metered, left_bytes=left)
+        return Facts(metered, on_battery(), await is_busy(), left)
+
+    def _budget_bytes(self) -> int:
+        if self._metered():
+            return self._policy.metered_budget_bytes_per_month
+        return self._policy.budget_bytes_per_month
+
+    def _metered(self) -> bool:
+        return self._place.whereabouts.connection == "mobile"
+
+    def _quiet(self) -> str:
+        """Why nothing is measured now; empty where it is."""
+        now_s = self._clocks.wall_s()
+        until_ms = paused_until_ms(self._folder)
+        if until_ms > now_s * 1000:
+            return f"nothing is measured: paused until {_clock(until_ms)}"
+        # By the laptop's own clock on its wall: hours are what its user lives by.
+        local = datetime.datetime.fromtimestamp(now_s).astimezone()
+        minute = local.hour * 60 + local.minute
+        for hours in (self._policy.hours, self._settings.measuring_hours()):
+            if not hours.allow(local.weekday(), minute):
+                return "nothing is measured outside the measuring hours"
+        return ""
+
+    async def _deliver(self) -> None:
+        wait_s = await self._delivery.deliver()
+        self._count_network()
+        if wait_s is not None:
+            self._due_ms[DELIVER] = self._clocks.now_ms() + int(wait_s * 1000)
+
+    async def _refresh(self) -> None:
+        if self._policies is None:
+            return
+        try:
+            policy = await self._policies.policy()
+        except (Later, CredentialRefused) as error:
+            if str(error) != self._policy_trouble:
+                log.warning("the policy was not had: %s", error)
+            self._policy_trouble = str(error)
+            # Sooner than the next regular time, and not with everybody else.
+            wait_s = random.uniform(60, 300)
+            self._due_ms[REFRESH] = self._clocks.now_ms() + int(wait_s * 1000)
+            return
+        finally:
+            self._count_network()
+        self._policy_trouble = ""
+        self._policy_ms = self._clocks.now_ms()
+        if policy is not None and policy != self._policy:
+            self._policy = policy
+            with contextlib.suppress(OSError):
+                write_privately(self._folder / POLICY, msgspec.json.encode(policy))
+            log.info("the council's policy is new: everything is planned again")
+            self._plan_all()
+            self._due_ms[REFRESH] = self._at(REFRESH, self._clocks.now_ms(), False)
+
+    def _count_network(self) -> None:
+        total = self._network_bytes()
+        self._spool.spend(total - self._counted_bytes)
+        self._counted_bytes = total
+
+    def _names(self) -> tuple[str, str]:
+        return self._credential.agent, self._settings.server or "nobody"
+
+    def _write_status(self, stopped: bool = False) -> None:
+        spool, delivery = self._spool, self._delivery
+        write_status(
+            self._folder,
+            Status(
+                written_ms=self._clocks.now_ms(),
+                started_ms=self._started_ms,
+                software=self._software,
+                server=self._settings.server,
+                agent=self._credential.agent,
+                home_site=self._credential.home_site,
+                stopped=stopped,
+                whereabouts=self._place.whereabouts,
+                place_reason=self._place.reason,
+                quiet=self._quiet(),
+                last=tuple(self._last[key] for key in sorted(self._last)),
+                waiting=spool.waiting,
+                dropped=spool.dropped,
+                spool_trouble=spool.trouble,
+                spool_lost=spool.lost,
+                delivered=delivery.delivered,
+                delivered_ms=delivery.delivered_ms,
+                delivery_trouble=delivery.trouble or self._policy_trouble,
+                policy_ms=self._policy_ms,
+                refused=dict(delivery.refused),
+                next_ms=dict(self._due_ms),
+                spent_bytes=spool.spent_bytes(),
+                budget_bytes=self._budget_bytes(),
+            ),
+        )
+
+
+def read_policy(folder: Path) -> Policy:
+    """The last policy the server gave; an empty one where there is none to use."""
+    try:
+        return decode_policy((folder / POLICY).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return Policy()
+
+
+def pause(folder: Path, until_ms: int) -> None:
+    """Asks the running agent to measure nothing until then; 0 ends it."""
+    write_privately(folder / PAUSED, str(until_ms).encode())
+
+
+def paused_until_ms(folder: Path) -> int:
+    """Until when nothing is to be measured; 0 where it is not paused."""
+    try:
+        return int((folder / PAUSED).read_text("ascii")[:16])
+    except (OSError, ValueError):
+        return 0
+
+
+def _clock(at_ms: int) -> str:
+    local = datetime.datetime.fromtimestamp(at_ms / 1000).astimezone()
+    return local.strftime("%H:%M on %d %B")

@@ -1,0 +1,150 @@
+"""One probe's round: what the policy names for it, one after the other.
+
+A list, not a registry: to add a probe, write its file, its measurement in
+`probes/measurements.py`, and its branch here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from probes.failure import Outcome
+from probes.manners import Facts, not_now, test_bytes
+from probes.measurements import MEASUREMENTS
+from probes.policy import Policy, ReflectorAt
+from probes.report import Result
+
+if TYPE_CHECKING:
+    import ssl
+
+log = logging.getLogger(__name__)
+
+PROBES = tuple(each.name for each in MEASUREMENTS)
+# Outcomes that stay as they are: said when they begin, and once a day.
+STANDING = frozenset(
+    {Outcome.NOT_CONFIGURED, Outcome.NOT_SUPPORTED, Outcome.NOT_PERMITTED}
+)
+ROUND_S = 120.0
+
+
+def _tcp_port(reflector: ReflectorAt) -> int | None:
+    """Where the reflector also listens: tells a blocked UDP from a dead far end."""
+    if not reflector.ndt7_url:
+        return None
+    try:
+        parts = urlsplit(reflector.ndt7_url)
+        port = parts.port or (443 if parts.scheme in {"wss", "https"} else 80)
+    except ValueError:
+        return None
+    return port if parts.hostname == reflector.host.lower() else None
+
+
+class Round:
+    """`await measure(probe, policy, …)`: its results, whatever happens."""
+
+    def __init__(
+        self,
+        software: str,
+        now_ms: Callable[[], int],
+        *,
+        ca_file: str = "",
+        opt_out: tuple[str, ...] = (),
+        waiting: Callable[[], int] = lambda: 0,
+        dropped: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._software, self._now_ms = software, now_ms
+        self._ca_file, self._opt_out = ca_file, opt_out
+        self._waiting, self._dropped = waiting, dropped
+        self._tls: ssl.SSLContext | None = None
+
+    async def measure(self, probe: str, policy: Policy, facts: Facts) -> list[Result]:
+        """A round of `probe`. Never raises for what a network or a probe does."""
+        why_not = not_now(probe, probe in self._opt_out, facts)
+        if why_not is not None:
+            return [self._instead(probe, why_not)]
+        found: list[Result] = []
+        try:
+            async with asyncio.timeout(ROUND_S):
+                async for result in self._run(probe, policy, facts):
+                    found.append(result)
+        except TimeoutError:
+            found.append(self._instead(probe, Outcome.TIMEOUT))
+        except Exception:  # a fault in one probe must not stop the others
+            log.exception("the probe %s failed in itself", probe)
+        return found
+
+    def _instead(self, probe: str, outcome: Outcome) -> Result:
+        return Result(probe, 1, self._now_ms(), outcome)
+
+    async def _run(
+        self, probe: str, policy: Policy, facts: Facts
+    ) -> AsyncIterator[Result]:
+        # Imported where used: an agent that does not run a probe does not carry it.
+        now_ms = self._now_ms
+        nothing = True
+        if probe == "call_path":
+            for reflector in policy.reflectors:
+                from probes import call_path
+
+                nothing = False
+                yield await call_path.measure(
+                    reflector.id,
+                    reflector.host,
+                    reflector.stamp_port,
+                    tcp_port=_tcp_port(reflector),
+                    now_ms=now_ms,
+                )
+        elif probe == "name_lookup":
+            for name in policy.names:
+                from probes import name_lookup
+
+                nothing = False
+                yield await name_lookup.measure(name, now_ms=now_ms)
+        elif probe == "web":
+            for service in policy.services:
+                from probes import web
+
+                nothing = False
+                yield await web.measure(
+                    service, tls=self._trust(), software=self._software, now_ms=now_ms
+                )
+        elif probe == "bandwidth":
+            for reflector in policy.reflectors:
+                if nothing and reflector.ndt7_url:
+                    from probes import bandwidth
+
+                    nothing = False
+                    yield await bandwidth.measure(
+                        reflector.ndt7_url,
+                        budget_bytes=test_bytes(facts),
+                        ca=self._ca_file or None,
+                        now_ms=now_ms,
+                    )
+        elif probe == "vpn":
+            from probes import vpn
+
+            nothing = False
+            yield await vpn.measure(now_ms=now_ms)
+        elif probe == "agent":
+            from probes import self_probe
+
+            nothing = False
+            yield await self_probe.measure(
+                spool_reports=self._waiting(),
+                spool_dropped=self._dropped(),
+                software=self._software,
+                now_ms=now_ms,
+            )
+        if nothing:
+            yield self._instead(probe, Outcome.NOT_CONFIGURED)
+
+    def _trust(self) -> ssl.SSLContext:
+        if self._tls is None:
+            from probes.publish_https import trust
+
+            self._tls = trust(self._ca_file)
+        return self._tls

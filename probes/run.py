@@ -1,0 +1,97 @@
+"""The agent's composition root: what `towpath-agent run` is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import time
+
+from probes.agent import Agent
+from probes.deliver import Later, Publisher
+from probes.enrol import NotEnrolled, enrol, read_credential
+from probes.publish_https import Door, HttpsPublisher
+from probes.report import Credential
+from probes.settings import Settings
+from probes.spool import Spool
+
+log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings, software: str) -> None:
+    """Runs until SIGTERM or SIGINT. `NotEnrolled`, `InUse` or `OSError` at the start
+    where it cannot; nothing afterwards."""
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    credential = await _credential(settings, software, stop)
+    if credential is None:
+        return
+    folder = settings.folder()
+    async with contextlib.AsyncExitStack() as stack:
+        spool = stack.enter_context(
+            Spool(folder, settings.spool, lambda: int(time.time() * 1000))
+        )
+        door = await stack.enter_async_context(
+            Door(settings.server, credential, settings.ca_file, software)
+        )
+        https = HttpsPublisher(door)
+        publisher: Publisher = https
+        if settings.transport == "mqtt":
+            from probes.publish_mqtt import MqttPublisher
+
+            publisher = await stack.enter_async_context(
+                MqttPublisher(settings, credential)
+            )
+        agent = Agent(
+            settings,
+            credential,
+            spool,
+            publisher,
+            https,
+            software,
+            network_bytes=lambda: door.cost_bytes,
+        )
+        await agent.run(stop)
+
+
+async def _credential(
+    settings: Settings, software: str, stop: asyncio.Event
+) -> Credential | None:
+    """The credential kept here, else one for the token of the settings; None where it
+    was stopped first."""
+    try:
+        return read_credential(settings.folder())
+    except NotEnrolled:
+        if not settings.enrolment_token:
+            raise
+    stopping = asyncio.create_task(stop.wait(), name="agent-stop-enrolling")
+    try:
+        while not stop.is_set():
+            try:
+                return await enrol(
+                    settings.server,
+                    settings.enrolment_token,
+                    settings.folder(),
+                    settings.ca_file,
+                    software,
+                )
+            except Later as later:
+                # Laptops often start before their network does.
+                wait_s = random.uniform(30, 120)
+                log.warning("not enrolled yet, again in %.0f s: %s", wait_s, later)
+                await asyncio.wait({stopping}, timeout=wait_s)
+    finally:
+        stopping.cancel()
+    return None
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(each, stop.set)
+        except NotImplementedError:
+            # Windows: the handler runs in the main thread, between two steps.
+            signal.signal(each, lambda *_: loop.call_soon_threadsafe(stop.set))

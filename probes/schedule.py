@@ -1,0 +1,48 @@
+"""When what is due. Pure: the clocks' readings are passed in.
+
+Every laptop has a phase of its own for every job, so that a council's laptops do not
+all speak at once, and runs on a grid of that phase: after a sleep, whatever was missed
+is skipped, never made up for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+WOKE_S = 30.0
+SET_S = 5.0
+
+
+def phase_ms(who: str, job: str, period_ms: int) -> int:
+    """A stable place within the period, spread evenly over laptops and jobs."""
+    digest = hashlib.blake2b(f"{who}/{job}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % max(period_ms, 1)
+
+
+def next_due_ms(now_ms: int, period_ms: int, phase_ms: int) -> int:
+    """The first point of the grid after `now_ms`."""
+    return now_ms - (now_ms - phase_ms) % period_ms + period_ms
+
+
+def first_due_ms(now_ms: int, period_ms: int, phase_ms: int, within_ms: int) -> int:
+    """Like `next_due_ms`, but within `within_ms`: after a start and after a sleep a
+    laptop is measured soon, though not at once."""
+    soon = now_ms + phase_ms % max(min(within_ms, period_ms), 1) + 1
+    return min(soon, next_due_ms(now_ms, period_ms, phase_ms))
+
+
+def clock_change(
+    wall_s: float, monotonic_s: float, meant_s: float
+) -> Literal["none", "woke", "set"]:
+    """What happened while the agent meant to wait `meant_s`, by how far clocks went.
+
+    Linux and macOS stop the monotonic clock in sleep, Windows does not: in both cases
+    the wall clock went much further than was meant. A wall clock that went backwards,
+    or a little further than the monotonic one, was set.
+    """
+    if wall_s > max(meant_s, monotonic_s) + WOKE_S or monotonic_s > meant_s + WOKE_S:
+        return "woke"
+    if abs(wall_s - monotonic_s) > SET_S:
+        return "set"
+    return "none"

@@ -1,0 +1,282 @@
+"""What the agent last saw, for the person at the laptop, in plain words.
+
+The running agent writes `status.json` beside its spool; `towpath-agent status` reads
+it. Nothing here is sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from probes.failure import NOT_MEASURED, Outcome, is_failure
+from probes.private import write_privately
+from probes.report import Result, Whereabouts
+
+FILE = "status.json"
+STALE_MS = 900_000
+RECENT_MS = 3_600_000
+
+WORDS = {
+    Outcome.OK: "worked",
+    Outcome.TIMEOUT: "did not answer in time",
+    Outcome.REFUSED: "refused the connection",
+    Outcome.UNREACHABLE: "cannot be reached from here",
+    Outcome.RESET: "broke off the connection",
+    Outcome.NAME_NOT_FOUND: "has a name that is not known here",
+    Outcome.NAME_SERVER_FAILED: "could not be looked up: the name server failed",
+    Outcome.TLS_FAILED: "showed a certificate that is not to be trusted",
+    Outcome.AUTH_FAILED: "asked for a password",
+    Outcome.BAD_ANSWER: "answered with an error",
+    Outcome.UDP_BLOCKED: "cannot be reached by UDP, which calls need",
+    Outcome.CAPTIVE_PORTAL: "is hidden behind a sign-in page: open your browser",
+    Outcome.NO_NETWORK: "cannot be reached: there is no network",
+    Outcome.CLOCK_WRONG: "cannot be trusted: this laptop's clock is wrong",
+    Outcome.NOT_PRESENT: "is not there",
+    Outcome.NOT_CONNECTED: "is not connected",
+    Outcome.NOT_PERMITTED: "is switched off on this laptop",
+    Outcome.NOT_SUPPORTED: "cannot be measured on this system",
+    Outcome.NOT_CONFIGURED: "is not set up by the council",
+    Outcome.BUDGET_SPENT: "was not measured: this month's data budget is spent",
+    Outcome.METERED: "was not measured: this connection is paid by volume",
+    Outcome.ON_BATTERY: "was not measured: the laptop runs on battery",
+    Outcome.IN_USE: "was not measured: the laptop is in use",
+    Outcome.BUSY: "was not measured: the connection is busy",
+    Outcome.PAUSED: "was not measured: paused",
+}
+TITLES = {
+    "call_path": "call path",
+    "name_lookup": "name lookup",
+    "web": "web",
+    "vpn": "VPN",
+    "bandwidth": "speed test",
+    "agent": "this agent",
+}
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the running agent knows about itself, at one time."""
+
+    written_ms: int
+    started_ms: int
+    software: str
+    server: str
+    agent: str
+    home_site: str = ""
+    stopped: bool = False
+    whereabouts: Whereabouts = Whereabouts()
+    place_reason: str = ""
+    quiet: str = ""
+    last: tuple[Result, ...] = ()
+    waiting: int = 0
+    dropped: int = 0
+    spool_trouble: str = ""
+    spool_lost: str = ""
+    delivered: int = 0
+    delivered_ms: int | None = None
+    delivery_trouble: str = ""
+    policy_ms: int | None = None
+    refused: dict[str, int] = {}
+    next_ms: dict[str, int] = {}
+    spent_bytes: int = 0
+    budget_bytes: int = 0
+
+
+def write_status(folder: Path, status: Status) -> None:
+    """Keeps `status`. A full disk loses it, not the agent."""
+    with contextlib.suppress(OSError):
+        write_privately(folder / FILE, msgspec.json.encode(status), durable=False)
+
+
+def read_status(folder: Path) -> Status | None:
+    """What the agent last wrote, None where it never did or it cannot be read."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Status)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def verdict(last: Sequence[Result], now_ms: int) -> tuple[bool, str]:
+    """(is it good, one sentence): what a person wants to know first. Pure."""
+    recent = [each for each in last if now_ms - each.time_ms < RECENT_MS]
+    tried = [each for each in recent if each.outcome not in NOT_MEASURED]
+    # What hides everything else comes first.
+    for outcome in (Outcome.NO_NETWORK, Outcome.CAPTIVE_PORTAL):
+        if any(each.outcome is outcome for each in tried):
+            return False, {
+                Outcome.NO_NETWORK: "this laptop has no network",
+                Outcome.CAPTIVE_PORTAL: "a sign-in page (hotel, train) is waiting: "
+                "open your browser",
+            }[outcome]
+    failed = [each for each in tried if is_failure(each.outcome)]
+    if failed:
+        return False, "; ".join(sorted({_said(each) for each in failed}))
+    calls = [each for each in tried if each.probe == "call_path"]
+    poor = [each for each in calls if each.values.get("poor") == 1]
+    if poor:
+        return False, f"calls may be poor: {_call(poor[0])}"
+    if calls:
+        return True, f"your connection looks good: {_call(calls[0])}"
+    reached = [each for each in tried if each.probe in {"web", "name_lookup"}]
+    if reached:
+        return True, "your connection works; its quality for calls was not measured"
+    return True, "nothing was measured in the last hour"
+
+
+def describe(status: Status | None, now_ms: int) -> list[str]:
+    """The lines of `towpath-agent status`. Pure."""
+    if status is None:
+        return ["The agent has not run on this laptop yet (towpath-agent run)."]
+    age_ms = now_ms - status.written_ms
+    lines = []
+    if status.stopped or age_ms > STALE_MS:
+        lines.append(f"The agent is not running; it was last seen {_ago(age_ms)}.")
+    lines.append(_capital(verdict(status.last, now_ms)[1]) + ".")
+    if status.quiet:
+        lines.append(_capital(status.quiet) + ".")
+    lines.append(_where(status))
+    lines += _delivery(status, now_ms)
+    if status.last:
+        lines += ["", "Last seen:"]
+        lines += [f"  {each}" for each in table(status.last, now_ms)]
+    due = sorted((at, job) for job, at in status.next_ms.items() if at > now_ms)
+    if due and not status.stopped:
+        lines += ["", "Next: " + ", ".join(_next(at, job, now_ms) for at, job in due)]
+    lines += [
+        "",
+        f"This month it used {status.spent_bytes / 1e6:.1f} MB of your connection"
+        + (
+            f", of at most {status.budget_bytes / 1e6:.0f} MB."
+            if status.budget_bytes
+            else "."
+        ),
+        "What it collects: towpath-agent what-we-collect. "
+        "What was sent, word for word: towpath-agent sent.",
+    ]
+    return lines
+
+
+def table(results: Sequence[Result], now_ms: int | None = None) -> list[str]:
+    """Results as aligned lines with units; with their age where `now_ms` is given."""
+    rows = []
+    for each in results:
+        age = [] if now_ms is None else [_ago(now_ms - each.time_ms)]
+        what = TITLES.get(each.probe, each.probe)
+        whom = f" ({each.target})" if each.target else ""
+        rows.append([f"{what}{whom}", each.outcome.value, _figures(each), *age])
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
+    return [
+        "  ".join(
+            cell.ljust(widths[i]) if i < 3 else cell for i, cell in enumerate(row)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _figures(result: Result) -> str:
+    from probes.catalogue import Unknown
+    from probes.measurements import CATALOGUE
+
+    shown = []
+    for name, value in result.values.items():
+        try:
+            unit = CATALOGUE.measurement(result.probe).field(name).unit
+        except Unknown:
+            unit = "1"
+        shown.append(_figure(name, value, unit))
+    return ", ".join(shown)
+
+
+def _figure(name: str, value: float | str, unit: str) -> str:
+    """`rtt 21 ms`, `loss 0.5 %`, `down 48 Mbit/s`: the name without its unit."""
+    words = name
+    for suffix in ("_ms", "_ratio", "_bps", "_bytes", "_byte", "_s", "_estimated"):
+        words = words.removesuffix(suffix)
+    words = words.replace("_", " ")
+    if isinstance(value, str):
+        return value if name == "product" else f"{words} {value}"
+    if unit == "ratio":
+        return f"{words} {100 * value:.3g} %"
+    if unit == "bit/s":
+        return f"{words} {value / 1e6:.3g} Mbit/s"
+    if unit == "byte" and value >= 100_000:
+        return f"{words} {value / 1e6:.3g} MB"
+    if unit == "flag":
+        return f"{words} {'yes' if value else 'no'}"
+    if unit == "MOS":
+        return f"MOS {value:.2f} (estimated)"
+    shown = f"{value}" if isinstance(value, int) else f"{value:.3g}"
+    return f"{words} {shown}" + (f" {unit}" if unit not in {"1", ""} else "")
+
+
+def _call(result: Result) -> str:
+    rtt, loss = result.values.get("rtt_ms"), result.values.get("loss_ratio")
+    jitter = result.values.get("jitter_ms")
+    said = f"the council's {result.target or 'reflector'}"
+    if isinstance(rtt, int | float):
+        said += f" answered in {rtt:.0f} ms"
+    if isinstance(loss, int | float):
+        said += ", nothing was lost" if loss == 0 else f", {100 * loss:.1f} % was lost"
+    if isinstance(jitter, int | float) and jitter >= 30:
+        said += f", with {jitter:.0f} ms of jitter"
+    return said
+
+
+def _said(result: Result) -> str:
+    whom = result.target or TITLES.get(result.probe, result.probe)
+    return f"{whom} {WORDS[result.outcome]}"
+
+
+def _where(status: Status) -> str:
+    where = status.whereabouts
+    place = f"the office {where.site}" if where.place == "office" else where.place
+    if where.place == "unknown":
+        place = "a place it does not know"
+    link = "" if where.connection == "unknown" else f", {where.connection}"
+    vpn = {"up": ", VPN up", "down": ", VPN down"}.get(where.vpn, "")
+    why = f" ({status.place_reason})" if status.place_reason else ""
+    return f"The laptop is at {place}{link}{vpn}{why}."
+
+
+def _delivery(status: Status, now_ms: int) -> list[str]:
+    waiting = f"{status.waiting} report{'' if status.waiting == 1 else 's'} waiting"
+    if status.delivered_ms is None:
+        last = "nothing has been delivered yet"
+    else:
+        last = f"last delivered {_ago(now_ms - status.delivered_ms)}"
+    lines = [f"{_capital(waiting)}, {last}."]
+    if status.delivery_trouble:
+        lines.append(f"Reports cannot be delivered: {status.delivery_trouble}.")
+    lines += [
+        f"{count} refused by the server: {why}."
+        for why, count in status.refused.items()
+    ]
+    if status.dropped:
+        lines.append(f"{status.dropped} old reports were dropped for want of room.")
+    lines += [_capital(each) + "." for each in _spool(status)]
+    return lines
+
+
+def _spool(status: Status) -> list[str]:
+    return [each for each in (status.spool_trouble, status.spool_lost) if each]
+
+
+def _next(at_ms: int, job: str, now_ms: int) -> str:
+    seconds = (at_ms - now_ms) / 1000
+    soon = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"{TITLES.get(job, job)} in {soon}"
+
+
+def _ago(age_ms: int) -> str:
+    seconds = max(age_ms, 0) / 1000
+    for size, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
