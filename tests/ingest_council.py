@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import httpx2
 import msgspec
 
@@ -19,7 +20,16 @@ from collectors.ingest.double import ListAppend
 from collectors.ingest.https import HttpsIngest
 from collectors.ingest.registry import Registry
 from probes.failure import Outcome
-from probes.report import Credential, Enrolment, Report, Result, Whereabouts
+from probes.report import (
+    ACKS_TOPIC,
+    REPORTS_TOPIC,
+    Credential,
+    Enrolment,
+    Receipt,
+    Report,
+    Result,
+    Whereabouts,
+)
 
 
 def wall_ms() -> int:
@@ -127,3 +137,44 @@ async def door(
             ) as client,
         ):
             yield Door(ingest, registry, append, client, certificates)
+
+
+def mqtt_connection(port: int, who: Credential, **settings: Any) -> aiomqtt.Client:
+    return aiomqtt.Client(
+        "127.0.0.1",
+        port,
+        username=who.agent,
+        password=who.secret,
+        identifier=who.agent,
+        clean_session=False,
+        **settings,
+    )
+
+
+async def deliver(port: int, who: Credential, waiting: dict[str, Report]) -> None:
+    """What an agent does: sends until each report is in a receipt, come what may."""
+    while waiting:
+        with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+            async with mqtt_connection(port, who, timeout=2) as client:
+                await client.subscribe(f"{ACKS_TOPIC}/{who.agent}", qos=1)
+                receiving = asyncio.create_task(_forget_receipted(client, waiting))
+                try:
+                    while waiting:
+                        some = list(waiting.values())[:20]
+                        topic = f"{REPORTS_TOPIC}/{who.agent}"
+                        await client.publish(topic, body(*some), qos=1, timeout=2)
+                        await asyncio.wait([receiving], timeout=0.05)
+                        if receiving.done():
+                            break
+                finally:
+                    receiving.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, aiomqtt.MqttError):
+                        await receiving
+        await asyncio.sleep(0.05)
+
+
+async def _forget_receipted(client: aiomqtt.Client, waiting: dict[str, Report]) -> None:
+    async for message in client.messages:
+        receipt = msgspec.json.decode(message.payload, type=Receipt)
+        for id in receipt.accepted:
+            waiting.pop(id, None)

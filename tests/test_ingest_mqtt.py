@@ -15,8 +15,10 @@ import msgspec
 import pytest
 from ingest_council import (
     body,
+    deliver,
     enrol,
     eventually,
+    mqtt_connection,
     opened_registry,
     registry_config,
     report,
@@ -31,7 +33,7 @@ from collectors.ingest.double import ListAppend
 from collectors.ingest.mosquitto_hash import matches, mosquitto_hash
 from collectors.ingest.mqtt import MqttIngest
 from collectors.ingest.registry import Registry
-from probes.report import ACKS_TOPIC, REPORTS_TOPIC, Credential, Receipt, Report
+from probes.report import ACKS_TOPIC, REPORTS_TOPIC, Credential, Receipt
 
 pytestmark = pytest.mark.service
 
@@ -86,49 +88,8 @@ async def ingesting(
         yield ingest
 
 
-def connection(port: int, who: Credential, **settings: Any) -> aiomqtt.Client:
-    return aiomqtt.Client(
-        "127.0.0.1",
-        port,
-        username=who.agent,
-        password=who.secret,
-        identifier=who.agent,
-        clean_session=False,
-        **settings,
-    )
-
-
 def kept_aside(folder: Path) -> list[Path]:
     return sorted((folder / "aside").iterdir())
-
-
-async def deliver(port: int, who: Credential, waiting: dict[str, Report]) -> None:
-    """What an agent does: sends until each report is in a receipt, come what may."""
-    while waiting:
-        with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
-            async with connection(port, who, timeout=2) as client:
-                await client.subscribe(f"{ACKS_TOPIC}/{who.agent}", qos=1)
-                receiving = asyncio.create_task(_forget_receipted(client, waiting))
-                try:
-                    while waiting:
-                        some = list(waiting.values())[:20]
-                        topic = f"{REPORTS_TOPIC}/{who.agent}"
-                        await client.publish(topic, body(*some), qos=1, timeout=2)
-                        await asyncio.wait([receiving], timeout=0.05)
-                        if receiving.done():
-                            break
-                finally:
-                    receiving.cancel()
-                    with contextlib.suppress(asyncio.CancelledError, aiomqtt.MqttError):
-                        await receiving
-        await asyncio.sleep(0.05)
-
-
-async def _forget_receipted(client: aiomqtt.Client, waiting: dict[str, Report]) -> None:
-    async for message in client.messages:
-        receipt = msgspec.json.decode(message.payload, type=Receipt)
-        for id in receipt.accepted:
-            waiting.pop(id, None)
 
 
 async def test_reports_through_a_broker_are_receipted_once_they_are_durable(
@@ -198,7 +159,7 @@ async def test_an_agent_can_neither_speak_as_another_nor_read_its_receipts(
     overheard: list[str] = []
     async with (
         ingesting(broker, tmp_path, append) as ingest,
-        connection(broker.server.port, mallory) as evil,
+        mqtt_connection(broker.server.port, mallory) as evil,
     ):
         for topic in (f"{ACKS_TOPIC}/{alice.agent}", f"{ACKS_TOPIC}/+", "#"):
             await evil.subscribe(topic, qos=1)
@@ -223,7 +184,7 @@ async def test_the_broker_lets_in_who_is_enrolled_and_shuts_out_who_is_revoked(
     port = broker.server.port
 
     async def listen_once_revoked() -> None:
-        async with connection(port, laptop) as client, asyncio.timeout(20):
+        async with mqtt_connection(port, laptop) as client, asyncio.timeout(20):
             broker.registry.revoke(laptop.agent)
             async for _ in client.messages:
                 pass
@@ -241,7 +202,7 @@ async def test_the_broker_lets_in_who_is_enrolled_and_shuts_out_who_is_revoked(
             Credential("nobody", laptop.secret),
         ):
             with pytest.raises(aiomqtt.MqttError):
-                async with connection(port, wrong):
+                async with mqtt_connection(port, wrong):
                     pass
         with pytest.raises(aiomqtt.MqttError):
             async with aiomqtt.Client("127.0.0.1", port):
@@ -249,7 +210,7 @@ async def test_the_broker_lets_in_who_is_enrolled_and_shuts_out_who_is_revoked(
         with pytest.raises(aiomqtt.MqttError, match=r"[Dd]isconnect"):
             await listen_once_revoked()
         with pytest.raises(aiomqtt.MqttError):
-            async with connection(port, laptop):
+            async with mqtt_connection(port, laptop):
                 pass
         assert ingest.connected
 
@@ -262,7 +223,7 @@ async def test_a_revoked_agent_is_not_believed_even_where_the_broker_still_is(
     append = ListAppend()
     async with (
         ingesting(broker, tmp_path, append) as ingest,
-        connection(broker.server.port, laptop) as client,
+        mqtt_connection(broker.server.port, laptop) as client,
     ):
         broker.registry.revoke(laptop.agent)
         sent = body(report(laptop.agent, "r1"))
@@ -282,7 +243,7 @@ async def test_poison_is_counted_kept_aside_answered_and_hurts_nobody(
     answers = []
     async with (
         ingesting(broker, tmp_path, append) as ingest,
-        connection(broker.server.port, laptop) as client,
+        mqtt_connection(broker.server.port, laptop) as client,
     ):
         await client.subscribe(f"{ACKS_TOPIC}/{laptop.agent}", qos=1)
         for payload in [*poison, gzip.compress(good)]:

@@ -9,7 +9,9 @@ from collectors.ingest.config import IngestConfig
 from collectors.ingest.https import HttpsIngest
 from collectors.ingest.mqtt import MqttIngest
 from collectors.ingest.policies import policy_of
+from collectors.ingest.pseudonym import rotate_key
 from collectors.ingest.registry import Registry
+from collectors.ingest.stats import agents_samples, ingest_sample
 
 __all__ = [
     "BrokerFiles",
@@ -17,5 +19,8 @@ __all__ = [
     "IngestConfig",
     "MqttIngest",
     "Registry",
+    "agents_samples",
+    "ingest_sample",
     "policy_of",
+    "rotate_key",
 ]

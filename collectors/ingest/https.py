@@ -31,11 +31,12 @@ from starlette.routing import Route
 
 from collectors.ingest.body import BodyRefused, Reason, unzip
 from collectors.ingest.config import HttpsConfig, IngestConfig
-from collectors.ingest.intake import Busy, IngestStats, Intake, NotDurable, wall_ms
+from collectors.ingest.intake import Busy, Intake, NotDurable, wall_ms
 from collectors.ingest.providers import UNKNOWN, Providers
 from collectors.ingest.pseudonym import KeyRefused
 from collectors.ingest.registry import Agent, EnrolmentRefused, Registry
 from collectors.ingest.server import HttpServer
+from collectors.ingest.stats import IngestStats
 from collectors.journal import Append
 from probes.policy import Policy
 from probes.report import MAX_BODY_BYTES, Enrolment

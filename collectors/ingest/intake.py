@@ -4,10 +4,8 @@ and between the two the journal has it on disk."""
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 
-import msgspec
 import structlog
 
 from collectors.batch import Batch
@@ -17,6 +15,7 @@ from collectors.ingest.config import IngestConfig
 from collectors.ingest.limits import Allowance, Remembered
 from collectors.ingest.registry import Agent
 from collectors.ingest.rows import rows
+from collectors.ingest.stats import IngestStats
 from collectors.journal import Append
 from collectors.measurements import CATALOGUE
 from probes.catalogue import Catalogue
@@ -38,21 +37,6 @@ class Busy(Exception):
 
 class NotDurable(Exception):
     """The journal could not take it; the agent keeps it and comes back."""
-
-
-class IngestStats(msgspec.Struct):
-    """Counters since start; `in_flight` is a state. Reasons: see `body.Reason`."""
-
-    accepted: int = 0
-    duplicates: int = 0
-    refused: int = 0
-    unauthorised: int = 0
-    in_flight: int = 0
-    turned_away: int = 0
-    failures: int = 0
-    misfit_rows: int = 0
-    expired_rows: int = 0
-    reasons: Counter[str] = msgspec.field(default_factory=Counter)
 
 
 def wall_ms() -> int:

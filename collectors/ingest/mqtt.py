@@ -23,9 +23,10 @@ import structlog
 
 from collectors.ingest.body import GZIP_MAGIC, BodyRefused, Reason, unzip
 from collectors.ingest.config import IngestConfig, MqttConfig
-from collectors.ingest.intake import Busy, IngestStats, Intake, NotDurable, wall_ms
+from collectors.ingest.intake import Busy, Intake, NotDurable, wall_ms
 from collectors.ingest.providers import UNKNOWN
 from collectors.ingest.registry import Registry
+from collectors.ingest.stats import IngestStats
 from collectors.journal import Append
 from probes.report import (
     ACKS_TOPIC,

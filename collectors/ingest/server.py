@@ -133,10 +133,11 @@ class HttpServer:
     def _listen(self) -> socket.socket:
         host, port = self._config.host, self._config.port
         try:
-            ((family, *_rest, address),) = socket.getaddrinfo(
+            ((family, kind, protocol, _, address),) = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[:1]
-            listener = socket.socket(family, socket.SOCK_STREAM)
+            # With its protocol named: asyncio turns Nagle's algorithm off only then.
+            listener = socket.socket(family, kind, protocol)
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind(address)

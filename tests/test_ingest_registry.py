@@ -1,0 +1,252 @@
+"""Who is enrolled: tokens, pseudonyms, revocation, several processes, crashes."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ingest_council import enrol, opened_registry, registry_config, wall_ms
+
+from collectors.batch import check, gather
+from collectors.ingest.pseudonym import (
+    KeyRefused,
+    key_id,
+    pseudonym,
+    read_key,
+    rotate_key,
+)
+from collectors.ingest.registry import Agent, EnrolmentRefused, Registry
+from collectors.ingest.stats import IngestStats, agents_samples, ingest_sample
+from collectors.measurements import CATALOGUE
+from probes.report import Enrolment
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+NOW_MS = 1_790_000_000_000
+
+
+@given(st.binary(min_size=32, max_size=32), st.text(min_size=1, max_size=200))
+def test_a_pseudonym_is_always_the_same_fits_the_wire_and_shows_nothing(
+    key: bytes, device: str
+) -> None:
+    made = pseudonym(key, device)
+    assert made == pseudonym(key, device)
+    head, _, tail = made.partition("-")
+    assert head == key_id(key)
+    assert len(tail) == 32
+    assert set(made) <= set("0123456789abcdef-")
+    assert made != pseudonym(key[::-1] + b"x", device)
+    assert made != pseudonym(key, device + "x")
+
+
+def test_the_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "pseudonym.key"
+    key = read_key(path)
+    assert read_key(path) == key
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in path.parent.iterdir()] == ["pseudonym.key"]
+
+
+def test_a_key_others_may_read_or_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pseudonym.key"
+    read_key(path)
+    path.chmod(0o640)
+    with pytest.raises(KeyRefused, match="mode 0640, expected 0600"):
+        read_key(path)
+    with pytest.raises(KeyRefused, match="0600"):
+        Registry(
+            registry_config(tmp_path).model_copy(update={"key_file": path})
+        ).__enter__()
+    path.chmod(0o600)
+    for damage in ("", "abc", "zz" * 32, "ab" * 31):
+        path.write_text(damage)
+        with pytest.raises(KeyRefused, match="put the backup back"):
+            read_key(path)
+
+
+def test_many_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
+    path = tmp_path / "pseudonym.key"
+    found: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(read_key(path))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_after_a_rotation_old_laptops_still_report_and_new_names_have_a_new_id(
+    tmp_path: Path,
+) -> None:
+    with opened_registry(tmp_path) as registry:
+        before = enrol(registry, "LAPTOP-1")
+        old, new = rotate_key(registry_config(tmp_path).key_file)
+        assert before.agent.startswith(old)
+        assert registry.verify(before.agent, before.secret) is not None
+        after = enrol(registry, "LAPTOP-1")
+        assert after.agent.startswith(new)
+        assert {agent.agent for agent in registry.agents()} == {
+            before.agent,
+            after.agent,
+        }
+        later_ms = wall_ms() + 91 * DAY_MS
+        registry.seen(after.agent, later_ms)
+        registry.save_seen()
+        assert registry.forget_unseen(90, later_ms) == 1
+        assert registry.verify(before.agent, before.secret) is None
+
+
+def test_tokens_have_uses_an_end_and_can_be_withdrawn(tmp_path: Path) -> None:
+    with opened_registry(tmp_path) as registry:
+        token = registry.make_token("depot", 2, 7, NOW_MS)
+        for device in ("a", "b", "b", "a"):
+            assert registry.enrol(Enrolment(token, device), NOW_MS).home_site == "depot"
+        with pytest.raises(EnrolmentRefused, match="had 2 uses"):
+            registry.enrol(Enrolment(token, "c"), NOW_MS)
+        with pytest.raises(EnrolmentRefused, match="expired"):
+            registry.enrol(Enrolment(token, "a"), NOW_MS + 7 * DAY_MS)
+        with pytest.raises(EnrolmentRefused, match="not known"):
+            registry.enrol(Enrolment(token + "x", "a"), NOW_MS)
+        with pytest.raises(EnrolmentRefused, match="empty"):
+            registry.enrol(Enrolment(token, "  "), NOW_MS)
+        (shown,) = registry.tokens()
+        assert (shown.site, shown.uses, shown.used) == ("depot", 2, 2)
+        assert registry.withdraw_token(shown.id)
+        assert not registry.withdraw_token("none")
+        with pytest.raises(EnrolmentRefused, match="withdrawn"):
+            registry.enrol(Enrolment(token, "a"), NOW_MS)
+        with pytest.raises(ValueError, match="at least one use"):
+            registry.make_token("depot", 0, 7, NOW_MS)
+
+
+def test_neither_secrets_nor_tokens_nor_device_ids_are_in_the_file(
+    tmp_path: Path,
+) -> None:
+    with opened_registry(tmp_path) as registry:
+        token = registry.make_token("depot", 1, 7, NOW_MS)
+        made = registry.enrol(Enrolment(token, "SERIAL-4711"), NOW_MS)
+    path = registry_config(tmp_path).path
+    content = path.read_bytes()
+    assert made.agent.encode() in content
+    for hidden in (token, made.secret, "SERIAL-4711"):
+        assert hidden.encode() not in content
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_revoked_laptop_cannot_enrol_again_until_it_is_restored(
+    tmp_path: Path,
+) -> None:
+    with opened_registry(tmp_path) as registry:
+        laptop = enrol(registry, "LAPTOP-1")
+        assert registry.revoke(laptop.agent)
+        assert not registry.revoke("nobody")
+        assert registry.verify(laptop.agent, laptop.secret) is None
+        assert registry.broker_users() == []
+        with pytest.raises(EnrolmentRefused, match="revoked"):
+            enrol(registry, "LAPTOP-1")
+        assert registry.restore(laptop.agent)
+        assert registry.verify(laptop.agent, laptop.secret) is not None
+        assert registry.forget(laptop.agent)
+        assert registry.agents() == []
+
+
+def test_another_process_sees_a_change_at_its_next_look(tmp_path: Path) -> None:
+    with opened_registry(tmp_path) as here, opened_registry(tmp_path) as there:
+        laptop = enrol(here, "LAPTOP-1")
+        assert there.verify(laptop.agent, laptop.secret) is None
+        assert there.refresh()
+        assert not there.refresh()
+        assert there.verify(laptop.agent, laptop.secret) is not None
+        there.revoke(laptop.agent)
+        assert here.refresh()
+        assert here.verify(laptop.agent, laptop.secret) is None
+
+
+def test_a_token_is_not_used_twice_by_processes_that_race(tmp_path: Path) -> None:
+    with opened_registry(tmp_path) as registry:
+        token = registry.make_token("depot", 5, 7, NOW_MS)
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from collectors.ingest.config import RegistryConfig\n"
+        "from collectors.ingest.registry import EnrolmentRefused, Registry\n"
+        "from probes.report import Enrolment\n"
+        "folder, token, name = sys.argv[1:]\n"
+        "config = RegistryConfig(path=Path(folder) / 'agents.sqlite',\n"
+        "    key_file=Path(folder) / 'keys' / 'pseudonym.key')\n"
+        "done = 0\n"
+        "with Registry(config) as registry:\n"
+        "    for n in range(5):\n"
+        "        try:\n"
+        f"            registry.enrol(Enrolment(token, f'{{name}}-{{n}}'), {NOW_MS})\n"
+        "            done += 1\n"
+        "        except EnrolmentRefused:\n"
+        "            pass\n"
+        "print(done)\n"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path), token, name],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("a", "b", "c")
+    ]
+    assert sum(int(each.communicate(timeout=60)[0]) for each in running) == 5
+    with opened_registry(tmp_path) as registry:
+        assert len(registry.agents()) == 5
+
+
+def test_when_somebody_was_there_is_kept_to_the_hour(tmp_path: Path) -> None:
+    with opened_registry(tmp_path) as registry:
+        laptop = enrol(registry, "LAPTOP-1")
+        registry.seen(laptop.agent, NOW_MS)
+        registry.seen(laptop.agent, NOW_MS + 1)
+        registry.seen("nobody", NOW_MS)
+        (agent,) = registry.agents()
+        assert agent.last_seen_ms == NOW_MS - NOW_MS % HOUR_MS
+        registry.seen(laptop.agent, NOW_MS - 5 * HOUR_MS)
+        assert registry.agents() == [agent]
+    with opened_registry(tmp_path) as again:
+        assert again.agents() == [agent]
+
+
+def test_a_registry_of_a_newer_towpath_is_left_alone(tmp_path: Path) -> None:
+    with opened_registry(tmp_path):
+        pass
+    connection = sqlite3.connect(registry_config(tmp_path).path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(ValueError, match="newer Towpath"), opened_registry(tmp_path):
+        pass
+
+
+def test_what_is_said_of_itself_is_in_the_catalogue() -> None:
+    stats = IngestStats(accepted=3, refused=1)
+    agents = [
+        Agent("a", "depot", 0, NOW_MS - NOW_MS % HOUR_MS, 0),
+        Agent("b", "depot", 0, NOW_MS - 3 * HOUR_MS, 0),
+        Agent("c", "depot", 0, NOW_MS - 40 * DAY_MS, 0),
+        Agent("d", "depot", 0, NOW_MS, 1),
+        Agent("e", "library", 0, 0, 0),
+    ]
+    said = [ingest_sample(stats, "all", "https", NOW_MS)]
+    said += agents_samples(agents, NOW_MS)
+    for batch in gather(said, "self", NOW_MS):
+        check(batch, CATALOGUE)
+    assert said[0].fields["accepted"] == 3
+    assert {s.tags["home_site"]: s.fields for s in said[1:]} == {
+        "depot": {"expected": 2, "heard": 1},
+        "library": {"expected": 0, "heard": 0},
+    }
