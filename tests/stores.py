@@ -7,13 +7,14 @@ import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from services import Server
+
 from collectors.batch import Batch, Schema
 from collectors.store.influx import InfluxStore
 from collectors.store.influx_http import InfluxServer
 from collectors.store.parquet import EmbeddedStore
 from collectors.store.query import Pick, Query, Store, Where
 from probes.catalogue import Catalogue, Field, Measurement, Tag
-from services import Server
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -81,7 +82,7 @@ async def influx(
     server: Server, catalogue: Catalogue = CATALOGUE
 ) -> AsyncIterator[InfluxStore]:
     """A store in databases of its own on a running influxd."""
-    connection = InfluxServer(f"http://127.0.0.1:{server.port}", "", "-", 20.0)
+    connection = InfluxServer(f"http://127.0.0.1:{server.port}")
     async with InfluxStore(connection, f"t{next(_names)}", catalogue) as store:
         yield store
 

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import services
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stores import DAY, HOUR, START, ask, batch, embedded, influx, values
 
-import services
 from collectors.store.query import Query, Row, Store, Where
 from probes.catalogue import Misfit
-from stores import DAY, HOUR, START, ask, batch, embedded, influx, values
 
 MINUTE = 60_000
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import structlog
 
 from collectors.store import layout, sql
-from collectors.store.duck import Duck, DuckLimits, Unreadable, Vanished
+from collectors.store.duck import Duck, DuckLimits, Unreadable, Vanished, finished
 from collectors.store.failure import Away
 from collectors.store.folder import ASIDE, Folder, sync
 from collectors.store.layout import DAY_MS, HOUR_MS, Piece
@@ -129,18 +129,23 @@ class Compactor:
 
     async def erase(self, agent: str) -> int:
         async with self._busy:
-            return await asyncio.to_thread(self._erase, agent)
+            return await finished(asyncio.to_thread(self._erase, agent))
+
+    async def stop(self) -> None:
+        """Returns when nothing is being changed."""
+        async with self._busy:
+            pass
 
     async def _tidy(self, now_ms: int) -> None:
-        await asyncio.to_thread(self._fulfil_requests)
+        await finished(asyncio.to_thread(self._fulfil_requests))
         walk = self._walked_ms is None or now_ms - self._walked_ms >= WALK_MS
         if walk:
-            await asyncio.to_thread(self._walk, now_ms)
+            await finished(asyncio.to_thread(self._walk, now_ms))
             self._walked_ms = now_ms
         for name, day_ms in sorted(self._days):
             declared = self._catalogue.measurement(name)
             day = self._folder.of(declared) / layout.day_name(day_ms)
-            pieces = await asyncio.to_thread(self._clear, day, day_ms)
+            pieces = await finished(asyncio.to_thread(self._clear, day, day_ms))
             merges = due(pieces, day_ms, now_ms, patient=True)
             if not merges:
                 merges = [
@@ -204,7 +209,7 @@ class Compactor:
             async with Duck(self._limits, spill=self._folder.root / "tmp") as duck:
                 await duck.rows(copy, timeout_s=_MERGE_S)
             await asyncio.to_thread(sync, tmp)
-            await asyncio.to_thread(self._folder.publish, [(tmp, target)])
+            await finished(asyncio.to_thread(self._folder.publish, [(tmp, target)]))
         except (Unreadable, Vanished, TimeoutError, ValueError) as error:
             if not await asyncio.to_thread(self._set_aside, paths):
                 self._unmergeable.add(paths)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import msgspec
 
 Cells = list[tuple[Any, ...]]
+_Result = TypeVar("_Result")
 
 
 class Vanished(Exception):
@@ -99,3 +101,14 @@ def _run(cursor: duckdb.DuckDBPyConnection, sql: str) -> Cells:
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+async def finished(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Awaits `work` to its end even where the waiter is cancelled: a thread that
+    changes files cannot be left behind."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

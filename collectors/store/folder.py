@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from collectors.store import layout
@@ -35,7 +35,8 @@ class Folder:
         self.root.mkdir(parents=True, exist_ok=True)
         for name in ("shared", "personal", "tmp"):
             (self.root / name).mkdir(exist_ok=True)
-        (self.root / "personal").chmod(0o700)
+        for name in ("personal", "tmp"):
+            (self.root / name).chmod(0o700)
         lock = os.open(self.root / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -79,7 +80,7 @@ class Folder:
                 found += layout.standing(self.pieces(day, start))
         return found
 
-    def put(self, parts: list[tuple[Path, bytes | memoryview]]) -> None:
+    def put(self, parts: Sequence[tuple[Path, bytes | memoryview]]) -> None:
         """Makes files of these contents, durably: each has its name only when whole.
 
         `OSError` where that fails; nothing half-written is left.
@@ -113,7 +114,7 @@ class Folder:
         for folder in folders:
             sync(folder)
 
-    def highest(self, catalogue: Iterator[Measurement]) -> int:
+    def highest(self, catalogue: Iterable[Measurement]) -> int:
         """The highest number any write has had."""
         return max(
             (

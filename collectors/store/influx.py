@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from types import TracebackType
 
 import msgspec
+import structlog
 
 from collectors.batch import Batch
 from collectors.store.failure import Away, Refused, Unanswered
@@ -23,6 +23,7 @@ from collectors.store.query import Query, Row, check, ordered, typed
 from probes.catalogue import Catalogue, Measurement
 from probes.sample import Value
 
+_log = structlog.get_logger(__name__)
 LINES = 5_000
 # So many requests may be spent on finding the refused lines of one write.
 _SEARCH = 200
@@ -32,18 +33,13 @@ class InfluxStore:
     """`async with InfluxStore(server, database, catalogue) as store`.
 
     Shared measurements are in `database`, personal ones in `database`_personal, each
-    with the longest retention the catalogue names for it. `say` is given sentences an
-    administrator should read (a retention that is not the catalogue's).
+    with the longest retention the catalogue names for it.
     """
 
     def __init__(
-        self,
-        server: InfluxServer,
-        database: str,
-        catalogue: Catalogue,
-        say: Callable[[str], None] = lambda sentence: None,
+        self, server: InfluxServer, database: str, catalogue: Catalogue
     ) -> None:
-        self._server, self._catalogue, self._say = server, catalogue, say
+        self._server, self.catalogue = server, catalogue
         self.databases = {False: database, True: f"{database}_personal"}
         self._prepared: set[str] = set()
 
@@ -65,7 +61,7 @@ class InfluxStore:
         refused: list[Batch] = []
         whys: list[str] = []
         for personal in (False, True):
-            rows = _Rows(self._catalogue, batches, personal)
+            rows = _Rows(self.catalogue, batches, personal)
             await self._prepare(personal, bool(rows.lines))
             search = _SEARCH
             # In order: of the same row twice the later must win.
@@ -97,8 +93,8 @@ class InfluxStore:
 
     async def ask(self, query: Query) -> list[Row]:
         """`Misfit` for what the catalogue does not know, `Unanswered` otherwise."""
-        check(query, self._catalogue)
-        declared = self._catalogue.measurement(query.measurement)
+        check(query, self.catalogue)
+        declared = self.catalogue.measurement(query.measurement)
         database = self.databases[declared.personal]
         try:
             series = await self._server.query(database, render(query))
@@ -126,7 +122,7 @@ class InfluxStore:
             )
         where = f'"agent" = {literal(agent)}'
         rows = 0
-        for declared in self._catalogue:
+        for declared in self.catalogue:
             if declared.personal:
                 counting = (
                     f"SELECT count({identifier(declared.fields[0].name)})"
@@ -177,7 +173,7 @@ class InfluxStore:
         days = max(
             (
                 each.retention_days
-                for each in self._catalogue
+                for each in self.catalogue
                 if each.personal == personal
             ),
             default=0,
@@ -192,7 +188,7 @@ class InfluxStore:
                 await self._prepare_v3(database, days)
         except Unanswered as error:
             # It may be there already, made by someone with more rights.
-            self._say(f"database {database!r} could not be looked after: {error}")
+            _log.warning("database_not_looked_after", database=database, why=str(error))
         self._prepared.add(database)
 
     async def _prepare_v1(self, database: str, days: int) -> None:
@@ -205,9 +201,12 @@ class InfluxStore:
             for row in (row for each in policies for row in each.values):
                 named = dict(zip(policies[0].columns, row, strict=True))
                 if named.get("default") and named["duration"] != f"{days * 24}h0m0s":
-                    self._say(
-                        f"database {database!r} keeps {named['duration']} (0s: for "
-                        f"ever), the catalogue says {days} days; nothing was changed"
+                    # It may be someone's decision; shortening it would delete.
+                    _log.warning(
+                        "retention_differs",
+                        database=database,
+                        keeps=named["duration"],
+                        catalogue_days=days,
                     )
             return
         await server.query(

@@ -11,13 +11,13 @@ import gzip
 import re
 from base64 import b64encode
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import httpx2
 import msgspec
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
-from influxdb_client.client.write_api import WritePrecision
+from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
 from collectors.store.failure import Away, Unanswered
@@ -76,14 +76,21 @@ class Series(msgspec.Struct):
 
 
 class InfluxServer:
-    """`async with InfluxServer(url, token, org, timeout_s) as server`.
+    """`async with InfluxServer(url, token, org) as server`.
 
     `token` is `user:password` for 1.x. Nothing is asked of the server on entering.
     """
 
-    def __init__(self, url: str, token: str, org: str, timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str = "",
+        org: str = "-",
+        timeout_s: float = 20.0,
+        query_timeout_s: float = 60.0,
+    ) -> None:
         self.url, self._token, self.org = url.rstrip("/"), token, org or "-"
-        self._timeout_s = timeout_s
+        self._timeout_s, self._query_timeout_s = timeout_s, query_timeout_s
         self._version: Version | None = None
         self._http: httpx2.AsyncClient | None = None
         self._writer: InfluxDBClientAsync | None = None
@@ -111,7 +118,7 @@ class InfluxServer:
     ) -> None:
         assert self._http is not None
         assert self._writer is not None
-        await self._writer.close()
+        await self._writer.close()  # type: ignore[no-untyped-call]
         await self._http.aclose()
 
     async def version(self) -> Version:
@@ -157,7 +164,11 @@ class InfluxServer:
         parameters = {"db": database, "q": text, "epoch": "ms", "chunked": "true"}
         try:
             answer = await self._send(
-                "POST", "/query", await self.version(), parameters
+                "POST",
+                "/query",
+                await self.version(),
+                parameters,
+                timeout_s=self._query_timeout_s,
             )
         except Away as away:
             raise Unanswered(str(away)) from None
@@ -194,12 +205,14 @@ class InfluxServer:
         version: Version,
         parameters: dict[str, str] | None = None,
         content: Any = None,
+        timeout_s: float | None = None,
     ) -> httpx2.Response:
         assert self._http is not None
+        timeout_s = timeout_s or self._timeout_s
         in_body = method == "POST" and content is None and parameters is not None
         try:
             # The client's own timeouts are for each step; this one is for all of it.
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 return await self._http.request(
                     method,
                     path,
@@ -207,17 +220,21 @@ class InfluxServer:
                     data=parameters if in_body else None,
                     json=content,
                     headers=self._authorization(version),
+                    timeout=timeout_s,
                 )
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
             self.forget_version()
-            raise Away(f"{self.url}: {_reason(error, self._timeout_s)}") from None
+            raise Away(f"{self.url}: {_reason(error, timeout_s)}") from None
 
     async def _write_v2(self, database: str, body: bytes) -> tuple[int, str]:
         assert self._writer is not None
         try:
             async with asyncio.timeout(self._timeout_s):
                 taken = await self._writer.write_api().write(
-                    database, self.org, body, write_precision=WritePrecision.MS
+                    database,
+                    self.org,
+                    body,
+                    write_precision=cast(WritePrecision, WritePrecision.MS),
                 )
             return (204, "") if taken else (500, "the write was not confirmed")
         except ApiException as error:

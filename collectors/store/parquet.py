@@ -14,7 +14,14 @@ import structlog
 from collectors.batch import Batch
 from collectors.store import layout, sql
 from collectors.store.compact import Compactor
-from collectors.store.duck import Cells, Duck, DuckLimits, Unreadable, Vanished
+from collectors.store.duck import (
+    Cells,
+    Duck,
+    DuckLimits,
+    Unreadable,
+    Vanished,
+    finished,
+)
 from collectors.store.failure import Away, Unanswered
 from collectors.store.folder import Folder
 from collectors.store.query import Query, Row, check, ordered, typed
@@ -36,7 +43,7 @@ class EmbeddedStore:
     ) -> None:
         if set("*?[") & set(str(folder)):
             raise ValueError(f"store folder {str(folder)!r}: no *, ? or [ in its name")
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._folder = Folder(folder)
         self._limits = limits or DuckLimits()
         self._duck = Duck(self._limits)
@@ -56,6 +63,7 @@ class EmbeddedStore:
         trace: TracebackType | None,
     ) -> None:
         async with self._writing:
+            await self._compactor.stop()
             self._folder.disown()
         await self._duck.__aexit__(kind, error, trace)
 
@@ -63,12 +71,12 @@ class EmbeddedStore:
         """Returns when the rows are on disk. `Away`: a full disk, another writer.
         What is not as the catalogue says raises what Arrow raises."""
         async with self._writing:
-            await asyncio.to_thread(self._write, batches)
+            await finished(asyncio.to_thread(self._write, batches))
 
     async def ask(self, query: Query) -> list[Row]:
         """`Misfit` for what the catalogue does not know, `Unanswered` otherwise."""
-        check(query, self._catalogue)
-        declared = self._catalogue.measurement(query.measurement)
+        check(query, self.catalogue)
+        declared = self.catalogue.measurement(query.measurement)
         for _ in range(_RELISTS):
             scan = await asyncio.to_thread(self._scan, declared, query)
             if not scan.files:
@@ -93,7 +101,7 @@ class EmbeddedStore:
         """Compacts what can be, deletes what is too old; cheap where nothing is due.
         Needs to be the writer. `Away` where the disk is full."""
         async with self._writing:
-            await asyncio.to_thread(self._own)
+            await finished(asyncio.to_thread(self._own))
         await self._compactor.tidy(now_ms)
 
     async def erase(self, agent: str) -> int:
@@ -102,13 +110,13 @@ class EmbeddedStore:
         Needs to be the writer: elsewhere, `request_erasure` asks the writer to.
         """
         async with self._writing:
-            await asyncio.to_thread(self._own)
+            await finished(asyncio.to_thread(self._own))
             return await self._compactor.erase(agent)
 
     def _own(self) -> None:
         self._folder.own()
         if not self._next:
-            self._next = self._folder.highest(iter(self._catalogue)) + 1
+            self._next = self._folder.highest(self.catalogue) + 1
 
     def _write(self, batches: list[Batch]) -> None:
         grouped: dict[str, list[Batch]] = {}
@@ -118,8 +126,7 @@ class EmbeddedStore:
         tables = [
             (declared, start, table)
             for declared, own in (
-                (self._catalogue.measurement(name), own)
-                for name, own in grouped.items()
+                (self.catalogue.measurement(name), own) for name, own in grouped.items()
             )
             for start, table in by_hour(own, declared).items()
         ]

@@ -5,7 +5,7 @@ The meaning of the words is in `collectors.store.query`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from collectors.store.layout import Scan
 from collectors.store.query import Pick, Query, Where
@@ -41,7 +41,7 @@ def render(query: Query, declared: Measurement, scan: Scan) -> str:
 def source(
     scan: Scan,
     tags: Sequence[str],
-    fields: dict[str, str],
+    fields: Mapping[str, str],
     conditions: Sequence[str] = (),
 ) -> str:
     """The rows of `scan`, each once, that meet `conditions`: time, tags and `fields`
