@@ -1,0 +1,64 @@
+"""The reflector: STAMP by UDP, ndt7 and echo by TCP, as one thing."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import structlog
+
+from collectors.reflector.config import ReflectorConfig
+from collectors.reflector.stamp import StampReflector, StampStats
+from collectors.reflector.web import WebDoor, WebStats
+from probes import ndt7
+
+_log = structlog.get_logger()
+
+
+class Reflector:
+    """`async with Reflector(config)` answers until it is left. `OSError` (port in
+    use, not allowed below 1024), `ssl.SSLError` at the start are the caller's."""
+
+    def __init__(
+        self, config: ReflectorConfig, *, test_seconds: float = ndt7.SECONDS
+    ) -> None:
+        addresses = _usable(config.addresses)
+        self._stamp = StampReflector(config, addresses)
+        self._web = WebDoor(config, addresses, test_seconds)
+        self._running = contextlib.AsyncExitStack()
+
+    @property
+    def stamp_port(self) -> int:
+        return self._stamp.port
+
+    @property
+    def web_port(self) -> int:
+        return self._web.port
+
+    @property
+    def stamp_stats(self) -> StampStats:
+        return self._stamp.stats
+
+    @property
+    def web_stats(self) -> WebStats:
+        return self._web.stats
+
+    async def __aenter__(self) -> Reflector:
+        async with contextlib.AsyncExitStack() as starting:
+            await starting.enter_async_context(self._stamp)
+            await starting.enter_async_context(self._web)
+            self._running = starting.pop_all()
+        _log.info("reflector answers", stamp=self.stamp_port, web=self.web_port)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._running.aclose()
+
+
+def _usable(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Without the IPv6 ones where the machine has no IPv6 at all."""
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
+    except OSError:
+        return tuple(each for each in addresses if ":" not in each)
+    return addresses

@@ -1,0 +1,184 @@
+"""The reflector's web door: ndt7 by WebSocket, and a small echo for web probes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+from http import HTTPStatus
+
+import msgspec
+import structlog
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from collectors.reflector.config import ReflectorConfig
+from collectors.reflector.limits import AllowList
+from collectors.reflector.ndt7 import Ask, Malformed, Subtest, read_ask
+from probes import ndt7
+
+_log = structlog.get_logger()
+_ECHO = "towpath\n"
+_CLOSE_S = 3.0
+
+
+class WebStats(msgspec.Struct):
+    """Counters since start; `testing` is how many tests run now."""
+
+    echoes: int = 0
+    downloads: int = 0
+    uploads: int = 0
+    busy: int = 0
+    refused: int = 0
+    failed: int = 0
+    octets_out: int = 0
+    octets_in: int = 0
+    testing: int = 0
+
+
+class WebDoor:
+    """One TCP port for everything. `async with` runs it; `port` is known then."""
+
+    def __init__(
+        self,
+        config: ReflectorConfig,
+        addresses: tuple[str, ...],
+        seconds: float = ndt7.SECONDS,
+    ) -> None:
+        self._config, self._addresses, self._seconds = config, addresses, seconds
+        self._allow = AllowList(config.allow)
+        self._noise = b""
+        self._server: Server | None = None
+        self._asks: dict[ServerConnection, Ask] = {}
+        self._admitted: dict[ServerConnection, asyncio.Task[None]] = {}
+        self.stats = WebStats()
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None, "not running"
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    async def __aenter__(self) -> WebDoor:
+        self._noise = os.urandom(ndt7.LARGEST_SENT)
+        # The library tells of each stranger who hangs up; failures are ours to tell.
+        quiet = logging.getLogger("towpath.reflector.web")
+        quiet.setLevel(logging.CRITICAL + 1)
+        self._server = await serve(
+            self._handle,
+            list(self._addresses),  # type: ignore[arg-type] # asyncio takes several
+            self._config.web_port,
+            ssl=self._tls(),
+            subprotocols=[Subprotocol(ndt7.SUBPROTOCOL)],
+            compression=None,
+            process_request=self._route,
+            process_response=self._admit,
+            server_header="towpath-reflector",
+            open_timeout=ndt7.HANDSHAKE_S,
+            ping_interval=None,
+            close_timeout=_CLOSE_S,
+            max_size=ndt7.LARGEST_TAKEN,
+            # Frames, each as large as a message: reading pauses early instead.
+            max_queue=1,
+            write_limit=ndt7.LARGEST_SENT,
+            logger=quiet,
+        )
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self._server.wait_closed()
+        except TimeoutError:
+            for connection in list(self._server.handlers):
+                connection.transport.abort()
+            await self._server.wait_closed()
+        if self._admitted:
+            await asyncio.wait(set(self._admitted.values()), timeout=_CLOSE_S)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if self._config.tls_certificate is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self._config.tls_certificate, self._config.tls_key)
+        return context
+
+    def _route(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answers what is not a test; None lets the WebSocket handshake go on."""
+        assert self._server is not None
+        if len(self._server.handlers) > self._config.connections:
+            self.stats.busy += 1
+            return _respond(connection, HTTPStatus.SERVICE_UNAVAILABLE, "busy\n")
+        if request.path.partition("?")[0] == "/echo":
+            self.stats.echoes += 1
+            return _respond(connection, HTTPStatus.OK, _ECHO)
+        try:
+            ask = read_ask(request.path)
+        except Malformed as why:
+            self.stats.refused += 1
+            return _respond(connection, HTTPStatus.BAD_REQUEST, f"{why}\n")
+        if ask is None:
+            return _respond(connection, HTTPStatus.NOT_FOUND, "not found\n")
+        if not self._allow.allows(str(connection.remote_address[0])):
+            self.stats.refused += 1
+            return _respond(connection, HTTPStatus.FORBIDDEN, "not for you\n")
+        self._asks[connection] = ask
+        return None
+
+    def _admit(
+        self, connection: ServerConnection, _request: Request, response: Response
+    ) -> Response | None:
+        """Takes one of the places for a test, or answers that there is none."""
+        ask = self._asks.pop(connection, None)
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS or ask is None:
+            return None
+        if len(self._admitted) >= self._config.tests_at_once:
+            self.stats.busy += 1
+            return _respond(connection, HTTPStatus.SERVICE_UNAVAILABLE, "busy\n")
+        # The place is given back when the connection is gone, however it goes.
+        self._admitted[connection] = asyncio.create_task(
+            self._release(connection), name="ndt7-place"
+        )
+        self.stats.testing = len(self._admitted)
+        self._asks[connection] = ask
+        if self._share_bps:
+            response.headers[ndt7.CAP_HEADER] = str(round(self._share_bps))
+        return None
+
+    @property
+    def _share_bps(self) -> float:
+        return self._config.tests_bps / self._config.tests_at_once
+
+    async def _release(self, connection: ServerConnection) -> None:
+        await connection.wait_closed()
+        self._admitted.pop(connection, None)
+        self._asks.pop(connection, None)
+        self.stats.testing = len(self._admitted)
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        ask = self._asks[connection]
+        test = Subtest(connection, ask, self._noise, self._share_bps, self._seconds)
+        try:
+            await test.run()
+        except ConnectionClosed:
+            pass
+        except Exception as error:  # noqa: BLE001 - one test must not end the others
+            self.stats.failed += 1
+            _log.warning("ndt7 test failed", test=ask.test, error=repr(error))
+        if ask.test == "download":
+            self.stats.downloads += 1
+            self.stats.octets_out += test.octets
+        else:
+            self.stats.uploads += 1
+            self.stats.octets_in += test.octets
+
+
+def _respond(connection: ServerConnection, status: HTTPStatus, text: str) -> Response:
+    response = connection.respond(status, text)
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,70 @@
+"""What Linux tells about a TCP connection: `TCP_INFO` of tcp(7)."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from typing import NamedTuple, Protocol
+
+_TCP_INFO = 11
+# struct tcp_info of linux/tcp.h, from `tcpi_rtt`: 8 octets and 15 u32 come before.
+_RTT = struct.Struct("=68xII")
+_BYTES = struct.Struct("=120xQQ")
+_MIN_RTT = struct.Struct("=148xI")
+_TIMES = struct.Struct("=168xQQQ")
+_SENT = struct.Struct("=200xQQ")
+
+
+class TcpInfo(NamedTuple):
+    """Times in microseconds, sizes in octets, counted since the connection began.
+    A kernel too old to tell leaves 0."""
+
+    rtt_us: int
+    rtt_var_us: int
+    min_rtt_us: int
+    bytes_acked: int
+    bytes_received: int
+    bytes_sent: int
+    bytes_retransmitted: int
+    busy_us: int
+    rwnd_limited_us: int
+    sndbuf_limited_us: int
+
+
+class _Socket(Protocol):
+    def getsockopt(self, level: int, option: int, length: int, /) -> bytes: ...
+
+
+def tcp_info(connection: _Socket) -> TcpInfo | None:
+    """The state of a connected TCP socket; None where the system does not tell."""
+    if sys.platform != "linux":
+        return None
+    try:
+        raw = connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 256)
+    except OSError:
+        return None
+    return read_tcp_info(raw)
+
+
+def read_tcp_info(raw: bytes) -> TcpInfo:
+    """The structure as the kernel gives it, however long its version of it is."""
+    raw = raw.ljust(216, b"\0")
+    rtt, rtt_var = _RTT.unpack_from(raw)
+    acked, received = _BYTES.unpack_from(raw)
+    busy, rwnd_limited, sndbuf_limited = _TIMES.unpack_from(raw)
+    sent, retransmitted = _SENT.unpack_from(raw)
+    (min_rtt,) = _MIN_RTT.unpack_from(raw)
+    return TcpInfo(
+        rtt_us=rtt,
+        rtt_var_us=rtt_var,
+        # All ones: not measured yet.
+        min_rtt_us=0 if min_rtt == 0xFFFF_FFFF else min_rtt,
+        bytes_acked=acked,
+        bytes_received=received,
+        bytes_sent=sent,
+        bytes_retransmitted=retransmitted,
+        busy_us=busy,
+        rwnd_limited_us=rwnd_limited,
+        sndbuf_limited_us=sndbuf_limited,
+    )

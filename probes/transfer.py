@@ -1,0 +1,300 @@
+"""The client's side of one ndt7 subtest: a download, an upload, and the round trips
+of others meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedOK,
+    InvalidHandshake,
+    InvalidStatus,
+    InvalidURI,
+)
+from websockets.typing import Subprotocol
+
+from probes import ndt7
+from probes.failure import Outcome
+from probes.faults import outcome_of
+from probes.tcp_info import tcp_info
+
+_BUFFER_BYTES = 256 << 10
+_LAST_WORD_S = 1.0
+_CONNECT_S = 2.0
+_RAMP_S = 1.0
+# TCP_NOTSENT_LOWAT: keeps what the network has not taken yet in our hands.
+_NOT_SENT_LOWAT = {"linux": 25, "darwin": 0x201}.get(sys.platform)
+
+
+class Transferred(NamedTuple):
+    """One direction's end. `bps` None: nothing to go by. `limited`: our own budget or
+    the reflector's cap held it back. `octets` both ways, what it cost."""
+
+    outcome: Outcome
+    bps: float | None = None
+    limited: bool = False
+    octets: int = 0
+    rtt_loaded_ms: float | None = None
+
+
+async def download(
+    base: str, tls: ssl.SSLContext | None, seconds: float, most_bytes: int
+) -> Transferred:
+    """Takes what the far end sends for `seconds`, `most_bytes` at most."""
+    url = ndt7.url_of(base, ndt7.DOWNLOAD)
+    # Servers that know the wish stop of themselves; others are cut off.
+    url += ("&" if "?" in url else "?") + f"{ndt7.MOST_BYTES_KEY}={most_bytes}"
+    try:
+        async with _connected(url, tls) as link, _loaded(link) as loaded:
+            octets, took_s, full, outcome = await _take(link, seconds, most_bytes)
+            bps = 8 * octets / took_s if octets and took_s > 0 else None
+            limited = full or _capped(link, bps)
+            cost = _cost(link, octets)
+            return Transferred(outcome, bps, limited, cost, _median_ms(loaded))
+    except _Unusable as why:
+        return Transferred(why.outcome)
+
+
+async def upload(
+    base: str, tls: ssl.SSLContext | None, seconds: float, most_bytes: int
+) -> Transferred:
+    """Sends for `seconds`, `most_bytes` at most. The rate is what the far end says
+    it received, never what was written here."""
+    url = ndt7.url_of(base, ndt7.UPLOAD)
+    try:
+        async with _connected(url, tls) as link, _loaded(link) as loaded:
+            heard: list[ndt7.Measured] = []
+            listener = asyncio.create_task(_hear(link, heard), name="ndt7-hear")
+            try:
+                octets, took_s, full, outcome = await _give(link, seconds, most_bytes)
+                await asyncio.wait({listener}, timeout=_LAST_WORD_S)
+            finally:
+                listener.cancel()
+                await asyncio.wait({listener})
+            bps = _received_bps(heard, took_s, full)
+            if bps is None and outcome is Outcome.OK:
+                outcome = Outcome.BAD_ANSWER
+            limited = full or _capped(link, bps)
+            cost = _cost(link, octets)
+            return Transferred(outcome, bps, limited, cost, _median_ms(loaded))
+    except _Unusable as why:
+        return Transferred(why.outcome)
+
+
+async def round_trips(host: str, port: int, times: int) -> list[float]:
+    """Times in ms to open a TCP connection there; `OSError` where none opened."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(ndt7.HANDSHAKE_S):
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    error: OSError = TimeoutError("no address")
+    for family, _type, _protocol, _name, address in found:
+        rtts = []
+        for _ in range(times):
+            try:
+                rtts.append(await _round_trip(family, address))
+            except OSError as failed:
+                error = failed
+                if not rtts:
+                    break
+            await asyncio.sleep(0.05)
+        if rtts:
+            return rtts
+    raise error
+
+
+class _Unusable(Exception):
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.value)
+        self.outcome = outcome
+
+
+@contextlib.asynccontextmanager
+async def _connected(
+    url: str, tls: ssl.SSLContext | None
+) -> AsyncIterator[ClientConnection]:
+    """A connection that is cut off at the end: what is still under way only costs."""
+    try:
+        link = await connect(
+            url,
+            ssl=tls if url.startswith("wss:") else None,
+            subprotocols=[Subprotocol(ndt7.SUBPROTOCOL)],
+            compression=None,
+            open_timeout=ndt7.HANDSHAKE_S,
+            ping_interval=None,
+            max_size=ndt7.LARGEST_TAKEN,
+            max_queue=1,
+            write_limit=_BUFFER_BYTES,
+            proxy=None,
+        )
+    except InvalidStatus as refused:
+        raise _Unusable(_of_status(refused.response.status_code)) from None
+    except (InvalidHandshake, InvalidURI):
+        raise _Unusable(Outcome.BAD_ANSWER) from None
+    except (OSError, EOFError) as error:
+        raise _Unusable(outcome_of(error)) from None
+    try:
+        if link.subprotocol != ndt7.SUBPROTOCOL:
+            raise _Unusable(Outcome.BAD_ANSWER)
+        _keep_little_waiting(link)
+        yield link
+    finally:
+        link.transport.abort()
+        await link.wait_closed()
+
+
+def _of_status(status: int) -> Outcome:
+    if status in (429, 503):
+        return Outcome.BUSY
+    return Outcome.AUTH_FAILED if status in (401, 403) else Outcome.BAD_ANSWER
+
+
+def _keep_little_waiting(link: ClientConnection) -> None:
+    channel = link.transport.get_extra_info("socket")
+    if channel is not None and _NOT_SENT_LOWAT is not None:
+        with contextlib.suppress(OSError):
+            channel.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOWAT, _BUFFER_BYTES)
+
+
+async def _take(
+    link: ClientConnection, seconds: float, most_bytes: int
+) -> tuple[int, float, bool, Outcome]:
+    started_s = last_s = time.perf_counter()
+    octets, outcome = 0, Outcome.OK
+    try:
+        async with asyncio.timeout(seconds + ndt7.MOST_SECONDS - ndt7.SECONDS):
+            while octets < most_bytes:
+                message = await link.recv(decode=False)
+                last_s = time.perf_counter()
+                octets += len(message)
+    except ConnectionClosedOK:
+        pass
+    except ConnectionClosed:
+        # An abrupt end late in the test is usual, an early one is not.
+        if last_s - started_s < seconds / 2:
+            outcome = Outcome.RESET
+    except TimeoutError:
+        last_s = time.perf_counter()
+    if octets == 0 and outcome is Outcome.OK:
+        outcome = Outcome.TIMEOUT
+    took_s = last_s - started_s
+    # The far end stops before the message that would be too much: an eighth at most.
+    full = octets * 9 / 8 + ndt7.FIRST_MESSAGE >= most_bytes and took_s < 0.98 * seconds
+    return octets, took_s, full, outcome
+
+
+async def _give(
+    link: ClientConnection, seconds: float, most_bytes: int
+) -> tuple[int, float, bool, Outcome]:
+    noise = os.urandom(ndt7.LARGEST_SENT)
+    started_s = time.perf_counter()
+    octets, full, outcome = 0, False, Outcome.OK
+    try:
+        async with asyncio.timeout(seconds):
+            for size in ndt7.message_sizes():
+                if octets + size > most_bytes:
+                    full = True
+                    break
+                await link.send(noise[:size])
+                octets += size
+    except TimeoutError:
+        pass
+    except ConnectionClosed:
+        if time.perf_counter() - started_s < seconds / 2:
+            outcome = Outcome.RESET
+    took_s = time.perf_counter() - started_s
+    # Our own word on it; our reflector answers with its own at once.
+    with contextlib.suppress(ConnectionClosed, TimeoutError):
+        async with asyncio.timeout(_LAST_WORD_S):
+            said = ndt7.measurement("upload", octets, round(took_s * 1e6), "client")
+            await link.send(said)
+    return octets, took_s, full, outcome
+
+
+async def _hear(link: ClientConnection, heard: list[ndt7.Measured]) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            said = ndt7.read_measurement(await link.recv(decode=False))
+            if said is not None:
+                heard.append(said)
+
+
+def _received_bps(
+    heard: list[ndt7.Measured], took_s: float, full: bool
+) -> float | None:
+    """The far end's last word on the rate, as the specification has it. Where our
+    budget ended an upload early the far end's clock runs on without us: then the
+    better of its last word before and its first after counts."""
+    spoken = [each for each in heard if each.received_bps() is not None]
+    if full:
+        after = [each for each in spoken if each.elapsed_us > took_s * 1e6]
+        spoken = [each for each in spoken if each not in after][-1:] + after[:1]
+        return max((each.received_bps() or 0.0 for each in spoken), default=None)
+    return spoken[-1].received_bps() if spoken else None
+
+
+def _capped(link: ClientConnection, bps: float | None) -> bool:
+    said = link.response.headers.get(ndt7.CAP_HEADER, "") if link.response else ""
+    if bps is None or not said.isdecimal() or len(said) > 15:
+        return False
+    return 0 < int(said) * 0.9 <= bps
+
+
+def _cost(link: ClientConnection, octets: int) -> int:
+    channel = link.transport.get_extra_info("socket")
+    told = tcp_info(channel) if channel is not None else None
+    if told is None:
+        # Frames, TLS records and TCP/IP headers: about 3 %.
+        return round(octets * 1.03)
+    return max(told.bytes_received + told.bytes_sent, octets)
+
+
+@contextlib.asynccontextmanager
+async def _loaded(link: ClientConnection) -> AsyncIterator[list[float]]:
+    """Round trips of new connections to the same address while the test runs: what
+    the load does to everybody else."""
+    rtts: list[float] = []
+    channel = link.transport.get_extra_info("socket")
+    family, address = channel.family, link.remote_address
+
+    async def ask() -> None:
+        await asyncio.sleep(_RAMP_S)
+        while True:
+            with contextlib.suppress(OSError):
+                rtts.append(await _round_trip(family, address))
+            await asyncio.sleep(0.5)
+
+    asking = asyncio.create_task(ask(), name="ndt7-loaded")
+    try:
+        yield rtts
+    finally:
+        asking.cancel()
+        await asyncio.wait({asking})
+
+
+async def _round_trip(
+    family: socket.AddressFamily, address: tuple[object, ...]
+) -> float:
+    with socket.socket(family, socket.SOCK_STREAM) as channel:
+        channel.setblocking(False)
+        started_s = time.perf_counter()
+        async with asyncio.timeout(_CONNECT_S):
+            await asyncio.get_running_loop().sock_connect(channel, address)
+        elapsed_ms = (time.perf_counter() - started_s) * 1e3
+        # The kernel's own figure has no part of this program's in it.
+        told = tcp_info(channel)
+        return told.rtt_us / 1e3 if told is not None and told.rtt_us else elapsed_ms
+
+
+def _median_ms(rtts: list[float]) -> float | None:
+    return statistics.median(rtts) if rtts else None
