@@ -2,7 +2,8 @@
 
 Every figure stands beside the disk's own: a write of the same size and an fsync, one
 after another, in the same folder in the same run. Reports are batches of 8 rows
-appended by many at a time, as laptops' are; polls are batches of 52 ports; `paced` is 5,000 reports a second come what may.
+appended by many at a time, as laptops' are;
+polls are batches of 52 ports; `paced` is 5,000 reports a second, come what may.
 
     python -m benchmarks.journal [FOLDER]
 """
