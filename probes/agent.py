@@ -95,6 +95,7 @@ class Agent:
         self._policy = read_policy(self._folder)
         self._policy_ms: int | None = None
         self._policy_trouble = ""
+        self._faulty: set[str] = set()
         self._due_ms: dict[str, int] = {}
         self._last: dict[tuple[str, str], Result] = {}
         self._standing_ms: dict[str, tuple[str, int]] = {}
@@ -188,12 +189,19 @@ class Agent:
     async def _do(self, job: str) -> None:
         # Planned before it is done: a job that is cut short is not done twice.
         self._due_ms[job] = self._at(job, self._clocks.now_ms(), soon=False)
-        if job == DELIVER:
-            await self._deliver()
-        elif job == REFRESH:
-            await self._refresh()
-        elif not self._quiet():
-            await self._measure(job)
+        try:
+            if job == DELIVER:
+                await self._deliver()
+            elif job == REFRESH:
+                await self._refresh()
+            elif not self._quiet():
+                await self._measure(job)
+        except Exception:  # a fault in one job must not stop the others
+            if job not in self._faulty:
+                log.exception("%s failed in itself; it is tried again", job)
+            self._faulty.add(job)
+        else:
+            self._faulty.discard(job)
 
     async def _measure(self, probe: str) -> None:
         self._place = await self._locator.where(self._policy.beacon_url)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from probes.failure import Outcome
+from probes.failure import Outcome, is_failure
 from probes.manners import Facts, not_now, test_bytes
 from probes.measurements import MEASUREMENTS
 from probes.policy import Policy, ReflectorAt
@@ -87,17 +87,21 @@ class Round:
         now_ms = self._now_ms
         nothing = True
         if probe == "call_path":
-            for reflector in policy.reflectors:
-                from probes import call_path
+            from probes import call_path
 
+            # The nearest is first; the next one is asked where that does not answer.
+            for reflector in policy.reflectors:
                 nothing = False
-                yield await call_path.measure(
+                result = await call_path.measure(
                     reflector.id,
                     reflector.host,
                     reflector.stamp_port,
                     tcp_port=_tcp_port(reflector),
                     now_ms=now_ms,
                 )
+                yield result
+                if not is_failure(result.outcome):
+                    break
         elif probe == "name_lookup":
             for name in policy.names:
                 from probes import name_lookup
