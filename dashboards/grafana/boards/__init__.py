@@ -1,0 +1,13 @@
+"""The boards. To add a panel, add a `Panel` to one of these; to add a board, a module
+and its name here."""
+
+from dashboards.grafana.board import Board
+from dashboards.grafana.boards.itself import ITSELF
+from dashboards.grafana.boards.laptop import LAPTOP
+from dashboards.grafana.boards.remote import REMOTE
+from dashboards.grafana.boards.site import SITE
+from dashboards.grafana.boards.switch import SWITCH
+
+BOARDS: tuple[Board, ...] = (SITE, SWITCH, REMOTE, ITSELF, LAPTOP)
+
+__all__ = ["BOARDS"]

@@ -1,0 +1,149 @@
+"""Towpath about itself: silence is the classic failure of a monitor."""
+
+from dashboards.grafana.board import (
+    AMBER,
+    GREEN,
+    RED,
+    Board,
+    Panel,
+    Row,
+    Target,
+    ask,
+)
+
+_PROCESS = ("process",)
+
+POLLS = Panel(
+    "Polls a minute",
+    "Due, done and failed. Done below due means the poller does not keep up.",
+    (
+        Target(ask("self_poll", ("expected", "mean"), by=_PROCESS), "due"),
+        Target(ask("self_poll", ("done", "mean"), by=_PROCESS), "done"),
+        Target(ask("self_poll", ("failed", "mean"), by=_PROCESS), "failed"),
+        Target(ask("self_poll", ("skipped", "mean"), by=_PROCESS), "skipped"),
+    ),
+    "short",
+    least=0,
+)
+LATE = Panel(
+    "Poll lateness",
+    "99th percentile of polls' start after their planned time.",
+    (Target(ask("self_poll", ("late_p99_ms", "max"), by=_PROCESS), "$tag_process"),),
+    "ms",
+    steps=((None, GREEN), (1000, AMBER), (10_000, RED)),
+    least=0,
+)
+LAG = Panel(
+    "Readers behind the journal",
+    "Age of the oldest batch each reader has not passed. A growing line: the store "
+    "does not take what is written.",
+    (
+        Target(
+            ask("self_reader", ("lag_s", "max"), by=("process", "reader")),
+            "$tag_process $tag_reader",
+        ),
+    ),
+    "s",
+    steps=((None, GREEN), (60, AMBER), (600, RED)),
+    least=0,
+)
+JOURNAL = Panel(
+    "Journal on disk",
+    "Size of each process's journal.",
+    (Target(ask("self_journal", ("bytes", "last"), by=_PROCESS), "$tag_process"),),
+    "decbytes",
+    least=0,
+)
+LOST = Panel(
+    "Set aside or dropped",
+    "Rows not in the catalogue, rows a reader could not digest, bytes dropped unread: "
+    "each should stay level. They count since the start.",
+    (
+        Target(ask("self_journal", ("dead_rows", "last"), by=_PROCESS), "dead letter"),
+        Target(
+            ask("self_reader", ("aside_rows", "last"), by=("process", "reader")),
+            "set aside by $tag_reader",
+        ),
+        Target(
+            ask("self_journal", ("dropped_bytes", "last"), by=_PROCESS), "bytes dropped"
+        ),
+    ),
+    "short",
+    least=0,
+)
+COMMIT = Panel(
+    "Time to make durable",
+    "99th percentile of write and fsync: the disk's own speed.",
+    (
+        Target(
+            ask("self_journal", ("commit_p99_ms", "max"), by=_PROCESS), "$tag_process"
+        ),
+    ),
+    "ms",
+    steps=((None, GREEN), (100, AMBER), (1000, RED)),
+    least=0,
+)
+INGEST = Panel(
+    "Reports from laptops",
+    "Accepted, refused and unauthorised since the start; a slope is a rate.",
+    (
+        Target(
+            ask("self_ingest", ("accepted", "last"), by=("transport",)),
+            "accepted $tag_transport",
+        ),
+        Target(
+            ask("self_ingest", ("refused", "last"), by=("transport",)),
+            "refused $tag_transport",
+        ),
+        Target(
+            ask("self_ingest", ("unauthorised", "last"), by=("transport",)),
+            "unauthorised $tag_transport",
+        ),
+    ),
+    "short",
+    least=0,
+)
+AGENTS = Panel(
+    "Laptops expected and heard",
+    "Expected: enrolled and seen in 30 days. Heard: in the last hour.",
+    (
+        Target(
+            ask("self_agents", ("expected", "last"), by=("home_site",)),
+            "$tag_home_site expected",
+        ),
+        Target(
+            ask("self_agents", ("heard", "last"), by=("home_site",)),
+            "$tag_home_site heard",
+        ),
+    ),
+    "short",
+    least=0,
+)
+NOTIFY = Panel(
+    "Notifications",
+    "Failed tries since the start, and pages not delivered yet.",
+    (
+        Target(
+            ask("self_notify", ("failed", "last"), by=("channel",)),
+            "$tag_channel failed",
+        ),
+        Target(
+            ask("self_notify", ("waiting", "last"), by=("channel",)),
+            "$tag_channel waiting",
+        ),
+    ),
+    "short",
+    steps=((None, GREEN), (1, AMBER)),
+    least=0,
+)
+
+ITSELF = Board(
+    "towpath-itself",
+    "Towpath itself",
+    "Whether the monitor keeps up, loses nothing and reaches people.",
+    (
+        Row("Polling", (POLLS, LATE)),
+        Row("Journal and readers", (LAG, JOURNAL, LOST, COMMIT)),
+        Row("Laptops and pages", (INGEST, AGENTS, NOTIFY)),
+    ),
+)

@@ -1,0 +1,95 @@
+"""One laptop's own results: personal data, for the service desk with a support code.
+
+It asks the personal database, lies in a folder of its own, and lives 30 days.
+"""
+
+from dashboards.grafana.board import (
+    AMBER,
+    GREEN,
+    RED,
+    UP,
+    Board,
+    Panel,
+    Row,
+    Target,
+    Variable,
+    ask,
+)
+
+_AGENT = {"agent": "agent"}
+
+MOS = Panel(
+    "Calls: estimated MOS",
+    "Each test call of the laptop; estimated (G.107), not heard.",
+    (Target(ask("call_path", ("mos_estimated", "mean")), "estimated MOS", _AGENT),),
+    "none",
+    steps=((None, RED), (3.1, AMBER), (3.6, GREEN)),
+    decimals=1,
+    least=1,
+    most=4.5,
+)
+DELAY = Panel(
+    "Round trip and jitter",
+    "To the council's reflector.",
+    (
+        Target(ask("call_path", ("rtt_ms", "mean")), "round trip", _AGENT),
+        Target(ask("call_path", ("rtt_p95_ms", "max")), "round trip, p95", _AGENT),
+        Target(ask("call_path", ("jitter_ms", "mean")), "jitter", _AGENT),
+    ),
+    "ms",
+    least=0,
+)
+LOSS = Panel(
+    "Loss",
+    "Packets lost on the way out and back.",
+    (
+        Target(ask("call_path", ("loss_out_ratio", "mean")), "out", _AGENT),
+        Target(ask("call_path", ("loss_in_ratio", "mean")), "back", _AGENT),
+    ),
+    "percentunit",
+    steps=((None, GREEN), (0.01, AMBER), (0.03, RED)),
+    least=0,
+)
+OK = Panel(
+    "What worked",
+    "Whether each kind of test worked.",
+    (
+        Target(ask("call_path", ("ok", "min")), "call path", _AGENT),
+        Target(ask("name_lookup", ("ok", "min")), "name lookup", _AGENT),
+        Target(ask("web", ("ok", "min"), by=("target",)), "web $tag_target", _AGENT),
+        Target(ask("vpn", ("up", "min")), "VPN tunnel", _AGENT),
+    ),
+    "short",
+    "state-timeline",
+    words=UP,
+)
+WEB = Panel(
+    "Web: where the time goes",
+    "Mean of each phase.",
+    (
+        Target(ask("web", ("lookup_ms", "mean")), "name", _AGENT),
+        Target(ask("web", ("connect_ms", "mean")), "TCP", _AGENT),
+        Target(ask("web", ("tls_ms", "mean")), "TLS", _AGENT),
+        Target(ask("web", ("first_byte_ms", "mean")), "first byte", _AGENT),
+    ),
+    "ms",
+    least=0,
+)
+BANDWIDTH = Panel(
+    "Speed tests",
+    "Down above the axis, up below it; rare and polite.",
+    (
+        Target(ask("bandwidth", ("down_bps", "max")), "down", _AGENT),
+        Target(ask("bandwidth", ("up_bps", "max")), "up", _AGENT, below=True),
+    ),
+    "bps",
+)
+
+LAPTOP = Board(
+    "towpath-laptop",
+    "One laptop (personal data)",
+    "One laptop by its pseudonym. Personal data: only for the person who asked.",
+    (Row("Calls", (MOS, DELAY, LOSS, OK)), Row("Web and speed", (WEB, BANDWIDTH))),
+    (Variable("agent", "Laptop", "agent", "agent", several=False),),
+    personal=True,
+)

@@ -1,0 +1,292 @@
+"""Calls, VPN and web from home and office; only groups of at least 10 laptops."""
+
+from collectors.store.query import Aggregate, Where
+from dashboards.grafana.board import (
+    AMBER,
+    GREEN,
+    RED,
+    UP,
+    Board,
+    Column,
+    Panel,
+    Row,
+    Steps,
+    Target,
+    Variable,
+    ask,
+    unit_of,
+)
+
+_MOS: Steps = ((None, RED), (3.1, AMBER), (3.6, GREEN))
+_POOR: Steps = ((None, GREEN), (0.05, AMBER), (0.15, RED))
+_GROUP = {"by": "by", "group": "group"}
+_SMALL = " Groups of fewer than 10 laptops are never shown."
+
+
+def _all(title: str, text: str, name: str, steps: Steps, decimals: int) -> Panel:
+    return Panel(
+        title,
+        text,
+        (
+            Target(
+                ask("experience", (name, "last"), where=(Where("by", ("all",)),)), title
+            ),
+        ),
+        unit_of("experience", name),
+        "stat",
+        width=4,
+        height=4,
+        steps=steps,
+        decimals=decimals,
+    )
+
+
+def _over_time(
+    title: str,
+    text: str,
+    name: str,
+    steps: Steps,
+    aggregate: Aggregate = "mean",
+    decimals: int | None = None,
+) -> Panel:
+    return Panel(
+        title,
+        text + _SMALL,
+        (
+            Target(
+                ask("experience", (name, aggregate), by=("by", "group")),
+                "$tag_group ($tag_by)",
+                _GROUP,
+            ),
+        ),
+        unit_of("experience", name),
+        steps=steps,
+        decimals=decimals,
+        least=1 if name == "mos_estimated_p50" else 0,
+    )
+
+
+GROUPS = Panel(
+    "Groups",
+    "Newest figures of each group in the range shown." + _SMALL,
+    (
+        Target(
+            ask(
+                "experience",
+                ("agents", "last"),
+                ("mos_estimated_p50", "last"),
+                ("call_poor_ratio", "last"),
+                ("rtt_p95_ms", "last"),
+                ("loss_mean_ratio", "last"),
+                ("jitter_p95_ms", "last"),
+                ("vpn_up_ratio", "last"),
+                ("web_ok_ratio", "last"),
+                ("name_ok_ratio", "last"),
+                ("down_bps_p50", "last"),
+                ("up_bps_p50", "last"),
+                by=("by", "group"),
+            ),
+            variables=_GROUP,
+            bucketed=False,
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=10,
+    columns={
+        "by": Column("By"),
+        "group": Column("Group"),
+        "agents_last": Column("Laptops", "short"),
+        "mos_estimated_p50_last": Column("Estimated MOS", "none", steps=_MOS),
+        "call_poor_ratio_last": Column("Poor calls", "percentunit", steps=_POOR),
+        "rtt_p95_ms_last": Column("Round trip, p95", "ms"),
+        "loss_mean_ratio_last": Column("Loss", "percentunit"),
+        "jitter_p95_ms_last": Column("Jitter, p95", "ms"),
+        "vpn_up_ratio_last": Column("VPN up", "percentunit"),
+        "web_ok_ratio_last": Column("Web worked", "percentunit"),
+        "name_ok_ratio_last": Column("Lookups worked", "percentunit"),
+        "down_bps_p50_last": Column("Download", "bps"),
+        "up_bps_p50_last": Column("Upload", "bps"),
+    },
+)
+GATEWAYS = Panel(
+    "VPN gateways answering",
+    "Green answered, red did not, a gap was not observed.",
+    (Target(ask("vpn_gateway", ("up", "min"), by=("gateway",)), "$tag_gateway"),),
+    "short",
+    "state-timeline",
+    words=UP,
+)
+CONNECT = Panel(
+    "VPN gateways: time to connect",
+    "TCP, then TLS, to each gateway's door.",
+    (
+        Target(
+            ask("vpn_gateway", ("connect_ms", "mean"), by=("gateway",)),
+            "$tag_gateway TCP",
+        ),
+        Target(
+            ask("vpn_gateway", ("tls_ms", "mean"), by=("gateway",)), "$tag_gateway TLS"
+        ),
+    ),
+    "ms",
+    least=0,
+)
+CERTIFICATES = Panel(
+    "VPN certificates end in",
+    "Days until each gateway's certificate expires.",
+    (
+        Target(
+            ask("vpn_gateway", ("certificate_days", "last"), by=("gateway",)),
+            "$tag_gateway",
+        ),
+    ),
+    "d",
+    "bargauge",
+    steps=((None, RED), (14, AMBER), (30, GREEN)),
+    least=0,
+    decimals=0,
+)
+HEARD = Panel(
+    "Laptops heard",
+    "Enrolled laptops heard in the last hour, by the site their users belong to.",
+    (
+        Target(
+            ask("self_agents", ("heard", "last"), by=("home_site",)), "$tag_home_site"
+        ),
+    ),
+    "short",
+    decimals=0,
+    least=0,
+)
+
+REMOTE = Board(
+    "towpath-remote",
+    "Remote working",
+    "Whether calls, VPN and web are equally good from office and home.",
+    (
+        Row(
+            "All laptops now",
+            (
+                _all(
+                    "Estimated MOS",
+                    "Median; estimated, not heard.",
+                    "mos_estimated_p50",
+                    _MOS,
+                    1,
+                ),
+                _all(
+                    "Poor calls",
+                    "Share of test calls that missed a media target.",
+                    "call_poor_ratio",
+                    _POOR,
+                    1,
+                ),
+                _all(
+                    "Round trip",
+                    "95th percentile of mean round trips.",
+                    "rtt_p95_ms",
+                    ((None, GREEN), (100, AMBER), (200, RED)),
+                    0,
+                ),
+                _all(
+                    "VPN up",
+                    "Share of laptops with a VPN client whose tunnel is up.",
+                    "vpn_up_ratio",
+                    ((None, RED), (0.8, AMBER), (0.95, GREEN)),
+                    1,
+                ),
+                _all(
+                    "Web worked",
+                    "Share of web requests that worked.",
+                    "web_ok_ratio",
+                    ((None, RED), (0.95, AMBER), (0.99, GREEN)),
+                    1,
+                ),
+                _all(
+                    "Laptops",
+                    "Laptops heard, rounded to 5.",
+                    "agents",
+                    ((None, GREEN),),
+                    0,
+                ),
+            ),
+        ),
+        Row("Groups", (GROUPS,)),
+        Row(
+            "Calls",
+            (
+                _over_time(
+                    "Estimated MOS",
+                    "Median, narrowband E-model (G.107). Under 3.6 some, under 3.1 "
+                    "many users are dissatisfied.",
+                    "mos_estimated_p50",
+                    _MOS,
+                    decimals=1,
+                ),
+                _over_time(
+                    "Poor calls",
+                    "Share of test calls that missed a media target.",
+                    "call_poor_ratio",
+                    _POOR,
+                ),
+                _over_time(
+                    "Round trip",
+                    "95th percentile of means; Microsoft's target is 100 ms.",
+                    "rtt_p95_ms",
+                    ((None, GREEN), (100, AMBER), (200, RED)),
+                ),
+                _over_time(
+                    "Loss",
+                    "Mean packet loss; Microsoft's target is 1%.",
+                    "loss_mean_ratio",
+                    ((None, GREEN), (0.01, AMBER), (0.03, RED)),
+                ),
+                _over_time(
+                    "Jitter",
+                    "95th percentile; Microsoft's target is 30 ms.",
+                    "jitter_p95_ms",
+                    ((None, GREEN), (30, AMBER), (60, RED)),
+                ),
+                _over_time(
+                    "Download",
+                    "Median of polite speed tests.",
+                    "down_bps_p50",
+                    ((None, GREEN),),
+                ),
+            ),
+        ),
+        Row(
+            "VPN, names and web",
+            (
+                _over_time(
+                    "VPN up",
+                    "Share of laptops with a VPN client whose tunnel is up.",
+                    "vpn_up_ratio",
+                    ((None, RED), (0.8, AMBER), (0.95, GREEN)),
+                ),
+                _over_time(
+                    "Web worked",
+                    "Share of web requests that worked.",
+                    "web_ok_ratio",
+                    ((None, RED), (0.95, AMBER), (0.99, GREEN)),
+                ),
+                _over_time(
+                    "Name lookups worked",
+                    "Share of DNS questions answered.",
+                    "name_ok_ratio",
+                    ((None, RED), (0.95, AMBER), (0.99, GREEN)),
+                ),
+                HEARD,
+                GATEWAYS,
+                CONNECT,
+                CERTIFICATES,
+            ),
+        ),
+    ),
+    (
+        Variable("by", "Grouped by", "experience", "by"),
+        Variable("group", "Group", "experience", "group", {"by": "by"}),
+    ),
+)

@@ -1,0 +1,302 @@
+"""One site: its lines against their contract, its devices, its calls, its alerts."""
+
+from collectors.store.query import Where
+from dashboards.grafana.board import (
+    AMBER,
+    BUSY,
+    GREEN,
+    RED,
+    UP,
+    Board,
+    Column,
+    Panel,
+    Row,
+    Target,
+    Variable,
+    ask,
+)
+
+_SITE = {"site": "site"}
+_SWITCH = "/d/towpath-switch?var-device=${__value.text}&${__url_time_range}"
+
+DEVICES_UP = Panel(
+    "Devices answering",
+    "Share of polls answered over the last interval, each device counted alike.",
+    (Target(ask("device", ("up", "mean")), "answering", _SITE),),
+    "percentunit",
+    "stat",
+    width=4,
+    height=4,
+    steps=((None, RED), (0.9, AMBER), (0.999, GREEN)),
+    decimals=1,
+)
+LINE_BUSIEST = Panel(
+    "Busiest line, of its contract",
+    "Highest use of any line of the site in either direction, of the contracted rate.",
+    (
+        Target(ask("line", ("down_use_ratio", "max")), "to the site", _SITE),
+        Target(ask("line", ("up_use_ratio", "max")), "from the site", _SITE),
+    ),
+    "percentunit",
+    "stat",
+    width=6,
+    height=4,
+    steps=BUSY,
+    decimals=0,
+)
+CALLS_NOW = Panel(
+    "Calls from the site",
+    "Estimated MOS (narrowband E-model), median of the laptops at the site. "
+    "No figure: fewer than 10 laptops.",
+    (
+        Target(
+            ask(
+                "experience",
+                ("mos_estimated_p50", "last"),
+                where=(Where("by", ("site",)),),
+            ),
+            "estimated MOS",
+            {"group": "site"},
+        ),
+    ),
+    "none",
+    "stat",
+    width=5,
+    height=4,
+    steps=((None, RED), (3.1, AMBER), (3.6, GREEN)),
+    decimals=1,
+)
+POOR_NOW = Panel(
+    "Poor calls",
+    "Share of test calls that missed a media target, of the laptops at the site.",
+    (
+        Target(
+            ask(
+                "experience",
+                ("call_poor_ratio", "last"),
+                where=(Where("by", ("site",)),),
+            ),
+            "poor calls",
+            {"group": "site"},
+        ),
+    ),
+    "percentunit",
+    "stat",
+    width=5,
+    height=4,
+    steps=((None, GREEN), (0.05, AMBER), (0.15, RED)),
+    decimals=1,
+)
+POLLS = Panel(
+    "Poll time",
+    "Mean time a poll of the site's devices takes: it rises before devices vanish.",
+    (Target(ask("device", ("duration_ms", "mean")), "poll", _SITE),),
+    "ms",
+    "stat",
+    width=4,
+    height=4,
+    steps=((None, GREEN), (1000, AMBER), (5000, RED)),
+    decimals=0,
+)
+LINES_DOWN = Panel(
+    "To the site, of the contracted rate",
+    "Each line's 95th percentile in the interval. Over 85% calls begin to suffer.",
+    (Target(ask("line", ("down_use_ratio", "p95"), by=("line",)), "$tag_line", _SITE),),
+    "percentunit",
+    steps=BUSY,
+    least=0,
+    most=1,
+)
+LINES_UP = Panel(
+    "From the site, of the contracted rate",
+    "Each line's 95th percentile in the interval. Over 85% calls begin to suffer.",
+    (Target(ask("line", ("up_use_ratio", "p95"), by=("line",)), "$tag_line", _SITE),),
+    "percentunit",
+    steps=BUSY,
+    least=0,
+    most=1,
+)
+LINES_RATE = Panel(
+    "Lines: traffic",
+    "Mean rate: above the axis to the site, below it from the site.",
+    (
+        Target(
+            ask("line", ("down_bps", "mean"), by=("line",)), "$tag_line to site", _SITE
+        ),
+        Target(
+            ask("line", ("up_bps", "mean"), by=("line",)),
+            "$tag_line from site",
+            _SITE,
+            below=True,
+        ),
+    ),
+    "bps",
+    width=12,
+)
+LINES_STATE = Panel(
+    "Lines: port up",
+    "Whether the port each line ends on is up; a gap was not observed.",
+    (Target(ask("line", ("up", "last"), by=("line",)), "$tag_line", _SITE),),
+    "short",
+    "state-timeline",
+    width=6,
+    words=UP,
+)
+BACKUP = Panel(
+    "Backup lines",
+    "A backup line that carries traffic means that the primary does not.",
+    (
+        Target(
+            ask(
+                "line",
+                ("carrying", "last"),
+                by=("line",),
+                where=(Where("role", ("backup",)),),
+            ),
+            "$tag_line",
+            _SITE,
+        ),
+    ),
+    "short",
+    "state-timeline",
+    width=6,
+    words={1: ("Carrying traffic", AMBER), 0: ("Standing by", GREEN)},
+)
+DEVICES = Panel(
+    "Devices",
+    "Share of polls answered in the range shown; choose a device for its ports.",
+    (
+        Target(
+            ask(
+                "device",
+                ("up", "mean"),
+                ("duration_ms", "mean"),
+                ("retries", "sum"),
+                ("ports_up", "last"),
+                ("ports_down", "last"),
+                ("uptime_s", "last"),
+                ("outcome", "last"),
+                by=("device", "role"),
+            ),
+            variables=_SITE,
+            bucketed=False,
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    columns={
+        "device": Column("Device", link=_SWITCH),
+        "role": Column("Role"),
+        "up_mean": Column(
+            "Answered",
+            "percentunit",
+            steps=((None, RED), (0.99, AMBER), (0.999, GREEN)),
+            gauge=True,
+        ),
+        "duration_ms_mean": Column("Poll time", "ms"),
+        "retries_sum": Column("Retries", "short"),
+        "ports_up_last": Column("Ports up", "short"),
+        "ports_down_last": Column("Ports down", "short"),
+        "uptime_s_last": Column("Running for", "s"),
+        "outcome_last": Column("Last outcome"),
+    },
+)
+DEVICES_STATE = Panel(
+    "Devices over time",
+    "Green answered, red was asked and did not answer, a gap was not observed.",
+    (Target(ask("device", ("up", "min"), by=("device",)), "$tag_device", _SITE),),
+    "short",
+    "state-timeline",
+    width=24,
+    words=UP,
+)
+CALLS = Panel(
+    "Calls: estimated MOS",
+    "Median of the laptops at the site, and of all at home, for comparison.",
+    (
+        Target(
+            ask(
+                "experience",
+                ("mos_estimated_p50", "mean"),
+                by=("group",),
+                where=(Where("by", ("site",)),),
+            ),
+            "$tag_group",
+            {"group": "site"},
+        ),
+        Target(
+            ask(
+                "experience",
+                ("mos_estimated_p50", "mean"),
+                by=("group",),
+                where=(Where("by", ("place",)), Where("group", ("home",))),
+            ),
+            "at home",
+        ),
+    ),
+    "none",
+    steps=((None, RED), (3.1, AMBER), (3.6, GREEN)),
+    decimals=1,
+    least=1,
+    most=4.5,
+)
+GATEWAYS = Panel(
+    "VPN gateways: time to connect",
+    "TCP and TLS to each gateway's door, from the council's side.",
+    (
+        Target(
+            ask("vpn_gateway", ("connect_ms", "mean"), by=("gateway",)),
+            "$tag_gateway TCP",
+        ),
+        Target(
+            ask("vpn_gateway", ("tls_ms", "mean"), by=("gateway",)), "$tag_gateway TLS"
+        ),
+    ),
+    "ms",
+)
+ALERTS = Panel(
+    "Alerts of the site",
+    "What the rules said in the range shown, newest state of each.",
+    (
+        Target(
+            ask(
+                "alert",
+                ("state", "last"),
+                ("suppressed", "last"),
+                ("cause", "last"),
+                by=("rule", "subject", "severity"),
+            ),
+            variables=_SITE,
+            bucketed=False,
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=6,
+    columns={
+        "rule": Column("Rule"),
+        "subject": Column("About"),
+        "severity": Column("Severity"),
+        "state_last": Column("State"),
+        "suppressed_last": Column(
+            "Explained by another", words={0: ("no", "text"), 1: ("yes", "text")}
+        ),
+        "cause_last": Column("Probable cause"),
+    },
+)
+
+SITE = Board(
+    "towpath-site",
+    "Site",
+    "One site: lines against contract, devices, VPN gateways, calls, alerts.",
+    (
+        Row("Now", (DEVICES_UP, LINE_BUSIEST, CALLS_NOW, POOR_NOW, POLLS)),
+        Row("Lines", (LINES_DOWN, LINES_UP, LINES_RATE, LINES_STATE, BACKUP)),
+        Row("Devices", (DEVICES, DEVICES_STATE)),
+        Row("Calls and VPN", (CALLS, GATEWAYS)),
+        Row("Alerts", (ALERTS,)),
+    ),
+    (Variable("site", "Site", "device", "site"),),
+)

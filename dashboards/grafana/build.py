@@ -1,0 +1,106 @@
+"""Writes everything Grafana needs into one folder, ready to be mounted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from alerts.rule import Rule
+from collectors.measurements import CATALOGUE
+from dashboards.grafana.board import Board
+from dashboards.grafana.boards import BOARDS
+from dashboards.grafana.check import check_boards
+from dashboards.grafana.classic import dashboard
+from dashboards.grafana.config import GrafanaConfig
+from dashboards.grafana.provisioning import contact_points, datasources, providers
+from dashboards.grafana.rules import Left, document
+from probes.catalogue import Catalogue
+
+_HEADER = "# Made by `towpath dashboards build`; changes here are lost.\n"
+
+
+class BoardError(ValueError):
+    """The boards cannot be used; `findings` says why, one sentence each."""
+
+    def __init__(self, findings: list[str]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
+
+
+@dataclass(frozen=True)
+class Built:
+    """The files written, and the rules Grafana cannot say."""
+
+    files: tuple[Path, ...]
+    left: tuple[Left, ...]
+
+
+def build(
+    out: Path,
+    config: GrafanaConfig,
+    rules: Sequence[Rule] = (),
+    boards: tuple[Board, ...] = BOARDS,
+    catalogue: Catalogue = CATALOGUE,
+) -> Built:
+    """Writes `provisioning/` and `dashboards/` below `out`. `BoardError` where a board
+    asks for what is not there; then nothing is written."""
+    texts, left = files(config, rules, boards, catalogue)
+    written = []
+    for name, text in texts.items():
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Grafana re-reads the folder at any moment: a file is whole or not there.
+        part = path.with_name(path.name + ".part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+        written.append(path)
+    for name in ("plugins", "notifiers"):
+        # Grafana 9 logs an error for each of these that is not there.
+        (out / "provisioning" / name).mkdir(exist_ok=True)
+    return Built(tuple(written), tuple(left))
+
+
+def files(
+    config: GrafanaConfig,
+    rules: Sequence[Rule] = (),
+    boards: tuple[Board, ...] = BOARDS,
+    catalogue: Catalogue = CATALOGUE,
+) -> tuple[dict[str, str], list[Left]]:
+    """Path below the folder -> text, and the rules left out. Pure."""
+    findings = check_boards(boards, catalogue)
+    if findings:
+        raise BoardError(findings)
+    alerting, left = document(rules, boards, config)
+    texts = {
+        "provisioning/datasources/towpath.yaml": _yaml(datasources(config)),
+        "provisioning/dashboards/towpath.yaml": _yaml(providers(config)),
+        "provisioning/alerting/towpath-rules.yaml": _yaml(alerting)
+        + "".join(f"# Not here: {each.rule}: {each.why}.\n" for each in left),
+    }
+    contact = contact_points(config)
+    if contact is not None:
+        texts["provisioning/alerting/towpath-contact.yaml"] = _yaml(contact)
+    for board in boards:
+        folder = "personal" if board.personal else "shared"
+        text = json.dumps(dashboard(board, boards), indent=1, ensure_ascii=False)
+        texts[f"dashboards/{folder}/{board.uid}.json"] = text + "\n"
+    return texts, left
+
+
+class _Plain(yaml.SafeDumper):
+    """Anchors and aliases would be right, but nobody reads them gladly."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    text: str = yaml.dump(
+        document, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100
+    )
+    return _HEADER + text

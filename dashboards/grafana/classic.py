@@ -1,0 +1,362 @@
+"""A `Board` as classic dashboard JSON (schemaVersion 42), which Grafana 9 to 13 take.
+
+Pure. Panel ids follow from their order, so that alert rules can point at them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dashboards.grafana.board import (
+    SHARED,
+    Board,
+    Column,
+    Panel,
+    Steps,
+    Target,
+    Variable,
+)
+
+SCHEMA_VERSION = 42
+_TRANSPARENT = "text"
+
+
+def dashboard(board: Board, boards: tuple[Board, ...]) -> dict[str, Any]:
+    """`boards` are those it links to; a shared board never links to a personal one."""
+    source = _source(board.datasource)
+    return {
+        "id": None,
+        "uid": board.uid,
+        "title": board.title,
+        "description": board.description,
+        "tags": ["towpath", "personal data"] if board.personal else ["towpath"],
+        "schemaVersion": SCHEMA_VERSION,
+        "version": 1,
+        "editable": False,
+        "graphTooltip": 1,
+        "liveNow": False,
+        "weekStart": "monday",
+        "timezone": "browser",
+        "refresh": board.refresh,
+        "time": {"from": board.since, "to": "now"},
+        "timepicker": {"refresh_intervals": ["30s", "1m", "5m", "15m"]},
+        "fiscalYearStartMonth": 3,
+        "links": [_link(each) for each in boards if _may_link(board, each)],
+        "annotations": {"list": [] if board.personal else [_alerts(board)]},
+        "templating": {"list": [_variable(each, source) for each in board.variables]},
+        "panels": list(_panels(board, source)),
+    }
+
+
+def panel_ids(board: Board) -> dict[str, int]:
+    """Title of each panel -> the id it has in the JSON."""
+    return {
+        each["title"]: each["id"]
+        for each in _panels(board, _source(board.datasource))
+        if each["type"] != "row"
+    }
+
+
+def _may_link(board: Board, other: Board) -> bool:
+    return other.uid != board.uid and (board.personal or not other.personal)
+
+
+def _source(uid: str) -> dict[str, str]:
+    return {"type": "influxdb", "uid": uid}
+
+
+def _link(board: Board) -> dict[str, Any]:
+    return {
+        "type": "link",
+        "title": board.title,
+        "tooltip": board.description,
+        "url": f"/d/{board.uid}",
+        "icon": "dashboard",
+        "asDropdown": False,
+        "includeVars": True,
+        "keepTime": True,
+        "targetBlank": False,
+        "tags": [],
+    }
+
+
+def _alerts(board: Board) -> dict[str, Any]:
+    """Changes of alerts as marks on every graph, of the site shown where there is one."""
+    narrowed = any(each.name == "site" for each in board.variables)
+    query = (
+        'SELECT last("cause") AS "cause_last" FROM "alert" WHERE $timeFilter'
+        + (' AND "site" =~ /^$site$/' if narrowed else "")
+        + ' GROUP BY time(1m), "rule", "subject" fill(none)'
+    )
+    source = _source(SHARED)
+    return {
+        "name": "Alerts",
+        "datasource": source,
+        "enable": True,
+        "hide": False,
+        "iconColor": "red",
+        "query": query,
+        "target": {
+            "refId": "Alerts",
+            "datasource": source,
+            "query": query,
+            "rawQuery": True,
+            "resultFormat": "table",
+        },
+        "textColumn": "cause_last",
+        "titleColumn": "rule",
+        "tagsColumn": "rule,subject",
+    }
+
+
+def _variable(variable: Variable, source: dict[str, str]) -> dict[str, Any]:
+    everything = {"text": "All", "value": "$__all"}
+    return {
+        "name": variable.name,
+        "label": variable.label,
+        "type": "query",
+        "datasource": source,
+        "query": variable.query(),
+        "definition": variable.query(),
+        "refresh": 2,
+        "sort": 1,
+        "regex": "",
+        "hide": 0,
+        "skipUrlSync": False,
+        "multi": variable.several,
+        "includeAll": variable.several,
+        "allValue": ".*" if variable.several else None,
+        "current": (
+            {key: [value] for key, value in everything.items()}
+            if variable.several
+            else {}
+        ),
+        "options": [],
+    }
+
+
+def _panels(board: Board, source: dict[str, str]) -> Iterator[dict[str, Any]]:
+    number, top = 0, 0
+    for row in board.rows:
+        number += 1
+        yield {
+            "id": number,
+            "type": "row",
+            "title": row.title,
+            "collapsed": False,
+            "gridPos": {"x": 0, "y": top, "w": 24, "h": 1},
+            "panels": [],
+        }
+        top += 1
+        left, tallest = 0, 0
+        for panel in row.panels:
+            if left + panel.width > 24:
+                top, left, tallest = top + tallest, 0, 0
+            number += 1
+            place = {"x": left, "y": top, "w": panel.width, "h": panel.height}
+            yield {"id": number, "gridPos": place, **_panel(panel, source)}
+            left += panel.width
+            tallest = max(tallest, panel.height)
+        top += tallest
+
+
+def _panel(panel: Panel, source: dict[str, str]) -> dict[str, Any]:
+    return {
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.description,
+        "datasource": source,
+        "interval": f"{min(_period_ms(t) for t in panel.targets) // 1000}s",
+        "targets": [_target(t, n, panel, source) for n, t in enumerate(panel.targets)],
+        "fieldConfig": {
+            "defaults": _defaults(panel),
+            "overrides": [*_below(panel), *_columns(panel)],
+        },
+        "options": _options(panel),
+        "transformations": _transformations(panel),
+        "links": [],
+    }
+
+
+def _period_ms(target: Target) -> int:
+    assert target.query.every_ms is not None
+    return target.query.every_ms
+
+
+def _target(
+    target: Target, n: int, panel: Panel, source: dict[str, str]
+) -> dict[str, Any]:
+    return {
+        "refId": chr(ord("A") + n),
+        "datasource": source,
+        "rawQuery": True,
+        "query": target.influxql(),
+        "resultFormat": "table" if panel.kind == "table" else "time_series",
+        "alias": target.legend,
+        "hide": False,
+    }
+
+
+def _defaults(panel: Panel) -> dict[str, Any]:
+    defaults: dict[str, Any] = {
+        "unit": panel.unit,
+        "thresholds": _thresholds(panel.steps),
+        "mappings": _mappings(panel.words),
+        "noValue": "no data",
+        "custom": {},
+    }
+    for name, value in (
+        ("decimals", panel.decimals),
+        ("min", panel.least),
+        ("max", panel.most),
+    ):
+        if value is not None:
+            defaults[name] = value
+    if panel.kind == "timeseries":
+        coloured = any(value is not None for value, _ in panel.steps)
+        defaults["color"] = {"mode": "palette-classic"}
+        defaults["custom"] = {
+            "drawStyle": "line",
+            "lineInterpolation": "linear",
+            "lineWidth": 1,
+            "fillOpacity": 8,
+            "showPoints": "never",
+            "axisPlacement": "auto",
+            # Over this distance without data the line is broken, not drawn on.
+            "spanNulls": 3 * max(_period_ms(t) for t in panel.targets),
+            "thresholdsStyle": {"mode": "dashed" if coloured else "off"},
+        }
+    else:
+        defaults["color"] = {"mode": "thresholds"}
+        if panel.kind == "state-timeline":
+            defaults["custom"] = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False}
+        if panel.kind == "table":
+            defaults["custom"] = {"align": "auto", "filterable": True}
+    return defaults
+
+
+def _thresholds(steps: Steps) -> dict[str, Any]:
+    return {
+        "mode": "absolute",
+        "steps": [{"value": value, "color": colour} for value, colour in steps],
+    }
+
+
+def _mappings(words: Mapping[int, tuple[str, str]]) -> list[dict[str, Any]]:
+    if not words:
+        return []
+    options = {
+        str(value): {"text": text, "color": colour, "index": n}
+        for n, (value, (text, colour)) in enumerate(words.items())
+    }
+    return [{"type": "value", "options": options}]
+
+
+def _below(panel: Panel) -> Iterator[dict[str, Any]]:
+    """What is drawn below the axis, by the name its lines have."""
+    for target in panel.targets:
+        if target.below:
+            pattern = re.sub(r"\\\$tag_[a-z_]+", ".*", re.escape(target.legend))
+            yield {
+                "matcher": {
+                    "id": "byRegexp",
+                    "options": f"/^{pattern.replace(chr(92) + ' ', ' ')}$/",
+                },
+                "properties": [{"id": "custom.transform", "value": "negative-Y"}],
+            }
+
+
+def _columns(panel: Panel) -> Iterator[dict[str, Any]]:
+    for column in panel.columns.values():
+        properties = list(_properties(column))
+        if properties:
+            yield {
+                "matcher": {"id": "byName", "options": column.title},
+                "properties": properties,
+            }
+
+
+def _properties(column: Column) -> Iterator[dict[str, Any]]:
+    if column.unit:
+        yield {"id": "unit", "value": column.unit}
+    if column.words:
+        yield {"id": "mappings", "value": _mappings(column.words)}
+    if column.steps:
+        yield {"id": "thresholds", "value": _thresholds(column.steps)}
+    if column.gauge:
+        yield {"id": "min", "value": 0}
+        yield {"id": "max", "value": 1}
+        # Both spellings: Grafana 9.4 moved it; what it does not know it leaves.
+        yield {"id": "custom.cellOptions", "value": {"type": "gauge", "mode": "basic"}}
+        yield {"id": "custom.displayMode", "value": "basic"}
+    elif column.steps or column.words:
+        yield {"id": "custom.cellOptions", "value": {"type": "color-text"}}
+        yield {"id": "custom.displayMode", "value": "color-text"}
+    if column.link:
+        link = {"title": f"Show this {column.title.lower()}", "url": column.link}
+        yield {"id": "links", "value": [link]}
+
+
+def _options(panel: Panel) -> dict[str, Any]:
+    if panel.kind == "timeseries":
+        return {
+            "legend": {
+                "showLegend": True,
+                "displayMode": "table" if panel.width == 24 else "list",
+                "placement": "bottom",
+                "calcs": ["mean", "max", "lastNotNull"] if panel.width == 24 else [],
+            },
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        }
+    if panel.kind == "table":
+        return {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}}
+    if panel.kind == "state-timeline":
+        return {
+            "mergeValues": True,
+            "showValue": "never",
+            "rowHeight": 0.8,
+            "alignValue": "left",
+            "legend": {
+                "showLegend": True,
+                "displayMode": "list",
+                "placement": "bottom",
+            },
+            "tooltip": {"mode": "single", "sort": "none"},
+        }
+    reduce = {"calcs": [panel.reduce], "fields": "", "values": False}
+    if panel.kind == "bargauge":
+        return {
+            "orientation": "horizontal",
+            "displayMode": "basic",
+            "showUnfilled": True,
+            "reduceOptions": reduce,
+        }
+    return {
+        "reduceOptions": reduce,
+        "colorMode": "value",
+        "graphMode": "area",
+        "justifyMode": "auto",
+        "textMode": "value_and_name" if len(panel.targets) > 1 else "value",
+        "orientation": "auto",
+    }
+
+
+def _transformations(panel: Panel) -> list[dict[str, Any]]:
+    if panel.kind != "table":
+        return []
+    order = {name: n for n, name in enumerate(panel.columns)}
+    return [
+        {
+            "id": "organize",
+            "options": {
+                # The time of a row without buckets is the start of the range.
+                "excludeByName": {"Time": True, "time": True},
+                "indexByName": order,
+                "renameByName": {
+                    name: column.title for name, column in panel.columns.items()
+                },
+            },
+        }
+    ]

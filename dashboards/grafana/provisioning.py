@@ -1,0 +1,125 @@
+"""Data sources, folders and contact points as Grafana's provisioning files. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dashboards.grafana.board import PERSONAL, SHARED
+from dashboards.grafana.config import GrafanaConfig
+
+PRUNES_SINCE = 12
+CONTACT = "Towpath watch"
+
+
+def datasources(config: GrafanaConfig) -> dict[str, Any]:
+    """Two InfluxQL data sources. The database is written twice: Grafana 9 reads
+    `database`, newer ones `jsonData.dbName`."""
+    document: dict[str, Any] = {"apiVersion": 1}
+    if config.target >= PRUNES_SINCE:
+        document["prune"] = True
+    document["datasources"] = [
+        _datasource(
+            config, "Towpath", SHARED, config.shared_database, config.shared_token
+        ),
+        _datasource(
+            config,
+            "Towpath personal data",
+            PERSONAL,
+            config.personal_database,
+            config.personal_token,
+        ),
+    ]
+    return document
+
+
+def _datasource(
+    config: GrafanaConfig, name: str, uid: str, database: str, token: str
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "uid": uid,
+        "orgId": 1,
+        "type": "influxdb",
+        "access": "proxy",
+        "url": config.influx_url,
+        "database": database,
+        "isDefault": uid == SHARED,
+        "editable": False,
+        "jsonData": {
+            "version": "InfluxQL",
+            "dbName": database,
+            "httpMode": "POST",
+            "timeInterval": "60s",
+            "maxSeries": 2000,
+            "httpHeaderName1": "Authorization",
+        },
+        "secureJsonData": {"httpHeaderValue1": f"Token {token}"},
+    }
+
+
+def providers(config: GrafanaConfig) -> dict[str, Any]:
+    """Two folders of boards, so that access to personal ones is given apart."""
+    return {
+        "apiVersion": 1,
+        "providers": [
+            _provider(config, "Towpath", config.folder, "towpath", "shared"),
+            _provider(
+                config,
+                "Towpath personal data",
+                config.personal_folder,
+                "towpath-personal",
+                "personal",
+            ),
+        ],
+    }
+
+
+def _provider(
+    config: GrafanaConfig, name: str, folder: str, uid: str, path: str
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "orgId": 1,
+        "folder": folder,
+        "folderUid": uid,
+        "type": "file",
+        "disableDeletion": True,
+        "updateIntervalSeconds": 30,
+        "allowUiUpdates": False,
+        "options": {
+            "path": f"{config.dashboards_path}/{path}",
+            "foldersFromFilesStructure": False,
+        },
+    }
+
+
+def contact_points(config: GrafanaConfig) -> dict[str, Any] | None:
+    """The contact point of the rule that watches Towpath; None where none is set.
+
+    Notification policies are not touched: provisioning them replaces a council's own.
+    """
+    receivers: list[dict[str, Any]] = []
+    if config.contact_email:
+        receivers.append(
+            {
+                "uid": "towpath-watch-mail",
+                "type": "email",
+                "disableResolveMessage": False,
+                "settings": {"addresses": config.contact_email, "singleEmail": False},
+            }
+        )
+    if config.contact_webhook:
+        receivers.append(
+            {
+                "uid": "towpath-watch-hook",
+                "type": "webhook",
+                "disableResolveMessage": False,
+                "settings": {"url": config.contact_webhook, "httpMethod": "POST"},
+            }
+        )
+    if not receivers:
+        return None
+    return {
+        "apiVersion": 1,
+        "contactPoints": [{"orgId": 1, "name": CONTACT, "receivers": receivers}],
+    }
