@@ -1,0 +1,278 @@
+"""Everything about one device at one time: what `towpath poll` asks and prints."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from collectors.snmp import interfaces, oids
+from collectors.snmp.addresses import Address, addresses, read_addresses
+from collectors.snmp.credentials import Credential
+from collectors.snmp.entities import Entity, Sensor, entities, read_entities, sensors
+from collectors.snmp.host import Host, host, read_host
+from collectors.snmp.identity import Identity, identify, read_system
+from collectors.snmp.if_types import if_type
+from collectors.snmp.interfaces import Columns, Port
+from collectors.snmp.knock import agent_answers
+from collectors.snmp.neighbours import Neighbour, neighbours, read_lldp
+from collectors.snmp.session import Failed, Patience, Session
+from collectors.snmp.sessions import Sessions
+from collectors.snmp.text import whole
+from collectors.snmp.vlans import Vlan, read_vlans, vlans
+from collectors.snmp.walk import Budget, Stamina
+from probes.failure import Outcome
+
+_COUNTERS = {
+    "in_octets": (oids.IF_HC_IN_OCTETS, oids.IF_IN_OCTETS),
+    "out_octets": (oids.IF_HC_OUT_OCTETS, oids.IF_OUT_OCTETS),
+    "in_errors": (oids.IF_IN_ERRORS,),
+    "out_errors": (oids.IF_OUT_ERRORS,),
+    "in_discards": (oids.IF_IN_DISCARDS,),
+    "out_discards": (oids.IF_OUT_DISCARDS,),
+    "in_ucast": (oids.IF_HC_IN_UCAST, oids.IF_IN_UCAST),
+    "out_ucast": (oids.IF_HC_OUT_UCAST, oids.IF_OUT_UCAST),
+}
+
+
+class Facts(msgspec.Struct):
+    """What was found; sections that were not found stay None or empty.
+
+    `sections` says how each section's reading ended, where it did not end well.
+    """
+
+    name: str
+    target: str
+    outcome: Outcome = Outcome.OK
+    detail: str = ""
+    duration_ms: float = 0.0
+    packets: int = 0
+    identity: Identity | None = None
+    ports: list[Port] = []
+    columns: Columns = {}
+    neighbours: list[Neighbour] = []
+    vlans: list[Vlan] = []
+    entities: list[Entity] = []
+    sensors: list[Sensor] = []
+    host: Host | None = None
+    addresses: list[Address] = []
+    sections: dict[str, str] = {}
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome is Outcome.OK
+
+
+async def poll_once(
+    address: str,
+    port: int,
+    credential: Credential,
+    *,
+    name: str = "",
+    patience: Patience | None = None,
+    budget_s: float = 60.0,
+    sessions: Sessions | None = None,
+) -> Facts:
+    """Asks one device everything, once. Never raises for what the device does.
+
+    `address` is an IP literal. What was read before a failure is in the facts.
+    """
+    facts = Facts(name or address, f"{address}:{port}")
+    started = time.monotonic()
+    async with Sessions() as own:
+        session = (sessions or own).open(
+            address, port, credential, patience or Patience.of(1.0, 3)
+        )
+        try:
+            await _read(facts, session, credential.version, Budget(budget_s))
+        except Failed as failed:
+            facts.outcome, facts.detail = failed.outcome, failed.detail
+            if failed.outcome is Outcome.TIMEOUT and await agent_answers(
+                address, port, session.patience.timeouts_s[0]
+            ):
+                facts.outcome = Outcome.AUTH_FAILED
+                facts.detail = "it speaks SNMP, but does not take this credential"
+        finally:
+            session.close()
+    facts.packets = session.tally.packets
+    facts.duration_ms = (time.monotonic() - started) * 1000
+    return facts
+
+
+async def _read(facts: Facts, session: Session, version: str, budget: Budget) -> None:
+    stamina = Stamina()
+    facts.identity = identify(await read_system(session, stamina, budget))
+    facts.columns = await interfaces.read_columns(
+        session, interfaces.FULL, version, stamina, budget
+    )
+    facts.ports = interfaces.ports(facts.columns)
+    ports = facts.ports
+
+    async def lldp() -> None:
+        facts.neighbours = neighbours(await read_lldp(session, stamina, budget), ports)
+
+    async def vlan() -> None:
+        facts.vlans = vlans(await read_vlans(session, stamina, budget))
+
+    async def entity() -> None:
+        rows = await read_entities(session, stamina, budget)
+        facts.entities, facts.sensors = entities(rows), sensors(rows)
+
+    async def host_resources() -> None:
+        facts.host = host(await read_host(session, stamina, budget))
+
+    async def ipv4() -> None:
+        facts.addresses = addresses(await read_addresses(session, stamina, budget))
+
+    for section, read in (
+        ("neighbours", lldp),
+        ("vlans", vlan),
+        ("entities", entity),
+        ("host", host_resources),
+        ("ipv4", ipv4),
+    ):
+        await _section(facts, section, read)
+    if facts.identity is not None:
+        facts.identity = facts.identity.with_chassis(facts.entities)
+
+
+async def _section(
+    facts: Facts, section: str, read: Callable[[], Awaitable[None]]
+) -> None:
+    """A section that fails leaves the others alone; a device that fell silent does
+    not get asked for more."""
+    try:
+        await read()
+    except Failed as failed:
+        facts.sections[section] = f"{failed.outcome.value}: {failed.detail}"
+        if failed.outcome in (Outcome.BUDGET_SPENT, Outcome.AUTH_FAILED):
+            raise
+
+
+def facts_json(facts: Facts) -> dict[str, Any]:
+    """The facts under the keys other programs read; what is not known is left out."""
+    shown: dict[str, Any] = {
+        "name": facts.name,
+        "target": facts.target,
+        "ok": facts.ok,
+        "error": None
+        if facts.ok
+        else {"reason": facts.outcome.value, "detail": facts.detail},
+        "duration_ms": round(facts.duration_ms, 1),
+        "packets": facts.packets,
+    }
+    if facts.identity is not None:
+        shown["identity"] = _known(msgspec.structs.asdict(facts.identity))
+    shown["ports"] = [_port_json(port, facts.columns) for port in facts.ports]
+    shown["neighbours"] = [
+        _known(
+            {
+                "protocol": each.protocol,
+                "local_port": each.local_port,
+                "local_if_index": each.local_if_index,
+                "remote_name": each.remote_name,
+                "remote_port": each.remote_port,
+                "remote_chassis": each.remote_chassis,
+                "capabilities": sorted(each.capabilities) or None,
+            }
+        )
+        for each in facts.neighbours
+    ]
+    for key, rows in (
+        ("vlans", facts.vlans),
+        ("entities", facts.entities),
+        ("sensors", facts.sensors),
+        ("ipv4", facts.addresses),
+    ):
+        shown[key] = [_known(msgspec.structs.asdict(row)) for row in rows]
+    if facts.host is not None:
+        for key in ("processors", "mempools", "storage"):
+            shown[key] = [
+                _known(msgspec.structs.asdict(row)) for row in getattr(facts.host, key)
+            ]
+    if facts.sections:
+        shown["incomplete"] = facts.sections
+    return shown
+
+
+def _port_json(port: Port, columns: Columns) -> dict[str, Any]:
+    def of(column: str) -> int | None:
+        return whole(columns.get(column, {}).get(port.if_index))
+
+    admin, oper = of(oids.IF_ADMIN_STATUS), of(oids.IF_OPER_STATUS)
+    duplex = of(oids.DOT3_DUPLEX)
+    shown: dict[str, Any] = {
+        "if_index": port.if_index,
+        "port": port.key,
+        "stable": port.stable,
+        "name": port.name,
+        "descr": port.descr,
+        "alias": port.alias,
+        "type": None if port.type is None else if_type(port.type),
+        "speed_bps": port.speed_bps,
+        "admin": None if admin is None else oids.ADMIN.get(admin),
+        "oper": None if oper is None else oids.OPER.get(oper),
+        "mtu": of(oids.IF_MTU),
+        "mac": port.mac,
+        "duplex": None if duplex is None else oids.DUPLEX.get(duplex),
+    }
+    for name, choice in _COUNTERS.items():
+        found = (of(column) for column in choice)
+        shown[name] = next((v for v in found if v is not None and v >= 0), None)
+    return _known(shown)
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if value is not None}
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One line of a targets file."""
+
+    name: str
+    address: str
+    port: int
+    credential: Credential
+
+
+async def poll_targets(
+    targets: list[Target],
+    done: Callable[[Facts], None],
+    at_once: int = 32,
+    patience: Patience | None = None,
+    budget_s: float = 120.0,
+) -> int:
+    """Polls all, `at_once` at a time, `done` called as each ends; how many failed."""
+    slots = asyncio.Semaphore(at_once)
+    failed = 0
+
+    async def one(target: Target, sessions: Sessions) -> None:
+        nonlocal failed
+        async with slots:
+            try:
+                facts = await poll_once(
+                    target.address,
+                    target.port,
+                    target.credential,
+                    name=target.name,
+                    patience=patience,
+                    budget_s=budget_s,
+                    sessions=sessions,
+                )
+            except Exception as error:  # noqa: BLE001 - one device must not end the list
+                facts = Facts(
+                    target.name,
+                    f"{target.address}:{target.port}",
+                    Outcome.BAD_ANSWER,
+                    repr(error),
+                )
+            failed += not facts.ok
+            done(facts)
+
+    async with Sessions() as sessions, asyncio.TaskGroup() as group:
+        for target in targets:
+            group.create_task(one(target, sessions), name=f"poll {target.name}")
+    return failed

@@ -1,0 +1,148 @@
+"""Who a device is: the system group (RFC 3418), and what can be read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from collectors.snmp import oids
+from collectors.snmp.entities import CHASSIS, Entity
+from collectors.snmp.session import Session, Value
+from collectors.snmp.text import text
+from collectors.snmp.walk import Budget, Stamina, get_some, walk
+
+_SYSTEM = [
+    oids.SYS_UP_TIME,
+    oids.SYS_OBJECT_ID,
+    oids.SYS_DESCR,
+    oids.SYS_NAME,
+    oids.SYS_LOCATION,
+    oids.SYS_CONTACT,
+]
+_SYSTEM_GROUP = "1.3.6.1.2.1.1"
+_ENTERPRISES = "1.3.6.1.4.1."
+# IANA private enterprise numbers of what councils own.
+VENDORS = {
+    9: "cisco",
+    11: "hp",
+    14: "bbn",
+    43: "3com",
+    45: "nortel",
+    171: "d-link",
+    207: "allied",
+    311: "microsoft",
+    318: "apc",
+    534: "eaton",
+    674: "dell",
+    890: "zyxel",
+    1588: "brocade",
+    1916: "extreme",
+    1991: "foundry",
+    2011: "huawei",
+    2356: "lancom",
+    2435: "brother",
+    2620: "checkpoint",
+    2636: "juniper",
+    3375: "f5",
+    3417: "bluecoat",
+    3717: "geist",
+    3854: "akcp",
+    4413: "broadcom",
+    4526: "netgear",
+    5951: "netscaler",
+    6027: "dell",
+    6486: "alcatel-lucent",
+    6527: "nokia",
+    6574: "synology",
+    6876: "vmware",
+    8072: "net-snmp",
+    8691: "moxa",
+    8741: "sonicwall",
+    10002: "ubiquiti",
+    10418: "avocent",
+    11863: "tp-link",
+    11898: "proxim",
+    12356: "fortinet",
+    12532: "pulse secure",
+    13742: "raritan",
+    14179: "cisco",
+    14823: "aruba",
+    14988: "mikrotik",
+    17163: "riverbed",
+    25053: "ruckus",
+    25461: "palo alto",
+    25506: "h3c",
+    26928: "aerohive",
+    29671: "meraki",
+    30065: "arista",
+    33049: "mellanox",
+    41112: "ubiquiti",
+    47196: "aruba",
+}
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """None is "the device does not say"."""
+
+    sys_object_id: str | None = None
+    sys_name: str | None = None
+    sys_descr: str | None = None
+    sys_location: str | None = None
+    sys_contact: str | None = None
+    uptime_s: float | None = None
+    vendor: str | None = None
+    os: str | None = None
+    hardware: str | None = None
+    version: str | None = None
+    serial: str | None = None
+
+    def with_chassis(self, entities: Sequence[Entity]) -> Identity:
+        """Fills what is missing from the chassis of ENTITY-MIB."""
+        chassis = [e for e in entities if e.class_ == CHASSIS] or list(entities[:1])
+        if not chassis:
+            return self
+        first = chassis[0]
+        return msgspec.structs.replace(
+            self,
+            hardware=self.hardware or first.model or None,
+            serial=self.serial or first.serial or None,
+            version=self.version or first.software or None,
+        )
+
+
+async def read_system(
+    session: Session, stamina: Stamina, budget: Budget
+) -> dict[str, Value]:
+    """The system group. Raises `Failed`.
+
+    Some agents answer a GETNEXT on it wrongly, others leave a column out and refuse
+    the GET in v1: so GET first, and a walk where that brought nothing.
+    """
+    found = await get_some(session, _SYSTEM, stamina, budget)
+    if oids.SYS_OBJECT_ID not in found and oids.SYS_DESCR not in found:
+        found |= await walk(session, _SYSTEM_GROUP, stamina, budget)
+    return found
+
+
+def identify(found: Mapping[str, Value]) -> Identity:
+    """What the system group says. Pure."""
+    object_id = found.get(oids.SYS_OBJECT_ID)
+    sys_object_id = object_id.lstrip(".") if isinstance(object_id, str) else None
+    ticks = found.get(oids.SYS_UP_TIME)
+    return Identity(
+        sys_object_id=sys_object_id,
+        sys_name=text(found.get(oids.SYS_NAME)),
+        sys_descr=text(found.get(oids.SYS_DESCR)),
+        sys_location=text(found.get(oids.SYS_LOCATION)),
+        sys_contact=text(found.get(oids.SYS_CONTACT)),
+        uptime_s=ticks / oids.TICKS_PER_S if isinstance(ticks, int) else None,
+        vendor=_vendor(sys_object_id),
+    )
+
+
+def _vendor(sys_object_id: str | None) -> str | None:
+    if sys_object_id is None or not sys_object_id.startswith(_ENTERPRISES):
+        return None
+    number = sys_object_id.removeprefix(_ENTERPRISES).split(".")[0]
+    return VENDORS.get(int(number)) if number.isdigit() else None
