@@ -1,0 +1,199 @@
+"""The agent as a process, against the council's real receiving end."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ingest_council import door, eventually
+
+from collectors.ingest.certificate import make_certificates
+from probes.policy import Policy, Service
+
+AGENT = [sys.executable, "-m", "probes.cli"]
+
+
+def settings(folder: Path, port: int, ca: Path, more: str = "") -> Path:
+    file = folder / "agent.toml"
+    file.write_text(
+        f'server = "https://127.0.0.1:{port}"\nca_file = "{ca}"\n'
+        f'state_folder = "{folder / "state"}"\n{more}'
+    )
+    return file
+
+
+def environment() -> dict[str, str]:
+    kept = {n: v for n, v in os.environ.items() if not n.startswith("TOWPATH_")}
+    return {**kept, "no_proxy": "127.0.0.1"}
+
+
+async def agent(*arguments: str | Path) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *AGENT,
+        *map(str, arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_a_laptop_enrols_measures_delivers_and_stops_with_nothing_lost(
+    tmp_path: Path,
+) -> None:
+    quick = Policy(
+        services=(Service("council", "https://127.0.0.1:1/"),),
+        cadence_s={"vpn": 1, "agent": 1, "web": 1, "name_lookup": 0, "call_path": 0},
+        report_s=1,
+    )
+    async with door(tmp_path / "council", policy=lambda home_site: quick) as council:
+        config = settings(tmp_path, council.ingest.port, council.certificates.authority)
+        token = council.registry.make_token("hall", 1, 1, int(time.time() * 1000))
+        code, out, err = await agent("--config", config, "run")
+        assert code == 2
+        assert "not enrolled" in err
+        code, out, err = await agent(
+            "enrol", "--config", config, "--token", token,
+            "--server", f"https://127.0.0.1:{council.ingest.port}",
+        )  # fmt: skip
+        assert (code, err) == (0, "")
+        assert "of hall is enrolled" in out
+        for name in ("credential.json", "device"):
+            assert (tmp_path / "state" / name).stat().st_mode & 0o777 == 0o600
+
+        process = await asyncio.create_subprocess_exec(
+            *AGENT, "--config", str(config), "run", env=environment()
+        )
+        try:
+            await eventually(lambda: len(council.append.rows()) >= 6, 60)
+            begun = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+            assert time.monotonic() - begun < 10
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        measured = {row[0] for row in council.append.rows()}
+        assert {"vpn", "agent", "web"} <= measured
+
+        code, out, _ = await agent("--config", config, "status")
+        assert code == 1
+        assert "The agent is not running" in out
+        assert "council refused the connection" in out.lower()
+        assert "enrolled" not in out
+        code, out, _ = await agent("--config", config, "sent", "--last", "3")
+        assert code == 0
+        sent = [json.loads(line) for line in out.splitlines()]
+        assert len(sent) == 3
+        assert all(each["report"]["version"] == 1 for each in sent)
+
+
+async def test_a_revoked_laptop_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
+    quick = Policy(cadence_s={"vpn": 1}, report_s=1)
+    async with door(tmp_path / "council", policy=lambda home_site: quick) as council:
+        config = settings(tmp_path, council.ingest.port, council.certificates.authority)
+        now_ms = int(time.time() * 1000)
+        token = council.registry.make_token("hall", 1, 1, now_ms)
+        code, *_ = await agent("enrol", "--config", config, "--token", token)
+        assert code == 0
+        for each in council.registry.agents():
+            council.registry.revoke(each.agent)
+        process = await asyncio.create_subprocess_exec(
+            *AGENT, "--config", str(config), "run", env=environment()
+        )
+        status = tmp_path / "state" / "status.json"
+        try:
+            await eventually(
+                lambda: status.exists() and "refused this" in status.read_text(), 60
+            )
+        finally:
+            process.terminate()
+            await asyncio.wait_for(process.wait(), 20)
+        _, out, _ = await agent("--config", config, "status")
+        assert "refused this laptop's credential" in out
+
+
+async def test_a_certificate_that_is_not_trusted_is_a_sentence(tmp_path: Path) -> None:
+    async with door(tmp_path / "council") as council:
+        other = make_certificates(tmp_path / "tls").authority
+        config = settings(tmp_path, council.ingest.port, other)
+        code, _, err = await agent("enrol", "--config", config, "--token", "x")
+    assert code == 1
+    assert "certificate" in err
+    assert "Traceback" not in err
+
+
+def test_once_shows_a_table_and_json_without_any_server(tmp_path: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*AGENT, "once", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**environment(), "TOWPATH_AGENT_STATE_FOLDER": str(tmp_path)},
+            check=False,
+        )
+
+    found = run("--json", "--probe", "agent", "--probe", "call_path")
+    assert found.returncode == 0
+    tree = json.loads(found.stdout)
+    assert [each["outcome"] for each in tree["results"]] == ["ok", "not_configured"]
+    refused = run("--web", "http://127.0.0.1:9/", "--probe", "web")
+    assert refused.returncode == 1
+    assert "refused" in refused.stdout
+    assert run("--probe", "telepathy").returncode == 2
+    wrong = run("--web", "teams")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "expected an address" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('sever = "x"', "did you mean 'server'"),
+        ('server = "http://towpath.example"', "expected https://"),
+        ("server", "is not TOML"),
+    ],
+)
+def test_a_wrong_settings_file_is_one_sentence(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text(text)
+    found = subprocess.run(
+        [*AGENT, "status", "--config", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+        check=False,
+    )
+    assert found.returncode == 2
+    assert says in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+
+
+def test_what_we_collect_names_every_field_and_needs_nothing() -> None:
+    from probes.measurements import MEASUREMENTS
+
+    found = subprocess.run(
+        [*AGENT, "what-we-collect"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+        check=True,
+    )
+    for measurement in MEASUREMENTS:
+        assert f"\n{measurement.name}: " in found.stdout
+        for field in measurement.fields:
+            assert f"\n  {field.name} " in found.stdout
+    assert "SSID" in found.stdout
