@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from collectors.store.influxql import Grafana, render
 from dashboards.grafana.board import (
     SHARED,
     Board,
@@ -17,10 +18,10 @@ from dashboards.grafana.board import (
     Steps,
     Target,
     Variable,
+    ask,
 )
 
 SCHEMA_VERSION = 42
-_TRANSPARENT = "text"
 
 
 def dashboard(board: Board, boards: tuple[Board, ...]) -> dict[str, Any]:
@@ -83,12 +84,11 @@ def _link(board: Board) -> dict[str, Any]:
 
 
 def _alerts(board: Board) -> dict[str, Any]:
-    """Changes of alerts as marks on every graph, of the site shown where there is one."""
+    """Changes of alerts as marks on every graph, of the site where one is chosen."""
     narrowed = any(each.name == "site" for each in board.variables)
-    query = (
-        'SELECT last("cause") AS "cause_last" FROM "alert" WHERE $timeFilter'
-        + (' AND "site" =~ /^$site$/' if narrowed else "")
-        + ' GROUP BY time(1m), "rule", "subject" fill(none)'
+    query = render(
+        ask("alert", ("cause", "last"), by=("rule", "subject")),
+        Grafana(interval="1m", variables={"site": "site"} if narrowed else {}),
     )
     source = _source(SHARED)
     return {

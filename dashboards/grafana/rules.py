@@ -103,9 +103,9 @@ def watch(config: GrafanaConfig) -> dict[str, Any]:
         "isPaused": False,
         "labels": {"severity": "critical", "towpath": "itself"},
         "annotations": {
-            "summary": "Towpath has written nothing for five minutes: nobody is watching",
-            "description": "Look at the service (systemctl status towpath), the disk of "
-            "its journal, and whether InfluxDB takes writes.",
+            "summary": "Towpath has written nothing for five minutes",
+            "description": "Nobody is watching. Look at the service (systemctl status "
+            "towpath), its journal's disk, and whether InfluxDB takes writes.",
         },
         "data": [
             _question("A", query),
