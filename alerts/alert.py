@@ -18,6 +18,8 @@ class Alert(msgspec.Struct, frozen=True):
     `resolved_ms`: when it ended. `suppressed_by`: key of the alert that explains it,
     which was paged instead. `affected`: counts of what hangs on it, such as
     {"devices": 4, "agents": 20}; agent counts under the least group are left out.
+    `why`: why it ended, where that was not that all was well. `paged_ms`: when somebody
+    was told. `silenced_until_ms`: nobody is told before (maintenance); 0 for not.
     """
 
     rule: str
@@ -34,6 +36,13 @@ class Alert(msgspec.Struct, frozen=True):
     runbook: str = ""
     suppressed_by: str = ""
     affected: dict[str, int] = {}
+    title: str = ""
+    why: str = ""
+    flapping: int = 0
+    paged_ms: int | None = None
+    silenced_until_ms: int = 0
+    acknowledged_ms: int | None = None
+    acknowledged_by: str = ""
 
     @property
     def key(self) -> str:

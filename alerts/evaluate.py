@@ -1,0 +1,442 @@
+"""From rows to standing: pending → firing → resolved. Pure; time is passed in.
+
+Durations are counted in the rows' own time. Between two rows a state goes on, but no
+further than `reach` after the newest row: what was not measured ripens no alert.
+
+Flapping: every beginning adds one to a counter that halves in 15 minutes. Above 2.5
+(the third beginning within some ten minutes) the alert stays firing, and ends only when
+the counter is below one and all is well: a port that goes up and down every few minutes
+makes one page and one resolution.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from alerts.alert import State
+from alerts.functions import FUNCTIONS
+from alerts.rule import Condition, Rule
+from alerts.topology import Topology
+from alerts.window import FORGET_MS, Series, Subject, Window, reach_ms
+from collectors.measurements import CATALOGUE
+from probes.sample import Value
+
+FLAP_HALF_LIFE_MS = 15 * 60_000
+FLAP_ENTER = 2.5
+FLAP_LEAVE = 1.0
+FLAP_CEILING = 8.0
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One rule's standing for one subject; what a restart must not forget.
+
+    `state` is `resolved` for entries that only remember flaps. `episode` numbers what
+    a page and its resolution belong to. `bad_ms`, `heard_ms`: times of the newest bad
+    and the newest row. `clear_ms`: since when it has been well while still firing.
+    `freed_ms`: when the cause that explained it ended. `told`: what was last said of
+    it in the journal.
+    """
+
+    rule: str
+    subject: dict[str, str]
+    site: str
+    state: State
+    since_ms: int
+    bad_ms: int
+    heard_ms: int
+    value: float | None = None
+    shows: dict[str, Value] = {}
+    firing_ms: int | None = None
+    clear_ms: int | None = None
+    resolved_ms: int | None = None
+    why: str = ""
+    flaps: float = 0.0
+    flaps_ms: int = 0
+    flapping: int = 0
+    suppressed_by: str = ""
+    freed_ms: int = 0
+    silenced_until_ms: int = 0
+    paged_ms: int | None = None
+    told: str = ""
+
+    @property
+    def key(self) -> str:
+        return key_of(self.rule, self.subject)
+
+    @property
+    def episode(self) -> str:
+        """`device_unreachable/device=core-1@1700000000000`."""
+        return f"{self.key}@{self.since_ms}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.state != "resolved"
+
+
+Standing = Mapping[str, Entry]
+Changes = dict[str, Entry | None]
+"""Key -> what it is now; None where it need not be remembered any longer."""
+
+
+class Verdict(NamedTuple):
+    """What a subject's rows say. `bad` is None where they say nothing."""
+
+    bad: bool | None
+    time_ms: int
+    value: float | None = None
+    site: str = ""
+    shows: dict[str, Value] = {}  # noqa: RUF012 - never changed
+
+
+def key_of(rule: str, subject: Mapping[str, str]) -> str:
+    """The key of `alerts.alert.Alert`."""
+    return f"{rule}/{','.join(f'{k}={v}' for k, v in sorted(subject.items()))}"
+
+
+def evaluate(
+    window: Window, topology: Topology, standing: Standing, now_ms: int
+) -> Changes:
+    """What becomes of `standing`, looking only at what changed or is under way."""
+    changes: Changes = {}
+    todo: dict[str, tuple[int, Subject]] = {}
+    for at, subject in window.touched:
+        rule: Rule = window.rules[at]
+        todo[key_of(rule.id, _named(rule, subject))] = (at, subject)
+    for at, rule in enumerate(window.rules):
+        if rule.silence == "blind":
+            for subject in _silent(window, at, rule, topology, now_ms):
+                todo[key_of(rule.id, _named(rule, subject))] = (at, subject)
+    for key, entry in standing.items():
+        if key in todo:
+            continue
+        place = _place(window, entry)
+        if place is None:
+            gone = _rest(entry, now_ms)
+            if entry.is_open:
+                gone = _end(entry, now_ms, "its rule is no longer in use")
+            if gone != entry:
+                changes[key] = gone
+            continue
+        todo[key] = place
+    for key, (at, subject) in todo.items():
+        rule = window.rules[at]
+        before = standing.get(key)
+        if before is not None and before.is_open and not topology.knows(before.subject):
+            changes[key] = _end(before, now_ms, "it was removed from the estate")
+            continue
+        verdict = judge(
+            window, at, rule, subject, topology, now_ms, _is_holding(before)
+        )
+        after = step(before, verdict, rule, _named(rule, subject), now_ms)
+        if after != before:
+            changes[key] = after
+    return changes
+
+
+def judge(
+    window: Window,
+    at: int,
+    rule: Rule,
+    subject: Subject,
+    topology: Topology,
+    now_ms: int,
+    held: bool,
+) -> Verdict:
+    """What the rows of one subject say now."""
+    named = _named(rule, subject)
+    if not topology.knows(named):
+        return Verdict(None, now_ms)
+    members = window.members(at, subject)
+    newest = max((each.last_ms for each in members), default=0)
+    if rule.silence == "blind":
+        silent_since = max(newest, window.opened_ms)
+        if now_ms - silent_since >= rule.blind_after:
+            silent_s = (now_ms - silent_since) / 1000
+            site = members[0].site if members else _site_of(named, topology)
+            return Verdict(True, silent_since + rule.blind_after, silent_s, site)
+    reach = reach_ms(rule, CATALOGUE)
+    # Rows are spread over a period: one that is a reach older than the newest is of a
+    # port, or of a set of tags, that is no longer there.
+    fresh = [s for s in members if s.last_ms >= max(newest, now_ms) - reach]
+    if not fresh:
+        return Verdict(None, newest, site=members[0].site if members else "")
+    site = fresh[0].site
+    shows = _shown(rule, fresh)
+    if rule.function:
+        finding = FUNCTIONS[rule.function](fresh, topology, now_ms)
+        if finding is None:
+            return Verdict(None, newest, site=site)
+        return Verdict(finding.bad, newest, finding.value, site, shows)
+    if not rule.when:
+        return Verdict(False, newest, site=site)
+    found = [(_holds(rule, series, held), series) for series in fresh]
+    known = [(bad, value, series) for (bad, value), series in found if bad is not None]
+    if not known:
+        return Verdict(None, newest, site=site)
+    bad_ones = [(value, series) for bad, value, series in known if bad]
+    if rule.across == "all":
+        bad = len(bad_ones) == len(known) and len(known) >= rule.least
+        return Verdict(bad, newest, float(len(bad_ones)), site, shows)
+    if len(bad_ones) >= rule.least:
+        value, series = bad_ones[0]
+        return Verdict(True, newest, value, series.site, _shown(rule, [series]))
+    return Verdict(False, newest, known[0][1], site, shows)
+
+
+def step(
+    before: Entry | None,
+    verdict: Verdict,
+    rule: Rule,
+    subject: dict[str, str],
+    now_ms: int,
+) -> Entry | None:
+    """The next standing of one subject. None: nothing worth remembering."""
+    if verdict.bad is None:
+        return _unheard(before, rule, now_ms)
+    if before is None or not before.is_open:
+        if not verdict.bad:
+            return _rest(before, now_ms)
+        return _begin(before, verdict, rule, subject, now_ms)
+    return _go_on(before, verdict, rule, now_ms)
+
+
+def _begin(
+    before: Entry | None,
+    verdict: Verdict,
+    rule: Rule,
+    subject: dict[str, str],
+    now_ms: int,
+) -> Entry:
+    flaps = 0.0 if before is None else _decayed(before, verdict.time_ms)
+    since_ms = verdict.time_ms
+    if before is not None and before.resolved_ms is not None:
+        # An episode is named by its beginning: two never share one.
+        since_ms = max(since_ms, before.since_ms + 1)
+    entry = Entry(
+        rule=rule.id,
+        subject=subject,
+        site=verdict.site,
+        state="pending",
+        since_ms=since_ms,
+        bad_ms=verdict.time_ms,
+        heard_ms=verdict.time_ms,
+        value=verdict.value,
+        shows=verdict.shows,
+        told="" if before is None else before.told,
+    )
+    return _ripen(_flap(entry, flaps, verdict.time_ms), rule, now_ms)
+
+
+def _go_on(before: Entry, verdict: Verdict, rule: Rule, now_ms: int) -> Entry | None:
+    heard_ms = max(before.heard_ms, verdict.time_ms)
+    if verdict.bad:
+        entry = msgspec.structs.replace(
+            before,
+            bad_ms=max(before.bad_ms, verdict.time_ms),
+            heard_ms=heard_ms,
+            value=verdict.value,
+            shows=verdict.shows or before.shows,
+            clear_ms=None,
+        )
+        if before.clear_ms is not None:
+            entry = _flap(entry, _decayed(before, verdict.time_ms), verdict.time_ms)
+        return _ripen(entry, rule, now_ms)
+    if before.state == "pending":
+        ended = msgspec.structs.replace(
+            before, state="resolved", heard_ms=heard_ms, resolved_ms=verdict.time_ms
+        )
+        return _rest(ended, now_ms)
+    clear_ms = verdict.time_ms if before.clear_ms is None else before.clear_ms
+    entry = msgspec.structs.replace(
+        before, heard_ms=heard_ms, clear_ms=clear_ms, value=verdict.value
+    )
+    reached_ms = min(now_ms, heard_ms + reach_ms(rule, CATALOGUE))
+    if reached_ms - clear_ms < rule.keep_for:
+        return entry
+    if entry.flapping and _decayed(entry, now_ms) > FLAP_LEAVE:
+        return entry
+    return _end(entry, clear_ms, "")
+
+
+def _unheard(before: Entry | None, rule: Rule, now_ms: int) -> Entry | None:
+    """No rows: nothing starts and nothing ends, until there is no use in waiting."""
+    if before is None or not before.is_open:
+        return _rest(before, now_ms)
+    if before.state == "pending":
+        if now_ms - before.heard_ms <= 2 * reach_ms(rule, CATALOGUE):
+            return _ripen(before, rule, now_ms)
+        # What waits for its data for ever would hold back what it might explain.
+        return _rest(
+            msgspec.structs.replace(
+                before, state="resolved", resolved_ms=before.heard_ms
+            ),
+            now_ms,
+        )
+    if now_ms - before.heard_ms > FORGET_MS:
+        return _end(before, now_ms, "nothing was heard of it for a day")
+    return before
+
+
+def _ripen(entry: Entry, rule: Rule, now_ms: int) -> Entry:
+    """Pending becomes firing once it has held, in the rows' own time."""
+    if entry.state != "pending":
+        return entry
+    if rule.silence == "blind":
+        reached_ms = now_ms
+    else:
+        reached_ms = min(now_ms, entry.bad_ms + reach_ms(rule, CATALOGUE))
+    if reached_ms - entry.since_ms < rule.lasts and not entry.flapping:
+        return entry
+    firing_ms = max(entry.since_ms + (0 if entry.flapping else rule.lasts), 0)
+    return msgspec.structs.replace(entry, state="firing", firing_ms=firing_ms)
+
+
+def _flap(entry: Entry, flaps: float, time_ms: int) -> Entry:
+    flaps = min(flaps + 1.0, FLAP_CEILING)
+    return msgspec.structs.replace(
+        entry,
+        flaps=flaps,
+        flaps_ms=time_ms,
+        flapping=int(bool(entry.flapping) or flaps >= FLAP_ENTER),
+    )
+
+
+def _decayed(entry: Entry, time_ms: int) -> float:
+    age_ms = max(0, time_ms - entry.flaps_ms)
+    return entry.flaps * math.exp2(-age_ms / FLAP_HALF_LIFE_MS)
+
+
+def _end(entry: Entry, resolved_ms: int, why: str) -> Entry:
+    if not entry.is_open:
+        return entry
+    return msgspec.structs.replace(
+        entry,
+        state="resolved",
+        resolved_ms=max(resolved_ms, entry.since_ms),
+        clear_ms=None,
+        flapping=0,
+        why=why,
+    )
+
+
+def _rest(entry: Entry | None, now_ms: int) -> Entry | None:
+    """What is over is kept only while its flaps still count."""
+    if entry is None or _decayed(entry, now_ms) < 0.25:
+        return None
+    return entry
+
+
+def _holds(rule: Rule, series: Series, held: bool) -> tuple[bool | None, float | None]:
+    """(all conditions hold, the first one's value); None where one cannot be told."""
+    first: float | None = None
+    unknown = False
+    for n, condition in enumerate(rule.when):
+        value = _aggregate(condition, series)
+        if n == 0:
+            first = value
+        if value is None:
+            unknown = True
+        elif not condition.holds(value, held):
+            return False, first
+    if unknown:
+        return (False if rule.absent == "clear" else None), first
+    return True, first
+
+
+def _aggregate(condition: Condition, series: Series) -> float | None:
+    if condition.aggregate == "last":
+        value = series.latest(condition.field)
+        return float(value) if isinstance(value, int | float) else None
+    ring = series.ring(condition.field)
+    if ring is None:
+        return None
+    times, values = ring.since(series.last_ms - condition.over)
+    if not values:
+        return None
+    if condition.aggregate == "count":
+        return float(len(values))
+    if condition.aggregate == "rise":
+        pairs = itertools.pairwise(values)
+        # A counter that fell began anew: all of it is growth.
+        return sum(b - a if b >= a else b for a, b in pairs)
+    if condition.aggregate == "sum":
+        return sum(values)
+    # Half a window must be covered, or the first row after a start would decide.
+    if times[-1] - times[0] < condition.over * 0.4:
+        return None
+    match condition.aggregate:
+        case "mean":
+            return sum(values) / len(values)
+        case "min":
+            return min(values)
+        case "max":
+            return max(values)
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
+
+
+def _shown(rule: Rule, members: Iterable[Series]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for series in members:
+        for name in rule.shows:
+            value = series.latest(name)
+            if value is not None:
+                found.setdefault(name, value)
+    return found
+
+
+def _silent(
+    window: Window, at: int, rule: Rule, topology: Topology, now_ms: int
+) -> set[Subject]:
+    """Subjects that have said nothing for too long, those never heard included."""
+    if now_ms - window.opened_ms < rule.blind_after:
+        return set()
+    oldest = now_ms - rule.blind_after
+    found = {
+        subject
+        for subject in window.subjects(at)
+        if max(s.last_ms for s in window.members(at, subject)) <= oldest
+    }
+    expected: Iterable[str] = ()
+    if rule.expects == "devices":
+        expected = topology.polled
+    elif rule.expects == "gateways":
+        expected = topology.gateways
+    for each in expected:
+        tag = "device" if rule.expects == "devices" else "gateway"
+        if not rule.applies_at(_site_of({tag: each}, topology)):
+            continue
+        subject = tuple(each if name == tag else "" for name in rule.subject)
+        if not window.members(at, subject):
+            found.add(subject)
+    return found
+
+
+def _is_holding(before: Entry | None) -> bool:
+    return before is not None and before.is_open and before.clear_ms is None
+
+
+def _named(rule: Rule, subject: Subject) -> dict[str, str]:
+    return dict(zip(rule.subject, subject, strict=True))
+
+
+def _place(window: Window, entry: Entry) -> tuple[int, Subject] | None:
+    """Which rule, and which of its subjects, `entry` is about."""
+    for at, rule in window.rules.places(entry.rule):
+        if rule.applies_at(entry.site):
+            if set(rule.subject) != set(entry.subject):
+                return None
+            return at, tuple(entry.subject[tag] for tag in rule.subject)
+    return None
+
+
+def _site_of(subject: Mapping[str, str], topology: Topology) -> str:
+    if subject.get("device") in topology.devices:
+        return topology.devices[subject["device"]].site
+    if subject.get("gateway") in topology.gateways:
+        return topology.gateways[subject["gateway"]].site or ""
+    return subject.get("site", "")

@@ -1,0 +1,214 @@
+"""`Rule`: what is wrong, when, for how long, and what a person does first.
+
+A rule is data (`alerts/catalog/*.yaml`, read by `alerts.rules.load`). Where data cannot
+say it, `function` names one of `alerts.functions`.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from alerts.alert import Severity
+from probes.sample import Value
+
+Aggregate = Literal["last", "mean", "min", "max", "sum", "count", "p95", "rise"]
+Comparison = Literal[">", ">=", "<", "<=", "==", "!="]
+Relation = Literal[
+    "ancestor",
+    "everything",
+    "line_port",
+    "parent_port",
+    "primary_line",
+    "same_device",
+    "same_site",
+    "same_subject",
+    "site_line",
+    "site_lines",
+    "site_line_port",
+    "site_tops",
+]
+_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def _duration_ms(value: Any) -> Any:
+    """`90s`, `10m`, `2h`, `1d` as milliseconds."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip())
+        if found:
+            return round(float(found[1]) * _UNITS_MS[found[2]])
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    raise ValueError("expected a length of time such as 90s, 10m, 2h or 1d")
+
+
+Duration = Annotated[int, BeforeValidator(_duration_ms), Field(ge=0)]
+
+
+# The tags of the cause's subject each relation leads to; None: the consequence's own.
+RELATION_SUBJECTS: dict[str, frozenset[str] | None] = {
+    "ancestor": frozenset({"device"}),
+    "everything": frozenset(),
+    "line_port": frozenset({"line"}),
+    "parent_port": frozenset({"device"}),
+    "primary_line": frozenset({"line"}),
+    "same_device": frozenset({"device"}),
+    "same_site": frozenset({"site"}),
+    "same_subject": None,
+    "site_line": frozenset({"line"}),
+    "site_lines": frozenset({"line"}),
+    "site_line_port": frozenset({"device", "port"}),
+    "site_tops": frozenset({"device"}),
+}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Condition(_Part):
+    """One comparison; a rule's conditions must all hold.
+
+    `over` is the length of the window for every aggregate but `last`. `clear` is the
+    threshold that ends it once it holds (hysteresis); without it `threshold` does.
+    `rise` is how much a counter grew in the window, restarts of it allowed for.
+    """
+
+    field: str
+    aggregate: Aggregate = "last"
+    over: Duration = 0
+    comparison: Comparison = Field(alias="is")
+    threshold: float
+    clear: float | None = None
+
+    def holds(self, value: float, held: bool) -> bool:
+        """True where `value` meets it; `held` says whether it did until now."""
+        against = self.clear if held and self.clear is not None else self.threshold
+        match self.comparison:
+            case ">":
+                return value > against
+            case ">=":
+                return value >= against
+            case "<":
+                return value < against
+            case "<=":
+                return value <= against
+            case "==":
+                return value == against
+            case "!=":
+                return value != against
+
+
+class Explains(_Part):
+    """Alerts of `rules` standing in `relation` to this one are its consequences."""
+
+    rules: tuple[str, ...] = Field(min_length=1)
+    relation: Relation
+
+
+class Rule(_Part):
+    """One rule. Times are in ms once read.
+
+    `lasts` (`for` in the file): how long the conditions must hold before it fires.
+    `hold`: how long after the beginning a page may leave, at the earliest.
+    `keep_for`: how long it must be well again before it is over.
+    `subject`: the tags that name what the alert is about; rows that differ in other
+    tags are one subject, bad where `across` of them (any, or all of at least `least`)
+    are. `silence`: what no rows mean: `ignore` (nothing: a firing alert keeps firing,
+    a pending one waits) or `blind` (bad by itself after `blind_after`, for subjects
+    heard before and those the estate `expects`). `absent`: what a row without the
+    field means: `ignore`, or `clear` (well). `shows`: text fields kept for the words.
+    `sites`, `not_sites`: where it applies (empty: everywhere).
+    """
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,62}$")]
+    title: Annotated[str, Field(min_length=3)]
+    severity: Severity
+    measurement: str
+    where: dict[str, tuple[str, ...]] = {}
+    subject: tuple[str, ...]
+    when: tuple[Condition, ...] = ()
+    function: str = ""
+    fields: tuple[str, ...] = ()
+    across: Literal["any", "all"] = "any"
+    least: Annotated[int, Field(ge=1)] = 1
+    lasts: Duration = Field(default=0, alias="for")
+    hold: Duration = 90_000
+    keep_for: Duration = 0
+    silence: Literal["ignore", "blind"] = "ignore"
+    blind_after: Duration = 0
+    expects: Literal["", "devices", "gateways"] = ""
+    absent: Literal["ignore", "clear"] = "ignore"
+    shows: tuple[str, ...] = ()
+    summary: Annotated[str, Field(min_length=3)]
+    cause: str = ""
+    runbook: Annotated[str, Field(min_length=3)]
+    explains: tuple[Explains, ...] = ()
+    sites: tuple[str, ...] = ()
+    not_sites: tuple[str, ...] = ()
+
+    def applies_at(self, site: str) -> bool:
+        return (not self.sites or site in self.sites) and site not in self.not_sites
+
+    def takes(self, tags: dict[str, str]) -> bool:
+        """True for rows with these tags."""
+        return all(tags.get(tag, "") in values for tag, values in self.where.items())
+
+    @property
+    def wanted(self) -> dict[str, int]:
+        """Field -> ms of it to be kept; 0 where the latest value is enough."""
+        found: dict[str, int] = dict.fromkeys((*self.fields, *self.shows), 0)
+        for condition in self.when:
+            found[condition.field] = max(found.get(condition.field, 0), condition.over)
+        return found
+
+    @property
+    def page_after_ms(self) -> int:
+        """From the beginning to the earliest page."""
+        return max(self.lasts, self.hold)
+
+
+# Words a summary, cause or runbook may use besides the subject's tags and `shows`,
+# and the tag they need ("" none).
+PLACEHOLDERS: dict[str, str] = {
+    "value": "",
+    "threshold": "",
+    "site_name": "",
+    "device_name": "device",
+    "address": "device",
+    "parent_name": "device",
+    "supplier": "line",
+    "supplier_phone": "line",
+    "support_hours": "line",
+    "circuit_ref": "line",
+    "line_role": "line",
+    "gateway_name": "gateway",
+    "host": "gateway",
+}
+
+
+def placeholders(text: str) -> list[str]:
+    """Names in braces; ValueError where a brace is left open or has extras."""
+    names = []
+    for _, name, form, conversion in string.Formatter().parse(text):
+        if name is None:
+            continue
+        if not name.isidentifier() or form or conversion:
+            raise ValueError(f"{{{name}}} is not a plain name in braces")
+        names.append(name)
+    return names
+
+
+def allowed_placeholders(rule: Rule) -> set[str]:
+    return {
+        *rule.subject,
+        *rule.shows,
+        *(name for name, tag in PLACEHOLDERS.items() if not tag or tag in rule.subject),
+    }
+
+
+def is_number(value: Value | None) -> bool:
+    return isinstance(value, int | float)

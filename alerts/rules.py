@@ -1,0 +1,444 @@
+"""Reads rules: Towpath's own (`alerts/catalog/*.yaml`) and a council's beside them.
+
+A council's folder adds: files with `rules:` bring new rules, files with `overrides:`
+change thresholds and times of rules there are, everywhere or at some sites, or disable
+them. Nothing of Towpath's is edited, so an update never collides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from alerts.alert import Severity
+from alerts.functions import FUNCTIONS
+from alerts.rule import (
+    RELATION_SUBJECTS,
+    Condition,
+    Duration,
+    Rule,
+    allowed_placeholders,
+    placeholders,
+)
+from collectors.findings import dotted, explain
+from probes.catalogue import Catalogue, Unknown, did_you_mean
+
+
+class RuleError(ValueError):
+    """The rules cannot be used; `findings` says why, one sentence each."""
+
+    def __init__(self, findings: list[str]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
+
+
+class Override(BaseModel):
+    """A council's own figure for a rule that is there.
+
+    `threshold` and `clear` are those of the rule's first condition. With `sites` it
+    holds only there.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    rule: str
+    sites: tuple[str, ...] = ()
+    disable: bool = False
+    severity: Severity | None = None
+    threshold: float | None = None
+    clear: float | None = None
+    lasts: Duration | None = Field(default=None, alias="for")
+    hold: Duration | None = None
+    keep_for: Duration | None = None
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rules: tuple[Rule, ...] = ()
+    overrides: tuple[Override, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """One way an alert of some rule may be explained: by `cause`, in `relation`."""
+
+    cause: str
+    relation: str
+
+
+class Rules(Sequence[Rule]):
+    """The enabled rules in order; the same id twice where sites have their own."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = tuple(rules)
+        self._places: dict[str, list[tuple[int, Rule]]] = {}
+        for at, rule in enumerate(self._rules):
+            self._places.setdefault(rule.id, []).append((at, rule))
+        self.links: dict[str, list[Link]] = {}
+        for rule in {r.id: r for r in reversed(self._rules)}.values():
+            for each in rule.explains:
+                for effect in each.rules:
+                    self.links.setdefault(effect, []).append(
+                        Link(rule.id, each.relation)
+                    )
+        order = {rule.id: at for at, rule in enumerate(self._rules)}
+        for links in self.links.values():
+            links.sort(key=lambda link: order[link.cause])
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._rules[at]
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self._rules)
+
+    def places(self, id: str) -> list[tuple[int, Rule]]:
+        """(place, rule) of the rules of that id."""
+        return self._places.get(id, [])
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self._places)
+
+    def of(self, id: str, site: str) -> Rule | None:
+        """The rule of that id as it holds at `site`; None where none does."""
+        for _, rule in self.places(id):
+            if rule.applies_at(site):
+                return rule
+        return None
+
+
+def catalogue_folder() -> Path:
+    """Where Towpath's own rules lie."""
+    return Path(str(resources.files("alerts"))) / "catalog"
+
+
+def load(catalogue: Catalogue, folder: Path | None = None) -> Rules:
+    """Towpath's rules and those in `folder` (a folder or one file).
+
+    `RuleError` names everything that is wrong: file, line, dotted path, what was
+    expected, did you mean.
+    """
+    sources = sorted(catalogue_folder().glob("*.yaml"))
+    if folder is not None:
+        if folder.is_dir():
+            sources += sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+        else:
+            sources.append(folder)
+    return load_files(sources, catalogue)
+
+
+def load_files(sources: Sequence[Path], catalogue: Catalogue) -> Rules:
+    """The rules of these files alone."""
+    findings: list[str] = []
+    rules: dict[str, tuple[Rule, str]] = {}
+    overrides: list[tuple[Override, str]] = []
+    for source in sources:
+        try:
+            text = source.read_text(encoding="utf-8")
+        except OSError as error:
+            findings.append(f"{source}: cannot be read: {error.strerror}")
+            continue
+        except UnicodeDecodeError as error:
+            findings.append(f"{source}: is not UTF-8 text (byte {error.start})")
+            continue
+        for rule, where, at in _read(source, text, findings):
+            if isinstance(rule, Override):
+                overrides.append((rule, where))
+                continue
+            findings += [
+                f"{source}:{at(path)}: {path}: {says}"
+                for path, says in _misfits(rule, where, catalogue)
+            ]
+            if rule.id in rules:
+                findings.append(
+                    f"{source}:{at(where)}: {where}.id is {rule.id!r}, which is "
+                    f"already at {rules[rule.id][1]}; to change it use overrides:"
+                )
+            else:
+                rules[rule.id] = (rule, f"{source}:{at(where)}")
+    chosen = [rule for rule, _ in rules.values()]
+    findings += _broken_links(chosen, rules)
+    for override, where in overrides:
+        if override.rule not in rules:
+            hint = did_you_mean(override.rule, rules)
+            findings.append(f"{where}.rule: no rule is called {override.rule!r}{hint}")
+            continue
+        try:
+            chosen = _overridden(chosen, override)
+        except ValueError as error:
+            findings.append(f"{where}: {error}")
+    findings += _unheard_causes(chosen)
+    if findings:
+        raise RuleError(findings)
+    return Rules(chosen)
+
+
+def _read(source: Path, text: str, findings: list[str]) -> Iterator[Any]:
+    """(rule or override, its dotted path, path -> line) for everything in `text`."""
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        problem = getattr(error, "problem", None) or str(error)
+        findings.append(f"{source}:{line}: is not valid YAML: {problem}")
+        return
+    if document is None:
+        return
+    if node is not None:
+        findings += [
+            f"{source}:{line}: {key!r} is there twice" for key, line in _twice(node)
+        ]
+    if not isinstance(document, dict):
+        findings.append(f"{source}:1: expected `rules:` or `overrides:` at the top")
+        return
+    lines: dict[str, int] = {}
+    _note_lines(node, (), lines)
+
+    def at(path: str) -> int:
+        while path and path not in lines:
+            path = path.rpartition("." if path.rfind(".") > path.rfind("[") else "[")[0]
+        return lines.get(path, 1)
+
+    try:
+        file = _File.model_validate(document)
+    except ValidationError as error:
+        findings += [
+            f"{source}:{at(path)}: {path} {says}"
+            for path, says in explain(error, _File)
+        ]
+        return
+    for n, rule in enumerate(file.rules):
+        yield rule, dotted(("rules", n)), at
+    for n, override in enumerate(file.overrides):
+        path = dotted(("overrides", n))
+        yield override, f"{source}:{at(path)}: {path}", at
+
+
+def _note_lines(node: Any, path: tuple[Any, ...], lines: dict[str, int]) -> None:
+    if path:
+        lines[dotted(path)] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            _note_lines(value, (*path, key.value), lines)
+            lines[dotted((*path, key.value))] = key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for n, value in enumerate(node.value):
+            _note_lines(value, (*path, n), lines)
+
+
+def _twice(node: Any) -> Iterator[tuple[str, int]]:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield key.value, key.start_mark.line + 1
+            seen.add(key.value)
+            yield from _twice(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _twice(value)
+
+
+def _misfits(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
+    """(dotted path, sentence) for what pydantic cannot see."""
+    try:
+        declared = catalogue.measurement(rule.measurement)
+    except Unknown as unknown:
+        yield f"{at}.measurement", str(unknown)
+        return
+    if declared.personal:
+        yield (
+            f"{at}.measurement",
+            f"{rule.measurement!r} is about one laptop: rules ask for groups "
+            "(`experience`) instead",
+        )
+    for kind, names in (("where", rule.where), ("subject", rule.subject)):
+        for name in names:
+            try:
+                declared.tag(name)
+            except Unknown as unknown:
+                yield f"{at}.{kind}", str(unknown)
+    for n, condition in enumerate(rule.when):
+        path = f"{at}.when[{n + 1}]"
+        yield from _condition_misfits(condition, path, rule, catalogue)
+    for kind, names in (("fields", rule.fields), ("shows", rule.shows)):
+        for name in names:
+            try:
+                declared.field(name)
+            except Unknown as unknown:
+                yield f"{at}.{kind}", str(unknown)
+    if rule.function and rule.function not in FUNCTIONS:
+        hint = did_you_mean(rule.function, FUNCTIONS)
+        yield f"{at}.function", f"no function is called {rule.function!r}{hint}"
+    if rule.function and rule.when:
+        yield f"{at}.function", "a rule has either `function` or `when`, not both"
+    if not rule.function and not rule.when and rule.silence != "blind":
+        yield at, "expected `when`, `function` or `silence: blind`: it never fires"
+    if rule.silence == "blind" and rule.blind_after <= 0:
+        yield f"{at}.blind_after", "expected with `silence: blind`, such as 3m"
+    for kind in ("title", "summary", "cause", "runbook"):
+        allowed = allowed_placeholders(rule) if kind != "title" else set()
+        try:
+            names_used = placeholders(getattr(rule, kind))
+        except ValueError as error:
+            yield f"{at}.{kind}", str(error)
+            continue
+        for name in names_used:
+            if name not in allowed:
+                hint = did_you_mean(name, allowed)
+                yield (
+                    f"{at}.{kind}",
+                    f"no placeholder is called {{{name}}}{hint} "
+                    f"(there are {', '.join(sorted(allowed))})",
+                )
+
+
+def _condition_misfits(
+    condition: Condition, path: str, rule: Rule, catalogue: Catalogue
+) -> Iterator[tuple[str, str]]:
+    try:
+        field = catalogue.measurement(rule.measurement).field(condition.field)
+    except Unknown as unknown:
+        yield f"{path}.field", str(unknown)
+        return
+    if field.type == "str":
+        yield f"{path}.field", f"{condition.field!r} is text, expected a number"
+    if (condition.aggregate == "last") != (condition.over == 0):
+        yield (
+            f"{path}.over",
+            "`last` has no window" if condition.over else "expected, such as 10m",
+        )
+    clear, threshold = condition.clear, condition.threshold
+    if clear is not None:
+        wrong_side = (condition.comparison in (">", ">=") and clear > threshold) or (
+            condition.comparison in ("<", "<=") and clear < threshold
+        )
+        if wrong_side or condition.comparison in ("==", "!="):
+            yield (
+                f"{path}.clear",
+                f"is {clear:g}, expected on the good side of {threshold:g}",
+            )
+
+
+def _broken_links(
+    rules: Sequence[Rule], known: dict[str, tuple[Rule, str]]
+) -> list[str]:
+    found = []
+    reaches: dict[str, set[str]] = {}
+    for rule in rules:
+        for each in rule.explains:
+            for effect in each.rules:
+                leads_to = RELATION_SUBJECTS[each.relation]
+                if leads_to is None and effect in known:
+                    leads_to = frozenset(known[effect][0].subject)
+                if leads_to is not None and leads_to != set(rule.subject):
+                    found.append(
+                        f"{known[rule.id][1]}: {rule.id} explains {effect} by "
+                        f"{each.relation}, which leads to subjects of "
+                        f"{sorted(leads_to)}, not {sorted(rule.subject)}"
+                    )
+                if effect not in known:
+                    hint = did_you_mean(effect, known)
+                    found.append(
+                        f"{known[rule.id][1]}: {rule.id} explains {effect!r}, "
+                        f"but no rule is called that{hint}"
+                    )
+                elif effect == rule.id and each.relation != "ancestor":
+                    found.append(f"{known[rule.id][1]}: {rule.id} explains itself")
+                elif each.relation != "ancestor":
+                    # Ancestors go strictly upwards: no ring of alerts comes of them.
+                    reaches.setdefault(rule.id, set()).add(effect)
+    for start in reaches:
+        seen, todo = set[str](), [start]
+        while todo:
+            for effect in reaches.get(todo.pop(), ()):
+                if effect == start:
+                    # Two alerts explaining each other would silence both.
+                    found.append(
+                        f"{known[start][1]}: {start} explains itself through others"
+                    )
+                    todo.clear()
+                    break
+                if effect not in seen:
+                    seen.add(effect)
+                    todo.append(effect)
+    return found
+
+
+def _unheard_causes(rules: Sequence[Rule]) -> list[str]:
+    """A cause less severe than what it explains may be routed to nobody."""
+    weight = {"info": 0, "warning": 1, "critical": 2}
+    found = []
+    for rule in rules:
+        for effect in (e for each in rule.explains for e in each.rules):
+            for other in rules:
+                if (
+                    other.id == effect
+                    and weight[rule.severity] < weight[other.severity]
+                ):
+                    found.append(
+                        f"{rule.id} ({rule.severity}) explains {other.id} "
+                        f"({other.severity}): expected a cause at least as severe, or "
+                        "its page might reach nobody"
+                    )
+    return sorted(set(found))
+
+
+def _overridden(rules: Sequence[Rule], override: Override) -> list[Rule]:
+    changed: list[Rule] = []
+    for rule in rules:
+        if rule.id != override.rule:
+            changed.append(rule)
+            continue
+        here = tuple(s for s in override.sites if rule.applies_at(s))
+        if override.sites and not here:
+            changed.append(rule)
+            continue
+        if not override.disable:
+            variant = _variant(rule, override)
+            if override.sites:
+                variant = variant.model_copy(update={"sites": here})
+            changed.append(variant)
+        if override.sites:
+            rest = tuple(s for s in rule.sites if s not in here)
+            if not rule.sites or rest:
+                changed.append(
+                    rule.model_copy(
+                        update={"sites": rest, "not_sites": (*rule.not_sites, *here)}
+                    )
+                )
+    return changed
+
+
+def _variant(rule: Rule, override: Override) -> Rule:
+    update: dict[str, Any] = {
+        name: getattr(override, name)
+        for name in ("severity", "lasts", "hold", "keep_for")
+        if getattr(override, name) is not None
+    }
+    if override.threshold is not None or override.clear is not None:
+        if not rule.when:
+            raise ValueError(f"{rule.id} has no threshold to change")
+        first = rule.when[0]
+        threshold = (
+            first.threshold if override.threshold is None else override.threshold
+        )
+        clear = override.clear
+        if clear is None and first.clear is not None:
+            # The distance between the two is the hysteresis: it moves along.
+            clear = threshold + (first.clear - first.threshold)
+        changed = first.model_copy(update={"threshold": threshold, "clear": clear})
+        update["when"] = (changed, *rule.when[1:])
+    return rule.model_copy(update=update)

@@ -1,0 +1,289 @@
+"""`Window`: what rules can see. In memory, bounded, fed by the journal.
+
+Only the fields that enabled rules name are kept: the latest value, and a ring of past
+values where a rule asks for a window. Rows that come late by their measurement's own
+measure never get in, so data sent afterwards fires no old alerts.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from alerts.rule import Rule
+from alerts.rules import Rules
+from collectors.batch import Batch
+from probes.catalogue import Catalogue, Measurement, Unknown
+from probes.sample import Value
+
+Subject = tuple[str, ...]
+Target = tuple[int, Subject]
+"""A rule by its place in `Rules`, and the values of its subject's tags."""
+
+MAX_SERIES = 2_000_000
+FORGET_MS = 86_400_000
+# A clock that runs ahead must not make a row look newest for hours.
+AHEAD_MS = 300_000
+_MAX_RING = 4_096
+
+
+class Ring:
+    """Past values of one field of one series, oldest first."""
+
+    __slots__ = ("span_ms", "times", "values")
+
+    def __init__(self, span_ms: int) -> None:
+        self.span_ms = span_ms
+        self.times = array("q")
+        self.values = array("d")
+
+    def add(self, time_ms: int, value: float) -> None:
+        times = self.times
+        if times and time_ms <= times[-1]:
+            return
+        times.append(time_ms)
+        self.values.append(value)
+        # Cut in strides: removing from the front of an array moves all of it.
+        if len(times) > _MAX_RING or (
+            len(times) % 16 == 0 and times[0] < time_ms - self.span_ms
+        ):
+            keep = next(
+                (n for n, t in enumerate(times) if t >= time_ms - self.span_ms), 0
+            )
+            keep = max(keep, len(times) - _MAX_RING)
+            del self.times[:keep]
+            del self.values[:keep]
+
+    def since(self, from_ms: int) -> tuple[list[int], list[float]]:
+        """Times and values at or after `from_ms`."""
+        at = len(self.times)
+        while at and self.times[at - 1] >= from_ms:
+            at -= 1
+        return list(self.times[at:]), list(self.values[at:])
+
+
+class Series:
+    """The rows of one set of tags, reduced to what rules look at."""
+
+    __slots__ = ("_slots", "last", "last_ms", "rings", "site", "tags", "targets")
+
+    def __init__(self, tags: dict[str, str], slots: dict[str, int]) -> None:
+        self.tags = tags
+        self.site = site_of(tags)
+        self.last_ms = 0
+        self.last: list[Value | None] = [None] * len(slots)
+        self.rings: dict[int, Ring] = {}
+        self.targets: tuple[Target, ...] = ()
+        self._slots = slots
+
+    def latest(self, field: str) -> Value | None:
+        """The field in the latest row; None where that row did not have it."""
+        return self.last[self._slots[field]]
+
+    def ring(self, field: str) -> Ring | None:
+        return self.rings.get(self._slots[field])
+
+
+class _Table:
+    """All series of one measurement."""
+
+    def __init__(self, declared: Measurement) -> None:
+        self.declared = declared
+        self.tag_names = tuple(tag.name for tag in declared.tags)
+        self.slots: dict[str, int] = {}
+        self.spans: dict[int, int] = {}
+        self.rules: list[tuple[int, Rule]] = []
+        self.series: dict[tuple[str, ...], Series] = {}
+
+    def want(self, at: int, rule: Rule) -> None:
+        self.rules.append((at, rule))
+        for field, span_ms in rule.wanted.items():
+            slot = self.slots.setdefault(field, len(self.slots))
+            if span_ms:
+                self.spans[slot] = max(self.spans.get(slot, 0), span_ms)
+
+
+class Window:
+    """What rules can see, and what changed since they last looked.
+
+    `opened_ms`: when it began to listen: silence before that proves nothing.
+    """
+
+    def __init__(self, rules: Rules, catalogue: Catalogue, opened_ms: int) -> None:
+        self.rules, self.opened_ms = rules, opened_ms
+        self.late_rows = self.strange_rows = self.refused_rows = 0
+        self.newest_received_ms = 0
+        self.touched: set[Target] = set()
+        self._groups: list[dict[Subject, list[Series]]] = [{} for _ in rules]
+        self._tables: dict[str, _Table] = {}
+        self._count = 0
+        for at, rule in enumerate(rules):
+            if rule.measurement not in self._tables:
+                declared = catalogue.measurement(rule.measurement)
+                self._tables[rule.measurement] = _Table(declared)
+            self._tables[rule.measurement].want(at, rule)
+
+    def take(self, batch: Batch) -> None:
+        """Looks at every row of `batch`; rows of no rule's measurement cost nothing.
+
+        The same batch twice changes nothing.
+        """
+        self.newest_received_ms = max(self.newest_received_ms, batch.received_ms)
+        table = self._tables.get(batch.measurement)
+        if table is None:
+            return
+        oldest_ms = batch.received_ms - table.declared.lateness_s * 1000
+        newest_ms = batch.received_ms + AHEAD_MS
+        tag_columns = [batch.tag(name) for name in table.tag_names]
+        present = [
+            (slot, batch.field(name), table.spans.get(slot, 0))
+            for name, slot in table.slots.items()
+            if name in batch.schema.fields
+        ]
+        touch, known = self.touched.update, table.series
+        keys = zip(*tag_columns, strict=True)
+        for row, (time_ms, key) in enumerate(zip(batch.times_ms, keys, strict=True)):
+            if time_ms < oldest_ms:
+                self.late_rows += 1
+                continue
+            if time_ms > newest_ms:
+                self.strange_rows += 1
+                continue
+            series = known.get(key)
+            if series is None:
+                series = self._new_series(table, key)
+                if series is None:
+                    continue
+            if time_ms < series.last_ms:
+                continue
+            series.last_ms = time_ms
+            last = series.last
+            for slot, column, span_ms in present:
+                value = column[row]
+                last[slot] = value
+                if span_ms and isinstance(value, int | float):
+                    ring = series.rings.get(slot)
+                    if ring is None:
+                        ring = series.rings[slot] = Ring(span_ms)
+                    ring.add(time_ms, value)
+            touch(series.targets)
+
+    def put(
+        self,
+        measurement: str,
+        tags: dict[str, str],
+        time_ms: int,
+        fields: dict[str, Any],
+    ) -> None:
+        """One row as remembered by the store; used to warm up, touches its rules."""
+        table = self._tables.get(measurement)
+        if table is None:
+            return
+        key = tuple(tags.get(name, "") for name in table.tag_names)
+        series = table.series.get(key) or self._new_series(table, key)
+        if series is None or time_ms < series.last_ms:
+            return
+        series.last_ms = time_ms
+        for name, value in fields.items():
+            slot = table.slots.get(name)
+            if slot is None:
+                continue
+            series.last[slot] = value
+            if slot in table.spans and isinstance(value, int | float):
+                series.rings.setdefault(slot, Ring(table.spans[slot])).add(
+                    time_ms, value
+                )
+        self.touched.update(series.targets)
+
+    def settle(self) -> None:
+        """What changed has been looked at."""
+        self.touched = set()
+
+    def forget(self, now_ms: int) -> int:
+        """Drops series not heard for a day; how many."""
+        dropped = 0
+        for table in self._tables.values():
+            old = [
+                key
+                for key, series in table.series.items()
+                if series.last_ms < now_ms - FORGET_MS
+            ]
+            for key in old:
+                series = table.series.pop(key)
+                for at, subject in series.targets:
+                    group = self._groups[at][subject]
+                    group.remove(series)
+                    if not group:
+                        del self._groups[at][subject]
+            dropped += len(old)
+        self._count -= dropped
+        return dropped
+
+    def members(self, at: int, subject: Subject) -> list[Series]:
+        """The series that rule `at` puts under `subject`."""
+        return self._groups[at].get(subject, [])
+
+    def subjects(self, at: int) -> Iterable[Subject]:
+        return self._groups[at]
+
+    def heard_ms(self, rule_id: str, subject: dict[str, str]) -> int:
+        """Time of the newest row the rule of that id has of `subject`; 0 for none."""
+        newest = 0
+        for at, rule in self.rules.places(rule_id):
+            key = tuple(subject.get(tag, "") for tag in rule.subject)
+            for series in self._groups[at].get(key, ()):
+                newest = max(newest, series.last_ms)
+        return newest
+
+    def series(self, measurement: str) -> Iterator[Series]:
+        table = self._tables.get(measurement)
+        return iter(table.series.values() if table else ())
+
+    def wanted(self) -> Iterator[tuple[Measurement, tuple[str, ...], int]]:
+        """(measurement, fields, longest window in ms) of everything rules look at."""
+        for table in self._tables.values():
+            span_ms = max(table.spans.values(), default=0)
+            yield table.declared, tuple(table.slots), span_ms
+
+    @property
+    def span_ms(self) -> int:
+        """The longest window of any rule."""
+        return max((span_ms for _, _, span_ms in self.wanted()), default=0)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _new_series(self, table: _Table, key: tuple[str, ...]) -> Series | None:
+        if self._count >= MAX_SERIES:
+            self.refused_rows += 1
+            return None
+        tags = dict(zip(table.tag_names, key, strict=True))
+        series = Series(tags, table.slots)
+        targets = []
+        for at, rule in table.rules:
+            if rule.takes(tags) and rule.applies_at(series.site):
+                subject = tuple(tags[tag] for tag in rule.subject)
+                targets.append((at, subject))
+                self._groups[at].setdefault(subject, []).append(series)
+        series.targets = tuple(targets)
+        table.series[key] = series
+        self._count += 1
+        return series
+
+
+def site_of(tags: dict[str, str]) -> str:
+    """The site a row is about, whichever tag says it; empty where none does."""
+    if tags.get("by") == "site":
+        return tags.get("group", "")
+    return tags.get("site") or tags.get("home_site") or ""
+
+
+def reach_ms(rule: Rule, catalogue: Catalogue) -> int:
+    """How long one row of the rule's measurement speaks for the time after it."""
+    try:
+        return max(
+            90_000, int(2.5 * 1000 * catalogue.measurement(rule.measurement).period_s)
+        )
+    except Unknown:
+        return 90_000
