@@ -14,10 +14,11 @@ import msgspec
 import pytest
 from ingest_council import body, door, enrol, eventually, report, wall_ms
 
+from collectors.estate.model import Estate, Reflector, Site
 from collectors.ingest.config import HttpsConfig, IngestConfig
 from collectors.ingest.registry import Registry
 from collectors.ingest.server import CannotServe
-from probes.policy import Policy, Service, decode
+from probes.policy import decode
 from probes.report import MAX_BODY_BYTES, Credential, Receipt
 
 DAY_MS = 86_400_000
@@ -208,22 +209,24 @@ async def test_a_laptop_enrols_reports_and_is_somebody_else_after_enrolling_agai
 async def test_the_policy_comes_once_and_then_only_when_it_changed(
     tmp_path: Path,
 ) -> None:
-    services = [Service("mail", "https://mail.example/")]
+    reflectors = [Reflector(id="hq", host="hq.example")]
+    policy = {"services": ({"name": "mail", "url": "https://mail.example/"},)}
 
-    def policy(home_site: str) -> Policy:
-        return Policy(services=tuple(services), names=(f"{home_site}.example",))
+    def estate() -> Estate:
+        return Estate(reflectors=tuple(reflectors))
 
-    async with door(tmp_path, policy=policy) as council:
+    async with door(tmp_path, estate=estate, policy=policy) as council:
         laptop = enrol(council.registry, "LAPTOP-1", "depot")
         auth = (laptop.agent, laptop.secret)
         first = await council.client.get("/v1/policy", auth=auth)
-        assert decode(first.content).names == ("depot.example",)
+        assert [s.name for s in decode(first.content).services] == ["mail"]
+        assert [r.id for r in decode(first.content).reflectors] == ["hq"]
         tag = {"If-None-Match": first.headers["etag"]}
         same = await council.client.get("/v1/policy", auth=auth, headers=tag)
         assert (same.status_code, same.content) == (304, b"")
-        services.append(Service("maps", "https://maps.example/"))
+        reflectors.insert(0, Reflector(id="dc", host="dc.example", site="depot"))
         new = await council.client.get("/v1/policy", auth=auth, headers=tag)
-        assert [s.name for s in decode(new.content).services] == ["mail", "maps"]
+        assert [r.id for r in decode(new.content).reflectors] == ["dc", "hq"]
 
 
 async def test_gzip_is_taken_and_a_bomb_is_not(tmp_path: Path) -> None:
@@ -374,7 +377,8 @@ async def test_the_provider_is_looked_up_and_the_address_is_nowhere(
 
 
 async def test_a_site_is_believed_only_where_the_estate_has_it(tmp_path: Path) -> None:
-    async with door(tmp_path, knows_site=lambda site: site == "depot") as council:
+    estate = Estate(sites=(Site(id="depot", name="The depot"),))
+    async with door(tmp_path, estate=lambda: estate) as council:
         laptop = enrol(council.registry, "LAPTOP-1")
         for number, site in enumerate(["depot", "atlantis"]):
             made = report(laptop.agent, f"r{number}")
@@ -396,6 +400,17 @@ async def test_anonymous_reports_are_taken_only_where_allowed(tmp_path: Path) ->
         "visitor-1",
         "visitor-2",
     }
+
+
+async def test_what_is_not_here_is_said_in_one_sentence(tmp_path: Path) -> None:
+    async with door(tmp_path) as council:
+        for method, path, status in [
+            ("GET", "/", 404),
+            ("GET", "/v1/reports", 405),
+            ("DELETE", "/healthz", 405),
+        ]:
+            answer = await council.client.request(method, path)
+            assert (answer.status_code, bool(answer.json()["why"])) == (status, True)
 
 
 async def test_a_burst_is_counted_to_the_last_report(tmp_path: Path) -> None:

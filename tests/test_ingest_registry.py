@@ -22,7 +22,12 @@ from collectors.ingest.pseudonym import (
     read_key,
     rotate_key,
 )
-from collectors.ingest.registry import Agent, EnrolmentRefused, Registry
+from collectors.ingest.registry import (
+    Agent,
+    EnrolmentRefused,
+    Registry,
+    RegistryRefused,
+)
 from collectors.ingest.stats import IngestStats, agents_samples, ingest_sample
 from collectors.measurements import CATALOGUE
 from probes.report import Enrolment
@@ -228,7 +233,19 @@ def test_a_registry_of_a_newer_towpath_is_left_alone(tmp_path: Path) -> None:
     connection = sqlite3.connect(registry_config(tmp_path).path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(ValueError, match="newer Towpath"), opened_registry(tmp_path):
+    with (
+        pytest.raises(RegistryRefused, match="newer Towpath"),
+        opened_registry(tmp_path),
+    ):
+        pass
+
+
+def test_a_file_that_is_no_registry_is_one_sentence(tmp_path: Path) -> None:
+    registry_config(tmp_path).path.write_bytes(b"something else altogether" * 100)
+    with (
+        pytest.raises(RegistryRefused, match=r"agents\.sqlite cannot be opened"),
+        opened_registry(tmp_path),
+    ):
         pass
 
 

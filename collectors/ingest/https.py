@@ -25,20 +25,22 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import structlog
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from collectors.estate.model import Estate
 from collectors.ingest.body import BodyRefused, Reason, unzip
 from collectors.ingest.config import HttpsConfig, IngestConfig
 from collectors.ingest.intake import Busy, Intake, NotDurable, wall_ms
+from collectors.ingest.policies import KnownSites, policy_of
 from collectors.ingest.providers import UNKNOWN, Providers
 from collectors.ingest.pseudonym import KeyRefused
 from collectors.ingest.registry import Agent, EnrolmentRefused, Registry
 from collectors.ingest.server import HttpServer
 from collectors.ingest.stats import IngestStats
 from collectors.journal import Append
-from probes.policy import Policy
 from probes.report import MAX_BODY_BYTES, Enrolment
 
 _MAX_ENROLMENT_BYTES = 4_000
@@ -60,8 +62,8 @@ class _Turned(Exception):
 class HttpsIngest:
     """`async with HttpsIngest(config, registry, append, …):` serves until left.
 
-    `policy` gives what an agent of a home site should measure; `knows_site` whether
-    the estate has a site; both are asked each time, so a re-read estate counts.
+    `estate` is asked each time, so that a re-read one counts: for the policy, and for
+    the sites that agents may claim to be at.
     """
 
     def __init__(
@@ -70,21 +72,23 @@ class HttpsIngest:
         registry: Registry,
         append: Append,
         *,
-        policy: Callable[[str], Policy] = lambda home_site: Policy(),
-        knows_site: Callable[[str], bool] = lambda site: False,
+        estate: Callable[[], Estate] = Estate,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         if config.https is None:
             raise ValueError("ingest.https is not configured")
         self._config: HttpsConfig = config.https
         self._anonymous = config.anonymous
-        self._registry, self._policy, self._now_ms = registry, policy, now_ms
+        self._registry, self._now_ms = registry, now_ms
+        self._estate, self._policy = estate, config.policy
         self._providers = (
             Providers()
             if config.providers is None
             else Providers.read(config.providers)
         )
-        self._intake = Intake(config, append, knows_site=knows_site, now_ms=now_ms)
+        self._intake = Intake(
+            config, append, knows_site=KnownSites(estate), now_ms=now_ms
+        )
         self._uploads: Counter[str] = Counter()
         self._enrolling = asyncio.Semaphore(8)
         self._server = HttpServer(self._config, self._app())
@@ -122,7 +126,8 @@ class HttpsIngest:
                 Route("/v1/enrol", self._answering(self._enrol), methods=["POST"]),
                 Route("/v1/policy", self._answering(self._give_policy)),
                 Route("/healthz", self._health),
-            ]
+            ],
+            exception_handlers={HTTPException: _not_here},
         )
 
     def _answering(
@@ -156,14 +161,14 @@ class HttpsIngest:
         return _json(receipt)
 
     async def _enrol(self, request: Request) -> Response:
+        body = await self._read(request, _MAX_ENROLMENT_BYTES)
+        try:
+            enrolment = msgspec.json.decode(body, type=Enrolment)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise _Turned(400, f"expected token and device: {error}") from None
         if self._enrolling.locked():
             raise _later(503, "too many laptops enrol at once, come back later", 5)
         async with self._enrolling:
-            body = await self._read(request, _MAX_ENROLMENT_BYTES)
-            try:
-                enrolment = msgspec.json.decode(body, type=Enrolment)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                raise _Turned(400, f"expected token and device: {error}") from None
             try:
                 credential = await asyncio.to_thread(
                     self._registry.enrol, enrolment, self._now_ms()
@@ -181,7 +186,8 @@ class HttpsIngest:
 
     async def _give_policy(self, request: Request) -> Response:
         sender = self._sender(request)
-        body = _encode(self._policy("" if sender is None else sender.home_site))
+        home_site = "" if sender is None else sender.home_site
+        body = _encode(policy_of(self._estate(), self._policy, home_site))
         tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if request.headers.get("if-none-match") == tag:
@@ -271,6 +277,11 @@ class HttpsIngest:
             if request.client is None
             else self._providers.of(request.client.host)
         )
+
+
+async def _not_here(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _json({"why": error.detail}, error.status_code)
 
 
 def _json(

@@ -16,6 +16,8 @@ class Allowance:
         self._swept_s = 0.0
 
     def take(self, agent: str, count: int, now_s: float) -> float:
+        # A request larger than the bucket empties it: it must get through some time.
+        count = min(count, int(self._burst))
         # The time at which the bucket would be full says all there is to know of it.
         full_s = max(self._empty_until.get(agent, now_s), now_s) + count / self._per_s
         wait_s = full_s - now_s - self._burst / self._per_s

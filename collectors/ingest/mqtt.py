@@ -21,9 +21,11 @@ import aiomqtt
 import msgspec
 import structlog
 
+from collectors.estate.model import Estate
 from collectors.ingest.body import GZIP_MAGIC, BodyRefused, Reason, unzip
 from collectors.ingest.config import IngestConfig, MqttConfig
 from collectors.ingest.intake import Busy, Intake, NotDurable, wall_ms
+from collectors.ingest.policies import KnownSites
 from collectors.ingest.providers import UNKNOWN
 from collectors.ingest.registry import Registry
 from collectors.ingest.stats import IngestStats
@@ -53,14 +55,16 @@ class MqttIngest:
         registry: Registry,
         append: Append,
         *,
-        knows_site: Callable[[str], bool] = lambda site: False,
+        estate: Callable[[], Estate] = Estate,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         if config.mqtt is None:
             raise ValueError("ingest.mqtt is not configured")
         self._config: MqttConfig = config.mqtt
         self._registry, self._now_ms = registry, now_ms
-        self._intake = Intake(config, append, knows_site=knows_site, now_ms=now_ms)
+        self._intake = Intake(
+            config, append, knows_site=KnownSites(estate), now_ms=now_ms
+        )
         self._workers = config.limits.in_flight
         self._waiting: asyncio.Queue[aiomqtt.Message] = asyncio.Queue(
             self._config.max_waiting
@@ -68,7 +72,7 @@ class MqttIngest:
         self._waiting_bytes = 0
         self._client: aiomqtt.Client | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._away = False
+        self._away = self._leaving = False
 
     @property
     def stats(self) -> IngestStats:
@@ -91,7 +95,8 @@ class MqttIngest:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # What has arrived gets its receipt if it can; the rest is sent again anyway.
+        # What has arrived gets its receipt if it can; what comes now is sent again.
+        self._leaving = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_S):
                 await self._waiting.join()
@@ -111,7 +116,8 @@ class MqttIngest:
                     # Messages go to `_arrived`; this ends with the connection.
                     async for _ in client.messages:
                         pass
-            except (aiomqtt.MqttError, OSError, ValueError) as error:
+            # Whatever the library raises, the way out is to connect again.
+            except Exception as error:  # noqa: BLE001
                 if not self._away:
                     log.warning(
                         "broker is away, trying again until it is there",
@@ -175,6 +181,8 @@ class MqttIngest:
 
     def _arrived(self, message: aiomqtt.Message) -> None:
         size = len(message.payload) if isinstance(message.payload, bytes) else 0
+        if self._leaving:
+            return
         if self._waiting.full() or self._waiting_bytes + size > _MAX_WAITING_BYTES:
             self.stats.turned_away += 1
             return

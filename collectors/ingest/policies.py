@@ -1,6 +1,8 @@
-"""What agents are asked to measure, from the estate and the configuration. Pure."""
+"""What agents are asked to measure, and which sites are believed: from the estate."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from collectors.estate.model import Estate
 from collectors.ingest.config import PolicyConfig
@@ -26,3 +28,18 @@ def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
         hours=MeasuringHours(config.opens, config.closes, config.days),
         report_s=config.report_s,
     )
+
+
+class KnownSites:
+    """Whether the estate has a site of that id; a re-read estate counts at once."""
+
+    def __init__(self, estate: Callable[[], Estate]) -> None:
+        self._estate = estate
+        self._of: Estate | None = None
+        self._ids: frozenset[str] = frozenset()
+
+    def __call__(self, site: str) -> bool:
+        now = self._estate()
+        if now is not self._of:
+            self._of, self._ids = now, frozenset(each.id for each in now.sites)
+        return site in self._ids

@@ -16,6 +16,7 @@ import hmac
 import secrets
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -51,6 +52,10 @@ log = structlog.get_logger()
 
 class EnrolmentRefused(Exception):
     """The token or the laptop is not let in; the text is for the person enrolling."""
+
+
+class RegistryRefused(ValueError):
+    """The registry's file cannot be used; the text says which and why."""
 
 
 class Agent(msgspec.Struct, frozen=True):
@@ -95,28 +100,38 @@ class Registry:
         self._known: dict[str, _Known] = {}
         self._generation = -1
         self._seen: dict[str, int] = {}
-        self._unsaved: dict[str, int] = {}
+        # Filled by the event loop, emptied by threads: a deque is safe for both.
+        self._unsaved: deque[tuple[int, str]] = deque()
 
     def __enter__(self) -> Self:
         read_key(self._config.key_file)
         path = self._config.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(
-            path, timeout=10, isolation_level=None, check_same_thread=False
-        )
         try:
-            path.chmod(0o600)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Made here, as SQLite would let others read it.
+            path.touch(mode=0o600)
+            self._connection = sqlite3.connect(
+                path, timeout=10, isolation_level=None, check_same_thread=False
+            )
             self._prepare()
             self.refresh()
+        except (OSError, sqlite3.Error) as error:
+            self._close()
+            raise RegistryRefused(
+                f"registry {path} cannot be opened: {error}; expected a file of "
+                "Towpath's own that this user may write"
+            ) from None
         except BaseException:
-            self._connection.close()
-            self._connection = None
+            self._close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(sqlite3.Error):
             self.save_seen()
+        self._close()
+
+    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -142,7 +157,8 @@ class Registry:
         """Notes that the agent was heard, to the hour: it is not a timesheet."""
         hour_ms = now_ms - now_ms % _HOUR_MS
         if self._seen.get(agent, 0) < hour_ms and agent in self._known:
-            self._seen[agent] = self._unsaved[agent] = hour_ms
+            self._seen[agent] = hour_ms
+            self._unsaved.append((hour_ms, agent))
 
     def make_token(self, site: str, uses: int, days: float, now_ms: int) -> str:
         """A new enrolment token; its text is nowhere but in the answer."""
@@ -233,6 +249,8 @@ class Registry:
             )
             _next_generation(connection)
         self.refresh()
+        if before is not None:
+            log.warning("agent enrolled again, its old secret is void", agent=agent)
         return Credential(agent, secret, site)
 
     def revoke(self, agent: str) -> bool:
@@ -293,7 +311,7 @@ class Registry:
 
     def save_seen(self) -> None:
         """Writes the hours in which agents were heard, where they are new."""
-        unsaved, self._unsaved = self._unsaved, {}
+        unsaved = [self._unsaved.popleft() for _ in range(len(self._unsaved))]
         if not unsaved:
             return
         try:
@@ -301,10 +319,10 @@ class Registry:
                 connection.executemany(
                     "UPDATE agent SET last_seen_ms = max(last_seen_ms, ?)"
                     " WHERE agent = ?",
-                    [(hour_ms, agent) for agent, hour_ms in unsaved.items()],
+                    unsaved,
                 )
         except BaseException:
-            self._unsaved = {**unsaved, **self._unsaved}
+            self._unsaved.extendleft(unsaved)
             raise
 
     async def follow(self, every_s: float = 1.0) -> None:
@@ -336,7 +354,7 @@ class Registry:
             connection = self._opened()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > _SCHEMA_VERSION:
-                raise ValueError(
+                raise RegistryRefused(
                     f"registry {self._config.path} is of a newer Towpath (format "
                     f"{version}, expected {_SCHEMA_VERSION})"
                 )

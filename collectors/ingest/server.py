@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ class HttpServer:
         context = None if self._config.plaintext else self._context()
         listener = self._listen()
         self.port = listener.getsockname()[1]
+        # Anyone can make it warn of a broken request, as often as they like.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         server = _Server(self._settings(context))
         self._server = server
         serving = asyncio.create_task(server.serve([listener]), name="https-ingest")
