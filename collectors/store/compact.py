@@ -111,7 +111,9 @@ class Compactor:
         self._folder, self._catalogue = folder, catalogue
         self._limits = msgspec.structs.replace(limits, threads=1, at_once=1)
         self._days: set[tuple[str, int]] = set()
-        self._closed: set[tuple[str, int]] = set()
+        # (measurement, start, whole day) of what was merged when it was over: late
+        # rows for it gather before it is merged again.
+        self._closed: set[tuple[str, int, bool]] = set()
         self._walked_ms: int | None = None
         self._busy = asyncio.Lock()
         self._unmergeable: set[tuple[str, ...]] = set()
@@ -146,27 +148,24 @@ class Compactor:
             declared = self._catalogue.measurement(name)
             day = self._folder.of(declared) / layout.day_name(day_ms)
             pieces = await finished(asyncio.to_thread(self._clear, day, day_ms))
-            merges = due(pieces, day_ms, now_ms, patient=True)
-            if not merges:
-                merges = [
-                    merge
-                    for merge in due(pieces, day_ms, now_ms)
-                    if walk or (name, merge.start_ms) not in self._closed
-                ]
-            for merge in merges:
-                self._closed.add((name, merge.start_ms))
+            merges = {
+                (name, merge.start_ms, merge.whole_day): merge
+                for merge in due(pieces, day_ms, now_ms, patient=True)
+            }
+            for merge in due(pieces, day_ms, now_ms):
+                key = (name, merge.start_ms, merge.whole_day)
+                if walk or key not in self._closed:
+                    merges[key] = merge
+            for key, merge in merges.items():
+                self._closed.add(key)
                 await self._merge(merge, day)
             over = now_ms >= day_ms + DAY_MS + DAY_GRACE_MS
             if over and len(self._folder.pieces(day, day_ms)) <= 1:
                 self._days.discard((name, day_ms))
-                self._closed = {
-                    (of, start)
-                    for of, start in self._closed
-                    if of != name or not day_ms <= start < day_ms + DAY_MS
-                }
 
     def _walk(self, now_ms: int) -> None:
         """Looks at every day: deletes those too old, finds those not yet compacted."""
+        self._closed = {key for key in self._closed if key[1] > now_ms - 7 * DAY_MS}
         for declared in self._catalogue:
             keep_ms = declared.retention_days * DAY_MS
             for start, day in self._folder.days(declared):
