@@ -109,7 +109,8 @@ async def read_columns(
     if version != "1" and wanted:
         for oid, value in (await get_all(session, wanted, stamina, budget)).items():
             column, _, index = oid.rpartition(".")
-            found.setdefault(column, {})[int(index)] = value
+            if column in columns:
+                found.setdefault(column, {})[int(index)] = value
     return found
 
 
