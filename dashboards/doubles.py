@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from alerts.alert import Alert
+from alerts.suppress import Silence
 from collectors.batch import Batch
 from collectors.store.query import Pick, Query, Row
 from probes.sample import Sample, Value
@@ -14,8 +15,17 @@ from probes.sample import Sample, Value
 class AlertList:
     """Alerts from a list; `broken` makes reading fail with that sentence."""
 
-    def __init__(self, alerts: Iterable[Alert] = (), broken: str = "") -> None:
+    def __init__(
+        self,
+        alerts: Iterable[Alert] = (),
+        broken: str = "",
+        silences: Iterable[Silence] = (),
+    ) -> None:
         self.alerts, self.broken = list(alerts), broken
+        self._silences = list(silences)
+
+    def silences(self, from_ms: int) -> list[Silence]:
+        return [each for each in self._silences if each.until_ms >= from_ms]
 
     def open(self) -> list[Alert]:
         if self.broken:

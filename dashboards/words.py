@@ -27,7 +27,8 @@ def rate(bps: float | None) -> str:
     for size, unit in _RATES:
         if abs(bps) >= size:
             value = bps / size
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+            text = f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+            return f"{text.removesuffix('.0')} {unit}"
     return f"{bps:.0f} bit/s"
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
-from grafana_client import GrafanaApi, TokenAuth
+from grafana_client.api import GrafanaApi
 from grafana_client.client import GrafanaClientError, GrafanaException
 
 from dashboards.grafana.board import Board
@@ -35,7 +36,7 @@ def push(
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise PushError(f"{url!r} is not an address, expected https://grafana.example")
     settings = config or GrafanaConfig()
-    api = GrafanaApi.from_url(url, credential=TokenAuth(token), timeout=timeout_s)
+    api: Any = GrafanaApi.from_url(url, credential=token, timeout=timeout_s)
     titles = {False: settings.folder, True: settings.personal_folder}
     made: list[str] = []
     try:
@@ -61,7 +62,7 @@ def push(
     return made
 
 
-def _ensure_folder(api: GrafanaApi, title: str, uid: str) -> None:
+def _ensure_folder(api: Any, title: str, uid: str) -> None:
     try:
         api.folder.get_folder(uid)
     except GrafanaClientError as error:

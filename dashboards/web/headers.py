@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _NOWHERE = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
 PAGE = {
     "content-security-policy": _NOWHERE
-    + "script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    + "script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'self'",
     "cache-control": "no-store",
 }

@@ -15,6 +15,8 @@ import structlog
 import uvicorn
 
 from alerts.alert import Alert
+from alerts.standing import open_alerts, recent_alerts, silences
+from alerts.suppress import Silence
 from collectors.estate import Estate
 from collectors.store.query import Store
 from dashboards.answers import Answers
@@ -36,14 +38,13 @@ class AlertFile:
         self._path = path
 
     def open(self) -> list[Alert]:
-        from alerts.standing import open_alerts
-
-        return open_alerts(self._path) if self._path.exists() else []
+        return open_alerts(self._path)
 
     def recent(self, since_ms: int) -> list[Alert]:
-        from alerts.standing import recent_alerts
+        return recent_alerts(self._path, since_ms)
 
-        return recent_alerts(self._path, since_ms) if self._path.exists() else []
+    def silences(self, from_ms: int) -> list[Silence]:
+        return silences(self._path, from_ms)
 
 
 class _Server(uvicorn.Server):
@@ -56,7 +57,8 @@ class _Server(uvicorn.Server):
 class StatusPage:
     """`async with StatusPage(config, estate, alerts, store) as page`.
 
-    `alerts` is the alert engine's file, or anything with `open()` and `recent()`;
+    `alerts` is the alert engine's file, or anything with
+    `open()`, `recent()` and `silences()`;
     `metrics` gives `/metrics` its body. `page.url` is where it is once entered.
     `PageError` where the port cannot be had.
     """

@@ -205,7 +205,11 @@ def site_now(
     own = tuple(each for each in devices if each.device.site == site.id)
     own_lines = tuple(each for each in lines if each.line.site == site.id)
     firing = tuple(
-        each for each in alerts if each.site == site.id and each.state == "firing"
+        each
+        for each in alerts
+        if each.site == site.id
+        and each.state == "firing"
+        and each.rule not in _NOT_OF_SITES
     )
     watched = [each for each in own if each.device.poll]
     seen = [each for each in watched if each.level != "none"]
@@ -218,7 +222,7 @@ def site_now(
         level, word, why = "none", "No data", "Nothing has been heard from its devices."
     elif len(silent) == len(seen):
         level, word = "bad", "Down"
-        why = "None of its devices answers."
+        why = _why(firing) or "None of its devices answers."
     elif any(each.severity == "critical" for each in firing) or silent:
         level, word = "bad", "Trouble"
         why = _why(firing) or f"{len(silent)} of {len(watched)} devices do not answer."
@@ -231,12 +235,27 @@ def site_now(
     return SiteNow(site, level, word, why, own, own_lines, firing, newest)
 
 
+def worst_first(sites: Iterable[SiteNow]) -> list[SiteNow]:
+    """What needs a person first; then by criticality, then by name."""
+    levels = {"bad": 0, "warn": 1, "none": 2, "ok": 3}
+    weights = {"high": 0, "normal": 1, "low": 2}
+    return sorted(
+        sites,
+        key=lambda s: (
+            levels[s.level],
+            s.word != "Down",
+            weights[s.site.criticality],
+            s.site.name,
+        ),
+    )
+
+
 def _why(firing: Sequence[Alert]) -> str:
     found = causes(firing)
     if not found:
         return ""
     first = found[0].alert
-    return first.cause or first.summary or first.rule
+    return first.summary or first.title or first.rule
 
 
 def groups(rows: Sequence[Row] | None, by: str) -> list[Group]:
@@ -291,14 +310,34 @@ def blindness(
     said.extend(
         each.summary or each.cause or each.rule
         for each in alerts
-        if each.state == "firing" and is_about_towpath(each)
+        if each.state == "firing" and each.rule in BLIND_RULES
     )
     return Blindness(tuple(dict.fromkeys(said)))
 
 
-def is_about_towpath(alert: Alert) -> bool:
-    """True for the rules that watch the monitor itself."""
-    return alert.rule.startswith(("towpath_", "self_", "monitor_", "itself_"))
+# Rules that say that Towpath does not see, rather than that something is down.
+BLIND_RULES = frozenset(
+    {
+        "monitor_blind",
+        "monitor_cut_off",
+        "poller_silent",
+        "journal_dropping",
+        "reader_behind",
+        "agents_silent",
+    }
+)
+_NOT_OF_SITES = BLIND_RULES | {"device_not_measured"}
+
+
+def affected(alert: Alert) -> list[str]:
+    """`{"devices": 1, "agents": 20}` → `1 device`, `20 laptops`."""
+    names = {"agents": "laptops"}
+    said = []
+    for what, count in alert.affected.items():
+        word = names.get(what, what.replace("_", " "))
+        single = word.removesuffix("s") if count == 1 else word
+        said.append(f"{count:,} {single}")
+    return said
 
 
 def _use(line: LineNow) -> float | None:

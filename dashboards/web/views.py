@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from alerts.alert import Alert
+from alerts.suppress import Silence
 from collectors.estate import Estate, Site
 from collectors.store.query import Row
 from dashboards.answers import Answers, rounded
@@ -23,6 +24,8 @@ class Alerts(Protocol):
 
     def recent(self, since_ms: int) -> list[Alert]: ...
 
+    def silences(self, from_ms: int) -> list[Silence]: ...
+
 
 @dataclass(frozen=True)
 class Overview:
@@ -33,6 +36,7 @@ class Overview:
     sites: tuple[state.SiteNow, ...]
     causes: tuple[state.Cause, ...]
     pending: tuple[Alert, ...]
+    silences: tuple[Silence, ...]
     blind: state.Blindness
     newest_ms: int | None
 
@@ -72,14 +76,14 @@ class Views:
         now_ms = self.now_ms()
         to_ms = rounded(now_ms)
         estate = self._estate()
-        alerts, alerts_failing = await self._open_alerts()
+        alerts, silences, alerts_failing = await self._standing(now_ms)
         fresh, lines = await self._answers.all(
             questions.polls(to_ms), questions.lines_now(to_ms)
         )
         earlier = await self._earlier(estate, fresh, to_ms)
         devices = state.devices_now(estate.devices, fresh, earlier, now_ms)
         lines_now = state.lines_now(estate.lines, lines)
-        sites = tuple(
+        sites = state.worst_first(
             state.site_now(site, estate, devices, lines_now, alerts)
             for site in estate.sites
         )
@@ -87,9 +91,10 @@ class Views:
         return Overview(
             now_ms=now_ms,
             estate=estate,
-            sites=sites,
+            sites=tuple(sites),
             causes=tuple(state.causes(alerts)),
             pending=tuple(each for each in alerts if each.state == "pending"),
+            silences=tuple(silences),
             blind=state.blindness(devices, alerts, failing, alerts_failing),
             newest_ms=max(
                 (d.polled_ms for d in devices if d.polled_ms is not None), default=None
@@ -188,12 +193,16 @@ class Views:
         ports.sort(key=lambda p: -max(p.in_use or 0.0, p.out_use or 0.0))
         return ports[:most]
 
-    async def _open_alerts(self) -> tuple[list[Alert], str]:
+    async def _standing(self, now_ms: int) -> tuple[list[Alert], list[Silence], str]:
+        def read() -> tuple[list[Alert], list[Silence]]:
+            return self._alerts.open(), self._alerts.silences(now_ms)
+
         try:
             async with asyncio.timeout(5):
-                return await asyncio.to_thread(self._alerts.open), ""
+                alerts, silences = await asyncio.to_thread(read)
         except Exception as error:  # noqa: BLE001 - the page says it and stands
-            return [], _why(error)
+            return [], [], _why(error)
+        return alerts, silences, ""
 
     async def _earlier(
         self, estate: Estate, fresh: list[Row] | None, to_ms: int
