@@ -125,7 +125,8 @@ class Round:
                     yield await bandwidth.measure(
                         reflector.ndt7_url,
                         budget_bytes=test_bytes(facts),
-                        ca=self._ca_file or None,
+                        reflector_id=reflector.id,
+                        ca_file=self._ca_file or None,
                         now_ms=now_ms,
                     )
         elif probe == "vpn":

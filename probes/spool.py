@@ -14,6 +14,7 @@ import datetime
 import logging
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
@@ -34,7 +35,8 @@ CREATE TABLE IF NOT EXISTS report (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     made_ms INTEGER NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    crc INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS spent (month TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
 """
@@ -152,15 +154,25 @@ class Spool:
         return now.strftime("%Y-%m")
 
     def _all(self, most: int) -> Iterator[Waiting]:
-        rows: list[tuple[str, int, bytes]] = []
+        found: list[Waiting] = []
+        broken: list[str] = []
         with self._surviving("read"):
             if self._db is not None:
                 rows = self._db.execute(
-                    "SELECT id, made_ms, body FROM report ORDER BY seq LIMIT ?",
+                    "SELECT id, made_ms, body, crc FROM report ORDER BY seq LIMIT ?",
                     (most + len(self._to_forget),),
-                ).fetchall()
-        on_disk = [Waiting(*row) for row in rows if row[0] not in self._to_forget]
-        yield from [*on_disk, *self._held.values()][:most]
+                )
+                for id, made_ms, body, crc in rows:
+                    if isinstance(body, bytes) and zlib.crc32(body) == crc:
+                        found.append(Waiting(id, made_ms, body))
+                    else:
+                        broken.append(id)
+        for id in broken:
+            # The disk gave back something else than was written.
+            self._to_forget[id] = None
+            self.dropped += 1
+        waiting = [each for each in found if each.id not in self._to_forget]
+        yield from [*waiting, *self._held.values()][:most]
 
     def _settle(self) -> None:
         """Removes what may go and writes what is only in memory."""
@@ -171,8 +183,12 @@ class Spool:
             self._remove_forgotten(db)
             with db:
                 db.executemany(
-                    "INSERT OR IGNORE INTO report (id, made_ms, body) VALUES (?, ?, ?)",
-                    [(w.id, w.made_ms, w.body) for w in self._held.values()],
+                    "INSERT OR IGNORE INTO report (id, made_ms, body, crc)"
+                    " VALUES (?, ?, ?, ?)",
+                    [
+                        (each.id, each.made_ms, each.body, zlib.crc32(each.body))
+                        for each in self._held.values()
+                    ],
                 )
             self._held.clear()
             self._trim(db)
@@ -248,14 +264,16 @@ class Spool:
                     f"full? The newest {IN_MEMORY} reports are kept in memory"
                 )
                 log.warning("%s", self.trouble)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            # A broken file breaks SQLite's own words about it, too.
             self._begin_anew(error)
 
     def _connect(self) -> sqlite3.Connection:
         # Made before SQLite opens it: its journal takes the file's own permissions.
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         self.path.chmod(0o600)
-        db = sqlite3.connect(self.path, timeout=5, check_same_thread=False)
+        db = sqlite3.connect(self.path, timeout=2, check_same_thread=False)
+        db.text_factory = _text
         try:
             # One process at a time: the lock is held until the connection closes.
             db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchone()
@@ -286,7 +304,7 @@ class Spool:
             with contextlib.suppress(sqlite3.OperationalError):
                 db.execute("VACUUM")
 
-    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+    def _begin_anew(self, error: Exception) -> None:
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -297,8 +315,9 @@ class Spool:
             self.path.with_name(NAME + "-journal").unlink(missing_ok=True)
         self._to_forget.clear()
         self.lost = (
-            f"the spool {self.path} was not a database any more ({error}); it was "
-            f"moved to {aside.name} and begun anew, what it held will not be sent"
+            f"the spool {self.path} was not a database any more "
+            f"({_first_line(error)}); it was moved to {aside.name} and begun anew, "
+            "what it held will not be sent"
         )
         log.warning("%s", self.lost)
         with self._surviving("opened"):
@@ -317,3 +336,11 @@ class Spool:
     @property
     def _reserve(self) -> Path:
         return self.path.with_name("reserve")
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "replace")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
 from probes.failure import Outcome
+from probes.faults import outcome_of
 from probes.policy import Service
 from probes.report import Result
 from probes.sample import Value
@@ -104,12 +105,8 @@ async def _ask(url: str, tls: ssl.SSLContext, software: str, clock: _Clock) -> O
                 break
         clock.values["total_ms"] = (time.perf_counter() - clock.begun_s) * 1000
         return _judge(status, head, host)
-    except ConnectionError:
-        raise _Ended(Outcome.RESET) from None
-    except ssl.SSLError:
-        raise _Ended(Outcome.TLS_FAILED) from None
-    except OSError:
-        raise _Ended(Outcome.UNREACHABLE) from None
+    except OSError as error:
+        raise _Ended(outcome_of(error)) from None
     finally:
         # Not awaited: a server that does not close its side must not hold us up.
         with contextlib.suppress(RuntimeError):
@@ -120,11 +117,9 @@ async def _look_up(host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        if error.errno == socket.EAI_AGAIN:
-            raise _Ended(Outcome.NAME_SERVER_FAILED) from None
-        raise _Ended(Outcome.NAME_NOT_FOUND) from None
-    except (OSError, UnicodeError):
+    except OSError as error:
+        raise _Ended(outcome_of(error)) from None
+    except UnicodeError:
         raise _Ended(Outcome.NAME_NOT_FOUND) from None
     return [(family, (str(at[0]), int(at[1]))) for family, _, _, _, at in found]
 
@@ -136,7 +131,7 @@ async def _connect(
     chosen: dict[int, tuple[str, int]] = {}
     for family, at in addresses:
         chosen.setdefault(family, at)
-    outcome = Outcome.UNREACHABLE
+    failed: list[Outcome] = []
     waiting: set[asyncio.Task[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
     waiting = set()
     try:
@@ -159,14 +154,16 @@ async def _connect(
                     error = task.exception()
                     if error is None:
                         return task.result()
-                    outcome = _why(error)
+                    failed.append(outcome_of(error))
                 if not last or not pending:
                     break
     finally:
         for task in waiting:
             task.cancel()
             task.add_done_callback(_close)
-    raise _Ended(outcome)
+    # Where one family is missing here, the other's failure says more.
+    known = [each for each in failed if each is not Outcome.NO_NETWORK]
+    raise _Ended((known or failed or [Outcome.UNREACHABLE])[0])
 
 
 def _close(
@@ -175,16 +172,6 @@ def _close(
     """Lets go of a connection that came second."""
     if not task.cancelled() and task.exception() is None:
         task.result()[1].transport.abort()
-
-
-def _why(error: BaseException) -> Outcome:
-    if isinstance(error, ConnectionRefusedError):
-        return Outcome.REFUSED
-    if isinstance(error, ConnectionResetError):
-        return Outcome.RESET
-    if isinstance(error, TimeoutError):
-        return Outcome.TIMEOUT
-    return Outcome.UNREACHABLE
 
 
 async def _shake_hands(
