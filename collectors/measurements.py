@@ -98,7 +98,7 @@ EXPERIENCE = _measure(
     "experience",
     "agents' results for one group, only where the group has enough agents",
     (
-        Tag("by", "how agents are grouped: all, site, place, provider, connection"),
+        Tag("by", "all, place, site, home_site, home_site_place, provider …"),
         Tag("group", "which group"),
     ),
     Field("agents", "int", "1", "agents heard, rounded to 5"),

@@ -144,6 +144,12 @@ class Reader:
         found = [c.oldest_ms() for c in self._cursors.values()]
         return min((ms for ms in found if ms is not None), default=None)
 
+    def unread_ms(self) -> int | None:
+        """When the oldest frame it has not even read was committed; None: it has read
+        all there is. A reader that works by the clock must not run ahead of this."""
+        found = [c.unread_ms() for c in self._cursors.values()]
+        return min((ms for ms in found if ms is not None), default=None)
+
     def _hear(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._pipe, 4096)
@@ -210,8 +216,9 @@ class _Cursor:
         return rows
 
     def oldest_ms(self) -> int | None:
-        if self._unpassed:
-            return self._unpassed[0].committed_ms
+        return self._unpassed[0].committed_ms if self._unpassed else self.unread_ms()
+
+    def unread_ms(self) -> int | None:
         position = self.position
         for segment in list_segments(self._log):
             if segment.number < position.segment:

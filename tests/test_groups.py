@@ -1,0 +1,329 @@
+"""Groups of agents: none that is too small, and none that can be worked out."""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from collectors.batch import gather
+from collectors.groups import ALL, GroupsConfig, Window, experience, groups_of, lines_of
+from collectors.heard import Heard, Whereabouts
+from collectors.measurements import CATALOGUE
+from collectors.suppression import Cells, Line, Name, showable
+from probes.catalogue import check_sample
+from probes.failure import Outcome
+from probes.sample import Sample, Value
+
+LEAST = 10
+PERIOD_MS = 300_000
+T0_MS = 1_700_000_100_000 // PERIOD_MS * PERIOD_MS
+
+
+def where(
+    place: str = "home",
+    site: str = "unknown",
+    home_site: str = "town-hall",
+    provider: str = "bt",
+    connection: str = "wifi",
+) -> Whereabouts:
+    return Whereabouts(place, site, home_site, provider, connection)
+
+
+def calls(agents: Iterable[int], at: Whereabouts, poor: float = 0.0) -> list[Heard]:
+    values = (poor, 4.0, 20.0, 0.01, 3.0)
+    return [
+        Heard(T0_MS, T0_MS, f"a{i}", at, "call_path", "reflector", values)
+        for i in agents
+    ]
+
+
+def shown(rows: Sequence[Heard], least: int = LEAST) -> dict[Name, dict[str, Value]]:
+    return {
+        (s.tags["by"], s.tags["group"]): s.fields for s in experience(rows, 0, least)
+    }
+
+
+def test_a_group_is_shown_from_ten_agents_on() -> None:
+    assert shown(calls(range(9), where())) == {}
+    found = shown(calls(range(10), where()))
+    assert found["all", "all"]["agents"] == 10
+    assert found["home_site_place", "town-hall/home"]["calls"] == 10
+
+
+def test_a_single_hidden_group_hides_the_smallest_shown_one_with_it() -> None:
+    rows = [
+        *calls(range(30), where(provider="bt")),
+        *calls(range(100, 112), where(provider="sky")),
+        *calls(range(200, 203), where(provider="tiny")),
+    ]
+    found = shown(rows)
+    assert ("all", "all") in found
+    assert ("provider", "bt") in found
+    assert ("provider", "sky") not in found
+    assert ("provider", "tiny") not in found
+
+
+def test_hidden_groups_that_are_few_together_hide_another() -> None:
+    rows = [
+        *calls(range(30), where(provider="bt")),
+        *calls(range(100, 112), where(provider="sky")),
+        *calls(range(200, 203), where(provider="tiny")),
+        *calls(range(300, 304), where(provider="small")),
+    ]
+    assert ("provider", "sky") not in shown(rows)
+
+
+def test_an_office_is_not_told_by_the_sites_in_it() -> None:
+    rows = [
+        *calls(range(40), where("home")),
+        *calls(range(100, 120), where("office", "town-hall")),
+        *calls(range(200, 206), where("office", "depot")),
+    ]
+    found = shown(rows)
+    assert ("site", "depot") not in found
+    assert (("site", "town-hall") in found) != (("place", "office") in found)
+
+
+def test_each_figure_has_enough_agents_of_its_own() -> None:
+    rows = calls(range(30), where())
+    rows += [
+        Heard(T0_MS, T0_MS, f"a{i}", where(), "bandwidth", "reflector", (1e6, 1e5))
+        for i in range(9)
+    ]
+    found = shown(rows)["all", "all"]
+    assert found["calls"] == 30
+    assert "down_bps_p50" not in found
+
+
+def test_a_figure_that_few_could_give_is_left_out() -> None:
+    rows = calls(range(30), where())
+    rows = [
+        Heard(
+            r.time_ms, 0, r.agent, r.where, r.kind, r.target, (1.0, None, 9.0, 1.0, 1.0)
+        )
+        if int(r.agent[1:]) >= 9
+        else r
+        for r in rows
+    ]
+    found = shown(rows)["all", "all"]
+    assert found["call_poor_ratio"] == 0.7
+    assert "mos_estimated_p50" not in found
+    assert found["rtt_p95_ms"] == 20.0
+
+
+def test_agents_are_rounded_to_five() -> None:
+    for agents, told in ((10, 10), (12, 10), (13, 15), (17, 15), (18, 20)):
+        assert shown(calls(range(agents), where()))["all", "all"]["agents"] == told
+
+
+PLACES = st.builds(
+    where,
+    place=st.sampled_from(["home", "office", "elsewhere"]),
+    site=st.sampled_from(["s1", "s2", "s3"]),
+    home_site=st.sampled_from(["s1", "s2", "s3", "s4"]),
+    provider=st.sampled_from(["p1", "p2", "p3"]),
+    connection=st.sampled_from(["wifi", "wired"]),
+)
+
+
+@st.composite
+def populations(draw: st.DrawFn) -> list[Heard]:
+    """Clumps of agents at places, some of whom move to another within the window."""
+    rows: list[Heard] = []
+    agents = 0
+    for place in draw(st.lists(PLACES, min_size=1, max_size=14)):
+        size = draw(st.sampled_from([1, 2, 4, 7, 9, 10, 11, 15, 30]))
+        overlap = draw(st.sampled_from([0, 0, 0, 3]))
+        first = max(0, agents - overlap)
+        rows += calls(range(first, first + size), place)
+        agents = first + size
+    return rows
+
+
+def atoms_of(rows: Sequence[Heard]) -> dict[Whereabouts, set[str]]:
+    atoms: dict[Whereabouts, set[str]] = {}
+    for row in rows:
+        atoms.setdefault(row.where, set()).add(row.agent)
+    return atoms
+
+
+def spans(vectors: Sequence[Sequence[int]], wanted: Sequence[int]) -> bool:
+    """True where `wanted` is a sum of multiples of `vectors` (exact)."""
+    basis: list[tuple[int, list[Fraction]]] = []
+
+    def reduced(vector: Sequence[int]) -> list[Fraction]:
+        left = [Fraction(v) for v in vector]
+        for pivot, row in basis:
+            if factor := left[pivot]:
+                left = [a - factor * b for a, b in zip(left, row, strict=True)]
+        return left
+
+    for vector in vectors:
+        left = reduced(vector)
+        pivot = next((i for i, v in enumerate(left) if v), None)
+        if pivot is not None:
+            basis.append((pivot, [v / left[pivot] for v in left]))
+    return not any(reduced(wanted))
+
+
+@settings(max_examples=300, deadline=None)
+@given(rows=populations())
+def test_no_group_that_is_shown_stands_for_fewer_than_least(rows: list[Heard]) -> None:
+    atoms = atoms_of(rows)
+    for group, fields in shown(rows).items():
+        agents = set().union(*(a for w, a in atoms.items() if group in groups_of(w)))
+        assert len(agents) >= LEAST
+        assert fields["agents"] >= LEAST
+
+
+@settings(max_examples=300, deadline=None)
+@given(rows=populations())
+def test_no_small_group_can_be_worked_out_within_its_partition(
+    rows: list[Heard],
+) -> None:
+    """No sum or difference of what is shown of a partition, its total included, is a
+    hidden group of fewer than LEAST agents, nor all its hidden groups together."""
+    atoms = atoms_of(rows)
+    found = shown(rows)
+    groups = {g for w in atoms for g in groups_of(w)}
+
+    def agents(names: Iterable[Name]) -> set[str]:
+        wanted = set(names)
+        return set().union(*(a for w, a in atoms.items() if wanted & set(groups_of(w))))
+
+    def vector(names: Iterable[Name]) -> list[int]:
+        wanted = set(names)
+        return [int(bool(wanted & set(groups_of(w)))) for w in atoms]
+
+    for line in lines_of(groups):
+        told = [vector([g]) for g in {line.total, *line.parts} & set(found)]
+        hidden = [g for g in line.parts if g not in found]
+        for small in [*([h] for h in hidden), hidden]:
+            if small and len(agents(small)) < LEAST:
+                assert not spans(told, vector(small))
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=populations())
+def test_no_small_group_can_be_worked_out_from_everything_shown(
+    rows: list[Heard],
+) -> None:
+    """The same over all partitions at once, by exact linear algebra."""
+    atoms = atoms_of(rows)
+    found = shown(rows)
+    told = [[int(g in groups_of(w)) for w in atoms] for g in found]
+    for group in {g for w in atoms for g in groups_of(w)} - set(found):
+        agents = set().union(*(a for w, a in atoms.items() if group in groups_of(w)))
+        if len(agents) < LEAST:
+            assert not spans(told, [int(group in groups_of(w)) for w in atoms])
+
+
+def test_a_hidden_total_is_not_told_by_its_parts() -> None:
+    people = [{f"{atom}-{i}" for i in range(n)} for atom, n in enumerate((20, 12, 3))]
+    cells: dict[Name, list[int]] = {
+        ALL: [0, 1, 2],
+        ("x", "home"): [0],
+        ("x", "office"): [1],
+        ("x", "tiny"): [2],
+        ("y", "hall"): [1],
+    }
+    lines = [
+        Line(ALL, (("x", "home"), ("x", "office"), ("x", "tiny"))),
+        Line(("x", "office"), (("y", "hall"),)),
+    ]
+    found = showable(Cells(people, cells), lines, 10)
+    assert ALL in found
+    assert not {("x", "home"), ("y", "hall")} <= found
+
+
+def test_the_least_cannot_be_set_below_five() -> None:
+    with pytest.raises(ValidationError):
+        GroupsConfig(least=4)
+    with pytest.raises(ValidationError, match="multiple of period_s"):
+        GroupsConfig(period_s=300, window_s=700)
+
+
+def results(
+    agents: Iterable[int], kind: str, fields: dict[str, Value], time_ms: int
+) -> list[Sample]:
+    tags = {"home_site": "depot", "place": "home", "provider": "bt", "target": "r"}
+    return [Sample(kind, {"agent": f"a{i}", **tags}, fields, time_ms) for i in agents]
+
+
+def window_of(
+    samples: Iterable[Sample], received_ms: int, config: GroupsConfig | None = None
+) -> Window:
+    window = Window(config or GroupsConfig())
+    for batch in gather(samples, "agent/x", received_ms):
+        window.add(batch)
+    return window
+
+
+def test_a_row_stands_for_the_whole_window_before_the_end_of_its_period() -> None:
+    window = Window(GroupsConfig())
+    for at in range(3):
+        time_ms = T0_MS + at * PERIOD_MS + 1
+        rows = results(range(5 * at, 5 * at + 5), "agent", {"outcome": "ok"}, time_ms)
+        window.add(gather(rows, "x", time_ms)[0])
+    ends = [T0_MS + i * PERIOD_MS for i in range(1, 7)]
+    agents = [
+        {s.fields["agents"] for s in window.samples(end) if s.tags["by"] == "all"}
+        for end in ends
+    ]
+    assert agents == [set(), {10}, {15}, {10}, set(), set()]
+    assert {s.time_ms for s in window.samples(ends[2])} == {ends[1]}
+
+
+def test_what_comes_late_counts_later_and_changes_nothing_that_was_told() -> None:
+    config = GroupsConfig()
+    end_ms = T0_MS + PERIOD_MS
+    early = results(range(12), "agent", {"outcome": "ok"}, T0_MS)
+    late = results(range(50, 70), "agent", {"outcome": "ok"}, T0_MS)
+    window = window_of(early, T0_MS)
+    before = window.samples(end_ms)
+    window.add(gather(late, "x", end_ms + config.settle_s * 1000)[0])
+    assert window.samples(end_ms) == before
+    [told] = [s for s in window.samples(end_ms + PERIOD_MS) if s.tags["by"] == "all"]
+    assert told.fields["agents"] == 30
+
+
+def test_rows_of_last_week_or_of_tomorrow_are_not_taken() -> None:
+    rows = results(range(20), "agent", {"outcome": "ok"}, T0_MS)
+    assert len(window_of(rows, T0_MS + 7 * 86_400_000)) == 0
+    assert len(window_of(rows, T0_MS - 86_400_000)) == 0
+
+
+def test_the_same_row_twice_is_one_row() -> None:
+    rows = results(range(12), "call_path", {"outcome": "ok", "poor": 1}, T0_MS)
+    window = window_of([*rows, *rows], T0_MS)
+    assert {s.fields["calls"] for s in window.samples(T0_MS + PERIOD_MS)} == {12}
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "fields", "told"),
+    [
+        ("call_path", Outcome.OK, {"poor": 0}, {"call_poor_ratio": 0.0, "calls": 12}),
+        ("call_path", Outcome.TIMEOUT, {}, {"call_poor_ratio": 1.0, "calls": 12}),
+        ("call_path", Outcome.NO_NETWORK, {}, {}),
+        ("call_path", Outcome.METERED, {}, {}),
+        ("web", Outcome.OK, {}, {"web_ok_ratio": 1.0}),
+        ("web", Outcome.TLS_FAILED, {}, {"web_ok_ratio": 0.0}),
+        ("web", Outcome.PAUSED, {}, {}),
+        ("name_lookup", Outcome.NAME_SERVER_FAILED, {}, {"name_ok_ratio": 0.0}),
+        ("vpn", Outcome.OK, {"up": 1}, {"vpn_up_ratio": 1.0}),
+        ("vpn", Outcome.NOT_CONNECTED, {}, {"vpn_up_ratio": 0.0}),
+        ("vpn", Outcome.NOT_PRESENT, {}, {}),
+        ("bandwidth", Outcome.OK, {"down_bps": 5.0}, {"down_bps_p50": 5.0}),
+        ("bandwidth", Outcome.BUDGET_SPENT, {}, {}),
+    ],
+)
+def test_failed_not_there_and_not_measured_are_three_things(
+    kind: str, outcome: Outcome, fields: dict[str, Value], told: dict[str, Value]
+) -> None:
+    rows = results(range(12), kind, {"outcome": outcome.value, **fields}, T0_MS)
+    for sample in window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS):
+        assert sample.fields == {"agents": 10, **told}
+        check_sample(sample, CATALOGUE)
