@@ -210,6 +210,11 @@ def test_the_longest_prefix_names_the_provider(tmp_path: Path) -> None:
         Providers.read(table)
 
 
+def test_a_cadence_for_no_probe_is_refused_with_what_was_meant() -> None:
+    with pytest.raises(ValueError, match="did you mean 'call_path'"):
+        PolicyConfig(cadence_s={"callpath": 300})
+
+
 def test_the_policy_comes_from_the_estate_with_the_nearest_reflector_first() -> None:
     estate = Estate(
         sites=(Site(id="hq", name="HQ"), Site(id="dc", name="Data centre")),

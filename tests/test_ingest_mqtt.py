@@ -50,6 +50,7 @@ def broker_config(folder: Path) -> BrokerConfig:
         password_file=folder / "passwords",
         acl_file=folder / "acl",
         pid_file=folder / "mosquitto.pid",
+        more_users=("second",),
         every_s=0.2,
     )
 
@@ -282,14 +283,6 @@ async def test_two_ingests_may_share_the_reports(
     laptops = [enrol(broker.registry, f"LAPTOP-{n}") for n in range(4)]
     broker.files.write()
     append = ListAppend()
-    # The client id is the user name here, so the second one needs a name of its own.
-    with (tmp_path / "passwords").open("a") as passwords:
-        passwords.write(f"second:{mosquitto_hash('a password of the server')}\n")
-    with (tmp_path / "acl").open("a") as acl:
-        acl.write(f"user second\ntopic read {REPORTS_TOPIC}/+\n")
-        acl.write(f"topic write {ACKS_TOPIC}/+\n")
-    broker.server.stop()
-    broker.server.start()
     async with (
         ingesting(broker, tmp_path, append, shared_group="ingest") as one,
         ingesting(

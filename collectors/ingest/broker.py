@@ -32,15 +32,16 @@ def password_text(users: Iterable[tuple[str, str]]) -> str:
     return "".join(f"{user}:{stored}\n" for user, stored in users)
 
 
-def acl_text(own_user: str) -> str:
-    """The ACL: the server reads every report and writes every receipt, an agent only
-    its own."""
+def acl_text(own_users: Iterable[str]) -> str:
+    """The ACL: the server's users read every report and write every receipt, an agent
+    only its own."""
+    own = "".join(
+        f"user {user}\ntopic read {REPORTS_TOPIC}/+\ntopic write {ACKS_TOPIC}/+\n\n"
+        for user in own_users
+    )
     return (
         "# Written by Towpath: changes here are lost.\n"
-        f"user {own_user}\n"
-        f"topic read {REPORTS_TOPIC}/+\n"
-        f"topic write {ACKS_TOPIC}/+\n"
-        "\n"
+        f"{own}"
         f"pattern write {REPORTS_TOPIC}/%u\n"
         f"pattern read {ACKS_TOPIC}/%u\n"
     )
@@ -100,7 +101,7 @@ class BrokerFiles:
             return False
         users = [*self._own_user(), *self._registry.broker_users()]
         _replace(config.password_file, password_text(users))
-        _replace(config.acl_file, acl_text(self._mqtt.username))
+        _replace(config.acl_file, acl_text(self._own_names()))
         self._written = generation
         self._tell()
         return True
@@ -124,7 +125,10 @@ class BrokerFiles:
         password = path.read_text(encoding="utf-8").strip()
         if self._own is None or self._own[0] != password:
             self._own = (password, mosquitto_hash(password))
-        return [(self._mqtt.username, self._own[1])]
+        return [(name, self._own[1]) for name in self._own_names()]
+
+    def _own_names(self) -> tuple[str, ...]:
+        return (self._mqtt.username, *self._config.more_users)
 
     def _tell(self) -> None:
         path = self._config.pid_file

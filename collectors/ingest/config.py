@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from probes.catalogue import did_you_mean
+from probes.measurements import MEASUREMENTS
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
@@ -76,11 +79,18 @@ class MqttConfig(_Part):
 
 class BrokerConfig(_Part):
     """The files of a mosquitto broker that Towpath keeps: who may log in, and what
-    they may say. `pid_file`: the broker to be told (SIGHUP) when they change."""
+    they may say. `pid_file`: the broker to be told (SIGHUP) when they change.
+
+    `more_users` are the user names of further ingest processes that share the work;
+    they have the same rights and the same password as `mqtt.username`.
+    """
 
     password_file: Path
     acl_file: Path
     pid_file: Path | None = None
+    more_users: tuple[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")], ...
+    ] = ()
     every_s: Seconds = 2
 
 
@@ -95,6 +105,25 @@ class LimitsConfig(_Part):
     kept_aside: Count = 200
 
 
+HostName = Annotated[str, Field(min_length=1, max_length=253)]
+_PROBES = tuple(each.name for each in MEASUREMENTS)
+
+
+def _is_probe(name: str) -> str:
+    if name not in _PROBES:
+        raise ValueError(
+            f"no probe is called {name!r}{did_you_mean(name, _PROBES)}"
+            f" (there are {', '.join(_PROBES)})"
+        )
+    return name
+
+
+Cadences = dict[
+    Annotated[str, AfterValidator(_is_probe)],
+    Annotated[int, Field(ge=0, le=31_536_000)],
+]
+
+
 class ServiceConfig(_Part):
     name: Annotated[str, Field(min_length=1, max_length=64)]
     url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=500)]
@@ -104,10 +133,10 @@ class PolicyConfig(_Part):
     """What agents are asked to measure beyond what the estate says (reflectors and
     the beacon come from there). Cadences: seconds by probe name, 0 is never."""
 
-    services: tuple[ServiceConfig, ...] = ()
-    names: tuple[str, ...] = ()
-    cadence_s: dict[str, Annotated[int, Field(ge=0)]] = {}
-    metered_cadence_s: dict[str, Annotated[int, Field(ge=0)]] = {}
+    services: Annotated[tuple[ServiceConfig, ...], Field(max_length=32)] = ()
+    names: Annotated[tuple[HostName, ...], Field(max_length=32)] = ()
+    cadence_s: Cadences = {}
+    metered_cadence_s: Cadences = {}
     budget_bytes_per_month: Annotated[int, Field(ge=0)] = 750_000_000
     metered_budget_bytes_per_month: Annotated[int, Field(ge=0)] = 150_000_000
     opens: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "00:00"

@@ -8,11 +8,15 @@ from collectors.estate.model import Estate
 from collectors.ingest.config import PolicyConfig
 from probes.policy import MeasuringHours, Policy, ReflectorAt, Service
 
+# As many as `probes.policy.Policy` takes.
+MAX_REFLECTORS = 16
+
 
 def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
     """The policy for agents that belong to `home_site`: reflectors that stand in it
     come first, as agents measure against the first that answers."""
     near_first = sorted(estate.reflectors, key=lambda each: each.site != home_site)
+    near_first = near_first[:MAX_REFLECTORS]
     return Policy(
         reflectors=tuple(
             ReflectorAt(each.id, each.host, each.stamp_port, each.ndt7_url)

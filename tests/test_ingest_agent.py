@@ -1,0 +1,103 @@
+"""The agent's own publishers at the real doors: both sides of the wire contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from ingest_council import (
+    door,
+    eventually,
+    opened_registry,
+    registry_config,
+    report,
+    wall_ms,
+)
+from services import mosquitto, running
+
+from collectors.estate.model import Estate, Reflector
+from collectors.ingest.broker import BrokerFiles, mosquitto_text
+from collectors.ingest.config import BrokerConfig, IngestConfig, MqttConfig
+from collectors.ingest.double import ListAppend
+from collectors.ingest.mqtt import MqttIngest
+from probes.deliver import CredentialRefused, Later, NotTaken
+from probes.enrol import NotEnrolled, device_id, enrol
+from probes.publish_https import Door, HttpsPublisher
+from probes.publish_mqtt import MqttPublisher
+from probes.report import Enrolment, Report
+from probes.settings import Mqtt, Settings
+from probes.spool import Waiting
+
+
+def waiting(made: Report) -> Waiting:
+    return Waiting(made.id, made.sent_ms, msgspec.json.encode(made))
+
+
+async def test_an_agent_enrols_reports_and_gets_its_policy_over_https(
+    tmp_path: Path,
+) -> None:
+    estate = Estate(reflectors=(Reflector(id="hq", host="hq.example"),))
+    async with door(tmp_path, estate=lambda: estate) as council:
+        server = f"https://127.0.0.1:{council.ingest.port}"
+        ca_file = str(council.certificates.authority)
+        laptop = tmp_path / "laptop"
+        laptop.mkdir()
+        with pytest.raises(NotEnrolled, match="token is not known here"):
+            await enrol(server, "wrong", laptop, ca_file, "test")
+        token = council.registry.make_token("depot", 1, 1, wall_ms())
+        who = await enrol(server, token, laptop, ca_file, "test")
+        assert who.home_site == "depot"
+        async with Door(server, who, ca_file, "test") as way:
+            publisher = HttpsPublisher(way)
+            policy = await publisher.policy()
+            assert policy is not None
+            assert [each.id for each in policy.reflectors] == ["hq"]
+            assert await publisher.policy() is None
+            good, bad = report(who.agent, "r1"), report("other", "r2")
+            receipt = await publisher.send([waiting(good), waiting(bad)])
+            assert receipt.accepted == ("r1",)
+            assert [each.id for each in receipt.refused] == ["r2"]
+            with pytest.raises(NotTaken, match="JSON list of reports"):
+                await publisher.send([Waiting("x", 0, b"{")])
+            council.append.fault = OSError("full")
+            with pytest.raises(Later, match="durable") as later:
+                await publisher.send([waiting(report(who.agent, "r3"))])
+            assert later.value.after_s is not None
+            council.registry.revoke(who.agent)
+            with pytest.raises(CredentialRefused, match="enrolled"):
+                await publisher.send([waiting(good)])
+
+
+@pytest.mark.service
+async def test_an_agent_reports_over_mqtt(tmp_path: Path) -> None:
+    files = BrokerConfig(
+        password_file=tmp_path / "passwords", acl_file=tmp_path / "acl"
+    )
+    secret = tmp_path / "own-password"
+    secret.write_text("own")
+    append = ListAppend()
+    with opened_registry(tmp_path) as registry:
+        token = registry.make_token("depot", 1, 1, wall_ms())
+        device = device_id(tmp_path)
+        who = registry.enrol(Enrolment(token, device), wall_ms())
+        server = mosquitto(tmp_path, mosquitto_text(files))
+        mqtt = MqttConfig(port=server.port, tls=False, password_file=secret)
+        config = IngestConfig(
+            registry=registry_config(tmp_path), mqtt=mqtt, aside=tmp_path / "aside"
+        )
+        BrokerFiles(files, mqtt, registry).write()
+        settings = Settings(mqtt=Mqtt("127.0.0.1", server.port, False))
+        with running(server):
+            async with (
+                MqttIngest(config, registry, append) as ingest,
+                MqttPublisher(settings, who) as publisher,
+            ):
+                await eventually(lambda: ingest.connected)
+                good, bad = report(who.agent, "r1"), report("other", "r2")
+                receipt = await publisher.send([waiting(good), waiting(bad)])
+                assert receipt.accepted == ("r1",)
+                assert [each.id for each in receipt.refused] == ["r2"]
+                with pytest.raises(NotTaken, match="JSON list of reports"):
+                    await publisher.send([Waiting("x", 0, b"{")])
+    assert len(append.rows()) == 2
