@@ -64,6 +64,7 @@ class InfluxStore:
             rows = _Rows(self.catalogue, batches, personal)
             await self._prepare(personal, bool(rows.lines))
             search = _SEARCH
+            numbers: list[int] = []
             # In order: of the same row twice the later must win.
             todo = deque(
                 (at, min(at + LINES, len(rows.lines)))
@@ -86,8 +87,10 @@ class InfluxStore:
                     middle = (first + last) // 2
                     todo.extendleft([(middle, last), (first, middle)])
                     continue
-                refused += rows.of(bad)
+                numbers += bad
                 whys.append(told.why)
+            if numbers:
+                refused += rows.of(set(numbers))
         if refused:
             raise Refused(f"{self._server.url}: {whys[0]}", refused)
 
@@ -264,13 +267,12 @@ class _Rows:
                 self._starts.append((len(self.lines), batch))
                 self.lines += lines(batch, declared)
 
-    def of(self, numbers: range | tuple[int, ...]) -> list[Batch]:
+    def of(self, numbers: set[int]) -> list[Batch]:
         """The rows of these lines, as batches of their own."""
-        wanted = set(numbers)
         found = []
         ends = [start for start, _ in self._starts[1:]] + [len(self.lines)]
         for (start, batch), end in zip(self._starts, ends, strict=True):
-            inside = {number - start for number in wanted if start <= number < end}
+            inside = {number - start for number in numbers if start <= number < end}
             if not inside:
                 continue
             # Rows without a value have no line.

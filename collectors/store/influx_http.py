@@ -238,7 +238,9 @@ class InfluxServer:
                 )
             return (204, "") if taken else (500, "the write was not confirmed")
         except ApiException as error:
-            return int(error.status or 500), str(error.body or error.reason or "")
+            said = error.body or error.reason or ""
+            text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+            return int(error.status or 500), str(text)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             self.forget_version()
             raise Away(f"{self.url}: {_reason(error, self._timeout_s)}") from None

@@ -72,7 +72,7 @@ def literal(text: str) -> str:
 
 def regex(pattern: str) -> str:
     """A regular expression (RE2) as an InfluxQL literal."""
-    return "/" + pattern.replace("/", "\\/") + "/"
+    return "/" + pattern.replace("/", "\\/").replace("\n", "\\x0a") + "/"
 
 
 def exactly(text: str) -> str:
