@@ -386,7 +386,7 @@ async def test_a_started_page_serves_and_a_left_one_has_gone() -> None:
         await asyncio.to_thread(lambda: urllib.request.urlopen(url))
 
 
-async def test_alerts_are_read_from_the_engines_file_and_a_missing_one_is_empty(
+def test_alerts_are_read_from_the_engines_file_and_a_missing_one_is_empty(
     tmp_path: Path,
 ) -> None:
     page = StatusPage(

@@ -9,7 +9,9 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 FRESH_MS = 15 * MINUTE_MS
 CHART_STEP_MS = 15 * MINUTE_MS
-EXPERIENCE_MS = HOUR_MS
+# What is older than this is not what is now.
+NOW_MS = 4 * MINUTE_MS
+EXPERIENCE_MS = 30 * MINUTE_MS
 
 
 def _site(site: str) -> tuple[Where, ...]:
@@ -66,7 +68,7 @@ def lines_now(to_ms: int, site: str = "") -> Query:
     return Query(
         "line",
         tuple(Pick(name, "last") for name in picks),
-        to_ms - FRESH_MS,
+        to_ms - NOW_MS,
         to_ms,
         _site(site),
         ("line", "site"),
@@ -149,7 +151,7 @@ def gateways_now(to_ms: int) -> Query:
             Pick("tls_ms", "last"),
             Pick("certificate_days", "last"),
         ),
-        to_ms - FRESH_MS,
+        to_ms - NOW_MS,
         to_ms,
         (),
         ("gateway",),
