@@ -37,8 +37,8 @@ CREATE TABLE IF NOT EXISTS outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT, episode TEXT NOT NULL, kind TEXT NOT NULL,
   channel TEXT NOT NULL, state TEXT NOT NULL, created_ms INTEGER NOT NULL,
   next_ms INTEGER NOT NULL, deferred INTEGER NOT NULL, tries INTEGER NOT NULL,
-  error TEXT NOT NULL, ended_ms INTEGER, body BLOB NOT NULL,
-  UNIQUE (episode, kind, channel));
+  error TEXT NOT NULL, ended_ms INTEGER, parcel INTEGER NOT NULL DEFAULT 0,
+  body BLOB NOT NULL, UNIQUE (episode, kind, channel));
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (state, channel, next_ms);
 CREATE TABLE IF NOT EXISTS said (
   id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
@@ -61,7 +61,8 @@ _positions = msgspec.msgpack.Decoder(dict[str, tuple[int, int]])
 
 class Post(msgspec.Struct, frozen=True):
     """One thing to be said on one channel. `next_ms`: not before. `deferred`: it waits
-    for business hours, and is dropped when all is well by then."""
+    for business hours, and is dropped when all is well by then. What was once sent
+    together has the same `parcel` and is sent together again."""
 
     episode: str
     kind: Kind
@@ -71,17 +72,21 @@ class Post(msgspec.Struct, frozen=True):
     deferred: int = 0
     tries: int = 0
     created_ms: int = 0
+    parcel: int = 0
     id: int = 0
 
 
 class Effect(msgspec.Struct, frozen=True):
     """What one evaluation changes, written at once. `ended` are episodes whose pages
-    are to be called off; the resolutions of their pages are made from `alerts`."""
+    are to be called off, from `over_at_ms` on; `dropped` those that never fired and
+    are not history."""
 
     changes: Changes
     alerts: dict[str, Alert]
     pages: Sequence[Post]
     ended: Sequence[str]
+    dropped: Sequence[str]
+    over_at_ms: int
     samples: Sequence[Sample]
     positions: Positions
     floor: Positions
@@ -140,10 +145,12 @@ class Book:
                         _encode(alert),
                     ),
                 )
+            for episode in effect.dropped:
+                db.execute("DELETE FROM alert WHERE episode = ?", (episode,))
             for post in effect.pages:
                 _post(db, post, now_ms)
             for episode in effect.ended:
-                _call_off(db, episode, effect.alerts.get(episode), now_ms)
+                _call_off(db, episode, effect, now_ms)
             for sample in effect.samples:
                 db.execute("INSERT INTO said (body) VALUES (?)", (_encode(sample),))
             _write_positions(db, "positions", effect.positions)
@@ -162,7 +169,7 @@ class Book:
         """What may be said now, in order; a resolution only after its page."""
         rows = self._db.execute(
             """SELECT o.id, o.episode, o.kind, o.body, o.next_ms, o.deferred, o.tries,
-                      o.created_ms
+                      o.created_ms, o.parcel
                FROM outbox o WHERE o.state = 'waiting' AND o.channel = ?
                  AND o.next_ms <= ? AND (o.kind = 'page' OR EXISTS (
                    SELECT 1 FROM outbox p WHERE p.episode = o.episode
@@ -181,18 +188,31 @@ class Book:
                 deferred=deferred,
                 tries=tries,
                 created_ms=created_ms,
+                parcel=parcel,
                 id=id,
             )
-            for id, episode, kind, body, next_ms, deferred, tries, created_ms in rows
+            for (
+                id,
+                episode,
+                kind,
+                body,
+                next_ms,
+                deferred,
+                tries,
+                created_ms,
+                parcel,
+            ) in rows
         ]
 
     def begin(self, posts: Sequence[Post]) -> None:
-        """A try begins. After a crash it is not known whether it arrived: counted, so
-        that its resolution follows in any case."""
+        """A try begins. After a crash it is not known whether it arrived: it is sent
+        again as the same message, which receivers can tell by its id."""
+        parcel = posts[0].parcel or posts[0].id
         with _transaction(self._db) as db:
             db.executemany(
-                "UPDATE outbox SET tries = tries + 1, deferred = 0 WHERE id = ?",
-                [(post.id,) for post in posts],
+                "UPDATE outbox SET tries = tries + 1, deferred = 0, parcel = ? "
+                "WHERE id = ?",
+                [(parcel, post.id) for post in posts],
             )
 
     def delivered(self, posts: Sequence[Post], now_ms: int) -> None:
@@ -282,6 +302,14 @@ def acknowledge(path: Path, key: str, who: str, why: str, now_ms: int) -> Alert:
         return _alert.decode(row[1])
 
 
+def start_positions(path: Path) -> Positions | None:
+    """Where the engine's journal reader begins: far enough back to fill the window."""
+    if not path.exists():
+        return None
+    with _reaching(path) as db:
+        return _read_positions(db, "floor")
+
+
 def silence(path: Path, wanted: Silence) -> Silence:
     """Nobody is paged for what `wanted` covers; its id is given here."""
     if wanted.until_ms <= wanted.from_ms:
@@ -359,7 +387,7 @@ def _post(db: sqlite3.Connection, post: Post, now_ms: int) -> None:
 
 
 def _call_off(
-    db: sqlite3.Connection, episode: str, alert: Alert | None, now_ms: int
+    db: sqlite3.Connection, episode: str, effect: Effect, now_ms: int
 ) -> None:
     """A resolution for every page that was, or may have been, or will be delivered."""
     pages = db.execute(
@@ -374,8 +402,9 @@ def _call_off(
                 (now_ms, id),
             )
         elif state in ("waiting", "delivered"):
-            said = alert if alert is not None else _alert.decode(body)
-            _post(db, Post(episode, "resolution", channel, said, now_ms), now_ms)
+            said = effect.alerts.get(episode) or _alert.decode(body)
+            over = Post(episode, "resolution", channel, said, effect.over_at_ms)
+            _post(db, over, now_ms)
 
 
 def _silences(db: sqlite3.Connection, from_ms: int) -> list[Silence]:

@@ -1,0 +1,75 @@
+"""`Heartbeat`: a URL called while Towpath is well, so that something outside notices
+when it is not. It is called only after a complete cycle: rows read, rules evaluated,
+the result on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from types import TracebackType
+from typing import Self
+
+import httpx2
+import structlog
+
+_log = structlog.get_logger()
+_TIMEOUT_S = 10.0
+
+
+class Heartbeat:
+    """`beat()` says that a cycle was completed; the URL is called at most every
+    `period_s`, and not at all where no cycle was completed since."""
+
+    def __init__(self, url: str, period_s: float = 60.0) -> None:
+        self._url, self._period_s = url, period_s
+        self._beaten = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._failing = False
+        self.calls = self.failures = 0
+
+    async def __aenter__(self) -> Self:
+        if self._url:
+            self._task = asyncio.create_task(self._run(), name="heartbeat")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def beat(self) -> None:
+        self._beaten.set()
+
+    async def _run(self) -> None:
+        tls = await asyncio.to_thread(ssl.create_default_context)
+        while True:
+            await self._beaten.wait()
+            self._beaten.clear()
+            await self._call(tls)
+            await asyncio.sleep(self._period_s)
+
+    async def _call(self, tls: ssl.SSLContext) -> None:
+        self.calls += 1
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                async with httpx2.AsyncClient(verify=tls, timeout=_TIMEOUT_S) as client:
+                    answer = await client.get(self._url)
+                    answer.raise_for_status()
+        except (TimeoutError, OSError, httpx2.HTTPError, httpx2.InvalidURL) as error:
+            self.failures += 1
+            if not self._failing:
+                # Only the host: the rest of such a URL is a secret.
+                host = httpx2.URL(self._url).host
+                _log.warning("heartbeat_fails", host=host, why=type(error).__name__)
+            self._failing = True
+        else:
+            if self._failing:
+                _log.info("heartbeat_works_again")
+            self._failing = False

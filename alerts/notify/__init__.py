@@ -1,0 +1,15 @@
+"""Telling people: pages, channels, who is told when, and delivery."""
+
+from alerts.notify.page import Page, build
+from alerts.notify.routing import Route, RoutingConfig
+from alerts.notify.verdict import Notifier, Refused, Retry
+
+__all__ = [
+    "Notifier",
+    "Page",
+    "Refused",
+    "Retry",
+    "Route",
+    "RoutingConfig",
+    "build",
+]

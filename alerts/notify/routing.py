@@ -1,0 +1,78 @@
+"""Who is told: small data from severity, site and hour to channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from alerts.alert import Alert, Severity
+from alerts.topology import Topology, opens_ms
+from collectors.estate.model import Hours
+
+
+class Route(BaseModel):
+    """Alerts of these severities, sites and rules go to these channels.
+
+    Empty `sites` and `rules` mean all. `hours`: `always`, `open` or `closed`, by the
+    business hours of the alert's site. Outside `open` a page waits until the site
+    opens, and is dropped if all is well by then; outside `closed` it is not sent.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channels: tuple[str, ...]
+    severities: tuple[Severity, ...] = ("critical", "warning")
+    sites: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    hours: Literal["always", "open", "closed"] = "always"
+
+
+class RoutingConfig(BaseModel):
+    """Every route that fits is used. Without any, every channel is told of critical
+    alerts and warnings at once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    routes: tuple[Route, ...] = ()
+
+
+class Way(NamedTuple):
+    """A channel, and the earliest time; `deferred` where that is opening time."""
+
+    channel: str
+    next_ms: int
+    deferred: bool
+
+
+def ways(
+    alert: Alert,
+    routing: RoutingConfig,
+    channels: Sequence[str],
+    topology: Topology,
+    now_ms: int,
+) -> list[Way]:
+    """Where `alert` goes, each channel once, at the earliest time any route gives."""
+    routes = routing.routes or (Route(channels=tuple(channels)),)
+    site = topology.sites.get(alert.site)
+    hours = site.hours if site is not None else Hours()
+    found: dict[str, Way] = {}
+    for route in routes:
+        if (
+            alert.severity not in route.severities
+            or (route.sites and alert.site not in route.sites)
+            or (route.rules and alert.rule not in route.rules)
+        ):
+            continue
+        opens = opens_ms(hours, now_ms)
+        if route.hours == "closed" and opens <= now_ms:
+            continue
+        next_ms = opens if route.hours == "open" else now_ms
+        for channel in route.channels:
+            way = Way(channel, next_ms, next_ms > now_ms)
+            if channel in channels and (
+                channel not in found or way.next_ms < found[channel].next_ms
+            ):
+                found[channel] = way
+    return list(found.values())

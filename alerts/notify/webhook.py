@@ -1,0 +1,132 @@
+"""A signed webhook: JSON by POST, for a service desk or a chat's own bridge.
+
+`Towpath-Signature: t=<ms>,v1=<hex>` where v1 is HMAC-SHA256, keyed with the shared
+secret, over `<t>.<body>`. A receiver compares in constant time and refuses a `t` that
+is more than five minutes off: what was overheard cannot be said again later.
+`Towpath-Id` is the same however often one page is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import ssl
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Literal
+
+import httpx2
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts.notify.page import Page
+from alerts.notify.verdict import Refused, Retry
+from alerts.secret import Secret
+
+_LATER = {408, 409, 421, 423, 425, 429}
+
+
+class WebhookConfig(BaseModel):
+    """An address that takes pages as JSON. `secret` names where the key is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["webhook"] = "webhook"
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+    secret: Secret = Secret()
+    ca_file: str = ""
+    timeout_s: Annotated[float, Field(gt=0)] = 10.0
+
+
+class Webhook:
+    """One page, one POST. Redirects are not followed: a page belongs to one address."""
+
+    def __init__(
+        self,
+        config: WebhookConfig,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._config, self._now_ms = config, now_ms
+        self._tls: ssl.SSLContext | None = None
+
+    async def notify(self, page: Page) -> None:
+        """`Retry` for 5xx, 408, 425, 429 and connections; `Refused` for the rest."""
+        config = self._config
+        body = msgspec.json.encode(page.data)
+        headers = {
+            "Content-Type": "application/json",
+            "Towpath-Id": page.id,
+            "User-Agent": "Towpath",
+        }
+        where = _where(config.url)
+        try:
+            if config.secret:
+                key = await asyncio.to_thread(config.secret.value)
+                headers["Towpath-Signature"] = sign(body, key, self._now_ms())
+            async with asyncio.timeout(config.timeout_s):
+                if self._tls is None:
+                    self._tls = await asyncio.to_thread(
+                        ssl.create_default_context, cafile=config.ca_file or None
+                    )
+                async with httpx2.AsyncClient(
+                    verify=self._tls, timeout=config.timeout_s
+                ) as client:
+                    answer = await client.post(
+                        config.url, content=body, headers=headers
+                    )
+        except TimeoutError:
+            raise Retry(f"{where}: no answer in {config.timeout_s:g} s") from None
+        except httpx2.InvalidURL as error:
+            raise Refused(f"{where}: {error}") from None
+        except (httpx2.HTTPError, OSError, LookupError) as error:
+            says = str(error) or type(error).__name__
+            raise Retry(f"{where}: {says}") from None
+        if answer.is_success:
+            return
+        says = f"{where}: answered {answer.status_code} {answer.text[:200]!r}"
+        if answer.status_code >= 500 or answer.status_code in _LATER:
+            after = answer.headers.get("Retry-After")
+            raise Retry(says, after_s=_after_s(after, self._now_ms()))
+        raise Refused(says)
+
+
+def sign(body: bytes, key: str, time_ms: int) -> str:
+    """The value of `Towpath-Signature`."""
+    mac = hmac.new(key.encode(), f"{time_ms}.".encode() + body, hashlib.sha256)
+    return f"t={time_ms},v1={mac.hexdigest()}"
+
+
+def verify_signature(
+    header: str, body: bytes, key: str, now_ms: int, most_ms: int = 300_000
+) -> bool:
+    """What a receiver does; here for receivers written in Python, and for the tests."""
+    try:
+        parts = dict(part.split("=", 1) for part in header.split(","))
+        time_ms = int(parts["t"])
+    except (KeyError, ValueError):
+        return False
+    fresh = abs(now_ms - time_ms) <= most_ms
+    return fresh and hmac.compare_digest(header, sign(body, key, time_ms))
+
+
+def _where(url: str) -> str:
+    """The address without what may be secret in it: path and query are left out."""
+    parsed = httpx2.URL(url)
+    port = f":{parsed.port}" if parsed.port else ""
+    return f"webhook {parsed.scheme}://{parsed.host}{port}"
+
+
+def _after_s(header: str | None, now_ms: int) -> float | None:
+    """`Retry-After`: seconds or a date (RFC 9110 section 10.2.3); at most an hour."""
+    if not header:
+        return None
+    try:
+        after_s = float(header)
+    except ValueError:
+        try:
+            after_s = parsedate_to_datetime(header).timestamp() - now_ms / 1000
+        except (TypeError, ValueError):
+            return None
+    return min(max(0.0, after_s), 3600.0)

@@ -1,0 +1,51 @@
+"""`Secret`: where a secret is, never the secret itself: settings get logged."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Secret(BaseModel):
+    """`{env = "NAME"}`, `{file = "path"}` or `{credential = "name"}` (systemd's
+    `LoadCredential=`). Read when it is used, so that a new one needs no restart."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    env: str = ""
+    file: Path | None = None
+    credential: str = ""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(map(bool, (self.env, self.file, self.credential))) > 1:
+            raise ValueError("expected one of env, file, credential")
+        return self
+
+    def __bool__(self) -> bool:
+        return bool(self.env or self.file or self.credential)
+
+    def value(self) -> str:
+        """The secret; `LookupError` in a sentence where it is not there. Blocking."""
+        if self.env:
+            found = os.environ.get(self.env)
+            if found is None:
+                raise LookupError(f"the environment has no {self.env}")
+            return found
+        path = self.file
+        if self.credential:
+            folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+            if not folder:
+                raise LookupError(
+                    f"credential {self.credential!r}: systemd gave no credentials"
+                )
+            path = Path(folder) / self.credential
+        if path is None:
+            raise LookupError("no secret is named")
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise LookupError(f"{path}: cannot be read: {error.strerror}") from None
