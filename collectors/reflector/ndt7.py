@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import secrets
+import socket
 import time
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -19,6 +20,8 @@ from probes.tcp_info import TcpInfo, tcp_info
 _QUERY_BYTES = 4096
 _EARLY_EXIT_BYTES = {"250": 250_000_000}
 # Measurements come at random intervals, so that they never beat with the traffic.
+# Waiting in the kernel: enough for a round trip of 200 ms at full rate.
+_ROOM_S = 0.2
 _LEAST_S, _MEAN_S, _MOST_S = 0.1, 0.25, 0.625
 
 
@@ -79,6 +82,37 @@ class Pace:
         self._due_s = max(self._due_s, now_s - 0.1) + 8 * octets / self._bps
         if self._due_s > now_s:
             await asyncio.sleep(self._due_s - now_s)
+
+
+class PacedConnection(ServerConnection):
+    """Reads no faster than `read_bps` (0: as fast as it comes), octet by octet and
+    not message by message, with little room in the kernel for what waits."""
+
+    _held_bps = 0.0
+    _due_s = 0.0
+
+    def hold_to(self, bps: float) -> None:
+        """From now on. Called once, after the connection was made."""
+        self._held_bps, self._due_s = bps, self.loop.time()
+        # The queue of messages wants to read on as soon as it is empty.
+        self.recv_messages.resume = self._read_on
+        channel = self.transport.get_extra_info("socket")
+        if channel is not None:
+            room = min(max(round(bps / 8 * _ROOM_S), 1 << 16), 1 << 22)
+            channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._held_bps and not self.transport.is_closing():
+            due_s = max(self._due_s, self.loop.time())
+            self._due_s = due_s + 8 * len(data) / self._held_bps
+            self.transport.pause_reading()
+            self.loop.call_at(self._due_s, self._read_on)
+
+    def _read_on(self) -> None:
+        due = self.loop.time() >= self._due_s - 0.001
+        if due and not self.recv_messages.paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
 
 class Subtest:
@@ -159,7 +193,6 @@ class Subtest:
                     await self._say()
             elif counts:
                 self.octets += len(message)
-                await self._pace.spend(len(message))
             else:
                 # Binary is one way only; the specification wants an end to it.
                 return

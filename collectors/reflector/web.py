@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from collectors.reflector.config import ReflectorConfig
 from collectors.reflector.limits import AllowList
-from collectors.reflector.ndt7 import Ask, Malformed, Subtest, read_ask
+from collectors.reflector.ndt7 import Ask, Malformed, PacedConnection, Subtest, read_ask
 from probes import ndt7
 
 _log = structlog.get_logger()
@@ -73,6 +73,7 @@ class WebDoor:
             ssl=self._tls(),
             subprotocols=[Subprotocol(ndt7.SUBPROTOCOL)],
             compression=None,
+            create_connection=PacedConnection,
             process_request=self._route,
             process_response=self._admit,
             server_header="towpath-reflector",
@@ -147,6 +148,9 @@ class WebDoor:
         self.stats.testing = len(self._admitted)
         self._asks[connection] = ask
         if self._share_bps:
+            if ask.test == "upload":
+                assert isinstance(connection, PacedConnection)
+                connection.hold_to(self._share_bps)
             response.headers[ndt7.CAP_HEADER] = str(round(self._share_bps))
         return None
 

@@ -1,0 +1,177 @@
+"""A path with faults that are known: two network namespaces and a veth pair between
+them, loss by nftables (the `input` hook, so that no sender is told), rate by tc's token
+bucket. Made in a user namespace, so it needs no root where the system allows that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from services import absent, program
+
+NEAR, FAR = "10.99.0.1", "10.99.0.2"
+NEAR6, FAR6 = "fd00:99::1", "fd00:99::2"
+_MAKE = f"""set -e
+mount -t tmpfs none /run
+ip netns add far
+ip link add near0 type veth peer name far0 netns far
+ip addr add {NEAR}/24 dev near0; ip -6 addr add {NEAR6}/64 dev near0 nodad
+ip link set near0 up; ip link set lo up
+ip -n far addr add {FAR}/24 dev far0; ip -n far -6 addr add {FAR6}/64 dev far0 nodad
+ip -n far link set far0 up; ip -n far link set lo up
+echo ready
+exec cat
+"""
+
+
+class ShapedPath:
+    """Run things at its near end (`near`) or far end (`far`)."""
+
+    def __init__(self, pid: int) -> None:
+        self._enter = [program("nsenter"), "-t", str(pid), "-U", "-n", "-m"]
+        self._enter += ["--preserve-credentials", "--"]
+
+    def near(self, *command: str) -> list[str]:
+        return [*self._enter, *command]
+
+    def far(self, *command: str) -> list[str]:
+        return [*self._enter, program("ip"), "netns", "exec", "far", *command]
+
+    def lose(self, out_percent: float = 0, in_percent: float = 0) -> None:
+        """Drops UDP at random on the way out and on the way back."""
+        for end, percent in ((self.far, out_percent), (self.near, in_percent)):
+            by_chance = f"numgen random mod 10000 < {round(percent * 100)}"
+            rule = f"meta l4proto udp {'' if percent == 100 else by_chance} drop"
+            rules = ["flush ruleset"]
+            if percent:
+                rules += [
+                    "table inet faults {",
+                    "chain input {",
+                    "type filter hook input priority 0",
+                    rule,
+                    "}",
+                    "}",
+                ]
+            self._do(end("nft", "-f", "-"), "\n".join(rules) + "\n")
+
+    def refuse_udp(self) -> None:
+        """A firewall that swallows UDP and lets TCP through."""
+        self.lose(out_percent=100)
+
+    def limit(self, down_mbps: float, up_mbps: float) -> None:
+        for end, device, mbps in (
+            (self.far, "far0", down_mbps),
+            (self.near, "near0", up_mbps),
+        ):
+            shape = ["rate", f"{mbps}mbit", "burst", "16kb", "latency", "60ms"]
+            self._do(
+                end("tc", "qdisc", "replace", "dev", device, "root", "tbf", *shape)
+            )
+
+    def measure(self, probe: str, *args: Any, **kwargs: Any) -> Any:
+        """One measurement from the near end, as the `Result`'s fields."""
+        asked = json.dumps([probe, list(args), kwargs])
+        said = self._do(self.near(sys.executable, __file__, "measure"), asked)
+        return json.loads(said)
+
+    @contextlib.contextmanager
+    def reflector(self, *addresses: str) -> Iterator[dict[str, int]]:
+        """A reflector at the far end; yields its ports."""
+        with subprocess.Popen(
+            self.far(sys.executable, __file__, "reflector", *addresses),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                yield json.loads(process.stdout.readline())
+            finally:
+                process.stdin.close()
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+    def _do(self, command: list[str], given: str = "") -> str:
+        done = subprocess.run(
+            command,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return done.stdout
+
+
+@contextlib.contextmanager
+def shaped_path() -> Iterator[ShapedPath]:
+    """A path without faults, yet; skips (fails where CI=true) where it cannot be."""
+    for name in ("ip", "nft", "tc", "nsenter"):
+        program(name)
+    command = [program("unshare"), "--user", "--map-root-user", "--net", "--mount"]
+    with subprocess.Popen(
+        [*command, "sh", "-c", _MAKE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stderr is not None
+        try:
+            if holder.stdout.readline().strip() != "ready":
+                holder.stdin.close()
+                absent(f"no network namespaces here: {holder.stderr.read().strip()}")
+            yield ShapedPath(holder.pid)
+        finally:
+            holder.stdin.close()
+            holder.wait(20)
+
+
+async def _reflect(addresses: list[str]) -> None:
+    from collectors.reflector import Reflector, ReflectorConfig
+
+    config = ReflectorConfig(addresses=tuple(addresses), stamp_port=0, web_port=8080)
+    async with Reflector(config, test_seconds=3.0) as reflector:
+        ports = {"stamp": reflector.stamp_port, "web": reflector.web_port}
+        sys.stdout.write(json.dumps(ports) + "\n")
+        sys.stdout.flush()
+        await asyncio.to_thread(sys.stdin.read)
+
+
+async def _measure() -> None:
+    from probes import bandwidth, call_path
+
+    probe, args, kwargs = json.loads(sys.stdin.read())
+    measure = {"call_path": call_path.measure, "bandwidth": bandwidth.measure}[probe]
+    result = await measure(*args, **kwargs, now_ms=lambda: 0)
+    sys.stdout.write(msgspec.json.encode(result).decode())
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    if sys.argv[1] == "reflector":
+        import logging
+
+        import structlog
+
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        )
+        asyncio.run(_reflect(sys.argv[2:]))
+    else:
+        asyncio.run(_measure())

@@ -1,0 +1,332 @@
+import asyncio
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes import stamp, stream
+from probes.call_path import NAME, Targets, measure, summarise
+from probes.catalogue import check_sample
+from probes.failure import Outcome
+from probes.measurements import CATALOGUE
+from probes.report import Report, Whereabouts, samples
+
+BASE_NS = 1_700_000_000_000_000_000
+QUICK = {"packets": 60, "interval_ms": 4, "now_ms": lambda: 1_700_000_000_000}
+
+
+def arrival(sequence, count, out_ms=10.0, in_ms=10.0, interval_ms=20.0):
+    t1_ns = round(sequence * interval_ms * 1e6)
+    t2_ns = t1_ns + round(out_ms * 1e6)
+    t3_ns = t2_ns + 50_000
+    reply = stamp.Reflected(
+        sequence=count,
+        t3_ntp=stamp.ntp_of(BASE_NS + t3_ns),
+        ssid=1,
+        t2_ntp=stamp.ntp_of(BASE_NS + t2_ns),
+        sender_sequence=sequence,
+        t1_ntp=0,
+        sender_ttl=64,
+        dscp_arrived=-1,
+    )
+    return stream.Arrival(t3_ns + round(in_ms * 1e6), reply)
+
+
+def observed(arrivals, sent=500, reflected=None, interval_ms=20.0):
+    times = [round(n * interval_ms * 1e6) for n in range(sent)]
+    ordered = sorted(arrivals, key=lambda each: each.t4_ns)
+    return stream.Observed(times, ordered, reflected, None, False, 0, 0, 0, 0)
+
+
+def clean(sent=500, without=(), **kwargs):
+    return [arrival(n, n, **kwargs) for n in range(sent) if n not in without]
+
+
+def test_a_clean_run_says_so():
+    values = summarise(observed(clean()), 20)
+    for name in ("rtt_ms", "rtt_min_ms", "rtt_p95_ms"):
+        assert values[name] == pytest.approx(20, abs=1e-5)
+    assert values["jitter_ms"] == 0
+    assert values["loss_ratio"] == values["loss_out_ratio"] == 0
+    assert values["reorder_ratio"] == values["duplicate_ratio"] == 0
+    assert values["mos_estimated"] == pytest.approx(4.409, abs=1e-3)
+    assert values["poor"] == 0
+
+
+def test_round_trips_are_free_of_the_reflectors_own_time_and_clock():
+    slow = []
+    for each in clean():
+        held = each.reply._replace(t3_ntp=each.reply.t3_ntp + (1 << 26))
+        slow.append(stream.Arrival(each.t4_ns + round((1 << 26) * 1e9 / 2**32), held))
+    assert summarise(observed(slow), 20)["rtt_ms"] == pytest.approx(20, abs=1e-3)
+
+
+def test_a_reflector_whose_clock_jumped_cannot_make_a_round_trip_negative():
+    broken = [
+        stream.Arrival(
+            each.t4_ns, each.reply._replace(t3_ntp=each.reply.t2_ntp - 2**40)
+        )
+        for each in clean()
+    ]
+    assert summarise(observed(broken), 20)["rtt_ms"] > 0
+
+
+def test_one_lost_packet_is_no_burst_and_not_poor():
+    values = summarise(observed(clean(without={100})), 20)
+    assert values["burst_loss_ratio"] == 0.1
+    assert values["poor"] == 0
+
+
+def test_two_packets_lost_within_200_ms_are_a_burst_and_poor():
+    near = summarise(observed(clean(without={100, 105})), 20)
+    far = summarise(observed(clean(without={100, 115})), 20)
+    assert near["burst_loss_ratio"] == 0.2
+    assert (near["poor"], far["poor"]) == (1, 0)
+
+
+@pytest.mark.parametrize(("lost", "poor"), [(7, 0), (8, 1)])
+def test_in_15_s_seven_lost_pass_and_eight_do_not(lost, poor):
+    gone = {n * 90 for n in range(lost)}
+    assert summarise(observed(clean(750, gone), 750), 20)["poor"] == poor
+
+
+def test_loss_is_judged_over_the_worst_15_s_of_a_longer_run():
+    gone = {1000 + n * 40 for n in range(8)}
+    values = summarise(observed(clean(3000, gone), 3000), 20)
+    assert values["loss_ratio"] < 0.01
+    assert values["poor"] == 1
+
+
+@pytest.mark.parametrize(
+    ("out_ms", "in_ms", "poor"), [(49.9, 49.9, 0), (50, 50.1, 1), (100, 100, 1)]
+)
+def test_a_round_trip_of_100_ms_misses_the_target(out_ms, in_ms, poor):
+    run = observed(clean(out_ms=out_ms, in_ms=in_ms))
+    assert summarise(run, 20)["poor"] == poor
+
+
+def swapped(sent):
+    """Two neighbours arrive in the other order."""
+    run = clean(sent)
+    one, two = run[200], run[201]
+    run[200] = stream.Arrival(two.t4_ns + 1_000_000, one.reply)
+    return run
+
+
+def test_one_reordered_packet_in_a_short_run_is_told_but_not_judged():
+    values = summarise(observed(swapped(500)), 20)
+    assert values["reorder_ratio"] == pytest.approx(1 / 500)
+    assert values["poor"] == 0
+
+
+def test_reordering_is_judged_from_2000_packets_on():
+    few = observed(swapped(2001), 2001)
+    assert summarise(few, 20)["poor"] == 0
+    strict = Targets(reorder_ratio=0.0004)
+    assert summarise(few, 20, strict)["poor"] == 1
+
+
+def test_the_reflectors_count_parts_loss_by_direction():
+    # 10 never got there, 20 were lost on the way back.
+    out, back = set(range(100, 110)), set(range(200, 220))
+    arrivals, count = [], 0
+    for n in range(500):
+        if n in out:
+            continue
+        if n not in back:
+            arrivals.append(arrival(n, count))
+        count += 1
+    values = summarise(observed(arrivals, reflected=490), 20)
+    assert values["loss_out_ratio"] == pytest.approx(10 / 500)
+    assert values["loss_in_ratio"] == pytest.approx(20 / 490, abs=1e-6)
+
+
+def test_without_the_reflectors_count_the_directions_are_not_told():
+    values = summarise(observed(clean(without={9})), 20)
+    assert "loss_out_ratio" not in values
+    assert "loss_in_ratio" not in values
+    assert values["loss_ratio"] == 1 / 500
+
+
+def test_a_count_that_cannot_be_right_is_not_believed():
+    for count in (0, 10, 600):
+        run = observed(clean(without={9}), reflected=count)
+        assert "loss_out_ratio" not in summarise(run, 20)
+
+
+def test_jitter_is_the_worse_directions():
+    shaken = [arrival(n, n, out_ms=10 + 5 * (n % 2)) for n in range(500)]
+    values = summarise(observed(shaken), 20)
+    assert values["jitter_out_ms"] == pytest.approx(5, rel=0.05)
+    assert values["jitter_in_ms"] == pytest.approx(0, abs=1e-6)
+    assert values["jitter_ms"] == values["jitter_out_ms"]
+
+
+def test_packets_that_come_twice_count_once_and_are_told():
+    run = clean()
+    values = summarise(observed([*run, run[3]._replace(t4_ns=run[3].t4_ns + 9)]), 20)
+    assert values["received"] == 500
+    assert values["duplicate_ratio"] == 1 / 500
+
+
+def test_a_single_reply_is_enough_to_say_something():
+    values = summarise(observed([arrival(0, 0)], reflected=1), 20)
+    assert values["received"] == 1
+    assert "jitter_ms" not in values
+    assert values["poor"] == 1
+
+
+@st.composite
+def runs(draw):
+    sent = draw(st.integers(1, 80))
+    arrivals = draw(
+        st.lists(
+            st.builds(
+                arrival,
+                st.integers(0, sent - 1),
+                st.integers(0, 2**32 - 1),
+                st.floats(-1e6, 1e6),
+                st.floats(0, 1e4),
+            ),
+            min_size=1,
+            max_size=120,
+        )
+    )
+    return observed(arrivals, sent, draw(st.none() | st.integers(0, 2**32 - 1)))
+
+
+@given(runs(), st.sampled_from([5.0, 20.0]))
+def test_whatever_comes_back_the_figures_hold_together(run, interval_ms):
+    values = summarise(run, interval_ms)
+    sent, received = values["sent"], values["received"]
+    assert received + round(values["loss_ratio"] * sent) == sent
+    assert 1 <= values["mos_estimated"] <= 4.5
+    assert values["rtt_min_ms"] <= values["rtt_p95_ms"]
+    for name, value in values.items():
+        if name.endswith("_ratio") and name != "duplicate_ratio":
+            assert 0 <= value <= 1, name
+        assert value >= 0, name
+    report = Report(1, "r", "a", 0, "test", Whereabouts(), ())
+    from probes.report import Result
+
+    result = Result(NAME, 1, 0, Outcome.OK, "r1", values)
+    whole = Report(1, "r", "a", 0, "test", Whereabouts(), (result,))
+    assert samples(report, "", "") == []
+    check_sample(samples(whole, "", "")[0], CATALOGUE)
+
+
+class Echo(asyncio.DatagramProtocol):
+    """A reflector that answers whatever a test wants it to."""
+
+    def __init__(self, answer):
+        self.answer, self.count = answer, 0
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, address):
+        for packet in self.answer(data, self.count):
+            self.transport.sendto(packet, address)
+        self.count += 1
+
+
+async def against(answer, **kwargs):
+    loop = asyncio.get_running_loop()
+    transport, _protocol = await loop.create_datagram_endpoint(
+        lambda: Echo(answer), local_addr=("127.0.0.1", 0)
+    )
+    try:
+        port = transport.get_extra_info("sockname")[1]
+        return await measure("r1", "127.0.0.1", port, **(QUICK | kwargs))
+    finally:
+        transport.close()
+
+
+def honest(data, count):
+    sent = stamp.read_request(data)
+    now = stamp.ntp_of(BASE_NS)
+    return stamp.reply(sent, count, now, now, 64, stamp.answer_tlvs(data[44:]))
+
+
+def stateless(data, _count):
+    return honest(data, stamp.read_request(data).sequence)
+
+
+@pytest.mark.parametrize("kernel_times", [True, False])
+async def test_packets_sent_are_packets_received_or_lost(kernel_times):
+    def every_fifth_is_gone(data, count):
+        return [] if count % 5 == 0 and count < 60 else [honest(data, count)]
+
+    found = await against(every_fifth_is_gone, kernel_times=kernel_times)
+    assert found.outcome is Outcome.OK
+    assert found.time_ms == 1_700_000_000_000
+    assert (found.values["sent"], found.values["received"]) == (60, 48)
+    assert found.values["loss_out_ratio"] == 0
+    assert found.values["loss_in_ratio"] == 0.2
+
+
+async def test_a_stateless_reflector_gives_no_directions_away():
+    def gone(data, count):
+        return [] if count == 7 else [stateless(data, count)]
+
+    found = await against(gone)
+    assert found.values["received"] == 59
+    assert "loss_out_ratio" not in found.values
+
+
+async def test_answers_to_questions_never_asked_are_not_counted():
+    def forged(data, count):
+        sent = stamp.read_request(data)
+        guess = stamp.reply(sent._replace(t1_ntp=sent.t1_ntp ^ 1), count, 0, 0)
+        return [guess, b"", b"\xff" * 200, data]
+
+    found = await against(forged, packets=10)
+    assert found.outcome in (Outcome.TIMEOUT, Outcome.UDP_BLOCKED)
+    assert found.values == {}
+
+
+async def test_packets_that_come_twice_are_found_on_the_wire():
+    found = await against(lambda data, count: [honest(data, count)] * 2)
+    assert found.values["received"] == 60
+    assert found.values["duplicate_ratio"] > 0.9
+
+
+async def test_a_port_nobody_listens_on_refuses():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    found = await measure("r1", "127.0.0.1", port, **QUICK)
+    assert found.outcome is Outcome.REFUSED
+    assert found.cost_bytes > 0
+
+
+async def test_a_name_that_does_not_exist_is_not_found():
+    found = await measure("r1", "no-such-host.invalid", 862, **QUICK)
+    assert found.outcome in (Outcome.NAME_NOT_FOUND, Outcome.NAME_SERVER_FAILED)
+    assert found.cost_bytes == 0
+
+
+async def test_a_run_that_is_cancelled_ends_and_leaves_no_thread():
+    def answer(data, count):
+        return [honest(data, count)]
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await against(answer, packets=10_000, interval_ms=20)
+    import threading
+
+    names = [each.name for each in threading.enumerate()]
+    assert not any("call-path" in name for name in names)
+
+
+async def test_the_stream_is_paced_by_its_schedule():
+    found = []
+
+    def noted(data, count):
+        found.append(asyncio.get_running_loop().time())
+        return [honest(data, count)]
+
+    await against(noted, packets=50, interval_ms=10)
+    # No sooner than the schedule, but for a late packet's successors.
+    assert found[-1] - found[0] > 0.45

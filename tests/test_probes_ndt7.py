@@ -1,0 +1,139 @@
+import json
+import socket
+import sys
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes import ndt7
+from probes.tcp_info import read_tcp_info, tcp_info
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "AppInfo",
+                    "TCPInfo",
+                    "NumBytes",
+                    "ElapsedTime",
+                    "BytesReceived",
+                    "RTT",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def test_125_million_octets_in_10_s_are_100_mbit_s():
+    said = '{"AppInfo": {"NumBytes": 125000000, "ElapsedTime": 10000000}}'
+    measured = ndt7.read_measurement(said)
+    assert measured is not None
+    assert measured.received_bps() == 100e6
+
+
+def test_the_kernels_count_goes_before_the_programs():
+    said = {
+        "AppInfo": {"NumBytes": 1, "ElapsedTime": 1_000_000},
+        "TCPInfo": {"BytesReceived": 1000, "ElapsedTime": 1_000_000, "RTT": 20_000},
+    }
+    measured = ndt7.read_measurement(json.dumps(said))
+    assert measured is not None
+    assert measured.received_bps() == 8000
+    assert measured.rtt_us == 20_000
+
+
+def test_what_our_end_says_the_other_end_reads():
+    info = read_tcp_info(bytes(range(256)))
+    said = ndt7.measurement("upload", 1000, 2_000_000, "server", info)
+    measured = ndt7.read_measurement(said)
+    assert measured is not None
+    assert (measured.app_bytes, measured.app_us) == (1000, 2_000_000)
+    assert measured.min_rtt_us == info.min_rtt_us
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "[]",
+        "null",
+        "{",
+        '{"AppInfo": 5}',
+        '{"AppInfo": {"NumBytes": true, "ElapsedTime": "9"}}',
+        '{"AppInfo": {"NumBytes": -5, "ElapsedTime": 0}}',
+        '{"AppInfo": {"NumBytes": 1e300, "ElapsedTime": 1}}',
+        "[" * 5000,
+        '{"a": "' + "x" * 20_000 + '"}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_measurement_that_says_nothing_usable_gives_no_rate(said):
+    measured = ndt7.read_measurement(said)
+    assert measured is None or measured.received_bps() is None
+
+
+@given(anything)
+def test_whatever_json_comes_a_rate_is_a_number_or_nothing(said):
+    measured = ndt7.read_measurement(json.dumps(said))
+    if measured is not None:
+        rate = measured.received_bps()
+        assert rate is None or 0 <= rate < 1e24
+
+
+@given(st.binary(max_size=200))
+def test_whatever_octets_come_the_reader_stands(said):
+    ndt7.read_measurement(said)
+
+
+def test_messages_double_as_the_specification_has_it():
+    sizes = list(islice(ndt7.message_sizes(), 400))
+    assert sizes[:17] == [2**13] * 17
+    assert sizes[17] == 2**14
+    assert max(sizes) == 2**20
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("https://r.example", "wss://r.example/ndt/v7/upload"),
+        ("http://r.example:80/", "ws://r.example:80/ndt/v7/upload"),
+        ("wss://r.example:8443/ndt/v7/download", "wss://r.example:8443/ndt/v7/upload"),
+        ("r.example:8443", "wss://r.example:8443/ndt/v7/upload"),
+        ("https://r.example/speed/", "wss://r.example/speed/ndt/v7/upload"),
+        ("wss://[::1]:8443", "wss://[::1]:8443/ndt/v7/upload"),
+    ],
+)
+def test_an_address_as_a_council_writes_it_is_understood(base, url):
+    assert ndt7.url_of(base, ndt7.UPLOAD) == url
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_the_kernel_counts_what_was_sent():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as door,
+        socket.create_connection(door.getsockname()) as one,
+        door.accept()[0] as two,
+    ):
+        one.sendall(bytes(1000))
+        assert len(two.recv(1000, socket.MSG_WAITALL)) == 1000
+        two.sendall(b"done")
+        assert one.recv(4)
+        sent, received = tcp_info(one), tcp_info(two)
+        assert sent is not None
+        assert received is not None
+        assert received.bytes_received == sent.bytes_sent == 1000
+        assert 0 < received.rtt_us < 1_000_000
+
+
+@given(st.binary(max_size=300))
+def test_a_kernel_of_any_age_is_read(raw):
+    assert read_tcp_info(raw).rtt_us >= 0

@@ -1,0 +1,99 @@
+"""What was done to a path is what the probes find of it."""
+
+from collections.abc import Iterator
+
+import pytest
+from shaped_path import FAR, FAR6, ShapedPath, shaped_path
+
+pytestmark = pytest.mark.netns
+PACKETS = 600
+RUN = {"packets": PACKETS, "interval_ms": 3}
+
+
+@pytest.fixture(scope="module")
+def path() -> Iterator[ShapedPath]:
+    with shaped_path() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def ports(path: ShapedPath) -> Iterator[dict[str, int]]:
+    with path.reflector(FAR, FAR6) as ports:
+        yield ports
+
+
+def within(ratio: float, sent: int) -> object:
+    """Four standard deviations of a binomial: one run in 16,000 is outside."""
+    return pytest.approx(ratio, abs=4 * (ratio * (1 - ratio) / sent) ** 0.5)
+
+
+def test_the_loss_that_was_set_is_found_each_way(path, ports):
+    path.lose(out_percent=8, in_percent=3)
+    found = path.measure("call_path", "r1", FAR, ports["stamp"], **RUN)
+    path.lose()
+    assert found["outcome"] == "ok"
+    values = found["values"]
+    assert values["sent"] == PACKETS
+    assert values["loss_out_ratio"] == within(0.08, PACKETS)
+    assert values["loss_in_ratio"] == within(0.03, PACKETS)
+    assert values["loss_ratio"] == within(1 - 0.92 * 0.97, PACKETS)
+    assert values["received"] == round((1 - values["loss_ratio"]) * PACKETS)
+    assert values["poor"] == 1
+    assert values["mos_estimated"] < 4.2
+
+
+@pytest.mark.parametrize("way", ["out", "in"])
+def test_loss_one_way_only_is_not_laid_to_the_other(path, ports, way):
+    path.lose(**{f"{way}_percent": 10})
+    found = path.measure("call_path", "r1", FAR, ports["stamp"], **RUN)
+    path.lose()
+    values = found["values"]
+    other = {"out": "in", "in": "out"}[way]
+    assert values[f"loss_{way}_ratio"] == within(0.10, PACKETS)
+    assert values[f"loss_{other}_ratio"] == 0
+
+
+def test_a_clean_path_is_clean_over_ipv6_and_keeps_its_dscp(path, ports):
+    found = path.measure(
+        "call_path", "r1", FAR6, ports["stamp"], packets=300, interval_ms=4
+    )
+    assert found["outcome"] == "ok"
+    assert found["values"]["loss_ratio"] == 0
+    assert found["values"]["dscp_arrived"] == 46
+    assert found["cost_bytes"] == 300 * 2 * (172 + 48)
+
+
+def test_udp_that_is_swallowed_while_tcp_passes_is_called_blocked(path, ports):
+    path.refuse_udp()
+    blocked = path.measure(
+        "call_path", "r1", FAR, ports["stamp"], tcp_port=ports["web"], **RUN
+    )
+    unknown = path.measure("call_path", "r1", FAR, ports["stamp"], **RUN)
+    path.lose()
+    assert blocked["outcome"] == "udp_blocked"
+    assert unknown["outcome"] == "timeout"
+    assert "loss_ratio" not in blocked.get("values", {})
+
+
+def test_where_no_route_leads_there_is_no_network(path):
+    found = path.measure("call_path", "r1", "192.0.2.1", 862)
+    assert found["outcome"] == "no_network"
+
+
+def test_the_rates_that_were_set_are_found_each_way(path, ports):
+    path.limit(down_mbps=40, up_mbps=15)
+    found = path.measure(
+        "bandwidth",
+        f"ws://{FAR}:{ports['web']}",
+        budget_bytes=10**9,
+        seconds=3.0,
+    )
+    path.limit(down_mbps=10_000, up_mbps=10_000)
+    assert found["outcome"] == "ok"
+    values = found["values"]
+    # The bucket counts Ethernet frames: 1448 of 1514 octets are what is measured.
+    assert values["down_bps"] == pytest.approx(40e6 * 1448 / 1514, rel=0.1)
+    assert values["up_bps"] == pytest.approx(15e6 * 1448 / 1514, rel=0.1)
+    assert values["at_least"] == 0
+    # A full queue of up to 60 ms stood in everybody's way.
+    assert values["rtt_loaded_ms"] > values["rtt_idle_ms"] + 5

@@ -1,0 +1,294 @@
+"""The ndt7 server and the probe's client over real sockets, with and without TLS."""
+
+import asyncio
+import datetime
+import itertools
+import json
+import time
+
+import httpx2
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from collectors.reflector import Reflector, ReflectorConfig
+from probes import bandwidth, ndt7
+from probes.failure import Outcome
+
+QUICK = {"now_ms": lambda: 5, "budget_bytes": 50_000_000, "seconds": 1.0}
+OFFER = {"subprotocols": [ndt7.SUBPROTOCOL], "compression": None, "max_size": 2**24}
+
+
+def config(**more):
+    defaults = {"addresses": ("127.0.0.1",), "stamp_port": 0, "web_port": 0}
+    return ReflectorConfig(**(defaults | more))
+
+
+def base(reflector, scheme="ws"):
+    return f"{scheme}://127.0.0.1:{reflector.web_port}"
+
+
+async def nobody_tests(reflector):
+    async with asyncio.timeout(10):
+        while reflector.web_stats.testing:  # noqa: ASYNC110 - it is a counter
+            await asyncio.sleep(0.02)
+
+
+async def all_of(link):
+    """Everything a server sends until it closes: (texts, sizes of binaries)."""
+    texts, sizes = [], []
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                message = await link.recv()
+                if isinstance(message, str):
+                    texts.append(json.loads(message))
+                else:
+                    sizes.append(len(message))
+    except ConnectionClosed as closed:
+        return texts, sizes, closed
+    raise AssertionError("never closed")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
+        .add_extension(x509.BasicConstraints(True, None), True)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return folder
+
+
+async def test_a_download_is_what_the_specification_says():
+    async with Reflector(config(), test_seconds=1.5) as reflector:
+        url = base(reflector) + ndt7.DOWNLOAD + "?client_name=test&client_version=1"
+        async with connect(url, **OFFER) as link:
+            assert link.subprotocol == ndt7.SUBPROTOCOL
+            started = time.monotonic()
+            texts, sizes, closed = await all_of(link)
+            took = time.monotonic() - started
+    assert closed.rcvd.code == 1000
+    assert took >= 1.4
+    assert sizes[0] == 2**13
+    assert all(2**10 <= size <= 2**20 for size in sizes)
+    before = 0
+    for one, two in itertools.pairwise(sizes):
+        before += one
+        assert two == one or (two == 2 * one and one < before / 16)
+    assert 3 <= len(texts) <= took * 10 + 2
+    first, last = texts[0], texts[-1]
+    assert first["ConnectionInfo"]["Client"].startswith("127.0.0.1:")
+    assert (last["Origin"], last["Test"]) == ("server", "download")
+    assert last["AppInfo"]["NumBytes"] == sum(sizes)
+    assert last["AppInfo"]["ElapsedTime"] == pytest.approx(1.5e6, rel=0.5)
+    times = [each["AppInfo"]["ElapsedTime"] for each in texts]
+    assert times == sorted(times)
+
+
+async def test_an_upload_is_counted_and_told_back():
+    async with Reflector(config(), test_seconds=1.5) as reflector:
+        async with connect(base(reflector) + ndt7.UPLOAD, **OFFER) as link:
+            for _ in range(40):
+                await link.send(bytes(2**13))
+            texts, sizes, closed = await all_of(link)
+        assert reflector.web_stats.octets_in == 40 * 2**13
+    assert sizes == []
+    assert closed.rcvd.code == 1000
+    assert texts[-1]["AppInfo"]["NumBytes"] == 40 * 2**13
+    assert len(texts) <= 1.5 * 10 + 2
+
+
+async def test_early_exit_ends_a_download_at_250_megabytes():
+    async with Reflector(config(), test_seconds=30) as reflector:
+        url = base(reflector) + ndt7.DOWNLOAD + "?early_exit=250"
+        async with connect(url, **OFFER) as link:
+            _texts, sizes, _closed = await all_of(link)
+    assert 240e6 < sum(sizes) <= 250e6
+
+
+async def test_a_clients_own_measurements_are_welcome_in_both_directions():
+    async with Reflector(config(), test_seconds=0.8) as reflector:
+        for path in (ndt7.DOWNLOAD, ndt7.UPLOAD):
+            async with connect(base(reflector) + path, **OFFER) as link:
+                for said in ("{}", "not json", '{"AppInfo": {"NumBytes": -1}}'):
+                    await link.send(said)
+                _texts, _sizes, closed = await all_of(link)
+                assert closed.rcvd.code == 1000
+
+
+async def test_a_download_that_gets_binary_messages_is_ended():
+    async with Reflector(config(), test_seconds=30) as reflector:
+        async with connect(base(reflector) + ndt7.DOWNLOAD, **OFFER) as link:
+            await link.send(bytes(2000))
+            _texts, _sizes, closed = await all_of(link)
+        assert closed.rcvd is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "offer", "status"),
+    [
+        (ndt7.DOWNLOAD, {}, 400),
+        (ndt7.DOWNLOAD, {"subprotocols": ["something.else"]}, 400),
+        (ndt7.UPLOAD + "?a=1&a=2", OFFER, 400),
+        (ndt7.DOWNLOAD + "?early_exit=1", OFFER, 400),
+        ("/ndt/v8/download", OFFER, 404),
+    ],
+)
+async def test_what_the_specification_forbids_is_refused(path, offer, status):
+    async with Reflector(config()) as reflector:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(base(reflector) + path, **offer)
+    assert refused.value.response.status_code == status
+
+
+async def test_with_all_places_taken_the_answer_is_busy_until_one_is_free():
+    async with Reflector(config(tests_at_once=1), test_seconds=30) as reflector:
+        url = base(reflector) + ndt7.UPLOAD
+        async with connect(url, **OFFER):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(url, **OFFER)
+            assert refused.value.response.status_code == 503
+            found = await bandwidth.measure(base(reflector), **QUICK)
+            assert found.outcome is Outcome.BUSY
+            assert "down_bps" not in found.values
+            assert reflector.web_stats.busy == 2
+        await nobody_tests(reflector)
+        async with connect(url, **OFFER):
+            pass
+
+
+async def test_a_place_is_freed_when_a_client_vanishes():
+    async with Reflector(config(tests_at_once=1), test_seconds=30) as reflector:
+        link = await connect(base(reflector) + ndt7.DOWNLOAD, **OFFER)
+        link.transport.abort()
+        await nobody_tests(reflector)
+
+
+async def test_a_capped_reflector_holds_to_its_cap_and_the_result_says_at_least():
+    capped = config(tests_at_once=2, tests_bps=40e6)
+    async with Reflector(capped, test_seconds=1.5) as reflector:
+        found = await bandwidth.measure(base(reflector), **QUICK | {"seconds": 1.5})
+    assert found.outcome is Outcome.OK
+    assert found.values["down_bps"] == pytest.approx(20e6, rel=0.25)
+    assert found.values["up_bps"] == pytest.approx(20e6, rel=0.25)
+    assert found.values["at_least"] == 1
+    assert found.cost_bytes < 20_000_000
+
+
+async def test_both_ways_are_measured_within_the_budget():
+    async with Reflector(config(), test_seconds=1.0) as reflector:
+        found = await bandwidth.measure(base(reflector), **QUICK)
+    assert found.outcome is Outcome.OK
+    assert found.probe == "bandwidth"
+    assert found.time_ms == 5
+    assert 20e6 < found.cost_bytes <= 50_000_000
+    assert found.values["at_least"] == 1
+    assert found.values["down_bps"] > 10e6
+    assert found.values["up_bps"] > 10e6
+    assert found.values["rtt_idle_ms"] < 1000
+
+
+async def test_a_budget_too_small_to_measure_with_is_spent():
+    found = await bandwidth.measure("ws://127.0.0.1:1", **QUICK | {"budget_bytes": 1})
+    assert found.outcome is Outcome.BUDGET_SPENT
+    assert found.cost_bytes == 0
+
+
+async def test_it_works_over_tls_for_who_trusts_the_certificate(certificate):
+    tls = config(
+        tls_certificate=certificate / "cert.pem", tls_key=certificate / "key.pem"
+    )
+    async with Reflector(tls, test_seconds=1.0) as reflector:
+        url = f"https://localhost:{reflector.web_port}"
+        trusted = await bandwidth.measure(
+            url, ca_file=str(certificate / "cert.pem"), **QUICK
+        )
+        unknown = await bandwidth.measure(url, **QUICK)
+        careless = await bandwidth.measure(url, verify=False, **QUICK)
+    assert trusted.outcome is careless.outcome is Outcome.OK
+    assert unknown.outcome is Outcome.TLS_FAILED
+
+
+async def test_the_echo_answers_a_web_probe(certificate):
+    tls = config(
+        tls_certificate=certificate / "cert.pem", tls_key=certificate / "key.pem"
+    )
+    async with Reflector(tls) as reflector:
+        url = f"https://localhost:{reflector.web_port}/echo"
+        async with httpx2.AsyncClient(verify=False) as client:
+            for _ in range(3):
+                answer = await client.get(url)
+                assert (answer.status_code, answer.text) == (200, "towpath\n")
+            assert (await client.get(url + "?x=1")).status_code == 200
+            assert (await client.get(url.replace("echo", "nothing"))).status_code == 404
+        assert reflector.web_stats.echoes == 4
+
+
+async def answer_with(raw):
+    async def serve(reader, writer):
+        await reader.read(1000)
+        writer.write(raw)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    return server, server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("raw", "outcome"),
+    [
+        (b"", Outcome.BAD_ANSWER),
+        (b"SSH-2.0-OpenSSH\r\n", Outcome.BAD_ANSWER),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Outcome.BAD_ANSWER),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", Outcome.AUTH_FAILED),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", Outcome.BUSY),
+    ],
+)
+async def test_a_server_of_another_kind_is_an_outcome(raw, outcome):
+    server, port = await answer_with(raw)
+    async with server:
+        found = await bandwidth.measure(f"ws://127.0.0.1:{port}", **QUICK)
+    assert found.outcome is outcome
+    assert "down_bps" not in found.values
+
+
+async def test_nobody_there_and_no_such_name_are_outcomes():
+    server, port = await answer_with(b"")
+    server.close()
+    await server.wait_closed()
+    found = await bandwidth.measure(f"ws://127.0.0.1:{port}", **QUICK)
+    assert found.outcome is Outcome.REFUSED
+    found = await bandwidth.measure("wss://no-such-host.invalid", **QUICK)
+    assert found.outcome in (Outcome.NAME_NOT_FOUND, Outcome.NAME_SERVER_FAILED)
+
+
+async def test_leaving_the_reflector_ends_the_tests_that_run():
+    async with Reflector(config(), test_seconds=60) as reflector:
+        link = await connect(base(reflector) + ndt7.UPLOAD, **OFFER)
+    _texts, _sizes, closed = await all_of(link)
+    assert closed is not None
