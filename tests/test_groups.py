@@ -12,6 +12,7 @@ from collectors.batch import gather
 from collectors.groups import ALL, GroupsConfig, Window, experience, groups_of, lines_of
 from collectors.heard import Heard, Whereabouts
 from collectors.measurements import CATALOGUE
+from collectors.span import Span
 from collectors.suppression import Cells, Line, Name, showable
 from probes.catalogue import check_sample
 from probes.failure import Outcome
@@ -327,3 +328,23 @@ def test_failed_not_there_and_not_measured_are_three_things(
     for sample in window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS):
         assert sample.fields == {"agents": 10, **told}
         check_sample(sample, CATALOGUE)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    told=st.lists(st.integers(1, 2**8 - 1), max_size=7),
+    secrets=st.lists(st.integers(1, 2**8 - 1), max_size=4),
+)
+def test_a_span_grows_until_a_secret_would_be_told(
+    told: list[int], secrets: list[int]
+) -> None:
+    def bits(of: int) -> list[int]:
+        return [of >> at & 1 for at in range(8)]
+
+    span = Span(secrets, len(told))
+    kept: list[list[int]] = []
+    for one in told:
+        safe = not any(spans([*kept, bits(one)], bits(secret)) for secret in secrets)
+        assert span.tell(one) is safe
+        if safe:
+            kept.append(bits(one))

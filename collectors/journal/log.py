@@ -122,7 +122,13 @@ class Log:
         self._lock = self._take_lock(name)
         try:
             self._recover()
-            self._begin()
+            try:
+                self._begin()
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                self._reserve.unlink(missing_ok=True)
+                self._begin()
             self.tidy(now_ms)
         except BaseException:
             self.close()

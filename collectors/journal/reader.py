@@ -74,7 +74,9 @@ class Reader:
     @property
     def positions(self) -> Positions:
         """How far it has read (not: passed) in every log it knows."""
-        return self._start | {n: c.position for n, c in self._cursors.items()}
+        return self._start | {
+            name: cursor.position for name, cursor in list(self._cursors.items())
+        }
 
     async def __aenter__(self) -> Self:
         wake = self._folder / WAKE_FOLDER
@@ -141,13 +143,13 @@ class Reader:
 
         For self samples; looks at the files, a few microseconds a log.
         """
-        found = [c.oldest_ms() for c in self._cursors.values()]
+        found = [c.oldest_ms() for c in list(self._cursors.values())]
         return min((ms for ms in found if ms is not None), default=None)
 
     def unread_ms(self) -> int | None:
         """When the oldest frame it has not even read was committed; None: it has read
         all there is. A reader that works by the clock must not run ahead of this."""
-        found = [c.unread_ms() for c in self._cursors.values()]
+        found = [c.unread_ms() for c in list(self._cursors.values())]
         return min((ms for ms in found if ms is not None), default=None)
 
     def _hear(self) -> None:
@@ -200,7 +202,7 @@ class _Cursor:
         readers = log / "readers"
         readers.mkdir(exist_ok=True)
         self._passed_fd = os.open(readers / reader, os.O_RDWR | os.O_CREAT, 0o640)
-        os.pwrite(self._passed_fd, passed_text(start), 0)
+        self._say(start)
 
     def close(self) -> None:
         os.close(self._passed_fd)
@@ -209,11 +211,16 @@ class _Cursor:
 
     def passed(self, position: Position) -> int:
         """Rows of this run that lie before `position` and did not before."""
-        os.pwrite(self._passed_fd, passed_text(position), 0)
+        self._say(position)
         rows = 0
         while self._unpassed and _is_behind(self._unpassed[0].end, position):
             rows += self._unpassed.popleft().rows
         return rows
+
+    def _say(self, position: Position) -> None:
+        # A disk with no room for the first 42 bytes: the log then keeps everything.
+        with contextlib.suppress(OSError):
+            os.pwrite(self._passed_fd, passed_text(position), 0)
 
     def oldest_ms(self) -> int | None:
         return self._unpassed[0].committed_ms if self._unpassed else self.unread_ms()

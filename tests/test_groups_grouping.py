@@ -1,0 +1,145 @@
+"""The reader that makes groups: restarts and refusals change nothing that is told."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from test_groups import PERIOD_MS, T0_MS, results
+
+from collectors.batch import Batch, gather
+from collectors.grouping import Grouping
+from collectors.groups import GroupsConfig
+from collectors.journal import Journal, JournalConfig, JournalFull
+from collectors.measurements import CATALOGUE
+
+CONFIG = GroupsConfig()
+SETTLE_MS = CONFIG.settle_s * 1000
+
+
+class Clock:
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+class Told:
+    """An `Append` that keeps what it is given; `refusals` times it is full."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.rows: dict[tuple[int, str, str], dict[str, object]] = {}
+        self.changed = 0
+        self._refusals = refusals
+
+    async def append(self, *batches: Batch) -> None:
+        if self._refusals:
+            self._refusals -= 1
+            raise JournalFull(28, "no room")
+        for sample in (s for batch in batches for s in batch.samples()):
+            key = (sample.time_ms, sample.tags["by"], sample.tags["group"])
+            self.changed += self.rows.get(key, sample.fields) != sample.fields
+            self.rows[key] = dict(sample.fields)
+
+    def agents(self) -> dict[int, object]:
+        """Agents in all, by periods after T0."""
+        return {
+            (time_ms - T0_MS) // PERIOD_MS: fields["agents"]
+            for (time_ms, by, _), fields in sorted(self.rows.items())
+            if by == "all"
+        }
+
+
+def batch(first: int, time_ms: int, count: int = 12) -> Batch:
+    rows = results(range(first, first + count), "agent", {"outcome": "ok"}, time_ms)
+    return gather(rows, "agent/x", time_ms)[0]
+
+
+@contextlib.asynccontextmanager
+async def grouping(folder: Path, told: Told, clock: Clock) -> AsyncIterator[Grouping]:
+    state = folder / "state" / "groups.json"
+    async with Grouping(CONFIG, folder / "journal", state, told, clock) as running:
+        yield running
+
+
+def journal(folder: Path) -> Journal:
+    return Journal(JournalConfig(folder=folder / "journal"), "ingest", CATALOGUE)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            if true():
+                return
+            await asyncio.sleep(0.01)
+
+
+def end_ms(period: int) -> int:
+    return T0_MS + (period + 1) * PERIOD_MS + SETTLE_MS
+
+
+async def test_each_period_is_told_when_it_is_over(tmp_path: Path) -> None:
+    told, clock = Told(), Clock(T0_MS)
+    async with journal(tmp_path) as log, grouping(tmp_path, told, clock) as running:
+        await log.append(batch(0, T0_MS + 1))
+        await until(lambda: running.reader.stats.read_rows == 12)
+        assert told.agents() == {}
+        clock.now_ms = end_ms(0)
+        await until(lambda: told.agents() == {0: 10})
+        await log.append(batch(100, T0_MS + PERIOD_MS + 1))
+        clock.now_ms = end_ms(4)
+        await until(lambda: len(told.agents()) == 4)
+    assert told.agents() == {0: 10, 1: 25, 2: 25, 3: 10}
+
+
+async def test_a_restart_goes_on_with_the_window_it_had(tmp_path: Path) -> None:
+    told = Told()
+    async with journal(tmp_path) as log:
+        await log.append(batch(0, T0_MS + 1))
+        await log.append(batch(100, T0_MS + PERIOD_MS + 1))
+        for period in range(5):
+            clock = Clock(end_ms(period))
+            async with grouping(tmp_path, told, clock):
+                await until(lambda p=period: (p in told.agents()) or p == 4)
+            if period == 1:
+                await log.append(batch(200, T0_MS + 2 * PERIOD_MS + 1))
+    assert {p: told.agents()[p] for p in range(4)} == {0: 10, 1: 25, 2: 35, 3: 25}
+    assert told.changed == 0
+
+
+async def test_what_could_not_be_appended_is_told_later_unchanged(
+    tmp_path: Path,
+) -> None:
+    told, clock = Told(refusals=2), Clock(T0_MS + 2)
+    async with journal(tmp_path) as log, grouping(tmp_path, told, clock) as running:
+        await log.append(batch(0, T0_MS + 1))
+        await until(lambda: running.reader.stats.read_rows == 12)
+        clock.now_ms = end_ms(0)
+        await until(lambda: told.agents() == {0: 10})
+        assert running.reader.stats.failures == 2
+
+
+async def test_rows_that_are_needed_again_are_not_passed(tmp_path: Path) -> None:
+    told, clock = Told(), Clock(T0_MS + 2)
+    async with journal(tmp_path) as log, grouping(tmp_path, told, clock) as running:
+        await log.append(batch(0, T0_MS + 1))
+        await until(lambda: running.reader.stats.read_rows == 12)
+        clock.now_ms = end_ms(0)
+        await until(lambda: told.agents() == {0: 10})
+        assert running.reader.stats.passed_rows == 0
+        clock.now_ms = end_ms(3)
+        await until(lambda: running.reader.stats.passed_rows == 12)
+
+
+async def test_a_lost_state_tells_whole_windows_only(tmp_path: Path) -> None:
+    told = Told()
+    state = tmp_path / "state" / "groups.json"
+    state.parent.mkdir()
+    state.write_text('{"emitted_ms": ')
+    async with journal(tmp_path) as log:
+        for period in range(4):
+            await log.append(batch(100 * period, T0_MS + period * PERIOD_MS + 1))
+        async with grouping(tmp_path, told, Clock(end_ms(3))):
+            await until(lambda: 3 in told.agents())
+    assert min(told.agents()) >= 2
