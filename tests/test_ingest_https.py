@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import shutil
 import ssl
 import zlib
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from ingest_council import body, door, enrol, eventually, report, wall_ms
 
 from collectors.estate.model import Estate, Reflector, Site
+from collectors.ingest.certificate import make_certificates
 from collectors.ingest.config import HttpsConfig, IngestConfig
 from collectors.ingest.registry import Registry
 from collectors.ingest.server import CannotServe
@@ -436,6 +438,35 @@ async def test_a_burst_is_counted_to_the_last_report(tmp_path: Path) -> None:
         )
         assert sum(counts) == 2000 == council.ingest.stats.accepted
     assert len(council.append.rows()) == 4000
+
+
+async def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(
+    tmp_path: Path,
+) -> None:
+    async with door(tmp_path, https={"certificate_look_s": 0.05}) as council:
+        renewed = make_certificates(tmp_path / "renewed")
+        for new, old in zip(renewed, council.certificates, strict=True):
+            await asyncio.to_thread(shutil.copy, new, old)
+        trust = ssl.create_default_context(cafile=str(renewed.authority))
+
+        async def answers() -> bool:
+            try:
+                _, writer = await asyncio.open_connection(
+                    "127.0.0.1", council.ingest.port, ssl=trust
+                )
+            except ssl.SSLError:
+                return False
+            writer.close()
+            return True
+
+        async with asyncio.timeout(20):
+            while not await answers():  # noqa: ASYNC110 (no event: it is TLS's)
+                await asyncio.sleep(0.05)
+        other = make_certificates(tmp_path / "other")
+        for broken in (b"broken", other.certificate.read_bytes()):
+            council.certificates.certificate.write_bytes(broken)
+            await asyncio.sleep(0.2)
+            assert await answers()
 
 
 async def test_a_port_in_use_or_a_wrong_certificate_is_one_sentence(

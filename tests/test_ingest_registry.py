@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ingest_council import enrol, opened_registry, registry_config, wall_ms
 
 from collectors.batch import check, gather
+from collectors.ingest.enrolled import Agent, EnrolmentRefused, RegistryRefused
 from collectors.ingest.pseudonym import (
     KeyRefused,
     key_id,
@@ -22,12 +23,7 @@ from collectors.ingest.pseudonym import (
     read_key,
     rotate_key,
 )
-from collectors.ingest.registry import (
-    Agent,
-    EnrolmentRefused,
-    Registry,
-    RegistryRefused,
-)
+from collectors.ingest.registry import Registry
 from collectors.ingest.stats import IngestStats, agents_samples, ingest_sample
 from collectors.measurements import CATALOGUE
 from probes.report import Enrolment
@@ -185,7 +181,8 @@ def test_a_token_is_not_used_twice_by_processes_that_race(tmp_path: Path) -> Non
         "import sys\n"
         "from pathlib import Path\n"
         "from collectors.ingest.config import RegistryConfig\n"
-        "from collectors.ingest.registry import EnrolmentRefused, Registry\n"
+        "from collectors.ingest.enrolled import EnrolmentRefused\n"
+        "from collectors.ingest.registry import Registry\n"
         "from probes.report import Enrolment\n"
         "folder, token, name = sys.argv[1:]\n"
         "config = RegistryConfig(path=Path(folder) / 'agents.sqlite',\n"

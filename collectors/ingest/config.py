@@ -30,7 +30,8 @@ class RegistryConfig(_Part):
 class HttpsConfig(_Part):
     """`plaintext` is for a TLS-ending proxy on the same machine and nothing else.
 
-    `trusted_proxies` are the addresses whose `X-Forwarded-For` is believed.
+    `trusted_proxies` are the addresses whose `X-Forwarded-For` is believed. A renewed
+    certificate is taken up within `certificate_look_s`.
     """
 
     host: str = "0.0.0.0"
@@ -43,6 +44,7 @@ class HttpsConfig(_Part):
     max_uploads: Count = 256
     upload_s: Seconds = 20
     header_s: Seconds = 10
+    certificate_look_s: Seconds = 60
 
     @model_validator(mode="after")
     def _has_tls(self) -> Self:

@@ -33,11 +33,12 @@ from starlette.routing import Route
 from collectors.estate.model import Estate
 from collectors.ingest.body import BodyRefused, Reason, unzip
 from collectors.ingest.config import HttpsConfig, IngestConfig
+from collectors.ingest.enrolled import Agent, EnrolmentRefused
 from collectors.ingest.intake import Busy, Intake, NotDurable, wall_ms
 from collectors.ingest.policies import KnownSites, policy_of
 from collectors.ingest.providers import UNKNOWN, Providers
 from collectors.ingest.pseudonym import KeyRefused
-from collectors.ingest.registry import Agent, EnrolmentRefused, Registry
+from collectors.ingest.registry import Registry
 from collectors.ingest.server import HttpServer
 from collectors.ingest.stats import IngestStats
 from collectors.journal import Append

@@ -12,8 +12,8 @@ from collectors.batch import Batch
 from collectors.ingest.aside import Aside
 from collectors.ingest.body import BodyRefused, Reason, Rejected, read, split
 from collectors.ingest.config import IngestConfig
+from collectors.ingest.enrolled import Agent
 from collectors.ingest.limits import Allowance, Remembered
-from collectors.ingest.registry import Agent
 from collectors.ingest.rows import rows
 from collectors.ingest.stats import IngestStats
 from collectors.journal import Append

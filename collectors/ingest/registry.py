@@ -24,6 +24,12 @@ import msgspec
 import structlog
 
 from collectors.ingest.config import RegistryConfig
+from collectors.ingest.enrolled import (
+    Agent,
+    EnrolmentRefused,
+    RegistryRefused,
+    Token,
+)
 from collectors.ingest.mosquitto_hash import mosquitto_hash
 from collectors.ingest.pseudonym import pseudonym, read_key
 from probes.report import Credential, Enrolment
@@ -48,36 +54,6 @@ INSERT INTO generation SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM generation);
 _NOBODY = hashlib.sha256(b"").digest()
 
 log = structlog.get_logger()
-
-
-class EnrolmentRefused(Exception):
-    """The token or the laptop is not let in; the text is for the person enrolling."""
-
-
-class RegistryRefused(ValueError):
-    """The registry's file cannot be used; the text says which and why."""
-
-
-class Agent(msgspec.Struct, frozen=True):
-    """An enrolled laptop. `last_seen_ms` is the start of an hour; 0 is never."""
-
-    agent: str
-    home_site: str
-    enrolled_ms: int
-    last_seen_ms: int
-    revoked: int
-
-
-class Token(msgspec.Struct, frozen=True):
-    """An enrolment token without its text, which only its maker saw. `id` names it."""
-
-    id: str
-    site: str
-    uses: int
-    used: int
-    created_ms: int
-    expires_ms: int
-    withdrawn: int
 
 
 class _Known(msgspec.Struct, frozen=True):

@@ -17,7 +17,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from collectors.ingest.config import HttpsConfig
 
-_CERTIFICATE_LOOK_S = 60
 _START_S = 20
 _STOP_S = 3
 
@@ -52,26 +51,26 @@ class HttpServer:
             self._tasks.append(
                 asyncio.create_task(self._follow_certificate(context), name="https-tls")
             )
-        async with asyncio.timeout(_START_S):
-            while not server.started:
-                if serving.done():
-                    await serving
-                    raise CannotServe("the HTTPS server ended as soon as it started")
-                await asyncio.sleep(0.01)
+        serving.add_done_callback(_ended)
+        try:
+            async with asyncio.timeout(_START_S):
+                while not server.started:
+                    if serving.done():
+                        raise CannotServe("the HTTPS server ended when it started")
+                    await asyncio.sleep(0.01)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Lets running requests end for a few seconds, then leaves."""
         if self._server is None:
             return
         self._server.should_exit = True
-        serving, *others = self._tasks
-        for task in others:
+        await asyncio.wait(self._tasks[:1], timeout=_STOP_S + 1)
+        for task in self._tasks:
             task.cancel()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(serving, _STOP_S + 2)
-        for task in others:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _settings(self, context: ssl.SSLContext | None) -> uvicorn.Config:
         config = self._config
@@ -105,6 +104,8 @@ class HttpServer:
         assert certificate is not None
         assert key is not None
         try:
+            # Tried out first: half a renewal would leave the running one broken.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
             context.load_cert_chain(certificate, key)
         except (OSError, ssl.SSLError) as error:
             raise CannotServe(
@@ -115,7 +116,7 @@ class HttpServer:
     async def _follow_certificate(self, context: ssl.SSLContext) -> None:
         loaded = self._stamp()
         while True:
-            await asyncio.sleep(_CERTIFICATE_LOOK_S)
+            await asyncio.sleep(self._config.certificate_look_s)
             now = self._stamp()
             if now == loaded:
                 continue
@@ -155,6 +156,11 @@ class HttpServer:
             ) from None
         listener.setblocking(False)
         return listener
+
+
+def _ended(serving: asyncio.Task[None]) -> None:
+    if not serving.cancelled() and serving.exception() is not None:
+        log.error("the HTTPS server ended", error=repr(serving.exception()))
 
 
 class _Server(uvicorn.Server):

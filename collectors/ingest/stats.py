@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from collectors.ingest.registry import Agent
+from collectors.ingest.enrolled import Agent
 from probes.sample import Sample
 
 _HOUR_MS = 3_600_000

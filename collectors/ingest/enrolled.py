@@ -1,0 +1,35 @@
+"""What the registry knows: agents, the tokens they enrol with, and its refusals."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class EnrolmentRefused(Exception):
+    """The token or the laptop is not let in; the text is for the person enrolling."""
+
+
+class RegistryRefused(ValueError):
+    """The registry's file cannot be used; the text says which and why."""
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """An enrolled laptop. `last_seen_ms` is the start of an hour; 0 is never."""
+
+    agent: str
+    home_site: str
+    enrolled_ms: int
+    last_seen_ms: int
+    revoked: int
+
+
+class Token(msgspec.Struct, frozen=True):
+    """An enrolment token without its text, which only its maker saw. `id` names it."""
+
+    id: str
+    site: str
+    uses: int
+    used: int
+    created_ms: int
+    expires_ms: int
+    withdrawn: int
