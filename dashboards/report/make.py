@@ -1,0 +1,103 @@
+"""Makes a report's files."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alerts.standing import recent_alerts, silences
+from collectors.estate import Estate, Site
+from collectors.store.query import Store
+from dashboards.report.gather import Progress, gather
+from dashboards.report.month import Month
+from dashboards.report.page import render
+from dashboards.report.tables import tables
+from probes.catalogue import did_you_mean
+
+NO_PDF = (
+    "No PDF was made: it needs WeasyPrint (pip install 'weasyprint>=68') and the "
+    "system's Pango; the web page prints to PDF from any browser."
+)
+
+
+class ReportError(ValueError):
+    """The report cannot be made; the text says why."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """The files written; `note` says what was left out and why."""
+
+    files: tuple[Path, ...]
+    note: str = ""
+
+
+def chosen(estate: Estate, site: str | None) -> list[Site]:
+    """The sites a report is about. `ReportError` with a suggestion."""
+    if site is None:
+        if not estate.sites:
+            raise ReportError("the estate lists no site to report on")
+        return list(estate.sites)
+    for each in estate.sites:
+        if each.id == site:
+            return [each]
+    hint = did_you_mean(site, (each.id for each in estate.sites))
+    raise ReportError(f"no site is called {site!r}{hint}")
+
+
+async def site_report(
+    month: Month,
+    sites: Sequence[Site],
+    store: Store,
+    estate: Estate,
+    out: Path,
+    now_ms: int,
+    alerts: Path | None = None,
+    council: str = "",
+    progress: Progress = lambda said: None,
+    pdf: bool = True,
+) -> Made:
+    """HTML, CSV and, where WeasyPrint is there, PDF in `out`.
+
+    `alerts`: the alert engine's file, for incidents and planned maintenance.
+    """
+    stories = [] if alerts is None else recent_alerts(alerts, month.from_ms)
+    planned = [] if alerts is None else silences(alerts, month.before().from_ms)
+    content = await gather(
+        month, sites, store, estate, now_ms, stories, planned, progress
+    )
+    progress("writing")
+    name = f"site-{month}" if content.whole else f"site-{sites[0].id}-{month}"
+    html = render(content, council)
+    texts = {f"{name}.html": html}
+    for table, text in tables(content).items():
+        texts[f"{name}-{table}.csv"] = text
+    files = await asyncio.to_thread(_write, out, texts)
+    if not pdf:
+        return Made(tuple(files))
+    if importlib.util.find_spec("weasyprint") is None:
+        return Made(tuple(files), NO_PDF)
+    path = out / f"{name}.pdf"
+    await asyncio.to_thread(_write_pdf, html, path)
+    return Made((*files, path))
+
+
+def _write(out: Path, texts: dict[str, str]) -> list[Path]:
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, text in texts.items():
+        path, part = out / name, out / f".{name}.part"
+        # newline="": the CSV module has written the line ends it means.
+        part.write_text(text, encoding="utf-8", newline="")
+        part.replace(path)
+        written.append(path)
+    return written
+
+
+def _write_pdf(html: str, path: Path) -> None:
+    weasyprint = importlib.import_module("weasyprint")
+    weasyprint.HTML(string=html).write_pdf(path, pdf_tags=True, pdf_variant="pdf/ua-1")

@@ -1,0 +1,129 @@
+"""What the report asks of the store. Pure: times in, `Query` values out."""
+
+from __future__ import annotations
+
+from collectors.store.query import Pick, Query, Where
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+# What was observed is counted in steps of this length.
+STEP_MS = 10 * MINUTE_MS
+
+
+def device_steps(from_ms: int, to_ms: int, site: str) -> Query:
+    """Share of polls answered, by device and step; a step without polls is absent."""
+    return Query(
+        "device",
+        (Pick("up", "mean"),),
+        from_ms,
+        to_ms,
+        (Where("site", (site,)),),
+        ("device",),
+        STEP_MS,
+    )
+
+
+def line_hours(from_ms: int, to_ms: int, site: str) -> Query:
+    """Each hour of each line: its 95th percentile and highest use, and its state."""
+    return Query(
+        "line",
+        (
+            Pick("down_use_ratio", "p95"),
+            Pick("up_use_ratio", "p95"),
+            Pick("up", "mean"),
+            Pick("carrying", "max"),
+        ),
+        from_ms,
+        to_ms,
+        (Where("site", (site,)),),
+        ("line",),
+        HOUR_MS,
+    )
+
+
+def line_month(from_ms: int, to_ms: int, site: str) -> Query:
+    return Query(
+        "line",
+        (
+            Pick("down_use_ratio", "p95"),
+            Pick("up_use_ratio", "p95"),
+            Pick("down_use_ratio", "max"),
+            Pick("up_use_ratio", "max"),
+            Pick("down_bps", "p95"),
+            Pick("up_bps", "p95"),
+        ),
+        from_ms,
+        to_ms,
+        (Where("site", (site,)),),
+        ("line",),
+    )
+
+
+def ports_month(from_ms: int, to_ms: int, site: str) -> Query:
+    return Query(
+        "interface",
+        (
+            Pick("in_use_ratio", "p95"),
+            Pick("out_use_ratio", "p95"),
+            Pick("speed_bps", "last"),
+            Pick("in_errors_per_s", "mean"),
+            Pick("out_errors_per_s", "mean"),
+            Pick("in_discards_per_s", "mean"),
+            Pick("out_discards_per_s", "mean"),
+        ),
+        from_ms,
+        to_ms,
+        (Where("site", (site,)),),
+        ("device", "port"),
+    )
+
+
+def experience(from_ms: int, to_ms: int) -> Query:
+    """The month of every group. Groups too small at a time are not in the store."""
+    return Query(
+        "experience",
+        (
+            Pick("agents", "min"),
+            Pick("agents", "max"),
+            Pick("mos_estimated_p50", "p50"),
+            Pick("call_poor_ratio", "mean"),
+            Pick("rtt_p95_ms", "p50"),
+            Pick("loss_mean_ratio", "mean"),
+            Pick("jitter_p95_ms", "p50"),
+            Pick("vpn_up_ratio", "mean"),
+            Pick("web_ok_ratio", "mean"),
+            Pick("down_bps_p50", "p50"),
+        ),
+        from_ms,
+        to_ms,
+        (),
+        ("by", "group"),
+    )
+
+
+def gateway_steps(from_ms: int, to_ms: int) -> Query:
+    return Query(
+        "vpn_gateway",
+        (Pick("up", "mean"),),
+        from_ms,
+        to_ms,
+        (),
+        ("gateway",),
+        STEP_MS,
+    )
+
+
+def gateway_month(from_ms: int, to_ms: int) -> Query:
+    return Query(
+        "vpn_gateway",
+        (
+            Pick("connect_ms", "p50"),
+            Pick("connect_ms", "p95"),
+            Pick("tls_ms", "p95"),
+            Pick("certificate_days", "last"),
+        ),
+        from_ms,
+        to_ms,
+        (),
+        ("gateway",),
+    )
