@@ -43,6 +43,7 @@ PAUSED = "paused"
 DELIVER, REFRESH = "deliver", "policy"
 TICK_S = 15.0
 SOON_MS = 60_000
+LOOK_AGAIN_MS = 600_000
 
 
 class Clocks(msgspec.Struct, frozen=True):
@@ -72,12 +73,13 @@ class Agent:
         round: Round | None = None,
         network_bytes: Callable[[], int] = lambda: 0,
         soon_ms: int = SOON_MS,
+        tick_s: float = TICK_S,
     ) -> None:
         self._settings, self._credential = settings, credential
         self._folder = settings.folder()
         self._spool, self._policies, self._software = spool, policies, software
         self._clocks = clocks or Clocks()
-        self._soon_ms = soon_ms
+        self._soon_ms, self._tick_s = soon_ms, tick_s
         now_ms = self._clocks.now_ms
         self._round = round or Round(
             software,
@@ -107,7 +109,8 @@ class Agent:
         log.info("agent %s begins, reporting to %s", *self._names())
         stopping = asyncio.create_task(stop.wait(), name="agent-stop")
         self._plan_all()
-        self._due_ms[REFRESH] = self._clocks.now_ms()
+        if self._policies is not None:
+            self._due_ms[REFRESH] = self._clocks.now_ms()
         try:
             while not stop.is_set():
                 await self._wait(stopping)
@@ -136,7 +139,7 @@ class Agent:
         """Waits for the next job's time, and looks at the clocks meanwhile."""
         earliest_ms = min(self._due_ms.values(), default=0)
         wall_s, monotonic_s = self._clocks.wall_s(), self._clocks.monotonic_s()
-        wait_s = min(max(earliest_ms / 1000 - wall_s, 0.0), TICK_S)
+        wait_s = min(max(earliest_ms / 1000 - wall_s, 0.0), self._tick_s)
         await asyncio.wait({stopping}, timeout=wait_s)
         self._look_at_clocks(wall_s, monotonic_s, wait_s)
 
@@ -157,19 +160,20 @@ class Agent:
     def _plan_all(self) -> None:
         now_ms = self._clocks.now_ms()
         self._due_ms = {
-            job: self._at(job, now_ms, soon=True)
-            for job in (*PROBES, DELIVER, REFRESH)
-            if self._period_ms(job)
+            job: self._at(job, now_ms, soon=True) for job in (*PROBES, DELIVER, REFRESH)
         }
 
     def _at(self, job: str, now_ms: int, soon: bool) -> int:
         period_ms = self._period_ms(job)
+        if not period_ms:
+            return now_ms + LOOK_AGAIN_MS
         phase = phase_ms(self._credential.agent, job, period_ms)
         if soon and job != "bandwidth":
             return first_due_ms(now_ms, period_ms, phase, self._soon_ms)
         return next_due_ms(now_ms, period_ms, phase)
 
     def _period_ms(self, job: str) -> int:
+        """0: never, as things are; on another connection it may be otherwise."""
         if job == DELIVER:
             return self._policy.report_s * 1000
         if job == REFRESH:
@@ -189,6 +193,8 @@ class Agent:
     async def _do(self, job: str) -> None:
         # Planned before it is done: a job that is cut short is not done twice.
         self._due_ms[job] = self._at(job, self._clocks.now_ms(), soon=False)
+        if not self._period_ms(job):
+            return
         try:
             if job == DELIVER:
                 await self._deliver()
@@ -328,7 +334,7 @@ class Agent:
                 delivery_trouble=delivery.trouble or self._policy_trouble,
                 policy_ms=self._policy_ms,
                 refused=dict(delivery.refused),
-                next_ms=dict(self._due_ms),
+                next_ms={j: at for j, at in self._due_ms.items() if self._period_ms(j)},
                 spent_bytes=spool.spent_bytes(),
                 budget_bytes=self._budget_bytes(),
             ),

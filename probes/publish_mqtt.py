@@ -45,10 +45,18 @@ _REFUSED_CODES = {4, 5, 134, 135}
 class MqttPublisher:
     """A `Publisher` over MQTT. `async with publisher:` keeps the connection."""
 
-    def __init__(self, settings: Settings, credential: Credential) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        credential: Credential,
+        *,
+        back_s: tuple[int, int] = FIRST_BACK_S,
+        connect_s: float = CONNECT_S,
+    ) -> None:
         self._settings, self._agent = settings, credential.agent
+        self._connect_s = connect_s
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._connected = asyncio.Event()
+        self._connected = False
         self._news = asyncio.Event()
         self._accepted: dict[str, None] = {}
         self._refused: dict[str, Refusal] = {}
@@ -62,7 +70,7 @@ class MqttPublisher:
             protocol=paho.MQTTv311,
         )
         self._client.username_pw_set(credential.agent, credential.secret)
-        self._client.reconnect_delay_set(random.randint(*FIRST_BACK_S), LAST_BACK_S)
+        self._client.reconnect_delay_set(random.randint(*back_s), LAST_BACK_S)
         # What is unanswered is in the spool; the library keeps no second queue.
         self._client.max_queued_messages_set(1)
         self._client.on_connect = self._on_connect
@@ -74,7 +82,7 @@ class MqttPublisher:
         self._loop = asyncio.get_running_loop()
         if self._settings.mqtt.tls:
             self._client.tls_set_context(trust(self._settings.ca_file))
-        self._client.connect_timeout = CONNECT_S
+        self._client.connect_timeout = self._connect_s
         self._client.connect_async(
             self._settings.mqtt.host, self._settings.mqtt.port, KEEPALIVE_S
         )
@@ -100,13 +108,14 @@ class MqttPublisher:
 
     async def send(self, reports: Sequence[Waiting]) -> Receipt:
         wanted = {each.id for each in reports}
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                await self._connected.wait()
-        except TimeoutError:
-            if self._denied:
-                raise CredentialRefused(self._trouble) from None
-            raise Later(self._trouble or f"{self._broker} does not answer") from None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._connect_s):
+                while not self._connected and not self._denied:
+                    await self._change()
+        if self._denied:
+            raise CredentialRefused(self._trouble)
+        if not self._connected:
+            raise Later(self._trouble or f"{self._broker} does not answer")
         self._whole = None
         payload = gzip.compress(b"[" + b",".join(r.body for r in reports) + b"]", 6)
         sent = self._client.publish(f"{REPORTS_TOPIC}/{self._agent}", payload, qos=1)
@@ -115,8 +124,7 @@ class MqttPublisher:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.ack_s):
                 while self._whole is None and wanted - self._named():
-                    self._news.clear()
-                    await self._news.wait()
+                    await self._change()
         if self._whole is not None:
             raise NotTaken(self._whole.why)
         receipt = Receipt(tuple(self._accepted), tuple(self._refused.values()))
@@ -133,6 +141,10 @@ class MqttPublisher:
 
     def _named(self) -> set[str]:
         return set(self._accepted) | set(self._refused)
+
+    async def _change(self) -> None:
+        self._news.clear()
+        await self._news.wait()
 
     # In the event loop.
 
@@ -157,11 +169,19 @@ class MqttPublisher:
 
     def _is_connected(self) -> None:
         self._trouble, self._denied = "", False
-        self._connected.set()
+        self._connected = True
+        self._news.set()
 
     def _is_away(self, trouble: str, denied: bool) -> None:
-        self._connected.clear()
+        self._connected = False
         self._trouble, self._denied = trouble, denied
+        self._news.set()
+
+    def _is_cut(self, trouble: str) -> None:
+        self._connected = False
+        # A refusal is followed by the end of the connection: the refusal says more.
+        if not self._denied:
+            self._trouble = trouble
 
     # In paho's thread.
 
@@ -191,10 +211,8 @@ class MqttPublisher:
     def _on_disconnect(
         self, _: paho.Client, __: Any, ___: Any, code: Any, ____: Any
     ) -> None:
-        if code.value in _REFUSED_CODES:
-            return
         said = f"{self._broker} broke off the connection: {code}"
-        self._hand_over(self._is_away, said, self._denied)
+        self._hand_over(self._is_cut, said)
 
     def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
         if len(message.payload) <= MAX_RECEIPT_BYTES:

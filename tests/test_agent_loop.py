@@ -1,0 +1,286 @@
+"""The loop: each thing in its own time, also over sleep, clock changes and pauses."""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from ingest_council import eventually
+
+from probes.agent import Agent, Clocks, pause, paused_until_ms, read_policy
+from probes.failure import Outcome
+from probes.interfaces import Interface
+from probes.manners import Facts, not_now
+from probes.manners import test_bytes as bytes_of_a_test
+from probes.place import Locator, Places
+from probes.policy import MeasuringHours, Policy
+from probes.report import Credential, Receipt, Result
+from probes.round import Round
+from probes.schedule import clock_change, first_due_ms, next_due_ms, phase_ms
+from probes.settings import Settings, SpoolLimits
+from probes.spool import Spool, Waiting
+from probes.status import describe, read_status
+
+WHO = Credential("agent-1", "s3cret", "hall")
+HOUR_MS = 3_600_000
+QUICK = {"vpn": 600, "agent": 600, "web": 0, "name_lookup": 0, "call_path": 0,
+         "bandwidth": 0}  # fmt: skip
+
+
+class Clock:
+    """Real clocks, with the wall clock that much ahead."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def clocks(self) -> Clocks:
+        return Clocks(lambda: time.time() + self.ahead_s, time.monotonic)
+
+
+class Counting(Round):
+    """A round that measures nothing and counts."""
+
+    def __init__(self, clocks: Clocks) -> None:
+        self.done: Counter[str] = Counter()
+        self.outcome = Outcome.OK
+        self.fault: Exception | None = None
+        self._clocks = clocks
+
+    async def measure(self, probe: str, policy: Policy, facts: Facts) -> list[Result]:
+        self.done[probe] += 1
+        if self.fault is not None:
+            raise self.fault
+        return [Result(probe, 1, self._clocks.now_ms(), self.outcome, "t", {}, 1000)]
+
+
+class Taking:
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    async def send(self, reports: Sequence[Waiting]) -> Receipt:
+        self.ids += [each.id for each in reports]
+        return Receipt(tuple(each.id for each in reports))
+
+
+class Laptop:
+    def __init__(self, folder: Path, policy: Policy) -> None:
+        self.folder, self.clock = folder, Clock()
+        (folder / "policy.json").write_bytes(_json(policy))
+        self.clocks = self.clock.clocks()
+        self.round = Counting(self.clocks)
+        self.taking = Taking()
+        self.lines: list[Interface] = []
+        self.stop = asyncio.Event()
+        self.spool = Spool(folder, SpoolLimits(), self.clocks.now_ms)
+
+    @contextlib.asynccontextmanager
+    async def running(self, **more: object):  # type: ignore[no-untyped-def]
+        with self.spool:
+            agent = Agent(
+                Settings(server="https://x", state_folder=str(self.folder), **more),
+                WHO,
+                self.spool,
+                self.taking,
+                None,
+                "test",
+                clocks=self.clocks,
+                round=self.round,
+                locator=Locator(Places(self.folder, b"key"), gather=lambda: self.lines),
+                soon_ms=100,
+                tick_s=0.02,
+            )
+            task = asyncio.create_task(agent.run(self.stop))
+            try:
+                yield self
+                self.stop.set()
+                await asyncio.wait_for(task, 10)
+            finally:
+                task.cancel()
+
+
+def _json(policy: Policy) -> bytes:
+    import msgspec
+
+    return msgspec.json.encode(policy)
+
+
+async def test_after_a_sleep_everything_runs_once_and_nothing_is_made_up_for(
+    tmp_path: Path,
+) -> None:
+    laptop = Laptop(tmp_path, Policy(cadence_s=QUICK, report_s=600))
+    async with laptop.running():
+        await eventually(lambda: laptop.round.done == Counter(vpn=1, agent=1))
+        laptop.clock.ahead_s += 3 * 3600
+        await eventually(lambda: laptop.round.done == Counter(vpn=2, agent=2))
+        await asyncio.sleep(0.3)
+        assert laptop.round.done == Counter(vpn=2, agent=2)
+        # The clock is set back by a day: the agent does not wait for a day.
+        laptop.clock.ahead_s -= 27 * 3600
+        await eventually(lambda: laptop.round.done == Counter(vpn=3, agent=3))
+        await asyncio.sleep(0.3)
+        assert laptop.round.done == Counter(vpn=3, agent=3)
+        await eventually(lambda: len(laptop.taking.ids) >= 4)
+
+
+async def test_nothing_is_measured_in_a_pause_or_outside_the_hours(
+    tmp_path: Path,
+) -> None:
+    laptop = Laptop(tmp_path, Policy(cadence_s=QUICK, report_s=600))
+    pause(tmp_path, laptop.clocks.now_ms() + HOUR_MS)
+    async with laptop.running():
+        status = tmp_path / "status.json"
+        await eventually(lambda: status.exists() and b"paused" in status.read_bytes())
+        await asyncio.sleep(0.3)
+        assert not laptop.round.done
+        pause(tmp_path, 0)
+        laptop.clock.ahead_s += 1000
+        await eventually(lambda: laptop.round.done["vpn"] == 1)
+    seen = read_status(tmp_path)
+    assert seen is not None
+    assert seen.stopped
+
+    closed = MeasuringHours("00:00", "00:00", (0, 1, 2, 3, 4, 5, 6))
+    other = tmp_path / "other"
+    other.mkdir()
+    laptop = Laptop(other, Policy(cadence_s=QUICK, hours=closed))
+    async with laptop.running():
+        status = other / "status.json"
+        await eventually(
+            lambda: status.exists() and b"measuring hours" in status.read_bytes()
+        )
+        await asyncio.sleep(0.3)
+        assert not laptop.round.done
+    assert "measuring hours" in " ".join(
+        describe(read_status(other), laptop.clocks.now_ms())
+    )
+
+
+async def test_not_configured_is_said_once_and_not_at_every_turn(
+    tmp_path: Path,
+) -> None:
+    laptop = Laptop(tmp_path, Policy(cadence_s={**QUICK, "agent": 0}, report_s=86400))
+    laptop.round.outcome = Outcome.NOT_CONFIGURED
+    async with laptop.running():
+        for turn in range(1, 5):
+            await eventually(lambda turn=turn: laptop.round.done["vpn"] >= turn)
+            laptop.clock.ahead_s += 1000
+        assert laptop.spool.waiting + len(laptop.taking.ids) == 1
+        laptop.round.outcome = Outcome.NOT_PRESENT
+        done = laptop.round.done["vpn"]
+        laptop.clock.ahead_s += 1000
+        await eventually(lambda: laptop.round.done["vpn"] > done)
+        await eventually(lambda: laptop.spool.waiting + len(laptop.taking.ids) == 2)
+
+
+async def test_a_fault_in_one_job_stops_nothing(tmp_path: Path) -> None:
+    laptop = Laptop(tmp_path, Policy(cadence_s=QUICK, report_s=600))
+    laptop.round.fault = ZeroDivisionError("a bug")
+    async with laptop.running():
+        await eventually(lambda: laptop.round.done == Counter(vpn=1, agent=1))
+        laptop.round.fault = None
+        laptop.clock.ahead_s += 1000
+        await eventually(lambda: len(laptop.taking.ids) == 2)
+
+
+async def test_a_stop_in_the_middle_of_a_measurement_is_obeyed_at_once(
+    tmp_path: Path,
+) -> None:
+    laptop = Laptop(tmp_path, Policy(cadence_s=QUICK))
+    never = asyncio.Event()
+
+    class Endless(Counting):
+        async def measure(
+            self, probe: str, policy: Policy, facts: Facts
+        ) -> list[Result]:
+            self.done[probe] += 1
+            await never.wait()
+            return []
+
+    laptop.round = Endless(laptop.clocks)
+    async with laptop.running():
+        await eventually(lambda: bool(laptop.round.done))
+    assert laptop.spool.trouble == ""
+
+
+async def test_the_network_used_is_counted_against_the_month(tmp_path: Path) -> None:
+    laptop = Laptop(tmp_path, Policy(cadence_s=QUICK, report_s=600))
+    async with laptop.running():
+        await eventually(lambda: laptop.round.done == Counter(vpn=1, agent=1))
+        await eventually(lambda: laptop.spool.spent_bytes() == 2000)
+
+
+def test_a_policy_that_cannot_be_read_is_an_empty_one(tmp_path: Path) -> None:
+    assert read_policy(tmp_path) == Policy()
+    (tmp_path / "policy.json").write_bytes(b'{"report_s": "x"}')
+    assert read_policy(tmp_path) == Policy()
+    assert paused_until_ms(tmp_path) == 0
+    (tmp_path / "paused").write_text("soon")
+    assert paused_until_ms(tmp_path) == 0
+
+
+@given(st.integers(0, 2**42), st.integers(1, 10**9), st.integers(0, 10**9))
+def test_due_times_lie_on_the_grid_and_in_the_future(
+    now_ms: int, period_ms: int, phase: int
+) -> None:
+    due_ms = next_due_ms(now_ms, period_ms, phase)
+    assert now_ms < due_ms <= now_ms + period_ms
+    assert (due_ms - phase) % period_ms == 0
+    soon_ms = first_due_ms(now_ms, period_ms, phase, 60_000)
+    assert now_ms < soon_ms <= min(due_ms, now_ms + 60_000)
+
+
+def test_five_thousand_laptops_are_spread_evenly_over_the_period() -> None:
+    period_ms = 600_000
+    minutes = Counter(
+        phase_ms(f"agent-{n}", "call_path", period_ms) // 60_000 for n in range(5000)
+    )
+    assert set(minutes) == set(range(10))
+    assert max(minutes.values()) < 600
+
+
+def test_a_sleep_is_told_from_a_clock_that_was_set_and_from_a_slow_machine() -> None:
+    # Linux, macOS: the monotonic clock stops. Windows: it goes on.
+    assert clock_change(7200, 15, 15) == "woke"
+    assert clock_change(7200, 7200, 15) == "woke"
+    assert clock_change(-3600, 15, 15) == "set"
+    assert clock_change(25, 15, 15) == "set"
+    assert clock_change(20, 20, 15) == "none"
+
+
+def clock(text: str) -> int:
+    hours, minutes = text.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def test_hours_may_go_over_midnight() -> None:
+    office = MeasuringHours("08:00", "18:00", (0, 1, 2, 3, 4))
+    assert office.allow(0, clock("08:00"))
+    assert not office.allow(0, clock("18:00"))
+    assert not office.allow(5, clock("12:00"))
+    night = MeasuringHours("22:00", "06:00", (4,))
+    assert night.allow(4, clock("23:00"))
+    assert night.allow(5, clock("05:59"))
+    assert not night.allow(4, clock("05:00"))
+    assert not night.allow(5, clock("23:00"))
+    assert MeasuringHours().allow(6, clock("23:59"))
+
+
+def test_speed_tests_are_polite() -> None:
+    def why(**facts: object) -> Outcome | None:
+        return not_now("bandwidth", False, Facts(**facts))  # type: ignore[arg-type]
+
+    assert why() is None
+    assert why(metered=True) is Outcome.METERED
+    assert why(on_battery=True) is Outcome.ON_BATTERY
+    assert why(busy=True) is Outcome.BUSY
+    assert why(left_bytes=5_000_000) is Outcome.BUDGET_SPENT
+    assert bytes_of_a_test(Facts(left_bytes=100_000_000)) == 10_000_000
+    assert bytes_of_a_test(Facts(left_bytes=10**9)) == 25_000_000
+    assert not_now("call_path", False, Facts(left_bytes=0)) is Outcome.BUDGET_SPENT
+    assert not_now("call_path", False, Facts(metered=True)) is None
+    assert not_now("vpn", False, Facts(left_bytes=-1)) is None
+    assert not_now("vpn", True, Facts()) is Outcome.NOT_PERMITTED
