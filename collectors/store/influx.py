@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from collectors.batch import Batch
+from collectors.store.databases import prepare
 from collectors.store.failure import Away, Refused, Unanswered
 from collectors.store.influx_http import (
     InfluxServer,
@@ -181,76 +182,12 @@ class InfluxStore:
             ),
             default=0,
         )
-        version = await self._server.version()
         try:
-            if version.major == 1:
-                await self._prepare_v1(database, days)
-            elif version.major == 2:
-                await self._prepare_v2(database, days)
-            else:
-                await self._prepare_v3(database, days)
+            await prepare(self._server, database, days)
         except Unanswered as error:
             # It may be there already, made by someone with more rights.
             _log.warning("database_not_looked_after", database=database, why=str(error))
         self._prepared.add(database)
-
-    async def _prepare_v1(self, database: str, days: int) -> None:
-        server = self._server
-        there = await server.query("", "SHOW DATABASES")
-        if any([database] in each.values for each in there):
-            policies = await server.query(
-                database, f"SHOW RETENTION POLICIES ON {identifier(database)}"
-            )
-            for row in (row for each in policies for row in each.values):
-                named = dict(zip(policies[0].columns, row, strict=True))
-                if named.get("default") and named["duration"] != f"{days * 24}h0m0s":
-                    # It may be someone's decision; shortening it would delete.
-                    _log.warning(
-                        "retention_differs",
-                        database=database,
-                        keeps=named["duration"],
-                        catalogue_days=days,
-                    )
-            return
-        await server.query(
-            "",
-            f"CREATE DATABASE {identifier(database)} WITH DURATION {days}d"
-            f' REPLICATION 1 SHARD DURATION {7 if days > 60 else 1}d NAME "autogen"',
-        )
-
-    async def _prepare_v2(self, database: str, days: int) -> None:
-        server = self._server
-        status, answer = await server.call(
-            "GET", "/api/v2/buckets", {"name": database, "org": server.org}
-        )
-        if status == 200 and answer.get("buckets"):
-            return
-        status, orgs = await server.call("GET", "/api/v2/orgs", {"org": server.org})
-        found = orgs.get("orgs", []) if status == 200 else []
-        if not found:
-            raise Unanswered(
-                f"no organisation {server.org!r} that this token may see "
-                "(store.org must be its name)"
-            )
-        rules = [{"type": "expire", "everySeconds": days * 86_400}]
-        status, answer = await server.call(
-            "POST",
-            "/api/v2/buckets",
-            {},
-            {"orgID": found[0]["id"], "name": database, "retentionRules": rules},
-        )
-        if status >= 300 and status != 422:
-            raise Unanswered(f"creating the bucket answered {status}: {answer}")
-
-    async def _prepare_v3(self, database: str, days: int) -> None:
-        status, answer = await self._server.call(
-            "POST",
-            "/api/v3/configure/database",
-            {},
-            {"db": database, "retention_period": f"{days}d"},
-        )
-        if status >= 300 and status != 409:
-            raise Unanswered(f"creating the database answered {status}: {answer}")
 
 
 class _Rows:
