@@ -202,9 +202,16 @@ def snmpd(folder: Path, config: str = "rocommunity public 127.0.0.1\n") -> Serve
     (folder / "snmpd.conf").write_text(config)
     command = [binary, "-f", "-Lo", "-C", "-c", str(folder / "snmpd.conf")]
     command += ["-p", str(folder / "snmpd.pid"), f"udp:127.0.0.1:{port}"]
-    env = {"SNMP_PERSISTENT_DIR": str(folder), "MIBS": "", "SNMPCONFPATH": str(folder)}
+    # What it keeps (engine, boots, users) goes into an snmpd.conf of its own.
+    kept = str(folder / "kept")
+    env = {"SNMP_PERSISTENT_DIR": kept, "MIBS": "", "SNMPCONFPATH": str(folder)}
 
     def ready() -> bool:
-        return "NET-SNMP version" in (folder / "server.log").read_text(errors="replace")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return True
+        return False
 
     return Server(command, folder, port, ready, env)

@@ -11,7 +11,6 @@ answer without values.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
@@ -57,6 +56,7 @@ _AUTH = {
 _PRIV = {"des": DesKey, "aes128": Aes128Key, "aes192": Aes192Key, "aes256": Aes256Key}
 # RFC 3414 section 2.2.3: a message is timely within 150 s; stay clear of it.
 _WINDOW_S = 120.0
+_PANIC = "PanicException"
 
 
 class GufoSession:
@@ -100,6 +100,10 @@ class GufoSession:
             repetitions = 1
         return GufoPages(self, base, repetitions)
 
+    def get_engine_id(self) -> bytes:
+        """The agent's engine (v3), empty before it is known."""
+        return cast(bytes, self._sock.get_engine_id()) if self._discovered else b""
+
     def close(self) -> None:
         if self._sock is not None and self._loop is not None:
             self._loop.remove_reader(self._fd)
@@ -113,29 +117,32 @@ class GufoSession:
         """One request and its answer, with what v3 needs before and after."""
         if self._credential.version != "3":
             return await self._ask(send, receive)
-        if not self._discovered:
-            await self._discover()
-        elif time.monotonic() - self._last_s > _WINDOW_S:
+        if not self._proved:
+            return await self._prove(send, receive)
+        if time.monotonic() - self._last_s > _WINDOW_S:
             await self._refresh()
+        patience = self.patience
+        first, rest = patience.timeouts_s[:1], patience.timeouts_s[1:]
         try:
-            answer = await self._ask(send, receive)
-            self._proved = True
-            return answer
-        except Failed as failed:
-            # A password that never worked is not tried again: agents lock users out
-            # and raise traps.
-            if failed.outcome is not Outcome.AUTH_FAILED or not self._proved:
-                raise
-        # It did work: the agent has started again. First its clock, then its engine.
-        self._proved = False
-        try:
-            await self._refresh()
-            answer = await self._ask(send, receive)
-            self._proved = True
-            return answer
-        except Failed as failed:
-            if failed.outcome not in (Outcome.AUTH_FAILED, Outcome.TIMEOUT):
-                raise
+            self.patience = Patience(first)
+            try:
+                return await self._ask(send, receive)
+            except Failed as failed:
+                if failed.outcome not in (Outcome.AUTH_FAILED, Outcome.TIMEOUT):
+                    raise
+            # It did work. An agent that has started again answers with a report the
+            # library may not even hear: so not the same once more, but from the start.
+            self._proved = False
+            self.patience = Patience(rest or first)
+            return await self._prove(send, receive)
+        finally:
+            self.patience = patience
+
+    async def _prove(
+        self, send: Callable[[], None], receive: Callable[[], _Answer]
+    ) -> _Answer:
+        """From nothing: discovery, then the request. A password that never worked is
+        not tried again: agents lock users out and raise traps."""
         self.close()
         await self._discover()
         answer = await self._ask(send, receive)
@@ -177,6 +184,12 @@ class GufoSession:
                 raise Failed(Outcome.BAD_ANSWER, str(error)) from None
             except OSError as error:
                 raise Failed(Outcome.UNREACHABLE, str(error)) from None
+            except BaseException as error:
+                # Rust panics on some malformed answers, and a panic is no Exception:
+                # unstopped, one device's answer would end the process.
+                if type(error).__name__ != _PANIC:
+                    raise
+                raise Failed(Outcome.BAD_ANSWER, "an answer beyond decoding") from None
             self._last_s = time.monotonic()
             return answer
         if refused:
@@ -214,8 +227,11 @@ class GufoSession:
                 waiting.set_result(None)
             return
         # Nobody waits: an answer that came after its time. Take it off the socket.
-        with contextlib.suppress(Exception, StopAsyncIteration):
+        try:
             self._sock.recv_get_many()
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+                raise
 
     def _give_up(self) -> None:
         if self._waiting is not None and not self._waiting.done():

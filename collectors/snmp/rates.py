@@ -130,7 +130,7 @@ def grown(
     if delta >= 0:
         return delta
     delta += COUNTER32
-    return delta if most is not None and delta <= most else None
+    return delta if most is not None and 0 <= delta <= most else None
 
 
 def rates(before: Seen | None, now: Seen, seconds: float | None) -> Rates:

@@ -27,7 +27,6 @@ MAX_ROWS = 20_000
 # Varbinds of one GET: 40 stay under 1,400 bytes on every agent; more is learnt.
 FIRST_VARBINDS = 40
 MAX_VARBINDS = 80
-_FEW = 8
 
 
 class Stamina(msgspec.Struct):
@@ -39,10 +38,10 @@ class Stamina(msgspec.Struct):
     good: int = 0
     ceiling: int = MAX_VARBINDS
 
-    def less(self) -> None:
-        """A GET was too much: half of it, and never again quite as many."""
-        self.ceiling = max(1, self.varbinds - 1)
-        self.varbinds = max(1, self.varbinds // 2)
+    def less(self, tried: int) -> None:
+        """A GET of `tried` was too much: half of it, and never again as many."""
+        self.ceiling = max(1, min(self.ceiling, tried - 1))
+        self.varbinds = max(1, min(self.varbinds, tried // 2))
         self.good = 0
 
     def well(self) -> None:
@@ -139,7 +138,7 @@ async def get_some(
     except TooMuch:
         pass
     except Failed as failed:
-        if failed.outcome is not Outcome.TIMEOUT or len(oids) <= _FEW:
+        if failed.outcome is not Outcome.TIMEOUT or len(oids) == 1:
             raise
         # Some agents drop what is too much for them. Alive or not is one small GET.
         budget.check()
@@ -155,8 +154,7 @@ async def get_some(
         return answer
     if len(oids) == 1:
         return {}
-    if len(oids) >= stamina.varbinds:
-        stamina.less()
+    stamina.less(len(oids))
     half = len(oids) // 2
     first = await get_some(session, oids[:half], stamina, budget)
     return first | await get_some(session, oids[half:], stamina, budget)

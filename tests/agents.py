@@ -1,0 +1,207 @@
+"""Agents that behave as badly as real ones do, and agents that repeat a recording."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from towpath.demo import ber
+from towpath.demo.switches import SimulatedSwitch
+
+
+class EndlessWalk(SimulatedSwitch):
+    """GETNEXT and GETBULK make up rows below the asked one for ever."""
+
+    def reply(self, request: ber.Request) -> bytes | None:
+        if request.kind == ber.GET:
+            return super().reply(request)
+        row = ber.arcs_of(request.names[0])
+        often = request.second if request.kind == ber.GET_BULK else 1
+        binds = b""
+        for _ in range(max(1, min(often, 20))):
+            row = (*row[:-1], row[-1] + 1) if len(row) > 10 else (*row, 1)
+            binds += ber.bind(ber.oid_content(row), ber.integer(1))
+        return ber.response(request, binds)
+
+
+class SameRowAgain(SimulatedSwitch):
+    """A walk that comes back to where it was (Cisco ASAv and others)."""
+
+    def reply(self, request: ber.Request) -> bytes | None:
+        if request.kind == ber.GET:
+            return super().reply(request)
+        first = self.after(ber.arcs_of(request.names[0])[:-1])
+        assert first is not None
+        name = ber.oid_content(first)
+        return ber.response(request, ber.bind(name, ber.integer(1)) * 3)
+
+
+class Disorderly(SimulatedSwitch):
+    """The rows of every page come backwards, as from an unordered table."""
+
+    def _walk(self, request: ber.Request) -> bytes:
+        rows, row = [], ber.arcs_of(request.names[0])
+        for _ in range(max(1, request.second)):
+            following = self.after(row)
+            if following is None:
+                break
+            rows.append(following)
+            row = following
+        rows.reverse()
+        binds = b"".join(
+            ber.bind(ber.oid_content(r), self._values[ber.oid_content(r)]())
+            for r in rows
+        )
+        return ber.response(request, binds)
+
+
+class TooBig(SimulatedSwitch):
+    """Says tooBig to more than `limit` variables, asked or to be repeated."""
+
+    limit = 5
+
+    def reply(self, request: ber.Request) -> bytes | None:
+        many = request.second if request.kind == ber.GET_BULK else len(request.names)
+        if many > self.limit:
+            return ber.response(request, b"", ber.TOO_BIG, 0)
+        return super().reply(request)
+
+
+class SilentWhenMuch(TooBig):
+    """Does not answer at all what is too much for it."""
+
+    def reply(self, request: ber.Request) -> bytes | None:
+        many = request.second if request.kind == ber.GET_BULK else len(request.names)
+        return None if many > self.limit else super().reply(request)
+
+
+class NoBulk(SimulatedSwitch):
+    """Answers GETBULK with an error, as printers and cheap UPS cards do."""
+
+    def reply(self, request: ber.Request) -> bytes | None:
+        if request.kind == ber.GET_BULK:
+            return ber.response(request, b"", ber.GEN_ERR, 1)
+        return super().reply(request)
+
+
+class Truncated(SimulatedSwitch):
+    """Every answer is cut off in the middle."""
+
+    def answer(self, data: bytes) -> list[bytes]:
+        return [each[: len(each) // 2] for each in super().answer(data)]
+
+
+class Huge(SimulatedSwitch):
+    """A description longer than the receiver's buffer."""
+
+    def rebuild(self) -> None:
+        self.description = "x" * 5000
+        super().rebuild()
+
+    def _get(self, request: ber.Request) -> bytes:
+        binds = [
+            ber.bind(name, self._values[name]())
+            for name in request.names
+            if name in self._values
+        ]
+        return ber.response(request, b"".join(binds))
+
+
+class Twice(SimulatedSwitch):
+    """Every answer comes twice."""
+
+    def answer(self, data: bytes) -> list[bytes]:
+        return super().answer(data) * 2
+
+
+class AnswersTheLastRequest(SimulatedSwitch):
+    """Answers each request after the next has come: late by one, for ever."""
+
+    def __init__(self, *arguments: object, **named: object) -> None:
+        super().__init__(*arguments, **named)  # type: ignore[arg-type]
+        self._held: list[bytes] = []
+
+    def answer(self, data: bytes) -> list[bytes]:
+        due, self._held = self._held, super().answer(data)
+        return due
+
+
+class Lossy(SimulatedSwitch):
+    """Loses every `nth` request."""
+
+    nth = 4
+
+    def answer(self, data: bytes) -> list[bytes]:
+        answers = super().answer(data)
+        return [] if self.requests % self.nth == 0 else answers
+
+
+class Silent(SimulatedSwitch):
+    """Receives, and says nothing; `said` counts what it was asked."""
+
+    said = 0
+
+    def answer(self, data: bytes) -> list[bytes]:
+        self.said += 1
+        return []
+
+
+class CounterAsText(SimulatedSwitch):
+    """Gives its octet counters as texts."""
+
+    def rebuild(self) -> None:
+        super().rebuild()
+        for port in self.ports:
+            for column in (6, 10):
+                name = ber.oid_content(
+                    (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, column, port.index)
+                )
+                self._values[name] = lambda: ber.octets("12345")
+
+
+class Garbling(SimulatedSwitch):
+    """Changes some octets of every answer; `seed` decides which."""
+
+    seed = 0
+
+    def answer(self, data: bytes) -> list[bytes]:
+        dice = random.Random(self.seed + self.requests)
+        garbled = []
+        for answer in super().answer(data):
+            octets = bytearray(answer)
+            for _ in range(dice.randint(0, 4)):
+                octets[dice.randrange(len(octets))] = dice.randrange(256)
+            garbled.append(bytes(octets[: dice.randint(1, len(octets) * 2)]))
+        return garbled
+
+
+class Recorded(SimulatedSwitch):
+    """Repeats a recording (`oid|tag|value` lines, as snmpsim writes them)."""
+
+    def __init__(self, file: Path, **named: object) -> None:
+        self._file = file
+        super().__init__(file.stem, [], **named)  # type: ignore[arg-type]
+
+    def rebuild(self) -> None:
+        values: dict[ber.Oid, Callable[[], bytes]] = {}
+        for line in self._file.read_text(encoding="utf-8").splitlines():
+            oid, tag, value = line.split("|", 2)
+            encoded = _recorded(tag, value)
+            values[ber.oid_arcs(oid.lstrip("."))] = lambda e=encoded: e  # type: ignore[misc]
+        self._rows = sorted(values)
+        self._values = {ber.oid_content(row): values[row] for row in self._rows}
+
+
+def _recorded(tag: str, value: str) -> bytes:
+    in_hex = tag.endswith("x")
+    number = int(tag.rstrip("x").split(":")[0])
+    raw = bytes.fromhex(value) if in_hex else value.encode("utf-8", "surrogateescape")
+    if number == ber.OID:
+        return ber.oid(value.lstrip(".") or "0.0")
+    if number == ber.IP_ADDRESS:
+        octets = raw if in_hex else bytes(map(int, value.split(".")))
+        return ber.tlv(ber.IP_ADDRESS, octets)
+    if number in (2, 65, 66, 67, 70):
+        return ber.integer(int(value or 0), number)
+    return ber.tlv(number, raw)

@@ -1,0 +1,228 @@
+"""Agents that misbehave: nothing hangs, nothing crashes, what is good is kept."""
+
+from __future__ import annotations
+
+import pytest
+from agents import (
+    AnswersTheLastRequest,
+    CounterAsText,
+    Disorderly,
+    EndlessWalk,
+    Garbling,
+    Huge,
+    Lossy,
+    NoBulk,
+    SameRowAgain,
+    Silent,
+    SilentWhenMuch,
+    TooBig,
+    Truncated,
+    Twice,
+)
+
+from collectors.snmp import credential
+from collectors.snmp.facts import Facts, poll_once
+from collectors.snmp.session import Failed, Patience
+from collectors.snmp.sessions import HAS_GUFO, Sessions
+from collectors.snmp.walk import MAX_ROWS, Budget, Stamina, get_all, walk
+from probes.failure import Outcome
+from towpath.demo.switches import SimulatedSwitch
+
+PUBLIC = credential("test", {"community": "public"})
+HURRIED = Patience((0.4, 0.6))
+IF_DESCR = "1.3.6.1.2.1.2.2.1.2"
+LIBRARIES = [
+    pytest.param(
+        True, id="gufo", marks=pytest.mark.skipif(not HAS_GUFO, reason="no wheel")
+    ),
+    pytest.param(False, id="pysnmp"),
+]
+
+
+async def walked(
+    switch: SimulatedSwitch, prefer_gufo: bool = True, base: str = IF_DESCR
+) -> tuple[dict[str, object], Stamina]:
+    stamina = Stamina()
+    async with switch, Sessions(prefer_gufo) as sessions:
+        session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, HURRIED)
+        try:
+            return dict(await walk(session, base, stamina, Budget(60))), stamina
+        finally:
+            session.close()
+
+
+async def facts_of(switch: SimulatedSwitch, budget_s: float = 60.0) -> Facts:
+    async with switch:
+        return await poll_once(
+            "127.0.0.1", switch.port_number, PUBLIC, patience=HURRIED, budget_s=budget_s
+        )
+
+
+@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
+@pytest.mark.parametrize("kind", [SimulatedSwitch, TooBig, NoBulk, SilentWhenMuch])
+async def test_a_walk_is_whole_however_little_the_agent_stands(
+    kind: type[SimulatedSwitch], prefer_gufo: bool
+) -> None:
+    rows, stamina = await walked(kind("a", 30), prefer_gufo)
+    assert len(rows) == 30
+    assert rows[f"{IF_DESCR}.30"] == b"Gi1/0/30"
+    if kind is not SimulatedSwitch:
+        assert stamina.repetitions < 25
+
+
+@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
+async def test_a_walk_at_the_end_of_the_agents_view_ends(prefer_gufo: bool) -> None:
+    # The last column of all; behind it there is only endOfMibView.
+    last = "1.3.6.1.2.1.31.1.5"
+    rows, stamina = await walked(SimulatedSwitch("a", 3), prefer_gufo, last)
+    assert list(rows) == [f"{last}.0"]
+    assert stamina.repetitions == 25
+
+
+@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
+async def test_a_walk_that_comes_back_ends(prefer_gufo: bool) -> None:
+    rows, _ = await walked(SameRowAgain("a", 3), prefer_gufo)
+    assert len(rows) <= 1
+
+
+async def test_a_walk_that_never_ends_is_ended() -> None:
+    rows, _ = await walked(EndlessWalk("a", 3))
+    assert len(rows) <= MAX_ROWS + 25
+
+
+async def test_a_walk_that_never_ends_is_ended_by_the_devices_time() -> None:
+    async with EndlessWalk("a", 3) as switch, Sessions() as sessions:
+        session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, HURRIED)
+        with pytest.raises(Failed) as caught:
+            await walk(session, IF_DESCR, Stamina(), Budget(0.05))
+        session.close()
+    assert caught.value.outcome is Outcome.BUDGET_SPENT
+
+
+async def test_rows_out_of_order_end_the_walk_not_the_poller() -> None:
+    rows, _ = await walked(Disorderly("a", 30))
+    assert len(rows) <= 30
+
+
+async def test_gets_are_halved_until_they_fit_and_the_size_is_learnt() -> None:
+    stamina = Stamina()
+    oids = [f"{IF_DESCR}.{n}" for n in range(1, 31)]
+    async with TooBig("a", 30) as switch, Sessions() as sessions:
+        session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, HURRIED)
+        found = await get_all(session, oids, stamina, Budget(60))
+        first = session.tally.packets
+        again = await get_all(session, oids, stamina, Budget(60))
+        second = session.tally.packets - first
+        session.close()
+    assert {oid: v for oid, v in found.items() if oid in oids} == {
+        oid: v for oid, v in again.items() if oid in oids
+    }
+    assert len([oid for oid in found if oid in oids]) == 30
+    assert stamina.varbinds <= TooBig.limit
+    assert second <= 12
+
+
+async def test_a_large_get_that_is_dropped_is_asked_in_pieces() -> None:
+    oids = [f"{IF_DESCR}.{n}" for n in range(1, 31)]
+    async with SilentWhenMuch("a", 30) as switch, Sessions() as sessions:
+        session = sessions.open(
+            "127.0.0.1", switch.port_number, PUBLIC, Patience((0.2,))
+        )
+        found = await get_all(session, oids, Stamina(), Budget(60))
+        session.close()
+    assert len([oid for oid in found if oid in oids]) == 30
+
+
+@pytest.mark.parametrize("kind", [TooBig, NoBulk, Twice])
+async def test_a_difficult_agent_still_tells_everything(
+    kind: type[SimulatedSwitch],
+) -> None:
+    facts = await facts_of(kind("difficult", 8))
+    assert facts.ok
+    assert facts.identity is not None
+    assert facts.identity.sys_name == "difficult"
+    assert [port.name for port in facts.ports] == [f"Gi1/0/{n}" for n in range(1, 9)]
+    assert all(port.speed_bps == 1_000_000_000 for port in facts.ports)
+
+
+async def test_lost_requests_are_sent_again() -> None:
+    facts = await facts_of(Lossy("lossy", 8))
+    assert facts.ok
+    assert len(facts.ports) == 8
+
+
+async def test_a_description_longer_than_any_buffer_hides_nothing_else() -> None:
+    facts = await facts_of(Huge("huge", 3))
+    assert facts.identity is not None
+    assert facts.identity.sys_name == "huge"
+    assert len(facts.ports) == 3
+
+
+async def test_silence_is_a_timeout() -> None:
+    switch = Silent("silent", 3)
+    facts = await facts_of(switch)
+    assert facts.outcome is Outcome.TIMEOUT
+    # Two requests, one small one, and the question whether anybody is there.
+    assert switch.said == 4
+
+
+async def test_answers_cut_off_are_bad_answers() -> None:
+    facts = await facts_of(Truncated("cut", 3))
+    assert facts.outcome is Outcome.BAD_ANSWER
+
+
+async def test_an_answer_to_another_request_is_not_taken_for_ours() -> None:
+    facts = await facts_of(AnswersTheLastRequest("late", 3), budget_s=3.0)
+    assert not facts.ok
+    assert facts.ports == []
+
+
+async def test_a_counter_given_as_text_spoils_only_itself() -> None:
+    facts = await facts_of(CounterAsText("odd", 3))
+    assert facts.ok
+    assert len(facts.ports) == 3
+
+
+@pytest.mark.parametrize("seed", range(0, 2500, 100))
+async def test_garbled_answers_never_end_in_anything_but_an_outcome(seed: int) -> None:
+    switch = Garbling("garbled", 3)
+    switch.seed = seed
+    async with switch:
+        facts = await poll_once(
+            "127.0.0.1",
+            switch.port_number,
+            PUBLIC,
+            patience=Patience((0.05, 0.05)),
+            budget_s=1.0,
+        )
+    assert facts.outcome in (
+        Outcome.OK,
+        Outcome.TIMEOUT,
+        Outcome.AUTH_FAILED,
+        Outcome.BAD_ANSWER,
+        Outcome.BUDGET_SPENT,
+    )
+
+
+async def test_an_answer_from_another_address_is_not_taken() -> None:
+    """A connected socket hears only whom it asks."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    helper = SimulatedSwitch("elsewhere", 3)
+
+    class Relay(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            for answer in helper.answer(data):
+                other.sendto(answer, addr)
+
+    other, _ = await loop.create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=("127.0.0.2", 0)
+    )
+    relay, _ = await loop.create_datagram_endpoint(Relay, local_addr=("127.0.0.1", 0))
+    port = relay.get_extra_info("sockname")[1]
+    facts = await poll_once("127.0.0.1", port, PUBLIC, patience=Patience((0.2,)))
+    other.close()
+    relay.close()
+    assert helper.requests > 0
+    assert facts.outcome is Outcome.TIMEOUT

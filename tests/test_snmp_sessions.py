@@ -1,0 +1,185 @@
+"""Sessions against a real snmpd: both libraries, every version, every refusal."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import services
+
+from collectors.snmp import Credential, credential
+from collectors.snmp.knock import agent_answers
+from collectors.snmp.session import Failed, Patience, Session
+from collectors.snmp.sessions import HAS_GUFO, Sessions
+from collectors.snmp.walk import Budget, Stamina, get_all, walk
+from probes.failure import Outcome
+
+pytestmark = pytest.mark.service
+
+CONFIG = """rocommunity public 127.0.0.1
+rocommunity6 public ::1
+sysContact somebody
+sysLocation "Town hall, cellar"
+createUser good SHA-256 authpassword AES privpassword
+createUser old MD5 authpassword DES privpassword
+createUser plain SHA-512 authpassword
+rouser good priv
+rouser old priv
+rouser plain auth
+"""
+CREDENTIALS = {
+    "v1": {"version": "1", "community": "public"},
+    "v2c": {"community": "public"},
+    "v3": {
+        "user": "good",
+        "auth_password": "authpassword",
+        "priv_password": "privpassword",
+    },
+    "v3 md5 des": {
+        "user": "old",
+        "auth": "md5",
+        "auth_password": "authpassword",
+        "priv": "des",
+        "priv_password": "privpassword",
+    },
+    "v3 auth only": {
+        "user": "plain",
+        "auth": "sha512",
+        "auth_password": "authpassword",
+    },
+}
+REFUSED = {
+    "community": ({"community": "wrong"}, Outcome.TIMEOUT),
+    "user": (
+        {**CREDENTIALS["v3"], "user": "nobody"},
+        Outcome.AUTH_FAILED,
+    ),
+    "auth password": (
+        {**CREDENTIALS["v3"], "auth_password": "wrongpassword"},
+        Outcome.AUTH_FAILED,
+    ),
+    # Nothing can be said of what cannot be decrypted.
+    "priv password": (
+        {**CREDENTIALS["v3"], "priv_password": "wrongpassword"},
+        Outcome.TIMEOUT,
+    ),
+}
+PATIENT = Patience((1.0, 4.0, 6.0))
+HURRIED = Patience((0.3, 0.3))
+LIBRARIES = [
+    pytest.param(
+        True, id="gufo", marks=pytest.mark.skipif(not HAS_GUFO, reason="no wheel")
+    ),
+    pytest.param(False, id="pysnmp"),
+]
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Server]:
+    with services.running(
+        services.snmpd(tmp_path_factory.mktemp("snmpd"), CONFIG)
+    ) as server:
+        yield server
+
+
+def held(given: dict[str, str]) -> Credential:
+    return credential("test", given)
+
+
+async def everything(session: Session) -> tuple[dict[str, object], dict[str, object]]:
+    stamina, budget = Stamina(), Budget(60)
+    asked = ["1.3.6.1.2.1.1.2.0", "1.3.6.1.2.1.1.6.0", "1.3.6.1.2.1.1.99.0"]
+    got = await get_all(session, asked, stamina, budget)
+    return dict(got), dict(await walk(session, "1.3.6.1.2.1.1.9", stamina, budget))
+
+
+@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
+@pytest.mark.parametrize("version", CREDENTIALS)
+async def test_both_libraries_read_the_same_from_a_real_agent(
+    agent: services.Server, version: str, prefer_gufo: bool
+) -> None:
+    async with Sessions(prefer_gufo) as sessions:
+        session = sessions.open(
+            "127.0.0.1", agent.port, held(CREDENTIALS[version]), PATIENT
+        )
+        got, table = await everything(session)
+        session.close()
+    assert got["1.3.6.1.2.1.1.2.0"] == "1.3.6.1.4.1.8072.3.2.10"
+    assert got["1.3.6.1.2.1.1.6.0"] == b'"Town hall, cellar"'
+    assert "1.3.6.1.2.1.1.99.0" not in got
+    # sysORTable: OIDs, texts and times, a dozen rows of each.
+    assert len(table) > 15
+    assert len(table) % 3 == 0
+    assert {type(value) for value in table.values()} == {str, bytes, int}
+
+
+@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
+@pytest.mark.parametrize("what", REFUSED)
+async def test_a_wrong_credential_is_a_value_not_a_hang(
+    agent: services.Server, what: str, prefer_gufo: bool
+) -> None:
+    given, outcome = REFUSED[what]
+    async with Sessions(prefer_gufo) as sessions:
+        session = sessions.open("127.0.0.1", agent.port, held(given), HURRIED)
+        with pytest.raises(Failed) as caught:
+            await session.get(["1.3.6.1.2.1.1.3.0"])
+        session.close()
+    assert caught.value.outcome is outcome
+    # Agents lock users out: a password that never worked is not hammered.
+    assert session.tally.packets <= 4
+
+
+async def test_a_closed_port_is_refused() -> None:
+    port = services.free_port(services.socket.SOCK_DGRAM)
+    async with Sessions() as sessions:
+        session = sessions.open("127.0.0.1", port, held(CREDENTIALS["v2c"]), HURRIED)
+        with pytest.raises(Failed) as caught:
+            await session.get(["1.3.6.1.2.1.1.3.0"])
+        session.close()
+    expected = Outcome.REFUSED if HAS_GUFO else Outcome.TIMEOUT
+    assert caught.value.outcome is expected
+
+
+@pytest.mark.skipif(not HAS_GUFO, reason="no wheel")
+async def test_v3_goes_on_after_the_agent_has_restarted(tmp_path: Path) -> None:
+    """Whether the agent keeps its engine (boots + 1) or comes up with another one."""
+    with services.running(services.snmpd(tmp_path / "agent", CONFIG)) as server:
+        async with Sessions() as sessions:
+            session = sessions.open(
+                "127.0.0.1", server.port, held(CREDENTIALS["v3"]), PATIENT
+            )
+            assert await session.get(["1.3.6.1.2.1.1.3.0"])
+            server.stop()
+            server.start()
+            assert await session.get(["1.3.6.1.2.1.1.3.0"])
+            server.stop()
+            first = session.get_engine_id()  # type: ignore[attr-defined]
+            shutil.rmtree(tmp_path / "agent" / "kept")
+            server.start()
+            assert await session.get(["1.3.6.1.2.1.1.3.0"])
+            assert session.get_engine_id() != first  # type: ignore[attr-defined]
+            session.close()
+
+
+async def test_an_agent_that_refuses_the_community_is_told_from_none(
+    agent: services.Server,
+) -> None:
+    assert await agent_answers("127.0.0.1", agent.port, 5.0)
+    free = services.free_port(services.socket.SOCK_DGRAM)
+    assert not await agent_answers("127.0.0.1", free, 0.2)
+
+
+@pytest.mark.skipif(not HAS_GUFO, reason="no wheel")
+async def test_a_context_is_left_to_the_library_that_can_name_one(
+    agent: services.Server,
+) -> None:
+    given = {**CREDENTIALS["v3"], "context": ""}
+    async with Sessions() as sessions:
+        plain = sessions.open("127.0.0.1", agent.port, held(given), HURRIED)
+        named = sessions.open(
+            "127.0.0.1", agent.port, held({**given, "context": "vlan-7"}), HURRIED
+        )
+        assert type(plain).__name__ == "GufoSession"
+        assert type(named).__name__ == "PysnmpSession"
