@@ -75,7 +75,6 @@ async def test_an_agent_reports_over_mqtt(tmp_path: Path) -> None:
         password_file=tmp_path / "passwords", acl_file=tmp_path / "acl"
     )
     secret = tmp_path / "own-password"
-    secret.write_text("own")
     append = ListAppend()
     with opened_registry(tmp_path) as registry:
         token = registry.make_token("depot", 1, 1, wall_ms())
@@ -87,6 +86,7 @@ async def test_an_agent_reports_over_mqtt(tmp_path: Path) -> None:
             registry=registry_config(tmp_path), mqtt=mqtt, aside=tmp_path / "aside"
         )
         BrokerFiles(files, mqtt, registry).write()
+        assert secret.stat().st_mode & 0o077 == 0
         settings = Settings(mqtt=Mqtt("127.0.0.1", server.port, False))
         with running(server):
             async with (

@@ -8,6 +8,7 @@ import json
 import shutil
 import ssl
 import zlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -280,6 +281,31 @@ async def test_a_body_that_is_no_list_of_reports_gets_one_sentence(
         assert answer.status_code == status, answer.text
         assert len(answer.json()["why"]) < 400
         receipt(await council.send(laptop, body(report(laptop.agent, "r1"))))
+
+
+async def test_a_body_in_chunks_is_taken_within_the_same_bound(tmp_path: Path) -> None:
+    async def chunks(content: bytes) -> AsyncIterator[bytes]:
+        for at in range(0, len(content), 50_000):
+            yield content[at : at + 50_000]
+
+    async with door(tmp_path) as council:
+        laptop = enrol(council.registry, "LAPTOP-1")
+        auth = (laptop.agent, laptop.secret)
+        good = body(*(report(laptop.agent, f"r{n}") for n in range(300)))
+        answer = await council.client.post(
+            "/v1/reports", content=chunks(good), auth=auth
+        )
+        assert len(receipt(answer).accepted) == 300
+        try:
+            answer = await council.client.post(
+                "/v1/reports", content=chunks(b" " * 3_000_000), auth=auth
+            )
+        except httpx2.TransportError:
+            # It may find the connection closed before it has said all of it.
+            pass
+        else:
+            assert answer.status_code == 413
+        assert council.ingest.stats.reasons == {"too_large": 1}
 
 
 async def test_while_the_journal_fails_agents_are_asked_to_come_back(

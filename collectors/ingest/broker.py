@@ -100,8 +100,9 @@ class BrokerFiles:
         if there and generation == self._written:
             return False
         users = [*self._own_user(), *self._registry.broker_users()]
-        _replace(config.password_file, password_text(users))
-        _replace(config.acl_file, acl_text(self._own_names()))
+        # For the owner and the folder's group, which is the broker's.
+        write_whole(config.password_file, password_text(users), 0o640)
+        write_whole(config.acl_file, acl_text(self._own_names()), 0o640)
         self._written = generation
         self._tell()
         return True
@@ -122,6 +123,9 @@ class BrokerFiles:
         path = self._mqtt.password_file
         if path is None:
             return []
+        if not path.exists():
+            # Only this server uses it, so nobody need think one up.
+            write_whole(path, secrets.token_urlsafe(32) + "\n", 0o600)
         password = path.read_text(encoding="utf-8").strip()
         if self._own is None or self._own[0] != password:
             self._own = (password, mosquitto_hash(password))
@@ -152,11 +156,11 @@ def _is_mosquitto(pid: int) -> bool:
     return Path(f"/proc/{pid}/comm").read_text().strip() == "mosquitto"
 
 
-def _replace(path: Path, text: str) -> None:
-    """All of it or nothing; for the owner and the folder's group (the broker's)."""
+def write_whole(path: Path, text: str, mode: int) -> None:
+    """All of it or nothing, durable, with that mode from its first moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)

@@ -63,7 +63,8 @@ class HttpsConfig(_Part):
 
 class MqttConfig(_Part):
     """`shared_group` makes several ingest processes share the reports; the broker must
-    know shared subscriptions (mosquitto does). `password_file` holds one line."""
+    know shared subscriptions (mosquitto does). `password_file` holds one line; where
+    Towpath keeps the broker's users (`broker`) it is made by itself."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8883
