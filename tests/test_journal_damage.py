@@ -1,8 +1,10 @@
 """Whatever the disk gives back, the journal reads what is whole and says the rest."""
 
 import asyncio
+import errno
 import os
 import random
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from test_journal_log import drain, ids, rows
 
-from collectors.journal import Journal, JournalConfig, Reader
+from collectors.journal import Journal, JournalConfig, JournalFailed, Newer, Reader
 from collectors.journal.frame import HEADER_BYTES, Frame, header, pack, unpack
 from collectors.journal.segment import frame_at, frames, list_segments, next_frame
 from collectors.journal.writer import _encoder
@@ -199,3 +201,53 @@ async def test_a_reader_of_a_log_begun_anew_starts_at_its_oldest(
     async with Reader(tmp_path, "store", positions) as reader:
         assert await drain(reader) == list(range(100, 108))
         assert reader.stats.gaps == 1
+
+
+async def test_what_a_newer_version_wrote_is_not_skipped(tmp_path: Path) -> None:
+    path = await write(tmp_path, 0, 8)
+    data = bytearray(path.read_bytes())
+    found = list_segments(tmp_path / "poll")[-1]
+    fd = os.open(path, os.O_RDWR)
+    second = list(frames(fd, found.marker))[1]
+    frame = data[second.start :]
+    frame[8] = 2
+    frame[28:32] = zlib.crc32(frame[32:], zlib.crc32(frame[:28])).to_bytes(4, "little")
+    os.pwrite(fd, frame, second.start)
+    os.close(fd)
+    async with Reader(tmp_path, "store") as reader:
+        chunk = await reader.read(max_rows=1)
+        assert chunk is not None
+        for _ in range(2):
+            with pytest.raises(Newer, match=r"segment at \d+: a frame of version 2"):
+                await reader.read()
+        assert reader.positions == chunk.positions
+
+
+async def test_after_a_failed_fsync_the_file_is_left_for_a_new_one(
+    tmp_path: Path,
+) -> None:
+    failing = False
+
+    def sync(fd: int) -> None:
+        if failing:
+            raise OSError(errno.EIO, "the disk has failed")
+        os.fsync(fd)
+
+    config = JournalConfig(folder=tmp_path)
+    async with (
+        Reader(tmp_path, "store") as reader,
+        Journal(config, "poll", CATALOGUE, sync) as journal,
+    ):
+        await journal.append(rows(0))
+        failing = True
+        for first in (8, 16):
+            with pytest.raises(JournalFailed, match="the disk has failed"):
+                await journal.append(rows(first))
+        failing = False
+        await journal.append(rows(24))
+        assert journal.stats.refused_rows == 16
+        # It may see what was refused, never miss what was acknowledged.
+        assert {*range(8), *range(24, 32)} <= set(await drain(reader))
+        assert len(list_segments(tmp_path / "poll")) >= 2
+    async with Reader(tmp_path, "other") as other:
+        assert await drain(other) == [*range(8), *range(24, 32)]

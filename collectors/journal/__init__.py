@@ -3,6 +3,7 @@ reader follows it from its own position."""
 
 from collectors.journal.aside import Aside
 from collectors.journal.follow import Away, Effect, FollowConfig, follow
+from collectors.journal.frame import Newer
 from collectors.journal.log import (
     JournalConfig,
     JournalFailed,
@@ -38,6 +39,7 @@ __all__ = [
     "JournalFull",
     "JournalStats",
     "JournalTaken",
+    "Newer",
     "Position",
     "Positions",
     "Reader",

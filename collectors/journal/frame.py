@@ -1,9 +1,10 @@
 """A frame: what one commit writes to a segment of a log. Pure: bytes to bytes.
 
-    marker 8 | version 1 | encoding 1 | 2 zero | length 4 | rows 4 | committed_ms 8
-    | crc 4 | payload (`length` bytes: zstd of a msgpack array of batches)
+    marker 8 | version 1 | encoding 1 | zero 2 | length 4 | rows 4 | committed_ms 8 |
+    crc 4 | payload (`length` bytes: zstd of a msgpack array of batches)
 
-Little-endian. The CRC-32 is of everything but itself. The marker is random, one for
+Little-endian. The CRC-32 is of everything but itself. A later version keeps the
+header as it is. The marker is random, one for
 each segment and part of its file name: nobody who sends data can write bytes that
 look like a frame, so a reader that has met damage finds the next frame safely.
 """
@@ -35,6 +36,10 @@ class Damaged(ValueError):
     """Bytes that are whole but not what was written; the text says in what way."""
 
 
+class Newer(RuntimeError):
+    """Written by a newer version: it must be read by that one, not skipped."""
+
+
 class Frame(msgspec.Struct, frozen=True):
     """A frame's header, read. `end` is the offset behind the frame in its segment."""
 
@@ -42,6 +47,7 @@ class Frame(msgspec.Struct, frozen=True):
     length: int
     rows: int
     committed_ms: int
+    version: int
     encoding: int
     crc: int
 
@@ -69,9 +75,10 @@ def header(data: bytes, start: int, marker: bytes) -> Frame | Damage:
     if len(data) < HEADER_BYTES:
         return "short" if marker.startswith(data[:MARKER_BYTES]) else "damaged"
     seen, version, encoding, zero, length, rows, when = _HEAD.unpack_from(data)
-    if seen != marker or version > VERSION or zero or length > MAX_PAYLOAD_BYTES:
+    if seen != marker or zero or length > MAX_PAYLOAD_BYTES:
         return "damaged"
-    return Frame(start, length, rows, when, encoding, _CRC.unpack_from(data, 24 + 4)[0])
+    crc = _CRC.unpack_from(data, _HEAD.size)[0]
+    return Frame(start, length, rows, when, version, encoding, crc)
 
 
 def intact(frame: Frame, data: bytes) -> bool:
@@ -82,10 +89,13 @@ def intact(frame: Frame, data: bytes) -> bool:
 
 
 def unpack(frame: Frame, data: bytes) -> list[Batch]:
-    """The batches of an intact frame. `Damaged` if they are not what this version
-    knows."""
-    if frame.encoding != ZSTD:
-        raise Damaged(f"encoding {frame.encoding} is not known")
+    """The batches of an intact frame. `Newer` if a later version wrote it, `Damaged`
+    if its payload is not batches."""
+    if frame.version > VERSION or frame.encoding != ZSTD:
+        raise Newer(
+            f"a frame of version {frame.version}, encoding {frame.encoding}: this "
+            f"Towpath reads versions up to {VERSION}; run the one that wrote it"
+        )
     payload = memoryview(data)[HEADER_BYTES : HEADER_BYTES + frame.length]
     try:
         raw = zstandard.ZstdDecompressor().decompress(payload)

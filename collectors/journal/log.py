@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn, Self
 
@@ -38,7 +39,7 @@ _events = structlog.get_logger()
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DROPPED_LINES_KEPT = 1000
 # macOS has no fdatasync; Linux's saves one write of the inode where only times change.
-_sync_data = getattr(os, "fdatasync", os.fsync)
+sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 Bytes = Annotated[int, Field(ge=64 << 10)]
 
@@ -107,9 +108,14 @@ class Log:
     """
 
     def __init__(
-        self, config: JournalConfig, name: str, stats: JournalStats, now_ms: int
+        self,
+        config: JournalConfig,
+        name: str,
+        stats: JournalStats,
+        now_ms: int,
+        sync: Callable[[int], None] = sync_data,
     ) -> None:
-        self._config, self._stats = config, stats
+        self._config, self._stats, self._sync = config, stats, sync
         self._folder = config.folder / check_name(name, "log")
         self._readers = self._folder / "readers"
         self._reserve = self._folder / "reserve"
@@ -206,7 +212,7 @@ class Log:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         try:
             _write_all(self._fd, data, active.size)
-            _sync_data(self._fd)
+            self._sync(self._fd)
         except OSError:
             # Readers may have seen whole frames of it, and after a failed fsync nobody
             # knows what the disk has: nothing may be written at this offset again.

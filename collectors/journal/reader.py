@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from collectors.batch import Batch
-from collectors.journal.frame import Damaged, unpack
+from collectors.journal.frame import Damaged, Newer, unpack
 from collectors.journal.segment import (
     DROPPED,
     OLDEST,
@@ -116,7 +116,11 @@ class Reader:
 
     async def read(self, max_rows: int = 50_000, wait_s: float = 1.0) -> Chunk | None:
         """The next batches, at least one frame of them and about `max_rows` at most;
-        None where nothing new comes within `wait_s`."""
+        None where nothing new comes within `wait_s`.
+
+        What a later version of Towpath wrote is not skipped: that log is read no
+        further, which is said, and `Newer` raised once no other has anything.
+        """
         loop = asyncio.get_running_loop()
         until_s = loop.time() + wait_s
         while True:
@@ -178,6 +182,9 @@ class Reader:
             rows = cursors[(self._turn + at) % len(cursors)].read(max_rows, batches)
             max_rows -= rows
             self.stats.read_rows += rows
+        stopped = [cursor.newer for cursor in cursors if cursor.newer]
+        if stopped and not batches:
+            raise Newer(stopped[0])
         return batches
 
 
@@ -198,6 +205,7 @@ class _Cursor:
         self._segment: Segment | None = None
         self._fd = -1
         self._stuck_size = -1
+        self.newer = ""
         self._unpassed: deque[_Unpassed] = deque()
         readers = log / "readers"
         readers.mkdir(exist_ok=True)
@@ -258,6 +266,9 @@ class _Cursor:
                 end = Position(self._segment.number, frame.end)
                 try:
                     got = unpack(frame, data)
+                except Newer as newer:
+                    self._stop(f"{self._segment.path} at {offset}: {newer}")
+                    break
                 except Damaged as damaged:
                     self._skip(frame.end, str(damaged))
                     continue
@@ -345,6 +356,11 @@ class _Cursor:
             return False
         self._skip(size if found is None else found, "not a frame")
         return True
+
+    def _stop(self, why: str) -> None:
+        if not self.newer:
+            _events.error("journal_newer", says=why)
+        self.newer = why
 
     def _skip(self, to: int, why: str) -> None:
         assert self._segment is not None

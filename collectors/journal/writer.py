@@ -16,7 +16,7 @@ import structlog
 
 from collectors.batch import Batch, check
 from collectors.journal.aside import Aside
-from collectors.journal.log import JournalConfig, JournalFailed, Log, Piece
+from collectors.journal.log import JournalConfig, JournalFailed, Log, Piece, sync_data
 from collectors.journal.stats import JournalStats
 from probes.catalogue import Catalogue, Misfit
 
@@ -49,12 +49,20 @@ class Journal:
 
     Appends that come while one commit is being written share the next: one write, one
     fsync, in a thread. What is not in the catalogue goes to `<log>/dead/` and is
-    counted in `stats`. Entering raises `JournalTaken` where another process has the
-    log; leaving waits for what was appended.
+    counted in `stats`. `sync` makes a file descriptor's data durable. Entering raises
+    `JournalTaken` where another process has the log; leaving waits for what was
+    appended.
     """
 
-    def __init__(self, config: JournalConfig, name: str, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        config: JournalConfig,
+        name: str,
+        catalogue: Catalogue,
+        sync: Callable[[int], None] = sync_data,
+    ) -> None:
         self._config, self._name, self._catalogue = config, name, catalogue
+        self._sync = sync
         self.stats = JournalStats()
         self._waiting: list[_Waiting] = []
         self._work = asyncio.Event()
@@ -65,7 +73,7 @@ class Journal:
         self._thread = ThreadPoolExecutor(1, f"journal-{self._name}")
         try:
             self._log = await self._call(
-                Log, self._config, self._name, self.stats, _now_ms()
+                Log, self._config, self._name, self.stats, _now_ms(), self._sync
             )
         except BaseException:
             self._thread.shutdown(wait=False)
