@@ -1,0 +1,156 @@
+"""The stores: rows a second in, and how long a day of a 50-port switch takes to ask.
+
+Both stores get the same rows on the same machine in the same run; the figures to read
+are the ratios. InfluxDB is the distribution's (1.6.7), without the journal before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from collectors.batch import Batch, Schema
+from collectors.measurements import CATALOGUE, INTERFACE
+from collectors.store.influx import InfluxStore
+from collectors.store.influx_http import InfluxServer
+from collectors.store.parquet import EmbeddedStore
+from collectors.store.query import Pick, Query, Store, Where
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+import services
+
+PORTS, MINUTES, SWITCHES = 50, 1440, 4
+START = 1_790_553_600_000
+DAY = 86_400_000
+WRITES_EACH = 60
+
+
+def run() -> dict[str, Any]:
+    """Figures by name; `ratio_*` are embedded over InfluxDB."""
+    figures = asyncio.run(_run())
+    for name, figure in figures.items():
+        print(f"{name:<40} {figure:>12}")
+    return figures
+
+
+async def _run() -> dict[str, Any]:
+    writes = _writes()
+    rows = sum(len(batch) for batches in writes for batch in batches)
+    figures: dict[str, Any] = {"rows": rows, "rows_each_write": rows // len(writes)}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with EmbeddedStore(folder / "files", CATALOGUE) as store:
+            figures |= await _measure("embedded", store, writes)
+            began = time.perf_counter()
+            await store.tidy(START + 2 * DAY)
+            figures["embedded_compact_rows_per_s"] = round(
+                rows / (time.perf_counter() - began)
+            )
+            figures |= await _ask("embedded_compacted", store)
+            figures["embedded_bytes_per_row"] = _bytes_per_row(folder / "files", rows)
+        with services.running(services.influxd(folder / "influxd")) as server:
+            connection = InfluxServer(f"http://127.0.0.1:{server.port}")
+            async with InfluxStore(connection, "bench", CATALOGUE) as other:
+                figures |= await _measure("influxd", other, writes)
+    for name in ("rows_per_s", *(f"{question}_ms" for question in _questions())):
+        ours = figures.get(f"embedded_compacted_{name}", figures[f"embedded_{name}"])
+        figures[f"ratio_{name}"] = round(ours / figures[f"influxd_{name}"], 2)
+    return figures
+
+
+async def _measure(
+    label: str, store: EmbeddedStore | InfluxStore, writes: list[list[Batch]]
+) -> dict[str, float]:
+    began, cpu = time.perf_counter(), time.process_time()
+    for batches in writes:
+        await store.write(batches)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    rows = sum(len(batch) for batches in writes for batch in batches)
+    return {
+        f"{label}_rows_per_s": round(rows / seconds),
+        f"{label}_own_cpu_us_per_row": round(cpu / rows * 1e6, 2),
+        **await _ask(label, store),
+    }
+
+
+async def _ask(label: str, store: Store) -> dict[str, float]:
+    """The best of five, in ms."""
+    found = {}
+    for name, query in _questions().items():
+        times = []
+        for _ in range(5):
+            began = time.perf_counter()
+            answer = await store.ask(query)
+            times.append(time.perf_counter() - began)
+            assert answer, name
+        found[f"{label}_{name}_ms"] = round(min(times) * 1000, 1)
+    return found
+
+
+def _questions() -> dict[str, Query]:
+    span = (START, START + DAY)
+    switch = (Where("device", ("switch-1",)),)
+    port = (*switch, Where("port", ("Gi1/0/7",)))
+    both = (Pick("in_bps"), Pick("out_bps"))
+    return {
+        "one_port_by_5m": Query("interface", both, *span, port, (), 300_000),
+        "all_ports_by_5m": Query("interface", both, *span, switch, ("port",), 300_000),
+        "all_ports_p95": Query(
+            "interface", (Pick("in_bps", "p95"),), *span, switch, ("device", "port")
+        ),
+        "last_states": Query(
+            "interface",
+            (Pick("up", "last"), Pick("oper", "last")),
+            START + DAY - 600_000,
+            START + DAY,
+            switch,
+            ("device", "port"),
+        ),
+    }
+
+
+def _writes() -> list[list[Batch]]:
+    """A day of SWITCHES switches of PORTS ports, a row a minute and port."""
+    chance = random.Random(1)
+    tags = ("device", "site", "role", "port")
+    fields = tuple(f.name for f in INTERFACE.fields if f.name != "in_error_ratio")
+    schema = Schema("interface", tags, fields)
+    kinds = [INTERFACE.field(name).type for name in fields]
+    writes = []
+    for first in range(0, MINUTES, WRITES_EACH):
+        batches = []
+        for minute in range(first, min(first + WRITES_EACH, MINUTES)):
+            for switch in range(SWITCHES):
+                columns: list[list[Any]] = [
+                    [START + minute * 60_000 + switch * 977] * PORTS,
+                    [f"switch-{switch}"] * PORTS,
+                    [f"site-{switch % 2}"] * PORTS,
+                    ["switch"] * PORTS,
+                    [f"Gi1/0/{port}" for port in range(PORTS)],
+                ]
+                for kind in kinds:
+                    if kind == "float":
+                        columns.append([chance.random() * 1e8 for _ in range(PORTS)])
+                    elif kind == "int":
+                        columns.append([1] * PORTS)
+                    else:
+                        columns.append(["neighbour"] * PORTS)
+                batches.append(
+                    Batch(f"poll/switch-{switch}", START, schema, tuple(columns))
+                )
+        writes.append(batches)
+    return writes
+
+
+def _bytes_per_row(folder: Path, rows: int) -> float:
+    days = folder.rglob("day-*.parquet")
+    return round(sum(path.stat().st_size for path in days) / rows, 1)
+
+
+if __name__ == "__main__":
+    run()
