@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,11 +18,12 @@ from test_journal_log import drain, ids, rows
 from collectors.journal import Journal, JournalConfig, JournalFailed, Newer, Reader
 from collectors.journal.frame import HEADER_BYTES, Frame, header, pack, unpack
 from collectors.journal.segment import frame_at, frames, list_segments, next_frame
-from collectors.journal.writer import _encoder
 from collectors.measurements import CATALOGUE
 
 MARKER = bytes(range(100, 108))
-FRAMES = [pack(MARKER, [_encoder.encode(rows(8 * i))], 8, 1_000 + i) for i in range(6)]
+FRAMES = [
+    pack(MARKER, [msgspec.msgpack.encode(rows(8 * i))], 8, 1_000 + i) for i in range(6)
+]
 WHOLE = b"".join(FRAMES)
 ENDS = [sum(map(len, FRAMES[: i + 1])) for i in range(len(FRAMES))]
 

@@ -2,14 +2,14 @@
 reader follows it from its own position."""
 
 from collectors.journal.aside import Aside
-from collectors.journal.follow import Away, Effect, FollowConfig, follow
-from collectors.journal.frame import Newer
-from collectors.journal.log import (
+from collectors.journal.config import (
     JournalConfig,
     JournalFailed,
     JournalFull,
     JournalTaken,
 )
+from collectors.journal.follow import Away, Effect, FollowConfig, follow
+from collectors.journal.frame import Newer
 from collectors.journal.reader import (
     Chunk,
     Reader,

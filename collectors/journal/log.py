@@ -14,12 +14,17 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn, Self
+from typing import NoReturn
 
 import msgspec
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from collectors.journal.config import (
+    JournalConfig,
+    JournalFailed,
+    JournalFull,
+    JournalTaken,
+)
 from collectors.journal.frame import MARKER_BYTES, pack
 from collectors.journal.segment import (
     DROPPED,
@@ -40,49 +45,6 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DROPPED_LINES_KEPT = 1000
 # macOS has no fdatasync; Linux's saves one write of the inode where only times change.
 sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
-
-Bytes = Annotated[int, Field(ge=64 << 10)]
-
-
-class JournalConfig(BaseModel):
-    """Where the journal lies and how much of the disk it may have.
-
-    `readers` are names that must pass a segment before it is deleted even where they
-    have not been seen yet; readers that have been seen are always waited for.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    folder: Path
-    max_bytes: Bytes = 2 << 30
-    segment_bytes: Bytes = 64_000_000
-    segment_s: Annotated[float, Field(gt=0)] = 600
-    reserve_bytes: Annotated[int, Field(ge=0)] = 8_000_000
-    readers: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.segment_bytes * 2 > self.max_bytes:
-            raise ValueError(
-                f"segment_bytes = {self.segment_bytes} is too large: expected at "
-                f"most half of max_bytes = {self.max_bytes}"
-            )
-        for name in self.readers:
-            check_name(name, "reader")
-        return self
-
-
-class JournalTaken(RuntimeError):
-    """Another process writes this log; the text says which log."""
-
-
-class JournalFailed(OSError):
-    """What was appended is not on disk; do not acknowledge it, send it again later."""
-
-
-class JournalFull(JournalFailed):
-    """There is no room on the disk. Nothing acknowledged is lost; it recovers by
-    itself when there is room."""
 
 
 class Piece(msgspec.Struct, frozen=True):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -17,21 +15,14 @@ import msgspec
 import structlog
 
 from collectors.batch import Batch
-from collectors.journal.frame import Damaged, Newer, unpack
+from collectors.journal.cursor import Cursor
+from collectors.journal.frame import Newer
 from collectors.journal.segment import (
-    DROPPED,
     OLDEST,
     WAKE_FOLDER,
-    Position,
     Positions,
-    Segment,
     check_name,
-    frame_at,
     list_logs,
-    list_segments,
-    next_frame,
-    passed_text,
-    read_lines,
     read_passed,
 )
 from collectors.journal.stats import ReaderStats
@@ -67,7 +58,7 @@ class Reader:
     def __init__(self, folder: Path, name: str, start: Positions | None = None) -> None:
         self._folder, self.name = folder, check_name(name, "reader")
         self._start = dict(start or {})
-        self._cursors: dict[str, _Cursor] = {}
+        self._cursors: dict[str, Cursor] = {}
         self._turn = 0
         self.stats = ReaderStats()
 
@@ -166,7 +157,7 @@ class Reader:
             if name not in self._cursors:
                 with contextlib.suppress(NotADirectoryError):
                     start = self._start.get(name, OLDEST)
-                    self._cursors[name] = _Cursor(
+                    self._cursors[name] = Cursor(
                         self._folder / name, self.name, start, self.stats
                     )
 
@@ -186,195 +177,6 @@ class Reader:
         if stopped and not batches:
             raise Newer(stopped[0])
         return batches
-
-
-class _Unpassed(msgspec.Struct):
-    end: Position
-    rows: int
-    committed_ms: int
-
-
-class _Cursor:
-    """One reader in one log."""
-
-    def __init__(
-        self, log: Path, reader: str, start: Position, stats: ReaderStats
-    ) -> None:
-        self._log, self._stats = log, stats
-        self.position = start
-        self._segment: Segment | None = None
-        self._fd = -1
-        self._stuck_size = -1
-        self.newer = ""
-        self._unpassed: deque[_Unpassed] = deque()
-        readers = log / "readers"
-        readers.mkdir(exist_ok=True)
-        self._passed_fd = os.open(readers / reader, os.O_RDWR | os.O_CREAT, 0o640)
-        self._say(start)
-
-    def close(self) -> None:
-        os.close(self._passed_fd)
-        if self._fd >= 0:
-            os.close(self._fd)
-
-    def passed(self, position: Position) -> int:
-        """Rows of this run that lie before `position` and did not before."""
-        self._say(position)
-        rows = 0
-        while self._unpassed and _is_behind(self._unpassed[0].end, position):
-            rows += self._unpassed.popleft().rows
-        return rows
-
-    def _say(self, position: Position) -> None:
-        # A disk with no room for the first 42 bytes: the log then keeps everything.
-        with contextlib.suppress(OSError):
-            os.pwrite(self._passed_fd, passed_text(position), 0)
-
-    def oldest_ms(self) -> int | None:
-        return self._unpassed[0].committed_ms if self._unpassed else self.unread_ms()
-
-    def unread_ms(self) -> int | None:
-        position = self.position
-        for segment in list_segments(self._log):
-            if segment.number < position.segment:
-                continue
-            offset = position.offset if segment.number == position.segment else 0
-            try:
-                fd = os.open(segment.path, os.O_RDONLY)
-            except FileNotFoundError:
-                continue
-            try:
-                found = frame_at(fd, offset, segment.marker)
-                if not isinstance(found, str):
-                    return found[0].committed_ms
-            finally:
-                os.close(fd)
-        return None
-
-    def read(self, max_rows: int, batches: list[Batch]) -> int:
-        """Adds to `batches` until `max_rows` or the end; returns the rows added."""
-        rows = 0
-        while rows < max_rows:
-            # Listed before it is read: what ends while a newer one is there is done.
-            later = self._stand()
-            if self._segment is None:
-                break
-            offset, marker = self.position.offset, self._segment.marker
-            found = frame_at(self._fd, offset, marker)
-            if not isinstance(found, str):
-                frame, data = found
-                end = Position(self._segment.number, frame.end)
-                try:
-                    got = unpack(frame, data)
-                except Newer as newer:
-                    self._stop(f"{self._segment.path} at {offset}: {newer}")
-                    break
-                except Damaged as damaged:
-                    self._skip(frame.end, str(damaged))
-                    continue
-                self.position = end
-                added = sum(len(batch) for batch in got)
-                rows += added
-                batches += got
-                self._unpassed.append(_Unpassed(end, added, frame.committed_ms))
-                continue
-            size = os.fstat(self._fd).st_size
-            if found != "end" and not self._resynced(offset, size, later is not None):
-                break
-            if found == "end":
-                if later is None:
-                    break
-                self._open(later)
-        return rows
-
-    def _stand(self) -> Segment | None:
-        """Stands on the segment of the position, or on the next that is there.
-        Returns the segment after it, if there is one."""
-        segments = list_segments(self._log)
-        at = self.position
-        if self._segment is None and segments:
-            if at.segment > segments[-1].number:
-                self._gap(0, "the log was begun anew")
-                self.position = at = OLDEST
-            ahead = [s for s in segments if s.number >= at.segment]
-            if ahead[0].number != at.segment:
-                self._missed(at.segment, ahead[0].number)
-                self._open(ahead[0])
-            else:
-                self._open(ahead[0], at.offset)
-        number = self._segment.number if self._segment else 0
-        return next((s for s in segments if s.number > number), None)
-
-    def _open(self, segment: Segment, offset: int = 0) -> None:
-        if self._segment and segment.number > self._segment.number + 1:
-            self._missed(self._segment.number + 1, segment.number)
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        self._segment = None
-        try:
-            self._fd = os.open(segment.path, os.O_RDONLY)
-        except FileNotFoundError:
-            # Dropped this moment; the next look finds the one after it.
-            self.position = Position(segment.number, offset)
-            return
-        self._segment = segment
-        self._stuck_size = -1
-        self.position = Position(segment.number, offset)
-
-    def _missed(self, first: int, until: int) -> None:
-        """Count what was dropped of the segments `first` ≤ number < `until`."""
-        rows = times = 0
-        for line in read_lines(self._log / DROPPED):
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                record = json.loads(line)
-                if first <= record["segment"] < until:
-                    rows += record["rows"]
-                    times += 1
-        if times:
-            self._gap(rows, "dropped at the limit before it was read")
-
-    def _gap(self, rows: int, why: str) -> None:
-        self._stats.gaps += 1
-        self._stats.gap_rows += rows
-        _events.warning(
-            "journal_gap", log=str(self._log), at=str(self.position), rows=rows, why=why
-        )
-
-    def _resynced(self, offset: int, size: int, ended: bool) -> bool:
-        """Past bytes that are no frame: True where it stands on something new.
-
-        In the newest segment it may be a frame that is being written, unless an
-        intact one follows. Looked for once for each size the file has.
-        """
-        assert self._segment is not None
-        if size == self._stuck_size and not ended:
-            return False
-        self._stuck_size = size
-        found = next_frame(self._fd, offset + 1, self._segment.marker)
-        if found is None and not ended:
-            return False
-        self._skip(size if found is None else found, "not a frame")
-        return True
-
-    def _stop(self, why: str) -> None:
-        if not self.newer:
-            _events.error("journal_newer", says=why)
-        self.newer = why
-
-    def _skip(self, to: int, why: str) -> None:
-        assert self._segment is not None
-        offset = self.position.offset
-        self._stats.damaged_frames += 1
-        self._stats.damaged_bytes += to - offset
-        _events.error(
-            "journal_damaged",
-            file=str(self._segment.path),
-            offset=offset,
-            bytes=to - offset,
-            why=why,
-        )
-        self.position = Position(self._segment.number, to)
 
 
 def passed_positions(folder: Path, reader: str) -> Positions:
@@ -400,7 +202,3 @@ def forget_reader(folder: Path, reader: str) -> None:
         raise ReaderTaken(f"reader {reader!r} of {folder} runs") from None
     finally:
         os.close(fd)
-
-
-def _is_behind(end: Position, passed: Position) -> bool:
-    return (end.segment, end.offset) <= (passed.segment, passed.offset)

@@ -16,7 +16,8 @@ import structlog
 
 from collectors.batch import Batch, check
 from collectors.journal.aside import Aside
-from collectors.journal.log import JournalConfig, JournalFailed, Log, Piece, sync_data
+from collectors.journal.config import JournalConfig, JournalFailed
+from collectors.journal.log import Log, Piece, sync_data
 from collectors.journal.stats import JournalStats
 from probes.catalogue import Catalogue, Misfit
 
