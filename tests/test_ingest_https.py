@@ -325,6 +325,24 @@ async def test_while_the_journal_fails_agents_are_asked_to_come_back(
         assert council.ingest.stats.duplicates == 0
 
 
+async def test_stopping_lets_the_receipted_be_and_asks_the_rest_to_come_back(
+    tmp_path: Path,
+) -> None:
+    async with door(tmp_path) as council:
+        laptop = enrol(council.registry, "LAPTOP-1")
+        receipt(await council.send(laptop, body(report(laptop.agent, "r1"))))
+        council.append.open.clear()
+        sending = asyncio.create_task(
+            council.send(laptop, body(report(laptop.agent, "r2")))
+        )
+        await eventually(lambda: council.append.calls == 2)
+        await council.ingest.__aexit__()
+        answer = await sending
+        assert answer.status_code == 503
+        assert "stopping" in answer.json()["why"]
+        assert council.ingest.stats.accepted == 1
+
+
 async def test_too_many_at_once_are_asked_to_come_back(tmp_path: Path) -> None:
     async with door(tmp_path, limits={"in_flight": 2}) as council:
         laptops = [enrol(council.registry, f"LAPTOP-{n}") for n in range(3)]

@@ -94,6 +94,7 @@ class HttpsIngest:
         self._enrolling = asyncio.Semaphore(8)
         self._server = HttpServer(self._config, self._app())
         self._following: asyncio.Task[None] | None = None
+        self._leaving = False
 
     @property
     def stats(self) -> IngestStats:
@@ -114,6 +115,7 @@ class HttpsIngest:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._leaving = True
         await self._server.stop()
         if self._following is not None:
             self._following.cancel()
@@ -138,7 +140,12 @@ class HttpsIngest:
             try:
                 return await handle(request)
             except _Turned as turned:
-                return _json({"why": str(turned)}, turned.status, turned.headers)
+                return _answer(turned)
+            except asyncio.CancelledError:
+                if not self._leaving:
+                    raise
+                # The journal did not take it while we were leaving: it comes again.
+                return _answer(_later(503, "the server is stopping", 10))
             except ClientDisconnect:
                 # Nobody is there to read this answer.
                 return Response(status_code=400)
@@ -283,6 +290,10 @@ class HttpsIngest:
 async def _not_here(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return _json({"why": error.detail}, error.status_code)
+
+
+def _answer(turned: _Turned) -> Response:
+    return _json({"why": str(turned)}, turned.status, turned.headers)
 
 
 def _json(

@@ -56,6 +56,10 @@ _NOBODY = hashlib.sha256(b"").digest()
 log = structlog.get_logger()
 
 
+class NotOpen(RuntimeError):
+    """The registry is asked outside its `with`."""
+
+
 class _Known(msgspec.Struct, frozen=True):
     secret_hash: bytes
     agent: Agent
@@ -108,9 +112,11 @@ class Registry:
         self._close()
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        # A thread of `follow` may still be at work.
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     @property
     def generation(self) -> int:
@@ -308,7 +314,7 @@ class Registry:
             await asyncio.sleep(every_s)
             try:
                 await asyncio.to_thread(self._look)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, NotOpen) as error:
                 if not failing:
                     log.error(
                         "registry cannot be read, the last known agents count",
@@ -354,7 +360,7 @@ class Registry:
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            raise RuntimeError("the registry is not open (with Registry(config): …)")
+            raise NotOpen("the registry is not open (with Registry(config): …)")
         return self._connection
 
     @contextlib.contextmanager
