@@ -3,10 +3,11 @@
 Durations are counted in the rows' own time. Between two rows a state goes on, but no
 further than `reach` after the newest row: what was not measured ripens no alert.
 
-Flapping: every beginning adds one to a counter that halves in 15 minutes. Above 2.5
-(the third beginning within some ten minutes) the alert stays firing, and ends only when
-the counter is below one and all is well: a port that goes up and down every few minutes
-makes one page and one resolution.
+Flapping: every beginning adds one to a counter that halves in half an hour (Zino's
+decays too). Above 2.5 (the third beginning within some fifteen minutes) the alert stays
+firing, and ends only when the counter is below one and all is well. With a rule's
+`keep_for`, which bridges short recoveries, a port that goes up and down every few
+minutes makes one page and one resolution.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from alerts.window import FORGET_MS, Series, Subject, Window, reach_ms
 from collectors.measurements import CATALOGUE
 from probes.sample import Value
 
-FLAP_HALF_LIFE_MS = 15 * 60_000
+FLAP_HALF_LIFE_MS = 30 * 60_000
 FLAP_ENTER = 2.5
 FLAP_LEAVE = 1.0
 FLAP_CEILING = 8.0

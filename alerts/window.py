@@ -78,11 +78,14 @@ class Series:
         self._slots = slots
 
     def latest(self, field: str) -> Value | None:
-        """The field in the latest row; None where that row did not have it."""
-        return self.last[self._slots[field]]
+        """The field in the latest row; None where that row did not have it, or no rule
+        wants it."""
+        slot = self._slots.get(field)
+        return None if slot is None else self.last[slot]
 
     def ring(self, field: str) -> Ring | None:
-        return self.rings.get(self._slots[field])
+        slot = self._slots.get(field)
+        return None if slot is None else self.rings.get(slot)
 
 
 class _Table:

@@ -1,0 +1,216 @@
+"""Rules are read strictly, and every one is proved by a recording that fires it and one
+that does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alerts import console, recording
+from alerts.rules import RuleError, Rules, load, load_files
+from alerts.topology import Topology
+from collectors.estate.model import Estate
+from collectors.measurements import CATALOGUE
+
+RECORDINGS = sorted((Path(__file__).parent / "data" / "rules").glob("*.yaml"))
+RULES = load(CATALOGUE)
+
+
+def cases() -> list[tuple[recording.Recording, recording.Case]]:
+    return [(r, c) for r in map(recording.read, RECORDINGS) for c in r.cases]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "case"), [pytest.param(r, c, id=c.name) for r, c in cases()]
+)
+def test_a_recorded_window_gets_the_expected_verdict(
+    recorded: recording.Recording, case: recording.Case
+) -> None:
+    alone = recorded.model_copy(update={"cases": (case,)})
+    [(_, found)] = recording.problems(alone, RULES)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("rule", RULES.ids)
+def test_every_rule_has_a_recording_that_fires_it_and_a_quiet_one(rule: str) -> None:
+    fired = quiet = False
+    measurement = RULES.of(rule, "").measurement  # type: ignore[union-attr]
+    for recorded, case in cases():
+        if rule not in (case.rules or recorded.rules or RULES.ids):
+            continue
+        said, _ = recording.play(case, recorded, RULES)
+        spoke = any(key.startswith(f"{rule}/") for key in (*said.firing, *said.pages))
+        fired = fired or spoke
+        # Quiet without its own rows would prove nothing.
+        shown = any(rows.measurement == measurement for rows in case.rows)
+        quiet = quiet or (shown and not spoke)
+    assert fired, f"no recording in tests/data/rules fires {rule}"
+    assert quiet, f"no recording in tests/data/rules shows {rule} quiet"
+
+
+def written(folder: Path, text: str) -> list[str]:
+    path = folder / "own.yaml"
+    path.write_text(text)
+    with pytest.raises(RuleError) as wrong:
+        load(CATALOGUE, folder)
+    return wrong.value.findings
+
+
+RULE = """rules:
+  - id: too_hot
+    title: Too hot
+    severity: warning
+    measurement: device
+    subject: [device]
+    when:
+      - {field: duration_ms, is: ">", threshold: 5000}
+    summary: "{device_name} is slow"
+    runbook: Look.
+"""
+
+
+def test_a_councils_own_rule_is_added_to_those_there_are(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(RULE)
+    rules = load(CATALOGUE, tmp_path)
+    assert len(rules) == len(RULES) + 1
+    assert rules.of("too_hot", "anywhere") is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "says"),
+    [
+        (("duration_ms", "duration"), 8, "did you mean 'duration_ms'"),
+        (("severity: warning", "severity: wrning"), 4, "did you mean 'warning'"),
+        (("{device_name} is", "{device_nam} is"), 9, "did you mean 'device_name'"),
+        (("measurement: device", "measurement: devise"), 5, "did you mean 'device'"),
+        (("[device]", "[devic]"), 6, "did you mean 'device'"),
+        (("title:", "titel:"), 3, "did you mean 'title'"),
+        (("runbook: Look.", "hold: 90"), 10, "expected a length of time"),
+        (("threshold: 5000", "threshold: high"), 8, "expected a number"),
+        (("id: too_hot", "id: line_down"), 2, "is already at"),
+        (("title: Too hot", "title: Too hot\n    title: Hot"), 4, "is there twice"),
+        (("measurement: device", "measurement: call_path"), 5, "is about one laptop"),
+        (("5000}", "5000, clear: 6000}"), 8, "expected on the good side of 5000"),
+        (("duration_ms,", "outcome,"), 8, "is text, expected a number"),
+        (
+            (
+                "runbook:",
+                "explains: [{rules: [line_dwn], relation: everything}]\n    runbook:",
+            ),
+            2,
+            "did you mean 'line_down'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_rule_is_said_with_its_line(
+    tmp_path: Path, change: tuple[str, str], line: int, says: str
+) -> None:
+    text = RULE.replace(*change)
+    assert text != RULE
+    findings = written(tmp_path, text)
+    assert any(says in each for each in findings), findings
+    assert any(f"own.yaml:{line}:" in each for each in findings), findings
+
+
+def test_a_rule_that_can_never_fire_is_refused(tmp_path: Path) -> None:
+    start, _, rest = RULE.partition("    when:\n")
+    text = start + rest.partition("\n")[2]
+    assert any("it never fires" in each for each in written(tmp_path, text))
+
+
+def test_causes_that_explain_each_other_are_refused(tmp_path: Path) -> None:
+    text = """rules:
+""" + "".join(
+        f"""  - id: {me}
+    title: {me}
+    severity: warning
+    measurement: device
+    subject: [device]
+    when: [{{field: up, is: "<", threshold: 1}}]
+    summary: text
+    runbook: text
+    explains: [{{rules: [{other}], relation: same_device}}]
+"""
+        for me, other in (("one", "two"), ("two", "one"))
+    )
+    text = text.replace("id: one", "id: one_").replace("id: two", "id: two_")
+    text = text.replace("[one]", "[one_]").replace("[two]", "[two_]")
+    assert any("explains itself through" in each for each in written(tmp_path, text))
+
+
+def test_a_cause_that_is_milder_than_its_consequence_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "overrides:\n  - {rule: line_down, severity: info}\n"
+    )
+    with pytest.raises(RuleError, match="at least as severe"):
+        load(CATALOGUE, tmp_path)
+
+
+def test_an_override_changes_a_threshold_at_one_site_only(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "overrides:\n"
+        "  - {rule: line_full_down, sites: [library], threshold: 0.95, for: 20m}\n"
+    )
+    rules = load(CATALOGUE, tmp_path)
+    here, there = rules.of("line_full_down", "library"), rules.of("line_full_down", "x")
+    assert here is not None
+    assert there is not None
+    assert (here.when[0].threshold, here.lasts) == (0.95, 1_200_000)
+    # The distance to `clear` is the hysteresis: it moves along.
+    assert here.when[0].clear == pytest.approx(0.85)
+    assert (there.when[0].threshold, there.when[0].clear) == (0.85, 0.75)
+
+
+def test_a_rule_may_be_disabled_everywhere_or_at_a_site(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "overrides:\n"
+        "  - {rule: port_errors, disable: true}\n"
+        "  - {rule: port_down, disable: true, sites: [depot]}\n"
+    )
+    rules = load(CATALOGUE, tmp_path)
+    assert rules.of("port_errors", "hall") is None
+    assert rules.of("port_down", "depot") is None
+    assert rules.of("port_down", "hall") is not None
+
+
+def test_an_override_of_a_rule_there_is_not_is_said(tmp_path: Path) -> None:
+    findings = written(tmp_path, "overrides:\n  - {rule: port_dwn, disable: true}\n")
+    assert "did you mean 'port_down'" in findings[0]
+    assert "own.yaml:2" in findings[0]
+
+
+def test_rules_test_exits_1_where_a_verdict_differs(tmp_path: Path) -> None:
+    lines: list[str] = []
+    assert console.rules_test(RECORDINGS[:1], out=lines.append) == 0
+    text = RECORDINGS[0].read_text().replace("pages: [", "over: [", 1)
+    (tmp_path / "other.yaml").write_text(text)
+    assert console.rules_test([tmp_path / "other.yaml"], out=lines.append) == 1
+    assert any("pages: expected nothing" in line for line in lines)
+
+
+def test_rules_list_and_check_say_what_there_is(tmp_path: Path) -> None:
+    lines: list[str] = []
+    assert console.rules_list(None, out=lines.append) == 0
+    assert len(lines) == len(RULES)
+    assert console.rules_check(None, out=lines.append) == 0
+    (tmp_path / "own.yaml").write_text("rules: [")
+    assert console.rules_check(tmp_path, out=lines.append) == 2
+    assert "is not valid YAML" in lines[-1]
+
+
+def test_every_text_of_every_rule_can_be_filled_in() -> None:
+    from alerts.evaluate import Entry
+    from alerts.words import fill
+
+    for rule in RULES:
+        subject = dict.fromkeys(rule.subject, "x")
+        entry = Entry(rule.id, subject, "s", "firing", 0, 0, 0, value=0.5)
+        words = fill(entry, rule, Topology(Estate()))
+        for text in (rule.summary, rule.cause, rule.runbook):
+            assert "{" not in text.format_map(words)
+
+
+def test_an_empty_folder_leaves_towpaths_own_rules(tmp_path: Path) -> None:
+    assert load(CATALOGUE, tmp_path).ids == RULES.ids
+    assert isinstance(load_files([], CATALOGUE), Rules)
