@@ -179,6 +179,31 @@ async def test_an_agent_can_neither_speak_as_another_nor_read_its_receipts(
     assert {agent for _, agent, _ in append.rows()} == {alice.agent}
 
 
+async def test_an_agent_cannot_take_over_the_session_of_another(
+    broker: Broker, tmp_path: Path
+) -> None:
+    alice = enrol(broker.registry, "ALICE")
+    mallory = enrol(broker.registry, "MALLORY")
+    broker.files.write()
+    port = broker.server.port
+    async with ingesting(broker, tmp_path, ListAppend()):
+        async with mqtt_connection(port, alice) as client:
+            await client.subscribe(f"{ACKS_TOPIC}/{alice.agent}", qos=1)
+            async with aiomqtt.Client(
+                "127.0.0.1",
+                port,
+                username=mallory.agent,
+                password=mallory.secret,
+                identifier=alice.agent,
+                clean_session=False,
+            ):
+                made = body(report(alice.agent, "r1"))
+                await client.publish(f"{REPORTS_TOPIC}/{alice.agent}", made, qos=1)
+                async with asyncio.timeout(20):
+                    message = await anext(client.messages)
+        assert b"r1" in bytes(message.payload)
+
+
 async def test_the_broker_lets_in_who_is_enrolled_and_shuts_out_who_is_revoked(
     broker: Broker, tmp_path: Path
 ) -> None:
