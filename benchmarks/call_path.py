@@ -1,0 +1,106 @@
+"""What a run of the call path costs the laptop, and how steady its own clock is; irtt
+in the same run where it is installed.
+
+    python -m benchmarks.call_path
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import time
+
+from benchmarks.reflector import _reflector
+from probes import call_path, stream
+
+PACKETS, INTERVAL_MS = 500, 20.0
+CADENCE_S = 600
+
+
+def run() -> dict[str, float]:
+    """The figures by name; names end in their unit."""
+    with _reflector(None) as (_pid, stamp_port, _web_port):
+        figures = _cost(stamp_port)
+        figures |= _pace(stamp_port)
+    figures |= _irtt()
+    for figure, value in figures.items():
+        print(f"{figure:32} {value:>14,.4f}")
+    return figures
+
+
+def _cost(port: int) -> dict[str, float]:
+    before, started_s = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
+    found = asyncio.run(
+        call_path.measure(
+            "r",
+            "127.0.0.1",
+            port,
+            packets=PACKETS,
+            interval_ms=INTERVAL_MS,
+            now_ms=lambda: 0,
+        )
+    )
+    took_s = time.monotonic() - started_s
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    assert found.outcome == "ok", found
+    cpu_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    figures = {
+        "run_s": took_s,
+        "run_cpu_ms": cpu_s * 1e3,
+        "share_of_a_core_in_a_run_percent": 100 * cpu_s / took_s,
+        "share_of_a_core_all_day_percent": 100 * cpu_s / CADENCE_S,
+        "octets_a_run": float(found.cost_bytes),
+        "octets_a_day": float(found.cost_bytes) * 86_400 / CADENCE_S,
+    }
+    for name in ("rtt_ms", "rtt_p95_ms", "jitter_out_ms", "jitter_in_ms"):
+        value = found.values[name]
+        assert isinstance(value, float)
+        figures[f"loopback_{name}"] = value
+    return figures
+
+
+def _pace(port: int) -> dict[str, float]:
+    """How far from its schedule each packet left."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+        channel.setblocking(False)
+        channel.connect(("127.0.0.1", port))
+        sent_ns = stream.Stream(channel, 250, INTERVAL_MS, 172, 46).run().sent_ns
+    late_ms = [
+        (at - sent_ns[0]) / 1e6 - n * INTERVAL_MS for n, at in enumerate(sent_ns)
+    ]
+    return {
+        "late_p50_ms": statistics.median(late_ms),
+        "late_worst_ms": max(late_ms),
+    }
+
+
+def _irtt() -> dict[str, float]:
+    program, host = shutil.which("irtt"), "127.0.0.1"
+    if program is None:
+        return {}
+    server = subprocess.Popen(
+        [program, "server", "-b", f"{host}:2112"], stdout=subprocess.DEVNULL
+    )
+    try:
+        time.sleep(0.5)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [program, *f"client -i {INTERVAL_MS:g}ms -d 10s -l 172 -q".split(), host],
+            check=True,
+            timeout=60,
+            stdout=subprocess.DEVNULL,
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    finally:
+        server.terminate()
+        server.wait(10)
+    cpu_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return {"irtt_cpu_ms": cpu_s * 1e3}
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,202 @@
+"""What the reflector can carry: ndt7 both ways on loopback beside iperf3 in the same
+run, with and without TLS, and STAMP packets reflected a second.
+
+    python -m benchmarks.reflector
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import multiprocessing.connection
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from collectors.reflector import Reflector, ReflectorConfig
+from probes import bandwidth, stamp
+from probes.sample import Value
+
+SECONDS = 3.0
+# Each figure is the best of so many rounds, the peer's too: other work on the machine
+# only ever takes away.
+ROUNDS = 2
+COSTS = ("_ns_per_octet", "_us_per_packet")
+IN_FLIGHT = 32
+_NO_LIMIT = 1e9
+
+
+def run() -> dict[str, float]:
+    """The figures by name; names end in their unit."""
+    figures: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as name:
+        certificate = _certificate(Path(name))
+        for _ in range(ROUNDS):
+            found = _ndt7("ndt7", None) | _iperf3() | _stamp()
+            if certificate is not None:
+                found |= _ndt7("ndt7_tls", certificate)
+            for figure, value in found.items():
+                best = min if figure.endswith(COSTS) else max
+                figures[figure] = best(figures.get(figure, value), value)
+    if "iperf3_down_bps" in figures:
+        for way in ("down", "up"):
+            ratio = figures[f"ndt7_{way}_bps"] / figures[f"iperf3_{way}_bps"]
+            figures[f"ndt7_{way}_to_iperf3_ratio"] = ratio
+    for figure, value in figures.items():
+        print(f"{figure:32} {value:>18,.3f}")
+    return figures
+
+
+def _ndt7(name: str, certificate: Path | None) -> dict[str, float]:
+    scheme = "wss" if certificate else "ws"
+    with _reflector(certificate) as (_pid, _stamp_port, web_port):
+        started_s = time.process_time()
+        found = asyncio.run(
+            bandwidth.measure(
+                f"{scheme}://127.0.0.1:{web_port}",
+                now_ms=lambda: 0,
+                budget_bytes=10**12,
+                seconds=SECONDS,
+                verify=False,
+            )
+        )
+        client_s = time.process_time() - started_s
+    assert found.outcome == "ok", found
+    octets = _number(found.values["down_bps"]) + _number(found.values["up_bps"])
+    return {
+        f"{name}_down_bps": _number(found.values["down_bps"]),
+        f"{name}_up_bps": _number(found.values["up_bps"]),
+        f"{name}_client_cpu_ns_per_octet": client_s * 1e9 / (octets * SECONDS / 8),
+    }
+
+
+def _iperf3() -> dict[str, float]:
+    program = shutil.which("iperf3")
+    if program is None:
+        return {}
+    figures = {}
+    for way, reverse in (("down", ["-R"]), ("up", [])):
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            port = str(door.getsockname()[1])
+        server = subprocess.Popen(
+            [program, "-s", "-1", "-B", "127.0.0.1", "-p", port],
+            stdout=subprocess.DEVNULL,
+        )
+        time.sleep(0.5)
+        done = subprocess.run(
+            [
+                program,
+                "-c",
+                "127.0.0.1",
+                "-p",
+                port,
+                "-J",
+                "-t",
+                str(SECONDS),
+                *reverse,
+            ],
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        server.wait(20)
+        received = json.loads(done.stdout)["end"]["sum_received"]
+        figures[f"iperf3_{way}_bps"] = float(received["bits_per_second"])
+    return figures
+
+
+def _stamp() -> dict[str, float]:
+    """Voice-sized packets, some always under way, as fast as they come back."""
+    with (
+        _reflector(None) as (pid, stamp_port, _web_port),
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller,
+    ):
+        caller.connect(("127.0.0.1", stamp_port))
+        caller.settimeout(1.0)
+        packet = stamp.request(0, 0, 1, tlvs=stamp.tail(172, 46))
+        for _ in range(IN_FLIGHT):
+            caller.send(packet)
+        count, before_s, started_s = 0, _cpu_s(pid), time.monotonic()
+        while time.monotonic() - started_s < SECONDS:
+            caller.recv(2048)
+            caller.send(packet)
+            count += 1
+        used_s = _cpu_s(pid) - before_s
+    figures = {"stamp_packets_per_s": count / SECONDS}
+    if used_s:
+        figures["stamp_cpu_us_per_packet"] = used_s * 1e6 / count
+    return figures
+
+
+@contextlib.contextmanager
+def _reflector(certificate: Path | None) -> Iterator[tuple[int, int, int]]:
+    """A reflector in a process of its own: (pid, STAMP port, web port)."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=_reflect, args=(theirs, certificate)
+    )
+    process.start()
+    try:
+        stamp_port, web_port = ours.recv()
+        assert process.pid is not None
+        yield process.pid, stamp_port, web_port
+    finally:
+        ours.send("over")
+        process.join(20)
+
+
+def _reflect(
+    told: multiprocessing.connection.Connection, certificate: Path | None
+) -> None:
+    import uvloop
+
+    config = ReflectorConfig(
+        addresses=("127.0.0.1",),
+        stamp_port=0,
+        web_port=0,
+        source_packets_per_s=_NO_LIMIT,
+        packets_per_s=_NO_LIMIT,
+        tls_certificate=certificate,
+        tls_key=certificate,
+    )
+
+    async def serve() -> None:
+        async with Reflector(config, test_seconds=SECONDS) as reflector:
+            told.send((reflector.stamp_port, reflector.web_port))
+            await asyncio.to_thread(told.recv)
+
+    uvloop.run(serve())
+
+
+def _certificate(folder: Path) -> Path | None:
+    program, made = shutil.which("openssl"), folder / "both.pem"
+    if program is None:
+        return None
+    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1"
+    files = ["-subj", "/CN=localhost", "-keyout", made, "-out", folder / "cert.pem"]
+    subprocess.run([program, *command.split(), *files], check=True, capture_output=True)
+    with made.open("ab") as both:
+        both.write((folder / "cert.pem").read_bytes())
+    return made
+
+
+def _cpu_s(pid: int) -> float:
+    import psutil
+
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _number(value: Value) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+if __name__ == "__main__":
+    run()
