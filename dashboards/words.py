@@ -14,6 +14,8 @@ def percent(ratio: float | None, digits: int = 0) -> str:
     """`0.853` → `85%`. Never rounds up to 100% what is not all of it."""
     if ratio is None:
         return NOTHING
+    if ratio == 1:
+        return "100%"
     text = f"{ratio * 100:.{digits}f}"
     if ratio < 1 and float(text) >= 100:
         text = f"{100 - 10**-digits:.{digits}f}"

@@ -86,6 +86,8 @@ def files(
     if contact is not None:
         texts["provisioning/alerting/towpath-contact.yaml"] = _yaml(contact)
     for board in boards:
+        if board.personal and not config.personal:
+            continue
         folder = "personal" if board.personal else "shared"
         text = json.dumps(dashboard(board, boards), indent=1, ensure_ascii=False)
         texts[f"dashboards/{folder}/{board.uid}.json"] = text + "\n"

@@ -17,18 +17,22 @@ def datasources(config: GrafanaConfig) -> dict[str, Any]:
     document: dict[str, Any] = {"apiVersion": 1}
     if config.target >= PRUNES_SINCE:
         document["prune"] = True
-    document["datasources"] = [
+    sources = [
         _datasource(
             config, "Towpath", SHARED, config.shared_database, config.shared_token
-        ),
-        _datasource(
-            config,
-            "Towpath personal data",
-            PERSONAL,
-            config.personal_database,
-            config.personal_token,
-        ),
+        )
     ]
+    if config.personal:
+        sources.append(
+            _datasource(
+                config,
+                "Towpath personal data",
+                PERSONAL,
+                config.personal_database,
+                config.personal_token,
+            )
+        )
+    document["datasources"] = sources
     return document
 
 
@@ -59,19 +63,18 @@ def _datasource(
 
 def providers(config: GrafanaConfig) -> dict[str, Any]:
     """Two folders of boards, so that access to personal ones is given apart."""
-    return {
-        "apiVersion": 1,
-        "providers": [
-            _provider(config, "Towpath", config.folder, "towpath", "shared"),
+    found = [_provider(config, "Towpath", config.folder, "towpath", "shared")]
+    if config.personal:
+        found.append(
             _provider(
                 config,
                 "Towpath personal data",
                 config.personal_folder,
                 "towpath-personal",
                 "personal",
-            ),
-        ],
-    }
+            )
+        )
+    return {"apiVersion": 1, "providers": found}
 
 
 def _provider(

@@ -269,8 +269,13 @@ def _window_ms(condition: Condition, period_s: int) -> int:
 
 def _said(text: str, rule: Rule) -> str:
     """Towpath's placeholders as Grafana's; `$` would be eaten by provisioning."""
-    labels = {*rule.subject, "site"}
-    aliases = {"device_name": "device", "site_name": "site", "gateway_name": "gateway"}
+    labels = set(queries(rule)[0].group_by)
+    aliases = {
+        "device_name": "device",
+        "gateway_name": "gateway",
+        # Groups of laptops have their site as the name of the group.
+        "site_name": "site" if "site" in labels else "group",
+    }
 
     def swap(found: re.Match[str]) -> str:
         name = found[1]

@@ -12,7 +12,7 @@ from dashboards.words import LONDON
 
 @dataclass(frozen=True)
 class Month:
-    """`[from_ms, to_ms)`; months with a change of the clocks are an hour off whole days."""
+    """`[from_ms, to_ms)`; where the clocks change it is not of whole days."""
 
     year: int
     month: int

@@ -1,0 +1,594 @@
+"""What is made for Grafana: right by the catalogue, answered by a real InfluxDB."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.server
+import json
+import re
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import council
+import pytest
+import services
+import yaml
+
+from alerts import rules as alert_rules
+from collectors.measurements import CATALOGUE
+from collectors.store.line import lines
+from dashboards.grafana import (
+    BOARDS,
+    BoardError,
+    GrafanaConfig,
+    PushError,
+    build,
+    check_boards,
+    check_folder,
+    files,
+    push,
+)
+from dashboards.grafana.board import Board, Panel, Row, Target, Variable, ask
+from dashboards.grafana.rules import WATCH_UID
+from probes.sample import Sample
+
+RULES = alert_rules.load(CATALOGUE)
+REPOSITORY = Path(__file__).parents[1]
+
+
+def _texts(**config: Any) -> dict[str, str]:
+    return files(GrafanaConfig(**config), RULES)[0]
+
+
+def _dashboards() -> dict[str, Any]:
+    return {
+        name: json.loads(text)
+        for name, text in _texts().items()
+        if name.endswith(".json")
+    }
+
+
+def _alerting(**config: Any) -> Any:
+    return yaml.safe_load(_texts(**config)["provisioning/alerting/towpath-rules.yaml"])
+
+
+def test_the_boards_ask_only_for_what_is_in_the_catalogue() -> None:
+    assert check_boards(BOARDS, CATALOGUE) == []
+
+
+def test_the_files_pass_their_own_check(tmp_path: Path) -> None:
+    built = build(tmp_path, GrafanaConfig(), RULES)
+    assert check_folder(tmp_path, CATALOGUE) == []
+    assert sum(path.suffix == ".json" for path in built.files) == len(BOARDS)
+
+
+def test_what_is_in_deploy_is_what_is_generated() -> None:
+    for name, text in _texts().items():
+        path = REPOSITORY / "deploy" / "grafana" / name
+        assert path.read_text() == text, (
+            f"{path}: run `towpath dashboards build --out deploy/grafana`"
+        )
+
+
+def test_a_misspelt_field_in_a_file_is_named_with_panel_and_suggestion(
+    tmp_path: Path,
+) -> None:
+    build(tmp_path, GrafanaConfig())
+    path = tmp_path / "dashboards/shared/towpath-switch.json"
+    path.write_text(path.read_text().replace('\\"in_bps\\"', '\\"in_bpss\\"'))
+    found = check_folder(tmp_path, CATALOGUE)
+    assert any(
+        str(path) in each
+        and "panel 'Traffic by port'" in each
+        and "did you mean 'in_bps'?" in each
+        for each in found
+    )
+
+
+def test_a_personal_measurement_in_a_shared_file_is_found(tmp_path: Path) -> None:
+    build(tmp_path, GrafanaConfig())
+    path = tmp_path / "dashboards/shared/towpath-remote.json"
+    text = path.read_text().replace('FROM \\"experience\\"', 'FROM \\"call_path\\"')
+    path.write_text(text)
+    assert any(
+        "about one laptop" in each and str(path) in each
+        for each in check_folder(tmp_path, CATALOGUE)
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda d: d.update(uid=""), "has no uid"),
+        (lambda d: d.pop("panels"), "no panels"),
+        (lambda d: d["panels"][1].update(description=""), "no description"),
+        (
+            lambda d: d["panels"][1]["fieldConfig"]["defaults"].update(unit=""),
+            "no unit",
+        ),
+        (lambda d: d["panels"][1]["targets"][0].update(query=None), "no InfluxQL"),
+        (lambda d: d.update(uid="towpath-switch"), "already that of"),
+        (lambda d: d.update(title="Switch"), "already that of"),
+    ],
+)
+def test_each_thing_that_may_be_wrong_with_a_file_is_said(
+    tmp_path: Path, spoil: Any, said: str
+) -> None:
+    build(tmp_path, GrafanaConfig())
+    path = tmp_path / "dashboards/shared/towpath-site.json"
+    document = json.loads(path.read_text())
+    spoil(document)
+    path.write_text(json.dumps(document))
+    assert any(said in each for each in check_folder(tmp_path, CATALOGUE))
+
+
+def test_a_file_that_is_not_json_is_said_and_others_are_still_checked(
+    tmp_path: Path,
+) -> None:
+    build(tmp_path, GrafanaConfig())
+    (tmp_path / "dashboards/shared/broken.json").write_text("{")
+    found = check_folder(tmp_path, CATALOGUE)
+    assert len(found) == 1
+    assert "is not JSON" in found[0]
+
+
+def _board(**changes: Any) -> Board:
+    panel = Panel(
+        "P", "What it shows.", (Target(ask("device", ("up", "mean"))),), "percentunit"
+    )
+    board = Board("b", "B", "A board.", (Row("R", (panel,)),))
+    if "panel" in changes:
+        changed = dataclasses.replace(panel, **changes.pop("panel"))
+        changes["rows"] = (Row("R", (changed,)),)
+    return dataclasses.replace(board, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"panel": {"description": ""}}, "panel 'P' has no description"),
+        ({"panel": {"unit": ""}}, "panel 'P' has no unit"),
+        ({"personal": True}, "does not lie in the personal database"),
+        (
+            {"panel": {"targets": (Target(ask("web", ("total_ms", "mean"))),)}},
+            "'web' is about one laptop and may not be on a shared board",
+        ),
+        (
+            {"panel": {"targets": (Target(ask("device", ("upp", "mean"))),)}},
+            "did you mean 'up'?",
+        ),
+        (
+            {"panel": {"targets": (Target(ask("device", ("outcome", "mean"))),)}},
+            "only last and count",
+        ),
+        (
+            {
+                "panel": {
+                    "targets": (
+                        Target(
+                            ask("device", ("up", "mean")), variables={"sit": "site"}
+                        ),
+                    )
+                }
+            },
+            "did you mean 'site'?",
+        ),
+        (
+            {"variables": (Variable("x", "X", "device", "device", {"site": "site"}),)},
+            "narrowed by 'site', which the board does not have",
+        ),
+    ],
+)
+def test_a_board_that_asks_wrongly_is_not_built(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    boards = (_board(**changes),)
+    if not said:
+        assert build(tmp_path, GrafanaConfig(), boards=boards).files
+        return
+    with pytest.raises(BoardError, match=re.escape(said)):
+        build(tmp_path, GrafanaConfig(), boards=boards)
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_boards_of_one_uid_or_title_are_refused() -> None:
+    found = check_boards((_board(), _board()), CATALOGUE)
+    assert found == ["uid 'b' is there 2 times", "title 'B' is there 2 times"]
+
+
+def test_every_dashboard_is_classic_with_ids_once_and_no_overlap() -> None:
+    for document in _dashboards().values():
+        assert document["schemaVersion"] == 42
+        assert document["id"] is None
+        ids = [panel["id"] for panel in document["panels"]]
+        assert len(ids) == len(set(ids))
+        cells: set[tuple[int, int]] = set()
+        for panel in document["panels"]:
+            at = panel["gridPos"]
+            assert at["x"] + at["w"] <= 24
+            own = {
+                (x, y)
+                for x in range(at["x"], at["x"] + at["w"])
+                for y in range(at["y"], at["y"] + at["h"])
+            }
+            assert not own & cells
+            cells |= own
+
+
+def test_shared_boards_use_the_shared_source_and_never_link_to_personal_ones() -> None:
+    for name, document in _dashboards().items():
+        personal = "/personal/" in name
+        wanted = "towpath-personal" if personal else "towpath-shared"
+        sources = set(
+            re.findall(r'"uid": "(towpath-(?:shared|personal))"', json.dumps(document))
+        )
+        assert sources == {wanted}
+        if not personal:
+            assert all("laptop" not in link["url"] for link in document["links"])
+
+
+def test_what_is_drawn_below_the_axis_is_found_by_its_name() -> None:
+    found = 0
+    for document in _dashboards().values():
+        for panel in document["panels"]:
+            for override in panel.get("fieldConfig", {}).get("overrides", ()):
+                if override["matcher"]["id"] != "byRegexp":
+                    continue
+                found += 1
+                pattern = override["matcher"]["options"].strip("/")
+                names = [
+                    re.sub(r"\$tag_\w+", "Gi1/0/1", target["alias"])
+                    for target in panel["targets"]
+                ]
+                hit = [bool(re.fullmatch(pattern, name)) for name in names]
+                assert sorted(hit) == [False, True], (pattern, names)
+    assert found >= 4
+
+
+def test_links_between_boards_lead_to_boards_there_are() -> None:
+    uids = {board.uid for board in BOARDS}
+    links = re.findall(r"/d/([a-z-]+)", json.dumps(list(_dashboards().values())))
+    assert links
+    assert set(links) <= uids
+
+
+@pytest.mark.parametrize("target", [9, 10, 11, 12, 13])
+def test_rules_use_only_words_the_target_knows(target: int) -> None:
+    document = _alerting(target=target, contact_email="noc@example.org")
+    text = json.dumps(document)
+    assert ("KeepLast" in text) == (target >= 12)
+    assert ("notification_settings" in text) == (target >= 11)
+    source = _texts(target=target)["provisioning/datasources/towpath.yaml"]
+    assert ("prune" in source) == (target >= 12)
+    for group in document["groups"]:
+        assert int(group["interval"].rstrip("s")) % 10 == 0
+        for rule in group["rules"]:
+            assert rule["noDataState"] in ("NoData", "Alerting", "OK")
+            assert rule["execErrState"] in ("Error", "Alerting", "OK", "KeepLast")
+            assert len(rule["uid"]) <= 40
+            refs = [part["refId"] for part in rule["data"]]
+            assert rule["condition"] in refs
+            assert len(refs) == len(set(refs))
+            for words in (rule["labels"], rule["annotations"]):
+                assert "$" not in json.dumps(words)
+
+
+def test_all_rules_are_paused_and_page_nobody_except_the_one_that_watches_towpath() -> (
+    None
+):
+    for config in ({}, {"contact_webhook": "https://hook.example", "target": 12}):
+        for group in _alerting(**config)["groups"]:
+            for rule in group["rules"]:
+                watching = rule["uid"] == WATCH_UID
+                assert rule["isPaused"] is not watching
+                assert ("notification_settings" in rule) == (watching and bool(config))
+    assert "provisioning/alerting/towpath-contact.yaml" not in _texts()
+    assert not any(
+        "policies" in text for text in _texts(contact_email="a@b.c").values()
+    )
+
+
+def test_silence_of_towpath_itself_is_an_alert_and_not_no_data() -> None:
+    watching = next(
+        rule
+        for group in _alerting()["groups"]
+        for rule in group["rules"]
+        if rule["uid"] == WATCH_UID
+    )
+    assert watching["noDataState"] == "Alerting"
+    assert watching["execErrState"] == "Alerting"
+
+
+def test_a_rule_leads_to_a_panel_that_is_there() -> None:
+    ids = {
+        document["uid"]: {panel["id"] for panel in document["panels"]}
+        for document in _dashboards().values()
+    }
+    led = 0
+    for group in _alerting()["groups"]:
+        for rule in group["rules"]:
+            if "dashboardUid" in rule:
+                led += 1
+                assert rule["panelId"] in ids[rule["dashboardUid"]]
+    assert led >= 8
+
+
+def test_rules_grafana_cannot_say_are_listed_with_the_reason() -> None:
+    texts, left = files(GrafanaConfig(), RULES)
+    text = texts["provisioning/alerting/towpath-rules.yaml"]
+    assert {each.rule for each in left} >= {"monitor_blind", "on_backup_line"}
+    for each in left:
+        assert f"# Not here: {each.rule}: {each.why}." in text
+    said = {
+        rule["labels"]["rule"]
+        for group in yaml.safe_load(text)["groups"]
+        for rule in group["rules"]
+        if "rule" in rule["labels"]
+    }
+    assert said | {each.rule for each in left} == {rule.id for rule in RULES}
+
+
+def test_the_data_sources_name_their_database_for_old_and_new_grafana() -> None:
+    document = yaml.safe_load(_texts()["provisioning/datasources/towpath.yaml"])
+    sources = {each["uid"]: each for each in document["datasources"]}
+    assert sources["towpath-shared"]["database"] == "towpath"
+    assert sources["towpath-personal"]["database"] == "towpath_personal"
+    for each in sources.values():
+        assert each["database"] == each["jsonData"]["dbName"]
+        assert each["secureJsonData"]["httpHeaderValue1"].startswith("Token $INFLUX_")
+
+
+def test_a_council_may_leave_personal_data_out_of_grafana_altogether() -> None:
+    texts = _texts(personal=False)
+    assert "towpath_personal" not in "".join(texts.values())
+    assert not any("/personal/" in name for name in texts)
+
+
+# ---- a real InfluxDB ----------------------------------------------------------------
+
+END_MS = 1_795_000_020_000
+
+
+class Influx:
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}"
+
+    def ask(self, query: str, database: str) -> list[dict[str, Any]]:
+        data = urllib.parse.urlencode({"q": query, "db": database}).encode()
+        with urllib.request.urlopen(f"{self._url}/query", data, 30) as answer:
+            result = json.load(answer)["results"][0]
+        assert "error" not in result, (result, query)
+        series: list[dict[str, Any]] = result.get("series", [])
+        return series
+
+    def write(self, samples: list[Sample], database: str) -> None:
+        self.ask(f'CREATE DATABASE "{database}"', "")
+        body = "\n".join(
+            line
+            for batch in council.batches(iter(samples))
+            for line in lines(batch, CATALOGUE.measurement(batch.measurement))
+        ).encode()
+        request = urllib.request.Request(
+            f"{self._url}/write?db={database}&precision=ms", body, method="POST"
+        )
+        urllib.request.urlopen(request, timeout=30).read()
+
+
+def _personal() -> list[Sample]:
+    """One laptop's rows of every personal measurement, made from the catalogue."""
+    found = []
+    for measurement in CATALOGUE:
+        if not measurement.personal:
+            continue
+        for at in range(END_MS - 3_600_000, END_MS, 300_000):
+            tags = {tag.name: f"{tag.name}-1" for tag in measurement.tags}
+            values: dict[str, Any] = {
+                field.name: {"int": 1, "float": 1.5, "str": "ok"}[field.type]
+                for field in measurement.fields
+            }
+            found.append(Sample(measurement.name, tags, values, at))
+    return found
+
+
+@pytest.fixture(scope="module")
+def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
+    with services.running(
+        services.influxd(tmp_path_factory.mktemp("influx"))
+    ) as server:
+        held = Influx(server.port)
+        held.write(
+            list(council.samples(END_MS - 3_600_000, END_MS, council.MINUTE_MS)),
+            "towpath",
+        )
+        held.write(_personal(), "towpath_personal")
+        yield held
+
+
+def _filled(query: str, choices: dict[str, str], seconds: int = 3600) -> str:
+    """A query as Grafana sends it: time, interval and chosen variables put in."""
+    text = query.replace(
+        "$timeFilter",
+        f"time >= {END_MS - seconds * 1000}ms and time <= {END_MS}ms",
+    ).replace("$__interval", "5m")
+    for name, value in choices.items():
+        text = text.replace(f"${name}$/", f"{value}$/")
+    assert "$" not in re.sub(r"\$/", "/", text), text
+    return text
+
+
+CHOICES = {
+    "site": "(town-hall|library)",
+    "device": "th-sw1",
+    "port": ".*",
+    "by": ".*",
+    "group": ".*",
+    "agent": "agent-1",
+}
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_every_panel_is_answered_with_data_by_a_real_influxdb(
+    influx: Influx, board: Board
+) -> None:
+    database = "towpath_personal" if board.personal else "towpath"
+    asked = 0
+    folder = "personal" if board.personal else "shared"
+    document = _dashboards()[f"dashboards/{folder}/{board.uid}.json"]
+    for panel in document["panels"]:
+        for target in panel.get("targets", ()):
+            choices = dict(CHOICES)
+            if panel["title"] == "Backup lines":
+                choices["site"] = "depot"
+            if panel["title"] == "Alerts of the site":
+                choices["site"] = "library"
+            series = influx.ask(_filled(target["query"], choices), database)
+            values = [v for s in series for row in s["values"] for v in row[1:]]
+            assert any(v is not None for v in values), (panel["title"], target["query"])
+            for tag in re.findall(r"\$tag_(\w+)", target["alias"]):
+                assert all(s["tags"].get(tag) for s in series), panel["title"]
+            if panel["type"] == "table":
+                columns = {*series[0]["columns"][1:], *series[0]["tags"]}
+                renamed = panel["transformations"][0]["options"]["renameByName"]
+                assert columns == set(renamed), panel["title"]
+            asked += 1
+    assert asked == sum(len(panel.targets) for panel in board.panels)
+
+
+@pytest.mark.service
+def test_every_variable_offers_choices(influx: Influx) -> None:
+    for board in BOARDS:
+        database = "towpath_personal" if board.personal else "towpath"
+        for variable in board.variables:
+            query = _filled(variable.query(), CHOICES)
+            values = [
+                row[1] for s in influx.ask(query, database) for row in s["values"]
+            ]
+            assert values, (board.uid, variable.name)
+
+
+@pytest.mark.service
+def test_alerts_are_marked_on_graphs(influx: Influx) -> None:
+    document = _dashboards()["dashboards/shared/towpath-site.json"]
+    mark = document["annotations"]["list"][0]
+    series = influx.ask(_filled(mark["query"], {"site": "library"}), "towpath")
+    assert series[0]["tags"]["rule"] == "line_full"
+    assert series[0]["values"][0][1] == "backups by day"
+    assert mark["textColumn"] in series[0]["columns"]
+
+
+@pytest.mark.service
+def test_every_rule_is_answered_with_one_number_a_subject(influx: Influx) -> None:
+    asked = 0
+    for group in _alerting()["groups"]:
+        for rule in group["rules"]:
+            for part in rule["data"]:
+                if part["datasourceUid"] == "__expr__":
+                    continue
+                seconds = part["relativeTimeRange"]["from"]
+                query = _filled(part["model"]["query"], {}, seconds)
+                series = influx.ask(query, "towpath")
+                assert series, (rule["title"], query)
+                for each in series:
+                    assert len(each["values"]) == 1
+                    assert isinstance(each["values"][0][1], int | float), rule["title"]
+                asked += 1
+    assert asked >= 12
+
+
+@pytest.mark.service
+def test_labels_a_rule_speaks_of_are_labels_its_answer_has(influx: Influx) -> None:
+    for group in _alerting()["groups"]:
+        for rule in group["rules"]:
+            spoken = set(
+                re.findall(r"\.Labels\.(\w+)", json.dumps(rule["annotations"]))
+            )
+            part = rule["data"][0]
+            query = _filled(part["model"]["query"], {}, 3600)
+            for each in influx.ask(query, "towpath"):
+                assert spoken <= set(each.get("tags", {})), rule["title"]
+
+
+# ---- pushing ------------------------------------------------------------------------
+
+
+class _Grafana(http.server.BaseHTTPRequestHandler):
+    """What a Grafana answers to the few calls a push makes, over real HTTP."""
+
+    taken: list[tuple[str, Any]]
+    folders: set[str]
+
+    def do_GET(self) -> None:
+        uid = self.path.rpartition("/")[2]
+        known = uid in self.folders
+        self._answer(200 if known else 404, {"uid": uid, "message": "not found"})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.headers["Authorization"] != "Bearer right":
+            self._answer(401, {"message": "Invalid API key"})
+            return
+        self.taken.append((self.path, body))
+        if self.path == "/api/folders":
+            self.folders.add(body["uid"])
+            self._answer(200, body)
+        else:
+            self._answer(200, {"url": f"/d/{body['dashboard']['uid']}/x"})
+
+    def _answer(self, status: int, document: Any) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def grafana() -> Iterator[tuple[str, type[_Grafana]]]:
+    handler = type("Handler", (_Grafana,), {"taken": [], "folders": {"towpath"}})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", handler
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_push_puts_every_board_into_its_own_folder(
+    grafana: tuple[str, type[_Grafana]],
+) -> None:
+    url, handler = grafana
+    made = push(url, "right")
+    assert len(made) == len(BOARDS)
+    boards = [body for path, body in handler.taken if path == "/api/dashboards/db"]
+    placed = {body["dashboard"]["uid"]: body["folderUid"] for body in boards}
+    assert placed["towpath-laptop"] == "towpath-personal"
+    assert placed["towpath-site"] == "towpath"
+    assert [p for p, _ in handler.taken].count("/api/folders") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("", "Unauthorized"),
+        ("http://127.0.0.1:1", "cannot be reached"),
+        ("x", "not an address"),
+    ],
+)
+def test_a_push_that_fails_says_why_in_one_sentence(
+    grafana: tuple[str, type[_Grafana]], url: str, said: str
+) -> None:
+    with pytest.raises(PushError, match=said):
+        push(url or grafana[0], "wrong", timeout_s=2)
