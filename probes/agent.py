@@ -175,7 +175,7 @@ class Agent:
     def _period_ms(self, job: str) -> int:
         """0: never, as things are; on another connection it may be otherwise."""
         if job == DELIVER:
-            return self._policy.report_s * 1000
+            return self._policy.report_s * 1000 * (3 if self._metered() else 1)
         if job == REFRESH:
             return self._policy.refresh_s * 1000 if self._policies is not None else 0
         if job in self._settings.opt_out:

@@ -96,13 +96,18 @@ async def _ask(url: str, tls: ssl.SSLContext, software: str, clock: _Clock) -> O
         request = _request(parts, software)
         writer.write(request)
         clock.cost_bytes += len(request)
-        head = await _head(reader, clock)
+        head, body = await _head(reader, clock)
         status = _status(head)
         clock.values["status"] = status
-        while chunk := await reader.read(16_384):
-            clock.cost_bytes += len(chunk)
-            if clock.cost_bytes > MAX_BYTES:
+        expected = _body_bytes(head, status)
+        while len(body) < expected and not (
+            expected == MAX_BYTES and _ends(head, body)
+        ):
+            chunk = await reader.read(16_384)
+            if not chunk:
                 break
+            clock.cost_bytes += len(chunk)
+            body += chunk
         clock.values["total_ms"] = (time.perf_counter() - clock.begun_s) * 1000
         return _judge(status, head, host)
     except OSError as error:
@@ -194,8 +199,9 @@ def _request(parts: SplitResult, software: str) -> bytes:
     ).encode("utf-8", "replace")
 
 
-async def _head(reader: asyncio.StreamReader, clock: _Clock) -> bytes:
-    """The status line and headers; notes the first byte's time."""
+async def _head(reader: asyncio.StreamReader, clock: _Clock) -> tuple[bytes, bytes]:
+    """The status line with headers, and what came of the body with them; notes the
+    first byte's time."""
     head = await reader.read(4_096)
     if not head:
         raise _Ended(Outcome.RESET)
@@ -206,7 +212,33 @@ async def _head(reader: asyncio.StreamReader, clock: _Clock) -> bytes:
             break
         head += more
     clock.cost_bytes += len(head)
-    return head.partition(b"\r\n\r\n")[0]
+    head, _, body = head.partition(b"\r\n\r\n")
+    return head, body
+
+
+def _field(head: bytes, wanted: bytes) -> bytes:
+    """The value of a header field; empty where it is not there."""
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == wanted:
+            return value.strip()
+    return b""
+
+
+def _body_bytes(head: bytes, status: int) -> int:
+    """How much of a body to wait for (RFC 9112 section 6.3), at most `MAX_BYTES`."""
+    if status in {204, 304} or status < 200:
+        return 0
+    length = _field(head, b"content-length")
+    if length.isdigit() and not _field(head, b"transfer-encoding"):
+        return min(int(length[:12]), MAX_BYTES)
+    return MAX_BYTES
+
+
+def _ends(head: bytes, body: bytes) -> bool:
+    """True at the last chunk of a chunked body."""
+    chunked = b"chunked" in _field(head, b"transfer-encoding").lower()
+    return chunked and body.endswith(b"0\r\n\r\n")
 
 
 def _status(head: bytes) -> int:
@@ -233,15 +265,11 @@ def _judge(status: int, head: bytes, host: str) -> Outcome:
 def _leads_to_bare_stranger(head: bytes, host: str) -> bool:
     """True where it redirects to another host without TLS, or to a bare address:
     what sign-in pages of hotels and trains do, and services do not."""
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.strip().lower() != b"location":
-            continue
-        try:
-            to = urlsplit(value.strip().decode("latin-1"))
-            other = to.hostname or host
-        except ValueError:
-            return False
-        bare = other.replace(".", "").isdigit()
-        return other != host and (to.scheme == "http" or bare)
-    return False
+    location = _field(head, b"location").decode("latin-1")
+    try:
+        to = urlsplit(location)
+        other = to.hostname or host
+    except ValueError:
+        return False
+    bare = other.replace(".", "").isdigit()
+    return other != host and (to.scheme == "http" or bare)

@@ -1,0 +1,231 @@
+"""Settings and policies: checked, overridden, and never a surprise."""
+
+import contextlib
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes.failure import Outcome
+from probes.policy import Policy
+from probes.policy import decode as decode_policy
+from probes.report import Result
+from probes.settings import (
+    BadSettings,
+    Settings,
+    decode_settings,
+    load_settings,
+)
+from probes.status import WORDS, Status, describe, table, verdict
+
+
+def wrong(text: str, **environment: str) -> str:
+    with pytest.raises(BadSettings) as error:
+        decode_settings(text, "agent.toml", environment)
+    said = str(error.value)
+    assert "\n" not in said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('sever = "x"', "no setting is called 'sever'; did you mean 'server'?"),
+        ("[mqtt]\nprot = 1", "'mqtt.prot'; did you mean 'port'?"),
+        ('[mqtt]\nport = "x"', "mqtt.port: expected `int`"),
+        ("mqtt = 3", "write [mqtt]"),
+        ('opt_out = ["wep"]', "did you mean 'web'?"),
+        ('hours = {opens = "25:00"}', "hours.opens: "),
+        ("[spool]\nmax_bytes = 3", "spool.max_bytes: expected `int` >= 100000"),
+        ('transport = "carrier"', "transport: "),
+        ('transport = "mqtt"', "mqtt.host is needed"),
+        ('server = "towpath.example"', "expected an address"),
+        ('server = "http://towpath.example"', "expected https://"),
+        ('server = "http://127.0.0.1.evil.example"', "expected https://"),
+        ('ca_file = "/no/such.pem"', "there is no file"),
+        ("= 1", "is not TOML"),
+    ],
+)
+def test_what_does_not_fit_is_named_by_its_path(text: str, says: str) -> None:
+    assert says in wrong(text)
+
+
+def test_the_environment_goes_before_the_file() -> None:
+    found = decode_settings(
+        'server = "https://a.example"\n[mqtt]\nport = 1',
+        "agent.toml",
+        {
+            "TOWPATH_AGENT_MQTT__PORT": "8884",
+            "TOWPATH_AGENT_MQTT__TLS": "false",
+            "TOWPATH_AGENT_OPT_OUT": "web, bandwidth",
+            "TOWPATH_AGENT_SPOOL__MAX_DAYS": "3",
+            "TOWPATH_AGENT_HOURS__DAYS": "0,1",
+            "HOME": "/",
+        },
+    )
+    assert found.server == "https://a.example"
+    assert (found.mqtt.port, found.mqtt.tls) == (8884, False)
+    assert found.opt_out == ("web", "bandwidth")
+    assert found.spool.max_days == 3
+    assert found.measuring_hours().days == (0, 1)
+
+
+def test_a_wrong_name_or_value_in_the_environment_is_said_by_its_name() -> None:
+    said = wrong("", TOWPATH_AGENT_MQTT__PROT="1")
+    assert "did you mean 'TOWPATH_AGENT_MQTT__PORT'" in said
+    assert "TOWPATH_AGENT_ACK_S" in wrong("", TOWPATH_AGENT_ACK_S="soon")
+    assert "sets nothing" in wrong("", TOWPATH_AGENT_MQTT="x")
+
+
+def test_without_a_file_the_defaults_hold_and_a_named_one_must_be_there(
+    tmp_path: Path,
+) -> None:
+    assert decode_settings("", "x", {}) == Settings()
+    with pytest.raises(BadSettings, match="there is no settings file"):
+        load_settings(tmp_path / "none.toml", {})
+    binary = tmp_path / "agent.toml"
+    binary.write_bytes(b"\xff\xfe")
+    with pytest.raises(BadSettings, match="cannot be read"):
+        load_settings(binary, {})
+
+
+@given(st.text(max_size=200))
+def test_no_text_breaks_the_settings(text: str) -> None:
+    with contextlib.suppress(BadSettings):
+        decode_settings(text, "agent.toml", {})
+        tomllib.loads(text)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["server", "mqtt", "spool", "opt_out", "hours", "ack_s", "x"]),
+        st.one_of(st.integers(), st.text(max_size=5), st.lists(st.integers())),
+    )
+)
+def test_no_wrong_type_breaks_the_settings(tree: dict[str, object]) -> None:
+    lines = []
+    for key, value in tree.items():
+        shown = msgspec.json.encode(value).decode()
+        lines.append(f"{key} = {shown}")
+    with contextlib.suppress(BadSettings):
+        decode_settings("\n".join(lines), "agent.toml", {})
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_policy(body: bytes) -> None:
+    with contextlib.suppress(msgspec.DecodeError):
+        decode_policy(body)
+
+
+def test_a_policy_is_lenient_to_the_new_and_strict_to_the_wrong() -> None:
+    assert decode_policy(b'{"tomorrow": 1}') == Policy()
+    for body in (
+        b'{"report_s": -1}',
+        b'{"reflectors": [{"id": "a"}]}',
+        b'{"hours": {"opens": "9"}}',
+        b'{"names": ' + msgspec.json.encode(["a"] * 99) + b"}",
+        b"[" * 100_000,
+        b" " * 300_000,
+    ):
+        with pytest.raises(msgspec.DecodeError):
+            decode_policy(body)
+
+
+def test_a_metered_line_is_spared_unless_the_policy_says_otherwise() -> None:
+    usual = Policy(cadence_s={"web": 60})
+    assert usual.cadence("call_path", 600, metered=False) == 600
+    assert usual.cadence("call_path", 600, metered=True) == 3600
+    assert usual.cadence("web", 600, metered=True) == 360
+    assert usual.cadence("vpn", 300, metered=True) == 300
+    assert usual.cadence("bandwidth", 86_400, metered=True) == 0
+    said = Policy(metered_cadence_s={"call_path": 7})
+    assert said.cadence("call_path", 600, metered=True) == 7
+
+
+NOW_MS = 1_790_000_000_000
+
+
+def result(probe: str, outcome: str = "ok", age_s: int = 60, **values: float) -> Result:
+    target = "" if probe in {"vpn", "agent"} else "hall"
+    return Result(
+        probe, 1, NOW_MS - age_s * 1000, Outcome(outcome), target, dict(values)
+    )
+
+
+@pytest.mark.parametrize(
+    ("last", "good", "says"),
+    [
+        ([result("call_path", rtt_ms=21.4, loss_ratio=0.0, poor=0)], True,
+         "your connection looks good: the council's hall answered in 21 ms, nothing"),
+        ([result("call_path", rtt_ms=300, loss_ratio=0.051, poor=1)], False,
+         "5.1 % was lost"),
+        ([result("web", "refused")], False, "hall refused the connection"),
+        ([result("call_path", "no_network"), result("web", "timeout")], False,
+         "no network"),
+        ([result("web", "captive_portal")], False, "open your browser"),
+        ([result("call_path", "udp_blocked")], False, "UDP"),
+        ([result("call_path", "not_configured")], True, "nothing was measured"),
+        ([result("vpn", "not_present")], True, "nothing was measured"),
+        ([result("web")], True, "not measured"),
+        ([result("web", "refused", age_s=9000)], True, "nothing was measured"),
+        ([], True, "nothing was measured"),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_one_plain_sentence(
+    last: list[Result], good: bool, says: str
+) -> None:
+    found = verdict(last, NOW_MS)
+    assert found[0] is good
+    assert says in found[1]
+
+
+def status(**changes: object) -> Status:
+    usual = Status(
+        written_ms=NOW_MS,
+        started_ms=NOW_MS,
+        software="towpath-agent/1",
+        server="https://t",
+        agent="a",
+    )
+    return msgspec.structs.replace(usual, **changes)
+
+
+def test_the_status_says_what_waits_what_fails_and_what_is_next() -> None:
+    lines = "\n".join(
+        describe(
+            status(
+                waiting=1,
+                dropped=4,
+                delivery_trouble="the broker is away",
+                refused={"version 9": 2},
+                last=(result("call_path", rtt_ms=20.0, loss_ratio=0.001, poor=0),),
+                next_ms={"call_path": NOW_MS + 90_000},
+                spent_bytes=3_400_000,
+                budget_bytes=750_000_000,
+                delivered_ms=NOW_MS - 7_200_000,
+            ),
+            NOW_MS,
+        )
+    )
+    for said in (
+        "1 report waiting, last delivered 2 h ago",
+        "cannot be delivered: the broker is away",
+        "2 refused by the server: version 9",
+        "4 old reports were dropped",
+        "rtt 20 ms, loss 0.1 %, poor no",
+        "call path in 90 s",
+        "3.4 MB of your connection, of at most 750 MB",
+    ):
+        assert said in lines
+    old = describe(status(written_ms=NOW_MS - 3 * 3_600_000), NOW_MS)
+    assert "not running; it was last seen 3 h ago" in old[0]
+    assert "has not run" in describe(None, NOW_MS)[0]
+
+
+def test_every_outcome_has_words_and_figures_have_units() -> None:
+    assert set(WORDS) == set(Outcome)
+    (line,) = table([result("bandwidth", down_bps=48_200_000.0, at_least=1)])
+    assert line == "speed test (hall)  ok  down 48.2 Mbit/s, at least yes"

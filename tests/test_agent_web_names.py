@@ -1,0 +1,230 @@
+"""The web and name lookup probes, against real servers of every mood."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import dns.asyncresolver
+import pytest
+import services
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collectors.ingest.certificate import make_certificates
+from probes import name_lookup, web
+from probes.catalogue import check_sample
+from probes.failure import Outcome
+from probes.measurements import CATALOGUE
+from probes.policy import Service
+from probes.report import Report, Result, Whereabouts, samples
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+
+
+def fits_the_catalogue(result: Result) -> None:
+    report = Report(1, "r", "a", 1, "s", Whereabouts(), (result,))
+    for sample in samples(report, "hall", "isp"):
+        check_sample(sample, CATALOGUE)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    answer: bytes | None, tls: ssl.SSLContext | None = None, pause_s: float = 0.0
+) -> AsyncIterator[int]:
+    """A server that answers every request with `answer`; None: it hangs up."""
+
+    tasks: set[asyncio.Task[None] | None] = set()
+
+    async def serve(r: asyncio.StreamReader, w: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
+        try:
+            await speak(r, w)
+        finally:
+            w.transport.abort()
+
+    async def speak(r: asyncio.StreamReader, w: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await r.readuntil(b"\r\n\r\n")
+            await asyncio.sleep(pause_s)
+            if answer is not None:
+                w.write(answer)
+                await w.drain()
+                if w.can_write_eof():
+                    w.write_eof()
+                await r.read()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        # Connections that were begun are served; then every one is ended.
+        await asyncio.sleep(0.01)
+        for task in tasks:
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*filter(None, tasks), return_exceptions=True)
+
+
+async def ask(url: str, tls: ssl.SSLContext | None = None, timeout_s: float = 10):  # type: ignore[no-untyped-def]
+    result = await web.measure(
+        Service("council", url),
+        tls=tls or ssl.create_default_context(),
+        timeout_s=timeout_s,
+        now_ms=lambda: 5,
+    )
+    fits_the_catalogue(result)
+    assert result.target == "council"
+    return result
+
+
+async def test_every_phase_of_https_is_timed_and_adds_up(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(made.certificate, made.private_key)
+    trust = ssl.create_default_context(cafile=str(made.authority))
+    body = OK.replace(b"Content-Length: 5\r\n", b"")
+    async with serving(OK, server, pause_s=0.05) as port:
+        result = await ask(f"https://127.0.0.1:{port}/x?y=1", trust)
+        assert result.outcome is Outcome.OK
+        values = result.values
+        assert values["status"] == 200
+        assert values["first_byte_ms"] >= 50
+        phases = [
+            values[name]
+            for name in ("lookup_ms", "connect_ms", "tls_ms", "first_byte_ms")
+        ]
+        assert sum(phases) <= values["total_ms"]
+        assert result.cost_bytes > 5000
+
+        stranger = await ask(f"https://127.0.0.1:{port}/")
+        assert stranger.outcome is Outcome.TLS_FAILED
+        assert set(stranger.values) == {"lookup_ms", "connect_ms"}
+    async with serving(body) as port:
+        plain = await ask(f"http://127.0.0.1:{port}/")
+        assert plain.outcome is Outcome.OK
+        assert "tls_ms" not in plain.values
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (b"HTTP/1.1 404 No\r\n\r\n", Outcome.OK),
+        (b"HTTP/1.1 503 No\r\n\r\n", Outcome.BAD_ANSWER),
+        (b"HTTP/1.1 511 Sign in\r\n\r\n", Outcome.CAPTIVE_PORTAL),
+        (b"HTTP/1.1 407 Who\r\n\r\n", Outcome.AUTH_FAILED),
+        (b"HTTP/1.1 302 F\r\nLocation: http://login.hotel/\r\n\r\n",
+         Outcome.CAPTIVE_PORTAL),
+        (b"HTTP/1.1 302 F\r\nLocation: https://10.1.1.1/in\r\n\r\n",
+         Outcome.CAPTIVE_PORTAL),
+        (b"HTTP/1.1 302 F\r\nLocation: https://login.example/\r\n\r\n", Outcome.OK),
+        (b"HTTP/1.1 301 F\r\nLocation: /home\r\n\r\n", Outcome.OK),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", Outcome.BAD_ANSWER),
+        (b"HTTP/1.1 abc\r\n\r\n", Outcome.BAD_ANSWER),
+        (b"", Outcome.RESET),
+        (None, Outcome.RESET),
+    ],
+)  # fmt: skip
+async def test_answers_become_outcomes(answer: bytes | None, outcome: Outcome) -> None:
+    async with serving(answer) as port:
+        assert (await ask(f"http://127.0.0.1:{port}/")).outcome is outcome
+
+
+async def test_what_keeps_an_answer_from_coming_is_told_apart() -> None:
+    closed = services.free_port()
+    assert (await ask(f"http://127.0.0.1:{closed}/")).outcome is Outcome.REFUSED
+    async with serving(OK, pause_s=20) as port:
+        slow = await ask(f"http://127.0.0.1:{port}/", timeout_s=0.3)
+        assert slow.outcome is Outcome.TIMEOUT
+        assert "connect_ms" in slow.values
+        assert "total_ms" not in slow.values
+    for odd in ("http://127.0.0.1:99999/", "http://[/", "http:///", "http://a..b/"):
+        assert (await ask(odd)).outcome is not Outcome.OK
+
+
+async def test_a_page_without_end_is_cut() -> None:
+    async with serving(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 3_000_000) as port:
+        result = await ask(f"http://127.0.0.1:{port}/")
+        assert result.outcome is Outcome.OK
+        assert result.cost_bytes < 200_000
+
+
+@settings(max_examples=40, deadline=None)
+@given(answer=st.binary(max_size=300), prefix=st.sampled_from([b"", b"HTTP/1.1 "]))
+async def test_no_answer_breaks_the_web_probe(answer: bytes, prefix: bytes) -> None:
+    async with serving(prefix + answer) as port:
+        await ask(f"http://127.0.0.1:{port}/", timeout_s=5)
+
+
+class Resolver(asyncio.DatagramProtocol):
+    """A name server on 127.0.0.1 that answers with `code`, or `raw` octets, or not."""
+
+    def __init__(self, code: int = 0, raw: bytes | None = None, silent: bool = False):
+        self.code, self.raw, self.silent = code, raw, silent
+        self.asked = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.asked += 1
+        if self.silent:
+            return
+        (id,) = struct.unpack("!H", data[:2])
+        end = data.index(b"\0", 12) + 5
+        count = 1 if self.code == 0 else 0
+        head = struct.pack("!HHHHHH", id, 0x8180 | self.code, 1, count, 0, 0)
+        record = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + bytes([192, 0, 2, 7])
+        answer = head + data[12:end] + record * count
+        self.transport.sendto(  # type: ignore[attr-defined]
+            answer if self.raw is None else data[:2] + self.raw, addr
+        )
+
+
+async def look_up(name_server: Resolver, lifetime_s: float = 10) -> Result:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: name_server, local_addr=("127.0.0.1", 0), family=socket.AF_INET
+    )
+    try:
+        resolver = dns.asyncresolver.Resolver(configure=False)
+        resolver.nameservers = ["127.0.0.1"]
+        resolver.port = transport.get_extra_info("sockname")[1]
+        result = await name_lookup.measure(
+            "www.example.org",
+            resolver=resolver,
+            lifetime_s=lifetime_s,
+            now_ms=lambda: 5,
+        )
+        fits_the_catalogue(result)
+        return result
+    finally:
+        transport.close()
+
+
+async def test_names_are_looked_up_at_the_resolver_itself_with_time_and_outcome() -> (
+    None
+):
+    found = await look_up(Resolver())
+    assert found.outcome is Outcome.OK
+    assert found.values["lookup_ms"] > 0
+    assert found.cost_bytes > 100
+    assert found.target == "www.example.org"
+    missing = await look_up(Resolver(code=3))
+    assert missing.outcome is Outcome.NAME_NOT_FOUND
+    assert "lookup_ms" in missing.values
+    assert (await look_up(Resolver(code=2))).outcome is Outcome.NAME_SERVER_FAILED
+    silent = await look_up(Resolver(silent=True), lifetime_s=0.3)
+    assert silent.outcome is Outcome.TIMEOUT
+    assert silent.values == {}
+
+
+@settings(max_examples=25, deadline=None)
+@given(raw=st.binary(max_size=80))
+async def test_no_answer_breaks_the_name_lookup(raw: bytes) -> None:
+    result = await look_up(Resolver(raw=raw), lifetime_s=0.1)
+    assert result.outcome is not Outcome.OK or raw
