@@ -20,6 +20,7 @@ from collectors.groups import GroupsConfig, Window
 from collectors.journal import (
     Append,
     Chunk,
+    Newer,
     Positions,
     Reader,
     reader_sample,
@@ -102,7 +103,7 @@ class Grouping:
                 if chunk is not None:
                     self._take(chunk)
                 await self._emit()
-            except OSError as error:
+            except (OSError, Newer) as error:
                 # Not durable, not emitted: the period is tried again, unchanged.
                 self.reader.stats.failures += 1
                 if not self._refused:

@@ -54,8 +54,8 @@ def read(batch: Batch, places: dict[Whereabouts, Whereabouts]) -> Iterator[Heard
     names = ("place", "site", "home_site", "provider", "connection")
     wheres = zip(*(batch.tag(name) for name in names), strict=True)
     outcomes, targets = batch.field("outcome"), batch.tag("target")
-    names = _VALUES.get(batch.measurement, ())
-    columns = [batch.field(name) for name in names]
+    wanted = _VALUES.get(batch.measurement, ())
+    columns = [batch.field(name) for name in wanted]
     for at, (time_ms, agent, where_texts) in enumerate(
         zip(batch.times_ms, batch.tag("agent"), wheres, strict=True)
     ):

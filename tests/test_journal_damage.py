@@ -1,6 +1,7 @@
 """Whatever the disk gives back, the journal reads what is whole and says the rest."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import random
@@ -15,7 +16,16 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from test_journal_log import drain, ids, rows
 
-from collectors.journal import Journal, JournalConfig, JournalFailed, Newer, Reader
+from collectors.journal import (
+    Chunk,
+    FollowConfig,
+    Journal,
+    JournalConfig,
+    JournalFailed,
+    Newer,
+    Reader,
+    follow,
+)
 from collectors.journal.frame import HEADER_BYTES, Frame, header, pack, unpack
 from collectors.journal.segment import frame_at, frames, list_segments, next_frame
 from collectors.measurements import CATALOGUE
@@ -205,17 +215,21 @@ async def test_a_reader_of_a_log_begun_anew_starts_at_its_oldest(
         assert reader.stats.gaps == 1
 
 
-async def test_what_a_newer_version_wrote_is_not_skipped(tmp_path: Path) -> None:
-    path = await write(tmp_path, 0, 8)
-    data = bytearray(path.read_bytes())
-    found = list_segments(tmp_path / "poll")[-1]
-    fd = os.open(path, os.O_RDWR)
+def make_newer(log: Path) -> None:
+    """The second frame of the newest segment becomes one of version 2."""
+    found = list_segments(log)[-1]
+    fd = os.open(found.path, os.O_RDWR)
     second = list(frames(fd, found.marker))[1]
-    frame = data[second.start :]
+    frame = bytearray(os.pread(fd, second.end - second.start, second.start))
     frame[8] = 2
     frame[28:32] = zlib.crc32(frame[32:], zlib.crc32(frame[:28])).to_bytes(4, "little")
     os.pwrite(fd, frame, second.start)
     os.close(fd)
+
+
+async def test_what_a_newer_version_wrote_is_not_skipped(tmp_path: Path) -> None:
+    await write(tmp_path, 0, 8)
+    make_newer(tmp_path / "poll")
     async with Reader(tmp_path, "store") as reader:
         chunk = await reader.read(max_rows=1)
         assert chunk is not None
@@ -223,6 +237,36 @@ async def test_what_a_newer_version_wrote_is_not_skipped(tmp_path: Path) -> None
             with pytest.raises(Newer, match=r"segment at \d+: a frame of version 2"):
                 await reader.read()
         assert reader.positions == chunk.positions
+
+
+async def test_a_log_of_a_newer_version_does_not_stop_the_others(
+    tmp_path: Path,
+) -> None:
+    await write(tmp_path, 0, 8)
+    make_newer(tmp_path / "poll")
+    seen: set[int] = set()
+
+    async def effect(chunk: Chunk) -> None:
+        seen.update(ids(chunk.batches))
+
+    async with (
+        Journal(JournalConfig(folder=tmp_path), "ingest", CATALOGUE) as other,
+        Reader(tmp_path, "store") as reader,
+    ):
+        config = FollowConfig(wait_s=0.01)
+        task = asyncio.create_task(follow(reader, effect, tmp_path / "aside", config))
+        async with asyncio.timeout(30):
+            for first in (100, 200):
+                await other.append(rows(first))
+                while True:
+                    if first in seen:
+                        break
+                    await asyncio.sleep(0.01)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert reader.oldest_ms() is not None
+    assert seen == {*range(8), *range(100, 108), *range(200, 208)}
 
 
 async def test_after_a_failed_fsync_the_file_is_left_for_a_new_one(

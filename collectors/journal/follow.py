@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from collectors.batch import Batch
 from collectors.journal.aside import Aside
+from collectors.journal.frame import Newer
 from collectors.journal.reader import Chunk, Reader
 from collectors.journal.segment import Positions
 
@@ -50,7 +51,8 @@ async def follow(
     positions. Where it raises `Away` the chunk is tried again for ever. Where it
     raises anything else it is tried `tries` times; then the chunk is halved until the
     batches that cannot be digested are found: those go to `aside`/<reader>.jsonl,
-    counted in the reader's stats, and the rest is used.
+    counted in the reader's stats, and the rest is used. A log that a newer version of
+    Towpath wrote is waited at, and the others are followed.
     """
     follower = _Follower(reader, effect, aside, config or FollowConfig())
     while True:
@@ -67,7 +69,12 @@ class _Follower:
 
     async def step(self) -> None:
         before = self._reader.positions
-        chunk = await self._reader.read(self._config.max_rows)
+        try:
+            chunk = await self._reader.read(self._config.max_rows)
+        except Newer:
+            # The reader has said it; other logs may still bring something.
+            await asyncio.sleep(self._config.wait_s)
+            return
         if chunk is None:
             return
         if not await self._tried(chunk, self._config.tries):
