@@ -90,7 +90,16 @@ role = "{switch.role}"
 """
         )
     for line, site, supplier, mbps, role, port, far_end, cost in (
-        ("hall-wan-1", "town-hall", "Severn Telecom", 1000, "primary", 45, False, 14400),
+        (
+            "hall-wan-1",
+            "town-hall",
+            "Severn Telecom",
+            1000,
+            "primary",
+            45,
+            False,
+            14400,
+        ),
         ("hall-wan-2", "town-hall", "Teme Networks", 200, "backup", 46, False, 3600),
         (LIBRARY_LINE, "library", "Severn Telecom", 200, "primary", 47, True, 4800),
         ("depot-wan", "depot", "Teme Networks", 100, "primary", 43, True, 3000),

@@ -6,14 +6,29 @@ journal, is the real thing.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
+import time
 import uuid
+from pathlib import Path
+from typing import Self
 
 import msgspec
+import structlog
 
-from probes.emodel import estimate_mos
+from probes import emodel
+from probes.deliver import CredentialRefused, Later, Publisher
+from probes.enrol import NotEnrolled, enrol
 from probes.failure import Outcome
+from probes.publish_https import Door, HttpsPublisher
+from probes.publish_mqtt import MqttPublisher
 from probes.report import Connection, Place, Report, Result, Whereabouts
+from probes.settings import Mqtt, Settings
+from probes.spool import Waiting
+
+_log = structlog.get_logger()
+_SOFTWARE = "towpath-demo"
 
 
 class Laptop(msgspec.Struct):
@@ -94,7 +109,7 @@ def report(laptop: Laptop, agent: str, now_ms: int, dice: random.Random) -> Repo
                 "rtt_p95_ms": rtt_ms + 2 * jitter_ms,
                 "jitter_ms": jitter_ms,
                 "loss_ratio": loss,
-                "mos_estimated": estimate_mos(rtt_ms, jitter_ms, loss),
+                "mos_estimated": emodel.estimate(rtt_ms, jitter_ms, loss),
                 "poor": int(loss >= 0.01 or jitter_ms >= 30 or rtt_ms >= 100),
                 "sent": 500,
                 "received": round(500 * (1 - loss)),
@@ -139,7 +154,7 @@ def report(laptop: Laptop, agent: str, now_ms: int, dice: random.Random) -> Repo
         id=uuid.UUID(int=dice.getrandbits(128), version=4).hex,
         agent=agent,
         sent_ms=now_ms,
-        software="towpath-demo",
+        software=_SOFTWARE,
         whereabouts=Whereabouts(
             laptop.place,
             laptop.site,
@@ -148,3 +163,93 @@ def report(laptop: Laptop, agent: str, now_ms: int, dice: random.Random) -> Repo
         ),
         results=results,
     )
+
+
+class Fleet:
+    """`async with Fleet(...)`: every laptop enrols once and reports every `every_s`.
+
+    Every sixth laptop speaks MQTT, the others HTTPS. Laptops at a site named in
+    `silent_sites` say nothing, as when its line is down; what they would have said in
+    that time is lost with them, for they could not have measured either.
+    """
+
+    def __init__(
+        self,
+        laptops: list[Laptop],
+        server: str,
+        tokens: dict[str, str],
+        ca_file: str,
+        broker: Mqtt,
+        folder: Path,
+        every_s: float = 10.0,
+    ) -> None:
+        self._laptops, self._server, self._tokens = laptops, server, tokens
+        self._ca_file, self._broker, self._folder = ca_file, broker, folder
+        self._every_s = every_s
+        self.silent_sites: set[str] = set()
+        self.accepted = 0
+        self.failed = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(self._live(laptop), name=f"laptop-{laptop.number}")
+            for laptop in self._laptops
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _live(self, laptop: Laptop) -> None:
+        dice = random.Random(laptop.number)
+        # Not all at once: laptops are opened over the morning, here over a few seconds.
+        await asyncio.sleep(dice.uniform(0, self._every_s / 2))
+        folder = self._folder / f"laptop-{laptop.number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                credential = await enrol(
+                    self._server,
+                    self._tokens[laptop.home_site],
+                    folder,
+                    self._ca_file,
+                    _SOFTWARE,
+                )
+                break
+            except (Later, NotEnrolled) as error:
+                _log.warning("demo_laptop_not_enrolled", why=str(error))
+                await asyncio.sleep(2)
+        async with contextlib.AsyncExitStack() as stack:
+            publisher: Publisher
+            if laptop.number % 6 == 5:
+                # The broker hears of a new agent within a few seconds.
+                await asyncio.sleep(3)
+                settings = Settings(
+                    transport="mqtt", mqtt=self._broker, ca_file=self._ca_file, ack_s=10
+                )
+                publisher = await stack.enter_async_context(
+                    MqttPublisher(settings, credential)
+                )
+            else:
+                door = Door(self._server, credential, self._ca_file, _SOFTWARE)
+                publisher = HttpsPublisher(await stack.enter_async_context(door))
+            while True:
+                if laptop.site not in self.silent_sites:
+                    await self._say(laptop, credential.agent, publisher, dice)
+                await asyncio.sleep(self._every_s * dice.uniform(0.9, 1.1))
+
+    async def _say(
+        self, laptop: Laptop, agent: str, publisher: Publisher, dice: random.Random
+    ) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        said = report(laptop, agent, now_ms, dice)
+        waiting = Waiting(said.id, now_ms, msgspec.json.encode(said))
+        try:
+            receipt = await publisher.send([waiting])
+            self.accepted += len(receipt.accepted)
+        except (Later, CredentialRefused) as error:
+            self.failed += 1
+            _log.debug("demo_laptop_waits", laptop=laptop.number, why=str(error))

@@ -1,0 +1,147 @@
+"""`towpath.toml`: one model made of the rooms' own, checked as a whole.
+
+Relative paths are relative to the file's folder; where nothing is said, what Towpath
+keeps lies under `state`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from alerts.config import AlertConfig
+from collectors.findings import explain, line_of
+from collectors.groups import GroupsConfig
+from collectors.ingest import IngestConfig
+from collectors.journal import JournalConfig
+from collectors.snmp import SnmpConfig
+from collectors.store import StoreConfig
+from collectors.vpn_gateways import VpnGatewaysConfig
+from dashboards.web import WebConfig
+from towpath.log import LogConfig
+from towpath.metrics import MetricsConfig
+
+Role = Literal["poll", "ingest", "store", "alert", "web"]
+ROLES: tuple[Role, ...] = ("poll", "ingest", "store", "alert", "web")
+
+_UNDER_STATE: dict[tuple[str, ...], str] = {
+    ("journal", "folder"): "journal",
+    ("store", "folder"): "store",
+    ("ingest", "registry", "path"): "agents.sqlite",
+    ("ingest", "registry", "key_file"): "keys/pseudonym.key",
+    ("ingest", "aside"): "aside/ingest",
+    ("alerts", "standing"): "alerts.sqlite",
+}
+
+
+class ConfigError(ValueError):
+    """The settings cannot be used; `findings` says why, one sentence each."""
+
+    def __init__(self, findings: list[str]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
+
+
+class TowpathConfig(BaseModel):
+    """Everything `towpath run` is told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    council: str = "Towpath"
+    state: Path = Path("var/state")
+    estate: Path = Path("estate.toml")
+    log: LogConfig = LogConfig()
+    journal: JournalConfig
+    snmp: SnmpConfig = SnmpConfig()
+    vpn_gateways: VpnGatewaysConfig = VpnGatewaysConfig()
+    ingest: IngestConfig = IngestConfig()
+    groups: GroupsConfig = GroupsConfig()
+    store: StoreConfig
+    alerts: AlertConfig
+    web: WebConfig = WebConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    self_s: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="seconds between two samples about itself"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_state(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        state = Path(str(raw.get("state", "var/state")))
+        filled = dict(raw)
+        for where, name in _UNDER_STATE.items():
+            table = filled
+            for part in where[:-1]:
+                inner = table.get(part, {})
+                if not isinstance(inner, dict):
+                    break
+                table[part] = table = dict(inner)
+            else:
+                table.setdefault(where[-1], str(state / name))
+        return filled
+
+
+def read(path: Path) -> TowpathConfig:
+    """The settings in the file. `ConfigError` names everything that is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: is not UTF-8 text (byte {error.start})"]) from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: is not valid TOML: {error}"]) from None
+    try:
+        config = TowpathConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(
+            [
+                f"{path}:{line_of(text, _parts(name)) or 1}: {name} {says}"
+                for name, says in explain(error, TowpathConfig)
+            ]
+        ) from None
+    return cast(TowpathConfig, anchored(config, path.resolve().parent))
+
+
+def anchored(model: BaseModel, base: Path) -> BaseModel:
+    """`model` with every relative path in it made relative to `base`."""
+    changed: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        moved = _moved(value, base)
+        if moved is not value:
+            changed[name] = moved
+    return model.model_copy(update=changed) if changed else model
+
+
+def _moved(value: Any, base: Path) -> Any:
+    if isinstance(value, Path):
+        return value if value.is_absolute() else base / value
+    if isinstance(value, BaseModel):
+        return anchored(value, base)
+    if isinstance(value, dict):
+        inner = {key: _moved(each, base) for key, each in value.items()}
+        return value if all(inner[key] is value[key] for key in value) else inner
+    if isinstance(value, tuple):
+        moved = tuple(_moved(each, base) for each in value)
+        same = all(a is b for a, b in zip(moved, value, strict=True))
+        return value if same else moved
+    return value
+
+
+def _parts(name: str) -> tuple[int | str, ...]:
+    """`devices[3].address` back as (devices, 2, address)."""
+    parts: list[int | str] = []
+    for piece in name.split("."):
+        key, _, index = piece.partition("[")
+        parts.append(key)
+        if index:
+            parts.append(int(index.rstrip("]")) - 1)
+    return tuple(parts)

@@ -1,0 +1,226 @@
+"""What surrounds Towpath in the demo: switches, a VPN gateway, a broker, the far end
+of the agents' tests, and somebody who receives pages. All of it really listens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import structlog
+
+from alerts.notify.webhook import verify_signature
+from collectors.ingest.certificate import Certificates
+from towpath.demo.council import LIBRARY_LINE_PORT, SWITCHES, Switch
+from towpath.demo.switches import Neighbour, SimulatedPort, SimulatedSwitch
+
+_log = structlog.get_logger()
+_LINE_PORTS = range(43, 48)
+_UPLINK = 24
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def build_switch(switch: Switch, port: int) -> SimulatedSwitch:
+    """A simulated switch with traffic as on a working day."""
+    dice = random.Random(switch.id)
+    ports = [_port(switch, n, dice) for n in range(1, switch.ports + 1)]
+    return SimulatedSwitch(
+        switch.id,
+        ports,
+        port=port,
+        community="demo",
+        description=f"Towpath demo {switch.role}: {switch.name}",
+        location=switch.name,
+    )
+
+
+def _port(switch: Switch, number: int, dice: random.Random) -> SimulatedPort:
+    core = switch.id == "core-1"
+    name = f"GigabitEthernet1/0/{number}"
+    if core and number in _LINE_PORTS:
+        made = SimulatedPort(number, name, alias=f"WAN WB-{number:04d}")
+        share = {43: 0.31, 44: 0.12, 45: 0.42, 46: 0.0005, 47: 0.38}[number]
+        contract_bps = {43: 1e8, 44: 1e8, 45: 1e9, 46: 2e8, 47: 2e8}[number]
+        made.set_rate(share * contract_bps, 0.35 * share * contract_bps)
+        return made
+    if not core and number == _UPLINK:
+        to = Neighbour(switch.parent, "GigabitEthernet1/0/41")
+        made = SimulatedPort(number, name, alias=f"to {switch.parent}", neighbour=to)
+        made.set_rate(dice.uniform(2e7, 9e7), dice.uniform(5e6, 3e7))
+        return made
+    if core and number in (41, 42):
+        to = Neighbour(f"hall-access-{number - 40}", f"GigabitEthernet1/0/{_UPLINK}")
+        made = SimulatedPort(number, name, alias=f"to {to.name}", neighbour=to)
+        made.set_rate(dice.uniform(5e6, 3e7), dice.uniform(2e7, 9e7))
+        return made
+    used = dice.random() < 0.7
+    made = SimulatedPort(number, name, alias=f"desk {number}" if used else "", up=used)
+    made.set_rate(dice.uniform(1e4, 4e6), dice.uniform(1e4, 2e6))
+    return made
+
+
+class VpnDoor:
+    """The VPN gateway's front door: TLS, then silence."""
+
+    def __init__(self, port: int, certificates: Certificates) -> None:
+        self._port, self._certificates = port, certificates
+
+    async def __aenter__(self) -> Self:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(
+            self._certificates.certificate, self._certificates.private_key
+        )
+
+        async def serve(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(5):
+                    await reader.read(1)
+            writer.close()
+
+        self._server = await asyncio.start_server(
+            serve, "127.0.0.1", self._port, ssl=context
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+
+class OnCall:
+    """Somebody on call: takes signed webhook posts, keeps what they said."""
+
+    def __init__(
+        self, port: int, key: str, heard: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self._port, self._key, self._heard = port, key, heard
+        self.pages: list[dict[str, Any]] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            async with asyncio.timeout(10):
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                headers = {
+                    name.strip().lower(): value.strip()
+                    for name, _, value in (
+                        line.partition(":") for line in head.split("\r\n")[1:]
+                    )
+                }
+                body = await reader.readexactly(int(headers["content-length"]))
+            signature = headers.get("towpath-signature", "")
+            now_ms = time.time_ns() // 1_000_000
+            good = verify_signature(signature, body, self._key, now_ms)
+            if good:
+                page = msgspec.json.decode(body)
+                # A page may come twice (at least once): its id says it is the same.
+                if page["id"] not in {each["id"] for each in self.pages}:
+                    self.pages.append(page)
+                    self._heard(page)
+            status = "204 No Content" if good else "401 Unauthorized"
+            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+            await writer.drain()
+        except (OSError, TimeoutError, ValueError, KeyError, EOFError) as error:
+            _log.warning("demo_webhook_failed", why=repr(error))
+        finally:
+            writer.close()
+
+
+class Mosquitto:
+    """The distribution's mosquitto with TLS, the users Towpath wrote, and its ACL."""
+
+    def __init__(self, port: int, folder: Path, certificates: Certificates) -> None:
+        self._port, self._folder = port, folder
+        self._certificates = certificates
+        self.pid_file = folder / "mosquitto.pid"
+
+    @staticmethod
+    def program() -> str | None:
+        return shutil.which("mosquitto") or shutil.which(
+            "mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
+        )
+
+    async def __aenter__(self) -> Self:
+        program = self.program()
+        assert program is not None
+        settings = self._folder / "mosquitto.conf"
+        settings.write_text(
+            f"""listener {self._port} 127.0.0.1
+certfile {self._certificates.certificate}
+keyfile {self._certificates.private_key}
+allow_anonymous false
+password_file {self._folder}/passwords
+acl_file {self._folder}/acl
+pid_file {self.pid_file}
+max_queued_messages 1000
+message_size_limit 1000000
+"""
+        )
+        if os.geteuid() == 0:
+            with settings.open("a") as file:
+                file.write("user root\n")
+        log = (self._folder / "mosquitto.log").open("wb")
+        self._process = await asyncio.create_subprocess_exec(
+            program, "-c", str(settings), stdout=log, stderr=log
+        )
+        log.close()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await self._process.wait()
+
+
+class Switches:
+    """All switches of the council; the library's line can be cut and mended."""
+
+    def __init__(self, ports: dict[str, int]) -> None:
+        self.by_id = {each.id: build_switch(each, ports[each.id]) for each in SWITCHES}
+        self._beyond = [s.id for s in SWITCHES if s.site == "library"]
+
+    async def __aenter__(self) -> Self:
+        for switch in self.by_id.values():
+            await switch.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for switch in self.by_id.values():
+            await switch.__aexit__(None, None, None)
+
+    async def cut_library(self) -> None:
+        """The line's port goes down; what is beyond it answers no more."""
+        self.by_id["core-1"].take_down(LIBRARY_LINE_PORT)
+        for id in self._beyond:
+            await self.by_id[id].__aexit__(None, None, None)
+
+    async def mend_library(self) -> None:
+        for id in self._beyond:
+            await self.by_id[id].__aenter__()
+        self.by_id["core-1"].bring_up(LIBRARY_LINE_PORT)

@@ -1,0 +1,270 @@
+"""`towpath run`: everything one process does, wired by hand, in order.
+
+Building is inert: `--check` builds all and starts nothing. Entering starts the pieces
+from the bottom up; leaving stops them in reverse, the journal last, so that what was
+acknowledged is on disk whatever happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from alerts.config import notifiers
+from alerts.engine import AlertEngine
+from alerts.rules import load as load_rules
+from alerts.standing import start_positions
+from collectors.estate import EstateFile
+from collectors.grouping import Grouping
+from collectors.ingest import (
+    BrokerFiles,
+    HttpsIngest,
+    MqttIngest,
+    Registry,
+    agents_samples,
+    ingest_sample,
+)
+from collectors.itself import Itself, Source
+from collectors.journal import Journal, Reader, journal_sample
+from collectors.measurements import CATALOGUE
+from collectors.snmp import Credentials, Poller
+from collectors.store import StoreWriter, open_store, saved_positions
+from collectors.vpn_gateways import VpnGateways
+from dashboards.web import StatusPage
+from towpath.config import Role, TowpathConfig
+from towpath.metrics import MetricsDoor
+from towpath.systemd import tell
+
+_log = structlog.get_logger()
+_STOP_S = 4.5
+
+Piece = AbstractAsyncContextManager[Any] | AbstractContextManager[Any]
+
+
+class StartFailed(RuntimeError):
+    """A piece could not start; the text says which, why, and what to do."""
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Installation:
+    """The pieces of one process. `async with Installation(config, roles)` runs them."""
+
+    def __init__(
+        self,
+        config: TowpathConfig,
+        roles: Sequence[Role],
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        self.config, self.roles = config, roles
+        self.process = "all" if len(roles) == 5 else "-".join(roles)
+        self.pieces: list[tuple[str, Piece]] = []
+        self._sources: list[tuple[str, Source]] = []
+        self._running = contextlib.AsyncExitStack()
+        self._now_ms = now_ms
+
+        self.estate = EstateFile(config.estate)
+        self._add(f"estate {config.estate}", self.estate)
+        self.journal = Journal(config.journal, self.process, CATALOGUE)
+        self._add(f"journal {config.journal.folder}/{self.process}", self.journal)
+        self._source(
+            "journal",
+            lambda at: [journal_sample(self.journal.stats, self.process, at)],
+        )
+        if "poll" in roles:
+            self._poll()
+        if "ingest" in roles:
+            self._ingest()
+        if "store" in roles:
+            self._store()
+        if "alert" in roles:
+            self._alert()
+        itself = Itself(
+            self.process, self._sources, self.journal, now_ms, config.self_s
+        )
+        self._add("self samples", itself)
+        if "web" in roles:
+            self._web()
+        if config.metrics.port:
+            door = MetricsDoor(config.metrics, roles, itself)
+            self._add(f"metrics http://{door.host}:{door.port}/metrics", door)
+
+    def _poll(self) -> None:
+        config, devices = self.config, len(self.estate.current.devices)
+        poller = Poller(
+            config.snmp,
+            lambda: self.estate.current,
+            Credentials.read(config.snmp.credentials_file),
+            self.journal,
+            self.process,
+            self._now_ms,
+        )
+        self._add(f"poll {devices} devices every {config.snmp.period_s:g} s", poller)
+        doors = VpnGateways(
+            config.vpn_gateways, lambda: self.estate.current, self.journal, self._now_ms
+        )
+        self._add(f"knock at {len(self.estate.current.vpn_gateways)} VPN doors", doors)
+
+    def _ingest(self) -> None:
+        config = self.config.ingest
+        registry = Registry(config.registry)
+        self._add(f"agents {config.registry.path}", registry)
+        self._source("agents", lambda at: agents_samples(registry.agents(), at))
+        if config.https is not None:
+            https = HttpsIngest(
+                config,
+                registry,
+                self.journal,
+                estate=lambda: self.estate.current,
+                now_ms=self._now_ms,
+            )
+            self._add(f"ingest https {config.https.host}:{config.https.port}", https)
+            self._source(
+                "https",
+                lambda at: [ingest_sample(https.stats, self.process, "https", at)],
+            )
+        if config.broker is not None and config.mqtt is not None:
+            files = BrokerFiles(config.broker, config.mqtt, registry)
+            self._add(f"broker files {config.broker.password_file.parent}", files)
+        if config.mqtt is not None:
+            mqtt = MqttIngest(
+                config,
+                registry,
+                self.journal,
+                estate=lambda: self.estate.current,
+                now_ms=self._now_ms,
+            )
+            self._add(f"ingest mqtt {config.mqtt.host}:{config.mqtt.port}", mqtt)
+            self._source(
+                "mqtt",
+                lambda at: [ingest_sample(mqtt.stats, self.process, "mqtt", at)],
+            )
+
+    def _store(self) -> None:
+        config = self.config
+        self._open_store()
+        reader = Reader(config.journal.folder, "store", saved_positions(config.store))
+        self._add("reader store", reader)
+        writer = StoreWriter(config.store, reader, self.store, self._now_ms)
+        self._add("store writer", writer)
+        self._source("store", lambda at: writer.samples(self.process, at))
+        grouping = Grouping(
+            config.groups,
+            config.journal.folder,
+            config.state / "groups.json",
+            self.journal,
+            self._now_ms,
+        )
+        self._add(f"groups of at least {config.groups.least} agents", grouping)
+        self._source("groups", lambda at: [grouping.sample(self.process)])
+
+    def _alert(self) -> None:
+        self._open_store()
+        config = self.config.alerts
+        rules = load_rules(CATALOGUE, config.rules)
+        reader = Reader(
+            self.config.journal.folder, "alert", start_positions(config.standing)
+        )
+        self._add("reader alert", reader)
+        engine = AlertEngine(
+            config,
+            rules,
+            reader,
+            lambda: self.estate.current,
+            notifiers(config),
+            self.journal,
+            self.store,
+            self.process,
+            self._now_ms,
+        )
+        told = ", ".join(config.channels) or "nobody (no channel is configured)"
+        self._add(f"alerts by {len(rules)} rules, telling {told}", engine)
+        self._source("alerts", engine.samples)
+
+    def _web(self) -> None:
+        self._open_store()
+        page = StatusPage(
+            self.config.web,
+            lambda: self.estate.current,
+            self.config.alerts.standing,
+            self.store,
+            self._now_ms,
+        )
+        web = self.config.web
+        self._add(f"status page http://{web.host}:{web.port}", page)
+
+    def _open_store(self) -> None:
+        if not hasattr(self, "store"):
+            self.store = open_store(self.config.store, CATALOGUE)
+            self._add(f"store {self.config.store.kind}", self.store)
+
+    def _add(self, name: str, piece: Piece) -> None:
+        self.pieces.append((name, piece))
+
+    def _source(self, name: str, source: Source) -> None:
+        self._sources.append((name, source))
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as starting:
+            for name, piece in self.pieces:
+                try:
+                    if isinstance(piece, AbstractAsyncContextManager):
+                        await starting.enter_async_context(piece)
+                    else:
+                        starting.enter_context(piece)
+                except (OSError, ValueError, RuntimeError) as error:
+                    raise StartFailed(f"{name}: {error}") from error
+            self._running = starting.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._running.__aexit__(kind, error, trace)
+
+
+async def serve(installation: Installation) -> None:
+    """Runs until SIGTERM or SIGINT; SIGHUP re-reads the estate. Stops within 5 s."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+
+    def read_again() -> None:
+        tell("RELOADING=1")
+        installation.estate.read_again()
+        tell("READY=1")
+
+    loop.add_signal_handler(signal.SIGHUP, read_again)
+    async with installation:
+        _log.info(
+            "towpath_runs",
+            roles=list(installation.roles),
+            pieces=[name for name, _ in installation.pieces],
+        )
+        tell("READY=1")
+        await stop.wait()
+        tell("STOPPING=1")
+        _log.info("towpath_stops")
+        # Whatever hangs must not keep a stop from ending: the journal is safe anyway.
+        loop.call_later(_STOP_S, _give_up)
+    _log.info("towpath_stopped")
+
+
+def _give_up() -> None:
+    waiting = [task.get_name() for task in asyncio.all_tasks() if not task.done()]
+    _log.error("stop_took_too_long", waiting_for=waiting)
+    signal.raise_signal(signal.SIGKILL)
