@@ -179,8 +179,8 @@ def _certificate(folder: Path) -> Path | None:
     if program is None:
         return None
     command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1"
-    files = ["-subj", "/CN=localhost", "-keyout", made, "-out", folder / "cert.pem"]
-    subprocess.run([program, *command.split(), *files], check=True, capture_output=True)
+    command += f" -subj /CN=localhost -keyout {made} -out {folder / 'cert.pem'}"
+    subprocess.run([program, *command.split()], check=True, capture_output=True)
     with made.open("ab") as both:
         both.write((folder / "cert.pem").read_bytes())
     return made
