@@ -272,7 +272,7 @@ _tags = st.text(max_size=12) | st.sampled_from(
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -362,7 +362,7 @@ def _alike(one: list[Row], other: list[Row]) -> bool:
 
 
 @settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -58,7 +58,7 @@ _text = st.text(max_size=20) | st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -85,7 +85,7 @@ async def test_any_value_comes_back_from_a_real_server_as_it_was(
     assert found == [(START + n, *row) for n, row in enumerate(rows)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(_text, _text)
 async def test_identifiers_literals_and_patterns_mean_the_text_itself(
     server: services.Server, one: str, other: str
@@ -519,3 +519,29 @@ async def test_a_token_that_may_only_write_is_enough(tmp_path: Path) -> None:
         await store.write([ROW])
     wrote = [each for each in server.asked if each[0] == "/api/v2/write"]
     assert len(wrote) == 2
+
+
+async def test_a_real_server_that_asks_for_a_password(tmp_path: Path) -> None:
+    one = services.influxd(tmp_path)
+    config = tmp_path / "influxdb.conf"
+    config.write_text(
+        config.read_text().replace("[http]", "[http]\n  auth-enabled = true")
+    )
+    url = f"http://127.0.0.1:{one.port}"
+    with services.running(one):
+        async with InfluxServer(url) as first:
+            await first.query(
+                "", "CREATE USER admin WITH PASSWORD 'secret word' WITH ALL PRIVILEGES"
+            )
+        for token, says in (("", "missing or empty|401"), ("admin:no", "401")):
+            server = InfluxServer(url, token)
+            async with InfluxStore(server, "db", CATALOGUE) as store:
+                with pytest.raises((Away, Unanswered), match=says):
+                    await store.write([ROW])
+                with pytest.raises(Unanswered, match=r"the token .* is wrong"):
+                    await store.ask(ask("whole:sum"))
+        async with InfluxStore(
+            InfluxServer(url, "admin:secret word"), "db", CATALOGUE
+        ) as store:
+            await store.write([ROW])
+            assert await values(store, ask("whole:sum")) == [(1,)]

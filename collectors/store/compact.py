@@ -30,6 +30,7 @@ LATE_FILES = 24
 HOUR_GRACE_MS = 5 * 60_000
 DAY_GRACE_MS = 60 * 60_000
 WALK_MS = 60 * 60_000
+RETRY_MS = 10 * 60_000
 # A reader that listed a superseded file must be able to open it still.
 SUPERSEDED_S = 30.0
 _MERGE_S = 1800.0
@@ -116,7 +117,7 @@ class Compactor:
         self._closed: set[tuple[str, int, bool]] = set()
         self._walked_ms: int | None = None
         self._busy = asyncio.Lock()
-        self._unmergeable: set[tuple[str, ...]] = set()
+        self._failed_ms: dict[tuple[str, ...], int] = {}
 
     def touched(self, declared: Measurement, start_ms: int) -> None:
         """Rows were written there: it is worth looking at."""
@@ -157,8 +158,8 @@ class Compactor:
                 if walk or key not in self._closed:
                     merges[key] = merge
             for key, merge in merges.items():
-                self._closed.add(key)
-                await self._merge(merge, day)
+                if await self._merge(merge, day, now_ms):
+                    self._closed.add(key)
             over = now_ms >= day_ms + DAY_MS + DAY_GRACE_MS
             if over and len(self._folder.pieces(day, day_ms)) <= 1:
                 self._days.discard((name, day_ms))
@@ -174,7 +175,7 @@ class Compactor:
                         each.unlink(missing_ok=True)
                     day.rmdir()
                     self._days.discard((declared.name, start))
-                    _log.info("day deleted, its time is over", day=str(day))
+                    _log.info("store_day_deleted", day=str(day))
                 elif len(self._folder.pieces(day, start)) > 1:
                     self._days.add((declared.name, start))
 
@@ -192,10 +193,10 @@ class Compactor:
                     Path(each.path).unlink(missing_ok=True)
         return standing
 
-    async def _merge(self, merge: Merge, day: Path) -> None:
+    async def _merge(self, merge: Merge, day: Path, now_ms: int) -> bool:
         paths = tuple(each.path for each in merge.pieces)
-        if paths in self._unmergeable:
-            return
+        if now_ms - self._failed_ms.get(paths, -RETRY_MS) < RETRY_MS:
+            return False
         tmp = self._folder.root / "tmp" / f"merge-{secrets.token_hex(8)}.parquet"
         target = day / layout.piece_name(
             merge.start_ms,
@@ -210,13 +211,17 @@ class Compactor:
             await asyncio.to_thread(sync, tmp)
             await finished(asyncio.to_thread(self._folder.publish, [(tmp, target)]))
         except (Unreadable, Vanished, TimeoutError, ValueError) as error:
-            if not await asyncio.to_thread(self._set_aside, paths):
-                self._unmergeable.add(paths)
+            if not await finished(asyncio.to_thread(self._set_aside, paths)):
+                self._failed_ms[paths] = now_ms
                 _log.warning(
-                    "files could not be merged and stay apart",
+                    "store_files_not_merged",
                     day=str(day),
                     why=str(error) or "it took too long",
                 )
+            return False
+        else:
+            self._failed_ms.pop(paths, None)
+            return True
         finally:
             tmp.unlink(missing_ok=True)
 
@@ -225,7 +230,7 @@ class Compactor:
         found = [path for path in paths if is_damaged(path)]
         for path in found:
             Path(path).rename(path + ASIDE)
-            _log.error("store file is damaged and set aside", file=path + ASIDE)
+            _log.error("store_file_set_aside", file=path + ASIDE)
         return bool(found)
 
     def _fulfil_requests(self) -> None:
@@ -235,7 +240,7 @@ class Compactor:
                 if not request.name.startswith("."):
                     rows = self._erase(request.read_text("utf-8"))
                     request.unlink()
-                    _log.info("one agent's rows erased on request", rows=rows)
+                    _log.info("agent_erased", rows=rows)
 
     def _erase(self, agent: str) -> int:
         erased = 0
@@ -292,7 +297,10 @@ def _copy_sql(merge: Merge, target: Path) -> str:
         tags |= dict.fromkeys(tags_of(schema))
         for column in schema:
             if column.name != sql.TIME and column.name not in tags:
-                fields.setdefault(column.name, kinds[str(column.type)])
+                kind = kinds.get(str(column.type))
+                if kind is None:
+                    raise Unreadable(f"{each.path}: {column.name} is {column.type}")
+                fields.setdefault(column.name, kind)
     for tag in tags:
         fields.pop(tag, None)
     end = merge.start_ms + (DAY_MS if merge.whole_day else HOUR_MS)

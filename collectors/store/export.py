@@ -47,7 +47,7 @@ async def export(
     count = 0
     try:
         with _Out(format, part, declared) as file:
-            async for end, rows in _slices(store, declared, from_ms, to_ms):
+            async for end, rows in every_row(store, declared, from_ms, to_ms):
                 file.write(rows)
                 count += len(rows)
                 progress((end - from_ms) / (to_ms - from_ms))
@@ -57,11 +57,12 @@ async def export(
     return count
 
 
-async def _slices(
+async def every_row(
     store: Store, declared: Measurement, from_ms: int, to_ms: int
 ) -> AsyncIterator[tuple[int, list[Row]]]:
-    """Every row: the last of every field in buckets of 1 ms, a slice at a time."""
-    every_row = Query(
+    """Every row of `[from_ms, to_ms)` in order of time, a slice at a time, each with
+    where it ends: the last of every field (`<field>_last`) in buckets of 1 ms."""
+    each_row = Query(
         declared.name,
         tuple(Pick(field.name, "last") for field in declared.fields),
         from_ms,
@@ -74,7 +75,7 @@ async def _slices(
     while start < to_ms:
         end = min(start + length, to_ms)
         rows = await store.ask(
-            msgspec.structs.replace(every_row, from_ms=start, to_ms=end)
+            msgspec.structs.replace(each_row, from_ms=start, to_ms=end)
         )
         yield end, sorted(rows, key=lambda row: row.time_ms or 0)
         start = end

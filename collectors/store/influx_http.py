@@ -28,6 +28,7 @@ _DATA_FAULT = re.compile(
     r"line protocol",
     re.IGNORECASE,
 )
+_URL_TEXT = 1500
 _DROPPED = re.compile(r"dropped=(\d+)")
 
 
@@ -162,9 +163,11 @@ class InfluxServer:
         """The series of the one answer to one statement. `NoDatabase`, or `Unanswered`
         for all else."""
         parameters = {"db": database, "q": text, "epoch": "ms", "chunked": "true"}
+        # What changes something must be a POST; so must what is too long for a URL.
+        is_short = text.startswith(("SELECT ", "SHOW ")) and len(text) < _URL_TEXT
         try:
             answer = await self._send(
-                "POST",
+                "GET" if is_short else "POST",
                 "/query",
                 await self.version(),
                 parameters,

@@ -156,7 +156,7 @@ class EmbeddedStore:
         found = [path for path in files if is_damaged(path)]
         for path in found:
             self._damaged.add(path)
-            _log.error("store file is damaged and left out", file=path)
+            _log.error("store_file_damaged", file=path)
         return bool(found)
 
 

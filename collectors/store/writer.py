@@ -68,7 +68,7 @@ def saved_positions(config: StoreConfig, reader: str = "store") -> Positions | N
         return None
     except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
         # Nothing is lost by it: rows that are written again are the same rows.
-        _log.error("store positions unreadable", file=str(path), why=str(error))
+        _log.error("store_positions_unreadable", file=str(path), why=str(error))
         return None
 
 
