@@ -233,6 +233,6 @@ def test_the_policy_comes_from_the_estate_with_the_nearest_reflector_first() -> 
     assert decode(msgspec.json.encode(policy)) == policy
     assert policy.cadence("call_path", 600, False) == 300
     assert policy.cadence("call_path", 600, True) == 3600
-    assert policy.cadence("web", 600, True) == 600
+    assert policy.cadence("web", 600, True) == 3600
     assert policy.cadence("bandwidth", 86_400, True) == 0
     assert decode(b'{"a later field": 1}').report_s == 300
