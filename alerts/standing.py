@@ -25,6 +25,7 @@ from probes.sample import Sample
 
 Kind = Literal["page", "resolution"]
 HISTORY_MS = 400 * 86_400_000
+_OWED_AGAIN_MS = 600_000
 _SENT_KEPT_MS = 30 * 86_400_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, body BLOB NOT NULL);
@@ -219,7 +220,16 @@ class Book:
         self._finish(posts, "delivered", "", now_ms)
 
     def refused(self, posts: Sequence[Post], error: str, now_ms: int) -> None:
-        """It will never arrive; nor is its resolution sent."""
+        """It will never arrive; nor is its resolution sent. A resolution is tried
+        again: whoever took the page is owed it."""
+        owed = [post for post in posts if post.kind == "resolution"]
+        self.retry(owed, error, now_ms + _OWED_AGAIN_MS)
+        self._finish(
+            [post for post in posts if post.kind == "page"], "refused", error, now_ms
+        )
+
+    def give_up(self, posts: Sequence[Post], error: str, now_ms: int) -> None:
+        """It was tried for long enough."""
         self._finish(posts, "refused", error, now_ms)
 
     def retry(self, posts: Sequence[Post], error: str, next_ms: int) -> None:

@@ -107,7 +107,7 @@ class Delivery:
             return False
         first = parcel[0]
         if now_ms - first.created_ms > _GIVE_UP_MS[first.kind] and first.tries:
-            await self._in_thread(self._book.refused, parcel, "gave up", now_ms)
+            await self._in_thread(self._book.give_up, parcel, "gave up", now_ms)
             _log.error("notification_given_up", channel=channel, about=first.episode)
             return True
         page = self._render(parcel, now_ms)
