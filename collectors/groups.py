@@ -152,8 +152,14 @@ def experience(rows: Sequence[Heard], time_ms: int, least: int) -> list[Sample]:
         group: {"agents": rounded(len({row.agent for row in by_group[group]}))}
         for group in shown
     }
-    for kind, figures in _FIGURES.items():
-        of_kind = [row for row in rows if row.kind == kind and row.values]
+    for kind, needed, figures in _FIGURES:
+        of_kind = [
+            row
+            for row in rows
+            if row.kind == kind
+            and row.values
+            and (needed is None or row.values[needed] is not None)
+        ]
         by_group, with_figures = _shown(of_kind, least, shown)
         for group in with_figures:
             fields[group].update(figures(by_group[group], least))
@@ -217,16 +223,18 @@ def _calls(rows: Sequence[Heard], least: int) -> dict[str, Value]:
         "calls": len(rows),
         "call_poor_ratio": poor / len(rows),
     }
-    mos, rtt, loss, jitter = (_values(rows, at, least) for at in range(1, 5))
+    mos, rtt, jitter = (_values(rows, at, least) for at in (1, 2, 4))
     if mos:
         found["mos_estimated_p50"] = _rank(mos, 50)
     if rtt:
         found["rtt_p95_ms"] = _rank(rtt, 95)
-    if loss:
-        found["loss_mean_ratio"] = sum(loss) / len(loss)
     if jitter:
         found["jitter_p95_ms"] = _rank(jitter, 95)
     return found
+
+
+def _loss(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+    return {"loss_mean_ratio": sum(row.values[3] or 0.0 for row in rows) / len(rows)}
 
 
 def _vpn(rows: Sequence[Heard], least: int) -> dict[str, Value]:
@@ -251,13 +259,19 @@ def _bandwidth(rows: Sequence[Heard], least: int) -> dict[str, Value]:
     return found
 
 
-_FIGURES: dict[str, Callable[[Sequence[Heard], int], dict[str, Value]]] = {
-    "call_path": _calls,
-    "vpn": _vpn,
-    "web": _web,
-    "name_lookup": _name_lookup,
-    "bandwidth": _bandwidth,
-}
+# What a figure is of, which of its values every row must have, and how it is made.
+# Percentiles do not add up, so they only need enough agents; sums and means, of which
+# a part can be taken away, are suppressed by the rows that have the value.
+_FIGURES: tuple[
+    tuple[str, int | None, Callable[[Sequence[Heard], int], dict[str, Value]]], ...
+] = (
+    ("call_path", None, _calls),
+    ("call_path", 3, _loss),
+    ("vpn", None, _vpn),
+    ("web", None, _web),
+    ("name_lookup", None, _name_lookup),
+    ("bandwidth", None, _bandwidth),
+)
 
 
 def _values(rows: Sequence[Heard], at: int, least: int) -> list[float]:

@@ -115,6 +115,20 @@ def test_a_figure_that_few_could_give_is_left_out() -> None:
     assert found["rtt_p95_ms"] == 20.0
 
 
+def test_a_mean_that_few_gave_is_not_told_by_the_means_around_it() -> None:
+    bt = calls(range(30), where(provider="bt"))
+    sky = calls(range(100, 112), where(provider="sky"))
+    silent = [
+        Heard(0, 0, r.agent, r.where, r.kind, r.target, (1.0, None, None, None, None))
+        for r in sky[3:]
+    ]
+    found = shown([*bt, *sky[:3], *silent])
+    assert {"call_poor_ratio", "calls"} <= set(found["provider", "sky"])
+    assert "loss_mean_ratio" not in found["provider", "sky"]
+    assert "loss_mean_ratio" in found["all", "all"]
+    assert "loss_mean_ratio" not in found["provider", "bt"]
+
+
 def test_agents_are_rounded_to_five() -> None:
     for agents, told in ((10, 10), (12, 10), (13, 15), (17, 15), (18, 20)):
         assert shown(calls(range(agents), where()))["all", "all"]["agents"] == told
