@@ -82,6 +82,7 @@ class DevicePoll:
         self._learnt_s = 0.0
         self._slow_at = 0
         self._neighbours_due_s = 0.0
+        self._unheard: dict[str, int] = {}
         self._outcome: Outcome | None = None
 
     @property
@@ -182,7 +183,7 @@ class DevicePoll:
                 self._plan = None
                 break
             answered.append(reading)
-        await self._slowly(current, budget)
+        await self._slowly(current, answered, budget)
         if self._plan is current and self._learnt.stamina.varbinds > current.varbinds:
             self._pack()
 
@@ -244,7 +245,9 @@ class DevicePoll:
         self._slow_at = 0
         return self._plan
 
-    async def _slowly(self, current: plan.Plan, budget: Budget) -> None:
+    async def _slowly(
+        self, current: plan.Plan, answered: list[Reading], budget: Budget
+    ) -> None:
         """Names and aliases a few at a time; neighbours now and then."""
         for _ in range(current.slow_per_poll):
             if not current.slow:
@@ -255,7 +258,7 @@ class DevicePoll:
             self._renamed(answer)
         if time.monotonic() >= self._neighbours_due_s:
             self._neighbours_due_s = time.monotonic() + self._config.neighbours_s
-            await self._hear(budget)
+            await self._hear(answered, budget)
 
     def _renamed(self, answer: dict[str, Value]) -> None:
         for oid, value in answer.items():
@@ -276,7 +279,7 @@ class DevicePoll:
             else:
                 self._plan = None
 
-    async def _hear(self, budget: Budget) -> None:
+    async def _hear(self, answered: list[Reading], budget: Budget) -> None:
         """Remembers behind which ports a switch or an access point is heard.
 
         A port that is down keeps its neighbour for a while: that it is not heard is
@@ -295,20 +298,24 @@ class DevicePoll:
             for each in neighbours(tables, self._ports)
             if each.infrastructure and each.local_if_index is not None
         }
+        up = {
+            watch.port.key
+            for reading in answered
+            for watch, seen in zip(reading.watches, reading.seen, strict=True)
+            if seen.values[OPER] == oids.UP
+        }
         kept = self._learnt.neighbours
+        keep_ms = self._config.remember_neighbours_days * _MS_PER_DAY
         for key in heard:
             kept[key] = now_ms
-        keep_ms = self._config.remember_neighbours_days * _MS_PER_DAY
-        for key, last_ms in list(kept.items()):
-            if key in heard:
-                continue
-            seen = self._seen.get(key)
-            up = seen is not None and seen.values[OPER] == oids.UP
-            # Up and silent for three rounds: LLDP is slow to speak after a link.
-            if now_ms - last_ms > (
-                3 * self._config.neighbours_s * 1000 if up else keep_ms
-            ):
+            self._unheard.pop(key, None)
+        for key in set(kept) - heard:
+            # LLDP is slow to speak after a link has come up: three rounds.
+            if key in up:
+                self._unheard[key] = self._unheard.get(key, 0) + 1
+            if self._unheard.get(key, 0) >= 3 or now_ms - kept[key] > keep_ms:
                 del kept[key]
+                self._unheard.pop(key, None)
         self._look_out()
 
     def _look_out(self) -> None:

@@ -189,6 +189,7 @@ class GufoSession:
                 # unstopped, one device's answer would end the process.
                 if type(error).__name__ != _PANIC:
                     raise
+                self.close()
                 raise Failed(Outcome.BAD_ANSWER, "an answer beyond decoding") from None
             self._last_s = time.monotonic()
             return answer

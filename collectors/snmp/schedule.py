@@ -38,7 +38,6 @@ _SELF = Schema(
     ("process",),
     ("expected", "done", "failed", "skipped", "late_p99_ms", "retries"),
 )
-_REPORT_S = 60.0
 _SAVE_S = 300.0
 
 
@@ -73,7 +72,10 @@ class _Job:
 
 
 class Poller:
-    """Polls the devices of the estate; rows go to `append`."""
+    """Polls the devices of the estate; rows go to `append`.
+
+    `process` names it in its own samples, one every `report_s`.
+    """
 
     def __init__(
         self,
@@ -83,10 +85,12 @@ class Poller:
         append: Append,
         process: str = "poll",
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        report_s: float = 60.0,
     ) -> None:
         self._config, self._estate = config, estate
         self._credentials, self._append = credentials, append
         self._process, self._now_ms = process, now_ms
+        self._report_s = report_s
         self.stats = PollStats()
         self._sessions = Sessions()
         self._memory = Memory(config.state_file)
@@ -132,7 +136,7 @@ class Poller:
     async def _run(self) -> None:
         # Phases are of the wall clock, waiting is not: a clock step moves no poll.
         offset_s = time.time() - time.monotonic()
-        report_s = time.monotonic() + _REPORT_S
+        report_s = time.monotonic() + self._report_s
         save_s = time.monotonic() + _SAVE_S
         while True:
             self._follow_estate(offset_s)
@@ -151,7 +155,7 @@ class Poller:
                     next_s += missed * self._config.period_s
                 heapq.heappush(self._due, (next_s, device, job))
             if now_s >= report_s:
-                report_s += _REPORT_S
+                report_s += self._report_s
                 await self._report()
             if now_s >= save_s:
                 save_s += _SAVE_S
