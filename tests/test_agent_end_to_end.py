@@ -13,7 +13,7 @@ import pytest
 from ingest_council import door, eventually
 
 from collectors.ingest.certificate import make_certificates
-from probes.policy import Policy, Service
+from collectors.ingest.config import PolicyConfig, ServiceConfig
 
 AGENT = [sys.executable, "-m", "probes.cli"]
 
@@ -48,12 +48,12 @@ async def agent(*arguments: str | Path) -> tuple[int, str, str]:
 async def test_a_laptop_enrols_measures_delivers_and_stops_with_nothing_lost(
     tmp_path: Path,
 ) -> None:
-    quick = Policy(
-        services=(Service("council", "https://127.0.0.1:1/"),),
+    quick = PolicyConfig(
+        services=(ServiceConfig(name="council", url="https://127.0.0.1:1/"),),
         cadence_s={"vpn": 1, "agent": 1, "web": 1, "name_lookup": 0, "call_path": 0},
-        report_s=1,
+        report_s=10,
     )
-    async with door(tmp_path / "council", policy=lambda home_site: quick) as council:
+    async with door(tmp_path / "council", policy=quick) as council:
         config = settings(tmp_path, council.ingest.port, council.certificates.authority)
         token = council.registry.make_token("hall", 1, 1, int(time.time() * 1000))
         code, out, err = await agent("--config", config, "run")
@@ -97,8 +97,8 @@ async def test_a_laptop_enrols_measures_delivers_and_stops_with_nothing_lost(
 
 
 async def test_a_revoked_laptop_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
-    quick = Policy(cadence_s={"vpn": 1}, report_s=1)
-    async with door(tmp_path / "council", policy=lambda home_site: quick) as council:
+    quick = PolicyConfig(cadence_s={"vpn": 1}, report_s=10)
+    async with door(tmp_path / "council", policy=quick) as council:
         config = settings(tmp_path, council.ingest.port, council.certificates.authority)
         now_ms = int(time.time() * 1000)
         token = council.registry.make_token("hall", 1, 1, now_ms)

@@ -1,0 +1,213 @@
+"""What the agent costs the laptop: memory, processor, network.
+
+    python -m benchmarks.agent
+
+A real `towpath-agent run` against a real receiving end over TLS and a real reflector,
+all on this machine, with every cadence 30 times faster than the default. Two runs: one
+that only waits (every probe off, delivery and policy hourly) and one that works.
+* memory: the largest resident set seen in the working run;
+* processor at default cadences = idle + (working - idle) / 30, each without start-up;
+* bytes a day: the mean `cost_bytes` of each probe, times its runs at the default
+  cadence, and the mean cost of one delivery (what the agent counts: bodies and heads
+  as sent, 6 kB for a TLS handshake) times one each 300 s, for a laptop that is on for
+  24 h and for one that is on for 9 h. Speed tests are not in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from collectors.estate.model import Estate
+from collectors.estate.model import Reflector as ReflectorEntry
+from collectors.ingest.certificate import make_certificates
+from collectors.ingest.config import (
+    HttpsConfig,
+    IngestConfig,
+    PolicyConfig,
+    RegistryConfig,
+    ServiceConfig,
+)
+from collectors.ingest.double import ListAppend
+from collectors.ingest.https import HttpsIngest
+from collectors.ingest.registry import Registry
+from collectors.reflector import Reflector, ReflectorConfig
+from probes.measurements import CATALOGUE
+from probes.report import Enrolment
+from probes.status import read_status
+
+FASTER = 30
+WINDOW_S = 60.0
+IDLE_S = 20.0
+SETTLE_S = 5.0
+DAY_S = 86_400
+NETWORK = ("call_path", "web", "name_lookup")
+PROBES = (*NETWORK, "vpn", "agent")
+
+
+def run() -> dict[str, float]:
+    """The figures by name; names end in their unit."""
+    figures = asyncio.run(_measure())
+    for name, value in figures.items():
+        print(f"{name:36} {value:>16,.5g}")
+    return figures
+
+
+async def _measure() -> dict[str, float]:
+    free = _free_port()
+    off = dict.fromkeys((*PROBES, "bandwidth"), 0)
+    idle = PolicyConfig(cadence_s=off, report_s=3600)
+    with tempfile.TemporaryDirectory() as folder:
+        idle_ratio, *_ = await _window(Path(folder), idle, Estate(), IDLE_S)
+    reflector = Reflector(
+        ReflectorConfig(addresses=("127.0.0.1",), stamp_port=0, web_port=0)
+    )
+    async with reflector:
+        work = PolicyConfig(
+            services=(ServiceConfig(name="portal", url=f"https://localhost:{free}/"),),
+            names=("localhost",),
+            cadence_s={
+                **{p: CATALOGUE.measurement(p).period_s // FASTER for p in PROBES},
+                "bandwidth": 0,
+            },
+            report_s=300 // FASTER,
+        )
+        estate = Estate(
+            reflectors=(
+                ReflectorEntry(
+                    id="hall", host="127.0.0.1", stamp_port=reflector.stamp_port
+                ),
+            )
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            working, rss, append, spent = await _window(
+                Path(folder), work, estate, WINDOW_S, free
+            )
+    cost: dict[str, list[int]] = defaultdict(list)
+    deliveries = append.calls
+    for batch in append.batches:
+        cost[batch.measurement] += [int(v) for v in batch.field("cost_bytes")]
+    figures = {
+        "rss_bytes": float(rss),
+        "cpu_idle_ratio": idle_ratio,
+        "cpu_working_ratio": working,
+        "cpu_at_default_ratio": idle_ratio + (working - idle_ratio) / FASTER,
+    }
+    day = 0.0
+    for probe in NETWORK:
+        costs = cost.get(probe)
+        if not costs:
+            continue
+        mean = sum(costs) / len(costs)
+        figures[f"{probe}_bytes"] = mean
+        day += mean * DAY_S / CATALOGUE.measurement(probe).period_s
+    measured = sum(sum(each) for each in cost.values())
+    # The first request's handshake is counted to the deliveries, as it would be after
+    # every pause of a minute: at the default cadence each delivery makes a new one.
+    delivery = max(spent - measured, 0) / max(deliveries, 1) + 6_000
+    figures["delivery_bytes"] = delivery
+    day += delivery * DAY_S / 300
+    figures["day_24h_bytes"] = day
+    figures["day_9h_bytes"] = day * 9 / 24
+    return figures
+
+
+async def _window(
+    folder: Path, policy: PolicyConfig, estate: Estate, seconds: float, port: int = 0
+) -> tuple[float, int, ListAppend, int]:
+    """CPU as a share of one core, largest RSS, what arrived, bytes it counted."""
+    async with _council(folder, policy, estate, port) as (
+        port,
+        registry,
+        append,
+        ca_file,
+    ):
+        now_ms = time.time_ns() // 1_000_000
+        token = registry.make_token("hall", 1, 1, now_ms)
+        state = folder / "state"
+        state.mkdir(mode=0o700)
+        (state / "device").write_text("0" * 32)
+        made = registry.enrol(Enrolment(token, "0" * 32), now_ms)
+        (state / "credential.json").write_bytes(msgspec.json.encode(made))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "probes.cli",
+            "run",
+            env={
+                **os.environ,
+                "TOWPATH_AGENT_SERVER": f"https://localhost:{port}",
+                "TOWPATH_AGENT_CA_FILE": str(ca_file),
+                "TOWPATH_AGENT_STATE_FOLDER": str(state),
+                "no_proxy": "localhost",
+            },
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        seen = psutil.Process(process.pid)
+        rss = 0
+        try:
+            await asyncio.sleep(SETTLE_S)
+            begun_s, cpu_s = time.monotonic(), _cpu_s(seen)
+            while time.monotonic() - begun_s < seconds:
+                await asyncio.sleep(0.5)
+                rss = max(rss, seen.memory_info().rss)
+            ratio = (_cpu_s(seen) - cpu_s) / (time.monotonic() - begun_s)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            await process.wait()
+        status = read_status(state)
+        return ratio, rss, append, 0 if status is None else status.spent_bytes
+
+
+@contextlib.asynccontextmanager
+async def _council(
+    folder: Path, policy: PolicyConfig, estate: Estate, port: int
+) -> AsyncIterator[tuple[int, Registry, ListAppend, Path]]:
+    made = make_certificates(folder / "tls")
+    append = ListAppend()
+    config = IngestConfig(
+        registry=RegistryConfig(
+            path=folder / "agents.sqlite", key_file=folder / "keys" / "pseudonym.key"
+        ),
+        https=HttpsConfig(
+            host="127.0.0.1",
+            port=port,
+            certificate=made.certificate,
+            private_key=made.private_key,
+        ),
+        policy=policy,
+        aside=folder / "aside",
+    )
+    with Registry(config.registry) as registry:
+        async with HttpsIngest(
+            config, registry, append, estate=lambda: estate
+        ) as ingest:
+            yield ingest.port, registry, append, made.authority
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    used = process.cpu_times()
+    return float(used.user + used.system)
+
+
+if __name__ == "__main__":
+    run()
