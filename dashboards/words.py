@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 LONDON = ZoneInfo("Europe/London")
 NOTHING = "no data"
+_NAMES = {"wifi": "Wi-Fi", "vpn": "VPN", "ups": "UPS", "web": "Web"}
 _RATES = ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"))
 
 
@@ -102,5 +103,7 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 def said(name: str) -> str:
     """An identifier as words: `device_unreachable` → `Device unreachable`."""
+    if name in _NAMES:
+        return _NAMES[name]
     words = name.replace("_", " ").replace("-", " ").strip()
     return words[:1].upper() + words[1:]

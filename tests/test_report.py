@@ -1,0 +1,533 @@
+"""The monthly report: what counts, what does not, and what is never said."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import importlib.util
+import io
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import accessible
+import council
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.alert import Alert
+from alerts.suppress import Silence
+from collectors.estate.model import Hours
+from collectors.measurements import CATALOGUE
+from collectors.store.query import Query, Row
+from collectors.store.query import check as check_query
+from dashboards import chart, words
+from dashboards.doubles import AnswerStore, MemoryStore
+from dashboards.report import Month, ReportError, chosen, figures, site_report
+from dashboards.report.availability import Availability, availability, days, is_open
+from dashboards.report.gather import Content, gather
+from dashboards.report.page import render
+from dashboards.report.questions import STEP_MS
+from dashboards.report.tables import safe, tables
+from probes.sample import Sample
+
+HOUR_MS = council.HOUR_MS
+OCTOBER = Month(2026, 10)
+ALWAYS = Hours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
+
+
+def _ms(*parts: int) -> int:
+    return int(datetime(*parts, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
+
+
+NOW_MS = _ms(2026, 11, 24)
+DARK = (_ms(2026, 10, 11, 2), _ms(2026, 10, 11, 9))
+AWAY = (_ms(2026, 10, 20, 9), _ms(2026, 10, 20, 14))
+
+
+class Remembering(MemoryStore):
+    """Answers the same question once: the tests ask the same month many times."""
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        super().__init__(samples)
+        self._answers: dict[Query, list[Row]] = {}
+
+    async def ask(self, query: Query) -> list[Row]:
+        if query not in self._answers:
+            self._answers[query] = await super().ask(query)
+        return self._answers[query]
+
+
+STORE = Remembering(
+    [
+        *council.samples(
+            OCTOBER.from_ms,
+            OCTOBER.to_ms,
+            20 * council.MINUTE_MS // 2,
+            (DARK,),
+            {"dep-sw1": AWAY, "dep-sw2": AWAY},
+        ),
+        *council.samples(_ms(2026, 8, 31, 23), OCTOBER.from_ms, 2 * HOUR_MS),
+    ]
+)
+
+
+def _content(
+    alerts: list[Alert] | None = None,
+    silences: list[Silence] | None = None,
+    site: str | None = None,
+    store: Any = STORE,
+    now_ms: int = NOW_MS,
+    month: Month = OCTOBER,
+) -> Content:
+    estate = council.estate()
+    return asyncio.run(
+        gather(
+            month,
+            chosen(estate, site),
+            store,
+            estate,
+            now_ms,
+            alerts or [],
+            silences or [],
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def october() -> Content:
+    return _content()
+
+
+def _site(content: Content, id: str) -> figures.SiteFigures:
+    return next(each for each in content.sites if each.site.id == id)
+
+
+# ---- availability -------------------------------------------------------------------
+
+
+def test_only_observed_time_counts(october: Content) -> None:
+    depot = _site(october, "depot").availability
+    assert depot.unobserved_ms == 7 * HOUR_MS
+    assert depot.observed_ms == OCTOBER.to_ms - OCTOBER.from_ms - 7 * HOUR_MS
+    assert depot.down_ms == pytest.approx(5 * HOUR_MS)
+    assert depot.ratio == pytest.approx(1 - 5 / (745 - 7))
+    assert _site(october, "town-hall").availability.ratio == 1.0
+
+
+def test_a_month_in_which_the_clocks_go_back_has_an_hour_more() -> None:
+    assert OCTOBER.to_ms - OCTOBER.from_ms == (31 * 24 + 1) * HOUR_MS
+    march = Month(2027, 3)
+    assert march.to_ms - march.from_ms == (31 * 24 - 1) * HOUR_MS
+    assert len(march.days()) == 31
+    assert march.days()[-1][1] == march.to_ms
+
+
+def test_planned_maintenance_is_neither_up_nor_down_nor_unobserved() -> None:
+    silence = Silence(1, *AWAY, site="depot", why="new line", planned=1)
+    depot = _site(_content(silences=[silence]), "depot").availability
+    assert depot.maintenance_ms == 5 * HOUR_MS
+    assert depot.ratio == 1.0
+    assert depot.unobserved_ms == 7 * HOUR_MS
+
+
+def test_a_silence_that_was_not_planned_changes_no_figure(october: Content) -> None:
+    silence = Silence(1, *AWAY, site="depot", why="we know")
+    assert _content(silences=[silence]).sites == october.sites
+
+
+def test_maintenance_of_one_device_is_not_that_of_its_site() -> None:
+    silence = Silence(1, *AWAY, device="dep-sw1", planned=1)
+    depot = _site(_content(silences=[silence]), "depot")
+    assert depot.availability.maintenance_ms == 0
+    by_id = {each.device.id: each.availability for each in depot.devices}
+    assert by_id["dep-sw1"].ratio == 1.0
+    assert by_id["dep-sw2"].maintenance_ms == 0
+
+
+def test_opening_hours_are_counted_apart_in_the_sites_own_time(
+    october: Content,
+) -> None:
+    depot = _site(october, "depot").availability
+    weekdays = 22
+    assert depot.open_observed_ms == weekdays * 10 * HOUR_MS
+    # 09:00-14:00 UTC is 10:00-15:00 in London in October: all of it open.
+    assert depot.open_down_ms == pytest.approx(5 * HOUR_MS)
+
+
+def test_open_until_midnight_is_open_at_half_past_eleven() -> None:
+    london = ZoneInfo("Europe/London")
+    assert is_open(_ms(2026, 10, 20, 22, 30), ALWAYS, london)
+    assert not is_open(_ms(2026, 10, 24, 12), Hours(), london)
+
+
+def test_a_site_nobody_watched_has_no_availability_rather_than_none_or_all() -> None:
+    content = _content(store=MemoryStore())
+    for each in content.sites:
+        assert each.availability.ratio is None
+        assert each.availability.open_ratio is None
+        assert set(each.days) == {"none"}
+    html = render(content)
+    assert "not observed" in html
+    assert "100%" not in html[html.index("<main") :]
+
+
+@given(
+    steps=st.dictionaries(st.integers(0, 200), st.floats(0, 1)),
+    length=st.integers(1, 200),
+    windows=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 40)), max_size=3),
+)
+def test_whatever_was_seen_the_parts_of_the_month_add_up(
+    steps: dict[int, float], length: int, windows: list[tuple[int, int]]
+) -> None:
+    end = length * STEP_MS
+    held = {at * STEP_MS: up for at, up in steps.items()}
+    spans = [(a * STEP_MS, (a + n) * STEP_MS) for a, n in windows]
+    found = availability(held, 0, end, ALWAYS, spans)
+    assert found.observed_ms + found.maintenance_ms + found.unobserved_ms == end
+    assert 0 <= found.down_ms <= found.observed_ms
+    assert found.ratio is None or -1e-9 <= found.ratio <= 1
+    assert 0 <= found.observed_ratio <= 1
+    assert found.open_observed_ms == found.observed_ms
+
+
+def test_a_day_is_as_it_was_worst_and_not_observed_where_nothing_was() -> None:
+    day = 24 * HOUR_MS
+    spans = [(n * day, (n + 1) * day) for n in range(4)]
+    steps = {0: 1.0, STEP_MS: 1.0, day: 1.0, day + STEP_MS: 0.5, 2 * day: 0.0}
+    assert days(steps, spans) == ["ok", "part", "bad", "none"]
+
+
+def test_a_month_still_running_counts_only_what_has_passed() -> None:
+    content = _content(now_ms=_ms(2026, 10, 8))
+    assert content.running
+    assert content.sites[0].availability.month_ms == content.to_ms - OCTOBER.from_ms
+    assert "The month is not over" in render(content)
+
+
+def test_a_month_to_come_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="December 2026 has not begun yet"):
+        _content(month=Month(2026, 12))
+
+
+# ---- lines --------------------------------------------------------------------------
+
+
+def test_lines_are_held_against_their_contract_and_the_month_before(
+    october: Content,
+) -> None:
+    line = _site(october, "library").lines[0]
+    assert line.line.id == "lib-wan"
+    assert line.down_p95 is not None
+    assert line.down_p95 > figures.BUSY_RATIO
+    assert line.busy_hours > 20
+    assert line.observed_hours == 745 - 7
+    assert line.change is not None
+    assert line.cost_per_mbps == pytest.approx(48)
+    assert figures.value_for_money(line).startswith("Full in")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "Not observed"),
+        ({"down_p95": 0.05}, "consider a smaller one"),
+        ({"down_p95": 0.05, "busy_hours": 3}, "Fits its use"),
+        ({"down_p95": 0.5}, "Fits its use"),
+        ({"down_p95": 0.9, "busy_hours": 60}, "Full in 60 hours"),
+    ],
+)
+def test_what_a_lines_use_says_about_its_size(
+    changes: dict[str, Any], said: str
+) -> None:
+    line = council.estate().line("th-wan")
+    assert said in figures.value_for_money(figures.LineFigures(line, **changes))
+
+
+def test_a_backup_line_is_judged_by_whether_it_was_needed() -> None:
+    line = council.estate().line("dep-4g")
+    idle = figures.LineFigures(line, down_p95=0.0)
+    used = figures.LineFigures(line, down_p95=0.0, carried_hours=6)
+    assert figures.value_for_money(idle) == "Backup: it was not needed."
+    assert "6 hours" in figures.value_for_money(used)
+
+
+@pytest.mark.parametrize(
+    ("today", "level", "said"),
+    [
+        (date(2025, 1, 1), "ok", "Give notice by 31 December 2026"),
+        (date(2026, 10, 1), "warn", "91 days left"),
+        (date(2026, 12, 30), "bad", "1 day left"),
+        (date(2027, 1, 1), "warn", "The last day for notice was 31 December 2026"),
+        (date(2027, 4, 1), "warn", "Contract ended 1 day ago"),
+    ],
+)
+def test_a_contract_reminds_of_its_notice_in_time(
+    today: date, level: str, said: str
+) -> None:
+    found = figures.reminder(council.estate().line("th-wan"), today)
+    assert found is not None
+    assert found.level == level
+    assert said in found.text
+
+
+def test_a_line_without_dates_reminds_of_nothing() -> None:
+    line = council.estate().line("dep-4g")
+    assert figures.reminder(line, date(2026, 1, 1)) is None
+
+
+# ---- people -------------------------------------------------------------------------
+
+
+def test_home_and_office_are_both_there_and_small_groups_are_said_and_not_shown(
+    october: Content,
+) -> None:
+    assert [each.group for each in october.places] == ["office", "home"]
+    assert all(each.values for each in october.places)
+    assert _site(october, "depot").experience.values is None
+    html = render(october)
+    assert "fewer than 10 laptops: not shown" in html
+    table = list(csv.DictReader(io.StringIO(tables(october)["calls"])))
+    depot = next(row for row in table if row["group"] == "depot")
+    assert depot["note"] == "fewer than 10 laptops: not shown"
+    assert depot["estimated MOS (median)"] == ""
+
+
+def test_a_group_under_the_least_is_never_shown_even_where_the_store_holds_it() -> None:
+    row = Row(
+        None,
+        {"by": "site", "group": "depot"},
+        {"agents_min": 5, "agents_max": 15, "mos_estimated_p50_p50": 4.0},
+    )
+    assert figures.group_figures("site", "depot", [row], []).values is None
+
+
+def test_no_question_of_the_report_is_about_one_laptop() -> None:
+    store = AnswerStore(lambda query: [])
+    _content(store=store)
+    assert len(store.asked) > 10
+    for query in store.asked:
+        check_query(query, CATALOGUE)
+        assert not CATALOGUE.measurement(query.measurement).personal
+
+
+# ---- incidents ----------------------------------------------------------------------
+
+
+def _alert(since: int, end: int | None, **more: Any) -> Alert:
+    state = "firing" if end is None else "resolved"
+    given: dict[str, Any] = {"rule": "r", "subject": {"d": str(since)}, **more}
+    return Alert(
+        severity="critical",
+        state=state,  # type: ignore[arg-type]
+        since_ms=since,
+        firing_ms=since + 1,
+        resolved_ms=end,
+        **given,
+    )
+
+
+def test_incidents_are_cut_to_the_month_and_folded_under_their_cause() -> None:
+    start, end = OCTOBER.from_ms, OCTOBER.to_ms
+    cause = _alert(start + HOUR_MS, start + 3 * HOUR_MS, rule="line_down")
+    effect = _alert(start + HOUR_MS, start + 3 * HOUR_MS, suppressed_by=cause.key)
+    before = _alert(start - HOUR_MS, start + HOUR_MS)
+    open_still = _alert(end - 2 * HOUR_MS, None)
+    outside = _alert(start - 2 * HOUR_MS, start - HOUR_MS)
+    never_fired = Alert("p", {}, "critical", "resolved", start, resolved_ms=start + 5)
+    found = figures.incidents(
+        [cause, effect, before, open_still, outside, never_fired], start, end
+    )
+    lengths = {each.alert.key: each.to_ms - each.from_ms for each in found}
+    assert lengths == {
+        cause.key: 2 * HOUR_MS,
+        before.key: HOUR_MS,
+        open_still.key: 2 * HOUR_MS,
+    }
+    assert {e.alert.key: e.explains for e in found}[cause.key] == 1
+    assert [each.ongoing for each in found if each.alert is open_still] == [True]
+
+
+# ---- files --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("site", [None, "depot"])
+def test_the_report_is_accessible_as_far_as_a_machine_can_tell(
+    site: str | None,
+) -> None:
+    content = _content(council.alerts(OCTOBER.to_ms), site=site)
+    html = render(content, "Borough of Example")
+    css = html[html.index("<style>") : html.index("</style>")]
+    assert accessible.findings(html, css) == []
+    assert not re.findall(r'(?:src|href)="(?!#)', html)
+    assert "<script" not in html
+
+
+def test_names_cannot_bring_markup_or_formulas_into_a_report() -> None:
+    evil = '=HYPERLINK("http://x","<script>")'
+    alert = _alert(OCTOBER.from_ms, None, summary=evil, site="depot")
+    content = _content([alert])
+    assert "<script" not in render(content, evil)
+    row = next(csv.DictReader(io.StringIO(tables(content)["incidents"])))
+    assert row["what"] == "'" + evil
+
+
+@given(st.text(max_size=30))
+def test_no_text_in_a_spreadsheet_can_run(text: str) -> None:
+    cell = safe(text)
+    assert not cell.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert cell.removeprefix("'") == text or cell == text
+
+
+def test_numbers_in_a_spreadsheet_stay_numbers_and_unknown_is_empty() -> None:
+    assert safe(-0.5) == "-0.5"
+    assert safe(None) == ""
+    assert safe(3) == "3"
+
+
+async def test_files_are_written_whole_named_by_month_and_without_a_mark(
+    tmp_path: Path,
+) -> None:
+    estate = council.estate()
+    made = await site_report(
+        OCTOBER, chosen(estate, "depot"), STORE, estate, tmp_path, NOW_MS, pdf=False
+    )
+    names = sorted(path.name for path in made.files)
+    assert names[0] == "site-depot-2026-10-calls.csv"
+    assert "site-depot-2026-10.html" in names
+    assert len(names) == 7
+    for path in made.files:
+        assert not path.read_bytes().startswith(b"\xef\xbb\xbf")
+    text = next(p for p in made.files if p.name.endswith("lines.csv")).read_text()
+    rows = list(csv.reader(io.StringIO(text)))
+    assert [row[2] for row in rows[1:]] == ["dep-wan", "dep-4g"]
+    assert all("(" in head or head.islower() for head in rows[0][4:])
+
+
+async def test_a_pdf_is_made_where_it_can_be_and_else_said_how(tmp_path: Path) -> None:
+    estate = council.estate()
+    made = await site_report(
+        OCTOBER, chosen(estate, "depot"), STORE, estate, tmp_path, NOW_MS
+    )
+    pdfs = [path for path in made.files if path.suffix == ".pdf"]
+    if importlib.util.find_spec("weasyprint") is None:
+        assert not pdfs
+        assert "WeasyPrint" in made.note
+    else:
+        assert pdfs[0].read_bytes().startswith(b"%PDF-")
+
+
+async def test_incidents_and_maintenance_come_from_the_alert_engines_file(
+    tmp_path: Path,
+) -> None:
+    estate = council.estate()
+    made = await site_report(
+        OCTOBER,
+        chosen(estate, None),
+        STORE,
+        estate,
+        tmp_path,
+        NOW_MS,
+        tmp_path / "none.db",
+        pdf=False,
+    )
+    assert made.files[0].name == "site-2026-10.html"
+
+
+async def test_a_store_that_is_away_makes_no_half_report(tmp_path: Path) -> None:
+    store = AnswerStore(lambda query: [])
+    store.broken = "away"
+    estate = council.estate()
+    with pytest.raises(ConnectionError):
+        await site_report(
+            OCTOBER, chosen(estate, None), store, estate, tmp_path / "out", NOW_MS
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_site_that_is_not_there_is_named_with_a_suggestion() -> None:
+    with pytest.raises(ReportError, match="did you mean 'depot'"):
+        chosen(council.estate(), "depo")
+
+
+@pytest.mark.parametrize("text", ["2026-13", "2026-1", "October", "", "1999-01"])
+def test_what_is_not_a_month_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="expected such as 2026-10"):
+        Month.parse(text)
+
+
+def test_months_follow_each_other_over_the_year() -> None:
+    assert str(Month.parse("2026-12").after()) == "2027-01"
+    assert str(Month.parse("2026-01").before()) == "2025-12"
+    assert Month(2026, 9).to_ms == OCTOBER.from_ms
+
+
+# ---- words and charts ---------------------------------------------------------------
+
+
+@given(st.floats(0, 1, exclude_max=True), st.integers(0, 3))
+def test_less_than_all_is_never_said_to_be_all(ratio: float, digits: int) -> None:
+    assert float(words.percent(ratio, digits).rstrip("%")) < 100
+
+
+@pytest.mark.parametrize(
+    ("ms", "said"),
+    [
+        (0, "0 s"),
+        (59_400, "59 s"),
+        (60_000, "1 min"),
+        (3_600_000, "1 h"),
+        (11_100_000, "3 h 5 min"),
+        (90_000_000, "1 d 1 h"),
+    ],
+)
+def test_lengths_of_time_in_words(ms: int, said: str) -> None:
+    assert words.span(ms) == said
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10**7), st.floats(0, 1e12)),
+        max_size=30,
+        unique_by=lambda p: p[0],
+    )
+)
+def test_a_chart_is_well_formed_and_stays_inside_itself(
+    points: list[tuple[int, float]],
+) -> None:
+    drawn = chart.Chart(
+        "x",
+        "A <title>",
+        (chart.Series("a & b", sorted(points)),),
+        0,
+        10**7,
+        10**5,
+        words.rate,
+        words.hour,
+    )
+    svg = str(drawn.svg())
+    assert "A &lt;title&gt;" in svg
+    assert "nan" not in svg
+    assert "inf" not in svg
+    for path in re.findall(r' d="([^"]*)"', svg):
+        for x, y in re.findall(r"[ML]([\d.-]+) ([\d.-]+)", path):
+            assert 0 <= float(x) <= drawn.width
+            assert 0 <= float(y) <= drawn.height
+
+
+def test_a_gap_in_what_was_measured_is_a_gap_in_the_line() -> None:
+    points = [(0, 1.0), (10, 1.0), (20, 1.0), (100, 1.0), (110, 1.0)]
+    drawn = chart.Chart(
+        "x", "T", (chart.Series("a", points),), 0, 120, 10, words.rate, words.hour
+    )
+    assert str(drawn.svg()).count('class="c1"') == 2
+
+
+def test_availability_is_a_value() -> None:
+    one = Availability(10, 5, 2, 1.0, 0, 0.0)
+    assert one.observed_ratio == pytest.approx(5 / 8)
+    assert one.open_ratio is None
