@@ -130,6 +130,31 @@ async def test_small_files_become_one_an_hour_and_one_a_day(tmp_path: Path) -> N
         assert changed[2:] == (1_000 + 1 + sum(range(13, 24)), 13)
 
 
+async def test_late_rows_gather_before_a_day_is_merged_again(tmp_path: Path) -> None:
+    async with embedded(tmp_path) as store:
+        for n in range(3):
+            await store.write([batch((START + n * HOUR, {"a": "x"}, {"whole": 1}))])
+        # The hours were closed in their time, the first one at the day's own start.
+        await store.tidy(START + 5 * HOUR)
+        await store.tidy(START + DAY + 90 * 60_000)
+        for n in range(23):
+            late = (START + n * 1000 + 1, {"a": "late"}, {"whole": 1})
+            await store.write([batch(late)])
+            if n == 5:
+                await store.tidy(START + DAY + 91 * 60_000)
+        _age(tmp_path)
+        await store.tidy(START + DAY + 92 * 60_000)
+        assert len([p for p in _files(tmp_path) if p.name.startswith("day")]) == 1
+        assert len(_files(tmp_path)) == 24
+        late = (START + DAY - 1, {"a": "late"}, {"whole": 1})
+        await store.write([batch(late)])
+        await store.tidy(START + DAY + 93 * 60_000)
+        _age(tmp_path)
+        await store.tidy(START + DAY + 94 * 60_000)
+        assert len(_files(tmp_path)) == 1
+        assert await values(store, ask("whole:sum")) == [(27,)]
+
+
 async def test_rows_of_one_file_are_sorted_by_tags_then_time(tmp_path: Path) -> None:
     async with embedded(tmp_path) as store:
         rows = [(START + n % 7, {"a": "xyz"[n % 3]}, {"whole": n}) for n in range(40)]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import CATALOGUE, PLAIN, START, ask, batch, influx, values
 
+from collectors.ingest.certificate import make_certificates
 from collectors.store.failure import Away, Refused, Unanswered
 from collectors.store.influx import InfluxStore
 from collectors.store.influx_http import InfluxServer
@@ -182,14 +184,20 @@ async def test_a_real_server_refuses_only_the_rows_of_the_wrong_type(
 class Fake:
     """An HTTP server that answers as it is told, and remembers what it was asked."""
 
-    def __init__(self, answer: Callable[[str, str, bytes], bytes | None]) -> None:
-        self._answer = answer
+    def __init__(
+        self,
+        answer: Callable[[str, str, bytes], bytes | None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._answer, self._tls = answer, tls
         self._busy: set[asyncio.Task[None]] = set()
         self.asked: list[tuple[str, dict[str, list[str]], dict[str, str], bytes]] = []
 
     async def __aenter__(self) -> Fake:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", 0, ssl=self._tls
+        )
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -545,3 +553,26 @@ async def test_a_real_server_that_asks_for_a_password(tmp_path: Path) -> None:
         ) as store:
             await store.write([ROW])
             assert await values(store, ask("whole:sum")) == [(1,)]
+
+
+async def test_only_a_server_with_a_trusted_certificate_is_told_the_token(
+    tmp_path: Path,
+) -> None:
+    made = make_certificates(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(made.certificate, made.private_key)
+
+    def answer(method: str, path: str, body: bytes) -> bytes:
+        return PING["1.8"] if path == "/ping" else http(204)
+
+    async with Fake(answer, tls) as server:
+        trusting = InfluxServer(server.url, "u:p", ca_file=made.authority)
+        async with InfluxStore(trusting, "db", CATALOGUE) as store:
+            await store.write([ROW])
+        assert "/api/v2/write" in [each[0] for each in server.asked]
+        server.asked.clear()
+        strict = InfluxServer(server.url, "u:p")
+        async with InfluxStore(strict, "db", CATALOGUE) as store:
+            with pytest.raises(Away, match=r"(?i)certificate"):
+                await store.write([ROW])
+        assert server.asked == []

@@ -56,7 +56,7 @@ def due(
     listed = sorted(standing, key=lambda each: each.last)
     if now_ms >= day_ms + DAY_MS + DAY_GRACE_MS:
         merged = any(each.is_day for each in listed)
-        enough = LATE_FILES if patient and merged else 2
+        enough = 1 + LATE_FILES if patient and merged else 2
         if len(listed) >= enough:
             return [Merge(tuple(listed), day_ms, True)]
         return []

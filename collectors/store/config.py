@@ -25,8 +25,9 @@ class StoreConfig(BaseModel):
 
     `token` is never here: `token_env` names an environment variable or `token_file` a
     file that holds it (`user:password` for InfluxDB 1.x; nothing where the server asks
-    for nothing). `org` is needed by InfluxDB 2.x only. `shared_days` keeps shared rows
-    longer or shorter than the catalogue says, `personal_days` personal ones shorter.
+    for nothing). `ca_file`: a council's own certificate authority. `org` is needed by
+    InfluxDB 2.x only. `shared_days` keeps shared rows longer or shorter than the
+    catalogue says, `personal_days` personal ones shorter.
     A write is made every `flush_s` (5 embedded, 1 InfluxDB), sooner when `flush_rows`
     are waiting. `memory_mb` and `threads` bound each DuckDB.
     """
@@ -38,6 +39,7 @@ class StoreConfig(BaseModel):
     url: str = "http://127.0.0.1:8086"
     token_env: str = ""
     token_file: Path | None = None
+    ca_file: Path | None = None
     database: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,50}$")] = "towpath"
     org: str = "-"
     request_timeout_s: Annotated[float, Field(gt=0)] = 20.0
@@ -132,5 +134,6 @@ def open_store(
         config.org,
         config.request_timeout_s,
         config.query_timeout_s,
+        config.ca_file,
     )
     return InfluxStore(server, config.database, chosen)
