@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from towpath.config import TowpathConfig
+from towpath.commands import agents, alerts, rules
+from towpath.commands.door import (
+    ConfigFile,
+    end,
+    fail,
+    read_config,
+    run_loop,
+    wrong,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,10 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Shows whether a council's network and its remote staff are well served.",
 )
-
-ConfigFile = Annotated[
-    Path, typer.Option("-c", "--config", metavar="FILE", help="towpath.toml")
-]
+app.add_typer(agents.app, name="agents")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(rules.app, name="rules")
 
 
 @app.command()
@@ -41,24 +45,139 @@ def run(
     from towpath.log import configure
     from towpath.run import Installation, StartFailed, serve
 
-    settings = _read(config)
+    settings = read_config(config)
     wanted = [part for each in role or ROLES for part in each.split(",")]
     for each in wanted:
         if each not in ROLES:
-            _wrong([f"--role {each!r}: expected one of {', '.join(ROLES)}"])
+            wrong([f"--role {each!r}: expected one of {', '.join(ROLES)}"])
     roles: list[Role] = [each for each in ROLES if each in wanted]
     configure(settings.log)
     try:
         installation = Installation(settings, roles)
-        if check:
-            for name, _ in installation.pieces:
-                typer.echo(name)
-            return
-        _loop(serve(installation))
-    except StartFailed as error:
-        _fail(str(error))
     except (ValueError, LookupError, OSError) as error:
-        _wrong(str(error).splitlines())
+        wrong(str(error).splitlines())
+    if check:
+        for name, _ in installation.pieces:
+            typer.echo(name)
+        return
+    try:
+        run_loop(serve(installation))
+    except StartFailed as error:
+        fail(str(error))
+
+
+@app.command()
+def check(config: ConfigFile) -> None:
+    """Check settings, estate, rules and credentials; say everything that is wrong."""
+    from towpath.check import findings
+
+    wrong_ones, warnings, facts = findings(read_config(config))
+    for each in warnings:
+        typer.echo(f"warning: {each}", err=True)
+    if wrong_ones:
+        wrong(wrong_ones)
+    for each in facts:
+        typer.echo(each)
+
+
+@app.command()
+def poll(
+    host: Annotated[
+        str | None, typer.Argument(metavar="HOST[:PORT]", show_default=False)
+    ] = None,
+    community: Annotated[str | None, typer.Option(help="SNMP v2c")] = None,
+    version: Annotated[str | None, typer.Option("--version", help="1, 2c or 3")] = None,
+    user: Annotated[str | None, typer.Option(help="SNMPv3 user")] = None,
+    auth: Annotated[str | None, typer.Option(help="sha256 (default), sha512 …")] = None,
+    auth_password: Annotated[
+        str | None, typer.Option(envvar="TOWPATH_SNMP_AUTH_PASSWORD")
+    ] = None,
+    priv: Annotated[str | None, typer.Option(help="aes128 (default), aes256 …")] = None,
+    priv_password: Annotated[
+        str | None, typer.Option(envvar="TOWPATH_SNMP_PRIV_PASSWORD")
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="SNMPv3 context")] = None,
+    json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    targets: Annotated[
+        Path | None,
+        typer.Option(help="a CSV of name,address,port,version,community"),
+    ] = None,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="one JSON object a line (with --targets)")
+    ] = False,
+    at_once: Annotated[int, typer.Option(min=1, help="devices at once")] = 32,
+    timeout: Annotated[float, typer.Option(help="seconds for the first try")] = 1.0,
+    tries: Annotated[int, typer.Option(min=1)] = 3,
+) -> None:
+    """Ask one device now: tables for a person, --json for a program; or many."""
+    from collectors.snmp.console import (
+        WrongTarget,
+        given_credential,
+        poll_file,
+        poll_host,
+    )
+    from collectors.snmp.credentials import CredentialError
+
+    if (host is None) == (targets is None):
+        wrong(["towpath poll needs a HOST[:PORT], or --targets FILE.csv"])
+    options = {
+        "version": version,
+        "community": community,
+        "user": user,
+        "auth": auth,
+        "auth_password": auth_password,
+        "priv": priv,
+        "priv_password": priv_password,
+        "context": context,
+    }
+    try:
+        if targets is not None:
+            end(poll_file(targets, at_once=at_once, timeout_s=timeout, tries=tries))
+        elif host is not None:
+            end(
+                poll_host(
+                    host,
+                    given_credential(options),
+                    as_json=json or jsonl,
+                    timeout_s=timeout,
+                    tries=tries,
+                )
+            )
+    except (WrongTarget, CredentialError) as error:
+        wrong([str(error)])
+
+
+@app.command()
+def reflector(
+    config: Annotated[
+        Path | None,
+        typer.Option("-c", "--config", metavar="FILE", help="TOML with its settings"),
+    ] = None,
+    stamp_port: Annotated[int | None, typer.Option(help="UDP, default 862")] = None,
+    web_port: Annotated[int | None, typer.Option(help="TCP, default 8443")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="TLS, PEM")] = None,
+    key: Annotated[Path | None, typer.Option(help="TLS, PEM")] = None,
+) -> None:
+    """The far end of agents' tests: STAMP over UDP, ndt7 and an echo over HTTPS."""
+    from collectors.reflector import ReflectorConfig
+    from towpath.config import ConfigError, read_part
+    from towpath.log import LogConfig, configure
+    from towpath.run import StartFailed, reflect
+
+    given = {
+        "stamp_port": stamp_port,
+        "web_port": web_port,
+        "tls_certificate": certificate,
+        "tls_key": key,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    configure(LogConfig())
+    try:
+        run_loop(reflect(read_part(ReflectorConfig, config, given)))
+    except ConfigError as error:
+        wrong(error.findings)
+    except StartFailed as error:
+        fail(str(error))
 
 
 @app.command()
@@ -78,41 +197,8 @@ def demo(
     try:
         for_s = seconds(for_) if for_ else None
     except ValueError as error:
-        _wrong([f"--for: {error}"])
-    raise typer.Exit(show(for_s, port, keep))
-
-
-def _read(path: Path) -> TowpathConfig:
-    from towpath.config import ConfigError, read
-
-    try:
-        return read(path)
-    except ConfigError as error:
-        _wrong(error.findings)
-
-
-def _loop(work: Coroutine[Any, Any, None]) -> None:
-    """asyncio on uvloop where there is one: a fifth less CPU for the same polls."""
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(work)
-        return
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work)
-
-
-def _wrong(findings: Sequence[str]) -> NoReturn:
-    """Wrong usage or configuration: exit code 2."""
-    for finding in findings:
-        typer.echo(finding, err=True)
-    raise typer.Exit(2)
-
-
-def _fail(says: str) -> NoReturn:
-    """It ran, and the answer is bad: exit code 1."""
-    typer.echo(says, err=True)
-    raise typer.Exit(1)
+        wrong([f"--for: {error}"])
+    end(show(for_s, port, keep))
 
 
 def main() -> None:

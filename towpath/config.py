@@ -7,8 +7,9 @@ keeps lies under `state`.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -25,6 +26,7 @@ from towpath.log import LogConfig
 from towpath.metrics import MetricsConfig
 
 Role = Literal["poll", "ingest", "store", "alert", "web"]
+_Model = TypeVar("_Model", bound=BaseModel)
 ROLES: tuple[Role, ...] = ("poll", "ingest", "store", "alert", "web")
 
 _UNDER_STATE: dict[tuple[str, ...], str] = {
@@ -88,29 +90,42 @@ class TowpathConfig(BaseModel):
 
 def read(path: Path) -> TowpathConfig:
     """The settings in the file. `ConfigError` names everything that is wrong."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: is not UTF-8 text (byte {error.start})"]) from None
+    return read_part(TowpathConfig, path, {})
+
+
+def read_part(
+    model: type[_Model], path: Path | None, given: Mapping[str, Any]
+) -> _Model:
+    """`model` from a TOML file (or nothing), with what was `given` put above it."""
+    text = "" if path is None else _text(path)
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{path}: is not valid TOML: {error}"]) from None
     try:
-        config = TowpathConfig.model_validate(raw)
+        config = model.model_validate({**raw, **given})
     except ValidationError as error:
         raise ConfigError(
             [
                 f"{path}:{line_of(text, _parts(name)) or 1}: {name} {says}"
-                for name, says in explain(error, TowpathConfig)
+                if path is not None
+                else f"{name} {says}"
+                for name, says in explain(error, model)
             ]
         ) from None
-    return cast(TowpathConfig, anchored(config, path.resolve().parent))
+    return anchored(config, Path.cwd() if path is None else path.resolve().parent)
 
 
-def anchored(model: BaseModel, base: Path) -> BaseModel:
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: is not UTF-8 text (byte {error.start})"]) from None
+
+
+def anchored(model: _Model, base: Path) -> _Model:
     """`model` with every relative path in it made relative to `base`."""
     changed: dict[str, Any] = {}
     for name in type(model).model_fields:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ from collectors.ingest import (
 from collectors.itself import Itself, Source
 from collectors.journal import Journal, Reader, journal_sample
 from collectors.measurements import CATALOGUE
+from collectors.reflector import Reflector, ReflectorConfig
 from collectors.snmp import Credentials, Poller
 from collectors.store import StoreWriter, open_store, saved_positions
 from collectors.vpn_gateways import VpnGateways
@@ -255,6 +257,9 @@ async def serve(installation: Installation) -> None:
             roles=list(installation.roles),
             pieces=[name for name, _ in installation.pieces],
         )
+        # What start-up made stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
         tell("READY=1")
         await stop.wait()
         tell("STOPPING=1")
@@ -262,6 +267,18 @@ async def serve(installation: Installation) -> None:
         # Whatever hangs must not keep a stop from ending: the journal is safe anyway.
         loop.call_later(_STOP_S, _give_up)
     _log.info("towpath_stopped")
+
+
+async def reflect(config: ReflectorConfig) -> None:
+    """`towpath reflector`: the far end of agents' tests, until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    try:
+        async with Reflector(config):
+            await stop.wait()
+    except OSError as error:
+        raise StartFailed(f"reflector: {error}") from error
 
 
 def _give_up() -> None:

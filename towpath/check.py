@@ -1,0 +1,105 @@
+"""`towpath check`: everything that can be said without starting anything."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from alerts.rules import RuleError
+from alerts.rules import load as load_rules
+from collectors.estate import Estate, EstateError, load, warnings
+from collectors.measurements import CATALOGUE
+from collectors.snmp import CredentialError, Credentials
+from probes.catalogue import did_you_mean
+from towpath.config import TowpathConfig
+
+# A row of `interface` takes about this much in the journal, compressed.
+_JOURNAL_BYTES_A_ROW = 40
+_MEASUREMENTS_A_DEVICE = 2
+
+
+def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
+    """(what is wrong, what will mislead, what would run), one sentence each."""
+    wrong: list[str] = []
+    misleading: list[str] = []
+    facts: list[str] = []
+    estate: Estate | None = None
+    try:
+        estate = load(config.estate)
+    except EstateError as error:
+        wrong += error.findings
+    else:
+        misleading += warnings(estate)
+        facts.append(
+            f"estate: {len(estate.sites)} sites, {len(estate.devices)} devices, "
+            f"{len(estate.lines)} lines, {len(estate.vpn_gateways)} VPN gateways"
+        )
+    try:
+        rules = load_rules(CATALOGUE, config.alerts.rules)
+        facts.append(f"rules: {len(rules.ids)}")
+    except RuleError as error:
+        wrong += error.findings
+    try:
+        credentials = Credentials.read(config.snmp.credentials_file)
+    except CredentialError as error:
+        wrong.append(str(error))
+    else:
+        if estate is not None:
+            wrong += _unknown_credentials(estate, credentials)
+            misleading += credentials.warnings()
+    for channel in config.alerts.unknown_channels():
+        hint = did_you_mean(channel, config.alerts.channels)
+        wrong.append(f"alerts.routes: no channel is called {channel!r}{hint}")
+    if not config.alerts.channels:
+        misleading.append("alerts.channels: there is none, so nobody is told of alerts")
+    if config.store.kind == "influxdb":
+        try:
+            config.store.token()
+        except ValueError as error:
+            wrong.append(str(error))
+    if config.ingest.https is None and config.ingest.mqtt is None:
+        misleading.append("ingest: neither https nor mqtt: no laptop can report")
+    if not config.alerts.heartbeat_url:
+        misleading.append(
+            "alerts.heartbeat_url is not set: nothing outside notices when Towpath dies"
+        )
+    if estate is not None:
+        facts.append(_journal_hours(config, estate))
+    misleading += _little_room(config)
+    return wrong, misleading, facts
+
+
+def _unknown_credentials(estate: Estate, known: Credentials) -> Iterator[str]:
+    for device in estate.devices:
+        if not device.poll:
+            continue
+        try:
+            known.get(device.credentials)
+        except CredentialError as error:
+            yield f"device {device.id}: {error}"
+
+
+def _journal_hours(config: TowpathConfig, estate: Estate) -> str:
+    """What the journal's limit means in hours, at 50 ports a device."""
+    polled = sum(each.poll for each in estate.devices)
+    rows_a_s = polled * (50 + _MEASUREMENTS_A_DEVICE) / config.snmp.period_s
+    if not rows_a_s:
+        return f"journal: {config.journal.max_bytes >> 20} MiB"
+    hours = config.journal.max_bytes / (rows_a_s * _JOURNAL_BYTES_A_ROW) / 3600
+    return (
+        f"journal: {config.journal.max_bytes >> 20} MiB hold some {hours:,.0f} hours "
+        f"of polls of {polled} devices (50 ports each) while the store is away"
+    )
+
+
+def _little_room(config: TowpathConfig) -> Iterator[str]:
+    folder: Path = config.journal.folder
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < config.journal.max_bytes:
+        yield (
+            f"journal.max_bytes is {config.journal.max_bytes >> 20} MiB, but "
+            f"{folder} has only {free >> 20} MiB free"
+        )

@@ -1,0 +1,137 @@
+"""`towpath alerts`: what is wrong now, who has it, and what is planned."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from towpath.commands.door import ConfigFile, end, now_ms, read_config, wrong
+
+app = typer.Typer(no_args_is_help=True, help="What is wrong now; silences; tests.")
+Who = Annotated[str, typer.Option(help="who says so")]
+
+
+@app.command("list")
+def list_(
+    config: ConfigFile,
+    since: Annotated[
+        str, typer.Option(help="also what ended since: 24h, 7d …", metavar="SPAN")
+    ] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="suppressed and pending ones, too")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Open alerts. Exit code 1 where any fires that is not suppressed."""
+    from alerts.console import alerts_list
+    from towpath.spans import seconds
+
+    settings = read_config(config).alerts
+    since_ms = None
+    if since:
+        try:
+            since_ms = now_ms() - round(seconds(since) * 1000)
+        except ValueError as error:
+            wrong([f"--since: {error}"])
+    end(
+        alerts_list(
+            settings.standing,
+            now_ms(),
+            since_ms,
+            everything,
+            json,
+            settings.timezone,
+            typer.echo,
+        )
+    )
+
+
+@app.command()
+def ack(
+    config: ConfigFile,
+    key: Annotated[str, typer.Argument(help="as `towpath alerts list` shows it")],
+    why: Annotated[str, typer.Option(help="what is being done")] = "",
+    who: Who = "",
+) -> None:
+    """Say that somebody has it."""
+    from alerts.console import alerts_ack
+
+    standing = read_config(config).alerts.standing
+    end(alerts_ack(standing, key, who or _me(), why, now_ms(), typer.echo))
+
+
+@app.command()
+def silence(
+    config: ConfigFile,
+    lasting: Annotated[str, typer.Argument(help="2h, 90m …", metavar="SPAN")],
+    why: Annotated[str, typer.Option(help="what is being done")],
+    site: Annotated[str, typer.Option()] = "",
+    device: Annotated[str, typer.Option()] = "",
+    rule: Annotated[str, typer.Option()] = "",
+    planned: Annotated[
+        bool, typer.Option(help="planned maintenance: reports count it apart")
+    ] = False,
+    who: Who = "",
+) -> None:
+    """Send no pages for a while; measuring and resolving go on."""
+    from alerts.console import alerts_silence
+
+    standing = read_config(config).alerts.standing
+    end(
+        alerts_silence(
+            standing,
+            lasting,
+            who or _me(),
+            why,
+            now_ms(),
+            site,
+            device,
+            rule,
+            planned=planned,
+            out=typer.echo,
+        )
+    )
+
+
+@app.command()
+def silences(config: ConfigFile) -> None:
+    """Silences in force or to come."""
+    from alerts.console import alerts_silences
+
+    end(alerts_silences(read_config(config).alerts.standing, now_ms(), typer.echo))
+
+
+@app.command()
+def unsilence(config: ConfigFile, id: Annotated[int, typer.Argument()]) -> None:
+    """End a silence now."""
+    from alerts.console import alerts_unsilence
+
+    standing = read_config(config).alerts.standing
+    end(alerts_unsilence(standing, id, now_ms(), typer.echo))
+
+
+@app.command("test")
+def send_test(config: ConfigFile, channel: Annotated[str, typer.Argument()]) -> None:
+    """Send one page that says it is a test to a channel."""
+    from alerts.config import notifiers
+    from alerts.console import alerts_test
+
+    settings = read_config(config).alerts
+    end(
+        alerts_test(
+            notifiers(settings),
+            channel,
+            settings.base_url,
+            settings.council,
+            typer.echo,
+        )
+    )
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody"

@@ -1,0 +1,47 @@
+"""`towpath rules`: the rules, against the catalogue and against recorded windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from towpath.commands.door import end
+
+app = typer.Typer(no_args_is_help=True, help="Alert rules: list, check, test, export.")
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--rules", help="the council's own rules and overrides", metavar="PATH"
+    ),
+]
+
+
+@app.command("list")
+def list_(
+    rules: Folder = None, json: Annotated[bool, typer.Option("--json")] = False
+) -> None:
+    """Every rule that is on: id, severity, where it applies, title."""
+    from alerts.console import rules_list
+
+    end(rules_list(rules, json, typer.echo))
+
+
+@app.command()
+def check(rules: Folder = None) -> None:
+    """Whether all rules can be used, with a sentence for each that cannot."""
+    from alerts.console import rules_check
+
+    end(rules_check(rules, typer.echo))
+
+
+@app.command("test")
+def play(
+    files: Annotated[list[Path], typer.Argument(help="recorded windows (YAML)")],
+    rules: Folder = None,
+) -> None:
+    """Play recorded windows and say where the rules come to another verdict."""
+    from alerts.console import rules_test
+
+    end(rules_test(files, rules, typer.echo))
