@@ -285,8 +285,10 @@ class Agent:
             if str(error) != self._policy_trouble:
                 log.warning("the policy was not had: %s", error)
             self._policy_trouble = str(error)
-            # Sooner than the next regular time, and not with everybody else.
-            wait_s = random.uniform(60, 300)
+            # Sooner than the next regular time, and not with everybody else; not
+            # soon where the server does not want this laptop.
+            refused = isinstance(error, CredentialRefused)
+            wait_s = random.uniform(2700, 4500) if refused else random.uniform(60, 300)
             self._due_ms[REFRESH] = self._clocks.now_ms() + int(wait_s * 1000)
             return
         finally:

@@ -202,6 +202,7 @@ def _given_policy(chosen: argparse.Namespace) -> Policy | str | None:
 def _run(chosen: argparse.Namespace, settings: Settings) -> int:
     import asyncio
     import logging
+    import threading
 
     from probes.enrol import NotEnrolled
     from probes.run import run
@@ -217,8 +218,17 @@ def _run(chosen: argparse.Namespace, settings: Settings) -> int:
     )
     for noisy in ("httpx2", "httpcore2", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    async def run_and_leave() -> None:
+        await run(settings, _software())
+        # Everything is closed. A name server that does not answer may hold a thread,
+        # which the interpreter would wait for: not longer than this.
+        leave = threading.Timer(1.0, os._exit, (0,))
+        leave.daemon = True
+        leave.start()
+
     try:
-        asyncio.run(run(settings, _software()))
+        asyncio.run(run_and_leave())
     except NotEnrolled as error:
         return _wrong(str(error))
     except InUse as error:

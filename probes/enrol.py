@@ -43,16 +43,22 @@ def read_credential(folder: Path) -> Credential:
 
 def device_id(folder: Path) -> str:
     """This laptop's own random id, made the first time. `OSError` if it cannot be."""
-    path = folder / DEVICE
-    try:
-        known = path.read_text("ascii").strip()
-        if len(known) == 32 and all(c in "0123456789abcdef" for c in known):
-            return known
-    except (FileNotFoundError, UnicodeDecodeError):
-        pass
+    known = known_device_id(folder)
+    if known:
+        return known
     made = secrets.token_hex(16)
-    write_privately(path, made.encode() + b"\n")
+    write_privately(folder / DEVICE, made.encode() + b"\n")
     return made
+
+
+def known_device_id(folder: Path) -> str:
+    """The id made before; empty where there is none, or none that can be read."""
+    try:
+        known = (folder / DEVICE).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    usable = len(known) == 32 and all(c in "0123456789abcdef" for c in known)
+    return known if usable else ""
 
 
 async def enrol(

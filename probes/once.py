@@ -9,7 +9,7 @@ import msgspec
 
 from probes.agent import read_policy
 from probes.deliver import CredentialRefused, Later
-from probes.enrol import NotEnrolled, device_id, read_credential
+from probes.enrol import NotEnrolled, known_device_id, read_credential
 from probes.failure import is_failure
 from probes.manners import Facts, on_battery
 from probes.place import Judgement, Locator, Places
@@ -102,12 +102,9 @@ async def _policy(settings: Settings, software: str) -> tuple[Policy, str]:
 
 
 async def _where(settings: Settings, policy: Policy) -> Judgement:
-    folder = settings.folder()
-    try:
-        places = Places(folder, device_id(folder).encode())
-        return await Locator(places, settings.ca_file).where(policy.beacon_url)
-    except OSError as error:
-        return Judgement(Whereabouts(), f"{folder} cannot be used: {error}")
+    # Nothing is kept: without a device id of its own, no network is known again.
+    places = Places(settings.folder(), known_device_id(settings.folder()).encode())
+    return await Locator(places, settings.ca_file, note=False).where(policy.beacon_url)
 
 
 def _now_ms() -> int:

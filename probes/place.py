@@ -174,9 +174,11 @@ class Locator:
         gather: Callable[[], list[Interface]] = interfaces,
         arp: Path = Path("/proc/net/arp"),
         monotonic: Callable[[], float] = time.monotonic,
+        note: bool = True,
     ) -> None:
         self._places, self._ca_file = places, ca_file
         self._gather, self._arp, self._monotonic = gather, arp, monotonic
+        self._keeps = note
         self._network: object = None
         self._asked_s = 0.0
         self._last = Judgement(Whereabouts(), "not looked at yet")
@@ -193,7 +195,7 @@ class Locator:
             return self._last
         seen = await self._look(beacon_url, among, line)
         mark = self._places.fingerprint(line, _text(self._arp))
-        if seen.how == "inside":
+        if seen.how == "inside" and self._keeps:
             self._note(mark, f"office:{seen.site}")
         place, site, reason = judge(seen, self._places.known(mark))
         self._last = Judgement(

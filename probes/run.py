@@ -69,14 +69,25 @@ async def _credential(
     stopping = asyncio.create_task(stop.wait(), name="agent-stop-enrolling")
     try:
         while not stop.is_set():
-            try:
-                return await enrol(
+            enrolling = asyncio.create_task(
+                enrol(
                     settings.server,
                     settings.enrolment_token,
                     settings.folder(),
                     settings.ca_file,
                     software,
-                )
+                ),
+                name="agent-enrolling",
+            )
+            await asyncio.wait(
+                {enrolling, stopping}, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not enrolling.done():
+                enrolling.cancel()
+            try:
+                return await enrolling
+            except asyncio.CancelledError:
+                break
             except Later as later:
                 # Laptops often start before their network does.
                 wait_s = random.uniform(30, 120)

@@ -284,6 +284,7 @@ class Spool:
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
             db.executescript(_SCHEMA)
+            _check_columns(db)
             with db:
                 db.execute("BEGIN EXCLUSIVE")
             self._shrink(db)
@@ -336,6 +337,15 @@ class Spool:
     @property
     def _reserve(self) -> Path:
         return self.path.with_name("reserve")
+
+
+def _check_columns(db: sqlite3.Connection) -> None:
+    """A file with other columns is broken, or of another time: not ours to fill."""
+    try:
+        db.execute("SELECT seq, id, made_ms, body, crc FROM report LIMIT 0").fetchall()
+        db.execute("SELECT month, bytes FROM spent LIMIT 0").fetchall()
+    except sqlite3.OperationalError as error:
+        raise sqlite3.DatabaseError(str(error)) from None
 
 
 def _text(octets: bytes) -> str:

@@ -119,6 +119,15 @@ def test_flipped_bytes_never_raise_and_what_comes_after_is_kept(seed: int) -> No
             assert ids(spool)[-1:] == ["after2"] or "after2" in ids(spool)
 
 
+def test_a_file_of_another_time_is_moved_aside(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / NAME)) as db, db:
+        db.execute("CREATE TABLE report (seq INTEGER PRIMARY KEY, words TEXT)")
+    with Spool(tmp_path, SpoolLimits(), Clock()) as spool:
+        assert "begun anew" in spool.lost
+        spool.put(report("a"))
+        assert (ids(spool), spool.trouble) == (["a"], "")
+
+
 def test_a_second_agent_is_refused_the_same_folder(tmp_path: Path) -> None:
     with (
         Spool(tmp_path, SpoolLimits(), Clock()),
