@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self
 
 from alerts.alert import Alert
 from alerts.suppress import Silence
@@ -38,7 +40,22 @@ class AlertList:
         return [each for each in self.alerts if (each.resolved_ms or 0) >= since_ms]
 
 
-class AnswerStore:
+class _Opened:
+    """Doubles are entered and left as stores are, to no effect."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+
+class AnswerStore(_Opened):
     """Answers from a function of the query; counts what was asked."""
 
     def __init__(self, answer: Callable[[Query], list[Row]]) -> None:
@@ -56,7 +73,7 @@ class AnswerStore:
         return self._answer(query)
 
 
-class MemoryStore:
+class MemoryStore(_Opened):
     """A store in a list: answers as `collectors.store.query` says in words."""
 
     def __init__(self, samples: Iterable[Sample] = ()) -> None:

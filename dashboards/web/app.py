@@ -26,7 +26,6 @@ from dashboards.web.headers import PAGE, REPORT, SecurityHeaders
 from dashboards.web.shelf import Shelf
 from dashboards.web.views import Views
 
-Metrics = Callable[[], tuple[bytes, str]]
 _STATIC = {
     "look.css": (Path(__file__).parent.parent / "look.css", "text/css; charset=utf-8"),
     "refresh.js": (
@@ -39,10 +38,8 @@ _STATIC = {
 class Pages:
     """One method a page; each gathers and renders."""
 
-    def __init__(
-        self, config: WebConfig, views: Views, metrics: Metrics | None
-    ) -> None:
-        self._config, self._views, self._metrics = config, views, metrics
+    def __init__(self, config: WebConfig, views: Views) -> None:
+        self._config, self._views = config, views
         self._shelf = Shelf(config.reports)
         self._zone = ZoneInfo(config.timezone)
         self._static = {
@@ -180,12 +177,6 @@ class Pages:
             }
         )
 
-    async def metrics(self, request: Request) -> Response:
-        if self._metrics is None:
-            raise HTTPException(404, "This process has no metrics.")
-        body, kind = await asyncio.to_thread(self._metrics)
-        return Response(body, media_type=kind)
-
     async def static(self, request: Request) -> Response:
         known = self._static.get(request.path_params["name"])
         if known is None:
@@ -214,9 +205,9 @@ class Pages:
         return HTMLResponse(text, status_code, headers=dict(PAGE))
 
 
-def app(config: WebConfig, views: Views, metrics: Metrics | None = None) -> Starlette:
-    """The application; `metrics` gives `/metrics` its body and content type."""
-    pages = Pages(config, views, metrics)
+def app(config: WebConfig, views: Views) -> Starlette:
+    """The application, inert."""
+    pages = Pages(config, views)
     routes: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
         ("/", pages.sites),
         ("/sites/{site}", pages.site),
@@ -227,7 +218,6 @@ def app(config: WebConfig, views: Views, metrics: Metrics | None = None) -> Star
         ("/accessibility", pages.accessibility),
         ("/api/status.json", pages.status),
         ("/healthz", pages.healthz),
-        ("/metrics", pages.metrics),
         ("/static/{name}", pages.static),
     ]
     return Starlette(

@@ -21,7 +21,7 @@ class WebConfig(BaseModel):
         default=("127.0.0.1", "localhost"),
         description="names a browser may call it by (against DNS rebinding)",
     )
-    title: str = "The council's network"
+    title: str = Field(default="", description="the council's name, at the top")
     contact: str = Field(default="", description="whom to tell that something is wrong")
     grafana_url: str = Field(
         default="", description="https://grafana.example, or empty"

@@ -20,7 +20,7 @@ from alerts.suppress import Silence
 from collectors.estate import Estate
 from collectors.store.query import Store
 from dashboards.answers import Answers
-from dashboards.web.app import Metrics, app
+from dashboards.web.app import app
 from dashboards.web.config import WebConfig
 from dashboards.web.views import Alerts, Views
 
@@ -59,8 +59,8 @@ class StatusPage:
 
     `alerts` is the alert engine's file, or anything with
     `open()`, `recent()` and `silences()`;
-    `metrics` gives `/metrics` its body. `page.url` is where it is once entered.
-    `PageError` where the port cannot be had.
+    `council` is the title where the settings have none. `page.url` is where it is
+    once entered. `PageError` where the port cannot be had.
     """
 
     def __init__(
@@ -70,12 +70,14 @@ class StatusPage:
         alerts: Path | Alerts,
         store: Store,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        metrics: Metrics | None = None,
+        council: str = "",
     ) -> None:
         self._config = config
         source = AlertFile(alerts) if isinstance(alerts, Path) else alerts
         views = Views(estate, source, Answers(store, now_ms), now_ms)
-        self.app = app(config, views, metrics)
+        if council and not config.title:
+            config = config.model_copy(update={"title": council})
+        self.app = app(config, views)
         self.url = ""
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
