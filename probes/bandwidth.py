@@ -36,7 +36,8 @@ async def measure(
 
     At most about `budget_bytes` in all, half each way, what the download leaves going
     to the upload; `at_least` is 1 where the budget or the server's cap ended it.
-    A server with too many tests already is `busy`. Never raises for what the network
+    A server with too many tests already is `busy`, a `url` that is none is
+    `not_configured`. Never raises for what the network
     does; a missing `ca_file` is the caller's.
     """
     time_ms = now_ms()
@@ -48,14 +49,14 @@ async def measure(
 
     if budget_bytes < 2 * _LEAST_BYTES:
         return result(Outcome.BUDGET_SPENT)
-    parts = urlsplit(ndt7.url_of(url, ndt7.DOWNLOAD))
-    secure = parts.scheme == "wss"
+    door = _door(url)
+    if door is None:
+        return result(Outcome.NOT_CONFIGURED)
+    host, port, secure = door
     tls = _tls(ca_file, verify) if secure else None
     try:
-        idle = await transfer.round_trips(
-            parts.hostname or "", parts.port or (443 if secure else 80), _IDLE_TIMES
-        )
-    except OSError as error:
+        idle = await transfer.round_trips(host, port, _IDLE_TIMES)
+    except (OSError, UnicodeError) as error:
         return result(outcome_of(error))
     values["rtt_idle_ms"] = round(statistics.median(idle), 3)
 
@@ -82,6 +83,18 @@ async def measure(
     if loaded:
         values["rtt_loaded_ms"] = round(max(loaded), 3)
     return result(up.outcome)
+
+
+def _door(url: str) -> tuple[str, int, bool] | None:
+    """Host, port and whether by TLS; None for what is no such address."""
+    try:
+        parts = urlsplit(ndt7.url_of(url, ndt7.DOWNLOAD))
+        secure = parts.scheme == "wss"
+        if parts.hostname and parts.scheme in ("ws", "wss"):
+            return parts.hostname, parts.port or (443 if secure else 80), secure
+    except ValueError:
+        pass
+    return None
 
 
 def _tls(ca_file: str | None, verify: bool) -> ssl.SSLContext:

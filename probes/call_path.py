@@ -83,7 +83,7 @@ async def measure(
             addresses = await _addresses(host, port)
     except TimeoutError:
         addresses, outcome = [], Outcome.NAME_SERVER_FAILED
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         addresses, outcome = [], outcome_of(error)
     for family, address in addresses:
         run = await _run(

@@ -42,6 +42,9 @@ def outcome_of(error: BaseException) -> Outcome:
         if error.errno in _NO_SUCH_NAME:
             return Outcome.NAME_NOT_FOUND
         return Outcome.NAME_SERVER_FAILED
+    if isinstance(error, UnicodeError):
+        # A name no resolver could be asked for: a label too long, or none at all.
+        return Outcome.NAME_NOT_FOUND
     if isinstance(error, ssl.SSLError):
         return Outcome.TLS_FAILED
     if isinstance(error, TimeoutError):

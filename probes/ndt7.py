@@ -21,6 +21,9 @@ SECONDS = 10.0
 MOST_SECONDS = 13.0
 HANDSHAKE_S = 10.0
 FIRST_MESSAGE, LARGEST_SENT, LARGEST_TAKEN = 1 << 13, 1 << 20, 1 << 24
+# What waits to be sent when the time is over comes too late: no more than this, and
+# no less than one message.
+WAITING_BYTES = 128 << 10
 MEASUREMENT_BYTES = 16_384
 # Not of the specification: a reflector says what it holds a test to, in bit/s.
 CAP_HEADER = "Towpath-Test-Cap"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import sys
 from typing import NamedTuple, Protocol
 
 _TCP_INFO = 11
+_NOT_SENT_LOWAT = {"linux": 25, "darwin": 0x201}.get(sys.platform)
 # struct tcp_info of linux/tcp.h, from `tcpi_rtt`: 8 octets and 15 u32 come before.
 _RTT = struct.Struct("=68xII")
 _BYTES = struct.Struct("=120xQQ")
@@ -33,6 +35,7 @@ class TcpInfo(NamedTuple):
 
 
 class _Socket(Protocol):
+    def setsockopt(self, level: int, option: int, value: int, /) -> None: ...
     def getsockopt(self, level: int, option: int, length: int, /) -> bytes: ...
 
 
@@ -45,6 +48,14 @@ def tcp_info(connection: _Socket) -> TcpInfo | None:
     except OSError:
         return None
     return read_tcp_info(raw)
+
+
+def keep_little_waiting(connection: _Socket | None, octets: int) -> None:
+    """Lets the kernel take no more than `octets` that it cannot send yet: what waits
+    there is neither on its way nor ours to hold back any more."""
+    if _NOT_SENT_LOWAT is not None and connection is not None:
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOWAT, octets)
 
 
 def read_tcp_info(raw: bytes) -> TcpInfo:

@@ -9,7 +9,6 @@ import os
 import socket
 import ssl
 import statistics
-import sys
 import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
@@ -27,14 +26,11 @@ from websockets.typing import Subprotocol
 from probes import ndt7
 from probes.failure import Outcome
 from probes.faults import outcome_of
-from probes.tcp_info import tcp_info
+from probes.tcp_info import keep_little_waiting, tcp_info
 
-_BUFFER_BYTES = 256 << 10
 _LAST_WORD_S = 1.0
 _CONNECT_S = 2.0
 _RAMP_S = 1.0
-# TCP_NOTSENT_LOWAT: keeps what the network has not taken yet in our hands.
-_NOT_SENT_LOWAT = {"linux": 25, "darwin": 0x201}.get(sys.platform)
 
 
 class Transferred(NamedTuple):
@@ -134,7 +130,7 @@ async def _connected(
             ping_interval=None,
             max_size=ndt7.LARGEST_TAKEN,
             max_queue=1,
-            write_limit=_BUFFER_BYTES,
+            write_limit=ndt7.WAITING_BYTES,
             proxy=None,
         )
     except InvalidStatus as refused:
@@ -146,7 +142,6 @@ async def _connected(
     try:
         if link.subprotocol != ndt7.SUBPROTOCOL:
             raise _Unusable(Outcome.BAD_ANSWER)
-        _keep_little_waiting(link)
         yield link
     finally:
         link.transport.abort()
@@ -157,13 +152,6 @@ def _of_status(status: int) -> Outcome:
     if status in (429, 503):
         return Outcome.BUSY
     return Outcome.AUTH_FAILED if status in (401, 403) else Outcome.BAD_ANSWER
-
-
-def _keep_little_waiting(link: ClientConnection) -> None:
-    channel = link.transport.get_extra_info("socket")
-    if channel is not None and _NOT_SENT_LOWAT is not None:
-        with contextlib.suppress(OSError):
-            channel.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOWAT, _BUFFER_BYTES)
 
 
 async def _take(
@@ -197,14 +185,19 @@ async def _give(
     link: ClientConnection, seconds: float, most_bytes: int
 ) -> tuple[int, float, bool, Outcome]:
     noise = os.urandom(ndt7.LARGEST_SENT)
+    channel, before = link.transport.get_extra_info("socket"), 0
     started_s = time.perf_counter()
     octets, full, outcome = 0, False, Outcome.OK
     try:
         async with asyncio.timeout(seconds):
             for size in ndt7.message_sizes():
-                if octets + size > most_bytes:
+                # What was lost on the way and sent again costs too.
+                if _cost(link, octets) + size > most_bytes:
                     full = True
                     break
+                if size > before:
+                    before = size
+                    keep_little_waiting(channel, max(ndt7.WAITING_BYTES, size))
                 await link.send(noise[:size])
                 octets += size
     except TimeoutError:

