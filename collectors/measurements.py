@@ -152,6 +152,7 @@ SELF_READER = _measure(
     Field("failures", "int", "1", "failed tries since start"),
     Field("damaged_frames", "int", "1", "damaged places of the journal passed over"),
     Field("gap_rows", "int", "1", "rows dropped before it had read them"),
+    Field("expired_rows", "int", "1", "store: rows that came after their retention"),
 )
 SELF_INGEST = _measure(
     "self_ingest",

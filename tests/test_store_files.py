@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -153,6 +154,39 @@ async def test_late_rows_gather_before_a_day_is_merged_again(tmp_path: Path) -> 
         await store.tidy(START + DAY + 94 * 60_000)
         assert len(_files(tmp_path)) == 1
         assert await values(store, ask("whole:sum")) == [(27,)]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_whatever_comes_late_or_twice_the_sums_stay_right(
+    tmp_path: Path, seed: int
+) -> None:
+    """Against a dictionary, through days of writes and compactions."""
+    chance = random.Random(seed)
+    truth: dict[tuple[str, int], int] = {}
+    now = START
+    async with embedded(tmp_path) as store:
+        for step in range(40):
+            now += chance.choice([5_000, 60_000, 600_000, HOUR])
+            rows = []
+            for _ in range(chance.randrange(1, 6)):
+                again = chance.choice([*truth, ("x", now)])[1]
+                time_ms = chance.choice([now, now - chance.randrange(3 * DAY), again])
+                tag, value = chance.choice("xyz"), chance.randrange(1000)
+                rows.append((time_ms, {"a": tag}, {"whole": value}))
+                truth[tag, time_ms] = value
+            await store.write([batch(*rows)])  # type: ignore[arg-type]
+            if chance.random() < 0.5:
+                await store.tidy(now)
+            if chance.random() < 0.2:
+                _age(tmp_path)
+            if step % 6 == 0:
+                span = (START - 4 * DAY, now + 1)
+                query = ask("whole:sum", "whole:count", by=("a",), span=span)
+                assert await values(store, query) == [
+                    (tag, sum(found), len(found))
+                    for tag in sorted({tag for tag, _ in truth})
+                    for found in [[v for (of, _), v in truth.items() if of == tag]]
+                ]
 
 
 async def test_rows_of_one_file_are_sorted_by_tags_then_time(tmp_path: Path) -> None:

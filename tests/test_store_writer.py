@@ -23,6 +23,7 @@ from collectors.store import StoreConfig, StoreWriter, kept, open_store, saved_p
 from collectors.store.failure import Away, Refused, Unanswered
 from collectors.store.query import Store
 from collectors.store.writer import Written
+from probes.catalogue import check_sample
 
 ROOT = Path(__file__).resolve().parents[1]
 SPAN = (START, START + 10 * DAY)
@@ -265,6 +266,8 @@ async def test_rows_older_than_their_retention_are_not_stored(tmp_path: Path) ->
         )
         await _wait(lambda: writer.stats.expired_rows == 2)
         assert store.rows == [(START, 2)]
+        (sample,) = writer.samples("all", START)
+        assert check_sample(sample, REAL).fields["expired_rows"] == 2
 
 
 async def test_positions_that_cannot_be_read_only_mean_writing_again(

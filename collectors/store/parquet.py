@@ -78,7 +78,10 @@ class EmbeddedStore:
         check(query, self.catalogue)
         declared = self.catalogue.measurement(query.measurement)
         for _ in range(_RELISTS):
-            scan = await asyncio.to_thread(self._scan, declared, query)
+            try:
+                scan = await asyncio.to_thread(self._scan, declared, query)
+            except OSError as error:
+                raise Unanswered(f"{error.filename}: {error.strerror}") from None
             if not scan.files:
                 return []
             try:

@@ -127,11 +127,11 @@ class StoreWriter:
     def samples(self, process: str, now_ms: int) -> list[Sample]:
         """What it says about itself: a row of `self_reader`."""
         reader = self._reader
-        return [
-            reader_sample(
-                reader.stats, reader.oldest_ms(), reader.name, process, now_ms
-            )
-        ]
+        sample = reader_sample(
+            reader.stats, reader.oldest_ms(), reader.name, process, now_ms
+        )
+        fields = {**sample.fields, "expired_rows": self.stats.expired_rows}
+        return [msgspec.structs.replace(sample, fields=fields)]
 
     async def _write(self, chunk: Chunk) -> None:
         batches = self._unexpired(chunk.batches)
