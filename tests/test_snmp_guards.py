@@ -29,7 +29,7 @@ from probes.failure import Outcome
 from towpath.demo.switches import SimulatedSwitch
 
 PUBLIC = credential("test", {"community": "public"})
-HURRIED = Patience((0.4, 0.6))
+HURRIED = Patience((0.3, 0.5))
 IF_DESCR = "1.3.6.1.2.1.2.2.1.2"
 LIBRARIES = [
     pytest.param(

@@ -20,7 +20,7 @@ from probes.sample import Sample, Value
 from towpath.demo import ber
 from towpath.demo.switches import Neighbour, SimulatedPort, SimulatedSwitch
 
-QUICK = SnmpConfig(period_s=0.25, timeout_s=0.5, tries=2, neighbours_s=0.1)
+QUICK = SnmpConfig(period_s=0.15, timeout_s=0.5, tries=2, neighbours_s=0.1)
 PUBLIC = Credentials({"default": credential("default", {"community": "public"})})
 MEGABIT = 1e6
 
@@ -98,12 +98,12 @@ async def test_rates_are_what_the_switch_carried() -> None:
                 "three rates",
             )
     rows = kept.of("interface", **port)[1:]
-    # sysUpTime counts hundredths of a second, and the interval is 0.25 s.
+    # sysUpTime counts hundredths of a second, and the interval is 0.15 s.
     for rate in numbers(rows, "in_bps"):
-        assert rate == pytest.approx(100 * MEGABIT, rel=0.1)
+        assert rate == pytest.approx(100 * MEGABIT, rel=0.15)
     for rate in numbers(rows, "out_bps"):
-        assert rate == pytest.approx(20 * MEGABIT, rel=0.1)
-    assert numbers(rows, "in_use_ratio")[-1] == pytest.approx(0.1, rel=0.1)
+        assert rate == pytest.approx(20 * MEGABIT, rel=0.15)
+    assert numbers(rows, "in_use_ratio")[-1] == pytest.approx(0.1, rel=0.15)
     assert numbers(rows, "in_errors_per_s")[-1] == pytest.approx(50, rel=0.2)
     idle = kept.of("interface", device="a", port="Gi1/0/2")
     assert set(numbers(idle, "in_bps")) == {0.0}
@@ -161,12 +161,12 @@ async def test_a_restart_draws_no_spike() -> None:
         async with polling(estate(device("a", switch))) as (kept, _):
             port = {"device": "a", "port": "Gi1/0/1"}
             await until(lambda: len(kept.of("interface", **port)) >= 3, "polls")
-            await asyncio.sleep(0.8)
+            await asyncio.sleep(0.4)
             switch.restart()
             restarted = len(kept.of("device"))
             await until(lambda: len(kept.of("device")) >= restarted + 4, "polls")
     rates = numbers(kept.of("interface", **port), "in_bps")
-    assert all(rate == pytest.approx(80 * MEGABIT, rel=0.1) for rate in rates)
+    assert all(rate == pytest.approx(80 * MEGABIT, rel=0.15) for rate in rates)
     flags = [row["restarted"] for row in kept.of("device")]
     assert sum(map(int, flags)) == 1
     # It goes on after one poll without a rate.
@@ -187,7 +187,7 @@ async def test_renumbered_ports_keep_their_series(told: bool) -> None:
             await until(lambda: len(kept.of("device")) >= polls + 4, "polls")
     of_busy = numbers(kept.of("interface", port="Gi1/0/1"), "in_bps")
     of_idle = numbers(kept.of("interface", port="Gi1/0/2"), "in_bps")
-    assert all(rate == pytest.approx(80 * MEGABIT, rel=0.1) for rate in of_busy)
+    assert all(rate == pytest.approx(80 * MEGABIT, rel=0.15) for rate in of_busy)
     assert set(of_idle) == {0.0}
 
 
@@ -233,11 +233,11 @@ async def test_a_line_is_told_against_its_contract_from_either_end() -> None:
                 lambda: kept.of("line", line="here")[-1]["up"] == 0, "the line to fail"
             )
     here, there = kept.of("line", line="here")[1], kept.of("line", line="there")[1]
-    assert here["down_use_ratio"] == pytest.approx(0.5, rel=0.1)
-    assert here["up_use_ratio"] == pytest.approx(0.25, rel=0.1)
+    assert here["down_use_ratio"] == pytest.approx(0.5, rel=0.15)
+    assert here["up_use_ratio"] == pytest.approx(0.25, rel=0.15)
     assert (here["up"], here["carrying"]) == (1, 1)
-    assert there["down_bps"] == pytest.approx(5 * MEGABIT, rel=0.1)
-    assert there["up_use_ratio"] == pytest.approx(2.0, rel=0.1)
+    assert there["down_bps"] == pytest.approx(5 * MEGABIT, rel=0.15)
+    assert there["up_use_ratio"] == pytest.approx(2.0, rel=0.15)
     spare = kept.of("line", line="spare", role="backup")[1]
     assert (spare["up"], spare["carrying"]) == (1, 0)
     assert kept.of("line", line="here")[-1]["carrying"] == 0
@@ -358,7 +358,7 @@ async def test_lost_requests_cost_a_retry_not_a_row() -> None:
 async def test_the_poller_tells_of_itself() -> None:
     async with SimulatedSwitch("a", 1) as switch:
         held = estate(device("a", switch))
-        async with polling(held, report_s=1.0) as (kept, _):
+        async with polling(held, report_s=0.4) as (kept, _):
             await until(lambda: len(kept.of("self_poll")) >= 2, "its own rows")
     row = kept.of("self_poll", process="poll")[1]
     assert int(row["expected"]) >= 1

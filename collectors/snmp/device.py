@@ -49,6 +49,7 @@ class Polled(msgspec.Struct, frozen=True):
     batches: list[Batch]
     outcome: Outcome
     up: bool
+    packets: int
     retries: int
 
 
@@ -157,7 +158,9 @@ class DevicePoll:
                 **fields,
             ),
         )
-        return Polled(batches, outcome, up, tally.retries - retries)
+        return Polled(
+            batches, outcome, up, tally.packets - packets, tally.retries - retries
+        )
 
     async def _ask(self, answered: list[Reading], budget: Budget) -> None:
         """Fills `answered`, an entry a request; what came before a failure stays."""

@@ -5,6 +5,7 @@ Never an ordinary user port: nobody is paged because somebody went home.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 from collectors.estate.model import Device, Line, expects_up
@@ -22,19 +23,32 @@ def outlook(
 
     `neighbours` are keys of ports behind which a bridge or access point was heard.
     """
-    lines = [line for line in lines if line.device == device.id]
-    expected: dict[str, str] = {}
+    called = _called(ports)
     ends: dict[str, tuple[Line, ...]] = {}
+    for line in lines:
+        key = called.get(line.port)
+        if line.device == device.id and key is not None:
+            ends[key] = (*ends.get(key, ()), line)
+    uplinks = {called.get(name) for name in device.uplink_ports}
+    expected: dict[str, str] = {}
     for port in ports:
         names = port.names
-        ending = tuple(line for line in lines if line.port in names)
-        if ending:
-            ends[port.key] = ending
+        if port.key in ends:
             expected[port.key] = "line"
-        elif any(name in device.uplink_ports for name in names):
+        elif port.key in uplinks:
             expected[port.key] = "uplink"
         elif port.key in neighbours:
             expected[port.key] = "neighbour"
         elif any(expects_up(device, name, port.alias or "") for name in names):
             expected[port.key] = "pattern"
     return Outlook(expected, ends)
+
+
+def _called(ports: Collection[Port]) -> dict[str, str]:
+    """By all that a person may call a port, its key; what two ports are called means
+    neither, unless it is the key of one."""
+    counted = Counter(name for port in ports for name in port.names)
+    called = {
+        name: port.key for port in ports for name in port.names if counted[name] == 1
+    }
+    return called | {port.key: port.key for port in ports}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
+import math
 import time
 import zlib
 from collections.abc import Callable
@@ -39,6 +40,10 @@ _SELF = Schema(
     ("expected", "done", "failed", "skipped", "late_p99_ms", "retries"),
 )
 _SAVE_S = 300.0
+# All first polls are within this, spread by phase.
+_FIRST_S = 10.0
+# Of a period: a poll this soon after another would say nothing new.
+_LEAST_GAP = 0.1
 
 
 def phase_s(device: str, period_s: float) -> float:
@@ -69,6 +74,13 @@ class _Job:
         self.poll: DevicePoll | None = None
         self.task: asyncio.Task[None] | None = None
         self.gone = False
+        # Some moment of its phase, on the monotonic clock.
+        self.phase_s = 0.0
+
+    def next_s(self, due_s: float, period_s: float) -> float:
+        """The next moment of its phase that is not just after `due_s`."""
+        periods = (due_s - self.phase_s) / period_s
+        return self.phase_s + math.ceil(periods + _LEAST_GAP) * period_s
 
 
 class Poller:
@@ -146,7 +158,7 @@ class Poller:
                 if job.gone:
                     continue
                 self._begin(job, due_s)
-                next_s = due_s + self._config.period_s
+                next_s = job.next_s(due_s, self._config.period_s)
                 if next_s < now_s:
                     # We ourselves were away (suspended, starved): do not catch up.
                     missed = int((now_s - next_s) // self._config.period_s) + 1
@@ -195,8 +207,11 @@ class Poller:
     def _schedule(self, job: _Job, offset_s: float) -> None:
         period_s, now_s = self._config.period_s, time.monotonic()
         at_s = phase_s(job.device.id, period_s)
-        since_s = (now_s + offset_s - at_s) % period_s
-        heapq.heappush(self._due, (now_s - since_s + period_s, job.device.id, job))
+        job.phase_s = now_s - (now_s + offset_s - at_s) % period_s
+        # The first poll does not wait for its phase: whoever starts Towpath, or adds
+        # a device, looks at the screen.
+        first_s = now_s + at_s * min(1.0, _FIRST_S / period_s)
+        heapq.heappush(self._due, (first_s, job.device.id, job))
 
     def _begin(self, job: _Job, due_s: float) -> None:
         self.stats.expected += 1
@@ -253,6 +268,7 @@ class Poller:
             )
         polled = await job.poll.poll(late_ms, place.give_back)
         self._count(polled.outcome, polled.up, polled.retries)
+        self.stats.packets += polled.packets
         return polled.batches
 
     def _count(self, outcome: Outcome, up: bool, retries: int) -> None:

@@ -1,0 +1,112 @@
+"""Which ports should be up, and what LLDP says of who is behind them."""
+
+from __future__ import annotations
+
+from collectors.estate import Device, Line
+from collectors.snmp import oids
+from collectors.snmp.expected import outlook
+from collectors.snmp.interfaces import Port
+from collectors.snmp.neighbours import LldpTables, neighbours
+
+PORTS = [
+    Port(1, "Gi1", True, name="Gi1", descr="GigabitEthernet1", alias="uplink to core"),
+    Port(2, "Gi2", True, name="Gi2", descr="GigabitEthernet2", mac="020000000002"),
+    Port(3, "Gi3", True, name="Gi3", descr="Ethernet", alias="camera"),
+    Port(4, "Gi4", True, name="Gi4", descr="Ethernet"),
+]
+REMOTE = oids.LLDP_REM_TABLE
+
+
+def device(**more: object) -> Device:
+    return Device(id="d", site="s", address="10.0.0.1", **more)  # type: ignore[arg-type]
+
+
+def line(id: str, port: str, on: str = "d") -> Line:
+    return Line(id=id, site="s", device=on, port=port, down_mbps=80, up_mbps=20)
+
+
+def test_the_strongest_reason_is_given() -> None:
+    found = outlook(
+        device(uplink_ports=("Gi1", "Gi2"), expect_up="Gi|camera"),
+        [line("wan", "Gi1"), line("elsewhere", "Gi2", on="other")],
+        PORTS,
+        {"Gi1", "Gi2", "Gi4"},
+    )
+    assert found.expected == {
+        "Gi1": "line",
+        "Gi2": "uplink",
+        "Gi3": "pattern",
+        "Gi4": "neighbour",
+    }
+    assert [each.id for each in found.lines["Gi1"]] == ["wan"]
+    assert set(found.lines) == {"Gi1"}
+
+
+def test_a_port_may_be_called_by_its_description_where_only_it_is_called_so() -> None:
+    found = outlook(
+        device(uplink_ports=("Ethernet",)),
+        [line("wan", "GigabitEthernet2")],
+        PORTS,
+        (),
+    )
+    assert found.expected == {"Gi2": "line"}
+
+
+def test_an_ordinary_port_is_not_expected_to_be_up() -> None:
+    assert outlook(device(), [], PORTS, ()).expected == {}
+
+
+def remote(number: int, capabilities: bytes, **more: bytes | int) -> dict[str, object]:
+    row = f"0.{number}.1"
+    found: dict[str, object] = {f"{REMOTE}.12.{row}": capabilities}
+    columns = {"chassis_subtype": 4, "chassis": 5, "port_subtype": 6, "port": 7}
+    columns |= {"name": 9}
+    return found | {f"{REMOTE}.{columns[key]}.{row}": v for key, v in more.items()}
+
+
+def test_a_telephone_is_not_infrastructure_though_it_bridges() -> None:
+    rows = remote(1, b"\x24\x00") | remote(2, b"\x20\x00") | remote(3, b"\x01")
+    rows |= remote(4, b"\x10")
+    found = neighbours(LldpTables(rows), PORTS)  # type: ignore[arg-type]
+    assert [each.infrastructure for each in found] == [False, True, False, True]
+
+
+def test_lldps_own_port_numbers_are_turned_into_ports() -> None:
+    tables = LldpTables(
+        remote(101, b"\x20") | remote(102, b"\x20") | remote(103, b"\x20"),  # type: ignore[arg-type]
+        subtypes={
+            f"{oids.LLDP_LOC_PORT_SUBTYPE}.101": 5,
+            f"{oids.LLDP_LOC_PORT_SUBTYPE}.102": 3,
+        },
+        ids={
+            f"{oids.LLDP_LOC_PORT_ID}.101": b"Gi1",
+            f"{oids.LLDP_LOC_PORT_ID}.102": bytes.fromhex("020000000002"),
+        },
+        bridge_ports={f"{oids.BASE_PORT_IF_INDEX}.103": 3},
+    )
+    found = neighbours(tables, PORTS)
+    assert [each.local_port for each in found] == ["Gi1", "Gi2", "Gi3"]
+    assert [each.local_if_index for each in found] == [1, 2, 3]
+
+
+def test_ids_are_shown_by_their_kind() -> None:
+    rows = remote(
+        1,
+        b"",
+        chassis_subtype=5,
+        chassis=bytes((1, 10, 0, 0, 9)),
+        port_subtype=3,
+        port=bytes.fromhex("0004f1d3ab12"),
+        name=b"",
+    )
+    (found,) = neighbours(LldpTables(rows), PORTS)  # type: ignore[arg-type]
+    assert found.remote_chassis == "10.0.0.9"
+    assert found.remote_port == "00:04:f1:d3:ab:12"
+    assert found.remote_name is None
+    assert not found.infrastructure
+
+
+def test_a_neighbour_on_a_port_nobody_knows_is_still_told() -> None:
+    (found,) = neighbours(LldpTables(remote(999, b"\x20")), PORTS)  # type: ignore[arg-type]
+    assert found.local_if_index is None
+    assert found.local_port == "999"
