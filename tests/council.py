@@ -276,6 +276,7 @@ GROUPS = (
     ("all", "all", 120, 4.2, 0.04),
     ("site", "town-hall", 45, 4.3, 0.02),
     ("site", "library", 15, 3.4, 0.14),
+    ("home_site_place", "town-hall/home", 30, 4.1, 0.06),
     ("place", "office", 60, 4.3, 0.02),
     ("place", "home", 55, 4.0, 0.07),
     ("provider", "Moor Broadband", 25, 3.0, 0.22),

@@ -579,6 +579,16 @@ def test_a_push_puts_every_board_into_its_own_folder(
     assert [p for p, _ in handler.taken].count("/api/folders") == 1
 
 
+def test_a_push_without_personal_data_makes_neither_its_board_nor_its_folder(
+    grafana: tuple[str, type[_Grafana]],
+) -> None:
+    url, handler = grafana
+    push(url, "right", GrafanaConfig(personal=False))
+    assert "personal" not in json.dumps(
+        [body.get("folderUid", body.get("uid")) for _, body in handler.taken]
+    )
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [

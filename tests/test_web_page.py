@@ -163,7 +163,7 @@ def test_groups_too_small_are_said_to_be_and_never_shown_as_zero() -> None:
     with _client() as client:
         text = _text(client.get("/sites/depot").text)
         first = _text(client.get("/").text)
-    assert "Highways Depot fewer than 10 laptops reported: not shown" in text
+    assert "In Highways Depot fewer than 10 laptops reported: not shown" in text
     assert "fewer than 10 laptops" in first
 
 

@@ -28,6 +28,7 @@ def push(
     timeout_s: float = 15.0,
 ) -> list[str]:
     """Creates or replaces every board, in its folder; the addresses of the boards.
+    Without `config.personal` those about one laptop are left out.
 
     `token` is a service account's with the right to write folders and dashboards. The
     data sources `towpath-shared` and `towpath-personal` have to be there already.
@@ -36,6 +37,7 @@ def push(
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise PushError(f"{url!r} is not an address, expected https://grafana.example")
     settings = config or GrafanaConfig()
+    boards = tuple(each for each in boards if settings.personal or not each.personal)
     api: Any = GrafanaApi.from_url(url, credential=token, timeout=timeout_s)
     titles = {False: settings.folder, True: settings.personal_folder}
     made: list[str] = []

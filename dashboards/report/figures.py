@@ -119,6 +119,7 @@ class SiteFigures:
     lines: tuple[LineFigures, ...]
     ports: tuple[PortFigures, ...]
     experience: GroupFigures
+    staff_at_home: GroupFigures
     incidents: tuple[Incident, ...]
 
 

@@ -97,8 +97,11 @@ async def gather(
     seen: dict[int, float] = {}
     for site in sites:
         progress(site.name)
-        group = figures.group_figures("site", site.id, rows, before)
-        one, steps = await _site(site, group, given)
+        groups_of_site = (
+            figures.group_figures("site", site.id, rows, before),
+            figures.group_figures("home_site_place", f"{site.id}/home", rows, before),
+        )
+        one, steps = await _site(site, groups_of_site, given)
         found.append(one)
         seen.update(dict.fromkeys(steps, 1.0))
     progress("VPN gateways")
@@ -130,7 +133,9 @@ async def gather(
 
 
 async def _site(
-    site: Site, group: figures.GroupFigures, given: Given
+    site: Site,
+    groups: tuple[figures.GroupFigures, figures.GroupFigures],
+    given: Given,
 ) -> tuple[figures.SiteFigures, dict[int, float]]:
     month, past, to_ms = given.month, given.month.before(), given.to_ms
     span, span_before = (month.from_ms, to_ms), (past.from_ms, past.to_ms)
@@ -173,7 +178,8 @@ async def _site(
             ports=figures.port_figures(
                 await ask(questions.ports_month(*span, site.id))
             ),
-            experience=group,
+            experience=groups[0],
+            staff_at_home=groups[1],
             incidents=figures.incidents(given.alerts, *span, site.id),
         ),
         best,

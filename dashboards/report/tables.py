@@ -167,6 +167,7 @@ def _calls(content: Content) -> Iterable[Sequence[Cell]]:
         *content.connections,
         *content.providers,
         *(each.experience for each in content.sites),
+        *(each.staff_at_home for each in content.sites),
     )
     for each in groups:
         values, before = each.values or {}, each.before or {}

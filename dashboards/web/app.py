@@ -96,9 +96,14 @@ class Pages:
             views.experience(),
         )
         kinds = [
-            (state.groups(rows, "site"), site.id, site.name),
+            (state.groups(rows, "site"), site.id, f"In {site.name}"),
+            (
+                state.groups(rows, "home_site_place"),
+                f"{site.id}/home",
+                f"Staff of {site.name}, at home",
+            ),
             (state.groups(rows, "place"), "office", "All offices"),
-            (state.groups(rows, "place"), "home", "At home"),
+            (state.groups(rows, "place"), "home", "All at home"),
         ]
         compared = [
             (label, next((g for g in groups if g.group == key), None))
