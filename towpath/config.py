@@ -21,6 +21,7 @@ from collectors.journal import JournalConfig
 from collectors.snmp import SnmpConfig
 from collectors.store import StoreConfig
 from collectors.vpn_gateways import VpnGatewaysConfig
+from dashboards.grafana.config import GrafanaConfig
 from dashboards.web import WebConfig
 from towpath.log import LogConfig
 from towpath.metrics import MetricsConfig
@@ -35,6 +36,7 @@ _UNDER_STATE: dict[tuple[str, ...], str] = {
     ("ingest", "registry", "path"): "agents.sqlite",
     ("ingest", "registry", "key_file"): "keys/pseudonym.key",
     ("ingest", "aside"): "aside/ingest",
+    ("snmp", "state_file"): "snmp.json",
     ("alerts", "standing"): "alerts.sqlite",
 }
 
@@ -65,6 +67,7 @@ class TowpathConfig(BaseModel):
     alerts: AlertConfig
     web: WebConfig = WebConfig()
     metrics: MetricsConfig = MetricsConfig()
+    grafana: GrafanaConfig = GrafanaConfig()
     self_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="seconds between two samples about itself"
     )

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from towpath.commands.door import end
+from towpath.commands.dashboards import export_rules
+from towpath.commands.door import end, wrong
 
 app = typer.Typer(no_args_is_help=True, help="Alert rules: list, check, test, export.")
 Folder = Annotated[
@@ -45,3 +46,20 @@ def play(
     from alerts.console import rules_test
 
     end(rules_test(files, rules, typer.echo))
+
+
+@app.command()
+def export(
+    to: Annotated[str, typer.Argument(help="grafana")],
+    out: Annotated[Path, typer.Option(help="folder to write into")],
+    config: Annotated[
+        Path | None, typer.Option("-c", "--config", metavar="FILE")
+    ] = None,
+    grafana: Annotated[
+        int | None, typer.Option(help="oldest version to work with: 9 to 13")
+    ] = None,
+) -> None:
+    """Write the rules for another engine; paused, so that two never page for one."""
+    if to != "grafana":
+        wrong([f"rules can be exported for grafana, not for {to!r}"])
+    export_rules(out, config, grafana)

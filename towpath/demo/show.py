@@ -14,7 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
@@ -22,8 +24,9 @@ from collectors.ingest import Registry
 from collectors.ingest.certificate import Certificates, make_certificates
 from collectors.ingest.demo_broker import DemoBroker, Users
 from collectors.reflector import Reflector, ReflectorConfig
+from dashboards.report import Month, site_report
 from probes.settings import Mqtt
-from towpath.config import ROLES, read
+from towpath.config import ROLES, TowpathConfig, read
 from towpath.demo.council import SWITCHES, Ports, write_estate
 from towpath.demo.laptops import Fleet, fleet
 from towpath.demo.story import Story
@@ -251,7 +254,7 @@ async def _show(
             say(f"the status page: [bold]http://127.0.0.1:{ports.web}[/]")
 
             async def write_report() -> str:
-                return f"http://127.0.0.1:{ports.web}/reports"
+                return await _report(config, installation, ports.web)
 
             telling = asyncio.create_task(
                 story.tell(switches, laptops, installation.store, write_report),
@@ -275,6 +278,26 @@ async def _show(
                     async with asyncio.timeout(max(0.0, left_s)):
                         await stop.wait()
     return story.verdict()
+
+
+async def _report(config: TowpathConfig, running: Installation, web: int) -> str:
+    """Writes this month's report; where the status page shows it."""
+    estate = running.estate.current
+    now_ms = time.time_ns() // 1_000_000
+    today = datetime.now(ZoneInfo(config.web.timezone))
+    made = await site_report(
+        Month(today.year, today.month),
+        estate.sites,
+        running.store,
+        estate,
+        config.web.reports or config.state,
+        now_ms,
+        config.alerts.standing,
+        config.council,
+        pdf=False,
+    )
+    page = next(path for path in made.files if path.suffix == ".html")
+    return f"http://127.0.0.1:{web}/reports/{page.name}"
 
 
 def _tokens(registry: Registry) -> dict[str, str]:

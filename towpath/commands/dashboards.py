@@ -1,0 +1,125 @@
+"""`towpath dashboards`: everything for Grafana, made, checked and pushed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from towpath.commands.door import fail, read_config, wrong
+
+if TYPE_CHECKING:
+    from alerts.rules import Rules
+    from dashboards.grafana import GrafanaConfig
+
+app = typer.Typer(no_args_is_help=True, help="Grafana's boards, rules, data sources.")
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "-c", "--config", metavar="FILE", help="its [grafana] and [alerts] rules"
+    ),
+]
+Grafana = Annotated[
+    int | None, typer.Option("--grafana", help="oldest version to work with: 9 to 13")
+]
+
+
+@app.command()
+def build(
+    out: Annotated[Path, typer.Option(help="folder to write into")],
+    config: Config = None,
+    grafana: Grafana = None,
+) -> None:
+    """Write boards and provisioning files."""
+    from dashboards.grafana import BoardError
+    from dashboards.grafana import build as build_files
+
+    settings, rules = _settings(config, grafana)
+    try:
+        built = build_files(out, settings, rules)
+    except BoardError as error:
+        wrong(str(error).splitlines())
+    for path in built.files:
+        typer.echo(path)
+    for each in built.left:
+        typer.echo(f"not for Grafana: rule {each.rule}: {each.why}", err=True)
+
+
+@app.command()
+def check(
+    folder: Annotated[
+        Path | None, typer.Argument(help="boards (*.json) to check; default: our own")
+    ] = None,
+) -> None:
+    """Whether every field is in the catalogue and nothing personal is shared."""
+    from collectors.measurements import CATALOGUE
+    from dashboards.grafana import BOARDS, check_boards, check_folder
+
+    if folder is None:
+        findings = check_boards(BOARDS, CATALOGUE)
+    else:
+        findings = check_folder(folder, CATALOGUE)
+    if findings:
+        fail("\n".join(findings))
+    typer.echo(
+        f"{len(BOARDS)} boards are well" if folder is None else f"{folder}: well"
+    )
+
+
+@app.command()
+def push(
+    url: Annotated[str, typer.Option(help="https://grafana.example")],
+    token: Annotated[str, typer.Option(envvar="TOWPATH_GRAFANA_TOKEN")],
+    config: Config = None,
+) -> None:
+    """Put the boards into a running Grafana."""
+    from dashboards.grafana import PushError
+    from dashboards.grafana import push as push_boards
+
+    settings, _ = _settings(config, None)
+    try:
+        for address in push_boards(url, token, settings):
+            typer.echo(address)
+    except PushError as error:
+        fail(str(error))
+
+
+def export_rules(out: Path, config: Path | None, grafana: int | None) -> None:
+    """Write only the alert rules' provisioning file."""
+    from dashboards.grafana import BoardError, files
+
+    settings, rules = _settings(config, grafana)
+    try:
+        texts, left = files(settings, rules)
+    except BoardError as error:
+        wrong(str(error).splitlines())
+    for name, text in texts.items():
+        if name.startswith("provisioning/alerting/"):
+            path = out / Path(name).name
+            out.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            typer.echo(path)
+    for each in left:
+        typer.echo(f"not for Grafana: rule {each.rule}: {each.why}", err=True)
+
+
+def _settings(config: Path | None, grafana: int | None) -> tuple[GrafanaConfig, Rules]:
+    from alerts.rules import RuleError
+    from alerts.rules import load as load_rules
+    from collectors.measurements import CATALOGUE
+    from dashboards.grafana import GrafanaConfig
+
+    settings, folder = GrafanaConfig(), None
+    if config is not None:
+        whole = read_config(config)
+        settings, folder = whole.grafana, whole.alerts.rules
+    if grafana is not None:
+        try:
+            settings = GrafanaConfig(**{**settings.model_dump(), "target": grafana})
+        except ValueError:
+            wrong([f"--grafana {grafana}: expected a version from 9 to 13"])
+    try:
+        return settings, load_rules(CATALOGUE, folder)
+    except RuleError as error:
+        wrong(error.findings)

@@ -1,0 +1,121 @@
+"""`towpath query` and `towpath export`: the store from the shell."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from towpath.commands.door import ConfigFile, fail, now_ms, read_config, run_loop, wrong
+
+Measurement = Annotated[str, typer.Argument(help="see docs/catalogue.md")]
+From = Annotated[str, typer.Option("--from", help="-6h, 2026-11-23, an ISO time")]
+To = Annotated[str, typer.Option("--to", help="now, -1h, an ISO time")]
+
+
+def query(
+    measurement: Measurement,
+    config: ConfigFile,
+    pick: Annotated[
+        list[str], typer.Option(help="field or field:aggregate (mean, p95, last …)")
+    ],
+    where: Annotated[
+        list[str] | None, typer.Option(help="tag=value or tag!=value")
+    ] = None,
+    by: Annotated[list[str] | None, typer.Option(help="group by this tag")] = None,
+    every: Annotated[str, typer.Option(help="buckets: 5m, 1h …")] = "",
+    from_: From = "-1h",
+    to: To = "now",
+    csv: Annotated[bool, typer.Option("--csv")] = False,
+    json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Ask the store: a table for a person, --csv or --json for a program."""
+    from collectors.measurements import CATALOGUE
+    from collectors.store import Away, Unanswered, console, open_store
+    from collectors.store.query import Query, Row
+
+    settings = read_config(config)
+    try:
+        asked = console.question(
+            measurement,
+            pick,
+            CATALOGUE,
+            now_ms(),
+            where or (),
+            by or (),
+            every,
+            from_,
+            to,
+        )
+    except ValueError as error:
+        wrong([str(error)])
+
+    async def answer(asked: Query) -> list[Row]:
+        async with open_store(settings.store, CATALOGUE) as store:
+            return await store.ask(asked)
+
+    try:
+        rows = run_loop(answer(asked))
+    except (Away, Unanswered, OSError, ValueError) as error:
+        fail(f"the store gave no answer: {error}")
+    write = console.table
+    if csv or json:
+        write = console.comma_separated if csv else console.as_json
+    sys.stdout.write(write(rows, asked))
+
+
+def export(
+    measurement: Measurement,
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option(help="file to write")],
+    format: Annotated[str, typer.Option(help="csv, json, parquet")] = "csv",
+    from_: From = "-24h",
+    to: To = "now",
+) -> None:
+    """Write every row of a measurement to a file."""
+    from typing import get_args
+
+    from rich.progress import Progress
+
+    from collectors.measurements import CATALOGUE
+    from collectors.store import Away, Unanswered, console, open_store
+    from collectors.store.export import Format
+    from collectors.store.export import export as export_rows
+    from probes.catalogue import did_you_mean
+
+    settings = read_config(config)
+    chosen: Format | None = next((f for f in get_args(Format) if f == format), None)
+    if chosen is None:
+        hint = did_you_mean(format, get_args(Format))
+        wrong([f"no format is called {format!r}{hint}"])
+    try:
+        now = now_ms()
+        from_ms, to_ms = console.moment(from_, now), console.moment(to, now)
+    except ValueError as error:
+        wrong([str(error)])
+
+    async def written(form: Format) -> int:
+        # A bar only where somebody looks.
+        with Progress(disable=not sys.stderr.isatty(), transient=True) as progress:
+            task = progress.add_task(measurement, total=1.0)
+            async with open_store(settings.store, CATALOGUE) as store:
+                return await export_rows(
+                    store,
+                    CATALOGUE,
+                    measurement,
+                    from_ms,
+                    to_ms,
+                    form,
+                    out,
+                    lambda share: progress.update(task, completed=share),
+                )
+
+    try:
+        rows = run_loop(written(chosen))
+    except console.Refusal as error:
+        wrong([str(error)])
+    except (Away, Unanswered, OSError) as error:
+        fail(f"the export could not be made: {error}")
+    typer.echo(f"{out}: {rows} rows", err=True)
