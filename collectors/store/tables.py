@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -105,8 +106,12 @@ def is_damaged(path: str) -> bool:
     """True where a Parquet file is there and cannot be read to its end."""
     try:
         pq.read_table(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, pa.ArrowMemoryError):
         return False
-    except (OSError, pa.ArrowException):
+    except OSError as error:
+        # Arrow's own word for bad content has no number; the system's (no rights, too
+        # many open files) says nothing about the file. A failing disk (EIO) does.
+        return error.errno in (None, errno.EIO)
+    except pa.ArrowException:
         return True
     return False
