@@ -37,6 +37,7 @@ _UNDER_STATE: dict[tuple[str, ...], str] = {
     ("ingest", "registry", "key_file"): "keys/pseudonym.key",
     ("ingest", "aside"): "aside/ingest",
     ("snmp", "state_file"): "snmp.json",
+    ("web", "reports"): "reports",
     ("alerts", "standing"): "alerts.sqlite",
 }
 

@@ -201,6 +201,7 @@ class Installation:
             self.config.alerts.standing,
             self.store,
             self._now_ms,
+            council=self.config.council,
         )
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)

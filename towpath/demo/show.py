@@ -139,7 +139,6 @@ secret = {{ file = "webhook.key" }}
 
 [web]
 port = {ports.web}
-title = "Wrenford Borough Council (demo)"
 contact = "the service desk, 01632 960000"
 reports = "reports"
 refresh_s = 5
