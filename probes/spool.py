@@ -30,6 +30,17 @@ IN_MEMORY = 500
 RESERVE_BYTES = 262_144
 NAME = "spool.sqlite"
 
+_DISK_CODES = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_AUTH,
+}
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS report (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -256,17 +267,16 @@ class Spool:
             yield
         except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
             raise
-        except (sqlite3.OperationalError, OSError) as error:
-            # Full, read-only, an I/O error: the file may be whole, keep it.
-            if not self.trouble:
+        except (sqlite3.DatabaseError, UnicodeDecodeError, OSError) as error:
+            if not _is_of_the_disk(error):
+                self._begin_anew(error)
+            elif not self.trouble:
+                # Full, read-only, an I/O error: the file may be whole, keep it.
                 self.trouble = (
                     f"the spool {self.path} cannot be {what} ({error}): is the disk "
                     f"full? The newest {IN_MEMORY} reports are kept in memory"
                 )
                 log.warning("%s", self.trouble)
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            # A broken file breaks SQLite's own words about it, too.
-            self._begin_anew(error)
 
     def _connect(self) -> sqlite3.Connection:
         # Made before SQLite opens it: its journal takes the file's own permissions.
@@ -311,9 +321,15 @@ class Spool:
             self._db = None
         # One is kept for whoever wants to look; more would fill the disk.
         aside = self.path.with_suffix(".corrupt")
-        with contextlib.suppress(OSError):
+        try:
             self.path.replace(aside)
             self.path.with_name(NAME + "-journal").unlink(missing_ok=True)
+        except OSError as away:
+            self.trouble = (
+                f"the spool {self.path} is broken and cannot be moved aside ({away}); "
+                f"the newest {IN_MEMORY} reports are kept in memory"
+            )
+            return
         self._to_forget.clear()
         self.lost = (
             f"the spool {self.path} was not a database any more "
@@ -341,11 +357,20 @@ class Spool:
 
 def _check_columns(db: sqlite3.Connection) -> None:
     """A file with other columns is broken, or of another time: not ours to fill."""
-    try:
-        db.execute("SELECT seq, id, made_ms, body, crc FROM report LIMIT 0").fetchall()
-        db.execute("SELECT month, bytes FROM spent LIMIT 0").fetchall()
-    except sqlite3.OperationalError as error:
-        raise sqlite3.DatabaseError(str(error)) from None
+    db.execute("SELECT seq, id, made_ms, body, crc FROM report LIMIT 0").fetchall()
+    db.execute("SELECT month, bytes FROM spent LIMIT 0").fetchall()
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """True where the disk, not the file's content, is what is wrong.
+
+    SQLite raises the same class for both; its result code tells them apart. A broken
+    file breaks even SQLite's own words about it (`UnicodeDecodeError`).
+    """
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", None)
+        return code is not None and code & 0xFF in _DISK_CODES
+    return isinstance(error, OSError)
 
 
 def _text(octets: bytes) -> str:
