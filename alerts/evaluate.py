@@ -23,7 +23,7 @@ from alerts.alert import State
 from alerts.functions import FUNCTIONS
 from alerts.rule import Condition, Rule
 from alerts.topology import Topology
-from alerts.window import FORGET_MS, Series, Subject, Window, reach_ms
+from alerts.window import FORGET_MS, Series, Subject, Target, Window, reach_ms
 from collectors.measurements import CATALOGUE
 from probes.sample import Value
 
@@ -104,17 +104,8 @@ def evaluate(
 ) -> Changes:
     """What becomes of `standing`, looking only at what changed or is under way."""
     changes: Changes = {}
-    todo: dict[str, tuple[int, Subject]] = {}
-    for at, subject in window.touched:
-        rule: Rule = window.rules[at]
-        todo[key_of(rule.id, _named(rule, subject))] = (at, subject)
-    for at, rule in enumerate(window.rules):
-        if rule.silence == "blind":
-            for subject in _silent(window, at, rule, topology, now_ms):
-                todo[key_of(rule.id, _named(rule, subject))] = (at, subject)
+    known: dict[Target, str] = {}
     for key, entry in standing.items():
-        if key in todo:
-            continue
         place = _place(window, entry)
         if place is None:
             gone = _rest(entry, now_ms)
@@ -123,9 +114,19 @@ def evaluate(
             if gone != entry:
                 changes[key] = gone
             continue
-        todo[key] = place
-    for key, (at, subject) in todo.items():
+        known[place] = key
+    silent: set[Target] = set()
+    for at, rule in enumerate(window.rules):
+        if rule.silence == "blind":
+            silent |= {
+                (at, subject) for subject in _silent(window, at, rule, topology, now_ms)
+            }
+    for target in (*known, *(window.touched | silent).difference(known)):
+        at, subject = target
         rule = window.rules[at]
+        if target not in known and _is_well(window, at, rule, subject, now_ms):
+            continue
+        key = known.get(target) or key_of(rule.id, _named(rule, subject))
         before = standing.get(key)
         if before is not None and before.is_open and not topology.knows(before.subject):
             changes[key] = _end(before, now_ms, "it was removed from the estate")
@@ -137,6 +138,31 @@ def evaluate(
         if after != before:
             changes[key] = after
     return changes
+
+
+def _is_well(
+    window: Window, at: int, rule: Rule, subject: Subject, now_ms: int
+) -> bool:
+    """True where `judge` would surely not find it bad: nearly every row is of something
+    that is well, and is done with here."""
+    if not rule.when or rule.silence == "blind":
+        return False
+    members = window.members(at, subject)
+    if len(members) > 1 and rule.across == "any" and rule.least > 1:
+        return False
+    fails = False
+    for series in members:
+        bad, _ = _holds(rule, series, False)
+        if bad:
+            if rule.across == "any":
+                return False
+            continue
+        fails = True
+        fresh = series.last_ms >= now_ms - window.reach_ms[at]
+        if rule.across == "all" and bad is False and fresh:
+            # One that is surely well settles it for all of them.
+            return True
+    return fails and rule.across == "any"
 
 
 def judge(
@@ -160,7 +186,7 @@ def judge(
             silent_s = (now_ms - silent_since) / 1000
             site = members[0].site if members else _site_of(named, topology)
             return Verdict(True, silent_since + rule.blind_after, silent_s, site)
-    reach = reach_ms(rule, CATALOGUE)
+    reach = window.reach_ms[at]
     # Rows are spread over a period: one that is a reach older than the newest is of a
     # port, or of a set of tags, that is no longer there.
     fresh = [s for s in members if s.last_ms >= max(newest, now_ms) - reach]
