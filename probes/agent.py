@@ -22,6 +22,7 @@ import msgspec
 
 from probes.deliver import CredentialRefused, Delivery, Later, Publisher, SentLog
 from probes.enrol import device_id
+from probes.failure import Outcome
 from probes.manners import Facts, is_busy, on_battery
 from probes.measurements import CATALOGUE
 from probes.place import Judgement, Locator, Places
@@ -214,6 +215,9 @@ class Agent:
         found = await self._round.measure(probe, self._policy, await self._facts(probe))
         for each in found:
             self._last[each.probe, each.target] = each
+            if each.outcome is Outcome.IN_USE:
+                again_ms = int(random.uniform(1200, 2400) * 1000)
+                self._due_ms[probe] = self._clocks.now_ms() + again_ms
         self._spool.spend(sum(each.cost_bytes for each in found))
         told = [each for each in found if self._is_news(each)]
         if told:
@@ -230,7 +234,10 @@ class Agent:
             )
 
     def _is_news(self, result: Result) -> bool:
-        """False for what stays as it was: "not configured" is said once a day."""
+        """False for what stays as it was ("not configured" is said once a day), and for
+        what is nobody's business but the user's."""
+        if result.outcome is Outcome.IN_USE:
+            return False
         if result.outcome not in STANDING:
             self._standing_ms.pop(result.probe, None)
             return True

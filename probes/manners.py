@@ -1,6 +1,6 @@
 """What must not be measured now, and what a speed test may cost. Pure rules, and the
-few facts of the machine they need. That a laptop looks busy never leaves it, except as
-the reason why a speed test was not made."""
+few facts of the machine they need. That a laptop is in use never leaves it: such a
+result is shown to its user and not sent (`probes/agent.py`)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def not_now(probe: str, opted_out: bool, facts: Facts) -> Outcome | None:
     if facts.on_battery:
         return Outcome.ON_BATTERY
     if facts.busy:
-        return Outcome.BUSY
+        return Outcome.IN_USE
     if test_bytes(facts) < 1_000_000:
         return Outcome.BUDGET_SPENT
     return None

@@ -176,6 +176,22 @@ async def test_not_configured_is_said_once_and_not_at_every_turn(
         await eventually(lambda: laptop.spool.waiting + len(laptop.taking.ids) == 2)
 
 
+async def test_that_the_laptop_is_in_use_never_leaves_it(tmp_path: Path) -> None:
+    laptop = Laptop(tmp_path, Policy(cadence_s=QUICK, report_s=86400))
+    laptop.round.outcome = Outcome.IN_USE
+    async with laptop.running():
+        await eventually(lambda: laptop.round.done == Counter(vpn=1, agent=1))
+        # Soon again, though not at once; and its user may see why.
+        laptop.clock.ahead_s += 1000
+        await eventually(lambda: laptop.round.done["vpn"] == 2)
+    assert laptop.taking.ids == []
+    seen = read_status(tmp_path)
+    assert seen is not None
+    assert {each.outcome for each in seen.last} == {Outcome.IN_USE}
+    with laptop.spool as spool:
+        assert spool.waiting == 0
+
+
 async def test_a_fault_in_one_job_stops_nothing(tmp_path: Path) -> None:
     laptop = Laptop(tmp_path, Policy(cadence_s=QUICK, report_s=600))
     laptop.round.fault = ZeroDivisionError("a bug")
@@ -276,7 +292,7 @@ def test_speed_tests_are_polite() -> None:
     assert why() is None
     assert why(metered=True) is Outcome.METERED
     assert why(on_battery=True) is Outcome.ON_BATTERY
-    assert why(busy=True) is Outcome.BUSY
+    assert why(busy=True) is Outcome.IN_USE
     assert why(left_bytes=5_000_000) is Outcome.BUDGET_SPENT
     assert bytes_of_a_test(Facts(left_bytes=100_000_000)) == 10_000_000
     assert bytes_of_a_test(Facts(left_bytes=10**9)) == 25_000_000
