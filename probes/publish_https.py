@@ -172,8 +172,10 @@ class HttpsPublisher:
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 raise Later("the server's receipt was not readable") from None
         why = answer.why
-        if answer.status == 413:
-            raise TooLarge(why or "the server takes less at once")
+        # Something on the way may take less at once, too; but only the server itself
+        # can say that one report by itself is too much.
+        if answer.status == 413 and (why is not None or len(reports) > 1):
+            raise TooLarge(why or "something on the way takes less at once")
         if answer.status in {400, 415, 422} and why is not None:
             raise NotTaken(why)
         raise _turned(answer, time.time())

@@ -282,6 +282,18 @@ async def test_whatever_is_not_a_receipt_keeps_everything_and_is_a_sentence(
         assert laptop.ids == []
 
 
+async def test_a_proxy_that_takes_nothing_forgets_nothing(
+    tmp_path: Path, council: Council
+) -> None:
+    council.answer = lambda _: http(413)
+    async with Laptop(tmp_path, council).running(40) as laptop:
+        for _ in range(20):
+            await laptop.delivery.deliver()
+        assert len(laptop.ids) == 40
+        assert not laptop.delivery.refused
+        assert "HTTP 413" in laptop.delivery.trouble
+
+
 async def test_a_server_that_never_answers_and_one_that_is_not_there(
     tmp_path: Path, council: Council
 ) -> None:
