@@ -195,8 +195,10 @@ async def test_a_capped_reflector_holds_to_its_cap_and_the_result_says_at_least(
     async with Reflector(capped, test_seconds=1.5) as reflector:
         found = await bandwidth.measure(base(reflector), **QUICK | {"seconds": 1.5})
     assert found.outcome is Outcome.OK
-    assert found.values["down_bps"] == pytest.approx(20e6, rel=0.25)
-    assert found.values["up_bps"] == pytest.approx(20e6, rel=0.25)
+    # Uncapped it is some Gbit/s; what a short test's first burst or a busy machine adds
+    # or takes is within these.
+    assert 10e6 < found.values["down_bps"] < 40e6
+    assert 10e6 < found.values["up_bps"] < 40e6
     assert found.values["at_least"] == 1
     assert found.cost_bytes < 20_000_000
 
