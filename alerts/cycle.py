@@ -88,7 +88,7 @@ def cycle(
                 alert = msgspec.structs.replace(
                     alert, affected=last.affected, paged_ms=last.paged_ms
                 )
-                alerts[ended.episode] = alert
+            alerts[ended.episode] = alert
 
     pages = [
         Post(merged[key].episode, "page", channel, alert, next_ms, int(deferred))

@@ -126,9 +126,10 @@ def _view(
     since = _clock(alert.since_ms, zone)
     if kind == "resolution" and alert.resolved_ms is not None:
         lasted = duration((alert.resolved_ms - alert.since_ms) / 1000)
-        rows.append(
-            ("Lasted", f"{lasted}, {since} to {_clock(alert.resolved_ms, zone)}")
-        )
+        until = _clock(alert.resolved_ms, zone)
+        if until.partition(",")[0] == since.partition(",")[0]:
+            until = until.partition(", ")[2]
+        rows.append(("Lasted", f"{lasted}, {since} to {until}"))
         if alert.why:
             rows.append(("Closed", f"{alert.why}; that it is well was not seen"))
     else:

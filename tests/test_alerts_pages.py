@@ -1,0 +1,234 @@
+"""What a page says, how pages are packed, and what the command line shows of alerts."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts import console
+from alerts.alert import Alert
+from alerts.notify import build
+from alerts.notify.delivery import backoff_s, pack
+from alerts.standing import Book, Effect, Post, open_alerts
+from alerts.words import duration, say
+
+NOW_MS = 1_777_888_800_000
+ALERT = Alert(
+    rule="device_unreachable",
+    subject={"device": "core-1"},
+    severity="critical",
+    state="firing",
+    since_ms=NOW_MS - 300_000,
+    site="hall",
+    firing_ms=NOW_MS - 300_000,
+    summary="<b>Core</b> & co do not answer",
+    cause="No power.",
+    runbook="Ring the hall.",
+    affected={"devices": 4, "agents": 20},
+)
+
+
+class Outline(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.words = ""
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_a_page_says_what_where_since_when_why_and_what_to_do_first() -> None:
+    page = build(
+        [ALERT], "page", ["e"], NOW_MS, "https://t.example", site_names={"hall": "Hall"}
+    )
+    for words in (
+        "CRITICAL: <b>Core</b> & co do not answer",
+        "Where: Hall",
+        "Since: Mon 4 May, 10:55 (5 min ago)",
+        "Affected: 4 devices, about 20 laptops",
+        "Probable cause: No power.",
+        "Do first: Ring the hall.",
+        "https://t.example/sites/hall",
+    ):
+        assert words in page.text
+    assert "4 devices, about 20 laptops affected" in page.subject
+
+
+def test_the_html_is_escaped_structured_and_says_nothing_by_colour_alone() -> None:
+    page = build([ALERT], "page", ["e"], NOW_MS, "https://t.example")
+    outline = Outline()
+    outline.feed(page.html)
+    assert '<html lang="en-GB">' in page.html
+    assert "<b>" not in page.html
+    assert outline.tags.count("h1") == 1
+    assert "main" in outline.tags
+    assert "CRITICAL" in outline.words
+    for pair in re.findall(r"color:#([0-9a-f]{6})", page.html):
+        if pair not in ("ffffff",):
+            assert contrast(pair, "ffffff") >= 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2, relative luminance and contrast ratio."""
+
+    def light(colour: str) -> float:
+        parts = [int(colour[n : n + 2], 16) / 255 for n in (0, 2, 4)]
+        r, g, b = (
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts
+        )
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    high, low = sorted((light(one), light(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_a_resolution_tells_how_long_it_lasted() -> None:
+    ended = msgspec.structs.replace(ALERT, state="resolved", resolved_ms=NOW_MS)
+    page = build([ended], "resolution", ["e"], NOW_MS)
+    assert "Lasted: 5 min, Mon 4 May, 10:55 to 11:00" in page.text
+    assert page.thread == build([ALERT], "page", ["e"], NOW_MS).thread
+
+
+def test_the_worst_comes_first_and_a_hundred_fit_on_one_page() -> None:
+    mild = msgspec.structs.replace(ALERT, severity="warning", summary="mild")
+    page = build([mild] * 99 + [ALERT], "page", [str(n) for n in range(100)], NOW_MS)
+    assert page.severity == "critical"
+    assert page.subject.endswith("(and 99 more)")
+    assert "… and 75 more." in page.text
+    assert len(page.data["alerts"]) == 100
+
+
+@given(st.text(min_size=1, max_size=400), st.sampled_from(["page", "resolution"]))
+def test_no_text_breaks_a_page(text: str, kind: str) -> None:
+    strange = msgspec.structs.replace(ALERT, summary=text, cause=text, runbook=text)
+    page = build([strange], kind, ["e"], NOW_MS)  # type: ignore[arg-type]
+    assert "\n" not in page.subject
+    assert "\r" not in page.subject
+    assert len(page.subject) <= 180
+    Outline().feed(page.html)
+
+
+def post(id: int, site: str = "hall", **more: object) -> Post:
+    alert = msgspec.structs.replace(ALERT, site=site)
+    values = {"episode": f"e{id}", "kind": "page", "channel": "c", "next_ms": NOW_MS}
+    return Post(alert=alert, id=id, **(values | more))  # type: ignore[arg-type]
+
+
+def test_what_is_for_one_site_goes_together() -> None:
+    posts = [post(1), post(2), post(3, "depot"), post(4, kind="resolution")]
+    assert [p.id for p in pack(posts, NOW_MS)] == [1, 2]
+
+
+def test_what_follows_within_the_window_is_taken_along() -> None:
+    assert [p.id for p in pack([post(1), post(2, next_ms=NOW_MS + 9_000)], NOW_MS)] == [
+        1,
+        2,
+    ]
+    assert pack([post(2, next_ms=NOW_MS + 9_000)], NOW_MS) == []
+
+
+def test_what_was_sent_together_is_sent_together_again() -> None:
+    posts = [post(1, parcel=1), post(2, parcel=1), post(3)]
+    assert [p.id for p in pack(posts, NOW_MS)] == [1, 2]
+
+
+def test_what_waits_for_business_hours_is_not_taken_along() -> None:
+    later = post(2, next_ms=NOW_MS + 5_000, deferred=1)
+    assert [p.id for p in pack([post(1), later], NOW_MS)] == [1]
+
+
+def test_a_storm_over_many_sites_is_one_message() -> None:
+    posts = [post(n, f"site-{n}") for n in range(30)]
+    assert len(pack(posts, NOW_MS)) == 30
+
+
+def test_tries_back_off_to_ten_minutes_and_are_spread() -> None:
+    waits = [backoff_s(tries, "x") for tries in range(12)]
+    assert 4 <= waits[0] <= 6
+    assert all(wait <= 660 for wait in waits)
+    assert waits[-1] >= 540
+    assert len({backoff_s(3, str(n)) for n in range(50)}) > 25
+
+
+def book_with(folder: Path, *alerts: Alert, deferred: int = 0) -> Path:
+    path = folder / "alerts.sqlite"
+    book = Book(path)
+    posts = [Post(a.key, "page", "c", a, NOW_MS, deferred) for a in alerts]
+    shown = {a.key: a for a in alerts}
+    book.write(Effect({}, shown, posts, [], [], 0, [], {}, {}), NOW_MS)
+    book.close()
+    return path
+
+
+def test_the_command_line_shows_acknowledges_and_silences(tmp_path: Path) -> None:
+    path = book_with(tmp_path, ALERT)
+    lines: list[str] = []
+    assert console.alerts_list(path, NOW_MS, out=lines.append) == 1
+    assert "do not answer" in lines[0]
+    assert console.alerts_ack(path, "core", "ada", "", NOW_MS, lines.append) == 2
+    assert console.alerts_ack(path, ALERT.key, "ada", "", NOW_MS, lines.append) == 0
+    assert open_alerts(path)[0].acknowledged_by == "ada"
+    silence = {"site": "hall", "out": lines.append}
+    assert console.alerts_silence(path, "2 h", "ada", "x", NOW_MS, **silence) == 2  # type: ignore[arg-type]
+    assert console.alerts_silence(path, "2h", "ada", "x", NOW_MS, out=lines.append) == 2
+    assert console.alerts_silence(path, "2h", "ada", "x", NOW_MS, **silence) == 0  # type: ignore[arg-type]
+    console.alerts_silences(path, NOW_MS, lines.append)
+    assert "silence: site hall" in lines[-1]
+    assert console.alerts_unsilence(path, 1, NOW_MS + 1, lines.append) == 0
+    assert console.alerts_unsilence(path, 1, NOW_MS + 2, lines.append) == 2
+    lines.clear()
+    assert console.alerts_list(path, NOW_MS, as_json=True, out=lines.append) == 1
+    assert msgspec.json.decode(lines[0])[0]["key"] == ALERT.key
+
+
+def test_nothing_wrong_is_exit_0(tmp_path: Path) -> None:
+    lines: list[str] = []
+    assert console.alerts_list(tmp_path / "x", NOW_MS, out=lines.append) == 0
+    assert lines == ["Nothing is wrong that Towpath knows of."]
+
+
+def test_a_page_that_waits_for_the_morning_is_dropped_when_all_is_well(
+    tmp_path: Path,
+) -> None:
+    book = Book(book_with(tmp_path, ALERT, deferred=1))
+    ended = Effect({}, {}, [], [ALERT.key], [], 0, [], {}, {})
+    book.write(ended, NOW_MS)
+    assert book.due("c", NOW_MS + 86_400_000) == []
+    book.close()
+
+
+def test_a_refused_page_owes_no_resolution(tmp_path: Path) -> None:
+    book = Book(book_with(tmp_path, ALERT))
+    book.write(Effect({}, {}, [], [ALERT.key], [], 0, [], {}, {}), NOW_MS)
+    book.refused(book.due("c", NOW_MS), "no such person", NOW_MS)
+    assert book.due("c", NOW_MS + 86_400_000) == []
+    assert book.waiting() == {}
+    book.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [
+        (0.873, "ratio", "87 %"),
+        (0.0042, "ratio", "0.42 %"),
+        (5400, "s", "1 h 30 min"),
+        (8000, "ms", "8 s"),
+        (20.5, "d", "20 days"),
+        (2e8, "bit/s", "200 Mbit/s"),
+        (64e6, "byte", "64 MB"),
+        (4, "1", "4"),
+    ],
+)
+def test_values_are_said_with_their_units(value: float, unit: str, said: str) -> None:
+    assert say(value, unit) == said
+    assert duration(45) == "45 s"

@@ -1,0 +1,279 @@
+"""The window keeps what rules look at, and nothing late, twice or without end."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.cycle import cycle
+from alerts.evaluate import Entry, evaluate, judge
+from alerts.rules import Rules, load, load_files
+from alerts.topology import Topology, is_open, opens_ms
+from alerts.window import Ring, Window
+from collectors.batch import Batch, gather
+from collectors.estate.model import Estate, Hours
+from collectors.measurements import CATALOGUE
+from probes.sample import Sample
+
+START_MS = 1_777_888_800_000
+RULES = load(CATALOGUE)
+SPAN_MS = 600_000
+TOPOLOGY = Topology(
+    Estate.model_validate(
+        {
+            "sites": [{"id": "hall", "name": "Town Hall"}],
+            "devices": [
+                {"id": "d1", "site": "hall", "address": "10.0.0.1"},
+                {"id": "d2", "site": "hall", "address": "10.0.0.2", "parent": "d1"},
+            ],
+        }
+    )
+)
+
+
+def only(*ids: str) -> Rules:
+    return Rules([rule for rule in RULES if rule.id in ids])
+
+
+def polled(up: int, at_ms: int, received_ms: int | None = None, device: str = "d1"):  # type: ignore[no-untyped-def]
+    tags = {"device": device, "site": "hall", "role": "switch"}
+    sample = Sample("device", tags, {"up": up}, at_ms)
+    [batch] = gather([sample], "poll", at_ms if received_ms is None else received_ms)
+    return batch
+
+
+@given(
+    values=st.lists(st.sampled_from([0.0, 0.0, 0.0, 1.0, 2.5]), max_size=200),
+    steps=st.integers(1, 3),
+)
+def test_a_ring_answers_as_a_plain_list_would(values: list[float], steps: int) -> None:
+    period_ms = 60_000 * steps
+    ring: Ring | None = None
+    plain: list[tuple[int, float]] = []
+    for n, value in enumerate(values):
+        at_ms = START_MS + n * period_ms
+        if ring is None:
+            ring = Ring(at_ms, value)
+        else:
+            ring.add(at_ms, value, SPAN_MS)
+        plain.append((at_ms, value))
+        wanted = [pair for pair in plain if pair[0] >= at_ms - SPAN_MS]
+        assert list(zip(*ring.since(at_ms - SPAN_MS), strict=True)) == wanted
+
+
+def test_a_ring_takes_no_row_twice_and_none_from_the_past() -> None:
+    ring = Ring(1_000, 1.0)
+    for at_ms, value in ((1_000, 9.0), (500, 9.0), (2_000, 2.0), (2_000, 9.0)):
+        ring.add(at_ms, value, SPAN_MS)
+    assert ring.since(0) == ([1_000, 2_000], [1.0, 2.0])
+
+
+def test_a_ring_is_bounded_however_often_rows_come() -> None:
+    ring = Ring(0, 0.0)
+    for n in range(1, 10_000):
+        ring.add(n, float(n % 7), SPAN_MS)
+    assert len(ring.since(0)[0]) <= 4_096
+
+
+def test_late_rows_and_rows_from_the_future_never_reach_rules() -> None:
+    window = Window(only("device_unreachable"), CATALOGUE, START_MS)
+    lateness_ms = CATALOGUE.measurement("device").lateness_s * 1000
+    window.take(polled(0, START_MS, START_MS + lateness_ms + 1))
+    window.take(polled(0, START_MS + 3_600_000, START_MS))
+    assert (window.late_rows, window.strange_rows, len(window)) == (1, 1, 0)
+    window.take(polled(0, START_MS, START_MS + lateness_ms))
+    assert len(window) == 1
+
+
+def test_the_same_batch_twice_changes_nothing() -> None:
+    window = Window(only("device_unreachable"), CATALOGUE, START_MS)
+    batch = polled(0, START_MS)
+    window.take(batch)
+    first = evaluate(window, TOPOLOGY, {}, START_MS + 1_000)
+    window.take(batch)
+    assert evaluate(window, TOPOLOGY, {}, START_MS + 1_000) == first
+
+
+def test_an_older_row_does_not_take_the_place_of_a_newer_one() -> None:
+    window = Window(only("device_unreachable"), CATALOGUE, START_MS)
+    window.take(polled(1, START_MS + 60_000))
+    window.take(polled(0, START_MS, START_MS + 60_000))
+    assert evaluate(window, TOPOLOGY, {}, START_MS + 61_000) == {}
+
+
+def test_a_field_that_is_not_in_the_batch_keeps_its_value() -> None:
+    """The states of ports may come in another batch than their rates."""
+    window = Window(only("port_down"), CATALOGUE, START_MS)
+    tags = {"device": "d1", "site": "hall", "role": "switch", "port": "Gi1"}
+    fields: dict[str, int | float | str] = {"up": 0, "expected_up": 1}
+    for n, row in enumerate((fields, {"in_bps": 1.0})):
+        sample = Sample("interface", tags, row, START_MS + n * 30_000)
+        window.take(*gather([sample], "poll", sample.time_ms))
+    found = evaluate(window, TOPOLOGY, {}, START_MS + 31_000)
+    assert list(found) == ["port_down/device=d1,port=Gi1"]
+
+
+def test_what_is_silent_for_a_day_is_forgotten() -> None:
+    window = Window(RULES, CATALOGUE, START_MS)
+    window.take(polled(1, START_MS))
+    assert window.forget(START_MS + 3_600_000) == 0
+    assert window.forget(START_MS + 90_000_000) == 1
+    assert len(window) == 0
+    assert all(not list(window.subjects(at)) for at in range(len(RULES)))
+
+
+def test_a_device_that_moves_to_another_site_is_judged_by_its_newest_rows() -> None:
+    window = Window(only("device_unreachable"), CATALOGUE, START_MS)
+    window.take(polled(0, START_MS))
+    tags = {"device": "d1", "site": "depot", "role": "switch"}
+    for n in range(1, 6):
+        sample = Sample("device", tags, {"up": 1}, START_MS + n * 60_000)
+        window.take(*gather([sample], "poll", sample.time_ms))
+    now_ms = START_MS + 300_000
+    verdict = judge(window, 0, window.rules[0], ("d1",), TOPOLOGY, now_ms, True)
+    assert verdict.bad is False
+
+
+def test_time_that_was_not_measured_ripens_nothing(tmp_path: Path) -> None:
+    """A line that is full, then not measured for an hour, was not full for an hour."""
+    window = Window(only("line_full_down"), CATALOGUE, START_MS)
+    line = {"line": "l1", "site": "hall", "role": "primary", "supplier": "x"}
+    estate = Estate.model_validate(
+        {
+            "sites": [{"id": "hall", "name": "Town Hall"}],
+            "devices": [{"id": "d1", "site": "hall", "address": "10.0.0.1"}],
+            "lines": [
+                {
+                    "id": "l1",
+                    "site": "hall",
+                    "down_mbps": 1,
+                    "up_mbps": 1,
+                    "device": "d1",
+                    "port": "1",
+                }
+            ],
+        }
+    )
+    topology = Topology(estate)
+    standing: dict[str, Entry] = {}
+    for n in range(70):
+        now_ms = START_MS + n * 60_000
+        if n < 5:
+            sample = Sample("line", line, {"down_use_ratio": 0.99}, now_ms)
+            window.take(*gather([sample], "poll", now_ms))
+        outcome = cycle(
+            window, topology, window.rules, standing, {}, [], lambda _: [], now_ms
+        )
+        standing = outcome.standing
+        assert all(entry.state != "firing" for entry in standing.values())
+    assert not [entry for entry in standing.values() if entry.is_open]
+
+
+def test_a_device_that_leaves_the_estate_is_called_off_with_the_reason() -> None:
+    rules = only("device_unreachable")
+    window = Window(rules, CATALOGUE, START_MS)
+    for n in range(4):
+        window.take(polled(0, START_MS + n * 60_000))
+    now_ms = START_MS + 180_000
+
+    def run(topology: Topology, standing: dict[str, Entry]):  # type: ignore[no-untyped-def]
+        return cycle(
+            window,
+            topology,
+            rules,
+            standing,
+            {},
+            [],
+            lambda _: [("duty", 0, False)],
+            now_ms,
+        )
+
+    first = run(TOPOLOGY, {})
+    second = run(TOPOLOGY, first.standing)
+    after = run(Topology(Estate()), second.standing)
+    [alert] = [a for a in after.alerts.values() if a.state == "resolved"]
+    assert alert.why == "it was removed from the estate"
+
+
+@pytest.mark.parametrize(
+    ("day_hour", "opens_in_hours"),
+    # Monday 4 May 2026 10:00 UTC is 11:00 in London; offices are open 8 to 18.
+    [(0, 0), (8, 13), (13, 8), (5 * 24 - 3, 48 + 0)],
+)
+def test_business_hours_are_the_sites_own(day_hour: int, opens_in_hours: int) -> None:
+    at_ms = START_MS + day_hour * 3_600_000
+    found_ms = opens_ms(Hours(), at_ms)
+    assert is_open(Hours(), found_ms)
+    assert (found_ms - at_ms) / 3_600_000 == opens_in_hours
+
+
+def aggregated(aggregate: str, values: list[float], over: str = "10m") -> bool | None:
+    text = f"""rules:
+  - id: tested
+    title: Tested
+    severity: info
+    measurement: self_reader
+    subject: [process]
+    when:
+      - {{field: lag_s, aggregate: {aggregate}, over: {over}, is: ">", threshold: 5}}
+    summary: text
+    runbook: text
+"""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "own.yaml"
+        path.write_text(text)
+        rules = load_files([path], CATALOGUE)
+    window = Window(rules, CATALOGUE, START_MS)
+    at_ms = START_MS
+    for n, value in enumerate(values):
+        at_ms = START_MS + n * 60_000
+        tags = {"process": "all", "reader": "store"}
+        window.take(
+            *gather([Sample("self_reader", tags, {"lag_s": value}, at_ms)], "s", at_ms)
+        )
+    return judge(window, 0, rules[0], ("all",), TOPOLOGY, at_ms, False).bad
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "values", "bad"),
+    [
+        ("mean", [6.0] * 10, True),
+        ("mean", [0.0] * 5 + [9.0] * 5, False),
+        ("mean", [9.0], None),
+        ("min", [6.0] * 9 + [1.0], False),
+        ("max", [0.0] * 9 + [6.0], True),
+        ("p95", [0.0] * 9 + [9.0], True),
+        ("sum", [1.0] * 4, False),
+        ("sum", [1.0] * 6, True),
+        ("count", [0.0] * 5, False),
+        ("count", [0.0] * 6, True),
+        ("rise", [100.0, 104.0, 106.0], True),
+        ("rise", [100.0, 2.0, 3.0], False),
+        ("rise", [100.0, 6.0], True),
+        ("rise", [100.0], False),
+    ],
+)
+def test_every_aggregate_means_what_is_written(
+    aggregate: str, values: list[float], bad: bool | None
+) -> None:
+    assert aggregated(aggregate, values) is bad
+
+
+def test_batches_of_no_rule_cost_nothing() -> None:
+    window = Window(only("line_down"), CATALOGUE, START_MS)
+    window.take(polled(0, START_MS))
+    assert len(window) == 0
+
+
+def test_the_window_does_not_grow_with_time() -> None:
+    window = Window(RULES, CATALOGUE, START_MS)
+    for n, device in itertools.product(range(50), ("d1", "d2")):
+        batch: Batch = polled(n % 2, START_MS + n * 60_000, device=device)
+        window.take(batch)
+    assert len(window) == 2
