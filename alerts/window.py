@@ -280,13 +280,21 @@ class Window:
         return self._groups[at]
 
     def heard_ms(self, rule_id: str, subject: dict[str, str]) -> int:
-        """Time of the newest row the rule of that id has of `subject`; 0 for none."""
-        newest = 0
+        """Up to when the rule of that id knows of `subject`; 0 where it does not.
+
+        What is judged by all of several series is known when the last of them was
+        measured.
+        """
+        known = 0
         for at, rule in self.rules.places(rule_id):
             key = tuple(subject.get(tag, "") for tag in rule.subject)
-            for series in self.members(at, key):
-                newest = max(newest, series.last_ms)
-        return newest
+            times = [series.last_ms for series in self.members(at, key)]
+            newest = max(times, default=0)
+            if rule.across == "all" and times:
+                oldest = newest - self.reach_ms[at]
+                newest = min(time_ms for time_ms in times if time_ms >= oldest)
+            known = max(known, newest)
+        return known
 
     def series(self, measurement: str) -> Iterator[Series]:
         table = self._tables.get(measurement)
