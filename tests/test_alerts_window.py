@@ -138,9 +138,11 @@ def test_a_device_that_moves_to_another_site_is_judged_by_its_newest_rows() -> N
     assert verdict.bad is False
 
 
-def test_time_that_was_not_measured_ripens_nothing(tmp_path: Path) -> None:
-    """A line that is full, then not measured for an hour, was not full for an hour."""
-    window = Window(only("line_full_down"), CATALOGUE, START_MS)
+def test_time_that_was_not_measured_ripens_nothing() -> None:
+    """Full for four minutes, then not measured: that is not full for seven."""
+    [rule] = only("line_full_down")
+    seven_minutes = Rules([rule.model_copy(update={"lasts": 420_000})])
+    window = Window(seven_minutes, CATALOGUE, START_MS)
     line = {"line": "l1", "site": "hall", "role": "primary", "supplier": "x"}
     estate = Estate.model_validate(
         {
