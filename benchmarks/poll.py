@@ -131,7 +131,8 @@ def _best(figures: dict[str, float], who: str, found: dict[str, float]) -> None:
 
 
 async def _towpath(port: int, held: Credential) -> dict[str, float]:
-    config = SnmpConfig(timeout_s=5.0)
+    # Polled one after another: the period is no more than that.
+    config = SnmpConfig(timeout_s=5.0, period_s=0.001)
     device = Device(id="bench", site="s", address="127.0.0.1", port=port)  # type: ignore[arg-type]
     async with Sessions() as sessions:
         session = sessions.open("127.0.0.1", port, held, Patience((5.0,)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +146,36 @@ class Silent(SimulatedSwitch):
     def answer(self, data: bytes) -> list[bytes]:
         self.said += 1
         return []
+
+
+class Cached(SimulatedSwitch):
+    """Looks at its counters every `cache_s` at most, as net-snmp does."""
+
+    cache_s = 1.0
+    _looked_s = 0.0
+    _kept: dict[bytes, bytes]
+
+    def _get(self, request: ber.Request) -> bytes:
+        now_s = time.monotonic()
+        if now_s - self._looked_s >= self.cache_s:
+            self._looked_s = now_s
+            self._kept = {}
+        return super()._get(request)
+
+    def rebuild(self) -> None:
+        super().rebuild()
+        for port in self.ports:
+            for column in (6, 10):
+                name = ber.oid_content(
+                    (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, column, port.index)
+                )
+                fresh = self._values[name]
+                self._values[name] = lambda name=name, fresh=fresh: self._cached(  # type: ignore[misc]
+                    name, fresh
+                )
+
+    def _cached(self, name: bytes, fresh: Callable[[], bytes]) -> bytes:
+        return self._kept.setdefault(name, fresh())
 
 
 class CounterAsText(SimulatedSwitch):

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from agents import Lossy, Silent
+from agents import Cached, Lossy, Silent
 
 from collectors.batch import Batch, check
 from collectors.estate import Device, Estate, Line, Site
@@ -113,6 +113,21 @@ async def test_rates_are_what_the_switch_carried() -> None:
     polled = kept.of("device", device="a")
     assert {(row["up"], row["outcome"]) for row in polled} == {(1, "ok")}
     assert polled[-1]["ports_up"] == 4
+
+
+async def test_a_poll_out_of_turn_draws_no_spike_from_an_agent_that_caches() -> None:
+    config = SnmpConfig(period_s=1.0, timeout_s=0.5, tries=2)
+    async with Cached("a", 1) as switch:
+        switch.port("Gi1/0/1").set_rate(10 * MEGABIT, 0)
+        async with polling(estate(device("a", switch)), config) as (kept, poller):
+            for polls in range(2, 12):
+                # Soon after one in its turn, at moments that fall anywhere in the cache.
+                await until(lambda n=polls: len(kept.of("device")) >= n, "polls")
+                await asyncio.sleep(0.05 + 0.03 * polls)
+                assert poller.poll_soon("a")
+    rates = numbers(kept.of("interface", device="a"), "in_bps")
+    assert len(rates) >= 3
+    assert max(rates) <= 4.5 * 10 * MEGABIT
 
 
 async def test_a_link_that_fails_is_down_and_is_missed_where_it_matters() -> None:

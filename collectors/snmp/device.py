@@ -41,6 +41,9 @@ _log = structlog.get_logger()
 _SCALARS = [oids.SYS_UP_TIME, oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE]
 _MS_PER_DAY = 86_400_000
 _RELEARN_S = 300.0
+# Of a period. Agents answer from a cache of some seconds: what they count in it would
+# be a spike over a shorter interval, as between two polls when we have just started.
+_SHORTEST_INTERVAL = 0.5
 
 
 class Polled(msgspec.Struct, frozen=True):
@@ -77,6 +80,8 @@ class DevicePoll:
         self._ports: list[Port] = []
         self._outlook = Outlook()
         self._seen: dict[str, Seen] = {}
+        # When the counters in `_seen` were read.
+        self._seen_ms = float("-inf")
         self._moment: Moment | None = None
         # The last moment known good within what was learnt: a restart ends it.
         self._guard: Moment | None = None
@@ -136,9 +141,12 @@ class DevicePoll:
         if answered:
             reading = _joined(answered)
             time_ms = reading.time_ms
-            found = assess(self._place, reading, self._seen, self._outlook, received_ms)
+            least_ms = _SHORTEST_INTERVAL * self._config.period_s * 1000
+            soon = reading.moment.own_ms - self._seen_ms < least_ms
+            before = {} if soon else self._seen
+            found = assess(self._place, reading, before, self._outlook, received_ms)
             batches += found.batches
-            fields = self._remember(reading)
+            fields = self._remember(reading, soon)
             fields |= {"ports_up": found.ports_up, "ports_down": found.ports_down}
         else:
             self._moment = None
@@ -326,15 +334,21 @@ class DevicePoll:
             self.device, self._lines, self._ports, self._learnt.neighbours
         )
 
-    def _remember(self, reading: Reading) -> dict[str, float | int | None]:
-        """Keeps this poll for the next; the fields of the device row it gives."""
+    def _remember(self, reading: Reading, soon: bool) -> dict[str, float | int | None]:
+        """Keeps this poll for the next; the fields of the device row it gives.
+
+        `soon`: too soon after the last for rates, which then come over both intervals.
+        """
         before, now = self._moment, reading.moment
         gone = elapsed(before, now) if before is not None else None
         self._moment = now
         if gone is not None and gone.restarted:
             self._seen.clear()
-        for watch, seen in zip(reading.watches, reading.seen, strict=True):
-            self._seen[watch.port.key] = seen
+            soon = False
+        if not soon:
+            self._seen_ms = now.own_ms
+            for watch, seen in zip(reading.watches, reading.seen, strict=True):
+                self._seen[watch.port.key] = seen
         return {
             "uptime_s": None if now.ticks is None else now.ticks / oids.TICKS_PER_S,
             "restarted": int(gone is not None and gone.restarted),

@@ -42,8 +42,8 @@ _SELF = Schema(
 _SAVE_S = 300.0
 # All first polls are within this, spread by phase.
 _FIRST_S = 10.0
-# Of a period: a poll this soon after another would say nothing new.
-_LEAST_GAP = 0.1
+# Of a period: a poll sooner after another would give no rates (`device`).
+_LEAST_GAP = 0.5
 
 
 def phase_s(device: str, period_s: float) -> float:
