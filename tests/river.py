@@ -1,0 +1,447 @@
+"""A council for tests of the whole: its settings on free ports, `towpath run` as a
+child process that can be killed, and laptops with the agent's own publishers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import services
+from shaped_path import ShapedPath
+
+from collectors.ingest import Registry
+from collectors.ingest.broker import mosquitto_text
+from collectors.ingest.certificate import make_certificates
+from collectors.ingest.config import BrokerConfig
+from collectors.journal import Reader
+from probes.deliver import CredentialRefused, Later, Publisher
+from probes.enrol import enrol
+from probes.failure import Outcome
+from probes.publish_https import Door, HttpsPublisher
+from probes.publish_mqtt import MqttPublisher
+from probes.report import Report, Result, Whereabouts
+from probes.settings import Mqtt, Settings
+from probes.spool import Waiting
+from towpath.config import TowpathConfig, read
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TOWPATH = [sys.executable, "-m", "towpath.cli"]
+COMMUNITY = "river"
+WEBHOOK_KEY = "a key of the tests"
+
+
+def environment() -> dict[str, str]:
+    """This environment without settings of Towpath, and the devices' community."""
+    kept = {n: v for n, v in os.environ.items() if not n.startswith("TOWPATH_")}
+    return {
+        **kept,
+        "TOWPATH_SNMP_RIVER_COMMUNITY": COMMUNITY,
+        "PYTHONPATH": str(REPOSITORY),
+        "no_proxy": "127.0.0.1,localhost",
+    }
+
+
+def towpath(
+    *arguments: str | Path, more_env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """One `towpath` command to its end."""
+    return subprocess.run(
+        [*TOWPATH, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env={**environment(), **(more_env or {})},
+        check=False,
+    )
+
+
+class Running(services.Server):
+    """`towpath run` as a child; ready when its log says so (again)."""
+
+    def __init__(
+        self, council: Council, roles: str = "", before: Sequence[str] = ()
+    ) -> None:
+        folder = council.folder / "runs" / (roles or "all").replace(",", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [*before, *TOWPATH, "run", "-c", str(council.settings)]
+        if roles:
+            command += ["--role", roles]
+        super().__init__(command, folder, 0, self._runs, environment())
+        self._starts = 0
+
+    def _runs(self) -> bool:
+        return self.count("towpath_runs") > self._starts
+
+    def count(self, event: str) -> int:
+        """How often the log has `event`, over all starts."""
+        if not self.log.exists():
+            return 0
+        return sum(
+            event in line for line in self.log.read_text(errors="replace").splitlines()
+        )
+
+    def start(self) -> None:
+        self._starts = self.count("towpath_runs")
+        super().start()
+
+    def signal(self, which: signal.Signals) -> None:
+        os.kill(self.pid, which)
+
+    def code(self, seconds: float = 30) -> int:
+        """Waits for its end; its exit code."""
+        assert self._process is not None
+        code = self._process.wait(seconds)
+        self._process = None
+        return code
+
+
+class Council:
+    """Settings, certificates and ports. Nothing runs until a test starts it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.https, self.web = services.free_port(), services.free_port()
+        self.tls = make_certificates(folder / "tls")
+        self.settings = folder / "towpath.toml"
+        self.estate = folder / "estate.toml"
+        self.write_estate()
+
+    def write_estate(self, devices: dict[str, int] | None = None) -> None:
+        """One site, and `devices` (id → UDP port on 127.0.0.1)."""
+        text = '[[sites]]\nid = "hall"\nname = "Town Hall"\n'
+        for id, port in (devices or {}).items():
+            text += f"""
+[[devices]]
+id = "{id}"
+site = "hall"
+role = "switch"
+address = "127.0.0.1"
+port = {port}
+credentials = "river"
+"""
+        self.estate.write_text(text)
+
+    def write_settings(
+        self,
+        more: str = "",
+        *,
+        store: str = 'kind = "embedded"\nflush_s = 0.5',
+        ingest: str = "",
+        journal: str = "",
+    ) -> None:
+        self.settings.write_text(
+            f"""council = "Wrenford"
+self_s = 2
+
+[journal]
+{journal}
+
+[snmp]
+period_s = 1
+timeout_s = 0.5
+budget_s = 0.9
+tries = 1
+
+[ingest]
+limits = {{ reports_per_s = 1000, reports_burst = 100000 }}
+
+[ingest.https]
+host = "127.0.0.1"
+port = {self.https}
+certificate = "tls/server.pem"
+private_key = "tls/server.key"
+
+[ingest.policy]
+cadence_s = {{ vpn = 1, agent = 1, web = 0, name_lookup = 0, call_path = 0 }}
+report_s = 10
+{ingest}
+
+[store]
+{store}
+
+[web]
+port = {self.web}
+
+[metrics]
+port = 0
+{more}"""
+        )
+
+    @property
+    def config(self) -> TowpathConfig:
+        return read(self.settings)
+
+    def token(self) -> str:
+        with Registry(self.config.ingest.registry) as registry:
+            return registry.make_token("hall", 1000, 1, now_ms())
+
+    @property
+    def server(self) -> str:
+        return f"https://localhost:{self.https}"
+
+    def mosquitto(self) -> services.Server:
+        """A broker with TLS and the users and rules that Towpath writes; start it
+        after Towpath. `broker_settings` is what Towpath must be told of it."""
+        folder = self.folder / "broker"
+        files = BrokerConfig(
+            password_file=folder / "passwords",
+            acl_file=folder / "acl",
+            pid_file=folder / "mosquitto.pid",
+        )
+        listener = f"certfile {self.tls.certificate}\nkeyfile {self.tls.private_key}\n"
+        return services.mosquitto(folder, listener + mosquitto_text(files))
+
+    def broker_settings(self, port: int) -> str:
+        return f"""
+[ingest.mqtt]
+host = "localhost"
+port = {port}
+ca_file = "tls/ca.pem"
+password_file = "broker/own-password"
+retry_max_s = 2
+
+[ingest.broker]
+password_file = "broker/passwords"
+acl_file = "broker/acl"
+pid_file = "broker/mosquitto.pid"
+every_s = 0.5
+"""
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+# A report's number is in it (`sent`) and in its time, so that it can be found again.
+FIRST_MS = now_ms() // 1000 * 1000 - 7_200_000
+STEP_MS = 1_000
+
+
+def report(agent: str, number: int) -> Report:
+    at_ms = FIRST_MS + number * STEP_MS
+    results = (
+        Result(
+            "call_path", 1, at_ms, Outcome.OK, "hq", {"rtt_ms": 9.5, "sent": number}
+        ),
+        Result("name_lookup", 1, at_ms, Outcome.TIMEOUT, "resolver"),
+    )
+    return Report(
+        1, f"r{number}", agent, at_ms, "towpath-test", Whereabouts("home"), results
+    )
+
+
+class Laptop:
+    """Makes reports with rising numbers and sends each until a receipt names it."""
+
+    def __init__(self, agent: str, publisher: Publisher) -> None:
+        self.agent, self._publisher = agent, publisher
+        self.made = 0
+        self.receipted: set[int] = set()
+        self.refused: list[str] = []
+        self._waiting: dict[str, Waiting] = {}
+        self.failures = 0
+
+    async def live(self, stop: asyncio.Event, pause_s: float = 0.05) -> None:
+        """Until `stop` is set and nothing waits."""
+        while self._waiting or not stop.is_set():
+            if not stop.is_set() and len(self._waiting) < 10:
+                for _ in range(3):
+                    self._make()
+            if self._waiting:
+                await self._send()
+            await asyncio.sleep(pause_s)
+
+    def _make(self) -> None:
+        made = report(self.agent, self.made)
+        body = msgspec.json.encode(made)
+        self._waiting[made.id] = Waiting(made.id, made.sent_ms, body)
+        self.made += 1
+
+    async def _send(self) -> None:
+        try:
+            receipt = await self._publisher.send(list(self._waiting.values()))
+        except (Later, CredentialRefused):
+            # The broker does not know a laptop that has just been enrolled.
+            self.failures += 1
+            await asyncio.sleep(0.3)
+            return
+        for id in receipt.accepted:
+            self.receipted.add(int(id[1:]))
+            self._waiting.pop(id, None)
+        for refusal in receipt.refused:
+            self.refused.append(refusal.why)
+            self._waiting.pop(refusal.id, None)
+
+
+class Laptops:
+    """`async with Laptops(council, https=4, mqtt=2, broker=port) as laptops`: they
+    enrol and report at once; `finish` lets them deliver what waits."""
+
+    def __init__(
+        self, council: Council, https: int, mqtt: int = 0, broker: int = 0
+    ) -> None:
+        self._council = council
+        self._counts = (https, mqtt)
+        self._broker = broker
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.https: list[Laptop] = []
+        self.mqtt: list[Laptop] = []
+
+    @property
+    def all(self) -> list[Laptop]:
+        return [*self.https, *self.mqtt]
+
+    @property
+    def receipts(self) -> int:
+        return sum(len(each.receipted) for each in self.all)
+
+    async def __aenter__(self) -> Laptops:
+        token = self._council.token()
+        self._stack = contextlib.AsyncExitStack()
+        for n in range(sum(self._counts)):
+            await self._open(n, token)
+        self._tasks = [
+            asyncio.create_task(each.live(self._stop), name=f"laptop-{each.agent}")
+            for each in self.all
+        ]
+        return self
+
+    async def _open(self, n: int, token: str) -> None:
+        council, software = self._council, "towpath-test"
+        ca = str(council.tls.authority)
+        folder = council.folder / "laptops" / str(n)
+        folder.mkdir(parents=True, exist_ok=True)
+        who = await enrol(council.server, token, folder, ca, software)
+        if n < self._counts[0]:
+            door = Door(council.server, who, ca, software, request_s=10)
+            await self._stack.enter_async_context(door)
+            self.https.append(Laptop(who.agent, HttpsPublisher(door)))
+            return
+        settings = Settings(mqtt=Mqtt("localhost", self._broker), ca_file=ca, ack_s=3)
+        publisher = MqttPublisher(settings, who, back_s=(1, 1), connect_s=3)
+        await self._stack.enter_async_context(publisher)
+        self.mqtt.append(Laptop(who.agent, publisher))
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stack.aclose()
+
+    async def more(self, count: int, seconds: float = 60) -> None:
+        """Until each laptop has `count` more receipts than now."""
+        wanted = {each.agent: len(each.receipted) + count for each in self.all}
+        await until(
+            lambda: all(len(e.receipted) >= wanted[e.agent] for e in self.all),
+            f"{count} receipts more for each laptop",
+            seconds,
+        )
+
+    async def finish(self, seconds: float = 60) -> None:
+        self._stop.set()
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*self._tasks)
+        assert [each.refused for each in self.all if each.refused] == []
+        assert all(len(each.receipted) == each.made for each in self.all)
+
+
+async def until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """`services.wait_until` for a test that has an event loop to keep going."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not true():  # noqa: ASYNC110 (what is waited for is in a process)
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"waited {seconds:g} s for {what}") from None
+
+
+async def journalled(folder: Path, reader: str) -> dict[str, list[int]]:
+    """The numbers of the reports that a reader finds in the journal, by agent."""
+    found: dict[str, list[int]] = {}
+    async with Reader(folder, reader) as reading:
+        while (chunk := await reading.read(wait_s=0.5)) is not None:
+            for batch in chunk.batches:
+                if batch.measurement == "call_path":
+                    for sample in batch.samples():
+                        numbers = found.setdefault(sample.tags["agent"], [])
+                        numbers.append(int(sample.fields["sent"]))
+    return found
+
+
+def answer(url: str) -> tuple[int, str]:
+    """Status and text of a GET; (0, why) where nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return int(response.status), response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+_RELAY = """
+import select, socket, sys
+outside = socket.socket(fileno=int(sys.argv[1]))
+inside = {}
+agent = ("127.0.0.1", int(sys.argv[2]))
+while True:
+    for ready in select.select([outside, *inside.values()], [], [])[0]:
+        try:
+            if ready is outside:
+                data, who = outside.recvfrom(65536)
+                if who not in inside:
+                    inside[who] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                    inside[who].connect(agent)
+                inside[who].send(data)
+            else:
+                data = ready.recv(65536)
+                outside.sendto(data, next(w for w, s in inside.items() if s is ready))
+        except OSError:
+            pass
+"""
+
+
+class Relay:
+    """Datagrams between a port out here and an agent in a namespace: a socket made out
+    here, used by a process in there."""
+
+    def __init__(self, path: ShapedPath, agent_port: int) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+        handle = self._socket.fileno()
+        self._process = subprocess.Popen(
+            path.near(sys.executable, "-c", _RELAY, str(handle), str(agent_port)),
+            pass_fds=(handle,),
+        )
+
+    def __enter__(self) -> Relay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait(10)
+        self._socket.close()
+
+
+@contextlib.asynccontextmanager
+async def started(*servers: services.Server) -> AsyncIterator[None]:
+    """Starts servers in this order, stops them in the other, beside an event loop."""
+    async with contextlib.AsyncExitStack() as stack:
+        for server in servers:
+            await asyncio.to_thread(server.start)
+            stack.push_async_callback(asyncio.to_thread, server.stop)
+        yield
