@@ -121,7 +121,7 @@ async def test_a_poll_out_of_turn_draws_no_spike_from_an_agent_that_caches() -> 
         switch.port("Gi1/0/1").set_rate(10 * MEGABIT, 0)
         async with polling(estate(device("a", switch)), config) as (kept, poller):
             for polls in range(2, 12):
-                # Soon after one in its turn, at moments that fall anywhere in the cache.
+                # Soon after one in its turn, anywhere in the life of the cache.
                 await until(lambda n=polls: len(kept.of("device")) >= n, "polls")
                 await asyncio.sleep(0.05 + 0.03 * polls)
                 assert poller.poll_soon("a")
