@@ -8,9 +8,9 @@ from typing import NamedTuple
 import msgspec
 
 from alerts.alert import Alert
+from alerts.book import Post
 from alerts.evaluate import Changes, Entry, Standing, evaluate
 from alerts.rules import Rules
-from alerts.standing import Post
 from alerts.suppress import Silence, decide
 from alerts.topology import Topology
 from alerts.window import Window

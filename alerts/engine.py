@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 import structlog
 
 from alerts.alert import Alert
+from alerts.book import Book, Effect, Post
 from alerts.config import AlertConfig
 from alerts.cycle import cycle
 from alerts.evaluate import Entry
@@ -28,7 +29,6 @@ from alerts.notify.page import Page, build
 from alerts.notify.routing import ways
 from alerts.notify.verdict import Notifier
 from alerts.rules import Rules
-from alerts.standing import Book, Effect, Post
 from alerts.topology import Topology
 from alerts.warm import warm
 from alerts.window import Window

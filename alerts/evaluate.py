@@ -12,18 +12,16 @@ minutes makes one page and one resolution.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import msgspec
 
 from alerts.alert import State
-from alerts.functions import FUNCTIONS
-from alerts.rule import Condition, Rule
+from alerts.judge import Verdict, is_surely_well, judge, named, silent
+from alerts.rule import Rule
 from alerts.topology import Topology
-from alerts.window import FORGET_MS, Series, Subject, Target, Window, reach_ms
+from alerts.window import FORGET_MS, Subject, Target, Window, reach_ms
 from collectors.measurements import CATALOGUE
 from probes.sample import Value
 
@@ -84,16 +82,6 @@ Changes = dict[str, Entry | None]
 """Key -> what it is now; None where it need not be remembered any longer."""
 
 
-class Verdict(NamedTuple):
-    """What a subject's rows say. `bad` is None where they say nothing."""
-
-    bad: bool | None
-    time_ms: int
-    value: float | None = None
-    site: str = ""
-    shows: dict[str, Value] = {}  # noqa: RUF012 - never changed
-
-
 def key_of(rule: str, subject: Mapping[str, str]) -> str:
     """The key of `alerts.alert.Alert`."""
     return f"{rule}/{','.join(f'{k}={v}' for k, v in sorted(subject.items()))}"
@@ -115,18 +103,18 @@ def evaluate(
                 changes[key] = gone
             continue
         known[place] = key
-    silent: set[Target] = set()
+    quiet: set[Target] = set()
     for at, rule in enumerate(window.rules):
         if rule.silence == "blind":
-            silent |= {
-                (at, subject) for subject in _silent(window, at, rule, topology, now_ms)
+            quiet |= {
+                (at, subject) for subject in silent(window, at, rule, topology, now_ms)
             }
-    for target in (*known, *(window.touched | silent).difference(known)):
+    for target in (*known, *(window.touched | quiet).difference(known)):
         at, subject = target
         rule = window.rules[at]
-        if target not in known and _is_well(window, at, rule, subject, now_ms):
+        if target not in known and is_surely_well(window, at, rule, subject, now_ms):
             continue
-        key = known.get(target) or key_of(rule.id, _named(rule, subject))
+        key = known.get(target) or key_of(rule.id, named(rule, subject))
         before = standing.get(key)
         if before is not None and before.is_open and not topology.knows(before.subject):
             changes[key] = _end(before, now_ms, "it was removed from the estate")
@@ -134,85 +122,10 @@ def evaluate(
         verdict = judge(
             window, at, rule, subject, topology, now_ms, _is_holding(before)
         )
-        after = step(before, verdict, rule, _named(rule, subject), now_ms)
+        after = step(before, verdict, rule, named(rule, subject), now_ms)
         if after != before:
             changes[key] = after
     return changes
-
-
-def _is_well(
-    window: Window, at: int, rule: Rule, subject: Subject, now_ms: int
-) -> bool:
-    """True where `judge` would surely not find it bad: nearly every row is of something
-    that is well, and is done with here."""
-    if not rule.when or rule.silence == "blind":
-        return False
-    members = window.members(at, subject)
-    if len(members) > 1 and rule.across == "any" and rule.least > 1:
-        return False
-    fails = False
-    for series in members:
-        bad, _ = _holds(rule, series, False)
-        if bad:
-            if rule.across == "any":
-                return False
-            continue
-        fails = True
-        fresh = series.last_ms >= now_ms - window.reach_ms[at]
-        if rule.across == "all" and bad is False and fresh:
-            # One that is surely well settles it for all of them.
-            return True
-    return fails and rule.across == "any"
-
-
-def judge(
-    window: Window,
-    at: int,
-    rule: Rule,
-    subject: Subject,
-    topology: Topology,
-    now_ms: int,
-    held: bool,
-) -> Verdict:
-    """What the rows of one subject say now."""
-    named = _named(rule, subject)
-    if not topology.knows(named):
-        return Verdict(None, now_ms)
-    members = window.members(at, subject)
-    newest = max((each.last_ms for each in members), default=0)
-    if rule.silence == "blind":
-        silent_since = max(newest, window.opened_ms)
-        if now_ms - silent_since >= rule.blind_after:
-            silent_s = (now_ms - silent_since) / 1000
-            site = members[0].site if members else _site_of(named, topology)
-            return Verdict(True, silent_since + rule.blind_after, silent_s, site)
-    reach = window.reach_ms[at]
-    # Rows are spread over a period: one that is a reach older than the newest is of a
-    # port, or of a set of tags, that is no longer there.
-    fresh = [s for s in members if s.last_ms >= max(newest, now_ms) - reach]
-    if not fresh:
-        return Verdict(None, newest, site=members[0].site if members else "")
-    site = fresh[0].site
-    shows = _shown(rule, fresh)
-    if rule.function:
-        finding = FUNCTIONS[rule.function](fresh, topology, now_ms)
-        if finding is None:
-            return Verdict(None, newest, site=site)
-        return Verdict(finding.bad, newest, finding.value, site, shows)
-    if not rule.when:
-        return Verdict(False, newest, site=site)
-    found = [(_holds(rule, series, held), series) for series in fresh]
-    known = [(bad, value, series) for (bad, value), series in found if bad is not None]
-    if not known:
-        return Verdict(None, newest, site=site)
-    bad_ones = [(value, series) for bad, value, series in known if bad]
-    if rule.across == "all":
-        bad = len(bad_ones) == len(known) and len(known) >= rule.least
-        return Verdict(bad, newest, float(len(bad_ones)), site, shows)
-    if len(bad_ones) >= rule.least:
-        value, series = bad_ones[0]
-        return Verdict(True, newest, value, series.site, _shown(rule, [series]))
-    return Verdict(False, newest, known[0][1], site, shows)
 
 
 def step(
@@ -358,97 +271,8 @@ def _rest(entry: Entry | None, now_ms: int) -> Entry | None:
     return entry
 
 
-def _holds(rule: Rule, series: Series, held: bool) -> tuple[bool | None, float | None]:
-    """(all conditions hold, the first one's value); None where one cannot be told."""
-    first: float | None = None
-    unknown = False
-    for n, condition in enumerate(rule.when):
-        value = _aggregate(condition, series)
-        if n == 0:
-            first = value
-        if value is None:
-            unknown = True
-        elif not condition.holds(value, held):
-            return False, first
-    if unknown:
-        return (False if rule.absent == "clear" else None), first
-    return True, first
-
-
-def _aggregate(condition: Condition, series: Series) -> float | None:
-    if condition.aggregate == "last":
-        value = series.latest(condition.field)
-        return float(value) if isinstance(value, int | float) else None
-    ring = series.ring(condition.field)
-    if ring is None:
-        return None
-    times, values = ring.since(series.last_ms - condition.over)
-    if not values:
-        return None
-    if condition.aggregate == "count":
-        return float(len(values))
-    if condition.aggregate == "rise":
-        pairs = itertools.pairwise(values)
-        # A counter that fell began anew: all of it is growth.
-        return sum(b - a if b >= a else b for a, b in pairs)
-    if condition.aggregate == "sum":
-        return sum(values)
-    # Half a window must be covered, or the first row after a start would decide.
-    if times[-1] - times[0] < condition.over * 0.4:
-        return None
-    match condition.aggregate:
-        case "mean":
-            return sum(values) / len(values)
-        case "min":
-            return min(values)
-        case "max":
-            return max(values)
-    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
-
-
-def _shown(rule: Rule, members: Iterable[Series]) -> dict[str, Value]:
-    found: dict[str, Value] = {}
-    for series in members:
-        for name in rule.shows:
-            value = series.latest(name)
-            if value is not None:
-                found.setdefault(name, value)
-    return found
-
-
-def _silent(
-    window: Window, at: int, rule: Rule, topology: Topology, now_ms: int
-) -> set[Subject]:
-    """Subjects that have said nothing for too long, those never heard included."""
-    if now_ms - window.opened_ms < rule.blind_after:
-        return set()
-    oldest = now_ms - rule.blind_after
-    found = {
-        subject
-        for subject in window.subjects(at)
-        if max(s.last_ms for s in window.members(at, subject)) <= oldest
-    }
-    expected: Iterable[str] = ()
-    if rule.expects == "devices":
-        expected = topology.polled
-    elif rule.expects == "gateways":
-        expected = topology.gateways
-    for each in expected:
-        tag = "device" if rule.expects == "devices" else "gateway"
-        if not rule.applies_at(_site_of({tag: each}, topology)):
-            continue
-        subject = tuple(each if name == tag else "" for name in rule.subject)
-        if not window.members(at, subject):
-            found.add(subject)
-    return found
-
-
 def _is_holding(before: Entry | None) -> bool:
     return before is not None and before.is_open and before.clear_ms is None
-
-
-def _named(rule: Rule, subject: Subject) -> dict[str, str]:
-    return dict(zip(rule.subject, subject, strict=True))
 
 
 def _place(window: Window, entry: Entry) -> tuple[int, Subject] | None:
@@ -459,11 +283,3 @@ def _place(window: Window, entry: Entry) -> tuple[int, Subject] | None:
                 return None
             return at, tuple(entry.subject[tag] for tag in rule.subject)
     return None
-
-
-def _site_of(subject: Mapping[str, str], topology: Topology) -> str:
-    if subject.get("device") in topology.devices:
-        return topology.devices[subject["device"]].site
-    if subject.get("gateway") in topology.gateways:
-        return topology.gateways[subject["gateway"]].site or ""
-    return subject.get("site", "")

@@ -133,7 +133,7 @@ def duration(seconds: float) -> str:
         return "no time"
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 90:
+    if seconds < 120:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     if minutes < 60:

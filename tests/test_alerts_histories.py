@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.alert import Alert
+from alerts.book import Book, Effect, Post
 from alerts.cycle import Outcome, cycle
 from alerts.evaluate import Entry
 from alerts.notify.delivery import pack
 from alerts.rules import Rules, load
-from alerts.standing import Book, Effect, Post
 from alerts.topology import Topology
 from alerts.window import Window
 from collectors.batch import Batch, gather

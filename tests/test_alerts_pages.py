@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from alerts import console
 from alerts.alert import Alert
+from alerts.book import Book, Effect, Post
 from alerts.notify import build
 from alerts.notify.delivery import backoff_s, pack
-from alerts.standing import Book, Effect, Post, open_alerts
+from alerts.standing import open_alerts
 from alerts.words import duration, say
 
 NOW_MS = 1_777_888_800_000

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.cycle import cycle
-from alerts.evaluate import Entry, evaluate, judge
+from alerts.evaluate import Entry, evaluate
+from alerts.judge import judge
 from alerts.rules import Rules, load, load_files
 from alerts.topology import Topology, is_open, opens_ms
 from alerts.window import Ring, Window

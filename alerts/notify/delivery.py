@@ -17,9 +17,9 @@ from typing import Any, Protocol, Self, TypeVar
 
 import structlog
 
+from alerts.book import Book, Post
 from alerts.notify.page import Page
 from alerts.notify.verdict import Notifier, Refused, Retry
-from alerts.standing import Book, Post
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
