@@ -13,13 +13,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.alert import Severity
 from alerts.rule import Duration, Rule
 from alerts.soundness import broken_links, misfits, unheard_causes
-from collectors.findings import dotted, explain
+from collectors.findings import dotted
+from collectors.yaml_file import fit, parse, read_text
 from probes.catalogue import Catalogue, did_you_mean
 
 
@@ -136,29 +136,24 @@ def load_files(sources: Sequence[Path], catalogue: Catalogue) -> Rules:
     rules: dict[str, tuple[Rule, str]] = {}
     overrides: list[tuple[Override, str]] = []
     for source in sources:
-        try:
-            text = source.read_text(encoding="utf-8")
-        except OSError as error:
-            findings.append(f"{source}: cannot be read: {error.strerror}")
+        text = read_text(source, findings)
+        if text is None:
             continue
-        except UnicodeDecodeError as error:
-            findings.append(f"{source}: is not UTF-8 text (byte {error.start})")
-            continue
-        for rule, where, at in _read(source, text, findings):
+        for rule, where, lines in _read(source, text, findings):
             if isinstance(rule, Override):
                 overrides.append((rule, where))
                 continue
             findings += [
-                f"{source}:{at(path)}: {path}: {says}"
+                f"{source}:{lines.of(path)}: {path}: {says}"
                 for path, says in misfits(rule, where, catalogue)
             ]
             if rule.id in rules:
                 findings.append(
-                    f"{source}:{at(where)}: {where}.id is {rule.id!r}, which is "
+                    f"{source}:{lines.of(where)}: {where}.id is {rule.id!r}, which is "
                     f"already at {rules[rule.id][1]}; to change it use overrides:"
                 )
             else:
-                rules[rule.id] = (rule, f"{source}:{at(where)}")
+                rules[rule.id] = (rule, f"{source}:{lines.of(where)}")
     chosen = [rule for rule, _ in rules.values()]
     findings += broken_links(chosen, rules)
     for override, where in overrides:
@@ -177,71 +172,21 @@ def load_files(sources: Sequence[Path], catalogue: Catalogue) -> Rules:
 
 
 def _read(source: Path, text: str, findings: list[str]) -> Iterator[Any]:
-    """(rule or override, its dotted path, path -> line) for everything in `text`."""
-    try:
-        node = yaml.compose(text, yaml.SafeLoader)
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        problem = getattr(error, "problem", None) or str(error)
-        findings.append(f"{source}:{line}: is not valid YAML: {problem}")
-        return
+    """(rule or override, its dotted path, its lines) for everything in `text`."""
+    document, lines = parse(source, text, findings)
     if document is None:
         return
-    if node is not None:
-        findings += [
-            f"{source}:{line}: {key!r} is there twice" for key, line in _twice(node)
-        ]
     if not isinstance(document, dict):
         findings.append(f"{source}:1: expected `rules:` or `overrides:` at the top")
         return
-    lines: dict[str, int] = {}
-    _note_lines(node, (), lines)
-
-    def at(path: str) -> int:
-        while path and path not in lines:
-            path = path.rpartition("." if path.rfind(".") > path.rfind("[") else "[")[0]
-        return lines.get(path, 1)
-
-    try:
-        file = _File.model_validate(document)
-    except ValidationError as error:
-        findings += [
-            f"{source}:{at(path)}: {path} {says}"
-            for path, says in explain(error, _File)
-        ]
+    file = fit(source, document, lines, _File, findings)
+    if file is None:
         return
     for n, rule in enumerate(file.rules):
-        yield rule, dotted(("rules", n)), at
+        yield rule, dotted(("rules", n)), lines
     for n, override in enumerate(file.overrides):
         path = dotted(("overrides", n))
-        yield override, f"{source}:{at(path)}: {path}", at
-
-
-def _note_lines(node: Any, path: tuple[Any, ...], lines: dict[str, int]) -> None:
-    if path:
-        lines[dotted(path)] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            _note_lines(value, (*path, key.value), lines)
-            lines[dotted((*path, key.value))] = key.start_mark.line + 1
-    elif isinstance(node, yaml.SequenceNode):
-        for n, value in enumerate(node.value):
-            _note_lines(value, (*path, n), lines)
-
-
-def _twice(node: Any) -> Iterator[tuple[str, int]]:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield key.value, key.start_mark.line + 1
-            seen.add(key.value)
-            yield from _twice(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            yield from _twice(value)
+        yield override, f"{source}:{lines.of(path)}: {path}", lines
 
 
 def _overridden(rules: Sequence[Rule], override: Override) -> list[Rule]:
