@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 from agents import Cached, Lossy, Silent
 
 from collectors.batch import Batch, check
@@ -284,6 +285,32 @@ async def test_dead_devices_delay_no_other_and_are_asked_every_period() -> None:
         last = kept.of("device", device="x0")[-1]
         assert (last["up"], last["outcome"]) == (0, "timeout")
         assert "uptime_s" not in last
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_an_agent_that_was_away_is_heard_again(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """Its port was closed meanwhile, so the sockets have had errors."""
+
+    async def scenario() -> None:
+        async with (
+            SimulatedSwitch("a", 2) as switch,
+            polling(estate(device("a", switch))) as (kept, _),
+        ):
+            for _ in range(3):
+                await until(lambda: kept.of("device")[-1:] != [], "a row")
+                await until(lambda: kept.of("device")[-1]["up"] == 1, "an answer")
+                await switch.__aexit__(None, None, None)
+                many = len(kept.of("device"))
+                await until(lambda n=many: len(kept.of("device")) >= n + 4, "polls")
+                rows = kept.of("device")[many + 1 :]
+                assert {row["outcome"] for row in rows} == {"refused"}
+                await switch.__aenter__()
+            await until(lambda: kept.of("device")[-1]["up"] == 1, "an answer")
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(scenario())
 
 
 async def test_a_slow_device_is_never_polled_twice_at_once() -> None:

@@ -164,7 +164,8 @@ class GufoSession:
             try:
                 send()
                 answer = await self._receive(receive, timeout_s)
-            except TimeoutError as error:
+            except (TimeoutError, ConnectionRefusedError) as error:
+                self._listen_again()
                 if "refused" in str(error):
                     # The port may open in a moment: an agent that starts again.
                     refused = True
@@ -183,6 +184,7 @@ class GufoSession:
             except SnmpError as error:
                 raise Failed(Outcome.BAD_ANSWER, str(error)) from None
             except OSError as error:
+                self._listen_again()
                 raise Failed(Outcome.UNREACHABLE, str(error)) from None
             except BaseException as error:
                 # Rust panics on some malformed answers, and a panic is no Exception:
@@ -233,6 +235,14 @@ class GufoSession:
         except BaseException as error:
             if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
                 raise
+            self._listen_again()
+
+    def _listen_again(self) -> None:
+        """libuv hears a socket no more once that has had an error (an ICMP "port
+        unreachable" is one), although the socket is as good as before."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._fd)
+            self._loop.add_reader(self._fd, self._readable)
 
     def _give_up(self) -> None:
         if self._waiting is not None and not self._waiting.done():
