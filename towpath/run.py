@@ -43,6 +43,7 @@ from collectors.vpn_gateways import VpnGateways
 from dashboards.web import StatusPage
 from towpath.config import Role, TowpathConfig
 from towpath.metrics import MetricsDoor
+from towpath.roles import RoleLocks
 from towpath.systemd import tell
 
 _log = structlog.get_logger()
@@ -75,6 +76,8 @@ class Installation:
         self._running = contextlib.AsyncExitStack()
         self._now_ms = now_ms
 
+        locks = RoleLocks(config.state / "roles", roles)
+        self._add(f"roles {', '.join(roles)}", locks)
         self.estate = EstateFile(config.estate)
         self._add(f"estate {config.estate}", self.estate)
         self.journal = Journal(config.journal, self.process, CATALOGUE)

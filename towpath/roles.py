@@ -1,0 +1,47 @@
+"""One process for each role: two pollers would ask every device twice, and each would
+be right."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+
+class RoleTaken(RuntimeError):
+    """Another process has that role; the text says which, and its process id."""
+
+
+class RoleLocks:
+    """`with RoleLocks(folder, roles):` holds a lock on each, freed by any end of the
+    process. `RoleTaken` where another process has one."""
+
+    def __init__(self, folder: Path, roles: Sequence[str]) -> None:
+        self._folder, self._roles = folder, roles
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as held:
+            for role in self._roles:
+                handle = os.open(
+                    self._folder / f"{role}.lock", os.O_RDWR | os.O_CREAT, 0o640
+                )
+                held.callback(os.close, handle)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    pid = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+                    raise RoleTaken(
+                        f"the role {role!r} runs already in another process (pid "
+                        f"{pid or 'unknown'}); expected one process for each role"
+                    ) from None
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
+            self._held = held.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
