@@ -236,3 +236,24 @@ def _recorded(tag: str, value: str) -> bytes:
     if number in (2, 65, 66, 67, 70):
         return ber.integer(int(value or 0), number)
     return ber.tlv(number, raw)
+
+
+class Unordered(SimulatedSwitch):
+    """Gives its LLDP neighbours in the order they came, as Zyxel's agents do."""
+
+    _REMOTE = (1, 0, 8802, 1, 1, 2, 1, 4, 1, 1)
+
+    def rebuild(self) -> None:
+        super().rebuild()
+        size = len(self._REMOTE)
+        table = [row for row in self._rows if row[:size] == self._REMOTE]
+        self._order = sorted(table, key=lambda row: (row[size], -row[-2]))
+
+    def after(self, row: ber.Oid) -> ber.Oid | None:
+        order = self._order
+        if row in order[:-1]:
+            return order[order.index(row) + 1]
+        if order and row == order[-1]:
+            return super().after(max(order))
+        following = super().after(row)
+        return order[0] if following in order else following

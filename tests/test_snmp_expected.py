@@ -6,7 +6,8 @@ from collectors.estate import Device, Line
 from collectors.snmp import oids
 from collectors.snmp.expected import outlook
 from collectors.snmp.interfaces import Port
-from collectors.snmp.neighbours import LldpTables, neighbours
+from collectors.snmp.lldp import LldpTables
+from collectors.snmp.lldp import lldp_neighbours as neighbours
 
 PORTS = [
     Port(1, "Gi1", True, name="Gi1", descr="GigabitEthernet1", alias="uplink to core"),

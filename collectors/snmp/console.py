@@ -179,11 +179,12 @@ def show(facts: Facts, console: Console) -> None:
     if facts.ports:
         console.print(_ports(facts))
     if facts.neighbours:
-        table = Table("port", "neighbour", "its port", "is", title="Neighbours")
+        table = Table("port", "by", "neighbour", "its port", "is", title="Neighbours")
         for each in facts.neighbours:
             table.add_row(
                 each.local_port,
-                each.remote_name or each.remote_chassis or "",
+                each.protocol,
+                each.remote_name or each.remote_chassis or each.remote_address or "",
                 each.remote_port or "",
                 ", ".join(sorted(each.capabilities)),
             )

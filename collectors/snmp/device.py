@@ -21,7 +21,7 @@ from collectors.snmp.expected import outlook
 from collectors.snmp.interfaces import Columns, Port
 from collectors.snmp.knock import agent_answers
 from collectors.snmp.memory import Learnt
-from collectors.snmp.neighbours import neighbours, read_lldp
+from collectors.snmp.neighbours import neighbours, read_neighbours
 from collectors.snmp.poll import (
     Outlook,
     Place,
@@ -298,7 +298,7 @@ class DevicePoll:
         plugged otherwise.
         """
         try:
-            tables = await read_lldp(self._session, self._learnt.stamina, budget)
+            found = await read_neighbours(self._session, self._learnt.stamina, budget)
         except Failed as failed:
             if failed.outcome is Outcome.TIMEOUT:
                 raise
@@ -306,7 +306,7 @@ class DevicePoll:
         now_ms = self._now_ms()
         heard = {
             each.local_port
-            for each in neighbours(tables, self._ports)
+            for each in neighbours(found, self._ports)
             if each.infrastructure and each.local_if_index is not None
         }
         up = {

@@ -18,7 +18,7 @@ from collectors.snmp.identity import Identity, identify, read_system
 from collectors.snmp.if_types import if_type
 from collectors.snmp.interfaces import Columns, Port
 from collectors.snmp.knock import agent_answers
-from collectors.snmp.neighbours import Neighbour, neighbours, read_lldp
+from collectors.snmp.neighbours import Neighbour, neighbours, read_neighbours
 from collectors.snmp.session import Failed, Patience, Session
 from collectors.snmp.sessions import Sessions
 from collectors.snmp.text import whole
@@ -111,8 +111,9 @@ async def _read(facts: Facts, session: Session, version: str, budget: Budget) ->
     facts.ports = interfaces.ports(facts.columns)
     ports = facts.ports
 
-    async def lldp() -> None:
-        facts.neighbours = neighbours(await read_lldp(session, stamina, budget), ports)
+    async def heard() -> None:
+        found = await read_neighbours(session, stamina, budget)
+        facts.neighbours = neighbours(found, ports)
 
     async def vlan() -> None:
         facts.vlans = vlans(await read_vlans(session, stamina, budget))
@@ -128,7 +129,7 @@ async def _read(facts: Facts, session: Session, version: str, budget: Budget) ->
         facts.addresses = addresses(await read_addresses(session, stamina, budget))
 
     for section, read in (
-        ("neighbours", lldp),
+        ("neighbours", heard),
         ("vlans", vlan),
         ("entities", entity),
         ("host", host_resources),
@@ -176,6 +177,9 @@ def facts_json(facts: Facts) -> dict[str, Any]:
                 "remote_name": each.remote_name,
                 "remote_port": each.remote_port,
                 "remote_chassis": each.remote_chassis,
+                "remote_port_descr": each.remote_port_descr,
+                "remote_address": each.remote_address,
+                "remote_descr": each.remote_descr,
                 "capabilities": sorted(each.capabilities) or None,
             }
         )

@@ -1,194 +1,83 @@
-"""LLDP neighbours (IEEE 802.1AB): who is heard on which port."""
+"""Who is heard on which port: LLDP, CDP, and what vendors have of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from collectors.snmp import oids
+from collectors.snmp.cdp import DIALECTS, MNDP, Dialect, heard
 from collectors.snmp.interfaces import Port
-from collectors.snmp.session import Session, Value
-from collectors.snmp.text import text, whole
-from collectors.snmp.walk import Budget, Stamina, walk
-
-# LldpChassisIdSubtype and LldpPortIdSubtype where the octets are an address.
-_CHASSIS_MAC, _CHASSIS_NETWORK = 4, 5
-_PORT_MAC, _PORT_NETWORK = 3, 4
-_PORT_IF_ALIAS, _PORT_IF_NAME, _PORT_LOCAL = 1, 5, 7
-# LldpSystemCapabilitiesMap: bits from the left.
-_CAPABILITIES = (
-    "other",
-    "repeater",
-    "bridge",
-    "access_point",
-    "router",
-    "telephone",
-    "docsis",
-    "station",
+from collectors.snmp.lldp import (
+    TPLINK_REM_TABLE,
+    LldpTables,
+    lldp_neighbours,
+    read_lldp,
+    tplink_neighbours,
 )
-# What hangs behind a port that must not go down unseen. A telephone is a bridge too,
-# but it is somebody's desk.
-_INFRASTRUCTURE = {"bridge", "access_point", "router"}
-_REMOTE = {
-    4: "chassis_subtype",
-    5: "chassis",
-    6: "port_subtype",
-    7: "port",
-    8: "port_descr",
-    9: "name",
-    11: "capable",
-    12: "enabled",
-}
+from collectors.snmp.neighbour import Neighbour, rows_of
+from collectors.snmp.session import Session, Value
+from collectors.snmp.text import whole
+from collectors.snmp.walk import Budget, Stamina, get_some, walk
+
+_TPLINK = "1.3.6.1.4.1.11863."
+
+__all__ = ["Heard", "Neighbour", "neighbours", "read_neighbours"]
 
 
-class Neighbour(msgspec.Struct, frozen=True):
-    """One device heard on one port. `local_if_index` is None where no port of IF-MIB
-    could be told; `capabilities` is empty where it does not say."""
+class Heard(msgspec.Struct, frozen=True):
+    """What was walked, by whole OID: of LLDP, of each other protocol, of TP-Link."""
 
-    protocol: str
-    local_port: str
-    local_if_index: int | None
-    remote_name: str | None
-    remote_port: str | None
-    remote_chassis: str | None
-    remote_port_descr: str | None = None
-    capabilities: frozenset[str] = frozenset()
-
-    @property
-    def infrastructure(self) -> bool:
-        if "telephone" in self.capabilities:
-            return False
-        return bool(_INFRASTRUCTURE & self.capabilities)
+    lldp: LldpTables
+    others: tuple[tuple[Dialect, Mapping[str, Value]], ...] = ()
+    tplink: Mapping[str, Value] = {}
 
 
-class LldpTables(msgspec.Struct, frozen=True):
-    """What was walked, by whole OID."""
-
-    remote: Mapping[str, Value]
-    subtypes: Mapping[str, Value] = {}
-    ids: Mapping[str, Value] = {}
-    descrs: Mapping[str, Value] = {}
-    bridge_ports: Mapping[str, Value] = {}
-
-
-async def read_lldp(session: Session, stamina: Stamina, budget: Budget) -> LldpTables:
-    """The tables, the local ones only where there are neighbours. Raises `Failed`."""
-    remote = await walk(session, oids.LLDP_REM_TABLE, stamina, budget)
-    if not remote:
-        return LldpTables({})
-    return LldpTables(
-        remote,
-        await walk(session, oids.LLDP_LOC_PORT_SUBTYPE, stamina, budget),
-        await walk(session, oids.LLDP_LOC_PORT_ID, stamina, budget),
-        await walk(session, oids.LLDP_LOC_PORT_DESCR, stamina, budget),
-        await walk(session, oids.BASE_PORT_IF_INDEX, stamina, budget),
-    )
+async def read_neighbours(session: Session, stamina: Stamina, budget: Budget) -> Heard:
+    """Asks for LLDP and CDP, and for those protocols that only the device's vendor
+    has: some four packets where nobody is heard. Raises `Failed`."""
+    answer = await get_some(session, [oids.SYS_OBJECT_ID], stamina, budget)
+    object_id = str(answer.get(oids.SYS_OBJECT_ID, "")).lstrip(".")
+    lldp = await read_lldp(session, stamina, budget)
+    others = []
+    for dialect in DIALECTS:
+        if not dialect.spoken_by(object_id):
+            continue
+        rows = await walk(session, dialect.entry, stamina, budget, ordered=False)
+        if rows:
+            others.append((dialect, rows))
+        if dialect is MNDP:
+            lldp = msgspec.structs.replace(lldp, interfaces=_interfaces(rows))
+    tplink: Mapping[str, Value] = {}
+    if not lldp.remote and object_id.startswith(_TPLINK):
+        tplink = await walk(session, TPLINK_REM_TABLE, stamina, budget, ordered=False)
+    return Heard(lldp, tuple(others), tplink)
 
 
-def neighbours(tables: LldpTables, ports: Iterable[Port]) -> list[Neighbour]:
-    """The neighbours, each at the port it was heard on. Pure."""
-    local = _LocalPorts(tables, list(ports))
-    rows: dict[str, dict[str, Value]] = {}
-    for oid, value in tables.remote.items():
-        column, _, index = oids.tail(oid, oids.LLDP_REM_TABLE).partition(".")
-        name = _REMOTE.get(int(column)) if column.isdigit() else None
-        if name is not None and index:
-            rows.setdefault(index, {})[name] = value
-    found = []
-    for index, row in rows.items():
-        # lldpRemTimeMark.lldpRemLocalPortNum.lldpRemIndex; some leave out the mark.
-        arcs = index.split(".")
-        number = int(arcs[1] if len(arcs) >= 3 else arcs[0])
-        port, label = local.port(number)
-        enabled = _capabilities(row.get("enabled"))
-        found.append(
-            Neighbour(
-                protocol="lldp",
-                local_port=port.key if port else label,
-                local_if_index=port.if_index if port else None,
-                remote_name=text(row.get("name")) or None,
-                remote_port=_identity(
-                    row.get("port"),
-                    row.get("port_subtype"),
-                    (_PORT_MAC, _PORT_NETWORK),
-                ),
-                remote_chassis=_identity(
-                    row.get("chassis"),
-                    row.get("chassis_subtype"),
-                    (_CHASSIS_MAC, _CHASSIS_NETWORK),
-                ),
-                remote_port_descr=text(row.get("port_descr")) or None,
-                capabilities=enabled or _capabilities(row.get("capable")),
-            )
-        )
-    return found
+def neighbours(found: Heard, ports: Sequence[Port]) -> list[Neighbour]:
+    """The neighbours, each once a protocol, at the port it was heard on. Pure."""
+    told = lldp_neighbours(found.lldp, ports) + tplink_neighbours(found.tplink, ports)
+    for dialect, rows in found.others:
+        more = heard(dialect, rows, ports)
+        if dialect is MNDP:
+            # RouterOS lists there whom it hears by LLDP as well.
+            known = {(e.local_port, e.remote_name, e.remote_chassis) for e in told}
+            more = [
+                e
+                for e in more
+                if (e.remote_name or e.remote_chassis)
+                and (e.local_port, e.remote_name, e.remote_chassis) not in known
+            ]
+        told += more
+    return told
 
 
-class _LocalPorts:
-    """LLDP's own numbers of ports to those of IF-MIB: they need not be the same."""
-
-    def __init__(self, tables: LldpTables, ports: list[Port]) -> None:
-        self._subtypes = _by_number(tables.subtypes, oids.LLDP_LOC_PORT_SUBTYPE)
-        self._ids = _by_number(tables.ids, oids.LLDP_LOC_PORT_ID)
-        self._descrs = _by_number(tables.descrs, oids.LLDP_LOC_PORT_DESCR)
-        self._bridge = _by_number(tables.bridge_ports, oids.BASE_PORT_IF_INDEX)
-        self._by_index = {port.if_index: port for port in ports}
-        self._by_text: dict[str, Port] = {}
-        for port in reversed(ports):
-            for each in (port.alias, port.descr, port.name, port.key):
-                if each:
-                    self._by_text[each.lower()] = port
-        # Every port of a stack may show the chassis' one address: then it tells none.
-        macs = [port.mac for port in ports if port.mac]
-        self._by_mac = {p.mac: p for p in ports if p.mac and macs.count(p.mac) == 1}
-
-    def port(self, number: int) -> tuple[Port | None, str]:
-        """The port with LLDP's `number`, and what to call it if there is none."""
-        subtype, raw = self._subtypes.get(number), self._ids.get(number)
-        label = text(raw) or ""
-        descr = text(self._descrs.get(number)) or ""
-        if subtype == _PORT_MAC and isinstance(raw, bytes):
-            label = raw.hex()
-            if port := self._by_mac.get(label):
-                return port, label
-        for each in (label, descr):
-            if each and (port := self._by_text.get(each.lower())):
-                return port, label
-        if subtype == _PORT_LOCAL and label.isdigit() and int(label) in self._by_index:
-            return self._by_index[int(label)], label
-        index = whole(self._bridge.get(number))
-        if index is not None and index in self._by_index:
-            return self._by_index[index], label
-        return self._by_index.get(number), label or str(number)
-
-
-def _by_number(rows: Mapping[str, Value], base: str) -> dict[int, Value]:
+def _interfaces(rows: Mapping[str, Value]) -> dict[int, int]:
+    """RouterOS: the number of a neighbour, which is its LLDP index too, to ifIndex."""
     found = {}
-    for oid, value in rows.items():
-        index = oids.tail(oid, base)
-        if index.isdigit():
-            found[int(index)] = value
+    for index, row in rows_of(rows, MNDP.entry, MNDP.columns).items():
+        local = whole(row.get("local"))
+        if index.isdigit() and local is not None:
+            found[int(index)] = local
     return found
-
-
-def _identity(
-    value: Value | None, subtype: Value | None, addresses: tuple[int, int]
-) -> str | None:
-    """A chassis or port id as text: addresses by their subtype, else what it says."""
-    if isinstance(value, bytes):
-        mac, network = addresses
-        if subtype == mac and len(value) == 6:
-            return value.hex(":")
-        # The first octet is the family (IANA AddressFamilyNumbers), 1 for IPv4.
-        if subtype == network and len(value) == 5 and value[0] == 1:
-            return ".".join(map(str, value[1:]))
-    return text(value) or None
-
-
-def _capabilities(value: Value | None) -> frozenset[str]:
-    if not isinstance(value, bytes) or not value:
-        return frozenset()
-    return frozenset(
-        name for bit, name in enumerate(_CAPABILITIES) if value[0] & (0x80 >> bit)
-    )

@@ -64,15 +64,21 @@ class Budget:
 
 
 async def walk(
-    session: Session, base: str, stamina: Stamina, budget: Budget
+    session: Session,
+    base: str,
+    stamina: Stamina,
+    budget: Budget,
+    ordered: bool = True,
 ) -> dict[str, Value]:
     """All rows below `base`, by whole OID, in the agent's order.
 
-    Ends at the first row that lies outside, repeats or goes back. Raises `Failed`.
+    Ends at the first row that lies outside, repeats or goes back; where the table is
+    known to come in any order (`ordered` false) a row may go back, but not come twice.
+    Raises `Failed`.
     """
     while True:
         try:
-            return await _walk(session, base, stamina.repetitions, budget)
+            return await _walk(session, base, stamina.repetitions, budget, ordered)
         except TooMuch:
             if stamina.repetitions == 1:
                 raise
@@ -89,25 +95,31 @@ async def walk(
 
 
 async def _walk(
-    session: Session, base: str, repetitions: int, budget: Budget
+    session: Session, base: str, repetitions: int, budget: Budget, ordered: bool
 ) -> dict[str, Value]:
     rows: dict[str, Value] = {}
     pages = session.pages(base, repetitions)
     last: tuple[int, ...] = ()
     while page := await pages.read():
         budget.check()
-        if not (last := _take(page, base, last, rows)) or len(rows) >= MAX_ROWS:
+        last = _take(page, base, last, rows, ordered)
+        if not last or len(rows) >= MAX_ROWS:
             break
     return rows
 
 
 def _take(
-    page: list[Row], base: str, last: tuple[int, ...], rows: dict[str, Value]
+    page: list[Row],
+    base: str,
+    last: tuple[int, ...],
+    rows: dict[str, Value],
+    ordered: bool,
 ) -> tuple[int, ...]:
     """Adds the good rows of `page`; the last OID taken, or () where the walk ends."""
     for oid, value in page:
         here = parts(oid)
-        if here <= last or not under(oid, base):
+        comes_back = here <= last if ordered else oid in rows
+        if comes_back or not under(oid, base):
             return ()
         rows[oid] = value
         last = here

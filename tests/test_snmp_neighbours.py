@@ -1,0 +1,258 @@
+"""Who is heard on which port, by every protocol there is a table of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from agents import Unordered
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collectors.snmp import credential, oids
+from collectors.snmp.cdp import DIALECTS, MNDP, Dialect, heard
+from collectors.snmp.facts import facts_json, poll_once
+from collectors.snmp.interfaces import Port
+from collectors.snmp.lldp import (
+    SECOND,
+    TPLINK_REM_TABLE,
+    LldpTables,
+    lldp_neighbours,
+    tplink_neighbours,
+)
+from collectors.snmp.neighbours import Heard, neighbours
+from collectors.snmp.session import Patience, Value
+from towpath.demo import ber
+from towpath.demo.switches import Neighbour, SimulatedPort, SimulatedSwitch
+
+PORTS = [
+    Port(n, f"1/{n}", True, name=f"1/{n}", descr=f"Slot: 1 Port: {n}")
+    for n in range(1, 9)
+]
+CDP, FDP, EDP, SONMP, CTRON, _ = DIALECTS
+
+
+def rows(dialect: Dialect, index: str, **values: Value) -> dict[str, Value]:
+    columns = {name: column for column, name in dialect.columns.items()}
+    return {f"{dialect.entry}.{columns[k]}.{index}": v for k, v in values.items()}
+
+
+def test_cdp_names_the_port_by_its_if_index() -> None:
+    (one,) = heard(
+        CDP,
+        rows(
+            CDP,
+            "3.17",
+            address=bytes((10, 1, 2, 3)),
+            name=b"core-1.example.gov.uk",
+            port=b"GigabitEthernet1/0/3",
+            descr=b"cisco WS-C9300",
+            capable=bytes.fromhex("00000029"),
+        ),
+        PORTS,
+    )
+    assert (one.protocol, one.local_port, one.local_if_index) == ("cdp", "1/3", 3)
+    assert one.remote_name == "core-1.example.gov.uk"
+    assert one.remote_port == "GigabitEthernet1/0/3"
+    assert one.remote_address == "10.1.2.3"
+    assert one.remote_descr == "cisco WS-C9300"
+    assert one.capabilities == {"router", "bridge"}
+    assert one.infrastructure
+
+
+@pytest.mark.parametrize(
+    ("bits", "is_infrastructure"),
+    [("00000090", False), ("00000010", False), ("00000002", True), ("", False)],
+)
+def test_cdp_tells_switches_and_access_points_from_telephones(
+    bits: str, is_infrastructure: bool
+) -> None:
+    said = rows(CDP, "1.1", name=b"x", capable=bytes.fromhex(bits))
+    (one,) = heard(CDP, said, PORTS)
+    assert one.infrastructure is is_infrastructure
+
+
+def test_a_cdp_id_of_six_octets_is_an_address_and_of_six_letters_a_name() -> None:
+    said = rows(CDP, "1.1", name=bytes.fromhex("0004f1d3ab12"))
+    said |= rows(CDP, "2.1", name=b"core-1")
+    first, second = heard(CDP, said, PORTS)
+    assert (first.remote_name, first.remote_chassis) == (None, "00:04:f1:d3:ab:12")
+    assert (second.remote_name, second.remote_chassis) == ("core-1", None)
+
+
+def test_foundry_extreme_nortel_enterasys_and_mikrotik_have_tables_of_their_own() -> (
+    None
+):
+    said = rows(FDP, "2.1", name=b"ironware", port=b"eth 1/1", capable=b"Router")
+    (fdp,) = heard(FDP, said, PORTS)
+    assert (fdp.local_if_index, fdp.remote_port) == (2, "eth 1/1")
+    assert fdp.infrastructure
+
+    said = rows(EDP, "4.0.0.0.4.150.1.2.3", name=b"summit", slot=1, port_number=49)
+    (edp,) = heard(EDP, said, PORTS)
+    assert (edp.local_if_index, edp.remote_name) == (4, "summit")
+    assert (edp.remote_chassis, edp.remote_port) == ("00:04:96:01:02:03", "1:49")
+
+    said = rows(SONMP, "0.0.10.0.0.1.0", chassis=b"\0\1\2\3\4\5")
+    said |= rows(SONMP, "1.5.10.0.0.9.258", chassis=b"\0\1\2\3\4\6", local_segment=1)
+    said |= rows(SONMP, "1.6.10.0.0.7.258", chassis=b"\0\1\2\3\4\7", local_segment=2)
+    (sonmp,) = heard(SONMP, said, PORTS)
+    assert (sonmp.local_port, sonmp.remote_address) == ("1/5", "10.0.0.9")
+    assert (sonmp.remote_chassis, sonmp.remote_port) == ("00:01:02:03:04:06", "1/2")
+
+    said = rows(
+        CTRON, "77.6.0.17.136.1.2.3", address="10.0.0.3", kind=2, port=b"ge.1.2"
+    )
+    (ctron,) = heard(CTRON, said, PORTS)
+    assert (ctron.local_if_index, ctron.remote_chassis) == (6, "00:11:88:01:02:03")
+    assert ctron.infrastructure
+
+    said = rows(MNDP, "12", name=b"mast", local=7, chassis=b"\2\0\0\0\0\1")
+    (mndp,) = heard(MNDP, said, PORTS)
+    assert (mndp.local_if_index, mndp.remote_name) == (7, "mast")
+
+
+def test_a_vendors_table_is_asked_of_that_vendor_only() -> None:
+    asked = [d.protocol for d in DIALECTS if d.spoken_by("1.3.6.1.4.1.9.1.1208")]
+    assert asked == ["cdp"]
+    asked = [d.protocol for d in DIALECTS if d.spoken_by("1.3.6.1.4.1.1916.2.1")]
+    assert asked == ["cdp", "edp"]
+    # 19 begins 1916, and is somebody else.
+    assert not EDP.spoken_by("1.3.6.1.4.1.19.1")
+    assert [d.protocol for d in DIALECTS if d.spoken_by("")] == ["cdp"]
+
+
+def remote(index: str, entry: str, first: int, **more: Value) -> dict[str, Value]:
+    numbers = {"chassis_subtype": 0, "chassis": 1, "port_subtype": 2, "port": 3}
+    numbers |= {"name": 5, "enabled": 8}
+    return {f"{entry}.{first + numbers[k]}.{index}": v for k, v in more.items()}
+
+
+@pytest.mark.parametrize("index", ["0.3.1", "4711.3.9", "3.1"])
+def test_an_lldp_row_may_leave_out_its_time_mark(index: str) -> None:
+    said = remote(index, oids.LLDP_REM_TABLE, 4, name=b"core-1")
+    (one,) = lldp_neighbours(LldpTables(said), PORTS)
+    assert one.local_if_index == 3
+
+
+@pytest.mark.parametrize("index", ["9", "0.0.9"])
+def test_router_os_names_the_port_in_its_own_table_only(index: str) -> None:
+    said = remote(index, oids.LLDP_REM_TABLE, 4, name=b"core-1")
+    (one,) = lldp_neighbours(LldpTables(said, interfaces={9: 5}), PORTS)
+    assert one.local_if_index == 5
+
+
+@pytest.mark.parametrize("index", ["0.4.1.1", "0.4.1.128.194.0.0.14.1"])
+def test_the_second_lldp_mib_has_a_destination_in_its_index(index: str) -> None:
+    said = remote(index, SECOND.remote, 5, name=b"core-1", port=b"1/1", port_subtype=5)
+    (one,) = lldp_neighbours(LldpTables(said, version=SECOND), PORTS)
+    assert (one.protocol, one.local_if_index) == ("lldp", 4)
+    assert (one.remote_name, one.remote_port) == ("core-1", "1/1")
+
+
+@pytest.mark.parametrize("after", ["1.4.10.1.2.3", "1.10.1.2.3"])
+def test_the_management_address_stands_in_an_index(after: str) -> None:
+    said = remote("7.3.1", oids.LLDP_REM_TABLE, 4, name=b"core-1")
+    addresses: dict[str, Value] = {f"1.0.8802.1.1.2.1.4.2.1.3.7.3.1.{after}": 2}
+    (one,) = lldp_neighbours(LldpTables(said, addresses=addresses), PORTS)
+    assert one.remote_address == "10.1.2.3"
+
+
+def test_tp_link_says_all_of_it_as_text() -> None:
+    said: dict[str, Value] = {
+        f"{TPLINK_REM_TABLE}.{column}.6.1": value
+        for column, value in {
+            1: b"1/0/6",
+            4: b"48:A9:8A:C1:AC:58",
+            6: b"gi1",
+            9: b"sw22",
+            12: b"Bridge Router ",
+            13: b"::10.2.0.9",
+        }.items()
+    }
+    (one,) = tplink_neighbours(said, PORTS)
+    assert (one.protocol, one.local_if_index, one.remote_name) == ("lldp", 6, "sw22")
+    assert one.remote_chassis == "48:a9:8a:c1:ac:58"
+    assert one.remote_address == "10.2.0.9"
+    assert one.capabilities == {"bridge", "router"}
+
+
+async def polled(switch: SimulatedSwitch) -> list[dict[str, Any]]:
+    public = credential("test", {"community": "public"})
+    async with switch:
+        facts = await poll_once(
+            "127.0.0.1", switch.port_number, public, patience=Patience((0.5, 1.0))
+        )
+    shown = facts_json(facts)
+    assert "incomplete" not in shown
+    found: list[dict[str, Any]] = shown["neighbours"]
+    return found
+
+
+def ports_with_neighbours(many: int) -> list[SimulatedPort]:
+    return [
+        SimulatedPort(n, f"Gi1/0/{n}", neighbour=Neighbour(f"sw-{n}"))
+        for n in range(1, many + 1)
+    ]
+
+
+async def test_rows_in_any_order_are_all_read() -> None:
+    found = await polled(Unordered("zyxel", ports_with_neighbours(40)))
+    assert {each["local_if_index"] for each in found} == set(range(1, 41))
+    assert {each["remote_name"] for each in found} == {f"sw-{n}" for n in range(1, 41)}
+
+
+class Cisco(SimulatedSwitch):
+    """Hears two by CDP, and none by LLDP."""
+
+    def rebuild(self) -> None:
+        super().rebuild()
+        entry = tuple(map(int, CDP.entry.split(".")))
+        for column, value in ((6, b"ap-1"), (7, b"Gi0"), (9, bytes((0, 0, 0, 2)))):
+            for port in (1, 2):
+                row = (*entry, column, port, 1)
+                self._rows.append(row)
+                self._values[ber.oid_content(row)] = lambda v=value: ber.tlv(  # type: ignore[misc]
+                    ber.OCTETS, v
+                )
+        self._rows.sort()
+
+
+async def test_a_switch_that_hears_by_cdp_says_so() -> None:
+    found = await polled(Cisco("ios", 3))
+    assert [each["local_port"] for each in found] == ["Gi1/0/1", "Gi1/0/2"]
+    assert found[0]["protocol"] == "cdp"
+    assert found[0]["remote_name"] == "ap-1"
+    assert found[0]["capabilities"] == ["bridge"]
+
+
+values = st.one_of(st.integers(-(2**31), 2**64), st.binary(max_size=40), st.text())
+arcs = st.lists(st.integers(0, 2**32 - 1), max_size=14)
+
+
+@given(st.lists(st.tuples(st.integers(0, 14), arcs, values), max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_no_row_whatever_its_index_and_value_upsets_the_reader(
+    said: list[tuple[int, list[int], Value]],
+) -> None:
+    def under(entry: str) -> dict[str, Value]:
+        return {
+            ".".join([entry, str(column), *map(str, index)]): value
+            for column, index, value in said
+        }
+
+    for version in (LldpTables({}).version, SECOND):
+        tables = LldpTables(
+            under(version.remote),
+            under(version.local_subtype.rpartition(".")[0]),
+            under(version.local_id.rpartition(".")[0]),
+            {},
+            under(oids.BASE_PORT_IF_INDEX.rpartition(".")[0]),
+            under(version.addresses.rpartition(".")[0]),
+            version=version,
+        )
+        tplink = under(TPLINK_REM_TABLE)
+        others = tuple((each, under(each.entry)) for each in DIALECTS)
+        for one in neighbours(Heard(tables, others, tplink), PORTS):
+            assert one.local_port
+            assert one.remote_name != ""
