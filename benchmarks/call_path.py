@@ -16,9 +16,11 @@ import time
 
 from benchmarks.reflector import _reflector
 from probes import call_path, stream
+from probes.measurements import CALL_PATH
 
-PACKETS, INTERVAL_MS = 500, 20.0
-CADENCE_S = 600
+PACKETS, INTERVAL_MS = call_path.PACKETS, call_path.INTERVAL_MS
+CADENCE_S = CALL_PATH.period_s
+SIZE = call_path.VOICE_BYTES
 
 
 def run() -> dict[str, float]:
@@ -68,7 +70,8 @@ def _pace(port: int) -> dict[str, float]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
         channel.setblocking(False)
         channel.connect(("127.0.0.1", port))
-        sent_ns = stream.Stream(channel, 250, INTERVAL_MS, 172, 46).run().sent_ns
+        speech = call_path.StampSpeech(SIZE, call_path.VOICE_DSCP)
+        sent_ns = stream.Stream(channel, speech, 250, INTERVAL_MS).run().sent_ns
     late_ms = [
         (at - sent_ns[0]) / 1e6 - n * INTERVAL_MS for n, at in enumerate(sent_ns)
     ]
@@ -89,7 +92,11 @@ def _irtt() -> dict[str, float]:
         time.sleep(0.5)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
-            [program, *f"client -i {INTERVAL_MS:g}ms -d 10s -l 172 -q".split(), host],
+            [
+                program,
+                *f"client -i {INTERVAL_MS:g}ms -d 10s -l {SIZE} -q".split(),
+                host,
+            ],
             check=True,
             timeout=60,
             stdout=subprocess.DEVNULL,

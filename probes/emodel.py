@@ -3,8 +3,9 @@
 What it says is *estimated*: it knows delay, jitter and loss, not the talker, the
 headset or the codec in use. Its assumptions: everything G.107 leaves at its default
 (R = 93.2), no echo, the path as long one way as the other, a jitter buffer of twice
-the jitter, one 20 ms frame, and G.711 with packet-loss concealment (G.113 appendix I)
-in the place of Teams' codecs, for which no impairment values are published.
+the jitter (what comes later than that counts as lost), one 20 ms frame, and G.711 with
+packet-loss concealment (G.113 appendix I) in the place of Teams' codecs, for which no
+impairment values are published.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 BEST_R = 93.2
 _LEAST_DELAY_MS = 100.0
-_FRAME_MS = 20.0
+FRAME_MS = 20.0
 
 
 class Codec(NamedTuple):
@@ -74,10 +75,15 @@ def rating_of(mos: float) -> float:
     return 20 / 3 * (8 - math.sqrt(226) * math.cos(h + math.pi / 3))
 
 
+def buffer_ms(jitter_ms: float) -> float:
+    """How long a jitter buffer is assumed to hold a packet back."""
+    return 2 * jitter_ms
+
+
 def estimate(
     rtt_ms: float, jitter_ms: float, loss_ratio: float, burst_ratio: float = 1.0
 ) -> float:
     """The estimated MOS (1 to 4.5) of a call over such a path; assumptions above."""
-    delay_ms = rtt_ms / 2 + 2 * jitter_ms + _FRAME_MS
+    delay_ms = rtt_ms / 2 + buffer_ms(jitter_ms) + FRAME_MS
     loss = loss_impairment(loss_ratio, G711_PLC, burst_ratio)
     return mos_of(BEST_R - delay_impairment(delay_ms) - loss)

@@ -29,9 +29,6 @@ STANDING = frozenset(
     {Outcome.NOT_CONFIGURED, Outcome.NOT_SUPPORTED, Outcome.NOT_PERMITTED}
 )
 ROUND_S = 120.0
-# 10 s of 50 packets a second cost 200 kB both ways; half of it where it is paid for.
-PACKETS = 500
-METERED_PACKETS = 250
 
 
 def _tcp_port(reflector: ReflectorAt) -> int | None:
@@ -99,7 +96,6 @@ class Round:
                     reflector.id,
                     reflector.host,
                     reflector.stamp_port,
-                    packets=METERED_PACKETS if facts.metered else PACKETS,
                     tcp_port=_tcp_port(reflector),
                     now_ms=now_ms,
                 )

@@ -8,6 +8,10 @@ octets), so a reflector can never be used to amplify. All numbers are big-endian
                sender's sequence u32, T1 u64, error u16, zero u16, TTL u8, 3 zero
 
 TLVs follow: flags u8, type u8, length u16, value.
+
+TWAMP Light (RFC 5357 appendix I) is read too. Its sender's packet has 14 octets and
+then padding of any content, its reply ends with the TTL at octet 41; some reflectors
+leave out even that and end with the sender's timestamp.
 """
 
 from __future__ import annotations
@@ -17,10 +21,15 @@ from typing import NamedTuple
 
 PORT = 862
 HEAD_BYTES = 44
+# The shortest reply that TWAMP Light can give, and so the shortest request that is
+# answered: a reply is never longer than its request.
+LIGHT_BYTES = 41
+_READABLE_BYTES = 36
 TLV_HEAD_BYTES = 4
 MAX_BYTES = 1472
 _NTP_TO_UNIX_S = 2_208_988_800
 _SENDER = struct.Struct("!IQHH28x")
+_ZERO = bytes(28)
 _REFLECTED = struct.Struct("!IQHHQIQHxxB3x")
 _TLV = struct.Struct("!BBH")
 _CLASS_OF_SERVICE = struct.Struct("!BBHI")
@@ -39,12 +48,14 @@ class Misread(ValueError):
 
 
 class Sent(NamedTuple):
-    """A session-sender's packet, as a reflector reads it."""
+    """A session-sender's packet, as a reflector reads it. `light`: TWAMP Light's, what
+    follows the first 14 octets is padding, with neither session id nor TLVs."""
 
     sequence: int
     t1_ntp: int
     error_estimate: int
     ssid: int
+    light: bool = False
 
 
 class Reflected(NamedTuple):
@@ -113,9 +124,14 @@ def tail(size: int, dscp: int = 0) -> bytes:
 
 def read_request(packet: bytes | memoryview) -> Sent:
     """What a sender asks. `Misread` where it is too short to be answered in kind."""
-    if len(packet) < HEAD_BYTES:
-        raise Misread(f"{len(packet)} octets, expected at least {HEAD_BYTES}")
-    return Sent(*_SENDER.unpack_from(packet))
+    if len(packet) < LIGHT_BYTES:
+        raise Misread(f"{len(packet)} octets, expected at least {LIGHT_BYTES}")
+    whole = bytes(packet[:HEAD_BYTES]).ljust(HEAD_BYTES, b"\0")
+    sequence, t1, error, ssid = _SENDER.unpack(whole)
+    # STAMP's octets 16 to 43 are zero; where they are not, this is TWAMP's padding.
+    if len(packet) < HEAD_BYTES or whole[16:] != _ZERO:
+        return Sent(sequence, t1, error, 0, light=True)
+    return Sent(sequence, t1, error, ssid)
 
 
 def reply(
@@ -126,7 +142,9 @@ def reply(
     sender_ttl: int = 0,
     tlvs: bytes = b"",
 ) -> bytes:
-    """A reflector's packet. `tlvs` is what `answer_tlvs` made of the request's."""
+    """A reflector's packet. `tlvs` is what `answer_tlvs` made of the request's; a
+    reply to TWAMP Light is cut to the length of its request, and its `tlvs` is what
+    came after 44 octets, as it came."""
     return (
         _REFLECTED.pack(
             sequence & 0xFFFF_FFFF,
@@ -161,7 +179,7 @@ def answer_tlvs(tlvs: bytes, arrived: int = -1, used: int = 0, count: int = 0) -
 
     `arrived` is -1 where the system does not tell; the type then stays unrecognised.
     `used` is the DSCP of the reply. `count` is how many packets of the session have
-    been received, this one included.
+    been received, this one included; 0 where nobody counts.
     """
     out = bytearray(tlvs)
     at, end = 0, len(out)
@@ -184,7 +202,7 @@ def answer_tlvs(tlvs: bytes, arrived: int = -1, used: int = 0, count: int = 0) -
             refused = int(wanted != used)
             word = wanted << 26 | (arrived & 63) << 20 | refused << 16
             struct.pack_into("!I", out, value, word)
-        elif kind == DIRECT_MEASUREMENT and length == 12:
+        elif kind == DIRECT_MEASUREMENT and length == 12 and count > 0:
             struct.pack_into("!II", out, value + 4, *(count & 0xFFFF_FFFF,) * 2)
         else:
             out[at] = UNRECOGNISED
@@ -193,12 +211,13 @@ def answer_tlvs(tlvs: bytes, arrived: int = -1, used: int = 0, count: int = 0) -
 
 
 def read_reply(packet: bytes | memoryview) -> Reflected:
-    """What a reflector answered. `Misread` where it is none; TLVs that are not
-    understood are passed over."""
-    if len(packet) < HEAD_BYTES:
-        raise Misread(f"{len(packet)} octets, expected at least {HEAD_BYTES}")
-    sequence, t3, _error, ssid, t2, asked, t1, _its_error, ttl = _REFLECTED.unpack_from(
-        packet
+    """What a reflector answered, be it STAMP's or TWAMP Light's. `Misread` where it is
+    none; TLVs that are not understood are passed over."""
+    if len(packet) < _READABLE_BYTES:
+        raise Misread(f"{len(packet)} octets, expected at least {_READABLE_BYTES}")
+    whole = bytes(packet[:HEAD_BYTES]).ljust(HEAD_BYTES, b"\0")
+    sequence, t3, _error, ssid, t2, asked, t1, _its_error, ttl = _REFLECTED.unpack(
+        whole
     )
     dscp, at = -1, HEAD_BYTES
     while at + TLV_HEAD_BYTES <= len(packet):

@@ -1,4 +1,4 @@
-"""A paced stream of STAMP packets and what came back of it.
+"""A paced stream of questions by UDP and what came back of it: STAMP's or STUN's.
 
 It runs in a thread of its own: the clock that is measured with must not wait for
 whatever else the agent's event loop has to do. On Linux the kernel stamps arrivals,
@@ -8,7 +8,6 @@ so one wake-up a packet is enough; elsewhere a second thread waits for them.
 from __future__ import annotations
 
 import contextlib
-import secrets
 import socket
 import struct
 import sys
@@ -16,9 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
-
-from probes import stamp
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 _TIMESTAMPNS_NEW = 64  # SO_TIMESTAMPNS_NEW: two 64-bit numbers on every architecture
 _TIMESPEC = struct.Struct("@qq")
@@ -26,27 +23,44 @@ _GIVE_UP_S = 3.0
 _GIVE_UP_ERRORS = 10
 _STRAGGLERS_S = 1.0
 _SLEPT_NS = 2_000_000_000
-# The last packets, which only ask how many the reflector has seen, are numbered far
-# behind the stream's: a stateless reflector gives itself away by copying the number.
-_CLOSING_GAP = 1000
+# The last questions, which only ask a reflector how many it has seen, are numbered far
+# behind the stream's: a stateless one gives itself away by copying the number.
+CLOSING_GAP = 1000
 _CLOSING_TRIES = 3
 
+Reply = TypeVar("Reply")
+# What a speech makes of it is the same type as what it is made into.
+Heard = TypeVar("Heard", covariant=True)
 
-class Arrival(NamedTuple):
-    """One reply. Local times are from one monotonic clock, in ns."""
+
+class Speech(Protocol[Heard]):
+    """What is said on the way out and understood on the way back, by number."""
+
+    def ask(self, number: int) -> bytes:
+        """Question `number`. Another run's answer must not fit it."""
+        ...
+
+    def hear(self, packet: bytes) -> tuple[int, Heard] | None:
+        """Which question `packet` answers and how; None where it answers none."""
+        ...
+
+
+class Arrival(NamedTuple, Generic[Reply]):
+    """The answer to question `number`. Local times are from one monotonic clock, ns."""
 
     t4_ns: int
-    reply: stamp.Reflected
+    number: int
+    reply: Reply
 
 
-class Observed(NamedTuple):
-    """All that one run saw. `sent_ns[n]` is when packet n left, on the clock of the
-    arrivals. `reflected` is how many packets the reflector says it received, None
-    where it did not say. `error` is the system's, where it ended the run."""
+class Observed(NamedTuple, Generic[Reply]):
+    """All that one run saw. `sent_ns[n]` is when question n left, on the clock of the
+    arrivals. `closing` holds the answers to the closing questions by number. `error`
+    is the system's, where it ended the run."""
 
     sent_ns: list[int]
-    arrivals: list[Arrival]
-    reflected: int | None
+    arrivals: list[Arrival[Reply]]
+    closing: dict[int, Reply]
     error: OSError | None
     slept: bool
     packets_out: int
@@ -102,7 +116,7 @@ class _ThreadInbox:
         self._found: deque[tuple[int, bytes]] = deque()
         self._error: OSError | None = None
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._wait, name="call-path-inbox")
+        self._thread = threading.Thread(target=self._wait, name="stream-inbox")
         self._thread.start()
 
     def _wait(self) -> None:
@@ -145,29 +159,27 @@ def mark(channel: socket.socket, dscp: int) -> None:
             channel.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
 
 
-class Stream:
+class Stream(Generic[Reply]):
     """One run over a connected, non-blocking UDP socket. `run` blocks; `stop` ends it
-    soon from any thread."""
+    soon from any thread. With `closing`, a run in which something was lost ends with
+    a few questions more."""
 
     def __init__(
         self,
         channel: socket.socket,
+        speech: Speech[Reply],
         packets: int,
         interval_ms: float,
-        size: int,
-        dscp: int,
+        closing: bool = False,
         kernel_times: bool = True,
     ) -> None:
-        self._channel, self._packets = channel, packets
+        self._channel, self._speech, self._packets = channel, speech, packets
         self._interval_ns = round(interval_ms * 1_000_000)
-        self._tlvs = stamp.tail(size, dscp)
-        self._kernel_times = kernel_times
+        self._closes, self._kernel_times = closing, kernel_times
         self._stop = threading.Event()
-        self._ssid = secrets.randbelow(0xFFFF) + 1
         self._sent_ns: list[int] = []
-        self._asked: dict[int, int] = {}
-        self._arrivals: list[Arrival] = []
-        self._closing: dict[int, int] = {}
+        self._arrivals: list[Arrival[Reply]] = []
+        self._closing: dict[int, Reply] = {}
         self._error: OSError | None = None
         self._errors = 0
         self._out = [0, 0]
@@ -176,21 +188,21 @@ class Stream:
     def stop(self) -> None:
         self._stop.set()
 
-    def run(self) -> Observed:
+    def run(self) -> Observed[Reply]:
         inbox = _inbox(self._channel, self._kernel_times)
-        reflected, slept = None, False
+        slept = False
         try:
             slept = not self._send_all(inbox)
             if self._arrivals and not slept:
                 self._wait_for(inbox, self._all_back, _STRAGGLERS_S)
-                if not self._all_back():
-                    reflected = self._ask_for_count(inbox)
+                if self._closes and not self._all_back():
+                    self._close(inbox)
         finally:
             inbox.close()
         return Observed(
             self._sent_ns,
             self._arrivals,
-            reflected,
+            self._closing,
             self._error,
             slept,
             *self._out,
@@ -202,11 +214,11 @@ class Stream:
         started_ns = before_ns = time.perf_counter_ns()
         wall_ns = time.time_ns()
         give_up_ns = started_ns + round(_GIVE_UP_S * 1e9)
-        for sequence in range(self._packets):
+        for number in range(self._packets):
             # The schedule is absolute. What is late is caught up at no more than
             # twice the pace: a burst of our own would be measured as the network's.
-            due_ns = started_ns + sequence * self._interval_ns
-            if sequence:
+            due_ns = started_ns + number * self._interval_ns
+            if number:
                 due_ns = max(due_ns, before_ns + self._interval_ns // 2)
             self._sleep_until(due_ns)
             if self._stop.is_set():
@@ -215,7 +227,7 @@ class Stream:
             if max(now_ns - before_ns, now_wall_ns - wall_ns) > _SLEPT_NS:
                 return False
             before_ns, wall_ns = now_ns, now_wall_ns
-            self._sent_ns.append(self._send(sequence))
+            self._sent_ns.append(self._send(number))
             self._take(inbox)
             hopeless = now_ns > give_up_ns or self._errors >= _GIVE_UP_ERRORS
             if hopeless and not self._arrivals:
@@ -230,10 +242,9 @@ class Stream:
                 return
             time.sleep(min(wait_s, 0.1))
 
-    def _send(self, sequence: int) -> int:
-        now_ns, t1 = time.perf_counter_ns(), stamp.ntp_of(time.time_ns())
-        packet = stamp.request(sequence, t1, self._ssid, tlvs=self._tlvs)
-        self._asked[sequence] = t1
+    def _send(self, number: int) -> int:
+        now_ns = time.perf_counter_ns()
+        packet = self._speech.ask(number)
         for _attempt in range(2):
             try:
                 self._channel.send(packet)
@@ -258,26 +269,21 @@ class Stream:
             self._fail(error)
             return
         for arrived_ns, packet in found:
-            try:
-                reply = stamp.read_reply(packet)
-            except stamp.Misread:
+            heard = self._speech.hear(packet)
+            if heard is None:
                 continue
-            # Whoever answers must have seen the question.
-            if reply.ssid not in (self._ssid, 0):
-                continue
-            if self._asked.get(reply.sender_sequence) != reply.t1_ntp:
-                continue
+            number, reply = heard
             self._in[0] += 1
             self._in[1] += len(packet)
-            if reply.sender_sequence < self._packets:
-                self._arrivals.append(Arrival(arrived_ns, reply))
+            if number < self._packets:
+                self._arrivals.append(Arrival(arrived_ns, number, reply))
             else:
-                self._closing[reply.sender_sequence] = reply.sequence
+                self._closing[number] = reply
 
     def _all_back(self) -> bool:
         if len(self._arrivals) < len(self._sent_ns):
             return False
-        back = {each.reply.sender_sequence for each in self._arrivals}
+        back = {each.number for each in self._arrivals}
         return len(back) == len(self._sent_ns)
 
     def _wait_for(
@@ -289,16 +295,9 @@ class Stream:
                 return
             self._take(inbox)
 
-    def _ask_for_count(self, inbox: _Inbox) -> int | None:
-        """How many of the stream's packets the reflector received, by its own count."""
-        first = self._packets + _CLOSING_GAP
+    def _close(self, inbox: _Inbox) -> None:
         for attempt in range(_CLOSING_TRIES):
-            self._send(first + attempt)
+            self._send(self._packets + CLOSING_GAP + attempt)
             self._wait_for(inbox, lambda: bool(self._closing), 0.5)
             if self._closing:
-                break
-        if not self._closing:
-            return None
-        asked, count = min(self._closing.items())
-        # A stateless reflector copies the number; one that lost its state began anew.
-        return count if count < asked - _CLOSING_GAP // 2 else None
+                return

@@ -136,8 +136,8 @@ def test_a_policy_is_lenient_to_the_new_and_strict_to_the_wrong() -> None:
 
 def test_a_metered_line_is_spared_unless_the_policy_says_otherwise() -> None:
     usual = Policy(cadence_s={"web": 60})
-    assert usual.cadence("call_path", 600, metered=False) == 600
-    assert usual.cadence("call_path", 600, metered=True) == 3600
+    assert usual.cadence("call_path", 900, metered=False) == 900
+    assert usual.cadence("call_path", 900, metered=True) == 7200
     assert usual.cadence("web", 600, metered=True) == 360
     assert usual.cadence("vpn", 300, metered=True) == 300
     assert usual.cadence("bandwidth", 86_400, metered=True) == 0

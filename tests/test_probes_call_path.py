@@ -4,13 +4,16 @@ import socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from udp_echo import echo
 
 from probes import stamp, stream
-from probes.call_path import NAME, Targets, measure, summarise
+from probes.call_figures import summarise
+from probes.call_path import NAME, measure
 from probes.catalogue import check_sample
 from probes.failure import Outcome
 from probes.measurements import CATALOGUE
 from probes.report import Report, Whereabouts, samples
+from probes.targets import Targets
 
 BASE_NS = 1_700_000_000_000_000_000
 QUICK = {"packets": 60, "interval_ms": 4, "now_ms": lambda: 1_700_000_000_000}
@@ -30,13 +33,17 @@ def arrival(sequence, count, out_ms=10.0, in_ms=10.0, interval_ms=20.0):
         sender_ttl=64,
         dscp_arrived=-1,
     )
-    return stream.Arrival(t3_ns + round(in_ms * 1e6), reply)
+    return stream.Arrival(t3_ns + round(in_ms * 1e6), sequence, reply)
 
 
 def observed(arrivals, sent=500, reflected=None, interval_ms=20.0):
     times = [round(n * interval_ms * 1e6) for n in range(sent)]
     ordered = sorted(arrivals, key=lambda each: each.t4_ns)
-    return stream.Observed(times, ordered, reflected, None, False, 0, 0, 0, 0)
+    closing = {}
+    if reflected is not None:
+        asked = arrival(sent + stream.CLOSING_GAP, reflected)
+        closing = {asked.number: asked.reply}
+    return stream.Observed(times, ordered, closing, None, False, 0, 0, 0, 0)
 
 
 def clean(sent=500, without=(), **kwargs):
@@ -58,15 +65,14 @@ def test_round_trips_are_free_of_the_reflectors_own_time_and_clock():
     slow = []
     for each in clean():
         held = each.reply._replace(t3_ntp=each.reply.t3_ntp + (1 << 26))
-        slow.append(stream.Arrival(each.t4_ns + round((1 << 26) * 1e9 / 2**32), held))
+        later_ns = each.t4_ns + round((1 << 26) * 1e9 / 2**32)
+        slow.append(each._replace(t4_ns=later_ns, reply=held))
     assert summarise(observed(slow), 20)["rtt_ms"] == pytest.approx(20, abs=1e-3)
 
 
 def test_a_reflector_whose_clock_jumped_cannot_make_a_round_trip_negative():
     broken = [
-        stream.Arrival(
-            each.t4_ns, each.reply._replace(t3_ntp=each.reply.t2_ntp - 2**40)
-        )
+        each._replace(reply=each.reply._replace(t3_ntp=each.reply.t2_ntp - 2**40))
         for each in clean()
     ]
     assert summarise(observed(broken), 20)["rtt_ms"] > 0
@@ -110,7 +116,7 @@ def swapped(sent):
     """Two neighbours arrive in the other order."""
     run = clean(sent)
     one, two = run[200], run[201]
-    run[200] = stream.Arrival(two.t4_ns + 1_000_000, one.reply)
+    run[200] = one._replace(t4_ns=two.t4_ns + 1_000_000)
     return run
 
 
@@ -161,6 +167,34 @@ def test_jitter_is_the_worse_directions():
     assert values["jitter_out_ms"] == pytest.approx(5, rel=0.05)
     assert values["jitter_in_ms"] == pytest.approx(0, abs=1e-6)
     assert values["jitter_ms"] == values["jitter_out_ms"]
+
+
+def test_what_comes_too_late_to_be_played_counts_as_lost_in_the_mos_only():
+    late = [arrival(n, n, in_ms=400 if 200 <= n < 225 else 10) for n in range(500)]
+    values = summarise(observed(late), 20)
+    assert values["loss_ratio"] == 0
+    assert values["late_ratio"] == pytest.approx(25 / 500)
+    quick = summarise(observed(clean()), 20)
+    assert quick["late_ratio"] == 0
+    assert values["mos_estimated"] < quick["mos_estimated"] - 0.3
+
+
+def test_delay_variation_is_the_95th_percentile_above_the_least_of_the_worse_way():
+    shaken = [arrival(n, n, out_ms=10 + n % 100, in_ms=10) for n in range(500)]
+    assert summarise(observed(shaken), 20)["pdv_ms"] == pytest.approx(94, abs=1e-5)
+
+
+def test_each_target_is_told_apart():
+    values = summarise(observed(clean(without={100, 105}, out_ms=95)), 20)
+    met = {name: value for name, value in values.items() if name.endswith("_met")}
+    assert met == {"rtt_met": 0, "loss_met": 1, "burst_met": 0, "jitter_met": 1}
+
+
+def test_bursts_and_gaps_are_told():
+    values = summarise(observed(clean(without={100, 101, 103, 300, 450})), 20)
+    assert values["burst_ms"] == pytest.approx(50)
+    assert values["burst_density_ratio"] > 0.5
+    assert 0 < values["gap_density_ratio"] < 0.01
 
 
 def test_packets_that_come_twice_count_once_and_are_told():
@@ -216,31 +250,9 @@ def test_whatever_comes_back_the_figures_hold_together(run, interval_ms):
     check_sample(samples(whole, "", "")[0], CATALOGUE)
 
 
-class Echo(asyncio.DatagramProtocol):
-    """A reflector that answers whatever a test wants it to."""
-
-    def __init__(self, answer):
-        self.answer, self.count = answer, 0
-
-    def connection_made(self, transport):
-        self.transport = transport
-
-    def datagram_received(self, data, address):
-        for packet in self.answer(data, self.count):
-            self.transport.sendto(packet, address)
-        self.count += 1
-
-
 async def against(answer, **kwargs):
-    loop = asyncio.get_running_loop()
-    transport, _protocol = await loop.create_datagram_endpoint(
-        lambda: Echo(answer), local_addr=("127.0.0.1", 0)
-    )
-    try:
-        port = transport.get_extra_info("sockname")[1]
+    async with echo(answer) as port:
         return await measure("r1", "127.0.0.1", port, **(QUICK | kwargs))
-    finally:
-        transport.close()
 
 
 def honest(data, count):
@@ -318,7 +330,7 @@ async def test_a_run_that_is_cancelled_ends_and_leaves_no_thread():
     import threading
 
     names = [each.name for each in threading.enumerate()]
-    assert not any("call-path" in name for name in names)
+    assert "stream-inbox" not in names
 
 
 async def test_the_stream_is_paced_by_its_schedule():

@@ -58,7 +58,7 @@ def test_a_clean_path_is_clean_over_ipv6_and_keeps_its_dscp(path, ports):
     assert found["outcome"] == "ok"
     assert found["values"]["loss_ratio"] == 0
     assert found["values"]["dscp_arrived"] == 46
-    assert found["cost_bytes"] == 300 * 2 * (172 + 48)
+    assert found["cost_bytes"] == 300 * 2 * (112 + 48)
 
 
 def test_udp_that_is_swallowed_while_tcp_passes_is_called_blocked(path, ports):

@@ -25,6 +25,9 @@ class ReflectorConfig(BaseModel):
     allow: tuple[IPv4Network | IPv6Network, ...] = ()
 
     stamp_port: Port = 862
+    # False copies the sender's numbers (RFC 8762's stateless mode): less memory, and
+    # no telling which way a packet was lost.
+    stateful: bool = True
     sessions: Annotated[int, Field(ge=1)] = 20_000
     session_idle_s: Annotated[float, Field(gt=0)] = 60.0
     # A whole office may sit behind one address: 40 calls' worth.

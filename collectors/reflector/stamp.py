@@ -134,18 +134,22 @@ class StampReflector:
             stats.unread += 1
             return
         t2_ns, ttl, arrived, here = _told(told)
-        count = self._sessions.count((host, source[1], sent.ssid), now_s)
+        # RFC 8762 section 4.2: a stateless reflector copies the sender's number.
+        number, count = sent.sequence, 0
+        if self._config.stateful:
+            number = self._sessions.count((host, source[1], sent.ssid), now_s)
+            count = number + 1
         tlvs, used = packet[stamp.HEAD_BYTES :], 0
         send = list(here)
-        if tlvs:
+        if tlvs and not sent.light:
             wanted = stamp.wanted_dscp(tlvs)
             if _LINUX and wanted > 0:
                 used = wanted
                 send.append(_mark(channel.family, used))
-            tlvs = stamp.answer_tlvs(tlvs, arrived, used, count + 1)
+            tlvs = stamp.answer_tlvs(tlvs, arrived, used, count)
         t3_ns = time.time_ns()
         t2, t3 = stamp.ntp_of(t2_ns or t3_ns), stamp.ntp_of(t3_ns)
-        answer = stamp.reply(sent, count, t2, t3, ttl, tlvs)
+        answer = stamp.reply(sent, number, t2, t3, ttl, tlvs)[: len(packet)]
         try:
             channel.sendmsg([answer], send, 0, source)
             stats.reflected += 1
