@@ -11,6 +11,8 @@ from alerts.rules import load as load_rules
 from collectors.estate import Estate, EstateError, load, warnings
 from collectors.measurements import CATALOGUE
 from collectors.snmp import CredentialError, Credentials
+from collectors.snmp.profiles import ProfileError
+from collectors.snmp.profiles import load as load_profiles
 from probes.catalogue import did_you_mean
 from towpath.config import TowpathConfig
 
@@ -39,6 +41,10 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
         rules = load_rules(CATALOGUE, config.alerts.rules)
         facts.append(f"rules: {len(rules.ids)}")
     except RuleError as error:
+        wrong += error.findings
+    try:
+        load_profiles(config.snmp.profiles).check()
+    except ProfileError as error:
         wrong += error.findings
     try:
         credentials = Credentials.read(config.snmp.credentials_file)

@@ -112,6 +112,9 @@ def poll(
     at_once: Annotated[int, typer.Option(min=1, help="devices at once")] = 32,
     timeout: Annotated[float, typer.Option(help="seconds for the first try")] = 1.0,
     tries: Annotated[int, typer.Option(min=1)] = 3,
+    profiles: Annotated[
+        Path | None, typer.Option(help="a folder of device profiles of your own")
+    ] = None,
 ) -> None:
     """Ask one device now: tables for a person, --json for a program; or many."""
     from collectors.snmp.console import (
@@ -121,6 +124,7 @@ def poll(
         poll_host,
     )
     from collectors.snmp.credentials import CredentialError
+    from collectors.snmp.profiles import ProfileError, load
 
     if (host is None) == (targets is None):
         wrong(["towpath poll needs a HOST[:PORT], or --targets FILE.csv"])
@@ -135,8 +139,22 @@ def poll(
         "context": context,
     }
     try:
+        known = load(profiles)
+        if profiles is not None:
+            known.check()
+    except ProfileError as error:
+        wrong(error.findings)
+    try:
         if targets is not None:
-            end(poll_file(targets, at_once=at_once, timeout_s=timeout, tries=tries))
+            end(
+                poll_file(
+                    targets,
+                    at_once=at_once,
+                    timeout_s=timeout,
+                    tries=tries,
+                    profiles=known,
+                )
+            )
         elif host is not None:
             end(
                 poll_host(
@@ -145,6 +163,7 @@ def poll(
                     as_json=json or jsonl,
                     timeout_s=timeout,
                     tries=tries,
+                    profiles=known,
                 )
             )
     except (WrongTarget, CredentialError) as error:

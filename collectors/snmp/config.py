@@ -17,7 +17,8 @@ class SnmpConfig(BaseModel):
     `budget_s` is all the time one device may take for one poll. `at_once` bounds the
     polls that are being answered; those that wait for a silent device do not count.
     `state_file` keeps what was learnt of devices (how much they can be asked at once,
-    their neighbours) over a restart; "" forgets it.
+    their neighbours) over a restart; "" forgets it. `profiles` is a folder of device
+    profiles of the council's own (docs/profiles.md).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,3 +32,4 @@ class SnmpConfig(BaseModel):
     remember_neighbours_days: _Positive = 7.0
     credentials_file: Path | None = None
     state_file: Path | None = None
+    profiles: Path | None = None

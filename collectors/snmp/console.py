@@ -6,7 +6,7 @@ import asyncio
 import csv
 import json
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +15,8 @@ from rich.table import Table
 from collectors.snmp import oids
 from collectors.snmp.credentials import Credential, CredentialError, credential
 from collectors.snmp.facts import Facts, Target, facts_json, poll_once, poll_targets
+from collectors.snmp.profiles import Profiles
+from collectors.snmp.profiles.readings import Mempool, Sensor, Storage
 from collectors.snmp.session import Patience
 from collectors.snmp.text import whole
 
@@ -109,6 +111,7 @@ def poll_host(
     as_json: bool = False,
     timeout_s: float = 1.0,
     tries: int = 3,
+    profiles: Profiles | None = None,
     out: Callable[[str], None] = print,
     console: Console | None = None,
 ) -> int:
@@ -117,7 +120,12 @@ def poll_host(
     address = resolve(name, port)
     facts = asyncio.run(
         poll_once(
-            address, port, held, name=name, patience=Patience.of(timeout_s, tries)
+            address,
+            port,
+            held,
+            name=name,
+            patience=Patience.of(timeout_s, tries),
+            profiles=profiles,
         )
     )
     if as_json:
@@ -133,6 +141,7 @@ def poll_file(
     at_once: int = 32,
     timeout_s: float = 1.0,
     tries: int = 3,
+    profiles: Profiles | None = None,
     out: Callable[[str], None] = print,
 ) -> int:
     """The body of `towpath poll --targets FILE.csv --jsonl`: one line a device, as
@@ -144,6 +153,7 @@ def poll_file(
             lambda facts: out(json.dumps(facts_json(facts), ensure_ascii=False)),
             at_once,
             Patience.of(timeout_s, tries),
+            profiles=profiles,
         )
     )
     return 0 if failed == 0 else 1
@@ -164,6 +174,7 @@ def show(facts: Facts, console: Console) -> None:
         ("object id", who.sys_object_id),
         ("vendor", who.vendor),
         ("hardware", who.hardware),
+        ("software", " ".join(filter(None, (who.os, who.version))) or None),
         ("serial", who.serial),
         ("location", who.sys_location),
         ("up for", None if who.uptime_s is None else duration(who.uptime_s)),
@@ -189,11 +200,53 @@ def show(facts: Facts, console: Console) -> None:
                 ", ".join(sorted(each.capabilities)),
             )
         console.print(table)
-    if facts.sensors:
-        table = Table("sensor", "value", title="Sensors")
-        for sensor in facts.sensors:
-            table.add_row(sensor.descr, f"{sensor.value:g} {sensor.unit or ''}")
+    for table in _readings(facts):
         console.print(table)
+
+
+def _readings(facts: Facts) -> Iterator[Table]:
+    """What the profiles read, a table a section that has rows."""
+    if facts.sensors:
+        table = Table("sensor", "what", "value", title="Sensors")
+        for each in facts.sensors:
+            table.add_row(each.descr, each.class_.replace("_", " "), _value(each))
+        yield table
+    if facts.processors or facts.mempools or facts.storage:
+        table = Table("part", "in use", title="Processors, memory, storage")
+        for part in facts.processors:
+            table.add_row(part.descr, f"{part.usage_pct:.0f} %")
+        pools: list[Mempool | Storage] = [*facts.mempools, *facts.storage]
+        for pool in pools:
+            size = pool.total_bytes
+            of = "" if size is None else f" of {scaled(size)}B"
+            table.add_row(pool.descr, f"{pool.used_pct:.0f} %{of}")
+        yield table
+    if facts.wireless:
+        table = Table("wireless", "what", "value", title="Wireless")
+        for radio in facts.wireless:
+            table.add_row(radio.descr, radio.class_, f"{radio.value:g}")
+        yield table
+    if facts.transceivers:
+        names = {port.if_index: port.key for port in facts.ports}
+        table = Table("port", "type", "vendor", "model", title="Transceivers")
+        for optic in facts.transceivers:
+            table.add_row(
+                names.get(optic.if_index or 0, ""),
+                optic.type,
+                optic.vendor,
+                optic.model,
+            )
+        yield table
+
+
+def _value(sensor: Sensor) -> str:
+    """`24.5 C`, or a state in its colour and word."""
+    if sensor.state is not None:
+        colour = {"ok": "green", "warning": "yellow", "critical": "red"}
+        shade = colour.get(sensor.severity or "", "dim")
+        note = "" if sensor.severity in ("ok", "unknown") else f" ({sensor.severity})"
+        return f"[{shade}]{sensor.state}[/]{note}"
+    return f"{sensor.value:g} {sensor.unit or ''}"
 
 
 def _ports(facts: Facts) -> Table:

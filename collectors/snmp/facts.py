@@ -12,17 +12,33 @@ import msgspec
 from collectors.snmp import interfaces, oids
 from collectors.snmp.addresses import Address, addresses, read_addresses
 from collectors.snmp.credentials import Credential
-from collectors.snmp.entities import Entity, Sensor, entities, read_entities, sensors
-from collectors.snmp.host import Host, host, read_host
-from collectors.snmp.identity import Identity, identify, read_system
+from collectors.snmp.entities import Entity, entities, read_entities
+from collectors.snmp.identity import Identity, identify, named, read_system
 from collectors.snmp.if_types import if_type
 from collectors.snmp.interfaces import Columns, Port
 from collectors.snmp.knock import agent_answers
 from collectors.snmp.neighbours import Neighbour, neighbours, read_neighbours
+from collectors.snmp.profiles import (
+    Profiles,
+    Reader,
+    Sayings,
+    find,
+    load,
+    read,
+    readings,
+)
+from collectors.snmp.profiles.readings import (
+    Mempool,
+    Processor,
+    Sensor,
+    Storage,
+    Transceiver,
+    Wireless,
+)
 from collectors.snmp.session import Failed, Patience, Session
 from collectors.snmp.sessions import Sessions
-from collectors.snmp.text import whole
-from collectors.snmp.vlans import Vlan, read_vlans, vlans
+from collectors.snmp.text import text, whole
+from collectors.snmp.vlans import Vlan, merged, read_vlans, vlans
 from collectors.snmp.walk import Budget, Stamina
 from probes.failure import Outcome
 
@@ -57,7 +73,12 @@ class Facts(msgspec.Struct):
     vlans: list[Vlan] = []
     entities: list[Entity] = []
     sensors: list[Sensor] = []
-    host: Host | None = None
+    processors: list[Processor] = []
+    mempools: list[Mempool] = []
+    storage: list[Storage] = []
+    wireless: list[Wireless] = []
+    transceivers: list[Transceiver] = []
+    profiles: list[str] = []
     addresses: list[Address] = []
     sections: dict[str, str] = {}
 
@@ -75,6 +96,7 @@ async def poll_once(
     patience: Patience | None = None,
     budget_s: float = 60.0,
     sessions: Sessions | None = None,
+    profiles: Profiles | None = None,
 ) -> Facts:
     """Asks one device everything, once. Never raises for what the device does.
 
@@ -87,7 +109,9 @@ async def poll_once(
             address, port, credential, patience or Patience.of(1.0, 3)
         )
         try:
-            await _read(facts, session, credential.version, Budget(budget_s))
+            await _read(
+                facts, session, credential.version, Budget(budget_s), profiles or load()
+            )
         except Failed as failed:
             facts.outcome, facts.detail = failed.outcome, failed.detail
             if failed.outcome is Outcome.TIMEOUT and await agent_answers(
@@ -102,9 +126,18 @@ async def poll_once(
     return facts
 
 
-async def _read(facts: Facts, session: Session, version: str, budget: Budget) -> None:
+async def _read(
+    facts: Facts, session: Session, version: str, budget: Budget, profiles: Profiles
+) -> None:
     stamina = Stamina()
-    facts.identity = identify(await read_system(session, stamina, budget))
+    system = await read_system(session, stamina, budget)
+    facts.identity = who = identify(system)
+    reader = Reader(session, version, stamina, budget)
+
+    async def ask(oid: str) -> str | None:
+        return text(await reader.instance(oid))
+
+    chosen = await profiles.of(who.sys_object_id, who.sys_descr, ask)
     facts.columns = await interfaces.read_columns(
         session, interfaces.FULL, version, stamina, budget
     )
@@ -119,25 +152,41 @@ async def _read(facts: Facts, session: Session, version: str, budget: Budget) ->
         facts.vlans = vlans(await read_vlans(session, stamina, budget))
 
     async def entity() -> None:
-        rows = await read_entities(session, stamina, budget)
-        facts.entities, facts.sensors = entities(rows), sensors(rows)
-
-    async def host_resources() -> None:
-        facts.host = host(await read_host(session, stamina, budget))
+        facts.entities = entities(await read_entities(session, stamina, budget))
 
     async def ipv4() -> None:
         facts.addresses = addresses(await read_addresses(session, stamina, budget))
 
-    for section, read in (
+    async def profiled() -> None:
+        rows = find(chosen, await read(reader, chosen))
+        # Those for any device count where they found something.
+        used = {each.profile for each in rows}
+        facts.profiles = [p.name for p in chosen if not p.general or p.name in used]
+        found = readings(rows)
+        facts.sensors = found["sensors"]
+        facts.processors = found["processors"]
+        facts.mempools = found["memory"]
+        facts.storage = found["storage"]
+        facts.wireless = found["wireless"]
+        facts.transceivers = found["transceivers"]
+        facts.vlans = merged(facts.vlans, found["vlans"])
+
+    async def identity() -> None:
+        sayings = Sayings(reader, who.sys_object_id, who.sys_descr, facts.entities)
+        facts.identity = await named(who, chosen, sayings)
+
+    for section, read_section in (
         ("neighbours", heard),
         ("vlans", vlan),
         ("entities", entity),
-        ("host", host_resources),
         ("ipv4", ipv4),
+        ("profiles", profiled),
+        ("identity", identity),
     ):
-        await _section(facts, section, read)
-    if facts.identity is not None:
-        facts.identity = facts.identity.with_chassis(facts.entities)
+        await _section(facts, section, read_section)
+    facts.identity = facts.identity.with_chassis(facts.entities)
+    if reader.unread:
+        facts.sections["columns"] = ", ".join(sorted(reader.unread))
 
 
 async def _section(
@@ -189,14 +238,15 @@ def facts_json(facts: Facts) -> dict[str, Any]:
         ("vlans", facts.vlans),
         ("entities", facts.entities),
         ("sensors", facts.sensors),
+        ("processors", facts.processors),
+        ("mempools", facts.mempools),
+        ("storage", facts.storage),
+        ("wireless", facts.wireless),
+        ("transceivers", facts.transceivers),
         ("ipv4", facts.addresses),
     ):
-        shown[key] = [_known(msgspec.structs.asdict(row)) for row in rows]
-    if facts.host is not None:
-        for key in ("processors", "mempools", "storage"):
-            shown[key] = [
-                _known(msgspec.structs.asdict(row)) for row in getattr(facts.host, key)
-            ]
+        shown[key] = [_known(msgspec.to_builtins(row)) for row in rows]
+    shown["profiles"] = facts.profiles
     if facts.sections:
         shown["incomplete"] = facts.sections
     return shown
@@ -248,6 +298,7 @@ async def poll_targets(
     at_once: int = 32,
     patience: Patience | None = None,
     budget_s: float = 120.0,
+    profiles: Profiles | None = None,
 ) -> int:
     """Polls all, `at_once` at a time, `done` called as each ends; how many failed."""
     slots = asyncio.Semaphore(at_once)
@@ -265,6 +316,7 @@ async def poll_targets(
                     patience=patience,
                     budget_s=budget_s,
                     sessions=sessions,
+                    profiles=profiles,
                 )
             except Exception as error:  # noqa: BLE001 - one device must not end the list
                 facts = Facts(

@@ -8,6 +8,7 @@ import msgspec
 
 from collectors.snmp import oids
 from collectors.snmp.entities import CHASSIS, Entity
+from collectors.snmp.profiles import Profile, Sayings
 from collectors.snmp.session import Session, Value
 from collectors.snmp.text import text
 from collectors.snmp.walk import Budget, Stamina, get_some, walk
@@ -139,6 +140,23 @@ def identify(found: Mapping[str, Value]) -> Identity:
         uptime_s=ticks / oids.TICKS_PER_S if isinstance(ticks, int) else None,
         vendor=_vendor(sys_object_id),
     )
+
+
+async def named(
+    who: Identity, profiles: Sequence[Profile], sayings: Sayings
+) -> Identity:
+    """`who` with what the profiles, the most particular first, know of it. Raises
+    `Failed`."""
+    facts: dict[str, str | None] = {}
+    for fact in ("vendor", "os", "hardware", "version", "serial"):
+        sources = [s for p in profiles for s in getattr(p.body.identity, fact)]
+        heads = (getattr(profile.head, fact, None) for profile in profiles)
+        facts[fact] = (
+            await sayings.first(sources)
+            or next((each for each in heads if each), None)
+            or getattr(who, fact)
+        )
+    return msgspec.structs.replace(who, **facts)
 
 
 def _vendor(sys_object_id: str | None) -> str | None:

@@ -40,3 +40,10 @@ def vlans(rows: Mapping[str, Value]) -> list[Vlan]:
         else:
             found.setdefault(int(index), None)
     return [Vlan(id, name) for id, name in sorted(found.items())]
+
+
+def merged(first: list[Vlan], more: list[Vlan]) -> list[Vlan]:
+    """Both, by id, with the name that either has."""
+    found = {each.id: each.name for each in more}
+    found |= {each.id: each.name or found.get(each.id) for each in first}
+    return [Vlan(id, name) for id, name in sorted(found.items())]

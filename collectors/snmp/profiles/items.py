@@ -1,0 +1,203 @@
+"""What may be read of the rows of a table: sensors, processors, memory and others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from collectors.snmp.profiles.words import (
+    Part,
+    Pattern,
+    Raw,
+    SensorClass,
+    Severity,
+    Texts,
+    listed,
+)
+
+
+def _state(value: Any) -> Any:
+    """`up` alone, or `[up, ok]`."""
+    if isinstance(value, str):
+        return (value, "unknown")
+    return tuple(value) if isinstance(value, list) else value
+
+
+State = Annotated[tuple[str, Severity], BeforeValidator(_state)]
+States = dict[Raw, State]
+Condition = Annotated[
+    tuple[Raw, ...] | Pattern,
+    BeforeValidator(lambda v: v if isinstance(v, str | list | tuple) else (v,)),
+]
+
+
+class Item(Part):
+    """`when` and `unless`: by column, values it must (not) have, or a pattern."""
+
+    descr: Texts = ()
+    when: dict[str, Condition] = Field(default_factory=dict)
+    unless: dict[str, Condition] = Field(default_factory=dict)
+    skip: Annotated[tuple[Raw, ...], BeforeValidator(listed)] = ()
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """(word, column) for each column this names."""
+        for word in ("when", "unless"):
+            for column in getattr(self, word):
+                yield word, column
+
+
+class Limits(Part):
+    """Numbers in the sensor's unit, or columns, scaled as its value is."""
+
+    low: float | str | None = None
+    low_warn: float | str | None = None
+    high_warn: float | str | None = None
+    high: float | str | None = None
+
+
+class SensorRule(Item):
+    """One sensor a row: value = raw · multiplier / divisor + add, or a function's."""
+
+    class_: SensorClass = Field(alias="class")
+    of: str = "value"
+    unit: str | None = None
+    divisor: float = Field(default=1, gt=0)
+    multiplier: float = 1
+    add: float = 0
+    function: str | None = None
+    states: str | States | None = None
+    limits: Limits = Limits()
+    within: tuple[float, float] | None = None
+    port: str | None = None
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        yield from super().named()
+        yield "of", self.of
+        for limit in (
+            self.limits.low,
+            self.limits.low_warn,
+            self.limits.high_warn,
+            self.limits.high,
+        ):
+            if isinstance(limit, str):
+                yield "limits", limit
+        if self.port is not None and self.port != "index":
+            yield "port", self.port
+
+
+class ProcessorRule(Item):
+    """Usage in per cent; `idle` where the device says what is left."""
+
+    of: str = "value"
+    divisor: float = Field(default=1, gt=0)
+    multiplier: float = 1
+    idle: bool = False
+    function: str | None = None
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        yield from super().named()
+        yield "of", self.of
+
+
+class MemoryRule(Item):
+    """Two of used, free, total; or `used_pct` (`free_pct`) alone. `unit_bytes`: what
+    one of them counts, a number or a column."""
+
+    used: str | None = None
+    free: str | None = None
+    total: str | None = None
+    used_pct: str | None = None
+    free_pct: str | None = None
+    unit_bytes: int | str = 1
+
+    @model_validator(mode="after")
+    def _enough(self) -> MemoryRule:
+        sizes = sum(each is not None for each in (self.used, self.free, self.total))
+        if sizes < 2 and self.used_pct is None and self.free_pct is None:
+            raise ValueError("two of used, free, total, or used_pct or free_pct")
+        return self
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        yield from super().named()
+        for word in ("used", "free", "total", "used_pct", "free_pct", "unit_bytes"):
+            column = getattr(self, word)
+            if isinstance(column, str):
+                yield word, column
+
+
+class WirelessRule(Item):
+    """`aggregate`: one figure for the whole table, the sum or the number of rows."""
+
+    class_: Literal[
+        "ap-count",
+        "capacity",
+        "ccq",
+        "channel",
+        "clients",
+        "distance",
+        "error-rate",
+        "error-ratio",
+        "errors",
+        "frequency",
+        "mse",
+        "noise-floor",
+        "power",
+        "quality",
+        "rate",
+        "rsrp",
+        "rsrq",
+        "rssi",
+        "sinr",
+        "snr",
+        "ssr",
+        "utilization",
+        "xpi",
+    ] = Field(alias="class")
+    of: str = "value"
+    divisor: float = Field(default=1, gt=0)
+    multiplier: float = 1
+    function: str | None = None
+    aggregate: Literal["sum", "count"] | None = None
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        yield from super().named()
+        yield "of", self.of
+
+
+class VlanRule(Item):
+    """`id`: a column, or arcs of the index."""
+
+    id: str = "index"
+    name: str | None = None
+    of: str = "name"
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        yield from super().named()
+        yield "of", self.of
+        if self.id != "index":
+            yield "id", self.id
+        if self.name is not None:
+            yield "name", self.name
+
+
+class TransceiverRule(Item):
+    """What is plugged into a port; `port`: a column with its ifIndex, or `index`."""
+
+    of: str
+    port: str = "index"
+    type: str | None = None
+    vendor: str | None = None
+    model: str | None = None
+    serial: str | None = None
+    wavelength: str | None = None
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        yield from super().named()
+        for word in ("of", "type", "vendor", "model", "serial", "wavelength"):
+            column = getattr(self, word)
+            if column is not None:
+                yield word, column
+        if self.port != "index":
+            yield "port", self.port

@@ -1,0 +1,56 @@
+"""One row of a profile's table: its index, and its cells by the columns' names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from collectors.snmp.session import Value
+from collectors.snmp.text import text
+
+_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?")
+
+
+class Row:
+    """`index` as the last arcs of its OIDs; a cell that is not there is None."""
+
+    def __init__(self, index: str, cells: Mapping[str, Value | None]) -> None:
+        self.index, self._cells = index, cells
+
+    def raw(self, name: str) -> Value | None:
+        return self._cells.get(name)
+
+    def number(self, name: str) -> float | None:
+        return number(self._cells.get(name))
+
+    def text(self, name: str) -> str | None:
+        """None where it is empty, too."""
+        return text(self._cells.get(name)) or None
+
+    def fresh(self, cells: Mapping[str, Value]) -> Row:
+        """This row with other values in `cells`."""
+        return Row(self.index, {**self._cells, **cells})
+
+    def arc(self, at: int) -> int:
+        """The arc at that place of the index. Raises IndexError."""
+        return int(self.index.split(".")[at])
+
+
+def number(value: Value | None) -> float | None:
+    """A number, or the first one in a text (`25.3 C`). None where there is none."""
+    if value is None or isinstance(value, int | float):
+        return value
+    found = _NUMBER.search(text(value) or "")
+    return float(found[0].replace(",", ".")) if found else None
+
+
+def says(value: Value | None, wanted: Iterable[int | str] | str) -> bool:
+    """True where `value` is one of `wanted`, or fits the pattern."""
+    if value is None:
+        return False
+    said = text(value) or ""
+    if isinstance(wanted, str):
+        return re.search(wanted, said) is not None
+    return any(
+        value == each or said.casefold() == str(each).casefold() for each in wanted
+    )

@@ -1,0 +1,102 @@
+"""The simplest words of a profile: OIDs, patterns, classes and units."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+)
+
+SensorClass = Literal[
+    "airflow",
+    "charge",
+    "count",
+    "current",
+    "dbm",
+    "delay",
+    "fanspeed",
+    "frequency",
+    "humidity",
+    "load",
+    "loss",
+    "percent",
+    "power",
+    "power_consumed",
+    "power_factor",
+    "pressure",
+    "runtime",
+    "signal",
+    "snr",
+    "state",
+    "temperature",
+    "voltage",
+]
+# What a value is in where the profile says nothing else.
+UNITS: dict[str, str | None] = {
+    "airflow": "cfm",
+    "charge": "%",
+    "count": None,
+    "current": "A",
+    "dbm": "dBm",
+    "delay": "s",
+    "fanspeed": "rpm",
+    "frequency": "Hz",
+    "humidity": "%",
+    "load": "%",
+    "loss": "%",
+    "percent": "%",
+    "power": "W",
+    "power_consumed": "kWh",
+    "power_factor": None,
+    "pressure": "kPa",
+    "runtime": "min",
+    "signal": "dBm",
+    "snr": "dB",
+    "state": None,
+    "temperature": "C",
+    "voltage": "V",
+}
+Severity = Literal["ok", "warning", "critical", "unknown"]
+Every = Literal["1m", "5m", "1h"]
+EVERY_S: dict[str, float] = {"1m": 60.0, "5m": 300.0, "1h": 3600.0}
+_OID = re.compile(r"\d+(\.\d+)*")
+ABSOLUTE = re.compile(r"1\.[03]\.\d+(\.\d+)+")
+WORD = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def _oid(value: Any) -> Any:
+    if isinstance(value, float):
+        raise ValueError(f"an OID in quotes: YAML reads {value} as a number")
+    value = str(value).lstrip(".") if isinstance(value, int | str) else value
+    if not isinstance(value, str) or not _OID.fullmatch(value):
+        raise ValueError("an OID such as 1.3.6.1.2.1.33.1.2.1")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"a regular expression ({error})") from None
+    return value
+
+
+def listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) or value is None else (value,)
+
+
+Oid = Annotated[str, BeforeValidator(_oid)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Oids = Annotated[tuple[Oid, ...], BeforeValidator(listed)]
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(listed)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Raw = int | str
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)

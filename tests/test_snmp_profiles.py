@@ -1,0 +1,138 @@
+"""Devices as data: every profile has a recording, every recording a profile."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import recordings
+
+from collectors.snmp.profiles.apply import find, readings
+from collectors.snmp.profiles.load import ProfileError, load, load_files
+
+HEAD = "vendor: acme\nmatch: [{object_id: 1.3.6.1.4.1.99999}]\n---\n"
+
+
+@pytest.mark.parametrize("file", recordings.FILES, ids=lambda file: file.stem)
+async def test_a_recording_is_read_as_it_was_written_down(file: Path) -> None:
+    facts = await recordings.polled(file)
+    assert facts.ok, facts.detail
+    wanted = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    assert recordings.shown(facts) == wanted
+    assert facts.profiles, "no profile claims this recording"
+
+
+def test_every_profile_has_a_recording() -> None:
+    claimed = {
+        name
+        for file in recordings.FILES
+        for name in json.loads(file.with_suffix(".json").read_text())["profiles"]
+    }
+    assert {profile.name for profile in load()} <= claimed
+
+
+def test_every_profile_that_is_shipped_is_well_formed() -> None:
+    load().check()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("vendor: acme\n", 1, "match"),
+        ("match: [{object_id: 1.3.6.1.4.1.9, descr: '('}]\n", 1, "regular expression"),
+        ("match: [{}]\n", 1, "object_id or descr"),
+        ("match: any\nmatsch: 1\n", 2, "did you mean 'match'"),
+        ("match: [\n", 2, "is not valid YAML"),
+    ],
+)
+def test_a_wrong_head_is_refused_with_file_line_and_reason(
+    tmp_path: Path, text: str, line: int, says: str
+) -> None:
+    file = tmp_path / "acme.yaml"
+    file.write_text(text)
+    with pytest.raises(ProfileError) as refused:
+        load_files([file])
+    (finding,) = refused.value.findings
+    assert finding.startswith(f"{file}:{line}: ")
+    assert says in finding
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("columns: {value: 1}\n    sensors: [{clas: state}]", "class"),
+        ("columns: {value: 4.1}", "in quotes"),
+        ("columns: {value: 1}\n    sensors: [{class: heat}]", "temperature"),
+        ("columns: {value: 1}\n    sensors: [{class: load, of: valeu}]", "'value'"),
+        ("columns: {value: 1}\n    sensors: [{class: load, descr: '{nam}'}]", "'nam'"),
+        ("columns: {value: 1}\n    sensors: [{class: state, states: on}]", "states"),
+        ("columns: {value: {oid: 1.3.6.1.2, index: x}}", "slice"),
+        (
+            "columns: {value: 1}\n    sensors: [{class: load, function: flaot32}]",
+            "did you mean 'float32'",
+        ),
+    ],
+)
+def test_a_wrong_table_is_refused_with_file_line_and_reason(
+    tmp_path: Path, table: str, says: str
+) -> None:
+    file = tmp_path / "acme.yaml"
+    file.write_text(
+        f"{HEAD}tables:\n  a:\n    base: 1.3.6.1.4.1.99999.1\n    {table}\n"
+    )
+    with pytest.raises(ProfileError) as refused:
+        load_files([file]).check()
+    finding = refused.value.findings[0]
+    place, _, sentence = finding.partition(": ")
+    assert place.startswith(f"{file}:")
+    assert 4 <= int(place.rpartition(":")[2]) <= 9
+    assert says in sentence
+
+
+def test_the_more_particular_profile_speaks_first() -> None:
+    """Of one instance read by two, the first profile's reading counts."""
+    broad, narrow = load_texts(
+        {
+            "broad": TEMPERATURE.format("broad"),
+            "narrow": TEMPERATURE.format("narrow"),
+        }
+    )
+    columns = {"1.3.6.1.4.1.99999.1.1": {"7": 250}}
+    for order in ((broad, narrow), (narrow, broad)):
+        (found,) = find(order, columns)
+        (sensor,) = readings([found])["sensors"]
+        assert sensor.descr == f"{order[0].name} 7"
+        assert sensor.value == 25.0
+
+
+def test_fresh_values_give_fresh_readings_and_gone_ones_none() -> None:
+    (profile,) = load_texts({"one": TEMPERATURE.format("one")})
+    (found,) = find([profile], {"1.3.6.1.4.1.99999.1.1": {"7": 250}})
+    (instance,) = found.live.values()
+    assert instance == "1.3.6.1.4.1.99999.1.1.7"
+    assert readings([found], {instance: 301})["sensors"][0].value == 30.1
+    assert readings([found], {})["sensors"] == []
+    assert readings([found], {instance: -1})["sensors"] == []
+
+
+TEMPERATURE = """
+tables:
+  heat:
+    base: 1.3.6.1.4.1.99999.1
+    columns: {{value: 1}}
+    sensors:
+      - {{class: temperature, divisor: 10, descr: "{} {{index}}", skip: -1}}
+"""
+
+
+def load_texts(texts: dict[str, str]) -> list:  # type: ignore[type-arg]
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp())
+    files = []
+    for name, text in texts.items():
+        file = folder / f"{name}.yaml"
+        file.write_text(HEAD + text)
+        files.append(file)
+    return list(load_files(files))
