@@ -30,6 +30,7 @@ from collectors.estate.model import Estate
 from collectors.measurements import CATALOGUE
 from collectors.reflector import ReflectorConfig
 from collectors.snmp import Credentials
+from collectors.snmp.profiles.load import load_files as load_profiles
 from probes import cli as agent_cli
 from probes.settings import Settings as AgentSettings
 from probes.settings import decode_settings
@@ -190,6 +191,10 @@ def _load_snmp(path: Path) -> None:
     assert list(Credentials.read(path, env={}))
 
 
+def _load_profile(path: Path) -> None:
+    load_profiles([path]).check()
+
+
 def _load_reflector(path: Path) -> None:
     read_part(ReflectorConfig, path, {})
 
@@ -209,6 +214,7 @@ LOADERS = {
     "reflector.toml": _load_reflector,
     "agent.toml": _load_agent,
     "rules.yaml": _load_rules,
+    "profile.yaml": _load_profile,
 }
 EXAMPLES = [
     (name, language, block)
