@@ -39,6 +39,7 @@ from collectors.ingest.config import (
     PolicyConfig,
     RegistryConfig,
     ServiceConfig,
+    TeamsRelayConfig,
 )
 from collectors.ingest.double import ListAppend
 from collectors.ingest.https import HttpsIngest
@@ -68,7 +69,9 @@ def run() -> dict[str, float]:
 async def _measure() -> dict[str, float]:
     free = _free_port()
     off = dict.fromkeys((*PROBES, "bandwidth"), 0)
-    idle = PolicyConfig(cadence_s=off, report_s=3600)
+    idle = PolicyConfig(
+        teams_relay=TeamsRelayConfig(host=""), cadence_s=off, report_s=3600
+    )
     with tempfile.TemporaryDirectory() as folder:
         idle_ratio, *_ = await _window(Path(folder), idle, Estate(), IDLE_S)
     reflector = Reflector(
@@ -76,6 +79,7 @@ async def _measure() -> dict[str, float]:
     )
     async with reflector:
         work = PolicyConfig(
+            teams_relay=TeamsRelayConfig(host=""),
             services=(ServiceConfig(name="portal", url=f"https://localhost:{free}/"),),
             names=("localhost",),
             cadence_s={

@@ -67,6 +67,20 @@ CALL_PATH = _measure(
     Field("received", "int", "packet", "packets that came back"),
     Field("dscp_arrived", "int", "1", "DSCP as the reflector saw it; 46 was sent"),
 )
+TEAMS_RELAY = _measure(
+    "teams_relay",
+    "a few STUN requests to a relay of Teams; its loss may be the relay's own limit",
+    1800,
+    Field("rtt_ms", "float", "ms", "mean round trip"),
+    Field("rtt_min_ms", "float", "ms", "least round trip"),
+    Field("rtt_p95_ms", "float", "ms", "95th percentile round trip, nearest rank"),
+    Field("jitter_ms", "float", "ms", "RFC 3550 jitter, both ways together"),
+    Field("loss_ratio", "float", "ratio", "requests without an answer"),
+    Field("duplicate_ratio", "float", "ratio", "answers that came twice"),
+    Field("answer_code", "int", "1", "STUN error code of the answers, 0: success"),
+    Field("sent", "int", "packet", "requests sent"),
+    Field("received", "int", "packet", "requests answered"),
+)
 NAME_LOOKUP = _measure(
     "name_lookup",
     "one DNS question to the resolver in use",
@@ -114,5 +128,5 @@ AGENT = _measure(
     Field("version", "str", "1", "software version"),
 )
 
-MEASUREMENTS = (CALL_PATH, NAME_LOOKUP, WEB, VPN, BANDWIDTH, AGENT)
+MEASUREMENTS = (CALL_PATH, TEAMS_RELAY, NAME_LOOKUP, WEB, VPN, BANDWIDTH, AGENT)
 CATALOGUE = Catalogue(MEASUREMENTS)

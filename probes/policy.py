@@ -12,9 +12,18 @@ from typing import Annotated
 
 import msgspec
 
+from probes.targets import CLIENT_TO_EDGE, Targets
+
 MAX_BODY_BYTES = 200_000
 
-_METERED = {"call_path": 8, "web": 6, "name_lookup": 6, "bandwidth": 0}
+_METERED = {
+    "call_path": 8,
+    "teams_relay": 6,
+    "path": 6,
+    "web": 6,
+    "name_lookup": 6,
+    "bandwidth": 0,
+}
 
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
 Bytes = Annotated[int, msgspec.Meta(ge=0)]
@@ -32,6 +41,16 @@ class ReflectorAt(msgspec.Struct, frozen=True):
     host: Host
     stamp_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 862
     ndt7_url: Url = ""
+
+
+class TeamsRelay(msgspec.Struct, frozen=True):
+    """A relay of Teams to ask by STUN; `host` empty: none. `packets` a run; `allocate`
+    lets TURN Allocate requests be tried where Binding ones are not answered."""
+
+    host: Annotated[str, msgspec.Meta(max_length=253)] = ""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 3478
+    packets: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    allocate: bool = False
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -72,10 +91,13 @@ class Policy(msgspec.Struct, frozen=True):
     a probe that is absent runs at its catalogue period, 0 means never. The byte
     budgets are for everything the agent sends and receives in a calendar month, on
     ordinary and on metered connections; 0 means no limit. `names` are looked up by
-    the name lookup probe. `beacon_url` answers only inside the council's network.
+    the name lookup probe. `targets` is what a call is judged by. `beacon_url` answers
+    only inside the council's network.
     """
 
     reflectors: Annotated[tuple[ReflectorAt, ...], msgspec.Meta(max_length=16)] = ()
+    teams_relay: TeamsRelay = TeamsRelay()
+    targets: Targets = CLIENT_TO_EDGE
     services: Annotated[tuple[Service, ...], msgspec.Meta(max_length=32)] = ()
     names: Annotated[tuple[Host, ...], msgspec.Meta(max_length=32)] = ()
     beacon_url: Url = ""

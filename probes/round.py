@@ -97,11 +97,18 @@ class Round:
                     reflector.host,
                     reflector.stamp_port,
                     tcp_port=_tcp_port(reflector),
+                    targets=policy.targets,
                     now_ms=now_ms,
                 )
                 yield result
                 if not is_failure(result.outcome):
                     break
+        elif probe == "teams_relay":
+            if policy.teams_relay.host:
+                from probes import teams_relay
+
+                nothing = False
+                yield await teams_relay.measure(policy.teams_relay, now_ms=now_ms)
         elif probe == "name_lookup":
             for name in policy.names:
                 from probes import name_lookup

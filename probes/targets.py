@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated
+
+import msgspec
 
 from probes.bursts import worst_window
 from probes.sample import Value
 
+Amount = Annotated[float, msgspec.Meta(gt=0)]
 
-class Targets(NamedTuple):
+
+class Targets(msgspec.Struct, frozen=True):
     """The 2018 table, client to Microsoft's edge; a council may have stricter ones. A
     target is met where the value is *below* it.
 
@@ -19,15 +23,15 @@ class Targets(NamedTuple):
     judged over at least `reorder_least` packets only: 0.05 % of fewer is less than one.
     """
 
-    rtt_ms: float = 100.0
-    burst_loss_ratio: float = 0.10
-    burst_packets: int = 2
-    burst_ms: float = 200.0
-    loss_ratio: float = 0.01
-    loss_ms: float = 15_000.0
-    jitter_ms: float = 30.0
-    reorder_ratio: float = 0.0005
-    reorder_least: int = 2000
+    rtt_ms: Amount = 100.0
+    burst_loss_ratio: Amount = 0.10
+    burst_packets: Annotated[int, msgspec.Meta(ge=1)] = 2
+    burst_ms: Amount = 200.0
+    loss_ratio: Amount = 0.01
+    loss_ms: Amount = 15_000.0
+    jitter_ms: Amount = 30.0
+    reorder_ratio: Amount = 0.0005
+    reorder_least: Annotated[int, msgspec.Meta(ge=1)] = 2000
 
 
 CLIENT_TO_EDGE = Targets()

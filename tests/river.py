@@ -163,6 +163,7 @@ certificate = "tls/server.pem"
 private_key = "tls/server.key"
 
 [ingest.policy]
+teams_relay = {{ host = "" }}
 cadence_s = {{ vpn = 1, agent = 1, web = 0, name_lookup = 0, call_path = 0 }}
 report_s = 10
 {ingest}

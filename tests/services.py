@@ -215,3 +215,15 @@ def snmpd(folder: Path, config: str = "rocommunity public 127.0.0.1\n") -> Serve
         return False
 
     return Server(command, folder, port, ready, env)
+
+
+def coturn(folder: Path, *options: str) -> Server:
+    """coturn on 127.0.0.1 over UDP and TCP, STUN and TURN, without a database."""
+    binary = program("turnserver")
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    command = [binary, "-n", "--listening-ip=127.0.0.1", f"--listening-port={port}"]
+    command += ["--no-tls", "--no-dtls", "--no-cli", "--log-file=stdout"]
+    command += ["--realm=towpath.test", f"--userdb={folder}/turn.sqlite"]
+    command += [f"--pidfile={folder}/turn.pid", "--lt-cred-mech", *options]
+    return Server(command, folder, port, lambda: answers_tcp(port))

@@ -13,8 +13,9 @@ import pytest
 from ingest_council import door, eventually
 
 from collectors.ingest.certificate import make_certificates
-from collectors.ingest.config import PolicyConfig, ServiceConfig
+from collectors.ingest.config import PolicyConfig, ServiceConfig, TeamsRelayConfig
 
+NO_RELAY = TeamsRelayConfig(host="")
 AGENT = [sys.executable, "-m", "probes.cli"]
 
 
@@ -49,6 +50,7 @@ async def test_a_laptop_enrols_measures_delivers_and_stops_with_nothing_lost(
     tmp_path: Path,
 ) -> None:
     quick = PolicyConfig(
+        teams_relay=NO_RELAY,
         services=(ServiceConfig(name="council", url="https://127.0.0.1:1/"),),
         cadence_s={"vpn": 1, "agent": 1, "web": 1, "name_lookup": 0, "call_path": 0},
         report_s=10,
@@ -97,7 +99,7 @@ async def test_a_laptop_enrols_measures_delivers_and_stops_with_nothing_lost(
 
 
 async def test_a_revoked_laptop_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
-    quick = PolicyConfig(cadence_s={"vpn": 1}, report_s=10)
+    quick = PolicyConfig(teams_relay=NO_RELAY, cadence_s={"vpn": 1}, report_s=10)
     async with door(tmp_path / "council", policy=quick) as council:
         config = settings(tmp_path, council.ingest.port, council.certificates.authority)
         now_ms = int(time.time() * 1000)

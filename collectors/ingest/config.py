@@ -132,9 +132,33 @@ class ServiceConfig(_Part):
     url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=500)]
 
 
+class TeamsRelayConfig(_Part):
+    """The relay of Teams that agents ask by STUN; an empty `host` switches it off.
+    `allocate` allows TURN Allocate requests where Binding ones are not answered."""
+
+    host: Annotated[str, Field(max_length=253)] = "world.tr.teams.microsoft.com"
+    port: Annotated[int, Field(ge=1, le=65535)] = 3478
+    packets: Annotated[int, Field(ge=1, le=500)] = 50
+    allocate: bool = False
+
+
+class TargetsConfig(_Part):
+    """What a call is judged by, each to be stayed below: Microsoft's 2018 table, client
+    to Microsoft's edge. Stricter ones are right for a council's own offices."""
+
+    rtt_ms: Annotated[float, Field(gt=0)] = 100.0
+    burst_loss_ratio: Annotated[float, Field(gt=0, le=1)] = 0.10
+    loss_ratio: Annotated[float, Field(gt=0, le=1)] = 0.01
+    jitter_ms: Annotated[float, Field(gt=0)] = 30.0
+    reorder_ratio: Annotated[float, Field(gt=0, le=1)] = 0.0005
+
+
 class PolicyConfig(_Part):
     """What agents are asked to measure beyond what the estate says (reflectors and
     the beacon come from there). Cadences: seconds by probe name, 0 is never."""
+
+    teams_relay: TeamsRelayConfig = TeamsRelayConfig()
+    targets: TargetsConfig = TargetsConfig()
 
     services: Annotated[tuple[ServiceConfig, ...], Field(max_length=32)] = ()
     names: Annotated[tuple[HostName, ...], Field(max_length=32)] = ()

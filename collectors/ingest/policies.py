@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from collectors.estate.model import Estate
 from collectors.ingest.config import PolicyConfig
-from probes.policy import MeasuringHours, Policy, ReflectorAt, Service
+from probes.policy import MeasuringHours, Policy, ReflectorAt, Service, TeamsRelay
+from probes.targets import Targets
 
 # As many as `probes.policy.Policy` takes.
 MAX_REFLECTORS = 16
@@ -22,6 +23,8 @@ def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
             ReflectorAt(each.id, each.host, each.stamp_port, each.ndt7_url)
             for each in near_first
         ),
+        teams_relay=TeamsRelay(**config.teams_relay.model_dump()),
+        targets=Targets(**config.targets.model_dump()),
         services=tuple(Service(each.name, each.url) for each in config.services),
         names=config.names,
         beacon_url=estate.places.beacon_url,

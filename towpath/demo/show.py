@@ -113,6 +113,7 @@ every_s = 1
 
 [ingest.policy]
 names = ["localhost"]
+teams_relay = {{host = ""}}
 services = [{{name = "council", url = "https://localhost:{ports.ndt7}/echo"}}]
 cadence_s = {{call_path = 20, name_lookup = 20, web = 20, vpn = 20, agent = 20}}
 report_s = 10

@@ -1,0 +1,213 @@
+"""STUN: the codec by RFC 5769 and recorded calls, the probe against coturn."""
+
+import contextlib
+import socket
+from ipaddress import ip_address
+
+import pytest
+from captures import datagrams
+from hypothesis import given
+from hypothesis import strategies as st
+from services import corpus, coturn, free_port, running
+from udp_echo import echo
+
+from probes import stun
+from probes.catalogue import check_sample
+from probes.failure import Outcome
+from probes.measurements import CATALOGUE
+from probes.policy import TeamsRelay
+from probes.report import Report, Whereabouts, samples
+from probes.teams_relay import measure
+
+QUICK = {"now_ms": lambda: 7, "interval_ms": 2.0}
+TRANSACTION = bytes.fromhex("b7e7a701bc34d686fa87dfae")
+# RFC 5769 sections 2.2 and 2.3.
+ANSWER_IPV4 = bytes.fromhex(
+    "0101003c2112a442b7e7a701bc34d686fa87dfae"
+    "8022000b7465737420766563746f7220"
+    "002000080001a147e112a643"
+    "000800142b91f599fd9e90c38c7489f92af9ba53f06be7d7"
+    "80280004c07d4c96"
+)
+ANSWER_IPV6 = bytes.fromhex(
+    "010100482112a442b7e7a701bc34d686fa87dfae"
+    "8022000b7465737420766563746f7220"
+    "002000140002a1470113a9faa5d3f179bc25f4b5bed2b9d9"
+    "00080014a382954e4be67bf11784c97c8292c275bfe3ed41"
+    "80280004c8fb0b4c"
+)
+
+
+def error(code, transaction=TRANSACTION):
+    body = b"\0\x09\0\x04" + bytes((0, 0, code // 100, code % 100))
+    return b"\x01\x11\0\x08" + stun.COOKIE.to_bytes(4, "big") + transaction + body
+
+
+def test_a_binding_request_is_a_header_and_no_more():
+    assert stun.binding_request(TRANSACTION).hex() == (
+        "000100002112a442" + TRANSACTION.hex()
+    )
+
+
+def test_an_allocate_request_asks_for_udp_in_microsofts_own_way():
+    packet = stun.allocate_request(TRANSACTION)
+    assert packet[:4] == b"\0\x03\0\x10"
+    assert packet[20:28].hex() == "000f000472c64bc6"
+    assert packet[28:].hex() == "0019000411000000"
+
+
+@pytest.mark.parametrize(
+    ("packet", "address"),
+    [(ANSWER_IPV4, "192.0.2.1"), (ANSWER_IPV6, "2001:db8:1234:5678:11:2233:4455:6677")],
+)
+def test_the_answers_of_rfc_5769_are_read(packet, address):
+    answer = stun.read_answer(packet)
+    assert answer.transaction == TRANSACTION
+    assert answer.success
+    assert answer.mapped == (ip_address(address), 32853)
+
+
+@pytest.mark.parametrize("code", [300, 401, 420, 438, 500, 699])
+def test_an_error_has_its_code(code):
+    answer = stun.read_answer(error(code))
+    assert (answer.success, answer.error_code) == (False, code)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"",
+        ANSWER_IPV4[:19],
+        stun.binding_request(TRANSACTION),
+        b"\x80" + ANSWER_IPV4[1:],
+        ANSWER_IPV4[:4] + bytes(4) + ANSWER_IPV4[8:],
+        b"\x00\x11" + ANSWER_IPV4[2:],
+    ],
+)
+def test_what_is_no_answer_is_refused(packet):
+    with pytest.raises(stun.Misread):
+        stun.read_answer(packet)
+
+
+def test_an_answer_that_is_cut_short_still_counts():
+    answer = stun.read_answer(ANSWER_IPV4[:30])
+    assert answer.success
+    assert answer.mapped is None
+
+
+@given(st.binary(max_size=400))
+def test_no_octets_whatever_trouble_the_reader(packet):
+    for each in (packet, ANSWER_IPV4[:20] + packet, error(401)[:20] + packet):
+        try:
+            answer = stun.read_answer(each)
+        except stun.Misread:
+            continue
+        assert 0 <= answer.error_code < 800
+
+
+@given(st.data())
+def test_an_answer_damaged_on_the_way_is_read_or_refused(data):
+    packet = bytearray(ANSWER_IPV6)
+    for _ in range(data.draw(st.integers(1, 20))):
+        packet[data.draw(st.integers(0, len(packet) - 1))] = data.draw(
+            st.integers(0, 255)
+        )
+    with contextlib.suppress(stun.Misread):
+        stun.read_answer(bytes(packet[: data.draw(st.integers(0, len(packet)))]))
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(
+    ("file", "answers", "codes"),
+    [
+        ("ndpi_teams.pcap", 18, {0, 401}),
+        ("ndpi_stun_msteams_unidir.pcapng", 4, {0}),
+        ("ndpi_stun_google_meet.pcapng", 20, {0}),
+        ("zeek_webrtc-stun.pcap", 5, {0}),
+    ],
+)
+def test_answers_of_recorded_calls_are_read(file, answers, codes):
+    found = []
+    for each in datagrams(corpus("pcap", file)):
+        try:
+            found.append(stun.read_answer(each.payload))
+        except stun.Misread:
+            continue
+    assert len(found) >= answers
+    assert {each.error_code for each in found} == codes
+
+
+def relay(port, **more):
+    return TeamsRelay(host="127.0.0.1", port=port, **more)
+
+
+@pytest.fixture(scope="module")
+def turn(tmp_path_factory):
+    with running(coturn(tmp_path_factory.mktemp("coturn"))) as server:
+        yield server
+
+
+@pytest.mark.service
+async def test_coturn_answers_every_binding_request(turn):
+    found = await measure(relay(turn.port), **QUICK)
+    assert found.outcome is Outcome.OK
+    assert (found.probe, found.target, found.time_ms) == ("teams_relay", "teams", 7)
+    values = found.values
+    assert (values["sent"], values["received"]) == (50, 50)
+    assert values["loss_ratio"] == values["answer_code"] == 0
+    assert 0 < values["rtt_min_ms"] <= values["rtt_ms"]
+    report = Report(1, "r", "a", 0, "test", Whereabouts(), (found,))
+    check_sample(samples(report, "", "")[0], CATALOGUE)
+
+
+@pytest.mark.service
+async def test_where_binding_is_not_answered_allocate_is_and_its_error_counts(tmp_path):
+    with running(coturn(tmp_path, "--secure-stun")) as server:
+        # It answers Binding requests with an error then: that counts as well.
+        found = await measure(relay(server.port), **QUICK)
+        assert found.outcome is Outcome.OK
+        assert found.values["answer_code"] == 401
+
+
+def silent_to_binding(packet, _count):
+    return [error(401, packet[8:20])] if packet[1] == 3 else []
+
+
+async def test_allocate_is_tried_only_where_the_council_allows_it():
+    async with echo(silent_to_binding) as port:
+        kept = await measure(relay(port), tcp_port=free_port(), **QUICK)
+        asked = await measure(relay(port, allocate=True), **QUICK)
+    # The host itself refuses TCP, so it is there: UDP alone gets no answer.
+    assert kept.outcome is Outcome.UDP_BLOCKED
+    assert kept.values == {}
+    assert asked.outcome is Outcome.OK
+    assert asked.values["answer_code"] == 401
+
+
+async def test_answers_to_other_requests_are_not_counted():
+    def forged(packet, _count):
+        head = b"\x01\x01\0\0" + stun.COOKIE.to_bytes(4, "big")
+        return [packet, b"", head + bytes(12), head + packet[8:19] + b"\xff"]
+
+    async with echo(forged) as port:
+        found = await measure(relay(port, packets=5), **QUICK)
+    assert found.outcome is not Outcome.OK
+
+
+async def test_lost_and_repeated_answers_are_told():
+    def answer(packet, count):
+        said = b"\x01\x01\0\0" + packet[4:20]
+        return [[], [said], [said, said]][count % 3]
+
+    async with echo(answer) as port:
+        found = await measure(relay(port, packets=30), **QUICK)
+    assert found.values["received"] == 20
+    assert found.values["loss_ratio"] == pytest.approx(1 / 3, abs=1e-6)
+    assert found.values["duplicate_ratio"] == pytest.approx(1 / 3, abs=1e-6)
+
+
+async def test_a_relay_that_has_no_name_or_no_port_is_an_outcome():
+    found = await measure(TeamsRelay(host="no-such-host.invalid"), **QUICK)
+    assert found.outcome in (Outcome.NAME_NOT_FOUND, Outcome.NAME_SERVER_FAILED)
+    found = await measure(relay(free_port(socket.SOCK_DGRAM)), **QUICK)
+    assert found.outcome is Outcome.REFUSED
