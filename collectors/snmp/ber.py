@@ -1,0 +1,136 @@
+"""BER as SNMP uses it (X.690; RFC 3417 section 8), both ways. Pure.
+
+What is read comes from the network: every length is held against what is there, and an
+object identifier has at most 128 parts of 32 bits (RFC 3416 section 4.1).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+Oid = tuple[int, ...]
+
+INTEGER, OCTETS, NULL, OID, SEQUENCE = 0x02, 0x04, 0x05, 0x06, 0x30
+IP_ADDRESS, COUNTER32, GAUGE32, TICKS, OPAQUE = 0x40, 0x41, 0x42, 0x43, 0x44
+COUNTER64 = 0x46
+_MOST_PARTS = 128
+_MOST_OID_OCTETS = 5 * _MOST_PARTS
+
+
+class Malformed(ValueError):
+    """Not what it should be; the text says what it is not."""
+
+
+def read(data: bytes, at: int, end: int) -> tuple[int, int, int]:
+    """(tag, where its content begins, where it ends) of the element at `at`.
+
+    Nothing beyond `end` is looked at. Only lengths of the definite form are taken.
+    """
+    if at + 2 > end:
+        raise Malformed("cut off")
+    tag, size = data[at], data[at + 1]
+    if tag & 0x1F == 0x1F:
+        raise Malformed("a tag of many octets")
+    start = at + 2
+    if size & 0x80:
+        more = size & 0x7F
+        if not 1 <= more <= 4 or start + more > end:
+            raise Malformed("a length of no use")
+        size = int.from_bytes(data[start : start + more], "big")
+        start += more
+    stop = start + size
+    if stop > end:
+        raise Malformed("cut off")
+    return tag, start, stop
+
+
+def expect(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
+    """(begin, end) of the content of the element at `at`, which must be a `tag`."""
+    found, start, stop = read(data, at, end)
+    if found != tag:
+        raise Malformed(f"tag {found:#04x} where {tag:#04x} was expected")
+    return start, stop
+
+
+def read_integer(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """(the number, where the next element begins)."""
+    start, stop = expect(data, at, end, INTEGER)
+    if not 1 <= stop - start <= 5:
+        raise Malformed("a number of no use")
+    return int.from_bytes(data[start:stop], "big", signed=True), stop
+
+
+def read_octets(data: bytes, at: int, end: int) -> tuple[bytes, int]:
+    """(the octets, where the next element begins)."""
+    start, stop = expect(data, at, end, OCTETS)
+    return data[start:stop], stop
+
+
+def tlv(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    if size < 0x100:
+        return bytes((tag, 0x81, size)) + content
+    if size < 0x10000:
+        return bytes((tag, 0x82, size >> 8, size & 0xFF)) + content
+    return bytes((tag, 0x84)) + size.to_bytes(4, "big") + content
+
+
+def integer(number: int, tag: int = INTEGER) -> bytes:
+    """Any integer type; unsigned ones only differ in their tag."""
+    size = (number if number >= 0 else ~number).bit_length() // 8 + 1
+    return tlv(tag, number.to_bytes(size, "big", signed=True))
+
+
+def octets(content: bytes | str) -> bytes:
+    return tlv(OCTETS, content.encode() if isinstance(content, str) else content)
+
+
+def oid(arcs: Oid | str) -> bytes:
+    return tlv(OID, oid_content(oid_arcs(arcs)))
+
+
+def oid_arcs(text: Oid | str) -> Oid:
+    if isinstance(text, str):
+        return tuple(map(int, text.split(".")))
+    return text
+
+
+@lru_cache(maxsize=200_000)
+def oid_content(arcs: Oid) -> bytes:
+    """The content octets of an OID."""
+    encoded = bytearray()
+    for arc in (arcs[0] * 40 + arcs[1], *arcs[2:]):
+        groups = [arc & 0x7F]
+        while arc := arc >> 7:
+            groups.append(arc & 0x7F | 0x80)
+        encoded += bytes(reversed(groups))
+    return bytes(encoded)
+
+
+@lru_cache(maxsize=200_000)
+def arcs_of(content: bytes) -> Oid:
+    """The arcs of an OID's content octets. `Malformed` if it is none."""
+    if not content or content[-1] & 0x80:
+        raise Malformed("an OID that is cut off")
+    if len(content) > _MOST_OID_OCTETS:
+        raise Malformed("an OID that is too long")
+    arcs, arc = [], 0
+    for octet in content:
+        arc = arc << 7 | octet & 0x7F
+        if not octet & 0x80:
+            arcs.append(arc)
+            arc = 0
+        elif arc >> 32:
+            raise Malformed("a part of an OID beyond 32 bits")
+    if len(arcs) > _MOST_PARTS:
+        raise Malformed("an OID that is too long")
+    root = min(arcs[0] // 40, 2)
+    return (root, arcs[0] - root * 40, *arcs[1:])
+
+
+@lru_cache(maxsize=16_384)
+def oid_text(content: bytes) -> str:
+    """The OID as text without a leading dot, from its content octets."""
+    return ".".join(map(str, arcs_of(content)))
