@@ -128,6 +128,25 @@ SELF_POLL = _measure(
     Field("late_p99_ms", "float", "ms", "99th percentile start lateness"),
     Field("retries", "int", "packet", "requests sent again"),
 )
+SELF_TRAPS = _measure(
+    "self_traps",
+    "the trap receiver about itself, since start",
+    (_PROCESS,),
+    Field("listening", "int", "flag", "1 where it has its port"),
+    Field("received", "int", "packet", "datagrams taken from the system"),
+    Field("accepted", "int", "1", "notifications believed and counted as events"),
+    Field("rows", "int", "1", "rows of `event` made durable"),
+    Field("withheld", "int", "1", "about a person: counted and not kept"),
+    Field("repeated", "int", "1", "came before: informs sent again, replays"),
+    Field("unknown_source", "int", "1", "from an address that is no device's"),
+    Field("wrong_community", "int", "1", "with a community no credential has"),
+    Field("not_authentic", "int", "1", "v3: wrong user, password, level or time"),
+    Field("malformed", "int", "1", "neither traps nor informs"),
+    Field("lost", "int", "packet", "dropped by the system: the socket was full"),
+    Field("answered", "int", "1", "answers to informs"),
+    Field("waiting", "int", "1", "kinds of events with something to write"),
+    Field("failures", "int", "1", "times the journal could not take events"),
+)
 SELF_JOURNAL = _measure(
     "self_journal",
     "a journal about itself",
@@ -183,6 +202,30 @@ SELF_NOTIFY = _measure(
     Field("failed", "int", "1", "tries that failed"),
     Field("waiting", "int", "1", "not delivered yet"),
 )
+EVENT = _measure(
+    "event",
+    "what devices tell of themselves (traps and informs), equal ones counted together",
+    (
+        _DEVICE,
+        _SITE,
+        _ROLE,
+        Tag(
+            "event",
+            "link_down, ups_on_battery …; `trap` and its OID where none knows it",
+        ),
+        Tag("port", "port, by its stable name, where it is about one"),
+        Tag("about", "what else it is about: a peer, an outlet, an access point"),
+    ),
+    Field("severity", "str", "1", "ok, info, notice, warning or critical"),
+    Field("level", "int", "1", "the same as a number: ok 0 … critical 4"),
+    Field("text", "str", "1", "what it says, for a person"),
+    Field("count", "int", "1", "how many came; 0 in a row that only ends it"),
+    Field("active", "int", "flag", "1 while it lasts, 0 when it is over"),
+    Field("first_ms", "int", "ms", "when the first of them came, Unix time"),
+    Field("last_ms", "int", "ms", "when the last of them came, Unix time"),
+    Field("trap", "str", "1", "OID of the notification"),
+    Field("name", "str", "1", "its name in its MIB"),
+)
 ALERT = _measure(
     "alert",
     "a change of state of an alert",
@@ -204,8 +247,10 @@ SERVER_MEASUREMENTS = (
     LINE,
     VPN_GATEWAY,
     EXPERIENCE,
+    EVENT,
     ALERT,
     SELF_POLL,
+    SELF_TRAPS,
     SELF_JOURNAL,
     SELF_READER,
     SELF_INGEST,

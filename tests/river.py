@@ -112,6 +112,7 @@ class Council:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.https, self.web = services.free_port(), services.free_port()
+        self.traps = services.free_port(socket.SOCK_DGRAM)
         self.tls = make_certificates(folder / "tls")
         self.settings = folder / "towpath.toml"
         self.estate = folder / "estate.toml"
@@ -152,6 +153,10 @@ period_s = 1
 timeout_s = 0.5
 budget_s = 0.9
 tries = 1
+
+[traps]
+host = "127.0.0.1"
+port = {self.traps}
 
 [ingest]
 limits = {{ reports_per_s = 1000, reports_burst = 100000 }}

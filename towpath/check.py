@@ -13,6 +13,8 @@ from collectors.measurements import CATALOGUE
 from collectors.snmp import CredentialError, Credentials
 from collectors.snmp.profiles import ProfileError
 from collectors.snmp.profiles import load as load_profiles
+from collectors.snmp.traps import CatalogError
+from collectors.snmp.traps.mapping import load as load_traps
 from probes.catalogue import did_you_mean
 from towpath.config import TowpathConfig
 
@@ -54,6 +56,13 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
         if estate is not None:
             wrong += _unknown_credentials(estate, credentials)
             misleading += credentials.warnings()
+    if config.traps.enabled:
+        try:
+            facts.append(f"traps: {len(load_traps(config.traps.catalog).traps)} known")
+        except CatalogError as error:
+            wrong += error.findings
+        if estate is not None:
+            wrong += _unknown_senders(config, estate)
     for channel in config.alerts.unknown_channels():
         hint = did_you_mean(channel, config.alerts.channels)
         wrong.append(f"alerts.routes: no channel is called {channel!r}{hint}")
@@ -84,6 +93,14 @@ def _unknown_credentials(estate: Estate, known: Credentials) -> Iterator[str]:
             known.get(device.credentials)
         except CredentialError as error:
             yield f"device {device.id}: {error}"
+
+
+def _unknown_senders(config: TowpathConfig, estate: Estate) -> Iterator[str]:
+    ids = [device.id for device in estate.devices]
+    for address, device in config.traps.addresses.items():
+        if device not in ids:
+            hint = did_you_mean(device, ids)
+            yield f"traps.addresses.{address}: no device is called {device!r}{hint}"
 
 
 def _journal_hours(config: TowpathConfig, estate: Estate) -> str:

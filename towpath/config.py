@@ -19,6 +19,7 @@ from collectors.groups import GroupsConfig
 from collectors.ingest import IngestConfig
 from collectors.journal import JournalConfig
 from collectors.snmp import SnmpConfig
+from collectors.snmp.traps import TrapsConfig
 from collectors.store import StoreConfig
 from collectors.vpn_gateways import VpnGatewaysConfig
 from dashboards.grafana.config import GrafanaConfig
@@ -37,6 +38,7 @@ _UNDER_STATE: dict[tuple[str, ...], str] = {
     ("ingest", "registry", "key_file"): "keys/pseudonym.key",
     ("ingest", "aside"): "aside/ingest",
     ("snmp", "state_file"): "snmp.json",
+    ("traps", "state_file"): "traps.json",
     ("web", "reports"): "reports",
     ("alerts", "standing"): "alerts.sqlite",
 }
@@ -61,6 +63,7 @@ class TowpathConfig(BaseModel):
     log: LogConfig = LogConfig()
     journal: JournalConfig
     snmp: SnmpConfig = SnmpConfig()
+    traps: TrapsConfig = TrapsConfig()
     vpn_gateways: VpnGatewaysConfig = VpnGatewaysConfig()
     ingest: IngestConfig = IngestConfig()
     groups: GroupsConfig = GroupsConfig()

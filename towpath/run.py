@@ -38,6 +38,7 @@ from collectors.journal import Journal, Reader, journal_sample
 from collectors.measurements import CATALOGUE
 from collectors.reflector import Reflector, ReflectorConfig
 from collectors.snmp import Credentials, Poller
+from collectors.snmp.traps import TrapReceiver
 from collectors.store import StoreWriter, open_store, saved_positions
 from collectors.vpn_gateways import VpnGateways
 from dashboards.web import StatusPage
@@ -106,15 +107,28 @@ class Installation:
 
     def _poll(self) -> None:
         config, devices = self.config, len(self.estate.current.devices)
+        credentials = Credentials.read(config.snmp.credentials_file)
         poller = Poller(
             config.snmp,
             lambda: self.estate.current,
-            Credentials.read(config.snmp.credentials_file),
+            credentials,
             self.journal,
             self.process,
             self._now_ms,
         )
         self._add(f"poll {devices} devices every {config.snmp.period_s:g} s", poller)
+        if config.traps.enabled:
+            traps = TrapReceiver(
+                config.traps,
+                lambda: self.estate.current,
+                credentials.values(),
+                self.journal,
+                poller,
+                self.process,
+                self._now_ms,
+            )
+            self._add(f"traps udp {config.traps.host}:{config.traps.port}", traps)
+            self._source("traps", traps.samples)
         doors = VpnGateways(
             config.vpn_gateways, lambda: self.estate.current, self.journal, self._now_ms
         )

@@ -156,6 +156,10 @@ class Credentials:
             isinstance(name, str) and _env_name(name) in self._by_name
         )
 
+    def values(self) -> list[Credential]:
+        """All of them, each once."""
+        return list(dict.fromkeys(self._by_name.values()))
+
     def get(self, name: str) -> Credential:
         """The credential of that name. `CredentialError` says how to give one."""
         found = self._by_name.get(_env_name(name)) or self._by_name.get(name)

@@ -99,6 +99,13 @@ class DevicePoll:
     def close(self) -> None:
         self._session.close()
 
+    def port_name(self, if_index: int) -> str | None:
+        """The name of the port with that ifIndex, as last learnt."""
+        for port in self._ports:
+            if port.if_index == if_index:
+                return port.key
+        return None
+
     def adopt(self, device: Device, lines: tuple[Line, ...]) -> None:
         """Takes over what the estate now says of the same device."""
         self.device, self._lines = device, lines

@@ -74,6 +74,8 @@ class _Job:
         self.poll: DevicePoll | None = None
         self.task: asyncio.Task[None] | None = None
         self.gone = False
+        # Asked for while one was running: what that one read may be too old.
+        self.again = False
         # Some moment of its phase, on the monotonic clock.
         self.phase_s = 0.0
 
@@ -142,8 +144,18 @@ class Poller:
         job = self._jobs.get(device)
         if job is None:
             return False
-        self._begin(job, time.monotonic())
+        if job.task is not None and not job.task.done():
+            job.again = True
+        else:
+            self._begin(job, time.monotonic())
         return True
+
+    def port_name(self, device: str, if_index: int) -> str | None:
+        """The port of that ifIndex, as far as the device has been polled."""
+        job = self._jobs.get(device)
+        if job is None or job.poll is None:
+            return None
+        return job.poll.port_name(if_index)
 
     async def _run(self) -> None:
         # Phases are of the wall clock, waiting is not: a clock step moves no poll.
@@ -218,9 +230,15 @@ class Poller:
         if job.task is not None and not job.task.done():
             self.stats.skipped += 1
             return
+        job.again = False
         job.task = asyncio.create_task(
             self._poll(job, due_s), name=f"poll {job.device.id}"
         )
+        job.task.add_done_callback(lambda _: self._ended(job))
+
+    def _ended(self, job: _Job) -> None:
+        if job.again and not job.gone:
+            self._begin(job, time.monotonic())
 
     async def _poll(self, job: _Job, due_s: float) -> None:
         place = _Slot(self._slots)

@@ -85,6 +85,9 @@ timeout_s = 0.7
 budget_s = 4
 neighbours_s = 20
 
+[traps]
+enabled = false
+
 [vpn_gateways]
 period_s = 5
 ca_file = "{certificates.authority}"

@@ -1,0 +1,36 @@
+"""How the trap receiver is set."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_Positive = Annotated[float, Field(gt=0)]
+
+
+class TrapsConfig(BaseModel):
+    """`[traps]` of towpath.toml.
+
+    `host` is where to listen: `::` hears IPv4 as well. `addresses`: further addresses
+    that devices send from, to their ids. `forwarders`: relays whose word is taken for
+    who first sent a trap. `engine_id`: this receiver's own, in hex, for informs of v3;
+    without one it makes one up and keeps it. `catalog`: a folder of the council's own
+    YAML files. `quiet_s`: after this long without another, what only happens is over.
+    `receive_bytes`: the socket's buffer, as far as the system grants it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = True
+    host: str = "::"
+    port: Annotated[int, Field(ge=0, le=65535)] = 162
+    addresses: dict[IPv4Address | IPv6Address, str] = {}
+    forwarders: tuple[IPv4Network | IPv6Network, ...] = ()
+    engine_id: Annotated[str, Field(pattern=r"^([0-9a-fA-F]{2}){5,32}$|^$")] = ""
+    catalog: Path | None = None
+    quiet_s: _Positive = 600.0
+    receive_bytes: Annotated[int, Field(ge=65_536)] = 16 << 20
+    state_file: Path | None = None

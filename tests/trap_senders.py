@@ -1,0 +1,128 @@
+"""A trap receiver on a free port, and net-snmp's own commands to send to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import services
+
+from collectors.batch import Batch, check
+from collectors.estate import Device, Estate, Site
+from collectors.measurements import CATALOGUE
+from collectors.snmp import Credential, credential
+from collectors.snmp.traps import TrapReceiver, TrapsConfig
+from probes.sample import Sample
+
+ESTATE = Estate(
+    sites=(Site(id="hall", name="Town Hall"),),
+    devices=(
+        Device(id="core-1", site="hall", address="127.0.0.1"),  # type: ignore[arg-type]
+        Device(id="far-1", site="hall", address="10.9.9.9"),  # type: ignore[arg-type]
+    ),
+)
+LINK_DOWN = (
+    "1.3.6.1.6.3.1.1.5.3",
+    *("1.3.6.1.2.1.2.2.1.1.7", "i", "7"),
+    *("1.3.6.1.2.1.2.2.1.7.7", "i", "1"),
+    *("1.3.6.1.2.1.2.2.1.8.7", "i", "2"),
+)
+COMMUNITY = {"public": {"community": "public"}}
+
+
+class Kept:
+    """A journal in memory, which can be full. Rows are held against the catalogue."""
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self.full = False
+
+    async def append(self, *batches: Batch) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        for batch in batches:
+            self.samples += check(batch, CATALOGUE).samples()
+
+    def counts(self) -> dict[str, int]:
+        """Event → how many came."""
+        found: dict[str, int] = {}
+        for each in self.samples:
+            event = each.tags["event"]
+            found[event] = found.get(event, 0) + int(each.fields["count"])
+        return found
+
+    def of(self, event: str) -> list[Sample]:
+        return [each for each in self.samples if each.tags["event"] == event]
+
+
+class Ports:
+    """A poller that only remembers what it was asked."""
+
+    def __init__(self, names: Mapping[int, str] | None = None) -> None:
+        self.polled: list[str] = []
+        self._names = names or {}
+
+    def poll_soon(self, device: str) -> bool:
+        self.polled.append(device)
+        return True
+
+    def port_name(self, device: str, if_index: int) -> str | None:
+        return self._names.get(if_index)
+
+
+class Running:
+    def __init__(self, receiver: TrapReceiver, kept: Kept, ports: Ports) -> None:
+        self.receiver, self.kept, self.ports = receiver, kept, ports
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """Its row of `self_traps`."""
+        (sample,) = self.receiver.samples(0)
+        return {name: int(value) for name, value in sample.fields.items()}
+
+    async def send(self, program: str, *arguments: str) -> tuple[int, str]:
+        """Runs snmptrap or snmpinform; `TO` in its arguments is the receiver."""
+        to = f"127.0.0.1:{self.receiver.inbox.port}"
+        process = await asyncio.create_subprocess_exec(
+            services.program(program),
+            *(to if each == "TO" else each for each in arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            # No MIB files: OIDs are numbers, as on the wire.
+            env={**os.environ, "MIBS": "", "SNMP_PERSISTENT_DIR": "/nonexistent"},
+        )
+        said, _ = await asyncio.wait_for(process.communicate(), 30)
+        return process.returncode or 0, said.decode()
+
+    async def until(self, counts: Mapping[str, int]) -> None:
+        """Waits until that many of each event came."""
+        async with asyncio.timeout(10):
+            while any(self.kept.counts().get(e, 0) < n for e, n in counts.items()):
+                await asyncio.sleep(0.01)
+
+    async def until_refused(self, reason: str, count: int = 1) -> None:
+        async with asyncio.timeout(10):
+            while self.receiver.stats.refused[reason] < count:
+                await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def receiving(
+    users: Mapping[str, Mapping[str, str]] = COMMUNITY,
+    *,
+    estate: Estate = ESTATE,
+    names: Mapping[int, str] | None = None,
+    state: Path | None = None,
+    **settings: object,
+) -> AsyncIterator[Running]:
+    kept, ports = Kept(), Ports(names)
+    config = TrapsConfig.model_validate(
+        {"host": "127.0.0.1", "port": 0, "state_file": state, **settings}
+    )
+    held: list[Credential] = [credential(n, given) for n, given in users.items()]
+    receiver = TrapReceiver(config, lambda: estate, held, kept, ports)
+    async with receiver:
+        yield Running(receiver, kept, ports)
