@@ -1,4 +1,4 @@
-"""net-snmp's snmptrap and snmpinform are understood, and what they must not be is not."""
+"""net-snmp's snmptrap and snmpinform are understood; what is not authentic is not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from trap_senders import COMMUNITY, LINK_DOWN, receiving
+
+from collectors.estate import Estate
 
 pytestmark = pytest.mark.service
 
@@ -156,8 +158,6 @@ async def test_what_is_not_authentic_is_counted_and_kept_out() -> None:
 
 
 async def test_a_stranger_is_kept_out_and_gets_no_answer() -> None:
-    from collectors.estate import Estate
-
     async with receiving(
         {"u": user("sha256"), **COMMUNITY}, estate=Estate()
     ) as running:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import services
@@ -99,14 +99,20 @@ class Running:
 
     async def until(self, counts: Mapping[str, int]) -> None:
         """Waits until that many of each event came."""
-        async with asyncio.timeout(10):
-            while any(self.kept.counts().get(e, 0) < n for e, n in counts.items()):
-                await asyncio.sleep(0.01)
+        await _until(
+            lambda: all(self.kept.counts().get(e, 0) >= n for e, n in counts.items())
+        )
 
     async def until_refused(self, reason: str, count: int = 1) -> None:
-        async with asyncio.timeout(10):
-            while self.receiver.stats.refused[reason] < count:
-                await asyncio.sleep(0.01)
+        await _until(lambda: self.receiver.stats.refused[reason] >= count)
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    for _ in range(1_000):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError("waited for 10 s")
 
 
 @contextlib.asynccontextmanager
