@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from towpath.commands import agents, alerts, dashboards, report, rules, store
+from towpath.commands.discover import discover
 from towpath.commands.door import (
     ConfigFile,
     end,
@@ -29,6 +30,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(rules.app, name="rules")
 app.add_typer(dashboards.app, name="dashboards")
 app.add_typer(report.app, name="report")
+app.command("discover")(discover)
 app.command("query")(store.query)
 app.command("export")(store.export)
 

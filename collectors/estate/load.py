@@ -7,21 +7,23 @@ keys; several values in a cell are separated by `;`; an empty cell is "not said"
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from collectors.estate.model import Estate
+from collectors.estate.assign import assign, doubts
+from collectors.estate.model import Estate, Site
 from collectors.findings import dotted, explain, line_of
 from probes.catalogue import did_you_mean
 
-_LISTS = {"subnets", "uplink_ports"}
+_LISTS = {"subnets", "locations", "names", "uplink_ports"}
 _SECTIONS = tuple(name for name in Estate.model_fields if name != "places")
 _COMMON_AT_HOME = tuple(
     ip_network(text)
@@ -64,12 +66,13 @@ def load(path: Path) -> Estate:
             findings.append(f"{source}: is not UTF-8 text (byte {error.start})")
     if findings:
         raise EstateError(findings)
+    homeless = _assign_sites(entries)
     try:
         estate = Estate.model_validate(entries)
     except ValidationError as error:
         raise EstateError(
             [
-                f"{_origin(name, origins, path)}: {name} {says}"
+                f"{_origin(name, origins, path)}: {name} {says}{homeless.get(name, '')}"
                 for name, says in explain(error, Estate)
             ]
         ) from None
@@ -84,7 +87,7 @@ def load(path: Path) -> Estate:
 
 def warnings(estate: Estate) -> list[str]:
     """What is allowed but will mislead, one sentence each."""
-    found = []
+    found = list(doubts(estate.sites, estate.devices))
     for site in estate.sites:
         for subnet in site.subnets:
             for common in _COMMON_AT_HOME:
@@ -181,6 +184,31 @@ def _entry(row: dict[str, str]) -> dict[str, Any]:
         else:
             entry[key] = text
     return entry
+
+
+def _assign_sites(entries: dict[str, Any]) -> dict[str, str]:
+    """Fills in the site of devices that give none; by dotted path, why there is none.
+
+    What is otherwise wrong with sites and devices is found by the model, after this.
+    """
+    sites = []
+    for entry in entries.get("sites", []):
+        with contextlib.suppress(ValidationError):
+            sites.append(Site.model_validate(entry))
+    without: dict[str, str] = {}
+    for index, entry in enumerate(entries.get("devices", [])):
+        if not isinstance(entry, dict) or "site" in entry:
+            continue
+        try:
+            address = ip_address(str(entry.get("address", "")))
+        except ValueError:
+            continue
+        found = assign(sites, address, name=str(entry.get("name") or entry.get("id")))
+        if found.site is not None:
+            entry["site"] = found.site
+        else:
+            without[dotted(("devices", index, "site"))] = f": {found.why}"
+    return without
 
 
 def _origin(name: str, origins: dict[str, list[str]], path: Path) -> str:

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Role = Literal[
@@ -25,6 +25,17 @@ Role = Literal[
     "probe",
     "other",
 ]
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_compiles)]
 
 
 class _Entry(BaseModel):
@@ -46,15 +57,21 @@ _Identified = TypeVar("_Identified", "Site", "Device", "Line")
 
 
 class Site(_Entry):
+    """`subnets`, `locations` (regular expressions over sysLocation) and `names` (over
+    a device's name) say which devices are its; see `collectors.estate.assign`."""
+
     id: Id
     name: str
     subnets: tuple[IPv4Network | IPv6Network, ...] = ()
+    locations: tuple[Pattern, ...] = ()
+    names: tuple[Pattern, ...] = ()
     hours: Hours = Hours()
     criticality: Literal["low", "normal", "high"] = "normal"
 
 
 class Device(_Entry):
-    """A thing that is polled. `parent` is the device it hangs on, towards the core."""
+    """A thing that is polled. `parent` is the device it hangs on, towards the core.
+    Where a file gives no `site`, loading assigns it by the sites' rules."""
 
     id: Id
     name: str = ""
@@ -66,7 +83,7 @@ class Device(_Entry):
     uplink_ports: tuple[str, ...] = ()
     credentials: str = "default"
     poll: bool = True
-    expect_up: str = Field(
+    expect_up: Pattern = Field(
         default="", description="regular expression over port names and aliases"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ class SnmpConfig(BaseModel):
     `state_file` keeps what was learnt of devices (how much they can be asked at once,
     their neighbours) over a restart; "" forgets it. `profiles` is a folder of device
     profiles of the council's own (docs/profiles.md).
+    `credentials_by_subnet` names those that discovery tries first there.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,5 +33,6 @@ class SnmpConfig(BaseModel):
     neighbours_s: _Positive = 600.0
     remember_neighbours_days: _Positive = 7.0
     credentials_file: Path | None = None
+    credentials_by_subnet: dict[IPv4Network | IPv6Network, tuple[str, ...]] = {}
     state_file: Path | None = None
     profiles: Path | None = None

@@ -18,7 +18,7 @@ _DISCOVERY = bytes.fromhex(
 
 
 class _Listener(asyncio.DatagramProtocol):
-    def __init__(self, heard: asyncio.Future[bool]) -> None:
+    def __init__(self, heard: asyncio.Future[bytes | None]) -> None:
         self._heard = heard
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -26,18 +26,23 @@ class _Listener(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         if not self._heard.done():
-            # A message of any version begins as a sequence.
-            self._heard.set_result(data[:1] == b"\x30")
+            self._heard.set_result(engine_id_in(data))
 
     def error_received(self, exc: Exception) -> None:
         if not self._heard.done():
-            self._heard.set_result(False)
+            self._heard.set_result(None)
 
 
 async def agent_answers(address: str, port: int, timeout_s: float) -> bool:
     """True where something speaks SNMP at that address. Never raises."""
+    return await engine_of(address, port, timeout_s) is not None
+
+
+async def engine_of(address: str, port: int, timeout_s: float) -> bytes | None:
+    """snmpEngineID of the agent at that address; empty where it speaks SNMP but gives
+    none, None where nothing does. Never raises."""
     loop = asyncio.get_running_loop()
-    heard: asyncio.Future[bool] = loop.create_future()
+    heard: asyncio.Future[bytes | None] = loop.create_future()
     with contextlib.suppress(OSError, TimeoutError):
         transport, _ = await loop.create_datagram_endpoint(
             lambda: _Listener(heard), remote_addr=(address, port)
@@ -46,4 +51,33 @@ async def agent_answers(address: str, port: int, timeout_s: float) -> bool:
             return await asyncio.wait_for(heard, timeout_s)
         finally:
             transport.close()
-    return False
+    return None
+
+
+def engine_id_in(datagram: bytes) -> bytes | None:
+    """msgAuthoritativeEngineID of a v3 message; empty in another SNMP message, None
+    where it is none. Pure."""
+    # A message of any version begins as a sequence.
+    if datagram[:1] != b"\x30":
+        return None
+    message = _content(datagram, 0)[0]
+    version, at = _content(message, 0)
+    if version != b"\x03":
+        return b""
+    _, at = _content(message, at)
+    security, _ = _content(message, at)
+    return _content(_content(security, 0)[0], 0)[0]
+
+
+def _content(data: bytes, at: int) -> tuple[bytes, int]:
+    """What one BER element at `at` holds, and where the next begins; nothing, at the
+    end, where there is no whole one."""
+    if at + 2 > len(data):
+        return b"", len(data)
+    size, begins = data[at + 1], at + 2
+    if size & 0x80:
+        begins += size & 0x7F
+        size = int.from_bytes(data[at + 2 : begins], "big")
+    if begins + size > len(data):
+        return b"", len(data)
+    return data[begins : begins + size], begins + size
