@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,6 +13,7 @@ from alerts.notify.email import Email, EmailConfig
 from alerts.notify.routing import Route, RoutingConfig
 from alerts.notify.verdict import Notifier
 from alerts.notify.webhook import Webhook, WebhookConfig
+from alerts.secret import Secret
 
 
 def _kind(value: object) -> str:
@@ -75,6 +77,14 @@ class AlertConfig(BaseModel):
         """Channels that routes name and nobody made; a page to them would vanish."""
         named = {channel for route in self.routes for channel in route.channels}
         return sorted(named - set(self.channels))
+
+    def secrets(self) -> Iterator[tuple[str, Secret]]:
+        """(dotted name, where it is) of every secret that a channel needs."""
+        for name, channel in self.channels.items():
+            if isinstance(channel, EmailConfig) and channel.user:
+                yield f"alerts.channels.{name}.password", channel.password
+            elif isinstance(channel, WebhookConfig) and channel.secret:
+                yield f"alerts.channels.{name}.secret", channel.secret
 
 
 def notifiers(config: AlertConfig) -> dict[str, Notifier]:

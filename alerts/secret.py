@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -18,6 +18,16 @@ class Secret(BaseModel):
     env: str = ""
     file: Path | None = None
     credential: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_a_place(cls, raw: Any) -> Any:
+        if isinstance(raw, str):
+            raise ValueError(
+                'expected { env = "NAME" }, { file = "PATH" } or { credential = "NAME" '
+                "}, never the secret itself"
+            )
+        return raw
 
     @model_validator(mode="after")
     def _one(self) -> Self:

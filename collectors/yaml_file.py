@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from collectors.findings import dotted, explain
+from collectors.findings import dotted, explain, not_text
 
 Model = TypeVar("Model", bound=BaseModel)
 # libyaml's loader does the same ten times as fast, where the wheel has it.
@@ -54,7 +54,7 @@ def read_text(source: Path, findings: list[str]) -> str | None:
     except OSError as error:
         findings.append(f"{source}: cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
-        findings.append(f"{source}: is not UTF-8 text (byte {error.start})")
+        findings.append(f"{source}:{not_text(error)}")
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -12,9 +13,11 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import services
@@ -70,14 +73,19 @@ class Running(services.Server):
     """`towpath run` as a child; ready when its log says so (again)."""
 
     def __init__(
-        self, council: Council, roles: str = "", before: Sequence[str] = ()
+        self,
+        council: Council,
+        roles: str = "",
+        before: Sequence[str] = (),
+        more_env: dict[str, str] | None = None,
     ) -> None:
         folder = council.folder / "runs" / (roles or "all").replace(",", "-")
         folder.mkdir(parents=True, exist_ok=True)
         command = [*before, *TOWPATH, "run", "-c", str(council.settings)]
         if roles:
             command += ["--role", roles]
-        super().__init__(command, folder, 0, self._runs, environment())
+        env = {**environment(), **(more_env or {})}
+        super().__init__(command, folder, 0, self._runs, env)
         self._starts = 0
 
     def _runs(self) -> bool:
@@ -85,11 +93,15 @@ class Running(services.Server):
 
     def count(self, event: str) -> int:
         """How often the log has `event`, over all starts."""
-        if not self.log.exists():
-            return 0
-        return sum(
-            event in line for line in self.log.read_text(errors="replace").splitlines()
-        )
+        return len(self.lines(event)) if self.log.exists() else 0
+
+    def lines(self, event: str) -> list[str]:
+        """The lines of the log that have `event`, over all starts."""
+        return [
+            line
+            for line in self.log.read_text(errors="replace").splitlines()
+            if event in line
+        ]
 
     def start(self) -> None:
         self._starts = self.count("towpath_runs")
@@ -396,6 +408,34 @@ def answer(url: str) -> tuple[int, str]:
             return error.code, error.read().decode()
     except OSError as error:
         return 0, str(error)
+
+
+class Influx:
+    """Questions to a running influxd, in InfluxQL, past everything that is tested."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def rows(self, database: str, query: str) -> list[tuple[dict[str, str], list[Any]]]:
+        """(tags, values) of every row; values begin with the time in ms."""
+        text = urllib.parse.urlencode({"db": database, "q": query, "epoch": "ms"})
+        status, said = answer(f"http://127.0.0.1:{self._port}/query?{text}")
+        assert status == 200, said
+        results = json.loads(said)["results"]
+        assert "error" not in results[0], said
+        return [
+            (series.get("tags", {}), values)
+            for series in results[0].get("series", [])
+            for values in series["values"]
+        ]
+
+    def numbers(self) -> dict[str, list[int]]:
+        """The numbers of the reports that are there, by agent."""
+        found: dict[str, list[int]] = {}
+        query = "SELECT sent FROM call_path GROUP BY *"
+        for tags, (_, sent) in self.rows("towpath_personal", query):
+            found.setdefault(tags["agent"], []).append(sent)
+        return found
 
 
 _RELAY = """

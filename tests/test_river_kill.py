@@ -11,7 +11,6 @@ import json
 import random
 import subprocess
 import sys
-import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ import services
 from river import (
     COMMUNITY,
     Council,
+    Influx,
     Laptops,
     Relay,
     Running,
-    answer,
     environment,
     now_ms,
     report,
@@ -66,34 +65,6 @@ while True:
     else:
         time.sleep(0.002)
 """
-
-
-class Influx:
-    """Questions to a running influxd, in InfluxQL, past everything that is tested."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-
-    def rows(self, database: str, query: str) -> list[tuple[dict[str, str], list[Any]]]:
-        """(tags, values) of every row; values begin with the time in ms."""
-        text = urllib.parse.urlencode({"db": database, "q": query, "epoch": "ms"})
-        status, said = answer(f"http://127.0.0.1:{self._port}/query?{text}")
-        assert status == 200, said
-        results = json.loads(said)["results"]
-        assert "error" not in results[0], said
-        return [
-            (series.get("tags", {}), values)
-            for series in results[0].get("series", [])
-            for values in series["values"]
-        ]
-
-    def numbers(self) -> dict[str, list[int]]:
-        """The numbers of the reports that are there, by agent."""
-        found: dict[str, list[int]] = {}
-        query = "SELECT sent FROM call_path GROUP BY *"
-        for tags, (_, sent) in self.rows("towpath_personal", query):
-            found.setdefault(tags["agent"], []).append(sent)
-        return found
 
 
 @contextlib.contextmanager

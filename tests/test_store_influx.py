@@ -576,3 +576,23 @@ async def test_only_a_server_with_a_trusted_certificate_is_told_the_token(
             with pytest.raises(Away, match=r"(?i)certificate"):
                 await store.write([ROW])
         assert server.asked == []
+
+
+@pytest.mark.parametrize("version", ["1.6", "1.8", "2", "3"])
+async def test_an_answer_of_another_server_stops_no_write(version: str) -> None:
+    """A proxy's page in place of the list of buckets."""
+    page = http(200, "<html>Welcome</html>")
+    async with fake(version, other=lambda *_: page) as (store, _):
+        await store.write([ROW])
+
+
+@pytest.mark.parametrize("version", ["1.6", "1.8", "2", "3"])
+async def test_a_database_that_is_not_there_and_cannot_be_made_is_waited_for(
+    version: str,
+) -> None:
+    """Whatever is asked gets the same 404: no row may be taken for indigestible."""
+    gone = http(404, {"error": 'database not found: "db"'})
+    async with fake(version, lambda _: gone, lambda *_: gone) as (store, _):
+        for _ in range(2):
+            with pytest.raises(Away, match="create it, or let the token do so"):
+                await store.write([ROW])

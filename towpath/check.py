@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 from alerts.rules import RuleError
 from alerts.rules import load as load_rules
 from collectors.estate import Estate, EstateError, load, warnings
+from collectors.ingest.server import CannotServe, load_certificate
 from collectors.measurements import CATALOGUE
 from collectors.snmp import CredentialError, Credentials
 from collectors.snmp.profiles import ProfileError
@@ -16,7 +18,8 @@ from collectors.snmp.profiles import load as load_profiles
 from collectors.snmp.traps import CatalogError
 from collectors.snmp.traps.mapping import load as load_traps
 from probes.catalogue import did_you_mean
-from towpath.config import TowpathConfig
+from towpath.config import ROLES, TowpathConfig
+from towpath.run import Installation
 
 # A row of `interface` takes about this much in the journal, compressed.
 _JOURNAL_BYTES_A_ROW = 40
@@ -66,6 +69,11 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
     for channel in config.alerts.unknown_channels():
         hint = did_you_mean(channel, config.alerts.channels)
         wrong.append(f"alerts.routes: no channel is called {channel!r}{hint}")
+    for name, secret in config.alerts.secrets():
+        try:
+            secret.value()
+        except LookupError as error:
+            misleading.append(f"{name}: {error}: nobody is told over that channel")
     if not config.alerts.channels:
         misleading.append("alerts.channels: there is none, so nobody is told of alerts")
     if config.store.kind == "influxdb":
@@ -73,6 +81,13 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
             config.store.token()
         except ValueError as error:
             wrong.append(str(error))
+    wrong += _ports_shared(config)
+    if config.ingest.https is not None and not config.ingest.https.plaintext:
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            load_certificate(config.ingest.https, context)
+        except CannotServe as error:
+            wrong.append(f"ingest.https: {error}")
     if config.ingest.https is None and config.ingest.mqtt is None:
         misleading.append("ingest: neither https nor mqtt: no laptop can report")
     if not config.alerts.heartbeat_url:
@@ -81,7 +96,13 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
         )
     if estate is not None:
         facts.append(_journal_hours(config, estate))
+    wrong += _no_folders(config)
     misleading += _little_room(config)
+    if not wrong:
+        try:
+            Installation(config, ROLES)
+        except (ValueError, LookupError, OSError) as error:
+            wrong += str(error).splitlines()
     return wrong, misleading, facts
 
 
@@ -103,6 +124,18 @@ def _unknown_senders(config: TowpathConfig, estate: Estate) -> Iterator[str]:
             yield f"traps.addresses.{address}: no device is called {device!r}{hint}"
 
 
+def _ports_shared(config: TowpathConfig) -> Iterator[str]:
+    """Doors of one process that would want one port."""
+    doors = {"web.port": config.web.port, "metrics.port": config.metrics.port}
+    if config.ingest.https is not None:
+        doors["ingest.https.port"] = config.ingest.https.port
+    seen: dict[int, str] = {}
+    for name, port in doors.items():
+        if port and port in seen:
+            yield f"{name} is {port}, which is also {seen[port]}"
+        seen.setdefault(port, name)
+
+
 def _journal_hours(config: TowpathConfig, estate: Estate) -> str:
     """What the journal's limit means in hours, at 50 ports a device."""
     polled = sum(each.poll for each in estate.devices)
@@ -116,10 +149,27 @@ def _journal_hours(config: TowpathConfig, estate: Estate) -> str:
     )
 
 
-def _little_room(config: TowpathConfig) -> Iterator[str]:
-    folder: Path = config.journal.folder
+def _nearest(folder: Path) -> Path:
+    """`folder`, or the first above it that is there."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
+    return folder
+
+
+def _no_folders(config: TowpathConfig) -> Iterator[str]:
+    for name, folder in (
+        ("state", config.state),
+        ("journal.folder", config.journal.folder),
+        ("store.folder", config.store.folder),
+    ):
+        there = _nearest(folder)
+        if not there.is_dir():
+            yield f"{name} is {folder}, but {there} is not a folder"
+            return
+
+
+def _little_room(config: TowpathConfig) -> Iterator[str]:
+    folder = _nearest(config.journal.folder)
     free = shutil.disk_usage(folder).free
     if free < config.journal.max_bytes:
         yield (

@@ -76,8 +76,11 @@ def run(
 def check(config: ConfigFile) -> None:
     """Check settings, estate, rules and credentials; say everything that is wrong."""
     from towpath.check import findings
+    from towpath.log import configure
 
-    wrong_ones, warnings, facts = findings(read_config(config))
+    settings = read_config(config)
+    configure(settings.log)
+    wrong_ones, warnings, facts = findings(settings)
     for each in warnings:
         typer.echo(f"warning: {each}", err=True)
     if wrong_ones:

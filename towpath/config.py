@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from alerts.config import AlertConfig
-from collectors.findings import explain, line_of
+from collectors.findings import explain, line_of, not_text
 from collectors.groups import GroupsConfig
 from collectors.ingest import IngestConfig
 from collectors.journal import JournalConfig
@@ -129,7 +129,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: is not UTF-8 text (byte {error.start})"]) from None
+        raise ConfigError([f"{path}:{not_text(error)}"]) from None
 
 
 def anchored(model: _Model, base: Path) -> _Model:

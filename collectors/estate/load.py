@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from collectors.estate.assign import assign, doubts
 from collectors.estate.model import Estate, Site
-from collectors.findings import dotted, explain, line_of
+from collectors.findings import dotted, explain, line_of, not_text
 from probes.catalogue import did_you_mean
 
 _LISTS = {"subnets", "locations", "names", "uplink_ports"}
@@ -63,7 +63,7 @@ def load(path: Path) -> Estate:
         except OSError as error:
             findings.append(f"{source}: cannot be read: {error.strerror}")
         except UnicodeDecodeError as error:
-            findings.append(f"{source}: is not UTF-8 text (byte {error.start})")
+            findings.append(f"{source}:{not_text(error)}")
     if findings:
         raise EstateError(findings)
     homeless = _assign_sites(entries)

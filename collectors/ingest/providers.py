@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
+from collectors.findings import not_text
+
 UNKNOWN = "unknown"
 
 
@@ -37,23 +39,30 @@ class Providers:
         words, empty lines and lines beginning with # do not count."""
         entries: list[tuple[IPv4Network | IPv6Network, str]] = []
         faults: list[str] = []
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for number, row in enumerate(csv.reader(file), 1):
-                cells = [cell.strip() for cell in row]
-                if not any(cells) or cells[0].startswith("#"):
-                    continue
-                if number == 1 and cells[0].lower() == "prefix":
-                    continue
-                try:
-                    prefix, provider = cells
-                    network = ip_network(prefix)
-                except ValueError:
-                    faults.append(
-                        f"{path}:{number}: {','.join(row)!r}, expected prefix,provider "
-                        "such as 192.0.2.0/24,Example Telecom"
-                    )
-                    continue
-                entries.append((network, provider or UNKNOWN))
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except OSError as error:
+            raise ProvidersRefused(
+                f"ingest.providers: {path}: cannot be read: {error.strerror}"
+            ) from None
+        except UnicodeDecodeError as error:
+            raise ProvidersRefused(f"{path}:{not_text(error)}") from None
+        for number, row in enumerate(csv.reader(lines), 1):
+            cells = [cell.strip() for cell in row]
+            if not any(cells) or cells[0].startswith("#"):
+                continue
+            if number == 1 and cells[0].lower() == "prefix":
+                continue
+            try:
+                prefix, provider = cells
+                network = ip_network(prefix)
+            except ValueError:
+                faults.append(
+                    f"{path}:{number}: {','.join(row)!r}, expected prefix,provider "
+                    "such as 192.0.2.0/24,Example Telecom"
+                )
+                continue
+            entries.append((network, provider or UNKNOWN))
         if faults:
             raise ProvidersRefused("; ".join(faults[:20]))
         return cls(entries)

@@ -23,8 +23,27 @@ _STOP_S = 3
 log = structlog.get_logger()
 
 
-class CannotServe(Exception):
+class CannotServe(RuntimeError):
     """The port or the certificate cannot be used; the text says which and why."""
+
+
+def load_certificate(config: HttpsConfig, context: ssl.SSLContext) -> None:
+    """Into `context`; `CannotServe`, a sentence, where it cannot be used. Blocking."""
+    certificate, key = config.certificate, config.private_key
+    assert certificate is not None
+    assert key is not None
+    for file in (certificate, key):
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            raise CannotServe(f"{file}: cannot be read: {error.strerror}") from None
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotServe(
+            f"certificate {certificate} with key {key} cannot be used: {error}; "
+            "expected two PEM files that belong together"
+        ) from None
 
 
 class HttpServer:
@@ -100,18 +119,9 @@ class HttpServer:
         return context
 
     def _load_certificate(self, context: ssl.SSLContext) -> None:
-        certificate, key = self._config.certificate, self._config.private_key
-        assert certificate is not None
-        assert key is not None
-        try:
-            # Tried out first: half a renewal would leave the running one broken.
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-            context.load_cert_chain(certificate, key)
-        except (OSError, ssl.SSLError) as error:
-            raise CannotServe(
-                f"certificate {certificate} with key {key} cannot be used: {error}; "
-                "expected two PEM files that belong together"
-            ) from None
+        # Tried out first: half a renewal would leave the running one broken.
+        load_certificate(self._config, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        load_certificate(self._config, context)
 
     async def _follow_certificate(self, context: ssl.SSLContext) -> None:
         loaded = self._stamp()

@@ -24,8 +24,8 @@ Effect = Callable[[Chunk], Awaitable[None]]
 class Away(Exception):
     """What the effect needs is not there now (a database, a disk): try again for ever.
 
-    Raise it with a sentence that says what is away; it is logged once, and again when
-    it is back.
+    Raise it with a sentence that says what is away; each is logged once, and again
+    when it is back.
     """
 
 
@@ -65,7 +65,8 @@ class _Follower:
     ) -> None:
         self._reader, self._effect, self._config = reader, effect, config
         self._aside = Aside(aside, reader.name, config.aside_bytes)
-        self._away = self._why = ""
+        self._why = ""
+        self._away: set[str] = set()
 
     async def step(self) -> None:
         before = self._reader.positions
@@ -110,11 +111,10 @@ class _Follower:
                 await self._effect(chunk)
             except Away as away:
                 self._reader.stats.failures += 1
-                if not self._away:
-                    self._away = str(away) or type(away).__name__
-                    _events.warning(
-                        "reader_waits", reader=self._reader.name, away=self._away
-                    )
+                why = str(away) or type(away).__name__
+                if why not in self._away:
+                    self._away.add(why)
+                    _events.warning("reader_waits", reader=self._reader.name, away=why)
             except Exception as error:  # noqa: BLE001 - one batch must not stop all
                 self._reader.stats.failures += 1
                 self._why = f"{type(error).__name__}: {error}"
@@ -124,7 +124,7 @@ class _Follower:
             else:
                 if self._away:
                     _events.info("reader_goes_on", reader=self._reader.name)
-                    self._away = ""
+                    self._away.clear()
                 return True
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, self._config.longest_wait_s)

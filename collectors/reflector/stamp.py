@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 import sys
@@ -170,9 +171,12 @@ def _open(address: str, port: int) -> socket.socket:
         if _LINUX:
             _ask_to_be_told(channel)
         channel.bind((address, port))
-    except OSError:
+    except OSError as error:
         channel.close()
-        raise
+        raise OSError(
+            f"cannot listen on {address} UDP port {port}: {os.strerror(error.errno)}; "
+            "expected a free port (stamp_port; below 1024 needs the right to it)"
+        ) from None
     return channel
 
 

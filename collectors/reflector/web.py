@@ -63,10 +63,20 @@ class WebDoor:
 
     async def __aenter__(self) -> WebDoor:
         self._noise = os.urandom(ndt7.LARGEST_SENT)
+        try:
+            self._server = await self._serve()
+        except OSError as error:
+            raise OSError(
+                f"cannot listen on TCP port {self._config.web_port}: "
+                f"{os.strerror(error.errno or 0)}; expected a free port (web_port)"
+            ) from None
+        return self
+
+    async def _serve(self) -> Server:
         # The library tells of each stranger who hangs up; failures are ours to tell.
         quiet = logging.getLogger("towpath.reflector.web")
         quiet.setLevel(logging.CRITICAL + 1)
-        self._server = await serve(
+        return await serve(
             self._handle,
             list(self._addresses),  # type: ignore[arg-type] # asyncio takes several
             self._config.web_port,
@@ -86,7 +96,6 @@ class WebDoor:
             write_limit=ndt7.WAITING_BYTES,
             logger=quiet,
         )
-        return self
 
     async def __aexit__(self, *_exc: object) -> None:
         if self._server is None:

@@ -53,10 +53,11 @@ async def _on_2(server: InfluxServer, database: str, days: int) -> None:
     status, answer = await server.call(
         "GET", "/api/v2/buckets", {"name": database, "org": server.org}
     )
-    if status == 200 and answer.get("buckets"):
+    if status == 200 and isinstance(answer, dict) and answer.get("buckets"):
         return
     status, orgs = await server.call("GET", "/api/v2/orgs", {"org": server.org})
-    found = orgs.get("orgs", []) if status == 200 else []
+    known = status == 200 and isinstance(orgs, dict)
+    found = orgs.get("orgs") if known else None
     if not found:
         raise Unanswered(
             f"no organisation {server.org!r} that this token may see "

@@ -184,7 +184,7 @@ class InfluxStore:
         )
         try:
             await prepare(self._server, database, days)
-        except Unanswered as error:
+        except (Unanswered, NoDatabase) as error:
             # It may be there already, made by someone with more rights.
             _log.warning("database_not_looked_after", database=database, why=str(error))
         self._prepared.add(database)
