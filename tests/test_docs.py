@@ -27,6 +27,7 @@ from alerts.rules import load as load_rules
 from alerts.secret import Secret
 from collectors.estate import load as load_estate
 from collectors.estate.model import Estate
+from collectors.ingest.certificate import make_certificates
 from collectors.measurements import CATALOGUE
 from collectors.reflector import ReflectorConfig
 from collectors.snmp import Credentials
@@ -435,11 +436,14 @@ def test_every_file_a_page_names_is_there(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def council(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files of the README's own examples."""
+    """A folder with the files of the README's own examples, and a certificate."""
     folder = tmp_path_factory.mktemp("council")
+    tls = make_certificates(folder / "tls")
     for block in blocks(text_of("README.md"), "toml"):
         said = re.match(r"# (\S+)", block)
         assert said is not None
+        block = block.replace("/etc/towpath/tls/towpath.crt", str(tls.certificate))
+        block = block.replace("/etc/towpath/tls/towpath.key", str(tls.private_key))
         (folder / said[1]).write_text(block)
     return folder
 

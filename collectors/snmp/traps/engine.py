@@ -65,7 +65,6 @@ class Engine:
             self._clocks[address, bytes.fromhex(engine_id)] = Clock(
                 boots, time, now_s - since_s
             )
-        self.save(now_s, unix_s)
 
     def time(self, now_s: float) -> int:
         return int(now_s - self._start_s)

@@ -120,6 +120,8 @@ class TrapReceiver:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        # Before anything is heard: these boots must never come again.
+        self._save()
         self._open()
         self._task = asyncio.create_task(self._run(), name="traps")
         return self
