@@ -173,8 +173,9 @@ def _open(address: str, port: int) -> socket.socket:
         channel.bind((address, port))
     except OSError as error:
         channel.close()
+        why = os.strerror(error.errno or 0)
         raise OSError(
-            f"cannot listen on {address} UDP port {port}: {os.strerror(error.errno)}; "
+            f"cannot listen on {address} UDP port {port}: {why}; "
             "expected a free port (stamp_port; below 1024 needs the right to it)"
         ) from None
     return channel
