@@ -116,6 +116,74 @@ def test_fresh_values_give_fresh_readings_and_gone_ones_none() -> None:
     assert readings([found], {instance: -1})["sensors"] == []
 
 
+RADIOS = """
+tables:
+  vap:
+    base: 1.3.6.1.4.1.99999.2
+    columns: {ssid: 1, radio: 2, clients: 3, load: 4}
+    processors: [{of: load, find: '60 s: ([0-9.]+)', descr: CPU}]
+    wireless:
+      - &all {class: clients, of: clients, aggregate: sum, descr: Clients}
+      - {<<: *all, group: radio, descr: "Clients {radio}"}
+      - {class: ap-count, of: radio, aggregate: count, descr: Radios, skip: ng}
+"""
+
+
+def test_wireless_figures_of_a_table_are_added_up_in_whole_and_by_group() -> None:
+    (profile,) = load_texts({"radios": RADIOS})
+    base = "1.3.6.1.4.1.99999.2"
+    columns = {
+        f"{base}.2": {"1": b"ng", "2": b"na", "3": b"na"},
+        f"{base}.3": {"1": 4, "2": 5, "3": 6},
+    }
+    found = find([profile], columns)
+    said = [(e.descr, e.value) for e in readings(found)["wireless"]]
+    assert said == [
+        ("Clients", 15.0),
+        ("Clients ng", 4.0),
+        ("Clients na", 11.0),
+        ("Radios", 2.0),
+    ]
+    fresh = {f"{base}.2.{n}": b"na" for n in (2, 3)}
+    fresh |= {f"{base}.3.1": 1, f"{base}.3.3": 7}
+    said = [(e.descr, e.value) for e in readings(found, fresh)["wireless"]]
+    assert said[:3] == [("Clients", 8.0), ("Clients ng", 1.0), ("Clients na", 7.0)]
+
+
+def test_a_number_is_found_in_a_text_where_the_profile_says() -> None:
+    (profile,) = load_texts({"radios": RADIOS})
+    columns = {"1.3.6.1.4.1.99999.2.4": {"0": b"5 s: 90.5, 60 s: 42.25"}}
+    (processor,) = readings(find([profile], columns))["processors"]
+    assert processor.usage_pct == 42.25
+
+
+def test_a_pool_that_two_mibs_call_the_same_is_one() -> None:
+    pool = MEMORY.format("1")
+    both = load_texts({"one": pool, "two": MEMORY.format("2")})
+    columns = {
+        f"1.3.6.1.4.1.99999.{table}.{column}": {"0": value}
+        for table in (1, 2)
+        for column, value in ((1, 80), (2, 100), (3, 30))
+    }
+    (pool,) = readings(find(both, columns))["memory"]
+    assert (pool.used_pct, pool.used_bytes, pool.total_bytes) == (50.0, 51200, 102400)
+
+
+MEMORY = """
+tables:
+  memory:
+    base: 1.3.6.1.4.1.99999.{}
+    scalar: true
+    columns: {{used: 1, size: 2, cached: 3}}
+    memory:
+      - descr: Memory
+        used: used
+        total: size
+        unit_bytes: 1024
+        reclaimable: cached
+"""
+
+
 TEMPERATURE = """
 tables:
   heat:

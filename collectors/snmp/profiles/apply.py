@@ -31,7 +31,7 @@ from collectors.snmp.profiles.readings import (
     Transceiver,
     Wireless,
 )
-from collectors.snmp.profiles.row import Row, number, says
+from collectors.snmp.profiles.row import Row, number, part, says
 from collectors.snmp.profiles.words import EVERY_S, UNITS
 from collectors.snmp.session import Value
 from collectors.snmp.text import whole
@@ -65,20 +65,33 @@ class Found(msgspec.Struct, frozen=True):
 def find(profiles: Iterable[Profile], columns: Columns) -> list[Found]:
     """All that the profiles, the most particular first, find in `columns`.
 
-    Of one instance read as the same class by several, the first counts.
+    Of one instance read as the same class by several, the first counts; so it does of
+    pools of memory that two MIBs call the same.
     """
     found: list[Found] = []
     taken: set[tuple[str, str, str]] = set()
+    pools: dict[tuple[str, str], str] = {}
     for profile in profiles:
         for table in profile.body.tables.values():
             for section, _, rule in table.items:
                 for each in _on(profile, table, section, rule, columns):
-                    kind = getattr(rule, "class_", "")
-                    key = (section, kind, each.oid)
-                    if key not in taken:
-                        taken.add(key)
-                        found.append(each)
+                    key = (section, _kind(rule), each.oid)
+                    if key in taken:
+                        continue
+                    if section in ("memory", "storage"):
+                        owner = pools.setdefault((section, each.descr), profile.name)
+                        if owner != profile.name:
+                            continue
+                    taken.add(key)
+                    found.append(each)
     return found
+
+
+def _kind(rule: Any) -> str:
+    """What is read of an instance: a class; a figure of a table is another thing."""
+    if isinstance(rule, WirelessRule):
+        return f"{rule.class_} {rule.aggregate} {rule.group}"
+    return getattr(rule, "class_", "")
 
 
 def _on(
@@ -124,7 +137,7 @@ def live_columns(rule: Any, table: Table) -> list[str]:
     """The columns whose values change from poll to poll."""
     if isinstance(rule, MemoryRule):
         given = (rule.used, rule.used_pct, rule.free, rule.free_pct, rule.total)
-        return [each for each in given if each is not None]
+        return [*(each for each in given if each is not None), *rule.reclaimable]
     if isinstance(rule, VlanRule | TransceiverRule):
         return []
     return [rule.of]
@@ -192,7 +205,7 @@ def _sensor(found: Found, row: Row) -> Sensor | None:
     if rule.port is not None:
         at = row.arc(-1) if rule.port == "index" else row.number(rule.port)
         if_index = None if at is None else int(at)
-    value = FUNCTIONS[rule.function](row) if rule.function else row.raw(rule.of)
+    value = _said(rule, row)
     if rule.class_ == "state":
         state, severity, plain = _state(value, found.states)
         if state is None:
@@ -226,6 +239,15 @@ def _sensor(found: Found, row: Row) -> Sensor | None:
         high=_limit(rule, row, rule.limits.high),
         if_index=if_index,
     )
+
+
+def _said(rule: Any, row: Row) -> Value | None:
+    """What the row has for the item: its column, a part of its text, a function's."""
+    if rule.function is not None:
+        return FUNCTIONS[rule.function](row)
+    if rule.find is not None:
+        return part(rule.find, row.text(rule.of) or "")
+    return row.raw(rule.of)
 
 
 def _scaled(rule: Any, raw: float) -> float:
@@ -262,8 +284,7 @@ def _same(key: str, said: str | None) -> bool:
 
 def _processor(found: Found, row: Row) -> Processor | None:
     rule: ProcessorRule = found.rule
-    raw = FUNCTIONS[rule.function](row) if rule.function else row.number(rule.of)
-    plain = number(raw)
+    plain = number(_said(rule, row))
     if plain is None:
         return None
     usage = _scaled(rule, plain)
@@ -285,6 +306,9 @@ def _pool(found: Found, row: Row) -> tuple[float, int | None, int | None] | None
         total = used + free
     if used is None and total is not None and free is not None:
         used = total - free
+    if used is not None:
+        spare = sum(_size(row, name) or 0 for name in rule.reclaimable)
+        used = used - spare if spare <= used else used
     share = None
     if rule.used_pct is not None:
         share = row.number(rule.used_pct)
@@ -322,8 +346,7 @@ def _wireless(found: Found, row: Row) -> Wireless | None:
     rule: WirelessRule = found.rule
     if rule.aggregate == "count":
         return Wireless(rule.class_, found.descr, row.index, 1.0)
-    raw = FUNCTIONS[rule.function](row) if rule.function else row.raw(rule.of)
-    plain = number(raw)
+    plain = number(_said(rule, row))
     if plain is None:
         return None
     return Wireless(rule.class_, found.descr, row.index, _scaled(rule, plain))
@@ -373,21 +396,32 @@ def readings(
 ) -> dict[str, list[Any]]:
     """By section, what all say; figures for whole tables are added up."""
     shown: dict[str, list[Any]] = {section: [] for section in _MEASURES}
-    sums: dict[int, Wireless] = {}
+    sums: dict[tuple[int, str | None], Wireless] = {}
     for each in found:
         reading = measure(each, fresh)
         if reading is None:
             continue
         if isinstance(reading, Wireless) and each.rule.aggregate is not None:
-            before = sums.get(id(each.rule))
-            value = reading.value + (before.value if before else 0)
-            sums[id(each.rule)] = Wireless(
-                reading.class_,
-                each.rule.descr[0] if each.rule.descr else "all",
-                "0",
-                value,
-            )
+            _add_up(sums, each, reading)
             continue
         shown[each.section].append(reading)
     shown["wireless"] += sums.values()
     return shown
+
+
+def _add_up(
+    sums: dict[tuple[int, str | None], Wireless], found: Found, reading: Wireless
+) -> None:
+    """One figure for the whole table, or for each value of the column `group`."""
+    rule: WirelessRule = found.rule
+    group = None if rule.group is None else found.row.text(rule.group)
+    key = (id(rule), group)
+    before = sums.get(key)
+    if before is not None:
+        total = before.value + reading.value
+        sums[key] = msgspec.structs.replace(before, value=total)
+    elif rule.group is None:
+        descr = rule.descr[0] if rule.descr else "all"
+        sums[key] = Wireless(reading.class_, descr, "0", reading.value)
+    else:
+        sums[key] = reading

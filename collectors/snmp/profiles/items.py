@@ -34,7 +34,10 @@ Condition = Annotated[
 
 
 class Item(Part):
-    """`when` and `unless`: by column, values it must (not) have, or a pattern."""
+    """`when` and `unless`: by column, values it must (not) have, or a pattern.
+
+    `find`, of those that are one value: where in a text the value stands.
+    """
 
     descr: Texts = ()
     when: dict[str, Condition] = Field(default_factory=dict)
@@ -66,6 +69,7 @@ class SensorRule(Item):
     divisor: float = Field(default=1, gt=0)
     multiplier: float = 1
     add: float = 0
+    find: Pattern | None = None
     function: str | None = None
     states: str | States | None = None
     limits: Limits = Limits()
@@ -94,6 +98,7 @@ class ProcessorRule(Item):
     divisor: float = Field(default=1, gt=0)
     multiplier: float = 1
     idle: bool = False
+    find: Pattern | None = None
     function: str | None = None
 
     def named(self) -> Iterator[tuple[str, str]]:
@@ -103,7 +108,8 @@ class ProcessorRule(Item):
 
 class MemoryRule(Item):
     """Two of used, free, total; or `used_pct` (`free_pct`) alone. `unit_bytes`: what
-    one of them counts, a number or a column."""
+    one of them counts, a number or a column. `reclaimable`: columns with what counts
+    as used but is given back when asked for, such as caches."""
 
     used: str | None = None
     free: str | None = None
@@ -111,6 +117,7 @@ class MemoryRule(Item):
     used_pct: str | None = None
     free_pct: str | None = None
     unit_bytes: int | str = 1
+    reclaimable: Texts = ()
 
     @model_validator(mode="after")
     def _enough(self) -> MemoryRule:
@@ -125,10 +132,13 @@ class MemoryRule(Item):
             column = getattr(self, word)
             if isinstance(column, str):
                 yield word, column
+        for column in self.reclaimable:
+            yield "reclaimable", column
 
 
 class WirelessRule(Item):
-    """`aggregate`: one figure for the whole table, the sum or the number of rows."""
+    """`aggregate`: one figure for the whole table, the sum or the number of rows; with
+    `group`, one for all rows that have the same in that column."""
 
     class_: Literal[
         "ap-count",
@@ -158,12 +168,22 @@ class WirelessRule(Item):
     of: str = "value"
     divisor: float = Field(default=1, gt=0)
     multiplier: float = 1
+    find: Pattern | None = None
     function: str | None = None
     aggregate: Literal["sum", "count"] | None = None
+    group: str | None = None
+
+    @model_validator(mode="after")
+    def _groups_are_added_up(self) -> WirelessRule:
+        if self.group is not None and self.aggregate is None:
+            raise ValueError("group: aggregate must say how, sum or count")
+        return self
 
     def named(self) -> Iterator[tuple[str, str]]:
         yield from super().named()
         yield "of", self.of
+        if self.group is not None:
+            yield "group", self.group
 
 
 class VlanRule(Item):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from collectors.snmp import oids
@@ -10,6 +9,7 @@ from collectors.snmp.entities import CHASSIS, Entity
 from collectors.snmp.profiles.apply import Columns, key_column
 from collectors.snmp.profiles.load import Profile
 from collectors.snmp.profiles.model import Column, Source, Table, placeholders
+from collectors.snmp.profiles.row import part
 from collectors.snmp.session import Failed, Session, Value
 from collectors.snmp.text import text
 from collectors.snmp.walk import Budget, Stamina, get_all, walk
@@ -182,7 +182,7 @@ class Sayings:
         else:
             said = await self._plain(source)
         if said is not None and source.find is not None:
-            said = _group(source.find, said)
+            said = part(source.find, said)
         if said is not None and source.lookup is not None:
             words = {str(key): word for key, word in source.lookup.items()}
             said = words.get(said)
@@ -191,7 +191,7 @@ class Sayings:
 
     async def _plain(self, source: Source) -> str | None:
         if source.descr is not None:
-            return _group(source.descr, self._descr or "")
+            return part(source.descr, self._descr or "")
         if source.oid is not None:
             return text(await self._reader.instance(source.oid))
         if source.column is not None:
@@ -203,11 +203,3 @@ class Sayings:
         if source.object_id is not None:
             return source.object_id.get(self._object_id or "")
         return source.text
-
-
-def _group(pattern: str, said: str) -> str | None:
-    """The first group that took part, or all that fits."""
-    found = re.search(pattern, said)
-    if found is None:
-        return None
-    return next((g for g in found.groups() if g is not None), found[0])

@@ -54,3 +54,11 @@ def says(value: Value | None, wanted: Iterable[int | str] | str) -> bool:
     return any(
         value == each or said.casefold() == str(each).casefold() for each in wanted
     )
+
+
+def part(pattern: str, said: str) -> str | None:
+    """The first group that took part, or all that fits; None where nothing does."""
+    found = re.search(pattern, said)
+    if found is None:
+        return None
+    return next((g for g in found.groups() if g is not None), found[0])
