@@ -10,7 +10,14 @@ from typing import Any
 
 import msgspec
 
-from probes.catalogue import Catalogue, Field, Misfit, Unknown, conform
+from probes.catalogue import (
+    Catalogue,
+    Field,
+    Measurement,
+    Misfit,
+    Unknown,
+    conform,
+)
 from probes.sample import Sample, Value
 
 Column = list[Any]
@@ -22,6 +29,15 @@ class Schema(msgspec.Struct, frozen=True, array_like=True):
     measurement: str
     tags: tuple[str, ...]
     fields: tuple[str, ...]
+
+    @staticmethod
+    def of(measurement: Measurement) -> Schema:
+        """All that the catalogue declares of it, in its order."""
+        return Schema(
+            measurement.name,
+            tuple(tag.name for tag in measurement.tags),
+            tuple(field.name for field in measurement.fields),
+        )
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):

@@ -68,6 +68,78 @@ INTERFACE = _measure(
     Field("expected_up", "int", "flag", "1 where it should be up"),
     Field("expected_why", "str", "1", "line, uplink, neighbour or pattern"),
 )
+SENSOR = _measure(
+    "sensor",
+    "one sensor of a device: temperature, power, light, fan, battery …, or a state",
+    (
+        _DEVICE,
+        _SITE,
+        _ROLE,
+        Tag("class", "what it senses: temperature, voltage, dbm, state …"),
+        Tag("sensor", "which one, as the device names it"),
+    ),
+    Field(
+        "value",
+        "float",
+        "1",
+        "in the unit of its class: temperature °C, voltage V, current A, power W, "
+        "power_consumed kWh, frequency Hz, fanspeed rpm, runtime min, delay s, dbm and "
+        "signal dBm, pressure kPa, and per cent; of a state its number",
+    ),
+    Field("state", "str", "1", "what a state sensor says, in the device's words"),
+    Field("severity", "int", "1", "0 well, 1 warning, 2 critical, by state or limits"),
+    Field("low", "float", "1", "limit below which it is not well"),
+    Field("high", "float", "1", "limit above which it is not well"),
+    period_s=300,
+)
+PROCESSOR = _measure(
+    "processor",
+    "one processor of a device",
+    (_DEVICE, _SITE, _ROLE, Tag("processor", "which one")),
+    Field("use_ratio", "float", "ratio", "in use"),
+)
+MEMORY = _measure(
+    "memory",
+    "one pool of a device's memory",
+    (_DEVICE, _SITE, _ROLE, Tag("pool", "which one")),
+    Field("use_ratio", "float", "ratio", "in use"),
+    Field("used_bytes", "int", "byte", "in use"),
+    Field("total_bytes", "int", "byte", "size"),
+)
+STORAGE = _measure(
+    "storage",
+    "one disk or flash memory of a device",
+    (_DEVICE, _SITE, _ROLE, Tag("volume", "which one")),
+    Field("use_ratio", "float", "ratio", "in use"),
+    Field("used_bytes", "int", "byte", "in use"),
+    Field("total_bytes", "int", "byte", "size"),
+    period_s=300,
+)
+WIRELESS = _measure(
+    "wireless",
+    "a figure of an access point or controller: clients, access points, noise …",
+    (
+        _DEVICE,
+        _SITE,
+        _ROLE,
+        Tag("class", "clients, ap-count, utilization, noise-floor …"),
+        Tag("radio", "which radio or network, or all"),
+    ),
+    Field("value", "float", "1", "clients and ap-count as numbers, ratios in per cent"),
+    period_s=300,
+)
+INVENTORY = _measure(
+    "inventory",
+    "what a device is",
+    (_DEVICE, _SITE, _ROLE),
+    Field("vendor", "str", "1", "maker"),
+    Field("os", "str", "1", "operating system"),
+    Field("hardware", "str", "1", "model"),
+    Field("version", "str", "1", "software version"),
+    Field("serial", "str", "1", "serial number"),
+    Field("parts", "int", "1", "parts in ENTITY-MIB"),
+    period_s=3600,
+)
 LINE = _measure(
     "line",
     "one WAN line, seen at the port it ends on, against its contracted rate",
@@ -244,6 +316,12 @@ ALERT = _measure(
 SERVER_MEASUREMENTS = (
     DEVICE,
     INTERFACE,
+    SENSOR,
+    PROCESSOR,
+    MEMORY,
+    STORAGE,
+    WIRELESS,
+    INVENTORY,
     LINE,
     VPN_GATEWAY,
     EXPERIENCE,

@@ -239,6 +239,44 @@ def _device(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
             "expected_why": "line",
         }
         yield Sample("interface", {**tags, "port": port}, fields, at)
+    yield from _health(tags, n, at)
+
+
+def _health(tags: dict[str, str], n: int, at: int) -> Iterator[Sample]:
+    def sensor(kind: str, name: str, **fields: float | int | str) -> Sample:
+        return Sample("sensor", {**tags, "class": kind, "sensor": name}, fields, at)
+
+    heat = 24.0 + n + 3 * math.sin(at / 4e6)
+    yield sensor("temperature", "Inlet", value=heat, severity=0, high=45.0)
+    yield sensor("state", "PSU 1", value=1.0, state="ok", severity=0)
+    yield sensor("power", "PoE drawn 1", value=120.0 + 40 * day_share(at))
+    yield sensor("dbm", "Te1/1 receive", value=-4.0 - n, low=-14.0, severity=0)
+    use = 0.1 + 0.2 * day_share(at)
+    yield Sample("processor", {**tags, "processor": "CPU"}, {"use_ratio": use}, at)
+    yield Sample(
+        "memory",
+        {**tags, "pool": "Processor"},
+        {"use_ratio": 0.4, "used_bytes": 400_000_000, "total_bytes": 1_000_000_000},
+        at,
+    )
+    yield Sample(
+        "wireless",
+        {**tags, "class": "clients", "radio": "all"},
+        {"value": 40 * day_share(at)},
+        at,
+    )
+    yield Sample(
+        "inventory",
+        tags,
+        {
+            "vendor": "example",
+            "hardware": "EX-48",
+            "os": "exos",
+            "version": f"1.{n}",
+            "serial": f"SN{n:04}",
+        },
+        at,
+    )
 
 
 def _lines(

@@ -18,6 +18,7 @@ from collectors.snmp import interfaces, oids, plan
 from collectors.snmp.config import SnmpConfig
 from collectors.snmp.credentials import Credential
 from collectors.snmp.expected import outlook
+from collectors.snmp.health import Health
 from collectors.snmp.interfaces import Columns, Port
 from collectors.snmp.knock import agent_answers
 from collectors.snmp.memory import Learnt
@@ -68,11 +69,13 @@ class DevicePoll:
         session: Session,
         learnt: Learnt,
         now_ms: Callable[[], int],
+        health: Health | None = None,
     ) -> None:
         self.device, self._lines = device, lines
         self._config, self._credential = config, credential
         self._session, self._learnt, self._now_ms = session, learnt, now_ms
         self._place = Place(device.id, device.site, device.role)
+        self._health = health
         self._patience = Patience.of(config.timeout_s, config.tries)
         self._plan: plan.Plan | None = None
         self._columns: Columns = {}
@@ -155,6 +158,7 @@ class DevicePoll:
             batches += found.batches
             fields = self._remember(reading, soon)
             fields |= {"ports_up": found.ports_up, "ports_down": found.ports_down}
+            batches += await self._healthy(reading.time_ms)
         else:
             self._moment = None
         self._say(outcome, detail)
@@ -229,6 +233,25 @@ class DevicePoll:
         except Renumbered:
             return None
         return Reading(time_ms, moment, watches, seen)
+
+    async def _healthy(self, time_ms: int) -> list[Batch]:
+        """Sensors and their like: what goes wrong here leaves the ports' rows alone."""
+        if self._health is None:
+            return []
+        session, stamina = self._session, self._learnt.stamina
+        version = self._credential.version
+        try:
+            return await self._health.poll(
+                session, version, stamina, self._place, time_ms
+            )
+        except Failed as failed:
+            _log.info(
+                "health_not_read",
+                device=self.device.id,
+                outcome=failed.outcome.value,
+                detail=failed.detail,
+            )
+            return []
 
     def _relearn_if_old(self) -> None:
         if time.monotonic() - self._learnt_s > _RELEARN_S:
@@ -352,6 +375,8 @@ class DevicePoll:
         if gone is not None and gone.restarted:
             self._seen.clear()
             soon = False
+            if self._health is not None:
+                self._health.forget()
         if not soon:
             self._seen_ms = now.own_ms
             for watch, seen in zip(reading.watches, reading.seen, strict=True):

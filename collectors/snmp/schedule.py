@@ -27,8 +27,10 @@ from collectors.journal import Append
 from collectors.snmp.config import SnmpConfig
 from collectors.snmp.credentials import CredentialError, Credentials
 from collectors.snmp.device import DevicePoll
+from collectors.snmp.health import Health
 from collectors.snmp.memory import Memory
 from collectors.snmp.poll import Place, device_row
+from collectors.snmp.profiles import load
 from collectors.snmp.session import Patience
 from collectors.snmp.sessions import Sessions
 from probes.failure import Outcome
@@ -42,6 +44,8 @@ _SELF = Schema(
 _SAVE_S = 300.0
 # All first polls are within this, spread by phase.
 _FIRST_S = 10.0
+# Devices that are asked for all they have (`Health`): many packets each, no hurry.
+_LEARNING_AT_ONCE = 8
 # Of a period: a poll sooner after another would give no rates (`device`).
 _LEAST_GAP = 0.5
 
@@ -111,6 +115,8 @@ class Poller:
         self._jobs: dict[str, _Job] = {}
         self._due: list[tuple[float, str, _Job]] = []
         self._slots = asyncio.Semaphore(config.at_once)
+        self._profiles = load(config.profiles)
+        self._learning = asyncio.Semaphore(_LEARNING_AT_ONCE)
         self._known: Estate | None = None
         self._lateness_ms: list[float] = []
         self._reported = PollStats()
@@ -283,6 +289,7 @@ class Poller:
                 session,
                 self._memory.of(device.id),
                 self._now_ms,
+                Health(self._profiles, self._learning),
             )
         polled = await job.poll.poll(late_ms, place.give_back)
         self._count(polled.outcome, polled.up, polled.retries)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from collectors.snmp import oids
 from collectors.snmp.entities import CHASSIS, Entity
@@ -16,6 +17,7 @@ from collectors.snmp.walk import Budget, Stamina, get_all, walk
 from probes.failure import Outcome
 
 _SCALAR = "0"
+_Said = TypeVar("_Said")
 
 
 class Reader:
@@ -25,22 +27,30 @@ class Reader:
         self, session: Session, version: str, stamina: Stamina, budget: Budget
     ) -> None:
         self._session, self._version = session, version
-        self._stamina, self._budget = stamina, budget
+        self._stamina, self.budget = stamina, budget
         self._walked: set[str] = set()
         self._asked: set[str] = set()
         self.columns: dict[str, dict[str, Value]] = {}
         # Columns an agent was silent about, or answered brokenly.
         self.unread: dict[str, str] = {}
+        self._known: dict[str, Any] = {}
+
+    async def once(self, name: str, ask: Callable[[], Awaitable[_Said]]) -> _Said:
+        """What `ask` gave the first time it came to an end."""
+        if name not in self._known:
+            self._known[name] = await ask()
+        said: _Said = self._known[name]
+        return said
 
     async def column(self, oid: str) -> Mapping[str, Value]:
         """The whole column, walked once. Raises `Failed` where the device is gone."""
         if oid not in self._walked:
-            self._walked.add(oid)
             try:
-                rows = await walk(self._session, oid, self._stamina, self._budget)
+                rows = await walk(self._session, oid, self._stamina, self.budget)
             except Failed as failed:
                 await self._pass_over(oid, failed)
                 rows = {}
+            self._walked.add(oid)
             kept = self.columns.setdefault(oid, {})
             for each, value in rows.items():
                 kept[oids.tail(each, oid)] = value
@@ -53,7 +63,6 @@ class Reader:
             instance = f"{oid}.{index}"
             if not index or oid in self._walked or instance in self._asked:
                 continue
-            self._asked.add(instance)
             if self._version == "1":
                 # A v1 agent refuses a whole GET for one missing instance.
                 await self.column(oid)
@@ -63,10 +72,11 @@ class Reader:
             return
         bases = {oid for oid, _ in wanted}
         try:
-            answer = await get_all(self._session, missing, self._stamina, self._budget)
+            answer = await get_all(self._session, missing, self._stamina, self.budget)
         except Failed as failed:
             await self._pass_over(missing[0], failed)
-            return
+            answer = {}
+        self._asked.update(missing)
         for instance, value in answer.items():
             base = next((b for b in _prefixes(instance) if b in bases), None)
             if base is not None:

@@ -14,6 +14,16 @@ from dashboards.grafana.board import (
     Variable,
     ask,
 )
+from dashboards.grafana.boards.device_health import (
+    CLIENTS,
+    IS,
+    LIGHT,
+    POOLS,
+    POWER,
+    PROCESSORS,
+    SENSOR_TABLE,
+    TEMPERATURES,
+)
 
 _DEVICE = {"device": "device"}
 _PORT = {"device": "device", "port": "port"}
@@ -274,12 +284,14 @@ POLL_HEALTH = Panel(
 SWITCH = Board(
     "towpath-switch",
     "Switch",
-    "One device: its ports, their traffic and faults, and how polling it goes.",
+    "One device: its ports, their traffic and faults, its health, its polling.",
     (
-        Row("Now", (ANSWERED, RUNNING, RESTARTS, PORTS_UP, BUSIEST)),
+        Row("Now", (ANSWERED, RUNNING, RESTARTS, PORTS_UP, BUSIEST, IS)),
         Row("Ports", (PORT_TABLE,)),
         Row("Traffic", (TRAFFIC, USE_IN, USE_OUT)),
         Row("Faults", (ERRORS, DISCARDS, PORT_STATE)),
+        Row("Health", (SENSOR_TABLE, TEMPERATURES, POWER, PROCESSORS, POOLS)),
+        Row("Optics and radios", (LIGHT, CLIENTS)),
         Row("Polling", (DEVICE_STATE, POLL_HEALTH)),
     ),
     (

@@ -1,0 +1,184 @@
+"""Panels about a device beside its ports: sensors, processors, memory, radios."""
+
+from collectors.store.query import Where
+from dashboards.grafana.board import (
+    AMBER,
+    BUSY,
+    GREEN,
+    RED,
+    Column,
+    Panel,
+    Target,
+    ask,
+)
+
+_DEVICE = {"device": "device"}
+_SENSOR = ("device", "class", "sensor")
+SEVERITY = {0: ("well", GREEN), 1: ("warning", AMBER), 2: ("critical", RED)}
+SENSOR_TABLE = Panel(
+    "Sensors",
+    "What each sensor said last, and whether that is well by its state or its limits. "
+    "Values are in the unit of their class (temperature °C, power W, dbm dBm …).",
+    (
+        Target(
+            ask(
+                "sensor",
+                ("severity", "last"),
+                ("state", "last"),
+                ("value", "last"),
+                ("value", "min"),
+                ("value", "max"),
+                ("low", "last"),
+                ("high", "last"),
+                by=_SENSOR,
+            ),
+            variables=_DEVICE,
+            bucketed=False,
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=10,
+    columns={
+        "device": Column("Device"),
+        "class": Column("What"),
+        "sensor": Column("Sensor"),
+        "severity_last": Column("Is", words=SEVERITY),
+        "state_last": Column("State"),
+        "value_last": Column("Value"),
+        "value_min": Column("Least"),
+        "value_max": Column("Most"),
+        "low_last": Column("Lower limit"),
+        "high_last": Column("Upper limit"),
+    },
+)
+TEMPERATURES = Panel(
+    "Temperature",
+    "Each temperature sensor; the device's own limits are in the table above.",
+    (
+        Target(
+            ask(
+                "sensor",
+                ("value", "max"),
+                by=("device", "sensor"),
+                where=(Where("class", ("temperature",)),),
+            ),
+            "$tag_device $tag_sensor",
+            _DEVICE,
+        ),
+    ),
+    "celsius",
+)
+POWER = Panel(
+    "Power",
+    "What supplies and Power over Ethernet give, as the device says.",
+    (
+        Target(
+            ask(
+                "sensor",
+                ("value", "mean"),
+                by=("device", "sensor"),
+                where=(Where("class", ("power",)),),
+            ),
+            "$tag_device $tag_sensor",
+            _DEVICE,
+        ),
+    ),
+    "watt",
+)
+LIGHT = Panel(
+    "Light of optics",
+    "Sent and received power. A port without a cable is dark (-40 dBm).",
+    (
+        Target(
+            ask(
+                "sensor",
+                ("value", "mean"),
+                by=("device", "sensor"),
+                where=(Where("class", ("dbm",)),),
+            ),
+            "$tag_device $tag_sensor",
+            _DEVICE,
+        ),
+    ),
+    "dBm",
+)
+PROCESSORS = Panel(
+    "Processors",
+    "In use, the mean of each interval.",
+    (
+        Target(
+            ask("processor", ("use_ratio", "mean"), by=("device", "processor")),
+            "$tag_device $tag_processor",
+            _DEVICE,
+        ),
+    ),
+    "percentunit",
+    steps=BUSY,
+    least=0,
+    most=1,
+)
+POOLS = Panel(
+    "Memory",
+    "In use, by pool.",
+    (
+        Target(
+            ask("memory", ("use_ratio", "mean"), by=("device", "pool")),
+            "$tag_device $tag_pool",
+            _DEVICE,
+        ),
+    ),
+    "percentunit",
+    steps=BUSY,
+    least=0,
+    most=1,
+)
+CLIENTS = Panel(
+    "Wireless clients",
+    "By radio or network, where the device is an access point or a controller.",
+    (
+        Target(
+            ask(
+                "wireless",
+                ("value", "max"),
+                by=("device", "radio"),
+                where=(Where("class", ("clients",)),),
+            ),
+            "$tag_device $tag_radio",
+            _DEVICE,
+        ),
+    ),
+    "short",
+)
+IS = Panel(
+    "What it is",
+    "Maker, model, software and serial number, as the device says.",
+    (
+        Target(
+            ask(
+                "inventory",
+                ("vendor", "last"),
+                ("hardware", "last"),
+                ("os", "last"),
+                ("version", "last"),
+                ("serial", "last"),
+                by=("device",),
+            ),
+            variables=_DEVICE,
+            bucketed=False,
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=4,
+    columns={
+        "device": Column("Device"),
+        "vendor_last": Column("Maker"),
+        "hardware_last": Column("Model"),
+        "os_last": Column("System"),
+        "version_last": Column("Software"),
+        "serial_last": Column("Serial number"),
+    },
+)
