@@ -3,13 +3,17 @@ fails where they are old."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from alerts.rule import Rule
+from alerts.rules import load
 from collectors.measurements import CATALOGUE
 from probes.catalogue import Catalogue, Measurement
 
 DOCS = Path(__file__).parents[1] / "docs"
+_RULES_HEAD = "| rule | severity | it means, and why that happens | do first |\n"
 
 
 def catalogue_page(catalogue: Catalogue) -> str:
@@ -44,6 +48,45 @@ def catalogue_page(catalogue: Catalogue) -> str:
 
 def write() -> None:
     (DOCS / "catalogue.md").write_text(catalogue_page(CATALOGUE), encoding="utf-8")
+    on_call = DOCS / "on-call.md"
+    before, _, rest = on_call.read_text(encoding="utf-8").partition(_RULES_HEAD)
+    after = re.sub(r"\A(\|.*\n)*", "", rest)
+    text = before + rules_table(load(CATALOGUE)) + after
+    on_call.write_text(text, encoding="utf-8")
+
+
+class _Words(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return key.replace("_", " ")
+
+
+_WORDS = _Words(
+    site_name="the site",
+    device_name="the device",
+    parent_name="the parent device",
+    supplier="the supplier",
+    supplier_phone="its number",
+    support_hours="its hours",
+    circuit_ref="its reference",
+    address="ADDRESS",
+    host="its address",
+    group="that provider",
+    port="the port",
+    process="that process",
+    channel="CHANNEL",
+)
+
+
+def rules_table(rules: Iterable[Rule]) -> str:
+    """The table of `docs/on-call.md`, from the rules."""
+    lines = [_RULES_HEAD + "|---|---|---|---|"]
+    for rule in rules:
+        runbook = rule.runbook.format_map(_WORDS).strip()
+        lines.append(
+            f"| `{rule.id}` | {rule.severity} | **{rule.title}.** "
+            f"{rule.cause.strip()} | {runbook} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def _measurement(each: Measurement) -> Iterator[str]:
