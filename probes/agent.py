@@ -211,7 +211,9 @@ class Agent:
             self._faulty.discard(job)
 
     async def _measure(self, probe: str) -> None:
-        self._place = await self._locator.where(self._policy.beacon_url)
+        self._place = await self._locator.where(
+            self._policy.beacon_url, self._policy.offices
+        )
         found = await self._round.measure(probe, self._policy, await self._facts(probe))
         for each in found:
             self._last[each.probe, each.target] = each

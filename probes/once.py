@@ -104,7 +104,9 @@ async def _policy(settings: Settings, software: str) -> tuple[Policy, str]:
 async def _where(settings: Settings, policy: Policy) -> Judgement:
     # Nothing is kept: without a device id of its own, no network is known again.
     places = Places(settings.folder(), known_device_id(settings.folder()).encode())
-    return await Locator(places, settings.ca_file, note=False).where(policy.beacon_url)
+    return await Locator(places, settings.ca_file, note=False).where(
+        policy.beacon_url, policy.offices
+    )
 
 
 def _now_ms() -> int:

@@ -8,17 +8,20 @@ right or it says unknown. Only two things are sure:
 * the laptop stands in a network whose name the person gave (`towpath-agent place
   home`), or where the beacon has answered before (so that an office with a dead line
   is still an office). A network is known again by a keyed hash of its gateway's
-  hardware address and its subnet; it is kept here and never sent.
+  hardware address and its subnet; it is kept here and never sent;
+* the physical link, never the tunnel, stands in a network of the council's that nobody
+  else can have, or in a private one whose name servers are the council's own
+  (`probes/office_networks.py`).
 
-An address alone proves nothing: 10.0.0.0/8 is a council, a hotel and a home.
+A private address alone proves nothing: 10.0.0.0/8 is a council, a hotel and a home.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import ipaddress
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,11 +29,23 @@ from typing import Literal
 
 import msgspec
 
-from probes.interfaces import Interface, interfaces, supported
-from probes.policy import Beacon
+from probes import platforms
+from probes.failure import Outcome
+from probes.interfaces import connection, owner
+from probes.office_networks import Stands, stands_in
+from probes.platforms.facts import Interface, VpnConnection
+from probes.policy import Beacon, Office
 from probes.private import write_privately
 from probes.report import Place, Whereabouts
-from probes.vpn import recognise, state_of, tunnels
+from probes.tunnels import (
+    Tunnel,
+    hides_routes,
+    managed_connections,
+    physical,
+    recognise,
+    state_of,
+    tunnels,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,15 +55,23 @@ MAX_BEACON_BYTES = 4_096
 MAX_PLACES = 100
 AGAIN_S = 900.0
 
-# Phones in USB mode; `cdc_*` may be a phone or a docking station: unknown.
-_PHONE_DRIVERS = {"ipheth", "rndis_host", "cdc_mbim", "qmi_wwan", "option"}
-_EITHER_DRIVERS = {"cdc_ether", "cdc_ncm"}
-
 
 class Seen(msgspec.Struct, frozen=True):
-    """What the beacon said: `inside` with the site, or why that is not known."""
+    """What the beacon said: `inside` with the site, or why that is not known.
 
-    how: Literal["inside", "tunnel", "silent", "not_configured", "no_network"]
+    `hidden`: it answered, but a VPN is at work that routes do not show.
+    """
+
+    how: Literal[
+        "inside",
+        "tunnel",
+        "hidden",
+        "silent",
+        "not_configured",
+        "not_secure",
+        "no_network",
+        "not_supported",
+    ]
     site: str = ""
 
 
@@ -59,43 +82,20 @@ class Judgement(msgspec.Struct, frozen=True):
     reason: str
 
 
-def physical(among: Sequence[Interface]) -> Interface | None:
-    """The interface that really carries the traffic, under any tunnel. Pure."""
-    usable = [
-        each
-        for each in among
-        if each.up and each.global_addresses and recognise(each) is None
-    ]
-    ranked = sorted(
-        usable,
-        key=lambda each: (
-            each.default_metric is None,
-            each.default_metric or 0,
-            not each.physical,
-            each.name,
-        ),
-    )
-    return ranked[0] if ranked and (ranked[0].routed or ranked[0].physical) else None
+_UNKNOWN = {
+    "not_configured": "the council has set up no beacon that could tell",
+    "not_secure": "the council's beacon has no https address, so it proves nothing",
+    "tunnel": "the beacon answered, but through the VPN",
+    "hidden": "the beacon answered, but perhaps through the VPN: its ways are hidden",
+    "silent": "the council's beacon did not answer here",
+    "not_supported": "this system does not tell its network interfaces",
+}
 
 
-def connection(
-    interface: Interface | None,
-) -> Literal["wired", "wifi", "mobile", "unknown"]:
-    """What kind of link it is; unknown where it could be two things. Pure."""
-    if interface is None:
-        return "unknown"
-    if interface.kind == "wlan":
-        return "wifi"
-    if interface.kind == "wwan" or interface.driver in _PHONE_DRIVERS:
-        return "mobile"
-    if interface.driver in _EITHER_DRIVERS or interface.kind == "ppp":
-        return "unknown"
-    return "wired" if interface.physical else "unknown"
-
-
-def judge(seen: Seen, remembered: str) -> tuple[Place, str, str]:
-    """(place, site, reason) from what the beacon said and what is remembered of this
-    network (`home`, `elsewhere`, `office:<site>` or nothing). Pure."""
+def judge(seen: Seen, remembered: str, stands: Stands) -> tuple[Place, str, str]:
+    """(place, site, reason) from what the beacon said, what is remembered of this
+    network (`home`, `elsewhere`, `office:<site>` or nothing) and the office whose
+    network the physical link stands in. Pure."""
     kept, _, site = remembered.partition(":")
     if seen.how == "inside":
         return "office", seen.site, "the council's beacon answered from inside"
@@ -111,11 +111,10 @@ def judge(seen: Seen, remembered: str) -> tuple[Place, str, str]:
             site,
             "the council's beacon has answered in this network before",
         )
-    if seen.how == "not_configured":
-        return "unknown", "", "the council has set up no beacon that could tell"
-    if seen.how == "tunnel":
-        return "unknown", "", "the beacon answered, but through the VPN"
-    return "unknown", "", "the council's beacon did not answer here"
+    if stands.proved:
+        return "office", stands.site, stands.reason
+    reason = _UNKNOWN[seen.how]
+    return "unknown", "", f"{reason}; {stands.reason}" if stands.reason else reason
 
 
 class Places:
@@ -125,14 +124,13 @@ class Places:
     def __init__(self, folder: Path, key: bytes) -> None:
         self._path, self._key = folder / PLACES, key
 
-    def fingerprint(self, interface: Interface | None, arp: str) -> str:
+    def fingerprint(self, interface: Interface | None, hardware: str) -> str:
         """A keyed hash of the gateway's hardware address and the subnet, empty where
-        there is none (mobile). `arp`: the text of /proc/net/arp."""
-        if interface is None or not interface.gateway:
+        there is none (mobile)."""
+        if interface is None or not hardware:
             return ""
-        hardware = _hardware_address(arp, interface.gateway)
-        if not hardware:
-            return ""
+        # IPv6 prefixes change from day to day with some providers; a line without IPv4
+        # is known by its router alone.
         networks = {
             str(ipaddress.ip_network(f"{each}/24", strict=False))
             for each in interface.global_addresses
@@ -164,46 +162,59 @@ class Places:
 
 
 class Locator:
-    """`await where(beacon_url)`: the judgement, asked again when the network changed,
-    and every quarter of an hour."""
+    """`await where(beacon_url, offices)`: the judgement, asked again when the network
+    changed, and every quarter of an hour."""
 
     def __init__(
         self,
         places: Places,
         ca_file: str = "",
-        gather: Callable[[], list[Interface]] = interfaces,
-        arp: Path = Path("/proc/net/arp"),
+        gather: Callable[[], list[Interface] | Outcome] = platforms.interfaces,
+        neighbour: Callable[[str, str], str] = platforms.hardware_address,
+        resolvers: Callable[[], Sequence[str]] = platforms.resolvers,
+        managed: Callable[[], list[VpnConnection]] = managed_connections,
         monotonic: Callable[[], float] = time.monotonic,
         note: bool = True,
     ) -> None:
         self._places, self._ca_file = places, ca_file
-        self._gather, self._arp, self._monotonic = gather, arp, monotonic
-        self._keeps = note
+        self._gather, self._neighbour, self._resolvers = gather, neighbour, resolvers
+        self._managed, self._monotonic, self._keeps = managed, monotonic, note
         self._network: object = None
         self._asked_s = 0.0
         self._last = Judgement(Whereabouts(), "not looked at yet")
 
-    async def where(self, beacon_url: str) -> Judgement:
+    async def where(self, beacon_url: str, offices: Sequence[Office] = ()) -> Judgement:
         among = self._gather()
-        line = physical(among)
+        told = among if isinstance(among, list) else []
+        line = physical(told)
         network = (
             beacon_url,
-            tuple((i.name, i.addresses, i.gateway) for i in among if i.up),
+            offices,
+            tuple((i.name, i.index, i.addresses, i.gateway) for i in told if i.up),
         )
         now_s = self._monotonic()
         if network == self._network and now_s - self._asked_s < AGAIN_S:
             return self._last
-        seen = await self._look(beacon_url, among, line)
-        mark = self._places.fingerprint(line, _text(self._arp))
+        # Commands of the system: not in the loop's own thread.
+        managed = await asyncio.to_thread(self._managed)
+        found = tunnels(told, managed)
+        if isinstance(among, Outcome):
+            seen = Seen("not_supported")
+        else:
+            seen = await self._look(beacon_url, told, line, found)
+        mark = self._mark(line)
         if seen.how == "inside" and self._keeps:
             self._note(mark, f"office:{seen.site}")
-        place, site, reason = judge(seen, self._places.known(mark))
+        # With a tunnel up, the name servers may be the tunnel's.
+        alone = state_of(found) in {"down", "absent"}
+        stands = stands_in(line, offices, self._resolvers() if alone else ())
+        place, site, reason = judge(seen, self._places.known(mark), stands)
         self._last = Judgement(
             Whereabouts(
                 place=place,
                 site=site,
                 connection=connection(line),
-                vpn=state_of(tunnels(among)) if supported() else "unknown",
+                vpn=state_of(found) if isinstance(among, list) else "unknown",
             ),
             reason,
         )
@@ -213,10 +224,17 @@ class Locator:
     def say(self, word: str) -> bool:
         """Notes what the person says of the present network; False if it cannot be
         known again."""
-        mark = self._places.fingerprint(physical(self._gather()), _text(self._arp))
+        among = self._gather()
+        mark = self._mark(physical(among)) if isinstance(among, list) else ""
         if mark:
             self._places.remember(mark, word)
         return bool(mark)
+
+    def _mark(self, line: Interface | None) -> str:
+        if line is None or not line.gateway:
+            return ""
+        hardware = self._neighbour(line.gateway, line.name)
+        return self._places.fingerprint(line, hardware)
 
     def _note(self, mark: str, word: str) -> None:
         try:
@@ -227,26 +245,65 @@ class Locator:
             log.warning("this office cannot be remembered: %s", error)
 
     async def _look(
-        self, url: str, among: Sequence[Interface], line: Interface | None
+        self,
+        url: str,
+        among: Sequence[Interface],
+        line: Interface | None,
+        found: Sequence[Tunnel],
     ) -> Seen:
-        if supported() and line is None:
+        if line is None:
             return Seen("no_network")
         if not url:
             return Seen("not_configured")
-        found = await ask_beacon(url, self._ca_file)
-        if found is None:
-            return Seen("silent")
-        site, local = found
-        through = [i for i in among if local in i.addresses]
-        direct = any(recognise(i) is None for i in through)
-        return Seen("inside", site) if direct else Seen("tunnel")
+        if not url.lower().startswith("https://"):
+            return Seen("not_secure")
+        answer = await ask_beacon(url, self._ca_file)
+        return Seen("silent") if answer is None else came_by(answer, among, found)
 
 
-async def ask_beacon(url: str, ca_file: str = "") -> tuple[str, str] | None:
-    """(site, the laptop's own address it was reached from), None where no beacon
-    answered. Never through a proxy: the proxy is inside, the laptop may not be."""
-    import asyncio
+class Answer(msgspec.Struct, frozen=True):
+    """What a beacon said. `local`: the laptop's own address of that connection; `seen`:
+    the one the beacon saw, empty where it does not say."""
 
+    site: str
+    local: str
+    seen: str = ""
+
+
+def came_by(
+    answer: Answer, among: Sequence[Interface], found: Sequence[Tunnel]
+) -> Seen:
+    """Whether the beacon was reached without a tunnel. Pure.
+
+    The connection's own address must belong to interfaces that are no VPN's, and to no
+    other. A filter driver or an IPsec policy takes traffic from the physical interface
+    all the same; then only a beacon that saw that very address proves that none did.
+    """
+    owners = owner(answer.local, among)
+    if not owners or any(recognise(each) is not None for each in owners):
+        return Seen("tunnel")
+    if answer.seen:
+        # Another address on its way is a tunnel's, or a translator's: no proof.
+        return Seen("inside", answer.site) if same(answer) else Seen("tunnel")
+    return Seen("hidden") if hides_routes(found) else Seen("inside", answer.site)
+
+
+def same(answer: Answer) -> bool:
+    """Whether the beacon saw the laptop's own address. Pure."""
+    try:
+        local, seen = (
+            ipaddress.ip_address(each.split("%")[0])
+            for each in (answer.local, answer.seen)
+        )
+    except ValueError:
+        return False
+    mapped = getattr(seen, "ipv4_mapped", None)
+    return local in (seen, mapped)
+
+
+async def ask_beacon(url: str, ca_file: str = "") -> Answer | None:
+    """What the beacon said, None where none answered. Never through a proxy: the proxy
+    is inside, the laptop may not be."""
     import httpx2
 
     from probes.publish_https import trust
@@ -260,7 +317,7 @@ async def ask_beacon(url: str, ca_file: str = "") -> tuple[str, str] | None:
             client.stream("GET", url) as response,
         ):
             stream = response.extensions["network_stream"]
-            local = str(stream.get_extra_info("client_addr")[0])
+            local = str(stream.get_extra_info("client_addr")[0]).split("%")[0]
             body = bytearray()
             async for part in response.aiter_bytes():
                 body += part
@@ -282,22 +339,4 @@ async def ask_beacon(url: str, ca_file: str = "") -> tuple[str, str] | None:
         RecursionError,
     ):
         return None
-    return beacon.site, local
-
-
-def _hardware_address(arp: str, address: str) -> str:
-    for line in arp.splitlines()[1:]:
-        columns = line.split()
-        if len(columns) >= 4 and columns[0] == address:
-            hardware = columns[3].lower()
-            known = re.fullmatch(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", hardware)
-            if known and hardware != "00:00:00:00:00:00":
-                return hardware
-    return ""
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
+    return Answer(beacon.site, local, beacon.seen)

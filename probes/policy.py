@@ -32,6 +32,7 @@ Weekday = Annotated[int, msgspec.Meta(ge=0, le=6)]
 Url = Annotated[str, msgspec.Meta(max_length=500)]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+Subnet = Annotated[str, msgspec.Meta(min_length=3, max_length=49)]
 
 
 class ReflectorAt(msgspec.Struct, frozen=True):
@@ -51,6 +52,13 @@ class TeamsRelay(msgspec.Struct, frozen=True):
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 3478
     packets: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
     allocate: bool = False
+
+
+class Office(msgspec.Struct, frozen=True):
+    """An office's own networks, as CIDR."""
+
+    site: Word
+    subnets: Annotated[tuple[Subnet, ...], msgspec.Meta(max_length=256)] = ()
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -92,7 +100,8 @@ class Policy(msgspec.Struct, frozen=True):
     budgets are for everything the agent sends and receives in a calendar month, on
     ordinary and on metered connections; 0 means no limit. `names` are looked up by
     the name lookup probe. `targets` is what a call is judged by. `beacon_url` answers
-    only inside the council's network.
+    only inside the council's network; `offices` are its networks, for where the beacon
+    does not answer.
     """
 
     reflectors: Annotated[tuple[ReflectorAt, ...], msgspec.Meta(max_length=16)] = ()
@@ -101,6 +110,7 @@ class Policy(msgspec.Struct, frozen=True):
     services: Annotated[tuple[Service, ...], msgspec.Meta(max_length=32)] = ()
     names: Annotated[tuple[Host, ...], msgspec.Meta(max_length=32)] = ()
     beacon_url: Url = ""
+    offices: Annotated[tuple[Office, ...], msgspec.Meta(max_length=1_000)] = ()
     cadence_s: dict[str, Seconds] = {}
     metered_cadence_s: dict[str, Seconds] = {}
     budget_bytes_per_month: Bytes = 750_000_000
@@ -122,9 +132,11 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Beacon(msgspec.Struct, frozen=True):
-    """What the beacon answers: the estate id of the office the laptop stands in."""
+    """What the beacon answers: the estate id of the office the laptop stands in, and
+    (which a static file cannot) the address it was asked from."""
 
     site: Word
+    seen: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
 def decode(body: bytes) -> Policy:

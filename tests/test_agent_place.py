@@ -7,22 +7,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import services
-from hypothesis import given
-from hypothesis import strategies as st
 
 from collectors.ingest.certificate import make_certificates
 from probes import vpn
 from probes.failure import Outcome
-from probes.interfaces import (
-    Interface,
-    interfaces,
-    local_address,
-    parse_ipv4_routes,
-    parse_ipv6_routes,
-)
-from probes.place import Locator, Places, Seen, ask_beacon, connection, judge, physical
-from probes.vpn import parse_get_vpnconnection, recognise, state_of, tunnels
+from probes.interfaces import Interface, connection, interfaces, local_address
+from probes.office_networks import Stands, stands_in
+from probes.place import Answer, Locator, Places, Seen, ask_beacon, came_by, judge
+from probes.platforms.facts import VpnConnection
+from probes.platforms.linux_tools import parse_arp, parse_ipv4_routes
+from probes.policy import Office
+from probes.tunnels import hides_routes, physical, recognise, state_of, tunnels
 
 LAPTOP = Interface(
     "wlp2s0", kind="wlan", driver="iwlwifi", physical=True, up=True, routed=True,
@@ -128,39 +123,31 @@ def test_windows_adapters_are_known_by_their_descriptions(
 
 
 async def test_absent_down_and_not_measurable_are_three_outcomes() -> None:
-    async def outcome(*among: Interface, can: bool = True) -> Outcome:
+    async def outcome(*among: Interface, instead: Outcome | None = None) -> Outcome:
         result = await vpn.measure(
-            gather=lambda: list(among), can=lambda: can, now_ms=lambda: 1
+            gather=lambda: instead or list(among), managed=list, now_ms=lambda: 1
         )
         return result.outcome
 
     assert await outcome(LAPTOP) is Outcome.NOT_PRESENT
     assert await outcome(LAPTOP, tunnel(up=False)) is Outcome.NOT_CONNECTED
     assert await outcome(LAPTOP, tunnel()) is Outcome.OK
-    assert await outcome(can=False) is Outcome.NOT_SUPPORTED
+    refused = await outcome(instead=Outcome.NOT_SUPPORTED)
+    assert refused is Outcome.NOT_SUPPORTED
     quiet = await outcome(tunnel("zcctun0", up=False))
     assert quiet is Outcome.NOT_SUPPORTED
 
 
-@pytest.mark.corpus
-def test_recorded_get_vpnconnection_is_read() -> None:
-    def read(name: str) -> list[vpn.Connection]:
-        path = services.corpus("endpoint", f"get-vpnconnection_{name}.txt")
-        return parse_get_vpnconnection(path.read_text(errors="replace"))
-
-    (connected,) = read("connected")
-    assert connected == vpn.Connection("Ikev2", connected=True, split=True)
-    assert [each.connected for each in read("msdocs_1")] == [False] * 3
-    assert [each.tunnel_type for each in read("msdocs_2")] == ["L2tp"] * 3
-    assert [each.split for each in read("msdocs_2")] == [True, False, True]
-
-
-@given(st.text(max_size=400))
-def test_no_text_breaks_the_parsers(text: str) -> None:
-    parse_get_vpnconnection(text)
-    parse_get_vpnconnection("ConnectionStatus :\n\n" + text)
-    parse_ipv4_routes("head\n" + text)
-    parse_ipv6_routes(text)
+def test_a_managed_vpn_without_an_interface_is_up_and_hides_its_routes() -> None:
+    (found,) = tunnels([LAPTOP], [VpnConnection("vpn", "up")])
+    assert (found.product, found.interface, found.state) == ("tunnel", "", "up")
+    assert hides_routes([found])
+    (idle,) = tunnels([LAPTOP], [VpnConnection("com.cisco.anyconnect", "down")])
+    assert (idle.product, idle.state) == ("Cisco AnyConnect / Secure Client", "down")
+    # NetworkManager's OpenVPN has its interface: it is not counted twice.
+    (one,) = tunnels([LAPTOP, tunnel()], [VpnConnection("vpn", "up")])
+    assert (one.interface, hides_routes([one])) == ("tun0", False)
+    assert hides_routes(tunnels([LAPTOP, tunnel("zcctun0", routed=False)]))
 
 
 def test_routes_are_read_as_the_kernel_prints_them() -> None:
@@ -213,31 +200,111 @@ def test_the_physical_link_is_found_under_the_tunnel() -> None:
     assert physical([down, LAPTOP]) == LAPTOP
 
 
+NOWHERE = Stands()
+PROVED = Stands("depot", True, "its network")
+
+
 @pytest.mark.parametrize(
-    ("seen", "remembered", "place", "site"),
+    ("seen", "remembered", "stands", "place", "site"),
     [
-        (Seen("inside", "hall"), "", "office", "hall"),
-        # The beacon is surer than what was once said.
-        (Seen("inside", "hall"), "home", "office", "hall"),
-        (Seen("silent"), "home", "home", ""),
-        (Seen("silent"), "elsewhere", "elsewhere", ""),
-        (Seen("tunnel"), "home", "home", ""),
+        (Seen("inside", "hall"), "", NOWHERE, "office", "hall"),
+        # The beacon is surer than what was once said, and than the network.
+        (Seen("inside", "hall"), "home", PROVED, "office", "hall"),
+        (Seen("silent"), "home", NOWHERE, "home", ""),
+        (Seen("silent"), "elsewhere", NOWHERE, "elsewhere", ""),
+        (Seen("tunnel"), "home", PROVED, "home", ""),
         # The line of a known office is dead: still that office.
-        (Seen("silent"), "office:hall", "office", "hall"),
-        (Seen("silent"), "", "unknown", ""),
-        (Seen("tunnel"), "", "unknown", ""),
-        (Seen("not_configured"), "", "unknown", ""),
-        (Seen("no_network"), "home", "unknown", ""),
-        (Seen("silent"), "office:", "unknown", ""),
-        (Seen("silent"), "nonsense", "unknown", ""),
+        (Seen("silent"), "office:hall", NOWHERE, "office", "hall"),
+        (Seen("silent"), "", PROVED, "office", "depot"),
+        (Seen("not_configured"), "", PROVED, "office", "depot"),
+        (Seen("silent"), "", Stands("", False, "doubt"), "unknown", ""),
+        (Seen("silent"), "", NOWHERE, "unknown", ""),
+        (Seen("tunnel"), "", NOWHERE, "unknown", ""),
+        (Seen("hidden"), "", NOWHERE, "unknown", ""),
+        (Seen("not_secure"), "", NOWHERE, "unknown", ""),
+        (Seen("not_supported"), "", NOWHERE, "unknown", ""),
+        (Seen("not_configured"), "", NOWHERE, "unknown", ""),
+        (Seen("no_network"), "home", PROVED, "unknown", ""),
+        (Seen("silent"), "office:", NOWHERE, "unknown", ""),
+        (Seen("silent"), "nonsense", NOWHERE, "unknown", ""),
     ],
 )
 def test_office_and_home_are_said_only_where_that_is_sure(
-    seen: Seen, remembered: str, place: str, site: str
+    seen: Seen, remembered: str, stands: Stands, place: str, site: str
 ) -> None:
-    found = judge(seen, remembered)
+    found = judge(seen, remembered, stands)
     assert found[:2] == (place, site)
     assert found[2]
+
+
+OFFICES = (
+    Office("hall", ("10.20.0.0/16", "2a02:1234::/48", "8.8.4.0/24")),
+    Office("depot", ("192.168.1.0/24", "10.20.8.0/24", "nonsense")),
+)
+
+
+@pytest.mark.parametrize(
+    ("networks", "resolvers", "site", "proved"),
+    [
+        # Unique in the world.
+        (("8.8.4.7/25",), (), "hall", True),
+        (("2a02:1234:0:5::7/64",), (), "hall", True),
+        # Private, with the council's name servers outside it.
+        (("10.20.3.7/24",), ("10.20.1.10", "10.20.1.11"), "hall", True),
+        # The narrowest network is the office's own.
+        (("10.20.8.7/24",), ("10.20.1.10",), "depot", True),
+        # A hotel numbered alike: it names itself, or a public server.
+        (("10.20.3.7/24",), ("10.20.3.1",), "", False),
+        (("10.20.3.7/24",), ("10.20.1.10", "8.8.8.8"), "", False),
+        (("10.20.3.7/24",), (), "", False),
+        # Numbered like homes: never.
+        (("192.168.1.7/24",), ("10.20.1.10",), "", False),
+        # Wider than the office's network: another one.
+        (("10.20.3.7/8",), ("10.200.1.10",), "", False),
+        (("fe80::1/64", "nonsense"), (), "", False),
+        (("172.31.5.5/24",), ("10.20.1.10",), "", False),
+    ],
+)
+def test_a_network_proves_an_office_only_where_nobody_else_can_have_it(
+    networks: tuple[str, ...], resolvers: tuple[str, ...], site: str, proved: bool
+) -> None:
+    line = msgspec.structs.replace(CABLE, networks=networks)
+    found = stands_in(line, OFFICES, resolvers)
+    assert (found.site, found.proved) == (site, proved)
+    assert stands_in(None, OFFICES, resolvers) == Stands()
+    assert stands_in(line, (), resolvers) == Stands()
+
+
+@pytest.mark.parametrize(
+    ("answer", "among", "how"),
+    [
+        (Answer("hall", "10.1.7.3"), [CABLE], "inside"),
+        (Answer("hall", "10.1.7.3"), [CABLE, tunnel()], "inside"),
+        (Answer("hall", "10.99.0.2"), [CABLE, tunnel()], "tunnel"),
+        # An address that no interface has (IPsec by policy, on the loopback).
+        (Answer("hall", "10.5.5.5"), [CABLE], "tunnel"),
+        # One that a tunnel has too.
+        (
+            Answer("hall", "10.1.7.3"),
+            [CABLE, tunnel(addresses=("10.1.7.3",))],
+            "tunnel",
+        ),
+        # A filter driver takes what leaves the physical interface.
+        (Answer("hall", "10.1.7.3"), [CABLE, tunnel("zcctun0", up=False)], "hidden"),
+        (
+            Answer("hall", "10.1.7.3", "10.1.7.3"),
+            [CABLE, tunnel("zcctun0", up=False)],
+            "inside",
+        ),
+        (Answer("hall", "10.1.7.3", "10.88.1.1"), [CABLE], "tunnel"),
+        (Answer("hall", "10.1.7.3", "::ffff:10.1.7.3"), [CABLE], "inside"),
+        (Answer("hall", "10.1.7.3", "nonsense"), [CABLE], "tunnel"),
+    ],
+)
+def test_a_beacon_counts_only_over_a_link_that_surely_is_no_tunnel(
+    answer: Answer, among: list[Interface], how: str
+) -> None:
+    assert came_by(answer, among, tunnels(among)).how == how
 
 
 class Beacon:
@@ -289,13 +356,17 @@ def reached_by(*names: Interface) -> list[Interface]:
 async def test_a_beacon_over_the_cable_is_an_office_and_through_a_tunnel_is_not(
     tmp_path: Path,
 ) -> None:
-    arp = tmp_path / "arp"
-    arp.write_text(ARP)
+    def neighbour(gateway: str, _interface: str) -> str:
+        return parse_arp(ARP, gateway)
+
     places = Places(tmp_path, b"a key of this laptop")
     now_s = [0.0]
     async with Beacon(tmp_path / "tls").running() as beacon:
         among = reached_by(tunnel(), CABLE)
-        locator = Locator(places, beacon.ca_file, lambda: among, arp, lambda: now_s[0])
+        locator = Locator(
+            places, beacon.ca_file, lambda: among, neighbour, managed=list,
+            resolvers=tuple, monotonic=lambda: now_s[0],
+        )  # fmt: skip
         through = await locator.where(beacon.url)
         assert through.whereabouts.place == "unknown"
         assert through.whereabouts.vpn == "up"
@@ -335,7 +406,12 @@ async def test_a_beacon_over_the_cable_is_an_office_and_through_a_tunnel_is_not(
 
 async def test_a_beacon_that_is_not_the_councils_says_nothing(tmp_path: Path) -> None:
     async with Beacon(tmp_path / "tls").running() as beacon:
-        assert await ask_beacon(beacon.url, beacon.ca_file) == ("hall", "127.0.0.1")
+        assert await ask_beacon(beacon.url, beacon.ca_file) == Answer(
+            "hall", "127.0.0.1"
+        )
+        beacon.body = b'{"site": "hall", "seen": "10.2.3.4", "more": 1}'
+        told = await ask_beacon(beacon.url, beacon.ca_file)
+        assert told == Answer("hall", "127.0.0.1", "10.2.3.4")
         other = str(make_certificates(tmp_path / "other").authority)
         assert await ask_beacon(beacon.url, other) is None
         for body in (b"", b"[]", b'{"site": 3}', b'{"site": ""}', b"\xff", b"x" * 9999):
@@ -355,8 +431,8 @@ def test_places_are_bounded_and_survive_nonsense(tmp_path: Path) -> None:
     assert places.known("n129") == ""
     places.remember("n1", "elsewhere")
     assert places.known("n1") == "elsewhere"
-    assert places.fingerprint(None, ARP) == ""
+    router = "02:00:5e:00:53:01"
+    assert places.fingerprint(None, router) == ""
     assert places.fingerprint(LAPTOP, "") == ""
-    assert places.fingerprint(LAPTOP, ARP) != Places(tmp_path, b"other").fingerprint(
-        LAPTOP, ARP
-    )
+    other = Places(tmp_path, b"other").fingerprint(LAPTOP, router)
+    assert places.fingerprint(LAPTOP, router) not in {"", other}

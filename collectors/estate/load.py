@@ -12,7 +12,7 @@ import csv
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +22,10 @@ from collectors.estate.assign import assign, doubts
 from collectors.estate.model import Estate, Site
 from collectors.findings import dotted, explain, line_of, not_text
 from probes.catalogue import did_you_mean
+from probes.home_ranges import common_at_home
 
 _LISTS = {"subnets", "locations", "names", "uplink_ports"}
 _SECTIONS = tuple(name for name in Estate.model_fields if name != "places")
-_COMMON_AT_HOME = tuple(
-    ip_network(text)
-    for text in (
-        "192.168.0.0/23",
-        "192.168.2.0/24",
-        "192.168.8.0/24",
-        "192.168.86.0/24",
-        "192.168.100.0/24",
-        "192.168.178.0/24",
-        "10.0.0.0/24",
-        "10.0.1.0/24",
-        "172.16.0.0/24",
-    )
-)
 
 
 class EstateError(ValueError):
@@ -90,14 +77,19 @@ def warnings(estate: Estate) -> list[str]:
     found = list(doubts(estate.sites, estate.devices))
     for site in estate.sites:
         for subnet in site.subnets:
-            for common in _COMMON_AT_HOME:
-                if subnet.version == common.version and subnet.overlaps(common):
-                    found.append(
-                        f"site {site.id}: subnet {subnet} is also common in homes "
-                        f"({common}): a subnet alone cannot tell office from home "
-                        "there, use a beacon (places.beacon_url)"
-                    )
-                    break
+            common = common_at_home(subnet)
+            if common is not None:
+                found.append(
+                    f"site {site.id}: subnet {subnet} is also common in homes "
+                    f"({common}): a subnet alone cannot tell office from home "
+                    "there, use a beacon (places.beacon_url)"
+                )
+    beacon = estate.places.beacon_url
+    if beacon and not beacon.lower().startswith("https://"):
+        found.append(
+            f"places.beacon_url is {beacon!r}, expected https://…: without a "
+            "certificate any sign-in page could answer for it, so agents do not ask it"
+        )
     lined = {line.site for line in estate.lines}
     for site in estate.sites:
         if site.id not in lined and any(d.site == site.id for d in estate.devices):

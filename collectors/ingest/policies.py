@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from collectors.estate.model import Estate
 from collectors.ingest.config import PolicyConfig
-from probes.policy import MeasuringHours, Policy, ReflectorAt, Service, TeamsRelay
+from probes.policy import (
+    MeasuringHours,
+    Office,
+    Policy,
+    ReflectorAt,
+    Service,
+    TeamsRelay,
+)
 from probes.targets import Targets
 
 # As many as `probes.policy.Policy` takes.
@@ -28,6 +35,11 @@ def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
         services=tuple(Service(each.name, each.url) for each in config.services),
         names=config.names,
         beacon_url=estate.places.beacon_url,
+        offices=tuple(
+            Office(each.id, tuple(str(subnet) for subnet in each.subnets[:256]))
+            for each in estate.sites[:1_000]
+            if each.subnets
+        ),
         cadence_s=config.cadence_s,
         metered_cadence_s=config.metered_cadence_s,
         budget_bytes_per_month=config.budget_bytes_per_month,

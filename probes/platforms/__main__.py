@@ -1,0 +1,84 @@
+"""`python -m probes.platforms TOOL < output`: what a parser makes of a recorded output.
+
+For whoever got a colleague's output: the facts are printed as JSON, or the reason why
+there are none. Without TOOL, the tools are listed. Nothing is measured or sent.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from probes.failure import Outcome
+from probes.platforms import iw, linux_tools, macos_tools, netsh, powershell
+from probes.platforms import system_profiler as profiler
+
+_KEY = b"the same for every run, so that outputs can be compared"
+TOOLS: dict[str, tuple[str, Callable[[bytes], object]]] = {
+    "netsh": (
+        "netsh wlan show interfaces, in any language",
+        lambda given: netsh.parse_netsh_wlan(given, _KEY),
+    ),
+    "get-vpnconnection": (
+        "Get-VpnConnection, as a list or through ConvertTo-Json",
+        powershell.parse_get_vpnconnection,
+    ),
+    "get-netadapter": (
+        "Get-NetAdapter | ConvertTo-Json",
+        powershell.parse_get_netadapter,
+    ),
+    "test-netconnection": (
+        "Test-NetConnection, as a list or through ConvertTo-Json",
+        powershell.parse_test_netconnection,
+    ),
+    "find-netroute": (
+        "Find-NetRoute, as a list or through ConvertTo-Json",
+        powershell.parse_find_netroute,
+    ),
+    "iw-link": (
+        "iw dev WLAN link, or station dump",
+        lambda given: iw.parse_iw_link(given, _KEY),
+    ),
+    "iw-dev": ("iw dev", iw.parse_iw_dev),
+    "proc-wireless": ("/proc/net/wireless", iw.parse_proc_wireless),
+    "ip-addr": ("ip -json -details address", linux_tools.parse_ip_addr),
+    "ip-route": ("ip -json route, route get", linux_tools.parse_ip_route),
+    "nmcli": (
+        "nmcli -t -f TYPE,STATE connection show --active",
+        linux_tools.parse_nmcli,
+    ),
+    "system-profiler": (
+        "system_profiler SPAirPortDataType, -json, -xml or as text",
+        lambda given: profiler.parse_system_profiler(given, _KEY),
+    ),
+    "scutil-nc": ("scutil --nc list", macos_tools.parse_scutil_nc_list),
+    "scutil-proxy": ("scutil --proxy", macos_tools.parse_scutil_proxy),
+    "scutil-dns": ("scutil --dns", macos_tools.parse_scutil_dns),
+    "ifconfig": ("ifconfig -v, or -a, of macOS", macos_tools.parse_ifconfig),
+    "route-get": ("route -n get ADDRESS", macos_tools.parse_route_get),
+    "netstat": ("netstat -rn of macOS", macos_tools.parse_netstat_routes),
+    "hardware-ports": (
+        "networksetup -listallhardwareports",
+        macos_tools.parse_hardware_ports,
+    ),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0: facts; 1: a reason; 2: no such tool."""
+    if len(arguments) != 1 or arguments[0] not in TOOLS:
+        lines = [f"  {name:18}  {what}" for name, (what, _) in TOOLS.items()]
+        print("python -m probes.platforms TOOL < output", *lines, sep="\n")
+        return 2
+    found = TOOLS[arguments[0]][1](sys.stdin.buffer.read(4_000_000))
+    if isinstance(found, Outcome):
+        print(found.value)
+        return 1
+    print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

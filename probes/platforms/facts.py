@@ -1,0 +1,157 @@
+"""What the platforms are asked, and the shape of their answers.
+
+Facts only: `probes/vpn.py`, `probes/wifi.py`, `probes/place.py` and `probes/device.py`
+judge them. Nothing here names a network: the parsers drop SSID and BSSID where they
+meet them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from typing import Literal
+
+import msgspec
+
+
+class Interface(msgspec.Struct, frozen=True):
+    """One interface.
+
+    `kind`: what the system calls it (wireguard, tun, tap, ppp, wlan, wwan, bridge,
+    tunnel, …), empty where it does not say; `description`: the adapter's (Windows), or
+    who provides the tunnel (macOS); `physical`: it stands for a piece of hardware;
+    `routed`: some route leads through it, or the system chooses it for far addresses;
+    `driver`: of the hardware; `networks`: its addresses with their prefix lengths;
+    `index`: changes where the interface is made anew.
+    """
+
+    name: str
+    description: str = ""
+    kind: str = ""
+    driver: str = ""
+    physical: bool = False
+    up: bool = False
+    addresses: tuple[str, ...] = ()
+    routed: bool = False
+    default_metric: int | None = None
+    gateway: str = ""
+    mtu_byte: int | None = None
+    networks: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
+    speed_bps: int | None = None
+    index: int = 0
+
+    @property
+    def global_addresses(self) -> tuple[str, ...]:
+        """Its addresses without link-local and loopback ones."""
+        return tuple(a for a in self.addresses if not _is_local(a))
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One route; `metric` as the system orders them."""
+
+    interface: str
+    destination: str
+    prefix: int
+    gateway: str
+    metric: int
+
+
+class WifiLink(msgspec.Struct, frozen=True):
+    """One Wi-Fi interface as it is now; what its driver does not say is None.
+
+    `signal_derived`: the level was worked out from a quality in per cent, ± 6 dB;
+    `standard`: such as 802.11ax; `cell`: a keyed hash of the access point, to count
+    roams by, empty where no key was given; `tx_packets`, `tx_retries`: counted since
+    the association.
+    """
+
+    connected: bool
+    interface: str = ""
+    signal_dbm: int | None = None
+    signal_derived: bool = False
+    quality_ratio: float | None = None
+    noise_dbm: int | None = None
+    rx_bps: float | None = None
+    tx_bps: float | None = None
+    band_ghz: float | None = None
+    channel: int | None = None
+    width_mhz: int | None = None
+    standard: str = ""
+    cell: str = ""
+    tx_packets: int | None = None
+    tx_retries: int | None = None
+
+
+class VpnConnection(msgspec.Struct, frozen=True):
+    """One VPN the system itself manages; its name and server are not kept.
+
+    `kind`: ikev2, sstp, l2tp, wireguard, a provider's name …; `split`: whether only
+    some destinations go through it, None where that is not said.
+    """
+
+    kind: str
+    state: Literal["up", "connecting", "down", "unknown"]
+    split: bool | None = None
+
+
+class ProxySetting(msgspec.Struct, frozen=True):
+    """How the system says that the web is reached. `url` (http://host:port) stays on
+    the laptop; only `kind` is ever reported."""
+
+    kind: Literal["none", "environment", "manual", "pac", "wpad"]
+    url: str = ""
+    exceptions: tuple[str, ...] = ()
+
+
+def cell_mark(bssid: str, key: bytes) -> str:
+    """A hash of an access point's address under `key`; empty without a key."""
+    if not key:
+        return ""
+    text = bssid.strip().lower().replace("-", ":")
+    return hashlib.blake2b(text.encode(), key=key, digest_size=8).hexdigest()
+
+
+def band_of_frequency(mhz: float) -> float | None:
+    """2.4, 5 or 6 (GHz) for a channel's centre frequency (IEEE 802.11, annex E)."""
+    for low, high, band in ((2400, 2500, 2.4), (5150, 5925, 5.0), (5925, 7125, 6.0)):
+        if low <= mhz <= high:
+            return band
+    return None
+
+
+def channel_of_frequency(mhz: float) -> int | None:
+    """The channel number of a primary channel's frequency (IEEE 802.11, annex E)."""
+    whole = round(mhz)
+    if whole == 2484:
+        return 14
+    for first, last, base in (
+        (2412, 2472, 2407),
+        (5955, 7115, 5950),
+        (5160, 5885, 5000),
+    ):
+        if first <= whole <= last and (whole - base) % 5 == 0:
+            return (whole - base) // 5
+    # Channel 2 of 6 GHz is the odd one out.
+    return 2 if whole == 5935 else None
+
+
+def band_of_channel(channel: int) -> float | None:
+    """The band a channel number means where nothing else is said; 6 GHz uses the
+    numbers of both others, and those who use it say so."""
+    if 1 <= channel <= 14:
+        return 2.4
+    return 5.0 if 32 <= channel <= 177 else None
+
+
+def sane_dbm(value: float | None) -> int | None:
+    """A level that a receiver can have; drivers write 0 or -256 for "none"."""
+    return round(value) if value is not None and -120 <= value < 0 else None
+
+
+def _is_local(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return True
+    return parsed.is_link_local or parsed.is_loopback

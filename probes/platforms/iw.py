@@ -1,0 +1,139 @@
+"""`iw dev WLAN link`, `iw dev WLAN station dump`, `iw dev` and `/proc/net/wireless`.
+
+iw prints no translations. SSID and the access point's address are dropped.
+"""
+
+from __future__ import annotations
+
+import re
+
+from probes.failure import Outcome
+from probes.platforms.facts import (
+    WifiLink,
+    band_of_frequency,
+    cell_mark,
+    channel_of_frequency,
+    sane_dbm,
+)
+from probes.platforms.text import decode, number
+
+_CONNECTED = re.compile(
+    r"(?:Connected to|Joined IBSS) ([0-9a-f:]{17})(?: \(on (\S+)\))?", re.IGNORECASE
+)
+_NOT = re.compile(r"^\s*Not connected\.?", re.IGNORECASE)
+_KEY = re.compile(r"^\s*([a-zA-Z][\w /-]{0,40}?)\s*:\s*(.*)$")
+_WIDTH = re.compile(r"\b(20|40|80|160|320|80\+80) ?MHz")
+_STANDARDS = (
+    ("EHT-", "802.11be"),
+    ("HE-", "802.11ax"),
+    ("VHT-", "802.11ac"),
+    ("MCS", "802.11n"),
+)
+_MISSING = re.compile(r"no such device|nl80211 not found|not supported", re.IGNORECASE)
+
+
+def parse_iw_link(output: bytes | str, key: bytes = b"") -> WifiLink | Outcome:
+    """The link `iw dev X link` shows, of iw 3 to 6. `not_present` where it says that
+    there is no such interface, `bad_answer` where it is no output of iw's. Pure."""
+    text = decode(output)
+    if any(_NOT.match(line) for line in text.splitlines()[:3]):
+        return WifiLink(connected=False)
+    values: dict[str, str] = {}
+    bssid = interface = ""
+    for line in text.splitlines()[:400]:
+        joined = _CONNECTED.search(line[:200])
+        if joined:
+            bssid, interface = joined[1], joined[2] or ""
+        found = _KEY.match(line[:400])
+        if found and found[1].lower() != "ssid":
+            values.setdefault(found[1].lower(), found[2].strip())
+    mhz = _frequency(values)
+    signal = sane_dbm(number(values.get("signal") or values.get("signal avg")))
+    rates = values.get("rx bitrate", ""), values.get("tx bitrate", "")
+    if not bssid and mhz is None and signal is None and not any(rates):
+        missing = _MISSING.search(text) is not None
+        return Outcome.NOT_PRESENT if missing else Outcome.BAD_ANSWER
+    return WifiLink(
+        connected=True,
+        interface=interface[:40],
+        signal_dbm=signal,
+        rx_bps=_rate(rates[0]),
+        tx_bps=_rate(rates[1]),
+        band_ghz=None if mhz is None else band_of_frequency(mhz),
+        channel=None if mhz is None else channel_of_frequency(mhz),
+        width_mhz=_width(*rates),
+        standard=_standard(*rates),
+        cell=cell_mark(bssid, key) if bssid else "",
+        tx_packets=_count(values.get("tx packets")),
+        tx_retries=_count(values.get("tx retries")),
+    )
+
+
+def parse_iw_dev(output: bytes | str) -> list[str]:
+    """The managed interfaces of `iw dev`, by name. Pure."""
+    found: list[str] = []
+    name = ""
+    for line in decode(output).splitlines()[:2_000]:
+        words = line.split()
+        if len(words) == 2 and words[0] == "Interface":
+            name = words[1][:40]
+        elif words == ["type", "managed"] and name:
+            found.append(name)
+            name = ""
+    return found
+
+
+def parse_proc_wireless(text: bytes | str) -> list[WifiLink]:
+    """The links of `/proc/net/wireless` (wireless extensions): signal and noise only;
+    levels above 0 are in another scale and left out. Pure."""
+    links = []
+    for line in decode(text).splitlines()[2:200]:
+        name, colon, rest = line.partition(":")
+        columns = rest.split()
+        if not colon or len(columns) < 4:
+            continue
+        signal = sane_dbm(number(columns[2]))
+        links.append(
+            WifiLink(
+                connected=signal is not None,
+                interface=name.strip()[:40],
+                signal_dbm=signal,
+                noise_dbm=sane_dbm(number(columns[3])),
+            )
+        )
+    return links
+
+
+def _frequency(values: dict[str, str]) -> float | None:
+    # `2437`, of newer iw `2437.0`.
+    found = re.match(r"\d{4}(?:\.\d{1,6})?", values.get("freq", ""))
+    return float(found[0]) if found and 2000 <= float(found[0]) <= 8000 else None
+
+
+def _rate(text: str) -> float | None:
+    """`866.7 MBit/s VHT-MCS 9 …`, `1.2 GBit/s`, `(unknown)`."""
+    found = re.match(r"(\d{1,6}(?:\.\d{1,3})?) ([kMG])Bit/s", text)
+    if not found:
+        return None
+    scale = {"k": 1e3, "M": 1e6, "G": 1e9}[found[2]]
+    return float(found[1]) * scale or None
+
+
+def _width(*rates: str) -> int | None:
+    for rate in rates:
+        found = _WIDTH.search(rate)
+        if found:
+            return 160 if "+" in found[1] else int(found[1])
+    # iw leaves out the width of a channel of 20 MHz.
+    return 20 if any("MCS" in rate for rate in rates) else None
+
+
+def _standard(*rates: str) -> str:
+    for mark, standard in _STANDARDS:
+        if any(f" {mark}" in rate for rate in rates):
+            return standard
+    return ""
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text and re.fullmatch(r"\d{1,15}", text) else None

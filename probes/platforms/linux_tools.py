@@ -1,0 +1,223 @@
+"""What Linux says of its network: /proc/net, `ip -json`, `nmcli -t`.
+
+The tables of /proc are read directly; `ip` is asked where they cannot be read, and for
+neighbours of IPv6; nmcli for VPNs without an interface of their own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import struct
+
+from probes.failure import Outcome
+from probes.platforms.facts import Interface, Route, VpnConnection
+from probes.platforms.text import decode, decode_json, records, whole
+
+_GATEWAY = 0x2
+_UP = 0x1
+_LOCAL_OR_ANYCAST = 0x8010_0000
+_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
+_TUNNEL_KINDS = {
+    "vti",
+    "vti6",
+    "xfrm",
+    "gre",
+    "ip6gre",
+    "ipip",
+    "ip6tnl",
+    "sit",
+    "l2tp",
+}
+
+
+def parse_ipv4_routes(text: str) -> list[Route]:
+    """Routes of `/proc/net/route`; lines that are not one are left out. Pure."""
+    routes = []
+    for line in text.splitlines()[1:]:
+        columns = line.split()
+        try:
+            name, destination, gateway, flags, _, _, metric, mask = columns[:8]
+            if not int(flags, 16) & _UP:
+                continue
+            routes.append(
+                Route(
+                    name,
+                    _ipv4(destination),
+                    int(mask, 16).bit_count(),
+                    _ipv4(gateway) if int(flags, 16) & _GATEWAY else "",
+                    int(metric),
+                )
+            )
+        except (ValueError, struct.error):
+            continue
+    return routes
+
+
+def parse_ipv6_routes(text: str) -> list[Route]:
+    """Routes of `/proc/net/ipv6_route`, multicast and link-local left out. Pure."""
+    routes = []
+    for line in text.splitlines():
+        columns = line.split()
+        try:
+            destination, prefix, _, _, gateway, metric, _, _, flags, name = columns
+            address = ipaddress.IPv6Address(bytes.fromhex(destination))
+            length = int(prefix, 16)
+            if not int(flags, 16) & _UP or int(flags, 16) & _LOCAL_OR_ANYCAST:
+                continue
+            if name == "lo" or address.is_multicast or address.is_link_local:
+                continue
+            hop = ipaddress.IPv6Address(bytes.fromhex(gateway))
+            routes.append(
+                Route(
+                    name,
+                    str(address),
+                    length,
+                    str(hop) if int(flags, 16) & _GATEWAY else "",
+                    int(metric, 16),
+                )
+            )
+        except ValueError:
+            continue
+    return routes
+
+
+def parse_ip_addr(output: bytes | str) -> list[Interface] | Outcome:
+    """The interfaces of `ip -json -details address`, without loopback. Pure."""
+    value = decode_json(output)
+    if not isinstance(value, list):
+        return Outcome.BAD_ANSWER
+    found = []
+    for entry in records(value):
+        name, flags = entry.get("ifname"), entry.get("flags")
+        if not isinstance(name, str) or entry.get("link_type") == "loopback":
+            continue
+        flags = flags if isinstance(flags, list) else []
+        given = _given(entry.get("addr_info"))
+        mtu = whole(entry.get("mtu"))
+        found.append(
+            Interface(
+                name=name[:40],
+                kind=_info_kind(entry, name),
+                physical=isinstance(entry.get("parentdev"), str),
+                up="UP" in flags and "NO-CARRIER" not in flags,
+                addresses=tuple(address for address, _ in given),
+                networks=tuple(f"{address}/{prefix}" for address, prefix in given),
+                mtu_byte=mtu if mtu and 0 < mtu <= 1_000_000 else None,
+                index=whole(entry.get("ifindex")) or 0,
+            )
+        )
+    return found
+
+
+def _given(value: object) -> list[tuple[str, int]]:
+    found = []
+    for entry in records(value)[:64] if isinstance(value, list) else []:
+        local, prefix = entry.get("local"), whole(entry.get("prefixlen"))
+        try:
+            address = ipaddress.ip_address(local if isinstance(local, str) else "")
+        except ValueError:
+            continue
+        if prefix is not None and 0 <= prefix <= address.max_prefixlen:
+            found.append((str(address), prefix))
+    return found
+
+
+def _info_kind(entry: dict[str, object], name: str) -> str:
+    info = entry.get("linkinfo")
+    info = info if isinstance(info, dict) else {}
+    kind = info.get("info_kind")
+    kind = kind if isinstance(kind, str) else ""
+    if info.get("info_slave_kind") == "bridge":
+        return "port"
+    if kind == "tun":
+        data = info.get("info_data")
+        tap = isinstance(data, dict) and data.get("type") == "tap"
+        return "tap" if tap else "tun"
+    if entry.get("link_type") == "ppp":
+        return "ppp"
+    if kind in _TUNNEL_KINDS:
+        return "tunnel"
+    if not kind and name.startswith(("wl", "ww")):
+        return "wlan" if name.startswith("wl") else "wwan"
+    return kind[:20]
+
+
+def parse_ip_route(output: bytes | str) -> list[Route] | Outcome:
+    """The routes of `ip -json route` and of `ip -json route get`. Pure."""
+    value = decode_json(output)
+    if not isinstance(value, list):
+        return Outcome.BAD_ANSWER
+    routes = []
+    for entry in records(value):
+        device, destination = entry.get("dev"), entry.get("dst")
+        if not isinstance(device, str) or not isinstance(destination, str):
+            continue
+        via = entry.get("gateway")
+        if not isinstance(via, str):
+            inner = entry.get("via")
+            via = inner.get("host") if isinstance(inner, dict) else ""
+        address, _, prefix = destination.partition("/")
+        six = ":" in address or (isinstance(via, str) and ":" in via)
+        if address == "default":
+            address, length = ("::" if six else "0.0.0.0"), 0
+        else:
+            given = whole(prefix) if prefix else 128 if ":" in address else 32
+            length = -1 if given is None else given
+        if not 0 <= length <= 128:
+            continue
+        routes.append(
+            Route(
+                device[:40],
+                address[:60],
+                length,
+                via[:60] if isinstance(via, str) else "",
+                whole(entry.get("metric")) or 0,
+            )
+        )
+    return routes
+
+
+def parse_ip_neighbour(output: bytes | str, address: str) -> str:
+    """The hardware address of `address` in `ip -json neighbour`, empty where it is not
+    known. Pure."""
+    for entry in records(decode_json(output)):
+        hardware = entry.get("lladdr")
+        if entry.get("dst") == address and isinstance(hardware, str):
+            return hardware.lower() if _MAC.fullmatch(hardware) else ""
+    return ""
+
+
+def parse_arp(text: str, address: str) -> str:
+    """The hardware address of `address` in `/proc/net/arp`, empty where it is not
+    known. Pure."""
+    for line in text.splitlines()[1:]:
+        columns = line.split()
+        if len(columns) >= 4 and columns[0] == address:
+            hardware = columns[3].lower()
+            if _MAC.fullmatch(hardware) and hardware != "00:00:00:00:00:00":
+                return hardware
+    return ""
+
+
+def parse_nmcli(output: bytes | str) -> list[VpnConnection]:
+    """The VPNs of `nmcli -t -f TYPE,STATE connection show --active`. Pure."""
+    found = []
+    for line in decode(output).splitlines()[:1_000]:
+        # nmcli escapes a colon within a value.
+        kind, *rest = re.split(r"(?<!\\):", line.strip()[:200])
+        if kind not in {"vpn", "wireguard"} or not rest:
+            continue
+        state = rest[0].strip()
+        if state == "activated":
+            found.append(VpnConnection(kind, "up"))
+        elif state == "activating":
+            found.append(VpnConnection(kind, "connecting"))
+        else:
+            found.append(VpnConnection(kind, "down"))
+    return found
+
+
+def _ipv4(hexadecimal: str) -> str:
+    # The kernel prints the four octets in the byte order of the machine.
+    return str(ipaddress.IPv4Address(struct.pack("=I", int(hexadecimal, 16))))

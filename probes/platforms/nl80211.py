@@ -1,0 +1,231 @@
+"""Wi-Fi from the Linux kernel itself: generic netlink, family nl80211.
+
+Three questions, all unprivileged: the interfaces, the station (the access point as the
+driver sees it), the survey (noise). Numbers are those of linux/nl80211.h, which only
+ever grow. Every answer is bounded in messages, octets and time; SSID is not read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+from probes.failure import Outcome
+from probes.platforms.facts import (
+    WifiLink,
+    band_of_frequency,
+    cell_mark,
+    channel_of_frequency,
+    sane_dbm,
+)
+
+TIMEOUT_S = 2.0
+MAX_ANSWERS = 64
+_NETLINK_GENERIC = 16
+_REQUEST, _DUMP = 0x1, 0x300
+_ERROR, _DONE = 2, 3
+_CONTROL_FAMILY, _GET_FAMILY = 0x10, 3
+_FAMILY_ID, _FAMILY_NAME = 1, 2
+_GET_INTERFACE, _GET_STATION, _GET_SURVEY = 5, 17, 50
+_IFINDEX, _IFNAME, _IFTYPE, _MAC, _STA_INFO = 3, 4, 5, 6, 21
+_FREQUENCY, _SURVEY_INFO, _CHANNEL_WIDTH = 38, 84, 159
+_STATION = 2
+_SIGNAL, _TX_RATE, _TX_PACKETS, _TX_RETRIES, _SIGNAL_AVG, _RX_RATE = (
+    7,
+    8,
+    10,
+    11,
+    13,
+    14,
+)
+_SURVEY_FREQUENCY, _SURVEY_NOISE, _SURVEY_IN_USE = 1, 2, 3
+_RATE, _MCS, _RATE32, _VHT_MCS, _HE_MCS, _EHT_MCS = 1, 2, 5, 6, 13, 19
+_WIDTHS = {0: 20, 1: 20, 2: 40, 3: 80, 4: 160, 5: 160, 13: 320}
+
+Attributes = dict[int, bytes]
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One netlink message: its type, and what follows the header."""
+
+    kind: int
+    payload: bytes
+
+
+def parse_messages(datagram: bytes) -> list[Message]:
+    """The messages of a datagram; what is cut short or nonsense ends it. Pure."""
+    found: list[Message] = []
+    at = 0
+    while at + 16 <= len(datagram) and len(found) < 1_000:
+        length, kind = struct.unpack_from("=IH", datagram, at)
+        if length < 16 or at + length > len(datagram):
+            break
+        found.append(Message(kind, datagram[at + 16 : at + length]))
+        at += (length + 3) & ~3
+    return found
+
+
+def parse_attributes(payload: bytes) -> Attributes:
+    """Attribute type → value; the flags for nested and byte order are taken off. The
+    first of a kind counts. Pure."""
+    found: Attributes = {}
+    at = 0
+    while at + 4 <= len(payload):
+        length, kind = struct.unpack_from("=HH", payload, at)
+        if length < 4 or at + length > len(payload):
+            break
+        found.setdefault(kind & 0x3FFF, payload[at + 4 : at + length])
+        at += (length + 3) & ~3
+    return found
+
+
+def link_of(
+    interface: Attributes, station: Attributes | None, noise_dbm: int | None, key: bytes
+) -> WifiLink:
+    """The link from the attributes of an interface and of its station. Pure."""
+    name = interface.get(_IFNAME, b"").split(b"\0")[0].decode("ascii", "replace")[:40]
+    if station is None:
+        return WifiLink(connected=False, interface=name)
+    info = parse_attributes(station.get(_STA_INFO, b""))
+    mhz = _number(interface.get(_FREQUENCY), "=I")
+    sent, received = (
+        parse_attributes(info.get(_TX_RATE, b"")),
+        parse_attributes(info.get(_RX_RATE, b"")),
+    )
+    signal = _number(info.get(_SIGNAL), "=b")
+    if signal is None or signal == 0:
+        signal = _number(info.get(_SIGNAL_AVG), "=b")
+    mac = station.get(_MAC, b"")
+    width = _number(interface.get(_CHANNEL_WIDTH), "=I")
+    return WifiLink(
+        connected=True,
+        interface=name,
+        signal_dbm=sane_dbm(signal),
+        noise_dbm=noise_dbm,
+        rx_bps=_rate(received),
+        tx_bps=_rate(sent),
+        band_ghz=None if mhz is None else band_of_frequency(mhz),
+        channel=None if mhz is None else channel_of_frequency(mhz),
+        width_mhz=None if width is None else _WIDTHS.get(width),
+        standard=_standard(sent) or _standard(received),
+        cell=cell_mark(mac.hex(":"), key) if len(mac) == 6 else "",
+        tx_packets=_number(info.get(_TX_PACKETS), "=I"),
+        tx_retries=_number(info.get(_TX_RETRIES), "=I"),
+    )
+
+
+def noise_of(surveys: list[Attributes]) -> int | None:
+    """The noise of the channel in use, from the answers to the survey. Pure."""
+    for survey in surveys:
+        info = parse_attributes(survey.get(_SURVEY_INFO, b""))
+        if _SURVEY_IN_USE in info:
+            return sane_dbm(_number(info.get(_SURVEY_NOISE), "=b"))
+    return None
+
+
+def wifi(key: bytes) -> list[WifiLink] | Outcome:
+    """The station interfaces and their links. `not_present` where there is none,
+    `not_supported` where the kernel has no such family."""
+    try:
+        with contextlib.closing(_Conversation()) as kernel:
+            family = kernel.family(b"nl80211")
+            if family is None:
+                return Outcome.NOT_SUPPORTED
+            links = [
+                _ask(kernel, family, each, key)
+                for each in kernel.dump(family, _GET_INTERFACE)
+                if _number(each.get(_IFTYPE), "=I") == _STATION and _IFINDEX in each
+            ]
+    except TimeoutError:
+        return Outcome.TIMEOUT
+    except OSError:
+        return Outcome.NOT_SUPPORTED
+    return links or Outcome.NOT_PRESENT
+
+
+def _ask(
+    kernel: _Conversation, family: int, interface: Attributes, key: bytes
+) -> WifiLink:
+    which = _attribute(_IFINDEX, interface[_IFINDEX])
+    stations = list(kernel.dump(family, _GET_STATION, which))
+    noise = noise_of(list(kernel.dump(family, _GET_SURVEY, which)))
+    return link_of(interface, stations[0] if stations else None, noise, key)
+
+
+class _Conversation:
+    """One netlink socket; `close()` ends it."""
+
+    def __init__(self) -> None:
+        # AF_NETLINK is not declared where the checker takes another system's view.
+        self._socket = socket.socket(
+            getattr(socket, "AF_NETLINK", 16), socket.SOCK_RAW, _NETLINK_GENERIC
+        )
+        self._socket.settimeout(TIMEOUT_S)
+        self._socket.bind((0, 0))
+        self._number = 0
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def family(self, name: bytes) -> int | None:
+        asked = _attribute(_FAMILY_NAME, name + b"\0")
+        self._send(_CONTROL_FAMILY, _GET_FAMILY, _REQUEST, asked)
+        for message in parse_messages(self._socket.recv(65_536)):
+            if message.kind == _CONTROL_FAMILY:
+                found = parse_attributes(message.payload[4:]).get(_FAMILY_ID)
+                return _number(found, "=H")
+        return None
+
+    def dump(
+        self, family: int, command: int, asked: bytes = b""
+    ) -> Iterator[Attributes]:
+        """Answers to a dump; what the driver refuses is no answer."""
+        self._send(family, command, _REQUEST | _DUMP, asked)
+        found: list[Attributes] = []
+        for _ in range(MAX_ANSWERS):
+            for message in parse_messages(self._socket.recv(65_536)):
+                if message.kind in {_DONE, _ERROR}:
+                    yield from found
+                    return
+                if message.kind == family and len(found) < MAX_ANSWERS:
+                    found.append(parse_attributes(message.payload[4:]))
+        yield from found
+
+    def _send(self, family: int, command: int, flags: int, asked: bytes) -> None:
+        self._number += 1
+        body = struct.pack("=BBH", command, 1, 0) + asked
+        head = struct.pack("=IHHII", 16 + len(body), family, flags, self._number, 0)
+        self._socket.send(head + body)
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    padding = b"\0" * (-len(value) % 4)
+    return struct.pack("=HH", 4 + len(value), kind) + value + padding
+
+
+def _number(value: bytes | None, form: str) -> int | None:
+    if value is None or len(value) < struct.calcsize(form):
+        return None
+    return int(struct.unpack_from(form, value)[0])
+
+
+def _rate(rate: Attributes) -> float | None:
+    """bit/s; the kernel counts in 100 kbit/s."""
+    value = _number(rate.get(_RATE32), "=I") or _number(rate.get(_RATE), "=H")
+    return value * 1e5 if value else None
+
+
+def _standard(rate: Attributes) -> str:
+    for mark, standard in (
+        (_EHT_MCS, "802.11be"),
+        (_HE_MCS, "802.11ax"),
+        (_VHT_MCS, "802.11ac"),
+        (_MCS, "802.11n"),
+    ):
+        if mark in rate:
+            return standard
+    return ""

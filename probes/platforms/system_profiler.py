@@ -1,0 +1,214 @@
+"""`system_profiler SPAirPortDataType` of macOS 10.13 to 15: -json, -xml, or as text.
+
+Apple moved the keys about over the years, so a link is the part called "current
+network", wherever it stands; in older versions it is keyed by the network's name.
+Names and addresses of networks (`<redacted>` or not) are dropped.
+"""
+
+from __future__ import annotations
+
+import plistlib
+import re
+from collections.abc import Iterator
+from xml.parsers.expat import ExpatError
+
+from probes.failure import Outcome
+from probes.platforms.facts import WifiLink, band_of_channel, cell_mark, sane_dbm
+from probes.platforms.text import decode, decode_json, number
+
+_MAX_NODES = 20_000
+_MAX_DEPTH = 12
+_CURRENT = "spairport_current_network_information"
+_LEVELS = re.compile(r"(-?\d{1,4})\s*(?:dBm)?\s*/\s*(-?\d{1,4})")
+_LEVEL = re.compile(r"(-\d{1,3})\s*dBm")
+_BAND = re.compile(r"([256])(?:[.,]4)?\s*GHz", re.IGNORECASE)
+_WIDTH = re.compile(r"(20|40|80|160|320)\s*MHz", re.IGNORECASE)
+_STANDARD = re.compile(r"802\.11\s?([a-z]{1,2})\b", re.IGNORECASE)
+_LABELS = {
+    "phy mode": "phymode",
+    "channel": "channel",
+    "signal / noise": "signal_noise",
+    "transmit rate": "rate",
+    "bssid": "bssid",
+}
+
+
+def parse_system_profiler(
+    output: bytes | str, key: bytes = b""
+) -> list[WifiLink] | Outcome:
+    """One link an interface that has or could have one. `not_present` where there is
+    no Wi-Fi hardware, `bad_answer` where it is no such output. Pure."""
+    text = decode(output).lstrip()
+    if text.startswith(("{", "[")):
+        tree = decode_json(text)
+    elif text.startswith(("<?xml", "<!DOCTYPE plist", "<plist")):
+        tree = _plist(text)
+    else:
+        return _from_text(text, key)
+    if tree is None or "AirPort" not in text[:100_000]:
+        return Outcome.BAD_ANSWER
+    links = [_link(name, current, key) for name, current in _interfaces(tree)]
+    return links or Outcome.NOT_PRESENT
+
+
+def _plist(text: str) -> object:
+    try:
+        return plistlib.loads(text.encode())
+    except (
+        ExpatError,
+        plistlib.InvalidFileException,
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        OverflowError,
+        RecursionError,
+    ):
+        return None
+
+
+def _interfaces(tree: object) -> Iterator[tuple[str, dict[str, object] | None]]:
+    """(name, the current network or None) of each Wi-Fi interface."""
+    nodes = list(_walk(tree))
+    lists = [node.get("spairport_airport_interfaces") for node in nodes]
+    named = [each for listed in lists if isinstance(listed, list) for each in listed]
+    # Without such a list, whatever has a current network is an interface.
+    for each in named or [n for n in nodes if _CURRENT in n]:
+        if not isinstance(each, dict):
+            continue
+        name = each.get("_name")
+        # The one for AirDrop has networks too, but none of them is the line.
+        if isinstance(name, str) and name.startswith(("awdl", "llw", "ap")):
+            continue
+        inner = [v for v in each.values() if isinstance(v, dict)]
+        yield (name if isinstance(name, str) else ""), _current([each, *inner])
+
+
+def _current(among: list[dict[str, object]]) -> dict[str, object] | None:
+    for node in among:
+        for label, value in node.items():
+            if "current_network" not in label:
+                continue
+            for found in _walk(value):
+                if any(k.startswith("spairport_network") for k in found) or (
+                    "spairport_signal_noise" in found
+                ):
+                    return found
+    return None
+
+
+def _walk(tree: object) -> Iterator[dict[str, object]]:
+    """Every dictionary in `tree`, from outside in; bounded."""
+    waiting: list[tuple[object, int]] = [(tree, 0)]
+    for _ in range(_MAX_NODES):
+        if not waiting:
+            return
+        node, depth = waiting.pop(0)
+        if isinstance(node, dict):
+            yield {str(k): v for k, v in node.items()}
+            inside: list[object] = list(node.values())
+        else:
+            inside = node if isinstance(node, list) else []
+        if depth < _MAX_DEPTH:
+            waiting += [
+                (each, depth + 1) for each in inside if isinstance(each, dict | list)
+            ]
+
+
+def _link(name: str, current: dict[str, object] | None, key: bytes) -> WifiLink:
+    if current is None:
+        return WifiLink(connected=False, interface=name[:40])
+    facts: dict[str, object] = {}
+    for label, value in current.items():
+        short = label.removeprefix("spairport_").removeprefix("network_")
+        facts.setdefault(short, value)
+    return _from_facts(name, facts, key)
+
+
+def _from_facts(name: str, facts: dict[str, object], key: bytes) -> WifiLink:
+    signal, noise = _levels(facts.get("signal_noise"))
+    channel, band, width = _channel(facts.get("channel"))
+    rate = number(facts.get("rate"))
+    standard = _STANDARD.search(str(facts.get("phymode", ""))[:100])
+    bssid = str(facts.get("bssid", ""))[:40]
+    known = re.fullmatch(r"(?:[0-9a-fA-F]{1,2}:){5}[0-9a-fA-F]{1,2}", bssid)
+    return WifiLink(
+        connected=True,
+        interface=name[:40],
+        signal_dbm=signal,
+        noise_dbm=noise,
+        tx_bps=rate * 1e6 if rate is not None and 0 < rate < 1e6 else None,
+        band_ghz=band,
+        channel=channel,
+        width_mhz=width,
+        standard=f"802.11{standard[1].lower()}" if standard else "",
+        cell=cell_mark(bssid, key) if known else "",
+    )
+
+
+def _levels(value: object) -> tuple[int | None, int | None]:
+    if isinstance(value, dict):
+        # One version gives the two apart.
+        found = {str(k): number(v) for k, v in list(value.items())[:10]}
+        signal = next((v for k, v in found.items() if "signal" in k), None)
+        noise = next((v for k, v in found.items() if "noise" in k), None)
+        return sane_dbm(signal), sane_dbm(noise)
+    if isinstance(value, int | float):
+        return sane_dbm(number(value)), None
+    text = str(value)[:100]
+    both = _LEVELS.search(text)
+    if both:
+        return sane_dbm(float(both[1])), sane_dbm(float(both[2]))
+    one = _LEVEL.search(text)
+    return (sane_dbm(float(one[1])) if one else None), None
+
+
+def _channel(value: object) -> tuple[int | None, float | None, int | None]:
+    """`36 (5GHz, 80MHz)`, `36`, `"36,80"`, `"36,+1"`: channel, band, width."""
+    text = str(value)[:100]
+    found = re.match(r"\s*(\d{1,3})", text)
+    if found is None or not 1 <= int(found[1]) <= 233:
+        return None, None, None
+    channel = int(found[1])
+    band, width = _BAND.search(text), _WIDTH.search(text)
+    short = re.fullmatch(r"\s*\d{1,3}\s*,\s*([-+]1|1|20|40|80|160)\s*", text)
+    wide = int(width[1]) if width else None
+    if wide is None and short:
+        wide = 40 if short[1].lstrip("-+") == "1" else int(short[1])
+    return (
+        channel,
+        {"2": 2.4, "5": 5.0, "6": 6.0}[band[1]] if band else band_of_channel(channel),
+        wide,
+    )
+
+
+def _from_text(text: str, key: bytes) -> list[WifiLink] | Outcome:
+    """What it prints for people; the labels are English, as system_profiler's are
+    under `LC_ALL=C`."""
+    if not re.search(r"^\s*(Wi-Fi|AirPort):", text[:2_000], re.MULTILINE):
+        return Outcome.BAD_ANSWER
+    facts: dict[str, object] | None = None
+    interface, inside, link = "", False, False
+    for line in text.splitlines()[:5_000]:
+        bare = line.strip()[:200]
+        heading = re.fullmatch(r"(en\d{1,3}|wl\w{1,20}):", bare)
+        if heading and not link:
+            interface, inside = heading[1], False
+        elif bare == "Current Network Information:":
+            inside = True
+            facts = {} if facts is None else facts
+        elif bare.startswith("Other Local"):
+            inside = False
+        elif inside and facts is not None:
+            label, colon, value = bare.partition(":")
+            known = _LABELS.get(label.strip().lower())
+            if colon and known and value.strip():
+                facts.setdefault(known, value.strip())
+                link = True
+    if facts:
+        return [_from_facts(interface, facts, key)]
+    return (
+        [WifiLink(connected=False, interface=interface)]
+        if interface
+        else (Outcome.NOT_PRESENT)
+    )

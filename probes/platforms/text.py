@@ -1,0 +1,71 @@
+"""Bytes a system's command printed, as text; numbers and JSON in it. Bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+
+import msgspec
+
+from probes.platforms.commands import MAX_OUTPUT_BYTES
+
+_NUMBER = re.compile(r"[-+]?\d{1,12}(?:[.,]\d{1,9})?")
+
+
+def decode(output: bytes | str) -> str:
+    """UTF-16 (PowerShell's redirection), UTF-8, else one character an octet: parsers
+    go by shapes in ASCII, so that an unknown code page does no harm. At most 2 MB."""
+    if isinstance(output, str):
+        return output[:MAX_OUTPUT_BYTES]
+    output = output[:MAX_OUTPUT_BYTES]
+    if output[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return output.decode("utf-16", "replace")
+    if output[1:4:2] == b"\0\0":
+        return output.decode("utf-16-le", "replace")
+    try:
+        return output.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return output.decode("latin-1")
+
+
+def decode_json(output: bytes | str) -> object:
+    """The JSON value in `output`, None where there is none to be had."""
+    text = decode(output).strip()
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
+        return msgspec.json.decode(text)
+    return None
+
+
+def records(value: object) -> list[dict[str, object]]:
+    """A list of objects; PowerShell prints a list of one as that one."""
+    found = value if isinstance(value, list) else [value]
+    return [each for each in found if isinstance(each, dict)]
+
+
+def number(text: object) -> float | None:
+    """The first number in `text`; a decimal comma counts, three digits after a comma
+    are thousands (`1,201`, `1.201`): no rate or level has three decimals."""
+    if isinstance(text, bool):
+        return None
+    if isinstance(text, int | float):
+        return float(text) if abs(text) < 1e15 else None
+    found = _NUMBER.search(text) if isinstance(text, str) else None
+    if found is None:
+        return None
+    whole, dot, fraction = found[0].replace(",", ".").partition(".")
+    if dot and len(fraction) == 3:
+        return float(whole + fraction)
+    return float(f"{whole}.{fraction or 0}")
+
+
+def whole(value: object) -> int | None:
+    """A whole number given as one, or as its text."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value if abs(value) < 2**63 else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 2**53 else None
+    if isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d{1,18}\s*", value, re.ASCII):
+        return int(value)
+    return None

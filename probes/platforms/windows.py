@@ -1,0 +1,123 @@
+"""Windows: IP Helper, Native Wifi and the registry by ctypes and winreg; PowerShell
+only for `Get-VpnConnection`, netsh only where wlanapi.dll cannot be used.
+
+Not yet run on real Windows (docs/platforms.md): written against the documented
+interfaces, checked by mypy for win32, its parsers tried on recorded output.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from probes.failure import Outcome
+from probes.platforms import iphlpapi, wlanapi
+from probes.platforms.commands import run
+from probes.platforms.facts import Interface, ProxySetting, VpnConnection, WifiLink
+from probes.platforms.netsh import parse_netsh_wlan
+from probes.platforms.powershell import parse_get_vpnconnection
+from probes.platforms.proxies import proxy_of_environment, proxy_of_registry
+from probes.platforms.routing import far_addresses
+
+# -NoProfile: nothing of the person's runs. The two lists are one: per user, all users.
+_ASK_VPN = (
+    "$found = @(Get-VpnConnection -ErrorAction SilentlyContinue)"
+    " + @(Get-VpnConnection -AllUserConnection -ErrorAction SilentlyContinue);"
+    " ConvertTo-Json -Compress -Depth 2 -InputObject @($found | Select-Object"
+    " TunnelType,ConnectionStatus,SplitTunneling,PlugInApplicationID)"
+)
+_CONSENT = (
+    r"Software\Microsoft\Windows\CurrentVersion\CapabilityAccessManager"
+    r"\ConsentStore\location"
+)
+_INTERNET = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
+_INTERNET_POLICY = (
+    r"Software\Policies\Microsoft\Windows\CurrentVersion\Internet Settings"
+)
+
+if sys.platform == "win32":
+    import ctypes
+    import os
+    import winreg
+
+    def interfaces() -> list[Interface] | Outcome:
+        """From GetAdaptersAddresses, GetIfEntry2 and GetIpForwardTable2."""
+        try:
+            found = iphlpapi.adapters()
+        except OSError:
+            return Outcome.NOT_SUPPORTED
+        return iphlpapi.interfaces_of(found, iphlpapi.routes(), far_addresses())
+
+    def wifi(key: bytes) -> list[WifiLink] | Outcome:
+        """`not_permitted`, and nothing asked, without consent to location."""
+        consent = {
+            "machine": _text(winreg.HKEY_LOCAL_MACHINE, _CONSENT, "Value"),
+            "user": _text(winreg.HKEY_CURRENT_USER, _CONSENT, "Value"),
+            "desktop": _text(
+                winreg.HKEY_CURRENT_USER, _CONSENT + r"\NonPackaged", "Value"
+            ),
+        }
+        if not wlanapi.consents(sys.getwindowsversion().build, consent):
+            return Outcome.NOT_PERMITTED
+        found = wlanapi.wifi(key)
+        if found is not Outcome.NOT_SUPPORTED:
+            return found
+        shown = run("netsh", "wlan", "show", "interfaces")
+        return shown if isinstance(shown, Outcome) else parse_netsh_wlan(shown, key)
+
+    def vpn_connections() -> list[VpnConnection] | Outcome:
+        """Always On and other connections of Windows itself."""
+        shown = run(
+            "powershell.exe",
+            "-NoProfile",
+            "-NonInteractive",
+            "-Command",
+            _ASK_VPN,
+            timeout_s=30,
+        )
+        return shown if isinstance(shown, Outcome) else parse_get_vpnconnection(shown)
+
+    def proxy() -> ProxySetting:
+        """Internet Settings, the machine's where a policy says so."""
+        per_machine = (
+            _value(winreg.HKEY_LOCAL_MACHINE, _INTERNET_POLICY, "ProxySettingsPerUser")
+            == 0
+        )
+        root = winreg.HKEY_LOCAL_MACHINE if per_machine else winreg.HKEY_CURRENT_USER
+        names = ("ProxyEnable", "ProxyServer", "ProxyOverride", "AutoConfigURL")
+        values = {name: _value(root, _INTERNET, name) for name in names}
+        name = "DefaultConnectionSettings"
+        values[name] = _value(root, _INTERNET + r"\Connections", name)
+        found = proxy_of_registry(values)
+        return proxy_of_environment(os.environ) if found.kind == "none" else found
+
+    def resolvers() -> tuple[str, ...]:
+        """Those of the adapters that are up."""
+        found = interfaces()
+        among = [] if isinstance(found, Outcome) else found
+        listed = [each for one in among if one.up for each in one.resolvers]
+        return tuple(dict.fromkeys(listed))[:8]
+
+    def hardware_address(gateway: str, interface: str) -> str:
+        """By SendARP; IPv6 neighbours are not asked."""
+        return iphlpapi.hardware_address(gateway)
+
+    def slept_s() -> float | None:
+        """GetTickCount64 goes on in sleep, the unbiased interrupt time does not."""
+        kernel = ctypes.WinDLL("kernel32.dll")
+        kernel.GetTickCount64.restype = ctypes.c_uint64
+        unbiased = ctypes.c_uint64()
+        if not kernel.QueryUnbiasedInterruptTime(ctypes.byref(unbiased)):
+            return None
+        asleep_s = float(kernel.GetTickCount64()) / 1e3 - unbiased.value / 1e7
+        return max(asleep_s, 0.0)
+
+    def _value(root: int, path: str, name: str) -> object:
+        try:
+            with winreg.OpenKey(root, path) as opened:
+                return winreg.QueryValueEx(opened, name)[0]
+        except OSError:
+            return None
+
+    def _text(root: int, path: str, name: str) -> str:
+        value = _value(root, path, name)
+        return value if isinstance(value, str) else ""

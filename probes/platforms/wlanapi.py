@@ -1,0 +1,182 @@
+"""Wi-Fi from Windows' Native Wifi API (wlanapi.dll), by ctypes.
+
+Structures are read from their octets, as wlanapi.h lays them out on 32 and 64 bits
+alike; SSID and profile are not read. Since Windows 11 24H2 the questions need consent
+to location, and a refused one may ask the person for it: so consent is looked up first,
+and without it nothing is asked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import sys
+from collections.abc import Callable, Mapping
+
+from probes.failure import Outcome
+from probes.platforms.facts import WifiLink, band_of_channel, cell_mark, sane_dbm
+
+# Windows 11 24H2, the first to ask for consent.
+CONSENT_BUILD = 26_100
+_CURRENT_CONNECTION, _CHANNEL, _RSSI = 7, 8, 0x1000_0102
+_INTERFACE_BYTES = 16 + 512 + 4
+_CONNECTED = 1
+_ACCESS_DENIED, _INVALID_STATE, _NOT_FOUND = 5, 5023, 1168
+# DOT11_PHY_TYPE.
+_STANDARDS = {
+    4: "802.11a",
+    5: "802.11b",
+    6: "802.11g",
+    7: "802.11n",
+    8: "802.11ac",
+    9: "802.11ad",
+    10: "802.11ax",
+    11: "802.11be",
+}
+Ask = Callable[[bytes, int], bytes | int]
+
+
+def consents(build: int, consent: Mapping[str, str]) -> bool:
+    """Whether Wi-Fi may be asked about without anybody being prompted. `consent`: the
+    values (`Allow`, `Deny`, `Prompt`) of the consent store by whom they are for:
+    `machine`, `user`, `desktop` (programs that are no packaged apps). Pure."""
+    if build < CONSENT_BUILD:
+        return True
+    # What was never chosen may be prompted for: that counts as no.
+    return all(
+        consent.get(whose, "") == "Allow" for whose in ("machine", "user", "desktop")
+    )
+
+
+def parse_interface_list(octets: bytes) -> list[tuple[bytes, bool]]:
+    """(GUID, is it connected) of a WLAN_INTERFACE_INFO_LIST. Pure."""
+    if len(octets) < 8:
+        return []
+    (count,) = struct.unpack_from("<I", octets)
+    found = []
+    for n in range(min(count, 32)):
+        at = 8 + n * _INTERFACE_BYTES
+        if at + _INTERFACE_BYTES > len(octets):
+            break
+        (state,) = struct.unpack_from("<I", octets, at + 528)
+        found.append((octets[at : at + 16], state == _CONNECTED))
+    return found
+
+
+def parse_connection(
+    octets: bytes, rssi_dbm: int | None, channel: int | None, key: bytes
+) -> WifiLink | Outcome:
+    """The link of a WLAN_CONNECTION_ATTRIBUTES; level and channel come from other
+    questions. Pure."""
+    if len(octets) < 588:
+        return Outcome.BAD_ANSWER
+    (state,) = struct.unpack_from("<I", octets, 0)
+    if state != _CONNECTED:
+        return WifiLink(connected=False)
+    bssid = octets[560:566]
+    phy, _, quality, rx_kbps, tx_kbps = struct.unpack_from("<5I", octets, 568)
+    ratio = min(quality, 100) / 100
+    signal = sane_dbm(rssi_dbm)
+    known = channel is not None and 1 <= channel <= 233
+    return WifiLink(
+        connected=True,
+        signal_dbm=round(ratio * 50 - 100) if signal is None else signal,
+        signal_derived=signal is None,
+        quality_ratio=ratio,
+        rx_bps=rx_kbps * 1e3 if 0 < rx_kbps < 10**9 else None,
+        tx_bps=tx_kbps * 1e3 if 0 < tx_kbps < 10**9 else None,
+        # 6 GHz numbers its channels like the others: only Wi-Fi 6E and later may be
+        # there, so that for those the band stays open.
+        band_ghz=band_of_channel(channel)
+        if channel is not None and known and phy < 10
+        else None,
+        channel=channel if known else None,
+        standard=_STANDARDS.get(phy, ""),
+        cell=cell_mark(bssid.hex(":"), key),
+    )
+
+
+def links(listed: bytes, ask: Ask, key: bytes) -> list[WifiLink] | Outcome:
+    """The links of all interfaces of `listed`. `ask(guid, opcode)` gives the octets of
+    an answer, or Windows' error number. Pure but for `ask`."""
+    found: list[WifiLink] = []
+    refused: Outcome | None = None
+    for guid, connected in parse_interface_list(listed):
+        if not connected:
+            found.append(WifiLink(connected=False))
+            continue
+        answer = ask(guid, _CURRENT_CONNECTION)
+        if isinstance(answer, int):
+            if answer == _ACCESS_DENIED:
+                refused = Outcome.NOT_PERMITTED
+            elif answer in {_INVALID_STATE, _NOT_FOUND}:
+                found.append(WifiLink(connected=False))
+            else:
+                refused = refused or Outcome.NOT_SUPPORTED
+            continue
+        link = parse_connection(
+            answer, _long(ask(guid, _RSSI)), _long(ask(guid, _CHANNEL)), key
+        )
+        if isinstance(link, Outcome):
+            refused = refused or link
+        else:
+            found.append(link)
+    if any(each.connected for each in found) or refused is None:
+        return found or Outcome.NOT_PRESENT
+    return refused
+
+
+def _long(answer: bytes | int) -> int | None:
+    if isinstance(answer, int) or len(answer) < 4:
+        return None
+    return int(struct.unpack_from("<i", answer)[0])
+
+
+if sys.platform == "win32":
+
+    def wifi(key: bytes) -> list[WifiLink] | Outcome:
+        """Asks wlanapi.dll. `not_supported` where there is no WLAN service."""
+        try:
+            api = ctypes.WinDLL("wlanapi.dll")
+        except OSError:
+            # Windows Server without the feature.
+            return Outcome.NOT_SUPPORTED
+        api.WlanFreeMemory.argtypes = [ctypes.c_void_p]
+        api.WlanFreeMemory.restype = None
+        api.WlanCloseHandle.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+        handle, version = ctypes.c_void_p(), ctypes.c_uint32()
+        if api.WlanOpenHandle(2, None, ctypes.byref(version), ctypes.byref(handle)):
+            return Outcome.NOT_SUPPORTED
+        try:
+            listed = ctypes.c_void_p()
+            if api.WlanEnumInterfaces(handle, None, ctypes.byref(listed)):
+                return Outcome.NOT_SUPPORTED
+            if not listed.value:
+                return Outcome.NOT_PRESENT
+            count = struct.unpack("<I", ctypes.string_at(listed.value, 4))[0]
+            octets = ctypes.string_at(
+                listed.value, 8 + min(count, 32) * _INTERFACE_BYTES
+            )
+            api.WlanFreeMemory(listed)
+
+            def ask(guid: bytes, opcode: int) -> bytes | int:
+                size, data = ctypes.c_uint32(), ctypes.c_void_p()
+                error = api.WlanQueryInterface(
+                    handle,
+                    ctypes.create_string_buffer(guid, 16),
+                    opcode,
+                    None,
+                    ctypes.byref(size),
+                    ctypes.byref(data),
+                    None,
+                )
+                if error or not data.value:
+                    return int(error) or _NOT_FOUND
+                try:
+                    return ctypes.string_at(data.value, min(size.value, 4_096))
+                finally:
+                    api.WlanFreeMemory(data)
+
+            return links(octets, ask, key)
+        finally:
+            api.WlanCloseHandle(handle, None)
