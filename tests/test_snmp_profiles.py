@@ -116,6 +116,31 @@ def test_fresh_values_give_fresh_readings_and_gone_ones_none() -> None:
     assert readings([found], {instance: -1})["sensors"] == []
 
 
+LIGHT = """
+tables:
+  light:
+    base: 1.3.6.1.4.1.99999.3
+    columns: {value: 1, low: 2, high: 3}
+    sensors:
+      - class: dbm
+        milliwatts: true
+        divisor: 1000
+        descr: "Light {index}"
+        limits: {low: low, high: high, divisor: 10000, milliwatts: true, skip: 0}
+"""
+
+
+def test_optical_power_in_milliwatts_is_shown_in_dbm_and_so_are_its_limits() -> None:
+    (profile,) = load_texts({"light": LIGHT})
+    columns = {
+        "1.3.6.1.4.1.99999.3.1": {"1": 500, "2": 0},
+        "1.3.6.1.4.1.99999.3.2": {"1": 1000},
+        "1.3.6.1.4.1.99999.3.3": {"1": 0},
+    }
+    (sensor,) = readings(find([profile], columns))["sensors"]
+    assert (sensor.value, sensor.low, sensor.high) == (-3.01, -10.0, None)
+
+
 RADIOS = """
 tables:
   vap:

@@ -4,7 +4,8 @@
 turns what it said into readings.
 """
 
-from collectors.snmp.profiles.apply import Found, find, readings
+from collectors.snmp.profiles.apply import find, readings
+from collectors.snmp.profiles.found import Found
 from collectors.snmp.profiles.load import Profile, ProfileError, Profiles, load
 from collectors.snmp.profiles.read import Reader, Sayings, read
 

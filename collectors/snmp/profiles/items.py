@@ -52,16 +52,21 @@ class Item(Part):
 
 
 class Limits(Part):
-    """Numbers in the sensor's unit, or columns, scaled as its value is."""
+    """Numbers in the sensor's unit, or columns: scaled as its value is, or by a divisor
+    of their own, in milliwatts where its value is not; `skip`: no limit is set."""
 
     low: float | str | None = None
     low_warn: float | str | None = None
     high_warn: float | str | None = None
     high: float | str | None = None
+    divisor: float | None = Field(default=None, gt=0)
+    milliwatts: bool = False
+    skip: Annotated[tuple[Raw, ...], BeforeValidator(listed)] = ()
 
 
 class SensorRule(Item):
-    """One sensor a row: value = raw · multiplier / divisor + add, or a function's."""
+    """One sensor a row: value = raw · multiplier / divisor + add, or a function's;
+    `milliwatts`: that is optical power, and shown in dBm."""
 
     class_: SensorClass = Field(alias="class")
     of: str = "value"
@@ -69,6 +74,7 @@ class SensorRule(Item):
     divisor: float = Field(default=1, gt=0)
     multiplier: float = 1
     add: float = 0
+    milliwatts: bool = False
     find: Pattern | None = None
     function: str | None = None
     states: str | States | None = None

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from collectors.snmp import oids
 from collectors.snmp.entities import CHASSIS, Entity
-from collectors.snmp.profiles.apply import Columns, key_column
+from collectors.snmp.profiles.apply import Columns
+from collectors.snmp.profiles.found import key_column
 from collectors.snmp.profiles.load import Profile
 from collectors.snmp.profiles.model import Column, Source, Table, placeholders
 from collectors.snmp.profiles.row import part
