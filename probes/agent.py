@@ -23,7 +23,7 @@ import msgspec
 from probes.deliver import CredentialRefused, Delivery, Later, Publisher, SentLog
 from probes.enrol import device_id
 from probes.failure import Outcome
-from probes.manners import Facts, is_busy, on_battery
+from probes.manners import Facts, is_busy, last_test_ms, note_test, on_battery
 from probes.measurements import CATALOGUE
 from probes.place import Judgement, Locator, Places
 from probes.policy import Policy
@@ -32,7 +32,13 @@ from probes.private import write_privately
 from probes.publish_https import HttpsPublisher
 from probes.report import Credential, Report, Result, Whereabouts
 from probes.round import PROBES, ROUND_S, STANDING, Round
-from probes.schedule import clock_change, first_due_ms, next_due_ms, phase_ms
+from probes.schedule import (
+    clock_change,
+    first_due_ms,
+    next_due_ms,
+    phase_ms,
+    rare_due_ms,
+)
 from probes.settings import Settings
 from probes.spool import DAY_MS, Spool
 from probes.status import Status, write_status
@@ -45,6 +51,10 @@ DELIVER, REFRESH = "deliver", "policy"
 TICK_S = 15.0
 SOON_MS = 60_000
 LOOK_AGAIN_MS = 600_000
+# Speed tests that were slept through are spread over so much of the day.
+SPREAD_MS = 4 * 3_600_000
+# Why a speed test is tried again before its next time.
+_SOON_AGAIN = frozenset({Outcome.IN_USE, Outcome.BUSY, Outcome.ON_BATTERY})
 
 
 class Clocks(msgspec.Struct, frozen=True):
@@ -168,8 +178,11 @@ class Agent:
         period_ms = self._period_ms(job)
         if not period_ms:
             return now_ms + LOOK_AGAIN_MS
+        if job == "bandwidth":
+            last_ms = last_test_ms(self._folder) if soon else now_ms
+            return rare_due_ms(now_ms, last_ms, period_ms, SPREAD_MS, random.random())
         phase = phase_ms(self._credential.agent, job, period_ms)
-        if soon and job != "bandwidth":
+        if soon:
             return first_due_ms(now_ms, period_ms, phase, self._soon_ms)
         return next_due_ms(now_ms, period_ms, phase)
 
@@ -217,10 +230,15 @@ class Agent:
         found = await self._round.measure(probe, self._policy, await self._facts(probe))
         for each in found:
             self._last[each.probe, each.target] = each
-            if each.outcome is Outcome.IN_USE:
-                again_ms = int(random.uniform(1200, 2400) * 1000)
+            if each.outcome in _SOON_AGAIN:
+                asked_s = each.values.get("retry_after_s")
+                again_s = asked_s if isinstance(asked_s, int) else 1800
+                again_ms = int(random.uniform(0.7, 1.3) * again_s * 1000)
                 self._due_ms[probe] = self._clocks.now_ms() + again_ms
-        self._spool.spend(sum(each.cost_bytes for each in found))
+            elif probe == "bandwidth" and each.cost_bytes:
+                note_test(self._folder, self._clocks.now_ms())
+        purse = probe if probe == "bandwidth" else ""
+        self._spool.spend(sum(each.cost_bytes for each in found), purse)
         told = [each for each in found if self._is_news(each)]
         if told:
             self._spool.put(
@@ -251,10 +269,11 @@ class Agent:
 
     async def _facts(self, probe: str) -> Facts:
         metered = self._metered()
-        budget = self._budget_bytes()
-        left = None if not budget else budget - self._spool.spent_bytes()
         if probe != "bandwidth":
-            return Facts(metered=metered, left_bytes=left)
+            budget, spent = self._budget_bytes(), self._spool.spent_bytes()
+            return Facts(metered=metered, left_bytes=budget - spent if budget else None)
+        budget = self._policy.speed_test_bytes_per_month
+        left = budget - self._spool.spent_bytes(probe) if budget else None
         return Facts(metered, on_battery(), await is_busy(), left)
 
     def _budget_bytes(self) -> int:

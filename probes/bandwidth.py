@@ -8,14 +8,14 @@ import statistics
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from probes import ndt7, transfer
+from probes import bufferbloat, ndt7, transfer
 from probes.failure import Outcome
 from probes.faults import outcome_of
 from probes.report import Result
 from probes.sample import Value
 
 NAME = "bandwidth"
-VERSION = 1
+VERSION = 2
 _IDLE_TIMES = 5
 # Half each way: the way down must not eat what the way up needs.
 _LEAST_BYTES = 100_000
@@ -35,10 +35,10 @@ async def measure(
     `wss://host:port` or with the path; `http` and `ws` are spoken too).
 
     At most about `budget_bytes` in all, half each way, what the download leaves going
-    to the upload; `at_least` is 1 where the budget or the server's cap ended it.
-    A server with too many tests already is `busy`, a `url` that is none is
-    `not_configured`. Never raises for what the network
-    does; a missing `ca_file` is the caller's.
+    to the upload; `at_least` is 1 where the budget or the server's cap ended one of
+    them, and which. A server with too many tests already is `busy`, with when to come
+    again where it said so; a `url` that is none is `not_configured`. Never raises for
+    what the network does; a missing `ca_file` is the caller's.
     """
     time_ms = now_ms()
     values: dict[str, Value] = {}
@@ -62,13 +62,9 @@ async def measure(
 
     down = await transfer.download(url, tls, seconds, budget_bytes // 2)
     cost_bytes += down.octets
-    if down.bps is not None:
-        values["down_bps"] = round(down.bps, 1)
+    values |= _told("down", down)
     if down.outcome is not Outcome.OK:
         return result(down.outcome)
-    values["at_least"] = int(down.limited)
-    if down.rtt_loaded_ms is not None:
-        values["rtt_loaded_ms"] = round(down.rtt_loaded_ms, 3)
 
     up = await transfer.upload(url, tls, seconds, budget_bytes - cost_bytes)
     if up.outcome is Outcome.BUSY:
@@ -76,13 +72,30 @@ async def measure(
         await asyncio.sleep(1.0)
         up = await transfer.upload(url, tls, seconds, budget_bytes - cost_bytes)
     cost_bytes += up.octets
-    if up.bps is not None:
-        values["up_bps"] = round(up.bps, 1)
+    values |= _told("up", up)
     values["at_least"] = int(down.limited or up.limited)
     loaded = [each for each in (down.rtt_loaded_ms, up.rtt_loaded_ms) if each]
     if loaded:
         values["rtt_loaded_ms"] = round(max(loaded), 3)
+        rpm = bufferbloat.responsiveness_rpm(max(loaded))
+        values["responsiveness_rpm"] = round(rpm, 1)
+    if len(loaded) == 2:
+        values["bufferbloat"] = bufferbloat.grade(statistics.median(idle), *loaded)
     return result(up.outcome)
+
+
+def _told(way: str, done: transfer.Transferred) -> dict[str, Value]:
+    values: dict[str, Value] = {}
+    if done.bps is not None:
+        values[f"{way}_bps"] = round(done.bps, 1)
+        values[f"{way}_at_least"] = int(done.limited)
+    if done.rtt_loaded_ms is not None:
+        values[f"rtt_{way}_ms"] = round(done.rtt_loaded_ms, 3)
+    if done.retransmitted is not None:
+        values[f"{way}_retransmit_ratio"] = round(done.retransmitted, 6)
+    if done.retry_after_s:
+        values["retry_after_s"] = done.retry_after_s
+    return values
 
 
 def _door(url: str) -> tuple[str, int, bool] | None:

@@ -29,6 +29,8 @@ _BY_NUMBER = {
     errno.EADDRNOTAVAIL: Outcome.NO_NETWORK,
     10049: Outcome.NO_NETWORK,
 }
+# X509_V_ERR_CERT_NOT_YET_VALID.
+_NOT_YET_VALID = 9
 _NO_SUCH_NAME = {
     getattr(socket, name)
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
@@ -45,6 +47,11 @@ def outcome_of(error: BaseException) -> Outcome:
     if isinstance(error, UnicodeError):
         # A name no resolver could be asked for: a label too long, or none at all.
         return Outcome.NAME_NOT_FOUND
+    if isinstance(error, ssl.SSLCertVerificationError):
+        # A certificate that is not valid *yet*: this clock is behind, far more often
+        # than a server shows one too early.
+        early = error.verify_code == _NOT_YET_VALID
+        return Outcome.CLOCK_WRONG if early else Outcome.TLS_FAILED
     if isinstance(error, ssl.SSLError):
         return Outcome.TLS_FAILED
     if isinstance(error, TimeoutError):

@@ -5,20 +5,31 @@ result is shown to its user and not sent (`probes/agent.py`)."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from probes.failure import Outcome
+from probes.private import write_privately
 
 BUSY_BYTES_PER_S = 125_000
-TEST_BYTES = 25_000_000
+# Voice is 50 packets a second; some codecs make 33 or 25 of it.
+CALL_PACKETS_PER_S = 20
+LOOKS = 5
+# 10 s each way of a usual line (40 Mbit/s down, 10 up) are 63 MB.
+TEST_BYTES = 80_000_000
 TEST_BYTES_UNLIMITED = 250_000_000
 
+_LAST_TEST = "speed-test"
 _FREE = frozenset({"vpn", "agent"})
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What holds now. `left_bytes`: of this month's budget, None where unlimited."""
+    """What holds now. `left_bytes`: of this month's budget for what is to be measured,
+    None where unlimited."""
 
     metered: bool = False
     on_battery: bool = False
@@ -62,19 +73,77 @@ def on_battery() -> bool:
     return battery is not None and battery.power_plugged is False
 
 
-async def is_busy(look_s: float = 1.0) -> bool:
-    """True where more than 1 Mbit/s goes over the interfaces: a call, a download."""
-    before_bytes = _moved_bytes()
-    await asyncio.sleep(look_s)
-    return (_moved_bytes() - before_bytes) / look_s > BUSY_BYTES_PER_S
+class Moved(NamedTuple):
+    """What one interface moved in one second."""
+
+    bytes: int
+    packets_out: int
+    packets_in: int
 
 
-def _moved_bytes() -> int:
+async def is_busy(looks: int = LOOKS) -> bool:
+    """True where the connection carries a call, or much else, in the next seconds."""
+    before = _counters()
+    seconds: list[dict[str, Moved]] = []
+    for _ in range(looks):
+        await asyncio.sleep(1.0)
+        now = _counters()
+        seconds.append(
+            {
+                name: Moved(
+                    *(b - a for a, b in zip(before[name], now[name], strict=True))
+                )
+                for name in now.keys() & before.keys()
+            }
+        )
+        before = now
+    return in_use(seconds)
+
+
+def in_use(seconds: Sequence[Mapping[str, Moved]]) -> bool:
+    """Whether these seconds look like a call or like work in hand. Pure.
+
+    A call is small packets at a steady pace: in every second many one way and some the
+    other (who is muted still hears). A download is bytes. Each interface is looked at
+    for itself, as a tunnel's traffic is its line's once more.
+    """
+    names = set[str]().union(*seconds)
+    for name in names:
+        moved = [each[name] for each in seconds if name in each]
+        if len(moved) < len(seconds):
+            continue
+        if sum(each.bytes for each in moved) > BUSY_BYTES_PER_S * len(moved):
+            return True
+        most = min(max(each.packets_out, each.packets_in) for each in moved)
+        least = min(min(each.packets_out, each.packets_in) for each in moved)
+        if most >= CALL_PACKETS_PER_S and least >= 1:
+            return True
+    return False
+
+
+def _counters() -> dict[str, tuple[int, int, int]]:
     import psutil
 
-    counters = psutil.net_io_counters(pernic=True)
-    return sum(
-        each.bytes_sent + each.bytes_recv
-        for name, each in counters.items()
+    return {
+        name: (
+            each.bytes_sent + each.bytes_recv,
+            each.packets_sent,
+            each.packets_recv,
+        )
+        for name, each in psutil.net_io_counters(pernic=True).items()
         if not name.lower().startswith(("lo", "loopback"))
-    )
+    }
+
+
+def last_test_ms(folder: Path) -> int:
+    """When the last speed test was made; 0 where none is known of."""
+    try:
+        return int((folder / _LAST_TEST).read_text("ascii")[:16])
+    except (OSError, ValueError):
+        return 0
+
+
+def note_test(folder: Path, now_ms: int) -> None:
+    """Keeps when a speed test was made. A full disk forgets it, no more."""
+    with contextlib.suppress(OSError):
+        write_privately(folder / _LAST_TEST, str(now_ms).encode())

@@ -113,8 +113,19 @@ BANDWIDTH = _measure(
     Field("down_bps", "float", "bit/s", "download rate"),
     Field("up_bps", "float", "bit/s", "upload rate, as the server counted it"),
     Field("rtt_idle_ms", "float", "ms", "round trip before the test"),
-    Field("rtt_loaded_ms", "float", "ms", "round trip during the test"),
-    Field("at_least", "int", "flag", "1 where the far end or budget set the limit"),
+    Field(
+        "rtt_loaded_ms", "float", "ms", "round trip during the test, the worse way's"
+    ),
+    Field("rtt_down_ms", "float", "ms", "round trip during the download"),
+    Field("rtt_up_ms", "float", "ms", "round trip during the upload"),
+    Field("bufferbloat", "str", "1", "grade of the mean increase under load, A+ to F"),
+    Field("responsiveness_rpm", "float", "1/min", "round trips a minute under load"),
+    Field("down_retransmit_ratio", "float", "ratio", "sent again on the way down"),
+    Field("up_retransmit_ratio", "float", "ratio", "sent again on the way up"),
+    Field("at_least", "int", "flag", "1 where the far end or budget set a limit"),
+    Field("down_at_least", "int", "flag", "1 where that held the download back"),
+    Field("up_at_least", "int", "flag", "1 where that held the upload back"),
+    Field("retry_after_s", "int", "s", "when a busy far end is to be asked again"),
 )
 AGENT = _measure(
     "agent",

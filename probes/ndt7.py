@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
@@ -29,6 +29,8 @@ MEASUREMENT_BYTES = 16_384
 CAP_HEADER = "Towpath-Test-Cap"
 # Nor this: a client tells in its query after how many octets a download may end.
 MOST_BYTES_KEY = "towpath_most_bytes"
+# Servers want to know with whom they speak; this is all they are told.
+_ABOUT = {"client_name": "towpath"}
 
 
 class Measured(NamedTuple):
@@ -38,8 +40,15 @@ class Measured(NamedTuple):
     app_us: int | None = None
     tcp_received: int | None = None
     tcp_us: int | None = None
-    rtt_us: int | None = None
-    min_rtt_us: int | None = None
+    tcp_sent: int | None = None
+    tcp_again: int | None = None
+
+    @property
+    def retransmitted(self) -> float | None:
+        """The share of what it sent that it sent again."""
+        if not self.tcp_sent or self.tcp_again is None:
+            return None
+        return min(self.tcp_again / self.tcp_sent, 1.0)
 
     @property
     def elapsed_us(self) -> int:
@@ -56,14 +65,23 @@ class Measured(NamedTuple):
         return None
 
 
-def url_of(base: str, path: str) -> str:
-    """`wss://host[:port]{path}` for a base such as `https://host` or `wss://host/`."""
+def url_of(base: str, path: str, more: dict[str, str] | None = None) -> str:
+    """`wss://host[:port]{path}?…` for a base such as `https://host` or `wss://host/`,
+    with who asks and `more` in its query. A key twice is an error to servers: a base's
+    own query comes first."""
     parts = urlsplit(base if "://" in base else f"wss://{base}")
     scheme = {"https": "wss", "http": "ws"}.get(parts.scheme, parts.scheme)
     prefix = parts.path.rstrip("/")
     for known in (DOWNLOAD, UPLOAD, "/ndt/v7"):
         prefix = prefix.removesuffix(known)
-    return urlunsplit((scheme, parts.netloc, prefix + path, parts.query, ""))
+    asked = _ABOUT | (more or {}) | dict(parse_qsl(parts.query, keep_blank_values=True))
+    return urlunsplit((scheme, parts.netloc, prefix + path, urlencode(asked), ""))
+
+
+def retry_after_s(said: str) -> int:
+    """Seconds of a Retry-After header, a day at most; 0 for none or what is none."""
+    fits = said.isascii() and said.isdecimal() and len(said) <= 9
+    return min(int(said), 86_400) if fits else 0
 
 
 def message_sizes() -> Iterator[int]:
@@ -126,8 +144,8 @@ def read_measurement(text: str | bytes) -> Measured | None:
         app_us=_count(app, "ElapsedTime"),
         tcp_received=_count(tcp, "BytesReceived"),
         tcp_us=_count(tcp, "ElapsedTime"),
-        rtt_us=_count(tcp, "RTT"),
-        min_rtt_us=_count(tcp, "MinRTT"),
+        tcp_sent=_count(tcp, "BytesSent"),
+        tcp_again=_count(tcp, "BytesRetrans"),
     )
 
 

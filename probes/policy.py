@@ -98,7 +98,8 @@ class Policy(msgspec.Struct, frozen=True):
     `cadence_s` and `metered_cadence_s` give seconds between two runs by probe name;
     a probe that is absent runs at its catalogue period, 0 means never. The byte
     budgets are for everything the agent sends and receives in a calendar month, on
-    ordinary and on metered connections; 0 means no limit. `names` are looked up by
+    ordinary and on metered connections, but for speed tests, which have one of their
+    own; 0 means no limit. `names` are looked up by
     the name lookup probe. `targets` is what a call is judged by. `beacon_url` answers
     only inside the council's network; `offices` are its networks, for where the beacon
     does not answer.
@@ -115,6 +116,7 @@ class Policy(msgspec.Struct, frozen=True):
     metered_cadence_s: dict[str, Seconds] = {}
     budget_bytes_per_month: Bytes = 750_000_000
     metered_budget_bytes_per_month: Bytes = 150_000_000
+    speed_test_bytes_per_month: Bytes = 1_000_000_000
     hours: MeasuringHours = MeasuringHours()
     report_s: Seconds = 300
     refresh_s: Seconds = 3600

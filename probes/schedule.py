@@ -32,6 +32,19 @@ def first_due_ms(now_ms: int, period_ms: int, phase_ms: int, within_ms: int) -> 
     return min(soon, next_due_ms(now_ms, period_ms, phase_ms))
 
 
+def rare_due_ms(
+    now_ms: int, last_ms: int, period_ms: int, within_ms: int, chance: float
+) -> int:
+    """For a job rarer than a laptop's days are long, such as a speed test: a period
+    after it was last done; where the laptop slept through that, at some moment of the
+    next `within_ms` (`chance` of it, 0 to 1), so that a site's laptops that all wake
+    at nine do not all test at nine."""
+    due_ms = last_ms + period_ms
+    if last_ms <= now_ms < due_ms:
+        return due_ms
+    return now_ms + 1 + int(chance * min(within_ms, period_ms))
+
+
 def clock_change(
     wall_s: float, monotonic_s: float, meant_s: float
 ) -> Literal["none", "woke", "set"]:

@@ -146,18 +146,19 @@ class Spool:
         """What the waiting reports weigh on disk, as they will travel."""
         return self._bytes
 
-    def spend(self, cost_bytes: int) -> None:
-        """Counts network bytes against this month (UTC)."""
+    def spend(self, cost_bytes: int, purse: str = "") -> None:
+        """Counts network bytes against this month (UTC); each purse for itself."""
         self._do(
             "INSERT INTO spent VALUES (?, ?) ON CONFLICT (month)"
             " DO UPDATE SET bytes = bytes + excluded.bytes",
-            (self._month(), cost_bytes),
+            (self._month() + purse, cost_bytes),
         )
 
-    def spent_bytes(self) -> int:
-        """Network bytes counted this month."""
+    def spent_bytes(self, purse: str = "") -> int:
+        """Network bytes counted this month in that purse."""
         return self._ask(
-            "SELECT coalesce(sum(bytes), 0) FROM spent WHERE month = ?", self._month()
+            "SELECT coalesce(sum(bytes), 0) FROM spent WHERE month = ?",
+            self._month() + purse,
         )
 
     def _month(self) -> str:

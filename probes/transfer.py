@@ -31,35 +31,48 @@ from probes.tcp_info import keep_little_waiting, tcp_info
 _LAST_WORD_S = 1.0
 _CONNECT_S = 2.0
 _RAMP_S = 1.0
+_ASK_EVERY_S = 0.25
 
 
 class Transferred(NamedTuple):
     """One direction's end. `bps` None: nothing to go by. `limited`: our own budget or
-    the reflector's cap held it back. `octets` both ways, what it cost."""
+    the reflector's cap held it back. `octets` both ways, what it cost. `retransmitted`:
+    the share of octets that was sent again, where known. `retry_after_s`: when a busy
+    server wants to be asked again, 0 where it does not say."""
 
     outcome: Outcome
     bps: float | None = None
     limited: bool = False
     octets: int = 0
     rtt_loaded_ms: float | None = None
+    retransmitted: float | None = None
+    retry_after_s: int = 0
 
 
 async def download(
     base: str, tls: ssl.SSLContext | None, seconds: float, most_bytes: int
 ) -> Transferred:
     """Takes what the far end sends for `seconds`, `most_bytes` at most."""
-    url = ndt7.url_of(base, ndt7.DOWNLOAD)
     # Servers that know the wish stop of themselves; others are cut off.
-    url += ("&" if "?" in url else "?") + f"{ndt7.MOST_BYTES_KEY}={most_bytes}"
+    url = ndt7.url_of(base, ndt7.DOWNLOAD, {ndt7.MOST_BYTES_KEY: str(most_bytes)})
     try:
         async with _connected(url, tls) as link, _loaded(link) as loaded:
-            octets, took_s, full, outcome = await _take(link, seconds, most_bytes)
+            heard: list[ndt7.Measured] = []
+            octets, took_s, full, outcome = await _take(
+                link, seconds, most_bytes, heard
+            )
             bps = 8 * octets / took_s if octets and took_s > 0 else None
-            limited = full or _capped(link, bps)
-            cost = _cost(link, octets)
-            return Transferred(outcome, bps, limited, cost, _median_ms(loaded))
+            again = [m.retransmitted for m in heard if m.retransmitted is not None]
+            return Transferred(
+                outcome,
+                bps,
+                limited=full or _capped(link, bps),
+                octets=_cost(link, octets),
+                rtt_loaded_ms=_median_ms(loaded),
+                retransmitted=again[-1] if again else None,
+            )
     except _Unusable as why:
-        return Transferred(why.outcome)
+        return Transferred(why.outcome, retry_after_s=why.retry_after_s)
 
 
 async def upload(
@@ -81,11 +94,16 @@ async def upload(
             bps = _received_bps(heard, took_s, full)
             if bps is None and outcome is Outcome.OK:
                 outcome = Outcome.BAD_ANSWER
-            limited = full or _capped(link, bps)
-            cost = _cost(link, octets)
-            return Transferred(outcome, bps, limited, cost, _median_ms(loaded))
+            return Transferred(
+                outcome,
+                bps,
+                limited=full or _capped(link, bps),
+                octets=_cost(link, octets),
+                rtt_loaded_ms=_median_ms(loaded),
+                retransmitted=_retransmitted(link),
+            )
     except _Unusable as why:
-        return Transferred(why.outcome)
+        return Transferred(why.outcome, retry_after_s=why.retry_after_s)
 
 
 async def round_trips(host: str, port: int, times: int) -> list[float]:
@@ -110,9 +128,9 @@ async def round_trips(host: str, port: int, times: int) -> list[float]:
 
 
 class _Unusable(Exception):
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: Outcome, retry_after_s: int = 0) -> None:
         super().__init__(outcome.value)
-        self.outcome = outcome
+        self.outcome, self.retry_after_s = outcome, retry_after_s
 
 
 @contextlib.asynccontextmanager
@@ -134,7 +152,11 @@ async def _connected(
             proxy=None,
         )
     except InvalidStatus as refused:
-        raise _Unusable(_of_status(refused.response.status_code)) from None
+        said = refused.response
+        raise _Unusable(
+            _of_status(said.status_code),
+            ndt7.retry_after_s(said.headers.get("Retry-After", "")),
+        ) from None
     except (InvalidHandshake, InvalidURI):
         raise _Unusable(Outcome.BAD_ANSWER) from None
     except (OSError, EOFError) as error:
@@ -155,16 +177,20 @@ def _of_status(status: int) -> Outcome:
 
 
 async def _take(
-    link: ClientConnection, seconds: float, most_bytes: int
+    link: ClientConnection, seconds: float, most_bytes: int, heard: list[ndt7.Measured]
 ) -> tuple[int, float, bool, Outcome]:
     started_s = last_s = time.perf_counter()
     octets, outcome = 0, Outcome.OK
     try:
         async with asyncio.timeout(seconds + ndt7.MOST_SECONDS - ndt7.SECONDS):
             while octets < most_bytes:
-                message = await link.recv(decode=False)
+                message = await link.recv()
                 last_s = time.perf_counter()
                 octets += len(message)
+                if isinstance(message, str):
+                    said = ndt7.read_measurement(message)
+                    if said is not None:
+                        heard.append(said)
     except ConnectionClosedOK:
         pass
     except ConnectionClosed:
@@ -217,7 +243,7 @@ async def _give(
 async def _hear(link: ClientConnection, heard: list[ndt7.Measured]) -> None:
     with contextlib.suppress(ConnectionClosed):
         while True:
-            said = ndt7.read_measurement(await link.recv(decode=False))
+            said = ndt7.read_measurement(await link.recv())
             if said is not None:
                 heard.append(said)
 
@@ -243,6 +269,14 @@ def _capped(link: ClientConnection, bps: float | None) -> bool:
     return 0 < int(said) * 0.9 <= bps
 
 
+def _retransmitted(link: ClientConnection) -> float | None:
+    channel = link.transport.get_extra_info("socket")
+    told = tcp_info(channel) if channel is not None else None
+    if told is None or not told.bytes_sent:
+        return None
+    return told.bytes_retransmitted / told.bytes_sent
+
+
 def _cost(link: ClientConnection, octets: int) -> int:
     channel = link.transport.get_extra_info("socket")
     told = tcp_info(channel) if channel is not None else None
@@ -265,7 +299,7 @@ async def _loaded(link: ClientConnection) -> AsyncIterator[list[float]]:
         while True:
             with contextlib.suppress(OSError):
                 rtts.append(await _round_trip(family, address))
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(_ASK_EVERY_S)
 
     asking = asyncio.create_task(ask(), name="ndt7-loaded")
     try:

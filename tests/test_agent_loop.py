@@ -14,7 +14,7 @@ from ingest_council import eventually
 from probes.agent import Agent, Clocks, pause, paused_until_ms, read_policy
 from probes.failure import Outcome
 from probes.interfaces import Interface
-from probes.manners import Facts, not_now
+from probes.manners import Facts, not_now, note_test
 from probes.manners import test_bytes as bytes_of_a_test
 from probes.place import Locator, Places
 from probes.policy import MeasuringHours, Policy
@@ -228,6 +228,31 @@ async def test_the_network_used_is_counted_against_the_month(tmp_path: Path) -> 
         await eventually(lambda: laptop.spool.spent_bytes() == 2000)
 
 
+async def test_a_speed_test_that_was_slept_through_comes_within_hours(
+    tmp_path: Path,
+) -> None:
+    cadence = dict.fromkeys(PROBES, 0) | {"bandwidth": 86_400}
+    for age_h, least_h, most_h in ((1, 22.9, 23), (48, 0, 4.01)):
+        folder = tmp_path / str(age_h)
+        folder.mkdir()
+        laptop = Laptop(folder, Policy(cadence_s=cadence, report_s=600))
+        now_ms = laptop.clocks.now_ms()
+        note_test(folder, now_ms - age_h * HOUR_MS)
+        async with laptop.running():
+            await asyncio.sleep(0.2)
+        status = read_status(folder)
+        assert status is not None
+        due_h = (status.next_ms["bandwidth"] - now_ms) / HOUR_MS
+        assert least_h <= due_h <= most_h
+
+
+def test_speed_tests_have_a_purse_of_their_own(tmp_path: Path) -> None:
+    with Spool(tmp_path, SpoolLimits(), lambda: 0) as spool:
+        spool.spend(5)
+        spool.spend(7, "bandwidth")
+        assert (spool.spent_bytes(), spool.spent_bytes("bandwidth")) == (5, 7)
+
+
 def test_a_policy_that_cannot_be_read_is_an_empty_one(tmp_path: Path) -> None:
     assert read_policy(tmp_path) == Policy()
     (tmp_path / "policy.json").write_bytes(b'{"report_s": "x"}')
@@ -294,7 +319,7 @@ def test_speed_tests_are_polite() -> None:
     assert why(busy=True) is Outcome.IN_USE
     assert why(left_bytes=5_000_000) is Outcome.BUDGET_SPENT
     assert bytes_of_a_test(Facts(left_bytes=100_000_000)) == 10_000_000
-    assert bytes_of_a_test(Facts(left_bytes=10**9)) == 25_000_000
+    assert bytes_of_a_test(Facts(left_bytes=10**9)) == 80_000_000
     assert not_now("call_path", False, Facts(left_bytes=0)) is Outcome.BUDGET_SPENT
     assert not_now("call_path", False, Facts(metered=True)) is None
     assert not_now("vpn", False, Facts(left_bytes=-1)) is None

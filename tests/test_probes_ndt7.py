@@ -6,9 +6,15 @@ from itertools import islice
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from services import SHARED
 
 from probes import ndt7
 from probes.tcp_info import read_tcp_info, tcp_info
+
+
+def corpus_files(pattern):
+    return (SHARED / "corpus" / "speedtest").glob(pattern)
+
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
@@ -43,21 +49,22 @@ def test_125_million_octets_in_10_s_are_100_mbit_s():
 def test_the_kernels_count_goes_before_the_programs():
     said = {
         "AppInfo": {"NumBytes": 1, "ElapsedTime": 1_000_000},
-        "TCPInfo": {"BytesReceived": 1000, "ElapsedTime": 1_000_000, "RTT": 20_000},
+        "TCPInfo": {"BytesReceived": 1000, "ElapsedTime": 1_000_000, "BytesSent": 0},
     }
     measured = ndt7.read_measurement(json.dumps(said))
     assert measured is not None
     assert measured.received_bps() == 8000
-    assert measured.rtt_us == 20_000
+    assert measured.retransmitted is None
 
 
 def test_what_our_end_says_the_other_end_reads():
-    info = read_tcp_info(bytes(range(256)))
+    info = read_tcp_info(bytes(256))
+    info = info._replace(bytes_sent=1000, bytes_retransmitted=10, bytes_received=7)
     said = ndt7.measurement("upload", 1000, 2_000_000, "server", info)
     measured = ndt7.read_measurement(said)
     assert measured is not None
     assert (measured.app_bytes, measured.app_us) == (1000, 2_000_000)
-    assert measured.min_rtt_us == info.min_rtt_us
+    assert (measured.tcp_received, measured.retransmitted) == (7, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +120,53 @@ def test_messages_double_as_the_specification_has_it():
     ],
 )
 def test_an_address_as_a_council_writes_it_is_understood(base, url):
-    assert ndt7.url_of(base, ndt7.UPLOAD) == url
+    assert ndt7.url_of(base, ndt7.UPLOAD) == f"{url}?client_name=towpath"
+
+
+def test_an_addresss_own_query_is_kept_and_no_key_comes_twice():
+    url = ndt7.url_of(
+        "wss://r.example/?access_token=a%2Bb&client_name=x",
+        ndt7.DOWNLOAD,
+        {ndt7.MOST_BYTES_KEY: "9"},
+    )
+    query = "client_name=x&towpath_most_bytes=9&access_token=a%2Bb"
+    assert url == f"wss://r.example/ndt/v7/download?{query}"
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("", 0),
+        ("120", 120),
+        ("0", 0),
+        ("-5", 0),
+        ("1.5", 0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 0),
+        ("99999999", 86_400),
+        ("9" * 5000, 0),
+        ("\u0663", 0),
+    ],
+)
+def test_when_to_come_again_is_seconds_and_at_most_a_day(said, seconds):
+    assert ndt7.retry_after_s(said) == seconds
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("file", sorted(corpus_files("mlab_ndt7-*.json")))
+def test_what_m_labs_servers_said_in_recorded_tests_is_read(file):
+    archived = json.loads(file.read_text())
+    test = archived.get("Upload") or archived.get("Download")
+    for said in test["ServerMeasurements"]:
+        measured = ndt7.read_measurement(json.dumps(said))
+        assert measured is not None
+        tcp = said["TCPInfo"]
+        assert measured.tcp_received == tcp["BytesReceived"]
+        assert measured.elapsed_us == tcp["ElapsedTime"]
+        again = tcp["BytesRetrans"] / tcp["BytesSent"]
+        assert measured.retransmitted == pytest.approx(again)
+    last = test["ServerMeasurements"][-1]["TCPInfo"]
+    rate = 8e6 * last["BytesReceived"] / last["ElapsedTime"]
+    assert measured.received_bps() == pytest.approx(rate)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")

@@ -14,12 +14,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from services import free_port
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from collectors.reflector import Reflector, ReflectorConfig
 from probes import bandwidth, ndt7
+from probes.catalogue import check_sample
 from probes.failure import Outcome
+from probes.measurements import CATALOGUE
+from probes.report import Report, Whereabouts, samples
 
 QUICK = {"now_ms": lambda: 5, "budget_bytes": 50_000_000, "seconds": 1.0}
 OFFER = {"subprotocols": [ndt7.SUBPROTOCOL], "compression": None, "max_size": 2**24}
@@ -58,22 +62,27 @@ async def all_of(link):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
+    now = datetime.datetime.now(datetime.UTC)
+    return make_certificate(
+        tmp_path_factory.mktemp("tls"), now - datetime.timedelta(days=1)
+    )
+
+
+def make_certificate(folder, begins):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(begins)
+        .not_valid_after(begins + datetime.timedelta(days=2))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
         .add_extension(x509.BasicConstraints(True, None), True)
         .sign(key, hashes.SHA256())
     )
-    folder = tmp_path_factory.mktemp("tls")
     (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(
         key.private_bytes(
@@ -183,6 +192,73 @@ async def test_with_all_places_taken_the_answer_is_busy_until_one_is_free():
             pass
 
 
+async def test_who_is_told_busy_is_told_when_to_come_again():
+    busy = config(tests_at_once=1, retry_after_s=100)
+    async with Reflector(busy, test_seconds=30) as reflector:
+        url = base(reflector) + ndt7.UPLOAD
+        async with connect(url, **OFFER):
+            found = await bandwidth.measure(base(reflector), **QUICK)
+    assert found.outcome is Outcome.BUSY
+    assert 50 <= found.values["retry_after_s"] <= 150
+
+
+async def test_one_place_of_a_network_leaves_the_others_to_other_networks():
+    several = config(
+        addresses=("127.0.0.1", "::1"), web_port=free_port(), tests_at_once=3
+    )
+    async with Reflector(several, test_seconds=30) as reflector:
+        url = base(reflector) + ndt7.UPLOAD
+        async with connect(url, **OFFER):
+            with pytest.raises(InvalidStatus):
+                await connect(url, **OFFER)
+            async with connect(url.replace("127.0.0.1", "[::1]"), **OFFER):
+                assert reflector.web_stats.testing == 2
+
+
+async def test_a_place_is_free_as_soon_as_the_test_is_over():
+    async with Reflector(config(tests_at_once=1), test_seconds=0.3) as reflector:
+        url = base(reflector)
+        rude = await asyncio.open_connection("127.0.0.1", reflector.web_port)
+        # A client that never answers the closing handshake.
+        rude[1].write(
+            b"GET /ndt/v7/upload HTTP/1.1\r\nHost: r\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"Sec-WebSocket-Protocol: net.measurementlab.ndt.v7\r\n\r\n"
+        )
+        assert b"101" in await rude[0].readuntil(b"\r\n")
+        await asyncio.sleep(0.5)
+        async with connect(url + ndt7.UPLOAD, **OFFER):
+            pass
+        rude[1].close()
+
+
+async def test_a_tenth_of_the_line_is_what_all_tests_share():
+    shared = config(tests_at_once=2, line_bps=400e6)
+    assert shared.share_bps == 20e6
+    assert config(tests_at_once=2, line_bps=400e6, tests_bps=10e6).share_bps == 5e6
+    async with (
+        Reflector(shared, test_seconds=1.0) as reflector,
+        connect(base(reflector) + ndt7.DOWNLOAD, **OFFER) as link,
+    ):
+        assert link.response.headers[ndt7.CAP_HEADER] == "20000000"
+
+
+async def test_load_and_what_it_does_to_others_are_told():
+    async with Reflector(config(), test_seconds=2.0) as reflector:
+        found = await bandwidth.measure(
+            base(reflector), **QUICK | {"seconds": 2.0, "budget_bytes": 10**12}
+        )
+    values = found.values
+    assert found.outcome is Outcome.OK
+    assert values["down_at_least"] == values["up_at_least"] == values["at_least"] == 0
+    assert values["bufferbloat"] in ("A+", "A", "B", "C", "D", "F")
+    assert values["rtt_loaded_ms"] == max(values["rtt_down_ms"], values["rtt_up_ms"])
+    assert 0 <= values["up_retransmit_ratio"] < 1
+    report = Report(1, "r", "a", 0, "test", Whereabouts(), (found,))
+    check_sample(samples(report, "", "")[0], CATALOGUE)
+
+
 async def test_a_place_is_freed_when_a_client_vanishes():
     async with Reflector(config(tests_at_once=1), test_seconds=30) as reflector:
         link = await connect(base(reflector) + ndt7.DOWNLOAD, **OFFER)
@@ -235,6 +311,16 @@ async def test_it_works_over_tls_for_who_trusts_the_certificate(certificate):
         careless = await bandwidth.measure(url, verify=False, **QUICK)
     assert trusted.outcome is careless.outcome is Outcome.OK
     assert unknown.outcome is Outcome.TLS_FAILED
+
+
+async def test_a_certificate_that_is_not_valid_yet_means_a_wrong_clock(tmp_path):
+    now = datetime.datetime.now(datetime.UTC)
+    folder = make_certificate(tmp_path, now + datetime.timedelta(days=300))
+    tls = config(tls_certificate=folder / "cert.pem", tls_key=folder / "key.pem")
+    async with Reflector(tls) as reflector:
+        url = f"https://localhost:{reflector.web_port}"
+        found = await bandwidth.measure(url, ca_file=str(folder / "cert.pem"), **QUICK)
+    assert found.outcome is Outcome.CLOCK_WRONG
 
 
 async def test_the_echo_answers_a_web_probe(certificate):

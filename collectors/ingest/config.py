@@ -166,6 +166,7 @@ class PolicyConfig(_Part):
     metered_cadence_s: Cadences = {}
     budget_bytes_per_month: Annotated[int, Field(ge=0)] = 750_000_000
     metered_budget_bytes_per_month: Annotated[int, Field(ge=0)] = 150_000_000
+    speed_test_bytes_per_month: Annotated[int, Field(ge=0)] = 1_000_000_000
     opens: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "00:00"
     closes: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")] = (
         "24:00"

@@ -44,6 +44,7 @@ def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
         metered_cadence_s=config.metered_cadence_s,
         budget_bytes_per_month=config.budget_bytes_per_month,
         metered_budget_bytes_per_month=config.metered_budget_bytes_per_month,
+        speed_test_bytes_per_month=config.speed_test_bytes_per_month,
         hours=MeasuringHours(config.opens, config.closes, config.days),
         report_s=config.report_s,
     )

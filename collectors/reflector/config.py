@@ -15,8 +15,11 @@ class ReflectorConfig(BaseModel):
     """The far end of the agents' tests.
 
     `allow` empty answers everybody; it applies to STAMP and ndt7 alike, not to the
-    echo. `tests_at_once` and `tests_bps` (0: no cap) bound ndt7, so that speed tests
-    never take more than their share of the council's line: a tenth of it is polite.
+    echo. ndt7 is bounded so that speed tests never take more than their share of the
+    council's line: `tests_at_once` share `tests_bps`, or a tenth of `line_bps`, what
+    the council's line carries (0 and 0: no cap). From one network (/24, or /56 of
+    IPv6: a branch, or who shares an address) come `tests_per_network` at once. Others
+    are told to come again after about `retry_after_s`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,7 +41,10 @@ class ReflectorConfig(BaseModel):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     tests_at_once: Annotated[int, Field(ge=1)] = 2
+    tests_per_network: Annotated[int, Field(ge=1)] = 1
     tests_bps: Annotated[float, Field(ge=0)] = 0.0
+    line_bps: Annotated[float, Field(ge=0)] = 0.0
+    retry_after_s: Annotated[int, Field(ge=1, le=86_400)] = 600
     connections: Annotated[int, Field(ge=1)] = 500
 
     @model_validator(mode="after")
@@ -46,3 +52,8 @@ class ReflectorConfig(BaseModel):
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key belong together")
         return self
+
+    @property
+    def share_bps(self) -> float:
+        """What one test may take; 0: no cap."""
+        return (self.tests_bps or self.line_bps / 10) / self.tests_at_once

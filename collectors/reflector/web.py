@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import ssl
 from http import HTTPStatus
 
@@ -16,13 +17,14 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from collectors.reflector.config import ReflectorConfig
-from collectors.reflector.limits import AllowList
+from collectors.reflector.limits import AllowList, network_of
 from collectors.reflector.ndt7 import Ask, Malformed, PacedConnection, Subtest, read_ask
 from probes import ndt7
 
 _log = structlog.get_logger()
 _ECHO = "towpath\n"
 _CLOSE_S = 3.0
+_PLACE_S = 1.0
 
 
 class WebStats(msgspec.Struct):
@@ -54,6 +56,8 @@ class WebDoor:
         self._server: Server | None = None
         self._asks: dict[ServerConnection, Ask] = {}
         self._admitted: dict[ServerConnection, asyncio.Task[None]] = {}
+        self._networks: dict[ServerConnection, str] = {}
+        self._freed = asyncio.Condition()
         self.stats = WebStats()
 
     @property
@@ -122,8 +126,7 @@ class WebDoor:
         """Answers what is not a test; None lets the WebSocket handshake go on."""
         assert self._server is not None
         if len(self._server.handlers) > self._config.connections:
-            self.stats.busy += 1
-            return _respond(connection, HTTPStatus.SERVICE_UNAVAILABLE, "busy\n")
+            return self._busy(connection)
         if request.path.partition("?")[0] == "/echo":
             self.stats.echoes += 1
             return _respond(connection, HTTPStatus.OK, _ECHO)
@@ -140,42 +143,67 @@ class WebDoor:
         self._asks[connection] = ask
         return None
 
-    def _admit(
+    async def _admit(
         self, connection: ServerConnection, _request: Request, response: Response
     ) -> Response | None:
-        """Takes one of the places for a test, or answers that there is none."""
+        """Takes one of the places for a test, or answers that there is none. A client
+        whose download has just ended may be here before its place is free."""
         ask = self._asks.pop(connection, None)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS or ask is None:
             return None
-        if len(self._admitted) >= self._config.tests_at_once:
-            self.stats.busy += 1
-            return _respond(connection, HTTPStatus.SERVICE_UNAVAILABLE, "busy\n")
+        network = network_of(str(connection.remote_address[0]))
+        try:
+            async with asyncio.timeout(_PLACE_S), self._freed:
+                await self._freed.wait_for(lambda: self._has_place(network))
+        except TimeoutError:
+            return self._busy(connection)
+        self._networks[connection] = network
         # The place is given back when the connection is gone, however it goes.
         self._admitted[connection] = asyncio.create_task(
             self._release(connection), name="ndt7-place"
         )
-        self.stats.testing = len(self._admitted)
+        self.stats.testing = len(self._networks)
         self._asks[connection] = ask
-        if self._share_bps:
+        share_bps = self._config.share_bps
+        if share_bps:
             if ask.test == "upload":
                 assert isinstance(connection, PacedConnection)
-                connection.hold_to(self._share_bps)
-            response.headers[ndt7.CAP_HEADER] = str(round(self._share_bps))
+                connection.hold_to(share_bps)
+            response.headers[ndt7.CAP_HEADER] = str(round(share_bps))
         return None
 
-    @property
-    def _share_bps(self) -> float:
-        return self._config.tests_bps / self._config.tests_at_once
+    def _has_place(self, network: str) -> bool:
+        of_network = sum(each == network for each in self._networks.values())
+        return (
+            len(self._networks) < self._config.tests_at_once
+            and of_network < self._config.tests_per_network
+        )
+
+    def _busy(self, connection: ServerConnection) -> Response:
+        """Come again, though not all at the same time."""
+        self.stats.busy += 1
+        response = _respond(connection, HTTPStatus.SERVICE_UNAVAILABLE, "busy\n")
+        after_s = self._config.retry_after_s * random.uniform(0.5, 1.5)
+        response.headers["Retry-After"] = str(max(1, round(after_s)))
+        return response
 
     async def _release(self, connection: ServerConnection) -> None:
         await connection.wait_closed()
+        await self._free(connection)
         self._admitted.pop(connection, None)
         self._asks.pop(connection, None)
-        self.stats.testing = len(self._admitted)
+
+    async def _free(self, connection: ServerConnection) -> None:
+        """Gives a test's place to the next one; once."""
+        async with self._freed:
+            if self._networks.pop(connection, None) is not None:
+                self.stats.testing = len(self._networks)
+                self._freed.notify_all()
 
     async def _handle(self, connection: ServerConnection) -> None:
         ask = self._asks[connection]
-        test = Subtest(connection, ask, self._noise, self._share_bps, self._seconds)
+        share_bps = self._config.share_bps
+        test = Subtest(connection, ask, self._noise, share_bps, self._seconds)
         try:
             await test.run()
         except ConnectionClosed:
@@ -183,6 +211,8 @@ class WebDoor:
         except Exception as error:  # noqa: BLE001 - one test must not end the others
             self.stats.failed += 1
             _log.warning("ndt7 test failed", test=ask.test, error=repr(error))
+        finally:
+            await self._free(connection)
         if ask.test == "download":
             self.stats.downloads += 1
             self.stats.octets_out += test.octets
