@@ -123,6 +123,8 @@ async def read_system(
     found = await get_some(session, _SYSTEM, stamina, budget)
     if oids.SYS_OBJECT_ID not in found and oids.SYS_DESCR not in found:
         found |= await walk(session, _SYSTEM_GROUP, stamina, budget)
+    if found and oids.SYS_UP_TIME not in found:
+        stamina.anchor = next(iter(found))
     return found
 
 

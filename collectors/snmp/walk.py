@@ -37,6 +37,8 @@ class Stamina(msgspec.Struct):
     # Good answers since varbinds was last changed; a set-back makes growing slower.
     good: int = 0
     ceiling: int = MAX_VARBINDS
+    # An instance it has: asked for with others, so that an empty answer is a refusal.
+    anchor: str = SYS_UP_TIME
 
     def less(self, tried: int) -> None:
         """A GET of `tried` was too much: half of it, and never again as many."""
@@ -133,9 +135,8 @@ async def get_all(
     found: dict[str, Value] = {}
     at = 0
     while at < len(oids):
-        # sysUpTime goes with each: an agent has it, so an empty answer is a refusal.
         some = oids[at : at + max(1, stamina.varbinds - 1)]
-        found |= await get_some(session, [SYS_UP_TIME, *some], stamina, budget)
+        found |= await get_some(session, [stamina.anchor, *some], stamina, budget)
         at += len(some)
     return found
 
@@ -157,7 +158,7 @@ async def get_some(
         patience = session.patience
         session.patience = Patience(patience.timeouts_s[:1])
         try:
-            await session.get([SYS_UP_TIME])
+            await session.get([stamina.anchor])
         finally:
             session.patience = patience
     else:

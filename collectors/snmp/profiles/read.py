@@ -35,6 +35,7 @@ class Reader:
         # Columns an agent was silent about, or answered brokenly.
         self.unread: dict[str, str] = {}
         self._known: dict[str, Any] = {}
+        self._has: dict[str, bool] = {}
 
     async def once(self, name: str, ask: Callable[[], Awaitable[_Said]]) -> _Said:
         """What `ask` gave the first time it came to an end."""
@@ -56,6 +57,18 @@ class Reader:
             for each, value in rows.items():
                 kept[oids.tail(each, oid)] = value
         return self.columns.get(oid, {})
+
+    async def has(self, base: str) -> bool:
+        """Whether there is anything under `base`: one GETNEXT, asked once. Raises
+        `Failed` where the device is gone."""
+        if base not in self._has:
+            try:
+                page = await self._session.pages(base, 1).read()
+                self._has[base] = any(oids.under(oid, base) for oid, _ in page)
+            except Failed as failed:
+                await self._pass_over(base, failed)
+                self._has[base] = False
+        return self._has[base]
 
     async def cells(self, wanted: Iterable[tuple[str, str]]) -> None:
         """Reads the instances (column OID, row index) that were not read yet."""
@@ -92,7 +105,7 @@ class Reader:
     async def _pass_over(self, oid: str, failed: Failed) -> None:
         """One broken column does not make the others untrue; silence does."""
         if failed.outcome is Outcome.TIMEOUT:
-            await self._session.get([oids.SYS_UP_TIME])
+            await self._session.get([self._stamina.anchor])
         elif failed.outcome is not Outcome.BAD_ANSWER:
             raise failed
         self.unread[oid] = failed.detail
@@ -126,6 +139,15 @@ async def _table(reader: Reader, table: Table) -> None:
     """Its keys; then, only where there are rows, the other cells of these."""
     wanted: list[tuple[str, str]] = []
     pointed: list[tuple[str, str, str]] = []
+    keys = {table.oid(key_column(item)) for _, _, item in table.items}
+    if (
+        table.base is not None
+        and not table.scalar
+        and len(keys) > 1
+        and all(oids.under(key, table.base) for key in keys)
+        and not await reader.has(table.base)
+    ):
+        return
     for _, _, item in table.items:
         key = table.oid(key_column(item))
         rows = {_SCALAR: None} if table.scalar else dict(await reader.column(key))
