@@ -99,6 +99,11 @@ class DevicePoll:
         """True where the last poll had no answer."""
         return self._outcome is not None and self._moment is None
 
+    @property
+    def learnt(self) -> bool:
+        """True where its tables were read and it is known what to ask."""
+        return self._plan is not None
+
     def close(self) -> None:
         self._session.close()
 

@@ -42,10 +42,12 @@ _SELF = Schema(
     ("expected", "done", "failed", "skipped", "late_p99_ms", "retries"),
 )
 _SAVE_S = 300.0
-# All first polls are within this, spread by phase.
+# All first polls are within this, spread by phase; in a large estate longer, so that no
+# more than these a second have their tables read.
 _FIRST_S = 10.0
 # Devices that are asked for all they have (`Health`): many packets each, no hurry.
 _LEARNING_AT_ONCE = 8
+_FIRST_A_S = 50.0
 # Of a period: a poll sooner after another would give no rates (`device`).
 _LEAST_GAP = 0.5
 
@@ -66,6 +68,8 @@ class PollStats(msgspec.Struct):
     packets: int = 0
     not_stored: int = 0
     devices: int = 0
+    # Devices whose tables have been read.
+    learnt: int = 0
     running: int = 0
     by_outcome: dict[str, int] = {}
 
@@ -80,6 +84,7 @@ class _Job:
         self.gone = False
         # Asked for while one was running: what that one read may be too old.
         self.again = False
+        self.learnt = False
         # Some moment of its phase, on the monotonic clock.
         self.phase_s = 0.0
 
@@ -210,8 +215,13 @@ class Poller:
                 if job.task is not None:
                     job.task.cancel()
                 self._drop(job)
+        lines_of: dict[str, tuple[Line, ...]] = {}
+        for line in estate.lines:
+            lines_of[line.device] = (*lines_of.get(line.device, ()), line)
+        fresh = len(wanted.keys() - self._jobs.keys())
+        spread_s = max(min(_FIRST_S, self._config.period_s), fresh / _FIRST_A_S)
         for id, device in wanted.items():
-            lines = tuple(line for line in estate.lines if line.device == id)
+            lines = lines_of.get(id, ())
             known = self._jobs.get(id)
             if known is not None:
                 known.device, known.lines = device, lines
@@ -219,16 +229,16 @@ class Poller:
                     known.poll.adopt(device, lines)
                 continue
             job = self._jobs[id] = _Job(device, lines)
-            self._schedule(job, offset_s)
+            self._schedule(job, offset_s, spread_s)
         self.stats.devices = len(self._jobs)
 
-    def _schedule(self, job: _Job, offset_s: float) -> None:
+    def _schedule(self, job: _Job, offset_s: float, spread_s: float) -> None:
         period_s, now_s = self._config.period_s, time.monotonic()
         at_s = phase_s(job.device.id, period_s)
         job.phase_s = now_s - (now_s + offset_s - at_s) % period_s
         # The first poll does not wait for its phase: whoever starts Towpath, or adds
         # a device, looks at the screen.
-        first_s = now_s + at_s * min(1.0, _FIRST_S / period_s)
+        first_s = now_s + at_s / period_s * spread_s
         heapq.heappush(self._due, (first_s, job.device.id, job))
 
     def _begin(self, job: _Job, due_s: float) -> None:
@@ -294,6 +304,9 @@ class Poller:
         polled = await job.poll.poll(late_ms, place.give_back)
         self._count(polled.outcome, polled.up, polled.retries)
         self.stats.packets += polled.packets
+        if not job.learnt and job.poll.learnt:
+            job.learnt = True
+            self.stats.learnt += 1
         return polled.batches
 
     def _count(self, outcome: Outcome, up: bool, retries: int) -> None:

@@ -1,0 +1,189 @@
+"""One poller process and an estate of switches: CPU, memory, lateness.
+
+The poller is the one that `towpath run --role poll` runs, with its journal, in a process
+of its own; the switches are `benchmarks.poll_switches`, one of ten of them dead. What
+was polled and how late is read from the journal afterwards. A short run has 300 and 1,000
+switches every 12 s, which is the load of 5,000 every minute; the full one has 100,
+1,000 and 10,000 every 60 s and takes 15 minutes.
+
+    python -m benchmarks.poll_estate [--full]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.poll_switches import COMMUNITY, PORTS, address, is_dead
+from collectors.estate import Device, Estate, Site
+from collectors.journal import Journal, JournalConfig, Reader
+from collectors.measurements import CATALOGUE
+from collectors.snmp import Credentials, Poller, SnmpConfig, credential
+
+SHORT = ((300, 12.0), (1_000, 12.0))
+FULL = ((100, 60.0), (1_000, 60.0), (10_000, 60.0))
+# Periods between the end of learning and the window, and in the window.
+SETTLE, WINDOW = 2, 3
+
+
+def run(full: bool = False) -> dict[str, float]:
+    """The figures by name; names end in their unit."""
+    figures: dict[str, float] = {}
+    with _switches() as port:
+        for many, period_s in FULL if full else SHORT:
+            found = _poller(many, period_s, port)
+            for name, value in found.items():
+                figure = f"{many}_switches_{name}"
+                figures[figure] = value
+                print(f"{figure:44} {value:>14,.3f}", flush=True)
+    return figures
+
+
+def _poller(many: int, period_s: float, port: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.poll_estate", "--poll", folder]
+        asked = [*command, str(many), str(period_s), str(port)]
+        done = subprocess.run(
+            asked, stdout=subprocess.PIPE, text=True, timeout=1800, check=True
+        )
+        figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        begun_ms, ended_ms = figures.pop("begun_ms"), figures.pop("ended_ms")
+        seen = asyncio.run(_journalled(Path(folder), begun_ms, ended_ms))
+    return figures | seen
+
+
+async def poll(
+    folder: Path, many: int, period_s: float, port: int
+) -> dict[str, float]:
+    """In the poller's process: what it took, and the window in which."""
+    estate = Estate(
+        sites=(Site(id="s", name="s"),),
+        devices=tuple(
+            Device(id=f"switch-{n}", site="s", address=address(n), port=port)  # type: ignore[arg-type]
+            for n in range(many)
+        ),
+    )
+    credentials = Credentials(
+        {"default": credential("default", {"community": COMMUNITY})}
+    )
+    config = SnmpConfig(period_s=period_s, state_file=folder / "snmp.json")
+    journal_config = JournalConfig(folder=folder / "journal", readers=("bench",))
+    async with Journal(journal_config, "poll", CATALOGUE) as journal:
+        async with Poller(config, lambda: estate, credentials, journal) as poller:
+            alive = sum(not is_dead(n) for n in range(many))
+            began_s = time.monotonic()
+            while poller.stats.learnt < 0.99 * alive:
+                await asyncio.sleep(1)
+                if os.environ.get("TOWPATH_BENCH_SAY"):
+                    print(poller.stats, _cpu_s(), file=sys.stderr, flush=True)
+            learnt_s = time.monotonic() - began_s
+            learnt_cpu_s = _cpu_s()
+            await asyncio.sleep(SETTLE * period_s)
+            rss = _rss_mb()
+            begun_ms, began_s, cpu_s = _now_ms(), time.monotonic(), _cpu_s()
+            packets, retries = poller.stats.packets, poller.stats.retries
+            done = poller.stats.done
+            await asyncio.sleep(WINDOW * period_s)
+            took_s, cpu_s = time.monotonic() - began_s, _cpu_s() - cpu_s
+            ended_ms = _now_ms()
+            done = poller.stats.done - done
+            return {
+                "begun_ms": begun_ms,
+                "ended_ms": ended_ms,
+                "learnt_s": learnt_s,
+                "learnt_cpu_s": learnt_cpu_s,
+                "core_ratio": cpu_s / took_s,
+                "cpu_ms_a_poll": cpu_s / done * 1000,
+                "polls_a_s": done / took_s,
+                "packets_a_poll": (poller.stats.packets - packets) / done,
+                "retries_a_poll": (poller.stats.retries - retries) / done,
+                "skipped": poller.stats.skipped,
+                "not_stored": poller.stats.not_stored,
+                "rss_before_mb": rss,
+                "rss_after_mb": _rss_mb(),
+                "commits_a_s": journal.stats.commits
+                / (time.monotonic() - began_s + learnt_s),
+            }
+
+
+async def _journalled(
+    folder: Path, begun_ms: float, ended_ms: float
+) -> dict[str, float]:
+    late_ms: list[float] = []
+    up = ports = 0
+    async with Reader(folder / "journal", "bench") as reader:
+        while chunk := await reader.read(wait_s=0.5):
+            for batch in chunk.batches:
+                if not begun_ms <= batch.received_ms < ended_ms:
+                    continue
+                if batch.measurement == "device":
+                    late_ms += batch.field("late_ms")  # type: ignore[arg-type]
+                    up += sum(batch.field("up"))  # type: ignore[arg-type]
+                elif batch.measurement == "interface":
+                    ports += sum(v is not None for v in batch.field("in_bps"))
+    late_ms.sort()
+    return {
+        "late_p50_ms": late_ms[len(late_ms) // 2],
+        "late_p99_ms": late_ms[int(len(late_ms) * 0.99)],
+        "late_max_ms": late_ms[-1],
+        "answered_ratio": up / len(late_ms),
+        "ports_with_rates_ratio": ports / (up * PORTS),
+    }
+
+
+@contextmanager
+def _switches() -> Iterator[int]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [sys.executable, "-m", "benchmarks.poll_switches", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield port
+        finally:
+            process.terminate()
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _rss_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--poll", nargs=4, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.poll:
+        import uvloop
+
+        folder, many, period, port = given.poll
+        print(
+            json.dumps(
+                uvloop.run(poll(Path(folder), int(many), float(period), int(port)))
+            )
+        )
+    else:
+        run(given.full)

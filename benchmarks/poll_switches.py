@@ -1,0 +1,138 @@
+"""Thousands of simulated switches of 52 ports behind one UDP socket.
+
+Every address of 127.0.0.0/8 is one; its last octet says which of `MODELS` it is and, in
+one of ten, that it is dead. Answers are made by the demo's own simulated switch, once a
+second for each question; all that is done for a packet is to look its question up and
+to put its request id in. Counters move; switches of one model count alike.
+
+    python -m benchmarks.poll_switches PORT
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+import sys
+import time
+
+from towpath.demo import ber
+from towpath.demo.switches import SimulatedPort, SimulatedSwitch
+
+COMMUNITY = "public"
+PORTS = 52
+# ifIndex and name of port n, as three makers count them.
+MODELS = ((1, "Gi1/0/{}"), (10_101, "GigabitEthernet1/0/{}"), (49_153, "ethernet1/1/{}"))
+_DEAD_OF = 10
+_FIRST = int(ipaddress.IPv4Address("127.16.0.0"))
+# Four octets, as a placeholder and as it is sent.
+_REQUEST_ID = 0x5A5A5A5A
+# Linux; the socket module names only that of IPv6.
+_PKTINFO = 8
+_RECEIVE_BYTES = 4 << 20
+
+
+def address(n: int) -> str:
+    """Where switch `n` is."""
+    return str(ipaddress.IPv4Address(_FIRST + n))
+
+
+def is_dead(n: int) -> bool:
+    return n % _DEAD_OF == _DEAD_OF - 1
+
+
+class Switches:
+    """`answer` makes the answer to one datagram, or None for silence."""
+
+    def __init__(self) -> None:
+        self._now_s = float(int(time.time()))
+        self._models = [self._model(*each) for each in MODELS]
+        # By model and question: all of the answer around the request id.
+        self._ready: dict[tuple[int, bytes], tuple[bytes, bytes] | None] = {}
+
+    def turn(self, now_s: float) -> None:
+        """A second has passed: counters are looked at again."""
+        self._now_s = now_s
+        self._ready.clear()
+
+    def answer(self, n: int, data: bytes) -> bytes | None:
+        if is_dead(n):
+            return None
+        # SEQUENCE, version, community, PDU, request id: only their lengths vary.
+        at = 4 if data[1] == 0x82 else 3 if data[1] == 0x81 else 2
+        at += 3
+        at += 2 + data[at + 1]
+        kind = data[at]
+        at += 4 if data[at + 1] == 0x82 else 3 if data[at + 1] == 0x81 else 2
+        begins = at + 2
+        ends = begins + data[at + 1]
+        key = (n % len(self._models), data[ends:] + bytes((kind,)))
+        if key in self._ready:
+            ready = self._ready[key]
+        else:
+            ready = self._ready[key] = self._make(key[0], data)
+        if ready is None:
+            return None
+        id = data[begins:ends].rjust(4, b"\0")
+        return ready[0] + id + ready[1]
+
+    def _make(self, model: int, data: bytes) -> tuple[bytes, bytes] | None:
+        try:
+            request = ber.decode(data)._replace(request_id=_REQUEST_ID)
+        except ber.Malformed:
+            return None
+        reply = self._models[model].reply(request)
+        if reply is None:
+            return None
+        before, _, after = reply.partition(_REQUEST_ID.to_bytes(4, "big"))
+        return before, after
+
+    def _model(self, first: int, name: str) -> SimulatedSwitch:
+        ports = [
+            SimulatedPort(first + n, name.format(n + 1), alias=f"socket {n}")
+            for n in range(PORTS)
+        ]
+        switch = SimulatedSwitch(
+            "switch", ports, community=COMMUNITY, now_s=lambda: self._now_s
+        )
+        # Up for 40 days, so that counters and sysUpTime are as long as real ones.
+        self._now_s -= 40 * 86_400
+        switch._started_s = self._now_s
+        for n, port in enumerate(ports):
+            port.set_rate(4e6 * (n + 1), 1e6 * (n + 1), 0.001 * n)
+            port.advance(self._now_s)
+        self._now_s += 40 * 86_400
+        return switch
+
+
+def serve(port: int) -> None:
+    """Answers until killed."""
+    switches = Switches()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+        sock.setsockopt(socket.IPPROTO_IP, _PKTINFO, 1)
+        sock.bind(("0.0.0.0", port))  # noqa: S104 - all of 127.0.0.0/8, one socket
+        print("ready", flush=True)
+        room = socket.CMSG_SPACE(12)
+        second = 0
+        while True:
+            data, packed, _, peer = sock.recvmsg(2048, room)
+            now = int(time.time())
+            if now != second:
+                second = now
+                switches.turn(float(now))
+            info = packed[0][2]
+            n = struct.unpack_from("!I", info, 8)[0] - _FIRST
+            answer = switches.answer(n, data)
+            if answer is not None:
+                # From the address it was asked at: `ipi_spec_dst`.
+                source = struct.pack("=I4s4s", 0, info[8:12], bytes(4))
+                control = [(socket.IPPROTO_IP, _PKTINFO, source)]
+                try:
+                    sock.sendmsg([answer], control, 0, peer)
+                except OSError:
+                    continue
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
