@@ -14,6 +14,7 @@ from typing import Any
 
 BENCHMARKS = (
     "poll",
+    "poll_estate",
     "journal",
     "ingest",
     "store",

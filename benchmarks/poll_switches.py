@@ -22,13 +22,18 @@ from towpath.demo.switches import SimulatedPort, SimulatedSwitch
 COMMUNITY = "public"
 PORTS = 52
 # ifIndex and name of port n, as three makers count them.
-MODELS = ((1, "Gi1/0/{}"), (10_101, "GigabitEthernet1/0/{}"), (49_153, "ethernet1/1/{}"))
+MODELS = (
+    (1, "Gi1/0/{}"),
+    (10_101, "GigabitEthernet1/0/{}"),
+    (49_153, "ethernet1/1/{}"),
+)
 _DEAD_OF = 10
 _FIRST = int(ipaddress.IPv4Address("127.16.0.0"))
 # Four octets, as a placeholder and as it is sent.
 _REQUEST_ID = 0x5A5A5A5A
 # Linux; the socket module names only that of IPv6.
 _PKTINFO = 8
+_ASLEEP_S = 0.001
 _RECEIVE_BYTES = 4 << 20
 
 
@@ -111,12 +116,19 @@ def serve(port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
         sock.setsockopt(socket.IPPROTO_IP, _PKTINFO, 1)
-        sock.bind(("0.0.0.0", port))  # noqa: S104 - all of 127.0.0.0/8, one socket
+        sock.setblocking(False)
+        sock.bind(("0.0.0.0", port))
         print("ready", flush=True)
         room = socket.CMSG_SPACE(12)
         second = 0
         while True:
-            data, packed, _, peer = sock.recvmsg(2048, room)
+            try:
+                data, packed, _, peer = sock.recvmsg(2048, room)
+            except BlockingIOError:
+                # Asleep, not waiting: to wake a waiting process is dear, and in a
+                # network it is not the poller who pays for it.
+                time.sleep(_ASLEEP_S)
+                continue
             now = int(time.time())
             if now != second:
                 second = now

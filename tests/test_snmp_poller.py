@@ -383,7 +383,7 @@ async def test_polling_outlives_a_journal_that_fails() -> None:
         polling(estate(device("a", switch))) as (kept, poller),
     ):
         kept.broken = True
-        await until(lambda: poller.stats.not_stored >= 2, "failures")
+        await until(lambda: poller.not_stored >= 2, "failures")
         kept.broken = False
         await until(lambda: kept.of("device"), "rows again")
 

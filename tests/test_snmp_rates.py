@@ -257,7 +257,7 @@ def test_no_history_draws_a_spike(
             assert 0 <= found.in_bps <= speed * 1.01
         if what == "same":
             again = elapsed(
-                now.moment, now.moment._replace(own_ms=now.moment.own_ms + 9)
+                now.moment, Moment(now.moment.ticks, now.moment.own_ms + 9)
             )
             assert rates(now, now, again.seconds) == UNKNOWN
         before, passed_before, clean = now, world.passed, True

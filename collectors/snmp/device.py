@@ -78,7 +78,9 @@ class DevicePoll:
         self._health = health
         self._patience = Patience.of(config.timeout_s, config.tries)
         self._plan: plan.Plan | None = None
-        self._columns: Columns = {}
+        self._watches: list[plan.Watch] = []
+        # As last read: `plan.NAMES` only.
+        self._names: Columns = {}
         self._scalars: dict[str, Value] = {}
         self._ports: list[Port] = []
         self._outlook = Outlook()
@@ -267,23 +269,25 @@ class DevicePoll:
         session, stamina = self._session, self._learnt.stamina
         version = self._credential.version
         self._scalars = await get_some(session, _SCALARS, stamina, budget)
-        self._columns = await interfaces.read_columns(
+        columns = await interfaces.read_columns(
             session,
             (*interfaces.SLOW, *plan.FAST_COLUMNS),
             version,
             stamina,
             budget,
         )
-        self._ports = interfaces.ports(self._columns)
+        self._ports = interfaces.ports(columns)
+        self._watches = plan.watch(self._ports, columns, self._scalars)
+        self._names = {name: columns.get(name, {}) for name in plan.NAMES}
         self._learnt_s = time.monotonic()
         self._guard = None
         self._look_out()
         return self._pack()
 
     def _pack(self) -> plan.Plan:
-        self._plan = plan.make(
-            self._ports,
-            self._columns,
+        self._plan = plan.pack(
+            self._watches,
+            self._names,
             self._scalars,
             self._credential.version,
             self._learnt.stamina,
@@ -309,11 +313,11 @@ class DevicePoll:
     def _renamed(self, answer: dict[str, Value]) -> None:
         for oid, value in answer.items():
             column, _, index = oid.rpartition(".")
-            if column not in self._columns:
+            if column not in self._names:
                 continue
-            if self._columns[column].get(int(index)) == value:
+            if self._names[column].get(int(index)) == value:
                 continue
-            self._columns[column][int(index)] = value
+            self._names[column][int(index)] = value
             if column == oids.IF_ALIAS:
                 self._ports = [
                     msgspec.structs.replace(port, alias=text(value))

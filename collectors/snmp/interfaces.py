@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from sys import intern
 
 import msgspec
 
@@ -55,7 +56,7 @@ FULL = (
 Columns = dict[str, dict[int, Value]]
 
 
-class Port(msgspec.Struct, frozen=True):
+class Port(msgspec.Struct, frozen=True, gc=False):
     """One row of ifTable and ifXTable. None is "the device does not say"."""
 
     if_index: int
@@ -139,16 +140,17 @@ def ports(columns: Columns) -> list[Port]:
         return columns.get(column, {}).get(index)
 
     indexes = sorted(set().union(*columns.values())) if columns else []
-    names = {i: text(of(oids.IF_NAME, i)) or "" for i in indexes}
-    descrs = {i: text(of(oids.IF_DESCR, i)) or "" for i in indexes}
+    # Interned: switches of one make call their ports alike.
+    names = {i: intern(text(of(oids.IF_NAME, i)) or "") for i in indexes}
+    descrs = {i: intern(text(of(oids.IF_DESCR, i)) or "") for i in indexes}
     keys = port_keys(names, descrs)
     return [
         Port(
             if_index=i,
             key=keys[i][0],
             stable=keys[i][1],
-            name=text(of(oids.IF_NAME, i)),
-            descr=text(of(oids.IF_DESCR, i)),
+            name=names[i] if of(oids.IF_NAME, i) is not None else None,
+            descr=descrs[i] if of(oids.IF_DESCR, i) is not None else None,
             alias=text(of(oids.IF_ALIAS, i)),
             type=whole(of(oids.IF_TYPE, i)),
             speed_bps=speed_bps(of(oids.IF_SPEED, i), of(oids.IF_HIGH_SPEED, i)),

@@ -8,6 +8,8 @@ aliases and speeds come round slowly, a request or two a poll.
 
 from __future__ import annotations
 
+from sys import intern
+
 import msgspec
 
 from collectors.snmp import oids
@@ -37,13 +39,13 @@ FAST: tuple[tuple[str, ...], ...] = (
     (oids.IF_DISCONTINUITY,),
 )
 FAST_COLUMNS = tuple(column for choice in FAST for column in choice)
-_REFRESHED = (oids.IF_NAME, oids.IF_DESCR, oids.IF_ALIAS)
+NAMES = (oids.IF_NAME, oids.IF_DESCR, oids.IF_ALIAS)
 # A slow round takes at most this many polls.
 _SLOW_POLLS = 10
 _SCALARS = (oids.SYS_UP_TIME, oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE)
 
 
-class Watch(msgspec.Struct, frozen=True):
+class Watch(msgspec.Struct, frozen=True, gc=False):
     """One port as it is asked for: OIDs by position in `Seen.values`, "" for none."""
 
     port: Port
@@ -57,54 +59,64 @@ class Watch(msgspec.Struct, frozen=True):
     octets: int
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """One GET: its OIDs, and the ports whose values it brings."""
 
-    oids: list[str]
-    watches: list[Watch]
+    oids: tuple[str, ...]
+    watches: tuple[Watch, ...]
 
 
 class Plan(msgspec.Struct, frozen=True):
     """All that is asked. `slow` comes round `slow_per_poll` requests a poll."""
 
-    watches: list[Watch]
-    asks: list[Ask]
-    slow: list[list[str]]
+    asks: tuple[Ask, ...]
+    slow: tuple[tuple[str, ...], ...]
     slow_per_poll: int
     varbinds: int
 
 
-def make(
-    ports: list[Port],
-    columns: Columns,
-    scalars: dict[str, Value],
-    version: str,
-    stamina: Stamina,
-) -> Plan:
-    """The plan for `ports`, of which `columns` holds what exists. Pure.
+def watch(
+    ports: list[Port], columns: Columns, scalars: dict[str, Value]
+) -> list[Watch]:
+    """How each of `ports` is asked for; `columns` holds what exists. Pure.
 
     Where an agent does not tell by ifTableLastChange that ports were renumbered, the
     name is asked for with the counters.
     """
     telling = bool(scalars.get(oids.IF_TABLE_LAST_CHANGE))
+    return [_watch(port, columns, not telling) for port in ports]
+
+
+def pack(
+    watches: list[Watch],
+    names: Columns,
+    scalars: dict[str, Value],
+    version: str,
+    stamina: Stamina,
+) -> Plan:
+    """The plan for `watches`: as many to a request as the agent stands. Pure.
+
+    `names` holds the columns of `NAMES` as last read.
+    """
     known = [oid for oid in _SCALARS if oid in scalars]
-    watches = [_watch(port, columns, not telling) for port in ports]
     most = MAX_OCTETS_V3 if version == "3" else MAX_OCTETS
     asks: list[Ask] = []
     oids_now, octets = list(known), 32 * len(known)
     ports_now: list[Watch] = []
-    for watch in watches:
-        wanted = [oid for oid in watch.oids if oid]
+    for each in watches:
+        wanted = [oid for oid in each.oids if oid]
         full = len(oids_now) + len(wanted) > stamina.varbinds
-        if ports_now and (full or octets + watch.octets > most):
-            asks.append(Ask(oids_now, ports_now))
+        if ports_now and (full or octets + each.octets > most):
+            asks.append(Ask(tuple(oids_now), tuple(ports_now)))
             oids_now, ports_now, octets = known[:1], [], 32
         oids_now += wanted
-        ports_now.append(watch)
-        octets += watch.octets
-    asks.append(Ask(oids_now, ports_now))
-    slow = _slow(ports, columns, known[:1], most, stamina.varbinds)
-    return Plan(watches, asks, slow, -(-len(slow) // _SLOW_POLLS), stamina.varbinds)
+        ports_now.append(each)
+        octets += each.octets
+    asks.append(Ask(tuple(oids_now), tuple(ports_now)))
+    ports = [each.port for each in watches]
+    slow = _slow(ports, names, known[:1], most, stamina.varbinds)
+    per_poll = -(-len(slow) // _SLOW_POLLS)
+    return Plan(tuple(asks), tuple(map(tuple, slow)), per_poll, stamina.varbinds)
 
 
 def _watch(port: Port, columns: Columns, with_name: bool) -> Watch:
@@ -116,14 +128,14 @@ def _watch(port: Port, columns: Columns, with_name: bool) -> Watch:
         if at == HIGH_SPEED:
             choice = (speed_column,) if speed_column else ()
         column = next((c for c in choice if index in columns.get(c, ())), None)
-        chosen.append("" if column is None else f"{column}.{index}")
+        chosen.append("" if column is None else _instance(column, index))
         if column is not None:
             octets += _octets(chosen[-1], columns[column][index])
     naming = oids.IF_NAME if port.key == port.name else oids.IF_DESCR
     name = None
     if with_name and port.stable and index in columns.get(naming, ()):
         name = columns[naming][index]
-        chosen.append(f"{naming}.{index}")
+        chosen.append(_instance(naming, index))
         octets += _octets(chosen[-1], name)
     else:
         chosen.append("")
@@ -158,11 +170,11 @@ def _slow(
     requests: list[list[str]] = []
     now, octets = list(first), 32
     for port in ports:
-        for column in _REFRESHED:
+        for column in NAMES:
             value = columns.get(column, {}).get(port.if_index)
             if value is None:
                 continue
-            oid = f"{column}.{port.if_index}"
+            oid = _instance(column, port.if_index)
             more = _octets(oid, value) + 16
             if len(now) >= varbinds or octets + more > most:
                 requests.append(now)
@@ -172,6 +184,11 @@ def _slow(
     if len(now) > len(first):
         requests.append(now)
     return requests
+
+
+def _instance(column: str, index: int) -> str:
+    """Devices of one make number their ports alike: they share these texts."""
+    return intern(f"{column}.{index}")
 
 
 def _octets(oid: str, value: Value) -> int:

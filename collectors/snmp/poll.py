@@ -88,8 +88,8 @@ class Reading(msgspec.Struct, frozen=True):
 
     time_ms: int
     moment: Moment
-    watches: list[Watch]
-    seen: list[Seen]
+    watches: Sequence[Watch]
+    seen: Sequence[Seen]
 
 
 class Outlook(msgspec.Struct, frozen=True):

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from collectors.snmp.oids import TICKS_PER_S, TICKS_WRAP
 
 COUNTER32 = 2**32
@@ -45,7 +47,7 @@ _SLACK_TICKS, _SLACK_RATIO = 10 * TICKS_PER_S, 0.2
 Values = tuple[int | None, ...]
 
 
-class Moment(NamedTuple):
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """When an answer was given: the agent's sysUpTime (ticks) and our monotonic ms."""
 
     ticks: int | None
@@ -63,7 +65,7 @@ class Elapsed(NamedTuple):
     own_clock: bool = False
 
 
-class Seen(NamedTuple):
+class Seen(msgspec.Struct, frozen=True, gc=False):
     """A port's values at a moment. `wide`: its octet counters have 64 bits."""
 
     moment: Moment

@@ -27,7 +27,9 @@ from collectors.journal import Append
 from collectors.snmp.config import SnmpConfig
 from collectors.snmp.credentials import CredentialError, Credentials
 from collectors.snmp.device import DevicePoll
+from collectors.snmp.gather import Gather
 from collectors.snmp.health import Health
+from collectors.snmp.limits import raise_file_limit
 from collectors.snmp.memory import Memory
 from collectors.snmp.poll import Place, device_row
 from collectors.snmp.profiles import load
@@ -45,9 +47,9 @@ _SAVE_S = 300.0
 # All first polls are within this, spread by phase; in a large estate longer, so that no
 # more than these a second have their tables read.
 _FIRST_S = 10.0
+_FIRST_A_S = 30.0
 # Devices that are asked for all they have (`Health`): many packets each, no hurry.
 _LEARNING_AT_ONCE = 8
-_FIRST_A_S = 50.0
 # Of a period: a poll sooner after another would give no rates (`device`).
 _LEAST_GAP = 0.5
 
@@ -66,7 +68,6 @@ class PollStats(msgspec.Struct):
     skipped: int = 0
     retries: int = 0
     packets: int = 0
-    not_stored: int = 0
     devices: int = 0
     # Devices whose tables have been read.
     learnt: int = 0
@@ -111,7 +112,7 @@ class Poller:
         report_s: float = 60.0,
     ) -> None:
         self._config, self._estate = config, estate
-        self._credentials, self._append = credentials, append
+        self._credentials = credentials
         self._process, self._now_ms = process, now_ms
         self._report_s = report_s
         self.stats = PollStats()
@@ -125,11 +126,13 @@ class Poller:
         self._known: Estate | None = None
         self._lateness_ms: list[float] = []
         self._reported = PollStats()
-        self._storing = True
+        self._rows_out = Gather(append)
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        raise_file_limit()
         await self._sessions.__aenter__()
+        await self._rows_out.__aenter__()
         self._task = asyncio.create_task(self._run(), name="poller")
         return self
 
@@ -148,7 +151,13 @@ class Poller:
             self._drop(job)
         self._jobs.clear()
         self._memory.save()
+        await self._rows_out.__aexit__(kind, error, trace)
         await self._sessions.__aexit__(kind, error, trace)
+
+    @property
+    def not_stored(self) -> int:
+        """Batches that the journal did not take, since start."""
+        return self._rows_out.lost
 
     def poll_soon(self, device: str) -> bool:
         """Polls a device out of turn (a trap spoke of it); False if it is unknown."""
@@ -269,7 +278,7 @@ class Poller:
             finally:
                 self.stats.running -= 1
                 place.give_back()
-            await self._store(batches)
+            await self._rows_out.put(batches)
         except Exception:  # noqa: BLE001 - one device never ends the poller
             self.stats.failed += 1
             _log.exception("poll_failed", device=job.device.id)
@@ -316,19 +325,6 @@ class Poller:
         stats.retries += retries
         stats.by_outcome[outcome.value] = stats.by_outcome.get(outcome.value, 0) + 1
 
-    async def _store(self, batches: list[Batch]) -> None:
-        try:
-            await self._append.append(*batches)
-        except Exception as error:  # noqa: BLE001 - a full disk must not end polling
-            self.stats.not_stored += len(batches)
-            if self._storing:
-                _log.error("polls_not_stored", error=repr(error))
-            self._storing = False
-            return
-        if not self._storing:
-            _log.info("polls_stored_again")
-        self._storing = True
-
     async def _report(self) -> None:
         now, last = self.stats, self._reported
         lateness = sorted(self._lateness_ms)
@@ -350,7 +346,9 @@ class Poller:
             [self._process],
             *([value] for value in values),
         )
-        await self._store([Batch(f"self/{self._process}", now_ms, _SELF, columns)])
+        await self._rows_out.put(
+            [Batch(f"self/{self._process}", now_ms, _SELF, columns)]
+        )
 
     def _drop(self, job: _Job) -> None:
         if job.poll is not None:

@@ -7,6 +7,7 @@ one by one (GETNEXT). What an agent stands is learnt in `Stamina` and kept for i
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import msgspec
 
@@ -129,7 +130,7 @@ def _take(
 
 
 async def get_all(
-    session: Session, oids: list[str], stamina: Stamina, budget: Budget
+    session: Session, oids: Sequence[str], stamina: Stamina, budget: Budget
 ) -> dict[str, Value]:
     """The values of any number of OIDs, as many at a time as the agent stands."""
     found: dict[str, Value] = {}
@@ -142,7 +143,7 @@ async def get_all(
 
 
 async def get_some(
-    session: Session, oids: list[str], stamina: Stamina, budget: Budget
+    session: Session, oids: Sequence[str], stamina: Stamina, budget: Budget
 ) -> dict[str, Value]:
     """The values of `oids` in one GET, or in halves where that is too much."""
     budget.check()
