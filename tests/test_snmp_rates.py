@@ -256,9 +256,7 @@ def test_no_history_draws_a_spike(
             assert found.in_bps * own_s == pytest.approx(truth, rel=0.01, abs=10)
             assert 0 <= found.in_bps <= speed * 1.01
         if what == "same":
-            again = elapsed(
-                now.moment, Moment(now.moment.ticks, now.moment.own_ms + 9)
-            )
+            again = elapsed(now.moment, Moment(now.moment.ticks, now.moment.own_ms + 9))
             assert rates(now, now, again.seconds) == UNKNOWN
         before, passed_before, clean = now, world.passed, True
 
