@@ -166,6 +166,32 @@ VPN_GATEWAY = _measure(
     Field("tls_ms", "float", "ms", "TLS handshake"),
     Field("certificate_days", "float", "d", "until its certificate expires"),
 )
+NEIGHBOUR = _measure(
+    "neighbour",
+    "a switch, router or access point heard on a port (LLDP, CDP and their like)",
+    (
+        _DEVICE,
+        _SITE,
+        _ROLE,
+        Tag("port", "port it is heard on"),
+        Tag("heard", "the neighbour: chassis id, else name, else address"),
+    ),
+    Field("protocol", "str", "1", "lldp, cdp, fdp, edp, sonmp, mndp, ctron-cdp"),
+    Field("remote_name", "str", "1", "what it calls itself"),
+    Field("remote_port", "str", "1", "its port, as it calls it"),
+    Field("remote_port_descr", "str", "1", "its port's description"),
+    Field("remote_chassis", "str", "1", "its chassis id"),
+    Field("remote_address", "str", "1", "its management address"),
+    period_s=600,
+)
+IDENTITY = _measure(
+    "identity",
+    "what a device calls itself, by which its neighbours know it",
+    (_DEVICE, _SITE, _ROLE),
+    Field("sys_name", "str", "1", "sysName"),
+    Field("chassis", "str", "1", "LLDP chassis id, else bridge address"),
+    period_s=600,
+)
 EXPERIENCE = _measure(
     "experience",
     "agents' results for one group, only where the group has enough agents",
@@ -324,6 +350,8 @@ SERVER_MEASUREMENTS = (
     INVENTORY,
     LINE,
     VPN_GATEWAY,
+    NEIGHBOUR,
+    IDENTITY,
     EXPERIENCE,
     EVENT,
     ALERT,

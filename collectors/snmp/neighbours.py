@@ -16,28 +16,41 @@ from collectors.snmp.lldp import (
     read_lldp,
     tplink_neighbours,
 )
-from collectors.snmp.neighbour import Neighbour, rows_of
+from collectors.snmp.neighbour import Neighbour, mac_text, rows_of
 from collectors.snmp.session import Session, Value
-from collectors.snmp.text import whole
+from collectors.snmp.text import text, whole
 from collectors.snmp.walk import Budget, Stamina, get_some, walk
 
 _TPLINK = "1.3.6.1.4.1.11863."
+_OWN = [oids.SYS_OBJECT_ID, oids.SYS_NAME]
+# lldpLocChassisId, lldpV2LocChassisId, dot1dBaseBridgeAddress
+_CHASSIS = [
+    "1.0.8802.1.1.2.1.3.2.0",
+    "1.3.111.2.802.1.1.13.1.3.2.0",
+    "1.3.6.1.2.1.17.1.1.0",
+]
 
 __all__ = ["Heard", "Neighbour", "neighbours", "read_neighbours"]
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """What was walked, by whole OID: of LLDP, of each other protocol, of TP-Link."""
+    """What was walked, by whole OID: of LLDP, of each other protocol, of TP-Link; and
+    what the device calls itself, by which others know it."""
 
     lldp: LldpTables
     others: tuple[tuple[Dialect, Mapping[str, Value]], ...] = ()
     tplink: Mapping[str, Value] = {}
+    sys_name: str = ""
+    chassis: str = ""
 
 
 async def read_neighbours(session: Session, stamina: Stamina, budget: Budget) -> Heard:
     """Asks for LLDP and CDP, and for those protocols that only the device's vendor
     has: some four packets where nobody is heard. Raises `Failed`."""
-    answer = await get_some(session, [oids.SYS_OBJECT_ID], stamina, budget)
+    answer = await get_some(session, [*_OWN, *_CHASSIS], stamina, budget)
+    if oids.SYS_OBJECT_ID not in answer:
+        # An agent of v1 refuses the whole for what it lacks.
+        answer = await get_some(session, _OWN, stamina, budget)
     object_id = str(answer.get(oids.SYS_OBJECT_ID, "")).lstrip(".")
     lldp = await read_lldp(session, stamina, budget)
     others = []
@@ -52,7 +65,14 @@ async def read_neighbours(session: Session, stamina: Stamina, budget: Budget) ->
     tplink: Mapping[str, Value] = {}
     if not lldp.remote and object_id.startswith(_TPLINK):
         tplink = await walk(session, TPLINK_REM_TABLE, stamina, budget, ordered=False)
-    return Heard(lldp, tuple(others), tplink)
+    chassis = [answer[oid] for oid in _CHASSIS if answer.get(oid)]
+    return Heard(
+        lldp,
+        tuple(others),
+        tplink,
+        text(answer.get(oids.SYS_NAME)) or "",
+        next((mac_text(each) or text(each) or "" for each in chassis), ""),
+    )
 
 
 def neighbours(found: Heard, ports: Sequence[Port]) -> list[Neighbour]:

@@ -1,0 +1,21 @@
+"""Who hangs on whom: the estate's word, and where it has none, what devices hear.
+
+`sighting.py` are rows of the journal, `match.py` says which device of the estate is
+meant, `graph.py` makes links, parents and uplinks of them, `surroundings.py` keeps it
+up to date while Towpath runs.
+"""
+
+from collectors.topology.graph import Graph, Link, Unknown, graph, with_parents
+from collectors.topology.sighting import Sighting, Who
+from collectors.topology.surroundings import Surroundings
+
+__all__ = [
+    "Graph",
+    "Link",
+    "Sighting",
+    "Surroundings",
+    "Unknown",
+    "Who",
+    "graph",
+    "with_parents",
+]
