@@ -33,7 +33,9 @@ ChannelConfig = Annotated[
 
 class AlertConfig(BaseModel):
     """`[alerts]`. `standing` is the engine's file, `rules` a folder or file of the
-    council's own rules and overrides, `base_url` where the status page is."""
+    council's own rules and overrides, `base_url` where the status page is.
+    `discovered_parents`: where the estate names no parent, the one that neighbours
+    tell explains what hangs on it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,6 +46,7 @@ class AlertConfig(BaseModel):
     base_url: str = ""
     timezone: str = "Europe/London"
     council: str = "Towpath"
+    discovered_parents: bool = True
     channels: dict[str, ChannelConfig] = {}
     routes: tuple[Route, ...] = ()
     heartbeat_url: str = ""

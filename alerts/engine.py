@@ -32,7 +32,7 @@ from alerts.rules import Rules
 from alerts.topology import Topology
 from alerts.warm import warm
 from alerts.window import Window
-from collectors.batch import gather
+from collectors.batch import Batch, gather
 from collectors.estate.model import Estate
 from collectors.journal import Append, Positions, Reader
 from collectors.measurements import CATALOGUE
@@ -60,6 +60,8 @@ class AlertEngine:
     `reader` is a running journal reader that began at
     `alerts.standing.start_positions(config.standing)`; `append` takes the rows of
     `alert`; `store` may be None. `reload(rules)` changes the rules while it runs.
+    `overhear` is shown every batch, as to who makes the estate whole by what devices
+    hear.
     """
 
     def __init__(
@@ -73,10 +75,12 @@ class AlertEngine:
         store: Store | None = None,
         process: str = "all",
         now_ms: Callable[[], int] = _wall_ms,
+        overhear: Callable[[Batch], None] = lambda batch: None,
     ) -> None:
         self._config, self._rules, self._reader = config, rules, reader
         self._estate, self._notifiers, self._append = estate, notifiers, append
         self._store, self._process, self._now_ms = store, process, now_ms
+        self._overhear = overhear
         self._window = Window(rules, CATALOGUE, now_ms())
         self._topology = Topology(estate())
         self._standing: dict[str, Entry] = {}
@@ -206,6 +210,7 @@ class AlertEngine:
         for batch in chunk.batches:
             try:
                 self._window.take(batch)
+                self._overhear(batch)
             except Exception as error:  # noqa: BLE001 - a batch that is not as promised
                 self._reader.stats.aside_rows += len(batch)
                 self._fails(f"batch of {batch.measurement}", error)

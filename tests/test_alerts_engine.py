@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ from collectors.estate.model import Estate
 from collectors.journal import Journal, JournalConfig, Reader
 from collectors.measurements import CATALOGUE
 from collectors.store.query import Query, Row
+from collectors.topology import Sighting, Surroundings, Who
+from collectors.topology.sighting import rows
 from probes.sample import Sample
 
 ESTATE = Estate.model_validate(
@@ -131,11 +134,12 @@ async def running(
     folder: Path, desk: Desk, rules: Rules, journal: Journal, **more: Any
 ) -> AsyncIterator[AlertEngine]:
     config = settings(folder, desk).model_copy(update=more.pop("update", {}))
+    estate = more.pop("estate", lambda: ESTATE)
     start = start_positions(config.standing)
     async with (
         Reader(folder / "journal", "alert", start) as reader,
         AlertEngine(
-            config, rules, reader, lambda: ESTATE, notifiers(config), journal, **more
+            config, rules, reader, estate, notifiers(config), journal, **more
         ) as engine,
     ):
         yield engine
@@ -186,6 +190,59 @@ async def test_a_fault_in_the_journal_is_paged_shown_and_called_off(
             for sample in batch.samples()
         ]
     assert states == ["firing", "resolved"]
+
+
+async def test_what_hangs_on_a_dead_switch_by_what_it_hears_is_not_paged(
+    tmp_path: Path, desk: Desk, rules: Rules, journal: Journal
+) -> None:
+    """The estate names no parent; the journal says who is heard, and who is dead."""
+    devices = [*ESTATE.devices]
+    devices += [
+        device.model_copy(update={"id": id, "address": ip_address(f"10.0.0.{n}")})
+        for device in ESTATE.devices
+        for n, id in enumerate(("access-1", "access-2"), 2)
+    ]
+    line = {"id": "wan", "site": "hall", "device": "core-1", "port": "wan"}
+    estate = Estate.model_validate(
+        {
+            "sites": ESTATE.sites,
+            "devices": devices,
+            "lines": [{**line, "down_mbps": 9, "up_mbps": 9}],
+        }
+    )
+    around = Surroundings(lambda: estate, settle_s=0.0)
+
+    async def tell(id: str, up: int) -> None:
+        tags = {"device": id, "site": "hall", "role": "switch"}
+        at_ms = now_ms()
+        sample = Sample("device", tags, {"up": up, "outcome": "timeout"}, at_ms)
+        await journal.append(*gather([sample], f"poll/{id}", at_ms))
+
+    for id in ("access-1", "access-2"):
+        seen = [Sighting(id, "Gi24", remote_name="core-1", remote_port="Gi1")]
+        place = (id, "hall", "switch")
+        await journal.append(*rows(place, Who(id), seen, now_ms(), f"poll/{id}"))
+    async with running(
+        tmp_path,
+        desk,
+        rules,
+        journal,
+        estate=around.estate,
+        overhear=around.take,
+    ):
+        for device in devices:
+            await tell(device.id, 1)
+        await until(lambda: len(around.graph().parents) == 2, "the parents")
+        for id in ("access-1", "access-2", "core-1"):
+            await tell(id, 0)
+        await until(lambda: desk.pages, "the page", 30)
+        alerts = open_alerts(tmp_path / "alerts.sqlite")
+        await until(lambda: len(open_alerts(tmp_path / "alerts.sqlite")) == 3, "all")
+        alerts = open_alerts(tmp_path / "alerts.sqlite")
+    assert [a["subject"]["device"] for p in desk.pages for a in p["alerts"]] == [
+        "core-1"
+    ]
+    assert sum(bool(alert.suppressed_by) for alert in alerts) == 2
 
 
 async def test_a_desk_that_is_down_gets_everything_once_it_is_back(

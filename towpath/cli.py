@@ -18,6 +18,7 @@ from towpath.commands.door import (
     run_loop,
     wrong,
 )
+from towpath.commands.topology import topology
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +32,7 @@ app.add_typer(rules.app, name="rules")
 app.add_typer(dashboards.app, name="dashboards")
 app.add_typer(report.app, name="report")
 app.command("discover")(discover)
+app.command("topology")(topology)
 app.command("query")(store.query)
 app.command("export")(store.export)
 

@@ -40,6 +40,7 @@ from collectors.reflector import Reflector, ReflectorConfig
 from collectors.snmp import Credentials, Poller
 from collectors.snmp.traps import TrapReceiver
 from collectors.store import StoreWriter, open_store, saved_positions
+from collectors.topology import Surroundings
 from collectors.vpn_gateways import VpnGateways
 from dashboards.web import StatusPage
 from towpath.config import Role, TowpathConfig
@@ -195,16 +196,24 @@ class Installation:
             self.config.journal.folder, "alert", start_positions(config.standing)
         )
         self._add("reader alert", reader)
+        surroundings = Surroundings(
+            lambda: self.estate.current, self.store, self._now_ms, config.warm_timeout_s
+        )
+        if config.discovered_parents:
+            self._add("topology from what devices hear", surroundings)
         engine = AlertEngine(
             config,
             rules,
             reader,
-            lambda: self.estate.current,
+            surroundings.estate
+            if config.discovered_parents
+            else lambda: self.estate.current,
             notifiers(config),
             self.journal,
             self.store,
             self.process,
             self._now_ms,
+            surroundings.take,
         )
         told = ", ".join(config.channels) or "nobody (no channel is configured)"
         self._add(f"alerts by {len(rules)} rules, telling {told}", engine)

@@ -7,7 +7,7 @@ is a row that says why.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 import structlog
@@ -19,6 +19,7 @@ from collectors.snmp.config import SnmpConfig
 from collectors.snmp.credentials import Credential
 from collectors.snmp.expected import outlook
 from collectors.snmp.health import Health
+from collectors.snmp.heard import heard_rows
 from collectors.snmp.interfaces import Columns, Port
 from collectors.snmp.knock import agent_answers
 from collectors.snmp.memory import Learnt
@@ -70,12 +71,13 @@ class DevicePoll:
         learnt: Learnt,
         now_ms: Callable[[], int],
         health: Health | None = None,
+        towards: Callable[[str], Collection[str]] = lambda device: (),
     ) -> None:
         self.device, self._lines = device, lines
         self._config, self._credential = config, credential
         self._session, self._learnt, self._now_ms = session, learnt, now_ms
         self._place = Place(device.id, device.site, device.role)
-        self._health = health
+        self._health, self._towards = health, towards
         self._patience = Patience.of(config.timeout_s, config.tries)
         self._plan: plan.Plan | None = None
         self._watches: list[plan.Watch] = []
@@ -84,6 +86,7 @@ class DevicePoll:
         self._scalars: dict[str, Value] = {}
         self._ports: list[Port] = []
         self._outlook = Outlook()
+        self._heard: list[Batch] = []
         self._seen: dict[str, Seen] = {}
         # When the counters in `_seen` were read.
         self._seen_ms = float("-inf")
@@ -162,7 +165,8 @@ class DevicePoll:
             soon = reading.moment.own_ms - self._seen_ms < least_ms
             before = {} if soon else self._seen
             found = assess(self._place, reading, before, self._outlook, received_ms)
-            batches += found.batches
+            batches += found.batches + self._heard
+            self._heard = []
             fields = self._remember(reading, soon)
             fields |= {"ports_up": found.ports_up, "ports_down": found.ports_down}
             batches += await self._healthy(reading.time_ms)
@@ -343,11 +347,13 @@ class DevicePoll:
                 raise
             return
         now_ms = self._now_ms()
-        heard = {
-            each.local_port
+        known = [
+            each
             for each in neighbours(found, self._ports)
             if each.infrastructure and each.local_if_index is not None
-        }
+        ]
+        self._heard = heard_rows(self._place, found, known, now_ms)
+        heard = {each.local_port for each in known}
         up = {
             watch.port.key
             for reading in answered
@@ -370,7 +376,11 @@ class DevicePoll:
 
     def _look_out(self) -> None:
         self._outlook = outlook(
-            self.device, self._lines, self._ports, self._learnt.neighbours
+            self.device,
+            self._lines,
+            self._ports,
+            self._learnt.neighbours,
+            self._towards(self.device.id),
         )
 
     def _remember(self, reading: Reading, soon: bool) -> dict[str, float | int | None]:

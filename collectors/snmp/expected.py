@@ -18,10 +18,12 @@ def outlook(
     lines: Iterable[Line],
     ports: Collection[Port],
     neighbours: Collection[str],
+    towards: Collection[str] = (),
 ) -> Outlook:
     """By port key, why it should be up (the strongest reason), and its lines. Pure.
 
-    `neighbours` are keys of ports behind which a bridge or access point was heard.
+    `neighbours` are keys of ports behind which a bridge or access point was heard;
+    `towards` those that were discovered to lead towards the way out.
     """
     called = _called(ports)
     ends: dict[str, tuple[Line, ...]] = {}
@@ -29,7 +31,7 @@ def outlook(
         key = called.get(line.port)
         if line.device == device.id and key is not None:
             ends[key] = (*ends.get(key, ()), line)
-    uplinks = {called.get(name) for name in device.uplink_ports}
+    uplinks = {called.get(name) for name in (*device.uplink_ports, *towards)} - {None}
     expected: dict[str, str] = {}
     for port in ports:
         names = port.names

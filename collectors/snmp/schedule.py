@@ -35,6 +35,7 @@ from collectors.snmp.poll import Place, device_row
 from collectors.snmp.profiles import load
 from collectors.snmp.session import Patience
 from collectors.snmp.sessions import Sessions
+from collectors.topology import Surroundings
 from probes.failure import Outcome
 
 _log = structlog.get_logger()
@@ -123,6 +124,7 @@ class Poller:
         self._slots = asyncio.Semaphore(config.at_once)
         self._profiles = load(config.profiles)
         self._learning = asyncio.Semaphore(_LEARNING_AT_ONCE)
+        self._surroundings = Surroundings(estate, now_ms=now_ms, quiet=True)
         self._known: Estate | None = None
         self._lateness_ms: list[float] = []
         self._reported = PollStats()
@@ -309,8 +311,11 @@ class Poller:
                 self._memory.of(device.id),
                 self._now_ms,
                 Health(self._profiles, self._learning),
+                self._surroundings.uplinks,
             )
         polled = await job.poll.poll(late_ms, place.give_back)
+        for batch in polled.batches:
+            self._surroundings.take(batch)
         self._count(polled.outcome, polled.up, polled.retries)
         self.stats.packets += polled.packets
         if not job.learnt and job.poll.learnt:

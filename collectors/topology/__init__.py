@@ -5,6 +5,7 @@ meant, `graph.py` makes links, parents and uplinks of them, `surroundings.py` ke
 up to date while Towpath runs.
 """
 
+from collectors.topology import console
 from collectors.topology.graph import Graph, Link, Unknown, graph, with_parents
 from collectors.topology.sighting import Sighting, Who
 from collectors.topology.surroundings import Surroundings
@@ -16,6 +17,7 @@ __all__ = [
     "Surroundings",
     "Unknown",
     "Who",
+    "console",
     "graph",
     "with_parents",
 ]

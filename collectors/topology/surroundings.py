@@ -40,7 +40,8 @@ class Surroundings:
     """`estate()` has discovered parents where the estate names none; `uplinks(id)` the
     ports that lead towards the way out.
 
-    `async with` asks `store` (where there is one) what was heard before.
+    `async with` asks `store` (where there is one) what was heard before. `quiet`: what
+    does not fit is not logged, as where another keeps the same.
     """
 
     def __init__(
@@ -50,9 +51,11 @@ class Surroundings:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         warm_timeout_s: float = 10.0,
         settle_s: float = _SETTLE_S,
+        quiet: bool = False,
     ) -> None:
         self._estate, self._store, self._now_ms = estate, store, now_ms
         self._warm_timeout_s, self._settle_s = warm_timeout_s, settle_s
+        self._quiet = quiet
         # By device, port and neighbour: when last heard, and what was said.
         self._heard: dict[tuple[str, str, str], tuple[int, Sighting]] = {}
         self._who: dict[str, Who] = {}
@@ -124,8 +127,8 @@ class Surroundings:
         self._forget()
         self._stale, self._made_s = False, now_s
         found = graph(estate, (each for _, each in self._heard.values()), self._who)
-        if found.findings != self._graph.findings:
-            for finding in set(found.findings) - set(self._graph.findings):
+        if not self._quiet:
+            for finding in sorted({*found.findings} - {*self._graph.findings}):
                 _log.warning("topology_doubt", says=finding)
         same = (
             estate is self._of
@@ -136,13 +139,14 @@ class Surroundings:
         if not same:
             self._of = estate
             self._whole = with_parents(estate, found)
-            _log.info(
-                "topology",
-                links=len(found.links),
-                parents=len(found.parents),
-                discovered=len(found.discovered),
-                unknown=len(found.unknown),
-            )
+            if not self._quiet:
+                _log.info(
+                    "topology",
+                    links=len(found.links),
+                    parents=len(found.parents),
+                    discovered=len(found.discovered),
+                    unknown=len(found.unknown),
+                )
 
     def _forget(self) -> None:
         """What was not heard for a day; and whom another has taken the port of."""
