@@ -65,6 +65,7 @@ class Reader:
         self._catalog = catalog
         self._strange: set[str] = set()
         self._place = lru_cache(maxsize=16_384)(self._find)
+        self._named = lru_cache(maxsize=4_096)(self._look_up)
 
     def read(self, pdu: Pdu) -> Event:
         """The event. Traps that no file names become one too, as readable as can be."""
@@ -77,18 +78,18 @@ class Reader:
         if named is None:
             return self._strange_event(pdu.trap, said, port_index, port)
         trap = named.trap
+        event = trap.event or snaked(named.name) or self._strange_name(pdu.trap)
         if trap.personal:
             return Event(
-                trap.event or snaked(named.name),
+                event,
                 "info",
                 "",
                 pdu.trap,
                 named.name,
                 personal=True,
             )
-        text = self._text(named, said, values)
+        text = self._text(pdu.trap, named, said, values)
         severity = self._severity(named, values, text)
-        event = trap.event or snaked(named.name)
         active: int | None = None
         if not trap.clears and event in self._catalog.states:
             active = int(severity != "ok")
@@ -121,17 +122,22 @@ class Reader:
         number = oid[len(_ENTERPRISES) :].split(".", 1)[0]
         return self._catalog.vendors.get(int(number), f"enterprise {number}")
 
-    def _named(self, trap: str) -> Named | None:
-        """By its OID, with or without the 0 that v1's way of naming puts in."""
+    def _look_up(self, trap: str) -> Named | None:
+        """By its OID, with or without the 0 that v1's way of naming puts in; else by
+        its family."""
         known = self._catalog.traps
-        found = known.get(trap)
-        if found is None:
-            head, _, last = trap.rpartition(".")
-            if head.endswith(".0"):
-                found = known.get(f"{head[:-2]}.{last}")
-            else:
-                found = known.get(f"{head}.0.{last}")
-        return found
+        head, _, last = trap.rpartition(".")
+        other = f"{head[:-2]}.{last}" if head.endswith(".0") else f"{head}.0.{last}"
+        found = known.get(trap) or known.get(other)
+        if found is not None:
+            return found
+        while head:
+            family = self._catalog.families.get(head)
+            if family is not None:
+                name = self._catalog.by_oid.get(trap, "")
+                return Named(name=name, trap=family.trap)
+            head = head.rpartition(".")[0]
+        return None
 
     def _find(self, oid: str) -> tuple[str, str]:
         """(the name of the longest known beginning of `oid`, what follows it)."""
@@ -171,9 +177,12 @@ class Reader:
             plain = self.name_of(plain)
         return f"{plain} {known.unit}" if known.unit and plain else plain
 
-    def _text(self, named: Named, said: list[_Said], values: dict[str, _Said]) -> str:
+    def _text(
+        self, trap: str, named: Named, said: list[_Said], values: dict[str, _Said]
+    ) -> str:
         if not named.trap.text:
-            return _cut(_told(worded(named.name).capitalize(), said))
+            title = worded(named.name).capitalize()
+            return _cut(_told(title or f"{self.vendor_of(trap)} trap", said))
         parts = []
         for literal, name, _, _ in string.Formatter().parse(named.trap.text):
             parts.append(literal)

@@ -70,7 +70,8 @@ class Trap(_Part):
     says what else it is about: a peer, an outlet, an access point.
     `clears`: the events that this one ends. `link`: the port is to be read at once.
     `personal`: it is about a person (a wireless client): counted and not kept.
-    `also`: other OIDs of it.
+    `also`: other OIDs of it. `family`: it stands for all below its OID that have no
+    entry of their own.
     """
 
     oid: Oid
@@ -84,6 +85,7 @@ class Trap(_Part):
     clears: tuple[_EventName, ...] = ()
     link: bool = False
     personal: bool = False
+    family: bool = False
 
 
 _Object = Annotated[Object, BeforeValidator(_oid_alone)]
@@ -112,6 +114,7 @@ class Catalog:
         self.objects: dict[str, Object] = {}
         self.by_oid: dict[str, str] = {}
         self.traps: dict[str, Named] = {}
+        self.families: dict[str, Named] = {}
         self.vendors: dict[int, str] = {}
         self.states: set[str] = set()
 
@@ -123,8 +126,9 @@ class Catalog:
             self.objects[name] = each
             self.by_oid[each.oid] = name
         for name, trap in file.traps.items():
+            known = self.families if trap.family else self.traps
             for oid in (trap.oid, *trap.also):
-                self.traps[oid] = Named(name=name, trap=trap)
+                known[oid] = Named(name=name, trap=trap)
                 self.by_oid[oid] = name
             self.states |= set(trap.clears)
             if trap.by is not None and trap.by.ok and trap.event:

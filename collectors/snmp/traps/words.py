@@ -29,8 +29,8 @@ _WORDS: tuple[tuple[Severity, str], ...] = (
     (
         "ok",
         r"clear(ed|s)?\b|restor|recover|resolved|return(ed)? (from|to normal)"
-        r"|back to|normal|\bok(ay)?\b|\bup\b|established|reachable|connected\b"
-        r"|\bpassed\b|success|alarm ?(end|cease|off|removed)|in[ -]?active"
+        r"|back to|\bnormal|\bok(ay)?\b|\bup\b|established|reachable|connected\b"
+        r"|\bpassed\b|success|\bcompleted?\b|\bfinished\b|alarm ?(end|cease|off|removed)|in[ -]?active"
         r"|deasserted|no longer|\bready\b|\bended?\b|powered? ?on\b|detected ok",
     ),
     (
@@ -46,7 +46,7 @@ _WORDS: tuple[tuple[Severity, str], ...] = (
         r"|high|low\b|near|degrad|disconnect|timeout|expire|attack|intrusion"
         r"|duplicate|loop|missing|removed|reboot|restart|cold ?start|warm ?start"
         r"|\boff\b|not responding|on ?battery|bypass|conflict|invalid|abnormal"
-        r"|open\b|blocked|mismatch",
+        r"|open\b|too (hot|cold|long)|jam\b|blocked|mismatch",
     ),
     (
         "notice",

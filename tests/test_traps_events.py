@@ -1,0 +1,271 @@
+"""From a notification to an event: by the data, and where no data knows it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import services
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collectors.snmp.ber import INTEGER, IP_ADDRESS, OCTETS, OID, TICKS
+from collectors.snmp.traps.events import Event, Reader
+from collectors.snmp.traps.mapping import CatalogError, load
+from collectors.snmp.traps.message import TRAP_V2, Bind, Pdu
+from collectors.snmp.traps.words import LEVELS, duration, guess
+
+CATALOG = load()
+READER = Reader(CATALOG)
+IF_INDEX, IF_DESCR = "1.3.6.1.2.1.2.2.1.1", "1.3.6.1.2.1.2.2.1.2"
+
+
+def event(trap: str, *binds: tuple[str, int, object]) -> Event:
+    made = tuple(Bind(oid, tag, value) for oid, tag, value in binds)  # type: ignore[arg-type]
+    return READER.read(Pdu(TRAP_V2, 1, trap, 100, made, "", b""))
+
+
+def test_a_link_trap_says_its_port_and_asks_for_a_poll() -> None:
+    down = event(
+        "1.3.6.1.6.3.1.1.5.3",
+        (f"{IF_INDEX}.7", INTEGER, 7),
+        (f"{IF_DESCR}.7", OCTETS, b"Gi1/0/7"),
+    )
+    assert (down.event, down.active, down.link) == ("link_down", 1, True)
+    assert (down.port_index, down.port) == (7, "Gi1/0/7")
+    up = event("1.3.6.1.6.3.1.1.5.4", (f"{IF_INDEX}.7", INTEGER, 7))
+    assert (up.clears, up.severity, up.active) == (("link_down",), "ok", None)
+
+
+def test_a_port_is_known_by_the_index_of_a_column_alone() -> None:
+    found = event(
+        "1.3.6.1.4.1.9.9.548.0.2", ("1.3.6.1.4.1.9.9.548.1.3.1.1.2.5.0", 2, 2)
+    )
+    assert found.port_index == 5
+    assert found.text == "Switched off by itself: bpduGuard"
+
+
+def test_a_value_decides_how_bad_it_is_and_whether_it_is_over() -> None:
+    state = "1.3.6.1.4.1.9.9.13.1.5.1.3.1"
+    name = ("1.3.6.1.4.1.9.9.13.1.5.1.2.1", OCTETS, b"Sw1, PS2")
+    failed = event("1.3.6.1.4.1.9.9.13.3.0.9", name, (state, INTEGER, 6))
+    assert (failed.event, failed.severity, failed.active) == (
+        "power_supply_failed",
+        "critical",
+        1,
+    )
+    assert failed.about == "Sw1, PS2"
+    well = event("1.3.6.1.4.1.9.9.13.3.0.9", name, (state, INTEGER, 1))
+    assert (well.event, well.severity, well.active) == ("power_supply_failed", "ok", 0)
+
+
+def test_v1s_way_of_numbering_is_the_same_trap() -> None:
+    assert event("1.3.6.1.2.1.33.2.0.1").event == "ups_on_battery"
+    assert event("1.3.6.1.2.1.33.2.1").event == "ups_on_battery"
+    assert event("1.3.6.1.2.1.15.7.0.2").event == "bgp_down"
+
+
+def test_a_family_says_how_bad_its_members_are() -> None:
+    base = "1.3.6.1.4.1.25461.2.1.3"
+    found = event(
+        f"{base}.2.0.1747",
+        (f"{base}.1.303.0", INTEGER, 5),
+        (f"{base}.1.304.0", OCTETS, b"tunnel London is down"),
+        (f"{base}.1.300.0", OCTETS, b"tunnel-status-down"),
+    )
+    assert found.severity == "critical"
+    assert found.text == "tunnel London is down (tunnel-status-down)"
+
+
+def test_an_unknown_trap_is_a_readable_event() -> None:
+    found = event(
+        "1.3.6.1.4.1.41112.1.9.0.3",
+        ("1.3.6.1.4.1.41112.1.9.1.1.0", OCTETS, b"Fan 2 has failed"),
+        ("1.3.6.1.4.1.41112.1.9.1.2.0", INTEGER, 4),
+        ("1.3.6.1.2.1.1.5.0", OCTETS, b"sw-library"),
+        ("1.3.6.1.4.1.41112.1.9.1.3.0", OCTETS, bytes.fromhex("788a20aabbcc")),
+        ("1.3.6.1.4.1.41112.1.9.1.4.0", TICKS, 360_000),
+        ("1.3.6.1.4.1.41112.1.9.1.5.0", IP_ADDRESS, "10.1.2.3"),
+        ("1.3.6.1.4.1.41112.1.9.1.6.0", OID, "1.3.6.1.2.1.2.2.1.8.3"),
+    )
+    assert found.event == "trap 1.3.6.1.4.1.41112.1.9.0.3"
+    assert found.severity == "critical"
+    assert found.text.startswith("Ubiquiti trap")
+    for part in ("Fan 2 has failed", "sysName sw-library", "10.1.2.3", "1 h"):
+        assert part in found.text
+    assert "78:8a:20:aa:bb:cc" in found.text
+    assert "ifOperStatus.3" in found.text
+
+
+def test_names_of_persons_and_wireless_clients_are_not_kept() -> None:
+    changed = event(
+        "1.3.6.1.4.1.2636.4.5.0.1",
+        ("1.3.6.1.4.1.2636.3.18.1.7.1.5.54", OCTETS, b"j.bloggs"),
+    )
+    assert "bloggs" not in changed.text
+    assert event("1.3.6.1.4.1.14179.2.6.3.1", ("1.3.6", OCTETS, b"x")).personal
+
+
+def test_names_of_unknown_traps_are_bounded() -> None:
+    reader = Reader(CATALOG)
+    names = {
+        reader.read(Pdu(TRAP_V2, 1, f"1.3.6.1.4.1.55555.{n}", 1, (), "", b"")).event
+        for n in range(3_000)
+    }
+    assert len(names) <= 2_001
+
+
+@pytest.mark.parametrize(
+    ("said", "severity"),
+    [
+        ("power supply 2 failed", "critical"),
+        ("Overload condition has cleared.", "ok"),
+        ("fan is back to normal", "ok"),
+        ("not responding", "warning"),
+        ("COVER OPEN", "warning"),
+        ("temperature exceeds threshold", "warning"),
+        ("upsReturnFromBypass no longer on bypass", "ok"),
+        ("configuration changed", "notice"),
+        ("hello", "info"),
+    ],
+)
+def test_words_tell_how_bad_it_is(said: str, severity: str) -> None:
+    assert guess(said) == severity
+
+
+def test_durations_read() -> None:
+    assert [duration(s) for s in (0, 59, 3_600, 90_061)] == [
+        "0 s",
+        "59 s",
+        "1 h",
+        "1 d 1 h",
+    ]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(CATALOG.by_oid)),
+            st.lists(st.integers(0, 2**32 - 1), max_size=4),
+            st.integers(0, 255),
+            st.one_of(st.none(), st.integers(), st.binary(max_size=300), st.text()),
+        ),
+        max_size=20,
+    ),
+    st.sampled_from(sorted(CATALOG.traps)),
+)
+@settings(max_examples=200, deadline=None)
+def test_no_values_break_any_trap(binds: list[object], trap: str) -> None:
+    made = tuple(
+        Bind(".".join([oid, *map(str, index)]), tag, value)
+        for oid, index, tag, value in binds  # type: ignore[misc]
+    )
+    found = READER.read(Pdu(TRAP_V2, 1, trap, 1, made, "", b""))
+    assert found.severity in LEVELS
+    assert len(found.text) <= 500
+    assert len(found.about) <= 64
+
+
+def test_a_wrong_file_is_refused_with_file_line_and_reason(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(
+        """
+traps:
+  ourTrap: {oid: 1.3.6.1.4.1.99999.0.1, event: our_event, text: "{ifNam} has gone"}
+  badTrap: {oid: "1.3.6.x", severity: awful, colour: red}
+"""
+    )
+    with pytest.raises(CatalogError) as refused:
+        load(tmp_path)
+    said = "\n".join(refused.value.findings)
+    assert "own.yaml:4" in said
+    for part in ("severity", "colour", "oid"):
+        assert part in said
+    (tmp_path / "own.yaml").write_text(
+        'traps:\n  ourTrap: {oid: 1.3.6.1.4.1.99999.0.1, text: "{ifNam} has gone"}\n'
+    )
+    with pytest.raises(
+        CatalogError, match=r"own.yaml:2.*'ifNam'.*did you mean.*ifName"
+    ):
+        load(tmp_path)
+
+
+def test_a_councils_own_file_wins(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "traps:\n"
+        "  linkDown: {oid: 1.3.6.1.6.3.1.1.5.3, event: link_down, severity: critical}\n"
+    )
+    reader = Reader(load(tmp_path))
+    found = reader.read(Pdu(TRAP_V2, 1, "1.3.6.1.6.3.1.1.5.3", 1, (), "", b""))
+    assert (found.event, found.severity) == ("link_down", "critical")
+
+
+@pytest.mark.corpus
+def test_recorded_traps_become_events_of_like_severity(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The yardstick: what another monitor makes of 273 traps, a step apart at most.
+
+    Names are turned into numbers by the catalogue; what it does not know comes under a
+    number of nobody's, as it would from a device whose MIB was never seen.
+    """
+    path = services.corpus("traps", "librenms_traps.json")
+    traps = json.loads(path.read_text(encoding="utf-8"))["traps"]
+    theirs = {"Ok": 0, "Info": 1, "Notice": 2, "Warning": 3, "Error": 4}
+    named = judged = like = 0
+    unlike: dict[str, list[str]] = {}
+    for trap in traps:
+        pdu = _numbered(trap)
+        found = READER.read(pdu)
+        assert found.text or found.personal
+        named += not found.event.startswith("trap ")
+        severity = trap["reference_severity"]
+        if not severity or found.personal:
+            continue
+        judged += 1
+        # What ends a thing is ok there and may be info here.
+        if abs(theirs[severity[0]] - found.level) <= 1:
+            like += 1
+        else:
+            unlike.setdefault(trap["trap_oid"], []).append(
+                f"{severity[0]} but {found.severity}: {found.text[:90]}"
+            )
+    with capsys.disabled():
+        print(
+            f"\n{len(traps)} recorded traps: {named} known by name; of {judged} with a "
+            f"severity {like} within a step ({like / judged:.0%})"
+        )
+        for name, said in unlike.items():
+            print(f"  {name}: {said[0]} (x{len(said)})")
+    assert like / judged > 0.8
+
+
+def _numbered(trap: dict[str, object]) -> Pdu:
+    names = {name: oid for oid, name in CATALOG.by_oid.items()}
+    binds = []
+    for bind in trap["varbinds"]:  # type: ignore[attr-defined]
+        full = bind["oid"].partition("::")[2]
+        name, _, index = full.partition(".")
+        if name in ("sysUpTimeInstance", "snmpTrapOID", "sysUpTime"):
+            continue
+        oid = names.get(name, f"1.3.6.1.4.1.54321.1.{len(binds)}")
+        if re.fullmatch(r"[\d.]+", index):
+            oid += f".{index}"
+        binds.append(_bind(oid, name, bind["value"]))
+    short = str(trap["trap_oid"]).partition("::")[2]
+    name, _, index = short.partition(".")
+    oid = names.get(short) or f"{names.get(name, '1.3.6.1.4.1.54321.0.1')}.{index}"
+    oid = oid.rstrip(".")
+    return Pdu(TRAP_V2, 1, oid, 1, tuple(binds), "", b"")
+
+
+def _bind(oid: str, name: str, value: str) -> Bind:
+    known = CATALOG.objects.get(name)
+    if known is not None:
+        for number, word in known.values.items():
+            if word.lower() == value.lower():
+                return Bind(oid, INTEGER, number)
+    if re.fullmatch(r"-?\d{1,18}", value):
+        return Bind(oid, INTEGER, int(value))
+    return Bind(oid, OCTETS, value.strip('"').encode())
