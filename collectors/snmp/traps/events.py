@@ -266,7 +266,7 @@ def _told(title: str, said: list[_Said]) -> str:
         f"{each.object}{'.' + each.index if each.index not in ('', '0') else ''}"
         f" {each.shown}"
         for each in said
-        if each.shown and each.object != "snmpTrapEnterprise"
+        if each.shown not in ("", _WITHHELD) and each.object != "snmpTrapEnterprise"
     ]
     return f"{title}: {', '.join(told)}" if told else title
 

@@ -30,7 +30,8 @@ _WORDS: tuple[tuple[Severity, str], ...] = (
         "ok",
         r"clear(ed|s)?\b|restor|recover|resolved|return(ed)? (from|to normal)"
         r"|back to|\bnormal|\bok(ay)?\b|\bup\b|established|reachable|connected\b"
-        r"|\bpassed\b|success|\bcompleted?\b|\bfinished\b|alarm ?(end|cease|off|removed)|in[ -]?active"
+        r"|\bpassed\b|success|\bcompleted?\b|\bfinished\b"
+        r"|alarm ?(end|cease|off|removed)|in[ -]?active"
         r"|deasserted|no longer|\bready\b|\bended?\b|powered? ?on\b|detected ok",
     ),
     (
