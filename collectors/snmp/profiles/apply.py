@@ -119,7 +119,7 @@ def _instances(
 def _described(rule: Any, row: Row, place: int, section: str) -> str:
     """The first description whose columns all say something."""
     words = {"index": row.index, "row": str(place)}
-    words |= {f"index{n}": arc for n, arc in enumerate(row.index.split(".")[:6])}
+    words |= {f"index{n}": arc for n, arc in enumerate(row.index.split(".")[:10])}
     for each in rule.descr:
         needed = {
             name: words.get(name) or row.text(name) or "" for name in placeholders(each)

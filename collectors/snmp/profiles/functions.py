@@ -16,6 +16,8 @@ Function = Callable[[Row], float | str | None]
 _UNITS_SCALE = 9
 # Beyond this, entPhySensorPrecision is garbage (Cisco: 1615384784).
 _PRECISE = range(-8, 10)
+# The last channel of 2.4 GHz stands apart from the others.
+_JAPAN = 14
 
 
 def entity_sensor(row: Row) -> float | None:
@@ -40,7 +42,24 @@ def float32(row: Row) -> float | None:
     return float(struct.unpack(">f" if len(raw) == 4 else ">d", raw)[0])
 
 
+def channel_mhz(row: Row) -> float | None:
+    """The centre of a Wi-Fi channel, the first number of column `channel` (`161E`).
+
+    IEEE 802.11: 2.4 GHz for 1 to 14, 5 GHz above; a column `band` that says 6 tells
+    that the channel is of 6 GHz, where numbers start again.
+    """
+    channel = row.number("channel")
+    if channel is None or channel < 1:
+        return None
+    if "6" in (row.text("band") or ""):
+        return 5950 + 5 * channel
+    if channel == _JAPAN:
+        return 2484
+    return 2407 + 5 * channel if channel < _JAPAN else 5000 + 5 * channel
+
+
 FUNCTIONS: dict[str, Function] = {
+    "channel_mhz": channel_mhz,
     "entity_sensor": entity_sensor,
     "float32": float32,
 }

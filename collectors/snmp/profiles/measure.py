@@ -188,6 +188,8 @@ def _pool(found: Found, row: Row) -> tuple[float, int | None, int | None] | None
         if used is None or not total:
             return None
         share = _FULL_PCT * used / total
+    if used is None and total is not None:
+        used = total * share / _FULL_PCT
     return (
         share,
         None if used is None else int(used * unit),

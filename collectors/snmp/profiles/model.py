@@ -269,7 +269,7 @@ SECTIONS = (
     "transceivers",
 )
 # Besides columns, a description may name the row: its index, its n-th arc, its place.
-INDEXWORDS = {"index", "row", *(f"index{n}" for n in range(6))}
+INDEXWORDS = {"index", "row", *(f"index{n}" for n in range(10))}
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
 
