@@ -9,7 +9,9 @@ import pytest
 import recordings
 
 from collectors.snmp.profiles.apply import find, readings
+from collectors.snmp.profiles.functions import cisco_thresholds
 from collectors.snmp.profiles.load import ProfileError, load, load_files
+from collectors.snmp.profiles.row import Row
 
 HEAD = "vendor: acme\nmatch: [{object_id: 1.3.6.1.4.1.99999}]\n---\n"
 
@@ -68,6 +70,14 @@ def test_a_wrong_head_is_refused_with_file_line_and_reason(
         ("columns: {value: 1}\n    sensors: [{class: load, descr: '{nam}'}]", "'nam'"),
         ("columns: {value: 1}\n    sensors: [{class: state, states: on}]", "states"),
         ("columns: {value: {oid: 1.3.6.1.2, index: x}}", "slice"),
+        ("columns: {value: {oid: 1.3.6.1.2, by: at}, at: 2}", "'at' above"),
+        ("columns: {value: 1}\n    unless: b", "no table 'b' above"),
+        ("columns: {value: 1}\n    least: {b: 2}", "no table 'b' above"),
+        (
+            "columns: {value: 1}\n"
+            "    sensors: [{class: load, limits: {function: cisco}}]",
+            "no function 'cisco'",
+        ),
         (
             "columns: {value: 1}\n    sensors: [{class: load, function: flaot32}]",
             "did you mean 'float32'",
@@ -86,7 +96,7 @@ def test_a_wrong_table_is_refused_with_file_line_and_reason(
     finding = refused.value.findings[0]
     place, _, sentence = finding.partition(": ")
     assert place.startswith(f"{file}:")
-    assert 4 <= int(place.rpartition(":")[2]) <= 9
+    assert 3 <= int(place.rpartition(":")[2]) <= 9
     assert says in sentence
 
 
@@ -209,6 +219,65 @@ tables:
 """
 
 
+def test_of_two_tables_that_say_the_same_the_newer_counts() -> None:
+    (profile,) = load_texts({"one": TWO_TABLES})
+    new, old = "1.3.6.1.4.1.99999.1.1", "1.3.6.1.4.1.99999.2.1"
+    assert descrs(profile, {new: {"1": 30}, old: {"1": 29}}) == ["new 1"]
+    assert descrs(profile, {old: {"1": 29}}) == ["old 1"]
+
+
+def test_a_table_that_needs_company_is_read_with_it_only() -> None:
+    (profile,) = load_texts({"one": TWO_TABLES})
+    new, ring = "1.3.6.1.4.1.99999.1.1", "1.3.6.1.4.1.99999.3.1"
+    alone = {new: {"1": 30}, ring: {"1": 20}}
+    assert descrs(profile, alone) == ["new 1"]
+    two = {new: {"1": 30, "2": 31}, ring: {"1": 20}}
+    assert descrs(profile, two) == ["new 1", "new 2", "ring 1"]
+
+
+def test_thresholds_of_a_sensor_become_its_limits() -> None:
+    """Severity 10 minor, 20 major, 30 critical; relation 1 less than … 4 at least."""
+    cells = {"scale": 9, "precision": 1}
+    for n, (severity, relation, threshold) in enumerate(
+        [(20, 4, 700), (10, 3, 650), (10, 1, 50), (30, 2, -32768)], 1
+    ):
+        cells |= {f"severity{n}": severity, f"relation{n}": relation}
+        cells[f"threshold{n}"] = threshold
+    assert cisco_thresholds(Row("1", cells)) == {
+        "high": 70.0,
+        "high_warn": 65.0,
+        "low_warn": 5.0,
+    }
+
+
+def test_where_nothing_is_minor_the_first_limit_warns() -> None:
+    cells = {"severity1": 20, "relation1": 4, "threshold1": 46}
+    assert cisco_thresholds(Row("1", cells)) == {"high": 46}
+    cells |= {"severity2": 30, "relation2": 4, "threshold2": 56}
+    assert cisco_thresholds(Row("1", cells)) == {"high_warn": 46, "high": 56}
+
+
+def descrs(profile, columns) -> list[str]:  # type: ignore[no-untyped-def]
+    return [each.descr for each in find([profile], columns)]
+
+
+TWO_TABLES = """
+tables:
+  new:
+    base: 1.3.6.1.4.1.99999.1
+    columns: {value: 1}
+    sensors: [{class: temperature, descr: "new {index}"}]
+  old:
+    base: 1.3.6.1.4.1.99999.2
+    unless: new
+    columns: {value: 1}
+    sensors: [{class: temperature, descr: "old {index}"}]
+  ring:
+    base: 1.3.6.1.4.1.99999.3
+    least: {new: 2}
+    columns: {value: 1}
+    sensors: [{class: temperature, descr: "ring {index}"}]
+"""
 TEMPERATURE = """
 tables:
   heat:

@@ -14,6 +14,7 @@ from collectors.snmp.walk import Budget, Stamina, walk
 _ENTITY = "1.3.6.1.2.1.47.1.1.1.1"
 _TEXTS = {2: "descr", 7: "name", 10: "software", 11: "serial", 13: "model"}
 _CLASS_COLUMN = 5
+_MODEL_COLUMN = 13
 _CLASSES = (
     "other",
     "unknown",
@@ -51,11 +52,11 @@ async def read_entities(
 ) -> dict[str, Value]:
     """The rows of entPhysicalTable, by whole OID. Raises `Failed`."""
     rows: dict[str, Value] = {}
-    for column in (_CLASS_COLUMN, *_TEXTS):
-        found = await walk(session, f"{_ENTITY}.{column}", stamina, budget)
-        if not found and column == _CLASS_COLUMN:
-            break
-        rows |= found
+    for column in (_CLASS_COLUMN, _MODEL_COLUMN):
+        rows |= await walk(session, f"{_ENTITY}.{column}", stamina, budget)
+    if rows:
+        for column in _TEXTS.keys() - {_MODEL_COLUMN}:
+            rows |= await walk(session, f"{_ENTITY}.{column}", stamina, budget)
     return rows
 
 

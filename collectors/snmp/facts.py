@@ -169,6 +169,8 @@ async def _read(
         facts.storage = found["storage"]
         facts.wireless = found["wireless"]
         facts.transceivers = found["transceivers"]
+        if any(getattr(each.rule, "instead", False) for each in rows):
+            facts.vlans = []
         facts.vlans = merged(facts.vlans, found["vlans"])
 
     async def identity() -> None:

@@ -1,4 +1,4 @@
-"""VLANs: Q-BRIDGE-MIB (RFC 4363)."""
+"""VLANs: Q-BRIDGE-MIB (RFC 4363), and its successor IEEE8021-Q-BRIDGE-MIB."""
 
 from __future__ import annotations
 
@@ -11,8 +11,20 @@ from collectors.snmp.session import Session, Value
 from collectors.snmp.text import text
 from collectors.snmp.walk import Budget, Stamina, walk
 
-_STATIC_NAME = "1.3.6.1.2.1.17.7.1.4.3.1.1"
-_CURRENT_FDB = "1.3.6.1.2.1.17.7.1.4.2.1.3"
+# Of each MIB: the names of its static table, then columns that have the same rows
+# where an agent leaves the names out; last arc of an index: the VLAN.
+_STATIC = "1.3.6.1.2.1.17.7.1.4.3.1"
+_CURRENT = "1.3.6.1.2.1.17.7.1.4.2.1"
+_IEEE_STATIC = "1.3.111.2.802.1.1.4.1.4.3.1"
+_IEEE_CURRENT = "1.3.111.2.802.1.1.4.1.4.2.1"
+_NAMES = (f"{_STATIC}.1", f"{_IEEE_STATIC}.3")
+_MIBS = (
+    (
+        (_NAMES[0], f"{_STATIC}.5", f"{_STATIC}.4", f"{_STATIC}.2"),
+        (f"{_CURRENT}.3", f"{_CURRENT}.6", f"{_CURRENT}.5"),
+    ),
+    ((_NAMES[1], f"{_IEEE_STATIC}.7"), (f"{_IEEE_CURRENT}.6", f"{_IEEE_CURRENT}.5")),
+)
 _IDS = range(1, 4095)
 
 
@@ -24,8 +36,19 @@ class Vlan(msgspec.Struct, frozen=True):
 async def read_vlans(
     session: Session, stamina: Stamina, budget: Budget
 ) -> dict[str, Value]:
-    rows = await walk(session, _STATIC_NAME, stamina, budget)
-    return rows | await walk(session, _CURRENT_FDB, stamina, budget)
+    """Static and current VLANs of the first MIB that the agent knows. Raises
+    `Failed`."""
+    rows: dict[str, Value] = {}
+    for tables in _MIBS:
+        for columns in tables:
+            for column in columns:
+                found = await walk(session, column, stamina, budget)
+                rows |= found
+                if found:
+                    break
+        if rows:
+            break
+    return rows
 
 
 def vlans(rows: Mapping[str, Value]) -> list[Vlan]:
@@ -35,7 +58,7 @@ def vlans(rows: Mapping[str, Value]) -> list[Vlan]:
         index = oid.rpartition(".")[2]
         if not index.isdigit() or int(index) not in _IDS:
             continue
-        if oids.under(oid, _STATIC_NAME):
+        if any(oids.under(oid, names) for names in _NAMES):
             found[int(index)] = text(value) or None
         else:
             found.setdefault(int(index), None)

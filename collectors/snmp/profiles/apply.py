@@ -19,7 +19,6 @@ from collectors.snmp.profiles.load import Profile
 from collectors.snmp.profiles.measure import measure
 from collectors.snmp.profiles.model import (
     SECTIONS,
-    Column,
     Table,
     filled,
     placeholders,
@@ -45,7 +44,10 @@ def find(profiles: Iterable[Profile], columns: Columns) -> list[Found]:
     taken: set[tuple[str, str, str]] = set()
     pools: dict[tuple[str, str], str] = {}
     for profile in profiles:
-        for table in profile.body.tables.values():
+        tables = profile.body.tables
+        for table in tables.values():
+            if not is_called_for(table, tables, columns):
+                continue
             for section, _, rule in table.items:
                 for each in _on(profile, table, section, rule, columns):
                     key = (section, _kind(rule), each.oid)
@@ -77,11 +79,8 @@ def _on(
         states = profile.body.states[states]
     oid = table.oid(key)
     for place, index in enumerate(columns.get(oid, {}), 1):
-        instances = _instances(table, index, columns)
-        cells = {
-            name: columns.get(base, {}).get(at)
-            for name, (base, at) in instances.items()
-        }
+        at = instances(table, index, columns)
+        cells = {name: columns.get(base, {}).get(i) for name, (base, i) in at.items()}
         row = Row(index, cells)
         if not holds(rule, row, key):
             continue
@@ -93,26 +92,36 @@ def _on(
             descr=_described(rule, row, place, section),
             oid=f"{oid}.{index}",
             row=row,
-            live={n: ".".join(instances[n]) for n in live if cells[n] is not None},
+            live={n: ".".join(at[n]) for n in live if cells[n] is not None},
             every_s=EVERY_S[table.every],
         )
 
 
-def _instances(
-    table: Table, index: str, columns: Columns
-) -> dict[str, tuple[str, str]]:
-    """By column name, (column OID, row index)."""
+def is_called_for(table: Table, tables: Mapping[str, Table], columns: Columns) -> bool:
+    """False where another table of the profile has, or lacks, the rows for it."""
+    if any(_rows(tables[other], columns) for other in table.unless):
+        return False
+    return all(
+        _rows(tables[other], columns) >= least for other, least in table.least.items()
+    )
+
+
+def _rows(table: Table, columns: Columns) -> int:
+    """How many rows the item of `table` with the most has."""
+    keys = (table.oid(key_column(item)) for _, _, item in table.items)
+    return max((len(columns.get(key, ())) for key in keys), default=0)
+
+
+def instances(table: Table, index: str, columns: Columns) -> dict[str, tuple[str, str]]:
+    """By column name, (column OID, row index); no index where nothing points there."""
     found: dict[str, tuple[str, str]] = {}
-    later: list[tuple[str, Column]] = []
     for name, column in table.columns.items():
         if column.by is not None:
-            later.append((name, column))
+            base, at = found[column.by]
+            pointer = columns.get(base, {}).get(at)
+            found[name] = (table.oid(name), column.pointed(pointer))
         else:
             found[name] = (table.oid(name), column.row(index))
-    for name, column in later:
-        base, at = found.get(str(column.by), ("", ""))
-        pointer = columns.get(base, {}).get(at)
-        found[name] = (table.oid(name), Column.pointed(pointer))
     return found
 
 

@@ -25,9 +25,12 @@ def entity_sensor(row: Row) -> float | None:
 
     Columns value, scale, precision. A negative precision tells exact digits only.
     """
-    raw, scale, precision = (row.number(n) for n in ("value", "scale", "precision"))
-    if raw is None:
-        return None
+    raw = row.number("value")
+    return None if raw is None else _real(row, raw)
+
+
+def _real(row: Row, raw: float) -> float:
+    scale, precision = row.number("scale"), row.number("precision")
     exponent = (int(scale or _UNITS_SCALE) - _UNITS_SCALE) * 3
     if precision is not None and precision in _PRECISE and precision > 0:
         exponent -= int(precision)
@@ -58,6 +61,44 @@ def channel_mhz(row: Row) -> float | None:
     return 2407 + 5 * channel if channel < _JAPAN else 5000 + 5 * channel
 
 
+_LESS, _GREATER = (1, 2), (3, 4)
+_MINOR, _MAJOR, _CRITICAL = 10, 20, 30
+_UNSET = {-32768.0, 2147483647.0, -2147483648.0}
+
+
+def cisco_thresholds(row: Row) -> dict[str, float]:
+    """The limits of entSensorThresholdTable: up to four (severity, relation, value).
+
+    Columns severity1, relation1, threshold1 …, besides those of `entity_sensor`. What
+    is minor warns; what is major or critical is the limit. Where nothing is minor, the
+    first of major and critical warns.
+    """
+    limits: dict[str, float] = {}
+    for relations, name, nearest in ((_LESS, "low", max), (_GREATER, "high", min)):
+        by_severity: dict[int, list[float]] = {}
+        for n in range(1, 5):
+            severity = row.number(f"severity{n}")
+            raw = row.number(f"threshold{n}")
+            if severity is None or raw is None or raw in _UNSET:
+                continue
+            if row.number(f"relation{n}") in relations:
+                by_severity.setdefault(int(severity), []).append(_real(row, raw))
+        minor, major, critical = (
+            by_severity.get(each, []) for each in (_MINOR, _MAJOR, _CRITICAL)
+        )
+        if not minor and major and critical:
+            minor, major = major, []
+        if minor:
+            limits[f"{name}_warn"] = nearest(minor)
+        if major or critical:
+            limits[name] = nearest(major or critical)
+    return limits
+
+
+# For a sensor's `limits: {function: NAME}`; values as `entity_sensor` and others give.
+LIMITS: dict[str, Callable[[Row], dict[str, float]]] = {
+    "cisco_thresholds": cisco_thresholds,
+}
 FUNCTIONS: dict[str, Function] = {
     "channel_mhz": channel_mhz,
     "entity_sensor": entity_sensor,

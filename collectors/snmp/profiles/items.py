@@ -53,7 +53,8 @@ class Item(Part):
 
 class Limits(Part):
     """Numbers in the sensor's unit, or columns: scaled as its value is, or by a divisor
-    of their own, in milliwatts where its value is not; `skip`: no limit is set."""
+    of their own, in milliwatts where its value is not; `skip`: no limit is set. Or a
+    function's: see `functions.LIMITS`."""
 
     low: float | str | None = None
     low_warn: float | str | None = None
@@ -62,11 +63,13 @@ class Limits(Part):
     divisor: float | None = Field(default=None, gt=0)
     milliwatts: bool = False
     skip: Annotated[tuple[Raw, ...], BeforeValidator(listed)] = ()
+    function: str | None = None
 
 
 class SensorRule(Item):
     """One sensor a row: value = raw · multiplier / divisor + add, or a function's;
-    `milliwatts`: that is optical power, and shown in dBm."""
+    `milliwatts`: that is optical power, and shown in dBm. `port`: the columns that may
+    have its ifIndex, or `index`."""
 
     class_: SensorClass = Field(alias="class")
     of: str = "value"
@@ -80,7 +83,7 @@ class SensorRule(Item):
     states: str | States | None = None
     limits: Limits = Limits()
     within: tuple[float, float] | None = None
-    port: str | None = None
+    port: Texts = ()
 
     def named(self) -> Iterator[tuple[str, str]]:
         yield from super().named()
@@ -93,8 +96,9 @@ class SensorRule(Item):
         ):
             if isinstance(limit, str):
                 yield "limits", limit
-        if self.port is not None and self.port != "index":
-            yield "port", self.port
+        for port in self.port:
+            if port != "index":
+                yield "port", port
 
 
 class ProcessorRule(Item):
@@ -193,11 +197,13 @@ class WirelessRule(Item):
 
 
 class VlanRule(Item):
-    """`id`: a column, or arcs of the index."""
+    """`id`: a column, or `index` for its last arc; `instead`: the device's Q-BRIDGE
+    tables count something else than VLAN ids, so that these alone are true."""
 
     id: str = "index"
     name: str | None = None
     of: str = "name"
+    instead: bool = False
 
     def named(self) -> Iterator[tuple[str, str]]:
         yield from super().named()
@@ -212,7 +218,7 @@ class TransceiverRule(Item):
     """What is plugged into a port; `port`: a column with its ifIndex, or `index`."""
 
     of: str
-    port: str = "index"
+    port: Texts = ("index",)
     type: str | None = None
     vendor: str | None = None
     model: str | None = None
@@ -225,5 +231,6 @@ class TransceiverRule(Item):
             column = getattr(self, word)
             if column is not None:
                 yield word, column
-        if self.port != "index":
-            yield "port", self.port
+        for port in self.port:
+            if port != "index":
+                yield "port", port

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from collectors.snmp.oids import under
-from collectors.snmp.profiles.functions import FUNCTIONS
+from collectors.snmp.profiles.functions import FUNCTIONS, LIMITS
 from collectors.snmp.profiles.model import Body, Head, Match
 from collectors.yaml_file import fit, parse, read_text
 from probes.catalogue import did_you_mean
@@ -51,13 +51,18 @@ class Profile:
         if body is not None:
             for name, table in body.tables.items():
                 for section, at, item in table.items:
-                    called = getattr(item, "function", None)
-                    if called is not None and called not in FUNCTIONS:
-                        path = f"tables.{name}.{section}[{at}].function"
-                        findings.append(
-                            f"{self.file}:{lines.of(path)}: {path}: no function "
-                            f"{called!r}{did_you_mean(called, FUNCTIONS)}"
-                        )
+                    limits = getattr(item, "limits", None)
+                    for word, part, known in (
+                        ("function", item, FUNCTIONS),
+                        ("limits.function", limits, LIMITS),
+                    ):
+                        called = getattr(part, "function", None)
+                        if called is not None and called not in known:
+                            path = f"tables.{name}.{section}[{at}].{word}"
+                            findings.append(
+                                f"{self.file}:{lines.of(path)}: {path}: no function "
+                                f"{called!r}{did_you_mean(called, known)}"
+                            )
         if findings or body is None:
             raise ProfileError(findings)
         return body

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from collectors.snmp.profiles.found import Found, holds, key_column
-from collectors.snmp.profiles.functions import FUNCTIONS
+from collectors.snmp.profiles.functions import FUNCTIONS, LIMITS
 from collectors.snmp.profiles.items import (
     MemoryRule,
     ProcessorRule,
@@ -28,7 +28,6 @@ from collectors.snmp.profiles.readings import (
 from collectors.snmp.profiles.row import Row, number, part, says
 from collectors.snmp.profiles.words import UNITS
 from collectors.snmp.session import Value
-from collectors.snmp.text import whole
 from collectors.snmp.vlans import Vlan
 
 Reading = Sensor | Processor | Mempool | Storage | Wireless | Transceiver | Vlan
@@ -53,10 +52,7 @@ def measure(found: Found, fresh: Mapping[str, Value] | None = None) -> Reading |
 def _sensor(found: Found, row: Row) -> Sensor | None:
     rule: SensorRule = found.rule
     unit = rule.unit if rule.unit is not None else UNITS[rule.class_]
-    if_index = None
-    if rule.port is not None:
-        at = row.arc(-1) if rule.port == "index" else row.number(rule.port)
-        if_index = None if at is None else int(at)
+    if_index = row.port(rule.port)
     value = _said(rule, row)
     if rule.class_ == "state":
         state, severity, plain = _state(value, found.states)
@@ -80,6 +76,7 @@ def _sensor(found: Found, row: Row) -> Sensor | None:
         return None
     if rule.within is not None and not rule.within[0] <= scaled <= rule.within[1]:
         return None
+    limits = _limits(rule, row)
     return Sensor(
         rule.class_,
         found.descr,
@@ -87,10 +84,10 @@ def _sensor(found: Found, row: Row) -> Sensor | None:
         row.index,
         value=scaled,
         unit=unit,
-        low=_limit(rule, row, rule.limits.low),
-        low_warn=_limit(rule, row, rule.limits.low_warn),
-        high_warn=_limit(rule, row, rule.limits.high_warn),
-        high=_limit(rule, row, rule.limits.high),
+        low=limits.get("low"),
+        low_warn=limits.get("low_warn"),
+        high_warn=limits.get("high_warn"),
+        high=limits.get("high"),
         if_index=if_index,
     )
 
@@ -118,6 +115,20 @@ def _shown(rule: SensorRule, raw: float) -> float | None:
 
 def _dbm(milliwatts: float) -> float | None:
     return round(10 * math.log10(milliwatts), 3) if milliwatts > 0 else None
+
+
+def _limits(rule: SensorRule, row: Row) -> Mapping[str, float | None]:
+    """Those that the device or the profile tells, in the sensor's unit."""
+    limits = rule.limits
+    if limits.function is not None:
+        found = LIMITS[limits.function](row)
+        return {name: _shown(rule, raw) for name, raw in found.items()}
+    return {
+        "low": _limit(rule, row, limits.low),
+        "low_warn": _limit(rule, row, limits.low_warn),
+        "high_warn": _limit(rule, row, limits.high_warn),
+        "high": _limit(rule, row, limits.high),
+    }
 
 
 def _limit(rule: SensorRule, row: Row, limit: float | str | None) -> float | None:
@@ -239,7 +250,6 @@ def _vlan(found: Found, row: Row) -> Vlan | None:
 
 def _transceiver(found: Found, row: Row) -> Transceiver | None:
     rule: TransceiverRule = found.rule
-    at = row.arc(-1) if rule.port == "index" else whole(row.raw(rule.port))
     words = {
         name: row.text(column)
         for name in ("type", "vendor", "model", "serial")
@@ -248,7 +258,7 @@ def _transceiver(found: Found, row: Row) -> Transceiver | None:
     length = None if rule.wavelength is None else row.number(rule.wavelength)
     if not any(words.values()):
         return None
-    return Transceiver(at, **words, wavelength=length or None)
+    return Transceiver(row.port(rule.port), **words, wavelength=length or None)
 
 
 _MEASURES = {

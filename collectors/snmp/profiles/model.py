@@ -33,6 +33,7 @@ from collectors.snmp.profiles.words import (
     Pattern,
     Patterns,
     Raw,
+    Texts,
     listed,
 )
 from probes.catalogue import did_you_mean
@@ -73,7 +74,8 @@ class Head(Part):
 class Source(Part):
     """Where one fact of identity may stand: one of the first five, then refined.
 
-    `find` takes the first group of a regular expression, `lookup` a word for a value.
+    `find` takes the first group of a regular expression, `lookup` a word for a value;
+    `means` is the word for whatever was found.
     """
 
     descr: Pattern | None = None
@@ -86,6 +88,7 @@ class Source(Part):
     by: str = " "
     find: Pattern | None = None
     lookup: dict[Raw, str] | None = None
+    means: str | None = None
     prefix: str = ""
 
     @model_validator(mode="after")
@@ -121,18 +124,21 @@ class Column(Part):
     """A column of the table, or of another whose row this row's index or value tells.
 
     `index`: which arcs of this row's index, as a slice (`0`, `1:`, `:-1`); `by`: the
-    column here whose value is the index there; `instance`: one row for all.
+    column here, named above it, whose value is the index there; `tail`: arcs that
+    follow either; `instance`: one row for all.
     """
 
     oid: Oid
     index: str | None = None
     by: str | None = None
+    tail: Oid | None = None
     instance: str | None = None
 
     @property
     def elsewhere(self) -> bool:
         """True where its rows are not this table's."""
-        return any(each is not None for each in (self.index, self.by, self.instance))
+        ways = (self.index, self.by, self.tail, self.instance)
+        return any(each is not None for each in ways)
 
     @model_validator(mode="after")
     def _one_way(self) -> Column:
@@ -151,18 +157,18 @@ class Column(Part):
         """The row there for the row `index` here, where `by` does not tell."""
         if self.instance is not None:
             return self.instance
-        if self.index is None:
-            return index
-        return ".".join(index.split(".")[arcs(self.index)])
+        if self.index is not None:
+            index = ".".join(index.split(".")[arcs(self.index)])
+        return index if self.tail is None else f"{index}.{self.tail}"
 
-    @staticmethod
-    def pointed(value: int | bytes | str | float | None) -> str:
+    def pointed(self, value: int | bytes | str | float | None) -> str:
         """The row there that the cell `value` points at; empty for none."""
+        if value is None:
+            return ""
         if isinstance(value, bytes):
             value = value.decode("ascii", "replace").strip()
-        if isinstance(value, str):
-            return value.lstrip(".")
-        return "" if value is None else f"{value:.0f}"
+        at = value.lstrip(".") if isinstance(value, str) else f"{value:.0f}"
+        return at if self.tail is None else f"{at}.{self.tail}"
 
 
 def arcs(text: str) -> slice:
@@ -182,11 +188,14 @@ class Table(Part):
     """Columns by name: relative to `base`, or a whole OID, or of another table.
 
     `scalar`: the columns are scalars, their instance is 0. `every`: how often what
-    changes is read. `key`: the column whose rows there are, where not the item's own.
+    changes is read. `unless`: tables above, where one has rows this is not read;
+    `least`: by table above, how many rows it must have for this to mean something.
     """
 
     base: Oid | None = None
     scalar: bool = False
+    unless: Texts = ()
+    least: dict[str, int] = Field(default_factory=dict)
     every: Every = "5m"
     columns: dict[str, Annotated[Column, BeforeValidator(_column)]] = Field(
         min_length=1
@@ -217,7 +226,8 @@ class Table(Part):
     def _columns_are_known(self) -> Table:
         for section, at, item in self.items:
             for word, column in item.named():
-                if column not in self.columns:
+                arc = word in ("when", "unless") and column in INDEXWORDS
+                if column not in self.columns and not arc:
                     raise ValueError(
                         f"{section}[{at}].{word}: no column {column!r}"
                         f"{did_you_mean(column, self.columns)}"
@@ -229,12 +239,13 @@ class Table(Part):
                             f"{section}[{at}].descr: no column {column!r}"
                             f"{did_you_mean(column, self.columns)}"
                         )
+        at_of = {name: at for at, name in enumerate(self.columns)}
         for name, column_ in self.columns.items():
             if not WORD.fullmatch(name):
                 raise ValueError(f"columns: {name!r} is no word of small letters")
             by = column_.by
-            if by is not None and by not in self.columns:
-                raise ValueError(f"columns.{name}.by: no column {by!r}")
+            if by is not None and by not in list(self.columns)[: at_of[name]]:
+                raise ValueError(f"columns.{name}.by: no column {by!r} above it")
             if self.base is None and not ABSOLUTE.match(self.oid(name)):
                 raise ValueError(f"columns.{name}: a whole OID, or a base")
         return self
@@ -246,6 +257,20 @@ class Body(Part):
     identity: IdentityRules = IdentityRules()
     states: dict[str, States] = Field(default_factory=dict)
     tables: dict[str, Table] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _tables_are_known(self) -> Body:
+        above: list[str] = []
+        for name, table in self.tables.items():
+            named = [("unless", each) for each in table.unless]
+            for word, other in [*named, *(("least", each) for each in table.least)]:
+                if other not in above:
+                    raise ValueError(
+                        f"tables.{name}.{word}: no table {other!r} above it"
+                        f"{did_you_mean(other, above)}"
+                    )
+            above.append(name)
+        return self
 
     @model_validator(mode="after")
     def _states_are_known(self) -> Body:

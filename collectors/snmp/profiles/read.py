@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from collectors.snmp import oids
 from collectors.snmp.entities import CHASSIS, Entity
-from collectors.snmp.profiles.apply import Columns
+from collectors.snmp.profiles.apply import Columns, instances, is_called_for
 from collectors.snmp.profiles.found import key_column
 from collectors.snmp.profiles.load import Profile
-from collectors.snmp.profiles.model import Column, Source, Table, placeholders
+from collectors.snmp.profiles.model import Source, Table, placeholders
 from collectors.snmp.profiles.row import part
 from collectors.snmp.session import Failed, Session, Value
 from collectors.snmp.text import text
@@ -130,15 +130,15 @@ async def read(reader: Reader, profiles: Sequence[Profile]) -> Columns:
     facts = [source.oid for each in profiles for source in _sources(each)]
     instances = [oid.rpartition(".")[::2] for oid in facts if oid is not None]
     await reader.cells([*scalars, *instances])
-    for table in tables:
-        await _table(reader, table)
+    for profile in profiles:
+        for table in profile.body.tables.values():
+            if is_called_for(table, profile.body.tables, reader.columns):
+                await _table(reader, table)
     return reader.columns
 
 
 async def _table(reader: Reader, table: Table) -> None:
     """Its keys; then, only where there are rows, the other cells of these."""
-    wanted: list[tuple[str, str]] = []
-    pointed: list[tuple[str, str, str]] = []
     keys = {table.oid(key_column(item)) for _, _, item in table.items}
     if (
         table.base is not None
@@ -148,33 +148,46 @@ async def _table(reader: Reader, table: Table) -> None:
         and not await reader.has(table.base)
     ):
         return
+    needed: dict[str, set[str]] = {}
     for _, _, item in table.items:
         key = table.oid(key_column(item))
         rows = {_SCALAR: None} if table.scalar else dict(await reader.column(key))
-        for name in _needed(table, item):
-            column = table.columns[name]
-            for index in rows:
-                if column.by is not None:
-                    wanted.append((table.oid(column.by), index))
-                    pointed.append((table.oid(name), table.oid(column.by), index))
-                else:
-                    wanted.append((table.oid(name), column.row(index)))
-    await reader.cells(wanted)
-    await reader.cells(
-        [
-            (oid, Column.pointed(reader.columns.get(by, {}).get(index)))
-            for oid, by, index in pointed
-        ]
-    )
+        names = _needed(table, item)
+        for index in rows:
+            needed.setdefault(index, set()).update(names)
+    # Once more for each column whose value tells where another's cell is.
+    for _ in range(_depth(table)):
+        await reader.cells(
+            [
+                at
+                for index, names in needed.items()
+                for name, at in instances(table, index, reader.columns).items()
+                if name in names
+            ]
+        )
+
+
+def _depth(table: Table) -> int:
+    """How many readings it takes until every column knows its row."""
+    depths: dict[str, int] = {}
+    for name, column in table.columns.items():
+        depths[name] = 1 if column.by is None else depths[column.by] + 1
+    return max(depths.values())
 
 
 def _needed(table: Table, item: object) -> list[str]:
     """The columns one item is made of."""
-    if getattr(item, "function", None) is not None:
+    limits = getattr(getattr(item, "limits", None), "function", None)
+    if getattr(item, "function", None) is not None or limits is not None:
         return list(table.columns)
     named = [column for _, column in item.named()]  # type: ignore[attr-defined]
     for each in item.descr:  # type: ignore[attr-defined]
-        named += [name for name in placeholders(each) if name in table.columns]
+        named += placeholders(each)
+    named = [name for name in named if name in table.columns]
+    for name in named:
+        by = table.columns[name].by
+        if by is not None and by not in named:
+            named.append(by)
     return list(dict.fromkeys(named))
 
 
@@ -219,6 +232,8 @@ class Sayings:
         if said is not None and source.lookup is not None:
             words = {str(key): word for key, word in source.lookup.items()}
             said = words.get(said)
+        if said is not None and source.means is not None:
+            return source.means
         said = (said or "").strip()
         return f"{source.prefix}{said}" if said else None
 

@@ -18,6 +18,10 @@ class Row:
         self.index, self._cells = index, cells
 
     def raw(self, name: str) -> Value | None:
+        """A cell; of `index0` …, the arc of the index."""
+        if name not in self._cells and name.startswith("index"):
+            arcs, at = self.index.split("."), name.removeprefix("index")
+            return int(arcs[int(at)]) if at and int(at) < len(arcs) else self.index
         return self._cells.get(name)
 
     def number(self, name: str) -> float | None:
@@ -26,6 +30,17 @@ class Row:
     def text(self, name: str) -> str | None:
         """None where it is empty, too."""
         return text(self._cells.get(name)) or None
+
+    def port(self, names: Iterable[str]) -> int | None:
+        """The ifIndex that the first of these cells tells, as a number or as the
+        instance of a column of ifTable; of `index`, the last arc of the index."""
+        for name in names:
+            raw = self.index if name == "index" else self._cells.get(name)
+            if isinstance(raw, str):
+                raw = raw.rpartition(".")[2]
+            if (found := number(raw)) is not None and found > 0:
+                return int(found)
+        return None
 
     def fresh(self, cells: Mapping[str, Value]) -> Row:
         """This row with other values in `cells`."""
