@@ -22,6 +22,7 @@ class Ports:
     stamp: int
     ndt7: int
     vpn_door: int
+    beacon: int
     webhook: int
     broker: int
 
@@ -132,6 +133,9 @@ site = "town-hall"
 host = "localhost"
 port = {ports.vpn_door}
 capacity = 2500
+
+[places]
+beacon_url = "https://localhost:{ports.beacon}/"
 
 [[reflectors]]
 id = "reflector"

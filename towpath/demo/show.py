@@ -31,6 +31,7 @@ from towpath.demo.council import SWITCHES, Ports, write_estate
 from towpath.demo.laptops import Fleet, fleet
 from towpath.demo.story import Story
 from towpath.demo.town import (
+    Beacon,
     Mosquitto,
     OnCall,
     Switches,
@@ -53,6 +54,7 @@ def pick_ports(web: int) -> Ports:
         stamp=free_port(socket.SOCK_DGRAM),
         ndt7=free_port(),
         vpn_door=free_port(),
+        beacon=free_port(),
         webhook=free_port(),
         broker=free_port(),
     )
@@ -75,9 +77,6 @@ council = "Wrenford Borough Council (demo)"
 state = "state"
 estate = "estate.toml"
 self_s = 10
-
-[log]
-level = "warning"
 
 [snmp]
 period_s = 5
@@ -168,7 +167,8 @@ def show(for_s: float | None, web_port: int = 8080, keep: Path | None = None) ->
     for all it writes, instead of one that is deleted.
     """
     console = Console(highlight=False)
-    configure(LogConfig(level="warning"))
+    # What is wrong here is part of the story, which tells it better.
+    configure(LogConfig(level="error"))
     folder = keep or Path(tempfile.mkdtemp(prefix="towpath-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -213,6 +213,7 @@ async def _show(
     async with contextlib.AsyncExitStack() as town:
         switches = await town.enter_async_context(Switches(ports.switches))
         await town.enter_async_context(VpnDoor(ports.vpn_door, certificates))
+        await town.enter_async_context(Beacon(ports.beacon, certificates))
         on_call = OnCall(ports.webhook, WEBHOOK_KEY, story.heard)
         await town.enter_async_context(on_call)
         await town.enter_async_context(

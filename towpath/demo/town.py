@@ -74,8 +74,8 @@ def _port(switch: Switch, number: int, dice: random.Random) -> SimulatedPort:
     return made
 
 
-class VpnDoor:
-    """The VPN gateway's front door: TLS, then silence."""
+class _TlsDoor:
+    """Listens with TLS on 127.0.0.1; what it says is its kind's."""
 
     def __init__(self, port: int, certificates: Certificates) -> None:
         self._port, self._certificates = port, certificates
@@ -85,22 +85,50 @@ class VpnDoor:
         context.load_cert_chain(
             self._certificates.certificate, self._certificates.private_key
         )
-
-        async def serve(
-            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-        ) -> None:
-            with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(5):
-                    await reader.read(1)
-            writer.close()
-
         self._server = await asyncio.start_server(
-            serve, "127.0.0.1", self._port, ssl=context
+            self._serve, "127.0.0.1", self._port, ssl=context
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        with contextlib.suppress(OSError, TimeoutError, EOFError):
+            async with asyncio.timeout(5):
+                await self._talk(reader, writer)
+        writer.close()
+
+    async def _talk(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        raise NotImplementedError
+
+
+class VpnDoor(_TlsDoor):
+    """The VPN gateway's front door: TLS, then silence."""
+
+    async def _talk(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.read(1)
+
+
+class Beacon(_TlsDoor):
+    """Tells whoever reaches it that they stand in the Town Hall."""
+
+    async def _talk(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = msgspec.json.encode({"site": "town-hall"})
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        await writer.drain()
 
 
 class OnCall:
