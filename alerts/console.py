@@ -49,7 +49,8 @@ def rules_list(folder: Path | None, as_json: bool = False, out: Out = print) -> 
         where = f" (only {', '.join(rule.sites)})" if rule.sites else ""
         if rule.not_sites:
             where += f" (not {', '.join(rule.not_sites)})"
-        after = f"page after {duration(rule.page_after_ms / 1000)}"
+        after_s = rule.page_after_ms / 1000
+        after = f"page after {duration(after_s)}" if after_s else "page at once"
         out(f"{rule.id:<{width}}  {rule.severity:<8}  {rule.title}{where}, {after}")
     return 0
 

@@ -24,6 +24,7 @@ from collectors.batch import Batch, check, gather
 from collectors.journal import Journal, JournalConfig, Reader
 from collectors.measurements import CATALOGUE, INTERFACE
 from probes.catalogue import Field, Measurement
+from probes.jitter import percentile
 from probes.measurements import CALL_PATH
 from probes.sample import Sample, Value
 
@@ -45,8 +46,8 @@ async def _measure(folder: Path) -> dict[str, float]:
     polls = [_batch(INTERFACE, 52, chance) for _ in range(100)]
     figures["check_of_52_ports_us"] = _check_us(polls[0])
     fsync_ms = _fsync_ms(folder)
-    figures["disk_fsync_p50_ms"] = _rank(fsync_ms, 0.5)
-    figures["disk_fsync_p99_ms"] = _rank(fsync_ms, 0.99)
+    figures["disk_fsync_p50_ms"] = percentile(fsync_ms, 50)
+    figures["disk_fsync_p99_ms"] = percentile(fsync_ms, 99)
     for what, batches, many in (("report", reports, APPENDERS), ("poll", polls, 64)):
         figures |= await _append(folder / what, what, batches, many)
     figures |= await _append_at_rate(folder / "paced", reports)
@@ -89,10 +90,10 @@ async def _append(
     return {
         f"{what}s_per_s": len(took_ms) / all_s,
         f"{what}_rows_per_s": stats.appended_rows / all_s,
-        f"{what}_append_p50_ms": _rank(took_ms, 0.5),
-        f"{what}_append_p99_ms": _rank(took_ms, 0.99),
-        f"{what}_commit_p50_ms": _rank(commits_ms, 0.5),
-        f"{what}_commit_p99_ms": _rank(commits_ms, 0.99),
+        f"{what}_append_p50_ms": percentile(took_ms, 50),
+        f"{what}_append_p99_ms": percentile(took_ms, 99),
+        f"{what}_commit_p50_ms": percentile(commits_ms, 50),
+        f"{what}_commit_p99_ms": percentile(commits_ms, 99),
         f"{what}s_per_commit": len(took_ms) / stats.commits,
         f"{what}_row_bytes": stats.bytes / stats.appended_rows,
         f"{what}_cpu_us": 1e6 * cpu_s / len(took_ms),
@@ -124,8 +125,8 @@ async def _append_at_rate(folder: Path, batches: list[Batch]) -> dict[str, float
             await asyncio.sleep(0.001)
     return {
         "paced_reports_per_s": len(took_ms) / SECONDS,
-        "paced_append_p50_ms": _rank(took_ms, 0.5),
-        "paced_append_p99_ms": _rank(took_ms, 0.99),
+        "paced_append_p50_ms": percentile(took_ms, 50),
+        "paced_append_p99_ms": percentile(took_ms, 99),
         "paced_cpu_ratio": (_cpu_s() - cpu_s) / SECONDS,
     }
 
@@ -174,10 +175,6 @@ def _fsync_ms(folder: Path) -> list[float]:
     finally:
         os.close(fd)
     return took
-
-
-def _rank(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 def _cpu_s() -> float:

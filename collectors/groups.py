@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from collectors.batch import Batch
 from collectors.heard import Heard, Whereabouts, read
 from collectors.suppression import Cells, Line, Name, showable
+from probes.jitter import percentile
 from probes.measurements import CATALOGUE
 from probes.sample import Sample, Value
 
@@ -225,11 +226,11 @@ def _calls(rows: Sequence[Heard], least: int) -> dict[str, Value]:
     }
     mos, rtt, jitter = (_values(rows, at, least) for at in (1, 2, 4))
     if mos:
-        found["mos_estimated_p50"] = _rank(mos, 50)
+        found["mos_estimated_p50"] = percentile(mos, 50)
     if rtt:
-        found["rtt_p95_ms"] = _rank(rtt, 95)
+        found["rtt_p95_ms"] = percentile(rtt, 95)
     if jitter:
-        found["jitter_p95_ms"] = _rank(jitter, 95)
+        found["jitter_p95_ms"] = percentile(jitter, 95)
     return found
 
 
@@ -255,7 +256,7 @@ def _bandwidth(rows: Sequence[Heard], least: int) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for at, name in enumerate(("down_bps_p50", "up_bps_p50")):
         if values := _values(rows, at, least):
-            found[name] = _rank(values, 50)
+            found[name] = percentile(values, 50)
     return found
 
 
@@ -282,8 +283,3 @@ def _values(rows: Sequence[Heard], at: int, least: int) -> list[float]:
 
 def _mean(rows: Sequence[Heard]) -> float:
     return sum(row.values[0] or 0.0 for row in rows) / len(rows)
-
-
-def _rank(values: list[float], percent: int) -> float:
-    """Nearest rank, as everywhere (`collectors.store.query`)."""
-    return sorted(values)[max(0, -(-percent * len(values) // 100) - 1)]

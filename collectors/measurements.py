@@ -37,6 +37,7 @@ DEVICE = _measure(
     "one poll of one device",
     (_DEVICE, _SITE, _ROLE),
     Field("up", "int", "flag", "1 where it answered, 0 where it was asked and did not"),
+    Field("readable", "int", "flag", "1 where its figures could be read, 0 where not"),
     Field("outcome", "str", "1", "ok, or the reason from the closed list"),
     Field("duration_ms", "float", "ms", "time the poll took"),
     Field("packets", "int", "packet", "requests sent, retries included"),

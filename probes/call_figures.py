@@ -57,7 +57,7 @@ def summarise(
         "loss_ratio": loss_ratio,
         "rtt_ms": rtt_ms,
         "rtt_min_ms": min(rtts),
-        "rtt_p95_ms": percentile(rtts, 0.95),
+        "rtt_p95_ms": percentile(rtts, 95),
         "reorder_ratio": reordered / received,
         "duplicate_ratio": repeats / sent,
     }
@@ -156,7 +156,7 @@ def _way(times: Sequence[tuple[float, float]]) -> _Way | None:
     deadline = statistics.median(transits) + emodel.buffer_ms(shake) + emodel.FRAME_MS
     return _Way(
         shake,
-        percentile(transits, 0.95) - min(transits),
+        percentile(transits, 95) - min(transits),
         sum(transit > deadline for transit in transits) / len(transits),
     )
 

@@ -38,9 +38,10 @@ def jitter(arrivals: Iterable[tuple[float, float]]) -> float | None:
     return math.fsum(settled) / len(settled) if settled else estimates[-1]
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile: a value that was measured, never between two."""
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The value at the rank nearest to n·percent/100, halves rounded up: one that was
+    measured, never between two. The stores' `p50`, `p95` and `p99` are the same."""
     if not values:
         raise ValueError("no percentile of nothing")
-    rank = math.ceil(share * len(values))
+    rank = (percent * len(values) + 50) // 100
     return sorted(values)[max(rank, 1) - 1]

@@ -100,7 +100,7 @@ def summarise(run: Observed[stun.Answer]) -> dict[str, Value]:
         "loss_ratio": (sent - received) / sent,
         "rtt_ms": math.fsum(rtts) / received,
         "rtt_min_ms": min(rtts),
-        "rtt_p95_ms": percentile(rtts, 0.95),
+        "rtt_p95_ms": percentile(rtts, 95),
         "duplicate_ratio": (len(run.arrivals) - received) / sent,
         "answer_code": next(iter(first.values())).reply.error_code,
     }

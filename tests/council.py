@@ -204,6 +204,7 @@ def _device(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
         tags,
         {
             "up": 1,
+            "readable": 1,
             "outcome": "ok",
             "duration_ms": 12.0 + n,
             "packets": 9,

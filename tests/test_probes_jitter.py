@@ -51,15 +51,18 @@ def test_jitter_does_not_mind_how_the_clocks_are_set(arrivals, ahead):
 
 
 def test_percentiles_are_values_that_were_measured():
-    assert percentile([5, 1, 4, 2, 3], 0.5) == 3
-    assert percentile(range(1, 101), 0.95) == 95
-    assert percentile([7], 0.99) == 7
-    assert percentile([1, 2], 0.0) == 1
+    assert percentile([5, 1, 4, 2, 3], 50) == 3
+    assert percentile(range(1, 101), 95) == 95
+    assert percentile([7], 99) == 7
+    assert percentile([1, 2], 0) == 1
+    # 10.45 and 10.5: to the nearest, halves up, as the stores do.
+    assert percentile(range(1, 12), 95) == 10
+    assert percentile(range(1, 22), 50) == 11
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1), st.floats(0, 1))
-def test_a_percentile_is_one_of_the_values(values, share):
-    assert percentile(values, share) in values
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1), st.integers(0, 100))
+def test_a_percentile_is_one_of_the_values(values, percent):
+    assert percentile(values, percent) in values
 
 
 def test_bursts_and_gaps_are_those_of_rfc_3611():

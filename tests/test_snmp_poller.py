@@ -372,7 +372,9 @@ async def test_a_credential_that_is_missing_or_wrong_is_an_outcome() -> None:
                 ),
                 "both",
             )
-    assert kept.of("device", device="none")[0]["outcome"] == "not_configured"
+    row = kept.of("device", device="none")[0]
+    assert (row["outcome"], row["readable"]) == ("not_configured", 0)
+    assert "up" not in row, "what was not asked is neither up nor down"
     # The simulated switch has no v3, so nobody can tell it from silence.
     assert kept.of("device", device="wrong")[0]["outcome"] == "timeout"
 

@@ -14,6 +14,7 @@ from stores import DAY, HOUR, START, ask, batch, embedded, influx, values
 
 from collectors.store.query import Query, Row, Store, Where
 from probes.catalogue import Misfit
+from probes.jitter import percentile
 
 MINUTE = 60_000
 
@@ -57,7 +58,14 @@ async def test_every_aggregate_of_numbers(store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("count", "p50", "p95", "p99"),
-    [(1, 1, 1, 1), (2, 1, 2, 2), (3, 2, 3, 3), (10, 5, 10, 10), (11, 6, 10, 11)],
+    [
+        (1, 1, 1, 1),
+        (2, 1, 2, 2),
+        (3, 2, 3, 3),
+        (10, 5, 10, 10),
+        (11, 6, 10, 11),
+        (30, 15, 29, 30),
+    ],
 )
 async def test_a_percentile_is_the_value_at_the_nearest_rank(
     store: Store, count: int, p50: int, p95: int, p99: int
@@ -66,6 +74,9 @@ async def test_a_percentile_is_the_value_at_the_nearest_rank(
     await store.write([batch(*rows)])
     query = ask("whole:p50", "whole:p95", "whole:p99")
     assert await values(store, query) == [(p50, p95, p99)]
+    # What the agent and the grouping call a percentile is the same.
+    ranks = [percentile(range(1, count + 1), percent) for percent in (50, 95, 99)]
+    assert ranks == [p50, p95, p99]
 
 
 async def test_texts_have_a_last_and_a_count(store: Store) -> None:

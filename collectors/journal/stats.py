@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, deque
 
+from probes.jitter import percentile
 from probes.sample import Sample, Value
 
 _COMMITS_KEPT = 1024
@@ -33,8 +34,8 @@ class JournalStats:
 
     @property
     def commit_p99_ms(self) -> float | None:
-        """99th percentile of the last 1,024 commits, nearest rank."""
-        return nearest_rank(list(self.commit_ms), 0.99)
+        """99th percentile of the last 1,024 commits, nearest rank; None of none."""
+        return percentile(self.commit_ms, 99) if self.commit_ms else None
 
 
 @dataclasses.dataclass
@@ -49,14 +50,6 @@ class ReaderStats:
     damaged_bytes: int = 0
     gaps: int = 0
     gap_rows: int = 0
-
-
-def nearest_rank(values: list[float], share: float) -> float | None:
-    """The nearest-rank percentile: a value that was measured; None of none."""
-    if not values:
-        return None
-    values.sort()
-    return values[max(0, -(-int(share * 1000) * len(values) // 1000) - 1)]
 
 
 def journal_sample(stats: JournalStats, process: str, now_ms: int) -> Sample:

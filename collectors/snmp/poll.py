@@ -52,6 +52,7 @@ DEVICE = Schema(
     ("device", "site", "role"),
     (
         "up",
+        "readable",
         "outcome",
         "duration_ms",
         "packets",
@@ -73,6 +74,8 @@ LINE = Schema(
 _KEEP_ALIVE_RATIO = 0.01
 # ifOperStatus values that say nothing about up or down: unknown, notPresent.
 _NO_STATE = (4, oids.NOT_PRESENT)
+# Whoever says this is there, although nothing of theirs could be read.
+_ANSWERED = (Outcome.AUTH_FAILED, Outcome.BAD_ANSWER)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -229,11 +232,20 @@ def device_row(
     time_ms: int,
     received_ms: int,
     outcome: Outcome,
-    up: bool,
+    answered: bool,
     **fields: float | int | None,
 ) -> Batch:
-    """The `device` row of one poll; fields not given are "not known"."""
-    values = {**fields, "up": int(up), "outcome": outcome.value}
+    """The `device` row of one poll; fields not given are "not known".
+
+    A device that refuses our credential or answers nonsense is up all the same; one
+    that was not asked is neither up nor down. `readable` is left out where it is down:
+    what is not there has no figures to read.
+    """
+    up = None
+    if outcome is not Outcome.NOT_CONFIGURED:
+        up = int(answered or outcome in _ANSWERED)
+    readable = None if up == 0 else int(outcome is Outcome.OK)
+    values = {**fields, "up": up, "readable": readable, "outcome": outcome.value}
     return Batch(
         f"poll/{place.device}",
         received_ms,

@@ -84,6 +84,8 @@ class _Job:
         self.poll: DevicePoll | None = None
         self.task: asyncio.Task[None] | None = None
         self.gone = False
+        # That it has no credential is said once.
+        self.told = False
         # Asked for while one was running: what that one read may be too old.
         self.again = False
         self.learnt = False
@@ -292,7 +294,11 @@ class Poller:
                 credential = self._credentials.get(device.credentials)
             except CredentialError as error:
                 self._count(Outcome.NOT_CONFIGURED, up=False, retries=0)
-                _log.warning("device_not_polled", device=device.id, detail=str(error))
+                if not job.told:
+                    _log.warning(
+                        "device_not_polled", device=device.id, detail=str(error)
+                    )
+                    job.told = True
                 now_ms = self._now_ms()
                 tags = Place(device.id, device.site, device.role)
                 return [device_row(tags, now_ms, now_ms, Outcome.NOT_CONFIGURED, False)]
