@@ -99,20 +99,21 @@ class Running:
 
     async def until(self, counts: Mapping[str, int]) -> None:
         """Waits until that many of each event came."""
-        await _until(
+        await until_true(
             lambda: all(self.kept.counts().get(e, 0) >= n for e, n in counts.items())
         )
 
     async def until_refused(self, reason: str, count: int = 1) -> None:
-        await _until(lambda: self.receiver.stats.refused[reason] >= count)
+        await until_true(lambda: self.receiver.stats.refused[reason] >= count)
 
 
-async def _until(true: Callable[[], bool]) -> None:
-    for _ in range(1_000):
+async def until_true(true: Callable[[], bool]) -> None:
+    """Waits for it, at most 30 s; at first without a pause."""
+    for n in range(3_000):
         if true():
             return
-        await asyncio.sleep(0.01)
-    raise TimeoutError("waited for 10 s")
+        await asyncio.sleep(0.01 if n > 20 else 0)
+    raise TimeoutError("waited for 30 s")
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,189 @@
+"""Storms are counted to the last trap, in few rows and bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import socket
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trap_senders import ESTATE, Kept, Ports, Running, receiving, until_true
+
+from collectors.journal import Journal, JournalConfig, Reader
+from collectors.measurements import CATALOGUE
+from collectors.snmp import ber, credential
+from collectors.snmp.traps import TrapReceiver, TrapsConfig
+from collectors.snmp.traps import message as wire
+from collectors.snmp.traps.events import Event
+from collectors.snmp.traps.tally import BEYOND, MOST_OF_A_DEVICE, Tally, batch
+
+STORM = 20_000
+DEVICE = ESTATE.devices[0]
+
+
+def trap(oid: str, *binds: tuple[str, bytes], community: bytes = b"public") -> bytes:
+    """A v2c trap."""
+    listed = b"".join(
+        ber.tlv(ber.SEQUENCE, ber.oid(name) + value)
+        for name, value in (
+            (wire.SYS_UP_TIME, ber.integer(100, ber.TICKS)),
+            (wire.SNMP_TRAP_OID, ber.oid(oid)),
+            *binds,
+        )
+    )
+    pdu = ber.tlv(
+        wire.TRAP_V2,
+        ber.integer(1) + ber.integer(0) * 2 + ber.tlv(ber.SEQUENCE, listed),
+    )
+    return wire.encode_plain(wire.V2C, community, pdu)
+
+
+def link_down(port: int) -> bytes:
+    index = ("1.3.6.1.2.1.2.2.1.1." + str(port), ber.integer(port))
+    return trap("1.3.6.1.6.3.1.1.5.3", index)
+
+
+async def send(running: Running, datagrams: list[bytes]) -> None:
+    """As fast as the receiver's socket takes them; nothing may be dropped here."""
+    inbox = running.receiver.inbox
+    to = ("127.0.0.1", inbox.port)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for n, datagram in enumerate(datagrams):
+            sender.sendto(datagram, to)
+            if n % 100 == 99:
+                await until_true(lambda n=n: inbox.received >= n - 100)  # type: ignore[misc]
+    await until_true(lambda: inbox.received >= len(datagrams))
+
+
+async def test_every_trap_of_a_storm_is_counted() -> None:
+    dice = random.Random(1)
+    storm = [link_down(dice.randrange(1, 49)) for _ in range(STORM)]
+    async with receiving() as running:
+        await send(running, storm)
+        assert running.stats["lost"] == 0
+    kept = running.kept
+    assert kept.counts() == {"link_down": STORM}
+    assert running.stats["accepted"] == STORM
+    # 48 ports, a row at once and then one a second at most.
+    assert len(kept.samples) < 48 * 20
+    assert {row.tags["port"] for row in kept.samples} == {
+        f"if{n}" for n in range(1, 49)
+    }
+    # However many traps: a poll at once and one a little later.
+    assert len(running.ports.polled) <= 1 + 20
+
+
+async def test_a_storm_while_the_disk_is_full_is_written_afterwards() -> None:
+    async with receiving() as running:
+        running.kept.full = True
+        await send(running, [link_down(3)] * 500 + [link_down(4)])
+        await asyncio.sleep(0.3)
+        assert running.stats["failures"] > 0
+        assert running.kept.samples == []
+        running.kept.full = False
+        await running.until({"link_down": 501})
+    assert running.kept.counts() == {"link_down": 501}
+
+
+async def test_a_stop_writes_what_was_heard_and_ends_what_only_happens() -> None:
+    async with receiving() as running:
+        await send(running, [trap("1.3.6.1.6.3.1.1.5.5")] * 50)
+    rows = running.kept.of("authentication_failure")
+    assert sum(int(row.fields["count"]) for row in rows) == 50
+    assert rows[-1].fields["active"] == 0
+    times = [row.time_ms for row in rows]
+    assert times == sorted(set(times))
+
+
+async def test_events_survive_in_the_journal(tmp_path: Path) -> None:
+    config = TrapsConfig(host="127.0.0.1", port=0)
+    journal = Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE)
+    async with journal:
+        held = [credential("default", {"community": "public"})]
+        receiver = TrapReceiver(config, lambda: ESTATE, held, journal, Ports())
+        async with receiver:
+            running = Running(receiver, Kept(), Ports())
+            await send(running, [link_down(n % 4) for n in range(2_000)])
+        assert journal.stats.dead_rows == 0
+    found = 0
+    async with Reader(tmp_path, "test") as reading:
+        while (chunk := await reading.read(wait_s=0.2)) is not None:
+            found += sum(sum(each.field("count")) for each in chunk.batches)  # type: ignore[arg-type]
+    assert found == 2_000
+
+
+def test_the_first_is_due_at_once_and_the_rest_ever_more_seldom() -> None:
+    tally = Tally(600)
+    event = Event("cold_start", "warning", "again", "1.3")
+    rows_s = []
+    for tenth in range(600):
+        tally.add(DEVICE, event, "", tenth * 100, tenth / 10)
+        rows_s += [tenth / 10 for _ in tally.due(tenth / 10, tenth * 100)]
+    assert rows_s[0] == 0
+    gaps = [b - a for a, b in itertools.pairwise(rows_s)]
+    assert gaps == sorted(gaps)
+    assert max(gaps) <= 10
+    assert len(rows_s) < 12
+
+
+def test_what_ends_a_thing_is_said_of_that_thing() -> None:
+    tally = Tally(600)
+    down = Event("link_down", "warning", "Link down", "1", active=1)
+    up = Event("link_up", "ok", "Link up", "2", clears=("link_down",))
+    tally.add(DEVICE, down, "Gi1", 0, 0.0)
+    tally.due(0.0, 0)
+    tally.add(DEVICE, up, "Gi1", 300, 0.3)
+    tally.add(DEVICE, down, "Gi1", 500, 0.5)
+    tally.add(DEVICE, up, "Gi1", 700, 0.7)
+    rows = {row.key[1]: row for row in tally.due(1.1, 1_100)}
+    assert (rows["link_down"].active, rows["link_down"].count) == (0, 1)
+    assert rows["link_up"].count == 2
+    # What lasts is not ended by silence.
+    tally.add(DEVICE, down, "Gi2", 2_000, 2.0)
+    tally.due(2.0, 2_000)
+    tally.quieten(2_000.0, 2_000_000)
+    assert tally.due(2_000.0, 2_000_000) == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 900), st.floats(0, 5)),
+        max_size=300,
+    ),
+    st.booleans(),
+)
+@settings(max_examples=50, deadline=None)
+def test_no_count_is_ever_lost_and_memory_is_bounded(
+    told: list[tuple[int, int, float]], fails: bool
+) -> None:
+    tally, now_s, counted = Tally(30), 0.0, 0
+    times: dict[object, list[int]] = {}
+    for kind, port, later_s in told:
+        now_s += later_s
+        event = Event(f"event_{kind}", "info", "x", "1", active=kind % 2 or None)
+        tally.add(DEVICE, event, f"p{port}", int(now_s * 1000), now_s)
+        rows = tally.due(now_s, int(now_s * 1000))
+        if fails and rows:
+            tally.put_back(rows)
+            rows = []
+        counted += sum(row.count for row in rows)
+        for row in rows:
+            times.setdefault(row.key, []).append(row.time_ms)
+        tally.quieten(now_s, int(now_s * 1000))
+        assert len(tally) <= MOST_OF_A_DEVICE + 1
+    rows = tally.due(now_s, int(now_s * 1000), every=True)
+    assert counted + sum(row.count for row in rows) == len(told)
+    assert all(len(set(each)) == len(each) for each in times.values())
+    assert len(batch(rows, "traps/test", 0)) == len(rows)
+
+
+def test_too_many_kinds_of_one_device_are_counted_under_one_name() -> None:
+    tally = Tally(600)
+    for n in range(MOST_OF_A_DEVICE + 300):
+        tally.add(DEVICE, Event("x", "info", "", "1"), f"p{n}", 0, 0.0)
+    rows = tally.due(0.0, 0)
+    (beyond,) = [row for row in rows if row.key[1] == BEYOND]
+    assert beyond.count == 300

@@ -1,0 +1,246 @@
+"""The octets: real ones are understood, and no octets whatever do harm."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import services
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_traps_storm import link_down, trap
+from trap_senders import ESTATE
+
+from collectors.snmp import ber, credential
+from collectors.snmp.traps import TrapsConfig, keys, message, secured
+from collectors.snmp.traps.door import REASONS, Door
+from collectors.snmp.traps.engine import Engine
+from collectors.snmp.traps.message import INFORM, TRAP_V1
+from collectors.snmp.traps.usm import Refused
+
+USER = credential(
+    "u",
+    {"user": "towpath", "auth_password": "maplesyrup", "priv_password": "maplesyrup"},
+)
+PLAIN = credential("p", {"community": "public"})
+
+
+def door() -> Door:
+    engine = Engine(None, "8000000001020304", 0.0, 0.0)
+    return Door(TrapsConfig(port=0), lambda: ESTATE, [USER, PLAIN], engine)
+
+
+def v1_trap(generic: int, specific: int) -> bytes:
+    pdu = ber.tlv(
+        TRAP_V1,
+        ber.oid("1.3.6.1.4.1.318")
+        + ber.tlv(ber.IP_ADDRESS, bytes((10, 1, 2, 3)))
+        + ber.integer(generic)
+        + ber.integer(specific)
+        + ber.integer(100, ber.TICKS)
+        + ber.tlv(ber.SEQUENCE, b""),
+    )
+    return message.encode_plain(message.V1, b"public", pdu)
+
+
+def v3_trap() -> bytes:
+    inner = trap("1.3.6.1.6.3.1.1.5.3")
+    start, end = ber.expect(inner, 0, len(inner), ber.SEQUENCE)
+    _, at = ber.read_integer(inner, start, end)
+    _, at = ber.read_octets(inner, at, end)
+    inside = secured.encode_inside(b"\x80\0\0\0\x05far", b"", inner[at:end])
+    return secured.encode(
+        7, b"\x80\0\0\0\x05far", 3, 99, b"towpath", inside, USER, True
+    )
+
+
+SOUND = [link_down(7), v1_trap(2, 0), v1_trap(6, 5), v3_trap()]
+
+
+@pytest.mark.parametrize("generic", range(6))
+def test_v1s_generic_traps_are_v2s(generic: int) -> None:
+    # RFC 3584 section 3.1 (2)
+    found = message.decode(v1_trap(generic, 0)).pdu
+    assert found.trap == f"1.3.6.1.6.3.1.1.5.{generic + 1}"
+    assert found.address == "10.1.2.3"
+    assert found.binds[-1].value == "1.3.6.1.4.1.318"
+
+
+def test_v1s_own_traps_are_named_below_a_zero() -> None:
+    assert message.decode(v1_trap(6, 5)).pdu.trap == "1.3.6.1.4.1.318.0.5"
+
+
+def test_keys_are_those_of_the_standard() -> None:
+    # RFC 3414 appendix A.3.2 and A.5.2; RFC 3826 takes its first 16 octets.
+    engine = bytes.fromhex("000000000000000000000002")
+    key = keys.stretch(b"maplesyrup", "sha1")
+    assert key.hex() == "9fb5cc0381497b3793528939ff788d5d79145211"
+    assert (
+        keys.localise(key, engine, "sha1").hex()
+        == "6695febc9288e36282235fc7151f128497b38f3f"
+    )
+    md5 = keys.localise(keys.stretch(b"maplesyrup", "md5"), engine, "md5")
+    assert md5.hex() == "526f5eed9fcce26f8964c2930787d82b"
+
+
+def test_a_sealed_trap_opens_once() -> None:
+    doorkeeper = door()
+    admitted = doorkeeper.admit(v3 := v3_trap(), "127.0.0.1", 0.0)
+    assert admitted.device.id == "core-1"
+    assert admitted.pdu.trap == "1.3.6.1.6.3.1.1.5.3"
+    with pytest.raises(Refused) as again:
+        doorkeeper.admit(v3, "127.0.0.1", 1.0)
+    assert again.value.reason == "repeated"
+
+
+def test_a_senders_clock_may_not_go_back() -> None:
+    engine = Engine(None, "", 0.0, 0.0)
+    assert engine.hear("10.0.0.1", b"far", 3, 1_000, 0.0)
+    assert engine.hear("10.0.0.1", b"far", 3, 900, 1.0)
+    assert not engine.hear("10.0.0.1", b"far", 3, 840, 1.0)
+    assert not engine.hear("10.0.0.1", b"far", 2, 9_000, 1.0)
+    # Its clock is taken to go on while nothing is heard.
+    assert not engine.hear("10.0.0.1", b"far", 3, 1_000, 500.0)
+    assert engine.hear("10.0.0.1", b"far", 4, 0, 500.0)
+    # A clone elsewhere has a clock of its own.
+    assert engine.hear("10.0.0.2", b"far", 1, 5, 500.0)
+
+
+def test_boots_count_restarts_and_the_engine_id_stays(tmp_path: Path) -> None:
+    file = tmp_path / "traps.json"
+    first = Engine(file, "", 0.0, 1_000.0)
+    first.hear("10.0.0.1", b"far", 3, 1_000, 10.0)
+    first.save(10.0, 1_010.0)
+    second = Engine(file, "", 5.0, 1_500.0)
+    assert (second.id, second.boots) == (first.id, first.boots + 1)
+    # 490 s have passed: what was heard then is a replay now.
+    assert not second.hear("10.0.0.1", b"far", 3, 1_000, 5.0)
+    assert second.hear("10.0.0.1", b"far", 3, 1_490, 5.0)
+    file.write_text("{")
+    assert Engine(file, "", 0.0, 0.0).boots == 1
+
+
+@given(
+    st.sampled_from(SOUND),
+    st.lists(
+        st.tuples(st.integers(0, 400), st.integers(0, 255), st.integers(0, 3)),
+        min_size=1,
+        max_size=6,
+    ),
+)
+@settings(max_examples=600, deadline=None)
+def test_changed_octets_are_refused_or_read(
+    sound: bytes, changes: list[tuple[int, int, int]]
+) -> None:
+    data = bytearray(sound)
+    for at, octet, how in changes:
+        at %= max(1, len(data))
+        if how == 0:
+            data[at : at + 1] = bytes((octet,))
+        elif how == 1:
+            del data[at:]
+        elif how == 2:
+            data[at:at] = bytes((octet,)) * (octet % 5)
+        else:
+            del data[at : at + octet % 9]
+    _admit(bytes(data))
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=300, deadline=None)
+def test_any_octets_are_refused(data: bytes) -> None:
+    _admit(data)
+
+
+@given(st.integers(1, 200), st.integers(0, 2**64))
+def test_numbers_are_read_as_written(tag: int, number: int) -> None:
+    made = ber.integer(number, ber.COUNTER64)
+    _, start, stop = ber.read(made, 0, len(made))
+    assert int.from_bytes(made[start:stop], "big") == number
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), max_size=40))
+def test_oids_are_read_as_written(arcs: list[int]) -> None:
+    text = ".".join(map(str, (1, 3, *arcs)))
+    made = ber.oid(text)
+    start, stop = ber.expect(made, 0, len(made), ber.OID)
+    assert ber.oid_text(made[start:stop]) == text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x30",
+        b"\x30\x80\0\0",
+        b"\x30\x84\xff\xff\xff\xff",
+        b"\x30\x89" + b"\xff" * 9,
+        b"\x1f\xff" * 40,
+        b"\x30\x82\x00\x05" + b"\x30" * 5,
+        b"\x30" * 60_000,
+        link_down(1)[:-1],
+    ],
+)
+def test_bad_lengths_are_refused(data: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        door().admit(data, "127.0.0.1", 0.0)
+    assert refused.value.reason == "malformed"
+
+
+def test_many_variables_are_read_up_to_a_bound() -> None:
+    found = message.decode(
+        trap("1.3.6.1.4.1.9.9", *[(f"1.3.6.{n}", ber.integer(n)) for n in range(900)])
+    )
+    assert len(found.pdu.binds) <= message.MOST_BINDS
+
+
+@pytest.mark.corpus
+def test_mutated_packets_of_real_captures_do_no_harm() -> None:
+    folder = services.corpus("pcap")
+    packets = [
+        payload
+        for file in sorted(folder.glob("*snmp*.pcap"))
+        for payload in _payloads(file.read_bytes())
+    ]
+    assert len(packets) > 20
+    traps = 0
+    for packet in packets:
+        with contextlib.suppress(ber.Malformed):
+            traps += message.decode(packet).pdu.kind in (TRAP_V1, INFORM)
+        for at in range(0, len(packet), max(1, len(packet) // 60)):
+            for change in (b"\0", b"\xff", b"\x80", b"\x30", b""):
+                _admit(packet[:at] + change + packet[at + 1 :])
+            _admit(packet[:at])
+    assert traps >= 1
+
+
+def _admit(data: bytes) -> None:
+    """Nothing but `Refused` may come of it."""
+    refused: Refused | None = None
+    try:
+        _DOOR.admit(data, "127.0.0.1", 0.0)
+    except Refused as error:
+        refused = error
+    if refused is not None:
+        assert refused.reason in (*REASONS, "discovery")
+        assert len(refused.report) < 300
+
+
+_DOOR = door()
+
+
+def _payloads(data: bytes) -> Iterator[bytes]:
+    """UDP payloads of a classic pcap file over Ethernet or raw IP."""
+    order = "<" if data[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
+    (link,) = struct.unpack_from(f"{order}I", data, 20)
+    at = 24
+    while at + 16 <= len(data):
+        (size,) = struct.unpack_from(f"{order}I", data, at + 8)
+        frame = data[at + 16 : at + 16 + size]
+        at += 16 + size
+        packet = frame[14:] if link == 1 else frame
+        if packet[:1] and packet[0] >> 4 == 4 and packet[9:10] == b"\x11":
+            yield packet[(packet[0] & 15) * 4 + 8 :]
