@@ -187,3 +187,15 @@ def test_too_many_kinds_of_one_device_are_counted_under_one_name() -> None:
     rows = tally.due(0.0, 0)
     (beyond,) = [row for row in rows if row.key[1] == BEYOND]
     assert beyond.count == 300
+
+
+def test_what_is_sent_again_while_it_lasts_ends_when_it_is_not() -> None:
+    tally = Tally(600)
+    event = Event("ups_on_battery", "critical", "", "1", active=1, quiet_s=150)
+    for minute in range(3):
+        tally.add(DEVICE, event, "", minute * 60_000, minute * 60.0)
+        assert [row.active for row in tally.due(minute * 60.0, minute * 60_000)] == [1]
+    tally.quieten(260.0, 260_000)
+    assert tally.due(260.0, 260_000) == []
+    tally.quieten(271.0, 271_000)
+    assert [(row.active, row.count) for row in tally.due(271.0, 271_000)] == [(0, 0)]

@@ -29,7 +29,8 @@ _WITHHELD = "(withheld)"
 class Event(msgspec.Struct, frozen=True, gc=False):
     """What a notification says. `port_index`: the port's ifIndex, None where none was
     said; `port`: its name if that was said. `active`: 1 where it begins something that
-    another will end, 0 where it ends it; None for what only happens."""
+    another will end, 0 where it ends it; None for what only happens. `quiet_s`: after
+    this long without another it is over; 0 for the usual time."""
 
     event: str
     severity: Severity
@@ -43,6 +44,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     clears: tuple[str, ...] = ()
     link: bool = False
     personal: bool = False
+    quiet_s: int = 0
 
     @property
     def level(self) -> int:
@@ -106,6 +108,7 @@ class Reader:
             active,
             trap.clears,
             trap.link,
+            quiet_s=2 * trap.resent_s,
         )
 
     def name_of(self, oid: str) -> str:

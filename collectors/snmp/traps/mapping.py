@@ -70,8 +70,9 @@ class Trap(_Part):
     says what else it is about: a peer, an outlet, an access point.
     `clears`: the events that this one ends. `link`: the port is to be read at once.
     `personal`: it is about a person (a wireless client): counted and not kept.
-    `also`: other OIDs of it. `family`: it stands for all below its OID that have no
-    entry of their own.
+    `resent_s`: it is sent again that often while it lasts; twice that without is the
+    end of it. `also`: other OIDs of it. `family`: it stands for all below its OID that
+    have no entry of their own.
     """
 
     oid: Oid
@@ -85,6 +86,7 @@ class Trap(_Part):
     clears: tuple[_EventName, ...] = ()
     link: bool = False
     personal: bool = False
+    resent_s: Annotated[int, Field(ge=0)] = 0
     family: bool = False
 
 

@@ -78,6 +78,7 @@ class _Kind(msgspec.Struct):
     heard_s: float = 0.0
     time_ms: int = 0
     transient: bool = False
+    quiet_s: float = 0.0
     open: Row | None = None
 
 
@@ -111,7 +112,8 @@ class Tally:
         key = (device.id, event.event, port, event.about)
         if key not in self._kinds and self._is_full(device.id):
             key = (device.id, BEYOND, "", "")
-        transient = event.active is None and not event.clears
+        happens = event.active is None and not event.clears
+        transient = happens or bool(event.quiet_s)
         row = Row(
             key,
             device,
@@ -119,18 +121,19 @@ class Tally:
             event.text,
             event.trap,
             event.name,
-            1 if transient else event.active,
+            1 if happens else event.active,
             1,
             now_ms,
             now_ms,
             [] if waiting is None else [waiting],
         )
-        self._put(row, now_s, transient)
+        self._put(row, now_s, transient, event.quiet_s or self._quiet_s)
         for cleared in event.clears:
             # Whether it was there is not known after a restart: said in any case.
             key = (device.id, cleared, port, event.about)
             if key in self._kinds or not self._is_full(device.id):
-                self._put(_ending(row, key, event.text, now_ms), now_s, False)
+                ending = _ending(row, key, event.text, now_ms)
+                self._put(ending, now_s, False, self._quiet_s)
 
     def due(self, now_s: float, now_ms: int, every: bool = False) -> list[Row]:
         """Rows to be written now; `every` one that there is, before stopping."""
@@ -163,7 +166,7 @@ class Tally:
         """Ends what only happens and has stopped happening, and forgets what was not
         heard for long. `every` one, before stopping: nobody would end it later."""
         for key, kind in list(self._kinds.items()):
-            if not every and now_s - kind.heard_s < self._quiet_s:
+            if not every and now_s - kind.heard_s < kind.quiet_s:
                 continue
             if kind.row is not None:
                 if every and kind.transient:
@@ -176,9 +179,9 @@ class Tally:
             elif not every:
                 self._forget(key)
 
-    def _put(self, row: Row, now_s: float, transient: bool) -> None:
+    def _put(self, row: Row, now_s: float, transient: bool, quiet_s: float) -> None:
         kind = self._kind(row.key)
-        kind.heard_s, kind.transient = now_s, transient
+        kind.heard_s, kind.transient, kind.quiet_s = now_s, transient, quiet_s
         if kind.row is None:
             kind.row = row
         else:
