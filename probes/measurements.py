@@ -67,6 +67,21 @@ CALL_PATH = _measure(
     Field("received", "int", "packet", "packets that came back"),
     Field("dscp_arrived", "int", "1", "DSCP as the reflector saw it; 46 was sent"),
 )
+PATH = _measure(
+    "path",
+    "the way to the council's reflector by kinds of stations, never by address",
+    1800,
+    Field("gateway_rtt_ms", "float", "ms", "round trip to the router of this network"),
+    Field("gateway_loss_ratio", "float", "ratio", "loss to there that goes on beyond"),
+    Field(
+        "provider_rtt_ms", "float", "ms", "round trip to the provider's first router"
+    ),
+    Field("provider_loss_ratio", "float", "ratio", "loss to there that goes on beyond"),
+    Field("edge_rtt_ms", "float", "ms", "round trip to the council's reflector"),
+    Field("edge_loss_ratio", "float", "ratio", "loss to there"),
+    Field("hops", "int", "1", "stations to the reflector, itself included"),
+    Field("method", "str", "1", "how: udp, icmp, tcp, or connect (no stations seen)"),
+)
 TEAMS_RELAY = _measure(
     "teams_relay",
     "a few STUN requests to a relay of Teams; its loss may be the relay's own limit",
@@ -139,5 +154,5 @@ AGENT = _measure(
     Field("version", "str", "1", "software version"),
 )
 
-MEASUREMENTS = (CALL_PATH, TEAMS_RELAY, NAME_LOOKUP, WEB, VPN, BANDWIDTH, AGENT)
+MEASUREMENTS = (CALL_PATH, PATH, TEAMS_RELAY, NAME_LOOKUP, WEB, VPN, BANDWIDTH, AGENT)
 CATALOGUE = Catalogue(MEASUREMENTS)

@@ -109,6 +109,18 @@ class Round:
                 yield result
                 if not is_failure(result.outcome):
                     break
+        elif probe == "path":
+            for reflector in policy.reflectors[:1]:
+                from probes import path
+
+                nothing = False
+                yield await path.measure(
+                    reflector.id,
+                    reflector.host,
+                    reflector.stamp_port,
+                    tcp_port=_tcp_port(reflector),
+                    now_ms=now_ms,
+                )
         elif probe == "teams_relay":
             if policy.teams_relay.host:
                 from probes import teams_relay

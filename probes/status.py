@@ -49,6 +49,7 @@ WORDS = {
 }
 TITLES = {
     "call_path": "call path",
+    "path": "path",
     "teams_relay": "Teams relay",
     "name_lookup": "name lookup",
     "web": "web",
@@ -112,11 +113,12 @@ def verdict(last: Sequence[Result], now_ms: int) -> tuple[bool, str]:
                 Outcome.CAPTIVE_PORTAL: "a sign-in page (hotel, train) is waiting: "
                 "open your browser",
             }[outcome]
-    # A relay need not answer such questions: its silence proves nothing.
+    # A relay need not answer such questions: its silence proves nothing. What the path
+    # does not reach, the call path does not either, and says it better.
     failed = [
         each
         for each in tried
-        if is_failure(each.outcome) and each.probe != "teams_relay"
+        if is_failure(each.outcome) and each.probe not in {"teams_relay", "path"}
     ]
     if failed:
         return False, "; ".join(sorted({_said(each) for each in failed}))

@@ -84,7 +84,8 @@ class _KernelInbox:
     def drain(self) -> list[tuple[int, bytes]]:
         """What has arrived, as (time on `perf_counter_ns`, packet). `OSError` where
         the network reported one."""
-        assert sys.platform != "win32", "only Linux's kernel stamps arrivals"
+        if sys.platform == "win32":
+            raise NotImplementedError("only Linux's kernel stamps arrivals")
         found: list[tuple[int, bytes]] = []
         # The kernel's clock is the wall clock, which may be stepped: it is tied to
         # the monotonic one anew each time.

@@ -153,11 +153,11 @@ async def _reflect(addresses: list[str]) -> None:
 
 
 async def _measure() -> None:
-    from probes import bandwidth, call_path
+    from probes import bandwidth, call_path, path
 
     probe, args, kwargs = json.loads(sys.stdin.read())
-    measure = {"call_path": call_path.measure, "bandwidth": bandwidth.measure}[probe]
-    result = await measure(*args, **kwargs, now_ms=lambda: 0)
+    modules = {"call_path": call_path, "bandwidth": bandwidth, "path": path}
+    result = await modules[probe].measure(*args, **kwargs, now_ms=lambda: 0)
     sys.stdout.write(msgspec.json.encode(result).decode())
 
 

@@ -1,0 +1,78 @@
+"""ICMP echo (RFC 792, RFC 4443): making a request, knowing its answer. Pure."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Literal, NamedTuple
+
+_HEAD = struct.Struct("!BBHHH")
+_REQUEST = {socket.AF_INET: 8, socket.AF_INET6: 128}
+_REPLY = {socket.AF_INET: 0, socket.AF_INET6: 129}
+_EXCEEDED = {socket.AF_INET: 11, socket.AF_INET6: 3}
+_UNREACHABLE = {socket.AF_INET: 3, socket.AF_INET6: 1}
+_IPV6_HEAD_BYTES = 40
+
+Kind = Literal["reply", "exceeded", "unreachable"]
+
+
+class Icmp(NamedTuple):
+    """An answer to the echo request of that identifier and number."""
+
+    kind: Kind
+    identifier: int
+    number: int
+
+
+def echo_request(family: int, identifier: int, number: int, payload: bytes) -> bytes:
+    """With its checksum for IPv4; for IPv6 the system makes it (RFC 3542)."""
+    kind = _REQUEST[socket.AddressFamily(family)]
+    packet = _HEAD.pack(kind, 0, 0, identifier, number) + payload
+    if family == socket.AF_INET6:
+        return packet
+    return packet[:2] + _checksum(packet).to_bytes(2, "big") + packet[4:]
+
+
+def read_answer(family: int, packet: bytes) -> Icmp | None:
+    """What an ICMP message (without the IP header around it) says of an echo request;
+    None where it says nothing of one."""
+    family = socket.AddressFamily(family)
+    if len(packet) < _HEAD.size:
+        return None
+    kind, _code, _sum, identifier, number = _HEAD.unpack_from(packet)
+    if kind == _REPLY[family]:
+        return Icmp("reply", identifier, number)
+    answers: dict[int, Kind] = {
+        _EXCEEDED[family]: "exceeded",
+        _UNREACHABLE[family]: "unreachable",
+    }
+    if kind not in answers:
+        return None
+    quoted = packet[_HEAD.size :]
+    if family == socket.AF_INET:
+        quoted = without_ip_header(quoted)
+    else:
+        quoted = quoted[_IPV6_HEAD_BYTES:]
+    if len(quoted) < _HEAD.size:
+        return None
+    asked, _code, _sum, identifier, number = _HEAD.unpack_from(quoted)
+    if asked != _REQUEST[family]:
+        return None
+    return Icmp(answers[kind], identifier, number)
+
+
+def without_ip_header(packet: bytes) -> bytes:
+    """What an IPv4 packet carries; empty where it is none."""
+    if not packet or packet[0] >> 4 != 4:
+        return b""
+    return packet[(packet[0] & 15) * 4 :]
+
+
+def _checksum(packet: bytes) -> int:
+    """RFC 1071."""
+    padded = packet + b"\0" * (len(packet) % 2)
+    words: tuple[int, ...] = struct.unpack(f"!{len(padded) // 2}H", padded)
+    total = sum(words)
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
