@@ -29,6 +29,7 @@ from benchmarks.poll_switches import COMMUNITY, PORTS, address, is_dead
 from collectors.estate import Device, Estate, Site
 from collectors.journal import Journal, JournalConfig, Reader
 from collectors.measurements import CATALOGUE
+from collectors.ping import Pinger
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
 
 SHORT = ((1_000, 12.0),)
@@ -79,7 +80,9 @@ async def poll(folder: Path, many: int, period_s: float, port: int) -> dict[str,
     journal_config = JournalConfig(folder=folder / "journal", readers=("bench",))
     async with (
         Journal(journal_config, "poll", CATALOGUE) as journal,
-        Poller(config, lambda: estate, credentials, journal) as poller,
+        Poller(
+            config, lambda: estate, credentials, journal, pinger=Pinger(loopback=True)
+        ) as poller,
     ):
         alive = sum(not is_dead(n) for n in range(many))
         began_s = time.monotonic()

@@ -17,6 +17,7 @@ class SnmpConfig(BaseModel):
     `timeout_s` is waited for the first try, twice it for the second, and so on.
     `budget_s` is all the time one device may take for one poll. `at_once` bounds the
     polls that are being answered; those that wait for a silent device do not count.
+    Every `ping_s` an ICMP echo goes to each device; 0 for none.
     `state_file` keeps what was learnt of devices (how much they can be asked at once,
     their neighbours) over a restart; "" forgets it. `profiles` is a folder of device
     profiles of the council's own (docs/profiles.md).
@@ -29,6 +30,7 @@ class SnmpConfig(BaseModel):
     timeout_s: _Positive = 1.5
     tries: Annotated[int, Field(ge=1, le=10)] = 3
     budget_s: _Positive = 45.0
+    ping_s: Annotated[float, Field(ge=0)] = 20.0
     at_once: Annotated[int, Field(ge=1)] = 256
     neighbours_s: _Positive = 600.0
     remember_neighbours_days: _Positive = 7.0

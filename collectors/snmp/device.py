@@ -6,6 +6,7 @@ is a row that says why.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection
 
@@ -14,6 +15,7 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.estate.model import Device, Line
+from collectors.ping import Echoes, Pinged
 from collectors.snmp import interfaces, oids, plan
 from collectors.snmp.config import SnmpConfig
 from collectors.snmp.credentials import Credential
@@ -41,6 +43,8 @@ from probes.failure import Outcome
 
 _log = structlog.get_logger()
 _SCALARS = [oids.SYS_UP_TIME, oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE]
+# The device said nothing; others may have said that there is no way to it.
+_SILENT = (Outcome.TIMEOUT, Outcome.UNREACHABLE)
 _MS_PER_DAY = 86_400_000
 _RELEARN_S = 300.0
 # Of a period. Agents answer from a cache of some seconds: what they count in it would
@@ -72,12 +76,13 @@ class DevicePoll:
         now_ms: Callable[[], int],
         health: Health | None = None,
         towards: Callable[[str], Collection[str]] = lambda device: (),
+        pinged: Pinged | None = None,
     ) -> None:
         self.device, self._lines = device, lines
         self._config, self._credential = config, credential
         self._session, self._learnt, self._now_ms = session, learnt, now_ms
         self._place = Place(device.id, device.site, device.role)
-        self._health, self._towards = health, towards
+        self._health, self._towards, self._pinged = health, towards, pinged
         self._patience = Patience.of(config.timeout_s, config.tries)
         self._plan: plan.Plan | None = None
         self._watches: list[plan.Watch] = []
@@ -137,24 +142,23 @@ class DevicePoll:
         )
         answered: list[Reading] = []
         batches: list[Batch] = []
+        echoes: Echoes | None = None
         outcome, detail = Outcome.OK, ""
         try:
             await self._ask(answered, Budget(self._config.budget_s))
         except Failed as failed:
             outcome, detail = failed.outcome, failed.detail
-            if (
-                outcome is Outcome.TIMEOUT
-                and not answered
-                and await agent_answers(
-                    str(self.device.address), self.device.port, self._config.timeout_s
-                )
-            ):
-                outcome = Outcome.AUTH_FAILED
-                detail = "speaks SNMP, but does not take this credential from here"
+            if outcome in _SILENT and not answered:
+                speaks, echoes = await self._anybody()
+                if speaks:
+                    outcome = Outcome.AUTH_FAILED
+                    detail = "speaks SNMP, but does not take this credential from here"
         except Exception as error:  # noqa: BLE001 - one device never ends the poller
             _log.exception("poll_failed", device=self.device.id)
             outcome, detail = Outcome.BAD_ANSWER, repr(error)
         up = bool(answered)
+        if echoes is None and self._pinged is not None:
+            echoes = self._pinged.take()
         received_ms = self._now_ms()
         fields: dict[str, float | int | None] = {}
         time_ms = received_ms
@@ -181,6 +185,7 @@ class DevicePoll:
                 received_ms,
                 outcome,
                 up,
+                echoes,
                 duration_ms=(time.monotonic() - started) * 1000,
                 packets=tally.packets - packets,
                 retries=tally.retries - retries,
@@ -191,6 +196,15 @@ class DevicePoll:
         return Polled(
             batches, outcome, up, tally.packets - packets, tally.retries - retries
         )
+
+    async def _anybody(self) -> tuple[bool, Echoes | None]:
+        """Where SNMP is silent: whether an agent is there, and what ICMP says now."""
+        speaks = agent_answers(
+            str(self.device.address), self.device.port, self._config.timeout_s
+        )
+        if self._pinged is None:
+            return await speaks, None
+        return await asyncio.gather(speaks, self._pinged.ask())
 
     async def _ask(self, answered: list[Reading], budget: Budget) -> None:
         """Fills `answered`, an entry a request; what came before a failure stays."""

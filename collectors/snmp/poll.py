@@ -9,6 +9,7 @@ import msgspec
 
 from collectors.batch import Batch, Column, Schema
 from collectors.estate.model import Line
+from collectors.ping import Echoes
 from collectors.snmp import oids
 from collectors.snmp.plan import Ask, Watch
 from collectors.snmp.rates import (
@@ -54,6 +55,9 @@ DEVICE = Schema(
         "up",
         "readable",
         "outcome",
+        "icmp_up",
+        "icmp_rtt_ms",
+        "icmp_loss_ratio",
         "duration_ms",
         "packets",
         "retries",
@@ -75,7 +79,7 @@ _KEEP_ALIVE_RATIO = 0.01
 # ifOperStatus values that say nothing about up or down: unknown, notPresent.
 _NO_STATE = (4, oids.NOT_PRESENT)
 # Whoever says this is there, although nothing of theirs could be read.
-_ANSWERED = (Outcome.AUTH_FAILED, Outcome.BAD_ANSWER)
+_ANSWERED = (Outcome.AUTH_FAILED, Outcome.BAD_ANSWER, Outcome.REFUSED)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -233,18 +237,25 @@ def device_row(
     received_ms: int,
     outcome: Outcome,
     answered: bool,
+    echoes: Echoes | None = None,
     **fields: float | int | None,
 ) -> Batch:
     """The `device` row of one poll; fields not given are "not known".
 
-    A device that refuses our credential or answers nonsense is up all the same; one
-    that was not asked is neither up nor down. `readable` is left out where it is down:
-    what is not there has no figures to read.
+    A device that refuses our credential, answers nonsense, or answers a ping only is
+    up all the same; one that was not asked is neither up nor down. `readable` is left
+    out where it is down: what is not there has no figures to read.
     """
     up = None
-    if outcome is not Outcome.NOT_CONFIGURED:
-        up = int(answered or outcome in _ANSWERED)
+    if answered or outcome in _ANSWERED or (echoes is not None and echoes.answered):
+        up = 1
+    elif outcome is not Outcome.NOT_CONFIGURED:
+        up = 0
     readable = None if up == 0 else int(outcome is Outcome.OK)
+    if echoes is not None:
+        fields["icmp_up"] = int(echoes.answered > 0)
+        fields["icmp_rtt_ms"] = echoes.rtt_ms
+        fields["icmp_loss_ratio"] = echoes.loss_ratio
     values = {**fields, "up": up, "readable": readable, "outcome": outcome.value}
     return Batch(
         f"poll/{place.device}",

@@ -24,6 +24,7 @@ import structlog
 from collectors.batch import Batch, Schema
 from collectors.estate.model import Device, Estate, Line
 from collectors.journal import Append
+from collectors.ping import Pinged, Pinger
 from collectors.snmp.config import SnmpConfig
 from collectors.snmp.credentials import CredentialError, Credentials
 from collectors.snmp.device import DevicePoll
@@ -82,6 +83,7 @@ class _Job:
     def __init__(self, device: Device, lines: tuple[Line, ...]) -> None:
         self.device, self.lines = device, lines
         self.poll: DevicePoll | None = None
+        self.pinged: Pinged | None = None
         self.task: asyncio.Task[None] | None = None
         self.gone = False
         # That it has no credential is said once.
@@ -113,6 +115,7 @@ class Poller:
         process: str = "poll",
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         report_s: float = 60.0,
+        pinger: Pinger | None = None,
     ) -> None:
         self._config, self._estate = config, estate
         self._credentials = credentials
@@ -120,6 +123,7 @@ class Poller:
         self._report_s = report_s
         self.stats = PollStats()
         self._sessions = Sessions()
+        self._pinger = pinger or Pinger(config.ping_s)
         self._memory = Memory(config.state_file)
         self._jobs: dict[str, _Job] = {}
         self._due: list[tuple[float, str, _Job]] = []
@@ -137,6 +141,7 @@ class Poller:
         raise_file_limit()
         await self._sessions.__aenter__()
         await self._rows_out.__aenter__()
+        await self._pinger.__aenter__()
         self._task = asyncio.create_task(self._run(), name="poller")
         return self
 
@@ -155,6 +160,7 @@ class Poller:
             self._drop(job)
         self._jobs.clear()
         self._memory.save()
+        await self._pinger.__aexit__(kind, error, trace)
         await self._rows_out.__aexit__(kind, error, trace)
         await self._sessions.__aexit__(kind, error, trace)
 
@@ -242,6 +248,7 @@ class Poller:
                     known.poll.adopt(device, lines)
                 continue
             job = self._jobs[id] = _Job(device, lines)
+            job.pinged = self._pinger.watch(str(device.address))
             self._schedule(job, offset_s, spread_s)
         self.stats.devices = len(self._jobs)
 
@@ -301,7 +308,9 @@ class Poller:
                     job.told = True
                 now_ms = self._now_ms()
                 tags = Place(device.id, device.site, device.role)
-                return [device_row(tags, now_ms, now_ms, Outcome.NOT_CONFIGURED, False)]
+                outcome = Outcome.NOT_CONFIGURED
+                echoes = job.pinged.take() if job.pinged is not None else None
+                return [device_row(tags, now_ms, now_ms, outcome, False, echoes)]
             session = self._sessions.open(
                 str(device.address),
                 device.port,
@@ -318,6 +327,7 @@ class Poller:
                 self._now_ms,
                 Health(self._profiles, self._learning),
                 self._surroundings.uplinks,
+                job.pinged,
             )
         polled = await job.poll.poll(late_ms, place.give_back)
         for batch in polled.batches:
@@ -362,6 +372,8 @@ class Poller:
         )
 
     def _drop(self, job: _Job) -> None:
+        if job.pinged is not None:
+            self._pinger.drop(job.pinged)
         if job.poll is not None:
             with contextlib.suppress(Exception):
                 job.poll.close()

@@ -1,0 +1,135 @@
+"""ICMP beside SNMP: echoes that come back, echoes that do not, and what they mean."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.ping import Echoes, Pinger, open_socket, read_reply
+from collectors.snmp.poll import Place, device_row
+from probes.failure import Outcome
+
+TOKEN = b"12345678"
+
+
+def _allowed(family: int) -> bool:
+    sock = open_socket(family)
+    if sock is not None:
+        sock.close()
+    return sock is not None
+
+
+pings = pytest.mark.skipif(
+    not _allowed(socket.AF_INET), reason="this user may send no ICMP"
+)
+pings_6 = pytest.mark.skipif(
+    not _allowed(socket.AF_INET6) or not os.path.exists("/proc/net/if_inet6"),  # noqa: PTH110
+    reason="this user may send no ICMPv6",
+)
+
+
+@pings
+async def test_a_host_that_is_there_answers_with_a_time() -> None:
+    async with Pinger(every_s=0.2, loopback=True) as pinger:
+        watched = [pinger.watch(f"127.0.0.{n}") for n in range(1, 51)]
+        await asyncio.sleep(1.3)
+        found = [each.take() for each in watched]
+    for echoes in found:
+        assert echoes is not None
+        assert echoes.sent == echoes.answered >= 2
+        assert echoes.rtt_ms is not None
+        assert 0 <= echoes.rtt_ms < 1000
+        assert echoes.loss_ratio == 0
+
+
+@pings_6
+async def test_ipv6_is_asked_as_well() -> None:
+    async with Pinger(loopback=True) as pinger:
+        found = await pinger.watch("::1").ask()
+    assert found is not None
+    assert found.answered == 1
+
+
+@pings
+async def test_a_host_that_is_not_there_loses_all() -> None:
+    # Set aside for documentation (RFC 5737): nobody has it.
+    async with Pinger() as pinger:
+        found = await pinger.watch("192.0.2.77").ask()
+    assert found is not None
+    assert (found.answered, found.rtt_ms, found.loss_ratio) == (0, None, 1.0)
+
+
+@pings
+async def test_who_is_dropped_is_asked_no_more() -> None:
+    async with Pinger(every_s=0.1, loopback=True) as pinger:
+        watched = pinger.watch("127.0.0.1")
+        await asyncio.sleep(0.4)
+        pinger.drop(watched)
+        await asyncio.sleep(0.1)
+        sent = pinger.sent
+        await asyncio.sleep(0.3)
+        assert pinger.sent == sent
+
+
+@pings
+async def test_ourselves_is_not_asked_in_place_of_a_device() -> None:
+    async with Pinger() as pinger:
+        watched = pinger.watch("127.0.0.1")
+        assert await watched.ask() is None
+        assert watched.take() is None
+
+
+async def test_it_can_be_switched_off() -> None:
+    async with Pinger(every_s=0, loopback=True) as pinger:
+        assert not pinger.available
+        assert await pinger.watch("127.0.0.1").ask() is None
+
+
+@given(st.binary(max_size=64))
+def test_any_packet_is_an_echo_of_ours_or_nothing(packet: bytes) -> None:
+    assert read_reply(packet, TOKEN) is None or TOKEN in packet
+
+
+def test_an_answer_is_known_with_and_without_its_ip_header() -> None:
+    reply = bytes((0, 0, 0, 0, 0, 1, 0, 2)) + TOKEN + (77).to_bytes(8, "big")
+    assert read_reply(reply, TOKEN) == 77
+    assert read_reply(b"\x45" + bytes(19) + reply, TOKEN) == 77
+    assert read_reply(reply, b"another!") is None
+    request = b"\x08" + reply[1:]
+    assert read_reply(request, TOKEN) is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answered", "echoes", "up", "readable"),
+    [
+        (Outcome.OK, True, None, 1, 1),
+        (Outcome.OK, True, Echoes(3, 0, None), 1, 1),
+        (Outcome.TIMEOUT, False, None, 0, None),
+        (Outcome.TIMEOUT, False, Echoes(3, 0, None), 0, None),
+        (Outcome.TIMEOUT, False, Echoes(3, 1, 2.5), 1, 0),
+        (Outcome.UNREACHABLE, False, Echoes(3, 0, None), 0, None),
+        (Outcome.AUTH_FAILED, False, None, 1, 0),
+        (Outcome.REFUSED, False, Echoes(3, 0, None), 1, 0),
+        (Outcome.NOT_CONFIGURED, False, None, None, 0),
+        (Outcome.NOT_CONFIGURED, False, Echoes(1, 0, None), None, 0),
+        (Outcome.NOT_CONFIGURED, False, Echoes(1, 1, 3.0), 1, 0),
+    ],
+)
+def test_switch_dead_and_snmp_dead_are_two_things(
+    outcome: Outcome,
+    answered: bool,
+    echoes: Echoes | None,
+    up: int | None,
+    readable: int | None,
+) -> None:
+    place = Place("a", "hall", "switch")
+    row = device_row(place, 0, 0, outcome, answered, echoes)
+    assert row.field("up") == [up]
+    assert row.field("readable") == [readable]
+    if echoes is not None:
+        assert row.field("icmp_loss_ratio") == [echoes.loss_ratio]
