@@ -293,10 +293,8 @@ def _is_above(parent: str, id: str, above: Mapping[str, str | None]) -> bool:
 
 def _would_ring(id: str, parent: str, parents: Mapping[str, str]) -> bool:
     at: str | None = parent
-    for _ in range(len(parents) + 1):
-        if at == id:
-            return True
-        at = parents.get(at) if at is not None else None
+    while at is not None and at != id:
+        at = parents.get(at)
     return at is not None
 
 

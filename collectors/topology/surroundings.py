@@ -31,8 +31,10 @@ from collectors.topology.sighting import (
 
 _log = structlog.get_logger()
 REMEMBER_MS = 86_400_000
-# Thousands of devices tell of themselves within a minute after a start.
+# Thousands of devices tell of themselves within a minute after a start: looking at all
+# of them again takes a second then, and may be a twentieth of the time.
 _SETTLE_S = 5.0
+_SHARE = 0.05
 _MEASUREMENTS = (NEIGHBOUR.measurement, IDENTITY.measurement)
 
 
@@ -60,7 +62,7 @@ class Surroundings:
         self._heard: dict[tuple[str, str, str], tuple[int, Sighting]] = {}
         self._who: dict[str, Who] = {}
         self._stale = True
-        self._made_s = float("-inf")
+        self._made_s, self._took_s = float("-inf"), 0.0
         self._of: Estate | None = None
         self._graph = Graph()
         self._whole: Estate | None = None
@@ -121,7 +123,7 @@ class Surroundings:
     def _make(self) -> None:
         estate = self._estate()
         now_s = time.monotonic()
-        settled = now_s - self._made_s >= self._settle_s
+        settled = now_s - self._made_s >= max(self._settle_s, self._took_s / _SHARE)
         if estate is self._of and not (self._stale and settled):
             return
         self._forget()
@@ -136,6 +138,7 @@ class Surroundings:
             and self._whole is not None
         )
         self._graph = found
+        self._took_s = time.monotonic() - now_s
         if not same:
             self._of = estate
             self._whole = with_parents(estate, found)
