@@ -30,6 +30,15 @@ def toml(section: str, entries: Iterable[Entry], notes: Mapping[str, str] = {}) 
     return "\n".join(tables)
 
 
+def toml_tables(tables: Mapping[str, Entry]) -> str:
+    """`[name]` tables, as a file of credentials has them."""
+    return "\n".join(
+        "\n".join([f"[{_key(name)}]", *(f"{k} = {_toml(v)}" for k, v in _said(table))])
+        + "\n"
+        for name, table in tables.items()
+    )
+
+
 def comma_separated(entries: Sequence[Entry], columns: Sequence[str]) -> str:
     """CSV as `load` reads it: a row of keys, several values in a cell by `;`.
 
@@ -85,6 +94,10 @@ def _said(entry: Entry) -> Iterable[tuple[str, Any]]:
     for key, value in entry.items():
         if value is not None and value not in ("", (), []):
             yield key, value
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
 
 
 def _toml(value: Any) -> str:

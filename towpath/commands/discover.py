@@ -8,14 +8,7 @@ from typing import Annotated
 
 import typer
 
-from towpath.commands.door import read_config, run_loop, wrong
-
-OptionalConfig = Annotated[
-    Path | None,
-    typer.Option(
-        "-c", "--config", metavar="FILE", envvar="TOWPATH_CONFIG", help="towpath.toml"
-    ),
-]
+from towpath.commands.door import OptionalConfig, read_config, run_loop, wrong
 
 
 def discover(

@@ -19,6 +19,12 @@ ConfigFile = Annotated[
         "-c", "--config", metavar="FILE", envvar="TOWPATH_CONFIG", help="towpath.toml"
     ),
 ]
+OptionalConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "-c", "--config", metavar="FILE", envvar="TOWPATH_CONFIG", help="towpath.toml"
+    ),
+]
 _Answer = TypeVar("_Answer")
 
 
