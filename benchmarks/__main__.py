@@ -14,6 +14,7 @@ from typing import Any
 
 BENCHMARKS = (
     "poll",
+    "traps",
     "poll_estate",
     "journal",
     "ingest",

@@ -1,0 +1,228 @@
+"""What a trap costs: CPU until its event is durable, and how many a second one core
+takes with none lost. Debian's snmptrapd, logging to a file, gets the same traps at the
+same pace in the same run.
+
+    python -m benchmarks.traps
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from collectors.estate import Device, Estate, Site
+from collectors.journal import Journal, JournalConfig, Reader
+from collectors.measurements import CATALOGUE
+from collectors.snmp import ber, credential
+from collectors.snmp.traps import TrapReceiver, TrapsConfig, message, secured
+
+PACED, PER_S = 20_000, 4_000
+BURST = 20_000
+SEALED = 5_000
+_USER = credential(
+    "bench",
+    {"user": "bench", "auth_password": "authpassword", "priv_password": "privpassword"},
+)
+_PLAIN = credential("plain", {"community": "public"})
+_ESTATE = Estate(
+    sites=(Site(id="s", name="S"),),
+    devices=(Device(id="bench", site="s", address="127.0.0.1"),),  # type: ignore[arg-type]
+)
+_IF = "1.3.6.1.2.1.2.2.1"
+
+
+class _NoPolls:
+    def poll_soon(self, device: str) -> bool:
+        return False
+
+    def port_name(self, device: str, if_index: int) -> str | None:
+        return f"Gi1/0/{if_index}"
+
+
+def run() -> dict[str, float]:
+    """The figures by name; names end in their unit."""
+    figures: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _take(figures, "towpath_v2c", _ours(folder / "a", "v2c", PACED, PER_S))
+        _take(figures, "towpath_v3", _ours(folder / "b", "v3", SEALED, 1_000))
+        burst = _ours(folder / "c", "v2c", BURST, 0)
+        figures["towpath_burst_traps_per_s"] = burst["wall_traps_per_s"]
+        figures["towpath_burst_lost"] = burst["lost"]
+        if shutil.which("snmptrapd"):
+            _take(figures, "snmptrapd_v2c", _theirs(folder, PACED, PER_S))
+            figures["cpu_to_snmptrapd_ratio"] = (
+                figures["towpath_v2c_cpu_us"] / figures["snmptrapd_v2c_cpu_us"]
+            )
+    for figure, value in figures.items():
+        print(f"{figure:36} {value:>12,.3f}")
+    return figures
+
+
+def _take(figures: dict[str, float], who: str, found: dict[str, float]) -> None:
+    figures[f"{who}_cpu_us"] = found["cpu_us"]
+    figures[f"{who}_traps_per_core_s"] = 1e6 / found["cpu_us"]
+    figures[f"{who}_lost"] = found["lost"]
+
+
+def _ours(folder: Path, kind: str, count: int, per_s: int) -> dict[str, float]:
+    return asyncio.run(_received(folder, kind, count, per_s))
+
+
+async def _received(
+    folder: Path, kind: str, count: int, per_s: int
+) -> dict[str, float]:
+    """Receiver and journal in this process, the sender in another."""
+    config = TrapsConfig(host="127.0.0.1", port=0)
+    journal = Journal(JournalConfig(folder=folder), "poll", CATALOGUE)
+    async with journal:
+        receiver = TrapReceiver(
+            config, lambda: _ESTATE, [_USER, _PLAIN], journal, _NoPolls()
+        )
+        async with receiver:
+            spent_s = _cpu_s()
+            with _sender(receiver.inbox.port, kind, count, per_s) as sender:
+                await asyncio.to_thread(sender.stdout.readline)  # type: ignore[union-attr]
+                begun_s = time.monotonic()
+                spent_s = _cpu_s()
+                sender.stdin.write(b"\n")  # type: ignore[union-attr]
+                sender.stdin.flush()  # type: ignore[union-attr]
+                # What has not come two seconds after the last is lost.
+                last_s, seen = time.monotonic(), -1
+                while receiver.stats.counted < count:
+                    if receiver.stats.counted != seen:
+                        last_s, seen = time.monotonic(), receiver.stats.counted
+                    if time.monotonic() - last_s > 12:
+                        break
+                    await asyncio.sleep(0.02)
+            spent_s = _cpu_s() - spent_s
+            wall_s = time.monotonic() - begun_s
+            counted = receiver.stats.counted
+            assert counted + receiver.inbox.lost <= count + 1
+    durable = 0
+    async with Reader(folder, "bench") as reading:
+        while (chunk := await reading.read(wait_s=0.2)) is not None:
+            durable += sum(sum(each.field("count")) for each in chunk.batches)  # type: ignore[arg-type]
+    assert durable == counted, (durable, counted)
+    return {
+        "cpu_us": 1e6 * spent_s / max(1, counted),
+        "lost": float(count - counted),
+        "wall_traps_per_s": counted / wall_s,
+    }
+
+
+def _theirs(folder: Path, count: int, per_s: int) -> dict[str, float]:
+    """snmptrapd with a community and numeric output, a line a trap into a file."""
+    log, settings = folder / "traps.log", folder / "snmptrapd.conf"
+    settings.write_text("authCommunity log public\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = ["snmptrapd", "-f", "-On", "-Lf", str(log), "-C", "-c", str(settings)]
+    env = {**os.environ, "MIBS": "", "SNMP_PERSISTENT_DIR": str(folder / "kept")}
+    listen = [*command, "-F", "%B %v\\n", f"udp:127.0.0.1:{port}"]
+    with subprocess.Popen(listen, env=env, stderr=subprocess.DEVNULL) as process:
+        try:
+            time.sleep(1.0)
+            before_s = _cpu_of(process.pid)
+            with _sender(port, "v2c", count, per_s) as sender:
+                sender.stdout.readline()  # type: ignore[union-attr]
+                sender.stdin.write(b"\n")  # type: ignore[union-attr]
+                sender.stdin.flush()  # type: ignore[union-attr]
+                sender.wait()
+            counted, last_s = 0, time.monotonic()
+            while counted < count and time.monotonic() - last_s < 3:
+                time.sleep(0.2)
+                now = log.read_bytes().count(b".1.3.6.1.2.1.2.2.1.1.")
+                if now != counted:
+                    counted, last_s = now, time.monotonic()
+            spent_s = _cpu_of(process.pid) - before_s
+        finally:
+            process.terminate()
+    return {
+        "cpu_us": 1e6 * spent_s / max(1, counted),
+        "lost": float(count - counted),
+        "wall_traps_per_s": 0.0,
+    }
+
+
+@contextlib.contextmanager
+def _sender(
+    port: int, kind: str, count: int, per_s: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Says when it is ready, and begins at a line."""
+    arguments = ["--send", str(port), kind, str(count), str(per_s)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.traps", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def send(port: int, kind: str, count: int, per_s: int) -> None:
+    """Link traps of 48 ports, each told apart; 0 a second: as fast as it goes."""
+    dice = random.Random(kind)
+    made = [_trap(kind, n, dice.randrange(1, 49)) for n in range(count)]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+        out.connect(("127.0.0.1", port))
+        begun_s = time.monotonic()
+        for n, datagram in enumerate(made):
+            out.send(datagram)
+            if per_s and n % 20 == 19:
+                time.sleep(max(0.0, begun_s + n / per_s - time.monotonic()))
+
+
+def _trap(kind: str, number: int, port: int) -> bytes:
+    binds = (
+        (message.SYS_UP_TIME, ber.integer(number, ber.TICKS)),
+        (message.SNMP_TRAP_OID, ber.oid(f"{message.SNMP_TRAPS}.{3 + number % 2}")),
+        (f"{_IF}.1.{port}", ber.integer(port)),
+        (f"{_IF}.2.{port}", ber.octets(f"GigabitEthernet1/0/{port}")),
+        (f"{_IF}.7.{port}", ber.integer(1)),
+        (f"{_IF}.8.{port}", ber.integer(1 + number % 2)),
+    )
+    listed = b"".join(ber.tlv(ber.SEQUENCE, ber.oid(n) + v) for n, v in binds)
+    pdu = ber.tlv(
+        message.TRAP_V2,
+        ber.integer(number) + ber.integer(0) * 2 + ber.tlv(ber.SEQUENCE, listed),
+    )
+    if kind == "v2c":
+        return message.encode_plain(message.V2C, b"public", pdu)
+    engine_id = b"\x80\0\0\0\x05bench"
+    inside = secured.encode_inside(engine_id, b"", pdu)
+    return secured.encode(number, engine_id, 1, 100, b"bench", inside, _USER, True)
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _cpu_of(pid: int) -> float:
+    """User and system time of a process, from /proc/PID/stat (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    if "--send" in sys.argv:
+        send(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+    else:
+        run()
