@@ -413,6 +413,38 @@ def _others(council: Estate, at: int) -> Iterator[Sample]:
         {"sent": 3, "failed": 0, "waiting": 0},
         at,
     )
+    yield Sample(
+        "self_traps",
+        process,
+        {"listening": 1, "received": 9, "accepted": 8, "unknown_source": 1, "lost": 0},
+        at,
+    )
+    for event, about in (
+        ("link_down", ""),
+        ("ups_on_battery", ""),
+        ("ups_low_battery", ""),
+        ("power_supply_failed", "PS2"),
+        ("fan_failed", "Fan 1"),
+        ("authentication_failure", ""),
+    ):
+        port = PORTS[1] if event == "link_down" else ""
+        tags = {"device": "th-sw1", "site": "town-hall", "role": "switch"}
+        yield Sample(
+            "event",
+            {**tags, "event": event, "port": port, "about": about},
+            {
+                "severity": "warning",
+                "level": 3,
+                "text": f"{event} {about}".strip(),
+                "count": 2,
+                "active": 1,
+                "first_ms": at - 500,
+                "last_ms": at,
+                "trap": "1.3.6.1.6.3.1.1.5.3",
+                "name": "linkDown",
+            },
+            at,
+        )
     if at % (30 * MINUTE_MS) < MINUTE_MS:
         yield Sample(
             "alert",

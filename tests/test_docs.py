@@ -196,6 +196,10 @@ def _load_profile(path: Path) -> None:
     load_profiles([path]).check()
 
 
+def _load_traps(path: Path) -> None:
+    load_traps(path.parent)
+
+
 def _load_reflector(path: Path) -> None:
     read_part(ReflectorConfig, path, {})
 
@@ -216,6 +220,7 @@ LOADERS = {
     "agent.toml": _load_agent,
     "rules.yaml": _load_rules,
     "profile.yaml": _load_profile,
+    "traps.yaml": _load_traps,
 }
 EXAMPLES = [
     (name, language, block)

@@ -483,6 +483,16 @@ def test_alerts_are_marked_on_graphs(influx: Influx) -> None:
 
 
 @pytest.mark.service
+def test_what_a_device_told_is_marked_on_its_graphs(influx: Influx) -> None:
+    document = _dashboards()["dashboards/shared/towpath-switch.json"]
+    mark = document["annotations"]["list"][1]
+    series = influx.ask(_filled(mark["query"], {"device": "th-sw1"}), "towpath")
+    events = {each["tags"]["event"] for each in series}
+    assert "link_down" in events
+    assert mark["textColumn"] in series[0]["columns"]
+
+
+@pytest.mark.service
 def test_every_rule_is_answered_with_one_number_a_subject(influx: Influx) -> None:
     asked = 0
     for group in _alerting()["groups"]:

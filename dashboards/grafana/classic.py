@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from collectors.store.influxql import Grafana, render
+from collectors.store.query import Query
 from dashboards.grafana.board import (
     SHARED,
     Board,
@@ -45,7 +46,7 @@ def dashboard(board: Board, boards: tuple[Board, ...]) -> dict[str, Any]:
         "timepicker": {"refresh_intervals": ["30s", "1m", "5m", "15m"]},
         "fiscalYearStartMonth": 3,
         "links": [_link(each) for each in boards if _may_link(board, each)],
-        "annotations": {"list": [] if board.personal else [_alerts(board)]},
+        "annotations": {"list": list(_marks(board))},
         "templating": {"list": [_variable(each, source) for each in board.variables]},
         "panels": list(_panels(board, source)),
     }
@@ -83,31 +84,43 @@ def _link(board: Board) -> dict[str, Any]:
     }
 
 
-def _alerts(board: Board) -> dict[str, Any]:
-    """Changes of alerts as marks on every graph, of the site where one is chosen."""
-    narrowed = any(each.name == "site" for each in board.variables)
+def _marks(board: Board) -> Iterator[dict[str, Any]]:
+    """Marks on every graph: changes of alerts, of the site where one is chosen; where
+    a device is, what it told."""
+    if board.personal:
+        return
+    chosen = {each.name for each in board.variables}
+    alerts = ask("alert", ("cause", "last"), by=("rule", "subject"))
+    yield _mark("Alerts", "red", alerts, {"site"} & chosen, "rule", "cause_last")
+    if "device" in chosen:
+        events = ask("event", ("text", "last"), by=("event", "port"))
+        yield _mark("Events", "blue", events, {"device"}, "event", "text_last")
+
+
+def _mark(
+    name: str, colour: str, asks: Query, by: set[str], title: str, text: str
+) -> dict[str, Any]:
     query = render(
-        ask("alert", ("cause", "last"), by=("rule", "subject")),
-        Grafana(interval="1m", variables={"site": "site"} if narrowed else {}),
+        asks, Grafana(interval="1m", variables={each: each for each in sorted(by)})
     )
     source = _source(SHARED)
     return {
-        "name": "Alerts",
+        "name": name,
         "datasource": source,
         "enable": True,
         "hide": False,
-        "iconColor": "red",
+        "iconColor": colour,
         "query": query,
         "target": {
-            "refId": "Alerts",
+            "refId": name,
             "datasource": source,
             "query": query,
             "rawQuery": True,
             "resultFormat": "table",
         },
-        "textColumn": "cause_last",
-        "titleColumn": "rule",
-        "tagsColumn": "rule,subject",
+        "textColumn": text,
+        "titleColumn": title,
+        "tagsColumn": ",".join(asks.group_by),
     }
 
 

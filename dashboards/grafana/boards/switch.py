@@ -262,6 +262,39 @@ DEVICE_STATE = Panel(
     words=UP,
     height=6,
 )
+TOLD = Panel(
+    "What it told",
+    "Traps and informs over the range shown: how often each came, and the last of it.",
+    (
+        Target(
+            ask(
+                "event",
+                ("text", "last"),
+                ("severity", "last"),
+                ("active", "last"),
+                ("count", "sum"),
+                by=("device", "event", "port", "about"),
+            ),
+            variables=_DEVICE,
+            bucketed=False,
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    columns={
+        "device": Column("Device"),
+        "event": Column("Event"),
+        "port": Column("Port"),
+        "about": Column("About"),
+        "text_last": Column("It says"),
+        "severity_last": Column("Severity"),
+        "active_last": Column(
+            "Now", words={1: ("lasts", AMBER), 0: ("is over", GREEN)}
+        ),
+        "count_sum": Column("Times"),
+    },
+)
 POLL_HEALTH = Panel(
     "Poll health",
     "Time a poll takes and how late it begins.",
@@ -290,6 +323,7 @@ SWITCH = Board(
         Row("Ports", (PORT_TABLE,)),
         Row("Traffic", (TRAFFIC, USE_IN, USE_OUT)),
         Row("Faults", (ERRORS, DISCARDS, PORT_STATE)),
+        Row("Events", (TOLD,)),
         Row("Health", (SENSOR_TABLE, TEMPERATURES, POWER, PROCESSORS, POOLS)),
         Row("Optics and radios", (LIGHT, CLIENTS)),
         Row("Polling", (DEVICE_STATE, POLL_HEALTH)),
