@@ -32,6 +32,7 @@ from collectors.measurements import CATALOGUE
 from collectors.reflector import ReflectorConfig
 from collectors.snmp import Credentials
 from collectors.snmp.profiles.load import load_files as load_profiles
+from collectors.snmp.traps.mapping import load as load_traps
 from probes import cli as agent_cli
 from probes.settings import Settings as AgentSettings
 from probes.settings import decode_settings
