@@ -152,6 +152,8 @@ class Agent:
         wall_s, monotonic_s = self._clocks.wall_s(), self._clocks.monotonic_s()
         wait_s = min(max(earliest_ms / 1000 - wall_s, 0.0), self._tick_s)
         await asyncio.wait({stopping}, timeout=wait_s)
+        if not self._quiet():
+            await self._round.glance()
         self._look_at_clocks(wall_s, monotonic_s, wait_s)
 
     def _look_at_clocks(

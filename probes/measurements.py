@@ -115,11 +115,61 @@ WEB = _measure(
 )
 VPN = _measure(
     "vpn",
-    "whether a VPN client is there and whether its tunnel is up",
+    "which VPN client is there, whether its tunnel is up, and what goes through it",
     300,
     Field("up", "int", "flag", "1 where the tunnel is up"),
     Field("product", "str", "1", "which client, by its adapter"),
     Field("mtu_byte", "int", "byte", "MTU of the tunnel's interface"),
+    Field("reconnects", "int", "1", "times it came up anew within the last hour"),
+    Field("connect_s", "float", "s", "time to connect, to some 15 s; when it did"),
+    Field("tunnel_rtt_ms", "float", "ms", "least TCP round trip through the tunnel"),
+    Field(
+        "tunnel_loss_ratio", "float", "ratio", "connections not answered, through it"
+    ),
+    Field("direct_rtt_ms", "float", "ms", "the same beside it, to the gateway"),
+    Field("direct_loss_ratio", "float", "ratio", "the same beside it, to the gateway"),
+    Field("path_mtu_byte", "int", "byte", "largest packet through the tunnel and back"),
+    Field("path_mtu_black_hole", "int", "flag", "1 where larger ones vanish unsaid"),
+    Field("direct_path_mtu_byte", "int", "byte", "largest packet beside the tunnel"),
+    Field("direct_path_mtu_black_hole", "int", "flag", "1 where larger ones vanish"),
+    Field("teams_way", "str", "1", "split_out, tunnelled, selective or unknown"),
+    Field("m365_way", "str", "1", "the same of all Microsoft 365 Optimize networks"),
+)
+WIFI = _measure(
+    "wifi",
+    "the Wi-Fi link; no name or address of a network",
+    300,
+    Field("signal_dbm", "int", "dBm", "level now"),
+    Field("signal_min_dbm", "int", "dBm", "the least since the last result"),
+    Field("signal_derived", "int", "flag", "1: worked out from a quality, ± 6 dB"),
+    Field("quality_ratio", "float", "ratio", "quality as Windows tells it"),
+    Field("noise_dbm", "int", "dBm", "noise, where the driver tells it"),
+    Field("snr_db", "int", "dB", "level above noise"),
+    Field("rx_bps", "float", "bit/s", "rate of the link in"),
+    Field("tx_bps", "float", "bit/s", "rate of the link out"),
+    Field("band_ghz", "float", "GHz", "2.4, 5 or 6"),
+    Field("channel", "int", "1", "channel number"),
+    Field("width_mhz", "int", "MHz", "width of the channel"),
+    Field("standard", "str", "1", "such as 802.11ax"),
+    Field("roams", "int", "1", "changes of access point since the last result"),
+    Field("retry_ratio", "float", "ratio", "frames sent again, of all sent"),
+)
+LAPTOP = _measure(
+    "laptop",
+    "the laptop, as far as it explains a poor call; no program is looked at",
+    300,
+    Field("cpu_ratio", "float", "ratio", "processor in use since the last result"),
+    Field("cpu_max_ratio", "float", "ratio", "the busiest moment of it"),
+    Field("cpu_clock_ratio", "float", "ratio", "clock of the processor, of its most"),
+    Field("memory_ratio", "float", "ratio", "memory in use"),
+    Field("battery_ratio", "float", "ratio", "charge of the battery, to 5 %"),
+    Field("on_battery", "int", "flag", "1 where it runs on its battery"),
+    Field("uptime_days", "int", "d", "whole days since it was started"),
+    Field("woke", "int", "flag", "1 where it slept since the last result"),
+    Field("link_bps", "int", "bit/s", "speed of the physical link"),
+    Field("half_duplex", "int", "flag", "1 where the cable's link is half duplex"),
+    Field("link_mtu_byte", "int", "byte", "MTU of the physical link"),
+    Field("link_errors", "int", "1", "errors of the link since the last result"),
 )
 BANDWIDTH = _measure(
     "bandwidth",
@@ -154,5 +204,16 @@ AGENT = _measure(
     Field("version", "str", "1", "software version"),
 )
 
-MEASUREMENTS = (CALL_PATH, PATH, TEAMS_RELAY, NAME_LOOKUP, WEB, VPN, BANDWIDTH, AGENT)
+MEASUREMENTS = (
+    CALL_PATH,
+    PATH,
+    TEAMS_RELAY,
+    NAME_LOOKUP,
+    WEB,
+    VPN,
+    WIFI,
+    LAPTOP,
+    BANDWIDTH,
+    AGENT,
+)
 CATALOGUE = Catalogue(MEASUREMENTS)

@@ -54,6 +54,20 @@ class TeamsRelay(msgspec.Struct, frozen=True):
     allocate: bool = False
 
 
+class GatewayAt(msgspec.Struct, frozen=True):
+    """A VPN gateway as the Internet sees it: the way beside the tunnel leads there."""
+
+    host: Host
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 443
+
+
+class Workload(msgspec.Struct, frozen=True):
+    """Networks that a workload of Microsoft 365 lives in, as CIDR."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+    networks: Annotated[tuple[Subnet, ...], msgspec.Meta(max_length=256)] = ()
+
+
 class Office(msgspec.Struct, frozen=True):
     """An office's own networks, as CIDR."""
 
@@ -102,7 +116,8 @@ class Policy(msgspec.Struct, frozen=True):
     own; 0 means no limit. `names` are looked up by
     the name lookup probe. `targets` is what a call is judged by. `beacon_url` answers
     only inside the council's network; `offices` are its networks, for where the beacon
-    does not answer.
+    does not answer. `vpn_gateways`: the way beside the tunnel. `optimize`: networks of
+    Microsoft 365 in place of those the agent comes with.
     """
 
     reflectors: Annotated[tuple[ReflectorAt, ...], msgspec.Meta(max_length=16)] = ()
@@ -112,6 +127,8 @@ class Policy(msgspec.Struct, frozen=True):
     names: Annotated[tuple[Host, ...], msgspec.Meta(max_length=32)] = ()
     beacon_url: Url = ""
     offices: Annotated[tuple[Office, ...], msgspec.Meta(max_length=1_000)] = ()
+    vpn_gateways: Annotated[tuple[GatewayAt, ...], msgspec.Meta(max_length=16)] = ()
+    optimize: Annotated[tuple[Workload, ...], msgspec.Meta(max_length=16)] = ()
     cadence_s: dict[str, Seconds] = {}
     metered_cadence_s: dict[str, Seconds] = {}
     budget_bytes_per_month: Bytes = 750_000_000

@@ -21,6 +21,8 @@ from probes.report import Result
 if TYPE_CHECKING:
     import ssl
 
+    from probes.watched import Watched
+
 log = logging.getLogger(__name__)
 
 PROBES = tuple(each.name for each in MEASUREMENTS)
@@ -66,6 +68,7 @@ class Round:
         self._ca_file, self._opt_out = ca_file, opt_out
         self._waiting, self._dropped = waiting, dropped
         self._tls: ssl.SSLContext | None = None
+        self._watched: Watched | None = None
 
     async def measure(self, probe: str, policy: Policy, facts: Facts) -> list[Result]:
         """A round of `probe`. Never raises for what a network or a probe does."""
@@ -82,6 +85,19 @@ class Round:
         except Exception:  # a fault in one probe must not stop the others
             log.exception("the probe %s failed in itself", probe)
         return found
+
+    async def glance(self) -> None:
+        """Looks at what changes between two results: tunnel, Wi-Fi, processor. Free of
+        network; what was opted out of is not looked at."""
+        if self._watched is not None:
+            await self._watched.glance(self._opt_out)
+
+    def _watching(self) -> Watched:
+        if self._watched is None:
+            from probes.watched import Watched
+
+            self._watched = Watched()
+        return self._watched
 
     def _instead(self, probe: str, outcome: Outcome) -> Result:
         return Result(probe, 1, self._now_ms(), outcome)
@@ -155,10 +171,17 @@ class Round:
                         now_ms=now_ms,
                     )
         elif probe == "vpn":
-            from probes import vpn
-
             nothing = False
-            yield await vpn.measure(now_ms=now_ms)
+            spent = facts.left_bytes is not None and facts.left_bytes <= 0
+            yield await self._watching().vpn.measure(
+                policy, frugal=facts.metered or spent, now_ms=now_ms
+            )
+        elif probe == "wifi":
+            nothing = False
+            yield await self._watching().wifi.measure(now_ms=now_ms)
+        elif probe == "laptop":
+            nothing = False
+            yield await self._watching().laptop.measure(now_ms=now_ms)
         elif probe == "agent":
             from probes import self_probe
 

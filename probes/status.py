@@ -54,6 +54,8 @@ TITLES = {
     "name_lookup": "name lookup",
     "web": "web",
     "vpn": "VPN",
+    "wifi": "Wi-Fi",
+    "laptop": "this laptop",
     "bandwidth": "speed test",
     "agent": "this agent",
 }

@@ -18,9 +18,11 @@ import msgspec
 from services import absent, program
 
 NEAR, FAR = "10.99.0.1", "10.99.0.2"
+TUNNEL_NEAR, TUNNEL_FAR = "10.88.0.2", "10.88.0.1"
 NEAR6, FAR6 = "fd00:99::1", "fd00:99::2"
 _MAKE = f"""set -e
 mount -t tmpfs none /run
+mount -t sysfs none /sys
 ip netns add far
 ip link add near0 type veth peer name far0 netns far
 ip addr add {NEAR}/24 dev near0; ip -6 addr add {NEAR6}/64 dev near0 nodad
@@ -101,6 +103,40 @@ class ShapedPath:
                     process.wait(20)
                 except subprocess.TimeoutExpired:
                     process.kill()
+
+    @contextlib.contextmanager
+    def tunnel(self, mtu_byte: int = 1400) -> Iterator[None]:
+        """A VPN between both ends, as a process at each: `tun0`, TUNNEL_NEAR and
+        TUNNEL_FAR."""
+        script = str(Path(__file__).with_name("small_vpn.py"))
+        common = [sys.executable, script, "tun0"]
+        with contextlib.ExitStack() as stack:
+            for end, inner, own, other in (
+                (self.far, TUNNEL_FAR, FAR, NEAR),
+                (self.near, TUNNEL_NEAR, NEAR, FAR),
+            ):
+                command = end(*common, f"{inner}/24", str(mtu_byte), own, other)
+                process = stack.enter_context(
+                    subprocess.Popen(
+                        command,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
+                        text=True,
+                    )
+                )
+                assert process.stdin is not None
+                assert process.stdout is not None
+                assert process.stderr is not None
+                stack.callback(process.wait, 20)
+                stack.callback(process.stdin.close)
+                if process.stdout.readline().strip() != "ready":
+                    absent(f"no tunnels here: {process.stderr.read().strip()[-300:]}")
+            yield
+
+    def run(self, command: list[str], given: str = "") -> str:
+        """What `command` (of `near` or `far`) prints; fails where it fails."""
+        return self._do(command, given)
 
     def _do(self, command: list[str], given: str = "") -> str:
         done = subprocess.run(

@@ -49,6 +49,9 @@ class Counting(Round):
         self.fault: Exception | None = None
         self._clocks = clocks
 
+    async def glance(self) -> None:
+        """Nothing of this machine is looked at."""
+
     async def measure(self, probe: str, policy: Policy, facts: Facts) -> list[Result]:
         self.done[probe] += 1
         if self.fault is not None:

@@ -16,7 +16,7 @@ from probes.office_networks import Stands, stands_in
 from probes.place import Answer, Locator, Places, Seen, ask_beacon, came_by, judge
 from probes.platforms.facts import VpnConnection
 from probes.platforms.linux_tools import parse_arp, parse_ipv4_routes
-from probes.policy import Office
+from probes.policy import Office, Policy
 from probes.tunnels import hides_routes, physical, recognise, state_of, tunnels
 
 LAPTOP = Interface(
@@ -124,9 +124,8 @@ def test_windows_adapters_are_known_by_their_descriptions(
 
 async def test_absent_down_and_not_measurable_are_three_outcomes() -> None:
     async def outcome(*among: Interface, instead: Outcome | None = None) -> Outcome:
-        result = await vpn.measure(
-            gather=lambda: instead or list(among), managed=list, now_ms=lambda: 1
-        )
+        probe = vpn.Vpn(lambda: instead or list(among), list)
+        result = await probe.measure(Policy(), frugal=True, now_ms=lambda: 1)
         return result.outcome
 
     assert await outcome(LAPTOP) is Outcome.NOT_PRESENT

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collectors.estate.model import Estate
 from collectors.ingest.config import PolicyConfig
 from probes.policy import (
+    GatewayAt,
     MeasuringHours,
     Office,
     Policy,
@@ -35,6 +36,9 @@ def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
         services=tuple(Service(each.name, each.url) for each in config.services),
         names=config.names,
         beacon_url=estate.places.beacon_url,
+        vpn_gateways=tuple(
+            GatewayAt(each.host, each.port) for each in estate.vpn_gateways[:16]
+        ),
         offices=tuple(
             Office(each.id, tuple(str(subnet) for subnet in each.subnets[:256]))
             for each in estate.sites[:1_000]

@@ -1,6 +1,6 @@
 """What the platforms are asked, and the shape of their answers.
 
-Facts only: `probes/vpn.py`, `probes/wifi.py`, `probes/place.py` and `probes/device.py`
+Facts only: `probes/vpn.py`, `probes/wifi.py`, `probes/place.py` and `probes/laptop.py`
 judge them. Nothing here names a network: the parsers drop SSID and BSSID where they
 meet them.
 """

@@ -1,0 +1,65 @@
+"""Round trips by TCP connections: what a far end's address is worth, without rights.
+
+A connection that is refused is an answer too. An attempt ends before TCP would send its
+SYN a second time (after 1 s, RFC 6298), so that what is not answered by then was lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import time
+
+import msgspec
+
+ATTEMPTS = 5
+WAIT_S = 0.9
+PAUSE_S = 0.1
+# SYN, SYN-ACK, ACK, FIN both ways and their acknowledgements, with IP's header.
+_COST_BYTES = 360
+_REFUSED = {errno.ECONNREFUSED, 10_061}
+
+
+class RoundTrips(msgspec.Struct, frozen=True):
+    """`rtt_ms`: the least of those that were answered, None where none was."""
+
+    rtt_ms: float | None
+    loss_ratio: float
+    cost_bytes: int
+
+
+async def measure_round_trips(
+    address: str, port: int, attempts: int = ATTEMPTS, wait_s: float = WAIT_S
+) -> RoundTrips:
+    """Connects `attempts` times, one after the other. `OSError` where there is no way
+    there at all."""
+    times_ms: list[float] = []
+    for n in range(attempts):
+        if n:
+            await asyncio.sleep(PAUSE_S)
+        took_ms = await _connect(address, port, wait_s)
+        if took_ms is not None:
+            times_ms.append(took_ms)
+    return RoundTrips(
+        rtt_ms=min(times_ms, default=None),
+        loss_ratio=1 - len(times_ms) / attempts,
+        cost_bytes=attempts * _COST_BYTES,
+    )
+
+
+async def _connect(address: str, port: int, wait_s: float) -> float | None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as channel:
+        channel.setblocking(False)
+        begun_s = time.perf_counter()
+        try:
+            async with asyncio.timeout(wait_s):
+                await asyncio.get_running_loop().sock_connect(channel, (address, port))
+        except TimeoutError:
+            return None
+        except OSError as error:
+            if error.errno not in _REFUSED:
+                raise
+        return (time.perf_counter() - begun_s) * 1000

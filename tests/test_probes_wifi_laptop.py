@@ -1,0 +1,139 @@
+"""The Wi-Fi and the laptop probe: what is remembered between looks, what is said."""
+
+import msgspec
+import pytest
+
+from probes.catalogue import check_sample
+from probes.failure import Outcome
+from probes.laptop import Cpu, Laptop, busy_ratio, cpu_times
+from probes.measurements import CATALOGUE
+from probes.platforms.facts import Interface, WifiLink
+from probes.report import Report, Result, Whereabouts, samples
+from probes.watched import Watched
+from probes.wifi import Wifi, retry_ratio
+
+LINK = WifiLink(
+    connected=True, interface="wlan0", signal_dbm=-60, noise_dbm=-92, rx_bps=866.7e6,
+    tx_bps=780e6, band_ghz=5.0, channel=36, width_mhz=80, standard="802.11ac",
+    cell="a", tx_packets=1_000, tx_retries=10,
+)  # fmt: skip
+
+
+def fits_the_catalogue(result: Result) -> None:
+    report = Report(1, "r", "a", 1, "s", Whereabouts(), (result,))
+    for sample in samples(report, "", ""):
+        check_sample(sample, CATALOGUE)
+
+
+def changed(**facts: object) -> WifiLink:
+    return msgspec.structs.replace(LINK, **facts)
+
+
+class Radio:
+    def __init__(self) -> None:
+        self.now: list[WifiLink] | Outcome = [LINK]
+
+    def __call__(self, key: bytes) -> list[WifiLink] | Outcome:
+        assert len(key) == 16
+        return self.now
+
+
+async def test_weak_moments_and_roams_between_two_results_are_said_with_the_next() -> (
+    None
+):
+    radio = Radio()
+    wifi = Wifi(radio)
+    first = await wifi.measure(now_ms=lambda: 1)
+    fits_the_catalogue(first)
+    assert first.outcome is Outcome.OK
+    assert first.values["snr_db"] == 32
+    assert (first.values["roams"], "retry_ratio" in first.values) == (0, False)
+    radio.now = [changed(signal_dbm=-81)]
+    await wifi.look()
+    radio.now = [changed(signal_dbm=-62, cell="b")]
+    await wifi.look()
+    radio.now = [changed(signal_dbm=-58)]
+    second = await wifi.measure(now_ms=lambda: 2)
+    assert (second.values["signal_dbm"], second.values["signal_min_dbm"]) == (-58, -81)
+    assert second.values["roams"] == 2
+    third = await wifi.measure(now_ms=lambda: 3)
+    assert (third.values["roams"], third.values["signal_min_dbm"]) == (0, -58)
+
+
+async def test_no_hardware_no_link_and_no_consent_are_three_outcomes() -> None:
+    radio = Radio()
+    wifi = Wifi(radio)
+    for now, outcome in (
+        (Outcome.NOT_PRESENT, Outcome.NOT_PRESENT),
+        ([WifiLink(connected=False)], Outcome.NOT_CONNECTED),
+        (Outcome.NOT_PERMITTED, Outcome.NOT_PERMITTED),
+        ([LINK], Outcome.OK),
+    ):
+        radio.now = now  # type: ignore[assignment]
+        result = await wifi.measure(now_ms=lambda: 1)
+        fits_the_catalogue(result)
+        assert result.outcome is outcome
+    # Without a mark of the access point nothing is known of roams.
+    radio.now = [changed(cell="")]
+    assert "roams" not in (await wifi.measure(now_ms=lambda: 1)).values
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "ratio"),
+    [
+        (None, LINK, None),
+        (LINK, changed(tx_packets=1_900, tx_retries=110), 0.1),
+        (LINK, changed(tx_packets=1_010), None),
+        # Associated anew: the counters began again.
+        (LINK, changed(tx_packets=100, tx_retries=0), None),
+        (LINK, changed(cell="b", tx_packets=1_900), None),
+        (LINK, changed(tx_packets=None), None),
+    ],
+)
+def test_retries_are_counted_between_two_results(
+    before: WifiLink | None, now: WifiLink, ratio: float | None
+) -> None:
+    assert retry_ratio(before, now) == ratio
+
+
+async def test_the_laptop_says_what_explains_a_poor_call() -> None:
+    slept = [100.0]
+    line = Interface(
+        "eth0", physical=True, up=True, addresses=("10.1.1.1",), routed=True,
+        default_metric=1, speed_bps=10**9, mtu_byte=1500,
+    )  # fmt: skip
+    laptop = Laptop(lambda: [line], lambda: slept[0])
+    first = await laptop.measure(now_ms=lambda: 10**12)
+    fits_the_catalogue(first)
+    assert first.values["woke"] == 0
+    assert (first.values["link_bps"], first.values["link_mtu_byte"]) == (10**9, 1500)
+    assert 0 < first.values["memory_ratio"] < 1
+    slept[0] += 3_600
+    assert (await laptop.measure(now_ms=lambda: 10**12)).values["woke"] == 1
+    assert (await laptop.measure(now_ms=lambda: 10**12)).values["woke"] == 0
+    unknown = Laptop(lambda: Outcome.NOT_SUPPORTED, lambda: None)
+    bare = await unknown.measure(now_ms=lambda: 10**12)
+    assert bare.outcome is Outcome.OK
+    assert not {"woke", "link_bps"} & set(bare.values)
+
+
+def test_busy_is_a_share_of_all_processors() -> None:
+    assert busy_ratio(Cpu(10, 100), Cpu(13, 112)) == 0.25
+    assert busy_ratio(Cpu(10, 100), Cpu(10, 100.1)) is None
+    assert busy_ratio(Cpu(10, 100), Cpu(9, 112)) == 0
+    now = cpu_times()
+    assert 0 < now.busy_s < now.total_s
+
+
+async def test_a_glance_never_raises_and_what_is_opted_out_is_not_looked_at() -> None:
+    asked = []
+
+    def broken(key: bytes) -> list[WifiLink]:
+        asked.append(key)
+        raise RuntimeError("a fault of the driver's")
+
+    watched = Watched(wifi=Wifi(broken))
+    await watched.glance(("vpn", "wifi"))
+    assert not asked
+    await watched.glance(("vpn",))
+    assert asked
