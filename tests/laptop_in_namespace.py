@@ -1,6 +1,6 @@
 """Run inside a network namespace: one of the agent's answers there, as JSON.
 
-`python laptop_in_namespace.py vpn POLICY [again]`, `place BEACON CA FOLDER`, `interfaces`.
+`vpn POLICY [again]`, `place BEACON CA FOLDER`, or `interfaces`.
 """
 
 from __future__ import annotations
