@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from trap_senders import COMMUNITY, LINK_DOWN, receiving
+from trap_senders import COMMUNITY, ESTATE, LINK_DOWN, receiving
 
-from collectors.estate import Estate
+from collectors.estate import Device, Estate
 
 pytestmark = pytest.mark.service
 
@@ -200,3 +200,16 @@ async def test_engines_are_remembered_over_a_restart(tmp_path: Path) -> None:
         await running.send("snmptrap", *sent, "-Z", "8,0", "TO", "", *LINK_DOWN)
         await running.until({"link_down": 1})
         assert oct(state.stat().st_mode & 0o777) == "0o600"
+
+
+async def test_a_socket_for_both_hears_ipv4_as_such_and_ipv6() -> None:
+    six = Device(id="six", site="hall", address="::1")  # type: ignore[arg-type]
+    estate = Estate(sites=ESTATE.sites, devices=(*ESTATE.devices, six))
+    async with receiving(host="::", estate=estate) as running:
+        port = running.receiver.inbox.port
+        trap = ["-v2c", "-c", "public"]
+        await running.send("snmptrap", *trap, "TO", "", *LINK_DOWN)
+        await running.send("snmptrap", *trap, f"udp6:[::1]:{port}", "", *LINK_DOWN)
+        await running.until({"link_down": 2})
+    devices = {row.tags["device"] for row in running.kept.of("link_down")}
+    assert devices == {"core-1", "six"}

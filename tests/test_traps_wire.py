@@ -47,14 +47,16 @@ def v1_trap(generic: int, specific: int) -> bytes:
 
 
 def v3_trap() -> bytes:
+    return _v3(b"\x80\0\0\0\x05far", 3, 99)
+
+
+def _v3(engine_id: bytes, boots: int, time: int) -> bytes:
     inner = trap("1.3.6.1.6.3.1.1.5.3")
     start, end = ber.expect(inner, 0, len(inner), ber.SEQUENCE)
     _, at = ber.read_integer(inner, start, end)
     _, at = ber.read_octets(inner, at, end)
-    inside = secured.encode_inside(b"\x80\0\0\0\x05far", b"", inner[at:end])
-    return secured.encode(
-        7, b"\x80\0\0\0\x05far", 3, 99, b"towpath", inside, USER, True
-    )
+    inside = secured.encode_inside(engine_id, b"", inner[at:end])
+    return secured.encode(7, engine_id, boots, time, b"towpath", inside, USER, True)
 
 
 SOUND = [link_down(7), v1_trap(2, 0), v1_trap(6, 5), v3_trap()]
@@ -107,6 +109,45 @@ def test_a_senders_clock_may_not_go_back() -> None:
     assert engine.hear("10.0.0.1", b"far", 4, 0, 500.0)
     # A clone elsewhere has a clock of its own.
     assert engine.hear("10.0.0.2", b"far", 1, 5, 500.0)
+
+
+def test_an_engine_id_of_two_devices_is_said_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    engine = Engine(None, "", 0.0, 0.0)
+    for address in ("10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.2"):
+        engine.hear(address, b"clone", 1, 5, 0.0)
+    assert engine.addresses(b"clone") == ["10.0.0.1", "10.0.0.2"]
+    assert capsys.readouterr().out.count("traps_engine_id_shared") == 1
+
+
+def test_a_device_at_an_unknown_address_is_known_by_its_engine() -> None:
+    doorkeeper = door()
+    far = b"\x80\0\0\0\x05far"
+    with pytest.raises(Refused) as stranger:
+        doorkeeper.admit(v3_trap(), "10.77.0.1", 0.0)
+    assert stranger.value.reason == "unknown_source"
+    doorkeeper.admit(_v3(far, 3, 100), "127.0.0.1", 1.0)
+    admitted = doorkeeper.admit(_v3(far, 3, 101), "10.77.0.1", 2.0)
+    assert admitted.device.id == "core-1"
+    # v2c has no such proof.
+    with pytest.raises(Refused):
+        doorkeeper.admit(link_down(1), "10.77.0.1", 3.0)
+
+
+def test_relays_and_further_addresses_are_configured() -> None:
+    config = TrapsConfig.model_validate(
+        {"port": 0, "addresses": {"10.9.0.1": "core-1"}, "forwarders": ["10.8.0.0/24"]}
+    )
+    engine = Engine(None, "", 0.0, 0.0)
+    doorkeeper = Door(config, lambda: ESTATE, [PLAIN], engine)
+    assert doorkeeper.admit(link_down(1), "10.9.0.1", 0.0).device.id == "core-1"
+    said = (message.SNMP_TRAP_ADDRESS, ber.tlv(ber.IP_ADDRESS, bytes((10, 9, 9, 9))))
+    relayed = trap("1.3.6.1.6.3.1.1.5.1", said)
+    assert doorkeeper.admit(relayed, "10.8.0.7", 0.0).device.id == "far-1"
+    # A relay that does not say for whom it speaks speaks for nobody.
+    with pytest.raises(Refused):
+        doorkeeper.admit(link_down(1), "10.8.0.7", 0.0)
 
 
 def test_boots_count_restarts_and_the_engine_id_stays(tmp_path: Path) -> None:

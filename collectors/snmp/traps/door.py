@@ -128,7 +128,7 @@ class Door:
         if len(there) == 1 and (here or self._relays(address)):
             return there[0]
         if engine_id and not here:
-            for heard in self._engine.shared(engine_id):
+            for heard in self._engine.addresses(engine_id):
                 found = self._at(heard)
                 if len(found) == 1:
                     return found[0]

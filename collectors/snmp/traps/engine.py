@@ -53,6 +53,7 @@ class Engine:
     ) -> None:
         self._file, self._start_s = file, now_s
         self._clocks: OrderedDict[tuple[str, bytes], Clock] = OrderedDict()
+        self._addresses: dict[bytes, set[str]] = {}
         self._seen: OrderedDict[bytes, float] = OrderedDict()
         kept = _read(file)
         own = bytes.fromhex(configured or (kept.engine_id if kept else ""))
@@ -62,8 +63,8 @@ class Engine:
         for name, (boots, time, heard) in (kept.clocks if kept else {}).items():
             address, _, engine_id = name.rpartition(" ")
             since_s = max(0.0, unix_s - heard)
-            self._clocks[address, bytes.fromhex(engine_id)] = Clock(
-                boots, time, now_s - since_s
+            self._learn(
+                (address, bytes.fromhex(engine_id)), Clock(boots, time, now_s - since_s)
             )
 
     def time(self, now_s: float) -> int:
@@ -88,9 +89,16 @@ class Engine:
         key = (address, engine_id)
         clock = self._clocks.get(key)
         if clock is None:
-            while len(self._clocks) >= MOST_CLOCKS:
-                self._clocks.popitem(last=False)
-            self._clocks[key] = Clock(boots, time, now_s)
+            self._learn(key, Clock(boots, time, now_s))
+            others = self._addresses[engine_id] - {address}
+            if others:
+                _log.warning(
+                    "traps_engine_id_shared",
+                    engine_id=engine_id.hex(),
+                    addresses=sorted({address, *others})[:10],
+                    hint="two devices must not have one SNMP engine id (cloned "
+                    "settings?), unless they are one device with two addresses",
+                )
             return True
         self._clocks.move_to_end(key)
         if (boots, time) > (clock.boots, clock.time):
@@ -114,16 +122,18 @@ class Engine:
         seen[digest] = now_s
         return False
 
-    def shared(self, engine_id: bytes) -> list[str]:
-        """The addresses that use one engine id: more than one is a fault of theirs."""
-        return [address for address, each in self._clocks if each == engine_id]
+    def addresses(self, engine_id: bytes) -> list[str]:
+        """The addresses that an engine was heard from."""
+        return sorted(self._addresses.get(engine_id, ()))
 
-    def addresses(self) -> dict[bytes, list[str]]:
-        """Engine id -> the addresses it was heard from."""
-        found: dict[bytes, list[str]] = {}
-        for address, engine_id in self._clocks:
-            found.setdefault(engine_id, []).append(address)
-        return found
+    def _learn(self, key: tuple[str, bytes], clock: Clock) -> None:
+        while len(self._clocks) >= MOST_CLOCKS:
+            (address, engine_id), _ = self._clocks.popitem(last=False)
+            self._addresses[engine_id].discard(address)
+            if not self._addresses[engine_id]:
+                del self._addresses[engine_id]
+        self._clocks[key] = clock
+        self._addresses.setdefault(key[1], set()).add(key[0])
 
     def save(self, now_s: float, unix_s: float) -> None:
         """Writes the state file; a failure is said, and costs only what it protects."""

@@ -1,0 +1,108 @@
+"""`towpath run` with everything: a trap from outside is a row that can be asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+import services
+from river import COMMUNITY, Council, Running, towpath
+
+pytestmark = pytest.mark.service
+
+
+def send(council: Council, *arguments: str) -> None:
+    """snmptrap to the running Towpath, with the right community."""
+    subprocess.run(
+        [
+            services.program("snmptrap"),
+            *("-v2c", "-c", COMMUNITY, f"127.0.0.1:{council.traps}", ""),
+            *arguments,
+        ],
+        check=True,
+        timeout=20,
+        env={**os.environ, "MIBS": ""},
+    )
+
+
+def asked(
+    council: Council, measurement: str, *arguments: str
+) -> list[dict[str, object]]:
+    said = towpath("query", measurement, *arguments, "-c", council.settings, "--json")
+    if said.returncode != 0:
+        return []
+    rows: list[dict[str, object]] = json.loads(said.stdout)
+    return rows
+
+
+def test_a_trap_is_stored_counted_and_asked_for(tmp_path: Path) -> None:
+    council = Council(tmp_path)
+    council.write_estate({"core-1": services.free_port()})
+    council.write_settings()
+    with services.running(Running(council)) as running:
+        for _ in range(3):
+            send(council, "1.3.6.1.6.3.1.1.5.1")
+        picks = ["--pick", "text:last", "--pick", "count:sum", "--by", "event"]
+
+        def rows() -> list[dict[str, object]]:
+            return asked(council, "event", *picks)
+
+        services.wait_until(
+            lambda: any(row.get("count_sum") == 3 for row in rows()),
+            "the events in the store",
+            40,
+            every=0.5,
+        )
+        assert rows()[0]["event"] == "cold_start"
+        services.wait_until(
+            lambda: bool(asked(council, "self_traps", "--pick", "accepted:last")),
+            "the receiver's own row",
+            30,
+            every=0.5,
+        )
+        assert running.count("traps_heard") == 1
+
+
+def test_without_its_port_everything_else_runs(tmp_path: Path) -> None:
+    council = Council(tmp_path)
+    council.write_settings()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", council.traps))
+        with services.running(Running(council)) as running:
+            assert running.count("traps_not_heard") == 1
+            assert services.answers_tcp(council.web)
+
+
+def test_wrong_settings_are_said_with_their_line(tmp_path: Path) -> None:
+    council = Council(tmp_path)
+    council.write_estate({"core-1": 161})
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "t.yaml").write_text(
+        "traps: {x: {oid: 1.3.6.1, sverity: ok}}\n"
+    )
+    council.write_settings()
+    text = council.settings.read_text()
+    council.settings.write_text(
+        text.replace(
+            "[traps]\n",
+            '[traps]\ncatalog = "own"\naddresses = { "10.1.1.1" = "core-2" }\n',
+        )
+    )
+    said = towpath("check", "-c", council.settings)
+    assert said.returncode == 2
+    spoken = said.stdout + said.stderr
+    assert "no device is called 'core-2', did you mean 'core-1'" in spoken.replace(
+        "; did", ", did"
+    )
+    assert "t.yaml:1" in spoken
+    assert "sverity" in spoken
+    council.settings.write_text(
+        text.replace("[traps]\n", '[traps]\naddresses = { "10.1.1" = "core-1" }\n')
+    )
+    said = towpath("check", "-c", council.settings)
+    assert said.returncode == 2
+    assert "traps.addresses" in said.stdout + said.stderr
