@@ -21,6 +21,7 @@ BENCHMARKS = (
     "store",
     "reflector",
     "call_path",
+    "shaped",
     "agent",
 )
 

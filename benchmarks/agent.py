@@ -10,7 +10,8 @@ that only waits (every probe off, delivery and policy hourly) and one that works
 * bytes a day: the mean `cost_bytes` of each probe, times its runs at the default
   cadence, and the mean cost of one delivery (what the agent counts: bodies and heads
   as sent, 6 kB for a TLS handshake) times one each 300 s, for a laptop that is on for
-  24 h and for one that is on for 9 h. Speed tests are not in it.
+  24 h and for one that is on for 9 h; and the same at the cadences of metered lines.
+  IPv6 adds 20 octets to each packet of the call path. Speed tests are not in it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -45,7 +47,9 @@ from collectors.ingest.double import ListAppend
 from collectors.ingest.https import HttpsIngest
 from collectors.ingest.registry import Registry
 from collectors.reflector import Reflector, ReflectorConfig
+from probes import call_path
 from probes.measurements import CATALOGUE
+from probes.policy import Policy
 from probes.report import Enrolment
 from probes.status import read_status
 
@@ -54,7 +58,7 @@ WINDOW_S = 60.0
 IDLE_S = 20.0
 SETTLE_S = 5.0
 DAY_S = 86_400
-NETWORK = ("call_path", "web", "name_lookup")
+NETWORK = ("call_path", "path", "teams_relay", "web", "name_lookup")
 PROBES = (*NETWORK, "vpn", "agent")
 
 
@@ -77,9 +81,9 @@ async def _measure() -> dict[str, float]:
     reflector = Reflector(
         ReflectorConfig(addresses=("127.0.0.1",), stamp_port=0, web_port=0)
     )
-    async with reflector:
+    async with reflector, _relay() as relay:
         work = PolicyConfig(
-            teams_relay=TeamsRelayConfig(host=""),
+            teams_relay=TeamsRelayConfig(host="127.0.0.1", port=relay),
             services=(ServiceConfig(name="portal", url=f"https://localhost:{free}/"),),
             names=("localhost",),
             cadence_s={
@@ -109,23 +113,37 @@ async def _measure() -> dict[str, float]:
         "cpu_working_ratio": working,
         "cpu_at_default_ratio": idle_ratio + (working - idle_ratio) / FASTER,
     }
-    day = 0.0
+    day = metered = 0.0
+    usual = Policy()
     for probe in NETWORK:
         costs = cost.get(probe)
         if not costs:
             continue
         mean = sum(costs) / len(costs)
         figures[f"{probe}_bytes"] = mean
-        day += mean * DAY_S / CATALOGUE.measurement(probe).period_s
+        period_s = CATALOGUE.measurement(probe).period_s
+        day += mean * DAY_S / usual.cadence(probe, period_s, metered=False)
+        metered += mean * DAY_S / usual.cadence(probe, period_s, metered=True)
     measured = sum(sum(each) for each in cost.values())
     # The first request's handshake is counted to the deliveries, as it would be after
     # every pause of a minute: at the default cadence each delivery makes a new one.
     delivery = max(spent - measured, 0) / max(deliveries, 1) + 6_000
     figures["delivery_bytes"] = delivery
-    day += delivery * DAY_S / 300
+    day += delivery * DAY_S / usual.report_s
+    metered += delivery * DAY_S / (3 * usual.report_s)
     figures["day_24h_bytes"] = day
+    figures["day_24h_ipv6_bytes"] = day + _more_of_ipv6(metered=False)
     figures["day_9h_bytes"] = day * 9 / 24
+    figures["day_24h_metered_bytes"] = metered
+    figures["day_24h_metered_ipv6_bytes"] = metered + _more_of_ipv6(metered=True)
     return figures
+
+
+def _more_of_ipv6(metered: bool) -> float:
+    """What the longer headers of the call path's packets add in a day."""
+    period_s = CATALOGUE.measurement(call_path.NAME).period_s
+    runs = DAY_S / Policy().cadence(call_path.NAME, period_s, metered)
+    return runs * call_path.PACKETS * 2 * 20
 
 
 async def _window(
@@ -200,6 +218,28 @@ async def _council(
             config, registry, append, estate=lambda: estate
         ) as ingest:
             yield ingest.port, registry, append, made.authority
+
+
+@contextlib.asynccontextmanager
+async def _relay() -> AsyncIterator[int]:
+    """A far end that answers STUN Binding requests, as a relay would: the port."""
+
+    class Answering(asyncio.DatagramProtocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, address: Any) -> None:
+            mapped = b"\0\x20\0\x08\0\x01" + bytes(6)
+            self.transport.sendto(b"\1\1\0\x0c" + data[4:20] + mapped, address)
+
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(
+        Answering, local_addr=("127.0.0.1", 0)
+    )
+    try:
+        yield int(transport.get_extra_info("sockname")[1])
+    finally:
+        transport.close()
 
 
 def _free_port() -> int:

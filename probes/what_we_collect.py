@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import textwrap
 
+from probes import costs
 from probes.measurements import MEASUREMENTS
+from probes.policy import Policy, TeamsRelay
 
 NEVER = (
     "who you are: no user name, no e-mail address, no machine name",
@@ -21,6 +23,11 @@ KEPT = (
     "deleted after the days given. Shared pages and reports only show groups of at",
     "least 10 laptops.",
 )
+
+
+# A council that asks for a little of everything.
+_TYPICAL = Policy(teams_relay=TeamsRelay(host="relay"))
+_SERVICES, _NAMES = 5, 3
 
 
 def what_we_collect(width: int = 79) -> str:
@@ -50,6 +57,15 @@ def what_we_collect(width: int = 79) -> str:
         lines += textwrap.wrap(
             what, width, initial_indent="  - ", subsequent_indent="    "
         )
+    lines += ["", "WHAT IT COSTS YOUR CONNECTION", ""]
+    for metered, where in ((False, "An ordinary line"), (True, "A metered line")):
+        day = costs.day(_TYPICAL, metered, _SERVICES, _NAMES)
+        lines += [f"{where}, on day and night, {_SERVICES} web services:"]
+        lines += [*costs.shown(day), ""]
+    lines += [
+        "Your council's policy may ask for more or less; both are held to a monthly",
+        "limit. Speed tests have one of their own and never run on a metered line.",
+    ]
     lines += [
         "",
         "See it yourself: towpath-agent once shows a measurement, towpath-agent sent",
