@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from towpath.commands import agents, alerts, dashboards, imports, report, rules, store
+from towpath.commands import (
+    agents,
+    alerts,
+    compare,
+    dashboards,
+    imports,
+    report,
+    rules,
+    store,
+)
 from towpath.commands.discover import discover
 from towpath.commands.door import (
     ConfigFile,
@@ -30,6 +39,7 @@ app.add_typer(agents.app, name="agents")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(rules.app, name="rules")
 app.add_typer(imports.app, name="import")
+app.add_typer(compare.app, name="compare")
 app.add_typer(dashboards.app, name="dashboards")
 app.add_typer(report.app, name="report")
 app.command("discover")(discover)

@@ -1,0 +1,1 @@
+"""Says what another monitor sees and Towpath does not, and the other way round."""
