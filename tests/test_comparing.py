@@ -115,6 +115,8 @@ def test_a_sensor_is_the_same_by_its_object_its_name_or_its_words() -> None:
 def test_two_of_one_name_match_two_of_one_name_only() -> None:
     twice = [Sensor("temperature", "Chip", "1.1"), Sensor("temperature", "Chip", "1.2")]
     assert one(Seen([], twice), Seen([], list(reversed(twice)))).same
+    stored = [Sensor("temperature", "Chip")] * 2
+    assert one(Seen([], stored), Seen([], twice)).same
     found = one(Seen([], twice), Seen([], twice[:1]))
     assert found.there.sensors == [("core", "temperature Chip")]
 
