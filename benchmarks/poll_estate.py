@@ -130,7 +130,7 @@ async def _journalled(
                     continue
                 if batch.measurement == "device":
                     late_ms += batch.field("late_ms")  # type: ignore[arg-type]
-                    up += sum(batch.field("up"))  # type: ignore[arg-type]
+                    up += sum(filter(None, batch.field("readable")))  # type: ignore[arg-type]
                 elif batch.measurement == "interface":
                     ports += sum(v is not None for v in batch.field("in_bps"))
     late_ms.sort()

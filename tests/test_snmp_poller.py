@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -488,3 +489,31 @@ def test_phases_are_spread_and_stay() -> None:
     ]
     assert len(by_second) == 60
     assert max(by_second) < 160
+
+
+async def test_credentials_are_tried_in_turn_and_the_one_that_fits_is_remembered(
+    tmp_path: Path,
+) -> None:
+    config = QUICK.model_copy(
+        update={
+            "timeout_s": 0.05,
+            "tries": 1,
+            "state_file": tmp_path / "snmp.json",
+            "credentials_by_subnet": {ip_network("127.0.0.0/8"): ("old", "new")},
+        }
+    )
+    known = Credentials(
+        {
+            "old": credential("old", {"community": "wrong"}),
+            "new": credential("new", {"community": "public"}),
+        }
+    )
+    async with SimulatedSwitch("a", 1) as switch:
+        held = estate(device("a", switch))
+        async with polling(held, config, known) as (kept, _):
+            await until(lambda: kept.of("interface"), "the one that fits")
+        asked = switch.requests
+        async with polling(held, config, known) as (kept, poller):
+            await until(lambda: kept.of("interface"), "a poll after a restart")
+            assert "timeout" not in poller.stats.by_outcome
+        assert switch.requests > asked

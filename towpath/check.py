@@ -13,6 +13,7 @@ from collectors.estate import Estate, EstateError, load, warnings
 from collectors.ingest.server import CannotServe, load_certificate
 from collectors.measurements import CATALOGUE
 from collectors.snmp import CredentialError, Credentials
+from collectors.snmp.choice import DEFAULT, Subnets, names_of
 from collectors.snmp.profiles import ProfileError
 from collectors.snmp.profiles import load as load_profiles
 from collectors.snmp.traps import CatalogError
@@ -57,7 +58,9 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
         wrong.append(str(error))
     else:
         if estate is not None:
-            wrong += _unknown_credentials(estate, credentials)
+            wrong += _unknown_credentials(
+                estate, credentials, config.snmp.credentials_by_subnet
+            )
             misleading += credentials.warnings()
     if config.traps.enabled:
         try:
@@ -106,14 +109,21 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
     return wrong, misleading, facts
 
 
-def _unknown_credentials(estate: Estate, known: Credentials) -> Iterator[str]:
+def _unknown_credentials(
+    estate: Estate, known: Credentials, by_subnet: Subnets
+) -> Iterator[str]:
     for device in estate.devices:
         if not device.poll:
             continue
-        try:
-            known.get(device.credentials)
-        except CredentialError as error:
-            yield f"device {device.id}: {error}"
+        names = names_of(device.credentials, device.address, by_subnet)
+        if names[-1] == DEFAULT and any(name in known for name in names):
+            # Nobody named `default`: it is only what comes last.
+            names = names[:-1]
+        for name in names:
+            try:
+                known.get(name)
+            except CredentialError as error:
+                yield f"device {device.id}: {error}"
 
 
 def _unknown_senders(config: TowpathConfig, estate: Estate) -> Iterator[str]:

@@ -117,6 +117,13 @@ class DevicePoll:
     def close(self) -> None:
         self._session.close()
 
+    def speak(self, credential: Credential, session: Session) -> None:
+        """Goes on with another credential, in a session that has it."""
+        self._session.close()
+        self._credential, self._session = credential, session
+        # Another view of the same device may show other things.
+        self._plan = None
+
     def port_name(self, if_index: int) -> str | None:
         """The name of the port with that ifIndex, as last learnt."""
         for port in self._ports:

@@ -18,9 +18,11 @@ _log = structlog.get_logger()
 
 
 class Learnt(msgspec.Struct):
-    """What is worth keeping of one device. `neighbours`: port key -> last heard, ms."""
+    """What is worth keeping of one device. `neighbours`: port key -> last heard, ms.
+    `credential`: the name of the one that worked last."""
 
     stamina: Stamina = msgspec.field(default_factory=Stamina)
+    credential: str = ""
     neighbours: dict[str, int] = {}
 
 

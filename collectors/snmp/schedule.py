@@ -25,8 +25,9 @@ from collectors.batch import Batch, Schema
 from collectors.estate.model import Device, Estate, Line
 from collectors.journal import Append
 from collectors.ping import Pinged, Pinger
+from collectors.snmp.choice import Choice, names_of
 from collectors.snmp.config import SnmpConfig
-from collectors.snmp.credentials import CredentialError, Credentials
+from collectors.snmp.credentials import Credential, CredentialError, Credentials
 from collectors.snmp.device import DevicePoll
 from collectors.snmp.gather import Gather
 from collectors.snmp.health import Health
@@ -80,8 +81,10 @@ class PollStats(msgspec.Struct):
 class _Job:
     """One device in the schedule."""
 
-    def __init__(self, device: Device, lines: tuple[Line, ...]) -> None:
-        self.device, self.lines = device, lines
+    def __init__(self, device: Device, lines: tuple[Line, ...], choice: Choice) -> None:
+        self.device, self.lines, self.choice = device, lines, choice
+        # The credential that `poll` speaks with.
+        self.speaks = ""
         self.poll: DevicePoll | None = None
         self.pinged: Pinged | None = None
         self.task: asyncio.Task[None] | None = None
@@ -247,7 +250,12 @@ class Poller:
                 if known.poll is not None:
                     known.poll.adopt(device, lines)
                 continue
-            job = self._jobs[id] = _Job(device, lines)
+            names = names_of(
+                device.credentials, device.address, self._config.credentials_by_subnet
+            )
+            held = [name for name in names if name in self._credentials]
+            choice = Choice(held or names, self._memory.of(id).credential)
+            job = self._jobs[id] = _Job(device, lines, choice)
             job.pinged = self._pinger.watch(str(device.address))
             self._schedule(job, offset_s, spread_s)
         self.stats.devices = len(self._jobs)
@@ -295,49 +303,65 @@ class Poller:
             _log.exception("poll_failed", device=job.device.id)
 
     async def _rows(self, job: _Job, late_ms: float, place: _Slot) -> list[Batch]:
-        device = job.device
-        if job.poll is None:
+        device, choice, now_ms = job.device, job.choice, self._now_ms()
+        if choice.is_resting(time.monotonic()):
+            return [self._unasked(job, Outcome.AUTH_FAILED, now_ms)]
+        if job.poll is None or job.speaks != choice.name:
             try:
-                credential = self._credentials.get(device.credentials)
+                credential = self._credentials.get(choice.name)
             except CredentialError as error:
-                self._count(Outcome.NOT_CONFIGURED, up=False, retries=0)
                 if not job.told:
                     _log.warning(
                         "device_not_polled", device=device.id, detail=str(error)
                     )
                     job.told = True
-                now_ms = self._now_ms()
-                tags = Place(device.id, device.site, device.role)
-                outcome = Outcome.NOT_CONFIGURED
-                echoes = job.pinged.take() if job.pinged is not None else None
-                return [device_row(tags, now_ms, now_ms, outcome, False, echoes)]
-            session = self._sessions.open(
-                str(device.address),
-                device.port,
-                credential,
-                Patience.of(self._config.timeout_s, self._config.tries),
-            )
-            job.poll = DevicePoll(
-                self._config,
-                device,
-                job.lines,
-                credential,
-                session,
-                self._memory.of(device.id),
-                self._now_ms,
-                Health(self._profiles, self._learning),
-                self._surroundings.uplinks,
-                job.pinged,
-            )
+                return [self._unasked(job, Outcome.NOT_CONFIGURED, now_ms)]
+            self._open(job, credential)
+            job.speaks = choice.name
+        assert job.poll is not None
         polled = await job.poll.poll(late_ms, place.give_back)
         for batch in polled.batches:
             self._surroundings.take(batch)
         self._count(polled.outcome, polled.up, polled.retries)
         self.stats.packets += polled.packets
+        choice.took(polled.outcome, polled.up, time.monotonic())
+        self._memory.of(device.id).credential = choice.good
         if not job.learnt and job.poll.learnt:
             job.learnt = True
             self.stats.learnt += 1
         return polled.batches
+
+    def _open(self, job: _Job, credential: Credential) -> None:
+        device, config = job.device, self._config
+        session = self._sessions.open(
+            str(device.address),
+            device.port,
+            credential,
+            Patience.of(config.timeout_s, config.tries),
+        )
+        if job.poll is not None:
+            job.poll.speak(credential, session)
+            return
+        job.poll = DevicePoll(
+            config,
+            device,
+            job.lines,
+            credential,
+            session,
+            self._memory.of(device.id),
+            self._now_ms,
+            Health(self._profiles, self._learning),
+            self._surroundings.uplinks,
+            job.pinged,
+        )
+
+    def _unasked(self, job: _Job, outcome: Outcome, now_ms: int) -> Batch:
+        """The row of a device that SNMP did not ask this time."""
+        self._count(outcome, up=False, retries=0)
+        echoes = job.pinged.take() if job.pinged is not None else None
+        device = job.device
+        place = Place(device.id, device.site, device.role)
+        return device_row(place, now_ms, now_ms, outcome, False, echoes)
 
     def _count(self, outcome: Outcome, up: bool, retries: int) -> None:
         stats = self.stats
