@@ -1,4 +1,4 @@
-"""A real snmpd under v3 that starts again: two polls later at most, all is as before."""
+"""A real snmpd under v3 that starts again: two polls later, all is as before."""
 
 from __future__ import annotations
 
