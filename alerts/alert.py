@@ -16,8 +16,9 @@ class Alert(msgspec.Struct, frozen=True):
     `rule` and `subject` (the tags that name what it is about) identify it.
     `since_ms`: when the condition began; `firing_ms`: when it had held long enough;
     `resolved_ms`: when it ended. `suppressed_by`: key of the alert that explains it,
-    which was paged instead. `affected`: counts of what hangs on it, such as
-    {"devices": 4, "agents": 20}; agent counts under the least group are left out.
+    which was paged instead. `explained_by`: the same, and kept when that has ended, for
+    as long as nobody was told of this one. `affected`: counts of what hangs on it, such
+    as {"devices": 4, "agents": 20}; agent counts under the least group are left out.
     `why`: why it ended, where that was not that all was well. `paged_ms`: when somebody
     was told. `silenced_until_ms`: nobody is told before (maintenance); 0 for not.
     """
@@ -35,6 +36,7 @@ class Alert(msgspec.Struct, frozen=True):
     cause: str = ""
     runbook: str = ""
     suppressed_by: str = ""
+    explained_by: str = ""
     affected: dict[str, int] = {}
     title: str = ""
     why: str = ""

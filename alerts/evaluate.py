@@ -37,6 +37,7 @@ class Entry(msgspec.Struct, frozen=True):
     `state` is `resolved` for entries that only remember flaps. `episode` numbers what
     a page and its resolution belong to. `bad_ms`, `heard_ms`: times of the newest bad
     and the newest row. `clear_ms`: since when it has been well while still firing.
+    `explained_by`: what explained it last; emptied when it is paged for itself.
     `freed_ms`: when the cause that explained it ended. `told`: what was last said of
     it in the journal.
     """
@@ -58,6 +59,7 @@ class Entry(msgspec.Struct, frozen=True):
     flaps_ms: int = 0
     flapping: int = 0
     suppressed_by: str = ""
+    explained_by: str = ""
     freed_ms: int = 0
     silenced_until_ms: int = 0
     paged_ms: int | None = None

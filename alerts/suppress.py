@@ -107,6 +107,7 @@ def decide(
             after = msgspec.structs.replace(
                 entry,
                 suppressed_by=root,
+                explained_by=root or entry.explained_by,
                 freed_ms=freed_ms,
                 silenced_until_ms=silenced_until_ms,
             )
@@ -116,7 +117,7 @@ def decide(
             and not silenced
             and _is_due(after, rules, window, topology, now_ms)
         ):
-            after = msgspec.structs.replace(after, paged_ms=now_ms)
+            after = msgspec.structs.replace(after, paged_ms=now_ms, explained_by="")
             pages.append(key)
         if after is not entry:
             changes[key] = after

@@ -53,6 +53,7 @@ def alert_of(
         or (rule.cause.format_map(words) if rule else ""),
         runbook=rule.runbook.format_map(words) if rule else "",
         suppressed_by=entry.suppressed_by,
+        explained_by=entry.explained_by,
         affected=affected,
         title=rule.title if rule else entry.rule,
         why=entry.why,

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from markupsafe import Markup, escape
 
 Point = tuple[int, float]
+# A character of an axis is no wider than this, in units of the drawing.
+_CHARACTER = 6.6
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,11 @@ class Chart:
 
     def svg(self) -> Markup:
         """The drawing, with `role="img"`, title and description."""
-        left, right, top, bottom = 64, 6, 8, 20
-        inner_w, inner_h = self.width - left - right, self.height - top - bottom
         ceiling = self._ceiling()
+        marks = [ceiling * share for share in (0.0, 0.5, 1.0)]
+        widest = max(len(self.say(value)) for value in marks)
+        left, right, top, bottom = round(14 + _CHARACTER * widest), 6, 8, 20
+        inner_w, inner_h = self.width - left - right, self.height - top - bottom
 
         def x(time_ms: int) -> float:
             share = (time_ms - self.from_ms) / max(1, self.to_ms - self.from_ms)
@@ -99,8 +103,7 @@ class Chart:
             f'<title id="{escape(self.id)}-t">{escape(self.title)}</title>'
             f'<desc id="{escape(self.id)}-d">{escape(self.description())}</desc>'
         ]
-        for share in (0.0, 0.5, 1.0):
-            value = ceiling * share
+        for value in marks:
             out.append(
                 f'<line class="grid" x1="{left}" x2="{self.width - right}" '
                 f'y1="{y(value):.1f}" y2="{y(value):.1f}"/>'

@@ -7,7 +7,15 @@ from zoneinfo import ZoneInfo
 
 LONDON = ZoneInfo("Europe/London")
 NOTHING = "no data"
-_NAMES = {"wifi": "Wi-Fi", "vpn": "VPN", "ups": "UPS", "web": "Web"}
+# Of a group without figures: it is small, or would tell of a small one by subtraction.
+HIDDEN = "not shown: too few laptops, here or in a group beside it"
+_NAMES = {
+    "unknown": "Not known",
+    "wifi": "Wi-Fi",
+    "vpn": "VPN",
+    "ups": "UPS",
+    "web": "Web",
+}
 _RATES = ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"))
 
 
@@ -99,6 +107,11 @@ def money(pounds: float | None) -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """`1 site`, `2 sites`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def group(by: str, name: str) -> str:
+    """A group of laptops: a provider by its own name, others in our words."""
+    return name if by == "provider" and name != "unknown" else said(name)
 
 
 def said(name: str) -> str:

@@ -243,6 +243,7 @@ async def test_what_hangs_on_a_dead_switch_by_what_it_hears_is_not_paged(
         "core-1"
     ]
     assert sum(bool(alert.suppressed_by) for alert in alerts) == 2
+    assert all(alert.explained_by == alert.suppressed_by for alert in alerts)
 
 
 async def test_a_desk_that_is_down_gets_everything_once_it_is_back(

@@ -273,8 +273,8 @@ def incidents(
     ]
     explains: dict[str, int] = {}
     for each in fired:
-        if each.suppressed_by:
-            explains[each.suppressed_by] = explains.get(each.suppressed_by, 0) + 1
+        if cause := each.suppressed_by or each.explained_by:
+            explains[cause] = explains.get(cause, 0) + 1
     found = [
         Incident(
             each,
@@ -284,7 +284,7 @@ def incidents(
             explains.get(each.key, 0),
         )
         for each in fired
-        if not each.suppressed_by
+        if not (each.suppressed_by or each.explained_by)
         and each.severity != "info"
         and (site is None or each.site == site)
     ]

@@ -184,7 +184,7 @@ def _calls(content: Content) -> Iterable[Sequence[Cell]]:
             values.get("vpn_up_ratio_mean"),
             values.get("web_ok_ratio_mean"),
             before.get("mos_estimated_p50_p50"),
-            "" if each.values else "fewer than 10 laptops: not shown",
+            "" if each.values else words.HIDDEN,
         )
 
 

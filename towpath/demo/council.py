@@ -14,8 +14,10 @@ LIBRARY_LINE_PORT = "GigabitEthernet1/0/47"
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The local ports the demo listens on; `switches` by device id (UDP)."""
+    """The local ports the demo listens on; `switches` by device id (UDP). `address` is
+    where the beacon listens."""
 
+    address: str
     switches: dict[str, int]
     https: int
     web: int
@@ -135,7 +137,7 @@ port = {ports.vpn_door}
 capacity = 2500
 
 [places]
-beacon_url = "https://localhost:{ports.beacon}/"
+beacon_url = "https://{ports.address}:{ports.beacon}/"
 
 [[reflectors]]
 id = "reflector"

@@ -78,7 +78,8 @@ def fleet(count_each: int = 12) -> list[Laptop]:
         made.append(
             Laptop(
                 len(made),
-                dice.choice(("town-hall", "library", "depot")),
+                # All of one site: in threes and fours they could not be shown.
+                "town-hall",
                 "home",
                 "",
                 dice.choice(("wifi", "wifi", "wired")),

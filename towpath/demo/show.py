@@ -37,6 +37,7 @@ from towpath.demo.town import (
     Switches,
     VpnDoor,
     free_port,
+    own_address,
 )
 from towpath.log import LogConfig, configure
 from towpath.run import Installation, StartFailed
@@ -48,6 +49,7 @@ _BROKER_PASSWORD = "demo-broker-password"
 def pick_ports(web: int) -> Ports:
     """Free ports for everything; the status page's is `web` where that is free."""
     return Ports(
+        address=own_address(),
         switches={each.id: free_port(socket.SOCK_DGRAM) for each in SWITCHES},
         https=free_port(),
         web=web if _is_free(web) else free_port(),
@@ -199,7 +201,9 @@ async def _show(
     ports = pick_ports(web_port)
     if ports.web != web_port:
         say(f"port {web_port} is in use here; the page is on {ports.web} instead")
-    certificates = make_certificates(folder / "tls")
+    certificates = make_certificates(
+        folder / "tls", ("localhost", "127.0.0.1", ports.address)
+    )
     write_estate(folder, ports)
     (folder / "towpath.toml").write_text(settings_toml(ports, certificates, folder))
     (folder / "rules.yaml").write_text(RULES)
@@ -213,7 +217,9 @@ async def _show(
     async with contextlib.AsyncExitStack() as town:
         switches = await town.enter_async_context(Switches(ports.switches))
         await town.enter_async_context(VpnDoor(ports.vpn_door, certificates))
-        await town.enter_async_context(Beacon(ports.beacon, certificates))
+        await town.enter_async_context(
+            Beacon(ports.beacon, certificates, ports.address)
+        )
         on_call = OnCall(ports.webhook, WEBHOOK_KEY, story.heard)
         await town.enter_async_context(on_call)
         await town.enter_async_context(

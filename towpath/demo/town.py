@@ -35,6 +35,18 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return int(probe.getsockname()[1])
 
 
+def own_address() -> str:
+    """The address this machine has in its own network; 127.0.0.1 where it is in none.
+    A UDP socket that is told its peer knows, and sends nothing for it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # RFC 5737: nobody's address.
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
 def build_switch(switch: Switch, port: int) -> SimulatedSwitch:
     """A simulated switch with traffic as on a working day."""
     dice = random.Random(switch.id)
@@ -75,10 +87,13 @@ def _port(switch: Switch, number: int, dice: random.Random) -> SimulatedPort:
 
 
 class _TlsDoor:
-    """Listens with TLS on 127.0.0.1; what it says is its kind's."""
+    """Listens with TLS; what it says is its kind's."""
 
-    def __init__(self, port: int, certificates: Certificates) -> None:
+    def __init__(
+        self, port: int, certificates: Certificates, address: str = "127.0.0.1"
+    ) -> None:
         self._port, self._certificates = port, certificates
+        self._address = address
 
     async def __aenter__(self) -> Self:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -86,7 +101,7 @@ class _TlsDoor:
             self._certificates.certificate, self._certificates.private_key
         )
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self._port, ssl=context
+            self._serve, self._address, self._port, ssl=context
         )
         return self
 
@@ -117,7 +132,8 @@ class VpnDoor(_TlsDoor):
 
 
 class Beacon(_TlsDoor):
-    """Tells whoever reaches it that they stand in the Town Hall."""
+    """Tells whoever reaches it that they stand in the Town Hall. It must be reached
+    over a network's own interface: what answers on 127.0.0.1 proves no place."""
 
     async def _talk(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
