@@ -261,6 +261,20 @@ def descrs(profile, columns) -> list[str]:  # type: ignore[no-untyped-def]
     return [each.descr for each in find([profile], columns)]
 
 
+def test_a_makers_mib_under_each_model_is_written_once(tmp_path: Path) -> None:
+    """OWN is the first arcs of the sysObjectID; every model has its own columns."""
+    file = tmp_path / "acme.yaml"
+    file.write_text(
+        "own_arcs: 8\nmatch: [{object_id: 1.3.6.1.4.1.99999}]\n---\n"
+        "tables: {a: {base: OWN.1, columns: {value: 3}, sensors: [{class: load}]}}\n"
+    )
+    (profile,) = load_files([file])
+    table = profile.of_model("1.3.6.1.4.1.99999.5.101").body.tables["a"]
+    assert table.oid("value") == "1.3.6.1.4.1.99999.5.1.3"
+    other = profile.of_model("1.3.6.1.4.1.99999.6.2").body.tables["a"]
+    assert other.oid("value") == "1.3.6.1.4.1.99999.6.1.3"
+
+
 TWO_TABLES = """
 tables:
   new:

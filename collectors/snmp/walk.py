@@ -34,6 +34,8 @@ class Stamina(msgspec.Struct):
     """What one agent can stand, learnt; worth remembering over a restart."""
 
     repetitions: int = MAX_REPETITIONS
+    # Never more again: what was too much, less one.
+    most_repetitions: int = MAX_REPETITIONS
     varbinds: int = FIRST_VARBINDS
     # Good answers since varbinds was last changed; a set-back makes growing slower.
     good: int = 0
@@ -46,6 +48,15 @@ class Stamina(msgspec.Struct):
         self.ceiling = max(1, min(self.ceiling, tried - 1))
         self.varbinds = max(1, min(self.varbinds, tried // 2))
         self.good = 0
+
+    def fewer(self) -> None:
+        """A page of so many rows was too much."""
+        self.most_repetitions = max(1, min(self.most_repetitions, self.repetitions - 1))
+        self.repetitions = max(1, self.repetitions // 2)
+
+    def walked(self) -> None:
+        """A walk went well: longer pages again, after one table with long values."""
+        self.repetitions = min(self.most_repetitions, self.repetitions * 2)
 
     def well(self) -> None:
         """A full GET was answered: try a few more after some of them."""
@@ -81,11 +92,11 @@ async def walk(
     """
     while True:
         try:
-            return await _walk(session, base, stamina.repetitions, budget, ordered)
+            rows = await _walk(session, base, stamina.repetitions, budget, ordered)
         except TooMuch:
             if stamina.repetitions == 1:
                 raise
-            stamina.repetitions = max(1, stamina.repetitions // 2)
+            stamina.fewer()
         except Failed as failed:
             # Some agents fall silent at large GETBULKs, or cut their answers off.
             if stamina.repetitions == 1 or failed.outcome not in (
@@ -94,7 +105,10 @@ async def walk(
             ):
                 raise
             budget.check()
-            stamina.repetitions = max(1, stamina.repetitions // 2)
+            stamina.fewer()
+        else:
+            stamina.walked()
+            return rows
 
 
 async def _walk(

@@ -63,6 +63,7 @@ def channel_mhz(row: Row) -> float | None:
 
 _LESS, _GREATER = (1, 2), (3, 4)
 _MINOR, _MAJOR, _CRITICAL = 10, 20, 30
+_FARTHEST = 1_000_000_000
 _UNSET = {-32768.0, 2147483647.0, -2147483648.0}
 
 
@@ -95,8 +96,25 @@ def cisco_thresholds(row: Row) -> dict[str, float]:
     return limits
 
 
+def arista_thresholds(row: Row) -> dict[str, float]:
+    """The limits beside a sensor of ENTITY-SENSOR-MIB, counted as its value is."""
+    limits: dict[str, float] = {}
+    for name, column in (
+        ("low_warn", "low_warning"),
+        ("low", "low_critical"),
+        ("high_warn", "high_warning"),
+        ("high", "high_critical"),
+    ):
+        raw = row.number(column)
+        # Arista's "no limit" are the ends of EntitySensorValue.
+        if raw is not None and abs(raw) < _FARTHEST and raw not in _UNSET:
+            limits[name] = _real(row, raw)
+    return limits
+
+
 # For a sensor's `limits: {function: NAME}`; values as `entity_sensor` and others give.
 LIMITS: dict[str, Callable[[Row], dict[str, float]]] = {
+    "arista_thresholds": arista_thresholds,
     "cisco_thresholds": cisco_thresholds,
 }
 FUNCTIONS: dict[str, Function] = {

@@ -14,6 +14,8 @@ from collectors.snmp.profiles.model import Body, Head, Match
 from collectors.yaml_file import fit, parse, read_text
 from probes.catalogue import did_you_mean
 
+# Stands for OWN where a profile is only looked at.
+_NO_MODEL = "1.3.6.1.4.1.99999"
 _SEPARATOR = re.compile(r"^---[ \t]*$", re.MULTILINE)
 
 
@@ -28,10 +30,24 @@ class ProfileError(ValueError):
 class Profile:
     """One file. What lies below its head is read when it is asked for."""
 
-    def __init__(self, file: Path, head: Head, text: str, first: int) -> None:
-        """`first`: lines of the file before `text`."""
+    def __init__(
+        self, file: Path, head: Head, text: str, first: int, own: str = _NO_MODEL
+    ) -> None:
+        """`first`: lines of the file before `text`; `own`: what OWN stands for."""
         self.file, self.head = file, head
-        self._text, self._first = text, first
+        self._text, self._first, self._own = text, first, own
+        self._models: dict[str, Profile] = {}
+
+    def of_model(self, object_id: str) -> Profile:
+        """This, or what it is under the sysObjectID of one model."""
+        if self.head.own_arcs is None:
+            return self
+        own = ".".join(object_id.split(".")[: self.head.own_arcs])
+        if own not in self._models:
+            self._models[own] = Profile(
+                self.file, self.head, self._text, self._first, own
+            )
+        return self._models[own]
 
     @property
     def name(self) -> str:
@@ -46,7 +62,10 @@ class Profile:
     def body(self) -> Body:
         """Raises `ProfileError`."""
         findings: list[str] = []
-        document, lines = parse(self.file, self._text, findings, self._first)
+        text = self._text
+        if self.head.own_arcs is not None:
+            text = text.replace("OWN", self._own)
+        document, lines = parse(self.file, text, findings, self._first)
         body = fit(self.file, document or {}, lines, Body, findings)
         if body is not None:
             for name, table in body.tables.items():
@@ -102,7 +121,7 @@ class Profiles:
         for profile in self._profiles:
             rank = await _rank(profile.head, object_id or "", descr or "", ask)
             if rank is not None:
-                found.append((rank, profile))
+                found.append((rank, profile.of_model(object_id or "")))
         found.sort(key=lambda each: each[0], reverse=True)
         return [profile for _, profile in found]
 

@@ -62,10 +62,15 @@ class Match(Part):
 
 
 class Head(Part):
-    """Which devices the profile is for; `match: any`, kept as none, is for all."""
+    """Which devices the profile is for; `match: any`, kept as none, is for all.
+
+    `own_arcs`: the first so many arcs of sysObjectID are OWN in the body, of makers
+    that have the same MIB under each model.
+    """
 
     os: str | None = None
     vendor: str | None = None
+    own_arcs: int | None = Field(default=None, ge=7)
     match: Annotated[
         tuple[Match, ...], BeforeValidator(lambda v: () if v == "any" else v)
     ]
