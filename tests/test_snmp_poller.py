@@ -8,6 +8,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -517,3 +518,26 @@ async def test_credentials_are_tried_in_turn_and_the_one_that_fits_is_remembered
             await until(lambda: kept.of("interface"), "a poll after a restart")
             assert "timeout" not in poller.stats.by_outcome
         assert switch.requests > asked
+
+
+async def test_a_device_asked_for_while_it_is_polled_is_polled_again_after() -> None:
+    class Slow(SimulatedSwitch):
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            later = asyncio.get_running_loop().call_later
+            later(0.05, SimulatedSwitch.datagram_received, self, data, addr)
+
+    config = SnmpConfig(period_s=600, timeout_s=2)
+    async with Slow("a", 1) as switch:
+        async with polling(estate(device("a", switch)), config) as (_, poller):
+            await until(lambda: switch.requests > 1, "the first poll to be under way")
+            assert poller.stats.done == 0
+            for _ in range(5):
+                assert poller.poll_soon("a")
+            await until(lambda: poller.stats.done == 2, "the poll after it")
+            # However often it was asked for meanwhile: once.
+            await asyncio.sleep(0.3)
+            assert (poller.stats.done, poller.stats.skipped) == (2, 0)
+            assert poller.port_name("a", 1) == "Gi1/0/1"
+            assert poller.port_name("a", 9) is None
+            assert poller.port_name("b", 1) is None
+        assert not poller.poll_soon("b")

@@ -118,6 +118,28 @@ def test_names_of_unknown_traps_are_bounded() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "severity"),
+    [
+        ((b"critical", b"Under voltage"), "critical"),
+        ((b"critical", b"deactivated", b"Under voltage"), "ok"),
+        ((b"Nightly job low", b"Success"), "ok"),
+        ((b"Minor", b"AP is not responding"), "warning"),
+        ((b"Informational", b"radio error count"), "info"),
+        ((b"temperatureOutOfRange",), "warning"),
+        ((b"Fan 1 speed is back to normal",), "ok"),
+        ((), "info"),
+    ],
+)
+def test_what_a_sender_says_itself_counts_most(
+    values: tuple[bytes, ...], severity: str
+) -> None:
+    binds = [
+        (f"1.3.6.1.4.1.55555.1.{n}.0", OCTETS, value) for n, value in enumerate(values)
+    ]
+    assert event("1.3.6.1.4.1.55555.0.1", *binds).severity == severity
+
+
+@pytest.mark.parametrize(
     ("said", "severity"),
     [
         ("power supply 2 failed", "critical"),

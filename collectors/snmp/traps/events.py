@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
@@ -15,6 +16,7 @@ from collectors.snmp.traps.words import (
     guess,
     readable,
     snaked,
+    stated,
     worded,
 )
 
@@ -91,7 +93,7 @@ class Reader:
                 personal=True,
             )
         text = self._text(pdu.trap, named, said, values)
-        severity = self._severity(named, values, text)
+        severity = self._severity(named, values)
         active: int | None = None
         if not trap.clears and event in self._catalog.states:
             active = int(severity != "ok")
@@ -193,7 +195,7 @@ class Reader:
                 parts.append(values[name].shown if name in values else "?")
         return _cut("".join(parts))
 
-    def _severity(self, named: Named, values: dict[str, _Said], text: str) -> Severity:
+    def _severity(self, named: Named, values: dict[str, _Said]) -> Severity:
         trap = named.trap
         if trap.by is not None and trap.by.object in values:
             each = values[trap.by.object]
@@ -202,7 +204,7 @@ class Reader:
                 return found
         if trap.severity is not None:
             return trap.severity
-        return _guess(worded(named.name), values.values(), text)
+        return _guess(worded(named.name), values.values())
 
     def _strange_event(
         self, trap: str, said: list[_Said], port_index: int | None, port: str
@@ -213,7 +215,7 @@ class Reader:
         text = _cut(_told(title, said))
         return Event(
             self._strange_name(trap),
-            _guess("", said, ""),
+            _guess("", said),
             text,
             trap,
             "",
@@ -274,20 +276,23 @@ def _told(title: str, said: list[_Said]) -> str:
     return f"{title}: {', '.join(told)}" if told else title
 
 
-def _guess(name: str, said: object, text: str) -> Severity:
-    """By the values that are texts, then by the name: a general trap says in its text
-    what happened."""
+def _guess(name: str, said: Iterable[_Said]) -> Severity:
+    """By what the sender says of it in so many words; else by its name, which is the
+    maker's; else by the texts that came with it."""
     spoken = [
         each.shown
-        for each in said  # type: ignore[attr-defined]
+        for each in said
         if not each.number.isdigit() and len(each.number) > 1
     ]
-    # The words of its name come first where they tell, for they are the vendor's.
-    found = guess(name) if name else "info"
-    if found not in ("info", "notice"):
-        return found
-    heard = guess(*[s for s in spoken if " " in s], *spoken)
-    return heard if heard != "info" else found
+    own = stated(spoken)
+    if own is not None:
+        return own
+    named = guess(name) if name else "info"
+    if named not in ("info", "notice"):
+        return named
+    texts = [each if " " in each else worded(each) for each in spoken]
+    heard = guess(*sorted(texts, key=lambda text: " " not in text))
+    return heard if heard != "info" else named
 
 
 def _cut(text: str) -> str:

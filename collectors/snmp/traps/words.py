@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 from collectors.snmp.ber import IP_ADDRESS, OID, TICKS
@@ -43,8 +44,8 @@ _WORDS: tuple[tuple[Severity, str], ...] = (
     ),
     (
         "warning",
-        r"warn|minor|alarm|alert|error|exceed|threshold|violat|denied|reject"
-        r"|high|low\b|near|degrad|disconnect|timeout|expire|attack|intrusion"
+        r"warn|minor|alarm|alert|error|exceed|out of range|threshold|violat|denied"
+        r"|reject|high|low\b|near|degrad|disconnect|timeout|expire|attack|intrusion"
         r"|duplicate|loop|missing|removed|reboot|restart|cold ?start|warm ?start"
         r"|\boff\b|not responding|on ?battery|bypass|conflict|invalid|abnormal"
         r"|open\b|too (hot|cold|long)|jam\b|blocked|mismatch",
@@ -58,6 +59,16 @@ _WORDS: tuple[tuple[Severity, str], ...] = (
 _SPEAKS = tuple(
     (severity, re.compile(words, re.IGNORECASE)) for severity, words in _WORDS
 )
+# A variable that is nothing but such a word is what the sender itself thinks of it.
+_STATED: tuple[tuple[Severity, str], ...] = (
+    ("ok", "ok success successful succeeded normal clear cleared resolved good"),
+    ("ok", "passed inactive deactivated recovered healthy restored"),
+    ("critical", "critical major error emergency fatal fail failed failure severe"),
+    ("warning", "warning minor warn alert degraded"),
+    ("notice", "notice"),
+    ("info", "info informational information debug"),
+)
+_STATES = {word: severity for severity, words in _STATED for word in words.split()}
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
@@ -68,6 +79,15 @@ def worded(name: str) -> str:
 
 def snaked(name: str) -> str:
     return "_".join(word.lower() for word in _WORD.findall(name))
+
+
+def stated(values: Iterable[str]) -> Severity | None:
+    """What the sender says itself: well, if it says so at all, else the worst."""
+    words = (value.strip(' "').lower() for value in values)
+    found = {_STATES[word] for word in words if word in _STATES}
+    if "ok" in found:
+        return "ok"
+    return max(found, key=LEVELS.__getitem__, default=None)
 
 
 def guess(*texts: str) -> Severity:
