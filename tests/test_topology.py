@@ -395,11 +395,14 @@ class Kept:
 async def test_a_poll_tells_whom_a_switch_hears_and_which_port_is_its_uplink() -> None:
     ports = [SimulatedPort(n, f"Gi1/0/{n}") for n in range(1, 4)]
     ports[1].neighbour = Neighbour("router.example.org", "ge0", "router")
+    ports[0].neighbour = Neighbour("access", "7", "telephone")
     ports[2].neighbour = Neighbour("phone-17", "1", "telephone")
     kept = Kept()
     async with SimulatedSwitch("core", ports) as switch:
         here = estate(
             {"id": "router", "poll": False},
+            # It says that it is a telephone; the estate knows better.
+            {"id": "access", "poll": False},
             {"id": "core", "address": "127.0.0.1", "port": switch.port_number},
             line_on="router",
         )
@@ -424,7 +427,8 @@ async def test_a_poll_tells_whom_a_switch_hears_and_which_port_is_its_uplink() -
         if isinstance(each, Sighting)
     }
     assert {(each.port, each.remote_name) for each in seen} == {
-        ("Gi1/0/2", "router.example.org")
+        ("Gi1/0/1", "access"),
+        ("Gi1/0/2", "router.example.org"),
     }
 
 

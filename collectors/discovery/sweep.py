@@ -16,7 +16,7 @@ from contextlib import suppress
 import msgspec
 
 from collectors.discovery.networks import Address
-from collectors.icmp import Pinger
+from collectors.ping import Pinged, Pinger
 from collectors.snmp.addresses import addresses, read_addresses
 from collectors.snmp.credentials import Credential
 from collectors.snmp.identity import Identity, identify, read_system
@@ -100,7 +100,11 @@ async def sweep(
             asked = _Asked(how, pace, pinger, sessions, str(target))
             done(await asked.ask(credentials(target)))
 
-    async with Pinger() as pinger, Sessions() as sessions, asyncio.TaskGroup() as group:
+    async with (
+        Pinger(loopback=True) as pinger,
+        Sessions() as sessions,
+        asyncio.TaskGroup() as group,
+    ):
         for number in range(min(how.at_once, len(targets))):
             group.create_task(work(pinger, sessions), name=f"discover {number}")
 
@@ -117,17 +121,16 @@ class _Asked:
     async def ask(self, credentials: Sequence[Named]) -> Answer:
         how = self._how
         await self._pace.take(2)
-        rtt_ms, engine = await asyncio.gather(
-            self._pinger.ping(self._address, how.timeout_s),
-            engine_of(self._address, how.port, how.timeout_s),
+        echoes, engine = await asyncio.gather(
+            self._echo(), engine_of(self._address, how.port, how.timeout_s)
         )
-        if engine is None and rtt_ms is not None:
+        if engine is None and echoes:
             # It is there: a lost packet must not make its agent one without v3.
             await self._pace.take()
             engine = await engine_of(self._address, how.port, how.timeout_s)
         answer = Answer(
             self._address,
-            icmp=(rtt_ms is not None) if self._pinger.possible else None,
+            icmp=echoes,
             speaks=engine is not None,
             engine_id=(engine or b"").hex(),
         )
@@ -142,6 +145,16 @@ class _Asked:
                 if failed.outcome not in _STRANGER:
                     break
         return msgspec.structs.replace(answer, detail=detail)
+
+    async def _echo(self) -> bool | None:
+        """Whether an echo comes back; None where none can be sent."""
+        if not self._pinger.reaches(self._address):
+            return None
+        pinged = Pinged(self._pinger, self._address)
+        self._pinger.send(pinged)
+        await asyncio.sleep(self._how.timeout_s)
+        fate = pinged.take()
+        return fate is not None and fate.answered > 0
 
     async def _read(self, answer: Answer, name: str, credential: Credential) -> Answer:
         """Raises `Failed` where the credential does not fit."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -21,7 +21,7 @@ from collectors.snmp.config import SnmpConfig
 from collectors.snmp.credentials import Credential
 from collectors.snmp.expected import outlook
 from collectors.snmp.health import Health
-from collectors.snmp.heard import heard_rows
+from collectors.snmp.heard import Alone, Around, heard_rows, of_note
 from collectors.snmp.interfaces import Columns, Port
 from collectors.snmp.knock import agent_answers
 from collectors.snmp.memory import Learnt
@@ -75,14 +75,15 @@ class DevicePoll:
         learnt: Learnt,
         now_ms: Callable[[], int],
         health: Health | None = None,
-        towards: Callable[[str], Collection[str]] = lambda device: (),
+        around: Around | None = None,
         pinged: Pinged | None = None,
     ) -> None:
         self.device, self._lines = device, lines
         self._config, self._credential = config, credential
         self._session, self._learnt, self._now_ms = session, learnt, now_ms
         self._place = Place(device.id, device.site, device.role)
-        self._health, self._towards, self._pinged = health, towards, pinged
+        self._health, self._pinged = health, pinged
+        self._around = around or Alone()
         self._patience = Patience.of(config.timeout_s, config.tries)
         self._plan: plan.Plan | None = None
         self._watches: list[plan.Watch] = []
@@ -368,11 +369,7 @@ class DevicePoll:
                 raise
             return
         now_ms = self._now_ms()
-        known = [
-            each
-            for each in neighbours(found, self._ports)
-            if each.infrastructure and each.local_if_index is not None
-        ]
+        known = of_note(self.device.id, neighbours(found, self._ports), self._around)
         self._heard = heard_rows(self._place, found, known, now_ms)
         heard = {each.local_port for each in known}
         up = {
@@ -401,7 +398,7 @@ class DevicePoll:
             self._lines,
             self._ports,
             self._learnt.neighbours,
-            self._towards(self.device.id),
+            self._around.uplinks(self.device.id),
         )
 
     def _remember(self, reading: Reading, soon: bool) -> dict[str, float | int | None]:

@@ -351,7 +351,7 @@ class Poller:
             self._memory.of(device.id),
             self._now_ms,
             Health(self._profiles, self._learning),
-            self._surroundings.uplinks,
+            self._surroundings,
             job.pinged,
         )
 

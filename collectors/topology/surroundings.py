@@ -19,6 +19,7 @@ from collectors.batch import Batch
 from collectors.estate.model import Estate
 from collectors.store.query import Store
 from collectors.topology.graph import Graph, graph, with_parents
+from collectors.topology.match import Directory
 from collectors.topology.sighting import (
     IDENTITY,
     NEIGHBOUR,
@@ -34,7 +35,7 @@ REMEMBER_MS = 86_400_000
 # Thousands of devices tell of themselves within a minute after a start: looking at all
 # of them again takes a second then, and may be a twentieth of the time.
 _SETTLE_S = 5.0
-_SHARE = 0.05
+_SHARE, _LITTLE_S = 0.05, 0.1
 _MEASUREMENTS = (NEIGHBOUR.measurement, IDENTITY.measurement)
 
 
@@ -65,6 +66,7 @@ class Surroundings:
         self._made_s, self._took_s = float("-inf"), 0.0
         self._of: Estate | None = None
         self._graph = Graph()
+        self._directory = Directory((), {})
         self._whole: Estate | None = None
 
     async def __aenter__(self) -> Self:
@@ -106,6 +108,11 @@ class Surroundings:
     def uplinks(self, device: str) -> tuple[str, ...]:
         return self.graph().uplinks.get(device, ())
 
+    def knows(self, seen: Sighting) -> bool:
+        """True where who was heard is of the estate, whatever it says that it is."""
+        self._make()
+        return self._directory.find(seen)[0] is not None
+
     def _note(self, time_ms: int, each: Sighting | Who) -> None:
         if isinstance(each, Who):
             if self._who.get(each.device) != each:
@@ -123,7 +130,8 @@ class Surroundings:
     def _make(self) -> None:
         estate = self._estate()
         now_s = time.monotonic()
-        settled = now_s - self._made_s >= max(self._settle_s, self._took_s / _SHARE)
+        took_s = self._took_s if self._took_s > _LITTLE_S else 0.0
+        settled = now_s - self._made_s >= max(self._settle_s, took_s / _SHARE)
         if estate is self._of and not (self._stale and settled):
             return
         self._forget()
@@ -138,6 +146,7 @@ class Surroundings:
             and self._whole is not None
         )
         self._graph = found
+        self._directory = Directory(estate.devices, self._who)
         self._took_s = time.monotonic() - now_s
         if not same:
             self._of = estate

@@ -120,13 +120,18 @@ async def _polled(
     """What the devices say now."""
     from collectors.comparing.side import from_facts
     from collectors.snmp import Credentials
+    from collectors.snmp.choice import names_of
     from collectors.snmp.facts import Facts, Target, poll_targets
 
     credentials = Credentials.read(settings.snmp.credentials_file)
-    targets = [
-        Target(d.id, str(d.address), d.port, credentials.get(d.credentials))
-        for d in devices
-    ]
+    targets = []
+    for device in devices:
+        names = names_of(
+            device.credentials, device.address, settings.snmp.credentials_by_subnet
+        )
+        held = [name for name in names if name in credentials] or [names[0]]
+        credential = credentials.get(held[0])
+        targets.append(Target(device.id, str(device.address), device.port, credential))
     found: dict[str, Seen] = {}
 
     def ended(facts: Facts) -> None:

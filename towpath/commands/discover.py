@@ -57,7 +57,9 @@ def discover(
     from collectors.estate import Estate, EstateError, load
     from collectors.snmp import CredentialError, Credentials, credential
     from probes.catalogue import did_you_mean
+    from towpath.log import LogConfig, configure
 
+    configure(LogConfig())
     settings = None if config is None else read_config(config)
     options = {
         "version": version,
