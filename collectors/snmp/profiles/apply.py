@@ -166,6 +166,8 @@ def _add_up(
     key = (id(rule), group)
     before = sums.get(key)
     if before is not None:
+        if rule.aggregate == "first":
+            return
         total = before.value + reading.value
         sums[key] = msgspec.structs.replace(before, value=total)
     elif rule.group is None:

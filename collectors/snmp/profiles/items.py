@@ -147,8 +147,8 @@ class MemoryRule(Item):
 
 
 class WirelessRule(Item):
-    """`aggregate`: one figure for the whole table, the sum or the number of rows; with
-    `group`, one for all rows that have the same in that column."""
+    """`aggregate`: one figure for the whole table, the sum, the number of rows or the
+    first; with `group`, one for all rows that have the same in that column."""
 
     class_: Literal[
         "ap-count",
@@ -180,13 +180,13 @@ class WirelessRule(Item):
     multiplier: float = 1
     find: Pattern | None = None
     function: str | None = None
-    aggregate: Literal["sum", "count"] | None = None
+    aggregate: Literal["sum", "count", "first"] | None = None
     group: str | None = None
 
     @model_validator(mode="after")
     def _groups_are_added_up(self) -> WirelessRule:
         if self.group is not None and self.aggregate is None:
-            raise ValueError("group: aggregate must say how, sum or count")
+            raise ValueError("group: aggregate must say how, sum, count or first")
         return self
 
     def named(self) -> Iterator[tuple[str, str]]:
