@@ -88,10 +88,11 @@ class Pages:
         if found is None:
             raise HTTPException(404, f"There is no site called {wanted}.")
         views, site = self._views, found.site
-        presence, lines, ports, experience, rows = await asyncio.gather(
+        presence, lines, ports, told, experience, rows = await asyncio.gather(
             views.presence(site),
             views.line_charts(site, view.estate),
             views.ports(site),
+            views.told(site),
             views.experience_chart(site),
             views.experience(),
         )
@@ -117,6 +118,7 @@ class Pages:
             presence=presence,
             line_charts=lines,
             ports=ports,
+            told=told,
             experience=experience,
             compared=compared,
             causes=[

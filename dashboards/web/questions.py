@@ -141,6 +141,25 @@ def experience_day(to_ms: int, by: str, groups: tuple[str, ...] = ()) -> Query:
     )
 
 
+def told_day(to_ms: int, site: str) -> Query:
+    """What devices of a site told by themselves, over a day."""
+    return Query(
+        "event",
+        (
+            Pick("text", "last"),
+            Pick("severity", "last"),
+            Pick("active", "last"),
+            Pick("level", "max"),
+            Pick("last_ms", "max"),
+            Pick("count", "sum"),
+        ),
+        to_ms - DAY_MS,
+        to_ms,
+        _site(site),
+        ("device", "event", "port", "about"),
+    )
+
+
 def gateways_now(to_ms: int) -> Query:
     return Query(
         "vpn_gateway",

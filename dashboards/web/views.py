@@ -10,6 +10,7 @@ from typing import Protocol
 from alerts.alert import Alert
 from alerts.suppress import Silence
 from collectors.estate import Estate, Site
+from collectors.snmp.traps.words import LEVELS
 from collectors.store.query import Row
 from dashboards.answers import Answers, rounded
 from dashboards.chart import Chart, Series, strip
@@ -57,6 +58,20 @@ class PortNow:
     out_bps: float | None
     speed_bps: float | None
     faults_per_s: float | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a device told by itself: the last of its kind, and how many there were."""
+
+    device: str
+    event: str
+    port: str
+    text: str
+    level: str
+    word: str
+    last_ms: int
+    count: int
 
 
 class Views:
@@ -193,6 +208,18 @@ class Views:
         ports.sort(key=lambda p: -max(p.in_use or 0.0, p.out_use or 0.0))
         return ports[:most]
 
+    async def told(self, site: Site, most: int = 10) -> list[Told] | None:
+        """What its devices told in the last day that is worth reading, newest first;
+        what still lasts before all else."""
+        rows = await self._answers.ask(
+            questions.told_day(rounded(self.now_ms(), 60_000), site.id)
+        )
+        if rows is None:
+            return None
+        found = [told for row in rows if (told := _told(row)) is not None]
+        found.sort(key=lambda each: (each.word != "Lasts", -each.last_ms))
+        return found[:most]
+
     async def _standing(self, now_ms: int) -> tuple[list[Alert], list[Silence], str]:
         def read() -> tuple[list[Alert], list[Silence]]:
             return self._alerts.open(), self._alerts.silences(now_ms)
@@ -251,6 +278,31 @@ def _port(row: Row) -> PortNow:
         out_bps=value("out_bps_p95"),
         speed_bps=value("speed_bps_last"),
         faults_per_s=sum(known) if known else None,
+    )
+
+
+def _told(row: Row) -> Told | None:
+    """None for what is no more than a notice of every day: desks go down at night, and
+    ports have a table of their own."""
+
+    def number(name: str) -> int:
+        found = row.values.get(name)
+        return int(found) if isinstance(found, int | float) else 0
+
+    level, lasts = number("level_max"), number("active_last")
+    event = row.tags.get("event", "")
+    if level < LEVELS["warning"] or event == "link_down" or not number("count_sum"):
+        return None
+    bad = "bad" if level >= LEVELS["critical"] else "warn"
+    return Told(
+        device=row.tags.get("device", ""),
+        event=event,
+        port=row.tags.get("port", ""),
+        text=str(row.values.get("text_last", "")),
+        level=bad if lasts else "ok",
+        word="Lasts" if lasts else "Over",
+        last_ms=number("last_ms_max"),
+        count=number("count_sum"),
     )
 
 
