@@ -45,7 +45,8 @@ def tcp_info(connection: _Socket) -> TcpInfo | None:
         return None
     try:
         raw = connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 256)
-    except OSError:
+    except (OSError, ValueError):
+        # Closed in between: no such descriptor, or a negative one.
         return None
     return read_tcp_info(raw)
 
@@ -54,7 +55,7 @@ def keep_little_waiting(connection: _Socket | None, octets: int) -> None:
     """Lets the kernel take no more than `octets` that it cannot send yet: what waits
     there is neither on its way nor ours to hold back any more."""
     if _NOT_SENT_LOWAT is not None and connection is not None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             connection.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOWAT, octets)
 
 

@@ -26,7 +26,7 @@ from websockets.typing import Subprotocol
 from probes import ndt7
 from probes.failure import Outcome
 from probes.faults import outcome_of
-from probes.tcp_info import keep_little_waiting, tcp_info
+from probes.tcp_info import TcpInfo, keep_little_waiting, tcp_info
 
 _LAST_WORD_S = 1.0
 _CONNECT_S = 2.0
@@ -58,6 +58,7 @@ async def download(
     try:
         async with _connected(url, tls) as link, _loaded(link) as loaded:
             heard: list[ndt7.Measured] = []
+            meter = _Meter(link)
             octets, took_s, full, outcome = await _take(
                 link, seconds, most_bytes, heard
             )
@@ -67,7 +68,7 @@ async def download(
                 outcome,
                 bps,
                 limited=full or _capped(link, bps),
-                octets=_cost(link, octets),
+                octets=meter.cost(octets),
                 rtt_loaded_ms=_median_ms(loaded),
                 retransmitted=again[-1] if again else None,
             )
@@ -84,9 +85,12 @@ async def upload(
     try:
         async with _connected(url, tls) as link, _loaded(link) as loaded:
             heard: list[ndt7.Measured] = []
+            meter = _Meter(link)
             listener = asyncio.create_task(_hear(link, heard), name="ndt7-hear")
             try:
-                octets, took_s, full, outcome = await _give(link, seconds, most_bytes)
+                octets, took_s, full, outcome = await _give(
+                    link, seconds, most_bytes, meter
+                )
                 await asyncio.wait({listener}, timeout=_LAST_WORD_S)
             finally:
                 listener.cancel()
@@ -98,9 +102,9 @@ async def upload(
                 outcome,
                 bps,
                 limited=full or _capped(link, bps),
-                octets=_cost(link, octets),
+                octets=meter.cost(octets),
                 rtt_loaded_ms=_median_ms(loaded),
-                retransmitted=_retransmitted(link),
+                retransmitted=meter.retransmitted,
             )
     except _Unusable as why:
         return Transferred(why.outcome, retry_after_s=why.retry_after_s)
@@ -208,7 +212,7 @@ async def _take(
 
 
 async def _give(
-    link: ClientConnection, seconds: float, most_bytes: int
+    link: ClientConnection, seconds: float, most_bytes: int, meter: _Meter
 ) -> tuple[int, float, bool, Outcome]:
     noise = os.urandom(ndt7.LARGEST_SENT)
     channel, before = link.transport.get_extra_info("socket"), 0
@@ -218,7 +222,7 @@ async def _give(
         async with asyncio.timeout(seconds):
             for size in ndt7.message_sizes():
                 # What was lost on the way and sent again costs too.
-                if _cost(link, octets) + size > most_bytes:
+                if meter.cost(octets) + size > most_bytes:
                     full = True
                     break
                 if size > before:
@@ -269,21 +273,28 @@ def _capped(link: ClientConnection, bps: float | None) -> bool:
     return 0 < int(said) * 0.9 <= bps
 
 
-def _retransmitted(link: ClientConnection) -> float | None:
-    channel = link.transport.get_extra_info("socket")
-    told = tcp_info(channel) if channel is not None else None
-    if told is None or not told.bytes_sent:
-        return None
-    return told.bytes_retransmitted / told.bytes_sent
+class _Meter:
+    """What the kernel tells of a connection, as long as it does."""
 
+    def __init__(self, link: ClientConnection) -> None:
+        self._channel = link.transport.get_extra_info("socket")
+        self._last: TcpInfo | None = None
 
-def _cost(link: ClientConnection, octets: int) -> int:
-    channel = link.transport.get_extra_info("socket")
-    told = tcp_info(channel) if channel is not None else None
-    if told is None:
-        # Frames, TLS records and TCP/IP headers: about 3 %.
-        return round(octets * 1.03)
-    return max(told.bytes_received + told.bytes_sent, octets)
+    def cost(self, octets: int) -> int:
+        """Octets both ways so far, where `octets` were moved."""
+        if self._channel is not None:
+            self._last = tcp_info(self._channel) or self._last
+        if self._last is None:
+            # Frames, TLS records and TCP/IP headers: about 3 %.
+            return round(octets * 1.03)
+        return max(self._last.bytes_received + self._last.bytes_sent, octets)
+
+    @property
+    def retransmitted(self) -> float | None:
+        """The share of what was sent that was sent again."""
+        if self._last is None or not self._last.bytes_sent:
+            return None
+        return self._last.bytes_retransmitted / self._last.bytes_sent
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,7 @@
 """The ndt7 server and the probe's client over real sockets, with and without TLS."""
 
 import asyncio
+import contextlib
 import datetime
 import itertools
 import json
@@ -131,6 +132,33 @@ async def test_an_upload_is_counted_and_told_back():
     assert closed.rcvd.code == 1000
     assert texts[-1]["AppInfo"]["NumBytes"] == 40 * 2**13
     assert len(texts) <= 1.5 * 10 + 2
+
+
+async def test_an_upload_in_small_fragments_is_counted_and_ends_cleanly():
+    # M-Lab's own client cuts its messages into frames of 4 kB.
+    async with Reflector(config(), test_seconds=1.0) as reflector:
+        async with connect(base(reflector) + ndt7.UPLOAD, **OFFER) as link:
+            sent, over = 0, time.monotonic() + 0.5
+            while time.monotonic() < over:
+                await link.send([bytes(2**12)] * 16)
+                sent += 2**16
+            await link.send(["{}", '{"text": ', "1}"])
+            texts, _sizes, closed = await all_of(link)
+        assert reflector.web_stats.octets_in == sent
+        assert reflector.web_stats.failed == 0
+    assert texts[-1]["AppInfo"]["NumBytes"] == sent
+    assert closed.rcvd.code == 1000
+
+
+async def test_who_goes_on_sending_when_the_test_is_over_is_still_told_so():
+    async with Reflector(config(), test_seconds=0.5) as reflector:
+        async with connect(base(reflector) + ndt7.UPLOAD, **OFFER) as link:
+            with contextlib.suppress(ConnectionClosed):
+                async with asyncio.timeout(10):
+                    while True:
+                        await link.send(bytes(2**16))
+        assert reflector.web_stats.failed == 0
+    assert link.close_code == 1000
 
 
 async def test_early_exit_ends_a_download_at_250_megabytes():

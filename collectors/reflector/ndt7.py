@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.protocol import Event
 
 from probes import ndt7
 from probes.tcp_info import TcpInfo, keep_little_waiting, tcp_info
@@ -83,22 +87,35 @@ class Pace:
             await asyncio.sleep(self._due_s - now_s)
 
 
-class PacedConnection(ServerConnection):
-    """Reads no faster than `read_bps` (0: as fast as it comes), octet by octet and
-    not message by message, with little room in the kernel for what waits."""
+class TestConnection(ServerConnection):
+    """What a test's connection brings goes to whoever takes it, frame by frame as it
+    comes: clients cut messages into frames of 4 kB or send them whole, and neither
+    must wait in a queue. Reads no faster than it is held to, octet by octet."""
 
     _held_bps = 0.0
     _due_s = 0.0
+    _take: Callable[[Frame], None] | None = None
+
+    def take_by(self, take: Callable[[Frame], None]) -> None:
+        """Data frames go to `take` from now on. Called before any can come."""
+        self._take = take
 
     def hold_to(self, bps: float) -> None:
         """From now on. Called once, after the connection was made."""
         self._held_bps, self._due_s = bps, self.loop.time()
-        # The queue of messages wants to read on as soon as it is empty.
-        self.recv_messages.resume = self._read_on
         channel = self.transport.get_extra_info("socket")
         if channel is not None:
             room = min(max(round(bps / 8 * _ROOM_S), 1 << 16), 1 << 22)
             channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+
+    def process_event(self, event: Event) -> None:
+        take = self._take
+        if take is None or not isinstance(event, Frame):
+            super().process_event(event)
+        elif event.opcode in DATA_OPCODES:
+            take(event)
+        else:
+            super().process_event(event)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -110,17 +127,18 @@ class PacedConnection(ServerConnection):
 
     def _read_on(self) -> None:
         due = self.loop.time() >= self._due_s - 0.001
-        if due and not self.recv_messages.paused and not self.transport.is_closing():
+        if due and not self.transport.is_closing():
             self.transport.resume_reading()
 
 
 class Subtest:
     """One direction over one connection. `run` ends by itself, at the latest after
-    the specification's 13 s, however the client behaves."""
+    the specification's 13 s, however the client behaves. Made before the handshake is
+    answered, so that it misses nothing."""
 
     def __init__(
         self,
-        connection: ServerConnection,
+        connection: TestConnection,
         ask: Ask,
         noise: bytes,
         bps: float = 0.0,
@@ -130,18 +148,19 @@ class Subtest:
         self._socket = connection.transport.get_extra_info("socket")
         self._pace = Pace(bps)
         self._seconds = seconds
-        self._started_s = time.monotonic()
-        self._said_s = self._started_s - _LEAST_S
-        self._first = True
+        self._spoken, self._wrong = asyncio.Event(), asyncio.Event()
+        self._first, self._text = True, False
         self.octets = 0
+        connection.take_by(self._hear)
 
     async def run(self) -> None:
-        download = self._ask.test == "download"
-        work = self._send() if download else self._measure()
-        read = self._read(counts=not download)
+        self._started_s = time.monotonic()
+        self._said_s = self._started_s - _LEAST_S
+        work = self._send() if self._ask.test == "download" else self._measure()
         tasks = {
-            asyncio.create_task(work, name="ndt7-send"),
-            asyncio.create_task(read, name="ndt7-read"),
+            asyncio.create_task(work, name="ndt7-work"),
+            asyncio.create_task(self._wrong.wait(), name="ndt7-wrong"),
+            asyncio.create_task(self._connection.wait_closed(), name="ndt7-gone"),
         }
         try:
             await asyncio.wait(
@@ -157,6 +176,19 @@ class Subtest:
                     ended, ConnectionClosed
                 ):
                     raise ended
+
+    def _hear(self, frame: Frame) -> None:
+        self._text = frame.opcode is Opcode.TEXT or (
+            self._text and frame.opcode is Opcode.CONT
+        )
+        if self._text:
+            # A client's own measurement: in an upload it may be its last word.
+            self._spoken.set()
+        elif self._ask.test == "upload":
+            self.octets += len(frame.data)
+        elif frame.opcode is Opcode.BINARY:
+            # Binary is one way only; the specification wants an end to it.
+            self._wrong.set()
 
     async def _send(self) -> None:
         """The download: noise as fast as it goes, measurements in between."""
@@ -178,26 +210,18 @@ class Subtest:
             await self._pace.spend(size)
 
     async def _measure(self) -> None:
-        """The upload: says from time to time what has come."""
+        """The upload: says from time to time what has come, and at once where the
+        client has spoken, though not more often than is allowed."""
         while True:
             left_s = self._seconds - (time.monotonic() - self._started_s)
-            await asyncio.sleep(max(0.0, min(left_s, _interval_s())))
+            self._spoken.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(left_s, _interval_s()))):
+                    await self._spoken.wait()
+                    if time.monotonic() - self._said_s < _LEAST_S:
+                        continue
             await self._say()
             if left_s <= 0:
-                return
-
-    async def _read(self, counts: bool) -> None:
-        while True:
-            message = await self._connection.recv()
-            if isinstance(message, str):
-                # A client's own measurement: in an upload it may be its last word, so
-                # ours follows at once, and not more often than is allowed.
-                if counts and time.monotonic() - self._said_s >= _LEAST_S:
-                    await self._say()
-            elif counts:
-                self.octets += len(message)
-            else:
-                # Binary is one way only; the specification wants an end to it.
                 return
 
     async def _say(self) -> None:

@@ -18,7 +18,7 @@ from websockets.typing import Subprotocol
 
 from collectors.reflector.config import ReflectorConfig
 from collectors.reflector.limits import AllowList, network_of
-from collectors.reflector.ndt7 import Ask, Malformed, PacedConnection, Subtest, read_ask
+from collectors.reflector.ndt7 import Ask, Malformed, Subtest, TestConnection, read_ask
 from probes import ndt7
 
 _log = structlog.get_logger()
@@ -55,6 +55,7 @@ class WebDoor:
         self._noise = b""
         self._server: Server | None = None
         self._asks: dict[ServerConnection, Ask] = {}
+        self._tests: dict[ServerConnection, Subtest] = {}
         self._admitted: dict[ServerConnection, asyncio.Task[None]] = {}
         self._networks: dict[ServerConnection, str] = {}
         self._freed = asyncio.Condition()
@@ -87,7 +88,7 @@ class WebDoor:
             ssl=self._tls(),
             subprotocols=[Subprotocol(ndt7.SUBPROTOCOL)],
             compression=None,
-            create_connection=PacedConnection,
+            create_connection=TestConnection,
             process_request=self._route,
             process_response=self._admit,
             server_header="towpath-reflector",
@@ -165,9 +166,12 @@ class WebDoor:
         self.stats.testing = len(self._networks)
         self._asks[connection] = ask
         share_bps = self._config.share_bps
+        assert isinstance(connection, TestConnection)
+        self._tests[connection] = Subtest(
+            connection, ask, self._noise, share_bps, self._seconds
+        )
         if share_bps:
             if ask.test == "upload":
-                assert isinstance(connection, PacedConnection)
                 connection.hold_to(share_bps)
             response.headers[ndt7.CAP_HEADER] = str(round(share_bps))
         return None
@@ -192,6 +196,7 @@ class WebDoor:
         await self._free(connection)
         self._admitted.pop(connection, None)
         self._asks.pop(connection, None)
+        self._tests.pop(connection, None)
 
     async def _free(self, connection: ServerConnection) -> None:
         """Gives a test's place to the next one; once."""
@@ -201,9 +206,7 @@ class WebDoor:
                 self._freed.notify_all()
 
     async def _handle(self, connection: ServerConnection) -> None:
-        ask = self._asks[connection]
-        share_bps = self._config.share_bps
-        test = Subtest(connection, ask, self._noise, share_bps, self._seconds)
+        ask, test = self._asks[connection], self._tests[connection]
         try:
             await test.run()
         except ConnectionClosed:
