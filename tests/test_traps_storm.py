@@ -18,6 +18,7 @@ from collectors.snmp import ber, credential
 from collectors.snmp.traps import TrapReceiver, TrapsConfig
 from collectors.snmp.traps import message as wire
 from collectors.snmp.traps.events import Event
+from collectors.snmp.traps.inbox import MOST_BYTES, Inbox
 from collectors.snmp.traps.tally import BEYOND, MOST_OF_A_DEVICE, Tally, batch
 
 STORM = 20_000
@@ -199,3 +200,31 @@ def test_what_is_sent_again_while_it_lasts_ends_when_it_is_not() -> None:
     assert tally.due(260.0, 260_000) == []
     tally.quieten(271.0, 271_000)
     assert [(row.active, row.count) for row in tally.due(271.0, 271_000)] == [(0, 0)]
+
+
+async def test_what_waits_in_memory_is_bounded_and_the_rest_is_counted_as_lost() -> (
+    None
+):
+    inbox = Inbox("127.0.0.1", 0, 1 << 20, lambda: None)
+    inbox.open()
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.connect(("127.0.0.1", inbox.port))
+            # Nobody takes them.
+            for _ in range(900):
+                sender.send(bytes(60_000))
+                await asyncio.sleep(0)
+        held = inbox.received
+        assert held * 60_000 <= MOST_BYTES + 60_000
+        assert inbox.lost > 0
+        assert held + inbox.lost <= 900
+        taken = 0
+        for _ in range(100):
+            taken += len(inbox.take())
+            await asyncio.sleep(0)
+        # What the system still held has come in, and nothing twice.
+        assert held < taken == inbox.received
+        assert taken + inbox.lost == 900
+    finally:
+        inbox.close()
+    assert not inbox.is_open

@@ -154,7 +154,7 @@ def test_boots_count_restarts_and_the_engine_id_stays(tmp_path: Path) -> None:
     file = tmp_path / "traps.json"
     first = Engine(file, "", 0.0, 1_000.0)
     first.hear("10.0.0.1", b"far", 3, 1_000, 10.0)
-    first.save(10.0, 1_010.0)
+    first.write(first.kept(10.0, 1_010.0))
     second = Engine(file, "", 5.0, 1_500.0)
     assert (second.id, second.boots) == (first.id, first.boots + 1)
     # 490 s have passed: what was heard then is a replay now.

@@ -135,10 +135,8 @@ class Engine:
         self._clocks[key] = clock
         self._addresses.setdefault(key[1], set()).add(key[0])
 
-    def save(self, now_s: float, unix_s: float) -> None:
-        """Writes the state file; a failure is said, and costs only what it protects."""
-        if self._file is None:
-            return
+    def kept(self, now_s: float, unix_s: float) -> bytes:
+        """What `write` puts into the state file."""
         clocks = {
             f"{address} {engine_id.hex()}": (
                 each.boots,
@@ -147,9 +145,15 @@ class Engine:
             )
             for (address, engine_id), each in self._clocks.items()
         }
-        kept = _Kept(self.id.hex(), self.boots, clocks)
+        return msgspec.json.encode(_Kept(self.id.hex(), self.boots, clocks))
+
+    def write(self, kept: bytes) -> None:
+        """Writes the state file; a failure is said, and costs only what it protects.
+        For any thread."""
+        if self._file is None:
+            return
         try:
-            write_privately(self._file, msgspec.json.encode(kept))
+            write_privately(self._file, kept)
         except OSError as error:
             _log.warning("traps_state_not_kept", file=str(self._file), says=str(error))
 

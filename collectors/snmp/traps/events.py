@@ -22,7 +22,7 @@ from collectors.snmp.traps.words import (
 
 _ENTERPRISES = "1.3.6.1.4.1."
 _LONGEST_TEXT = 500
-_LONGEST_ABOUT = 64
+_LONGEST_NAME = 64
 _MOST_STRANGE = 2_000
 _PORT_OBJECTS = ("ifIndex", "ifName", "ifDescr", "ifOperStatus", "ifAdminStatus")
 _WITHHELD = "(withheld)"
@@ -106,7 +106,7 @@ class Reader:
             named.name,
             port,
             port_index,
-            about.shown[:_LONGEST_ABOUT] if about is not None else "",
+            about.shown[:_LONGEST_NAME] if about is not None else "",
             active,
             trap.clears,
             trap.link,
@@ -257,7 +257,7 @@ def _port(values: dict[str, _Said], trap: Trap | None) -> tuple[int | None, str]
                 index = _first(each.index)
         if known in ("ifName", "ifDescr") and not name:
             name = each.shown
-    return index, name
+    return index, name[:_LONGEST_NAME]
 
 
 def _first(index: str) -> int | None:

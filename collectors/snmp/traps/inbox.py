@@ -22,8 +22,9 @@ Datagram = tuple[bytes, str, int, Any]
 """Octets, the sender's address and port, and where to send an answer."""
 
 _LARGEST = 65_535
-# Beyond this the socket is left alone: the kernel's own buffer fills, and counts.
+# Beyond these the socket is left alone: the kernel's own buffer fills, and counts.
 MOST_WAITING = 50_000
+MOST_BYTES = 32 << 20
 _AT_ONCE = 2_048
 # Linux' SO_RCVBUFFORCE, which Python does not name; needs CAP_NET_ADMIN.
 _SO_RCVBUFFORCE = 33
@@ -38,6 +39,7 @@ class Inbox:
         self._host, self._port, self._receive_bytes = host, port, receive_bytes
         self._arrived = arrived
         self._waiting: deque[Datagram] = deque()
+        self._bytes = 0
         self._socket: socket.socket | None = None
         self._reading = False
         self._lost_before = 0
@@ -82,6 +84,7 @@ class Inbox:
         """Some of what has arrived, oldest first."""
         count = min(len(self._waiting), _AT_ONCE)
         taken = [self._waiting.popleft() for _ in range(count)]
+        self._bytes -= sum(len(datagram[0]) for datagram in taken)
         if not self._reading and self._socket is not None:
             self._resume()
         return taken
@@ -94,15 +97,18 @@ class Inbox:
         room = MOST_WAITING - len(waiting)
         try:
             for _ in range(min(_AT_ONCE, room)):
+                if self._bytes >= MOST_BYTES:
+                    break
                 data, sender = receive(_LARGEST)
                 self.received += 1
+                self._bytes += len(data)
                 waiting.append((data, _plain(sender[0]), sender[1], sender))
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:
             # Such as "connection refused" for an answer that was sent.
             _log.debug("traps_socket_says", says=str(error))
-        if len(waiting) >= MOST_WAITING:
+        if len(waiting) >= MOST_WAITING or self._bytes >= MOST_BYTES:
             self._pause()
         if waiting:
             self._arrived()

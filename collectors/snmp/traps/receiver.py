@@ -121,7 +121,7 @@ class TrapReceiver:
 
     async def __aenter__(self) -> Self:
         # Before anything is heard: these boots must never come again.
-        self._save()
+        self._engine.write(self._kept())
         self._open()
         self._task = asyncio.create_task(self._run(), name="traps")
         return self
@@ -140,7 +140,7 @@ class TrapReceiver:
             await asyncio.wait_for(self._task, _STOP_S)
         self._repolls.close()
         self.inbox.close()
-        self._save()
+        self._engine.write(self._kept())
 
     def samples(self, now_ms: int) -> list[Sample]:
         """One row of `self_traps`, since the start."""
@@ -204,7 +204,7 @@ class TrapReceiver:
                     self._strangers.sum_up(now_s)
                 if now_s - saved_s >= _SAVE_S:
                     saved_s = now_s
-                    await asyncio.to_thread(self._save)
+                    await asyncio.to_thread(self._engine.write, self._kept())
                 if not self.inbox.is_open and now_s - tried_s >= _AGAIN_S:
                     tried_s = now_s
                     with contextlib.suppress(OSError):
@@ -326,5 +326,5 @@ class TrapReceiver:
             for waiting in row.waiting:
                 self._answer(waiting, now_s)
 
-    def _save(self) -> None:
-        self._engine.save(time.monotonic(), self._now_ms() / 1000)
+    def _kept(self) -> bytes:
+        return self._engine.kept(time.monotonic(), self._now_ms() / 1000)
