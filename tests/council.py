@@ -240,6 +240,12 @@ def _device(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
             "expected_why": "line",
         }
         yield Sample("interface", {**tags, "port": port}, fields, at)
+    yield Sample(
+        "neighbour",
+        {**tags, "port": "Te1/1", "heard": "02:00:00:00:00:01"},
+        {"remote_name": "core-1", "remote_port": "Te1/9", "protocol": "lldp"},
+        at,
+    )
     yield from _health(tags, n, at)
 
 

@@ -72,12 +72,13 @@ def fold(answers: Iterable[Answer], prefer: Iterable[str] = ()) -> list[Found]:
     share an engine id and a name: a bridge address or serial that differs tells them
     apart.
     """
-    told = sorted(
-        (each for each in answers if each.identity is not None),
-        key=lambda each: ip_address(each.address).packed,
-    )
-    groups: list[list[Answer]] = []
+    told = sorted((a for a in answers if a.identity is not None), key=_rank)
+    # Only what has one name can be one device.
+    named: dict[tuple[str, str], list[list[Answer]]] = {}
     for answer in told:
+        assert answer.identity is not None
+        who = answer.identity
+        groups = named.setdefault((who.sys_name or "", who.sys_object_id or ""), [])
         same = [g for g in groups if any(_one_device(answer, each) for each in g)]
         joined = [answer]
         for group in same:
@@ -85,10 +86,12 @@ def fold(answers: Iterable[Answer], prefer: Iterable[str] = ()) -> list[Found]:
             joined = group + joined
         groups.append(joined)
     wanted = set(prefer)
-    return [
+    found = [
         Found(tuple(sorted(group, key=lambda a: (a.address not in wanted, _rank(a)))))
+        for groups in named.values()
         for group in groups
     ]
+    return sorted(found, key=lambda each: _rank(each.best))
 
 
 def lines(found: Sequence[Found], estate: Estate, port: int, site: str = "") -> Lines:
@@ -182,9 +185,7 @@ def _rank(answer: Answer) -> tuple[bool, bytes]:
 
 
 def _one_device(a: Answer, b: Answer) -> bool:
-    ours, theirs = a.identity or Identity(), b.identity or Identity()
-    if ours.sys_object_id != theirs.sys_object_id or ours.sys_name != theirs.sys_name:
-        return False
+    """Of two with the same sysName and sysObjectID."""
     for mine, other in (
         (a.serial, b.serial),
         (a.bridge_address.strip("0"), b.bridge_address.strip("0")),

@@ -295,6 +295,37 @@ TOLD = Panel(
         "count_sum": Column("Times"),
     },
 )
+NEIGHBOURS = Panel(
+    "Neighbours",
+    "Switches, routers and access points heard over the range shown (LLDP, CDP and "
+    "their like); `towpath topology` has the whole.",
+    (
+        Target(
+            ask(
+                "neighbour",
+                ("remote_name", "last"),
+                ("remote_port", "last"),
+                ("remote_address", "last"),
+                ("protocol", "last"),
+                by=("device", "port", "heard"),
+            ),
+            variables=_DEVICE,
+            bucketed=False,
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    columns={
+        "device": Column("Device"),
+        "port": Column("Port"),
+        "heard": Column("Hears"),
+        "remote_name_last": Column("It is"),
+        "remote_port_last": Column("Its port"),
+        "remote_address_last": Column("Managed at"),
+        "protocol_last": Column("By"),
+    },
+)
 POLL_HEALTH = Panel(
     "Poll health",
     "Time a poll takes and how late it begins.",
@@ -320,7 +351,7 @@ SWITCH = Board(
     "One device: its ports, their traffic and faults, its health, its polling.",
     (
         Row("Now", (ANSWERED, RUNNING, RESTARTS, PORTS_UP, BUSIEST, IS)),
-        Row("Ports", (PORT_TABLE,)),
+        Row("Ports", (PORT_TABLE, NEIGHBOURS)),
         Row("Traffic", (TRAFFIC, USE_IN, USE_OUT)),
         Row("Faults", (ERRORS, DISCARDS, PORT_STATE)),
         Row("Events", (TOLD,)),
