@@ -1,11 +1,14 @@
 """Run inside a network namespace: one of the agent's answers there, as JSON.
 
-`vpn POLICY [again]`, `place BEACON CA FOLDER`, or `interfaces`.
+`vpn POLICY [again]`, `place BEACON CA FOLDER`, `interfaces`; or, at the other end,
+`beacon FOLDER [seen]`: a beacon for the hall until its standard input ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ssl
 import sys
 from pathlib import Path
 
@@ -28,7 +31,34 @@ async def main(what: str, *given: str) -> object:
     return platforms.interfaces()
 
 
+async def beacon(folder: str, seen: str) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(Path(folder, "server.pem"), Path(folder, "server.key"))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            says = {"site": "hall"}
+            if seen:
+                says["seen"] = writer.get_extra_info("peername")[0]
+            body = msgspec.json.encode(says)
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            await writer.drain()
+            await reader.read(1)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(serve, None, 8443, ssl=tls)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await asyncio.to_thread(sys.stdin.read)
+    server.close()
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    if sys.argv[1] == "beacon":
+        asyncio.run(beacon(*sys.argv[2:]))
+        sys.exit()
     found = asyncio.run(main(*sys.argv[1:]))
     sys.stdout.write(msgspec.json.encode(found).decode())
