@@ -58,4 +58,7 @@ def outcome_of(error: BaseException) -> Outcome:
         return Outcome.TIMEOUT
     if isinstance(error, OSError) and error.errno in _BY_NUMBER:
         return _BY_NUMBER[error.errno]
+    if isinstance(error, ConnectionError):
+        # asyncio's own, without a number: the connection was cut.
+        return Outcome.RESET
     return Outcome.UNREACHABLE

@@ -101,17 +101,22 @@ NAME_LOOKUP = _measure(
     "one DNS question to the resolver in use",
     600,
     Field("lookup_ms", "float", "ms", "time to the answer"),
+    Field("resolver", "str", "1", "which kind: gateway, private, public, loopback"),
+    Field("resolver_through_vpn", "int", "flag", "1 where it is asked through the VPN"),
+    Field("only_ipv6", "int", "flag", "1 where the name has no IPv4 address"),
 )
 WEB = _measure(
     "web",
     "one HTTPS request to a named service, by phases",
     600,
     Field("lookup_ms", "float", "ms", "name resolution"),
-    Field("connect_ms", "float", "ms", "TCP connection"),
+    Field("connect_ms", "float", "ms", "TCP connection, to the proxy where one is"),
+    Field("proxy_ms", "float", "ms", "the proxy's own way there (CONNECT)"),
     Field("tls_ms", "float", "ms", "TLS handshake"),
     Field("first_byte_ms", "float", "ms", "from request to first byte"),
     Field("total_ms", "float", "ms", "all of it"),
     Field("status", "int", "1", "HTTP status"),
+    Field("proxy", "str", "1", "environment, manual, pac or wpad; never its name"),
 )
 VPN = _measure(
     "vpn",

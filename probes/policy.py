@@ -54,6 +54,16 @@ class TeamsRelay(msgspec.Struct, frozen=True):
     allocate: bool = False
 
 
+class OnlineCheck(msgspec.Struct, frozen=True):
+    """A page whose answer is known: where another one comes, a sign-in page is before
+    it. Asked only once a service failed. `text` is part of the body."""
+
+    name: Word
+    url: Url
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 204
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
 class GatewayAt(msgspec.Struct, frozen=True):
     """A VPN gateway as the Internet sees it: the way beside the tunnel leads there."""
 
@@ -124,6 +134,7 @@ class Policy(msgspec.Struct, frozen=True):
     teams_relay: TeamsRelay = TeamsRelay()
     targets: Targets = CLIENT_TO_EDGE
     services: Annotated[tuple[Service, ...], msgspec.Meta(max_length=32)] = ()
+    online_checks: Annotated[tuple[OnlineCheck, ...], msgspec.Meta(max_length=4)] = ()
     names: Annotated[tuple[Host, ...], msgspec.Meta(max_length=32)] = ()
     beacon_url: Url = ""
     offices: Annotated[tuple[Office, ...], msgspec.Meta(max_length=1_000)] = ()

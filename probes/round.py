@@ -144,19 +144,19 @@ class Round:
                 nothing = False
                 yield await teams_relay.measure(policy.teams_relay, now_ms=now_ms)
         elif probe == "name_lookup":
+            from probes import name_lookup
+            from probes.interfaces import interfaces
+
+            among = interfaces() if policy.names else []
             for name in policy.names:
-                from probes import name_lookup
-
                 nothing = False
-                yield await name_lookup.measure(name, now_ms=now_ms)
+                yield await name_lookup.measure(name, among=among, now_ms=now_ms)
         elif probe == "web":
-            for service in policy.services:
-                from probes import web
+            from probes.web_round import web_round
 
+            async for result in web_round(policy, self._trust, self._software, now_ms):
                 nothing = False
-                yield await web.measure(
-                    service, tls=self._trust(), software=self._software, now_ms=now_ms
-                )
+                yield result
         elif probe == "bandwidth":
             for reflector in policy.reflectors:
                 if nothing and reflector.ndt7_url:

@@ -1,30 +1,53 @@
 """One HTTPS request to a service the policy names, by phases.
 
-Name resolution, TCP connection, TLS handshake, first byte, all of it: each phase that
-was reached is reported, also where a later one failed. Its own small client: one GET,
-no cookies, no redirects followed, at most 64 kB read. Not through a proxy.
+Name resolution, TCP connection, proxy, TLS handshake, first byte, all of it: each phase
+that was reached is reported, also where a later one failed. Its own small client: one
+GET, no cookies, no redirects followed, at most 64 kB read.
+
+Through the proxy the system names, as a browser would; a script (PAC, WPAD) is not run,
+so there the direct way is tried, and the result says that a script is set.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
 import ssl
 import time
 from collections.abc import Callable
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from probes.failure import Outcome
 from probes.faults import outcome_of
-from probes.policy import Service
+from probes.http_answer import MAX_BYTES, body_bytes, ends, judge, leads_elsewhere
+from probes.http_answer import status_of as read_status
+from probes.platforms.facts import ProxySetting
+from probes.platforms.proxies import applies
+from probes.policy import OnlineCheck, Service
 from probes.report import Result
 from probes.sample import Value
 
 NAME = "web"
-VERSION = 1
+VERSION = 2
 TIMEOUT_S = 10.0
-MAX_BYTES = 65_536
+NO_PROXY = ProxySetting("none")
+# What a sign-in page does to HTTPS, and plain HTTP then tells.
+SUSPICIOUS = frozenset(
+    {
+        Outcome.TLS_FAILED,
+        Outcome.TIMEOUT,
+        Outcome.REFUSED,
+        Outcome.RESET,
+        Outcome.UNREACHABLE,
+        Outcome.NAME_NOT_FOUND,
+        Outcome.NAME_SERVER_FAILED,
+        Outcome.BAD_ANSWER,
+    }
+)
+# X509_V_ERR_CERT_NOT_YET_VALID: certificates are made in the past.
+_NOT_YET_VALID = 9
 # IP and TCP headers of a short exchange, and a TLS 1.3 handshake with a usual chain.
 _TCP_BYTES = 600
 _TLS_BYTES = 5_000
@@ -55,6 +78,7 @@ async def measure(
     *,
     tls: ssl.SSLContext,
     software: str = "towpath-agent",
+    proxy: ProxySetting = NO_PROXY,
     timeout_s: float = TIMEOUT_S,
     now_ms: Callable[[], int],
 ) -> Result:
@@ -63,9 +87,11 @@ async def measure(
     An answer below 500 is `ok`: the service answered, and `status` says what.
     """
     time_ms, clock = now_ms(), _Clock()
+    if proxy.kind != "none":
+        clock.values["proxy"] = proxy.kind
     try:
         async with asyncio.timeout(timeout_s):
-            outcome = await _ask(service.url, tls, software, clock)
+            _, outcome = await _ask(service.url, tls, software, proxy, clock)
     except TimeoutError:
         outcome = Outcome.TIMEOUT
     except _Ended as ended:
@@ -75,7 +101,66 @@ async def measure(
     )
 
 
-async def _ask(url: str, tls: ssl.SSLContext, software: str, clock: _Clock) -> Outcome:
+async def hides_behind_sign_in(
+    url: str, *, software: str = "towpath-agent", timeout_s: float = 5.0
+) -> tuple[bool, int]:
+    """(is a sign-in page there, what asking cost): plain HTTP to the same host, once
+    HTTPS to it failed. It is one where that leads to another host (RFC 8952)."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False, 0
+    clock = _Clock()
+    shown = f"[{host}]" if ":" in host else host
+    with contextlib.suppress(TimeoutError, _Ended):
+        async with asyncio.timeout(timeout_s):
+            url = f"http://{shown}/"
+            head, _ = await _ask(url, None, software, NO_PROXY, clock, only_head=True)
+            status = read_status(head) or 0
+            return leads_elsewhere(status, head, host), clock.cost_bytes
+    return False, clock.cost_bytes
+
+
+async def check_online(
+    check: OnlineCheck,
+    *,
+    tls: ssl.SSLContext,
+    software: str = "towpath-agent",
+    timeout_s: float = 5.0,
+    now_ms: Callable[[], int],
+) -> Result:
+    """`ok` where the page is what it should be, `captive_portal` where something else
+    answers in its place."""
+    time_ms, clock = now_ms(), _Clock()
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            head, outcome = await _ask(check.url, tls, software, NO_PROXY, clock, body)
+        as_it_should = read_status(head) == check.status and (
+            check.text.encode() in bytes(body)
+        )
+        if not as_it_should and outcome in {Outcome.OK, Outcome.BAD_ANSWER}:
+            outcome = Outcome.CAPTIVE_PORTAL
+    except TimeoutError:
+        outcome = Outcome.TIMEOUT
+    except _Ended as ended:
+        outcome = ended.outcome
+    return Result(
+        NAME, VERSION, time_ms, outcome, check.name, clock.values, clock.cost_bytes
+    )
+
+
+async def _ask(
+    url: str,
+    tls: ssl.SSLContext | None,
+    software: str,
+    proxy: ProxySetting,
+    clock: _Clock,
+    body: bytearray | None = None,
+    only_head: bool = False,
+) -> tuple[bytes, Outcome]:
+    """The head of the answer and what it means; fills `clock`, and `body` where it is
+    wanted."""
     try:
         parts = urlsplit(url)
         secure = parts.scheme == "https"
@@ -83,39 +168,103 @@ async def _ask(url: str, tls: ssl.SSLContext, software: str, clock: _Clock) -> O
     except ValueError:
         raise _Ended(Outcome.NOT_CONFIGURED) from None
     host = parts.hostname or ""
-    addresses = await _look_up(host, port)
+    through = _proxy_for(host, proxy)
+    at = (through.hostname or "", through.port or 8080) if through else (host, port)
+    addresses = await _look_up(*at)
     clock.passed("lookup_ms")
     reader, writer = await _connect(addresses)
     clock.cost_bytes += _TCP_BYTES
     clock.passed("connect_ms")
     try:
-        if secure:
+        if through and secure:
+            await _ask_proxy(reader, writer, through, f"{_shown(host)}:{port}", clock)
+            clock.passed("proxy_ms")
+        if secure and tls is not None:
             await _shake_hands(writer, tls, host)
             clock.cost_bytes += _TLS_BYTES
             clock.passed("tls_ms")
-        request = _request(parts, software)
+        request = _request(parts, software, None if secure else through)
         writer.write(request)
         clock.cost_bytes += len(request)
-        head, body = await _head(reader, clock)
-        status = _status(head)
+        head, rest = await _head(reader, clock)
+        status = read_status(head)
+        if status is None:
+            raise _Ended(Outcome.BAD_ANSWER)
         clock.values["status"] = status
-        expected = _body_bytes(head, status)
-        while len(body) < expected and not (
-            expected == MAX_BYTES and _ends(head, body)
-        ):
-            chunk = await reader.read(16_384)
-            if not chunk:
-                break
-            clock.cost_bytes += len(chunk)
-            body += chunk
+        if not only_head:
+            rest = await _rest(reader, head, rest, status, clock)
         clock.values["total_ms"] = (time.perf_counter() - clock.begun_s) * 1000
-        return _judge(status, head, host)
+        if body is not None:
+            body += rest
+        return head, judge(status, head, host)
     except OSError as error:
         raise _Ended(outcome_of(error)) from None
     finally:
         # Not awaited: a server that does not close its side must not hold us up.
         with contextlib.suppress(RuntimeError):
             writer.transport.abort()
+
+
+async def _rest(
+    reader: asyncio.StreamReader, head: bytes, body: bytes, status: int, clock: _Clock
+) -> bytes:
+    expected = body_bytes(head, status)
+    while len(body) < expected and not (expected == MAX_BYTES and ends(head, body)):
+        chunk = await reader.read(16_384)
+        if not chunk:
+            break
+        clock.cost_bytes += len(chunk)
+        body += chunk
+    return body
+
+
+def _proxy_for(host: str, proxy: ProxySetting) -> SplitResult | None:
+    """The HTTP proxy for `host`; None where it is reached directly."""
+    if not applies(proxy, host):
+        return None
+    parts = urlsplit(proxy.url)
+    return parts if parts.scheme == "http" else None
+
+
+async def _ask_proxy(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    proxy: SplitResult,
+    to: str,
+    clock: _Clock,
+) -> None:
+    """CONNECT (RFC 9110 section 9.3.6)."""
+    asked = f"CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{_login(proxy)}\r\n".encode()
+    writer.write(asked)
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        raise _Ended(Outcome.RESET) from None
+    except asyncio.LimitOverrunError:
+        raise _Ended(Outcome.BAD_ANSWER) from None
+    clock.cost_bytes += len(asked) + len(head)
+    status = read_status(head)
+    if status is None:
+        raise _Ended(Outcome.BAD_ANSWER)
+    if status == 407:
+        raise _Ended(Outcome.AUTH_FAILED)
+    if status == 403:
+        raise _Ended(Outcome.REFUSED)
+    if status == 504:
+        raise _Ended(Outcome.TIMEOUT)
+    if not 200 <= status < 300:
+        raise _Ended(Outcome.UNREACHABLE)
+
+
+def _login(proxy: SplitResult) -> str:
+    if not proxy.username:
+        return ""
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}\r\n"
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 async def _look_up(host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
@@ -184,17 +333,25 @@ async def _shake_hands(
 ) -> None:
     try:
         await writer.start_tls(tls, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        early = error.verify_code == _NOT_YET_VALID
+        raise _Ended(Outcome.CLOCK_WRONG if early else Outcome.TLS_FAILED) from None
     except (ssl.SSLError, ValueError):
         # A sign-in page in front of everything is a usual reason for this one.
         raise _Ended(Outcome.TLS_FAILED) from None
 
 
-def _request(parts: SplitResult, software: str) -> bytes:
+def _request(parts: SplitResult, software: str, proxy: SplitResult | None) -> bytes:
+    """A GET; to a proxy, of the whole URL (RFC 9112 section 3.2.2)."""
     path = parts.path or "/"
     if parts.query:
         path += f"?{parts.query}"
+    host = parts.netloc.rpartition("@")[2]
+    login = ""
+    if proxy is not None:
+        path, login = f"http://{host}{path}", _login(proxy)
     return (
-        f"GET {path} HTTP/1.1\r\nHost: {parts.netloc.rpartition('@')[2]}\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{login}"
         f"User-Agent: {software}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     ).encode("utf-8", "replace")
 
@@ -214,62 +371,3 @@ async def _head(reader: asyncio.StreamReader, clock: _Clock) -> tuple[bytes, byt
     clock.cost_bytes += len(head)
     head, _, body = head.partition(b"\r\n\r\n")
     return head, body
-
-
-def _field(head: bytes, wanted: bytes) -> bytes:
-    """The value of a header field; empty where it is not there."""
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == wanted:
-            return value.strip()
-    return b""
-
-
-def _body_bytes(head: bytes, status: int) -> int:
-    """How much of a body to wait for (RFC 9112 section 6.3), at most `MAX_BYTES`."""
-    if status in {204, 304} or status < 200:
-        return 0
-    length = _field(head, b"content-length")
-    if length.isdigit() and not _field(head, b"transfer-encoding"):
-        return min(int(length[:12]), MAX_BYTES)
-    return MAX_BYTES
-
-
-def _ends(head: bytes, body: bytes) -> bool:
-    """True at the last chunk of a chunked body."""
-    chunked = b"chunked" in _field(head, b"transfer-encoding").lower()
-    return chunked and body.endswith(b"0\r\n\r\n")
-
-
-def _status(head: bytes) -> int:
-    """The status of an HTTP/1 answer (RFC 9112 section 4)."""
-    words = head.split(b"\r\n", 1)[0].split(b" ", 2)
-    if len(words) >= 2 and words[0].startswith(b"HTTP/1.") and len(words[1]) == 3:
-        with contextlib.suppress(ValueError):
-            return int(words[1])
-    raise _Ended(Outcome.BAD_ANSWER)
-
-
-def _judge(status: int, head: bytes, host: str) -> Outcome:
-    if status == 511:
-        return Outcome.CAPTIVE_PORTAL
-    if status == 407:
-        return Outcome.AUTH_FAILED
-    if status >= 500 or status < 100:
-        return Outcome.BAD_ANSWER
-    if 300 <= status < 400 and _leads_to_bare_stranger(head, host):
-        return Outcome.CAPTIVE_PORTAL
-    return Outcome.OK
-
-
-def _leads_to_bare_stranger(head: bytes, host: str) -> bool:
-    """True where it redirects to another host without TLS, or to a bare address:
-    what sign-in pages of hotels and trains do, and services do not."""
-    location = _field(head, b"location").decode("latin-1")
-    try:
-        to = urlsplit(location)
-        other = to.hostname or host
-    except ValueError:
-        return False
-    bare = other.replace(".", "").isdigit()
-    return other != host and (to.scheme == "http" or bare)

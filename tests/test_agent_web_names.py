@@ -1,11 +1,9 @@
 """The web and name lookup probes, against real servers of every mood."""
 
 import asyncio
-import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import dns.asyncresolver
@@ -13,11 +11,13 @@ import pytest
 import services
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_answer import serving
 
 from collectors.ingest.certificate import make_certificates
 from probes import name_lookup, web
 from probes.catalogue import check_sample
 from probes.failure import Outcome
+from probes.interfaces import Interface
 from probes.measurements import CATALOGUE
 from probes.policy import Service
 from probes.report import Report, Result, Whereabouts, samples
@@ -29,45 +29,6 @@ def fits_the_catalogue(result: Result) -> None:
     report = Report(1, "r", "a", 1, "s", Whereabouts(), (result,))
     for sample in samples(report, "hall", "isp"):
         check_sample(sample, CATALOGUE)
-
-
-@contextlib.asynccontextmanager
-async def serving(
-    answer: bytes | None, tls: ssl.SSLContext | None = None, pause_s: float = 0.0
-) -> AsyncIterator[int]:
-    """A server that answers every request with `answer`; None: it hangs up."""
-
-    tasks: set[asyncio.Task[None] | None] = set()
-
-    async def serve(r: asyncio.StreamReader, w: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.current_task())
-        try:
-            await speak(r, w)
-        finally:
-            w.transport.abort()
-
-    async def speak(r: asyncio.StreamReader, w: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await r.readuntil(b"\r\n\r\n")
-            await asyncio.sleep(pause_s)
-            if answer is not None:
-                w.write(answer)
-                await w.drain()
-                if w.can_write_eof():
-                    w.write_eof()
-                await r.read()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        # Connections that were begun are served; then every one is ended.
-        await asyncio.sleep(0.01)
-        for task in tasks:
-            if task is not None:
-                task.cancel()
-        await asyncio.gather(*filter(None, tasks), return_exceptions=True)
 
 
 async def ask(url: str, tls: ssl.SSLContext | None = None, timeout_s: float = 10):  # type: ignore[no-untyped-def]
@@ -161,10 +122,18 @@ async def test_no_answer_breaks_the_web_probe(answer: bytes, prefix: bytes) -> N
 
 
 class Resolver(asyncio.DatagramProtocol):
-    """A name server on 127.0.0.1 that answers with `code`, or `raw` octets, or not."""
+    """A name server on 127.0.0.1 that answers with `code`, or `raw` octets, or not;
+    `only_ipv6`: it knows no A of the name."""
 
-    def __init__(self, code: int = 0, raw: bytes | None = None, silent: bool = False):
+    def __init__(
+        self,
+        code: int = 0,
+        raw: bytes | None = None,
+        silent: bool = False,
+        only_ipv6: bool = False,
+    ):
         self.code, self.raw, self.silent = code, raw, silent
+        self.only_ipv6 = only_ipv6
         self.asked = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -176,9 +145,12 @@ class Resolver(asyncio.DatagramProtocol):
             return
         (id,) = struct.unpack("!H", data[:2])
         end = data.index(b"\0", 12) + 5
-        count = 1 if self.code == 0 else 0
+        (kind,) = struct.unpack("!H", data[end - 4 : end - 2])
+        has = kind == (28 if self.only_ipv6 else 1)
+        count = 1 if self.code == 0 and has else 0
         head = struct.pack("!HHHHHH", id, 0x8180 | self.code, 1, count, 0, 0)
-        record = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + bytes([192, 0, 2, 7])
+        address = bytes([192, 0, 2, 7] * (4 if kind == 28 else 1))
+        record = b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(address)) + address
         answer = head + data[12:end] + record * count
         self.transport.sendto(  # type: ignore[attr-defined]
             answer if self.raw is None else data[:2] + self.raw, addr
@@ -220,7 +192,44 @@ async def test_names_are_looked_up_at_the_resolver_itself_with_time_and_outcome(
     assert (await look_up(Resolver(code=2))).outcome is Outcome.NAME_SERVER_FAILED
     silent = await look_up(Resolver(silent=True), lifetime_s=0.3)
     assert silent.outcome is Outcome.TIMEOUT
-    assert silent.values == {}
+    assert "lookup_ms" not in silent.values
+
+
+async def test_a_name_with_ipv6_alone_is_found_and_one_without_either_is_not() -> None:
+    found = await look_up(Resolver(only_ipv6=True))
+    assert found.outcome is Outcome.OK
+    assert found.values["only_ipv6"] == 1
+    # REFUSED (5) is the server's word; a closed port is its absence.
+    assert (await look_up(Resolver(code=5))).outcome is Outcome.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("servers", "upstream", "kind", "through"),
+    [
+        (["192.168.1.1"], (), "gateway", 0),
+        (["8.8.8.8"], (), "public", 0),
+        (["10.9.0.53"], (), "private", 1),
+        (["127.0.0.53"], ("10.9.0.53",), "private", 1),
+        (["127.0.0.53"], (), "loopback", None),
+        (["::1"], ("nonsense",), "loopback", None),
+        (["fe80::1%wlan0"], (), "private", 0),
+        ([], (), None, None),
+    ],
+)
+def test_of_the_resolver_its_kind_is_said_and_not_its_address(
+    servers: list[str], upstream: tuple[str, ...], kind: str | None, through: int | None
+) -> None:
+    among = [
+        Interface("wlan0", up=True, addresses=("192.168.1.20",), gateway="192.168.1.1"),
+        Interface("tun0", kind="tun", up=True, addresses=("10.9.0.2",)),
+    ]
+
+    def towards(remote: str) -> str:
+        return "10.9.0.2" if remote.startswith("10.") else "192.168.1.20"
+
+    found = name_lookup.whose(servers, among, lambda: upstream, towards)
+    assert found.get("resolver") == kind
+    assert found.get("resolver_through_vpn") == through
 
 
 @settings(max_examples=15, deadline=None)

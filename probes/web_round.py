@@ -1,0 +1,56 @@
+"""All services the policy names, one after the other; and where one fails in a way that
+a sign-in page makes them fail, whether one is there."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from probes import platforms, web
+from probes.failure import Outcome
+from probes.platforms.facts import ProxySetting
+from probes.policy import Policy
+from probes.report import Result
+
+
+async def web_round(
+    policy: Policy,
+    trust: Callable[[], ssl.SSLContext],
+    software: str,
+    now_ms: Callable[[], int],
+    proxy: Callable[[], ProxySetting] = platforms.proxy,
+) -> AsyncIterator[Result]:
+    """The results by service. At most one of them has plain HTTP asked about it."""
+    if not policy.services:
+        return
+    setting = await asyncio.to_thread(proxy)
+    portal: bool | None = None
+    for service in policy.services:
+        result = await web.measure(
+            service, tls=trust(), software=software, proxy=setting, now_ms=now_ms
+        )
+        if result.outcome in web.SUSPICIOUS and portal is None:
+            portal = False
+            async for check in _checks(policy, trust(), software, now_ms):
+                portal = portal or check.outcome is Outcome.CAPTIVE_PORTAL
+                yield check
+            if not portal:
+                portal, cost_bytes = await web.hides_behind_sign_in(
+                    service.url, software=software
+                )
+                result = msgspec.structs.replace(
+                    result, cost_bytes=result.cost_bytes + cost_bytes
+                )
+        if portal and result.outcome in web.SUSPICIOUS:
+            result = msgspec.structs.replace(result, outcome=Outcome.CAPTIVE_PORTAL)
+        yield result
+
+
+async def _checks(
+    policy: Policy, tls: ssl.SSLContext, software: str, now_ms: Callable[[], int]
+) -> AsyncIterator[Result]:
+    for check in policy.online_checks:
+        yield await web.check_online(check, tls=tls, software=software, now_ms=now_ms)

@@ -1,0 +1,246 @@
+"""The web probe through proxies, and behind sign-in pages: real ones of both."""
+
+import base64
+import contextlib
+import json
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import services
+from one_answer import serving
+from shaped_path import FAR, shaped_path
+
+from collectors.ingest.certificate import make_certificates
+from probes import web
+from probes.catalogue import check_sample
+from probes.failure import Outcome
+from probes.http_answer import leads_elsewhere
+from probes.interfaces import local_address
+from probes.measurements import CATALOGUE
+from probes.platforms.facts import ProxySetting
+from probes.policy import OnlineCheck, Policy, Service
+from probes.report import Report, Result, Whereabouts, samples
+from probes.web_round import web_round
+
+LAPTOP = str(Path(__file__).with_name("laptop_in_namespace.py"))
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+
+
+def fits_the_catalogue(result: Result) -> Result:
+    report = Report(1, "r", "a", 1, "s", Whereabouts(), (result,))
+    for sample in samples(report, "", ""):
+        check_sample(sample, CATALOGUE)
+    return result
+
+
+@pytest.fixture
+def tinyproxy(tmp_path: Path) -> Iterator[int]:
+    """A real proxy that wants a name and password; its port."""
+    port = services.free_port()
+    config = tmp_path / "tinyproxy.conf"
+    config.write_text(
+        f"Port {port}\nListen 127.0.0.1\nAllow 127.0.0.1\nMaxClients 20\n"
+        f'LogFile "{tmp_path / "tinyproxy.log"}"\nBasicAuth staff secret\n'
+    )
+    command = [services.program("tinyproxy"), "-d", "-c", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            services.wait_until(lambda: _answers(port), "tinyproxy does not answer")
+            yield port
+        finally:
+            process.terminate()
+
+
+def _answers(port: int) -> bool:
+    import socket
+
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+async def through(
+    url: str, proxy: ProxySetting, tls: ssl.SSLContext | None = None
+) -> Result:
+    result = await web.measure(
+        Service("council", url),
+        tls=tls or ssl.create_default_context(),
+        proxy=proxy,
+        timeout_s=10,
+        now_ms=lambda: 5,
+    )
+    return fits_the_catalogue(result)
+
+
+@pytest.mark.service
+async def test_a_real_proxy_is_passed_with_its_own_phase(
+    tmp_path: Path, tinyproxy: int
+) -> None:
+    # No loopback address: those are reached directly, whatever the setting.
+    name = local_address("203.0.113.1")
+    if not name:
+        services.absent("this machine has no address but loopback ones")
+    made = make_certificates(tmp_path / "tls", (name,))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(made.certificate, made.private_key)
+    trust = ssl.create_default_context(cafile=str(made.authority))
+    proxy = ProxySetting("manual", f"http://staff:secret@127.0.0.1:{tinyproxy}")
+    async with serving(OK, server, host=name) as port:
+        found = await through(f"https://{name}:{port}/", proxy, trust)
+        assert found.outcome is Outcome.OK
+        assert found.values["proxy"] == "manual"
+        phases = [
+            found.values[phase]
+            for phase in (
+                "lookup_ms",
+                "connect_ms",
+                "proxy_ms",
+                "tls_ms",
+                "first_byte_ms",
+            )
+        ]
+        assert sum(phases) <= found.values["total_ms"]
+        nobody = ProxySetting("manual", f"http://127.0.0.1:{tinyproxy}")
+        refused = await through(f"https://{name}:{port}/", nobody, trust)
+        assert refused.outcome is Outcome.AUTH_FAILED
+    async with serving(OK, host=name) as port:
+        plain = await through(f"http://{name}:{port}/x", proxy)
+        assert plain.outcome is Outcome.OK
+    closed = await through(f"https://{name}:{services.free_port()}/", proxy, trust)
+    assert closed.outcome is not Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (b"HTTP/1.1 407 Who\r\n\r\n", Outcome.AUTH_FAILED),
+        (b"HTTP/1.1 403 No\r\n\r\n", Outcome.REFUSED),
+        (b"HTTP/1.1 504 Late\r\n\r\n", Outcome.TIMEOUT),
+        (b"HTTP/1.1 502 Gone\r\n\r\n", Outcome.UNREACHABLE),
+        (b"nonsense\r\n\r\n", Outcome.BAD_ANSWER),
+        (b"HTTP/1.1 200 ", Outcome.RESET),
+        (b"x" * 200_000, Outcome.BAD_ANSWER),
+        (b"HTTP/1.1 200 OK\r\n\r\nno TLS", Outcome.RESET),
+    ],
+)
+async def test_what_a_proxy_answers_becomes_an_outcome(
+    answer: bytes, outcome: Outcome
+) -> None:
+    async with serving(answer) as port:
+        proxy = ProxySetting("environment", f"http://127.0.0.1:{port}")
+        found = await through("https://service.example/", proxy)
+        assert found.outcome is outcome
+        assert found.values["proxy"] == "environment"
+
+
+async def test_a_script_is_not_run_and_is_said(tmp_path: Path) -> None:
+    async with serving(OK) as port:
+        found = await through(f"http://127.0.0.1:{port}/", ProxySetting("pac"))
+        assert (found.outcome, found.values["proxy"]) == (Outcome.OK, "pac")
+        # An exception goes direct; a proxy of another kind is not spoken to.
+        for other in (
+            ProxySetting("manual", "http://127.0.0.1:1", ("127.0.0.0/8",)),
+            ProxySetting("manual", "socks5://127.0.0.1:1"),
+        ):
+            found = await through(f"http://127.0.0.1:{port}/", other)
+            assert found.outcome is Outcome.OK
+
+
+def test_a_login_is_encoded_and_never_reported() -> None:
+    from urllib.parse import urlsplit
+
+    said = web._login(urlsplit("http://us%40er:p%3Aw@p:1"))
+    assert base64.b64decode(said.split()[2]) == b"us@er:p:w"
+    assert web._login(urlsplit("http://p:1")) == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (b"HTTP/1.1 204 No\r\n\r\n", Outcome.OK),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nHi", Outcome.CAPTIVE_PORTAL),
+        (b"HTTP/1.1 302 F\r\nLocation: https://login.hotel/\r\n\r\n",
+         Outcome.CAPTIVE_PORTAL),
+        (b"HTTP/1.1 503 No\r\n\r\n", Outcome.CAPTIVE_PORTAL),
+        (b"nonsense\r\n\r\n", Outcome.BAD_ANSWER),
+    ],
+)  # fmt: skip
+async def test_a_page_that_is_not_what_it_should_be_is_a_sign_in_page(
+    answer: bytes, outcome: Outcome
+) -> None:
+    async with serving(answer) as port:
+        found = await web.check_online(
+            OnlineCheck("online", f"http://127.0.0.1:{port}/generate_204"),
+            tls=ssl.create_default_context(),
+            now_ms=lambda: 5,
+        )
+        assert fits_the_catalogue(found).outcome is outcome
+    text = b"HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\nMicrosoft Connect Test"
+    async with serving(text) as port:
+        check = OnlineCheck("msft", f"http://127.0.0.1:{port}/", 200, "Connect Test")
+        found = await web.check_online(
+            check, tls=ssl.create_default_context(), now_ms=lambda: 5
+        )
+        assert found.outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "host", "elsewhere"),
+    [
+        (302, b"https://login.hotel/", "council.gov.uk", True),
+        (302, b"http://10.1.1.1/in", "council.gov.uk", True),
+        (301, b"https://www.council.gov.uk/", "council.gov.uk", False),
+        (301, b"/home", "council.gov.uk", False),
+        (301, b"http://[/", "council.gov.uk", False),
+        (200, b"https://login.hotel/", "council.gov.uk", False),
+        (511, b"", "council.gov.uk", True),
+        (302, b"http://10.99.0.9/", "10.99.0.2", True),
+    ],
+)
+def test_plain_http_that_leads_to_strangers_tells_a_sign_in_page(
+    status: int, location: bytes, host: str, elsewhere: bool
+) -> None:
+    head = b"HTTP/1.1 302 X\r\nLocation: " + location
+    assert leads_elsewhere(status, head, host) is elsewhere
+
+
+async def test_without_services_there_is_nothing_to_measure() -> None:
+    found = web_round(Policy(), ssl.create_default_context, "s", lambda: 1)
+    assert [result async for result in found] == []
+
+
+@pytest.mark.netns
+def test_a_sign_in_page_before_everything_is_named_as_one(tmp_path: Path) -> None:
+    """A hotel: 443 with a certificate of its own, 80 with a redirect to its page."""
+    make_certificates(tmp_path / "hotel", (FAR,))
+    policy = json.dumps(
+        {
+            "services": [
+                {"name": "council", "url": f"https://{FAR}/"},
+                {"name": "other", "url": f"https://{FAR}:444/"},
+            ]
+        }
+    )
+    with shaped_path() as path:
+        asked = path.near(sys.executable, LAPTOP, "web", policy)
+        alone = json.loads(path.run(asked))
+        assert [each["outcome"] for each in alone] == ["refused", "refused"]
+        with subprocess.Popen(
+            path.far(sys.executable, LAPTOP, "portal", str(tmp_path / "hotel")),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == "ready"
+            found = json.loads(path.run(asked))
+            process.stdin.close()
+            process.wait(20)
+    assert [each["outcome"] for each in found] == ["captive_portal", "captive_portal"]
+    # Plain HTTP is asked once.
+    assert found[0]["cost_bytes"] > found[1]["cost_bytes"]
