@@ -213,7 +213,10 @@ async def test_the_policy_comes_once_and_then_only_when_it_changed(
     tmp_path: Path,
 ) -> None:
     reflectors = [Reflector(id="hq", host="hq.example")]
-    policy = {"services": ({"name": "mail", "url": "https://mail.example/"},)}
+    policy: dict[str, object] = {
+        "services": ({"name": "mail", "url": "https://mail.example/"},),
+        "microsoft_365": False,
+    }
 
     def estate() -> Estate:
         return Estate(reflectors=tuple(reflectors))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -153,6 +154,22 @@ class TargetsConfig(_Part):
     reorder_ratio: Annotated[float, Field(gt=0, le=1)] = 0.0005
 
 
+class OnlineCheckConfig(_Part):
+    """A page whose answer is known; another one is a sign-in page's."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=500)]
+    status: Annotated[int, Field(ge=200, le=599)] = 204
+    text: Annotated[str, Field(max_length=200)] = ""
+
+
+class WorkloadConfig(_Part):
+    """Networks of a workload of Microsoft 365, in place of those agents come with."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+    networks: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(max_length=256)]
+
+
 class PolicyConfig(_Part):
     """What agents are asked to measure beyond what the estate says (reflectors and
     the beacon come from there). Cadences: seconds by probe name, 0 is never."""
@@ -160,7 +177,10 @@ class PolicyConfig(_Part):
     teams_relay: TeamsRelayConfig = TeamsRelayConfig()
     targets: TargetsConfig = TargetsConfig()
 
-    services: Annotated[tuple[ServiceConfig, ...], Field(max_length=32)] = ()
+    services: Annotated[tuple[ServiceConfig, ...], Field(max_length=24)] = ()
+    microsoft_365: bool = True
+    optimize: Annotated[tuple[WorkloadConfig, ...], Field(max_length=16)] = ()
+    online_checks: Annotated[tuple[OnlineCheckConfig, ...], Field(max_length=4)] = ()
     names: Annotated[tuple[HostName, ...], Field(max_length=32)] = ()
     cadence_s: Cadences = {}
     metered_cadence_s: Cadences = {}

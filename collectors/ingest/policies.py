@@ -10,15 +10,25 @@ from probes.policy import (
     GatewayAt,
     MeasuringHours,
     Office,
+    OnlineCheck,
     Policy,
     ReflectorAt,
     Service,
     TeamsRelay,
+    Workload,
 )
 from probes.targets import Targets
 
 # As many as `probes.policy.Policy` takes.
 MAX_REFLECTORS = 16
+MAX_OFFICES = 1_000
+# Of some 25 octets each; a policy has 200 kB in all.
+MAX_SUBNETS = 3_000
+# Front doors of Microsoft 365: something small behind each, whatever it answers.
+MICROSOFT_365 = (
+    Service("Microsoft Teams", "https://teams.microsoft.com/favicon.ico"),
+    Service("Exchange Online", "https://outlook.office365.com/favicon.ico"),
+)
 
 
 def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
@@ -33,17 +43,24 @@ def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
         ),
         teams_relay=TeamsRelay(**config.teams_relay.model_dump()),
         targets=Targets(**config.targets.model_dump()),
-        services=tuple(Service(each.name, each.url) for each in config.services),
+        services=(
+            *(Service(each.name, each.url) for each in config.services),
+            *(MICROSOFT_365 if config.microsoft_365 else ()),
+        ),
+        online_checks=tuple(
+            OnlineCheck(each.name, each.url, each.status, each.text)
+            for each in config.online_checks
+        ),
+        optimize=tuple(
+            Workload(each.name, tuple(str(network) for network in each.networks))
+            for each in config.optimize
+        ),
         names=config.names,
         beacon_url=estate.places.beacon_url,
         vpn_gateways=tuple(
             GatewayAt(each.host, each.port) for each in estate.vpn_gateways[:16]
         ),
-        offices=tuple(
-            Office(each.id, tuple(str(subnet) for subnet in each.subnets[:256]))
-            for each in estate.sites[:1_000]
-            if each.subnets
-        ),
+        offices=_offices(estate),
         cadence_s=config.cadence_s,
         metered_cadence_s=config.metered_cadence_s,
         budget_bytes_per_month=config.budget_bytes_per_month,
@@ -52,6 +69,18 @@ def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
         hours=MeasuringHours(config.opens, config.closes, config.days),
         report_s=config.report_s,
     )
+
+
+def _offices(estate: Estate) -> tuple[Office, ...]:
+    """The sites' networks, as many as a policy has room for."""
+    offices: list[Office] = []
+    left = MAX_SUBNETS
+    for site in estate.sites:
+        subnets = tuple(str(each) for each in site.subnets[: min(left, 256)])
+        left -= len(subnets)
+        if subnets and len(offices) < MAX_OFFICES:
+            offices.append(Office(site.id, subnets))
+    return tuple(offices)
 
 
 class KnownSites:
