@@ -97,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     once.add_argument(
         "--reflector", metavar="HOST[:PORT]", help="far end of the call path (STAMP)"
     )
+    once.add_argument("--teams-relay", metavar="HOST", help="relay to ask by STUN")
     once.add_argument("--ndt7", metavar="URL", help="far end of the speed test")
     once.add_argument("--web", metavar="URL", action="append", help="service to time")
     once.add_argument("--name", metavar="NAME", action="append", help="name to look up")
@@ -162,7 +163,8 @@ def _given_policy(chosen: argparse.Namespace) -> Policy | str | None:
 
     from probes.policy import Policy
 
-    if not (chosen.reflector or chosen.ndt7 or chosen.web or chosen.name):
+    given = (chosen.reflector, chosen.teams_relay, chosen.ndt7, chosen.web, chosen.name)
+    if not any(given):
         return None
     reflectors = []
     if chosen.reflector or chosen.ndt7:
@@ -188,6 +190,7 @@ def _given_policy(chosen: argparse.Namespace) -> Policy | str | None:
         services.append({"name": f"web-{index}", "url": url})
     tree = {
         "reflectors": reflectors,
+        "teams_relay": {"host": chosen.teams_relay or ""},
         "services": services,
         "names": chosen.name or [],
         "budget_bytes_per_month": 0,

@@ -31,7 +31,7 @@ ROUNDS = 15
 EVERY_S = 1.0
 _LOOK_EVERY_S = 0.02
 _AGAIN_EVERY_S = 0.1
-_WAIT_S = 1.0
+WAIT_S = 1.0
 _LOOKUP_S = 10.0
 _SIZE = stamp.HEAD_BYTES
 _FAR_TTL = 64
@@ -48,14 +48,16 @@ async def measure(
     tcp_port: int | None = None,
     rounds: int = ROUNDS,
     every_s: float = EVERY_S,
+    wait_s: float = WAIT_S,
     gateway: str | None = None,
 ) -> Result:
     """One look at the way to `host`, then `rounds` of questions to what matters on it.
 
     `tcp_port` is one that the host serves by TCP, for where neither UDP nor ICMP gets
-    there. `gateway` is for tests; None: the physical link's own. Takes `rounds *
-    every_s` and some 3 s. `timeout` where the host did not answer; what did then still
-    has its figures. Never raises for what the network does.
+    there. An answer that takes longer than `wait_s` is none. `gateway` is for tests;
+    None: the physical link's own. Takes `rounds * every_s` and some 3 s. `timeout`
+    where the host did not answer; what did then still has its figures. Never raises
+    for what the network does.
     """
     time_ms = now_ms()
     cost_bytes = 0
@@ -84,7 +86,7 @@ async def measure(
     look: Sequence[Echo] = ()
     for each in methods:
         try:
-            seen = await _look(each)
+            seen = await _look(each, wait_s)
         except OSError as error:
             # This method is not for us here, or there is no network at all.
             failed.append(outcome_of(error))
@@ -102,9 +104,9 @@ async def measure(
     heard: dict[Station, list[Echo]] = {station: [] for station in chosen}
     asked = [each for _ in range(rounds) for each in on_the_way]
     pace_s = every_s / max(1, len(on_the_way))
-    work = [_traced(tracer, [station.ttl for station in asked], pace_s)]
+    work = [_traced(tracer, [station.ttl for station in asked], pace_s, wait_s)]
     direct = [station for station in chosen if not station.ttl]
-    work += [_gateway(gateway, rounds, every_s) for _ in direct]
+    work += [_gateway(gateway, rounds, every_s, wait_s) for _ in direct]
     done = await asyncio.gather(*work, return_exceptions=True)
     for stations_asked, echoes in zip((asked, direct * rounds), done, strict=False):
         if isinstance(echoes, BaseException):
@@ -132,26 +134,26 @@ async def measure(
     return result(Outcome.OK, values)
 
 
-async def _look(tracer: Tracer) -> list[Echo]:
-    """Every hop asked once, and those on the way that were silent twice more: one lost
-    packet must not hide a station."""
-    seen = list(await _traced(tracer, range(1, MOST_HOPS + 1), _LOOK_EVERY_S))
+async def _look(tracer: Tracer, wait_s: float) -> list[Echo]:
+    """Every hop asked once, and those on the way that were silent three times more:
+    one lost packet must not hide a station."""
+    seen = list(await _traced(tracer, range(1, MOST_HOPS + 1), _LOOK_EVERY_S, wait_s))
     answered = {each.ttl for each in seen if each.rtt_ms is not None}
     reached = [each.ttl for each in seen if each.reached]
     end = min(reached, default=max(answered, default=0) + 3)
     silent = [ttl for ttl in range(1, min(end, MOST_HOPS + 1)) if ttl not in answered]
     if answered and silent:
-        seen += await _traced(tracer, silent * 2, _AGAIN_EVERY_S)
+        seen += await _traced(tracer, silent * 3, _AGAIN_EVERY_S, wait_s)
     return seen
 
 
 async def _traced(
-    tracer: Tracer, ttls: Sequence[int], every_s: float
+    tracer: Tracer, ttls: Sequence[int], every_s: float, wait_s: float
 ) -> Sequence[Echo]:
     """`tracer.trace` in a thread, which a cancellation ends."""
     stop = threading.Event()
     work = asyncio.create_task(
-        asyncio.to_thread(tracer.trace, ttls, every_s, _WAIT_S, stop), name="trace"
+        asyncio.to_thread(tracer.trace, ttls, every_s, wait_s, stop), name="trace"
     )
     try:
         return await asyncio.shield(work)
@@ -161,7 +163,9 @@ async def _traced(
         raise
 
 
-async def _gateway(gateway: str, rounds: int, every_s: float) -> Sequence[Echo]:
+async def _gateway(
+    gateway: str, rounds: int, every_s: float, wait_s: float
+) -> Sequence[Echo]:
     """The gateway asked for itself: the way to the council goes by a tunnel."""
     family = _family_of(gateway) or socket.AF_INET
     there: Address = (gateway, _NOBODYS_PORT)
@@ -170,9 +174,9 @@ async def _gateway(gateway: str, rounds: int, every_s: float) -> Sequence[Echo]:
     methods = tracing.tracers(family, there, _speech, 443)
     for each in sorted(methods, key=lambda each: each.method != "icmp"):
         try:
-            one = await _traced(each, [_FAR_TTL], 0)
+            one = await _traced(each, [_FAR_TTL], 0, wait_s)
             if one[0].rtt_ms is not None:
-                return await _traced(each, [_FAR_TTL] * rounds, every_s)
+                return await _traced(each, [_FAR_TTL] * rounds, every_s, wait_s)
             best = best or [one[0]] * rounds
         except OSError:
             continue
