@@ -34,8 +34,9 @@ class Stamina(msgspec.Struct):
     """What one agent can stand, learnt; worth remembering over a restart."""
 
     repetitions: int = MAX_REPETITIONS
-    # Never more again: what was too much, less one.
-    most_repetitions: int = MAX_REPETITIONS
+    # Rows a page that it has answered, and columns with longer values, for fewer.
+    proved: int = 0
+    narrow: dict[str, int] = {}
     varbinds: int = FIRST_VARBINDS
     # Good answers since varbinds was last changed; a set-back makes growing slower.
     good: int = 0
@@ -49,14 +50,22 @@ class Stamina(msgspec.Struct):
         self.varbinds = max(1, min(self.varbinds, tried // 2))
         self.good = 0
 
-    def fewer(self) -> None:
-        """A page of so many rows was too much."""
-        self.most_repetitions = max(1, min(self.most_repetitions, self.repetitions - 1))
-        self.repetitions = max(1, self.repetitions // 2)
+    def rows(self, base: str) -> int:
+        """How many rows to ask for at a time."""
+        return min(self.repetitions, self.narrow.get(base, self.repetitions))
 
-    def walked(self) -> None:
-        """A walk went well: longer pages again, after one table with long values."""
-        self.repetitions = min(self.most_repetitions, self.repetitions * 2)
+    def fewer(self, base: str, tried: int) -> None:
+        """Pages of `tried` rows were too much: for this column alone, where others
+        came so, and otherwise for all."""
+        if tried <= self.proved:
+            self.narrow[base] = max(1, tried // 2)
+        else:
+            self.repetitions = max(1, tried // 2)
+
+    def walked(self, tried: int, rows: int) -> None:
+        """A walk by `tried` rows a page went well."""
+        if rows >= tried:
+            self.proved = max(self.proved, tried)
 
     def well(self) -> None:
         """A full GET was answered: try a few more after some of them."""
@@ -91,23 +100,24 @@ async def walk(
     Raises `Failed`.
     """
     while True:
+        tried = stamina.rows(base)
         try:
-            rows = await _walk(session, base, stamina.repetitions, budget, ordered)
+            rows = await _walk(session, base, tried, budget, ordered)
         except TooMuch:
-            if stamina.repetitions == 1:
+            if tried == 1:
                 raise
-            stamina.fewer()
+            stamina.fewer(base, tried)
         except Failed as failed:
             # Some agents fall silent at large GETBULKs, or cut their answers off.
-            if stamina.repetitions == 1 or failed.outcome not in (
+            if tried == 1 or failed.outcome not in (
                 Outcome.TIMEOUT,
                 Outcome.BAD_ANSWER,
             ):
                 raise
             budget.check()
-            stamina.fewer()
+            stamina.fewer(base, tried)
         else:
-            stamina.walked()
+            stamina.walked(tried, len(rows))
             return rows
 
 
