@@ -70,6 +70,20 @@ async def test_a_walk_is_whole_however_little_the_agent_stands(
         assert stamina.repetitions < 25
 
 
+def test_long_values_in_one_column_shorten_its_pages_alone() -> None:
+    stamina = Stamina()
+    stamina.walked(tried=25, rows=60)
+    stamina.fewer("1.3.6.1.2.1.17.7.1.4.2.1.4", tried=25)
+    assert stamina.rows("1.3.6.1.2.1.17.7.1.4.2.1.4") == 12
+    assert stamina.rows(IF_DESCR) == 25
+
+
+def test_what_an_agent_never_answered_is_not_asked_of_other_columns() -> None:
+    stamina = Stamina()
+    stamina.fewer(IF_DESCR, tried=25)
+    assert stamina.rows("1.3.6.1.2.1.17.7.1.4.2.1.4") == 12
+
+
 @pytest.mark.parametrize("prefer_gufo", LIBRARIES)
 async def test_a_walk_at_the_end_of_the_agents_view_ends(prefer_gufo: bool) -> None:
     # The last column of all; behind it there is only endOfMibView.
