@@ -220,6 +220,34 @@ def test_a_token_of_version_4_5_is_a_bearer() -> None:
     assert netbox.headers("abc") == {"Authorization": "Token abc"}
 
 
+async def test_a_cable_through_a_patch_panel_is_followed() -> None:
+    panel = {"id": 50, "name": "R1", "device": {"id": 90, "name": "panel"}}
+    router = {"id": 4, "name": "Gi0/2", "device": {"id": 2, "name": "th-rtr"}}
+    end = {
+        "id": 2,
+        "circuit": {"id": 2},
+        "term_side": "A",
+        "site": {"id": 1},
+        "port_speed": 1_000_000,
+        "cable": {"id": 100},
+        "link_peers": [panel],
+        "link_peers_type": "dcim.rearport",
+    }
+    path = {"id": 1, "path": [[{"id": 2}], [{"id": 100}], [panel], [router]]}
+    inner = doubles.netbox({**V3, "/api/circuits/circuit-terminations/": [end]})
+
+    def answer(asked: str, query: Any) -> doubles.Answer | None:
+        if asked == "/api/circuits/circuit-terminations/2/paths/":
+            return 200, [path]
+        return inner.answer(asked, query)
+
+    double = doubles.ApiDouble(answer, ("Authorization", "Token secret"), {})
+    found = netbox.found(await read_netbox(double))
+    inner.close()
+    (line,) = found.lines
+    assert (line["device"], line["port"]) == ("th-rtr", "Gi0/2")
+
+
 async def test_pages_are_asked_of_the_host_that_was_named() -> None:
     double = doubles.netbox(V3)
     read = await read_netbox(double)

@@ -6,8 +6,11 @@ import asyncio
 import json
 import random
 import subprocess
+import sys
+import time
 from collections.abc import Iterable
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,12 +24,16 @@ from collectors.measurements import CATALOGUE
 from collectors.snmp import SnmpConfig
 from collectors.snmp.credentials import Credentials, credential
 from collectors.snmp.schedule import Poller
+from collectors.store import open_store
 from collectors.store.query import Query, Row
 from collectors.topology import Sighting, Surroundings, Who, console, graph
 from collectors.topology.dominators import distances, dominators
 from collectors.topology.graph import same_port
 from collectors.topology.sighting import rows, said
+from towpath.config import read
 from towpath.demo.switches import Neighbour, SimulatedPort, SimulatedSwitch
+
+BIN = Path(sys.executable).parent
 
 
 def estate(*devices: str | dict[str, Any], line_on: str = "", **more: Any) -> Estate:
@@ -459,3 +466,45 @@ def test_it_is_shown_as_tables_json_and_for_graphviz() -> None:
     except FileNotFoundError:
         return
     assert drawn.returncode == 0, drawn.stderr
+
+
+async def test_the_command_shows_what_the_store_has(tmp_path: Path) -> None:
+    (tmp_path / "estate.toml").write_text(
+        '[[sites]]\nid = "hall"\nname = "Hall"\n'
+        '[[devices]]\nid = "router"\nsite = "hall"\naddress = "10.0.0.1"\n'
+        'role = "router"\n'
+        '[[devices]]\nid = "core"\nsite = "hall"\naddress = "10.0.0.2"\n'
+    )
+    settings = tmp_path / "towpath.toml"
+    settings.write_text('state = "state"\n')
+    at_ms = time.time_ns() // 1_000_000 - 60_000
+    async with open_store(read(settings).store, CATALOGUE) as store:
+        await store.write(
+            batches("core", both("core", "Te1", "router", "Gi0/1")[:1], at_ms)
+            + batches("router", [hears("router", "Gi0/9", "stranger")], at_ms)
+        )
+
+    def shown(*more: str) -> str:
+        ended = subprocess.run(
+            [str(BIN / "towpath"), "topology", "-c", str(settings), *more],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    found = json.loads(shown("--json"))
+    assert found["devices"][1] == {
+        "id": "core",
+        "site": "hall",
+        "parent": "router",
+        "parent_by": "neighbours",
+        "uplink_ports": ["Te1"],
+    }
+    assert found["links"][0]["ports"] == [["Te1", "Gi0/1"]]
+    assert found["unknown"][0]["name"] == "stranger"
+    assert "router, which does not hear core" in found["findings"][0]
+    assert "Not in the estate" in shown("--site", "hall")
+    assert '"core" -- "router"' in shown("--dot")

@@ -33,6 +33,7 @@ class ApiDouble:
         busy: int = 0,
     ) -> None:
         self.asked: list[str] = []
+        self.answer = answer
         self.break_off, self.busy = break_off, busy
         double = self
 
@@ -66,6 +67,10 @@ class ApiDouble:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        """For one that was never entered."""
+        self._server.server_close()
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

@@ -27,6 +27,7 @@ _PATHS = {
     "circuits": "/api/circuits/circuits/?limit=200",
     "terminations": "/api/circuits/circuit-terminations/?limit=200",
 }
+_AT_ONCE = 4
 # Not there yet, or no longer: not ours to poll.
 _ABSENT = (
     "planned",
@@ -48,6 +49,7 @@ class Read(msgspec.Struct):
     chassis: list[Object] = []
     circuits: list[Object] = []
     terminations: list[Object] = []
+    paths: dict[int, list[Object]] = {}
 
 
 def headers(token: str) -> dict[str, str]:
@@ -75,7 +77,43 @@ async def read(api: Api, done: Any = None) -> Read:
     # The first alone: a wrong token or address is one sentence, not six.
     await one("sites", _PATHS["sites"])
     await asyncio.gather(*(one(n, p) for n, p in _PATHS.items() if n != "sites"))
-    return Read(**answers)
+    found = Read(
+        sites=answers["sites"],
+        prefixes=answers["prefixes"],
+        devices=answers["devices"],
+        chassis=answers["chassis"],
+        circuits=answers["circuits"],
+        terminations=answers["terminations"],
+    )
+    await _follow_cables(api, found)
+    return found
+
+
+async def _follow_cables(api: Api, found: Read) -> None:
+    """Where a termination's cable ends at a patch panel, the path behind it."""
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(number: int) -> None:
+        path = f"/api/circuits/circuit-terminations/{number}/paths/"
+        async with slots:
+            try:
+                paths = await api.get(path)
+            except Trouble as trouble:
+                if trouble.status not in (403, 404):
+                    raise
+                return
+        if isinstance(paths, list):
+            found.paths[number] = [each for each in paths if isinstance(each, Mapping)]
+
+    await asyncio.gather(
+        *(
+            one(end["id"])
+            for end in found.terminations
+            if isinstance(end.get("id"), int)
+            and end.get("cable")
+            and end.get("link_peers_type") not in (None, "dcim.interface")
+        )
+    )
 
 
 def found(read: Read, roles: Mapping[str, str] = {}) -> Found:
@@ -236,7 +274,7 @@ def _circuits(
         if not placed:
             result.said.append(f"{shown} ends at no site")
             continue
-        _line(circuit, id, placed, sites, devices, result)
+        _line(circuit, id, placed, sites, devices, read.paths, result)
 
 
 def _line(
@@ -245,12 +283,13 @@ def _line(
     placed: Sequence[tuple[Object, int]],
     sites: Mapping[int, str],
     devices: Mapping[int, Entry],
+    paths: Mapping[int, Sequence[Object]],
     result: Found,
 ) -> None:
     # A circuit between two sites serves the second: A is where it comes from.
     end, site = placed[-1]
-    peers = [(each, _peer(each, devices)) for each, _ in (*placed[::-1],)]
-    device, port = next((peer for _, peer in peers if peer is not None), (None, ""))
+    peers = (_peer(each, devices, paths) for each, _ in placed[::-1])
+    device, port = next((peer for peer in peers if peer is not None), (None, ""))
     speed = _mbps(end.get("port_speed"))
     down = _mbps(circuit.get("commit_rate")) or speed
     up = _mbps(end.get("upstream_speed")) or down
@@ -278,11 +317,20 @@ def _line(
         result.lines.append(entry)
 
 
-def _peer(end: Object, devices: Mapping[int, Entry]) -> tuple[Entry, str] | None:
-    """The device and port at the other end of the termination's cable."""
-    peers = end.get("link_peers") or end.get("connected_endpoints")
+def _peer(
+    end: Object, devices: Mapping[int, Entry], paths: Mapping[int, Sequence[Object]]
+) -> tuple[Entry, str] | None:
+    """The device and port at the other end of the termination's cable, or of the path
+    of cables behind it."""
+    peers = end.get("link_peers")
     if not isinstance(peers, list):
-        peers = [end.get("link_peer") or end.get("connected_endpoint")]
+        peers = [end.get("link_peer")]
+    number = end.get("id")
+    for path in paths.get(number if isinstance(number, int) else 0, ()):
+        steps = path.get("path")
+        # From the termination outwards: the last is the end.
+        for nodes in reversed(steps) if isinstance(steps, list) else ():
+            peers += nodes if isinstance(nodes, list) else [nodes]
     for peer in peers:
         device = peer.get("device") if isinstance(peer, Mapping) else None
         number = device.get("id") if isinstance(device, Mapping) else None
