@@ -1,0 +1,89 @@
+"""Networks as people really have them: each is a reason and a sentence."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from shaped_path import FAR, FAR6, NEAR, ShapedPath, shaped_path
+
+from probes.failure import Outcome
+from probes.report import Result
+from probes.status import verdict
+
+pytestmark = pytest.mark.netns
+NAME = "reflector.test"
+RUN = {"packets": 60, "interval_ms": 4}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShapedPath]:
+    folder = tmp_path_factory.mktemp("etc")
+    (folder / "hosts").write_text(f"{FAR} {NAME}\n{FAR6} {NAME}\n::1 localhost\n")
+    # Nobody is at home there: a name server that refuses at once.
+    (folder / "resolv.conf").write_text(f"nameserver {FAR}\noptions attempts:1\n")
+    with shaped_path() as path:
+        for name in ("hosts", "resolv.conf"):
+            there = str(Path("/etc", name).resolve())
+            path._do(path.near("mount", "--bind", str(folder / name), there))
+        yield path
+
+
+@pytest.fixture(scope="module")
+def ports(path: ShapedPath) -> Iterator[dict[str, int]]:
+    with path.reflector(FAR, FAR6) as ports:
+        yield ports
+
+
+def said(found: dict) -> str:
+    result = Result(
+        found["probe"],
+        found["version"],
+        0,
+        Outcome(found["outcome"]),
+        found["target"],
+        found.get("values", {}),
+    )
+    return verdict([result], 1000)[1]
+
+
+def test_a_laptop_with_ipv6_alone_is_measured(path, ports):
+    path._do(path.near("ip", "addr", "del", f"{NEAR}/24", "dev", "near0"))
+    call = path.measure("call_path", "hall", NAME, ports["stamp"], **RUN)
+    speed = path.measure(
+        "bandwidth", f"ws://{NAME}:{ports['web']}", budget_bytes=10**7, seconds=0.5
+    )
+    path._do(path.near("ip", "addr", "add", f"{NEAR}/24", "dev", "near0"))
+    assert call["outcome"] == speed["outcome"] == "ok"
+    assert "looks good" in said(call)
+
+
+def test_without_a_name_server_it_is_the_name_server(path):
+    for probe, where in (
+        ("call_path", ["hall", "elsewhere.example"]),
+        ("path", ["hall", "elsewhere.example"]),
+        ("bandwidth", ["wss://elsewhere.example"]),
+    ):
+        more = {"budget_bytes": 10**7} if probe == "bandwidth" else {}
+        found = path.measure(probe, *where, **more)
+        assert found["outcome"] == "name_server_failed", probe
+    assert "the name server failed" in said(
+        path.measure("call_path", "hall", "elsewhere.example")
+    )
+
+
+def test_a_reflector_that_has_died_refuses(path, ports):
+    found = path.measure("call_path", "hall", NAME, 9, tcp_port=ports["web"], **RUN)
+    assert found["outcome"] == "refused"
+    assert "hall refused the connection" in said(found)
+
+
+def test_a_host_that_is_gone_is_silent(path, ports):
+    path._do(
+        path.far("nft", "-f", "-"),
+        "table inet faults {\nchain input {\n"
+        "type filter hook input priority 0\nip daddr 10.99.0.2 drop\n}\n}\n",
+    )
+    found = path.measure("call_path", "hall", FAR, 862, tcp_port=ports["web"], **RUN)
+    path.lose()
+    assert found["outcome"] == "timeout"
+    assert "hall did not answer in time" in said(found)
