@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
-import importlib.util
+import importlib
 import io
+import os
 import re
+import subprocess
+import sys
+import zlib
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,6 +21,7 @@ from zoneinfo import ZoneInfo
 import accessible
 import council
 import pytest
+import services
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +36,8 @@ from dashboards.doubles import AnswerStore, MemoryStore
 from dashboards.report import Month, ReportError, chosen, figures, site_report
 from dashboards.report.availability import Availability, availability, days, is_open
 from dashboards.report.gather import Content, gather
-from dashboards.report.page import render
+from dashboards.report.page import render, style_sheet
+from dashboards.report.paper import on_paper
 from dashboards.report.questions import STEP_MS
 from dashboards.report.tables import safe, tables
 from probes.sample import Sample
@@ -412,17 +419,81 @@ async def test_files_are_written_whole_named_by_month_and_without_a_mark(
     assert all("(" in head or head.islower() for head in rows[0][4:])
 
 
-async def test_a_pdf_is_made_where_it_can_be_and_else_said_how(tmp_path: Path) -> None:
+async def test_a_pdf_is_made_with_tags_and_the_colours_of_the_page(
+    tmp_path: Path,
+) -> None:
+    try:
+        importlib.import_module("weasyprint")
+    except OSError:
+        services.absent("the system has no Pango (make services)")
     estate = council.estate()
     made = await site_report(
         OCTOBER, chosen(estate, "depot"), STORE, estate, tmp_path, NOW_MS
     )
-    pdfs = [path for path in made.files if path.suffix == ".pdf"]
-    if importlib.util.find_spec("weasyprint") is None:
-        assert not pdfs
-        assert "WeasyPrint" in made.note
-    else:
-        assert pdfs[0].read_bytes().startswith(b"%PDF-")
+    (pdf,) = [path for path in made.files if path.suffix == ".pdf"]
+    content = pdf.read_bytes()
+    assert content.startswith(b"%PDF-1.7")
+    text = _unpacked(content)
+    for mark in (
+        rb"/StructTreeRoot",
+        rb"/Lang ?\(en-GB\)",
+        rb"/Marked true",
+        rb"pdfuaid",
+    ):
+        assert re.search(mark, text), mark
+    assert made.note == ""
+
+
+def _unpacked(content: bytes) -> bytes:
+    """A PDF's bytes with its compressed streams as they are written."""
+    parts = [content]
+    for found in re.finditer(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL):
+        with contextlib.suppress(zlib.error):
+            parts.append(zlib.decompress(found[1]))
+    return b"".join(parts)
+
+
+def test_drawings_on_paper_bring_their_marks_in_the_colours_of_the_light_page() -> None:
+    css = style_sheet()
+    icon = '<span class="status bad"><svg viewBox="0"></svg></span>'
+    paper = on_paper(f"{icon}{chart.bar(0.5, 'warn')}", css)
+    assert "var(" not in paper
+    assert paper.count("<style>") == 2
+    assert '<svg fill="#a8201a" viewBox="0">' in paper
+    assert re.search(r"\.b-warn\{fill: #8a4b00;\}", paper)
+    # The dark page's colours are for the screen.
+    assert "#f2b85c" not in paper
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("raise ImportError", "pip install 'towpath[pdf]'"),
+        ("raise OSError('cannot load library libpango')", "apt-get install libpango"),
+    ],
+)
+def test_without_what_a_pdf_needs_one_sentence_says_how_to_get_it(
+    broken: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "weasyprint.py").write_text(broken)
+    code = (
+        "from pathlib import Path\n"
+        "from dashboards.report.paper import NoPdf, write_pdf\n"
+        "try:\n    write_pdf('', '', Path('none.pdf'))\n"
+        "except NoPdf as missing:\n    print(missing)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[1]}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    (line,) = done.stdout.splitlines()
+    assert says in line
+    assert line.endswith("the web page prints to PDF from any browser.")
 
 
 async def test_incidents_and_maintenance_come_from_the_alert_engines_file(

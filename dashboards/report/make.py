@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +12,10 @@ from collectors.estate import Estate, Site
 from collectors.store.query import Store
 from dashboards.report.gather import Progress, gather
 from dashboards.report.month import Month
-from dashboards.report.page import render
+from dashboards.report.page import render, style_sheet
+from dashboards.report.paper import NoPdf, write_pdf
 from dashboards.report.tables import tables
 from probes.catalogue import did_you_mean
-
-NO_PDF = (
-    "No PDF was made: it needs WeasyPrint (pip install 'weasyprint>=68') and the "
-    "system's Pango; the web page prints to PDF from any browser."
-)
 
 
 class ReportError(ValueError):
@@ -79,10 +73,11 @@ async def site_report(
     files = await asyncio.to_thread(_write, out, texts)
     if not pdf:
         return Made(tuple(files))
-    if importlib.util.find_spec("weasyprint") is None:
-        return Made(tuple(files), NO_PDF)
     path = out / f"{name}.pdf"
-    await asyncio.to_thread(_write_pdf, html, path)
+    try:
+        await asyncio.to_thread(write_pdf, html, style_sheet(), path)
+    except NoPdf as missing:
+        return Made(tuple(files), str(missing))
     return Made((*files, path))
 
 
@@ -96,8 +91,3 @@ def _write(out: Path, texts: dict[str, str]) -> list[Path]:
         part.replace(path)
         written.append(path)
     return written
-
-
-def _write_pdf(html: str, path: Path) -> None:
-    weasyprint = importlib.import_module("weasyprint")
-    weasyprint.HTML(string=html).write_pdf(path, pdf_tags=True, pdf_variant="pdf/ua-1")

@@ -30,7 +30,7 @@ def render(content: Content, council: str = "") -> str:
     return templates.get_template("report.html").render(
         c=content,
         council=council,
-        css=Markup(_css()),
+        css=Markup(style_sheet()),
         words=words,
         figures=figures,
         made=f"{words.day(made.date())}, {made:%H:%M}",
@@ -142,5 +142,6 @@ def _use_level(ratio: float | None) -> str:
     return "bad" if ratio > 0.95 else "warn" if ratio > figures.BUSY_RATIO else "ok"
 
 
-def _css() -> str:
+def style_sheet() -> str:
+    """The sheet of pages and reports."""
     return (Path(__file__).parent.parent / "look.css").read_text(encoding="utf-8")

@@ -23,7 +23,9 @@ def site(
     month: Annotated[str, typer.Option(metavar="YYYY-MM")],
     out: Annotated[Path, typer.Option(help="folder to write into")],
     site: Annotated[str | None, typer.Option(help="one site; default: all")] = None,
-    pdf: Annotated[bool, typer.Option(help="a PDF, too, where WeasyPrint is")] = True,
+    pdf: Annotated[
+        bool, typer.Option(help="a PDF, too; needs WeasyPrint and Pango")
+    ] = True,
 ) -> None:
     """Availability, lines, calls and incidents of a month, as HTML, CSV and PDF."""
     from collectors.estate import EstateError, load
