@@ -257,3 +257,88 @@ class Unordered(SimulatedSwitch):
             return super().after(max(order))
         following = super().after(row)
         return order[0] if following in order else following
+
+
+_IF_X = (1, 3, 6, 1, 2, 1, 31, 1, 1)
+
+
+class BrokenExtension(SimulatedSwitch):
+    """Says genErr to whatever touches ifXTable, as some old IOS releases do."""
+
+    def reply(self, request: ber.Request) -> bytes | None:
+        rows = [ber.arcs_of(name) for name in request.names]
+        if request.kind != ber.GET:
+            rows = [self.after(row) or row for row in rows]
+        if any(row[: len(_IF_X)] == _IF_X for row in rows):
+            return ber.response(request, b"", ber.GEN_ERR, 1)
+        return super().reply(request)
+
+
+class SilentExtension(BrokenExtension):
+    """Says nothing to whatever touches ifXTable."""
+
+    def reply(self, request: ber.Request) -> bytes | None:
+        said = super().reply(request)
+        refused = ber.response(request, b"", ber.GEN_ERR, 1)
+        return None if said == refused else said
+
+
+class NoBulkOfOneTable(SimulatedSwitch):
+    """Loops when names are asked for by GETBULK, and only then (Brocade IronWare's
+    ifPhysAddress, TP-Link's DDM tables)."""
+
+    def reply(self, request: ber.Request) -> bytes | None:
+        row = ber.arcs_of(request.names[0])
+        if request.kind == ber.GET_BULK and row[: len(_IF_X)] == _IF_X:
+            first = self.after(_IF_X)
+            assert first is not None
+            name = ber.oid_content(first)
+            return ber.response(request, ber.bind(name, ber.octets("x")) * 5)
+        return super().reply(request)
+
+
+class OneAtATime(TooBig):
+    """Stands one variable a request (Grandstream, Opengear)."""
+
+    limit = 1
+
+
+class SkipsRows(SimulatedSwitch):
+    """Leaves every third row of ifTable and ifXTable out of large GETBULKs."""
+
+    def _walk(self, request: ber.Request) -> bytes:
+        if request.kind != ber.GET_BULK or request.second < 10:
+            return super()._walk(request)
+        binds, row = b"", ber.arcs_of(request.names[0])
+        for _ in range(request.second):
+            following = self.after(row)
+            if following is None:
+                break
+            row = following
+            name = ber.oid_content(row)
+            if row[:8] not in ((1, 3, 6, 1, 2, 1, 2, 2), _IF_X[:8]) or row[-1] % 3:
+                binds += ber.bind(name, self._values[name]())
+        return ber.response(request, binds)
+
+
+class NextIsLate(SimulatedSwitch):
+    """GETNEXT of sysObjectID gives sysUpTime (Weathergoose); GET of it is right."""
+
+    def _walk(self, request: ber.Request) -> bytes:
+        if ber.arcs_of(request.names[0])[:8] == (1, 3, 6, 1, 2, 1, 1, 2):
+            name = ber.oid_content((1, 3, 6, 1, 2, 1, 1, 3, 0))
+            return ber.response(request, ber.bind(name, self._values[name]()))
+        return super()._walk(request)
+
+
+class Padded(SimulatedSwitch):
+    """Pads texts with NULs, and has no ifDescr (FortiGate, D-Link)."""
+
+    def rebuild(self) -> None:
+        super().rebuild()
+        for port in self.ports:
+            descr = ber.oid_content((1, 3, 6, 1, 2, 1, 2, 2, 1, 2, port.index))
+            self._values[descr] = lambda: ber.octets("")
+            name = ber.oid_content((*_IF_X, 1, 1, port.index))
+            padded = ber.octets(port.name.encode() + bytes(4))
+            self._values[name] = lambda padded=padded: padded  # type: ignore[misc]

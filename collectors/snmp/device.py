@@ -37,7 +37,7 @@ from collectors.snmp.poll import (
 )
 from collectors.snmp.rates import OPER, Moment, Seen, elapsed
 from collectors.snmp.session import Failed, Patience, Session, Value
-from collectors.snmp.text import text
+from collectors.snmp.text import text, whole
 from collectors.snmp.walk import Budget, get_some
 from probes.failure import Outcome
 
@@ -301,6 +301,7 @@ class DevicePoll:
             version,
             stamina,
             budget,
+            whole(self._scalars.get(oids.IF_NUMBER)),
         )
         self._ports = interfaces.ports(columns)
         self._watches = plan.watch(self._ports, columns, self._scalars)

@@ -14,7 +14,7 @@ from sys import intern
 import msgspec
 
 from collectors.snmp import oids
-from collectors.snmp.session import Failed, Session, Value
+from collectors.snmp.session import Failed, Patience, Session, TooMuch, Value
 from collectors.snmp.text import mac, text, whole
 from collectors.snmp.walk import Budget, Stamina, get_all, walk
 from probes.failure import Outcome
@@ -23,6 +23,9 @@ from probes.failure import Outcome
 IF_SPEED_TOP = 4_294_967_295
 # Some agents give ifHighSpeed as bit/s, or as a number beyond any port there is.
 _MOST_MBPS = 10_000_000
+
+# Rows a page that no agent was seen to lose any of.
+_FEW = 5
 
 SLOW = (
     oids.IF_NAME,
@@ -82,11 +85,13 @@ async def read_columns(
     version: str,
     stamina: Stamina,
     budget: Budget,
+    expected: int | None = None,
 ) -> Columns:
     """The columns of all ports, by column and ifIndex. Raises `Failed`.
 
     The instances are learnt by walking three columns (agents leave rows out of one or
-    skip them at high repetitions); the rest are GETs of what was learnt. A v1 agent
+    skip them at high repetitions), and a fourth a few rows at a time where that makes
+    fewer than `expected` (ifNumber); the rest are GETs of what was learnt. A v1 agent
     refuses a whole GET for one missing instance, so there every column is walked.
     """
     found: Columns = {}
@@ -96,11 +101,17 @@ async def read_columns(
     for column in walked:
         found[column] = await _walk_column(session, column, stamina, budget)
     indexes = sorted(set().union(*found.values()))
+    if expected is not None and 0 < len(indexes) < expected:
+        few = Stamina(repetitions=_FEW)
+        found[oids.IF_INDEX] = await _walk_column(session, oids.IF_INDEX, few, budget)
+        indexes = sorted(set().union(*found.values()))
     if not indexes:
         found[oids.IF_INDEX] = await _walk_column(
             session, oids.IF_INDEX, stamina, budget
         )
         indexes = sorted(found[oids.IF_INDEX])
+    if version != "1" and indexes:
+        columns = await _answered(session, columns, indexes[0], stamina, budget)
     wanted = [
         f"{column}.{index}"
         for index in indexes
@@ -115,15 +126,67 @@ async def read_columns(
     return found
 
 
+async def _answered(
+    session: Session,
+    columns: tuple[str, ...],
+    index: int,
+    stamina: Stamina,
+    budget: Budget,
+) -> tuple[str, ...]:
+    """Those of `columns` that the agent does not refuse.
+
+    Some answer a whole GET with an error for one broken table (ifXTable of old Cisco
+    IOS): asked together with the good ones, it would look like an agent that stands
+    no more than one variable at a time.
+    """
+    if await _takes(session, columns, index, stamina, budget):
+        return columns
+    good = []
+    for column in columns:
+        if await _takes(session, (column,), index, stamina, budget):
+            good.append(column)
+    # All refused: it stands one variable only.
+    return tuple(good) or columns
+
+
+async def _takes(
+    session: Session,
+    columns: tuple[str, ...],
+    index: int,
+    stamina: Stamina,
+    budget: Budget,
+) -> bool:
+    """False where a GET of them is refused, or met with silence."""
+    budget.check()
+    patience = session.patience
+    session.patience = Patience(patience.timeouts_s[:1])
+    try:
+        await session.get([stamina.anchor, *(f"{c}.{index}" for c in columns)])
+    except TooMuch:
+        return False
+    except Failed as failed:
+        if failed.outcome is not Outcome.TIMEOUT:
+            raise
+        return False
+    finally:
+        session.patience = patience
+    return True
+
+
 async def _walk_column(
     session: Session, column: str, stamina: Stamina, budget: Budget
 ) -> dict[int, Value]:
+    repetitions = stamina.repetitions
     try:
         rows = await walk(session, column, stamina, budget)
     except Failed as failed:
         # One broken column does not make the others untrue; silence does.
-        if failed.outcome is not Outcome.BAD_ANSWER:
+        if failed.outcome is Outcome.TIMEOUT:
+            await session.get([stamina.anchor])
+        elif failed.outcome is not Outcome.BAD_ANSWER:
             raise
+        # It was the table, not how much was asked.
+        stamina.repetitions = repetitions
         return {}
     found = {}
     for oid, value in rows.items():

@@ -28,10 +28,16 @@ MAX_ROWS = 20_000
 # Varbinds of one GET: 40 stay under 1,400 bytes on every agent; more is learnt.
 FIRST_VARBINDS = 40
 MAX_VARBINDS = 80
+# Of `Stamina`: at a dozen GETs a minute half an hour, and a day.
+_FIRST_WAIT, _LONGEST_WAIT = 200, 16_000
 
 
 class Stamina(msgspec.Struct):
-    """What one agent can stand, learnt; worth remembering over a restart."""
+    """What one agent can stand, learnt; worth remembering over a restart.
+
+    A set-back may have been the network's fault: after long enough without one, a
+    little more is tried again, and each set-back makes that longer.
+    """
 
     repetitions: int = MAX_REPETITIONS
     # Rows a page that it has answered, and columns with longer values, for fewer.
@@ -41,14 +47,36 @@ class Stamina(msgspec.Struct):
     # Good answers since varbinds was last changed; a set-back makes growing slower.
     good: int = 0
     ceiling: int = MAX_VARBINDS
+    # The largest full GET that was answered.
+    answered: int = 0
+    # Good answers before more than `ceiling` is tried again; good walks before more
+    # repetitions are.
+    wait: int = _FIRST_WAIT
+    walks: int = 0
     # An instance it has: asked for with others, so that an empty answer is a refusal.
     anchor: str = SYS_UP_TIME
 
     def less(self, tried: int) -> None:
-        """A GET of `tried` was too much: half of it, and never again as many."""
-        self.ceiling = max(1, min(self.ceiling, tried - 1))
+        """A GET of `tried` was too much: half of it, and not as many for long."""
+        if self.answered >= tried:
+            # It stands less than it did.
+            self.answered = 0
+        most = (self.answered + tried) // 2 if self.answered else tried - 1
+        self.ceiling = max(1, min(self.ceiling, most))
         self.varbinds = max(1, min(self.varbinds, tried // 2))
-        self.good = 0
+        self._set_back()
+
+    def well(self) -> None:
+        """A full GET was answered: try a few more after some of them."""
+        self.good += 1
+        self.answered = max(self.answered, self.varbinds)
+        if self.varbinds < self.ceiling:
+            if self.good >= 3:
+                self.varbinds = min(self.ceiling, self.varbinds + 10)
+                self.good = 0
+        elif self.ceiling < MAX_VARBINDS and self.good >= self.wait:
+            self.ceiling = min(MAX_VARBINDS, self.ceiling + 10)
+            self.good = 0
 
     def rows(self, base: str) -> int:
         """How many rows to ask for at a time."""
@@ -61,18 +89,27 @@ class Stamina(msgspec.Struct):
             self.narrow[base] = max(1, tried // 2)
         else:
             self.repetitions = max(1, tried // 2)
+        self._set_back()
 
     def walked(self, tried: int, rows: int) -> None:
         """A walk by `tried` rows a page went well."""
         if rows >= tried:
             self.proved = max(self.proved, tried)
+        self.walks += 1
+        if self.walks >= self.wait and (
+            self.narrow or self.repetitions < MAX_REPETITIONS
+        ):
+            self.repetitions = min(MAX_REPETITIONS, self.repetitions * 2)
+            self.narrow.clear()
+            self.walks = 0
 
-    def well(self) -> None:
-        """A full GET was answered: try a few more after some of them."""
-        self.good += 1
-        if self.good >= 3 and self.varbinds < self.ceiling:
-            self.varbinds = min(self.ceiling, self.varbinds + 10)
-            self.good = 0
+    def _set_back(self) -> None:
+        self.good = self.walks = 0
+        self.wait = min(self.wait * 2, _LONGEST_WAIT)
+
+
+class _Disorder(Exception):
+    """Rows of a walk repeat or go back."""
 
 
 class Budget:
@@ -99,26 +136,38 @@ async def walk(
     known to come in any order (`ordered` false) a row may go back, but not come twice.
     Raises `Failed`.
     """
-    while True:
-        tried = stamina.rows(base)
-        try:
-            rows = await _walk(session, base, tried, budget, ordered)
-        except TooMuch:
-            if tried == 1:
-                raise
-            stamina.fewer(base, tried)
-        except Failed as failed:
-            # Some agents fall silent at large GETBULKs, or cut their answers off.
-            if tried == 1 or failed.outcome not in (
-                Outcome.TIMEOUT,
-                Outcome.BAD_ANSWER,
-            ):
-                raise
-            budget.check()
-            stamina.fewer(base, tried)
-        else:
-            stamina.walked(tried, len(rows))
-            return rows
+    patience = session.patience
+    try:
+        while True:
+            tried = stamina.rows(base)
+            try:
+                rows = await _walk(session, base, tried, budget, ordered)
+            except _Disorder:
+                # GETBULK is broken for some tables of some agents; GETNEXT is not.
+                return await _walk(session, base, 1, budget, ordered)
+            except TooMuch:
+                if tried == 1:
+                    raise
+                stamina.fewer(base, tried)
+            except Failed as failed:
+                # Some agents fall silent at large GETBULKs, or cut their answers off.
+                if tried == 1 or failed.outcome not in (
+                    Outcome.TIMEOUT,
+                    Outcome.BAD_ANSWER,
+                ):
+                    raise
+                budget.check()
+                if failed.outcome is Outcome.TIMEOUT:
+                    # It may be the table: do not spend the device's time on it.
+                    stamina.fewer(base, max(2, tried // 2))
+                    session.patience = Patience(patience.timeouts_s[:1])
+                else:
+                    stamina.fewer(base, tried)
+            else:
+                stamina.walked(tried, len(rows))
+                return rows
+    finally:
+        session.patience = patience
 
 
 async def _walk(
@@ -129,7 +178,7 @@ async def _walk(
     last: tuple[int, ...] = ()
     while page := await pages.read():
         budget.check()
-        last = _take(page, base, last, rows, ordered)
+        last = _take(page, base, last, rows, ordered, repetitions > 1)
         if not last or len(rows) >= MAX_ROWS:
             break
     return rows
@@ -141,11 +190,17 @@ def _take(
     last: tuple[int, ...],
     rows: dict[str, Value],
     ordered: bool,
+    strict: bool,
 ) -> tuple[int, ...]:
-    """Adds the good rows of `page`; the last OID taken, or () where the walk ends."""
+    """Adds the good rows of `page`; the last OID taken, or () where the walk ends.
+
+    `strict`: a row that repeats or goes back is `_Disorder`, not the end.
+    """
     for oid, value in page:
         here = parts(oid)
         comes_back = here <= last if ordered else oid in rows
+        if strict and comes_back and under(oid, base):
+            raise _Disorder
         if comes_back or not under(oid, base):
             return ()
         rows[oid] = value

@@ -1,0 +1,130 @@
+"""What real agents get wrong: they are polled all the same, and learnt once.
+
+The quirks are those that monitoring systems keep lists of; each double behaves as one.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import pytest
+from agents import (
+    BrokenExtension,
+    NextIsLate,
+    NoBulk,
+    NoBulkOfOneTable,
+    OneAtATime,
+    Padded,
+    SilentExtension,
+    SkipsRows,
+)
+from test_snmp_poller import (
+    MEGABIT,
+    PUBLIC,
+    QUICK,
+    Kept,
+    device,
+    estate,
+    numbers,
+    until,
+)
+
+from collectors.snmp import Poller, SnmpConfig, credential
+from collectors.snmp.facts import poll_once
+from collectors.snmp.session import Patience
+from collectors.snmp.walk import MAX_VARBINDS, Stamina
+from towpath.demo.switches import SimulatedSwitch
+
+COMMUNITY = credential("test", {"community": "public"})
+
+
+async def rows_of(
+    switch: SimulatedSwitch, config: SnmpConfig = QUICK, polls: int = 4
+) -> Kept:
+    kept = Kept()
+    async with switch:
+        switch.ports[0].set_rate(8 * MEGABIT, 8 * MEGABIT)
+        held = estate(device("a", switch))
+        async with Poller(config, lambda: held, PUBLIC, kept):
+            await until(lambda: len(kept.of("device")) >= polls, "polls")
+    return kept
+
+
+@pytest.mark.parametrize(
+    "kind", [NoBulk, NoBulkOfOneTable, OneAtATime, SkipsRows, NextIsLate, Padded]
+)
+async def test_all_ports_have_their_names_and_rates(
+    kind: type[SimulatedSwitch],
+) -> None:
+    kept = await rows_of(kind("a", 6))
+    names = {
+        str(sample.tags["port"])
+        for sample in kept.samples
+        if sample.measurement == "interface"
+    }
+    assert names == {f"Gi1/0/{n}" for n in range(1, 7)}
+    busy = numbers(kept.of("interface", port="Gi1/0/1"), "in_bps")
+    assert busy
+    for rate in busy:
+        assert rate == pytest.approx(8 * MEGABIT, rel=0.25)
+    assert {row["outcome"] for row in kept.of("device")} == {"ok"}
+
+
+@pytest.mark.parametrize("kind", [BrokenExtension, SilentExtension])
+async def test_a_broken_iftable_extension_leaves_the_32_bit_counters(
+    kind: type[SimulatedSwitch],
+) -> None:
+    config = SnmpConfig(period_s=0.5, timeout_s=0.05, tries=1, budget_s=20.0)
+    kept = await rows_of(kind("a", 6), config, polls=5)
+    port = kept.of("interface", port="Gi1/0/1")
+    assert len({str(s.tags.get("port")) for s in kept.samples} - {"None"}) == 6
+    # Gigabit and half a second: it cannot have gone round.
+    for rate in numbers(port, "in_bps"):
+        assert rate == pytest.approx(8 * MEGABIT, rel=0.25)
+    assert numbers(port, "in_bps")
+    last = kept.of("device")[-1]
+    # Not one variable at a time because of one table.
+    assert int(last["packets"]) <= 6
+
+
+async def test_sysobjectid_is_asked_for_by_its_name() -> None:
+    async with NextIsLate("odd", 2) as switch:
+        facts = await poll_once(
+            "127.0.0.1", switch.port_number, COMMUNITY, patience=Patience((0.3,))
+        )
+    assert facts.identity is not None
+    assert facts.identity.sys_object_id == "1.3.6.1.4.1.8072.3.2.255"
+
+
+def test_a_set_back_is_forgotten_after_long_enough_without_another() -> None:
+    stamina = Stamina()
+    stamina.less(40)
+    assert stamina.varbinds == 20
+    for _ in range(4000):
+        stamina.well()
+    assert stamina.varbinds == stamina.ceiling == MAX_VARBINDS
+    stamina.fewer("1.3", 25)
+    assert stamina.repetitions == 12
+    for _ in range(4000):
+        stamina.walked(12, 3)
+    assert stamina.repetitions == 25
+
+
+def test_an_agent_that_truly_stands_little_is_troubled_less_and_less() -> None:
+    stamina, refused = Stamina(), []
+    for asked in range(200_000):
+        if stamina.varbinds > 30:
+            stamina.less(stamina.varbinds)
+            refused.append(asked)
+        else:
+            stamina.well()
+    assert stamina.varbinds <= 30
+    assert len(refused) < 100
+    gaps = [b - a for a, b in itertools.pairwise(refused)]
+    assert max(gaps) > 1000 * min(gaps)
+
+
+def test_what_was_learnt_of_an_agent_keeps_its_shape() -> None:
+    old = msgspec.json.decode(b'{"repetitions": 6, "varbinds": 20}', type=Stamina)
+    assert (old.repetitions, old.varbinds, old.ceiling) == (6, 20, MAX_VARBINDS)
