@@ -41,6 +41,8 @@ EXTRA_PADDING, CLASS_OF_SERVICE, DIRECT_MEASUREMENT = 1, 4, 5
 # RFC 4656 section 4.1.2: 1 x 2^-32 x 2^22 s, so about 1 ms, and not known to be
 # synchronised. The multiplier must never be 0.
 ERROR_ESTIMATE = 22 << 8 | 1
+# Z of RFC 8762 section 4.2.1: this end's timestamps are PTPv2's, seconds and ns.
+_PTP = 1 << 14
 
 
 class Misread(ValueError):
@@ -80,6 +82,13 @@ def ntp_of(unix_ns: int) -> int:
     # in 2036 (NTP's era 1), which both ends take modulo 2^32.
     fraction = -(-(rest << 32) // 1_000_000_000)
     return ((seconds + _NTP_TO_UNIX_S) & 0xFFFF_FFFF) << 32 | fraction
+
+
+def _ntp_of_ptp(ptp: int) -> int:
+    """A truncated PTPv2 timestamp (IEEE 1588: seconds u32, nanoseconds u32) as NTP's;
+    only differences count, so leap seconds need not."""
+    seconds, rest = ptp >> 32, ptp & 0xFFFF_FFFF
+    return ntp_of(seconds * 1_000_000_000 + min(rest, 999_999_999))
 
 
 def elapsed_ns(later_ntp: int, earlier_ntp: int) -> int:
@@ -216,9 +225,9 @@ def read_reply(packet: bytes | memoryview) -> Reflected:
     if len(packet) < _READABLE_BYTES:
         raise Misread(f"{len(packet)} octets, expected at least {_READABLE_BYTES}")
     whole = bytes(packet[:HEAD_BYTES]).ljust(HEAD_BYTES, b"\0")
-    sequence, t3, _error, ssid, t2, asked, t1, _its_error, ttl = _REFLECTED.unpack(
-        whole
-    )
+    sequence, t3, error, ssid, t2, asked, t1, _its_error, ttl = _REFLECTED.unpack(whole)
+    if error & _PTP:
+        t3, t2 = _ntp_of_ptp(t3), _ntp_of_ptp(t2)
     dscp, at = -1, HEAD_BYTES
     while at + TLV_HEAD_BYTES <= len(packet):
         flags, kind, length = _TLV.unpack_from(packet, at)

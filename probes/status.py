@@ -44,7 +44,7 @@ WORDS = {
     Outcome.METERED: "was not measured: this connection is paid by volume",
     Outcome.ON_BATTERY: "was not measured: the laptop runs on battery",
     Outcome.IN_USE: "was not measured: the laptop is in use",
-    Outcome.BUSY: "was not measured: the connection is busy",
+    Outcome.BUSY: "was not measured: the far end is busy, it is tried again later",
     Outcome.PAUSED: "was not measured: paused",
 }
 TITLES = {
@@ -192,11 +192,22 @@ def _figures(result: Result) -> str:
 
     shown = []
     for name, value in result.values.items():
+        if name.endswith("at_least"):
+            # Said with the figure that it limits.
+            continue
+        if name.endswith("_met"):
+            if value == 0:
+                shown.append(f"misses the {name.removesuffix('_met')} target")
+            continue
         try:
             unit = CATALOGUE.measurement(result.probe).field(name).unit
         except Unknown:
             unit = "1"
-        shown.append(_figure(name, value, unit))
+        figure = _figure(name, value, unit)
+        way = name.removesuffix("_bps")
+        if result.values.get(f"{way}_at_least") == 1:
+            figure = figure.replace(way, f"{way} at least", 1)
+        shown.append(figure)
     return ", ".join(shown)
 
 

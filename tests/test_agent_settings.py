@@ -229,3 +229,26 @@ def test_every_outcome_has_words_and_figures_have_units() -> None:
     assert set(WORDS) == set(Outcome)
     (line,) = table([result("bandwidth", down_bps=48_200_000.0, at_least=1)])
     assert line == "speed test (hall)  ok  down 48.2 Mbit/s, at least yes"
+
+
+def test_a_limited_speed_reads_at_least_and_a_missed_target_is_named() -> None:
+    speed = Result(
+        "bandwidth",
+        2,
+        0,
+        Outcome.OK,
+        "hall",
+        {
+            "down_bps": 48e6,
+            "down_at_least": 1,
+            "up_bps": 9e6,
+            "up_at_least": 0,
+            "at_least": 1,
+        },
+    )
+    call = Result(
+        "call_path", 2, 0, Outcome.OK, "hall", {"rtt_met": 0, "loss_met": 1, "poor": 1}
+    )
+    lines = table([speed, call])
+    assert lines[0].endswith("down at least 48 Mbit/s, up 9 Mbit/s")
+    assert lines[1].endswith("misses the rtt target, poor yes")

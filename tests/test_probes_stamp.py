@@ -86,6 +86,16 @@ def test_ntp_times_keep_their_differences_to_the_nanosecond(unix_ns, later_ns):
     assert abs(found - (other_ns - unix_ns)) <= 1
 
 
+def test_a_reflector_that_keeps_time_as_ptp_does_is_understood():
+    packet = bytearray(stamp.reply(stamp.Sent(1, 2, 3, 4), 5, 0, 0))
+    struct.pack_into("!II", packet, 4, 1_700_000_001, 100)
+    struct.pack_into("!II", packet, 16, 1_700_000_000, 999_999_900)
+    packet[12] |= 0x40
+    reply = stamp.read_reply(bytes(packet))
+    assert stamp.elapsed_ns(reply.t3_ntp, reply.t2_ntp) in (199, 200, 201)
+    assert (reply.t1_ntp, reply.sender_sequence) == (2, 1)
+
+
 def test_ntp_times_pass_the_roll_over_of_2036():
     before_ns = (2**32 - 2_208_988_800) * 10**9 - 1_000
     assert stamp.elapsed_ns(
