@@ -431,6 +431,7 @@ def _others(council: Estate, at: int) -> Iterator[Sample]:
         ("ups_low_battery", ""),
         ("power_supply_failed", "PS2"),
         ("fan_failed", "Fan 1"),
+        ("access_point_down", "ap-7"),
         ("authentication_failure", ""),
     ):
         port = PORTS[1] if event == "link_down" else ""
