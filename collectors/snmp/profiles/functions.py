@@ -37,6 +37,12 @@ def _real(row: Row, raw: float) -> float:
     return raw * 10.0**exponent if exponent >= 0 else raw / 10.0**-exponent
 
 
+def decimal_digits(row: Row) -> float | None:
+    """Columns value and digits: the value has so many digits behind its point."""
+    raw, digits = row.number("value"), row.number("digits")
+    return None if raw is None else raw / 10.0 ** int(digits or 0)
+
+
 def float32(row: Row) -> float | None:
     """Four or eight octets as an IEEE 754 number, most significant first."""
     raw = row.raw("value")
@@ -119,6 +125,7 @@ LIMITS: dict[str, Callable[[Row], dict[str, float]]] = {
 }
 FUNCTIONS: dict[str, Function] = {
     "channel_mhz": channel_mhz,
+    "decimal_digits": decimal_digits,
     "entity_sensor": entity_sensor,
     "float32": float32,
 }

@@ -66,8 +66,10 @@ class Reader:
                 page = await self._session.pages(base, 1).read()
                 self._has[base] = any(oids.under(oid, base) for oid, _ in page)
             except Failed as failed:
+                # It did not say: its columns will.
                 await self._pass_over(base, failed)
-                self._has[base] = False
+                self.unread.pop(base, None)
+                self._has[base] = True
         return self._has[base]
 
     async def cells(self, wanted: Iterable[tuple[str, str]]) -> None:
