@@ -227,8 +227,8 @@ def test_the_status_says_what_waits_what_fails_and_what_is_next() -> None:
 
 def test_every_outcome_has_words_and_figures_have_units() -> None:
     assert set(WORDS) == set(Outcome)
-    (line,) = table([result("bandwidth", down_bps=48_200_000.0, at_least=1)])
-    assert line == "speed test (hall)  ok  down 48.2 Mbit/s, at least yes"
+    (line,) = table([result("bandwidth", down_bps=48_200_000.0, retry_after_s=9)])
+    assert line == "speed test (hall)  ok  down 48.2 Mbit/s, retry after 9 s"
 
 
 def test_a_limited_speed_reads_at_least_and_a_missed_target_is_named() -> None:
