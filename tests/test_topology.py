@@ -506,5 +506,4 @@ async def test_the_command_shows_what_the_store_has(tmp_path: Path) -> None:
     assert found["links"][0]["ports"] == [["Te1", "Gi0/1"]]
     assert found["unknown"][0]["name"] == "stranger"
     assert "router, which does not hear core" in found["findings"][0]
-    assert "Not in the estate" in shown("--site", "hall")
     assert '"core" -- "router"' in shown("--dot")
