@@ -173,6 +173,8 @@ class Column(Part):
         if isinstance(value, bytes):
             value = value.decode("ascii", "replace").strip()
         at = value.lstrip(".") if isinstance(value, str) else f"{value:.0f}"
+        # An instance of ifIndex, as entAliasMapping has it, is a row of ifTable.
+        at = at.removeprefix("1.3.6.1.2.1.2.2.1.1.")
         return at if self.tail is None else f"{at}.{self.tail}"
 
 
