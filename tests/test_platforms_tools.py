@@ -146,6 +146,40 @@ def test_recorded_test_netconnection_is_read() -> None:
     assert read(6).next_hop == "fe80::200:5eff:fe00:202"  # type: ignore[union-attr]
 
 
+ADAPTERS_TABLE = """
+Name                      InterfaceDescription                    ifIndex Status       MacAddress             LinkSpeed
+----                      --------------------                    ------- ------       ----------             ---------
+Ethernet 3                PANGP Virtual Ethernet Adapter Secure        21 Disconnected 02-50-41-00-00-01         2 Gbps
+Wi-Fi                     Intel(R) Wi-Fi 6 AX201 160MHz                12 Up           02-00-00-00-00-06     866.7 Mbps
+"""  # noqa: E501
+ADAPTERS_LIST = """
+Name                       : Wi-Fi
+InterfaceDescription       : Intel(R) Wi-Fi 6 AX201 160MHz
+InterfaceIndex             : 12
+MacAddress                 : 02-00-00-00-00-06
+MediaType                  : Native 802.11
+PhysicalMediaType          : Native 802.11
+InterfaceOperationalStatus : Up
+AdminStatus                : Up
+LinkSpeed(Mbps)            : 866.7
+MediaConnectionState       : Connected
+DriverInformation          : Driver Date 2023-05-01 Version 22.230.0.8 NDIS 6.89
+Virtual                    : False
+"""
+
+
+def test_get_netadapter_is_read_as_table_and_as_list_too() -> None:
+    rows = parse_get_netadapter(ADAPTERS_TABLE.replace("\n", "\r\n"))
+    assert isinstance(rows, list)
+    assert [(each.index, each.up, each.speed_bps) for each in rows] == [
+        (21, False, 2 * 10**9),
+        (12, True, 866_700_000),
+    ]
+    (listed,) = parse_get_netadapter(ADAPTERS_LIST)  # type: ignore[misc]
+    assert (listed.kind, listed.up, listed.physical) == ("wlan", True, True)
+    assert (listed.index, listed.speed_bps) == (12, 866_700_000)
+
+
 def test_find_netroute_is_read_as_list_and_as_json() -> None:
     listed = (
         "IPAddress         : 10.9.0.2\nInterfaceIndex    : 21\n"
@@ -361,6 +395,16 @@ def test_ips_json_is_read() -> None:
 def test_nmclis_active_vpns_are_read() -> None:
     text = "802-11-wireless:activated\nvpn:activated\nwireguard:activating\nvpn\n"
     assert parse_nmcli(text) == [
+        VpnConnection("vpn", "up"),
+        VpnConnection("wireguard", "connecting"),
+        VpnConnection("vpn", "up"),
+    ]
+    named = (
+        "Office\\: main:0f1e:vpn:wlp2s0:activated\n"
+        "vpn:0f1e:802-11-wireless:wlp2s0:activated\n"
+        "wg0:0f1f:wireguard:wg0:activating\n"
+    )
+    assert parse_nmcli(named) == [
         VpnConnection("vpn", "up"),
         VpnConnection("wireguard", "connecting"),
     ]

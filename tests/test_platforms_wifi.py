@@ -93,6 +93,15 @@ def test_adapters_that_are_not_connected_or_not_there_are_two_things() -> None:
     assert parse_netsh_wlan(denied) is Outcome.NOT_PERMITTED
 
 
+def test_numbers_before_the_channel_are_ruled_out_by_the_band() -> None:
+    links = NETSH_11.replace("    Band  ", "    Links : 2\n    Link id : 0\n    Band  ")
+    link = one(parse_netsh_wlan(links.replace("6 GHz", "5 GHz", 2)))
+    assert (link.channel, link.band_ghz, link.tx_bps) == (37, 5.0, 1921.5e6)
+    # Without a band, channel 37 of Wi-Fi 7 may be one of 6 GHz.
+    bandless = "\n".join(x for x in NETSH_11.splitlines() if "Band" not in x)
+    assert one(parse_netsh_wlan(bandless)).band_ghz is None
+
+
 @pytest.mark.corpus
 @pytest.mark.parametrize(
     ("name", "dbm", "mbps", "channel"),

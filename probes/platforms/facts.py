@@ -136,12 +136,24 @@ def channel_of_frequency(mhz: float) -> int | None:
     return 2 if whole == 5935 else None
 
 
-def band_of_channel(channel: int) -> float | None:
-    """The band a channel number means where nothing else is said; 6 GHz uses the
-    numbers of both others, and those who use it say so."""
+def band_of_channel(channel: int, standard: str = "") -> float | None:
+    """The band a channel number means where nothing else is said. 6 GHz, which Wi-Fi 6E
+    and 7 use, numbers its channels 1, 5, 9 … 233: for those `standard` (802.11ax and
+    later) that leaves the band open."""
+    if standard in {"802.11ax", "802.11be"} and channel % 4 == 1:
+        return None
     if 1 <= channel <= 14:
         return 2.4
     return 5.0 if 32 <= channel <= 177 else None
+
+
+def fits_band(channel: int, band_ghz: float | None) -> bool:
+    """Whether a channel of that number can be in that band. Pure."""
+    if band_ghz == 2.4:
+        return 1 <= channel <= 14
+    if band_ghz == 5.0:
+        return 32 <= channel <= 177
+    return 1 <= channel <= 233
 
 
 def sane_dbm(value: float | None) -> int | None:

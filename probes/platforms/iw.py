@@ -22,7 +22,7 @@ _CONNECTED = re.compile(
 )
 _NOT = re.compile(r"^\s*Not connected\.?", re.IGNORECASE)
 _KEY = re.compile(r"^\s*([a-zA-Z][\w /-]{0,40}?)\s*:\s*(.*)$")
-_WIDTH = re.compile(r"\b(20|40|80|160|320|80\+80) ?MHz")
+_WIDTH = re.compile(r"\b(20|40|80P80|80\+80|80|160|320) ?MHz")
 _STANDARDS = (
     ("EHT-", "802.11be"),
     ("HE-", "802.11ax"),
@@ -123,7 +123,7 @@ def _width(*rates: str) -> int | None:
     for rate in rates:
         found = _WIDTH.search(rate)
         if found:
-            return 160 if "+" in found[1] else int(found[1])
+            return 160 if len(found[1]) > 3 else int(found[1])
     # iw leaves out the width of a channel of 20 MHz.
     return 20 if any("MCS" in rate for rate in rates) else None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import struct
+from typing import Literal
 
 from probes.failure import Outcome
 from probes.platforms.facts import Interface, Route, VpnConnection
@@ -18,6 +19,30 @@ _GATEWAY = 0x2
 _UP = 0x1
 _LOCAL_OR_ANYCAST = 0x8010_0000
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
+_NM_TYPES = {
+    "vpn",
+    "wireguard",
+    "802-3-ethernet",
+    "802-11-wireless",
+    "ethernet",
+    "wifi",
+    "bridge",
+    "bond",
+    "vlan",
+    "tun",
+    "gsm",
+    "bluetooth",
+    "loopback",
+    "dummy",
+    "pppoe",
+}
+_NM_STATES: dict[str, Literal["up", "connecting", "down"]] = {
+    "activated": "up",
+    "activating": "connecting",
+    "deactivating": "down",
+    "deactivated": "down",
+    "unknown": "down",
+}
 _TUNNEL_KINDS = {
     "vti",
     "vti6",
@@ -201,20 +226,19 @@ def parse_arp(text: str, address: str) -> str:
 
 
 def parse_nmcli(output: bytes | str) -> list[VpnConnection]:
-    """The VPNs of `nmcli -t -f TYPE,STATE connection show --active`. Pure."""
+    """The VPNs of `nmcli -t -f TYPE,STATE connection show --active`; other fields may
+    stand beside them, and without the state a connection shown is up. Pure."""
     found = []
     for line in decode(output).splitlines()[:1_000]:
         # nmcli escapes a colon within a value.
-        kind, *rest = re.split(r"(?<!\\):", line.strip()[:200])
-        if kind not in {"vpn", "wireguard"} or not rest:
+        words = re.split(r"(?<!\\):", line.strip()[:400])
+        kinds = [word for word in words if word in _NM_TYPES]
+        # A name may be a type's word too; then the type itself stands there as well.
+        kind = next((each for each in kinds if each in {"vpn", "wireguard"}), "")
+        if not kind or len(set(kinds)) > 1:
             continue
-        state = rest[0].strip()
-        if state == "activated":
-            found.append(VpnConnection(kind, "up"))
-        elif state == "activating":
-            found.append(VpnConnection(kind, "connecting"))
-        else:
-            found.append(VpnConnection(kind, "down"))
+        states = [_NM_STATES[word] for word in words if word in _NM_STATES]
+        found.append(VpnConnection(kind, states[0] if states else "up"))
     return found
 
 

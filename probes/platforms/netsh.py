@@ -11,7 +11,13 @@ from __future__ import annotations
 import re
 
 from probes.failure import Outcome
-from probes.platforms.facts import WifiLink, band_of_channel, cell_mark, sane_dbm
+from probes.platforms.facts import (
+    WifiLink,
+    band_of_channel,
+    cell_mark,
+    fits_band,
+    sane_dbm,
+)
 from probes.platforms.text import decode, number
 
 _LINE = re.compile(r"^\s*(\S[^:\uff1a]{0,120}?)\s*[:\uff1a]\s*(.*?)\s*$")
@@ -126,19 +132,25 @@ def _facts(
     connected = "quality" in facts or bool(rates) or bool(bssid) or "rssi" in facts
     if not connected:
         return WifiLink(connected=False)
+    found = _STANDARD.fullmatch(facts.get("standard", ""))
+    standard = f"802.11{found[1].lower()}" if found else ""
+    band = _BAND.fullmatch(facts.get("band", ""))
+    band_ghz = {"2": 2.4, "5": 5.0, "6": 6.0}[band[1]] if band else None
     channel = None
-    if bare:
-        first = number(bare[0])
-        if first is not None and first.is_integer() and 1 <= first <= 233:
-            channel = int(first)
-            bare = bare[1:]
+    for at, text in enumerate(bare):
+        # Numbers of links and the like may stand before it; the band rules them out.
+        first = number(text)
+        if first is not None and first.is_integer() and fits_band(int(first), band_ghz):
+            channel = int(first) or None
+            bare = bare[at + 1 :]
+            break
     rx, tx, *_ = [*(number(each) for each in [*rates, *bare]), None, None]
     quality = number(facts.get("quality"))
     quality = min(quality, 100.0) / 100 if quality is not None else None
     rssi = sane_dbm(number(facts.get("rssi")))
     derived = rssi is None and quality is not None
-    found = _STANDARD.fullmatch(facts.get("standard", ""))
-    band = _BAND.fullmatch(facts.get("band", ""))
+    if band_ghz is None and channel is not None:
+        band_ghz = band_of_channel(channel, standard)
     return WifiLink(
         connected=True,
         # MSDN: quality 0 to 100 is linear in -100 to -50 dBm.
@@ -149,10 +161,8 @@ def _facts(
         quality_ratio=quality,
         rx_bps=None if not rx else rx * 1e6,
         tx_bps=None if not tx else tx * 1e6,
-        band_ghz={"2": 2.4, "5": 5.0, "6": 6.0}[band[1]]
-        if band
-        else (None if channel is None else band_of_channel(channel)),
+        band_ghz=band_ghz,
         channel=channel,
-        standard=f"802.11{found[1].lower()}" if found else "",
+        standard=standard,
         cell=cell_mark(bssid, key) if bssid else "",
     )

@@ -130,6 +130,10 @@ def _mtu(given: int | None) -> int | None:
 
 def _speed(entry: dict[str, object]) -> int | None:
     """bit/s from `Speed` (a number), or `LinkSpeed` (`866.7 Mbps`, or a number)."""
+    for name, scale in (("LinkSpeed(Mbps)", 1e6), ("LinkSpeed(Gbps)", 1e9)):
+        shown = number(entry.get(name))
+        if shown is not None and 0 < shown * scale < 10**13:
+            return round(shown * scale)
     for name in ("Speed", "TransmitLinkSpeed", "ReceiveLinkSpeed", "LinkSpeed"):
         value = entry.get(name)
         given = whole(value)
@@ -137,8 +141,8 @@ def _speed(entry: dict[str, object]) -> int | None:
             unit = re.search(r"([kMGT]?)b(?:ps|it/s)", value, re.IGNORECASE)
             figure = number(value)
             if unit and figure is not None:
-                scale = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-                given = round(figure * scale[unit[1].upper()])
+                units = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+                given = round(figure * units[unit[1].upper()])
         # 2^63 and above is NDIS for "not known".
         if given is not None and 0 < given < 10**13:
             return given
@@ -202,7 +206,34 @@ def parse_find_netroute(output: bytes | str) -> Reached | Outcome:
 def _entries(text: str) -> list[dict[str, object]]:
     if text.startswith(("{", "[")):
         return records(decode_json(text))
-    return _listed(text)
+    return _tabled(text) or _listed(text)
+
+
+def _tabled(text: str) -> list[dict[str, object]]:
+    """The rows of `Format-Table`: columns begin where the dashes under their names do.
+    Names are cut short with an ellipsis; nothing here needs them whole."""
+    lines = text.splitlines()[:5_000]
+    for at in range(1, len(lines)):
+        if re.fullmatch(r"\s*-+(?:\s+-+)+\s*", lines[at]):
+            begins = [match.start() for match in re.finditer(r"-+", lines[at])]
+            names = _cells(lines[at - 1], begins)
+            return [
+                dict(zip(names, _cells(line, begins), strict=True))
+                for line in lines[at + 1 :]
+                if line.strip()
+            ]
+    return []
+
+
+def _cells(line: str, begins: list[int]) -> list[str]:
+    starts = []
+    for start in begins:
+        # What is set to the right may begin before its column's dashes do.
+        while 0 < start <= len(line) and line[start - 1] != " ":
+            start -= 1
+        starts.append(start)
+    ends = [*starts[1:], len(line)]
+    return [line[start:end].strip() for start, end in zip(starts, ends, strict=True)]
 
 
 def _listed(text: str) -> list[dict[str, object]]:
@@ -210,7 +241,7 @@ def _listed(text: str) -> list[dict[str, object]]:
     some consoles put an empty line after every line; what is wrapped is left out."""
     found: list[dict[str, object]] = []
     now: dict[str, object] = {}
-    for line in textwrap.dedent(text).splitlines()[:20_000]:
+    for line in textwrap.dedent(text[:400_000]).splitlines()[:20_000]:
         match = _KEY.fullmatch(line.strip()[:2_000])
         # What is far indented goes on with the value above it.
         if match is None or line.startswith("        "):

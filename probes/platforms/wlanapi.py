@@ -78,6 +78,7 @@ def parse_connection(
     ratio = min(quality, 100) / 100
     signal = sane_dbm(rssi_dbm)
     known = channel is not None and 1 <= channel <= 233
+    standard = _STANDARDS.get(phy, "")
     return WifiLink(
         connected=True,
         signal_dbm=round(ratio * 50 - 100) if signal is None else signal,
@@ -85,13 +86,11 @@ def parse_connection(
         quality_ratio=ratio,
         rx_bps=rx_kbps * 1e3 if 0 < rx_kbps < 10**9 else None,
         tx_bps=tx_kbps * 1e3 if 0 < tx_kbps < 10**9 else None,
-        # 6 GHz numbers its channels like the others: only Wi-Fi 6E and later may be
-        # there, so that for those the band stays open.
-        band_ghz=band_of_channel(channel)
-        if channel is not None and known and phy < 10
+        band_ghz=band_of_channel(channel, standard)
+        if channel is not None and known
         else None,
         channel=channel if known else None,
-        standard=_STANDARDS.get(phy, ""),
+        standard=standard,
         cell=cell_mark(bssid.hex(":"), key),
     )
 
