@@ -4,8 +4,9 @@ Name resolution, TCP connection, proxy, TLS handshake, first byte, all of it: ea
 that was reached is reported, also where a later one failed. Its own small client: one
 GET, no cookies, no redirects followed, at most 64 kB read.
 
-Through the proxy the system names, as a browser would; a script (PAC, WPAD) is not run,
-so there the direct way is tried, and the result says that a script is set.
+Through the proxy the system names, as a browser would. Where a script (PAC, WPAD) names
+it and the system does not run that for us, the direct way is tried, and the result says
+that a script is set.
 """
 
 from __future__ import annotations

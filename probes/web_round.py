@@ -29,8 +29,9 @@ async def web_round(
     setting = await asyncio.to_thread(proxy)
     portal: bool | None = None
     for service in policy.services:
+        told = await asyncio.to_thread(platforms.proxy_for, service.url, setting)
         result = await web.measure(
-            service, tls=trust(), software=software, proxy=setting, now_ms=now_ms
+            service, tls=trust(), software=software, proxy=told, now_ms=now_ms
         )
         if result.outcome in web.SUSPICIOUS and portal is None:
             portal = False

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probes.failure import Outcome
-from probes.platforms import commands, iphlpapi, linux, macos
+from probes.platforms import commands, iphlpapi, linux, macos, winhttp
 from probes.platforms.__main__ import TOOLS
 from probes.platforms.facts import Interface, ProxySetting, Route, VpnConnection
 from probes.platforms.linux_tools import (
@@ -492,6 +492,22 @@ def test_proxies_are_read_from_the_environment_and_from_the_registry() -> None:
 
 
 @pytest.mark.parametrize(
+    ("listed", "url"),
+    [
+        ("proxy.example:8080;other:3128", "http://proxy.example:8080"),
+        ("http=a:80 https=b:81", "http://b:81"),
+        ("http=a:80", ""),
+        ("", ""),
+        ("[2001:db8::1]:8080", "http://[2001:db8::1]:8080"),
+        ("a b\r\nHost: x", "http://a"),
+        ("evil/\x00", ""),
+    ],
+)
+def test_a_scripts_answer_is_its_first_proxy(listed: str, url: str) -> None:
+    assert winhttp.first_proxy(listed) == url
+
+
+@pytest.mark.parametrize(
     ("exceptions", "host", "through"),
     [
         ((), "teams.microsoft.com", True),
@@ -580,6 +596,24 @@ def test_no_damage_breaks_any_parser(data: st.DataObject, whole: bytes) -> None:
     parse_ipv4_routes("head\n" + text)
     parse_ipv6_routes(text)
     parse_ip_neighbour(broken, "fe80::1")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        " ", "\n", "\t:", "a :", "a : b\n", "Wlan", "WlanA 5 ", "(", "1.", "[", "{",
+        '{"a":', "SSID : 5 GHz\n", "-", "- -\n", "\0", "<a>", "x" * 50 + " ", "(Up)[a]",
+        "en0: flags=8863<UP> mtu 1\n\tinet 1.1.1.1\n",
+        "resolver #1\n if_index : 1 (a)\n",
+    ],
+)  # fmt: skip
+def test_what_never_ends_is_read_to_an_end(piece: str) -> None:
+    """Half a megabyte of the same, with what makes a parser begin before it."""
+    body = (piece * (500_000 // len(piece))).encode()
+    heads = [b"", b"<dictionary> {\n", b"Wi-Fi:\nAirPort", b'<?xml version="1.0"?>']
+    for name, (_, parse) in TOOLS.items():
+        for head in heads if name in {"scutil-proxy", "system-profiler"} else heads[:1]:
+            parse(head + body)
 
 
 @settings(max_examples=60, deadline=None)

@@ -58,6 +58,16 @@ def proxy() -> ProxySetting:
     return here.proxy()
 
 
+def proxy_for(url: str, setting: ProxySetting) -> ProxySetting:
+    """`setting` with what its script says of `url`, where the system runs scripts for
+    others (Windows); else `setting` as it is."""
+    if sys.platform == "win32":
+        from probes.platforms import windows as here
+
+        return here.proxy_for(url, setting)
+    return setting
+
+
 def resolvers() -> tuple[str, ...]:
     """The addresses of the name servers in use, a local stub's upstream ones."""
     if sys.platform == "win32":

@@ -96,12 +96,13 @@ class VpnConnection(msgspec.Struct, frozen=True):
 
 
 class ProxySetting(msgspec.Struct, frozen=True):
-    """How the system says that the web is reached. `url` (http://host:port) stays on
-    the laptop; only `kind` is ever reported."""
+    """How the system says that the web is reached. `url` (http://host:port) and
+    `script` (a PAC's address) stay on the laptop; only `kind` is ever reported."""
 
     kind: Literal["none", "environment", "manual", "pac", "wpad"]
     url: str = ""
     exceptions: tuple[str, ...] = ()
+    script: str = ""
 
 
 def cell_mark(bssid: str, key: bytes) -> str:

@@ -24,7 +24,7 @@ _STATES: dict[str, Literal["up", "connecting", "down", "unknown"]] = {
     "Disconnected": "down",
 }
 _HEAD = re.compile(r"^([A-Za-z][\w.-]{0,30}): flags=([0-9a-fA-F]{1,8})<([^>]*)>(.*)$")
-_ENTRY = re.compile(r"^\s*([\w ]{1,60}?)\s+:\s+(.*?)\s*$")
+_ENTRY = re.compile(r"(\w[\w ]{0,59}?) +: +(.*)")
 _UP, _LOOPBACK, _POINT_TO_POINT = 0x1, 0x8, 0x10
 # Cable and Wi-Fi; the rest of macOS' interfaces are made by software.
 _HARDWARE = re.compile(r"en\d+|pdp_ip\d+|fw\d+")
@@ -66,7 +66,7 @@ def parse_scutil_proxy(output: bytes | str) -> ProxySetting | Outcome:
     exceptions: list[str] = []
     inside = 0
     for line in text.splitlines()[1:2_000]:
-        match = _ENTRY.match(line[:2_000])
+        match = _ENTRY.match(line[:2_000].strip())
         if match and match[2].endswith("{"):
             inside += 1
         elif line.strip() == "}":
@@ -218,7 +218,9 @@ def parse_route_get(output: bytes | str) -> Route | Outcome:
     text = decode(output)[:20_000]
     values = {
         found[1]: found[2]
-        for found in re.finditer(r"^\s*([a-z ]{3,20}?): (\S{1,60})", text, re.MULTILINE)
+        for found in re.finditer(
+            r"^[ \t]{0,20}([a-z][a-z ]{2,19}): (\S{1,60})", text, re.MULTILINE
+        )
     }
     if "interface" not in values:
         missing = "not in table" in text or "not been found" in text

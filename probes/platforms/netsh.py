@@ -20,7 +20,7 @@ from probes.platforms.facts import (
 )
 from probes.platforms.text import decode, number
 
-_LINE = re.compile(r"^\s*(\S[^:\uff1a]{0,120}?)\s*[:\uff1a]\s*(.*?)\s*$")
+_LINE = re.compile(r"(\S[^:\uff1a]{0,120}?)\s*[:\uff1a]\s*(.*)")
 _GUID = re.compile(r"\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?", re.IGNORECASE)
 _MAC = re.compile(r"[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}", re.IGNORECASE)
 _STANDARD = re.compile(r"802\.11 ?([a-z]{1,2})", re.IGNORECASE)
@@ -32,7 +32,7 @@ _BARE = re.compile(r"\d{1,5}(?:[.,]\d{1,3})?")
 _RATE_LABEL = re.compile(
     r"[(\uff08][^()]*(?:/|bps|p\W?s)[^()]*[)\uff09]\s*$", re.IGNORECASE
 )
-_DENIED = re.compile(r"ms-settings:privacy|Wlan[A-Z]\w+\D{1,80}\b5\b")
+_DENIED = re.compile(r"ms-settings:privacy|Wlan[A-Z]\w{1,40}\D{1,80}\b5\b")
 
 
 class _Adapter:
@@ -55,7 +55,7 @@ def parse_netsh_wlan(output: bytes | str, key: bytes = b"") -> list[WifiLink] | 
     text = decode(output)
     adapters = _adapters(text)
     if not adapters:
-        denied = _DENIED.search(text) is not None
+        denied = _DENIED.search(text[:20_000]) is not None
         return Outcome.NOT_PERMITTED if denied else Outcome.NOT_PRESENT
     return [_link(adapter.lines, key) for adapter in adapters]
 
@@ -63,7 +63,7 @@ def parse_netsh_wlan(output: bytes | str, key: bytes = b"") -> list[WifiLink] | 
 def _adapters(text: str) -> list[_Adapter]:
     adapters, now, seen_guid = [], _Adapter(), False
     for raw in text.splitlines()[:2_000]:
-        found = _LINE.match(raw[:400])
+        found = _LINE.match(raw[:400].strip())
         if found is None:
             if not raw.strip() and now.lines:
                 adapters.append(now)

@@ -39,7 +39,7 @@ def proxy_of_registry(values: Mapping[str, object]) -> ProxySetting:
     exceptions = values.get("ProxyOverride")
     bypass = _split(exceptions) if isinstance(exceptions, str) else ()
     if isinstance(script, str) and script.strip():
-        return ProxySetting("pac", exceptions=bypass)
+        return ProxySetting("pac", "", bypass, script.strip()[:2_000])
     if flags & _DISCOVER:
         return ProxySetting("wpad", exceptions=bypass)
     manual = bool(whole(values.get("ProxyEnable"))) or bool(flags & _MANUAL)
@@ -51,8 +51,8 @@ def proxy_of_registry(values: Mapping[str, object]) -> ProxySetting:
 
 
 def applies(setting: ProxySetting, host: str) -> bool:
-    """Whether `host` is reached through the proxy by hand. False for PAC and WPAD,
-    whose script only a browser runs. Pure."""
+    """Whether `host` is reached through the proxy. False for PAC and WPAD until their
+    script named one. Pure."""
     if not setting.url:
         return False
     host = host.lower().strip("[]").rstrip(".")

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import sys
 
+from msgspec.structs import replace
+
 from probes.failure import Outcome
-from probes.platforms import iphlpapi, wlanapi
+from probes.platforms import iphlpapi, winhttp, wlanapi
 from probes.platforms.commands import run
 from probes.platforms.facts import Interface, ProxySetting, VpnConnection, WifiLink
 from probes.platforms.netsh import parse_netsh_wlan
@@ -89,6 +91,13 @@ if sys.platform == "win32":
         values[name] = _value(root, _INTERNET + r"\Connections", name)
         found = proxy_of_registry(values)
         return proxy_of_environment(os.environ) if found.kind == "none" else found
+
+    def proxy_for(url: str, setting: ProxySetting) -> ProxySetting:
+        """The script's word for `url`; `setting` as it is where it has none."""
+        if setting.kind not in {"pac", "wpad"}:
+            return setting
+        found = winhttp.proxy_for(url, setting.script)
+        return setting if found is None else replace(setting, url=found)
 
     def resolvers() -> tuple[str, ...]:
         """Those of the adapters that are up."""

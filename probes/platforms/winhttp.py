@@ -1,0 +1,87 @@
+"""What a proxy script says of an address, asked of Windows' own WinHTTP (winhttp.dll),
+which fetches and runs it as the system's programs do."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import sys
+
+_NO_PROXY = 1
+_AUTO_DETECT, _CONFIG_URL = 0x1, 0x2
+_DHCP, _DNS = 0x1, 0x2
+_NAMED_PROXY = 3
+_TIMEOUT_MS = 5_000
+
+
+class _AutoProxyOptions(ctypes.Structure):
+    """WINHTTP_AUTOPROXY_OPTIONS (winhttp.h)."""
+
+    _fields_ = (
+        ("flags", ctypes.c_uint32),
+        ("detect", ctypes.c_uint32),
+        ("script", ctypes.c_wchar_p),
+        ("reserved", ctypes.c_void_p),
+        ("more", ctypes.c_uint32),
+        ("log_on", ctypes.c_int),
+    )
+
+
+class _ProxyInfo(ctypes.Structure):
+    """WINHTTP_PROXY_INFO (winhttp.h)."""
+
+    _fields_ = (
+        ("access", ctypes.c_uint32),
+        ("proxy", ctypes.c_void_p),
+        ("bypass", ctypes.c_void_p),
+    )
+
+
+def first_proxy(listed: str) -> str:
+    """The first proxy of WinHTTP's list (`a:8080;b:8080`, `http=a:80 https=b:81`), as
+    `http://host:port`; empty where there is none. Pure."""
+    entries = [each for each in re.split(r"[;\s]+", listed[:2_000]) if each]
+    chosen = next((e for e in entries if e.lower().startswith("https=")), "")
+    plain = next((e for e in entries if "=" not in e), "")
+    bare = (chosen or plain).rpartition("=")[2].removeprefix("http://")
+    return f"http://{bare}" if re.fullmatch(r"[\w.\[\]:-]{1,260}", bare) else ""
+
+
+if sys.platform == "win32":
+
+    def proxy_for(url: str, script: str) -> str | None:
+        """The proxy for `url` by `script` (empty: look for one, WPAD), `""` for the
+        direct way; None where the script cannot be had or run."""
+        try:
+            api = ctypes.WinDLL("winhttp.dll")
+        except OSError:
+            return None
+        api.WinHttpOpen.restype = ctypes.c_void_p
+        api.WinHttpCloseHandle.argtypes = [ctypes.c_void_p]
+        api.WinHttpSetTimeouts.argtypes = [ctypes.c_void_p, *[ctypes.c_int] * 4]
+        free = ctypes.WinDLL("kernel32.dll").GlobalFree
+        free.argtypes = [ctypes.c_void_p]
+        session = api.WinHttpOpen("towpath-agent", _NO_PROXY, None, None, 0)
+        if not session:
+            return None
+        try:
+            api.WinHttpSetTimeouts(session, *[_TIMEOUT_MS] * 4)
+            options = _AutoProxyOptions(
+                flags=_CONFIG_URL if script else _AUTO_DETECT,
+                detect=0 if script else _DHCP | _DNS,
+                script=script or None,
+                log_on=1,
+            )
+            info = _ProxyInfo()
+            asked = ctypes.c_void_p(session)
+            if not api.WinHttpGetProxyForUrl(
+                asked, ctypes.c_wchar_p(url), ctypes.byref(options), ctypes.byref(info)
+            ):
+                return None
+            listed = ctypes.wstring_at(info.proxy) if info.proxy else ""
+            for given in (info.proxy, info.bypass):
+                if given:
+                    free(given)
+            return first_proxy(listed) if info.access == _NAMED_PROXY else ""
+        finally:
+            api.WinHttpCloseHandle(session)
