@@ -178,6 +178,7 @@ class WirelessRule(Item):
     of: str = "value"
     divisor: float = Field(default=1, gt=0)
     multiplier: float = 1
+    add: float = 0
     find: Pattern | None = None
     function: str | None = None
     aggregate: Literal["sum", "count", "first"] | None = None
