@@ -210,6 +210,8 @@ async def test_a_socket_for_both_hears_ipv4_as_such_and_ipv6() -> None:
         trap = ["-v2c", "-c", "public"]
         await running.send("snmptrap", *trap, "TO", "", *LINK_DOWN)
         await running.send("snmptrap", *trap, f"udp6:[::1]:{port}", "", *LINK_DOWN)
-        await running.until({"link_down": 2})
+        code, _ = await running.send("snmpinform", *trap, "TO", "", *LINK_DOWN)
+        assert code == 0
+        await running.until({"link_down": 3})
     devices = {row.tags["device"] for row in running.kept.of("link_down")}
     assert devices == {"core-1", "six"}
