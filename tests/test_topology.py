@@ -382,6 +382,38 @@ async def test_the_estate_is_made_whole_while_running() -> None:
         assert around.estate().device("core").parent is None
 
 
+async def test_two_behind_one_port_are_both_remembered_when_one_falls_silent() -> None:
+    """Through a switch that passes LLDP on."""
+    here = estate("router", "a", "b", line_on="router")
+    around = Surroundings(lambda: here, now_ms=lambda: 5_000, settle_s=0.0)
+    for time_ms, others in ((1_000, "ab"), (2_000, "a")):
+        seen = [hears("router", "1", each, "9") for each in others]
+        for batch in batches("router", seen, time_ms):
+            around.take(batch)
+    assert set(around.graph().parents) == {"a", "b"}
+
+
+async def test_who_must_not_wait_gets_it_a_little_later() -> None:
+    here = estate("router", "core", line_on="router")
+    around = Surroundings(lambda: here, settle_s=0.0, aside=True)
+    async with around:
+        assert around.uplinks("core") == ()
+        for batch in batches("core", [hears("core", "Te1", "router", "1")], now()):
+            around.take(batch)
+        assert around.uplinks("core") == ()
+        for _ in range(500):
+            await asyncio.sleep(0.01)
+            if around.uplinks("core"):
+                break
+        assert around.uplinks("core") == ("Te1",)
+        assert around.knows(hears("core", "Te1", "ROUTER"))
+        assert not around.knows(hears("core", "Te1", "stranger"))
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
 async def test_another_at_the_same_port_takes_the_place_of_the_last() -> None:
     here = estate("router", "old", "core", line_on="router")
     around = Surroundings(lambda: here, now_ms=lambda: 5_000, settle_s=0.0)

@@ -133,7 +133,7 @@ class Poller:
         self._slots = asyncio.Semaphore(config.at_once)
         self._profiles = load(config.profiles)
         self._learning = asyncio.Semaphore(_LEARNING_AT_ONCE)
-        self._surroundings = Surroundings(estate, now_ms=now_ms, quiet=True)
+        self._surroundings = Surroundings(estate, now_ms=now_ms, aside=True)
         self._known: Estate | None = None
         self._lateness_ms: list[float] = []
         self._reported = PollStats()
@@ -165,6 +165,7 @@ class Poller:
         self._memory.save()
         await self._pinger.__aexit__(kind, error, trace)
         await self._rows_out.__aexit__(kind, error, trace)
+        await self._surroundings.__aexit__(kind, error, trace)
         await self._sessions.__aexit__(kind, error, trace)
 
     @property

@@ -55,11 +55,14 @@ class Graph(msgspec.Struct, frozen=True):
 
 
 def graph(
-    estate: Estate, sightings: Iterable[Sighting], who: Mapping[str, Who]
+    estate: Estate,
+    sightings: Iterable[Sighting],
+    who: Mapping[str, Who],
+    directory: Directory | None = None,
 ) -> Graph:
-    """What the sightings make of the estate."""
+    """What the sightings make of the estate; `directory` where it is made already."""
     devices = {device.id: device for device in estate.devices}
-    directory = Directory(estate.devices, who)
+    directory = directory or Directory(estate.devices, who)
     unknown: list[Unknown] = []
     said: dict[tuple[str, str], list[Sighting]] = {}
     for seen in sightings:
