@@ -8,9 +8,11 @@ kind of station it was.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from probes import interfaces, stamp, tracing, transfer
 from probes.call_path import VOICE_DSCP, StampSpeech
@@ -67,71 +69,105 @@ async def measure(
 
     try:
         async with asyncio.timeout(_LOOKUP_S):
-            family, address = (await addresses_of(host, port))[0]
+            addresses = await addresses_of(host, port)
     except TimeoutError:
         return result(Outcome.NAME_SERVER_FAILED, {})
-    except (OSError, UnicodeError, IndexError) as error:
-        nothing = isinstance(error, IndexError)
-        return result(Outcome.NAME_NOT_FOUND if nothing else outcome_of(error), {})
-    methods = tracing.tracers(family, address, _speech, tcp_port)
-    if not methods:
-        return result(Outcome.NOT_SUPPORTED, {})
+    except (OSError, UnicodeError) as error:
+        return result(outcome_of(error), {})
     if gateway is None:
         link = physical(interfaces.interfaces())
         gateway = "" if link is None else link.gateway
-    if _family_of(gateway) not in (family, None):
-        gateway = ""
+    failed = Outcome.NAME_NOT_FOUND
+    for family, address in addresses:
+        look = await _best_look(
+            tracing.tracers(family, address, _speech, tcp_port), wait_s
+        )
+        if isinstance(look, Outcome):
+            # Where one family is missing here, the other may lead there.
+            failed = look
+            continue
+        near = gateway if _family_of(gateway) is family else ""
+        chosen = stations(look.echoes, near, str(address[0]))
+        heard, more_bytes = await _asked_often(
+            look.tracer, chosen, near, rounds, every_s, wait_s
+        )
+        cost_bytes = look.cost_bytes + more_bytes
+        values: dict[str, Value] = figures(heard)
+        if any(each.rtt_ms is not None for each in look.echoes):
+            values["method"] = look.tracer.method
+        for station in chosen:
+            if station.kind == "edge":
+                values["hops"] = station.ttl
+                return result(Outcome.OK, values)
+        # No method got there: what a connection takes says at least how far it is.
+        with contextlib.suppress(OSError):
+            if tcp_port is not None:
+                rtts = await transfer.round_trips(host, tcp_port, 3)
+                values |= {"edge_rtt_ms": round(min(rtts), 3), "method": "connect"}
+                return result(Outcome.OK, values)
+        return result(Outcome.TIMEOUT, values)
+    return result(failed, {})
 
-    tracer, failed = methods[0], list[Outcome]()
-    look: Sequence[Echo] = ()
+
+class _Look(NamedTuple):
+    """One look at every hop, by the method that saw most of them."""
+
+    tracer: Tracer
+    echoes: Sequence[Echo]
+    cost_bytes: int
+
+
+async def _best_look(methods: Sequence[Tracer], wait_s: float) -> _Look | Outcome:
+    """The first method that gets to the end, or else the one that saw most; why not,
+    where none can be used."""
+    best: _Look | None = None
+    failed = Outcome.NOT_SUPPORTED if not methods else None
+    cost_bytes = 0
     for each in methods:
         try:
-            seen = await _look(each, wait_s)
+            echoes = await _look(each, wait_s)
         except OSError as error:
             # This method is not for us here, or there is no network at all.
-            failed.append(outcome_of(error))
+            failed = failed or outcome_of(error)
             continue
-        cost_bytes += len(seen) * each.cost_bytes
-        if _worth(seen) > _worth(look):
-            tracer, look = each, seen
-        if any(echo.reached for echo in seen):
+        cost_bytes += len(echoes) * each.cost_bytes
+        if best is None or _worth(echoes) > _worth(best.echoes):
+            best = _Look(each, echoes, 0)
+        if any(echo.reached for echo in echoes):
             break
+    if best is None:
+        return failed or Outcome.NOT_SUPPORTED
+    return best._replace(cost_bytes=cost_bytes)
 
-    if len(failed) == len(methods):
-        return result(failed[0], {})
-    chosen = stations(look, gateway, str(address[0]))
-    on_the_way = [station for station in chosen if station.ttl]
+
+async def _asked_often(
+    tracer: Tracer,
+    chosen: Sequence[Station],
+    gateway: str,
+    rounds: int,
+    every_s: float,
+    wait_s: float,
+) -> tuple[dict[Station, list[Echo]], int]:
+    """What each station answered, and what that cost: those on the way in turns, a
+    gateway beside it at the same time."""
     heard: dict[Station, list[Echo]] = {station: [] for station in chosen}
-    asked = [each for _ in range(rounds) for each in on_the_way]
+    on_the_way = [station for station in chosen if station.ttl]
+    turns = [station for _ in range(rounds) for station in on_the_way]
+    beside = [station for station in chosen if not station.ttl]
     pace_s = every_s / max(1, len(on_the_way))
-    work = [_traced(tracer, [station.ttl for station in asked], pace_s, wait_s)]
-    direct = [station for station in chosen if not station.ttl]
-    work += [_gateway(gateway, rounds, every_s, wait_s) for _ in direct]
-    done = await asyncio.gather(*work, return_exceptions=True)
-    for stations_asked, echoes in zip((asked, direct * rounds), done, strict=False):
-        if isinstance(echoes, BaseException):
-            continue
-        cost_bytes += len(echoes) * tracer.cost_bytes
-        for station, echo in zip(stations_asked, echoes, strict=False):
-            heard[station].append(echo)
-
-    values = figures(heard)
-    edge = next((station.ttl for station in chosen if station.kind == "edge"), None)
-    if edge is None and tcp_port is not None:
-        # Neither method got there: what a connection takes says at least how far it is.
-        try:
-            rtts = await transfer.round_trips(host, tcp_port, 3)
-            values["edge_rtt_ms"] = round(min(rtts), 3)
-            values["method"] = "connect"
-            return result(Outcome.OK, values)
-        except OSError:
-            pass
-    if any(each.rtt_ms is not None for each in look):
-        values["method"] = tracer.method
-    if edge is None:
-        return result(Outcome.TIMEOUT, values)
-    values["hops"] = edge
-    return result(Outcome.OK, values)
+    async with asyncio.TaskGroup() as group:
+        way = group.create_task(
+            _sampled(tracer, [station.ttl for station in turns], pace_s, wait_s)
+        )
+        own = [
+            group.create_task(_gateway(gateway, rounds, every_s, wait_s))
+            for _ in beside
+        ]
+    for station, echo in zip(turns, way.result(), strict=True):
+        heard[station].append(echo)
+    for station, task in zip(beside, own, strict=True):
+        heard[station] += task.result()
+    return heard, sum(map(len, heard.values())) * tracer.cost_bytes
 
 
 async def _look(tracer: Tracer, wait_s: float) -> list[Echo]:
@@ -145,6 +181,16 @@ async def _look(tracer: Tracer, wait_s: float) -> list[Echo]:
     if answered and silent:
         seen += await _traced(tracer, silent * 3, _AGAIN_EVERY_S, wait_s)
     return seen
+
+
+async def _sampled(
+    tracer: Tracer, ttls: Sequence[int], every_s: float, wait_s: float
+) -> Sequence[Echo]:
+    """As `_traced`; a network that is gone since answers nothing."""
+    try:
+        return await _traced(tracer, ttls, every_s, wait_s)
+    except OSError:
+        return [Echo(ttl) for ttl in ttls]
 
 
 async def _traced(

@@ -52,8 +52,12 @@ def test_a_laptop_with_ipv6_alone_is_measured(path, ports):
     speed = path.measure(
         "bandwidth", f"ws://{NAME}:{ports['web']}", budget_bytes=10**7, seconds=0.5
     )
+    way = path.measure(
+        "path", "hall", NAME, ports["stamp"], rounds=2, every_s=0.1, gateway=""
+    )
     path._do(path.near("ip", "addr", "add", f"{NEAR}/24", "dev", "near0"))
-    assert call["outcome"] == speed["outcome"] == "ok"
+    assert call["outcome"] == speed["outcome"] == way["outcome"] == "ok"
+    assert way["values"]["hops"] == 1
     assert "looks good" in said(call)
 
 
