@@ -144,6 +144,13 @@ INVENTORY = _measure(
     Field("parts", "int", "1", "parts in ENTITY-MIB"),
     period_s=3600,
 )
+FINDING = _measure(
+    "finding",
+    "what an engineer should know of a device although nothing is down",
+    (_DEVICE, _SITE, _ROLE, Tag("finding", "counters_32_bit, engine_id_shared …")),
+    Field("active", "int", "flag", "1 while it holds, 0 in the row that ends it"),
+    Field("text", "str", "1", "what it is, in a sentence"),
+)
 LINE = _measure(
     "line",
     "one WAN line, seen at the port it ends on, against its contracted rate",
@@ -353,6 +360,7 @@ SERVER_MEASUREMENTS = (
     WIRELESS,
     INVENTORY,
     LINE,
+    FINDING,
     VPN_GATEWAY,
     NEIGHBOUR,
     IDENTITY,

@@ -155,7 +155,7 @@ async def test_v3_goes_on_after_the_agent_has_restarted(tmp_path: Path) -> None:
             server.start()
             assert await session.get(["1.3.6.1.2.1.1.3.0"])
             server.stop()
-            first = session.get_engine_id()  # type: ignore[attr-defined]
+            first = session.get_engine_id()
             shutil.rmtree(tmp_path / "agent" / "kept")
             server.start()
             assert await session.get(["1.3.6.1.2.1.1.3.0"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 import structlog
@@ -16,7 +16,7 @@ import structlog
 from collectors.batch import Batch
 from collectors.estate.model import Device, Line
 from collectors.ping import Echoes, Pinged
-from collectors.snmp import interfaces, oids, plan
+from collectors.snmp import findings, interfaces, oids, plan
 from collectors.snmp.config import SnmpConfig
 from collectors.snmp.credentials import Credential
 from collectors.snmp.expected import outlook
@@ -104,6 +104,11 @@ class DevicePoll:
         self._neighbours_due_s = 0.0
         self._unheard: dict[str, int] = {}
         self._outcome: Outcome | None = None
+        self._port_findings: dict[str, str] = {}
+        # Of the last poll.
+        self._found: dict[str, str] = {}
+        # Which other devices have the same engine id, as far as the poller knows.
+        self.engine_shared_with: Collection[str] = ()
 
     @property
     def dead(self) -> bool:
@@ -124,6 +129,11 @@ class DevicePoll:
         self._credential, self._session = credential, session
         # Another view of the same device may show other things.
         self._plan = None
+
+    @property
+    def engine_id(self) -> bytes:
+        """Of version 3; empty where none is known."""
+        return self._session.get_engine_id()
 
     def port_name(self, if_index: int) -> str | None:
         """The name of the port with that ifIndex, as last learnt."""
@@ -182,6 +192,7 @@ class DevicePoll:
             fields = self._remember(reading, soon)
             fields |= {"ports_up": found.ports_up, "ports_down": found.ports_down}
             batches += await self._healthy(reading.time_ms)
+            batches += self._findings(reading.time_ms)
         else:
             self._moment = None
         self._say(outcome, detail)
@@ -286,6 +297,13 @@ class DevicePoll:
             )
             return []
 
+    def _findings(self, time_ms: int) -> list[Batch]:
+        engine = findings.of_engine(self.engine_id, self.engine_shared_with)
+        found = {**self._port_findings, **engine}
+        batch = findings.rows(self._place, time_ms, found, self._found)
+        self._found = found
+        return [] if batch is None else [batch]
+
     def _relearn_if_old(self) -> None:
         if time.monotonic() - self._learnt_s > _RELEARN_S:
             self._plan = None
@@ -306,6 +324,7 @@ class DevicePoll:
         self._ports = interfaces.ports(columns)
         self._watches = plan.watch(self._ports, columns, self._scalars)
         self._names = {name: columns.get(name, {}) for name in plan.NAMES}
+        self._port_findings = findings.of_ports(self._watches, self._config.period_s)
         self._learnt_s = time.monotonic()
         self._guard = None
         self._look_out()

@@ -18,7 +18,7 @@ from collectors.snmp.oids import TICKS_PER_S, TICKS_WRAP
 COUNTER32 = 2**32
 # An agent that counts in bursts or answers from a cache may seem a little faster than
 # its port for one interval.
-_OVER_LINE_RATE = 1.1
+OVER_LINE_RATE = 1.1
 # Twice the line rate over a whole interval is garbage, not traffic.
 _GARBAGE = 2.0
 # The shortest Ethernet frame with preamble and gap, in bits.
@@ -148,7 +148,7 @@ def rates(before: Seen | None, now: Seen, seconds: float | None) -> Rates:
         return UNKNOWN
     # The faster of both: what came before a change of speed went by the old one.
     speed = max(before.speed_bps or 0, now.speed_bps or 0)
-    bits = speed * seconds * _OVER_LINE_RATE if speed else None
+    bits = speed * seconds * OVER_LINE_RATE if speed else None
     octets_most = bits / 8 if bits else None
     frames_most = bits / _FRAME_BITS if bits else None
     wide, packets_wide = now.octets64, now.packets64

@@ -129,6 +129,8 @@ class Poller:
         self._pinger = pinger or Pinger(config.ping_s)
         self._memory = Memory(config.state_file)
         self._jobs: dict[str, _Job] = {}
+        # Engine ids of version 3, and the devices that have them.
+        self._engines: dict[bytes, set[str]] = {}
         self._due: list[tuple[float, str, _Job]] = []
         self._slots = asyncio.Semaphore(config.at_once)
         self._profiles = load(config.profiles)
@@ -321,6 +323,7 @@ class Poller:
             job.speaks = choice.name
         assert job.poll is not None
         polled = await job.poll.poll(late_ms, place.give_back)
+        self._compare_engines(job.poll)
         for batch in polled.batches:
             self._surroundings.take(batch)
         self._count(polled.outcome, polled.up, polled.retries)
@@ -331,6 +334,21 @@ class Poller:
             job.learnt = True
             self.stats.learnt += 1
         return polled.batches
+
+    def _compare_engines(self, poll: DevicePoll) -> None:
+        """Tells a device which others have its engine id."""
+        device, engine = poll.device.id, poll.engine_id
+        if not engine:
+            return
+        having = self._engines.setdefault(engine, set())
+        if device not in having:
+            self._forget_engine(device)
+            having.add(device)
+        poll.engine_shared_with = having - {device}
+
+    def _forget_engine(self, device: str) -> None:
+        for having in self._engines.values():
+            having.discard(device)
 
     def _open(self, job: _Job, credential: Credential) -> None:
         device, config = job.device, self._config
@@ -397,6 +415,7 @@ class Poller:
         )
 
     def _drop(self, job: _Job) -> None:
+        self._forget_engine(job.device.id)
         if job.pinged is not None:
             self._pinger.drop(job.pinged)
         if job.poll is not None:

@@ -79,4 +79,7 @@ class Session(Protocol):
     def pages(self, base: str, repetitions: int) -> Pages:
         """A walk by GETBULK, or by GETNEXT where `repetitions` is 1."""
 
+    def get_engine_id(self) -> bytes:
+        """The agent's engine (version 3); empty where it is not known."""
+
     def close(self) -> None: ...
