@@ -246,6 +246,12 @@ def _device(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
         {"remote_name": "core-1", "remote_port": "Te1/9", "protocol": "lldp"},
         at,
     )
+    yield Sample(
+        "finding",
+        {**tags, "finding": "counters_32_bit"},
+        {"active": 1, "text": "Gi1/0/1 has only 32-bit counters"},
+        at,
+    )
     yield from _health(tags, n, at)
 
 
