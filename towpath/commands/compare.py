@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,8 +71,11 @@ def librenms(
                 # Whom nobody here knows belongs to no site.
                 strangers = []
             ours = [device for device, _ in matched]
-            # A bar only where somebody looks.
-            with Progress(disable=not sys.stderr.isatty(), transient=True) as progress:
+            # A bar only where somebody looks, and never among the tables.
+            bar = Console(stderr=True)
+            with Progress(
+                console=bar, disable=not bar.is_terminal, transient=True
+            ) as progress:
                 work = len(matched) * (2 if live else 1)
                 task = progress.add_task("comparing", total=work)
 

@@ -49,6 +49,7 @@ def discover(
     out: Annotated[Path | None, typer.Option(help="file to write")] = None,
 ) -> None:
     """Find devices in networks, politely, and print lines for the estate."""
+    from rich.console import Console
     from rich.progress import Progress
 
     from collectors.discovery import console
@@ -113,8 +114,9 @@ def discover(
     report = console.Report(estate, port, site)
     how = Sweep(port, per_second, at_once, timeout)
     stopped = False
-    # A bar only where somebody looks.
-    with Progress(disable=not sys.stderr.isatty(), transient=True) as progress:
+    # A bar only where somebody looks, and never among the lines.
+    bar = Console(stderr=True)
+    with Progress(console=bar, disable=not bar.is_terminal, transient=True) as progress:
         task = progress.add_task("asking", total=len(targets))
 
         def done(answer: Answer) -> None:
