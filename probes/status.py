@@ -47,6 +47,21 @@ WORDS = {
     Outcome.BUSY: "was not measured: the far end is busy, it is tried again later",
     Outcome.PAUSED: "was not measured: paused",
 }
+# What a field's name ends with; the figure is shown with its unit.
+_UNITS = (
+    "_ms",
+    "_ratio",
+    "_bps",
+    "_bytes",
+    "_byte",
+    "_dbm",
+    "_db",
+    "_ghz",
+    "_mhz",
+    "_days",
+    "_s",
+    "_estimated",
+)
 TITLES = {
     "call_path": "call path",
     "path": "path",
@@ -214,7 +229,7 @@ def _figures(result: Result) -> str:
 def _figure(name: str, value: float | str, unit: str) -> str:
     """`rtt 21 ms`, `loss 0.5 %`, `down 48 Mbit/s`: the name without its unit."""
     words = name
-    for suffix in ("_ms", "_ratio", "_bps", "_bytes", "_byte", "_s", "_estimated"):
+    for suffix in _UNITS:
         words = words.removesuffix(suffix)
     words = words.replace("_", " ")
     if isinstance(value, str):

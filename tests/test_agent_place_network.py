@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shaped_path import FAR, FAR6, NEAR, TUNNEL_FAR, ShapedPath, shaped_path
+from shaped_path import FAR, FAR6, NEAR, NEAR6, TUNNEL_FAR, ShapedPath, shaped_path
 
 from collectors.ingest.certificate import make_certificates
 
@@ -78,6 +78,26 @@ def test_the_beacon_makes_an_office_over_the_line_and_never_through_a_tunnel(
             found = where(f"https://[{FAR6}]:8443/", "desk")
             assert found["whereabouts"]["place"] == "office"
             assert found["whereabouts"]["vpn"] == "up"
+
+
+@pytest.mark.netns
+def test_a_network_with_ipv6_alone_is_an_office_and_known_again(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path / "tls", (FAR6,))
+    with shaped_path() as path:
+        url = f"https://[{FAR6}]:8443/"
+        asked = path.near(
+            sys.executable, LAPTOP, "place", url, str(made.authority), str(tmp_path)
+        )
+        path.run(path.near("ip", "addr", "flush", "dev", "near0", "scope", "global"))
+        path.run(path.near("ip", "-6", "addr", "add", f"{NEAR6}/64", "dev", "near0"))
+        path.run(path.near("ip", "-6", "route", "add", "default", "via", FAR6))
+        with beacon(path, tmp_path / "tls"):
+            found = json.loads(path.run(asked))
+            assert found["whereabouts"]["place"] == "office", found
+        # The beacon's line is dead; the router is the same.
+        found = json.loads(path.run(asked))
+        assert found["whereabouts"]["place"] == "office", found
+        assert "before" in found["reason"]
 
 
 @pytest.mark.netns

@@ -43,8 +43,11 @@ def interfaces() -> list[Interface] | Outcome:
         return bare
     listed = run("netstat", "-rn")
     routes = [] if isinstance(listed, Outcome) else parse_netstat_routes(listed)
-    ports = run("networksetup", "-listallhardwareports")
-    kinds = {} if isinstance(ports, Outcome) else parse_hardware_ports(ports)
+    kinds: dict[str, str] = {}
+    # Slow, and needed only to tell a cable from a telephone's.
+    if any(i.up and i.physical and not i.kind and i.global_addresses for i in bare):
+        ports = run("networksetup", "-listallhardwareports")
+        kinds = {} if isinstance(ports, Outcome) else parse_hardware_ports(ports)
     return with_routes(bare, routes, kinds, far_addresses())
 
 
