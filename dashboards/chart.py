@@ -9,6 +9,7 @@ one style sheet serves light, dark and paper.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -147,8 +148,9 @@ class Chart:
 
 
 def nice_ceiling(value: float) -> float:
-    """The next 1, 2, 2.5 or 5 times a power of ten, so that axes read well."""
-    if value <= 0 or not math.isfinite(value):
+    """The next 1, 2, 2.5 or 5 times a power of ten, so that axes read well; 1 for
+    nothing, and for less than a division by it could stand."""
+    if value < sys.float_info.min or not math.isfinite(value):
         return 1.0
     power: float = 10.0 ** math.floor(math.log10(value))
     for step in (1.0, 2.0, 2.5, 5.0, 10.0):
