@@ -301,6 +301,10 @@ def test_route_get_is_read_or_says_that_there_is_none() -> None:
         "en0", "utun4"
     )
     assert parse_route_get(link).interface == "utun4"  # type: ignore[union-attr]
+    six = text.replace(
+        "default\n       mask: default", "2603:1063::\n       mask: ffff:ffff:fc00::"
+    )
+    assert parse_route_get(six) == Route("en0", "2603:1063::", 38, "192.168.1.1", 0)
     none = "route: writing to routing socket: not in table\n"
     assert parse_route_get(none) is Outcome.NO_NETWORK
     assert parse_route_get("usage: route") is Outcome.BAD_ANSWER

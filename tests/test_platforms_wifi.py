@@ -78,10 +78,20 @@ def test_netsh_is_read_in_any_language_and_code_page(
     assert link.cell == one(parse_netsh_wlan(NETSH_7, KEY)).cell != ""
 
 
+def test_odd_spaces_signs_and_marks_do_no_harm() -> None:
+    for odd in ("60\xa0%", "%60", "\u200f60%\u200f", "60 %"):
+        link = one(parse_netsh_wlan(NETSH_7.replace("60%", odd)))
+        assert (link.signal_dbm, link.channel) == (-70, 44)
+    old = NETSH_FR.replace("48 %", "48\xa0%").replace("2,4 GHz", "2,4\xa0GHz")
+    link = one(parse_netsh_wlan(old.encode("cp850", "replace")))
+    assert (link.signal_dbm, link.band_ghz) == (-76, 2.4)
+
+
 def test_adapters_that_are_not_connected_or_not_there_are_two_things() -> None:
     off = parse_netsh_wlan(NETSH_ES_TWO)
     assert isinstance(off, list)
-    assert [each.connected for each in off] == [False, True]
+    told = [(each.interface, each.connected) for each in off]
+    assert told == [("Wi-Fi", False), ("Wi-Fi 2", True)]
     for text in ("There is no wireless interface on the system.", "", "\0\0\0"):
         assert parse_netsh_wlan(text) is Outcome.NOT_PRESENT
     refused = (
@@ -125,7 +135,8 @@ def test_recorded_netsh_is_read(
 @pytest.mark.corpus
 def test_recorded_netsh_without_a_connection_is_read() -> None:
     path = services.corpus("endpoint", "netsh_wlan_de_disconnected.txt")
-    assert parse_netsh_wlan(path.read_bytes()) == [WifiLink(connected=False)]
+    off = WifiLink(connected=False, interface="WLAN")
+    assert parse_netsh_wlan(path.read_bytes()) == [off]
 
 
 IW_6 = sample("iw_6_link")
@@ -140,6 +151,7 @@ def test_iw_is_read_from_version_3_to_6() -> None:
     assert (new.standard, new.interface) == ("802.11be", "wlp2s0")
     station = parse_iw_link(IW_STATION, KEY)
     assert isinstance(station, WifiLink)
+    assert (station.interface, station.cell) == ("wlan0", new.cell)
     assert (station.signal_dbm, station.tx_packets, station.tx_retries) == (
         -47,
         1000,

@@ -18,7 +18,8 @@ from probes.platforms.facts import (
 from probes.platforms.text import decode, number
 
 _CONNECTED = re.compile(
-    r"(?:Connected to|Joined IBSS) ([0-9a-f:]{17})(?: \(on (\S+)\))?", re.IGNORECASE
+    r"(?:Connected to|Joined IBSS|^Station) ([0-9a-f:]{17})(?: \(on (\S+)\))?",
+    re.IGNORECASE,
 )
 _NOT = re.compile(r"^\s*Not connected\.?", re.IGNORECASE)
 _KEY = re.compile(r"^\s*([a-zA-Z][\w /-]{0,40}?)\s*:\s*(.*)$")

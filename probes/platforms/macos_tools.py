@@ -5,6 +5,7 @@ Under `LC_ALL=C` none of them is translated. Names of connections are dropped.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from typing import Literal
@@ -227,9 +228,11 @@ def parse_route_get(output: bytes | str) -> Route | Outcome:
         return Outcome.NO_NETWORK if missing or not text.strip() else Outcome.BAD_ANSWER
     destination = values.get("destination", "")
     mask = values.get("mask", "")
-    prefix = 0 if destination in {"default", "0.0.0.0", "::"} else 32
-    if prefix and re.fullmatch(r"[\d.]{7,15}", mask):
-        prefix = sum(int(part).bit_count() for part in mask.split(".") if part)
+    prefix = 0
+    if destination not in {"default", "0.0.0.0", "::"}:
+        prefix = 128 if ":" in destination else 32
+        with contextlib.suppress(ValueError):
+            prefix = int(ipaddress.ip_address(mask)).bit_count()
     gateway = values.get("gateway", "").split("%")[0]
     return Route(
         interface=values["interface"],

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from probes.failure import Outcome
 from probes.platforms.facts import (
     WifiLink,
@@ -25,13 +27,19 @@ _GUID = re.compile(r"\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?", re.IGNO
 _MAC = re.compile(r"[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}", re.IGNORECASE)
 _STANDARD = re.compile(r"802\.11 ?([a-z]{1,2})", re.IGNORECASE)
 # ГГц is how Russian writes it; the octets are its code pages' where undecoded.
-_BAND = re.compile(r"([256])(?:[.,]4)?\s*(?:GHz|ГГц|[^\x00-\x7f]{2,6})", re.IGNORECASE)
-_PERCENT = re.compile(r"(\d{1,3})\s*%")
+_BAND = re.compile(
+    r"([256])(?:[.,]4)?[\s\xff]*(?:GHz|ГГц|[^\x00-\x7f]{2,6})", re.IGNORECASE
+)
+# 0xFF is a space that does not break, in the consoles' old code pages; Turkish puts the
+# sign before the number.
+_PERCENT = re.compile(r"(?:\d{1,3}[\s\xff]*%|%[\s\xff]*\d{1,3})")
 _BARE = re.compile(r"\d{1,5}(?:[.,]\d{1,3})?")
 # A rate's label ends with its unit: (Mbps), (MBit/s), (Mb/sn) …
 _RATE_LABEL = re.compile(
     r"[(\uff08][^()]*(?:/|bps|p\W?s)[^()]*[)\uff09]\s*$", re.IGNORECASE
 )
+# Where text runs from right to left, marks say so.
+_MARKS = dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F)])
 _DENIED = re.compile(r"ms-settings:privacy|Wlan[A-Z]\w{1,40}\D{1,80}\b5\b")
 
 
@@ -52,12 +60,15 @@ def parse_netsh_wlan(output: bytes | str, key: bytes = b"") -> list[WifiLink] | 
     """One link an adapter, in the order printed. `not_permitted` where Windows 11
     24H2 refuses for want of consent to location, `not_present` where there is no
     adapter (or no WLAN service). Pure."""
-    text = decode(output)
+    text = decode(output).translate(_MARKS)
     adapters = _adapters(text)
     if not adapters:
         denied = _DENIED.search(text[:20_000]) is not None
         return Outcome.NOT_PERMITTED if denied else Outcome.NOT_PRESENT
-    return [_link(adapter.lines, key) for adapter in adapters]
+    return [
+        msgspec.structs.replace(_link(each.lines, key), interface=_name(each.lines))
+        for each in adapters
+    ]
 
 
 def _adapters(text: str) -> list[_Adapter]:
@@ -86,6 +97,13 @@ def _adapters(text: str) -> list[_Adapter]:
         now.lines.append(line)
     adapters.append(now)
     return [each for each in adapters if each.whole]
+
+
+def _name(lines: list[tuple[str, str]]) -> str:
+    """The adapter's name, which is said first."""
+    label, value = lines[0]
+    other = label.upper() == "SSID" or _MAC.fullmatch(value) or _GUID.fullmatch(value)
+    return "" if other else value[:40]
 
 
 def _link(lines: list[tuple[str, str]], key: bytes) -> WifiLink:
