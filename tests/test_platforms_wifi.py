@@ -135,8 +135,7 @@ def test_recorded_netsh_is_read(
 @pytest.mark.corpus
 def test_recorded_netsh_without_a_connection_is_read() -> None:
     path = services.corpus("endpoint", "netsh_wlan_de_disconnected.txt")
-    off = WifiLink(connected=False, interface="WLAN")
-    assert parse_netsh_wlan(path.read_bytes()) == [off]
+    assert parse_netsh_wlan(path.read_bytes()) == [WifiLink(connected=False)]
 
 
 IW_6 = sample("iw_6_link")

@@ -100,10 +100,11 @@ def _adapters(text: str) -> list[_Adapter]:
 
 
 def _name(lines: list[tuple[str, str]]) -> str:
-    """The adapter's name, which is said first."""
+    """The adapter's name, which is said first; only where an adapter's GUID shows that
+    this is one whole."""
     label, value = lines[0]
-    other = label.upper() == "SSID" or _MAC.fullmatch(value) or _GUID.fullmatch(value)
-    return "" if other else value[:40]
+    whole = any(_GUID.fullmatch(other) for _, other in lines[1:])
+    return value[:40] if whole and label.upper() != "SSID" else ""
 
 
 def _link(lines: list[tuple[str, str]], key: bytes) -> WifiLink:

@@ -75,6 +75,36 @@ WEB = Panel(
     "ms",
     least=0,
 )
+VPN = Panel(
+    "VPN: through it and beside it",
+    "Least TCP round trip through the tunnel, and to its gateway beside it.",
+    (
+        Target(ask("vpn", ("tunnel_rtt_ms", "mean")), "through the tunnel", _AGENT),
+        Target(ask("vpn", ("direct_rtt_ms", "mean")), "beside it", _AGENT),
+    ),
+    "ms",
+    least=0,
+)
+WIFI = Panel(
+    "Wi-Fi signal",
+    "Level and its weakest moment; voice suffers below -75 dBm.",
+    (
+        Target(ask("wifi", ("signal_dbm", "mean")), "level", _AGENT),
+        Target(ask("wifi", ("signal_min_dbm", "min")), "weakest", _AGENT),
+    ),
+    "dBm",
+    steps=((None, RED), (-75, AMBER), (-67, GREEN)),
+)
+MACHINE = Panel(
+    "The laptop itself",
+    "The processor's busiest moment, and memory in use.",
+    (
+        Target(ask("laptop", ("cpu_max_ratio", "max")), "processor", _AGENT),
+        Target(ask("laptop", ("memory_ratio", "max")), "memory", _AGENT),
+    ),
+    "percentunit",
+    least=0,
+)
 BANDWIDTH = Panel(
     "Speed tests",
     "Down above the axis, up below it; rare and polite.",
@@ -89,7 +119,11 @@ LAPTOP = Board(
     "towpath-laptop",
     "One laptop (personal data)",
     "One laptop by its pseudonym. Personal data: only for the person who asked.",
-    (Row("Calls", (MOS, DELAY, LOSS, OK)), Row("Web and speed", (WEB, BANDWIDTH))),
+    (
+        Row("Calls", (MOS, DELAY, LOSS, OK)),
+        Row("Web and speed", (WEB, BANDWIDTH)),
+        Row("Wi-Fi, VPN, laptop", (WIFI, VPN, MACHINE)),
+    ),
     (Variable("agent", "Laptop", "agent", "agent", several=False),),
     personal=True,
 )
