@@ -197,7 +197,7 @@ def test_windows_replies_are_read_as_its_headers_lay_them_out():
 
 # Real routers.
 
-QUICK = {"rounds": 8, "every_s": 0.05, "wait_s": 0.3, "gateway": GATEWAY}
+QUICK = {"rounds": 8, "every_s": 0.05, "gateway": GATEWAY}
 
 
 @pytest.fixture(scope="module")
