@@ -244,10 +244,10 @@ def _run(chosen: argparse.Namespace, settings: Settings) -> int:
 def _status(chosen: argparse.Namespace, settings: Settings) -> int:
     import msgspec
 
-    from probes.status import describe, read_status, verdict
+    from probes.status import describe, judged, read_status
 
     status, now_ms = read_status(settings.folder()), int(time.time() * 1000)
-    good = status is not None and verdict(status.last, now_ms)[0]
+    good = status is not None and judged(status, now_ms).good
     if chosen.json:
         print(msgspec.json.encode(status).decode())
     else:

@@ -12,41 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from probes.failure import NOT_MEASURED, Outcome, is_failure
 from probes.private import write_privately
 from probes.report import Result, Whereabouts
+from probes.verdict import Verdict, verdict
+from probes.words import TITLES
 
 FILE = "status.json"
 STALE_MS = 900_000
-RECENT_MS = 3_600_000
-
-WORDS = {
-    Outcome.OK: "worked",
-    Outcome.TIMEOUT: "did not answer in time",
-    Outcome.REFUSED: "refused the connection",
-    Outcome.UNREACHABLE: "cannot be reached from here",
-    Outcome.RESET: "broke off the connection",
-    Outcome.NAME_NOT_FOUND: "has a name that is not known here",
-    Outcome.NAME_SERVER_FAILED: "could not be looked up: the name server failed",
-    Outcome.TLS_FAILED: "showed a certificate that is not to be trusted",
-    Outcome.AUTH_FAILED: "asked for a password",
-    Outcome.BAD_ANSWER: "answered with an error",
-    Outcome.UDP_BLOCKED: "cannot be reached by UDP, which calls need",
-    Outcome.CAPTIVE_PORTAL: "is hidden behind a sign-in page: open your browser",
-    Outcome.NO_NETWORK: "cannot be reached: there is no network",
-    Outcome.CLOCK_WRONG: "cannot be trusted: this laptop's clock is wrong",
-    Outcome.NOT_PRESENT: "is not there",
-    Outcome.NOT_CONNECTED: "is not connected",
-    Outcome.NOT_PERMITTED: "is switched off on this laptop",
-    Outcome.NOT_SUPPORTED: "cannot be measured on this system",
-    Outcome.NOT_CONFIGURED: "is not set up by the council",
-    Outcome.BUDGET_SPENT: "was not measured: this month's data budget is spent",
-    Outcome.METERED: "was not measured: this connection is paid by volume",
-    Outcome.ON_BATTERY: "was not measured: the laptop runs on battery",
-    Outcome.IN_USE: "was not measured: the laptop is in use",
-    Outcome.BUSY: "was not measured: the far end is busy, it is tried again later",
-    Outcome.PAUSED: "was not measured: paused",
-}
 # What a field's name ends with; the figure is shown with its unit.
 _UNITS = (
     "_ms",
@@ -62,22 +34,11 @@ _UNITS = (
     "_s",
     "_estimated",
 )
-TITLES = {
-    "call_path": "call path",
-    "path": "path",
-    "teams_relay": "Teams relay",
-    "name_lookup": "name lookup",
-    "web": "web",
-    "vpn": "VPN",
-    "wifi": "Wi-Fi",
-    "laptop": "this laptop",
-    "bandwidth": "speed test",
-    "agent": "this agent",
-}
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the running agent knows about itself, at one time."""
+    """Everything the running agent knows about itself, at one time. `network_ms`: since
+    when the laptop has been in the network it is in."""
 
     written_ms: int
     started_ms: int
@@ -88,6 +49,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     stopped: bool = False
     whereabouts: Whereabouts = Whereabouts()
     place_reason: str = ""
+    network_ms: int = 0
     quiet: str = ""
     last: tuple[Result, ...] = ()
     waiting: int = 0
@@ -118,37 +80,23 @@ def read_status(folder: Path) -> Status | None:
         return None
 
 
-def verdict(last: Sequence[Result], now_ms: int) -> tuple[bool, str]:
-    """(is it good, one sentence): what a person wants to know first. Pure."""
-    recent = [each for each in last if now_ms - each.time_ms < RECENT_MS]
-    tried = [each for each in recent if each.outcome not in NOT_MEASURED]
-    # What hides everything else comes first.
-    for outcome in (Outcome.NO_NETWORK, Outcome.CAPTIVE_PORTAL):
-        if any(each.outcome is outcome for each in tried):
-            return False, {
-                Outcome.NO_NETWORK: "this laptop has no network",
-                Outcome.CAPTIVE_PORTAL: "a sign-in page (hotel, train) is waiting: "
-                "open your browser",
-            }[outcome]
-    # A relay need not answer such questions: its silence proves nothing. What the path
-    # does not reach, the call path does not either, and says it better.
-    failed = [
-        each
-        for each in tried
-        if is_failure(each.outcome) and each.probe not in {"teams_relay", "path"}
-    ]
-    if failed:
-        return False, "; ".join(sorted({_said(each) for each in failed}))
-    calls = [each for each in tried if each.probe == "call_path"]
-    poor = [each for each in calls if each.values.get("poor") == 1]
-    if poor:
-        return False, f"calls may be poor: {_call(poor[0])}"
-    if calls:
-        return True, f"your connection looks good: {_call(calls[0])}"
-    reached = [each for each in tried if each.probe in {"web", "name_lookup"}]
-    if reached:
-        return True, "your connection works; its quality for calls was not measured"
-    return True, "nothing was measured in the last hour"
+def judged(status: Status, now_ms: int) -> Verdict:
+    """The verdict on what the agent last saw, in the network it is in now. Pure."""
+    return verdict(status.last, now_ms, status.whereabouts, status.network_ms)
+
+
+def advice(found: Verdict) -> list[str]:
+    """The verdict, and for each thing that is wrong what to do about it. Pure."""
+    lines = [_capital(found.headline) + "."]
+    if len(found.bad) == 1 and found.bad[0].do:
+        lines.append(f"What to do: {found.bad[0].do}")
+    elif len(found.bad) > 1:
+        lines.append("What to do, the first one first:")
+        lines += [
+            f"  {number}. {_capital(each.says)}. {each.do}".rstrip()
+            for number, each in enumerate(found.bad, start=1)
+        ]
+    return lines
 
 
 def describe(status: Status | None, now_ms: int) -> list[str]:
@@ -159,7 +107,7 @@ def describe(status: Status | None, now_ms: int) -> list[str]:
     lines = []
     if status.stopped or age_ms > STALE_MS:
         lines.append(f"The agent is not running; it was last seen {_ago(age_ms)}.")
-    lines.append(_capital(verdict(status.last, now_ms)[1]) + ".")
+    lines += advice(judged(status, now_ms))
     if status.quiet:
         lines.append(_capital(status.quiet) + ".")
     lines.append(_where(status))
@@ -246,24 +194,6 @@ def _figure(name: str, value: float | str, unit: str) -> str:
         return f"MOS {value:.2f} (estimated)"
     shown = f"{value}" if isinstance(value, int) else f"{value:.3g}"
     return f"{words} {shown}" + (f" {unit}" if unit not in {"1", ""} else "")
-
-
-def _call(result: Result) -> str:
-    rtt, loss = result.values.get("rtt_ms"), result.values.get("loss_ratio")
-    jitter = result.values.get("jitter_ms")
-    said = f"the council's {result.target or 'reflector'}"
-    if isinstance(rtt, int | float):
-        said += f" answered in {rtt:.0f} ms"
-    if isinstance(loss, int | float):
-        said += ", nothing was lost" if loss == 0 else f", {100 * loss:.1f} % was lost"
-    if isinstance(jitter, int | float) and jitter >= 30:
-        said += f", with {jitter:.0f} ms of jitter"
-    return said
-
-
-def _said(result: Result) -> str:
-    whom = result.target or TITLES.get(result.probe, result.probe)
-    return f"{whom} {WORDS[result.outcome]}"
 
 
 def _where(status: Status) -> str:

@@ -19,7 +19,8 @@ from probes.settings import (
     decode_settings,
     load_settings,
 )
-from probes.status import WORDS, Status, describe, table, verdict
+from probes.status import Status, describe, table
+from probes.words import WORDS
 
 
 def wrong(text: str, **environment: str) -> str:
@@ -153,33 +154,6 @@ def result(probe: str, outcome: str = "ok", age_s: int = 60, **values: float) ->
     return Result(
         probe, 1, NOW_MS - age_s * 1000, Outcome(outcome), target, dict(values)
     )
-
-
-@pytest.mark.parametrize(
-    ("last", "good", "says"),
-    [
-        ([result("call_path", rtt_ms=21.4, loss_ratio=0.0, poor=0)], True,
-         "your connection looks good: the council's hall answered in 21 ms, nothing"),
-        ([result("call_path", rtt_ms=300, loss_ratio=0.051, poor=1)], False,
-         "5.1 % was lost"),
-        ([result("web", "refused")], False, "hall refused the connection"),
-        ([result("call_path", "no_network"), result("web", "timeout")], False,
-         "no network"),
-        ([result("web", "captive_portal")], False, "open your browser"),
-        ([result("call_path", "udp_blocked")], False, "UDP"),
-        ([result("call_path", "not_configured")], True, "nothing was measured"),
-        ([result("vpn", "not_present")], True, "nothing was measured"),
-        ([result("web")], True, "not measured"),
-        ([result("web", "refused", age_s=9000)], True, "nothing was measured"),
-        ([], True, "nothing was measured"),
-    ],
-)  # fmt: skip
-def test_the_verdict_is_one_plain_sentence(
-    last: list[Result], good: bool, says: str
-) -> None:
-    found = verdict(last, NOW_MS)
-    assert found[0] is good
-    assert says in found[1]
 
 
 def status(**changes: object) -> Status:
