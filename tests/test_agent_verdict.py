@@ -231,7 +231,9 @@ _FIELDS = {each.name: [f.name for f in each.fields] for each in MEASUREMENTS}
 
 @given(st.data())
 def test_no_results_break_the_verdict(data: st.DataObject) -> None:
-    number = st.one_of(st.integers(-(2**40), 2**40), st.floats(), st.sampled_from("DFx"))
+    number = st.one_of(
+        st.integers(-(2**40), 2**40), st.floats(), st.sampled_from("DFx")
+    )
     results = []
     for _ in range(data.draw(st.integers(0, 8))):
         probe = data.draw(st.sampled_from(sorted(_FIELDS)))
