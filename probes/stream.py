@@ -194,7 +194,12 @@ class Stream(Generic[Reply]):
         inbox = _inbox(self._channel, self._kernel_times)
         slept = False
         try:
+            started_s = time.perf_counter()
             slept = not self._send_all(inbox)
+            if not self._arrivals and not self._errors and not slept:
+                # A short run may be over before its first answer is back.
+                left_s = started_s + _GIVE_UP_S - time.perf_counter()
+                self._wait_for(inbox, lambda: bool(self._arrivals), left_s)
             if self._arrivals and not slept:
                 self._wait_for(inbox, self._all_back, _STRAGGLERS_S)
                 if self._closes and not self._all_back():

@@ -194,6 +194,18 @@ async def test_answers_to_other_requests_are_not_counted():
     assert found.outcome is not Outcome.OK
 
 
+async def test_a_run_that_is_over_before_its_first_answer_waits_for_it():
+    held = []
+
+    def late(packet, count):
+        held.append(b"\x01\x01\0\0" + packet[4:20])
+        return held if count == 9 else []
+
+    async with echo(late) as port:
+        found = await measure(relay(port, packets=10), **QUICK)
+    assert found.values["received"] == 10
+
+
 async def test_lost_and_repeated_answers_are_told():
     def answer(packet, count):
         said = b"\x01\x01\0\0" + packet[4:20]
