@@ -1,5 +1,5 @@
-"""Keeping the embedded store small: compaction, retention, erasure. Only the writer
-does this. Small files of an hour become one, then the hours of a day become one."""
+"""Keeping the embedded store small: compaction, roll-ups, retention, erasure; by the
+writer alone. Small files of an hour become one, then the hours of a day become one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import structlog
 
-from collectors.store import layout, sql
+from collectors.store import layout, rollup, sql
 from collectors.store.duck import Duck, DuckLimits, Unreadable, Vanished, finished
 from collectors.store.failure import Away
 from collectors.store.folder import ASIDE, Folder, sync
@@ -160,8 +161,10 @@ class Compactor:
             for key, merge in merges.items():
                 if await self._merge(merge, day, now_ms):
                     self._closed.add(key)
-            over = now_ms >= day_ms + DAY_MS + DAY_GRACE_MS
-            if over and len(self._folder.pieces(day, day_ms)) <= 1:
+            if now_ms < day_ms + DAY_MS + DAY_GRACE_MS:
+                continue
+            await finished(asyncio.to_thread(self._roll_up, declared, day, day_ms))
+            if not self._unfinished(declared, day, day_ms):
                 self._days.discard((name, day_ms))
 
     def _walk(self, now_ms: int) -> None:
@@ -171,13 +174,16 @@ class Compactor:
             keep_ms = declared.retention_days * DAY_MS
             for start, day in self._folder.days(declared):
                 if start + DAY_MS + keep_ms <= now_ms:
-                    for each in day.iterdir():
-                        each.unlink(missing_ok=True)
-                    day.rmdir()
+                    _remove(day)
                     self._days.discard((declared.name, start))
                     _log.info("store_day_deleted", day=str(day))
-                elif len(self._folder.pieces(day, start)) > 1:
+                elif self._unfinished(declared, day, start):
                     self._days.add((declared.name, start))
+            for label in rollup.STEPS_MS.values():
+                made = self._folder.rolled(declared, label)
+                for _, day in self._folder.days_in(made):
+                    if not (self._folder.of(declared) / day.name).exists():
+                        _remove(day)
 
     def _clear(self, day: Path, day_ms: int) -> list[Piece]:
         """The standing files of a day; deletes those long superseded."""
@@ -192,6 +198,43 @@ class Compactor:
                 if all(_age_s(other) > SUPERSEDED_S for other in newer):
                     Path(each.path).unlink(missing_ok=True)
         return standing
+
+    def _unfinished(self, declared: Measurement, day: Path, day_ms: int) -> bool:
+        """True where a day that is over is more than one file, or not rolled up."""
+        pieces = self._folder.pieces(day, day_ms)
+        return len(pieces) > 1 or any(
+            not self._rolled(declared, label, piece).exists()
+            for piece in pieces
+            if not declared.personal
+            for label in rollup.STEPS_MS.values()
+        )
+
+    def _rolled(self, declared: Measurement, label: str, piece: Piece) -> Path:
+        path = Path(piece.path)
+        return self._folder.rolled(declared, label) / path.parent.name / path.name
+
+    def _roll_up(self, declared: Measurement, day: Path, day_ms: int) -> None:
+        """Of a day that is one file."""
+        standing = layout.standing(self._folder.pieces(day, day_ms))
+        if declared.personal or len(standing) != 1:
+            return
+        for step_ms, label in rollup.STEPS_MS.items():
+            target = self._rolled(declared, label, standing[0])
+            if target.exists():
+                continue
+            tmp = self._folder.root / "tmp" / f"roll-{secrets.token_hex(8)}.parquet"
+            try:
+                rollup.roll_up(standing[0].path, tmp, step_ms)
+                sync(tmp)
+                self._folder.publish([(tmp, target)])
+            except pa.ArrowException as error:
+                _log.warning("store_day_not_rolled_up", day=str(day), why=str(error))
+                return
+            finally:
+                tmp.unlink(missing_ok=True)
+            for other in target.parent.iterdir():
+                if other != target:
+                    other.unlink(missing_ok=True)
 
     async def _merge(self, merge: Merge, day: Path, now_ms: int) -> bool:
         paths = tuple(each.path for each in merge.pieces)
@@ -320,6 +363,12 @@ def _copy_sql(merge: Merge, target: Path) -> str:
         " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880,"
         f" KV_METADATA {{{about}}})"
     )
+
+
+def _remove(day: Path) -> None:
+    for each in day.iterdir():
+        each.unlink(missing_ok=True)
+    day.rmdir()
 
 
 def _age_s(piece: Piece) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from collectors.store import layout
@@ -57,9 +57,12 @@ class Folder:
 
     def days(self, declared: Measurement) -> list[tuple[int, Path]]:
         """The days there are, by their start, oldest first."""
+        return self.days_in(self.of(declared))
+
+    def days_in(self, folder: Path) -> list[tuple[int, Path]]:
         found = []
         with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(self.of(declared)):
+            for entry in os.scandir(folder):
                 start = layout.day_start_ms(entry.name)
                 if start is not None:
                     found.append((start, Path(entry.path)))
@@ -72,13 +75,13 @@ class Folder:
             return [each for each in named if each is not None]
         return []
 
-    def between(self, declared: Measurement, from_ms: int, to_ms: int) -> list[Piece]:
-        """The standing files of the days that `[from_ms, to_ms)` touches."""
-        found: list[Piece] = []
+    def between(
+        self, declared: Measurement, from_ms: int, to_ms: int
+    ) -> Iterator[tuple[int, list[Piece]]]:
+        """(start, standing files) of each day that `[from_ms, to_ms)` touches."""
         for start, day in self.days(declared):
             if start < to_ms and from_ms < start + DAY_MS:
-                found += layout.standing(self.pieces(day, start))
-        return found
+                yield start, layout.standing(self.pieces(day, start))
 
     def put(self, parts: Sequence[tuple[Path, bytes | memoryview]]) -> None:
         """Makes files of these contents, durably: each has its name only when whole.
@@ -113,6 +116,10 @@ class Folder:
             folders[target.parent] = None
         for folder in folders:
             sync(folder)
+
+    def rolled(self, declared: Measurement, label: str) -> Path:
+        """Where rolled-up days of that step lie."""
+        return self.root / f"shared-{label}" / declared.name
 
     def highest(self, catalogue: Iterable[Measurement]) -> int:
         """The highest number any write has had."""

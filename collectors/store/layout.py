@@ -7,7 +7,8 @@ Day and hour are of the rows' own time (UTC). `first` and `last` number the writ
 rows a file holds: a compacted file covers the numbers of those it was made from, which
 it thereby supersedes, so at no moment does a reader see a row twice or not at all.
 `rev` counts rewrites (erasure). Files never change once they have their name. Rolled-up
-rows (5 min, 1 h) will lie beside `shared` as `shared-5m` and `shared-1h`. Pure.
+rows lie beside `shared` as `shared-5m` and `shared-1h`, under the name of the one file
+of the day they were made from. Pure.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from types import TracebackType
 import structlog
 
 from collectors.batch import Batch
-from collectors.store import layout, sql
+from collectors.store import layout, rollup, sql
 from collectors.store.compact import Compactor
 from collectors.store.duck import (
     Cells,
@@ -79,17 +79,22 @@ class EmbeddedStore:
         declared = self.catalogue.measurement(query.measurement)
         for _ in range(_RELISTS):
             try:
-                scan = await asyncio.to_thread(self._scan, declared, query)
+                scan, rolled = await asyncio.to_thread(self._scan, declared, query)
             except OSError as error:
                 raise Unanswered(f"{error.filename}: {error.strerror}") from None
-            if not scan.files:
+            if rolled:
+                text = rollup.render(query, declared, scan, rolled)
+            elif scan.files:
+                text = sql.render(query, declared, scan)
+            else:
                 return []
             try:
-                cells = await self._duck.rows(sql.render(query, declared, scan))
+                cells = await self._duck.rows(text)
             except Vanished:
                 continue
             except Unreadable as error:
-                if await asyncio.to_thread(self._find_damaged, scan.files):
+                read = (*scan.files, *rolled)
+                if await asyncio.to_thread(self._find_damaged, read):
                     continue
                 raise Unanswered(f"{self._folder.root}: {error}") from None
             except TimeoutError:
@@ -149,10 +154,26 @@ class EmbeddedStore:
             if self._next:
                 self._next += 1
 
-    def _scan(self, declared: Measurement, query: Query) -> layout.Scan:
-        pieces = self._folder.between(declared, query.from_ms, query.to_ms)
-        usable = [each for each in pieces if each.path not in self._damaged]
-        return layout.plan(usable, query.from_ms, query.to_ms)
+    def _scan(
+        self, declared: Measurement, query: Query
+    ) -> tuple[layout.Scan, list[str]]:
+        """What to read: rows, and whole days that are rolled up."""
+        step_ms = rollup.step_of(query, declared)
+        pieces: list[layout.Piece] = []
+        rolled: list[str] = []
+        span = query.from_ms, query.to_ms
+        for start, standing in self._folder.between(declared, *span):
+            usable = [each for each in standing if each.path not in self._damaged]
+            is_whole = span[0] <= start and start + layout.DAY_MS <= span[1]
+            if step_ms and is_whole and len(standing) == len(usable) == 1:
+                source = Path(standing[0].path)
+                folder = self._folder.rolled(declared, rollup.STEPS_MS[step_ms])
+                made = folder / source.parent.name / source.name
+                if made.exists() and str(made) not in self._damaged:
+                    rolled.append(str(made))
+                    continue
+            pieces += usable
+        return layout.plan(pieces, *span), rolled
 
     def _find_damaged(self, files: tuple[str, ...]) -> bool:
         """Leaves unreadable files out from now on; True where there were any."""

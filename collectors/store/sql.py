@@ -24,27 +24,37 @@ def render(query: Query, declared: Measurement, scan: Scan) -> str:
     buckets), the tags of `group_by`, then one column a pick."""
     fields = {pick.field: declared.field(pick.field).type for pick in query.picks}
     tags = [tag.name for tag in declared.tags]
-    conditions = [
+    keys = groups(query)
+    columns = [*keys, *(_aggregate(pick) for pick in query.picks)]
+    rows = source(scan, tags, fields, conditions(query))
+    return f"SELECT {', '.join(columns)} FROM ({rows})" + (
+        f" GROUP BY {', '.join(keys)}" if keys else ""
+    )
+
+
+def conditions(query: Query) -> list[str]:
+    """What a row must meet."""
+    return [
         f"{TIME} >= {query.from_ms} AND {TIME} < {query.to_ms}",
         *(_condition(where) for where in query.where),
     ]
-    groups = [f"coalesce({name(tag)}, '')" for tag in query.group_by]
+
+
+def groups(query: Query) -> list[str]:
+    """What the rows of the answer are grouped by: the bucket first, then the tags."""
+    keys = [f"coalesce({name(tag)}, '')" for tag in query.group_by]
     if query.every_ms:
-        groups.insert(0, f"{TIME} // {query.every_ms} * {query.every_ms}")
-    columns = [*groups, *(_aggregate(pick) for pick in query.picks)]
-    rows = source(scan, tags, fields, conditions)
-    return f"SELECT {', '.join(columns)} FROM ({rows})" + (
-        f" GROUP BY {', '.join(groups)}" if groups else ""
-    )
+        keys.insert(0, f"{TIME} // {query.every_ms} * {query.every_ms}")
+    return keys
 
 
 def source(
     scan: Scan,
     tags: Sequence[str],
     fields: Mapping[str, str],
-    conditions: Sequence[str] = (),
+    having: Sequence[str] = (),
 ) -> str:
-    """The rows of `scan`, each once, that meet `conditions`: time, tags and `fields`
+    """The rows of `scan`, each once, that meet all of `having`: time, tags and `fields`
     (name -> catalogue type). A column that no file has is absent values."""
     columns = [TIME, *(name(each) for each in (*tags, *fields))]
     parts = [
@@ -66,9 +76,7 @@ def source(
     )
     if scan.plain:
         apart = [f"NOT ({inside})"] if inside else []
-        parts.append(
-            f"SELECT * FROM {_files(scan.plain)}" + _where([*conditions, *apart])
-        )
+        parts.append(f"SELECT * FROM {files(scan.plain)}" + _where([*having, *apart]))
     once = " UNION ALL BY NAME ".join(parts)
     if not scan.mixed:
         return f"SELECT {', '.join(columns)} FROM ({once})"
@@ -80,8 +88,8 @@ def source(
     typed = parts[0].removeprefix("SELECT ")
     mixed = (
         f"SELECT CAST(NULL AS VARCHAR) AS filename, {typed}"
-        f" UNION ALL BY NAME SELECT * FROM {_files(scan.mixed, numbered=True)}"
-        + _where([*conditions, f"({inside})"])
+        f" UNION ALL BY NAME SELECT * FROM {files(scan.mixed, numbered=True)}"
+        + _where([*having, f"({inside})"])
     )
     return (
         f"SELECT {', '.join(columns)} FROM ({once}) UNION ALL"
@@ -99,14 +107,14 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _files(paths: Iterable[str], numbered: bool = False) -> str:
+def files(paths: Iterable[str], numbered: bool = False) -> str:
     listed = ", ".join(literal(path) for path in paths)
     extra = ", filename=true" if numbered else ""
     return f"read_parquet([{listed}], union_by_name=true{extra})"
 
 
-def _where(conditions: Sequence[str]) -> str:
-    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+def _where(having: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(having)}" if having else ""
 
 
 def _condition(where: Where) -> str:

@@ -1,0 +1,169 @@
+"""Roll-ups of the embedded store: what is left of a day that is over, by 5 minutes and
+by the hour, so that a question about months reads a sixtieth of the rows.
+
+A rolled-up row stands for the rows of one series in one bucket. Of each field it keeps
+how many values there were (`:n`), their sum, least, greatest, the last and its time:
+enough for every aggregate but percentiles, and exact. Its file has the name of the one
+file it was made from. When late rows come, the day has another file, so the roll-up is
+passed over until the day is one file again and rolled up anew: it can be missing, and
+never wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from collectors.store import sql
+from collectors.store.layout import HOUR_MS, Scan
+from collectors.store.query import Pick, Query
+from collectors.store.sql import TIME
+from collectors.store.tables import metadata, tags_of
+from probes.catalogue import Measurement
+
+# The coarsest first; each divides the next and the day.
+STEPS_MS: dict[int, str] = {HOUR_MS: "1h", 5 * 60_000: "5m"}
+# Aggregate -> what it needs of a field.
+_NEEDS = {
+    "mean": ("n", "sum"),
+    "sum": ("sum",),
+    "count": ("n",),
+    "min": ("min",),
+    "max": ("max",),
+    "last": ("last", "last_ms"),
+}
+_NUMBERS = ("n", "sum", "min", "max", "last", "last_ms")
+_TEXTS = ("n", "last", "last_ms")
+_ARROW = {"n": "count", "sum": "sum", "min": "min", "max": "max", "last": "last"}
+
+
+def step_of(query: Query, declared: Measurement) -> int | None:
+    """The coarsest roll-up that answers `query` exactly; None where only the rows do.
+    What is about one laptop is not rolled up: it is kept for days, and erased."""
+    if declared.personal or any(pick.aggregate not in _NEEDS for pick in query.picks):
+        return None
+    for step_ms in STEPS_MS:
+        if query.every_ms is None or query.every_ms % step_ms == 0:
+            return step_ms
+    return None
+
+
+def render(
+    query: Query, declared: Measurement, scan: Scan, rolled: Sequence[str]
+) -> str:
+    """The SELECT of `sql.render`, over the files `rolled` (whole days within the
+    question) and, for the rest of it, the rows of `scan`."""
+    kinds = {pick.field: declared.field(pick.field).type for pick in query.picks}
+    needed = {
+        (pick.field, part): None
+        for pick in query.picks
+        for part in _NEEDS[pick.aggregate]
+    }
+    tags = [tag.name for tag in declared.tags]
+    conditions = sql.conditions(query)
+    typed = ", ".join(
+        [
+            f"CAST(NULL AS BIGINT) AS {TIME}",
+            *(f"CAST(NULL AS VARCHAR) AS {sql.name(tag)}" for tag in tags),
+            *(
+                f"CAST(NULL AS {_type(kinds[f], p)}) AS {_column(f, p)}"
+                for f, p in needed
+            ),
+        ]
+    )
+    parts = [
+        f"SELECT {typed} WHERE false",
+        f"SELECT * FROM {sql.files(rolled)} WHERE {' AND '.join(conditions)}",
+    ]
+    if scan.files:
+        rows = sql.source(scan, tags, kinds, conditions)
+        columns = [TIME, *map(sql.name, tags), *(_of_row(f, p) for f, p in needed)]
+        parts.append(f"SELECT {', '.join(columns)} FROM ({rows})")
+    groups = sql.groups(query)
+    columns = [*groups, *(_aggregate(pick) for pick in query.picks)]
+    return f"SELECT {', '.join(columns)} FROM ({' UNION ALL BY NAME '.join(parts)})" + (
+        f" GROUP BY {', '.join(groups)}" if groups else ""
+    )
+
+
+def roll_up(source: str, target: Path, step_ms: int) -> None:
+    """Rolls up the file of a day, a part of it after the other, in one pass. Blocking.
+
+    Two rows of one bucket, where a part ends in it, are as good as one.
+    """
+    file = pq.ParquetFile(source)
+    tags = tags_of(file.schema_arrow)
+    parts = (
+        _rolled(file.read_row_group(n), tags, step_ms)
+        for n in range(file.num_row_groups)
+    )
+    first = next(parts)
+    schema = first.schema.with_metadata(metadata(tags))
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        writer.write_table(first.cast(schema))
+        for part in parts:
+            writer.write_table(part.cast(schema))
+
+
+def _rolled(rows: pa.Table, tags: Sequence[str], step_ms: int) -> pa.Table:
+    """`rows`, sorted by tags and time, rolled up."""
+    times = rows[TIME]
+    columns = {TIME: pc.multiply(pc.divide(times, step_ms), step_ms)}
+    columns |= {tag: pc.fill_null(rows[tag], "") for tag in tags}
+    asked: list[tuple[str, str]] = []
+    names = [TIME, *tags]
+    for field in rows.column_names:
+        if field in columns:
+            continue
+        values, when = rows[field], f"{field}:when"
+        is_text = pa.types.is_string(values.type) or pa.types.is_large_string(
+            values.type
+        )
+        columns[field] = values
+        columns[when] = pc.if_else(pc.is_valid(values), times, None)
+        for part in _TEXTS if is_text else _NUMBERS:
+            asked.append((when, "max") if part == "last_ms" else (field, _ARROW[part]))
+            names.append(f"{field}:{part}")
+    keys = [TIME, *tags]
+    grouped = pa.table(columns).group_by(keys, use_threads=False).aggregate(asked)
+    return grouped.rename_columns(names)
+
+
+def _column(field: str, part: str) -> str:
+    return sql.name(f"{field}:{part}")
+
+
+def _type(kind: str, part: str) -> str:
+    return "BIGINT" if part in ("n", "last_ms") else sql.TYPES[kind]
+
+
+def _of_row(field: str, part: str) -> str:
+    """One row as if it were rolled up."""
+    value = sql.name(field)
+    text = {
+        "n": f"CAST({value} IS NOT NULL AS BIGINT)",
+        "last_ms": f"CASE WHEN {value} IS NOT NULL THEN {TIME} END",
+    }.get(part, value)
+    return f"{text} AS {_column(field, part)}"
+
+
+def _aggregate(pick: Pick) -> str:
+    """The aggregate of rolled-up rows that means the same as of the rows themselves."""
+
+    def of(part: str) -> str:
+        return _column(pick.field, part)
+
+    if pick.aggregate == "mean":
+        return f"CAST(sum({of('sum')}) AS DOUBLE) / nullif(sum({of('n')}), 0)"
+    if pick.aggregate == "count":
+        return f"nullif(sum({of('n')}), 0)"
+    if pick.aggregate == "last":
+        return (
+            f"arg_max({of('last')}, ({of('last_ms')}, {of('last')}))"
+            f" FILTER ({of('last_ms')} IS NOT NULL)"
+        )
+    return f"{pick.aggregate}({of(pick.aggregate)})"

@@ -1,0 +1,201 @@
+"""Roll-ups of the embedded store: they answer as the rows do, or not at all."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from stores import CATALOGUE, DAY, HOUR, PLAIN, START, ask, batch, embedded
+
+from collectors.store.layout import DAY_MS
+from collectors.store.query import Aggregate, Pick, Query, Row, Where
+from collectors.store.rollup import STEPS_MS, step_of
+from probes.sample import Value
+
+MINUTE = 60_000
+EXACT: tuple[Aggregate, ...] = ("mean", "min", "max", "sum", "count", "last")
+CLOSED = START + 2 * DAY + 95 * MINUTE
+
+
+def files(folder: Path, label: str) -> list[Path]:
+    """All files of the roll-ups of that step."""
+    return sorted(folder.rglob(f"shared-{label}/*/*/*.parquet"))
+
+
+def question(every_ms: int | None, *picks: Pick, by: tuple[str, ...] = ()) -> Query:
+    return Query(
+        "plain",
+        picks,
+        START - 7 * MINUTE,
+        START + 2 * DAY + 3 * HOUR,
+        group_by=by,
+        every_ms=every_ms,
+    )
+
+
+def near(value: Value) -> object:
+    """Sums of floats in another order differ in their last digits."""
+    return pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
+
+
+def same(rows: list[Row]) -> list[object]:
+    return [
+        (r.time_ms, r.tags, {name: near(v) for name, v in r.values.items()})
+        for r in rows
+    ]
+
+
+def plain(rows: list[Row]) -> list[object]:
+    return [(r.time_ms, r.tags, r.values) for r in rows]
+
+
+def age(folder: Path) -> None:
+    """Superseded files are deleted only after a while."""
+    old = time.time() - 3600
+    for path in folder.rglob("*.parquet"):
+        os.utime(path, (old, old))
+
+
+def some_rows(chance: random.Random, first: int, last: int, count: int) -> list[object]:
+    found: list[object] = []
+    for _ in range(count):
+        fields: dict[str, object] = {}
+        if chance.random() < 0.9:
+            fields["whole"] = chance.randrange(-1000, 1000)
+        if chance.random() < 0.7:
+            fields["real"] = chance.uniform(-1, 1)
+        if chance.random() < 0.5 or not fields:
+            fields["text"] = chance.choice(["é", "b", "'c'"])
+        tags = {"a": chance.choice("xyz"), "b": chance.choice(["1", ""])}
+        found.append((chance.randrange(first, last), tags, fields))
+    return found
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_rolled_up_days_answer_every_question_as_the_rows_do(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    numbers = [Pick(f, a) for f in ("whole", "real") for a in EXACT]
+    texts = [Pick("text", "last"), Pick("text", "count"), Pick("never", "mean")]
+    questions = [
+        question(every, *numbers, *texts, by=by)
+        for every in (None, 5 * MINUTE, HOUR, 6 * HOUR)
+        for by in ((), ("b", "a"))
+    ]
+    questions.append(
+        Query(
+            "plain",
+            (Pick("whole", "sum"), Pick("whole", "p95")),
+            START,
+            START + 2 * DAY,
+            where=(Where("a", ("x",)),),
+        )
+    )
+    async with embedded(tmp_path) as store:
+        # Two days that are over, and the beginning of a third.
+        for _ in range(6):
+            rows = some_rows(chance, START, START + 2 * DAY + 2 * HOUR, 100)
+            await store.write([batch(*rows)])  # type: ignore[arg-type]
+        before = [await store.ask(each) for each in questions]
+        await store.tidy(CLOSED)
+        assert [len(files(tmp_path, label)) for label in ("1h", "5m")] == [2, 2]
+        for each, rows_said in zip(questions, before, strict=True):
+            assert plain(await store.ask(each)) == same(rows_said), each
+
+
+async def test_late_rows_are_seen_at_once_and_rolled_up_again(tmp_path: Path) -> None:
+    query = ask("whole:sum", "whole:count", span=(START, START + DAY))
+    async with embedded(tmp_path) as store:
+        rows = [(START + n * MINUTE, {"a": "x"}, {"whole": 1}) for n in range(1440)]
+        await store.write([batch(*rows[:700])])
+        await store.write([batch(*rows[700:])])
+        await store.tidy(CLOSED)
+        (rolled,) = files(tmp_path, "1h")
+        assert (await store.ask(query))[0].values["whole_sum"] == 1440
+
+        late = (START + 30, {"a": "x"}, {"whole": 5})
+        changed = (START, {"a": "x"}, {"whole": 100})
+        await store.write([batch(late, changed)])
+        said = (await store.ask(query))[0].values
+        assert said == {"whole_sum": 1440 + 5 + 99, "whole_count": 1441}
+
+        age(tmp_path)
+        await store.tidy(CLOSED + 2 * HOUR)
+        age(tmp_path)
+        await store.tidy(CLOSED + 4 * HOUR)
+        (again,) = files(tmp_path, "1h")
+        assert again.name != rolled.name
+        assert (await store.ask(query))[0].values == said
+
+
+async def test_a_roll_up_that_is_damaged_or_gone_costs_nothing_but_time(
+    tmp_path: Path,
+) -> None:
+    query = ask("whole:sum", span=(START, START + DAY))
+    async with embedded(tmp_path) as store:
+        await store.write([batch((START, {"a": "x"}, {"whole": 7}))])
+        await store.tidy(CLOSED)
+        (rolled,) = files(tmp_path, "1h")
+        rolled.write_bytes(b"PAR1 not really PAR1")
+        assert (await store.ask(query))[0].values == {"whole_sum": 7}
+        rolled.unlink()
+        assert (await store.ask(query))[0].values == {"whole_sum": 7}
+
+
+async def test_a_rolled_up_day_is_really_read(tmp_path: Path) -> None:
+    """A roll-up that says something else is believed: so it is what was read."""
+    async with embedded(tmp_path / "a") as one, embedded(tmp_path / "b") as other:
+        for store, value in ((one, 7), (other, 8)):
+            await store.write([batch((START, {"a": "x"}, {"whole": value}))])
+            await store.tidy(CLOSED)
+        (mine,), (theirs,) = files(tmp_path / "a", "1h"), files(tmp_path / "b", "1h")
+        mine.write_bytes(theirs.read_bytes())
+        whole = ask("whole:sum", span=(START, START + DAY))
+        part = ask("whole:sum", span=(START, START + DAY - 1))
+        ranked = ask("whole:p50", span=(START, START + DAY))
+        assert (await one.ask(whole))[0].values == {"whole_sum": 8}
+        assert (await one.ask(part))[0].values == {"whole_sum": 7}
+        assert (await one.ask(ranked))[0].values == {"whole_p50": 7}
+
+
+async def test_roll_ups_go_with_their_days_and_laptops_have_none(
+    tmp_path: Path,
+) -> None:
+    async with embedded(tmp_path) as store:
+        await store.write(
+            [
+                batch((START, {"a": "x"}, {"whole": 7})),
+                batch(
+                    (START, {"agent": "p", "home_site": "h"}, {"ok": 1}),
+                    measurement="private",
+                ),
+            ]
+        )
+        await store.tidy(CLOSED)
+        assert len(files(tmp_path, "5m")) == 1
+        assert "private" not in str(files(tmp_path, "5m"))
+        await store.tidy(START + (PLAIN.retention_days + 2) * DAY_MS)
+        assert files(tmp_path, "5m") == []
+
+
+def test_the_coarsest_roll_up_that_is_exact_is_chosen() -> None:
+    def of(every_ms: int | None, aggregate: Aggregate = "mean") -> int | None:
+        return step_of(question(every_ms, Pick("whole", aggregate)), PLAIN)
+
+    hour, five = STEPS_MS
+    assert (hour, five) == (HOUR, 5 * MINUTE)
+    assert [of(e) for e in (None, HOUR, 3 * HOUR, DAY)] == [hour] * 4
+    assert [of(e) for e in (5 * MINUTE, 10 * MINUTE, 90 * MINUTE)] == [five] * 3
+    assert [of(e) for e in (MINUTE, 7 * MINUTE)] == [None, None]
+    assert {a for a in get_args(Aggregate) if of(HOUR, a) is None} == {
+        "p50",
+        "p95",
+        "p99",
+    }
+    private = CATALOGUE.measurement("private")
+    assert step_of(question(HOUR, Pick("ok", "mean")), private) is None
