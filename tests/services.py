@@ -102,7 +102,8 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._alive_and_ready, f"{self.command[0]} (see {self.log})")
+        # Also on a machine with much else to do.
+        wait_until(self._alive_and_ready, f"{self.command[0]} (see {self.log})", 60)
 
     def _alive_and_ready(self) -> bool:
         assert self._process is not None
