@@ -144,6 +144,24 @@ INVENTORY = _measure(
     Field("parts", "int", "1", "parts in ENTITY-MIB"),
     period_s=3600,
 )
+IP_SLA = _measure(
+    "ip_sla",
+    "the latest result of an operation that a Cisco router runs (CISCO-RTTMON-MIB)",
+    (
+        _DEVICE,
+        _SITE,
+        _ROLE,
+        Tag("operation", "its tag on the router, else its owner or number"),
+    ),
+    Field("kind", "str", "1", "echo, udp_jitter, tcp_connect …"),
+    Field("up", "int", "flag", "1 where it got its answer, in time or late"),
+    Field("sense", "str", "1", "ok, over_threshold, timeout …"),
+    Field("rtt_ms", "float", "ms", "round trip, for jitter the mean of its packets"),
+    Field("jitter_ms", "float", "ms", "mean of both directions"),
+    Field("loss_ratio", "float", "ratio", "packets lost, either way or unknown which"),
+    Field("mos", "float", "MOS", "as the router estimates it, where a codec is set"),
+    Field("icpif", "int", "1", "impairment by ITU-T G.113, where a codec is set"),
+)
 FINDING = _measure(
     "finding",
     "what an engineer should know of a device although nothing is down",
@@ -361,6 +379,7 @@ SERVER_MEASUREMENTS = (
     INVENTORY,
     LINE,
     FINDING,
+    IP_SLA,
     VPN_GATEWAY,
     NEIGHBOUR,
     IDENTITY,

@@ -23,6 +23,7 @@ from collectors.snmp.expected import outlook
 from collectors.snmp.health import Health
 from collectors.snmp.heard import Alone, Around, heard_rows, of_note
 from collectors.snmp.interfaces import Columns, Port
+from collectors.snmp.ip_sla import IpSla
 from collectors.snmp.knock import agent_answers
 from collectors.snmp.memory import Learnt
 from collectors.snmp.neighbours import neighbours, read_neighbours
@@ -84,6 +85,7 @@ class DevicePoll:
         self._place = Place(device.id, device.site, device.role)
         self._health, self._pinged = health, pinged
         self._around = around or Alone()
+        self._ip_sla = IpSla()
         self._patience = Patience.of(config.timeout_s, config.tries)
         self._plan: plan.Plan | None = None
         self._watches: list[plan.Watch] = []
@@ -285,9 +287,14 @@ class DevicePoll:
         session, stamina = self._session, self._learnt.stamina
         version = self._credential.version
         try:
-            return await self._health.poll(
+            batches = await self._health.poll(
                 session, version, stamina, self._place, time_ms
             )
+            if version != "1":
+                batches += await self._ip_sla.poll(
+                    session, stamina, self._place, time_ms
+                )
+            return batches
         except Failed as failed:
             _log.info(
                 "health_not_read",

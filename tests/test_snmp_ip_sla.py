@@ -1,0 +1,100 @@
+"""IP SLA operations of a router: their latest results, and none made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+from test_snmp_poller import QUICK, device, estate, polling, until
+
+from collectors.batch import check
+from collectors.measurements import CATALOGUE
+from collectors.snmp.ip_sla import Operation, rows
+from collectors.snmp.poll import Place
+from towpath.demo import ber
+from towpath.demo.switches import SimulatedSwitch
+
+_MIB = (1, 3, 6, 1, 4, 1, 9, 9, 42, 1)
+PLACE = Place("r", "hall", "router")
+
+
+class Router(SimulatedSwitch):
+    """Runs a UDP jitter, an echo that times out, and one that has not run yet."""
+
+    def rebuild(self) -> None:
+        super().rebuild()
+        control, latest, jitter = (*_MIB, 2, 1, 1), (*_MIB, 2, 10, 1), (*_MIB, 5, 2, 1)
+        table: dict[ber.Oid, bytes] = {}
+        for index, name, kind in ((1, "voice", 9), (2, "", 1), (3, "spare", 1)):
+            table[(*control, 2, index)] = ber.octets("ops")
+            table[(*control, 3, index)] = ber.octets(name)
+            table[(*control, 4, index)] = ber.integer(kind)
+        for index, took, sense in ((1, 31, 1), (2, 0, 4), (3, 0, 0)):
+            table[(*latest, 1, index)] = ber.gauge32(took)
+            table[(*latest, 2, index)] = ber.integer(sense)
+        found = {1: 980, 2: 19_600, 26: 5, 27: 10, 29: 5, 42: 406, 43: 3, 46: 7}
+        for column, value in found.items():
+            table[(*jitter, column, 1)] = ber.gauge32(value)
+
+        def fixed(value: bytes) -> Callable[[], bytes]:
+            return lambda: value
+
+        self._values |= {ber.oid_content(o): fixed(v) for o, v in table.items()}
+        self._rows = sorted([*self._rows, *table])
+
+
+async def test_a_routers_own_measurements_are_kept_by_their_names() -> None:
+    async with (
+        Router("r", 1) as router,
+        polling(estate(device("r", router, role="router"))) as (kept, _),
+    ):
+        await until(lambda: len(kept.of("ip_sla")) >= 4, "results")
+    assert kept.of("ip_sla", operation="voice")[0] == {
+        "kind": "udp_jitter",
+        "up": 1,
+        "sense": "ok",
+        "rtt_ms": 20.0,
+        "jitter_ms": 7.0,
+        "loss_ratio": 0.02,
+        "mos": 4.06,
+        "icpif": 3,
+    }
+    silent = kept.of("ip_sla", operation="ops")[0]
+    assert silent == {"kind": "echo", "up": 0, "sense": "timeout"}
+    assert not kept.of("ip_sla", operation="spare")
+
+
+async def test_a_switch_without_any_is_asked_once_an_hour() -> None:
+    async with (
+        SimulatedSwitch("s", 1) as switch,
+        polling(
+            estate(device("s", switch)),
+            QUICK.model_copy(update={"neighbours_s": 600.0}),
+        ) as (kept, _),
+    ):
+        await until(lambda: len(kept.of("device")) >= 5, "polls")
+    assert not kept.of("ip_sla")
+    assert int(kept.of("device")[-1]["packets"]) <= 3
+
+
+@given(
+    kinds=st.lists(st.integers(0, 30), max_size=4),
+    names=st.sampled_from(["", "a"]),
+    value=st.one_of(st.integers(-5, 2**32), st.binary(max_size=4), st.none()),
+)
+def test_whatever_it_answers_fits_the_catalogue(
+    kinds: list[int], names: str, value: int | bytes | None
+) -> None:
+    mib = "1.3.6.1.4.1.9.9.42.1"
+    operations = [Operation(str(n), names, kind) for n, kind in enumerate(kinds)]
+    columns = ["2.10.1.1", *(f"5.2.1.{n}" for n in (1, 2, 26, 27, 29, 42, 43, 46))]
+    answer: dict[str, int | bytes | str | float] = {}
+    for n in range(len(kinds)):
+        answer[f"{mib}.2.10.1.2.{n}"] = 1 + n % 4
+        if value is not None:
+            answer |= {f"{mib}.{column}.{n}": value for column in columns}
+    for batch in rows(PLACE, 5, operations, answer):
+        for sample in check(batch, CATALOGUE).samples():
+            loss = sample.fields.get("loss_ratio")
+            assert loss is None or 0 <= float(loss) <= 1
