@@ -9,8 +9,11 @@ import socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_snmp_poller import Kept, estate, until
 
+from collectors.estate import Device
 from collectors.ping import Echoes, Pinger, open_socket, read_reply
+from collectors.snmp import Credentials, Poller, SnmpConfig
 from collectors.snmp.poll import Place, device_row
 from probes.failure import Outcome
 
@@ -133,3 +136,30 @@ def test_switch_dead_and_snmp_dead_are_two_things(
     assert row.field("readable") == [readable]
     if echoes is not None:
         assert row.field("icmp_loss_ratio") == [echoes.loss_ratio]
+
+
+@pings
+async def test_a_probe_in_a_building_is_a_device_that_is_only_pinged() -> None:
+    kept = Kept()
+    held = [
+        Device(id=id, site="town-hall", address=address, role="probe", snmp=False)  # type: ignore[arg-type]
+        for id, address in (("there", "127.0.0.9"), ("gone", "192.0.2.78"))
+    ]
+    config = SnmpConfig(period_s=1.0)
+    async with Poller(
+        config,
+        lambda: estate(*held),
+        Credentials({}),
+        kept,
+        pinger=Pinger(loopback=True),
+    ):
+        await until(
+            lambda: (
+                kept.of("device", device="there") and kept.of("device", device="gone")
+            ),
+            "both",
+        )
+    there = kept.of("device", device="there", role="probe")[-1]
+    gone = kept.of("device", device="gone")[-1]
+    assert (there["up"], there["outcome"], there["icmp_up"]) == (1, "ok", 1)
+    assert (gone["up"], gone["outcome"], gone["icmp_loss_ratio"]) == (0, "timeout", 1)

@@ -113,7 +113,7 @@ def _unknown_credentials(
     estate: Estate, known: Credentials, by_subnet: Subnets
 ) -> Iterator[str]:
     for device in estate.devices:
-        if not device.poll:
+        if not (device.poll and device.snmp):
             continue
         names = names_of(device.credentials, device.address, by_subnet)
         if names[-1] == DEFAULT and any(name in known for name in names):

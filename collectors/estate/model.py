@@ -83,6 +83,7 @@ class Device(_Entry):
     uplink_ports: tuple[str, ...] = ()
     credentials: str = "default"
     poll: bool = True
+    snmp: bool = True
     expect_up: Pattern = Field(
         default="", description="regular expression over port names and aliases"
     )

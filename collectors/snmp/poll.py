@@ -78,6 +78,7 @@ LINE = Schema(
 _KEEP_ALIVE_RATIO = 0.01
 # ifOperStatus values that say nothing about up or down: unknown, notPresent.
 _NO_STATE = (4, oids.NOT_PRESENT)
+_NOT_ASKED = (Outcome.NOT_CONFIGURED, Outcome.NOT_PERMITTED)
 # Whoever says this is there, although nothing of theirs could be read.
 _ANSWERED = (Outcome.AUTH_FAILED, Outcome.BAD_ANSWER, Outcome.REFUSED)
 
@@ -249,7 +250,7 @@ def device_row(
     up = None
     if answered or outcome in _ANSWERED or (echoes is not None and echoes.answered):
         up = 1
-    elif outcome is not Outcome.NOT_CONFIGURED:
+    elif outcome not in _NOT_ASKED:
         up = 0
     readable = None if up == 0 else int(outcome is Outcome.OK)
     if echoes is not None:

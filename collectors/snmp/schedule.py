@@ -307,6 +307,8 @@ class Poller:
 
     async def _rows(self, job: _Job, late_ms: float, place: _Slot) -> list[Batch]:
         device, choice, now_ms = job.device, job.choice, self._now_ms()
+        if not device.snmp:
+            return [await self._pinged_only(job)]
         if choice.is_resting(time.monotonic()):
             return [self._unasked(job, Outcome.AUTH_FAILED, now_ms)]
         if job.poll is None or job.speaks != choice.name:
@@ -373,6 +375,24 @@ class Poller:
             self._surroundings,
             job.pinged,
         )
+
+    async def _pinged_only(self, job: _Job) -> Batch:
+        """The row of a device that has no SNMP for us: an echo is all there is."""
+        echoes = None
+        if job.pinged is not None:
+            echoes = job.pinged.take()
+            if echoes is None or not echoes.answered:
+                # It has just been added, or it is worth another look.
+                echoes = await job.pinged.ask()
+        if echoes is None:
+            outcome = Outcome.NOT_PERMITTED
+        else:
+            outcome = Outcome.OK if echoes.answered else Outcome.TIMEOUT
+        self._count(outcome, outcome is Outcome.OK, 0)
+        device, now_ms = job.device, self._now_ms()
+        place = Place(device.id, device.site, device.role)
+        ok = outcome is Outcome.OK
+        return device_row(place, now_ms, now_ms, outcome, ok, echoes)
 
     def _unasked(self, job: _Job, outcome: Outcome, now_ms: int) -> Batch:
         """The row of a device that SNMP did not ask this time."""
@@ -442,8 +462,9 @@ class _Slot:
 
 def _moved(now: Device, before: Device) -> bool:
     """True where the same id is to be asked elsewhere or otherwise."""
-    return (now.address, now.port, now.credentials) != (
+    return (now.address, now.port, now.credentials, now.snmp) != (
         before.address,
         before.port,
         before.credentials,
+        before.snmp,
     )
