@@ -30,6 +30,7 @@ from typing import Literal
 import msgspec
 
 from probes import platforms
+from probes.background import in_background
 from probes.failure import Outcome
 from probes.interfaces import connection, owner
 from probes.office_networks import Stands, stands_in
@@ -196,7 +197,7 @@ class Locator:
         if network == self._network and now_s - self._asked_s < AGAIN_S:
             return self._last
         # Commands of the system: not in the loop's own thread.
-        managed = await asyncio.to_thread(self._managed)
+        managed = await in_background(self._managed)
         found = tunnels(told, managed)
         if isinstance(among, Outcome):
             seen = Seen("not_supported")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from probes import optimize, platforms
+from probes.background import in_background
 from probes.failure import Outcome
 from probes.interfaces import Interface, owner
 from probes.path_mtu import find_path_mtu
@@ -96,7 +97,7 @@ class Vpn:
         """`not_present` where no client is, `not_connected` where its tunnel is down,
         `not_supported` where that cannot be told. `frugal`: nothing is sent."""
         time_ms = now_ms()
-        self._connections = await asyncio.to_thread(self._managed)
+        self._connections = await in_background(self._managed)
         among = self.look()
         if isinstance(among, Outcome):
             return Result(NAME, VERSION, time_ms, among)

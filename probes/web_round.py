@@ -3,13 +3,13 @@ a sign-in page makes them fail, whether one is there."""
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
 from probes import platforms, web
+from probes.background import in_background
 from probes.failure import Outcome
 from probes.platforms.facts import ProxySetting
 from probes.policy import Policy
@@ -26,10 +26,10 @@ async def web_round(
     """The results by service. At most one of them has plain HTTP asked about it."""
     if not policy.services:
         return
-    setting = await asyncio.to_thread(proxy)
+    setting = await in_background(proxy)
     portal: bool | None = None
     for service in policy.services:
-        told = await asyncio.to_thread(platforms.proxy_for, service.url, setting)
+        told = await in_background(platforms.proxy_for, service.url, setting)
         result = await web.measure(
             service, tls=trust(), software=software, proxy=told, now_ms=now_ms
         )

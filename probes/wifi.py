@@ -8,12 +8,12 @@ addresses are never kept.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import sys
 from collections.abc import Callable
 
 from probes import platforms
+from probes.background import in_background
 from probes.failure import Outcome
 from probes.platforms.facts import WifiLink
 from probes.report import Result
@@ -43,7 +43,7 @@ class Wifi:
 
     async def look(self) -> list[WifiLink] | Outcome:
         """Sees the link and remembers what the next result needs of it."""
-        found = await asyncio.to_thread(self._ask, self._key)
+        found = await in_background(self._ask, self._key)
         self.is_worth_a_glance = GLANCES and isinstance(found, list)
         link = chosen(found)
         if link is None:
