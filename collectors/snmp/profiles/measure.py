@@ -256,7 +256,8 @@ def _transceiver(found: Found, row: Row) -> Transceiver | None:
         if (column := getattr(rule, name)) is not None
     }
     length = None if rule.wavelength is None else row.number(rule.wavelength)
-    if not any(words.values()):
+    # A rule that names no words takes the row itself as the sign of a module.
+    if words and not any(words.values()):
         return None
     return Transceiver(row.port(rule.port), **words, wavelength=length or None)
 
