@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+import recordings
+
 from collectors.snmp.vlans import Vlan, merged, vlans
 
 STATIC, CURRENT = "1.3.6.1.2.1.17.7.1.4.3.1", "1.3.6.1.2.1.17.7.1.4.2.1"
@@ -32,3 +37,20 @@ def test_the_makers_own_name_is_used_where_the_standard_has_none() -> None:
         Vlan(2, "b"),
         Vlan(3),
     ]
+
+
+@pytest.mark.parametrize("names", [True, False])
+async def test_a_set_of_ports_too_long_to_receive_costs_no_vlan(
+    tmp_path: Path, names: bool
+) -> None:
+    """Behind the last name, or in place of names, stand 5,000 octets."""
+    ports = "80" * 5000
+    rows = ["1.3.6.1.2.1.1.1.0|4|Wide switch", "1.3.6.1.2.1.1.3.0|67|100"]
+    rows += [f"{CURRENT}.3.0.16|66|16", f"{CURRENT}.4.0.16|4x|{ports}"]
+    rows += [f"{STATIC}.1.1|4|DEFAULT"] if names else []
+    rows += [f"{STATIC}.2.1|4x|{ports}", f"{STATIC}.5.1|2|1"]
+    file = tmp_path / "wide.snmprec"
+    file.write_text("\n".join(rows) + "\n")
+    facts = await recordings.polled(file)
+    assert "vlans" not in facts.sections
+    assert facts.vlans == [Vlan(1, "DEFAULT" if names else None), Vlan(16)]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from typing import TypeVar
 
 import msgspec
 
 from collectors.snmp import oids
-from collectors.snmp.session import Session, Value
+from collectors.snmp.session import Session, TooMuch, Value
 from collectors.snmp.text import text
-from collectors.snmp.walk import Budget, Stamina, walk
+from collectors.snmp.walk import Budget, Stamina, has_rows, walk
 
-# Of each MIB: the names of its static table, then columns that have the same rows
-# where an agent leaves the names out; last arc of an index: the VLAN.
+# Of each MIB: where it lies; of its static table the names, then columns that have the
+# same rows where an agent leaves the names out; likewise of its current table. The last
+# arc of an index is the VLAN.
 _STATIC = "1.3.6.1.2.1.17.7.1.4.3.1"
 _CURRENT = "1.3.6.1.2.1.17.7.1.4.2.1"
 _IEEE_STATIC = "1.3.111.2.802.1.1.4.1.4.3.1"
@@ -20,11 +22,21 @@ _IEEE_CURRENT = "1.3.111.2.802.1.1.4.1.4.2.1"
 _NAMES = (f"{_STATIC}.1", f"{_IEEE_STATIC}.3")
 _MIBS = (
     (
-        (_NAMES[0], f"{_STATIC}.5", f"{_STATIC}.4", f"{_STATIC}.2"),
-        (f"{_CURRENT}.3", f"{_CURRENT}.6", f"{_CURRENT}.5"),
+        "1.3.6.1.2.1.17.7.1.4",
+        (
+            (_NAMES[0], f"{_STATIC}.5", f"{_STATIC}.4", f"{_STATIC}.2"),
+            (f"{_CURRENT}.3", f"{_CURRENT}.6", f"{_CURRENT}.5"),
+        ),
     ),
-    ((_NAMES[1], f"{_IEEE_STATIC}.7"), (f"{_IEEE_CURRENT}.6", f"{_IEEE_CURRENT}.5")),
+    (
+        "1.3.111.2.802.1.1.4.1.4",
+        (
+            (_NAMES[1], f"{_IEEE_STATIC}.7"),
+            (f"{_IEEE_CURRENT}.6", f"{_IEEE_CURRENT}.5"),
+        ),
+    ),
 )
+_Answer = TypeVar("_Answer")
 _IDS = range(1, 4095)
 
 
@@ -39,16 +51,26 @@ async def read_vlans(
     """Static and current VLANs of the first MIB that the agent knows. Raises
     `Failed`."""
     rows: dict[str, Value] = {}
-    for tables in _MIBS:
+    for base, tables in _MIBS:
+        if not await _answers(has_rows(session, base), True):
+            continue
         for columns in tables:
             for column in columns:
-                found = await walk(session, column, stamina, budget)
+                found = await _answers(walk(session, column, stamina, budget), {})
                 rows |= found
                 if found:
                     break
         if rows:
             break
     return rows
+
+
+async def _answers(asked: Awaitable[_Answer], otherwise: _Answer) -> _Answer:
+    """What is answered, or `otherwise` where a set of ports stands in the way."""
+    try:
+        return await asked
+    except TooMuch:
+        return otherwise
 
 
 def vlans(rows: Mapping[str, Value]) -> list[Vlan]:

@@ -176,7 +176,17 @@ async def _walk(
     rows: dict[str, Value] = {}
     pages = session.pages(base, repetitions)
     last: tuple[int, ...] = ()
-    while page := await pages.read():
+    while True:
+        try:
+            page = await pages.read()
+        except TooMuch:
+            # One row alone that cannot be received is of the column behind: names,
+            # numbers and states are never so long, sets of ports are.
+            if repetitions > 1 or not rows:
+                raise
+            break
+        if not page:
+            break
         budget.check()
         last = _take(page, base, last, rows, ordered, repetitions > 1)
         if not last or len(rows) >= MAX_ROWS:
@@ -206,6 +216,12 @@ def _take(
         rows[oid] = value
         last = here
     return last
+
+
+async def has_rows(session: Session, base: str) -> bool:
+    """Whether there is anything below `base`, by one GETNEXT. Raises `Failed`."""
+    page = await session.pages(base, 1).read()
+    return any(under(oid, base) for oid, _ in page)
 
 
 async def get_all(

@@ -14,7 +14,7 @@ from collectors.snmp.profiles.model import Source, Table, placeholders
 from collectors.snmp.profiles.row import part
 from collectors.snmp.session import Failed, Session, Value
 from collectors.snmp.text import text
-from collectors.snmp.walk import Budget, Stamina, get_all, walk
+from collectors.snmp.walk import Budget, Stamina, get_all, has_rows, walk
 from probes.failure import Outcome
 
 _SCALAR = "0"
@@ -63,8 +63,7 @@ class Reader:
         `Failed` where the device is gone."""
         if base not in self._has:
             try:
-                page = await self._session.pages(base, 1).read()
-                self._has[base] = any(oids.under(oid, base) for oid, _ in page)
+                self._has[base] = await has_rows(self._session, base)
             except Failed as failed:
                 # It did not say: its columns will.
                 await self._pass_over(base, failed)
