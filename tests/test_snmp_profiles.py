@@ -9,9 +9,10 @@ import pytest
 import recordings
 
 from collectors.snmp.profiles.apply import find, readings
-from collectors.snmp.profiles.functions import cisco_thresholds
+from collectors.snmp.profiles.functions import channel_mhz, cisco_thresholds
 from collectors.snmp.profiles.load import ProfileError, load, load_files
 from collectors.snmp.profiles.row import Row
+from collectors.snmp.session import Value
 
 HEAD = "vendor: acme\nmatch: [{object_id: 1.3.6.1.4.1.99999}]\n---\n"
 
@@ -149,6 +150,26 @@ def test_optical_power_in_milliwatts_is_shown_in_dbm_and_so_are_its_limits() -> 
     }
     (sensor,) = readings(find([profile], columns))["sensors"]
     assert (sensor.value, sensor.low, sensor.high) == (-3.01, -10.0, None)
+
+
+@pytest.mark.parametrize(
+    ("channel", "band", "mhz"),
+    [
+        (1, None, 2412),
+        (13, None, 2472),
+        (14, None, 2484),
+        (36, None, 5180),
+        (b"161E", None, 5805),
+        (5, b"6 GHz", 5975),
+        (0, None, None),
+        (b"none", None, None),
+        (None, None, None),
+    ],
+)
+def test_a_channel_of_wi_fi_is_shown_as_its_frequency(
+    channel: Value | None, band: bytes | None, mhz: float | None
+) -> None:
+    assert channel_mhz(Row("1", {"channel": channel, "band": band})) == mhz
 
 
 RADIOS = """
