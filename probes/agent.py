@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import logging
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
+from probes.agenda import SOON_MS, Agenda
 from probes.deliver import CredentialRefused, Delivery, Later, Publisher, SentLog
 from probes.enrol import device_id
 from probes.failure import Outcome
+from probes.hurry import EXPLAIN, Hurry
 from probes.manners import Facts, is_busy, last_test_ms, note_test, on_battery
 from probes.measurements import CATALOGUE
 from probes.place import Judgement, Locator, Places
@@ -30,15 +31,10 @@ from probes.policy import Policy
 from probes.policy import decode as decode_policy
 from probes.private import write_privately
 from probes.publish_https import HttpsPublisher
+from probes.quiet import paused_until_ms, why_quiet
 from probes.report import Credential, Report, Result, Whereabouts
 from probes.round import PROBES, ROUND_S, STANDING, Round
-from probes.schedule import (
-    clock_change,
-    first_due_ms,
-    next_due_ms,
-    phase_ms,
-    rare_due_ms,
-)
+from probes.schedule import clock_change
 from probes.settings import Settings
 from probes.spool import DAY_MS, Spool
 from probes.status import Status, write_status
@@ -46,13 +42,9 @@ from probes.status import Status, write_status
 log = logging.getLogger(__name__)
 
 POLICY = "policy.json"
-PAUSED = "paused"
 DELIVER, REFRESH = "deliver", "policy"
 TICK_S = 15.0
-SOON_MS = 60_000
-LOOK_AGAIN_MS = 600_000
-# Speed tests that were slept through are spread over so much of the day.
-SPREAD_MS = 4 * 3_600_000
+CHANGE_AGAIN_MS = 300_000
 # Why a speed test is tried again before its next time.
 _SOON_AGAIN = frozenset({Outcome.IN_USE, Outcome.BUSY, Outcome.ON_BATTERY})
 
@@ -90,7 +82,7 @@ class Agent:
         self._folder = settings.folder()
         self._spool, self._policies, self._software = spool, policies, software
         self._clocks = clocks or Clocks()
-        self._soon_ms, self._tick_s = soon_ms, tick_s
+        self._tick_s = tick_s
         now_ms = self._clocks.now_ms
         self._round = round or Round(
             software,
@@ -109,7 +101,18 @@ class Agent:
         self._policy_ms: int | None = None
         self._policy_trouble = ""
         self._faulty: set[str] = set()
-        self._due_ms: dict[str, int] = {}
+        self._agenda = Agenda(
+            credential.agent,
+            (*PROBES, DELIVER, REFRESH),
+            self._period_ms,
+            now_ms,
+            rare=("bandwidth",),
+            last_ms=lambda: last_test_ms(self._folder),
+            soon_ms=soon_ms,
+        )
+        self._hurry = Hurry()
+        self._network: object = None
+        self._network_ms = self._changed_ms = 0
         self._last: dict[tuple[str, str], Result] = {}
         self._standing_ms: dict[str, tuple[str, int]] = {}
         self._place = Judgement(Whereabouts(), "")
@@ -119,13 +122,14 @@ class Agent:
         """Works until `stop` is set; then the job under way is given up."""
         log.info("agent %s begins, reporting to %s", *self._names())
         stopping = asyncio.create_task(stop.wait(), name="agent-stop")
-        self._plan_all()
+        self._network = self._locator.network()
+        self._agenda.plan_all()
         if self._policies is not None:
-            self._due_ms[REFRESH] = self._clocks.now_ms()
+            self._agenda.put_off(REFRESH, 0)
         try:
             while not stop.is_set():
                 await self._wait(stopping)
-                job = self._next_job()
+                job = self._agenda.next()
                 if job is None or stop.is_set():
                     continue
                 clocks = self._clocks.wall_s(), self._clocks.monotonic_s()
@@ -147,14 +151,15 @@ class Agent:
     # The time of things.
 
     async def _wait(self, stopping: asyncio.Task[bool]) -> None:
-        """Waits for the next job's time, and looks at the clocks meanwhile."""
-        earliest_ms = min(self._due_ms.values(), default=0)
+        """Waits for the next job's time, and looks at clocks and network meanwhile."""
         wall_s, monotonic_s = self._clocks.wall_s(), self._clocks.monotonic_s()
-        wait_s = min(max(earliest_ms / 1000 - wall_s, 0.0), self._tick_s)
+        wait_s = max(self._agenda.earliest_ms / 1000 - wall_s, 0.0)
+        wait_s = min(wait_s, self._tick_s)
         await asyncio.wait({stopping}, timeout=wait_s)
         if not self._quiet():
             await self._round.glance()
         self._look_at_clocks(wall_s, monotonic_s, wait_s)
+        self._look_at_network()
 
     def _look_at_clocks(
         self, wall_s: float, monotonic_s: float, meant_s: float
@@ -168,25 +173,22 @@ class Agent:
         if change != "none":
             slept = "the laptop slept" if change == "woke" else "the clock was set"
             log.info("%s: everything is planned again", slept)
-            self._plan_all()
+            self._agenda.plan_all()
 
-    def _plan_all(self) -> None:
-        now_ms = self._clocks.now_ms()
-        self._due_ms = {
-            job: self._at(job, now_ms, soon=True) for job in (*PROBES, DELIVER, REFRESH)
-        }
-
-    def _at(self, job: str, now_ms: int, soon: bool) -> int:
-        period_ms = self._period_ms(job)
-        if not period_ms:
-            return now_ms + LOOK_AGAIN_MS
-        if job == "bandwidth":
-            last_ms = last_test_ms(self._folder) if soon else now_ms
-            return rare_due_ms(now_ms, last_ms, period_ms, SPREAD_MS, random.random())
-        phase = phase_ms(self._credential.agent, job, period_ms)
-        if soon:
-            return first_due_ms(now_ms, period_ms, phase, self._soon_ms)
-        return next_due_ms(now_ms, period_ms, phase)
+    def _look_at_network(self) -> None:
+        """Measures soon where the laptop is in another network, or its VPN came or
+        went; what was seen before says nothing of it."""
+        network, now_ms = self._locator.network(), self._clocks.now_ms()
+        if network == self._network:
+            return
+        begun, self._network = self._network is None, network
+        self._network_ms = now_ms
+        # A connection that comes and goes must not have everything measured each time.
+        if not begun and not 0 <= now_ms - self._changed_ms < CHANGE_AGAIN_MS:
+            log.info("the network is another one: it is measured soon")
+            self._changed_ms = now_ms
+            self._agenda.drop_between()
+            self._agenda.plan_soon((*PROBES, DELIVER))
 
     def _period_ms(self, job: str) -> int:
         """0: never, as things are; on another connection it may be otherwise."""
@@ -199,16 +201,10 @@ class Agent:
         period_s = CATALOGUE.measurement(job).period_s
         return 1000 * self._policy.cadence(job, period_s, self._metered())
 
-    def _next_job(self) -> str | None:
-        now_ms = self._clocks.now_ms()
-        due = [(at, job) for job, at in self._due_ms.items() if at <= now_ms]
-        return min(due)[1] if due else None
-
     # The jobs.
 
     async def _do(self, job: str) -> None:
-        # Planned before it is done: a job that is cut short is not done twice.
-        self._due_ms[job] = self._at(job, self._clocks.now_ms(), soon=False)
+        brief = self._agenda.begin(job)
         if not self._period_ms(job):
             return
         try:
@@ -217,7 +213,7 @@ class Agent:
             elif job == REFRESH:
                 await self._refresh()
             elif not self._quiet():
-                await self._measure(job)
+                await self._measure(job, brief)
         except Exception:  # a fault in one job must not stop the others
             if job not in self._faulty:
                 log.exception("%s failed in itself; it is tried again", job)
@@ -225,20 +221,23 @@ class Agent:
         else:
             self._faulty.discard(job)
 
-    async def _measure(self, probe: str) -> None:
+    async def _measure(self, probe: str, brief: bool) -> None:
         self._place = await self._locator.where(
             self._policy.beacon_url, self._policy.offices
         )
-        found = await self._round.measure(probe, self._policy, await self._facts(probe))
+        found = await self._round.measure(
+            probe, self._policy, await self._facts(probe, brief)
+        )
         for each in found:
             self._last[each.probe, each.target] = each
             if each.outcome in _SOON_AGAIN:
                 asked_s = each.values.get("retry_after_s")
                 again_s = asked_s if isinstance(asked_s, int) else 1800
                 again_ms = int(random.uniform(0.7, 1.3) * again_s * 1000)
-                self._due_ms[probe] = self._clocks.now_ms() + again_ms
+                self._agenda.put_off(probe, again_ms)
             elif probe == "bandwidth" and each.cost_bytes:
                 note_test(self._folder, self._clocks.now_ms())
+        self._hasten(probe, found)
         purse = probe if probe == "bandwidth" else ""
         self._spool.spend(sum(each.cost_bytes for each in found), purse)
         told = [each for each in found if self._is_news(each)]
@@ -255,6 +254,16 @@ class Agent:
                 )
             )
 
+    def _hasten(self, probe: str, found: Sequence[Result]) -> None:
+        """Puts a few short rounds in between where things have just gone bad."""
+        now_ms = self._clocks.now_ms()
+        times_ms = self._hurry.note(found, now_ms, random.random())
+        if times_ms and self._policy.hurry and not self._metered():
+            log.info("%s turned bad: it is looked at more often for minutes", probe)
+            self._agenda.put_between((probe, *EXPLAIN), times_ms)
+        elif not self._hurry.is_bad:
+            self._agenda.drop_between()
+
     def _is_news(self, result: Result) -> bool:
         """False for what stays as it was ("not configured" is said once a day), and for
         what is nobody's business but the user's."""
@@ -269,11 +278,12 @@ class Agent:
         self._standing_ms[result.probe] = (result.outcome, result.time_ms)
         return True
 
-    async def _facts(self, probe: str) -> Facts:
+    async def _facts(self, probe: str, brief: bool) -> Facts:
         metered = self._metered()
         if probe != "bandwidth":
             budget, spent = self._budget_bytes(), self._spool.spent_bytes()
-            return Facts(metered=metered, left_bytes=budget - spent if budget else None)
+            left = budget - spent if budget else None
+            return Facts(metered=metered, left_bytes=left, brief=brief)
         budget = self._policy.speed_test_bytes_per_month
         left = budget - self._spool.spent_bytes(probe) if budget else None
         return Facts(metered, on_battery(), await is_busy(), left)
@@ -288,23 +298,19 @@ class Agent:
 
     def _quiet(self) -> str:
         """Why nothing is measured now; empty where it is."""
-        now_s = self._clocks.wall_s()
-        until_ms = paused_until_ms(self._folder)
-        if until_ms > now_s * 1000:
-            return f"nothing is measured: paused until {_clock(until_ms)}"
-        # By the laptop's own clock on its wall: hours are what its user lives by.
-        local = datetime.datetime.fromtimestamp(now_s).astimezone()
-        minute = local.hour * 60 + local.minute
-        for hours in (self._policy.hours, self._settings.measuring_hours()):
-            if not hours.allow(local.weekday(), minute):
-                return "nothing is measured outside the measuring hours"
-        return ""
+        hours = self._policy.hours, self._settings.measuring_hours()
+        return why_quiet(self._paused_ms(), self._clocks.now_ms(), hours)
+
+    def _paused_ms(self) -> int:
+        return paused_until_ms(
+            self._folder, self._clocks.now_ms(), self._policy.longest_pause_s
+        )
 
     async def _deliver(self) -> None:
         wait_s = await self._delivery.deliver()
         self._count_network()
         if wait_s is not None:
-            self._due_ms[DELIVER] = self._clocks.now_ms() + int(wait_s * 1000)
+            self._agenda.put_off(DELIVER, int(wait_s * 1000))
 
     async def _refresh(self) -> None:
         if self._policies is None:
@@ -319,7 +325,7 @@ class Agent:
             # soon where the server does not want this laptop.
             refused = isinstance(error, CredentialRefused)
             wait_s = random.uniform(2700, 4500) if refused else random.uniform(60, 300)
-            self._due_ms[REFRESH] = self._clocks.now_ms() + int(wait_s * 1000)
+            self._agenda.put_off(REFRESH, int(wait_s * 1000))
             return
         finally:
             self._count_network()
@@ -330,8 +336,8 @@ class Agent:
             with contextlib.suppress(OSError):
                 write_privately(self._folder / POLICY, msgspec.json.encode(policy))
             log.info("the council's policy is new: everything is planned again")
-            self._plan_all()
-            self._due_ms[REFRESH] = self._at(REFRESH, self._clocks.now_ms(), False)
+            self._agenda.plan_all()
+            self._agenda.put_off(REFRESH, self._period_ms(REFRESH))
 
     def _count_network(self) -> None:
         total = self._network_bytes()
@@ -366,7 +372,10 @@ class Agent:
                 delivery_trouble=delivery.trouble or self._policy_trouble,
                 policy_ms=self._policy_ms,
                 refused=dict(delivery.refused),
-                next_ms={j: at for j, at in self._due_ms.items() if self._period_ms(j)},
+                next_ms=self._agenda.due_ms,
+                network_ms=self._network_ms,
+                paused_ms=self._paused_ms(),
+                longest_pause_s=self._policy.longest_pause_s,
                 spent_bytes=spool.spent_bytes(),
                 budget_bytes=self._budget_bytes(),
             ),
@@ -379,21 +388,3 @@ def read_policy(folder: Path) -> Policy:
         return decode_policy((folder / POLICY).read_bytes())
     except (OSError, msgspec.DecodeError):
         return Policy()
-
-
-def pause(folder: Path, until_ms: int) -> None:
-    """Asks the running agent to measure nothing until then; 0 ends it."""
-    write_privately(folder / PAUSED, str(until_ms).encode())
-
-
-def paused_until_ms(folder: Path) -> int:
-    """Until when nothing is to be measured; 0 where it is not paused."""
-    try:
-        return int((folder / PAUSED).read_text("ascii")[:16])
-    except (OSError, ValueError):
-        return 0
-
-
-def _clock(at_ms: int) -> str:
-    local = datetime.datetime.fromtimestamp(at_ms / 1000).astimezone()
-    return local.strftime("%H:%M on %d %B")

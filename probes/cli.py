@@ -120,8 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     sent.add_argument("--last", type=int, default=20, metavar="N", help="how many (20)")
     pause = add("pause", "measure nothing for a while", _pause)
     pause.add_argument(
-        "--for", dest="length", default="1h", metavar="TIME", help="30m, 2h, 1d (1h)"
+        "length", nargs="?", metavar="TIME", help="30m, 2h, 1d (without: 1h)"
     )
+    pause.add_argument("--for", dest="instead", metavar="TIME", help=argparse.SUPPRESS)
     add("resume", "end the pause", _resume)
     place = add(
         "place",
@@ -295,22 +296,32 @@ def _sent(chosen: argparse.Namespace, settings: Settings) -> int:
 
 
 def _pause(chosen: argparse.Namespace, settings: Settings) -> int:
-    from probes.agent import pause
+    from probes.agent import read_policy
+    from probes.quiet import clock, pause
 
-    match = re.fullmatch(r"(\d{1,4})([mhd])", chosen.length)
+    length = chosen.length or chosen.instead or "1h"
+    match = re.fullmatch(r"(\d{1,4})([mhd])", length)
     if match is None:
-        return _wrong(f"--for is {chosen.length!r}, expected a time such as 30m or 2h")
+        return _wrong(f"TIME is {length!r}, expected a time such as 30m or 2h")
     seconds = int(match[1]) * {"m": 60, "h": 3600, "d": 86_400}[match[2]]
+    longest_s = read_policy(settings.folder()).longest_pause_s
+    if not longest_s:
+        return _bad("your council's policy does not allow a pause")
+    until_ms = int((time.time() + min(seconds, longest_s)) * 1000)
     try:
-        pause(settings.folder(), int((time.time() + seconds) * 1000))
+        pause(settings.folder(), until_ms)
     except OSError as error:
         return _bad(f"the pause cannot be noted: {error}")
-    print(f"Nothing is measured for {chosen.length}; towpath-agent resume ends that.")
+    most = " (the longest your council allows)" if seconds > longest_s else ""
+    print(
+        f"Nothing is measured until {clock(until_ms)}{most}; "
+        "towpath-agent resume ends that."
+    )
     return 0
 
 
 def _resume(chosen: argparse.Namespace, settings: Settings) -> int:
-    from probes.agent import pause
+    from probes.quiet import pause
 
     try:
         pause(settings.folder(), 0)

@@ -30,12 +30,13 @@ _FREE = frozenset({"vpn", "wifi", "laptop", "agent"})
 
 class Facts(msgspec.Struct, frozen=True):
     """What holds now. `left_bytes`: of this month's budget for what is to be measured,
-    None where unlimited."""
+    None where unlimited; `brief`: a short round between two usual ones."""
 
     metered: bool = False
     on_battery: bool = False
     busy: bool = False
     left_bytes: int | None = None
+    brief: bool = False
 
 
 def not_now(probe: str, opted_out: bool, facts: Facts) -> Outcome | None:

@@ -222,6 +222,23 @@ class Locator:
         self._network, self._asked_s = network, now_s
         return self._last
 
+    def network(self) -> object:
+        """What is another value in another network, or when a tunnel came or went.
+        IPv6 addresses are left out: many change every few hours where they are."""
+        among = self._gather()
+        if isinstance(among, Outcome):
+            return None
+        line = physical(among)
+        ways = [] if line is None else [line]
+        ways += [each for each in among if each.up and recognise(each) is not None]
+        return tuple(
+            (each.name, each.index, each.gateway, old)
+            for each in ways
+            if (old := tuple(a for a in each.global_addresses if ":" not in a))
+            or each.gateway
+            or each.routed
+        )
+
     def say(self, word: str) -> bool:
         """Notes what the person says of the present network; False if it cannot be
         known again."""

@@ -127,7 +127,8 @@ class Policy(msgspec.Struct, frozen=True):
     the name lookup probe. `targets` is what a call is judged by. `beacon_url` answers
     only inside the council's network; `offices` are its networks, for where the beacon
     does not answer. `vpn_gateways`: the way beside the tunnel. `optimize`: networks of
-    Microsoft 365 in place of those the agent comes with.
+    Microsoft 365 in place of those the agent comes with. `longest_pause_s`: how long a
+    user may have nothing measured; `hurry`: a few more rounds when things go bad.
     """
 
     reflectors: Annotated[tuple[ReflectorAt, ...], msgspec.Meta(max_length=16)] = ()
@@ -146,6 +147,8 @@ class Policy(msgspec.Struct, frozen=True):
     metered_budget_bytes_per_month: Bytes = 150_000_000
     speed_test_bytes_per_month: Bytes = 1_000_000_000
     hours: MeasuringHours = MeasuringHours()
+    longest_pause_s: Seconds = 86_400
+    hurry: bool = True
     report_s: Seconds = 300
     refresh_s: Seconds = 3600
 

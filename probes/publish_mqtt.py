@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 # A ping each way every five minutes costs less than 100 kB a day.
 KEEPALIVE_S = 300
 CONNECT_S = 15.0
-# After an outage each laptop comes back at its own time within a minute; later tries
-# are further apart.
-FIRST_BACK_S = (5, 65)
+# After a broker's restart, of any length, laptops come back over a minute or more;
+# later tries are further apart.
+FIRST_BACK_S = (5, 125)
 LAST_BACK_S = 600
 MAX_RECEIPT_BYTES = 200_000
 MAX_LATE = 5_000

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from probes.failure import Outcome, is_failure
+from probes.hurry import SHORT_PACKETS
 from probes.manners import Facts, not_now, test_bytes
 from probes.measurements import MEASUREMENTS
 from probes.policy import Policy, ReflectorAt
@@ -119,6 +120,7 @@ class Round:
                     reflector.host,
                     reflector.stamp_port,
                     tcp_port=_tcp_port(reflector),
+                    packets=SHORT_PACKETS if facts.brief else call_path.PACKETS,
                     targets=policy.targets,
                     now_ms=now_ms,
                 )

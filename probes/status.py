@@ -51,6 +51,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     place_reason: str = ""
     network_ms: int = 0
     quiet: str = ""
+    paused_ms: int = 0
+    longest_pause_s: int = 86_400
     last: tuple[Result, ...] = ()
     waiting: int = 0
     dropped: int = 0

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingest_council import eventually
 
-from probes.agent import Agent, Clocks, pause, paused_until_ms, read_policy
+from probes.agent import Agent, Clocks, read_policy
 from probes.failure import Outcome
 from probes.interfaces import Interface
 from probes.manners import Facts, not_now, note_test
 from probes.manners import test_bytes as bytes_of_a_test
 from probes.place import Locator, Places
 from probes.policy import MeasuringHours, Policy
+from probes.quiet import pause, paused_until_ms
 from probes.report import Credential, Receipt, Result
 from probes.round import PROBES, Round
 from probes.schedule import clock_change, first_due_ms, next_due_ms, phase_ms
@@ -260,9 +261,9 @@ def test_a_policy_that_cannot_be_read_is_an_empty_one(tmp_path: Path) -> None:
     assert read_policy(tmp_path) == Policy()
     (tmp_path / "policy.json").write_bytes(b'{"report_s": "x"}')
     assert read_policy(tmp_path) == Policy()
-    assert paused_until_ms(tmp_path) == 0
+    assert paused_until_ms(tmp_path, 1, 3600) == 0
     (tmp_path / "paused").write_text("soon")
-    assert paused_until_ms(tmp_path) == 0
+    assert paused_until_ms(tmp_path, 1, 3600) == 0
 
 
 @given(st.integers(0, 2**42), st.integers(1, 10**9), st.integers(0, 10**9))

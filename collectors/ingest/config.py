@@ -192,6 +192,8 @@ class PolicyConfig(_Part):
         "24:00"
     )
     days: tuple[Annotated[int, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4, 5, 6)
+    longest_pause_s: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
+    hurry: bool = True
     report_s: Annotated[int, Field(ge=10)] = 300
 
 

@@ -67,6 +67,8 @@ def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
         metered_budget_bytes_per_month=config.metered_budget_bytes_per_month,
         speed_test_bytes_per_month=config.speed_test_bytes_per_month,
         hours=MeasuringHours(config.opens, config.closes, config.days),
+        longest_pause_s=config.longest_pause_s,
+        hurry=config.hurry,
         report_s=config.report_s,
     )
 
