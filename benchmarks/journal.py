@@ -36,7 +36,10 @@ RATE = 5_000
 def run(folder: Path | None = None) -> dict[str, float]:
     """The figures by name; names end in their unit."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        return asyncio.run(_measure(Path(name)))
+        figures = asyncio.run(_measure(Path(name)))
+    for each, value in figures.items():
+        print(f"{each:32} {value:12,.3f}")
+    return figures
 
 
 async def _measure(folder: Path) -> dict[str, float]:
@@ -183,5 +186,4 @@ def _cpu_s() -> float:
 
 
 if __name__ == "__main__":
-    for _name, _value in run(Path(sys.argv[1]) if sys.argv[1:] else None).items():
-        print(f"{_name:32} {_value:12,.3f}")
+    run(Path(sys.argv[1]) if sys.argv[1:] else None)
