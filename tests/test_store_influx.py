@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from stores import CATALOGUE, PLAIN, START, ask, batch, influx, values
 
 from collectors.ingest.certificate import make_certificates
+from collectors.measurements import CATALOGUE as DECLARED
 from collectors.store.failure import Away, Refused, Unanswered
 from collectors.store.influx import InfluxStore
 from collectors.store.influx_http import InfluxServer
@@ -596,3 +597,11 @@ async def test_a_database_that_is_not_there_and_cannot_be_made_is_waited_for(
         for _ in range(2):
             with pytest.raises(Away, match="create it, or let the token do so"):
                 await store.write([ROW])
+
+
+@pytest.mark.parametrize("personal", [False, True])
+def test_one_retention_for_each_database_is_enough(personal: bool) -> None:
+    """A server keeps all of a database equally long. Where the catalogue one day tells
+    measurements of a database apart, they need databases of their own."""
+    days = {e.retention_days for e in DECLARED if e.personal == personal}
+    assert len(days) == 1
