@@ -52,6 +52,7 @@ def test_the_demo_finds_names_and_resolves_its_fault_and_shows_it(
     assert "7 of 7 switches answer over SNMP" in said
     (paged,) = re.findall(r"PAGE .*", said)
     assert "Central Library: the primary line of Severn Telecom is down" in paged
+    assert "2 devices" in paged
     assert len(re.findall(r"RESOLVED", said)) == 1
     assert len(re.findall(r"\byes\b", said)) == 6
     assert " NO " not in said

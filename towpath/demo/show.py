@@ -84,6 +84,8 @@ self_s = 10
 period_s = 5
 timeout_s = 0.7
 budget_s = 4
+# This machine would answer echoes for a switch that is cut off.
+ping_s = 0
 neighbours_s = 20
 
 [traps]

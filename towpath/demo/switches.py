@@ -202,7 +202,12 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         pass
 
+    # True: what comes is lost, as behind a line that is cut.
+    cut_off = False
+
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if self.cut_off:
+            return
         for answer in self.answer(data):
             if self._transport is not None:
                 self._transport.sendto(answer, addr)

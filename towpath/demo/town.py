@@ -258,13 +258,13 @@ class Switches:
         for switch in self.by_id.values():
             await switch.__aexit__(None, None, None)
 
-    async def cut_library(self) -> None:
+    def cut_library(self) -> None:
         """The line's port goes down; what is beyond it answers no more."""
         self.by_id["core-1"].take_down(LIBRARY_LINE_PORT)
         for id in self._beyond:
-            await self.by_id[id].__aexit__(None, None, None)
+            self.by_id[id].cut_off = True
 
-    async def mend_library(self) -> None:
+    def mend_library(self) -> None:
         for id in self._beyond:
-            await self.by_id[id].__aenter__()
+            self.by_id[id].cut_off = False
         self.by_id["core-1"].bring_up(LIBRARY_LINE_PORT)
