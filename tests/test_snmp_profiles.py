@@ -247,6 +247,16 @@ def test_of_two_tables_that_say_the_same_the_newer_counts() -> None:
     assert descrs(profile, {old: {"1": 29}}) == ["old 1"]
 
 
+def test_a_sensor_that_two_mibs_have_by_one_number_and_name_is_shown_once() -> None:
+    same = TWO_TABLES.replace('"new {index}"', "Inlet").replace(
+        '"old {index}"', "Inlet, once: true"
+    )
+    (profile,) = load_texts({"one": same.replace("    unless: new\n", "")})
+    new, old = "1.3.6.1.4.1.99999.1.1", "1.3.6.1.4.1.99999.2.1"
+    found = find([profile], {new: {"1": 30}, old: {"1": 30, "2": 31}})
+    assert [each.oid for each in found] == [f"{new}.1", f"{old}.2"]
+
+
 def test_a_table_that_needs_company_is_read_with_it_only() -> None:
     (profile,) = load_texts({"one": TWO_TABLES})
     new, ring = "1.3.6.1.4.1.99999.1.1", "1.3.6.1.4.1.99999.3.1"

@@ -12,9 +12,7 @@ from typing import Any
 import msgspec
 
 from collectors.snmp.profiles.found import Found, holds, key_column, live_columns
-from collectors.snmp.profiles.items import (
-    WirelessRule,
-)
+from collectors.snmp.profiles.items import SensorRule, WirelessRule
 from collectors.snmp.profiles.load import Profile
 from collectors.snmp.profiles.measure import measure
 from collectors.snmp.profiles.model import (
@@ -38,11 +36,13 @@ def find(profiles: Iterable[Profile], columns: Columns) -> list[Found]:
     """All that the profiles, the most particular first, find in `columns`.
 
     Of one instance read as the same class by several, the first counts; so it does of
-    pools of memory that two MIBs call the same.
+    pools of memory that two MIBs call the same. A sensor of a standard MIB, or one that
+    is to be shown `once`, is left out where one of its class, number and name is found.
     """
     found: list[Found] = []
     taken: set[tuple[str, str, str]] = set()
     pools: dict[tuple[str, str], str] = {}
+    named: set[tuple[str, str, str]] = set()
     for profile in profiles:
         tables = profile.body.tables
         for table in tables.values():
@@ -57,6 +57,11 @@ def find(profiles: Iterable[Profile], columns: Columns) -> list[Found]:
                         owner = pools.setdefault((section, each.descr), profile.name)
                         if owner != profile.name:
                             continue
+                    if isinstance(rule, SensorRule):
+                        name = (rule.class_, each.row.index, each.descr)
+                        if name in named and (profile.general or rule.once):
+                            continue
+                        named.add(name)
                     taken.add(key)
                     found.append(each)
     return found

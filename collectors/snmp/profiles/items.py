@@ -68,7 +68,8 @@ class Limits(Part):
 
 class SensorRule(Item):
     """One sensor a row: value = raw · multiplier / divisor + add, or a function's;
-    `milliwatts`: that is optical power, and shown in dBm. `port`: the columns that may
+    `milliwatts`: that is optical power, and shown in dBm. `once`: left out where one of
+    its class, index and description was found before. `port`: the columns that may
     have its ifIndex, or `index`."""
 
     class_: SensorClass = Field(alias="class")
@@ -83,6 +84,7 @@ class SensorRule(Item):
     states: str | States | None = None
     limits: Limits = Limits()
     within: tuple[float, float] | None = None
+    once: bool = False
     port: Texts = ()
 
     def named(self) -> Iterator[tuple[str, str]]:
