@@ -184,8 +184,8 @@ def test_nothing_put_is_lost_and_nothing_forgotten_comes_back_over_kill_9(
             stdout=subprocess.PIPE,
         )
         assert writer.stdout is not None
-        lines = [writer.stdout.readline()]
-        time.sleep(chance.uniform(0.0, 0.12))
+        lines = [writer.stdout.readline() for _ in range(chance.randint(1, 40))]
+        time.sleep(chance.uniform(0.0, 0.02))
         writer.send_signal(signal.SIGKILL)
         lines += writer.stdout.readlines()
         writer.wait(30)
