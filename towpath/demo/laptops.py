@@ -45,17 +45,18 @@ class Laptop(msgspec.Struct):
 
 
 def fleet(count_each: int = 12) -> list[Laptop]:
-    """`count_each` laptops in the town hall, in the library, and at home."""
+    """`count_each` laptops by cable and as many by Wi-Fi in the town hall, so many in
+    the library, and at home: no group, and no difference of two, is a small one."""
     dice = random.Random(862)
     made: list[Laptop] = []
-    for _ in range(count_each):
+    for n in range(2 * count_each):
         made.append(
             Laptop(
                 len(made),
                 "town-hall",
                 "office",
                 "town-hall",
-                dice.choice(("wired", "wifi")),
+                "wired" if n % 2 else "wifi",
                 dice.uniform(3, 8),
                 dice.uniform(0.2, 2.0),
                 0.0,
@@ -82,7 +83,7 @@ def fleet(count_each: int = 12) -> list[Laptop]:
                 "town-hall",
                 "home",
                 "",
-                dice.choice(("wifi", "wifi", "wired")),
+                "wifi",
                 dice.uniform(14, 38),
                 dice.uniform(1.5, 9.0),
                 dice.choice((0.0, 0.0, 0.001, 0.004)),

@@ -96,7 +96,7 @@ class Story:
                 _latest("line", ("line",), Pick("down_bps", "last"))
             )
             seen = sum("down_bps_last" in row.values for row in traffic)
-            return up == len(SWITCHES) and agents >= 36 and seen == 5
+            return up == len(SWITCHES) and agents >= 48 and seen == 5
 
         well = await _until(steady, _STEADY_S)
         self._went["all switches answer, lines are seen, laptops report"] = well
@@ -104,7 +104,7 @@ class Story:
         self._say(
             f"{answering} of {len(SWITCHES)} switches answer over SNMP; {agents} "
             f"laptops report, this machine's own agent among them"
-            if agents > 36
+            if agents > 48
             else f"{answering} of {len(SWITCHES)} switches answer over SNMP; {agents} "
             "laptops report"
         )
