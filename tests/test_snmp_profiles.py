@@ -9,7 +9,12 @@ import pytest
 import recordings
 
 from collectors.snmp.profiles.apply import find, readings
-from collectors.snmp.profiles.functions import channel_mhz, cisco_thresholds
+from collectors.snmp.profiles.functions import (
+    channel_mhz,
+    cisco_thresholds,
+    quotient,
+    share_pct,
+)
 from collectors.snmp.profiles.load import ProfileError, load, load_files
 from collectors.snmp.profiles.row import Row
 from collectors.snmp.session import Value
@@ -125,6 +130,18 @@ def test_fresh_values_give_fresh_readings_and_gone_ones_none() -> None:
     assert readings([found], {instance: 301})["sensors"][0].value == 30.1
     assert readings([found], {})["sensors"] == []
     assert readings([found], {instance: -1})["sensors"] == []
+
+
+def test_a_share_is_of_the_total_and_none_where_either_is_a_code() -> None:
+    for value, total, wanted in ((30, 40, 75.0), (-3, 100, None), (5, -2, None)):
+        assert share_pct(Row("1", {"value": value, "total": total})) == wanted
+    assert share_pct(Row("1", {"value": 5, "total": None})) is None
+
+
+def test_a_quotient_is_by_the_rows_own_divisor() -> None:
+    assert quotient(Row("1", {"value": 248, "divisor": 10})) == 24.8
+    assert quotient(Row("1", {"value": 90, "divisor": 0})) == 90.0
+    assert quotient(Row("1", {"value": None, "divisor": 10})) is None
 
 
 LIGHT = """

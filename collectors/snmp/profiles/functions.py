@@ -43,6 +43,21 @@ def decimal_digits(row: Row) -> float | None:
     return None if raw is None else raw / 10.0 ** int(digits or 0)
 
 
+def quotient(row: Row) -> float | None:
+    """Columns value and divisor, of tables where each row has a divisor of its own."""
+    raw, divisor = row.number("value"), row.number("divisor")
+    return None if raw is None else raw / (divisor or 1)
+
+
+def share_pct(row: Row) -> float | None:
+    """Columns value and total: the value in per cent of it. None where either is a
+    code, as the negative ones of Printer-MIB (RFC 3805) for "some" and "unknown"."""
+    raw, total = row.number("value"), row.number("total")
+    if raw is None or total is None or raw < 0 or total <= 0:
+        return None
+    return 100.0 * raw / total
+
+
 def float32(row: Row) -> float | None:
     """Four or eight octets as an IEEE 754 number, most significant first."""
     raw = row.raw("value")
@@ -128,4 +143,6 @@ FUNCTIONS: dict[str, Function] = {
     "decimal_digits": decimal_digits,
     "entity_sensor": entity_sensor,
     "float32": float32,
+    "quotient": quotient,
+    "share_pct": share_pct,
 }
