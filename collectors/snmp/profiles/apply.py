@@ -36,8 +36,8 @@ def find(profiles: Iterable[Profile], columns: Columns) -> list[Found]:
     """All that the profiles, the most particular first, find in `columns`.
 
     Of one instance read as the same class by several, the first counts; so it does of
-    pools of memory that two MIBs call the same. A sensor of a standard MIB, or one that
-    is to be shown `once`, is left out where one of its class, number and name is found.
+    pools of memory that two MIBs call the same. A sensor to be shown `once` is left out
+    where one of its class, index and description was found before.
     """
     found: list[Found] = []
     taken: set[tuple[str, str, str]] = set()
@@ -59,7 +59,7 @@ def find(profiles: Iterable[Profile], columns: Columns) -> list[Found]:
                             continue
                     if isinstance(rule, SensorRule):
                         name = (rule.class_, each.row.index, each.descr)
-                        if name in named and (profile.general or rule.once):
+                        if rule.once and name in named:
                             continue
                         named.add(name)
                     taken.add(key)
