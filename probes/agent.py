@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from probes.agenda import SOON_MS, Agenda
-from probes.deliver import CredentialRefused, Delivery, Later, Publisher, SentLog
+from probes.deliver import CredentialRefused, Delivery, Later, Publisher
 from probes.enrol import device_id
 from probes.failure import Outcome
 from probes.hurry import EXPLAIN, Hurry
@@ -35,6 +35,7 @@ from probes.quiet import paused_until_ms, why_quiet
 from probes.report import Credential, Report, Result, Whereabouts
 from probes.round import PROBES, ROUND_S, STANDING, Round
 from probes.schedule import clock_change
+from probes.sent import SentLog
 from probes.settings import Settings
 from probes.spool import DAY_MS, Spool
 from probes.status import Status, write_status
@@ -261,7 +262,10 @@ class Agent:
         if times_ms and self._policy.hurry and not self._metered():
             log.info("%s turned bad: it is looked at more often for minutes", probe)
             self._agenda.put_between((probe, *EXPLAIN), times_ms)
-        elif not self._hurry.is_bad:
+        if times_ms and self._policies is not None:
+            # Perhaps the council knows of it: its user is told.
+            self._agenda.put_off(REFRESH, times_ms[0] - now_ms)
+        if not self._hurry.is_bad:
             self._agenda.drop_between()
 
     def _is_news(self, result: Result) -> bool:
@@ -332,9 +336,13 @@ class Agent:
         self._policy_trouble = ""
         self._policy_ms = self._clocks.now_ms()
         if policy is not None and policy != self._policy:
+            # What is wrong at the council comes and goes; it changes no plans.
+            alike = msgspec.structs.replace(self._policy, incidents=policy.incidents)
             self._policy = policy
             with contextlib.suppress(OSError):
                 write_privately(self._folder / POLICY, msgspec.json.encode(policy))
+            if policy == alike:
+                return
             log.info("the council's policy is new: everything is planned again")
             self._agenda.plan_all()
             self._agenda.put_off(REFRESH, self._period_ms(REFRESH))
@@ -374,6 +382,7 @@ class Agent:
                 refused=dict(delivery.refused),
                 next_ms=self._agenda.due_ms,
                 network_ms=self._network_ms,
+                incidents=self._policy.incidents,
                 paused_ms=self._paused_ms(),
                 longest_pause_s=self._policy.longest_pause_s,
                 spent_bytes=spool.spent_bytes(),

@@ -104,6 +104,15 @@ def _parser() -> argparse.ArgumentParser:
     add("run", "measure and report until stopped", _run)
     status = add("status", "is it me? what was last seen, in plain words", _status)
     status.add_argument("--json", action="store_true", help="for a program")
+    page = add(
+        "is-it-me",
+        "the same as a page in your browser, with what is collected and was sent",
+        _is_it_me,
+        "Writes the page “Is it me?” for you alone and opens it in your browser. It\n"
+        "fetches nothing and sends nothing.",
+    )
+    page.add_argument("--to", type=Path, metavar="FOLDER", help="where to write it")
+    page.add_argument("--no-open", action="store_true", help="only write it")
     enrol = add(
         "enrol",
         "make this laptop known to your council, once",
@@ -256,6 +265,20 @@ def _status(chosen: argparse.Namespace, settings: Settings) -> int:
     return 0 if good else 1
 
 
+def _is_it_me(chosen: argparse.Namespace, settings: Settings) -> int:
+    from probes.is_it_me import page_folder, show, write_page
+
+    state = settings.folder()
+    folder = chosen.to or page_folder(state, Path.home())
+    try:
+        path = write_page(state, folder, int(time.time() * 1000))
+    except OSError as error:
+        return _bad(f"the page cannot be written: {error}")
+    opened = not chosen.no_open and show(path)
+    print(f"The page is {'open in your browser, and ' if opened else ''}{path}")
+    return 0
+
+
 def _enrol(chosen: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
@@ -288,7 +311,7 @@ def _enrol(chosen: argparse.Namespace, settings: Settings) -> int:
 
 
 def _sent(chosen: argparse.Namespace, settings: Settings) -> int:
-    from probes.deliver import SentLog
+    from probes.sent import SentLog
 
     for line in SentLog(settings.folder()).last(max(chosen.last, 0)):
         print(line)

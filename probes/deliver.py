@@ -7,18 +7,14 @@ outage every laptop of a council comes back at its own random time, over 60 s or
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from probes.report import Receipt, Refusal
+from probes.sent import SentLog
 from probes.spool import Spool, Waiting
 
 log = logging.getLogger(__name__)
@@ -30,7 +26,6 @@ FIRST_RETRY_S = 60.0
 LAST_RETRY_S = 1800.0
 DENIED_RETRY_S = 3600.0
 RETRY_AFTER_MOST_S = 3600.0
-LOG_BYTES = 2_000_000
 
 
 class Publisher(Protocol):
@@ -152,37 +147,3 @@ class Delivery:
     def _pause(self) -> float:
         least, most = BETWEEN_BATCHES_S
         return least + (most - least) * self._chance()
-
-
-class SentLog:
-    """What was sent, word for word, for the person it is about: JSON lines of at most
-    twice `LOG_BYTES`, readable by them alone."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "sent.jsonl"
-
-    def write(self, now_ms: int, reports: Sequence[Waiting]) -> None:
-        """Notes `reports`. A full disk loses the note, not the report."""
-        if not reports:
-            return
-        with contextlib.suppress(OSError):
-            if self.path.exists() and self.path.stat().st_size > LOG_BYTES:
-                self.path.replace(self.path.with_suffix(".1.jsonl"))
-            self.path.touch(mode=0o600)
-            with self.path.open("ab") as file:
-                for each in reports:
-                    note = {"sent_ms": now_ms, "report": msgspec.Raw(each.body)}
-                    file.write(msgspec.json.encode(note) + b"\n")
-
-    def last(self, most: int) -> list[str]:
-        """The last `most` notes, newest last; a torn line is left out."""
-        lines: list[str] = []
-        for path in (self.path.with_suffix(".1.jsonl"), self.path):
-            with contextlib.suppress(OSError):
-                lines += path.read_text("utf-8", errors="replace").splitlines()
-        whole = []
-        for line in lines[-most:]:
-            with contextlib.suppress(ValueError):
-                json.loads(line)
-                whole.append(line)
-        return whole

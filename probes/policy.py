@@ -85,6 +85,13 @@ class Office(msgspec.Struct, frozen=True):
     subnets: Annotated[tuple[Subnet, ...], msgspec.Meta(max_length=256)] = ()
 
 
+class Incident(msgspec.Struct, frozen=True):
+    """Something known to be wrong that this laptop's user may feel."""
+
+    says: Annotated[str, msgspec.Meta(max_length=200)]
+    since_ms: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Service(msgspec.Struct, frozen=True):
     """An HTTPS service to time. Only `name` is ever reported, as the `target`."""
 
@@ -129,6 +136,7 @@ class Policy(msgspec.Struct, frozen=True):
     does not answer. `vpn_gateways`: the way beside the tunnel. `optimize`: networks of
     Microsoft 365 in place of those the agent comes with. `longest_pause_s`: how long a
     user may have nothing measured; `hurry`: a few more rounds when things go bad.
+    `incidents`: what is known to be wrong now, shown to the user.
     """
 
     reflectors: Annotated[tuple[ReflectorAt, ...], msgspec.Meta(max_length=16)] = ()
@@ -149,6 +157,7 @@ class Policy(msgspec.Struct, frozen=True):
     hours: MeasuringHours = MeasuringHours()
     longest_pause_s: Seconds = 86_400
     hurry: bool = True
+    incidents: Annotated[tuple[Incident, ...], msgspec.Meta(max_length=16)] = ()
     report_s: Seconds = 300
     refresh_s: Seconds = 3600
 

@@ -12,13 +12,17 @@ from pathlib import Path
 
 import msgspec
 
+from probes.policy import Incident
 from probes.private import write_privately
+from probes.quiet import clock
 from probes.report import Result, Whereabouts
 from probes.verdict import Verdict, verdict
 from probes.words import TITLES
 
 FILE = "status.json"
 STALE_MS = 900_000
+# The policy is asked for every hour, as it comes.
+KNOWN_MS = 2 * 3_600_000
 # What a field's name ends with; the figure is shown with its unit.
 _UNITS = (
     "_ms",
@@ -36,6 +40,9 @@ _UNITS = (
 )
 
 
+_LINKS = {"wired": ", on a cable", "wifi": ", on Wi-Fi", "mobile": ", on a mobile line"}
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the running agent knows about itself, at one time. `network_ms`: since
     when the laptop has been in the network it is in."""
@@ -51,6 +58,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     place_reason: str = ""
     network_ms: int = 0
     quiet: str = ""
+    incidents: tuple[Incident, ...] = ()
     paused_ms: int = 0
     longest_pause_s: int = 86_400
     last: tuple[Result, ...] = ()
@@ -89,16 +97,23 @@ def judged(status: Status, now_ms: int) -> Verdict:
 
 def advice(found: Verdict) -> list[str]:
     """The verdict, and for each thing that is wrong what to do about it. Pure."""
-    lines = [_capital(found.headline) + "."]
+    lines = [capital(found.headline) + "."]
     if len(found.bad) == 1 and found.bad[0].do:
         lines.append(f"What to do: {found.bad[0].do}")
     elif len(found.bad) > 1:
         lines.append("What to do, the first one first:")
         lines += [
-            f"  {number}. {_capital(each.says)}. {each.do}".rstrip()
+            f"  {number}. {capital(each.says)}. {each.do}".rstrip()
             for number, each in enumerate(found.bad, start=1)
         ]
     return lines
+
+
+def known(status: Status, now_ms: int) -> list[str]:
+    """What the council's server said is wrong there, while that is news. Pure."""
+    if status.policy_ms is None or now_ms - status.policy_ms > KNOWN_MS:
+        return []
+    return [f"{each.says}, since {clock(each.since_ms)}" for each in status.incidents]
 
 
 def describe(status: Status | None, now_ms: int) -> list[str]:
@@ -108,11 +123,12 @@ def describe(status: Status | None, now_ms: int) -> list[str]:
     age_ms = now_ms - status.written_ms
     lines = []
     if status.stopped or age_ms > STALE_MS:
-        lines.append(f"The agent is not running; it was last seen {_ago(age_ms)}.")
+        lines.append(f"The agent is not running; it was last seen {ago(age_ms)}.")
     lines += advice(judged(status, now_ms))
+    lines += [f"Known to your council: {each}." for each in known(status, now_ms)]
     if status.quiet:
-        lines.append(_capital(status.quiet) + ".")
-    lines.append(_where(status))
+        lines.append(capital(status.quiet) + ".")
+    lines.append(place(status))
     lines += _delivery(status, now_ms)
     if status.last:
         lines += ["", "Last seen:"]
@@ -138,10 +154,10 @@ def table(results: Sequence[Result], now_ms: int | None = None) -> list[str]:
     """Results as aligned lines with units; with their age where `now_ms` is given."""
     rows = []
     for each in results:
-        age = [] if now_ms is None else [_ago(now_ms - each.time_ms)]
+        age = [] if now_ms is None else [ago(now_ms - each.time_ms)]
         what = TITLES.get(each.probe, each.probe)
         whom = f" ({each.target})" if each.target else ""
-        rows.append([f"{what}{whom}", each.outcome.value, _figures(each), *age])
+        rows.append([f"{what}{whom}", each.outcome.value, figures(each), *age])
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
     return [
         "  ".join(
@@ -151,7 +167,8 @@ def table(results: Sequence[Result], now_ms: int | None = None) -> list[str]:
     ]
 
 
-def _figures(result: Result) -> str:
+def figures(result: Result) -> str:
+    """`rtt 21 ms, loss 0.5 %`: what was measured, with units. Pure."""
     from probes.catalogue import Unknown
     from probes.measurements import CATALOGUE
 
@@ -198,15 +215,30 @@ def _figure(name: str, value: float | str, unit: str) -> str:
     return f"{words} {shown}" + (f" {unit}" if unit not in {"1", ""} else "")
 
 
-def _where(status: Status) -> str:
+def place(status: Status) -> str:
+    """One sentence: where the laptop is, and why that is believed. Pure."""
     where = status.whereabouts
-    place = f"the office {where.site}" if where.place == "office" else where.place
+    at = f"the office {where.site}" if where.place == "office" else where.place
     if where.place == "unknown":
-        place = "a place it does not know"
-    link = "" if where.connection == "unknown" else f", {where.connection}"
+        at = "a place it does not know"
+    link = _LINKS.get(where.connection, "")
     vpn = {"up": ", VPN up", "down": ", VPN down"}.get(where.vpn, "")
     why = f" ({status.place_reason})" if status.place_reason else ""
-    return f"The laptop is at {place}{link}{vpn}{why}."
+    return f"The laptop is at {at}{link}{vpn}{why}."
+
+
+def troubles(status: Status, now_ms: int) -> list[str]:
+    """What keeps reports from the council's server, or lost some. Pure."""
+    found = []
+    if status.delivery_trouble:
+        found.append(f"reports cannot be delivered: {status.delivery_trouble}")
+    found += [
+        f"{count} refused by the server: {why}" for why, count in status.refused.items()
+    ]
+    if status.dropped:
+        found.append(f"{status.dropped} old reports were dropped for want of room")
+    found += [each for each in (status.spool_trouble, status.spool_lost) if each]
+    return found
 
 
 def _delivery(status: Status, now_ms: int) -> list[str]:
@@ -214,22 +246,9 @@ def _delivery(status: Status, now_ms: int) -> list[str]:
     if status.delivered_ms is None:
         last = "nothing has been delivered yet"
     else:
-        last = f"last delivered {_ago(now_ms - status.delivered_ms)}"
-    lines = [f"{_capital(waiting)}, {last}."]
-    if status.delivery_trouble:
-        lines.append(f"Reports cannot be delivered: {status.delivery_trouble}.")
-    lines += [
-        f"{count} refused by the server: {why}."
-        for why, count in status.refused.items()
-    ]
-    if status.dropped:
-        lines.append(f"{status.dropped} old reports were dropped for want of room.")
-    lines += [_capital(each) + "." for each in _spool(status)]
-    return lines
-
-
-def _spool(status: Status) -> list[str]:
-    return [each for each in (status.spool_trouble, status.spool_lost) if each]
+        last = f"last delivered {ago(now_ms - status.delivered_ms)}"
+    said = [f"{waiting}, {last}", *troubles(status, now_ms)]
+    return [f"{capital(each)}." for each in said]
 
 
 def _next(at_ms: int, job: str, now_ms: int) -> str:
@@ -238,7 +257,7 @@ def _next(at_ms: int, job: str, now_ms: int) -> str:
     return f"{TITLES.get(job, job)} in {soon}"
 
 
-def _ago(age_ms: int) -> str:
+def ago(age_ms: int) -> str:
     seconds = max(age_ms, 0) / 1000
     for size, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:
@@ -246,5 +265,5 @@ def _ago(age_ms: int) -> str:
     return f"{seconds:.0f} s ago"
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
     return text[:1].upper() + text[1:]

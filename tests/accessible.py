@@ -126,7 +126,9 @@ class _Page(HTMLParser):
                 self.found.append("a table without header cells")
 
 
-def findings(html: str, css: str) -> list[str]:
+def findings(
+    html: str, css: str, pairs: list[tuple[str, str, float]] = _PAIRS
+) -> list[str]:
     page = _Page()
     page.feed(html)
     page.close()
@@ -160,10 +162,10 @@ def findings(html: str, css: str) -> list[str]:
         found.append("no link that skips to the content")
     if ":focus-visible" not in css:
         found.append("the style sheet shows no focus")
-    return found + contrasts(css)
+    return found + contrasts(css, pairs)
 
 
-def contrasts(css: str) -> list[str]:
+def contrasts(css: str, pairs: list[tuple[str, str, float]] = _PAIRS) -> list[str]:
     """Pairs of colours of too little contrast, in light and in dark."""
     blocks = re.findall(r":root\s*\{([^}]*)\}", css)
     light = dict(re.findall(r"--([a-z0-9-]+):\s*(#[0-9a-f]{6})", blocks[0]))
@@ -174,7 +176,7 @@ def contrasts(css: str) -> list[str]:
         if "ink" in changed:
             schemes["dark"] = {**light, **changed}
     for scheme, colours in schemes.items():
-        for front, back, least in _PAIRS:
+        for front, back, least in pairs:
             ratio = contrast(colours[front], colours[back])
             if ratio < least:
                 found.append(

@@ -21,12 +21,10 @@ from collectors.ingest.certificate import Certificates, make_certificates
 from probes.deliver import (
     BATCH_BYTES,
     BATCH_REPORTS,
-    LOG_BYTES,
     CredentialRefused,
     Delivery,
     Later,
     NotTaken,
-    SentLog,
     TooLarge,
     retry_s,
 )
@@ -40,6 +38,7 @@ from probes.report import (
     Report,
     Whereabouts,
 )
+from probes.sent import LOG_BYTES, SentLog
 from probes.settings import SpoolLimits
 from probes.spool import Spool, Waiting
 

@@ -13,7 +13,7 @@ import services
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.deliver import CredentialRefused, Delivery, Later, SentLog
+from probes.deliver import CredentialRefused, Delivery, Later
 from probes.publish_mqtt import MqttPublisher, decode_receipt
 from probes.report import (
     ACKS_TOPIC,
@@ -24,6 +24,7 @@ from probes.report import (
     Report,
     Whereabouts,
 )
+from probes.sent import SentLog
 from probes.settings import Mqtt, Settings, SpoolLimits
 from probes.spool import Spool
 

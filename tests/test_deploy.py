@@ -1,5 +1,8 @@
 """What `deploy/` ships is well-formed: units, broker files, the compose file."""
 
+import configparser
+import os
+import plistlib
 import re
 import shutil
 import subprocess
@@ -11,9 +14,10 @@ from services import absent, mosquitto, running
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+OF_A_USER = DEPLOY / "agent" / "linux" / "towpath-agent.service"
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", [*UNITS, OF_A_USER], ids=lambda unit: unit.parent.name)
 def test_systemd_accepts_every_line_of_the_unit(unit: Path, tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
@@ -22,8 +26,9 @@ def test_systemd_accepts_every_line_of_the_unit(unit: Path, tmp_path: Path) -> N
     text = re.sub(r"/opt/towpath(-agent)?/bin/\S+", "/bin/true", unit.read_text())
     copy = tmp_path / unit.name.replace("@", "@poll")
     copy.write_text(text)
+    user = ["--user"] if unit == OF_A_USER else []
     done = subprocess.run(
-        [analyze, "verify", "--man=no", str(copy)],
+        [analyze, *user, "verify", "--man=no", str(copy)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -107,3 +112,27 @@ def test_the_broker_accepts_the_settings_that_are_shipped(
     server = mosquitto(tmp_path, "\n".join(lines) + "\n")
     with running(server):
         assert "Error" not in server.log.read_text()
+
+
+def test_each_desktop_has_its_is_it_me() -> None:
+    """Linux, macOS and Windows open the same page, with the programs of one folder."""
+    agent = DEPLOY / "agent"
+    entry = configparser.ConfigParser(interpolation=None)
+    entry.optionxform = str  # type: ignore[assignment, method-assign]
+    entry.read(agent / "linux" / "is-it-me.desktop")
+    held = entry["Desktop Entry"]
+    assert held["Name"] == "Is it me?"
+    assert held["Exec"] == "/opt/towpath-agent/bin/towpath-agent is-it-me"
+    assert held["Terminal"] == "false"
+    assert all(held[key].endswith(";") for key in ("Categories", "Keywords"))
+    (plist,) = (agent / "macos").glob("*.plist")
+    launched = plistlib.loads(plist.read_bytes())
+    assert launched["Label"] == plist.stem
+    assert launched["ProgramArguments"][-1] == "run"
+    assert launched["Umask"] == 0o077
+    command = agent / "macos" / "is-it-me.command"
+    assert os.access(command, os.X_OK)
+    assert "towpath-agent is-it-me" in command.read_text()
+    script = (agent / "windows" / "install.ps1").read_text()
+    assert "-m probes.cli is-it-me" in script
+    assert "-m probes.cli run" in script

@@ -21,6 +21,7 @@ import structlog
 
 from alerts.config import notifiers
 from alerts.engine import AlertEngine
+from alerts.incidents import KnownIncidents
 from alerts.rules import load as load_rules
 from alerts.standing import start_positions
 from collectors.estate import EstateFile
@@ -146,6 +147,9 @@ class Installation:
                 registry,
                 self.journal,
                 estate=lambda: self.estate.current,
+                incidents=KnownIncidents(
+                    self.config.alerts.standing, lambda: self.estate.current
+                ),
                 now_ms=self._now_ms,
             )
             self._add(f"ingest https {config.https.host}:{config.https.port}", https)

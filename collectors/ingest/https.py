@@ -20,7 +20,7 @@ import math
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
@@ -42,6 +42,7 @@ from collectors.ingest.registry import Registry
 from collectors.ingest.server import HttpServer
 from collectors.ingest.stats import IngestStats
 from collectors.journal import Append
+from probes.policy import Incident
 from probes.report import MAX_BODY_BYTES, Enrolment
 
 _MAX_ENROLMENT_BYTES = 4_000
@@ -64,7 +65,8 @@ class HttpsIngest:
     """`async with HttpsIngest(config, registry, append, …):` serves until left.
 
     `estate` is asked each time, so that a re-read one counts: for the policy, and for
-    the sites that agents may claim to be at.
+    the sites that agents may claim to be at. `incidents`: what is known to be wrong
+    for staff of a site, told with the policy.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class HttpsIngest:
         append: Append,
         *,
         estate: Callable[[], Estate] = Estate,
+        incidents: Callable[[str], Sequence[Incident]] = lambda home_site: (),
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         if config.https is None:
@@ -82,6 +85,7 @@ class HttpsIngest:
         self._anonymous = config.anonymous
         self._registry, self._now_ms = registry, now_ms
         self._estate, self._policy = estate, config.policy
+        self._incidents = incidents
         self._providers = (
             Providers()
             if config.providers is None
@@ -195,7 +199,9 @@ class HttpsIngest:
     async def _give_policy(self, request: Request) -> Response:
         sender = self._sender(request)
         home_site = "" if sender is None else sender.home_site
-        body = _encode(policy_of(self._estate(), self._policy, home_site))
+        # Read from a file: not in the loop's own thread.
+        known = await asyncio.to_thread(self._incidents, home_site)
+        body = _encode(policy_of(self._estate(), self._policy, home_site, known))
         tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if request.headers.get("if-none-match") == tag:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from collectors.estate.model import Estate
 from collectors.ingest.config import PolicyConfig
 from probes.policy import (
     GatewayAt,
+    Incident,
     MeasuringHours,
     Office,
     OnlineCheck,
@@ -31,7 +32,12 @@ MICROSOFT_365 = (
 )
 
 
-def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
+def policy_of(
+    estate: Estate,
+    config: PolicyConfig,
+    home_site: str,
+    incidents: Sequence[Incident] = (),
+) -> Policy:
     """The policy for agents that belong to `home_site`: reflectors that stand in it
     come first, as agents measure against the first that answers."""
     near_first = sorted(estate.reflectors, key=lambda each: each.site != home_site)
@@ -69,6 +75,7 @@ def policy_of(estate: Estate, config: PolicyConfig, home_site: str) -> Policy:
         hours=MeasuringHours(config.opens, config.closes, config.days),
         longest_pause_s=config.longest_pause_s,
         hurry=config.hurry,
+        incidents=tuple(incidents[:16]),
         report_s=config.report_s,
     )
 

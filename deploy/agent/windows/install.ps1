@@ -1,0 +1,26 @@
+# As administrator: starts the agent for each user at logon, and puts "Is it me?" into the
+# Start menu. Not yet run on a real Windows machine.
+param([string]$Folder = "$env:ProgramFiles\towpath-agent")
+$ErrorActionPreference = 'Stop'
+
+$program = Join-Path $Folder 'Scripts\towpath-agent.exe'
+# Without a console, where the environment has one to offer.
+$quiet = Join-Path $Folder 'Scripts\pythonw.exe'
+if (-not (Test-Path $program)) { throw "There is no $program" }
+
+# The group of all users by its identifier: its name is another one in every language.
+$users = New-ScheduledTaskPrincipal -GroupId 'S-1-5-32-545' -RunLevel Limited
+$action = New-ScheduledTaskAction -Execute $quiet -Argument '-m probes.cli run'
+$trigger = New-ScheduledTaskTrigger -AtLogOn
+$settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries `
+    -ExecutionTimeLimit ([TimeSpan]::Zero) -RestartCount 999 -RestartInterval (New-TimeSpan -Minutes 1) `
+    -MultipleInstances Parallel -Priority 8
+Register-ScheduledTask -TaskName 'Towpath agent' -Action $action -Trigger $trigger `
+    -Principal $users -Settings $settings -Force | Out-Null
+
+$menu = [Environment]::GetFolderPath('CommonPrograms')
+$link = (New-Object -ComObject WScript.Shell).CreateShortcut((Join-Path $menu 'Is it me.lnk'))
+$link.TargetPath = $quiet
+$link.Arguments = '-m probes.cli is-it-me'
+$link.Description = 'How good the connection is from this laptop, and what to do about it'
+$link.Save()

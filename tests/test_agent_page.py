@@ -1,0 +1,194 @@
+"""The page "Is it me?", and what staff are told of incidents."""
+
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from accessible import findings
+from test_agent_settings import NOW_MS, result, status
+
+from alerts.alert import Alert
+from alerts.incidents import KnownIncidents, incidents
+from collectors.estate.model import Estate, Site
+from probes.is_it_me import page_folder, show, write_page
+from probes.page import STYLE, page
+from probes.policy import Incident, Policy
+from probes.report import Report, Whereabouts
+from probes.sent import Sending, SentLog, sendings
+from probes.spool import Waiting
+from probes.status import Status, known, write_status
+
+CSS = STYLE.read_text("utf-8")
+PAIRS = [
+    *((text, "page", 4.5) for text in ("ink", "muted", "accent")),
+    *((text, "panel", 4.5) for text in ("ink", "muted", "accent")),
+    ("ok", "ok-back", 4.5),
+    ("bad", "bad-back", 4.5),
+    ("ink", "ok-back", 4.5),
+    ("ink", "bad-back", 4.5),
+    ("ink", "warn-back", 4.5),
+    ("ink", "none-back", 4.5),
+    ("ok", "page", 3.0),
+    ("bad", "page", 3.0),
+    ("warn", "page", 3.0),
+    ("focus", "focus-back", 4.5),
+]  # fmt: skip
+SENT = [Sending(NOW_MS - 60_000, ("vpn", "web"), 3, 4200)]
+TROUBLED = status(
+    whereabouts=Whereabouts(place="home", connection="wifi", vpn="up"),
+    last=(
+        result("wifi", signal_dbm=-84),
+        result("call_path", rtt_ms=80, loss_ratio=0.04, poor=1),
+        result("path", provider_rtt_ms=12, provider_loss_ratio=0.0),
+        result("web", "captive_portal", age_s=9000),
+    ),
+    incidents=(Incident("The line of Library <b>is</b> down", NOW_MS - 600_000),),
+    policy_ms=NOW_MS - 120_000,
+    quiet="nothing is measured: paused until 14:05 on 3 March",
+    paused_ms=NOW_MS + 60_000,
+    delivery_trouble="the broker is away",
+)
+
+
+@pytest.mark.parametrize(
+    "shown", [None, status(), TROUBLED, status(stopped=True)], ids=str
+)
+def test_the_page_is_accessible_and_stands_alone(shown: Status | None) -> None:
+    html = page(shown, SENT, NOW_MS, CSS)
+    assert findings(html, CSS, PAIRS) == []
+    assert not re.search(r"<script|<link|<img|@import|url\(|https?:|src=", html)
+    assert "default-src 'none'" in html
+    hrefs = re.findall(r'href="([^"]*)"', html)
+    assert hrefs == ["#main"]
+
+
+def test_the_page_says_what_is_wrong_what_to_do_and_what_is_known() -> None:
+    html = page(TROUBLED, SENT, NOW_MS, CSS)
+    for said in (
+        "Your Wi-Fi is weak (-84 dBm), so calls may be poor; your line is fine.",
+        "Move nearer to the access point",
+        "The line of Library &lt;b&gt;is&lt;/b&gt; down, since",
+        "paused until 14:05",
+        "It ends by itself",
+        "Reports cannot be delivered: the broker is away.",
+        "<td>VPN, web</td><td>4.2 kB</td>",
+        "(no SSID, no BSSID)",
+        "What is in order",
+    ):
+        assert said in html
+    assert "has not run on this laptop yet" in page(None, [], NOW_MS, CSS)
+    assert "Nothing has been sent." in page(None, [], NOW_MS, CSS)
+    forbidden = msgspec.structs.replace(TROUBLED, longest_pause_s=0)
+    assert "towpath-agent pause" not in page(forbidden, [], NOW_MS, CSS)
+
+
+def test_old_news_of_incidents_is_no_news() -> None:
+    assert len(known(TROUBLED, NOW_MS)) == 1
+    assert known(TROUBLED, NOW_MS + 3 * 3_600_000) == []
+    assert known(msgspec.structs.replace(TROUBLED, policy_ms=None), NOW_MS) == []
+
+
+def test_the_page_is_written_for_its_user_alone_and_opened(tmp_path: Path) -> None:
+    write_status(tmp_path / "state", TROUBLED)
+    path = write_page(tmp_path / "state", tmp_path / "Towpath", NOW_MS)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    opened: list[str] = []
+    assert show(path, lambda url: bool(opened.append(url)) or True)
+    assert opened == [path.as_uri()]
+    assert not show(path, lambda url: False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of browsers on Linux")
+def test_the_page_is_not_where_a_browser_cannot_read_it(tmp_path: Path) -> None:
+    hidden = tmp_path / ".local" / "state" / "towpath-agent"
+    assert page_folder(hidden, tmp_path) == tmp_path / "Towpath"
+    assert page_folder(Path("/var/lib/towpath-agent"), tmp_path).name == "towpath-agent"
+
+
+def test_the_command_writes_the_page(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "probes.cli", "is-it-me", "--no-open", "--to", tmp_path],
+        env={"TOWPATH_AGENT_STATE_FOLDER": str(tmp_path / "state"), "PATH": "/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert str(tmp_path / "is-it-me.html") in done.stdout
+    assert "<h1>Is it me?</h1>" in (tmp_path / "is-it-me.html").read_text()
+
+
+def test_the_log_tells_deliveries_by_time_kinds_and_bytes(tmp_path: Path) -> None:
+    def waiting(id: str, *probes: str) -> Waiting:
+        results = tuple(result(probe) for probe in probes)
+        report = Report(1, id, "a", NOW_MS, "s", Whereabouts(), results)
+        return Waiting(id, NOW_MS, msgspec.json.encode(report))
+
+    log = SentLog(tmp_path)
+    log.write(1000, [waiting("r1", "vpn"), waiting("r2", "web", "vpn")])
+    log.write(2000, [waiting("r3", "agent")])
+    lines = log.last(100)
+    found = sendings([*lines, "{torn", '{"sent_ms": "x"}'])
+    assert [(each.sent_ms, each.kinds, each.reports) for each in found] == [
+        (2000, ("agent",), 1),
+        (1000, ("vpn", "web"), 2),
+    ]
+    assert sum(each.bytes for each in found) == sum(len(each) for each in lines)
+
+
+# What staff are told.
+
+ESTATE = Estate(
+    sites=(Site(id="lib", name="Central Library"), Site(id="hall", name="Hall"))
+)
+
+
+def alert(rule: str, site: str = "", since_ms: int = 1000, **more: object) -> Alert:
+    usual = Alert(rule, {"line": "l-1"}, "critical", "firing", since_ms, site)
+    return msgspec.structs.replace(usual, **more)
+
+
+def test_staff_are_told_of_their_own_site_and_of_what_everybody_uses() -> None:
+    alerts = [
+        alert("line_down", "lib", 3000),
+        alert("line_down", "hall"),
+        alert("line_full_up", "lib", 5000),
+        alert("line_full_down", "lib", 4000),
+        alert("vpn_gateway_down", "hall", 2000),
+        alert("device_unreachable", "lib"),
+        alert("authentication_failures", "lib"),
+        alert("site_unreachable", "lib", state="pending"),
+        alert("site_unreachable", "lib", suppressed_by="line_down/line=l-1"),
+    ]
+    assert incidents(alerts, ESTATE, "lib") == [
+        Incident("A VPN gateway of the council does not answer", 2000),
+        Incident("The line of Central Library is down", 3000),
+        Incident("The line of Central Library is full", 4000),
+    ]
+    assert [each.since_ms for each in incidents(alerts, ESTATE, "")] == [2000]
+    # The agent takes what the server says.
+    policy = Policy(incidents=tuple(incidents(alerts, ESTATE, "lib")))
+    assert msgspec.json.decode(msgspec.json.encode(policy), type=Policy) == policy
+
+
+def test_rules_named_to_staff_exist() -> None:
+    from alerts import incidents as room
+    from alerts.rules import load
+    from collectors.measurements import CATALOGUE
+
+    rules = {each.id for each in load(CATALOGUE, None)}
+    assert set(room._EVERYBODY) | set(room._OF_A_SITE) <= rules
+
+
+def test_a_file_that_is_not_there_or_broken_tells_staff_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    told = KnownIncidents(path, lambda: ESTATE, lambda: 0.0)
+    assert told("lib") == []
+    path.write_bytes(b"no database at all, but long enough to be looked at" * 99)
+    assert KnownIncidents(path, lambda: ESTATE)("lib") == []
