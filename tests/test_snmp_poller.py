@@ -18,7 +18,7 @@ from collectors.batch import Batch, check
 from collectors.estate import Device, Estate, Line, Site
 from collectors.measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
-from collectors.snmp.schedule import phase_s
+from collectors.snmp.pacing import phase_s
 from probes.sample import Sample, Value
 from towpath.demo import ber
 from towpath.demo.switches import Neighbour, SimulatedPort, SimulatedSwitch

@@ -11,7 +11,8 @@ from collectors.snmp.credentials import (
     Credentials,
     credential,
 )
-from collectors.snmp.schedule import Poller, PollStats
+from collectors.snmp.own_stats import PollStats
+from collectors.snmp.schedule import Poller
 
 __all__ = [
     "Credential",

@@ -1,0 +1,73 @@
+"""What a poller counts of itself, and tells now and then as a row of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from collectors.batch import Batch, Schema
+from probes.failure import Outcome
+
+_SELF = Schema(
+    "self_poll",
+    ("process",),
+    ("expected", "done", "failed", "skipped", "late_p99_ms", "retries"),
+)
+
+
+class PollStats(msgspec.Struct):
+    """Counters since start."""
+
+    expected: int = 0
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    retries: int = 0
+    packets: int = 0
+    devices: int = 0
+    # Devices whose tables have been read.
+    learnt: int = 0
+    running: int = 0
+    by_outcome: dict[str, int] = {}
+
+    def count(self, outcome: Outcome, up: bool, retries: int = 0) -> None:
+        """One poll that ended."""
+        self.done += 1
+        self.failed += not up
+        self.retries += retries
+        self.by_outcome[outcome.value] = self.by_outcome.get(outcome.value, 0) + 1
+
+
+class OwnReport:
+    """What was counted between two reports of `process`, and how late polls began."""
+
+    def __init__(self, process: str) -> None:
+        self._process = process
+        self._last = PollStats()
+        self._lateness_ms: list[float] = []
+
+    def began(self, late_ms: float) -> None:
+        self._lateness_ms.append(late_ms)
+
+    def make(self, now: PollStats, now_ms: int) -> Batch:
+        """The row of what happened since the last one."""
+        last, lateness = self._last, sorted(self._lateness_ms)
+        self._lateness_ms.clear()
+        # Nearest rank, as everywhere.
+        p99 = lateness[-(-99 * len(lateness) // 100) - 1] if lateness else None
+        values = (
+            now.expected - last.expected,
+            now.done - last.done,
+            now.failed - last.failed,
+            now.skipped - last.skipped,
+            p99,
+            now.retries - last.retries,
+        )
+        self._last = msgspec.structs.replace(now)
+        columns: tuple[list[Any], ...] = (
+            [now_ms],
+            [self._process],
+            *([value] for value in values),
+        )
+        return Batch(f"self/{self._process}", now_ms, _SELF, columns)
