@@ -116,7 +116,7 @@ def test_the_command_prints_json_and_its_status_tells(
         host = f"localhost:{server.port}"
         assert poll_host(host, held, as_json=True) == 0
         shown = json.loads(capsys.readouterr().out)
-        assert shown["identity"]["vendor"] == "net-snmp"
+        assert shown["identity"]["vendor"] == "linux"
         assert "softwareLoopback" in {port["type"] for port in shown["ports"]}
         file = tmp_path / "targets.csv"
         file.write_text(
