@@ -141,6 +141,17 @@ def _parser() -> argparse.ArgumentParser:
         "apart. It is kept on this laptop as a keyed hash; only the word is ever sent.",
     )
     place.add_argument("word", choices=["home", "elsewhere", "forget"])
+    selftest = add(
+        "selftest",
+        "what this system tells the agent, for whoever mends it",
+        _selftest,
+        "Looks at everything this system tells the agent, says what is inside, and\n"
+        "writes it as a ZIP file with everything personal taken out: no names of\n"
+        "networks, people or machines, no addresses. Nothing is sent.",
+    )
+    selftest.add_argument(
+        "--out", type=Path, metavar="FILE.zip", help="without it, only what is inside"
+    )
     add("what-we-collect", "everything it collects, and what it never does", _collect)
     return parser
 
@@ -367,6 +378,31 @@ def _place(chosen: argparse.Namespace, settings: Settings) -> int:
     if not known:
         return _bad("this network has no gateway by which it could be known again")
     print("Noted." if word else "Forgotten.")
+    return 0
+
+
+def _selftest(chosen: argparse.Namespace, settings: Settings) -> int:
+    from probes.selftest import (
+        README,
+        bundle,
+        contents,
+        look,
+        own_secrets,
+        write_bundle,
+    )
+
+    software = _software()
+    files = bundle(look(settings, software), software, own_secrets(settings))
+    print(README)
+    print("\n".join(contents(files)))
+    if chosen.out is None:
+        print("\nTo write it: towpath-agent selftest --out FILE.zip")
+        return 0
+    try:
+        write_bundle(chosen.out, files)
+    except OSError as error:
+        return _bad(f"the bundle cannot be written: {error}")
+    print(f"\nWritten to {chosen.out}.")
     return 0
 
 
