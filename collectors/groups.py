@@ -9,25 +9,30 @@ function of the journal alone: computed again, it is the same row.
 
 No row, and no figure in a row, stands for fewer than `least` agents, and none can be
 worked out from the others (`collectors.suppression`). Figures about calls, VPN, web,
-names and bandwidth are suppressed each by its own agents.
+names and bandwidth are suppressed each by its own agents (`collectors.group_figures`).
+
+The path and the Teams relay are measured every half hour: they count for three windows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Self
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from collectors.batch import Batch
+from collectors.group_figures import FIGURES, caused
 from collectors.heard import Heard, Whereabouts, read
 from collectors.suppression import Cells, Line, Name, showable
-from probes.jitter import percentile
 from probes.measurements import CATALOGUE
 from probes.sample import Sample, Value
 
 LEAST = 10
 _ROUND = 5
+_SLOW = frozenset({"path", "teams_relay"})
+_SLOW_WINDOWS = 3
 
 
 class GroupsConfig(BaseModel):
@@ -54,13 +59,15 @@ ALL: Name = ("all", "all")
 
 
 def groups_of(where: Whereabouts) -> list[Name]:
-    """The groups a row counts in. `site` only where the laptop is in an office."""
+    """The groups a row counts in. `site` only where the laptop is in an office.
+    `vpn` is the product of a tunnel that is up, else down, absent or unknown."""
     found = [
         ALL,
         ("place", where.place),
         ("home_site", where.home_site),
         ("provider", where.provider),
         ("connection", where.connection),
+        ("vpn", where.vpn),
         ("home_site_place", f"{where.home_site}/{where.place}"),
     ]
     if where.place == "office":
@@ -76,6 +83,7 @@ class Window:
         self._period_ms = config.period_s * 1000
         self._window_ms = config.window_s * 1000
         self._rows: list[Heard] = []
+        self._longer_ms = (_SLOW_WINDOWS - 1) * self._window_ms
         self._places: dict[Whereabouts, Whereabouts] = {}
 
     def __len__(self) -> int:
@@ -84,9 +92,9 @@ class Window:
     def add(self, batch: Batch) -> int | None:
         """Takes the rows of a batch of personal results, ignores any other.
 
-        Returns the newest time of what it took; None where it took nothing. Not taken
-        are rows that are too late for every window, and rows from the future (a clock
-        that is wrong by more than a period).
+        Returns the newest time up to which what it took counts as if it were new; None
+        where it took nothing. Not taken are rows that are too late for every window,
+        and rows from the future (a clock that is wrong by more than a period).
         """
         if batch.measurement not in CATALOGUE or "agent" not in batch.schema.tags:
             return None
@@ -94,12 +102,17 @@ class Window:
         settle_ms = self._config.settle_s * 1000
         oldest_ms = batch.received_ms - self._window_ms - self._period_ms - settle_ms
         newest_ms: int | None = None
+        longer_ms = self._longer(batch.measurement)
         for heard in read(batch, self._places):
-            if not oldest_ms < heard.time_ms <= latest_ms:
+            if not oldest_ms - longer_ms < heard.time_ms <= latest_ms:
                 continue
             self._rows.append(heard)
-            newest_ms = max(heard.time_ms, newest_ms or 0)
+            newest_ms = max(heard.time_ms + longer_ms, newest_ms or 0)
         return newest_ms
+
+    def _longer(self, kind: str) -> int:
+        """How much longer than a window rows of that kind count."""
+        return self._longer_ms if kind in _SLOW else 0
 
     def first_end_ms(self, whole: bool) -> int | None:
         """The end of the first period of what is held; with `whole`, of the first that
@@ -108,6 +121,10 @@ class Window:
             return None
         first_ms = min(row.time_ms for row in self._rows)
         if whole:
+            begins: dict[str, int] = {}
+            for row in self._rows:
+                begins[row.kind] = min(row.time_ms, begins.get(row.kind, row.time_ms))
+            first_ms = max(at + self._longer(kind) for kind, at in begins.items())
             first_ms += self._window_ms - 1
         return self.next_end_ms(first_ms)
 
@@ -120,54 +137,100 @@ class Window:
         return now_ms >= end_ms + self._config.settle_s * 1000
 
     def needs_after(self, end_ms: int) -> int:
-        """Rows before this time are in no window that ends after `end_ms`."""
+        """Rows that count up to before this time are in no window that ends after
+        `end_ms`."""
         return end_ms + self._period_ms - self._window_ms
 
     def samples(self, end_ms: int) -> list[Sample]:
         """The `experience` rows of the period that ends at `end_ms`."""
         begin_ms = end_ms - self._window_ms
         settled_ms = end_ms + self._config.settle_s * 1000
-        rows = [
-            row
-            for row in self._rows
-            if begin_ms <= row.time_ms < end_ms and row.received_ms < settled_ms
-        ]
-        return experience(rows, end_ms - self._period_ms, self._config.least)
+        rows, earlier = [], []
+        for row in self._rows:
+            if row.time_ms >= end_ms or row.received_ms >= settled_ms:
+                continue
+            if row.time_ms >= begin_ms:
+                rows.append(row)
+            elif row.time_ms + self._longer(row.kind) >= begin_ms:
+                earlier.append(row)
+        return experience(rows, end_ms - self._period_ms, self._config.least, earlier)
 
     def forget(self, before_ms: int) -> None:
-        """Drops the rows of before that time."""
-        self._rows = [row for row in self._rows if row.time_ms >= before_ms]
+        """Drops the rows that do not count up to that time."""
+        self._rows = [
+            row
+            for row in self._rows
+            if row.time_ms + self._longer(row.kind) >= before_ms
+        ]
         if not self._rows:
             self._places.clear()
 
 
-def experience(rows: Sequence[Heard], time_ms: int, least: int) -> list[Sample]:
-    """The rows of one window as samples at `time_ms`, one for each group shown."""
-    # The same row twice (delivered again) is one row.
-    once = {
-        (row.kind, row.target, row.agent, row.where, row.time_ms): row for row in rows
-    }
-    rows = list(once.values())
-    by_group, shown = _shown(rows, least, None)
+def experience(
+    rows: Sequence[Heard], time_ms: int, least: int, earlier: Sequence[Heard] = ()
+) -> list[Sample]:
+    """The rows of one window as samples at `time_ms`, one for each group shown.
+
+    `earlier`: rows from before the window that count all the same, though not who is
+    heard.
+    """
+    rows, earlier = _named(_once(rows), _once(earlier))
+    by_group = _by_group(rows)
+    shown = _shown(rows, least, None)
     fields: dict[Name, dict[str, Value]] = {
         group: {"agents": rounded(len({row.agent for row in by_group[group]}))}
         for group in shown
     }
-    for kind, needed, figures in _FIGURES:
-        of_kind = [
-            row
-            for row in rows
-            if row.kind == kind
-            and row.values
-            and (needed is None or row.values[needed] is not None)
-        ]
-        by_group, with_figures = _shown(of_kind, least, shown)
-        for group in with_figures:
-            fields[group].update(figures(by_group[group], least))
+    by_kind: dict[str, list[Heard]] = {}
+    heard = [*rows, *earlier]
+    for row in [*heard, *caused(heard)]:
+        if row.values:
+            by_kind.setdefault(row.kind, []).append(row)
+    # Who gave a figure decides where it is shown; many figures are of the same agents.
+    known: dict[frozenset[tuple[Whereabouts, str]], set[Name]] = {}
+    for figures in FIGURES:
+        given = [row for row in by_kind.get(figures.of, ()) if figures.has(row)]
+        givers = frozenset((row.where, row.agent) for row in given)
+        if givers not in known:
+            known[givers] = _shown(given, least, shown)
+        by_group = _by_group(given)
+        for group in known[givers]:
+            fields[group].update(figures.make(by_group[group], least))
     return [
         Sample("experience", {"by": by, "group": group}, fields[by, group], time_ms)
         for by, group in sorted(fields)
     ]
+
+
+def _once(rows: Sequence[Heard]) -> list[Heard]:
+    """The same row twice (delivered again) is one row."""
+    return list(
+        {
+            (row.kind, row.target, row.agent, row.where, row.time_ms): row
+            for row in rows
+        }.values()
+    )
+
+
+def _named(
+    rows: Sequence[Heard], earlier: Sequence[Heard]
+) -> tuple[list[Heard], list[Heard]]:
+    """Rows of agents whose VPN is up, told by its product where the agent said it."""
+    said = [row for row in rows if row.kind == "vpn" and row.values]
+    said.sort(key=lambda row: row.time_ms)
+    products = {row.agent: found for row in said if (found := row.text("product"))}
+    places: dict[tuple[Whereabouts, str], Whereabouts] = {}
+
+    def named(row: Heard) -> Heard:
+        product = products.get(row.agent)
+        if row.where.vpn != "up" or product is None:
+            return row
+        key = (row.where, product)
+        if key not in places:
+            places[key] = msgspec.structs.replace(row.where, vpn=product)
+        return msgspec.structs.replace(row, where=places[key])
+
+    return [named(row) for row in rows], [named(row) for row in earlier]
 
 
 def rounded(agents: int) -> int:
@@ -180,7 +243,14 @@ def lines_of(groups: Iterable[Name]) -> list[Line]:
     names = sorted(groups)
     lines = [
         Line(ALL, tuple(g for g in names if g[0] == by))
-        for by in ("place", "home_site", "provider", "connection", "home_site_place")
+        for by in (
+            "place",
+            "home_site",
+            "provider",
+            "connection",
+            "vpn",
+            "home_site_place",
+        )
     ]
     if ("place", "office") in names:
         lines.append(
@@ -198,88 +268,29 @@ def lines_of(groups: Iterable[Name]) -> list[Line]:
     return lines
 
 
-def _shown(
-    rows: Sequence[Heard], least: int, allowed: set[Name] | None
-) -> tuple[dict[Name, list[Heard]], set[Name]]:
-    """The rows of each group, and the groups that may be shown."""
+def _by_group(rows: Sequence[Heard]) -> dict[Name, list[Heard]]:
+    by_group: dict[Name, list[Heard]] = {}
+    for where, found in _by_place(rows).items():
+        for group in groups_of(where):
+            by_group.setdefault(group, []).extend(found)
+    return by_group
+
+
+def _by_place(rows: Sequence[Heard]) -> dict[Whereabouts, list[Heard]]:
     by_place: dict[Whereabouts, list[Heard]] = {}
     for row in rows:
         by_place.setdefault(row.where, []).append(row)
-    by_group: dict[Name, list[Heard]] = {}
+    return by_place
+
+
+def _shown(rows: Sequence[Heard], least: int, allowed: set[Name] | None) -> set[Name]:
+    """The groups of these rows that may be shown; of those `allowed` only."""
+    by_place = _by_place(rows)
+    if not by_place:
+        return set()
     atoms: dict[Name, list[int]] = {}
-    for at, (where, found) in enumerate(by_place.items()):
+    for at, where in enumerate(by_place):
         for group in groups_of(where):
-            by_group.setdefault(group, []).extend(found)
             atoms.setdefault(group, []).append(at)
-    if not atoms:
-        return {}, set()
     people = [{row.agent for row in found} for found in by_place.values()]
-    lines = lines_of(atoms)
-    return by_group, showable(Cells(people, atoms), lines, least, allowed)
-
-
-def _calls(rows: Sequence[Heard], least: int) -> dict[str, Value]:
-    poor = sum(row.values[0] or 0.0 for row in rows)
-    found: dict[str, Value] = {
-        "calls": len(rows),
-        "call_poor_ratio": poor / len(rows),
-    }
-    mos, rtt, jitter = (_values(rows, at, least) for at in (1, 2, 4))
-    if mos:
-        found["mos_estimated_p50"] = percentile(mos, 50)
-    if rtt:
-        found["rtt_p95_ms"] = percentile(rtt, 95)
-    if jitter:
-        found["jitter_p95_ms"] = percentile(jitter, 95)
-    return found
-
-
-def _loss(rows: Sequence[Heard], least: int) -> dict[str, Value]:
-    return {"loss_mean_ratio": sum(row.values[3] or 0.0 for row in rows) / len(rows)}
-
-
-def _vpn(rows: Sequence[Heard], least: int) -> dict[str, Value]:
-    """Of agents, each by its latest word."""
-    latest = {row.agent: row.values[0] for row in sorted(rows, key=lambda r: r.time_ms)}
-    return {"vpn_up_ratio": sum(up or 0.0 for up in latest.values()) / len(latest)}
-
-
-def _web(rows: Sequence[Heard], least: int) -> dict[str, Value]:
-    return {"web_ok_ratio": _mean(rows)}
-
-
-def _name_lookup(rows: Sequence[Heard], least: int) -> dict[str, Value]:
-    return {"name_ok_ratio": _mean(rows)}
-
-
-def _bandwidth(rows: Sequence[Heard], least: int) -> dict[str, Value]:
-    found: dict[str, Value] = {}
-    for at, name in enumerate(("down_bps_p50", "up_bps_p50")):
-        if values := _values(rows, at, least):
-            found[name] = percentile(values, 50)
-    return found
-
-
-# What a figure is of, which of its values every row must have, and how it is made.
-# Percentiles do not add up, so they only need enough agents; sums and means, of which
-# a part can be taken away, are suppressed by the rows that have the value.
-_FIGURES: tuple[
-    tuple[str, int | None, Callable[[Sequence[Heard], int], dict[str, Value]]], ...
-] = (
-    ("call_path", None, _calls),
-    ("call_path", 3, _loss),
-    ("vpn", None, _vpn),
-    ("web", None, _web),
-    ("name_lookup", None, _name_lookup),
-    ("bandwidth", None, _bandwidth),
-)
-
-
-def _values(rows: Sequence[Heard], at: int, least: int) -> list[float]:
-    """The values there are; none where they are of fewer than `least` agents."""
-    given = [(row.agent, v) for row in rows if (v := row.values[at]) is not None]
-    return [v for _, v in given] if len({agent for agent, _ in given}) >= least else []
-
-
-def _mean(rows: Sequence[Heard]) -> float:
-    return sum(row.values[0] or 0.0 for row in rows) / len(rows)
+    return showable(Cells(people, atoms), lines_of(atoms), least, allowed)

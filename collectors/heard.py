@@ -8,6 +8,8 @@ import msgspec
 
 from collectors.batch import Batch
 from probes.failure import Outcome
+from probes.report import Result
+from probes.report import Whereabouts as AgentWhereabouts
 from probes.sample import Value
 
 # What says something of the network between a laptop and what it asked. Being offline,
@@ -34,11 +36,19 @@ class Whereabouts(msgspec.Struct, frozen=True):
     home_site: str
     provider: str
     connection: str
+    vpn: str = "unknown"
+
+    def of_agent(self) -> AgentWhereabouts:
+        """As the agent told them, as far as they decide what a result means."""
+        known = {"office", "home", "elsewhere"}, {"wired", "wifi", "mobile"}
+        place = self.place if self.place in known[0] else "unknown"
+        connection = self.connection if self.connection in known[1] else "unknown"
+        return AgentWhereabouts(place, "", connection)  # type: ignore[arg-type]
 
 
 class Heard(msgspec.Struct, frozen=True):
     """One row of one agent. `values` are those of its `kind` in the order of
-    `_VALUES`; none where it only says that the agent was heard."""
+    `VALUES`; none where it only says that the agent was heard."""
 
     time_ms: int
     received_ms: int
@@ -46,23 +56,44 @@ class Heard(msgspec.Struct, frozen=True):
     where: Whereabouts
     kind: str
     target: str
-    values: tuple[float | None, ...]
+    values: tuple[Value | None, ...]
+    outcome: str = Outcome.OK
+
+    def figure(self, name: str) -> float | None:
+        """The number of that name; None where it was not measured."""
+        return _number(self.values[_AT[self.kind, name]]) if self.values else None
+
+    def text(self, name: str) -> str:
+        """The text of that name; empty where there is none."""
+        value = self.values[_AT[self.kind, name]] if self.values else None
+        return value if isinstance(value, str) else ""
+
+    def result(self) -> Result:
+        """What the agent said, as far as it is held."""
+        values = {
+            name: value
+            for name, value in zip(VALUES[self.kind], self.values, strict=True)
+            if value is not None
+        }
+        outcome = Outcome(self.outcome)
+        return Result(self.kind, 1, self.time_ms, outcome, self.target, values)
 
 
 def read(batch: Batch, places: dict[Whereabouts, Whereabouts]) -> Iterator[Heard]:
     """The rows of a batch; `places` holds each whereabouts once."""
-    names = ("place", "site", "home_site", "provider", "connection")
+    names = ("place", "site", "home_site", "provider", "connection", "vpn")
     wheres = zip(*(batch.tag(name) for name in names), strict=True)
     outcomes, targets = batch.field("outcome"), batch.tag("target")
-    wanted = _VALUES.get(batch.measurement, ())
+    wanted = _COLUMNS.get(batch.measurement, ())
     columns = [batch.field(name) for name in wanted]
     for at, (time_ms, agent, where_texts) in enumerate(
         zip(batch.times_ms, batch.tag("agent"), wheres, strict=True)
     ):
         where = Whereabouts(*(text or "unknown" for text in where_texts))
         where = places.setdefault(where, where)
-        given = tuple(_number(column[at]) for column in columns)
-        values = _figures(batch.measurement, str(outcomes[at] or ""), given)
+        given = tuple(column[at] for column in columns)
+        outcome = str(outcomes[at] or "")
+        values = _figures(batch.measurement, outcome, given)
         yield Heard(
             time_ms,
             batch.received_ms,
@@ -71,21 +102,68 @@ def read(batch: Batch, places: dict[Whereabouts, Whereabouts]) -> Iterator[Heard
             batch.measurement,
             targets[at],
             values,
+            outcome,
         )
 
 
-_VALUES: dict[str, tuple[str, ...]] = {
+# What is held of each kind: what groups tell, and what `probes.cause` judges by.
+_COLUMNS: dict[str, tuple[str, ...]] = {
     "call_path": ("poor", "mos_estimated", "rtt_ms", "loss_ratio", "jitter_ms"),
-    "vpn": ("up",),
-    "web": (),
-    "name_lookup": (),
-    "bandwidth": ("down_bps", "up_bps"),
+    "path": (
+        "gateway_rtt_ms",
+        "gateway_loss_ratio",
+        "provider_rtt_ms",
+        "provider_loss_ratio",
+        "edge_rtt_ms",
+        "edge_loss_ratio",
+    ),
+    "teams_relay": ("rtt_ms",),
+    "vpn": (
+        "up",
+        "product",
+        "reconnects",
+        "tunnel_rtt_ms",
+        "tunnel_loss_ratio",
+        "direct_rtt_ms",
+        "direct_loss_ratio",
+        "path_mtu_black_hole",
+        "teams_way",
+    ),
+    "wifi": (
+        "signal_dbm",
+        "signal_min_dbm",
+        "signal_derived",
+        "snr_db",
+        "retry_ratio",
+        "band_ghz",
+        "roams",
+    ),
+    "laptop": (
+        "cpu_ratio",
+        "cpu_clock_ratio",
+        "memory_ratio",
+        "link_bps",
+        "half_duplex",
+    ),
+    "bandwidth": ("down_bps", "up_bps", "bufferbloat"),
+}
+# `worked` is ours: 1, or 0 where it failed on the way.
+_WORKED = ("worked",)
+VALUES: dict[str, tuple[str, ...]] = {
+    **_COLUMNS,
+    "web": _WORKED,
+    "name_lookup": _WORKED,
+    "teams_relay": (*_COLUMNS["teams_relay"], *_WORKED),
+    "cause": ("cause",),
+}
+_AT = {
+    (kind, name): at for kind, names in VALUES.items() for at, name in enumerate(names)
 }
 
 
 def _figures(
-    kind: str, outcome: str, given: tuple[float | None, ...]
-) -> tuple[float | None, ...]:
+    kind: str, outcome: str, given: tuple[Value | None, ...]
+) -> tuple[Value | None, ...]:
     """What a row says of its kind; nothing where it was not measured.
 
     A run of the call path that failed on the way is a poor one: nobody could have
@@ -93,19 +171,18 @@ def _figures(
     """
     if kind == "call_path":
         if given[0] is None and _failed_on_the_way(outcome):
-            return (1.0, *given[1:])
+            return (1, *given[1:])
         return given if given[0] is not None else ()
     if kind == "vpn":
         if given[0] is None and outcome == Outcome.NOT_CONNECTED:
-            return (0.0,)
+            return (0, *given[1:])
         return given if given[0] is not None else ()
-    if kind in ("web", "name_lookup"):
+    if kind in ("web", "name_lookup", "teams_relay"):
         if outcome == Outcome.OK:
-            return (1.0,)
-        return (0.0,) if _failed_on_the_way(outcome) else ()
-    if kind == "bandwidth":
-        return given if any(value is not None for value in given) else ()
-    return ()
+            return (*given, 1)
+        return (*given, 0) if _failed_on_the_way(outcome) else ()
+    # A path that did not get to its end still has figures up to there.
+    return given if any(value is not None for value in given) else ()
 
 
 def _failed_on_the_way(outcome: str) -> bool:

@@ -225,7 +225,11 @@ EXPERIENCE = _measure(
     "experience",
     "agents' results for one group, only where the group has enough agents",
     (
-        Tag("by", "all, place, site, home_site, home_site_place, provider …"),
+        Tag(
+            "by",
+            "all, place, site, home_site, home_site_place, provider, connection or vpn "
+            "(the product where the tunnel is up)",
+        ),
         Tag("group", "which group"),
     ),
     Field("agents", "int", "1", "agents heard, rounded to 5"),
@@ -235,11 +239,40 @@ EXPERIENCE = _measure(
     Field("rtt_p95_ms", "float", "ms", "95th percentile of mean round trips"),
     Field("loss_mean_ratio", "float", "ratio", "mean loss"),
     Field("jitter_p95_ms", "float", "ms", "95th percentile jitter"),
+    *(
+        Field(f"cause_{name}_ratio", "float", "ratio", f"of all laptops: {meaning}")
+        for name, meaning in (
+            ("laptop", "a poor call, as the laptop is busy or its cable bad"),
+            ("wifi", "a poor call, as the Wi-Fi is weak or disturbed"),
+            ("line", "a poor call, for the line from the first router to the provider"),
+            ("provider", "a poor call, for the provider's network beyond that"),
+            ("vpn", "a poor call, for the VPN's tunnel"),
+            ("edge", "a poor call, for the council's own network"),
+            ("microsoft", "a good call, but a poor way to Microsoft"),
+            ("unknown", "a poor call, and nothing seen that explains it"),
+        )
+    ),
+    Field("mostly", "str", "1", "where most of them break, in words"),
+    Field("gateway_poor_ratio", "float", "ratio", "the first router lost or late"),
+    Field("provider_loss_mean_ratio", "float", "ratio", "loss to provider's router"),
+    Field("provider_rtt_p95_ms", "float", "ms", "95th percentile to there"),
+    Field("edge_loss_mean_ratio", "float", "ratio", "loss to the council's edge"),
+    Field("edge_rtt_p95_ms", "float", "ms", "95th percentile to there"),
+    Field("relay_blocked_ratio", "float", "ratio", "Teams relay runs without answer"),
+    Field("relay_rtt_p95_ms", "float", "ms", "95th percentile to a Teams relay"),
     Field("vpn_up_ratio", "float", "ratio", "agents with a VPN client that is up"),
+    Field("tunnel_added_p50_ms", "float", "ms", "median delay the VPN's tunnel adds"),
+    Field("teams_tunnelled_ratio", "float", "ratio", "VPNs that carry Teams' media"),
+    Field("wifi_weak_ratio", "float", "ratio", "Wi-Fi results at -75 dBm or below"),
+    Field("signal_p50_dbm", "float", "dBm", "median Wi-Fi level"),
+    Field("band_2_4_ratio", "float", "ratio", "Wi-Fi results in the 2.4 GHz band"),
+    Field("laptop_busy_ratio", "float", "ratio", "processor or memory nearly full"),
     Field("web_ok_ratio", "float", "ratio", "web requests that worked"),
+    Field("microsoft_ok_ratio", "float", "ratio", "those to Microsoft that worked"),
     Field("name_ok_ratio", "float", "ratio", "name lookups that worked"),
     Field("down_bps_p50", "float", "bit/s", "median download rate"),
     Field("up_bps_p50", "float", "bit/s", "median upload rate"),
+    Field("bufferbloat_poor_ratio", "float", "ratio", "speed tests graded D or F"),
     period_s=300,
 )
 

@@ -38,7 +38,7 @@ MANY_RECONNECTS = 3
 SLOW_LOOKUP_MS = 1_000
 # The agent's own list of front doors (`collectors/ingest/policies.py`) by name.
 _MICROSOFT = ("microsoft", "exchange", "teams", "sharepoint", "office", "onedrive")
-_POOR_GRADES = frozenset({"D", "F"})
+POOR_GRADES = frozenset({"D", "F"})
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -213,8 +213,11 @@ def laptop(seen: Seen) -> list[Finding]:
 
 def wifi(seen: Seen) -> list[Finding]:
     """The Wi-Fi, where the traffic goes over it."""
-    if seen.where.connection != "wifi" or seen.one("wifi") is None:
+    if seen.where.connection != "wifi":
         return []
+    if seen.one("wifi") is None:
+        # Windows may not let us read it, and still the way to the router shows it.
+        return _to_the_router(seen)
     signal = seen.figure("wifi", "signal_dbm")
     least = seen.figure("wifi", "signal_min_dbm")
     about = "about " if seen.figure("wifi", "signal_derived") == 1 else ""
@@ -320,7 +323,7 @@ def _speed(speed: Result, whose: str, at_office: bool) -> list[Finding]:
         if isinstance(bps, int | float) and bps < least_bps and not held:
             says = f"{whose} carries {bps / 1e6:.1f} Mbit/s {way}, too little for video"
             return [Finding("line", False, says, "Switch your camera off in calls.")]
-    if values.get("bufferbloat") in _POOR_GRADES and not at_office:
+    if values.get("bufferbloat") in POOR_GRADES and not at_office:
         return [
             Finding(
                 "line",

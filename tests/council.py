@@ -11,6 +11,8 @@ from datetime import date
 from alerts.alert import Alert
 from collectors.batch import Batch, gather
 from collectors.estate import Device, Estate, Line, Site, VpnGateway
+from collectors.group_figures import MOSTLY
+from probes.cause import CAUSES
 from probes.sample import Sample
 
 MINUTE_MS = 60_000
@@ -334,7 +336,48 @@ GROUPS = (
     ("provider", "Northern Fibre", 30, 4.2, 0.03),
     ("connection", "wifi", 70, 4.1, 0.06),
     ("connection", "wired", 45, 4.35, 0.01),
+    ("vpn", "GlobalProtect", 60, 4.0, 0.08),
+    ("vpn", "down", 60, 4.3, 0.02),
 )
+# Where the poor calls of a group break: shares that add up to one.
+BREAKS = {
+    "office": {"wifi": 0.3, "line": 0.2, "edge": 0.3, "unknown": 0.2},
+    "library": {"wifi": 0.2, "line": 0.7, "unknown": 0.1},
+    "Moor Broadband": {"line": 0.2, "provider": 0.7, "unknown": 0.1},
+}
+USUAL_BREAKS = {
+    "laptop": 0.1,
+    "wifi": 0.5,
+    "line": 0.15,
+    "provider": 0.05,
+    "vpn": 0.1,
+    "edge": 0.05,
+    "unknown": 0.05,
+}
+
+
+def _along_the_way(group: str, poor: float) -> dict[str, float | str]:
+    breaks = BREAKS.get(group, USUAL_BREAKS)
+    most = max(breaks, key=lambda name: breaks[name])
+    return {
+        **{f"cause_{name}_ratio": poor * breaks.get(name, 0.0) for name in CAUSES},
+        "mostly": MOSTLY[most],
+        "gateway_poor_ratio": poor * 0.6,
+        "provider_loss_mean_ratio": poor / 20,
+        "provider_rtt_p95_ms": 14.0 + 100 * poor,
+        "edge_loss_mean_ratio": poor / 12,
+        "edge_rtt_p95_ms": 32.0 + 200 * poor,
+        "relay_blocked_ratio": 0.04,
+        "relay_rtt_p95_ms": 41.0,
+        "tunnel_added_p50_ms": 9.0 + 100 * poor,
+        "teams_tunnelled_ratio": 0.2,
+        "wifi_weak_ratio": poor,
+        "signal_p50_dbm": -58.0 - 40 * poor,
+        "band_2_4_ratio": 0.3,
+        "laptop_busy_ratio": 0.05,
+        "microsoft_ok_ratio": 0.999,
+        "bufferbloat_poor_ratio": 0.12,
+    }
 
 
 def _others(council: Estate, at: int) -> Iterator[Sample]:
@@ -356,6 +399,7 @@ def _others(council: Estate, at: int) -> Iterator[Sample]:
             "experience",
             {"by": by, "group": group},
             {
+                **_along_the_way(group, poor * (0.7 + 0.6 * day_share(at))),
                 "agents": agents,
                 "calls": agents,
                 "call_poor_ratio": poor * (0.7 + 0.6 * day_share(at)),

@@ -29,8 +29,9 @@ def where(
     home_site: str = "town-hall",
     provider: str = "bt",
     connection: str = "wifi",
+    vpn: str = "unknown",
 ) -> Whereabouts:
-    return Whereabouts(place, site, home_site, provider, connection)
+    return Whereabouts(place, site, home_site, provider, connection, vpn)
 
 
 def calls(agents: Iterable[int], at: Whereabouts, poor: float = 0.0) -> list[Heard]:
@@ -91,7 +92,9 @@ def test_an_office_is_not_told_by_the_sites_in_it() -> None:
 def test_each_figure_has_enough_agents_of_its_own() -> None:
     rows = calls(range(30), where())
     rows += [
-        Heard(T0_MS, T0_MS, f"a{i}", where(), "bandwidth", "reflector", (1e6, 1e5))
+        Heard(
+            T0_MS, T0_MS, f"a{i}", where(), "bandwidth", "reflector", (1e6, 1e5, None)
+        )
         for i in range(9)
     ]
     found = shown(rows)["all", "all"]
@@ -141,6 +144,7 @@ PLACES = st.builds(
     home_site=st.sampled_from(["s1", "s2", "s3", "s4"]),
     provider=st.sampled_from(["p1", "p2", "p3"]),
     connection=st.sampled_from(["wifi", "wired"]),
+    vpn=st.sampled_from(["GlobalProtect", "WireGuard", "down"]),
 )
 
 
@@ -182,6 +186,128 @@ def spans(vectors: Sequence[Sequence[int]], wanted: Sequence[int]) -> bool:
         if pivot is not None:
             basis.append((pivot, [v / left[pivot] for v in left]))
     return not any(reduced(wanted))
+
+
+def said(
+    agents: Iterable[int], kind: str, at: Whereabouts, *values: Value | None
+) -> list[Heard]:
+    return [Heard(T0_MS, T0_MS, f"a{i}", at, kind, "r", values) for i in agents]
+
+
+def poor_calls(agents: Iterable[int], at: Whereabouts) -> list[Heard]:
+    return calls(agents, at, 1.0)
+
+
+def wifi(agents: Iterable[int], at: Whereabouts, dbm: int) -> list[Heard]:
+    return said(agents, "wifi", at, dbm, dbm, 0, None, None, 5.0, 0)
+
+
+def test_a_group_is_told_where_its_poor_calls_break() -> None:
+    rows = [
+        *calls(range(30), where()),
+        *poor_calls(range(30, 40), where()),
+        *wifi(range(30, 36), where(), -84),
+        *wifi(range(36, 40), where(), -50),
+    ]
+    found = shown(rows)["all", "all"]
+    assert found["cause_wifi_ratio"] == pytest.approx(6 / 40)
+    assert found["cause_unknown_ratio"] == pytest.approx(4 / 40)
+    assert found["mostly"] == "the Wi-Fi"
+    told = [v for n, v in found.items() if n.startswith("cause_")]
+    assert sum(told) == found["call_poor_ratio"]
+
+
+def test_a_weak_wifi_at_home_explains_no_poor_call_in_the_office() -> None:
+    office = where("office", "town-hall")
+    rows = [*wifi(range(20), where(), -84), *poor_calls(range(20), office)]
+    assert shown(rows)["all", "all"]["cause_wifi_ratio"] == 0.0
+
+
+def test_a_vpn_that_is_up_is_told_by_its_product() -> None:
+    up, down = where(vpn="up"), where(vpn="down")
+    vpn = (1, "WireGuard", 0, 30.0, 0.0, 20.0, 0.0, None, "tunnelled")
+    rows = [
+        *calls(range(12), up),
+        *said(range(12), "vpn", up, *vpn),
+        *calls(range(20, 32), down),
+    ]
+    found = shown(rows)
+    assert {group for by, group in found if by == "vpn"} == {"WireGuard", "down"}
+    assert found["vpn", "WireGuard"]["tunnel_added_p50_ms"] == 10.0
+    assert found["vpn", "WireGuard"]["teams_tunnelled_ratio"] == 1.0
+
+
+def test_the_wifi_of_a_laptop_on_a_cable_is_not_told() -> None:
+    wired = where(connection="wired")
+    found = shown([*calls(range(12), wired), *wifi(range(12), wired, -84)])
+    assert "wifi_weak_ratio" not in found["all", "all"]
+
+
+def test_a_path_of_half_an_hour_ago_still_counts_and_one_of_an_hour_ago_does_not() -> (
+    None
+):
+    path = {"outcome": "ok", "gateway_rtt_ms": 70.0, "gateway_loss_ratio": 0.0}
+    window = window_of(results(range(12), "path", path, T0_MS), T0_MS)
+    for minutes, told in ((30, True), (60, False)):
+        at_ms = T0_MS + minutes * 60_000
+        poor = {"outcome": "ok", "poor": 1}
+        for batch in gather(results(range(12), "call_path", poor, at_ms), "x", at_ms):
+            window.add(batch)
+        rows = window.samples(at_ms + PERIOD_MS)
+        assert {s.fields["agents"] for s in rows} == {10}
+        assert {"gateway_poor_ratio" in s.fields for s in rows} == {told}
+        assert {s.fields["cause_wifi_ratio"] for s in rows} == {float(told)}
+        window.forget(window.needs_after(at_ms + PERIOD_MS))
+
+
+KINDS: dict[str, tuple[Value | None, ...]] = {
+    "path": (9.0, 0.0, 12.0, 0.01, 20.0, 0.02),
+    "teams_relay": (30.0, 1),
+    "wifi": (-80, -84, 0, 20, 0.1, 2.4, 0),
+    "laptop": (0.95, 1.0, 0.5, None, 0),
+    "vpn": (1, "WireGuard", 0, 30.0, 0.0, 20.0, 0.0, 0, "split_out"),
+    "bandwidth": (1e7, 1e6, "F"),
+}
+FIELD_OF_KIND = {
+    "path": "gateway_poor_ratio",
+    "teams_relay": "relay_blocked_ratio",
+    "wifi": "wifi_weak_ratio",
+    "laptop": "laptop_busy_ratio",
+    "vpn": "teams_tunnelled_ratio",
+    "bandwidth": "bufferbloat_poor_ratio",
+}
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    rows=populations(),
+    kind=st.sampled_from(sorted(KINDS)),
+    share=st.sampled_from([1, 2, 3]),
+)
+def test_no_figure_that_only_some_gave_tells_of_fewer_than_least(
+    rows: list[Heard], kind: str, share: int
+) -> None:
+    """Each ratio is shown only for groups of which no small one can be worked out, by
+    the agents that gave it, exactly."""
+    givers = [
+        row
+        for row in rows
+        if int(row.agent[1:]) % share == 0
+        and (kind != "wifi" or row.where.connection == "wifi")
+    ]
+    gave = [
+        Heard(T0_MS, T0_MS, r.agent, r.where, kind, "r", KINDS[kind]) for r in givers
+    ]
+    # A tunnel that is up is told by its product, which these are named by already.
+    found = shown([*rows, *gave])
+    atoms = atoms_of(givers)
+    with_figure = [g for g, fields in found.items() if FIELD_OF_KIND[kind] in fields]
+    told = [[int(g in groups_of(w)) for w in atoms] for g in with_figure]
+    for group in {g for w in atoms for g in groups_of(w)}:
+        agents = set().union(*(a for w, a in atoms.items() if group in groups_of(w)))
+        if len(agents) < LEAST:
+            assert group not in with_figure
+            assert not spans(told, [int(group in groups_of(w)) for w in atoms])
 
 
 @settings(max_examples=300, deadline=None)
@@ -264,7 +390,13 @@ def test_the_least_cannot_be_set_below_five() -> None:
 def results(
     agents: Iterable[int], kind: str, fields: dict[str, Value], time_ms: int
 ) -> list[Sample]:
-    tags = {"home_site": "depot", "place": "home", "provider": "bt", "target": "r"}
+    tags = {
+        "home_site": "depot",
+        "place": "home",
+        "provider": "bt",
+        "connection": "wifi",
+        "target": "r",
+    }
     return [Sample(kind, {"agent": f"a{i}", **tags}, fields, time_ms) for i in agents]
 
 
@@ -331,6 +463,51 @@ def test_the_same_row_twice_is_one_row() -> None:
         ("vpn", Outcome.OK, {"up": 1}, {"vpn_up_ratio": 1.0}),
         ("vpn", Outcome.NOT_CONNECTED, {}, {"vpn_up_ratio": 0.0}),
         ("vpn", Outcome.NOT_PRESENT, {}, {}),
+        ("vpn", Outcome.OK, {"up": 0, "teams_way": "tunnelled"}, {"vpn_up_ratio": 0.0}),
+        (
+            "teams_relay",
+            Outcome.OK,
+            {"rtt_ms": 30.0},
+            {"relay_blocked_ratio": 0.0, "relay_rtt_p95_ms": 30.0},
+        ),
+        ("teams_relay", Outcome.UDP_BLOCKED, {}, {"relay_blocked_ratio": 1.0}),
+        ("teams_relay", Outcome.NOT_CONFIGURED, {}, {}),
+        ("path", Outcome.OK, {"gateway_rtt_ms": 3.0}, {"gateway_poor_ratio": 0.0}),
+        (
+            "path",
+            Outcome.TIMEOUT,
+            {"gateway_rtt_ms": 3.0, "gateway_loss_ratio": 0.3},
+            {"gateway_poor_ratio": 1.0},
+        ),
+        (
+            "path",
+            Outcome.OK,
+            {"provider_rtt_ms": 9.0, "provider_loss_ratio": 0.125},
+            {"provider_loss_mean_ratio": 0.125, "provider_rtt_p95_ms": 9.0},
+        ),
+        (
+            "path",
+            Outcome.OK,
+            {"edge_rtt_ms": 19.0, "edge_loss_ratio": 0.0},
+            {"edge_loss_mean_ratio": 0.0, "edge_rtt_p95_ms": 19.0},
+        ),
+        ("path", Outcome.NAME_NOT_FOUND, {}, {}),
+        (
+            "wifi",
+            Outcome.OK,
+            {"signal_dbm": -80, "band_ghz": 2.4},
+            {"wifi_weak_ratio": 1.0, "signal_p50_dbm": -80.0, "band_2_4_ratio": 1.0},
+        ),
+        ("wifi", Outcome.OK, {"band_ghz": 5.0}, {"band_2_4_ratio": 0.0}),
+        ("wifi", Outcome.NOT_PERMITTED, {}, {}),
+        ("laptop", Outcome.OK, {"cpu_ratio": 0.95}, {"laptop_busy_ratio": 1.0}),
+        (
+            "laptop",
+            Outcome.OK,
+            {"cpu_ratio": 0.2, "memory_ratio": 0.6},
+            {"laptop_busy_ratio": 0.0},
+        ),
+        ("bandwidth", Outcome.OK, {"bufferbloat": "F"}, {"bufferbloat_poor_ratio": 1}),
         ("bandwidth", Outcome.OK, {"down_bps": 5.0}, {"down_bps_p50": 5.0}),
         ("bandwidth", Outcome.BUDGET_SPENT, {}, {}),
     ],
@@ -340,7 +517,10 @@ def test_failed_not_there_and_not_measured_are_three_things(
 ) -> None:
     rows = results(range(12), kind, {"outcome": outcome.value, **fields}, T0_MS)
     for sample in window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS):
-        assert sample.fields == {"agents": 10, **told}
+        causes = {name for name in sample.fields if name.startswith("cause_")}
+        assert bool(causes) == (kind == "call_path" and bool(told))
+        own = {n: v for n, v in sample.fields.items() if n not in {*causes, "mostly"}}
+        assert own == {"agents": 10, **told}
         check_sample(sample, CATALOGUE)
 
 

@@ -71,6 +71,7 @@ _WORDS = _Words(
     address="ADDRESS",
     host="its address",
     group="that provider",
+    mostly="one place (it says which)",
     port="the port",
     process="that process",
     channel="CHANNEL",

@@ -30,6 +30,7 @@ UNITS = {
     "flag": "percentunit",
     "1": "short",
     "MOS": "none",
+    "dBm": "dBm",
 }
 GREEN, AMBER, RED, BLUE = "green", "orange", "red", "blue"
 UP = {1: ("Up", GREEN), 0: ("Down", RED)}

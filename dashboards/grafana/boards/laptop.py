@@ -85,6 +85,45 @@ VPN = Panel(
     "ms",
     least=0,
 )
+STATIONS = Panel(
+    "Round trip by stations",
+    "To the first router, the provider's first one, the council's reflector, and a "
+    "relay of Teams.",
+    (
+        Target(ask("path", ("gateway_rtt_ms", "mean")), "first router", _AGENT),
+        Target(ask("path", ("provider_rtt_ms", "mean")), "provider", _AGENT),
+        Target(ask("path", ("edge_rtt_ms", "mean")), "council", _AGENT),
+        Target(ask("teams_relay", ("rtt_ms", "mean")), "Teams relay", _AGENT),
+    ),
+    "ms",
+    least=0,
+)
+STATIONS_LOSS = Panel(
+    "Loss by stations",
+    "Loss that begins at a station and goes on beyond it is that station's.",
+    (
+        Target(ask("path", ("gateway_loss_ratio", "mean")), "first router", _AGENT),
+        Target(ask("path", ("provider_loss_ratio", "mean")), "provider", _AGENT),
+        Target(ask("path", ("edge_loss_ratio", "mean")), "council", _AGENT),
+    ),
+    "percentunit",
+    steps=((None, GREEN), (0.01, AMBER), (0.03, RED)),
+    least=0,
+)
+TARGETS = Panel(
+    "Microsoft's media targets",
+    "Green was met, red was missed: round trip 100 ms, loss 1% in 15 s, loss within "
+    "200 ms, jitter 30 ms.",
+    (
+        Target(ask("call_path", ("rtt_met", "min")), "round trip", _AGENT),
+        Target(ask("call_path", ("loss_met", "min")), "loss", _AGENT),
+        Target(ask("call_path", ("burst_met", "min")), "loss in bursts", _AGENT),
+        Target(ask("call_path", ("jitter_met", "min")), "jitter", _AGENT),
+    ),
+    "short",
+    "state-timeline",
+    words={1: ("Met", GREEN), 0: ("Missed", RED)},
+)
 WIFI = Panel(
     "Wi-Fi signal",
     "Level and its weakest moment; voice suffers below -75 dBm.",
@@ -121,6 +160,7 @@ LAPTOP = Board(
     "One laptop by its pseudonym. Personal data: only for the person who asked.",
     (
         Row("Calls", (MOS, DELAY, LOSS, OK)),
+        Row("Where on the way", (TARGETS, STATIONS, STATIONS_LOSS)),
         Row("Web and speed", (WEB, BANDWIDTH)),
         Row("Wi-Fi, VPN, laptop", (WIFI, VPN, MACHINE)),
     ),

@@ -16,6 +16,7 @@ from dashboards.grafana.board import (
     ask,
     unit_of,
 )
+from dashboards.grafana.boards.remote_causes import CAUSES_ROW, CHAIN_ROW
 
 _MOS: Steps = ((None, RED), (3.1, AMBER), (3.6, GREEN))
 _POOR: Steps = ((None, GREEN), (0.05, AMBER), (0.15, RED))
@@ -76,6 +77,7 @@ GROUPS = Panel(
                 ("agents", "last"),
                 ("mos_estimated_p50", "last"),
                 ("call_poor_ratio", "last"),
+                ("mostly", "last"),
                 ("rtt_p95_ms", "last"),
                 ("loss_mean_ratio", "last"),
                 ("jitter_p95_ms", "last"),
@@ -100,6 +102,7 @@ GROUPS = Panel(
         "agents_last": Column("Laptops", "short"),
         "mos_estimated_p50_last": Column("Estimated MOS", "none", steps=_MOS),
         "call_poor_ratio_last": Column("Poor calls", "percentunit", steps=_POOR),
+        "mostly_last": Column("Most break at"),
         "rtt_p95_ms_last": Column("Round trip, p95", "ms"),
         "loss_mean_ratio_last": Column("Loss", "percentunit"),
         "jitter_p95_ms_last": Column("Jitter, p95", "ms"),
@@ -213,6 +216,7 @@ REMOTE = Board(
                 ),
             ),
         ),
+        CAUSES_ROW,
         Row("Groups", (GROUPS,)),
         Row(
             "Calls",
@@ -257,6 +261,7 @@ REMOTE = Board(
                 ),
             ),
         ),
+        CHAIN_ROW,
         Row(
             "VPN, names and web",
             (

@@ -1,0 +1,182 @@
+"""Where in the chain a poor call breaks, by the results of one laptop."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from probes.cause import CAUSES, cause
+from probes.failure import Outcome
+from probes.measurements import CATALOGUE
+from probes.report import Result, Whereabouts
+from probes.sample import Value
+from probes.verdict import verdict
+
+T0_MS = 1_700_000_000_000
+HOME = Whereabouts("home", "", "wifi", "up")
+WIRED = Whereabouts("home", "", "wired", "up")
+OFFICE = Whereabouts("office", "town-hall", "wired", "down")
+GOOD_PATH: dict[str, Value] = {
+    "gateway_rtt_ms": 3.0,
+    "gateway_loss_ratio": 0.0,
+    "provider_rtt_ms": 9.0,
+    "provider_loss_ratio": 0.0,
+    "edge_rtt_ms": 140.0,
+    "edge_loss_ratio": 0.05,
+}
+SPLIT: dict[str, Value] = {"up": 1, "teams_way": "split_out"}
+TUNNELLED: dict[str, Value] = {"up": 1, "teams_way": "tunnelled"}
+
+
+def result(
+    probe: str,
+    outcome: Outcome = Outcome.OK,
+    target: str = "",
+    after_ms: int = 0,
+    **values: Value,
+) -> Result:
+    return Result(probe, 1, T0_MS + after_ms, outcome, target, values)
+
+
+def poor(**values: Value) -> Result:
+    return result("call_path", poor=1, rtt_ms=150.0, loss_ratio=0.05, **values)
+
+
+GOOD = result("call_path", poor=0, rtt_ms=20.0, loss_ratio=0.0)
+RELAY_WELL = result("teams_relay", rtt_ms=25.0)
+RELAY_LATE = result("teams_relay", rtt_ms=180.0)
+
+
+@pytest.mark.parametrize(
+    ("told", "results", "where"),
+    [
+        (None, [GOOD], HOME),
+        (None, [result("wifi", signal_dbm=-90)], HOME),
+        (None, [result("call_path", Outcome.METERED)], HOME),
+        ("laptop", [poor(), result("laptop", cpu_ratio=0.97)], HOME),
+        ("wifi", [poor(), result("wifi", signal_dbm=-82)], HOME),
+        (
+            "wifi",
+            [
+                poor(),
+                result("wifi", signal_dbm=-60),
+                result("path", gateway_loss_ratio=0.08, gateway_rtt_ms=9.0),
+            ],
+            HOME,
+        ),
+        # On a cable, what is lost before the router is not the Wi-Fi's.
+        ("line", [poor(), result("path", gateway_loss_ratio=0.08)], WIRED),
+        ("unknown", [poor(), result("wifi", signal_dbm=-90)], WIRED),
+        ("line", [poor(), result("path", provider_loss_ratio=0.04)], HOME),
+        ("line", [poor(), result("path", provider_rtt_ms=220.0)], HOME),
+        (
+            "vpn",
+            [poor(), result("vpn", **SPLIT, tunnel_rtt_ms=190.0, direct_rtt_ms=20.0)],
+            HOME,
+        ),
+        # Both other ways out of the house are late as well.
+        (
+            "provider",
+            [
+                poor(),
+                result("path", **GOOD_PATH),
+                result("vpn", **SPLIT, tunnel_rtt_ms=150.0, direct_rtt_ms=140.0),
+                RELAY_LATE,
+            ],
+            HOME,
+        ),
+        ("provider", [poor(), result("path", **GOOD_PATH), RELAY_LATE], HOME),
+        ("edge", [poor(), result("path", **GOOD_PATH), RELAY_WELL], HOME),
+        # Through the tunnel the relay's way is the council's: it proves nothing.
+        ("unknown", [poor(), result("vpn", **TUNNELLED), RELAY_WELL], HOME),
+        # One is well, one is not: no guess.
+        (
+            "unknown",
+            [
+                poor(),
+                result("vpn", **SPLIT, direct_rtt_ms=140.0, tunnel_rtt_ms=150.0),
+                RELAY_WELL,
+            ],
+            HOME,
+        ),
+        ("edge", [poor(), result("path", **GOOD_PATH)], OFFICE),
+        ("unknown", [poor()], OFFICE),
+        ("unknown", [poor()], HOME),
+        ("edge", [result("call_path", Outcome.TIMEOUT), RELAY_WELL], HOME),
+        # The next reflector answered well: the call is well.
+        (
+            None,
+            [
+                result("call_path", Outcome.TIMEOUT, "near"),
+                result("call_path", target="far", poor=0),
+            ],
+            HOME,
+        ),
+        ("microsoft", [GOOD, RELAY_LATE], HOME),
+        ("edge", [GOOD, RELAY_LATE], OFFICE),
+        ("edge", [GOOD, RELAY_LATE, result("vpn", **TUNNELLED)], HOME),
+        ("microsoft", [GOOD, RELAY_LATE, result("vpn", **SPLIT)], HOME),
+        ("microsoft", [GOOD, result("web", Outcome.TIMEOUT, "microsoft")], HOME),
+        (
+            None,
+            [
+                GOOD,
+                result("web", Outcome.TIMEOUT, "exchange"),
+                result("web", target="teams"),
+            ],
+            HOME,
+        ),
+        (None, [GOOD, result("web", Outcome.TIMEOUT, "intranet")], HOME),
+        # A relay need not answer such questions.
+        (None, [GOOD, result("teams_relay", Outcome.UDP_BLOCKED)], HOME),
+        ("unknown", [poor(), result("teams_relay", Outcome.UDP_BLOCKED)], HOME),
+        # The newest counts.
+        (None, [poor(), result("call_path", after_ms=60_000, poor=0)], HOME),
+    ],
+)
+def test_a_poor_call_breaks_at_one_place_in_the_chain(
+    told: str | None, results: list[Result], where: Whereabouts
+) -> None:
+    assert cause(results, where) == told
+    assert cause(results[::-1], where) == told
+
+
+@pytest.mark.parametrize(
+    ("segment", "results"),
+    [
+        ("laptop", [poor(), result("laptop", cpu_ratio=0.97)]),
+        ("wifi", [poor(), result("wifi", signal_dbm=-82)]),
+        ("line", [poor(), result("path", provider_loss_ratio=0.04)]),
+        ("vpn", [poor(), result("vpn", up=1, reconnects=5)]),
+    ],
+)
+def test_the_council_is_told_what_the_laptop_itself_says(
+    segment: str, results: list[Result]
+) -> None:
+    assert cause(results, HOME) == segment
+    assert verdict(results, T0_MS, HOME).bad[0].segment == segment
+
+
+FIELDS = {each.name: [f.name for f in each.fields] for each in CATALOGUE}
+VALUES = st.one_of(
+    st.integers(-200, 10**9), st.floats(allow_nan=False), st.sampled_from(["F", ""])
+)
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> Result:
+    probe = draw(st.sampled_from(sorted(FIELDS)))
+    values = draw(st.dictionaries(st.sampled_from(FIELDS[probe]), VALUES, max_size=6))
+    outcome = draw(st.sampled_from(list(Outcome)))
+    target = draw(st.sampled_from(["", "microsoft", "reflector"]))
+    return Result(probe, 1, draw(st.integers(0, 10**6)), outcome, target, values)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    results=st.lists(anything(), max_size=12),
+    place=st.sampled_from([HOME, WIRED, OFFICE, Whereabouts()]),
+)
+def test_whatever_was_measured_the_answer_is_of_the_closed_list(
+    results: list[Result], place: Whereabouts
+) -> None:
+    assert cause(results, place) in (None, *CAUSES)
