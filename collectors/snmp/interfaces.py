@@ -139,11 +139,12 @@ async def _answered(
     IOS): asked together with the good ones, it would look like an agent that stands
     no more than one variable at a time.
     """
-    if await _takes(session, columns, index, stamina, budget):
+    if await _takes(session, columns, index, stamina, budget, 1):
         return columns
     good = []
     for column in columns:
-        if await _takes(session, (column,), index, stamina, budget):
+        # Once more than together: a lost packet must not cost a column.
+        if await _takes(session, (column,), index, stamina, budget, 2):
             good.append(column)
     # All refused: it stands one variable only.
     return tuple(good) or columns
@@ -155,11 +156,12 @@ async def _takes(
     index: int,
     stamina: Stamina,
     budget: Budget,
+    tries: int,
 ) -> bool:
-    """False where a GET of them is refused, or met with silence."""
+    """False where a GET of them is refused, or met with silence `tries` times."""
     budget.check()
     patience = session.patience
-    session.patience = Patience(patience.timeouts_s[:1])
+    session.patience = Patience(patience.timeouts_s[:tries])
     try:
         await session.get([stamina.anchor, *(f"{c}.{index}" for c in columns)])
     except TooMuch:
