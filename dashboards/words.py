@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -112,6 +113,13 @@ def counted(count: int, one: str, many: str = "") -> str:
 def group(by: str, name: str) -> str:
     """A group of laptops: a provider by its own name, others in our words."""
     return name if by == "provider" and name != "unknown" else said(name)
+
+
+def spelled(state: str) -> str:
+    """A state in a device's own words: `batteryNeedsReplacing` → `battery needs
+    replacing`; what is not run together stays as it is."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", " ", state.replace("_", " "))
+    return apart.lower() if apart != state else state
 
 
 def said(name: str) -> str:

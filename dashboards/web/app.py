@@ -88,13 +88,19 @@ class Pages:
         if found is None:
             raise HTTPException(404, f"There is no site called {wanted}.")
         views, site = self._views, found.site
-        presence, lines, ports, told, experience, rows = await asyncio.gather(
-            views.presence(site),
-            views.line_charts(site, view.estate),
-            views.ports(site),
-            views.told(site),
-            views.experience_chart(site),
-            views.experience(),
+        (
+            (presence, lines, ports, health),
+            (told, experience, rows),
+        ) = await asyncio.gather(
+            asyncio.gather(
+                views.presence(site),
+                views.line_charts(site, view.estate),
+                views.ports(site),
+                views.health(site),
+            ),
+            asyncio.gather(
+                views.told(site), views.experience_chart(site), views.experience()
+            ),
         )
         kinds = [
             (state.groups(rows, "site"), site.id, f"In {site.name}"),
@@ -118,6 +124,7 @@ class Pages:
             presence=presence,
             line_charts=lines,
             ports=ports,
+            health=health,
             told=told,
             experience=experience,
             compared=compared,

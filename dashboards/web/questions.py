@@ -95,6 +95,9 @@ def ports_hour(to_ms: int, site: str) -> Query:
         (
             *(Pick(name, "p95") for name in picks),
             Pick("speed_bps", "last"),
+            Pick("up", "last"),
+            Pick("expected_up", "last"),
+            Pick("expected_why", "last"),
             Pick("in_errors_per_s", "mean"),
             Pick("out_errors_per_s", "mean"),
             Pick("in_discards_per_s", "mean"),
@@ -104,6 +107,53 @@ def ports_hour(to_ms: int, site: str) -> Query:
         to_ms,
         _site(site),
         ("device", "port"),
+    )
+
+
+def sensors_now(to_ms: int, site: str) -> Query:
+    picks = ("value", "state", "severity", "low", "high")
+    return Query(
+        "sensor",
+        tuple(Pick(name, "last") for name in picks),
+        to_ms - FRESH_MS,
+        to_ms,
+        _site(site),
+        ("device", "role", "class", "sensor"),
+    )
+
+
+def inventory_now(to_ms: int, site: str) -> Query:
+    """Read each hour; a device that has been away since morning is still the same."""
+    picks = ("vendor", "hardware", "os", "version")
+    return Query(
+        "inventory",
+        tuple(Pick(name, "last") for name in picks),
+        to_ms - DAY_MS,
+        to_ms,
+        _site(site),
+        ("device",),
+    )
+
+
+def wireless_now(to_ms: int, site: str) -> Query:
+    return Query(
+        "wireless",
+        (Pick("value", "last"),),
+        to_ms - FRESH_MS,
+        to_ms,
+        (*_site(site), Where("class", ("clients", "ap-count"))),
+        ("device", "class", "radio"),
+    )
+
+
+def findings_now(to_ms: int, site: str) -> Query:
+    return Query(
+        "finding",
+        (Pick("active", "last"), Pick("text", "last")),
+        to_ms - NOW_MS,
+        to_ms,
+        _site(site),
+        ("device", "finding"),
     )
 
 

@@ -15,6 +15,8 @@ from collectors.store.query import Row
 from dashboards.answers import Answers, rounded
 from dashboards.chart import Chart, Series, strip
 from dashboards.web import questions, state
+from dashboards.web.health import Health, health
+from dashboards.web.ports import Ports, ports
 from dashboards.words import hour, percent, rate
 
 
@@ -44,20 +46,6 @@ class Overview:
     @property
     def troubled(self) -> int:
         return sum(each.level in ("bad", "warn") for each in self.sites)
-
-
-@dataclass(frozen=True)
-class PortNow:
-    """A port's last hour: the 95th percentile of its minutes."""
-
-    device: str
-    port: str
-    in_use: float | None
-    out_use: float | None
-    in_bps: float | None
-    out_bps: float | None
-    speed_bps: float | None
-    faults_per_s: float | None
 
 
 @dataclass(frozen=True)
@@ -197,16 +185,22 @@ class Views:
             least_top=0.1,
         )
 
-    async def ports(self, site: Site, most: int = 10) -> list[PortNow] | None:
-        """The busiest ports of the last hour."""
+    async def ports(self, site: Site) -> Ports | None:
         rows = await self._answers.ask(
             questions.ports_hour(rounded(self.now_ms(), 60_000), site.id)
         )
-        if rows is None:
-            return None
-        ports = [_port(row) for row in rows]
-        ports.sort(key=lambda p: -max(p.in_use or 0.0, p.out_use or 0.0))
-        return ports[:most]
+        return None if rows is None else ports(rows)
+
+    async def health(self, site: Site) -> Health:
+        to_ms = rounded(self.now_ms(), 60_000)
+        return health(
+            *await self._answers.all(
+                questions.sensors_now(to_ms, site.id),
+                questions.inventory_now(to_ms, site.id),
+                questions.wireless_now(to_ms, site.id),
+                questions.findings_now(to_ms, site.id),
+            )
+        )
 
     async def told(self, site: Site, most: int = 10) -> list[Told] | None:
         """What its devices told in the last day that is worth reading, newest first;
@@ -256,29 +250,6 @@ def _series(name: str, rows: list[Row], column: str) -> Series:
         and not isinstance(value, str)
     ]
     return Series(name, sorted(points))
-
-
-def _port(row: Row) -> PortNow:
-    def value(name: str) -> float | None:
-        found = row.values.get(name)
-        return None if found is None or isinstance(found, str) else float(found)
-
-    faults = [
-        value(f"{way}_{kind}_per_s_mean")
-        for way in ("in", "out")
-        for kind in ("errors", "discards")
-    ]
-    known = [each for each in faults if each is not None]
-    return PortNow(
-        device=row.tags.get("device", ""),
-        port=row.tags.get("port", ""),
-        in_use=value("in_use_ratio_p95"),
-        out_use=value("out_use_ratio_p95"),
-        in_bps=value("in_bps_p95"),
-        out_bps=value("out_bps_p95"),
-        speed_bps=value("speed_bps_last"),
-        faults_per_s=sum(known) if known else None,
-    )
 
 
 def _told(row: Row) -> Told | None:

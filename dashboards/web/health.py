@@ -1,0 +1,255 @@
+"""What devices say of themselves beside their ports, for people. Pure: rows in.
+
+Parts, batteries, what they are, who is on their Wi-Fi, and what to put right. Only what
+needs a person is listed; what is well is counted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from collectors.snmp.profiles.words import UNITS
+from collectors.store.query import Row
+from dashboards import words
+from dashboards.web.state import Level
+
+_LEVELS: dict[int, tuple[Level, str]] = {
+    0: ("ok", "Well"),
+    1: ("warn", "Warning"),
+    2: ("bad", "Critical"),
+}
+# Of a whole access point or controller, not of one radio or network of it.
+_WHOLE = frozenset({"clients", "stations", "capsman clients"})
+_WHOLE_POINTS = ("access points", "capsman access points")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A sensor: `reading` in words with its unit, `limit` what it is held against."""
+
+    device: str
+    name: str
+    kind: str
+    reading: str
+    limit: str
+    severity: int | None
+
+    @property
+    def level(self) -> Level:
+        return _LEVELS.get(self.severity or 0, _LEVELS[0])[0]
+
+    @property
+    def word(self) -> str:
+        return _LEVELS.get(self.severity or 0, _LEVELS[0])[1]
+
+
+@dataclass(frozen=True)
+class Battery:
+    """A UPS: its state in words, charge and load in per cent, runtime in minutes."""
+
+    device: str
+    level: Level
+    word: str
+    charge_pct: float | None
+    runtime_min: float | None
+    load_pct: float | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    device: str
+    finding: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Health:
+    """`known` False: the store did not answer, so nothing is said to be well."""
+
+    known: bool = True
+    faults: tuple[Part, ...] = ()
+    well: int = 0
+    nearest: Part | None = None
+    batteries: tuple[Battery, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    kinds: dict[str, str] = field(default_factory=dict)
+    clients: dict[str, int] = field(default_factory=dict)
+    access_points: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def judged(self) -> int:
+        return self.well + len(self.faults)
+
+
+def health(
+    sensors: Sequence[Row] | None,
+    inventory: Sequence[Row] | None,
+    wireless: Sequence[Row] | None,
+    findings: Sequence[Row] | None,
+) -> Health:
+    parts = [_part(row) for row in sensors or ()]
+    faults = [each for each in parts if (each.severity or 0) > 0]
+    faults.sort(key=lambda each: (-(each.severity or 0), each.device, each.name))
+    return Health(
+        known=sensors is not None and findings is not None,
+        faults=tuple(faults),
+        well=sum(each.severity == 0 for each in parts),
+        nearest=_nearest(sensors or ()),
+        batteries=tuple(_batteries(sensors or ())),
+        findings=tuple(_findings(findings or ())),
+        kinds={row.tags["device"]: kind_of(row) for row in inventory or ()},
+        clients=_clients(wireless or ()),
+        access_points=_points(wireless or ()),
+    )
+
+
+def kind_of(row: Row) -> str:
+    """`Cisco C9300-48P, IOS-XE 17.9.4`, of what is known of it."""
+
+    def said(name: str) -> str:
+        return str(row.values.get(f"{name}_last") or "").strip()
+
+    vendor, hardware = said("vendor"), said("hardware")
+    if hardware.casefold().startswith(vendor.casefold()):
+        vendor = ""
+    model = " ".join(each for each in (vendor, hardware) if each)
+    software = " ".join(each for each in (said("os"), said("version")) if each)
+    return ", ".join(each for each in (model, software) if each)
+
+
+def reading(kind: str, value: float | None, state: str = "") -> str:
+    """`24.5 °C`, `93%`, `on battery`."""
+    if state:
+        return words.spelled(state)
+    if value is None:
+        return words.NOTHING
+    unit = UNITS.get(kind) or ""
+    text = f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    if unit == "%":
+        return text + unit
+    return f"{text} {'°C' if unit == 'C' else unit}".rstrip()
+
+
+def _part(row: Row) -> Part:
+    kind, value = row.tags.get("class", ""), _real(row, "value")
+    return Part(
+        device=row.tags.get("device", ""),
+        name=row.tags.get("sensor", ""),
+        kind=kind.replace("_", " "),
+        reading=reading(kind, value, str(row.values.get("state_last") or "")),
+        limit=_limit(kind, value, _real(row, "low"), _real(row, "high")),
+        severity=_severity(row),
+    )
+
+
+def _limit(
+    kind: str, value: float | None, low: float | None, high: float | None
+) -> str:
+    """The limit that `value` is beyond or, where beyond none, the upper one."""
+    if value is not None and low is not None and value < low:
+        return f"at least {reading(kind, low)}"
+    return "" if high is None else f"at most {reading(kind, high)}"
+
+
+def _nearest(rows: Iterable[Row]) -> Part | None:
+    """The temperature that is nearest to its own upper limit, where it is well."""
+    best: tuple[float, Row] | None = None
+    for row in rows:
+        value, high = _real(row, "value"), _real(row, "high")
+        if row.tags.get("class") != "temperature" or value is None or not high:
+            continue
+        if _severity(row) == 0 and (best is None or value - high > best[0]):
+            best = (value - high, row)
+    return None if best is None else _part(best[1])
+
+
+def _batteries(rows: Iterable[Row]) -> Iterable[Battery]:
+    by_device: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_device[row.tags.get("device", "")].append(row)
+    for device, own in sorted(by_device.items()):
+        if not any(
+            row.tags.get("role") == "ups" or row.tags.get("class") == "runtime"
+            for row in own
+        ):
+            continue
+        states = [row for row in own if row.values.get("state_last")]
+        worst = max(states, key=lambda row: _severity(row) or 0, default=None)
+        level, word = _LEVELS[max((_severity(row) or 0 for row in own), default=0)]
+        if worst is not None and (_severity(worst) or 0) > 0:
+            name = worst.tags.get("sensor", "")
+            word = f"{name}: {reading('state', None, str(worst.values['state_last']))}"
+        elif level != "ok":
+            word = "Near or beyond a limit"
+        yield Battery(
+            device,
+            level,
+            word,
+            charge_pct=min(_of_class(own, "charge"), default=None),
+            runtime_min=min(_of_class(own, "runtime"), default=None),
+            load_pct=max(_of_class(own, "load"), default=None),
+        )
+
+
+def _of_class(rows: Iterable[Row], kind: str) -> list[float]:
+    return [
+        value
+        for row in rows
+        if row.tags.get("class") == kind and (value := _real(row, "value")) is not None
+    ]
+
+
+def _findings(rows: Iterable[Row]) -> list[Finding]:
+    found = [
+        Finding(
+            row.tags.get("device", ""),
+            row.tags.get("finding", ""),
+            str(row.values.get("text_last") or ""),
+        )
+        for row in rows
+        if row.values.get("active_last")
+    ]
+    return sorted(found, key=lambda each: (each.device, each.finding))
+
+
+def _clients(rows: Iterable[Row]) -> dict[str, int]:
+    """By device. Its own total where it gives one; else the radios' or the networks',
+    whichever know of more: both count the same people."""
+    whole: dict[str, float] = defaultdict(float)
+    parts: dict[str, dict[bool, float]] = {}
+    for row in rows:
+        value = _real(row, "value")
+        if row.tags.get("class") != "clients" or value is None:
+            continue
+        device, name = row.tags.get("device", ""), row.tags.get("radio", "")
+        if name.casefold() in _WHOLE or name == "all":
+            whole[device] += value
+        else:
+            sums = parts.setdefault(device, {True: 0.0, False: 0.0})
+            sums[name.startswith("WLAN")] += value
+    summed = {device: max(sums.values()) for device, sums in parts.items()}
+    return {device: round(value) for device, value in {**summed, **whole}.items()}
+
+
+def _points(rows: Iterable[Row]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in rows:
+        value = _real(row, "value")
+        if row.tags.get("class") != "ap-count" or value is None:
+            continue
+        if row.tags.get("radio", "").casefold().startswith(_WHOLE_POINTS):
+            device = row.tags.get("device", "")
+            found[device] = max(found.get(device, 0), round(value))
+    return found
+
+
+def _severity(row: Row) -> int | None:
+    value = _real(row, "severity")
+    return None if value is None else max(0, min(2, int(value)))
+
+
+def _real(row: Row, name: str) -> float | None:
+    value = row.values.get(f"{name}_last")
+    return None if value is None or isinstance(value, str) else float(value)

@@ -1,0 +1,240 @@
+"""A site's page: parts, batteries, Wi-Fi and ports; what needs a person comes first."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import accessible
+import council
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+from test_web_page import CSS, NOW_MS
+
+from collectors.estate import Device, Estate
+from collectors.store.query import Row
+from dashboards import words
+from dashboards.doubles import AlertList, MemoryStore
+from dashboards.web import StatusPage, WebConfig
+from dashboards.web.health import health, kind_of, reading
+from dashboards.web.ports import ports
+from probes.sample import Sample
+
+AT_MS = NOW_MS - 30_000
+DEVICES = {"th-sw1": "switch", "th-ups": "ups", "th-ap": "access_point"}
+
+
+def _sample(measurement: str, device: str, fields: Any, **tags: str) -> Sample:
+    own = {"device": device, "site": "town-hall", "role": DEVICES[device]}
+    return Sample(measurement, {**own, **tags}, fields, AT_MS)
+
+
+def _sensor(device: str, kind: str, name: str, **fields: Any) -> Sample:
+    return _sample("sensor", device, fields, **{"class": kind, "sensor": name})
+
+
+SENSORS = [
+    _sensor("th-sw1", "state", "Fan 2", value=3.0, state="failed", severity=2),
+    _sensor("th-sw1", "state", "Power supply 1", value=1.0, state="ok", severity=0),
+    _sensor("th-sw1", "temperature", "Intake", value=41.5, severity=0, high=45.0),
+    _sensor("th-ups", "state", "Output", value=3.0, state="onBattery", severity=2),
+    _sensor("th-ups", "charge", "Battery charge", value=62.0, severity=0, low=10.0),
+    _sensor("th-ups", "runtime", "Left", value=4.0, severity=2, low=5.0),
+    _sensor("th-ups", "load", "Load", value=84.0, severity=1, high=80.0),
+]
+OTHERS = [
+    _sample(
+        "inventory",
+        "th-sw1",
+        {"vendor": "Example", "hardware": "EX-48", "os": "exos", "version": "1.2"},
+    ),
+    _sample(
+        "wireless", "th-ap", {"value": 7.0}, **{"class": "clients", "radio": "R 1"}
+    ),
+    _sample(
+        "wireless", "th-ap", {"value": 5.0}, **{"class": "clients", "radio": "R 2"}
+    ),
+    _sample(
+        "wireless", "th-ap", {"value": 11.0}, **{"class": "clients", "radio": "WLAN 1"}
+    ),
+    _sample(
+        "finding",
+        "th-sw1",
+        {"active": 1, "text": "two ports have no name of their own"},
+        finding="ports_unnamed",
+    ),
+    _sample("finding", "th-sw1", {"active": 0, "text": "it is over"}, finding="other"),
+]
+
+
+def _port(name: str, **fields: Any) -> Sample:
+    told = {
+        "in_bps": 2e6,
+        "out_bps": 1e6,
+        "in_use_ratio": 0.002,
+        "out_use_ratio": 0.001,
+    }
+    held = {"speed_bps": 1e9, "up": 1, "expected_up": 0, **told, **fields}
+    return _sample("interface", "th-sw1", held, port=name)
+
+
+PORTS = [
+    *(_port(f"quiet{n}") for n in range(12)),
+    _port("busy", in_use_ratio=0.7, in_bps=7e8),
+    _port("faulty", in_errors_per_s=3.0),
+]
+DOWN = [
+    _sample(
+        "interface",
+        "th-sw1",
+        {"up": 0, "expected_up": 1, "expected_why": "uplink"},
+        port="gone",
+    ),
+    _sample("interface", "th-sw1", {"up": 0, "expected_up": 0}, port="empty"),
+]
+
+
+def _site(samples: list[Sample]) -> str:
+    estate = Estate(
+        sites=council.estate().sites,
+        devices=tuple(
+            Device.model_validate(
+                {
+                    "id": id,
+                    "name": f"The {id}",
+                    "site": "town-hall",
+                    "role": role,
+                    "address": f"10.9.0.{n}",
+                }
+            )
+            for n, (id, role) in enumerate(DEVICES.items(), 1)
+        ),
+    )
+    page = StatusPage(
+        WebConfig(), lambda: estate, AlertList(), MemoryStore(samples), lambda: NOW_MS
+    )
+    with TestClient(page.app, base_url="http://localhost") as client:
+        answer = client.get("/sites/town-hall")
+    assert answer.status_code == 200
+    assert accessible.findings(answer.text, CSS) == []
+    return " ".join(re.sub(r"<[^>]+>", " ", answer.text).split())
+
+
+def _after(text: str, start: str, end: str) -> str:
+    return text[text.index(start) : text.index(end)]
+
+
+def test_failed_parts_are_listed_worst_first_and_well_ones_only_counted() -> None:
+    said = _site([*SENSORS, *OTHERS])
+    parts = _after(said, "Parts, power and heat", "Battery power")
+    assert "4 parts that are not well" in parts
+    assert parts.index("Fan 2") < parts.index("Load")
+    assert "Critical failed" in parts
+    assert "Power supply 1" not in parts
+    assert "3 of 7 readings are within limits." in parts
+    assert "Intake of The th-sw1, 41.5 °C (at most 45 °C)" in parts
+
+
+def test_a_ups_says_that_it_runs_on_battery_and_for_how_long_it_would() -> None:
+    said = _after(_site(SENSORS), "Would last", "Ports that are busy")
+    assert "The th-ups Output: on battery 62% 4 min 84%" in said
+
+
+def test_what_a_device_is_who_is_on_its_wifi_and_what_to_put_right_are_said() -> None:
+    said = _site([*SENSORS, *OTHERS])
+    assert "Example EX-48, exos 1.2" in said
+    assert "Wi-Fi clients" in said
+    # Radios and networks count the same people.
+    assert " 12 " in _after(said, "The th-ap", "Parts, power and heat")
+    assert "The th-sw1 : two ports have no name of their own" in said
+    assert "it is over" not in said
+
+
+def test_a_site_whose_devices_say_nothing_of_it_has_no_empty_section() -> None:
+    said = _site(PORTS)
+    assert "Parts, power and heat" not in said
+    assert "Wi-Fi clients" not in said
+
+
+def test_ports_in_trouble_come_first_and_quiet_ones_are_one_line() -> None:
+    said = _site([*PORTS, *DOWN])
+    said = _after(said, "Ports that are busy", "Calls")
+    shown, folded = said.split("12 quiet ports")
+    assert shown.index("gone") < shown.index("faulty") < shown.index("busy ", 200)
+    assert "Down, should be up" in shown
+    assert "3.00 a second" in shown
+    assert "quiet3" not in shown
+    assert "quiet3 of The th-sw1: 2 Mbit/s received, 1 Mbit/s sent" in folded
+    assert "1 port has no link, and none of them has to." in folded
+
+
+def test_a_site_of_quiet_ports_says_so_in_one_line() -> None:
+    said = _site(PORTS[:3])
+    assert "No port was used over 5%" in said
+    assert "3 quiet ports" in said
+
+
+def test_a_store_that_is_away_is_not_a_site_whose_parts_are_well() -> None:
+    assert health(None, None, None, None).known is False
+
+
+def test_readings_are_in_the_unit_of_their_class() -> None:
+    assert reading("temperature", 24.5) == "24.5 °C"
+    assert reading("charge", 93.0) == "93%"
+    assert reading("fanspeed", 12600.0) == "12,600 rpm"
+    assert reading("state", 2.0, "batteryNeedsReplacing") == "battery needs replacing"
+    assert reading("voltage", None) == words.NOTHING
+
+
+def test_the_maker_is_not_said_twice() -> None:
+    row = Row(
+        None, {"device": "a"}, {"vendor_last": "APC", "hardware_last": "APC 3000"}
+    )
+    assert kind_of(row) == "APC 3000"
+
+
+_VALUES = st.one_of(
+    st.integers(-(2**40), 2**40),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=20),
+)
+_ROWS = st.lists(
+    st.builds(
+        Row,
+        st.none(),
+        st.fixed_dictionaries(
+            {
+                "device": st.sampled_from(["a", "b"]),
+                "class": st.sampled_from(["state", "charge", "clients", "ap-count"]),
+                "sensor": st.text(max_size=5),
+                "radio": st.text(max_size=5),
+            }
+        ),
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    "value_last",
+                    "state_last",
+                    "severity_last",
+                    "up_last",
+                    "expected_up_last",
+                    "expected_why_last",
+                    "in_use_ratio_p95",
+                    "in_errors_per_s_mean",
+                ]
+            ),
+            _VALUES,
+        ),
+    ),
+    max_size=8,
+)
+
+
+@given(_ROWS)
+def test_every_row_a_store_may_give_is_shown_or_counted(rows: list[Row]) -> None:
+    found = health(rows, rows, rows, rows)
+    assert found.judged <= len(rows)
+    listed = ports(rows)
+    count = len(listed.shown) + listed.more + len(listed.quiet) + listed.unused
+    assert count == len(rows)
