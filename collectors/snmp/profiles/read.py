@@ -250,5 +250,7 @@ class Sayings:
             values = (getattr(each, source.entity) for each in self._entities)
             return next((each for each in values if each), None)
         if source.object_id is not None:
-            return source.object_id.get(self._object_id or "")
+            own = self._object_id or ""
+            near = (source.object_id.get(each) for each in (own, *_prefixes(own)))
+            return next((each for each in near if each is not None), None)
         return source.text
