@@ -17,6 +17,17 @@ _NAMES = {
     "ups": "UPS",
     "web": "Web",
 }
+# Where poor calls break (`probes.cause`).
+CAUSES = {
+    "laptop": "Laptop",
+    "wifi": "Wi-Fi",
+    "line": "Line",
+    "provider": "Provider",
+    "vpn": "VPN",
+    "edge": "Council's edge",
+    "microsoft": "Microsoft",
+    "unknown": "Not known",
+}
 _RATES = ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"))
 
 

@@ -33,7 +33,7 @@ from collectors.store.query import Query, Row
 from collectors.store.query import check as check_query
 from dashboards import chart, words
 from dashboards.doubles import AnswerStore, MemoryStore
-from dashboards.report import Month, ReportError, chosen, figures, site_report
+from dashboards.report import Month, ReportError, causes, chosen, figures, site_report
 from dashboards.report.availability import Availability, availability, days, is_open
 from dashboards.report.gather import Content, gather
 from dashboards.report.page import render, style_sheet
@@ -112,6 +112,78 @@ def october() -> Content:
 
 def _site(content: Content, id: str) -> figures.SiteFigures:
     return next(each for each in content.sites if each.site.id == id)
+
+
+# ---- where poor calls break ---------------------------------------------------------
+
+
+def test_poor_calls_are_told_by_where_they_break_home_beside_office(
+    october: Content,
+) -> None:
+    found = {(each.by, each.group): each for each in causes.broken(october)}
+    home, office = found["place", "home"], found["place", "office"]
+    assert home.order[0] == "wifi"
+    assert set(office.order[:2]) == {"wifi", "edge"}
+    assert found["provider", "Moor Broadband"].order[0] == "provider"
+    home_poor = (october.places[1].values or {})["call_poor_ratio_mean"]
+    assert home.total == pytest.approx(home_poor)
+
+
+def test_the_paragraph_names_first_causes_and_the_worst_provider(
+    october: Content,
+) -> None:
+    told = causes.said(causes.broken(october), "September 2026")
+    assert [text.split(",")[0] for text in told[:2]] == ["At home", "In offices"]
+    assert "mostly at the Wi-Fi" in told[0]
+    assert "September 2026" in told[0]
+    assert told[2].startswith("Of the providers, Moor Broadband had most:")
+    assert "the provider's network" in told[2]
+
+
+def _broken(now: float, before: float | None) -> causes.Broken:
+    none = dict.fromkeys(words.CAUSES, 0.0)
+    past = None if before is None else {**none, "vpn": before}
+    return causes.Broken("place", "home", "At home", {**none, "vpn": now}, past)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "told"),
+    [
+        (0.05, 0.02, "The first is up 3.0 points on May 2026."),
+        (0.02, 0.05, "The first is down 3.0 points on May 2026."),
+        (0.02, 0.0202, "The first is as common as in May 2026."),
+        (0.02, None, "mostly at the VPN (2.0%)."),
+        (0.0, 0.3, "At home, hardly any test call was poor."),
+    ],
+)
+def test_the_paragraph_says_what_changed_since_last_month(
+    now: float, before: float | None, told: str
+) -> None:
+    [text] = causes.said([_broken(now, before)], "May 2026")
+    assert text.endswith(told)
+
+
+def test_a_month_from_before_causes_were_told_has_no_such_section() -> None:
+    old = MemoryStore(
+        [
+            Sample(
+                "experience",
+                {"by": "place", "group": "home"},
+                {"agents": 40, "calls": 80, "call_poor_ratio": 0.1},
+                OCTOBER.from_ms + HOUR_MS,
+            )
+        ]
+    )
+    content = _content(store=old)
+    assert causes.broken(content) == []
+    assert "Where poor calls break" not in render(content)
+
+
+def test_the_causes_of_a_hidden_group_are_in_no_table(october: Content) -> None:
+    shown = {(each.by, each.group) for each in causes.broken(october)}
+    rows = list(csv.DictReader(io.StringIO(tables(october)["causes"])))
+    assert {(row["grouped by"], row["group"]) for row in rows} == shown
+    assert ("site", "depot") not in shown
 
 
 # ---- availability -------------------------------------------------------------------
@@ -410,7 +482,7 @@ async def test_files_are_written_whole_named_by_month_and_without_a_mark(
     names = sorted(path.name for path in made.files)
     assert names[0] == "site-depot-2026-10-calls.csv"
     assert "site-depot-2026-10.html" in names
-    assert len(names) == 7
+    assert len(names) == 8
     for path in made.files:
         assert not path.read_bytes().startswith(b"\xef\xbb\xbf")
     text = next(p for p in made.files if p.name.endswith("lines.csv")).read_text()

@@ -82,10 +82,11 @@ def rules_table(rules: Iterable[Rule]) -> str:
     """The table of `docs/on-call.md`, from the rules."""
     lines = [_RULES_HEAD + "|---|---|---|---|"]
     for rule in rules:
-        runbook = rule.runbook.format_map(_WORDS).strip()
+        cause, runbook = (
+            text.format_map(_WORDS).strip() for text in (rule.cause, rule.runbook)
+        )
         lines.append(
-            f"| `{rule.id}` | {rule.severity} | **{rule.title}.** "
-            f"{rule.cause.strip()} | {runbook} |"
+            f"| `{rule.id}` | {rule.severity} | **{rule.title}.** {cause} | {runbook} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from dashboards import chart, words
 from dashboards.chart import Chart, Series, strip
-from dashboards.report import figures
+from dashboards.report import causes, figures
 from dashboards.report.gather import Content
 
 _DAY_MS = 86_400_000
@@ -26,6 +26,7 @@ def render(content: Content, council: str = "") -> str:
         undefined=jinja2.StrictUndefined,
     )
     month, zone = content.month, content.month.zone
+    found = causes.broken(content)
     made = datetime.fromtimestamp(content.made_ms / 1000, UTC).astimezone(zone)
     return templates.get_template("report.html").render(
         c=content,
@@ -50,6 +51,9 @@ def render(content: Content, council: str = "") -> str:
             key=lambda each: -(each.use_p95 or -1.0),
         ),
         headlines=headlines(content),
+        broken=found,
+        causes=words.CAUSES,
+        broken_said=causes.said(found, month.before().name),
     )
 
 

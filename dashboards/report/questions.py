@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collectors.store.query import Pick, Query, Where
+from probes.cause import CAUSES
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -93,6 +94,7 @@ def experience(from_ms: int, to_ms: int) -> Query:
             Pick("vpn_up_ratio", "mean"),
             Pick("web_ok_ratio", "mean"),
             Pick("down_bps_p50", "p50"),
+            *(Pick(f"cause_{name}_ratio", "mean") for name in CAUSES),
         ),
         from_ms,
         to_ms,

@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterable, Sequence
 
 from dashboards import words
-from dashboards.report import figures
+from dashboards.report import causes, figures
 from dashboards.report.gather import Content
 
 Cell = str | int | float | None
@@ -25,6 +25,7 @@ def tables(content: Content) -> dict[str, str]:
         "devices": _csv(_DEVICES, _devices(content)),
         "lines": _csv(_LINES, _lines(content)),
         "calls": _csv(_CALLS, _calls(content)),
+        "causes": _csv(_CAUSES, _causes(content)),
         "gateways": _csv(_GATEWAYS, _gateways(content)),
         "incidents": _csv(_INCIDENTS, _incidents(content)),
     }
@@ -185,6 +186,30 @@ def _calls(content: Content) -> Iterable[Sequence[Cell]]:
             values.get("web_ok_ratio_mean"),
             before.get("mos_estimated_p50_p50"),
             "" if each.values else words.HIDDEN,
+        )
+
+
+_CAUSES = (
+    "month",
+    "grouped by",
+    "group",
+    "poor (ratio of test calls)",
+    *(f"{name} (ratio of test calls)" for name in words.CAUSES.values()),
+    "last month poor (ratio of test calls)",
+    *(f"last month {name} (ratio of test calls)" for name in words.CAUSES.values()),
+)
+
+
+def _causes(content: Content) -> Iterable[Sequence[Cell]]:
+    for each in causes.broken(content):
+        yield (
+            str(content.month),
+            each.by,
+            each.group,
+            each.total,
+            *(each.shares[name] for name in words.CAUSES),
+            each.total_before,
+            *((each.before or {}).get(name) for name in words.CAUSES),
         )
 
 

@@ -13,18 +13,8 @@ from dashboards.grafana.board import (
     ask,
     unit_of,
 )
-from probes.cause import CAUSES
+from dashboards.words import CAUSES
 
-NAMES = {
-    "laptop": "Laptop",
-    "wifi": "Wi-Fi",
-    "line": "Line",
-    "provider": "Provider",
-    "vpn": "VPN",
-    "edge": "Council's edge",
-    "microsoft": "Microsoft",
-    "unknown": "Not known",
-}
 _SHARE: Steps = ((None, GREEN), (0.05, AMBER), (0.15, RED))
 _GROUP = {"by": "by", "group": "group"}
 _SMALL = " Groups of fewer than 10 laptops are never shown."
@@ -39,7 +29,7 @@ def _place(title: str, group: str) -> Panel:
         tuple(
             Target(
                 ask("experience", (f"cause_{name}_ratio", "mean"), where=where),
-                NAMES[name],
+                CAUSES[name],
             )
             for name in CAUSES
         ),
@@ -72,7 +62,7 @@ def _by(title: str, text: str, by: str, *names: tuple[str, str, Steps]) -> Panel
             "group": Column("Group"),
             **{
                 f"cause_{name}_ratio_mean": Column(
-                    NAMES[name], "percentunit", steps=_SHARE
+                    CAUSES[name], "percentunit", steps=_SHARE
                 )
                 for name in CAUSES
             },
