@@ -36,7 +36,7 @@ _UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def rules_list(folder: Path | None, as_json: bool = False, out: Out = print) -> int:
-    """Every enabled rule: id, severity, where it applies, title."""
+    """Every enabled rule: id, severity, how long before it pages, title, where."""
     try:
         rules = load(CATALOGUE, folder)
     except RuleError as error:
@@ -45,13 +45,14 @@ def rules_list(folder: Path | None, as_json: bool = False, out: Out = print) -> 
         out(msgspec.json.encode([r.model_dump(by_alias=True) for r in rules]).decode())
         return 0
     width = max(len(rule.id) for rule in rules)
+    out(f"{'rule':<{width}}  {'severity':<8}  {'pages':<7}  when")
     for rule in rules:
         where = f" (only {', '.join(rule.sites)})" if rule.sites else ""
         if rule.not_sites:
             where += f" (not {', '.join(rule.not_sites)})"
         after_s = rule.page_after_ms / 1000
-        after = f"page after {duration(after_s)}" if after_s else "page at once"
-        out(f"{rule.id:<{width}}  {rule.severity:<8}  {rule.title}{where}, {after}")
+        after = duration(after_s) if after_s else "at once"
+        out(f"{rule.id:<{width}}  {rule.severity:<8}  {after:<7}  {rule.title}{where}")
     return 0
 
 

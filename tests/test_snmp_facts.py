@@ -11,23 +11,26 @@ from pathlib import Path
 import pytest
 import services
 from agents import Recorded, Silent
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from collectors.snmp import CredentialError, credential
 from collectors.snmp.console import (
     WrongTarget,
-    duration,
     given_credential,
     poll_file,
     poll_host,
     read_targets,
-    scaled,
-    show,
     where,
 )
 from collectors.snmp.facts import Facts, Target, facts_json, poll_once, poll_targets
+from collectors.snmp.identity import Identity
 from collectors.snmp.if_types import if_type
+from collectors.snmp.interfaces import Port
+from collectors.snmp.profiles.readings import Sensor
 from collectors.snmp.session import Patience
+from collectors.snmp.show import duration, scaled, show
 from towpath.demo.switches import Neighbour, SimulatedPort, SimulatedSwitch
 
 PUBLIC = credential("test", {"community": "public"})
@@ -89,6 +92,48 @@ async def test_a_person_sees_tables() -> None:
     text = out.getvalue()
     for shown in ("sw-1", "Gi1/0/2", "room 2", "1 Gbit/s", "down", "core-1"):
         assert shown in text
+
+
+def _shown(facts: Facts, width: int = 80) -> str:
+    out = StringIO()
+    show(facts, Console(file=out, width=width))
+    return out.getvalue()
+
+
+async def test_ports_where_nothing_is_are_named_in_a_line_and_others_are_rows() -> None:
+    ports = [SimulatedPort(n, f"Gi1/0/{n}") for n in range(1, 13)]
+    for port in ports[2:]:
+        port.link = False
+    ports[5].alias = "printer"
+    text = _shown(await polled(SimulatedSwitch("sw-1", ports)))
+    assert "Down (9): Gi1/0/3, Gi1/0/4, Gi1/0/5, Gi1/0/7" in text
+    rows = {line.split()[0]: line for line in text.splitlines() if line.split()}
+    assert "printer" in rows["Gi1/0/6"]
+    assert "1 Gbit/s" in rows["Gi1/0/1"]
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_sensors_that_are_not_well_come_first_and_well_states_are_a_line() -> None:
+    facts = Facts("sw", "10.0.0.1:161", identity=Identity(sys_name="sw"))
+    facts.sensors = [
+        Sensor("temperature", "Intake", "1", "1", 24.56, "C", high=45.0),
+        Sensor("state", "Fan 10", "2", "2", 1, state="ok", severity="ok"),
+        Sensor("state", "Fan 2", "3", "3", 3, state="failed", severity="critical"),
+    ]
+    text = _shown(facts)
+    assert text.index("Fan 2") < text.index("Intake")
+    assert "24.56 °C  at most 45" in text
+    assert "Well: Fan 10 (ok)" in text
+
+
+@given(st.text(max_size=30))
+def test_what_a_device_says_is_shown_and_never_markup(said: str) -> None:
+    facts = Facts("sw", "10.0.0.1:161", identity=Identity(sys_name=f"[/]{said}"))
+    facts.ports = [Port(1, f"[bold]{said}", True, alias=said)]
+    facts.sensors = [Sensor("state", said, "1", "1", 1, state=said, severity="warning")]
+    text = _shown(facts, 200)
+    assert "[/]" in text
+    assert "[bold]" in text
 
 
 async def test_many_are_polled_at_once_and_one_that_fails_is_one_line() -> None:

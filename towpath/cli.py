@@ -35,20 +35,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Shows whether a council's network and its remote staff are well served.",
 )
-app.add_typer(agents.app, name="agents")
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(rules.app, name="rules")
-app.add_typer(imports.app, name="import")
-app.add_typer(compare.app, name="compare")
-app.add_typer(dashboards.app, name="dashboards")
-app.add_typer(report.app, name="report")
-app.command("discover")(discover)
-app.command("topology")(topology)
-app.command("query")(store.query)
-app.command("export")(store.export)
+# The panels of --help.
+_RUN, _DEVICES, _NOW, _FIGURES = (
+    "Run it",
+    "Devices",
+    "What is wrong",
+    "Figures and reports",
+)
 
 
-@app.command()
+@app.command(rich_help_panel=_RUN)
 def run(
     config: ConfigFile,
     role: Annotated[
@@ -85,7 +81,7 @@ def run(
         fail(str(error))
 
 
-@app.command()
+@app.command(rich_help_panel=_RUN)
 def check(config: ConfigFile) -> None:
     """Check settings, estate, rules and credentials; say everything that is wrong."""
     from towpath.check import findings
@@ -102,12 +98,14 @@ def check(config: ConfigFile) -> None:
         typer.echo(each)
 
 
-@app.command()
+@app.command(rich_help_panel=_DEVICES)
 def poll(
     host: Annotated[
         str | None, typer.Argument(metavar="HOST[:PORT]", show_default=False)
     ] = None,
-    community: Annotated[str | None, typer.Option(help="SNMP v2c")] = None,
+    community: Annotated[
+        str | None, typer.Option(help="SNMP v1, v2c; default: public")
+    ] = None,
     version: Annotated[str | None, typer.Option("--version", help="1, 2c or 3")] = None,
     user: Annotated[str | None, typer.Option(help="SNMPv3 user")] = None,
     auth: Annotated[str | None, typer.Option(help="sha256 (default), sha512 …")] = None,
@@ -122,7 +120,7 @@ def poll(
     json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
     targets: Annotated[
         Path | None,
-        typer.Option(help="a CSV of name,address,port,version,community"),
+        typer.Option(help="CSV of many: name,address and port, version, community"),
     ] = None,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="one JSON object a line (with --targets)")
@@ -134,7 +132,7 @@ def poll(
         Path | None, typer.Option(help="a folder of device profiles of your own")
     ] = None,
 ) -> None:
-    """Ask one device now: tables for a person, --json for a program; or many."""
+    """Ask a device now: tables, or --json; many with --targets."""
     from collectors.snmp.console import (
         WrongTarget,
         given_credential,
@@ -188,7 +186,7 @@ def poll(
         wrong([str(error)])
 
 
-@app.command()
+@app.command(rich_help_panel=_RUN)
 def reflector(
     config: Annotated[
         Path | None,
@@ -221,7 +219,7 @@ def reflector(
         fail(str(error))
 
 
-@app.command()
+@app.command(rich_help_panel=_RUN)
 def demo(
     for_: Annotated[
         str, typer.Option("--for", metavar="90s", help="end by itself after this long")
@@ -240,6 +238,19 @@ def demo(
     except ValueError as error:
         wrong([f"--for: {error}"])
     end(show(for_s, port, keep))
+
+
+app.command("discover", rich_help_panel=_DEVICES)(discover)
+app.command("topology", rich_help_panel=_DEVICES)(topology)
+app.command("query", rich_help_panel=_FIGURES)(store.query)
+app.command("export", rich_help_panel=_FIGURES)(store.export)
+app.add_typer(agents.app, name="agents", rich_help_panel=_RUN)
+app.add_typer(imports.app, name="import", rich_help_panel=_DEVICES)
+app.add_typer(compare.app, name="compare", rich_help_panel=_DEVICES)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=_NOW)
+app.add_typer(rules.app, name="rules", rich_help_panel=_NOW)
+app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_FIGURES)
+app.add_typer(report.app, name="report", rich_help_panel=_FIGURES)
 
 
 def main() -> None:

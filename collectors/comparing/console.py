@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from rich.console import Console
-from rich.table import Table
 
 from collectors.comparing.compare import Comparison, Lacks
+from collectors.tables import add, table
 
 
 def show(found: Comparison, other: str, console: Console) -> None:
@@ -18,14 +18,14 @@ def show(found: Comparison, other: str, console: Console) -> None:
     ):
         if lacks.nothing:
             continue
-        table = Table("device", "what", title=title)
+        lacking = table(title, "device", "what")
         for device in lacks.devices:
-            table.add_row(device, "the device")
+            add(lacking, device, "the device")
         for device, what in lacks.ports:
-            table.add_row(device, f"port {what}")
+            add(lacking, device, f"port {what}")
         for device, what in lacks.sensors:
-            table.add_row(device, f"sensor {what}")
-        console.print(table)
+            add(lacking, device, f"sensor {what}")
+        console.print(lacking)
     if found.silent:
         console.print(
             f"Towpath has no data of {', '.join(found.silent)}: it did not answer",

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
-from rich.table import Table
 
 from collectors.estate.model import Estate
+from collectors.tables import add, table
 from collectors.topology.graph import Graph, Link
 
 
@@ -29,11 +29,12 @@ def of_site(found: Graph, estate: Estate, site: str) -> Graph:
 
 def show(found: Graph, estate: Estate, console: Console) -> None:
     """Tables: who hangs on whom, the links, and who is not in the estate."""
-    hangs = Table("device", "site", "hangs on", "by", "uplink ports", title="Devices")
+    hangs = table("Devices", "device", "site", "hangs on", "by", "uplink ports")
     linked = _linked(found.links) | found.parents.keys() | set(found.parents.values())
     for device in sorted(estate.devices, key=lambda d: (d.site, d.id)):
         if device.id in linked:
-            hangs.add_row(
+            add(
+                hangs,
                 device.id,
                 device.site,
                 found.parents.get(device.id, ""),
@@ -42,16 +43,17 @@ def show(found: Graph, estate: Estate, console: Console) -> None:
             )
     if hangs.row_count:
         console.print(hangs)
-    links = Table("device", "port", "port", "device", "heard", title="Links")
+    links = table("Links", "device", "port", "port", "device", "heard")
     for link in found.links:
         for mine, other in link.ports or (("", ""),):
             heard = "both ways" if link.agreed else "one way"
-            links.add_row(link.a, mine, other, link.b, heard)
+            add(links, link.a, mine, other, link.b, heard)
     if links.row_count:
         console.print(links)
-    unknown = Table("device", "port", "hears", "at", "by", title="Not in the estate")
+    unknown = table("Not in the estate", "device", "port", "hears", "at", "by")
     for each in found.unknown:
-        unknown.add_row(
+        add(
+            unknown,
             each.device,
             each.port,
             each.name or each.chassis,

@@ -23,7 +23,7 @@ Folder = Annotated[
 def list_(
     rules: Folder = None, json: Annotated[bool, typer.Option("--json")] = False
 ) -> None:
-    """Every rule that is on: id, severity, where it applies, title."""
+    """Every rule that is on: severity, how long before it pages, what it says."""
     from alerts.console import rules_list
 
     end(rules_list(rules, json, typer.echo))

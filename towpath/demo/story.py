@@ -159,7 +159,8 @@ async def _until(true: Callable[[], Awaitable[bool]], seconds: float) -> bool:
 
 
 def _counts(affected: dict[str, int]) -> str:
-    return ", ".join(f"{count} {what}" for what, count in affected.items())
+    names = {"agents": "laptops"}
+    return ", ".join(f"{n} {names.get(what, what)}" for what, n in affected.items())
 
 
 def _name(subject: dict[str, str]) -> str:
