@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from probes.agenda import SOON_MS, Agenda
 from probes.deliver import CredentialRefused, Delivery, Later, Publisher
@@ -26,6 +27,7 @@ from probes.failure import Outcome
 from probes.hurry import EXPLAIN, Hurry
 from probes.manners import Facts, is_busy, last_test_ms, note_test, on_battery
 from probes.measurements import CATALOGUE
+from probes.news import News
 from probes.place import Judgement, Locator, Places
 from probes.policy import Policy
 from probes.policy import decode as decode_policy
@@ -33,8 +35,8 @@ from probes.private import write_privately
 from probes.publish_https import HttpsPublisher
 from probes.quiet import paused_until_ms, why_quiet
 from probes.report import Credential, Report, Result, Whereabouts
-from probes.round import PROBES, ROUND_S, STANDING, Round
-from probes.schedule import clock_change
+from probes.round import PROBES, ROUND_S, Round
+from probes.schedule import clock_change, is_right
 from probes.sent import SentLog
 from probes.settings import Settings
 from probes.spool import DAY_MS, Spool
@@ -76,6 +78,7 @@ class Agent:
         locator: Locator | None = None,
         round: Round | None = None,
         network_bytes: Callable[[], int] = lambda: 0,
+        clock_ahead_s: Callable[[], float | None] = lambda: None,
         soon_ms: int = SOON_MS,
         tick_s: float = TICK_S,
     ) -> None:
@@ -97,6 +100,7 @@ class Agent:
             Places(self._folder, device_id(self._folder).encode()), settings.ca_file
         )
         self._delivery = Delivery(spool, publisher, SentLog(self._folder), now_ms)
+        self._clock_ahead_s = clock_ahead_s
         self._network_bytes, self._counted_bytes = network_bytes, 0
         self._policy = read_policy(self._folder)
         self._policy_ms: int | None = None
@@ -115,7 +119,7 @@ class Agent:
         self._network: object = None
         self._network_ms = self._changed_ms = 0
         self._last: dict[tuple[str, str], Result] = {}
-        self._standing_ms: dict[str, tuple[str, int]] = {}
+        self._news = News()
         self._place = Judgement(Whereabouts(), "")
         self._started_ms = now_ms()
 
@@ -241,19 +245,29 @@ class Agent:
         self._hasten(probe, found)
         purse = probe if probe == "bandwidth" else ""
         self._spool.spend(sum(each.cost_bytes for each in found), purse)
-        told = [each for each in found if self._is_news(each)]
+        told = [each for each in found if self._news.tells(each)]
         if told:
+            # By the server's clock, where this one is known to be wrong.
+            wrong_ms = self._wrong_ms()
+            told = [
+                replace(each, time_ms=max(each.time_ms - wrong_ms, 0)) for each in told
+            ]
             self._spool.put(
                 Report(
                     version=1,
                     id=secrets.token_hex(12),
                     agent=self._credential.agent,
-                    sent_ms=self._clocks.now_ms(),
+                    sent_ms=max(self._clocks.now_ms() - wrong_ms, 0),
                     software=self._software,
                     whereabouts=self._place.whereabouts,
                     results=tuple(told),
                 )
             )
+
+    def _wrong_ms(self) -> int:
+        """How far this clock is ahead, 0 where it is right or nobody knows."""
+        ahead_s = self._clock_ahead_s()
+        return 0 if ahead_s is None or is_right(ahead_s) else int(ahead_s * 1000)
 
     def _hasten(self, probe: str, found: Sequence[Result]) -> None:
         """Puts a few short rounds in between where things have just gone bad."""
@@ -267,20 +281,6 @@ class Agent:
             self._agenda.put_off(REFRESH, times_ms[0] - now_ms)
         if not self._hurry.is_bad:
             self._agenda.drop_between()
-
-    def _is_news(self, result: Result) -> bool:
-        """False for what stays as it was ("not configured" is said once a day), and for
-        what is nobody's business but the user's."""
-        if result.outcome is Outcome.IN_USE:
-            return False
-        if result.outcome not in STANDING:
-            self._standing_ms.pop(result.probe, None)
-            return True
-        outcome, since_ms = self._standing_ms.get(result.probe, ("", 0))
-        if outcome == result.outcome and result.time_ms - since_ms < DAY_MS:
-            return False
-        self._standing_ms[result.probe] = (result.outcome, result.time_ms)
-        return True
 
     async def _facts(self, probe: str, brief: bool) -> Facts:
         metered = self._metered()
@@ -337,7 +337,7 @@ class Agent:
         self._policy_ms = self._clocks.now_ms()
         if policy is not None and policy != self._policy:
             # What is wrong at the council comes and goes; it changes no plans.
-            alike = msgspec.structs.replace(self._policy, incidents=policy.incidents)
+            alike = replace(self._policy, incidents=policy.incidents)
             self._policy = policy
             with contextlib.suppress(OSError):
                 write_privately(self._folder / POLICY, msgspec.json.encode(policy))
@@ -382,6 +382,7 @@ class Agent:
                 refused=dict(delivery.refused),
                 next_ms=self._agenda.due_ms,
                 network_ms=self._network_ms,
+                clock_wrong_ms=self._wrong_ms(),
                 incidents=self._policy.incidents,
                 paused_ms=self._paused_ms(),
                 longest_pause_s=self._policy.longest_pause_s,

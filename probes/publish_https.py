@@ -7,10 +7,11 @@ where one is set. Every answer that is not a `Receipt` leaves the reports in the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email.utils
 import gzip
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -66,7 +67,9 @@ class Door:
     """One kept HTTPS connection to the council's server. `async with door:`.
 
     `ask` raises `Later` with a sentence for everything that kept an answer from coming.
-    `cost_bytes` counts what went over the network, handshakes estimated at 6 kB.
+    `clock_ahead_s`: by how much this laptop's clock is ahead of the server's, whose
+    certificate was checked; None until it answered. `cost_bytes` counts what went over
+    the network, handshakes estimated at 6 kB.
     """
 
     def __init__(
@@ -76,13 +79,15 @@ class Door:
         ca_file: str,
         software: str,
         request_s: float = REQUEST_S,
+        wall_s: Callable[[], float] = time.time,
     ) -> None:
         self._server, self._ca_file = server.rstrip("/"), ca_file
         self._credential, self._software = credential, software
-        self._request_s = request_s
+        self._request_s, self._wall_s = request_s, wall_s
         self._client: httpx2.AsyncClient | None = None
         self._used_s = -KEEP_S
         self.cost_bytes = 0
+        self.clock_ahead_s: float | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,7 +136,15 @@ class Door:
         except OSError as error:
             raise Later(f"{self._server} cannot be reached: {error}") from None
         self.cost_bytes += len(taken) + _HEAD_BYTES
+        self._compare_clocks(response.headers.get("date", ""))
         return Answer(response.status_code, dict(response.headers), bytes(taken))
+
+    def _compare_clocks(self, date: str) -> None:
+        # Without TLS, or from a proxy's page, anybody may say what time it is.
+        if self._server.startswith("https:"):
+            with contextlib.suppress(TypeError, ValueError, OverflowError, IndexError):
+                theirs_s = email.utils.parsedate_to_datetime(date).timestamp()
+                self.clock_ahead_s = self._wall_s() - theirs_s
 
     def _connect(self) -> httpx2.AsyncClient:
         import httpx2

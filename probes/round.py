@@ -27,16 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROBES = tuple(each.name for each in MEASUREMENTS)
-# Outcomes that stay as they are: said when they begin, and once a day.
-STANDING = frozenset(
-    {
-        Outcome.NOT_CONFIGURED,
-        Outcome.NOT_SUPPORTED,
-        Outcome.NOT_PERMITTED,
-        Outcome.METERED,
-        Outcome.ON_BATTERY,
-    }
-)
 ROUND_S = 120.0
 
 

@@ -14,6 +14,7 @@ from probes.deliver import Later, Publisher
 from probes.enrol import NotEnrolled, enrol, read_credential
 from probes.publish_https import Door, HttpsPublisher
 from probes.report import Credential
+from probes.schedule import is_right
 from probes.settings import Settings
 from probes.spool import Spool
 
@@ -30,12 +31,16 @@ async def run(settings: Settings, software: str) -> None:
         return
     folder = settings.folder()
     async with contextlib.AsyncExitStack() as stack:
+        door = Door(settings.server, credential, settings.ca_file, software)
         spool = stack.enter_context(
-            Spool(folder, settings.spool, lambda: int(time.time() * 1000))
+            Spool(
+                folder,
+                settings.spool,
+                lambda: int(time.time() * 1000),
+                knows_time=lambda: is_right(door.clock_ahead_s),
+            )
         )
-        door = await stack.enter_async_context(
-            Door(settings.server, credential, settings.ca_file, software)
-        )
+        await stack.enter_async_context(door)
         https = HttpsPublisher(door)
         publisher: Publisher = https
         if settings.transport == "mqtt":
@@ -52,6 +57,7 @@ async def run(settings: Settings, software: str) -> None:
             https,
             software,
             network_bytes=lambda: door.cost_bytes,
+            clock_ahead_s=lambda: door.clock_ahead_s,
         )
         await agent.run(stop)
 

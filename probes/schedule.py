@@ -12,6 +12,8 @@ from typing import Literal
 
 WOKE_S = 30.0
 SET_S = 5.0
+# Late by less is nobody's business: a slow network looks the same.
+WRONG_S = 120.0
 
 
 def phase_ms(who: str, job: str, period_ms: int) -> int:
@@ -43,6 +45,12 @@ def rare_due_ms(
     if last_ms <= now_ms < due_ms:
         return due_ms
     return now_ms + 1 + int(chance * min(within_ms, period_ms))
+
+
+def is_right(ahead_s: float | None) -> bool:
+    """Whether a clock that is `ahead_s` ahead of a trusted one can be believed; not
+    where it was not compared."""
+    return ahead_s is not None and abs(ahead_s) <= WRONG_S
 
 
 def clock_change(

@@ -21,6 +21,7 @@ from typing import Self
 
 import msgspec
 
+from probes.private import mend_folder
 from probes.report import Receipt, Report
 from probes.settings import SpoolLimits
 
@@ -69,18 +70,24 @@ class Spool:
     """`with Spool(folder, limits, now_ms) as spool:`; every method is quick and
     blocking, and none of them raises for a disk that is full or broken: what is wrong
     now is in `trouble` (a sentence, or empty), what was lost in `lost`, and both are
-    logged once. `InUse` where another process has it.
+    logged once. `InUse` where another process has it. `knows_time`: whether the clock
+    can be believed; until then nothing is too old, since a clock that is a year ahead
+    for a moment must not empty the spool.
     """
 
     def __init__(
-        self, folder: Path, limits: SpoolLimits, now_ms: Callable[[], int]
+        self,
+        folder: Path,
+        limits: SpoolLimits,
+        now_ms: Callable[[], int],
+        knows_time: Callable[[], bool] = lambda: True,
     ) -> None:
         self.path = folder / NAME
         self.dropped = 0
         self.trouble = ""
         self.lost = ""
         self._limits = limits
-        self._now_ms = now_ms
+        self._now_ms, self._knows_time = now_ms, knows_time
         self._db: sqlite3.Connection | None = None
         self._bytes = 0
         self._held: dict[str, Waiting] = {}
@@ -89,6 +96,9 @@ class Spool:
     def __enter__(self) -> Self:
         with self._surviving("opened"):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            exposed = mend_folder(self.path.parent)
+            if exposed:
+                log.warning("%s", exposed)
             self._db = self._connect()
         return self
 
@@ -228,9 +238,10 @@ class Spool:
     def _trim(self, db: sqlite3.Connection) -> None:
         oldest_ms = self._now_ms() - self._limits.max_days * DAY_MS
         with db:
-            self.dropped += db.execute(
-                "DELETE FROM report WHERE made_ms < ?", (oldest_ms,)
-            ).rowcount
+            if self._knows_time():
+                self.dropped += db.execute(
+                    "DELETE FROM report WHERE made_ms < ?", (oldest_ms,)
+                ).rowcount
             excess = self._weigh(db) - self._limits.max_bytes
             while excess > 0:
                 seq, size = db.execute(

@@ -57,6 +57,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     whereabouts: Whereabouts = Whereabouts()
     place_reason: str = ""
     network_ms: int = 0
+    clock_wrong_ms: int = 0
     quiet: str = ""
     incidents: tuple[Incident, ...] = ()
     paused_ms: int = 0
@@ -230,6 +231,12 @@ def place(status: Status) -> str:
 def troubles(status: Status, now_ms: int) -> list[str]:
     """What keeps reports from the council's server, or lost some. Pure."""
     found = []
+    if status.clock_wrong_ms:
+        way = "ahead of" if status.clock_wrong_ms > 0 else "behind"
+        found.append(
+            f"this laptop's clock is {_length(abs(status.clock_wrong_ms))} {way} the "
+            "council's server: have date and time set automatically"
+        )
     if status.delivery_trouble:
         found.append(f"reports cannot be delivered: {status.delivery_trouble}")
     found += [
@@ -258,11 +265,15 @@ def _next(at_ms: int, job: str, now_ms: int) -> str:
 
 
 def ago(age_ms: int) -> str:
-    seconds = max(age_ms, 0) / 1000
+    return f"{_length(max(age_ms, 0))} ago"
+
+
+def _length(ms: int) -> str:
+    seconds = ms / 1000
     for size, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {name} ago"
-    return f"{seconds:.0f} s ago"
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds:.0f} s"
 
 
 def capital(text: str) -> str:
