@@ -238,5 +238,8 @@ def _turned(answer: Answer, now_s: float) -> Later | CredentialRefused:
 def _sentence(server: str, error: Exception) -> str:
     text = str(error) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        return f"the certificate of {server} is not to be trusted: {text}"
+        said = f"the certificate of {server} is not to be trusted: {text}"
+        # Far more often it is the laptop's clock than the server's certificate.
+        out_of_time = "not yet valid" in text or "has expired" in text
+        return f"{said}; is this laptop's clock right?" if out_of_time else said
     return f"{server} cannot be reached: {text}"

@@ -14,6 +14,7 @@ import contextlib
 import gzip
 import logging
 import random
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any, Self
@@ -23,10 +24,13 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from probes.deliver import CredentialRefused, Later, NotTaken
+from probes.failure import Outcome
+from probes.faults import outcome_of
 from probes.publish_https import trust
 from probes.report import ACKS_TOPIC, REPORTS_TOPIC, Credential, Receipt, Refusal
 from probes.settings import Settings
 from probes.spool import Waiting
+from probes.words import WORDS
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +209,10 @@ class MqttPublisher:
         self._hand_over(self._is_connected)
 
     def _on_connect_fail(self, _: paho.Client, __: Any) -> None:
-        said = f"{self._broker} cannot be reached"
+        # The library tells no reason, but calls this where it handles the error.
+        error = sys.exc_info()[1]
+        outcome = Outcome.UNREACHABLE if error is None else outcome_of(error)
+        said = f"{self._broker} {WORDS[outcome]}"
         self._hand_over(self._is_away, said, False)
 
     def _on_disconnect(

@@ -78,19 +78,22 @@ class Laptop:
         self.taking = Taking()
         self.lines: list[Interface] = []
         self.stop = asyncio.Event()
+        self.who = WHO
         self.spool = Spool(folder, SpoolLimits(), self.clocks.now_ms)
 
     @contextlib.asynccontextmanager
     async def running(self, **more: object):  # type: ignore[no-untyped-def]
+        ahead = more.pop("clock_ahead_s", lambda: None)
         with self.spool:
             agent = Agent(
                 Settings(server="https://x", state_folder=str(self.folder), **more),
-                WHO,
+                self.who,
                 self.spool,
                 self.taking,
                 None,
                 "test",
                 clocks=self.clocks,
+                clock_ahead_s=ahead,
                 round=self.round,
                 locator=Locator(Places(self.folder, b"key"), gather=lambda: self.lines),
                 soon_ms=100,

@@ -1,0 +1,189 @@
+"""What goes wrong around a laptop becomes a reason and a sentence, and nothing is lost.
+
+Beside these: no name server, IPv6 alone, a dead and a silent reflector in
+`test_probes_bad_networks.py`; a sign-in page in `test_agent_web_proxy.py`; a revoked
+credential in `test_agent_end_to_end.py`.
+"""
+
+import asyncio
+import ssl
+import stat
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import services
+from ingest_council import door, eventually
+from test_agent_loop import QUICK, Laptop
+from test_agent_mqtt import WHO, spooled
+from test_agent_settings import NOW_MS, status
+from test_agent_spool import Clock, ids, report
+from test_reflector_ndt7 import make_certificate
+
+from collectors.ingest.certificate import make_certificates
+from probes.deliver import Delivery, Later
+from probes.policy import Policy
+from probes.private import mend_folder, write_privately
+from probes.publish_https import Door, HttpsPublisher
+from probes.publish_mqtt import MqttPublisher
+from probes.report import Enrolment
+from probes.schedule import is_right
+from probes.sent import SentLog
+from probes.settings import Mqtt, Settings, SpoolLimits
+from probes.spool import DAY_MS, Spool
+from probes.status import describe, read_status
+
+DAYS_S = 3 * 86_400
+
+
+async def test_a_clock_that_is_days_ahead_is_seen_said_and_corrected(
+    tmp_path: Path,
+) -> None:
+    """The server would refuse reports from the future for ever."""
+    async with door(tmp_path / "council") as council:
+        now_ms = int(time.time() * 1000)
+        token = council.registry.make_token("hall", 1, 1, now_ms)
+        who = council.registry.enrol(Enrolment(token, "0" * 32), now_ms)
+        server = f"https://127.0.0.1:{council.ingest.port}"
+        ca = str(council.certificates.authority)
+        laptop = Laptop(tmp_path, Policy(cadence_s={**QUICK, "agent": 0}, report_s=1))
+        laptop.who = who
+        laptop.clock.ahead_s = DAYS_S
+        out = Door(server, who, ca, "s", wall_s=laptop.clocks.wall_s)
+        async with out:
+            await HttpsPublisher(out).policy()
+            assert out.clock_ahead_s is not None
+            assert abs(out.clock_ahead_s - DAYS_S) < 60
+            laptop.taking = HttpsPublisher(out)  # type: ignore[assignment]
+            ahead = laptop.running(clock_ahead_s=lambda: out.clock_ahead_s)
+            async with ahead:
+                await eventually(lambda: len(council.append.rows()) == 1, 20)
+                shown = read_status(tmp_path)
+        ((_, _, at_ms),) = council.append.rows()
+        assert abs(at_ms - now_ms) < 120_000
+        assert shown is not None
+        assert (
+            "This laptop's clock is 3 days ahead of the council's server: have date "
+            "and time set automatically." in describe(shown, laptop.clocks.now_ms())
+        )
+
+
+def test_a_clock_that_is_a_year_ahead_for_a_moment_empties_no_spool(
+    tmp_path: Path,
+) -> None:
+    clock, believed = Clock(), False
+    with Spool(tmp_path, SpoolLimits(), clock, lambda: believed) as spool:
+        spool.put(report("a"))
+        clock.ms += 365 * DAY_MS
+        spool.put(report("b"))
+        assert (ids(spool), spool.dropped) == (["a", "b"], 0)
+        believed = True
+        spool.put(report("c"))
+        assert (ids(spool), spool.dropped) == (["b", "c"], 1)
+    assert is_right(-60)
+    assert not is_right(None)
+    assert not is_right(121)
+
+
+def test_a_clock_behind_is_said_too() -> None:
+    lines = describe(status(clock_wrong_ms=-3 * 3_600_000), NOW_MS)
+    assert any("clock is 3 h behind the council's server" in line for line in lines)
+
+
+async def test_a_certificate_out_of_time_makes_one_think_of_the_clock(
+    tmp_path: Path,
+) -> None:
+    folder = make_certificate(tmp_path, datetime.now(UTC) + timedelta(days=300))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    server = await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context
+    )
+    address = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    async with server, Door(address, WHO, str(folder / "cert.pem"), "s") as out:
+        with spooled(tmp_path / "state", 2) as spool:
+            delivery = Delivery(
+                spool, HttpsPublisher(out), SentLog(tmp_path), lambda: NOW_MS
+            )
+            assert await delivery.deliver() is not None
+            assert "is this laptop's clock right?" in delivery.trouble
+            assert spool.waiting == 2
+        # Whose certificate is not trusted is not believed about the time either.
+        assert out.clock_ahead_s is None
+
+
+# paho leaves the socket of a failed handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.service
+async def test_a_broker_with_a_strange_certificate_gets_nothing_and_is_named(
+    tmp_path: Path,
+) -> None:
+    strange = make_certificates(tmp_path / "strange")
+    ours = make_certificates(tmp_path / "ours")
+    listener = f"certfile {strange.certificate}\nkeyfile {strange.private_key}\n"
+    with services.running(services.mosquitto(tmp_path / "broker", listener)) as broker:
+        for port, says in (
+            (broker.port, "showed a certificate that is not to be trusted"),
+            (services.free_port(), "refused the connection"),
+        ):
+            settings = Settings(
+                transport="mqtt",
+                mqtt=Mqtt("localhost", port),
+                ca_file=str(ours.authority),
+            )
+            with spooled(tmp_path / str(port), 1) as spool:
+                async with MqttPublisher(settings, WHO, connect_s=3) as publisher:
+                    with pytest.raises(Later, match=says):
+                        await publisher.send(spool.oldest(1, 100))
+                assert spool.waiting == 1
+
+
+def test_the_agents_folder_is_narrowed_and_nobody_elses_is(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir(mode=0o755)
+    own.chmod(0o755)
+    with Spool(own, SpoolLimits(), Clock()) as spool:
+        spool.put(report("a"))
+    assert stat.S_IMODE(own.stat().st_mode) == 0o700
+    assert stat.S_IMODE((own / "spool.sqlite").stat().st_mode) == 0o600
+
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o755)
+    (shared / "minutes.odt").write_text("of a meeting")
+    write_privately(shared / "device", b"0" * 32)
+    said = mend_folder(shared)
+    assert "can be read by others (mode 0755, expected 0700)" in said
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o755
+    for_all = tmp_path / "tmp"
+    for_all.mkdir()
+    for_all.chmod(0o1777)
+    assert mend_folder(for_all)
+    assert stat.S_IMODE(for_all.stat().st_mode) == 0o1777
+
+
+def test_what_is_on_disk_needs_no_more_than_a_rollback(tmp_path: Path) -> None:
+    """What a power cut leaves: the database as it was in the middle of a write, and the
+    journal that takes it back."""
+    with Spool(tmp_path / "a", SpoolLimits(), Clock()) as spool:
+        for number in range(50):
+            spool.put(report(f"r{number}", 200))
+        assert spool._db is not None
+        (synchronous,) = spool._db.execute("PRAGMA synchronous").fetchone()
+        (journal,) = spool._db.execute("PRAGMA journal_mode").fetchone()
+        assert (synchronous, journal) == (2, "delete")
+        # A write under way, spilled to the disk before it is committed.
+        spool._db.execute("PRAGMA cache_size=1")
+        spool._db.execute("BEGIN")
+        spool._db.execute("DELETE FROM report WHERE seq > 5")
+        spool._db.execute("INSERT INTO report VALUES (99, 'x', 1, zeroblob(90000), 1)")
+        torn = tmp_path / "b"
+        torn.mkdir(mode=0o700)
+        for name in ("spool.sqlite", "spool.sqlite-journal"):
+            (torn / name).write_bytes((spool.path.parent / name).read_bytes())
+        spool._db.execute("ROLLBACK")
+    assert (torn / "spool.sqlite-journal").stat().st_size > 0
+    with Spool(torn, SpoolLimits(), Clock()) as spool:
+        assert ids(spool) == [f"r{number}" for number in range(50)]
+        assert (spool.lost, spool.trouble) == ("", "")
