@@ -27,6 +27,8 @@ _FAILED_ON_THE_WAY = frozenset(
     }
 )
 
+_OUTCOMES = frozenset(outcome.value for outcome in Outcome)
+
 
 class Whereabouts(msgspec.Struct, frozen=True):
     """Where a row belongs: the finest group it can fall into."""
@@ -93,7 +95,9 @@ def read(batch: Batch, places: dict[Whereabouts, Whereabouts]) -> Iterator[Heard
         where = places.setdefault(where, where)
         given = tuple(column[at] for column in columns)
         outcome = str(outcomes[at] or "")
-        values = _figures(batch.measurement, outcome, given)
+        # A word that is not of the list is of an agent newer than this server.
+        known = outcome in _OUTCOMES
+        values = _figures(batch.measurement, outcome, given) if known else ()
         yield Heard(
             time_ms,
             batch.received_ms,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from probes import segments
+from probes.cause import Cause, cause
 from probes.failure import NOT_MEASURED, Outcome
 from probes.report import Result, Whereabouts
 from probes.segments import Finding, Seen, failures, is_microsoft
@@ -21,6 +22,16 @@ HOUR_MS = 3_600_000
 _FRESH_MS = {"bandwidth": 36 * HOUR_MS}
 _FRESH_METERED_MS = 3 * HOUR_MS
 NOWHERE = Whereabouts()
+_ANYWHERE = (
+    "Where on the way it happens cannot be told from here; tell the service desk if it "
+    "lasts."
+)
+_BEYOND = {
+    "provider": "Other ways out of here are slow too, so it seems to be your "
+    "provider's network. It is theirs to mend if it lasts.",
+    "edge": "Other ways out of here are well, so it seems to be the council's own "
+    "network: nothing on your side. Tell the service desk if it lasts.",
+}
 _HERE = frozenset({"network", "laptop", "wifi"})
 
 
@@ -44,7 +55,8 @@ def verdict(
 
     What was measured before `since_ms` was measured in another network.
     """
-    seen = Seen(_fresh(results, now_ms, since_ms, where), where)
+    fresh = _fresh(results, now_ms, since_ms, where)
+    seen = Seen(fresh, where)
     hiding = segments.network(seen)
     if hiding and not hiding[0].good and not seen.reached():
         return Verdict(False, hiding[0].says, tuple(hiding))
@@ -58,7 +70,7 @@ def verdict(
     bad = [each for each in findings if not each.good]
     far = [*_council(seen), *_microsoft(seen)]
     bad += [each for each in far if not each.good]
-    poor = _poor_calls(seen)
+    poor = _poor_calls(seen, cause(fresh, where))
     if poor is not None and not bad:
         bad.append(poor)
     fine = [each for each in [*findings, *far] if each.good]
@@ -115,7 +127,7 @@ def _good(seen: Seen) -> str:
     return "nothing was measured in the last hour"
 
 
-def _poor_calls(seen: Seen) -> Finding | None:
+def _poor_calls(seen: Seen, breaks: Cause | None) -> Finding | None:
     calls = seen.one("call_path")
     if calls is None or calls.values.get("poor") != 1:
         return None
@@ -123,8 +135,7 @@ def _poor_calls(seen: Seen) -> Finding | None:
         "calls",
         False,
         f"calls may be poor: {_call(calls)}",
-        "Where on the way it happens cannot be told from here; tell the service desk "
-        "if it lasts.",
+        _BEYOND.get(breaks or "unknown", _ANYWHERE),
     )
 
 

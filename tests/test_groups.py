@@ -260,6 +260,15 @@ def test_a_path_of_half_an_hour_ago_still_counts_and_one_of_an_hour_ago_does_not
         window.forget(window.needs_after(at_ms + PERIOD_MS))
 
 
+def test_a_word_for_an_outcome_that_we_do_not_know_says_only_that_one_was_heard() -> (
+    None
+):
+    rows = results(range(12), "call_path", {"outcome": "sulking", "poor": 1}, T0_MS)
+    told = window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS)
+    assert told
+    assert all(sample.fields == {"agents": 10} for sample in told)
+
+
 KINDS: dict[str, tuple[Value | None, ...]] = {
     "path": (9.0, 0.0, 12.0, 0.01, 20.0, 0.02),
     "teams_relay": (30.0, 1),

@@ -132,6 +132,20 @@ async def test_rows_that_are_needed_again_are_not_passed(tmp_path: Path) -> None
         await until(lambda: running.reader.stats.passed_rows == 12)
 
 
+async def test_a_path_is_held_for_three_windows(tmp_path: Path) -> None:
+    told, clock = Told(), Clock(T0_MS + 2)
+    path = {"outcome": "ok", "gateway_rtt_ms": 3.0}
+    rows = gather(results(range(12), "path", path, T0_MS + 1), "x", T0_MS + 1)
+    async with journal(tmp_path) as log, grouping(tmp_path, told, clock) as running:
+        await log.append(*rows)
+        await until(lambda: running.reader.stats.read_rows == 12)
+        clock.now_ms = end_ms(8)
+        await until(lambda: len(told.agents()) == 3)
+        assert running.reader.stats.passed_rows == 0
+        clock.now_ms = end_ms(9)
+        await until(lambda: running.reader.stats.passed_rows == 12)
+
+
 async def test_a_lost_state_tells_whole_windows_only(tmp_path: Path) -> None:
     told = Told()
     state = tmp_path / "state" / "groups.json"

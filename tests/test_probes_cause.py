@@ -156,6 +156,24 @@ def test_the_council_is_told_what_the_laptop_itself_says(
     assert verdict(results, T0_MS, HOME).bad[0].segment == segment
 
 
+@pytest.mark.parametrize(
+    ("relay", "told"),
+    [
+        (RELAY_LATE, "your provider's network"),
+        (RELAY_WELL, "the council's own network"),
+        (None, "cannot be told from here"),
+    ],
+)
+def test_the_laptop_says_what_lies_beyond_its_line_where_it_can(
+    relay: Result | None, told: str
+) -> None:
+    path = result("path", **{**GOOD_PATH, "edge_loss_ratio": 0.0})
+    results = [poor(), path, *([relay] if relay else [])]
+    [finding] = verdict(results, T0_MS, HOME).bad
+    assert finding.segment == "calls"
+    assert told in finding.do
+
+
 FIELDS = {each.name: [f.name for f in each.fields] for each in CATALOGUE}
 VALUES = st.one_of(
     st.integers(-200, 10**9), st.floats(allow_nan=False), st.sampled_from(["F", ""])

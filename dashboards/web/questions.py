@@ -162,6 +162,7 @@ def experience(to_ms: int) -> Query:
     picks = (
         ("agents", "last"),
         ("call_poor_ratio", "last"),
+        ("mostly", "last"),
         ("mos_estimated_p50", "last"),
         ("rtt_p95_ms", "last"),
         ("loss_mean_ratio", "last"),

@@ -56,11 +56,13 @@ class Cause:
 
 @dataclass(frozen=True)
 class Group:
-    """Experience of one group of laptops, `enough` = at least the least number."""
+    """Experience of one group of laptops; `mostly`: where most of its poor calls
+    break, in words."""
 
     by: str
     group: str
     values: dict[str, float]
+    mostly: str = ""
 
 
 @dataclass(frozen=True)
@@ -269,6 +271,7 @@ def groups(rows: Sequence[Row] | None, by: str) -> list[Group]:
                 for name, value in row.values.items()
                 if not isinstance(value, str)
             },
+            str(row.values.get("mostly_last") or ""),
         )
         for row in rows or ()
         if row.tags.get("by") == by

@@ -24,6 +24,7 @@ from probes.failure import Outcome
 from probes.publish_https import Door, HttpsPublisher
 from probes.publish_mqtt import MqttPublisher
 from probes.report import Connection, Place, Report, Result, Whereabouts
+from probes.sample import Value
 from probes.settings import Mqtt, Settings
 from probes.spool import Waiting
 
@@ -93,10 +94,12 @@ def fleet(count_each: int = 12) -> list[Laptop]:
 
 
 def report(laptop: Laptop, agent: str, now_ms: int, dice: random.Random) -> Report:
-    """What `laptop` says at `now_ms`: one call path, name lookup, web and VPN each."""
+    """What `laptop` says at `now_ms`: calls, names, web, and what lies on the way."""
     rtt_ms = max(0.5, dice.gauss(laptop.rtt_ms, laptop.rtt_ms * 0.08))
     jitter_ms = max(0.05, dice.gauss(laptop.jitter_ms, laptop.jitter_ms * 0.2))
     loss = laptop.loss_ratio if dice.random() < 0.5 else 0.0
+    if _is_far(laptop) and dice.random() < 0.4:
+        loss = dice.uniform(0.01, 0.04)
     at_home = laptop.place == "home"
     results = (
         Result(
@@ -142,14 +145,7 @@ def report(laptop: Laptop, agent: str, now_ms: int, dice: random.Random) -> Repo
             },
             6_000,
         ),
-        Result(
-            "vpn",
-            1,
-            now_ms,
-            Outcome.OK if at_home else Outcome.NOT_CONNECTED,
-            "vpn",
-            {"up": int(at_home)},
-        ),
+        *_on_the_way(laptop, rtt_ms, now_ms, dice),
     )
     return Report(
         version=1,
@@ -165,6 +161,58 @@ def report(laptop: Laptop, agent: str, now_ms: int, dice: random.Random) -> Repo
         ),
         results=results,
     )
+
+
+def _on_the_way(
+    laptop: Laptop, rtt_ms: float, now_ms: int, dice: random.Random
+) -> list[Result]:
+    """The VPN, the Wi-Fi, the stations, a relay and the laptop itself."""
+    at_home = laptop.place == "home"
+    beside_ms = 0.8 * rtt_ms
+    vpn: dict[str, Value] = {"up": 0}
+    if at_home:
+        vpn = {
+            "up": 1,
+            "product": "WireGuard",
+            "reconnects": 0,
+            "tunnel_rtt_ms": beside_ms + dice.uniform(2, 9),
+            "direct_rtt_ms": beside_ms,
+            "teams_way": "split_out",
+        }
+    wireless = laptop.connection == "wifi"
+    measured: dict[str, dict[str, Value]] = {
+        "path": {
+            "gateway_rtt_ms": dice.uniform(2, 6) if wireless else 0.6,
+            "gateway_loss_ratio": 0.0,
+            "provider_rtt_ms": 0.5 * rtt_ms,
+            "provider_loss_ratio": 0.0,
+            "edge_rtt_ms": rtt_ms,
+            "edge_loss_ratio": laptop.loss_ratio,
+        },
+        "teams_relay": {"rtt_ms": rtt_ms + dice.uniform(1, 6), "loss_ratio": 0.0},
+        "laptop": {"cpu_ratio": dice.uniform(0.05, 0.5), "memory_ratio": 0.6},
+    }
+    if wireless:
+        far = _is_far(laptop)
+        level_dbm = round(dice.gauss(-78 if far else -58, 2))
+        measured["wifi"] = {
+            "signal_dbm": level_dbm,
+            "signal_min_dbm": level_dbm - 3,
+            "band_ghz": 2.4 if far else 5.0,
+        }
+    outcome = Outcome.OK if at_home else Outcome.NOT_CONNECTED
+    return [
+        Result("vpn", 1, now_ms, outcome, "vpn", vpn),
+        *(
+            Result(probe, 1, now_ms, Outcome.OK, "", values)
+            for probe, values in measured.items()
+        ),
+    ]
+
+
+def _is_far(laptop: Laptop) -> bool:
+    """Every fourth at home sits two walls from its router."""
+    return laptop.place == "home" and laptop.number % 4 == 0
 
 
 class Fleet:
