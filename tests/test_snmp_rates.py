@@ -3,6 +3,7 @@ passed, or absent."""
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,7 +58,8 @@ def test_a_steady_port_has_the_rate_of_what_passed() -> None:
 
 def test_the_agents_clock_counts_not_the_delay_of_its_answer() -> None:
     # The answer came 4 s late, but was made 60 s after the last.
-    assert between(seen(0, 0, 0), seen(6000, 64, 7_500_000)) == 1_000_000
+    before, now = seen(900_000, 0, 0), seen(906_000, 64, 7_500_000)
+    assert between(before, now) == 1_000_000
 
 
 def test_a_late_poll_is_divided_by_the_longer_time() -> None:
@@ -133,9 +135,32 @@ def test_more_than_the_line_carries_is_garbage_and_spoils_the_others() -> None:
 
 
 def test_a_slower_port_is_judged_by_the_speed_it_had_before() -> None:
-    # 900 Mbit/s until it fell to 100 Mbit/s just now.
-    now = seen(6000, 60, 6_750_000_000, speed=100_000_000)
-    assert between(seen(0, 0, 0), now) == 900_000_000
+    # A bundle that carried 1,800 Mbit/s until it lost a member just now.
+    before = seen(0, 0, 0, speed=2 * GIGABIT)
+    assert between(before, seen(6000, 60, 13_500_000_000)) == 1_800_000_000
+
+
+def test_a_port_at_the_speed_of_another_module_may_be_one() -> None:
+    now = seen(6000, 60, 6_750_000, speed=10 * GIGABIT)
+    assert between(seen(0, 0, 0), now) is None
+
+
+def test_one_counter_that_was_reset_spoils_those_that_have_grown_since() -> None:
+    before, now = seen(0, 0, 10**6), seen(6000, 60, 10**6 + 500)
+    values = list(now.values)
+    values[OUT_OCTETS] = 10
+    assert rates(before, msgspec.structs.replace(now, values=tuple(values)), 60.0) == (
+        UNKNOWN
+    )
+
+
+def test_an_agent_that_began_anew_twice_in_a_minute_gives_no_rate() -> None:
+    # 5 s old when last asked, 58 s old a minute later.
+    before, now = seen(500, 0, 0), seen(5_800, 60, 10**6)
+    assert elapsed(before.moment, now.moment).seconds is None
+    # An hour old: its clock is a little slow, that is all.
+    before, now = seen(360_000, 0, 0), seen(360_000 + 5_300, 60, 10**6)
+    assert elapsed(before.moment, now.moment).seconds == 53
 
 
 def test_without_sysuptime_our_clock_serves_and_is_marked() -> None:

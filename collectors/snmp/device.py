@@ -52,7 +52,10 @@ class Polled(msgspec.Struct, frozen=True):
 
 
 class DevicePoll:
-    """Polls one device. Not to be called again before it has returned."""
+    """Polls one device. Not to be called again before it has returned.
+
+    `clock` is monotonic and in seconds: no rate goes by the wall clock (`now_ms`).
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class DevicePoll:
         health: Health | None = None,
         around: Around | None = None,
         pinged: Pinged | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.device, self._lines = device, lines
         self._config, self._credential = config, credential
@@ -75,9 +79,9 @@ class DevicePoll:
         self._around = around or Alone()
         self._patience = Patience.of(config.timeout_s, config.tries)
         self._table = PortTable(
-            session, credential.version, learnt.stamina, config.period_s, now_ms
+            session, credential.version, learnt.stamina, config.period_s, now_ms, clock
         )
-        self._hearing = Hearing(config, learnt, self._around, now_ms)
+        self._hearing = Hearing(config, learnt, self._around, now_ms, clock)
         self._outlook = Outlook()
         # Of the ports that the outlook was made for.
         self._ports = self._table.ports

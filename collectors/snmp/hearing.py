@@ -36,17 +36,19 @@ class Hearing:
         learnt: Learnt,
         around: Around,
         now_ms: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._every_s = config.neighbours_s
         self._keep_ms = config.remember_neighbours_days * _MS_PER_DAY
-        self._learnt, self._around, self._now_ms = learnt, around, now_ms
+        self._learnt, self._around = learnt, around
+        self._now_ms, self._clock = now_ms, clock
         self._due_s = 0.0
         # By port key, rounds in which it was up and nobody was heard.
         self._unheard: dict[str, int] = {}
 
     @property
     def due(self) -> bool:
-        return time.monotonic() >= self._due_s
+        return self._clock() >= self._due_s
 
     async def listen(
         self,
@@ -60,7 +62,7 @@ class Hearing:
 
         Raises `Failed` where the device fell silent.
         """
-        self._due_s = time.monotonic() + self._every_s
+        self._due_s = self._clock() + self._every_s
         try:
             found = await read_neighbours(session, self._learnt.stamina, budget)
         except Failed as failed:

@@ -34,9 +34,11 @@ class PortTable:
         stamina: Stamina,
         period_s: float,
         now_ms: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session, self._version = session, version
-        self._stamina, self._period_s, self._now_ms = stamina, period_s, now_ms
+        self._stamina, self._period_s = stamina, period_s
+        self._now_ms, self._clock = now_ms, clock
         self._plan: plan.Plan | None = None
         self._watches: list[plan.Watch] = []
         # As last read: `plan.NAMES` only.
@@ -100,14 +102,19 @@ class PortTable:
         if self._plan is current and self._stamina.varbinds > current.varbinds:
             self._pack()
 
+    def _moment(self, answer: dict[str, Value]) -> Moment:
+        ticks = answer.get(oids.SYS_UP_TIME)
+        own_ms = self._clock() * 1000
+        return Moment(ticks if isinstance(ticks, int) else None, own_ms)
+
     async def _alive(self) -> Reading:
         answer = await self._session.get([oids.SYS_UP_TIME])
-        return Reading(self._now_ms(), _moment(answer), [], [])
+        return Reading(self._now_ms(), self._moment(answer), [], [])
 
     async def _one(self, ask: plan.Ask, budget: Budget) -> Reading | None:
         """One request of the plan; None where what was learnt is no longer true."""
         answer = await get_some(self._session, ask.oids, self._stamina, budget)
-        moment, time_ms = _moment(answer), self._now_ms()
+        moment, time_ms = self._moment(answer), self._now_ms()
         if self._guard is not None and elapsed(self._guard, moment).restarted:
             return None
         for scalar in (oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE):
@@ -125,7 +132,7 @@ class PortTable:
         return Reading(time_ms, moment, watches, seen)
 
     def _relearn_if_old(self) -> None:
-        if time.monotonic() - self._learnt_s > _RELEARN_S:
+        if self._clock() - self._learnt_s > _RELEARN_S:
             self._plan = None
 
     async def _learn(self, budget: Budget) -> plan.Plan:
@@ -144,7 +151,7 @@ class PortTable:
         self._watches = plan.watch(self.ports, columns, self._scalars)
         self._names = {name: columns.get(name, {}) for name in plan.NAMES}
         self.findings = findings.of_ports(self._watches, self._period_s)
-        self._learnt_s = time.monotonic()
+        self._learnt_s = self._clock()
         self._guard = None
         return self._pack()
 
@@ -182,8 +189,3 @@ class PortTable:
                 ]
             else:
                 self._plan = None
-
-
-def _moment(answer: dict[str, Value]) -> Moment:
-    ticks = answer.get(oids.SYS_UP_TIME)
-    return Moment(ticks if isinstance(ticks, int) else None, time.monotonic() * 1000)

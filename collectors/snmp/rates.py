@@ -23,8 +23,16 @@ OVER_LINE_RATE = 1.1
 _GARBAGE = 2.0
 # The shortest Ethernet frame with preamble and gap, in bits.
 _FRAME_BITS = 672
+# Speeds that an Ethernet module can have: a port that goes from one of them to another
+# may have another module, which counts for itself. Other speeds (radios, bundles, DSL)
+# come and go while the counters go on.
+_MODULES = frozenset(
+    gbps * 1_000_000_000 for gbps in (1, 5, 10, 25, 40, 50, 100, 200, 400, 800)
+) | {10_000_000, 100_000_000, 2_500_000_000}
 # How far the agent's clock and ours may differ over one interval.
 _SLACK_TICKS, _SLACK_RATIO = 10 * TICKS_PER_S, 0.2
+# And where the agent is so young that it may have begun anew in that interval.
+_YOUNG_TICKS, _YOUNG_RATIO = 2 * TICKS_PER_S, 0.02
 
 # The order of the values of one port in `Seen.values`.
 (
@@ -109,6 +117,10 @@ def elapsed(before: Moment, now: Moment) -> Elapsed:
         # It has run for less than the time since we last asked: it began anew. If
         # not, its clock stood still, and nobody knows what its counters did.
         return Elapsed(None, restarted=now.ticks < expected)
+    young = max(_YOUNG_TICKS, expected * _YOUNG_RATIO)
+    if now.ticks < expected + slack and ticks < expected - young:
+        # It was a few seconds old when last asked, and may have begun anew again.
+        return Elapsed(None)
     # More than we measured: we slept ourselves. Its counters go by its clock.
     return Elapsed(ticks / TICKS_PER_S)
 
@@ -144,6 +156,7 @@ def rates(before: Seen | None, now: Seen, seconds: float | None) -> Rates:
         before.octets64 != now.octets64
         or before.packets64 != now.packets64
         or old[DISCONTINUITY] != new[DISCONTINUITY]
+        or _other_module(before.speed_bps, now.speed_bps)
     ):
         return UNKNOWN
     # The faster of both: what came before a change of speed went by the old one.
@@ -155,6 +168,12 @@ def rates(before: Seen | None, now: Seen, seconds: float | None) -> Rates:
 
     in_octets = grown(old[IN_OCTETS], new[IN_OCTETS], wide, octets_most)
     out_octets = grown(old[OUT_OCTETS], new[OUT_OCTETS], wide, octets_most)
+    if in_octets is None or out_octets is None or not wide:
+        timed = before.moment.ticks is not None and now.moment.ticks is not None
+        for at in (IN_OCTETS, OUT_OCTETS):
+            if _was_reset(old[at], new[at], wide, timed, octets_most):
+                # Then the others were, too, even where they have grown since.
+                return UNKNOWN
     faults = [
         grown(old[at], new[at], False, frames_most)
         for at in (IN_ERRORS, OUT_ERRORS, IN_DISCARDS, OUT_DISCARDS)
@@ -181,6 +200,26 @@ def rates(before: Seen | None, now: Seen, seconds: float | None) -> Rates:
         _per_s(faults[3], seconds),
         ratio,
     )
+
+
+def _other_module(before: int | None, now: int | None) -> bool:
+    return before != now and before in _MODULES and now in _MODULES
+
+
+def _was_reset(
+    before: int | None, now: int | None, wide: bool, timed: bool, most: float | None
+) -> bool:
+    """True where a counter went back and that is no wrap. `most` as in `grown`.
+
+    Without sysUpTime (not `timed`) a restart looks like a wrap, and none is assumed.
+    """
+    if before is None or now is None or now >= before:
+        return False
+    if wide:
+        return True
+    if most is None or most >= COUNTER32:
+        return False
+    return not timed or now - before + COUNTER32 > most
 
 
 def _per_s(count: int | None, seconds: float) -> float | None:
