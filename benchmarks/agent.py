@@ -59,7 +59,7 @@ IDLE_S = 20.0
 SETTLE_S = 5.0
 DAY_S = 86_400
 NETWORK = ("call_path", "path", "teams_relay", "web", "name_lookup")
-PROBES = (*NETWORK, "vpn", "agent")
+PROBES = (*NETWORK, "vpn", "wifi", "laptop", "agent")
 
 
 def run() -> dict[str, float]:

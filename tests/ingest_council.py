@@ -108,7 +108,9 @@ async def door(
 ) -> AsyncIterator[Door]:
     certificates = make_certificates(folder / "tls")
     deps = {
-        name: settings.pop(name) for name in ("estate", "now_ms") if name in settings
+        name: settings.pop(name)
+        for name in ("estate", "incidents", "now_ms")
+        if name in settings
     }
     append = settings.pop("append", None) or ListAppend()
     config = IngestConfig(

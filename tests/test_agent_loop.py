@@ -32,13 +32,22 @@ QUICK = dict.fromkeys(PROBES, 0) | {"vpn": 600, "agent": 600}
 
 
 class Clock:
-    """Real clocks, with the wall clock that much ahead."""
+    """Real clocks, with the wall clock that much ahead, and both that much on."""
 
     def __init__(self) -> None:
-        self.ahead_s = 0.0
+        self.ahead_s = self.passed_s = 0.0
 
     def clocks(self) -> Clocks:
-        return Clocks(lambda: time.time() + self.ahead_s, time.monotonic)
+        return Clocks(
+            lambda: time.time() + self.ahead_s + self.passed_s,
+            lambda: time.monotonic() + self.passed_s,
+        )
+
+    async def pass_s(self, seconds: float) -> None:
+        """Lets time pass for both clocks, in steps no sleep is taken for."""
+        for _ in range(int(seconds / 10)):
+            self.passed_s += 10
+            await asyncio.sleep(0.05)
 
 
 class Counting(Round):
@@ -84,13 +93,14 @@ class Laptop:
     @contextlib.asynccontextmanager
     async def running(self, **more: object):  # type: ignore[no-untyped-def]
         ahead = more.pop("clock_ahead_s", lambda: None)
+        policies = more.pop("policies", None)
         with self.spool:
             agent = Agent(
                 Settings(server="https://x", state_folder=str(self.folder), **more),
                 self.who,
                 self.spool,
                 self.taking,
-                None,
+                policies,
                 "test",
                 clocks=self.clocks,
                 clock_ahead_s=ahead,

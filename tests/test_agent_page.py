@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from accessible import findings
+from ingest_council import door
 from test_agent_settings import NOW_MS, result, status
 
 from alerts.alert import Alert
@@ -17,7 +18,8 @@ from collectors.estate.model import Estate, Site
 from probes.is_it_me import page_folder, show, write_page
 from probes.page import STYLE, page
 from probes.policy import Incident, Policy
-from probes.report import Report, Whereabouts
+from probes.publish_https import Door, HttpsPublisher
+from probes.report import Enrolment, Report, Whereabouts
 from probes.sent import Sending, SentLog, sendings
 from probes.spool import Waiting
 from probes.status import Status, known, write_status
@@ -192,3 +194,26 @@ def test_a_file_that_is_not_there_or_broken_tells_staff_nothing(tmp_path: Path) 
     assert told("lib") == []
     path.write_bytes(b"no database at all, but long enough to be looked at" * 99)
     assert KnownIncidents(path, lambda: ESTATE)("lib") == []
+
+
+async def test_the_policy_tells_a_laptop_what_is_wrong_at_its_own_site(
+    tmp_path: Path,
+) -> None:
+    open_now = [alert("line_down", "hall", 3000), alert("line_down", "lib", 2000)]
+    async with door(
+        tmp_path, incidents=lambda site: incidents(open_now, ESTATE, site)
+    ) as council:
+        token = council.registry.make_token("hall", 1, 1, NOW_MS)
+        who = council.registry.enrol(Enrolment(token, "0" * 32), NOW_MS)
+        ca, address = str(council.certificates.authority), council.ingest.port
+        async with Door(f"https://127.0.0.1:{address}", who, ca, "s") as out:
+            publisher = HttpsPublisher(out)
+            policy = await publisher.policy()
+            assert policy is not None
+            assert policy.incidents == (Incident("The line of Hall is down", 3000),)
+            # Nothing new is not sent again; what has ended is told.
+            assert await publisher.policy() is None
+            open_now.clear()
+            policy = await publisher.policy()
+            assert policy is not None
+            assert policy.incidents == ()

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from ingest_council import eventually
@@ -19,7 +20,7 @@ from probes.hurry import A_DAY, AFTER_MS, BETWEEN_MS, SPREAD_MS, Hurry
 from probes.manners import Facts
 from probes.place import Locator, Places
 from probes.platforms.facts import Interface
-from probes.policy import Policy
+from probes.policy import Incident, Policy
 from probes.publish_mqtt import FIRST_BACK_S, LAST_BACK_S
 from probes.quiet import clock, pause, paused_until_ms, why_quiet
 from probes.report import Result
@@ -144,12 +145,48 @@ async def test_a_call_that_turns_bad_is_looked_at_again_briefly_with_what_explai
     laptop.round.measure = noting  # type: ignore[method-assign]
     async with laptop.running():
         await eventually(lambda: laptop.round.done == Counter(call_path=1, wifi=1))
-        status = read_status(tmp_path)
-        assert status is not None
-        # Within the spread, not later than the first of the extra rounds.
-        due_ms = status.next_ms["call_path"] - laptop.clocks.now_ms()
-        assert due_ms <= SPREAD_MS + AFTER_MS[0]
         assert brief == [False, False]
+        await laptop.clock.pass_s(SPREAD_MS / 1000 + AFTER_MS[-1] / 1000 + 20)
+        wanted = 1 + len(AFTER_MS)
+        await eventually(
+            lambda: (
+                laptop.round.done["call_path"] >= wanted
+                and laptop.round.done["wifi"] >= wanted
+            )
+        )
+        assert brief.count(True) == 2 * len(AFTER_MS)
+
+
+class Told:
+    """A server's policy, and how often it was asked for."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.said, self.asked = policy, 0
+
+    async def policy(self) -> Policy:
+        self.asked += 1
+        return self.said
+
+
+async def test_incidents_reach_the_user_and_change_no_plans(tmp_path: Path) -> None:
+    cadence = dict.fromkeys(QUICK, 0) | {"call_path": 3600}
+    before = Policy(cadence_s=cadence, report_s=3600)
+    laptop = Laptop(tmp_path, before)
+    told = Told(msgspec.structs.replace(before, incidents=(Incident("No line", 5),)))
+
+    def shown() -> tuple[Incident, ...]:
+        status = read_status(tmp_path)
+        return () if status is None else status.incidents
+
+    async with laptop.running(policies=told):
+        await eventually(lambda: shown() == told.said.incidents)
+        await eventually(lambda: laptop.round.done == Counter(call_path=1))
+        assert told.asked == 1
+        # When calls turn bad, the council is asked whether it knows.
+        laptop.round.outcome = Outcome.TIMEOUT
+        await laptop.clock.pass_s(3600)
+        await eventually(lambda: told.asked >= 2)
+        assert laptop.round.done["call_path"] <= 2 + len(AFTER_MS)
 
 
 async def test_another_network_is_measured_soon_and_what_was_before_does_not_count(
