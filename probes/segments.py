@@ -37,7 +37,8 @@ TUNNEL_MORE_MS = 60
 MANY_RECONNECTS = 3
 SLOW_LOOKUP_MS = 1_000
 # The agent's own list of front doors (`collectors/ingest/policies.py`) by name.
-_MICROSOFT = ("microsoft", "exchange", "teams", "sharepoint", "office", "onedrive")
+_MICROSOFT = ("microsoft", "exchange online", "sharepoint", "onedrive", "office 365")
+_FAR = ("call_path", "web", "name_lookup", "bandwidth")
 POOR_GRADES = frozenset({"D", "F"})
 
 
@@ -82,7 +83,7 @@ class Seen:
         """Whether anything beyond the laptop answered."""
         return any(
             each.outcome is Outcome.OK
-            for probe in ("call_path", "web", "name_lookup", "teams_relay", "bandwidth")
+            for probe in (*_FAR, "teams_relay", "path")
             for each in self.all(probe)
         )
 
@@ -90,7 +91,7 @@ class Seen:
         """What was asked over the network, and how that ended."""
         return [
             each
-            for probe in ("call_path", "web", "name_lookup", "bandwidth")
+            for probe in _FAR
             for each in self.all(probe)
             if each.outcome is Outcome.OK or is_failure(each.outcome)
         ]

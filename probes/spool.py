@@ -21,7 +21,7 @@ from typing import Self
 
 import msgspec
 
-from probes.private import mend_folder
+from probes.private import mend_folder, write_privately
 from probes.report import Receipt, Report
 from probes.settings import SpoolLimits
 
@@ -360,7 +360,7 @@ class Spool:
                 not self._reserve.exists()
                 or self._reserve.stat().st_size < RESERVE_BYTES
             ):
-                self._reserve.write_bytes(os.urandom(RESERVE_BYTES))
+                write_privately(self._reserve, os.urandom(RESERVE_BYTES))
 
     @property
     def _reserve(self) -> Path:

@@ -145,6 +145,7 @@ def describe(status: Status | None, now_ms: int) -> list[str]:
             if status.budget_bytes
             else "."
         ),
+        f"Your council knows this laptop as {status.agent}.",
         "What it collects: towpath-agent what-we-collect. "
         "What was sent, word for word: towpath-agent sent.",
     ]

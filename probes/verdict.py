@@ -34,6 +34,16 @@ _BEYOND = {
 }
 _HERE = frozenset({"network", "laptop", "wifi"})
 
+# Failures that somebody out there had to answer for: the way there works.
+_ANSWERED = frozenset(
+    {
+        Outcome.REFUSED,
+        Outcome.AUTH_FAILED,
+        Outcome.BAD_ANSWER,
+        Outcome.NAME_NOT_FOUND,
+    }
+)
+
 
 class Verdict(msgspec.Struct, frozen=True):
     """`headline`: the sentence to read first. `bad`: what is wrong, the first one to
@@ -190,12 +200,14 @@ def _what_to_do(result: Result, seen: Seen) -> str:
         )
     if result.outcome is Outcome.TLS_FAILED:
         return "Do not enter passwords there; tell the service desk."
-    if seen.reached():
+    if seen.reached() or result.outcome in _ANSWERED:
         return "Nothing on your side: tell the service desk if it lasts."
     return "Restart your router, or try another network."
 
 
 def _said(result: Result) -> str:
+    if result.probe == "name_lookup" and result.outcome is Outcome.NAME_NOT_FOUND:
+        return f"the name {result.target} is not known here"
     whom = result.target or TITLES.get(result.probe, result.probe)
     return f"{whom} {WORDS[result.outcome]}"
 

@@ -186,6 +186,25 @@ def test_the_wifi_counts_only_where_the_traffic_goes_over_it() -> None:
     assert verdict(weak, NOW_MS, CABLE).good
 
 
+def test_who_refuses_has_been_reached_and_the_person_need_do_nothing() -> None:
+    found = verdict(
+        [
+            seen("call_path", "refused"),
+            seen("name_lookup", "name_not_found", target="payroll.example"),
+        ],
+        NOW_MS,
+        WIFI,
+    )
+    assert [each.says for each in found.bad] == [
+        "hall refused the connection",
+        "the name payroll.example is not known here",
+    ]
+    assert all(each.do.startswith("Nothing on your side") for each in found.bad)
+    # A silence may be anybody's.
+    found = verdict([seen("call_path", "timeout")], NOW_MS, WIFI)
+    assert found.bad[0].do.startswith("Restart your router")
+
+
 def test_a_line_of_an_office_is_not_the_persons_to_mend() -> None:
     office = Whereabouts(place="office", site="hall", connection="wired")
     found = verdict(but(path=seen("path", provider_loss_ratio=0.2)), NOW_MS, office)
