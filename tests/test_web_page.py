@@ -174,6 +174,13 @@ def test_planned_maintenance_is_said_while_it_lasts() -> None:
     assert "new line" in text
 
 
+def test_poor_calls_say_where_most_of_them_break() -> None:
+    with _client() as client:
+        text = _text(client.get("/").text).replace("&#39;", "'")
+    assert re.search(r"Moor Broadband provider .{0,40}% mostly the provider's", text)
+    assert re.search(r"Home place .{0,40}% mostly the Wi-Fi", text)
+
+
 def test_groups_too_small_are_said_to_be_and_never_shown_as_zero() -> None:
     with _client() as client:
         text = _text(client.get("/sites/depot").text)
