@@ -136,6 +136,14 @@ def test_failed_parts_are_listed_worst_first_and_well_ones_only_counted() -> Non
     assert "Intake of The th-sw1, 41.5 °C (at most 45 °C)" in parts
 
 
+def test_the_warmest_reading_is_said_where_no_device_gives_a_limit() -> None:
+    warm = [
+        _sensor("th-sw1", "temperature", "Intake", value=31.0),
+        _sensor("th-sw1", "temperature", "Outlet", value=38.0),
+    ]
+    assert "Warmest: Outlet of The th-sw1, 38 °C." in _site(warm)
+
+
 def test_a_ups_says_that_it_runs_on_battery_and_for_how_long_it_would() -> None:
     said = _after(_site(SENSORS), "Would last", "Ports that are busy")
     assert "The th-ups Output: on battery 62% 4 min 84%" in said

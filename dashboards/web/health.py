@@ -71,7 +71,7 @@ class Health:
     known: bool = True
     faults: tuple[Part, ...] = ()
     well: int = 0
-    nearest: Part | None = None
+    hottest: Part | None = None
     batteries: tuple[Battery, ...] = ()
     findings: tuple[Finding, ...] = ()
     kinds: dict[str, str] = field(default_factory=dict)
@@ -96,7 +96,7 @@ def health(
         known=sensors is not None and findings is not None,
         faults=tuple(faults),
         well=sum(each.severity == 0 for each in parts),
-        nearest=_nearest(sensors or ()),
+        hottest=_hottest(sensors or ()),
         batteries=tuple(_batteries(sensors or ())),
         findings=tuple(_findings(findings or ())),
         kinds={row.tags["device"]: kind_of(row) for row in inventory or ()},
@@ -153,15 +153,17 @@ def _limit(
     return "" if high is None else f"at most {reading(kind, high)}"
 
 
-def _nearest(rows: Iterable[Row]) -> Part | None:
-    """The temperature that is nearest to its own upper limit, where it is well."""
-    best: tuple[float, Row] | None = None
+def _hottest(rows: Iterable[Row]) -> Part | None:
+    """The temperature that is nearest to its own upper limit, where it is well; where
+    none has a limit, the highest."""
+    best: tuple[tuple[bool, float], Row] | None = None
     for row in rows:
         value, high = _real(row, "value"), _real(row, "high")
-        if row.tags.get("class") != "temperature" or value is None or not high:
+        if row.tags.get("class") != "temperature" or value is None or _severity(row):
             continue
-        if _severity(row) == 0 and (best is None or value - high > best[0]):
-            best = (value - high, row)
+        rank = (high is not None, value - (high or 0.0))
+        if best is None or rank > best[0]:
+            best = (rank, row)
     return None if best is None else _part(best[1])
 
 
