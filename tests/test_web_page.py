@@ -110,6 +110,26 @@ def test_the_site_that_needs_somebody_comes_first() -> None:
     )
 
 
+def test_a_sign_of_another_sites_cause_is_not_this_sites_trouble() -> None:
+    alerts = council.alerts(NOW_MS)
+    port = Alert(
+        "port_down",
+        {"device": "th-sw1", "port": "Te1/1/1"},
+        "warning",
+        "firing",
+        NOW_MS - council.MINUTE_MS,
+        site="town-hall",
+        summary="Port of the depot's line is down",
+        suppressed_by=alerts[0].key,
+    )
+    with _client(alerts=AlertList([*alerts, port])) as client:
+        by_id = {
+            each["id"]: each for each in client.get("/api/status.json").json()["sites"]
+        }
+    assert by_id["town-hall"]["state"] == "working"
+    assert by_id["depot"]["state"] == "down"
+
+
 def test_down_is_not_said_where_nothing_was_heard() -> None:
     with _client(
         store=_store(NOW_MS - 12 * council.MINUTE_MS), alerts=AlertList()

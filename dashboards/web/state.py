@@ -201,7 +201,7 @@ def site_now(
     estate: Estate,
     devices: Sequence[DeviceNow],
     lines: Sequence[LineNow],
-    alerts: Iterable[Alert],
+    alerts: Sequence[Alert],
 ) -> SiteNow:
     """One site's state, and in one line why."""
     own = tuple(each for each in devices if each.device.site == site.id)
@@ -213,6 +213,9 @@ def site_now(
         and each.state == "firing"
         and each.rule not in _NOT_OF_SITES
     )
+    # What is explained by another site's cause is that site's trouble.
+    at = {each.key: each.site for each in alerts if each.state == "firing"}
+    counted = [a for a in firing if at.get(a.suppressed_by, site.id) in ("", site.id)]
     watched = [each for each in own if each.device.poll]
     seen = [each for each in watched if each.level != "none"]
     silent = [each for each in seen if each.level == "bad"]
@@ -225,11 +228,11 @@ def site_now(
     elif len(silent) == len(seen):
         level, word = "bad", "Down"
         why = _why(firing) or "None of its devices answers."
-    elif any(each.severity == "critical" for each in firing) or silent:
+    elif any(each.severity == "critical" for each in counted) or silent:
         level, word = "bad", "Trouble"
         why = _why(firing) or f"{len(silent)} of {len(watched)} devices do not answer."
-    elif any(each.severity == "warning" for each in firing):
-        level, word, why = "warn", "Degraded", _why(firing)
+    elif any(each.severity == "warning" for each in counted):
+        level, word, why = "warn", "Degraded", _why(counted)
     else:
         word, why = "Working", ""
         if len(seen) < len(watched):
@@ -334,7 +337,7 @@ _NOT_OF_SITES = BLIND_RULES | {"device_not_measured"}
 
 def affected(alert: Alert) -> list[str]:
     """`{"devices": 1, "agents": 20}` → `1 device`, `20 laptops`."""
-    names = {"agents": "laptops"}
+    names = {"agents": "laptops", "alerts": "further alerts"}
     said = []
     for what, count in alert.affected.items():
         word = names.get(what, what.replace("_", " "))
