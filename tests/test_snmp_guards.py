@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from agents import (
     AnswersTheLastRequest,
@@ -116,6 +120,42 @@ async def test_a_walk_that_never_ends_is_ended_by_the_devices_time() -> None:
 async def test_rows_out_of_order_end_the_walk_not_the_poller() -> None:
     rows, _ = await walked(Disorderly("a", 30))
     assert len(rows) <= 30
+
+
+FLOODED = Path(__file__).with_name("flooded_poller.py")
+
+
+@pytest.mark.parametrize(
+    ("library", "kind", "budget_s", "most_mb"),
+    [
+        # Without a bound the texts would be 75 MB and more.
+        ("gufo", "rows", 3, 100),
+        ("gufo", "texts", 20, 50),
+        ("gufo", "long-texts", 20, 50),
+        ("pysnmp", "long-texts", 20, 50),
+    ],
+)
+def test_an_agent_that_never_stops_fills_no_memory(
+    library: str, kind: str, budget_s: int, most_mb: int
+) -> None:
+    if library == "gufo" and not HAS_GUFO:
+        pytest.skip("no wheel of gufo-snmp")
+    command = [sys.executable, str(FLOODED), library, kind, str(budget_s)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert float(ended.stdout.splitlines()[-1]) < most_mb
+
+
+async def test_what_a_device_says_in_all_is_bounded() -> None:
+    budget = Budget(60, octets=1000)
+    budget.take([7, b"x" * 400], [IF_DESCR] * 20)
+    with pytest.raises(Failed) as caught:
+        budget.take([b"x" * 400, "1.3.6.1"])
+    assert caught.value.outcome is Outcome.BUDGET_SPENT
+    assert budget.full
+    # Time anew does not let it begin again.
+    with pytest.raises(Failed):
+        budget.again(60).check()
 
 
 async def test_gets_are_halved_until_they_fit_and_the_size_is_learnt() -> None:

@@ -110,8 +110,12 @@ class Health:
         place: Place,
         now_ms: int,
     ) -> list[Batch]:
-        budget = Budget(_LEARN_BUDGET_S)
-        reader = self._reader or Reader(session, version, stamina, budget)
+        reader = self._reader
+        if reader is None:
+            budget = Budget(_LEARN_BUDGET_S)
+            reader = Reader(session, version, stamina, budget)
+        else:
+            budget = reader.budget.again(_LEARN_BUDGET_S)
         self._reader, reader.budget = reader, budget
         try:
             system = await reader.once(
@@ -132,7 +136,7 @@ class Health:
             sayings = Sayings(reader, who.sys_object_id, who.sys_descr, parts)
             who = (await named(who, chosen, sayings)).with_chassis(parts)
         except Failed as failed:
-            if failed.outcome is Outcome.BUDGET_SPENT:
+            if failed.outcome is Outcome.BUDGET_SPENT and not budget.full:
                 # What was read is kept: the next poll goes on from there.
                 return []
             self._reader = None

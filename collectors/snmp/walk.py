@@ -7,7 +7,7 @@ one by one (GETNEXT). What an agent stands is learnt in `Stamina` and kept for i
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -25,6 +25,9 @@ from probes.failure import Outcome
 
 # Enough for the largest tables read here; a cap, so that no agent fills the memory.
 MAX_ROWS = 20_000
+# What one device may say in one poll, names and values: chassis of some thousand ports
+# say 5 MB; in memory it is four times that.
+MAX_OCTETS = 16_000_000
 # Varbinds of one GET: 40 stay under 1,400 bytes on every agent; more is learnt.
 FIRST_VARBINDS = 40
 MAX_VARBINDS = 80
@@ -113,12 +116,36 @@ class _Disorder(Exception):
 
 
 class Budget:
-    """The time one device may take for one poll, on a monotonic clock."""
+    """The time one device may take for one poll, on a monotonic clock, and how much it
+    may say in that."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, octets: int = MAX_OCTETS) -> None:
         self._ends = time.monotonic() + seconds
+        self._octets = octets
+
+    @property
+    def full(self) -> bool:
+        """True where the device said more than it may."""
+        return self._octets < 0
+
+    def again(self, seconds: float) -> Budget:
+        """Time anew, for what is kept of what the device has said."""
+        return Budget(seconds, self._octets)
+
+    def take(self, values: Iterable[Value], names: Iterable[str] = ()) -> None:
+        """Counts an answer; `names` where we did not know them. Raises `Failed` where
+        that was too much."""
+        octets = sum(map(len, names))
+        for value in values:
+            if type(value) is bytes or type(value) is str:
+                octets += len(value)
+        self._octets -= octets
+        if self.full:
+            self.check()
 
     def check(self) -> None:
+        if self.full:
+            raise Failed(Outcome.BUDGET_SPENT, "the device says too much for a poll")
         if time.monotonic() > self._ends:
             raise Failed(Outcome.BUDGET_SPENT, "the device's time for a poll is spent")
 
@@ -187,6 +214,7 @@ async def _walk(
             break
         if not page:
             break
+        budget.take([value for _, value in page], [oid for oid, _ in page])
         budget.check()
         last = _take(page, base, last, rows, ordered, repetitions > 1)
         if not last or len(rows) >= MAX_ROWS:
@@ -258,6 +286,7 @@ async def get_some(
         finally:
             session.patience = patience
     else:
+        budget.take(answer.values())
         if len(oids) >= stamina.varbinds:
             stamina.well()
         return answer

@@ -1,0 +1,87 @@
+"""Polls an agent that never stops, in a process of its own; prints by how many MB that
+process grew. `python flooded_poller.py gufo|pysnmp rows|texts|long-texts BUDGET_S`"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+import time
+
+from agents import EndlessWalk
+
+from collectors.estate import Device
+from collectors.snmp import SnmpConfig, credential
+from collectors.snmp.device import DevicePoll
+from collectors.snmp.health import Health
+from collectors.snmp.memory import Learnt
+from collectors.snmp.profiles import load
+from collectors.snmp.session import Patience
+from collectors.snmp.sessions import Sessions
+from towpath.demo import ber
+from towpath.demo.switches import SimulatedSwitch
+
+_POLLS = 2
+
+
+class EndlessTexts(EndlessWalk):
+    """Every row there could be is there, and is a text of `octets` octets."""
+
+    octets = 3_900
+
+    def reply(self, request: ber.Request) -> bytes | None:
+        text = ber.octets(b"x" * self.octets)
+        name = ber.arcs_of(request.names[0])
+        if request.kind != ber.GET:
+            name = (*name[:-1], name[-1] + 1) if len(name) > 10 else (*name, 1)
+        elif self._values.get(request.names[0]) is not None:
+            # What every device has, and sysUpTime above all, is as it should be.
+            return SimulatedSwitch.reply(self, request)
+        return ber.response(request, ber.bind(ber.oid_content(name), text))
+
+
+class EndlessLongTexts(EndlessTexts):
+    """As long as a datagram can be."""
+
+    octets = 60_000
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+async def _grown_mb(
+    library: str, kind: type[SimulatedSwitch], budget_s: float
+) -> float:
+    held = credential("test", {"community": "public"})
+    config = SnmpConfig(timeout_s=0.5, tries=2, budget_s=budget_s)
+    profiles = load()
+    async with kind("flood", 3) as switch, Sessions(library == "gufo") as sessions:
+        where = "127.0.0.1", switch.port_number
+        session = sessions.open(*where, held, Patience((0.5, 1.0)))
+        device = Device(id="a", site="s", address=where[0], port=where[1])  # type: ignore[arg-type]
+        poll = DevicePoll(
+            config,
+            device,
+            (),
+            held,
+            session,
+            Learnt(),
+            lambda: time.time_ns() // 1_000_000,
+            Health(profiles, asyncio.Semaphore(8)),
+        )
+        before = _peak_mb()
+        for _ in range(_POLLS):
+            await poll.poll(0.0, lambda: None)
+        poll.close()
+        return _peak_mb() - before
+
+
+if __name__ == "__main__":
+    kinds = {
+        "rows": EndlessWalk,
+        "texts": EndlessTexts,
+        "long-texts": EndlessLongTexts,
+    }
+    library, kind, budget_s = sys.argv[1:]
+    print(asyncio.run(_grown_mb(library, kinds[kind], float(budget_s))))
