@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from probes import call_path
+from probes import call_path, hurry
 from probes.measurements import CATALOGUE
 from probes.policy import Policy
 
@@ -57,6 +57,10 @@ def day(
         cadence_s = policy.cadence(probe, period_s, metered)
         if cadence_s and cost:
             lines.append(Cost(probe, cost, DAY_S // cadence_s))
+    if policy.hurry and not metered and policy.cadence("call_path", 1, False):
+        # Three bursts of three rounds are the most; most days have none.
+        short = hurry.SHORT_PACKETS * 2 * packet + each["path"] + each["vpn"]
+        lines.append(Cost("bad minutes", short, hurry.A_DAY * len(hurry.AFTER_MS)))
     every_s = policy.report_s * (3 if metered else 1)
     lines.append(Cost("delivery", DELIVERY_BYTES, DAY_S // max(every_s, 1)))
     lines.append(Cost("policy", POLICY_BYTES, DAY_S // max(policy.refresh_s, 1)))

@@ -16,18 +16,18 @@ EXPLAIN = ("path", "vpn", "wifi", "laptop")
 AFTER_MS = (30_000, 120_000, 300_000)
 # Each laptop begins at a moment of its own.
 SPREAD_MS = 60_000
-A_DAY = 6
+A_DAY = 3
 BETWEEN_MS = 1_800_000
 DAY_MS = 86_400_000
-# Of the call path's stream: 3 s.
-SHORT_PACKETS = 150
+# Of the call path's stream: 2 s. A day with all bursts stays within its 25 MB.
+SHORT_PACKETS = 100
 
 
 class Hurry:
     """`note(results, …)` after each round: the times of more rounds, mostly none.
 
     A burst begins where a sign that was good, or not known, turns bad; at most every
-    half hour and six times a day. While it stays bad nothing more is done.
+    half hour and three times a day. While it stays bad nothing more is done.
     """
 
     def __init__(self) -> None:
