@@ -25,6 +25,8 @@ mount -t tmpfs none /run
 mount -t sysfs none /sys
 ip netns add far
 ip link add near0 type veth peer name far0 netns far
+echo 0 > /proc/sys/net/ipv6/conf/near0/accept_dad
+ip netns exec far sh -c 'echo 0 > /proc/sys/net/ipv6/conf/far0/accept_dad'
 ip addr add {NEAR}/24 dev near0; ip -6 addr add {NEAR6}/64 dev near0 nodad
 ip link set near0 up; ip link set lo up
 ip -n far addr add {FAR}/24 dev far0; ip -n far -6 addr add {FAR6}/64 dev far0 nodad
