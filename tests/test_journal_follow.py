@@ -63,7 +63,12 @@ async def test_the_batches_that_cannot_be_digested_are_set_aside(
     async with following(tmp_path, effect) as reader:
         await until(lambda: reader.stats.passed_rows == 128)
         assert reader.stats.aside_rows == 16
-        assert passed_positions(tmp_path, "store") == reader.positions
+        # A log that holds nothing yet is known to the reader before it is written down.
+        await until(
+            lambda: (
+                passed_positions(tmp_path, "store").items() <= reader.positions.items()
+            )
+        )
     assert stored == set(range(128)) - set(range(8)) - set(range(72, 80))
     aside = (tmp_path / "aside" / "store.jsonl").read_text().splitlines()
     assert len(aside) == 2

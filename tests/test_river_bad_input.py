@@ -137,6 +137,7 @@ async def newer_report(council: Council, token: str) -> Receipt:
 
 
 @pytest.mark.service
+@pytest.mark.timeout(300)
 async def test_each_fault_is_said_once_and_disturbs_nothing_else(
     tmp_path: Path,
 ) -> None:
@@ -180,6 +181,7 @@ async def test_each_fault_is_said_once_and_disturbs_nothing_else(
                 await until(
                     lambda n=count: collector.count("reader_goes_on") == n,  # type: ignore[misc]
                     f"the end of {mood}",
+                    60,
                 )
             said = collector.lines("reader_waits")
             # The broken connection is a reason of its own, where there was one.
