@@ -282,7 +282,7 @@ async def fake(
     ("version", "path", "scheme"),
     [
         ("1.6", "/write", "Basic dTpw"),
-        ("1.8", "/api/v2/write", "Token u:p"),
+        ("1.8", "/write", "Basic dTpw"),
         ("2", "/api/v2/write", "Token u:p"),
         ("3", "/api/v2/write", "Token u:p"),
     ],
@@ -564,7 +564,7 @@ async def test_only_a_server_with_a_trusted_certificate_is_told_the_token(
     tls.load_cert_chain(made.certificate, made.private_key)
 
     def answer(method: str, path: str, body: bytes) -> bytes:
-        return PING["1.8"] if path == "/ping" else http(204)
+        return PING["2"] if path == "/ping" else http(204)
 
     async with Fake(answer, tls) as server:
         trusting = InfluxServer(server.url, "u:p", ca_file=made.authority)

@@ -1,7 +1,7 @@
 """One InfluxDB server over HTTP: which one it is, writing lines, asking InfluxQL.
 
-Every version is spoken to in the words all of them know: lines to `/api/v2/write` (or
-`/write` where that is missing: before 1.8), InfluxQL to `/query`.
+Every version is spoken to in the words it knows best: lines to `/write` of 1.x and to
+`/api/v2/write` of what came after, InfluxQL to `/query`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Version(msgspec.Struct, frozen=True):
 
     @property
     def has_v2_write(self) -> bool:
-        return (self.major, self.minor) >= (1, 8)
+        return self.major >= 2
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -158,7 +158,7 @@ class InfluxServer:
         if version.has_v2_write:
             status, text = await self._write_v2(database, body)
             if status == 404 and "page not found" in text:
-                self._version = Version(1, 0, "1.x before 1.8")
+                self._version = Version(1, 0, "1.x")
                 return await self.write(database, lines)
         else:
             status, text = await self._write_v1(database, body)
@@ -285,7 +285,8 @@ class InfluxServer:
         if not self._token:
             return {}
         if not version.has_v2_write and ":" in self._token:
-            # Before 1.8 there was no `Token` scheme.
+            # 1.x has no `Token` scheme before 1.8, and 1.8 splits what follows it at
+            # spaces: it would refuse a password that has one.
             return {
                 "Authorization": f"Basic {b64encode(self._token.encode()).decode()}"
             }
