@@ -6,6 +6,7 @@ PYTHON ?= python3
 FOR ?=
 
 .PHONY: help env demo test check format bench soak docs lock clean services
+.PHONY: check-lint check-types check-types-win32 check-types-darwin check-layers
 
 help: ## Show what there is to do
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,16 +23,27 @@ demo: env ## Start a small council on this machine (FOR=90s ends by itself)
 services: env ## Install the real servers the tests use, where that is allowed
 	@deploy/install-services
 
-test: env services check ## Everything: lint, types, layers, all tests
-	@$(BIN)/pytest
+# Most tests wait for something: one more at a time than there are cores.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 1))')
+
+test: env services check ## Everything: lint, types, layers, all tests (WORKERS=1 one by one)
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --durations 15
 
 check: env ## Lint, formatting, types, layers
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory -j2 check-types check-lint check-types-win32 check-types-darwin check-layers
+
+check-lint:
+	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff format -q --check .
+
+check-types:
 	@$(BIN)/mypy
-	@# The agent as Windows and macOS see it; what one of them never reaches is no fault.
-	@for each in win32 darwin; do \
-	  $(BIN)/mypy --platform $$each --no-warn-unreachable -p probes || exit 1; done
+
+# The agent as Windows and macOS see it; what one of them never reaches is no fault.
+check-types-win32 check-types-darwin: check-types-%:
+	@$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$* --no-warn-unreachable -p probes
+
+check-layers:
 	@$(BIN)/lint-imports
 
 format: env ## Put the code into shape

@@ -20,6 +20,7 @@ BENCHMARKS = (
     "ingest",
     "store",
     "reflector",
+    "ndt7_peers",
     "call_path",
     "shaped",
     "agent",

@@ -36,11 +36,11 @@ def run() -> dict[str, float]:
     """The figures by name; names end in their unit."""
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
-        certificate = _certificate(Path(name))
+        made = certificate(Path(name))
         for _ in range(ROUNDS):
             found = _ndt7("ndt7", None) | _iperf3() | _stamp()
-            if certificate is not None:
-                found |= _ndt7("ndt7_tls", certificate)
+            if made is not None:
+                found |= _ndt7("ndt7_tls", made)
             for figure, value in found.items():
                 best = min if figure.endswith(COSTS) else max
                 figures[figure] = best(figures.get(figure, value), value)
@@ -55,7 +55,7 @@ def run() -> dict[str, float]:
 
 def _ndt7(name: str, certificate: Path | None) -> dict[str, float]:
     scheme = "wss" if certificate else "ws"
-    with _reflector(certificate) as (_pid, _stamp_port, web_port):
+    with reflecting(certificate) as (_pid, _stamp_port, web_port):
         started_s = time.process_time()
         found = asyncio.run(
             bandwidth.measure(
@@ -68,10 +68,10 @@ def _ndt7(name: str, certificate: Path | None) -> dict[str, float]:
         )
         client_s = time.process_time() - started_s
     assert found.outcome == "ok", found
-    octets = _number(found.values["down_bps"]) + _number(found.values["up_bps"])
+    octets = number(found.values["down_bps"]) + number(found.values["up_bps"])
     return {
-        f"{name}_down_bps": _number(found.values["down_bps"]),
-        f"{name}_up_bps": _number(found.values["up_bps"]),
+        f"{name}_down_bps": number(found.values["down_bps"]),
+        f"{name}_up_bps": number(found.values["up_bps"]),
         f"{name}_client_cpu_ns_per_octet": client_s * 1e9 / (octets * SECONDS / 8),
     }
 
@@ -114,7 +114,7 @@ def _iperf3() -> dict[str, float]:
 def _stamp() -> dict[str, float]:
     """Voice-sized packets, some always under way, as fast as they come back."""
     with (
-        _reflector(None) as (pid, stamp_port, _web_port),
+        reflecting(None) as (pid, stamp_port, _web_port),
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller,
     ):
         caller.connect(("127.0.0.1", stamp_port))
@@ -135,11 +135,14 @@ def _stamp() -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _reflector(certificate: Path | None) -> Iterator[tuple[int, int, int]]:
-    """A reflector in a process of its own: (pid, STAMP port, web port)."""
+def reflecting(
+    certificate: Path | None, seconds: float = SECONDS
+) -> Iterator[tuple[int, int, int]]:
+    """A reflector in a process of its own: (pid, STAMP port, web port). `seconds`: how
+    long its tests last."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=_reflect, args=(theirs, certificate)
+        target=_reflect, args=(theirs, certificate, seconds)
     )
     process.start()
     try:
@@ -152,7 +155,9 @@ def _reflector(certificate: Path | None) -> Iterator[tuple[int, int, int]]:
 
 
 def _reflect(
-    told: multiprocessing.connection.Connection, certificate: Path | None
+    told: multiprocessing.connection.Connection,
+    certificate: Path | None,
+    seconds: float,
 ) -> None:
     import uvloop
 
@@ -167,14 +172,15 @@ def _reflect(
     )
 
     async def serve() -> None:
-        async with Reflector(config, test_seconds=SECONDS) as reflector:
+        async with Reflector(config, test_seconds=seconds) as reflector:
             told.send((reflector.stamp_port, reflector.web_port))
             await asyncio.to_thread(told.recv)
 
     uvloop.run(serve())
 
 
-def _certificate(folder: Path) -> Path | None:
+def certificate(folder: Path) -> Path | None:
+    """Certificate and key in one file; None without openssl."""
     program, made = shutil.which("openssl"), folder / "both.pem"
     if program is None:
         return None
@@ -193,7 +199,8 @@ def _cpu_s(pid: int) -> float:
     return float(times.user + times.system)
 
 
-def _number(value: Value) -> float:
+def number(value: Value) -> float:
+    """A result's value that must be a number."""
     assert isinstance(value, int | float)
     return float(value)
 

@@ -58,7 +58,7 @@ async def download(
     try:
         async with _connected(url, tls) as link, _loaded(link) as loaded:
             heard: list[ndt7.Measured] = []
-            meter = _Meter(link)
+            meter = Meter(link)
             octets, took_s, full, outcome = await _take(
                 link, seconds, most_bytes, heard
             )
@@ -85,10 +85,10 @@ async def upload(
     try:
         async with _connected(url, tls) as link, _loaded(link) as loaded:
             heard: list[ndt7.Measured] = []
-            meter = _Meter(link)
+            meter = Meter(link)
             listener = asyncio.create_task(_hear(link, heard), name="ndt7-hear")
             try:
-                octets, took_s, full, outcome = await _give(
+                octets, took_s, full, outcome = await give(
                     link, seconds, most_bytes, meter
                 )
                 await asyncio.wait({listener}, timeout=_LAST_WORD_S)
@@ -211,9 +211,11 @@ async def _take(
     return octets, took_s, full, outcome
 
 
-async def _give(
-    link: ClientConnection, seconds: float, most_bytes: int, meter: _Meter
+async def give(
+    link: ClientConnection, seconds: float, most_bytes: int, meter: Meter
 ) -> tuple[int, float, bool, Outcome]:
+    """Sends noise for `seconds`, `most_bytes` at most: (octets, seconds it took,
+    whether the budget ended it, outcome)."""
     noise = os.urandom(ndt7.LARGEST_SENT)
     channel, before = link.transport.get_extra_info("socket"), 0
     started_s = time.perf_counter()
@@ -230,6 +232,8 @@ async def _give(
                     keep_little_waiting(channel, max(ndt7.WAITING_BYTES, size))
                 await link.send(noise[:size])
                 octets += size
+                # To who takes all at once `send` never waits, and the clock with it.
+                await asyncio.sleep(0)
     except TimeoutError:
         pass
     except ConnectionClosed:
@@ -273,7 +277,7 @@ def _capped(link: ClientConnection, bps: float | None) -> bool:
     return 0 < int(said) * 0.9 <= bps
 
 
-class _Meter:
+class Meter:
     """What the kernel tells of a connection, as long as it does."""
 
     def __init__(self, link: ClientConnection) -> None:

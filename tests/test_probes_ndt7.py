@@ -1,3 +1,4 @@
+import asyncio
 import json
 import socket
 import sys
@@ -8,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services import SHARED
 
+from collectors.reflector.ndt7 import Ask, Subtest
 from probes import ndt7
 from probes.tcp_info import read_tcp_info, tcp_info
+from probes.transfer import Meter, give
 
 
 def corpus_files(pattern):
@@ -190,3 +193,49 @@ def test_the_kernel_counts_what_was_sent():
 @given(st.binary(max_size=300))
 def test_a_kernel_of_any_age_is_read(raw):
     assert read_tcp_info(raw).rtt_us >= 0
+
+
+class NeverFull:
+    """A connection to somebody who takes everything at once: `send` never waits."""
+
+    remote_address = local_address = ("127.0.0.1", 7)
+
+    def __init__(self):
+        self.transport = self
+        self.sent = 0
+
+    def get_extra_info(self, _name):
+        return None
+
+    def take_by(self, take):
+        pass
+
+    async def send(self, message):
+        self.sent += len(message)
+
+    async def wait_closed(self):
+        await asyncio.Event().wait()
+
+
+async def turns(working):
+    """How often others had their turn until `working` was over."""
+    count = 0
+    task = asyncio.create_task(working)
+    while not task.done():
+        count += 1
+        await asyncio.sleep(0)
+    await task
+    return count
+
+
+async def test_an_upload_to_who_takes_all_at_once_ends_and_lets_others_run():
+    link = NeverFull()
+    assert await turns(give(link, 0.2, 10**15, Meter(link))) > 10
+    assert link.sent > ndt7.LARGEST_SENT
+
+
+async def test_a_download_by_who_takes_all_at_once_ends_and_lets_others_run():
+    link = NeverFull()
+    test = Subtest(link, Ask("download"), bytes(ndt7.LARGEST_SENT), seconds=0.2)
+    assert await turns(test.run()) > 10
+    assert link.sent > ndt7.LARGEST_SENT

@@ -54,12 +54,10 @@ def read_ask(target: str) -> Ask | None:
         )
     except ValueError as error:
         raise Malformed(f"a query that cannot be read: {error}") from None
-    keys = [key for key, _value in pairs]
-    if "" in keys:
+    # Of a key that comes twice the first counts: servers are to bear that.
+    asked = dict(reversed(pairs))
+    if "" in asked:
         raise Malformed("a query with an empty key")
-    if len(keys) != len(set(keys)):
-        raise Malformed("a query with a key twice")
-    asked = dict(pairs)
     most_bytes = 0
     if "early_exit" in asked:
         if asked["early_exit"] not in _EARLY_EXIT_BYTES:
@@ -149,7 +147,13 @@ class Subtest:
         self._pace = Pace(bps)
         self._seconds = seconds
         self._spoken, self._wrong = asyncio.Event(), asyncio.Event()
-        self._first, self._text = True, False
+        self._text = False
+        # The specification wants it in all that a server says (since its v0.9).
+        self._about = {
+            "Client": _name(connection.remote_address),
+            "Server": _name(connection.local_address),
+            "UUID": secrets.token_hex(8),
+        }
         self.octets = 0
         connection.take_by(self._hear)
 
@@ -207,6 +211,8 @@ class Subtest:
                 keep_little_waiting(self._socket, max(ndt7.WAITING_BYTES, size))
             await self._connection.send(self._noise[:size])
             self.octets += size
+            # To who takes all at once `send` never waits: others have their turn here.
+            await asyncio.sleep(0)
             await self._pace.spend(size)
 
     async def _measure(self) -> None:
@@ -227,16 +233,13 @@ class Subtest:
     async def _say(self) -> None:
         self._said_s = time.monotonic()
         elapsed_us = round((self._said_s - self._started_s) * 1e6)
-        about = None
-        if self._first:
-            self._first = False
-            about = {
-                "Client": _name(self._connection.remote_address),
-                "Server": _name(self._connection.local_address),
-                "UUID": secrets.token_hex(8),
-            }
         said = ndt7.measurement(
-            self._ask.test, self.octets, elapsed_us, "server", self._tcp(), about
+            self._ask.test,
+            self.octets,
+            elapsed_us,
+            "server",
+            self._tcp(),
+            self._about,
         )
         await self._connection.send(said)
 

@@ -1,0 +1,156 @@
+"""ndt7 with M-Lab's own Go client and server beside ours: every pair, both ways, with
+and without TLS, in one run.
+
+    python -m benchmarks.ndt7_peers
+
+Where Go is installed and the modules can be had, M-Lab's programs are built once into
+`var/peers`; without them this says so and measures nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.reflector import certificate, number, reflecting
+from probes import bandwidth, ndt7
+
+CLIENT = "github.com/m-lab/ndt7-client-go/cmd/ndt7-client@v0.7.0"
+SERVER = "github.com/m-lab/ndt-server@v0.22.0"
+PEERS = Path(__file__).resolve().parents[1] / "var" / "peers"
+_BUILD_S = 900.0
+
+
+def run() -> dict[str, float]:
+    """`CLIENT_to_SERVER_WAY_bps` by name, then each as a ratio to M-Lab's own pair."""
+    client, server = program(CLIENT), program(SERVER)
+    if client is None or server is None:
+        print(
+            "M-Lab's own programs cannot be built here (Go, and its modules): skipped"
+        )
+        return {}
+    figures: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for tls in (None, certificate(folder)):
+            end = "" if tls is None else "_tls"
+            with reflecting(tls, ndt7.SECONDS) as (_pid, _stamp_port, port):
+                figures |= _named(f"mlab_to_ours{end}", theirs(client, port, tls))
+                figures |= _named(f"ours_to_ours{end}", _ours(port, tls))
+            with mlab_server(server, folder, tls) as port:
+                figures |= _named(f"mlab_to_mlab{end}", theirs(client, port, tls))
+                figures |= _named(f"ours_to_mlab{end}", _ours(port, tls))
+            for pair in ("mlab_to_ours", "ours_to_ours", "ours_to_mlab"):
+                for way in ("down", "up"):
+                    own = figures[f"mlab_to_mlab{end}_{way}_bps"]
+                    ratio = figures[f"{pair}{end}_{way}_bps"] / own
+                    figures[f"{pair}{end}_{way}_to_mlab_ratio"] = ratio
+    for figure, value in figures.items():
+        print(f"{figure:36} {value:>18,.3f}")
+    return figures
+
+
+def program(module: str) -> str | None:
+    """Where one of M-Lab's programs is, built where it can be. None: it cannot."""
+    path = PEERS / module.partition("@")[0].rpartition("/")[2]
+    go = shutil.which("go")
+    if path.exists() or go is None:
+        return str(path) if path.exists() else None
+    PEERS.mkdir(parents=True, exist_ok=True)
+    try:
+        subprocess.run(
+            [go, "install", module],
+            env={**os.environ, "GOBIN": str(PEERS)},
+            capture_output=True,
+            check=True,
+            timeout=_BUILD_S,
+            cwd=PEERS,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or b""
+        print(f"{module}: {said.decode(errors='replace').strip()[-300:] or error}")
+        return None
+    return str(path)
+
+
+def theirs(client: str, port: int, tls: Path | None) -> dict[str, float]:
+    """What M-Lab's client says at its end: bit/s `down` and `up`."""
+    command = [client, "-format", "json", "-no-verify", "-server", f"127.0.0.1:{port}"]
+    if tls is None:
+        command += ["-scheme", "ws"]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=90)
+    said = json.loads(done.stdout.splitlines()[-1])
+    return {
+        way: float(said[name]["Value"]) * 1e6
+        for way, name in (("down", "Download"), ("up", "Upload"))
+    }
+
+
+@contextlib.contextmanager
+def mlab_server(server: str, folder: Path, tls: Path | None) -> Iterator[int]:
+    """M-Lab's server on loopback: its port, of wss where there is a certificate."""
+    ports = [_free_port() for _ in range(7)]
+    names = "ndt7_addr_cleartext ndt7_addr ndt5_addr ndt5_ws_addr ndt5_wss_addr"
+    names += " prometheusx.listen-address health_addr"
+    command = [server, "-datadir", str(folder / "data")]
+    for name, port in zip(names.split(), ports, strict=True):
+        command += [f"-{name}", f"127.0.0.1:{port}"]
+    if tls is not None:
+        command += ["-cert", str(tls), "-key", str(tls)]
+    listening = ports[0] if tls is None else ports[1]
+    with (folder / "ndt-server.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        try:
+            _wait_for(listening, process)
+            yield listening
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(200):
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), 1),
+        ):
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise OSError(f"M-Lab's server does not answer on port {port}")
+
+
+def _ours(port: int, tls: Path | None) -> dict[str, float]:
+    found = asyncio.run(
+        bandwidth.measure(
+            f"{'ws' if tls is None else 'wss'}://127.0.0.1:{port}",
+            now_ms=lambda: 0,
+            budget_bytes=10**13,
+            verify=False,
+        )
+    )
+    assert found.outcome == "ok", found
+    return {way: number(found.values[f"{way}_bps"]) for way in ("down", "up")}
+
+
+def _named(pair: str, figures: dict[str, float]) -> dict[str, float]:
+    return {f"{pair}_{way}_bps": value for way, value in figures.items()}
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        return int(door.getsockname()[1])
+
+
+if __name__ == "__main__":
+    run()

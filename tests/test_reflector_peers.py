@@ -1,0 +1,37 @@
+"""ndt7 with M-Lab's own client and server, where Go can build them: 20 s a pair."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import ndt7_peers
+from benchmarks.reflector import reflecting
+from probes import bandwidth, ndt7
+from probes.failure import Outcome
+
+pytestmark = pytest.mark.soak
+
+
+def built(module: str) -> str:
+    found = ndt7_peers.program(module)
+    if found is None:
+        pytest.skip(f"{module} cannot be built here")
+    return found
+
+
+def test_m_labs_client_measures_both_ways_against_our_reflector():
+    client = built(ndt7_peers.CLIENT)
+    with reflecting(None, ndt7.SECONDS) as (_pid, _stamp_port, port):
+        found = ndt7_peers.theirs(client, port, None)
+    assert found["down"] > 0
+    assert found["up"] > 0
+
+
+async def test_our_client_measures_both_ways_against_m_labs_server(tmp_path):
+    with ndt7_peers.mlab_server(built(ndt7_peers.SERVER), tmp_path, None) as port:
+        found = await bandwidth.measure(
+            f"ws://127.0.0.1:{port}", now_ms=lambda: 0, budget_bytes=10**13
+        )
+    assert found.outcome == Outcome.OK
+    assert found.values["down_bps"]
+    assert found.values["up_bps"]
