@@ -6,10 +6,12 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from services import Server
 
 from collectors.batch import Batch, Schema
+from collectors.store.config import StoreConfig
 from collectors.store.influx import InfluxStore
 from collectors.store.influx_http import InfluxServer
 from collectors.store.parquet import EmbeddedStore
@@ -77,13 +79,26 @@ def ask(
     return Query(measurement, chosen, *span, where, by, every)
 
 
+def connection(server: Server) -> InfluxServer:
+    return InfluxServer(f"http://127.0.0.1:{server.port}", server.token, server.org)
+
+
+def influx_config(server: Server, folder: Path, **more: Any) -> StoreConfig:
+    """Settings for a running influxd, with its token, if any, in a file."""
+    if server.token:
+        more["token_file"] = server.folder / "token"
+        more["token_file"].write_text(server.token)
+    url = f"http://127.0.0.1:{server.port}"
+    return StoreConfig(kind="influxdb", folder=folder, url=url, org=server.org, **more)
+
+
 @contextlib.asynccontextmanager
 async def influx(
     server: Server, catalogue: Catalogue = CATALOGUE
 ) -> AsyncIterator[InfluxStore]:
     """A store in databases of its own on a running influxd."""
-    connection = InfluxServer(f"http://127.0.0.1:{server.port}")
-    async with InfluxStore(connection, f"t{next(_names)}", catalogue) as store:
+    name = f"t{next(_names)}"
+    async with InfluxStore(connection(server), name, catalogue) as store:
         yield store
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import council
 import pytest
 import services
+import stores
 
 from alerts.standing import silence
 from alerts.suppress import Silence
@@ -39,8 +40,7 @@ async def test_report_and_page_say_what_a_real_store_holds(
             started = servers.enter_context(
                 services.running(services.influxd(tmp_path / "influx"))
             )
-            url = f"http://127.0.0.1:{started.port}"
-            config = StoreConfig(kind="influxdb", folder=tmp_path / "store", url=url)
+            config = stores.influx_config(started, tmp_path / "store")
         estate = council.estate()
         page = StatusPage(
             WebConfig(port=0),

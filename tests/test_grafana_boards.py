@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import http.server
 import json
@@ -16,11 +17,12 @@ from typing import Any
 import council
 import pytest
 import services
+import stores
 import yaml
 
 from alerts import rules as alert_rules
 from collectors.measurements import CATALOGUE
-from collectors.store.line import lines
+from collectors.store.influx import InfluxStore
 from dashboards.grafana import (
     BOARDS,
     BoardError,
@@ -355,28 +357,25 @@ END_MS = 1_795_000_020_000
 
 
 class Influx:
-    def __init__(self, port: int) -> None:
-        self._url = f"http://127.0.0.1:{port}"
+    def __init__(self, server: services.Server) -> None:
+        self._server = server
+        self._url = f"http://127.0.0.1:{server.port}"
 
     def ask(self, query: str, database: str) -> list[dict[str, Any]]:
         data = urllib.parse.urlencode({"q": query, "db": database}).encode()
-        with urllib.request.urlopen(f"{self._url}/query", data, 30) as answer:
+        token = f"Token {self._server.token}"
+        headers = {"Authorization": token} if self._server.token else {}
+        request = urllib.request.Request(f"{self._url}/query", data, headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
             result = json.load(answer)["results"][0]
         assert "error" not in result, (result, query)
         series: list[dict[str, Any]] = result.get("series", [])
         return series
 
-    def write(self, samples: list[Sample], database: str) -> None:
-        self.ask(f'CREATE DATABASE "{database}"', "")
-        body = "\n".join(
-            line
-            for batch in council.batches(iter(samples))
-            for line in lines(batch, CATALOGUE.measurement(batch.measurement))
-        ).encode()
-        request = urllib.request.Request(
-            f"{self._url}/write?db={database}&precision=ms", body, method="POST"
-        )
-        urllib.request.urlopen(request, timeout=30).read()
+    async def write(self, samples: list[Sample]) -> None:
+        connection = stores.connection(self._server)
+        async with InfluxStore(connection, "towpath", CATALOGUE) as store:
+            await store.write(list(council.batches(iter(samples))))
 
 
 def _personal() -> list[Sample]:
@@ -400,12 +399,9 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
     with services.running(
         services.influxd(tmp_path_factory.mktemp("influx"))
     ) as server:
-        held = Influx(server.port)
-        held.write(
-            list(council.samples(END_MS - 3_600_000, END_MS, council.MINUTE_MS)),
-            "towpath",
-        )
-        held.write(_personal(), "towpath_personal")
+        held = Influx(server)
+        rows = council.samples(END_MS - 3_600_000, END_MS, council.MINUTE_MS)
+        asyncio.run(held.write([*rows, *_personal()]))
         yield held
 
 

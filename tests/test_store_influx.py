@@ -16,7 +16,7 @@ import pytest
 import services
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stores import CATALOGUE, PLAIN, START, ask, batch, influx, values
+from stores import CATALOGUE, PLAIN, START, ask, batch, connection, influx, values
 
 from collectors.ingest.certificate import make_certificates
 from collectors.measurements import CATALOGUE as DECLARED
@@ -95,13 +95,13 @@ async def test_identifiers_literals_and_patterns_mean_the_text_itself(
 ) -> None:
     """Asked of a real server: an escape that leaks would be another query."""
     clean = [t.replace("\x00", "").replace("\r", "") for t in (one, other)]
-    async with InfluxServer(f"http://127.0.0.1:{server.port}") as connection:
-        with contextlib.suppress(Unanswered):
-            await connection.query("", 'CREATE DATABASE "quoting"')
+    async with influx(server) as store, connection(server) as asker:
+        await store.write([ROW])
+        database = store.databases[False]
         for text in clean:
             asked = f"SELECT last({identifier(text or 'x')}) FROM m"
             asked += f" WHERE t = {literal(text)} AND u =~ {regex(exactly(text))}"
-            assert await connection.query("quoting", asked) == []
+            assert await asker.query(database, asked) == []
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ async def test_a_pattern_of_a_text_matches_that_text_alone(
         ]
         await store.write([batch(*rows)])
         database = store.databases[False]
-        async with InfluxServer(f"http://127.0.0.1:{server.port}") as connection:
-            (found,) = await connection.query(
+        async with connection(server) as asker:
+            (found,) = await asker.query(
                 database,
                 f"SELECT sum(whole) FROM plain WHERE a =~ {regex(exactly(text))}",
             )
@@ -167,8 +167,8 @@ async def test_a_real_server_refuses_only_the_rows_of_the_wrong_type(
     async with influx(server) as store:
         await store.write([ROW])
         # Someone else wrote this field as text before; it stays text for ever.
-        async with InfluxServer(f"http://127.0.0.1:{server.port}") as connection:
-            await connection.write(
+        async with connection(server) as asker:
+            await asker.write(
                 store.databases[False], [f'plain,a=o real="text" {START}']
             )
         rows = [
@@ -273,8 +273,8 @@ async def fake(
         return http(200, {"results": [{"statement_id": 0}]})
 
     async with Fake(answer) as server:
-        connection = InfluxServer(server.url, token, "-", 0.5, 0.5)
-        async with InfluxStore(connection, "db", CATALOGUE) as store:
+        talk = InfluxServer(server.url, token, "-", 0.5, 0.5)
+        async with InfluxStore(talk, "db", CATALOGUE) as store:
             yield store, server
 
 
@@ -309,8 +309,8 @@ async def test_a_server_that_hides_its_version_and_has_no_v2_is_found_out() -> N
         return http(204) if path in ("/write", "/ping") else http(404)
 
     async with Fake(answer) as server:
-        connection = InfluxServer(server.url)
-        async with InfluxStore(connection, "db", CATALOGUE) as store:
+        talk = InfluxServer(server.url)
+        async with InfluxStore(talk, "db", CATALOGUE) as store:
             await store.write([ROW])
             await store.write([ROW])
     wrote = [each[0] for each in server.asked if each[0].endswith("write")]
@@ -480,16 +480,17 @@ async def test_an_answer_in_several_chunks_is_put_together() -> None:
 async def test_a_database_is_made_with_the_catalogues_retention(
     server: services.Server,
 ) -> None:
+    services.only_of_1(server)
     async with influx(server) as store:
         private = batch((START, {"agent": "p"}, {"ok": 1}), measurement="private")
         await store.write([ROW, private])
-        async with InfluxServer(f"http://127.0.0.1:{server.port}") as connection:
+        async with connection(server) as asker:
             for database in store.databases.values():
-                (found,) = await connection.query(
+                (found,) = await asker.query(
                     database, f'SHOW RETENTION POLICIES ON "{database}"'
                 )
                 assert found.values[0][:2] == ["autogen", f"{36_500 * 24}h0m0s"]
-                await connection.query("", f'DROP DATABASE "{database}"')
+                await asker.query("", f'DROP DATABASE "{database}"')
         # Dropped behind our back: it is made again.
         await store.write([ROW])
         assert await values(store, ask("whole:sum")) == [(1,)]
@@ -532,6 +533,7 @@ async def test_a_token_that_may_only_write_is_enough(tmp_path: Path) -> None:
 
 async def test_a_real_server_that_asks_for_a_password(tmp_path: Path) -> None:
     one = services.influxd(tmp_path)
+    services.only_of_1(one)
     config = tmp_path / "influxdb.conf"
     config.write_text(
         config.read_text().replace("[http]", "[http]\n  auth-enabled = true")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import services
-from stores import CATALOGUE, DAY, START, ask, batch, values
+from stores import CATALOGUE, DAY, START, ask, batch, influx_config, values
 
 from collectors.batch import Batch
 from collectors.journal import Journal, JournalConfig, Reader
@@ -95,9 +95,8 @@ def server(tmp_path: Path) -> Iterator[services.Server]:
 async def test_influxd_killed_twice_while_writing_loses_and_doubles_nothing(
     tmp_path: Path, server: services.Server
 ) -> None:
-    config = _config(
-        tmp_path, kind="influxdb", url=f"http://127.0.0.1:{server.port}", flush_rows=500
-    )
+    where = influx_config(server, tmp_path).model_dump(exclude={"folder", "flush_s"})
+    config = _config(tmp_path, **where | {"flush_rows": 500})
     async with _journal(tmp_path) as journal, _written(tmp_path, config) as (_, store):
         number = 0
         for _ in range(2):
