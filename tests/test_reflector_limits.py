@@ -98,7 +98,7 @@ def test_a_target_names_a_test(target, ask):
 
 @pytest.mark.parametrize(
     "query",
-    ["a=1&a=2", "=1", "early_exit=200", "early_exit=", "a=" + "x" * 4100, "a=%ff"],
+    ["=1", "early_exit=200", "early_exit=", "a=" + "x" * 4100, "a=%ff"],
 )
 def test_a_query_the_specification_forbids_is_refused(query):
     with pytest.raises(Malformed):
