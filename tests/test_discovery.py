@@ -337,13 +337,13 @@ def test_broken_off_it_prints_what_was_found() -> None:
             [
                 str(BIN / "towpath"),
                 *("discover", "127.88.0.0/21", "--port", port, "--community", "public"),
-                *("--per-second", "50", "--timeout", "0.1", "--json"),
+                *("--per-second", "200", "--timeout", "0.1", "--json"),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(30):
+        for _ in range(400):
             listener.recv(2048)
         work.send_signal(signal.SIGINT)
         out, err = work.communicate(timeout=60)
