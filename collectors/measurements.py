@@ -346,6 +346,7 @@ SELF_INGEST = _measure(
     Field("failures", "int", "1", "times the journal could not take reports"),
     Field("misfit_rows", "int", "1", "rows set aside as not in the catalogue"),
     Field("expired_rows", "int", "1", "rows left out as too old to be kept"),
+    Field("retimed", "int", "1", "reports from the future, taken as from now"),
 )
 SELF_AGENTS = _measure(
     "self_agents",

@@ -13,7 +13,6 @@ import contextlib
 import logging
 import random
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from probes.agenda import SOON_MS, Agenda
+from probes.clocks import SET_S, Clocks, clock_change, wrong_ms
 from probes.deliver import CredentialRefused, Delivery, Later, Publisher
 from probes.enrol import device_id
 from probes.failure import Outcome
@@ -36,7 +36,6 @@ from probes.publish_https import HttpsPublisher
 from probes.quiet import paused_until_ms, why_quiet
 from probes.report import Credential, Report, Result, Whereabouts
 from probes.round import PROBES, ROUND_S, Round
-from probes.schedule import clock_change, is_right
 from probes.sent import SentLog
 from probes.settings import Settings
 from probes.spool import DAY_MS, Spool
@@ -50,16 +49,6 @@ TICK_S = 15.0
 CHANGE_AGAIN_MS = 300_000
 # Why a speed test is tried again before its next time.
 _SOON_AGAIN = frozenset({Outcome.IN_USE, Outcome.BUSY, Outcome.ON_BATTERY})
-
-
-class Clocks(msgspec.Struct, frozen=True):
-    """Time, so that tests can put a laptop to sleep."""
-
-    wall_s: Callable[[], float] = time.time
-    monotonic_s: Callable[[], float] = time.monotonic
-
-    def now_ms(self) -> int:
-        return int(self.wall_s() * 1000)
 
 
 class Agent:
@@ -79,6 +68,7 @@ class Agent:
         round: Round | None = None,
         network_bytes: Callable[[], int] = lambda: 0,
         clock_ahead_s: Callable[[], float | None] = lambda: None,
+        clock_was_set: Callable[[float], None] = lambda _by_s: None,
         soon_ms: int = SOON_MS,
         tick_s: float = TICK_S,
     ) -> None:
@@ -100,7 +90,7 @@ class Agent:
             Places(self._folder, device_id(self._folder).encode()), settings.ca_file
         )
         self._delivery = Delivery(spool, publisher, SentLog(self._folder), now_ms)
-        self._clock_ahead_s = clock_ahead_s
+        self._clock_ahead_s, self._clock_was_set = clock_ahead_s, clock_was_set
         self._network_bytes, self._counted_bytes = network_bytes, 0
         self._policy = read_policy(self._folder)
         self._policy_ms: int | None = None
@@ -170,11 +160,12 @@ class Agent:
         self, wall_s: float, monotonic_s: float, meant_s: float
     ) -> None:
         """Plans everything anew where the laptop slept or its clock was set since."""
-        change = clock_change(
-            self._clocks.wall_s() - wall_s,
-            self._clocks.monotonic_s() - monotonic_s,
-            meant_s,
-        )
+        passed_s = self._clocks.monotonic_s() - monotonic_s
+        set_s = self._clocks.wall_s() - wall_s - passed_s
+        change = clock_change(set_s + passed_s, passed_s, meant_s)
+        if abs(set_s) > SET_S:
+            self._clock_was_set(set_s)
+            self._spool.retime(int(set_s * 1000), known=False)
         if change != "none":
             slept = "the laptop slept" if change == "woke" else "the clock was set"
             log.info("%s: everything is planned again", slept)
@@ -266,8 +257,7 @@ class Agent:
 
     def _wrong_ms(self) -> int:
         """How far this clock is ahead, 0 where it is right or nobody knows."""
-        ahead_s = self._clock_ahead_s()
-        return 0 if ahead_s is None or is_right(ahead_s) else int(ahead_s * 1000)
+        return wrong_ms(self._clock_ahead_s()) or 0
 
     def _hasten(self, probe: str, found: Sequence[Result]) -> None:
         """Puts a few short rounds in between where things have just gone bad."""
@@ -311,6 +301,12 @@ class Agent:
         )
 
     async def _deliver(self) -> None:
+        if self._spool.doubts():
+            if self._clock_ahead_s() is None:
+                # Whoever has been offline asks the time before it tells of its days.
+                await self._refresh()
+            if self._clock_ahead_s() is not None:
+                self._spool.retime(-self._wrong_ms(), known=True)
         wait_s = await self._delivery.deliver()
         self._count_network()
         if wait_s is not None:

@@ -33,7 +33,9 @@ Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Place = Literal["office", "home", "elsewhere", "unknown"]
 Connection = Literal["wired", "wifi", "mobile", "unknown"]
-TimeMs = Annotated[int, msgspec.Meta(ge=0, le=4_102_444_800_000)]
+# 2100: whoever says later means something else.
+LAST_MS = 4_102_444_800_000
+TimeMs = Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)]
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,6 +107,22 @@ class Credential(msgspec.Struct, frozen=True):
     agent: str
     secret: str
     home_site: str = ""
+
+
+def moved(report: Report, by_ms: int) -> Report:
+    """The same, made `by_ms` later (negative: earlier). Pure."""
+    return msgspec.structs.replace(
+        report,
+        sent_ms=_in_range(report.sent_ms + by_ms),
+        results=tuple(
+            msgspec.structs.replace(each, time_ms=_in_range(each.time_ms + by_ms))
+            for each in report.results
+        ),
+    )
+
+
+def _in_range(time_ms: int) -> int:
+    return min(max(time_ms, 0), LAST_MS)
 
 
 def samples(report: Report, home_site: str, provider: str) -> list[Sample]:

@@ -10,11 +10,11 @@ import signal
 import time
 
 from probes.agent import Agent
+from probes.clocks import wrong_ms
 from probes.deliver import Later, Publisher
 from probes.enrol import NotEnrolled, enrol, read_credential
 from probes.publish_https import Door, HttpsPublisher
 from probes.report import Credential
-from probes.schedule import is_right
 from probes.settings import Settings
 from probes.spool import Spool
 
@@ -37,7 +37,7 @@ async def run(settings: Settings, software: str) -> None:
                 folder,
                 settings.spool,
                 lambda: int(time.time() * 1000),
-                knows_time=lambda: is_right(door.clock_ahead_s),
+                wrong_ms=lambda: wrong_ms(door.clock_ahead_s),
             )
         )
         await stack.enter_async_context(door)
@@ -58,6 +58,7 @@ async def run(settings: Settings, software: str) -> None:
             software,
             network_bytes=lambda: door.cost_bytes,
             clock_ahead_s=lambda: door.clock_ahead_s,
+            clock_was_set=door.clock_was_set,
         )
         await agent.run(stop)
 

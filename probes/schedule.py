@@ -8,12 +8,6 @@ is skipped, never made up for.
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
-
-WOKE_S = 30.0
-SET_S = 5.0
-# Late by less is nobody's business: a slow network looks the same.
-WRONG_S = 120.0
 
 
 def phase_ms(who: str, job: str, period_ms: int) -> int:
@@ -45,25 +39,3 @@ def rare_due_ms(
     if last_ms <= now_ms < due_ms:
         return due_ms
     return now_ms + 1 + int(chance * min(within_ms, period_ms))
-
-
-def is_right(ahead_s: float | None) -> bool:
-    """Whether a clock that is `ahead_s` ahead of a trusted one can be believed; not
-    where it was not compared."""
-    return ahead_s is not None and abs(ahead_s) <= WRONG_S
-
-
-def clock_change(
-    wall_s: float, monotonic_s: float, meant_s: float
-) -> Literal["none", "woke", "set"]:
-    """What happened while the agent meant to wait `meant_s`, by how far clocks went.
-
-    Linux and macOS stop the monotonic clock in sleep, Windows does not: in both cases
-    the wall clock went much further than was meant. A wall clock that went backwards,
-    or a little further than the monotonic one, was set.
-    """
-    if wall_s > max(meant_s, monotonic_s) + WOKE_S or monotonic_s > meant_s + WOKE_S:
-        return "woke"
-    if abs(wall_s - monotonic_s) > SET_S:
-        return "set"
-    return "none"

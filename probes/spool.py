@@ -22,7 +22,7 @@ from typing import Self
 import msgspec
 
 from probes.private import mend_folder, write_privately
-from probes.report import Receipt, Report
+from probes.report import Receipt, Report, moved
 from probes.settings import SpoolLimits
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,8 @@ CREATE TABLE IF NOT EXISTS report (
     id TEXT NOT NULL UNIQUE,
     made_ms INTEGER NOT NULL,
     body BLOB NOT NULL,
-    crc INTEGER NOT NULL
+    crc INTEGER NOT NULL,
+    doubtful INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS spent (month TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
 """
@@ -59,20 +60,23 @@ class InUse(Exception):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """One report as it will travel: `body` is its JSON."""
+    """One report as it will travel: `body` is its JSON. `doubtful`: by a clock that
+    was not compared yet."""
 
     id: str
     made_ms: int
     body: bytes
+    doubtful: bool = False
 
 
 class Spool:
     """`with Spool(folder, limits, now_ms) as spool:`; every method is quick and
     blocking, and none of them raises for a disk that is full or broken: what is wrong
     now is in `trouble` (a sentence, or empty), what was lost in `lost`, and both are
-    logged once. `InUse` where another process has it. `knows_time`: whether the clock
-    can be believed; until then nothing is too old, since a clock that is a year ahead
-    for a moment must not empty the spool.
+    logged once. `InUse` where another process has it. `wrong_ms`: how far `now_ms` is
+    ahead of true time, None where nobody knows: until then nothing is too old (a clock
+    that is a year ahead for a moment must not empty the spool), and what is put is in
+    doubt until `retime` has put its times right.
     """
 
     def __init__(
@@ -80,14 +84,14 @@ class Spool:
         folder: Path,
         limits: SpoolLimits,
         now_ms: Callable[[], int],
-        knows_time: Callable[[], bool] = lambda: True,
+        wrong_ms: Callable[[], int | None] = lambda: 0,
     ) -> None:
         self.path = folder / NAME
         self.dropped = 0
         self.trouble = ""
         self.lost = ""
         self._limits = limits
-        self._now_ms, self._knows_time = now_ms, knows_time
+        self._now_ms, self._wrong_ms = now_ms, wrong_ms
         self._db: sqlite3.Connection | None = None
         self._bytes = 0
         self._held: dict[str, Waiting] = {}
@@ -111,7 +115,9 @@ class Spool:
     def put(self, report: Report) -> None:
         """Takes `report`: on disk when this returns, or in memory with `trouble`."""
         body = msgspec.json.encode(report)
-        self._held[report.id] = Waiting(report.id, self._now_ms(), body)
+        wrong_ms = self._wrong_ms()
+        made_ms = self._now_ms() - (wrong_ms or 0)
+        self._held[report.id] = Waiting(report.id, made_ms, body, wrong_ms is None)
         self._settle()
         if self._held and not self.trouble:
             # The file had to be begun anew just now; the new one takes it.
@@ -130,6 +136,32 @@ class Spool:
                 break
             found.append(each)
         return found
+
+    def doubts(self) -> int:
+        """How many reports were made by a clock that was not compared yet."""
+        return self._ask("SELECT count(*) FROM report WHERE doubtful")
+
+    def retime(self, by_ms: int, known: bool) -> None:
+        """Moves what is in doubt by `by_ms`: the clock was set by that, or (`known`)
+        was found to be wrong by its opposite, and all doubt is over. What would be
+        from after now is moved to before it, all by the same: its clock was set while
+        nobody looked."""
+        with self._surviving("written"):
+            if self._db is None or not self.doubts():
+                return
+            if known:
+                true_ms = self._now_ms() - (self._wrong_ms() or 0)
+                newest_ms = self._ask(
+                    "SELECT coalesce(max(made_ms), 0) FROM report WHERE doubtful"
+                )
+                by_ms = min(by_ms, true_ms - newest_ms)
+            with self._db as db:
+                rows = db.execute("SELECT seq FROM report WHERE doubtful").fetchall()
+                for (seq,) in rows if by_ms else ():
+                    _move(db, seq, by_ms)
+                if known:
+                    db.execute("UPDATE report SET doubtful = 0 WHERE doubtful")
+            self._bytes = self._weigh(self._db)
 
     def forget(self, receipt: Receipt) -> int:
         """Forgets what `receipt` names (accepted or refused); how many there were."""
@@ -205,11 +237,11 @@ class Spool:
             self._remove_forgotten(db)
             with db:
                 db.executemany(
-                    "INSERT OR IGNORE INTO report (id, made_ms, body, crc)"
-                    " VALUES (?, ?, ?, ?)",
+                    "INSERT OR IGNORE INTO report (id, made_ms, body, crc, doubtful)"
+                    " VALUES (?, ?, ?, ?, ?)",
                     [
-                        (each.id, each.made_ms, each.body, zlib.crc32(each.body))
-                        for each in self._held.values()
+                        (e.id, e.made_ms, e.body, zlib.crc32(e.body), e.doubtful)
+                        for e in self._held.values()
                     ],
                 )
             self._held.clear()
@@ -236,11 +268,13 @@ class Spool:
         self._to_forget.clear()
 
     def _trim(self, db: sqlite3.Connection) -> None:
-        oldest_ms = self._now_ms() - self._limits.max_days * DAY_MS
+        wrong_ms = self._wrong_ms()
         with db:
-            if self._knows_time():
+            if wrong_ms is not None:
+                oldest_ms = self._now_ms() - wrong_ms - self._limits.max_days * DAY_MS
                 self.dropped += db.execute(
-                    "DELETE FROM report WHERE made_ms < ?", (oldest_ms,)
+                    "DELETE FROM report WHERE made_ms < ? AND NOT doubtful",
+                    (oldest_ms,),
                 ).rowcount
             excess = self._weigh(db) - self._limits.max_bytes
             while excess > 0:
@@ -306,6 +340,7 @@ class Spool:
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
             db.executescript(_SCHEMA)
+            _add_column(db)
             _check_columns(db)
             with db:
                 db.execute("BEGIN EXCLUSIVE")
@@ -367,9 +402,34 @@ class Spool:
         return self.path.with_name("reserve")
 
 
+def _move(db: sqlite3.Connection, seq: int, by_ms: int) -> None:
+    """Puts one report's times `by_ms` later; what cannot be read is left as it is."""
+    row = db.execute("SELECT made_ms, body FROM report WHERE seq = ?", (seq,))
+    made_ms, body = row.fetchone()
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        report = msgspec.json.decode(body, type=Report)
+        body = msgspec.json.encode(moved(report, by_ms))
+        db.execute(
+            "UPDATE report SET made_ms = ?, body = ?, crc = ? WHERE seq = ?",
+            (made_ms + by_ms, body, zlib.crc32(body), seq),
+        )
+
+
+def _add_column(db: sqlite3.Connection) -> None:
+    """A spool of before 0.2 doubts no clock."""
+    found = {name for _, name, *_ in db.execute("PRAGMA table_info(report)")}
+    if "crc" in found and "doubtful" not in found:
+        with db:
+            db.execute(
+                "ALTER TABLE report ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0"
+            )
+
+
 def _check_columns(db: sqlite3.Connection) -> None:
     """A file with other columns is broken, or of another time: not ours to fill."""
-    db.execute("SELECT seq, id, made_ms, body, crc FROM report LIMIT 0").fetchall()
+    db.execute(
+        "SELECT seq, id, made_ms, body, crc, doubtful FROM report LIMIT 0"
+    ).fetchall()
     db.execute("SELECT month, bytes FROM spent LIMIT 0").fetchall()
 
 

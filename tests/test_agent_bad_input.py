@@ -23,13 +23,13 @@ from test_agent_spool import Clock, ids, report
 from test_reflector_ndt7 import make_certificate
 
 from collectors.ingest.certificate import make_certificates
+from probes.clocks import wrong_ms
 from probes.deliver import Delivery, Later
 from probes.policy import Policy
 from probes.private import mend_folder, write_privately
 from probes.publish_https import Door, HttpsPublisher
 from probes.publish_mqtt import MqttPublisher
 from probes.report import Enrolment
-from probes.schedule import is_right
 from probes.sent import SentLog
 from probes.settings import Mqtt, Settings, SpoolLimits
 from probes.spool import DAY_MS, Spool
@@ -73,18 +73,19 @@ async def test_a_clock_that_is_days_ahead_is_seen_said_and_corrected(
 def test_a_clock_that_is_a_year_ahead_for_a_moment_empties_no_spool(
     tmp_path: Path,
 ) -> None:
-    clock, believed = Clock(), False
-    with Spool(tmp_path, SpoolLimits(), clock, lambda: believed) as spool:
+    clock, wrong = Clock(), None
+    with Spool(tmp_path, SpoolLimits(), clock, lambda: wrong) as spool:
         spool.put(report("a"))
         clock.ms += 365 * DAY_MS
         spool.put(report("b"))
         assert (ids(spool), spool.dropped) == (["a", "b"], 0)
-        believed = True
+        wrong = 0
+        spool.retime(0, known=True)
         spool.put(report("c"))
         assert (ids(spool), spool.dropped) == (["b", "c"], 1)
-    assert is_right(-60)
-    assert not is_right(None)
-    assert not is_right(121)
+    assert wrong_ms(-60) == 0
+    assert wrong_ms(None) is None
+    assert wrong_ms(121) == 121_000
 
 
 def test_a_clock_behind_is_said_too() -> None:
@@ -180,7 +181,9 @@ def test_what_is_on_disk_needs_no_more_than_a_rollback(tmp_path: Path) -> None:
         spool._db.execute("PRAGMA cache_size=1")
         spool._db.execute("BEGIN")
         spool._db.execute("DELETE FROM report WHERE seq > 5")
-        spool._db.execute("INSERT INTO report VALUES (99, 'x', 1, zeroblob(90000), 1)")
+        spool._db.execute(
+            "INSERT INTO report VALUES (99, 'x', 1, zeroblob(90000), 1, 0)"
+        )
         torn = tmp_path / "b"
         torn.mkdir(mode=0o700)
         for name in ("spool.sqlite", "spool.sqlite-journal"):

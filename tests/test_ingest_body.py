@@ -39,7 +39,7 @@ _good = msgspec.to_builtins(report("agent-1", "r1", time_ms=NOW_MS))
 
 
 def taken(content: bytes) -> list[Report | Rejected]:
-    return [read(raw, "agent-1", NOW_MS, 86_400_000) for raw in split(content)]
+    return [read(raw, "agent-1") for raw in split(content)]
 
 
 @given(st.binary(max_size=2000))

@@ -17,6 +17,7 @@ from probes.report import (
     VERSION,
     Refusal,
     Report,
+    moved,
 )
 
 _MAX_TEXT = 200
@@ -32,7 +33,6 @@ class Reason(StrEnum):
     VERSION = "version"
     MALFORMED = "malformed"
     NOT_YOURS = "not_yours"
-    CLOCK = "clock_wrong"
 
 
 class BodyRefused(ValueError):
@@ -111,33 +111,30 @@ def split(body: bytes) -> list[msgspec.Raw]:
     return parts
 
 
-def read(
-    raw: msgspec.Raw, agent: str | None, now_ms: int, max_ahead_ms: int
-) -> Report | Rejected:
+def read(raw: msgspec.Raw, agent: str | None) -> Report | Rejected:
     """The report, or why it is rejected. `agent` is who sent it (None: not asked)."""
     try:
         report = _report.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return _unreadable(bytes(raw), error)
-    found = _fault(report, agent, now_ms, max_ahead_ms)
+    found = _fault(report, agent)
     if found is None:
         return report
     reason, why = found
     return Rejected(report.id, reason, why, bytes(raw))
 
 
-def _fault(
-    report: Report, agent: str | None, now_ms: int, max_ahead_ms: int
-) -> tuple[Reason, str] | None:
-    if agent is not None and report.agent != agent:
-        return Reason.NOT_YOURS, "the report names another agent than its sender"
+def in_time(report: Report, now_ms: int, max_ahead_ms: int) -> Report:
+    """The report itself; where it is from the future, the same from now: nothing was
+    measured after now, so its clock is wrong by as much. Pure."""
     newest_ms = max((r.time_ms for r in report.results), default=0)
     ahead_ms = max(newest_ms, report.sent_ms) - now_ms
-    if ahead_ms > max_ahead_ms:
-        return Reason.CLOCK, (
-            f"the report is {ahead_ms / 3_600_000:.0f} hours in the future, "
-            "is the laptop's clock right?"
-        )
+    return moved(report, -ahead_ms) if ahead_ms > max_ahead_ms else report
+
+
+def _fault(report: Report, agent: str | None) -> tuple[Reason, str] | None:
+    if agent is not None and report.agent != agent:
+        return Reason.NOT_YOURS, "the report names another agent than its sender"
     texts = [report.software, report.whereabouts.site]
     for result in report.results:
         texts.append(result.target)

@@ -10,7 +10,7 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.ingest.aside import Aside
-from collectors.ingest.body import BodyRefused, Reason, Rejected, read, split
+from collectors.ingest.body import BodyRefused, Reason, Rejected, in_time, read, split
 from collectors.ingest.config import IngestConfig
 from collectors.ingest.enrolled import Agent
 from collectors.ingest.limits import Allowance, Remembered
@@ -85,11 +85,13 @@ class Intake:
         accepted: list[str] = []
         refused: list[Refusal] = []
         for part in parts:
-            report = read(part, agent, now_ms, ahead_ms)
-            if isinstance(report, Rejected):
-                self.refuse(report.reason, report.raw)
-                refused.append(report.refusal())
+            found = read(part, agent)
+            if isinstance(found, Rejected):
+                self.refuse(found.reason, found.raw)
+                refused.append(found.refusal())
                 continue
+            report = in_time(found, now_ms, ahead_ms)
+            self.stats.retimed += report is not found
             accepted.append(report.id)
             if (report.agent, report.id) in self._remembered:
                 self.stats.duplicates += 1

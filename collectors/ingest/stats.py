@@ -26,6 +26,7 @@ class IngestStats(msgspec.Struct):
     failures: int = 0
     misfit_rows: int = 0
     expired_rows: int = 0
+    retimed: int = 0
     reasons: Counter[str] = msgspec.field(default_factory=Counter)
 
 

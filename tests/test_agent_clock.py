@@ -1,0 +1,189 @@
+"""A clock that is wrong loses no report and misdates none that can be put right."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ingest_council import door, eventually
+from test_agent_loop import QUICK, Laptop
+
+from probes.clocks import wrong_ms
+from probes.failure import Outcome
+from probes.policy import Policy
+from probes.publish_https import Door, HttpsPublisher
+from probes.report import Enrolment, Report, Result, Whereabouts, moved
+from probes.settings import SpoolLimits
+from probes.spool import DAY_MS, NAME, Spool
+
+NOW_MS = 1_790_000_000_000
+DAY_S = 86_400
+hours = st.integers(-2000, 2000).map(lambda each: each * 3_600_000)
+
+
+class Wrong:
+    """A laptop's clock: what it says, what is true, and whether anybody compared."""
+
+    def __init__(self, error_ms: int) -> None:
+        self.true_ms, self.error_ms, self.compared = NOW_MS, error_ms, False
+
+    def now_ms(self) -> int:
+        return self.true_ms + self.error_ms
+
+    def wrong_ms(self) -> int | None:
+        return self.error_ms if self.compared else None
+
+    def spool(self, folder: Path) -> Spool:
+        return Spool(folder, SpoolLimits(), self.now_ms, self.wrong_ms)
+
+
+def report(id: str, at_ms: int) -> Report:
+    found = Result("web", 1, at_ms, Outcome.OK)
+    return Report(1, id, "a", at_ms, "s", Whereabouts(), (found,))
+
+
+def times_of(spool: Spool) -> dict[str, int]:
+    waiting = [msgspec.json.decode(e.body, type=Report) for e in spool.oldest(999, 1e9)]
+    assert all(each.sent_ms == each.results[0].time_ms for each in waiting)
+    return {each.id: each.sent_ms for each in waiting}
+
+
+steps = st.lists(
+    st.tuples(st.just("pass"), st.integers(1, 20 * 24).map(lambda h: h * 3_600_000))
+    | st.tuples(st.just("set"), hours)
+    | st.tuples(st.just("put"), st.just(0)),
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(hours, steps)
+def test_whatever_a_seen_clock_did_offline_every_report_gets_its_true_time(
+    error_ms: int, steps: list[tuple[str, int]]
+) -> None:
+    true: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        clock = Wrong(error_ms)
+        with clock.spool(Path(folder)) as spool:
+            for kind, by_ms in steps:
+                if kind == "pass":
+                    clock.true_ms += by_ms
+                elif kind == "set":
+                    clock.error_ms += by_ms
+                    spool.retime(by_ms, known=False)
+                else:
+                    id = f"r{len(true)}"
+                    true[id] = clock.true_ms
+                    spool.put(report(id, clock.now_ms()))
+            clock.compared = True
+            spool.retime(-clock.error_ms, known=True)
+            assert times_of(spool) == true
+            assert spool.doubts() == 0
+            spool.put(report("after", clock.true_ms))
+            # Only now is anything too old.
+            kept_ms = clock.true_ms - SpoolLimits().max_days * DAY_MS
+            assert set(times_of(spool)) == {
+                "after",
+                *(id for id, at_ms in true.items() if at_ms >= kept_ms),
+            }
+
+
+def test_reports_of_a_clock_that_was_set_while_no_agent_ran_are_from_no_future(
+    tmp_path: Path,
+) -> None:
+    clock = Wrong(400 * DAY_MS)
+    with clock.spool(tmp_path) as spool:
+        spool.put(report("a", clock.now_ms()))
+        clock.true_ms += 60_000
+        spool.put(report("b", clock.now_ms()))
+    clock.true_ms += 3_600_000
+    clock.error_ms = 0
+    with clock.spool(tmp_path) as spool:
+        clock.compared = True
+        assert spool.doubts() == 2
+        spool.retime(0, known=True)
+        assert times_of(spool) == {
+            "a": clock.true_ms - 60_000,
+            "b": clock.true_ms,
+        }
+
+
+def test_a_spool_of_an_older_agent_is_read_and_doubts_nothing(tmp_path: Path) -> None:
+    body = msgspec.json.encode(report("old", NOW_MS))
+    db = sqlite3.connect(tmp_path / NAME)
+    db.execute(
+        "CREATE TABLE report (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL"
+        " UNIQUE, made_ms INTEGER NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL)"
+    )
+    row = ("old", NOW_MS, body, zlib.crc32(body))
+    db.execute("INSERT INTO report (id, made_ms, body, crc) VALUES (?, ?, ?, ?)", row)
+    db.commit()
+    db.close()
+    with Wrong(0).spool(tmp_path) as spool:
+        assert times_of(spool) == {"old": NOW_MS}
+        assert (spool.doubts(), spool.lost) == (0, "")
+
+
+@given(hours)
+def test_a_report_moved_there_and_back_is_the_same(by_ms: int) -> None:
+    one = report("a", NOW_MS)
+    assert moved(moved(one, by_ms), -by_ms) == one
+
+
+class Unchanged:
+    """Asks the council for its policy, and goes on with the one there is."""
+
+    def __init__(self, https: HttpsPublisher) -> None:
+        self._https = https
+
+    async def policy(self) -> None:
+        await self._https.policy()
+
+
+async def test_days_offline_by_a_clock_that_is_days_ahead_arrive_at_their_times(
+    tmp_path: Path,
+) -> None:
+    """Made before the server was ever reached; it is reached by the delivery."""
+    async with door(tmp_path / "council") as council:
+        now_ms = int(time.time() * 1000)
+        token = council.registry.make_token("hall", 1, 1, now_ms)
+        who = council.registry.enrol(Enrolment(token, "0" * 32), now_ms)
+        policy = Policy(cadence_s={**dict.fromkeys(QUICK, 0), "agent": 0}, report_s=1)
+        laptop = Laptop(tmp_path, policy)
+        laptop.who, laptop.clock.ahead_s = who, 40 * DAY_S
+        out = Door(
+            f"https://127.0.0.1:{council.ingest.port}",
+            who,
+            str(council.certificates.authority),
+            "s",
+            wall_s=laptop.clocks.wall_s,
+        )
+        laptop.spool = Spool(
+            tmp_path,
+            SpoolLimits(),
+            laptop.clocks.now_ms,
+            lambda: wrong_ms(out.clock_ahead_s),
+        )
+        with laptop.spool as spool:
+            for back in range(3):
+                at_ms = laptop.clocks.now_ms() - back * DAY_MS
+                found = Result("name_lookup", 1, at_ms, Outcome.OK, "t")
+                one = Report(1, f"r{back}", who.agent, at_ms, "s", Whereabouts(), ())
+                spool.put(msgspec.structs.replace(one, results=(found,)))
+        async with out:
+            https = HttpsPublisher(out)
+            laptop.taking = https  # type: ignore[assignment]
+            async with laptop.running(
+                clock_ahead_s=lambda: out.clock_ahead_s, policies=Unchanged(https)
+            ):
+                await eventually(lambda: len(council.append.rows()) == 3, 20)
+        arrived = sorted(at_ms for _, _, at_ms in council.append.rows())
+        assert council.ingest.stats.retimed == 0
+        for back, at_ms in enumerate(reversed(arrived)):
+            assert abs(at_ms - (now_ms - back * DAY_MS)) < 120_000
