@@ -168,18 +168,23 @@ async def test_each_fault_is_said_once_and_disturbs_nothing_else(
             Laptops(council, https=3) as laptops,
         ):
             await laptops.more(5)
-            for count, mood in enumerate(MOODS, 1):
+            for mood in MOODS:
+                went_on = collector.count("reader_goes_on")
+                waited = collector.count("reader_waits")
                 before.turn(mood)
                 says = MOODS[mood][1]
                 await until(
-                    lambda s=says: any(s in e for e in collector.lines("reader_waits")),  # type: ignore[misc]
+                    lambda s=says, n=waited: any(  # type: ignore[misc]
+                        s in each for each in collector.lines("reader_waits")[n:]
+                    ),
                     f"a word about {mood}",
                 )
-                # Reports are durable, and receipted, without a database.
+                # Reports are durable, and receipted, without a database. (A broken
+                # connection may have been said, and have passed, meanwhile.)
                 await laptops.more(10)
                 before.turn("")
                 await until(
-                    lambda n=count: collector.count("reader_goes_on") == n,  # type: ignore[misc]
+                    lambda n=went_on: collector.count("reader_goes_on") > n,  # type: ignore[misc]
                     f"the end of {mood}",
                     60,
                 )
