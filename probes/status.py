@@ -36,10 +36,17 @@ _UNITS = (
     "_mhz",
     "_days",
     "_s",
+    "_rpm",
     "_estimated",
 )
-
-
+# The catalogue's units as a person says them.
+_SAID = {
+    "1": "",
+    "1/min": "a minute",
+    "packet": "packets",
+    "byte": "bytes",
+    "d": "days",
+}
 _LINKS = {"wired": ", on a cable", "wifi": ", on Wi-Fi", "mobile": ", on a mobile line"}
 
 
@@ -206,15 +213,24 @@ def _figure(name: str, value: float | str, unit: str) -> str:
     if unit == "ratio":
         return f"{words} {100 * value:.3g} %"
     if unit == "bit/s":
-        return f"{words} {value / 1e6:.3g} Mbit/s"
+        return f"{words} {_number(value / 1e6)} Mbit/s"
     if unit == "byte" and value >= 100_000:
-        return f"{words} {value / 1e6:.3g} MB"
+        return f"{words} {_number(value / 1e6)} MB"
     if unit == "flag":
         return f"{words} {'yes' if value else 'no'}"
     if unit == "MOS":
         return f"MOS {value:.2f} (estimated)"
-    shown = f"{value}" if isinstance(value, int) else f"{value:.3g}"
-    return f"{words} {shown}" + (f" {unit}" if unit not in {"1", ""} else "")
+    unit = _SAID.get(unit, unit)
+    if value == 1 and unit.endswith("s") and len(unit) > 2:
+        unit = unit.removesuffix("s")
+    return f"{words} {_number(value)} {unit}".rstrip()
+
+
+def _number(value: float) -> str:
+    """Three digits that count, and never an exponent: `0.0723`, `48.2`, `5,070`."""
+    if isinstance(value, int) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 1e-4 or not value else "0"
 
 
 def place(status: Status) -> str:

@@ -203,6 +203,12 @@ def test_every_outcome_has_words_and_figures_have_units() -> None:
     assert set(WORDS) == set(Outcome)
     (line,) = table([result("bandwidth", down_bps=48_200_000.0, retry_after_s=9)])
     assert line == "speed test (hall)  ok  down 48.2 Mbit/s, retry after 9 s"
+    (line,) = table(
+        [result("bandwidth", down_bps=5.07e9, responsiveness_rpm=2863333.1)]
+    )
+    assert line.endswith("down 5,070 Mbit/s, responsiveness 2,863,333 a minute")
+    (line,) = table([result("call_path", sent=500, received=1, rtt_ms=0.07231)])
+    assert line.endswith("sent 500 packets, received 1 packet, rtt 0.0723 ms")
 
 
 def test_a_limited_speed_reads_at_least_and_a_missed_target_is_named() -> None:
