@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import structlog
@@ -33,9 +33,10 @@ log = structlog.get_logger()
 
 
 def incidents(
-    alerts: Iterable[Alert], estate: Estate, home_site: str
+    alerts: Iterable[Alert], estate: Estate, sites: Collection[str]
 ) -> list[Incident]:
-    """Those of `alerts` that staff of `home_site` may feel, the oldest first. Pure.
+    """Those of `alerts` that somebody of `sites` (where they belong, and where they
+    are) may feel, the oldest first. Pure.
 
     Only what is firing; what another alert explains is left to that one. The same
     words are said once.
@@ -46,9 +47,9 @@ def incidents(
         if alert.state != "firing" or alert.suppressed_by:
             continue
         says = _EVERYBODY.get(alert.rule, "")
-        if not says and home_site and alert.site == home_site:
+        if not says and alert.site and alert.site in sites:
             words = _OF_A_SITE.get(alert.rule, "")
-            says = words.format(site=names.get(home_site, home_site))
+            says = words.format(site=names.get(alert.site, alert.site))
         if says:
             # As long as `Incident` takes.
             says = says[:200]
@@ -60,7 +61,7 @@ def incidents(
 
 
 class KnownIncidents:
-    """`known(home_site)`, from the alert engine's file; empty where there is none on
+    """`known(sites)`, from the alert engine's file; empty where there is none on
     this machine. Read every ten seconds at most; blocking."""
 
     def __init__(
@@ -74,11 +75,11 @@ class KnownIncidents:
         self._read_s: float | None = None
         self._failing = False
 
-    def __call__(self, home_site: str) -> list[Incident]:
+    def __call__(self, sites: Collection[str]) -> list[Incident]:
         now_s = self._monotonic_s()
         if self._read_s is None or now_s - self._read_s >= _KEPT_S:
             self._alerts, self._read_s = self._read(), now_s
-        return incidents(self._alerts, self._estate(), home_site)
+        return incidents(self._alerts, self._estate(), sites)
 
     def _read(self) -> Sequence[Alert]:
         try:

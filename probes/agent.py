@@ -316,7 +316,7 @@ class Agent:
         if self._policies is None:
             return
         try:
-            policy = await self._policies.policy()
+            policy = await self._policies.policy(self._place.whereabouts.site)
         except (Later, CredentialRefused) as error:
             if str(error) != self._policy_trouble:
                 log.warning("the policy was not had: %s", error)

@@ -142,7 +142,7 @@ class Unchanged:
     def __init__(self, https: HttpsPublisher) -> None:
         self._https = https
 
-    async def policy(self) -> None:
+    async def policy(self, _site: str) -> None:
         await self._https.policy()
 
 

@@ -168,14 +168,14 @@ def test_staff_are_told_of_their_own_site_and_of_what_everybody_uses() -> None:
         alert("site_unreachable", "lib", state="pending"),
         alert("site_unreachable", "lib", suppressed_by="line_down/line=l-1"),
     ]
-    assert incidents(alerts, ESTATE, "lib") == [
+    assert incidents(alerts, ESTATE, {"lib"}) == [
         Incident("A VPN gateway of the council does not answer", 2000),
         Incident("The line of Central Library is down", 3000),
         Incident("The line of Central Library is full", 4000),
     ]
-    assert [each.since_ms for each in incidents(alerts, ESTATE, "")] == [2000]
+    assert [each.since_ms for each in incidents(alerts, ESTATE, {""})] == [2000]
     # The agent takes what the server says.
-    policy = Policy(incidents=tuple(incidents(alerts, ESTATE, "lib")))
+    policy = Policy(incidents=tuple(incidents(alerts, ESTATE, {"lib"})))
     assert msgspec.json.decode(msgspec.json.encode(policy), type=Policy) == policy
 
 
@@ -191,9 +191,9 @@ def test_rules_named_to_staff_exist() -> None:
 def test_a_file_that_is_not_there_or_broken_tells_staff_nothing(tmp_path: Path) -> None:
     path = tmp_path / "alerts.sqlite"
     told = KnownIncidents(path, lambda: ESTATE, lambda: 0.0)
-    assert told("lib") == []
+    assert told({"lib"}) == []
     path.write_bytes(b"no database at all, but long enough to be looked at" * 99)
-    assert KnownIncidents(path, lambda: ESTATE)("lib") == []
+    assert KnownIncidents(path, lambda: ESTATE)({"lib"}) == []
 
 
 async def test_the_policy_tells_a_laptop_what_is_wrong_at_its_own_site(
@@ -201,7 +201,7 @@ async def test_the_policy_tells_a_laptop_what_is_wrong_at_its_own_site(
 ) -> None:
     open_now = [alert("line_down", "hall", 3000), alert("line_down", "lib", 2000)]
     async with door(
-        tmp_path, incidents=lambda site: incidents(open_now, ESTATE, site)
+        tmp_path, incidents=lambda sites: incidents(open_now, ESTATE, sites)
     ) as council:
         token = council.registry.make_token("hall", 1, 1, NOW_MS)
         who = council.registry.enrol(Enrolment(token, "0" * 32), NOW_MS)
@@ -211,6 +211,11 @@ async def test_the_policy_tells_a_laptop_what_is_wrong_at_its_own_site(
             policy = await publisher.policy()
             assert policy is not None
             assert policy.incidents == (Incident("The line of Hall is down", 3000),)
+            # Who visits another site is told of that one too.
+            visiting = await publisher.policy("lib")
+            assert visiting is not None
+            assert [each.since_ms for each in visiting.incidents] == [2000, 3000]
+            assert await publisher.policy() == policy
             # Nothing new is not sent again; what has ended is told.
             assert await publisher.policy() is None
             open_now.clear()

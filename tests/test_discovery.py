@@ -342,6 +342,8 @@ def test_broken_off_it_prints_what_was_found() -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # What a shell starts in the background would not hear of it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         for _ in range(400):
             listener.recv(2048)

@@ -20,7 +20,7 @@ import math
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 import structlog
@@ -66,7 +66,7 @@ class HttpsIngest:
 
     `estate` is asked each time, so that a re-read one counts: for the policy, and for
     the sites that agents may claim to be at. `incidents`: what is known to be wrong
-    for staff of a site, told with the policy.
+    for staff of these sites, told with the policy.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class HttpsIngest:
         append: Append,
         *,
         estate: Callable[[], Estate] = Estate,
-        incidents: Callable[[str], Sequence[Incident]] = lambda home_site: (),
+        incidents: Callable[[Collection[str]], Sequence[Incident]] = lambda sites: (),
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         if config.https is None:
@@ -200,7 +200,8 @@ class HttpsIngest:
         sender = self._sender(request)
         home_site = "" if sender is None else sender.home_site
         # Read from a file: not in the loop's own thread.
-        known = await asyncio.to_thread(self._incidents, home_site)
+        sites = {home_site, request.query_params.get("site", "")}
+        known = await asyncio.to_thread(self._incidents, sites)
         body = _encode(policy_of(self._estate(), self._policy, home_site, known))
         tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
