@@ -165,7 +165,7 @@ class Agent:
         change = clock_change(set_s + passed_s, passed_s, meant_s)
         if abs(set_s) > SET_S:
             self._clock_was_set(set_s)
-            self._spool.retime(int(set_s * 1000), known=False)
+            self._spool.clock_was_set(int(set_s * 1000))
         if change != "none":
             slept = "the laptop slept" if change == "woke" else "the clock was set"
             log.info("%s: everything is planned again", slept)
@@ -305,8 +305,7 @@ class Agent:
             if self._clock_ahead_s() is None:
                 # Whoever has been offline asks the time before it tells of its days.
                 await self._refresh()
-            if self._clock_ahead_s() is not None:
-                self._spool.retime(-self._wrong_ms(), known=True)
+            self._spool.end_doubt()
         wait_s = await self._delivery.deliver()
         self._count_network()
         if wait_s is not None:

@@ -230,7 +230,7 @@ def _run(chosen: argparse.Namespace, settings: Settings) -> int:
 
     from probes.enrol import NotEnrolled
     from probes.run import run
-    from probes.spool import InUse
+    from probes.spool_file import InUse
 
     if not settings.server:
         return _wrong(

@@ -24,39 +24,13 @@ import msgspec
 from probes.private import mend_folder, write_privately
 from probes.report import Receipt, Report, moved
 from probes.settings import SpoolLimits
+from probes.spool_file import is_of_the_disk, open_file
 
 log = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 IN_MEMORY = 500
 RESERVE_BYTES = 262_144
 NAME = "spool.sqlite"
-
-_DISK_CODES = {
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_AUTH,
-}
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS report (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    made_ms INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    crc INTEGER NOT NULL,
-    doubtful INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE IF NOT EXISTS spent (month TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
-"""
-
-
-class InUse(Exception):
-    """Another agent runs with this folder."""
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -76,7 +50,7 @@ class Spool:
     logged once. `InUse` where another process has it. `wrong_ms`: how far `now_ms` is
     ahead of true time, None where nobody knows: until then nothing is too old (a clock
     that is a year ahead for a moment must not empty the spool), and what is put is in
-    doubt until `retime` has put its times right.
+    doubt until `end_doubt` has put its times right.
     """
 
     def __init__(
@@ -139,28 +113,42 @@ class Spool:
 
     def doubts(self) -> int:
         """How many reports were made by a clock that was not compared yet."""
-        return self._ask("SELECT count(*) FROM report WHERE doubtful")
+        on_disk = self._ask("SELECT count(*) FROM report WHERE doubtful")
+        return on_disk + sum(each.doubtful for each in self._held.values())
 
-    def retime(self, by_ms: int, known: bool) -> None:
-        """Moves what is in doubt by `by_ms`: the clock was set by that, or (`known`)
-        was found to be wrong by its opposite, and all doubt is over. What would be
-        from after now is moved to before it, all by the same: its clock was set while
-        nobody looked."""
+    def clock_was_set(self, by_ms: int) -> None:
+        """Moves what is in doubt with the clock that it was made by."""
+        self._retime(by_ms, doubtful=True)
+
+    def end_doubt(self) -> None:
+        """Puts the times of what is in doubt right; nothing happens as long as nobody
+        knows them. What would then be from after now had its clock set while nobody
+        looked: all of it moves together until the newest is from now."""
+        wrong_ms = self._wrong_ms()
+        if wrong_ms is None:
+            return
+        on_disk_ms = self._ask(
+            "SELECT coalesce(max(made_ms), 0) FROM report WHERE doubtful"
+        )
+        held_ms = [each.made_ms for each in self._held.values() if each.doubtful]
+        true_ms = self._now_ms() - wrong_ms
+        by_ms = min(-wrong_ms, true_ms - max([on_disk_ms, *held_ms]))
+        self._retime(by_ms, doubtful=False)
+
+    def _retime(self, by_ms: int, doubtful: bool) -> None:
+        for id, each in self._held.items():
+            if each.doubtful:
+                then = _moved(each, by_ms)
+                self._held[id] = msgspec.structs.replace(then, doubtful=doubtful)
         with self._surviving("written"):
-            if self._db is None or not self.doubts():
+            if self._db is None:
                 return
-            if known:
-                true_ms = self._now_ms() - (self._wrong_ms() or 0)
-                newest_ms = self._ask(
-                    "SELECT coalesce(max(made_ms), 0) FROM report WHERE doubtful"
-                )
-                by_ms = min(by_ms, true_ms - newest_ms)
             with self._db as db:
-                rows = db.execute("SELECT seq FROM report WHERE doubtful").fetchall()
-                for (seq,) in rows if by_ms else ():
+                # A row at a time: weeks of reports need not be in memory at once.
+                seqs = db.execute("SELECT seq FROM report WHERE doubtful").fetchall()
+                for (seq,) in seqs if by_ms else ():
                     _move(db, seq, by_ms)
-                if known:
-                    db.execute("UPDATE report SET doubtful = 0 WHERE doubtful")
+                db.execute("UPDATE report SET doubtful = ? WHERE doubtful", (doubtful,))
             self._bytes = self._weigh(self._db)
 
     def forget(self, receipt: Receipt) -> int:
@@ -314,7 +302,7 @@ class Spool:
         except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
             raise
         except (sqlite3.DatabaseError, UnicodeDecodeError, OSError) as error:
-            if not _is_of_the_disk(error):
+            if not is_of_the_disk(error):
                 self._begin_anew(error)
             elif not self.trouble:
                 # Full, read-only, an I/O error: the file may be whole, keep it.
@@ -325,42 +313,9 @@ class Spool:
                 log.warning("%s", self.trouble)
 
     def _connect(self) -> sqlite3.Connection:
-        # Made before SQLite opens it: its journal takes the file's own permissions.
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        self.path.chmod(0o600)
-        db = sqlite3.connect(self.path, timeout=2, check_same_thread=False)
-        db.text_factory = _text
-        try:
-            # One process at a time: the lock is held until the connection closes.
-            db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchone()
-            db.execute("PRAGMA journal_mode=DELETE").fetchone()
-            db.execute("PRAGMA synchronous=FULL")
-            db.execute("PRAGMA cache_size=-512")
-            (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
-            db.executescript(_SCHEMA)
-            _add_column(db)
-            _check_columns(db)
-            with db:
-                db.execute("BEGIN EXCLUSIVE")
-            self._shrink(db)
-            self._bytes = self._weigh(db)
-        except BaseException as error:
-            db.close()
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                raise InUse(f"another towpath-agent runs with {self.path}") from None
-            raise
+        db = open_file(self.path)
+        self._bytes = self._weigh(db)
         return db
-
-    @staticmethod
-    def _shrink(db: sqlite3.Connection) -> None:
-        """Gives room back after weeks offline: a file of mostly free pages."""
-        (free,) = db.execute("PRAGMA freelist_count").fetchone()
-        (pages,) = db.execute("PRAGMA page_count").fetchone()
-        if free > 1000 and free > pages // 2:
-            with contextlib.suppress(sqlite3.OperationalError):
-                db.execute("VACUUM")
 
     def _begin_anew(self, error: Exception) -> None:
         if self._db is not None:
@@ -402,51 +357,27 @@ class Spool:
         return self.path.with_name("reserve")
 
 
+def _moved(waiting: Waiting, by_ms: int) -> Waiting:
+    """The same, made `by_ms` later; as it was where it cannot be read. Pure."""
+    try:
+        report = msgspec.json.decode(waiting.body, type=Report)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return waiting
+    body = msgspec.json.encode(moved(report, by_ms))
+    return msgspec.structs.replace(waiting, made_ms=waiting.made_ms + by_ms, body=body)
+
+
 def _move(db: sqlite3.Connection, seq: int, by_ms: int) -> None:
-    """Puts one report's times `by_ms` later; what cannot be read is left as it is."""
-    row = db.execute("SELECT made_ms, body FROM report WHERE seq = ?", (seq,))
-    made_ms, body = row.fetchone()
-    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-        report = msgspec.json.decode(body, type=Report)
-        body = msgspec.json.encode(moved(report, by_ms))
+    """Puts one row's times `by_ms` later. One that the disk gives back otherwise than
+    it was written is left, to be found out when it is read."""
+    row = "SELECT id, made_ms, body, crc FROM report WHERE seq = ?"
+    id, made_ms, body, crc = db.execute(row, (seq,)).fetchone()
+    if isinstance(body, bytes) and zlib.crc32(body) == crc:
+        now = _moved(Waiting(id, made_ms, body), by_ms)
         db.execute(
             "UPDATE report SET made_ms = ?, body = ?, crc = ? WHERE seq = ?",
-            (made_ms + by_ms, body, zlib.crc32(body), seq),
+            (now.made_ms, now.body, zlib.crc32(now.body), seq),
         )
-
-
-def _add_column(db: sqlite3.Connection) -> None:
-    """A spool of before 0.2 doubts no clock."""
-    found = {name for _, name, *_ in db.execute("PRAGMA table_info(report)")}
-    if "crc" in found and "doubtful" not in found:
-        with db:
-            db.execute(
-                "ALTER TABLE report ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0"
-            )
-
-
-def _check_columns(db: sqlite3.Connection) -> None:
-    """A file with other columns is broken, or of another time: not ours to fill."""
-    db.execute(
-        "SELECT seq, id, made_ms, body, crc, doubtful FROM report LIMIT 0"
-    ).fetchall()
-    db.execute("SELECT month, bytes FROM spent LIMIT 0").fetchall()
-
-
-def _is_of_the_disk(error: Exception) -> bool:
-    """True where the disk, not the file's content, is what is wrong.
-
-    SQLite raises the same class for both; its result code tells them apart. A broken
-    file breaks even SQLite's own words about it (`UnicodeDecodeError`).
-    """
-    if isinstance(error, sqlite3.Error):
-        code = getattr(error, "sqlite_errorcode", None)
-        return code is not None and code & 0xFF in _DISK_CODES
-    return isinstance(error, OSError)
-
-
-def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "replace")
 
 
 def _first_line(error: Exception) -> str:

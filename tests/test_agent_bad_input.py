@@ -2,95 +2,31 @@
 
 Beside these: no name server, IPv6 alone, a dead and a silent reflector in
 `test_probes_bad_networks.py`; a sign-in page in `test_agent_web_proxy.py`; a revoked
-credential in `test_agent_end_to_end.py`.
+credential in `test_agent_end_to_end.py`; a wrong clock in `test_agent_clock.py`.
 """
 
 import asyncio
 import gc
 import ssl
 import stat
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import services
-from ingest_council import door, eventually
-from test_agent_loop import QUICK, Laptop
 from test_agent_mqtt import WHO, spooled
-from test_agent_settings import NOW_MS, status
+from test_agent_settings import NOW_MS
 from test_agent_spool import Clock, ids, report
 from test_reflector_ndt7 import make_certificate
 
 from collectors.ingest.certificate import make_certificates
-from probes.clocks import wrong_ms
 from probes.deliver import Delivery, Later
-from probes.policy import Policy
 from probes.private import mend_folder, write_privately
 from probes.publish_https import Door, HttpsPublisher
 from probes.publish_mqtt import MqttPublisher
-from probes.report import Enrolment
 from probes.sent import SentLog
 from probes.settings import Mqtt, Settings, SpoolLimits
-from probes.spool import DAY_MS, Spool
-from probes.status import describe, read_status
-
-DAYS_S = 3 * 86_400
-
-
-async def test_a_clock_that_is_days_ahead_is_seen_said_and_corrected(
-    tmp_path: Path,
-) -> None:
-    """The server would refuse reports from the future for ever."""
-    async with door(tmp_path / "council") as council:
-        now_ms = int(time.time() * 1000)
-        token = council.registry.make_token("hall", 1, 1, now_ms)
-        who = council.registry.enrol(Enrolment(token, "0" * 32), now_ms)
-        server = f"https://127.0.0.1:{council.ingest.port}"
-        ca = str(council.certificates.authority)
-        laptop = Laptop(tmp_path, Policy(cadence_s={**QUICK, "agent": 0}, report_s=1))
-        laptop.who = who
-        laptop.clock.ahead_s = DAYS_S
-        out = Door(server, who, ca, "s", wall_s=laptop.clocks.wall_s)
-        async with out:
-            await HttpsPublisher(out).policy()
-            assert out.clock_ahead_s is not None
-            assert abs(out.clock_ahead_s - DAYS_S) < 60
-            laptop.taking = HttpsPublisher(out)  # type: ignore[assignment]
-            ahead = laptop.running(clock_ahead_s=lambda: out.clock_ahead_s)
-            async with ahead:
-                await eventually(lambda: len(council.append.rows()) == 1, 20)
-                shown = read_status(tmp_path)
-        ((_, _, at_ms),) = council.append.rows()
-        assert abs(at_ms - now_ms) < 120_000
-        assert shown is not None
-        assert (
-            "This laptop's clock is 3 days ahead of the council's server: have date "
-            "and time set automatically." in describe(shown, laptop.clocks.now_ms())
-        )
-
-
-def test_a_clock_that_is_a_year_ahead_for_a_moment_empties_no_spool(
-    tmp_path: Path,
-) -> None:
-    clock, wrong = Clock(), None
-    with Spool(tmp_path, SpoolLimits(), clock, lambda: wrong) as spool:
-        spool.put(report("a"))
-        clock.ms += 365 * DAY_MS
-        spool.put(report("b"))
-        assert (ids(spool), spool.dropped) == (["a", "b"], 0)
-        wrong = 0
-        spool.retime(0, known=True)
-        spool.put(report("c"))
-        assert (ids(spool), spool.dropped) == (["b", "c"], 1)
-    assert wrong_ms(-60) == 0
-    assert wrong_ms(None) is None
-    assert wrong_ms(121) == 121_000
-
-
-def test_a_clock_behind_is_said_too() -> None:
-    lines = describe(status(clock_wrong_ms=-3 * 3_600_000), NOW_MS)
-    assert any("clock is 3 h behind the council's server" in line for line in lines)
+from probes.spool import Spool
 
 
 async def test_a_certificate_out_of_time_makes_one_think_of_the_clock(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import tempfile
 import time
 import zlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ingest_council import Door as Council
 from ingest_council import door, eventually
 from test_agent_loop import QUICK, Laptop
+from test_agent_settings import NOW_MS as STATUS_MS
+from test_agent_settings import status
 
 from probes.clocks import wrong_ms
 from probes.failure import Outcome
@@ -21,6 +26,7 @@ from probes.publish_https import Door, HttpsPublisher
 from probes.report import Enrolment, Report, Result, Whereabouts, moved
 from probes.settings import SpoolLimits
 from probes.spool import DAY_MS, NAME, Spool
+from probes.status import describe, read_status
 
 NOW_MS = 1_790_000_000_000
 DAY_S = 86_400
@@ -76,13 +82,13 @@ def test_whatever_a_seen_clock_did_offline_every_report_gets_its_true_time(
                     clock.true_ms += by_ms
                 elif kind == "set":
                     clock.error_ms += by_ms
-                    spool.retime(by_ms, known=False)
+                    spool.clock_was_set(by_ms)
                 else:
                     id = f"r{len(true)}"
                     true[id] = clock.true_ms
                     spool.put(report(id, clock.now_ms()))
             clock.compared = True
-            spool.retime(-clock.error_ms, known=True)
+            spool.end_doubt()
             assert times_of(spool) == true
             assert spool.doubts() == 0
             spool.put(report("after", clock.true_ms))
@@ -107,11 +113,42 @@ def test_reports_of_a_clock_that_was_set_while_no_agent_ran_are_from_no_future(
     with clock.spool(tmp_path) as spool:
         clock.compared = True
         assert spool.doubts() == 2
-        spool.retime(0, known=True)
+        spool.end_doubt()
         assert times_of(spool) == {
             "a": clock.true_ms - 60_000,
             "b": clock.true_ms,
         }
+
+
+def test_what_waits_in_memory_gets_its_true_time_as_well(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    clock = Wrong(3 * DAY_MS)
+    with clock.spool(tmp_path) as spool:
+        spool.put(report("a", clock.now_ms()))
+        assert spool.trouble
+        assert spool.doubts() == 1
+        clock.error_ms += DAY_MS
+        spool.clock_was_set(DAY_MS)
+        clock.compared = True
+        spool.end_doubt()
+        assert times_of(spool) == {"a": NOW_MS}
+        assert spool.doubts() == 0
+
+
+def test_what_the_disk_gives_back_otherwise_is_not_taken_for_good(
+    tmp_path: Path,
+) -> None:
+    clock = Wrong(3 * DAY_MS)
+    with clock.spool(tmp_path) as spool:
+        for id in ("good", "flipped"):
+            spool.put(report(id, clock.now_ms()))
+        assert spool._db is not None
+        other = msgspec.json.encode(report("flipped", NOW_MS - DAY_MS))
+        spool._db.execute("UPDATE report SET body = ? WHERE id = 'flipped'", (other,))
+        clock.compared = True
+        spool.end_doubt()
+        assert times_of(spool) == {"good": NOW_MS}
+        assert spool.dropped == 1
 
 
 def test_a_spool_of_an_older_agent_is_read_and_doubts_nothing(tmp_path: Path) -> None:
@@ -136,6 +173,75 @@ def test_a_report_moved_there_and_back_is_the_same(by_ms: int) -> None:
     assert moved(moved(one, by_ms), -by_ms) == one
 
 
+@contextlib.asynccontextmanager
+async def reporting(
+    folder: Path, policy: Policy, ahead_s: float
+) -> AsyncIterator[tuple[Council, Laptop, Door]]:
+    """A council, an enrolled laptop whose clock is ahead by that, and its way there."""
+    async with door(folder / "council") as council:
+        now_ms = int(time.time() * 1000)
+        token = council.registry.make_token("hall", 1, 1, now_ms)
+        who = council.registry.enrol(Enrolment(token, "0" * 32), now_ms)
+        laptop = Laptop(folder, policy)
+        laptop.who, laptop.clock.ahead_s = who, ahead_s
+        async with Door(
+            f"https://127.0.0.1:{council.ingest.port}",
+            who,
+            str(council.certificates.authority),
+            "s",
+            wall_s=laptop.clocks.wall_s,
+        ) as out:
+            laptop.taking = HttpsPublisher(out)  # type: ignore[assignment]
+            yield council, laptop, out
+
+
+async def test_a_clock_that_is_days_ahead_is_seen_said_and_corrected(
+    tmp_path: Path,
+) -> None:
+    now_ms = int(time.time() * 1000)
+    policy = Policy(cadence_s={**QUICK, "agent": 0}, report_s=1)
+    async with reporting(tmp_path, policy, 3 * DAY_S) as (council, laptop, out):
+        await HttpsPublisher(out).policy()
+        assert out.clock_ahead_s is not None
+        assert abs(out.clock_ahead_s - 3 * DAY_S) < 60
+        async with laptop.running(clock_ahead_s=lambda: out.clock_ahead_s):
+            await eventually(lambda: len(council.append.rows()) == 1, 20)
+            shown = read_status(tmp_path)
+        ((_, _, at_ms),) = council.append.rows()
+        assert abs(at_ms - now_ms) < 120_000
+        assert shown is not None
+        assert (
+            "This laptop's clock is 3 days ahead of the council's server: have date "
+            "and time set automatically." in describe(shown, laptop.clocks.now_ms())
+        )
+
+
+def test_a_clock_that_is_a_year_ahead_for_a_moment_empties_no_spool(
+    tmp_path: Path,
+) -> None:
+    clock = Wrong(0)
+    with clock.spool(tmp_path) as spool:
+        spool.put(report("a", clock.now_ms()))
+        clock.true_ms += 365 * DAY_MS
+        spool.put(report("b", clock.now_ms()))
+        assert (list(times_of(spool)), spool.dropped) == (["a", "b"], 0)
+        clock.compared = True
+        spool.end_doubt()
+        spool.put(report("c", clock.now_ms()))
+        assert (list(times_of(spool)), spool.dropped) == (["b", "c"], 1)
+
+
+def test_a_clock_is_right_within_two_minutes() -> None:
+    assert wrong_ms(-60) == 0
+    assert wrong_ms(None) is None
+    assert wrong_ms(121) == 121_000
+
+
+def test_a_clock_behind_is_said_too() -> None:
+    lines = describe(status(clock_wrong_ms=-3 * 3_600_000), STATUS_MS)
+    assert any("clock is 3 h behind the council's server" in line for line in lines)
+
+
 class Unchanged:
     """Asks the council for its policy, and goes on with the one there is."""
 
@@ -150,20 +256,9 @@ async def test_days_offline_by_a_clock_that_is_days_ahead_arrive_at_their_times(
     tmp_path: Path,
 ) -> None:
     """Made before the server was ever reached; it is reached by the delivery."""
-    async with door(tmp_path / "council") as council:
-        now_ms = int(time.time() * 1000)
-        token = council.registry.make_token("hall", 1, 1, now_ms)
-        who = council.registry.enrol(Enrolment(token, "0" * 32), now_ms)
-        policy = Policy(cadence_s={**dict.fromkeys(QUICK, 0), "agent": 0}, report_s=1)
-        laptop = Laptop(tmp_path, policy)
-        laptop.who, laptop.clock.ahead_s = who, 40 * DAY_S
-        out = Door(
-            f"https://127.0.0.1:{council.ingest.port}",
-            who,
-            str(council.certificates.authority),
-            "s",
-            wall_s=laptop.clocks.wall_s,
-        )
+    now_ms = int(time.time() * 1000)
+    policy = Policy(cadence_s={**dict.fromkeys(QUICK, 0), "agent": 0}, report_s=1)
+    async with reporting(tmp_path, policy, 40 * DAY_S) as (council, laptop, out):
         laptop.spool = Spool(
             tmp_path,
             SpoolLimits(),
@@ -174,15 +269,15 @@ async def test_days_offline_by_a_clock_that_is_days_ahead_arrive_at_their_times(
             for back in range(3):
                 at_ms = laptop.clocks.now_ms() - back * DAY_MS
                 found = Result("name_lookup", 1, at_ms, Outcome.OK, "t")
-                one = Report(1, f"r{back}", who.agent, at_ms, "s", Whereabouts(), ())
-                spool.put(msgspec.structs.replace(one, results=(found,)))
-        async with out:
-            https = HttpsPublisher(out)
-            laptop.taking = https  # type: ignore[assignment]
-            async with laptop.running(
-                clock_ahead_s=lambda: out.clock_ahead_s, policies=Unchanged(https)
-            ):
-                await eventually(lambda: len(council.append.rows()) == 3, 20)
+                one = msgspec.structs.replace(
+                    report(f"r{back}", at_ms), agent=laptop.who.agent, results=(found,)
+                )
+                spool.put(one)
+        async with laptop.running(
+            clock_ahead_s=lambda: out.clock_ahead_s,
+            policies=Unchanged(HttpsPublisher(out)),
+        ):
+            await eventually(lambda: len(council.append.rows()) == 3, 20)
         arrived = sorted(at_ms for _, _, at_ms in council.append.rows())
         assert council.ingest.stats.retimed == 0
         for back, at_ms in enumerate(reversed(arrived)):

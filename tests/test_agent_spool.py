@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from probes.report import Receipt, Refusal, Report, Whereabouts
 from probes.settings import SpoolLimits
-from probes.spool import DAY_MS, IN_MEMORY, NAME, InUse, Spool
+from probes.spool import DAY_MS, IN_MEMORY, NAME, Spool
+from probes.spool_file import InUse
 
 NOW_MS = 1_790_000_000_000
 

@@ -1,0 +1,112 @@
+"""The spool's file: its tables, how it is opened, and whose fault an error is.
+
+One SQLite file of one process, with a rollback journal and `synchronous=FULL`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+_DISK_CODES = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_AUTH,
+}
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS report (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    made_ms INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    crc INTEGER NOT NULL,
+    doubtful INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS spent (month TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
+"""
+
+
+class InUse(Exception):
+    """Another agent runs with this folder."""
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """The file, made where it is missing and held until the connection closes. `InUse`;
+    `sqlite3.DatabaseError` where it is no spool."""
+    # Made before SQLite opens it: its journal takes the file's own permissions.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    path.chmod(0o600)
+    db = sqlite3.connect(path, timeout=2, check_same_thread=False)
+    db.text_factory = _text
+    try:
+        # One process at a time: the lock is held until the connection closes.
+        db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchone()
+        db.execute("PRAGMA journal_mode=DELETE").fetchone()
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA cache_size=-512")
+        (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        db.executescript(_SCHEMA)
+        _add_column(db)
+        _check_columns(db)
+        with db:
+            db.execute("BEGIN EXCLUSIVE")
+        _shrink(db)
+    except BaseException as error:
+        db.close()
+        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+            raise InUse(f"another towpath-agent runs with {path}") from None
+        raise
+    return db
+
+
+def _shrink(db: sqlite3.Connection) -> None:
+    """Gives room back after weeks offline: a file of mostly free pages."""
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    if free > 1000 and free > pages // 2:
+        with contextlib.suppress(sqlite3.OperationalError):
+            db.execute("VACUUM")
+
+
+def _add_column(db: sqlite3.Connection) -> None:
+    """An older agent doubted no clock."""
+    found = {name for _, name, *_ in db.execute("PRAGMA table_info(report)")}
+    if "crc" in found and "doubtful" not in found:
+        with db:
+            db.execute(
+                "ALTER TABLE report ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0"
+            )
+
+
+def _check_columns(db: sqlite3.Connection) -> None:
+    """A file with other columns is broken, or of another time: not ours to fill."""
+    db.execute(
+        "SELECT seq, id, made_ms, body, crc, doubtful FROM report LIMIT 0"
+    ).fetchall()
+    db.execute("SELECT month, bytes FROM spent LIMIT 0").fetchall()
+
+
+def is_of_the_disk(error: Exception) -> bool:
+    """True where the disk, not the file's content, is what is wrong.
+
+    SQLite raises the same class for both; its result code tells them apart. A broken
+    file breaks even SQLite's own words about it (`UnicodeDecodeError`).
+    """
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", None)
+        return code is not None and code & 0xFF in _DISK_CODES
+    return isinstance(error, OSError)
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "replace")
