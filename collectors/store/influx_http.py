@@ -35,10 +35,9 @@ _DROPPED = re.compile(r"dropped=(\d+)")
 
 
 class Version(msgspec.Struct, frozen=True):
-    """1.6.7 is (1, 6, "1.6.7"); an unknown server is taken for the newest."""
+    """1.6.7 is (1, "1.6.7"); an unknown server is taken for the newest."""
 
     major: int = 3
-    minor: int = 0
     text: str = "of unknown version"
 
     @property
@@ -158,7 +157,7 @@ class InfluxServer:
         if version.has_v2_write:
             status, text = await self._write_v2(database, body)
             if status == 404 and "page not found" in text:
-                self._version = Version(1, 0, "1.x")
+                self._version = Version(1, "1.x")
                 return await self.write(database, lines)
         else:
             status, text = await self._write_v1(database, body)
@@ -311,8 +310,8 @@ def _version(answer: httpx2.Response) -> Version:
             text = str(msgspec.json.decode(answer.content).get("version", ""))
         except msgspec.DecodeError:
             text = ""
-    found = re.match(r"v?(\d+)\.(\d+)", text)
-    return Version(int(found[1]), int(found[2]), text) if found else Version()
+    found = re.match(r"v?(\d+)\.\d", text)
+    return Version(int(found[1]), text) if found else Version()
 
 
 def _told(text: str) -> Told:
