@@ -20,7 +20,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -31,6 +30,7 @@ from typing import Any
 
 import msgspec
 import psutil
+from services import free_port
 
 from collectors.estate.model import Estate
 from collectors.estate.model import Reflector as ReflectorEntry
@@ -71,7 +71,7 @@ def run() -> dict[str, float]:
 
 
 async def _measure() -> dict[str, float]:
-    free = _free_port()
+    free = free_port()
     off = dict.fromkeys((*PROBES, "bandwidth"), 0)
     idle = PolicyConfig(
         teams_relay=TeamsRelayConfig(host=""), cadence_s=off, report_s=3600
@@ -240,12 +240,6 @@ async def _relay() -> AsyncIterator[int]:
         yield int(transport.get_extra_info("sockname")[1])
     finally:
         transport.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _cpu_s(process: psutil.Process) -> float:

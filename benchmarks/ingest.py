@@ -13,7 +13,6 @@ import base64
 import contextlib
 import json
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from typing import Any
 
 import aiomqtt
 import msgspec
+from services import free_port
 
 from collectors.ingest.broker import BrokerFiles, mosquitto_text
 from collectors.ingest.certificate import make_certificates
@@ -82,7 +82,7 @@ def _measure(folder: Path, kind: str, broker: str | None) -> dict[str, float]:
     tls = make_certificates(folder / "tls")
     secret = folder / "own-password"
     secret.write_text("own")
-    port = _free_port()
+    port = free_port()
     mqtt = MqttConfig(port=port, tls=False, password_file=secret)
     config = IngestConfig(
         registry=RegistryConfig(path=folder / "agents.sqlite", key_file=folder / "key"),
@@ -344,12 +344,6 @@ async def _serve(kind: str, folder: Path) -> None:
                 await asyncio.sleep(0.05)
         print(json.dumps({"port": https.port}), flush=True)
         await asyncio.Event().wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _serve_forever(kind: str, folder: Path) -> None:

@@ -9,20 +9,19 @@ Where Go is installed and the modules can be had, M-Lab's programs are built onc
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.reflector import certificate, number, reflecting
-from probes import bandwidth, ndt7
+from services import Server, answers_tcp, free_port, running
+
+from benchmarks.reflector import certificate, measured, reflecting
+from probes import ndt7
 
 CLIENT = "github.com/m-lab/ndt7-client-go/cmd/ndt7-client@v0.7.0"
 SERVER = "github.com/m-lab/ndt-server@v0.22.0"
@@ -45,10 +44,10 @@ def run() -> dict[str, float]:
             end = "" if tls is None else "_tls"
             with reflecting(tls, ndt7.SECONDS) as (_pid, _stamp_port, port):
                 figures |= _named(f"mlab_to_ours{end}", theirs(client, port, tls))
-                figures |= _named(f"ours_to_ours{end}", _ours(port, tls))
+                figures |= _named(f"ours_to_ours{end}", measured(port, tls))
             with mlab_server(server, folder, tls) as port:
                 figures |= _named(f"mlab_to_mlab{end}", theirs(client, port, tls))
-                figures |= _named(f"ours_to_mlab{end}", _ours(port, tls))
+                figures |= _named(f"ours_to_mlab{end}", measured(port, tls))
             for pair in ("mlab_to_ours", "ours_to_ours", "ours_to_mlab"):
                 for way in ("down", "up"):
                     own = figures[f"mlab_to_mlab{end}_{way}_bps"]
@@ -98,58 +97,22 @@ def theirs(client: str, port: int, tls: Path | None) -> dict[str, float]:
 @contextlib.contextmanager
 def mlab_server(server: str, folder: Path, tls: Path | None) -> Iterator[int]:
     """M-Lab's server on loopback: its port, of wss where there is a certificate."""
-    ports = [_free_port() for _ in range(7)]
     names = "ndt7_addr_cleartext ndt7_addr ndt5_addr ndt5_ws_addr ndt5_wss_addr"
     names += " prometheusx.listen-address health_addr"
+    ports = {name: free_port() for name in names.split()}
     command = [server, "-datadir", str(folder / "data")]
-    for name, port in zip(names.split(), ports, strict=True):
+    for name, port in ports.items():
         command += [f"-{name}", f"127.0.0.1:{port}"]
     if tls is not None:
         command += ["-cert", str(tls), "-key", str(tls)]
-    listening = ports[0] if tls is None else ports[1]
-    with (folder / "ndt-server.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-        try:
-            _wait_for(listening, process)
-            yield listening
-        finally:
-            process.kill()
-            process.wait(10)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
-        with (
-            contextlib.suppress(OSError),
-            socket.create_connection(("127.0.0.1", port), 1),
-        ):
-            return
-        if process.poll() is not None:
-            break
-        time.sleep(0.05)
-    raise OSError(f"M-Lab's server does not answer on port {port}")
-
-
-def _ours(port: int, tls: Path | None) -> dict[str, float]:
-    found = asyncio.run(
-        bandwidth.measure(
-            f"{'ws' if tls is None else 'wss'}://127.0.0.1:{port}",
-            now_ms=lambda: 0,
-            budget_bytes=10**13,
-            verify=False,
-        )
-    )
-    assert found.outcome == "ok", found
-    return {way: number(found.values[f"{way}_bps"]) for way in ("down", "up")}
+    listening = ports["ndt7_addr_cleartext" if tls is None else "ndt7_addr"]
+    one = Server(command, folder, listening, lambda: answers_tcp(listening))
+    with running(one):
+        yield listening
 
 
 def _named(pair: str, figures: dict[str, float]) -> dict[str, float]:
     return {f"{pair}_{way}_bps": value for way, value in figures.items()}
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        return int(door.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collectors.reflector import Reflector, ReflectorConfig
-from probes import bandwidth, stamp
+from probes import bandwidth, ndt7, stamp
 from probes.sample import Value
 
 SECONDS = 3.0
@@ -54,26 +54,33 @@ def run() -> dict[str, float]:
 
 
 def _ndt7(name: str, certificate: Path | None) -> dict[str, float]:
-    scheme = "wss" if certificate else "ws"
     with reflecting(certificate) as (_pid, _stamp_port, web_port):
         started_s = time.process_time()
-        found = asyncio.run(
-            bandwidth.measure(
-                f"{scheme}://127.0.0.1:{web_port}",
-                now_ms=lambda: 0,
-                budget_bytes=10**12,
-                seconds=SECONDS,
-                verify=False,
-            )
-        )
+        found = measured(web_port, certificate, SECONDS)
         client_s = time.process_time() - started_s
-    assert found.outcome == "ok", found
-    octets = number(found.values["down_bps"]) + number(found.values["up_bps"])
+    octets = sum(found.values()) * SECONDS / 8
     return {
-        f"{name}_down_bps": number(found.values["down_bps"]),
-        f"{name}_up_bps": number(found.values["up_bps"]),
-        f"{name}_client_cpu_ns_per_octet": client_s * 1e9 / (octets * SECONDS / 8),
+        f"{name}_down_bps": found["down"],
+        f"{name}_up_bps": found["up"],
+        f"{name}_client_cpu_ns_per_octet": client_s * 1e9 / octets,
     }
+
+
+def measured(
+    port: int, certificate: Path | None, seconds: float = ndt7.SECONDS
+) -> dict[str, float]:
+    """What our client says of an ndt7 server on this machine: bit/s `down` and `up`."""
+    found = asyncio.run(
+        bandwidth.measure(
+            f"{'wss' if certificate else 'ws'}://127.0.0.1:{port}",
+            now_ms=lambda: 0,
+            budget_bytes=10**13,
+            seconds=seconds,
+            verify=False,
+        )
+    )
+    assert found.outcome == "ok", found
+    return {way: _number(found.values[f"{way}_bps"]) for way in ("down", "up")}
 
 
 def _iperf3() -> dict[str, float]:
@@ -199,8 +206,7 @@ def _cpu_s(pid: int) -> float:
     return float(times.user + times.system)
 
 
-def number(value: Value) -> float:
-    """A result's value that must be a number."""
+def _number(value: Value) -> float:
     assert isinstance(value, int | float)
     return float(value)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import services
 
 from collectors.batch import Batch, Schema
 from collectors.measurements import CATALOGUE, INTERFACE
@@ -20,9 +21,6 @@ from collectors.store.influx import InfluxStore
 from collectors.store.influx_http import InfluxServer
 from collectors.store.parquet import EmbeddedStore
 from collectors.store.query import Pick, Query, Store, Where
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-import services
 
 PORTS, MINUTES, SWITCHES = 50, 1440, 4
 START = 1_790_553_600_000
