@@ -29,14 +29,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SPAN = (START, START + 10 * DAY)
 
 
+QUICK = {"flush_s": 0.02, "tidy_s": 0.05, "request_timeout_s": 5}
+
+
 def _config(tmp_path: Path, **settings: object) -> StoreConfig:
-    filled = {
-        "folder": tmp_path / "store",
-        "flush_s": 0.02,
-        "tidy_s": 0.05,
-        "request_timeout_s": 5,
-        **settings,
-    }
+    filled = {"folder": tmp_path / "store", **QUICK, **settings}
     return StoreConfig.model_validate(filled)
 
 
@@ -95,8 +92,7 @@ def server(tmp_path: Path) -> Iterator[services.Server]:
 async def test_influxd_killed_twice_while_writing_loses_and_doubles_nothing(
     tmp_path: Path, server: services.Server
 ) -> None:
-    where = influx_config(server, tmp_path).model_dump(exclude={"folder", "flush_s"})
-    config = _config(tmp_path, **where | {"flush_rows": 500})
+    config = influx_config(server, tmp_path / "store", **QUICK, flush_rows=500)
     async with _journal(tmp_path) as journal, _written(tmp_path, config) as (_, store):
         number = 0
         for _ in range(2):
