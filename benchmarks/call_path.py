@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import time
 
-from benchmarks.reflector import _reflector
+from benchmarks.reflector import reflecting
 from probes import call_path, stream
 from probes.measurements import CALL_PATH
 
@@ -25,7 +25,7 @@ SIZE = call_path.VOICE_BYTES
 
 def run() -> dict[str, float]:
     """The figures by name; names end in their unit."""
-    with _reflector(None) as (_pid, stamp_port, _web_port):
+    with reflecting(None) as (_pid, stamp_port, _web_port):
         figures = _cost(stamp_port)
         figures |= _pace(stamp_port)
     figures |= _irtt()
