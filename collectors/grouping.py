@@ -44,7 +44,8 @@ class Grouping:
 
     Reads every log as `groups`, appends `experience` rows at the end of each period,
     and saves its state after that. It passes only what no later window needs; after a
-    restart it reads that again, and what it emits again is the same.
+    restart it reads that again, and what it emits again is the same. If the journal no
+    longer has it (a full disk), it goes on with the next whole window.
     """
 
     NAME = "groups"
@@ -60,16 +61,17 @@ class Grouping:
         self._config, self._state, self._append = config, state, append
         self._now_ms = now_ms
         self._window = Window(config)
-        self._saved: Saved | None = None
-        # Then the journal's oldest may lie within a period: only whole windows count.
-        self._lost = False
+        saved, whole = Saved(0, {}), False
         try:
-            self._saved = _load(state)
+            saved = _load(state) or saved
         except (ValueError, OSError) as error:
-            self._lost = True
-            _events.error("groups_state_lost", file=str(state), says=str(error))
-        start = self._saved.positions if self._saved else None
-        self.reader = Reader(journal, self.NAME, start)
+            whole = True
+            _events.error("groups_state_lost", file=str(state), error=str(error))
+        # If rows may be missing before the oldest it has, only whole windows count.
+        self._saved, self._whole = saved, whole
+        self._begun = bool(saved.emitted_ms)
+        self._gaps = 0
+        self.reader = Reader(journal, self.NAME, saved.positions, yields=True)
         # Positions behind a chunk, and the newest time of what it brought.
         self._behind: deque[tuple[int, Positions]] = deque()
         self._refused = False
@@ -104,10 +106,9 @@ class Grouping:
                     self._take(chunk)
                 await self._emit()
             except (OSError, Newer) as error:
-                # Not durable, not emitted: the period is tried again, unchanged.
                 self.reader.stats.failures += 1
                 if not self._refused:
-                    _events.error("groups_wait", says=str(error))
+                    _events.error("groups_wait", error=str(error))
                 self._refused = True
                 await asyncio.sleep(_AGAIN_S)
             else:
@@ -117,6 +118,10 @@ class Grouping:
 
     def _take(self, chunk: Chunk) -> None:
         newest_ms = 0
+        if self.reader.stats.gaps != self._gaps:
+            self._gaps = self.reader.stats.gaps
+            self._window = Window(self._config)
+            self._begun, self._whole = False, True
         for batch in chunk.batches:
             try:
                 newest_ms = max(newest_ms, self._window.add(batch) or 0)
@@ -130,25 +135,27 @@ class Grouping:
     async def _emit(self) -> None:
         # What is not read yet may hold rows of a period: time stands still before it.
         now_ms = min(self._now_ms(), self.reader.unread_ms() or self._now_ms())
-        if self._saved is None:
-            first_ms = self._window.first_end_ms(whole=self._lost)
+        if not self._begun:
+            first_ms = self._window.first_end_ms(whole=self._whole)
             if first_ms is None:
                 self._pass(now_ms)
                 return
-            self._saved = Saved(first_ms - 1, {})
+            emitted_ms = max(first_ms - 1, self._saved.emitted_ms)
+            self._saved = Saved(emitted_ms, self._saved.positions)
+            self._begun = True
         while True:
             end_ms = self._window.next_end_ms(self._saved.emitted_ms)
             if not self._window.is_over(end_ms, now_ms):
                 return
             samples = await self._samples(end_ms)
             if samples:
+                # Not durable, not emitted: the period is tried again, unchanged.
                 await self._append.append(*gather(samples, self.NAME, self._now_ms()))
             needed_ms = self._window.needs_after(end_ms)
             positions = self._saved.positions | self._passable(needed_ms)
-            saved = Saved(end_ms, positions)
-            await asyncio.to_thread(_save, self._state, saved)
-            self._saved = saved
+            self._saved = Saved(end_ms, positions)
             self._window.forget(needed_ms)
+            await asyncio.to_thread(_save, self._state, self._saved)
             self._pass(needed_ms)
 
     async def _samples(self, end_ms: int) -> list[Sample]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from collectors.batch import Batch, gather
 from collectors.grouping import Grouping
 from collectors.groups import GroupsConfig
 from collectors.journal import Journal, JournalConfig, JournalFull
+from collectors.journal.segment import DROPPED, list_segments
 from collectors.measurements import CATALOGUE
 
 CONFIG = GroupsConfig()
@@ -30,10 +32,11 @@ class Told:
 
     def __init__(self, refusals: int = 0) -> None:
         self.rows: dict[tuple[int, str, str], dict[str, object]] = {}
-        self.changed = 0
+        self.changed = self.calls = 0
         self._refusals = refusals
 
     async def append(self, *batches: Batch) -> None:
+        self.calls += 1
         if self._refusals:
             self._refusals -= 1
             raise JournalFull(28, "no room")
@@ -156,3 +159,43 @@ async def test_a_lost_state_tells_whole_windows_only(tmp_path: Path) -> None:
         async with grouping(tmp_path, told, Clock(end_ms(3))):
             await until(lambda: 3 in told.agents())
     assert min(told.agents()) >= 2
+
+
+async def test_after_a_gap_in_the_journal_only_whole_windows_are_told(
+    tmp_path: Path,
+) -> None:
+    told, clock = Told(), Clock(T0_MS + 2)
+    async with journal(tmp_path) as log:
+        await log.append(batch(0, T0_MS + 1))
+        clock.now_ms = end_ms(0)
+        async with grouping(tmp_path, told, clock):
+            await until(lambda: told.agents() == {0: 10})
+        await log.append(batch(100, T0_MS + PERIOD_MS + 1))
+    # On a full disk a log may delete what groups have read and not passed.
+    folder = tmp_path / "journal" / "ingest"
+    old = list_segments(folder)
+    lines = [json.dumps({"segment": s.number, "rows": 12}) + "\n" for s in old]
+    (folder / DROPPED).write_text("".join(lines))
+    async with journal(tmp_path) as log:
+        for segment in old:
+            segment.path.unlink()
+        for period in range(2, 6):
+            await log.append(batch(100 * period, T0_MS + period * PERIOD_MS + 1))
+        clock.now_ms = end_ms(5)
+        async with grouping(tmp_path, told, clock):
+            await until(lambda: 5 in told.agents())
+    assert set(told.agents()) == {0, 5}
+    assert told.changed == 0
+
+
+async def test_a_state_that_cannot_be_saved_repeats_no_period(tmp_path: Path) -> None:
+    told, clock = Told(), Clock(T0_MS + 2)
+    (tmp_path / "state" / "groups.new").mkdir(parents=True)  # nothing can be saved
+    async with journal(tmp_path) as log, grouping(tmp_path, told, clock) as running:
+        await log.append(batch(0, T0_MS + 1))
+        await until(lambda: running.reader.stats.read_rows == 12)
+        clock.now_ms = end_ms(0)
+        await until(lambda: running.reader.stats.failures > 0)
+        clock.now_ms = end_ms(1)
+        await until(lambda: running.reader.stats.failures > 1)
+    assert told.calls == 2

@@ -80,6 +80,58 @@ async def main():
 asyncio.run(main())
 """
 
+GROUPS_HOLD_NO_ROOM = """
+import asyncio, sys
+from pathlib import Path
+from collectors.grouping import Grouping
+from collectors.groups import GroupsConfig
+from collectors.journal import Journal, JournalConfig, JournalFull, Reader
+from collectors.measurements import CATALOGUE
+from test_groups import T0_MS
+from test_groups_grouping import Clock, batch, end_ms
+from test_journal_bounds import noise
+
+async def main():
+    folder = Path(sys.argv[1])
+    config = JournalConfig(
+        folder=folder, segment_bytes=256 << 10, max_bytes=64 << 20,
+        reserve_bytes=512 << 10,
+    )
+    clock, state, read = Clock(T0_MS + 2), folder / "state" / "groups.json", []
+    async with (
+        Journal(config, "all", CATALOGUE) as journal,
+        Reader(folder, "store") as store,
+        Grouping(GroupsConfig(), folder, state, journal, clock) as groups,
+    ):
+        await journal.append(batch(0, T0_MS + 1))
+        first = 0
+        while True:
+            try:
+                await journal.append(noise(first))
+            except JournalFull:
+                break
+            first += 500
+        # The store takes all there is; only the groups still need it.
+        async with asyncio.timeout(30):
+            while chunk := await store.read(wait_s=0.2):
+                store.passed(chunk.positions)
+            while groups.reader.stats.read_rows < 12 + first:
+                await asyncio.sleep(0.05)
+        clock.now_ms = end_ms(0)
+        async with asyncio.timeout(30):
+            while "experience" not in read:
+                if chunk := await store.read(wait_s=0.2):
+                    read += [b.measurement for b in chunk.batches]
+                    store.passed(chunk.positions)
+            while journal.stats.full:
+                await journal.append(noise(first))
+                first += 500
+                await asyncio.sleep(0.1)
+    print("done")
+
+asyncio.run(main())
+"""
+
 TOO_LARGE = """
 import asyncio, resource, sys
 from pathlib import Path
@@ -134,18 +186,24 @@ def may_mount(folder: Path) -> bool:
     return tried.returncode == 0
 
 
+def run_on_a_small_disk(script: str, folder: Path) -> str:
+    if not may_mount(folder):
+        pytest.skip("may not mount a file system here (needs root)")
+    mount = 'mount -t tmpfs -o size=3m tmpfs "$1" && exec "$2" -c "$3" "$1"'
+    return run(
+        *["unshare", "-m", "sh", "-c", mount, "sh"],
+        *[str(folder), sys.executable, script],
+    )
+
+
 @pytest.mark.netns
 def test_a_full_disk_loses_nothing_and_is_left_without_help(tmp_path: Path) -> None:
-    if not may_mount(tmp_path):
-        pytest.skip("may not mount a file system here (needs root)")
-    script = (
-        'mount -t tmpfs -o size=3m tmpfs "$1" && exec "$2" -c "$3" "$1"'  # its own disk
-    )
-    out = run(
-        *["unshare", "-m", "sh", "-c", script, "sh"],
-        *[str(tmp_path), sys.executable, FULL_DISK],
-    )
-    assert "done" in out
+    assert "done" in run_on_a_small_disk(FULL_DISK, tmp_path)
+
+
+@pytest.mark.netns
+def test_groups_do_not_hold_the_room_they_need_themselves(tmp_path: Path) -> None:
+    assert "done" in run_on_a_small_disk(GROUPS_HOLD_NO_ROOM, tmp_path)
 
 
 def test_a_write_that_ends_in_the_middle_is_not_acknowledged(tmp_path: Path) -> None:

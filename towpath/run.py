@@ -197,7 +197,10 @@ class Installation:
         config = self.config.alerts
         rules = load_rules(CATALOGUE, config.rules)
         reader = Reader(
-            self.config.journal.folder, "alert", start_positions(config.standing)
+            self.config.journal.folder,
+            "alert",
+            start_positions(config.standing),
+            yields=True,
         )
         self._add("reader alert", reader)
         surroundings = Surroundings(

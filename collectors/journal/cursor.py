@@ -16,12 +16,13 @@ from collectors.journal.frame import Damaged, Newer, unpack
 from collectors.journal.segment import (
     DROPPED,
     OLDEST,
+    POSITION_BYTES,
     Position,
     Segment,
     frame_at,
     list_segments,
     next_frame,
-    passed_text,
+    position_line,
     read_lines,
 )
 from collectors.journal.stats import ReaderStats
@@ -39,9 +40,14 @@ class Cursor:
     """One reader in one log. `read` in a thread; the rest from anywhere."""
 
     def __init__(
-        self, log: Path, reader: str, start: Position, stats: ReaderStats
+        self,
+        log: Path,
+        reader: str,
+        start: Position,
+        stats: ReaderStats,
+        yields: bool = False,
     ) -> None:
-        self._log, self._stats = log, stats
+        self._log, self._stats, self._yields = log, stats, yields
         self.position = start
         self._segment: Segment | None = None
         self._fd = -1
@@ -51,7 +57,11 @@ class Cursor:
         readers = log / "readers"
         readers.mkdir(exist_ok=True)
         self._passed_fd = os.open(readers / reader, os.O_RDWR | os.O_CREAT, 0o640)
-        self._say(start)
+        self._write_line(start, 0)
+        if yields:
+            self._write_line(start, POSITION_BYTES)
+        else:
+            os.ftruncate(self._passed_fd, POSITION_BYTES)
 
     def close(self) -> None:
         os.close(self._passed_fd)
@@ -60,16 +70,16 @@ class Cursor:
 
     def passed(self, position: Position) -> int:
         """Rows of this run that lie before `position` and did not before."""
-        self._say(position)
+        self._write_line(position, 0)
         rows = 0
         while self._unpassed and _is_behind(self._unpassed[0].end, position):
             rows += self._unpassed.popleft().rows
         return rows
 
-    def _say(self, position: Position) -> None:
-        # A disk with no room for the first 42 bytes: the log then keeps everything.
+    def _write_line(self, position: Position, offset: int) -> None:
+        # A disk with no room for so few bytes: the log then keeps everything.
         with contextlib.suppress(OSError):
-            os.pwrite(self._passed_fd, passed_text(position), 0)
+            os.pwrite(self._passed_fd, position_line(position), offset)
 
     def oldest_ms(self) -> int | None:
         return self._unpassed[0].committed_ms if self._unpassed else self.unread_ms()
@@ -94,6 +104,9 @@ class Cursor:
 
     def read(self, max_rows: int, batches: list[Batch]) -> int:
         """Adds to `batches` until `max_rows` or the end; returns the rows added."""
+        if self._yields:
+            # What an earlier call returned is with the reader by now.
+            self._write_line(self.position, POSITION_BYTES)
         rows = 0
         while rows < max_rows:
             # Listed before it is read: what ends while a newer one is there is done.
@@ -173,7 +186,7 @@ class Cursor:
                     rows += record["rows"]
                     times += 1
         if times:
-            self._gap(rows, "dropped at the limit before it was read")
+            self._gap(rows, "deleted before it was passed")
 
     def _gap(self, rows: int, why: str) -> None:
         self._stats.gaps += 1

@@ -30,12 +30,13 @@ from collectors.journal.segment import (
     DROPPED,
     WAKE_FOLDER,
     Position,
+    Progress,
     Segment,
     check_name,
     frames,
     list_segments,
     read_lines,
-    read_passed,
+    read_progress,
     segment_path,
 )
 from collectors.journal.stats import JournalStats
@@ -139,18 +140,22 @@ class Log:
         self._wake()
 
     def tidy(self, now_ms: int) -> None:
-        """Begin a new segment where the active one is old; delete what every reader
-        has passed; drop the oldest where the log is larger than it may be."""
+        """Begin a new segment if the active one is old, or if the disk is full and
+        every reader has passed it; delete what every reader has passed; drop the oldest
+        if the log is larger than it may be."""
+        readers = self._progress()
+        active, full = self._held[-1], self._stats.full
+        passed = [reader.passed for reader in readers]
+        done = [reader.released for reader in readers] if full else passed
         with contextlib.suppress(OSError):
             # A full disk: the next append says so.
-            if self._held[-1].size and self._is_old():
+            if active.size and (self._is_old() or (full and _all_passed(done, active))):
                 self._begin()
-        passed = self._passed()
-        while len(self._held) > 1 and passed:
+        while len(self._held) > 1 and _all_passed(done, self._held[0]):
             oldest = self._held[0]
-            if any(not _has_passed(position, oldest) for position in passed):
-                break
             self._delete(oldest)
+            if not _all_passed(passed, oldest):
+                self._record_missing(oldest, now_ms)
         while len(self._held) > 1 and self._size() > self._config.max_bytes:
             self._drop(self._held[0], now_ms)
         self._restore_reserve()
@@ -170,7 +175,10 @@ class Log:
             pack(marker, [p.data for p in each], sum(p.rows for p in each), now_ms)
             for each in pieces
         )
-        if self._stats.full and _free_bytes(self._folder) < len(data):
+        # What the reserve gave is for readers: the store must write what it has read
+        # before a segment can be deleted.
+        needed = len(data) + self._config.reserve_bytes
+        if self._stats.full and _free_bytes(self._folder) < needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         try:
             _write_all(self._fd, data, active.size)
@@ -275,20 +283,27 @@ class Log:
     def _is_old(self) -> bool:
         return time.monotonic() - self._begun_s >= self._config.segment_s
 
-    def _passed(self) -> list[Position]:
-        """What each reader has passed here: those configured, and those that ever
-        began, even where a reader has not come to this log yet."""
+    def _progress(self) -> list[Progress]:
+        """How far each reader is here: those configured, and those that ever began,
+        even if a reader has not come to this log yet."""
         wake = self._config.folder / WAKE_FOLDER
         names = {*self._config.readers, *(p.stem for p in wake.glob("*.lock"))}
-        return [read_passed(self._readers / name) for name in names]
+        return [read_progress(self._readers / name) for name in names]
 
     def _delete(self, held: _Held) -> None:
         held.segment.path.unlink(missing_ok=True)
         self._held.remove(held)
 
     def _drop(self, held: _Held, now_ms: int) -> None:
-        """Delete what somebody has not read: said, counted, and kept in a file, from
-        which readers learn what they missed."""
+        """Delete what somebody has not read: logged, counted and recorded."""
+        self._delete(held)
+        record = self._record_missing(held, now_ms)
+        self._stats.dropped_bytes += held.size
+        self._stats.dropped_rows += held.rows
+        _events.error("journal_dropped_unread", log=str(self._folder), **record)
+
+    def _record_missing(self, held: _Held, now_ms: int) -> dict[str, int]:
+        """Add to the file from which readers learn what they missed."""
         record = {
             "segment": held.segment.number,
             "bytes": held.size,
@@ -299,10 +314,7 @@ class Log:
         lines = [*read_lines(path), json.dumps(record)][-_DROPPED_LINES_KEPT:]
         with contextlib.suppress(OSError):
             path.write_text("\n".join(lines) + "\n", "utf-8")
-        self._delete(held)
-        self._stats.dropped_bytes += held.size
-        self._stats.dropped_rows += held.rows
-        _events.error("journal_dropped_unread", log=str(self._folder), **record)
+        return record
 
     def _restore_reserve(self) -> None:
         if self._has_reserve():
@@ -344,11 +356,10 @@ class Log:
         )
 
 
-def _has_passed(position: Position, held: _Held) -> bool:
-    number = held.segment.number
-    return position.segment > number or (
-        position.segment == number and position.offset >= held.size
-    )
+def _all_passed(positions: list[Position], held: _Held) -> bool:
+    """True if there are readers and each of them has passed the whole segment."""
+    end = (held.segment.number, held.size)
+    return bool(positions) and all((p.segment, p.offset) >= end for p in positions)
 
 
 def _write_all(fd: int, data: bytes, offset: int) -> None:

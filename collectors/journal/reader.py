@@ -23,7 +23,7 @@ from collectors.journal.segment import (
     Positions,
     check_name,
     list_logs,
-    read_passed,
+    read_progress,
 )
 from collectors.journal.stats import ReaderStats
 
@@ -52,11 +52,21 @@ class Reader:
     `start`: the positions saved with the effect; a log that is not in them, or all of
     them where it is None, is read from the oldest that is there. Delivery is at least
     once. While a reader is registered (from its first start until `forget_reader`)
-    logs keep what it has not passed, up to their limit.
+    logs keep what it has not passed, up to their limit. `yields`: a log whose disk is
+    full need only keep what it has not read. That is for readers that hold in memory
+    what they have not passed, and write to the journal themselves: they must never
+    hold back the room that they wait for.
     """
 
-    def __init__(self, folder: Path, name: str, start: Positions | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        start: Positions | None = None,
+        yields: bool = False,
+    ) -> None:
         self._folder, self.name = folder, check_name(name, "reader")
+        self._yields = yields
         self._start = dict(start or {})
         self._cursors: dict[str, Cursor] = {}
         self._turn = 0
@@ -158,7 +168,7 @@ class Reader:
                 with contextlib.suppress(NotADirectoryError):
                     start = self._start.get(name, OLDEST)
                     self._cursors[name] = Cursor(
-                        self._folder / name, self.name, start, self.stats
+                        self._folder / name, self.name, start, self.stats, self._yields
                     )
 
     def _look(self, max_rows: int) -> list[Batch]:
@@ -183,7 +193,7 @@ def passed_positions(folder: Path, reader: str) -> Positions:
     """How far a reader has passed in each log, by its own word: a start for readers
     whose effect has no place to save positions with it."""
     files = ((name, folder / name / "readers" / reader) for name in list_logs(folder))
-    return {name: read_passed(file) for name, file in files if file.exists()}
+    return {name: read_progress(file).passed for name, file in files if file.exists()}
 
 
 def forget_reader(folder: Path, reader: str) -> None:

@@ -1,7 +1,7 @@
 """The files of a log, and how they are read.
 
 <journal>/<log>/0000000007-5f0c…e1.segment   frames, appended to the newest only
-<journal>/<log>/readers/<reader>             how far that reader has passed
+<journal>/<log>/readers/<reader>             how far that reader has passed, and read
 <journal>/<log>/dropped.jsonl                what was dropped unread
 <journal>/<log>/dead/                        what was not in the catalogue
 <journal>/<log>/lock, reserve
@@ -148,13 +148,23 @@ def frames(fd: int, marker: bytes, crc: bool = True) -> Iterator[Frame]:
             offset = found.end
 
 
-def read_passed(path: Path) -> Position:
-    """What a reader's file says it has passed; nothing, where it cannot be read."""
+class Progress(msgspec.Struct, frozen=True):
+    """How far a reader is in a log. It needs nothing before `passed`; a full log may
+    delete what lies before `released`, which is further if the reader yields."""
+
+    passed: Position = OLDEST
+    released: Position = OLDEST
+
+
+def read_progress(path: Path) -> Progress:
+    """What a reader's file says; no progress if it cannot be read."""
     try:
-        segment, offset = path.read_text("ascii").split()
-        return Position(int(segment), int(offset))
-    except (OSError, ValueError):
-        return OLDEST
+        numbers = [int(word) for word in path.read_text("ascii").split()]
+        passed = Position(numbers[0], numbers[1])
+        released = Position(numbers[2], numbers[3]) if numbers[2:] else passed
+    except (OSError, ValueError, IndexError):
+        return Progress()
+    return Progress(passed, released)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -165,9 +175,12 @@ def read_lines(path: Path) -> list[str]:
         return []
 
 
-def passed_text(position: Position) -> bytes:
-    """Fixed length, so that it is overwritten in place, on a full disk too."""
+def position_line(position: Position) -> bytes:
+    """`POSITION_BYTES`, so that it is overwritten in place, on a full disk too."""
     return f"{position.segment:020d} {position.offset:020d}\n".encode("ascii")
+
+
+POSITION_BYTES = len(position_line(OLDEST))
 
 
 def _pread_all(fd: int, length: int, offset: int) -> bytes:
