@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
@@ -14,6 +13,7 @@ from alerts.notify.routing import Route, RoutingConfig
 from alerts.notify.verdict import Notifier
 from alerts.notify.webhook import Webhook, WebhookConfig
 from alerts.secret import Secret
+from collectors.estate.hours import TimeZone
 
 
 def _kind(value: object) -> str:
@@ -44,7 +44,7 @@ class AlertConfig(BaseModel):
     evaluate_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     group_s: Annotated[float, Field(ge=0, le=600)] = 10.0
     base_url: str = ""
-    timezone: str = "Europe/London"
+    timezone: TimeZone = "Europe/London"
     council: str = "Towpath"
     discovered_parents: bool = True
     channels: dict[str, ChannelConfig] = {}
@@ -52,17 +52,6 @@ class AlertConfig(BaseModel):
     heartbeat_url: str = ""
     heartbeat_s: Annotated[float, Field(ge=1)] = 60.0
     warm_timeout_s: Annotated[float, Field(gt=0)] = 20.0
-
-    @field_validator("timezone")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(
-                f"no time zone is called {value!r}, expected Europe/London"
-            ) from None
-        return value
 
     @field_validator("routes")
     @classmethod

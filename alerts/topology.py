@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
-
-from collectors.estate.model import Device, Estate, Hours, Line, Site, VpnGateway
+from collectors.estate.hours import Hours, is_open
+from collectors.estate.model import Device, Estate, Line, Site, VpnGateway
 
 
 class Topology:
@@ -60,10 +58,13 @@ class Topology:
         return found
 
     def is_open(self, site: str, now_ms: int) -> bool:
-        """Whether `site` is within its business hours; an unknown site keeps the
-        usual ones."""
-        at = self.sites.get(site)
-        return is_open(at.hours if at is not None else Hours(), now_ms)
+        """Whether `site` is within its business hours."""
+        return is_open(self.hours(site), now_ms)
+
+    def hours(self, site: str) -> Hours:
+        """The business hours of `site`; an unknown site has the usual ones."""
+        known = self.sites.get(site)
+        return Hours() if known is None else known.hours
 
     def knows(self, subject: dict[str, str]) -> bool:
         """False where `subject` names something that is no longer in the estate."""
@@ -77,25 +78,3 @@ class Topology:
                 return False
         device = subject.get("device")
         return not device or device in self.polled
-
-
-def is_open(hours: Hours, now_ms: int) -> bool:
-    local = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(
-        ZoneInfo(hours.timezone)
-    )
-    clock = local.strftime("%H:%M")
-    return local.weekday() in hours.days and hours.opens <= clock < hours.closes
-
-
-def opens_ms(hours: Hours, now_ms: int) -> int:
-    """When business hours next begin, at the earliest now; within a fortnight, or
-    `now_ms` where there are no days."""
-    if is_open(hours, now_ms):
-        return now_ms
-    step_ms = 60_000
-    at = now_ms - now_ms % step_ms + step_ms
-    for _ in range(14 * 24 * 60):
-        if is_open(hours, at):
-            return at
-        at += step_ms
-    return now_ms

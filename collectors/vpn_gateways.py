@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from collectors.batch import gather
 from collectors.estate.model import Estate, VpnGateway
 from collectors.journal import Append
 from probes.failure import Outcome
+from probes.faults import outcome_of
 from probes.sample import Sample, Value
 
 _log = structlog.get_logger()
@@ -101,10 +101,8 @@ async def knock(
             started = time.perf_counter()
             _, writer = await asyncio.open_connection(gateway.host, gateway.port)
             connect_ms = (time.perf_counter() - started) * 1000
-    except TimeoutError:
-        return {"up": 0, "outcome": Outcome.TIMEOUT.value}
-    except OSError as error:
-        return {"up": 0, "outcome": _outcome(error).value}
+    except (OSError, UnicodeError) as error:
+        return {"up": 0, "outcome": outcome_of(error).value}
     fields: dict[str, Value] = {"up": 1, "connect_ms": connect_ms}
     try:
         started = time.perf_counter()
@@ -113,19 +111,11 @@ async def knock(
             await writer.start_tls(context, server_hostname=gateway.host)
         fields["tls_ms"] = (time.perf_counter() - started) * 1000
         fields["outcome"] = Outcome.OK.value
-        tls = writer.get_extra_info("ssl_object")
-        certificate = tls.getpeercert(binary_form=True) if tls else None
-        if certificate:
-            ends = x509.load_der_x509_certificate(certificate).not_valid_after_utc
-            left_s = ends.timestamp() - now_ms() / 1000
-            fields["certificate_days"] = left_s / 86_400
-    except TimeoutError:
-        fields["outcome"] = Outcome.TIMEOUT.value
-        fields["up"] = 0
-    except (ssl.SSLCertVerificationError, ssl.CertificateError):
-        fields["outcome"] = Outcome.TLS_FAILED.value
-    except (OSError, ValueError) as error:
-        fields["outcome"] = _outcome(error).value
+        fields |= _certificate_days(writer, now_ms())
+    except ssl.SSLCertVerificationError as error:
+        fields["outcome"] = outcome_of(error).value
+    except (OSError, UnicodeError) as error:
+        fields["outcome"] = outcome_of(error).value
         fields["up"] = 0
     finally:
         writer.close()
@@ -135,13 +125,15 @@ async def knock(
     return fields
 
 
-def _outcome(error: Exception) -> Outcome:
-    if isinstance(error, ssl.SSLError):
-        return Outcome.TLS_FAILED
-    if isinstance(error, socket.gaierror):
-        return Outcome.NAME_NOT_FOUND
-    if isinstance(error, ConnectionRefusedError):
-        return Outcome.REFUSED
-    if isinstance(error, ConnectionResetError):
-        return Outcome.RESET
-    return Outcome.UNREACHABLE
+def _certificate_days(writer: asyncio.StreamWriter, now_ms: int) -> dict[str, Value]:
+    """`certificate_days`; empty if the certificate cannot be read: laptops do not read
+    it as we do, and they were let in."""
+    tls = writer.get_extra_info("ssl_object")
+    certificate = tls.getpeercert(binary_form=True) if tls else None
+    if not certificate:
+        return {}
+    try:
+        ends = x509.load_der_x509_certificate(certificate).not_valid_after_utc
+    except ValueError:
+        return {}
+    return {"certificate_days": (ends.timestamp() - now_ms / 1000) / 86_400}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import ssl
 
@@ -29,6 +30,7 @@ _BY_NUMBER = {
     errno.EADDRNOTAVAIL: Outcome.NO_NETWORK,
     10049: Outcome.NO_NETWORK,
 }
+_NUMBER = re.compile(r"(?:\[Errno |os error )(\d+)")
 # X509_V_ERR_CERT_NOT_YET_VALID.
 _NOT_YET_VALID = 9
 _NO_SUCH_NAME = {
@@ -56,9 +58,20 @@ def outcome_of(error: BaseException) -> Outcome:
         return Outcome.TLS_FAILED
     if isinstance(error, TimeoutError):
         return Outcome.TIMEOUT
-    if isinstance(error, OSError) and error.errno in _BY_NUMBER:
-        return _BY_NUMBER[error.errno]
+    if isinstance(error, OSError):
+        known = [_BY_NUMBER[n] for n in _numbers(error) if n in _BY_NUMBER]
+        if known:
+            # If one address family is missing here, the other's failure says more.
+            return next((o for o in known if o is not Outcome.NO_NETWORK), known[0])
     if isinstance(error, ConnectionError):
         # asyncio's own, without a number: the connection was cut.
         return Outcome.RESET
     return Outcome.UNREACHABLE
+
+
+def _numbers(error: OSError) -> list[int]:
+    """The error's number, or those in its text: asyncio puts the errors of several
+    addresses there, and libraries in Rust their only one."""
+    if error.errno is not None:
+        return [error.errno]
+    return [int(number) for number in _NUMBER.findall(str(error))]

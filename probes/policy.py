@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 
+from probes.daily_hours import minute_of, within
 from probes.targets import CLIENT_TO_EDGE, Targets
 
 MAX_BODY_BYTES = 200_000
@@ -115,12 +116,8 @@ class MeasuringHours(msgspec.Struct, frozen=True):
         `opens` after `closes` means over midnight: the night belongs to the day it
         began on.
         """
-        opens, closes = _minutes(self.opens), _minutes(self.closes)
-        if opens <= closes:
-            return weekday in self.days and opens <= minute < closes
-        if minute >= opens:
-            return weekday in self.days
-        return minute < closes and (weekday - 1) % 7 in self.days
+        opens, closes = minute_of(self.opens), minute_of(self.closes)
+        return within(opens, closes, self.days, weekday, minute)
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -194,8 +191,3 @@ def decode(body: bytes) -> Policy:
         return msgspec.json.decode(body, type=Policy)
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from None
-
-
-def _minutes(clock: str) -> int:
-    hours, minutes = clock.split(":")
-    return int(hours) * 60 + int(minutes)

@@ -13,10 +13,10 @@ from alerts.cycle import cycle
 from alerts.evaluate import Entry, evaluate
 from alerts.judge import judge
 from alerts.rules import Rules, load, load_files
-from alerts.topology import Topology, is_open, opens_ms
+from alerts.topology import Topology
 from alerts.window import Ring, Window
 from collectors.batch import Batch, gather
-from collectors.estate.model import Estate, Hours
+from collectors.estate.model import Estate
 from collectors.measurements import CATALOGUE
 from probes.sample import Sample
 
@@ -200,18 +200,6 @@ def test_a_device_that_leaves_the_estate_is_called_off_with_the_reason() -> None
     after = run(Topology(Estate()), second.standing)
     [alert] = [a for a in after.alerts.values() if a.state == "resolved"]
     assert alert.why == "it was removed from the estate"
-
-
-@pytest.mark.parametrize(
-    ("day_hour", "opens_in_hours"),
-    # Monday 4 May 2026 10:00 UTC is 11:00 in London; offices are open 8 to 18.
-    [(0, 0), (8, 13), (13, 8), (5 * 24 - 3, 48 + 0)],
-)
-def test_business_hours_are_the_sites_own(day_hour: int, opens_in_hours: int) -> None:
-    at_ms = START_MS + day_hour * 3_600_000
-    found_ms = opens_ms(Hours(), at_ms)
-    assert is_open(Hours(), found_ms)
-    assert (found_ms - at_ms) / 3_600_000 == opens_in_hours
 
 
 def aggregated(aggregate: str, values: list[float], over: str = "10m") -> bool | None:

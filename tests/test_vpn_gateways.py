@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 import datetime
+import errno
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -14,13 +17,15 @@ from services import free_port
 
 from collectors.estate.model import VpnGateway
 from collectors.vpn_gateways import VpnGatewaysConfig, knock
+from probes.failure import Outcome
+from probes.faults import outcome_of
 
 
 def now_ms() -> int:
     return int(datetime.datetime.now(datetime.UTC).timestamp() * 1000)
 
 
-def certificate(folder: Path, host: str, days: int) -> ssl.SSLContext:
+def certificate(folder: Path, host: str, days: int, begins: int = -1) -> ssl.SSLContext:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = datetime.datetime.now(datetime.UTC)
@@ -30,7 +35,7 @@ def certificate(folder: Path, host: str, days: int) -> ssl.SSLContext:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_before(now + datetime.timedelta(days=begins))
         .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
@@ -105,3 +110,67 @@ async def test_a_door_that_never_answers_tls_is_down_after_the_timeout() -> None
             port = server.sockets[0].getsockname()[1]
             fields = await knock(gateway(port), config, now_ms)
     assert (fields["up"], fields["outcome"]) == (0, "timeout")
+
+
+class TwoAddresses(asyncio.SelectorEventLoop):
+    """Resolves every name to an IPv6 and an IPv4 address of this machine."""
+
+    async def getaddrinfo(self, host, port, **more):  # type: ignore[no-untyped-def]
+        stream = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [
+            (socket.AF_INET6, *stream, ("::1", port, 0, 0)),
+            (socket.AF_INET, *stream, ("127.0.0.1", port)),
+        ]
+
+
+def test_a_port_closed_on_both_its_addresses_is_refused() -> None:
+    """asyncio then raises an error without a number."""
+    with asyncio.Runner(loop_factory=TwoAddresses) as runner:
+        closed = gateway(free_port(), "two.example")
+        fields = runner.run(knock(closed, VpnGatewaysConfig(), now_ms))
+    assert fields == {"up": 0, "outcome": "refused"}
+
+
+def test_a_closed_port_is_refused_though_this_machine_lacks_the_other_family() -> None:
+    error = OSError(
+        "Multiple exceptions: [Errno 101] Network is unreachable, "
+        "[Errno 111] Connect call failed ('192.0.2.1', 443)"
+    )
+    assert outcome_of(error) is Outcome.REFUSED
+    alone = OSError("192.0.2.1:161: Network is unreachable (os error 101)")
+    assert outcome_of(alone) is Outcome.NO_NETWORK
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(errno.ECONNREFUSED, "refused"),
+        ConnectionAbortedError(errno.ECONNABORTED, "aborted"),
+        BrokenPipeError(errno.EPIPE, "broken pipe"),
+        OSError(errno.ENETUNREACH, "network is unreachable"),
+        OSError(errno.EHOSTUNREACH, "no route to host"),
+        OSError(errno.ETIMEDOUT, "timed out"),
+        socket.gaierror(socket.EAI_AGAIN, "try again"),
+        socket.gaierror(socket.EAI_NONAME, "not known"),
+        ssl.SSLError(1, "wrong version number"),
+        UnicodeError("label too long"),
+    ],
+)
+async def test_a_gateway_gives_the_reasons_that_a_laptop_gives(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(asyncio, "open_connection", fails)
+    fields = await knock(gateway(443), VpnGatewaysConfig(), now_ms)
+    assert fields == {"up": 0, "outcome": outcome_of(error).value}
+
+
+async def test_a_certificate_that_is_not_valid_yet_is_told_as_a_wrong_clock(
+    tmp_path: Path,
+) -> None:
+    async with door(certificate(tmp_path, "localhost", 30, begins=10)) as port:
+        config = VpnGatewaysConfig(ca_file=str(tmp_path / "ca.pem"))
+        fields = await knock(gateway(port), config, now_ms)
+    assert (fields["up"], fields["outcome"]) == (1, "clock_wrong")

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from alerts.alert import Alert, Severity
-from alerts.topology import Topology, opens_ms
-from collectors.estate.model import Hours
+from alerts.topology import Topology
+from collectors.estate.hours import next_opening_ms
 
 
 class Route(BaseModel):
@@ -55,8 +55,6 @@ def ways(
 ) -> list[Way]:
     """Where `alert` goes, each channel once, at the earliest time any route gives."""
     routes = routing.routes or (Route(channels=tuple(channels)),)
-    site = topology.sites.get(alert.site)
-    hours = site.hours if site is not None else Hours()
     found: dict[str, Way] = {}
     for route in routes:
         if (
@@ -65,10 +63,13 @@ def ways(
             or (route.rules and alert.rule not in route.rules)
         ):
             continue
-        opens = opens_ms(hours, now_ms)
-        if route.hours == "closed" and opens <= now_ms:
+        next_ms = now_ms
+        if route.hours == "closed" and topology.is_open(alert.site, now_ms):
             continue
-        next_ms = opens if route.hours == "open" else now_ms
+        if route.hours == "open":
+            opens_ms = next_opening_ms(topology.hours(alert.site), now_ms)
+            # A site that never opens must not keep a page for ever.
+            next_ms = now_ms if opens_ms is None else opens_ms
         for channel in route.channels:
             way = Way(channel, next_ms, next_ms > now_ms)
             if channel in channels and (

@@ -24,7 +24,7 @@ from collectors.findings import dotted, explain, line_of, not_text
 from probes.catalogue import did_you_mean
 from probes.home_ranges import common_at_home
 
-_LISTS = {"subnets", "locations", "names", "uplink_ports"}
+_LISTS = {"subnets", "locations", "names", "uplink_ports", "days"}
 _SECTIONS = tuple(name for name in Estate.model_fields if name != "places")
 
 
@@ -170,12 +170,18 @@ def _entry(row: dict[str, str]) -> dict[str, Any]:
         if not text:
             continue
         if key in _LISTS:
-            entry[key] = [part.strip() for part in text.split(";") if part.strip()]
+            entry[key] = _several(text)
         elif key.startswith("hours."):
-            entry.setdefault("hours", {})[key.removeprefix("hours.")] = text
+            name = key.removeprefix("hours.")
+            hours = entry.setdefault("hours", {})
+            hours[name] = _several(text) if name in _LISTS else text
         else:
             entry[key] = text
     return entry
+
+
+def _several(text: str) -> list[str]:
+    return [part.strip() for part in text.split(";") if part.strip()]
 
 
 def _assign_sites(entries: dict[str, Any]) -> dict[str, str]:

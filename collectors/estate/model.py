@@ -13,6 +13,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from collectors.estate.hours import Hours
+
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Role = Literal[
     "switch",
@@ -40,17 +42,6 @@ Pattern = Annotated[str, AfterValidator(_compiles)]
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Hours(_Entry):
-    """Business hours in the site's time zone, `HH:MM`, Monday 0 … Sunday 6."""
-
-    opens: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "08:00"
-    closes: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")] = (
-        "18:00"
-    )
-    days: tuple[Annotated[int, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4)
-    timezone: str = "Europe/London"
 
 
 _Identified = TypeVar("_Identified", "Site", "Device", "Line")

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from collectors.estate.hours import Closes, Days, Opens, check_not_empty
 from probes.catalogue import did_you_mean
 from probes.measurements import MEASUREMENTS
 
@@ -187,14 +188,17 @@ class PolicyConfig(_Part):
     budget_bytes_per_month: Annotated[int, Field(ge=0)] = 750_000_000
     metered_budget_bytes_per_month: Annotated[int, Field(ge=0)] = 150_000_000
     speed_test_bytes_per_month: Annotated[int, Field(ge=0)] = 1_000_000_000
-    opens: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "00:00"
-    closes: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")] = (
-        "24:00"
-    )
-    days: tuple[Annotated[int, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4, 5, 6)
+    opens: Opens = "00:00"
+    closes: Closes = "24:00"
+    days: Days = (0, 1, 2, 3, 4, 5, 6)
     longest_pause_s: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
     hurry: bool = True
     report_s: Annotated[int, Field(ge=10)] = 300
+
+    @model_validator(mode="after")
+    def _measures_at_some_time(self) -> Self:
+        check_not_empty(self.opens, self.closes)
+        return self
 
 
 class IngestConfig(_Part):

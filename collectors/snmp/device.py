@@ -35,7 +35,7 @@ from probes.failure import Outcome
 
 _log = structlog.get_logger()
 # The device said nothing; others may have said that there is no way to it.
-_SILENT = (Outcome.TIMEOUT, Outcome.UNREACHABLE)
+_SILENT = (Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.NO_NETWORK)
 # Of a period. Agents answer from a cache of some seconds: what they count in it would
 # be a spike over a shorter interval, as between two polls when we have just started.
 _SHORTEST_INTERVAL = 0.5

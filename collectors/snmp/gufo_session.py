@@ -43,6 +43,7 @@ from gufo.snmp._fast import (
 from collectors.snmp.credentials import Credential
 from collectors.snmp.session import Failed, Patience, Row, Tally, TooMuch, Value
 from probes.failure import Outcome
+from probes.faults import outcome_of
 
 _Answer = TypeVar("_Answer")
 _AUTH = {
@@ -185,7 +186,7 @@ class GufoSession:
                 raise Failed(Outcome.BAD_ANSWER, str(error)) from None
             except OSError as error:
                 self._listen_again()
-                raise Failed(Outcome.UNREACHABLE, str(error)) from None
+                raise Failed(outcome_of(error), str(error)) from None
             except BaseException as error:
                 # Rust panics on some malformed answers, and a panic is no Exception:
                 # unstopped, one device's answer would end the process.
@@ -261,7 +262,7 @@ class GufoSession:
                     self._where, b"", "", 0, b"", 0, b"", 0, 0, 0, 0
                 )
         except OSError as error:
-            raise Failed(Outcome.UNREACHABLE, f"{self._where}: {error}") from None
+            raise Failed(outcome_of(error), f"{self._where}: {error}") from None
         self._fd = self._sock.get_fd()
         self._loop.add_reader(self._fd, self._readable)
 

@@ -50,6 +50,7 @@ from collectors.snmp.credentials import Credential
 from collectors.snmp.oids import under
 from collectors.snmp.session import Failed, Patience, Row, Tally, TooMuch, Value
 from probes.failure import Outcome
+from probes.faults import outcome_of
 
 _AUTH = {
     "none": USM_AUTH_NONE,
@@ -168,7 +169,9 @@ class PysnmpSession:
                     *objects,
                     lookupMib=False,
                 )
-            except (PySnmpError, PyAsn1Error, OSError, ValueError) as error:
+            except OSError as error:
+                raise Failed(outcome_of(error), str(error)) from None
+            except (PySnmpError, PyAsn1Error, ValueError) as error:
                 raise Failed(Outcome.BAD_ANSWER, str(error)) from None
             if indication is None:
                 return binds, int(status), int(at)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
-from collectors.estate.model import Hours
+from collectors.estate.hours import Hours, is_open
 from collectors.store.query import Row
 from dashboards.report.questions import STEP_MS
 
@@ -63,7 +61,6 @@ def availability(
     """`steps`: start of a step -> share of polls answered in it (0 to 1)."""
     observed = down = open_observed = open_down = 0.0
     maintained = 0
-    zone = ZoneInfo(hours.timezone)
     for at in _starts(from_ms, to_ms):
         length = min(at + STEP_MS, to_ms) - max(at, from_ms)
         if any(begin < at + STEP_MS and at < end for begin, end in maintenance):
@@ -75,7 +72,7 @@ def availability(
         lost = (1 - min(1.0, max(0.0, up))) * length
         observed += length
         down += lost
-        if is_open(at, hours, zone):
+        if is_open(hours, at):
             open_observed += length
             open_down += lost
     return Availability(
@@ -121,12 +118,6 @@ def days(
         else:
             parts.append("bad" if max(seen) <= 0.001 else "part")
     return parts
-
-
-def is_open(time_ms: int, hours: Hours, zone: ZoneInfo) -> bool:
-    """True in the site's business hours; `24:00` is the end of the day."""
-    at = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone)
-    return at.weekday() in hours.days and hours.opens <= f"{at:%H:%M}" < hours.closes
 
 
 def _starts(from_ms: int, to_ms: int) -> range:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alerts.alert import Alert
 from alerts.suppress import Silence
 from collectors.estate import Estate, Site
-from collectors.estate.model import Hours
+from collectors.estate.hours import Hours
 from collectors.store.query import Store
 from dashboards.report import figures, questions
 from dashboards.report.availability import (

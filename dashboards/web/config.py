@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from collectors.estate.hours import TimeZone
 
 
 class WebConfig(BaseModel):
@@ -28,18 +29,7 @@ class WebConfig(BaseModel):
     )
     reports: Path | None = Field(default=None, description="folder of made reports")
     refresh_s: Annotated[int, Field(ge=5, le=3600)] = 30
-    timezone: str = "Europe/London"
-
-    @field_validator("timezone")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(
-                f"no time zone is called {value!r}, expected Europe/London"
-            ) from None
-        return value
+    timezone: TimeZone = "Europe/London"
 
     @field_validator("grafana_url")
     @classmethod
