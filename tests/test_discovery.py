@@ -146,7 +146,7 @@ async def test_a_network_becomes_lines_that_the_estate_takes(tmp_path: Path) -> 
     ]
     assert [e["id"] for e in found.homeless] == ["lost"]
     assert found.entries[0]["credentials"] == "public"
-    assert f"also at {NET}.2" in found.notes["sw-1"]
+    assert f"also at {NET}.2" in found.notes["sw-1"][0]
     estate = tmp_path / "estate.toml"
     sites = as_toml(found) + (
         f'[[sites]]\nid = "hall"\nname = "H"\nsubnets = ["{NET}.0/28"]\n'

@@ -158,7 +158,7 @@ texts = st.text(max_size=30)
     st.lists(st.dictionaries(st.sampled_from(["id", "name", "x"]), texts), max_size=5)
 )
 def test_what_is_written_as_toml_reads_back(entries: list[dict[str, str]]) -> None:
-    text = toml("devices", entries, {"": "never\nseen"})
+    text = toml("devices", entries, {"": ["never\nseen"]})
     read = tomllib.loads(text).get("devices", [])
     said = [{k: v for k, v in entry.items() if v} for entry in entries]
     cleaned = [

@@ -202,7 +202,8 @@ async def test_netbox_becomes_an_estate(
     assert str(line.contract_end) == "2027-03-31"
     (section, wanting) = found.wanting[0]
     assert (section, wanting["circuit_ref"]) == ("lines", "WB-0048")
-    assert "does not say its device, port" in found.notes[wanting["id"]]
+    (note,) = found.notes["lines", wanting["id"]]
+    assert "does not say its device, port" in note
     said = "\n".join(found.said)
     for sentence in (
         "site Old Mill is retired",
@@ -212,7 +213,7 @@ async def test_netbox_becomes_an_estate(
         "circuit OLD is decommissioning",
     ):
         assert sentence in said
-    assert "virtual chassis of 2" in found.notes["stack"]
+    assert found.notes["devices", "stack"] == ["a virtual chassis of 2"]
 
 
 def test_a_token_of_version_4_5_is_a_bearer() -> None:
@@ -446,7 +447,7 @@ def test_librenms_becomes_an_estate_and_its_secrets_lie_apart(
     nms_read: librenms.Read, tmp_path: Path
 ) -> None:
     found, fresh = librenms.found(nms_read, Estate(), Credentials({}))
-    text = as_toml(found)
+    text = as_toml(merge(found, Estate(), "LibreNMS").fresh)
     assert "council" not in text
     assert "password" not in text
     (tmp_path / "estate.toml").write_text(text, encoding="utf-8")
@@ -463,7 +464,7 @@ def test_librenms_becomes_an_estate_and_its_secrets_lie_apart(
     # Two parents are redundancy.
     assert devices["sw-9"].parent is None
     assert devices["sw-10"].site == "depot"
-    assert devices["sw-8"].poll is False
+    assert (devices["sw-8"].poll, devices["sw-8"].snmp) == (True, False)
     assert devices["sw-8"].role == "ups"
     assert "sw-4" not in devices
     # No location and no rule: it waits as a comment.
@@ -471,7 +472,7 @@ def test_librenms_becomes_an_estate_and_its_secrets_lie_apart(
     said = "\n".join(found.said)
     assert "sw-4.example.gov.uk is disabled in LibreNMS: left out" in said
     assert "sw-7.example.gov.uk has no address that can be found" in said
-    assert found.notes["sw-5"] == "LibreNMS ignores its alerts"
+    assert found.notes["devices", "sw-5"] == ["LibreNMS ignores its alerts"]
 
     file = tmp_path / "snmp.toml"
     librenms.write_credentials(file, fresh)

@@ -55,11 +55,11 @@ class Found(msgspec.Struct, frozen=True):
 
 class Lines(msgspec.Struct, frozen=True):
     """`entries` can be put behind the estate; `homeless` want a site first. `notes`
-    are a sentence each, by the entry's id; `known` are devices it has already."""
+    are comments by the entry's id; `known` are devices it has already."""
 
     entries: list[dict[str, Any]]
     homeless: list[dict[str, Any]]
-    notes: dict[str, str]
+    notes: dict[str, list[str]]
     known: list[tuple[str, Found]]
 
 
@@ -128,7 +128,7 @@ def lines(found: Sequence[Found], estate: Estate, port: int, site: str = "") -> 
             "credentials": best.credential,
         }
         (result.entries if home else result.homeless).append(entry)
-        result.notes[id] = "; ".join(_notes(each, id, placed.why, taken))
+        result.notes[id] = ["; ".join(_notes(each, id, placed.why, taken))]
     return result
 
 

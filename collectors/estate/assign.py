@@ -28,7 +28,9 @@ class Assigned(msgspec.Struct, frozen=True):
 def assign(
     sites: Sequence[Site], address: Address, location: str = "", name: str = ""
 ) -> Assigned:
-    """The site of a device at `address`; `location` is its sysLocation."""
+    """The site of a device at `address`; `location` is its sysLocation. Patterns see
+    one blank for any run of white space: people type two, and tabs."""
+    location = " ".join(location.split())
     holding = [
         (subnet.prefixlen, site.id, str(subnet))
         for site in sites

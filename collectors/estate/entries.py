@@ -18,14 +18,16 @@ Entry = Mapping[str, Any]
 _MOST_LETTERS = 63
 
 
-def toml(section: str, entries: Iterable[Entry], notes: Mapping[str, str] = {}) -> str:
+def toml(
+    section: str, entries: Iterable[Entry], notes: Mapping[str, Sequence[str]] = {}
+) -> str:
     """`[[section]]` tables; `notes` are comments by the entry's id."""
     tables = []
     for entry in entries:
         lines = [f"[[{section}]]"]
-        if note := notes.get(str(entry.get("id"))):
-            lines.insert(0, f"# {_one_line(note)}")
-        lines += [f"{key} = {_toml(value)}" for key, value in _said(entry)]
+        for note in reversed(notes.get(str(entry.get("id")), ())):
+            lines.insert(0, f"# {one_line(note)}")
+        lines += [f"{key} = {_toml(value)}" for key, value in given(entry)]
         tables.append("\n".join(lines) + "\n")
     return "\n".join(tables)
 
@@ -33,7 +35,7 @@ def toml(section: str, entries: Iterable[Entry], notes: Mapping[str, str] = {}) 
 def toml_tables(tables: Mapping[str, Entry]) -> str:
     """`[name]` tables, as a file of credentials has them."""
     return "\n".join(
-        "\n".join([f"[{_key(name)}]", *(f"{k} = {_toml(v)}" for k, v in _said(table))])
+        "\n".join([f"[{_key(name)}]", *(f"{k} = {_toml(v)}" for k, v in given(table))])
         + "\n"
         for name, table in tables.items()
     )
@@ -90,7 +92,8 @@ def unique_ids(
     return found
 
 
-def _said(entry: Entry) -> Iterable[tuple[str, Any]]:
+def given(entry: Entry) -> Iterable[tuple[str, Any]]:
+    """The keys of an entry that say something, as they are written."""
     for key, value in entry.items():
         if value is not None and value not in ("", (), []):
             yield key, value
@@ -123,5 +126,6 @@ def _cell(value: Any) -> str:
     return f" {said}" if said[:1] in ("=", "+", "@") else said
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Text as it may stand in a comment of a file."""
     return " ".join(text.encode("utf-8", "replace").decode().split())

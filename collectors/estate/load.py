@@ -11,7 +11,7 @@ import contextlib
 import csv
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -54,22 +54,26 @@ def load(path: Path) -> Estate:
     if findings:
         raise EstateError(findings)
     homeless = _assign_sites(entries)
-    try:
-        estate = Estate.model_validate(entries)
-    except ValidationError as error:
+    estate, problems = build(entries)
+    if estate is None:
         raise EstateError(
             [
                 f"{_origin(name, origins, path)}: {name} {says}{homeless.get(name, '')}"
-                for name, says in explain(error, Estate)
+                for name, says in problems
             ]
-        ) from None
-    broken = [
-        f"{_origin(name, origins, path)}: {name} {says}"
-        for name, says in _broken_references(estate)
-    ]
-    if broken:
-        raise EstateError(broken)
+        )
     return estate
+
+
+def build(entries: Mapping[str, Any]) -> tuple[Estate | None, list[tuple[str, str]]]:
+    """The estate of these entries by section, or None and what is wrong with them:
+    pairs of a dotted path (`devices[3].parent`, from 1) and a sentence about it."""
+    try:
+        estate = Estate.model_validate(entries)
+    except ValidationError as error:
+        return None, list(explain(error, Estate))
+    broken = list(_broken_references(estate))
+    return (None, broken) if broken else (estate, [])
 
 
 def warnings(estate: Estate) -> list[str]:
@@ -231,16 +235,16 @@ def _broken_references(estate: Estate) -> Iterator[tuple[str, str]]:
         "parent": ("devices", "device"),
         "room": ("rooms", "room"),
     }
+    ids = {section: {e.id for e in getattr(estate, section)} for section in _SECTIONS}
     for section in _SECTIONS:
         for index, entry in enumerate(getattr(estate, section)):
             for key, (target, noun) in wanted.items():
                 name = getattr(entry, key, None)
-                ids = [each.id for each in getattr(estate, target)]
-                if name is not None and name not in ids:
+                if name is not None and name not in ids[target]:
                     yield (
                         dotted((section, index, key)),
                         f"is {name!r}, but no {noun} has that id"
-                        f"{did_you_mean(name, ids)}",
+                        f"{did_you_mean(name, ids[target])}",
                     )
     parents = {device.id: device.parent for device in estate.devices}
     for index, device in enumerate(estate.devices):

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from collectors.estate.entries import id_of, toml
-from collectors.estate.model import Estate, Role
+from collectors.estate.entries import given, id_of, one_line, toml
+from collectors.estate.load import build
+from collectors.estate.model import Device, Estate, Line, Role, Site
 
 Entry = dict[str, Any]
 SKIP = "skip"
@@ -26,17 +27,29 @@ _ROLES: tuple[tuple[str, Role], ...] = (
 )
 
 
+_OPTIONAL = {
+    section: {
+        name for name, field in model.model_fields.items() if not field.is_required()
+    }
+    for section, model in (("sites", Site), ("devices", Device), ("lines", Line))
+}
+
+
 class Found(msgspec.Struct):
     """Entries for each section, in the estate's own keys. `wanting` are entries that
-    lack something needed (they are written as comments); `notes` a sentence by id;
-    `said` sentences about what was left out."""
+    lack something needed (they are written as comments); `notes` sentences by section
+    and id; `said` sentences about what was left out."""
 
     sites: list[Entry] = []
     devices: list[Entry] = []
     lines: list[Entry] = []
     wanting: list[tuple[str, Entry]] = []
-    notes: dict[str, str] = {}
+    notes: dict[tuple[str, str], list[str]] = {}
     said: list[str] = []
+
+    def note(self, section: str, id: str, text: str) -> None:
+        """Add a sentence that is written as a comment above that entry."""
+        self.notes.setdefault((section, id), []).append(text)
 
 
 class Merged(msgspec.Struct):
@@ -96,7 +109,54 @@ def merge(found: Found, estate: Estate, source: str) -> Merged:
                 entry[key] = called[entry[key]]
     _lines(found, estate, fresh, merged, renamed)
     merged.missing = [d.id for d in estate.devices if d.id not in met]
+    leave_out_unsound(fresh, estate)
     return merged
+
+
+def leave_out_unsound(fresh: Found, estate: Estate) -> None:
+    """Leave out of `fresh` whatever the estate would be refused for, with a note each.
+
+    A key that may be left out goes alone; otherwise the whole entry becomes a comment.
+    What refers to that entry is then found in the next round. Problems that the estate
+    has itself are not touched.
+    """
+    sections = {
+        "sites": fresh.sites,
+        "devices": fresh.devices,
+        "lines": fresh.lines,
+    }
+    here = estate.model_dump(mode="json")
+    while True:
+        entries = {
+            section: [
+                *here[section],
+                *(dict(given(entry)) for entry in sections[section]),
+            ]
+            for section in sections
+        }
+        _, problems = build(entries)
+        wrong: dict[tuple[str, int], list[tuple[str, str]]] = {}
+        for path, says in problems:
+            section, at, key = _parts(path)
+            if section in sections and (at := at - len(here[section])) >= 0:
+                wrong.setdefault((section, at), []).append((key, says))
+        if not wrong:
+            return
+        for (section, at), found in sorted(wrong.items(), reverse=True):
+            entry = sections[section][at]
+            for key, says in found:
+                fresh.note(section, entry["id"], f"{key} {says}")
+            if all(key in entry and key in _OPTIONAL[section] for key, _ in found):
+                for key, _ in found:
+                    entry.pop(key, None)
+            else:
+                fresh.wanting.append((section, sections[section].pop(at)))
+
+
+def _parts(path: str) -> tuple[str, int, str]:
+    """`devices[3].hours.opens` → ("devices", 2, "hours")."""
+    match = re.match(r"(\w+)\[(\d+)\](?:\.(\w+))?", path)
+    return (match[1], int(match[2]) - 1, match[3] or "") if match else (path, -1, "")
 
 
 def _sites(
@@ -143,9 +203,12 @@ def _lines(
 
 
 def as_toml(found: Found) -> str:
-    """Tables to put behind the estate, what wants something as comments."""
+    """Tables to put behind the estate; what was left out is a comment each."""
+    notes: dict[str, dict[str, list[str]]] = {}
+    for (section, id), texts in found.notes.items():
+        notes.setdefault(section, {})[id] = texts
     parts = [
-        toml(section, entries, found.notes)
+        toml(section, entries, notes.get(section, {}))
         for section, entries in (
             ("sites", found.sites),
             ("devices", found.devices),
@@ -154,10 +217,12 @@ def as_toml(found: Found) -> str:
         if entries
     ]
     for section, entry in found.wanting:
-        table = toml(section, [entry], found.notes)
+        table = toml(section, [entry], notes.get(section, {}))
         parts.append(
             "".join(f"# {line}".rstrip() + "\n" for line in table.splitlines())
         )
+    if found.said:
+        parts.append("".join(f"# {one_line(sentence)}\n" for sentence in found.said))
     return "\n".join(parts)
 
 

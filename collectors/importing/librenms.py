@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -108,10 +108,10 @@ def found(
         entry["id"] = id
         by_host[str(device.get("hostname"))] = id
         if device.get("ignore") in (1, "1", True):
-            result.notes[id] = "LibreNMS ignores its alerts"
+            result.note("devices", id, "LibreNMS ignores its alerts")
     for device, entry in rows:
         parents = str(device.get("dependency_parent_hostname") or "").split(",")
-        there = [by_host[p.strip()] for p in parents if p.strip() in by_host]
+        there = [by_host.get(p.strip(), p.strip()) for p in parents if p.strip()]
         # Two parents are redundancy: then it hangs on neither.
         if len(there) == 1 and there[0] != entry["id"]:
             entry["parent"] = there[0]
@@ -121,6 +121,15 @@ def found(
     result.sites = [site for site in result.sites if site["id"] in homes]
     used = {entry.get("credentials") for _, entry in rows}
     return result, {name: each for name, each in fresh.items() if name in used}
+
+
+def without_credentials(found: Found, names: Collection[str]) -> None:
+    """Leave out credentials of these names, with a note each, as nobody keeps them."""
+    entries = [("devices", entry) for entry in found.devices]
+    for section, entry in (*entries, *found.wanting):
+        if entry.get("credentials") in names:
+            name = entry.pop("credentials")
+            found.note(section, entry["id"], f"credentials {name} were not kept")
 
 
 def write_credentials(path: Path, fresh: Mapping[str, Credential]) -> None:
@@ -178,22 +187,33 @@ def _device(
     transport = str(device.get("transport") or "udp")
     if not transport.startswith("udp"):
         result.said.append(f"{_name(device)} is asked over {transport}: here over udp")
-    port = device.get("port")
     entry: Entry = {
         "id": "",
         "name": str(device.get("sysName") or device.get("hostname") or ""),
         "site": sites.get(number),
         "address": address,
-        "port": port if isinstance(port, int) and port not in (0, 161) else None,
+        "port": _port(device, result),
         "role": meant,
         "credentials": names.get(number),
     }
     if device.get("snmp_disable") in (1, "1", True):
-        entry["poll"] = False
+        # LibreNMS then only pings it.
+        entry["snmp"] = False
         entry.pop("credentials")
     elif number not in names:
         result.said.append(f"{_name(device)} has no SNMP credential in LibreNMS")
     return entry
+
+
+def _port(device: Object, result: Found) -> int | None:
+    """The UDP port if it is not 161; a number, or a number as text."""
+    given = str(device.get("port") or "161").strip()
+    if given.isdecimal() and 1 <= int(given) <= 65535:
+        return int(given) if int(given) != 161 else None
+    result.said.append(
+        f"{_name(device)}: port {given!r} is left out, expected 1 to 65535"
+    )
+    return None
 
 
 def _role(device: Object, kind: str, roles: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""NetBox (REST API of versions 3 and 4): sites, prefixes, devices, circuits.
+"""NetBox (REST API of versions 3 and 4): sites, locations, prefixes, devices, circuits.
 
 Circuits become lines: the provider, the commit rate (else the port speed) towards the
 site, the upstream speed (else the same) from it, and the interface at the other end of
@@ -21,6 +21,7 @@ from collectors.importing.rest import Api, Trouble
 Object = Mapping[str, Any]
 _PATHS = {
     "sites": "/api/dcim/sites/?limit=200",
+    "locations": "/api/dcim/locations/?limit=500",
     "prefixes": "/api/ipam/prefixes/?limit=500",
     "devices": "/api/dcim/devices/?limit=200",
     "chassis": "/api/dcim/virtual-chassis/?limit=200",
@@ -44,6 +45,7 @@ class Read(msgspec.Struct):
     """What the API answered, a list of objects each."""
 
     sites: list[Object] = []
+    locations: list[Object] = []
     prefixes: list[Object] = []
     devices: list[Object] = []
     chassis: list[Object] = []
@@ -59,7 +61,7 @@ def headers(token: str) -> dict[str, str]:
 
 
 async def read(api: Api, done: Any = None) -> Read:
-    """Everything, six lists at once. A token that may not see circuits is no reason to
+    """Everything, all lists at once. A token that may not see circuits is no reason to
     go without devices. Raises `Trouble`."""
     answers: dict[str, list[Object]] = {}
 
@@ -74,11 +76,12 @@ async def read(api: Api, done: Any = None) -> Read:
         if done is not None:
             done()
 
-    # The first alone: a wrong token or address is one sentence, not six.
+    # The first alone: a wrong token or address is one sentence, not seven.
     await one("sites", _PATHS["sites"])
     await asyncio.gather(*(one(n, p) for n, p in _PATHS.items() if n != "sites"))
     found = Read(
         sites=answers["sites"],
+        locations=answers["locations"],
         prefixes=answers["prefixes"],
         devices=answers["devices"],
         chassis=answers["chassis"],
@@ -119,22 +122,44 @@ async def _follow_cables(api: Api, found: Read) -> None:
 def found(read: Read, roles: Mapping[str, str] = {}) -> Found:
     """What it all means for an estate. Pure."""
     result = Found()
-    sites = _sites(read, result)
+    homes = _sites_of_locations(read)
+    sites = _sites(read, homes, result)
     devices = _devices(read, sites, roles, result)
-    _circuits(read, sites, devices, result)
+    _circuits(read, homes, sites, devices, result)
     return result
 
 
-def _sites(read: Read, result: Found) -> dict[int, str]:
+def _sites_of_locations(read: Read) -> dict[int, int]:
+    """The number of the site that each location (a building, a floor) is in."""
+    homes: dict[int, int] = {}
+    for location in read.locations:
+        site = location.get("site")
+        here, there = (
+            location.get("id"),
+            site.get("id") if isinstance(site, Mapping) else None,
+        )
+        if isinstance(here, int) and isinstance(there, int):
+            homes[here] = there
+    return homes
+
+
+def _sites(read: Read, homes: Mapping[int, int], result: Found) -> dict[int, str]:
     """Adds the sites; their ids in the estate by NetBox's."""
     known = [site for site in read.sites if isinstance(site.get("id"), int)]
     named = [(str(s.get("slug") or s.get("name") or ""), str(s["id"])) for s in known]
     ids = {s["id"]: id for s, id in zip(known, unique_ids(named), strict=True)}
     subnets: dict[int, list[str]] = {}
     for prefix in read.prefixes:
-        where = _site_of(prefix, "scope_type", "scope")
         status = _value(prefix.get("status"))
-        if where is None or status in ("deprecated", "container"):
+        if status in ("deprecated", "container"):
+            continue
+        where = _site_of(prefix, "scope_type", "scope", homes)
+        if where is None:
+            if prefix.get("scope_type"):
+                scope = str(prefix["scope_type"]).rpartition(".")[2]
+                result.said.append(
+                    f"prefix {prefix.get('prefix')} is of a {scope}, not of one site"
+                )
             continue
         try:
             network = ip_network(str(prefix.get("prefix")), strict=False)
@@ -188,7 +213,7 @@ def _devices(
         result.devices.append(entry)
         by_number |= {each["id"]: entry for each in members if "id" in each}
         if len(members) > 1:
-            result.notes[id] = f"a virtual chassis of {len(members)}"
+            result.note("devices", id, f"a virtual chassis of {len(members)}")
     return by_number
 
 
@@ -244,6 +269,7 @@ def _device(
 
 def _circuits(
     read: Read,
+    homes: Mapping[int, int],
     sites: Mapping[int, str],
     devices: Mapping[int, Entry],
     result: Found,
@@ -268,7 +294,7 @@ def _circuits(
         placed = [
             (e, s)
             for e in mine
-            if (s := _site_of(e, "termination_type", "termination"))
+            if (s := _site_of(e, "termination_type", "termination", homes))
         ]
         placed = [(end, site) for end, site in placed if site in sites]
         if not placed:
@@ -311,7 +337,7 @@ def _line(
         entry["far_end"] = True
     lacks = [key for key in ("down_mbps", "device", "port") if not entry[key]]
     if lacks:
-        result.notes[id] = f"NetBox does not say its {', '.join(lacks)}"
+        result.note("lines", id, f"NetBox does not say its {', '.join(lacks)}")
         result.wanting.append(("lines", entry))
     else:
         result.lines.append(entry)
@@ -339,18 +365,23 @@ def _peer(
     return None
 
 
-def _site_of(thing: Object, kind: str, target: str) -> int | None:
-    """The site's number: version 3 says `site`, later ones a kind and a target."""
+def _site_of(
+    thing: Object, kind: str, target: str, homes: Mapping[int, int]
+) -> int | None:
+    """The site's number. Version 3 gives `site`; 4.2 and later give a kind and a
+    target, which may be a location in the site. None for wider scopes (a region)."""
     site = thing.get("site")
     if isinstance(site, Mapping):
         return site.get("id") if isinstance(site.get("id"), int) else None
-    if thing.get(kind) != "dcim.site":
-        return None
     there = thing.get(target)
     number = (
         there.get("id") if isinstance(there, Mapping) else thing.get(f"{target}_id")
     )
-    return number if isinstance(number, int) else None
+    if not isinstance(number, int):
+        return None
+    if thing.get(kind) == "dcim.location":
+        return homes.get(number)
+    return number if thing.get(kind) == "dcim.site" else None
 
 
 def _address(device: Object) -> str | None:

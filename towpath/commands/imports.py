@@ -126,7 +126,9 @@ def librenms(
         found, fresh = librenms.found(
             run_loop(read()), estate, known, mapping, _resolve
         )
-        if fresh and credentials_out is not None:
+        if credentials_out is None:
+            librenms.without_credentials(found, fresh)
+        elif fresh:
             librenms.write_credentials(credentials_out, fresh)
     except CredentialError as error:
         wrong([str(error)])
