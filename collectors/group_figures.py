@@ -127,9 +127,18 @@ def _relay(rows: Sequence[Heard], least: int) -> dict[str, Value]:
     return found
 
 
+def _vpn_up(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+    """The share of agents, each by its latest row."""
+    return {"vpn_up_ratio": _mean(_latest(rows), "up")}
+
+
+def _is_outside_offices(row: Heard) -> bool:
+    """In an office a laptop needs no VPN, so a tunnel that is not up is no fault."""
+    return row.where.place != "office"
+
+
 def _vpn(rows: Sequence[Heard], least: int) -> dict[str, Value]:
-    """Of agents, each by its latest word."""
-    found: dict[str, Value] = {"vpn_up_ratio": _mean(_latest(rows), "up")}
+    found: dict[str, Value] = {}
     added = [
         (row.agent, through - beside)
         for row in rows
@@ -225,6 +234,7 @@ FIGURES: tuple[Figures, ...] = (
     Figures("path", _has("provider_loss_ratio"), _provider),
     Figures("path", _has("edge_loss_ratio"), _edge),
     Figures("teams_relay", _any, _relay),
+    Figures("vpn", _is_outside_offices, _vpn_up),
     Figures("vpn", _any, _vpn),
     Figures("vpn", _has_teams_way, _teams_way),
     Figures("wifi", _on_wifi("signal_dbm"), _wifi),

@@ -260,7 +260,7 @@ EXPERIENCE = _measure(
     Field("edge_rtt_p95_ms", "float", "ms", "95th percentile to there"),
     Field("relay_blocked_ratio", "float", "ratio", "Teams relay runs without answer"),
     Field("relay_rtt_p95_ms", "float", "ms", "95th percentile to a Teams relay"),
-    Field("vpn_up_ratio", "float", "ratio", "agents with a VPN client that is up"),
+    Field("vpn_up_ratio", "float", "ratio", "outside offices: VPN clients that are up"),
     Field("tunnel_added_p50_ms", "float", "ms", "median delay the VPN's tunnel adds"),
     Field("teams_tunnelled_ratio", "float", "ratio", "VPNs that carry Teams' media"),
     Field("wifi_weak_ratio", "float", "ratio", "Wi-Fi results at -75 dBm or below"),

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import http.server
 import json
 import re
-import threading
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,26 +13,22 @@ from typing import Any
 import council
 import pytest
 import services
-import stores
 import yaml
+from grafana_asks import CHOICES, END_MS, Influx, filled, personal_rows
 
 from alerts import rules as alert_rules
 from collectors.measurements import CATALOGUE
-from collectors.store.influx import InfluxStore
 from dashboards.grafana import (
     BOARDS,
     BoardError,
     GrafanaConfig,
-    PushError,
     build,
     check_boards,
     check_folder,
     files,
-    push,
 )
 from dashboards.grafana.board import Board, Panel, Row, Target, Variable, ask
 from dashboards.grafana.rules import WATCH_UID
-from probes.sample import Sample
 
 RULES = alert_rules.load(CATALOGUE)
 REPOSITORY = Path(__file__).parents[1]
@@ -128,6 +120,82 @@ def test_each_thing_that_may_be_wrong_with_a_file_is_said(
     assert any(said in each for each in check_folder(tmp_path, CATALOGUE))
 
 
+def _timeline(config: dict[str, Any], query: str = 'max("up")') -> dict[str, Any]:
+    return {
+        "title": "States",
+        "type": "state-timeline",
+        "description": "What it shows.",
+        "fieldConfig": config,
+        "targets": [
+            {
+                "query": f'SELECT {query} FROM "device"',
+                "datasource": {"uid": "towpath-shared"},
+            }
+        ],
+    }
+
+
+_WORDS = [{"type": "value", "options": {"0": {"text": "Down", "color": "red"}}}]
+_BY_THRESHOLD = {"mode": "thresholds"}
+
+
+@pytest.mark.parametrize(
+    ("defaults", "override", "query", "is_refused"),
+    [
+        ({"color": _BY_THRESHOLD, "mappings": _WORDS}, {}, 'max("up")', True),
+        (
+            {"color": {"mode": "palette-classic"}, "mappings": _WORDS},
+            {},
+            'max("up")',
+            False,
+        ),
+        ({"mappings": _WORDS}, {}, 'max("up")', False),
+        # A figure may be coloured by thresholds.
+        ({"color": _BY_THRESHOLD}, {}, 'max("duration_ms")', False),
+        # A text is words by itself.
+        ({"color": _BY_THRESHOLD}, {}, 'last("outcome")', True),
+        ({"color": _BY_THRESHOLD}, {"mappings": _WORDS}, 'max("up")', True),
+        ({"mappings": _WORDS}, {"color": _BY_THRESHOLD}, 'max("up")', True),
+        (
+            {"color": _BY_THRESHOLD},
+            {"mappings": _WORDS, "color": {"mode": "fixed"}},
+            'max("up")',
+            False,
+        ),
+    ],
+)
+def test_a_state_timeline_of_words_with_threshold_colours_is_refused(
+    tmp_path: Path,
+    defaults: dict[str, Any],
+    override: dict[str, Any],
+    query: str,
+    is_refused: bool,
+) -> None:
+    config: dict[str, Any] = {"defaults": {"unit": "short", **defaults}}
+    if override:
+        properties = [{"id": name, "value": value} for name, value in override.items()]
+        matcher = {"id": "byName", "options": "core-1"}
+        config["overrides"] = [{"matcher": matcher, "properties": properties}]
+    board = {"uid": "own", "title": "Our own", "panels": [_timeline(config, query)]}
+    (tmp_path / "own.json").write_text(json.dumps(board))
+    found = check_folder(tmp_path, CATALOGUE)
+    assert len(found) == int(is_refused)
+    assert all("panel 'States'" in each for each in found)
+    assert all("expected color mode 'palette-classic'" in each for each in found)
+
+
+def test_a_table_that_is_grouped_by_time_is_refused(tmp_path: Path) -> None:
+    build(tmp_path, GrafanaConfig())
+    path = tmp_path / "dashboards/shared/towpath-site.json"
+    text = path.read_text().replace(
+        'GROUP BY \\"device\\"', 'GROUP BY time($__interval), \\"device\\"'
+    )
+    path.write_text(text)
+    found = check_folder(tmp_path, CATALOGUE)
+    assert any("panel 'Devices': is a table grouped by time" in each for each in found)
+    assert len(found) == 1
+
+
 def test_a_file_that_is_not_json_is_said_and_others_are_still_checked(
     tmp_path: Path,
 ) -> None:
@@ -155,6 +223,19 @@ def _board(**changes: Any) -> Board:
         ({}, ""),
         ({"panel": {"description": ""}}, "panel 'P' has no description"),
         ({"panel": {"unit": ""}}, "panel 'P' has no unit"),
+        (
+            {"panel": {"kind": "state-timeline"}},
+            "panel 'P': is a state timeline without words",
+        ),
+        (
+            {"panel": {"kind": "state-timeline", "words": {1: ("Up", "green")}}},
+            "draws mean of 'up', which hides what is shorter than an interval",
+        ),
+        (
+            {"panel": {"targets": (Target(ask("device", ("up", "last"))),)}},
+            "takes the last value of 'device' over every 'device', which is that of "
+            "any one; group by 'device'",
+        ),
         ({"personal": True}, "does not lie in the personal database"),
         (
             {"panel": {"targets": (Target(ask("web", ("total_ms", "mean"))),)}},
@@ -353,46 +434,6 @@ def test_a_council_may_leave_personal_data_out_of_grafana_altogether() -> None:
 
 # ---- a real InfluxDB ----------------------------------------------------------------
 
-END_MS = 1_795_000_020_000
-
-
-class Influx:
-    def __init__(self, server: services.Server) -> None:
-        self._server = server
-        self._url = f"http://127.0.0.1:{server.port}"
-
-    def ask(self, query: str, database: str) -> list[dict[str, Any]]:
-        data = urllib.parse.urlencode({"q": query, "db": database}).encode()
-        token = f"Token {self._server.token}"
-        headers = {"Authorization": token} if self._server.token else {}
-        request = urllib.request.Request(f"{self._url}/query", data, headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            result = json.load(answer)["results"][0]
-        assert "error" not in result, (result, query)
-        series: list[dict[str, Any]] = result.get("series", [])
-        return series
-
-    async def write(self, samples: list[Sample]) -> None:
-        connection = stores.connection(self._server)
-        async with InfluxStore(connection, "towpath", CATALOGUE) as store:
-            await store.write(list(council.batches(iter(samples))))
-
-
-def _personal() -> list[Sample]:
-    """One laptop's rows of every personal measurement, made from the catalogue."""
-    found = []
-    for measurement in CATALOGUE:
-        if not measurement.personal:
-            continue
-        for at in range(END_MS - 3_600_000, END_MS, 300_000):
-            tags = {tag.name: f"{tag.name}-1" for tag in measurement.tags}
-            values: dict[str, Any] = {
-                field.name: {"int": 1, "float": 1.5, "str": "ok"}[field.type]
-                for field in measurement.fields
-            }
-            found.append(Sample(measurement.name, tags, values, at))
-    return found
-
 
 @pytest.fixture(scope="module")
 def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
@@ -401,30 +442,8 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
     ) as server:
         held = Influx(server)
         rows = council.samples(END_MS - 3_600_000, END_MS, council.MINUTE_MS)
-        asyncio.run(held.write([*rows, *_personal()]))
+        asyncio.run(held.write([*rows, *personal_rows()]))
         yield held
-
-
-def _filled(query: str, choices: dict[str, str], seconds: int = 3600) -> str:
-    """A query as Grafana sends it: time, interval and chosen variables put in."""
-    text = query.replace(
-        "$timeFilter",
-        f"time >= {END_MS - seconds * 1000}ms and time <= {END_MS}ms",
-    ).replace("$__interval", "5m")
-    for name, value in choices.items():
-        text = text.replace(f"${name}$/", f"{value}$/")
-    assert "$" not in re.sub(r"\$/", "/", text), text
-    return text
-
-
-CHOICES = {
-    "site": "(town-hall|library)",
-    "device": "th-sw1",
-    "port": ".*",
-    "by": ".*",
-    "group": ".*",
-    "agent": "agent-1",
-}
 
 
 @pytest.mark.service
@@ -443,7 +462,7 @@ def test_every_panel_is_answered_with_data_by_a_real_influxdb(
                 choices["site"] = "depot"
             if panel["title"] == "Alerts of the site":
                 choices["site"] = "library"
-            series = influx.ask(_filled(target["query"], choices), database)
+            series = influx.ask(filled(target["query"], choices), database)
             values = [v for s in series for row in s["values"] for v in row[1:]]
             assert any(v is not None for v in values), (panel["title"], target["query"])
             for tag in re.findall(r"\$tag_(\w+)", target["alias"]):
@@ -461,7 +480,7 @@ def test_every_variable_offers_choices(influx: Influx) -> None:
     for board in BOARDS:
         database = "towpath_personal" if board.personal else "towpath"
         for variable in board.variables:
-            query = _filled(variable.query(), CHOICES)
+            query = filled(variable.query(), CHOICES)
             values = [
                 row[1] for s in influx.ask(query, database) for row in s["values"]
             ]
@@ -472,7 +491,7 @@ def test_every_variable_offers_choices(influx: Influx) -> None:
 def test_alerts_are_marked_on_graphs(influx: Influx) -> None:
     document = _dashboards()["dashboards/shared/towpath-site.json"]
     mark = document["annotations"]["list"][0]
-    series = influx.ask(_filled(mark["query"], {"site": "library"}), "towpath")
+    series = influx.ask(filled(mark["query"], {"site": "library"}), "towpath")
     assert series[0]["tags"]["rule"] == "line_full"
     assert series[0]["values"][0][1] == "backups by day"
     assert mark["textColumn"] in series[0]["columns"]
@@ -482,7 +501,7 @@ def test_alerts_are_marked_on_graphs(influx: Influx) -> None:
 def test_what_a_device_told_is_marked_on_its_graphs(influx: Influx) -> None:
     document = _dashboards()["dashboards/shared/towpath-switch.json"]
     mark = document["annotations"]["list"][1]
-    series = influx.ask(_filled(mark["query"], {"device": "th-sw1"}), "towpath")
+    series = influx.ask(filled(mark["query"], {"device": "th-sw1"}), "towpath")
     events = {each["tags"]["event"] for each in series}
     assert "link_down" in events
     assert mark["textColumn"] in series[0]["columns"]
@@ -497,7 +516,7 @@ def test_every_rule_is_answered_with_one_number_a_subject(influx: Influx) -> Non
                 if part["datasourceUid"] == "__expr__":
                     continue
                 seconds = part["relativeTimeRange"]["from"]
-                query = _filled(part["model"]["query"], {}, seconds)
+                query = filled(part["model"]["query"], {}, seconds)
                 series = influx.ask(query, "towpath")
                 assert series, (rule["title"], query)
                 for each in series:
@@ -515,96 +534,6 @@ def test_labels_a_rule_speaks_of_are_labels_its_answer_has(influx: Influx) -> No
                 re.findall(r"\.Labels\.(\w+)", json.dumps(rule["annotations"]))
             )
             part = rule["data"][0]
-            query = _filled(part["model"]["query"], {}, 3600)
+            query = filled(part["model"]["query"], {}, 3600)
             for each in influx.ask(query, "towpath"):
                 assert spoken <= set(each.get("tags", {})), rule["title"]
-
-
-# ---- pushing ------------------------------------------------------------------------
-
-
-class _Grafana(http.server.BaseHTTPRequestHandler):
-    """What a Grafana answers to the few calls a push makes, over real HTTP."""
-
-    taken: list[tuple[str, Any]]
-    folders: set[str]
-
-    def do_GET(self) -> None:
-        uid = self.path.rpartition("/")[2]
-        known = uid in self.folders
-        self._answer(200 if known else 404, {"uid": uid, "message": "not found"})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.headers["Authorization"] != "Bearer right":
-            self._answer(401, {"message": "Invalid API key"})
-            return
-        self.taken.append((self.path, body))
-        if self.path == "/api/folders":
-            self.folders.add(body["uid"])
-            self._answer(200, body)
-        else:
-            self._answer(200, {"url": f"/d/{body['dashboard']['uid']}/x"})
-
-    def _answer(self, status: int, document: Any) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def grafana() -> Iterator[tuple[str, type[_Grafana]]]:
-    handler = type("Handler", (_Grafana,), {"taken": [], "folders": {"towpath"}})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", handler
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def test_a_push_puts_every_board_into_its_own_folder(
-    grafana: tuple[str, type[_Grafana]],
-) -> None:
-    url, handler = grafana
-    made = push(url, "right")
-    assert len(made) == len(BOARDS)
-    boards = [body for path, body in handler.taken if path == "/api/dashboards/db"]
-    placed = {body["dashboard"]["uid"]: body["folderUid"] for body in boards}
-    assert placed["towpath-laptop"] == "towpath-personal"
-    assert placed["towpath-site"] == "towpath"
-    assert [p for p, _ in handler.taken].count("/api/folders") == 1
-
-
-def test_a_push_without_personal_data_makes_neither_its_board_nor_its_folder(
-    grafana: tuple[str, type[_Grafana]],
-) -> None:
-    url, handler = grafana
-    push(url, "right", GrafanaConfig(personal=False))
-    assert "personal" not in json.dumps(
-        [body.get("folderUid", body.get("uid")) for _, body in handler.taken]
-    )
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("", "Unauthorized"),
-        ("http://127.0.0.1:1", "cannot be reached"),
-        ("x", "not an address"),
-    ],
-)
-def test_a_push_that_fails_says_why_in_one_sentence(
-    grafana: tuple[str, type[_Grafana]], url: str, said: str
-) -> None:
-    with pytest.raises(PushError, match=said):
-        push(url or grafana[0], "wrong", timeout_s=2)

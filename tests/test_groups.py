@@ -533,6 +533,25 @@ def test_failed_not_there_and_not_measured_are_three_things(
         check_sample(sample, CATALOGUE)
 
 
+def test_laptops_in_offices_do_not_lower_the_share_of_vpns_that_are_up() -> None:
+    up: dict[str, Value] = {"outcome": Outcome.OK.value, "up": 1}
+    down: dict[str, Value] = {"outcome": Outcome.NOT_CONNECTED.value}
+    office = [
+        Sample(
+            row.measurement, {**row.tags, "place": "office"}, row.fields, row.time_ms
+        )
+        for row in results(range(100, 130), "vpn", down, T0_MS)
+    ]
+    window = window_of([*results(range(12), "vpn", up, T0_MS), *office], T0_MS)
+    shares = {
+        (sample.tags["by"], sample.tags["group"]): sample.fields.get("vpn_up_ratio")
+        for sample in window.samples(T0_MS + PERIOD_MS)
+    }
+    assert shares["place", "home"] == 1.0
+    assert shares["all", "all"] == 1.0
+    assert shares["place", "office"] is None
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     told=st.lists(st.integers(1, 2**8 - 1), max_size=7),

@@ -259,6 +259,9 @@ async def test_a_line_is_told_against_its_contract_from_either_end() -> None:
     spare = kept.of("line", line="spare", role="backup")[1]
     assert (spare["up"], spare["carrying"]) == (1, 0)
     assert kept.of("line", line="here")[-1]["carrying"] == 0
+    # The counters still answer, but a line that is down has no rate: not even 0.
+    rates = ("down_bps", "up_bps", "down_use_ratio", "up_use_ratio")
+    assert [kept.of("line", line="here")[-1].get(name) for name in rates] == [None] * 4
     why = kept.of("interface", port="Gi1/0/1")[-1]["expected_why"]
     assert why == "line"
 

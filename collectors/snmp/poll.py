@@ -301,10 +301,14 @@ def _lines(
         down_bps, up_bps = rate.in_bps, rate.out_bps
         if line.far_end:
             down_bps, up_bps = up_bps, down_bps
+        state = 0 if up is None else up
+        if not state:
+            # What its counters still say is not the line's: a line that is down has no
+            # rate, neither the last one nor 0.
+            down_bps = up_bps = None
         down_use = None if down_bps is None else down_bps / (line.down_mbps * 1e6)
         up_use = None if up_bps is None else up_bps / (line.up_mbps * 1e6)
         uses = [use for use in (down_use, up_use) if use is not None]
-        state = 0 if up is None else up
         carrying = None
         if not state:
             carrying = 0

@@ -20,7 +20,8 @@ _PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
 class Grafana(msgspec.Struct, frozen=True):
     """What Grafana puts into a panel's or a rule's query when it asks.
 
-    `interval` replaces the query's `every_ms` ("" keeps it); `variables` are tags
+    `interval` replaces the query's `every_ms`: the length of the buckets, or "" for no
+    buckets, which is one row per group over the whole range. `variables` are tags
     filtered by a template variable: `{"site": "site"}` is `"site" =~ /^$site$/`.
     A rule may not use variables. `fill` is what an empty bucket is drawn as.
     """
@@ -43,7 +44,7 @@ def render(query: Query, grafana: Grafana | None = None) -> str:
         fill = "none"
     else:
         conditions = [grafana.time_filter]
-        every = grafana.interval or (f"{query.every_ms}ms" if query.every_ms else "")
+        every = grafana.interval
         fill = grafana.fill
         conditions += [
             f"{identifier(tag)} =~ /^${variable}$/"

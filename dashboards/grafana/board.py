@@ -15,8 +15,11 @@ from collectors.store.influxql import Grafana, identifier, render
 from collectors.store.query import Aggregate, Pick, Query, Where
 
 Kind = Literal["timeseries", "stat", "table", "state-timeline", "bargauge"]
+OVER_TIME = frozenset({"timeseries", "state-timeline"})
 SHARED = "towpath-shared"
 PERSONAL = "towpath-personal"
+# A poll may be late or lost, and a group's row is written after its window has ended.
+NEWEST_PERIODS = 5
 # Grafana names its units; the catalogue names the council's.
 UNITS = {
     "bit/s": "bps",
@@ -68,21 +71,21 @@ class Variable:
 class Target:
     """One question of a panel and the name its lines carry (`$tag_port in`).
 
-    `bucketed`: in buckets of Grafana's interval, else one row a group over the whole
-    range. `below`: drawn below the axis.
+    `below`: drawn below the axis.
     """
 
     query: Query
     legend: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
-    bucketed: bool = True
     below: bool = False
 
-    def influxql(self) -> str:
+    def influxql(self, kind: Kind) -> str:
+        """In buckets of Grafana's interval if `kind` draws over time, else one row per
+        group: a table has one row per subject, a stat one figure."""
         return render(
             self.query,
             Grafana(
-                interval="$__interval" if self.bucketed else "",
+                interval="$__interval" if kind in OVER_TIME else "",
                 variables=self.variables,
                 # Nulls, so that a stretch without data is a gap and not a line.
                 fill="null",
@@ -104,7 +107,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel. `unit` is Grafana's name; `words` give values words and colours."""
+    """One panel. `unit` is Grafana's name; `words` give values words and colours.
+
+    `newest`: it asks about now, so only the last `NEWEST_PERIODS` periods of its
+    measurements are read, whatever range is chosen: what has stopped sending shows no
+    figure instead of an old one. (Grafana does this for ranges that end now; for one in
+    the past it is the whole range.)
+    """
 
     title: str
     description: str
@@ -119,8 +128,13 @@ class Panel:
     decimals: int | None = None
     least: float | None = None
     most: float | None = None
-    reduce: str = "lastNotNull"
-    link: str = ""
+    newest: bool = False
+
+    @property
+    def newest_ms(self) -> int:
+        """How far back a panel about now looks: as far as its slowest measurement."""
+        periods = (CATALOGUE.measurement(t.query.measurement) for t in self.targets)
+        return NEWEST_PERIODS * 1000 * max(each.period_s for each in periods)
 
 
 @dataclass(frozen=True)

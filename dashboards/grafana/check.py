@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from collectors.store.query import check as check_query
-from dashboards.grafana.board import PERSONAL, Board
-from probes.catalogue import Catalogue, Misfit, Unknown
+from dashboards.grafana.board import PERSONAL, Board, Panel, Target
+from probes.catalogue import Catalogue, Measurement, Misfit, Unknown
 
 _FROM = re.compile(r'\bFROM\s+"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 _FIELD = re.compile(r'\b[a-z]+\(\s*"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
+_BY_TIME = re.compile(r"\bGROUP\s+BY\b.*\btime\s*\(", re.IGNORECASE | re.DOTALL)
 _ALIAS = re.compile(r'\bAS\s+"(?:[^"\\]|\\.)*"', re.IGNORECASE)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|=~\s*/(?:[^/\\]|\\.)*/")
@@ -50,6 +51,8 @@ def check_boards(boards: Sequence[Board], catalogue: Catalogue) -> list[str]:
                     found.append(f"{at}: {misfit}")
                     continue
                 found += _belongs(at, query.measurement, board.personal, catalogue)
+                found += _ambiguous(at, target, board, declared)
+            found += _hidden_states(at, panel)
         for variable in board.variables:
             at = f"{where}, variable {variable.name!r}"
             try:
@@ -112,8 +115,15 @@ def _document(
             yield f"{where}: has no description"
         if not defaults.get("unit"):
             yield f"{where}: has no unit"
+        yield from _colours(where, panel, catalogue)
         for target in panel.get("targets", ()):
             yield from _asked(where, target, panel, catalogue)
+            query = str(target.get("query"))
+            if panel.get("type") == "table" and _BY_TIME.search(query):
+                yield (
+                    f"{where}: is a table grouped by time, so each subject has a row "
+                    "per interval; leave time() out of GROUP BY"
+                )
     for variable in document.get("templating", {}).get("list", ()):
         if variable.get("type") == "query":
             where = f"{path}, variable {variable.get('name')!r}"
@@ -122,6 +132,39 @@ def _document(
         if mark.get("query"):
             where = f"{path}, annotation {mark.get('name')!r}"
             yield from _asked(where, mark, mark, catalogue)
+
+
+def _colours(where: str, panel: dict[str, Any], catalogue: Catalogue) -> Iterator[str]:
+    """With threshold colours Grafana merges the states of a timeline by threshold and
+    ignores their words: one step paints every state alike."""
+    if panel.get("type") not in ("state-timeline", "status-history"):
+        return
+    config = panel.get("fieldConfig", {})
+    shared = config.get("defaults", {})
+    kinds = [("", shared)]
+    for override in config.get("overrides", ()):
+        own = {each["id"]: each.get("value") for each in override.get("properties", ())}
+        if {"color", "mappings"} & own.keys():
+            name = override.get("matcher", {}).get("options")
+            kinds.append((f" for {name!r}", {**shared, **own}))
+    has_texts = _asks_for_text(panel, catalogue)
+    for about, settings in kinds:
+        mode = (settings.get("color") or {}).get("mode")
+        if mode == "thresholds" and (settings.get("mappings") or has_texts):
+            yield (
+                f"{where}: is a state timeline of words with threshold colours{about}, "
+                "so an outage may not show; expected color mode 'palette-classic'"
+            )
+
+
+def _asks_for_text(panel: dict[str, Any], catalogue: Catalogue) -> bool:
+    texts = {
+        field.name for each in catalogue for field in each.fields if field.type == "str"
+    }
+    return any(
+        texts & set(_FIELD.findall(str(target.get("query"))))
+        for target in panel.get("targets", ())
+    )
 
 
 def _flat(panels: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -167,6 +210,48 @@ def _asked(
                 declared.tag(name)
             except Unknown as unknown:
                 yield f"{where}: {unknown}"
+
+
+# Tags that follow from the subject, so that they need not be asked for.
+_FOLLOWING = frozenset({"site", "role", "supplier", "severity"})
+
+
+def _ambiguous(
+    where: str, target: Target, board: Board, declared: Measurement
+) -> Iterator[str]:
+    """`last` of several subjects is the value of any one of them: each tag has to be
+    grouped by, or narrowed to one value."""
+    query = target.query
+    if all(pick.aggregate != "last" for pick in query.picks):
+        return
+    single = {variable.name for variable in board.variables if not variable.several}
+    fixed = {
+        *_FOLLOWING,
+        *query.group_by,
+        *(each.tag for each in query.where if len(each.values) == 1),
+        *(tag for tag, name in target.variables.items() if name in single),
+    }
+    for tag in declared.tags:
+        if tag.name not in fixed:
+            yield (
+                f"{where}: takes the last value of {query.measurement!r} over every "
+                f"{tag.name!r}, which is that of any one; group by {tag.name!r}"
+            )
+
+
+def _hidden_states(where: str, panel: Panel) -> Iterator[str]:
+    """A state shorter than an interval has to show: the worst of it is drawn."""
+    if panel.kind != "state-timeline":
+        return
+    if not panel.words:
+        yield f"{where}: is a state timeline without words for its states"
+    for target in panel.targets:
+        for pick in target.query.picks:
+            if pick.aggregate not in ("min", "max"):
+                yield (
+                    f"{where}: draws {pick.aggregate} of {pick.field!r}, which hides "
+                    "what is shorter than an interval; expected min or max"
+                )
 
 
 def _belongs(

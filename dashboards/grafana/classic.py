@@ -190,6 +190,7 @@ def _panel(panel: Panel, source: dict[str, str]) -> dict[str, Any]:
         "options": _options(panel),
         "transformations": _transformations(panel),
         "links": [],
+        **({"timeFrom": f"{panel.newest_ms // 60_000}m"} if panel.newest else {}),
     }
 
 
@@ -205,7 +206,7 @@ def _target(
         "refId": chr(ord("A") + n),
         "datasource": source,
         "rawQuery": True,
-        "query": target.influxql(),
+        "query": target.influxql(panel.kind),
         "resultFormat": "table" if panel.kind == "table" else "time_series",
         "alias": target.legend,
         "hide": False,
@@ -244,6 +245,9 @@ def _defaults(panel: Panel) -> dict[str, Any]:
     else:
         defaults["color"] = {"mode": "thresholds"}
         if panel.kind == "state-timeline":
+            # With threshold colours Grafana merges by thresholds and ignores the
+            # words: one step paints every state the same.
+            defaults["color"] = {"mode": "palette-classic"}
             defaults["custom"] = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False}
         if panel.kind == "table":
             defaults["custom"] = {"align": "auto", "filterable": True}
@@ -338,7 +342,7 @@ def _options(panel: Panel) -> dict[str, Any]:
             },
             "tooltip": {"mode": "single", "sort": "none"},
         }
-    reduce = {"calcs": [panel.reduce], "fields": "", "values": False}
+    reduce = {"calcs": ["lastNotNull"], "fields": "", "values": False}
     if panel.kind == "bargauge":
         return {
             "orientation": "horizontal",
@@ -349,7 +353,7 @@ def _options(panel: Panel) -> dict[str, Any]:
     return {
         "reduceOptions": reduce,
         "colorMode": "value",
-        "graphMode": "area",
+        "graphMode": "none",
         "justifyMode": "auto",
         "textMode": "value_and_name" if len(panel.targets) > 1 else "value",
         "orientation": "auto",

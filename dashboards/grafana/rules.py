@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from alerts.rule import Condition, Rule
+from alerts.words import say, unit_of
 from collectors.measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
 from collectors.store.query import Aggregate, Pick, Query, Where
@@ -280,15 +281,31 @@ def _said(text: str, rule: Rule) -> str:
     def swap(found: re.Match[str]) -> str:
         name = found[1]
         if name == "value":
-            return '{{ (index .Values "B1").Value }}'
+            return _figure('(index .Values "B1").Value', unit_of(rule))
         if name == "threshold" and rule.when:
-            return _plain(rule.when[0].threshold)
+            return say(rule.when[0].threshold, unit_of(rule))
         label = aliases.get(name, name)
         if label in labels:
             return "{{ .Labels." + label + " }}"
         return f"({name.replace('_', ' ')}: see Towpath's page)"
 
     return " ".join("".join(_pieces(text, swap)).replace("$", "").split())
+
+
+def _figure(value: str, unit: str) -> str:
+    """The template by which Grafana writes `value` as people read it, with its unit.
+
+    The functions are those that Grafana's alert templates share with Prometheus'.
+    """
+    if unit == "ratio":
+        return "{{ humanizePercentage " + value + " }}"
+    if unit == "s":
+        return "{{ humanizeDuration " + value + " }}"
+    if unit in ("bit/s", "byte"):
+        return "{{ humanize " + value + " }}" + {"byte": "B"}.get(unit, unit)
+    digits = {"1": ".0f", "flag": ".0f", "packet": ".0f", "ms": ".0f", "d": ".0f"}
+    words = {"1": "", "flag": "", "packet": "", "d": " days"}.get(unit, f" {unit}")
+    return '{{ printf "%' + digits.get(unit, ".3g") + '" ' + value + " }}" + words
 
 
 def _pieces(text: str, swap: Any) -> Iterator[str]:

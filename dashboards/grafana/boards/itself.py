@@ -17,10 +17,14 @@ POLLS = Panel(
     "Polls a minute",
     "Due, done and failed. Done below due means the poller does not keep up.",
     (
-        Target(ask("self_poll", ("expected", "mean"), by=_PROCESS), "due"),
-        Target(ask("self_poll", ("done", "mean"), by=_PROCESS), "done"),
-        Target(ask("self_poll", ("failed", "mean"), by=_PROCESS), "failed"),
-        Target(ask("self_poll", ("skipped", "mean"), by=_PROCESS), "skipped"),
+        Target(ask("self_poll", ("expected", "mean"), by=_PROCESS), "$tag_process due"),
+        Target(ask("self_poll", ("done", "mean"), by=_PROCESS), "$tag_process done"),
+        Target(
+            ask("self_poll", ("failed", "mean"), by=_PROCESS), "$tag_process failed"
+        ),
+        Target(
+            ask("self_poll", ("skipped", "mean"), by=_PROCESS), "$tag_process skipped"
+        ),
     ),
     "short",
     least=0,
@@ -59,13 +63,17 @@ LOST = Panel(
     "Rows not in the catalogue, rows a reader could not digest, bytes dropped unread: "
     "each should stay level. They count since the start.",
     (
-        Target(ask("self_journal", ("dead_rows", "last"), by=_PROCESS), "dead letter"),
         Target(
-            ask("self_reader", ("aside_rows", "last"), by=("process", "reader")),
-            "set aside by $tag_reader",
+            ask("self_journal", ("dead_rows", "last"), by=_PROCESS),
+            "$tag_process dead letter",
         ),
         Target(
-            ask("self_journal", ("dropped_bytes", "last"), by=_PROCESS), "bytes dropped"
+            ask("self_reader", ("aside_rows", "last"), by=("process", "reader")),
+            "$tag_process set aside by $tag_reader",
+        ),
+        Target(
+            ask("self_journal", ("dropped_bytes", "last"), by=_PROCESS),
+            "$tag_process bytes dropped",
         ),
     ),
     "short",
@@ -88,16 +96,16 @@ INGEST = Panel(
     "Accepted, refused and unauthorised since the start; a slope is a rate.",
     (
         Target(
-            ask("self_ingest", ("accepted", "last"), by=("transport",)),
-            "accepted $tag_transport",
+            ask("self_ingest", ("accepted", "last"), by=("process", "transport")),
+            "$tag_process $tag_transport accepted",
         ),
         Target(
-            ask("self_ingest", ("refused", "last"), by=("transport",)),
-            "refused $tag_transport",
+            ask("self_ingest", ("refused", "last"), by=("process", "transport")),
+            "$tag_process $tag_transport refused",
         ),
         Target(
-            ask("self_ingest", ("unauthorised", "last"), by=("transport",)),
-            "unauthorised $tag_transport",
+            ask("self_ingest", ("unauthorised", "last"), by=("process", "transport")),
+            "$tag_process $tag_transport unauthorised",
         ),
     ),
     "short",
@@ -124,12 +132,12 @@ NOTIFY = Panel(
     "Failed tries since the start, and pages not delivered yet.",
     (
         Target(
-            ask("self_notify", ("failed", "last"), by=("channel",)),
-            "$tag_channel failed",
+            ask("self_notify", ("failed", "last"), by=("process", "channel")),
+            "$tag_process $tag_channel failed",
         ),
         Target(
-            ask("self_notify", ("waiting", "last"), by=("channel",)),
-            "$tag_channel waiting",
+            ask("self_notify", ("waiting", "last"), by=("process", "channel")),
+            "$tag_process $tag_channel waiting",
         ),
     ),
     "short",

@@ -24,21 +24,28 @@ _GROUP = {"by": "by", "group": "group"}
 _SMALL = " Groups of fewer than 10 laptops are never shown."
 
 
-def _all(title: str, text: str, name: str, steps: Steps, decimals: int) -> Panel:
+def _now(
+    title: str,
+    text: str,
+    name: str,
+    steps: Steps,
+    decimals: int,
+    group: tuple[str, str] = ("all", "all"),
+) -> Panel:
+    where = tuple(
+        Where(tag, (value,)) for tag, value in zip(("by", "group"), group, strict=True)
+    )
     return Panel(
         title,
         text,
-        (
-            Target(
-                ask("experience", (name, "last"), where=(Where("by", ("all",)),)), title
-            ),
-        ),
+        (Target(ask("experience", (name, "last"), where=where), title),),
         unit_of("experience", name),
         "stat",
         width=4,
         height=4,
         steps=steps,
         decimals=decimals,
+        newest=True,
     )
 
 
@@ -89,7 +96,6 @@ GROUPS = Panel(
                 by=("by", "group"),
             ),
             variables=_GROUP,
-            bucketed=False,
         ),
     ),
     "short",
@@ -106,7 +112,7 @@ GROUPS = Panel(
         "rtt_p95_ms_last": Column("Round trip, p95", "ms"),
         "loss_mean_ratio_last": Column("Loss", "percentunit"),
         "jitter_p95_ms_last": Column("Jitter, p95", "ms"),
-        "vpn_up_ratio_last": Column("VPN up", "percentunit"),
+        "vpn_up_ratio_last": Column("VPN up, outside offices", "percentunit"),
         "web_ok_ratio_last": Column("Web worked", "percentunit"),
         "name_ok_ratio_last": Column("Lookups worked", "percentunit"),
         "down_bps_p50_last": Column("Download", "bps"),
@@ -150,6 +156,7 @@ CERTIFICATES = Panel(
     steps=((None, RED), (14, AMBER), (30, GREEN)),
     least=0,
     decimals=0,
+    newest=True,
 )
 HEARD = Panel(
     "Laptops heard",
@@ -172,42 +179,44 @@ REMOTE = Board(
         Row(
             "All laptops now",
             (
-                _all(
+                _now(
                     "Estimated MOS now",
                     "Median; estimated, not heard.",
                     "mos_estimated_p50",
                     _MOS,
                     1,
                 ),
-                _all(
+                _now(
                     "Poor calls now",
                     "Share of test calls that missed a media target.",
                     "call_poor_ratio",
                     _POOR,
                     1,
                 ),
-                _all(
+                _now(
                     "Round trip now",
                     "95th percentile of mean round trips.",
                     "rtt_p95_ms",
                     ((None, GREEN), (100, AMBER), (200, RED)),
                     0,
                 ),
-                _all(
-                    "VPN up now",
-                    "Share of laptops with a VPN client whose tunnel is up.",
+                _now(
+                    "VPN up at home now",
+                    "Share of laptops at home with a VPN client whose tunnel is up. "
+                    "In an office a laptop needs none.",
                     "vpn_up_ratio",
                     ((None, RED), (0.8, AMBER), (0.95, GREEN)),
                     1,
+                    ("place", "home"),
                 ),
-                _all(
+                _now(
                     "Web worked now",
                     "Share of web requests that worked.",
                     "web_ok_ratio",
                     ((None, RED), (0.95, AMBER), (0.99, GREEN)),
                     1,
                 ),
-                _all(
+                _now(
                     "Laptops now",
                     "Laptops heard, rounded to 5.",
                     "agents",
@@ -267,7 +276,8 @@ REMOTE = Board(
             (
                 _over_time(
                     "VPN up",
-                    "Share of laptops with a VPN client whose tunnel is up.",
+                    "Share of laptops outside offices with a VPN client whose tunnel "
+                    "is up.",
                     "vpn_up_ratio",
                     ((None, RED), (0.8, AMBER), (0.95, GREEN)),
                 ),

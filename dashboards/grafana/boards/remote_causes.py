@@ -51,7 +51,6 @@ def _by(title: str, text: str, by: str, *names: tuple[str, str, Steps]) -> Panel
                     by=("group",),
                     where=(Where("by", (by,)),),
                 ),
-                bucketed=False,
             ),
         ),
         "short",

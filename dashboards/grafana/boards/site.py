@@ -21,7 +21,7 @@ _SWITCH = "/d/towpath-switch?var-device=${__value.text}&${__url_time_range}"
 
 DEVICES_UP = Panel(
     "Devices answering",
-    "Share of polls answered over the last interval, each device counted alike.",
+    "Share of polls answered in the last minutes, each device counted alike.",
     (Target(ask("device", ("up", "mean")), "answering", _SITE),),
     "percentunit",
     "stat",
@@ -29,10 +29,12 @@ DEVICES_UP = Panel(
     height=4,
     steps=((None, RED), (0.9, AMBER), (0.999, GREEN)),
     decimals=1,
+    newest=True,
 )
 LINE_BUSIEST = Panel(
     "Busiest line, of its contract",
-    "Highest use of any line of the site in either direction, of the contracted rate.",
+    "Highest use in the last minutes of any line of the site that is up, in either "
+    "direction, of the contracted rate.",
     (
         Target(ask("line", ("down_use_ratio", "max")), "to the site", _SITE),
         Target(ask("line", ("up_use_ratio", "max")), "from the site", _SITE),
@@ -43,16 +45,17 @@ LINE_BUSIEST = Panel(
     height=4,
     steps=BUSY,
     decimals=0,
+    newest=True,
 )
 CALLS_NOW = Panel(
     "Calls from the site",
-    "Estimated MOS (narrowband E-model), median of the laptops at the site. "
-    "No figure: fewer than 10 laptops.",
+    "Estimated MOS (narrowband E-model), median of the laptops at the site: the lowest "
+    "of the chosen sites lately. No figure: fewer than 10 laptops.",
     (
         Target(
             ask(
                 "experience",
-                ("mos_estimated_p50", "last"),
+                ("mos_estimated_p50", "min"),
                 where=(Where("by", ("site",)),),
             ),
             "estimated MOS",
@@ -65,15 +68,17 @@ CALLS_NOW = Panel(
     height=4,
     steps=((None, RED), (3.1, AMBER), (3.6, GREEN)),
     decimals=1,
+    newest=True,
 )
 POOR_NOW = Panel(
     "Poor calls",
-    "Share of test calls that missed a media target, of the laptops at the site.",
+    "Share of test calls that missed a media target, of the laptops at the site: the "
+    "highest of the chosen sites lately.",
     (
         Target(
             ask(
                 "experience",
-                ("call_poor_ratio", "last"),
+                ("call_poor_ratio", "max"),
                 where=(Where("by", ("site",)),),
             ),
             "poor calls",
@@ -86,6 +91,7 @@ POOR_NOW = Panel(
     height=4,
     steps=((None, GREEN), (0.05, AMBER), (0.15, RED)),
     decimals=1,
+    newest=True,
 )
 POLLS = Panel(
     "Poll time",
@@ -97,6 +103,7 @@ POLLS = Panel(
     height=4,
     steps=((None, GREEN), (1000, AMBER), (5000, RED)),
     decimals=0,
+    newest=True,
 )
 LINES_DOWN = Panel(
     "To the site, of the contracted rate",
@@ -118,7 +125,8 @@ LINES_UP = Panel(
 )
 LINES_RATE = Panel(
     "Lines: traffic",
-    "Mean rate: above the axis to the site, below it from the site.",
+    "Mean rate: above the axis to the site, below it from the site; a line that is "
+    "down has none.",
     (
         Target(
             ask("line", ("down_bps", "mean"), by=("line",)), "$tag_line to site", _SITE
@@ -135,8 +143,9 @@ LINES_RATE = Panel(
 )
 LINES_STATE = Panel(
     "Lines: port up",
-    "Whether the port each line ends on is up; a gap was not observed.",
-    (Target(ask("line", ("up", "last"), by=("line",)), "$tag_line", _SITE),),
+    "Red: the port that the line ends on was down, for at least one poll of the "
+    "interval; a gap was not observed.",
+    (Target(ask("line", ("up", "min"), by=("line",)), "$tag_line", _SITE),),
     "short",
     "state-timeline",
     width=6,
@@ -149,7 +158,7 @@ BACKUP = Panel(
         Target(
             ask(
                 "line",
-                ("carrying", "last"),
+                ("carrying", "max"),
                 by=("line",),
                 where=(Where("role", ("backup",)),),
             ),
@@ -179,7 +188,6 @@ DEVICES = Panel(
                 by=("device", "role"),
             ),
             variables=_SITE,
-            bucketed=False,
         ),
     ),
     "short",
@@ -268,7 +276,6 @@ ALERTS = Panel(
                 by=("rule", "subject", "severity"),
             ),
             variables=_SITE,
-            bucketed=False,
         ),
     ),
     "short",

@@ -36,7 +36,7 @@ _PORTS = ("device", "port")
 ANSWERED = Panel(
     "Answered",
     "Share of polls the device answered in the range shown.",
-    (Target(ask("device", ("up", "mean")), "answered", _DEVICE, bucketed=False),),
+    (Target(ask("device", ("up", "mean")), "answered", _DEVICE),),
     "percentunit",
     "stat",
     width=5,
@@ -54,11 +54,12 @@ RUNNING = Panel(
     height=4,
     steps=((None, AMBER), (86_400, GREEN)),
     decimals=0,
+    newest=True,
 )
 RESTARTS = Panel(
     "Restarts",
     "How often the device restarted in the range shown.",
-    (Target(ask("device", ("restarted", "sum")), "restarts", _DEVICE, bucketed=False),),
+    (Target(ask("device", ("restarted", "sum")), "restarts", _DEVICE),),
     "short",
     "stat",
     width=4,
@@ -78,10 +79,11 @@ PORTS_UP = Panel(
     width=5,
     height=4,
     decimals=0,
+    newest=True,
 )
 BUSIEST = Panel(
     "Busiest port",
-    "Highest use of any port in either direction over the last interval.",
+    "Highest use of any port in either direction in the last minutes.",
     (
         Target(ask("interface", ("in_use_ratio", "max")), "received", _DEVICE),
         Target(ask("interface", ("out_use_ratio", "max")), "sent", _DEVICE),
@@ -92,6 +94,7 @@ BUSIEST = Panel(
     height=4,
     steps=BUSY,
     decimals=0,
+    newest=True,
 )
 PORT_TABLE = Panel(
     "Ports",
@@ -115,7 +118,6 @@ PORT_TABLE = Panel(
                 by=_PORTS,
             ),
             variables=_PORT,
-            bucketed=False,
         ),
     ),
     "short",
@@ -276,7 +278,6 @@ TOLD = Panel(
                 by=("device", "event", "port", "about"),
             ),
             variables=_DEVICE,
-            bucketed=False,
         ),
     ),
     "short",
@@ -310,7 +311,6 @@ NEIGHBOURS = Panel(
                 by=("device", "port", "heard"),
             ),
             variables=_DEVICE,
-            bucketed=False,
         ),
     ),
     "short",

@@ -1,0 +1,78 @@
+"""An InfluxDB that is asked as Grafana asks it: with times, interval and choices filled
+in."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import council
+import services
+import stores
+
+from collectors.measurements import CATALOGUE
+from collectors.store.influx import InfluxStore
+from probes.sample import Sample
+
+END_MS = 1_795_000_020_000
+CHOICES = {
+    "site": "(town-hall|library)",
+    "device": "th-sw1",
+    "port": ".*",
+    "by": ".*",
+    "group": ".*",
+    "agent": "agent-1",
+}
+
+
+class Influx:
+    def __init__(self, server: services.Server) -> None:
+        self._server = server
+        self._url = f"http://127.0.0.1:{server.port}"
+
+    def ask(self, query: str, database: str) -> list[dict[str, Any]]:
+        data = urllib.parse.urlencode({"q": query, "db": database}).encode()
+        token = f"Token {self._server.token}"
+        headers = {"Authorization": token} if self._server.token else {}
+        request = urllib.request.Request(f"{self._url}/query", data, headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            result = json.load(answer)["results"][0]
+        assert "error" not in result, (result, query)
+        series: list[dict[str, Any]] = result.get("series", [])
+        return series
+
+    async def write(self, samples: list[Sample]) -> None:
+        connection = stores.connection(self._server)
+        async with InfluxStore(connection, "towpath", CATALOGUE) as store:
+            await store.write(list(council.batches(iter(samples))))
+
+
+def personal_rows() -> list[Sample]:
+    """One laptop's rows of every personal measurement, made from the catalogue."""
+    found = []
+    for measurement in CATALOGUE:
+        if not measurement.personal:
+            continue
+        for at in range(END_MS - 3_600_000, END_MS, 300_000):
+            tags = {tag.name: f"{tag.name}-1" for tag in measurement.tags}
+            values: dict[str, Any] = {
+                field.name: {"int": 1, "float": 1.5, "str": "ok"}[field.type]
+                for field in measurement.fields
+            }
+            found.append(Sample(measurement.name, tags, values, at))
+    return found
+
+
+def filled(query: str, choices: dict[str, str], seconds: int = 3600) -> str:
+    """A query as Grafana sends it: time, interval and chosen variables put in."""
+    text = query.replace(
+        "$timeFilter",
+        f"time >= {END_MS - seconds * 1000}ms and time <= {END_MS}ms",
+    ).replace("$__interval", "5m")
+    for name, value in choices.items():
+        text = text.replace(f"${name}$/", f"{value}$/")
+    assert "$" not in re.sub(r"\$/", "/", text), text
+    return text

@@ -1,0 +1,239 @@
+"""Figures of tables and stats, as Grafana would get them from a real InfluxDB, against
+the same figures worked out from the rows. An outage has to show."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import council
+import pytest
+import reference_answers
+import services
+from grafana_asks import CHOICES, END_MS, Influx, filled, personal_rows
+
+from alerts import rules as alert_rules
+from collectors.measurements import CATALOGUE
+from collectors.store.influxql import Grafana, render
+from collectors.store.query import Pick, Query
+from dashboards.grafana import BOARDS, GrafanaConfig, files
+from dashboards.grafana.board import OVER_TIME, Board, Panel
+from probes.sample import Sample, Value
+
+HOUR_MS = 3_600_000
+START_MS = END_MS - HOUR_MS
+# Ten of sixty polls of one switch fail, twenty minutes before the end.
+OUTAGE = (END_MS - 30 * 60_000, END_MS - 20 * 60_000)
+# This one stops ten minutes before the end, and nothing of it is heard again.
+GONE_MS = END_MS - 10 * 60_000
+RESTARTS = 4
+
+
+def _restless(sample: Sample) -> Iterator[Sample]:
+    """The row with figures that differ from minute to minute and from subject to
+    subject, so that a wrong row or a wrong mean is a wrong figure."""
+    minute = (sample.time_ms - START_MS) // 60_000
+    device = sample.tags.get("device")
+    if device == "lib-sw2" and sample.time_ms >= GONE_MS:
+        return
+    phase = zlib.crc32(json.dumps(sample.tags, sort_keys=True).encode()) % 100
+    fields: dict[str, Value] = {}
+    for name, value in sample.fields.items():
+        if isinstance(value, float):
+            value *= 1 + 0.3 * math.sin(minute * 1.7 + phase)
+        elif isinstance(value, int) and name in ("retries", "ports_up", "agents"):
+            value += (minute + phase) % 7
+        fields[name] = value
+    if sample.measurement == "device" and device == "th-sw1" and fields["up"]:
+        fields["restarted"] = int(minute in (5, 12, 40, 59))
+    yield Sample(sample.measurement, sample.tags, fields, sample.time_ms)
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Sample]:
+    steady = council.samples(START_MS, END_MS, down={"th-sw1": OUTAGE})
+    return [
+        *(row for sample in steady for row in _restless(sample)),
+        *personal_rows(),
+    ]
+
+
+@pytest.fixture(scope="module")
+def influx(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Sample]
+) -> Iterator[Influx]:
+    with services.running(
+        services.influxd(tmp_path_factory.mktemp("influx"))
+    ) as server:
+        held = Influx(server)
+        asyncio.run(held.write(rows))
+        yield held
+
+
+def _panel_document(board: Board, panel: Panel) -> dict[str, Any]:
+    folder = "personal" if board.personal else "shared"
+    texts = files(GrafanaConfig(personal=True))[0]
+    document = json.loads(texts[f"dashboards/{folder}/{board.uid}.json"])
+    found: dict[str, Any] = next(
+        each
+        for each in document["panels"]
+        if (each["title"], each["type"]) == (panel.title, panel.kind)
+    )
+    return found
+
+
+def _seconds(document: dict[str, Any]) -> int:
+    """The range a panel asks for: its own if it has one, else the board's hour."""
+    return 60 * int(document.get("timeFrom", "60m").rstrip("m"))
+
+
+FIGURES = [
+    (board, panel)
+    for board in BOARDS
+    for panel in board.panels
+    if panel.kind not in OVER_TIME
+]
+
+
+@pytest.mark.service
+@pytest.mark.parametrize(
+    ("board", "panel"), FIGURES, ids=[f"{b.uid}: {p.title}" for b, p in FIGURES]
+)
+def test_every_table_and_stat_has_one_row_per_subject_and_its_true_figures(
+    influx: Influx, rows: list[Sample], board: Board, panel: Panel
+) -> None:
+    document = _panel_document(board, panel)
+    seconds = _seconds(document)
+    for target, written in zip(panel.targets, document["targets"], strict=True):
+        series = influx.ask(filled(written["query"], CHOICES, seconds), "towpath")
+        expected = reference_answers.answer(
+            target.query,
+            rows,
+            END_MS - seconds * 1000,
+            END_MS,
+            {tag: CHOICES[name] for tag, name in target.variables.items()},
+        )
+        assert expected
+        assert [len(each["values"]) for each in series] == [1] * len(expected)
+        for each in series:
+            subject = tuple(each.get("tags", {}).items())
+            figures = dict(zip(each["columns"][1:], each["values"][0][1:], strict=True))
+            there = {name: v for name, v in figures.items() if v is not None}
+            wanted = {
+                name: v if isinstance(v, str) else pytest.approx(v)
+                for name, v in expected.pop(
+                    tuple(sorted(subject, key=_by(target.query)))
+                ).items()
+            }
+            assert there == wanted, subject
+        assert not expected
+
+
+def _by(query: Query) -> Any:
+    return lambda tag: query.group_by.index(tag[0])
+
+
+def _asked(influx: Influx, board: Board, title: str, **choices: str) -> list[Any]:
+    panel = next(each for each in board.panels if each.title == title)
+    document = _panel_document(board, panel)
+    query = document["targets"][0]["query"]
+    text = filled(query, {**CHOICES, **choices}, _seconds(document))
+    return influx.ask(text, "towpath")
+
+
+SITE = next(board for board in BOARDS if board.uid == "towpath-site")
+SWITCH = next(board for board in BOARDS if board.uid == "towpath-switch")
+REMOTE = next(board for board in BOARDS if board.uid == "towpath-remote")
+
+
+@pytest.mark.service
+def test_ten_of_sixty_polls_lost_and_four_restarts_are_shown_as_such(
+    influx: Influx,
+) -> None:
+    (answered,) = _asked(influx, SWITCH, "Answered")
+    (restarts,) = _asked(influx, SWITCH, "Restarts")
+    assert answered["values"][0][1] == pytest.approx(50 / 60)
+    assert restarts["values"][0][1] == RESTARTS
+    devices = _asked(influx, SITE, "Devices")
+    assert {each["tags"]["device"] for each in devices} == {
+        *("th-sw1", "th-sw2", "th-sw3", "lib-sw1", "lib-sw2")
+    }
+    at = devices[0]["columns"].index("up_mean")
+    shares = {each["tags"]["device"]: each["values"][0][at] for each in devices}
+    assert shares["th-sw1"] == pytest.approx(50 / 60)
+
+
+@pytest.mark.service
+def test_what_has_stopped_sending_has_no_figure_of_now(influx: Influx) -> None:
+    assert _asked(influx, SWITCH, "Ports up and down")
+    assert not _asked(influx, SWITCH, "Ports up and down", device="lib-sw2")
+    assert not _asked(influx, SWITCH, "Running for", device="lib-sw2")
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("interval", ["1m", "5m", "30m"])
+def test_an_outage_shows_in_the_states_over_time_at_any_zoom(
+    influx: Influx, interval: str
+) -> None:
+    panel = next(p for p in SWITCH.panels if p.title == "Device answering")
+    query = _panel_document(SWITCH, panel)["targets"][0]["query"]
+    query = query.replace("$__interval", interval)
+    (states,) = influx.ask(filled(query, CHOICES), "towpath")
+    seen = {value for _, value in states["values"]}
+    assert {0, 1} <= seen
+    minutes = int(interval.rstrip("m"))
+    down = sum(value == 0 for _, value in states["values"])
+    assert 10 / minutes <= down <= 10 / minutes + 2
+
+
+@pytest.mark.service
+def test_the_share_of_vpns_that_are_up_is_that_of_laptops_at_home(
+    influx: Influx, rows: list[Sample]
+) -> None:
+    home = max(
+        (
+            row
+            for row in rows
+            if row.measurement == "experience"
+            and (row.tags["by"], row.tags["group"]) == ("place", "home")
+        ),
+        key=lambda row: row.time_ms,
+    )
+    (share,) = _asked(influx, REMOTE, "VPN up at home now")
+    assert share["values"][0][1] == home.fields["vpn_up_ratio"]
+
+
+def test_a_query_without_an_interval_has_no_buckets_whatever_its_own_are() -> None:
+    query = Query("device", (Pick("up", "mean"),), 0, 1, (), ("device",), 60_000)
+    assert "time(" not in render(query, Grafana(interval=""))
+    assert "GROUP BY time($__interval)" in render(query, Grafana())
+    assert "GROUP BY time(60000ms)" in render(query)
+
+
+def test_every_state_over_time_has_the_colours_of_its_words() -> None:
+    shown = 0
+    for board in BOARDS:
+        for panel in board.panels:
+            if panel.kind == "state-timeline":
+                defaults = _panel_document(board, panel)["fieldConfig"]["defaults"]
+                assert defaults["color"] == {"mode": "palette-classic"}
+                colours = [
+                    each["color"]
+                    for each in defaults["mappings"][0]["options"].values()
+                ]
+                assert len(set(colours)) == 2
+                shown += 1
+    assert shown >= 8
+
+
+def test_exported_messages_give_figures_with_their_units() -> None:
+    rules = alert_rules.load(CATALOGUE)
+    texts = files(GrafanaConfig(), rules)[0]
+    text = texts["provisioning/alerting/towpath-rules.yaml"]
+    assert "{{ (index" not in text
+    assert '{{ printf "%.0f" (index .Values "B1").Value }} ms' in " ".join(text.split())
+    assert "{{ humanizePercentage (index" in " ".join(text.split())
