@@ -41,9 +41,12 @@ CONNECT_S = 15.0
 # later tries are further apart.
 FIRST_BACK_S = (5, 125)
 LAST_BACK_S = 600
+# A laptop that has just enrolled may come before the broker knows it, so the first
+# tries after a refusal are soon; each wait is about twice the one before.
+REFUSED_BACK_S = 2
 MAX_RECEIPT_BYTES = 200_000
 MAX_LATE = 5_000
-_REFUSED_CODES = {4, 5, 134, 135}
+REFUSED_CODES = {4, 5, 134, 135}
 
 
 class MqttPublisher:
@@ -67,6 +70,7 @@ class MqttPublisher:
         self._whole: Refusal | None = None
         self._trouble = ""
         self._denied = False
+        self._back_s, self._refusals = back_s, 0
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=credential.agent,
@@ -200,11 +204,16 @@ class MqttPublisher:
         self, client: paho.Client, _: Any, __: Any, code: Any, ___: Any
     ) -> None:
         if code.is_failure:
-            denied = code.value in _REFUSED_CODES
+            denied = code.value in REFUSED_CODES
             what = "this laptop's credential" if denied else "the connection"
             said = f"{self._broker} refused {what}: {code}"
+            self._refusals += 1
+            wait_s = refused_wait_s(self._refusals, random.random())
+            client.reconnect_delay_set(wait_s, LAST_BACK_S)
             self._hand_over(self._is_away, said, denied)
             return
+        self._refusals = 0
+        client.reconnect_delay_set(random.randint(*self._back_s), LAST_BACK_S)
         client.subscribe(f"{ACKS_TOPIC}/{self._agent}", qos=1)
         self._hand_over(self._is_connected)
 
@@ -224,6 +233,15 @@ class MqttPublisher:
     def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
         if len(message.payload) <= MAX_RECEIPT_BYTES:
             self._hand_over(self._came, bytes(message.payload))
+
+
+def refused_wait_s(refusals: int, chance: float) -> int:
+    """Whole seconds until the next connection after `refusals` in a row. Pure.
+
+    `chance` is uniform in [0, 1).
+    """
+    wait_s = REFUSED_BACK_S * 2 ** min(refusals - 1, 20)
+    return min(1 + int(wait_s * (0.5 + chance)), LAST_BACK_S)
 
 
 def decode_receipt(payload: bytes) -> Receipt | None:

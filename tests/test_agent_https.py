@@ -187,14 +187,15 @@ async def test_what_a_receipt_names_is_forgotten_over_one_kept_connection(
         assert len(council.requests) == 3
 
 
-async def test_a_refused_credential_is_said_and_tried_again_much_later(
+async def test_a_refused_credential_is_tried_again_soon_and_then_much_later(
     tmp_path: Path, council: Council
 ) -> None:
     council.answer = lambda _: http(401, {"why": "unknown laptop"})
     async with Laptop(tmp_path, council).running() as laptop:
-        wait = await laptop.delivery.deliver()
-        assert wait is not None
-        assert wait >= 2700
+        waits = [await laptop.delivery.deliver() or 0 for _ in range(8)]
+        # It may only be too new for this server to know it.
+        assert 0 < waits[0] <= 15
+        assert waits[-1] >= 1800
         assert laptop.delivery.denied
         assert "unknown laptop" in laptop.delivery.trouble
         assert len(laptop.ids) == 3

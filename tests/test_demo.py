@@ -6,13 +6,21 @@ from __future__ import annotations
 import csv
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from river import answer, environment
-from services import free_port, wait_until
+from services import absent, free_port, wait_until
+
+from collectors.ingest.certificate import make_certificates
+from probes.settings import Mqtt
+from towpath.demo.council import SWITCHES
+from towpath.demo.laptops import Fleet, fleet
+from towpath.demo.story import Seen, missing
+from towpath.demo.town import Mosquitto
 
 COMMAND = [sys.executable, "-m", "towpath.cli", "demo"]
 
@@ -49,7 +57,7 @@ def test_the_demo_finds_names_and_resolves_its_fault_and_shows_it(
         demo.wait(10)
     said = log.read_text()
     assert demo.returncode == 0, said
-    assert "7 of 7 switches answer over SNMP" in said
+    assert "7 of 7 switches answer over SNMP; 48 of 48 laptops report" in said
     (paged,) = re.findall(r"PAGE .*", said)
     assert "Central Library: the primary line of Severn Telecom is down" in paged
     assert "2 devices" in paged
@@ -77,3 +85,61 @@ def test_a_length_that_is_none_is_said() -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "soon" in line
+
+
+def test_the_verdict_names_who_is_missing_and_why() -> None:
+    laptops = fleet(12)
+    for laptop in laptops:
+        laptop.agent, laptop.trouble = f"agent-{laptop.number}", ""
+    laptops[5].trouble = "its report was not accepted: the broker refused it"
+    laptops[6].agent, laptops[6].trouble = "", "it could not enrol: no answer"
+    everyone = Fleet(laptops, "", {}, "", Mqtt(), Path())
+    reporting = frozenset(f"agent-{n}" for n in range(48) if n not in {5, 6, 7})
+    devices = frozenset(switch.id for switch in SWITCHES)
+    lines = frozenset({"a", "b", "c", "d", "e"})
+    assert missing(Seen(devices - {"depot-1"}, reporting, lines - {"e"}), everyone) == [
+        "these switches do not answer: depot-1",
+        "traffic is seen on 4 of 5 lines: a, b, c, d",
+        "laptop 5 (mqtt): its report was not accepted: the broker refused it",
+        "laptop 6 (https): it could not enrol: no answer",
+        "laptop 7 (https): its reports are accepted but not in the store yet",
+    ]
+    # Somebody else's reports, such as this machine's own agent's, stand in for nobody.
+    others = reporting | {"own", "other", "third"}
+    assert len(missing(Seen(devices, others, lines), everyone)) == 3
+    assert missing(Seen(devices, reporting | {"agent-5", "agent-7"}, lines), everyone)
+    assert missing(Seen(devices, frozenset(), lines), everyone)[-1].endswith(
+        "and 43 more laptops"
+    )
+
+
+def test_a_demo_that_cannot_write_says_so_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [*COMMAND, "--for", "1s", "--keep", str(tmp_path / "file" / "kept")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ},
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "could not start" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+async def test_a_port_in_use_ends_the_start_of_the_broker_with_its_reason(
+    tmp_path: Path,
+) -> None:
+    if Mosquitto.program() is None:
+        absent("mosquitto is not installed")
+    certificates = make_certificates(tmp_path / "tls", ("localhost",))
+    for name in ("passwords", "acl"):
+        (tmp_path / name).touch(0o600)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=r"mosquitto ended: .*[Aa]ddress"):
+            async with Mosquitto(port, tmp_path, certificates):
+                pass

@@ -117,7 +117,7 @@ async def test_killing_the_broker_twice_loses_nothing_and_doubles_change_nothing
     broker: Broker, tmp_path: Path
 ) -> None:
     laptops = [enrol(broker.registry, f"LAPTOP-{n}") for n in range(4)]
-    broker.files.write()
+    await broker.files.load()
     append = ListAppend()
     at_ms = wall_ms() - 100_000
     made = {
@@ -156,7 +156,7 @@ async def test_an_agent_can_neither_speak_as_another_nor_read_its_receipts(
 ) -> None:
     alice = enrol(broker.registry, "ALICE")
     mallory = enrol(broker.registry, "MALLORY")
-    broker.files.write()
+    await broker.files.load()
     append = ListAppend()
     overheard: list[str] = []
     async with (
@@ -185,7 +185,7 @@ async def test_an_agent_cannot_take_over_the_session_of_another(
 ) -> None:
     alice = enrol(broker.registry, "ALICE")
     mallory = enrol(broker.registry, "MALLORY")
-    broker.files.write()
+    await broker.files.load()
     port = broker.server.port
     async with ingesting(broker, tmp_path, ListAppend()):
         async with mqtt_connection(port, alice) as client:
@@ -246,7 +246,7 @@ async def test_a_revoked_agent_is_not_believed_even_where_the_broker_still_is(
     broker: Broker, tmp_path: Path
 ) -> None:
     laptop = enrol(broker.registry, "LAPTOP-1")
-    broker.files.write()
+    await broker.files.load()
     append = ListAppend()
     async with (
         ingesting(broker, tmp_path, append) as ingest,
@@ -263,7 +263,7 @@ async def test_poison_is_counted_kept_aside_answered_and_hurts_nobody(
     broker: Broker, tmp_path: Path
 ) -> None:
     laptop = enrol(broker.registry, "LAPTOP-1")
-    broker.files.write()
+    await broker.files.load()
     append = ListAppend()
     good = body(report(laptop.agent, "r1"))
     poison = [b"", b"\xff", b"{}", gzip.compress(good)[:-4], b"[17]"]
@@ -290,7 +290,7 @@ async def test_while_the_journal_fails_there_is_no_receipt_and_then_there_is(
     broker: Broker, tmp_path: Path
 ) -> None:
     laptop = enrol(broker.registry, "LAPTOP-1")
-    broker.files.write()
+    await broker.files.load()
     append = ListAppend()
     append.fault = OSError(28, "No space left on device")
     async with ingesting(broker, tmp_path, append) as ingest:
@@ -307,7 +307,7 @@ async def test_two_ingests_may_share_the_reports(
     broker: Broker, tmp_path: Path
 ) -> None:
     laptops = [enrol(broker.registry, f"LAPTOP-{n}") for n in range(4)]
-    broker.files.write()
+    await broker.files.load()
     append = ListAppend()
     async with (
         ingesting(broker, tmp_path, append, shared_group="ingest") as one,

@@ -141,6 +141,10 @@ class Installation:
         registry = Registry(config.registry)
         self._add(f"agents {config.registry.path}", registry)
         self._source("agents", lambda at: agents_samples(registry.agents(), at))
+        files: BrokerFiles | None = None
+        if config.broker is not None and config.mqtt is not None:
+            files = BrokerFiles(config.broker, config.mqtt, registry)
+            self._add(f"broker files {config.broker.password_file.parent}", files)
         if config.https is not None:
             https = HttpsIngest(
                 config,
@@ -150,6 +154,7 @@ class Installation:
                 incidents=KnownIncidents(
                     self.config.alerts.standing, lambda: self.estate.current
                 ),
+                wait_for_broker=None if files is None else files.wait_loaded,
                 now_ms=self._now_ms,
             )
             self._add(f"ingest https {config.https.host}:{config.https.port}", https)
@@ -157,9 +162,6 @@ class Installation:
                 "https",
                 lambda at: [ingest_sample(https.stats, self.process, "https", at)],
             )
-        if config.broker is not None and config.mqtt is not None:
-            files = BrokerFiles(config.broker, config.mqtt, registry)
-            self._add(f"broker files {config.broker.password_file.parent}", files)
         if config.mqtt is not None:
             mqtt = MqttIngest(
                 config,

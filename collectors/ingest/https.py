@@ -19,6 +19,7 @@ import hashlib
 import math
 import random
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
@@ -34,6 +35,7 @@ from collectors.estate.model import Estate
 from collectors.ingest.body import BodyRefused, Reason, unzip
 from collectors.ingest.config import HttpsConfig, IngestConfig
 from collectors.ingest.enrolled import Agent, EnrolmentRefused
+from collectors.ingest.enrolling import Enrolling, TooMany
 from collectors.ingest.intake import Busy, Intake, NotDurable, wall_ms
 from collectors.ingest.policies import KnownSites, policy_of
 from collectors.ingest.providers import UNKNOWN, Providers
@@ -66,7 +68,8 @@ class HttpsIngest:
 
     `estate` is asked each time, so that a re-read one counts: for the policy, and for
     the sites that agents may claim to be at. `incidents`: what is known to be wrong
-    for staff of these sites, told with the policy.
+    for staff of these sites, told with the policy. `wait_for_broker` returns when the
+    MQTT broker knows who has been enrolled: an enrolment is answered after that.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class HttpsIngest:
         *,
         estate: Callable[[], Estate] = Estate,
         incidents: Callable[[Collection[str]], Sequence[Incident]] = lambda sites: (),
+        wait_for_broker: Callable[[], Awaitable[object]] | None = None,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         if config.https is None:
@@ -95,7 +99,7 @@ class HttpsIngest:
             config, append, knows_site=KnownSites(estate), now_ms=now_ms
         )
         self._uploads: Counter[str] = Counter()
-        self._enrolling = asyncio.Semaphore(8)
+        self._enrolling = Enrolling(registry, wait_for_broker, time.monotonic)
         self._server = HttpServer(self._config, self._app())
         self._following: asyncio.Task[None] | None = None
         self._leaving = False
@@ -178,22 +182,19 @@ class HttpsIngest:
             enrolment = msgspec.json.decode(body, type=Enrolment)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise _Turned(400, f"expected token and device: {error}") from None
-        if self._enrolling.locked():
-            raise _later(503, "too many laptops enrol at once, come back later", 5)
-        async with self._enrolling:
-            try:
-                credential = await asyncio.to_thread(
-                    self._registry.enrol, enrolment, self._now_ms()
-                )
-            except EnrolmentRefused as refused:
-                self.stats.unauthorised += 1
-                raise _Turned(403, str(refused)) from None
-            except (KeyRefused, sqlite3.Error, OSError) as error:
-                log.error("a laptop could not be enrolled", error=str(error))
-                raise _later(
-                    503, "enrolment is not possible at the moment", 60
-                ) from None
-        log.info("agent enrolled", agent=credential.agent, site=credential.home_site)
+        address = "" if request.client is None else request.client.host
+        try:
+            credential = await self._enrolling.enrol(enrolment, address, self._now_ms())
+        except EnrolmentRefused as refused:
+            self.stats.unauthorised += 1
+            raise _Turned(403, str(refused)) from None
+        except TooMany as many:
+            self.stats.turned_away += 1
+            raise _later(429 if many.own else 503, many, many.retry_s) from None
+        except (KeyRefused, sqlite3.Error, OSError) as error:
+            log.error("a laptop could not be enrolled", error=str(error))
+            raise _later(503, "enrolment is not possible at the moment", 60) from None
+        log.info("agent enrolled", site=credential.home_site)
         return _json(credential)
 
     async def _give_policy(self, request: Request) -> Response:

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
-import ssl
 from collections.abc import Callable
 
 import aiomqtt
@@ -23,6 +21,7 @@ import structlog
 
 from collectors.estate.model import Estate
 from collectors.ingest.body import GZIP_MAGIC, BodyRefused, Reason, unzip
+from collectors.ingest.broker_client import broker_client
 from collectors.ingest.config import IngestConfig, MqttConfig
 from collectors.ingest.intake import Busy, Intake, NotDurable, wall_ms
 from collectors.ingest.policies import KnownSites
@@ -146,30 +145,19 @@ class MqttIngest:
             def put_nowait(self, item: aiomqtt.Message) -> None:
                 arrived(item)
 
-        return aiomqtt.Client(
-            config.host,
-            config.port,
-            username=config.username,
-            password=self._password(),
+        return broker_client(
+            config,
+            config.username,
+            self._password(),
             identifier=config.client_id,
             clean_session=False,
             keepalive=config.keepalive_s,
             queue_type=Straight,
-            tls_context=self._tls(),
-            logger=_quiet(),
         )
 
     def _password(self) -> str | None:
         path = self._config.password_file
         return None if path is None else path.read_text(encoding="utf-8").strip()
-
-    def _tls(self) -> ssl.SSLContext | None:
-        if not self._config.tls:
-            return None
-        ca_file = self._config.ca_file
-        return ssl.create_default_context(
-            cafile=None if ca_file is None else str(ca_file)
-        )
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         # On every connection: a broker may have lost the session.
@@ -239,10 +227,3 @@ class MqttIngest:
         # QoS 0: an agent that is gone sends again, and is told then.
         with contextlib.suppress(aiomqtt.MqttError):
             await client.publish(f"{ACKS_TOPIC}/{agent}", _encode(receipt), qos=0)
-
-
-def _quiet() -> logging.Logger:
-    """The library's log, errors only: what matters is said here, once per change."""
-    logger = logging.getLogger("towpath.mqtt")
-    logger.setLevel(logging.ERROR)
-    return logger

@@ -63,6 +63,28 @@ class NotOpen(RuntimeError):
 class _Known(msgspec.Struct, frozen=True):
     secret_hash: bytes
     agent: Agent
+    token_hash: str
+
+
+class _Token(msgspec.Struct, frozen=True):
+    uses: int
+    used: int
+    expires_ms: int
+    withdrawn: int
+
+    def why_refused(self, now_ms: int, again: bool) -> str:
+        """Why it lets nobody in; empty if it does. `again`: the same laptop has used
+        it before, which does not use it up."""
+        if self.withdrawn:
+            return "the enrolment token was withdrawn"
+        if now_ms >= self.expires_ms:
+            return "the enrolment token has expired"
+        if self.used >= self.uses and not again:
+            return f"the enrolment token had {self.uses} uses"
+        return ""
+
+
+_UNKNOWN_TOKEN = "the enrolment token is not known here"
 
 
 class Registry:
@@ -78,13 +100,15 @@ class Registry:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._known: dict[str, _Known] = {}
-        self._generation = -1
+        self._tokens: dict[str, _Token] = {}
+        self._key = b""
+        self._generation = self._changed_ns = -1
         self._seen: dict[str, int] = {}
         # Filled by the event loop, emptied by threads: a deque is safe for both.
         self._unsaved: deque[tuple[int, str]] = deque()
 
     def __enter__(self) -> Self:
-        read_key(self._config.key_file)
+        self._key = read_key(self._config.key_file)
         path = self._config.path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,6 +183,8 @@ class Registry:
                     now_ms + int(days * _DAY_MS),
                 ),
             )
+            _next_generation(connection)
+        self.refresh()
         return token
 
     def tokens(self) -> list[Token]:
@@ -175,6 +201,8 @@ class Registry:
             changed = connection.execute(
                 "UPDATE token SET withdrawn = 1 WHERE substr(hash, 1, 12) = ?", (id,)
             )
+            _next_generation(connection)
+        self.refresh()
         return changed.rowcount > 0
 
     def enrol(self, enrolment: Enrolment, now_ms: int) -> Credential:
@@ -196,21 +224,18 @@ class Registry:
                 (token_hash,),
             ).fetchone()
             if token is None:
-                raise EnrolmentRefused("the enrolment token is not known here")
-            site, uses, used, expires_ms, withdrawn = token
+                raise EnrolmentRefused(_UNKNOWN_TOKEN)
+            site, *limits = token
             before = connection.execute(
                 "SELECT token, revoked FROM agent WHERE agent = ?", (agent,)
             ).fetchone()
-            if withdrawn:
-                raise EnrolmentRefused("the enrolment token was withdrawn")
-            if now_ms >= expires_ms:
-                raise EnrolmentRefused("the enrolment token has expired")
+            again = before is not None and before[0] == token_hash
+            why = _Token(*limits).why_refused(now_ms, again)
+            if why:
+                raise EnrolmentRefused(why)
             if before is not None and before[1]:
                 raise EnrolmentRefused("this laptop was revoked by its council")
-            again = before is not None and before[0] == token_hash
             if not again:
-                if used >= uses:
-                    raise EnrolmentRefused(f"the enrolment token had {uses} uses")
                 connection.execute(
                     "UPDATE token SET used = used + 1 WHERE hash = ?", (token_hash,)
                 )
@@ -234,6 +259,29 @@ class Registry:
         if before is not None:
             log.warning("agent enrolled again, its old secret is void", agent=agent)
         return Credential(agent, secret, site)
+
+    def why_refused(self, enrolment: Enrolment, now_ms: int) -> str:
+        """Why `enrol` would refuse, as far as memory knows; empty if it may not.
+
+        Touches neither disk nor lock: this is what whoever tries tokens costs.
+        """
+        token_hash = _digest(enrolment.token).hex()
+        token = self._tokens.get(token_hash)
+        if token is None:
+            return _UNKNOWN_TOKEN
+        known = self._known.get(pseudonym(self._key, enrolment.device.strip()))
+        again = known is not None and known.token_hash == token_hash
+        return token.why_refused(now_ms, again)
+
+    def is_behind(self) -> bool:
+        """Whether the file has changed since memory was read from it; no disk."""
+        return self._changed_at_ns() != self._changed_ns
+
+    def _changed_at_ns(self) -> int:
+        try:
+            return self._config.path.stat().st_mtime_ns
+        except OSError:
+            return self._changed_ns
 
     def revoke(self, agent: str) -> bool:
         """Shuts an agent out, for ever. False if there is no such agent."""
@@ -277,18 +325,25 @@ class Registry:
 
     def refresh(self) -> bool:
         """Reads what other processes changed; True if there was something."""
+        # Before it is read: what is written meanwhile counts as not read.
+        changed_ns = self._changed_at_ns()
         with self._transaction("BEGIN") as connection:
             (generation,) = connection.execute(
                 "SELECT number FROM generation"
             ).fetchone()
             if generation == self._generation:
+                self._changed_ns = changed_ns
                 return False
             rows = connection.execute(
-                "SELECT secret_hash, agent, home_site, enrolled_ms, last_seen_ms,"
-                " revoked FROM agent WHERE revoked = 0"
+                "SELECT secret_hash, token, agent, home_site, enrolled_ms,"
+                " last_seen_ms, revoked FROM agent WHERE revoked = 0"
             ).fetchall()
-        self._known = {row[1]: _Known(row[0], Agent(*row[1:])) for row in rows}
-        self._generation = generation
+            tokens = connection.execute(
+                "SELECT hash, uses, used, expires_ms, withdrawn FROM token"
+            ).fetchall()
+        self._known = {row[2]: _Known(row[0], Agent(*row[2:]), row[1]) for row in rows}
+        self._tokens = {row[0]: _Token(*row[1:]) for row in tokens}
+        self._generation, self._changed_ns = generation, changed_ns
         return True
 
     def save_seen(self) -> None:

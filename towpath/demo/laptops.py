@@ -11,6 +11,7 @@ import contextlib
 import random
 import time
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
@@ -18,7 +19,7 @@ import msgspec
 import structlog
 
 from probes import emodel
-from probes.deliver import CredentialRefused, Later, Publisher
+from probes.deliver import CredentialRefused, Later, NotTaken, Publisher
 from probes.enrol import NotEnrolled, enrol
 from probes.failure import Outcome
 from probes.publish_https import Door, HttpsPublisher
@@ -33,7 +34,8 @@ _SOFTWARE = "towpath-demo"
 
 
 class Laptop(msgspec.Struct):
-    """One simulated laptop and where it is used today."""
+    """One simulated laptop and where it is used today. `agent` is its pseudonym once it
+    is enrolled, `trouble` why its last report was not accepted."""
 
     number: int
     home_site: str
@@ -43,6 +45,13 @@ class Laptop(msgspec.Struct):
     rtt_ms: float
     jitter_ms: float
     loss_ratio: float
+    agent: str = ""
+    trouble: str = "it has not tried to enrol yet"
+
+    @property
+    def transport(self) -> str:
+        """Every sixth laptop reports over MQTT, the others over HTTPS."""
+        return "mqtt" if self.number % 6 == 5 else "https"
 
 
 def fleet(count_each: int = 12) -> list[Laptop]:
@@ -218,9 +227,8 @@ def _is_far(laptop: Laptop) -> bool:
 class Fleet:
     """`async with Fleet(...)`: every laptop enrols once and reports every `every_s`.
 
-    Every sixth laptop speaks MQTT, the others HTTPS. Laptops at a site named in
-    `silent_sites` say nothing, as when its line is down; what they would have said in
-    that time is lost with them, for they could not have measured either.
+    Laptops at a site named in `silent_sites` send nothing, as when its line is down;
+    what they would have sent in that time is lost, for they could not have measured.
     """
 
     def __init__(
@@ -237,9 +245,14 @@ class Fleet:
         self._ca_file, self._broker, self._folder = ca_file, broker, folder
         self._every_s = every_s
         self.silent_sites: set[str] = set()
-        self.accepted = 0
-        self.failed = 0
         self._tasks: list[asyncio.Task[None]] = []
+
+    def __len__(self) -> int:
+        return len(self._laptops)
+
+    def missing(self, agents: Collection[str]) -> list[Laptop]:
+        """The laptops that are not among `agents`, the pseudonyms in the store."""
+        return [laptop for laptop in self._laptops if laptop.agent not in agents]
 
     async def __aenter__(self) -> Self:
         self._tasks = [
@@ -270,13 +283,13 @@ class Fleet:
                 )
                 break
             except (Later, NotEnrolled) as error:
-                _log.warning("demo_laptop_not_enrolled", why=str(error))
+                laptop.trouble = f"it could not enrol: {error}"
                 await asyncio.sleep(2)
+        laptop.agent = credential.agent
+        laptop.trouble = "it has enrolled and not sent a report yet"
         async with contextlib.AsyncExitStack() as stack:
             publisher: Publisher
-            if laptop.number % 6 == 5:
-                # The broker hears of a new agent within a few seconds.
-                await asyncio.sleep(3)
+            if laptop.transport == "mqtt":
                 settings = Settings(
                     transport="mqtt", mqtt=self._broker, ca_file=self._ca_file, ack_s=10
                 )
@@ -288,18 +301,20 @@ class Fleet:
                 publisher = HttpsPublisher(await stack.enter_async_context(door))
             while True:
                 if laptop.site not in self.silent_sites:
-                    await self._say(laptop, credential.agent, publisher, dice)
+                    await self._say(laptop, publisher, dice)
                 await asyncio.sleep(self._every_s * dice.uniform(0.9, 1.1))
 
     async def _say(
-        self, laptop: Laptop, agent: str, publisher: Publisher, dice: random.Random
+        self, laptop: Laptop, publisher: Publisher, dice: random.Random
     ) -> None:
         now_ms = time.time_ns() // 1_000_000
-        said = report(laptop, agent, now_ms, dice)
+        said = report(laptop, laptop.agent, now_ms, dice)
         waiting = Waiting(said.id, now_ms, msgspec.json.encode(said))
         try:
             receipt = await publisher.send([waiting])
-            self.accepted += len(receipt.accepted)
-        except (Later, CredentialRefused) as error:
-            self.failed += 1
+        except (Later, CredentialRefused, NotTaken) as error:
+            laptop.trouble = f"its report was not accepted: {error}"
             _log.debug("demo_laptop_waits", laptop=laptop.number, why=str(error))
+        else:
+            refused = "; ".join(refusal.why for refusal in receipt.refused)
+            laptop.trouble = f"its report was refused: {refused}" if refused else ""

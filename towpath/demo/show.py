@@ -14,8 +14,10 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
@@ -36,11 +38,13 @@ from towpath.demo.town import (
     OnCall,
     Switches,
     VpnDoor,
-    free_port,
+    free_ports,
     own_address,
 )
 from towpath.log import LogConfig, configure
 from towpath.run import Installation, StartFailed
+
+Piece = TypeVar("Piece")
 
 WEBHOOK_KEY = "demo-webhook-key"
 _BROKER_PASSWORD = "demo-broker-password"
@@ -48,17 +52,23 @@ _BROKER_PASSWORD = "demo-broker-password"
 
 def pick_ports(web: int) -> Ports:
     """Free ports for everything; the status page's is `web` where that is free."""
+    tcp = free_ports(socket.SOCK_STREAM, 7)
+    udp = free_ports(socket.SOCK_DGRAM, len(SWITCHES) + 1)
+    https, page, ndt7, vpn_door, beacon, webhook, broker = tcp
+    stamp, *switches = udp
     return Ports(
         address=own_address(),
-        switches={each.id: free_port(socket.SOCK_DGRAM) for each in SWITCHES},
-        https=free_port(),
-        web=web if _is_free(web) else free_port(),
-        stamp=free_port(socket.SOCK_DGRAM),
-        ndt7=free_port(),
-        vpn_door=free_port(),
-        beacon=free_port(),
-        webhook=free_port(),
-        broker=free_port(),
+        switches={
+            switch.id: port for switch, port in zip(SWITCHES, switches, strict=True)
+        },
+        https=https,
+        web=web if _is_free(web) else page,
+        stamp=stamp,
+        ndt7=ndt7,
+        vpn_door=vpn_door,
+        beacon=beacon,
+        webhook=webhook,
+        broker=broker,
     )
 
 
@@ -110,13 +120,7 @@ port = {ports.broker}
 tls = {str(Mosquitto.program() is not None).lower()}
 ca_file = "{certificates.authority}"
 password_file = "broker/ingest-password"
-
-[ingest.broker]
-password_file = "broker/passwords"
-acl_file = "broker/acl"
-pid_file = "broker/mosquitto.pid"
-every_s = 1
-
+{_BROKER_FILES if Mosquitto.program() is not None else ""}
 [ingest.policy]
 names = ["localhost"]
 teams_relay = {{host = ""}}
@@ -155,6 +159,14 @@ port = 0
 """
 
 
+_BROKER_FILES = """
+[ingest.broker]
+password_file = "broker/passwords"
+acl_file = "broker/acl"
+pid_file = "broker/mosquitto.pid"
+every_s = 1
+"""
+
 RULES = """# The demo cannot wait a minute and a half: every hold is shorter.
 overrides:
   - {rule: line_down, hold: 8s, keep_for: 4s}
@@ -173,8 +185,12 @@ def show(for_s: float | None, web_port: int = 8080, keep: Path | None = None) ->
     console = Console(highlight=False)
     # What is wrong here is part of the story, which tells it better.
     configure(LogConfig(level="error"))
-    folder = keep or Path(tempfile.mkdtemp(prefix="towpath-demo-"))
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder = keep or Path(tempfile.mkdtemp(prefix="towpath-demo-"))
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        console.print(f"[bold red]the demo could not start:[/] {error}")
+        return 1
     try:
         return asyncio.run(_show(console, folder.resolve(), for_s, web_port))
     except KeyboardInterrupt:
@@ -217,37 +233,38 @@ async def _show(
     config = read(folder / "towpath.toml")
     story = Story(say, config, ports)
     async with contextlib.AsyncExitStack() as town:
-        switches = await town.enter_async_context(Switches(ports.switches))
-        await town.enter_async_context(VpnDoor(ports.vpn_door, certificates))
-        await town.enter_async_context(
-            Beacon(ports.beacon, certificates, ports.address)
-        )
+
+        async def start(name: str, piece: AbstractAsyncContextManager[Piece]) -> Piece:
+            try:
+                return await town.enter_async_context(piece)
+            except OSError as error:
+                raise StartFailed(f"{name}: {error}") from error
+
+        switches = await start("the switches", Switches(ports.switches))
+        await start("the VPN gateway", VpnDoor(ports.vpn_door, certificates))
+        beacon = Beacon(ports.beacon, certificates, ports.address)
+        await start("the beacon", beacon)
         on_call = OnCall(ports.webhook, WEBHOOK_KEY, story.heard)
-        await town.enter_async_context(on_call)
-        await town.enter_async_context(
-            Reflector(
-                ReflectorConfig(
-                    addresses=("127.0.0.1",),
-                    stamp_port=ports.stamp,
-                    web_port=ports.ndt7,
-                    tls_certificate=certificates.certificate,
-                    tls_key=certificates.private_key,
-                )
-            )
+        await start("the webhook", on_call)
+        reflector = ReflectorConfig(
+            addresses=("127.0.0.1",),
+            stamp_port=ports.stamp,
+            web_port=ports.ndt7,
+            tls_certificate=certificates.certificate,
+            tls_key=certificates.private_key,
         )
+        await start("the reflector", Reflector(reflector))
         with Registry(config.ingest.registry) as registry:
             tokens = _tokens(registry)
             installation = Installation(config, ROLES)
             if Mosquitto.program() is None:
                 users = Users(registry, "towpath-ingest", _BROKER_PASSWORD)
-                broker = DemoBroker(ports.broker, users)
-                await town.enter_async_context(broker)
+                await start("the broker", DemoBroker(ports.broker, users))
             await town.enter_async_context(installation)
             if Mosquitto.program() is not None:
                 # After Towpath has written who may log in.
-                await town.enter_async_context(
-                    Mosquitto(ports.broker, folder / "broker", certificates)
-                )
+                broker = Mosquitto(ports.broker, folder / "broker", certificates)
+                await start("the broker", broker)
             server = f"https://localhost:{ports.https}"
             broker_at = Mqtt("localhost", ports.broker, Mosquitto.program() is not None)
             laptops = Fleet(

@@ -8,16 +8,21 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from alerts.standing import open_alerts
-from collectors.store.query import Pick, Query, Row, Store
+from collectors.store.query import Pick, Query, Store
 from towpath.config import TowpathConfig
 from towpath.demo.council import LIBRARY_LINE, SWITCHES, Ports
 from towpath.demo.laptops import Fleet
 from towpath.demo.town import Switches
 
-_STEADY_S = 60.0
-_FIND_S = 60.0
-_RESOLVE_S = 75.0
+# The demo waits for what it needs; these only end it when that never comes.
+_STEADY_S = 300.0
+_FIND_S = 240.0
+_RESOLVE_S = 240.0
+_LINES = 5
+_SHOWN = 5
 
 Say = Callable[[str], None]
 WriteReport = Callable[[], Awaitable[str]]
@@ -79,35 +84,26 @@ class Story:
         self._went["a site report was written"] = True
 
     async def _all_is_well(self, laptops: Fleet, store: Store) -> None:
-        rows: list[Row] = []
-        agents = 0
+        seen = Seen()
 
         async def steady() -> bool:
-            nonlocal rows, agents
-            rows = await store.ask(
-                _latest("device", ("device",), Pick("up", "last"), Pick("ports_up"))
-            )
-            up = sum(row.values.get("up_last") == 1 for row in rows)
-            heard = await store.ask(
-                _latest("call_path", ("agent",), Pick("ok", "count"))
-            )
-            agents = len(heard)
-            traffic = await store.ask(
-                _latest("line", ("line",), Pick("down_bps", "last"))
-            )
-            seen = sum("down_bps_last" in row.values for row in traffic)
-            return up == len(SWITCHES) and agents >= 48 and seen == 5
+            nonlocal seen
+            seen = await look(store)
+            return not missing(seen, laptops)
 
         well = await _until(steady, _STEADY_S)
         self._went["all switches answer, lines are seen, laptops report"] = well
-        answering = sum(row.values.get("up_last") == 1 for row in rows)
+        answering = len(SWITCHES) - len(seen.silent_switches())
+        reporting = len(laptops) - len(laptops.missing(seen.agents))
+        # Its pseudonym is known to itself alone: it is whoever is not of the fleet.
+        own = len(seen.agents) > reporting
         self._say(
-            f"{answering} of {len(SWITCHES)} switches answer over SNMP; {agents} "
-            f"laptops report, this machine's own agent among them"
-            if agents > 48
-            else f"{answering} of {len(SWITCHES)} switches answer over SNMP; {agents} "
-            "laptops report"
+            f"{answering} of {len(SWITCHES)} switches answer over SNMP; {reporting} of "
+            f"{len(laptops)} laptops report"
+            + (", and this machine's own agent" if own else "")
         )
+        for sentence in missing(seen, laptops):
+            self._say(f"[bold red]missing[/]  {sentence}")
 
     async def _found(self) -> None:
         def paged() -> list[dict[str, Any]]:
@@ -117,6 +113,8 @@ class Story:
             return bool(paged())
 
         self._went["the fault was found"] = await _until(found, _FIND_S)
+        if not paged():
+            self._say(f"[bold red]missing[/]  no page came within {_FIND_S:g} s")
         # What might still follow has a few polls' time to do so.
         await asyncio.sleep(8)
         named = [
@@ -127,6 +125,8 @@ class Story:
         ]
         self._went["its cause was named: the library's line"] = bool(named)
         self._went["it made one page, not one for each switch"] = len(paged()) == 1
+        for page in paged()[1:]:
+            self._say(f"[bold red]too many[/]  {page['subject']}")
         hidden = [
             alert
             for alert in open_alerts(self._config.alerts.standing)
@@ -142,6 +142,51 @@ class Story:
             return any(page["kind"] == "resolution" for page in self._pages)
 
         self._went["it was resolved, and said so"] = await _until(resolved, _RESOLVE_S)
+        still = open_alerts(self._config.alerts.standing)
+        for alert in still if not await resolved() else ():
+            self._say(f"[bold red]still open[/]  {alert.rule}: {_name(alert.subject)}")
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What the store knows of the last minute: devices that answer, laptops that report
+    and lines with traffic, by their names."""
+
+    devices: frozenset[str] = frozenset()
+    agents: frozenset[str] = frozenset()
+    lines: frozenset[str] = frozenset()
+
+    def silent_switches(self) -> list[str]:
+        return [switch.id for switch in SWITCHES if switch.id not in self.devices]
+
+
+async def look(store: Store) -> Seen:
+    """Asks the store."""
+    devices = await store.ask(_latest("device", ("device",), Pick("up", "last")))
+    agents = await store.ask(_latest("call_path", ("agent",), Pick("ok", "count")))
+    lines = await store.ask(_latest("line", ("line",), Pick("down_bps", "last")))
+    return Seen(
+        frozenset(r.tags["device"] for r in devices if r.values.get("up_last") == 1),
+        frozenset(row.tags["agent"] for row in agents),
+        frozenset(row.tags["line"] for row in lines if "down_bps_last" in row.values),
+    )
+
+
+def missing(seen: Seen, laptops: Fleet) -> list[str]:
+    """A sentence for each kind of thing that is not there yet, with the reason as far
+    as it is known."""
+    sentences = []
+    if silent := seen.silent_switches():
+        sentences.append(f"these switches do not answer: {', '.join(silent)}")
+    if len(seen.lines) < _LINES:
+        there = ", ".join(sorted(seen.lines)) or "none"
+        sentences.append(f"traffic is seen on {len(seen.lines)} of 5 lines: {there}")
+    absent = laptops.missing(seen.agents)
+    for laptop in absent[:_SHOWN]:
+        why = laptop.trouble or "its reports are accepted but not in the store yet"
+        sentences.append(f"laptop {laptop.number} ({laptop.transport}): {why}")
+    if len(absent) > _SHOWN:
+        sentences.append(f"and {len(absent) - _SHOWN} more laptops")
+    return sentences
 
 
 def _latest(measurement: str, by: tuple[str, ...], *picks: Pick) -> Query:

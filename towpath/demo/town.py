@@ -26,13 +26,19 @@ from towpath.demo.switches import Neighbour, SimulatedPort, SimulatedSwitch
 _log = structlog.get_logger()
 _LINE_PORTS = range(43, 48)
 _UPLINK = 24
+_START_S, _ANSWER_S = 60.0, 5.0
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(kind: socket.SocketKind, count: int) -> list[int]:
+    """`count` different ports of 127.0.0.1 that nobody listens on now."""
+    with contextlib.ExitStack() as held:
+        probes = [
+            held.enter_context(socket.socket(socket.AF_INET, kind))
+            for _ in range(count)
+        ]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def own_address() -> str:
@@ -227,12 +233,37 @@ message_size_limit 1000000
         if os.geteuid() == 0:
             with settings.open("a") as file:
                 file.write("user root\n")
-        log = (self._folder / "mosquitto.log").open("wb")
+        log_file = self._folder / "mosquitto.log"
+        log = log_file.open("wb")
         self._process = await asyncio.create_subprocess_exec(
             program, "-c", str(settings), stdout=log, stderr=log
         )
         log.close()
+        try:
+            async with asyncio.timeout(_START_S):
+                while not await self._listens():
+                    if self._process.returncode is not None:
+                        raise OSError(f"mosquitto ended: {_last_line(log_file)}")
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            await self.__aexit__()
+            raise OSError(
+                f"mosquitto does not listen: {_last_line(log_file)}"
+            ) from None
         return self
+
+    async def _listens(self) -> bool:
+        """Whether it is this broker, by its certificate, that answers there."""
+        trust = ssl.create_default_context(cafile=str(self._certificates.authority))
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                _, writer = await asyncio.open_connection(
+                    "127.0.0.1", self._port, ssl=trust, server_hostname="localhost"
+                )
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        return True
 
     async def __aexit__(self, *_: object) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -240,6 +271,11 @@ message_size_limit 1000000
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await self._process.wait()
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "it says nothing")
 
 
 class Switches:

@@ -1,0 +1,138 @@
+"""Enrolment while somebody tries tokens: real laptops get in, whatever others do."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from ingest_council import Door, door, opened_registry, registry_config, wall_ms
+
+from collectors.ingest.enrolled import EnrolmentRefused
+from collectors.ingest.enrolling import Enrolling, TooMany
+from collectors.ingest.registry import Registry
+from probes.report import Credential, Enrolment
+
+
+async def ask(council: Door, token: str, device: str) -> Any:
+    body = msgspec.json.encode(Enrolment(token, device))
+    return await council.client.post("/v1/enrol", content=body)
+
+
+async def test_laptops_enrol_from_the_address_that_junk_tokens_come_from(
+    tmp_path: Path,
+) -> None:
+    async with door(tmp_path) as council:
+        token = council.registry.make_token("depot", 40, 1, wall_ms())
+
+        async def junk(number: int) -> list[int]:
+            return [
+                (await ask(council, f"tow-junk-{number}-{n}", "x")).status_code
+                for n in range(40)
+            ]
+
+        junking = asyncio.gather(*(junk(number) for number in range(50)))
+        laptops = await asyncio.gather(
+            *(ask(council, token, f"laptop-{number}") for number in range(40))
+        )
+        answers = [status for some in await junking for status in some]
+        assert [answer.status_code for answer in laptops] == [200] * 40
+        assert len(answers) == 2000
+        assert set(answers) == {403, 429}
+        # After the first few nobody is told even that the token is unknown.
+        assert answers.count(403) < 100
+        refused = await ask(council, "one-more", "x")
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) > 0
+
+
+async def test_a_junk_token_costs_no_disk(tmp_path: Path) -> None:
+    with opened_registry(tmp_path) as registry:
+        token = registry.make_token("depot", 1, 1, wall_ms())
+        enrolling = Enrolling(registry, None, lambda: 0.0)
+        other = sqlite3.connect(registry_config(tmp_path).path, isolation_level=None)
+        # Whoever touches the file now waits for ten seconds.
+        other.execute("BEGIN EXCLUSIVE")
+        async with asyncio.timeout(5):
+            for number in range(20):
+                junk = Enrolment(f"junk-{number}", "x")
+                with pytest.raises(EnrolmentRefused, match="not known"):
+                    await enrolling.enrol(junk, "192.0.2.7", wall_ms())
+            for _ in range(10_000):
+                with pytest.raises(TooMany) as many:
+                    await enrolling.enrol(junk, "192.0.2.99", wall_ms())
+                assert many.value.own
+        other.execute("ROLLBACK")
+        other.close()
+        # The same network, a real token.
+        made = await enrolling.enrol(Enrolment(token, "d"), "192.0.2.7", wall_ms())
+        assert made.home_site == "depot"
+
+
+async def test_a_token_that_another_process_has_just_made_is_known(
+    tmp_path: Path,
+) -> None:
+    with opened_registry(tmp_path) as registry:
+        enrolling = Enrolling(registry, None, lambda: 0.0)
+        for number in range(5):
+            with Registry(registry_config(tmp_path)) as other:
+                token = other.make_token("depot", 1, 1, wall_ms())
+            made = await enrolling.enrol(
+                Enrolment(token, f"laptop-{number}"), "192.0.2.7", wall_ms()
+            )
+            assert made.home_site == "depot"
+
+
+async def test_a_used_up_expired_or_withdrawn_token_is_refused_from_memory(
+    tmp_path: Path,
+) -> None:
+    now_ms = wall_ms()
+    with opened_registry(tmp_path) as registry:
+        used = registry.make_token("depot", 1, 1, now_ms)
+        registry.enrol(Enrolment(used, "first"), now_ms)
+        old = registry.make_token("depot", 1, 1, now_ms - 2 * 86_400_000)
+        withdrawn = registry.make_token("depot", 1, 1, now_ms)
+        for token in registry.tokens():
+            if not token.used and token.expires_ms > now_ms:
+                assert registry.withdraw_token(token.id)
+        for token, why in (
+            (used, "had 1 uses"),
+            (old, "has expired"),
+            (withdrawn, "was withdrawn"),
+        ):
+            assert why in registry.why_refused(Enrolment(token, "second"), now_ms)
+        # Its answer was lost: the same laptop may come again.
+        assert registry.why_refused(Enrolment(used, "first"), now_ms) == ""
+
+
+async def test_a_laptop_that_enrols_over_and_over_is_told_to_wait(
+    tmp_path: Path,
+) -> None:
+    clock_s = [0.0]
+    with opened_registry(tmp_path) as registry:
+        enrolling = Enrolling(registry, None, lambda: clock_s[0])
+        enrolment = Enrolment(registry.make_token("depot", 1, 1, wall_ms()), "laptop")
+        for _ in range(5):
+            await enrolling.enrol(enrolment, "192.0.2.7", wall_ms())
+        with pytest.raises(TooMany) as many:
+            await enrolling.enrol(enrolment, "192.0.2.7", wall_ms())
+        clock_s[0] += many.value.retry_s
+        await enrolling.enrol(enrolment, "192.0.2.7", wall_ms())
+
+
+async def test_an_office_of_hundreds_enrols_from_one_address_at_once(
+    tmp_path: Path,
+) -> None:
+    with opened_registry(tmp_path) as registry:
+        enrolling = Enrolling(registry, None, lambda: 0.0)
+        token = registry.make_token("depot", 300, 1, wall_ms())
+        made: list[Credential] = await asyncio.gather(
+            *(
+                enrolling.enrol(Enrolment(token, f"d{n}"), "192.0.2.7", wall_ms())
+                for n in range(300)
+            )
+        )
+    assert len({credential.agent for credential in made}) == 300
