@@ -9,8 +9,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import services
 import yaml
 from services import absent, mosquitto, running
+
+from collectors.store.failure import Unanswered
+from collectors.store.influx_http import InfluxServer
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -136,3 +140,37 @@ def test_each_desktop_has_its_is_it_me() -> None:
     script = (agent / "windows" / "install.ps1").read_text()
     assert "-m probes.cli is-it-me" in script
     assert "-m probes.cli run" in script
+
+
+@pytest.mark.service
+async def test_grafanas_user_of_influxdb_reads_the_shared_database_and_no_other(
+    tmp_path: Path,
+) -> None:
+    server = services.influxd(tmp_path)
+    services.only_of_1(server)
+    config = tmp_path / "influxdb.conf"
+    config.write_text(
+        config.read_text().replace("[http]", "[http]\n  auth-enabled = true")
+    )
+    url = f"http://127.0.0.1:{server.port}"
+    personal = 'SELECT * FROM "towpath_personal".."call_path"'
+    with services.running(server):
+        async with InfluxServer(url) as first:
+            admin = "CREATE USER admin WITH PASSWORD 'a' WITH ALL PRIVILEGES"
+            await first.query("", admin)
+        async with InfluxServer(url, "admin:a") as owner:
+            await owner.query("", "CREATE USER grafana WITH PASSWORD 'b'")
+            statements = (DEPLOY / "compose" / "grafana.iql").read_text()
+            for statement in statements.strip().split("; "):
+                await owner.query("", statement)
+            await owner.query("", "CREATE DATABASE towpath_personal")
+            await owner.query("towpath", personal)
+        async with InfluxServer(url, "grafana:b") as grafana:
+            await grafana.query("towpath", 'SELECT * FROM "device"')
+            for database, query in (
+                ("towpath", personal),
+                ("towpath_personal", 'SELECT * FROM "call_path"'),
+                ("towpath", 'DROP MEASUREMENT "device"'),
+            ):
+                with pytest.raises(Unanswered, match=r"not authorized|40[13]"):
+                    await grafana.query(database, query)

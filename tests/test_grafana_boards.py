@@ -41,7 +41,7 @@ def _texts(**config: Any) -> dict[str, str]:
 def _dashboards() -> dict[str, Any]:
     return {
         name: json.loads(text)
-        for name, text in _texts().items()
+        for name, text in _texts(personal=True).items()
         if name.endswith(".json")
     }
 
@@ -55,7 +55,7 @@ def test_the_boards_ask_only_for_what_is_in_the_catalogue() -> None:
 
 
 def test_the_files_pass_their_own_check(tmp_path: Path) -> None:
-    built = build(tmp_path, GrafanaConfig(), RULES)
+    built = build(tmp_path, GrafanaConfig(personal=True), RULES)
     assert check_folder(tmp_path, CATALOGUE) == []
     assert sum(path.suffix == ".json" for path in built.files) == len(BOARDS)
 
@@ -417,7 +417,8 @@ def test_rules_grafana_cannot_say_are_listed_with_the_reason() -> None:
 
 
 def test_the_data_sources_name_their_database_for_old_and_new_grafana() -> None:
-    document = yaml.safe_load(_texts()["provisioning/datasources/towpath.yaml"])
+    texts = _texts(personal=True)
+    document = yaml.safe_load(texts["provisioning/datasources/towpath.yaml"])
     sources = {each["uid"]: each for each in document["datasources"]}
     assert sources["towpath-shared"]["database"] == "towpath"
     assert sources["towpath-personal"]["database"] == "towpath_personal"
@@ -426,10 +427,35 @@ def test_the_data_sources_name_their_database_for_old_and_new_grafana() -> None:
         assert each["secureJsonData"]["httpHeaderValue1"].startswith("Token $INFLUX_")
 
 
-def test_a_council_may_leave_personal_data_out_of_grafana_altogether() -> None:
-    texts = _texts(personal=False)
+def test_personal_data_is_not_in_grafana_unless_a_council_asks_for_it() -> None:
+    texts = _texts()
     assert "towpath_personal" not in "".join(texts.values())
     assert not any("/personal/" in name for name in texts)
+    document = yaml.safe_load(texts["provisioning/datasources/towpath.yaml"])
+    # What an earlier version provisioned for every Viewer is taken out again.
+    assert document["deleteDatasources"] == [
+        {"name": "Towpath personal data", "orgId": 1}
+    ]
+
+
+def test_personal_data_is_provisioned_into_an_organisation_of_its_own() -> None:
+    texts = _texts(personal=True, personal_organisation=7)
+    for name, kind in (("datasources", "datasources"), ("dashboards", "providers")):
+        text = texts[f"provisioning/{name}/towpath.yaml"]
+        assert "every Viewer of an organisation may query all its\n# data" in text
+        homes = {each["name"]: each["orgId"] for each in yaml.safe_load(text)[kind]}
+        assert homes == {"Towpath": 1, "Towpath personal data": 7}
+    board = json.loads(texts["dashboards/personal/towpath-laptop.json"])
+    assert board["links"] == []
+
+
+def test_a_setting_that_lets_more_people_read_personal_data_is_warned_of() -> None:
+    assert GrafanaConfig(personal_organisation=1).exposures == []
+    assert GrafanaConfig(personal=True).exposures == []
+    (same,) = GrafanaConfig(personal=True, personal_organisation=1).exposures
+    assert "every Viewer there may query laptops' own results" in same
+    (token,) = GrafanaConfig(personal=True, personal_token="$INFLUX_TOKEN").exposures
+    assert "may read laptops' own results through it" in token
 
 
 # ---- a real InfluxDB ----------------------------------------------------------------

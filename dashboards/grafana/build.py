@@ -22,6 +22,11 @@ from dashboards.grafana.rules import Left, document
 from probes.catalogue import Catalogue
 
 _HEADER = "# Made by `towpath dashboards build`; changes here are lost.\n"
+_PERSONAL_HEADER = """\
+# Laptops' own results. In Grafana OSS every Viewer of an organisation may query all its
+# data sources, and provisioning cannot restrict a folder: keep them in an organisation
+# (orgId) or a Grafana of their own, whose members are those who may see them.
+"""
 
 
 class BoardError(ValueError):
@@ -76,9 +81,10 @@ def files(
     if findings:
         raise BoardError(findings)
     alerting, left = document(rules, boards, config)
+    personal = _PERSONAL_HEADER if config.personal else ""
     texts = {
-        "provisioning/datasources/towpath.yaml": _yaml(datasources(config)),
-        "provisioning/dashboards/towpath.yaml": _yaml(providers(config)),
+        "provisioning/datasources/towpath.yaml": personal + _yaml(datasources(config)),
+        "provisioning/dashboards/towpath.yaml": personal + _yaml(providers(config)),
         "provisioning/alerting/towpath-rules.yaml": _yaml(alerting)
         + "".join(f"# Not here: {each.rule}: {each.why}.\n" for each in left),
     }

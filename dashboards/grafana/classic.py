@@ -26,7 +26,8 @@ SCHEMA_VERSION = 42
 
 
 def dashboard(board: Board, boards: tuple[Board, ...]) -> dict[str, Any]:
-    """`boards` are those it links to; a shared board never links to a personal one."""
+    """`boards` are those it links to. Shared and personal ones never link to each
+    other: they lie in organisations of their own."""
     source = _source(board.datasource)
     return {
         "id": None,
@@ -62,7 +63,7 @@ def panel_ids(board: Board) -> dict[str, int]:
 
 
 def _may_link(board: Board, other: Board) -> bool:
-    return other.uid != board.uid and (board.personal or not other.personal)
+    return other.uid != board.uid and board.personal == other.personal
 
 
 def _source(uid: str) -> dict[str, str]:

@@ -13,9 +13,10 @@ class GrafanaConfig(BaseModel):
     """`[grafana]`. Secrets are not in it: files name environment variables of the
     Grafana process (`$INFLUX_URL`, `$INFLUX_TOKEN`), which Grafana fills in itself.
 
-    Grafana without data source permissions lets every editor ask any data source:
-    set `personal` to false, or keep personal data in an organisation of its own, where
-    editors are not the people who may see it.
+    In Grafana OSS every Viewer of an organisation may query all its data sources,
+    whatever the permissions of folders say. So laptops' own results are left out unless
+    `personal` is true, and then belong in an organisation (`personal_organisation`) or
+    a Grafana of their own, whose members are those who may see them.
 
     `target` is the oldest Grafana the files must work with. `contact_email` and
     `contact_webhook` make a contact point for the one rule that watches Towpath.
@@ -35,6 +36,26 @@ class GrafanaConfig(BaseModel):
     contact_email: str = ""
     contact_webhook: str = ""
     export_rules: bool = True
+    organisation: Annotated[int, Field(ge=1)] = 1
     personal: bool = Field(
-        default=True, description="the board and data source of laptops' own results"
+        default=False, description="the board and data source of laptops' own results"
     )
+    personal_organisation: Annotated[int, Field(ge=1)] = 2
+
+    @property
+    def exposures(self) -> list[str]:
+        """How more people could read personal data than those who were meant to."""
+        found = []
+        if self.personal and self.organisation == self.personal_organisation:
+            found.append(
+                "grafana.personal_organisation is also grafana.organisation: in "
+                "Grafana OSS every Viewer there may query laptops' own results; "
+                "expected an organisation or a Grafana of their own"
+            )
+        if self.personal and self.personal_token == self.shared_token:
+            found.append(
+                "grafana.personal_token is also grafana.shared_token: whoever may "
+                "query the shared data source may read laptops' own results through "
+                "it; expected users that may each read one database"
+            )
+        return found

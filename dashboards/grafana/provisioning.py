@@ -9,14 +9,20 @@ from dashboards.grafana.config import GrafanaConfig
 
 PRUNES_SINCE = 12
 CONTACT = "Towpath watch"
+PERSONAL_NAME = "Towpath personal data"
 
 
 def datasources(config: GrafanaConfig) -> dict[str, Any]:
-    """Two InfluxQL data sources. The database is written twice: Grafana 9 reads
-    `database`, newer ones `jsonData.dbName`."""
+    """InfluxQL data sources, each in its organisation. The database is written twice:
+    Grafana 9 reads `database`, newer ones `jsonData.dbName`."""
     document: dict[str, Any] = {"apiVersion": 1}
     if config.target >= PRUNES_SINCE:
         document["prune"] = True
+    if not config.personal or config.personal_organisation != config.organisation:
+        # One that was provisioned there before goes: it is open to every Viewer.
+        document["deleteDatasources"] = [
+            {"name": PERSONAL_NAME, "orgId": config.organisation}
+        ]
     sources = [
         _datasource(
             config, "Towpath", SHARED, config.shared_database, config.shared_token
@@ -26,7 +32,7 @@ def datasources(config: GrafanaConfig) -> dict[str, Any]:
         sources.append(
             _datasource(
                 config,
-                "Towpath personal data",
+                PERSONAL_NAME,
                 PERSONAL,
                 config.personal_database,
                 config.personal_token,
@@ -42,7 +48,7 @@ def _datasource(
     return {
         "name": name,
         "uid": uid,
-        "orgId": 1,
+        "orgId": _organisation(config, uid == PERSONAL),
         "type": "influxdb",
         "access": "proxy",
         "url": config.influx_url,
@@ -62,13 +68,14 @@ def _datasource(
 
 
 def providers(config: GrafanaConfig) -> dict[str, Any]:
-    """Two folders of boards, so that access to personal ones is given apart."""
+    """Folders of boards, each in its organisation. Provisioning cannot restrict a
+    folder: Grafana lets every Viewer of the organisation in."""
     found = [_provider(config, "Towpath", config.folder, "towpath", "shared")]
     if config.personal:
         found.append(
             _provider(
                 config,
-                "Towpath personal data",
+                PERSONAL_NAME,
                 config.personal_folder,
                 "towpath-personal",
                 "personal",
@@ -82,7 +89,7 @@ def _provider(
 ) -> dict[str, Any]:
     return {
         "name": name,
-        "orgId": 1,
+        "orgId": _organisation(config, path == "personal"),
         "folder": folder,
         "folderUid": uid,
         "type": "file",
@@ -124,5 +131,11 @@ def contact_points(config: GrafanaConfig) -> dict[str, Any] | None:
         return None
     return {
         "apiVersion": 1,
-        "contactPoints": [{"orgId": 1, "name": CONTACT, "receivers": receivers}],
+        "contactPoints": [
+            {"orgId": config.organisation, "name": CONTACT, "receivers": receivers}
+        ],
     }
+
+
+def _organisation(config: GrafanaConfig, personal: bool) -> int:
+    return config.personal_organisation if personal else config.organisation

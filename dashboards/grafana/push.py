@@ -1,4 +1,7 @@
-"""Puts the boards into a running Grafana through its API."""
+"""Puts the boards into a running Grafana through its API.
+
+A token is of one organisation, and only the boards that belong there are pushed.
+"""
 
 from __future__ import annotations
 
@@ -27,24 +30,30 @@ def push(
     boards: tuple[Board, ...] = BOARDS,
     timeout_s: float = 15.0,
 ) -> list[str]:
-    """Creates or replaces every board, in its folder; the addresses of the boards.
-    Without `config.personal` those about one laptop are left out.
+    """Creates or replaces the boards of the token's organisation, each in its folder;
+    the addresses of the boards. Without `config.personal` those about one laptop are
+    left out; with it they go to `config.personal_organisation` alone, into a folder
+    that neither Viewers nor Editors may open; `PushError` if it is open to them.
 
-    `token` is a service account's with the right to write folders and dashboards. The
-    data sources `towpath-shared` and `towpath-personal` have to be there already.
+    `token` is a service account's with the right to write folders and dashboards, for
+    the personal one also their permissions. The data sources `towpath-shared` and
+    `towpath-personal` have to be there already.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise PushError(f"{url!r} is not an address, expected https://grafana.example")
     settings = config or GrafanaConfig()
-    boards = tuple(each for each in boards if settings.personal or not each.personal)
     api: Any = GrafanaApi.from_url(url, credential=token, timeout=timeout_s)
     titles = {False: settings.folder, True: settings.personal_folder}
     made: list[str] = []
     try:
-        for personal, uid in _FOLDERS.items():
+        kinds = sorted(_belonging(api, settings, url))
+        for personal in kinds:
             if any(board.personal is personal for board in boards):
-                _ensure_folder(api, titles[personal], uid)
+                is_new = _ensure_folder(api, titles[personal], _FOLDERS[personal])
+                if personal:
+                    _keep_private(api, titles[personal], _FOLDERS[personal], is_new)
+        boards = tuple(each for each in boards if each.personal in kinds)
         for board in boards:
             answer = api.dashboard.update_dashboard(
                 {
@@ -64,10 +73,50 @@ def push(
     return made
 
 
-def _ensure_folder(api: Any, title: str, uid: str) -> None:
+def _belonging(api: Any, config: GrafanaConfig, url: str) -> set[bool]:
+    """The kinds of boards, personal or not, that belong where the token is from."""
+    if not config.personal:
+        return {False}
+    own = api.organization.get_current_organization()
+    number = own.get("id")
+    homes = {False: config.organisation, True: config.personal_organisation}
+    kinds = {personal for personal, home in homes.items() if home == number}
+    if not kinds:
+        raise PushError(
+            f"the token for {url} is of organisation {number} ({own.get('name')}), "
+            f"expected {homes[False]} (grafana.organisation) or {homes[True]} "
+            "(grafana.personal_organisation)"
+        )
+    return kinds
+
+
+def _ensure_folder(api: Any, title: str, uid: str) -> bool:
+    """Whether the folder had to be made."""
     try:
         api.folder.get_folder(uid)
     except GrafanaClientError as error:
         if error.status_code != 404:
             raise
         api.folder.create_folder(title, uid)
+        return True
+    return False
+
+
+def _keep_private(api: Any, title: str, uid: str, is_new: bool) -> None:
+    """Takes Viewers and Editors out of a folder that was just made, and makes sure that
+    they are out. What people have set in a folder that was there is not changed."""
+    if is_new:
+        named = [
+            {who: each[who], "permission": each["permission"]}
+            for each in api.folder.get_folder_permissions(uid)
+            for who in ("userId", "teamId")
+            if each.get(who) and not each.get("inherited")
+        ]
+        api.folder.update_folder_permissions(uid, {"items": named})
+    roles = {each.get("role") for each in api.folder.get_folder_permissions(uid)}
+    if is_open := sorted(roles & {"Viewer", "Editor"}):
+        raise PushError(
+            f"the folder {title!r} is open to every {' and '.join(is_open)}, so the "
+            "board of laptops' own results was not put there; take them out of its "
+            "permissions in Grafana and push again"
+        )

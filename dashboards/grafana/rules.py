@@ -124,7 +124,7 @@ def _group(
     config: GrafanaConfig, name: str, rules: list[dict[str, Any]]
 ) -> dict[str, Any]:
     return {
-        "orgId": 1,
+        "orgId": config.organisation,
         "name": name,
         "folder": config.folder,
         "interval": "60s",

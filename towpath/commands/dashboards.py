@@ -36,6 +36,7 @@ def build(
     from dashboards.grafana import build as build_files
 
     settings, rules = _settings(config, grafana)
+    _warn(settings)
     try:
         built = build_files(out, settings, rules)
     except BoardError as error:
@@ -78,6 +79,7 @@ def push(
     from dashboards.grafana import push as push_boards
 
     settings, _ = _settings(config, None)
+    _warn(settings)
     try:
         for address in push_boards(url, token, settings):
             typer.echo(address)
@@ -102,6 +104,11 @@ def export_rules(out: Path, config: Path | None, grafana: int | None) -> None:
             typer.echo(path)
     for each in left:
         typer.echo(f"not for Grafana: rule {each.rule}: {each.why}", err=True)
+
+
+def _warn(settings: GrafanaConfig) -> None:
+    for exposure in settings.exposures:
+        typer.echo(f"warning: {exposure}", err=True)
 
 
 def _settings(config: Path | None, grafana: int | None) -> tuple[GrafanaConfig, Rules]:
