@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from alerts.functions import FUNCTIONS
@@ -139,12 +139,31 @@ def _aggregate(condition: Condition, series: Series) -> float | None:
         return None
     match condition.aggregate:
         case "mean":
-            return sum(values) / len(values)
+            return _mean(condition, series, times, values)
         case "min":
             return min(values)
         case "max":
             return max(values)
     return sorted(values)[math.ceil(0.95 * len(values)) - 1]
+
+
+def _mean(
+    condition: Condition, series: Series, times: Sequence[int], values: Sequence[float]
+) -> float | None:
+    """Weighted if the catalogue says by what; None if nothing was counted."""
+    weight = series.weight_of(condition.field)
+    if not weight:
+        return sum(values) / len(values)
+    ring = series.ring(weight)
+    if ring is None:
+        return None
+    when, weights = ring.since(series.last_ms - condition.over)
+    if len(when) != len(times):
+        known = dict(zip(when, weights, strict=True))
+        weights = [known.get(time_ms, 0.0) for time_ms in times]
+    pairs = list(zip(values, weights, strict=True))
+    total = sum(weighs for _, weighs in pairs)
+    return sum(value * weighs for value, weighs in pairs) / total if total else None
 
 
 def _shown(rule: Rule, members: Iterable[Series]) -> dict[str, Value]:

@@ -125,6 +125,10 @@ class Series:
         slot = self._table.slots.get(field)
         return None if slot is None or self.rings is None else self.rings.get(slot)
 
+    def weight_of(self, field: str) -> str:
+        """The field that a mean of `field` is weighted by; empty if by none."""
+        return self._table.declared.field(field).weight
+
     def put(self, slot: int, time_ms: int, value: float, span_ms: int) -> None:
         """Adds to the ring of that field."""
         if self.rings is None:
@@ -150,9 +154,16 @@ class _Table:
     def want(self, at: int, rule: Rule) -> None:
         self.rules.append((at, rule))
         for field, span_ms in rule.wanted.items():
-            slot = self.slots.setdefault(field, len(self.slots))
-            if span_ms:
-                self.spans[slot] = max(self.spans.get(slot, 0), span_ms)
+            self._want(field, span_ms)
+        for condition in rule.when:
+            weight = self.declared.field(condition.field).weight
+            if weight and condition.aggregate == "mean":
+                self._want(weight, condition.over)
+
+    def _want(self, field: str, span_ms: int) -> None:
+        slot = self.slots.setdefault(field, len(self.slots))
+        if span_ms:
+            self.spans[slot] = max(self.spans.get(slot, 0), span_ms)
 
 
 class Window:

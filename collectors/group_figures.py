@@ -2,6 +2,10 @@
 
 Percentiles do not add up, so they only need enough agents; of sums, means and ratios a
 part can be taken away, so the rows that have the value are suppressed by themselves.
+
+Beside each figure stands its weight: the calls, checks or laptops it is of. Figures of
+several windows are means of it (`collectors.store.query`). A median of medians is none:
+such a mean of percentiles has to be called one.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from probes import segments
 from probes.cause import CAUSES, cause
 from probes.jitter import percentile
 from probes.sample import Value
+
+_ROUND = 5
 
 # Where most poor calls of a group break, in the words of alerts and boards.
 MOSTLY = {
@@ -30,11 +36,28 @@ MOSTLY = {
 
 class Figures(NamedTuple):
     """`of`: the kind of rows, `has`: whether a row has the value; `make`: the figures
-    of the rows of one group, each of at least so many agents."""
+    of the rows of one group, each of at least so many agents. `weight`: the field that
+    says how much they are of, `weigh` how much that is."""
 
     of: str
     has: Callable[[Heard], bool]
     make: Callable[[Sequence[Heard], int], dict[str, Value]]
+    weight: str
+    weigh: Callable[[Sequence[Heard]], int] = len
+
+    def of_group(self, rows: Sequence[Heard], least: int) -> dict[str, Value]:
+        """The figures of the rows of one group, if any, and their weight."""
+        figures = self.make(rows, least)
+        return {**figures, self.weight: self.weigh(rows)} if figures else {}
+
+
+def rounded(agents: int) -> int:
+    """To the nearest 5: a count that moves by one says who came or went."""
+    return (agents + _ROUND // 2) // _ROUND * _ROUND
+
+
+def _laptops(rows: Sequence[Heard]) -> int:
+    return rounded(len({row.agent for row in rows}))
 
 
 def caused(rows: Iterable[Heard]) -> list[Heard]:
@@ -61,10 +84,7 @@ def _has(*names: str) -> Callable[[Heard], bool]:
 
 
 def _calls(rows: Sequence[Heard], least: int) -> dict[str, Value]:
-    found: dict[str, Value] = {
-        "calls": len(rows),
-        "call_poor_ratio": _mean(rows, "poor"),
-    }
+    found: dict[str, Value] = {"call_poor_ratio": _mean(rows, "poor")}
     mos, rtt, jitter = (
         _figures(rows, name, least) for name in ("mos_estimated", "rtt_ms", "jitter_ms")
     )
@@ -137,17 +157,12 @@ def _is_outside_offices(row: Heard) -> bool:
     return row.where.place != "office"
 
 
-def _vpn(rows: Sequence[Heard], least: int) -> dict[str, Value]:
-    found: dict[str, Value] = {}
+def _tunnel(rows: Sequence[Heard], least: int) -> dict[str, Value]:
     added = [
-        (row.agent, through - beside)
+        (row.figure("tunnel_rtt_ms") or 0.0) - (row.figure("direct_rtt_ms") or 0.0)
         for row in rows
-        if (through := row.figure("tunnel_rtt_ms")) is not None
-        and (beside := row.figure("direct_rtt_ms")) is not None
     ]
-    if len({agent for agent, _ in added}) >= least:
-        found["tunnel_added_p50_ms"] = percentile([ms for _, ms in added], 50)
-    return found
+    return {"tunnel_added_p50_ms": percentile(added, 50)}
 
 
 def _teams_way(rows: Sequence[Heard], least: int) -> dict[str, Value]:
@@ -222,29 +237,34 @@ def _bufferbloat(rows: Sequence[Heard], least: int) -> dict[str, Value]:
     return {"bufferbloat_poor_ratio": poor}
 
 
+def _has_grade(row: Heard) -> bool:
+    return row.text("bufferbloat") != ""
+
+
 def _any(row: Heard) -> bool:
     return True
 
 
+_TUNNEL = ("tunnel_rtt_ms", "direct_rtt_ms")
 FIGURES: tuple[Figures, ...] = (
-    Figures("call_path", _any, _calls),
-    Figures("call_path", _has("loss_ratio"), _loss),
-    Figures("cause", _any, _causes),
-    Figures("path", _has("gateway_rtt_ms"), _gateway),
-    Figures("path", _has("provider_loss_ratio"), _provider),
-    Figures("path", _has("edge_loss_ratio"), _edge),
-    Figures("teams_relay", _any, _relay),
-    Figures("vpn", _is_outside_offices, _vpn_up),
-    Figures("vpn", _any, _vpn),
-    Figures("vpn", _has_teams_way, _teams_way),
-    Figures("wifi", _on_wifi("signal_dbm"), _wifi),
-    Figures("wifi", _on_wifi("band_ghz"), _band),
-    Figures("laptop", _has("cpu_ratio"), _laptop),
-    Figures("web", _any, _web),
-    Figures("web", _is_of_microsoft, _microsoft),
-    Figures("name_lookup", _any, _name_lookup),
-    Figures("bandwidth", _any, _bandwidth),
-    Figures("bandwidth", lambda row: row.text("bufferbloat") != "", _bufferbloat),
+    Figures("call_path", _any, _calls, "calls"),
+    Figures("call_path", _has("loss_ratio"), _loss, "loss_calls"),
+    Figures("cause", _any, _causes, "judged_laptops", _laptops),
+    Figures("path", _has("gateway_rtt_ms"), _gateway, "gateway_checks"),
+    Figures("path", _has("provider_loss_ratio"), _provider, "provider_checks"),
+    Figures("path", _has("edge_loss_ratio"), _edge, "edge_checks"),
+    Figures("teams_relay", _any, _relay, "relay_checks"),
+    Figures("vpn", _is_outside_offices, _vpn_up, "vpn_laptops", _laptops),
+    Figures("vpn", _has(*_TUNNEL), _tunnel, "tunnel_checks"),
+    Figures("vpn", _has_teams_way, _teams_way, "teams_laptops", _laptops),
+    Figures("wifi", _on_wifi("signal_dbm"), _wifi, "wifi_checks"),
+    Figures("wifi", _on_wifi("band_ghz"), _band, "band_checks"),
+    Figures("laptop", _has("cpu_ratio"), _laptop, "laptop_checks"),
+    Figures("web", _any, _web, "web_checks"),
+    Figures("web", _is_of_microsoft, _microsoft, "microsoft_checks"),
+    Figures("name_lookup", _any, _name_lookup, "name_checks"),
+    Figures("bandwidth", _any, _bandwidth, "speed_tests"),
+    Figures("bandwidth", _has_grade, _bufferbloat, "bufferbloat_tests"),
 )
 
 

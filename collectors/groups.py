@@ -12,6 +12,10 @@ worked out from the others (`collectors.suppression`). Figures about calls, VPN,
 names and bandwidth are suppressed each by its own agents (`collectors.group_figures`).
 
 The path and the Teams relay are measured every half hour: they count for three windows.
+
+Windows overlap: every row is in `window_s / period_s` of them, and every one of its
+kind in as many, so that a mean over windows, weighted by what each window counts, is
+the mean of the rows themselves. Only a count needs its overlap taken away.
 """
 
 from __future__ import annotations
@@ -23,14 +27,13 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from collectors.batch import Batch
-from collectors.group_figures import FIGURES, caused
+from collectors.group_figures import FIGURES, caused, rounded
 from collectors.heard import Heard, Whereabouts, read
 from collectors.suppression import Cells, Line, Name, showable
 from probes.measurements import CATALOGUE
 from probes.sample import Sample, Value
 
 LEAST = 10
-_ROUND = 5
 _SLOW = frozenset({"path", "teams_relay"})
 _SLOW_WINDOWS = 3
 
@@ -153,7 +156,14 @@ class Window:
                 rows.append(row)
             elif row.time_ms + self._longer(row.kind) >= begin_ms:
                 earlier.append(row)
-        return experience(rows, end_ms - self._period_ms, self._config.least, earlier)
+        samples = experience(
+            rows, end_ms - self._period_ms, self._config.least, earlier
+        )
+        for sample in samples:
+            if "calls" in sample.fields:
+                part = self._period_ms / self._window_ms
+                sample.fields["calls_once"] = float(sample.fields["calls"]) * part
+        return samples
 
     def forget(self, before_ms: int) -> None:
         """Drops the rows that do not count up to that time."""
@@ -195,7 +205,7 @@ def experience(
             known[givers] = _shown(given, least, shown)
         by_group = _by_group(given)
         for group in known[givers]:
-            fields[group].update(figures.make(by_group[group], least))
+            fields[group].update(figures.of_group(by_group[group], least))
     return [
         Sample("experience", {"by": by, "group": group}, fields[by, group], time_ms)
         for by, group in sorted(fields)
@@ -231,11 +241,6 @@ def _named(
         return msgspec.structs.replace(row, where=places[key])
 
     return [named(row) for row in rows], [named(row) for row in earlier]
-
-
-def rounded(agents: int) -> int:
-    """To the nearest 5: a count that moves by one says who came or went."""
-    return (agents + _ROUND // 2) // _ROUND * _ROUND
 
 
 def lines_of(groups: Iterable[Name]) -> list[Line]:

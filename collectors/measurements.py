@@ -221,6 +221,13 @@ IDENTITY = _measure(
     Field("chassis", "str", "1", "LLDP chassis id, else bridge address"),
     period_s=600,
 )
+
+
+def _of(weight: str, name: str, unit: str, meaning: str) -> Field:
+    """A figure of a group; `weight` says how much stands behind it."""
+    return Field(name, "float", unit, meaning, weight=weight)
+
+
 EXPERIENCE = _measure(
     "experience",
     "agents' results for one group, only where the group has enough agents",
@@ -234,13 +241,21 @@ EXPERIENCE = _measure(
     ),
     Field("agents", "int", "1", "agents heard, rounded to 5"),
     Field("calls", "int", "1", "call path runs"),
-    Field("call_poor_ratio", "float", "ratio", "runs that missed a media target"),
-    Field("mos_estimated_p50", "float", "MOS", "median estimated MOS"),
-    Field("rtt_p95_ms", "float", "ms", "95th percentile of mean round trips"),
-    Field("loss_mean_ratio", "float", "ratio", "mean loss"),
-    Field("jitter_p95_ms", "float", "ms", "95th percentile jitter"),
+    Field(
+        "calls_once",
+        "float",
+        "1",
+        "the same, each as its part of the windows it is in, so that they add up",
+    ),
+    _of("calls", "call_poor_ratio", "ratio", "runs that missed a media target"),
+    _of("calls", "mos_estimated_p50", "MOS", "median estimated MOS"),
+    _of("calls", "rtt_p95_ms", "ms", "95th percentile of mean round trips"),
+    _of("calls", "jitter_p95_ms", "ms", "95th percentile jitter"),
+    Field("loss_calls", "int", "1", "runs whose loss is known"),
+    _of("loss_calls", "loss_mean_ratio", "ratio", "mean loss"),
+    Field("judged_laptops", "int", "1", "laptops whose calls are known, rounded to 5"),
     *(
-        Field(f"cause_{name}_ratio", "float", "ratio", f"of all laptops: {meaning}")
+        _of("judged_laptops", f"cause_{name}_ratio", "ratio", f"of laptops: {meaning}")
         for name, meaning in (
             ("laptop", "a poor call, as the laptop is busy or its cable bad"),
             ("wifi", "a poor call, as the Wi-Fi is weak or disturbed"),
@@ -253,26 +268,45 @@ EXPERIENCE = _measure(
         )
     ),
     Field("mostly", "str", "1", "where most of them break, in words"),
-    Field("gateway_poor_ratio", "float", "ratio", "the first router lost or late"),
-    Field("provider_loss_mean_ratio", "float", "ratio", "loss to provider's router"),
-    Field("provider_rtt_p95_ms", "float", "ms", "95th percentile to there"),
-    Field("edge_loss_mean_ratio", "float", "ratio", "loss to the council's edge"),
-    Field("edge_rtt_p95_ms", "float", "ms", "95th percentile to there"),
-    Field("relay_blocked_ratio", "float", "ratio", "Teams relay runs without answer"),
-    Field("relay_rtt_p95_ms", "float", "ms", "95th percentile to a Teams relay"),
-    Field("vpn_up_ratio", "float", "ratio", "outside offices: VPN clients that are up"),
-    Field("tunnel_added_p50_ms", "float", "ms", "median delay the VPN's tunnel adds"),
-    Field("teams_tunnelled_ratio", "float", "ratio", "VPNs that carry Teams' media"),
-    Field("wifi_weak_ratio", "float", "ratio", "Wi-Fi results at -75 dBm or below"),
-    Field("signal_p50_dbm", "float", "dBm", "median Wi-Fi level"),
-    Field("band_2_4_ratio", "float", "ratio", "Wi-Fi results in the 2.4 GHz band"),
-    Field("laptop_busy_ratio", "float", "ratio", "processor or memory nearly full"),
-    Field("web_ok_ratio", "float", "ratio", "web requests that worked"),
-    Field("microsoft_ok_ratio", "float", "ratio", "those to Microsoft that worked"),
-    Field("name_ok_ratio", "float", "ratio", "name lookups that worked"),
-    Field("down_bps_p50", "float", "bit/s", "median download rate"),
-    Field("up_bps_p50", "float", "bit/s", "median upload rate"),
-    Field("bufferbloat_poor_ratio", "float", "ratio", "speed tests graded D or F"),
+    Field("gateway_checks", "int", "1", "times the first router was measured"),
+    _of("gateway_checks", "gateway_poor_ratio", "ratio", "it lost packets or was late"),
+    Field("provider_checks", "int", "1", "times the provider's router was measured"),
+    _of("provider_checks", "provider_loss_mean_ratio", "ratio", "mean loss to there"),
+    _of("provider_checks", "provider_rtt_p95_ms", "ms", "95th percentile to there"),
+    Field("edge_checks", "int", "1", "times the council's edge was measured"),
+    _of("edge_checks", "edge_loss_mean_ratio", "ratio", "mean loss to there"),
+    _of("edge_checks", "edge_rtt_p95_ms", "ms", "95th percentile to there"),
+    Field("relay_checks", "int", "1", "runs to a Teams relay"),
+    _of("relay_checks", "relay_blocked_ratio", "ratio", "those without an answer"),
+    _of("relay_checks", "relay_rtt_p95_ms", "ms", "95th percentile to there"),
+    Field(
+        "vpn_laptops", "int", "1", "outside offices: with a VPN client, rounded to 5"
+    ),
+    _of("vpn_laptops", "vpn_up_ratio", "ratio", "those whose VPN is up"),
+    Field("tunnel_checks", "int", "1", "round trips through and beside the tunnel"),
+    _of("tunnel_checks", "tunnel_added_p50_ms", "ms", "median delay the tunnel adds"),
+    Field("teams_laptops", "int", "1", "those whose Teams way is known, rounded to 5"),
+    _of("teams_laptops", "teams_tunnelled_ratio", "ratio", "VPNs with Teams' media"),
+    Field("wifi_checks", "int", "1", "Wi-Fi results with a level"),
+    _of("wifi_checks", "wifi_weak_ratio", "ratio", "those at -75 dBm or below"),
+    _of("wifi_checks", "signal_p50_dbm", "dBm", "median Wi-Fi level"),
+    Field("band_checks", "int", "1", "Wi-Fi results with a band"),
+    _of("band_checks", "band_2_4_ratio", "ratio", "those in the 2.4 GHz band"),
+    Field("laptop_checks", "int", "1", "results about the laptop itself"),
+    _of(
+        "laptop_checks", "laptop_busy_ratio", "ratio", "processor or memory nearly full"
+    ),
+    Field("web_checks", "int", "1", "web requests"),
+    _of("web_checks", "web_ok_ratio", "ratio", "those that worked"),
+    Field("microsoft_checks", "int", "1", "web requests to Microsoft"),
+    _of("microsoft_checks", "microsoft_ok_ratio", "ratio", "those that worked"),
+    Field("name_checks", "int", "1", "name lookups"),
+    _of("name_checks", "name_ok_ratio", "ratio", "those that worked"),
+    Field("speed_tests", "int", "1", "speed tests"),
+    _of("speed_tests", "down_bps_p50", "bit/s", "median download rate"),
+    _of("speed_tests", "up_bps_p50", "bit/s", "median upload rate"),
+    Field("bufferbloat_tests", "int", "1", "speed tests with a grade"),
+    _of("bufferbloat_tests", "bufferbloat_poor_ratio", "ratio", "those graded D or F"),
     period_s=300,
 )
 

@@ -10,7 +10,8 @@ from typing import Self
 from alerts.alert import Alert
 from alerts.suppress import Silence
 from collectors.batch import Batch
-from collectors.store.query import Pick, Query, Row
+from collectors.measurements import CATALOGUE
+from collectors.store.query import Pick, Query, Row, weight_of
 from probes.sample import Sample, Value
 
 
@@ -100,12 +101,14 @@ class MemoryStore(_Opened):
             bucket = sample.time_ms - sample.time_ms % every if every else None
             group = tuple(sample.tags.get(name, "") for name in query.group_by)
             found.setdefault((bucket, group), []).append(sample)
+        declared = CATALOGUE.measurement(query.measurement)
         rows = []
         for (bucket, group), samples in sorted(found.items(), key=str):
             values = {
                 pick.name: value
                 for pick in query.picks
-                if (value := aggregate(pick, samples)) is not None
+                if (value := aggregate(pick, samples, weight_of(pick, declared)))
+                is not None
             }
             if values:
                 tags = dict(zip(query.group_by, group, strict=True))
@@ -113,8 +116,18 @@ class MemoryStore(_Opened):
         return rows
 
 
-def aggregate(pick: Pick, samples: list[Sample]) -> Value | None:
-    """One aggregate; None where the field is in no row."""
+def aggregate(pick: Pick, samples: list[Sample], weight: str) -> Value | None:
+    """One aggregate; None if the field is in no row. `weight`: of a weighted mean."""
+    if weight:
+        pairs = [
+            (float(s.fields[pick.field]), float(s.fields[weight]))
+            for s in samples
+            if pick.field in s.fields and weight in s.fields
+        ]
+        total = sum(weighs for _, weighs in pairs)
+        if not total or pick.aggregate == "weight":
+            return total or None
+        return sum(value * weighs for value, weighs in pairs) / total
     held = [
         (s.time_ms, s.fields[pick.field]) for s in samples if pick.field in s.fields
     ]
@@ -122,6 +135,8 @@ def aggregate(pick: Pick, samples: list[Sample]) -> Value | None:
         return None
     if pick.aggregate == "count":
         return len(held)
+    if pick.aggregate == "weight":
+        return float(len(held))
     if pick.aggregate == "last":
         return max(held, key=lambda each: each[0])[1]
     numbers = sorted(float(value) for _, value in held)

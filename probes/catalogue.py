@@ -30,13 +30,18 @@ class Tag(msgspec.Struct, frozen=True):
 
 
 class Field(msgspec.Struct, frozen=True):
-    """A value of a row. `unit` is "ms", "bit/s", "ratio", "1", "flag" (0/1) …"""
+    """A value of a row. `unit` is "ms", "bit/s", "ratio", "1", "flag" (0/1) …
+
+    `weight`: the field of the same row that says how much stands behind this value,
+    such as the calls behind a share of poor calls. A mean over rows is weighted by it.
+    """
 
     name: str
     type: FieldType
     unit: str
     meaning: str
     personal: bool = False
+    weight: str = ""
 
 
 class Measurement(msgspec.Struct, frozen=True):
@@ -92,6 +97,13 @@ class Catalogue:
             if len(names) != len(set(names)):
                 # InfluxDB 3 refuses a table whose tag and field share a name.
                 raise ValueError(f"{each.name!r}: a tag and a field share a name")
+            numbers = {field.name for field in each.fields if field.type != "str"}
+            for field in each.fields:
+                if field.weight and {field.name, field.weight} - numbers:
+                    raise ValueError(
+                        f"{each.name}.{field.name}: its weight {field.weight!r} is "
+                        "expected to be a number of the same measurement"
+                    )
             self._by_name[each.name] = each
 
     def __iter__(self) -> Iterator[Measurement]:

@@ -12,6 +12,7 @@ from alerts.alert import Alert
 from collectors.batch import Batch, gather
 from collectors.estate import Device, Estate, Line, Site, VpnGateway
 from collectors.group_figures import MOSTLY
+from collectors.measurements import CATALOGUE
 from probes.cause import CAUSES
 from probes.sample import Sample
 
@@ -356,6 +357,11 @@ USUAL_BREAKS = {
 }
 
 
+WEIGHTS = {
+    field.weight for field in CATALOGUE.measurement("experience").fields if field.weight
+}
+
+
 def _along_the_way(group: str, poor: float) -> dict[str, float | str]:
     breaks = BREAKS.get(group, USUAL_BREAKS)
     most = max(breaks, key=lambda name: breaks[name])
@@ -400,8 +406,9 @@ def _others(council: Estate, at: int) -> Iterator[Sample]:
             {"by": by, "group": group},
             {
                 **_along_the_way(group, poor * (0.7 + 0.6 * day_share(at))),
+                **dict.fromkeys(WEIGHTS, agents),
                 "agents": agents,
-                "calls": agents,
+                "calls_once": agents / 3,
                 "call_poor_ratio": poor * (0.7 + 0.6 * day_share(at)),
                 "mos_estimated_p50": mos,
                 "rtt_p95_ms": 40.0 + 300 * poor,

@@ -32,6 +32,8 @@ PLAIN = Measurement(
         Field("real", "float", "1", "real"),
         Field("text", "str", "1", "text"),
         Field("never", "float", "1", "never written"),
+        Field("share", "float", "ratio", "a share of the calls", weight="calls"),
+        Field("calls", "int", "1", "how many calls"),
     ),
     period_s=60,
     lateness_s=120,

@@ -18,7 +18,7 @@ from alerts.window import Ring, Window
 from collectors.batch import Batch, gather
 from collectors.estate.model import Estate
 from collectors.measurements import CATALOGUE
-from probes.sample import Sample
+from probes.sample import Sample, Value
 
 START_MS = 1_777_888_800_000
 RULES = load(CATALOGUE)
@@ -254,6 +254,43 @@ def test_every_aggregate_means_what_is_written(
     aggregate: str, values: list[float], bad: bool | None
 ) -> None:
     assert aggregated(aggregate, values) is bad
+
+
+@pytest.mark.parametrize(
+    ("calls", "bad"),
+    [
+        # The poor window had hardly a call: 1 of 361 was poor.
+        ([90, 90, 1, 90, 90], False),
+        ([10, 10, 90, 10, 10], True),
+        ([40] * 5, True),
+    ],
+)
+def test_a_mean_of_a_share_is_weighted_by_what_each_row_counts(
+    tmp_path: Path, calls: list[int], bad: bool
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("""rules:
+  - id: tested
+    title: Tested
+    severity: info
+    measurement: experience
+    subject: [by, group]
+    when:
+      - {field: call_poor_ratio, aggregate: mean, over: 25m, is: ">", threshold: 0.1}
+    summary: text
+    runbook: text
+""")
+    rules = load_files([path], CATALOGUE)
+    window = Window(rules, CATALOGUE, START_MS)
+    tags = {"by": "all", "group": "all"}
+    at_ms = START_MS
+    for n, (count, poor) in enumerate(zip(calls, (0, 0, 1.0, 0, 0), strict=True)):
+        at_ms = START_MS + n * 300_000
+        fields: dict[str, Value] = {"calls": count, "call_poor_ratio": poor}
+        rows = [Sample("experience", tags, fields, at_ms)]
+        window.take(*gather(rows, "s", at_ms))
+    found = judge(window, 0, rules[0], ("all", "all"), TOPOLOGY, at_ms, False)
+    assert found.bad is bad
 
 
 def test_batches_of_no_rule_cost_nothing() -> None:

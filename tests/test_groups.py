@@ -526,9 +526,16 @@ def test_failed_not_there_and_not_measured_are_three_things(
 ) -> None:
     rows = results(range(12), kind, {"outcome": outcome.value, **fields}, T0_MS)
     for sample in window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS):
+        weights = {
+            weight
+            for name in sample.fields
+            if (weight := CATALOGUE.measurement("experience").field(name).weight)
+        }
+        assert weights <= set(sample.fields)
         causes = {name for name in sample.fields if name.startswith("cause_")}
         assert bool(causes) == (kind == "call_path" and bool(told))
-        own = {n: v for n, v in sample.fields.items() if n not in {*causes, "mostly"}}
+        apart = (causes | weights | {"mostly", "calls_once"}) - {"calls"}
+        own = {n: v for n, v in sample.fields.items() if n not in apart}
         assert own == {"agents": 10, **told}
         check_sample(sample, CATALOGUE)
 
@@ -550,6 +557,87 @@ def test_laptops_in_offices_do_not_lower_the_share_of_vpns_that_are_up() -> None
     assert shares["place", "home"] == 1.0
     assert shares["all", "all"] == 1.0
     assert shares["place", "office"] is None
+
+
+def test_every_figure_of_a_group_has_its_weight_and_laptops_are_rounded() -> None:
+    kinds: list[tuple[str, dict[str, Value]]] = [
+        ("call_path", {"poor": 0, "loss_ratio": 0.0, "mos_estimated": 4.0}),
+        ("web", {}),
+        ("name_lookup", {}),
+        ("vpn", {"up": 1, "teams_way": "tunnelled"}),
+        ("wifi", {"signal_dbm": -60, "band_ghz": 5.0}),
+        ("laptop", {"cpu_ratio": 0.1}),
+        ("bandwidth", {"down_bps": 1e7, "up_bps": 1e6, "bufferbloat": "A"}),
+    ]
+    rows = [
+        row
+        for kind, fields in kinds
+        for time_ms in (T0_MS, T0_MS + 1000)
+        for row in results(range(13), kind, {"outcome": "ok", **fields}, time_ms)
+    ]
+    [found] = [
+        s.fields
+        for s in window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS)
+        if s.tags["by"] == "all"
+    ]
+    declared = CATALOGUE.measurement("experience")
+    unweighted = {"agents", "calls_once", "mostly"}
+    weights = {declared.field(name).weight for name in found} - {""}
+    assert {n for n in found if not declared.field(n).weight} == unweighted | weights
+    # 13 laptops, 26 results of each kind.
+    assert {found[w] for w in weights if w.endswith("_laptops")} == {15}
+    assert {found[w] for w in weights if not w.endswith("_laptops")} == {26}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    slots=st.lists(
+        st.tuples(st.integers(10, 60), st.integers(0, 10), st.integers(0, 4)),
+        min_size=1,
+        max_size=12,
+    ),
+    split=st.sampled_from([(300, 900), (300, 300), (60, 60), (600, 1800), (60, 900)]),
+)
+def test_a_figure_weighted_over_any_windows_is_that_of_the_calls_themselves(
+    slots: list[tuple[int, int, int]], split: tuple[int, int]
+) -> None:
+    """Each slot: so many calls, of which so many are poor, and so many without loss."""
+    period_s, window_s = split
+    config = GroupsConfig(period_s=period_s, window_s=window_s)
+    window = Window(config)
+    for at, (count, poor, lost) in enumerate(slots):
+        time_ms = T0_MS + at * PERIOD_MS + 7
+        rows = [
+            Sample(
+                "call_path",
+                each.tags,
+                {"outcome": "ok", "poor": 1}
+                if n < poor
+                else {"outcome": "ok", "poor": 0, "loss_ratio": 0.25 if lost else 0.0},
+                time_ms,
+            )
+            for n, each in enumerate(results(range(count), "call_path", {}, time_ms))
+        ]
+        window.add(gather(rows, "x", time_ms)[0])
+    last_ms = T0_MS + len(slots) * PERIOD_MS + window_s * 1000
+    ends = range(T0_MS, last_ms + 1, period_s * 1000)
+    found = [
+        s.fields for end in ends for s in window.samples(end) if s.tags["by"] == "all"
+    ]
+
+    def figure(name: str, weight: str) -> float:
+        known = [each for each in found if name in each]
+        total = sum(float(each[weight]) for each in known)
+        return sum(float(e[name]) * float(e[weight]) for e in known) / total
+
+    calls_made = sum(count for count, _, _ in slots)
+    all_poor = sum(poor for _, poor, _ in slots)
+    assert figure("call_poor_ratio", "calls") == pytest.approx(all_poor / calls_made)
+    assert sum(float(e["calls_once"]) for e in found) == pytest.approx(calls_made)
+    losses = [(c - p, 0.25 if lost else 0.0) for c, p, lost in slots]
+    if all(known >= LEAST for known, _ in losses):
+        loss = sum(n * value for n, value in losses) / sum(n for n, _ in losses)
+        assert figure("loss_mean_ratio", "loss_calls") == pytest.approx(loss)
 
 
 @settings(max_examples=200, deadline=None)

@@ -79,6 +79,49 @@ async def test_a_percentile_is_the_value_at_the_nearest_rank(
     assert ranks == [p50, p95, p99]
 
 
+async def test_a_mean_is_weighted_by_what_it_counts(store: Store) -> None:
+    await store.write(
+        [
+            batch(
+                (START, {"a": "x"}, {"share": 0.5, "calls": 10, "text": "early"}),
+                (START + 1, {"a": "y"}, {"share": 0.0, "calls": 990, "real": 2.5}),
+                # Neither a share of nothing, nor one of an unknown number, takes part.
+                (START + 2, {"a": "x"}, {"share": 1.0, "calls": 0}),
+                (START + 3, {"a": "x"}, {"share": 1.0, "text": "last"}),
+                (START + 4, {"a": "x"}, {"calls": 100, "whole": 7}),
+            )
+        ]
+    )
+    picks = ("share:mean", "share:weight", "share:count", "share:max", "calls:sum")
+    assert await values(store, ask(*picks)) == [(0.005, 1000.0, 4, 1.0, 1100)]
+    # Beside other aggregates, in groups and buckets.
+    beside = ask("text:last", "share:mean", "real:p95", by=("a",), every=HOUR)
+    assert await values(store, beside) == [
+        (START, "x", "last", 0.5, None),
+        (START, "y", None, 0.0, 2.5),
+    ]
+    only = (Where("a", ("y",)),)
+    assert await values(store, ask("share:mean", where=only)) == [(0.0,)]
+    other = (Where("a", ("y",), negate=True),)
+    assert await values(store, ask("share:mean", where=other)) == [(0.5,)]
+    # What has no weight in the catalogue counts each value once.
+    assert await values(store, ask("whole:weight", "calls:weight")) == [(1.0, 4.0)]
+
+
+async def test_a_mean_of_which_nothing_was_counted_is_absent(store: Store) -> None:
+    await store.write(
+        [
+            batch(
+                (START, {"a": "x"}, {"share": 0.5, "calls": 0}),
+                (START + 1, {"a": "x"}, {"share": 0.5}),
+            )
+        ]
+    )
+    assert await store.ask(ask("share:mean", "share:weight")) == []
+    found = await store.ask(ask("share:mean", "share:weight", "share:count"))
+    assert [row.values for row in found] == [{"share_count": 2}]
+
+
 async def test_texts_have_a_last_and_a_count(store: Store) -> None:
     await store.write(
         [
@@ -320,6 +363,8 @@ _row = st.tuples(
         {"whole": st.none() | st.integers(-(2**40), 2**40)},
         optional={
             "real": st.floats(-1e12, 1e12, allow_nan=False),
+            "share": st.floats(0, 1, allow_subnormal=False),
+            "calls": st.integers(0, 1000),
             "text": st.sampled_from(["", "u", "v", 'w"\\']),
         },
     ),
@@ -330,6 +375,7 @@ _pick = st.sampled_from(
         for field in ("whole", "real")
         for aggregate in ("mean", "min", "max", "sum", "count", "p50", "p95", "p99")
     ]
+    + ["share:mean", "share:weight", "share:sum", "calls:weight", "calls:mean"]
     + ["text:count", "never:mean"]
 )
 _where = st.builds(

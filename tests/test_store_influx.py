@@ -137,17 +137,45 @@ def test_grafana_gets_the_same_question_with_its_own_words() -> None:
         ("device", "port"),
         300_000,
     )
-    panel = render(query, Grafana(variables={"site": "site"}))
+    panel = render(
+        query, DECLARED.measurement("interface"), Grafana(variables={"site": "site"})
+    )
     assert panel == (
         'SELECT percentile("in_bps", 95) AS "in_bps_p95" FROM "interface"'
         ' WHERE $timeFilter AND "site" =~ /^$site$/ AND "role" = \'switch\''
         ' GROUP BY time($__interval), "device", "port" fill(none)'
     )
-    rule = render(query, Grafana(interval="", fill="null"))
+    rule = render(
+        query, DECLARED.measurement("interface"), Grafana(interval="", fill="null")
+    )
     assert rule == (
         'SELECT percentile("in_bps", 95) AS "in_bps_p95" FROM "interface"'
         " WHERE $timeFilter AND \"role\" = 'switch'"
         ' GROUP BY time(300000ms), "device", "port" fill(null)'
+    )
+
+
+def test_a_weighted_mean_is_calculated_row_by_row_in_a_query_of_its_own() -> None:
+    query = Query(
+        "experience",
+        (Pick("call_poor_ratio", "mean"), Pick("agents", "last")),
+        1,
+        2,
+        (Where("by", ("place",)),),
+        ("group",),
+        300_000,
+    )
+    asked = render(
+        query, DECLARED.measurement("experience"), Grafana(variables={"group": "group"})
+    )
+    having = 'WHERE $timeFilter AND "group" =~ /^$group$/ AND "by" = \'place\''
+    assert asked == (
+        'SELECT sum("call_poor_ratio:product") / sum("call_poor_ratio:weight")'
+        ' AS "call_poor_ratio_mean", last("agents") AS "agents_last"'
+        ' FROM (SELECT "call_poor_ratio" * "calls" AS "call_poor_ratio:product",'
+        ' "calls" + 0 * "call_poor_ratio" AS "call_poor_ratio:weight", "agents"'
+        f' FROM "experience" {having}) WHERE $timeFilter'
+        ' GROUP BY time($__interval), "group" fill(none)'
     )
 
 

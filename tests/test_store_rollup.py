@@ -8,16 +8,27 @@ import time
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 from stores import CATALOGUE, DAY, HOUR, PLAIN, START, ask, batch, embedded
 
 from collectors.store.layout import DAY_MS
+from collectors.store.parquet import EmbeddedStore
 from collectors.store.query import Aggregate, Pick, Query, Row, Where
 from collectors.store.rollup import STEPS_MS, step_of
+from probes.catalogue import Catalogue
 from probes.sample import Value
 
 MINUTE = 60_000
-EXACT: tuple[Aggregate, ...] = ("mean", "min", "max", "sum", "count", "last")
+EXACT: tuple[Aggregate, ...] = (
+    "mean",
+    "min",
+    "max",
+    "sum",
+    "count",
+    "last",
+    "weight",
+)
 CLOSED = START + 2 * DAY + 95 * MINUTE
 
 
@@ -64,6 +75,10 @@ def some_rows(chance: random.Random, first: int, last: int, count: int) -> list[
     found: list[object] = []
     for _ in range(count):
         fields: dict[str, object] = {}
+        if chance.random() < 0.8:
+            fields["share"] = chance.random()
+        if chance.random() < 0.8:
+            fields["calls"] = chance.randrange(0, 40)
         if chance.random() < 0.9:
             fields["whole"] = chance.randrange(-1000, 1000)
         if chance.random() < 0.7:
@@ -81,6 +96,7 @@ async def test_rolled_up_days_answer_every_question_as_the_rows_do(
 ) -> None:
     chance = random.Random(seed)
     numbers = [Pick(f, a) for f in ("whole", "real") for a in EXACT]
+    numbers += [Pick("share", "mean"), Pick("share", "weight")]
     texts = [Pick("text", "last"), Pick("text", "count"), Pick("never", "mean")]
     questions = [
         question(every, *numbers, *texts, by=by)
@@ -145,6 +161,31 @@ async def test_a_roll_up_that_is_damaged_or_gone_costs_nothing_but_time(
         assert (await store.ask(query))[0].values == {"whole_sum": 7}
         rolled.unlink()
         assert (await store.ask(query))[0].values == {"whole_sum": 7}
+
+
+async def test_a_roll_up_made_before_its_weights_were_declared_is_made_again(
+    tmp_path: Path,
+) -> None:
+    unweighted = msgspec.structs.replace(
+        PLAIN,
+        fields=tuple(msgspec.structs.replace(f, weight="") for f in PLAIN.fields),
+    )
+    rows = (
+        (START, {"a": "x"}, {"share": 1.0, "calls": 1}),
+        (START + 1, {"a": "x"}, {"share": 0.0, "calls": 9}),
+    )
+    query = ask("share:mean", span=(START, START + DAY))
+    async with EmbeddedStore(tmp_path, Catalogue((unweighted,))) as store:
+        await store.write([batch(*rows)])
+        await store.tidy(CLOSED)
+        (old,) = files(tmp_path, "1h")
+        assert (await store.ask(query))[0].values == {"share_mean": 0.5}
+    async with EmbeddedStore(tmp_path, CATALOGUE) as store:
+        assert (await store.ask(query))[0].values == {"share_mean": 0.1}
+        await store.tidy(CLOSED)
+        (new,) = files(tmp_path, "1h")
+        assert new != old
+        assert (await store.ask(query))[0].values == {"share_mean": 0.1}
 
 
 async def test_a_rolled_up_day_is_really_read(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ def catalogue_page(catalogue: Catalogue) -> str:
         "dashboards and reports can ask for nothing else.",
         "",
         "Flags are 1 (yes) or 0 (no): their mean is a ratio. A value that was not",
-        "measured is absent, never 0.",
+        "measured is absent, never 0. A mean of a value that is weighted counts each",
+        "row by how much it saw: of calls, by how many.",
         "",
         "## About the network and Towpath itself",
         "",
@@ -104,7 +105,9 @@ def _measurement(each: Measurement) -> Iterator[str]:
     for tag in each.tags:
         yield f"| `{tag.name}` | tag | | {tag.meaning} |"
     for field in each.fields:
-        yield f"| `{field.name}` | {field.type} | {field.unit} | {field.meaning} |"
+        weight = f"; weighted by `{field.weight}`" if field.weight else ""
+        meaning = field.meaning + weight
+        yield f"| `{field.name}` | {field.type} | {field.unit} | {meaning} |"
     yield ""
 
 

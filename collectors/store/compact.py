@@ -211,7 +211,8 @@ class Compactor:
 
     def _rolled(self, declared: Measurement, label: str, piece: Piece) -> Path:
         path = Path(piece.path)
-        return self._folder.rolled(declared, label) / path.parent.name / path.name
+        name = rollup.file_name(path.name, declared)
+        return self._folder.rolled(declared, label) / path.parent.name / name
 
     def _roll_up(self, declared: Measurement, day: Path, day_ms: int) -> None:
         """Of a day that is one file."""
@@ -224,7 +225,8 @@ class Compactor:
                 continue
             tmp = self._folder.root / "tmp" / f"roll-{secrets.token_hex(8)}.parquet"
             try:
-                rollup.roll_up(standing[0].path, tmp, step_ms)
+                weights = rollup.weights_of(declared)
+                rollup.roll_up(standing[0].path, tmp, step_ms, weights)
                 sync(tmp)
                 self._folder.publish([(tmp, target)])
             except pa.ArrowException as error:

@@ -20,7 +20,15 @@ from collectors.store.influx_http import (
 )
 from collectors.store.influxql import identifier, literal, render
 from collectors.store.line import lines
-from collectors.store.query import Query, Row, check, ordered, typed
+from collectors.store.query import (
+    Pick,
+    Query,
+    Row,
+    check,
+    ordered,
+    typed,
+    weight_of,
+)
 from probes.catalogue import Catalogue, Measurement
 from probes.sample import Value
 
@@ -100,8 +108,9 @@ class InfluxStore:
         check(query, self.catalogue)
         declared = self.catalogue.measurement(query.measurement)
         database = self.databases[declared.personal]
+        text = render(_with_weights(query, declared), declared)
         try:
-            series = await self._server.query(database, render(query))
+            series = await self._server.query(database, text)
         except NoDatabase:
             # Nothing was written yet: the first write makes it.
             return []
@@ -234,22 +243,31 @@ def _bad(told: Told, first: int, last: int) -> range | tuple[int, ...] | None:
     return None
 
 
+def _with_weights(query: Query, declared: Measurement) -> Query:
+    """`query`, and what stands behind each of its weighted means."""
+    weights = [
+        Pick(pick.field, "weight") for pick in query.picks if weight_of(pick, declared)
+    ]
+    picks = tuple(dict.fromkeys((*query.picks, *weights)))
+    return msgspec.structs.replace(query, picks=picks)
+
+
 def _rows(series: Series, query: Query, declared: Measurement) -> list[Row]:
     tags = {tag: series.tags.get(tag, "") for tag in query.group_by}
     at = {name: number for number, name in enumerate(series.columns)}
     rows = []
     for cells in series.values:
-        values: dict[str, Value] = {
-            pick.name: typed(cells[at[pick.name]], pick, declared)
-            for pick in query.picks
-            if cells[at[pick.name]] is not None
-        }
-        # Some versions count nothing as 0.
-        values = {
-            name: value
-            for name, value in values.items()
-            if value != 0 or not name.endswith("_count")
-        }
+        values: dict[str, Value] = {}
+        for pick in query.picks:
+            cell = cells[at[pick.name]]
+            counted = cell
+            if weight_of(pick, declared):
+                counted = cells[at[Pick(pick.field, "weight").name]]
+            elif pick.aggregate not in ("count", "weight"):
+                counted = 1
+            # Some versions count nothing as 0, and some divide by it.
+            if cell is not None and counted:
+                values[pick.name] = typed(cell, pick, declared)
         if values:
             rows.append(Row(int(cells[0]) if query.every_ms else None, tags, values))
     return rows

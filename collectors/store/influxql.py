@@ -11,10 +11,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from collectors.store.query import Pick, Query, Where
+from collectors.store.query import Pick, Query, Where, weight_of
 from collectors.store.text import clean_tag
+from probes.catalogue import Measurement
 
 _PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
+# The columns of a query within a query: value times weight, and the weight.
+_PRODUCT, _WEIGHT = ":product", ":weight"
 
 
 class Grafana(msgspec.Struct, frozen=True):
@@ -32,30 +35,39 @@ class Grafana(msgspec.Struct, frozen=True):
     fill: str = "none"
 
 
-def render(query: Query, grafana: Grafana | None = None) -> str:
+def render(query: Query, declared: Measurement, grafana: Grafana | None = None) -> str:
     """One SELECT. Columns are named by `Pick.name`; times are in ms where asked with
     `epoch=ms`. With `grafana` the times are Grafana's instead of the query's."""
+    weights = {pick: weight_of(pick, declared) for pick in query.picks}
     columns = ", ".join(
-        f"{_aggregate(pick)} AS {identifier(pick.name)}" for pick in query.picks
+        f"{_aggregate(pick, weight)} AS {identifier(pick.name)}"
+        for pick, weight in weights.items()
     )
     if grafana is None:
-        conditions = [f"time >= {query.from_ms}ms AND time < {query.to_ms}ms"]
+        times = f"time >= {query.from_ms}ms AND time < {query.to_ms}ms"
+        conditions = []
         every = f"{query.every_ms}ms" if query.every_ms else ""
         fill = "none"
     else:
-        conditions = [grafana.time_filter]
+        times = grafana.time_filter
         every = grafana.interval
         fill = grafana.fill
-        conditions += [
+        conditions = [
             f"{identifier(tag)} =~ /^${variable}$/"
             for tag, variable in grafana.variables.items()
         ]
     conditions += [text for where in query.where if (text := _condition(where))]
     groups = [f"time({every})"] if every else []
     groups += [identifier(tag) for tag in query.group_by]
+    having = f" WHERE {' AND '.join([times, *conditions])}"
+    source = f"{identifier(query.measurement)}{having}"
+    if any(weights.values()):
+        # InfluxQL calculates with two fields of one row in a query of its own only, and
+        # outside of that knows no tag by which it does not group.
+        rows = f"SELECT {', '.join(_of_rows(weights))} FROM {source}"
+        source = f"({rows}) WHERE {times}"
     return (
-        f"SELECT {columns} FROM {identifier(query.measurement)}"
-        f" WHERE {' AND '.join(conditions)}"
+        f"SELECT {columns} FROM {source}"
         + (f" GROUP BY {', '.join(groups)}" if groups else "")
         + (f" fill({fill})" if every else "")
     )
@@ -86,8 +98,32 @@ def _escape(text: str, quote: str) -> str:
     return escaped.replace("\n", "\\n")
 
 
-def _aggregate(pick: Pick) -> str:
+def _of_rows(weights: Mapping[Pick, str]) -> list[str]:
+    """The columns of every row that the aggregates of `weights` are taken of."""
+    columns: dict[str, None] = {}
+    for pick, weight in weights.items():
+        field = identifier(pick.field)
+        if weight:
+            by = identifier(weight)
+            product = identifier(f"{pick.field}{_PRODUCT}")
+            there = identifier(f"{pick.field}{_WEIGHT}")
+            columns[f"{field} * {by} AS {product}"] = None
+            # Nothing where the value is absent: such a row takes no part.
+            columns[f"{by} + 0 * {field} AS {there}"] = None
+        else:
+            columns[field] = None
+    return list(columns)
+
+
+def _aggregate(pick: Pick, weight: str) -> str:
     field = identifier(pick.field)
+    if weight:
+        total = f"sum({identifier(f'{pick.field}{_WEIGHT}')})"
+        if pick.aggregate == "weight":
+            return total
+        return f"sum({identifier(f'{pick.field}{_PRODUCT}')}) / {total}"
+    if pick.aggregate == "weight":
+        return f"count({field})"
     if pick.aggregate in _PERCENTILES:
         return f"percentile({field}, {_PERCENTILES[pick.aggregate]})"
     return f"{pick.aggregate}({field})"

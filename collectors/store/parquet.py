@@ -168,7 +168,8 @@ class EmbeddedStore:
             if step_ms and is_whole and len(standing) == len(usable) == 1:
                 source = Path(standing[0].path)
                 folder = self._folder.rolled(declared, rollup.STEPS_MS[step_ms])
-                made = folder / source.parent.name / source.name
+                name = rollup.file_name(source.name, declared)
+                made = folder / source.parent.name / name
                 if made.exists() and str(made) not in self._damaged:
                     rolled.append(str(made))
                     continue

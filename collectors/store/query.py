@@ -8,12 +8,16 @@ Meaning, the same on every store:
 - `last` is the value with the latest time; where several series of one group have
   values at that time it is one of them, so group by identity where it matters.
 - `sum` of whole numbers is defined within 64 bits.
+- The `mean` of a field with a `weight` in the catalogue is weighted: the sum of value
+  times weight over the sum of weights, of rows that have both. `weight` is that sum of
+  weights, so that means can be merged: of calls, how many stand behind it. Of a field
+  without a weight each value weighs 1. No weight, or 0, is nothing: both are absent.
 - Absent values take part in nothing: a count of nothing is absent, not 0. A tag that a
   row does not have is the empty text. `Where` without values matches no row.
 - A row of the answer is one group in one bucket; its `time_ms` is the bucket's start
   (None without buckets), which may lie before `from_ms`. Rows come in the order of
-  their tags (as `group_by` names them), then of time. `mean` is a float, `count` whole,
-  the others have the type of their field.
+  their tags (as `group_by` names them), then of time. `mean` and `weight` are floats,
+  `count` is whole, the others have the type of their field.
 - (measurement, tags, time) is one row: what was written last wins, field by field.
 """
 
@@ -27,7 +31,9 @@ from collectors.batch import Batch
 from probes.catalogue import Catalogue, Measurement, Misfit, Unknown
 from probes.sample import Value
 
-Aggregate = Literal["mean", "min", "max", "sum", "count", "last", "p50", "p95", "p99"]
+Aggregate = Literal[
+    "mean", "min", "max", "sum", "count", "last", "p50", "p95", "p99", "weight"
+]
 
 
 class Pick(msgspec.Struct, frozen=True):
@@ -103,6 +109,20 @@ def check(query: Query, catalogue: Catalogue) -> None:
         raise Misfit(f"a query of {query.measurement!r} has buckets of no length")
 
 
+def weight_of(pick: Pick, declared: Measurement) -> str:
+    """The field that `pick` is weighted by; empty if by none."""
+    if pick.aggregate not in ("mean", "weight"):
+        return ""
+    return declared.field(pick.field).weight
+
+
+def fields_of(query: Query, declared: Measurement) -> dict[str, str]:
+    """Name -> type of every field that `query` reads, weights included."""
+    names = {pick.field: None for pick in query.picks}
+    names |= {weight: None for p in query.picks if (weight := weight_of(p, declared))}
+    return {name: declared.field(name).type for name in names}
+
+
 def ordered(rows: list[Row], query: Query) -> list[Row]:
     """`rows` in the order every store answers in."""
     return sorted(
@@ -118,7 +138,8 @@ def typed(value: Value, pick: Pick, declared: Measurement) -> Value:
     """`value` with the type the answer to `pick` has on every store."""
     if pick.aggregate == "count":
         return int(value)
-    kind = "float" if pick.aggregate == "mean" else declared.field(pick.field).type
+    is_real = pick.aggregate in ("mean", "weight")
+    kind = "float" if is_real else declared.field(pick.field).type
     if kind == "float":
         return float(value)
     return int(value) if kind == "int" else str(value)

@@ -2,16 +2,18 @@
 by the hour, so that a question about months reads a sixtieth of the rows.
 
 A rolled-up row stands for the rows of one series in one bucket. Of each field it keeps
-how many values there were (`:n`), their sum, least, greatest, the last and its time:
-enough for every aggregate but percentiles, and exact. Its file has the name of the one
-file it was made from. When late rows come, the day has another file, so the roll-up is
-passed over until the day is one file again and rolled up anew: it can be missing, and
-never wrong.
+how many values there were (`:n`), their sum, least, greatest, the last and its time,
+and of a field with a weight the sums of its weights and of value times weight: enough
+for every aggregate but percentiles, and exact. Its file is named after the one file it
+was made from and the weights it was made with. When late rows come, the day has another
+file, so the roll-up is passed over until the day is one file again and rolled up anew:
+it can be missing, and never wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +22,7 @@ import pyarrow.parquet as pq
 
 from collectors.store import sql
 from collectors.store.layout import HOUR_MS, Scan
-from collectors.store.query import Pick, Query
+from collectors.store.query import Pick, Query, fields_of, weight_of
 from collectors.store.sql import TIME
 from collectors.store.tables import metadata, tags_of
 from probes.catalogue import Measurement
@@ -35,10 +37,26 @@ _NEEDS = {
     "min": ("min",),
     "max": ("max",),
     "last": ("last", "last_ms"),
+    "weight": ("n",),
 }
+_NEEDS_WEIGHTED = {"mean": ("product", "weight"), "weight": ("weight",)}
 _NUMBERS = ("n", "sum", "min", "max", "last", "last_ms")
 _TEXTS = ("n", "last", "last_ms")
 _ARROW = {"n": "count", "sum": "sum", "min": "min", "max": "max", "last": "last"}
+
+
+def weights_of(declared: Measurement) -> dict[str, str]:
+    """Field -> the field it is weighted by."""
+    return {field.name: field.weight for field in declared.fields if field.weight}
+
+
+def file_name(source: str, declared: Measurement) -> str:
+    """The name of the roll-up of the file `source`: another if the weights change."""
+    weights = weights_of(declared)
+    if not weights:
+        return source
+    text = ",".join(f"{field}:{weight}" for field, weight in sorted(weights.items()))
+    return f"{source.removesuffix('.parquet')}-{zlib.crc32(text.encode()):08x}.parquet"
 
 
 def step_of(query: Query, declared: Measurement) -> int | None:
@@ -57,12 +75,14 @@ def render(
 ) -> str:
     """The SELECT of `sql.render`, over the files `rolled` (whole days within the
     question) and, for the rest of it, the rows of `scan`."""
-    kinds = {pick.field: declared.field(pick.field).type for pick in query.picks}
+    kinds = fields_of(query, declared)
+    weights = {pick: weight_of(pick, declared) for pick in query.picks}
     needed = {
         (pick.field, part): None
-        for pick in query.picks
-        for part in _NEEDS[pick.aggregate]
+        for pick, weight in weights.items()
+        for part in (_NEEDS_WEIGHTED if weight else _NEEDS)[pick.aggregate]
     }
+    by_field = weights_of(declared)
     tags = [tag.name for tag in declared.tags]
     conditions = sql.conditions(query)
     typed = ", ".join(
@@ -81,24 +101,30 @@ def render(
     ]
     if scan.files:
         rows = sql.source(scan, tags, kinds, conditions)
-        columns = [TIME, *map(sql.name, tags), *(_of_row(f, p) for f, p in needed)]
+        columns = [TIME, *map(sql.name, tags)]
+        columns += [_of_row(f, p, by_field.get(f, "")) for f, p in needed]
         parts.append(f"SELECT {', '.join(columns)} FROM ({rows})")
     groups = sql.groups(query)
-    columns = [*groups, *(_aggregate(pick) for pick in query.picks)]
+    columns = [*groups]
+    columns += [_aggregate(pick, bool(weight)) for pick, weight in weights.items()]
     return f"SELECT {', '.join(columns)} FROM ({' UNION ALL BY NAME '.join(parts)})" + (
         f" GROUP BY {', '.join(groups)}" if groups else ""
     )
 
 
-def roll_up(source: str, target: Path, step_ms: int) -> None:
+def roll_up(
+    source: str, target: Path, step_ms: int, weights: Mapping[str, str]
+) -> None:
     """Rolls up the file of a day, a part of it after the other, in one pass. Blocking.
+
+    `weights`: field -> the field it is weighted by.
 
     Two rows of one bucket, where a part ends in it, are as good as one.
     """
     file = pq.ParquetFile(source)
     tags = tags_of(file.schema_arrow)
     parts = (
-        _rolled(file.read_row_group(n), tags, step_ms)
+        _rolled(file.read_row_group(n), tags, step_ms, weights)
         for n in range(file.num_row_groups)
     )
     first = next(parts)
@@ -109,7 +135,9 @@ def roll_up(source: str, target: Path, step_ms: int) -> None:
             writer.write_table(part.cast(schema))
 
 
-def _rolled(rows: pa.Table, tags: Sequence[str], step_ms: int) -> pa.Table:
+def _rolled(
+    rows: pa.Table, tags: Sequence[str], step_ms: int, weights: Mapping[str, str]
+) -> pa.Table:
     """`rows`, sorted by tags and time, rolled up."""
     times = rows[TIME]
     columns = {TIME: pc.multiply(pc.divide(times, step_ms), step_ms)}
@@ -128,6 +156,15 @@ def _rolled(rows: pa.Table, tags: Sequence[str], step_ms: int) -> pa.Table:
         for part in _TEXTS if is_text else _NUMBERS:
             asked.append((when, "max") if part == "last_ms" else (field, _ARROW[part]))
             names.append(f"{field}:{part}")
+    for field, weight in weights.items():
+        if not {field, weight} <= set(rows.column_names):
+            continue
+        values, weighs = (rows[each].cast(pa.float64()) for each in (field, weight))
+        columns[f"{field}:product"] = pc.multiply(values, weighs)
+        columns[f"{field}:weight"] = pc.if_else(pc.is_valid(values), weighs, None)
+        for part in _NEEDS_WEIGHTED["mean"]:
+            asked.append((f"{field}:{part}", "sum"))
+            names.append(f"{field}:{part}")
     keys = [TIME, *tags]
     grouped = pa.table(columns).group_by(keys, use_threads=False).aggregate(asked)
     return grouped.rename_columns(names)
@@ -138,12 +175,18 @@ def _column(field: str, part: str) -> str:
 
 
 def _type(kind: str, part: str) -> str:
+    if part in ("product", "weight"):
+        return "DOUBLE"
     return "BIGINT" if part in ("n", "last_ms") else sql.TYPES[kind]
 
 
-def _of_row(field: str, part: str) -> str:
+def _of_row(field: str, part: str, weight: str) -> str:
     """One row as if it were rolled up."""
     value = sql.name(field)
+    if part == "product":
+        return f"{sql.product(field, weight)} AS {_column(field, part)}"
+    if part == "weight":
+        return f"{sql.weight_there(field, weight)} AS {_column(field, part)}"
     text = {
         "n": f"CAST({value} IS NOT NULL AS BIGINT)",
         "last_ms": f"CASE WHEN {value} IS NOT NULL THEN {TIME} END",
@@ -151,15 +194,19 @@ def _of_row(field: str, part: str) -> str:
     return f"{text} AS {_column(field, part)}"
 
 
-def _aggregate(pick: Pick) -> str:
+def _aggregate(pick: Pick, is_weighted: bool) -> str:
     """The aggregate of rolled-up rows that means the same as of the rows themselves."""
 
     def of(part: str) -> str:
         return _column(pick.field, part)
 
+    if is_weighted:
+        total = f"nullif(sum({of('weight')}), 0)"
+        is_mean = pick.aggregate == "mean"
+        return f"sum({of('product')}) / {total}" if is_mean else total
     if pick.aggregate == "mean":
         return f"CAST(sum({of('sum')}) AS DOUBLE) / nullif(sum({of('n')}), 0)"
-    if pick.aggregate == "count":
+    if pick.aggregate in ("count", "weight"):
         return f"nullif(sum({of('n')}), 0)"
     if pick.aggregate == "last":
         return (

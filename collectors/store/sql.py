@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from collectors.store.layout import Scan
-from collectors.store.query import Pick, Query, Where
+from collectors.store.query import Pick, Query, Where, fields_of, weight_of
 from collectors.store.text import clean_tag
 from probes.catalogue import Measurement
 
@@ -22,10 +22,11 @@ _WRITTEN = "CAST(left(right(filename, 23), 12) AS BIGINT)"
 def render(query: Query, declared: Measurement, scan: Scan) -> str:
     """One SELECT over the files of `scan`: the bucket's start (where there are
     buckets), the tags of `group_by`, then one column a pick."""
-    fields = {pick.field: declared.field(pick.field).type for pick in query.picks}
+    fields = fields_of(query, declared)
     tags = [tag.name for tag in declared.tags]
     keys = groups(query)
-    columns = [*keys, *(_aggregate(pick) for pick in query.picks)]
+    columns = [*keys]
+    columns += [_aggregate(pick, weight_of(pick, declared)) for pick in query.picks]
     rows = source(scan, tags, fields, conditions(query))
     return f"SELECT {', '.join(columns)} FROM ({rows})" + (
         f" GROUP BY {', '.join(keys)}" if keys else ""
@@ -129,14 +130,31 @@ def _condition(where: Where) -> str:
     return f"({test} OR {tag} IS NULL)" if absent else test
 
 
-def _aggregate(pick: Pick) -> str:
+def product(field: str, weight: str) -> str:
+    """Value times weight of a row that has both."""
+    return f"CAST({name(field)} AS DOUBLE) * {name(weight)}"
+
+
+def weight_there(field: str, weight: str) -> str:
+    """The weight of a row that has the value too."""
+    return (
+        f"CASE WHEN {name(field)} IS NOT NULL THEN CAST({name(weight)} AS DOUBLE) END"
+    )
+
+
+def _aggregate(pick: Pick, weight: str) -> str:
     field = name(pick.field)
+    if weight:
+        total = f"nullif(sum({weight_there(pick.field, weight)}), 0)"
+        if pick.aggregate == "weight":
+            return total
+        return f"sum({product(pick.field, weight)}) / {total}"
     there = f"FILTER ({field} IS NOT NULL)"
     if pick.aggregate in _PERCENTILES:
         rank = f"(count({field}) * {_PERCENTILES[pick.aggregate]} + 50) // 100"
         return f"list_sort(list({field}) {there})[{rank}]"
     if pick.aggregate == "last":
         return f"arg_max({field}, ({TIME}, {field})) {there}"
-    if pick.aggregate == "count":
+    if pick.aggregate in ("count", "weight"):
         return f"nullif(count({field}), 0)"
     return f"{'avg' if pick.aggregate == 'mean' else pick.aggregate}({field})"

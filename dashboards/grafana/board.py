@@ -84,6 +84,7 @@ class Target:
         group: a table has one row per subject, a stat one figure."""
         return render(
             self.query,
+            CATALOGUE.measurement(self.query.measurement),
             Grafana(
                 interval="$__interval" if kind in OVER_TIME else "",
                 variables=self.variables,

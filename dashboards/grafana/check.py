@@ -18,7 +18,7 @@ from probes.catalogue import Catalogue, Measurement, Misfit, Unknown
 _FROM = re.compile(r'\bFROM\s+"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 _FIELD = re.compile(r'\b[a-z]+\(\s*"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 _BY_TIME = re.compile(r"\bGROUP\s+BY\b.*\btime\s*\(", re.IGNORECASE | re.DOTALL)
-_ALIAS = re.compile(r'\bAS\s+"(?:[^"\\]|\\.)*"', re.IGNORECASE)
+_ALIAS = re.compile(r'\bAS\s+"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|=~\s*/(?:[^/\\]|\\.)*/")
 
@@ -199,13 +199,16 @@ def _asked(
                 else f"{where}: {measurement!r} does not lie in {PERSONAL!r}"
             )
         rest = _ALIAS.sub(" ", _FROM.sub(" ", bare))
-        fields = set(_FIELD.findall(rest))
-        for name in sorted(fields):
+        fields, own = set(_FIELD.findall(rest)), set(_ALIAS.findall(bare))
+        for name in sorted(fields - own):
             try:
                 declared.field(name)
             except Unknown as unknown:
                 yield f"{where}: {unknown}"
-        for name in sorted(set(_QUOTED.findall(rest)) - fields):
+        for name in sorted(set(_QUOTED.findall(rest)) - fields - own):
+            if any(name == field.name for field in declared.fields):
+                # Calculated with, in a query within the query.
+                continue
             try:
                 declared.tag(name)
             except Unknown as unknown:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from collectors.measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
 from collectors.store.query import Query
 from dashboards.grafana.board import (
@@ -102,7 +103,9 @@ def _mark(
     name: str, colour: str, asks: Query, by: set[str], title: str, text: str
 ) -> dict[str, Any]:
     query = render(
-        asks, Grafana(interval="1m", variables={each: each for each in sorted(by)})
+        asks,
+        CATALOGUE.measurement(asks.measurement),
+        Grafana(interval="1m", variables={each: each for each in sorted(by)}),
     )
     source = _source(SHARED)
     return {

@@ -220,7 +220,9 @@ def _question(ref: str, query: Query) -> dict[str, Any]:
             "resultFormat": "time_series",
             "intervalMs": 60_000,
             "maxDataPoints": 43_200,
-            "query": render(query, Grafana(interval="")),
+            "query": render(
+                query, CATALOGUE.measurement(query.measurement), Grafana(interval="")
+            ),
         },
     }
 
