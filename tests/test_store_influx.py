@@ -150,8 +150,7 @@ def test_grafana_gets_the_same_question_with_its_own_words() -> None:
     )
     assert rule == (
         'SELECT percentile("in_bps", 95) AS "in_bps_p95" FROM "interface"'
-        " WHERE $timeFilter AND \"role\" = 'switch'"
-        ' GROUP BY time(300000ms), "device", "port" fill(null)'
+        ' WHERE $timeFilter AND "role" = \'switch\' GROUP BY "device", "port"'
     )
 
 
