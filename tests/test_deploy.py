@@ -1,27 +1,42 @@
 """What `deploy/` ships is well-formed: units, broker files, the compose file."""
 
+import asyncio
 import configparser
+import contextlib
 import os
 import plistlib
 import re
 import shutil
+import signal
+import socket
+import ssl
 import subprocess
 from pathlib import Path
 
+import aiomqtt
 import pytest
 import services
 import yaml
-from services import absent, mosquitto, running
+from ingest_council import enrol, opened_registry
+from services import Server, mosquitto, running
 
+from collectors.ingest.broker import BrokerFiles, mosquitto_text
+from collectors.ingest.broker_client import Login, check_login
+from collectors.ingest.certificate import make_certificates
+from collectors.ingest.config import BrokerConfig, MqttConfig
 from collectors.store.failure import Unanswered
 from collectors.store.influx_http import InfluxServer
+from probes.report import ACKS_TOPIC, REPORTS_TOPIC, Credential
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+PATHS = sorted((DEPLOY / "systemd").glob("*.path"))
 OF_A_USER = DEPLOY / "agent" / "linux" / "towpath-agent.service"
 
 
-@pytest.mark.parametrize("unit", [*UNITS, OF_A_USER], ids=lambda unit: unit.parent.name)
+@pytest.mark.parametrize(
+    "unit", [*UNITS, *PATHS, OF_A_USER], ids=lambda unit: unit.parent.name
+)
 def test_systemd_accepts_every_line_of_the_unit(unit: Path, tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
@@ -84,38 +99,175 @@ def test_no_secret_is_in_the_files_that_are_shipped() -> None:
             assert line.endswith("="), line
 
 
-@pytest.mark.parametrize("place", ["mosquitto/towpath.conf", "compose/mosquitto.conf"])
+BROKER_SETTINGS = ["mosquitto/towpath.conf", "compose/mosquitto.conf"]
+
+
+def as_shipped(place: str, folder: Path, **changed: str) -> Server:
+    """A mosquitto with the settings of `place`, with `folder` for the machine's own
+    folders, and its own listener; `changed` settings replace those shipped."""
+    certificates = make_certificates(folder / "tls", ("localhost", "127.0.0.1"))
+    for name in ("passwords", "acl"):
+        (folder / name).touch(0o600)
+    text = (DEPLOY / place).read_text()
+    text = text.replace(
+        "/etc/mosquitto/certs/towpath.crt", f"{certificates.certificate}"
+    )
+    text = text.replace(
+        "/etc/mosquitto/certs/towpath.key", f"{certificates.private_key}"
+    )
+    text = re.sub(
+        r"/etc/mosquitto/certs|/var/lib/towpath/broker|/var/lib/mosquitto/?",
+        f"{folder}",
+        text,
+    )
+    lines = [
+        line
+        for line in text.splitlines()
+        # The test's own listener and folder stand in for these.
+        if not line.startswith(
+            ("listener", "persistence_location", "persistence ", "max_queued_messages")
+        )
+        and line.split(" ")[0] not in changed
+    ]
+    lines += [f"{name} {value}" for name, value in changed.items()]
+    return mosquitto(folder, "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("place", BROKER_SETTINGS)
 def test_the_broker_accepts_the_settings_that_are_shipped(
     place: str, tmp_path: Path
 ) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        absent("openssl is not installed")
-    subprocess.run(
-        f"{openssl} req -x509 -newkey rsa:2048 -nodes -keyout towpath.key "
-        "-out towpath.crt -days 2 -subj /CN=localhost".split(),
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    (tmp_path / "passwords").touch(0o600)
-    (tmp_path / "acl").touch(0o600)
-    text = (DEPLOY / place).read_text()
-    lines = [
-        line
-        for line in re.sub(
-            r"/etc/mosquitto/certs|/var/lib/towpath/broker|/var/lib/mosquitto/?",
-            f"{tmp_path}",
-            text,
-        ).splitlines()
-        # The test's own listener and folder stand in for these.
-        if not line.startswith(("listener", "persistence_location", "persistence "))
-        and not line.startswith("max_queued_messages")
-    ]
-    server = mosquitto(tmp_path, "\n".join(lines) + "\n")
-    with running(server):
+    with running(as_shipped(place, tmp_path)) as server:
         assert "Error" not in server.log.read_text()
+
+
+async def come_and_go(server: Server, folder: Path) -> list[str]:
+    """A laptop and others at the broker, in every way that a broker logs; the names and
+    addresses that its log may hold after that."""
+    trust = ssl.create_default_context(cafile=str(folder / "tls" / "ca.pem"))
+
+    def client(who: Credential) -> aiomqtt.Client:
+        return aiomqtt.Client(
+            "127.0.0.1",
+            server.port,
+            username=who.agent,
+            password=who.secret,
+            identifier=who.agent,
+            clean_session=False,
+            tls_context=trust,
+        )
+
+    with opened_registry(folder) as registry:
+        config = BrokerConfig(
+            password_file=folder / "passwords", acl_file=folder / "acl"
+        )
+        own = MqttConfig(
+            port=server.port,
+            ca_file=folder / "tls" / "ca.pem",
+            password_file=folder / "own",
+        )
+        laptop = enrol(registry, "LAPTOP-1")
+        files = BrokerFiles(config, own, registry)
+        files.write()
+        os.kill(server.pid, signal.SIGHUP)
+        async with asyncio.timeout(30):
+            while not await files.load():
+                os.kill(server.pid, signal.SIGHUP)
+        async with client(laptop) as connected:
+            await connected.subscribe(f"{ACKS_TOPIC}/{laptop.agent}", qos=1)
+            await connected.publish(f"{REPORTS_TOPIC}/{laptop.agent}", b"[]", qos=1)
+            # Neither its own topic nor one it may hear.
+            await connected.publish(f"{REPORTS_TOPIC}/another", b"[]", qos=1)
+            # A second connection of the same laptop ends the first.
+            async with client(laptop):
+                pass
+        for wrong in (
+            Credential(laptop.agent, "not its secret"),
+            Credential("a-stranger", "guess"),
+        ):
+            with pytest.raises(aiomqtt.MqttError):
+                async with client(wrong):
+                    pass
+        # Neither TLS nor MQTT; TLS but no MQTT; a session that is broken off.
+        for first in (b"GET / HTTP/1.1\r\n\r\n", b""):
+            with socket.create_connection(("127.0.0.1", server.port)) as plain:
+                plain.sendall(first)
+        with (
+            socket.create_connection(("127.0.0.1", server.port)) as plain,
+            trust.wrap_socket(plain, server_hostname="localhost") as inside,
+        ):
+            inside.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        # More for a laptop that is away than the broker keeps.
+        ingest = Credential(own.username, (folder / "own").read_text().strip())
+        async with client(ingest) as connected:
+            for number in range(40):
+                topic = f"{ACKS_TOPIC}/{laptop.agent}"
+                await connected.publish(topic, b"%d" % number, qos=1)
+        registry.revoke(laptop.agent)
+        files.write()
+        os.kill(server.pid, signal.SIGHUP)
+        async with asyncio.timeout(20):
+            with contextlib.suppress(aiomqtt.MqttError):
+                while True:
+                    async with client(laptop):
+                        pass
+    return [laptop.agent, "127.0.0.1", "a-stranger"]
+
+
+@pytest.mark.service
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("place", BROKER_SETTINGS)
+async def test_the_brokers_log_names_neither_a_laptop_nor_its_address(
+    place: str, tmp_path: Path
+) -> None:
+    with running(as_shipped(place, tmp_path)) as server:
+        names = await come_and_go(server, tmp_path)
+        log = server.log.read_text(errors="replace")
+        assert [name for name in names if name in log] == []
+
+
+@pytest.mark.service
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_the_brokers_log_would_name_them_by_its_own_defaults(
+    tmp_path: Path,
+) -> None:
+    """So that the test above is known to see what it looks for."""
+    server = as_shipped(
+        BROKER_SETTINGS[0], tmp_path, connection_messages="true", log_type="all"
+    )
+    with running(server):
+        names = await come_and_go(server, tmp_path)
+        log = server.log.read_text(errors="replace")
+        # It never names a user that it does not know.
+        assert [name for name in names if name in log] == names[:2]
+
+
+@pytest.mark.service
+async def test_a_broker_that_cannot_be_signalled_reloads_its_users(
+    tmp_path: Path,
+) -> None:
+    config = BrokerConfig(
+        password_file=tmp_path / "passwords", acl_file=tmp_path / "acl", every_s=0.2
+    )
+    server = mosquitto(tmp_path, mosquitto_text(config))
+    server.command = [
+        "/bin/sh",
+        str(DEPLOY / "mosquitto" / "run-and-reload.sh"),
+        str(tmp_path / "mosquitto.conf"),
+        str(config.password_file),
+    ]
+    mqtt = MqttConfig(port=server.port, tls=False, password_file=tmp_path / "own")
+    with opened_registry(tmp_path) as registry:
+        async with BrokerFiles(config, mqtt, registry) as files:
+            with running(server):
+                for number in range(3):
+                    who = enrol(registry, f"LAPTOP-{number}")
+                    async with asyncio.timeout(60):
+                        while not await files.wait_loaded():  # noqa: ASYNC110
+                            await asyncio.sleep(0.1)
+                    login = await check_login(mqtt, who.agent, who.secret)
+                    assert login is Login.ACCEPTED
+    assert await check_login(mqtt, who.agent, who.secret) is Login.AWAY
 
 
 def test_each_desktop_has_its_is_it_me() -> None:

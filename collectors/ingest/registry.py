@@ -257,7 +257,8 @@ class Registry:
             _next_generation(connection)
         self.refresh()
         if before is not None:
-            log.warning("agent enrolled again, its old secret is void", agent=agent)
+            # `towpath agents list` shows which one: logs are kept longer, by others.
+            log.warning("an agent enrolled again, its old secret is void", site=site)
         return Credential(agent, secret, site)
 
     def why_refused(self, enrolment: Enrolment, now_ms: int) -> str:
