@@ -35,6 +35,8 @@ exit codes: 0 done, 1 it ran and the answer is bad, 2 wrong usage or configurati
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code."""
     chosen = _parser().parse_args(arguments)
+    # What the agent keeps is for its own user alone, whatever the umask.
+    os.umask(0o077)
     try:
         settings = load_settings(chosen.config, os.environ)
         return int(chosen.run(chosen, settings))

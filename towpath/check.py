@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import ssl
 from collections.abc import Iterator
@@ -100,6 +101,7 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
     if estate is not None:
         facts.append(_journal_hours(config, estate))
     wrong += _no_folders(config)
+    misleading += _unwritable(config)
     misleading += _little_room(config)
     if not wrong:
         try:
@@ -166,15 +168,29 @@ def _nearest(folder: Path) -> Path:
     return folder
 
 
-def _no_folders(config: TowpathConfig) -> Iterator[str]:
+def _folders(config: TowpathConfig) -> Iterator[tuple[str, Path, Path]]:
+    """The folders that Towpath writes: the setting, its value, and the nearest folder
+    that is there already."""
     for name, folder in (
         ("state", config.state),
         ("journal.folder", config.journal.folder),
         ("store.folder", config.store.folder),
     ):
-        there = _nearest(folder)
+        yield name, folder, _nearest(folder)
+
+
+def _no_folders(config: TowpathConfig) -> Iterator[str]:
+    for name, folder, there in _folders(config):
         if not there.is_dir():
             yield f"{name} is {folder}, but {there} is not a folder"
+            return
+
+
+def _unwritable(config: TowpathConfig) -> Iterator[str]:
+    """Only a warning: `check` may be run by another user than Towpath's."""
+    for name, folder, there in _folders(config):
+        if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
+            yield f"{name} is {folder}, but this user may not write into {there}"
             return
 
 

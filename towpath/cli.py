@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -23,11 +24,13 @@ from towpath.commands.door import (
     ConfigFile,
     end,
     fail,
+    keep_private,
     read_config,
     run_loop,
     wrong,
 )
 from towpath.commands.topology import topology
+from towpath.errors import sentence_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,6 +63,7 @@ def run(
     from towpath.log import configure
     from towpath.run import Installation, StartFailed, serve
 
+    keep_private()
     settings = read_config(config)
     wanted = [part for each in role or ROLES for part in each.split(",")]
     for each in wanted:
@@ -210,6 +214,7 @@ def reflector(
         "tls_key": key,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    keep_private()
     configure(LogConfig())
     try:
         run_loop(reflect(read_part(ReflectorConfig, config, given)))
@@ -233,6 +238,7 @@ def demo(
     from towpath.demo.show import show
     from towpath.spans import seconds
 
+    keep_private()
     try:
         for_s = seconds(for_) if for_ else None
     except ValueError as error:
@@ -259,6 +265,13 @@ def main() -> None:
         app()
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        # A folder that is missing or may not be written, a disk that is full.
+        typer.echo(f"towpath: {sentence_of(error)}", err=True)
+        sys.exit(1)
+    except sqlite3.OperationalError as error:
+        typer.echo(f"towpath: a file of its state: {error}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class RoleLocks:
         with contextlib.ExitStack() as held:
             for role in self._roles:
                 handle = os.open(
-                    self._folder / f"{role}.lock", os.O_RDWR | os.O_CREAT, 0o640
+                    self._folder / f"{role}.lock", os.O_RDWR | os.O_CREAT, 0o600
                 )
                 held.callback(os.close, handle)
                 try:

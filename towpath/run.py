@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -45,6 +46,7 @@ from collectors.topology import Surroundings
 from collectors.vpn_gateways import VpnGateways
 from dashboards.web import StatusPage
 from towpath.config import Role, TowpathConfig
+from towpath.errors import sentence_of
 from towpath.metrics import MetricsDoor
 from towpath.roles import RoleLocks
 from towpath.systemd import tell
@@ -260,7 +262,9 @@ class Installation:
                         await starting.enter_async_context(piece)
                     else:
                         starting.enter_context(piece)
-                except (OSError, ValueError, RuntimeError) as error:
+                except OSError as error:
+                    raise StartFailed(f"{name}: {sentence_of(error)}") from error
+                except (ValueError, RuntimeError, sqlite3.Error) as error:
                     raise StartFailed(f"{name}: {error}") from error
             self._running = starting.pop_all()
         return self

@@ -246,12 +246,16 @@ def _is_mosquitto(pid: int) -> bool:
 
 
 def write_whole(path: Path, text: str, mode: int) -> None:
-    """All of it or nothing, durable, with that mode from its first moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """All of it or nothing, durable, with exactly that mode whatever the umask. A
+    folder made for it can be entered by the group if the file is for the group."""
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True)
+        path.parent.chmod(0o750 if mode & 0o040 else 0o700)
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(handle, mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -36,7 +36,7 @@ class Aside:
             self._path.stat().st_size + len(line) > self._max_bytes
         ):
             self._path.replace(self._older)
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(fd, line)
         finally:

@@ -56,7 +56,7 @@ class Cursor:
         self._unpassed: deque[_Unpassed] = deque()
         readers = log / "readers"
         readers.mkdir(exist_ok=True)
-        self._passed_fd = os.open(readers / reader, os.O_RDWR | os.O_CREAT, 0o640)
+        self._passed_fd = os.open(readers / reader, os.O_RDWR | os.O_CREAT, 0o600)
         self._write_line(start, 0)
         if yields:
             self._write_line(start, POSITION_BYTES)

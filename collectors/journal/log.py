@@ -215,7 +215,7 @@ class Log:
         ) from error
 
     def _take_lock(self, name: str) -> int:
-        fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o640)
+        fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -265,7 +265,7 @@ class Log:
         number = self._held[-1].segment.number + 1 if self._held else 1
         marker = secrets.token_bytes(MARKER_BYTES)
         path = segment_path(self._folder, number, marker)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             _sync_folder(self._folder)
         except OSError:

@@ -82,7 +82,7 @@ class Reader:
     async def __aenter__(self) -> Self:
         wake = self._folder / WAKE_FOLDER
         wake.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(wake / f"{self.name}.lock", os.O_RDWR | os.O_CREAT, 0o640)
+        self._lock = os.open(wake / f"{self.name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -93,7 +93,7 @@ class Reader:
             ) from None
         pipe = wake / f"{self.name}.wake"
         with contextlib.suppress(FileExistsError):
-            os.mkfifo(pipe, 0o660)
+            os.mkfifo(pipe, 0o600)
         # Open for writing too, or the pipe is at its end whenever no writer has it.
         self._pipe = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
         self._woken = asyncio.Event()
@@ -201,7 +201,7 @@ def forget_reader(folder: Path, reader: str) -> None:
     check_name(reader, "reader")
     lock = folder / WAKE_FOLDER / f"{reader}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(lock, os.O_RDWR | os.O_CREAT, 0o640)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for name in list_logs(folder):

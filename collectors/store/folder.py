@@ -37,7 +37,7 @@ class Folder:
             (self.root / name).mkdir(exist_ok=True)
         for name in ("personal", "tmp"):
             (self.root / name).chmod(0o700)
-        lock = os.open(self.root / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock = os.open(self.root / "writer.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -210,7 +210,7 @@ def _positions_path(config: StoreConfig, reader: str) -> Path:
 
 def _save(path: Path, positions: Positions) -> None:
     tmp = path.with_suffix(".tmp")
-    handle = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+    handle = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.write(handle, msgspec.json.encode(positions))
         os.fsync(handle)

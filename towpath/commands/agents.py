@@ -14,6 +14,7 @@ from towpath.commands.door import (
     ConfigFile,
     end,
     fail,
+    folder_of,
     now_ms,
     read_config,
     run_loop,
@@ -33,9 +34,14 @@ def _registry(config: Path) -> Iterator[Registry]:
     from collectors.ingest import Registry
 
     settings = read_config(config)
+    folder_of(settings.ingest.registry.path, "ingest.registry.path")
+    folder_of(settings.ingest.registry.key_file, "ingest.registry.key_file")
     try:
         with Registry(settings.ingest.registry) as registry:
             yield registry
+    except typer.Exit:
+        # A RuntimeError too, and no failure of the registry's.
+        raise
     except (OSError, RuntimeError, ValueError) as error:
         fail(str(error))
 

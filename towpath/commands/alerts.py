@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from towpath.commands.door import ConfigFile, end, now_ms, read_config, wrong
+from towpath.commands.door import (
+    ConfigFile,
+    end,
+    folder_of,
+    now_ms,
+    read_config,
+    wrong,
+)
 
 app = typer.Typer(no_args_is_help=True, help="What is wrong now; silences; tests.")
 Who = Annotated[str, typer.Option(help="who says so")]
@@ -58,7 +65,7 @@ def ack(
     """Say that somebody has it."""
     from alerts.console import alerts_ack
 
-    standing = read_config(config).alerts.standing
+    standing = folder_of(read_config(config).alerts.standing, "alerts.standing")
     end(alerts_ack(standing, key, who or _me(), why, now_ms(), typer.echo))
 
 
@@ -78,7 +85,7 @@ def silence(
     """Send no pages for a while; measuring and resolving go on."""
     from alerts.console import alerts_silence
 
-    standing = read_config(config).alerts.standing
+    standing = folder_of(read_config(config).alerts.standing, "alerts.standing")
     end(
         alerts_silence(
             standing,
@@ -108,7 +115,7 @@ def unsilence(config: ConfigFile, id: Annotated[int, typer.Argument()]) -> None:
     """End a silence now."""
     from alerts.console import alerts_unsilence
 
-    standing = read_config(config).alerts.standing
+    standing = folder_of(read_config(config).alerts.standing, "alerts.standing")
     end(alerts_unsilence(standing, id, now_ms(), typer.echo))
 
 

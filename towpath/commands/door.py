@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
+
+from towpath.errors import sentence_of
 
 if TYPE_CHECKING:
     from towpath.config import TowpathConfig
@@ -50,6 +53,26 @@ def run_loop(work: Coroutine[Any, Any, _Answer]) -> _Answer:
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def keep_private() -> None:
+    """What a command writes into the state folder is for its own user alone, whatever
+    the umask it was started with."""
+    os.umask(0o077)
+
+
+def folder_of(path: Path, key: str) -> Path:
+    """`path`, once its folder is there and may be written; else exit code 1 with a
+    sentence that names the setting `key`."""
+    keep_private()
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"{key} is {path}, but {sentence_of(error)}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        fail(f"{key} is {path}, but this user may not write into {folder}")
+    return path
 
 
 def end(code: int) -> None:

@@ -1,0 +1,149 @@
+"""Commands whose state folder is missing or cannot be written: one sentence each."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from test_journal_full import may_mount
+
+from towpath.cli import app
+
+SETTINGS = """
+council = "Example"
+state = "{state}"
+estate = "{folder}/estate.toml"
+[ingest.https]
+plaintext = true
+host = "127.0.0.1"
+port = 0
+[traps]
+enabled = false
+[web]
+port = 0
+[metrics]
+port = 0
+"""
+ESTATE = '[[sites]]\nid = "hall"\nname = "Hall"\n'
+# Each command that reads settings, with what else it needs. {out} may be written.
+ARGUMENTS = {
+    "agents erase": ("aaaaaaaaaaaaaaaa",),
+    "agents list": (),
+    "agents restore": ("aaaaaaaaaaaaaaaa",),
+    "agents revoke": ("aaaaaaaaaaaaaaaa",),
+    "agents token": ("--site", "hall"),
+    "agents tokens": (),
+    "agents withdraw": ("x",),
+    "alerts ack": ("x",),
+    "alerts list": (),
+    "alerts silence": ("1h", "--why", "works", "--site", "hall"),
+    "alerts silences": (),
+    "alerts test": ("none",),
+    "alerts unsilence": ("1",),
+    "check": (),
+    "export": ("interface", "--out", "{out}/rows.csv"),
+    "query": ("interface", "--pick", "count:in_bps"),
+    "report site": ("--month", "2026-10", "--no-pdf", "--out", "{out}/report"),
+    "run": (),
+    "topology": (),
+}
+# They need no state, or make a folder of their own.
+WITHOUT = {
+    "dashboards build",
+    "dashboards check",
+    "import netbox",
+    "import librenms",
+    "import csv",
+    "discover",
+    "dashboards push",
+    "compare librenms",
+    "demo",
+    "poll",
+    "reflector",
+    "rules check",
+    "rules export",
+    "rules list",
+    "rules test",
+}
+READ_ONLY = "mount --bind {0} {0} && mount -o remount,bind,ro {0} && exec "
+# Each command in a process of its own, of one that has imported everything already.
+EACH = """
+import json, os, sys
+import collectors.store.parquet, dashboards.report, rich.progress, towpath.run
+from towpath.cli import main
+
+for line in json.loads(sys.argv[1]):
+    path = os.path.join(sys.argv[2], "ended-" + "-".join(line[:2]).replace("/", "_"))
+    child = os.fork()
+    if child == 0:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        sys.argv = ["towpath", *line]
+        main()
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with open(path, encoding="utf-8") as file:
+        print(json.dumps([line, code, file.read()]))
+"""
+
+
+def commands(command: Any, name: str = "") -> Iterator[str]:
+    if hasattr(command, "commands"):
+        for part, inner in command.commands.items():
+            yield from commands(inner, f"{name} {part}".strip())
+    else:
+        yield name
+
+
+def test_every_command_is_tried_here() -> None:
+    found = set(commands(typer.main.get_command(app)))
+    assert found == set(ARGUMENTS) | WITHOUT
+
+
+@pytest.mark.parametrize("state", ["missing", "below a file", "read-only"])
+def test_no_command_ends_in_a_traceback(state: str, tmp_path: Path) -> None:
+    out, read_only = tmp_path / "out", tmp_path / "read-only"
+    out.mkdir()
+    read_only.mkdir()
+    (tmp_path / "file").write_text("no folder\n")
+    (tmp_path / "estate.toml").write_text(ESTATE)
+    path = {
+        "missing": tmp_path / "none" / "state",
+        "below a file": tmp_path / "file" / "state",
+        "read-only": read_only / "state",
+    }[state]
+    settings = tmp_path / "towpath.toml"
+    settings.write_text(SETTINGS.format(state=path, folder=tmp_path))
+    lines = [
+        [*command.split(), "-c", str(settings), *(w.format(out=out) for w in words)]
+        for command, words in ARGUMENTS.items()
+        if (command, state) != ("run", "missing")  # it makes the folder, and runs
+    ]
+    call = [sys.executable, "-c", EACH, json.dumps(lines), str(out)]
+    if state == "read-only":
+        if not may_mount(read_only):
+            pytest.skip("may not mount a file system here (needs root)")
+        call = ["unshare", "-m", "sh", "-c", READ_ONLY.format(read_only) + '"$@"', "sh"]
+        call += [sys.executable, "-c", EACH, json.dumps(lines), str(out)]
+    ended = subprocess.run(
+        call, capture_output=True, text=True, timeout=110, check=True
+    )
+    results = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert len(results) == len(lines), ended.stderr
+    for line, code, said in results:
+        assert "Traceback" not in said, (line, said)
+        assert code in (0, 1, 2), (line, said)
+        last = said.strip().splitlines()[-1] if said.strip() else ""
+        assert "Errno" not in last, (line, said)
+        if code:
+            assert last, f"{line} failed without a word"
+        if state != "missing" and line[0] in ("agents", "run"):
+            assert code == 1
+            assert str(path) in said
