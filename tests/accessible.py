@@ -22,6 +22,7 @@ _PAIRS = [
     *(("accent", f"{kind}-back", 4.5) for kind in ("warn", "bad", "none")),
     *((mark, "panel", 3.0) for mark in ("c1", "c2", "c3", "limit", "none")),
     ("focus", "focus-back", 4.5),
+    *(("ring", back, 3.0) for back in ("page", "panel")),
 ]
 
 

@@ -1,0 +1,110 @@
+"""Every page in a real Chromium, light, dark, in the system's colours and on paper: all
+that is to be read has its contrast, also where the keyboard's focus is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+from browser import Browser, browser
+from test_agent_page import CSS as AGENT_CSS
+from test_agent_page import SENT, TROUBLED
+from test_agent_settings import NOW_MS as AGENT_NOW_MS
+from test_report import _content
+from test_web_page import CSS, _client
+
+from dashboards.report.page import render
+from probes.page import page as agent_page
+
+PAGES = [
+    *("/", "/sites/depot", "/sites/library", "/sites/town-hall"),
+    *("/alerts", "/reports", "/catalogue", "/accessibility", "/sites/nowhere"),
+    *("the report", "Is it me?"),
+]
+SCHEMES = {
+    "light": {"prefers_color_scheme": "light"},
+    "dark": {"prefers_color_scheme": "dark"},
+    "system colours": {"forced_colors": "active", "prefers_color_scheme": "light"},
+    "dark system colours": {"forced_colors": "active", "prefers_color_scheme": "dark"},
+}
+pytestmark = pytest.mark.service
+
+
+@cache
+def _html(page: str) -> str:
+    if page == "the report":
+        return render(_content(), "Borough of Example")
+    if page == "Is it me?":
+        return agent_page(TROUBLED, SENT, AGENT_NOW_MS, AGENT_CSS)
+    with _client(grafana_url="https://grafana.example", contact="ring 1234") as client:
+        html = client.get(page).text
+        script = client.get("/static/refresh.js").text
+    sheet, place = (
+        f"<style>{CSS}</style>",
+        '<link rel="stylesheet" href="/static/look.css">',
+    )
+    assert place in html
+    html = re.sub(r"<script[^>]*></script>", "", html.replace(place, sheet))
+    return html.replace("</body>", f"<script>{script}</script></body>")
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("chromium")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("page", PAGES)
+def test_everything_can_be_read_with_and_without_the_focus_in_it(
+    chromium: Browser, page: str, scheme: str
+) -> None:
+    chromium.show(_html(page), **SCHEMES[scheme])
+    whole = chromium.run("towpath.whole()")
+    assert whole["found"] == []
+    assert whole["read"] > 5
+    found, count = chromium.focus_findings()
+    assert found == []
+    assert count >= 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_selected_text_can_be_read(chromium: Browser, page: str, scheme: str) -> None:
+    chromium.show(_html(page), **SCHEMES[scheme])
+    assert chromium.run("towpath.selected()") >= 4.5
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paper_is_light_also_when_a_dark_page_with_the_focus_in_it_is_printed(
+    chromium: Browser, page: str
+) -> None:
+    chromium.show(_html(page), **SCHEMES["dark"])
+    chromium.press_tab()
+    chromium.press_tab()
+    chromium.call(
+        "Emulation.setEmulatedMedia",
+        media="print",
+        features=[
+            {"name": "prefers-color-scheme", "value": "dark"},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ],
+    )
+    whole = chromium.run("towpath.whole()")
+    assert whole["found"] == []
+    white = "getComputedStyle(document.body).backgroundColor"
+    assert chromium.run(white) in ("rgb(255, 255, 255)", "rgba(0, 0, 0, 0)")
+    yellow = "getComputedStyle(document.activeElement).backgroundColor"
+    assert chromium.run(yellow) != "rgb(255, 221, 0)"
+
+
+def test_the_check_finds_figures_that_vanish_when_their_table_has_the_focus(
+    chromium: Browser,
+) -> None:
+    old = ":focus-visible { background: #ffdd00 !important; outline: 3px solid #000; }"
+    html = _html("/").replace("</style>", f"{old}</style>", 1)
+    chromium.show(html, **SCHEMES["dark"])
+    found, _ = chromium.focus_findings()
+    assert any("is 1." in each for each in found)
