@@ -15,9 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probes.measurements import MEASUREMENTS
-from probes.settings import PREFIX, BadSettings, Settings, load_settings
+from probes.settings import (
+    PREFIX,
+    BadSettings,
+    Settings,
+    load_settings,
+    settings_file,
+)
 
 if TYPE_CHECKING:
+    from probes.enrolment_token import EnrolmentToken
     from probes.policy import Policy
 
 _PROBES = [each.name for each in MEASUREMENTS]
@@ -39,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     try:
         settings = load_settings(chosen.config, os.environ)
+        chosen.file = settings_file(chosen.config)
         return int(chosen.run(chosen, settings))
     except BadSettings as error:
         return _wrong(str(error))
@@ -120,10 +128,16 @@ def _parser() -> argparse.ArgumentParser:
         "make this laptop known to your council, once",
         _enrol,
         "Makes this laptop known to your council, once. It gets a pseudonym and a\n"
-        "secret, kept readable by your user alone.",
+        "secret, kept readable by your user alone. The token is not kept. Others on\n"
+        "this machine can see what is typed after --token: --token-file hides it.",
     )
     enrol.add_argument("--server", metavar="URL", help="the council's address")
     enrol.add_argument("--token", metavar="TOKEN", help="as your council gave it")
+    enrol.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="file whose first line is the token; - reads it from standard input",
+    )
     enrol.add_argument(
         "--again", action="store_true", help="also where it is enrolled already"
     )
@@ -231,6 +245,7 @@ def _run(chosen: argparse.Namespace, settings: Settings) -> int:
     import threading
 
     from probes.enrol import NotEnrolled
+    from probes.enrolment_token import EnrolmentToken
     from probes.run import run
     from probes.spool_file import InUse
 
@@ -246,7 +261,8 @@ def _run(chosen: argparse.Namespace, settings: Settings) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
     async def run_and_leave() -> None:
-        await run(settings, _software())
+        token = EnrolmentToken(settings, chosen.file, os.environ)
+        await run(settings, _software(), token)
         # Everything is closed. A name server that does not answer may hold a thread,
         # which the interpreter would wait for: not longer than this.
         leave = threading.Timer(1.0, os._exit, (0,))
@@ -297,17 +313,26 @@ def _enrol(chosen: argparse.Namespace, settings: Settings) -> int:
 
     from probes.deliver import Later
     from probes.enrol import NotEnrolled, enrol, read_credential
+    from probes.enrolment_token import EnrolmentToken
 
     server = chosen.server or settings.server
-    token = chosen.token or settings.enrolment_token
+    known_token = EnrolmentToken(settings, chosen.file, os.environ)
+    try:
+        token = chosen.token or _given_token(chosen) or known_token.read()
+    except OSError as error:
+        return _wrong(f"the token cannot be read: {error}")
     if not server or not token:
-        return _wrong("expected --server URL and --token TOKEN (or both in agent.toml)")
+        return _wrong(
+            "expected --server URL and --token TOKEN or --token-file FILE (or both in "
+            "agent.toml)"
+        )
     if not chosen.again:
         try:
             known = read_credential(settings.folder())
         except NotEnrolled:
             pass
         else:
+            _forget(known_token)
             print(f"This laptop is enrolled already, as {known.agent}.")
             return 0
     try:
@@ -316,11 +341,26 @@ def _enrol(chosen: argparse.Namespace, settings: Settings) -> int:
         )
     except (Later, NotEnrolled, OSError) as error:
         return _bad(str(error))
+    _forget(known_token)
     site = f" of {made.home_site}" if made.home_site else ""
     print(f"This laptop{site} is enrolled as {made.agent}.")
     if not settings.server:
         print(f'Now write server = "{server}" into agent.toml.')
     return 0
+
+
+def _given_token(chosen: argparse.Namespace) -> str:
+    """The token of `--token-file`. `OSError` if it cannot be read."""
+    from probes.enrolment_token import MAX_BYTES, read_token
+
+    if chosen.token_file == "-":
+        return sys.stdin.readline(MAX_BYTES).strip()
+    return read_token(Path(chosen.token_file)) if chosen.token_file else ""
+
+
+def _forget(token: EnrolmentToken) -> None:
+    for left in token.forget():
+        print(f"towpath-agent: {left}", file=sys.stderr)
 
 
 def _sent(chosen: argparse.Namespace, settings: Settings) -> int:

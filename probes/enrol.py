@@ -8,13 +8,14 @@ keyed hash of it) and a secret, kept readable by this user alone.
 from __future__ import annotations
 
 import secrets
+import time
 from pathlib import Path
 
 import msgspec
 
 from probes.deliver import Later
 from probes.private import write_privately
-from probes.publish_https import Door
+from probes.publish_https import Door, retry_after_s
 from probes.report import Credential, Enrolment
 
 CREDENTIAL = "credential.json"
@@ -86,5 +87,6 @@ async def enrol(
             "server does; is the address right?"
         )
     if answer.status in {429, 503}:
-        raise Later(f"{server} is busy: {why}")
+        after_s = retry_after_s(answer.headers.get("retry-after", ""), time.time())
+        raise Later(f"{server} is busy: {why}", after_s)
     raise NotEnrolled(f"{server} refused the enrolment: {why}")

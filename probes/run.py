@@ -13,6 +13,7 @@ from probes.agent import Agent
 from probes.clocks import wrong_ms
 from probes.deliver import Later, Publisher
 from probes.enrol import NotEnrolled, enrol, read_credential
+from probes.enrolment_token import EnrolmentToken
 from probes.publish_https import Door, HttpsPublisher
 from probes.report import Credential
 from probes.settings import Settings
@@ -21,14 +22,16 @@ from probes.spool import Spool
 log = logging.getLogger(__name__)
 
 
-async def run(settings: Settings, software: str) -> None:
+async def run(settings: Settings, software: str, token: EnrolmentToken) -> None:
     """Runs until SIGTERM or SIGINT. `NotEnrolled`, `InUse` or `OSError` at the start
-    where it cannot; nothing afterwards."""
+    where it cannot; nothing afterwards. `token` is forgotten once it is enrolled."""
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    credential = await _credential(settings, software, stop)
+    credential = await _credential(settings, software, token, stop)
     if credential is None:
         return
+    for left in token.forget():
+        log.warning("%s", left)
     folder = settings.folder()
     async with contextlib.AsyncExitStack() as stack:
         door = Door(settings.server, credential, settings.ca_file, software)
@@ -64,14 +67,15 @@ async def run(settings: Settings, software: str) -> None:
 
 
 async def _credential(
-    settings: Settings, software: str, stop: asyncio.Event
+    settings: Settings, software: str, token: EnrolmentToken, stop: asyncio.Event
 ) -> Credential | None:
-    """The credential kept here, else one for the token of the settings; None where it
-    was stopped first."""
+    """The credential kept here, else one for the token; None if it was stopped
+    first."""
     try:
         return read_credential(settings.folder())
     except NotEnrolled:
-        if not settings.enrolment_token:
+        text = token.read()
+        if not text:
             raise
     stopping = asyncio.create_task(stop.wait(), name="agent-stop-enrolling")
     try:
@@ -79,7 +83,7 @@ async def _credential(
             enrolling = asyncio.create_task(
                 enrol(
                     settings.server,
-                    settings.enrolment_token,
+                    text,
                     settings.folder(),
                     settings.ca_file,
                     software,
@@ -98,6 +102,8 @@ async def _credential(
             except Later as later:
                 # Laptops often start before their network does.
                 wait_s = random.uniform(30, 120)
+                if later.after_s is not None:
+                    wait_s = min(later.after_s, 3600) * random.uniform(1, 1.5)
                 log.warning("not enrolled yet, again in %.0f s: %s", wait_s, later)
                 await asyncio.wait({stopping}, timeout=wait_s)
     finally:

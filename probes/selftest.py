@@ -182,6 +182,7 @@ def own_secrets(settings: Settings) -> list[str]:
     except (KeyError, OSError, ImportError):
         found.append(Path.home().name)
     found += [str(Path.home()), settings.server, settings.mqtt.host]
+    found += [settings.enrolment_token]
     return [each for each in dict.fromkeys(found) if each]
 
 

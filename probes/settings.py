@@ -60,14 +60,17 @@ class Hours(_Part, frozen=True):
 class Settings(_Part, frozen=True):
     """`server`: the council's address, such as https://towpath.example.gov.uk.
 
-    `enrolment_token`: given by the council, used once; `ca_file`: certificate
-    authorities to trust instead of the system's; `opt_out`: probes not to run.
+    `enrolment_token`: given by the council, used once and then removed from the file;
+    `enrolment_token_file`: a file that holds it, removed after use; `ca_file`:
+    certificate authorities to trust instead of the system's; `opt_out`: probes not to
+    run.
     """
 
     server: str = ""
     transport: Literal["https", "mqtt"] = "https"
     mqtt: Mqtt = Mqtt()
     enrolment_token: str = ""
+    enrolment_token_file: str = ""
     ca_file: str = ""
     state_folder: str = ""
     hours: Hours = Hours()
@@ -92,10 +95,9 @@ def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings
 
     `BadSettings` where `path` was given and is not there, or something does not fit.
     """
+    path = settings_file(path)
     if path is None:
-        path = next((each for each in usual_paths() if each.is_file()), None)
-        if path is None:
-            return decode_settings("", "the settings", environment)
+        return decode_settings("", "the settings", environment)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -103,6 +105,13 @@ def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path} cannot be read: {error}") from None
     return decode_settings(text, str(path), environment)
+
+
+def settings_file(path: Path | None) -> Path | None:
+    """`path`, or without it the first of the usual ones that is there."""
+    if path is not None:
+        return path
+    return next((usual for usual in usual_paths() if usual.is_file()), None)
 
 
 def decode_settings(text: str, where: str, environment: Mapping[str, str]) -> Settings:
