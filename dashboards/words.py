@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
+
+from collectors.estate.hours import Hours, OpenRange
 
 LONDON = ZoneInfo("Europe/London")
 NOTHING = "no data"
 # Of a group without figures: it is small, or would tell of a small one by subtraction.
 HIDDEN = "not shown: too few laptops, here or in a group beside it"
+# A figure that fewer gave than may be told of, in a group that may be shown.
+TOO_FEW = "too few laptops"
+NOT_THERE = "not there: no laptop with the agent"
+NOT_MEASURED = "not measured"
+# Of calls that got nowhere there is no delay, and nothing to hear.
+FAILED = "no call got through"
+_DAYS = (
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+)
 _NAMES = {
     "unknown": "Not known",
     "wifi": "Wi-Fi",
@@ -110,6 +128,43 @@ def day(value: date) -> str:
 def iso(time_ms: int) -> str:
     """For machines and `<time datetime>`: `2026-11-23T14:05:09Z`."""
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def hours(value: Hours) -> str:
+    """`Monday to Friday, 08:00 to 18:00`; `at all hours`."""
+    ranges = value.ranges or (OpenRange(opens=value.opens, closes=value.closes),)
+    told = [
+        (_weekdays(value.days if each.days is None else each.days), each)
+        for each in ranges
+    ]
+    if [(days, each.opens, each.closes) for days, each in told] == [
+        ("every day", "00:00", "24:00")
+    ]:
+        return "at all hours"
+    return "; ".join(f"{days}, {each.opens} to {each.closes}" for days, each in told)
+
+
+def _weekdays(days: Iterable[int]) -> str:
+    """`Monday to Friday and Sunday`."""
+    known = sorted(set(days))
+    if len(known) == 7:
+        return "every day"
+    runs: list[list[int]] = []
+    for day in known:
+        if runs and runs[-1][-1] == day - 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    told = [
+        name
+        for run in runs
+        for name in (
+            [f"{_DAYS[run[0]]} to {_DAYS[run[-1]]}"]
+            if len(run) > 2
+            else [_DAYS[day] for day in run]
+        )
+    ]
+    return " and ".join([", ".join(told[:-1]), told[-1]] if told[1:] else told)
 
 
 def money(pounds: float | None) -> str:

@@ -340,6 +340,8 @@ GROUPS = (
     ("vpn", "GlobalProtect", 60, 4.0, 0.08),
     ("vpn", "down", 60, 4.3, 0.02),
 )
+# Enrolled laptops by home site, and how many of them are heard.
+AGENTS = (("town-hall", 60, 55), ("library", 20, 15), ("depot", 7, 6))
 # Where the poor calls of a group break: shares that add up to one.
 BREAKS = {
     "office": {"wifi": 0.3, "line": 0.2, "edge": 0.3, "unknown": 0.2},
@@ -467,9 +469,9 @@ def _others(council: Estate, at: int) -> Iterator[Sample]:
         },
         at,
     )
-    yield Sample(
-        "self_agents", {"home_site": "town-hall"}, {"expected": 60, "heard": 55}, at
-    )
+    for home_site, expected, heard in AGENTS:
+        agents = {"expected": expected, "heard": heard}
+        yield Sample("self_agents", {"home_site": home_site}, agents, at)
     yield Sample(
         "self_notify",
         {**process, "channel": "mail"},

@@ -371,16 +371,7 @@ def test_home_and_office_are_both_there_and_small_groups_are_said_and_not_shown(
     table = list(csv.DictReader(io.StringIO(tables(october)["calls"])))
     depot = next(row for row in table if row["group"] == "depot")
     assert depot["note"] == words.HIDDEN
-    assert depot["estimated MOS (median)"] == ""
-
-
-def test_a_group_under_the_least_is_never_shown_even_where_the_store_holds_it() -> None:
-    row = Row(
-        None,
-        {"by": "site", "group": "depot"},
-        {"agents_min": 5, "agents_max": 15, "mos_estimated_p50_p50": 4.0},
-    )
-    assert figures.group_figures("site", "depot", [row], []).values is None
+    assert depot["poor calls (ratio of calls)"] == depot["test calls"] == ""
 
 
 def test_no_question_of_the_report_is_about_one_laptop() -> None:

@@ -7,10 +7,11 @@ count; the other two are shown apart and never called up or down.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from collectors.estate.hours import Hours, is_open
+from collectors.estate.hours import Hours, is_open, next_closing_ms, next_opening_ms
 from collectors.store.query import Row
 from dashboards.report.questions import STEP_MS
 
@@ -118,6 +119,18 @@ def days(
         else:
             parts.append("bad" if max(seen) <= 0.001 else "part")
     return parts
+
+
+@functools.lru_cache(maxsize=256)
+def open_spans(hours: Hours, from_ms: int, to_ms: int) -> tuple[Span, ...]:
+    """When a site is open in `[from_ms, to_ms)`."""
+    found = []
+    begin = next_opening_ms(hours, from_ms)
+    while begin is not None and begin < to_ms:
+        end = next_closing_ms(hours, begin)
+        found.append((begin, to_ms if end is None else min(end, to_ms)))
+        begin = None if end is None else next_opening_ms(hours, end)
+    return tuple(found)
 
 
 def _starts(from_ms: int, to_ms: int) -> range:

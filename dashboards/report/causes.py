@@ -17,7 +17,8 @@ _LEAST = 0.0005
 @dataclass(frozen=True)
 class Broken:
     """One group's month: of all laptops, the share whose test call was poor by where it
-    breaks; `before`: the same of the month before, None where it is not known."""
+    breaks, weighted by laptops; `before`: the same of the month before, None if it is
+    not known."""
 
     by: str
     group: str
@@ -95,7 +96,7 @@ def _sentence(found: Broken, past: str) -> str:
         share = words.percent(found.shares[others[0]], 1)
         where += f", then at {MOSTLY[others[0]]} ({share})"
     all_of_it = words.percent(found.total, 1)
-    text = f"{all_of_it} of test calls were poor somewhere on the way: {where}."
+    text = f"on average {all_of_it} of laptops had a poor test call: {where}."
     if found.before is None:
         return text
     if not found.changed(first):

@@ -9,13 +9,17 @@ from typing import Literal
 
 from alerts.alert import Alert
 from collectors.estate import Device, Line, Site, VpnGateway
+from collectors.estate.hours import Hours
 from collectors.store.query import Row
+from dashboards import words
 from dashboards.chart import Point
 from dashboards.report.availability import Availability
 
 BUSY_RATIO = 0.85
 IDLE_RATIO = 0.2
-LEAST_AGENTS = 10
+_OF_CALLS_THAT_GOT_THROUGH = frozenset(
+    {"mos_estimated_p50", "rtt_p95_ms", "loss_mean_ratio", "jitter_p95_ms"}
+)
 SOON_DAYS = 120
 
 
@@ -81,12 +85,29 @@ class PortFigures:
 
 @dataclass(frozen=True)
 class GroupFigures:
-    """One group's month; `values` is None where the group was too small."""
+    """One group's month in `hours`, and what stands behind it: `calls` in `windows` of
+    a quarter of an hour or so on `days`, of at most `agents` laptops (rounded to 5).
+
+    `values` is None if there are no figures; `absent` says why.
+    """
 
     by: str
     group: str
+    hours: Hours
     values: Mapping[str, float] | None
     before: Mapping[str, float] | None = None
+    absent: str = ""
+    agents: int = 0
+    calls: int = 0
+    windows: int = 0
+    days: int = 0
+
+    def missing(self, name: str) -> str:
+        """Why a group with figures does not have this one."""
+        poor = (self.values or {}).get("call_poor_ratio_mean")
+        if name in _OF_CALLS_THAT_GOT_THROUGH and poor == 1:
+            return words.FAILED
+        return words.TOO_FEW
 
 
 @dataclass(frozen=True)
@@ -235,29 +256,6 @@ def port_figures(rows: Iterable[Row], count: int = 10) -> tuple[PortFigures, ...
         )
     found.sort(key=lambda each: (-each.use_p95, each.device, each.port))
     return tuple(found[:count])
-
-
-def group_figures(
-    by: str, group: str, month: Iterable[Row], before: Iterable[Row]
-) -> GroupFigures:
-    return GroupFigures(by, group, _group(by, group, month), _group(by, group, before))
-
-
-def _group(by: str, group: str, rows: Iterable[Row]) -> Mapping[str, float] | None:
-    for row in rows:
-        if row.tags.get("by") == by and row.tags.get("group") == group:
-            values = {
-                name: float(value)
-                for name, value in row.values.items()
-                if not isinstance(value, str)
-            }
-            # A second lock: the store holds no smaller group, and none is ever said.
-            return values if values.get("agents_min", 0) >= LEAST_AGENTS else None
-    return None
-
-
-def groups_of(by: str, rows: Iterable[Row]) -> list[str]:
-    return sorted({row.tags["group"] for row in rows if row.tags.get("by") == by})
 
 
 def incidents(

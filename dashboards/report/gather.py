@@ -9,6 +9,7 @@ from alerts.alert import Alert
 from alerts.suppress import Silence
 from collectors.estate import Estate, Site
 from collectors.estate.hours import Hours
+from collectors.groups import LEAST
 from collectors.store.query import Store
 from dashboards.report import figures, questions
 from dashboards.report.availability import (
@@ -18,6 +19,7 @@ from dashboards.report.availability import (
     days,
     reachable,
 )
+from dashboards.report.calls import gather_calls
 from dashboards.report.month import Month
 
 Progress = Callable[[str], None]
@@ -29,7 +31,8 @@ class Content:
     """Everything a report says. `to_ms` is before the month's end where it still runs.
 
     `blind_ms`: time in which no device of these sites was polled: the monitor's own
-    blindness. `whole`: these are all the sites there are.
+    blindness. `whole`: these are all the sites there are. `hours`: the working hours in
+    which calls are compared; `least`: the smallest group of laptops that is shown.
     """
 
     month: Month
@@ -44,6 +47,8 @@ class Content:
     incidents: tuple[figures.Incident, ...]
     blind_ms: int
     whole: bool
+    hours: Hours
+    least: int
 
     @property
     def running(self) -> bool:
@@ -82,6 +87,7 @@ async def gather(
     alerts: Sequence[Alert] = (),
     silences: Sequence[Silence] = (),
     progress: Progress = lambda said: None,
+    least: int = LEAST,
 ) -> Content:
     """`ValueError` where the month has not begun. The store's own errors come through:
     half a report is not a report."""
@@ -89,46 +95,38 @@ async def gather(
     if to_ms <= from_ms:
         raise ValueError(f"{month.name} has not begun yet")
     given = Given(month, to_ms, store, estate, alerts, silences)
-    past = month.before()
     progress("calls")
-    rows = await store.ask(questions.experience(from_ms, to_ms))
-    before = await store.ask(questions.experience(past.from_ms, past.to_ms))
+    calls = await gather_calls(store.ask, month, to_ms, estate.sites, least)
     found: list[figures.SiteFigures] = []
     seen: dict[int, float] = {}
     for site in sites:
         progress(site.name)
         groups_of_site = (
-            figures.group_figures("site", site.id, rows, before),
-            figures.group_figures("home_site_place", f"{site.id}/home", rows, before),
+            calls.group("site", site.id),
+            calls.group("home_site_place", f"{site.id}/home"),
         )
         one, steps = await _site(site, groups_of_site, given)
         found.append(one)
         seen.update(dict.fromkeys(steps, 1.0))
     progress("VPN gateways")
-
-    def groups(by: str) -> tuple[figures.GroupFigures, ...]:
-        names = figures.groups_of(by, rows)
-        if by == "place":
-            # Both sides of the promise are there even where one may not be shown.
-            names = list(dict.fromkeys(("office", "home", *names)))
-        return tuple(figures.group_figures(by, name, rows, before) for name in names)
-
     whole = len(sites) == len(estate.sites)
     return Content(
         month=month,
         to_ms=to_ms,
         made_ms=now_ms,
         sites=tuple(found),
-        everybody=figures.group_figures("all", "all", rows, before),
-        places=groups("place"),
-        providers=groups("provider"),
-        connections=groups("connection"),
+        everybody=calls.group("all", "all"),
+        places=calls.groups("place"),
+        providers=calls.groups("provider"),
+        connections=calls.groups("connection"),
         gateways=await _gateways(given),
         incidents=figures.incidents(alerts, from_ms, to_ms)
         if whole
         else tuple(incident for each in found for incident in each.incidents),
         blind_ms=availability(seen, from_ms, to_ms, _ALWAYS).unobserved_ms,
         whole=whole,
+        hours=calls.hours,
+        least=least,
     )
 
 

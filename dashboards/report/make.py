@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alerts.standing import recent_alerts, silences
 from collectors.estate import Estate, Site
+from collectors.groups import LEAST
 from collectors.store.query import Store
 from dashboards.report.gather import Progress, gather
 from dashboards.report.month import Month
@@ -54,15 +55,17 @@ async def site_report(
     council: str = "",
     progress: Progress = lambda said: None,
     pdf: bool = True,
+    least: int = LEAST,
 ) -> Made:
     """HTML, CSV and, where WeasyPrint is there, PDF in `out`.
 
-    `alerts`: the alert engine's file, for incidents and planned maintenance.
+    `alerts`: the alert engine's file, for incidents and planned maintenance. `least`:
+    the smallest group of laptops that is shown (`groups.least`).
     """
     stories = [] if alerts is None else recent_alerts(alerts, month.from_ms)
     planned = [] if alerts is None else silences(alerts, month.before().from_ms)
     content = await gather(
-        month, sites, store, estate, now_ms, stories, planned, progress
+        month, sites, store, estate, now_ms, stories, planned, progress, least
     )
     progress("writing")
     name = f"site-{month}" if content.whole else f"site-{sites[0].id}-{month}"

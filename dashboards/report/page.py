@@ -53,6 +53,8 @@ def render(content: Content, council: str = "") -> str:
         headlines=headlines(content),
         broken=found,
         causes=words.CAUSES,
+        behind=behind,
+        absent_sites=_absent_sites(content),
         broken_said=causes.said(found, month.before().name),
     )
 
@@ -84,16 +86,7 @@ def headlines(content: Content) -> list[str]:
             f"contract at times; {worst_line.line.id} most, in "
             f"{words.counted(worst_line.busy_hours, 'hour')}."
         )
-    by_place = {each.group: each.values for each in content.places}
-    office, home = by_place.get("office"), by_place.get("home")
-    if office and home:
-        a = office.get("call_poor_ratio_mean")
-        b = home.get("call_poor_ratio_mean")
-        if a is not None and b is not None:
-            said.append(
-                f"Of test calls, {words.percent(a, 1)} were poor in offices and "
-                f"{words.percent(b, 1)} at home."
-            )
+    said.append(home_and_office(content))
     today = datetime.fromtimestamp(content.made_ms / 1000, content.month.zone).date()
     urgent = [
         line.line.id
@@ -112,6 +105,48 @@ def headlines(content: Content) -> list[str]:
             "time counts neither for nor against anybody."
         )
     return said
+
+
+def home_and_office(content: Content) -> str:
+    """Whether calls are as good at home as in offices, or why that is not known."""
+    by_place = {each.group: each for each in content.places}
+    office, home = by_place["office"], by_place["home"]
+    hours = f"in working hours ({words.hours(content.hours)})"
+    poor = [(each.values or {}).get("call_poor_ratio_mean") for each in (office, home)]
+    if poor[0] is not None and poor[1] is not None:
+        return (
+            f"Of test calls {hours}, {words.percent(poor[0], 1)} were poor in offices "
+            f"and {words.percent(poor[1], 1)} at home. In offices: "
+            f"{counted_calls(office)}; at home: {counted_calls(home)}."
+        )
+    why = [
+        f"{label}: {each.absent or each.missing('call_poor_ratio')}"
+        for label, each, known in zip(
+            ("in offices", "at home"), (office, home), poor, strict=True
+        )
+        if known is None
+    ]
+    return f"Home and office cannot be compared {hours}; {'; '.join(why)}."
+
+
+def counted_calls(found: figures.GroupFigures) -> str:
+    """`1,204 calls in 210 windows on 22 days`."""
+    return f"{words.counted(found.calls, 'call')} {behind(found)}"
+
+
+def behind(found: figures.GroupFigures) -> str:
+    """`in 210 windows on 22 days`."""
+    windows = words.counted(found.windows, "window")
+    return f"in {windows} on {words.counted(found.days, 'day')}"
+
+
+def _absent_sites(content: Content) -> list[tuple[str, list[str]]]:
+    """Why sites have no figures of calls -> the names of those sites."""
+    found: dict[str, list[str]] = {}
+    for each in content.sites:
+        if each.experience.values is None:
+            found.setdefault(each.experience.absent, []).append(each.site.name)
+    return sorted(found.items())
 
 
 def line_chart(found: figures.LineFigures, content: Content, n: int) -> Chart:

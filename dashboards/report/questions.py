@@ -79,28 +79,51 @@ def ports_month(from_ms: int, to_ms: int, site: str) -> Query:
     )
 
 
+# What the report tells of a group of laptops.
+EXPERIENCE = (
+    "call_poor_ratio",
+    "mos_estimated_p50",
+    "rtt_p95_ms",
+    "loss_mean_ratio",
+    "jitter_p95_ms",
+    "vpn_up_ratio",
+    "web_ok_ratio",
+    *(f"cause_{name}_ratio" for name in CAUSES),
+)
+
+
 def experience(from_ms: int, to_ms: int) -> Query:
-    """The month of every group. Groups too small at a time are not in the store."""
+    """Every group's weighted figures and their weights, so that they can be merged.
+    Groups too small at a time are not in the store."""
     return Query(
         "experience",
         (
             Pick("agents", "min"),
             Pick("agents", "max"),
-            Pick("mos_estimated_p50", "p50"),
-            Pick("call_poor_ratio", "mean"),
-            Pick("rtt_p95_ms", "p50"),
-            Pick("loss_mean_ratio", "mean"),
-            Pick("jitter_p95_ms", "p50"),
-            Pick("vpn_up_ratio", "mean"),
-            Pick("web_ok_ratio", "mean"),
-            Pick("down_bps_p50", "p50"),
-            *(Pick(f"cause_{name}_ratio", "mean") for name in CAUSES),
+            Pick("calls", "count"),
+            Pick("calls", "sum"),
+            Pick("calls_once", "sum"),
+            *(Pick(name, "mean") for name in EXPERIENCE),
+            *(Pick(name, "weight") for name in EXPERIENCE),
         ),
         from_ms,
         to_ms,
         (),
         ("by", "group"),
     )
+
+
+def groups_told(from_ms: int, to_ms: int) -> Query:
+    """The groups that were shown at any time."""
+    return Query(
+        "experience", (Pick("agents", "count"),), from_ms, to_ms, (), ("by", "group")
+    )
+
+
+def agents(from_ms: int, to_ms: int) -> Query:
+    """Laptops enrolled and heard, by the site they belong to."""
+    picks = (Pick("expected", "max"), Pick("heard", "max"))
+    return Query("self_agents", picks, from_ms, to_ms, (), ("home_site",))
 
 
 def gateway_steps(from_ms: int, to_ms: int) -> Query:

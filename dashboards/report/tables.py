@@ -148,15 +148,20 @@ _CALLS = (
     "month",
     "grouped by",
     "group",
+    "hours",
     "laptops at most (rounded to 5)",
-    "estimated MOS (median)",
-    "poor calls (ratio)",
-    "round trip p95 (ms)",
-    "loss (ratio)",
-    "jitter p95 (ms)",
-    "VPN up (ratio)",
-    "web worked (ratio)",
-    "last month estimated MOS (median)",
+    "test calls",
+    "windows",
+    "days",
+    "poor calls (ratio of calls)",
+    "estimated MOS (mean of windows' medians by calls)",
+    "round trip (mean of windows' p95 by calls, ms)",
+    "loss (mean of calls, ratio)",
+    "jitter (mean of windows' p95 by calls, ms)",
+    "VPN up (ratio of laptops)",
+    "web worked (ratio of requests)",
+    "last month poor calls (ratio of calls)",
+    "last month estimated MOS (mean of windows' medians by calls)",
     "note",
 )
 
@@ -176,27 +181,47 @@ def _calls(content: Content) -> Iterable[Sequence[Cell]]:
             str(content.month),
             each.by,
             each.group,
-            _whole(values.get("agents_max")),
-            values.get("mos_estimated_p50_p50"),
-            values.get("call_poor_ratio_mean"),
-            values.get("rtt_p95_ms_p50"),
-            values.get("loss_mean_ratio_mean"),
-            values.get("jitter_p95_ms_p50"),
-            values.get("vpn_up_ratio_mean"),
-            values.get("web_ok_ratio_mean"),
-            before.get("mos_estimated_p50_p50"),
-            "" if each.values else words.HIDDEN,
+            words.hours(each.hours),
+            *(
+                (each.agents, each.calls, each.windows, each.days)
+                if each.values is not None
+                else (None,) * 4
+            ),
+            *(values.get(f"{name}_mean") for name in _OF_GROUPS),
+            before.get("call_poor_ratio_mean"),
+            before.get("mos_estimated_p50_mean"),
+            each.absent or _missing(each),
         )
+
+
+_OF_GROUPS = {
+    "call_poor_ratio": "poor calls",
+    "mos_estimated_p50": "estimated MOS",
+    "rtt_p95_ms": "round trip",
+    "loss_mean_ratio": "loss",
+    "jitter_p95_ms": "jitter",
+    "vpn_up_ratio": "VPN up",
+    "web_ok_ratio": "web worked",
+}
+
+
+def _missing(found: figures.GroupFigures) -> str:
+    """`estimated MOS, loss: no call got through; VPN up: too few laptops`."""
+    why: dict[str, list[str]] = {}
+    for name, title in _OF_GROUPS.items():
+        if f"{name}_mean" not in (found.values or {}):
+            why.setdefault(found.missing(name), []).append(title)
+    return "; ".join(f"{', '.join(each)}: {text}" for text, each in why.items())
 
 
 _CAUSES = (
     "month",
     "grouped by",
     "group",
-    "poor (ratio of test calls)",
-    *(f"{name} (ratio of test calls)" for name in words.CAUSES.values()),
-    "last month poor (ratio of test calls)",
-    *(f"last month {name} (ratio of test calls)" for name in words.CAUSES.values()),
+    "poor (ratio of laptops)",
+    *(f"{name} (ratio of laptops)" for name in words.CAUSES.values()),
+    "last month poor (ratio of laptops)",
+    *(f"last month {name} (ratio of laptops)" for name in words.CAUSES.values()),
 )
 
 
@@ -290,7 +315,3 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 def _hours(ms: float) -> float:
     return round(ms / 3_600_000, 3)
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)

@@ -55,6 +55,7 @@ def site(
                 settings.alerts.standing,
                 settings.council,
                 pdf=pdf,
+                least=settings.groups.least,
             )
 
     try:

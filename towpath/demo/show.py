@@ -324,6 +324,7 @@ async def _report(config: TowpathConfig, running: Installation, web: int) -> str
         config.alerts.standing,
         config.council,
         pdf=False,
+        least=config.groups.least,
     )
     page = next(path for path in made.files if path.suffix == ".html")
     return f"http://127.0.0.1:{web}/reports/{page.name}"
