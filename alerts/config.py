@@ -65,10 +65,25 @@ class AlertConfig(BaseModel):
     def routing(self) -> RoutingConfig:
         return RoutingConfig(routes=self.routes)
 
-    def unknown_channels(self) -> list[str]:
-        """Channels that routes name and nobody made; a page to them would vanish."""
-        named = {channel for route in self.routes for channel in route.channels}
-        return sorted(named - set(self.channels))
+    def unknown_channels(self) -> Iterator[tuple[str, str]]:
+        """(dotted name, channel) of channels that are named and not there: a page to
+        them would vanish."""
+        for n, route in enumerate(self.routes, 1):
+            for channel in route.channels:
+                if channel not in self.channels:
+                    yield f"alerts.routes[{n}].channels", channel
+        for name, settings in self.channels.items():
+            others = set(self.channels) - {name}
+            if settings.fallback and settings.fallback not in others:
+                yield f"alerts.channels.{name}.fallback", settings.fallback
+
+    def fallbacks(self) -> dict[str, tuple[str, ...]]:
+        """Channel -> the one that stands in for it, if it is set."""
+        return {
+            name: (settings.fallback,)
+            for name, settings in self.channels.items()
+            if settings.fallback
+        }
 
     def secrets(self) -> Iterator[tuple[str, Secret]]:
         """(dotted name, where it is) of every secret that a channel needs."""

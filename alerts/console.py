@@ -16,7 +16,7 @@ import msgspec
 from alerts import recording
 from alerts.alert import Alert
 from alerts.notify.page import Page, build
-from alerts.notify.verdict import Notifier, Refused, Retry
+from alerts.notify.verdict import Notifier, Partly, Refused, Retry
 from alerts.rules import RuleError, load
 from alerts.standing import (
     acknowledge,
@@ -223,7 +223,7 @@ def alerts_test(
     page = build([alert], "page", [f"test@{now_ms}"], now_ms, base_url, council=council)
     try:
         asyncio.run(_send(notifier, page))
-    except (Retry, Refused, TimeoutError) as failure:
+    except (Retry, Refused, Partly, TimeoutError) as failure:
         out(f"{channel}: {failure or 'no answer in time'}")
         return 1
     out(f"{channel}: taken")

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from alerts.alert import Alert
-from alerts.book import Post
 from alerts.evaluate import Changes, Entry, Standing, evaluate
+from alerts.outbox import Post
 from alerts.rules import Rules
 from alerts.suppress import Silence, decide
 from alerts.topology import Topology

@@ -19,15 +19,16 @@ from typing import Any, Self, TypeVar
 import structlog
 
 from alerts.alert import Alert
-from alerts.book import Book, Effect, Post
+from alerts.book import Book, Effect
 from alerts.config import AlertConfig
 from alerts.cycle import cycle
 from alerts.evaluate import Entry
 from alerts.heartbeat import Heartbeat
-from alerts.notify.delivery import Delivery
+from alerts.notify.delivery import Delivery, notes_on
 from alerts.notify.page import Page, build
 from alerts.notify.routing import ways
 from alerts.notify.verdict import Notifier
+from alerts.outbox import Post, Waiting
 from alerts.rules import Rules
 from alerts.topology import Topology
 from alerts.warm import warm
@@ -88,9 +89,9 @@ class AlertEngine:
         self._back: deque[tuple[int, Positions]] = deque()
         self._start: Positions = {}
         self._behind = True
-        self._evaluated_ms = self._saved_ms = self._forgot_ms = 0
+        self._evaluated_ms = self._saved_ms = self._forgot_ms = self._tried_ms = 0
         self._failing: set[str] = set()
-        self._waiting: dict[str, int] = {}
+        self._waiting: dict[str, Waiting] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._heartbeat = Heartbeat(config.heartbeat_url, config.heartbeat_s)
         self._stack = contextlib.AsyncExitStack()
@@ -111,12 +112,13 @@ class AlertEngine:
             await stack.enter_async_context(self._heartbeat)
             self._delivery = await stack.enter_async_context(
                 Delivery(
-                    self._book,
+                    self._book.outbox,
                     self._in_thread,
                     self._notifiers,
                     self._render,
                     self._now_ms,
                     round(self._config.group_s * 1000),
+                    self._config.fallbacks(),
                 )
             )
             self._task = asyncio.create_task(self._run(), name="alerts")
@@ -139,6 +141,16 @@ class AlertEngine:
         window = Window(rules, CATALOGUE, opened_ms)
         self._rules, self._window = rules, window
 
+    @property
+    def trouble(self) -> str:
+        """Why alerts are only in memory; empty while they are on disk."""
+        return self._book.trouble
+
+    def take_refused(self, batch: Batch) -> None:
+        """A batch that the journal's disk did not take: a fault while the disk is full
+        is paged all the same."""
+        self._take(batch)
+
     def samples(self, now_ms: int) -> list[Sample]:
         """Rows of `self_notify`, one a channel, and of `self_reader` for this reader.
 
@@ -152,7 +164,9 @@ class AlertEngine:
                 {
                     "sent": self._delivery.sent[channel],
                     "failed": self._delivery.failed[channel],
-                    "waiting": self._waiting.get(channel, 0),
+                    "refused": self._delivery.refused[channel],
+                    "waiting": self._waiting.get(channel, Waiting()).total,
+                    "overdue": self._waiting.get(channel, Waiting()).overdue,
                 },
                 now_ms,
             )
@@ -208,17 +222,22 @@ class AlertEngine:
             self._behind = False
             return
         for batch in chunk.batches:
-            try:
-                self._window.take(batch)
-                self._overhear(batch)
-            except Exception as error:  # noqa: BLE001 - a batch that is not as promised
-                self._reader.stats.aside_rows += len(batch)
-                self._fails(f"batch of {batch.measurement}", error)
+            self._take(batch)
         newest_ms = self._window.newest_received_ms
         self._behind = self._now_ms() - newest_ms > _BEHIND_MS
 
+    def _take(self, batch: Batch) -> None:
+        try:
+            self._window.take(batch)
+            self._overhear(batch)
+        except Exception as error:  # noqa: BLE001 - a batch that is not as promised
+            self._reader.stats.aside_rows += len(batch)
+            self._fails(f"batch of {batch.measurement}", error)
+
     async def _cycle(self) -> None:
-        """Evaluate, write, say. Nothing is taken over that could not be written."""
+        """Evaluate, write, say. If the disk takes nothing, the book is kept in memory,
+        and what was read is passed all the same: what would make room on the disk must
+        not wait for room."""
         now_ms = self._now_ms()
         if self._behind:
             if not self.cycles:
@@ -257,8 +276,11 @@ class AlertEngine:
             )
             await self._in_thread(self._book.write, effect, now_ms)
             self._saved_ms = now_ms
+            await self._bring_back(now_ms)
             self._reader.passed(floor)
-            self._waiting = await self._in_thread(self._book.waiting)
+            self._waiting = await self._in_thread(
+                self._book.outbox.waiting, self._now_ms()
+            )
         self._standing = outcome.standing
         for episode, alert in outcome.alerts.items():
             if alert.state == "resolved":
@@ -282,7 +304,14 @@ class AlertEngine:
             self._forgot_ms = now_ms
             self._window.forget(now_ms)
             await self._in_thread(self._book.tidy, now_ms)
-        self._heartbeat.beat()
+        if not self._book.trouble:
+            self._heartbeat.beat()
+
+    async def _bring_back(self, now_ms: int) -> None:
+        """What is only in memory to disk, tried now and then."""
+        if self._book.trouble and now_ms - self._tried_ms >= _SAVE_POSITIONS_MS:
+            self._tried_ms = now_ms
+            await self._in_thread(self._book.write_back)
 
     async def _say_samples(self) -> None:
         """Rows of `alert` into the journal; those that did not get there stay in the
@@ -341,6 +370,7 @@ class AlertEngine:
             self._config.timezone,
             {site.id: site.name for site in self._topology.estate.sites},
             self._config.council,
+            notes_on(posts, now_ms),
         )
 
     async def _in_thread(self, work: Callable[..., _T], *args: Any) -> _T:

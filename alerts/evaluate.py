@@ -194,9 +194,9 @@ def _go_on(before: Entry, verdict: Verdict, rule: Rule, now_ms: int) -> Entry | 
         )
         return _rest(ended, now_ms)
     clear_ms = verdict.time_ms if before.clear_ms is None else before.clear_ms
-    entry = msgspec.structs.replace(
-        before, heard_ms=heard_ms, clear_ms=clear_ms, value=verdict.value
-    )
+    # `value` stays the last bad one: "the line is 40 % full" is no fault, and "the line
+    # was 92 % full" is what is over.
+    entry = msgspec.structs.replace(before, heard_ms=heard_ms, clear_ms=clear_ms)
     reached_ms = min(now_ms, heard_ms + reach_ms(rule, CATALOGUE))
     if reached_ms - clear_ms < rule.keep_for:
         return entry

@@ -11,14 +11,9 @@ from pathlib import Path
 import msgspec
 
 from alerts.alert import Alert
-from alerts.book import (
-    SCHEMA,
-    connect,
-    decode_alert,
-    read_positions,
-    silences_from,
-    transaction,
-)
+from alerts.alert_file import connect, prepare, transaction
+from alerts.book import read_positions, silences_from
+from alerts.outbox import Undelivered, decode_alert, undelivered
 from alerts.suppress import Silence
 from collectors.journal import Positions
 
@@ -54,8 +49,20 @@ def start_positions(path: Path) -> Positions | None:
     """Where the engine's journal reader begins: far enough back to fill the window."""
     if not path.exists():
         return None
-    with _reaching(path) as db:
-        return read_positions(db, "floor")
+    try:
+        with _reaching(path, read_only=True) as db:
+            return read_positions(db, "floor")
+    except sqlite3.OperationalError:
+        # A file that an end in the middle left without tables.
+        return None
+
+
+def overdue_notifications(path: Path, now_ms: int) -> list[Undelivered]:
+    """Channels that refuse notifications or have not taken them for minutes."""
+    if not path.exists():
+        return []
+    with _reaching(path, read_only=True) as db:
+        return list(undelivered(db, now_ms))
 
 
 def silence(path: Path, wanted: Silence) -> Silence:
@@ -121,7 +128,7 @@ def _reaching(path: Path, read_only: bool = False) -> Iterator[sqlite3.Connectio
     db = connect(path, "ro" if read_only else "rwc")
     try:
         if not read_only:
-            db.executescript(SCHEMA)
+            prepare(db)
         yield db
     finally:
         db.close()

@@ -16,6 +16,7 @@ from collectors.measurements import CATALOGUE
 
 LEAST_AGENTS = 10
 _AGENTS_HEARD_WITHIN_MS = 3_600_000
+_SECONDS = {"s": 1, "ms": 0.001, "min": 60, "h": 3_600, "d": 86_400}
 
 
 class _Blank(dict[str, str]):
@@ -118,8 +119,8 @@ def say(value: float, unit: str) -> str:
         return (
             f"{percent:.0f} %" if percent >= 1 or percent == 0 else f"{percent:.2g} %"
         )
-    if unit in ("s", "ms", "d"):
-        seconds = value * {"s": 1, "ms": 0.001, "d": 86_400}[unit]
+    if unit in _SECONDS:
+        seconds = value * _SECONDS[unit]
         return duration(seconds)
     for prefix, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if unit in ("bit/s", "byte") and value >= size:

@@ -395,7 +395,18 @@ SELF_NOTIFY = _measure(
     (_PROCESS, Tag("channel", "which channel")),
     Field("sent", "int", "1", "delivered"),
     Field("failed", "int", "1", "tries that failed"),
+    Field("refused", "int", "1", "tries that the other end refused for good"),
     Field("waiting", "int", "1", "not delivered yet"),
+    Field("overdue", "int", "1", "refused, or not delivered two minutes after due"),
+)
+SELF_DISK = _measure(
+    "self_disk",
+    "a file system that Towpath writes to",
+    (_PROCESS, Tag("folder", "state, journal, store …: what lies on it")),
+    Field("free_bytes", "int", "byte", "free for Towpath"),
+    Field("size_bytes", "int", "byte", "size"),
+    Field("hours_left", "float", "h", "until it is full, by its trend; absent: steady"),
+    Field("full", "int", "flag", "1 where nothing more can be written"),
 )
 EVENT = _measure(
     "event",
@@ -461,5 +472,6 @@ SERVER_MEASUREMENTS = (
     SELF_INGEST,
     SELF_AGENTS,
     SELF_NOTIFY,
+    SELF_DISK,
 )
 CATALOGUE = Catalogue((*SERVER_MEASUREMENTS, *AGENT_MEASUREMENTS))

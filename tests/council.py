@@ -475,7 +475,18 @@ def _others(council: Estate, at: int) -> Iterator[Sample]:
     yield Sample(
         "self_notify",
         {**process, "channel": "mail"},
-        {"sent": 3, "failed": 0, "waiting": 0},
+        {"sent": 3, "failed": 0, "refused": 0, "waiting": 0, "overdue": 0},
+        at,
+    )
+    yield Sample(
+        "self_disk",
+        {**process, "folder": "state"},
+        {
+            "free_bytes": 80_000_000_000,
+            "size_bytes": 200_000_000_000,
+            "hours_left": 900.0,
+            "full": 0,
+        },
         at,
     )
     yield Sample(

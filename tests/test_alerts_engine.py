@@ -60,10 +60,12 @@ def now_ms() -> int:
 
 
 class Desk:
-    """A service desk's webhook on a real HTTP server; answers with `status`."""
+    """A service desk's webhook on a real HTTP server; answers with `status`, and 403
+    at the path it `refuses`."""
 
     def __init__(self) -> None:
         self.status = 204
+        self.refuses = ""
         self.pages: list[dict[str, Any]] = []
         self.beats = 0
         desk = self
@@ -72,9 +74,10 @@ class Desk:
             def do_POST(self) -> None:
                 size = int(self.headers["Content-Length"])
                 page = json.loads(self.rfile.read(size))
-                if desk.status == 204:
+                status = 403 if self.path == desk.refuses else desk.status
+                if status == 204:
                     desk.pages.append(page)
-                self.send_response(desk.status)
+                self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

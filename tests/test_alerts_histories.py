@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.alert import Alert
-from alerts.book import Book, Effect, Post
+from alerts.book import Book, Effect
 from alerts.cycle import Outcome, cycle
 from alerts.evaluate import Entry
 from alerts.notify.delivery import pack
+from alerts.outbox import Post
 from alerts.rules import Rules, load
 from alerts.topology import Topology
 from alerts.window import Window
@@ -157,15 +158,17 @@ class World:
 
     def deliver(self) -> None:
         assert self.book is not None
-        while parcel := pack(self.book.due("duty", self.now_ms), self.now_ms):
-            self.book.begin(parcel)
+        while parcel := pack(self.book.outbox.due("duty", self.now_ms), self.now_ms):
+            self.book.outbox.begin(parcel)
             if self.channel == "fails":
-                self.book.retry(parcel, "later", self.now_ms + MINUTE_MS)
+                self.book.outbox.retry(parcel, "later", self.now_ms + MINUTE_MS)
             elif self.channel == "refuses":
-                self.book.refused(parcel, "never", self.now_ms)
+                self.book.outbox.retry(
+                    parcel, "never", self.now_ms + MINUTE_MS, refused=True
+                )
             else:
                 self.arrived += [(post.episode, post.kind) for post in parcel]
-                self.book.delivered(parcel, self.now_ms)
+                self.book.outbox.delivered(parcel, self.now_ms)
 
     def heal(self) -> None:
         self.broken.clear()
@@ -174,7 +177,7 @@ class World:
             self.step()
             if not any(entry.is_open for entry in self.standing.values()):
                 break
-        # A resolution that was refused is tried again after ten minutes.
+        # What was refused is tried again after a minute.
         for _ in range(50):
             self.step()
 

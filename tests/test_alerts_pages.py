@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,9 +15,10 @@ from hypothesis import strategies as st
 
 from alerts import console
 from alerts.alert import Alert
-from alerts.book import Book, Effect, Post
+from alerts.book import Book, Effect
 from alerts.notify import build
-from alerts.notify.delivery import backoff_s, pack
+from alerts.notify.delivery import backoff_s, notes_on, pack
+from alerts.outbox import Post, Waiting
 from alerts.standing import open_alerts
 from alerts.words import duration, say
 
@@ -204,16 +207,75 @@ def test_a_page_that_waits_for_the_morning_is_dropped_when_all_is_well(
     book = Book(book_with(tmp_path, ALERT, deferred=1))
     ended = Effect({}, {}, [], [ALERT.key], [], 0, [], {}, {})
     book.write(ended, NOW_MS)
-    assert book.due("c", NOW_MS + 86_400_000) == []
+    assert book.outbox.due("c", NOW_MS + 86_400_000) == []
     book.close()
 
 
-def test_a_refused_page_owes_no_resolution(tmp_path: Path) -> None:
+def test_a_page_given_up_owes_no_resolution(tmp_path: Path) -> None:
     book = Book(book_with(tmp_path, ALERT))
     book.write(Effect({}, {}, [], [ALERT.key], [], 0, [], {}, {}), NOW_MS)
-    book.refused(book.due("c", NOW_MS), "no such person", NOW_MS)
-    assert book.due("c", NOW_MS + 86_400_000) == []
-    assert book.waiting() == {}
+    book.outbox.give_up(book.outbox.due("c", NOW_MS), "gave up", NOW_MS)
+    assert book.outbox.due("c", NOW_MS + 86_400_000) == []
+    assert book.outbox.waiting(NOW_MS) == {}
+    book.close()
+
+
+def test_a_page_is_overdue_when_refused_or_two_minutes_late_and_not_before(
+    tmp_path: Path,
+) -> None:
+    book = Book(book_with(tmp_path, ALERT))
+    outbox = book.outbox
+    assert outbox.waiting(NOW_MS + 10_000) == {"c": Waiting(1, 0)}
+    assert outbox.waiting(NOW_MS + 120_000) == {"c": Waiting(1, 1)}
+    posts = outbox.due("c", NOW_MS)
+    outbox.begin(posts)
+    outbox.retry(posts, "451 later", NOW_MS + 5_000)
+    assert outbox.waiting(NOW_MS + 10_000) == {"c": Waiting(1, 0)}
+    outbox.retry(posts, "550 no", NOW_MS + 5_000, refused=True)
+    assert outbox.waiting(NOW_MS + 10_000) == {"c": Waiting(1, 1)}
+    # Its resolution waits for it, and is not counted again.
+    book.write(Effect({}, {}, [], [ALERT.key], [], 0, [], {}, {}), NOW_MS)
+    assert outbox.waiting(NOW_MS + 900_000)["c"].overdue == 1
+    book.close()
+
+
+def test_a_page_for_monday_morning_is_not_overdue_on_saturday(tmp_path: Path) -> None:
+    book = Book(tmp_path / "alerts.sqlite")
+    monday_ms = NOW_MS + 2 * 86_400_000
+    page = Post(ALERT.key, "page", "c", ALERT, monday_ms, deferred=1)
+    book.write(Effect({}, {}, [page], [], [], 0, [], {}, {}), NOW_MS)
+    assert book.outbox.waiting(NOW_MS + 86_400_000) == {}
+    # Nor is it given up for its age when it is first tried.
+    [due] = book.outbox.due("c", monday_ms)
+    assert due.due_ms == monday_ms
+    book.close()
+
+
+def test_a_late_page_and_one_for_another_channel_say_so() -> None:
+    late = post(1, due_ms=NOW_MS - 7_500_000)
+    assert notes_on([late], NOW_MS) == [
+        "This comes 2 h 5 min late: it could not be delivered before."
+    ]
+    assert notes_on([post(1, due_ms=NOW_MS - 15_000)], NOW_MS) == []
+    instead = post(1, due_ms=NOW_MS, instead_of="duty")
+    [note] = notes_on([instead], NOW_MS)
+    assert note == "Sent here because the channel duty fails."
+    page = build([ALERT], "page", ["e"], NOW_MS, notes=[note])
+    assert page.text.startswith(note)
+    assert note in page.html
+    assert page.data["notes"] == [note]
+
+
+def test_a_file_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = book_with(tmp_path, ALERT)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for column in ("due_ms", "refused", "instead_of"):
+            db.execute(f"ALTER TABLE outbox DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 1")
+        db.commit()
+    book = Book(path)
+    [page] = book.outbox.due("c", NOW_MS)
+    assert page.due_ms == NOW_MS
     book.close()
 
 

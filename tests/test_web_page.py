@@ -6,7 +6,7 @@ import asyncio
 import re
 import socket
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,18 @@ def _client(
     alerts: Any = None,
     estate: Estate | None = None,
     now_ms: int = NOW_MS,
+    unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
     **config: Any,
 ) -> Iterator[TestClient]:
     source = AlertList(council.alerts(now_ms)) if alerts is None else alerts
     held = council.estate() if estate is None else estate
     page = StatusPage(
-        WebConfig(**config), lambda: held, source, store, now_ms=lambda: now_ms
+        WebConfig(**config),
+        lambda: held,
+        source,
+        store,
+        now_ms=lambda: now_ms,
+        unwell=unwell,
     )
     with TestClient(page.app, base_url="http://localhost") as client:
         yield client
@@ -342,6 +348,19 @@ def test_health_is_that_it_serves_and_says_what_it_cannot_see() -> None:
         answer = client.get("/healthz")
     assert answer.status_code == 200
     assert "away" in answer.json()["blind"][0]
+
+
+def test_health_is_503_with_the_reasons_while_towpath_cannot_work() -> None:
+    unwell = ["The disk of state is full: 12 kB are left."]
+    with _client(unwell=lambda now_ms: unwell) as client:
+        answer = client.get("/healthz")
+        shown = client.get("/alerts").text
+        status = client.get("/api/status.json").json()
+    assert answer.status_code == 503
+    assert answer.json()["unwell"] == unwell
+    assert unwell[0] in shown
+    assert accessible.findings(shown, CSS) == []
+    assert status["unwell"] == unwell
 
 
 def test_only_reports_of_the_folder_are_listed_and_opened(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from alerts.rules import RuleError
 from alerts.rules import load as load_rules
+from collectors.disks import nearest
 from collectors.estate import Estate, EstateError, load, warnings
 from collectors.ingest.server import CannotServe, load_certificate
 from collectors.measurements import CATALOGUE
@@ -70,9 +71,10 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
             wrong += error.findings
         if estate is not None:
             wrong += _unknown_senders(config, estate)
-    for channel in config.alerts.unknown_channels():
-        hint = did_you_mean(channel, config.alerts.channels)
-        wrong.append(f"alerts.routes: no channel is called {channel!r}{hint}")
+    for where, channel in config.alerts.unknown_channels():
+        others = [name for name in config.alerts.channels if f".{name}." not in where]
+        hint = did_you_mean(channel, others)
+        wrong.append(f"{where}: no other channel is called {channel!r}{hint}")
     for name, secret in config.alerts.secrets():
         try:
             secret.value()
@@ -161,13 +163,6 @@ def _journal_hours(config: TowpathConfig, estate: Estate) -> str:
     )
 
 
-def _nearest(folder: Path) -> Path:
-    """`folder`, or the first above it that is there."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder
-
-
 def _folders(config: TowpathConfig) -> Iterator[tuple[str, Path, Path]]:
     """The folders that Towpath writes: the setting, its value, and the nearest folder
     that is there already."""
@@ -176,7 +171,7 @@ def _folders(config: TowpathConfig) -> Iterator[tuple[str, Path, Path]]:
         ("journal.folder", config.journal.folder),
         ("store.folder", config.store.folder),
     ):
-        yield name, folder, _nearest(folder)
+        yield name, folder, nearest(folder)
 
 
 def _no_folders(config: TowpathConfig) -> Iterator[str]:
@@ -195,7 +190,7 @@ def _unwritable(config: TowpathConfig) -> Iterator[str]:
 
 
 def _little_room(config: TowpathConfig) -> Iterator[str]:
-    folder = _nearest(config.journal.folder)
+    folder = nearest(config.journal.folder)
     free = shutil.disk_usage(folder).free
     if free < config.journal.max_bytes:
         yield (

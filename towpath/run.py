@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,7 +25,8 @@ from alerts.config import notifiers
 from alerts.engine import AlertEngine
 from alerts.incidents import KnownIncidents
 from alerts.rules import load as load_rules
-from alerts.standing import start_positions
+from alerts.standing import overdue_notifications, start_positions
+from collectors.disks import Disks
 from collectors.estate import EstateFile
 from collectors.grouping import Grouping
 from collectors.ingest import (
@@ -80,6 +82,7 @@ class Installation:
         self._sources: list[tuple[str, Source]] = []
         self._running = contextlib.AsyncExitStack()
         self._now_ms = now_ms
+        self._alert_trouble: Callable[[], str] = lambda: ""
 
         locks = RoleLocks(config.state / "roles", roles)
         self._add(f"roles {', '.join(roles)}", locks)
@@ -91,6 +94,8 @@ class Installation:
             "journal",
             lambda at: [journal_sample(self.journal.stats, self.process, at)],
         )
+        self.disks = Disks(_folders(config), self.process)
+        self._source("disks", self.disks.samples)
         if "poll" in roles:
             self._poll()
         if "ingest" in roles:
@@ -226,6 +231,8 @@ class Installation:
             self._now_ms,
             surroundings.take,
         )
+        self.journal.show_refused(engine.take_refused)
+        self._alert_trouble = lambda: engine.trouble
         told = ", ".join(config.channels) or "nobody (no channel is configured)"
         self._add(f"alerts by {len(rules)} rules, telling {told}", engine)
         self._source("alerts", engine.samples)
@@ -239,9 +246,23 @@ class Installation:
             self.store,
             self._now_ms,
             council=self.config.council,
+            unwell=self._unwell,
         )
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)
+
+    def _unwell(self, now_ms: int) -> list[str]:
+        """What keeps Towpath from its work, a sentence each; blocking."""
+        found = self.disks.troubles()
+        if trouble := self._alert_trouble():
+            found.append(f"Alerts are kept in memory only: {trouble}.")
+        standing = self.config.alerts.standing
+        for each in overdue_notifications(standing, now_ms):
+            count = (
+                "1 notification" if each.count == 1 else f"{each.count} notifications"
+            )
+            found.append(f"The channel {each.channel} has not taken {count}.")
+        return found
 
     def _open_store(self) -> None:
         if not hasattr(self, "store"):
@@ -276,6 +297,20 @@ class Installation:
         trace: TracebackType | None,
     ) -> None:
         await self._running.__aexit__(kind, error, trace)
+
+
+def _folders(config: TowpathConfig) -> dict[str, Path]:
+    """Where Towpath writes, by name."""
+    found = {
+        "state": config.state,
+        "journal": config.journal.folder,
+        "store": config.store.folder,
+        "alerts": config.alerts.standing.parent,
+        "agents": config.ingest.registry.path.parent,
+    }
+    if config.web.reports is not None:
+        found["reports"] = config.web.reports
+    return found
 
 
 async def serve(installation: Installation) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.notify.page import Page
-from alerts.notify.verdict import Refused, Retry
+from alerts.notify.verdict import Partly, Refused, Retry
 from alerts.secret import Secret
 
 
@@ -36,6 +36,7 @@ class EmailConfig(BaseModel):
         Field(min_length=1),
     ]
     timeout_s: Annotated[float, Field(gt=0)] = 20.0
+    fallback: str = ""
 
 
 class Email:
@@ -46,7 +47,8 @@ class Email:
         self._config = config
 
     async def notify(self, page: Page) -> None:
-        """`Retry` for 4xx, timeouts and connections; `Refused` for 5xx."""
+        """`Retry` for 4xx, timeouts and connections; `Refused` for 5xx; `Partly` if the
+        server takes it for some of the recipients."""
         message = compose(page, self._config.sender, self._config.to)
         try:
             # smtplib's timeout is for each step; this is for all of them.
@@ -93,9 +95,8 @@ class Email:
                 server.login(config.user, config.password.value())
             refused = server.send_message(message)
         if refused:
-            # Some got it: saying it again to all would tell them twice.
             names = ", ".join(refused)
-            raise Refused(f"{self._where}: not taken for {names}, taken for the others")
+            raise Partly(f"{self._where}: not taken for {names}, taken for the others")
 
 
 def compose(page: Page, sender: str, to: tuple[str, ...]) -> EmailMessage:

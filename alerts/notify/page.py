@@ -52,9 +52,11 @@ def build(
     timezone: str = "Europe/London",
     site_names: Mapping[str, str] | None = None,
     council: str = "Towpath",
+    notes: Sequence[str] = (),
 ) -> Page:
     """The page of these alerts (one, or those of one grouping window); `episodes`
-    name what it is about and make it the same page when it is sent again."""
+    name what it is about and make it the same page when it is sent again. `notes` are
+    sentences about the message itself, such as that it comes late."""
     pairs = sorted(
         zip(alerts, episodes, strict=True),
         key=lambda pair: (_ORDER[pair[0].severity], pair[0].since_ms, pair[1]),
@@ -71,8 +73,8 @@ def build(
         kind=kind,
         severity=worst,
         subject=_subject(ordered, kind),
-        text=_text(views, ordered, kind, council),
-        html=_html(views, ordered, kind, council),
+        text=_text(views, kind, council, notes),
+        html=_html(views, _subject(ordered, kind), kind, council, notes),
         data={
             "version": 1,
             "id": f"{thread}-{kind}",
@@ -80,6 +82,7 @@ def build(
             "severity": worst,
             "sent_ms": now_ms,
             "subject": _subject(ordered, kind),
+            "notes": list(notes),
             "alerts": [
                 {
                     **msgspec.to_builtins(alert),
@@ -160,9 +163,9 @@ def _subject(alerts: Sequence[Alert], kind: Kind) -> str:
 
 
 def _text(
-    views: Sequence[_View], alerts: Sequence[Alert], kind: Kind, council: str
+    views: Sequence[_View], kind: Kind, council: str, notes: Sequence[str]
 ) -> str:
-    parts = []
+    parts = ["\n".join(notes)] if notes else []
     for view in views[:_MANY]:
         word = "Over" if kind == "resolution" else _WORD[view.severity]
         lines = [f"{word}: {view.headline}"]
@@ -176,10 +179,10 @@ def _text(
 
 
 def _html(
-    views: Sequence[_View], alerts: Sequence[Alert], kind: Kind, council: str
+    views: Sequence[_View], title: str, kind: Kind, council: str, notes: Sequence[str]
 ) -> str:
     """One column of plain blocks with inline styles, as mail programs want it."""
-    blocks = []
+    blocks = [f"<p>{escape(note)}</p>" for note in notes]
     for view in views[:_MANY]:
         over = kind == "resolution"
         colour = _OVER_COLOUR if over else _COLOUR[view.severity]
@@ -210,7 +213,7 @@ def _html(
     return (
         '<!DOCTYPE html><html lang="en-GB"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(_subject(alerts, kind))}</title></head>"
+        f"<title>{escape(title)}</title></head>"
         '<body style="margin:0;padding:1em;background:#ffffff;color:#1a1a1a;'
         "font-family:Arial,Helvetica,sans-serif;font-size:16px;line-height:1.45;"
         'overflow-wrap:break-word">'

@@ -18,12 +18,19 @@ class Retry(Exception):
 
 
 class Refused(Exception):
-    """It will never arrive this way; trying again would change nothing."""
+    """The other end says that it will never take it, such as an address that is gone.
+    Somebody may mend that: it is tried again as long, and goes elsewhere meanwhile."""
+
+
+class Partly(Exception):
+    """Some of those behind the channel have it, others will not. Saying it again would
+    tell the first twice."""
 
 
 class Notifier(Protocol):
     """One channel. Two pages with the same `id` are the same page."""
 
     async def notify(self, page: Page) -> None:
-        """Returns when the other end has taken it; raises `Retry` or `Refused`."""
+        """Returns when the other end has taken it; raises `Retry`, `Refused` or
+        `Partly`."""
         ...

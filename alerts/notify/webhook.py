@@ -38,6 +38,7 @@ class WebhookConfig(BaseModel):
     secret: Secret = Secret()
     ca_file: str = ""
     timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    fallback: str = ""
 
 
 class Webhook:

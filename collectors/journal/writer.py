@@ -69,6 +69,12 @@ class Journal:
         self._work = asyncio.Event()
         self._open = False
         self._dead = Aside(config.folder / name / "dead", "dead")
+        self._witnesses: list[Callable[[Batch], None]] = []
+
+    def show_refused(self, witness: Callable[[Batch], None]) -> None:
+        """From now on `witness` is shown every batch that the disk did not take, and
+        that no reader will see therefore."""
+        self._witnesses.append(witness)
 
     async def __aenter__(self) -> Self:
         self._thread = ThreadPoolExecutor(1, f"journal-{self._name}")
@@ -110,10 +116,12 @@ class Journal:
             raise JournalFailed(f"journal {self._name!r} is not running")
         pieces: list[Piece] = []
         dead: list[tuple[Batch, str]] = []
+        fitting: list[Batch] = []
         for batch in batches:
             try:
                 fit = check(batch, self._catalogue)
                 if len(fit):
+                    fitting.append(fit)
                     pieces.append(Piece(_encoder.encode(fit), len(fit)))
             except Misfit as misfit:
                 self._count_dead(batch, misfit.reason or "does not fit", str(misfit))
@@ -127,7 +135,13 @@ class Journal:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(pieces, dead, done))
         self._work.set()
-        await done
+        try:
+            await done
+        except JournalFailed:
+            for witness in self._witnesses:
+                for fit in fitting:
+                    witness(fit)
+            raise
 
     async def _commit_all(self) -> None:
         tidied_s = time.monotonic()

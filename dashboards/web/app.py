@@ -180,15 +180,18 @@ class Pages:
         return JSONResponse(status.document(await self._views.overview()))
 
     async def healthz(self, request: Request) -> Response:
-        """200 where this process serves; what it cannot see is said, not failed on."""
+        """200 if Towpath works, 503 with the reasons if it does not. What it cannot see
+        now is reported and is no failure of its own."""
         view = await self._views.overview()
         age_ms = None if view.newest_ms is None else view.now_ms - view.newest_ms
         return JSONResponse(
             {
-                "ok": True,
+                "ok": not view.unwell,
+                "unwell": list(view.unwell),
                 "blind": list(view.blind.sentences),
                 "newest_poll_age_ms": age_ms,
-            }
+            },
+            503 if view.unwell else 200,
         )
 
     async def static(self, request: Request) -> Response:

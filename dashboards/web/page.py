@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -59,8 +59,9 @@ class StatusPage:
 
     `alerts` is the alert engine's file, or anything with
     `open()`, `recent()` and `silences()`;
-    `council` is the title where the settings have none. `page.url` is where it is
-    once entered. `PageError` where the port cannot be had.
+    `council` is the title where the settings have none. `unwell` says what keeps
+    Towpath from its work, a sentence each; it may block. `page.url` is where it is once
+    entered. `PageError` where the port cannot be had.
     """
 
     def __init__(
@@ -71,10 +72,11 @@ class StatusPage:
         store: Store,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         council: str = "",
+        unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
     ) -> None:
         self._config = config
         source = AlertFile(alerts) if isinstance(alerts, Path) else alerts
-        views = Views(estate, source, Answers(store, now_ms), now_ms)
+        views = Views(estate, source, Answers(store, now_ms), now_ms, unwell)
         if council and not config.title:
             config = config.model_copy(update={"title": council})
         self.app = app(config, views)

@@ -324,6 +324,7 @@ def blindness(
 # Rules that say that Towpath does not see, rather than that something is down.
 BLIND_RULES = frozenset(
     {
+        "disk_full",
         "monitor_blind",
         "monitor_cut_off",
         "poller_silent",

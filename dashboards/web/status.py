@@ -21,6 +21,7 @@ def document(view: Overview) -> dict[str, Any]:
         "generated_ms": view.now_ms,
         "newest_poll_ms": view.newest_ms,
         "blind": list(view.blind.sentences),
+        "unwell": list(view.unwell),
         "sites": [_site(each) for each in view.sites],
         "causes": [
             {**_alert(cause.alert), "explains": [_alert(a) for a in cause.explains]}

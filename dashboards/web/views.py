@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +42,7 @@ class Overview:
     silences: tuple[Silence, ...]
     blind: state.Blindness
     newest_ms: int | None
+    unwell: tuple[str, ...] = ()
 
     @property
     def troubled(self) -> int:
@@ -71,8 +72,9 @@ class Views:
         alerts: Alerts,
         answers: Answers,
         now_ms: Callable[[], int],
+        unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
     ) -> None:
-        self._estate, self._alerts = estate, alerts
+        self._estate, self._alerts, self._unwell = estate, alerts, unwell
         self._answers, self.now_ms = answers, now_ms
 
     async def overview(self) -> Overview:
@@ -102,7 +104,17 @@ class Views:
             newest_ms=max(
                 (d.polled_ms for d in devices if d.polled_ms is not None), default=None
             ),
+            unwell=await self.unwell(),
         )
+
+    async def unwell(self) -> tuple[str, ...]:
+        """What keeps Towpath from its work now, a sentence each."""
+        try:
+            async with asyncio.timeout(5):
+                found = await asyncio.to_thread(self._unwell, self.now_ms())
+        except Exception as error:  # noqa: BLE001 - the page shows what it can
+            return (f"Whether Towpath is well cannot be told: {error!r}.",)
+        return tuple(found)
 
     async def experience(self) -> list[Row] | None:
         return await self._answers.ask(

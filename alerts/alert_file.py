@@ -1,0 +1,217 @@
+"""`AlertFile`: the SQLite file of the alert engine, and a copy in memory for as long as
+the disk takes nothing.
+
+SQLite with a rollback journal, not WAL: several processes open the file (the page, the
+command line), commits are a few a minute, and older builds of SQLite can lose a WAL's
+reset. Other processes use the functions of `alerts.standing`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+_log = structlog.get_logger()
+_T = TypeVar("_T")
+VERSION = 2
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS standing (key TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS alert (
+  episode TEXT PRIMARY KEY, key TEXT NOT NULL, open INTEGER NOT NULL,
+  since_ms INTEGER NOT NULL, resolved_ms INTEGER, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS alert_open ON alert (open, since_ms);
+CREATE TABLE IF NOT EXISTS outbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, episode TEXT NOT NULL, kind TEXT NOT NULL,
+  channel TEXT NOT NULL, state TEXT NOT NULL, created_ms INTEGER NOT NULL,
+  next_ms INTEGER NOT NULL, deferred INTEGER NOT NULL, tries INTEGER NOT NULL,
+  error TEXT NOT NULL, ended_ms INTEGER, parcel INTEGER NOT NULL DEFAULT 0,
+  body BLOB NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0,
+  refused INTEGER NOT NULL DEFAULT 0, instead_of TEXT NOT NULL DEFAULT '',
+  UNIQUE (episode, kind, channel));
+CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (state, channel, next_ms);
+CREATE TABLE IF NOT EXISTS said (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS silence (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, from_ms INTEGER NOT NULL,
+  until_ms INTEGER NOT NULL, site TEXT NOT NULL, device TEXT NOT NULL,
+  rule TEXT NOT NULL, why TEXT NOT NULL, who TEXT NOT NULL,
+  planned INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS ack (
+  episode TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, who TEXT NOT NULL,
+  why TEXT NOT NULL);
+"""
+# Version 1 had no columns for when a page was first due, whether it was refused, and
+# for which channel it stands in.
+_FROM_1 = """
+ALTER TABLE outbox ADD COLUMN due_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN instead_of TEXT NOT NULL DEFAULT '';
+UPDATE outbox SET due_ms = created_ms;
+"""
+# What only the engine writes, by key; silences and acknowledgements come from others.
+_OWN_TABLES = {
+    "meta": "name",
+    "standing": "key",
+    "alert": "episode",
+    "outbox": "id",
+    "said": "id",
+}
+_NO_SPACE_BYTES = 64 << 10
+
+
+class AlertFile:
+    """The engine's connection. Blocking, for one thread at a time.
+
+    `write` never fails for want of disk: the work is then done on a copy in memory, and
+    `write_back` brings it to disk when that takes it again. `trouble` says why the disk
+    is not written; it is empty while it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._disk: sqlite3.Connection | None = None
+        self._memory: sqlite3.Connection | None = None
+        self.trouble = ""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._disk = connect(path)
+            prepare(self._disk)
+        except (sqlite3.OperationalError, OSError) as error:
+            if not self._is_full():
+                # Such as a folder that may not be written: somebody must mend it.
+                raise
+            self._leave_disk(error)
+
+    def close(self) -> None:
+        for db in (self._memory, self._disk):
+            if db is not None:
+                db.close()
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """Where the newest is: for reading."""
+        db = self._memory or self._disk
+        assert db is not None
+        return db
+
+    @property
+    def shared(self) -> sqlite3.Connection:
+        """What others write to: the file, if it can be opened."""
+        return self._disk or self.db
+
+    def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """`work` in one transaction: all of it, or nothing if it raises."""
+        if self._memory is None and self._disk is not None:
+            try:
+                with transaction(self._disk) as db:
+                    return work(db)
+            except sqlite3.OperationalError as error:
+                # Full, read-only, broken, or held by somebody who does not let go.
+                self._leave_disk(error)
+        with transaction(self.db) as db:
+            return work(db)
+
+    def write_back(self) -> bool:
+        """Brings what was done in memory to disk; True if all is there."""
+        if self._memory is None:
+            return True
+        try:
+            self._reopen()
+            self._copy_to_disk(self._memory)
+        except (sqlite3.OperationalError, OSError) as error:
+            self.trouble = str(error)
+            return False
+        self._memory.close()
+        self._memory, self.trouble = None, ""
+        _log.info("alerts_on_disk_again", file=str(self._path))
+        return True
+
+    def _leave_disk(self, error: Exception) -> None:
+        memory = sqlite3.connect(":memory:", isolation_level=None)
+        if self._disk is not None:
+            with contextlib.suppress(sqlite3.OperationalError):
+                # A full disk can still be read.
+                self._disk.backup(memory)
+        prepare(memory)
+        self._memory, self.trouble = memory, str(error)
+        _log.error("alerts_in_memory_only", file=str(self._path), error=str(error))
+
+    def _reopen(self) -> None:
+        if self._disk is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._disk = connect(self._path)
+        prepare(self._disk)
+
+    def _copy_to_disk(self, memory: sqlite3.Connection) -> None:
+        memory.execute("ATTACH ? AS disk", (str(self._path),))
+        try:
+            with transaction(memory):
+                for table, key in _OWN_TABLES.items():
+                    memory.execute(
+                        f"DELETE FROM disk.{table} WHERE {key} NOT IN "
+                        f"(SELECT {key} FROM main.{table})"
+                    )
+                    memory.execute(
+                        f"INSERT OR REPLACE INTO disk.{table} "
+                        f"SELECT * FROM main.{table} EXCEPT SELECT * FROM disk.{table}"
+                    )
+        finally:
+            memory.execute("DETACH disk")
+
+    def _is_full(self) -> bool:
+        try:
+            return shutil.disk_usage(self._path.parent).free < _NO_SPACE_BYTES
+        except OSError:
+            return False
+
+
+def connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
+    # Autocommit: transactions are begun by hand, so nothing is begun behind our back.
+    db = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=10,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Makes the tables, or brings those of an older version up to date; writes nothing
+    if they are as they should be."""
+    db.execute("PRAGMA journal_mode = TRUNCATE")
+    if _version(db) == VERSION:
+        return
+    with transaction(db):
+        # Another process may have done it while this one waited for its turn.
+        change = {0: SCHEMA, 1: _FROM_1}.get(_version(db), "")
+        for statement in change.split(";"):
+            db.execute(statement)
+        if change:
+            db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.execute("COMMIT")
+    except BaseException:
+        # SQLite has rolled back by itself if the disk was full.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

@@ -1,0 +1,188 @@
+"""What a channel refuses for good is kept, told elsewhere meanwhile, and delivered once
+when it is taken: with a real mail server, a real HTTP desk, and kills in between."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from test_alerts_engine import (
+    Desk,
+    Engine,
+    desk,  # noqa: F401 - a fixture
+    journal,  # noqa: F401 - a fixture
+    now_ms,
+    poll,
+    rules,  # noqa: F401 - a fixture
+    running,
+    until,
+)
+from test_alerts_notify import (
+    Post,
+    mail_config,
+    plain_server,  # noqa: F401 - a fixture
+    post,  # noqa: F401 - a fixture
+)
+
+from alerts.config import AlertConfig
+from alerts.engine import AlertEngine
+from alerts.notify.webhook import WebhookConfig
+from alerts.rules import Rules
+from alerts.standing import open_alerts, overdue_notifications
+from collectors.journal import Journal
+
+
+def channels(**made: Any) -> dict[str, Any]:
+    """The `channels` of settings, and a route to the first of them alone."""
+    first = next(iter(made))
+    route = {"channels": [first]}
+    config = AlertConfig.model_validate(
+        {"standing": "x", "channels": made, "routes": [route]}
+    )
+    return {"channels": config.channels, "routes": config.routes}
+
+
+def overdue(engine: AlertEngine, channel: str) -> int:
+    [row] = [s for s in engine.samples(now_ms()) if s.tags.get("channel") == channel]
+    return int(row.fields["overdue"])
+
+
+@pytest.mark.parametrize("status", [401, 410])
+async def test_a_page_that_a_webhook_refuses_is_kept_and_arrives_once(
+    status: int,
+    tmp_path: Path,
+    desk: Desk,  # noqa: F811
+    rules: Rules,  # noqa: F811
+    journal: Journal,  # noqa: F811
+) -> None:
+    path = tmp_path / "alerts.sqlite"
+    desk.status = status
+    async with running(tmp_path, desk, rules, journal) as engine:
+        await poll(journal, 0)
+        await until(lambda: overdue_notifications(path, now_ms()), "a refusal")
+        [shown] = overdue_notifications(path, now_ms())
+        assert (shown.channel, shown.count) == ("desk", 1)
+        assert str(status) in shown.error
+        await until(lambda: overdue(engine, "desk") == 1, "it to be counted")
+        desk.status = 204
+        await until(lambda: desk.kinds() == ["page"], "the page", 30)
+        await until(lambda: not overdue_notifications(path, now_ms()), "the note")
+        await until(lambda: overdue(engine, "desk") == 0, "nothing overdue")
+        await poll(journal, 1)
+        await until(lambda: desk.kinds() == ["page", "resolution"], "its end")
+
+
+async def test_another_channel_is_told_while_the_mail_server_refuses(
+    tmp_path: Path,
+    desk: Desk,  # noqa: F811
+    rules: Rules,  # noqa: F811
+    journal: Journal,  # noqa: F811
+    plain_server: Controller,  # noqa: F811
+    post: Post,  # noqa: F811
+) -> None:
+    post.rcpt = "550 no such person"
+    update = channels(
+        duty=mail_config(plain_server.port), desk=WebhookConfig(url=desk.url)
+    )
+    async with running(tmp_path, desk, rules, journal, update=update):
+        await poll(journal, 0)
+        await until(lambda: desk.kinds() == ["page"], "the page at the desk")
+        assert desk.pages[0]["notes"] == ["Sent here because the channel duty fails."]
+        post.rcpt = "250 OK"
+        await until(lambda: len(post.mails) == 1, "the mail", 30)
+        await poll(journal, 1)
+        await until(lambda: len(post.mails) == 2, "its end by mail")
+        await until(lambda: desk.kinds() == ["page", "resolution"], "its end")
+    subjects = [mail["Subject"] for mail in post.mails]
+    assert [subject.partition(":")[0] for subject in subjects] == ["CRITICAL", "Over"]
+
+
+async def test_who_has_the_page_is_not_told_by_a_stranger_unless_that_is_set(
+    tmp_path: Path,
+    desk: Desk,  # noqa: F811
+    rules: Rules,  # noqa: F811
+    journal: Journal,  # noqa: F811
+    plain_server: Controller,  # noqa: F811
+    post: Post,  # noqa: F811
+) -> None:
+    """Two channels of a route: one has it, so the third is left alone."""
+    gone = f"{desk.url}gone"
+    update = channels(
+        duty=mail_config(plain_server.port),
+        gone=WebhookConfig(url=gone),
+        spare=WebhookConfig(url=desk.url),
+    )
+    route = update["routes"][0].model_copy(update={"channels": ("duty", "gone")})
+    desk.refuses = "/gone"
+    path = tmp_path / "alerts.sqlite"
+    async with running(
+        tmp_path, desk, rules, journal, update={**update, "routes": (route,)}
+    ):
+        await poll(journal, 0)
+        await until(lambda: overdue_notifications(path, now_ms()), "a refusal")
+        await until(lambda: len(post.mails) == 1, "the mail")
+        # The refusal is tried again, and still tells nobody else.
+        await until(lambda: _tries(path, "gone") >= 2, "another try", 30)
+        assert desk.pages == []
+
+
+async def test_a_channel_that_is_named_stands_in_whoever_else_was_told(
+    tmp_path: Path,
+    desk: Desk,  # noqa: F811
+    rules: Rules,  # noqa: F811
+    journal: Journal,  # noqa: F811
+    plain_server: Controller,  # noqa: F811
+    post: Post,  # noqa: F811
+) -> None:
+    update = channels(
+        duty=mail_config(plain_server.port),
+        gone=WebhookConfig(url=f"{desk.url}gone", fallback="spare"),
+        spare=WebhookConfig(url=desk.url),
+    )
+    route = update["routes"][0].model_copy(update={"channels": ("duty", "gone")})
+    desk.refuses = "/gone"
+    async with running(
+        tmp_path, desk, rules, journal, update={**update, "routes": (route,)}
+    ):
+        await poll(journal, 0)
+        await until(lambda: len(post.mails) == 1, "the mail")
+        await until(lambda: desk.kinds() == ["page"], "the page at the spare")
+
+
+async def test_killed_while_the_desk_refuses_it_loses_no_page(
+    tmp_path: Path,
+    desk: Desk,  # noqa: F811
+    rules: Rules,  # noqa: F811
+    journal: Journal,  # noqa: F811
+) -> None:
+    path = tmp_path / "alerts.sqlite"
+    engine = Engine(tmp_path, desk)
+    desk.status = 403
+    try:
+        for _ in range(2):
+            before = _tries(path, "desk") if path.exists() else 0
+            await asyncio.to_thread(engine.start)
+            if not before:
+                await poll(journal, 0)
+            await until(lambda: _tries(path, "desk") > before, "a refusal", 30)  # noqa: B023
+            engine.kill()
+        assert [alert.state for alert in open_alerts(path)] == ["firing"]
+        desk.status = 204
+        await asyncio.to_thread(engine.start)
+        await until(lambda: desk.kinds() == ["page"], "the page", 30)
+        await poll(journal, 1)
+        await until(lambda: desk.kinds() == ["page", "resolution"], "its end", 30)
+    finally:
+        engine.kill()
+
+
+def _tries(path: Path, channel: str) -> int:
+    with sqlite3.connect(path, timeout=5) as db:
+        sql = "SELECT max(tries) FROM outbox WHERE channel = ? AND error != ''"
+        found = db.execute(sql, (channel,)).fetchone()[0]
+    db.close()
+    return int(found or 0)
