@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from collectors.batch import gather
@@ -77,7 +77,8 @@ class Itself(Collector):
         return found
 
     def collect(self) -> Iterator[Metric]:
-        """For prometheus-client: `towpath_<measurement>_<field>` gauges."""
+        """For prometheus-client: `towpath_<measurement>_<field>`, counters with
+        `_total`."""
         return iter(families(self.samples(), CATALOGUE))
 
     async def _run(self) -> None:
@@ -97,8 +98,9 @@ class Itself(Collector):
 
 
 def families(samples: Iterable[Sample], catalogue: Catalogue) -> list[Metric]:
-    """`samples` as Prometheus gauges, one family a field; texts are left out."""
-    found: dict[str, GaugeMetricFamily] = {}
+    """`samples` as Prometheus counters and gauges, one family a field; texts are left
+    out."""
+    found: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
     for sample in samples:
         try:
             declared = catalogue.measurement(sample.measurement)
@@ -111,7 +113,8 @@ def families(samples: Iterable[Sample], catalogue: Catalogue) -> list[Metric]:
             metric = f"towpath_{sample.measurement}_{name}"
             if metric not in found:
                 field = declared.field(name)
-                found[metric] = GaugeMetricFamily(
+                family = CounterMetricFamily if field.counter else GaugeMetricFamily
+                found[metric] = family(
                     metric, f"{field.meaning} ({field.unit})", labels=labels
                 )
             found[metric].add_metric(

@@ -34,6 +34,7 @@ class Field(msgspec.Struct, frozen=True):
 
     `weight`: the field of the same row that says how much stands behind this value,
     such as the calls behind a share of poor calls. A mean over rows is weighted by it.
+    `counter`: it only goes up, from 0 at the start of the process.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Field(msgspec.Struct, frozen=True):
     meaning: str
     personal: bool = False
     weight: str = ""
+    counter: bool = False
 
 
 class Measurement(msgspec.Struct, frozen=True):

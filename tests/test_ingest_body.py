@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import random
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingest_council import body, door, enrol, report
 
+from collectors.allowance import Allowance
 from collectors.batch import check
 from collectors.estate.model import Estate, Reflector, Site
 from collectors.ingest.aside import Aside
-from collectors.ingest.body import BodyRefused, Rejected, read, split, unzip
+from collectors.ingest.body import Rejected, read, split
 from collectors.ingest.config import PolicyConfig, ServiceConfig
-from collectors.ingest.limits import Allowance, Remembered
+from collectors.ingest.limits import Remembered
 from collectors.ingest.policies import policy_of
 from collectors.ingest.providers import Providers, ProvidersRefused
+from collectors.ingest.reasons import BodyRefused, Reason
 from collectors.ingest.rows import rows
+from collectors.ingest.unpack import GZIP_MAGIC, MAX_MEMBERS, unpack
 from collectors.measurements import CATALOGUE
 from probes.policy import decode
-from probes.report import Report
+from probes.report import MAX_BODY_BYTES, Report
 
 NOW_MS = 1_790_000_000_000
 _numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -56,11 +60,82 @@ def test_any_bytes_are_refused_in_one_sentence(content: bytes) -> None:
 @given(st.binary(max_size=500), st.integers(0, 400), st.integers(0, 255))
 def test_any_bytes_as_gzip_are_bounded(content: bytes, at: int, value: int) -> None:
     packed = bytearray(gzip.compress(content))
-    assert unzip(bytes(packed)) == content
+    assert unpack(bytes(packed)) == content
     packed[at % len(packed)] = value
     for mangled in (bytes(packed), content, bytes(packed[: at % len(packed)])):
         with contextlib.suppress(BodyRefused):
-            assert len(unzip(mangled, 300)) <= 300
+            assert len(unpack(mangled, 300)) <= 300
+
+
+class Counting:
+    """zlib's decompressor, with what it was given and what it gave."""
+
+    made = fed = given = 0
+
+    def __init__(self) -> None:
+        Counting.made += 1
+        self._stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        Counting.fed += len(data)
+        content = self._stream.decompress(data, max_length)
+        Counting.given += len(content)
+        return content
+
+
+EMPTY = gzip.compress(b"", mtime=0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        EMPTY * (MAX_BODY_BYTES // len(EMPTY)),
+        EMPTY * (MAX_MEMBERS - 1) + gzip.compress(random.Random(1).randbytes(990_000)),
+        gzip.compress(random.Random(2).randbytes(20)) * 20_000,
+        gzip.compress(bytes(60_000_000)),
+        gzip.compress(random.Random(3).randbytes(1_000_000))[:-9],
+        EMPTY[:-1] * 50_000,
+        GZIP_MAGIC * 500_000,
+    ],
+    ids=[
+        "empty members",
+        "few members and a large one",
+        "small members",
+        "a bomb",
+        "a cut one",
+        "cut members",
+        "only magic",
+    ],
+)
+def test_unpacking_costs_no_more_than_the_body_is_long(body: bytes) -> None:
+    Counting.made = Counting.fed = Counting.given = 0
+    with contextlib.suppress(BodyRefused):
+        unpack(body, MAX_BODY_BYTES, Counting)
+    assert Counting.made <= MAX_MEMBERS
+    # Each member may have some bytes of the next one handed back, and fed again.
+    assert Counting.fed <= len(body) + MAX_MEMBERS * 16_384
+    assert Counting.given <= MAX_BODY_BYTES + 1
+
+
+@given(st.lists(st.binary(max_size=40_000), min_size=1, max_size=MAX_MEMBERS))
+def test_several_members_are_one_body(parts: list[bytes]) -> None:
+    assert unpack(b"".join(map(gzip.compress, parts))) == b"".join(parts)
+
+
+def test_a_body_of_alike_reports_is_unpacked_and_a_far_more_packed_one_is_not() -> None:
+    alike = body(*(report("agent-1", f"r{n}", time_ms=NOW_MS - n) for n in range(500)))
+    assert unpack(gzip.compress(alike, 9)) == alike
+    with pytest.raises(BodyRefused, match="times its size") as refused:
+        unpack(gzip.compress(bytes(900_000), 9))
+    assert refused.value.reason is Reason.TOO_LARGE
 
 
 @given(st.lists(_json, max_size=5))
@@ -119,7 +194,7 @@ async def test_mutated_reports_over_the_wire_never_make_a_server_error(
     tmp_path: Path,
 ) -> None:
     dice = random.Random(20)
-    limits = {"reports_burst": 1_000_000}
+    limits = {"reports_burst": 1_000_000, "requests_burst": 1_000}
     async with door(tmp_path, limits=limits) as council:
         laptop = enrol(council.registry, "LAPTOP-1")
         good = body(*(report(laptop.agent, f"r{n}") for n in range(3)))

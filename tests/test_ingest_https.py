@@ -8,7 +8,7 @@ import json
 import shutil
 import ssl
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import httpx2
@@ -17,11 +17,11 @@ import pytest
 from ingest_council import body, door, enrol, eventually, report, wall_ms
 
 from collectors.estate.model import Estate, Reflector, Site
+from collectors.http import CannotServe
 from collectors.ingest.certificate import make_certificates
 from collectors.ingest.config import HttpsConfig, IngestConfig
 from collectors.ingest.registry import Registry
-from collectors.ingest.server import CannotServe
-from probes.policy import decode
+from probes.policy import Incident, decode
 from probes.report import MAX_BODY_BYTES, Credential, Receipt
 
 DAY_MS = 86_400_000
@@ -238,6 +238,51 @@ async def test_the_policy_comes_once_and_then_only_when_it_changed(
         assert [r.id for r in decode(new.content).reflectors] == ["dc", "hq"]
 
 
+async def test_a_laptop_is_told_of_its_own_site_and_where_its_network_is_no_other(
+    tmp_path: Path,
+) -> None:
+    def incidents(sites: Collection[str]) -> list[Incident]:
+        return [Incident(site, 1) for site in sorted(sites)]
+
+    here = Site(id="here", name="Here", subnets=("127.0.0.0/8",))
+    estate = Estate(sites=(here, Site(id="depot", name="D"), Site(id="hq", name="H")))
+    async with door(tmp_path, estate=lambda: estate, incidents=incidents) as council:
+        laptop = enrol(council.registry, "LAPTOP-1", "depot")
+        auth = (laptop.agent, laptop.secret)
+        for site, told in [
+            ("", ["depot"]),
+            ("hq", ["depot"]),
+            ("nowhere", ["depot"]),
+            ("here", ["depot", "here"]),
+        ]:
+            answer = await council.client.get(f"/v1/policy?site={site}", auth=auth)
+            assert [each.says for each in decode(answer.content).incidents] == told
+
+
+async def test_bodies_nobody_can_read_are_charged_like_all_others(
+    tmp_path: Path,
+) -> None:
+    limits = {
+        "requests_per_s": 0.01,
+        "requests_burst": 4,
+        "bytes_per_s": 1,
+        "bytes_burst": 5_000,
+    }
+    async with door(tmp_path, limits=limits) as council:
+        noisy, large, calm = (enrol(council.registry, f"L{n}") for n in range(3))
+        junk = [await council.send(noisy, b"junk") for _ in range(5)]
+        assert [each.status_code for each in junk] == [400] * 4 + [429]
+        # What a body takes unpacked counts as well, and so does one never read.
+        packed = gzip.compress(b"[" + b" " * 4_000 + b"]")
+        for status in (200, 429):
+            answer = await council.send(large, packed, content_encoding="gzip")
+            assert answer.status_code == status
+        answer = await council.send(large, b"x" * 1_000)
+        assert answer.status_code == 429
+        assert receipt(await council.send(calm, body(report(calm.agent, "r1"))))
+        assert council.ingest.stats.reasons == {"unreadable": 4, "agent_rate": 3}
+
+
 async def test_gzip_is_taken_and_a_bomb_is_not(tmp_path: Path) -> None:
     async with door(tmp_path) as council:
         laptop = enrol(council.registry, "LAPTOP-1")
@@ -261,7 +306,11 @@ async def test_gzip_is_taken_and_a_bomb_is_not(tmp_path: Path) -> None:
             assert answer.json()["why"]
         answer = await council.send(laptop, content, content_encoding="br")
         assert answer.status_code == 415
-        assert council.ingest.stats.reasons == {"too_large": 1, "unreadable": 5}
+        assert council.ingest.stats.reasons == {
+            "too_large": 1,
+            "unreadable": 5,
+            "coding": 1,
+        }
 
 
 @pytest.mark.parametrize(

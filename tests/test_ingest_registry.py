@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ingest_council import enrol, opened_registry, registry_config, wall_ms
 
 from collectors.batch import check, gather
+from collectors.http import Refusal
 from collectors.ingest.enrolled import Agent, EnrolmentRefused, RegistryRefused
 from collectors.ingest.pseudonym import (
     KeyRefused,
@@ -23,8 +24,10 @@ from collectors.ingest.pseudonym import (
     read_key,
     rotate_key,
 )
+from collectors.ingest.reasons import Reason
 from collectors.ingest.registry import Registry
 from collectors.ingest.stats import IngestStats, agents_samples, ingest_sample
+from collectors.itself import families as metrics
 from collectors.measurements import CATALOGUE
 from probes.report import Enrolment
 
@@ -255,11 +258,24 @@ def test_what_is_said_of_itself_is_in_the_catalogue() -> None:
         Agent("d", "depot", 0, NOW_MS, 1),
         Agent("e", "library", 0, 0, 0),
     ]
-    said = [ingest_sample(stats, "all", "https", NOW_MS)]
+    stats.reasons[Reason.BUSY] += 2
+    stats.refused_connection(Refusal.HANDSHAKE)
+    said = [ingest_sample(stats, "all", "https", NOW_MS, (5, 3))]
     said += agents_samples(agents, NOW_MS)
     for batch in gather(said, "self", NOW_MS):
         check(batch, CATALOGUE)
     assert said[0].fields["accepted"] == 3
+    for reason in (*Reason, *Refusal):
+        assert f"refused_{reason}" in said[0].fields
+    families = {each.name: each for each in metrics(said, CATALOGUE)}
+    busy = families["towpath_self_ingest_refused_busy"]
+    assert busy.type == "counter"
+    assert [(each.name, each.value) for each in busy.samples] == [
+        ("towpath_self_ingest_refused_busy_total", 2.0)
+    ]
+    assert families["towpath_self_ingest_refused_handshake"].samples[0].value == 1
+    assert families["towpath_self_ingest_strangers"].type == "gauge"
+    assert families["towpath_self_ingest_strangers"].samples[0].value == 3
     assert {s.tags["home_site"]: s.fields for s in said[1:]} == {
         "depot": {"expected": 2, "heard": 1},
         "library": {"expected": 0, "heard": 0},

@@ -471,6 +471,6 @@ async def test_a_port_in_use_is_one_clear_sentence() -> None:
         page = StatusPage(
             WebConfig(port=port), council.estate, AlertList(), MemoryStore()
         )
-        with pytest.raises(PageError, match=f"port {port}: Address already in use"):
+        with pytest.raises(PageError, match=f":{port}: Address already in use"):
             async with page:
                 pass

@@ -12,7 +12,7 @@ from alerts.rules import RuleError
 from alerts.rules import load as load_rules
 from collectors.disks import nearest
 from collectors.estate import Estate, EstateError, load, warnings
-from collectors.ingest.server import CannotServe, load_certificate
+from collectors.http import CannotServe
 from collectors.measurements import CATALOGUE
 from collectors.snmp import CredentialError, Credentials
 from collectors.snmp.choice import DEFAULT, Subnets, names_of
@@ -88,10 +88,10 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
         except ValueError as error:
             wrong.append(str(error))
     wrong += _ports_shared(config)
-    if config.ingest.https is not None and not config.ingest.https.plaintext:
+    https = config.ingest.https
+    if https is not None and (certificate := https.pem_files()) is not None:
         try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            load_certificate(config.ingest.https, context)
+            certificate.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         except CannotServe as error:
             wrong.append(f"ingest.https: {error}")
     if config.ingest.https is None and config.ingest.mqtt is None:

@@ -28,6 +28,7 @@ from alerts.rules import load as load_rules
 from alerts.standing import overdue_notifications, start_positions
 from collectors.disks import Disks
 from collectors.estate import EstateFile
+from collectors.file_limit import raise_file_limit
 from collectors.grouping import Grouping
 from collectors.ingest import (
     BrokerFiles,
@@ -104,12 +105,12 @@ class Installation:
             self._store()
         if "alert" in roles:
             self._alert()
+        if "web" in roles:
+            self._web()
         itself = Itself(
             self.process, self._sources, self.journal, now_ms, config.self_s
         )
         self._add("self samples", itself)
-        if "web" in roles:
-            self._web()
         if config.metrics.port:
             door = MetricsDoor(config.metrics, roles, itself)
             self._add(f"metrics http://{door.host}:{door.port}/metrics", door)
@@ -167,7 +168,11 @@ class Installation:
             self._add(f"ingest https {config.https.host}:{config.https.port}", https)
             self._source(
                 "https",
-                lambda at: [ingest_sample(https.stats, self.process, "https", at)],
+                lambda at: [
+                    ingest_sample(
+                        https.stats, self.process, "https", at, https.connections
+                    )
+                ],
             )
         if config.mqtt is not None:
             mqtt = MqttIngest(
@@ -250,6 +255,7 @@ class Installation:
         )
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)
+        self._source("web", lambda at: [page.sample(self.process, at)])
 
     def _unwell(self, now_ms: int) -> list[str]:
         """What keeps Towpath from its work, a sentence each; blocking."""
@@ -276,6 +282,7 @@ class Installation:
         self._sources.append((name, source))
 
     async def __aenter__(self) -> Self:
+        raise_file_limit()
         async with contextlib.AsyncExitStack() as starting:
             for name, piece in self.pieces:
                 try:
@@ -346,6 +353,7 @@ async def serve(installation: Installation) -> None:
 
 async def reflect(config: ReflectorConfig) -> None:
     """`towpath reflector`: the far end of agents' tests, until SIGTERM or SIGINT."""
+    raise_file_limit()
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

@@ -6,11 +6,9 @@ answer is reports, refusals, or `BodyRefused`; within bounded time and memory.
 
 from __future__ import annotations
 
-import zlib
-from enum import StrEnum
-
 import msgspec
 
+from collectors.ingest.reasons import BodyRefused, Reason
 from probes.report import (
     MAX_BODY_BYTES,
     MAX_REPORTS,
@@ -21,26 +19,6 @@ from probes.report import (
 )
 
 _MAX_TEXT = 200
-_GZIP = 16 + zlib.MAX_WBITS
-GZIP_MAGIC = b"\x1f\x8b"
-
-
-class Reason(StrEnum):
-    """Why something was not taken: the closed list that is counted."""
-
-    UNREADABLE = "unreadable"
-    TOO_LARGE = "too_large"
-    VERSION = "version"
-    MALFORMED = "malformed"
-    NOT_YOURS = "not_yours"
-
-
-class BodyRefused(ValueError):
-    """Nothing of the body can be taken; the text is one sentence for the sender."""
-
-    def __init__(self, reason: Reason, why: str) -> None:
-        super().__init__(why)
-        self.reason = reason
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -65,30 +43,6 @@ class _Head(msgspec.Struct):
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _report = msgspec.json.Decoder(Report)
 _head = msgspec.json.Decoder(_Head)
-
-
-def unzip(body: bytes, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The content of a gzip body (RFC 1952, several members allowed), at most
-    `limit` bytes of it; `BodyRefused` where there is more, or it is damaged."""
-    content = b""
-    while body:
-        stream = zlib.decompressobj(_GZIP)
-        try:
-            content += stream.decompress(body, limit + 1 - len(content))
-        except zlib.error:
-            raise BodyRefused(
-                Reason.UNREADABLE, "the gzip body is damaged, send it again"
-            ) from None
-        if len(content) > limit:
-            raise BodyRefused(
-                Reason.TOO_LARGE, f"the body holds more than {limit} bytes unpacked"
-            )
-        if not stream.eof:
-            raise BodyRefused(Reason.UNREADABLE, "the gzip body ends too early")
-        if len(stream.unused_data) == len(body):
-            raise BodyRefused(Reason.UNREADABLE, "the gzip body is damaged")
-        body = stream.unused_data
-    return content
 
 
 def split(body: bytes) -> list[msgspec.Raw]:

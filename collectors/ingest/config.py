@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from collectors.estate.hours import Closes, Days, Opens, check_not_empty
+from collectors.http.server import Certificate, ServerLimits
 from probes.catalogue import did_you_mean
 from probes.measurements import MEASUREMENTS
 
@@ -43,10 +44,36 @@ class HttpsConfig(_Part):
     plaintext: bool = False
     trusted_proxies: tuple[str, ...] = ()
     max_connections: Count = 4000
+    max_strangers: Count = 1000
+    strangers_per_address: Count = 512
+    connections_per_agent: Count = 8
+    address_per_s: Annotated[float, Field(gt=0)] = 20
+    address_burst: Count = 1000
     max_uploads: Count = 256
     upload_s: Seconds = 20
     header_s: Seconds = 10
     certificate_look_s: Seconds = 60
+
+    def server_limits(self) -> ServerLimits:
+        """The bounds of its server. Behind a proxy all come from one address, so
+        counting by address is left to the proxy."""
+        return ServerLimits(
+            connections=self.max_connections,
+            strangers=self.max_strangers,
+            strangers_per_address=self.max_connections
+            if self.plaintext
+            else self.strangers_per_address,
+            per_name=self.connections_per_agent,
+            address_per_s=0 if self.plaintext else self.address_per_s,
+            address_burst=self.address_burst,
+            head_s=self.header_s,
+        )
+
+    def pem_files(self) -> Certificate | None:
+        """What to serve TLS with; None behind a proxy."""
+        if self.certificate is None or self.private_key is None or self.plaintext:
+            return None
+        return Certificate(self.certificate, self.private_key)
 
     @model_validator(mode="after")
     def _has_tls(self) -> Self:
@@ -103,6 +130,10 @@ class LimitsConfig(_Part):
     """Bounds on what agents can make the server do."""
 
     in_flight: Count = 256
+    requests_per_s: Annotated[float, Field(gt=0)] = 2
+    requests_burst: Count = 300
+    bytes_per_s: Annotated[float, Field(gt=0)] = 100_000
+    bytes_burst: Count = 20_000_000
     reports_per_s: Annotated[float, Field(gt=0)] = 10
     reports_burst: Count = 5000
     remembered_ids: Count = 100_000

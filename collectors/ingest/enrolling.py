@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from collectors.allowance import Allowance
 from collectors.ingest.enrolled import EnrolmentRefused
-from collectors.ingest.limits import Allowance
 from collectors.ingest.registry import Registry
-from collectors.reflector.limits import network_of
+from collectors.networks import network_of
 from probes.report import Credential, Enrolment
 
 # The registry writes one after the other; more threads would only wait for its lock.
@@ -59,7 +59,9 @@ class Enrolling:
         """
         why = await self._why_not(enrolment, now_ms)
         if why:
-            wait_s = self._wrong.take(network_of(address), 1, self._monotonic_s())
+            wait_s = self._wrong.take(
+                network_of(address, 24, 56), 1, self._monotonic_s()
+            )
             if wait_s > 0:
                 raise TooMany(
                     "too many enrolments were refused in this network",

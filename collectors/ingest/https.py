@@ -32,18 +32,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from collectors.estate.model import Estate
-from collectors.ingest.body import BodyRefused, Reason, unzip
+from collectors.http import HttpServer
 from collectors.ingest.config import HttpsConfig, IngestConfig
 from collectors.ingest.enrolled import Agent, EnrolmentRefused
 from collectors.ingest.enrolling import Enrolling, TooMany
-from collectors.ingest.intake import Busy, Intake, NotDurable, wall_ms
-from collectors.ingest.policies import KnownSites, policy_of
-from collectors.ingest.providers import UNKNOWN, Providers
+from collectors.ingest.intake import Intake, NotDurable, wall_ms
+from collectors.ingest.limits import Busy
+from collectors.ingest.policies import KnownSites, policy_of, sites_seen_from
+from collectors.ingest.providers import Providers
 from collectors.ingest.pseudonym import KeyRefused
+from collectors.ingest.reasons import BodyRefused, Reason
 from collectors.ingest.registry import Registry
-from collectors.ingest.server import HttpServer
 from collectors.ingest.stats import IngestStats
 from collectors.journal import Append
+from collectors.networks import network_of
 from probes.policy import Incident
 from probes.report import MAX_BODY_BYTES, Enrolment
 
@@ -100,13 +102,28 @@ class HttpsIngest:
         )
         self._uploads: Counter[str] = Counter()
         self._enrolling = Enrolling(registry, wait_for_broker, time.monotonic)
-        self._server = HttpServer(self._config, self._app())
+        self._server = HttpServer(
+            self._app(),
+            self._config.host,
+            self._config.port,
+            self._config.server_limits(),
+            what="ingest.https.port",
+            certificate=self._config.pem_files(),
+            certificate_look_s=self._config.certificate_look_s,
+            trusted_proxies=self._config.trusted_proxies,
+            refused=self._intake.stats.refused_connection,
+        )
         self._following: asyncio.Task[None] | None = None
         self._leaving = False
 
     @property
     def stats(self) -> IngestStats:
         return self._intake.stats
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections there are, and on how many nobody has signed in."""
+        return self._server.connections, self._server.strangers
 
     @property
     def port(self) -> int:
@@ -162,14 +179,17 @@ class HttpsIngest:
 
     async def _reports(self, request: Request) -> Response:
         sender = self._sender(request)
-        name = "" if sender is None else sender.agent
-        body = await self._body(request, name)
+        payer = network_of(_host(request)) if sender is None else sender.agent
         try:
-            receipt = await self._intake.take(body, sender, self._provider(request))
+            body = await self._body(request, payer)
+            receipt = await self._intake.take(
+                body, sender, self._providers.of(_host(request)), payer
+            )
         except BodyRefused as refused:
             raise _Turned(_status(refused), str(refused)) from None
         except Busy as busy:
-            raise _later(429 if busy.own else 503, busy, busy.retry_s) from None
+            own = busy.reason is Reason.AGENT_RATE
+            raise _later(429 if own else 503, busy, busy.retry_s) from None
         except NotDurable as failed:
             raise _later(503, failed, 10) from None
         if sender is not None:
@@ -182,14 +202,15 @@ class HttpsIngest:
             enrolment = msgspec.json.decode(body, type=Enrolment)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise _Turned(400, f"expected token and device: {error}") from None
-        address = "" if request.client is None else request.client.host
+        address = _host(request)
         try:
             credential = await self._enrolling.enrol(enrolment, address, self._now_ms())
         except EnrolmentRefused as refused:
-            self.stats.unauthorised += 1
+            self.stats.unauthorise(Reason.ENROLMENT)
             raise _Turned(403, str(refused)) from None
         except TooMany as many:
-            self.stats.turned_away += 1
+            reason = Reason.ENROLMENT_RATE if many.own else Reason.BUSY
+            self._intake.turn_away(Busy(reason, str(many), many.retry_s))
             raise _later(429 if many.own else 503, many, many.retry_s) from None
         except (KeyRefused, sqlite3.Error, OSError) as error:
             log.error("a laptop could not be enrolled", error=str(error))
@@ -200,8 +221,17 @@ class HttpsIngest:
     async def _give_policy(self, request: Request) -> Response:
         sender = self._sender(request)
         home_site = "" if sender is None else sender.home_site
+        if sender is not None:
+            try:
+                self._intake.begin(sender.agent, 0)
+            except Busy as busy:
+                raise _later(429, busy, busy.retry_s) from None
+        # What is wrong elsewhere is not this laptop's to know.
+        here = request.query_params.get("site", "")
+        sites = {home_site}
+        if here in sites_seen_from(self._estate(), _host(request)):
+            sites.add(here)
         # Read from a file: not in the loop's own thread.
-        sites = {home_site, request.query_params.get("site", "")}
         known = await asyncio.to_thread(self._incidents, sites)
         body = _encode(policy_of(self._estate(), self._policy, home_site, known))
         tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
@@ -229,70 +259,80 @@ class HttpsIngest:
             self._registry.verify(name, secret) if scheme.lower() == "basic" else None
         )
         if agent is None:
-            self.stats.unauthorised += 1
+            self.stats.unauthorise(Reason.CREDENTIAL)
             raise _Turned(
                 401,
                 "expected the name and secret this laptop got when it was enrolled",
                 WWW_Authenticate='Basic realm="towpath"',
             )
+        connection = request.scope.get("connection")
+        if connection is not None and not connection.recognise(agent.agent):
+            raise _later(503, "too many connections, come back later", 5, close=True)
         return agent
 
-    async def _body(self, request: Request, agent: str) -> bytes:
-        """The unpacked body. The number of bodies being received is bounded, in all
-        and per agent, so that slow ones cannot fill memory or shut others out."""
-        if self._uploads.total() >= self._config.max_uploads or (
-            self._uploads[agent] >= _UPLOADS_PER_AGENT and agent
-        ):
-            self.stats.turned_away += 1
-            raise _later(503, "too many reports at once, come back later", 2)
-        self._uploads[agent] += 1
-        try:
-            body = await self._read(request, MAX_BODY_BYTES)
-        finally:
-            self._uploads[agent] -= 1
-            if not self._uploads[agent]:
-                del self._uploads[agent]
+    async def _body(self, request: Request, payer: str) -> bytes:
+        """The unpacked body, paid for before it is read, and again before it is looked
+        at. The number of bodies being received is bounded, in all and per agent, so
+        that slow ones cannot fill memory or shut others out."""
         coding = request.headers.get("content-encoding", "identity").strip().lower()
-        if coding == "identity":
-            return body
-        if coding not in {"gzip", "x-gzip"}:
+        if coding not in {"identity", "gzip", "x-gzip"}:
+            self._intake.refuse(Reason.CODING, b"")
             raise _Turned(
                 415, "expected Content-Encoding gzip or none", Accept_Encoding="gzip"
             )
+        declared = self._declared(request, MAX_BODY_BYTES)
+        self._intake.begin(payer, declared)
+        if (
+            self._uploads.total() >= self._config.max_uploads
+            or self._uploads[payer] >= _UPLOADS_PER_AGENT
+        ):
+            raise self._busy("too many reports at once, come back later", 2)
+        self._uploads[payer] += 1
         try:
-            return unzip(body)
-        except BodyRefused as refused:
-            self._intake.refuse(refused.reason, body)
-            raise _Turned(_status(refused), str(refused)) from None
+            body = await self._read(request, MAX_BODY_BYTES)
+        finally:
+            self._uploads[payer] -= 1
+            if not self._uploads[payer]:
+                del self._uploads[payer]
+        self._intake.charge(payer, len(body) - declared)
+        return body if coding == "identity" else self._intake.unpack(body, payer)
+
+    def _declared(self, request: Request, limit: int) -> int:
+        """The size of a body according to its head; 0 if that does not say."""
+        declared = int(request.headers.get("content-length", "0"))
+        if declared > limit:
+            raise self._turn_large(limit)
+        return declared
 
     async def _read(self, request: Request, limit: int) -> bytes:
-        too_large = f"the body is larger than {limit} bytes"
-        declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared[:12]) > limit:
-            raise self._turn_large(too_large)
+        self._declared(request, limit)
         body = bytearray()
         try:
             async with asyncio.timeout(self._config.upload_s):
                 async for chunk in request.stream():
                     body += chunk
                     if len(body) > limit:
-                        raise self._turn_large(too_large)
+                        raise self._turn_large(limit)
         except TimeoutError:
+            self._intake.stats.reasons[Reason.SLOW_BODY] += 1
             raise _Turned(
                 408, "the body did not arrive in time", Connection="close"
             ) from None
         return bytes(body)
 
-    def _turn_large(self, why: str) -> _Turned:
-        self._intake.refuse(Reason.TOO_LARGE, b"")
-        return _Turned(413, why, Connection="close")
+    def _busy(self, why: str, retry_s: float) -> _Turned:
+        busy = self._intake.turn_away(Busy(Reason.BUSY, why, retry_s))
+        return _later(503, busy, retry_s)
 
-    def _provider(self, request: Request) -> str:
-        return (
-            UNKNOWN
-            if request.client is None
-            else self._providers.of(request.client.host)
+    def _turn_large(self, limit: int) -> _Turned:
+        self._intake.refuse(Reason.TOO_LARGE, b"")
+        return _Turned(
+            413, f"the body is larger than {limit} bytes", Connection="close"
         )
+
+
+def _host(request: Request) -> str:
+    return "" if request.client is None else request.client.host
 
 
 async def _not_here(request: Request, error: Exception) -> Response:
@@ -314,7 +354,8 @@ def _status(refused: BodyRefused) -> int:
     return 413 if refused.reason is Reason.TOO_LARGE else 400
 
 
-def _later(status: int, why: object, seconds: float) -> _Turned:
+def _later(status: int, why: object, seconds: float, *, close: bool = False) -> _Turned:
     # Spread out, so that those who were sent away do not all come back together.
     wait_s = math.ceil(seconds * random.uniform(1, 2))
-    return _Turned(status, str(why), Retry_After=str(wait_s))
+    headers = {"Retry_After": str(wait_s)} | ({"Connection": "close"} if close else {})
+    return _Turned(status, str(why), **headers)

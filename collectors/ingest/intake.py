@@ -10,12 +10,14 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.ingest.aside import Aside
-from collectors.ingest.body import BodyRefused, Reason, Rejected, in_time, read, split
+from collectors.ingest.body import Rejected, in_time, read, split
 from collectors.ingest.config import IngestConfig
 from collectors.ingest.enrolled import Agent
-from collectors.ingest.limits import Allowance, Remembered
+from collectors.ingest.limits import Busy, Charges, Remembered
+from collectors.ingest.reasons import BodyRefused, Reason
 from collectors.ingest.rows import rows
 from collectors.ingest.stats import IngestStats
+from collectors.ingest.unpack import unpack
 from collectors.journal import Append
 from collectors.measurements import CATALOGUE
 from probes.catalogue import Catalogue
@@ -25,14 +27,6 @@ log = structlog.get_logger()
 
 # Reasons that are worth a look at what was sent; a wrong clock explains itself.
 _POISON = frozenset({Reason.UNREADABLE, Reason.VERSION, Reason.MALFORMED})
-
-
-class Busy(Exception):
-    """Too much at once; `retry_s` says when to come back. `own`: the agent's fault."""
-
-    def __init__(self, why: str, retry_s: float, *, own: bool = False) -> None:
-        super().__init__(why)
-        self.retry_s, self.own = retry_s, own
 
 
 class NotDurable(Exception):
@@ -60,13 +54,41 @@ class Intake:
         self._knows_site, self._now_ms = knows_site, now_ms
         self._limits = limits
         self._aside = Aside(config.aside, limits.kept_aside)
-        self._allowance = Allowance(limits.reports_per_s, limits.reports_burst)
+        self._charges = Charges(limits, time.monotonic)
         self._remembered = Remembered(limits.remembered_ids)
         self._requests = 0
         self.failing = False
         self.stats = IngestStats()
 
-    async def take(self, body: bytes, sender: Agent | None, provider: str) -> Receipt:
+    def begin(self, payer: str, size: int) -> None:
+        """Charges a request of `size` bytes to the agent (or, if nobody was asked who
+        they are, to the address) before a byte of it is looked at. Raises `Busy`."""
+        try:
+            self._charges.request(payer)
+        except Busy as busy:
+            raise self.turn_away(busy) from None
+        self.charge(payer, size)
+
+    def charge(self, payer: str, size: int) -> None:
+        """Charges further bytes. Raises `Busy`."""
+        try:
+            self._charges.bytes(payer, size)
+        except Busy as busy:
+            raise self.turn_away(busy) from None
+
+    def unpack(self, body: bytes, payer: str) -> bytes:
+        """The content of a gzip body, charged as well. Raises `BodyRefused`, `Busy`."""
+        try:
+            content = unpack(body)
+        except BodyRefused as fault:
+            self.refuse(fault.reason, body)
+            raise
+        self.charge(payer, len(content))
+        return content
+
+    async def take(
+        self, body: bytes, sender: Agent | None, provider: str, payer: str
+    ) -> Receipt:
         """The receipt for a body, once what it accepts is durable.
 
         `sender` None: nobody was asked who they are. Raises `BodyRefused` where the
@@ -78,7 +100,7 @@ class Intake:
         except BodyRefused as fault:
             self.refuse(fault.reason, body)
             raise
-        self._admit("" if sender is None else sender.agent, len(parts))
+        self._admit(payer, len(parts))
         agent = None if sender is None else sender.agent
         ahead_ms = self._limits.max_ahead_s * 1000
         fresh: dict[str, list[Report]] = {}
@@ -106,18 +128,24 @@ class Intake:
         """Counts a body or a report that is not taken, and keeps it where it may
         tell something."""
         self.stats.refused += 1
-        self.stats.reasons[reason.value] += 1
+        self.stats.reasons[reason] += 1
         if reason in _POISON:
             self._aside.put(body, reason.value, self._now_ms())
 
-    def _admit(self, agent: str, count: int) -> None:
-        if self._requests >= self._limits.in_flight:
-            self.stats.turned_away += 1
-            raise Busy("too many reports at once, come back later", 2.0)
-        wait_s = self._allowance.take(agent, count, time.monotonic())
-        if wait_s > 0:
-            self.stats.turned_away += 1
-            raise Busy("this agent sends too much", wait_s, own=True)
+    def turn_away(self, busy: Busy) -> Busy:
+        """Counts what must come later; returns it, to be raised."""
+        self.stats.turned_away += 1
+        self.stats.reasons[busy.reason] += 1
+        return busy
+
+    def _admit(self, payer: str, count: int) -> None:
+        try:
+            if self._requests >= self._limits.in_flight:
+                why = "too many reports at once, come back later"
+                raise Busy(Reason.BUSY, why, 2.0)
+            self._charges.reports(payer, count)
+        except Busy as busy:
+            raise self.turn_away(busy) from None
 
     async def _keep(
         self,

@@ -1,36 +1,45 @@
-"""Bounds: how much one agent may send, and which reports came before."""
+"""Bounds: what one agent may cost, and which reports came before."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 
-class Allowance:
-    """A token bucket (ITU-T I.371, GCRA's cousin) per agent.
+from collectors.allowance import Allowance
+from collectors.ingest.config import LimitsConfig
+from collectors.ingest.reasons import Reason
 
-    `take` gives 0 where the agent may send `count` now, else the seconds to wait.
-    An agent whose bucket is full again is not remembered.
-    """
 
-    def __init__(self, per_s: float, burst: float) -> None:
-        self._per_s, self._burst = per_s, burst
-        self._empty_until: dict[str, float] = {}
-        self._swept_s = 0.0
+class Busy(Exception):
+    """Too much at once; `retry_s` says when to come back."""
 
-    def take(self, agent: str, count: int, now_s: float) -> float:
-        # A request larger than the bucket empties it: it must get through some time.
-        count = min(count, int(self._burst))
-        # The time at which the bucket would be full says all there is to know of it.
-        full_s = max(self._empty_until.get(agent, now_s), now_s) + count / self._per_s
-        wait_s = full_s - now_s - self._burst / self._per_s
-        if wait_s > 1e-9:
-            return wait_s
-        self._empty_until[agent] = full_s
-        if now_s - self._swept_s > 60:
-            self._sweep(now_s)
-        return 0.0
+    def __init__(self, reason: Reason, why: str, retry_s: float) -> None:
+        super().__init__(why)
+        self.reason, self.retry_s = reason, retry_s
 
-    def _sweep(self, now_s: float) -> None:
-        self._swept_s = now_s
-        self._empty_until = {a: t for a, t in self._empty_until.items() if t > now_s}
+
+class Charges:
+    """What each agent costs: requests, bytes (as sent and as unpacked) and reports.
+    Each method raises `Busy` if the agent has had its share."""
+
+    def __init__(self, limits: LimitsConfig, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._requests = Allowance(limits.requests_per_s, limits.requests_burst)
+        self._bytes = Allowance(limits.bytes_per_s, limits.bytes_burst)
+        self._reports = Allowance(limits.reports_per_s, limits.reports_burst)
+
+    def request(self, agent: str) -> None:
+        self._take(self._requests, agent, 1)
+
+    def bytes(self, agent: str, count: int) -> None:
+        self._take(self._bytes, agent, count)
+
+    def reports(self, agent: str, count: int) -> None:
+        self._take(self._reports, agent, count)
+
+    def _take(self, allowance: Allowance, agent: str, count: int) -> None:
+        wait_s = allowance.take(agent, count, self._now_s())
+        if wait_s > 0:
+            raise Busy(Reason.AGENT_RATE, "this agent sends too much", wait_s)
 
 
 class Remembered:

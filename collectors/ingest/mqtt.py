@@ -20,14 +20,16 @@ import msgspec
 import structlog
 
 from collectors.estate.model import Estate
-from collectors.ingest.body import GZIP_MAGIC, BodyRefused, Reason, unzip
 from collectors.ingest.broker_client import broker_client
 from collectors.ingest.config import IngestConfig, MqttConfig
-from collectors.ingest.intake import Busy, Intake, NotDurable, wall_ms
+from collectors.ingest.intake import Intake, NotDurable, wall_ms
+from collectors.ingest.limits import Busy
 from collectors.ingest.policies import KnownSites
 from collectors.ingest.providers import UNKNOWN
+from collectors.ingest.reasons import BodyRefused, Reason
 from collectors.ingest.registry import Registry
 from collectors.ingest.stats import IngestStats
+from collectors.ingest.unpack import GZIP_MAGIC
 from collectors.journal import Append
 from probes.report import (
     ACKS_TOPIC,
@@ -172,7 +174,8 @@ class MqttIngest:
         if self._leaving:
             return
         if self._waiting.full() or self._waiting_bytes + size > _MAX_WAITING_BYTES:
-            self.stats.turned_away += 1
+            why = "too many messages wait"
+            self._intake.turn_away(Busy(Reason.BUSY, why, 0))
             return
         self._waiting_bytes += size
         self._waiting.put_nowait(message)
@@ -195,10 +198,11 @@ class MqttIngest:
         name = message.topic.value.rpartition("/")[2]
         sender = self._registry.enrolled(name)
         if sender is None:
-            self.stats.unauthorised += 1
+            self.stats.unauthorise(Reason.CREDENTIAL)
             return
         try:
-            receipt = await self._intake.take(self._unpacked(body), sender, UNKNOWN)
+            content = self._unpacked(body, name)
+            receipt = await self._intake.take(content, sender, UNKNOWN, name)
         except BodyRefused as refused:
             receipt = Receipt((), (Refusal("", f"{refused.reason}: {refused}"),))
         except (Busy, NotDurable):
@@ -207,18 +211,16 @@ class MqttIngest:
         self._registry.seen(name, self._now_ms())
         await self._give(name, receipt)
 
-    def _unpacked(self, body: bytes) -> bytes:
-        if not body.startswith(GZIP_MAGIC):
-            return body
+    def _unpacked(self, body: bytes, agent: str) -> bytes:
+        """The content of a message, paid for before it is looked at."""
+        self._intake.begin(agent, len(body))
         if len(body) > MAX_BODY_BYTES:
             why = f"the message is larger than {MAX_BODY_BYTES} bytes"
             self._intake.refuse(Reason.TOO_LARGE, b"")
             raise BodyRefused(Reason.TOO_LARGE, why)
-        try:
-            return unzip(body)
-        except BodyRefused as refused:
-            self._intake.refuse(refused.reason, body)
-            raise
+        if not body.startswith(GZIP_MAGIC):
+            return body
+        return self._intake.unpack(body, agent)
 
     async def _give(self, agent: str, receipt: Receipt) -> None:
         client = self._client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from collectors.estate.model import Estate
 from collectors.ingest.config import PolicyConfig
@@ -90,6 +91,24 @@ def _offices(estate: Estate) -> tuple[Office, ...]:
         if subnets and len(offices) < MAX_OFFICES:
             offices.append(Office(site.id, subnets))
     return tuple(offices)
+
+
+def sites_seen_from(estate: Estate, address: str) -> set[str]:
+    """The sites that `address` lies in the networks of."""
+    try:
+        parsed: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+    except ValueError:
+        return set()
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return {
+        site.id
+        for site in estate.sites
+        if any(
+            parsed.version == subnet.version and parsed in subnet
+            for subnet in site.subnets
+        )
+    }
 
 
 class KnownSites:

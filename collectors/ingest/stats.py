@@ -7,15 +7,18 @@ from collections.abc import Iterable
 
 import msgspec
 
+from collectors.http.refusal import Refusal
 from collectors.ingest.enrolled import Agent
-from probes.sample import Sample
+from collectors.ingest.reasons import Reason
+from probes.sample import Sample, Value
 
 _HOUR_MS = 3_600_000
 _EXPECTED_MS = 30 * 24 * _HOUR_MS
 
 
 class IngestStats(msgspec.Struct):
-    """Counters since start; `in_flight` is a state. Reasons: see `body.Reason`."""
+    """Counters since start; `in_flight` and the connections are states. `reasons` has
+    a count for each `Reason`, and each `Refusal` of a connection."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -27,18 +30,34 @@ class IngestStats(msgspec.Struct):
     misfit_rows: int = 0
     expired_rows: int = 0
     retimed: int = 0
-    reasons: Counter[str] = msgspec.field(default_factory=Counter)
+    reasons: Counter[Reason | Refusal] = msgspec.field(default_factory=Counter)
+
+    def unauthorise(self, reason: Reason) -> None:
+        self.unauthorised += 1
+        self.reasons[reason] += 1
+
+    def refused_connection(self, reason: Refusal) -> None:
+        self.reasons[reason] += 1
 
 
 def ingest_sample(
-    stats: IngestStats, process: str, transport: str, now_ms: int
+    stats: IngestStats,
+    process: str,
+    transport: str,
+    now_ms: int,
+    connections: tuple[int, int] | None = None,
 ) -> Sample:
-    """The `self_ingest` row of one transport: "https" or "mqtt"."""
-    fields = {
+    """The `self_ingest` row of one transport: "https" or "mqtt". `connections`: how
+    many there are, and on how many nobody has signed in."""
+    fields: dict[str, Value] = {
         name: getattr(stats, name)
         for name in IngestStats.__struct_fields__
         if name != "reasons"
     }
+    reasons = [*Reason, *(Refusal if connections is not None else ())]
+    fields |= {f"refused_{reason}": stats.reasons[reason] for reason in reasons}
+    if connections is not None:
+        fields |= dict(zip(("connections", "strangers"), connections, strict=True))
     tags = {"process": process, "transport": transport}
     return Sample("self_ingest", tags, fields, now_ms)
 

@@ -18,6 +18,7 @@ from typing import Self
 import structlog
 
 from collectors.estate.model import Device, Estate, Line
+from collectors.file_limit import raise_file_limit
 from collectors.journal import Append
 from collectors.ping import Pinger
 from collectors.snmp.choice import Choice, names_of
@@ -25,7 +26,6 @@ from collectors.snmp.config import SnmpConfig
 from collectors.snmp.credentials import Credentials
 from collectors.snmp.gather import Gather
 from collectors.snmp.job import Job, Slot
-from collectors.snmp.limits import raise_file_limit
 from collectors.snmp.memory import Memory
 from collectors.snmp.own_stats import OwnReport, PollStats
 from collectors.snmp.pacing import next_s, phase_s, spread_s

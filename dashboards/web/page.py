@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import structlog
-import uvicorn
 
 from alerts.alert import Alert
 from alerts.standing import open_alerts, recent_alerts, silences
 from alerts.suppress import Silence
 from collectors.estate import Estate
+from collectors.http import CannotServe, HttpServer, Refusal, ServerLimits
 from collectors.store.query import Store
 from dashboards.answers import Answers
 from dashboards.web.app import app
 from dashboards.web.config import WebConfig
 from dashboards.web.views import Alerts, Views
+from probes.sample import Sample
 
 _log = structlog.get_logger()
 
@@ -47,11 +46,14 @@ class AlertFile:
         return silences(self._path, from_ms)
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # Signals belong to the process's composition root, not to one of its parts.
-        yield
+# Nobody signs in here, and all may come through one proxy: no count by address.
+_LIMITS = ServerLimits(
+    connections=500,
+    strangers=500,
+    strangers_per_address=500,
+    address_per_s=0,
+    idle_s=15,
+)
 
 
 class StatusPage:
@@ -81,38 +83,36 @@ class StatusPage:
             config = config.model_copy(update={"title": council})
         self.app = app(config, views)
         self.url = ""
-        self._server: _Server | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._refused: Counter[Refusal] = Counter()
+        self._server = HttpServer(
+            self.app,
+            config.host,
+            config.port,
+            _LIMITS,
+            what="web.port",
+            refused=self._count,
+        )
 
     async def __aenter__(self) -> Self:
-        listener = self._listen()
-        host, port = listener.getsockname()[:2]
+        try:
+            await self._server.start()
+        except CannotServe as error:
+            raise PageError(f"the status page {error}") from None
+        host = self._config.host
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{port}"
-        self._server = _Server(
-            uvicorn.Config(
-                self.app,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                timeout_graceful_shutdown=2,
-                timeout_keep_alive=15,
-                limit_concurrency=200,
-                proxy_headers=False,
-            )
-        )
-        self._task = asyncio.create_task(
-            self._server.serve(sockets=[listener]), name="status-page"
-        )
-        async with asyncio.timeout(10):
-            # uvicorn has no event to wait for.
-            while not self._server.started and not self._task.done():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-        if self._task.done():
-            self._task.result()
+        self.url = f"http://{shown}:{self._server.port}"
         _log.info("status_page_open", url=self.url)
         return self
+
+    def sample(self, process: str, now_ms: int) -> Sample:
+        """Its row of `self_web`."""
+        counts = {f"refused_{reason}": self._refused[reason] for reason in Refusal}
+        server = self._server
+        now = {"connections": server.connections, "strangers": server.strangers}
+        return Sample("self_web", {"process": process}, {**now, **counts}, now_ms)
+
+    def _count(self, reason: Refusal) -> None:
+        self._refused[reason] += 1
 
     async def __aexit__(
         self,
@@ -120,30 +120,4 @@ class StatusPage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._server is not None
-        assert self._task is not None
-        self._server.should_exit = True
-        try:
-            async with asyncio.timeout(4):
-                await asyncio.shield(self._task)
-        except TimeoutError:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    def _listen(self) -> socket.socket:
-        host, port = self._config.host, self._config.port
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-            listener.listen(128)
-        except OSError as error:
-            listener.close()
-            raise PageError(
-                f"the status page cannot listen on {host} port {port}: "
-                f"{error.strerror}; set [web] port to a free one"
-            ) from None
-        listener.setblocking(False)
-        return listener
+        await self._server.stop()

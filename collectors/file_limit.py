@@ -1,4 +1,4 @@
-"""A socket a device: how many files the process may have open."""
+"""How many files a process may have open: each connection and each socket is one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import importlib
 
 def raise_file_limit() -> int | None:
     """As many open files as the system allows us; the number, None where there is no
-    such limit. Services start with 1,024, and large estates have more devices."""
+    such limit (Windows). Services start with 1,024."""
     try:
         resource = importlib.import_module("resource")
     except ImportError:

@@ -1,0 +1,42 @@
+"""`Allowance`: how much each of many may do, with a burst and a lasting rate. Pure."""
+
+from __future__ import annotations
+
+_SWEEP_S = 60
+_MANY = 100_000
+
+
+class Allowance:
+    """A token bucket (ITU-T I.371, GCRA's cousin) per key: an agent, an address.
+
+    `take` returns 0 if `key` may do `count` now, else the seconds to wait. A key whose
+    bucket is full again is not remembered.
+    """
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s, self._burst = per_s, burst
+        self._full_at_s: dict[str, float] = {}
+        self._swept_s, self._kept = 0.0, _MANY
+
+    def take(self, key: str, count: int, now_s: float) -> float:
+        # A request larger than the bucket empties it: it must get through some time.
+        count = min(count, int(self._burst))
+        # The time at which the bucket would be full says all there is to know of it.
+        full_s = max(self._full_at_s.get(key, now_s), now_s) + count / self._per_s
+        wait_s = full_s - now_s - self._burst / self._per_s
+        if wait_s > 1e-9:
+            return wait_s
+        self._full_at_s[key] = full_s
+        if now_s - self._swept_s > _SWEEP_S or len(self._full_at_s) > 2 * self._kept:
+            self._sweep(now_s)
+        return 0.0
+
+    def give_back(self, key: str, count: int) -> None:
+        """What was taken for nothing."""
+        if key in self._full_at_s:
+            self._full_at_s[key] -= count / self._per_s
+
+    def _sweep(self, now_s: float) -> None:
+        self._swept_s = now_s
+        self._full_at_s = {k: t for k, t in self._full_at_s.items() if t > now_s}
+        self._kept = max(_MANY, len(self._full_at_s))

@@ -1,0 +1,321 @@
+"""`HttpServer`: an ASGI application on a port, under our signals, with our logs; all
+bounds in one place (`ServerLimits`); a renewed certificate is taken up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Collection, Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+import uvicorn
+
+from collectors.allowance import Allowance
+from collectors.file_limit import raise_file_limit
+from collectors.http.listener import Connection, Listener
+from collectors.http.places import Places
+from collectors.http.protocol import HttpProtocol
+from collectors.http.refusal import Refusal
+
+_START_S = 20
+_STOP_S = 3
+
+_log = structlog.get_logger()
+
+
+class CannotServe(RuntimeError):
+    """The port or the certificate cannot be used; the text says which and why."""
+
+
+class ServerLimits(msgspec.Struct, frozen=True):
+    """Bounds of one server, in connections and seconds.
+
+    `strangers` of the `connections` are for those on which nobody has signed in, and
+    `strangers_per_address` of these for one address; `per_name` connections are for
+    one that has. One address may begin `address_per_s` connections, or requests that
+    are refused, after a burst of `address_burst`; what signs in is not counted (0: no
+    limit). `head_s` is for TLS, and again for the head of a request; `idle_s` between
+    two requests; `answer_s` for the peer to read on; `linger_s` for it to hang up.
+    """
+
+    connections: int = 4000
+    strangers: int = 1000
+    strangers_per_address: int = 512
+    per_name: int = 8
+    address_per_s: float = 20
+    address_burst: int = 1000
+    head_s: float = 10
+    idle_s: float = 30
+    answer_s: float = 30
+    linger_s: float = 2
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """Two PEM files that belong together."""
+
+    certificate: Path
+    private_key: Path
+
+    def load(self, context: ssl.SSLContext) -> None:
+        """Into `context`; `CannotServe` if it cannot be used. Blocking."""
+        for file in (self.certificate, self.private_key):
+            try:
+                file.open("rb").close()
+            except OSError as error:
+                raise CannotServe(f"{file}: cannot be read: {error.strerror}") from None
+        try:
+            context.load_cert_chain(self.certificate, self.private_key)
+        except (OSError, ssl.SSLError) as error:
+            raise CannotServe(
+                f"certificate {self.certificate} with key {self.private_key} cannot be "
+                f"used: {error}; expected two PEM files that belong together"
+            ) from None
+
+    def stamp(self) -> tuple[int, ...]:
+        """Changes when a file is replaced."""
+        with contextlib.suppress(OSError):
+            return tuple(
+                path.stat().st_mtime_ns for path in (self.certificate, self.private_key)
+            )
+        return ()
+
+
+class HttpServer:
+    """Serves `app` between `start` and `stop`.
+
+    `what` names the port in messages, as the setting does. `trusted_proxies`: whose
+    `X-Forwarded-For` is believed. `refused` is called for each connection closed or
+    request not read. Each request's ASGI scope has its `connection`
+    (`listener.Connection`): an application that knows who sends recognises it.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        host: str,
+        port: int,
+        limits: ServerLimits,
+        *,
+        what: str,
+        certificate: Certificate | None = None,
+        certificate_look_s: float = 60,
+        trusted_proxies: Collection[str] = (),
+        refused: Callable[[Refusal], None] = lambda reason: None,
+    ) -> None:
+        self._app, self._host, self.port = app, host, port
+        self._limits, self._what = limits, what
+        self._certificate, self._look_s = certificate, certificate_look_s
+        self._proxies = tuple(trusted_proxies)
+        self._refused = refused
+        self._tasks: list[asyncio.Task[None]] = []
+        self._server: _Server | None = None
+        self._places: Places[Connection] | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many there are now."""
+        places = self._places
+        return 0 if places is None else places.known + places.strangers
+
+    @property
+    def strangers(self) -> int:
+        """Connections on which nobody has signed in."""
+        return 0 if self._places is None else self._places.strangers
+
+    async def start(self) -> None:
+        """Returns when it listens. `CannotServe` says why it cannot."""
+        tls = None if self._certificate is None else self._tls(self._certificate)
+        listening = self._listen()
+        self.port = listening.getsockname()[1]
+        # Anyone can make it warn of a broken request, as often as they like.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        self._server = server = _Server(self._settings(), self._listener, tls)
+        serving = asyncio.create_task(server.serve([listening]), name="http-server")
+        self._tasks = [serving]
+        if tls is not None:
+            self._tasks.append(
+                asyncio.create_task(self._follow_certificate(tls), name="http-tls")
+            )
+        serving.add_done_callback(self._ended)
+        try:
+            async with asyncio.timeout(_START_S):
+                while not server.started:
+                    if serving.done():
+                        raise CannotServe(f"{self._what}: the server ended at once")
+                    await asyncio.sleep(0.01)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Lets running requests end for a few seconds, then leaves."""
+        if self._server is None:
+            return
+        self._server.should_exit = True
+        await asyncio.wait(self._tasks[:1], timeout=_STOP_S + 1)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _settings(self) -> uvicorn.Config:
+        settings = uvicorn.Config(
+            self._app,
+            http=HttpProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(self._proxies),
+            forwarded_allow_ips=list(self._proxies),
+            timeout_keep_alive=self._limits.idle_s,  # type: ignore[arg-type]
+            timeout_graceful_shutdown=_STOP_S,
+        )
+        settings.load()
+        return settings
+
+    def _listener(self, server: uvicorn.Server) -> Listener:
+        limits = self._limits
+        connections = self._allowed()
+        self._places = places = Places[Connection](
+            connections,
+            min(limits.strangers, connections),
+            limits.strangers_per_address,
+            limits.per_name,
+        )
+        make_protocol = functools.partial(
+            HttpProtocol,
+            config=server.config,
+            server_state=server.server_state,
+            app_state={},
+            head_s=limits.head_s,
+            linger_s=limits.linger_s,
+            answer_s=limits.answer_s,
+        )
+        return Listener(
+            places,
+            make_protocol,
+            self._refused,
+            handshake_s=limits.head_s,
+            allowance=Allowance(limits.address_per_s, limits.address_burst)
+            if limits.address_per_s
+            else None,
+            trusted=_networks(self._proxies),
+        )
+
+    def _allowed(self) -> int:
+        """At most half of the files the process may open: the rest is for all else."""
+        wanted, files = self._limits.connections, raise_file_limit()
+        if files is None or wanted <= files // 2:
+            return wanted
+        _log.warning(
+            "fewer connections than configured: the limit of open files is too low",
+            server=self._what,
+            configured=wanted,
+            connections=files // 2,
+            open_files=files,
+        )
+        return max(1, files // 2)
+
+    def _tls(self, certificate: Certificate) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        certificate.load(context)
+        return context
+
+    async def _follow_certificate(self, context: ssl.SSLContext) -> None:
+        certificate = self._certificate
+        assert certificate is not None
+        loaded = certificate.stamp()
+        while True:
+            await asyncio.sleep(self._look_s)
+            now = certificate.stamp()
+            if now == loaded:
+                continue
+            loaded = now
+            try:
+                # Tried out first: half a renewal would leave the running one broken.
+                certificate.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+                certificate.load(context)
+            except CannotServe as error:
+                _log.error("the renewed certificate cannot be used", error=str(error))
+            else:
+                _log.info("certificate renewed", path=str(certificate.certificate))
+
+    def _listen(self) -> socket.socket:
+        try:
+            ((family, kind, protocol, _, address),) = socket.getaddrinfo(
+                self._host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[:1]
+            listening = socket.socket(family, kind, protocol)
+            try:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listening.bind(address)
+                listening.listen(1024)
+            except OSError:
+                listening.close()
+                raise
+        except OSError as error:
+            raise CannotServe(
+                f"cannot listen on {self._host}:{self.port}: {error.strerror}; "
+                f"expected a free port ({self._what})"
+            ) from None
+        listening.setblocking(False)
+        return listening
+
+    def _ended(self, serving: asyncio.Task[None]) -> None:
+        if not serving.cancelled() and serving.exception() is not None:
+            error = repr(serving.exception())
+            _log.error("the server ended", server=self._what, error=error)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's life of a server, with our listener in place of the event loop's."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        make_listener: Callable[[uvicorn.Server], Listener],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        super().__init__(config)
+        self._make_listener, self._tls = make_listener, tls
+        self._listener: Listener | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.lifespan.startup()
+        self.servers = []
+        self._listener = self._make_listener(self)
+        for listening in sockets or ():
+            self._listener.start(listening, self._tls)
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._listener is not None:
+            self._listener.stop()
+        await super().shutdown()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Signals belong to the process, not to one of its components.
+        yield
+
+
+def _networks(proxies: Collection[str]) -> list[IPv4Network | IPv6Network]:
+    """Those that are addresses or networks; "*" is every address."""
+    found: list[IPv4Network | IPv6Network] = []
+    for proxy in proxies:
+        if proxy == "*":
+            found += [ip_network("0.0.0.0/0"), ip_network("::/0")]
+        else:
+            with contextlib.suppress(ValueError):
+                found.append(ip_network(proxy, strict=False))
+    return found

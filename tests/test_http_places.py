@@ -1,0 +1,113 @@
+"""Who stays connected when there are more connections than places."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from collectors.http.places import Places
+from collectors.http.refusal import Refusal
+from collectors.networks import network_of
+
+TOTAL, STRANGERS, PER_ADDRESS, PER_NAME = 12, 5, 3, 2
+
+
+class AnyOrderOfEvents(RuleBasedStateMachine):
+    """Connections come, sign in, work, rest and go in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: Places[int] = Places(TOTAL, STRANGERS, PER_ADDRESS, PER_NAME)
+        self.number = 0
+        self.strangers: dict[int, str] = {}
+        self.known: dict[int, str] = {}
+        self.idle: set[int] = set()
+
+    @rule(address=st.sampled_from("abcdef"))
+    def arrive(self, address: str) -> None:
+        self.number += 1
+        closed = self.places.admit(self.number, address)
+        if closed is not None:
+            other, reason = closed
+            # Never a known one, and never one of an address with fewer.
+            assert other in self.strangers
+            counts = list(self.strangers.values())
+            if reason is Refusal.ADDRESS_FULL:
+                assert self.strangers[other] == address
+            else:
+                assert counts.count(self.strangers[other]) == max(
+                    map(counts.count, counts)
+                )
+            del self.strangers[other]
+        self.strangers[self.number] = address
+
+    @rule(data=st.data(), name=st.sampled_from(["x", "y", "z", ""]))
+    def sign_in(self, data: st.DataObject, name: str) -> None:
+        if not self.strangers:
+            return
+        one = data.draw(st.sampled_from(sorted(self.strangers)))
+        closed = self.places.recognise(one, name)
+        if closed is None:
+            assert self.places.known == TOTAL - STRANGERS or name
+            return
+        for other, _ in closed:
+            # What is at work is never closed.
+            assert other in self.idle
+            self.idle.discard(other)
+            del self.known[other]
+        del self.strangers[one]
+        self.known[one] = name
+
+    @rule(data=st.data())
+    def rest_or_wake(self, data: st.DataObject) -> None:
+        if self.known:
+            one = data.draw(st.sampled_from(sorted(self.known)))
+            if one in self.idle:
+                self.places.wake(one)
+                self.idle.discard(one)
+            else:
+                self.places.rest(one)
+                self.idle.add(one)
+
+    @rule(data=st.data())
+    def go(self, data: st.DataObject) -> None:
+        everyone = sorted([*self.strangers, *self.known])
+        if everyone:
+            one = data.draw(st.sampled_from(everyone))
+            for _ in range(2):
+                self.places.leave(one)
+            self.strangers.pop(one, None)
+            self.known.pop(one, None)
+            self.idle.discard(one)
+
+    @invariant()
+    def bounds_hold(self) -> None:
+        places = self.places
+        assert places.strangers == len(self.strangers) <= STRANGERS
+        assert places.known == len(self.known) <= TOTAL - STRANGERS
+        for counts in (list(self.strangers.values()),):
+            assert all(counts.count(each) <= PER_ADDRESS for each in counts)
+        names = [name for name in self.known.values() if name]
+        assert all(names.count(name) <= PER_NAME for name in names)
+
+
+TestAnyOrderOfEvents = AnyOrderOfEvents.TestCase
+
+
+def test_one_address_with_most_connections_makes_room_for_the_others() -> None:
+    places: Places[str] = Places(1000, 100, 90, 8)
+    for number in range(90):
+        assert places.admit(f"office-{number}", "office") is None
+    for number in range(10):
+        assert places.admit(f"home-{number}", f"home-{number}") is None
+    assert places.admit("new", "new") == ("office-0", Refusal.NO_PLACE)
+    assert places.admit("office-90", "office") == ("office-1", Refusal.NO_PLACE)
+
+
+def test_addresses_of_one_holder_count_together() -> None:
+    assert network_of("2001:db8:1:2::3") == network_of("2001:db8:1:2:ffff::9")
+    assert network_of("2001:db8:1:2::3") != network_of("2001:db8:1:3::3")
+    assert network_of("192.0.2.7") != network_of("192.0.2.8")
+    assert network_of("::ffff:192.0.2.7") == network_of("192.0.2.7")
+    assert network_of("fe80::1%eth0") == network_of("fe80::2")
+    assert network_of("nobody") == "nobody"
