@@ -26,15 +26,33 @@ class Allowance:
         wait_s = full_s - now_s - self._burst / self._per_s
         if wait_s > 1e-9:
             return wait_s
-        self._full_at_s[key] = full_s
-        if now_s - self._swept_s > _SWEEP_S or len(self._full_at_s) > 2 * self._kept:
-            self._sweep(now_s)
+        self._note(key, full_s, now_s)
         return 0.0
+
+    def owe(self, key: str, count: int, now_s: float, most_s: float) -> float:
+        """Takes `count` even if it is not there yet; returns the seconds until it is,
+        `most_s` at most: what would take longer is not taken."""
+        full_s = max(self._full_at_s.get(key, now_s), now_s) + count / self._per_s
+        wait_s = full_s - now_s - self._burst / self._per_s
+        if wait_s > most_s:
+            return most_s
+        self._note(key, full_s, now_s)
+        return max(0.0, wait_s)
+
+    def left(self, key: str, now_s: float) -> float:
+        """How much `key` may take now."""
+        full_s = max(self._full_at_s.get(key, now_s), now_s)
+        return self._burst - (full_s - now_s) * self._per_s
 
     def give_back(self, key: str, count: int) -> None:
         """What was taken for nothing."""
         if key in self._full_at_s:
             self._full_at_s[key] -= count / self._per_s
+
+    def _note(self, key: str, full_s: float, now_s: float) -> None:
+        self._full_at_s[key] = full_s
+        if now_s - self._swept_s > _SWEEP_S or len(self._full_at_s) > 2 * self._kept:
+            self._sweep(now_s)
 
     def _sweep(self, now_s: float) -> None:
         self._swept_s = now_s

@@ -17,7 +17,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import structlog
 
-from collectors.allowance import Allowance
+from collectors.http.pace import Pace
 from collectors.http.places import Places
 from collectors.http.refusal import Refusal
 from collectors.networks import network_of
@@ -85,9 +85,9 @@ class Connection:
         """A request has begun."""
         self._listener.places.wake(self)
 
-    def may_fail(self) -> bool:
-        """A request on it is refused: whether its address may have another one."""
-        return self._listener.may_fail(self)
+    def penalty_s(self) -> float:
+        """A request on it is refused: how long its answer must wait."""
+        return self._listener.penalty_s(self)
 
     def refuse(self, reason: Refusal) -> None:
         """Counts why this connection is closed."""
@@ -109,9 +109,8 @@ class Listener:
     """Hands each connection to a protocol of `make_protocol` once TLS is agreed.
 
     `trusted` are the proxies whose connections carry many laptops' requests: they
-    have a place among the known from the start. `allowance`: how often one address may
-    connect or be refused; a connection on which somebody signs in is given back.
-    `refused` is called once for each connection that is closed for a reason.
+    have a place among the known from the start. `refused` is called once for each
+    connection that is closed for a reason.
     """
 
     def __init__(
@@ -121,10 +120,10 @@ class Listener:
         refused: Callable[[Refusal], None],
         *,
         handshake_s: float,
-        allowance: Allowance | None = None,
+        pace: Pace,
         trusted: Collection[IPv4Network | IPv6Network] = (),
     ) -> None:
-        self._allowance = allowance
+        self._pace = pace
         self.places, self.refused = places, refused
         self._make_protocol = make_protocol
         self._handshake_s = handshake_s
@@ -133,6 +132,7 @@ class Listener:
         self._agreeing: set[asyncio.Task[None]] = set()
         self._socket: socket.socket | None = None
         self._paused: asyncio.TimerHandle | None = None
+        self._full = False
 
     def start(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
         """Accepts from `listening`, which is closed by `stop`."""
@@ -157,23 +157,24 @@ class Listener:
         if closed is None:
             self.refused(Refusal.NO_PLACE)
             return False
-        if self._allowance is not None:
-            self._allowance.give_back(connection.network, 1)
+        self._pace.signed_in(connection.network)
         for other, reason in closed:
             self._close(other, reason)
         return True
 
-    def may_fail(self, connection: Connection) -> bool:
-        """A request has been refused: whether its address may have another one."""
-        return self.places.is_known(connection) or self._may(connection.network)
-
-    def _may(self, network: str) -> bool:
-        allowance = self._allowance
-        return allowance is None or not allowance.take(network, 1, time.monotonic())
+    def penalty_s(self, connection: Connection) -> float:
+        if self.places.is_known(connection):
+            return 0.0
+        return self._pace.penalty_s(connection.network, time.monotonic())
 
     def _accept(self) -> None:
         assert self._socket is not None
         for _ in range(_ACCEPTED_AT_ONCE):
+            wait_s = self._pace.wait_s(time.monotonic())
+            if wait_s > 0:
+                # The system keeps the others waiting.
+                self._pause(wait_s)
+                return
             try:
                 peer, address = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -181,12 +182,13 @@ class Listener:
             except OSError as error:
                 self._make_room(error)
                 return
+            self._full = False
             self._welcome(peer, str(address[0]))
 
     def _welcome(self, peer: socket.socket, address: str) -> None:
         network = network_of(address)
         trusted = self._is_trusted(address)
-        if not trusted and not self._may(network):
+        if not trusted and not self._pace.admits(network, time.monotonic()):
             self.refused(Refusal.ADDRESS_BUSY)
             peer.close()
             return
@@ -219,16 +221,20 @@ class Listener:
         """The system has no more files: the oldest stranger gives up its own, and
         waiting peers are accepted a moment later."""
         self.refused(Refusal.NO_FILES)
-        if self._paused is None:
+        if not self._full:
             _log.warning("connections cannot be accepted", error=str(error))
+        self._full = True
         with contextlib.suppress(LookupError):
             stranger = self.places.oldest_stranger()
             self.places.leave(stranger)
             stranger.abort()
+        self._pause(_PAUSE_S)
+
+    def _pause(self, seconds: float) -> None:
         assert self._socket is not None
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._socket.fileno())
-        self._paused = loop.call_later(_PAUSE_S, self._accept_again)
+        self._paused = loop.call_later(seconds, self._accept_again)
 
     def _accept_again(self) -> None:
         self._paused = None

@@ -58,9 +58,10 @@ class Exchange(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start":
-            refused = 400 <= message["status"] < 500
-            connection: Connection = self.scope["connection"]  # type: ignore[typeddict-item]
-            if self.more_body or (refused and not connection.may_fail()):
+            if 400 <= message["status"] < 500:
+                scope = cast("dict[str, Any]", self.scope)
+                await asyncio.sleep(scope["connection"].penalty_s())
+            if self.more_body:
                 self.keep_alive = False
         await super().send(message)
 
@@ -251,7 +252,6 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, fault: _Fault) -> None:
         """Says what is wrong, unless an answer is on its way already, and ends."""
         self._connection.refuse(fault.reason)
-        self._connection.may_fail()
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.abort()
             return

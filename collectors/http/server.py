@@ -18,9 +18,9 @@ import msgspec
 import structlog
 import uvicorn
 
-from collectors.allowance import Allowance
 from collectors.file_limit import raise_file_limit
 from collectors.http.listener import Connection, Listener
+from collectors.http.pace import Pace
 from collectors.http.places import Places
 from collectors.http.protocol import HttpProtocol
 from collectors.http.refusal import Refusal
@@ -40,9 +40,9 @@ class ServerLimits(msgspec.Struct, frozen=True):
 
     `strangers` of the `connections` are for those on which nobody has signed in, and
     `strangers_per_address` of these for one address; `per_name` connections are for
-    one that has. One address may begin `address_per_s` connections, or requests that
-    are refused, after a burst of `address_burst`; what signs in is not counted (0: no
-    limit). `head_s` is for TLS, and again for the head of a request; `idle_s` between
+    one that has. `new_per_s` connections are accepted a second, and one address has its
+    share of `address_per_s` of them after a burst of `address_burst` (see `pace`).
+    `head_s` is for TLS, and again for the head of a request; `idle_s` between
     two requests; `answer_s` for the peer to read on; `linger_s` for it to hang up.
     """
 
@@ -50,6 +50,7 @@ class ServerLimits(msgspec.Struct, frozen=True):
     strangers: int = 1000
     strangers_per_address: int = 512
     per_name: int = 8
+    new_per_s: float = 250
     address_per_s: float = 20
     address_burst: int = 1000
     head_s: float = 10
@@ -205,9 +206,7 @@ class HttpServer:
             make_protocol,
             self._refused,
             handshake_s=limits.head_s,
-            allowance=Allowance(limits.address_per_s, limits.address_burst)
-            if limits.address_per_s
-            else None,
+            pace=Pace(limits.new_per_s, limits.address_per_s, limits.address_burst),
             trusted=_networks(self._proxies),
         )
 

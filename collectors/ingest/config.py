@@ -47,6 +47,7 @@ class HttpsConfig(_Part):
     max_strangers: Count = 1000
     strangers_per_address: Count = 512
     connections_per_agent: Count = 8
+    connections_per_s: Annotated[float, Field(gt=0)] = 250
     address_per_s: Annotated[float, Field(gt=0)] = 20
     address_burst: Count = 1000
     max_uploads: Count = 256
@@ -64,7 +65,10 @@ class HttpsConfig(_Part):
             if self.plaintext
             else self.strangers_per_address,
             per_name=self.connections_per_agent,
-            address_per_s=0 if self.plaintext else self.address_per_s,
+            new_per_s=self.connections_per_s,
+            address_per_s=self.connections_per_s
+            if self.plaintext
+            else self.address_per_s,
             address_burst=self.address_burst,
             head_s=self.header_s,
         )
