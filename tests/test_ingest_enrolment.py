@@ -44,8 +44,9 @@ async def test_laptops_enrol_from_the_address_that_junk_tokens_come_from(
         assert set(answers) == {403, 429}
         # After the first few nobody is told even that the token is unknown.
         assert answers.count(403) < 100
-        refused = await ask(council, "one-more", "x")
-        assert refused.status_code == 429
+        # A try in five seconds is allowed.
+        more = [await ask(council, f"one-more-{n}", "x") for n in range(30)]
+        refused = next(answer for answer in more if answer.status_code == 429)
         assert int(refused.headers["retry-after"]) > 0
 
 
