@@ -317,8 +317,10 @@ EXPERIENCE = _measure(
 _PROCESS = Tag("process", "which process: its roles, joined")
 SELF_POLL = _measure(
     "self_poll",
-    "the poller about itself, over one minute",
+    "the poller about itself, since its last row: a minute, or less if it was cut off",
     (_PROCESS,),
+    Field("period_s", "float", "s", "time between two polls of a device"),
+    Field("cut_off", "int", "flag", "1 while none of three or more devices answers"),
     Field("expected", "int", "1", "polls due"),
     Field("done", "int", "1", "polls ended, failed ones included"),
     Field("failed", "int", "1", "polls without an answer"),

@@ -415,6 +415,30 @@ async def test_the_poller_tells_of_itself() -> None:
     assert int(row["expected"]) >= 1
     assert row["failed"] == 0
     assert float(row["late_p99_ms"]) >= 0
+    assert (row["period_s"], row["cut_off"]) == (QUICK.period_s, 0)
+
+
+async def test_the_poller_tells_at_once_that_it_is_cut_off_and_that_it_is_not() -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        switches = [
+            await stack.enter_async_context(SimulatedSwitch(f"s{n}", 1))
+            for n in range(3)
+        ]
+        held = estate(*(device(f"s{n}", each) for n, each in enumerate(switches)))
+        config = SnmpConfig(period_s=0.5, timeout_s=0.1, tries=1, ping_s=0)
+        async with polling(held, config) as (kept, _):
+            await until(lambda: len(kept.of("device")) >= 3, "polls")
+            for switch in switches[:2]:
+                switch.cut_off = True
+            await until(
+                lambda: any(not row["up"] for row in kept.of("device")), "two silent"
+            )
+            assert not kept.of("self_poll")
+            switches[2].cut_off = True
+            await until(lambda: kept.of("self_poll"), "its own row")
+            switches[0].cut_off = False
+            await until(lambda: len(kept.of("self_poll")) >= 2, "another")
+    assert [row["cut_off"] for row in kept.of("self_poll")] == [1, 0]
 
 
 async def test_a_poll_of_fifty_ports_takes_few_packets_and_no_fragments() -> None:

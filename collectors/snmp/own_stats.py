@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -12,8 +13,19 @@ from probes.failure import Outcome
 _SELF = Schema(
     "self_poll",
     ("process",),
-    ("expected", "done", "failed", "skipped", "late_p99_ms", "retries"),
+    (
+        "period_s",
+        "cut_off",
+        "expected",
+        "done",
+        "failed",
+        "skipped",
+        "late_p99_ms",
+        "retries",
+    ),
 )
+# As the rule `monitor_cut_off` has it: fewer may well be down together.
+_LEAST_DEVICES = 3
 
 
 class PollStats(msgspec.Struct):
@@ -42,13 +54,37 @@ class PollStats(msgspec.Struct):
 class OwnReport:
     """What was counted between two reports of `process`, and how late polls began."""
 
-    def __init__(self, process: str) -> None:
-        self._process = process
+    def __init__(self, process: str, period_s: float) -> None:
+        self._process, self._period_s = process, period_s
+        self._answered: dict[str, bool] = {}
+        self._was_cut_off = False
         self._last = PollStats()
         self._lateness_ms: list[float] = []
 
     def began(self, late_ms: float) -> None:
         self._lateness_ms.append(late_ms)
+
+    def polled(self, device: str, batches: Iterable[Batch]) -> bool:
+        """Takes what a poll of `device` brought. True if the poller is cut off now and
+        was not when it last reported, or the other way round."""
+        for batch in batches:
+            if batch.measurement == "device":
+                up = batch.field("up")[-1]
+                if up is None:
+                    self._answered.pop(device, None)
+                else:
+                    self._answered[device] = bool(up)
+        return self.is_cut_off != self._was_cut_off
+
+    def forget(self, device: str) -> None:
+        """It is polled no more."""
+        self._answered.pop(device, None)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """None of the devices answered when it was last asked."""
+        answered = self._answered.values()
+        return len(answered) >= _LEAST_DEVICES and not any(answered)
 
     def make(self, now: PollStats, now_ms: int) -> Batch:
         """The row of what happened since the last one."""
@@ -56,7 +92,10 @@ class OwnReport:
         self._lateness_ms.clear()
         # Nearest rank, as everywhere.
         p99 = lateness[-(-99 * len(lateness) // 100) - 1] if lateness else None
+        self._was_cut_off = self.is_cut_off
         values = (
+            self._period_s,
+            int(self._was_cut_off),
             now.expected - last.expected,
             now.done - last.done,
             now.failed - last.failed,

@@ -58,7 +58,7 @@ class Poller:
         self._credentials, self._now_ms = credentials, now_ms
         self._report_s = report_s
         self.stats = PollStats()
-        self._own = OwnReport(process)
+        self._own = OwnReport(process, config.period_s)
         self._sessions = Sessions()
         self._pinger = pinger or Pinger(config.ping_s)
         self._memory = Memory(config.state_file)
@@ -141,7 +141,7 @@ class Poller:
             self._begin_due(now_s)
             if now_s >= report_s:
                 report_s += self._report_s
-                await self._rows_out.put([self._own.make(self.stats, self._now_ms())])
+                await self._report()
             if now_s >= save_s:
                 save_s += _SAVE_S
                 await asyncio.to_thread(self._memory.save)
@@ -242,11 +242,17 @@ class Poller:
                 self.stats.running -= 1
                 place.give_back()
             await self._rows_out.put(batches)
+            if not job.gone and self._own.polled(job.device.id, batches):
+                await self._report()
         except Exception:  # noqa: BLE001 - one device never ends the poller
             self.stats.failed += 1
             _log.exception("poll_failed", device=job.device.id)
 
+    async def _report(self) -> None:
+        await self._rows_out.put([self._own.make(self.stats, self._now_ms())])
+
     def _drop(self, job: Job) -> None:
+        self._own.forget(job.device.id)
         self._turns.end(job)
         if job.pinged is not None:
             self._pinger.drop(job.pinged)

@@ -1,22 +1,23 @@
 """Availability over *observed* time. Pure.
 
-A month is laid out in steps of ten minutes. A step is planned maintenance, or was
-observed (at least one poll), or was not. Only observed steps outside maintenance
-count; the other two are shown apart and never called up or down.
+Of a month, some is planned maintenance, some was observed (`dashboards.observed`) and
+some was not. Only observed time outside maintenance counts; the other two are shown
+apart and never called up or down.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from collectors.estate.hours import Hours, is_open, next_closing_ms, next_opening_ms
-from collectors.store.query import Row
-from dashboards.report.questions import STEP_MS
+from collectors.estate.hours import Hours, next_closing_ms, next_opening_ms
+from dashboards.observed import Piece, Span
+from dashboards.observed.polls import clipped
+from dashboards.observed.spans import length, merged, within, without
 
-Span = tuple[int, int]
-Steps = Mapping[int, float]
+# A minute of a day without an answer shows in its mark; rounding does not.
+_LEAST_MS = 1_000
 
 
 @dataclass(frozen=True)
@@ -53,72 +54,57 @@ class Availability:
 
 
 def availability(
-    steps: Steps,
+    pieces: Iterable[Piece],
     from_ms: int,
     to_ms: int,
     hours: Hours,
     maintenance: Sequence[Span] = (),
 ) -> Availability:
-    """`steps`: start of a step -> share of polls answered in it (0 to 1)."""
+    """The figures of `[from_ms, to_ms)` from what was observed in it."""
+    planned = within(merged(maintenance), [(from_ms, to_ms)])
+    counted = clipped(pieces, from_ms, to_ms, planned)
+    opened = open_spans(hours, from_ms, to_ms)
     observed = down = open_observed = open_down = 0.0
-    maintained = 0
-    for at in _starts(from_ms, to_ms):
-        length = min(at + STEP_MS, to_ms) - max(at, from_ms)
-        if any(begin < at + STEP_MS and at < end for begin, end in maintenance):
-            maintained += length
-            continue
-        up = steps.get(at)
-        if up is None:
-            continue
-        lost = (1 - min(1.0, max(0.0, up))) * length
-        observed += length
-        down += lost
-        if is_open(hours, at):
-            open_observed += length
-            open_down += lost
+    for piece in counted:
+        in_hours = length(within([piece[:2]], opened)) * piece.share
+        observed += piece.ms
+        open_observed += in_hours
+        if not piece.up:
+            down += piece.ms
+            open_down += in_hours
     return Availability(
-        to_ms - from_ms, int(observed), maintained, down, int(open_observed), open_down
+        to_ms - from_ms,
+        round(observed),
+        length(planned),
+        min(down, round(observed)),
+        round(open_observed),
+        min(open_down, round(open_observed)),
     )
 
 
-def by_device(rows: Iterable[Row], tag: str = "device") -> dict[str, dict[int, float]]:
-    """Rows of `device_steps` or `gateway_steps` by whom they are about."""
-    found: dict[str, dict[int, float]] = {}
-    for row in rows:
-        up = row.values.get("up_mean")
-        if row.time_ms is not None and up is not None:
-            found.setdefault(row.tags.get(tag, ""), {})[row.time_ms] = float(up)
-    return found
-
-
-def reachable(devices: Iterable[Steps]) -> dict[int, float]:
-    """A site's steps: as reachable as the best of its devices."""
-    best: dict[int, float] = {}
-    for steps in devices:
-        for at, up in steps.items():
-            best[at] = max(up, best.get(at, 0.0))
-    return best
-
-
 def days(
-    steps: Steps, spans: Sequence[Span], maintenance: Sequence[Span] = ()
+    pieces: Sequence[Piece], spans: Sequence[Span], maintenance: Sequence[Span] = ()
 ) -> list[str]:
     """Each day as `ok`, `part`, `bad` or `none` (not observed), for a strip."""
+    planned = merged(maintenance)
     parts = []
     for begin, end in spans:
-        seen = [
-            steps[at]
-            for at in _starts(begin, end)
-            if at in steps
-            and not any(b < at + STEP_MS and at < e for b, e in maintenance)
-        ]
+        seen = clipped(pieces, begin, end, planned)
+        up = sum(piece.ms for piece in seen if piece.up)
+        down = sum(piece.ms for piece in seen if not piece.up)
         if not seen:
             parts.append("none")
-        elif min(seen) >= 0.999:
+        elif down < _LEAST_MS:
             parts.append("ok")
         else:
-            parts.append("bad" if max(seen) <= 0.001 else "part")
+            parts.append("bad" if up < _LEAST_MS else "part")
     return parts
+
+
+def unobserved(groups: Iterable[Iterable[Piece]], from_ms: int, to_ms: int) -> int:
+    """ms in which nothing at all was observed of any of `groups`."""
+    seen = merged(piece[:2] for pieces in groups for piece in pieces)
+    return length(without([(from_ms, to_ms)], seen))
 
 
 @functools.lru_cache(maxsize=256)
@@ -131,7 +117,3 @@ def open_spans(hours: Hours, from_ms: int, to_ms: int) -> tuple[Span, ...]:
         found.append((begin, to_ms if end is None else min(end, to_ms)))
         begin = None if end is None else next_opening_ms(hours, end)
     return tuple(found)
-
-
-def _starts(from_ms: int, to_ms: int) -> range:
-    return range(from_ms - from_ms % STEP_MS, to_ms, STEP_MS)

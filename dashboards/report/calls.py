@@ -19,8 +19,9 @@ from collectors.estate.hours import Hours
 from collectors.group_figures import rounded
 from collectors.store.query import Query, Row
 from dashboards import words
+from dashboards.observed import Span
 from dashboards.report import questions
-from dashboards.report.availability import Span, open_spans
+from dashboards.report.availability import open_spans
 from dashboards.report.figures import GroupFigures, real
 from dashboards.report.month import Month
 

@@ -10,19 +10,24 @@ from alerts.suppress import Silence
 from collectors.estate import Estate, Site
 from collectors.estate.hours import Hours
 from collectors.groups import LEAST
-from collectors.store.query import Store
-from dashboards.report import figures, questions
-from dashboards.report.availability import (
+from collectors.store.query import Row, Store
+from dashboards.observed import (
+    Observations,
+    Periods,
     Span,
-    availability,
-    by_device,
-    days,
-    reachable,
+    Subjects,
+    observe,
+    polling_periods,
+    recorded_periods,
 )
+from dashboards.report import figures, questions
+from dashboards.report.availability import availability, days, unobserved
 from dashboards.report.calls import gather_calls
 from dashboards.report.month import Month
 
 Progress = Callable[[str], None]
+# Rules that say that nothing, or nothing true, was seen of any device.
+_BLIND_RULES = ("monitor_blind", "monitor_cut_off")
 _ALWAYS = Hours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
 
 
@@ -30,9 +35,9 @@ _ALWAYS = Hours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
 class Content:
     """Everything a report says. `to_ms` is before the month's end where it still runs.
 
-    `blind_ms`: time in which no device of these sites was polled: the monitor's own
-    blindness. `whole`: these are all the sites there are. `hours`: the working hours in
-    which calls are compared; `least`: the smallest group of laptops that is shown.
+    `blind_ms`: time in which nothing was observed of these sites: the monitor was off,
+    blind or cut off. `whole`: these are all the sites there are. `hours`: the working
+    hours in which calls are compared; `least`: the smallest group of laptops shown.
     """
 
     month: Month
@@ -56,8 +61,21 @@ class Content:
 
 
 @dataclass(frozen=True)
+class PollPeriods:
+    """ms between two polls of a device, and of a VPN gateway, where no other period is
+    recorded (`self_poll.period_s`)."""
+
+    devices_ms: int = 60_000
+    gateways_ms: int = 60_000
+
+    @classmethod
+    def of_seconds(cls, devices_s: float, gateways_s: float) -> PollPeriods:
+        return cls(round(devices_s * 1000), round(gateways_s * 1000))
+
+
+@dataclass(frozen=True)
 class Given:
-    """What everything of one report is made from."""
+    """What everything of one report is made from. `sites` None: all there are."""
 
     month: Month
     to_ms: int
@@ -65,6 +83,25 @@ class Given:
     estate: Estate
     alerts: Sequence[Alert]
     silences: Sequence[Silence]
+    sites: tuple[str, ...] | None
+    periods: PollPeriods
+
+    @property
+    def span(self) -> Span:
+        return self.month.from_ms, self.to_ms
+
+    @property
+    def span_before(self) -> Span:
+        past = self.month.before()
+        return past.from_ms, past.to_ms
+
+    def blind(self) -> list[Span]:
+        """When an alert says that the monitor was blind or cut off."""
+        return [
+            (each.since_ms, each.resolved_ms or self.to_ms)
+            for each in self.alerts
+            if each.rule in _BLIND_RULES and each.firing_ms is not None
+        ]
 
     def maintenance(self, site: str, device: str | None = None) -> list[Span]:
         """Planned maintenance of everything, the site, and the device if given."""
@@ -88,120 +125,167 @@ async def gather(
     silences: Sequence[Silence] = (),
     progress: Progress = lambda said: None,
     least: int = LEAST,
+    periods: PollPeriods | None = None,
 ) -> Content:
     """`ValueError` where the month has not begun. The store's own errors come through:
     half a report is not a report."""
     from_ms, to_ms = month.from_ms, min(month.to_ms, now_ms)
     if to_ms <= from_ms:
         raise ValueError(f"{month.name} has not begun yet")
-    given = Given(month, to_ms, store, estate, alerts, silences)
+    whole = len(sites) == len(estate.sites)
+    given = Given(
+        month,
+        to_ms,
+        store,
+        estate,
+        alerts,
+        silences,
+        None if whole else tuple(site.id for site in sites),
+        periods or PollPeriods(),
+    )
     progress("calls")
     calls = await gather_calls(store.ask, month, to_ms, estate.sites, least)
-    found: list[figures.SiteFigures] = []
-    seen: dict[int, float] = {}
-    for site in sites:
-        progress(site.name)
-        groups_of_site = (
-            calls.group("site", site.id),
-            calls.group("home_site_place", f"{site.id}/home"),
+    progress("availability")
+    observed = await _observed(given, given.span)
+    observed_before = await _observed(given, given.span_before)
+    progress("lines and ports")
+    lines = await _lines(given)
+    ports = await _ports(given, sites)
+    found = tuple(
+        _site(
+            site,
+            (
+                calls.group("site", site.id),
+                calls.group("home_site_place", f"{site.id}/home"),
+            ),
+            given,
+            (observed, observed_before),
+            lines.get(site.id, ()),
+            ports.get(site.id, ()),
         )
-        one, steps = await _site(site, groups_of_site, given)
-        found.append(one)
-        seen.update(dict.fromkeys(steps, 1.0))
+        for site in sites
+    )
     progress("VPN gateways")
-    whole = len(sites) == len(estate.sites)
     return Content(
         month=month,
         to_ms=to_ms,
         made_ms=now_ms,
-        sites=tuple(found),
+        sites=found,
         everybody=calls.group("all", "all"),
         places=calls.groups("place"),
         providers=calls.groups("provider"),
         connections=calls.groups("connection"),
-        gateways=await _gateways(given),
+        gateways=await _gateways(given, observed.cut_off),
         incidents=figures.incidents(alerts, from_ms, to_ms)
         if whole
         else tuple(incident for each in found for incident in each.incidents),
-        blind_ms=availability(seen, from_ms, to_ms, _ALWAYS).unobserved_ms,
+        blind_ms=unobserved(observed.sites.values(), from_ms, to_ms),
         whole=whole,
         hours=calls.hours,
         least=least,
     )
 
 
-async def _site(
+async def _observed(given: Given, span: Span) -> Observations:
+    recorded = await given.store.ask(polling_periods(*span))
+    periods = Periods(given.periods.devices_ms, recorded_periods(recorded))
+    return await observe(given.store.ask, span, periods, given.blind(), given.sites)
+
+
+async def _lines(given: Given) -> dict[str, tuple[figures.LineFigures, ...]]:
+    """By site, the busiest first."""
+    ask, sites = given.store.ask, given.sites
+    found = figures.line_figures(
+        [line for line in given.estate.lines if sites is None or line.site in sites],
+        await ask(questions.line_month(*given.span, sites)),
+        await ask(questions.line_hours(*given.span, sites)),
+        await ask(questions.line_month(*given.span_before, sites)),
+    )
+    by_site: dict[str, tuple[figures.LineFigures, ...]] = {}
+    for each in found:
+        by_site[each.line.site] = (*by_site.get(each.line.site, ()), each)
+    return by_site
+
+
+async def _ports(
+    given: Given, sites: Sequence[Site]
+) -> dict[str, tuple[figures.PortFigures, ...]]:
+    """By site, the busiest first."""
+    rows = await given.store.ask(questions.ports_month(*given.span, given.sites))
+    by_site: dict[str, list[Row]] = {}
+    for row in rows:
+        by_site.setdefault(row.tags.get("site", ""), []).append(row)
+    return {site.id: figures.port_figures(by_site.get(site.id, ())) for site in sites}
+
+
+def _site(
     site: Site,
     groups: tuple[figures.GroupFigures, figures.GroupFigures],
     given: Given,
-) -> tuple[figures.SiteFigures, dict[int, float]]:
-    month, past, to_ms = given.month, given.month.before(), given.to_ms
-    span, span_before = (month.from_ms, to_ms), (past.from_ms, past.to_ms)
-    ask = given.store.ask
-    steps = by_device(await ask(questions.device_steps(*span, site.id)))
-    steps_before = by_device(await ask(questions.device_steps(*span_before, site.id)))
-    own = [each for each in given.estate.devices if each.site == site.id]
+    observed: tuple[Observations, Observations],
+    lines: tuple[figures.LineFigures, ...],
+    ports: tuple[figures.PortFigures, ...],
+) -> figures.SiteFigures:
+    now, before = observed
     planned = given.maintenance(site.id)
-    best = reachable(steps.values())
+    pieces = now.sites.get(site.id, [])
     devices = [
         figures.DeviceFigures(
             each,
             availability(
-                steps.get(each.id, {}),
-                *span,
+                now.devices.get(each.id, []),
+                *given.span,
                 site.hours,
                 given.maintenance(site.id, each.id),
             ),
         )
-        for each in own
-        if each.poll
+        for each in given.estate.devices
+        if each.site == site.id and each.poll
     ]
     devices.sort(key=lambda each: (_or_last(each.availability.ratio), each.device.id))
-    lines = figures.line_figures(
-        [line for line in given.estate.lines if line.site == site.id],
-        await ask(questions.line_month(*span, site.id)),
-        await ask(questions.line_hours(*span, site.id)),
-        await ask(questions.line_month(*span_before, site.id)),
-    )
-    return (
-        figures.SiteFigures(
-            site=site,
-            availability=availability(best, *span, site.hours, planned),
-            before=availability(
-                reachable(steps_before.values()), *span_before, site.hours, planned
-            ),
-            days=tuple(days(best, month.days(), planned)),
-            devices=tuple(devices),
-            lines=lines,
-            ports=figures.port_figures(
-                await ask(questions.ports_month(*span, site.id))
-            ),
-            experience=groups[0],
-            staff_at_home=groups[1],
-            incidents=figures.incidents(given.alerts, *span, site.id),
+    return figures.SiteFigures(
+        site=site,
+        availability=availability(pieces, *given.span, site.hours, planned),
+        before=availability(
+            before.sites.get(site.id, []), *given.span_before, site.hours, planned
         ),
-        best,
+        days=tuple(days(pieces, given.month.days(), planned)),
+        devices=tuple(devices),
+        lines=lines,
+        ports=ports,
+        experience=groups[0],
+        staff_at_home=groups[1],
+        incidents=figures.incidents(given.alerts, *given.span, site.id),
     )
 
 
-async def _gateways(given: Given) -> tuple[figures.GatewayFigures, ...]:
+async def _gateways(
+    given: Given, blind: Sequence[Span]
+) -> tuple[figures.GatewayFigures, ...]:
+    """`blind`: when the monitor could not have seen them."""
     if not given.estate.vpn_gateways:
         return ()
-    span = (given.month.from_ms, given.to_ms)
-    rows = await given.store.ask(questions.gateway_steps(*span))
-    steps = by_device(rows, "gateway")
+    observed = await observe(
+        given.store.ask,
+        given.span,
+        Periods(given.periods.gateways_ms),
+        blind,
+        subjects=Subjects("vpn_gateway", "gateway"),
+        is_estate=False,
+    )
     month = {
         row.tags.get("gateway", ""): row
-        for row in await given.store.ask(questions.gateway_month(*span))
+        for row in await given.store.ask(questions.gateway_month(*given.span))
     }
     found = []
     for each in given.estate.vpn_gateways:
         row = month.get(each.id)
         planned = given.maintenance(each.site or "", each.device)
+        pieces = observed.devices.get(each.id, [])
         found.append(
             figures.GatewayFigures(
                 each,
-                availability(steps.get(each.id, {}), *span, _ALWAYS, planned),
+                availability(pieces, *given.span, _ALWAYS, planned),
                 figures.real(row, "connect_ms_p50"),
                 figures.real(row, "connect_ms_p95"),
                 figures.real(row, "certificate_days_last"),

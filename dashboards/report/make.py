@@ -11,7 +11,7 @@ from alerts.standing import recent_alerts, silences
 from collectors.estate import Estate, Site
 from collectors.groups import LEAST
 from collectors.store.query import Store
-from dashboards.report.gather import Progress, gather
+from dashboards.report.gather import PollPeriods, Progress, gather
 from dashboards.report.month import Month
 from dashboards.report.page import render, style_sheet
 from dashboards.report.paper import NoPdf, write_pdf
@@ -56,16 +56,29 @@ async def site_report(
     progress: Progress = lambda said: None,
     pdf: bool = True,
     least: int = LEAST,
+    periods: PollPeriods | None = None,
 ) -> Made:
     """HTML, CSV and, where WeasyPrint is there, PDF in `out`.
 
-    `alerts`: the alert engine's file, for incidents and planned maintenance. `least`:
-    the smallest group of laptops that is shown (`groups.least`).
+    `alerts`: the alert engine's file, for incidents, planned maintenance, and when the
+    monitor was cut off. `least`: the smallest group of laptops that is shown
+    (`groups.least`). `periods`: how often devices and gateways are polled.
     """
-    stories = [] if alerts is None else recent_alerts(alerts, month.from_ms)
-    planned = [] if alerts is None else silences(alerts, month.before().from_ms)
+    # The month before is counted, too.
+    since_ms = month.before().from_ms
+    stories = [] if alerts is None else recent_alerts(alerts, since_ms)
+    planned = [] if alerts is None else silences(alerts, since_ms)
     content = await gather(
-        month, sites, store, estate, now_ms, stories, planned, progress, least
+        month,
+        sites,
+        store,
+        estate,
+        now_ms,
+        stories,
+        planned,
+        progress,
+        least,
+        periods,
     )
     progress("writing")
     name = f"site-{month}" if content.whole else f"site-{sites[0].id}-{month}"

@@ -1,30 +1,22 @@
-"""What the report asks of the store. Pure: times in, `Query` values out."""
+"""What the report asks of the store, of `sites` or (None) of all at once. Pure: times
+in, `Query` values out."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from collectors.store.query import Pick, Query, Where
 from probes.cause import CAUSES
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
-# What was observed is counted in steps of this length.
-STEP_MS = 10 * MINUTE_MS
 
 
-def device_steps(from_ms: int, to_ms: int, site: str) -> Query:
-    """Share of polls answered, by device and step; a step without polls is absent."""
-    return Query(
-        "device",
-        (Pick("up", "mean"),),
-        from_ms,
-        to_ms,
-        (Where("site", (site,)),),
-        ("device",),
-        STEP_MS,
-    )
+def _of(sites: Sequence[str] | None) -> tuple[Where, ...]:
+    return () if sites is None else (Where("site", tuple(sites)),)
 
 
-def line_hours(from_ms: int, to_ms: int, site: str) -> Query:
+def line_hours(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
     """Each hour of each line: its 95th percentile and highest use, and its state."""
     return Query(
         "line",
@@ -36,13 +28,13 @@ def line_hours(from_ms: int, to_ms: int, site: str) -> Query:
         ),
         from_ms,
         to_ms,
-        (Where("site", (site,)),),
+        _of(sites),
         ("line",),
         HOUR_MS,
     )
 
 
-def line_month(from_ms: int, to_ms: int, site: str) -> Query:
+def line_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
     return Query(
         "line",
         (
@@ -55,12 +47,12 @@ def line_month(from_ms: int, to_ms: int, site: str) -> Query:
         ),
         from_ms,
         to_ms,
-        (Where("site", (site,)),),
+        _of(sites),
         ("line",),
     )
 
 
-def ports_month(from_ms: int, to_ms: int, site: str) -> Query:
+def ports_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
     return Query(
         "interface",
         (
@@ -74,8 +66,8 @@ def ports_month(from_ms: int, to_ms: int, site: str) -> Query:
         ),
         from_ms,
         to_ms,
-        (Where("site", (site,)),),
-        ("device", "port"),
+        _of(sites),
+        ("site", "device", "port"),
     )
 
 
@@ -124,18 +116,6 @@ def agents(from_ms: int, to_ms: int) -> Query:
     """Laptops enrolled and heard, by the site they belong to."""
     picks = (Pick("expected", "max"), Pick("heard", "max"))
     return Query("self_agents", picks, from_ms, to_ms, (), ("home_site",))
-
-
-def gateway_steps(from_ms: int, to_ms: int) -> Query:
-    return Query(
-        "vpn_gateway",
-        (Pick("up", "mean"),),
-        from_ms,
-        to_ms,
-        (),
-        ("gateway",),
-        STEP_MS,
-    )
 
 
 def gateway_month(from_ms: int, to_ms: int) -> Query:

@@ -31,7 +31,14 @@ def site(
     from collectors.estate import EstateError, load
     from collectors.measurements import CATALOGUE
     from collectors.store import Away, Unanswered, open_store
-    from dashboards.report import Made, Month, ReportError, chosen, site_report
+    from dashboards.report import (
+        Made,
+        Month,
+        PollPeriods,
+        ReportError,
+        chosen,
+        site_report,
+    )
 
     settings = read_config(config)
     try:
@@ -56,6 +63,9 @@ def site(
                 settings.council,
                 pdf=pdf,
                 least=settings.groups.least,
+                periods=PollPeriods.of_seconds(
+                    settings.snmp.period_s, settings.vpn_gateways.period_s
+                ),
             )
 
     try:

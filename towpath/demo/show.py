@@ -26,7 +26,7 @@ from collectors.ingest import Registry
 from collectors.ingest.certificate import Certificates, make_certificates
 from collectors.ingest.demo_broker import DemoBroker, Users
 from collectors.reflector import Reflector, ReflectorConfig
-from dashboards.report import Month, site_report
+from dashboards.report import Month, PollPeriods, site_report
 from probes.settings import Mqtt
 from towpath.config import ROLES, TowpathConfig, read
 from towpath.demo.council import SWITCHES, Ports, write_estate
@@ -325,6 +325,9 @@ async def _report(config: TowpathConfig, running: Installation, web: int) -> str
         config.council,
         pdf=False,
         least=config.groups.least,
+        periods=PollPeriods.of_seconds(
+            config.snmp.period_s, config.vpn_gateways.period_s
+        ),
     )
     page = next(path for path in made.files if path.suffix == ".html")
     return f"http://127.0.0.1:{web}/reports/{page.name}"

@@ -1,0 +1,391 @@
+"""What was observed, counted from polls, beside an oracle that looks at each second."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collectors.measurements import CATALOGUE
+from collectors.store.query import Query, Row
+from collectors.store.query import check as check_query
+from dashboards.doubles import MemoryStore
+from dashboards.observed import Periods, Piece, observe
+from dashboards.observed.polls import Poll, cut_off, device_pieces, site_pieces
+from dashboards.observed.spans import length, merged, within, without
+from probes.sample import Sample
+
+S_MS = 1_000
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+# A midnight UTC.
+START_MS = 1_790_553_600_000 // DAY_MS * DAY_MS
+
+
+def _down_ms(pieces: Sequence[Piece]) -> float:
+    return sum(piece.ms for piece in pieces if not piece.up)
+
+
+def _seen_ms(pieces: Sequence[Piece]) -> float:
+    return sum(piece.ms for piece in pieces)
+
+
+def _seconds(pieces: Sequence[Piece]) -> dict[int, bool]:
+    return {
+        at: piece.up
+        for piece in pieces
+        for at in range(piece.from_ms // S_MS, piece.to_ms // S_MS)
+    }
+
+
+# ---- spans --------------------------------------------------------------------------
+
+SPANS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=6)
+
+
+@given(SPANS, SPANS)
+def test_spans_are_the_moments_in_them(
+    some: list[tuple[int, int]], others: list[tuple[int, int]]
+) -> None:
+    def moments(spans: Sequence[tuple[int, int]]) -> set[int]:
+        return {at for begin, end in spans for at in range(begin, end)}
+
+    a, b = merged(some), merged(others)
+    assert moments(a) == moments(some)
+    assert length(a) == len(moments(some))
+    assert all(x[1] < y[0] for x, y in itertools.pairwise(a))
+    assert moments(within(a, b)) == moments(a) & moments(b)
+    assert moments(without(a, b)) == moments(a) - moments(b)
+
+
+# ---- one device ---------------------------------------------------------------------
+
+
+@st.composite
+def _histories(draw: st.DrawFn) -> tuple[list[Poll], Periods]:
+    """Polls of one device: some missed, some late or out of turn, some told twice, with
+    a period that changes."""
+    periods = Periods(
+        60_000,
+        draw(
+            st.lists(
+                st.tuples(st.integers(0, 3000), st.sampled_from([20, 60, 300])).map(
+                    lambda each: (each[0] * S_MS, each[1] * S_MS)
+                ),
+                max_size=2,
+            )
+        ),
+    )
+    polls, at = [], draw(st.integers(0, 100)) * S_MS
+    while at < 3600 * S_MS:
+        if draw(st.integers(0, 9)):
+            poll = Poll(at, "a", draw(st.booleans()))
+            polls += [poll] * draw(st.sampled_from([1, 1, 1, 2]))
+        late = draw(st.sampled_from([-5, 0, 0, 0, 0, 3, 25])) * S_MS
+        at += max(S_MS, periods.at(at) + late)
+    return draw(st.permutations(polls)), periods
+
+
+@given(_histories())
+def test_a_device_is_seen_from_each_poll_to_the_next_that_is_not_missed(
+    history: tuple[list[Poll], Periods],
+) -> None:
+    polls, periods = history
+    times = sorted({poll.time_ms for poll in polls})
+    up = {poll.time_ms: poll.up for poll in polls}
+    expected: dict[int, bool] = {}
+    for second in range(4000):
+        before = [at for at in times if at <= second * S_MS]
+        if not before:
+            continue
+        last = before[-1]
+        after = [at for at in times if at > last]
+        period_ms = periods.at(last)
+        is_next = bool(after) and after[0] - last < 1.5 * period_ms
+        if is_next or second * S_MS < last + period_ms:
+            expected[second] = up[last]
+    assert _seconds(device_pieces(polls, periods.at)) == expected
+
+
+def test_a_device_asked_once_in_ten_minutes_is_a_tenth_observed() -> None:
+    polls = [Poll(n * 10 * MINUTE_MS, "a", True) for n in range(60)]
+    pieces = device_pieces(polls, Periods(MINUTE_MS).at)
+    assert _seen_ms(pieces) == HOUR_MS
+
+
+def test_a_fault_of_one_poll_is_as_long_as_a_poll_stands_for() -> None:
+    # Half of these five minutes was observed, and twenty seconds of it were a fault.
+    polls = [Poll(n * 20 * S_MS, "a", n != 3) for n in range(7)]
+    pieces = device_pieces(polls, Periods(20 * S_MS).at)
+    assert _down_ms(pieces) == 20 * S_MS
+    assert _seen_ms(pieces) == 140 * S_MS
+
+
+# ---- a site -------------------------------------------------------------------------
+
+Rounds = list[dict[str, bool]]
+PHASES_S = {"a": 0, "b": 4, "c": 11}
+
+
+def _polls(rounds: Rounds, phases_s: Mapping[str, int] = PHASES_S) -> list[Poll]:
+    return [
+        Poll(n * MINUTE_MS + phases_s[device] * S_MS, device, up)
+        for n, polled in enumerate(rounds)
+        for device, up in polled.items()
+    ]
+
+
+@st.composite
+def _rounds(draw: st.DrawFn) -> Rounds:
+    """Rounds of three devices of which some are added, removed or not asked."""
+    rounds: Rounds = []
+    there = set("abc")
+    for _ in range(draw(st.integers(1, 14))):
+        if not draw(st.integers(0, 4)):
+            there ^= {draw(st.sampled_from("abc"))}
+        asked = [each for each in sorted(there) if draw(st.integers(0, 5))]
+        if draw(st.booleans()):
+            rounds.append(dict.fromkeys(asked, draw(st.booleans())))
+        else:
+            rounds.append({each: draw(st.booleans()) for each in asked})
+    return rounds
+
+
+def _expected(rounds: Rounds) -> dict[int, bool]:
+    """Second by second: is any device of the site answering in the round?"""
+    at = {
+        n: min((PHASES_S[d] for d in r), default=0) + 60 * n
+        for n, r in enumerate(rounds)
+    }
+    seen: dict[str, dict[int, bool]] = {
+        device: _seconds(
+            device_pieces(
+                [p for p in _polls(rounds) if p.device == device],
+                Periods(MINUTE_MS).at,
+            )
+        )
+        for device in "abc"
+    }
+    asked = [n for n, polled in enumerate(rounds) if polled]
+    answers, up = {}, {}
+    for n in asked:
+        answers[n] = sorted(PHASES_S[d] + 60 * n for d, u in rounds[n].items() if u)
+        # What was not asked in the round is as it was, for as long as that stands.
+        stands = any(seen[each].get(at[n]) for each in "abc" if each not in rounds[n])
+        up[n] = bool(answers[n]) or stands
+    found: dict[int, bool] = {}
+    for second in range(60 * (len(rounds) + 2)):
+        if not any(second in seen[device] for device in "abc"):
+            continue
+        now = max(n for n in asked if at[n] <= second)
+        place = asked.index(now)
+        before = asked[place - 1] if place else None
+        after = asked[place + 1] if place + 1 < len(asked) else None
+        down = not up[now]
+        if up[now] and answers[now]:
+            if before is not None and not up[before] and second < answers[now][0]:
+                down = True
+            if after is not None and not up[after]:
+                failed = [
+                    PHASES_S[d] + 60 * now
+                    for d, u in rounds[now].items()
+                    if not u and PHASES_S[d] + 60 * now > answers[now][-1]
+                ]
+                down = down or (bool(failed) and second >= failed[0])
+        found[second] = not down
+    return found
+
+
+@settings(max_examples=300)
+@given(_rounds())
+def test_a_site_is_reachable_in_each_round_in_which_any_device_answers(
+    rounds: Rounds,
+) -> None:
+    polls = _polls(rounds)
+    found = _seconds(site_pieces(polls, Periods(MINUTE_MS).at))
+    assert found == _expected(rounds)
+    assert _seconds(site_pieces([*reversed(polls), *polls], Periods(MINUTE_MS).at)) == (
+        found
+    )
+
+
+@pytest.mark.parametrize("phases", [(0, 0, 0), (0, 20, 40), (3, 9, 17), (50, 55, 59)])
+@pytest.mark.parametrize("each", [1, 2, 40])
+def test_three_switches_that_answer_in_turn_are_a_site_that_was_always_there(
+    phases: tuple[int, int, int], each: int
+) -> None:
+    rounds = [
+        {device: n // each % 3 == m for m, device in enumerate("abc")}
+        for n in range(120)
+    ]
+    polls = _polls(rounds, dict(zip("abc", phases, strict=True)))
+    pieces = site_pieces(polls, Periods(MINUTE_MS).at)
+    assert _down_ms(pieces) == 0
+    assert _seen_ms(pieces) >= 2 * HOUR_MS
+
+
+@given(
+    st.integers(70, 4000),
+    st.integers(0, 3000),
+    st.permutations([0, 17, 31]),
+)
+def test_an_outage_lasts_from_its_first_silent_poll_to_the_next_answer(
+    lasts_s: int, begins_s: int, phases: list[int]
+) -> None:
+    end_s = begins_s + lasts_s
+    polls = [
+        Poll(at * S_MS, device, not begins_s <= at < end_s)
+        for n in range(130)
+        for device, phase in zip("abc", phases, strict=True)
+        for at in [n * 60 + phase]
+    ]
+    down = _down_ms(site_pieces(polls, Periods(MINUTE_MS).at)) / S_MS
+    failed = [p.time_ms // S_MS for p in polls if not p.up]
+    after = [p.time_ms // S_MS for p in polls if p.up and p.time_ms // S_MS >= end_s]
+    # Within a poll of the truth at each end; a short one may lie between two rounds.
+    assert down in (0, min(after) - min(failed))
+    if lasts_s >= 120:
+        assert abs(down - lasts_s) <= 40
+
+
+# ---- the monitor cut off ------------------------------------------------------------
+
+SITES = {"a1": "a", "a2": "a", "b1": "b", "c1": "c", "c2": "c"}
+
+
+def _estate_polls(
+    silent: Sequence[tuple[int, int]], minutes: int, down: Sequence[str] = ()
+) -> list[Poll]:
+    return [
+        Poll(
+            at * S_MS,
+            device,
+            device not in down and not any(a <= at < b for a, b in silent),
+        )
+        for minute in range(minutes)
+        for n, device in enumerate(SITES)
+        for at in [minute * 60 + n * 11]
+    ]
+
+
+@given(st.integers(0, 1500), st.integers(121, 2000), st.sampled_from([(), ("a1",)]))
+def test_the_monitor_is_cut_off_from_the_first_silence_to_the_next_answer(
+    begins_s: int, lasts_s: int, down: tuple[str, ...]
+) -> None:
+    polls = _estate_polls([(begins_s, begins_s + lasts_s)], 70, down)
+    found = cut_off(polls, SITES, Periods(MINUTE_MS).at)
+    assert len(found) == 1
+    ((begin, end),) = found
+    assert begins_s - 27 <= begin / S_MS <= begins_s + 27
+    assert begins_s + lasts_s <= end / S_MS <= begins_s + lasts_s + 27
+
+
+def test_all_devices_but_one_are_an_outage_and_not_the_monitors() -> None:
+    polls = _estate_polls([], 30, ("a1", "a2", "b1", "c1"))
+    assert cut_off(polls, SITES, Periods(MINUTE_MS).at) == []
+
+
+def test_an_estate_of_one_site_is_cut_off_only_if_the_rule_says_so() -> None:
+    polls = _estate_polls([(600, 1200)], 30)
+    one = dict.fromkeys(SITES, "a")
+    assert cut_off(polls, one, Periods(MINUTE_MS).at) == []
+    found = cut_off(polls, one, Periods(MINUTE_MS).at, [(700 * S_MS, 1190 * S_MS)])
+    # The rule fired after a round; the first silent poll was before.
+    assert found == [(600 * S_MS, 1200 * S_MS)]
+
+
+# ---- asked of a store ---------------------------------------------------------------
+
+
+class Counting(MemoryStore):
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        super().__init__(samples)
+        self.asked: list[Query] = []
+        self.rows = 0
+
+    async def ask(self, query: Query) -> list[Row]:
+        check_query(query, CATALOGUE)
+        self.asked.append(query)
+        rows = await super().ask(query)
+        self.rows += len(rows)
+        return rows
+
+
+def _store(polls: Sequence[Poll], sites: Mapping[str, str] = SITES) -> Counting:
+    return Counting(
+        [
+            Sample(
+                "device",
+                {"device": poll.device, "site": sites[poll.device], "role": "switch"},
+                {"up": int(poll.up)},
+                START_MS + poll.time_ms,
+            )
+            for poll in polls
+        ]
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    cuts=st.lists(st.tuples(st.integers(0, 700), st.integers(3, 300)), max_size=2),
+    faults=st.lists(
+        st.tuples(
+            st.sampled_from(sorted(SITES)), st.integers(0, 700), st.integers(1, 400)
+        ),
+        max_size=4,
+    ),
+    gaps=st.lists(st.tuples(st.integers(0, 700), st.integers(1, 200)), max_size=2),
+)
+async def test_a_store_tells_with_few_questions_what_its_polls_tell(
+    cuts: list[tuple[int, int]],
+    faults: list[tuple[str, int, int]],
+    gaps: list[tuple[int, int]],
+) -> None:
+    """Minutes in which the monitor is cut off, a device is down, nothing is polled."""
+    minutes = 700
+    polls = [
+        Poll(
+            minute * MINUTE_MS + n * 11 * S_MS,
+            device,
+            not any(a <= minute < a + length for a, length in cuts)
+            and not any(d == device and a <= minute < a + m for d, a, m in faults),
+        )
+        for minute in range(minutes)
+        if not any(a <= minute < a + length for a, length in gaps)
+        for n, device in enumerate(SITES)
+    ]
+    span = START_MS, START_MS + minutes * MINUTE_MS
+    found = await observe(_store(polls).ask, span, Periods(MINUTE_MS))
+    at = Periods(MINUTE_MS).at
+    whole = cut_off(polls, SITES, at)
+    for site in "abc":
+        own = [poll for poll in polls if SITES[poll.device] == site]
+        exact = site_pieces(own, at)
+        down = [p[:2] for p in exact if not p.up]
+        seen = [p[:2] for p in exact]
+        pieces = found.sites.get(site, [])
+        # To a minute at each end of whatever happened.
+        margin = 2 * MINUTE_MS * (len(cuts) + len(faults) + len(gaps) + 1)
+        assert abs(_down_ms(pieces) - length(without(down, whole))) <= margin
+        assert abs(_seen_ms(pieces) - length(without(seen, whole))) <= margin
+
+
+async def test_a_quiet_month_is_counted_by_days_and_an_outage_by_polls() -> None:
+    minutes = 3 * 1440
+    polls = [
+        Poll(m * MINUTE_MS + n * 11 * S_MS, d, not (d == "b1" and 2000 <= m < 2090))
+        for m in range(minutes)
+        for n, d in enumerate(SITES)
+    ]
+    store = _store(polls)
+    span = START_MS, START_MS + 3 * DAY_MS
+    found = await observe(store.ask, span, Periods(MINUTE_MS))
+    assert _down_ms(found.sites["b"]) == 90 * MINUTE_MS
+    assert _down_ms(found.sites["a"]) == 0
+    assert found.cut_off == []
+    assert length(piece[:2] for piece in found.sites["a"]) == 3 * DAY_MS
+    assert store.rows < 400
