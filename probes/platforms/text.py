@@ -7,9 +7,8 @@ import re
 
 import msgspec
 
+from probes import numbers
 from probes.platforms.commands import MAX_OUTPUT_BYTES
-
-_NUMBER = re.compile(r"[-+]?\d{1,12}(?:[.,]\d{1,9})?")
 
 
 def decode(output: bytes | str) -> str:
@@ -42,20 +41,18 @@ def records(value: object) -> list[dict[str, object]]:
     return [each for each in found if isinstance(each, dict)]
 
 
-def number(text: object) -> float | None:
-    """The first number in `text`; a decimal comma counts, three digits after a comma
-    are thousands (`1,201`, `1.201`): no rate or level has three decimals."""
-    if isinstance(text, bool):
+def number(value: object) -> float | None:
+    """A number given as one, or as a text that begins with it. Three digits after a
+    comma or a point are thousands (`1,201`, `1.201`): no rate or level of a laptop has
+    three decimals."""
+    if isinstance(value, bool):
         return None
-    if isinstance(text, int | float):
-        return float(text) if abs(text) < 1e15 else None
-    found = _NUMBER.search(text) if isinstance(text, str) else None
-    if found is None:
+    if isinstance(value, int | float):
+        return float(value) if abs(value) < 1e15 else None
+    if not isinstance(value, str):
         return None
-    whole, dot, fraction = found[0].replace(",", ".").partition(".")
-    if dot and len(fraction) == 3:
-        return float(whole + fraction)
-    return float(f"{whole}.{fraction or 0}")
+    # The no-break space of code pages 437 and 850, as `decode` reads it.
+    return numbers.number(value.replace("\xff", " "), ",.")
 
 
 def whole(value: object) -> int | None:
