@@ -17,6 +17,7 @@ from collectors.snmp.profiles.functions import (
 )
 from collectors.snmp.profiles.load import ProfileError, load, load_files
 from collectors.snmp.profiles.row import Row
+from collectors.snmp.quantities import CODES, Encoding
 from collectors.snmp.session import Value
 
 HEAD = "vendor: acme\nmatch: [{object_id: 1.3.6.1.4.1.99999}]\n---\n"
@@ -291,7 +292,7 @@ def test_thresholds_of_a_sensor_become_its_limits() -> None:
     ):
         cells |= {f"severity{n}": severity, f"relation{n}": relation}
         cells[f"threshold{n}"] = threshold
-    assert cisco_thresholds(Row("1", cells)) == {
+    assert cisco_thresholds(Row("1", cells, Encoding(CODES))) == {
         "high": 70.0,
         "high_warn": 65.0,
         "low_warn": 5.0,

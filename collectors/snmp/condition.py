@@ -25,6 +25,10 @@ class Condition:
         if self._health is not None:
             self._health.forget()
 
+    @property
+    def findings(self) -> dict[str, str]:
+        return {} if self._health is None else self._health.findings
+
     async def read(
         self,
         session: Session,

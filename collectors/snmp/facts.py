@@ -27,9 +27,11 @@ from collectors.snmp.profiles import (
     read,
     readings,
 )
+from collectors.snmp.profiles.apply import REFUSED
 from collectors.snmp.profiles.readings import (
     Mempool,
     Processor,
+    Refused,
     Sensor,
     Storage,
     Transceiver,
@@ -78,6 +80,7 @@ class Facts(msgspec.Struct):
     storage: list[Storage] = []
     wireless: list[Wireless] = []
     transceivers: list[Transceiver] = []
+    refused: list[Refused] = []
     profiles: list[str] = []
     addresses: list[Address] = []
     sections: dict[str, str] = {}
@@ -169,6 +172,7 @@ async def _read(
         facts.storage = found["storage"]
         facts.wireless = found["wireless"]
         facts.transceivers = found["transceivers"]
+        facts.refused = found[REFUSED]
         if any(getattr(each.rule, "instead", False) for each in rows):
             facts.vlans = []
         facts.vlans = merged(facts.vlans, found["vlans"])
@@ -246,6 +250,7 @@ def facts_json(facts: Facts) -> dict[str, Any]:
         ("wireless", facts.wireless),
         ("transceivers", facts.transceivers),
         ("ipv4", facts.addresses),
+        ("refused", facts.refused),
     ):
         shown[key] = [_known(msgspec.to_builtins(row)) for row in rows]
     shown["profiles"] = facts.profiles

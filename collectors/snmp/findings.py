@@ -11,12 +11,14 @@ from collectors.batch import Batch, Schema
 from collectors.measurements import FINDING
 from collectors.snmp.plan import Watch
 from collectors.snmp.poll import Place
+from collectors.snmp.profiles.readings import Refused
 from collectors.snmp.rates import COUNTER32, OVER_LINE_RATE
 
 COUNTERS_32_BIT = "counters_32_bit"
 PORTS_UNNAMED = "ports_unnamed"
 ENGINE_ID_SHARED = "engine_id_shared"
 ENGINE_ID_INVALID = "engine_id_invalid"
+VALUES_IMPLAUSIBLE = "values_implausible"
 # Names in a sentence.
 _MOST = 5
 
@@ -43,6 +45,22 @@ def of_ports(watches: Iterable[Watch], period_s: float) -> dict[str, str]:
             "called by ifIndex, and their history ends when that changes"
         )
     return found
+
+
+def of_refused(refused: Iterable[Refused]) -> dict[str, str]:
+    """What the device gives as a reading although nothing can have that value."""
+    shown = [
+        f"{each.class_} {each.descr!r} {each.value:g}"
+        for each in refused
+        if each.value is not None
+    ]
+    if not shown:
+        return {}
+    return {
+        VALUES_IMPLAUSIBLE: f"{_few(shown)}: nothing can have such a value, so it is "
+        "not known (see whether there is newer firmware, or whether the profile scales "
+        "it wrongly)"
+    }
 
 
 def of_engine(engine_id: bytes, others: Collection[str]) -> dict[str, str]:
@@ -87,7 +105,9 @@ def rows(
 
 
 def _ports(names: list[str]) -> str:
-    shown = ", ".join(names[:_MOST])
+    return f"{_few(names)} {'have' if len(names) > 1 else 'has'}"
+
+
+def _few(names: list[str]) -> str:
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    verb = "have" if len(names) > 1 else "has"
-    return f"{shown}{more} {verb}"
+    return ", ".join(names[:_MOST]) + more

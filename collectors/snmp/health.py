@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from collectors.batch import Batch, Column, Schema
@@ -22,6 +22,7 @@ from collectors.measurements import (
     WIRELESS,
 )
 from collectors.snmp.entities import entities, read_entities
+from collectors.snmp.findings import of_refused
 from collectors.snmp.identity import Identity, identify, named, read_system
 from collectors.snmp.poll import Place
 from collectors.snmp.profiles import (
@@ -33,7 +34,8 @@ from collectors.snmp.profiles import (
     read,
     readings,
 )
-from collectors.snmp.profiles.readings import Mempool, Sensor, Storage
+from collectors.snmp.profiles.apply import REFUSED
+from collectors.snmp.profiles.readings import Mempool, Refused, Sensor, Storage
 from collectors.snmp.session import Failed, Session, Value
 from collectors.snmp.text import text
 from collectors.snmp.walk import Budget, Stamina, get_all
@@ -71,6 +73,13 @@ class Health:
         self._due_s: dict[float, float] = {}
         self._learn_at_s = 0.0
         self._reader: Reader | None = None
+        # By instance, what no reading was made of when it was last read.
+        self._refused: dict[str, list[Refused]] = {}
+
+    @property
+    def findings(self) -> dict[str, str]:
+        """What the values leave to be said."""
+        return of_refused(each for some in self._refused.values() for each in some)
 
     def forget(self) -> None:
         """The device restarted, or its ports changed: what was learnt may not hold."""
@@ -100,7 +109,7 @@ class Health:
             return []
         budget = Budget(_LEARN_BUDGET_S)
         fresh = await get_all(session, instances, stamina, budget)
-        return rows(place, now_ms, asked, fresh)
+        return self._rows(place, now_ms, asked, fresh)
 
     async def _learn(
         self,
@@ -143,23 +152,33 @@ class Health:
             self._learn_at_s = self._clock() + LEARN_S / 12
             raise
         self._found, self._reader = found, None
+        self._refused.clear()
         now_s = self._clock()
         self._learn_at_s = now_s + LEARN_S
         self._due_s = {each.every_s: now_s + each.every_s for each in found}
         return [
-            *rows(place, now_ms, found, None),
+            *self._rows(place, now_ms, found, None),
             *_batch(place, now_ms, INVENTORY, [_inventory(who, len(parts))]),
         ]
 
+    def _rows(
+        self,
+        place: Place,
+        time_ms: int,
+        found: Sequence[Found],
+        fresh: Mapping[str, Value] | None,
+    ) -> list[Batch]:
+        """The batches of what `found` says now; what is refused becomes a finding."""
+        said = readings(found, fresh)
+        for each in found:
+            self._refused.pop(each.oid, None)
+        for refused in said[REFUSED]:
+            self._refused.setdefault(refused.oid, []).append(refused)
+        return rows(place, time_ms, said)
 
-def rows(
-    place: Place,
-    time_ms: int,
-    found: Iterable[Found],
-    fresh: Mapping[str, Value] | None,
-) -> list[Batch]:
-    """The batches of what `found` says now. Pure."""
-    said = readings(found, fresh)
+
+def rows(place: Place, time_ms: int, said: Mapping[str, Sequence[Any]]) -> list[Batch]:
+    """The batches of readings by section. Pure."""
     batches: list[Batch] = []
     for section, measurement in _SECTIONS:
         values = [_ROWS[section](each) for each in said[section]]

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from collectors.snmp.profiles.words import UNITS
+from collectors.snmp.quantities import SENSORS
 from collectors.store.query import Row
 from dashboards import words
 from dashboards.web.state import Level
@@ -125,7 +125,7 @@ def reading(kind: str, value: float | None, state: str = "") -> str:
         return words.spelled(state)
     if value is None:
         return words.NOTHING
-    unit = UNITS.get(kind) or ""
+    unit = (SENSORS[kind].unit if kind in SENSORS else None) or ""
     text = f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
     if unit == "%":
         return text + unit

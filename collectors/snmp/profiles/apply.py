@@ -21,15 +21,14 @@ from collectors.snmp.profiles.model import (
     filled,
     placeholders,
 )
-from collectors.snmp.profiles.readings import (
-    Wireless,
-)
+from collectors.snmp.profiles.readings import Refused, Wireless
 from collectors.snmp.profiles.row import Row
 from collectors.snmp.profiles.words import EVERY_S
 from collectors.snmp.session import Value
 
 # By column OID, what was walked: row index -> value.
 Columns = Mapping[str, Mapping[str, Value]]
+REFUSED = "refused"
 
 
 def find(profiles: Iterable[Profile], columns: Columns) -> list[Found]:
@@ -147,12 +146,16 @@ def _described(rule: Any, row: Row, place: int, section: str) -> str:
 def readings(
     found: Iterable[Found], fresh: Mapping[str, Value] | None = None
 ) -> dict[str, list[Any]]:
-    """By section, what all say; figures for whole tables are added up."""
-    shown: dict[str, list[Any]] = {section: [] for section in SECTIONS}
+    """By section, what all say; figures for whole tables are added up. What no reading
+    can be made of is under `REFUSED`."""
+    shown: dict[str, list[Any]] = {section: [] for section in (*SECTIONS, REFUSED)}
     sums: dict[tuple[int, str | None], Wireless] = {}
     for each in found:
         reading = measure(each, fresh)
         if reading is None:
+            continue
+        if isinstance(reading, Refused):
+            shown[REFUSED].append(reading)
             continue
         if isinstance(reading, Wireless) and each.rule.aggregate is not None:
             _add_up(sums, each, reading)

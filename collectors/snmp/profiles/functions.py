@@ -6,14 +6,16 @@ that a sensor's divisor and multiplier apply to is given as the device has it.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 
+from collectors.snmp.opaque import real
 from collectors.snmp.profiles.row import Row
+from probes.numbers import finite
 
 Function = Callable[[Row], float | str | None]
 
-_UNITS_SCALE = 9
+# EntitySensorDataScale of units, and all it can be: yocto to yotta.
+_UNITS_SCALE, _SCALES = 9, range(1, 18)
 # Beyond this, entPhySensorPrecision is garbage (Cisco: 1615384784).
 _PRECISE = range(-8, 10)
 # The last channel of 2.4 GHz stands apart from the others.
@@ -30,17 +32,21 @@ def entity_sensor(row: Row) -> float | None:
 
 
 def _real(row: Row, raw: float) -> float:
-    scale, precision = row.number("scale"), row.number("precision")
-    exponent = (int(scale or _UNITS_SCALE) - _UNITS_SCALE) * 3
-    if precision is not None and precision in _PRECISE and precision > 0:
-        exponent -= int(precision)
+    scale = row.number("scale")
+    exponent = -max(0, _digits(row.number("precision")))
+    if scale is not None and scale in _SCALES:
+        exponent += (int(scale) - _UNITS_SCALE) * 3
     return raw * 10.0**exponent if exponent >= 0 else raw / 10.0**-exponent
+
+
+def _digits(precision: float | None) -> int:
+    return int(precision) if precision is not None and precision in _PRECISE else 0
 
 
 def decimal_digits(row: Row) -> float | None:
     """Columns value and digits: the value has so many digits behind its point."""
-    raw, digits = row.number("value"), row.number("digits")
-    return None if raw is None else raw / 10.0 ** int(digits or 0)
+    raw = row.number("value")
+    return None if raw is None else raw / 10.0 ** _digits(row.number("digits"))
 
 
 def quotient(row: Row) -> float | None:
@@ -63,7 +69,7 @@ def float32(row: Row) -> float | None:
     raw = row.raw("value")
     if not isinstance(raw, bytes) or len(raw) not in (4, 8):
         return row.number("value")
-    return float(struct.unpack(">f" if len(raw) == 4 else ">d", raw)[0])
+    return finite(real(raw))
 
 
 def channel_mhz(row: Row) -> float | None:
@@ -84,8 +90,6 @@ def channel_mhz(row: Row) -> float | None:
 
 _LESS, _GREATER = (1, 2), (3, 4)
 _MINOR, _MAJOR, _CRITICAL = 10, 20, 30
-_FARTHEST = 1_000_000_000
-_UNSET = {-32768.0, 2147483647.0, -2147483648.0}
 
 
 def cisco_thresholds(row: Row) -> dict[str, float]:
@@ -101,7 +105,7 @@ def cisco_thresholds(row: Row) -> dict[str, float]:
         for n in range(1, 5):
             severity = row.number(f"severity{n}")
             raw = row.number(f"threshold{n}")
-            if severity is None or raw is None or raw in _UNSET:
+            if severity is None or raw is None:
                 continue
             if row.number(f"relation{n}") in relations:
                 by_severity.setdefault(int(severity), []).append(_real(row, raw))
@@ -127,8 +131,7 @@ def arista_thresholds(row: Row) -> dict[str, float]:
         ("high", "high_critical"),
     ):
         raw = row.number(column)
-        # Arista's "no limit" are the ends of EntitySensorValue.
-        if raw is not None and abs(raw) < _FARTHEST and raw not in _UNSET:
+        if raw is not None:
             limits[name] = _real(row, raw)
     return limits
 

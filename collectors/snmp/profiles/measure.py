@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import msgspec
 
 from collectors.snmp.profiles.found import Found, holds, key_column
 from collectors.snmp.profiles.functions import FUNCTIONS, LIMITS
@@ -17,26 +21,45 @@ from collectors.snmp.profiles.items import (
     VlanRule,
     WirelessRule,
 )
+from collectors.snmp.profiles.limits import LIMIT_NAMES, Limits, consistent
 from collectors.snmp.profiles.readings import (
     Mempool,
     Processor,
+    Refused,
     Sensor,
     Storage,
     Transceiver,
     Wireless,
 )
-from collectors.snmp.profiles.row import Row, number, part, says
-from collectors.snmp.profiles.words import UNITS
+from collectors.snmp.profiles.row import Row, part, says
+from collectors.snmp.quantities import (
+    CODES,
+    SENSORS,
+    SIZE,
+    USAGE,
+    WIRELESS,
+    Encoding,
+    Implausible,
+    Quantity,
+    measured,
+)
 from collectors.snmp.session import Value
+from collectors.snmp.text import number, text
 from collectors.snmp.vlans import Vlan
+from probes.numbers import finite
 
+_DIGITS = re.compile(r"[0-9]+")
 Reading = Sensor | Processor | Mempool | Storage | Wireless | Transceiver | Vlan
-# A sum of percentages, or a rounding, may pass 100 by a little.
 _FULL_PCT = 100.0
 
 
-def measure(found: Found, fresh: Mapping[str, Value] | None = None) -> Reading | None:
-    """What `found` says with the values `fresh` by instance, or as it was walked."""
+def measure(
+    found: Found, fresh: Mapping[str, Value] | None = None
+) -> Reading | Refused | None:
+    """What `found` says with the values `fresh` by instance, or as it was walked.
+
+    None if the device gives no value; `Refused` if it gives one that cannot be.
+    """
     row = found.row
     if fresh is not None:
         row = row.fresh(
@@ -46,50 +69,68 @@ def measure(found: Found, fresh: Mapping[str, Value] | None = None) -> Reading |
             return None
         if not holds(found.rule, row, key_column(found.rule)):
             return None
-    return _MEASURES[found.section](found, row)
+    try:
+        return _MEASURES[found.section](found, row)
+    except Implausible as implausible:
+        kind = getattr(found.rule, "class_", found.section)
+        value = finite(implausible.value)
+        return Refused(found.section, kind, found.descr, found.oid, row.index, value)
 
 
 def _sensor(found: Found, row: Row) -> Sensor | None:
     rule: SensorRule = found.rule
-    unit = rule.unit if rule.unit is not None else UNITS[rule.class_]
-    if_index = row.port(rule.port)
-    value = _said(rule, row)
     if rule.class_ == "state":
-        state, severity, plain = _state(value, found.states)
-        if state is None:
-            return None
-        return Sensor(
-            "state",
-            found.descr,
-            found.oid,
-            row.index,
-            value=plain,
-            state=state,
-            severity=severity,
-            if_index=if_index,
-        )
-    plain = number(value)
-    if plain is None:
+        return _state_sensor(found, row)
+    quantity = SENSORS[rule.class_]
+    if rule.within is not None:
+        least, most = rule.within
+        quantity = msgspec.structs.replace(quantity, least=least, most=most)
+    try:
+        value = _measured(quantity, row, lambda row: _shown(rule, _raw(rule, row)))
+    except Implausible:
+        if rule.within is None:
+            raise
+        # The profile says that such a value stands for "not there".
         return None
-    scaled = _shown(rule, plain)
-    if scaled is None:
+    if value is None:
         return None
-    if rule.within is not None and not rule.within[0] <= scaled <= rule.within[1]:
-        return None
-    limits = _limits(rule, row)
+    limits = _limits(rule, row, quantity)
     return Sensor(
         rule.class_,
         found.descr,
         found.oid,
         row.index,
-        value=scaled,
-        unit=unit,
-        low=limits.get("low"),
-        low_warn=limits.get("low_warn"),
-        high_warn=limits.get("high_warn"),
-        high=limits.get("high"),
-        if_index=if_index,
+        value=value,
+        unit=rule.unit if rule.unit is not None else quantity.unit,
+        low=limits.low,
+        low_warn=limits.low_warn,
+        high_warn=limits.high_warn,
+        high=limits.high,
+        if_index=row.port(rule.port),
     )
+
+
+def _state_sensor(found: Found, row: Row) -> Sensor | None:
+    state, severity, plain = _state(_said(found.rule, row), found.states)
+    if state is None:
+        return None
+    return Sensor(
+        "state",
+        found.descr,
+        found.oid,
+        row.index,
+        value=plain,
+        state=state,
+        severity=severity,
+        if_index=row.port(found.rule.port),
+    )
+
+
+def _measured(
+    quantity: Quantity, row: Row, value: Callable[[Row], float | None]
+) -> float | None:
+    """`value` of the row in the first encoding that makes it plausible."""
+    return measured(quantity, lambda encoding: value(row.encoded(encoding)))
 
 
 def _said(rule: Any, row: Row) -> Value | None:
@@ -101,14 +142,23 @@ def _said(rule: Any, row: Row) -> Value | None:
     return row.raw(rule.of)
 
 
+def _raw(rule: Any, row: Row) -> float | None:
+    """What `_said` is as a number."""
+    if rule.function is not None:
+        return number(FUNCTIONS[rule.function](row))
+    return row.read(_said(rule, row))
+
+
 def _scaled(rule: Any, raw: float) -> float:
     value = raw * rule.multiplier / rule.divisor + getattr(rule, "add", 0)
     # 0.1 + 0.2: twelve digits are more than any sensor has.
     return float(f"{value:.12g}")
 
 
-def _shown(rule: SensorRule, raw: float) -> float | None:
+def _shown(rule: SensorRule, raw: float | None) -> float | None:
     """In the unit of the sensor; None for the dBm of no light at all."""
+    if raw is None:
+        return None
     value = _scaled(rule, raw)
     return _dbm(value) if rule.milliwatts else value
 
@@ -117,25 +167,35 @@ def _dbm(milliwatts: float) -> float | None:
     return round(10 * math.log10(milliwatts), 3) if milliwatts > 0 else None
 
 
-def _limits(rule: SensorRule, row: Row) -> Mapping[str, float | None]:
-    """Those that the device or the profile tells, in the sensor's unit."""
-    limits = rule.limits
-    if limits.function is not None:
-        found = LIMITS[limits.function](row)
-        return {name: _shown(rule, raw) for name, raw in found.items()}
-    return {
-        "low": _limit(rule, row, limits.low),
-        "low_warn": _limit(rule, row, limits.low_warn),
-        "high_warn": _limit(rule, row, limits.high_warn),
-        "high": _limit(rule, row, limits.high),
+def _limits(rule: SensorRule, row: Row, quantity: Quantity) -> Limits:
+    """Those that the device gives, in the sensor's unit, if they can be meant, and
+    those that the profile sets."""
+    given = rule.limits
+    fixed = {
+        name: limit
+        for name in LIMIT_NAMES
+        if isinstance(limit := getattr(given, name), int | float)
     }
+    columns = [n for n in LIMIT_NAMES if isinstance(getattr(given, n), str)]
+    if given.function is None and not columns:
+        return Limits(**fixed)
+
+    def read(name: str) -> Callable[[Row], float | None]:
+        if given.function is None:
+            return lambda row: _limit(rule, row, getattr(given, name))
+        compute = LIMITS[given.function]
+        return lambda row: _shown(rule, compute(row).get(name))
+
+    found: dict[str, float | None] = {}
+    for name in columns or LIMIT_NAMES:
+        with contextlib.suppress(Implausible):
+            found[name] = _measured(quantity, row, read(name))
+    return msgspec.structs.replace(consistent(Limits(**found), quantity), **fixed)
 
 
-def _limit(rule: SensorRule, row: Row, limit: float | str | None) -> float | None:
-    if limit is None or isinstance(limit, int | float):
-        return limit
-    raw = row.number(limit)
-    if raw is None or says(row.raw(limit), rule.limits.skip):
+def _limit(rule: SensorRule, row: Row, column: str) -> float | None:
+    raw = row.number(column)
+    if raw is None or says(row.raw(column), rule.limits.skip):
         return None
     if rule.limits.divisor is None:
         return _shown(rule, raw)
@@ -147,10 +207,10 @@ def _state(value: Value | None, states: States) -> tuple[str | None, str, float 
     """(meaning, severity, the number if it is one)"""
     if value is None:
         return None, "unknown", None
-    said = Row("", {"": value}).text("")
+    said = text(value) or None
     plain = number(value) if isinstance(value, int | float) else None
-    if plain is None and said is not None and said.isdigit():
-        plain = float(said)
+    if plain is None and said is not None and _DIGITS.fullmatch(said):
+        plain = number(said)
     for key, (meaning, severity) in states.items():
         same = key == plain if isinstance(key, int) else _same(key, said)
         if same:
@@ -164,16 +224,21 @@ def _same(key: str, said: str | None) -> bool:
 
 def _processor(found: Found, row: Row) -> Processor | None:
     rule: ProcessorRule = found.rule
-    plain = number(_said(rule, row))
-    if plain is None:
-        return None
-    usage = _scaled(rule, plain)
-    return Processor(found.descr, _FULL_PCT - usage if rule.idle else usage)
+
+    def usage_pct(row: Row) -> float | None:
+        raw = _raw(rule, row)
+        if raw is None:
+            return None
+        return _FULL_PCT - _scaled(rule, raw) if rule.idle else _scaled(rule, raw)
+
+    usage = _measured(USAGE, row, usage_pct)
+    return None if usage is None else Processor(found.descr, min(usage, _FULL_PCT))
 
 
 def _pool(found: Found, row: Row) -> tuple[float, int | None, int | None] | None:
     """(used per cent, used octets, all octets)"""
     rule: MemoryRule = found.rule
+    row = row.encoded(Encoding(SIZE.codes))
     unit = (
         row.number(rule.unit_bytes)
         if isinstance(rule.unit_bytes, str)
@@ -199,19 +264,23 @@ def _pool(found: Found, row: Row) -> tuple[float, int | None, int | None] | None
         if used is None or not total:
             return None
         share = _FULL_PCT * used / total
+    if not USAGE.has(share):
+        raise Implausible(share)
     if used is None and total is not None:
         used = total * share / _FULL_PCT
-    return (
-        share,
-        None if used is None else int(used * unit),
-        None if total is None else int(total * unit),
-    )
+    return min(share, _FULL_PCT), _octets(used, unit), _octets(total, unit)
+
+
+def _octets(size: float | None, unit: float) -> int | None:
+    return int(size * unit) if size is not None and SIZE.has(size * unit) else None
 
 
 def _size(row: Row, name: str | None) -> float | None:
     """Sizes are never negative: some agents give large ones as signed 32 bits."""
     raw = None if name is None else row.number(name)
-    return raw if raw is None or raw >= 0 else raw + 2**32
+    if raw is None or raw >= 0:
+        return raw
+    return Encoding(SIZE.codes).read(raw + 2**32)
 
 
 def _mempool(found: Found, row: Row) -> Mempool | None:
@@ -228,10 +297,15 @@ def _wireless(found: Found, row: Row) -> Wireless | None:
     rule: WirelessRule = found.rule
     if rule.aggregate == "count":
         return Wireless(rule.class_, found.descr, row.index, 1.0)
-    plain = number(_said(rule, row))
-    if plain is None:
+
+    def value(row: Row) -> float | None:
+        raw = _raw(rule, row)
+        return None if raw is None else _scaled(rule, raw)
+
+    shown = _measured(WIRELESS[rule.class_], row, value)
+    if shown is None:
         return None
-    return Wireless(rule.class_, found.descr, row.index, _scaled(rule, plain))
+    return Wireless(rule.class_, found.descr, row.index, shown)
 
 
 def _vlan(found: Found, row: Row) -> Vlan | None:
@@ -255,7 +329,9 @@ def _transceiver(found: Found, row: Row) -> Transceiver | None:
         for name in ("type", "vendor", "model", "serial")
         if (column := getattr(rule, name)) is not None
     }
-    length = None if rule.wavelength is None else row.number(rule.wavelength)
+    length = None
+    if rule.wavelength is not None:
+        length = row.encoded(Encoding(CODES)).number(rule.wavelength)
     # A rule that names no words takes the row itself as the sign of a module.
     if words and not any(words.values()):
         return None

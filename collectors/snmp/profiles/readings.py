@@ -62,3 +62,14 @@ class Transceiver(msgspec.Struct, frozen=True):
     model: str | None = None
     serial: str | None = None
     wavelength: float | None = None
+
+
+class Refused(msgspec.Struct, frozen=True, rename={"class_": "class"}):
+    """A value that nothing of its class can have, scaled: no reading is made of it."""
+
+    section: str
+    class_: str
+    descr: str
+    oid: str
+    index: str
+    value: float | None

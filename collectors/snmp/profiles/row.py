@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from collectors.snmp.quantities import Encoding
 from collectors.snmp.session import Value
-from collectors.snmp.text import text
+from collectors.snmp.text import number, text
 
-_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?")
+_PLAIN = Encoding()
 
 
 class Row:
     """`index` as the last arcs of its OIDs; a cell that is not there is None."""
 
-    def __init__(self, index: str, cells: Mapping[str, Value | None]) -> None:
-        self.index, self._cells = index, cells
+    def __init__(
+        self,
+        index: str,
+        cells: Mapping[str, Value | None],
+        encoding: Encoding = _PLAIN,
+    ) -> None:
+        self.index, self._cells, self._encoding = index, cells, encoding
 
     def raw(self, name: str) -> Value | None:
         """A cell; of `index0` …, the arc of the index."""
@@ -25,7 +31,12 @@ class Row:
         return self._cells.get(name)
 
     def number(self, name: str) -> float | None:
-        return number(self._cells.get(name))
+        """A cell as a number, in the row's encoding."""
+        return self.read(self._cells.get(name))
+
+    def read(self, value: Value | None) -> float | None:
+        """`value` as a number, in the row's encoding."""
+        return self._encoding.read(number(value))
 
     def text(self, name: str) -> str | None:
         """None where it is empty, too."""
@@ -44,19 +55,15 @@ class Row:
 
     def fresh(self, cells: Mapping[str, Value]) -> Row:
         """This row with other values in `cells`."""
-        return Row(self.index, {**self._cells, **cells})
+        return Row(self.index, {**self._cells, **cells}, self._encoding)
+
+    def encoded(self, encoding: Encoding) -> Row:
+        """This row with its numbers read in that way."""
+        return Row(self.index, self._cells, encoding)
 
     def arc(self, at: int) -> int:
         """The arc at that place of the index. Raises IndexError."""
         return int(self.index.split(".")[at])
-
-
-def number(value: Value | None) -> float | None:
-    """A number, or the first one in a text (`25.3 C`). None where there is none."""
-    if value is None or isinstance(value, int | float):
-        return value
-    found = _NUMBER.search(text(value) or "")
-    return float(found[0].replace(",", ".")) if found else None
 
 
 def says(value: Value | None, wanted: Iterable[int | str] | str) -> bool:

@@ -36,31 +36,6 @@ SensorClass = Literal[
     "temperature",
     "voltage",
 ]
-# What a value is in where the profile says nothing else.
-UNITS: dict[str, str | None] = {
-    "airflow": "cfm",
-    "charge": "%",
-    "count": None,
-    "current": "A",
-    "dbm": "dBm",
-    "delay": "s",
-    "fanspeed": "rpm",
-    "frequency": "Hz",
-    "humidity": "%",
-    "load": "%",
-    "loss": "%",
-    "percent": "%",
-    "power": "W",
-    "power_consumed": "kWh",
-    "power_factor": None,
-    "pressure": "kPa",
-    "runtime": "min",
-    "signal": "dBm",
-    "snr": "dB",
-    "state": None,
-    "temperature": "C",
-    "voltage": "V",
-}
 Severity = Literal["ok", "warning", "critical", "unknown"]
 Every = Literal["1m", "5m", "1h"]
 EVERY_S: dict[str, float] = {"1m": 60.0, "5m": 300.0, "1h": 3600.0}

@@ -1,0 +1,308 @@
+"""Numbers that are no measurement: codes, signs, nonsense, and limits never set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.snmp.findings import VALUES_IMPLAUSIBLE, of_refused
+from collectors.snmp.profiles.apply import REFUSED, find, readings
+from collectors.snmp.profiles.limits import LIMIT_NAMES, Limits, consistent
+from collectors.snmp.profiles.load import Profile
+from collectors.snmp.profiles.model import Head
+from collectors.snmp.quantities import (
+    CODES,
+    SENSORS,
+    WIDE_CODES,
+    WIRELESS,
+    Implausible,
+    Quantity,
+    measured,
+)
+from collectors.snmp.session import Value
+
+TEMPERATURE, DBM, FAN = SENSORS["temperature"], SENSORS["dbm"], SENSORS["fanspeed"]
+BASE = "1.3.6.1.4.1.99999.7"
+
+
+def of(quantity: Quantity, raw: float, divisor: float = 1) -> float | None:
+    def value(encoding: Any) -> float | None:
+        found = encoding.read(raw)
+        return None if found is None else found / divisor
+
+    return measured(quantity, value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "divisor", "expected"),
+    [
+        (21, 1, 21),
+        (-3, 1, -3),
+        (4294967293, 1, -3),
+        (4294967266, 10, -3),
+        (65533, 1, -3),
+        (65506, 10, -3),
+        (2**64 - 3, 1, -3),
+        (4294951196, 1000, -16.1),
+    ],
+)
+def test_a_negative_number_in_an_unsigned_type_is_negative(
+    raw: int, divisor: float, expected: float
+) -> None:
+    assert of(TEMPERATURE, raw, divisor) == expected
+
+
+@given(
+    st.integers(-59, 199),
+    st.sampled_from([16, 32, 64]),
+    st.sampled_from([1, 10, 100, 1000]),
+)
+def test_every_temperature_is_read_back_from_its_twos_complement(
+    celsius: int, bits: int, divisor: int
+) -> None:
+    raw = celsius * divisor
+    if not -(2 ** (bits - 1)) <= raw < 2 ** (bits - 1) or raw in CODES:
+        return
+    sent = raw % 2**bits
+    # -6 and -1 in sixteen bits are also codes for "no value", which are believed.
+    if sent in CODES:
+        assert of(TEMPERATURE, sent, divisor) is None
+    elif TEMPERATURE.has(sent / divisor):
+        assert of(TEMPERATURE, sent, divisor) == sent / divisor
+    else:
+        assert of(TEMPERATURE, sent, divisor) == celsius
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+@pytest.mark.parametrize("kind", sorted(set(SENSORS) - {"count", "state"}))
+def test_a_code_for_no_value_is_none_of_any_kind(kind: str, code: int) -> None:
+    for divisor in (1, 10, 1000):
+        assert of(SENSORS[kind], code, divisor) is None
+
+
+def test_of_what_counts_only_the_ends_of_its_type_are_codes() -> None:
+    for quantity in (SENSORS["count"], WIRELESS["rate"]):
+        assert of(quantity, 65535) == 65535
+        assert of(quantity, 10**9) == 10**9
+        assert all(of(quantity, code) is None for code in WIDE_CODES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("temperature", 5000),
+        ("temperature", -274),
+        ("humidity", 255),
+        ("humidity", -1),
+        ("voltage", 6553.5),
+        ("fanspeed", -3),
+        ("dbm", -99),
+        ("load", 999.9),
+        ("percent", 236),
+        ("charge", -1),
+    ],
+)
+def test_what_nothing_can_have_is_refused(kind: str, value: float) -> None:
+    with pytest.raises(Implausible):
+        of(SENSORS[kind], value)
+
+
+@given(st.sampled_from(sorted(SENSORS)), st.floats(allow_nan=True))
+def test_whatever_is_given_a_reading_lies_within_its_range(
+    kind: str, raw: float
+) -> None:
+    try:
+        found = of(SENSORS[kind], raw)
+    except Implausible:
+        return
+    assert found is None or SENSORS[kind].has(found)
+
+
+OPTICS = f"""
+tables:
+  optics:
+    base: {BASE}
+    columns: {{rx: 1, low: 2, low_warn: 3, high_warn: 4, high: 5, heat: 6, hot: 7}}
+    sensors:
+      - class: dbm
+        of: rx
+        divisor: 100
+        descr: "Light {{index}}"
+        limits: {{low: low, low_warn: low_warn, high_warn: high_warn, high: high}}
+      - {{class: temperature, of: heat, descr: "Heat {{index}}", limits: {{high: hot}}}}
+"""
+
+
+def profile_of(body: str) -> Profile:
+    return Profile(Path("acme.yaml"), Head(match=()), body, 0)
+
+
+def read(profile: Profile, **cells: Value) -> dict[str, list[Any]]:
+    """The readings of one row, of `OPTICS` by the names of its columns."""
+    table = profile.body.tables["optics"]
+    return readings(
+        find([profile], {table.oid(name): {"1": cells[name]} for name in cells})
+    )
+
+
+def test_a_low_alarm_of_zero_above_the_low_warning_was_never_set() -> None:
+    cells: dict[str, Value] = {"rx": -566, "low": 0, "low_warn": -1397}
+    cells |= {"high_warn": 200, "high": 255}
+    (light,) = read(profile_of(OPTICS), **cells)["sensors"]
+    assert light.value == -5.66
+    assert (light.low, light.low_warn) == (None, -13.97)
+    assert (light.high_warn, light.high) == (2.0, 2.55)
+
+
+@pytest.mark.parametrize(
+    ("given_limits", "expected"),
+    [
+        ((0, 0, 0, 0), (None,) * 4),
+        ((0, 0, 2, 3), (None, None, 2, 3)),
+        # Alarms were set, warnings were not.
+        ((-15, 0, 0, 3), (-15, None, None, 3)),
+        ((-15, -12, 0, 3), (-15, -12, 0, 3)),
+        # It cannot be told which of the two is wrong.
+        ((-8, -10, 1, 2), (None, None, 1, 2)),
+        ((-15, -12, 2, 1), (-15, -12, None, None)),
+        ((3, 2, -12, -15), (None,) * 4),
+        ((5, None, None, 5), (None,) * 4),
+        ((0, None, None, 2), (None, None, None, 2)),
+        ((None, None, None, 0), (None, None, None, 0)),
+        ((-18, None, None, 0), (-18, None, None, 0)),
+    ],
+)
+def test_limits_of_optics_that_contradict_each_other_are_not_set(
+    given_limits: tuple[float | None, ...], expected: tuple[float | None, ...]
+) -> None:
+    found = consistent(Limits(*given_limits), DBM)
+    assert tuple(getattr(found, name) for name in LIMIT_NAMES) == expected
+
+
+def test_frost_is_a_limit_and_zero_revolutions_are_none() -> None:
+    assert consistent(Limits(low=0, high=40), TEMPERATURE) == Limits(low=0, high=40)
+    assert consistent(Limits(high=0), TEMPERATURE) == Limits()
+    assert consistent(Limits(high=0), FAN) == Limits()
+
+
+_limit = st.none() | st.integers(-40, 40)
+
+
+@given(_limit, _limit, _limit, _limit, st.sampled_from(sorted(SENSORS)))
+def test_limits_that_are_believed_are_in_order_and_were_given(
+    low: int | None,
+    low_warn: int | None,
+    high_warn: int | None,
+    high: int | None,
+    kind: str,
+) -> None:
+    before = Limits(low, low_warn, high_warn, high)
+    after = consistent(before, SENSORS[kind])
+    believed = []
+    for name in LIMIT_NAMES:
+        limit = getattr(after, name)
+        if limit is not None:
+            assert limit == getattr(before, name)
+            believed.append(limit)
+    assert believed == sorted(believed)
+    # Once more changes nothing.
+    assert consistent(after, SENSORS[kind]) == after
+
+
+def test_limits_that_are_codes_or_nonsense_are_not_set() -> None:
+    profile = profile_of(OPTICS)
+    for hot in (65535, 2**31 - 1, -(2**31), 30000):
+        (heat,) = read(profile, heat=41, hot=hot)["sensors"]
+        assert (heat.value, heat.high) == (41, None)
+    (heat,) = read(profile, heat=4294967293, hot=4294967291)["sensors"]
+    assert (heat.value, heat.high) == (-3, -5)
+
+
+def test_what_is_refused_is_a_finding_and_no_reading() -> None:
+    said = read(profile_of(OPTICS), heat=5000)
+    assert said["sensors"] == []
+    (refused,) = said[REFUSED]
+    assert (refused.descr, refused.value) == ("Heat 1", 5000)
+    text = of_refused(said[REFUSED])[VALUES_IMPLAUSIBLE]
+    assert "temperature 'Heat 1' 5000" in text
+    assert of_refused([]) == {}
+
+
+def test_a_profile_may_widen_or_narrow_the_range_of_its_sensors() -> None:
+    kiln = OPTICS.replace("of: heat,", "of: heat, within: [1, 1200],")
+    profile = profile_of(kiln)
+    assert [s.value for s in read(profile, heat=900)["sensors"]] == [900]
+    # 0 stands for a probe that is not there: nothing to report.
+    said = read(profile, heat=0)
+    assert said["sensors"] == []
+    assert said[REFUSED] == []
+
+
+NUMBERS: list[Value] = [
+    -(2**63),
+    -5,
+    0,
+    255,
+    10**9,
+    2**31 - 1,
+    2**64 - 1,
+    25.3,
+    float("nan"),
+    float("-inf"),
+    b"",
+    b"N/A",
+    b"1e999",
+    b"n/a (0x80)",
+    b"\xff\xff",
+    b"25.3 C",
+    bytes.fromhex("9f78047f800000"),
+    "1.3.6.1",
+]
+EVERYTHING = f"""
+tables:
+  all:
+    base: {BASE}
+    columns: {{value: 1, total: 2, scale: 3, precision: 4, digits: 5}}
+    processors:
+      - {{descr: CPU}}
+    memory:
+      - {{used: value, total: total, descr: Pool}}
+      - {{used_pct: value, total: total, unit_bytes: scale, descr: Share}}
+    wireless:
+      - {{class: clients, descr: Clients}}
+      - {{class: clients, aggregate: sum, descr: All}}
+    sensors:
+      - {{class: temperature, descr: Heat, limits: {{high: total, low: digits}}}}
+      - {{class: power, descr: Real, function: entity_sensor}}
+      - {{class: current, descr: Digits, function: decimal_digits}}
+      - {{class: dbm, descr: Light, milliwatts: true, limits: {{low: total}}}}
+      - {{class: state, descr: State, states: {{1: [up, ok]}}}}
+"""
+
+
+@given(st.lists(st.sampled_from(NUMBERS), min_size=5, max_size=5))
+def test_no_value_of_a_device_stops_a_profile_or_becomes_a_figure_that_is_none(
+    values: list[Value],
+) -> None:
+    profile = profile_of(EVERYTHING)
+    columns = {f"{BASE}.{n}": {"1": value} for n, value in enumerate(values, 1)}
+    said = readings(find([profile], columns))
+    for sensor in said["sensors"]:
+        if sensor.class_ == "state":
+            assert sensor.value is None or abs(sensor.value) < 2**65
+            continue
+        quantity = SENSORS[sensor.class_]
+        for figure in (sensor.value, sensor.low, sensor.high):
+            assert figure is None or quantity.has(figure)
+    for pool in said["memory"]:
+        assert 0 <= pool.used_pct <= 100
+        for size in (pool.used_bytes, pool.total_bytes):
+            assert size is None or 0 <= size < 2**63
+    for processor in said["processors"]:
+        assert 0 <= processor.usage_pct <= 100
+    for radio in said["wireless"]:
+        assert 0 <= radio.value <= 60_000
