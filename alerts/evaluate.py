@@ -18,7 +18,14 @@ from collections.abc import Mapping
 import msgspec
 
 from alerts.alert import State
-from alerts.judge import Verdict, is_surely_well, judge, named, silent
+from alerts.judge import (
+    Verdict,
+    contradicted_ms,
+    is_surely_well,
+    judge,
+    named,
+    silent,
+)
 from alerts.rule import Rule
 from alerts.topology import Topology
 from alerts.window import FORGET_MS, Subject, Target, Window, reach_ms
@@ -124,6 +131,10 @@ def evaluate(
         verdict = judge(
             window, at, rule, subject, topology, now_ms, _is_holding(before)
         )
+        if rule.ended_by:
+            verdict = _unless_contradicted(
+                verdict, before, window, at, named(rule, subject)
+            )
         after = step(before, verdict, rule, named(rule, subject), now_ms)
         if after != before:
             changes[key] = after
@@ -145,6 +156,27 @@ def step(
             return _rest(before, now_ms)
         return _begin(before, verdict, rule, subject, now_ms)
     return _go_on(before, verdict, rule, now_ms)
+
+
+def _unless_contradicted(
+    verdict: Verdict,
+    before: Entry | None,
+    window: Window,
+    at: int,
+    subject: dict[str, str],
+) -> Verdict:
+    """`verdict`, or that it is well, if polls have shown so since the device told."""
+    if before is None or verdict.bad is False:
+        return verdict
+    told_ms = max(before.bad_ms, verdict.time_ms if verdict.bad else 0)
+    if not before.is_open:
+        # What it told before that is over with it.
+        over = before.resolved_ms is not None and told_ms <= before.resolved_ms
+        return verdict._replace(bad=None) if over else verdict
+    shown_ms = contradicted_ms(window, at, subject, told_ms)
+    if shown_ms is None:
+        return verdict
+    return Verdict(False, shown_ms, before.value, before.site)
 
 
 def _begin(

@@ -13,6 +13,9 @@ from alerts.topology import Topology
 from alerts.window import Series, Subject, Window
 from probes.sample import Value
 
+# Agents answer from a cache: what is read this soon after may be from before.
+_CACHED_MS = 30_000
+
 
 class Verdict(NamedTuple):
     """What a subject's rows say. `bad` is None where they say nothing."""
@@ -105,6 +108,8 @@ def _holds(rule: Rule, series: Series, held: bool) -> tuple[bool | None, float |
     unknown = False
     for n, condition in enumerate(rule.when):
         value = _aggregate(condition, series)
+        if value is None:
+            value = condition.missing
         if n == 0:
             first = value
         if value is None:
@@ -164,6 +169,26 @@ def _mean(
     pairs = list(zip(values, weights, strict=True))
     total = sum(weighs for _, weighs in pairs)
     return sum(value * weighs for value, weighs in pairs) / total if total else None
+
+
+def contradicted_ms(
+    window: Window, at: int, subject: Mapping[str, str], told_ms: int
+) -> int | None:
+    """When polls showed that what a device told at `told_ms` is over; None if they did
+    not. A part that is no longer measured is not well."""
+    for end, members in window.ends(at, subject.get("device", "")):
+        if not end.applies_to(subject):
+            continue
+        values = [(s.latest(end.when.field), s.last_ms) for s in members]
+        known = [
+            (value, at_ms) for value, at_ms in values if isinstance(value, int | float)
+        ]
+        if known and all(
+            at_ms >= told_ms + _CACHED_MS and end.when.holds(value, False)
+            for value, at_ms in known
+        ):
+            return max(at_ms for _, at_ms in known)
+    return None
 
 
 def _shown(rule: Rule, members: Iterable[Series]) -> dict[str, Value]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from alerts.alert import Severity
+from collectors.estate.model import Pattern
 from probes.sample import Value
 
 Aggregate = Literal["last", "mean", "min", "max", "sum", "count", "p95", "rise"]
@@ -75,6 +77,7 @@ class Condition(_Part):
     `over` is the length of the window for every aggregate but `last`. `clear` is the
     threshold that ends it once it holds (hysteresis); without it `threshold` does.
     `rise` is how much a counter grew in the window, restarts of it allowed for.
+    `missing`: what a row without the field counts as.
     """
 
     field: str
@@ -83,6 +86,7 @@ class Condition(_Part):
     comparison: Comparison = Field(alias="is")
     threshold: float
     clear: float | None = None
+    missing: float | None = None
 
     def holds(self, value: float, held: bool) -> bool:
         """True where `value` meets it; `held` says whether it did until now."""
@@ -109,6 +113,34 @@ class Explains(_Part):
     relation: Relation
 
 
+class EndedBy(_Part):
+    """Polls that contradict what a device told by itself: it may have told its end, and
+    nobody received it.
+
+    Rows of `measurement` with these tags (`where`: one of the values; `like`: a regular
+    expression) and the same device: if every one of them was measured after it was told
+    and meets `when`, it is over. `only`: for subjects with these tags alone.
+    """
+
+    measurement: str
+    only: dict[str, tuple[str, ...]] = {}
+    where: dict[str, tuple[str, ...]] = {}
+    like: dict[str, Pattern] = {}
+    when: Condition
+
+    def applies_to(self, subject: Mapping[str, str]) -> bool:
+        return all(subject.get(tag, "") in values for tag, values in self.only.items())
+
+    def takes(self, tags: Mapping[str, str]) -> bool:
+        """True for rows with these tags."""
+        return all(
+            tags.get(tag, "") in values for tag, values in self.where.items()
+        ) and all(
+            re.search(pattern, tags.get(tag, ""), re.IGNORECASE)
+            for tag, pattern in self.like.items()
+        )
+
+
 class Rule(_Part):
     """One rule. Times are in ms once read.
 
@@ -121,6 +153,7 @@ class Rule(_Part):
     a pending one waits) or `blind` (bad by itself after `blind_after`, for subjects
     heard before and those the estate `expects`). `absent`: what a row without the
     field means: `ignore`, or `clear` (well). `shows`: text fields kept for the words.
+    `ended_by`: polls that end it though the device did not say so.
     `sites`, `not_sites`: where it applies (empty: everywhere).
     """
 
@@ -147,6 +180,7 @@ class Rule(_Part):
     cause: str = ""
     runbook: Annotated[str, Field(min_length=3)]
     explains: tuple[Explains, ...] = ()
+    ended_by: tuple[EndedBy, ...] = ()
     sites: tuple[str, ...] = ()
     not_sites: tuple[str, ...] = ()
 

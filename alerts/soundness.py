@@ -8,6 +8,7 @@ from alerts.functions import FUNCTIONS
 from alerts.rule import (
     RELATION_SUBJECTS,
     Condition,
+    EndedBy,
     Rule,
     allowed_placeholders,
     placeholders,
@@ -36,13 +37,16 @@ def misfits(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, st
                 yield f"{at}.{kind}", str(unknown)
     for n, condition in enumerate(rule.when):
         path = f"{at}.when[{n + 1}]"
-        yield from _condition_misfits(condition, path, rule, catalogue)
+        yield from _condition_misfits(condition, path, rule.measurement, catalogue)
     for kind, names in (("fields", rule.fields), ("shows", rule.shows)):
         for name in names:
             try:
                 declared.field(name)
             except Unknown as unknown:
                 yield f"{at}.{kind}", str(unknown)
+    for n, end in enumerate(rule.ended_by):
+        path = f"{at}.ended_by[{n + 1}]"
+        yield from _end_misfits(end, path, rule, catalogue)
     if rule.function and rule.function not in FUNCTIONS:
         hint = did_you_mean(rule.function, FUNCTIONS)
         yield f"{at}.function", f"no function is called {rule.function!r}{hint}"
@@ -69,11 +73,32 @@ def misfits(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, st
                 )
 
 
-def _condition_misfits(
-    condition: Condition, path: str, rule: Rule, catalogue: Catalogue
+def _end_misfits(
+    end: EndedBy, path: str, rule: Rule, catalogue: Catalogue
 ) -> Iterator[tuple[str, str]]:
     try:
-        field = catalogue.measurement(rule.measurement).field(condition.field)
+        declared = catalogue.measurement(end.measurement)
+        for name in ("device", *end.where, *end.like):
+            declared.tag(name)
+    except Unknown as unknown:
+        yield path, str(unknown)
+        return
+    if "device" not in rule.subject:
+        yield path, "expected in a rule whose subject names a device"
+    for name in end.only:
+        if name not in rule.subject:
+            hint = did_you_mean(name, rule.subject)
+            yield f"{path}.only", f"{name!r} is not in the rule's subject{hint}"
+    if end.when.aggregate != "last":
+        yield f"{path}.when", "expected the latest value, without an aggregate"
+    yield from _condition_misfits(end.when, f"{path}.when", end.measurement, catalogue)
+
+
+def _condition_misfits(
+    condition: Condition, path: str, measurement: str, catalogue: Catalogue
+) -> Iterator[tuple[str, str]]:
+    try:
+        field = catalogue.measurement(measurement).field(condition.field)
     except Unknown as unknown:
         yield f"{path}.field", str(unknown)
         return

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from alerts.rule import Rule
+from alerts.rule import EndedBy, Rule
 from alerts.rules import Rules
 from collectors.batch import Batch
 from probes.catalogue import Catalogue, Measurement, Unknown
@@ -149,6 +149,7 @@ class _Table:
         self.slots: dict[str, int] = {}
         self.spans: dict[int, int] = {}
         self.rules: list[tuple[int, Rule]] = []
+        self.ends: list[tuple[EndedBy, dict[str, list[Series]]]] = []
         self.series: dict[tuple[str, ...], Series] = {}
 
     def want(self, at: int, rule: Rule) -> None:
@@ -159,6 +160,11 @@ class _Table:
             weight = self.declared.field(condition.field).weight
             if weight and condition.aggregate == "mean":
                 self._want(weight, condition.over)
+
+    def want_end(self, end: EndedBy, ends: dict[str, list[Series]]) -> None:
+        """Keeps what contradicts some rule's events, in `ends` by device."""
+        self.ends.append((end, ends))
+        self._want(end.when.field, 0)
 
     def _want(self, field: str, span_ms: int) -> None:
         slot = self.slots.setdefault(field, len(self.slots))
@@ -182,11 +188,18 @@ class Window:
         self._groups: list[dict[Subject, Series | list[Series]]] = [{} for _ in rules]
         self._tables: dict[str, _Table] = {}
         self._count = 0
+        # For each rule, and each way it may be ended: the series of a device that tell.
+        self._ends: list[list[dict[str, list[Series]]]] = []
         for at, rule in enumerate(rules):
-            if rule.measurement not in self._tables:
-                declared = catalogue.measurement(rule.measurement)
-                self._tables[rule.measurement] = _Table(declared)
-            self._tables[rule.measurement].want(at, rule)
+            self._table(rule.measurement, catalogue).want(at, rule)
+            self._ends.append([{} for _ in rule.ended_by])
+            for end, ends in zip(rule.ended_by, self._ends[at], strict=True):
+                self._table(end.measurement, catalogue).want_end(end, ends)
+
+    def _table(self, measurement: str, catalogue: Catalogue) -> _Table:
+        if measurement not in self._tables:
+            self._tables[measurement] = _Table(catalogue.measurement(measurement))
+        return self._tables[measurement]
 
     def take(self, batch: Batch) -> None:
         """Looks at every row of `batch`; rows of no rule's measurement cost nothing.
@@ -270,6 +283,10 @@ class Window:
             ]
             for key in old:
                 series = table.series.pop(key)
+                for _, ends in table.ends:
+                    told = ends.get(series.tags.get("device", ""), [])
+                    if series in told:
+                        told.remove(series)
                 for at, subject in series.targets:
                     rest = [s for s in self.members(at, subject) if s is not series]
                     if rest:
@@ -289,6 +306,11 @@ class Window:
 
     def subjects(self, at: int) -> Iterable[Subject]:
         return self._groups[at]
+
+    def ends(self, at: int, device: str) -> Iterator[tuple[EndedBy, list[Series]]]:
+        """The ways rule `at` is ended by polls, with the series of `device` that do."""
+        for end, ends in zip(self.rules[at].ended_by, self._ends[at], strict=True):
+            yield end, ends.get(device, [])
 
     def heard_ms(self, rule_id: str, subject: dict[str, str]) -> int:
         """Up to when the rule of that id knows of `subject`; 0 where it does not.
@@ -343,6 +365,9 @@ class Window:
                 others = self.members(at, subject)
                 self._groups[at][subject] = [*others, series] if others else series
         series.targets = tuple(targets)
+        for end, ends in table.ends:
+            if end.takes(tags) and tags.get("device"):
+                ends.setdefault(tags["device"], []).append(series)
         table.series[key] = series
         self._count += 1
         return series

@@ -96,6 +96,7 @@ SENSOR = _measure(
     ),
     Field("state", "str", "1", "what a state sensor says, in the device's words"),
     Field("severity", "int", "1", "0 well, 1 warning, 2 critical, by state or limits"),
+    Field("on_battery", "int", "flag", "1 if it says that a UPS is on battery, 0 not"),
     Field("low", "float", "1", "limit below which it is not well"),
     Field("high", "float", "1", "limit above which it is not well"),
     period_s=300,

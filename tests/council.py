@@ -265,6 +265,7 @@ def _health(tags: dict[str, str], n: int, at: int) -> Iterator[Sample]:
     heat = 24.0 + n + 3 * math.sin(at / 4e6)
     yield sensor("temperature", "Inlet", value=heat, severity=0, high=45.0)
     yield sensor("state", "PSU 1", value=1.0, state="ok", severity=0)
+    yield sensor("state", "Output", state="onLine", severity=0, on_battery=0)
     yield sensor("power", "PoE drawn 1", value=120.0 + 40 * day_share(at))
     yield sensor("dbm", "Te1/1 receive", value=-4.0 - n, low=-14.0, severity=0)
     use = 0.1 + 0.2 * day_share(at)

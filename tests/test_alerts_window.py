@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.cycle import cycle
-from alerts.evaluate import Entry, evaluate
+from alerts.evaluate import Changes, Entry, evaluate
 from alerts.judge import judge
 from alerts.rules import Rules, load, load_files
 from alerts.topology import Topology
@@ -305,3 +305,54 @@ def test_the_window_does_not_grow_with_time() -> None:
         batch: Batch = polled(n % 2, START_MS + n * 60_000, device=device)
         window.take(batch)
     assert len(window) == 2
+
+
+def told(event: str, at_ms: int) -> Batch:
+    tags = {"device": "d1", "site": "hall", "role": "ups", "event": event}
+    fields: dict[str, Value] = {"active": 1, "count": 1, "level": 4}
+    [batch] = gather([Sample("event", tags, fields, at_ms)], "traps", at_ms)
+    return batch
+
+
+def sensed(on_battery: int, at_ms: int) -> Batch:
+    tags = {"device": "d1", "site": "hall", "role": "ups", "class": "state"}
+    fields: dict[str, Value] = {"on_battery": on_battery, "severity": 2 * on_battery}
+    sample = Sample("sensor", {**tags, "sensor": "Output"}, fields, at_ms)
+    [batch] = gather([sample], "poll", at_ms)
+    return batch
+
+
+def test_polls_end_what_a_trap_began_before_a_restart_and_it_does_not_begin_again() -> (
+    None
+):
+    rules = only("ups_on_battery")
+    window = Window(rules, CATALOGUE, START_MS)
+    window.take(told("ups_on_battery", START_MS))
+    standing: dict[str, Entry] = {}
+    for now_ms in (START_MS + 1_000, START_MS + 90_000):
+        merge(standing, evaluate(window, TOPOLOGY, standing, now_ms))
+    [entry] = standing.values()
+    assert entry.state == "firing"
+    # A day's trap is not in the journal any longer; only standing knows of it.
+    window = Window(rules, CATALOGUE, START_MS + 100_000)
+    for minute in range(2, 12):
+        now_ms = START_MS + minute * 60_000
+        window.take(sensed(0, now_ms))
+        merge(standing, evaluate(window, TOPOLOGY, standing, now_ms + 1_000))
+        window.settle()
+    assert not [entry for entry in standing.values() if entry.is_open]
+    # The same trap, read again from the journal, is over; a new one is not.
+    window.take(told("ups_on_battery", START_MS))
+    merge(standing, evaluate(window, TOPOLOGY, standing, START_MS + 720_000))
+    assert not [entry for entry in standing.values() if entry.is_open]
+    window.take(told("ups_on_battery", START_MS + 725_000))
+    merge(standing, evaluate(window, TOPOLOGY, standing, START_MS + 730_000))
+    assert [entry.state for entry in standing.values() if entry.is_open]
+
+
+def merge(standing: dict[str, Entry], changes: Changes) -> None:
+    for key, entry in changes.items():
+        if entry is None:
+            standing.pop(key, None)
+        else:
+            standing[key] = entry

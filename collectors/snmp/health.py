@@ -25,6 +25,7 @@ from collectors.snmp.entities import entities, read_entities
 from collectors.snmp.findings import of_refused
 from collectors.snmp.identity import Identity, identify, named, read_system
 from collectors.snmp.poll import Place
+from collectors.snmp.power_source import on_battery
 from collectors.snmp.profiles import (
     Found,
     Profiles,
@@ -243,6 +244,7 @@ def _sensor(each: Sensor) -> tuple[Any, ...]:
         each.value,
         each.state,
         severity(each),
+        on_battery(each),
         each.low if each.low is not None else each.low_warn,
         each.high if each.high is not None else each.high_warn,
     )

@@ -65,6 +65,8 @@ def unsayable(rule: Rule) -> str:
         return "it compares several rows of one subject"
     if any(condition.aggregate == "rise" for condition in rule.when):
         return "it counts the rise of a counter over restarts"
+    if any(condition.missing is not None for condition in rule.when):
+        return "it is also of rows without the field that it compares"
     return ""
 
 

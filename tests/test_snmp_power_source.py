@@ -1,0 +1,102 @@
+"""Whether a UPS runs on battery is told from its sensors, in every maker's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from collectors.snmp.power_source import on_battery
+from collectors.snmp.profiles.readings import Sensor
+
+RECORDINGS = Path(__file__).parent / "data" / "recordings"
+CATALOGUE = Path(__file__).parents[1] / "collectors" / "snmp" / "profiles" / "catalog"
+
+
+def state(descr: str, meaning: str, severity: str = "ok") -> Sensor:
+    return Sensor("state", descr, "1.3", "0", state=meaning, severity=severity)
+
+
+@pytest.mark.parametrize(
+    ("descr", "meaning", "expected"),
+    [
+        ("Output source", "battery", 1),
+        ("Output source", "normal", 0),
+        ("Output source", "bypass", 0),
+        ("Output", "onBattery", 1),
+        ("Output", "On Battery", 1),
+        ("Output", "on line", 0),
+        ("Output", "onBatteryTest", 0),
+        ("Output", "batteryDischargeSpotmode", 1),
+        ("Power", "on mains", 0),
+        ("Power", "on battery", 1),
+        ("On battery", "yes", 1),
+        ("On battery", "no", 0),
+        ("Utility off", "yes", 1),
+        ("Battery", "batteryDischarging", 1),
+        ("Battery", "discharging", 1),
+        ("Battery", "charging", 0),
+        # A battery that is well says nothing of where the power comes from.
+        ("Battery", "batteryNormal", None),
+        ("Battery", "batteryLow", None),
+        ("Power", "ok", None),
+        ("Power Supply 1", "normal", None),
+        ("Last transfer to battery", "blackout", None),
+        ("Last battery test", "passed", None),
+    ],
+)
+def test_what_a_state_says(descr: str, meaning: str, expected: int | None) -> None:
+    assert on_battery(state(descr, meaning)) == expected
+
+
+def test_a_source_that_is_unknown_says_nothing() -> None:
+    assert on_battery(state("Output source", "other", "unknown")) is None
+
+
+def test_the_time_on_battery_says_it_too() -> None:
+    running = Sensor("runtime", "Time on battery", "1.3", "0", value=0.5)
+    assert on_battery(running) == 1
+    assert on_battery(msgspec.structs.replace(running, value=0.0)) == 0
+    left = msgspec.structs.replace(running, descr="Battery runtime left", value=43.0)
+    assert on_battery(left) is None
+
+
+UPSS = ["apc-ups", "cyberpower", "dell-ups", "eaton-ups", "netagent", "socomec"]
+
+
+@pytest.mark.parametrize("name", [*UPSS, "ups-makers"])
+def test_every_recorded_ups_tells_it(name: str) -> None:
+    text = (RECORDINGS / f"{name}.json").read_text(encoding="utf-8")
+    sensors = msgspec.convert(msgspec.json.decode(text)["sensors"], list[Sensor])
+    assert {on_battery(each) for each in sensors} & {0, 1}
+
+
+def meanings() -> Iterator[tuple[str, str, str]]:
+    """(file, sensor, meaning) of every state that a profile may show."""
+    for file in sorted(CATALOGUE.glob("*.yaml")):
+        for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+            known = (document or {}).get("states") or {}
+            for table in ((document or {}).get("tables") or {}).values():
+                for sensor in (table or {}).get("sensors", ()):
+                    states = sensor.get("states")
+                    states = (
+                        known.get(states, {}) if isinstance(states, str) else states
+                    )
+                    descrs = sensor.get("descr", "")
+                    descrs = [descrs] if isinstance(descrs, str) else descrs
+                    for descr in descrs:
+                        for meaning in (states or {}).values():
+                            yield file.name, descr, str(meaning[0])
+
+
+def test_no_state_of_a_profile_that_means_battery_is_missed() -> None:
+    looked = 0
+    for file, descr, meaning in meanings():
+        words = meaning.casefold().replace(" ", "")
+        if words in ("battery", "onbattery", "batterydischarging", "discharging"):
+            looked += 1
+            assert on_battery(state(descr, meaning, "critical")) == 1, (file, descr)
+    assert looked >= 8
