@@ -18,7 +18,7 @@ from probes.sample import Sample, Value
 
 FieldType = Literal["int", "float", "str"]
 _LARGEST = sys.float_info.max
-_Named = TypeVar("_Named", "Tag", "Field", "Measurement")
+_Named = TypeVar("_Named", "Tag", "Field")
 
 
 class Tag(msgspec.Struct, frozen=True):
@@ -34,7 +34,8 @@ class Field(msgspec.Struct, frozen=True):
 
     `weight`: the field of the same row that says how much stands behind this value,
     such as the calls behind a share of poor calls. A mean over rows is weighted by it.
-    `counter`: it only goes up, from 0 at the start of the process.
+    `counter`: it only goes up, from 0 at the start of the process. `among`: the texts
+    there are; the server keeps any other one as `other`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Field(msgspec.Struct, frozen=True):
     personal: bool = False
     weight: str = ""
     counter: bool = False
+    among: tuple[str, ...] = ()
 
 
 class Measurement(msgspec.Struct, frozen=True):
@@ -73,7 +75,19 @@ class Measurement(msgspec.Struct, frozen=True):
 
 
 class Unknown(LookupError):
-    """A name that is not in the catalogue; the text says what was meant, perhaps."""
+    """A name that is not in the catalogue; the text says what was meant, perhaps.
+
+    The suggestion is looked for when somebody reads the text: it takes a thousand times
+    as long as finding out that there is no such name, and agents choose names freely.
+    """
+
+    def __init__(self, name: str, among: Iterable[str], what: str) -> None:
+        super().__init__(name)
+        self._name, self._among, self._what = name, tuple(among), what
+
+    def __str__(self) -> str:
+        hint = did_you_mean(self._name, self._among)
+        return f"no {self._what} is called {self._name!r}{hint}"
 
 
 class Misfit(ValueError):
@@ -82,7 +96,7 @@ class Misfit(ValueError):
     `reason` is the same without values, so that it can be counted by.
     """
 
-    def __init__(self, text: str, reason: str = "") -> None:
+    def __init__(self, text: str | Unknown, reason: str = "") -> None:
         super().__init__(text)
         self.reason = reason
 
@@ -119,7 +133,10 @@ class Catalogue:
 
     def measurement(self, name: str) -> Measurement:
         """The measurement of that name. `Unknown` (with a suggestion) if none is."""
-        return _find(name, tuple(self._by_name.values()), "measurement")
+        found = self._by_name.get(name)
+        if found is None:
+            raise Unknown(name, self._by_name, "measurement")
+        return found
 
 
 def conform(value: object, field: Field, where: str) -> Value:
@@ -161,7 +178,7 @@ def check_sample(sample: Sample, catalogue: Catalogue) -> Sample:
             for name, value in sample.fields.items()
         }
     except Unknown as unknown:
-        raise Misfit(str(unknown)) from None
+        raise Misfit(unknown) from None
     if not fields:
         raise Misfit(f"{where}: a row without fields")
     return Sample(sample.measurement, sample.tags, fields, sample.time_ms)
@@ -177,8 +194,7 @@ def _find(name: str, among: tuple[_Named, ...], what: str) -> _Named:
     for each in among:
         if each.name == name:
             return each
-    hint = did_you_mean(name, (each.name for each in among))
-    raise Unknown(f"no {what} is called {name!r}{hint}")
+    raise Unknown(name, [each.name for each in among], what)
 
 
 def _shown(value: object) -> str:

@@ -4,6 +4,7 @@ Every measurement here is about one laptop, so every one is personal data.
 """
 
 from probes.catalogue import Catalogue, Field, Measurement, Tag
+from probes.vpn_products import NAMES as VPN_PRODUCTS
 
 _TAGS = (
     Tag("agent", "pseudonym of the laptop (a keyed hash)", personal=True),
@@ -80,7 +81,13 @@ PATH = _measure(
     Field("edge_rtt_ms", "float", "ms", "round trip to the council's reflector"),
     Field("edge_loss_ratio", "float", "ratio", "loss to there"),
     Field("hops", "int", "1", "stations to the reflector, itself included"),
-    Field("method", "str", "1", "how: udp, icmp, tcp, or connect (no stations seen)"),
+    Field(
+        "method",
+        "str",
+        "1",
+        "how: udp, icmp, tcp, or connect (no stations seen)",
+        among=("udp", "icmp", "tcp", "connect"),
+    ),
 )
 TEAMS_RELAY = _measure(
     "teams_relay",
@@ -101,7 +108,13 @@ NAME_LOOKUP = _measure(
     "one DNS question to the resolver in use",
     600,
     Field("lookup_ms", "float", "ms", "time to the answer"),
-    Field("resolver", "str", "1", "which kind: gateway, private, public, loopback"),
+    Field(
+        "resolver",
+        "str",
+        "1",
+        "which kind: gateway, private, public, loopback",
+        among=("gateway", "private", "public", "loopback"),
+    ),
     Field("resolver_through_vpn", "int", "flag", "1 where it is asked through the VPN"),
     Field("only_ipv6", "int", "flag", "1 where the name has no IPv4 address"),
 )
@@ -116,14 +129,20 @@ WEB = _measure(
     Field("first_byte_ms", "float", "ms", "from request to first byte"),
     Field("total_ms", "float", "ms", "all of it"),
     Field("status", "int", "1", "HTTP status"),
-    Field("proxy", "str", "1", "environment, manual, pac or wpad; never its name"),
+    Field(
+        "proxy",
+        "str",
+        "1",
+        "environment, manual, pac or wpad; never its name",
+        among=("environment", "manual", "pac", "wpad"),
+    ),
 )
 VPN = _measure(
     "vpn",
     "which VPN client is there, whether its tunnel is up, and what goes through it",
     300,
     Field("up", "int", "flag", "1 where the tunnel is up"),
-    Field("product", "str", "1", "which client, by its adapter"),
+    Field("product", "str", "1", "which client, by its adapter", among=VPN_PRODUCTS),
     Field("mtu_byte", "int", "byte", "MTU of the tunnel's interface"),
     Field("reconnects", "int", "1", "times it came up anew within the last hour"),
     Field("connect_s", "float", "s", "time to connect, to some 15 s; when it did"),
@@ -137,8 +156,20 @@ VPN = _measure(
     Field("path_mtu_black_hole", "int", "flag", "1 where larger ones vanish unsaid"),
     Field("direct_path_mtu_byte", "int", "byte", "largest packet beside the tunnel"),
     Field("direct_path_mtu_black_hole", "int", "flag", "1 where larger ones vanish"),
-    Field("teams_way", "str", "1", "split_out, tunnelled, selective or unknown"),
-    Field("m365_way", "str", "1", "the same of all Microsoft 365 Optimize networks"),
+    Field(
+        "teams_way",
+        "str",
+        "1",
+        "split_out, tunnelled, selective or unknown",
+        among=("split_out", "tunnelled", "selective", "unknown"),
+    ),
+    Field(
+        "m365_way",
+        "str",
+        "1",
+        "the same of all Microsoft 365 Optimize networks",
+        among=("split_out", "tunnelled", "selective", "unknown"),
+    ),
 )
 WIFI = _measure(
     "wifi",
@@ -188,7 +219,13 @@ BANDWIDTH = _measure(
     ),
     Field("rtt_down_ms", "float", "ms", "round trip during the download"),
     Field("rtt_up_ms", "float", "ms", "round trip during the upload"),
-    Field("bufferbloat", "str", "1", "grade of the mean increase under load, A+ to F"),
+    Field(
+        "bufferbloat",
+        "str",
+        "1",
+        "grade of the mean increase under load, A+ to F",
+        among=("A+", "A", "B", "C", "D", "F"),
+    ),
     Field("responsiveness_rpm", "float", "1/min", "round trips a minute under load"),
     Field("down_retransmit_ratio", "float", "ratio", "sent again on the way down"),
     Field("up_retransmit_ratio", "float", "ratio", "sent again on the way up"),

@@ -155,6 +155,8 @@ BY_KIND = {
 # Windows shows a connection of its own as a PPP adapter named like the connection.
 NATIVE = Product("Windows VPN")
 
+NAMES = tuple(sorted({each.name for each in (*PRODUCTS, *BY_KIND.values(), NATIVE)}))
+
 
 def by_description(description: str) -> Product | None:
     """The client whose adapter is so described. Pure."""

@@ -38,7 +38,7 @@ from collectors.ingest.enrolled import Agent, EnrolmentRefused
 from collectors.ingest.enrolling import Enrolling, TooMany
 from collectors.ingest.intake import Intake, NotDurable, wall_ms
 from collectors.ingest.limits import Busy
-from collectors.ingest.policies import KnownSites, policy_of, sites_seen_from
+from collectors.ingest.policies import policy_of, sites_seen_from
 from collectors.ingest.providers import Providers
 from collectors.ingest.pseudonym import KeyRefused
 from collectors.ingest.reasons import BodyRefused, Reason
@@ -97,9 +97,7 @@ class HttpsIngest:
             if config.providers is None
             else Providers.read(config.providers)
         )
-        self._intake = Intake(
-            config, append, knows_site=KnownSites(estate), now_ms=now_ms
-        )
+        self._intake = Intake(config, append, estate=estate, now_ms=now_ms)
         self._uploads: Counter[str] = Counter()
         self._enrolling = Enrolling(registry, wait_for_broker, time.monotonic)
         self._server = HttpServer(

@@ -3,17 +3,21 @@ and between the two the journal has it on disk."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
 from collectors.batch import Batch
+from collectors.estate.model import Estate
 from collectors.ingest.aside import Aside
 from collectors.ingest.body import Rejected, in_time, read, split
+from collectors.ingest.bounds import Bounds
 from collectors.ingest.config import IngestConfig
 from collectors.ingest.enrolled import Agent
 from collectors.ingest.limits import Busy, Charges, Remembered
+from collectors.ingest.policies import KnownSites
 from collectors.ingest.reasons import BodyRefused, Reason
 from collectors.ingest.rows import rows
 from collectors.ingest.stats import IngestStats
@@ -25,6 +29,9 @@ from probes.report import Receipt, Refusal, Report
 
 log = structlog.get_logger()
 
+# Others come in between: a full body takes a hundred times as long as most.
+_AT_ONCE_BYTES = 65_536
+_AT_ONCE_VALUES = 8_000
 # Reasons that are worth a look at what was sent; a wrong clock explains itself.
 _POISON = frozenset({Reason.UNREADABLE, Reason.VERSION, Reason.MALFORMED})
 
@@ -38,20 +45,21 @@ def wall_ms() -> int:
 
 
 class Intake:
-    """One per transport. `knows_site` tells whether the estate has a site."""
+    """One per transport. `estate` says which sites and targets there are."""
 
     def __init__(
         self,
         config: IngestConfig,
         append: Append,
         *,
-        knows_site: Callable[[str], bool],
+        estate: Callable[[], Estate] = Estate,
         catalogue: Catalogue = CATALOGUE,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         limits = config.limits
         self._append, self._catalogue = append, catalogue
-        self._knows_site, self._now_ms = knows_site, now_ms
+        self._knows_site, self._now_ms = KnownSites(estate), now_ms
+        self._bounds = Bounds(estate, config.policy, catalogue)
         self._limits = limits
         self._aside = Aside(config.aside, limits.kept_aside)
         self._charges = Charges(limits, time.monotonic)
@@ -106,7 +114,12 @@ class Intake:
         fresh: dict[str, list[Report]] = {}
         accepted: list[str] = []
         refused: list[Refusal] = []
+        looked_at = 0
         for part in parts:
+            looked_at += memoryview(part).nbytes
+            if looked_at > _AT_ONCE_BYTES:
+                looked_at = 0
+                await asyncio.sleep(0)
             found = read(part, agent)
             if isinstance(found, Rejected):
                 self.refuse(found.reason, found.raw)
@@ -156,18 +169,20 @@ class Intake:
     ) -> None:
         batches: list[Batch] = []
         misfit_rows = expired = 0
-        for reports in fresh.values():
+        for some in _slices(fresh):
             made = rows(
-                reports,
+                [self._bounds.report(report, now_ms) for report in some],
                 home_site,
                 provider,
                 self._knows_site,
                 self._catalogue,
                 now_ms,
+                self._bounds.sample,
             )
             batches += [*made.batches, *made.misfits]
             misfit_rows += made.misfit_rows()
             expired += made.expired
+            await asyncio.sleep(0)
         kept = sum(len(reports) for reports in fresh.values())
         await self._write(batches, kept)
         for agent, reports in fresh.items():
@@ -176,6 +191,8 @@ class Intake:
         self.stats.accepted += kept
         self.stats.misfit_rows += misfit_rows
         self.stats.expired_rows += expired
+        self.stats.other_targets = self._bounds.others
+        self.stats.other_whereabouts = self._bounds.far
 
     async def _write(self, batches: Sequence[Batch], count: int) -> None:
         if not batches:
@@ -197,3 +214,18 @@ class Intake:
         if self.failing:
             log.info("reports are made durable again")
         self.failing = False
+
+
+def _slices(fresh: dict[str, list[Report]]) -> Iterator[list[Report]]:
+    """The reports of each agent, some at a time."""
+    for reports in fresh.values():
+        some: list[Report] = []
+        count = 0
+        for report in reports:
+            some.append(report)
+            count += sum(4 + len(result.values) for result in report.results)
+            if count >= _AT_ONCE_VALUES:
+                yield some
+                some, count = [], 0
+        if some:
+            yield some

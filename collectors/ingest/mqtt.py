@@ -24,7 +24,6 @@ from collectors.ingest.broker_client import broker_client
 from collectors.ingest.config import IngestConfig, MqttConfig
 from collectors.ingest.intake import Intake, NotDurable, wall_ms
 from collectors.ingest.limits import Busy
-from collectors.ingest.policies import KnownSites
 from collectors.ingest.providers import UNKNOWN
 from collectors.ingest.reasons import BodyRefused, Reason
 from collectors.ingest.registry import Registry
@@ -63,9 +62,7 @@ class MqttIngest:
             raise ValueError("ingest.mqtt is not configured")
         self._config: MqttConfig = config.mqtt
         self._registry, self._now_ms = registry, now_ms
-        self._intake = Intake(
-            config, append, knows_site=KnownSites(estate), now_ms=now_ms
-        )
+        self._intake = Intake(config, append, estate=estate, now_ms=now_ms)
         self._workers = config.limits.in_flight
         self._waiting: asyncio.Queue[aiomqtt.Message] = asyncio.Queue(
             self._config.max_waiting

@@ -16,18 +16,22 @@ from probes.report import Report, samples
 from probes.sample import Sample
 
 _DAY_MS = 86_400_000
+# A newer agent knows a few measurements more; each costs the journal a line of its own.
+_MAX_UNKNOWN = 8
 
 
 class Rows(msgspec.Struct, frozen=True):
     """`misfits` are batches that the journal will set aside, `expired` the number of
-    rows left out as they are older than they may be kept."""
+    rows left out as they are older than they may be kept, `lost` of those of too many
+    measurements that nobody knows."""
 
     batches: list[Batch]
     misfits: list[Batch]
     expired: int
+    lost: int = 0
 
     def misfit_rows(self) -> int:
-        return sum(len(batch) for batch in self.misfits)
+        return self.lost + sum(len(batch) for batch in self.misfits)
 
 
 def rows(
@@ -37,11 +41,13 @@ def rows(
     knows_site: Callable[[str], bool],
     catalogue: Catalogue,
     now_ms: int,
+    bounded: Callable[[Sample], Sample] = lambda sample: sample,
 ) -> Rows:
-    """The rows of reports of *one* agent, gathered by measurement."""
+    """The rows of reports of *one* agent, gathered by measurement, each as `bounded`
+    leaves it."""
     agent = ""
     fresh: list[Sample] = []
-    expired = 0
+    expired = lost = 0
     for report in reports:
         agent = report.agent
         where = report.whereabouts
@@ -53,18 +59,26 @@ def rows(
             if sample.time_ms < _oldest_ms(sample.measurement, catalogue, now_ms):
                 expired += 1
             else:
-                fresh.append(sample)
+                fresh.append(bounded(sample))
     source = f"agent/{agent}"
     batches: list[Batch] = []
     misfits: list[Batch] = []
+    unknown = 0
     for batch in gather(fresh, source, now_ms):
+        if batch.measurement not in catalogue:
+            unknown += 1
+            if unknown > _MAX_UNKNOWN:
+                lost += len(batch)
+            else:
+                misfits.append(batch)
+            continue
         try:
             batches.append(check(batch, catalogue))
         except Misfit:
             good, bad = _sorted_out(batch, catalogue)
             batches.extend(gather(good, source, now_ms))
             misfits.extend(gather(bad, source, now_ms))
-    return Rows(batches, misfits, expired)
+    return Rows(batches, misfits, expired, lost)
 
 
 def _oldest_ms(measurement: str, catalogue: Catalogue, now_ms: int) -> int:

@@ -30,6 +30,8 @@ class IngestStats(msgspec.Struct):
     misfit_rows: int = 0
     expired_rows: int = 0
     retimed: int = 0
+    other_targets: int = 0
+    other_whereabouts: int = 0
     reasons: Counter[Reason | Refusal] = msgspec.field(default_factory=Counter)
 
     def unauthorise(self, reason: Reason) -> None:

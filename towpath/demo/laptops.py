@@ -135,7 +135,7 @@ def report(laptop: Laptop, agent: str, now_ms: int, dice: random.Random) -> Repo
             1,
             now_ms,
             Outcome.OK,
-            "resolver",
+            "localhost",
             {"lookup_ms": dice.uniform(2, 25)},
             180,
         ),
@@ -211,7 +211,7 @@ def _on_the_way(
         }
     outcome = Outcome.OK if at_home else Outcome.NOT_CONNECTED
     return [
-        Result("vpn", 1, now_ms, outcome, "vpn", vpn),
+        Result("vpn", 1, now_ms, outcome, "", vpn),
         *(
             Result(probe, 1, now_ms, Outcome.OK, "", values)
             for probe, values in measured.items()
