@@ -4,7 +4,7 @@ what the journal holds, what every reader gets."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -78,6 +78,13 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
         except ValueError:
             return [None] * len(self)
         return self.columns[at]
+
+    def rows(self, at: Sequence[int]) -> Batch:
+        """The rows with those numbers; itself if they are all."""
+        if len(at) == len(self):
+            return self
+        columns = tuple([column[n] for n in at] for column in self.columns)
+        return Batch(self.source, self.received_ms, self.schema, columns)
 
     def samples(self) -> Iterator[Sample]:
         """The rows one by one, absent tags and fields left out."""

@@ -29,6 +29,7 @@ from collectors.estate import load as load_estate
 from collectors.estate.model import Estate
 from collectors.ingest.certificate import make_certificates
 from collectors.measurements import CATALOGUE
+from collectors.personal_data import PLACES
 from collectors.reflector import ReflectorConfig
 from collectors.snmp import Credentials
 from collectors.snmp.profiles.load import load_files as load_profiles
@@ -39,7 +40,7 @@ from probes.settings import decode_settings
 from towpath import cli
 from towpath.config import _UNDER_STATE, TowpathConfig, read, read_part
 from towpath.demo.switches import SimulatedPort, SimulatedSwitch
-from towpath.pages import catalogue_page, rules_table
+from towpath.pages import catalogue_page, places_table, rules_table
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -341,6 +342,10 @@ def test_the_page_of_the_catalogue_is_what_the_code_prints() -> None:
 def test_on_call_staff_find_every_rule_as_it_is() -> None:
     table = rules_table(load_rules(CATALOGUE))
     assert table in text_of("docs/on-call.md"), "run `make docs`"
+
+
+def test_the_privacy_page_lists_every_place_of_personal_data() -> None:
+    assert places_table(PLACES) in text_of("docs/privacy.md"), "run `make docs`"
 
 
 def _anchors(text: str) -> set[str]:

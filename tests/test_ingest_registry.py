@@ -107,7 +107,7 @@ def test_after_a_rotation_old_laptops_still_report_and_new_names_have_a_new_id(
         later_ms = wall_ms() + 91 * DAY_MS
         registry.seen(after.agent, later_ms)
         registry.save_seen()
-        assert registry.forget_unseen(90, later_ms) == 1
+        assert registry.forget_unseen(later_ms - 90 * DAY_MS) == 1
         assert registry.verify(before.agent, before.secret) is None
 
 

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from stores import CATALOGUE, DAY, HOUR, PLAIN, START, ask, batch, embedded, values
 
 from collectors.store import layout
-from collectors.store.compact import due, request_erasure
+from collectors.store.compact import due
+from collectors.store.erasure import Erasures
 from collectors.store.failure import Away
 from collectors.store.layout import Piece
 from collectors.store.parquet import EmbeddedStore
@@ -352,13 +353,17 @@ async def test_erased_rows_are_in_no_file_any_more(tmp_path: Path) -> None:
         # Files that are superseded but not deleted yet hold the rows too.
         await store.tidy(START + 2 * HOUR)
         (root,) = [path.parents[3] for path in _files(tmp_path)[:1]]
-        request_erasure(root, "laptop-1")
+        erasures = Erasures(root)
+        assert await store.count_rows("laptop-1") == 30
+        erasures.request("laptop-1", START + 2 * HOUR)
         await store.tidy(START + 2 * HOUR + 1)
         for path in _files(tmp_path):
             assert "laptop-1" not in pq.read_table(path)["agent"].to_pylist()
         query = ask("ok:count", by=("agent",), measurement="private")
         assert await values(store, query) == [("laptop-0", 30), ("laptop-2", 30)]
-        assert list((root / "erase").iterdir()) == []
+        assert await store.count_rows("laptop-1") == 0
+        assert erasures.asked() == []
+        assert erasures.known() == {"laptop-1": START + 2 * HOUR}
         await store.tidy(DAY_END)
         assert await values(store, query) == [("laptop-0", 30), ("laptop-2", 30)]
 

@@ -18,6 +18,7 @@ from collectors.findings import explain, line_of, not_text
 from collectors.groups import GroupsConfig
 from collectors.ingest import IngestConfig
 from collectors.journal import JournalConfig
+from collectors.personal_data import Root
 from collectors.snmp import SnmpConfig
 from collectors.snmp.traps import TrapsConfig
 from collectors.store import StoreConfig
@@ -93,6 +94,19 @@ class TowpathConfig(BaseModel):
             else:
                 table.setdefault(where[-1], str(state / name))
         return filled
+
+
+def personal_folders(config: TowpathConfig) -> dict[Root, Path]:
+    """Where the places of `collectors.personal_data` are in these settings."""
+    folders: dict[Root, Path] = {
+        "journal": config.journal.folder,
+        "store": config.store.folder,
+        "bodies": config.ingest.aside,
+        "registry": config.ingest.registry.path.parent,
+    }
+    if config.ingest.broker is not None:
+        folders["broker"] = config.ingest.broker.password_file.parent
+    return folders
 
 
 def read(path: Path) -> TowpathConfig:

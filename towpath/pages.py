@@ -10,9 +10,18 @@ from pathlib import Path
 from alerts.rule import Rule
 from alerts.rules import load
 from collectors.measurements import CATALOGUE
+from collectors.personal_data import PLACES, Place, Root
 from probes.catalogue import Catalogue, Measurement
 
 DOCS = Path(__file__).parents[1] / "docs"
+_PLACES_HEAD = "| what | where | how long | erased |\n"
+_ROOTS: dict[Root, str] = {
+    "journal": "<state>/journal",
+    "store": "<state>/store",
+    "bodies": "<state>/aside/ingest",
+    "registry": "<state>",
+    "broker": "<state>/broker",
+}
 _RULES_HEAD = "| rule | severity | it means, and why that happens | do first |\n"
 
 
@@ -49,11 +58,25 @@ def catalogue_page(catalogue: Catalogue) -> str:
 
 def write() -> None:
     (DOCS / "catalogue.md").write_text(catalogue_page(CATALOGUE), encoding="utf-8")
-    on_call = DOCS / "on-call.md"
-    before, _, rest = on_call.read_text(encoding="utf-8").partition(_RULES_HEAD)
+    _replace_table("on-call.md", _RULES_HEAD, rules_table(load(CATALOGUE)))
+    _replace_table("privacy.md", _PLACES_HEAD, places_table(PLACES))
+
+
+def _replace_table(page: str, head: str, table: str) -> None:
+    """Puts `table` where the page has the one that begins with `head`."""
+    path = DOCS / page
+    before, _, rest = path.read_text(encoding="utf-8").partition(head)
     after = re.sub(r"\A(\|.*\n)*", "", rest)
-    text = before + rules_table(load(CATALOGUE)) + after
-    on_call.write_text(text, encoding="utf-8")
+    path.write_text(before + table + after, encoding="utf-8")
+
+
+def places_table(places: Iterable[Place]) -> str:
+    """The table of `docs/privacy.md`, from the list that erasing goes by."""
+    lines = [_PLACES_HEAD + "|---|---|---|---|"]
+    for place in places:
+        where = f"{_ROOTS[place.root]}/{place.glob}"
+        lines.append(f"| {place.holds} | `{where}` | {place.kept} | {place.erased} |")
+    return "\n".join(lines) + "\n"
 
 
 class _Words(dict[str, str]):

@@ -41,14 +41,17 @@ from collectors.ingest import (
 from collectors.itself import Itself, Source
 from collectors.journal import Journal, Reader, journal_sample
 from collectors.measurements import CATALOGUE
+from collectors.personal_data import PERSONAL_DAYS, prune
 from collectors.reflector import Reflector, ReflectorConfig
+from collectors.retention import Job, Retention
 from collectors.snmp import Credentials, Poller
 from collectors.snmp.traps import TrapReceiver
 from collectors.store import StoreWriter, open_store, saved_positions
+from collectors.store.erasure import Erasures
 from collectors.topology import Surroundings
 from collectors.vpn_gateways import VpnGateways
 from dashboards.web import StatusPage
-from towpath.config import Role, TowpathConfig
+from towpath.config import Role, TowpathConfig, personal_folders
 from towpath.errors import sentence_of
 from towpath.metrics import MetricsDoor
 from towpath.roles import RoleLocks
@@ -149,6 +152,8 @@ class Installation:
         registry = Registry(config.registry)
         self._add(f"agents {config.registry.path}", registry)
         self._source("agents", lambda at: agents_samples(registry.agents(), at))
+        unseen = ("agents", config.registry.unseen_days, registry.forget_unseen)
+        self._add("retention of agents", Retention([unseen], self._now_ms))
         files: BrokerFiles | None = None
         if config.broker is not None and config.mqtt is not None:
             files = BrokerFiles(config.broker, config.mqtt, registry)
@@ -205,6 +210,14 @@ class Installation:
         )
         self._add(f"groups of at least {config.groups.least} agents", grouping)
         self._source("groups", lambda at: [grouping.sample(self.process)])
+        folders = personal_folders(config)
+        days = min(config.store.personal_days or PERSONAL_DAYS, PERSONAL_DAYS)
+        erasures = Erasures(config.store.folder)
+        jobs: list[Job] = [
+            ("files with personal data", days, lambda at: prune(folders, at)),
+            ("requests to erase", PERSONAL_DAYS, erasures.prune),
+        ]
+        self._add("retention of files", Retention(jobs, self._now_ms))
 
     def _alert(self) -> None:
         self._open_store()

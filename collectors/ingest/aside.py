@@ -12,7 +12,6 @@ from pathlib import Path
 import structlog
 
 _MAX_BYTES = 64_000
-_MAX_AGE_MS = 30 * 86_400_000
 _MAX_PER_S = 20
 
 log = structlog.get_logger()
@@ -42,7 +41,7 @@ class Aside:
             )
             with os.fdopen(handle, "wb") as file:
                 file.write(body[:_MAX_BYTES])
-            self._prune(now_ms)
+            self._prune()
         except OSError as error:
             if not self._failing:
                 log.warning("unreadable reports cannot be kept", error=str(error))
@@ -50,11 +49,8 @@ class Aside:
         else:
             self._failing = False
 
-    def _prune(self, now_ms: int) -> None:
+    def _prune(self) -> None:
+        """By number; by age `collectors.personal_data` does it, bad bodies or none."""
         files = sorted(self._folder.glob("*.body"))
-        spare = len(files) - self._keep
-        for number, file in enumerate(files):
-            stamp = file.name.split("-", 1)[0]
-            old = stamp.isdigit() and int(stamp) < now_ms - _MAX_AGE_MS
-            if number < spare or old:
-                file.unlink(missing_ok=True)
+        for file in files[: max(0, len(files) - self._keep)]:
+            file.unlink(missing_ok=True)

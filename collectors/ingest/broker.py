@@ -71,6 +71,7 @@ def mosquitto_text(config: BrokerConfig) -> str:
         "max_inflight_messages 200\n"
         "max_queued_messages 20000\n"
         "persistent_client_expiration 30d\n"
+        "retain_available false\n"
         + (f"pid_file {config.pid_file}\n" if config.pid_file is not None else "")
     )
 

@@ -24,10 +24,12 @@ class _Part(BaseModel):
 
 class RegistryConfig(_Part):
     """`key_file` makes pseudonyms of device ids. It lies apart from the registry so
-    that whoever is given a copy of one does not have the other."""
+    that whoever is given a copy of one does not have the other. A laptop that was not
+    seen for `unseen_days` is forgotten."""
 
     path: Path = Path("var/state/agents.sqlite")
     key_file: Path = Path("var/keys/pseudonym.key")
+    unseen_days: Annotated[int, Field(ge=30, le=3660)] = 400
 
 
 class HttpsConfig(_Part):

@@ -117,6 +117,8 @@ class Registry:
             self._connection = sqlite3.connect(
                 path, timeout=10, isolation_level=None, check_same_thread=False
             )
+            # Whoever is forgotten is not to lie in unused pages of the file.
+            self._connection.execute("PRAGMA secure_delete = ON")
             self._prepare()
             self.refresh()
         except (OSError, sqlite3.Error) as error:
@@ -296,13 +298,14 @@ class Registry:
         """Removes every trace of an agent here. False if there is no such agent."""
         return self._change("DELETE FROM agent WHERE agent = ?", agent)
 
-    def forget_unseen(self, days: int, now_ms: int) -> int:
-        """Removes agents not heard for `days`, such as those of a rotated key."""
+    def forget_unseen(self, before_ms: int) -> int:
+        """Removes agents last seen before that time, such as those of a rotated key;
+        how many. Revoked ones stay: they must stay shut out."""
         with self._transaction() as connection:
             gone = connection.execute(
                 "DELETE FROM agent WHERE revoked = 0 AND max(last_seen_ms, enrolled_ms)"
                 " < ?",
-                (now_ms - days * _DAY_MS,),
+                (before_ms,),
             )
             _next_generation(connection)
         self.refresh()

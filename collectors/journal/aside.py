@@ -4,7 +4,9 @@ sight of (the counts are in the stats of whoever sets them aside)."""
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,15 +34,58 @@ class Aside:
             told = f"{reason} (not kept: {len(line)} bytes)"
             line = _line(Batch(batch.source, 0, batch.schema, ()), told, now_ms)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        if self._path.exists() and (
-            self._path.stat().st_size + len(line) > self._max_bytes
-        ):
-            self._path.replace(self._older)
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with _locked(self._path.parent):
+            if self._path.exists() and (
+                self._path.stat().st_size + len(line) > self._max_bytes
+            ):
+                self._path.replace(self._older)
+            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(fd, line)
+            finally:
+                os.close(fd)
+
+
+def remove_lines(path: Path, unwanted: Callable[[bytes], bool]) -> int:
+    """Rewrites one of an `Aside`'s files without the lines that are unwanted, whichever
+    process writes it; how many there were. `OSError`."""
+    with _locked(path.parent):
         try:
-            os.write(fd, line)
-        finally:
-            os.close(fd)
+            lines = path.read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return 0
+        kept = [line for line in lines if not unwanted(line)]
+        if len(kept) < len(lines):
+            if kept:
+                new = path.with_suffix(".new")
+                new.write_bytes(b"".join(kept))
+                new.replace(path)
+            else:
+                path.unlink()
+        return len(lines) - len(kept)
+
+
+def aside_ms(line: bytes) -> int:
+    """When a line was put aside; 0 if it does not say."""
+    try:
+        return msgspec.json.decode(line, type=_Line).aside_ms
+    except msgspec.MsgspecError:
+        return 0
+
+
+class _Line(msgspec.Struct):
+    aside_ms: int
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Only one process at a time changes the files of that folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _line(batch: Batch, reason: str, now_ms: int) -> bytes:

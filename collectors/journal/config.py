@@ -13,7 +13,8 @@ Bytes = Annotated[int, Field(ge=64 << 10)]
 
 
 class JournalConfig(BaseModel):
-    """Where the journal lies and how much of the disk it may have.
+    """Where the journal lies, how much of the disk it may have, and for how long: what
+    is about one laptop may nowhere lie longer than `max_days`, read or not.
 
     `readers` are names that must pass a segment before it is deleted even where they
     have not been seen yet; readers that have been seen are always waited for.
@@ -23,6 +24,7 @@ class JournalConfig(BaseModel):
 
     folder: Path
     max_bytes: Bytes = 2 << 30
+    max_days: Annotated[int, Field(ge=1, le=30)] = 30
     segment_bytes: Bytes = 64_000_000
     segment_s: Annotated[float, Field(gt=0)] = 600
     reserve_bytes: Annotated[int, Field(ge=0)] = 8_000_000

@@ -142,7 +142,7 @@ class Log:
     def tidy(self, now_ms: int) -> None:
         """Begin a new segment if the active one is old, or if the disk is full and
         every reader has passed it; delete what every reader has passed; drop the oldest
-        if the log is larger than it may be."""
+        if the log is larger, or it older, than it may be."""
         readers = self._progress()
         active, full = self._held[-1], self._stats.full
         passed = [reader.passed for reader in readers]
@@ -156,7 +156,9 @@ class Log:
             self._delete(oldest)
             if not _all_passed(passed, oldest):
                 self._record_missing(oldest, now_ms)
-        while len(self._held) > 1 and self._size() > self._config.max_bytes:
+        while len(self._held) > 1 and (
+            self._size() > self._config.max_bytes or self._is_expired(now_ms)
+        ):
             self._drop(self._held[0], now_ms)
         self._restore_reserve()
         self._count()
@@ -282,6 +284,12 @@ class Log:
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._begun_s >= self._config.segment_s
+
+    def _is_expired(self, now_ms: int) -> bool:
+        """True if the oldest segment has rows that may be kept no longer."""
+        first_ms = self._held[0].first_ms
+        days_ms = self._config.max_days * 86_400_000
+        return first_ms is not None and first_ms < now_ms - days_ms
 
     def _progress(self) -> list[Progress]:
         """How far each reader is here: those configured, and those that ever began,

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import structlog
 
 from collectors.store import layout, rollup, sql
 from collectors.store.duck import Duck, DuckLimits, Unreadable, Vanished, finished
+from collectors.store.erasure import Erasures
 from collectors.store.failure import Away
 from collectors.store.folder import ASIDE, Folder, sync
 from collectors.store.layout import DAY_MS, HOUR_MS, Piece
-from collectors.store.tables import is_damaged, metadata, parquet, tags_of
+from collectors.store.personal_files import erase_rows
+from collectors.store.tables import is_damaged, metadata, tags_of
 from probes.catalogue import Catalogue, Measurement
 
 _log = structlog.get_logger(__name__)
@@ -92,18 +93,6 @@ def _size(piece: Piece) -> int:
     return int(math.log(piece.last - piece.first + 1, FAN) + 1e-9)
 
 
-def request_erasure(root: Path, agent: str) -> None:
-    """Asks the process that writes the store under `root` to erase one agent's rows;
-    it does so when it next tidies up."""
-    requests = root / "erase"
-    requests.mkdir(parents=True, exist_ok=True)
-    tmp = requests / f".{secrets.token_hex(8)}"
-    tmp.write_text(agent, "utf-8")
-    sync(tmp)
-    tmp.rename(requests / tmp.name[1:])
-    sync(requests)
-
-
 class Compactor:
     """The upkeep of one store's files."""
 
@@ -111,6 +100,7 @@ class Compactor:
         self, folder: Folder, catalogue: Catalogue, limits: DuckLimits
     ) -> None:
         self._folder, self._catalogue = folder, catalogue
+        self._erasures = Erasures(folder.root)
         self._limits = msgspec.structs.replace(limits, threads=1, at_once=1)
         self._days: set[tuple[str, int]] = set()
         # (measurement, start, whole day) of what was merged when it was over: late
@@ -279,51 +269,13 @@ class Compactor:
         return bool(found)
 
     def _fulfil_requests(self) -> None:
-        requests = self._folder.root / "erase"
-        with contextlib.suppress(FileNotFoundError):
-            for request in sorted(requests.iterdir()):
-                if not request.name.startswith("."):
-                    rows = self._erase(request.read_text("utf-8"))
-                    request.unlink()
-                    _log.info("agent_erased", rows=rows)
+        for path, request in self._erasures.asked():
+            rows = self._erase(request.agent)
+            self._erasures.finish(path)
+            _log.info("agent_erased", rows=rows)
 
     def _erase(self, agent: str) -> int:
-        erased = 0
-        for declared in self._catalogue:
-            if declared.personal:
-                for start, day in self._folder.days(declared):
-                    erased += self._erase_day(agent, day, start)
-        return erased
-
-    def _erase_day(self, agent: str, day: Path, day_ms: int) -> int:
-        pieces = self._folder.pieces(day, day_ms)
-        standing = layout.standing(pieces)
-        kept = {each.path for each in standing}
-        # Superseded files go first: they must not stand again with what they hold.
-        for each in pieces:
-            if each.path not in kept:
-                Path(each.path).unlink(missing_ok=True)
-        erased = 0
-        for each in standing:
-            if is_damaged(each.path):
-                continue
-            table = pq.read_table(each.path)
-            if "agent" not in table.column_names:
-                continue
-            others = table.filter(pc.not_equal(table["agent"], agent))
-            gone = len(table) - len(others)
-            if not gone:
-                continue
-            erased += gone
-            if len(others):
-                name = layout.piece_name(
-                    each.start_ms, each.is_day, each.first, each.last, each.revision + 1
-                )
-                self._folder.put([(day / name, memoryview(parquet(others)))])
-            Path(each.path).unlink()
-        if erased:
-            sync(day)
-        return erased
+        return erase_rows(self._folder, self._catalogue, agent)
 
 
 def _copy_sql(merge: Merge, target: Path) -> str:

@@ -121,6 +121,23 @@ class InfluxStore:
     async def tidy(self, now_ms: int) -> None:
         """Nothing: the server keeps its own house."""
 
+    async def count_rows(self, agent: str) -> int:
+        """How many personal rows of one agent there are. `Unanswered`."""
+        database, rows = self.databases[True], 0
+        for declared in self.catalogue:
+            if declared.personal:
+                counting = (
+                    f"SELECT count(*) FROM {identifier(declared.name)}"
+                    f' WHERE "agent" = {literal(agent)}'
+                )
+                try:
+                    counted = await self._server.query(database, counting)
+                except NoDatabase:
+                    return 0
+                # A count of each field; every row has some field.
+                rows += sum(max(map(int, each.values[0][1:])) for each in counted)
+        return rows
+
     async def erase(self, agent: str) -> int:
         """Removes all personal rows of one agent; how many there were.
 
@@ -133,20 +150,9 @@ class InfluxStore:
                 f"{self._server.url} (InfluxDB {version.text}) cannot delete rows: "
                 "they go when their retention ends, or drop the database"
             )
-        where = f'"agent" = {literal(agent)}'
-        rows = 0
-        for declared in self.catalogue:
-            if declared.personal:
-                counting = (
-                    f"SELECT count({identifier(declared.fields[0].name)})"
-                    f" FROM {identifier(declared.name)} WHERE {where}"
-                )
-                try:
-                    counted = await self._server.query(database, counting)
-                except NoDatabase:
-                    return 0
-                rows += sum(int(each.values[0][1]) for each in counted)
+        rows = await self.count_rows(agent)
         if version.major == 1:
+            where = f'"agent" = {literal(agent)}'
             await self._server.query(database, f"DROP SERIES WHERE {where}")
             return rows
         status, answer = await self._server.call(

@@ -24,6 +24,7 @@ from collectors.store.duck import (
 )
 from collectors.store.failure import Away, Unanswered
 from collectors.store.folder import Folder
+from collectors.store.personal_files import count_rows
 from collectors.store.query import Query, Row, check, ordered, typed
 from collectors.store.tables import by_hour, is_damaged, parquet
 from probes.catalogue import Catalogue, Measurement
@@ -115,11 +116,15 @@ class EmbeddedStore:
     async def erase(self, agent: str) -> int:
         """Removes all personal rows of one agent; how many there were.
 
-        Needs to be the writer: elsewhere, `request_erasure` asks the writer to.
+        Needs to be the writer: elsewhere, `Erasures.request` asks the writer to.
         """
         async with self._writing:
             await finished(asyncio.to_thread(self._own))
             return await self._compactor.erase(agent)
+
+    async def count_rows(self, agent: str) -> int:
+        """How many personal rows of one agent there are; from any process."""
+        return await asyncio.to_thread(count_rows, self._folder, self.catalogue, agent)
 
     def _own(self) -> None:
         self._folder.own()

@@ -27,6 +27,7 @@ from collectors.journal import (
     reader_sample,
 )
 from collectors.store.config import StoreConfig
+from collectors.store.erasure import Erasures, without_erased
 from collectors.store.failure import Refused
 from collectors.store.layout import DAY_MS
 from probes.catalogue import Catalogue
@@ -93,6 +94,7 @@ class StoreWriter:
         }
         self._positions = _positions_path(config, reader.name)
         self._aside = Aside(config.folder / "aside", f"{reader.name}-refused")
+        self._erasures = Erasures(config.folder)
         self._saved: Positions | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._tidy_failed = ""
@@ -134,7 +136,8 @@ class StoreWriter:
         return [msgspec.structs.replace(sample, fields=fields)]
 
     async def _write(self, chunk: Chunk) -> None:
-        batches = self._unexpired(chunk.batches)
+        erased = await asyncio.to_thread(self._erasures.known)
+        batches = self._unexpired(without_erased(chunk.batches, erased))
         rows = sum(len(batch) for batch in batches)
         if rows:
             try:
@@ -162,15 +165,14 @@ class StoreWriter:
             if not len(batch) or min(batch.times_ms) >= oldest:
                 kept.append(batch)
                 continue
-            rows = [row for row in zip(*batch.columns, strict=True) if row[0] >= oldest]
+            fresh = [at for at, ms in enumerate(batch.times_ms) if ms >= oldest]
             if not self.stats.expired_rows:
                 _log.warning(
                     "rows_expired", measurement=batch.measurement, source=batch.source
                 )
-            self.stats.expired_rows += len(batch) - len(rows)
-            if rows:
-                columns = tuple(list(column) for column in zip(*rows, strict=True))
-                kept.append(msgspec.structs.replace(batch, columns=columns))
+            self.stats.expired_rows += len(batch) - len(fresh)
+            if fresh:
+                kept.append(batch.rows(fresh))
         return kept
 
     async def _put_aside(self, refused: Refused) -> None:

@@ -20,6 +20,7 @@ from towpath.commands.door import (
     run_loop,
     wrong,
 )
+from towpath.errors import sentence_of
 
 if TYPE_CHECKING:
     from collectors.ingest import Registry
@@ -118,33 +119,40 @@ def restore(config: ConfigFile, agent: Agent) -> None:
 def erase(config: ConfigFile, agent: Agent) -> None:
     """Forget a laptop and everything it measured (a request under data protection)."""
     from collectors.measurements import CATALOGUE
+    from collectors.personal_data import erase as erase_files
     from collectors.store import Away, Refused, Unanswered, open_store
-    from collectors.store.compact import request_erasure
+    from collectors.store.erasure import Erasures
+    from towpath.config import personal_folders
 
     settings = read_config(config)
-    if settings.store.kind == "embedded":
-        # The process that writes the files does it, when it next tidies up.
-        with _registry(config) as registry:
-            registry.forget(agent)
-        request_erasure(settings.store.folder, agent)
-        typer.echo(
-            f"{agent} is forgotten; its rows go within a minute of Towpath running"
-        )
-        return
+    requests = Erasures(settings.store.folder)
+    embedded = settings.store.kind == "embedded"
 
     async def erased() -> int:
         async with open_store(settings.store, CATALOGUE) as store:
-            return await store.erase(agent)
+            rows = await store.count_rows(agent)
+            if rows or enrolled:
+                # Noted first, so that nothing comes back from the journal. The process
+                # that writes an embedded store's files erases them, when it tidies up.
+                requests.request(agent, now_ms(), done=not embedded)
+            if not embedded:
+                await store.erase(agent)
+            return rows
 
     with _registry(config) as registry:
-        was_known = registry.forget(agent)
+        enrolled = registry.forget(agent)
+    try:
+        lines = erase_files(personal_folders(settings), agent)
+    except OSError as error:
+        fail(f"no longer enrolled, but a file still names it: {sentence_of(error)}")
     try:
         rows = run_loop(erased())
     except (Away, Refused, Unanswered, OSError, ValueError) as error:
         fail(f"no longer enrolled, but its rows are still in the store: {error}")
-    if not was_known and not rows:
-        fail(f"no agent is called {agent!r}")
-    typer.echo(f"{agent} is forgotten: {rows} rows erased from the store")
+    if not (enrolled or rows or lines):
+        fail(f"no laptop is called {agent!r}, and nothing of it is kept")
+    when = "within a minute of Towpath running" if embedded else "already"
+    typer.echo(f"{agent} is forgotten: its {rows} rows are gone {when}")
 
 
 def _said(done: bool, says: str, name: str) -> int:

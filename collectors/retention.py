@@ -1,0 +1,70 @@
+"""`Retention`: removes by the clock what may be kept for so many days only.
+
+Stores delete their own old days. This is for all the rest, which must not wait until
+something new comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+_log = structlog.get_logger()
+_EVERY_S = 3600.0
+DAY_MS = 86_400_000
+
+Job = tuple[str, int, Callable[[int], int]]
+"""(what it is, days it is kept, a function that removes what is from before a time and
+returns how much that was)."""
+
+
+class Retention:
+    """`async with Retention(jobs)`: each at the start, then every hour, in a thread.
+
+    A job that fails is logged once and tried again the next time.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        every_s: float = _EVERY_S,
+    ) -> None:
+        self._jobs, self._now_ms, self._every_s = jobs, now_ms, every_s
+        self._failing: set[str] = set()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="retention")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        while True:
+            for name, days, remove in self._jobs:
+                before_ms = self._now_ms() - days * DAY_MS
+                try:
+                    gone = await asyncio.to_thread(remove, before_ms)
+                except Exception as error:  # noqa: BLE001 - the others must go on
+                    if name not in self._failing:
+                        _log.error("retention_failed", of=name, error=repr(error))
+                        self._failing.add(name)
+                    continue
+                self._failing.discard(name)
+                if gone:
+                    _log.info("retention_removed", of=name, removed=gone, days=days)
+            await asyncio.sleep(self._every_s)

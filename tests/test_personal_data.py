@@ -1,0 +1,278 @@
+"""Where what was measured on one laptop may lie: one list, that erasing and the 30 days
+go by, and that leaves nothing out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fnmatch
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from river import Council, Laptops, Running, started, towpath
+from test_groups import results
+
+from collectors.batch import Batch, gather
+from collectors.ingest.aside import Aside as Bodies
+from collectors.journal import Aside, Journal, JournalConfig, Reader
+from collectors.journal.frame import unpack
+from collectors.journal.segment import frame_at, list_logs, list_segments
+from collectors.measurements import CATALOGUE
+from collectors.personal_data import PLACES, Root, erase, prune
+from collectors.retention import DAY_MS, Retention
+from collectors.store import StoreConfig, StoreWriter, open_store
+from collectors.store.erasure import Erasures, without_erased
+from towpath.config import personal_folders
+
+NOW_MS = 1_800_000_000_000
+HER, OTHER = "k1-aaaaaaaaaaaaaaaa", "k1-bbbbbbbbbbbbbbbb"
+
+
+def batch(agent: str, received_ms: int = NOW_MS) -> Batch:
+    (made,) = gather(
+        results([0], "vpn", {"outcome": "ok"}, received_ms),
+        f"agent/{agent}",
+        received_ms,
+    )
+    at = 1 + made.schema.tags.index("agent")
+    columns = [list(column) for column in made.columns]
+    columns[at] = [agent]
+    return msgspec.structs.replace(made, columns=tuple(columns))
+
+
+def folders(root: Path) -> dict[Root, Path]:
+    return {
+        "journal": root / "journal",
+        "store": root / "store",
+        "bodies": root / "aside" / "ingest",
+    }
+
+
+@pytest.mark.parametrize("folder", ["journal/all/dead", "store/aside"])
+def test_erasing_takes_a_laptops_lines_and_no_others(
+    folder: str, tmp_path: Path
+) -> None:
+    aside = Aside(tmp_path / folder, "rows")
+    for number in range(6):
+        aside.put(batch((HER, OTHER)[number % 2]), "does not fit", NOW_MS)
+    aside.put(batch(HER + "c"), "a longer name", NOW_MS)
+    assert erase(folders(tmp_path), HER) == 3
+    kept = (tmp_path / folder / "rows.jsonl").read_text()
+    assert kept.count(OTHER) == 6  # the tag and the source of each
+    assert f'"{HER}"' not in kept
+    assert f'"{HER}c"' in kept
+    assert erase(folders(tmp_path), HER) == 0
+
+
+def test_erasing_takes_every_body_that_could_not_be_read(tmp_path: Path) -> None:
+    bodies = Bodies(tmp_path / "aside" / "ingest", 200)
+    bodies.put(b"\x1f\x8b not readable", "unreadable", NOW_MS)
+    erase(folders(tmp_path), HER)
+    assert list((tmp_path / "aside" / "ingest").iterdir()) == []
+
+
+def test_after_thirty_days_all_of_it_goes_though_nothing_new_comes(
+    tmp_path: Path,
+) -> None:
+    dead = Aside(tmp_path / "journal" / "all" / "dead", "dead")
+    bodies = Bodies(tmp_path / "aside" / "ingest", 200)
+    for days in (31, 29):
+        dead.put(batch(HER), f"{days} days ago", NOW_MS - days * DAY_MS)
+        bodies.put(b"x", "malformed", NOW_MS - days * DAY_MS)
+    assert prune(folders(tmp_path), NOW_MS - 30 * DAY_MS) == 2
+    (left,) = (tmp_path / "aside" / "ingest").iterdir()
+    assert left.name.startswith(str(NOW_MS - 29 * DAY_MS))
+    lines = (tmp_path / "journal" / "all" / "dead" / "dead.jsonl").read_text()
+    assert "29 days ago" in lines
+    assert "31 days ago" not in lines
+
+
+async def test_retention_goes_on_when_one_of_its_jobs_fails() -> None:
+    asked: list[int] = []
+    tried = asyncio.Event()
+
+    def fails(before_ms: int) -> int:
+        raise OSError("read-only")
+
+    def removes(before_ms: int) -> int:
+        asked.append(before_ms)
+        if len(asked) > 1:
+            loop.call_soon_threadsafe(tried.set)
+        return 1
+
+    loop = asyncio.get_running_loop()
+    jobs = [("one", 30, fails), ("another", 2, removes)]
+    async with Retention(jobs, lambda: NOW_MS, every_s=0.01):
+        async with asyncio.timeout(10):
+            await tried.wait()
+    assert set(asked) == {NOW_MS - 2 * DAY_MS}
+
+
+async def test_a_journal_keeps_nothing_longer_than_its_days(tmp_path: Path) -> None:
+    config = JournalConfig(folder=tmp_path, max_days=2, readers=("store",))
+    async with Journal(config, "all", CATALOGUE) as journal:
+        await journal.append(batch(HER))
+    (segment,) = [s for s in list_segments(tmp_path / "all") if s.path.stat().st_size]
+    async with Journal(config, "all", CATALOGUE) as journal:
+        assert segment.path.exists()
+        log = journal._log  # the clock of a log is what it is called with
+        await asyncio.to_thread(log.tidy, time.time_ns() // 1_000_000 + 3 * DAY_MS)
+        assert not segment.path.exists()
+        assert journal.stats.dropped_rows == 1
+
+
+agents = st.sampled_from([HER, OTHER, ""])
+
+
+@given(st.lists(st.tuples(agents, st.integers(0, 3)), max_size=8), st.integers(0, 3))
+def test_rows_received_before_an_erasure_never_reach_the_store(
+    rows: list[tuple[str, int]], asked_ms: int
+) -> None:
+    batches = [batch(agent, received_ms) for agent, received_ms in rows]
+    kept = without_erased(batches, {HER: asked_ms})
+    assert [(b.tag("agent")[0], b.received_ms) for b in kept] == [
+        (agent, at) for agent, at in rows if agent != HER or at > asked_ms
+    ]
+
+
+async def test_what_lies_in_the_journal_is_not_stored_after_an_erasure(
+    tmp_path: Path,
+) -> None:
+    config = StoreConfig(folder=tmp_path / "store", flush_s=0.05)
+    now_ms = time.time_ns() // 1_000_000
+    async with Journal(
+        JournalConfig(folder=tmp_path / "journal"), "all", CATALOGUE
+    ) as journal:
+        await journal.append(batch(HER, now_ms), batch(OTHER, now_ms))
+        Erasures(config.folder).request(HER, now_ms + 1, done=True)
+        async with (
+            open_store(config, CATALOGUE) as store,
+            Reader(tmp_path / "journal", "store") as reader,
+            StoreWriter(config, reader, store),
+        ):
+            async with asyncio.timeout(30):
+                while not await store.count_rows(OTHER):  # noqa: ASYNC110 - files
+                    await asyncio.sleep(0.05)
+            assert await store.count_rows(HER) == 0
+
+
+def test_erasing_a_laptop_that_nobody_knows_fails(tmp_path: Path) -> None:
+    council = Council(tmp_path)
+    council.write_settings()
+    ended = towpath("agents", "erase", "nobody", "-c", council.settings)
+    assert ended.returncode == 1
+    assert "no laptop is called 'nobody', and nothing of it is kept" in ended.stderr
+    assert not (council.config.store.folder / "erased").exists()
+
+
+# -- the whole of it: a running installation, looked through file by file -----------
+
+
+@pytest.mark.service
+async def test_every_file_that_names_a_laptop_is_in_the_list(tmp_path: Path) -> None:
+    council = Council(tmp_path)
+    council.write_settings(store='kind = "embedded"\nflush_s = 0.2\ntidy_s = 0.5')
+    running = Running(council)
+    config = council.config
+    async with started(running), Laptops(council, https=2) as laptops:
+        await laptops.more(3)
+        await laptops.finish()
+        her, other = (each.agent for each in laptops.all)
+        plant(config.journal.folder, config.store.folder, config.ingest.aside, her)
+        await until(lambda: in_store(config.store.folder, her))
+        named = await asyncio.to_thread(naming, config.state, her)
+        assert {place(path, personal_folders(config)) for path in named} >= {
+            ("journal", "*/*.segment"),
+            ("journal", "*/dead/*.jsonl"),
+            ("store", "aside/*.jsonl"),
+            ("store", "personal/**/*"),
+            ("bodies", "*.body"),
+            ("registry", "agents.sqlite*"),
+        }
+        ended = await asyncio.to_thread(
+            towpath, "agents", "erase", her, "-c", council.settings
+        )
+        assert ended.returncode == 0, ended.stderr
+        await until(lambda: not in_store(config.store.folder, her))
+        named = await asyncio.to_thread(naming, config.state, her)
+        # The journal's segments go when the groups have passed them.
+        assert {place(path, personal_folders(config)) for path in named} <= {
+            ("journal", "*/*.segment"),
+            ("store", "erased/*"),
+        }
+        assert in_store(config.store.folder, other)
+
+
+def plant(journal: Path, store: Path, bodies: Path, agent: str) -> None:
+    """What a healthy run has none of."""
+    (log,) = list_logs(journal)
+    now_ms = time.time_ns() // 1_000_000
+    Aside(journal / log / "dead", "dead").put(batch(agent), "does not fit", now_ms)
+    Aside(store / "aside", "store").put(batch(agent), "refused", now_ms)
+    Bodies(bodies, 200).put(agent.encode(), "malformed", now_ms)
+
+
+def place(path: Path, known: dict[Root, Path]) -> tuple[str, str]:
+    """The place of the list that a file is in."""
+    for each in PLACES:
+        folder = known.get(each.root)
+        if folder is not None and path.is_relative_to(folder):
+            pattern = each.glob.replace("**/*", "*")
+            if fnmatch.fnmatch(str(path.relative_to(folder)), pattern):
+                return each.root, each.glob
+    raise AssertionError(f"{path} names a laptop and is in no place of the list")
+
+
+def in_store(store: Path, agent: str) -> bool:
+    return any(agent in text(path) for path in store.glob("personal/*/*/*.parquet"))
+
+
+def naming(state: Path, agent: str) -> list[Path]:
+    """Every file below that names the laptop, whatever it is packed in."""
+    found = [p for p in state.rglob("*") if p.is_file() and agent in text(p)]
+    assert len(list(state.rglob("*"))) > 20
+    return found
+
+
+def text(path: Path) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        if path.suffix == ".parquet":
+            return str(pq.read_table(path).to_pylist())
+        if path.suffix == ".segment":
+            return segment_text(path)
+        if ".sqlite" in path.name and path.suffix == ".sqlite":
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                return "\n".join(db.iterdump()) + path.read_bytes().decode("latin-1")
+        return path.read_bytes().decode("latin-1")
+    return ""
+
+
+def segment_text(path: Path) -> str:
+    found = []
+    for segment in list_segments(path.parent):
+        if segment.path == path:
+            fd = os.open(path, os.O_RDONLY)
+            try:
+                offset = 0
+                while not isinstance(
+                    whole := frame_at(fd, offset, segment.marker), str
+                ):
+                    found.append(repr(unpack(*whole)))
+                    offset = whole[0].end
+            finally:
+                os.close(fd)
+    return "\n".join(found)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not await asyncio.to_thread(true):  # noqa: ASYNC110 - files
+            await asyncio.sleep(0.1)
