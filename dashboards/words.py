@@ -17,6 +17,7 @@ HIDDEN = "not shown: too few laptops, here or in a group beside it"
 TOO_FEW = "too few laptops"
 NOT_THERE = "not there: no laptop with the agent"
 NOT_MEASURED = "not measured"
+NOT_KNOWN = "not known: the store does not answer"
 # Of calls that got nowhere there is no delay, and nothing to hear.
 FAILED = "no call got through"
 _DAYS = (

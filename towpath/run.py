@@ -265,6 +265,7 @@ class Installation:
             self._now_ms,
             council=self.config.council,
             unwell=self._unwell,
+            least=self.config.groups.least,
         )
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)

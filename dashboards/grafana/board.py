@@ -13,6 +13,7 @@ from typing import Literal
 from collectors.measurements import CATALOGUE
 from collectors.store.influxql import Grafana, identifier, render
 from collectors.store.query import Aggregate, Pick, Query, Where
+from dashboards.call_quality import BY_FIELD
 
 Kind = Literal["timeseries", "stat", "table", "state-timeline", "bargauge"]
 OVER_TIME = frozenset({"timeseries", "state-timeline"})
@@ -190,3 +191,11 @@ def ask(
 def unit_of(measurement: str, name: str) -> str:
     """Grafana's unit for a field of the catalogue."""
     return UNITS[CATALOGUE.measurement(measurement).field(name).unit]
+
+
+def limits_of(name: str) -> Steps:
+    """The colours of a figure of calls, by the one verdict on it."""
+    found = BY_FIELD[name]
+    if found.is_less_worse:
+        return ((None, RED), (found.poor, AMBER), (found.good, GREEN))
+    return ((None, GREEN), (found.good, AMBER), (found.poor, RED))

@@ -18,7 +18,7 @@ from collectors.estate import Site
 from collectors.estate.hours import Hours
 from collectors.group_figures import rounded
 from collectors.store.query import Query, Row
-from dashboards import words
+from dashboards.absence import Evidence, agents
 from dashboards.observed import Span
 from dashboards.report import questions
 from dashboards.report.availability import open_spans
@@ -63,35 +63,6 @@ class Merged:
             f"{name}_mean": total / weights
             for name, (total, weights) in self._sums.items()
         }
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What is known of laptops beside their figures, to say why there is none.
-
-    `groups` were told at some time of the month; `expected` and `heard` are enrolled
-    laptops, and those heard at once, by the site they belong to.
-    """
-
-    groups: frozenset[Name]
-    expected: Mapping[str, int]
-    heard: Mapping[str, int]
-
-    def absent(self, by: str, group: str, least: int) -> str:
-        """Why a group has no figures: too few, not there, or not measured."""
-        if (by, group) in self.groups:
-            # At other hours.
-            return words.HIDDEN
-        site = group.split("/")[0] if by in ("site", "home_site_place") else None
-        heard, expected = (
-            sum(known.values()) if site is None else known.get(site, 0)
-            for known in (self.heard, self.expected)
-        )
-        if heard and (self.groups or heard < least):
-            return words.HIDDEN
-        if not heard and not expected and self.expected:
-            return words.NOT_THERE
-        return words.NOT_MEASURED
 
 
 @dataclass(frozen=True)
@@ -173,14 +144,7 @@ async def _month(
 
 async def _evidence(ask: Ask, span: Span) -> Evidence:
     told = await ask(questions.groups_told(*span))
-    agents = await ask(questions.agents(*span))
-    return Evidence(
-        frozenset((row.tags.get("by", ""), row.tags.get("group", "")) for row in told),
-        *(
-            {row.tags.get("home_site", ""): int(real(row, name) or 0) for row in agents}
-            for name in ("expected_max", "heard_max")
-        ),
-    )
+    return Evidence.of(told, await ask(agents(*span)))
 
 
 def usual_hours(own: Iterable[Hours]) -> Hours:

@@ -112,12 +112,6 @@ def groups_told(from_ms: int, to_ms: int) -> Query:
     )
 
 
-def agents(from_ms: int, to_ms: int) -> Query:
-    """Laptops enrolled and heard, by the site they belong to."""
-    picks = (Pick("expected", "max"), Pick("heard", "max"))
-    return Query("self_agents", picks, from_ms, to_ms, (), ("home_site",))
-
-
 def gateway_month(from_ms: int, to_ms: int) -> Query:
     return Query(
         "vpn_gateway",

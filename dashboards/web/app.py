@@ -19,10 +19,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from collectors.measurements import CATALOGUE
-from dashboards import chart, words
+from dashboards import call_quality, chart, words
 from dashboards.web import state, status
 from dashboards.web.config import WebConfig
 from dashboards.web.headers import PAGE, REPORT, SecurityHeaders
+from dashboards.web.laptop_groups import groups
 from dashboards.web.shelf import Shelf
 from dashboards.web.views import Views
 
@@ -56,6 +57,8 @@ class Pages:
             config=config,
             words=words,
             state=state,
+            call_quality=call_quality,
+            least=views.least,
             bar=chart.bar,
             when=lambda time_ms: words.when(time_ms, self._zone),
             clock=lambda time_ms: words.clock(time_ms, self._zone),
@@ -72,10 +75,11 @@ class Pages:
             here="sites",
             view=view,
             experience={
-                by: state.groups(rows, by)
+                by: groups(rows, by)
                 for by in ("all", "site", "place", "connection", "provider")
             },
             experience_known=rows is not None,
+            absent=await self._views.absent(rows),
             gateways={
                 row.tags.get("gateway", ""): row.values for row in gateways or ()
             },
@@ -103,19 +107,21 @@ class Pages:
             ),
         )
         kinds = [
-            (state.groups(rows, "site"), site.id, f"In {site.name}"),
+            ("site", site.id, f"In {site.name}"),
             (
-                state.groups(rows, "home_site_place"),
+                "home_site_place",
                 f"{site.id}/home",
                 f"Staff of {site.name}, at home",
             ),
-            (state.groups(rows, "place"), "office", "All offices"),
-            (state.groups(rows, "place"), "home", "All at home"),
+            ("place", "office", "All offices"),
+            ("place", "home", "All at home"),
         ]
+        absent = await views.absent(rows)
         compared = [
-            (label, next((g for g in groups if g.group == key), None))
-            for groups, key, label in kinds
+            (label, next((g for g in groups(rows, by) if g.group == key), None))
+            for by, key, label in kinds
         ]
+        why = {label: absent(by, key) for by, key, label in kinds}
         return self._page(
             "site.html",
             here="sites",
@@ -128,6 +134,7 @@ class Pages:
             told=told,
             experience=experience,
             compared=compared,
+            absent=why,
             causes=[
                 each
                 for each in view.causes

@@ -179,11 +179,13 @@ def _batteries(rows: Iterable[Row]) -> Iterable[Battery]:
             continue
         states = [row for row in own if row.values.get("state_last")]
         worst = max(states, key=lambda row: _severity(row) or 0, default=None)
-        level, word = _LEVELS[max((_severity(row) or 0 for row in own), default=0)]
+        severities = [found for row in own if (found := _severity(row)) is not None]
+        # Without a limit or a state of its own nothing says that it is well.
+        level, word = _LEVELS[max(severities)] if severities else ("none", "Not judged")
         if worst is not None and (_severity(worst) or 0) > 0:
             name = worst.tags.get("sensor", "")
             word = f"{name}: {reading('state', None, str(worst.values['state_last']))}"
-        elif level != "ok":
+        elif level in ("warn", "bad"):
             word = "Near or beyond a limit"
         yield Battery(
             device,

@@ -15,6 +15,7 @@ from alerts.alert import Alert
 from alerts.standing import open_alerts, recent_alerts, silences
 from alerts.suppress import Silence
 from collectors.estate import Estate
+from collectors.groups import LEAST
 from collectors.http import CannotServe, HttpServer, Refusal, ServerLimits
 from collectors.store.query import Store
 from dashboards.answers import Answers
@@ -61,9 +62,10 @@ class StatusPage:
 
     `alerts` is the alert engine's file, or anything with
     `open()`, `recent()` and `silences()`;
-    `council` is the title where the settings have none. `unwell` says what keeps
-    Towpath from its work, a sentence each; it may block. `page.url` is where it is once
-    entered. `PageError` where the port cannot be had.
+    `council` is the title if the settings have none; `least` the smallest group of
+    laptops that is shown (`groups.least`). `unwell` says what keeps Towpath from its
+    work, a sentence each; it may block. `page.url` is where it is once entered.
+    `PageError` if the port cannot be had.
     """
 
     def __init__(
@@ -75,10 +77,12 @@ class StatusPage:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         council: str = "",
         unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
+        least: int = LEAST,
     ) -> None:
         self._config = config
         source = AlertFile(alerts) if isinstance(alerts, Path) else alerts
-        views = Views(estate, source, Answers(store, now_ms), now_ms, unwell)
+        answers = Answers(store, now_ms)
+        views = Views(estate, source, answers, now_ms, unwell, least)
         if council and not config.title:
             config = config.model_copy(update={"title": council})
         self.app = app(config, views)

@@ -12,6 +12,9 @@ CHART_STEP_MS = 15 * MINUTE_MS
 # What is older than this is not what is now.
 NOW_MS = 4 * MINUTE_MS
 EXPERIENCE_MS = 30 * MINUTE_MS
+EXPERIENCE_STEP_MS = 5 * MINUTE_MS
+# Laptops are heard by the clock hour.
+AGENTS_MS = 2 * HOUR_MS
 
 
 def _site(site: str) -> tuple[Where, ...]:
@@ -158,7 +161,8 @@ def findings_now(to_ms: int, site: str) -> Query:
 
 
 def experience(to_ms: int) -> Query:
-    """The newest figures of every group; groups too small are not in the store."""
+    """The figures of every group, five minutes by five: what is now is the newest of
+    them alone. Groups too small are not in the store."""
     picks = (
         ("agents", "last"),
         ("call_poor_ratio", "last"),
@@ -177,6 +181,7 @@ def experience(to_ms: int) -> Query:
         to_ms,
         (),
         ("by", "group"),
+        EXPERIENCE_STEP_MS,
     )
 
 

@@ -6,7 +6,7 @@ what works.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,10 +14,15 @@ from alerts.alert import Alert
 from collectors.estate import Device, Estate, Line, Site
 from collectors.store.query import Row
 from dashboards.web.questions import HOUR_MS, MINUTE_MS
+from probes.sample import Value
 
 Level = Literal["ok", "warn", "bad", "none"]
+# What needs a person first.
+_ORDER: dict[Level, int] = {"bad": 0, "warn": 1, "none": 2, "ok": 3}
 STALE_MS = 3 * MINUTE_MS
 BUSY_RATIO = 0.85
+# As the rule `certificate_expiring`.
+CERTIFICATE_DAYS = 21
 
 
 @dataclass(frozen=True)
@@ -55,17 +60,6 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Group:
-    """Experience of one group of laptops; `mostly`: where most of its poor calls
-    break, in words."""
-
-    by: str
-    group: str
-    values: dict[str, float]
-    mostly: str = ""
-
-
-@dataclass(frozen=True)
 class SiteNow:
     site: Site
     level: Level
@@ -78,7 +72,7 @@ class SiteNow:
 
     @property
     def up(self) -> int:
-        return sum(each.level == "ok" for each in self.devices)
+        return sum(each.level in ("ok", "warn") for each in self.devices)
 
     @property
     def busiest(self) -> LineNow | None:
@@ -110,10 +104,19 @@ def _device(device: Device, row: Row | None, now_ms: int) -> DeviceNow:
     outcome = str(row.values.get("outcome_last", ""))
     if now_ms - row.time_ms > STALE_MS:
         return DeviceNow(device, "none", "No data", row.time_ms, outcome)
+    level: Level = "ok"
+    if up is None:
+        level, word = "none", "Not asked"
+    elif not up:
+        level, word = "bad", "Not answering"
+    elif device.snmp and outcome not in ("", "ok"):
+        level, word = "warn", "Answering, not readable"
+    else:
+        word = "Answering"
     return DeviceNow(
         device,
-        "ok" if up else "bad",
-        "Answering" if up else "Not answering",
+        level,
+        word,
         row.time_ms,
         outcome,
         _whole(row, "ports_up_last"),
@@ -122,30 +125,44 @@ def _device(device: Device, row: Row | None, now_ms: int) -> DeviceNow:
     )
 
 
-def lines_now(lines: Iterable[Line], rows: Sequence[Row] | None) -> list[LineNow]:
+def lines_now(
+    lines: Iterable[Line], rows: Sequence[Row] | None, alerts: Iterable[Alert] = ()
+) -> list[LineNow]:
+    """Each line by the worst of what its port says, its use, and alerts about it."""
     by_line = {row.tags.get("line", ""): row for row in rows or ()}
-    return [_line(each, by_line.get(each.id)) for each in lines]
+    about: dict[str, list[Alert]] = {}
+    for alert in alerts:
+        if alert.state == "firing" and alert.severity != "info":
+            about.setdefault(alert.subject.get("line", ""), []).append(alert)
+    return [_line(each, by_line.get(each.id), about.get(each.id, [])) for each in lines]
 
 
-def _line(line: Line, row: Row | None) -> LineNow:
+def _line(line: Line, row: Row | None, alerts: Sequence[Alert]) -> LineNow:
     if row is None:
         return LineNow(line, "none", "No data")
     down_use, up_use = (
         _real(row, "down_use_ratio_last"),
         _real(row, "up_use_ratio_last"),
     )
-    level: Level = "ok"
+    use = max((u for u in (down_use, up_use) if u is not None), default=None)
+    carrying = row.values.get("carrying_last")
+    signs: list[tuple[Level, str]] = []
     if row.values.get("up_last") == 0:
-        level, word = "bad", "Down"
-    elif max(down_use or 0.0, up_use or 0.0) > BUSY_RATIO:
-        level, word = "warn", "Full"
-    elif line.role == "backup":
-        if row.values.get("carrying_last"):
-            level, word = "warn", "Carrying traffic"
-        else:
-            word = "Standing by"
-    else:
-        word = "Working"
+        signs.append(("bad", "Down"))
+    if use_level(use) in ("warn", "bad"):
+        signs.append((use_level(use), "Full"))
+    signs += [(level_of(alert), alert.title or alert.rule) for alert in alerts]
+    if line.role == "backup" and carrying:
+        signs.append(("warn", "Carrying traffic"))
+    if row.values.get("up_last") is None and use is None and carrying is None:
+        signs.append(("none", "No data"))
+    well: tuple[Level, str] = (
+        "ok",
+        "Standing by" if line.role == "backup" else "Working",
+    )
+    # The first of the worst.
+    signs.sort(key=lambda sign: _ORDER[sign[0]])
+    level, word = signs[0] if signs else well
     return LineNow(
         line,
         level,
@@ -203,7 +220,8 @@ def site_now(
     lines: Sequence[LineNow],
     alerts: Sequence[Alert],
 ) -> SiteNow:
-    """One site's state, and in one line why."""
+    """One site's state, the worst of its devices, lines and alerts, and in one line
+    why."""
     own = tuple(each for each in devices if each.device.site == site.id)
     own_lines = tuple(each for each in lines if each.line.site == site.id)
     firing = tuple(
@@ -219,6 +237,7 @@ def site_now(
     watched = [each for each in own if each.device.poll]
     seen = [each for each in watched if each.level != "none"]
     silent = [each for each in seen if each.level == "bad"]
+    cut = [each for each in own_lines if each.word == "Down"]
     newest = max((d.polled_ms for d in own if d.polled_ms is not None), default=None)
     level: Level = "ok"
     if not watched:
@@ -231,8 +250,10 @@ def site_now(
     elif any(each.severity == "critical" for each in counted) or silent:
         level, word = "bad", "Trouble"
         why = _why(firing) or f"{len(silent)} of {len(watched)} devices do not answer."
-    elif any(each.severity == "warning" for each in counted):
-        level, word, why = "warn", "Degraded", _why(counted)
+    elif any(each.line.role == "primary" for each in cut):
+        level, word, why = "bad", "Trouble", _why(counted) or _lines_down(cut)
+    elif cut or any(each.severity == "warning" for each in counted):
+        level, word, why = "warn", "Degraded", _why(counted) or _lines_down(cut)
     else:
         word, why = "Working", ""
         if len(seen) < len(watched):
@@ -242,17 +263,36 @@ def site_now(
 
 def worst_first(sites: Iterable[SiteNow]) -> list[SiteNow]:
     """What needs a person first; then by criticality, then by name."""
-    levels = {"bad": 0, "warn": 1, "none": 2, "ok": 3}
     weights = {"high": 0, "normal": 1, "low": 2}
     return sorted(
         sites,
         key=lambda s: (
-            levels[s.level],
+            _ORDER[s.level],
             s.word != "Down",
             weights[s.site.criticality],
             s.site.name,
         ),
     )
+
+
+def _lines_down(cut: Sequence[LineNow]) -> str:
+    names = ", ".join(each.line.id for each in cut)
+    return f"{'Line' if len(cut) == 1 else 'Lines'} down: {names}."
+
+
+def gateway_now(values: Mapping[str, Value] | None) -> tuple[Level, str]:
+    """A VPN gateway by the worst of whether it answers and its certificate."""
+    up = None if values is None else values.get("up_last")
+    if values is None or up is None:
+        return "none", "No data"
+    if not up:
+        return "bad", "Not answering"
+    days = values.get("certificate_days_last")
+    if not isinstance(days, int | float) or days >= CERTIFICATE_DAYS:
+        return "ok", "Answering"
+    if days <= 0:
+        return "bad", "Its certificate has expired"
+    return "warn", "Its certificate expires soon"
 
 
 def _why(firing: Sequence[Alert]) -> str:
@@ -261,27 +301,6 @@ def _why(firing: Sequence[Alert]) -> str:
         return ""
     first = found[0].alert
     return first.summary or first.title or first.rule
-
-
-def groups(rows: Sequence[Row] | None, by: str) -> list[Group]:
-    """The groups of one kind, most laptops first."""
-    found = [
-        Group(
-            by,
-            row.tags.get("group", ""),
-            {
-                name: float(value)
-                for name, value in row.values.items()
-                if not isinstance(value, str)
-            },
-            str(row.values.get("mostly_last") or ""),
-        )
-        for row in rows or ()
-        if row.tags.get("by") == by
-    ]
-    return sorted(
-        found, key=lambda each: (-each.values.get("agents_last", 0), each.group)
-    )
 
 
 @dataclass(frozen=True)
@@ -356,15 +375,6 @@ def use_level(ratio: float | None) -> Level:
     if ratio is None:
         return "none"
     return "bad" if ratio > 0.95 else "warn" if ratio > BUSY_RATIO else "ok"
-
-
-def mos_word(mos: float | None) -> tuple[Level, str]:
-    """Levels of an *estimated* MOS: below 3.1 poor, below 3.6 fair."""
-    if mos is None:
-        return "none", "No data"
-    if mos < 3.1:
-        return "bad", "Poor"
-    return ("warn", "Fair") if mos < 3.6 else ("ok", "Good")
 
 
 def _real(row: Row, name: str) -> float | None:

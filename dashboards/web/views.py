@@ -10,8 +10,11 @@ from typing import Protocol
 from alerts.alert import Alert
 from alerts.suppress import Silence
 from collectors.estate import Estate, Site
+from collectors.groups import LEAST
 from collectors.snmp.traps.words import LEVELS
 from collectors.store.query import Row
+from dashboards import words
+from dashboards.absence import Evidence, agents
 from dashboards.answers import Answers, rounded
 from dashboards.chart import Chart, Series, strip
 from dashboards.web import questions, state
@@ -73,8 +76,10 @@ class Views:
         answers: Answers,
         now_ms: Callable[[], int],
         unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
+        least: int = LEAST,
     ) -> None:
         self._estate, self._alerts, self._unwell = estate, alerts, unwell
+        self.least = least
         self._answers, self.now_ms = answers, now_ms
 
     async def overview(self) -> Overview:
@@ -87,7 +92,7 @@ class Views:
         )
         earlier = await self._earlier(estate, fresh, to_ms)
         devices = state.devices_now(estate.devices, fresh, earlier, now_ms)
-        lines_now = state.lines_now(estate.lines, lines)
+        lines_now = state.lines_now(estate.lines, lines, alerts)
         sites = state.worst_first(
             state.site_now(site, estate, devices, lines_now, alerts)
             for site in estate.sites
@@ -120,6 +125,15 @@ class Views:
         return await self._answers.ask(
             questions.experience(rounded(self.now_ms(), 60_000))
         )
+
+    async def absent(self, rows: list[Row] | None) -> Callable[[str, str], str]:
+        """Why a group (by, group) is not among `rows` of `experience`."""
+        to_ms = rounded(self.now_ms(), 60_000)
+        laptops = await self._answers.ask(agents(to_ms - questions.AGENTS_MS, to_ms))
+        if rows is None or laptops is None:
+            return lambda by, group: words.NOT_KNOWN
+        evidence = Evidence.of(rows, laptops)
+        return lambda by, group: evidence.absent(by, group, self.least)
 
     async def gateways(self) -> list[Row] | None:
         return await self._answers.ask(questions.gateways_now(rounded(self.now_ms())))

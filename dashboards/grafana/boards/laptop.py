@@ -14,6 +14,7 @@ from dashboards.grafana.board import (
     Target,
     Variable,
     ask,
+    limits_of,
 )
 
 _AGENT = {"agent": "agent"}
@@ -23,7 +24,7 @@ MOS = Panel(
     "Each test call of the laptop; estimated (G.107), not heard.",
     (Target(ask("call_path", ("mos_estimated", "mean")), "estimated MOS", _AGENT),),
     "none",
-    steps=((None, RED), (3.1, AMBER), (3.6, GREEN)),
+    steps=limits_of("mos_estimated_p50"),
     decimals=1,
     least=1,
     most=4.5,

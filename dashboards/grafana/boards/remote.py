@@ -14,12 +14,14 @@ from dashboards.grafana.board import (
     Target,
     Variable,
     ask,
+    limits_of,
     unit_of,
 )
 from dashboards.grafana.boards.remote_causes import CAUSES_ROW, CHAIN_ROW
 
-_MOS: Steps = ((None, RED), (3.1, AMBER), (3.6, GREEN))
-_POOR: Steps = ((None, GREEN), (0.05, AMBER), (0.15, RED))
+_MOS, _POOR = limits_of("mos_estimated_p50"), limits_of("call_poor_ratio")
+_RTT, _LOSS = limits_of("rtt_p95_ms"), limits_of("loss_mean_ratio")
+_JITTER = limits_of("jitter_p95_ms")
 _GROUP = {"by": "by", "group": "group"}
 _SMALL = " Groups of fewer than 10 laptops are never shown."
 
@@ -197,7 +199,7 @@ REMOTE = Board(
                     "Round trip now",
                     "95th percentile of mean round trips.",
                     "rtt_p95_ms",
-                    ((None, GREEN), (100, AMBER), (200, RED)),
+                    _RTT,
                     0,
                 ),
                 _now(
@@ -248,19 +250,19 @@ REMOTE = Board(
                     "Round trip",
                     "95th percentile of means; Microsoft's target is 100 ms.",
                     "rtt_p95_ms",
-                    ((None, GREEN), (100, AMBER), (200, RED)),
+                    _RTT,
                 ),
                 _over_time(
                     "Loss",
                     "Mean packet loss; Microsoft's target is 1%.",
                     "loss_mean_ratio",
-                    ((None, GREEN), (0.01, AMBER), (0.03, RED)),
+                    _LOSS,
                 ),
                 _over_time(
                     "Jitter",
                     "95th percentile; Microsoft's target is 30 ms.",
                     "jitter_p95_ms",
-                    ((None, GREEN), (30, AMBER), (60, RED)),
+                    _JITTER,
                 ),
                 _over_time(
                     "Download",

@@ -14,6 +14,7 @@ from dashboards.grafana.board import (
     Target,
     Variable,
     ask,
+    limits_of,
 )
 
 _SITE = {"site": "site"}
@@ -66,7 +67,7 @@ CALLS_NOW = Panel(
     "stat",
     width=5,
     height=4,
-    steps=((None, RED), (3.1, AMBER), (3.6, GREEN)),
+    steps=limits_of("mos_estimated_p50"),
     decimals=1,
     newest=True,
 )
@@ -89,7 +90,7 @@ POOR_NOW = Panel(
     "stat",
     width=5,
     height=4,
-    steps=((None, GREEN), (0.05, AMBER), (0.15, RED)),
+    steps=limits_of("call_poor_ratio"),
     decimals=1,
     newest=True,
 )
@@ -244,7 +245,7 @@ CALLS = Panel(
         ),
     ),
     "none",
-    steps=((None, RED), (3.1, AMBER), (3.6, GREEN)),
+    steps=limits_of("mos_estimated_p50"),
     decimals=1,
     least=1,
     most=4.5,

@@ -1,0 +1,47 @@
+"""Experience of groups of laptops as the status page shows it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from collectors.store.query import Row
+
+
+@dataclass(frozen=True)
+class Group:
+    """Experience of one group of laptops; `mostly`: where most of its poor calls
+    break, in words."""
+
+    by: str
+    group: str
+    values: dict[str, float]
+    mostly: str = ""
+
+
+def groups(rows: Sequence[Row] | None, by: str) -> list[Group]:
+    """The groups of one kind by their newest row, most laptops first."""
+    newest: dict[str, Row] = {}
+    for row in rows or ():
+        group = row.tags.get("group", "")
+        known = newest.get(group)
+        if row.tags.get("by") == by and (
+            known is None or (row.time_ms or 0) >= (known.time_ms or 0)
+        ):
+            newest[group] = row
+    found = [
+        Group(
+            by,
+            group,
+            {
+                name: float(value)
+                for name, value in row.values.items()
+                if not isinstance(value, str)
+            },
+            str(row.values.get("mostly_last") or ""),
+        )
+        for group, row in newest.items()
+    ]
+    return sorted(
+        found, key=lambda each: (-each.values.get("agents_last", 0), each.group)
+    )
