@@ -91,10 +91,10 @@ async def site_report(
         return Made(tuple(files))
     path = out / f"{name}.pdf"
     try:
-        await asyncio.to_thread(write_pdf, html, style_sheet(), path)
+        note = await asyncio.to_thread(write_pdf, html, style_sheet(), path)
     except NoPdf as missing:
         return Made(tuple(files), str(missing))
-    return Made((*files, path))
+    return Made((*files, path), note)
 
 
 def _write(out: Path, texts: dict[str, str]) -> list[Path]:

@@ -3,26 +3,42 @@
 WeasyPrint draws an SVG by what is inside it alone: the page's style sheet and its
 variables do not reach there. So each drawing is given the rules that are about marks,
 with the colours of the light page.
+
+PDF/UA-1 (ISO 14289-1, 7.3) wants an alternative text for every figure. A drawing that
+means something has its title and description; one that only repeats the words beside it
+(`aria-hidden`) becomes a background, which is an artifact: nobody is read it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 _VARIABLE = re.compile(r"--([\w-]+):\s*([^;}]+)")
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 # Comments, and whatever holds under a condition only.
 _APART = re.compile(r"/\*.*?\*/|@media[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", re.DOTALL)
+_HIDDEN_DRAWING = re.compile(
+    r'<svg\b(?P<given>[^>]*\baria-hidden="true"[^>]*)>(?P<inside>.*?)</svg>', re.DOTALL
+)
+_DESCRIBED = re.compile(r"</title><desc\b[^>]*>(.*?)</desc>", re.DOTALL)
 
 
 class NoPdf(RuntimeError):
     """No PDF can be made here; the text says what is missing."""
 
 
-def write_pdf(html: str, css: str, path: Path) -> None:
-    """`NoPdf` where WeasyPrint, or the Pango it needs, is not there."""
+def write_pdf(html: str, css: str, path: Path) -> str:
+    """Writes the PDF, and returns what should be said of it; empty if nothing.
+
+    A character that no font here has is written by its number (`U+56F3`), as PDF/UA-1
+    allows no empty glyph. `NoPdf` if WeasyPrint, or the Pango it needs, is not there.
+    """
     try:
         weasyprint = importlib.import_module("weasyprint")
     except ImportError:
@@ -37,10 +53,45 @@ def write_pdf(html: str, css: str, path: Path) -> None:
             "web page prints to PDF from any browser."
         ) from None
     part = path.with_name(f".{path.name}.part")
-    weasyprint.HTML(string=on_paper(html, css)).write_pdf(
-        part, pdf_tags=True, pdf_variant="pdf/ua-1"
-    )
+    text, replaced = spoken(on_paper(html, css)), ""
+    for _ in range(2):
+        with _missing_glyphs() as missing:
+            weasyprint.HTML(string=text).write_pdf(
+                part, pdf_tags=True, pdf_variant="pdf/ua-1"
+            )
+        if not missing:
+            break
+        replaced = "".join(sorted(missing))
+        text = text.translate({ord(c): f"U+{ord(c):04X} " for c in missing})
     part.replace(path)
+    if not replaced:
+        return ""
+    return (
+        f"The PDF has the numbers of {len(replaced)} characters that no font of this "
+        f"machine has ({replaced[:20]}); with such a font installed (Debian: "
+        "fonts-noto-cjk, fonts-noto-core) it has themselves."
+    )
+
+
+@contextlib.contextmanager
+def _missing_glyphs() -> Iterator[set[str]]:
+    """The characters that WeasyPrint warns of as in no font."""
+    found: set[str] = set()
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            number = re.search(
+                r"unsupported by fonts.*\(U\+(\w+)\)", record.getMessage()
+            )
+            if number:
+                found.add(chr(int(number[1], 16)))
+
+    logger, handler = logging.getLogger("weasyprint"), Collect()
+    logger.addHandler(handler)
+    try:
+        yield found
+    finally:
+        logger.removeHandler(handler)
 
 
 def on_paper(html: str, css: str) -> str:
@@ -61,3 +112,25 @@ def on_paper(html: str, css: str) -> str:
         before = f'<span class="status {level}"><svg '
         html = html.replace(before, f'{before}fill="{plain(colour).strip()}" ')
     return re.sub(r"(<svg\b[^>]*>)", rf"\1<style>{marks}</style>", html)
+
+
+def spoken(html: str) -> str:
+    """`html` with what is read out of each drawing: of one with a title that and its
+    description, of one that is hidden from screen readers nothing. Pure."""
+    html = _DESCRIBED.sub(r". \1</title>", html)
+    return _HIDDEN_DRAWING.sub(_as_background, html)
+
+
+def _as_background(drawing: re.Match[str]) -> str:
+    given = drawing["given"]
+    size = re.search(r'\bwidth="(\S+)" height="(\S+)"', given) or re.search(
+        r'\bviewBox="\S+ \S+ (\S+) (\S+)"', given
+    )
+    width, height = (size[1], size[2]) if size else ("0", "0")
+    whole = f'<svg xmlns="http://www.w3.org/2000/svg"{given}>{drawing["inside"]}</svg>'
+    picture = f"url(data:image/svg+xml,{quote(whole)})"
+    return (
+        f'<span style="display: inline-block; width: {width}px; height: {height}px; '
+        "margin-right: 5px; vertical-align: -1px; "
+        f'background: {picture} 0 0 / 100% 100% no-repeat"></span>'
+    )

@@ -1,0 +1,135 @@
+"""The report as PDF: every kind of it is valid PDF/UA-1 by veraPDF's judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import council
+import pytest
+import services
+import verapdf
+from test_report import NOW_MS, OCTOBER, STORE, _content, _unpacked
+
+from collectors.estate import Estate, Site
+from dashboards import chart
+from dashboards.doubles import MemoryStore
+from dashboards.report.gather import gather
+from dashboards.report.page import render, style_sheet
+from dashboards.report.paper import spoken, write_pdf
+
+# Nine reports are made for the first of these tests.
+pytestmark = [pytest.mark.service, pytest.mark.timeout(400)]
+EMPTY: Any = MemoryStore([])
+KINDS = {
+    "a month with charts": {},
+    "one site": {"site": "depot"},
+    "an empty month": {"store": EMPTY},
+    "names from right to left": {
+        "names": ("מרכז קהילתי", "مكتبة (2) المدينة", "Depot")
+    },
+    "names that turn the text round": {
+        "names": ("Town \u202eHall", "A\u2066\u200bC", "")
+    },
+    "control characters": {"names": ("a\x01b\x1b[31m", "tab\tx\ny", "x\x7f\x85y")},
+    "long names": {"names": ("Very long " * 40, "Unbroken" * 60, "<b>&amp;")},
+    "letters that no font has": {"names": ("図書館", "Library 🚲", "\U0001d54f\u0301")},
+    "many sites": {"more": 40, "store": EMPTY},
+}
+
+
+def _estate(names: tuple[str, ...] = (), more: int = 0) -> Estate:
+    estate = council.estate()
+    sites = [
+        site.model_copy(update={"name": name or site.name})
+        for site, name in zip(
+            estate.sites, names or ("",) * len(estate.sites), strict=True
+        )
+    ]
+    sites += [Site(id=f"s{n}", name=f"Site {n}") for n in range(more)]
+    return estate.model_copy(update={"sites": tuple(sites)})
+
+
+def _html(
+    store: Any = STORE, site: str = "", names: tuple[str, ...] = (), more: int = 0
+) -> str:
+    if site:
+        return render(_content(site=site), "Borough of Example")
+    estate = _estate(names, more)
+    content = asyncio.run(
+        gather(OCTOBER, list(estate.sites), store, estate, NOW_MS, [], [])
+    )
+    return render(content, "Borough of Example")
+
+
+@pytest.fixture(scope="module")
+def pdfs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    try:
+        importlib.import_module("weasyprint")
+    except OSError:
+        services.absent("the system has no Pango (make services)")
+    folder = tmp_path_factory.mktemp("pdf")
+    made = {kind: folder / f"{kind}.pdf" for kind in KINDS}
+    for kind, path in made.items():
+        write_pdf(_html(**KINDS[kind]), style_sheet(), path)
+    return made
+
+
+@pytest.fixture(scope="module")
+def findings(pdfs: dict[str, Path]) -> dict[str, list[str]]:
+    return verapdf.findings(list(pdfs.values()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_report_is_valid_pdf_ua(kind: str, findings: dict[str, list[str]]) -> None:
+    assert findings[f"{kind}.pdf"] == []
+
+
+def test_the_validator_finds_a_figure_without_words(tmp_path: Path) -> None:
+    html = _html(store=EMPTY).replace("</main>", '<svg viewBox="0 0 9 9"></svg></main>')
+    path = tmp_path / "x.pdf"
+    write_pdf(html, style_sheet(), path)
+    (found,) = verapdf.findings([path])["x.pdf"]
+    assert found.startswith("7.3-1 (1 times)")
+
+
+def test_what_is_said_of_each_chart_is_what_it_shows(pdfs: dict[str, Path]) -> None:
+    text = _unpacked(pdfs["a month with charts"].read_bytes())
+    said = [
+        _text(each) for each in re.findall(rb"/Alt ?(\(.*?\)|<[0-9a-f]*>)\n?", text)
+    ]
+    assert any(
+        "lib-wan: use of its contract in October 2026. Each hour" in s for s in said
+    )
+    assert any(re.search(r"each day of October 2026. Of 31 intervals", s) for s in said)
+
+
+def _text(literal: bytes) -> str:
+    if literal.startswith(b"<"):
+        return bytes.fromhex(literal[1:-1].decode()).decode("utf-16")
+    return literal[1:-1].decode("latin-1")
+
+
+def test_letters_that_no_font_has_are_written_by_their_numbers_and_said(
+    tmp_path: Path,
+) -> None:
+    html = _html(store=EMPTY, names=("Old \U0001f6b2\ufdd0", "B", "C"))
+    said = write_pdf(html, style_sheet(), tmp_path / "x.pdf")
+    assert "characters that no font of this machine has" in said
+    assert "fonts-noto" in said
+    assert write_pdf(_html(store=EMPTY), style_sheet(), tmp_path / "y.pdf") == ""
+
+
+def test_a_hidden_drawing_is_a_background_and_one_with_a_title_says_it_all() -> None:
+    icon = (
+        '<svg width="14" height="12" viewBox="0 0 1 1" aria-hidden="true"><path/></svg>'
+    )
+    strip = chart.strip("x", "A <b>", ["ok", "bad"])
+    html = spoken(f"{icon}{chart.bar(0.5, 'ok')}{strip}")
+    assert html.count("<svg") == 1
+    assert "width: 14px; height: 12px" in html
+    assert "width: 60px; height: 8px" in html
+    assert "A &lt;b&gt;. Of 2 intervals: 1 working" in html
