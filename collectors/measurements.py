@@ -407,6 +407,7 @@ SELF_INGEST = _measure(
     _count("expired_rows", "rows left out as too old to be kept"),
     _count("retimed", "reports from the future, taken as from now"),
     _count("other_whereabouts", "reports without theirs: a laptop had too many"),
+    _count("odd_values", "values left out as not in the catalogue"),
     _count("other_targets", "rows whose target no policy has, kept as `other`"),
     # `collectors.ingest.reasons.Reason`: bodies and reports, senders, haste.
     _count("refused_unreadable", "bodies that cannot be read"),

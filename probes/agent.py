@@ -34,7 +34,7 @@ from probes.policy import decode as decode_policy
 from probes.private import write_privately
 from probes.publish_https import HttpsPublisher
 from probes.quiet import paused_until_ms, why_quiet
-from probes.report import Credential, Report, Result, Whereabouts
+from probes.report import VERSION, Credential, Report, Result, Whereabouts
 from probes.round import PROBES, ROUND_S, Round
 from probes.sent import SentLog
 from probes.settings import Settings
@@ -245,7 +245,7 @@ class Agent:
             ]
             self._spool.put(
                 Report(
-                    version=1,
+                    version=VERSION,
                     id=secrets.token_hex(12),
                     agent=self._credential.agent,
                     sent_ms=max(self._clocks.now_ms() - wrong_ms, 0),

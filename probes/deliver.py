@@ -27,6 +27,8 @@ LAST_RETRY_S = 1800.0
 # A credential may be refused because it is too new; later because it was revoked.
 FIRST_DENIED_S = 10.0
 LAST_DENIED_S = 3600.0
+# How soon one report asks whether the server has been updated.
+VERSION_RETRY_S = 3600.0
 RETRY_AFTER_MOST_S = 3600.0
 
 
@@ -98,6 +100,8 @@ class Delivery:
         self._now_ms, self._chance = now_ms, chance
         self._most = BATCH_REPORTS
         self._failures = self._denials = 0
+        # Versions that the server does not read, and when to try one report again.
+        self._unread_until_ms: dict[int, int] = {}
         self.trouble = ""
         self.denied = False
         self.delivered_ms: int | None = None
@@ -106,7 +110,9 @@ class Delivery:
 
     async def deliver(self) -> float | None:
         """One request with the oldest reports."""
-        batch = self._spool.oldest(self._most, BATCH_BYTES)
+        batch = self._spool.oldest(self._most, BATCH_BYTES, self._unread_until_ms)
+        if not batch:
+            batch = self._spool.oldest(1, BATCH_BYTES, self._held_versions())
         if not batch:
             return None
         try:
@@ -135,21 +141,52 @@ class Delivery:
         # What an earlier, unanswered try brought may be named now; only what is in
         # this batch can be shown in the log, the rest was sent with the same words.
         self._sent.write(now_ms, [each for each in batch if each.id in accepted])
-        for refusal in receipt.refused:
+        refused = [each for each in receipt.refused if not each.is_for_version]
+        for refusal in refused:
             self.refused[refusal.why] += 1
             log.warning("the server refused report %s: %s", refusal.id, refusal.why)
-        forgotten = self._spool.forget(receipt)
-        if not forgotten:
+        for each in batch:
+            if each.id in accepted and each.version in self._unread_until_ms:
+                del self._unread_until_ms[each.version]
+                log.info("the server reads reports of version %d now", each.version)
+        unread = self._keep_unread(batch, receipt)
+        forgotten = self._spool.forget(Receipt(receipt.accepted, tuple(refused)))
+        if not forgotten and not unread:
             return False
-        self.delivered += forgotten - len(receipt.refused)
+        self.delivered += forgotten - len(refused)
         if accepted:
             self.delivered_ms = now_ms
-        if self.trouble:
+        if self.trouble and not unread:
             log.info("reports are delivered again")
-        self.trouble, self.denied = "", False
+        self.trouble, self.denied = unread, False
         self._failures = self._denials = 0
         self._most = min(self._most * 2, BATCH_REPORTS)
         return True
+
+    def _held_versions(self) -> list[int]:
+        now_ms = self._now_ms()
+        return [v for v, until in self._unread_until_ms.items() if until > now_ms]
+
+    def _keep_unread(self, batch: Sequence[Waiting], receipt: Receipt) -> str:
+        """Holds back what the server refused for its version: it stays in the spool
+        until the server has been updated. A sentence while anything is held back."""
+        unread = {each.id: each.why for each in receipt.refused if each.is_for_version}
+        for each in batch:
+            if each.id not in unread:
+                continue
+            if each.version not in self._unread_until_ms:
+                log.warning(
+                    "the server does not read reports of version %d, they are kept "
+                    "until it has been updated: %s",
+                    each.version,
+                    unread[each.id],
+                )
+            wait_s = VERSION_RETRY_S * (0.5 + self._chance())
+            self._unread_until_ms[each.version] = self._now_ms() + int(wait_s * 1000)
+        if not self._unread_until_ms:
+            return ""
+        versions = ", ".join(str(version) for version in sorted(self._unread_until_ms))
+        return f"the server has to be updated to read reports of version {versions}"
 
     def _failed(self, why: str, after_s: float | None) -> float:
         if not self.trouble:

@@ -42,6 +42,9 @@ class Outcome(StrEnum):
     BUSY = "busy"
     PAUSED = "paused"
 
+    # Written by a server that reads an outcome of a newer agent; no agent sends it.
+    OTHER = "other"
+
 
 NOT_THERE = frozenset({Outcome.NOT_PRESENT, Outcome.NOT_CONNECTED})
 NOT_MEASURED = frozenset(
@@ -55,6 +58,8 @@ NOT_MEASURED = frozenset(
         Outcome.IN_USE,
         Outcome.BUSY,
         Outcome.PAUSED,
+        # What it means is not known here, so it counts for and against nothing.
+        Outcome.OTHER,
     }
 )
 

@@ -10,6 +10,12 @@ means nothing. A report that comes twice changes nothing: its results keep their
 A `Refusal` with an empty id is about a report whose id could not be read, or over MQTT
 about the whole message. HTTP 429 and 503 come with Retry-After; 401 means that the
 laptop must be enrolled again; every answer above 400 is `{"why": one sentence}`.
+
+Agents and server are updated at different times. Within a version fields, measurements
+and values of closed lists are only ever added: whoever does not know one passes it
+over. Anything else is a new version: a server reads its own and the one before, and a
+report of another is refused with the reason `version`, so that its agent keeps it until
+the server has been updated (docs/decisions/026-versions-of-the-wire.md).
 """
 
 from __future__ import annotations
@@ -22,9 +28,12 @@ from probes.failure import Outcome
 from probes.sample import Sample, Value
 
 VERSION = 1
+# What a server reads: its own version and the one before.
+READ_VERSIONS = range(max(1, VERSION - 1), VERSION + 1)
 MAX_BODY_BYTES = 1_000_000
 MAX_REPORTS = 500
 MAX_RESULTS = 200
+MAX_VALUES = 64
 REPORTS_TOPIC = "towpath/v1/reports"
 ACKS_TOPIC = "towpath/v1/acks"
 
@@ -33,12 +42,13 @@ Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Place = Literal["office", "home", "elsewhere", "unknown"]
 Connection = Literal["wired", "wifi", "mobile", "unknown"]
+Vpn = Literal["up", "down", "absent", "unknown"]
 # 2100: whoever says later means something else.
 LAST_MS = 4_102_444_800_000
 TimeMs = Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)]
 
 
-class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Result(msgspec.Struct, frozen=True):
     """What one probe found at one time.
 
     `probe` is the name of a measurement of the catalogue, `version` the version of
@@ -52,23 +62,23 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_ms: TimeMs
     outcome: Outcome
     target: Text = ""
-    values: Annotated[dict[Name, Value], msgspec.Meta(max_length=64)] = {}
+    values: Annotated[dict[Name, Value], msgspec.Meta(max_length=MAX_VALUES)] = {}
     cost_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-class Whereabouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Whereabouts(msgspec.Struct, frozen=True):
     """Where the laptop was while it measured: coarse on purpose, never an address."""
 
     place: Place = "unknown"
     site: Text = ""
     connection: Connection = "unknown"
-    vpn: Literal["up", "down", "absent", "unknown"] = "unknown"
+    vpn: Vpn = "unknown"
 
 
-class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Report(msgspec.Struct, frozen=True):
     """What an agent says at one time: its results since the last report."""
 
-    version: Literal[1]
+    version: Annotated[int, msgspec.Meta(ge=1, le=1_000)]
     id: Key
     agent: Key
     sent_ms: TimeMs
@@ -78,10 +88,18 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why one report was not taken; sending it again would not help."""
+    """Why one report was not taken; sending it again would not help, unless it is for
+    its version. `reason` is one word, empty from servers that do not give it."""
 
     id: str
     why: str
+    reason: str = ""
+
+    @property
+    def is_for_version(self) -> bool:
+        """Whether the server may take it once it has been updated."""
+        # Before there was `reason`, the sentence began with it.
+        return (self.reason or self.why.partition(":")[0]) == "version"
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -91,7 +109,7 @@ class Receipt(msgspec.Struct, frozen=True):
     refused: tuple[Refusal, ...] = ()
 
 
-class Enrolment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Enrolment(msgspec.Struct, frozen=True):
     """`POST /v1/enrol`: a laptop introduces itself with a token from its council."""
 
     token: Text

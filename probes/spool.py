@@ -15,14 +15,14 @@ import logging
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
 from probes.private import mend_folder, write_privately
-from probes.report import Receipt, Report, moved
+from probes.report import VERSION, Receipt, Report, moved
 from probes.settings import SpoolLimits
 from probes.spool_file import is_of_the_disk, open_file
 
@@ -41,6 +41,7 @@ class Waiting(msgspec.Struct, frozen=True):
     made_ms: int
     body: bytes
     doubtful: bool = False
+    version: int = VERSION
 
 
 class Spool:
@@ -91,7 +92,9 @@ class Spool:
         body = msgspec.json.encode(report)
         wrong_ms = self._wrong_ms()
         made_ms = self._now_ms() - (wrong_ms or 0)
-        self._held[report.id] = Waiting(report.id, made_ms, body, wrong_ms is None)
+        self._held[report.id] = Waiting(
+            report.id, made_ms, body, wrong_ms is None, report.version
+        )
         self._settle()
         if self._held and not self.trouble:
             # The file had to be begun anew just now; the new one takes it.
@@ -100,11 +103,14 @@ class Spool:
             self._held.pop(next(iter(self._held)))
             self.dropped += 1
 
-    def oldest(self, most: int, most_bytes: int) -> list[Waiting]:
-        """Up to `most` reports, oldest first, at least one if any waits."""
+    def oldest(
+        self, most: int, most_bytes: int, without: Collection[int] = ()
+    ) -> list[Waiting]:
+        """Up to `most` reports, oldest first, at least one if any waits; none of a
+        version that is in `without`."""
         found: list[Waiting] = []
         size = 0
-        for each in self._all(most):
+        for each in self._all(most, without):
             size += len(each.body) + 1
             if found and size > most_bytes:
                 break
@@ -195,18 +201,20 @@ class Spool:
         now = datetime.datetime.fromtimestamp(self._now_ms() / 1000, datetime.UTC)
         return now.strftime("%Y-%m")
 
-    def _all(self, most: int) -> Iterator[Waiting]:
+    def _all(self, most: int, without: Collection[int]) -> Iterator[Waiting]:
         found: list[Waiting] = []
         broken: list[str] = []
         with self._surviving("read"):
             if self._db is not None:
+                marks = ",".join("?" * len(without))
                 rows = self._db.execute(
-                    "SELECT id, made_ms, body, crc FROM report ORDER BY seq LIMIT ?",
-                    (most + len(self._to_forget),),
+                    "SELECT id, made_ms, body, crc, version FROM report"
+                    f" WHERE version NOT IN ({marks}) ORDER BY seq LIMIT ?",
+                    (*without, most + len(self._to_forget)),
                 )
-                for id, made_ms, body, crc in rows:
+                for id, made_ms, body, crc, version in rows:
                     if isinstance(body, bytes) and zlib.crc32(body) == crc:
-                        found.append(Waiting(id, made_ms, body))
+                        found.append(Waiting(id, made_ms, body, version=version))
                     else:
                         broken.append(id)
         for id in broken:
@@ -214,7 +222,8 @@ class Spool:
             self._to_forget[id] = None
             self.dropped += 1
         waiting = [each for each in found if each.id not in self._to_forget]
-        yield from [*waiting, *self._held.values()][:most]
+        held = [each for each in self._held.values() if each.version not in without]
+        yield from [*waiting, *held][:most]
 
     def _settle(self) -> None:
         """Removes what may go and writes what is only in memory."""
@@ -225,10 +234,18 @@ class Spool:
             self._remove_forgotten(db)
             with db:
                 db.executemany(
-                    "INSERT OR IGNORE INTO report (id, made_ms, body, crc, doubtful)"
-                    " VALUES (?, ?, ?, ?, ?)",
+                    "INSERT OR IGNORE INTO report"
+                    " (id, made_ms, body, crc, doubtful, version)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
                     [
-                        (e.id, e.made_ms, e.body, zlib.crc32(e.body), e.doubtful)
+                        (
+                            e.id,
+                            e.made_ms,
+                            e.body,
+                            zlib.crc32(e.body),
+                            e.doubtful,
+                            e.version,
+                        )
                         for e in self._held.values()
                     ],
                 )

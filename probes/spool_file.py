@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS report (
     made_ms INTEGER NOT NULL,
     body BLOB NOT NULL,
     crc INTEGER NOT NULL,
-    doubtful INTEGER NOT NULL DEFAULT 0
+    doubtful INTEGER NOT NULL DEFAULT 0,
+    version INTEGER NOT NULL DEFAULT 1
 );
 CREATE TABLE IF NOT EXISTS spent (month TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
 """
@@ -56,7 +57,7 @@ def open_file(path: Path) -> sqlite3.Connection:
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
         db.executescript(_SCHEMA)
-        _add_column(db)
+        _add_columns(db)
         _check_columns(db)
         with db:
             db.execute("BEGIN EXCLUSIVE")
@@ -78,20 +79,22 @@ def _shrink(db: sqlite3.Connection) -> None:
             db.execute("VACUUM")
 
 
-def _add_column(db: sqlite3.Connection) -> None:
-    """An older agent doubted no clock."""
+def _add_columns(db: sqlite3.Connection) -> None:
+    """An older agent doubted no clock, and its reports had one version."""
     found = {name for _, name, *_ in db.execute("PRAGMA table_info(report)")}
-    if "crc" in found and "doubtful" not in found:
-        with db:
-            db.execute(
-                "ALTER TABLE report ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0"
-            )
+    if "crc" not in found:
+        return
+    for name, default in (("doubtful", 0), ("version", 1)):
+        if name not in found:
+            column = f"{name} INTEGER NOT NULL DEFAULT {default}"
+            with db:
+                db.execute(f"ALTER TABLE report ADD COLUMN {column}")
 
 
 def _check_columns(db: sqlite3.Connection) -> None:
     """A file with other columns is broken, or of another time: not ours to fill."""
     db.execute(
-        "SELECT seq, id, made_ms, body, crc, doubtful FROM report LIMIT 0"
+        "SELECT seq, id, made_ms, body, crc, doubtful, version FROM report LIMIT 0"
     ).fetchall()
     db.execute("SELECT month, bytes FROM spent LIMIT 0").fetchall()
 

@@ -17,6 +17,7 @@ WORDS = {
     Outcome.CAPTIVE_PORTAL: "is hidden behind a sign-in page: open your browser",
     Outcome.NO_NETWORK: "cannot be reached: there is no network",
     Outcome.CLOCK_WRONG: "cannot be trusted: this laptop's clock is wrong",
+    Outcome.OTHER: "ended in a way that this version does not know",
     Outcome.NOT_PRESENT: "is not there",
     Outcome.NOT_CONNECTED: "is not connected",
     Outcome.NOT_PERMITTED: "is switched off on this laptop",

@@ -109,7 +109,7 @@ async def door(
     certificates = make_certificates(folder / "tls")
     deps = {
         name: settings.pop(name)
-        for name in ("estate", "incidents", "wait_for_broker", "now_ms")
+        for name in ("estate", "incidents", "wait_for_broker", "versions", "now_ms")
         if name in settings
     }
     append = settings.pop("append", None) or ListAppend()

@@ -118,7 +118,7 @@ def test_what_is_on_disk_needs_no_more_than_a_rollback(tmp_path: Path) -> None:
         spool._db.execute("BEGIN")
         spool._db.execute("DELETE FROM report WHERE seq > 5")
         spool._db.execute(
-            "INSERT INTO report VALUES (99, 'x', 1, zeroblob(90000), 1, 0)"
+            "INSERT INTO report VALUES (99, 'x', 1, zeroblob(90000), 1, 0, 1)"
         )
         torn = tmp_path / "b"
         torn.mkdir(mode=0o700)

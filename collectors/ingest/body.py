@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
+from collectors.ingest.lenient import understood
 from collectors.ingest.reasons import BodyRefused, Reason
 from probes.report import (
     MAX_BODY_BYTES,
     MAX_REPORTS,
-    VERSION,
+    READ_VERSIONS,
     Refusal,
     Report,
     moved,
@@ -30,19 +31,24 @@ class Rejected(msgspec.Struct, frozen=True):
     raw: bytes
 
     def refusal(self) -> Refusal:
-        return Refusal(self.id, f"{self.reason}: {self.why}")
+        return Refusal(self.id, f"{self.reason}: {self.why}", self.reason.value)
 
 
 class _Head(msgspec.Struct):
-    """As much as can be read of a report that cannot be read."""
+    """What is read of any report first, whatever else is in it."""
 
     id: object = ""
     version: object = None
+
+    @property
+    def short_id(self) -> str:
+        return self.id[:64] if isinstance(self.id, str) else ""
 
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _report = msgspec.json.Decoder(Report)
 _head = msgspec.json.Decoder(_Head)
+_any = msgspec.json.Decoder()
 
 
 def split(body: bytes) -> list[msgspec.Raw]:
@@ -65,12 +71,23 @@ def split(body: bytes) -> list[msgspec.Raw]:
     return parts
 
 
-def read(raw: msgspec.Raw, agent: str | None) -> Report | Rejected:
-    """The report, or why it is rejected. `agent` is who sent it (None: not asked)."""
+def read(
+    raw: msgspec.Raw, agent: str | None, versions: range = READ_VERSIONS
+) -> Report | Rejected:
+    """The report, or why it is rejected. `agent` is who sent it (None: not asked),
+    `versions` those of the wire that are read."""
     try:
-        report = _report.decode(raw)
+        head = _head.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        head = _Head()
+    version = head.version
+    if type(version) is int and version not in versions:
+        why = _other_version(version, versions)
+        return Rejected(head.short_id, Reason.VERSION, why, bytes(raw))
+    try:
+        report = _decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return _unreadable(bytes(raw), error)
+        return Rejected(head.short_id, Reason.MALFORMED, _short(error), bytes(raw))
     found = _fault(report, agent)
     if found is None:
         return report
@@ -101,16 +118,17 @@ def _fault(report: Report, agent: str | None) -> tuple[Reason, str] | None:
     return None
 
 
-def _unreadable(raw: bytes, error: Exception) -> Rejected:
+def _decode(raw: msgspec.Raw) -> Report:
     try:
-        head = _head.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        head = _Head()
-    id = head.id if isinstance(head.id, str) else ""
-    if isinstance(head.version, int) and head.version != VERSION:
-        why = f"the report has version {head.version}, this server reads {VERSION}"
-        return Rejected(id[:64], Reason.VERSION, why, raw)
-    return Rejected(id[:64], Reason.MALFORMED, _short(error), raw)
+        return _report.decode(raw)
+    except msgspec.ValidationError:
+        # Perhaps a newer agent knows more words: the slow way is for those alone.
+        return msgspec.convert(understood(_any.decode(raw)), Report)
+
+
+def _other_version(version: int, versions: range) -> str:
+    ours = " and ".join(str(each) for each in versions)
+    return f"the report has version {version}, this server reads {ours}"
 
 
 def _short(error: Exception) -> str:

@@ -47,7 +47,7 @@ from collectors.ingest.stats import IngestStats
 from collectors.journal import Append
 from collectors.networks import network_of
 from probes.policy import Incident
-from probes.report import MAX_BODY_BYTES, Enrolment
+from probes.report import MAX_BODY_BYTES, READ_VERSIONS, Enrolment
 
 _MAX_ENROLMENT_BYTES = 4_000
 _UPLOADS_PER_AGENT = 4
@@ -83,6 +83,7 @@ class HttpsIngest:
         estate: Callable[[], Estate] = Estate,
         incidents: Callable[[Collection[str]], Sequence[Incident]] = lambda sites: (),
         wait_for_broker: Callable[[], Awaitable[object]] | None = None,
+        versions: range = READ_VERSIONS,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         if config.https is None:
@@ -97,7 +98,9 @@ class HttpsIngest:
             if config.providers is None
             else Providers.read(config.providers)
         )
-        self._intake = Intake(config, append, estate=estate, now_ms=now_ms)
+        self._intake = Intake(
+            config, append, estate=estate, versions=versions, now_ms=now_ms
+        )
         self._uploads: Counter[str] = Counter()
         self._enrolling = Enrolling(registry, wait_for_broker, time.monotonic)
         self._server = HttpServer(

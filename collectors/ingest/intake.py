@@ -25,7 +25,7 @@ from collectors.ingest.unpack import unpack
 from collectors.journal import Append
 from collectors.measurements import CATALOGUE
 from probes.catalogue import Catalogue
-from probes.report import Receipt, Refusal, Report
+from probes.report import READ_VERSIONS, Receipt, Refusal, Report
 
 log = structlog.get_logger()
 
@@ -33,7 +33,8 @@ log = structlog.get_logger()
 _AT_ONCE_BYTES = 65_536
 _AT_ONCE_VALUES = 8_000
 # Reasons that are worth a look at what was sent; a wrong clock explains itself.
-_POISON = frozenset({Reason.UNREADABLE, Reason.VERSION, Reason.MALFORMED})
+# One of another version is kept by its agent, and comes again.
+_POISON = frozenset({Reason.UNREADABLE, Reason.MALFORMED})
 
 
 class NotDurable(Exception):
@@ -45,7 +46,8 @@ def wall_ms() -> int:
 
 
 class Intake:
-    """One per transport. `estate` says which sites and targets there are."""
+    """One per transport. `estate` says which sites and targets there are, `versions`
+    which versions of the wire are read."""
 
     def __init__(
         self,
@@ -54,13 +56,14 @@ class Intake:
         *,
         estate: Callable[[], Estate] = Estate,
         catalogue: Catalogue = CATALOGUE,
+        versions: range = READ_VERSIONS,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         limits = config.limits
         self._append, self._catalogue = append, catalogue
         self._knows_site, self._now_ms = KnownSites(estate), now_ms
         self._bounds = Bounds(estate, config.policy, catalogue)
-        self._limits = limits
+        self._limits, self._versions = limits, versions
         self._aside = Aside(config.aside, limits.kept_aside)
         self._charges = Charges(limits, time.monotonic)
         self._remembered = Remembered(limits.remembered_ids)
@@ -120,7 +123,7 @@ class Intake:
             if looked_at > _AT_ONCE_BYTES:
                 looked_at = 0
                 await asyncio.sleep(0)
-            found = read(part, agent)
+            found = read(part, agent, self._versions)
             if isinstance(found, Rejected):
                 self.refuse(found.reason, found.raw)
                 refused.append(found.refusal())
@@ -168,7 +171,7 @@ class Intake:
         now_ms: int,
     ) -> None:
         batches: list[Batch] = []
-        misfit_rows = expired = 0
+        misfit_rows = expired = odd_values = 0
         for some in _slices(fresh):
             made = rows(
                 [self._bounds.report(report, now_ms) for report in some],
@@ -182,6 +185,7 @@ class Intake:
             batches += [*made.batches, *made.misfits]
             misfit_rows += made.misfit_rows()
             expired += made.expired
+            odd_values += made.odd_values
             await asyncio.sleep(0)
         kept = sum(len(reports) for reports in fresh.values())
         await self._write(batches, kept)
@@ -190,6 +194,7 @@ class Intake:
                 self._remembered.add(agent, report.id)
         self.stats.accepted += kept
         self.stats.misfit_rows += misfit_rows
+        self.stats.odd_values += odd_values
         self.stats.expired_rows += expired
         self.stats.other_targets = self._bounds.others
         self.stats.other_whereabouts = self._bounds.far

@@ -33,6 +33,7 @@ from collectors.journal import Append
 from probes.report import (
     ACKS_TOPIC,
     MAX_BODY_BYTES,
+    READ_VERSIONS,
     REPORTS_TOPIC,
     Receipt,
     Refusal,
@@ -56,13 +57,16 @@ class MqttIngest:
         append: Append,
         *,
         estate: Callable[[], Estate] = Estate,
+        versions: range = READ_VERSIONS,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         if config.mqtt is None:
             raise ValueError("ingest.mqtt is not configured")
         self._config: MqttConfig = config.mqtt
         self._registry, self._now_ms = registry, now_ms
-        self._intake = Intake(config, append, estate=estate, now_ms=now_ms)
+        self._intake = Intake(
+            config, append, estate=estate, versions=versions, now_ms=now_ms
+        )
         self._workers = config.limits.in_flight
         self._waiting: asyncio.Queue[aiomqtt.Message] = asyncio.Queue(
             self._config.max_waiting

@@ -32,6 +32,7 @@ class IngestStats(msgspec.Struct):
     retimed: int = 0
     other_targets: int = 0
     other_whereabouts: int = 0
+    odd_values: int = 0
     reasons: Counter[Reason | Refusal] = msgspec.field(default_factory=Counter)
 
     def unauthorise(self, reason: Reason) -> None:
