@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from alerts import recording
+from alerts import recording, references
 from alerts.alert import Alert
 from alerts.notify.page import Page, build
 from alerts.notify.verdict import Notifier, Partly, Refused, Retry
-from alerts.rules import RuleError, load
+from alerts.rules import Check, RuleError, Rules, load, nothing
 from alerts.standing import (
     acknowledge,
     end_silence,
@@ -28,6 +28,7 @@ from alerts.standing import (
 )
 from alerts.suppress import Silence
 from alerts.words import duration, say_affected
+from collectors.estate.model import Estate
 from collectors.measurements import CATALOGUE
 from probes.catalogue import did_you_mean
 
@@ -56,10 +57,10 @@ def rules_list(folder: Path | None, as_json: bool = False, out: Out = print) -> 
     return 0
 
 
-def rules_check(folder: Path | None, out: Out = print) -> int:
+def rules_check(folder: Path | None, out: Out = print, check: Check = nothing) -> int:
     """Whether the rules can be used, and everything that is wrong with them."""
     try:
-        rules = load(CATALOGUE, folder)
+        rules = load(CATALOGUE, folder, check)
     except RuleError as error:
         return _wrong(error.findings, out)
     out(f"{len(rules.ids)} rules are well.")
@@ -147,10 +148,13 @@ def alerts_silence(
     rule: str = "",
     from_ms: int | None = None,
     planned: bool = False,
+    known: tuple[Rules, Estate] | None = None,
+    timezone: str = "Europe/London",
     out: Out = print,
 ) -> int:
     """Pages nobody for `lasting` (`2h`) for a site, a device, a rule, or their
-    intersection. Measuring goes on; `planned` is told apart in reports."""
+    intersection. Measuring goes on; `planned` is told apart in reports. `known`: what
+    there is to silence; without it names are taken as they are."""
     found = re.fullmatch(r"(\d+)([mhd])", lasting)
     if found is None:
         out(f"{lasting!r} is not a length of time, expected such as 30m, 2h or 1d")
@@ -161,16 +165,21 @@ def alerts_silence(
     begins_ms = now_ms if from_ms is None else from_ms
     until_ms = begins_ms + int(found[1]) * _UNITS_MS[found[2]]
     wanted = Silence(0, begins_ms, until_ms, site, device, rule, why, who, int(planned))
+    wrong = [] if known is None else list(references.of_silence(wanted, *known))
+    if wrong:
+        return _wrong(wrong, out)
     try:
         made = silence(standing, wanted)
     except ValueError as error:
         out(str(error))
         return 2
-    out(f"silence {made.id} until {_clock(until_ms, ZoneInfo('Europe/London'))}")
+    out(f"silence {made.id} until {_clock(until_ms, ZoneInfo(timezone))}")
     return 0
 
 
-def alerts_silences(standing: Path, now_ms: int, out: Out = print) -> int:
+def alerts_silences(
+    standing: Path, now_ms: int, timezone: str = "Europe/London", out: Out = print
+) -> int:
     """Silences that are in force or to come."""
     for each in silences(standing, now_ms):
         what = " ".join(
@@ -179,8 +188,7 @@ def alerts_silences(standing: Path, now_ms: int, out: Out = print) -> int:
             if (value := getattr(each, name))
         )
         begins, ends = (
-            _clock(ms, ZoneInfo("Europe/London"))
-            for ms in (each.from_ms, each.until_ms)
+            _clock(ms, ZoneInfo(timezone)) for ms in (each.from_ms, each.until_ms)
         )
         kind = "maintenance" if each.planned else "silence"
         out(f"{each.id:>4}  {kind}: {what}, {begins} to {ends}, {each.who}: {each.why}")

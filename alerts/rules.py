@@ -8,7 +8,7 @@ them. Nothing of Towpath's is edited, so an update never collides.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -67,10 +67,12 @@ class Link:
 
 
 class Rules(Sequence[Rule]):
-    """The enabled rules in order; the same id twice where sites have their own."""
+    """The enabled rules in order; the same id twice where sites have their own.
+    `disabled`: ids of those that an override turned off everywhere."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], disabled: Collection[str] = ()) -> None:
         self._rules = tuple(rules)
+        self.disabled = frozenset(disabled)
         self._places: dict[str, list[tuple[int, Rule]]] = {}
         for at, rule in enumerate(self._rules):
             self._places.setdefault(rule.id, []).append((at, rule))
@@ -115,8 +117,19 @@ def catalogue_folder() -> Path:
     return Path(str(resources.files("alerts"))) / "catalog"
 
 
-def load(catalogue: Catalogue, folder: Path | None = None) -> Rules:
-    """Towpath's rules and those in `folder` (a folder or one file).
+Check = Callable[[Rule | Override, str], Iterator[tuple[str, str]]]
+"""A rule or override and its dotted path → (dotted path, sentence) of what is wrong."""
+
+
+def nothing(given: Rule | Override, at: str) -> Iterator[tuple[str, str]]:
+    return iter(())
+
+
+def load(
+    catalogue: Catalogue, folder: Path | None = None, check: Check = nothing
+) -> Rules:
+    """Towpath's rules and those in `folder` (a folder or one file). `check` finds what
+    the catalogue does not know, such as sites that the estate does not have.
 
     `RuleError` names everything that is wrong: file, line, dotted path, what was
     expected, did you mean.
@@ -127,10 +140,12 @@ def load(catalogue: Catalogue, folder: Path | None = None) -> Rules:
             sources += sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
         else:
             sources.append(folder)
-    return load_files(sources, catalogue)
+    return load_files(sources, catalogue, check)
 
 
-def load_files(sources: Sequence[Path], catalogue: Catalogue) -> Rules:
+def load_files(
+    sources: Sequence[Path], catalogue: Catalogue, check: Check = nothing
+) -> Rules:
     """The rules of these files alone."""
     findings: list[str] = []
     rules: dict[str, tuple[Rule, str]] = {}
@@ -140,13 +155,13 @@ def load_files(sources: Sequence[Path], catalogue: Catalogue) -> Rules:
         if text is None:
             continue
         for rule, where, lines in _read(source, text, findings):
+            wrong = list(check(rule, where))
+            if isinstance(rule, Rule):
+                wrong += misfits(rule, where, catalogue)
+            findings += [f"{source}:{lines.of(at)}: {at}: {says}" for at, says in wrong]
             if isinstance(rule, Override):
-                overrides.append((rule, where))
+                overrides.append((rule, f"{source}:{lines.of(where)}: {where}"))
                 continue
-            findings += [
-                f"{source}:{lines.of(path)}: {path}: {says}"
-                for path, says in misfits(rule, where, catalogue)
-            ]
             if rule.id in rules:
                 findings.append(
                     f"{source}:{lines.of(where)}: {where}.id is {rule.id!r}, which is "
@@ -168,7 +183,7 @@ def load_files(sources: Sequence[Path], catalogue: Catalogue) -> Rules:
     findings += unheard_causes(chosen)
     if findings:
         raise RuleError(findings)
-    return Rules(chosen)
+    return Rules(chosen, rules.keys() - {rule.id for rule in chosen})
 
 
 def _read(source: Path, text: str, findings: list[str]) -> Iterator[Any]:
@@ -186,7 +201,7 @@ def _read(source: Path, text: str, findings: list[str]) -> Iterator[Any]:
         yield rule, dotted(("rules", n)), lines
     for n, override in enumerate(file.overrides):
         path = dotted(("overrides", n))
-        yield override, f"{source}:{lines.of(path)}: {path}", lines
+        yield override, path, lines
 
 
 def _overridden(rules: Sequence[Rule], override: Override) -> list[Rule]:
@@ -195,6 +210,7 @@ def _overridden(rules: Sequence[Rule], override: Override) -> list[Rule]:
         if rule.id != override.rule:
             changed.append(rule)
             continue
+        # Sites may have their own already: each has the last word for its sites.
         here = tuple(s for s in override.sites if rule.applies_at(s))
         if override.sites and not here:
             changed.append(rule)

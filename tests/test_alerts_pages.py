@@ -186,7 +186,7 @@ def test_the_command_line_shows_acknowledges_and_silences(tmp_path: Path) -> Non
     assert console.alerts_silence(path, "2 h", "ada", "x", NOW_MS, **silence) == 2  # type: ignore[arg-type]
     assert console.alerts_silence(path, "2h", "ada", "x", NOW_MS, out=lines.append) == 2
     assert console.alerts_silence(path, "2h", "ada", "x", NOW_MS, **silence) == 0  # type: ignore[arg-type]
-    console.alerts_silences(path, NOW_MS, lines.append)
+    console.alerts_silences(path, NOW_MS, out=lines.append)
     assert "silence: site hall" in lines[-1]
     assert console.alerts_unsilence(path, 1, NOW_MS + 1, lines.append) == 0
     assert console.alerts_unsilence(path, 1, NOW_MS + 2, lines.append) == 2

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from alerts import references
 from alerts.rules import RuleError
 from alerts.rules import load as load_rules
 from collectors.disks import nearest
@@ -19,6 +20,7 @@ from collectors.snmp.choice import DEFAULT, Subnets, names_of
 from collectors.snmp.profiles import ProfileError
 from collectors.snmp.profiles import load as load_profiles
 from collectors.snmp.traps import CatalogError
+from collectors.snmp.traps.mapping import Catalog
 from collectors.snmp.traps.mapping import load as load_traps
 from probes.catalogue import did_you_mean
 from towpath.config import ROLES, TowpathConfig
@@ -46,11 +48,6 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
             f"{len(estate.lines)} lines, {len(estate.vpn_gateways)} VPN gateways"
         )
     try:
-        rules = load_rules(CATALOGUE, config.alerts.rules)
-        facts.append(f"rules: {len(rules.ids)}")
-    except RuleError as error:
-        wrong += error.findings
-    try:
         load_profiles(config.snmp.profiles).check()
     except ProfileError as error:
         wrong += error.findings
@@ -64,17 +61,15 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
                 estate, credentials, config.snmp.credentials_by_subnet
             )
             misleading += credentials.warnings()
-    if config.traps.enabled:
-        try:
-            facts.append(f"traps: {len(load_traps(config.traps.catalog).traps)} known")
-        except CatalogError as error:
-            wrong += error.findings
-        if estate is not None:
-            wrong += _unknown_senders(config, estate)
-    for where, channel in config.alerts.unknown_channels():
-        others = [name for name in config.alerts.channels if f".{name}." not in where]
-        hint = did_you_mean(channel, others)
-        wrong.append(f"{where}: no other channel is called {channel!r}{hint}")
+    try:
+        traps = load_traps(config.traps.catalog)
+    except CatalogError as error:
+        wrong += error.findings
+    else:
+        facts.append(f"traps: {len(traps.traps)} known")
+        wrong += _wrong_alerts(config, estate, traps, facts)
+    if config.traps.enabled and estate is not None:
+        wrong += _unknown_senders(config, estate)
     for name, secret in config.alerts.secrets():
         try:
             secret.value()
@@ -111,6 +106,25 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
         except (ValueError, LookupError, OSError) as error:
             wrong += str(error).splitlines()
     return wrong, misleading, facts
+
+
+def _wrong_alerts(
+    config: TowpathConfig, estate: Estate | None, traps: Catalog, facts: list[str]
+) -> list[str]:
+    """What is wrong with rules, overrides and routes."""
+    try:
+        if estate is None:
+            rules = load_rules(CATALOGUE, config.alerts.rules)
+        else:
+            known = references.known_values(estate, traps.events)
+            check = references.check_of(known)
+            rules = load_rules(CATALOGUE, config.alerts.rules, check)
+    except RuleError as error:
+        return error.findings
+    facts.append(f"rules: {len(rules.ids)}")
+    if estate is None:
+        return []
+    return list(references.of_routes(config.alerts, rules, estate))
 
 
 def _unknown_credentials(

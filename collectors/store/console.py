@@ -1,4 +1,5 @@
-"""`towpath query`: what the words of its command line mean, and answers as text. Pure.
+"""`towpath query`: what the words of its command line mean, and answers as text. Pure,
+but for `unknown_names`.
 
 Measurements about one laptop are refused, aggregated or not: questions asked one after
 another can be subtracted from each other, whatever the size of the groups. What may
@@ -15,7 +16,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import get_args
 
-from collectors.store.query import Aggregate, Pick, Query, Row, Where, check
+import msgspec
+
+from collectors.estate import Estate, names
+from collectors.store.query import Aggregate, Pick, Query, Row, Store, Where, check
 from probes.catalogue import (
     Catalogue,
     Measurement,
@@ -63,6 +67,46 @@ def question(
     except Misfit as misfit:
         raise Refusal(str(misfit)) from None
     return query
+
+
+async def unknown_names(
+    asked: Query, rows: Sequence[Row], estate: Estate, store: Store
+) -> list[str]:
+    """A sentence for each value in the question's filters that neither the estate has
+    nor any row of its time (a day at least): a typing error would read as "nothing was
+    measured". `rows` are its answer."""
+    found: list[str] = []
+    for where in asked.where:
+        if rows and not where.negate and len(where.values) == 1:
+            continue
+        known = names.ids(estate, where.tag) if where.tag in names.KINDS else []
+        if set(where.values) <= set(known):
+            continue
+        seen = await store.ask(
+            msgspec.structs.replace(
+                asked,
+                picks=(Pick(asked.picks[0].field, "last"),),
+                from_ms=min(asked.from_ms, asked.to_ms - 86_400_000),
+                where=(),
+                group_by=(where.tag,),
+                every_ms=None,
+            )
+        )
+        if not seen and not known:
+            # Nothing was measured at all: that is said, and is another thing.
+            continue
+        known += [row.tags.get(where.tag, "") for row in seen]
+        for value in where.values:
+            if value in known:
+                continue
+            says = (
+                names.unknown(estate, where.tag, value)
+                if where.tag in names.KINDS
+                else ""
+            )
+            hint = did_you_mean(value, known)
+            found.append(says or f"no {where.tag} is called {value!r}{hint}")
+    return found
 
 
 def duration(text: str) -> int:

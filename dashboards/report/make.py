@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alerts.standing import recent_alerts, silences
-from collectors.estate import Estate, Site
+from collectors.estate import Estate, Site, names
 from collectors.groups import LEAST
 from collectors.store.query import Store
 from dashboards.report.gather import PollPeriods, Progress, gather
@@ -16,7 +16,6 @@ from dashboards.report.month import Month
 from dashboards.report.page import render, style_sheet
 from dashboards.report.paper import NoPdf, write_pdf
 from dashboards.report.tables import tables
-from probes.catalogue import did_you_mean
 
 
 class ReportError(ValueError):
@@ -37,11 +36,9 @@ def chosen(estate: Estate, site: str | None) -> list[Site]:
         if not estate.sites:
             raise ReportError("the estate lists no site to report on")
         return list(estate.sites)
-    for each in estate.sites:
-        if each.id == site:
-            return [each]
-    hint = did_you_mean(site, (each.id for each in estate.sites))
-    raise ReportError(f"no site is called {site!r}{hint}")
+    if unknown := names.unknown(estate, "site", site):
+        raise ReportError(unknown)
+    return [estate.site(site)]
 
 
 async def site_report(

@@ -55,15 +55,14 @@ def token(
     days: Annotated[float, typer.Option(min=0.01, help="how long it is good for")] = 7,
 ) -> None:
     """Make an enrolment token; it is shown once, and kept as a hash."""
-    from collectors.estate import EstateError, load
-    from probes.catalogue import did_you_mean
+    from collectors.estate import EstateError, load, names
 
     try:
-        known = [each.id for each in load(read_config(config).estate).sites]
+        estate = load(read_config(config).estate)
     except EstateError as error:
         wrong(error.findings)
-    if site not in known:
-        wrong([f"no site is called {site!r}{did_you_mean(site, known)}"])
+    if unknown := names.unknown(estate, "site", site):
+        wrong([unknown])
     with _registry(config) as registry:
         typer.echo(registry.make_token(site, uses, days, now_ms()))
 

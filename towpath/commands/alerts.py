@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,11 @@ from towpath.commands.door import (
     read_config,
     wrong,
 )
+
+if TYPE_CHECKING:
+    from alerts.rules import Rules
+    from collectors.estate import Estate
+    from towpath.config import TowpathConfig
 
 app = typer.Typer(no_args_is_help=True, help="What is wrong now; silences; tests.")
 Who = Annotated[str, typer.Option(help="who says so")]
@@ -85,7 +90,8 @@ def silence(
     """Send no pages for a while; measuring and resolving go on."""
     from alerts.console import alerts_silence
 
-    standing = folder_of(read_config(config).alerts.standing, "alerts.standing")
+    settings = read_config(config)
+    standing = folder_of(settings.alerts.standing, "alerts.standing")
     end(
         alerts_silence(
             standing,
@@ -97,6 +103,8 @@ def silence(
             device,
             rule,
             planned=planned,
+            known=_known(settings),
+            timezone=settings.alerts.timezone,
             out=typer.echo,
         )
     )
@@ -107,7 +115,8 @@ def silences(config: ConfigFile) -> None:
     """Silences in force or to come."""
     from alerts.console import alerts_silences
 
-    end(alerts_silences(read_config(config).alerts.standing, now_ms(), typer.echo))
+    settings = read_config(config).alerts
+    end(alerts_silences(settings.standing, now_ms(), settings.timezone, typer.echo))
 
 
 @app.command()
@@ -135,6 +144,20 @@ def send_test(config: ConfigFile, channel: Annotated[str, typer.Argument()]) -> 
             typer.echo,
         )
     )
+
+
+def _known(settings: TowpathConfig) -> tuple[Rules, Estate] | None:
+    """Rules and estate; None if they cannot be read: at night a silence must do."""
+    from alerts.rules import RuleError, load
+    from collectors.estate import EstateError
+    from collectors.estate import load as load_estate
+    from collectors.measurements import CATALOGUE
+
+    try:
+        return load(CATALOGUE, settings.alerts.rules), load_estate(settings.estate)
+    except (EstateError, RuleError) as error:
+        typer.echo(f"names are not checked: {error.findings[0]}", err=True)
+        return None
 
 
 def _me() -> str:

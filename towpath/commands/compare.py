@@ -44,21 +44,19 @@ def librenms(
 
     from collectors.comparing import compare as comparing
     from collectors.comparing import console, librenms
-    from collectors.estate import EstateError, load
+    from collectors.estate import EstateError, load, names
     from collectors.importing.librenms import headers
     from collectors.importing.rest import Api, Trouble, token_in
     from collectors.snmp import CredentialError
     from collectors.store import Away, Unanswered
-    from probes.catalogue import did_you_mean
 
     settings = read_config(config)
     try:
         estate = load(settings.estate)
     except EstateError as error:
         refuse(error.findings)
-    sites = [each.id for each in estate.sites]
-    if site and site not in sites:
-        refuse([f"no site is called {site!r}{did_you_mean(site, sites)}"])
+    if site and (unknown := names.unknown(estate, "site", site)):
+        refuse([unknown])
     polled = [d for d in estate.devices if d.poll]
 
     async def compared() -> Comparison:

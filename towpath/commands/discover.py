@@ -55,9 +55,8 @@ def discover(
     from collectors.discovery import console
     from collectors.discovery.networks import WrongNetwork, addresses, spread
     from collectors.discovery.sweep import Answer, Sweep, sweep
-    from collectors.estate import Estate, EstateError, load
+    from collectors.estate import Estate, EstateError, load, names
     from collectors.snmp import CredentialError, Credentials, credential
-    from probes.catalogue import did_you_mean
     from towpath.log import LogConfig, configure
 
     configure(LogConfig())
@@ -94,9 +93,8 @@ def discover(
         wrong([f"{error.filename}: {error.strerror}"])
     except (WrongNetwork, CredentialError, UnicodeDecodeError) as error:
         wrong([str(error)])
-    sites = [each.id for each in estate.sites]
-    if site and site not in sites:
-        wrong([f"no site is called {site!r}{did_you_mean(site, sites)}"])
+    if site and (unknown := names.unknown(estate, "site", site)):
+        wrong([unknown])
     if not asked:
         wrong(
             [

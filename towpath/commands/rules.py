@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from towpath.commands.dashboards import export_rules
-from towpath.commands.door import end, wrong
+from towpath.commands.door import OptionalConfig, end, read_config, wrong
 
 app = typer.Typer(no_args_is_help=True, help="Alert rules: list, check, test, export.")
 Folder = Annotated[
@@ -30,11 +30,25 @@ def list_(
 
 
 @app.command()
-def check(rules: Folder = None) -> None:
-    """Whether all rules can be used, with a sentence for each that cannot."""
+def check(rules: Folder = None, config: OptionalConfig = None) -> None:
+    """Whether all rules can be used, with a sentence for each that cannot; with
+    settings also whether the estate has what they name."""
     from alerts.console import rules_check
+    from alerts.references import check_of, known_values
+    from collectors.estate import EstateError, load
+    from collectors.snmp.traps import CatalogError
+    from collectors.snmp.traps.mapping import load as load_traps
 
-    end(rules_check(rules, typer.echo))
+    if config is None:
+        end(rules_check(rules, typer.echo))
+        return
+    settings = read_config(config)
+    try:
+        estate, traps = load(settings.estate), load_traps(settings.traps.catalog)
+    except (EstateError, CatalogError) as error:
+        wrong(error.findings)
+    known = known_values(estate, traps.events)
+    end(rules_check(rules or settings.alerts.rules, typer.echo, check_of(known)))
 
 
 @app.command("test")

@@ -32,11 +32,17 @@ def query(
     json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Ask the store: a table for a person, --csv or --json for a program."""
+    from collectors.estate import Estate, EstateError, load
     from collectors.measurements import CATALOGUE
     from collectors.store import Away, Unanswered, console, open_store
     from collectors.store.query import Query, Row
 
     settings = read_config(config)
+    try:
+        estate = load(settings.estate)
+    except EstateError:
+        # What was measured can be asked for all the same.
+        estate = Estate()
     try:
         asked = console.question(
             measurement,
@@ -54,7 +60,11 @@ def query(
 
     async def answer(asked: Query) -> list[Row]:
         async with open_store(settings.store, CATALOGUE) as store:
-            return await store.ask(asked)
+            rows = await store.ask(asked)
+            unknown = await console.unknown_names(asked, rows, estate, store)
+            if unknown:
+                wrong(unknown)
+            return rows
 
     try:
         rows = run_loop(answer(asked))

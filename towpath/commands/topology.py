@@ -19,22 +19,20 @@ def topology(
     """Show links, parents and uplinks, and who is heard but not in the estate."""
     from rich.console import Console
 
-    from collectors.estate import EstateError, load
+    from collectors.estate import EstateError, load, names
     from collectors.measurements import CATALOGUE
     from collectors.store import Away, Unanswered, open_store
     from collectors.topology import Graph, Sighting, Who, console, graph
     from collectors.topology.sighting import answered, questions
     from collectors.topology.surroundings import REMEMBER_MS
-    from probes.catalogue import did_you_mean
 
     settings = read_config(config)
     try:
         estate = load(settings.estate)
     except EstateError as error:
         wrong(error.findings)
-    sites = [each.id for each in estate.sites]
-    if site and site not in sites:
-        wrong([f"no site is called {site!r}{did_you_mean(site, sites)}"])
+    if site and (unknown := names.unknown(estate, "site", site)):
+        wrong([unknown])
 
     async def asked() -> Graph:
         sightings: list[Sighting] = []

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from collectors.snmp.traps.words import Severity
+from collectors.snmp.traps.words import Severity, snaked
 from collectors.yaml_file import fit, parse, read_text
 from probes.catalogue import did_you_mean
 
@@ -135,6 +135,13 @@ class Catalog:
             self.states |= set(trap.clears)
             if trap.by is not None and trap.by.ok and trap.event:
                 self.states.add(trap.event)
+
+    @property
+    def events(self) -> set[str]:
+        """What all these traps are called, and what they end."""
+        named = [*self.traps.values(), *self.families.values()]
+        begun = {each.trap.event or snaked(each.name) for each in named}
+        return begun | {event for each in named for event in each.trap.clears}
 
 
 class CatalogError(ValueError):
