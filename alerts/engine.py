@@ -35,6 +35,7 @@ from alerts.warm import warm
 from alerts.window import Window
 from collectors.batch import Batch, gather
 from collectors.estate.model import Estate
+from collectors.groups import LEAST
 from collectors.journal import Append, Positions, Reader
 from collectors.measurements import CATALOGUE
 from collectors.store.query import Store
@@ -77,13 +78,15 @@ class AlertEngine:
         process: str = "all",
         now_ms: Callable[[], int] = _wall_ms,
         overhear: Callable[[Batch], None] = lambda batch: None,
+        least_agents: int = LEAST,
     ) -> None:
         self._config, self._rules, self._reader = config, rules, reader
         self._estate, self._notifiers, self._append = estate, notifiers, append
         self._store, self._process, self._now_ms = store, process, now_ms
         self._overhear = overhear
         self._window = Window(rules, CATALOGUE, now_ms())
-        self._topology = Topology(estate())
+        self._least_agents = least_agents
+        self._topology = Topology(estate(), least_agents)
         self._standing: dict[str, Entry] = {}
         self._shown: dict[str, Alert] = {}
         self._back: deque[tuple[int, Positions]] = deque()
@@ -248,7 +251,7 @@ class AlertEngine:
         now_ms = max(now_ms, self._evaluated_ms)
         estate = self._estate()
         if estate is not self._topology.estate:
-            self._topology = Topology(estate)
+            self._topology = Topology(estate, self._least_agents)
         silences = await self._in_thread(self._book.silences, now_ms)
         outcome = cycle(
             self._window,

@@ -22,8 +22,6 @@ class Finding(NamedTuple):
 
 Function = Callable[[Sequence["Series"], Topology, int], Finding | None]
 
-_LEAST_AGENTS = 10
-
 
 def on_backup(
     lines: Sequence[Series], topology: Topology, now_ms: int
@@ -45,13 +43,14 @@ def on_backup(
 def agents_silent(
     sites: Sequence[Series], topology: Topology, now_ms: int
 ) -> Finding | None:
-    """Rows of `self_agents`: nobody at all is heard in business hours though at least
-    ten are expected. Laptops sleep: a silent night says nothing."""
+    """Rows of `self_agents`: nobody at all is heard in business hours, though as many
+    are expected as the smallest group that is shown. Laptops sleep: a silent night says
+    nothing."""
     open_now = [s for s in sites if topology.is_open(s.tags["home_site"], now_ms)]
     if not open_now:
         return None
     expected = sum(int(s.latest("expected") or 0) for s in open_now)
-    if expected < _LEAST_AGENTS:
+    if expected < topology.least_agents:
         return None
     # `heard` looks back an hour, so the first hour of the day may still be empty.
     an_hour_ago = now_ms - 3_600_000

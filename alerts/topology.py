@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collectors.estate.hours import Hours, is_open
 from collectors.estate.model import Device, Estate, Line, Site, VpnGateway
+from collectors.groups import LEAST
 
 
 class Topology:
     """Look-ups over one frozen estate. `tops`: the polled devices of a site that hang
-    on nothing of that site: the site's way out."""
+    on nothing of that site: the site's way out. `least_agents`: the smallest group of
+    laptops that says something (`groups.least`)."""
 
-    def __init__(self, estate: Estate) -> None:
-        self.estate = estate
+    def __init__(self, estate: Estate, least_agents: int = LEAST) -> None:
+        self.estate, self.least_agents = estate, least_agents
         self.sites: dict[str, Site] = {site.id: site for site in estate.sites}
         self.devices: dict[str, Device] = {d.id: d for d in estate.devices}
         self.lines: dict[str, Line] = {line.id: line for line in estate.lines}

@@ -14,7 +14,6 @@ from alerts.topology import Topology
 from alerts.window import Window
 from collectors.measurements import CATALOGUE
 
-LEAST_AGENTS = 10
 _AGENTS_HEARD_WITHIN_MS = 3_600_000
 _SECONDS = {"s": 1, "ms": 0.001, "min": 60, "h": 3_600, "d": 86_400}
 
@@ -174,7 +173,8 @@ def count_affected(
     if len(whole_sites) > 1 or (whole_sites and entry.site not in whole_sites):
         found["sites"] = len(whole_sites)
     agents = sum(_agents_at(site, entry.since_ms, window) for site in whole_sites)
-    if agents >= LEAST_AGENTS:
+    # Groups too small to be shown are not in the window.
+    if agents:
         found["agents"] = agents
     others = len(behind) - len(devices)
     if others > 0:
@@ -183,7 +183,8 @@ def count_affected(
 
 
 def say_affected(affected: Mapping[str, int]) -> str:
-    """`4 devices, about 20 laptops`."""
+    """`4 devices, about 20 laptops`: their number is rounded. The same words in pages,
+    messages and the shell."""
     names = {
         "sites": ("site", "sites"),
         "devices": ("device", "devices"),
@@ -192,9 +193,10 @@ def say_affected(affected: Mapping[str, int]) -> str:
     }
     parts = []
     for name, count in affected.items():
-        one, many = names.get(name, (name, name))
+        plain = name.replace("_", " ")
+        one, many = names.get(name, (plain.removesuffix("s"), plain))
         about = "about " if name == "agents" else ""
-        parts.append(f"{about}{count} {one if count == 1 else many}")
+        parts.append(f"{about}{count:,} {one if count == 1 else many}")
     return ", ".join(parts)
 
 

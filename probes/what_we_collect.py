@@ -22,7 +22,7 @@ NEVER = (
 KEPT = (
     "Rows about one laptop are kept apart, under a pseudonym (a keyed hash), and are",
     "deleted after the days given. Shared pages and reports only show groups of at",
-    "least 10 laptops.",
+    "least 10 laptops; your council may have set another number, never under 5.",
 )
 
 

@@ -15,8 +15,10 @@ from alerts.judge import judge
 from alerts.rules import Rules, load, load_files
 from alerts.topology import Topology
 from alerts.window import Ring, Window
+from alerts.words import count_affected, say_affected
 from collectors.batch import Batch, gather
-from collectors.estate.model import Estate
+from collectors.estate.hours import Hours
+from collectors.estate.model import Estate, Site
 from collectors.measurements import CATALOGUE
 from probes.sample import Sample, Value
 
@@ -356,3 +358,45 @@ def merge(standing: dict[str, Entry], changes: Changes) -> None:
             standing.pop(key, None)
         else:
             standing[key] = entry
+
+
+@pytest.mark.parametrize(("least", "bad"), [(5, True), (7, True), (10, None)])
+def test_silence_of_fewer_laptops_than_a_group_has_says_nothing(
+    least: int, bad: bool | None
+) -> None:
+    rules = only("agents_silent")
+    window = Window(rules, CATALOGUE, START_MS)
+    rows = [
+        Sample(
+            "self_agents", {"home_site": "hall"}, {"expected": 7, "heard": 0}, START_MS
+        )
+    ]
+    window.take(*gather(rows, "s", START_MS))
+    always = Hours(opens="00:00", closes="24:00", days=tuple(range(7)))
+    estate = Estate(sites=(Site(id="hall", name="Hall", hours=always),))
+    topology = Topology(estate, least)
+    [subject] = window.subjects(0)
+    found = judge(window, 0, rules[0], subject, topology, START_MS, False)
+    assert found.bad is bad
+
+
+@pytest.mark.parametrize("agents", [5, 20])
+def test_laptops_affected_are_those_of_any_group_that_is_shown(agents: int) -> None:
+    """Groups too small, by whatever setting, are not in the window."""
+    rules = only("line_down", "calls_poor_site")
+    window = Window(rules, CATALOGUE, START_MS)
+    rows = [
+        Sample(
+            "experience",
+            {"by": "site", "group": "hall"},
+            {"agents": agents, "calls": 30, "call_poor_ratio": 0.0},
+            START_MS,
+        )
+    ]
+    window.take(*gather(rows, "s", START_MS))
+    entry = Entry(
+        "line_down", {"line": "x"}, "hall", "firing", START_MS, START_MS, START_MS
+    )
+    found = count_affected(entry, {entry.key: entry}, window, TOPOLOGY)
+    assert found == {"agents": agents}
+    assert say_affected(found) == f"about {agents} laptops"

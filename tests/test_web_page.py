@@ -82,7 +82,7 @@ def test_the_first_page_says_what_is_wrong_why_since_when_and_what_to_do() -> No
     assert "Highways Depot is cut off: its line dep-wan is down" in text
     assert "Probable cause Moor Telecom's line" in text.replace("&#39;", "'")
     assert "for 42 min" in text
-    assert "2 devices, 20 laptops" in text
+    assert "2 devices, about 20 laptops" in text
     assert "call Moor Telecom on 0800 000 000" in text
 
 

@@ -48,7 +48,7 @@ def catalogue_page(catalogue: Catalogue) -> str:
         "## About one laptop (personal data)",
         "",
         "Kept in a database of their own. Shared pages never ask for these: they see",
-        "`experience`, where every group has at least ten laptops.",
+        "`experience`, where every group has at least `groups.least` laptops (ten).",
         "",
     ]
     for each in personal:

@@ -248,6 +248,7 @@ class Installation:
             self.process,
             self._now_ms,
             surroundings.take,
+            self.config.groups.least,
         )
         self.journal.show_refused(engine.take_refused)
         self._alert_trouble = lambda: engine.trouble

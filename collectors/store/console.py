@@ -195,7 +195,7 @@ def shared(measurement: str, catalogue: Catalogue) -> Measurement:
     if declared.personal:
         raise Refusal(
             f"{measurement!r} is about single laptops and is not shown here; "
-            "ask for 'experience', where every group has at least 10 of them"
+            "ask for 'experience', where no group is too small to be shown"
         )
     return declared
 

@@ -264,7 +264,7 @@ def _belongs(
     if is_personal and not personal:
         return [
             f"{where}: {measurement!r} is about one laptop and may not be on a shared "
-            "board; ask 'experience' for groups of at least 10"
+            "board; ask 'experience' for groups large enough"
         ]
     if personal and not is_personal:
         return [f"{where}: {measurement!r} does not lie in the personal database"]

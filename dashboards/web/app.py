@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from alerts.words import say_affected
 from collectors.measurements import CATALOGUE
 from dashboards import call_quality, chart, words
 from dashboards.web import state, status
@@ -59,6 +60,7 @@ class Pages:
             state=state,
             call_quality=call_quality,
             least=views.least,
+            say_affected=say_affected,
             bar=chart.bar,
             when=lambda time_ms: words.when(time_ms, self._zone),
             clock=lambda time_ms: words.clock(time_ms, self._zone),

@@ -355,17 +355,6 @@ BLIND_RULES = frozenset(
 _NOT_OF_SITES = BLIND_RULES | {"device_not_measured"}
 
 
-def affected(alert: Alert) -> list[str]:
-    """`{"devices": 1, "agents": 20}` → `1 device`, `20 laptops`."""
-    names = {"agents": "laptops", "alerts": "further alerts"}
-    said = []
-    for what, count in alert.affected.items():
-        word = names.get(what, what.replace("_", " "))
-        single = word.removesuffix("s") if count == 1 else word
-        said.append(f"{count:,} {single}")
-    return said
-
-
 def _use(line: LineNow) -> float | None:
     known = [use for use in (line.down_use, line.up_use) if use is not None]
     return max(known, default=None)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from alerts.standing import open_alerts
+from alerts.words import say_affected
 from collectors.store.query import Pick, Query, Store
 from towpath.config import TowpathConfig
 from towpath.demo.council import LIBRARY_LINE, SWITCHES, Ports
@@ -57,7 +58,7 @@ class Story:
         for alert in page["alerts"]:
             for label, text in (
                 ("cause", alert["cause"]),
-                ("affected", _counts(alert["affected"])),
+                ("affected", say_affected(alert["affected"])),
                 ("do first", alert["runbook"]),
             ):
                 if text:
@@ -201,11 +202,6 @@ async def _until(true: Callable[[], Awaitable[bool]], seconds: float) -> bool:
             return True
         await asyncio.sleep(0.5)
     return False
-
-
-def _counts(affected: dict[str, int]) -> str:
-    names = {"agents": "laptops"}
-    return ", ".join(f"{n} {names.get(what, what)}" for what, n in affected.items())
 
 
 def _name(subject: dict[str, str]) -> str:

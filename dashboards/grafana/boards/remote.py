@@ -1,4 +1,4 @@
-"""Calls, VPN and web from home and office; only groups of at least 10 laptops."""
+"""Calls, VPN and web from home and office; only groups that are large enough."""
 
 from collectors.store.query import Aggregate, Where
 from dashboards.grafana.board import (
@@ -23,7 +23,10 @@ _MOS, _POOR = limits_of("mos_estimated_p50"), limits_of("call_poor_ratio")
 _RTT, _LOSS = limits_of("rtt_p95_ms"), limits_of("loss_mean_ratio")
 _JITTER = limits_of("jitter_p95_ms")
 _GROUP = {"by": "by", "group": "group"}
-_SMALL = " Groups of fewer than 10 laptops are never shown."
+_SMALL = (
+    " Over longer intervals the mean of the windows, weighted by what they count."
+    " Groups of too few laptops are never shown."
+)
 
 
 def _now(

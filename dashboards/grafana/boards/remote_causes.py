@@ -17,7 +17,10 @@ from dashboards.words import CAUSES
 
 _SHARE: Steps = ((None, GREEN), (0.05, AMBER), (0.15, RED))
 _GROUP = {"by": "by", "group": "group"}
-_SMALL = " Groups of fewer than 10 laptops are never shown."
+_SMALL = (
+    " Over longer intervals the mean of the windows, weighted by what they count."
+    " Groups of too few laptops are never shown."
+)
 
 
 def _place(title: str, group: str) -> Panel:

@@ -51,7 +51,7 @@ LINE_BUSIEST = Panel(
 CALLS_NOW = Panel(
     "Calls from the site",
     "Estimated MOS (narrowband E-model), median of the laptops at the site: the lowest "
-    "of the chosen sites lately. No figure: fewer than 10 laptops.",
+    "of the chosen sites lately. No figure: too few laptops.",
     (
         Target(
             ask(
