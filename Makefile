@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 FOR ?=
 
-.PHONY: help env demo test check format bench soak docs lock clean services
+.PHONY: help env demo test check format bench soak docs lock release clean services
 .PHONY: check-lint check-types check-types-win32 check-types-darwin check-layers
 
 help: ## Show what there is to do
@@ -59,9 +59,15 @@ bench: env services ## Measure: ratios against peers, in one run each
 soak: env services ## The slow tests
 	@$(BIN)/pytest -m soak --override-ini addopts="--import-mode=importlib -ra" --timeout 3600
 
-lock: ## Pin the newest allowed versions (needs uv)
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
-	  --no-annotate --upgrade --all-extras --group dev pyproject.toml -o requirements.lock
+COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+lock: ## Pin the newest allowed versions: all, and what servers and laptops get (needs uv)
+	@$(COMPILE) --upgrade --all-extras --group dev pyproject.toml -o requirements.lock
+	@$(COMPILE) -c requirements.lock --extra server --extra pdf pyproject.toml -o deploy/server.lock
+	@$(COMPILE) -c requirements.lock pyproject.toml -o deploy/agent.lock
+
+release: env ## Make dist/: the wheel, the locks of server and agent, their SBOMs, checksums
+	@deploy/make-release $(BIN) dist
 
 clean: ## Remove what was made
 	@rm -rf $(VENV) var build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
