@@ -24,8 +24,8 @@ from pathlib import Path
 from collectors.estate import Device, Estate, Site
 from collectors.journal import Journal, JournalConfig, Reader
 from collectors.measurements import CATALOGUE
-from collectors.snmp import ber, credential
-from collectors.snmp.traps import TrapReceiver, TrapsConfig, message, secured
+from collectors.snmp import ber, credential, secured
+from collectors.snmp.traps import TrapReceiver, TrapsConfig, message
 
 PACED, PER_S = 20_000, 4_000
 BURST = 20_000

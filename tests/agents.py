@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -222,6 +223,44 @@ class Recorded(SimulatedSwitch):
             values[ber.oid_arcs(oid.lstrip("."))] = lambda e=encoded: e  # type: ignore[misc]
         self._rows = sorted(values)
         self._values = {ber.oid_content(row): values[row] for row in self._rows}
+
+
+class RecordedRaw(Recorded):
+    """Repeats a file of `oid|tag|value` lines whose tags are letters; of `R` the value
+    is the encoded value itself, in hex."""
+
+    def rebuild(self) -> None:
+        values: dict[ber.Oid, Callable[[], bytes]] = {}
+        for line in self._file.read_text(encoding="utf-8").splitlines():
+            if not line or line.startswith("#"):
+                continue
+            oid, tag, value = line.split("|", 2)
+            encoded = _lettered(tag, value)
+            values[ber.oid_arcs(oid)] = lambda e=encoded: e  # type: ignore[misc]
+        self._rows = sorted(values)
+        self._values = {ber.oid_content(row): values[row] for row in self._rows}
+
+
+_LETTERS = {"i": 2, "c": 0x41, "g": 0x42, "t": 0x43, "C": 0x46}
+
+
+def _lettered(tag: str, value: str) -> bytes:
+    match tag:
+        case "s":
+            return ber.octets(value)
+        case "x":
+            return ber.octets(bytes.fromhex(value))
+        case "o":
+            return ber.oid(value.lstrip("."))
+        case "a":
+            return ber.tlv(ber.IP_ADDRESS, bytes(map(int, value.split("."))))
+        case "R":
+            return bytes.fromhex(value)
+        case "f":
+            return ber.tlv(0x44, b"\x9fx\x04" + struct.pack(">f", float(value)))
+        case "d":
+            return ber.tlv(0x44, b"\x9fy\x08" + struct.pack(">d", float(value)))
+    return ber.integer(int(value), _LETTERS[tag])
 
 
 def _recorded(tag: str, value: str) -> bytes:

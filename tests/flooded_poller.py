@@ -1,5 +1,5 @@
 """Polls an agent that never stops, in a process of its own; prints by how many MB that
-process grew. `python flooded_poller.py gufo|pysnmp rows|texts|long-texts BUDGET_S`"""
+process grew. `python flooded_poller.py gufo|python rows|texts|long-texts BUDGET_S`"""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ LIBRARIES = [
     pytest.param(
         True, id="gufo", marks=pytest.mark.skipif(not HAS_GUFO, reason="no wheel")
     ),
-    pytest.param(False, id="pysnmp"),
+    pytest.param(False, id="python"),
 ]
 
 
@@ -132,7 +132,7 @@ FLOODED = Path(__file__).with_name("flooded_poller.py")
         ("gufo", "rows", 3, 100),
         ("gufo", "texts", 20, 50),
         ("gufo", "long-texts", 20, 50),
-        ("pysnmp", "long-texts", 20, 50),
+        ("python", "long-texts", 20, 50),
     ],
 )
 def test_an_agent_that_never_stops_fills_no_memory(

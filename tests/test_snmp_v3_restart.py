@@ -31,7 +31,7 @@ LIBRARIES = [
     pytest.param(
         True, id="gufo", marks=pytest.mark.skipif(not HAS_GUFO, reason="no wheel")
     ),
-    pytest.param(False, id="pysnmp"),
+    pytest.param(False, id="python"),
 ]
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from test_traps_storm import link_down, trap
 from trap_senders import ESTATE
 
-from collectors.snmp import ber, credential
-from collectors.snmp.traps import TrapsConfig, keys, message, secured
+from collectors.snmp import ber, credential, keys, secured
+from collectors.snmp.traps import TrapsConfig, message
 from collectors.snmp.traps.door import REASONS, Door
 from collectors.snmp.traps.engine import Engine
 from collectors.snmp.traps.message import INFORM, TRAP_V1

@@ -1,7 +1,8 @@
 """SNMP: polls devices and turns what they count into rows.
 
 `Poller` runs; `poll_once` asks one device everything once; `session.py` is what both
-speak through. Decoding is gufo-snmp's where it has a wheel, else pysnmp's.
+speak through, `udp_session.py` how. What is asked every minute gufo-snmp decodes, if
+it has a wheel.
 """
 
 from collectors.snmp.config import SnmpConfig

@@ -100,6 +100,16 @@ def oid_arcs(text: Oid | str) -> Oid:
 @lru_cache(maxsize=200_000)
 def oid_content(arcs: Oid) -> bytes:
     """The content octets of an OID."""
+    return _content(arcs)
+
+
+@lru_cache(maxsize=16_384)
+def oid_name(text: str) -> bytes:
+    """The content octets of an OID given as text."""
+    return _content(oid_arcs(text))
+
+
+def _content(arcs: Oid) -> bytes:
     encoded = bytearray()
     for arc in (arcs[0] * 40 + arcs[1], *arcs[2:]):
         groups = [arc & 0x7F]
@@ -112,7 +122,13 @@ def oid_content(arcs: Oid) -> bytes:
 @lru_cache(maxsize=200_000)
 def arcs_of(content: bytes) -> Oid:
     """The arcs of an OID's content octets. `Malformed` if it is none."""
-    if not content or content[-1] & 0x80:
+    return _arcs(content)
+
+
+def _arcs(content: bytes) -> Oid:
+    if not content:
+        raise Malformed("an OID of no octets")
+    if content[-1] & 0x80:
         raise Malformed("an OID that is cut off")
     if len(content) > _MOST_OID_OCTETS:
         raise Malformed("an OID that is too long")
@@ -133,4 +149,4 @@ def arcs_of(content: bytes) -> Oid:
 @lru_cache(maxsize=16_384)
 def oid_text(content: bytes) -> str:
     """The OID as text without a leading dot, from its content octets."""
-    return ".".join(map(str, arcs_of(content)))
+    return ".".join(map(str, _arcs(content)))

@@ -226,7 +226,13 @@ class DevicePoll:
 
     def _findings(self, time_ms: int) -> list[Batch]:
         engine = findings.of_engine(self.engine_id, self.engine_shared_with)
-        found = {**self._table.findings, **self._condition.findings, **engine}
+        values = findings.of_values(self._session.faults.by_oid, self.port_name)
+        found = {
+            **self._table.findings,
+            **self._condition.findings,
+            **engine,
+            **values,
+        }
         batch = findings.rows(self._place, time_ms, found, self._found)
         self._found = found
         return [] if batch is None else [batch]

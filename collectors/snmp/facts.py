@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from collectors.snmp import interfaces, oids
+from collectors.snmp import findings, interfaces, oids
 from collectors.snmp.addresses import Address, addresses, read_addresses
 from collectors.snmp.credentials import Credential
 from collectors.snmp.entities import Entity, entities, read_entities
@@ -59,7 +59,8 @@ _COUNTERS = {
 class Facts(msgspec.Struct):
     """What was found; sections that were not found stay None or empty.
 
-    `sections` says how each section's reading ended, where it did not end well.
+    `sections` says how each section's reading ended, where it did not end well;
+    `findings` what an engineer should know of the device, by name.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Facts(msgspec.Struct):
     profiles: list[str] = []
     addresses: list[Address] = []
     sections: dict[str, str] = {}
+    findings: dict[str, str] = {}
 
     @property
     def ok(self) -> bool:
@@ -191,6 +193,8 @@ async def _read(
     ):
         await _section(facts, section, read_section)
     facts.identity = facts.identity.with_chassis(facts.entities)
+    names = {port.if_index: port.key for port in ports}
+    facts.findings = findings.of_values(session.faults.by_oid, names.get)
     if reader.unread:
         facts.sections["columns"] = ", ".join(sorted(reader.unread))
 
@@ -254,6 +258,8 @@ def facts_json(facts: Facts) -> dict[str, Any]:
     ):
         shown[key] = [_known(msgspec.to_builtins(row)) for row in rows]
     shown["profiles"] = facts.profiles
+    if facts.findings:
+        shown["findings"] = facts.findings
     if facts.sections:
         shown["incomplete"] = facts.sections
     return shown

@@ -5,10 +5,11 @@ A finding is a name and a sentence; while it holds it has a row a poll.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from collectors.batch import Batch, Schema
 from collectors.measurements import FINDING
+from collectors.snmp import oids
 from collectors.snmp.plan import Watch
 from collectors.snmp.poll import Place
 from collectors.snmp.profiles.readings import Refused
@@ -19,8 +20,29 @@ PORTS_UNNAMED = "ports_unnamed"
 ENGINE_ID_SHARED = "engine_id_shared"
 ENGINE_ID_INVALID = "engine_id_invalid"
 VALUES_IMPLAUSIBLE = "values_implausible"
+VALUES_UNREADABLE = "values_unreadable"
 # Names in a sentence.
 _MOST = 5
+_COLUMN_NAMES = {
+    oids.IF_DESCR: "ifDescr",
+    oids.IF_TYPE: "ifType",
+    oids.IF_MTU: "ifMtu",
+    oids.IF_SPEED: "ifSpeed",
+    oids.IF_PHYS_ADDRESS: "ifPhysAddress",
+    oids.IF_ADMIN_STATUS: "ifAdminStatus",
+    oids.IF_OPER_STATUS: "ifOperStatus",
+    oids.IF_IN_OCTETS: "ifInOctets",
+    oids.IF_OUT_OCTETS: "ifOutOctets",
+    oids.IF_IN_DISCARDS: "ifInDiscards",
+    oids.IF_IN_ERRORS: "ifInErrors",
+    oids.IF_OUT_DISCARDS: "ifOutDiscards",
+    oids.IF_OUT_ERRORS: "ifOutErrors",
+    oids.IF_NAME: "ifName",
+    oids.IF_HC_IN_OCTETS: "ifHCInOctets",
+    oids.IF_HC_OUT_OCTETS: "ifHCOutOctets",
+    oids.IF_HIGH_SPEED: "ifHighSpeed",
+    oids.IF_ALIAS: "ifAlias",
+}
 
 
 def of_ports(watches: Iterable[Watch], period_s: float) -> dict[str, str]:
@@ -78,6 +100,32 @@ def of_engine(engine_id: bytes, others: Collection[str]) -> dict[str, str]:
             "SNMP version 3 may refuse either, and traps cannot be told apart"
         }
     return {}
+
+
+def of_values(
+    faults: Mapping[str, str], name_of: Callable[[int], str | None]
+) -> dict[str, str]:
+    """What the device sent and could not be read, by OID; `name_of` an ifIndex."""
+    if not faults:
+        return {}
+    shown = [
+        f"{_value_name(oid, name_of)}: {fault}"
+        for oid, fault in sorted(faults.items())[:_MOST]
+    ]
+    more = f"; and {len(faults) - _MOST} more" if len(faults) > _MOST else ""
+    values = "values" if len(faults) > 1 else "value"
+    return {
+        VALUES_UNREADABLE: f"{len(faults)} {values} cannot be read and count as not "
+        f"given: {'; '.join(shown)}{more} (a fault of the device's software)"
+    }
+
+
+def _value_name(oid: str, name_of: Callable[[int], str | None]) -> str:
+    column, _, index = oid.rpartition(".")
+    if column not in _COLUMN_NAMES:
+        return oid
+    port = name_of(int(index)) or f"ifIndex {index}"
+    return f"{_COLUMN_NAMES[column]} of {port} ({oid})"
 
 
 def rows(

@@ -1,11 +1,10 @@
-"""A session on gufo-snmp: encoding and decoding in Rust, waiting here.
+"""A session that lets gufo-snmp, in Rust, make the requests that come every minute.
 
-Its sockets are used directly: one file descriptor stays with the loop for the life of
-the session, and a request costs one future and one timer. What the library leaves to
-its caller is done here: retries, refresh of the v3 time window, and telling "closed"
-and "too much" from silence. What it hides is worked round: it drops error-status (an
-empty answer stands for tooBig, genErr and noSuchName alike), and it ends a walk on any
-answer without values.
+gufo-snmp refuses a whole response for one value that it cannot decode, reads a number
+of no octets as 0, and hides error-status. So a GET is first made in Python
+(`udp_session`). If every binding of its answer was sound, the same GET is made by
+gufo-snmp from then on, on the same socket. If that fails, or its answer looks unlike
+the sound one, Python asks again and can tell why. Walks are rare: Python makes them.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from gufo.snmp import (
     Aes128Key,
@@ -27,23 +26,20 @@ from gufo.snmp import (
     Sha256Key,
     Sha384Key,
     Sha512Key,
-    SnmpAuthError,
-    SnmpDecodeError,
-    SnmpEncodeError,
     SnmpError,
     User,
 )
 from gufo.snmp._fast import (
-    GetIter,
     SnmpV1ClientSocket,
     SnmpV2cClientSocket,
     SnmpV3ClientSocket,
 )
 
+from collectors.snmp.channel import DescriptorChannel
 from collectors.snmp.credentials import Credential
-from collectors.snmp.session import Failed, Patience, Row, Tally, TooMuch, Value
+from collectors.snmp.session import Failed, Patience, Value
+from collectors.snmp.udp_session import NO_AGENT, UdpSession
 from probes.failure import Outcome
-from probes.faults import outcome_of
 
 _Answer = TypeVar("_Answer")
 _AUTH = {
@@ -58,217 +54,159 @@ _PRIV = {"des": DesKey, "aes128": Aes128Key, "aes192": Aes192Key, "aes256": Aes2
 # RFC 3414 section 2.2.3: a message is timely within 150 s; stay clear of it.
 _WINDOW_S = 120.0
 _PANIC = "PanicException"
+# GETs that are known to be sound: more than a chassis of a thousand ports takes.
+_MOST_SOUND = 4_096
 
 
-class GufoSession:
+class _Shape(NamedTuple):
+    """What an answer looks like, without its values."""
+
+    types: int
+    zeros: int
+
+
+def _shape(answer: dict[str, Value]) -> _Shape:
+    values = list(answer.values())
+    return _Shape(hash(tuple(map(type, values))), values.count(0))
+
+
+class GufoSession(UdpSession):
     """One agent at one address. `address` is an IP literal, as gufo demands."""
 
     def __init__(
-        self,
-        address: str,
-        port: int,
-        credential: Credential,
-        patience: Patience,
+        self, address: str, port: int, credential: Credential, patience: Patience
     ) -> None:
         if credential.context:
-            raise ValueError("gufo-snmp cannot name a context; use PysnmpSession")
+            raise ValueError("gufo-snmp cannot name a context; use UdpSession")
+        super().__init__(address, port, credential, patience)
         self._where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-        self._credential = credential
-        self.patience = patience
-        self.tally = Tally()
-        self.on_silence: Callable[[], None] | None = None
         self._sock: Any = None
-        self._fd = -1
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: asyncio.Future[None] | None = None
+        # GETs by the hash of their OIDs, and what their answers looked like.
+        self._sound_gets: dict[int, _Shape] = {}
         self._discovered = False
-        self._proved = False
         self._last_s = 0.0
 
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         asked = list(oids)
-        answer = await self._converse(
-            lambda: self._sock.send_get_many(asked),
-            lambda: cast(dict[str, Value], self._sock.recv_get_many()),
-        )
-        if not answer and len(asked) > 1:
-            # tooBig, genErr, v1's noSuchName or "none of them is here": all alike.
-            raise TooMuch("an answer without values")
+        name = hash(tuple(asked))
+        sound = self._sound_gets.get(name)
+        if sound is not None:
+            answer = await self._get_fast(asked)
+            shape = _shape(answer)
+            # What gufo-snmp misreads is a 0 (or of another type) that was none.
+            if answer and shape.types == sound.types and shape.zeros <= sound.zeros:
+                if shape.zeros < sound.zeros:
+                    self._sound_gets[name] = shape
+                return answer
+            del self._sound_gets[name]
+        answer = await super().get(asked)
+        if self._is_sound(asked, answer):
+            if len(self._sound_gets) >= _MOST_SOUND:
+                self._sound_gets.clear()
+            self._sound_gets[name] = _shape(answer)
         return answer
 
-    def pages(self, base: str, repetitions: int) -> GufoPages:
-        if self._credential.version == "1":
-            repetitions = 1
-        return GufoPages(self, base, repetitions)
-
-    def get_engine_id(self) -> bytes:
-        """The agent's engine (v3), empty before it is known."""
-        return cast(bytes, self._sock.get_engine_id()) if self._discovered else b""
-
     def close(self) -> None:
-        if self._sock is not None and self._loop is not None:
-            self._loop.remove_reader(self._fd)
+        super().close()
         self._sock = None
-        self._loop = None
         self._discovered = False
 
-    async def _converse(
-        self, send: Callable[[], None], receive: Callable[[], _Answer]
-    ) -> _Answer:
-        """One request and its answer, with what v3 needs before and after."""
-        if self._credential.version != "3":
-            return await self._ask(send, receive)
-        if not self._proved:
-            return await self._prove(send, receive)
-        if time.monotonic() - self._last_s > _WINDOW_S:
-            await self._refresh()
+    def _is_sound(self, asked: list[str], answer: dict[str, Value]) -> bool:
+        faults = self.faults.by_oid
+        if faults and any(oid in faults for oid in asked):
+            return False
+        # A v1 agent refuses a whole GET for one missing instance.
+        return len(answer) == len(asked) or bool(
+            answer and self._credential.version != "1"
+        )
+
+    async def _get_fast(self, asked: list[str]) -> dict[str, Value]:
+        """The answer by gufo-snmp; empty if it had none that it could read. Raises
+        `Failed` if the device does not answer."""
         patience = self.patience
-        first, rest = patience.timeouts_s[:1], patience.timeouts_s[1:]
+        first, rest = patience.timeouts_s[0], patience.timeouts_s[1:]
         try:
-            self.patience = Patience(first)
-            try:
-                return await self._ask(send, receive)
-            except Failed as failed:
-                if failed.outcome not in (Outcome.AUTH_FAILED, Outcome.TIMEOUT):
-                    raise
-            # It did work. An agent that has started again answers with a report the
-            # library may not even hear: so not the same once more, but from the start.
-            self._proved = False
-            self.patience = Patience(rest or first)
-            return await self._prove(send, receive)
+            return await self._converse(
+                lambda: self._sock.send_get_many(asked),
+                lambda: cast(dict[str, Value], self._sock.recv_get_many()),
+                first,
+            )
+        except (TimeoutError, ConnectionRefusedError) as error:
+            if self._credential.version == "3":
+                # It may have started again.
+                self.close()
+                self._envelope.forget()
+            if not rest:
+                # gufo-snmp says "refused" by either exception.
+                if "refused" in str(error):
+                    raise Failed(Outcome.REFUSED, NO_AGENT) from None
+                raise Failed(Outcome.TIMEOUT, "no answer to 1 request") from None
+        except (SnmpError, OSError, RuntimeError):
+            # What it cannot decode, or a v3 agent that has started again.
+            self.close()
+            return {}
+        except BaseException as error:
+            # Rust panics on some malformed answers, and a panic is no Exception:
+            # unstopped, one device's answer would end the process.
+            if type(error).__name__ != _PANIC:
+                raise
+            self.close()
+            return {}
+        # The first of the requests is spent.
+        self.tally.retries += 1
+        if self.on_silence is not None:
+            self.on_silence()
+        try:
+            self.patience = Patience(rest)
+            return await super().get(asked)
         finally:
             self.patience = patience
 
-    async def _prove(
-        self, send: Callable[[], None], receive: Callable[[], _Answer]
+    async def _converse(
+        self, send: Callable[[], None], receive: Callable[[], _Answer], timeout_s: float
     ) -> _Answer:
-        """From nothing: discovery, then the request. A password that never worked is
-        not tried again: agents lock users out and raise traps."""
-        self.close()
-        await self._discover()
-        answer = await self._ask(send, receive)
-        self._proved = True
-        return answer
+        if self._channel is None:
+            self._channel = await self._open()
+        if self._credential.version == "3":
+            if not self._discovered:
+                await self._discover(timeout_s)
+            elif time.monotonic() - self._last_s > _WINDOW_S:
+                await self._refresh(timeout_s)
+        return await self._ask(send, receive, timeout_s)
 
     async def _ask(
-        self, send: Callable[[], None], receive: Callable[[], _Answer]
+        self, send: Callable[[], None], receive: Callable[[], _Answer], timeout_s: float
     ) -> _Answer:
-        if self._sock is None:
-            self._open()
-        refused = False
-        for attempt, timeout_s in enumerate(self.patience.timeouts_s):
-            self.tally.packets += 1
-            if attempt > 0:
-                self.tally.retries += 1
-                if self.on_silence is not None:
-                    self.on_silence()
+        channel = self._channel
+        assert isinstance(channel, DescriptorChannel)
+        ends_s = asyncio.get_running_loop().time() + timeout_s
+        self.tally.packets += 1
+        channel.attempt(send)
+        while True:
+            await channel.ready(ends_s)
             try:
-                send()
-                answer = await self._receive(receive, timeout_s)
-            except (TimeoutError, ConnectionRefusedError) as error:
-                self._listen_again()
-                if "refused" in str(error):
-                    # The port may open in a moment: an agent that starts again.
-                    refused = True
-                    await asyncio.sleep(min(timeout_s, 0.2))
+                answer = channel.attempt(receive)
+            except BlockingIOError:
+                # A late answer to an earlier request was dropped on the way.
                 continue
-            except SnmpAuthError:
-                raise Failed(
-                    Outcome.AUTH_FAILED, "user, password or time refused"
-                ) from None
-            except SnmpDecodeError as error:
-                if "incomplete" in str(error):
-                    raise TooMuch("an answer longer than 4,080 bytes") from None
-                raise Failed(Outcome.BAD_ANSWER, f"not SNMP: {error}") from None
-            except SnmpEncodeError as error:
-                raise TooMuch(f"a request too long: {error}") from None
-            except SnmpError as error:
-                raise Failed(Outcome.BAD_ANSWER, str(error)) from None
-            except OSError as error:
-                self._listen_again()
-                raise Failed(outcome_of(error), str(error)) from None
-            except BaseException as error:
-                # Rust panics on some malformed answers, and a panic is no Exception:
-                # unstopped, one device's answer would end the process.
-                if type(error).__name__ != _PANIC:
-                    raise
-                self.close()
-                raise Failed(Outcome.BAD_ANSWER, "an answer beyond decoding") from None
             self._last_s = time.monotonic()
             return answer
-        if refused:
-            raise Failed(Outcome.REFUSED, "no agent listens on that port")
-        raise Failed(
-            Outcome.TIMEOUT, f"no answer to {len(self.patience.timeouts_s)} requests"
-        )
 
-    async def _receive(
-        self, receive: Callable[[], _Answer], timeout_s: float
-    ) -> _Answer:
-        assert self._loop is not None
-        timer: asyncio.TimerHandle | None = None
-        try:
-            while True:
-                waiting = self._loop.create_future()
-                self._waiting = waiting
-                if timer is None:
-                    timer = self._loop.call_later(timeout_s, self._give_up)
-                await waiting
-                try:
-                    return receive()
-                except BlockingIOError:
-                    # A late answer to an earlier request was dropped on the way.
-                    continue
-        finally:
-            self._waiting = None
-            if timer is not None:
-                timer.cancel()
-
-    def _readable(self) -> None:
-        waiting = self._waiting
-        if waiting is not None:
-            if not waiting.done():
-                waiting.set_result(None)
-            return
-        # Nobody waits: an answer that came after its time. Take it off the socket.
-        try:
-            self._sock.recv_get_many()
-        except BaseException as error:
-            if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
-                raise
-            self._listen_again()
-
-    def _listen_again(self) -> None:
-        """libuv hears a socket no more once that has had an error (an ICMP "port
-        unreachable" is one), although the socket is as good as before."""
-        if self._loop is not None:
-            self._loop.remove_reader(self._fd)
-            self._loop.add_reader(self._fd, self._readable)
-
-    def _give_up(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(TimeoutError("no answer"))
-
-    def _open(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    async def _open(self) -> DescriptorChannel:
         version, community = self._credential.version, self._credential.community
-        try:
-            if version == "1":
-                self._sock = SnmpV1ClientSocket(self._where, community, 0, 0, 0, 0)
-            elif version == "2c":
-                self._sock = SnmpV2cClientSocket(self._where, community, 0, 0, 0, 0)
-            else:
-                self._sock = SnmpV3ClientSocket(
-                    self._where, b"", "", 0, b"", 0, b"", 0, 0, 0, 0
-                )
-        except OSError as error:
-            raise Failed(outcome_of(error), f"{self._where}: {error}") from None
-        self._fd = self._sock.get_fd()
-        self._loop.add_reader(self._fd, self._readable)
+        if version == "1":
+            self._sock = SnmpV1ClientSocket(self._where, community, 0, 0, 0, 0)
+        elif version == "2c":
+            self._sock = SnmpV2cClientSocket(self._where, community, 0, 0, 0, 0)
+        else:
+            self._sock = SnmpV3ClientSocket(
+                self._where, b"", "", 0, b"", 0, b"", 0, 0, 0, 0
+            )
+        return DescriptorChannel(self._sock.get_fd())
 
-    async def _discover(self) -> None:
+    async def _discover(self, timeout_s: float) -> None:
         """The engine's id (RFC 3414 section 4), then its boots and time."""
-        await self._refresh()
+        await self._refresh(timeout_s)
         user = _user(self._credential)
         self._sock.set_keys(
             user.name,
@@ -278,66 +216,15 @@ class GufoSession:
             user.get_priv_key(),
         )
         if user.require_auth():
-            await self._refresh()
+            await self._refresh(timeout_s)
         self._discovered = True
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, timeout_s: float) -> None:
         await self._ask(
-            lambda: self._sock.send_refresh(), lambda: self._sock.recv_refresh()
+            lambda: self._sock.send_refresh(),
+            lambda: self._sock.recv_refresh(),
+            timeout_s,
         )
-
-
-class GufoPages:
-    """A walk. Starts again from `base` only by asking for a new one: the library's
-    cursor cannot be set, so less at a time means beginning afresh."""
-
-    def __init__(self, session: GufoSession, base: str, repetitions: int) -> None:
-        self._session = session
-        self._cursor = GetIter(base, repetitions)
-        self._next = repetitions <= 1
-        self._ended = False
-
-    async def read(self) -> list[Row]:
-        if self._ended:
-            return []
-        if self._next:
-            row = await self._one()
-            return [] if row is None else [row]
-        sock = self._session
-        found = await sock._converse(
-            lambda: sock._sock.send_get_bulk(self._cursor), self._receive_bulk
-        )
-        if not found:
-            # The end of the agent's view, or tooBig, which looks the same: one
-            # GETNEXT tells.
-            if await self._one() is not None:
-                raise TooMuch("GETBULK refused while there was more")
-            return []
-        if found[-1] is None:
-            self._ended = True
-            found.pop()
-        return cast(list[Row], found)
-
-    def _receive_bulk(self) -> list[Row | None]:
-        try:
-            return cast(
-                list[Row | None], self._session._sock.recv_get_bulk(self._cursor)
-            )
-        except StopAsyncIteration:
-            return []
-
-    async def _one(self) -> Row | None:
-        sock = self._session
-        return await sock._converse(
-            lambda: sock._sock.send_get_next(self._cursor), self._receive_next
-        )
-
-    def _receive_next(self) -> Row | None:
-        try:
-            return cast(Row, self._session._sock.recv_get_next(self._cursor))
-        except StopAsyncIteration:
-            self._ended = True
-            return None
 
 
 def _user(credential: Credential) -> User:

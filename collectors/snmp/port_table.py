@@ -21,6 +21,7 @@ from collectors.snmp.walk import Budget, Stamina, get_some
 from probes.failure import Outcome
 
 _SCALARS = [oids.SYS_UP_TIME, oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE]
+_COLUMNS = frozenset((*interfaces.SLOW, *plan.FAST_COLUMNS))
 _RELEARN_S = 300.0
 
 
@@ -171,6 +172,18 @@ class PortTable:
             self._slow_at += 1
             answer = await get_some(self._session, ask, self._stamina, budget)
             self._take_names(answer)
+            if self._slow_at % len(current.slow) == 0:
+                await self._read_faulty(budget)
+
+    async def _read_faulty(self, budget: Budget) -> None:
+        """Asks again, once a round, for what could not be read: it may be mended."""
+        faulty = [
+            oid
+            for oid in self._session.faults.by_oid
+            if oid.rpartition(".")[0] in _COLUMNS
+        ][: self._stamina.varbinds]
+        if faulty and await get_some(self._session, faulty, self._stamina, budget):
+            self._plan = None
 
     def _take_names(self, answer: dict[str, Value]) -> None:
         for oid, value in answer.items():

@@ -18,10 +18,13 @@ import msgspec
 from probes.failure import Outcome
 
 Value = int | bytes | str | float
-Row = tuple[str, Value]
+# Of a walk: None if the agent has no value in that place, or none that can be read.
+Row = tuple[str, Value | None]
 
-# gufo-snmp decodes into 4,080 bytes; 25 rows of one column always fit.
+# 25 rows of one column fit into a frame.
 MAX_REPETITIONS = 25
+# A device that answers nothing but what cannot be read must not fill the memory.
+_MOST_FAULTS = 1_000
 
 
 class Failed(Exception):
@@ -58,6 +61,23 @@ class Tally(msgspec.Struct):
     retries: int = 0
 
 
+class Faults:
+    """Values that a device sent and that cannot be read: by OID, why."""
+
+    def __init__(self) -> None:
+        self.by_oid: dict[str, str] = {}
+
+    def keep(self, oid: str, fault: str) -> None:
+        """`fault` is "" for a value that was read: then an earlier fault is over."""
+        if not fault:
+            self.by_oid.pop(oid, None)
+        elif len(self.by_oid) < _MOST_FAULTS:
+            self.by_oid[oid] = fault
+
+    def clear(self) -> None:
+        self.by_oid.clear()
+
+
 class Pages(Protocol):
     """A walk below one OID, page by page."""
 
@@ -70,6 +90,7 @@ class Session(Protocol):
 
     tally: Tally
     patience: Patience
+    faults: Faults
     # Called when a request is about to be sent again: the agent lets us wait.
     on_silence: Callable[[], None] | None
 

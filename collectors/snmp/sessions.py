@@ -1,24 +1,26 @@
-"""Opens sessions, each on the fastest library that can hold it."""
+"""Opens sessions, each as fast as it can be held, and closes them together."""
 
 from __future__ import annotations
 
 import importlib.util
 from types import TracebackType
 from typing import Self
+from weakref import WeakSet
 
 from collectors.snmp.credentials import Credential
 from collectors.snmp.session import Patience, Session
+from collectors.snmp.udp_session import UdpSession
 
-# No wheel on Windows and on Intel macOS: there pysnmp speaks instead, more slowly.
+# No wheel on Windows and on Intel macOS: there Python does all of it.
 HAS_GUFO = importlib.util.find_spec("gufo") is not None
 
 
 class Sessions:
-    """`async with Sessions() as sessions:`; closes what the libraries share."""
+    """`async with Sessions() as sessions:`; closes the sessions that are still open."""
 
     def __init__(self, prefer_gufo: bool = HAS_GUFO) -> None:
         self._prefer_gufo = prefer_gufo and HAS_GUFO
-        self._engine: object | None = None
+        self._opened: WeakSet[UdpSession] = WeakSet()
 
     async def __aenter__(self) -> Self:
         return self
@@ -29,11 +31,8 @@ class Sessions:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._engine is not None:
-            from collectors.snmp.pysnmp_session import close_engine
-
-            close_engine(self._engine)
-            self._engine = None
+        for session in self._opened:
+            session.close()
 
     def open(
         self, address: str, port: int, credential: Credential, patience: Patience
@@ -43,10 +42,8 @@ class Sessions:
         if self._prefer_gufo and not credential.context:
             from collectors.snmp.gufo_session import GufoSession
 
-            return GufoSession(address, port, credential, patience)
-        from collectors.snmp.pysnmp_session import PysnmpSession, open_engine
-
-        if self._engine is None:
-            # Tens of ms to make, so one for all.
-            self._engine = open_engine()
-        return PysnmpSession(self._engine, address, port, credential, patience)
+            session: UdpSession = GufoSession(address, port, credential, patience)
+        else:
+            session = UdpSession(address, port, credential, patience)
+        self._opened.add(session)
+        return session

@@ -45,6 +45,8 @@ def show(facts: Facts, console: Console) -> None:
         _say(console, f"incomplete: {facts.outcome.value}, {facts.detail}")
     for section, why in facts.sections.items():
         _say(console, f"{section} not read: {why}")
+    for sentence in facts.findings.values():
+        _say(console, sentence)
     for part in _parts(facts):
         shown = Text(part) if isinstance(part, str) else part
         console.print(Padding(shown, (1, 0, 0, 0)))

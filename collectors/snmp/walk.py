@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import msgspec
 
@@ -200,7 +201,7 @@ async def walk(
 async def _walk(
     session: Session, base: str, repetitions: int, budget: Budget, ordered: bool
 ) -> dict[str, Value]:
-    rows: dict[str, Value] = {}
+    rows: dict[str, Value | None] = {}
     pages = session.pages(base, repetitions)
     last: tuple[int, ...] = ()
     while True:
@@ -214,19 +215,23 @@ async def _walk(
             break
         if not page:
             break
-        budget.take([value for _, value in page], [oid for oid, _ in page])
+        budget.take(
+            [value for _, value in page if value is not None], [oid for oid, _ in page]
+        )
         budget.check()
         last = _take(page, base, last, rows, ordered, repetitions > 1)
         if not last or len(rows) >= MAX_ROWS:
             break
-    return rows
+    for oid in [oid for oid, value in rows.items() if value is None]:
+        del rows[oid]
+    return cast(dict[str, Value], rows)
 
 
 def _take(
     page: list[Row],
     base: str,
     last: tuple[int, ...],
-    rows: dict[str, Value],
+    rows: dict[str, Value | None],
     ordered: bool,
     strict: bool,
 ) -> tuple[int, ...]:

@@ -66,6 +66,7 @@ __all__ = [
     "counter32",
     "counter64",
     "decode",
+    "expect",
     "gauge32",
     "integer",
     "octets",

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from collectors.estate.model import Device, Estate
+from collectors.snmp import secured
 from collectors.snmp.ber import Malformed
 from collectors.snmp.credentials import Credential
-from collectors.snmp.traps import message, secured
+from collectors.snmp.secured import V3
+from collectors.snmp.traps import message
 from collectors.snmp.traps.config import TrapsConfig
 from collectors.snmp.traps.engine import Engine
-from collectors.snmp.traps.message import V1, V2C, V3, NotATrap, Pdu, Plain
+from collectors.snmp.traps.message import V1, V2C, NotATrap, Pdu, Plain
 from collectors.snmp.traps.usm import Opened, Refused, Usm
 
 # What is wrong with a message, of a closed list; each is counted apart.

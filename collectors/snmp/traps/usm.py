@@ -8,12 +8,12 @@ from collections.abc import Iterable
 
 import msgspec
 
+from collectors.snmp import keys, secured
 from collectors.snmp.ber import Malformed
 from collectors.snmp.credentials import Credential
-from collectors.snmp.traps import keys, secured
+from collectors.snmp.secured import AUTH, PRIV, Secured
 from collectors.snmp.traps.engine import Engine
-from collectors.snmp.traps.message import Pdu
-from collectors.snmp.traps.secured import AUTH, PRIV, Secured
+from collectors.snmp.traps.message import Pdu, decode_pdu
 
 _USM_STATS = "1.3.6.1.6.3.15.1.1"
 _STATISTICS = {
@@ -155,14 +155,13 @@ class Usm:
         sealed = bool(message.flags & PRIV)
         at, end = (0, len(clear)) if sealed else (message.inside_at, message.inside_end)
         try:
-            scoped = secured.decode_inside(clear, at, end)
+            context_engine_id, context, at, end = secured.read_scoped(clear, at, end)
+            pdu = decode_pdu(clear, at, end)
         except Malformed as error:
             if sealed and clear[:1] != b"\x30":
                 raise self._refuse("not_decrypted", message, now_s) from error
             raise
-        return Opened(
-            message, credential, scoped.context_engine_id, scoped.context, scoped.pdu
-        )
+        return Opened(message, credential, context_engine_id, context, pdu)
 
     def _refuse(
         self,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
+from collectors.snmp import keys
 from collectors.snmp.ber import (
     OCTETS,
     SEQUENCE,
@@ -20,9 +21,8 @@ from collectors.snmp.ber import (
     tlv,
 )
 from collectors.snmp.credentials import Credential
-from collectors.snmp.traps import keys
-from collectors.snmp.traps.message import REPORT, V3, Pdu, decode_pdu
 
+V3, REPORT = 3, 0xA8
 AUTH, PRIV, REPORTABLE = 0x01, 0x02, 0x04
 _USM = 3
 _MAX_SIZE = 65_507
@@ -59,14 +59,6 @@ class Secured(msgspec.Struct, frozen=True, gc=False):
         """The message with zeros for its digest: what the digest is made of."""
         size, at = len(self.digest), self.digest_at
         return self.data[:at] + bytes(size) + self.data[at + size :]
-
-
-class Scoped(msgspec.Struct, frozen=True, gc=False):
-    """What was inside: the context, and the PDU."""
-
-    context_engine_id: bytes
-    context: bytes
-    pdu: Pdu
 
 
 def decode(data: bytes) -> Secured:
@@ -114,20 +106,19 @@ def decode(data: bytes) -> Secured:
     )
 
 
-def decode_inside(data: bytes, at: int, end: int) -> Scoped:
-    """A scoped PDU in the clear. What follows it (DES' padding) is not looked at."""
+def read_scoped(data: bytes, at: int, end: int) -> tuple[bytes, bytes, int, int]:
+    """(context engine id, context, where the PDU begins, where it ends) of a scoped
+    PDU in the clear. What follows it (DES padding) is ignored."""
     at, end = expect(data, at, end, SEQUENCE)
     context_engine_id, at = read_octets(data, at, end)
     context, at = read_octets(data, at, end)
-    return Scoped(context_engine_id, context, decode_pdu(data, at, end))
+    return context_engine_id, context, at, end
 
 
 def request_id_of(data: bytes, at: int, end: int) -> int:
     """The request-id inside a scoped PDU in the clear; 0 where there is none."""
     try:
-        at, end = expect(data, at, end, SEQUENCE)
-        _, at = read_octets(data, at, end)
-        _, at = read_octets(data, at, end)
+        _, _, at, end = read_scoped(data, at, end)
         _, at, end = read(data, at, end)
         return read_integer(data, at, end)[0]
     except Malformed:
@@ -156,12 +147,14 @@ def encode(
     inside: bytes,
     credential: Credential | None = None,
     encrypted: bool = False,
+    reportable: bool = False,
 ) -> bytes:
-    """A message from the engine that has the say (this one), never reportable.
+    """A message; `reportable` for a request, which asks for a report if it fails.
 
-    Signed with `credential` where one is given; `encrypted` needs one that encrypts.
+    `engine_id`, `boots` and `time` are those of the authoritative engine. Signed with
+    `credential` if one is given; `encrypted` needs one that encrypts.
     """
-    flags, digest, salt = 0, b"", b""
+    flags, digest, salt = REPORTABLE if reportable else 0, b"", b""
     if credential is not None and credential.auth != "none":
         flags |= AUTH
         digest = bytes(keys.DIGESTS[credential.auth][1])
