@@ -219,6 +219,8 @@ PLACEHOLDERS: dict[str, str] = {
     "support_hours": "line",
     "circuit_ref": "line",
     "line_role": "line",
+    "line_device": "line",
+    "reading": "sensor",
     "gateway_name": "gateway",
     "host": "gateway",
 }

@@ -18,11 +18,55 @@ _AGENTS_HEARD_WITHIN_MS = 3_600_000
 _SECONDS = {"s": 1, "ms": 0.001, "min": 60, "h": 3_600, "d": 86_400}
 
 
-class _Blank(dict[str, str]):
-    """An unknown word reads as a dash rather than ending a page."""
+# What a text of a rule reads for no alert in particular: in lists of rules.
+IN_GENERAL = {
+    "address": "ADDRESS",
+    "channel": "CHANNEL",
+    "circuit_ref": "REFERENCE",
+    "class": "what it senses",
+    "device_name": "the device",
+    "event": "fan, temperature, stack …",
+    "expected_why": "why",
+    "folder": "state, journal or store",
+    "gateway_name": "the gateway",
+    "group": "that provider",
+    "host": "the gateway's address",
+    "line_device": "the device that the line ends on",
+    "line_role": "primary or backup",
+    "mostly": "one place (the page says which)",
+    "outcome": "the reason",
+    "parent_name": "the device above it",
+    "pool": "the pool",
+    "port": "the port",
+    "process": "that process",
+    "processor": "the processor",
+    "reader": "the reader",
+    "reading": "what it shows",
+    "sensor": "the sensor",
+    "site_name": "the site",
+    "supplier": "the supplier",
+    "supplier_phone": "its number",
+    "support_hours": "its hours",
+    "text": "what the device says",
+    "threshold": "the limit",
+    "value": "how much",
+}
+# What reads in a page if it is not known: not every row has every field.
+_UNKNOWN = {
+    "expected_why": "as the estate says",
+    "mostly": "a place that is not known yet",
+    "outcome": "the reason is not known",
+    "reading": "by its own limits",
+    "text": "it gives no details",
+    "value": "an unknown amount",
+}
+
+
+class _Words(dict[str, str]):
+    """A word that is not known reads as one that says so, rather than ending a page."""
 
     def __missing__(self, key: str) -> str:
-        return "-"
+        return _UNKNOWN.get(key) or IN_GENERAL.get(key) or "unknown"
 
 
 def alert_of(
@@ -70,8 +114,6 @@ def fill(entry: Entry, rule: Rule | None, topology: Topology) -> Mapping[str, st
         **{name: str(value) for name, value in entry.shows.items()},
         **entry.subject,
         "site_name": site.name if site else entry.site or "an unknown site",
-        "value": "-",
-        "threshold": "-",
     }
     if rule is not None and entry.value is not None:
         words["value"] = say(entry.value, unit_of(rule))
@@ -82,14 +124,17 @@ def fill(entry: Entry, rule: Rule | None, topology: Topology) -> Mapping[str, st
         parent = topology.devices.get(device.parent or "")
         words["device_name"] = device.name or device.id
         words["address"] = str(device.address)
-        words["parent_name"] = (parent.name or parent.id) if parent else "the network"
+        if parent is not None:
+            words["parent_name"] = parent.name or parent.id
     line = topology.lines.get(entry.subject.get("line", ""))
     if line is not None:
-        words["supplier"] = line.supplier or "its supplier"
+        words["supplier"] = line.supplier or "the supplier"
         words["supplier_phone"] = line.supplier_phone or "no number recorded"
         words["support_hours"] = line.support_hours or "hours not recorded"
         words["circuit_ref"] = line.circuit_ref or line.id
         words["line_role"] = line.role
+        ends = topology.devices.get(line.device)
+        words["line_device"] = (ends.name if ends else "") or line.device
     gateway = topology.gateways.get(entry.subject.get("gateway", ""))
     if gateway is not None:
         words["gateway_name"] = gateway.name or gateway.id
@@ -97,7 +142,25 @@ def fill(entry: Entry, rule: Rule | None, topology: Topology) -> Mapping[str, st
     for name, subject in (("device_name", "device"), ("gateway_name", "gateway")):
         if subject in entry.subject:
             words.setdefault(name, entry.subject[subject])
-    return _Blank(words)
+    if rule is not None and "text" in rule.shows:
+        words.setdefault("text", rule.title)
+    if "process" in entry.subject:
+        words["process"] = _process(entry.subject["process"])
+    if "sensor" in entry.subject:
+        # A state says more than that it is one.
+        shown = words.get("state") or words.get("class", "")
+        words["reading"] = _UNKNOWN["reading"] if shown == "state" else shown
+    return _Words({name: word for name, word in words.items() if word})
+
+
+def _process(name: str) -> str:
+    """`all` is Towpath, `poll` its poll role, `alert-web` Towpath (alert, web)."""
+    roles = name.split("-")
+    if name in ("all", ""):
+        return "Towpath"
+    if len(roles) == 1:
+        return f"Towpath's {name} role"
+    return f"Towpath ({', '.join(roles)})"
 
 
 def unit_of(rule: Rule) -> str:

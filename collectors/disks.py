@@ -53,9 +53,9 @@ class Disks:
     def troubles(self) -> list[str]:
         """A sentence for each file system that is full."""
         return [
-            f"The disk of {folder} is full: {room.free_bytes >> 10} kB are left."
+            f"The disk that holds {folder} is full: {room.free_bytes >> 10} kB left."
             if room.free_bytes < FULL_BYTES
-            else f"The disk of {folder} takes no further files: it has no inodes left."
+            else f"The disk that holds {folder} takes no more files: no inodes left."
             for folder, room in self._rooms().items()
             if room.full
         ]

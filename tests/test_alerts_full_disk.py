@@ -213,7 +213,7 @@ async def cut_while_full(folder: Path, own: Path) -> None:
         await until(lambda: desk.pages, "the page", 60)
         await towpath.until("down True database or disk is full")
         [trouble] = Disks({"state": folder}, "all").troubles()
-        assert trouble.startswith("The disk of state is full")
+        assert trouble.startswith("The disk that holds state is full")
         # What others are shown is old, and says nothing that is not so.
         assert open_alerts(path) == []
         filler.unlink()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alerts.rule import Rule
 from alerts.rules import load
+from alerts.words import IN_GENERAL
 from collectors.measurements import CATALOGUE
 from collectors.personal_data import PLACES, Place, Root
 from probes.catalogue import Catalogue, Measurement
@@ -79,35 +80,12 @@ def places_table(places: Iterable[Place]) -> str:
     return "\n".join(lines) + "\n"
 
 
-class _Words(dict[str, str]):
-    def __missing__(self, key: str) -> str:
-        return key.replace("_", " ")
-
-
-_WORDS = _Words(
-    site_name="the site",
-    device_name="the device",
-    parent_name="the parent device",
-    supplier="the supplier",
-    supplier_phone="its number",
-    support_hours="its hours",
-    circuit_ref="its reference",
-    address="ADDRESS",
-    host="its address",
-    group="that provider",
-    mostly="one place (it says which)",
-    port="the port",
-    process="that process",
-    channel="CHANNEL",
-)
-
-
 def rules_table(rules: Iterable[Rule]) -> str:
     """The table of `docs/on-call.md`, from the rules."""
     lines = [_RULES_HEAD + "|---|---|---|---|"]
     for rule in rules:
         cause, runbook = (
-            text.format_map(_WORDS).strip() for text in (rule.cause, rule.runbook)
+            text.format_map(IN_GENERAL).strip() for text in (rule.cause, rule.runbook)
         )
         lines.append(
             f"| `{rule.id}` | {rule.severity} | **{rule.title}.** {cause} | {runbook} |"
