@@ -336,6 +336,7 @@ SELF_TRAPS = _measure(
     Field("listening", "int", "flag", "1 where it has its port"),
     _count("received", "datagrams taken from the system", "packet"),
     _count("accepted", "notifications believed and counted as events"),
+    _count("incomplete", "of these, cut off or with variables that cannot be read"),
     _count("rows", "rows of `event` made durable"),
     _count("withheld", "about a person: counted and not kept"),
     _count("repeated", "came before: informs sent again, replays"),

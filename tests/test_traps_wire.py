@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import services
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_traps_storm import link_down, trap
-from trap_senders import ESTATE
+from trap_senders import ESTATE, receiving
 
 from collectors.snmp import ber, credential, keys, secured
 from collectors.snmp.traps import TrapsConfig, message
@@ -222,13 +224,137 @@ def test_oids_are_read_as_written(arcs: list[int]) -> None:
         b"\x1f\xff" * 40,
         b"\x30\x82\x00\x05" + b"\x30" * 5,
         b"\x30" * 60_000,
-        link_down(1)[:-1],
+        # Cut off before it says what happened.
+        link_down(1)[:40],
     ],
 )
 def test_bad_lengths_are_refused(data: bytes) -> None:
     with pytest.raises(Refused) as refused:
         door().admit(data, "127.0.0.1", 0.0)
     assert refused.value.reason == "malformed"
+
+
+IF_INDEX, IF_DESCR = "1.3.6.1.2.1.2.2.1.1.7", "1.3.6.1.2.1.2.2.1.2.7"
+BINDS = [
+    ber.tlv(ber.SEQUENCE, ber.oid(name) + value)
+    for name, value in (
+        (message.SYS_UP_TIME, ber.integer(100, ber.TICKS)),
+        (message.SNMP_TRAP_OID, ber.oid("1.3.6.1.6.3.1.1.5.3")),
+        (IF_INDEX, ber.integer(7)),
+        (IF_DESCR, ber.octets("Gi1/0/7")),
+    )
+]
+
+
+def notification(kind: int, binds: bytes) -> bytes:
+    """A v1 trap, v2c trap or inform about a link; `binds` as its whole list."""
+    if kind == TRAP_V1:
+        body = (
+            ber.oid("1.3.6.1.4.1.9.1.1")
+            + ber.tlv(ber.IP_ADDRESS, bytes((10, 1, 2, 3)))
+            + ber.integer(2)
+            + ber.integer(0)
+            + ber.integer(100, ber.TICKS)
+        )
+        version = message.V1
+    else:
+        body, version = ber.integer(9) + ber.integer(0) * 2, message.V2C
+    return message.encode_plain(version, b"public", ber.tlv(kind, body + binds))
+
+
+def listed(kind: int) -> bytes:
+    return b"".join(BINDS[2:] if kind == TRAP_V1 else BINDS)
+
+
+def variables(pdu: message.Pdu) -> dict[str, object]:
+    return {
+        bind.oid: bind.value
+        for bind in pdu.binds
+        if bind.oid != message.SNMP_TRAP_ENTERPRISE
+    }
+
+
+KINDS = pytest.mark.parametrize(
+    "kind", [TRAP_V1, message.TRAP_V2, INFORM], ids=["v1", "v2c", "inform"]
+)
+WHOLE = {IF_INDEX: 7, IF_DESCR: b"Gi1/0/7"}
+
+
+def is_cut_well(pdu: message.Pdu) -> bool:
+    """The trap is known, the variables are those that came whole, the rest counts."""
+    found = variables(pdu)
+    whole = found == WHOLE and pdu.lost == 0
+    fewer = found.items() < WHOLE.items() and (pdu.lost == 1 or not found)
+    return pdu.trap == "1.3.6.1.6.3.1.1.5.3" and (whole or fewer)
+
+
+@KINDS
+def test_a_datagram_that_is_cut_off_keeps_what_came_whole(kind: int) -> None:
+    full = notification(kind, ber.tlv(ber.SEQUENCE, listed(kind)))
+    assert is_cut_well(message.decode(full).pdu)
+    kept = 0
+    for size in range(len(full)):
+        try:
+            pdu = message.decode(full[:size]).pdu
+        except ber.Malformed:
+            # Only before it says what happened.
+            assert not kept
+            continue
+        assert is_cut_well(pdu), size
+        kept += 1
+    last = len(BINDS[-1]) if kind != TRAP_V1 else len(listed(kind))
+    assert kept >= last
+    pdu = message.decode(full[:-1]).pdu
+    assert (variables(pdu), pdu.lost) == ({IF_INDEX: 7}, 1)
+
+
+@KINDS
+def test_a_list_that_is_cut_off_within_a_sound_message_does_too(kind: int) -> None:
+    binds = ber.tlv(ber.SEQUENCE, listed(kind))
+    for cut in range(1, len(BINDS[-1])):
+        pdu = message.decode(notification(kind, binds[:-cut])).pdu
+        assert (variables(pdu), pdu.lost) == ({IF_INDEX: 7}, 1)
+    short = message.decode(notification(kind, ber.tlv(ber.SEQUENCE, listed(kind)[:-3])))
+    assert (variables(short.pdu), short.pdu.lost) == ({IF_INDEX: 7}, 1)
+
+
+@KINDS
+def test_a_variable_that_cannot_be_read_costs_itself(kind: int) -> None:
+    odd = ber.tlv(ber.SEQUENCE, b"\x06\x02\x2b\x86" + ber.integer(1))
+    binds = ber.tlv(ber.SEQUENCE, odd + listed(kind) + odd)
+    pdu = message.decode(notification(kind, binds)).pdu
+    assert (variables(pdu), pdu.lost) == (WHOLE, 2)
+
+
+def test_a_v1_trap_without_its_list_is_a_trap() -> None:
+    pdu = message.decode(notification(TRAP_V1, b"")).pdu
+    assert (pdu.trap, pdu.uptime, pdu.lost) == ("1.3.6.1.6.3.1.1.5.3", 100, 0)
+    assert variables(pdu) == {}
+
+
+def test_the_answer_to_a_cut_inform_has_what_came_whole() -> None:
+    full = notification(INFORM, ber.tlv(ber.SEQUENCE, listed(INFORM)))
+    pdu = message.decode(full[:-1]).pdu
+    assert pdu.raw_binds == b"".join(BINDS[:-1])
+    assert message.decode(full).pdu.raw_binds == listed(INFORM)
+
+
+@KINDS
+async def test_what_is_cut_off_is_an_event_of_its_port_and_counted(kind: int) -> None:
+    full = notification(kind, ber.tlv(ber.SEQUENCE, listed(kind)))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind(("127.0.0.1", 0))
+        sender.settimeout(10)
+        async with receiving(names={7: "Gi1/0/7"}) as running:
+            sender.sendto(full[:-1], ("127.0.0.1", running.receiver.inbox.port))
+            await running.until({"link_down": 1})
+            if kind == INFORM:
+                answer = await asyncio.to_thread(sender.recv, 1_500)
+                assert b"".join(BINDS[:-1]) in answer
+            assert running.stats["incomplete"] == 1
+            assert running.stats["malformed"] == 0
+    (row,) = running.kept.of("link_down")
+    assert row.tags["port"] == "Gi1/0/7"
 
 
 def test_many_variables_are_read_up_to_a_bound() -> None:

@@ -44,6 +44,17 @@ def read(data: bytes, at: int, end: int) -> tuple[int, int, int]:
     return tag, start, stop
 
 
+def read_clipped(data: bytes, at: int, end: int) -> tuple[int, int, int, bool]:
+    """`read`, and whether the element is whole: if it is cut off, it ends at `end`."""
+    try:
+        return *read(data, at, end), True
+    except Malformed:
+        more = data[at + 1] & 0x7F if at + 1 < end and data[at + 1] & 0x80 else 0
+        if at + 2 + more > end or data[at] & 0x1F == 0x1F:
+            raise
+        return data[at], at + 2 + more, end, False
+
+
 def expect(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
     """(begin, end) of the content of the element at `at`, which must be a `tag`."""
     found, start, stop = read(data, at, end)

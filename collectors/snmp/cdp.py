@@ -52,7 +52,8 @@ _Local = Callable[[Arcs, Row, LocalPorts], tuple[Port | None, str]]
 
 class Dialect(msgspec.Struct, frozen=True):
     """One protocol's table. `vendors` (enterprise numbers) are who have it: all where
-    it is empty. `columns` name what is read; `local` tells the port from the index;
+    it is empty. `columns` name what is read; `local` tells the port from the index of
+    `arcs` arcs (in one of any other length no arc is known to be the port);
     `from_index` says what else stands only there."""
 
     protocol: str
@@ -60,6 +61,7 @@ class Dialect(msgspec.Struct, frozen=True):
     columns: Mapping[int, str]
     local: _Local
     vendors: tuple[int, ...] = ()
+    arcs: int | None = None
     from_index: Callable[[Arcs, Row], dict[str, str | None] | None] | None = None
     # What who speaks it is, where the table does not say.
     speaker: frozenset[str] = frozenset()
@@ -83,7 +85,9 @@ def heard(
             if said is None:
                 continue
             more = said
-        port, label = dialect.local(arcs, row, local)
+        port, label = None, ""
+        if dialect.arcs is None or len(arcs) == dialect.arcs:
+            port, label = dialect.local(arcs, row, local)
         name, chassis = _name(row.get("name"))
         found.append(
             Neighbour(
@@ -195,6 +199,7 @@ DIALECTS = (
         "1.3.6.1.4.1.9.9.23.1.2.1.1",
         {4: "address", 6: "name", 7: "port", 8: "descr", 9: "capable"},
         _by_first_arc,
+        arcs=2,
     ),
     Dialect(
         "fdp",
@@ -202,6 +207,7 @@ DIALECTS = (
         {3: "name", 5: "address", 7: "port", 8: "descr", 9: "capable"},
         _by_first_arc,
         vendors=(1991, 1588),
+        arcs=2,
     ),
     Dialect(
         "edp",
@@ -209,6 +215,7 @@ DIALECTS = (
         {3: "name", 4: "descr", 5: "slot", 6: "port_number"},
         _by_first_arc,
         vendors=(1916,),
+        arcs=9,
         from_index=_edp,
         speaker=frozenset({"bridge"}),
     ),
@@ -218,6 +225,7 @@ DIALECTS = (
         {5: "chassis", 8: "local_segment"},
         _by_slot,
         vendors=(45, 2272, 1584),
+        arcs=7,
         from_index=_sonmp,
         speaker=frozenset({"bridge"}),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -36,9 +36,10 @@ CHASSIS = "chassis"
 
 
 class Entity(msgspec.Struct, frozen=True, rename={"class_": "class"}):
-    """One physical part. Empty texts are left out."""
+    """One physical part. Empty texts are left out. `index` is the row's: a number, or
+    as text of several parts, as of Nokia's routers (chassis and part)."""
 
-    index: int
+    index: int | str
     class_: str
     name: str | None = None
     descr: str | None = None
@@ -62,8 +63,8 @@ async def read_entities(
 
 def entities(rows: Mapping[str, Value]) -> list[Entity]:
     """The parts there are. Pure."""
-    found: dict[int, dict[str, str]] = {}
-    classes: dict[int, str] = {}
+    found: dict[tuple[int, ...], dict[str, str]] = {}
+    classes: dict[tuple[int, ...], str] = {}
     for column, index, value in _cells(rows, _ENTITY):
         if column == _CLASS_COLUMN:
             number = whole(value) or 0
@@ -72,17 +73,21 @@ def entities(rows: Mapping[str, Value]) -> list[Entity]:
         elif column in _TEXTS and (said := text(value)):
             found.setdefault(index, {})[_TEXTS[column]] = said
     return [
-        Entity(index, classes.get(index, "unknown"), **found.get(index, {}))
+        Entity(
+            index[0] if len(index) == 1 else ".".join(map(str, index)),
+            classes.get(index, "unknown"),
+            **found.get(index, {}),
+        )
         for index in sorted(classes.keys() | found.keys())
     ]
 
 
-def _cells(rows: Mapping[str, Value], base: str) -> list[tuple[int, int, Value]]:
+def _cells(
+    rows: Mapping[str, Value], base: str
+) -> Iterator[tuple[int, tuple[int, ...], Value]]:
     """(column, index, value) of the rows of the table `base`."""
-    found = []
     for oid, value in rows.items():
         if oids.under(oid, base):
-            column, _, index = oids.tail(oid, base).partition(".")
-            if column.isdigit() and index.isdigit():
-                found.append((int(column), int(index), value))
-    return found
+            column, *index = oids.parts(oids.tail(oid, base))
+            if index:
+                yield column, tuple(index), value

@@ -231,7 +231,7 @@ def facts_json(facts: Facts) -> dict[str, Any]:
         _known(
             {
                 "protocol": each.protocol,
-                "local_port": each.local_port,
+                "local_port": each.local_port or None,
                 "local_if_index": each.local_if_index,
                 "remote_name": each.remote_name,
                 "remote_port": each.remote_port,
@@ -253,7 +253,8 @@ def facts_json(facts: Facts) -> dict[str, Any]:
         ("storage", facts.storage),
         ("wireless", facts.wireless),
         ("transceivers", facts.transceivers),
-        ("ipv4", facts.addresses),
+        ("ipv4", [each for each in facts.addresses if each.is_ipv4]),
+        ("ipv6", [each for each in facts.addresses if not each.is_ipv4]),
         ("refused", facts.refused),
     ):
         shown[key] = [_known(msgspec.to_builtins(row)) for row in rows]

@@ -73,7 +73,8 @@ _WORDS = {
 
 class Version(msgspec.Struct, frozen=True):
     """Where one version of the MIB keeps what: the entries' OIDs, the number of the
-    first of `_NAMES`' columns, and how many arcs name a row after its local port."""
+    first of `_NAMES`' columns, how many arcs name a row after its local port, and by
+    how many more arcs than these an index is known to have mark and port."""
 
     remote: str
     first: int
@@ -82,6 +83,7 @@ class Version(msgspec.Struct, frozen=True):
     local_id: str
     local_descr: str
     row_arcs: int
+    port_after_mark: tuple[int, ...] = (2,)
 
 
 CLASSIC = Version(
@@ -102,6 +104,7 @@ SECOND = Version(
     "1.3.111.2.802.1.1.13.1.3.7.1.3",
     "1.3.111.2.802.1.1.13.1.3.7.1.4",
     2,
+    (2, 7),
 )
 
 
@@ -226,6 +229,8 @@ class _LldpPorts:
 
     def port(self, number: int) -> tuple[Port | None, str]:
         """The port with LLDP's `number`, and what to call it if there is none."""
+        if number == 0:
+            return None, ""
         by_index = self._ports.by_index
         subtype, raw = self._subtypes.get(number), self._ids.get(number)
         label = text(raw) or ""
@@ -248,18 +253,19 @@ class _LldpPorts:
 
 
 def _local_number(index: str, version: Version) -> tuple[int, int]:
-    """The local port's number in a row's index, 0 where there is none; its last arc.
+    """The local port's number in a row's index, 0 if it is not there; its last arc.
 
     lldpRemTimeMark.lldpRemLocalPortNum.lldpRemIndex: some leave out the mark, RouterOS
     the port as well. The second version has an index of lldpV2DestAddressTable, or the
-    address itself, between port and row.
+    address itself, between port and row. In an index of any other shape no arc is
+    known to be the port.
     """
-    arcs = [int(each) for each in index.split(".")]
-    if len(arcs) == 1:
-        return 0, arcs[0]
-    if len(arcs) == 1 + version.row_arcs:
+    arcs = oids.parts(index)
+    if len(arcs) - version.row_arcs == 1:
         return arcs[0], arcs[-1]
-    return arcs[1], arcs[-1]
+    if len(arcs) - version.row_arcs in version.port_after_mark:
+        return arcs[1], arcs[-1]
+    return 0, arcs[-1]
 
 
 def _by_number(rows: Mapping[str, Value], base: str) -> dict[int, Value]:

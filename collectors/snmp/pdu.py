@@ -28,6 +28,7 @@ from collectors.snmp.ber import (
     oid_name,
     oid_text,
     read,
+    read_clipped,
     read_integer,
     tlv,
 )
@@ -79,28 +80,17 @@ def decode(data: bytes, at: int, end: int, asked: Sequence[str] = ()) -> Respons
 
     `asked`: the OIDs of a GET, which stand for names that cannot be read.
     """
-    kind, at, stop = _clipped(data, at, end)
+    kind, at, stop, _ = read_clipped(data, at, end)
     if kind not in (RESPONSE, REPORT):
         raise Malformed(f"a PDU of kind {kind:#04x}")
     request_id, at = read_integer(data, at, stop)
     status, at = read_integer(data, at, stop)
     index, at = read_integer(data, at, stop)
-    tag, at, stop = _clipped(data, at, stop)
+    tag, at, stop, _ = read_clipped(data, at, stop)
     if tag != SEQUENCE:
         raise Malformed(f"tag {tag:#04x} where the list of bindings was expected")
     binds, whole = _binds(data, at, stop, asked)
     return Response(kind, request_id, status, index, binds, whole)
-
-
-def _clipped(data: bytes, at: int, end: int) -> tuple[int, int, int]:
-    """`read`, for an element whose length may reach beyond what holds it."""
-    try:
-        return read(data, at, end)
-    except Malformed:
-        more = data[at + 1] & 0x7F if at + 1 < end and data[at + 1] & 0x80 else 0
-        if at + 2 + more > end:
-            raise
-        return data[at], at + 2 + more, end
 
 
 def _binds(
@@ -139,7 +129,7 @@ def _bind(data: bytes, at: int, end: int, asked: str) -> Bind:
 def _broken(data: bytes, at: int, end: int, asked: str, why: str) -> Bind:
     """A binding without an end, or that is no sequence; its name may still be there."""
     try:
-        _, start, _ = _clipped(data, at, end)
+        _, start, _, _ = read_clipped(data, at, end)
         start, stop = expect(data, start, end, OID)
         return Bind(oid_text(data[start:stop]), None, why)
     except Malformed:

@@ -13,8 +13,7 @@ from collectors.snmp.text import text
 from collectors.snmp.walk import Budget, Stamina, has_rows, walk
 
 # Of each MIB: where it lies; of its static table the names, then columns that have the
-# same rows where an agent leaves the names out; likewise of its current table. The last
-# arc of an index is the VLAN.
+# same rows where an agent leaves the names out; likewise of its current table.
 _STATIC = "1.3.6.1.2.1.17.7.1.4.3.1"
 _CURRENT = "1.3.6.1.2.1.17.7.1.4.2.1"
 _IEEE_STATIC = "1.3.111.2.802.1.1.4.1.4.3.1"
@@ -36,6 +35,9 @@ _MIBS = (
         ),
     ),
 )
+# How many arcs the index of each table has, the last of which is the VLAN: before it
+# come the component (IEEE) and the time mark (current), which some agents leave out.
+_ARCS = {_STATIC: (1,), _CURRENT: (1, 2), _IEEE_STATIC: (1, 2), _IEEE_CURRENT: (2, 3)}
 _Answer = TypeVar("_Answer")
 _IDS = range(1, 4095)
 
@@ -57,6 +59,10 @@ async def read_vlans(
         for columns in tables:
             for column in columns:
                 found = await _answers(walk(session, column, stamina, budget), {})
+                # A VLAN whose name cannot be read is still one.
+                found |= {
+                    oid: b"" for oid in session.faults.by_oid if oids.under(oid, column)
+                }
                 rows |= found
                 if found:
                     break
@@ -77,14 +83,24 @@ def vlans(rows: Mapping[str, Value]) -> list[Vlan]:
     """Static and learnt VLANs, by id. Pure."""
     found: dict[int, str | None] = {}
     for oid, value in rows.items():
-        index = oid.rpartition(".")[2]
-        if not index.isdigit() or int(index) not in _IDS:
+        id = _id(oid)
+        if id is None:
             continue
         if any(oids.under(oid, names) for names in _NAMES):
-            found[int(index)] = text(value) or None
+            found[id] = text(value) or None
         else:
-            found.setdefault(int(index), None)
+            found.setdefault(id, None)
     return [Vlan(id, name) for id, name in sorted(found.items())]
+
+
+def _id(oid: str) -> int | None:
+    """The VLAN whose row `oid` is of; None if its index is not that of such a table."""
+    for table, lengths in _ARCS.items():
+        if oids.under(oid, table):
+            _, *index = oids.parts(oids.tail(oid, table))
+            if len(index) in lengths and index[-1] in _IDS:
+                return index[-1]
+    return None
 
 
 def merged(first: list[Vlan], more: list[Vlan]) -> list[Vlan]:

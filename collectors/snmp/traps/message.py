@@ -1,5 +1,8 @@
 """Traps and informs of SNMP v1 and v2c, and the PDU inside a v3 message. Pure.
 
+Some senders cut a notification off at a size of their own, and some leave v1's list of
+variables out: what came whole is kept, and the rest is counted.
+
 RFC 1157 section 4.1.6 (v1 trap), RFC 3416 section 4.2.6 and 4.2.7 (v2 trap, inform),
 RFC 3584 section 3.1 (what a v1 trap is called in v2).
 """
@@ -25,6 +28,7 @@ from collectors.snmp.ber import (
     integer,
     oid_text,
     read,
+    read_clipped,
     read_integer,
     read_octets,
     tlv,
@@ -54,7 +58,8 @@ class Bind(msgspec.Struct, frozen=True, gc=False):
 class Pdu(msgspec.Struct, frozen=True, gc=False):
     """One notification. `uptime` in hundredths of a second; `address` is what the
     sender says its own address is (v1's agent-addr, snmpTrapAddress), "" if nothing.
-    `raw_binds` is the list as it came, to be given back in the answer to an inform."""
+    `raw_binds` is the list as it came, to be given back in the answer to an inform.
+    `lost` is how many variables could not be read, at least."""
 
     kind: int
     request_id: int
@@ -63,6 +68,7 @@ class Pdu(msgspec.Struct, frozen=True, gc=False):
     binds: tuple[Bind, ...]
     address: str
     raw_binds: bytes
+    lost: int = 0
 
     @property
     def is_inform(self) -> bool:
@@ -83,13 +89,15 @@ class NotATrap(Malformed):
 
 def version_of(data: bytes) -> int:
     """The version of an SNMP message as it says it. `Malformed` where it is none."""
-    at, end = expect(data, 0, len(data), SEQUENCE)
+    tag, at, end, _ = read_clipped(data, 0, len(data))
+    if tag != SEQUENCE:
+        raise Malformed(f"tag {tag:#04x} where a message was expected")
     return read_integer(data, at, end)[0]
 
 
 def decode(data: bytes) -> Plain:
     """A trap or inform of v1 or v2c. `NotATrap` or `Malformed` for everything else."""
-    at, end = expect(data, 0, len(data), SEQUENCE)
+    _, at, end, _ = read_clipped(data, 0, len(data))
     version, at = read_integer(data, at, end)
     if version not in (V1, V2C):
         raise Malformed(f"SNMP version {version}")
@@ -99,7 +107,7 @@ def decode(data: bytes) -> Plain:
 
 def decode_pdu(data: bytes, at: int, end: int) -> Pdu:
     """The PDU at `at`."""
-    kind, at, end = read(data, at, end)
+    kind, at, end, _ = read_clipped(data, at, end)
     if kind in (TRAP_V2, INFORM):
         return _decode_v2(data, kind, at, end)
     if kind == TRAP_V1:
@@ -126,8 +134,7 @@ def _decode_v2(data: bytes, kind: int, at: int, end: int) -> Pdu:
     request_id, at = read_integer(data, at, end)
     _, at = read_integer(data, at, end)
     _, at = read_integer(data, at, end)
-    start, stop = expect(data, at, end, SEQUENCE)
-    found = _decode_binds(data, start, stop)
+    found, raw, lost = _decode_list(data, at, end)
     uptime: int | None = None
     trap = address = ""
     binds = []
@@ -143,7 +150,7 @@ def _decode_v2(data: bytes, kind: int, at: int, end: int) -> Pdu:
             binds.append(bind)
     if not trap:
         raise Malformed("a notification without snmpTrapOID")
-    return Pdu(kind, request_id, trap, uptime, tuple(binds), address, data[start:stop])
+    return Pdu(kind, request_id, trap, uptime, tuple(binds), address, raw, lost)
 
 
 def _decode_v1(data: bytes, at: int, end: int) -> Pdu:
@@ -155,33 +162,56 @@ def _decode_v1(data: bytes, at: int, end: int) -> Pdu:
     address = ".".join(map(str, data[start:stop])) if stop - start == 4 else ""
     generic, at = read_integer(data, stop, end)
     specific, at = read_integer(data, at, end)
-    _, start, at = read(data, at, end)
-    uptime = int.from_bytes(data[start:at], "big") if at - start <= 5 else None
+    uptime: int | None = None
+    found: list[Bind] = []
+    lost = 0
+    try:
+        _, start, at = read(data, at, end)
+        if at - start <= 5:
+            uptime = int.from_bytes(data[start:at], "big")
+        found, _, lost = _decode_list(data, at, end)
+    except Malformed:
+        # The time-stamp is cut off: what came before it says what happened.
+        lost = 1
     if generic == _ENTERPRISE_SPECIFIC:
         trap = f"{enterprise}.0.{specific & 0xFFFFFFFF}"
     elif 0 <= generic < _ENTERPRISE_SPECIFIC:
         trap = f"{SNMP_TRAPS}.{generic + 1}"
     else:
         raise Malformed(f"generic-trap {generic}")
-    start, stop = expect(data, at, end, SEQUENCE)
-    binds = (
-        *_decode_binds(data, start, stop),
-        Bind(SNMP_TRAP_ENTERPRISE, OID, enterprise),
-    )
+    binds = (*found, Bind(SNMP_TRAP_ENTERPRISE, OID, enterprise))
     # Who knows no address of its own sends zeros.
     address = "" if address == "0.0.0.0" else address
-    return Pdu(TRAP_V1, 0, trap, uptime, binds, address, b"")
+    return Pdu(TRAP_V1, 0, trap, uptime, binds, address, b"", lost)
 
 
-def _decode_binds(data: bytes, at: int, end: int) -> list[Bind]:
+def _decode_list(data: bytes, at: int, end: int) -> tuple[list[Bind], bytes, int]:
+    """(variables, those that came whole as they came, how many more could not be read)
+    of the list at `at`, which may be missing or cut off."""
+    if at >= end:
+        return [], b"", 0
+    try:
+        tag, at, stop, whole = read_clipped(data, at, end)
+    except Malformed:
+        return [], b"", 1
+    if tag != SEQUENCE:
+        raise Malformed(f"tag {tag:#04x} where the list of variables was expected")
     binds: list[Bind] = []
-    while at < end and len(binds) < MOST_BINDS:
-        inside, at = expect(data, at, end, SEQUENCE)
-        name, stop = expect(data, inside, at, OID)
-        oid = oid_text(data[name:stop])
-        tag, start, stop = read(data, stop, at)
-        binds.append(Bind(oid, tag, _value(tag, data[start:stop])))
-    return binds
+    first, lost = at, 0
+    while at < stop and len(binds) + lost < MOST_BINDS:
+        try:
+            inside, following = expect(data, at, stop, SEQUENCE)
+        except Malformed:
+            return binds, data[first:at], lost + 1
+        try:
+            name, value = expect(data, inside, following, OID)
+            oid = oid_text(data[name:value])
+            tag, start, end = read(data, value, following)
+            binds.append(Bind(oid, tag, _value(tag, data[start:end])))
+        except Malformed:
+            lost += 1
+        at = following
+    return binds, data[first:at], lost + (not whole)
 
 
 def _value(tag: int, raw: bytes) -> Value | None:

@@ -49,9 +49,11 @@ class Ports(Protocol):
 
 class TrapStats(msgspec.Struct):
     """Counters since the start. Every datagram is one of `accepted`, `withheld`,
-    `repeated` (an inform sent again), `discoveries`, or of `refused`."""
+    `repeated` (an inform sent again), `discoveries`, or of `refused`. `incomplete` are
+    those of `accepted` of which variables could not be read."""
 
     accepted: int = 0
+    incomplete: int = 0
     withheld: int = 0
     repeated: int = 0
     discoveries: int = 0
@@ -154,6 +156,7 @@ class TrapReceiver:
                     "listening": int(self.inbox.is_open),
                     "received": self.inbox.received,
                     "accepted": stats.accepted,
+                    "incomplete": stats.incomplete,
                     "rows": stats.rows,
                     "withheld": stats.withheld,
                     "repeated": stats.repeated + refused["repeated"],
@@ -257,6 +260,7 @@ class TrapReceiver:
                 self._answer(waiting, now_s)
             return
         self.stats.accepted += 1
+        self.stats.incomplete += admitted.pdu.lost > 0
         device = admitted.device
         self._tally.add(
             device, event, self._port(device, event), now_ms, now_s, waiting

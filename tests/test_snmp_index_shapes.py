@@ -1,0 +1,208 @@
+"""Rows whose index is not of the length that the MIB says: what can be told from it is
+told, and nothing is made up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import services
+from agents import RecordedRaw
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.snmp import credential, oids
+from collectors.snmp.addresses import addresses
+from collectors.snmp.cdp import DIALECTS, heard
+from collectors.snmp.entities import entities
+from collectors.snmp.facts import facts_json, poll_once
+from collectors.snmp.interfaces import Port
+from collectors.snmp.lldp import LldpTables, lldp_neighbours
+from collectors.snmp.session import Patience, Value
+from collectors.snmp.vlans import vlans
+
+OLD, NEW = "1.3.6.1.2.1.4.20.1", "1.3.6.1.2.1.4.34.1"
+PREFIX = "1.3.6.1.2.1.4.32.1.5"
+V6 = "32.1.13.184.0.0.0.0.0.0.0.0.0.0.0.1"
+LOCAL = "254.128.0.0.0.0.0.0.0.0.0.0.0.0.0.1"
+PORTS = [Port(n, f"Gi{n}", True, f"Gi{n}") for n in (1, 2, 3)]
+
+
+def old(index: str) -> dict[str, Value]:
+    return {f"{OLD}.2.{index}": 1, f"{OLD}.3.{index}": "255.255.255.0"}
+
+
+def new(index: str, prefix: str = "0.0", kind: int = 1) -> dict[str, Value]:
+    return {f"{NEW}.3.{index}": 2, f"{NEW}.4.{index}": kind, f"{NEW}.5.{index}": prefix}
+
+
+def shown(rows: dict[str, Value]) -> list[str]:
+    return [f"{each.address}/{each.prefixlen}" for each in addresses(rows)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "right"),
+    [
+        (old("10.1.0.1"), ["10.1.0.1/24"]),
+        (old("4.10.1.0.1"), ["10.1.0.1/24"]),
+        (old("5.10.1.0.1"), []),
+        (old("10.1.0"), []),
+        (old("10.1.0.1.7"), []),
+        (old("10.1.0.256"), []),
+        (new("1.4.10.1.0.1", f"{PREFIX}.1.1.4.10.1.0.0.24"), ["10.1.0.1/24"]),
+        (new("1.10.1.0.1"), ["10.1.0.1/None"]),
+        (new("1.4.10.1.0.1", f"{PREFIX}.1.1.4.10.1.0.0.99"), ["10.1.0.1/None"]),
+        (new("1.4.10.1.0.255", kind=3), []),
+        (new("3.8.10.9.0.1.0.0.0.3"), ["10.9.0.1/None"]),
+        (new(f"2.16.{V6}", f"{PREFIX}.1.2.16.{V6}.64"), ["2001:db8::1/64"]),
+        (new(f"4.20.{LOCAL}.0.0.0.2"), ["fe80::1/None"]),
+        (new("1.4.10.1.0"), []),
+        (new("1.4.10.1.0.1.9"), []),
+        (new("2.4.10.1.0.1"), []),
+        (new("16.4.10.1.0.1"), []),
+        (
+            old("10.1.0.1") | new("1.4.10.1.0.1") | new("1.4.10.2.0.1"),
+            ["10.1.0.1/24", "10.1.0.1/None", "10.2.0.1/None"],
+        ),
+    ],
+)
+def test_addresses_are_read_from_the_shape_of_their_index(
+    rows: dict[str, Value], right: list[str]
+) -> None:
+    assert shown(rows) == right
+
+
+def test_an_address_in_both_tables_is_one() -> None:
+    rows = old("10.1.0.1") | new("1.4.10.1.0.1")
+    rows[f"{NEW}.3.1.4.10.1.0.1"] = 1
+    assert shown(rows) == ["10.1.0.1/24"]
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=24))
+def test_no_index_whatever_upsets_the_readers(arcs: list[int]) -> None:
+    index = ".".join(map(str, arcs))
+    for each in addresses(old(index) | new(index)):
+        assert each.address.count(".") == 3 or ":" in each.address
+    vlans({f"1.3.6.1.2.1.17.7.1.4.3.1.1.{index}": b"x"})
+    entities({f"1.3.6.1.2.1.47.1.1.1.1.11.{index}": b"x"})
+
+
+def entity(index: str, kind: int, serial: str) -> dict[str, Value]:
+    base = "1.3.6.1.2.1.47.1.1.1.1"
+    return {f"{base}.5.{index}": kind, f"{base}.11.{index}": serial.encode()}
+
+
+def test_parts_with_an_index_of_two_parts_are_kept() -> None:
+    """Nokia's routers: chassis, then part."""
+    found = entities(
+        entity("1.100663297", 7, "FAN1")
+        | entity("1.134217729", 3, "NS1")
+        | entity("5", 3, "S5")
+    )
+    assert [(each.index, each.class_, each.serial) for each in found] == [
+        ("1.100663297", "fan", "FAN1"),
+        ("1.134217729", "chassis", "NS1"),
+        (5, "chassis", "S5"),
+    ]
+
+
+def lldp(index: str) -> list[str]:
+    rows: dict[str, Value] = {
+        f"{oids.LLDP_REM_TABLE}.9.{index}": b"sw-1",
+        f"{oids.LLDP_REM_TABLE}.4.{index}": 4,
+    }
+    ids: dict[str, Value] = {f"{oids.LLDP_LOC_PORT_ID}.2": b"Gi2"}
+    tables = LldpTables(rows, ids=ids)
+    return [each.local_port for each in lldp_neighbours(tables, PORTS)]
+
+
+@pytest.mark.parametrize(
+    ("index", "port"),
+    [("0.2.1", "Gi2"), ("2.1", "Gi2"), ("1383", ""), ("0.2.1.7", ""), ("0.0.8", "")],
+)
+def test_a_neighbour_is_at_the_port_of_its_index_or_at_none_known(
+    index: str, port: str
+) -> None:
+    assert lldp(index) == [port]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "index", "port"),
+    [
+        ("cdp", "2.1", "Gi2"),
+        ("cdp", "2", ""),
+        ("cdp", "1.2.1", ""),
+        ("fdp", "2.7", "Gi2"),
+        ("fdp", "2.7.1", ""),
+        ("edp", "2.0.0.2.0.0.0.0.1", "Gi2"),
+        ("edp", "2.0.1", ""),
+    ],
+)
+def test_other_protocols_likewise(protocol: str, index: str, port: str) -> None:
+    [dialect] = [each for each in DIALECTS if each.protocol == protocol]
+    column = next(c for c, name in dialect.columns.items() if name == "name")
+    rows: dict[str, Value] = {f"{dialect.entry}.{column}.{index}": b"sw-1"}
+    [found] = heard(dialect, rows, PORTS)
+    assert found.local_port == port
+    assert found.remote_name == "sw-1"
+
+
+@pytest.mark.parametrize(
+    ("oid", "ids"),
+    [
+        ("1.3.6.1.2.1.17.7.1.4.3.1.1.20", [20]),
+        ("1.3.6.1.2.1.17.7.1.4.3.1.1.1.20", []),
+        ("1.3.6.1.2.1.17.7.1.4.2.1.3.0.20", [20]),
+        ("1.3.6.1.2.1.17.7.1.4.2.1.3.0.20.1", []),
+        ("1.3.111.2.802.1.1.4.1.4.3.1.3.1.20", [20]),
+        ("1.3.111.2.802.1.1.4.1.4.2.1.6.1.0.20", [20]),
+        ("1.3.6.1.2.1.17.7.1.4.3.1.1.5000", []),
+    ],
+)
+def test_a_vlan_is_the_end_of_an_index_of_the_right_length(
+    oid: str, ids: list[int]
+) -> None:
+    assert [each.id for each in vlans({oid: b"staff"})] == ids
+
+
+async def polled(name: str) -> dict[str, Any]:
+    file = services.corpus("..", "cases", "snmp", f"{name}.rec")
+    async with RecordedRaw(file) as agent:
+        facts = await poll_once(
+            "127.0.0.1",
+            agent.port_number,
+            credential("test", {"community": "public"}),
+            patience=Patience((1.0, 2.0)),
+        )
+    assert facts.ok
+    return facts_json(facts)
+
+
+@pytest.mark.corpus
+async def test_recorded_indexes_of_other_lengths() -> None:
+    found = await polled("s21_ip_index5")
+    assert [f"{e['address']}/{e['prefixlen']}" for e in found["ipv4"]] == [
+        "10.1.0.1/24",
+        "10.2.0.1/23",
+    ]
+    found = await polled("s22_ipaddresstable")
+    assert [(e["address"], e.get("prefixlen")) for e in found["ipv4"]] == [
+        ("10.1.0.1", 24),
+        ("10.2.0.1", 23),
+        ("10.3.0.1", 24),
+        ("10.9.0.1", None),
+    ]
+    assert [(e["address"], e.get("prefixlen")) for e in found["ipv6"]] == [
+        ("2001:db8::1", 64),
+        ("fe80::1", None),
+    ]
+    found = await polled("s08_lldp_one_part")
+    assert [e["remote_name"] for e in found["neighbours"]] == ["mt-0", "mt-1"]
+    assert not any("local_port" in e for e in found["neighbours"])
+    found = await polled("s32_entity_two_part")
+    assert [(e["index"], e["serial"]) for e in found["entities"]] == [
+        ("1.100663297", "FAN1"),
+        ("1.134217729", "NS1"),
+        (5, "S5"),
+    ]
+    assert found["identity"]["serial"] == "NS1"
