@@ -52,3 +52,18 @@ class Evidence:
         if not heard and not expected and self.expected:
             return words.NOT_THERE
         return words.NOT_MEASURED
+
+
+_OF_CALLS_THAT_GOT_THROUGH = frozenset(
+    {"mos_estimated_p50", "rtt_p95_ms", "loss_mean_ratio", "jitter_p95_ms"}
+)
+
+
+def missing(name: str, by: str, group: str, poor: float | None) -> str:
+    """Why a group that has figures does not have that one; `poor` is its share of poor
+    calls."""
+    if name in _OF_CALLS_THAT_GOT_THROUGH and poor == 1:
+        return words.FAILED
+    if name == "vpn_up_ratio" and (by == "site" or (by, group) == ("place", "office")):
+        return words.NOT_IN_OFFICES
+    return words.TOO_FEW

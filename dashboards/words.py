@@ -18,6 +18,7 @@ TOO_FEW = "too few laptops"
 NOT_THERE = "not there: no laptop with the agent"
 NOT_MEASURED = "not measured"
 NOT_KNOWN = "not known: the store does not answer"
+NOT_IN_OFFICES = "not counted in offices"
 # Of calls that got nowhere there is no delay, and nothing to hear.
 FAILED = "no call got through"
 _DAYS = (

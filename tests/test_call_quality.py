@@ -100,6 +100,8 @@ def test_what_is_now_is_the_newest_row_alone() -> None:
     [found] = groups(rows, "place")
     assert found.values == {"call_poor_ratio_last": 1.0}
     assert found.mostly == "the line"
+    assert found.missing("mos_estimated_p50") == "no call got through"
+    assert found.missing("vpn_up_ratio") == "too few laptops"
 
 
 # ---- lines, gateways, devices, sites, batteries -------------------------------------

@@ -65,6 +65,13 @@ def test_the_demo_finds_names_and_resolves_its_fault_and_shows_it(
     assert len(re.findall(r"\byes\b", said)) == 6
     assert " NO " not in said
     assert "Traceback" not in said
+    # The report shows calls, home beside offices, whatever the time of day.
+    with next((keep / "reports").glob("*calls*.csv")).open(newline="") as file:
+        calls = {row["group"]: row for row in csv.DictReader(file)}
+    for place in ("office", "home"):
+        assert int(calls[place]["test calls"]) > 0, calls[place]
+        assert calls[place]["poor calls (ratio of calls)"] != ""
+    assert calls["leisure"]["note"] == "not there: no laptop with the agent"
     # The report tells of one incident: what hung on the line is counted with it.
     with next((keep / "reports").glob("*incidents*.csv")).open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -261,6 +261,7 @@ def test_calls_that_all_failed_have_no_quality_and_say_so() -> None:
     failed = "estimated MOS, round trip, loss, jitter: no call got through"
     assert known["home"] == f"{failed}; VPN up: too few laptops"
     assert "no call got through" not in known["office"]
+    assert "VPN up: not counted in offices" in known["office"]
     assert ">no call got through<" in render(found)
 
 

@@ -11,15 +11,12 @@ from alerts.alert import Alert
 from collectors.estate import Device, Line, Site, VpnGateway
 from collectors.estate.hours import Hours
 from collectors.store.query import Row
-from dashboards import words
+from dashboards import absence
 from dashboards.chart import Point
 from dashboards.report.availability import Availability
 
 BUSY_RATIO = 0.85
 IDLE_RATIO = 0.2
-_OF_CALLS_THAT_GOT_THROUGH = frozenset(
-    {"mos_estimated_p50", "rtt_p95_ms", "loss_mean_ratio", "jitter_p95_ms"}
-)
 SOON_DAYS = 120
 
 
@@ -105,9 +102,7 @@ class GroupFigures:
     def missing(self, name: str) -> str:
         """Why a group with figures does not have this one."""
         poor = (self.values or {}).get("call_poor_ratio_mean")
-        if name in _OF_CALLS_THAT_GOT_THROUGH and poor == 1:
-            return words.FAILED
-        return words.TOO_FEW
+        return absence.missing(name, self.by, self.group, poor)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collectors.store.query import Row
+from dashboards.absence import missing
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,11 @@ class Group:
     group: str
     values: dict[str, float]
     mostly: str = ""
+
+    def missing(self, name: str) -> str:
+        """Why it does not have that figure."""
+        poor = self.values.get("call_poor_ratio_last")
+        return missing(name, self.by, self.group, poor)
 
 
 def groups(rows: Sequence[Row] | None, by: str) -> list[Group]:

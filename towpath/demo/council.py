@@ -52,32 +52,37 @@ SWITCHES = (
 )
 
 
+# Whoever starts the demo at night is to see calls in the report, too.
+HOURS = """hours = { opens = "00:00", closes = "24:00", days = [0, 1, 2, 3, 4, 5, 6] }
+"""
+
+
 def estate_toml(ports: Ports) -> str:
     """The estate: four sites, seven switches, five lines, a VPN gateway."""
     parts = [
-        """# The estate of Wrenford, a council that does not exist.
+        f"""# The estate of Wrenford, a council that does not exist.
 
 [[sites]]
 id = "town-hall"
 name = "Town Hall"
 subnets = ["10.20.0.0/16"]
 criticality = "high"
-
+{HOURS}
 [[sites]]
 id = "library"
 name = "Central Library"
 subnets = ["10.21.0.0/16"]
-
+{HOURS}
 [[sites]]
 id = "depot"
 name = "Highways Depot"
 subnets = ["10.22.0.0/16"]
-
+{HOURS}
 [[sites]]
 id = "leisure"
 name = "Riverside Leisure Centre"
 subnets = ["10.23.0.0/16"]
-"""
+{HOURS}"""
     ]
     for switch in SWITCHES:
         parent = f'parent = "{switch.parent}"\n' if switch.parent else ""

@@ -12,7 +12,7 @@ import msgspec
 
 from alerts.standing import open_alerts
 from alerts.words import say_affected
-from collectors.store.query import Pick, Query, Store
+from collectors.store.query import Pick, Query, Store, Where
 from towpath.config import TowpathConfig
 from towpath.demo.council import LIBRARY_LINE, SWITCHES, Ports
 from towpath.demo.laptops import Fleet
@@ -22,6 +22,7 @@ from towpath.demo.town import Switches
 _STEADY_S = 300.0
 _FIND_S = 240.0
 _RESOLVE_S = 240.0
+_GROUPS_S = 240.0
 _LINES = 5
 _SHOWN = 5
 
@@ -36,6 +37,7 @@ class Story:
         self._say, self._config, self._ports = say, config, ports
         self._went: dict[str, bool] = {}
         self._pages: list[dict[str, Any]] = []
+        self._began_ms = time.time_ns() // 1_000_000
 
     @property
     def happy(self) -> bool:
@@ -81,8 +83,36 @@ class Story:
         switches.mend_library()
         laptops.silent_sites.discard("library")
         await self._resolved()
+        await self._report(store, write_report)
+
+    async def _report(self, store: Store, write_report: WriteReport) -> None:
+        """The report, as soon as there are calls for it to show."""
+        absent: list[str] = []
+
+        async def compared() -> bool:
+            nonlocal absent
+            told = await store.ask(
+                Query(
+                    "experience",
+                    (Pick("calls", "count"),),
+                    # A row's time is the start of its period.
+                    self._began_ms - self._config.groups.period_s * 1000,
+                    time.time_ns() // 1_000_000,
+                    (Where("by", ("place",)),),
+                    ("group",),
+                )
+            )
+            groups = {row.tags.get("group") for row in told}
+            absent = [place for place in ("office", "home") if place not in groups]
+            return not absent
+
+        if not await compared():
+            self._say("waiting for the first figures of groups of laptops ...")
+        well = await _until(compared, _GROUPS_S)
         self._say(f"the site report: [bold]{await write_report()}[/]")
-        self._went["a site report was written"] = True
+        for place in absent:
+            self._say(f"[bold red]missing[/]  calls of laptops at place {place!r}")
+        self._went["a site report was written"] = well
 
     async def _all_is_well(self, laptops: Fleet, store: Store) -> None:
         seen = Seen()
