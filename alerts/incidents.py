@@ -13,6 +13,7 @@ import structlog
 from alerts.alert import Alert
 from alerts.standing import open_alerts
 from collectors.estate.model import Estate
+from probes.display import displayable
 from probes.policy import Incident
 
 _KEPT_S = 10.0
@@ -41,7 +42,7 @@ def incidents(
     Only what is firing; what another alert explains is left to that one. The same
     words are said once.
     """
-    names = {each.id: each.name or each.id for each in estate.sites}
+    names = {each.id: displayable(each.name or each.id) for each in estate.sites}
     found: dict[str, int] = {}
     for alert in alerts:
         if alert.state != "firing" or alert.suppressed_by:

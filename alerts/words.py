@@ -13,6 +13,7 @@ from alerts.suppress import consequences
 from alerts.topology import Topology
 from alerts.window import Window
 from collectors.measurements import CATALOGUE
+from probes.display import isolated
 
 _AGENTS_HEARD_WITHIN_MS = 3_600_000
 _SECONDS = {"s": 1, "ms": 0.001, "min": 60, "h": 3_600, "d": 86_400}
@@ -150,7 +151,7 @@ def fill(entry: Entry, rule: Rule | None, topology: Topology) -> Mapping[str, st
         # A state says more than that it is one.
         shown = words.get("state") or words.get("class", "")
         words["reading"] = _UNKNOWN["reading"] if shown == "state" else shown
-    return _Words({name: word for name, word in words.items() if word})
+    return _Words({name: isolated(word) for name, word in words.items() if word})
 
 
 def _process(name: str) -> str:

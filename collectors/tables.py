@@ -11,6 +11,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from probes.display import displayable
+
 Cell = str | Text
 
 
@@ -49,4 +51,6 @@ def table(
 
 
 def add(made: Table, *cells: Cell) -> None:
-    made.add_row(*(Text(each) if isinstance(each, str) else each for each in cells))
+    made.add_row(
+        *(Text(displayable(each)) if isinstance(each, str) else each for each in cells)
+    )

@@ -13,7 +13,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
+from markupsafe import escape as escape_html
+
+from probes.display import isolated
 
 Point = tuple[int, float]
 # A character of an axis is no wider than this, in units of the drawing.
@@ -208,3 +211,8 @@ def _runs(points: Sequence[Point], gap_ms: int) -> list[list[Point]]:
         else:
             runs.append([point])
     return runs
+
+
+def escape(text: str) -> Markup:
+    """`text` as a drawing may hold it."""
+    return escape_html(isolated(text))

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probes.display import guard_terminal
 from probes.measurements import MEASUREMENTS
 from probes.settings import (
     PREFIX,
@@ -41,6 +42,8 @@ exit codes: 0 done, 1 it ran and the answer is bad, 2 wrong usage or configurati
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code."""
+    if arguments is None:
+        guard_terminal()
     chosen = _parser().parse_args(arguments)
     # What the agent keeps is for its own user alone, whatever the umask.
     os.umask(0o077)

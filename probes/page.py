@@ -7,9 +7,10 @@ head that forbids all of it. Pure; `probes/is_it_me.py` writes and opens it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
+from html import escape as escape_html
 from pathlib import Path
 
+from probes.display import isolated
 from probes.failure import Outcome
 from probes.measurements import MEASUREMENTS
 from probes.quiet import clock
@@ -245,3 +246,8 @@ def _length(seconds: int) -> str:
             count = seconds // size
             return f"{count} {name}" + ("" if count == 1 else "s")
     return f"{seconds} seconds"
+
+
+def escape(text: str) -> str:
+    """`text` as the page may hold it."""
+    return escape_html(isolated(text))

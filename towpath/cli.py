@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from probes.display import guard_terminal
 from towpath.commands import (
     agents,
     alerts,
@@ -261,6 +262,7 @@ app.add_typer(report.app, name="report", rich_help_panel=_FIGURES)
 
 def main() -> None:
     """The entry point of the `towpath` command."""
+    guard_terminal()
     try:
         app()
     except BrokenPipeError:

@@ -19,6 +19,7 @@ import msgspec
 
 from alerts.alert import Alert, Severity
 from alerts.words import duration, say_affected
+from probes.display import displayable, isolated
 
 Kind = Literal["page", "resolution"]
 _ORDER: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
@@ -62,7 +63,8 @@ def build(
         key=lambda pair: (_ORDER[pair[0].severity], pair[0].since_ms, pair[1]),
     )
     ordered = [alert for alert, _ in pairs]
-    names = site_names or {}
+    names = {site: isolated(name) for site, name in (site_names or {}).items()}
+    council = isolated(council)
     zone = ZoneInfo(timezone)
     worst = ordered[0].severity
     thread = hashlib.sha256("\n".join(sorted(episodes)).encode()).hexdigest()[:32]
@@ -85,7 +87,7 @@ def build(
             "notes": list(notes),
             "alerts": [
                 {
-                    **msgspec.to_builtins(alert),
+                    **_displayable(msgspec.to_builtins(alert)),
                     "key": alert.key,
                     "episode": episode,
                     "site_name": names.get(alert.site, alert.site),
@@ -147,7 +149,17 @@ def _view(
             rows.append(("Probable cause", alert.cause))
         if alert.runbook:
             rows.append(("Do first", alert.runbook))
-    return _View(alert.severity, alert.summary, rows, link(base_url, alert))
+    shown = [(label, isolated(words)) for label, words in rows]
+    return _View(alert.severity, isolated(alert.summary), shown, link(base_url, alert))
+
+
+def _displayable(value: Any) -> Any:
+    """The same JSON value, whose texts hide nothing."""
+    if isinstance(value, str):
+        return isolated(value)
+    if isinstance(value, dict):
+        return {name: _displayable(each) for name, each in value.items()}
+    return [_displayable(each) for each in value] if isinstance(value, list) else value
 
 
 def _subject(alerts: Sequence[Alert], kind: Kind) -> str:
@@ -157,7 +169,7 @@ def _subject(alerts: Sequence[Alert], kind: Kind) -> str:
     more = f" (and {len(alerts) - 1} more)" if len(alerts) > 1 else ""
     affected = "" if over or more else say_affected(first.affected)
     tail = f": {affected} affected" if affected else ""
-    text = " ".join(f"{head}: {first.summary}{more}{tail}".split())
+    text = displayable(" ".join(f"{head}: {first.summary}{more}{tail}".split()))
     # A phone shows some 40 letters; the mail must stay one line anyway.
     return text if len(text) <= 180 else text[:179] + "…"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from probes.display import displayable
+
 # No store of line protocol can hold a line end in a tag, InfluxQL cannot name a
 # control character, and a tag that ends in a backslash swallows what follows it.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -19,7 +21,8 @@ def clean_text(text: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def clean_tag(text: str) -> str:
-    """`text` as a tag may hold it: control characters are spaces, and a backslash
-    at the end is a slash."""
-    cleaned = _CONTROL.sub(" ", clean_text(text))
+    """`text` as a tag may hold it: control characters are spaces, other characters
+    that are not seen are numbers (Grafana shows tags as they are), and a backslash at
+    the end is a slash."""
+    cleaned = displayable(_CONTROL.sub(" ", clean_text(text)))
     return cleaned[:-1] + "/" if cleaned.endswith("\\") else cleaned

@@ -5,26 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from dashboards import chart, words
 from dashboards.chart import Chart, Series, strip
 from dashboards.report import causes, figures
 from dashboards.report.gather import Content
+from dashboards.templating import environment
 
 _DAY_MS = 86_400_000
 
 
 def render(content: Content, council: str = "") -> str:
     """Pure but for reading the style sheet and the template of the package."""
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("dashboards.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    templates = environment("dashboards.report")
     month, zone = content.month, content.month.zone
     found = causes.broken(content)
     made = datetime.fromtimestamp(content.made_ms / 1000, UTC).astimezone(zone)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dashboards import words
 from dashboards.report import causes, figures
 from dashboards.report.gather import Content
+from probes.display import displayable
 
 Cell = str | int | float | None
 _RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -309,7 +310,9 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     for row in rows:
         if len(row) != len(header):
             raise ValueError(f"{len(row)} cells under {len(header)} headers")
-        writer.writerow([safe(cell) for cell in row])
+        writer.writerow(
+            [safe(displayable(cell) if isinstance(cell, str) else cell) for cell in row]
+        )
     return out.getvalue()
 
 

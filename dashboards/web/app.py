@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-import jinja2
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -21,6 +20,7 @@ from starlette.routing import Route
 from alerts.words import say_affected
 from collectors.measurements import CATALOGUE
 from dashboards import call_quality, chart, words
+from dashboards.templating import environment
 from dashboards.web import state, status
 from dashboards.web.config import WebConfig
 from dashboards.web.headers import PAGE, REPORT, SecurityHeaders
@@ -47,13 +47,7 @@ class Pages:
         self._static = {
             name: (path.read_bytes(), kind) for name, (path, kind) in _STATIC.items()
         }
-        self._templates = jinja2.Environment(
-            loader=jinja2.PackageLoader("dashboards.web"),
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
-        )
+        self._templates = environment("dashboards.web")
         self._templates.globals.update(
             config=config,
             words=words,

@@ -1,0 +1,28 @@
+"""Templates of pages and reports: everything that is put into one is escaped for HTML,
+and shown as `probes.display` shows names of others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from probes.display import isolated
+
+
+def environment(package: str) -> jinja2.Environment:
+    """The templates of `package`; a name that is not given is an error."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader(package),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_shown,
+    )
+
+
+def _shown(value: Any) -> Any:
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return isolated(value) if is_text else value

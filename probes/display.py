@@ -1,0 +1,94 @@
+"""Names and texts of others as they may be shown: on a page, on paper, in mail, in a
+table, on a terminal.
+
+A name may hold characters that are not seen and change what is: that turn the text
+round (U+202E), have no width, or control a terminal. They are shown by their number, as
+JSON writes it (`\\u202e`), so that nothing is lost and nothing is hidden. A name from
+right to left is isolated from what stands beside it (Unicode Bidirectional Algorithm,
+UAX #9, section 2.4.2; FSI and PDI), so that figures after it stay after it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from typing import TextIO
+
+_FSI, _PDI = "\u2068", "\u2069"
+# Characters without a shape of their own: controls (Cc), formatting (Cf: directions,
+# joins, tags), halves of characters (Cs), and letters that are drawn as nothing. Those
+# that emoji are made with (U+FE0E, U+FE0F) stay.
+_HIDDEN = (
+    r"\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff"
+    r"\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_ISOLATE = f"{_FSI}[^{_HIDDEN}]*{_PDI}"
+_SPACES = re.compile(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]")
+# An isolate that is closed changes nothing outside itself.
+_HIDDEN_OR_ISOLATE = re.compile(f"(?P<kept>{_ISOLATE})|[{_HIDDEN}]")
+_RIGHT_TO_LEFT = re.compile(
+    r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
+# What a program itself sends to a terminal: line ends, tabs, and colours.
+_COMMANDS = r"\x1b\[[0-9;?]*[A-Za-z]"
+_ON_TERMINAL = re.compile(f"(?P<kept>{_COMMANDS}|[\\t\\n\\r]|{_ISOLATE})|[{_HIDDEN}]")
+_IN_PIPE = re.compile(f"(?P<kept>[\\t\\n\\r]|{_ISOLATE})|[{_HIDDEN}]")
+
+
+def displayable(text: str) -> str:
+    """`text` on one line, with every hidden character by its number. Idempotent."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _HIDDEN_OR_ISOLATE.sub(_by_number, _SPACES.sub(" ", text))
+
+
+def isolated(text: str) -> str:
+    """`displayable`, and isolated if it runs from right to left. Idempotent."""
+    shown = displayable(text)
+    if shown.isascii() or not _RIGHT_TO_LEFT.search(re.sub(_ISOLATE, "", shown)):
+        return shown
+    return _FSI + shown.replace(_FSI, "").replace(_PDI, "") + _PDI
+
+
+class TerminalStream(io.TextIOWrapper):
+    """Standard output or error on which hidden characters are shown by their number.
+    Colours reach a terminal, and nothing else."""
+
+    def write(self, text: str) -> int:
+        if not (text.isascii() and text.isprintable()):
+            pattern = _ON_TERMINAL if self.isatty() else _IN_PIPE
+            super().write(pattern.sub(_by_number, text))
+        else:
+            super().write(text)
+        return len(text)
+
+
+def guard_terminal() -> None:
+    """From now on what this process writes to its standard streams is displayable."""
+    sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
+
+
+def _guarded(stream: TextIO) -> TextIO:
+    if not isinstance(stream, io.TextIOWrapper) or isinstance(stream, TerminalStream):
+        return stream
+    stream.flush()
+    return TerminalStream(
+        stream.buffer,
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+def _by_number(found: re.Match[str]) -> str:
+    if found["kept"]:
+        return found["kept"]
+    units = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(
+        f"\\u{int.from_bytes(units[at : at + 2], 'big'):04x}"
+        for at in range(0, len(units), 2)
+    )
