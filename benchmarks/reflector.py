@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import multiprocessing
 import multiprocessing.connection
 import shutil
@@ -174,6 +175,8 @@ def _reflect(
         web_port=0,
         source_packets_per_s=_NO_LIMIT,
         packets_per_s=_NO_LIMIT,
+        access="open",
+        tests_bps=math.inf,
         tls_certificate=certificate,
         tls_key=certificate,
     )

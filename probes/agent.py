@@ -331,12 +331,13 @@ class Agent:
         self._policy_trouble = ""
         self._policy_ms = self._clocks.now_ms()
         if policy is not None and policy != self._policy:
-            # What is wrong at the council comes and goes; it changes no plans.
-            alike = replace(self._policy, incidents=policy.incidents)
+            # What is wrong at the council comes and goes, and so do tokens: neither
+            # changes any plans.
+            same_plan = policy.plan() == self._policy.plan()
             self._policy = policy
             with contextlib.suppress(OSError):
                 write_privately(self._folder / POLICY, msgspec.json.encode(policy))
-            if policy == alike:
+            if same_plan:
                 return
             log.info("the council's policy is new: everything is planned again")
             self._agenda.plan_all()

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from probes import stamp
+from probes import stamp, stamp_auth
 from probes.call_figures import summarise
 from probes.report import Result
 from probes.targets import CLIENT_TO_EDGE, Targets
@@ -38,11 +38,17 @@ class StampSpeech:
 
     def ask(self, number: int) -> bytes:
         t1 = self._asked[number] = stamp.ntp_of(time.time_ns())
+        return self._request(number, t1)
+
+    def _request(self, number: int, t1: int) -> bytes:
         return stamp.request(number, t1, self._ssid, tlvs=self._tlvs)
+
+    def _read(self, packet: bytes) -> stamp.Reflected:
+        return stamp.read_reply(packet)
 
     def hear(self, packet: bytes) -> tuple[int, stamp.Reflected] | None:
         try:
-            reply = stamp.read_reply(packet)
+            reply = self._read(packet)
         except stamp.Misread:
             return None
         # Whoever answers must have seen the question. RFC 8762 has no session id.
@@ -51,6 +57,21 @@ class StampSpeech:
         if self._asked.get(reply.sender_sequence) != reply.t1_ntp:
             return None
         return reply.sender_sequence, reply
+
+
+class AuthenticatedSpeech(StampSpeech):
+    """The same in STAMP's authenticated mode: packets of 112 octets, without TLVs, so
+    that the DSCP which arrived is not known."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__(stamp.HEAD_BYTES, 0)
+        self._key = key
+
+    def _request(self, number: int, t1: int) -> bytes:
+        return stamp_auth.request(number, t1, self._key, self._ssid)
+
+    def _read(self, packet: bytes) -> stamp.Reflected:
+        return stamp_auth.read_reply(packet, self._key)
 
 
 async def measure(
@@ -65,12 +86,14 @@ async def measure(
     dscp: int = VOICE_DSCP,
     tcp_port: int | None = None,
     targets: Targets = CLIENT_TO_EDGE,
+    key: bytes = b"",
     kernel_times: bool = True,
 ) -> Result:
     """One run against the reflector at `host`: STAMP's (RFC 8762), with or without
     state and RFC 8972's TLVs, or TWAMP Light's.
 
-    `payload_bytes` is the UDP payload: 44, or 48 to 1472. `tcp_port` is one the same
+    `payload_bytes` is the UDP payload: 44, or 48 to 1472. `key`: STAMP's authenticated
+    mode, whose packets have 112 octets of payload. `tcp_port` is one the same
     host serves by TCP: where UDP gets no answer but that port does, the outcome is
     `udp_blocked`. Takes `packets * interval_ms` and up to 3 s; gives up after 3 s of
     complete silence. Never raises for what the network does.
@@ -79,7 +102,7 @@ async def measure(
     said = await talk(
         host,
         port,
-        lambda: StampSpeech(payload_bytes, dscp),
+        lambda: AuthenticatedSpeech(key) if key else StampSpeech(payload_bytes, dscp),
         Pace(packets, interval_ms, dscp, True, kernel_times),
         tcp_port,
     )

@@ -29,6 +29,8 @@ MEASUREMENT_BYTES = 16_384
 CAP_HEADER = "Towpath-Test-Cap"
 # Nor this: a client tells in its query after how many octets a download may end.
 MOST_BYTES_KEY = "towpath_most_bytes"
+# M-Lab's name for what shows a server that a test was allowed.
+TOKEN_KEY = "access_token"
 # Servers want to know with whom they speak; this is all they are told.
 _ABOUT = {"client_name": "towpath"}
 
@@ -76,6 +78,14 @@ def url_of(base: str, path: str, more: dict[str, str] | None = None) -> str:
         prefix = prefix.removesuffix(known)
     asked = _ABOUT | (more or {}) | dict(parse_qsl(parts.query, keep_blank_values=True))
     return urlunsplit((scheme, parts.netloc, prefix + path, urlencode(asked), ""))
+
+
+def with_token(base: str, token: str) -> str:
+    """`base` with `token` in its query, if there is one and `base` has none itself."""
+    if not token or not base or f"{TOKEN_KEY}=" in base:
+        return base
+    mark = "&" if "?" in base else "?"
+    return f"{base}{mark}{urlencode({TOKEN_KEY: token})}"
 
 
 def retry_after_s(said: str) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from probes import interfaces, stamp, tracing, transfer
-from probes.call_path import VOICE_DSCP, StampSpeech
+from probes.call_path import VOICE_DSCP, AuthenticatedSpeech, StampSpeech
 from probes.failure import Outcome
 from probes.faults import outcome_of
 from probes.hops import Station, figures, stations
@@ -48,6 +48,7 @@ async def measure(
     *,
     now_ms: Callable[[], int],
     tcp_port: int | None = None,
+    key: bytes = b"",
     rounds: int = ROUNDS,
     every_s: float = EVERY_S,
     wait_s: float = WAIT_S,
@@ -56,10 +57,10 @@ async def measure(
     """One look at the way to `host`, then `rounds` of questions to what matters on it.
 
     `tcp_port` is one that the host serves by TCP, for where neither UDP nor ICMP gets
-    there. An answer that takes longer than `wait_s` is none. `gateway` is for tests;
-    None: the physical link's own. Takes `rounds * every_s` and some 3 s. `timeout`
-    where the host did not answer; what did then still has its figures. Never raises
-    for what the network does.
+    there. `key`: STAMP's authenticated mode. An answer that takes longer than `wait_s`
+    is none. `gateway` is for tests; None: the physical link's own. Takes `rounds *
+    every_s` and some 3 s. `timeout` where the host did not answer; what did then still
+    has its figures. Never raises for what the network does.
     """
     time_ms = now_ms()
     cost_bytes = 0
@@ -80,7 +81,7 @@ async def measure(
     failed = Outcome.NAME_NOT_FOUND
     for family, address in addresses:
         look = await _best_look(
-            tracing.tracers(family, address, _speech, tcp_port), wait_s
+            tracing.tracers(family, address, lambda: _speech(key), tcp_port), wait_s
         )
         if isinstance(look, Outcome):
             # Where one family is missing here, the other may lead there.
@@ -229,8 +230,8 @@ async def _gateway(
     return best
 
 
-def _speech() -> StampSpeech:
-    return StampSpeech(_SIZE, VOICE_DSCP)
+def _speech(key: bytes = b"") -> StampSpeech:
+    return AuthenticatedSpeech(key) if key else StampSpeech(_SIZE, VOICE_DSCP)
 
 
 def _worth(echoes: Sequence[Echo]) -> tuple[bool, int]:

@@ -16,7 +16,7 @@ import time
 
 import msgspec
 
-from probes import stamp
+from probes import stamp, stamp_auth
 
 MIN_MTU, MAX_MTU = 1_200, 1_500
 TRIES = 2
@@ -37,16 +37,21 @@ class PathMtu(msgspec.Struct, frozen=True):
 
 
 async def find_path_mtu(
-    address: str, port: int = stamp.PORT, wait_s: float = WAIT_S, most: int = MAX_MTU
+    address: str,
+    port: int = stamp.PORT,
+    wait_s: float = WAIT_S,
+    most: int = MAX_MTU,
+    key: bytes = b"",
 ) -> PathMtu:
-    """Asks the reflector at `address`. `OSError` where there is no way there."""
+    """Asks the reflector at `address`, with `key` in STAMP's authenticated mode.
+    `OSError` where there is no way there."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     channel = socket.socket(family, socket.SOCK_DGRAM)
     try:
         channel.setblocking(False)
         forbid_fragments(channel)
         channel.connect((address, port))
-        return await _search(channel, wait_s, most)
+        return await _search(channel, wait_s, most, key)
     finally:
         channel.close()
 
@@ -67,8 +72,10 @@ def forbid_fragments(channel: socket.socket) -> None:
     channel.setsockopt(level, option, value)
 
 
-async def _search(channel: socket.socket, wait_s: float, most: int) -> PathMtu:
-    asking = _Asking(channel, wait_s)
+async def _search(
+    channel: socket.socket, wait_s: float, most: int, key: bytes
+) -> PathMtu:
+    asking = _Asking(channel, wait_s, key)
     low, high = MIN_MTU, min(most, MAX_MTU)
     begun_s = time.perf_counter()
     if high < low or not await asking.gets_through(low):
@@ -94,8 +101,8 @@ async def _search(channel: socket.socket, wait_s: float, most: int) -> PathMtu:
 
 
 class _Asking:
-    def __init__(self, channel: socket.socket, wait_s: float) -> None:
-        self._channel, self.wait_s = channel, wait_s
+    def __init__(self, channel: socket.socket, wait_s: float, key: bytes) -> None:
+        self._channel, self.wait_s, self._key = channel, wait_s, key
         six = channel.family == socket.AF_INET6
         self._six, self._head = six, _IPV6_UDP_BYTES if six else _IPV4_UDP_BYTES
         self._sequence = 0
@@ -126,9 +133,7 @@ class _Asking:
     async def _ask(self, size: int) -> bool:
         loop = asyncio.get_running_loop()
         self._sequence += 1
-        packet = stamp.request(
-            self._sequence, stamp.ntp_of(time.time_ns()), tlvs=stamp.tail(size)
-        )[:size]
+        packet = self._request(size)
         try:
             await loop.sock_sendall(self._channel, packet)
         except OSError as error:
@@ -153,8 +158,22 @@ class _Asking:
             self.refused = self.ever_refused = True
             return False
 
+    def _request(self, size: int) -> bytes:
+        t1 = stamp.ntp_of(time.time_ns())
+        if not self._key:
+            tlvs = stamp.tail(size)
+            return stamp.request(self._sequence, t1, tlvs=tlvs)[:size]
+        longer = stamp_auth.AUTHENTICATED_BYTES - stamp.HEAD_BYTES
+        tlvs = stamp.tail(size - longer)
+        return stamp_auth.request(self._sequence, t1, self._key) + tlvs
+
     def _is_mine(self, answer: bytes) -> bool:
         try:
-            return stamp.read_reply(answer).sender_sequence == self._sequence
+            reply = (
+                stamp_auth.read_reply(answer, self._key)
+                if self._key
+                else stamp.read_reply(answer)
+            )
+            return reply.sender_sequence == self._sequence
         except stamp.Misread:
             return False

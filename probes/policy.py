@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 
 from probes.daily_hours import minute_of, within
+from probes.ndt7 import with_token
 from probes.targets import CLIENT_TO_EDGE, Targets
 
 MAX_BODY_BYTES = 200_000
@@ -37,12 +38,23 @@ Subnet = Annotated[str, msgspec.Meta(min_length=3, max_length=49)]
 
 
 class ReflectorAt(msgspec.Struct, frozen=True):
-    """The far end of call path and bandwidth tests; `ndt7_url` empty: no bandwidth."""
+    """The far end of call path and bandwidth tests; `ndt7_url` empty: no bandwidth.
+
+    `stamp_key`, in hexadecimal: STAMP in its authenticated mode. `token`: what shows
+    the far end of a speed test that this laptop may; it changes every hour.
+    """
 
     id: Word
     host: Host
     stamp_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 862
     ndt7_url: Url = ""
+    stamp_key: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+    token: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+    @property
+    def test_url(self) -> str:
+        """`ndt7_url` with the token in its query."""
+        return with_token(self.ndt7_url, self.token)
 
 
 class TeamsRelay(msgspec.Struct, frozen=True):
@@ -157,6 +169,17 @@ class Policy(msgspec.Struct, frozen=True):
     incidents: Annotated[tuple[Incident, ...], msgspec.Meta(max_length=16)] = ()
     report_s: Seconds = 300
     refresh_s: Seconds = 3600
+
+    def plan(self) -> Policy:
+        """The policy without what changes from hour to hour and no plan depends on."""
+        return msgspec.structs.replace(
+            self,
+            incidents=(),
+            reflectors=tuple(
+                msgspec.structs.replace(reflector, token="")
+                for reflector in self.reflectors
+            ),
+        )
 
     def cadence(self, probe: str, period_s: int, metered: bool) -> int:
         """Seconds between two runs of `probe`; 0: never. `period_s` is its default.

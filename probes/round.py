@@ -112,6 +112,7 @@ class Round:
                     tcp_port=_tcp_port(reflector),
                     packets=SHORT_PACKETS if facts.brief else call_path.PACKETS,
                     targets=policy.targets,
+                    key=bytes.fromhex(reflector.stamp_key),
                     now_ms=now_ms,
                 )
                 yield result
@@ -127,6 +128,7 @@ class Round:
                     reflector.host,
                     reflector.stamp_port,
                     tcp_port=_tcp_port(reflector),
+                    key=bytes.fromhex(reflector.stamp_key),
                     now_ms=now_ms,
                 )
         elif probe == "teams_relay":
@@ -156,7 +158,7 @@ class Round:
 
                     nothing = False
                     yield await bandwidth.measure(
-                        reflector.ndt7_url,
+                        reflector.test_url,
                         budget_bytes=test_bytes(facts),
                         reflector_id=reflector.id,
                         ca_file=self._ca_file or None,

@@ -32,6 +32,8 @@ _SENDER = struct.Struct("!IQHH28x")
 _ZERO = bytes(28)
 _REFLECTED = struct.Struct("!IQHHQIQHxxB3x")
 _TLV = struct.Struct("!BBH")
+_SECONDS = struct.Struct("!I")
+_MOST_INSIDE_S = 60
 _CLASS_OF_SERVICE = struct.Struct("!BBHI")
 
 # Flags and types of TLVs: RFC 8972 sections 4 and 5.
@@ -170,6 +172,20 @@ def reply(
     )
 
 
+def is_reflected(packet: bytes | memoryview) -> bool:
+    """Whether this is what a reflector answers, which must never be answered: its T2
+    and T3 are times of one clock, at most a minute apart.
+
+    A sender's packet has zeros there, or in TWAMP Light padding of any content: one in
+    thirty million random ones is taken for a reply.
+    """
+    if len(packet) < _READABLE_BYTES:
+        return False
+    (t3_s,) = _SECONDS.unpack_from(packet, 4)
+    (t2_s,) = _SECONDS.unpack_from(packet, 16)
+    return t2_s != 0 and abs(int(t3_s) - int(t2_s)) <= _MOST_INSIDE_S
+
+
 def wanted_dscp(tlvs: bytes) -> int:
     """The DSCP a sender asks its replies to have, -1 where it does not ask."""
     at = 0
@@ -216,6 +232,23 @@ def answer_tlvs(tlvs: bytes, arrived: int = -1, used: int = 0, count: int = 0) -
         else:
             out[at] = UNRECOGNISED
         at = value + length
+    return bytes(out)
+
+
+def unrecognised_tlvs(tlvs: bytes) -> bytes:
+    """The TLVs of a reply that understood none of them (RFC 8972 section 4)."""
+    out = bytearray(tlvs)
+    at = 0
+    while at < len(out):
+        if len(out) - at < TLV_HEAD_BYTES:
+            out[at] = MALFORMED
+            break
+        length = _TLV.unpack_from(out, at)[2]
+        if at + TLV_HEAD_BYTES + length > len(out):
+            out[at] = MALFORMED
+            break
+        out[at] = UNRECOGNISED
+        at += TLV_HEAD_BYTES + length
     return bytes(out)
 
 

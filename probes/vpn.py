@@ -50,6 +50,7 @@ class End(NamedTuple):
     host: str
     port: int
     stamp_port: int | None = None
+    stamp_key: str = ""
 
 
 class Ways(NamedTuple):
@@ -185,7 +186,10 @@ class Vpn:
             address, end = chosen
             try:
                 path = await find_path_mtu(
-                    address, end.stamp_port or 0, most=most or 1_500
+                    address,
+                    end.stamp_port or 0,
+                    most=most or 1_500,
+                    key=bytes.fromhex(end.stamp_key),
                 )
             except OSError:
                 continue
@@ -219,7 +223,8 @@ def ends(policy: Policy) -> list[End]:
         at = _host_and_port(reflector.ndt7_url)
         # Its TCP port where it has one; a refusal is an answer as well.
         port = at[1] if at and at[0] == reflector.host.lower() else reflector.stamp_port
-        found.append(End(reflector.host, port, reflector.stamp_port))
+        stamp_at = reflector.stamp_port, reflector.stamp_key
+        found.append(End(reflector.host, port, *stamp_at))
     for service in policy.services:
         at = _host_and_port(service.url)
         if at:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -182,7 +183,13 @@ def shaped_path() -> Iterator[ShapedPath]:
 async def _reflect(addresses: list[str]) -> None:
     from collectors.reflector import Reflector, ReflectorConfig
 
-    config = ReflectorConfig(addresses=tuple(addresses), stamp_port=0, web_port=8080)
+    config = ReflectorConfig(
+        addresses=tuple(addresses),
+        stamp_port=0,
+        web_port=8080,
+        access="open",
+        tests_bps=math.inf,
+    )
     async with Reflector(config, test_seconds=3.0) as reflector:
         ports = {"stamp": reflector.stamp_port, "web": reflector.web_port}
         sys.stdout.write(json.dumps(ports) + "\n")

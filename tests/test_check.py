@@ -355,3 +355,16 @@ def test_a_finding_leads_to_its_line(
     assert found == (line if line is not None else found)
     if parts == ("f", 0, "h", "i"):
         assert found == 6
+
+
+def test_a_reflector_without_the_secret_that_it_needs_is_said(folder: Folder) -> None:
+    estate = folder.path / "estate.toml"
+    text = estate.read_text()
+    extra = '\n[[reflectors]]\nid = "hq"\nhost = "hq.example"\n'
+    estate.write_text(text + extra + "authenticated = true\n")
+    wrong, _, _ = findings(read(folder.path / "towpath.toml"))
+    assert any("hq" in said and "reflector_secret_file" in said for said in wrong)
+    estate.write_text(text + extra + 'ndt7_url = "https://hq.example"\n')
+    wrong, misleading, _ = findings(read(folder.path / "towpath.toml"))
+    assert not any("hq" in said for said in wrong)
+    assert any("hq" in said and "speed tests" in said for said in misleading)

@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import itertools
 import json
+import math
 import os
 import random
 import time
@@ -32,6 +33,7 @@ OFFER = {"subprotocols": [ndt7.SUBPROTOCOL], "compression": None, "max_size": 2*
 
 def config(**more):
     defaults = {"addresses": ("127.0.0.1",), "stamp_port": 0, "web_port": 0}
+    defaults |= {"access": "open", "tests_bps": math.inf}
     return ReflectorConfig(**(defaults | more))
 
 
@@ -275,7 +277,9 @@ async def test_a_place_is_free_as_soon_as_the_test_is_over():
 
 
 async def test_a_tenth_of_the_line_is_what_all_tests_share():
-    shared = config(tests_at_once=2, line_bps=400e6)
+    # As it comes, a line of 1 Gbit/s: never without a limit.
+    assert ReflectorConfig().share_bps == 50e6
+    shared = config(tests_at_once=2, line_bps=400e6, tests_bps=0)
     assert shared.share_bps == 20e6
     assert config(tests_at_once=2, line_bps=400e6, tests_bps=10e6).share_bps == 5e6
     async with (

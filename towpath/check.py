@@ -91,6 +91,18 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
             wrong.append(f"ingest.https: {error}")
     if config.ingest.https is None and config.ingest.mqtt is None:
         misleading.append("ingest: neither https nor mqtt: no laptop can report")
+    if estate is not None and config.ingest.policy.reflector_secret_file is None:
+        for reflector in estate.reflectors:
+            if reflector.authenticated:
+                wrong.append(
+                    f"reflector {reflector.id}: authenticated, expected "
+                    "ingest.policy.reflector_secret_file: laptops get no key without it"
+                )
+            elif reflector.ndt7_url:
+                misleading.append(
+                    f"reflector {reflector.id}: laptops get no token for its speed "
+                    "tests without ingest.policy.reflector_secret_file"
+                )
     if not config.alerts.heartbeat_url:
         misleading.append(
             "alerts.heartbeat_url is not set: nothing outside notices when Towpath dies"

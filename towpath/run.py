@@ -375,7 +375,7 @@ async def reflect(config: ReflectorConfig) -> None:
     try:
         async with Reflector(config):
             await stop.wait()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise StartFailed(f"reflector: {error}") from error
 
 

@@ -149,12 +149,14 @@ class Event(_Entry):
 
 
 class Reflector(_Entry):
-    """The far end of agents' tests."""
+    """The far end of agents' tests. `authenticated`: agents send it STAMP in its
+    authenticated mode, with a key that is derived from the reflectors' secret."""
 
     id: Id
     host: str
     stamp_port: Annotated[int, Field(ge=1, le=65535)] = 862
     ndt7_url: str = ""
+    authenticated: bool = False
     site: Id | None = None
 
 

@@ -210,7 +210,8 @@ class WorkloadConfig(_Part):
 
 class PolicyConfig(_Part):
     """What agents are asked to measure beyond what the estate says (reflectors and
-    the beacon come from there). Cadences: seconds by probe name, 0 is never."""
+    the beacon come from there). Cadences: seconds by probe name, 0 is never.
+    `reflector_secret_file`: what the reflectors have as `secret_file`."""
 
     teams_relay: TeamsRelayConfig = TeamsRelayConfig()
     targets: TargetsConfig = TargetsConfig()
@@ -231,6 +232,7 @@ class PolicyConfig(_Part):
     longest_pause_s: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
     hurry: bool = True
     report_s: Annotated[int, Field(ge=10)] = 300
+    reflector_secret_file: Path | None = None
 
     @model_validator(mode="after")
     def _measures_at_some_time(self) -> Self:

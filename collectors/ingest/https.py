@@ -46,6 +46,7 @@ from collectors.ingest.registry import Registry
 from collectors.ingest.stats import IngestStats
 from collectors.journal import Append
 from collectors.networks import network_of
+from collectors.reflector.access import grant, read_secret
 from probes.policy import Incident
 from probes.report import MAX_BODY_BYTES, READ_VERSIONS, Enrolment
 
@@ -93,6 +94,8 @@ class HttpsIngest:
         self._registry, self._now_ms = registry, now_ms
         self._estate, self._policy = estate, config.policy
         self._incidents = incidents
+        secret_file = config.policy.reflector_secret_file
+        self._reflector_secret = read_secret(secret_file) if secret_file else b""
         self._providers = (
             Providers()
             if config.providers is None
@@ -234,7 +237,11 @@ class HttpsIngest:
             sites.add(here)
         # Read from a file: not in the loop's own thread.
         known = await asyncio.to_thread(self._incidents, sites)
-        body = _encode(policy_of(self._estate(), self._policy, home_site, known))
+        agent = "" if sender is None else sender.agent
+        granted = grant(self._reflector_secret, agent, self._now_ms() / 1000)
+        body = _encode(
+            policy_of(self._estate(), self._policy, home_site, known, granted)
+        )
         tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if request.headers.get("if-none-match") == tag:

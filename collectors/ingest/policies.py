@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from collectors.estate.model import Estate
 from collectors.ingest.config import PolicyConfig
+from collectors.reflector.access import NOTHING, Granted
 from probes.policy import (
     GatewayAt,
     Incident,
@@ -38,14 +39,23 @@ def policy_of(
     config: PolicyConfig,
     home_site: str,
     incidents: Sequence[Incident] = (),
+    granted: Granted = NOTHING,
 ) -> Policy:
     """The policy for agents that belong to `home_site`: reflectors that stand in it
-    come first, as agents measure against the first that answers."""
+    come first, as agents measure against the first that answers. `granted`: what this
+    agent is given for the reflectors."""
     near_first = sorted(estate.reflectors, key=lambda each: each.site != home_site)
     near_first = near_first[:MAX_REFLECTORS]
     return Policy(
         reflectors=tuple(
-            ReflectorAt(each.id, each.host, each.stamp_port, each.ndt7_url)
+            ReflectorAt(
+                each.id,
+                each.host,
+                each.stamp_port,
+                each.ndt7_url,
+                granted.stamp_key if each.authenticated else "",
+                granted.token if each.ndt7_url else "",
+            )
             for each in near_first
         ),
         teams_relay=TeamsRelay(**config.teams_relay.model_dump()),

@@ -29,10 +29,12 @@ _LEAST_S, _MEAN_S, _MOST_S = 0.1, 0.25, 0.625
 
 
 class Ask(NamedTuple):
-    """What a client asks for. `most_bytes` 0: no limit but time."""
+    """What a client asks for. `most_bytes` 0: no limit but time. `token`: what shows
+    that it may, as M-Lab's servers take it too."""
 
     test: str
     most_bytes: int = 0
+    token: str = ""
 
 
 class Malformed(ValueError):
@@ -66,7 +68,8 @@ def read_ask(target: str) -> Ask | None:
     own = asked.get(ndt7.MOST_BYTES_KEY, "")
     if own.isascii() and own.isdecimal() and len(own) <= 15 and int(own):
         most_bytes = min(most_bytes or int(own), int(own))
-    return Ask(test, most_bytes if test == "download" else 0)
+    token = asked.get(ndt7.TOKEN_KEY, "")
+    return Ask(test, most_bytes if test == "download" else 0, token)
 
 
 class Pace:

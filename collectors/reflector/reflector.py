@@ -7,6 +7,7 @@ import socket
 
 import structlog
 
+from collectors.reflector.access import read_secret, stamp_key
 from collectors.reflector.config import ReflectorConfig
 from collectors.reflector.stamp import StampReflector, StampStats
 from collectors.reflector.web import WebDoor, WebStats
@@ -17,14 +18,21 @@ _log = structlog.get_logger()
 
 class Reflector:
     """`async with Reflector(config)` answers until it is left. `OSError` (port in
-    use, not allowed below 1024), `ssl.SSLError` at the start are the caller's."""
+    use, not allowed below 1024), `ssl.SSLError` at the start and `SecretRefused` when
+    it is made are the caller's."""
 
     def __init__(
         self, config: ReflectorConfig, *, test_seconds: float = ndt7.SECONDS
     ) -> None:
         addresses = _usable(config.addresses)
-        self._stamp = StampReflector(config, addresses)
-        self._web = WebDoor(config, addresses, test_seconds)
+        secret = b"" if config.secret_file is None else read_secret(config.secret_file)
+        if config.access == "token" and not secret:
+            _log.warning(
+                "no speed tests: expected secret_file, or access = 'open' for anybody"
+            )
+        key = stamp_key(secret) if secret else b""
+        self._stamp = StampReflector(config, addresses, key)
+        self._web = WebDoor(config, addresses, test_seconds, secret)
         self._running = contextlib.AsyncExitStack()
 
     @property

@@ -21,7 +21,7 @@ import msgspec
 
 from collectors.reflector.config import ReflectorConfig
 from collectors.reflector.limits import AllowList, Rates, Sessions
-from probes import stamp
+from probes import stamp, stamp_auth
 
 _LINUX = sys.platform == "linux"
 _TIMESTAMPNS_NEW = 64
@@ -34,18 +34,25 @@ _TTLS = {(0, 2), (41, 52)}  # IP_TTL, IPV6_HOPLIMIT
 _CLASSES = {(0, 1), (41, 67)}  # IP_TOS, IPV6_TCLASS
 _IPV4_HERE, _IPV6_HERE = (0, 8), (41, 50)  # IP_PKTINFO, IPV6_PKTINFO
 _SOURCES = 10_000
+# Below are the servers that answer whatever comes (echo, chargen, daytime, TFTP, NTP).
+# Those above would have to answer a reply with 41 octets or more for a loop; none is
+# known to, and providers' shared addresses give laptops any port there.
+_FIRST_FREE_PORT = 1024
 _AT_ONCE = 64
 _BUFFER_BYTES = 4 << 20
 
 
 class StampStats(msgspec.Struct):
-    """Counters since start. `unread` came too short to be answered in kind."""
+    """Counters since start. `unread` came too short to be answered in kind, or without
+    the key that is asked for; `looped` came from a port that no agent has, or was a
+    reflector's answer itself."""
 
     received: int = 0
     reflected: int = 0
     unread: int = 0
     not_allowed: int = 0
     limited: int = 0
+    looped: int = 0
     unsent: int = 0
 
 
@@ -53,8 +60,11 @@ class StampReflector:
     """Answers on one UDP socket an address. `async with` runs it; `ports` are known
     then (0 in the configuration lets the system choose)."""
 
-    def __init__(self, config: ReflectorConfig, addresses: tuple[str, ...]) -> None:
-        self._config, self._addresses = config, addresses
+    def __init__(
+        self, config: ReflectorConfig, addresses: tuple[str, ...], key: bytes = b""
+    ) -> None:
+        self._config, self._addresses, self._key = config, addresses, key
+        self._not_agents = {*config.reflector_ports}
         self._allow = AllowList(config.allow)
         self._sessions: Sessions[tuple[str, int, int]] = Sessions(
             config.sessions, config.session_idle_s
@@ -78,6 +88,7 @@ class StampReflector:
                 channel = _open(address, port)
                 self._channels.append(channel)
                 port = port or self.port
+                self._not_agents |= {port}
                 loop.add_reader(channel, self._read, channel)
         except OSError:
             await self.__aexit__()
@@ -120,6 +131,15 @@ class StampReflector:
         stats, now_s = self.stats, time.monotonic()
         stats.received += 1
         host = source[0]
+        # Two servers that answer each other's answers never stop (CVE-2024-2169): one
+        # packet with a forged sender is enough. No agent has such a port.
+        if (
+            source[1] < _FIRST_FREE_PORT
+            or source[1] in self._not_agents
+            or stamp.is_reflected(packet)
+        ):
+            stats.looped += 1
+            return
         if not self._allow.allows(host):
             stats.not_allowed += 1
             return
@@ -129,8 +149,14 @@ class StampReflector:
         if not self._all.allow(None, now_s):
             stats.limited += 1
             return
+        authentic = bool(self._key) and stamp_auth.is_authentic(packet, self._key)
         try:
-            sent = stamp.read_request(packet)
+            if authentic:
+                sent = stamp_auth.read_request(packet, self._key)
+            elif self._config.authenticated_only:
+                raise stamp.Misread("not authenticated")
+            else:
+                sent = stamp.read_request(packet)
         except stamp.Misread:
             stats.unread += 1
             return
@@ -140,9 +166,12 @@ class StampReflector:
         if self._config.stateful:
             number = self._sessions.count((host, source[1], sent.ssid), now_s)
             count = number + 1
-        tlvs, used = packet[stamp.HEAD_BYTES :], 0
+        head = stamp_auth.AUTHENTICATED_BYTES if authentic else stamp.HEAD_BYTES
+        tlvs, used = packet[head:], 0
         send = list(here)
-        if tlvs and not sent.light:
+        if tlvs and authentic:
+            tlvs = stamp.unrecognised_tlvs(tlvs)
+        elif tlvs and not sent.light:
             wanted = stamp.wanted_dscp(tlvs)
             if _LINUX and wanted > 0:
                 used = wanted
@@ -150,7 +179,10 @@ class StampReflector:
             tlvs = stamp.answer_tlvs(tlvs, arrived, used, count)
         t3_ns = time.time_ns()
         t2, t3 = stamp.ntp_of(t2_ns or t3_ns), stamp.ntp_of(t3_ns)
-        answer = stamp.reply(sent, number, t2, t3, ttl, tlvs)[: len(packet)]
+        if authentic:
+            answer = stamp_auth.reply(sent, number, t2, t3, self._key, ttl) + tlvs
+        else:
+            answer = stamp.reply(sent, number, t2, t3, ttl, tlvs)[: len(packet)]
         try:
             channel.sendmsg([answer], send, 0, source)
             stats.reflected += 1

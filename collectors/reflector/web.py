@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import ssl
+import time
 from http import HTTPStatus
 
 import msgspec
@@ -16,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from collectors.reflector.access import token_holder
 from collectors.reflector.config import ReflectorConfig
 from collectors.reflector.limits import AllowList, network_of
 from collectors.reflector.ndt7 import Ask, Malformed, Subtest, TestConnection, read_ask
@@ -23,6 +25,7 @@ from probes import ndt7
 
 _log = structlog.get_logger()
 _ECHO = "towpath\n"
+_NEEDS_TOKEN = "a speed test needs the token of an enrolled laptop's policy\n"
 _CLOSE_S = 3.0
 _PLACE_S = 1.0
 
@@ -49,8 +52,10 @@ class WebDoor:
         config: ReflectorConfig,
         addresses: tuple[str, ...],
         seconds: float = ndt7.SECONDS,
+        secret: bytes = b"",
     ) -> None:
         self._config, self._addresses, self._seconds = config, addresses, seconds
+        self._secret = secret
         self._allow = AllowList(config.allow)
         self._noise = b""
         self._server: Server | None = None
@@ -58,6 +63,8 @@ class WebDoor:
         self._tests: dict[ServerConnection, Subtest] = {}
         self._admitted: dict[ServerConnection, asyncio.Task[None]] = {}
         self._networks: dict[ServerConnection, str] = {}
+        self._holders: dict[ServerConnection, str] = {}
+        self._testing: dict[ServerConnection, str] = {}
         self._freed = asyncio.Condition()
         self.stats = WebStats()
 
@@ -141,7 +148,15 @@ class WebDoor:
         if not self._allow.allows(str(connection.remote_address[0])):
             self.stats.refused += 1
             return _respond(connection, HTTPStatus.FORBIDDEN, "not for you\n")
+        holder = ""
+        if self._config.access == "token":
+            holder = token_holder(self._secret, ask.token, time.time())
+            if not holder:
+                # Before a place is looked for: strangers keep nobody waiting.
+                self.stats.refused += 1
+                return _respond(connection, HTTPStatus.FORBIDDEN, _NEEDS_TOKEN)
         self._asks[connection] = ask
+        self._holders[connection] = holder
         return None
 
     async def _admit(
@@ -150,15 +165,18 @@ class WebDoor:
         """Takes one of the places for a test, or answers that there is none. A client
         whose download has just ended may be here before its place is free."""
         ask = self._asks.pop(connection, None)
+        holder = self._holders.pop(connection, "")
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS or ask is None:
             return None
         network = network_of(str(connection.remote_address[0]))
         try:
             async with asyncio.timeout(_PLACE_S), self._freed:
-                await self._freed.wait_for(lambda: self._has_place(network))
+                await self._freed.wait_for(lambda: self._has_place(network, holder))
         except TimeoutError:
             return self._busy(connection)
         self._networks[connection] = network
+        if holder:
+            self._testing[connection] = holder
         # The place is given back when the connection is gone, however it goes.
         self._admitted[connection] = asyncio.create_task(
             self._release(connection), name="ndt7-place"
@@ -176,7 +194,9 @@ class WebDoor:
             response.headers[ndt7.CAP_HEADER] = str(round(share_bps))
         return None
 
-    def _has_place(self, network: str) -> bool:
+    def _has_place(self, network: str, holder: str) -> bool:
+        if holder and holder in self._testing.values():
+            return False
         of_network = sum(each == network for each in self._networks.values())
         return (
             len(self._networks) < self._config.tests_at_once
@@ -196,11 +216,13 @@ class WebDoor:
         await self._free(connection)
         self._admitted.pop(connection, None)
         self._asks.pop(connection, None)
+        self._holders.pop(connection, None)
         self._tests.pop(connection, None)
 
     async def _free(self, connection: ServerConnection) -> None:
         """Gives a test's place to the next one; once."""
         async with self._freed:
+            self._testing.pop(connection, None)
             if self._networks.pop(connection, None) is not None:
                 self.stats.testing = len(self._networks)
                 self._freed.notify_all()

@@ -149,6 +149,7 @@ id = "reflector"
 host = "127.0.0.1"
 stamp_port = {ports.stamp}
 ndt7_url = "https://localhost:{ports.ndt7}"
+authenticated = true
 site = "town-hall"
 
 [[rooms]]

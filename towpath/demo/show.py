@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -127,6 +128,7 @@ teams_relay = {{host = ""}}
 services = [{{name = "council", url = "https://localhost:{ports.ndt7}/echo"}}]
 cadence_s = {{call_path = 20, name_lookup = 20, web = 20, vpn = 20, agent = 20}}
 report_s = 10
+reflector_secret_file = "reflector.key"
 
 [groups]
 period_s = 60
@@ -226,6 +228,7 @@ async def _show(
     (folder / "towpath.toml").write_text(settings_toml(ports, certificates, folder))
     (folder / "rules.yaml").write_text(RULES)
     _write_secret(folder / "webhook.key", WEBHOOK_KEY)
+    _write_secret(folder / "reflector.key", secrets.token_hex(32))
     (folder / "broker").mkdir(exist_ok=True)
     (folder / "reports").mkdir(exist_ok=True)
     _write_secret(folder / "broker" / "ingest-password", _BROKER_PASSWORD)
@@ -250,6 +253,8 @@ async def _show(
             addresses=("127.0.0.1",),
             stamp_port=ports.stamp,
             web_port=ports.ndt7,
+            secret_file=folder / "reflector.key",
+            authenticated_only=True,
             tls_certificate=certificates.certificate,
             tls_key=certificates.private_key,
         )
