@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from probes.failure import Outcome
 from probes.platforms import commands, iphlpapi, linux, macos, winhttp
 from probes.platforms.__main__ import TOOLS
-from probes.platforms.facts import Interface, ProxySetting, Route, VpnConnection
+from probes.platforms.facts import Interface, ProxySetting, VpnConnection
 from probes.platforms.linux_tools import (
     parse_arp,
     parse_ip_addr,
     parse_ip_neighbour,
-    parse_ip_route,
     parse_ipv4_routes,
     parse_ipv6_routes,
     parse_nmcli,
@@ -27,16 +26,12 @@ from probes.platforms.macos_tools import (
     parse_hardware_ports,
     parse_ifconfig,
     parse_netstat_routes,
-    parse_route_get,
     parse_scutil_dns,
     parse_scutil_nc_list,
     parse_scutil_proxy,
 )
 from probes.platforms.powershell import (
-    parse_find_netroute,
-    parse_get_netadapter,
     parse_get_vpnconnection,
-    parse_test_netconnection,
 )
 from probes.platforms.proxies import applies, proxy_of_environment, proxy_of_registry
 from probes.tunnels import physical, recognise, tunnels
@@ -85,124 +80,6 @@ def test_get_vpnconnection_is_one_thing_as_a_list_and_as_json() -> None:
         assert found.state == state
     assert parse_get_vpnconnection("") == parse_get_vpnconnection("[]") == []
     assert parse_get_vpnconnection("Get-VpnConnection : error") is Outcome.BAD_ANSWER
-
-
-@pytest.mark.parametrize(
-    "wifi",
-    [
-        # Windows PowerShell 5.1: numbers. PowerShell 7: texts.
-        {"NdisPhysicalMedium": 9, "ifOperStatus": 1, "Speed": 866_700_000},
-        {
-            "PhysicalMediaType": "Native 802.11",
-            "Status": "Up",
-            "LinkSpeed": "866.7 Mbps",
-        },
-        {"InterfaceType": 71, "Status": "Up", "LinkSpeed": 866_700_000},
-        {"MediaType": "Native 802.11", "ifOperStatus": "Up", "LinkSpeed": "866,7 Mbps"},
-    ],
-)
-def test_get_netadapter_is_read_with_enumerations_as_numbers_and_as_texts(
-    wifi: dict[str, object],
-) -> None:
-    common = {
-        "Name": "Wi-Fi",
-        "InterfaceDescription": "Intel(R) Wi-Fi 6 AX201 160MHz",
-        "ifIndex": 12,
-        "MtuSize": 1500,
-        "HardwareInterface": True,
-    }
-    tunnel = {
-        "Name": "Ethernet 3",
-        "InterfaceDescription": "PANGP Virtual Ethernet Adapter Secure",
-        "Status": "Disconnected",
-        "Virtual": True,
-        "Speed": 2**64 - 1,
-    }
-    found = parse_get_netadapter(json.dumps([{**common, **wifi}, tunnel]))
-    assert isinstance(found, list)
-    radio, palo = found
-    assert (radio.kind, radio.up, radio.physical) == ("wlan", True, True)
-    assert (radio.speed_bps, radio.mtu_byte, radio.index) == (866_700_000, 1500, 12)
-    assert (palo.up, palo.physical, palo.speed_bps) == (False, False, None)
-    product = recognise(palo)
-    assert product is not None
-    assert product.name == "GlobalProtect"
-    assert parse_get_netadapter(json.dumps({**common, **wifi})) == [radio]
-    assert parse_get_netadapter("[1, null]") is Outcome.BAD_ANSWER
-
-
-@pytest.mark.corpus
-def test_recorded_test_netconnection_is_read() -> None:
-    def read(n: int) -> msgspec.Struct | Outcome:
-        path = services.corpus("endpoint", f"test-netconnection_msdocs_{n}.txt")
-        return parse_test_netconnection(path.read_bytes())
-
-    for n in range(1, 7):
-        found = read(n)
-        assert not isinstance(found, Outcome), n
-    assert (found := read(4)).rtt_ms == 164.0  # type: ignore[union-attr]
-    assert found.next_hop == "10.137.192.1"  # type: ignore[union-attr]
-    assert (read(3).tcp_ok, read(3).port) == (True, 80)  # type: ignore[union-attr]
-    assert read(6).next_hop == "fe80::200:5eff:fe00:202"  # type: ignore[union-attr]
-
-
-ADAPTERS_TABLE = """
-Name                      InterfaceDescription                    ifIndex Status       MacAddress             LinkSpeed
-----                      --------------------                    ------- ------       ----------             ---------
-Ethernet 3                PANGP Virtual Ethernet Adapter Secure        21 Disconnected 02-50-41-00-00-01         2 Gbps
-Wi-Fi                     Intel(R) Wi-Fi 6 AX201 160MHz                12 Up           02-00-00-00-00-06     866.7 Mbps
-"""  # noqa: E501
-ADAPTERS_LIST = """
-Name                       : Wi-Fi
-InterfaceDescription       : Intel(R) Wi-Fi 6 AX201 160MHz
-InterfaceIndex             : 12
-MacAddress                 : 02-00-00-00-00-06
-MediaType                  : Native 802.11
-PhysicalMediaType          : Native 802.11
-InterfaceOperationalStatus : Up
-AdminStatus                : Up
-LinkSpeed(Mbps)            : 866.7
-MediaConnectionState       : Connected
-DriverInformation          : Driver Date 2023-05-01 Version 22.230.0.8 NDIS 6.89
-Virtual                    : False
-"""
-
-
-def test_get_netadapter_is_read_as_table_and_as_list_too() -> None:
-    rows = parse_get_netadapter(ADAPTERS_TABLE.replace("\n", "\r\n"))
-    assert isinstance(rows, list)
-    assert [(each.index, each.up, each.speed_bps) for each in rows] == [
-        (21, False, 2 * 10**9),
-        (12, True, 866_700_000),
-    ]
-    (listed,) = parse_get_netadapter(ADAPTERS_LIST)  # type: ignore[misc]
-    assert (listed.kind, listed.up, listed.physical) == ("wlan", True, True)
-    assert (listed.index, listed.speed_bps) == (12, 866_700_000)
-
-
-def test_find_netroute_is_read_as_list_and_as_json() -> None:
-    listed = (
-        "IPAddress         : 10.9.0.2\nInterfaceIndex    : 21\n"
-        "InterfaceAlias    : Ethernet 3\nAddressFamily     : IPv4\n\n"
-        "DestinationPrefix : 0.0.0.0/0\nNextHop           : 10.9.0.1\n"
-        "InterfaceAlias    : Ethernet 3\nInterfaceIndex    : 21\n"
-    )
-    as_json = json.dumps(
-        [
-            {
-                "IPAddress": "10.9.0.2",
-                "InterfaceIndex": 21,
-                "InterfaceAlias": "Ethernet 3",
-            },
-            {"DestinationPrefix": "0.0.0.0/0", "NextHop": "10.9.0.1", "ifIndex": 21},
-        ]
-    )
-    for text in (listed, as_json):
-        found = parse_find_netroute(text)
-        assert not isinstance(found, Outcome)
-        assert (found.interface, found.source) == ("Ethernet 3", "10.9.0.2")
-        assert (found.next_hop, found.interface_index) == ("10.9.0.1", 21)
-    assert parse_find_netroute("Find-NetRoute : not found") is Outcome.BAD_ANSWER
 
 
 NC = """Available network connection services in the current set (*=enabled):
@@ -291,25 +168,6 @@ def test_a_macs_interfaces_and_tunnels_are_told_apart() -> None:
     assert line.name == "en0"
 
 
-def test_route_get_is_read_or_says_that_there_is_none() -> None:
-    text = (
-        "   route to: 52.112.0.1\ndestination: default\n       mask: default\n"
-        "    gateway: 192.168.1.1\n  interface: en0\n      flags: <UP,GATEWAY,DONE>\n"
-    )
-    assert parse_route_get(text) == Route("en0", "0.0.0.0", 0, "192.168.1.1", 0)
-    link = text.replace("gateway: 192.168.1.1", "gateway: link#18").replace(
-        "en0", "utun4"
-    )
-    assert parse_route_get(link).interface == "utun4"  # type: ignore[union-attr]
-    six = text.replace(
-        "default\n       mask: default", "2603:1063::\n       mask: ffff:ffff:fc00::"
-    )
-    assert parse_route_get(six) == Route("en0", "2603:1063::", 38, "192.168.1.1", 0)
-    none = "route: writing to routing socket: not in table\n"
-    assert parse_route_get(none) is Outcome.NO_NETWORK
-    assert parse_route_get("usage: route") is Outcome.BAD_ANSWER
-
-
 def test_hardware_ports_are_told_by_kind() -> None:
     assert parse_hardware_ports(sample("hardware_ports_macos")) == {
         "en4": "",
@@ -358,42 +216,10 @@ def test_ips_json_is_read() -> None:
     }  # fmt: skip
     assert found[0].networks == ("192.168.1.20/24", "fe80::1/64")
     assert (found[0].physical, found[1].mtu_byte) == (True, 1420)
-    routes = parse_ip_route(
-        json.dumps(
-            [
-                {
-                    "dst": "default",
-                    "gateway": "192.168.1.1",
-                    "dev": "wlp2s0",
-                    "metric": 600,
-                },
-                {
-                    "dst": "default",
-                    "via": {"family": "inet6", "host": "fe80::1"},
-                    "dev": "e",
-                },
-                {"dst": "10.0.0.0/8", "dev": "corp", "prefsrc": "10.9.0.2"},
-                {
-                    "dst": "52.112.0.1",
-                    "gateway": "192.168.1.1",
-                    "dev": "wlp2s0",
-                    "uid": 0,
-                },
-                {"dst": "10.0.0.0/999", "dev": "corp"},
-                {"type": "unreachable", "dst": "10.1.0.0/16"},
-            ]
-        )
-    )
-    assert routes == [
-        Route("wlp2s0", "0.0.0.0", 0, "192.168.1.1", 600),
-        Route("e", "::", 0, "fe80::1", 0),
-        Route("corp", "10.0.0.0", 8, "", 0),
-        Route("wlp2s0", "52.112.0.1", 32, "192.168.1.1", 0),
-    ]
     near = json.dumps([{"dst": "fe80::1", "lladdr": "02:00:00:00:00:01", "dev": "e"}])
     assert parse_ip_neighbour(near, "fe80::1") == "02:00:00:00:00:01"
     assert parse_ip_neighbour(near, "fe80::2") == ""
-    assert parse_ip_addr("Object") is parse_ip_route("{}") is Outcome.BAD_ANSWER
+    assert parse_ip_addr("Object") is Outcome.BAD_ANSWER
 
 
 def test_nmclis_active_vpns_are_read() -> None:

@@ -25,18 +25,6 @@ TOOLS: dict[str, tuple[str, Callable[[bytes], object]]] = {
         "Get-VpnConnection, as a list or through ConvertTo-Json",
         powershell.parse_get_vpnconnection,
     ),
-    "get-netadapter": (
-        "Get-NetAdapter | ConvertTo-Json",
-        powershell.parse_get_netadapter,
-    ),
-    "test-netconnection": (
-        "Test-NetConnection, as a list or through ConvertTo-Json",
-        powershell.parse_test_netconnection,
-    ),
-    "find-netroute": (
-        "Find-NetRoute, as a list or through ConvertTo-Json",
-        powershell.parse_find_netroute,
-    ),
     "iw-link": (
         "iw dev WLAN link, or station dump",
         lambda given: iw.parse_iw_link(given, _KEY),
@@ -44,7 +32,6 @@ TOOLS: dict[str, tuple[str, Callable[[bytes], object]]] = {
     "iw-dev": ("iw dev", iw.parse_iw_dev),
     "proc-wireless": ("/proc/net/wireless", iw.parse_proc_wireless),
     "ip-addr": ("ip -json -details address", linux_tools.parse_ip_addr),
-    "ip-route": ("ip -json route, route get", linux_tools.parse_ip_route),
     "nmcli": (
         "nmcli -t -f TYPE,STATE connection show --active",
         linux_tools.parse_nmcli,
@@ -57,7 +44,6 @@ TOOLS: dict[str, tuple[str, Callable[[bytes], object]]] = {
     "scutil-proxy": ("scutil --proxy", macos_tools.parse_scutil_proxy),
     "scutil-dns": ("scutil --dns", macos_tools.parse_scutil_dns),
     "ifconfig": ("ifconfig -v, or -a, of macOS", macos_tools.parse_ifconfig),
-    "route-get": ("route -n get ADDRESS", macos_tools.parse_route_get),
     "netstat": ("netstat -rn of macOS", macos_tools.parse_netstat_routes),
     "hardware-ports": (
         "networksetup -listallhardwareports",

@@ -168,41 +168,6 @@ def _info_kind(entry: dict[str, object], name: str) -> str:
     return kind[:20]
 
 
-def parse_ip_route(output: bytes | str) -> list[Route] | Outcome:
-    """The routes of `ip -json route` and of `ip -json route get`. Pure."""
-    value = decode_json(output)
-    if not isinstance(value, list):
-        return Outcome.BAD_ANSWER
-    routes = []
-    for entry in records(value):
-        device, destination = entry.get("dev"), entry.get("dst")
-        if not isinstance(device, str) or not isinstance(destination, str):
-            continue
-        via = entry.get("gateway")
-        if not isinstance(via, str):
-            inner = entry.get("via")
-            via = inner.get("host") if isinstance(inner, dict) else ""
-        address, _, prefix = destination.partition("/")
-        six = ":" in address or (isinstance(via, str) and ":" in via)
-        if address == "default":
-            address, length = ("::" if six else "0.0.0.0"), 0
-        else:
-            given = whole(prefix) if prefix else 128 if ":" in address else 32
-            length = -1 if given is None else given
-        if not 0 <= length <= 128:
-            continue
-        routes.append(
-            Route(
-                device[:40],
-                address[:60],
-                length,
-                via[:60] if isinstance(via, str) else "",
-                whole(entry.get("metric")) or 0,
-            )
-        )
-    return routes
-
-
 def parse_ip_neighbour(output: bytes | str, address: str) -> str:
     """The hardware address of `address` in `ip -json neighbour`, empty where it is not
     known. Pure."""

@@ -5,7 +5,6 @@ Under `LC_ALL=C` none of them is translated. Names of connections are dropped.
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import re
 from typing import Literal
@@ -211,36 +210,6 @@ def _prefix(words: list[str]) -> int | None:
         if re.fullmatch(r"0x[0-9a-fA-F]{1,8}", text):
             return int(text, 16).bit_count()
     return None
-
-
-def parse_route_get(output: bytes | str) -> Route | Outcome:
-    """`route -n get ADDRESS`: the interface and next hop. `no_network` where it says
-    that there is no route. Pure."""
-    text = decode(output)[:20_000]
-    values = {
-        found[1]: found[2]
-        for found in re.finditer(
-            r"^[ \t]{0,20}([a-z][a-z ]{2,19}): (\S{1,60})", text, re.MULTILINE
-        )
-    }
-    if "interface" not in values:
-        missing = "not in table" in text or "not been found" in text
-        return Outcome.NO_NETWORK if missing or not text.strip() else Outcome.BAD_ANSWER
-    destination = values.get("destination", "")
-    mask = values.get("mask", "")
-    prefix = 0
-    if destination not in {"default", "0.0.0.0", "::"}:
-        prefix = 128 if ":" in destination else 32
-        with contextlib.suppress(ValueError):
-            prefix = int(ipaddress.ip_address(mask)).bit_count()
-    gateway = values.get("gateway", "").split("%")[0]
-    return Route(
-        interface=values["interface"],
-        destination="0.0.0.0" if destination == "default" else destination,
-        prefix=prefix,
-        gateway=gateway if re.fullmatch(r"[0-9a-fA-F:.]{2,45}", gateway) else "",
-        metric=0,
-    )
 
 
 def parse_netstat_routes(output: bytes | str) -> list[Route]:
