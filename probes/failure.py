@@ -30,6 +30,7 @@ class Outcome(StrEnum):
     # There is nothing to measure.
     NOT_PRESENT = "not_present"
     NOT_CONNECTED = "not_connected"
+    SWITCHED_OFF = "switched_off"
 
     # It was not tried.
     NOT_PERMITTED = "not_permitted"
@@ -46,7 +47,9 @@ class Outcome(StrEnum):
     OTHER = "other"
 
 
-NOT_THERE = frozenset({Outcome.NOT_PRESENT, Outcome.NOT_CONNECTED})
+NOT_THERE = frozenset(
+    {Outcome.NOT_PRESENT, Outcome.NOT_CONNECTED, Outcome.SWITCHED_OFF}
+)
 NOT_MEASURED = frozenset(
     {
         Outcome.NOT_PERMITTED,

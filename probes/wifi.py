@@ -57,13 +57,13 @@ class Wifi:
         return found
 
     async def measure(self, *, now_ms: Callable[[], int]) -> Result:
-        """`not_present` without hardware, `not_connected`, `not_permitted` where the
-        system wants consent nobody gave."""
+        """`not_present` without hardware, `switched_off`, `not_connected`, and
+        `not_permitted` if the system wants consent that nobody gave."""
         time_ms = now_ms()
         found = await self.look()
         link = chosen(found)
         if link is None:
-            outcome = found if isinstance(found, Outcome) else Outcome.NOT_CONNECTED
+            outcome = found if isinstance(found, Outcome) else why_not(found)
             self._counted = None
             self._weakest_dbm, self._roams = None, 0
             return Result(NAME, VERSION, time_ms, outcome)
@@ -84,6 +84,12 @@ def chosen(found: list[WifiLink] | Outcome) -> WifiLink | None:
     """The link that is connected, the first of several. Pure."""
     links = found if isinstance(found, list) else []
     return next((each for each in links if each.connected), None)
+
+
+def why_not(links: list[WifiLink]) -> Outcome:
+    """Why none of `links` is connected. Pure."""
+    off = bool(links) and all(each.radio_off for each in links)
+    return Outcome.SWITCHED_OFF if off else Outcome.NOT_CONNECTED
 
 
 def values_of(link: WifiLink) -> dict[str, Value]:

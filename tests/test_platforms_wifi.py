@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probes.failure import Outcome
-from probes.platforms import nl80211, wlanapi
+from probes.platforms import linux, nl80211, wlanapi
 from probes.platforms.facts import WifiLink, channel_of_frequency
 from probes.platforms.iw import parse_iw_dev, parse_iw_link, parse_proc_wireless
 from probes.platforms.netsh import parse_netsh_wlan
@@ -279,7 +279,7 @@ def test_wlanapis_octets_become_links() -> None:
         8: struct.pack("<I", 44),
         0x1000_0102: struct.pack("<i", -61),
     }
-    found = wlanapi.links(listed(1, 4), lambda _, code: answers[code], KEY)
+    found = wlanapi.links(listed(1, 4), lambda _, code: answers.get(code, 50), KEY)
     link = one(found)
     assert (link.signal_dbm, link.signal_derived, link.channel) == (-61, False, 44)
     assert (link.rx_bps, link.tx_bps, link.band_ghz) == (866.7e6, 780e6, 5.0)
@@ -306,6 +306,176 @@ def test_a_refused_question_is_not_permitted_and_never_asked_without_consent() -
     for word in ("Deny", "Prompt", ""):
         for whose in full:
             assert not wlanapi.consents(26_100, {**full, whose: word})
+
+
+def radios(*states: tuple[int, int]) -> bytes:
+    """A WLAN_RADIO_STATE: of each radio what software and hardware say, 2 is off."""
+    rows = b"".join(struct.pack("<3I", n, *state) for n, state in enumerate(states))
+    return struct.pack("<I", len(states)) + rows
+
+
+@pytest.mark.parametrize(
+    ("answer", "off"),
+    [
+        (radios((2, 1)), True),
+        (radios((1, 2)), True),
+        (radios((1, 1)), False),
+        (radios((2, 1), (1, 1)), False),
+        (radios(), False),
+        (radios((2, 1))[:7], False),
+        (5, False),
+        (b"", False),
+    ],
+)
+def test_a_radio_that_is_off_is_told_from_one_without_a_connection(
+    answer: bytes | int, off: bool
+) -> None:
+    found = wlanapi.links(listed(4), lambda *_: answer, KEY)
+    assert found == [WifiLink(connected=False, radio_off=off)]
+
+
+def test_windows_refusals_are_of_two_kinds() -> None:
+    assert wlanapi.refusal(5) is Outcome.NOT_PERMITTED
+    assert wlanapi.refusal(1062) is Outcome.NOT_SUPPORTED
+
+
+REFUSED_24H2 = """
+There is 1 interface on the system:
+Network shell commands need location permission to access WLAN information.
+Turn on Location services on the Location page in Privacy & security settings.
+Here is the URI for the Location page in the Settings app:
+ms-settings:privacy-location
+To open the Location page in the Settings app, hold down the Ctrl key: click the link.
+Function WlanQueryInterface returns error 5: Access is denied.
+"""
+SOFTWARE_OFF = """
+There is 1 interface on the system:
+
+    Name                   : Wi-Fi
+    Description            : Council Wireless Adapter
+    GUID                   : 01234567-89ab-cdef-0123-456789abcdef
+    Physical address       : 02:00:00:00:00:01
+    State                  : disconnected
+    Radio status           : Hardware On
+                             Software Off
+"""
+
+
+def test_netsh_tells_a_refusal_from_a_radio_that_is_off() -> None:
+    assert parse_netsh_wlan(REFUSED_24H2) is Outcome.NOT_PERMITTED
+    on = SOFTWARE_OFF.replace("Software Off", "Software On")
+    for text, off in ((SOFTWARE_OFF, True), (on, False)):
+        assert parse_netsh_wlan(text) == [
+            WifiLink(connected=False, interface="Wi-Fi", radio_off=off)
+        ]
+
+
+def test_rfkill_tells_which_radio_is_off(tmp_path: Path) -> None:
+    for name, soft in (("wlan0", "1"), ("wlan1", "0")):
+        radio = tmp_path / name / "phy80211" / "rfkill0"
+        radio.mkdir(parents=True)
+        (radio / "soft").write_text(f"{soft}\n")
+        (radio / "hard").write_text("0\n")
+    links = [WifiLink(connected=False, interface=f"wlan{n}") for n in range(3)]
+    found = linux.with_radios(links, tmp_path)
+    assert [each.radio_off for each in found] == [True, False, False]
+
+
+MLO = """Connected to 02:11:22:33:44:50 (on wlp1s0)
+	SSID: Example
+	freq: 2412.0
+	signal: -44 dBm
+	rx bitrate: 1921.5 MBit/s 160MHz EHT-MCS 9 EHT-NSS 2 EHT-GI 0
+	tx bitrate: 1200.9 MBit/s 80MHz EHT-MCS 11 EHT-NSS 2 EHT-GI 0
+
+Link 0 BSSID 02:11:22:33:44:51
+    freq: 2412.0
+Link 1 BSSID 02:11:22:33:44:52
+    freq: 5745.0
+"""
+
+
+def read_iw(text: str) -> tuple[object, ...]:
+    link = parse_iw_link(text, KEY)
+    assert isinstance(link, WifiLink)
+    return link.band_ghz, link.channel, link.width_mhz, link.rx_bps
+
+
+def test_several_links_at_once_never_contradict_each_other() -> None:
+    # Only the link in 5 GHz can be 160 MHz wide.
+    assert read_iw(MLO) == (5.0, 149, 160, 1921.5e6)
+    three = MLO + "Link 2 BSSID 02:11:22:33:44:53\n    freq: 6135.0\n"
+    assert read_iw(three) == (None, None, 160, 1921.5e6)
+    wide = three.replace("160MHz", "320MHz")
+    assert read_iw(wide) == (6.0, 37, 320, 1921.5e6)
+    narrow = MLO.replace("160MHz", "40MHz").replace("80MHz", "40MHz")
+    assert read_iw(narrow) == (None, None, 40, 1921.5e6)
+    both = narrow.replace("2412.0", "5180.0")
+    assert read_iw(both) == (5.0, None, 40, 1921.5e6)
+    # One link alone that says what cannot be: the channel is the driver's own.
+    alone = MLO.split("Link 0")[0]
+    assert read_iw(alone) == (2.4, 1, None, 1921.5e6)
+
+
+def test_links_that_say_their_own_rates_are_told_apart() -> None:
+    own = (
+        "Connected to 02:11:22:33:44:50 (on wlp1s0)\n\tSSID: Example\n"
+        "Link 0 BSSID 02:11:22:33:44:51\n\tfreq: 2437.0\n\tsignal: -40 dBm\n"
+        "\trx bitrate: 344.1 MBit/s 40MHz EHT-MCS 9\n"
+        "Link 1 BSSID 02:11:22:33:44:52\n\tfreq: 5745.0\n\tsignal: -60 dBm\n"
+        "\trx bitrate: 1921.5 MBit/s 160MHz EHT-MCS 9\n"
+    )
+    assert read_iw(own) == (2.4, 6, 40, 344.1e6)
+    link = parse_iw_link(own, KEY)
+    assert isinstance(link, WifiLink)
+    assert (link.signal_dbm, link.standard) == (-40, "802.11be")
+
+
+@pytest.mark.corpus
+def test_the_recorded_link_of_wifi_7_does_not_contradict_itself() -> None:
+    text = services.corpus("..", "cases", "wifi", "iw_mlo.txt").read_text()
+    assert read_iw(text)[:3] == (5.0, 149, 160)
+
+
+def links_of(*frequencies: tuple[int, int]) -> nl80211.Attributes:
+    """An interface with a link on each frequency, of that width (nl80211's number)."""
+    nested = b"".join(
+        attribute(
+            n + 1,
+            attribute(313, bytes((n,)))
+            + attribute(38, struct.pack("=I", mhz))
+            + attribute(159, struct.pack("=I", width)),
+        )
+        for n, (mhz, width) in enumerate(frequencies)
+    )
+    return nl80211.parse_attributes(attribute(4, b"wlan0\0") + attribute(312, nested))
+
+
+def test_the_kernels_links_of_wifi_7_are_read_for_what_they_share() -> None:
+    def read(*frequencies: tuple[int, int]) -> tuple[object, ...]:
+        link = nl80211.link_of(links_of(*frequencies), STATION, None, KEY)
+        return link.band_ghz, link.channel, link.width_mhz
+
+    assert read((2412, 1), (5745, 5)) == (None, None, None)
+    assert read((5745, 5)) == (5.0, 149, 160)
+    assert read((5180, 3), (5745, 3)) == (5.0, None, 80)
+    assert read((5955, 13), (6135, 13)) == (6.0, None, 320)
+
+
+@given(
+    st.sampled_from([None, 2.4, 5.0, 6.0]),
+    st.none() | st.integers(1, 233),
+    st.sampled_from([None, 20, 40, 80, 160, 320]),
+)
+def test_no_link_contradicts_itself(
+    band: float | None, channel: int | None, width: int | None
+) -> None:
+    link = WifiLink(True, band_ghz=band, channel=channel, width_mhz=width)
+    assert (link.width_mhz or 20) <= {2.4: 40, 5.0: 160}.get(band or 0.0, 320)
+    if link.channel is not None and band == 2.4:
+        assert link.channel <= 14
+    if link.channel is not None and band == 5.0:
+        assert 32 <= link.channel <= 177
 
 
 def profile(**current: object) -> dict[str, object]:
@@ -384,7 +554,7 @@ def test_system_profilers_oddities_are_links_or_reasons() -> None:
     bare = {"_name": "en0", "spairport_status_information": "spairport_status_off"}
     off = {"SPAirPortDataType": [{"spairport_airport_interfaces": [bare]}]}
     found = parse_system_profiler(json.dumps(off))
-    assert found == [WifiLink(connected=False, interface="en0")]
+    assert found == [WifiLink(connected=False, interface="en0", radio_off=True)]
     assert parse_system_profiler('{"SPAirPortDataType": []}') is Outcome.NOT_PRESENT
     assert parse_system_profiler("[") is Outcome.BAD_ANSWER
     assert parse_system_profiler("<?xml version='1.0'?><plist>") is Outcome.BAD_ANSWER

@@ -4,13 +4,14 @@ import msgspec
 import pytest
 
 from probes.catalogue import check_sample
-from probes.failure import Outcome
+from probes.failure import NOT_THERE, Outcome
 from probes.laptop import Cpu, Laptop, busy_ratio, cpu_times
 from probes.measurements import CATALOGUE
 from probes.platforms.facts import Interface, WifiLink
 from probes.report import Report, Result, Whereabouts, samples
 from probes.watched import Watched
 from probes.wifi import Wifi, retry_ratio
+from probes.words import WORDS
 
 LINK = WifiLink(
     connected=True, interface="wlan0", signal_dbm=-60, noise_dbm=-92, rx_bps=866.7e6,
@@ -60,12 +61,13 @@ async def test_weak_moments_and_roams_between_two_results_are_said_with_the_next
     assert (third.values["roams"], third.values["signal_min_dbm"]) == (0, -58)
 
 
-async def test_no_hardware_no_link_and_no_consent_are_three_outcomes() -> None:
+async def test_no_hardware_no_radio_no_link_and_no_consent_are_four_outcomes() -> None:
     radio = Radio()
     wifi = Wifi(radio)
     for now, outcome in (
         (Outcome.NOT_PRESENT, Outcome.NOT_PRESENT),
         ([WifiLink(connected=False)], Outcome.NOT_CONNECTED),
+        ([WifiLink(connected=False, radio_off=True)], Outcome.SWITCHED_OFF),
         (Outcome.NOT_PERMITTED, Outcome.NOT_PERMITTED),
         ([LINK], Outcome.OK),
     ):
@@ -73,6 +75,8 @@ async def test_no_hardware_no_link_and_no_consent_are_three_outcomes() -> None:
         result = await wifi.measure(now_ms=lambda: 1)
         fits_the_catalogue(result)
         assert result.outcome is outcome
+    assert len({WORDS[each] for each in (*NOT_THERE, Outcome.NOT_PERMITTED)}) == 4
+    assert "switched off" not in WORDS[Outcome.NOT_PERMITTED]
     # Without a mark of the access point nothing is known of roams.
     radio.now = [changed(cell="")]
     assert "roams" not in (await wifi.measure(now_ms=lambda: 1)).values

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -61,6 +62,7 @@ class WifiLink(msgspec.Struct, frozen=True):
     """One Wi-Fi interface as it is now; what its driver does not say is None.
 
     `signal_derived`: the level was worked out from a quality in per cent, ± 6 dB;
+    `radio_off`: nothing is connected because the radio is switched off;
     `standard`: such as 802.11ax; `cell`: a keyed hash of the access point, to count
     roams by, empty where no key was given; `tx_packets`, `tx_retries`: counted since
     the association.
@@ -81,6 +83,16 @@ class WifiLink(msgspec.Struct, frozen=True):
     cell: str = ""
     tx_packets: int | None = None
     tx_retries: int | None = None
+    radio_off: bool = False
+
+    def __post_init__(self) -> None:
+        # Wi-Fi 7 uses several links at once, and tools mix what they say of each: what
+        # no one link can be is not known.
+        width, channel = self.width_mhz, self.channel
+        if width is not None and width > widest_mhz(self.band_ghz):
+            msgspec.structs.force_setattr(self, "width_mhz", None)
+        if channel is not None and not fits_band(channel, self.band_ghz):
+            msgspec.structs.force_setattr(self, "channel", None)
 
 
 class VpnConnection(msgspec.Struct, frozen=True):
@@ -146,6 +158,28 @@ def band_of_channel(channel: int, standard: str = "") -> float | None:
     if 1 <= channel <= 14:
         return 2.4
     return 5.0 if 32 <= channel <= 177 else None
+
+
+def widest_mhz(band_ghz: float | None) -> int:
+    """The widest channel that there is in a band, or in any (IEEE 802.11be)."""
+    return {2.4: 40, 5.0: 160}.get(band_ghz or 0.0, 320)
+
+
+def common_channel(
+    frequencies: Sequence[float], width_mhz: int | None
+) -> tuple[float | None, int | None]:
+    """(band in GHz, channel) of links on these frequencies, one of which has a channel
+    of `width_mhz`; None for what they have not in common."""
+    able = {
+        mhz
+        for mhz in frequencies
+        if (width_mhz or 0) <= widest_mhz(band_of_frequency(mhz))
+    } or set(frequencies)
+    bands = {band_of_frequency(mhz) for mhz in able}
+    channels = {channel_of_frequency(mhz) for mhz in able}
+    band = bands.pop() if len(bands) == 1 else None
+    channel = channels.pop() if band is not None and len(channels) == 1 else None
+    return band, channel
 
 
 def fits_band(channel: int, band_ghz: float | None) -> bool:

@@ -10,9 +10,8 @@ import re
 from probes.failure import Outcome
 from probes.platforms.facts import (
     WifiLink,
-    band_of_frequency,
     cell_mark,
-    channel_of_frequency,
+    common_channel,
     sane_dbm,
 )
 from probes.platforms.text import decode, number
@@ -22,6 +21,8 @@ _CONNECTED = re.compile(
     re.IGNORECASE,
 )
 _NOT = re.compile(r"^\s*Not connected\.?", re.IGNORECASE)
+# Of Wi-Fi 7: several links at once, each below a line of its own.
+_LINK = re.compile(r"^\s*Link \d{1,2}(?: BSSID|:)", re.IGNORECASE)
 _KEY = re.compile(r"^\s*([a-zA-Z][\w /-]{0,40}?)\s*:\s*(.*)$")
 _WIDTH = re.compile(r"\b(20|40|80P80|80\+80|80|160|320) ?MHz")
 _STANDARDS = (
@@ -40,29 +41,35 @@ def parse_iw_link(output: bytes | str, key: bytes = b"") -> WifiLink | Outcome:
     if any(_NOT.match(line) for line in text.splitlines()[:3]):
         return WifiLink(connected=False)
     values: dict[str, str] = {}
+    sections = [values]
     bssid = interface = ""
     for line in text.splitlines()[:400]:
+        if _LINK.match(line[:200]):
+            sections.append({})
+            continue
         joined = _CONNECTED.search(line[:200])
         if joined:
             bssid, interface = joined[1], joined[2] or ""
         found = _KEY.match(line[:400])
         if found and found[1].lower() != "ssid":
-            values.setdefault(found[1].lower(), found[2].strip())
-    mhz = _frequency(values)
+            sections[-1].setdefault(found[1].lower(), found[2].strip())
+    values, frequencies = _one_of(sections)
     signal = sane_dbm(number(values.get("signal") or values.get("signal avg")))
     rates = values.get("rx bitrate", ""), values.get("tx bitrate", "")
-    if not bssid and mhz is None and signal is None and not any(rates):
+    if not bssid and not frequencies and signal is None and not any(rates):
         missing = _MISSING.search(text) is not None
         return Outcome.NOT_PRESENT if missing else Outcome.BAD_ANSWER
+    width = _width(*rates)
+    band, channel = common_channel(frequencies, width)
     return WifiLink(
         connected=True,
         interface=interface[:40],
         signal_dbm=signal,
         rx_bps=_rate(rates[0]),
         tx_bps=_rate(rates[1]),
-        band_ghz=None if mhz is None else band_of_frequency(mhz),
-        channel=None if mhz is None else channel_of_frequency(mhz),
-        width_mhz=_width(*rates),
+        band_ghz=band,
+        channel=channel,
+        width_mhz=width,
         standard=_standard(*rates),
         cell=cell_mark(bssid, key) if bssid else "",
         tx_packets=_count(values.get("tx packets")),
@@ -103,6 +110,22 @@ def parse_proc_wireless(text: bytes | str) -> list[WifiLink]:
             )
         )
     return links
+
+
+def _one_of(sections: list[dict[str, str]]) -> tuple[dict[str, str], list[float]]:
+    """What is said of the connection, and the frequencies it may be on. Links that say
+    their own rates are told apart, and the first of them counts; if only the whole says
+    them, they are those of any link."""
+    head, *links = sections
+    for link in links:
+        if not any("bitrate" in key for key in head) and "rx bitrate" in link:
+            return {**head, **link}, _frequencies([link])
+    return head, _frequencies(links) or _frequencies([head])
+
+
+def _frequencies(sections: list[dict[str, str]]) -> list[float]:
+    found = (_frequency(section) for section in sections)
+    return [mhz for mhz in found if mhz is not None]
 
 
 def _frequency(values: dict[str, str]) -> float | None:

@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from probes.failure import Outcome
 from probes.platforms import nl80211
 from probes.platforms.commands import run
@@ -79,7 +81,9 @@ def interfaces(
 def wifi(key: bytes) -> list[WifiLink] | Outcome:
     """From the kernel; from `iw`, then from /proc/net/wireless, where it refuses."""
     found = nl80211.wifi(key)
-    if not isinstance(found, Outcome) or found is Outcome.NOT_PRESENT:
+    if not isinstance(found, Outcome):
+        return with_radios(found)
+    if found is Outcome.NOT_PRESENT:
         return found
     listed = run("iw", "dev")
     names = [] if isinstance(listed, Outcome) else parse_iw_dev(listed)
@@ -97,6 +101,21 @@ def wifi(key: bytes) -> list[WifiLink] | Outcome:
             Outcome.NOT_PRESENT if found is Outcome.NOT_SUPPORTED else found
         )
     )
+
+
+def with_radios(
+    links: list[WifiLink], sys_net: Path = Path("/sys/class/net")
+) -> list[WifiLink]:
+    """The links, with what rfkill says of those that are not connected."""
+    return [
+        link if link.connected else replace(link, radio_off=_is_blocked(link, sys_net))
+        for link in links
+    ]
+
+
+def _is_blocked(link: WifiLink, sys_net: Path) -> bool:
+    radios = sys_net.joinpath(link.interface, "phy80211").glob("rfkill*")
+    return any("1" in (_read(r / "soft"), _read(r / "hard")) for r in radios)
 
 
 def vpn_connections() -> list[VpnConnection] | Outcome:

@@ -40,6 +40,8 @@ _RATE_LABEL = re.compile(
 )
 # Where text runs from right to left, marks say so.
 _MARKS = dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F)])
+# `Radio status : Hardware On` and below it `Software Off`; known in English alone.
+_OFF = re.compile(r"\b(?:Software|Hardware) Off\b")
 _DENIED = re.compile(r"ms-settings:privacy|Wlan[A-Z]\w{1,40}\D{1,80}\b5\b")
 
 
@@ -50,10 +52,13 @@ class _Adapter:
         self.lines: list[tuple[str, str]] = []
 
     @property
+    def has_guid(self) -> bool:
+        return any(_GUID.fullmatch(value) for _, value in self.lines)
+
+    @property
     def whole(self) -> bool:
         """False for the hosted network's one line and the like."""
-        values = [value for _, value in self.lines]
-        return len(self.lines) >= 3 or any(map(_GUID.fullmatch, values))
+        return len(self.lines) >= 3 or self.has_guid
 
 
 def parse_netsh_wlan(output: bytes | str, key: bytes = b"") -> list[WifiLink] | Outcome:
@@ -62,13 +67,19 @@ def parse_netsh_wlan(output: bytes | str, key: bytes = b"") -> list[WifiLink] | 
     adapter (or no WLAN service). Pure."""
     text = decode(output).translate(_MARKS)
     adapters = _adapters(text)
+    # What is said instead has colons too, but never an adapter's GUID.
+    if not any(each.has_guid for each in adapters) and _DENIED.search(text[:20_000]):
+        return Outcome.NOT_PERMITTED
     if not adapters:
-        denied = _DENIED.search(text[:20_000]) is not None
-        return Outcome.NOT_PERMITTED if denied else Outcome.NOT_PRESENT
-    return [
-        msgspec.structs.replace(_link(each.lines, key), interface=_name(each.lines))
-        for each in adapters
-    ]
+        return Outcome.NOT_PRESENT
+    links = []
+    for each in adapters:
+        link = msgspec.structs.replace(
+            _link(each.lines, key), interface=_name(each.lines)
+        )
+        off = not link.connected and _OFF.search(text[:20_000]) is not None
+        links.append(msgspec.structs.replace(link, radio_off=off))
+    return links
 
 
 def _adapters(text: str) -> list[_Adapter]:

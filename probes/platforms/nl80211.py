@@ -17,9 +17,8 @@ import msgspec
 from probes.failure import Outcome
 from probes.platforms.facts import (
     WifiLink,
-    band_of_frequency,
     cell_mark,
-    channel_of_frequency,
+    common_channel,
     sane_dbm,
 )
 
@@ -32,7 +31,7 @@ _CONTROL_FAMILY, _GET_FAMILY = 0x10, 3
 _FAMILY_ID, _FAMILY_NAME = 1, 2
 _GET_INTERFACE, _GET_STATION, _GET_SURVEY = 5, 17, 50
 _IFINDEX, _IFNAME, _IFTYPE, _MAC, _STA_INFO = 3, 4, 5, 6, 21
-_FREQUENCY, _SURVEY_INFO, _CHANNEL_WIDTH = 38, 84, 159
+_FREQUENCY, _SURVEY_INFO, _CHANNEL_WIDTH, _MLO_LINKS = 38, 84, 159, 312
 _STATION = 2
 _SIGNAL, _TX_RATE, _TX_PACKETS, _TX_RETRIES, _SIGNAL_AVG, _RX_RATE = (
     7,
@@ -91,7 +90,7 @@ def link_of(
     if station is None:
         return WifiLink(connected=False, interface=name)
     info = parse_attributes(station.get(_STA_INFO, b""))
-    mhz = _number(interface.get(_FREQUENCY), "=I")
+    band, channel, width = _channel(interface)
     sent, received = (
         parse_attributes(info.get(_TX_RATE, b"")),
         parse_attributes(info.get(_RX_RATE, b"")),
@@ -100,7 +99,6 @@ def link_of(
     if signal is None or signal == 0:
         signal = _number(info.get(_SIGNAL_AVG), "=b")
     mac = station.get(_MAC, b"")
-    width = _number(interface.get(_CHANNEL_WIDTH), "=I")
     return WifiLink(
         connected=True,
         interface=name,
@@ -108,14 +106,29 @@ def link_of(
         noise_dbm=noise_dbm,
         rx_bps=_rate(received),
         tx_bps=_rate(sent),
-        band_ghz=None if mhz is None else band_of_frequency(mhz),
-        channel=None if mhz is None else channel_of_frequency(mhz),
-        width_mhz=None if width is None else _WIDTHS.get(width),
+        band_ghz=band,
+        channel=channel,
+        width_mhz=width,
         standard=_standard(sent) or _standard(received),
         cell=cell_mark(mac.hex(":"), key) if len(mac) == 6 else "",
         tx_packets=_number(info.get(_TX_PACKETS), "=I"),
         tx_retries=_number(info.get(_TX_RETRIES), "=I"),
     )
+
+
+def _channel(interface: Attributes) -> tuple[float | None, int | None, int | None]:
+    """(band, channel, width). Wi-Fi 7 has several links at once: what they have in
+    common is known."""
+    links = [
+        parse_attributes(each)
+        for each in parse_attributes(interface.get(_MLO_LINKS, b"")).values()
+    ]
+    links = [each for each in links if _FREQUENCY in each] or [interface]
+    known = [_number(each.get(_FREQUENCY), "=I") for each in links]
+    widths = {_number(each.get(_CHANNEL_WIDTH), "=I") for each in links}
+    one = widths.pop() if len(widths) == 1 else None
+    width = None if one is None else _WIDTHS.get(one)
+    return *common_channel([mhz for mhz in known if mhz is not None], width), width
 
 
 def noise_of(surveys: list[Attributes]) -> int | None:

@@ -47,7 +47,7 @@ def parse_system_profiler(
         return _from_text(text, key)
     if tree is None or "AirPort" not in text[:100_000]:
         return Outcome.BAD_ANSWER
-    links = [_link(name, current, key) for name, current in _interfaces(tree)]
+    links = [_link(name, current, off, key) for name, current, off in _interfaces(tree)]
     return links or Outcome.NOT_PRESENT
 
 
@@ -67,8 +67,10 @@ def _plist(text: str) -> object:
         return None
 
 
-def _interfaces(tree: object) -> Iterator[tuple[str, dict[str, object] | None]]:
-    """(name, the current network or None) of each Wi-Fi interface."""
+def _interfaces(
+    tree: object,
+) -> Iterator[tuple[str, dict[str, object] | None, bool]]:
+    """(name, the current network or None, whether it is off) of each interface."""
     nodes = list(_walk(tree))
     lists = [node.get("spairport_airport_interfaces") for node in nodes]
     named = [each for listed in lists if isinstance(listed, list) for each in listed]
@@ -81,7 +83,8 @@ def _interfaces(tree: object) -> Iterator[tuple[str, dict[str, object] | None]]:
         if isinstance(name, str) and name.startswith(("awdl", "llw", "ap")):
             continue
         inner = [v for v in each.values() if isinstance(v, dict)]
-        yield (name if isinstance(name, str) else ""), _current([each, *inner])
+        off = each.get("spairport_status_information") == "spairport_status_off"
+        yield name if isinstance(name, str) else "", _current([each, *inner]), off
 
 
 def _current(among: list[dict[str, object]]) -> dict[str, object] | None:
@@ -115,9 +118,11 @@ def _walk(tree: object) -> Iterator[dict[str, object]]:
             ]
 
 
-def _link(name: str, current: dict[str, object] | None, key: bytes) -> WifiLink:
+def _link(
+    name: str, current: dict[str, object] | None, off: bool, key: bytes
+) -> WifiLink:
     if current is None:
-        return WifiLink(connected=False, interface=name[:40])
+        return WifiLink(connected=False, interface=name[:40], radio_off=off)
     facts: dict[str, object] = {}
     for label, value in current.items():
         short = label.removeprefix("spairport_").removeprefix("network_")

@@ -18,9 +18,9 @@ from probes.platforms.facts import WifiLink, band_of_channel, cell_mark, sane_db
 
 # Windows 11 24H2, the first to ask for consent.
 CONSENT_BUILD = 26_100
-_CURRENT_CONNECTION, _CHANNEL, _RSSI = 7, 8, 0x1000_0102
+_RADIO_STATE, _CURRENT_CONNECTION, _CHANNEL, _RSSI = 4, 7, 8, 0x1000_0102
 _INTERFACE_BYTES = 16 + 512 + 4
-_CONNECTED = 1
+_CONNECTED, _OFF = 1, 2
 _ACCESS_DENIED, _INVALID_STATE, _NOT_FOUND = 5, 5023, 1168
 # DOT11_PHY_TYPE.
 _STANDARDS = {
@@ -102,16 +102,15 @@ def links(listed: bytes, ask: Ask, key: bytes) -> list[WifiLink] | Outcome:
     refused: Outcome | None = None
     for guid, connected in parse_interface_list(listed):
         if not connected:
-            found.append(WifiLink(connected=False))
+            off = radio_is_off(ask(guid, _RADIO_STATE))
+            found.append(WifiLink(connected=False, radio_off=off))
             continue
         answer = ask(guid, _CURRENT_CONNECTION)
         if isinstance(answer, int):
-            if answer == _ACCESS_DENIED:
-                refused = Outcome.NOT_PERMITTED
-            elif answer in {_INVALID_STATE, _NOT_FOUND}:
+            if answer in {_INVALID_STATE, _NOT_FOUND}:
                 found.append(WifiLink(connected=False))
-            else:
-                refused = refused or Outcome.NOT_SUPPORTED
+            elif refused is not Outcome.NOT_PERMITTED:
+                refused = refusal(answer)
             continue
         link = parse_connection(
             answer, _long(ask(guid, _RSSI)), _long(ask(guid, _CHANNEL)), key
@@ -123,6 +122,25 @@ def links(listed: bytes, ask: Ask, key: bytes) -> list[WifiLink] | Outcome:
     if any(each.connected for each in found) or refused is None:
         return found or Outcome.NOT_PRESENT
     return refused
+
+
+def refusal(error: int) -> Outcome:
+    """What an error of Windows stands for. Pure."""
+    denied = error == _ACCESS_DENIED
+    return Outcome.NOT_PERMITTED if denied else Outcome.NOT_SUPPORTED
+
+
+def radio_is_off(answer: bytes | int) -> bool:
+    """Whether a WLAN_RADIO_STATE says that all of an interface's radios are off, by
+    software or by hardware (DOT11_RADIO_STATE: 1 on, 2 off). Pure."""
+    if isinstance(answer, int) or len(answer) < 4:
+        return False
+    (count,) = struct.unpack_from("<I", answer)
+    states = [
+        struct.unpack_from("<II", answer, at + 4)
+        for at in range(4, min(len(answer), 4 + 12 * min(count, 64)) - 11, 12)
+    ]
+    return bool(states) and all(_OFF in state for state in states)
 
 
 def _long(answer: bytes | int) -> int | None:
@@ -144,12 +162,14 @@ if sys.platform == "win32":
         api.WlanFreeMemory.restype = None
         api.WlanCloseHandle.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
         handle, version = ctypes.c_void_p(), ctypes.c_uint32()
-        if api.WlanOpenHandle(2, None, ctypes.byref(version), ctypes.byref(handle)):
-            return Outcome.NOT_SUPPORTED
+        error = api.WlanOpenHandle(2, None, ctypes.byref(version), ctypes.byref(handle))
+        if error:
+            return refusal(error)
         try:
             listed = ctypes.c_void_p()
-            if api.WlanEnumInterfaces(handle, None, ctypes.byref(listed)):
-                return Outcome.NOT_SUPPORTED
+            error = api.WlanEnumInterfaces(handle, None, ctypes.byref(listed))
+            if error:
+                return refusal(error)
             if not listed.value:
                 return Outcome.NOT_PRESENT
             count = struct.unpack("<I", ctypes.string_at(listed.value, 4))[0]
