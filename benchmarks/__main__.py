@@ -18,6 +18,7 @@ BENCHMARKS = (
     "poll_estate",
     "journal",
     "ingest",
+    "ingest_attacks",
     "store",
     "reflector",
     "ndt7_peers",

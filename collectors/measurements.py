@@ -379,7 +379,6 @@ SELF_READER = _measure(
 _REFUSED_CONNECTIONS = (
     _count("refused_no_place", "connections closed: all places were taken"),
     _count("refused_address_full", "closed: too many strangers of one address"),
-    _count("refused_address_busy", "not accepted: one address connects too often"),
     _count("refused_agent_full", "closed: too many of one laptop"),
     _count("refused_no_files", "not accepted: the system had no files left"),
     _count("refused_handshake", "TLS was not agreed, or not in time"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import hypothesis.strategies as st
+from hypothesis import given
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from collectors.http.fair_queue import FairQueue
 from collectors.http.places import Places
 from collectors.http.refusal import Refusal
 from collectors.networks import network_of
@@ -111,3 +115,31 @@ def test_addresses_of_one_holder_count_together() -> None:
     assert network_of("::ffff:192.0.2.7") == network_of("192.0.2.7")
     assert network_of("fe80::1%eth0") == network_of("fe80::2")
     assert network_of("nobody") == "nobody"
+
+
+@given(st.lists(st.tuples(st.sampled_from("aaaaab"), st.booleans()), max_size=100))
+def test_turns_go_round_by_address_and_nobody_is_lost(
+    events: list[tuple[str, bool]],
+) -> None:
+    queue: FairQueue[tuple[str, int]] = FairQueue()
+    waiting: set[tuple[str, int]] = set()
+    passed_over = Counter[str]()
+    for number, (address, takes) in enumerate(events):
+        item = (address, number)
+        queue.put(address, item)
+        waiting.add(item)
+        if number % 7 == 3:
+            queue.discard(address, item)
+            waiting.discard(item)
+            passed_over[address] = 0
+        if takes and queue:
+            taken = queue.take()
+            waiting.remove(taken)
+            for other in {other for other, _ in waiting} - {taken[0]}:
+                passed_over[other] += 1
+                # There are two addresses: it is the other one's turn every second time.
+                assert passed_over[other] <= 1
+            passed_over[taken[0]] = 0
+    while queue:
+        waiting.remove(queue.take())
+    assert not waiting

@@ -1,7 +1,8 @@
 """One HTTP server for everything that Towpath serves over HTTP.
 
-Who may connect is decided in `places` (pure), connections are accepted and TLS is
-agreed in `listener`, requests are read in `protocol`; `server` puts them together.
+Who may stay connected is decided in `places`, and who is next in `fair_queue` (both
+pure); `listener` accepts each `connection` and agrees TLS, `protocol` reads its
+requests; `server` puts them together.
 """
 
 from collectors.http.refusal import Refusal

@@ -1,8 +1,9 @@
 """`Listener`: accepts TCP connections, agrees TLS on them, and closes what must go.
 
-Connections are accepted here and not by the event loop's own server, as that knows
-nothing of a connection until TLS is agreed: a peer that connects and stays silent is
-bounded here too, by number, by address and by time.
+Connections are accepted here and not by the event loop's own server, as that shows a
+connection to nobody until TLS is agreed: a peer that connects and stays silent is
+bounded here too, by number, by address and by time. TLS is begun only when a peer has
+said something, at a pace, in turns by address (`fair_queue`).
 """
 
 from __future__ import annotations
@@ -12,105 +13,35 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import structlog
 
-from collectors.http.pace import Pace
+from collectors.allowance import Allowance
+from collectors.http.connection import Connection
+from collectors.http.fair_queue import FairQueue
 from collectors.http.places import Places
 from collectors.http.refusal import Refusal
 from collectors.networks import network_of
 
 _ACCEPTED_AT_ONCE = 64
+# So many one after the other keep everybody else waiting for some 10 ms.
+_HANDSHAKES_AT_ONCE = 10
 _PAUSE_S = 0.2
-# A peer that does not answer the end of TLS may not hold its connection for long.
-_TLS_END_S = 2.0
+# A stranger waits for its refusal, not for ever: it holds one of the places.
+_LONGEST_PENALTY_S = 5.0
 
 _log = structlog.get_logger()
-
-
-class Connection:
-    """One accepted connection, from TCP to its end. `network`: that of its peer."""
-
-    def __init__(self, listener: Listener, peer: socket.socket, network: str) -> None:
-        self._listener, self._peer = listener, peer
-        self.network = network
-        self._agreeing: asyncio.Task[None] | None = None
-        self._taken = False
-        # Set by the protocol, once TLS is agreed.
-        self.transport: asyncio.Transport | None = None
-
-    async def agree(
-        self,
-        make_protocol: Callable[[Connection], asyncio.Protocol],
-        tls: ssl.SSLContext | None,
-        handshake_s: float,
-    ) -> None:
-        """Agrees TLS and hands the connection to a protocol. Raises `OSError`."""
-
-        def protocol() -> asyncio.Protocol:
-            # From here on the event loop closes the socket.
-            self._taken = True
-            return make_protocol(self)
-
-        await asyncio.get_running_loop().connect_accepted_socket(
-            protocol,
-            self._peer,
-            ssl=tls,
-            ssl_handshake_timeout=None if tls is None else handshake_s,
-            ssl_shutdown_timeout=None if tls is None else _TLS_END_S,
-        )
-
-    def agreed_by(self, task: asyncio.Task[None]) -> None:
-        """`task` runs `agree`."""
-        self._agreeing = task
-        task.add_done_callback(self._agreed)
-
-    def _agreed(self, _task: asyncio.Task[None]) -> None:
-        self._agreeing = None
-        if not self._taken:
-            self._peer.close()
-
-    def recognise(self, name: str) -> bool:
-        """Somebody has signed in: the connection is no stranger's any more. False if
-        there is no place for it."""
-        return self._listener.recognise(self, name)
-
-    def rest(self) -> None:
-        """It waits for its next request."""
-        self._listener.places.rest(self)
-
-    def wake(self) -> None:
-        """A request has begun."""
-        self._listener.places.wake(self)
-
-    def penalty_s(self) -> float:
-        """A request on it is refused: how long its answer must wait."""
-        return self._listener.penalty_s(self)
-
-    def refuse(self, reason: Refusal) -> None:
-        """Counts why this connection is closed."""
-        self._listener.refused(reason)
-
-    def lost(self) -> None:
-        """It has ended."""
-        self._listener.places.leave(self)
-
-    def abort(self) -> None:
-        """Ends it at once, whatever it is doing."""
-        if self.transport is not None:
-            self.transport.abort()
-        elif self._agreeing is not None:
-            self._agreeing.cancel()
 
 
 class Listener:
     """Hands each connection to a protocol of `make_protocol` once TLS is agreed.
 
-    `trusted` are the proxies whose connections carry many laptops' requests: they
-    have a place among the known from the start. `refused` is called once for each
-    connection that is closed for a reason.
+    `handshakes_per_s` are begun in all. `refusals`: how many refused requests one
+    address may have before their answers wait. `trusted` are the proxies whose
+    connections carry many laptops' requests: they have a place among the known from the
+    start. `refused` is called once for each connection that is closed for a reason.
     """
 
     def __init__(
@@ -120,15 +51,20 @@ class Listener:
         refused: Callable[[Refusal], None],
         *,
         handshake_s: float,
-        pace: Pace,
+        handshakes_per_s: float,
+        refusals: Allowance,
         trusted: Collection[IPv4Network | IPv6Network] = (),
     ) -> None:
-        self._pace = pace
         self.places, self.refused = places, refused
         self._make_protocol = make_protocol
         self._handshake_s = handshake_s
+        self._pace = Allowance(handshakes_per_s, _HANDSHAKES_AT_ONCE)
+        self._refusals = refusals
         self._trusted = tuple(trusted)
         self._tls: ssl.SSLContext | None = None
+        self._queue: FairQueue[Connection] = FairQueue()
+        self._beginning: asyncio.TimerHandle | None = None
+        self._waiting: set[Connection] = set()
         self._agreeing: set[asyncio.Task[None]] = set()
         self._socket: socket.socket | None = None
         self._paused: asyncio.TimerHandle | None = None
@@ -140,41 +76,56 @@ class Listener:
         asyncio.get_running_loop().add_reader(listening.fileno(), self._accept)
 
     def stop(self) -> None:
-        """Accepts no more; connections that are agreeing TLS end."""
-        if self._paused is not None:
-            self._paused.cancel()
+        """Accepts no more; connections without TLS end."""
+        for timer in (self._paused, self._beginning):
+            if timer is not None:
+                timer.cancel()
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None
+        for connection in list(self._waiting):
+            connection.abort()
         for task in self._agreeing:
             task.cancel()
 
     def recognise(self, connection: Connection, name: str) -> bool:
-        if self.places.is_known(connection):
-            return True
+        """Somebody has signed in. False if there is no place among the known."""
         closed = self.places.recognise(connection, name)
         if closed is None:
             self.refused(Refusal.NO_PLACE)
             return False
-        self._pace.signed_in(connection.network)
         for other, reason in closed:
             self._close(other, reason)
         return True
 
     def penalty_s(self, connection: Connection) -> float:
+        """A request was refused: how long its answer waits, if it is a stranger's."""
         if self.places.is_known(connection):
             return 0.0
-        return self._pace.penalty_s(connection.network, time.monotonic())
+        now_s = time.monotonic()
+        return self._refusals.owe(connection.network, 1, now_s, _LONGEST_PENALTY_S)
+
+    def spoke(self, connection: Connection) -> None:
+        """Its peer has said something: TLS can be begun."""
+        self._queue.put(connection.network, connection)
+        if self._beginning is None:
+            self._begin()
+
+    def silent(self, connection: Connection) -> None:
+        """Its peer said nothing, nothing in time, or nothing that is TLS."""
+        self.refused(Refusal.HANDSHAKE)
+        connection.abort()
+
+    def left(self, connection: Connection) -> None:
+        """It is gone, or about to go."""
+        self._waiting.discard(connection)
+        self._queue.discard(connection.network, connection)
+        self.places.leave(connection)
 
     def _accept(self) -> None:
         assert self._socket is not None
         for _ in range(_ACCEPTED_AT_ONCE):
-            wait_s = self._pace.wait_s(time.monotonic())
-            if wait_s > 0:
-                # The system keeps the others waiting.
-                self._pause(wait_s)
-                return
             try:
                 peer, address = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -186,29 +137,44 @@ class Listener:
             self._welcome(peer, str(address[0]))
 
     def _welcome(self, peer: socket.socket, address: str) -> None:
-        network = network_of(address)
-        trusted = self._is_trusted(address)
-        if not trusted and not self._pace.admits(network, time.monotonic()):
-            self.refused(Refusal.ADDRESS_BUSY)
-            peer.close()
-            return
         peer.setblocking(False)
         with contextlib.suppress(OSError):
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(self, peer, network)
-        closed = self.places.admit(connection, network)
+        connection = Connection(self, peer, network_of(address))
+        closed = self.places.admit(connection, connection.network)
         if closed is not None:
             self._close(*closed)
-        if trusted:
+        if self._is_trusted(address):
             self.recognise(connection, "")
-        task = asyncio.create_task(self._agree(connection), name="http-accept")
+        if self._tls is None:
+            self._agree(connection)
+        else:
+            self._waiting.add(connection)
+            connection.wait_for_hello(self._handshake_s)
+
+    def _begin(self) -> None:
+        self._beginning = None
+        while self._queue:
+            wait_s = self._pace.take("", 1, time.monotonic())
+            if wait_s > 0:
+                loop = asyncio.get_running_loop()
+                self._beginning = loop.call_later(wait_s, self._begin)
+                return
+            self._agree(self._queue.take())
+
+    def _agree(self, connection: Connection) -> None:
+        self._waiting.discard(connection)
+        agreeing = connection.agree(self._make_protocol, self._tls, self._handshake_s)
+        task = asyncio.create_task(self._counted(connection, agreeing), name="http-tls")
         connection.agreed_by(task)
         self._agreeing.add(task)
         task.add_done_callback(self._agreeing.discard)
 
-    async def _agree(self, connection: Connection) -> None:
+    async def _counted(
+        self, connection: Connection, agreeing: Coroutine[None, None, None]
+    ) -> None:
         try:
-            await connection.agree(self._make_protocol, self._tls, self._handshake_s)
+            await agreeing
         except OSError:
             self.refused(Refusal.HANDSHAKE)
             self.places.leave(connection)
@@ -225,16 +191,11 @@ class Listener:
             _log.warning("connections cannot be accepted", error=str(error))
         self._full = True
         with contextlib.suppress(LookupError):
-            stranger = self.places.oldest_stranger()
-            self.places.leave(stranger)
-            stranger.abort()
-        self._pause(_PAUSE_S)
-
-    def _pause(self, seconds: float) -> None:
+            self.places.oldest_stranger().abort()
         assert self._socket is not None
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._socket.fileno())
-        self._paused = loop.call_later(seconds, self._accept_again)
+        self._paused = loop.call_later(_PAUSE_S, self._accept_again)
 
     def _accept_again(self) -> None:
         self._paused = None

@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from collectors.http.listener import Connection
+from collectors.http.connection import Connection
 from collectors.http.refusal import Refusal
 
 MAX_HEAD_BYTES = 16_384
@@ -69,9 +69,27 @@ class Exchange(RequestResponseCycle):
 class _Outlet:
     """What an exchange sees of the transport: closing waits for the peer."""
 
+    write: Callable[[bytes], None]
+    is_closing: Callable[[], bool]
+    close: Callable[[], None]
+
     def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
         self.write, self.is_closing = transport.write, transport.is_closing
         self.close = close
+
+    def forget(self) -> None:
+        """Lets go of the connection, which has ended."""
+        self.write, self.is_closing, self.close = _drop, _yes, _nothing
+
+
+def _drop(_data: object) -> None: ...
+
+
+def _yes() -> bool:
+    return True
+
+
+def _nothing() -> None: ...
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -115,6 +133,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._connection.lost()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        # Else this and all that TLS holds would stay until the collector comes.
+        self._outlet.forget()
 
     def data_received(self, data: bytes) -> None:
         if self._left_to_drain is not None:

@@ -12,8 +12,6 @@ class Refusal(StrEnum):
     """closed for a newcomer, as all places were taken"""
     ADDRESS_FULL = "address_full"
     """closed, as its address had too many connections that nobody had signed in on"""
-    ADDRESS_BUSY = "address_busy"
-    """not accepted, as its address connects, or is refused, too often"""
     AGENT_FULL = "agent_full"
     """closed, as its laptop had too many connections"""
     NO_FILES = "no_files"

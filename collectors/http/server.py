@@ -18,15 +18,17 @@ import msgspec
 import structlog
 import uvicorn
 
+from collectors.allowance import Allowance
 from collectors.file_limit import raise_file_limit
-from collectors.http.listener import Connection, Listener
-from collectors.http.pace import Pace
+from collectors.http.connection import Connection
+from collectors.http.listener import Listener
 from collectors.http.places import Places
 from collectors.http.protocol import HttpProtocol
 from collectors.http.refusal import Refusal
 
 _START_S = 20
 _STOP_S = 3
+_REFUSALS_S = 5
 
 _log = structlog.get_logger()
 
@@ -40,8 +42,8 @@ class ServerLimits(msgspec.Struct, frozen=True):
 
     `strangers` of the `connections` are for those on which nobody has signed in, and
     `strangers_per_address` of these for one address; `per_name` connections are for
-    one that has. `new_per_s` connections are accepted a second, and one address has its
-    share of `address_per_s` of them after a burst of `address_burst` (see `pace`).
+    one that has. `handshakes_per_s` are begun a second, in turns by address.
+    `refusals_per_s` refusals are sent to one address without delay.
     `head_s` is for TLS, and again for the head of a request; `idle_s` between
     two requests; `answer_s` for the peer to read on; `linger_s` for it to hang up.
     """
@@ -50,9 +52,8 @@ class ServerLimits(msgspec.Struct, frozen=True):
     strangers: int = 1000
     strangers_per_address: int = 512
     per_name: int = 8
-    new_per_s: float = 250
-    address_per_s: float = 20
-    address_burst: int = 1000
+    handshakes_per_s: float = 250
+    refusals_per_s: float = 200
     head_s: float = 10
     idle_s: float = 30
     answer_s: float = 30
@@ -95,7 +96,7 @@ class HttpServer:
     `what` names the port in messages, as the setting does. `trusted_proxies`: whose
     `X-Forwarded-For` is believed. `refused` is called for each connection closed or
     request not read. Each request's ASGI scope has its `connection`
-    (`listener.Connection`): an application that knows who sends recognises it.
+    (`connection.Connection`): an application that knows who sends recognises it.
     """
 
     def __init__(
@@ -206,7 +207,10 @@ class HttpServer:
             make_protocol,
             self._refused,
             handshake_s=limits.head_s,
-            pace=Pace(limits.new_per_s, limits.address_per_s, limits.address_burst),
+            handshakes_per_s=limits.handshakes_per_s,
+            refusals=Allowance(
+                limits.refusals_per_s, _REFUSALS_S * limits.refusals_per_s
+            ),
             trusted=_networks(self._proxies),
         )
 

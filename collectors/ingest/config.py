@@ -49,9 +49,8 @@ class HttpsConfig(_Part):
     max_strangers: Count = 1000
     strangers_per_address: Count = 512
     connections_per_agent: Count = 8
-    connections_per_s: Annotated[float, Field(gt=0)] = 250
-    address_per_s: Annotated[float, Field(gt=0)] = 20
-    address_burst: Count = 1000
+    handshakes_per_s: Annotated[float, Field(gt=0)] = 250
+    refusals_per_s: Annotated[float, Field(gt=0)] = 200
     max_uploads: Count = 256
     upload_s: Seconds = 20
     header_s: Seconds = 10
@@ -67,11 +66,8 @@ class HttpsConfig(_Part):
             if self.plaintext
             else self.strangers_per_address,
             per_name=self.connections_per_agent,
-            new_per_s=self.connections_per_s,
-            address_per_s=self.connections_per_s
-            if self.plaintext
-            else self.address_per_s,
-            address_burst=self.address_burst,
+            handshakes_per_s=self.handshakes_per_s,
+            refusals_per_s=self.refusals_per_s,
             head_s=self.header_s,
         )
 

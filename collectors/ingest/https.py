@@ -106,8 +106,9 @@ class HttpsIngest:
         )
         self._uploads: Counter[str] = Counter()
         self._enrolling = Enrolling(registry, wait_for_broker, time.monotonic)
+        self.app = self._app()
         self._server = HttpServer(
-            self._app(),
+            self.app,
             self._config.host,
             self._config.port,
             self._config.server_limits(),

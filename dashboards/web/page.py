@@ -52,7 +52,6 @@ _LIMITS = ServerLimits(
     connections=500,
     strangers=500,
     strangers_per_address=500,
-    address_per_s=250,
     idle_s=15,
 )
 
