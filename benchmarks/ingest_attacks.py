@@ -1,7 +1,7 @@
 """What honest laptops notice of an attack: answer times, refusals, memory and CPU.
 
 100 laptops on kept connections send a report a second each. Four times a second
-another one connects, reports and goes, with the limits as they come. After a few seconds
+another one connects, reports and goes. The limits are the defaults. After ten seconds
 without an attack (the baseline), each attack runs as long, from 127.0.0.2 and its
 neighbours in a process of its own on the same machine, against a fresh server.
 """
