@@ -13,7 +13,6 @@ import base64
 import contextlib
 import gzip
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -72,21 +71,20 @@ async def _under(attack: str, fleet: Fleet, running: Running) -> dict[str, float
     attacker = None
     if attack != "none":
         command = [sys.executable, "-m", "benchmarks.ingest_attacks", attack]
-        attacker = subprocess.Popen(
-            [*command, str(fleet.folder), str(running.port)],
-            stdout=subprocess.PIPE,
-            text=True,
+        attacker = await asyncio.create_subprocess_exec(
+            *command,
+            str(fleet.folder),
+            str(running.port),
+            stdout=asyncio.subprocess.PIPE,
         )
         assert attacker.stdout is not None
-        await asyncio.to_thread(attacker.stdout.readline)
+        await attacker.stdout.readline()
     try:
         return await _honest(fleet, running, kept)
     finally:
         if attacker is not None:
             attacker.terminate()
-            attacker.wait(20)
-            assert attacker.stdout is not None
-            attacker.stdout.close()
+            await attacker.wait()
         for line in kept:
             line.close()
 
