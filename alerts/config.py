@@ -37,7 +37,7 @@ class AlertConfig(BaseModel):
     `discovered_parents`: where the estate names no parent, the one that neighbours
     tell explains what hangs on it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     standing: Path
     rules: Path | None = None

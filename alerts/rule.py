@@ -68,7 +68,9 @@ RELATION_SUBJECTS: dict[str, frozenset[str] | None] = {
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
 
 
 class Condition(_Part):

@@ -38,7 +38,9 @@ class Override(BaseModel):
     holds only there.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
 
     rule: str
     sites: tuple[str, ...] = ()
@@ -52,7 +54,7 @@ class Override(BaseModel):
 
 
 class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     rules: tuple[Rule, ...] = ()
     overrides: tuple[Override, ...] = ()

@@ -13,7 +13,7 @@ class Secret(BaseModel):
     """`{env = "NAME"}`, `{file = "path"}` or `{credential = "name"}` (systemd's
     `LoadCredential=`). Read when it is used, so that a new one needs no restart."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     env: str = ""
     file: Path | None = None

@@ -4,9 +4,10 @@ what the journal holds, what every reader gets."""
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,6 +22,7 @@ from probes.catalogue import (
 from probes.sample import Sample, Value
 
 Column = list[Any]
+_UNIDENTIFIED = "a time that is no number of ms, or a tag that is not text"
 
 
 class Schema(msgspec.Struct, frozen=True, array_like=True):
@@ -128,16 +130,7 @@ def check(batch: Batch, catalogue: Catalogue) -> Batch:
     """
     schema, columns = batch.schema, batch.columns
     where = f"{schema.measurement} from {batch.source}"
-    if len(columns) != 1 + len(schema.tags) + len(schema.fields):
-        raise Misfit(
-            f"{where}: {len(columns)} columns do not match the schema",
-            "columns do not match the schema",
-        )
-    if len({len(column) for column in columns}) > 1:
-        text = "columns of different lengths"
-        raise Misfit(f"{where}: {text}", text)
-    if not schema.fields:
-        raise Misfit(f"{where}: no fields", "no fields")
+    _check_shape(batch)
     try:
         fields = _declared(schema, catalogue)
     except Unknown as unknown:
@@ -167,6 +160,97 @@ def check(batch: Batch, catalogue: Catalogue) -> Batch:
         schema,
         tuple(turned.get(at, column) for at, column in enumerate(columns)),
     )
+
+
+class Sifted(NamedTuple):
+    """What the catalogue takes of a batch, and in `aside` what it does not: each row
+    that lost something, with its time, its tags and what it lost. `reasons` counts the
+    losses by reason; `text` is the sentence about the first."""
+
+    fit: Batch | None
+    aside: Batch | None
+    reasons: Counter[str]
+    text: str
+
+
+def sift(batch: Batch, catalogue: Catalogue) -> Sifted:
+    """`check`, but one bad value costs that value alone, and a bad time or tag its row.
+    What has no name in the catalogue, or no shape, is set aside whole."""
+    try:
+        return Sifted(check(batch, catalogue), None, Counter(), "")
+    except Misfit as misfit:
+        text, reason = str(misfit), misfit.reason
+    try:
+        _check_shape(batch)
+        declared = _declared(batch.schema, catalogue)
+    except (Misfit, Unknown):
+        rows = max(1, *map(len, batch.columns)) if batch.columns else 1
+        return Sifted(None, batch, Counter({reason: rows}), text)
+    own = 1 + len(batch.schema.tags)
+    sound = [_is_identified(row) for row in zip(*batch.columns[:own], strict=True)]
+    reasons = Counter({_UNIDENTIFIED: sound.count(False)})
+    good: list[Column] = []
+    bad: list[Column] = []
+    for field, column in zip(declared, batch.columns[own:], strict=True):
+        kept: Column = [None] * len(column)
+        lost: Column = [None] * len(column)
+        for at, value in enumerate(column):
+            if value is None:
+                continue
+            lost[at] = value
+            if sound[at]:
+                try:
+                    kept[at] = conform(value, field, batch.measurement)
+                    lost[at] = None
+                except Misfit as misfit:
+                    reasons[misfit.reason] += 1
+        good.append(kept)
+        bad.append(lost)
+    return Sifted(_with(batch, good), _with(batch, bad), +reasons, text)
+
+
+def _is_identified(row: tuple[object, ...]) -> bool:
+    time_ms, *tags = row
+    if type(time_ms) is not int or not _in_64_bits([time_ms]):
+        return False
+    return all(isinstance(tag, str) for tag in tags)
+
+
+def _with(batch: Batch, fields: list[Column]) -> Batch | None:
+    """`batch` with `fields` for its own: the rows and fields that have a value."""
+    used = [at for at, c in enumerate(fields) if any(v is not None for v in c)]
+    rows = [
+        at
+        for at in range(len(batch))
+        if any(fields[field][at] is not None for field in used)
+    ]
+    if not rows:
+        return None
+    schema = batch.schema
+    own = batch.columns[: 1 + len(schema.tags)]
+    return Batch(
+        batch.source,
+        batch.received_ms,
+        Schema(
+            schema.measurement, schema.tags, tuple(schema.fields[at] for at in used)
+        ),
+        tuple([c[at] for at in rows] for c in (*own, *(fields[at] for at in used))),
+    )
+
+
+def _check_shape(batch: Batch) -> None:
+    schema, columns = batch.schema, batch.columns
+    where = f"{schema.measurement} from {batch.source}"
+    if len(columns) != 1 + len(schema.tags) + len(schema.fields):
+        raise Misfit(
+            f"{where}: {len(columns)} columns do not match the schema",
+            "columns do not match the schema",
+        )
+    if len({len(column) for column in columns}) > 1:
+        text = "columns of different lengths"
+        raise Misfit(f"{where}: {text}", text)
+    if not schema.fields:
+        raise Misfit(f"{where}: no fields", "no fields")
 
 
 @lru_cache(maxsize=4096)

@@ -41,7 +41,7 @@ _SLOW_WINDOWS = 3
 class GroupsConfig(BaseModel):
     """`least`: the smallest group that is shown; fewer than 5 is never allowed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     period_s: Annotated[int, Field(ge=60, le=3600)] = 300
     window_s: Annotated[int, Field(ge=60, le=86_400)] = 900

@@ -356,7 +356,7 @@ SELF_JOURNAL = _measure(
     Field("bytes", "int", "byte", "size on disk"),
     Field("age_s", "float", "s", "age of the oldest batch still held"),
     _count("appended_rows", "rows made durable since start"),
-    _count("dead_rows", "rows set aside as not in the catalogue"),
+    _count("dead_rows", "rows and single values set aside as not in the catalogue"),
     _count("dropped_bytes", "dropped unread at the limit", "byte"),
     _count("dropped_rows", "rows dropped unread at the limit"),
     _count("refused_rows", "rows the disk did not take, not acknowledged"),

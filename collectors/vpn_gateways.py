@@ -29,7 +29,7 @@ _log = structlog.get_logger()
 
 
 class VpnGatewaysConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     period_s: float = 60.0
     timeout_s: float = 5.0
     ca_file: str = ""

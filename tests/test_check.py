@@ -121,6 +121,8 @@ SETTINGS = [
     ("port = 8080", 'port = "8o80"', ":29: web.port is '8o80', expected a whole"),
     ("port = 8080", "port = 80800", ":29: web.port is 80800, expected at most 65535"),
     ("[snmp]", "[snmp]\nperiod_s = 0", ":6: snmp.period_s is 0, expected more than 0"),
+    ("[snmp]", "[snmp]\ntimeout_s = inf", "timeout_s is inf, expected a finite number"),
+    ("[snmp]", "[snmp]\nperiod_s = nan", "period_s is nan, expected a finite number"),
     ('council = "Wrenford"', "metrics = 80", "metrics is 80, expected a table"),
     ('council = "Wrenford"', "council = Wrenford", "(at line 1, column 11)"),
     ("[web]", "[web", "not valid TOML: Expected ']' at the end of a table"),

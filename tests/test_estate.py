@@ -78,6 +78,7 @@ def test_a_good_file_becomes_a_model(tmp_path: Path) -> None:
             "no device has that id; did you mean 'core-1'",
         ),
         ("down_mbps = 1000", "", "lines[1].down_mbps is missing"),
+        ("down_mbps = 1000", "down_mbps = inf", "is inf, expected a finite number"),
         ('role = "switch"', 'role = "swich"', "did you mean 'switch'"),
         ('id = "access-1"', 'id = "core-1"', "'core-1' is there twice"),
         ("[[lines]]", "[[line]]", "unknown section 'line'"),

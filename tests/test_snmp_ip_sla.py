@@ -16,6 +16,7 @@ from towpath.demo import ber
 from towpath.demo.switches import SimulatedSwitch
 
 _MIB = (1, 3, 6, 1, 4, 1, 9, 9, 42, 1)
+_LATEST, _JITTER = "1.3.6.1.4.1.9.9.42.1.2.10.1", "1.3.6.1.4.1.9.9.42.1.5.2.1"
 PLACE = Place("r", "hall", "router")
 
 
@@ -98,3 +99,13 @@ def test_whatever_it_answers_fits_the_catalogue(
         for sample in check(batch, CATALOGUE).samples():
             loss = sample.fields.get("loss_ratio")
             assert loss is None or 0 <= float(loss) <= 1
+
+
+def test_ends_of_a_type_are_no_result() -> None:
+    """A router whose target never answered has 4294967295 in some of its columns."""
+    none = {f"{_JITTER}.{n}.1": 2**32 - 1 for n in (1, 2, 26, 27, 29, 42, 43, 46)}
+    latest = {f"{_LATEST}.1.1": 2**32 - 1, f"{_LATEST}.2.1": 1}
+    (batch,) = rows(PLACE, 5, [Operation("1", "voice", 9)], {**latest, **none})
+    for name in ("rtt_ms", "jitter_ms", "loss_ratio", "mos", "icpif"):
+        assert batch.field(name) == [None], name
+    assert batch.field("up") == [1]

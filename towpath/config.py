@@ -56,7 +56,7 @@ class ConfigError(ValueError):
 class TowpathConfig(BaseModel):
     """Everything `towpath run` is told."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     council: str = "Towpath"
     state: Path = Path("var/state")

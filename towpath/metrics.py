@@ -15,7 +15,7 @@ class MetricsConfig(BaseModel):
     the port after it by its place in poll, ingest, store, alert, web. 0 turns it off.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65529)] = 9468
 

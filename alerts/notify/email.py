@@ -21,7 +21,7 @@ from alerts.secret import Secret
 class EmailConfig(BaseModel):
     """A mail server and who is written to. `password` names where the secret is."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["email"] = "email"
     host: str

@@ -20,7 +20,7 @@ class Route(BaseModel):
     opens, and is dropped if all is well by then; outside `closed` it is not sent.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     channels: tuple[str, ...]
     severities: tuple[Severity, ...] = ("critical", "warning")
@@ -33,7 +33,7 @@ class RoutingConfig(BaseModel):
     """Every route that fits is used. Without any, every channel is told of critical
     alerts and warnings at once."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     routes: tuple[Route, ...] = ()
 

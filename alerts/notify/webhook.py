@@ -31,7 +31,7 @@ _LATER = {408, 409, 421, 423, 425, 429}
 class WebhookConfig(BaseModel):
     """An address that takes pages as JSON. `secret` names where the key is."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["webhook"] = "webhook"
     url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]

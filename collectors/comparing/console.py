@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from rich.console import Console
 
 from collectors.comparing.compare import Comparison, Lacks
+from collectors.json_text import json_text
 from collectors.tables import add, table
 
 
@@ -50,7 +49,7 @@ def as_json(found: Comparison, other: str) -> str:
             "sensors": [{"device": d, "sensor": what} for d, what in lacks.sensors],
         }
 
-    return json.dumps(
+    return json_text(
         {
             "with": other,
             "same": found.same,
@@ -59,6 +58,5 @@ def as_json(found: Comparison, other: str) -> str:
             "no_data_here": found.silent,
             "both": found.both,
         },
-        ensure_ascii=False,
         indent=2,
     )

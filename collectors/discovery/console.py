@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
@@ -14,6 +13,7 @@ from collectors.discovery.networks import Address
 from collectors.discovery.sweep import Answer, Named
 from collectors.estate.entries import comma_separated, toml
 from collectors.estate.model import Estate
+from collectors.json_text import json_text
 from collectors.snmp.credentials import Credential, Credentials, credential
 
 COLUMNS = ("id", "name", "site", "address", "port", "role", "credentials")
@@ -137,7 +137,7 @@ def as_json(report: Report, found: Lines) -> str:
             "identity": msgspec.structs.asdict(identity) if identity else None,
         }
 
-    return json.dumps(
+    return json_text(
         {
             "devices": [*found.entries, *found.homeless],
             "known": [{"id": id, **shown(each)} for id, each in found.known],
@@ -145,7 +145,6 @@ def as_json(report: Report, found: Lines) -> str:
             "icmp_only": [each.address for each in report.mute()],
             "asked": len(report.answers),
         },
-        ensure_ascii=False,
         indent=2,
     )
 

@@ -53,7 +53,7 @@ def check_not_empty(opens: str, closes: str) -> None:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class OpenRange(_Part):

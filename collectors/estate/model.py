@@ -41,7 +41,7 @@ Pattern = Annotated[str, AfterValidator(_compiles)]
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 _Identified = TypeVar("_Identified", "Site", "Device", "Line")

@@ -17,6 +17,7 @@ import msgspec
 from collectors.estate.entries import unique_ids
 from collectors.importing.found import SKIP, Entry, Found, role_of
 from collectors.importing.rest import Api, Trouble
+from probes.numbers import finite
 
 Object = Mapping[str, Any]
 _PATHS = {
@@ -396,10 +397,12 @@ def _address(device: Object) -> str | None:
 
 
 def _mbps(kbps: Any) -> float | None:
-    if isinstance(kbps, int | float) and not isinstance(kbps, bool) and kbps > 0:
-        mbps = kbps / _KBPS_PER_MBPS
-        return int(mbps) if mbps == int(mbps) else mbps
-    return None
+    if not isinstance(kbps, int | float) or isinstance(kbps, bool):
+        return None
+    if finite(kbps) is None or kbps <= 0:
+        return None
+    mbps = kbps / _KBPS_PER_MBPS
+    return int(mbps) if mbps == int(mbps) else mbps
 
 
 def _value(choice: Any) -> str:

@@ -20,7 +20,7 @@ class JournalConfig(BaseModel):
     have not been seen yet; readers that have been seen are always waited for.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     folder: Path
     max_bytes: Bytes = 2 << 30

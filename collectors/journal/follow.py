@@ -32,7 +32,7 @@ class Away(Exception):
 class FollowConfig(BaseModel):
     """How an effect is tried again: after `wait_s`, doubled up to `longest_wait_s`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     max_rows: int = Field(default=50_000, gt=0)
     tries: int = Field(default=5, gt=0)

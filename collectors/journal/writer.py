@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import copy
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -14,12 +15,12 @@ from typing import Protocol, Self, TypeVar, TypeVarTuple, Unpack
 import msgspec
 import structlog
 
-from collectors.batch import Batch, check
+from collectors.batch import Batch, sift
 from collectors.journal.aside import Aside
 from collectors.journal.config import JournalConfig, JournalFailed
 from collectors.journal.log import Log, Piece, sync_data
 from collectors.journal.stats import JournalStats
-from probes.catalogue import Catalogue, Misfit
+from probes.catalogue import Catalogue
 
 _events = structlog.get_logger()
 _FRAME_ROWS = 5_000
@@ -108,7 +109,8 @@ class Journal:
     async def append(self, *batches: Batch) -> None:
         """Make batches durable; returns when they are on disk.
 
-        What does not fit the catalogue is set aside and does not raise. Raises
+        A value that does not fit the catalogue is set aside without the rest of its
+        row, and does not raise. Raises
         `JournalFull` or `JournalFailed` where the disk did not take them; all the
         batches of one call are then to be sent again.
         """
@@ -118,18 +120,22 @@ class Journal:
         dead: list[tuple[Batch, str]] = []
         fitting: list[Batch] = []
         for batch in batches:
+            sifted = sift(batch, self._catalogue)
+            if sifted.reasons:
+                self._count_dead(batch.source, sifted.reasons, sifted.text)
+            if sifted.aside is not None:
+                dead.append((sifted.aside, sifted.text))
+            fit = sifted.fit
+            if fit is None or not len(fit):
+                continue
             try:
-                fit = check(batch, self._catalogue)
-                if len(fit):
-                    fitting.append(fit)
-                    pieces.append(Piece(_encoder.encode(fit), len(fit)))
-            except Misfit as misfit:
-                self._count_dead(batch, misfit.reason or "does not fit", str(misfit))
-                dead.append((batch, str(misfit)))
+                pieces.append(Piece(_encoder.encode(fit), len(fit)))
+                fitting.append(fit)
             except (ValueError, TypeError, OverflowError) as error:
-                # Text with lone surrogates, numbers beyond 64 bits, and the like.
-                self._count_dead(batch, "cannot be encoded", str(error))
-                dead.append((batch, f"cannot be encoded: {error}"))
+                # Text with lone surrogates, and the like.
+                reasons = Counter({"cannot be encoded": len(fit)})
+                self._count_dead(batch.source, reasons, str(error))
+                dead.append((fit, f"cannot be encoded: {error}"))
         if not pieces and not dead:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -197,22 +203,22 @@ class Journal:
         if frames:
             self._log.commit(frames, now_ms)
 
-    def _count_dead(self, batch: Batch, reason: str, says: str) -> None:
+    def _count_dead(self, source: str, reasons: Counter[str], says: str) -> None:
         stats = self.stats
-        if reason not in stats.dead_reasons:
-            if len(stats.dead_reasons) >= _REASONS_KEPT:
-                reason = "other"
+        for reason, count in reasons.items():
             if reason not in stats.dead_reasons:
-                _events.warning(
-                    "journal_dead_letter",
-                    log=self._name,
-                    source=batch.source,
-                    reason=reason,
-                    says=says,
-                )
-        rows = max(1, len(batch.columns[0]) if batch.columns else 0)
-        stats.dead_rows += rows
-        stats.dead_reasons[reason] += rows
+                if len(stats.dead_reasons) >= _REASONS_KEPT:
+                    reason = "other"
+                if reason not in stats.dead_reasons:
+                    _events.warning(
+                        "journal_dead_letter",
+                        log=self._name,
+                        source=source,
+                        reason=reason,
+                        says=says,
+                    )
+            stats.dead_rows += count
+            stats.dead_reasons[reason] += count
 
     async def _call(
         self,

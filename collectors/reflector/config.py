@@ -31,7 +31,7 @@ class ReflectorConfig(BaseModel):
     are not 862: never answered, as two reflectors that answer each other do not stop.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     addresses: tuple[str, ...] = ("0.0.0.0", "::")
     allow: tuple[IPv4Network | IPv6Network, ...] = ()

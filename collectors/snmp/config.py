@@ -24,7 +24,7 @@ class SnmpConfig(BaseModel):
     `credentials_by_subnet` names those that discovery tries first there.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     period_s: _Positive = 60.0
     timeout_s: _Positive = 1.5

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import json
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
 
+from collectors.json_text import json_text
 from collectors.snmp.credentials import Credential, CredentialError, credential
 from collectors.snmp.facts import Target, facts_json, poll_once, poll_targets
 from collectors.snmp.profiles import Profiles
@@ -125,7 +125,7 @@ def poll_host(
         )
     )
     if as_json:
-        out(json.dumps(facts_json(facts), ensure_ascii=False, indent=2))
+        out(json_text(facts_json(facts), indent=2))
     else:
         show(facts, console or Console())
     return 0 if facts.ok else 1
@@ -146,7 +146,7 @@ def poll_file(
     failed = asyncio.run(
         poll_targets(
             targets,
-            lambda facts: out(json.dumps(facts_json(facts), ensure_ascii=False)),
+            lambda facts: out(json_text(facts_json(facts))),
             at_once,
             Patience.of(timeout_s, tries),
             profiles=profiles,

@@ -16,6 +16,7 @@ from collectors.batch import Batch, Schema
 from collectors.measurements import IP_SLA
 from collectors.snmp import oids
 from collectors.snmp.poll import Place
+from collectors.snmp.quantities import DELAY, ICPIF, MOS, SENSORS
 from collectors.snmp.session import Session, Value
 from collectors.snmp.text import text, whole
 from collectors.snmp.walk import Budget, Stamina, get_all, walk
@@ -32,6 +33,7 @@ _RTTS, _RTT_SUM = f"{_JITTER}.1", f"{_JITTER}.2"
 _LOST = tuple(f"{_JITTER}.{n}" for n in (26, 27, 29))
 _MOS, _ICPIF, _JITTER_MS = (f"{_JITTER}.{n}" for n in (42, 43, 46))
 _UDP_JITTER = 9
+_COUNT = SENSORS["count"]
 # rttMonCtrlAdminRttType
 _TYPES = {
     1: "echo",
@@ -150,7 +152,7 @@ def _values(
 
     def of(column: str) -> int | None:
         value = whole(answer.get(f"{column}.{operation.index}"))
-        return value if value is not None and value >= 0 else None
+        return value if value is not None and _COUNT.known(value) is not None else None
 
     sense = of(_SENSE)
     if sense is None or sense == 0:
@@ -167,14 +169,15 @@ def _values(
     loss = None
     if rtts is not None and lost and rtts + sum(lost):
         loss = sum(lost) / (rtts + sum(lost))
-    jitter, mos = of(_JITTER_MS), of(_MOS)
+    jitter, hundredths, icpif = of(_JITTER_MS), of(_MOS), of(_ICPIF)
+    # 0 where no codec was set.
+    mos = MOS.known(hundredths / 100) if up and hundredths else None
     return (
         up,
         _SENSES.get(sense, f"sense {sense}"),
-        rtt_ms,
-        float(jitter) if up and jitter is not None else None,
+        DELAY.known(rtt_ms),
+        DELAY.known(float(jitter)) if up and jitter is not None else None,
         loss,
-        # In hundredths; 0 where no codec was set.
-        mos / 100 if up and mos else None,
-        of(_ICPIF) if up and mos else None,
+        mos,
+        ICPIF.known(icpif) if mos is not None else None,
     )

@@ -36,6 +36,12 @@ class Quantity(msgspec.Struct, frozen=True):
     def has(self, value: float) -> bool:
         return self.least <= value <= self.most
 
+    def known(self, value: float | None) -> float | None:
+        """`value` if it is a measurement, for those that come from a plain column."""
+        if value is None or value in self.codes or not self.has(value):
+            return None
+        return value
+
 
 # By class of sensor, after scaling.
 SENSORS = {
@@ -90,6 +96,10 @@ WIRELESS = {
     "utilization": Quantity("%", 0, 100),
     "xpi": Quantity("dB", -100, 100),
 }
+# Of a measurement that a device makes itself (IP SLA).
+DELAY = Quantity("ms", 0, 3_600_000, WIDE_CODES)
+MOS = Quantity(None, 1, 5)
+ICPIF = Quantity(None, 0, 200)
 # In use, of a processor, memory or disk; a rounding may pass 100 by a little.
 USAGE = Quantity("%", 0, 101)
 # At its end an Integer32 means "this or more".

@@ -32,7 +32,7 @@ class StoreConfig(BaseModel):
     are waiting. `memory_mb` and `threads` bound each DuckDB.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["embedded", "influxdb"] = "embedded"
     folder: Path = Path("var/state/store")

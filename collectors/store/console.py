@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from typing import get_args
 import msgspec
 
 from collectors.estate import Estate, names
+from collectors.json_text import json_text
 from collectors.store.query import Aggregate, Pick, Query, Row, Store, Where, check
 from probes.catalogue import (
     Catalogue,
@@ -177,7 +177,7 @@ def as_json(rows: Iterable[Row], query: Query) -> str:
         }
         for row in rows
     ]
-    return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+    return json_text(found, indent=1) + "\n"
 
 
 def columns(query: Query) -> list[str]:

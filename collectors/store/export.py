@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import msgspec
 
+from collectors.json_text import json_text
 from collectors.store.console import Refusal, iso, safe, shared
 from collectors.store.query import Pick, Query, Row, Store
 from probes.catalogue import Catalogue, Measurement, did_you_mean
@@ -157,7 +157,7 @@ class _Out:
                     if cell is not None
                 }
                 self._text.write("\n" if self._first else ",\n")
-                self._text.write(json.dumps(found, ensure_ascii=False))
+                self._text.write(json_text(found))
                 self._first = False
 
     def _cells(self, row: Row) -> list[Any]:

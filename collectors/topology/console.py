@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 
 from collectors.estate.model import Estate
+from collectors.json_text import json_text
 from collectors.tables import add, table
 from collectors.topology.graph import Graph, Link
 
@@ -73,7 +73,7 @@ def show(found: Graph, estate: Estate, console: Console) -> None:
 
 def as_json(found: Graph, estate: Estate) -> str:
     """One object: devices, links, unknown, findings."""
-    return json.dumps(
+    return json_text(
         {
             "devices": [
                 {
@@ -109,7 +109,6 @@ def as_json(found: Graph, estate: Estate) -> str:
             ],
             "findings": list(found.findings),
         },
-        ensure_ascii=False,
         indent=2,
     )
 

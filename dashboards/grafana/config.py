@@ -22,7 +22,7 @@ class GrafanaConfig(BaseModel):
     `contact_webhook` make a contact point for the one rule that watches Towpath.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     target: Annotated[int, Field(ge=OLDEST, le=NEWEST)] = 9
     influx_url: str = "$INFLUX_URL"

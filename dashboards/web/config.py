@@ -14,7 +14,7 @@ class WebConfig(BaseModel):
     """`[web]`. It listens on this machine only: put a proxy with the council's sign-on
     before it to show it to others, and add the proxy's name to `hosts`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080

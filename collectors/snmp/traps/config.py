@@ -22,7 +22,7 @@ class TrapsConfig(BaseModel):
     `receive_bytes`: the socket's buffer, as far as the system grants it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     enabled: bool = True
     host: str = "::"
