@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import math
 import random
 import zlib
 from pathlib import Path
@@ -218,6 +219,32 @@ async def test_mutated_reports_over_the_wire_never_make_a_server_error(
         last = await council.send(laptop, body(report(laptop.agent, "last")))
         assert last.json() == {"accepted": ["last"], "refused": []}
     assert len(list((tmp_path / "aside").iterdir())) <= 200
+
+
+@pytest.mark.parametrize("number", ["null", "1e999", "-1e999"])
+def test_a_value_that_is_no_number_costs_that_value_alone(number: str) -> None:
+    odd = json.dumps(with_values({"rtt_ms": "ODD", "loss_ratio": 0.5}))
+    content = f"[{odd}]".replace('"ODD"', number).encode()
+    (found,) = taken(content)
+    assert isinstance(found, Report)
+    assert found.results[0].values == {"loss_ratio": 0.5}
+
+
+@given(st.floats())
+def test_a_laptop_that_measures_nan_reports_the_rest(value: float) -> None:
+    whole = msgspec.convert(with_values({"loss_ratio": 0.5}), Report)
+    (first,) = whole.results
+    odd = msgspec.structs.replace(first, values={**first.values, "rtt_ms": value})
+    sent = msgspec.json.encode([msgspec.structs.replace(whole, results=(odd,))])
+    (found,) = taken(sent)
+    assert isinstance(found, Report)
+    wanted = {"loss_ratio": 0.5} | ({"rtt_ms": value} if math.isfinite(value) else {})
+    assert found.results[0].values == wanted
+
+
+def with_values(values: dict[str, Any]) -> dict[str, Any]:
+    (first, *_) = _good["results"]
+    return {**_good, "results": [{**first, "values": values}]}
 
 
 def test_what_is_kept_aside_is_bounded_and_for_its_owner(tmp_path: Path) -> None:

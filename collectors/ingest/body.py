@@ -10,6 +10,7 @@ import msgspec
 
 from collectors.ingest.lenient import understood
 from collectors.ingest.reasons import BodyRefused, Reason
+from probes.numbers import finite
 from probes.report import (
     MAX_BODY_BYTES,
     MAX_REPORTS,
@@ -48,7 +49,8 @@ class _Head(msgspec.Struct):
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _report = msgspec.json.Decoder(Report)
 _head = msgspec.json.Decoder(_Head)
-_any = msgspec.json.Decoder()
+# Of a number that no float can hold (1e999) None, which is left out like any odd value.
+_any = msgspec.json.Decoder(float_hook=lambda digits: finite(float(digits)))
 
 
 def split(body: bytes) -> list[msgspec.Raw]:
