@@ -116,6 +116,27 @@ async def test_both_libraries_read_the_same_from_a_real_agent(
 
 
 @pytest.mark.parametrize("prefer_gufo", LIBRARIES)
+@pytest.mark.parametrize("version", CREDENTIALS)
+async def test_a_float_of_a_real_agent_is_a_number(
+    agent: services.Server, version: str, prefer_gufo: bool
+) -> None:
+    """UCD-SNMP-MIB laLoadFloat is an Opaque float, laLoad the same as a text."""
+    text, real = "1.3.6.1.4.1.2021.10.1.3.1", "1.3.6.1.4.1.2021.10.1.6.1"
+    async with Sessions(prefer_gufo) as sessions:
+        session = sessions.open(
+            "127.0.0.1", agent.port, held(CREDENTIALS[version]), PATIENT
+        )
+        # Later GETs may be made by another library than the first.
+        for _ in range(3):
+            answer = await session.get([text, real])
+            load, said = answer[real], answer[text]
+            assert isinstance(load, float)
+            assert isinstance(said, bytes)
+            assert abs(load - float(said)) < 0.011
+        session.close()
+
+
+@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
 @pytest.mark.parametrize("what", REFUSED)
 async def test_a_wrong_credential_is_a_value_not_a_hang(
     agent: services.Server, what: str, prefer_gufo: bool

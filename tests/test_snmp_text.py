@@ -19,6 +19,7 @@ WESTERN = "St Mary\u2019s Library \u2013 Annexe 1"
         (b"FOC1234\xff\xff\xff\xff", "FOC1234"),
         (b"FOC1234\0\xff\xff\xff", "FOC1234"),
         (b"WS-C9300\0\0", "WS-C9300"),
+        (b"F\xffB\xff4\xff0\xff", "FB40"),
         (WESTERN.encode("cp1252"), WESTERN),
         ("Uplink \u2013 Core 1".encode("cp1252"), "Uplink \u2013 Core 1"),
         ("“Hall”".encode("cp1252"), "“Hall”"),
@@ -50,7 +51,14 @@ def test_memory_that_was_never_written_is_no_text(size: int) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["80ea8ea58100", "f492bfe29ee0", "788a20af5643", "ecb92381acb1", "001b21005041"],
+    [
+        "80ea8ea58100",
+        "f492bfe29ee0",
+        "788a20af5643",
+        "ecb92381acb1",
+        "001b21005041",
+        "f492bfe29eff",
+    ],
 )
 def test_a_mac_address_is_shown_in_hex(address: str) -> None:
     assert text(bytes.fromhex(address)) == address

@@ -194,7 +194,10 @@ async def _read(
         await _section(facts, section, read_section)
     facts.identity = facts.identity.with_chassis(facts.entities)
     names = {port.if_index: port.key for port in ports}
-    facts.findings = findings.of_values(session.faults.by_oid, names.get)
+    facts.findings = {
+        **findings.of_values(session.faults.by_oid, names.get),
+        **findings.of_refused(facts.refused),
+    }
     if reader.unread:
         facts.sections["columns"] = ", ".join(sorted(reader.unread))
 

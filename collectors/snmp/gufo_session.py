@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 from gufo.snmp import (
     Aes128Key,
@@ -37,6 +37,7 @@ from gufo.snmp._fast import (
 
 from collectors.snmp.channel import DescriptorChannel
 from collectors.snmp.credentials import Credential
+from collectors.snmp.opaque import unwrap
 from collectors.snmp.session import Failed, Patience, Value
 from collectors.snmp.udp_session import NO_AGENT, UdpSession
 from probes.failure import Outcome
@@ -68,6 +69,14 @@ class _Shape(NamedTuple):
 def _shape(answer: dict[str, Value]) -> _Shape:
     values = list(answer.values())
     return _Shape(hash(tuple(map(type, values))), values.count(0))
+
+
+def _unwrapped(answer: dict[str, Value]) -> dict[str, Value]:
+    """gufo-snmp gives an Opaque as its octets."""
+    return {
+        oid: unwrap(value) if type(value) is bytes else value
+        for oid, value in answer.items()
+    }
 
 
 class GufoSession(UdpSession):
@@ -128,7 +137,7 @@ class GufoSession(UdpSession):
         try:
             return await self._converse(
                 lambda: self._sock.send_get_many(asked),
-                lambda: cast(dict[str, Value], self._sock.recv_get_many()),
+                lambda: _unwrapped(self._sock.recv_get_many()),
                 first,
             )
         except (TimeoutError, ConnectionRefusedError) as error:

@@ -2,7 +2,8 @@
 
 SMI has no floating point. net-snmp and many agents built on it put a BER element of a
 private type into the octets of an Opaque (RFC 2578 section 7.1.9): context class,
-extended tag 0x9f, then the type of `asn1.h`. No text begins with the octet 0x9f.
+extended tag 0x9f, then the type of `asn1.h`. Some agents send that element without the
+Opaque around it.
 """
 
 from __future__ import annotations
@@ -10,29 +11,37 @@ from __future__ import annotations
 import struct
 from functools import lru_cache
 
-from collectors.snmp.session import Value
-
-_TAG = b"\x9f"
-# Counter64, signed and unsigned 64 bits: whether negative numbers are meant.
-_WHOLE = {b"\x76": False, b"\x7a": True, b"\x7b": False}
-# Float and double, by their octets.
-_REAL = {b"\x78": 4, b"\x79": 8}
+_TAG = 0x9F
+# Whether the number is signed, by the type of `asn1.h`: Counter64, and 64 bits.
+_WHOLE = {0x76: False, 0x7A: True, 0x7B: False}
+# How many octets a float and a double have.
+_REAL = {0x78: 4, 0x79: 8}
+# The same types as an application's, which is how some agents send them.
+_APPLICATION = {0x48: 0x78, 0x49: 0x79, 0x4A: 0x7A, 0x4B: 0x7B}
+# The first octet of a value that should have been in an Opaque.
+BARE = frozenset({_TAG, *_APPLICATION})
 # Significant digits that tell two numbers of four octets apart: six may, nine do.
 _FLOAT_DIGITS = range(6, 10)
 _LARGEST_FLOAT = float(struct.unpack(">f", b"\x7f\x7f\xff\xff")[0])
 
 
-def unwrap(value: Value | None) -> Value | None:
-    """The number in the octets of an Opaque, NaN and the infinities included; any other
-    value as it is."""
-    if type(value) is not bytes or value[:1] != _TAG:
-        return value
-    kind, size, content = value[1:2], value[2:3], value[3:]
-    if size != bytes((len(content) & 0x7F,)) or not content:
-        return value
+def unwrap(octets: bytes) -> int | float | bytes:
+    """The number in the octets of an Opaque, NaN and the infinities included; the same
+    octets if there is none."""
+    number = unwrap_bare(octets) if octets[:1] == b"\x9f" else None
+    return octets if number is None else number
+
+
+def unwrap_bare(element: bytes) -> int | float | None:
+    """The number that begins with one of `BARE`; None if it is none."""
+    head = 3 if element[:1] == b"\x9f" else 2
+    if len(element) <= head or element[head - 1] != len(element) - head:
+        return None
+    kind = element[1] if head == 3 else _APPLICATION[element[0]]
+    content = element[head:]
     if kind in _WHOLE and len(content) <= 9:
         return int.from_bytes(content, "big", signed=_WHOLE[kind])
-    return real(content) if len(content) == _REAL.get(kind) else value
+    return real(content) if len(content) == _REAL.get(kind) else None
 
 
 @lru_cache(maxsize=4096)

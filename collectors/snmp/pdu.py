@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from collectors.snmp import opaque
 from collectors.snmp.ber import (
     COUNTER32,
     COUNTER64,
@@ -144,10 +145,14 @@ def _value(data: bytes, at: int, end: int) -> Value | None:
     tag = data[at]
     if tag & 0x20:
         raise Malformed(f"a value of many parts (tag {tag:#04x})")
+    if tag in opaque.BARE:
+        return _bare(data, at, end)
     tag, start, stop = read(data, at, end)
     raw = data[start:stop]
-    if tag in (OCTETS, OPAQUE):
+    if tag == OCTETS:
         return raw
+    if tag == OPAQUE:
+        return opaque.unwrap(raw)
     if tag == INTEGER:
         if not 1 <= len(raw) <= 8:
             raise Malformed(f"an integer of {len(raw)} octets")
@@ -168,3 +173,13 @@ def _value(data: bytes, at: int, end: int) -> Value | None:
             raise Malformed(f"a null of {len(raw)} octets")
         return None
     raise Malformed(f"a value of a type that SNMP does not have (tag {tag:#04x})")
+
+
+def _bare(data: bytes, at: int, end: int) -> Value:
+    """One of net-snmp's numbers, by an agent that leaves out the Opaque around it."""
+    value = opaque.unwrap_bare(data[at:end])
+    if value is None:
+        raise Malformed(
+            f"a value of a type that SNMP does not have (tag {data[at]:#04x})"
+        )
+    return value

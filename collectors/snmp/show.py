@@ -15,7 +15,6 @@ from rich.text import Text
 
 from collectors.snmp import oids
 from collectors.snmp.facts import Facts
-from collectors.snmp.findings import of_refused
 from collectors.snmp.health import severity
 from collectors.snmp.interfaces import Port
 from collectors.snmp.profiles.readings import Mempool, Sensor, Storage
@@ -108,7 +107,6 @@ def _parts(facts: Facts) -> Iterator[Table | str]:
             " ".join(filter(None, (str(each.id), each.name))) for each in facts.vlans
         )
     yield from _sensors(facts.sensors)
-    yield from of_refused(facts.refused).values()
     if facts.processors or facts.mempools or facts.storage:
         used = table(
             "Processors, memory, storage",

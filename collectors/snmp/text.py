@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from collectors.snmp.opaque import unwrap
 from collectors.snmp.session import Value
 from probes import numbers
 
@@ -34,7 +33,6 @@ def text(value: Value | None) -> str | None:
     what is no text at all is shown in hex. None stays None, and so are octets of
     nothing but 0xff, as memory that was never written has them.
     """
-    value = unwrap(value)
     if value is None:
         return None
     if not isinstance(value, bytes):
@@ -47,7 +45,9 @@ def text(value: Value | None) -> str | None:
 
 def decode(octets: bytes) -> str | None:
     """`octets` as text; None if they are no text in any reading."""
-    trimmed = octets.strip(b"\0\xff")
+    # 0xff is no octet of a text: in memory that was never written it pads, or stands
+    # between the letters.
+    trimmed = octets.replace(b"\xff", b"").strip(b"\0")
     decoded: str | None
     if octets[:2] in _BYTE_ORDER_MARKS and len(octets) != _MAC_BYTES:
         decoded = octets[: len(octets) // 2 * 2].decode("utf-16", "replace")
@@ -58,7 +58,7 @@ def decode(octets: bytes) -> str | None:
     else:
         decoded = _unicode(trimmed)
         if decoded is None:
-            decoded = _chinese(trimmed) or _western(trimmed)
+            decoded = _chinese(trimmed) or _western(trimmed, len(octets) == _MAC_BYTES)
     if decoded is None:
         return None
     return "".join(c if _shows(c) else " " for c in decoded).strip()
@@ -67,7 +67,6 @@ def decode(octets: bytes) -> str | None:
 def number(value: Value | None) -> float | None:
     """A value as a number, or the one a text begins with (`25.3 C`). None for anything
     else; NaN and the infinities are none."""
-    value = unwrap(value)
     if isinstance(value, int | float):
         return numbers.finite(value)
     said = decode(value) if isinstance(value, bytes) else value
@@ -82,7 +81,6 @@ def mac(value: Value | None) -> str | None:
 
 
 def whole(value: Value | None) -> int | None:
-    value = unwrap(value)
     return value if isinstance(value, int) else None
 
 
@@ -133,12 +131,12 @@ def _chinese(octets: bytes) -> str | None:
         return None
 
 
-def _western(octets: bytes) -> str | None:
+def _western(octets: bytes, maybe_mac: bool) -> str | None:
     """Words of a Western language, which are mostly ASCII; a MAC address is not."""
     decoded = octets.decode(_WESTERN, "replace")
     plain = sum(octet < 128 for octet in octets)
     words = all(c.isalnum() or c in _MARKS for c in decoded if ord(c) > 127)
-    if len(octets) == _MAC_BYTES:
+    if maybe_mac:
         letters = sum(c.isascii() and (c.isalnum() or c == " ") for c in decoded)
         return decoded if plain >= 5 or (words and letters >= 4) else None
     return decoded if words or plain * 3 >= len(octets) * 2 else None

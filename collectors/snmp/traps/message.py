@@ -33,6 +33,7 @@ from collectors.snmp.ber import (
     read_octets,
     tlv,
 )
+from collectors.snmp.opaque import unwrap
 from collectors.snmp.session import Value
 
 V1, V2C = 0, 1
@@ -216,8 +217,10 @@ def _decode_list(data: bytes, at: int, end: int) -> tuple[list[Bind], bytes, int
 
 def _value(tag: int, raw: bytes) -> Value | None:
     """What was sent. What does not fit its type is given as it came."""
-    if tag in (OCTETS, OPAQUE):
+    if tag == OCTETS:
         return raw
+    if tag == OPAQUE:
+        return unwrap(raw)
     if tag == OID:
         # A value is not worth refusing the whole trap.
         try:

@@ -1,0 +1,173 @@
+"""What a device sends as a reading, in every encoding, by either library and in every
+version, becomes the measurement it is or nothing."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+import services
+from agents import RecordedRaw
+from test_snmp_odd_values import CREDENTIALS, LIBRARIES, Switch, rows, shown_by
+
+from collectors.snmp import findings, pdu
+from collectors.snmp.health import SEVERITIES, severity
+from collectors.snmp.opaque import unwrap
+from collectors.snmp.profiles.readings import Sensor
+from collectors.snmp.session import Patience
+from collectors.snmp.sessions import Sessions
+from towpath.demo import ber
+
+_VALUE = "1.3.6.1.2.1.99.1.1.1.4"
+FLOAT, DOUBLE = struct.pack(">f", 25.3), struct.pack(">d", 25.3)
+NAN, INFINITY = struct.pack(">f", float("nan")), struct.pack(">d", float("inf"))
+# As the value of a sensor for temperature, in whole degrees.
+ENCODED: dict[str, tuple[bytes, float | None]] = {
+    "Opaque float": (ber.tlv(0x44, b"\x9f\x78\x04" + FLOAT), 25.3),
+    "Opaque double": (ber.tlv(0x44, b"\x9f\x79\x08" + DOUBLE), 25.3),
+    "float without Opaque": (b"\x9f\x78\x04" + FLOAT, 25.3),
+    "double without Opaque": (b"\x9f\x79\x08" + DOUBLE, 25.3),
+    "application float": (ber.tlv(0x48, FLOAT), 25.3),
+    "application double": (ber.tlv(0x49, DOUBLE), 25.3),
+    "Opaque 64 bits": (ber.tlv(0x44, b"\x9f\x7a\x08" + b"\xff" * 7 + b"\xfd"), -3),
+    "Opaque NaN": (ber.tlv(0x44, b"\x9f\x78\x04" + NAN), None),
+    "Opaque infinity": (ber.tlv(0x44, b"\x9f\x79\x08" + INFINITY), None),
+    "Opaque of other octets": (ber.tlv(0x44, b"\x9f\x78\x03abc"), None),
+    "integer": (ber.integer(-3), -3),
+    "Gauge32": (ber.gauge32(2**32 - 3), -3),
+    "Counter64": (ber.counter64(2**64 - 3), -3),
+    "sixteen bits": (ber.gauge32(2**16 - 3), -3),
+    "underflow": (ber.integer(-(10**9)), None),
+    "overflow": (ber.integer(10**9), None),
+    "least of 32 bits": (ber.integer(-(2**31)), None),
+    "most of 32 bits": (ber.gauge32(2**32 - 1), None),
+    "5000 degrees": (ber.integer(5000), None),
+    "no octets": (b"\x42\x00", None),
+}
+
+
+@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
+@pytest.mark.parametrize("version", CREDENTIALS)
+async def test_a_temperature_is_read_in_every_encoding(
+    version: str, prefer_gufo: bool
+) -> None:
+    for name, (value, expected) in ENCODED.items():
+        agent = Switch("s", 1, rows() | {f"{_VALUE}.1": value})
+        shown = await shown_by(agent, version, prefer_gufo)
+        found = {s["descr"]: s["value"] for s in shown["sensors"]}
+        assert found.get("Inlet 1") == expected, name
+        assert found["Inlet 2"] == 22
+
+
+@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
+@pytest.mark.parametrize("version", CREDENTIALS)
+async def test_a_float_stays_one_however_often_it_is_asked_for(
+    version: str, prefer_gufo: bool
+) -> None:
+    value, expected = ENCODED["Opaque float"]
+    asked = ["1.3.6.1.2.1.1.3.0", f"{_VALUE}.1", f"{_VALUE}.2"]
+    agent = Switch("s", 1, rows() | {f"{_VALUE}.1": value})
+    async with agent, Sessions(prefer_gufo) as sessions:
+        session = sessions.open(
+            "127.0.0.1", agent.port_number, CREDENTIALS[version], Patience((2.0, 2.0))
+        )
+        for _ in range(4):
+            answer = await session.get(asked)
+            assert (answer[asked[1]], answer[asked[2]]) == (expected, 22)
+        session.close()
+
+
+def test_what_is_left_out_is_said_once_with_what_was_sent() -> None:
+    bind = ber.tlv(ber.SEQUENCE, ber.oid("1.3.6.1") + b"\x9f\x71\x01\x02")
+    body = ber.integer(7) * 3 + ber.tlv(ber.SEQUENCE, bind)
+    response = ber.tlv(pdu.RESPONSE, body)
+    (found,) = pdu.decode(response, 0, len(response)).binds
+    assert found.value is None
+    assert found.fault == "a value of a type that SNMP does not have (tag 0x9f)"
+
+
+def test_octets_that_are_no_number_stay_octets() -> None:
+    for octets in (
+        b"",
+        b"\x9f",
+        b"\x9f\x78",
+        b"\x9f\x78\x04abc",
+        b"\x9f\x01\x01a",
+        b"a",
+    ):
+        assert unwrap(octets) == octets
+
+
+CASES: dict[str, dict[tuple[str, str], Any]] = {
+    "s09_opaque_float": {
+        ("temperature", "Temperature 1"): 25.3,
+        ("humidity", "Humidity 1"): 44.5,
+        ("voltage", "Point 1 line 1"): 231.4,
+        ("current", "Point 1 line 1"): -0.5,
+        ("power", "Point 1 line 1"): None,
+        ("percent", "Point 1 line 1 load"): None,
+    },
+    "s07b_mikrotik_neg": {
+        ("temperature", "cpu-temperature"): -3,
+        ("temperature", "temperature"): -3,
+    },
+    "s37_entsensor_ends": {
+        ("temperature", "T1"): None,
+        ("temperature", "T2"): None,
+        ("temperature", "T3"): 21,
+        ("temperature", "T4"): -7,
+        ("temperature", "T5"): None,
+        ("temperature", "T6"): None,
+    },
+}
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("version", ["v1", "v2c"])
+@pytest.mark.parametrize("name", CASES)
+async def test_recorded_readings_are_measurements_or_not_known(
+    name: str, version: str
+) -> None:
+    file = services.corpus("..", "cases", "snmp", f"{name}.rec")
+    shown = await shown_by(RecordedRaw(file), version)
+    found = {(s["class"], s["descr"]): s["value"] for s in shown["sensors"]}
+    for sensor, value in CASES[name].items():
+        assert found.get(sensor) == value, sensor
+
+
+@pytest.mark.corpus
+async def test_recorded_optics_with_a_low_alarm_of_zero_are_well() -> None:
+    file = services.corpus("..", "cases", "snmp", "s25_juniper_dom.rec")
+    shown = await shown_by(RecordedRaw(file), "v2c")
+    light = {s["descr"]: s for s in shown["sensors"] if s["class"] == "dbm"}
+    light = light["ge-0/2/0 receive power"]
+    assert light["value"] == -5.66
+    assert "low" not in light
+    limits = {name: light.get(name) for name in ("low_warn", "high_warn", "high")}
+    sensor = Sensor("dbm", "", "", "", value=light["value"], **limits)
+    assert severity(sensor) == SEVERITIES["ok"]
+
+
+@pytest.mark.corpus
+async def test_recorded_texts_are_read_without_padding_and_in_their_code_page() -> None:
+    file = services.corpus("..", "cases", "snmp", "s06_ff_padding.rec")
+    shown = await shown_by(RecordedRaw(file), "v2c")
+    assert shown["identity"]["serial"] == "FOC1234"
+    serials = [entity.get("serial") for entity in shown["entities"]]
+    assert serials == ["FOC1234", "FB40BC5", None]
+    file = services.corpus("..", "cases", "snmp", "s05b_cp1252.rec")
+    shown = await shown_by(RecordedRaw(file), "v2c")
+    assert shown["identity"]["sys_location"] == "St. Mary\u2019s Library"
+    assert shown["ports"][0]["alias"] == "Uplink \u2013 Core 1"
+
+
+async def test_what_nothing_can_have_is_refused_and_said() -> None:
+    value, _ = ENCODED["5000 degrees"]
+    agent = Switch("s", 1, rows() | {f"{_VALUE}.1": value})
+    shown = await shown_by(agent, "v2c")
+    (refused,) = shown["refused"]
+    assert (refused["class"], refused["descr"]) == ("temperature", "Inlet 1")
+    assert refused["value"] == 5000
+    said = shown["findings"][findings.VALUES_IMPLAUSIBLE]
+    assert "temperature 'Inlet 1' 5000" in said
