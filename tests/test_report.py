@@ -493,6 +493,17 @@ def test_what_a_lines_use_says_about_its_size(
     assert said in figures.value_for_money(figures.LineFigures(line, **changes))
 
 
+def test_an_hour_with_few_polls_weighs_few_polls_in_the_share_a_port_was_up() -> None:
+    line = council.estate().line("th-wan")
+    hours = [
+        Row(0, {"line": line.id}, {"up_mean": 1.0, "up_count": 60}),
+        Row(HOUR_MS, {"line": line.id}, {"up_mean": 0.0, "up_count": 2}),
+        Row(2 * HOUR_MS, {"line": line.id}, {"down_use_ratio_p95": 0.1}),
+    ]
+    [found] = figures.line_figures([line], [], hours, [])
+    assert found.up_ratio == pytest.approx(60 / 62)
+
+
 def test_a_backup_line_is_judged_by_whether_it_was_needed() -> None:
     line = council.estate().line("dep-4g")
     idle = figures.LineFigures(line, down_p95=0.0)

@@ -162,14 +162,14 @@ def _line(
     line: Line, month: Row | None, hours: list[Row], before: Row | None
 ) -> LineFigures:
     points: list[Point] = []
-    ups: list[float] = []
+    polls = polls_up = 0.0
     for row in hours:
         use = most(row, "down_use_ratio_p95", "up_use_ratio_p95")
         if use is not None and row.time_ms is not None:
             points.append((row.time_ms, use))
-        up = real(row, "up_mean")
-        if up is not None:
-            ups.append(up)
+        count = real(row, "up_count") or 0.0
+        polls += count
+        polls_up += count * (real(row, "up_mean") or 0.0)
     return LineFigures(
         line,
         down_p95=real(month, "down_use_ratio_p95"),
@@ -179,7 +179,7 @@ def _line(
         before_p95=most(before, "down_use_ratio_p95", "up_use_ratio_p95"),
         busy_hours=sum(use > BUSY_RATIO for _, use in points),
         observed_hours=len(hours),
-        up_ratio=sum(ups) / len(ups) if ups else None,
+        up_ratio=polls_up / polls if polls else None,
         carried_hours=sum(bool(real(row, "carrying_max")) for row in hours),
         hourly=tuple(sorted(points)),
     )

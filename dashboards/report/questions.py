@@ -24,6 +24,7 @@ def line_hours(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
             Pick("down_use_ratio", "p95"),
             Pick("up_use_ratio", "p95"),
             Pick("up", "mean"),
+            Pick("up", "count"),
             Pick("carrying", "max"),
         ),
         from_ms,
