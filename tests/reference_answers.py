@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
+from collectors.measurements import CATALOGUE
 from collectors.store.query import Pick, Query
 from probes.sample import Sample, Value
 
@@ -46,6 +47,18 @@ def answer(
     return found
 
 
+def _mean(name: str, rows: list[Sample]) -> float | None:
+    """Each row's value by what the row counts; a row without that takes no part."""
+    weight = CATALOGUE.measurement(rows[0].measurement).field(name).weight
+    pairs = [
+        (float(row.fields[name]), float(row.fields[weight]) if weight else 1.0)
+        for row in rows
+        if name in row.fields and (not weight or weight in row.fields)
+    ]
+    whole = math.fsum(count for _, count in pairs)
+    return math.fsum(v * count for v, count in pairs) / whole if whole else None
+
+
 def _figure(pick: Pick, rows: list[Sample]) -> Value | None:
     seen = [
         (row.time_ms, row.fields[pick.field])
@@ -62,6 +75,6 @@ def _figure(pick: Pick, rows: list[Sample]) -> Value | None:
     if pick.aggregate in ("min", "max", "sum"):
         return {"min": min, "max": max, "sum": sum}[pick.aggregate](numbers)
     if pick.aggregate == "mean":
-        return math.fsum(numbers) / len(numbers)
+        return _mean(pick.field, rows)
     rank = math.floor(len(numbers) * int(pick.aggregate[1:]) / 100 + 0.5)
     return numbers[max(rank, 1) - 1]

@@ -31,6 +31,9 @@ OUTAGE = (END_MS - 30 * 60_000, END_MS - 20 * 60_000)
 # This one stops ten minutes before the end, and nothing of it is heard again.
 GONE_MS = END_MS - 10 * 60_000
 RESTARTS = 4
+COUNTS = {"retries", "ports_up", "agents"}
+# What figures are weighted by: without differences every mean would be the plain one.
+WEIGHTS = {field.weight for each in CATALOGUE for field in each.fields if field.weight}
 
 
 def _restless(sample: Sample) -> Iterator[Sample]:
@@ -45,7 +48,7 @@ def _restless(sample: Sample) -> Iterator[Sample]:
     for name, value in sample.fields.items():
         if isinstance(value, float):
             value *= 1 + 0.3 * math.sin(minute * 1.7 + phase)
-        elif isinstance(value, int) and name in ("retries", "ports_up", "agents"):
+        elif isinstance(value, int) and (name in COUNTS or name in WEIGHTS):
             value += (minute + phase) % 7
         fields[name] = value
     if sample.measurement == "device" and device == "th-sw1" and fields["up"]:
@@ -209,9 +212,10 @@ def test_the_share_of_vpns_that_are_up_is_that_of_laptops_at_home(
 
 def test_a_query_without_an_interval_has_no_buckets_whatever_its_own_are() -> None:
     query = Query("device", (Pick("up", "mean"),), 0, 1, (), ("device",), 60_000)
-    assert "time(" not in render(query, Grafana(interval=""))
-    assert "GROUP BY time($__interval)" in render(query, Grafana())
-    assert "GROUP BY time(60000ms)" in render(query)
+    device = CATALOGUE.measurement("device")
+    assert "time(" not in render(query, device, Grafana(interval=""))
+    assert "GROUP BY time($__interval)" in render(query, device, Grafana())
+    assert "GROUP BY time(60000ms)" in render(query, device)
 
 
 def test_every_state_over_time_has_the_colours_of_its_words() -> None:

@@ -131,6 +131,6 @@ def _as_background(drawing: re.Match[str]) -> str:
     picture = f"url(data:image/svg+xml,{quote(whole)})"
     return (
         f'<span style="display: inline-block; width: {width}px; height: {height}px; '
-        "margin-right: 5px; vertical-align: -1px; "
+        "flex: none; margin-right: 5px; vertical-align: -1px; "
         f'background: {picture} 0 0 / 100% 100% no-repeat"></span>'
     )
