@@ -15,7 +15,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from alerts.alert import Severity
 from collectors.estate.model import Pattern
-from probes.sample import Value
 
 Aggregate = Literal["last", "mean", "min", "max", "sum", "count", "p95", "rise"]
 Comparison = Literal[">", ">=", "<", "<=", "==", "!="]
@@ -246,7 +245,3 @@ def allowed_placeholders(rule: Rule) -> set[str]:
         *rule.shows,
         *(name for name, tag in PLACEHOLDERS.items() if not tag or tag in rule.subject),
     }
-
-
-def is_number(value: Value | None) -> bool:
-    return isinstance(value, int | float)

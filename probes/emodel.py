@@ -42,12 +42,6 @@ def _root(value: float) -> float:
     return math.pow(value, 1 / 6)
 
 
-def short_delay_impairment(delay_ms: float) -> float:
-    """Id by Cole and Rosenbluth's straight lines, which many vendors print instead of
-    G.107's: it takes something off below 100 ms too. For comparing with theirs."""
-    return 0.024 * delay_ms + 0.11 * max(0.0, delay_ms - 177.3)
-
-
 def loss_impairment(
     loss_ratio: float, codec: Codec = G711_PLC, burst_ratio: float = 1.0
 ) -> float:
@@ -64,15 +58,6 @@ def mos_of(r: float) -> float:
     if r >= 100:
         return 4.5
     return max(1.0, 1 + 0.035 * r + r * (r - 60) * (100 - r) * 7e-6)
-
-
-def rating_of(mos: float) -> float:
-    """R of a MOS from 1 to 4.5: G.107 appendix I. Its arctan2(x, y) is atan2(y, x)."""
-    if mos >= 4.5:
-        return 100.0
-    root = max(0.0, -903522 + 1113960 * mos - 202500 * mos * mos)
-    h = math.atan2(15 * math.sqrt(root), 18566 - 6750 * mos) / 3
-    return 20 / 3 * (8 - math.sqrt(226) * math.cos(h + math.pi / 3))
 
 
 def buffer_ms(jitter_ms: float) -> float:

@@ -13,8 +13,6 @@ from probes.emodel import (
     estimate,
     loss_impairment,
     mos_of,
-    rating_of,
-    short_delay_impairment,
 )
 
 MOS_OF_R = {
@@ -32,17 +30,6 @@ MOS_OF_R = {
     95: 4.4414,
     100: 4.500,
 }
-R_OF_MOS = {
-    2: 38.684,
-    3: 58.079,
-    3.1: 60.000,
-    3.6: 70.064,
-    4: 79.371,
-    4.03: 80.159,
-    4.34: 90.041,
-    4.41: 93.237,
-    4.5: 100,
-}
 IDD = {
     100: 0,
     120: 0.001,
@@ -54,7 +41,6 @@ IDD = {
     400: 24.070,
     500: 30.636,
 }
-ID_SHORT = {100: 2.4, 150: 3.6, 200: 7.297, 300: 20.697, 400: 34.097}
 IE_EFF = {
     G711: (9.896, 17.925, 30.159, 39.041, 51.075, 66.434),
     G711_PLC: (1.855, 3.640, 7.011, 10.142, 15.781, 27.066),
@@ -92,24 +78,9 @@ def test_mos_never_falls_below_one_where_the_polynomial_does():
     assert mos_of(3.2) == 1.0
 
 
-@pytest.mark.parametrize(("mos", "r"), R_OF_MOS.items())
-def test_a_mos_has_its_rating(mos, r):
-    assert rating_of(mos) == pytest.approx(r, abs=6e-4)
-
-
-@given(st.floats(6.5, 100))
-def test_rating_and_mos_are_each_others_inverse(r):
-    assert rating_of(mos_of(r)) == pytest.approx(r, abs=0.02)
-
-
 @pytest.mark.parametrize(("delay_ms", "idd"), IDD.items())
 def test_delay_costs_what_g107_says(delay_ms, idd):
     assert delay_impairment(delay_ms) == pytest.approx(idd, abs=6e-4)
-
-
-@pytest.mark.parametrize(("delay_ms", "impairment"), ID_SHORT.items())
-def test_delay_costs_what_cole_and_rosenbluth_say(delay_ms, impairment):
-    assert short_delay_impairment(delay_ms) == pytest.approx(impairment, abs=6e-4)
 
 
 @pytest.mark.parametrize("codec", IE_EFF)

@@ -7,7 +7,7 @@ are never in it: `credentials` are names, whose values come from elsewhere.
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, Literal, TypeVar
 
@@ -110,42 +110,7 @@ class VpnGateway(_Entry):
     site: Id | None = None
     host: str
     port: Annotated[int, Field(ge=1, le=65535)] = 443
-    product: str = ""
     device: Id | None = None
-    capacity: Annotated[int, Field(gt=0)] | None = None
-
-
-class Room(_Entry):
-    """A room whose meetings matter: the switch port (device, port) it hangs on."""
-
-    id: Id
-    name: str
-    site: Id
-    device: Id | None = None
-    port: str = ""
-
-
-class TelephonyGroup(_Entry):
-    """A contact centre group: its media edge (`host:port`), and its hours."""
-
-    id: Id
-    name: str
-    policy_tag: str = ""
-    media_edge: Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$|^$")] = ""
-    hours: Hours = Hours()
-
-
-class Event(_Entry):
-    """A meeting that must not fail, such as a live-streamed committee."""
-
-    id: Id
-    name: str
-    room: Id
-    starts: datetime
-    ends: datetime
-    platform: str = ""
-    stream_url: str = ""
-    contact: str = ""
 
 
 class Reflector(_Entry):
@@ -174,9 +139,6 @@ class Estate(_Entry):
     devices: tuple[Device, ...] = ()
     lines: tuple[Line, ...] = ()
     vpn_gateways: tuple[VpnGateway, ...] = ()
-    rooms: tuple[Room, ...] = ()
-    telephony_groups: tuple[TelephonyGroup, ...] = ()
-    events: tuple[Event, ...] = ()
     reflectors: tuple[Reflector, ...] = ()
     places: Places = Places()
 

@@ -134,7 +134,6 @@ class Log:
         stats = self._stats
         stats.commits += 1
         stats.appended_rows += rows
-        stats.appended_batches += sum(map(len, pieces))
         stats.commit_ms.append((time.perf_counter() - begun_s) * 1000)
         self._count()
         self._wake()

@@ -20,7 +20,6 @@ class JournalStats:
     oldest_ms: int | None = None
     commits: int = 0
     appended_rows: int = 0
-    appended_batches: int = 0
     dead_rows: int = 0
     dead_reasons: Counter[str] = dataclasses.field(default_factory=Counter)
     dropped_bytes: int = 0

@@ -52,12 +52,9 @@ class WriterStats:
     """Counters since start. `expired_rows` were older than their retention when they
     came; `refused_rows` the store would not take: they lie aside."""
 
-    writes: int = 0
     written_rows: int = 0
     expired_rows: int = 0
     refused_rows: int = 0
-    tidied_ms: int | None = None
-    last_write_ms: int | None = None
 
 
 def saved_positions(config: StoreConfig, reader: str = "store") -> Positions | None:
@@ -144,9 +141,7 @@ class StoreWriter:
                 await self._store.write(batches)
             except Refused as refused:
                 await self._put_aside(refused)
-            self.stats.writes += 1
             self.stats.written_rows += rows
-            self.stats.last_write_ms = self._now_ms()
         try:
             await asyncio.to_thread(_save, self._positions, chunk.positions)
         except OSError as error:
@@ -202,7 +197,6 @@ class StoreWriter:
                 if self._tidy_failed:
                     _log.info("store_tidied_again")
                 self._tidy_failed = ""
-                self.stats.tidied_ms = self._now_ms()
 
 
 def _positions_path(config: StoreConfig, reader: str) -> Path:

@@ -139,7 +139,6 @@ name = "Staff VPN"
 site = "town-hall"
 host = "localhost"
 port = {ports.vpn_door}
-capacity = 2500
 
 [places]
 beacon_url = "https://{ports.address}:{ports.beacon}/"
@@ -151,13 +150,6 @@ stamp_port = {ports.stamp}
 ndt7_url = "https://localhost:{ports.ndt7}"
 authenticated = true
 site = "town-hall"
-
-[[rooms]]
-id = "chamber"
-name = "Council Chamber"
-site = "town-hall"
-device = "hall-access-1"
-port = "GigabitEthernet1/0/1"
 """
     )
     return "\n".join(parts)

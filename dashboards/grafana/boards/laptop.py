@@ -1,4 +1,4 @@
-"""One laptop's own results: personal data, for the service desk with a support code.
+"""One laptop's own results: personal data, left out unless asked for.
 
 It asks the personal database, lies in a folder of its own, and lives 30 days.
 """
