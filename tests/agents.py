@@ -78,6 +78,16 @@ class SilentWhenMuch(TooBig):
         return None if many > self.limit else super().reply(request)
 
 
+class EmptyWhenMuch(TooBig):
+    """Answers what is too much for it with no error and no variables."""
+
+    def reply(self, request: ber.Request) -> bytes | None:
+        many = request.second if request.kind == ber.GET_BULK else len(request.names)
+        if many > self.limit:
+            return ber.response(request, b"")
+        return super().reply(request)
+
+
 class NoBulk(SimulatedSwitch):
     """Answers GETBULK with an error, as printers and cheap UPS cards do."""
 

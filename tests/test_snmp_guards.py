@@ -11,6 +11,7 @@ from agents import (
     AnswersTheLastRequest,
     CounterAsText,
     Disorderly,
+    EmptyWhenMuch,
     EndlessWalk,
     Garbling,
     Huge,
@@ -63,7 +64,9 @@ async def facts_of(switch: SimulatedSwitch, budget_s: float = 60.0) -> Facts:
 
 
 @pytest.mark.parametrize("prefer_gufo", LIBRARIES)
-@pytest.mark.parametrize("kind", [SimulatedSwitch, TooBig, NoBulk, SilentWhenMuch])
+@pytest.mark.parametrize(
+    "kind", [SimulatedSwitch, TooBig, NoBulk, SilentWhenMuch, EmptyWhenMuch]
+)
 async def test_a_walk_is_whole_however_little_the_agent_stands(
     kind: type[SimulatedSwitch], prefer_gufo: bool
 ) -> None:
@@ -187,7 +190,7 @@ async def test_a_large_get_that_is_dropped_is_asked_in_pieces() -> None:
     assert len([oid for oid in found if oid in oids]) == 30
 
 
-@pytest.mark.parametrize("kind", [TooBig, NoBulk, Twice])
+@pytest.mark.parametrize("kind", [TooBig, NoBulk, Twice, EmptyWhenMuch])
 async def test_a_difficult_agent_still_tells_everything(
     kind: type[SimulatedSwitch],
 ) -> None:

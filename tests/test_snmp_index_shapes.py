@@ -136,6 +136,7 @@ def test_a_neighbour_is_at_the_port_of_its_index_or_at_none_known(
         ("fdp", "2.7.1", ""),
         ("edp", "2.0.0.2.0.0.0.0.1", "Gi2"),
         ("edp", "2.0.1", ""),
+        ("mndp", "8", ""),
     ],
 )
 def test_other_protocols_likewise(protocol: str, index: str, port: str) -> None:

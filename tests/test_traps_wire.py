@@ -213,6 +213,21 @@ def test_oids_are_read_as_written(arcs: list[int]) -> None:
     assert ber.oid_text(made[start:stop]) == text
 
 
+@given(
+    st.binary(max_size=12)
+    | st.lists(st.sampled_from([0, 1, 0x2B, 0x7F, 0x80, 0xFF]), max_size=9).map(bytes)
+)
+def test_an_oid_is_the_same_as_text_and_as_arcs(content: bytes) -> None:
+    try:
+        arcs = ber.arcs_of(content)
+    except ber.Malformed:
+        with pytest.raises(ber.Malformed):
+            ber.oid_text(content)
+    else:
+        assert ber.oid_text(content) == ".".join(map(str, arcs))
+        assert all(arc >> 32 == 0 for arc in arcs[1:])
+
+
 @pytest.mark.parametrize(
     "data",
     [

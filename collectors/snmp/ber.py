@@ -146,18 +146,38 @@ def _arcs(content: bytes) -> Oid:
     arcs, arc = [], 0
     for octet in content:
         arc = arc << 7 | octet & 0x7F
+        if arc >> 32:
+            raise Malformed("a part of an OID beyond 32 bits")
         if not octet & 0x80:
             arcs.append(arc)
             arc = 0
-        elif arc >> 32:
-            raise Malformed("a part of an OID beyond 32 bits")
     if len(arcs) > _MOST_PARTS:
         raise Malformed("an OID that is too long")
     root = min(arcs[0] // 40, 2)
     return (root, arcs[0] - root * 40, *arcs[1:])
 
 
-@lru_cache(maxsize=16_384)
 def oid_text(content: bytes) -> str:
     """The OID as text without a leading dot, from its content octets."""
-    return ".".join(map(str, _arcs(content)))
+    if len(content) > _MOST_OID_OCTETS:
+        raise Malformed("an OID that is too long")
+    # Rows of a column differ in their last part: the others are read once.
+    at = len(content) - 1
+    while at > 0 and content[at - 1] & 0x80:
+        at -= 1
+    if at < 1 or content[-1] & 0x80:
+        return ".".join(map(str, _arcs(content)))
+    last = 0
+    for octet in content[at:]:
+        last = last << 7 | octet & 0x7F
+    if last >> 32:
+        raise Malformed("a part of an OID beyond 32 bits")
+    return f"{_prefix_text(content[:at])}.{last}"
+
+
+@lru_cache(maxsize=16_384)
+def _prefix_text(content: bytes) -> str:
+    arcs = _arcs(content)
+    if len(arcs) >= _MOST_PARTS:
+        raise Malformed("an OID that is too long")
+    return ".".join(map(str, arcs))

@@ -88,6 +88,9 @@ def heard(
         port, label = None, ""
         if dialect.arcs is None or len(arcs) == dialect.arcs:
             port, label = dialect.local(arcs, row, local)
+        if label == "0":
+            # There is no port 0: the row does not say.
+            label = ""
         name, chassis = _name(row.get("name"))
         found.append(
             Neighbour(

@@ -33,6 +33,8 @@ _REFUSALS = {
     f"{_USM_STATS}.3.0": "the user is not known",
     f"{_USM_STATS}.5.0": "the authentication password is not right",
     f"{_USM_STATS}.6.0": "the privacy password is not right",
+    # snmpUnknownContexts (RFC 3412 section 5).
+    "1.3.6.1.6.3.12.1.5.0": "the context is not known there",
 }
 Enclosed = tuple[bytes, int, int]
 

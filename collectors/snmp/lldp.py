@@ -190,7 +190,7 @@ def tplink_neighbours(
     found = []
     for index, row in rows_of(rows, TPLINK_REM_TABLE, _TPLINK_COLUMNS).items():
         number = int(index.partition(".")[0])
-        label = text(row.get("local")) or str(number)
+        label = text(row.get("local")) or str(number or "")
         port = local.by_index.get(number) or local.called(label)
         said = (text(row.get("enabled")) or text(row.get("capable")) or "").lower()
         # An IPv4 address as the end of a text that began as IPv6 (`::10.1.2.3`).

@@ -67,6 +67,9 @@ class UdpSession:
             if response.status:
                 raise TooMuch(_said(response.status))
             binds = response.binds
+            if not binds and len(wanted) > 1:
+                # Some agents answer too large a GET with nothing at all.
+                raise TooMuch("an answer without values")
             if not response.whole and len(binds) > 1:
                 # The list was cut within the last: it may be sound.
                 binds = binds[:-1]
@@ -196,33 +199,37 @@ class UdpPages:
     async def read(self) -> list[Row]:
         if self._ended:
             return []
-        session = self._session
-        if self._repetitions > 1:
-            response = await session._request(
-                pdu.GET_BULK, [self._next], 0, self._repetitions
-            )
-        else:
-            response = await session._request(pdu.GET_NEXT, [self._next])
+        response = await self._ask(self._repetitions)
+        if not response.binds and not response.status and self._repetitions > 1:
+            # The end of all there is, or more than the agent can answer: one row tells.
+            response = await self._ask(1)
+            if any(under(bind.oid, self._base) for bind in response.binds):
+                raise TooMuch("GETBULK has no answer while there is more")
         if response.status:
             return self._refused(response.status)
         binds = []
         for bind in response.binds:
-            if bind.oid and not under(bind.oid, self._base):
-                self._ended = True
-                break
-            if bind.oid == self._next:
-                # endOfMibView, or an agent that does not go on.
+            # What does not go on is endOfMibView, or an agent that loops.
+            outside = bind.oid and not under(bind.oid, self._base)
+            if outside or bind.oid == self._next:
                 self._ended = True
                 break
             binds.append(bind)
-        rows = session._sound(binds)
-        if not response.binds:
-            self._ended = True
-        elif rows:
+        rows = self._session._sound(binds)
+        if rows:
             self._next = rows[-1][0]
-        elif not self._ended:
-            raise Failed(Outcome.BAD_ANSWER, response.binds[0].fault or "no names")
+        elif binds:
+            raise Failed(Outcome.BAD_ANSWER, binds[0].fault or "no names")
+        else:
+            self._ended = True
         return rows
+
+    async def _ask(self, repetitions: int) -> Response:
+        if repetitions > 1:
+            return await self._session._request(
+                pdu.GET_BULK, [self._next], 0, repetitions
+            )
+        return await self._session._request(pdu.GET_NEXT, [self._next])
 
     def _refused(self, status: int) -> list[Row]:
         if status == pdu.NO_SUCH_NAME:
