@@ -11,7 +11,7 @@ from alerts.alert import Alert
 from alerts.suppress import Silence
 from collectors.batch import Batch
 from collectors.measurements import CATALOGUE
-from collectors.store.query import Pick, Query, Row, weight_of
+from collectors.store.query import Pick, Query, Row, means_of, weight_of
 from probes.sample import Sample, Value
 
 
@@ -88,6 +88,8 @@ class MemoryStore(_Opened):
             rows.extend(batch.samples())
 
     async def ask(self, query: Query) -> list[Row]:
+        if query.of_ms:
+            return await self._of_means(query)
         found: dict[tuple[int | None, tuple[str, ...]], list[Sample]] = {}
         for sample in self._by_measurement.get(query.measurement, ()):
             if not query.from_ms <= sample.time_ms < query.to_ms:
@@ -114,6 +116,25 @@ class MemoryStore(_Opened):
                 tags = dict(zip(query.group_by, group, strict=True))
                 rows.append(Row(bucket, tags, values))
         return rows
+
+    async def _of_means(self, query: Query) -> list[Row]:
+        groups: dict[tuple[str, ...], list[Sample]] = {}
+        for row in await self.ask(means_of(query)):
+            means = {name.removesuffix("_mean"): v for name, v in row.values.items()}
+            sample = Sample(query.measurement, row.tags, means, row.time_ms or 0)
+            groups.setdefault(tuple(row.tags.values()), []).append(sample)
+        return [
+            Row(
+                None,
+                samples[0].tags,
+                {
+                    pick.name: value
+                    for pick in query.picks
+                    if (value := aggregate(pick, samples, "")) is not None
+                },
+            )
+            for samples in groups.values()
+        ]
 
 
 def aggregate(pick: Pick, samples: list[Sample], weight: str) -> Value | None:

@@ -33,7 +33,7 @@ from collectors.store.query import Query, Row
 from collectors.store.query import check as check_query
 from dashboards import chart, words
 from dashboards.doubles import AnswerStore, MemoryStore
-from dashboards.observed import Piece
+from dashboards.observed import Piece, marks
 from dashboards.report import (
     Month,
     PollPeriods,
@@ -46,7 +46,6 @@ from dashboards.report import (
 from dashboards.report.availability import (
     Availability,
     availability,
-    days,
     open_spans,
 )
 from dashboards.report.gather import Content, gather
@@ -305,7 +304,7 @@ def test_a_day_is_as_it_was_worst_and_not_observed_where_nothing_was() -> None:
         Piece(day + HOUR_MS, day + 2 * HOUR_MS, False),
         Piece(2 * day, 2 * day + HOUR_MS, False),
     ]
-    assert days(held, spans) == ["ok", "part", "bad", "none"]
+    assert marks(held, spans) == ["ok", "part", "bad", "none"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import services
 from hypothesis import HealthCheck, given, settings
@@ -77,6 +78,40 @@ async def test_a_percentile_is_the_value_at_the_nearest_rank(
     # What the agent and the grouping call a percentile is the same.
     ranks = [percentile(range(1, count + 1), percent) for percent in (50, 95, 99)]
     assert ranks == [p50, p95, p99]
+
+
+async def test_percentiles_may_be_of_means(store: Store) -> None:
+    """Of five minutes each, as suppliers bill, and of each group."""
+    rows = [
+        (START + n * MINUTE, {"a": a}, {"real": float(n % 5 + n // 5 * 10), "whole": n})
+        for a in ("x", "y")
+        for n in range(100)
+        if a == "x" or n < 5
+    ]
+    await store.write([batch(*rows)])
+    query = msgspec.structs.replace(
+        ask("real:p50", "real:p95", "whole:p95", by=("a",)), of_ms=5 * MINUTE
+    )
+    x, y = await values(store, query)
+    # Means 2, 12, 22 … 192: the 10th and the 19th of twenty.
+    assert (x, y) == (("x", 92.0, 182.0, 92.0), ("y", 2.0, 2.0, 2.0))
+    assert {type(value) for value in (*x[1:], *y[1:])} == {float}
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(count=st.integers(1, 3000) | st.sampled_from([44_640, 44_639, 100_003]))
+async def test_a_percentile_of_any_number_of_values_is_at_its_rank(
+    tmp_path: Path, count: int
+) -> None:
+    async with embedded(tmp_path / str(count)) as files:
+        rows = [(START + n, {"a": "x"}, {"whole": n + 1}) for n in range(count)]
+        await files.write([batch(*rows)])
+        found = await values(files, ask("whole:p50", "whole:p95", "whole:p99"))
+    assert found == [tuple((count * p + 50) // 100 for p in (50, 95, 99))]
 
 
 async def test_a_mean_is_weighted_by_what_it_counts(store: Store) -> None:

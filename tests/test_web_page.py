@@ -148,6 +148,50 @@ def test_down_is_not_said_where_nothing_was_heard() -> None:
     assert "A missing figure does not mean that something is down." in text
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_no_site_is_down_while_towpath_itself_is_cut_off(told: bool) -> None:
+    since = NOW_MS - 20 * council.MINUTE_MS
+    away = {device.id: (since, NOW_MS) for device in council.estate().devices}
+    store = MemoryStore(
+        council.samples(NOW_MS - 30 * council.HOUR_MS, NOW_MS, down=away)
+    )
+    rule = Alert(
+        "monitor_cut_off",
+        {},
+        "critical",
+        "firing",
+        since + council.MINUTE_MS,
+        firing_ms=since + council.MINUTE_MS,
+        summary="Towpath is cut off: none of the devices it polls answers",
+    )
+    with _client(store=store, alerts=AlertList([rule] if told else [])) as client:
+        first, site = client.get("/").text, client.get("/sites/depot").text
+        said = client.get("/api/status.json").json()
+    assert {each["state"] for each in said["sites"]} == {"no data"}
+    assert any("cut off" in sentence for sentence in said["blind"])
+    assert "No device has been polled" not in _text(first)
+    assert "Not answering" not in _text(site)
+    # Its last half hours, too: one of them was seen in part, none was a fault.
+    strips = re.findall(r"the last 24 hours.*?</svg>", site, re.DOTALL)
+    assert strips
+    assert not any(f"s-{kind}" in s for s in strips for kind in ("bad", "part"))
+
+
+def test_one_site_that_answers_shows_that_the_others_are_down() -> None:
+    away = {
+        device.id: (NOW_MS - council.HOUR_MS, NOW_MS)
+        for device in council.estate().devices
+        if device.site != "library"
+    }
+    store = MemoryStore(
+        council.samples(NOW_MS - 2 * council.HOUR_MS, NOW_MS, down=away)
+    )
+    with _client(store=store, alerts=AlertList()) as client:
+        said = client.get("/api/status.json").json()
+    states = {each["id"]: each["state"] for each in said["sites"]}
+    assert states == {"town-hall": "down", "depot": "down", "library": "working"}
+
+
 def test_a_device_that_was_asked_and_did_not_answer_is_not_answering() -> None:
     with _client() as client:
         text = _text(client.get("/sites/depot").text)

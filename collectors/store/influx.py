@@ -273,7 +273,7 @@ def _rows(series: Series, query: Query, declared: Measurement) -> list[Row]:
                 counted = 1
             # Some versions count nothing as 0, and some divide by it.
             if cell is not None and counted:
-                values[pick.name] = typed(cell, pick, declared)
+                values[pick.name] = typed(cell, pick, declared, bool(query.of_ms))
         if values:
             rows.append(Row(int(cells[0]) if query.every_ms else None, tags, values))
     return rows

@@ -11,11 +11,17 @@ from collections.abc import Mapping
 
 import msgspec
 
-from collectors.store.query import Pick, Query, Where, weight_of
+from collectors.store.query import (
+    PERCENTILES,
+    Pick,
+    Query,
+    Where,
+    means_of,
+    weight_of,
+)
 from collectors.store.text import clean_tag
 from probes.catalogue import Measurement
 
-_PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
 # The columns of a query within a query: value times weight, and the weight.
 _PRODUCT, _WEIGHT = ":product", ":weight"
 
@@ -38,6 +44,8 @@ class Grafana(msgspec.Struct, frozen=True):
 def render(query: Query, declared: Measurement, grafana: Grafana | None = None) -> str:
     """One SELECT. Columns are named by `Pick.name`; times are in ms where asked with
     `epoch=ms`. With `grafana` the times are Grafana's instead of the query's."""
+    if query.of_ms:
+        return _of_means(query, declared)
     weights = {pick: weight_of(pick, declared) for pick in query.picks}
     columns = ", ".join(
         f"{_aggregate(pick, weight)} AS {identifier(pick.name)}"
@@ -70,6 +78,23 @@ def render(query: Query, declared: Measurement, grafana: Grafana | None = None) 
         f"SELECT {columns} FROM {source}"
         + (f" GROUP BY {', '.join(groups)}" if groups else "")
         + (f" fill({fill})" if every else "")
+    )
+
+
+def _of_means(query: Query, declared: Measurement) -> str:
+    assert query.of_ms is not None
+    # The first step may begin before the range.
+    from_ms = query.from_ms - query.from_ms % query.of_ms
+    columns = ", ".join(
+        f"percentile({identifier(f'{pick.field}_mean')}, {PERCENTILES[pick.aggregate]})"
+        f" AS {identifier(pick.name)}"
+        for pick in query.picks
+    )
+    groups = ", ".join(map(identifier, query.group_by))
+    return (
+        f"SELECT {columns} FROM ({render(means_of(query), declared)})"
+        f" WHERE time >= {from_ms}ms AND time < {query.to_ms}ms"
+        + (f" GROUP BY {groups}" if groups else "")
     )
 
 
@@ -124,8 +149,8 @@ def _aggregate(pick: Pick, weight: str) -> str:
         return f"sum({identifier(f'{pick.field}{_PRODUCT}')}) / {total}"
     if pick.aggregate == "weight":
         return f"count({field})"
-    if pick.aggregate in _PERCENTILES:
-        return f"percentile({field}, {_PERCENTILES[pick.aggregate]})"
+    if pick.aggregate in PERCENTILES:
+        return f"percentile({field}, {PERCENTILES[pick.aggregate]})"
     return f"{pick.aggregate}({field})"
 
 

@@ -25,7 +25,14 @@ from collectors.store.duck import (
 from collectors.store.failure import Away, Unanswered
 from collectors.store.folder import Folder
 from collectors.store.personal_files import count_rows
-from collectors.store.query import Query, Row, check, ordered, typed
+from collectors.store.query import (
+    Query,
+    Row,
+    check,
+    means_of,
+    ordered,
+    typed,
+)
 from collectors.store.tables import by_hour, is_damaged, parquet
 from probes.catalogue import Catalogue, Measurement
 from probes.sample import Value
@@ -78,24 +85,29 @@ class EmbeddedStore:
         """`Misfit` for what the catalogue does not know, `Unanswered` otherwise."""
         check(query, self.catalogue)
         declared = self.catalogue.measurement(query.measurement)
+        read = means_of(query) if query.of_ms else query
         for _ in range(_RELISTS):
             try:
-                scan, rolled = await asyncio.to_thread(self._scan, declared, query)
+                scan, rolled = await asyncio.to_thread(self._scan, declared, read)
             except OSError as error:
                 raise Unanswered(f"{error.filename}: {error.strerror}") from None
-            if rolled:
-                text = rollup.render(query, declared, scan, rolled)
+            if rolled and rollup.is_identity(read, declared):
+                text = rollup.render_means(read, declared, scan, rolled)
+            elif rolled:
+                text = rollup.render(read, declared, scan, rolled)
             elif scan.files:
-                text = sql.render(query, declared, scan)
+                text = sql.render(read, declared, scan)
             else:
                 return []
+            if query.of_ms:
+                text = sql.percentiles(query, text)
             try:
                 cells = await self._duck.rows(text)
             except Vanished:
                 continue
             except Unreadable as error:
-                read = (*scan.files, *rolled)
-                if await asyncio.to_thread(self._find_damaged, read):
+                paths = (*scan.files, *rolled)
+                if await asyncio.to_thread(self._find_damaged, paths):
                     continue
                 raise Unanswered(f"{self._folder.root}: {error}") from None
             except TimeoutError:
@@ -196,7 +208,7 @@ def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
     rows = []
     for cell in cells:
         values: dict[str, Value] = {
-            pick.name: typed(value, pick, declared)
+            pick.name: typed(value, pick, declared, bool(query.of_ms))
             for pick, value in zip(query.picks, cell[values_at:], strict=True)
             if value is not None
         }

@@ -18,6 +18,8 @@ Meaning, the same on every store:
   (None without buckets), which may lie before `from_ms`. Rows come in the order of
   their tags (as `group_by` names them), then of time. `mean` and `weight` are floats,
   `count` is whole, the others have the type of their field.
+- With `of_ms` percentiles are of means: of the mean of each group in steps of that
+  length, as suppliers bill by five minutes. Whole days of it come from roll-ups.
 - (measurement, tags, time) is one row: what was written last wins, field by field.
 """
 
@@ -34,6 +36,9 @@ from probes.sample import Value
 Aggregate = Literal[
     "mean", "min", "max", "sum", "count", "last", "p50", "p95", "p99", "weight"
 ]
+
+
+PERCENTILES: dict[str, int] = {"p50": 50, "p95": 95, "p99": 99}
 
 
 class Pick(msgspec.Struct, frozen=True):
@@ -66,6 +71,7 @@ class Query(msgspec.Struct, frozen=True):
     where: tuple[Where, ...] = ()
     group_by: tuple[str, ...] = ()
     every_ms: int | None = None
+    of_ms: int | None = None
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -103,6 +109,17 @@ def check(query: Query, catalogue: Catalogue) -> None:
             raise Misfit(f"a query of {query.measurement!r} picks the same thing twice")
     except Unknown as unknown:
         raise Misfit(str(unknown)) from None
+    if query.of_ms is not None and (
+        query.of_ms <= 0
+        or query.every_ms
+        or any(
+            p.aggregate not in PERCENTILES or _weighs(p, declared) for p in query.picks
+        )
+    ):
+        raise Misfit(
+            f"a query of {query.measurement!r} with of_ms = {query.of_ms}: expected "
+            "percentiles of numbers without a weight, and no buckets"
+        )
     if query.to_ms <= query.from_ms:
         raise Misfit(f"a query of {query.measurement!r} ends before it begins")
     if query.every_ms is not None and query.every_ms <= 0:
@@ -123,6 +140,18 @@ def fields_of(query: Query, declared: Measurement) -> dict[str, str]:
     return {name: declared.field(name).type for name in names}
 
 
+def means_of(query: Query) -> Query:
+    """What `query` with `of_ms` is of: the means of its fields, step by step."""
+    picks = {pick.field: Pick(pick.field, "mean") for pick in query.picks}
+    return msgspec.structs.replace(
+        query, picks=tuple(picks.values()), every_ms=query.of_ms, of_ms=None
+    )
+
+
+def _weighs(pick: Pick, declared: Measurement) -> bool:
+    return bool(declared.field(pick.field).weight)
+
+
 def ordered(rows: list[Row], query: Query) -> list[Row]:
     """`rows` in the order every store answers in."""
     return sorted(
@@ -134,11 +163,14 @@ def ordered(rows: list[Row], query: Query) -> list[Row]:
     )
 
 
-def typed(value: Value, pick: Pick, declared: Measurement) -> Value:
-    """`value` with the type the answer to `pick` has on every store."""
+def typed(
+    value: Value, pick: Pick, declared: Measurement, of_means: bool = False
+) -> Value:
+    """`value` with the type the answer to `pick` has on every store. `of_means`: the
+    query has `of_ms`."""
     if pick.aggregate == "count":
         return int(value)
-    is_real = pick.aggregate in ("mean", "weight")
+    is_real = of_means or pick.aggregate in ("mean", "weight")
     kind = "float" if is_real else declared.field(pick.field).type
     if kind == "float":
         return float(value)

@@ -13,7 +13,7 @@ it can be missing, and never wrong.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -85,18 +85,8 @@ def render(
     by_field = weights_of(declared)
     tags = [tag.name for tag in declared.tags]
     conditions = sql.conditions(query)
-    typed = ", ".join(
-        [
-            f"CAST(NULL AS BIGINT) AS {TIME}",
-            *(f"CAST(NULL AS VARCHAR) AS {sql.name(tag)}" for tag in tags),
-            *(
-                f"CAST(NULL AS {_type(kinds[f], p)}) AS {_column(f, p)}"
-                for f, p in needed
-            ),
-        ]
-    )
     parts = [
-        f"SELECT {typed} WHERE false",
+        _nothing(tags, list(needed), kinds),
         f"SELECT * FROM {sql.files(rolled)} WHERE {' AND '.join(conditions)}",
     ]
     if scan.files:
@@ -112,6 +102,43 @@ def render(
     )
 
 
+def render_means(
+    query: Query, declared: Measurement, scan: Scan, rolled: Sequence[str]
+) -> str:
+    """As `render`, of a query for means in which each rolled-up row is a group and a
+    bucket of its own (`is_identity`): so they need not be brought together again."""
+    kinds = fields_of(query, declared)
+    tags = [tag.name for tag in declared.tags]
+    needed = [(pick.field, part) for pick in query.picks for part in ("sum", "n")]
+    groups = sql.groups(query)
+    means = (
+        f"CAST({_column(pick.field, 'sum')} AS DOUBLE)"
+        f" / nullif({_column(pick.field, 'n')}, 0)"
+        for pick in query.picks
+    )
+    source = (
+        f"{_nothing(tags, needed, kinds)} UNION ALL BY NAME"
+        f" SELECT * FROM {sql.files(rolled)}"
+        f" WHERE {' AND '.join(sql.conditions(query))}"
+    )
+    text = f"SELECT {', '.join([*groups, *means])} FROM ({source})"
+    if scan.files:
+        text += f" UNION ALL {sql.render(query, declared, scan)}"
+    return text
+
+
+def is_identity(query: Query, declared: Measurement) -> bool:
+    """True if a rolled-up row is a row of the answer."""
+    return (
+        query.every_ms in STEPS_MS
+        and set(query.group_by) == {tag.name for tag in declared.tags}
+        and all(
+            pick.aggregate == "mean" and not weight_of(pick, declared)
+            for pick in query.picks
+        )
+    )
+
+
 def roll_up(
     source: str, target: Path, step_ms: int, weights: Mapping[str, str]
 ) -> None:
@@ -119,20 +146,43 @@ def roll_up(
 
     `weights`: field -> the field it is weighted by.
 
-    Two rows of one bucket, where a part ends in it, are as good as one.
     """
     file = pq.ParquetFile(source)
     tags = tags_of(file.schema_arrow)
-    parts = (
-        _rolled(file.read_row_group(n), tags, step_ms, weights)
-        for n in range(file.num_row_groups)
-    )
+    parts = (_rolled(rows, tags, step_ms, weights) for rows in _parts(file, step_ms))
     first = next(parts)
     schema = first.schema.with_metadata(metadata(tags))
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         writer.write_table(first.cast(schema))
         for part in parts:
             writer.write_table(part.cast(schema))
+
+
+def _parts(file: pq.ParquetFile, step_ms: int) -> Iterator[pa.Table]:
+    """The rows of a file, sorted by tags and time, in parts that end with a bucket."""
+    keys = tags_of(file.schema_arrow)
+    left: pa.Table | None = None
+    for n in range(file.num_row_groups):
+        rows = file.read_row_group(n)
+        if left is not None:
+            rows = pa.concat_tables([left, rows]).combine_chunks()
+        if n == file.num_row_groups - 1:
+            yield rows
+            return
+        # The last bucket may go on in the next part.
+        last = rows.slice(len(rows) - 1).to_pylist()[0]
+        of_last = pc.equal(pc.divide(rows[TIME], step_ms), last[TIME] // step_ms)
+        for key in keys:
+            same = (
+                pc.is_null(rows[key])
+                if last[key] is None
+                else pc.fill_null(pc.equal(rows[key], last[key]), False)
+            )
+            of_last = pc.and_(of_last, same)
+        count = pc.sum(of_last).as_py()
+        left = rows.slice(len(rows) - count)
+        if count < len(rows):
+            yield rows.slice(0, len(rows) - count)
 
 
 def _rolled(
@@ -168,6 +218,21 @@ def _rolled(
     keys = [TIME, *tags]
     grouped = pa.table(columns).group_by(keys, use_threads=False).aggregate(asked)
     return grouped.rename_columns(names)
+
+
+def _nothing(
+    tags: Sequence[str], needed: Sequence[tuple[str, str]], kinds: Mapping[str, str]
+) -> str:
+    """No row, with every column: one that no file has is absent values."""
+    typed = [
+        f"CAST(NULL AS BIGINT) AS {TIME}",
+        *(f"CAST(NULL AS VARCHAR) AS {sql.name(tag)}" for tag in tags),
+        *(
+            f"CAST(NULL AS {_type(kinds[field], part)}) AS {_column(field, part)}"
+            for field, part in needed
+        ),
+    ]
+    return f"SELECT {', '.join(typed)} WHERE false"
 
 
 def _column(field: str, part: str) -> str:

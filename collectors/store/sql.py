@@ -8,13 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from collectors.store.layout import Scan
-from collectors.store.query import Pick, Query, Where, fields_of, weight_of
+from collectors.store.query import (
+    PERCENTILES,
+    Pick,
+    Query,
+    Where,
+    fields_of,
+    means_of,
+    weight_of,
+)
 from collectors.store.text import clean_tag
 from probes.catalogue import Measurement
 
 TYPES = {"int": "BIGINT", "float": "DOUBLE", "str": "VARCHAR"}
 TIME = "time_ms"
-_PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
+# For n in [g^k, g^(k+1)) rank ceil(q * n) is n * 95 / 100 with halves rounded up, if q
+# is less than 0.95 by 0.475 / (1.05 g^k). Up to a hundred million values.
+_GROWTH = 1.1
+_QUANTILES = {
+    50: (0.5,),
+    95: tuple(0.95 - 0.475 / (1.05 * _GROWTH**k) for k in range(194)),
+}
 # Every file's name ends `-<number of its last write, 12>-<revision, 2>.parquet`.
 _WRITTEN = "CAST(left(right(filename, 23), 12) AS BIGINT)"
 
@@ -26,9 +40,31 @@ def render(query: Query, declared: Measurement, scan: Scan) -> str:
     tags = [tag.name for tag in declared.tags]
     keys = groups(query)
     columns = [*keys]
-    columns += [_aggregate(pick, weight_of(pick, declared)) for pick in query.picks]
+    columns += [
+        _aggregate(pick, weight_of(pick, declared), bool(query.every_ms))
+        for pick in query.picks
+    ]
     rows = source(scan, tags, fields, conditions(query))
     return f"SELECT {', '.join(columns)} FROM ({rows})" + (
+        f" GROUP BY {', '.join(keys)}" if keys else ""
+    )
+
+
+def percentiles(query: Query, means: str) -> str:
+    """The SELECT of a query with `of_ms`, over that of its `means_of`."""
+    inner = means_of(query)
+    keys = [name(tag) for tag in query.group_by]
+    named = [name("step"), *keys, *(name(pick.field) for pick in inner.picks)]
+    # Each step has one value.
+    most = (query.to_ms - query.from_ms) // (query.of_ms or 1) + 2
+    columns = [
+        *keys,
+        *(
+            _percentile_of(name(pick.field), PERCENTILES[pick.aggregate], most)
+            for pick in query.picks
+        ),
+    ]
+    return f"SELECT {', '.join(columns)} FROM ({means}) AS t({', '.join(named)})" + (
         f" GROUP BY {', '.join(keys)}" if keys else ""
     )
 
@@ -142,7 +178,37 @@ def weight_there(field: str, weight: str) -> str:
     )
 
 
-def _aggregate(pick: Pick, weight: str) -> str:
+def _percentile(field: str, percent: int, bucketed: bool) -> str:
+    """The value at rank n * percent / 100, halves rounded up.
+
+    A bucket has few values: they are sorted. Of many, `quantile_disc` finds one in a
+    sixth of the time, at rank ceil(q * n) for a q that does not depend on n. To round
+    as we do, q must be less by about half a value, which one q can be for n that differ
+    by up to a tenth: so it is asked for one q for each tenth that n may grow by. One
+    more costs next to nothing.
+    """
+    if bucketed or percent not in _QUANTILES:
+        there = f"FILTER ({field} IS NOT NULL)"
+        return f"list_sort(list({field}) {there})[{_rank(field, percent)}]"
+    quantiles = _QUANTILES[percent]
+    at = f"CAST(floor(ln(greatest(count({field}), 1)) / ln({_GROWTH})) AS BIGINT) + 1"
+    return f"quantile_disc({field}, {list(quantiles)})[least({at}, {len(quantiles)})]"
+
+
+def _percentile_of(field: str, percent: int, most: int) -> str:
+    """The same where a group has `most` values at most. Then a high one is among the
+    few highest, and only those are kept in memory."""
+    if percent < 90:
+        return _percentile(field, percent, False)
+    kept = most - most * percent // 100 + 1
+    return f"max({field}, {kept})[count({field}) - {_rank(field, percent)} + 1]"
+
+
+def _rank(field: str, percent: int) -> str:
+    return f"((count({field}) * {percent} + 50) // 100)"
+
+
+def _aggregate(pick: Pick, weight: str, bucketed: bool) -> str:
     field = name(pick.field)
     if weight:
         total = f"nullif(sum({weight_there(pick.field, weight)}), 0)"
@@ -150,9 +216,8 @@ def _aggregate(pick: Pick, weight: str) -> str:
             return total
         return f"sum({product(pick.field, weight)}) / {total}"
     there = f"FILTER ({field} IS NOT NULL)"
-    if pick.aggregate in _PERCENTILES:
-        rank = f"(count({field}) * {_PERCENTILES[pick.aggregate]} + 50) // 100"
-        return f"list_sort(list({field}) {there})[{rank}]"
+    if pick.aggregate in PERCENTILES:
+        return _percentile(field, PERCENTILES[pick.aggregate], bucketed)
     if pick.aggregate == "last":
         return f"arg_max({field}, ({TIME}, {field})) {there}"
     if pick.aggregate in ("count", "weight"):

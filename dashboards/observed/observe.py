@@ -23,7 +23,7 @@ from dashboards.observed.polls import (
     joined,
     site_pieces,
 )
-from dashboards.observed.spans import Span, merged
+from dashboards.observed.spans import Span, merged, within
 
 Ask = Callable[[Query], Awaitable[Sequence[Row] | None]]
 Key = tuple[str, str]
@@ -67,15 +67,24 @@ async def observe(
     sites: Collection[str] | None = None,
     subjects: Subjects | None = None,
     is_estate: bool = True,
+    exact: Sequence[Span] = (),
 ) -> Observations:
     """`recorded`: when alerts say that the monitor was blind or cut off. `sites`: only
     these are wanted; the others are still looked at for whether the monitor was cut
-    off. With `is_estate` False the subjects say nothing about that.
+    off. With `is_estate` False the subjects say nothing about that. In an hour in which
+    a device answered now and then it is told by shares of the hour, unless in `exact`.
 
     An answer of None (the store did not answer) is as good as no rows.
     """
     looking = _Looking(
-        ask, span, periods, merged(recorded), sites, subjects or Subjects(), is_estate
+        ask,
+        span,
+        periods,
+        merged(recorded),
+        sites,
+        subjects or Subjects(),
+        is_estate,
+        merged(exact),
     )
     return await looking.look()
 
@@ -98,6 +107,15 @@ class _Bucket:
         """Always there, without a gap."""
         return self.answered == self.polls and self.share == 1.0
 
+    def pieces(self, span: Span) -> list[Piece]:
+        """By the count of its polls alone."""
+        shares = {True: self.answered, False: self.polls - self.answered}
+        return [
+            Piece(*span, up, self.share * polls / self.polls)
+            for up, polls in shares.items()
+            if polls
+        ]
+
 
 class _Looking:
     """One call of `observe`."""
@@ -111,10 +129,11 @@ class _Looking:
         sites: Collection[str] | None,
         subjects: Subjects,
         is_estate: bool,
+        exact: Sequence[Span],
     ) -> None:
         self._ask, self._span, self._periods = ask, span, periods
         self._recorded, self._sites, self._subjects = recorded, sites, subjects
-        self._is_estate = is_estate
+        self._is_estate, self._exact = is_estate, exact
         # Days in which a device was always there, and the hours of its other days.
         self._days: dict[Key, dict[int, _Bucket]] = {}
         self._hours: dict[Key, dict[int, _Bucket]] = {}
@@ -264,12 +283,19 @@ class _Looking:
                     needed.setdefault(key, set()).add(hour)
                 if not self._is_wanted(key) or not (bucket.is_mixed or self._is_rare):
                     continue
-                needed.setdefault(key, set()).add(hour)
                 beside = [(each, self._bucket(each, hour)) for each in by_site[key[0]]]
-                if not any(there is not None and there.is_up for _, there in beside):
-                    for each, there in beside:
-                        if there is not None:
-                            needed.setdefault(each, set()).add(hour)
+                is_up = any(there is not None and there.is_up for _, there in beside)
+                if (
+                    not is_up
+                    or self._is_rare
+                    or within([(hour, hour + HOUR_MS)], self._exact)
+                ):
+                    needed.setdefault(key, set()).add(hour)
+                if is_up:
+                    continue
+                for each, there in beside:
+                    if there is not None:
+                        needed.setdefault(each, set()).add(hour)
         return needed
 
     async def _read_polls(self, needed: dict[Key, set[int]]) -> None:
@@ -364,6 +390,8 @@ class _Looking:
                 found.append(Piece(*span, True))
             elif any(start in self._read.get(key, ()) for key in keys):
                 one_by_one.append(span)
+            elif len(keys) == 1:
+                found += there[0].pieces(span)
             else:
                 up = any(each.answered for each in there)
                 shares = [each.share for each in there if bool(each.answered) == up]

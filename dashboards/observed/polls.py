@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from dashboards.observed.spans import Span, without
+from dashboards.observed.spans import Span, merged, without
 
 Period = Callable[[int], int]
 """Time in ms -> ms between two polls of a device at that time."""
@@ -30,6 +30,8 @@ _LATE = 1.5
 # Usual times of devices within a period are told apart this finely.
 _PHASES = 60
 _LEAST_DEVICES = 3
+# Less than this is rounding, and shows in no mark.
+_LEAST_MS = 1_000
 _LEAST_SITES = 2
 
 
@@ -42,8 +44,8 @@ class Poll(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Observed time. `share` of it was observed: less than 1 only if polls were missed
-    and it is not known when."""
+    """Observed time. `share` of it was seen so: below 1 if some polls of an hour
+    were missed, or some answered and some not, and it is not known when."""
 
     from_ms: int
     to_ms: int
@@ -156,6 +158,26 @@ def clipped(
             Piece(first, last, piece.up, piece.share)
             for first, last in without([(begin, end)], removed)
         ]
+    return found
+
+
+def marks(
+    pieces: Sequence[Piece], spans: Iterable[Span], removed: Iterable[Span] = ()
+) -> list[str]:
+    """Each span for a strip: `ok`, `part`, `bad` or `none` (not observed), by what was
+    observed in it outside of `removed`."""
+    left_out = merged(removed)
+    found = []
+    for begin, end in spans:
+        seen = clipped(pieces, begin, end, left_out)
+        up = sum(piece.ms for piece in seen if piece.up)
+        down = sum(piece.ms for piece in seen if not piece.up)
+        if not seen:
+            found.append("none")
+        elif down < _LEAST_MS:
+            found.append("ok")
+        else:
+            found.append("bad" if up < _LEAST_MS else "part")
     return found
 
 

@@ -16,9 +16,6 @@ from dashboards.observed import Piece, Span
 from dashboards.observed.polls import clipped
 from dashboards.observed.spans import length, merged, within, without
 
-# A minute of a day without an answer shows in its mark; rounding does not.
-_LEAST_MS = 1_000
-
 
 @dataclass(frozen=True)
 class Availability:
@@ -80,25 +77,6 @@ def availability(
         round(open_observed),
         min(open_down, round(open_observed)),
     )
-
-
-def days(
-    pieces: Sequence[Piece], spans: Sequence[Span], maintenance: Sequence[Span] = ()
-) -> list[str]:
-    """Each day as `ok`, `part`, `bad` or `none` (not observed), for a strip."""
-    planned = merged(maintenance)
-    parts = []
-    for begin, end in spans:
-        seen = clipped(pieces, begin, end, planned)
-        up = sum(piece.ms for piece in seen if piece.up)
-        down = sum(piece.ms for piece in seen if not piece.up)
-        if not seen:
-            parts.append("none")
-        elif down < _LEAST_MS:
-            parts.append("ok")
-        else:
-            parts.append("bad" if up < _LEAST_MS else "part")
-    return parts
 
 
 def unobserved(groups: Iterable[Iterable[Piece]], from_ms: int, to_ms: int) -> int:

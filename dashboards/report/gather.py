@@ -16,18 +16,18 @@ from dashboards.observed import (
     Periods,
     Span,
     Subjects,
+    blind_spans,
+    marks,
     observe,
     polling_periods,
     recorded_periods,
 )
 from dashboards.report import figures, questions
-from dashboards.report.availability import availability, days, unobserved
+from dashboards.report.availability import availability, unobserved
 from dashboards.report.calls import gather_calls
 from dashboards.report.month import Month
 
 Progress = Callable[[str], None]
-# Rules that say that nothing, or nothing true, was seen of any device.
-_BLIND_RULES = ("monitor_blind", "monitor_cut_off")
 _ALWAYS = Hours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
 
 
@@ -94,14 +94,6 @@ class Given:
     def span_before(self) -> Span:
         past = self.month.before()
         return past.from_ms, past.to_ms
-
-    def blind(self) -> list[Span]:
-        """When an alert says that the monitor was blind or cut off."""
-        return [
-            (each.since_ms, each.resolved_ms or self.to_ms)
-            for each in self.alerts
-            if each.rule in _BLIND_RULES and each.firing_ms is not None
-        ]
 
     def maintenance(self, site: str, device: str | None = None) -> list[Span]:
         """Planned maintenance of everything, the site, and the device if given."""
@@ -189,7 +181,17 @@ async def gather(
 async def _observed(given: Given, span: Span) -> Observations:
     recorded = await given.store.ask(polling_periods(*span))
     periods = Periods(given.periods.devices_ms, recorded_periods(recorded))
-    return await observe(given.store.ask, span, periods, given.blind(), given.sites)
+    blind = blind_spans(given.alerts, given.to_ms)
+    return await observe(
+        given.store.ask,
+        span,
+        periods,
+        blind,
+        given.sites,
+        exact=[
+            (each.from_ms, each.until_ms) for each in given.silences if each.planned
+        ],
+    )
 
 
 async def _lines(given: Given) -> dict[str, tuple[figures.LineFigures, ...]]:
@@ -211,11 +213,27 @@ async def _ports(
     given: Given, sites: Sequence[Site]
 ) -> dict[str, tuple[figures.PortFigures, ...]]:
     """By site, the busiest first."""
-    rows = await given.store.ask(questions.ports_month(*given.span, given.sites))
+    ask = given.store.ask
+    used: dict[tuple[str, ...], Row] = {}
+    for row in await ask(questions.ports_use(*given.span, given.sites)):
+        known = used.get(key := _port(row))
+        # Twice where a device's role changed in the month.
+        if known is None or _busier(row) > _busier(known):
+            used[key] = row
     by_site: dict[str, list[Row]] = {}
-    for row in rows:
-        by_site.setdefault(row.tags.get("site", ""), []).append(row)
+    for row in await ask(questions.ports_month(*given.span, given.sites)):
+        if (use := used.get(_port(row))) is not None:
+            values = {**row.values, **use.values}
+            by_site.setdefault(row.tags["site"], []).append(Row(None, row.tags, values))
     return {site.id: figures.port_figures(by_site.get(site.id, ())) for site in sites}
+
+
+def _port(row: Row) -> tuple[str, ...]:
+    return tuple(row.tags.get(tag, "") for tag in ("site", "device", "port"))
+
+
+def _busier(row: Row) -> float:
+    return figures.most(row, "in_use_ratio_p95", "out_use_ratio_p95") or 0.0
 
 
 def _site(
@@ -249,7 +267,7 @@ def _site(
         before=availability(
             before.sites.get(site.id, []), *given.span_before, site.hours, planned
         ),
-        days=tuple(days(pieces, given.month.days(), planned)),
+        days=tuple(marks(pieces, given.month.days(), planned)),
         devices=tuple(devices),
         lines=lines,
         ports=ports,
@@ -272,6 +290,7 @@ async def _gateways(
         blind,
         subjects=Subjects("vpn_gateway", "gateway"),
         is_estate=False,
+        exact=[given.span],
     )
     month = {
         row.tags.get("gateway", ""): row

@@ -53,19 +53,6 @@ def earlier_polls(to_ms: int, devices: tuple[str, ...]) -> Query:
     )
 
 
-def presence(to_ms: int, site: str) -> Query:
-    """Share of polls answered, by device and half hour, over a day."""
-    return Query(
-        "device",
-        (Pick("up", "mean"),),
-        to_ms - DAY_MS,
-        to_ms,
-        _site(site),
-        ("device",),
-        30 * MINUTE_MS,
-    )
-
-
 def lines_now(to_ms: int, site: str = "") -> Query:
     picks = ("down_bps", "up_bps", "down_use_ratio", "up_use_ratio", "up", "carrying")
     return Query(

@@ -13,6 +13,7 @@ from typing import Literal
 from alerts.alert import Alert
 from collectors.estate import Device, Estate, Line, Site
 from collectors.store.query import Row
+from dashboards.observed.recorded import CUT_OFF
 from dashboards.web.questions import HOUR_MS, MINUTE_MS
 from probes.sample import Value
 
@@ -27,7 +28,8 @@ CERTIFICATE_DAYS = 21
 
 @dataclass(frozen=True)
 class DeviceNow:
-    """One device: `polled_ms` is its last poll we know of, `up` what that found."""
+    """One device: `polled_ms` is its last poll we know of. `cut_off`: that poll had no
+    answer because Towpath itself was cut off."""
 
     device: Device
     level: Level
@@ -37,6 +39,7 @@ class DeviceNow:
     ports_up: int | None = None
     ports_down: int | None = None
     uptime_s: float | None = None
+    cut_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -242,6 +245,8 @@ def site_now(
     level: Level = "ok"
     if not watched:
         level, word, why = "none", "Not watched", "No device of this site is polled."
+    elif not seen and any(each.cut_off for each in watched):
+        level, word, why = "none", "No data", "Towpath itself is cut off from it."
     elif not seen:
         level, word, why = "none", "No data", "Nothing has been heard from its devices."
     elif len(silent) == len(seen):
@@ -323,7 +328,7 @@ def blindness(
     if alerts_failing:
         said.append(f"The state of alerts cannot be read ({alerts_failing}).")
     watched = [each for each in devices if each.device.poll]
-    unheard = [each for each in watched if each.level == "none"]
+    unheard = [each for each in watched if each.level == "none" and not each.cut_off]
     if watched and not store_failing:
         if len(unheard) == len(watched):
             said.append("No device has been polled for over three minutes.")
@@ -332,11 +337,10 @@ def blindness(
                 f"{len(unheard)} of {len(watched)} devices have not been polled "
                 "for over three minutes."
             )
-    said.extend(
-        each.summary or each.cause or each.rule
-        for each in alerts
-        if each.state == "firing" and each.rule in BLIND_RULES
-    )
+    blind = [a for a in alerts if a.state == "firing" and a.rule in BLIND_RULES]
+    if any(d.cut_off for d in devices) and CUT_OFF not in {a.rule for a in blind}:
+        said.append("None of the devices answers: Towpath itself seems to be cut off.")
+    said.extend(each.summary or each.cause or each.rule for each in blind)
     return Blindness(tuple(dict.fromkeys(said)))
 
 
@@ -345,7 +349,7 @@ BLIND_RULES = frozenset(
     {
         "disk_full",
         "monitor_blind",
-        "monitor_cut_off",
+        CUT_OFF,
         "poller_silent",
         "journal_dropping",
         "reader_behind",

@@ -17,7 +17,17 @@ from dashboards import words
 from dashboards.absence import Evidence, agents
 from dashboards.answers import Answers, rounded
 from dashboards.chart import Chart, Series, strip
+from dashboards.observed import (
+    Periods,
+    Span,
+    blind_spans,
+    marks,
+    observe,
+    polling_periods,
+    recorded_periods,
+)
 from dashboards.web import questions, state
+from dashboards.web.cut_off import is_cut_off, not_observed
 from dashboards.web.health import Health, health
 from dashboards.web.ports import Ports, ports
 from dashboards.words import hour, percent, rate
@@ -93,6 +103,8 @@ class Views:
         earlier = await self._earlier(estate, fresh, to_ms)
         devices = state.devices_now(estate.devices, fresh, earlier, now_ms)
         lines_now = state.lines_now(estate.lines, lines, alerts)
+        if is_cut_off(devices, alerts):
+            devices = not_observed(devices)
         sites = state.worst_first(
             state.site_now(site, estate, devices, lines_now, alerts)
             for site in estate.sites
@@ -151,23 +163,39 @@ class Views:
 
     async def presence(self, site: Site) -> dict[str, object]:
         """By device: a strip of the last day, in half hours."""
-        to_ms = rounded(self.now_ms(), 30 * questions.MINUTE_MS)
-        rows = await self._answers.ask(questions.presence(to_ms, site.id))
-        by_device: dict[str, dict[int, float]] = {}
-        for row in rows or ():
-            up = row.values.get("up_mean")
-            if row.time_ms is not None and up is not None:
-                by_device.setdefault(row.tags["device"], {})[row.time_ms] = float(up)
-        step = 30 * questions.MINUTE_MS
-        times = range(to_ms - questions.DAY_MS, to_ms, step)
+        step_ms = 30 * questions.MINUTE_MS
+        to_ms = rounded(self.now_ms(), step_ms)
+        from_ms = to_ms - questions.DAY_MS
+        recorded = await self._answers.ask(polling_periods(from_ms, to_ms))
+        observed = await observe(
+            self._answers.ask,
+            (from_ms, min(to_ms, rounded(self.now_ms(), questions.MINUTE_MS))),
+            Periods(recorded=recorded_periods(recorded or ())),
+            await self._blind(from_ms, to_ms),
+            (site.id,),
+            exact=[(from_ms, to_ms)],
+        )
+        spans = [(at, at + step_ms) for at in range(from_ms, to_ms, step_ms)]
         return {
             device: strip(
                 f"day-{n}",
                 f"{device}: the last 24 hours, by half hours",
-                [_part(known.get(at)) for at in times],
+                marks(pieces, spans),
             )
-            for n, (device, known) in enumerate(sorted(by_device.items()))
+            for n, (device, pieces) in enumerate(sorted(observed.devices.items()))
         }
+
+    async def _blind(self, from_ms: int, to_ms: int) -> list[Span]:
+        """When alerts say that the monitor was blind; none if they cannot be read."""
+
+        def read() -> list[Alert]:
+            return [*self._alerts.open(), *self._alerts.recent(from_ms)]
+
+        try:
+            async with asyncio.timeout(5):
+                return blind_spans(await asyncio.to_thread(read), to_ms)
+        except Exception:  # noqa: BLE001 - the page says it elsewhere and stands
+            return []
 
     async def line_charts(self, site: Site, estate: Estate) -> list[Chart]:
         to_ms = rounded(self.now_ms(), questions.CHART_STEP_MS)
@@ -301,14 +329,6 @@ def _told(row: Row) -> Told | None:
         last_ms=number("last_ms_max"),
         count=number("count_sum"),
     )
-
-
-def _part(up: float | None) -> str:
-    if up is None:
-        return "none"
-    if up >= 0.999:
-        return "ok"
-    return "bad" if up <= 0.001 else "part"
 
 
 def _why(error: BaseException) -> str:

@@ -1,0 +1,194 @@
+"""A month of a council in the embedded store, as its writer leaves it: a file a day of
+each measurement, and roll-ups. For benchmarks of reports and pages.
+
+A site has a router with 4 ports, two switches with 24, a line, and every third a backup
+line; devices are polled each minute. Of the ports only what reports read is written.
+Each device is away once for an hour and a half, one in sixty answers nine polls of ten,
+one night nothing is polled, and for two hours the monitor is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from collectors.measurements import CATALOGUE
+from collectors.store import layout
+from collectors.store.parquet import EmbeddedStore
+from collectors.store.sql import TYPES
+from collectors.store.tables import metadata
+from probes.cause import CAUSES
+
+DAY_MS = 86_400_000
+_PERIOD_MS = 60_000
+_SITES = "SELECT s, printf('site-%03d', s) AS site FROM range({sites}) t(s)"
+_DEVICES = (
+    "SELECT s, site, d, printf('%s-d%d', site, d) AS device,"
+    " CASE d WHEN 0 THEN 'router' ELSE 'switch' END AS role"
+    f" FROM ({_SITES}), range(3) t(d)"
+)
+_BUSY = "(0.2 + 0.8 * greatest(0, sin((m / 60.0 - 6) / 14 * pi())))"
+# {at} is the start of the day, {day} its number; m is the minute.
+_MEASUREMENTS = {
+    "device": (
+        "SELECT {at} + m * 60000 + hash(device) % 60 * 1000 AS time_ms, device, site,"
+        " role, CASE WHEN {day} = 20 AND m BETWEEN 600 AND 719"
+        " OR hash(device, 1) % 28 = {day} AND m - hash(device, 2) % 1300 BETWEEN 0 AND"
+        " 89 OR (s * 3 + d) % 60 = 7 AND"
+        " hash(device, m, {day}) % 10 = 0 THEN 0 ELSE 1 END AS up,"
+        " 12.0 + hash(m, device) % 100 / 10 AS duration_ms"
+        f" FROM ({_DEVICES}), range(1440) t(m)"
+    ),
+    "line": (
+        "SELECT {at} + m * 60000 AS time_ms, printf('%s-%s', site, role) AS line, site,"
+        " role, 'Northern Fibre' AS supplier, down_use_ratio * 1e8 AS down_bps,"
+        " up_use_ratio * 1e8 AS up_bps, down_use_ratio, up_use_ratio, 1 AS up,"
+        " CASE role WHEN 'primary' THEN 1 ELSE 0 END AS carrying FROM ("
+        " SELECT site, m, role, CASE role WHEN 'primary' THEN 0.9 ELSE 0.001 END *"
+        f" {_BUSY} * (0.4 + hash(m, s, {{day}}) % 6000 / 10000.0) AS down_use_ratio,"
+        f" 0.2 * {_BUSY} * (0.4 + hash(s, m) % 6000 / 10000.0) AS up_use_ratio"
+        f" FROM ({_SITES}), (VALUES ('primary'), ('backup')) r(role), range(1440) t(m)"
+        " WHERE role = 'primary' OR s % 3 = 0)"
+    ),
+    "vpn_gateway": (
+        "SELECT {at} + m * 60000 AS time_ms, printf('vpn-%d', g) AS gateway,"
+        " 'site-000' AS site, 1 AS up, 5.0 + hash(m, g, {day}) % 300 / 10 AS"
+        " connect_ms, 9.0 AS tls_ms, 90.0 AS certificate_days"
+        " FROM range(2) a(g), range(1440) t(m)"
+    ),
+    "experience": (
+        'SELECT {at} + m * 300000 AS time_ms, "by", "group", 40 AS agents, 60 AS calls,'
+        " 20.0 AS calls_once, 0.03 AS call_poor_ratio, 4.1 AS mos_estimated_p50,"
+        " 40.0 AS rtt_p95_ms, 5.0 AS jitter_p95_ms, 60 AS loss_calls,"
+        " 0.002 AS loss_mean_ratio, 40 AS judged_laptops, 40 AS vpn_laptops,"
+        " 0.9 AS vpn_up_ratio, 300 AS web_checks, 0.99 AS web_ok_ratio, "
+        + ", ".join(f"0.005 AS cause_{name}_ratio" for name in CAUSES)
+        + " FROM (SELECT 'all' AS \"by\", 'all' AS \"group\" UNION ALL"
+        " SELECT 'place', unnest(['home', 'office']) UNION ALL"
+        " SELECT 'connection', unnest(['ethernet', 'wifi', 'mobile']) UNION ALL"
+        " SELECT 'provider', printf('Provider %d', n) FROM range(8) t(n) UNION ALL"
+        f" SELECT 'site', site FROM ({_SITES}) UNION ALL"
+        f" SELECT 'home_site_place', site || '/home' FROM ({_SITES})), range(288) t(m)"
+    ),
+    "interface": (
+        "SELECT {at} + m * 60000 AS time_ms, device, site, role,"
+        " printf('Gi1/0/%02d', p) AS port,"
+        f" busy * {_BUSY} * (0.3 + hash(m, p, device) % 10000 / 10000.0) AS"
+        " in_use_ratio, busy * 0.4 * (0.3 + hash(device, m, p) % 10000 / 10000.0) AS"
+        " out_use_ratio, 1e9 AS speed_bps, 0.0 AS in_errors_per_s,"
+        " 0.0 AS out_errors_per_s, 0.0 AS in_discards_per_s, 0.0 AS out_discards_per_s"
+        " FROM (SELECT *, pow(hash(device, p) % 1000 / 1000.0, 4) AS busy"
+        f" FROM ({_DEVICES}), range(1, 25) t(p) WHERE d > 0 OR p <= 4),"
+        " range(1440) t(m)"
+    ),
+}
+
+
+def write_days(
+    folder: Path, first: datetime, days: int, sites: int, measurements: Iterator[str]
+) -> int:
+    """Files of whole days, each measurement's rows sorted; how many rows."""
+    rows = 0
+    connection = duckdb.connect(config={"memory_limit": "2GB", "threads": 2})
+    for name in measurements:
+        declared = CATALOGUE.measurement(name)
+        tags = [tag.name for tag in declared.tags]
+        order = ", ".join(f'"{each}"' for each in (*tags, "time_ms"))
+        known = ", ".join(f"'{key}': '{text}'" for key, text in metadata(tags).items())
+        for day in range(days):
+            at = int(first.timestamp()) * 1000 + day * DAY_MS
+            select = _MEASUREMENTS[name].format(at=at, day=day, sites=sites)
+            # One night nothing is polled.
+            where = f"time_ms NOT BETWEEN {at + 7_200_000} AND {at + 32_400_000}"
+            where = where if day == 11 else "true"
+            asked = connection.execute(f"SELECT * FROM ({select}) LIMIT 0").description
+            given = {column[0] for column in asked or ()}
+            columns = ", ".join(
+                f'CAST("{each}" AS {kind}) AS "{each}"'
+                for each, kind in _types(name).items()
+                if each in given
+            )
+            target = folder / "shared" / name / layout.day_name(at)
+            target.mkdir(parents=True, exist_ok=True)
+            path = target / layout.piece_name(at, True, day + 1, day + 1)
+            counted = connection.execute(
+                f"COPY (SELECT {columns} FROM ({select}) WHERE {where}"
+                f" ORDER BY {order}) TO '{path}' (FORMAT parquet, COMPRESSION zstd,"
+                f" ROW_GROUP_SIZE 122880, KV_METADATA {{{known}}})"
+            ).fetchall()
+            rows += int(counted[0][0])
+    connection.close()
+    return rows
+
+
+def _types(measurement: str) -> dict[str, str]:
+    """Column -> DuckDB type, as the store writes it."""
+    declared = CATALOGUE.measurement(measurement)
+    return {
+        "time_ms": "BIGINT",
+        **{tag.name: "VARCHAR" for tag in declared.tags},
+        **{field.name: TYPES[field.type] for field in declared.fields},
+    }
+
+
+async def roll_up(folder: Path, now_ms: int) -> None:
+    """What the store's writer does with days that are over."""
+    async with EmbeddedStore(folder, CATALOGUE) as store:
+        await store.tidy(now_ms)
+
+
+def estate_toml(sites: int) -> str:
+    """The estate of those days."""
+    lines = []
+    for s in range(sites):
+        site = f"site-{s:03d}"
+        lines.append(f'[[sites]]\nid = "{site}"\nname = "Site {s}"\n')
+        for d in range(3):
+            role = "switch" if d else "router"
+            lines.append(
+                f'[[devices]]\nid = "{site}-d{d}"\nsite = "{site}"\nrole = "{role}"\n'
+                f'address = "10.{s}.0.{d + 1}"\n'
+            )
+        roles = ("primary",) if s % 3 else ("primary", "backup")
+        for port, role in enumerate(roles, 1):
+            lines.append(
+                f'[[lines]]\nid = "{site}-{role}"\nsite = "{site}"\nrole = "{role}"\n'
+                f'supplier = "Northern Fibre"\ndown_mbps = 100\nup_mbps = 100\n'
+                f'device = "{site}-d0"\nport = "Gi1/0/{port:02d}"\n'
+            )
+    for g in range(2):
+        lines.append(f'[[vpn_gateways]]\nid = "vpn-{g}"\nhost = "vpn-{g}.example"\n')
+    return "\n".join(lines)
+
+
+def settings_toml(folder: Path, web_port: int = 0) -> str:
+    """Settings of a council whose store is `folder`/store."""
+    return (
+        f'council = "Benchmark"\nstate = {json.dumps(str(folder))}\n'
+        f"estate = {json.dumps(str(folder / 'estate.toml'))}\n"
+        f"[store]\nfolder = {json.dumps(str(folder / 'store'))}\n"
+        f"[web]\nport = {web_port}\n"
+    )
+
+
+def write_report_month(folder: Path, sites: int) -> int:
+    """October 2026 of `sites` sites under `folder`, and what the report asks of the
+    month before; how many rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "estate.toml").write_text(estate_toml(sites))
+    (folder / "towpath.toml").write_text(settings_toml(folder))
+    store = folder / "store"
+    every = [name for name in _MEASUREMENTS if name != "interface"]
+    rows = write_days(store, datetime(2026, 8, 31, tzinfo=UTC), 31, sites, iter(every))
+    # Month days are numbered from 0 in each call, so that both have their troubles.
+    rows += write_days(
+        store, datetime(2026, 10, 1, tzinfo=UTC), 31, sites, iter(_MEASUREMENTS)
+    )
+    now = datetime(2026, 11, 3, tzinfo=UTC)
+    asyncio.run(roll_up(store, int(now.timestamp() * 1000)))
+    return rows
