@@ -22,6 +22,7 @@ from alerts.standing import (
     acknowledge,
     end_silence,
     open_alerts,
+    overdue_notifications,
     recent_alerts,
     silence,
     silences,
@@ -120,6 +121,9 @@ def alerts_list(
     for alert in shown:
         for line in _lines(alert, now_ms, ZoneInfo(timezone)):
             out(line)
+    for late in overdue_notifications(standing, now_ms):
+        since = _clock(late.since_ms, ZoneInfo(timezone))
+        out(f"not taken by {late.channel} since {since} ({late.count}): {late.error}")
     return 1 if firing else 0
 
 

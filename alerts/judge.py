@@ -176,7 +176,7 @@ def contradicted_ms(
 ) -> int | None:
     """When polls showed that what a device told at `told_ms` is over; None if they did
     not. A part that is no longer measured is not well."""
-    for end, members in window.ends(at, subject.get("device", "")):
+    for end, members in window.ends(at, subject):
         if not end.applies_to(subject):
             continue
         values = [(s.latest(end.when.field), s.last_ms) for s in members]

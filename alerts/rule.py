@@ -119,11 +119,13 @@ class EndedBy(_Part):
     nobody received it.
 
     Rows of `measurement` with these tags (`where`: one of the values; `like`: a regular
-    expression) and the same device: if every one of them was measured after it was told
-    and meets `when`, it is over. `only`: for subjects with these tags alone.
+    expression) that share the tags `same` with the subject: if every one of them was
+    measured after it was told and meets `when`, it is over. `only`: for subjects with
+    these tags alone.
     """
 
     measurement: str
+    same: Annotated[tuple[str, ...], Field(min_length=1)] = ("device",)
     only: dict[str, tuple[str, ...]] = {}
     where: dict[str, tuple[str, ...]] = {}
     like: dict[str, Pattern] = {}

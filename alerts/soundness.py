@@ -78,17 +78,16 @@ def _end_misfits(
 ) -> Iterator[tuple[str, str]]:
     try:
         declared = catalogue.measurement(end.measurement)
-        for name in ("device", *end.where, *end.like):
+        for name in (*end.same, *end.where, *end.like):
             declared.tag(name)
     except Unknown as unknown:
         yield path, str(unknown)
         return
-    if "device" not in rule.subject:
-        yield path, "expected in a rule whose subject names a device"
-    for name in end.only:
-        if name not in rule.subject:
-            hint = did_you_mean(name, rule.subject)
-            yield f"{path}.only", f"{name!r} is not in the rule's subject{hint}"
+    for kind, names in (("same", end.same), ("only", end.only)):
+        for name in names:
+            if name not in rule.subject:
+                hint = did_you_mean(name, rule.subject)
+                yield f"{path}.{kind}", f"{name!r} is not in the rule's subject{hint}"
     if end.when.aggregate != "last":
         yield f"{path}.when", "expected the latest value, without an aggregate"
     yield from _condition_misfits(end.when, f"{path}.when", end.measurement, catalogue)

@@ -8,7 +8,7 @@ measure never get in, so data sent afterwards fires no old alerts.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from alerts.rule import EndedBy, Rule
@@ -149,7 +149,7 @@ class _Table:
         self.slots: dict[str, int] = {}
         self.spans: dict[int, int] = {}
         self.rules: list[tuple[int, Rule]] = []
-        self.ends: list[tuple[EndedBy, dict[str, list[Series]]]] = []
+        self.ends: list[tuple[EndedBy, dict[Subject, list[Series]]]] = []
         self.series: dict[tuple[str, ...], Series] = {}
 
     def want(self, at: int, rule: Rule) -> None:
@@ -161,8 +161,8 @@ class _Table:
             if weight and condition.aggregate == "mean":
                 self._want(weight, condition.over)
 
-    def want_end(self, end: EndedBy, ends: dict[str, list[Series]]) -> None:
-        """Keeps what contradicts some rule's events, in `ends` by device."""
+    def want_end(self, end: EndedBy, ends: dict[Subject, list[Series]]) -> None:
+        """Keeps what contradicts some rule's events, in `ends` by the shared tags."""
         self.ends.append((end, ends))
         self._want(end.when.field, 0)
 
@@ -188,8 +188,8 @@ class Window:
         self._groups: list[dict[Subject, Series | list[Series]]] = [{} for _ in rules]
         self._tables: dict[str, _Table] = {}
         self._count = 0
-        # For each rule, and each way it may be ended: the series of a device that tell.
-        self._ends: list[list[dict[str, list[Series]]]] = []
+        # For each rule, and each way it may be ended: the series that tell.
+        self._ends: list[list[dict[Subject, list[Series]]]] = []
         for at, rule in enumerate(rules):
             self._table(rule.measurement, catalogue).want(at, rule)
             self._ends.append([{} for _ in rule.ended_by])
@@ -283,8 +283,8 @@ class Window:
             ]
             for key in old:
                 series = table.series.pop(key)
-                for _, ends in table.ends:
-                    told = ends.get(series.tags.get("device", ""), [])
+                for end, ends in table.ends:
+                    told = ends.get(_shared(end, series.tags), [])
                     if series in told:
                         told.remove(series)
                 for at, subject in series.targets:
@@ -307,10 +307,12 @@ class Window:
     def subjects(self, at: int) -> Iterable[Subject]:
         return self._groups[at]
 
-    def ends(self, at: int, device: str) -> Iterator[tuple[EndedBy, list[Series]]]:
-        """The ways rule `at` is ended by polls, with the series of `device` that do."""
+    def ends(
+        self, at: int, subject: Mapping[str, str]
+    ) -> Iterator[tuple[EndedBy, list[Series]]]:
+        """The ways rule `at` is ended by polls, with the series that do it."""
         for end, ends in zip(self.rules[at].ended_by, self._ends[at], strict=True):
-            yield end, ends.get(device, [])
+            yield end, ends.get(_shared(end, subject), [])
 
     def heard_ms(self, rule_id: str, subject: dict[str, str]) -> int:
         """Up to when the rule of that id knows of `subject`; 0 where it does not.
@@ -366,11 +368,15 @@ class Window:
                 self._groups[at][subject] = [*others, series] if others else series
         series.targets = tuple(targets)
         for end, ends in table.ends:
-            if end.takes(tags) and tags.get("device"):
-                ends.setdefault(tags["device"], []).append(series)
+            if end.takes(tags):
+                ends.setdefault(_shared(end, tags), []).append(series)
         table.series[key] = series
         self._count += 1
         return series
+
+
+def _shared(end: EndedBy, tags: Mapping[str, str]) -> Subject:
+    return tuple(tags.get(tag, "") for tag in end.same)
 
 
 def site_of(tags: dict[str, str]) -> str:

@@ -93,11 +93,13 @@ class Disks:
         return {", ".join(self._outer(found[at])): room for at, room in rooms.items()}
 
     def _outer(self, names: Sequence[str]) -> list[str]:
-        folders = {name: self._folders[name] for name in names}
+        # The first name of each folder.
+        folders = {self._folders[name]: name for name in reversed(names)}
         return [
             name
-            for name, folder in folders.items()
-            if not any(above in folder.parents for above in folders.values())
+            for name in names
+            if folders.get(self._folders[name]) == name
+            and not folders.keys() & set(self._folders[name].parents)
         ]
 
 

@@ -45,6 +45,7 @@ class Itself(Collector):
         self._process, self._sources = process, sources
         self._append, self._now_ms, self._period_s = append, now_ms, period_s
         self._failing: set[str] = set()
+        self._kept = True
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -90,11 +91,11 @@ class Itself(Collector):
             source = f"self/{self._process}"
             try:
                 await self._append.append(*gather(samples, source, self._now_ms()))
-                self._failing.discard("journal")
+                self._kept = True
             except Exception as error:  # noqa: BLE001 - a full disk must not end this
-                if "journal" not in self._failing:
+                if self._kept:
                     _log.error("self_samples_not_kept", error=repr(error))
-                    self._failing.add("journal")
+                self._kept = False
 
 
 def families(samples: Iterable[Sample], catalogue: Catalogue) -> list[Metric]:

@@ -371,6 +371,7 @@ def test_folders_on_one_disk_are_one_row_named_by_the_outermost(tmp_path: Path) 
         {
             "state": tmp_path / "state",
             "journal": tmp_path / "state" / "journal",
+            "alerts": tmp_path / "state",
             "reports": tmp_path / "reports",
         },
         "all",

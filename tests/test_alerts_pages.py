@@ -239,6 +239,20 @@ def test_a_page_is_overdue_when_refused_or_two_minutes_late_and_not_before(
     book.close()
 
 
+def test_the_list_of_alerts_says_what_a_channel_does_not_take(tmp_path: Path) -> None:
+    path = book_with(tmp_path, ALERT)
+    book = Book(path)
+    posts = book.outbox.due("c", NOW_MS)
+    book.outbox.begin(posts)
+    book.outbox.retry(posts, "answered 403", NOW_MS + 5_000, refused=True)
+    ended = msgspec.structs.replace(ALERT, state="resolved", resolved_ms=NOW_MS)
+    book.write(Effect({}, {ALERT.key: ended}, [], [], [], 0, [], {}, {}), NOW_MS)
+    book.close()
+    lines: list[str] = []
+    assert console.alerts_list(path, NOW_MS, out=lines.append) == 0
+    assert lines[-1] == "not taken by c since Mon 4 May 11:00 (1): answered 403"
+
+
 def test_a_page_for_monday_morning_is_not_overdue_on_saturday(tmp_path: Path) -> None:
     book = Book(tmp_path / "alerts.sqlite")
     monday_ms = NOW_MS + 2 * 86_400_000

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from alerts.cycle import cycle
 from alerts.evaluate import Changes, Entry, evaluate
 from alerts.judge import judge
-from alerts.rules import Rules, load, load_files
+from alerts.rules import RuleError, Rules, load, load_files
 from alerts.topology import Topology
 from alerts.window import Ring, Window
 from alerts.words import count_affected, say_affected
@@ -400,3 +400,57 @@ def test_laptops_affected_are_those_of_any_group_that_is_shown(agents: int) -> N
     found = count_affected(entry, {entry.key: entry}, window, TOPOLOGY)
     assert found == {"agents": agents}
     assert say_affected(found) == f"about {agents} laptops"
+
+
+LINK = """rules:
+  - id: link_trap
+    title: Link down by a trap
+    severity: warning
+    measurement: event
+    where: {event: [link_down]}
+    subject: [device, port]
+    when:
+      - {field: active, is: ">=", threshold: 1}
+    hold: 0s
+    ended_by:
+      - measurement: interface
+        same: [device, port]
+        when: {field: up, is: ">=", threshold: 1}
+    summary: "{port} of {device_name} is down"
+    runbook: Look.
+"""
+
+
+def test_a_link_that_a_trap_called_down_is_up_when_polls_of_that_port_say_so(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "own.yaml").write_text(LINK)
+    rules = load_files([tmp_path / "own.yaml"], CATALOGUE)
+    window = Window(rules, CATALOGUE, START_MS)
+    standing: dict[str, Entry] = {}
+    place = {"device": "d1", "site": "hall", "role": "switch"}
+    for port in ("Gi1", "Gi2"):
+        tags = {**place, "event": "link_down", "port": port}
+        sample = Sample("event", tags, {"active": 1, "count": 1}, START_MS)
+        window.take(*gather([sample], "traps", START_MS))
+    merge(standing, evaluate(window, TOPOLOGY, standing, START_MS + 1_000))
+    for port, up in (("Gi1", 1), ("Gi2", 0)):
+        at_ms = START_MS + 60_000
+        sample = Sample("interface", {**place, "port": port}, {"up": up}, at_ms)
+        window.take(*gather([sample], "poll", at_ms))
+    merge(standing, evaluate(window, TOPOLOGY, standing, START_MS + 61_000))
+    assert [e.subject["port"] for e in standing.values() if e.is_open] == ["Gi2"]
+
+
+def test_what_ends_a_rule_is_checked_like_the_rule(tmp_path: Path) -> None:
+    for old, new, says in (
+        ("same: [device, port]", "same: [device, prot]", "did you mean 'port'"),
+        ("field: up", "field: upp", "did you mean 'up'"),
+        ("measurement: interface", "measurement: interfaces", "'interface'"),
+        ("same: [device, port]", "only: {prt: [x]}", "did you mean 'port'"),
+    ):
+        text = LINK.replace(old, new)
+        assert text != LINK
+        (tmp_path / "own.yaml").write_text(text)
+        with pytest.raises(RuleError, match=says):
+            load_files([tmp_path / "own.yaml"], CATALOGUE)

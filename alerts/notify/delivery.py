@@ -170,7 +170,7 @@ class Delivery:
     async def _fall_back(
         self, channel: str, parcel: Sequence[Post], now_ms: int
     ) -> None:
-        named = self._fallbacks.get(channel, ())
+        named = [c for c in self._fallbacks.get(channel, ()) if c in self._notifiers]
         others = named or tuple(each for each in self._notifiers if each != channel)
         told = await self._in_thread(
             self._outbox.fall_back, parcel, others, bool(named), now_ms
