@@ -12,14 +12,20 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
-import msgspec
-
 from collectors.estate.entries import unique_ids
 from collectors.importing.found import SKIP, Entry, Found, role_of
+from collectors.importing.netbox_lines import add_lines
+from collectors.importing.netbox_objects import (
+    ABSENT,
+    Object,
+    Read,
+    site_of,
+    text_of,
+    value_of,
+)
 from collectors.importing.rest import Api, Trouble
-from probes.numbers import finite
 
-Object = Mapping[str, Any]
+__all__ = ["Read", "found", "headers", "read"]
 _PATHS = {
     "sites": "/api/dcim/sites/?limit=200",
     "locations": "/api/dcim/locations/?limit=500",
@@ -30,29 +36,6 @@ _PATHS = {
     "terminations": "/api/circuits/circuit-terminations/?limit=200",
 }
 _AT_ONCE = 4
-# Not there yet, or no longer: not ours to poll.
-_ABSENT = (
-    "planned",
-    "staged",
-    "inventory",
-    "decommissioning",
-    "retired",
-    "deprovisioning",
-)
-_KBPS_PER_MBPS = 1000
-
-
-class Read(msgspec.Struct):
-    """What the API answered, a list of objects each."""
-
-    sites: list[Object] = []
-    locations: list[Object] = []
-    prefixes: list[Object] = []
-    devices: list[Object] = []
-    chassis: list[Object] = []
-    circuits: list[Object] = []
-    terminations: list[Object] = []
-    paths: dict[int, list[Object]] = {}
 
 
 def headers(token: str) -> dict[str, str]:
@@ -126,7 +109,7 @@ def found(read: Read, roles: Mapping[str, str] = {}) -> Found:
     homes = _sites_of_locations(read)
     sites = _sites(read, homes, result)
     devices = _devices(read, sites, roles, result)
-    _circuits(read, homes, sites, devices, result)
+    add_lines(read, homes, sites, devices, result)
     return result
 
 
@@ -151,10 +134,10 @@ def _sites(read: Read, homes: Mapping[int, int], result: Found) -> dict[int, str
     ids = {s["id"]: id for s, id in zip(known, unique_ids(named), strict=True)}
     subnets: dict[int, list[str]] = {}
     for prefix in read.prefixes:
-        status = _value(prefix.get("status"))
+        status = value_of(prefix.get("status"))
         if status in ("deprecated", "container"):
             continue
-        where = _site_of(prefix, "scope_type", "scope", homes)
+        where = site_of(prefix, "scope_type", "scope", homes)
         if where is None:
             if prefix.get("scope_type"):
                 scope = str(prefix["scope_type"]).rpartition(".")[2]
@@ -169,13 +152,13 @@ def _sites(read: Read, homes: Mapping[int, int], result: Found) -> dict[int, str
             continue
         subnets.setdefault(where, []).append(str(network))
     for site in known:
-        if _value(site.get("status")) in _ABSENT:
-            result.said.append(f"site {site.get('name')} is {_value(site['status'])}")
+        if value_of(site.get("status")) in ABSENT:
+            result.said.append(f"site {site.get('name')} is {value_of(site['status'])}")
             ids.pop(site["id"])
             continue
         entry: Entry = {
             "id": ids[site["id"]],
-            "name": _text(site.get("name")) or ids[site["id"]],
+            "name": text_of(site.get("name")) or ids[site["id"]],
             "subnets": sorted(set(subnets.get(site["id"], ()))),
         }
         result.sites.append(entry)
@@ -196,11 +179,11 @@ def _devices(
             stacked.setdefault(stack["id"], []).append(device)
         elif isinstance(device.get("id"), int):
             single.append(device)
-    wanted = [(device, [device], _text(device.get("name"))) for device in single]
+    wanted = [(device, [device], text_of(device.get("name"))) for device in single]
     for number, members in sorted(stacked.items()):
         stack = stacks.get(number) or members[0]["virtual_chassis"]
         master = _master(stack, members)
-        name = _text(stack.get("name")) or _text(master.get("name"))
+        name = text_of(stack.get("name")) or text_of(master.get("name"))
         wanted.append((master, members, name))
     rows: list[tuple[Entry, list[Object], str]] = []
     for device, members, name in wanted:
@@ -237,9 +220,9 @@ def _device(
     roles: Mapping[str, str],
     result: Found,
 ) -> Entry | None:
-    shown = name or _text(device.get("display")) or f"device {device.get('id')}"
-    status = _value(device.get("status"))
-    if status in _ABSENT:
+    shown = name or text_of(device.get("display")) or f"device {device.get('id')}"
+    status = value_of(device.get("status"))
+    if status in ABSENT:
         result.said.append(f"{shown} is {status}")
         return None
     # Version 3 says device_role, version 4 role.
@@ -268,123 +251,6 @@ def _device(
     }
 
 
-def _circuits(
-    read: Read,
-    homes: Mapping[int, int],
-    sites: Mapping[int, str],
-    devices: Mapping[int, Entry],
-    result: Found,
-) -> None:
-    ends: dict[int, list[Object]] = {}
-    for end in read.terminations:
-        circuit = end.get("circuit")
-        if isinstance(circuit, Mapping) and isinstance(circuit.get("id"), int):
-            ends.setdefault(circuit["id"], []).append(end)
-    named = [(str(c.get("cid") or ""), str(c.get("id"))) for c in read.circuits]
-    for circuit, id in zip(read.circuits, unique_ids(named), strict=True):
-        shown = f"circuit {_text(circuit.get('cid')) or circuit.get('id')}"
-        status = _value(circuit.get("status"))
-        if status in (*_ABSENT, "offline"):
-            result.said.append(f"{shown} is {status}")
-            continue
-        number = circuit.get("id")
-        mine = sorted(
-            ends.get(number if isinstance(number, int) else 0, ()),
-            key=lambda end: str(end.get("term_side")),
-        )
-        placed = [
-            (e, s)
-            for e in mine
-            if (s := _site_of(e, "termination_type", "termination", homes))
-        ]
-        placed = [(end, site) for end, site in placed if site in sites]
-        if not placed:
-            result.said.append(f"{shown} ends at no site")
-            continue
-        _line(circuit, id, placed, sites, devices, read.paths, result)
-
-
-def _line(
-    circuit: Object,
-    id: str,
-    placed: Sequence[tuple[Object, int]],
-    sites: Mapping[int, str],
-    devices: Mapping[int, Entry],
-    paths: Mapping[int, Sequence[Object]],
-    result: Found,
-) -> None:
-    # A circuit between two sites serves the second: A is where it comes from.
-    end, site = placed[-1]
-    peers = (_peer(each, devices, paths) for each, _ in placed[::-1])
-    device, port = next((peer for peer in peers if peer is not None), (None, ""))
-    speed = _mbps(end.get("port_speed"))
-    down = _mbps(circuit.get("commit_rate")) or speed
-    up = _mbps(end.get("upstream_speed")) or down
-    provider = circuit.get("provider")
-    entry: Entry = {
-        "id": id,
-        "site": sites[site],
-        "circuit_ref": _text(circuit.get("cid")),
-        "supplier": _text(provider.get("name"))
-        if isinstance(provider, Mapping)
-        else "",
-        "contract_end": _text(circuit.get("termination_date"))[:10],
-        "down_mbps": down,
-        "up_mbps": up,
-        "device": device["id"] if device else None,
-        "port": port,
-    }
-    if device is not None and device["site"] != sites[site]:
-        entry["far_end"] = True
-    lacks = [key for key in ("down_mbps", "device", "port") if not entry[key]]
-    if lacks:
-        result.note("lines", id, f"NetBox does not say its {', '.join(lacks)}")
-        result.wanting.append(("lines", entry))
-    else:
-        result.lines.append(entry)
-
-
-def _peer(
-    end: Object, devices: Mapping[int, Entry], paths: Mapping[int, Sequence[Object]]
-) -> tuple[Entry, str] | None:
-    """The device and port at the other end of the termination's cable, or of the path
-    of cables behind it."""
-    peers = end.get("link_peers")
-    if not isinstance(peers, list):
-        peers = [end.get("link_peer")]
-    number = end.get("id")
-    for path in paths.get(number if isinstance(number, int) else 0, ()):
-        steps = path.get("path")
-        # From the termination outwards: the last is the end.
-        for nodes in reversed(steps) if isinstance(steps, list) else ():
-            peers += nodes if isinstance(nodes, list) else [nodes]
-    for peer in peers:
-        device = peer.get("device") if isinstance(peer, Mapping) else None
-        number = device.get("id") if isinstance(device, Mapping) else None
-        if isinstance(number, int) and number in devices:
-            return devices[number], _text(peer.get("name"))
-    return None
-
-
-def _site_of(
-    thing: Object, kind: str, target: str, homes: Mapping[int, int]
-) -> int | None:
-    """The site's number. Version 3 gives `site`; 4.2 and later give a kind and a
-    target, which may be a location in the site. None for wider scopes (a region)."""
-    site = thing.get("site")
-    if isinstance(site, Mapping):
-        return site.get("id") if isinstance(site.get("id"), int) else None
-    there = thing.get(target)
-    number = (
-        there.get("id") if isinstance(there, Mapping) else thing.get(f"{target}_id")
-    )
-    if not isinstance(number, int):
-        return None
-    if thing.get(kind) == "dcim.location":
-        return homes.get(number)
-    return number if thing.get(kind) == "dcim.site" else None
-
-
 def _address(device: Object) -> str | None:
     for key in ("primary_ip4", "primary_ip", "primary_ip6"):
         found = device.get(key)
@@ -394,23 +260,3 @@ def _address(device: Object) -> str | None:
             except ValueError:
                 continue
     return None
-
-
-def _mbps(kbps: Any) -> float | None:
-    if not isinstance(kbps, int | float) or isinstance(kbps, bool):
-        return None
-    if finite(kbps) is None or kbps <= 0:
-        return None
-    mbps = kbps / _KBPS_PER_MBPS
-    return int(mbps) if mbps == int(mbps) else mbps
-
-
-def _value(choice: Any) -> str:
-    """A choice as its word: `{"value": "active", …}`, or plain."""
-    if isinstance(choice, Mapping):
-        choice = choice.get("value")
-    return str(choice or "").lower()
-
-
-def _text(value: Any) -> str:
-    return " ".join(str(value).split()) if value not in (None, "") else ""
