@@ -334,6 +334,21 @@ async def test_a_counter_that_turns_odd_while_polled_leaves_all_other_ports(
 
 
 @pytest.mark.parametrize("prefer_gufo", LIBRARIES)
+async def test_a_port_whose_state_and_counter_are_odd_keeps_the_rest(
+    prefer_gufo: bool,
+) -> None:
+    agent = switch()
+    for port in agent.ports:
+        port.set_rate(10_000_000, 10_000_000)
+    columns = (oids.IF_HC_IN_OCTETS, oids.IF_IN_OCTETS, oids.IF_OPER_STATUS)
+    odd = {f"{column}.2": b"\x01\x01\xff" for column in columns}
+    kept = await polls(agent, CREDENTIALS["v2c"], prefer_gufo, {3: odd})
+    [row] = [row for row in kept[-1]["interface"] if row["port"] == "Gi2"]
+    assert row["out_bps"] > 0
+    assert not {"in_bps", "oper", "up"} & row.keys()
+
+
+@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
 @pytest.mark.parametrize("version", CREDENTIALS)
 async def test_a_finding_lasts_as_long_as_the_value_is_odd(
     version: str, prefer_gufo: bool

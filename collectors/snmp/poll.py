@@ -131,8 +131,7 @@ def read_answer(
         values = tuple(map(get, watch.oids))
         if watch.name is not None and values[NAME] != watch.name:
             raise Renumbered(watch.port.key)
-        oper = values[OPER]
-        if oper is None and values[0] is None:
+        if values[:NAME].count(None) == NAME:
             continue
         speed = values[HIGH_SPEED]
         if isinstance(speed, int) and speed > 0:
