@@ -20,6 +20,8 @@ BENCHMARKS = (
     "ingest",
     "ingest_attacks",
     "store",
+    "report",
+    "pages",
     "reflector",
     "ndt7_peers",
     "call_path",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from probes.cause import CAUSES
 
 DAY_MS = 86_400_000
 _PERIOD_MS = 60_000
+_NIGHT_OFF = 11
+_NO_TROUBLE = 99
 _SITES = "SELECT s, printf('site-%03d', s) AS site FROM range({sites}) t(s)"
 _DEVICES = (
     "SELECT s, site, d, printf('%s-d%d', site, d) AS device,"
@@ -90,40 +92,54 @@ _MEASUREMENTS = {
 
 
 def write_days(
-    folder: Path, first: datetime, days: int, sites: int, measurements: Iterator[str]
+    store: Path, first: datetime, days: int, sites: int, measurements: Iterable[str]
 ) -> int:
-    """Files of whole days, each measurement's rows sorted; how many rows."""
-    rows = 0
-    connection = duckdb.connect(config={"memory_limit": "2GB", "threads": 2})
-    for name in measurements:
-        declared = CATALOGUE.measurement(name)
-        tags = [tag.name for tag in declared.tags]
-        order = ", ".join(f'"{each}"' for each in (*tags, "time_ms"))
-        known = ", ".join(f"'{key}': '{text}'" for key, text in metadata(tags).items())
-        for day in range(days):
-            at = int(first.timestamp()) * 1000 + day * DAY_MS
-            select = _MEASUREMENTS[name].format(at=at, day=day, sites=sites)
-            # One night nothing is polled.
-            where = f"time_ms NOT BETWEEN {at + 7_200_000} AND {at + 32_400_000}"
-            where = where if day == 11 else "true"
-            asked = connection.execute(f"SELECT * FROM ({select}) LIMIT 0").description
-            given = {column[0] for column in asked or ()}
-            columns = ", ".join(
-                f'CAST("{each}" AS {kind}) AS "{each}"'
-                for each, kind in _types(name).items()
-                if each in given
-            )
-            target = folder / "shared" / name / layout.day_name(at)
-            target.mkdir(parents=True, exist_ok=True)
-            path = target / layout.piece_name(at, True, day + 1, day + 1)
-            counted = connection.execute(
-                f"COPY (SELECT {columns} FROM ({select}) WHERE {where}"
-                f" ORDER BY {order}) TO '{path}' (FORMAT parquet, COMPRESSION zstd,"
-                f" ROW_GROUP_SIZE 122880, KV_METADATA {{{known}}})"
-            ).fetchall()
-            rows += int(counted[0][0])
-    connection.close()
-    return rows
+    """Files of whole days; how many rows."""
+    first_ms = int(first.timestamp()) * 1000
+    return sum(
+        write(store, name, sites, (at, at + DAY_MS), day, whole_day=True)
+        for name in measurements
+        for day, at in enumerate(range(first_ms, first_ms + days * DAY_MS, DAY_MS))
+    )
+
+
+def write(
+    store: Path,
+    measurement: str,
+    sites: int,
+    span: tuple[int, int],
+    number: int,
+    whole_day: bool = False,
+) -> int:
+    """One file of a span within a day, its rows sorted; how many rows. `number` is
+    that of the write, and of whole days says which troubles the day has."""
+    at = span[0] // DAY_MS * DAY_MS
+    declared = CATALOGUE.measurement(measurement)
+    tags = [tag.name for tag in declared.tags]
+    order = ", ".join(f'"{each}"' for each in (*tags, "time_ms"))
+    known = ", ".join(f"'{key}': '{text}'" for key, text in metadata(tags).items())
+    day = number if whole_day else _NO_TROUBLE
+    select = _MEASUREMENTS[measurement].format(at=at, day=day, sites=sites)
+    where = f"time_ms >= {span[0]} AND time_ms < {span[1]}"
+    if day == _NIGHT_OFF:
+        where += f" AND time_ms NOT BETWEEN {at + 7_200_000} AND {at + 32_400_000}"
+    target = store / "shared" / measurement / layout.day_name(at)
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / layout.piece_name(span[0], whole_day, number + 1, number + 1)
+    with duckdb.connect(config={"memory_limit": "2GB", "threads": 2}) as connection:
+        asked = connection.execute(f"SELECT * FROM ({select}) LIMIT 0").description
+        given = {column[0] for column in asked or ()}
+        columns = ", ".join(
+            f'CAST("{each}" AS {kind}) AS "{each}"'
+            for each, kind in _types(measurement).items()
+            if each in given
+        )
+        counted = connection.execute(
+            f"COPY (SELECT {columns} FROM ({select}) WHERE {where} ORDER BY {order})"
+            f" TO '{path}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880,"
+            f" KV_METADATA {{{known}}})"
+        ).fetchall()
+    return int(counted[0][0])
 
 
 def _types(measurement: str) -> dict[str, str]:
@@ -179,16 +195,36 @@ def settings_toml(folder: Path, web_port: int = 0) -> str:
 def write_report_month(folder: Path, sites: int) -> int:
     """October 2026 of `sites` sites under `folder`, and what the report asks of the
     month before; how many rows."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "estate.toml").write_text(estate_toml(sites))
-    (folder / "towpath.toml").write_text(settings_toml(folder))
+    _write_settings(folder, sites)
     store = folder / "store"
     every = [name for name in _MEASUREMENTS if name != "interface"]
-    rows = write_days(store, datetime(2026, 8, 31, tzinfo=UTC), 31, sites, iter(every))
-    # Month days are numbered from 0 in each call, so that both have their troubles.
-    rows += write_days(
-        store, datetime(2026, 10, 1, tzinfo=UTC), 31, sites, iter(_MEASUREMENTS)
-    )
+    rows = write_days(store, datetime(2026, 8, 31, tzinfo=UTC), 31, sites, every)
+    first = datetime(2026, 10, 1, tzinfo=UTC)
+    rows += write_days(store, first, 31, sites, _MEASUREMENTS)
     now = datetime(2026, 11, 3, tzinfo=UTC)
     asyncio.run(roll_up(store, int(now.timestamp() * 1000)))
     return rows
+
+
+def write_last_day(folder: Path, sites: int, now_ms: int) -> int:
+    """The day up to `now_ms` as the writer leaves it while it runs: a file an hour, and
+    of the hour that runs one a minute; how many rows."""
+    _write_settings(folder, sites)
+    store, rows, number = folder / "store", 0, 0
+    hour_ms = 60 * _PERIOD_MS
+    for name in _MEASUREMENTS:
+        back_ms = 2 * hour_ms if name == "interface" else DAY_MS
+        at = (now_ms - back_ms) // hour_ms * hour_ms
+        while at < now_ms:
+            is_over = at + hour_ms <= now_ms
+            end = at + (hour_ms if is_over else _PERIOD_MS)
+            number += 1
+            rows += write(store, name, sites, (at, min(end, now_ms)), number)
+            at = end
+    return rows
+
+
+def _write_settings(folder: Path, sites: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "estate.toml").write_text(estate_toml(sites))
+    (folder / "towpath.toml").write_text(settings_toml(folder))

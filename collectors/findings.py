@@ -116,6 +116,12 @@ def line_of(text: str, parts: Sequence[int | str]) -> int | None:
     return None if found is None else found + 1
 
 
+def entry_lines(text: str, section: str) -> list[int]:
+    """The line (from 1) of each `[[section]]` in the TOML `text`, in one pass."""
+    header = re.compile(rf"\s*\[\[\s*{re.escape(section)}\s*\]")
+    return [n for n, line in enumerate(text.splitlines(), 1) if header.match(line)]
+
+
 def _key_or_header(lines: Sequence[str], key: str, section: str) -> int | None:
     """Where a header says `section`, or `key` is set below the first line's header."""
     below = True

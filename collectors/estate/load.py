@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from collectors.estate.assign import assign, doubts
 from collectors.estate.model import Estate, Site
-from collectors.findings import dotted, explain, line_of, not_text
+from collectors.findings import dotted, entry_lines, explain, line_of, not_text
 from probes.catalogue import did_you_mean
 from probes.home_ranges import common_at_home
 
@@ -126,9 +126,10 @@ def _add_toml(
         return
     for section, value in document.items():
         if section in _SECTIONS and isinstance(value, list):
+            lines = entry_lines(text, section)
             for index, entry in enumerate(value):
                 entries.setdefault(section, []).append(entry)
-                line = line_of(text, (section, index))
+                line = lines[index] if index < len(lines) else None
                 origins[section].append(f"{source}:{line}" if line else str(source))
         elif section == "places":
             entries[section] = value

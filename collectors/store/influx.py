@@ -26,7 +26,7 @@ from collectors.store.query import (
     Row,
     check,
     ordered,
-    typed,
+    type_of,
     weight_of,
 )
 from probes.catalogue import Catalogue, Measurement
@@ -261,6 +261,7 @@ def _with_weights(query: Query, declared: Measurement) -> Query:
 def _rows(series: Series, query: Query, declared: Measurement) -> list[Row]:
     tags = {tag: series.tags.get(tag, "") for tag in query.group_by}
     at = {name: number for number, name in enumerate(series.columns)}
+    types = {p: type_of(p, declared, bool(query.of_ms)) for p in query.picks}
     rows = []
     for cells in series.values:
         values: dict[str, Value] = {}
@@ -273,7 +274,7 @@ def _rows(series: Series, query: Query, declared: Measurement) -> list[Row]:
                 counted = 1
             # Some versions count nothing as 0, and some divide by it.
             if cell is not None and counted:
-                values[pick.name] = typed(cell, pick, declared, bool(query.of_ms))
+                values[pick.name] = types[pick](cell)
         if values:
             rows.append(Row(int(cells[0]) if query.every_ms else None, tags, values))
     return rows

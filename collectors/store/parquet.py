@@ -30,8 +30,7 @@ from collectors.store.query import (
     Row,
     check,
     means_of,
-    ordered,
-    typed,
+    type_of,
 )
 from collectors.store.tables import by_hour, is_damaged, parquet
 from probes.catalogue import Catalogue, Measurement
@@ -115,7 +114,7 @@ class EmbeddedStore:
                     f"{query.measurement}: no answer in {self._limits.timeout_s:g} s; "
                     "ask for less time, or for longer buckets"
                 ) from None
-            return ordered(_rows(cells, query, declared), query)
+            return _rows(cells, query, declared)
         raise Unanswered(f"{self._folder.root}: files kept changing while being read")
 
     async def tidy(self, now_ms: int) -> None:
@@ -205,11 +204,16 @@ class EmbeddedStore:
 def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
     first = 1 if query.every_ms else 0
     values_at = first + len(query.group_by)
+    # As `ordered`, before a row is a `Row`.
+    cells = sorted(cells, key=lambda cell: (cell[first:values_at], cell[:first]))
+    types = [
+        (pick.name, type_of(pick, declared, bool(query.of_ms))) for pick in query.picks
+    ]
     rows = []
     for cell in cells:
         values: dict[str, Value] = {
-            pick.name: typed(value, pick, declared, bool(query.of_ms))
-            for pick, value in zip(query.picks, cell[values_at:], strict=True)
+            name: made(value)
+            for (name, made), value in zip(types, cell[values_at:], strict=True)
             if value is not None
         }
         if values:

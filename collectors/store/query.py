@@ -25,6 +25,7 @@ Meaning, the same on every store:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
@@ -163,15 +164,13 @@ def ordered(rows: list[Row], query: Query) -> list[Row]:
     )
 
 
-def typed(
-    value: Value, pick: Pick, declared: Measurement, of_means: bool = False
-) -> Value:
-    """`value` with the type the answer to `pick` has on every store. `of_means`: the
-    query has `of_ms`."""
+def type_of(
+    pick: Pick, declared: Measurement, of_means: bool = False
+) -> Callable[[Value], Value]:
+    """What makes a value of the type the answer to `pick` has on every store.
+    `of_means`: the query has `of_ms`."""
     if pick.aggregate == "count":
-        return int(value)
+        return int
     is_real = of_means or pick.aggregate in ("mean", "weight")
     kind = "float" if is_real else declared.field(pick.field).type
-    if kind == "float":
-        return float(value)
-    return int(value) if kind == "int" else str(value)
+    return {"float": float, "int": int}.get(kind, str)

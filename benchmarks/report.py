@@ -1,0 +1,65 @@
+"""The report of a month: 60 sites, 3,120 ports, 160 million rows in the embedded store.
+
+Measured is the process a user runs, `towpath report site --no-pdf`, from its start to
+its end. The rows take some minutes to make; with TOWPATH_BENCHMARK_FOLDER they are kept
+there and used again.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.council_month import write_report_month
+
+SITES = 60
+TARGET_CPU_S = 10.0
+
+
+def run() -> dict[str, Any]:
+    """CPU and wall time in s, memory in MB."""
+    kept = os.environ.get("TOWPATH_BENCHMARK_FOLDER")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(kept or name) / f"report-{SITES}"
+        made = folder / "made"
+        if not made.exists():
+            rows = write_report_month(folder, SITES)
+            made.write_text(str(rows))
+        figures = {"sites": SITES, "rows": int(made.read_text()), **_report(folder)}
+    for key, figure in figures.items():
+        print(f"{key:<20} {figure:>14}")
+    print(f"expected: cpu_s of {TARGET_CPU_S:g} at most")
+    return figures
+
+
+def _report(folder: Path) -> dict[str, Any]:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    subprocess.run(
+        [
+            str(Path(sys.executable).parent / "towpath"),
+            *("report", "site", "--no-pdf"),
+            *("--config", str(folder / "towpath.toml"), "--month", "2026-10"),
+            *("--out", str(folder / "out")),
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    wall_s = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return {
+        "cpu_s": round(cpu_s, 1),
+        "wall_s": round(wall_s, 1),
+        "peak_mb": after.ru_maxrss // 1024,
+    }
+
+
+if __name__ == "__main__":
+    run()
