@@ -387,6 +387,20 @@ def test_silence_of_towpath_itself_is_an_alert_and_not_no_data() -> None:
     assert watching["execErrState"] == "Alerting"
 
 
+def test_no_exported_rule_takes_towpath_cut_off_for_devices_that_are_down() -> None:
+    rules = {
+        rule["labels"].get("rule"): rule
+        for group in _alerting()["groups"]
+        for rule in group["rules"]
+    }
+    for name in ("device_unreachable", "vpn_gateway_down"):
+        parts = {part["refId"]: part["model"] for part in rules[name]["data"]}
+        assert parts["C"]["expression"] == "$B1 < 1 && $P < 1"
+        assert 'min("cut_off")' in parts["O"]["query"]
+        assert '"self_poll"' in parts["O"]["query"]
+    assert "O" not in {part["refId"] for part in rules["line_down"]["data"]}
+
+
 def test_a_rule_leads_to_a_panel_that_is_there() -> None:
     ids = {
         document["uid"]: {panel["id"] for panel in document["panels"]}

@@ -21,6 +21,7 @@ from dashboards.grafana.board import SHARED, Board
 from dashboards.grafana.classic import panel_ids
 from dashboards.grafana.config import GrafanaConfig
 from dashboards.grafana.provisioning import CONTACT
+from dashboards.observed.recorded import CUT_OFF
 
 # Grafana 9 does not know the word and would not start.
 KEEP_LAST_SINCE = 12
@@ -43,16 +44,30 @@ def document(
     """The provisioning file of alert rules, and what had to be left out."""
     exported: list[dict[str, Any]] = []
     left: list[Left] = []
-    for rule in rules if config.export_rules else ():
+    rules = tuple(rules) if config.export_rules else ()
+    doubtful = _doubtful(rules)
+    for rule in rules:
         why = unsayable(rule)
         if why:
             left.append(Left(rule.id, why))
         else:
-            exported.append(_rule(rule, boards, config))
+            exported.append(_rule(rule, boards, config, rule.id in doubtful))
     groups = [_group(config, "Towpath itself", [watch(config)])]
     if exported:
         groups.append(_group(config, "Towpath rules", exported))
     return {"apiVersion": 1, "groups": groups}, left
+
+
+def _doubtful(rules: Iterable[Rule]) -> set[str]:
+    """Rules that mean nothing while Towpath itself is cut off. Grafana has no rule that
+    explains another, so each of them looks for that itself."""
+    return {
+        effect
+        for rule in rules
+        if rule.id == CUT_OFF
+        for each in rule.explains
+        for effect in each.rules
+    }
 
 
 def unsayable(rule: Rule) -> str:
@@ -134,7 +149,9 @@ def _group(
     }
 
 
-def _rule(rule: Rule, boards: Sequence[Board], config: GrafanaConfig) -> dict[str, Any]:
+def _rule(
+    rule: Rule, boards: Sequence[Board], config: GrafanaConfig, doubtful: bool = False
+) -> dict[str, Any]:
     data: list[dict[str, Any]] = []
     tests = []
     for n, (condition, query) in enumerate(
@@ -145,8 +162,13 @@ def _rule(rule: Rule, boards: Sequence[Board], config: GrafanaConfig) -> dict[st
         tests.append(
             f"$B{n} {_SIGNS[condition.comparison]} {_plain(condition.threshold)}"
         )
+    if doubtful:
+        # Of several pollers all must be cut off.
+        cut_off = Query("self_poll", (Pick("cut_off", "min"),), 0, 180_000)
+        data += [_question("O", cut_off), _reduced("P", "O")]
+        tests.append("$P < 1")
     only = rule.when[0]
-    if len(rule.when) == 1 and only.comparison in (">", "<"):
+    if len(tests) == 1 and only.comparison in (">", "<"):
         data.append(_threshold("C", "B1", only))
     else:
         data.append(_math("C", " && ".join(tests)))

@@ -213,12 +213,24 @@ DEVICES = Panel(
 )
 DEVICES_STATE = Panel(
     "Devices over time",
-    "Green answered, red was asked and did not answer, a gap was not observed.",
+    "Green answered, red was asked and did not answer, a gap was not observed. While "
+    "Towpath itself is cut off (below), red says nothing.",
     (Target(ask("device", ("up", "min"), by=("device",)), "$tag_device", _SITE),),
     "short",
     "state-timeline",
     width=24,
     words=UP,
+)
+WATCHING = Panel(
+    "Towpath itself over time",
+    "Cut off: none of the devices a poller asks answers: its own network is lost. "
+    "That time is not observed: reports leave it out, shares on this board do not.",
+    (Target(ask("self_poll", ("cut_off", "max"), by=("process",)), "$tag_process"),),
+    "short",
+    "state-timeline",
+    width=24,
+    height=4,
+    words={0: ("watching", GREEN), 1: ("cut off", AMBER)},
 )
 CALLS = Panel(
     "Calls: estimated MOS",
@@ -302,7 +314,7 @@ SITE = Board(
     (
         Row("Now", (DEVICES_UP, LINE_BUSIEST, CALLS_NOW, POOR_NOW, POLLS)),
         Row("Lines", (LINES_DOWN, LINES_UP, LINES_RATE, LINES_STATE, BACKUP)),
-        Row("Devices", (DEVICES, DEVICES_STATE)),
+        Row("Devices", (DEVICES, DEVICES_STATE, WATCHING)),
         Row("Calls and VPN", (CALLS, GATEWAYS)),
         Row("Alerts", (ALERTS,)),
     ),
