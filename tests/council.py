@@ -430,7 +430,6 @@ def _others(council: Estate, at: int) -> Iterator[Sample]:
         "self_poll",
         process,
         {
-            "period_s": 60.0,
             "cut_off": 0,
             "expected": 7,
             "done": 7,

@@ -392,9 +392,11 @@ def test_what_an_alert_says_the_monitor_did_not_see_is_not_observed() -> None:
     alone = _site(_minutely(store), "depot").availability
     assert alone.down_ms == 2 * HOUR_MS
     told = _alert(BEGIN_MS + 70_000, END_MS, rule="monitor_cut_off")
-    depot_told = _site(_minutely(store, [told]), "depot").availability
-    assert depot_told.down_ms == 0
-    assert depot_told.observed_ms == 22 * HOUR_MS
+    never_ended = _alert(BEGIN_MS + 70_000, None, rule="monitor_cut_off")
+    for alert in (told, never_ended):
+        depot_told = _site(_minutely(store, [alert]), "depot").availability
+        assert depot_told.down_ms == 0
+        assert depot_told.observed_ms == 22 * HOUR_MS
 
 
 def test_three_switches_that_answer_in_turn_are_never_an_outage() -> None:

@@ -151,9 +151,9 @@ class _Looking:
         await self._count()
         suspected = self._suspected() if self._is_estate else set()
         await self._read_polls(self._needed(suspected))
-        removed = list(self._recorded)
-        if self._is_estate:
-            removed += self._cut_off(suspected)
+        # Of an estate what was recorded is held against its polls: an alert that nobody
+        # ended, as the engine stopped, takes no answered poll away.
+        removed = self._cut_off(suspected) if self._is_estate else self._recorded
         found.cut_off = merged(
             (max(begin, from_ms), min(end, to_ms)) for begin, end in removed
         )
