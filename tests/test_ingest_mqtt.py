@@ -286,6 +286,28 @@ async def test_poison_is_counted_kept_aside_answered_and_hurts_nobody(
     assert len(kept_aside(tmp_path)) == 5
 
 
+async def test_one_agents_junk_is_charged_and_leaves_the_queue_to_others(
+    broker: Broker, tmp_path: Path
+) -> None:
+    noisy, calm = (enrol(broker.registry, name) for name in ("NOISY", "CALM"))
+    await broker.files.load()
+    append = ListAppend()
+    async with (
+        ingesting(broker, tmp_path, append, max_waiting=350) as ingest,
+        mqtt_connection(broker.server.port, noisy) as client,
+    ):
+        junk = gzip.compress(b"")[:-1]
+        for _ in range(700):
+            topic = f"{REPORTS_TOPIC}/{noisy.agent}"
+            await client.publish(topic, junk, qos=0)
+        await eventually(lambda: ingest.stats.reasons.total() >= 700)
+        waiting = {"r1": report(calm.agent, "r1")}
+        await asyncio.wait_for(deliver(broker.server.port, calm, waiting), 20)
+        # What it may send at once, and what comes back in the meantime.
+        assert 300 <= ingest.stats.reasons["unreadable"] < 400
+        assert set(ingest.stats.reasons) == {"unreadable", "agent_rate"}
+
+
 async def test_while_the_journal_fails_there_is_no_receipt_and_then_there_is(
     broker: Broker, tmp_path: Path
 ) -> None:

@@ -219,6 +219,31 @@ async def test_what_servers_are_to_bear_is_borne(query):
     assert sizes
 
 
+async def test_idle_connections_keep_neither_others_nor_a_running_test_out():
+    few = config(connections=10)
+    async with (
+        Reflector(few, test_seconds=2) as reflector,
+        connect(f"{base(reflector)}/ndt/v7/download", **OFFER) as test,
+    ):
+        running = asyncio.create_task(all_of(test))
+        crowd = [
+            await asyncio.open_connection(
+                "127.0.0.1", reflector.web_port, local_addr=("127.0.0.2", 0)
+            )
+            for _ in range(40)
+        ]
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            for _ in range(3):
+                answer = await client.get(f"{base(reflector, 'http')}/echo")
+                assert answer.status_code == 200
+        _, sizes, closed = await running
+        assert sizes
+        assert closed.rcvd.code == 1000
+        assert reflector.web_stats.crowded >= 30
+        for _, writer in crowd:
+            writer.close()
+
+
 async def test_with_all_places_taken_the_answer_is_busy_until_one_is_free():
     async with Reflector(config(tests_at_once=1), test_seconds=30) as reflector:
         url = base(reflector) + ndt7.UPLOAD

@@ -23,6 +23,8 @@ from probes.sample import Sample
 OTHER = "other"
 # Office, home and train, by cable and Wi-Fi, with VPN and without, in a few sites.
 _WHEREABOUTS_A_DAY = 32
+# More than there can be: where reports are anonymous, names are free.
+_MOST_AGENTS = 100_000
 _DAY_MS = 86_400_000
 _ELSEWHERE = Whereabouts()
 _NONE: frozenset[str] = frozenset()
@@ -72,7 +74,7 @@ class Bounds:
     def report(self, report: Report, now_ms: int) -> Report:
         """`report`, without its whereabouts if its agent has had too many today."""
         day = now_ms // _DAY_MS
-        if day != self._day:
+        if day != self._day or len(self._seen) > _MOST_AGENTS:
             self._day, self._seen = day, {}
         seen = self._seen.setdefault(report.agent, set())
         if report.whereabouts in seen:

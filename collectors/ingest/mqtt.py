@@ -174,6 +174,15 @@ class MqttIngest:
         size = len(message.payload) if isinstance(message.payload, bytes) else 0
         if self._leaving:
             return
+        name = _agent_of(message)
+        if self._registry.enrolled(name) is None:
+            self.stats.unauthorise(Reason.CREDENTIAL)
+            return
+        try:
+            # Paid for here, so that one agent's messages cannot fill the queue of all.
+            self._intake.begin(name, size)
+        except Busy:
+            return
         if self._waiting.full() or self._waiting_bytes + size > _MAX_WAITING_BYTES:
             why = "too many messages wait"
             self._intake.turn_away(Busy(Reason.BUSY, why, 0))
@@ -196,9 +205,10 @@ class MqttIngest:
     async def _take(self, message: aiomqtt.Message) -> None:
         body = message.payload if isinstance(message.payload, bytes) else b""
         self._waiting_bytes -= len(body)
-        name = message.topic.value.rpartition("/")[2]
+        name = _agent_of(message)
         sender = self._registry.enrolled(name)
         if sender is None:
+            # Revoked while its message waited.
             self.stats.unauthorise(Reason.CREDENTIAL)
             return
         try:
@@ -213,8 +223,7 @@ class MqttIngest:
         await self._give(name, receipt)
 
     def _unpacked(self, body: bytes, agent: str) -> bytes:
-        """The content of a message, paid for before it is looked at."""
-        self._intake.begin(agent, len(body))
+        """The content of a message."""
         if len(body) > MAX_BODY_BYTES:
             why = f"the message is larger than {MAX_BODY_BYTES} bytes"
             self._intake.refuse(Reason.TOO_LARGE, b"")
@@ -230,3 +239,8 @@ class MqttIngest:
         # QoS 0: an agent that is gone sends again, and is told then.
         with contextlib.suppress(aiomqtt.MqttError):
             await client.publish(f"{ACKS_TOPIC}/{agent}", _encode(receipt), qos=0)
+
+
+def _agent_of(message: aiomqtt.Message) -> str:
+    """Who sent it: the broker's ACL ties the topic's last part to the user name."""
+    return message.topic.value.rpartition("/")[2]

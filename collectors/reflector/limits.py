@@ -91,15 +91,3 @@ class AllowList:
             address.version == network.version and address in network
             for network in self._networks
         )
-
-
-def network_of(address: str) -> str:
-    """What counts as one place: a /24 of IPv4, a /56 of IPv6."""
-    try:
-        parsed: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    bits = 8 if isinstance(parsed, IPv4Address) else 72
-    return f"{parsed.version}/{int(parsed) >> bits:x}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import random
 import ssl
 import time
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 import structlog
@@ -17,9 +19,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from collectors.http.places import Places
+from collectors.networks import network_of
 from collectors.reflector.access import token_holder
 from collectors.reflector.config import ReflectorConfig
-from collectors.reflector.limits import AllowList, network_of
+from collectors.reflector.limits import AllowList
 from collectors.reflector.ndt7 import Ask, Malformed, Subtest, TestConnection, read_ask
 from probes import ndt7
 
@@ -39,9 +43,37 @@ class WebStats(msgspec.Struct):
     busy: int = 0
     refused: int = 0
     failed: int = 0
+    crowded: int = 0
     octets_out: int = 0
     octets_in: int = 0
     testing: int = 0
+
+
+class _PlacedConnection(TestConnection):
+    """Has a place from the end of its handshake on, as idle connections would
+    otherwise keep all others out."""
+
+    def __init__(
+        self,
+        places: Places[ServerConnection],
+        stats: WebStats,
+        *args: Any,
+        **settings: Any,
+    ) -> None:
+        super().__init__(*args, **settings)
+        self._places, self._stats = places, stats
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        address = network_of(str(self.remote_address[0]))
+        closed = self._places.admit(self, address)
+        if closed is not None:
+            self._stats.crowded += 1
+            closed[0].transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._places.leave(self)
+        super().connection_lost(exc)
 
 
 class WebDoor:
@@ -67,6 +99,14 @@ class WebDoor:
         self._testing: dict[ServerConnection, str] = {}
         self._freed = asyncio.Condition()
         self.stats = WebStats()
+        # Those that test have places of their own; of the others one address may have
+        # half, and then a newcomer takes the place of its oldest one.
+        self._places: Places[ServerConnection] = Places(
+            config.connections + config.tests_at_once,
+            config.connections,
+            max(1, config.connections // 2),
+            config.tests_at_once,
+        )
 
     @property
     def port(self) -> int:
@@ -95,7 +135,9 @@ class WebDoor:
             ssl=self._tls(),
             subprotocols=[Subprotocol(ndt7.SUBPROTOCOL)],
             compression=None,
-            create_connection=TestConnection,
+            create_connection=functools.partial(  # type: ignore[arg-type]
+                _PlacedConnection, self._places, self.stats
+            ),
             process_request=self._route,
             process_response=self._admit,
             server_header="towpath-reflector",
@@ -132,9 +174,6 @@ class WebDoor:
 
     def _route(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answers what is not a test; None lets the WebSocket handshake go on."""
-        assert self._server is not None
-        if len(self._server.handlers) > self._config.connections:
-            return self._busy(connection)
         if request.path.partition("?")[0] == "/echo":
             self.stats.echoes += 1
             return _respond(connection, HTTPStatus.OK, _ECHO)
@@ -168,13 +207,14 @@ class WebDoor:
         holder = self._holders.pop(connection, "")
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS or ask is None:
             return None
-        network = network_of(str(connection.remote_address[0]))
+        network = network_of(str(connection.remote_address[0]), 24, 56)
         try:
             async with asyncio.timeout(_PLACE_S), self._freed:
                 await self._freed.wait_for(lambda: self._has_place(network, holder))
         except TimeoutError:
             return self._busy(connection)
         self._networks[connection] = network
+        self._places.recognise(connection, "")
         if holder:
             self._testing[connection] = holder
         # The place is given back when the connection is gone, however it goes.
