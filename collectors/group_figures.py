@@ -3,9 +3,10 @@
 Percentiles do not add up, so they only need enough agents; of sums, means and ratios a
 part can be taken away, so the rows that have the value are suppressed by themselves.
 
-Beside each figure stands its weight: the calls, checks or laptops it is of. Figures of
-several windows are means of it (`collectors.store.query`). A median of medians is none:
-such a mean of percentiles has to be called one.
+Beside each figure stands its weight: the calls, checks or laptops it is of. Laptops and
+their checks, of which every laptop makes as many, are rounded as `agents` is. A figure
+of several windows is their mean by it (`collectors.store.query`). A median of medians is
+none: such a mean of percentiles has to be called one.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Figures(NamedTuple):
     has: Callable[[Heard], bool]
     make: Callable[[Sequence[Heard], int], dict[str, Value]]
     weight: str
-    weigh: Callable[[Sequence[Heard]], int] = len
+    weigh: Callable[[Sequence[Heard]], int] = lambda rows: rounded(len(rows))
 
     def of_group(self, rows: Sequence[Heard], least: int) -> dict[str, Value]:
         """The figures of the rows of one group, if any, and their weight."""
@@ -247,8 +248,8 @@ def _any(row: Heard) -> bool:
 
 _TUNNEL = ("tunnel_rtt_ms", "direct_rtt_ms")
 FIGURES: tuple[Figures, ...] = (
-    Figures("call_path", _any, _calls, "calls"),
-    Figures("call_path", _has("loss_ratio"), _loss, "loss_calls"),
+    Figures("call_path", _any, _calls, "calls", len),
+    Figures("call_path", _has("loss_ratio"), _loss, "loss_calls", len),
     Figures("cause", _any, _causes, "judged_laptops", _laptops),
     Figures("path", _has("gateway_rtt_ms"), _gateway, "gateway_checks"),
     Figures("path", _has("provider_loss_ratio"), _provider, "provider_checks"),
