@@ -5,8 +5,8 @@ part can be taken away, so the rows that have the value are suppressed by themse
 
 Beside each figure stands its weight: the calls, checks or laptops it is of. Laptops and
 their checks, of which every laptop makes as many, are rounded as `agents` is. A figure
-of several windows is their mean by it (`collectors.store.query`). A median of medians is
-none: such a mean of percentiles has to be called one.
+of several windows is their mean by it (`collectors.store.query`). A median of medians
+is none: such a mean of percentiles has to be called one.
 """
 
 from __future__ import annotations
