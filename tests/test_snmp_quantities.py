@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from collectors.snmp.findings import VALUES_IMPLAUSIBLE, of_refused
 from collectors.snmp.profiles.apply import REFUSED, find, readings
+from collectors.snmp.profiles.functions import huawei_transmit
 from collectors.snmp.profiles.limits import LIMIT_NAMES, Limits, consistent
 from collectors.snmp.profiles.load import Profile
 from collectors.snmp.profiles.model import Head
+from collectors.snmp.profiles.row import Row
 from collectors.snmp.quantities import (
     CODES,
     SENSORS,
@@ -179,14 +181,39 @@ def test_a_low_alarm_of_zero_above_the_low_warning_was_never_set() -> None:
 def test_limits_of_optics_that_contradict_each_other_are_not_set(
     given_limits: tuple[float | None, ...], expected: tuple[float | None, ...]
 ) -> None:
-    found = consistent(Limits(*given_limits), DBM)
+    found = consistent(Limits(*given_limits), DBM, -5)
     assert tuple(getattr(found, name) for name in LIMIT_NAMES) == expected
 
 
+def test_light_that_is_not_measured_is_not_judged() -> None:
+    """A Nexus gives 0 dBm for dark lanes whose high alarm is -2 dBm."""
+    limits = Limits(-26.989, -25.228, -3.001, -1.999)
+    assert consistent(limits, DBM, 0) == Limits()
+    assert consistent(limits, DBM, -1) == limits
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        # The same board has -127 for -1.27 dBm on its other ports.
+        ({"tx": 256, "tx_low": -150, "tx_high": 450}, 2.56),
+        ({"tx": 256, "tx_low": -950, "tx_high": 200}, -5.918),
+        # It may be either: microwatts, as the MIB has it.
+        ({"tx": 78, "tx_low": -1800, "tx_high": 300}, -11.079),
+        ({"tx": 500}, -3.01),
+        ({"tx": 0, "tx_low": -150, "tx_high": 450}, None),
+    ],
+)
+def test_light_of_huawei_is_in_the_unit_that_its_limits_allow(
+    cells: dict[str, int], expected: float | None
+) -> None:
+    assert huawei_transmit(Row("1", cells)) == expected
+
+
 def test_frost_is_a_limit_and_zero_revolutions_are_none() -> None:
-    assert consistent(Limits(low=0, high=40), TEMPERATURE) == Limits(low=0, high=40)
-    assert consistent(Limits(high=0), TEMPERATURE) == Limits()
-    assert consistent(Limits(high=0), FAN) == Limits()
+    assert consistent(Limits(low=0, high=40), TEMPERATURE, 20) == Limits(low=0, high=40)
+    assert consistent(Limits(high=0), TEMPERATURE, 20) == Limits()
+    assert consistent(Limits(high=0), FAN, 20) == Limits()
 
 
 _limit = st.none() | st.integers(-40, 40)
@@ -201,7 +228,7 @@ def test_limits_that_are_believed_are_in_order_and_were_given(
     kind: str,
 ) -> None:
     before = Limits(low, low_warn, high_warn, high)
-    after = consistent(before, SENSORS[kind])
+    after = consistent(before, SENSORS[kind], 1)
     believed = []
     for name in LIMIT_NAMES:
         limit = getattr(after, name)
@@ -210,7 +237,7 @@ def test_limits_that_are_believed_are_in_order_and_were_given(
             believed.append(limit)
     assert believed == sorted(believed)
     # Once more changes nothing.
-    assert consistent(after, SENSORS[kind]) == after
+    assert consistent(after, SENSORS[kind], 1) == after
 
 
 def test_limits_that_are_codes_or_nonsense_are_not_set() -> None:

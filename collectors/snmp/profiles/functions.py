@@ -6,6 +6,7 @@ that a sensor's divisor and multiplier apply to is given as the device has it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from collectors.snmp.opaque import real
@@ -88,6 +89,30 @@ def channel_mhz(row: Row) -> float | None:
     return 2407 + 5 * channel if channel < _JAPAN else 5000 + 5 * channel
 
 
+def huawei_receive(row: Row) -> float | None:
+    """Optical power in dBm from columns rx, rx_low and rx_high, see `_huawei_light`."""
+    return _huawei_light(row, "rx")
+
+
+def huawei_transmit(row: Row) -> float | None:
+    """Optical power in dBm from columns tx, tx_low and tx_high, see `_huawei_light`."""
+    return _huawei_light(row, "tx")
+
+
+def _huawei_light(row: Row, name: str) -> float | None:
+    """HUAWEI-ENTITY-EXTENT-MIB hwEntityOpticalRxPower and TxPower are in microwatts on
+    some boards and in hundredths of dBm on others, as their limits always are. The
+    second is meant if only that lies within the limits."""
+    raw = row.number(name)
+    if raw is None or raw <= 0:
+        return None
+    dbm = round(10 * math.log10(raw / 1000), 3)
+    low, high = row.number(f"{name}_low"), row.number(f"{name}_high")
+    if low is None or high is None or low <= 100 * dbm <= high:
+        return dbm
+    return raw / 100 if low <= raw <= high else dbm
+
+
 _LESS, _GREATER = (1, 2), (3, 4)
 _MINOR, _MAJOR, _CRITICAL = 10, 20, 30
 
@@ -146,6 +171,8 @@ FUNCTIONS: dict[str, Function] = {
     "decimal_digits": decimal_digits,
     "entity_sensor": entity_sensor,
     "float32": float32,
+    "huawei_receive": huawei_receive,
+    "huawei_transmit": huawei_transmit,
     "quotient": quotient,
     "share_pct": share_pct,
 }

@@ -28,9 +28,13 @@ class Limits(msgspec.Struct, frozen=True):
 _ZERO_IS_SET = {("C", "low"), ("dBm", "high")}
 
 
-def consistent(limits: Limits, quantity: Quantity) -> Limits:
+def consistent(limits: Limits, quantity: Quantity, value: float) -> Limits:
     """`limits` without those that cannot be meant: an alarm that comes before its
-    warning, a high limit that is not above the low ones, a 0 that nothing confirms."""
+    warning, a high limit that is not above the low ones, a 0 that nothing confirms.
+
+    There are none for a `value` of exactly 0 dBm above them: some modules give it for
+    light that they do not measure.
+    """
     low, high = _band(limits.low, limits.high)
     low_warn, high_warn = _band(limits.low_warn, limits.high_warn)
     low, low_warn = _side(low, low_warn, "low", quantity)
@@ -38,6 +42,8 @@ def consistent(limits: Limits, quantity: Quantity) -> Limits:
     lows = [limit for limit in (low, low_warn) if limit is not None]
     highs = [limit for limit in (high, high_warn) if limit is not None]
     if lows and highs and max(lows) >= min(highs):
+        return Limits()
+    if value == 0 and quantity.unit == "dBm" and highs and min(highs) < 0:
         return Limits()
     return Limits(low, low_warn, high_warn, high)
 

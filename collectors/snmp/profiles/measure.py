@@ -94,7 +94,7 @@ def _sensor(found: Found, row: Row) -> Sensor | None:
         return None
     if value is None:
         return None
-    limits = _limits(rule, row, quantity)
+    limits = _limits(rule, row, quantity, value)
     return Sensor(
         rule.class_,
         found.descr,
@@ -167,7 +167,7 @@ def _dbm(milliwatts: float) -> float | None:
     return round(10 * math.log10(milliwatts), 3) if milliwatts > 0 else None
 
 
-def _limits(rule: SensorRule, row: Row, quantity: Quantity) -> Limits:
+def _limits(rule: SensorRule, row: Row, quantity: Quantity, value: float) -> Limits:
     """Those that the device gives, in the sensor's unit, if they can be meant, and
     those that the profile sets."""
     given = rule.limits
@@ -190,7 +190,9 @@ def _limits(rule: SensorRule, row: Row, quantity: Quantity) -> Limits:
     for name in columns or LIMIT_NAMES:
         with contextlib.suppress(Implausible):
             found[name] = _measured(quantity, row, read(name))
-    return msgspec.structs.replace(consistent(Limits(**found), quantity), **fixed)
+    return msgspec.structs.replace(
+        consistent(Limits(**found), quantity, value), **fixed
+    )
 
 
 def _limit(rule: SensorRule, row: Row, column: str) -> float | None:
