@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
 import multiprocessing
 import multiprocessing.connection
 import shutil
@@ -176,7 +175,7 @@ def _reflect(
         source_packets_per_s=_NO_LIMIT,
         packets_per_s=_NO_LIMIT,
         access="open",
-        tests_bps=math.inf,
+        tests_bps=1e12,
         tls_certificate=certificate,
         tls_key=certificate,
     )

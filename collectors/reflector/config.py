@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+_MOST_BPS = 100e9
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -71,6 +71,7 @@ class ReflectorConfig(BaseModel):
 
     @property
     def share_bps(self) -> float:
-        """What one test may take, in bit/s; 0: no cap, which `tests_bps = inf` asks."""
-        together_bps = self.tests_bps or self.line_bps / 10
-        return 0.0 if math.isinf(together_bps) else together_bps / self.tests_at_once
+        """What one test may take, in bit/s; 0: more than a reflector could send, so
+        that nothing need be held back."""
+        share_bps = (self.tests_bps or self.line_bps / 10) / self.tests_at_once
+        return share_bps if share_bps < _MOST_BPS else 0.0
