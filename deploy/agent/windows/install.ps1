@@ -8,6 +8,12 @@ $program = Join-Path $Folder 'Scripts\towpath-agent.exe'
 $quiet = Join-Path $Folder 'Scripts\pythonw.exe'
 if (-not (Test-Path $program)) { throw "There is no $program" }
 
+# Users may read this file and not change it, so the agent cannot take the token out.
+$file = Join-Path $env:ProgramData 'towpath-agent\agent.toml'
+if ((Test-Path $file) -and (Select-String -Path $file -Pattern '^\s*enrolment_token\s*=' -Quiet)) {
+    Write-Warning "$file holds the enrolment token, which everybody on this machine can read. Take it out, and enrol each user with: towpath-agent enrol --token-file"
+}
+
 # The group of all users by its identifier: its name is another one in every language.
 $users = New-ScheduledTaskPrincipal -GroupId 'S-1-5-32-545' -RunLevel Limited
 $action = New-ScheduledTaskAction -Execute $quiet -Argument '-m probes.cli run'
