@@ -12,6 +12,7 @@ from agents import Recorded
 from collectors.batch import Batch, check
 from collectors.measurements import CATALOGUE
 from collectors.snmp import credential
+from collectors.snmp.findings import VALUES_IMPLAUSIBLE
 from collectors.snmp.health import LEARN_S, Health, severity
 from collectors.snmp.poll import Place
 from collectors.snmp.profiles import load
@@ -112,6 +113,28 @@ async def test_two_sensors_of_one_name_are_told_apart_by_their_index(
         names = (await asked.poll())["sensor"].tag("sensor")
     assert {"Inlet (7)", "Inlet (8)"} <= set(names)
     assert len(set(names)) <= len(names)
+
+
+async def test_a_value_that_nothing_can_have_is_a_finding_until_it_is_one_again(
+    tmp_path: Path,
+) -> None:
+    value = next(
+        line
+        for line in STANDARD.read_text().splitlines()
+        if line.startswith("1.3.6.1.2.1.99.1.1.1.4.7|")
+    )
+    oid = value.partition("|")[0]
+    copy = tmp_path / "hot.snmprec"
+    copy.write_text(STANDARD.read_text().replace(value, f"{oid}|2|2000000"))
+    async with Asked(copy) as asked:
+        names = (await asked.poll())["sensor"].tag("sensor")
+        assert "Inlet" not in names
+        assert "'Inlet' " in asked.health.findings[VALUES_IMPLAUSIBLE]
+        copy.write_text(STANDARD.read_text())
+        asked.device.rebuild()
+        asked.now_s += 300
+        assert "Inlet" in (await asked.poll())["sensor"].tag("sensor")
+        assert asked.health.findings == {}
 
 
 @pytest.mark.parametrize(
