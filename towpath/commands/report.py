@@ -76,6 +76,8 @@ def site(
         files = run_loop(made())
     except (Away, Unanswered, OSError, ReportError, ValueError) as error:
         fail(f"the report could not be made: {error}")
+    finally:
+        gc.enable()
     for path in files.files:
         typer.echo(path)
     if files.note and pdf:
