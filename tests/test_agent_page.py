@@ -147,7 +147,11 @@ def test_the_log_tells_deliveries_by_time_kinds_and_bytes(tmp_path: Path) -> Non
 # What staff are told.
 
 ESTATE = Estate(
-    sites=(Site(id="lib", name="Central Library"), Site(id="hall", name="Hall"))
+    sites=(
+        Site(id="lib", name="Central Library", subnets=("127.0.0.0/8",)),
+        Site(id="hall", name="Hall"),
+        Site(id="depot", name="Depot", subnets=("10.9.0.0/16",)),
+    )
 )
 
 
@@ -201,7 +205,9 @@ async def test_the_policy_tells_a_laptop_what_is_wrong_at_its_own_site(
 ) -> None:
     open_now = [alert("line_down", "hall", 3000), alert("line_down", "lib", 2000)]
     async with door(
-        tmp_path, incidents=lambda sites: incidents(open_now, ESTATE, sites)
+        tmp_path,
+        incidents=lambda sites: incidents(open_now, ESTATE, sites),
+        estate=lambda: ESTATE,
     ) as council:
         token = council.registry.make_token("hall", 1, 1, NOW_MS)
         who = council.registry.enrol(Enrolment(token, "0" * 32), NOW_MS)
@@ -211,11 +217,12 @@ async def test_the_policy_tells_a_laptop_what_is_wrong_at_its_own_site(
             policy = await publisher.policy()
             assert policy is not None
             assert policy.incidents == (Incident("The line of Hall is down", 3000),)
-            # Who visits another site is told of that one too.
+            # Who is in another site's network is told of that one too.
             visiting = await publisher.policy("lib")
             assert visiting is not None
             assert [each.since_ms for each in visiting.incidents] == [2000, 3000]
-            assert await publisher.policy() == policy
+            # What is wrong at a site that it is not in is not for it.
+            assert await publisher.policy("depot") == policy
             # Nothing new is not sent again; what has ended is told.
             assert await publisher.policy() is None
             open_now.clear()
