@@ -405,6 +405,28 @@ def test_every_file_a_page_names_is_there(path: Path) -> None:
     assert missing == []
 
 
+# -- the changelog ---------------------------------------------------------------------
+
+
+def test_the_changelog_says_each_change_once_in_one_place() -> None:
+    text = text_of("CHANGELOG.md")
+    entries = [
+        " ".join(entry.split())
+        for entry in re.findall(r"^- (.*?)(?=^- |^#|\Z)", text, re.M | re.S)
+    ]
+    assert sorted(set(entries)) == sorted(entries)
+    sections = re.findall(r"^## .*?(?=^## |\Z)", text, re.M | re.S)
+    for section in sections:
+        heads = re.findall(r"^### (.+)$", section, re.MULTILINE)
+        assert sorted(set(heads)) == sorted(heads)
+
+
+def test_the_changelog_calls_nothing_fixed_before_a_release_had_it() -> None:
+    versions = re.findall(r"^## .*?(?=^## |\Z)", text_of("CHANGELOG.md"), re.M | re.S)
+    assert versions
+    assert not re.search(r"^### Fixed", versions[-1], re.MULTILINE)
+
+
 # -- what the first page says to type --------------------------------------------------
 
 
