@@ -36,7 +36,11 @@ class VpnGatewaysConfig(BaseModel):
 
 
 class VpnGateways:
-    """Knocks at every gateway of the estate once a period, all at the same time."""
+    """Knocks at every gateway of the estate once a period, all at the same time.
+
+    `is_cut_off`: whether this machine has lost its own network, so that nothing is
+    known of a gateway that does not answer.
+    """
 
     def __init__(
         self,
@@ -44,9 +48,11 @@ class VpnGateways:
         estate: Callable[[], Estate],
         append: Append,
         now_ms: Callable[[], int],
+        is_cut_off: Callable[[], bool] = lambda: False,
     ) -> None:
         self._config, self._estate = config, estate
         self._append, self._now_ms = append, now_ms
+        self._is_cut_off = is_cut_off
         self._task: asyncio.Task[None] | None = None
         self._down: set[str] = set()
 
@@ -88,6 +94,8 @@ class VpnGateways:
         elif fields["up"] == 1 and gateway.id in self._down:
             _log.info("vpn_gateway_up", gateway=gateway.id)
             self._down.discard(gateway.id)
+        if not self._is_cut_off():
+            fields["answered"] = fields["up"]
         tags = {"gateway": gateway.id, "site": gateway.site or ""}
         return Sample("vpn_gateway", tags, fields, self._now_ms())
 

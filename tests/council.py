@@ -194,6 +194,7 @@ def _device(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
             tags,
             {
                 "up": 0,
+                "answered": 0,
                 "outcome": "timeout",
                 "duration_ms": 6000.0,
                 "packets": 3,
@@ -207,6 +208,7 @@ def _device(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
         tags,
         {
             "up": 1,
+            "answered": 1,
             "readable": 1,
             "outcome": "ok",
             "duration_ms": 12.0 + n,
@@ -396,6 +398,7 @@ def _others(council: Estate, at: int) -> Iterator[Sample]:
             {"gateway": gateway.id, "site": gateway.site or ""},
             {
                 "up": 1,
+                "answered": 1,
                 "outcome": "ok",
                 "connect_ms": 8.0 + n,
                 "tls_ms": 21.0,

@@ -165,7 +165,7 @@ def test_ten_of_sixty_polls_lost_and_four_restarts_are_shown_as_such(
     assert {each["tags"]["device"] for each in devices} == {
         *("th-sw1", "th-sw2", "th-sw3", "lib-sw1", "lib-sw2")
     }
-    at = devices[0]["columns"].index("up_mean")
+    at = devices[0]["columns"].index("answered_mean")
     shares = {each["tags"]["device"]: each["values"][0][at] for each in devices}
     assert shares["th-sw1"] == pytest.approx(50 / 60)
 

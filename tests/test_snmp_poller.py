@@ -425,7 +425,7 @@ async def test_the_poller_tells_at_once_that_it_is_cut_off_and_that_it_is_not() 
             for n in range(3)
         ]
         held = estate(*(device(f"s{n}", each) for n, each in enumerate(switches)))
-        config = SnmpConfig(period_s=0.5, timeout_s=0.1, tries=1, ping_s=0)
+        config = SnmpConfig(period_s=1, timeout_s=0.6, tries=1, ping_s=0)
         async with polling(held, config) as (kept, _):
             await until(lambda: len(kept.of("device")) >= 3, "polls")
             for switch in switches[:2]:
@@ -439,6 +439,35 @@ async def test_the_poller_tells_at_once_that_it_is_cut_off_and_that_it_is_not() 
             switches[0].cut_off = False
             await until(lambda: len(kept.of("self_poll")) >= 2, "another")
     assert [row["cut_off"] for row in kept.of("self_poll")] == [1, 0]
+
+
+async def test_no_device_is_said_not_to_answer_while_the_poller_is_cut_off() -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        switches = {
+            name: await stack.enter_async_context(SimulatedSwitch(name, 1))
+            for name in ("a", "b", "c")
+        }
+        devices = [device(name, switch) for name, switch in switches.items()]
+        kept, poller = await stack.enter_async_context(
+            polling(estate(*devices), SnmpConfig(period_s=1, timeout_s=0.6, tries=1))
+        )
+        await until(lambda: kept.of("device", device="c"), "answers")
+        switches["a"].cut_off = True
+        await until(lambda: 0 in answered(kept, "a"), "one that does not answer")
+        for switch in switches.values():
+            switch.cut_off = True
+        await until(lambda: poller.is_cut_off, "the poller cut off")
+        kept.samples.clear()
+        await until(lambda: len(kept.of("device")) > 6, "polls while it is")
+        rows = kept.of("device")
+        assert {(row["up"], row.get("answered")) for row in rows} == {(0, None)}
+        for switch in switches.values():
+            switch.cut_off = False
+        await until(lambda: 1 in answered(kept, "a"), "answers again")
+
+
+def answered(kept: Kept, name: str) -> set[Value | None]:
+    return {row.get("answered") for row in kept.of("device", device=name)}
 
 
 async def test_a_poll_of_fifty_ports_takes_few_packets_and_no_fragments() -> None:

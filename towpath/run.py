@@ -143,7 +143,11 @@ class Installation:
             self._add(f"traps udp {config.traps.host}:{config.traps.port}", traps)
             self._source("traps", traps.samples)
         doors = VpnGateways(
-            config.vpn_gateways, lambda: self.estate.current, self.journal, self._now_ms
+            config.vpn_gateways,
+            lambda: self.estate.current,
+            self.journal,
+            self._now_ms,
+            lambda: poller.is_cut_off,
         )
         self._add(f"knock at {len(self.estate.current.vpn_gateways)} VPN doors", doors)
 

@@ -28,6 +28,20 @@ _SELF = Schema(
 _LEAST_DEVICES = 3
 
 
+def without_answered(batches: Iterable[Batch]) -> list[Batch]:
+    """`batches` of a poll made while the poller was cut off: if the device answered
+    is then not observed, and no share on a board counts it. Pure."""
+    kept = []
+    for batch in batches:
+        if batch.measurement == "device":
+            at = 1 + len(batch.schema.tags) + batch.schema.fields.index("answered")
+            columns = [*batch.columns]
+            columns[at] = [None] * len(batch)
+            batch = msgspec.structs.replace(batch, columns=tuple(columns))
+        kept.append(batch)
+    return kept
+
+
 class PollStats(msgspec.Struct):
     """Counters since start."""
 

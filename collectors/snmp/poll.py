@@ -53,6 +53,7 @@ DEVICE = Schema(
     ("device", "site", "role"),
     (
         "up",
+        "answered",
         "readable",
         "outcome",
         "icmp_up",
@@ -244,7 +245,8 @@ def device_row(
 
     A device that refuses our credential, answers nonsense, or answers a ping only is
     up all the same; one that was not asked is neither up nor down. `readable` is left
-    out where it is down: what is not there has no figures to read.
+    out where it is down: what is not there has no figures to read. `answered` is `up`,
+    until the poller finds that it is cut off itself (`own_stats.without_answered`).
     """
     up = None
     if answered or outcome in _ANSWERED or (echoes is not None and echoes.answered):
@@ -256,7 +258,13 @@ def device_row(
         fields["icmp_up"] = int(echoes.answered > 0)
         fields["icmp_rtt_ms"] = echoes.rtt_ms
         fields["icmp_loss_ratio"] = echoes.loss_ratio
-    values = {**fields, "up": up, "readable": readable, "outcome": outcome.value}
+    values = {
+        **fields,
+        "up": up,
+        "answered": up,
+        "readable": readable,
+        "outcome": outcome.value,
+    }
     return Batch(
         f"poll/{place.device}",
         received_ms,

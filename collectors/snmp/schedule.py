@@ -27,7 +27,7 @@ from collectors.snmp.credentials import Credentials
 from collectors.snmp.gather import Gather
 from collectors.snmp.job import Job, Slot
 from collectors.snmp.memory import Memory
-from collectors.snmp.own_stats import OwnReport, PollStats
+from collectors.snmp.own_stats import OwnReport, PollStats, without_answered
 from collectors.snmp.pacing import next_s, phase_s, spread_s
 from collectors.snmp.sessions import Sessions
 from collectors.snmp.turn import Turns
@@ -241,12 +241,21 @@ class Poller:
             finally:
                 self.stats.running -= 1
                 place.give_back()
+            changed = not job.gone and self._own.polled(job.device.id, batches)
+            if self._own.is_cut_off:
+                batches = without_answered(batches)
             await self._rows_out.put(batches)
-            if not job.gone and self._own.polled(job.device.id, batches):
+            if changed:
                 await self._report()
         except Exception:  # noqa: BLE001 - one device never ends the poller
             self.stats.failed += 1
             _log.exception("poll_failed", device=job.device.id)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """True while none of at least three devices answers: the network of this
+        machine is lost rather than all of them."""
+        return self._own.is_cut_off
 
     async def _report(self) -> None:
         await self._rows_out.put([self._own.make(self.stats, self._now_ms())])

@@ -213,6 +213,9 @@ def _where_said(rule: Rule) -> str:
 def _panel_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
     """The graph that shows the rule's field, else its measurement, over time."""
     fields = {condition.field for condition in rule.when}
+    if "up" in fields:
+        # The same, but for time in which Towpath itself was cut off.
+        fields.add("answered")
     near: tuple[str, int] | None = None
     for board in boards:
         if board.personal:

@@ -127,7 +127,7 @@ GROUPS = Panel(
 GATEWAYS = Panel(
     "VPN gateways answering",
     "Green answered, red did not, a gap was not observed.",
-    (Target(ask("vpn_gateway", ("up", "min"), by=("gateway",)), "$tag_gateway"),),
+    (Target(ask("vpn_gateway", ("answered", "min"), by=("gateway",)), "$tag_gateway"),),
     "short",
     "state-timeline",
     words=UP,

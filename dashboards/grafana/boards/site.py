@@ -23,7 +23,7 @@ _SWITCH = "/d/towpath-switch?var-device=${__value.text}&${__url_time_range}"
 DEVICES_UP = Panel(
     "Devices answering",
     "Share of polls answered in the last minutes, each device counted alike.",
-    (Target(ask("device", ("up", "mean")), "answering", _SITE),),
+    (Target(ask("device", ("answered", "mean")), "answering", _SITE),),
     "percentunit",
     "stat",
     width=4,
@@ -179,7 +179,7 @@ DEVICES = Panel(
         Target(
             ask(
                 "device",
-                ("up", "mean"),
+                ("answered", "mean"),
                 ("duration_ms", "mean"),
                 ("retries", "sum"),
                 ("ports_up", "last"),
@@ -197,7 +197,7 @@ DEVICES = Panel(
     columns={
         "device": Column("Device", link=_SWITCH),
         "role": Column("Role"),
-        "up_mean": Column(
+        "answered_mean": Column(
             "Answered",
             "percentunit",
             steps=((None, RED), (0.99, AMBER), (0.999, GREEN)),
@@ -213,9 +213,9 @@ DEVICES = Panel(
 )
 DEVICES_STATE = Panel(
     "Devices over time",
-    "Green answered, red was asked and did not answer, a gap was not observed. While "
-    "Towpath itself is cut off (below), red says nothing.",
-    (Target(ask("device", ("up", "min"), by=("device",)), "$tag_device", _SITE),),
+    "Green answered, red was asked and did not answer, a gap was not observed, as when "
+    "Towpath itself is cut off (below), after the first round.",
+    (Target(ask("device", ("answered", "min"), by=("device",)), "$tag_device", _SITE),),
     "short",
     "state-timeline",
     width=24,
@@ -224,7 +224,8 @@ DEVICES_STATE = Panel(
 WATCHING = Panel(
     "Towpath itself over time",
     "Cut off: none of the devices a poller asks answers: its own network is lost. "
-    "That time is not observed: reports leave it out, shares on this board do not.",
+    "That time is not observed: reports leave all of it out, boards after the first "
+    "round of polls.",
     (Target(ask("self_poll", ("cut_off", "max"), by=("process",)), "$tag_process"),),
     "short",
     "state-timeline",

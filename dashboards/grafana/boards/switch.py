@@ -36,7 +36,7 @@ _PORTS = ("device", "port")
 ANSWERED = Panel(
     "Answered",
     "Share of polls the device answered in the range shown.",
-    (Target(ask("device", ("up", "mean")), "answered", _DEVICE),),
+    (Target(ask("device", ("answered", "mean")), "answered", _DEVICE),),
     "percentunit",
     "stat",
     width=5,
@@ -258,7 +258,11 @@ PORT_STATE = Panel(
 DEVICE_STATE = Panel(
     "Device answering",
     "Green answered, red was asked and did not answer, a gap was not observed.",
-    (Target(ask("device", ("up", "min"), by=("device",)), "$tag_device", _DEVICE),),
+    (
+        Target(
+            ask("device", ("answered", "min"), by=("device",)), "$tag_device", _DEVICE
+        ),
+    ),
     "short",
     "state-timeline",
     words=UP,
