@@ -50,7 +50,7 @@ format: env ## Put the code into shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: env ## Print the generated pages again (catalogue)
+docs: env ## Print the generated pages again (catalogue, on-call, privacy)
 	@$(BIN)/python -m towpath.pages
 
 bench: env services ## Measure: ratios against peers, in one run each

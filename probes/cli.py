@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument("word", choices=["home", "elsewhere", "forget"])
     selftest = add(
         "selftest",
-        "what this system tells the agent, for whoever mends it",
+        "collect diagnostics for support (no personal data)",
         _selftest,
         "Looks at everything this system tells the agent, says what is inside, and\n"
         "writes it as a ZIP file with everything personal taken out: no names of\n"

@@ -166,7 +166,8 @@ def _collected() -> str:
     )
     return (
         "<h2>What is collected</h2>\n<p>Kept apart under a pseudonym of this laptop; "
-        "shared pages show groups of at least ten. Every single field: "
+        "shared pages show groups of at least ten laptops (your council may have set "
+        "another number, never under five). Every single field: "
         "<code>towpath-agent what-we-collect</code>.</p>\n"
         f"{table}<details><summary>What is never collected</summary>\n"
         f"<ul>\n{never}</ul>\n</details>\n"

@@ -59,7 +59,7 @@ def run(
         bool, typer.Option("--check", help="build everything, start nothing, say what")
     ] = False,
 ) -> None:
-    """Run Towpath, or some of its roles, until told to stop."""
+    """Run Towpath, or some of its roles, until stopped."""
     from towpath.config import ROLES, Role
     from towpath.log import configure
     from towpath.run import Installation, StartFailed, serve

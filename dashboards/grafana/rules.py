@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from alerts.rule import Condition, Rule
-from alerts.words import say, unit_of
+from alerts.words import IN_GENERAL, say, unit_of
 from collectors.measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
 from collectors.store.query import Aggregate, Pick, Query, Where
@@ -270,6 +270,13 @@ def _math(ref: str, expression: str) -> dict[str, Any]:
     return _expression(ref, {"type": "math", "expression": expression})
 
 
+_ELSEWHERE = {
+    "expected_why": "Towpath's page says why",
+    "outcome": "Towpath's page says why",
+    "text": "see Towpath's page",
+}
+
+
 def _threshold(ref: str, of: str, condition: Condition) -> dict[str, Any]:
     kind, back = ("gt", "lt") if condition.comparison == ">" else ("lt", "gt")
     tested: dict[str, Any] = {
@@ -298,7 +305,8 @@ def _window_ms(condition: Condition, period_s: int) -> int:
 
 
 def _said(text: str, rule: Rule) -> str:
-    """Towpath's placeholders as Grafana's; `$` would be eaten by provisioning."""
+    """Towpath's placeholders as Grafana's; `$` would be eaten by provisioning. What
+    Grafana has no label for is said in general."""
     labels = set(queries(rule)[0].group_by)
     aliases = {
         "device_name": "device",
@@ -316,7 +324,8 @@ def _said(text: str, rule: Rule) -> str:
         label = aliases.get(name, name)
         if label in labels:
             return "{{ .Labels." + label + " }}"
-        return f"({name.replace('_', ' ')}: see Towpath's page)"
+        spoken = name.replace("_", " ")
+        return _ELSEWHERE.get(name) or IN_GENERAL.get(name, spoken)
 
     return " ".join("".join(_pieces(text, swap)).replace("$", "").split())
 

@@ -17,7 +17,10 @@ app = typer.Typer(no_args_is_help=True, help="Grafana's boards, rules, data sour
 Config = Annotated[
     Path | None,
     typer.Option(
-        "-c", "--config", metavar="FILE", help="its [grafana] and [alerts] rules"
+        "-c",
+        "--config",
+        metavar="FILE",
+        help="towpath.toml: Grafana's settings, the rules",
     ),
 ]
 Grafana = Annotated[

@@ -81,7 +81,8 @@ def _over_time(
 
 GROUPS = Panel(
     "Groups",
-    "Newest figures of each group in the range shown." + _SMALL,
+    "Newest figures of each group in the range shown; groups of too few laptops are"
+    " never shown.",
     (
         Target(
             ask(
