@@ -546,7 +546,13 @@ def test_every_name_with_underscores_in_a_text_is_one_of_the_code(name: str) -> 
     own = {
         line for block in blocks(TEXTS[name], "yaml") for line in NAMES.findall(block)
     }
-    assert named - own <= CODE_NAMES | {f"towpath_{each}" for each in CODE_NAMES}
+    metrics = {
+        f"towpath_{measurement.name}_{field.name}{end}"
+        for measurement in CATALOGUE
+        for field in measurement.fields
+        for end in ("", "_total")
+    }
+    assert named - own <= CODE_NAMES | metrics
 
 
 @pytest.mark.parametrize("name", TEXTS)
