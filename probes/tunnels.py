@@ -7,7 +7,6 @@ traffic past the routing table (Zscaler, WARP, Netskope), that cannot be told: u
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -123,10 +122,7 @@ def hides_routes(found: Sequence[Tunnel]) -> bool:
 
 
 def managed_connections() -> list[VpnConnection]:
-    """The VPNs the system manages, where they may lack an interface of their own. On
-    Windows they never do, and asking would start PowerShell."""
-    if sys.platform == "win32":
-        return []
+    """The VPNs the system manages, if they may lack an interface of their own."""
     found = platforms.vpn_connections()
     return [] if isinstance(found, Outcome) else found
 

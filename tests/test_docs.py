@@ -39,6 +39,8 @@ from collectors.snmp.profiles.load import load_files as load_profiles
 from collectors.snmp.traps.mapping import load as load_traps
 from dashboards.grafana.boards import BOARDS
 from probes import cli as agent_cli
+from probes import costs
+from probes.policy import Policy, TeamsRelay
 from probes.settings import Settings as AgentSettings
 from probes.settings import decode_settings
 from towpath import cli
@@ -447,6 +449,14 @@ def test_on_call_staff_find_every_rule_as_it_is() -> None:
 
 def test_the_privacy_page_lists_every_place_of_personal_data() -> None:
     assert places_table(PLACES) in text_of("docs/privacy.md"), "run `make docs`"
+
+
+def test_staff_are_told_the_data_of_a_working_day_as_the_agent_adds_it_up() -> None:
+    policy = Policy(teams_relay=TeamsRelay(host="relay"))
+    day_bytes = costs.total(costs.day(policy, metered=False, services=5, names=3))
+    mb = round(day_bytes * 9 / 24 / 1e6)
+    said = f"About {mb} MB of data in a working day of nine hours"
+    assert said in text_of("docs/staff.md")
 
 
 def _anchors(text: str) -> set[str]:

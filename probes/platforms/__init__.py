@@ -37,10 +37,12 @@ def wifi(key: bytes) -> list[WifiLink] | Outcome:
 
 
 def vpn_connections() -> list[VpnConnection] | Outcome:
-    """The VPNs the system itself manages. Starts a command: seconds, not often."""
+    """The VPNs the system itself manages, if they may lack an interface of their own.
+    On Windows they never do, and only PowerShell would tell. Elsewhere a command is
+    started: seconds, not often."""
     if sys.platform == "win32":
-        from probes.platforms import windows as here
-    elif sys.platform == "darwin":
+        return []
+    if sys.platform == "darwin":
         from probes.platforms import macos as here
     else:
         from probes.platforms import linux as here

@@ -1,5 +1,5 @@
-"""Windows: IP Helper, Native Wifi and the registry by ctypes and winreg; PowerShell
-only for `Get-VpnConnection`, netsh only where wlanapi.dll cannot be used.
+"""Windows: IP Helper, Native Wifi and the registry by ctypes and winreg; netsh only
+where wlanapi.dll cannot be used.
 
 Not yet run on real Windows (docs/platforms.md): written against the documented
 interfaces, checked by mypy for win32, its parsers tried on recorded output.
@@ -14,19 +14,11 @@ from msgspec.structs import replace
 from probes.failure import Outcome
 from probes.platforms import iphlpapi, winhttp, wlanapi
 from probes.platforms.commands import run
-from probes.platforms.facts import Interface, ProxySetting, VpnConnection, WifiLink
+from probes.platforms.facts import Interface, ProxySetting, WifiLink
 from probes.platforms.netsh import parse_netsh_wlan
-from probes.platforms.powershell import parse_get_vpnconnection
 from probes.platforms.proxies import proxy_of_environment, proxy_of_registry
 from probes.platforms.routing import far_addresses
 
-# -NoProfile: nothing of the person's runs. The two lists are one: per user, all users.
-_ASK_VPN = (
-    "$found = @(Get-VpnConnection -ErrorAction SilentlyContinue)"
-    " + @(Get-VpnConnection -AllUserConnection -ErrorAction SilentlyContinue);"
-    " ConvertTo-Json -Compress -Depth 2 -InputObject @($found | Select-Object"
-    " TunnelType,ConnectionStatus,SplitTunneling,PlugInApplicationID)"
-)
 _CONSENT = (
     r"Software\Microsoft\Windows\CurrentVersion\CapabilityAccessManager"
     r"\ConsentStore\location"
@@ -65,18 +57,6 @@ if sys.platform == "win32":
             return found
         shown = run("netsh", "wlan", "show", "interfaces")
         return shown if isinstance(shown, Outcome) else parse_netsh_wlan(shown, key)
-
-    def vpn_connections() -> list[VpnConnection] | Outcome:
-        """Always On and other connections of Windows itself."""
-        shown = run(
-            "powershell.exe",
-            "-NoProfile",
-            "-NonInteractive",
-            "-Command",
-            _ASK_VPN,
-            timeout_s=30,
-        )
-        return shown if isinstance(shown, Outcome) else parse_get_vpnconnection(shown)
 
     def proxy() -> ProxySetting:
         """Internet Settings, the machine's where a policy says so."""
