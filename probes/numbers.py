@@ -21,9 +21,11 @@ _GROUPED = {
     ",": re.compile(r"[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]+)?"),
     ".": re.compile(r"[1-9][0-9]{0,2}(\.[0-9]{3})+(,[0-9]+)?"),
 }
-# What may follow a number: nothing, a bracket, or a unit and then anything.
+# What may follow a number: nothing, a bracket, or a unit and then anything. 2x2 is a
+# layout, not a number of x².
 _UNIT = re.compile(
-    _BLANKS + r"($|[(\[;%°]|[^\W\d_]+[23²³]?(/[^\W\d_]+[23²³]?)?($|[\s.,;:/)\]]))"
+    _BLANKS
+    + r"($|[(\[;%°]|(?![xX][0-9])[^\W\d_]+[23²³]?(/[^\W\d_]+[23²³]?)?($|[\s.,;:/)\]]))"
 )
 # 0x1f, 00ff and 0a 00 01 are octets in hexadecimal, not zero and a unit.
 _HEXADECIMAL = re.compile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from probes.numbers import finite, number
@@ -108,6 +108,7 @@ def test_no_text_is_anything_but_a_finite_number_or_none(text: str) -> None:
     assert found is None or math.isfinite(found)
 
 
+@example("0.0x2")
 @given(st.from_regex(r"\s*[-+]?[0-9]+[.:/x-][0-9]+[.:/x-][0-9a-f]+", fullmatch=True))
 def test_addresses_dates_times_and_slots_are_no_number(text: str) -> None:
     assert number(text) is None
