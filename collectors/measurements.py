@@ -5,41 +5,17 @@ measure reaches shared pages only as `experience`, where every group has at leas
 `collectors.groups.LEAST` agents.
 """
 
-from probes.catalogue import Catalogue, Field, Measurement, Tag
+from collectors.declare import SITE, measurement
+from collectors.self_measurements import SELF_MEASUREMENTS
+from probes.catalogue import Catalogue, Field, Tag
 from probes.measurements import MEASUREMENTS as AGENT_MEASUREMENTS
 
 _DEVICE = Tag("device", "estate id of the device")
-_SITE = Tag("site", "estate id of the site")
 _ROLE = Tag("role", "role of the device: switch, router, access_point, ups …")
-_KEEP_DAYS = 400
-
-
-def _measure(
-    name: str,
-    meaning: str,
-    tags: tuple[Tag, ...],
-    *fields: Field,
-    period_s: int = 60,
-) -> Measurement:
-    return Measurement(
-        name=name,
-        meaning=meaning,
-        tags=tags,
-        fields=fields,
-        period_s=period_s,
-        lateness_s=2 * period_s,
-        retention_days=_KEEP_DAYS,
-    )
-
-
-def _count(name: str, meaning: str, unit: str = "1") -> Field:
-    return Field(name, "int", unit, meaning, counter=True)
-
-
-DEVICE = _measure(
+DEVICE = measurement(
     "device",
     "one poll of one device",
-    (_DEVICE, _SITE, _ROLE),
+    (_DEVICE, SITE, _ROLE),
     Field("up", "int", "flag", "1 where SNMP or ICMP answered, or it refused us"),
     Field("answered", "int", "flag", "as `up`; absent while Towpath was cut off"),
     Field("readable", "int", "flag", "1 where its figures could be read, 0 where not"),
@@ -57,10 +33,10 @@ DEVICE = _measure(
     Field("ports_up", "int", "1", "ports up"),
     Field("ports_down", "int", "1", "ports down that are not switched off"),
 )
-INTERFACE = _measure(
+INTERFACE = measurement(
     "interface",
     "traffic, faults and state of one port over one interval (IF-MIB, RFC 2863)",
-    (_DEVICE, _SITE, _ROLE, Tag("port", "port, by its stable name")),
+    (_DEVICE, SITE, _ROLE, Tag("port", "port, by its stable name")),
     Field("in_bps", "float", "bit/s", "received"),
     Field("out_bps", "float", "bit/s", "sent"),
     Field("in_use_ratio", "float", "ratio", "received, of the port's speed"),
@@ -77,12 +53,12 @@ INTERFACE = _measure(
     Field("expected_up", "int", "flag", "1 where it should be up"),
     Field("expected_why", "str", "1", "line, uplink, neighbour or pattern"),
 )
-SENSOR = _measure(
+SENSOR = measurement(
     "sensor",
     "one sensor of a device: temperature, power, light, fan, battery …, or a state",
     (
         _DEVICE,
-        _SITE,
+        SITE,
         _ROLE,
         Tag("class", "what it senses: temperature, voltage, dbm, state …"),
         Tag("sensor", "which one, as the device names it"),
@@ -102,35 +78,35 @@ SENSOR = _measure(
     Field("high", "float", "1", "limit above which it is not well"),
     period_s=300,
 )
-PROCESSOR = _measure(
+PROCESSOR = measurement(
     "processor",
     "one processor of a device",
-    (_DEVICE, _SITE, _ROLE, Tag("processor", "which one")),
+    (_DEVICE, SITE, _ROLE, Tag("processor", "which one")),
     Field("use_ratio", "float", "ratio", "in use"),
 )
-MEMORY = _measure(
+MEMORY = measurement(
     "memory",
     "one pool of a device's memory",
-    (_DEVICE, _SITE, _ROLE, Tag("pool", "which one")),
+    (_DEVICE, SITE, _ROLE, Tag("pool", "which one")),
     Field("use_ratio", "float", "ratio", "in use"),
     Field("used_bytes", "int", "byte", "in use"),
     Field("total_bytes", "int", "byte", "size"),
 )
-STORAGE = _measure(
+STORAGE = measurement(
     "storage",
     "one disk or flash memory of a device",
-    (_DEVICE, _SITE, _ROLE, Tag("volume", "which one")),
+    (_DEVICE, SITE, _ROLE, Tag("volume", "which one")),
     Field("use_ratio", "float", "ratio", "in use"),
     Field("used_bytes", "int", "byte", "in use"),
     Field("total_bytes", "int", "byte", "size"),
     period_s=300,
 )
-WIRELESS = _measure(
+WIRELESS = measurement(
     "wireless",
     "a figure of an access point or controller: clients, access points, noise …",
     (
         _DEVICE,
-        _SITE,
+        SITE,
         _ROLE,
         Tag("class", "clients, ap-count, utilization, noise-floor …"),
         Tag("radio", "which radio or network, or all"),
@@ -138,10 +114,10 @@ WIRELESS = _measure(
     Field("value", "float", "1", "clients and ap-count as numbers, ratios in per cent"),
     period_s=300,
 )
-INVENTORY = _measure(
+INVENTORY = measurement(
     "inventory",
     "what a device is",
-    (_DEVICE, _SITE, _ROLE),
+    (_DEVICE, SITE, _ROLE),
     Field("vendor", "str", "1", "maker"),
     Field("os", "str", "1", "operating system"),
     Field("hardware", "str", "1", "model"),
@@ -150,12 +126,12 @@ INVENTORY = _measure(
     Field("parts", "int", "1", "parts in ENTITY-MIB"),
     period_s=3600,
 )
-IP_SLA = _measure(
+IP_SLA = measurement(
     "ip_sla",
     "the latest result of an operation that a Cisco router runs (CISCO-RTTMON-MIB)",
     (
         _DEVICE,
-        _SITE,
+        SITE,
         _ROLE,
         Tag("operation", "its tag on the router, else its owner or number"),
     ),
@@ -168,19 +144,19 @@ IP_SLA = _measure(
     Field("mos", "float", "MOS", "as the router estimates it, where a codec is set"),
     Field("icpif", "int", "1", "impairment by ITU-T G.113, where a codec is set"),
 )
-FINDING = _measure(
+FINDING = measurement(
     "finding",
     "what an engineer should know of a device although nothing is down",
-    (_DEVICE, _SITE, _ROLE, Tag("finding", "counters_32_bit, engine_id_shared …")),
+    (_DEVICE, SITE, _ROLE, Tag("finding", "counters_32_bit, engine_id_shared …")),
     Field("active", "int", "flag", "1 while it holds, 0 in the row that ends it"),
     Field("text", "str", "1", "what it is, in a sentence"),
 )
-LINE = _measure(
+LINE = measurement(
     "line",
     "one WAN line, seen at the port it ends on, against its contracted rate",
     (
         Tag("line", "estate id of the line"),
-        _SITE,
+        SITE,
         Tag("role", "primary or backup"),
         Tag("supplier", "who sells it"),
     ),
@@ -191,10 +167,10 @@ LINE = _measure(
     Field("up", "int", "flag", "1 where its port is up"),
     Field("carrying", "int", "flag", "1 where it carries more than a keep-alive"),
 )
-VPN_GATEWAY = _measure(
+VPN_GATEWAY = measurement(
     "vpn_gateway",
     "one VPN gateway, as a laptop would find it: TCP and TLS to its door",
-    (Tag("gateway", "estate id of the gateway"), _SITE),
+    (Tag("gateway", "estate id of the gateway"), SITE),
     Field("up", "int", "flag", "1 where it answered"),
     Field("answered", "int", "flag", "as `up`; absent while Towpath was cut off"),
     Field("outcome", "str", "1", "ok, or the reason from the closed list"),
@@ -202,12 +178,12 @@ VPN_GATEWAY = _measure(
     Field("tls_ms", "float", "ms", "TLS handshake"),
     Field("certificate_days", "float", "d", "until its certificate expires"),
 )
-NEIGHBOUR = _measure(
+NEIGHBOUR = measurement(
     "neighbour",
     "a switch, router or access point heard on a port (LLDP, CDP and their like)",
     (
         _DEVICE,
-        _SITE,
+        SITE,
         _ROLE,
         Tag("port", "port it is heard on"),
         Tag("heard", "the neighbour: chassis id, else name, else address"),
@@ -220,10 +196,10 @@ NEIGHBOUR = _measure(
     Field("remote_address", "str", "1", "its management address"),
     period_s=600,
 )
-IDENTITY = _measure(
+IDENTITY = measurement(
     "identity",
     "what a device calls itself, by which its neighbours know it",
-    (_DEVICE, _SITE, _ROLE),
+    (_DEVICE, SITE, _ROLE),
     Field("sys_name", "str", "1", "sysName"),
     Field("chassis", "str", "1", "LLDP chassis id, else bridge address"),
     period_s=600,
@@ -235,7 +211,7 @@ def _of(weight: str, name: str, unit: str, meaning: str) -> Field:
     return Field(name, "float", unit, meaning, weight=weight)
 
 
-EXPERIENCE = _measure(
+EXPERIENCE = measurement(
     "experience",
     "agents' results for one group, only where the group has enough agents",
     (
@@ -321,153 +297,12 @@ EXPERIENCE = _measure(
     period_s=300,
 )
 
-_PROCESS = Tag("process", "which process: its roles, joined")
-SELF_POLL = _measure(
-    "self_poll",
-    "the poller about itself, since its last row: a minute, or less if it was cut off",
-    (_PROCESS,),
-    Field("period_s", "float", "s", "time between two polls of a device"),
-    Field("cut_off", "int", "flag", "1 while none of three or more devices answers"),
-    Field("expected", "int", "1", "polls due"),
-    Field("done", "int", "1", "polls ended, failed ones included"),
-    Field("failed", "int", "1", "polls without an answer"),
-    Field("skipped", "int", "1", "polls not begun as the last was still running"),
-    Field("late_p99_ms", "float", "ms", "99th percentile start lateness"),
-    Field("retries", "int", "packet", "requests sent again"),
-)
-SELF_TRAPS = _measure(
-    "self_traps",
-    "the trap receiver about itself, since start",
-    (_PROCESS,),
-    Field("listening", "int", "flag", "1 where it has its port"),
-    _count("received", "datagrams taken from the system", "packet"),
-    _count("accepted", "notifications believed and counted as events"),
-    _count("incomplete", "of these, cut off or with variables that cannot be read"),
-    _count("rows", "rows of `event` made durable"),
-    _count("withheld", "about a person: counted and not kept"),
-    _count("repeated", "came before: informs sent again, replays"),
-    _count("unknown_source", "from an address that is no device's"),
-    _count("wrong_community", "with a community no credential has"),
-    _count("not_authentic", "v3: wrong user, password, level or time"),
-    _count("malformed", "neither traps nor informs"),
-    _count("lost", "dropped by the system: the socket was full", "packet"),
-    _count("answered", "answers to informs"),
-    Field("waiting", "int", "1", "kinds of events with something to write"),
-    _count("failures", "times the journal could not take events"),
-)
-SELF_JOURNAL = _measure(
-    "self_journal",
-    "a journal about itself",
-    (_PROCESS,),
-    Field("bytes", "int", "byte", "size on disk"),
-    Field("age_s", "float", "s", "age of the oldest batch still held"),
-    _count("appended_rows", "rows made durable since start"),
-    _count("dead_rows", "rows and single values set aside as not in the catalogue"),
-    _count("dropped_bytes", "dropped unread at the limit", "byte"),
-    _count("dropped_rows", "rows dropped unread at the limit"),
-    _count("refused_rows", "rows the disk did not take, not acknowledged"),
-    Field("full", "int", "flag", "1 while the disk has no room"),
-    Field("commit_p99_ms", "float", "ms", "99th percentile of write and fsync"),
-)
-SELF_READER = _measure(
-    "self_reader",
-    "a reader of the journal about itself",
-    (_PROCESS, Tag("reader", "store, alert …")),
-    Field("lag_s", "float", "s", "age of the oldest batch it has not passed"),
-    _count("passed_rows", "rows passed since start"),
-    _count("aside_rows", "rows set aside as indigestible since start"),
-    _count("failures", "failed tries since start"),
-    _count("damaged_frames", "damaged places of the journal passed over"),
-    _count("gap_rows", "rows dropped before it had read them"),
-    _count("expired_rows", "store: rows that came after their retention"),
-)
-# Why an HTTP server of ours closes a connection: `collectors.http.Refusal`.
-_REFUSED_CONNECTIONS = (
-    _count("refused_no_place", "connections closed: all places were taken"),
-    _count("refused_address_full", "closed: too many strangers of one address"),
-    _count("refused_agent_full", "closed: too many of one laptop"),
-    _count("refused_no_files", "not accepted: the system had no files left"),
-    _count("refused_handshake", "TLS was not agreed, or not in time"),
-    _count("refused_slow_head", "the head of a request did not come in time"),
-    _count("refused_large_head", "the head of a request was too large"),
-    _count("refused_bad_http", "not HTTP/1.1 as RFC 9112 has it"),
-    _count("refused_slow_reader", "the answer was not read in time"),
-)
-_CONNECTIONS = (
-    Field("connections", "int", "1", "connections now"),
-    Field("strangers", "int", "1", "those on which nobody has signed in"),
-    *_REFUSED_CONNECTIONS,
-)
-SELF_INGEST = _measure(
-    "self_ingest",
-    "the receiving end about itself, since start",
-    (_PROCESS, Tag("transport", "https or mqtt")),
-    _count("accepted", "reports made durable"),
-    _count("duplicates", "reports that had come before"),
-    _count("refused", "reports refused, with a reason"),
-    _count("unauthorised", "requests without a valid credential"),
-    Field("in_flight", "int", "1", "reports waiting for the journal"),
-    _count("turned_away", "requests to come later: too many at once"),
-    _count("failures", "times the journal could not take reports"),
-    _count("misfit_rows", "rows set aside as not in the catalogue"),
-    _count("expired_rows", "rows left out as too old to be kept"),
-    _count("retimed", "reports from the future, taken as from now"),
-    _count("other_whereabouts", "reports without theirs: a laptop had too many"),
-    _count("odd_values", "values left out as not in the catalogue"),
-    _count("other_targets", "rows whose target no policy has, kept as `other`"),
-    # `collectors.ingest.reasons.Reason`: bodies and reports, senders, haste.
-    _count("refused_unreadable", "bodies that cannot be read"),
-    _count("refused_too_large", "bodies too large, as sent or unpacked"),
-    _count("refused_coding", "bodies in a content coding other than gzip"),
-    _count("refused_version", "reports of a version not read here"),
-    _count("refused_malformed", "reports that cannot be read"),
-    _count("refused_not_yours", "reports that name another agent"),
-    _count("refused_credential", "requests without a valid credential"),
-    _count("refused_enrolment", "enrolments without a valid token"),
-    _count("refused_busy", "requests to come later: too many at once"),
-    _count("refused_agent_rate", "requests to come later: the laptop sends too much"),
-    _count("refused_enrolment_rate", "enrolments to come later: too many tries"),
-    _count("refused_slow_body", "bodies that did not come in time"),
-    *_CONNECTIONS,
-)
-SELF_WEB = _measure(
-    "self_web",
-    "the status page's server about itself, since start",
-    (_PROCESS,),
-    *_CONNECTIONS,
-)
-SELF_AGENTS = _measure(
-    "self_agents",
-    "agents expected and heard",
-    (Tag("home_site", "site the agents belong to"),),
-    Field("expected", "int", "1", "agents enrolled and seen in the last 30 days"),
-    Field("heard", "int", "1", "agents heard in this clock hour or the one before"),
-)
-SELF_NOTIFY = _measure(
-    "self_notify",
-    "notifications, since start",
-    (_PROCESS, Tag("channel", "which channel")),
-    _count("sent", "delivered"),
-    _count("failed", "tries that failed"),
-    _count("refused", "tries that the other end refused for good"),
-    Field("waiting", "int", "1", "not delivered yet"),
-    Field("overdue", "int", "1", "refused, or not delivered two minutes after due"),
-)
-SELF_DISK = _measure(
-    "self_disk",
-    "a file system that Towpath writes to",
-    (_PROCESS, Tag("folder", "state, journal, store …: what lies on it")),
-    Field("free_bytes", "int", "byte", "free for Towpath"),
-    Field("size_bytes", "int", "byte", "size"),
-    Field("hours_left", "float", "h", "until it is full, by its trend; absent: steady"),
-    Field("full", "int", "flag", "1 where nothing more can be written"),
-)
-EVENT = _measure(
+EVENT = measurement(
     "event",
     "what devices tell of themselves (traps and informs), equal ones counted together",
     (
         _DEVICE,
-        _SITE,
+        SITE,
         _ROLE,
         Tag(
             "event",
@@ -486,12 +321,12 @@ EVENT = _measure(
     Field("trap", "str", "1", "OID of the notification"),
     Field("name", "str", "1", "its name in its MIB"),
 )
-ALERT = _measure(
+ALERT = measurement(
     "alert",
     "a change of state of an alert",
     (
         Tag("rule", "which rule"),
-        _SITE,
+        SITE,
         Tag("subject", "what it is about"),
         Tag("severity", "critical, warning or info"),
     ),
@@ -519,14 +354,6 @@ SERVER_MEASUREMENTS = (
     EXPERIENCE,
     EVENT,
     ALERT,
-    SELF_POLL,
-    SELF_TRAPS,
-    SELF_JOURNAL,
-    SELF_READER,
-    SELF_INGEST,
-    SELF_WEB,
-    SELF_AGENTS,
-    SELF_NOTIFY,
-    SELF_DISK,
+    *SELF_MEASUREMENTS,
 )
 CATALOGUE = Catalogue((*SERVER_MEASUREMENTS, *AGENT_MEASUREMENTS))

@@ -1,0 +1,32 @@
+"""How the server's part of the catalogue is declared."""
+
+from __future__ import annotations
+
+from probes.catalogue import Field, Measurement, Tag
+
+SITE = Tag("site", "estate id of the site")
+_KEEP_DAYS = 400
+
+
+def measurement(
+    name: str,
+    meaning: str,
+    tags: tuple[Tag, ...],
+    *fields: Field,
+    period_s: int = 60,
+) -> Measurement:
+    """One that the server makes every `period_s` s; late after two, kept 400 days."""
+    return Measurement(
+        name=name,
+        meaning=meaning,
+        tags=tags,
+        fields=fields,
+        period_s=period_s,
+        lateness_s=2 * period_s,
+        retention_days=_KEEP_DAYS,
+    )
+
+
+def counter(name: str, meaning: str, unit: str = "1") -> Field:
+    """A whole number that only grows while its process runs."""
+    return Field(name, "int", unit, meaning, counter=True)
