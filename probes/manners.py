@@ -24,7 +24,7 @@ TEST_BYTES = 80_000_000
 TEST_BYTES_UNLIMITED = 250_000_000
 
 _LAST_TEST = "speed-test"
-# Without a budget left, the VPN's state is still seen, which costs nothing.
+# Without a budget left, what costs no data is still looked at.
 _FREE = frozenset({"vpn", "wifi", "laptop", "agent"})
 
 

@@ -331,10 +331,15 @@ def _texts_with_commands() -> dict[str, str]:
         for path in (ROOT / "deploy").rglob("*")
         if path.is_file() and path.suffix not in {".json", ".lock"}
     ]
-    paths = [*PAGES, *DECISIONS, *shipped]
+    shown = [
+        ROOT / "probes/page.py",
+        *(ROOT / "dashboards/web/templates").glob("*.html"),
+    ]
     texts = {
-        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-        for path in paths
+        path.relative_to(ROOT).as_posix(): re.sub(
+            "</?code>", "`", path.read_text(encoding="utf-8")
+        )
+        for path in [*PAGES, *DECISIONS, *shipped, *shown]
     }
     for rule in load_rules(CATALOGUE):
         told = f"{rule.cause}\n{rule.runbook}".format_map(IN_GENERAL)
