@@ -44,6 +44,7 @@ from probes.policy import Policy, TeamsRelay
 from probes.settings import Settings as AgentSettings
 from probes.settings import decode_settings
 from towpath import cli
+from towpath.check import _journal_hours
 from towpath.config import _UNDER_STATE, TowpathConfig, read, read_part
 from towpath.demo.switches import SimulatedPort, SimulatedSwitch
 from towpath.pages import catalogue_page, places_table, rules_table
@@ -462,6 +463,22 @@ def test_staff_are_told_the_data_of_a_working_day_as_the_agent_adds_it_up() -> N
     mb = round(day_bytes * 9 / 24 / 1e6)
     said = f"About {mb} MB of data in a working day of nine hours"
     assert said in text_of("docs/staff.md")
+
+
+def test_the_hours_that_the_journal_holds_are_those_that_check_prints(
+    tmp_path: Path,
+) -> None:
+    lines = ['[[sites]]\nid = "hall"\nname = "Hall"']
+    for n in range(1, 101):
+        address = f'site = "hall"\naddress = "10.1.0.{n}"'
+        lines.append(f'[[devices]]\nid = "switch-{n}"\n{address}')
+    (tmp_path / "estate.toml").write_text("\n".join(lines))
+    estate = load_estate(tmp_path / "estate.toml")
+    hours = re.search(r"some [\d,]+ hours", _journal_hours(TowpathConfig(), estate))
+    assert hours is not None
+    assert f"100 switches of 50 ports at a minute: {hours[0]}" in text_of(
+        "docs/operator.md"
+    )
 
 
 def _anchors(text: str) -> set[str]:

@@ -228,7 +228,12 @@ def reflector(
 @app.command(rich_help_panel=_RUN)
 def demo(
     for_: Annotated[
-        str, typer.Option("--for", metavar="90s", help="end by itself after this long")
+        str,
+        typer.Option(
+            "--for",
+            metavar="90s",
+            help="end by itself after this long, once the report is made",
+        ),
     ] = "",
     port: Annotated[int, typer.Option(help="of the status page")] = 8080,
     keep: Annotated[
