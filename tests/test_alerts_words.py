@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from test_docs import council_settings
+from documents import council_settings
 
 from alerts.evaluate import Entry
 from alerts.notify import build

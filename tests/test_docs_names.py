@@ -1,0 +1,312 @@
+"""What a text names is there: commands, settings, fields, rules, boards, decisions."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from documents import (
+    DECISIONS,
+    PAGE_NAMES,
+    PAGES,
+    ROOT,
+    agent_settings,
+    blocks,
+    council_settings,
+    estate_settings,
+    reflector_settings,
+    text_of,
+)
+
+from alerts.rules import load as load_rules
+from alerts.words import IN_GENERAL
+from collectors.measurements import CATALOGUE
+from dashboards.grafana.boards import BOARDS
+from probes import cli as agent_cli
+from towpath import cli
+
+NAMES = re.compile(r"[a-z]\w*_\w+")
+CODE_NAMES = {
+    name
+    for folder in ("probes", "collectors", "alerts", "dashboards", "towpath", "deploy")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in {".py", ".yaml", ".conf", ".html"}
+    for name in NAMES.findall(path.read_text(encoding="utf-8"))
+} | {
+    named.name
+    for measurement in CATALOGUE
+    for named in (*measurement.tags, *measurement.fields)
+}
+BOARD_TITLES = {board.title for board in BOARDS}
+
+
+# -- commands --------------------------------------------------------------------------
+
+
+def _typer_leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if hasattr(command, "commands"):
+        for word, inner in sorted(command.commands.items()):
+            yield from _typer_leaves(inner, f"{name} {word}")
+    else:
+        yield name, command
+
+
+def _typer_commands(command: Any, name: str) -> Iterator[tuple[str, set[str]]]:
+    for leaf, inner in _typer_leaves(command, name):
+        options = {opt for p in inner.params for opt in (*p.opts, *p.secondary_opts)}
+        yield leaf, options | {"--help"}
+
+
+def _agent_commands() -> Iterator[tuple[str, set[str]]]:
+    parser = agent_cli._parser()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                yield f"towpath-agent {name}", set(command._option_string_actions)
+
+
+COMMANDS = {
+    **dict(_typer_commands(typer.main.get_command(cli.app), "towpath")),
+    **dict(_agent_commands()),
+}
+GROUPS = {command.rsplit(" ", 1)[0] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_documents(command: str) -> None:
+    pattern = rf"\b{re.escape(command)}\b(?!-)"
+    assert any(re.search(pattern, text_of(name)) for name in PAGE_NAMES), (
+        f"no document says what `{command}` is for"
+    )
+
+
+def _command_lines(text: str) -> Iterator[str]:
+    """What a reader would type: lines of blocks, and inline code."""
+    lines = re.sub(r"\\\n\s*", " ", text)
+    for line in lines.splitlines():
+        typed = line.strip().removeprefix("$ ")
+        typed = re.sub(r"^(sudo (-u \w+ )?)?(\S+/bin/)", "", typed)
+        begins = re.match(r"towpath(-agent)? [a-z]+(?! >)", typed)
+        if begins and line.startswith((" ", "to")):
+            yield typed
+    for code in re.findall(r"`((?:[^`\s]*/)?towpath(?:-agent)? [a-z][^`]+)`", text):
+        yield re.sub(r"^\S*/", "", code)
+
+
+def _texts_with_commands() -> dict[str, str]:
+    """Every text that tells a person what to type, by where it stands."""
+    shipped = [
+        path
+        for path in (ROOT / "deploy").rglob("*")
+        if path.is_file() and path.suffix not in {".json", ".lock"}
+    ]
+    shown = [
+        ROOT / "probes/page.py",
+        *(ROOT / "dashboards/web/templates").glob("*.html"),
+    ]
+    texts = {
+        path.relative_to(ROOT).as_posix(): re.sub(
+            "</?code>", "`", path.read_text(encoding="utf-8")
+        )
+        for path in [*PAGES, *DECISIONS, *shipped, *shown]
+    }
+    for rule in load_rules(CATALOGUE):
+        told = f"{rule.cause}\n{rule.runbook}".format_map(IN_GENERAL)
+        texts[f"rule {rule.id}"] = told
+    return texts
+
+
+TEXTS = _texts_with_commands()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_command_line_in_the_documents_exists(name: str) -> None:
+    wrong = []
+    for line in _command_lines(TEXTS[name]):
+        words = line.split(" #")[0].replace("…", "").split()
+        plain = [word for word in words if not word.startswith("-")]
+        known = next(
+            (c for c in (" ".join(plain[:n]) for n in (3, 2)) if c in COMMANDS), None
+        )
+        if known is None:
+            # `towpath agents` and `towpath agents list`, `revoke` … name groups.
+            if not any(c.startswith(" ".join(plain[:2])) for c in COMMANDS):
+                wrong.append(f"{line!r}: no such command")
+            continue
+        for word in words:
+            option = word.split("=")[0].strip("[],")
+            if re.match(r"-(\d|$)", option):
+                continue  # a time before now, as in `--from -1d`; standard input
+            if option.startswith("-") and option not in COMMANDS[known]:
+                wrong.append(f"{line!r}: {known} has no {option}")
+    assert not wrong, f"{name}: {wrong}"
+
+
+def _parse_error(line: str) -> str:
+    """Why the command itself would refuse what somebody types; "" if it would not."""
+    words = shlex.split(re.split(r"\s#|[<>|]", line)[0])
+    if words[0] == "towpath-agent":
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+                agent_cli._parser().parse_args(words[1:])
+        except SystemExit as end:
+            return said.getvalue() if end.code else ""
+        return ""
+    command: Any = typer.main.get_command(cli.app)
+    parent = command.context_class(command, info_name="towpath")
+    words = words[1:]
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    try:
+        command.make_context(command.name, words, parent=parent)
+    except (SystemExit, typer.Exit):
+        return ""
+    except Exception as error:  # noqa: BLE001 - typer's own copy of click has its classes
+        return f"{type(error).__name__}: {getattr(error, 'message', error)}"
+    return ""
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name != "CHANGELOG.md"])
+def test_every_whole_command_line_is_taken_by_its_command(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWPATH_CONFIG", "towpath.toml")
+    monkeypatch.setenv("TOWPATH_GRAFANA_TOKEN", "a token")
+    wrong = {}
+    for line in _command_lines(TEXTS[name]):
+        # A line with a gap in it, or the bare name of a command, is no line to type.
+        if re.search(r"[…\[({]", line) or line in COMMANDS or line in GROUPS:
+            continue
+        if error := _parse_error(line):
+            wrong[line] = error
+    assert not wrong
+
+
+def test_no_option_loses_a_part_of_its_help_to_markup() -> None:
+    """Rich takes `[name]` for a style, and shows nothing of it."""
+    said = {
+        f"{name} {parameter.name}": parameter.help or ""
+        for name, command in _typer_leaves(typer.main.get_command(cli.app), "towpath")
+        for parameter in command.params
+        if hasattr(parameter, "help")
+    }
+    assert said
+    assert {
+        where for where, help in said.items() if re.search(r"\[[a-z/]", help)
+    } == set()
+
+
+def test_every_make_target_in_the_documents_exists_and_each_is_explained() -> None:
+    makefile = text_of("Makefile")
+    there = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
+    there |= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    for name in PAGE_NAMES:
+        said = set(re.findall(r"(?:`|^)make ([a-z]+)", text_of(name), re.MULTILINE))
+        assert said <= there, f"{name}: {said - there}"
+    explained = text_of("docs/contributor.md")
+    for target in re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE):
+        assert f"`make {target}" in explained, f"contributor.md: make {target}"
+
+
+# -- names -----------------------------------------------------------------------------
+
+SETTINGS = {
+    ".".join(name.split(".")[:length])
+    for settings in (
+        council_settings,
+        estate_settings,
+        reflector_settings,
+        agent_settings,
+    )
+    for name, _ in settings()
+    for length in range(1, name.count(".") + 2)
+}
+SECTIONS = {name.split(".")[0] for name in SETTINGS if "." in name}
+
+
+def _code(text: str) -> list[str]:
+    """Inline code outside fenced blocks."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_setting_that_a_text_names_exists(name: str) -> None:
+    sections = "|".join(sorted(SECTIONS))
+    named = {
+        found[1]
+        for code in _code(TEXTS[name])
+        if (found := re.match(rf"((?:{sections})\.[\w.]+)(?: = .*)?$", code))
+    }
+    files = re.compile(r"\.(py|md|toml|sqlite|csv|json|yaml|key|html|css|conf)$")
+    assert {each for each in named if not files.search(each)} <= SETTINGS
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_name_with_underscores_in_a_text_is_one_of_the_code(name: str) -> None:
+    """Fields, measurements, rules, findings, log events, outcomes, functions."""
+    named = {code for code in _code(TEXTS[name]) if re.fullmatch(r"[a-z]\w*_\w+", code)}
+    own = {
+        line for block in blocks(TEXTS[name], "yaml") for line in NAMES.findall(block)
+    }
+    metrics = {
+        f"towpath_{measurement.name}_{field.name}{end}"
+        for measurement in CATALOGUE
+        for field in measurement.fields
+        for end in ("", "_total")
+    }
+    assert named - own <= CODE_NAMES | metrics
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_decision_that_a_text_names_exists(name: str) -> None:
+    there = {path.name[:3] for path in DECISIONS}
+    named = re.findall(r"[Dd]ecisions?[ /]\d{3}\b|\[\d{3}\]", TEXTS[name])
+    assert {each.strip("[]")[-3:] for each in named} <= there
+
+
+def test_every_decision_has_a_number_of_its_own_and_a_line_in_the_list() -> None:
+    numbers = [path.name[:3] for path in DECISIONS if path.name != "README.md"]
+    assert sorted(set(numbers)) == sorted(numbers)
+    listed = text_of("docs/decisions/README.md")
+    for path in DECISIONS:
+        if path.name == "README.md":
+            continue
+        title = re.sub(r"^# \d{3}[.:]? ", "", path.read_text().splitlines()[0])
+        assert f"| {path.name[:3]} | [{title}]({path.name}) |" in listed
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_board_that_a_text_names_exists(name: str) -> None:
+    text = " ".join(TEXTS[name].split())
+    named = set(re.findall(r"\bthe ([A-Z]\w+(?: [a-z]+)?) board\b", text))
+    assert named - {"Grafana"} <= BOARD_TITLES
+
+
+# -- the changelog ---------------------------------------------------------------------
+
+
+def test_the_changelog_says_each_change_once_in_one_place() -> None:
+    text = text_of("CHANGELOG.md")
+    entries = [
+        " ".join(entry.split())
+        for entry in re.findall(r"^- (.*?)(?=^- |^#|\Z)", text, re.M | re.S)
+    ]
+    assert sorted(set(entries)) == sorted(entries)
+    sections = re.findall(r"^## .*?(?=^## |\Z)", text, re.M | re.S)
+    for section in sections:
+        heads = re.findall(r"^### (.+)$", section, re.MULTILINE)
+        assert sorted(set(heads)) == sorted(heads)
+
+
+def test_the_changelog_calls_nothing_fixed_before_a_release_had_it() -> None:
+    versions = re.findall(r"^## .*?(?=^## |\Z)", text_of("CHANGELOG.md"), re.M | re.S)
+    assert versions
+    assert not re.search(r"^### Fixed", versions[-1], re.MULTILINE)
