@@ -149,7 +149,13 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "link_bps",
         "half_duplex",
     ),
-    "bandwidth": ("down_bps", "up_bps", "bufferbloat"),
+    "bandwidth": (
+        "down_bps",
+        "up_bps",
+        "bufferbloat",
+        "down_at_least",
+        "up_at_least",
+    ),
 }
 # `worked` is ours: 1, or 0 where it failed on the way.
 _WORKED = ("worked",)

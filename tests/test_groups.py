@@ -89,12 +89,13 @@ def test_an_office_is_not_told_by_the_sites_in_it() -> None:
     assert (("site", "town-hall") in found) != (("place", "office") in found)
 
 
+SPEEDS = (1e6, 1e5, None, None, None)
+
+
 def test_each_figure_has_enough_agents_of_its_own() -> None:
     rows = calls(range(30), where())
     rows += [
-        Heard(
-            T0_MS, T0_MS, f"a{i}", where(), "bandwidth", "reflector", (1e6, 1e5, None)
-        )
+        Heard(T0_MS, T0_MS, f"a{i}", where(), "bandwidth", "reflector", SPEEDS)
         for i in range(9)
     ]
     found = shown(rows)["all", "all"]
@@ -275,7 +276,7 @@ KINDS: dict[str, tuple[Value | None, ...]] = {
     "wifi": (-80, -84, 0, 20, 0.1, 2.4, 0),
     "laptop": (0.95, 1.0, 0.5, None, 0),
     "vpn": (1, "WireGuard", 0, 30.0, 0.0, 20.0, 0.0, 0, "split_out"),
-    "bandwidth": (1e7, 1e6, "F"),
+    "bandwidth": (1e7, 1e6, "F", None, None),
 }
 FIELD_OF_KIND = {
     "path": "gateway_poor_ratio",
@@ -589,6 +590,20 @@ def test_every_figure_of_a_group_has_its_weight_and_laptops_are_rounded() -> Non
     assert (told.pop("calls"), told.pop("loss_calls")) == (26, 26)
     assert {n for name, n in told.items() if name.endswith("_laptops")} == {15}
     assert {n for name, n in told.items() if not name.endswith("_laptops")} == {25}
+
+
+@pytest.mark.parametrize(("held", "line"), [({}, 1.0), ({"up_at_least": 1}, 0.0)])
+def test_a_speed_test_that_was_held_back_blames_no_line(
+    held: dict[str, Value], line: float
+) -> None:
+    speed: dict[str, Value] = {"down_bps": 1e8, "up_bps": 1e5, **held}
+    rows = [
+        *results(range(12), "call_path", {"outcome": "ok", "poor": 1}, T0_MS),
+        *results(range(12), "bandwidth", {"outcome": "ok", **speed}, T0_MS),
+    ]
+    told = window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS)
+    everybody = next(s for s in told if s.tags["by"] == "all")
+    assert everybody.fields["cause_line_ratio"] == line
 
 
 @settings(max_examples=60, deadline=None)
