@@ -23,9 +23,10 @@ _GROUPED = {
 }
 # What may follow a number: nothing, a bracket, or a unit and then anything. 2x2 is a
 # layout, not a number of x².
+_LETTERS = r"[^\W\d_]+[23²³]?"
 _UNIT = re.compile(
-    _BLANKS
-    + r"($|[(\[;%°]|(?![xX][0-9])[^\W\d_]+[23²³]?(/[^\W\d_]+[23²³]?)?($|[\s.,;:/)\]]))"
+    _BLANKS + r"($|[(\[;%°]|(?![xX][0-9a-fA-F])"
+    rf"{_LETTERS}(/{_LETTERS})?($|[\s.,;:/)\]]))"
 )
 # 0x1f, 00ff and 0a 00 01 are octets in hexadecimal, not zero and a unit.
 _HEXADECIMAL = re.compile(
@@ -44,11 +45,16 @@ def number(text: str, grouping: str = ",") -> float | None:
     found = _PARTS.match(text)
     if found is None or _HEXADECIMAL.match(text) or not _UNIT.match(found["rest"]):
         return None
-    digits = _digits(found["digits"].rstrip(".,"), grouping)
+    plain, exponent = found["digits"].rstrip(".,"), found["exponent"] or ""
+    digits = _digits(plain, grouping)
     if digits is None:
         return None
+    # 1.2.f and 1.2.e4 are no numbers: a second point ends a sentence or nothing.
+    points = plain != found["digits"] and "." in plain
+    if points and (exponent + found["rest"])[:1].isalpha():
+        return None
     sign = found["sign"].replace("\u2212", "-")
-    return finite(float(sign + digits + (found["exponent"] or "")))
+    return finite(float(sign + digits + exponent))
 
 
 def finite(value: float) -> float | None:

@@ -109,6 +109,9 @@ def test_no_text_is_anything_but_a_finite_number_or_none(text: str) -> None:
 
 
 @example("0.0x2")
+@example("0.0xa")
+@example("0.1.f")
+@example("0.180.e9")
 @given(st.from_regex(r"\s*[-+]?[0-9]+[.:/x-][0-9]+[.:/x-][0-9a-f]+", fullmatch=True))
 def test_addresses_dates_times_and_slots_are_no_number(text: str) -> None:
     assert number(text) is None
