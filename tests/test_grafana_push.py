@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from dashboards.grafana import BOARDS, GrafanaConfig, PushError, push
+from dashboards.grafana import BOARDS, GrafanaConfig
+from dashboards.grafana.push import PushError, push
 from towpath.cli import app
 
 SHARED = {board.uid for board in BOARDS if not board.personal}

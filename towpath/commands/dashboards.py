@@ -78,8 +78,8 @@ def push(
     config: Config = None,
 ) -> None:
     """Put the boards into a running Grafana."""
-    from dashboards.grafana import PushError
-    from dashboards.grafana import push as push_boards
+    from dashboards.grafana.push import PushError
+    from dashboards.grafana.push import push as push_boards
 
     settings, _ = _settings(config, None)
     _warn(settings)
