@@ -156,19 +156,25 @@ def reply(
     """A reflector's packet. `tlvs` is what `answer_tlvs` made of the request's; a
     reply to TWAMP Light is cut to the length of its request, and its `tlvs` is what
     came after 44 octets, as it came."""
+    fields = reply_fields(sent, sequence, t2_ntp, t3_ntp, sender_ttl)
+    return _REFLECTED.pack(*fields) + tlvs
+
+
+def reply_fields(
+    sent: Sent, sequence: int, t2_ntp: int, t3_ntp: int, sender_ttl: int
+) -> tuple[int, ...]:
+    """The fields of a reflector's packet in their order, the same in both modes
+    (RFC 8762 sections 4.3.1 and 4.3.2)."""
     return (
-        _REFLECTED.pack(
-            sequence & 0xFFFF_FFFF,
-            t3_ntp,
-            ERROR_ESTIMATE,
-            sent.ssid,
-            t2_ntp,
-            sent.sequence,
-            sent.t1_ntp,
-            sent.error_estimate,
-            sender_ttl,
-        )
-        + tlvs
+        sequence & 0xFFFF_FFFF,
+        t3_ntp,
+        ERROR_ESTIMATE,
+        sent.ssid,
+        t2_ntp,
+        sent.sequence,
+        sent.t1_ntp,
+        sent.error_estimate,
+        sender_ttl,
     )
 
 

@@ -19,7 +19,7 @@ import hashlib
 import hmac
 import struct
 
-from probes.stamp import ERROR_ESTIMATE, Misread, Reflected, Sent
+from probes.stamp import ERROR_ESTIMATE, Misread, Reflected, Sent, reply_fields
 
 AUTHENTICATED_BYTES = 112
 _COVERED_BYTES = 96
@@ -62,18 +62,8 @@ def reply(
     sent: Sent, sequence: int, t2_ntp: int, t3_ntp: int, key: bytes, sender_ttl: int = 0
 ) -> bytes:
     """A reflector's packet of 112 octets."""
-    packet = _REFLECTED.pack(
-        sequence & 0xFFFF_FFFF,
-        t3_ntp,
-        ERROR_ESTIMATE,
-        sent.ssid,
-        t2_ntp,
-        sent.sequence,
-        sent.t1_ntp,
-        sent.error_estimate,
-        sender_ttl,
-    )
-    return _signed(packet, key)
+    fields = reply_fields(sent, sequence, t2_ntp, t3_ntp, sender_ttl)
+    return _signed(_REFLECTED.pack(*fields), key)
 
 
 def read_reply(packet: bytes | memoryview, key: bytes) -> Reflected:
