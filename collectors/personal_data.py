@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from collectors.journal.aside import aside_ms, remove_lines
+from collectors.journal.aside import aside_ms, matching_lines, remove_lines
 
 PERSONAL_DAYS = 30
 Root = Literal["journal", "store", "bodies", "registry", "broker"]
@@ -22,7 +22,8 @@ Root = Literal["journal", "store", "bodies", "registry", "broker"]
 class Place(msgspec.Struct, frozen=True):
     """Files that may name a laptop: `glob` below the folder that `root` means in the
     settings. `erase` and `prune` work on one such file and return how much went;
-    without them the files' own writer does it, as `kept` and `erased` say."""
+    without them the files' own writer does it, as `kept` and `erased` say. `count`
+    returns how much of one laptop a file has."""
 
     root: Root
     glob: str
@@ -31,12 +32,17 @@ class Place(msgspec.Struct, frozen=True):
     erased: str
     erase: Callable[[Path, str], int] | None = None
     prune: Callable[[Path, int], int] | None = None
+    count: Callable[[Path, str], int] | None = None
 
 
 def erase_lines(path: Path, agent: str) -> int:
     """Removes the lines that name that laptop."""
-    named = re.compile(rb"[\"'/]" + re.escape(agent.encode()) + rb"[\"']")
-    return remove_lines(path, lambda line: named.search(line) is not None)
+    return remove_lines(path, _names(agent))
+
+
+def count_lines(path: Path, agent: str) -> int:
+    """How many lines name that laptop."""
+    return len(matching_lines(path, _names(agent)))
 
 
 def prune_lines(path: Path, before_ms: int) -> int:
@@ -76,6 +82,7 @@ PLACES: tuple[Place, ...] = (
         "its lines are removed at once",
         erase_lines,
         prune_lines,
+        count_lines,
     ),
     Place(
         "store",
@@ -85,6 +92,7 @@ PLACES: tuple[Place, ...] = (
         "its lines are removed at once",
         erase_lines,
         prune_lines,
+        count_lines,
     ),
     Place(
         "store",
@@ -146,6 +154,16 @@ def erase(folders: Mapping[Root, Path], agent: str) -> int:
     )
 
 
+def count(folders: Mapping[Root, Path], agent: str) -> int:
+    """How many lines of those files name a laptop. `OSError`."""
+    return sum(
+        place.count(path, agent)
+        for place in PLACES
+        if place.count is not None
+        for path in _files(folders, place)
+    )
+
+
 def prune(folders: Mapping[Root, Path], before_ms: int) -> int:
     """Removes what is from before that time, likewise. `OSError`."""
     return sum(
@@ -154,6 +172,12 @@ def prune(folders: Mapping[Root, Path], before_ms: int) -> int:
         if place.prune is not None
         for path in _files(folders, place)
     )
+
+
+def _names(agent: str) -> Callable[[bytes], bool]:
+    """Whether a line names that laptop, as a tag or as the source of a batch."""
+    named = re.compile(rb"[\"'/]" + re.escape(agent.encode()) + rb"[\"']")
+    return lambda line: named.search(line) is not None
 
 
 def _files(folders: Mapping[Root, Path], place: Place) -> list[Path]:

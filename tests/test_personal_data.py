@@ -15,22 +15,25 @@ from pathlib import Path
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+import services
 from hypothesis import given
 from hypothesis import strategies as st
 from river import Council, Laptops, Running, started, towpath
 from test_groups import results
 
 from collectors.batch import Batch, gather
+from collectors.ingest import Registry
 from collectors.ingest.aside import Aside as Bodies
 from collectors.journal import Aside, Journal, JournalConfig, Reader
 from collectors.journal.frame import unpack
 from collectors.journal.segment import frame_at, list_logs, list_segments
 from collectors.measurements import CATALOGUE
-from collectors.personal_data import PLACES, Root, erase, prune
+from collectors.personal_data import PLACES, Root, count, erase, prune
 from collectors.retention import DAY_MS, Retention
 from collectors.store import StoreConfig, StoreWriter, open_store
 from collectors.store.erasure import Erasures, without_erased
-from towpath.config import personal_folders
+from probes.report import Enrolment
+from towpath.config import TowpathConfig, personal_folders
 
 NOW_MS = 1_800_000_000_000
 HER, OTHER = "k1-aaaaaaaaaaaaaaaa", "k1-bbbbbbbbbbbbbbbb"
@@ -64,12 +67,13 @@ def test_erasing_takes_a_laptops_lines_and_no_others(
     for number in range(6):
         aside.put(batch((HER, OTHER)[number % 2]), "does not fit", NOW_MS)
     aside.put(batch(HER + "c"), "a longer name", NOW_MS)
+    assert count(folders(tmp_path), HER) == 3
     assert erase(folders(tmp_path), HER) == 3
     kept = (tmp_path / folder / "rows.jsonl").read_text()
     assert kept.count(OTHER) == 6  # the tag and the source of each
     assert f'"{HER}"' not in kept
     assert f'"{HER}c"' in kept
-    assert erase(folders(tmp_path), HER) == 0
+    assert count(folders(tmp_path), HER) == erase(folders(tmp_path), HER) == 0
 
 
 def test_erasing_takes_every_body_that_could_not_be_read(tmp_path: Path) -> None:
@@ -164,13 +168,53 @@ async def test_what_lies_in_the_journal_is_not_stored_after_an_erasure(
             assert await store.count_rows(HER) == 0
 
 
-def test_erasing_a_laptop_that_nobody_knows_fails(tmp_path: Path) -> None:
+def test_erasing_a_laptop_that_nobody_knows_fails_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
     council = Council(tmp_path)
     council.write_settings()
+    # Makes the registry.
+    towpath("agents", "list", "-c", council.settings)
+    plant(council.config, HER)
+    before = contents(council.config.state)
     ended = towpath("agents", "erase", "nobody", "-c", council.settings)
     assert ended.returncode == 1
     assert "no laptop is called 'nobody', and nothing of it is kept" in ended.stderr
-    assert not (council.config.store.folder / "erased").exists()
+    assert contents(council.config.state) == before
+    assert [path for path in before if path.suffix == ".body"]
+
+
+def test_erasing_changes_nothing_while_the_store_does_not_answer(
+    tmp_path: Path,
+) -> None:
+    council = Council(tmp_path)
+    council.write_settings(
+        store=f'kind = "influxdb"\nurl = "http://127.0.0.1:{services.free_port()}"'
+    )
+    enrolled = enrol(council.config)
+    plant(council.config, enrolled)
+    before = contents(council.config.state)
+    ended = towpath("agents", "erase", enrolled, "-c", council.settings)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("nothing was erased: ")
+    assert contents(council.config.state) == before
+    listed = towpath("agents", "list", "-c", council.settings)
+    assert enrolled in listed.stdout
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_a_laptop_without_any_row_can_be_erased(revoked: bool, tmp_path: Path) -> None:
+    council = Council(tmp_path)
+    council.write_settings()
+    enrolled = enrol(council.config)
+    plant(council.config, OTHER)
+    if revoked:
+        towpath("agents", "revoke", enrolled, "-c", council.settings)
+    ended = towpath("agents", "erase", enrolled, "-c", council.settings)
+    assert ended.returncode == 0, ended.stderr
+    listed = towpath("agents", "list", "-c", council.settings)
+    assert enrolled not in listed.stdout
+    assert not list(council.config.ingest.aside.iterdir())
 
 
 # -- the whole of it: a running installation, looked through file by file -----------
@@ -186,7 +230,7 @@ async def test_every_file_that_names_a_laptop_is_in_the_list(tmp_path: Path) -> 
         await laptops.more(3)
         await laptops.finish()
         her, other = (each.agent for each in laptops.all)
-        plant(config.journal.folder, config.store.folder, config.ingest.aside, her)
+        plant(config, her)
         await until(lambda: in_store(config.store.folder, her))
         named = await asyncio.to_thread(naming, config.state, her)
         assert {place(path, personal_folders(config)) for path in named} >= {
@@ -211,13 +255,31 @@ async def test_every_file_that_names_a_laptop_is_in_the_list(tmp_path: Path) -> 
         assert in_store(config.store.folder, other)
 
 
-def plant(journal: Path, store: Path, bodies: Path, agent: str) -> None:
+def plant(config: TowpathConfig, agent: str) -> None:
     """What a healthy run has none of."""
-    (log,) = list_logs(journal)
+    (log,) = list_logs(config.journal.folder) or ["all"]
     now_ms = time.time_ns() // 1_000_000
-    Aside(journal / log / "dead", "dead").put(batch(agent), "does not fit", now_ms)
-    Aside(store / "aside", "store").put(batch(agent), "refused", now_ms)
-    Bodies(bodies, 200).put(agent.encode(), "malformed", now_ms)
+    dead = Aside(config.journal.folder / log / "dead", "dead")
+    dead.put(batch(agent), "does not fit", now_ms)
+    Aside(config.store.folder / "aside", "store").put(batch(agent), "refused", now_ms)
+    Bodies(config.ingest.aside, 200).put(agent.encode(), "malformed", now_ms)
+
+
+def enrol(config: TowpathConfig) -> str:
+    """The pseudonym of a laptop that has just enrolled."""
+    now_ms = time.time_ns() // 1_000_000
+    with Registry(config.ingest.registry) as registry:
+        token = registry.make_token("hall", 1, 1, now_ms)
+        return registry.enrol(Enrolment(token, "LAPTOP-1"), now_ms).agent
+
+
+def contents(state: Path) -> dict[Path, bytes]:
+    """Every file of an installation that says something of a laptop."""
+    return {
+        path: path.read_bytes()
+        for path in state.rglob("*")
+        if path.is_file() and not path.name.endswith(("-shm", "-wal"))
+    }
 
 
 def place(path: Path, known: dict[Root, Path]) -> tuple[str, str]:

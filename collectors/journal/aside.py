@@ -65,6 +65,14 @@ def remove_lines(path: Path, unwanted: Callable[[bytes], bool]) -> int:
         return len(lines) - len(kept)
 
 
+def matching_lines(path: Path, wanted: Callable[[bytes], bool]) -> list[bytes]:
+    """The lines of one of an `Aside`'s files that are wanted. `OSError`."""
+    try:
+        return [line for line in path.read_bytes().splitlines() if wanted(line)]
+    except FileNotFoundError:
+        return []
+
+
 def aside_ms(line: bytes) -> int:
     """When a line was put aside; 0 if it does not say."""
     try:

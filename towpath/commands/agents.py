@@ -118,38 +118,50 @@ def restore(config: ConfigFile, agent: Agent) -> None:
 def erase(config: ConfigFile, agent: Agent) -> None:
     """Forget a laptop and everything it measured (a request under data protection)."""
     from collectors.measurements import CATALOGUE
+    from collectors.personal_data import count as count_lines
     from collectors.personal_data import erase as erase_files
     from collectors.store import Away, Refused, Unanswered, open_store
     from collectors.store.erasure import Erasures
     from towpath.config import personal_folders
 
     settings = read_config(config)
+    folders = personal_folders(settings)
     requests = Erasures(settings.store.folder)
     embedded = settings.store.kind == "embedded"
 
-    async def erased() -> int:
+    async def count_rows() -> int:
         async with open_store(settings.store, CATALOGUE) as store:
-            rows = await store.count_rows(agent)
-            if rows or enrolled:
-                # Noted first, so that nothing comes back from the journal. The process
-                # that writes an embedded store's files erases them, when it tidies up.
-                requests.request(agent, now_ms(), done=not embedded)
+            return await store.count_rows(agent)
+
+    async def erase_rows() -> None:
+        async with open_store(settings.store, CATALOGUE) as store:
+            # Noted first, so that nothing comes back from the journal. The process
+            # that writes an embedded store's files erases them, when it tidies up.
+            requests.request(agent, now_ms(), done=not embedded)
             if not embedded:
                 await store.erase(agent)
-            return rows
 
     with _registry(config) as registry:
-        enrolled = registry.forget(agent)
+        # Unreadable bodies may be of any laptop, and all of them are erased with one:
+        # so nothing is erased until it is known that there is such a laptop.
+        try:
+            lines, rows = count_lines(folders, agent), run_loop(count_rows())
+        except OSError as error:
+            fail(f"nothing was erased: {sentence_of(error)}")
+        except (Away, Refused, Unanswered, ValueError) as error:
+            fail(f"nothing was erased: {error}")
+        enrolled = any(known.agent == agent for known in registry.agents())
+        if not (enrolled or rows or lines):
+            fail(f"no laptop is called {agent!r}, and nothing of it is kept")
+        registry.forget(agent)
     try:
-        lines = erase_files(personal_folders(settings), agent)
+        erase_files(folders, agent)
     except OSError as error:
         fail(f"no longer enrolled, but a file still names it: {sentence_of(error)}")
     try:
-        rows = run_loop(erased())
+        run_loop(erase_rows())
     except (Away, Refused, Unanswered, OSError, ValueError) as error:
         fail(f"no longer enrolled, but its rows are still in the store: {error}")
-    if not (enrolled or rows or lines):
-        fail(f"no laptop is called {agent!r}, and nothing of it is kept")
     when = "within a minute of Towpath running" if embedded else "already"
     typer.echo(f"{agent} is forgotten: its {rows} rows are gone {when}")
 
