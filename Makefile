@@ -51,7 +51,7 @@ format: env ## Put the code into shape
 	@$(BIN)/ruff format .
 
 docs: env ## Print the generated pages again (catalogue, on-call, privacy)
-	@$(BIN)/python -m towpath.pages
+	@$(BIN)/python -m towpath.doc_pages
 
 bench: env services ## Measure: ratios against peers, in one run each
 	@$(BIN)/python -m benchmarks

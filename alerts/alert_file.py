@@ -3,7 +3,7 @@ the disk takes nothing.
 
 SQLite with a rollback journal, not WAL: several processes open the file (the page, the
 command line), commits are a few a minute, and older builds of SQLite can lose a WAL's
-reset. Other processes use the functions of `alerts.standing`.
+reset. Other processes use the functions of `alerts.alert_access`.
 """
 
 from __future__ import annotations

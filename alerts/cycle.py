@@ -8,14 +8,14 @@ from typing import NamedTuple
 import msgspec
 
 from alerts.alert import Alert
+from alerts.alert_text import alert_of
+from alerts.estate_index import Topology
 from alerts.evaluate import Changes, Entry, Standing, evaluate
 from alerts.outbox import Post
-from alerts.rules import Rules
-from alerts.suppress import Silence, decide
-from alerts.topology import Topology
+from alerts.rule_files import Rules
+from alerts.suppression import Silence, decide
 from alerts.window import Window
-from alerts.words import alert_of
-from probes.sample import Sample
+from probes.wire.sample import Sample
 
 Ways = Callable[[Alert], Sequence[tuple[str, int, bool]]]
 """An alert → (channel, not before, whether it waits for business hours)."""

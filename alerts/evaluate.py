@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import msgspec
 
 from alerts.alert import State
-from alerts.judge import (
+from alerts.conditions import (
     Verdict,
     contradicted_ms,
     is_surely_well,
@@ -26,11 +26,11 @@ from alerts.judge import (
     named,
     silent,
 )
+from alerts.estate_index import Topology
 from alerts.rule import Rule
-from alerts.topology import Topology
 from alerts.window import FORGET_MS, Subject, Target, Window, reach_ms
-from collectors.measurements import CATALOGUE
-from probes.sample import Value
+from collectors.server_measurements import CATALOGUE
+from probes.wire.sample import Value
 
 FLAP_HALF_LIFE_MS = 30 * 60_000
 FLAP_ENTER = 2.5

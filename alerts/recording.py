@@ -32,18 +32,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from alerts.alert import Alert
 from alerts.cycle import cycle
+from alerts.estate_index import Topology
 from alerts.evaluate import Entry
 from alerts.rule import Duration
-from alerts.rules import Rules
-from alerts.suppress import Silence
-from alerts.topology import Topology
+from alerts.rule_files import Rules
+from alerts.suppression import Silence
 from alerts.window import Window
 from collectors.batch import Batch, check, gather
-from collectors.estate.model import Estate
-from collectors.findings import explain
-from collectors.measurements import CATALOGUE
-from probes.catalogue import Misfit
-from probes.sample import Sample
+from collectors.config_errors import explain
+from collectors.estate.estate_model import Estate
+from collectors.server_measurements import CATALOGUE
+from probes.wire.catalogue import Misfit
+from probes.wire.sample import Sample
 
 # A Monday morning in term time, when every office is open.
 _STARTS = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)

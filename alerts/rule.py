@@ -1,7 +1,7 @@
 """`Rule`: what is wrong, when, for how long, and what a person does first.
 
-A rule is data (`alerts/catalog/*.yaml`, read by `alerts.rules.load`). Where data cannot
-say it, `function` names one of `alerts.functions`.
+A rule is data (`alerts/catalog/*.yaml`, read by `alerts.rule_files`). Where data cannot
+say it, `function` names one of `alerts.rule_functions`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from alerts.alert import Severity
-from collectors.estate.model import Pattern
+from collectors.estate.estate_model import Pattern
 
 Aggregate = Literal["last", "mean", "min", "max", "sum", "count", "p95", "rise"]
 Comparison = Literal[">", ">=", "<", "<=", "==", "!="]

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from alerts.rule import EndedBy, Rule
-from alerts.rules import Rules
+from alerts.rule_files import Rules
 from collectors.batch import Batch
-from probes.catalogue import Catalogue, Measurement, Unknown
-from probes.sample import Value
+from probes.wire.catalogue import Catalogue, Measurement, Unknown
+from probes.wire.sample import Value
 
 Subject = tuple[str, ...]
 Target = tuple[int, Subject]

@@ -32,10 +32,12 @@ import msgspec
 import psutil
 from services import free_port
 
-from collectors.estate.model import Estate
-from collectors.estate.model import Reflector as ReflectorEntry
+from collectors.estate.estate_model import Estate
+from collectors.estate.estate_model import Reflector as ReflectorEntry
 from collectors.ingest.certificate import make_certificates
-from collectors.ingest.config import (
+from collectors.ingest.double import ListAppend
+from collectors.ingest.https_ingest import HttpsIngest
+from collectors.ingest.ingest_config import (
     HttpsConfig,
     IngestConfig,
     PolicyConfig,
@@ -43,15 +45,13 @@ from collectors.ingest.config import (
     ServiceConfig,
     TeamsRelayConfig,
 )
-from collectors.ingest.double import ListAppend
-from collectors.ingest.https import HttpsIngest
 from collectors.ingest.registry import Registry
 from collectors.reflector import Reflector, ReflectorConfig
-from probes import call_path
-from probes.measurements import CATALOGUE
-from probes.policy import Policy
-from probes.report import Enrolment
-from probes.status import read_status
+from probes.diagnosis.agent_status import read_status
+from probes.measure import call_path
+from probes.wire.measurements import CATALOGUE
+from probes.wire.policy import Policy
+from probes.wire.report import Enrolment
 
 FASTER = 30
 WINDOW_S = 60.0
@@ -166,7 +166,7 @@ async def _window(
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "probes.cli",
+            "probes.agent.agent_cli",
             "run",
             env={
                 **os.environ,

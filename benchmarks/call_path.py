@@ -15,8 +15,8 @@ import subprocess
 import time
 
 from benchmarks.reflector import reflecting
-from probes import call_path, stream
-from probes.measurements import CALL_PATH
+from probes.measure import call_path, packet_stream
+from probes.wire.measurements import CALL_PATH
 
 PACKETS, INTERVAL_MS = call_path.PACKETS, call_path.INTERVAL_MS
 CADENCE_S = CALL_PATH.period_s
@@ -71,7 +71,7 @@ def _pace(port: int) -> dict[str, float]:
         channel.setblocking(False)
         channel.connect(("127.0.0.1", port))
         speech = call_path.StampSpeech(SIZE, call_path.VOICE_DSCP)
-        sent_ns = stream.Stream(channel, speech, 250, INTERVAL_MS).run().sent_ns
+        sent_ns = packet_stream.Stream(channel, speech, 250, INTERVAL_MS).run().sent_ns
     late_ms = [
         (at - sent_ns[0]) / 1e6 - n * INTERVAL_MS for n, at in enumerate(sent_ns)
     ]

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import duckdb
 
-from collectors.measurements import CATALOGUE
-from collectors.store import layout
-from collectors.store.parquet import EmbeddedStore
-from collectors.store.sql import TYPES
-from collectors.store.tables import metadata
-from probes.cause import CAUSES
+from collectors.server_measurements import CATALOGUE
+from collectors.store import file_layout
+from collectors.store.arrow_tables import metadata
+from collectors.store.duckdb_sql import TYPES
+from collectors.store.parquet_store import EmbeddedStore
+from probes.wire.call_cause import CAUSES
 
 DAY_MS = 86_400_000
 _PERIOD_MS = 60_000
@@ -123,9 +123,9 @@ def write(
     where = f"time_ms >= {span[0]} AND time_ms < {span[1]}"
     if day == _NIGHT_OFF:
         where += f" AND time_ms NOT BETWEEN {at + 7_200_000} AND {at + 32_400_000}"
-    target = store / "shared" / measurement / layout.day_name(at)
+    target = store / "shared" / measurement / file_layout.day_name(at)
     target.mkdir(parents=True, exist_ok=True)
-    path = target / layout.piece_name(span[0], whole_day, number + 1, number + 1)
+    path = target / file_layout.piece_name(span[0], whole_day, number + 1, number + 1)
     with duckdb.connect(config={"memory_limit": "2GB", "threads": 2}) as connection:
         asked = connection.execute(f"SELECT * FROM ({select}) LIMIT 0").description
         given = {column[0] for column in asked or ()}

@@ -29,7 +29,7 @@ from benchmarks.ingest_fleet import (
     server,
     some_bodies,
 )
-from probes.report import Credential
+from probes.wire.report import Credential
 
 _LAPTOPS = 2_200
 _AT_ONCE = 40

@@ -33,7 +33,7 @@ from benchmarks.ingest_fleet import (
     some_bodies,
 )
 from collectors.file_limit import raise_file_limit
-from probes.report import MAX_BODY_BYTES, Credential
+from probes.wire.report import MAX_BODY_BYTES, Credential
 
 _KEPT, _NEWCOMERS = 100, 400
 _SECONDS = 10.0

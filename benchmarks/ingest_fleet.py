@@ -22,9 +22,9 @@ import psutil
 from services import free_port
 
 from collectors.file_limit import raise_file_limit
-from collectors.ingest.broker import acl_text, password_text
+from collectors.ingest.broker_files import acl_text, password_text
 from collectors.ingest.certificate import make_certificates
-from collectors.ingest.config import (
+from collectors.ingest.ingest_config import (
     HttpsConfig,
     IngestConfig,
     LimitsConfig,
@@ -35,8 +35,8 @@ from collectors.ingest.config import (
 )
 from collectors.ingest.mosquitto_hash import mosquitto_hash
 from collectors.ingest.registry import Registry
-from probes.failure import Outcome
-from probes.report import (
+from probes.wire.failure import Outcome
+from probes.wire.report import (
     ACKS_TOPIC,
     REPORTS_TOPIC,
     Credential,
@@ -46,7 +46,7 @@ from probes.report import (
     Result,
     Whereabouts,
 )
-from probes.sample import Value
+from probes.wire.sample import Value
 
 BROKER_SETTINGS = Path(__file__).parents[1] / "deploy" / "mosquitto" / "towpath.conf"
 _SERVICES = tuple(

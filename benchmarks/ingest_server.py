@@ -13,14 +13,14 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from collectors.estate.model import Estate, Reflector
-from collectors.ingest.config import IngestConfig
+from collectors.estate.estate_model import Estate, Reflector
 from collectors.ingest.double import NullAppend
-from collectors.ingest.https import HttpsIngest
-from collectors.ingest.mqtt import MqttIngest
+from collectors.ingest.https_ingest import HttpsIngest
+from collectors.ingest.ingest_config import IngestConfig
+from collectors.ingest.mqtt_ingest import MqttIngest
 from collectors.ingest.registry import Registry
 from collectors.journal import Append, Journal, JournalConfig
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 
 ESTATE = Estate(reflectors=(Reflector(id="hq", host="hq.example"),))
 _kept: list[asyncio.Task[None]] = []

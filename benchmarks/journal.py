@@ -22,11 +22,11 @@ from pathlib import Path
 
 from collectors.batch import Batch, check, gather
 from collectors.journal import Journal, JournalConfig, Reader
-from collectors.measurements import CATALOGUE, INTERFACE
-from probes.catalogue import Field, Measurement
-from probes.jitter import percentile
-from probes.measurements import CALL_PATH
-from probes.sample import Sample, Value
+from collectors.server_measurements import CATALOGUE, INTERFACE
+from probes.measure.jitter import percentile
+from probes.wire.catalogue import Field, Measurement
+from probes.wire.measurements import CALL_PATH
+from probes.wire.sample import Sample, Value
 
 SECONDS = 4.0
 APPENDERS = 256

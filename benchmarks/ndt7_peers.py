@@ -21,7 +21,7 @@ from pathlib import Path
 from services import Server, answers_tcp, free_port, running
 
 from benchmarks.reflector import certificate, measured, reflecting
-from probes import ndt7
+from probes.wire import ndt7
 
 CLIENT = "github.com/m-lab/ndt7-client-go/cmd/ndt7-client@v0.7.0"
 SERVER = "github.com/m-lab/ndt-server@v0.22.0"

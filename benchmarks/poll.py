@@ -26,10 +26,10 @@ from pathlib import Path
 from collectors.batch import Batch
 from collectors.estate import Device
 from collectors.snmp import Credential, SnmpConfig, credential
-from collectors.snmp.device import DevicePoll
-from collectors.snmp.memory import Learnt
-from collectors.snmp.session import Patience
-from collectors.snmp.sessions import Sessions
+from collectors.snmp.polling.device_poll import DevicePoll
+from collectors.snmp.polling.device_state import Learnt
+from collectors.snmp.session.session import Patience
+from collectors.snmp.session.sessions import Sessions
 
 PORTS = 50
 POLLS = 200

@@ -28,8 +28,8 @@ from pathlib import Path
 from benchmarks.poll_switches import COMMUNITY, PORTS, address, is_dead
 from collectors.estate import Device, Estate, Site
 from collectors.journal import Journal, JournalConfig, Reader
-from collectors.measurements import CATALOGUE
 from collectors.ping import Pinger
+from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
 
 SHORT = ((1_000, 12.0),)

@@ -16,8 +16,8 @@ import struct
 import sys
 import time
 
-from towpath.demo import ber
-from towpath.demo.switches import SimulatedPort, SimulatedSwitch
+from towpath.demo import snmp_messages
+from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 COMMUNITY = "public"
 PORTS = 52
@@ -83,8 +83,8 @@ class Switches:
 
     def _make(self, model: int, data: bytes) -> tuple[bytes, bytes] | None:
         try:
-            request = ber.decode(data)._replace(request_id=_REQUEST_ID)
-        except ber.Malformed:
+            request = snmp_messages.decode(data)._replace(request_id=_REQUEST_ID)
+        except snmp_messages.Malformed:
             return None
         reply = self._models[model].reply(request)
         if reply is None:

@@ -20,8 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collectors.reflector import Reflector, ReflectorConfig
-from probes import bandwidth, ndt7, stamp
-from probes.sample import Value
+from probes.measure import bandwidth
+from probes.wire import ndt7, stamp
+from probes.wire.sample import Value
 
 SECONDS = 3.0
 # Each figure is the best of so many rounds, the peer's too: other work on the machine

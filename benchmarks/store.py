@@ -16,10 +16,10 @@ from typing import Any
 import services
 
 from collectors.batch import Batch, Schema
-from collectors.measurements import CATALOGUE, INTERFACE
-from collectors.store.influx import InfluxStore
+from collectors.server_measurements import CATALOGUE, INTERFACE
 from collectors.store.influx_http import InfluxServer
-from collectors.store.parquet import EmbeddedStore
+from collectors.store.influx_store import InfluxStore
+from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.query import Pick, Query, Store, Where
 
 PORTS, MINUTES, SWITCHES = 50, 1440, 4

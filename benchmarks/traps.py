@@ -23,9 +23,10 @@ from pathlib import Path
 
 from collectors.estate import Device, Estate, Site
 from collectors.journal import Journal, JournalConfig, Reader
-from collectors.measurements import CATALOGUE
-from collectors.snmp import ber, credential, secured
-from collectors.snmp.traps import TrapReceiver, TrapsConfig, message
+from collectors.server_measurements import CATALOGUE
+from collectors.snmp import credential
+from collectors.snmp.session import ber, v3_message
+from collectors.snmp.traps import TrapReceiver, TrapsConfig, trap_message
 
 PACED, PER_S = 20_000, 4_000
 BURST = 20_000
@@ -192,8 +193,11 @@ def send(port: int, kind: str, count: int, per_s: int) -> None:
 
 def _trap(kind: str, number: int, port: int) -> bytes:
     binds = (
-        (message.SYS_UP_TIME, ber.integer(number, ber.TICKS)),
-        (message.SNMP_TRAP_OID, ber.oid(f"{message.SNMP_TRAPS}.{3 + number % 2}")),
+        (trap_message.SYS_UP_TIME, ber.integer(number, ber.TICKS)),
+        (
+            trap_message.SNMP_TRAP_OID,
+            ber.oid(f"{trap_message.SNMP_TRAPS}.{3 + number % 2}"),
+        ),
         (f"{_IF}.1.{port}", ber.integer(port)),
         (f"{_IF}.2.{port}", ber.octets(f"GigabitEthernet1/0/{port}")),
         (f"{_IF}.7.{port}", ber.integer(1)),
@@ -201,14 +205,14 @@ def _trap(kind: str, number: int, port: int) -> bytes:
     )
     listed = b"".join(ber.tlv(ber.SEQUENCE, ber.oid(n) + v) for n, v in binds)
     pdu = ber.tlv(
-        message.TRAP_V2,
+        trap_message.TRAP_V2,
         ber.integer(number) + ber.integer(0) * 2 + ber.tlv(ber.SEQUENCE, listed),
     )
     if kind == "v2c":
-        return message.encode_plain(message.V2C, b"public", pdu)
+        return trap_message.encode_plain(trap_message.V2C, b"public", pdu)
     engine_id = b"\x80\0\0\0\x05bench"
-    inside = secured.encode_inside(engine_id, b"", pdu)
-    return secured.encode(number, engine_id, 1, 100, b"bench", inside, _USER, True)
+    inside = v3_message.encode_inside(engine_id, b"", pdu)
+    return v3_message.encode(number, engine_id, 1, 100, b"bench", inside, _USER, True)
 
 
 def _cpu_s() -> float:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from probes.catalogue import (
+from probes.wire.catalogue import (
     Catalogue,
     Field,
     Measurement,
@@ -19,7 +19,7 @@ from probes.catalogue import (
     Unknown,
     conform,
 )
-from probes.sample import Sample, Value
+from probes.wire.sample import Sample, Value
 
 Column = list[Any]
 _UNIDENTIFIED = "a time that is no number of ms, or a tag that is not text"

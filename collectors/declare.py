@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from probes.catalogue import Field, Measurement, Tag
+from probes.wire.catalogue import Field, Measurement, Tag
 
 SITE = Tag("site", "estate id of the site")
 _KEEP_DAYS = 400

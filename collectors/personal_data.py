@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from collectors.journal.aside import aside_ms, matching_lines, remove_lines
+from collectors.journal.quarantine import aside_ms, matching_lines, remove_lines
 
 PERSONAL_DAYS = 30
 Root = Literal["journal", "store", "bodies", "registry", "broker"]

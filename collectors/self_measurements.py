@@ -1,7 +1,7 @@
 """What Towpath measures of itself: its part of the catalogue."""
 
 from collectors.declare import counter, measurement
-from probes.catalogue import Field, Measurement, Tag
+from probes.wire.catalogue import Field, Measurement, Tag
 
 _PROCESS = Tag("process", "which process: its roles, joined")
 SELF_POLL = measurement(
@@ -97,7 +97,7 @@ SELF_INGEST = measurement(
     counter("other_whereabouts", "reports without theirs: a laptop had too many"),
     counter("odd_values", "values left out as not in the catalogue"),
     counter("other_targets", "rows whose target no policy has, kept as `other`"),
-    # `collectors.ingest.reasons.Reason`: bodies and reports, senders, haste.
+    # `collectors.ingest.rejection_reasons.Reason`: bodies and reports, senders, haste.
     counter("refused_unreadable", "bodies that cannot be read"),
     counter("refused_too_large", "bodies too large, as sent or unpacked"),
     counter("refused_coding", "bodies in a content coding other than gzip"),

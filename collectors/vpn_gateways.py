@@ -19,11 +19,11 @@ from cryptography import x509
 from pydantic import BaseModel, ConfigDict
 
 from collectors.batch import gather
-from collectors.estate.model import Estate, VpnGateway
+from collectors.estate.estate_model import Estate, VpnGateway
 from collectors.journal import Append
-from probes.failure import Outcome
-from probes.faults import outcome_of
-from probes.sample import Sample, Value
+from probes.wire.failure import Outcome
+from probes.wire.sample import Sample, Value
+from probes.wire.socket_errors import outcome_of
 
 _log = structlog.get_logger()
 

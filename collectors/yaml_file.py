@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from collectors.findings import dotted, explain, not_text
+from collectors.config_errors import dotted, explain, not_text
 
 Model = TypeVar("Model", bound=BaseModel)
 # libyaml's loader does the same ten times as fast, where the wheel has it.

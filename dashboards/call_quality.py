@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from dashboards import words
+from dashboards import figure_text
 
 Level = Literal["ok", "warn", "bad", "none"]
 
@@ -41,10 +41,10 @@ class Criterion:
     def said(self, value: float) -> str:
         """The value as a person reads it."""
         if self.unit == "ratio":
-            return words.percent(value, 1)
+            return figure_text.percent(value, 1)
         if self.unit == "ms":
-            return words.number(value, "ms")
-        return words.number(value, digits=1)
+            return figure_text.number(value, "ms")
+        return figure_text.number(value, digits=1)
 
     def limit(self, value: float) -> str:
         return self.said(value).replace(".0%", "%")

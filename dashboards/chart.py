@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 from markupsafe import escape as escape_html
 
-from probes.display import isolated
+from probes.wire.display import isolated
 
 Point = tuple[int, float]
 # A character of an axis is no wider than this, in units of the drawing.

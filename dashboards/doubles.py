@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Self
 
 from alerts.alert import Alert
-from alerts.suppress import Silence
+from alerts.suppression import Silence
 from collectors.batch import Batch
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Pick, Query, Row, means_of, weight_of
-from probes.sample import Sample, Value
+from probes.wire.sample import Sample, Value
 
 
 class AlertList:

@@ -1,5 +1,5 @@
 """Templates of pages and reports: everything that is put into one is escaped for HTML,
-and shown as `probes.display` shows names of others."""
+and shown as `probes.wire.display` shows names of others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from probes.display import isolated
+from probes.wire.display import isolated
 
 
 def environment(package: str) -> jinja2.Environment:

@@ -8,42 +8,46 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from towpath.demo import ber
-from towpath.demo.switches import SimulatedSwitch
+from towpath.demo import snmp_messages
+from towpath.demo.simulated_switches import SimulatedSwitch
 
 
 class EndlessWalk(SimulatedSwitch):
     """GETNEXT and GETBULK make up rows below the asked one for ever."""
 
-    def reply(self, request: ber.Request) -> bytes | None:
-        if request.kind == ber.GET:
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
+        if request.kind == snmp_messages.GET:
             return super().reply(request)
-        row = ber.arcs_of(request.names[0])
-        often = request.second if request.kind == ber.GET_BULK else 1
+        row = snmp_messages.arcs_of(request.names[0])
+        often = request.second if request.kind == snmp_messages.GET_BULK else 1
         binds = b""
         for _ in range(max(1, min(often, 20))):
             row = (*row[:-1], row[-1] + 1) if len(row) > 10 else (*row, 1)
-            binds += ber.bind(ber.oid_content(row), ber.integer(1))
-        return ber.response(request, binds)
+            binds += snmp_messages.bind(
+                snmp_messages.oid_content(row), snmp_messages.integer(1)
+            )
+        return snmp_messages.response(request, binds)
 
 
 class SameRowAgain(SimulatedSwitch):
     """A walk that comes back to where it was (Cisco ASAv and others)."""
 
-    def reply(self, request: ber.Request) -> bytes | None:
-        if request.kind == ber.GET:
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
+        if request.kind == snmp_messages.GET:
             return super().reply(request)
-        first = self.after(ber.arcs_of(request.names[0])[:-1])
+        first = self.after(snmp_messages.arcs_of(request.names[0])[:-1])
         assert first is not None
-        name = ber.oid_content(first)
-        return ber.response(request, ber.bind(name, ber.integer(1)) * 3)
+        name = snmp_messages.oid_content(first)
+        return snmp_messages.response(
+            request, snmp_messages.bind(name, snmp_messages.integer(1)) * 3
+        )
 
 
 class Disorderly(SimulatedSwitch):
     """The rows of every page come backwards, as from an unordered table."""
 
-    def _walk(self, request: ber.Request) -> bytes:
-        rows, row = [], ber.arcs_of(request.names[0])
+    def _walk(self, request: snmp_messages.Request) -> bytes:
+        rows, row = [], snmp_messages.arcs_of(request.names[0])
         for _ in range(max(1, request.second)):
             following = self.after(row)
             if following is None:
@@ -52,10 +56,13 @@ class Disorderly(SimulatedSwitch):
             row = following
         rows.reverse()
         binds = b"".join(
-            ber.bind(ber.oid_content(r), self._values[ber.oid_content(r)]())
+            snmp_messages.bind(
+                snmp_messages.oid_content(r),
+                self._values[snmp_messages.oid_content(r)](),
+            )
             for r in rows
         )
-        return ber.response(request, binds)
+        return snmp_messages.response(request, binds)
 
 
 class TooBig(SimulatedSwitch):
@@ -63,37 +70,49 @@ class TooBig(SimulatedSwitch):
 
     limit = 5
 
-    def reply(self, request: ber.Request) -> bytes | None:
-        many = request.second if request.kind == ber.GET_BULK else len(request.names)
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
+        many = (
+            request.second
+            if request.kind == snmp_messages.GET_BULK
+            else len(request.names)
+        )
         if many > self.limit:
-            return ber.response(request, b"", ber.TOO_BIG, 0)
+            return snmp_messages.response(request, b"", snmp_messages.TOO_BIG, 0)
         return super().reply(request)
 
 
 class SilentWhenMuch(TooBig):
     """Does not answer at all what is too much for it."""
 
-    def reply(self, request: ber.Request) -> bytes | None:
-        many = request.second if request.kind == ber.GET_BULK else len(request.names)
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
+        many = (
+            request.second
+            if request.kind == snmp_messages.GET_BULK
+            else len(request.names)
+        )
         return None if many > self.limit else super().reply(request)
 
 
 class EmptyWhenMuch(TooBig):
     """Answers what is too much for it with no error and no variables."""
 
-    def reply(self, request: ber.Request) -> bytes | None:
-        many = request.second if request.kind == ber.GET_BULK else len(request.names)
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
+        many = (
+            request.second
+            if request.kind == snmp_messages.GET_BULK
+            else len(request.names)
+        )
         if many > self.limit:
-            return ber.response(request, b"")
+            return snmp_messages.response(request, b"")
         return super().reply(request)
 
 
 class NoBulk(SimulatedSwitch):
     """Answers GETBULK with an error, as printers and cheap UPS cards do."""
 
-    def reply(self, request: ber.Request) -> bytes | None:
-        if request.kind == ber.GET_BULK:
-            return ber.response(request, b"", ber.GEN_ERR, 1)
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
+        if request.kind == snmp_messages.GET_BULK:
+            return snmp_messages.response(request, b"", snmp_messages.GEN_ERR, 1)
         return super().reply(request)
 
 
@@ -111,13 +130,13 @@ class Huge(SimulatedSwitch):
         self.description = "x" * 5000
         super().rebuild()
 
-    def _get(self, request: ber.Request) -> bytes:
+    def _get(self, request: snmp_messages.Request) -> bytes:
         binds = [
-            ber.bind(name, self._values[name]())
+            snmp_messages.bind(name, self._values[name]())
             for name in request.names
             if name in self._values
         ]
-        return ber.response(request, b"".join(binds))
+        return snmp_messages.response(request, b"".join(binds))
 
 
 class Twice(SimulatedSwitch):
@@ -166,7 +185,7 @@ class Cached(SimulatedSwitch):
     _looked_s = 0.0
     _kept: dict[bytes, bytes]
 
-    def _get(self, request: ber.Request) -> bytes:
+    def _get(self, request: snmp_messages.Request) -> bytes:
         now_s = time.monotonic()
         if now_s - self._looked_s >= self.cache_s:
             self._looked_s = now_s
@@ -177,7 +196,7 @@ class Cached(SimulatedSwitch):
         super().rebuild()
         for port in self.ports:
             for column in (6, 10):
-                name = ber.oid_content(
+                name = snmp_messages.oid_content(
                     (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, column, port.index)
                 )
                 fresh = self._values[name]
@@ -196,10 +215,10 @@ class CounterAsText(SimulatedSwitch):
         super().rebuild()
         for port in self.ports:
             for column in (6, 10):
-                name = ber.oid_content(
+                name = snmp_messages.oid_content(
                     (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, column, port.index)
                 )
-                self._values[name] = lambda: ber.octets("12345")
+                self._values[name] = lambda: snmp_messages.octets("12345")
 
 
 class Garbling(SimulatedSwitch):
@@ -226,13 +245,15 @@ class Recorded(SimulatedSwitch):
         super().__init__(file.stem, [], **named)  # type: ignore[arg-type]
 
     def rebuild(self) -> None:
-        values: dict[ber.Oid, Callable[[], bytes]] = {}
+        values: dict[snmp_messages.Oid, Callable[[], bytes]] = {}
         for line in self._file.read_text(encoding="utf-8").splitlines():
             oid, tag, value = line.split("|", 2)
             encoded = _recorded(tag, value)
-            values[ber.oid_arcs(oid.lstrip("."))] = lambda e=encoded: e  # type: ignore[misc]
+            values[snmp_messages.oid_arcs(oid.lstrip("."))] = lambda e=encoded: e  # type: ignore[misc]
         self._rows = sorted(values)
-        self._values = {ber.oid_content(row): values[row] for row in self._rows}
+        self._values = {
+            snmp_messages.oid_content(row): values[row] for row in self._rows
+        }
 
 
 class RecordedRaw(Recorded):
@@ -240,15 +261,17 @@ class RecordedRaw(Recorded):
     is the encoded value itself, in hex."""
 
     def rebuild(self) -> None:
-        values: dict[ber.Oid, Callable[[], bytes]] = {}
+        values: dict[snmp_messages.Oid, Callable[[], bytes]] = {}
         for line in self._file.read_text(encoding="utf-8").splitlines():
             if not line or line.startswith("#"):
                 continue
             oid, tag, value = line.split("|", 2)
             encoded = _lettered(tag, value)
-            values[ber.oid_arcs(oid)] = lambda e=encoded: e  # type: ignore[misc]
+            values[snmp_messages.oid_arcs(oid)] = lambda e=encoded: e  # type: ignore[misc]
         self._rows = sorted(values)
-        self._values = {ber.oid_content(row): values[row] for row in self._rows}
+        self._values = {
+            snmp_messages.oid_content(row): values[row] for row in self._rows
+        }
 
 
 _LETTERS = {"i": 2, "c": 0x41, "g": 0x42, "t": 0x43, "C": 0x46}
@@ -257,34 +280,40 @@ _LETTERS = {"i": 2, "c": 0x41, "g": 0x42, "t": 0x43, "C": 0x46}
 def _lettered(tag: str, value: str) -> bytes:
     match tag:
         case "s":
-            return ber.octets(value)
+            return snmp_messages.octets(value)
         case "x":
-            return ber.octets(bytes.fromhex(value))
+            return snmp_messages.octets(bytes.fromhex(value))
         case "o":
-            return ber.oid(value.lstrip("."))
+            return snmp_messages.oid(value.lstrip("."))
         case "a":
-            return ber.tlv(ber.IP_ADDRESS, bytes(map(int, value.split("."))))
+            return snmp_messages.tlv(
+                snmp_messages.IP_ADDRESS, bytes(map(int, value.split(".")))
+            )
         case "R":
             return bytes.fromhex(value)
         case "f":
-            return ber.tlv(0x44, b"\x9fx\x04" + struct.pack(">f", float(value)))
+            return snmp_messages.tlv(
+                0x44, b"\x9fx\x04" + struct.pack(">f", float(value))
+            )
         case "d":
-            return ber.tlv(0x44, b"\x9fy\x08" + struct.pack(">d", float(value)))
-    return ber.integer(int(value), _LETTERS[tag])
+            return snmp_messages.tlv(
+                0x44, b"\x9fy\x08" + struct.pack(">d", float(value))
+            )
+    return snmp_messages.integer(int(value), _LETTERS[tag])
 
 
 def _recorded(tag: str, value: str) -> bytes:
     in_hex = tag.endswith("x")
     number = int(tag.rstrip("x").split(":")[0])
     raw = bytes.fromhex(value) if in_hex else value.encode("utf-8", "surrogateescape")
-    if number == ber.OID:
-        return ber.oid(value.lstrip(".") or "0.0")
-    if number == ber.IP_ADDRESS:
+    if number == snmp_messages.OID:
+        return snmp_messages.oid(value.lstrip(".") or "0.0")
+    if number == snmp_messages.IP_ADDRESS:
         octets = raw if in_hex else bytes(map(int, value.split(".")))
-        return ber.tlv(ber.IP_ADDRESS, octets)
+        return snmp_messages.tlv(snmp_messages.IP_ADDRESS, octets)
     if number in (2, 65, 66, 67, 70):
-        return ber.integer(int(value or 0), number)
-    return ber.tlv(number, raw)
+        return snmp_messages.integer(int(value or 0), number)
+    return snmp_messages.tlv(number, raw)
 
 
 class Unordered(SimulatedSwitch):
@@ -298,7 +327,7 @@ class Unordered(SimulatedSwitch):
         table = [row for row in self._rows if row[:size] == self._REMOTE]
         self._order = sorted(table, key=lambda row: (row[size], -row[-2]))
 
-    def after(self, row: ber.Oid) -> ber.Oid | None:
+    def after(self, row: snmp_messages.Oid) -> snmp_messages.Oid | None:
         order = self._order
         if row in order[:-1]:
             return order[order.index(row) + 1]
@@ -314,21 +343,21 @@ _IF_X = (1, 3, 6, 1, 2, 1, 31, 1, 1)
 class BrokenExtension(SimulatedSwitch):
     """Says genErr to whatever touches ifXTable, as some old IOS releases do."""
 
-    def reply(self, request: ber.Request) -> bytes | None:
-        rows = [ber.arcs_of(name) for name in request.names]
-        if request.kind != ber.GET:
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
+        rows = [snmp_messages.arcs_of(name) for name in request.names]
+        if request.kind != snmp_messages.GET:
             rows = [self.after(row) or row for row in rows]
         if any(row[: len(_IF_X)] == _IF_X for row in rows):
-            return ber.response(request, b"", ber.GEN_ERR, 1)
+            return snmp_messages.response(request, b"", snmp_messages.GEN_ERR, 1)
         return super().reply(request)
 
 
 class SilentExtension(BrokenExtension):
     """Says nothing to whatever touches ifXTable."""
 
-    def reply(self, request: ber.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
         said = super().reply(request)
-        refused = ber.response(request, b"", ber.GEN_ERR, 1)
+        refused = snmp_messages.response(request, b"", snmp_messages.GEN_ERR, 1)
         return None if said == refused else said
 
 
@@ -336,13 +365,15 @@ class NoBulkOfOneTable(SimulatedSwitch):
     """Loops when names are asked for by GETBULK, and only then (Brocade IronWare's
     ifPhysAddress, TP-Link's DDM tables)."""
 
-    def reply(self, request: ber.Request) -> bytes | None:
-        row = ber.arcs_of(request.names[0])
-        if request.kind == ber.GET_BULK and row[: len(_IF_X)] == _IF_X:
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
+        row = snmp_messages.arcs_of(request.names[0])
+        if request.kind == snmp_messages.GET_BULK and row[: len(_IF_X)] == _IF_X:
             first = self.after(_IF_X)
             assert first is not None
-            name = ber.oid_content(first)
-            return ber.response(request, ber.bind(name, ber.octets("x")) * 5)
+            name = snmp_messages.oid_content(first)
+            return snmp_messages.response(
+                request, snmp_messages.bind(name, snmp_messages.octets("x")) * 5
+            )
         return super().reply(request)
 
 
@@ -355,28 +386,30 @@ class OneAtATime(TooBig):
 class SkipsRows(SimulatedSwitch):
     """Leaves every third row of ifTable and ifXTable out of large GETBULKs."""
 
-    def _walk(self, request: ber.Request) -> bytes:
-        if request.kind != ber.GET_BULK or request.second < 10:
+    def _walk(self, request: snmp_messages.Request) -> bytes:
+        if request.kind != snmp_messages.GET_BULK or request.second < 10:
             return super()._walk(request)
-        binds, row = b"", ber.arcs_of(request.names[0])
+        binds, row = b"", snmp_messages.arcs_of(request.names[0])
         for _ in range(request.second):
             following = self.after(row)
             if following is None:
                 break
             row = following
-            name = ber.oid_content(row)
+            name = snmp_messages.oid_content(row)
             if row[:8] not in ((1, 3, 6, 1, 2, 1, 2, 2), _IF_X[:8]) or row[-1] % 3:
-                binds += ber.bind(name, self._values[name]())
-        return ber.response(request, binds)
+                binds += snmp_messages.bind(name, self._values[name]())
+        return snmp_messages.response(request, binds)
 
 
 class NextIsLate(SimulatedSwitch):
     """GETNEXT of sysObjectID gives sysUpTime (Weathergoose); GET of it is right."""
 
-    def _walk(self, request: ber.Request) -> bytes:
-        if ber.arcs_of(request.names[0])[:8] == (1, 3, 6, 1, 2, 1, 1, 2):
-            name = ber.oid_content((1, 3, 6, 1, 2, 1, 1, 3, 0))
-            return ber.response(request, ber.bind(name, self._values[name]()))
+    def _walk(self, request: snmp_messages.Request) -> bytes:
+        if snmp_messages.arcs_of(request.names[0])[:8] == (1, 3, 6, 1, 2, 1, 1, 2):
+            name = snmp_messages.oid_content((1, 3, 6, 1, 2, 1, 1, 3, 0))
+            return snmp_messages.response(
+                request, snmp_messages.bind(name, self._values[name]())
+            )
         return super()._walk(request)
 
 
@@ -386,8 +419,10 @@ class Padded(SimulatedSwitch):
     def rebuild(self) -> None:
         super().rebuild()
         for port in self.ports:
-            descr = ber.oid_content((1, 3, 6, 1, 2, 1, 2, 2, 1, 2, port.index))
-            self._values[descr] = lambda: ber.octets("")
-            name = ber.oid_content((*_IF_X, 1, 1, port.index))
-            padded = ber.octets(port.name.encode() + bytes(4))
+            descr = snmp_messages.oid_content(
+                (1, 3, 6, 1, 2, 1, 2, 2, 1, 2, port.index)
+            )
+            self._values[descr] = lambda: snmp_messages.octets("")
+            name = snmp_messages.oid_content((*_IF_X, 1, 1, port.index))
+            padded = snmp_messages.octets(port.name.encode() + bytes(4))
             self._values[name] = lambda padded=padded: padded  # type: ignore[misc]

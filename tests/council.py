@@ -11,10 +11,10 @@ from datetime import date
 from alerts.alert import Alert
 from collectors.batch import Batch, gather
 from collectors.estate import Device, Estate, Line, Site, VpnGateway
-from collectors.group_figures import MOSTLY
-from collectors.measurements import CATALOGUE
-from probes.cause import CAUSES
-from probes.sample import Sample
+from collectors.experience.group_figures import MOSTLY
+from collectors.server_measurements import CATALOGUE
+from probes.wire.call_cause import CAUSES
+from probes.wire.sample import Sample
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS

@@ -13,9 +13,9 @@ import msgspec
 from pydantic import BaseModel
 
 from alerts.secret import Secret
-from collectors.estate.model import Estate
+from collectors.estate.estate_model import Estate
 from collectors.reflector import ReflectorConfig
-from probes.settings import Settings as AgentSettings
+from probes.agent.settings import Settings as AgentSettings
 from towpath.config import _UNDER_STATE, TowpathConfig
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from towpath.demo import ber
-from towpath.demo.switches import SimulatedPort, SimulatedSwitch
+from towpath.demo import snmp_messages
+from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 _IF_X = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
 _HC = (6, 7, 8, 9, 10, 11, 12, 13)
@@ -102,14 +102,16 @@ class EventfulSwitch(SimulatedSwitch):
             gone.add((1, 3, 6, 1, 2, 1, 31, 1, 5, 0))
         for port in self.meters:
             row = (*_IF_X, _DISCONTINUITY, port.index)
-            self._values[ber.oid_content(row)] = lambda p=port: ber.ticks(  # type: ignore[misc]
-                p.discontinuity_ticks
+            self._values[snmp_messages.oid_content(row)] = lambda p=port: (
+                snmp_messages.ticks(  # type: ignore[misc]
+                    p.discontinuity_ticks
+                )
             )
             if not self.wide:
                 gone |= {(*_IF_X, column, port.index) for column in _HC}
         self._rows = [row for row in self._rows if row not in gone]
         for row in gone:
-            self._values.pop(ber.oid_content(row), None)
+            self._values.pop(snmp_messages.oid_content(row), None)
 
     def answer(self, data: bytes) -> list[bytes]:
         self.clock.now_s += self.work_s

@@ -12,14 +12,14 @@ from agents import EndlessWalk
 
 from collectors.estate import Device
 from collectors.snmp import SnmpConfig, credential
-from collectors.snmp.device import DevicePoll
-from collectors.snmp.health import Health
-from collectors.snmp.memory import Learnt
+from collectors.snmp.polling.device_health import Health
+from collectors.snmp.polling.device_poll import DevicePoll
+from collectors.snmp.polling.device_state import Learnt
 from collectors.snmp.profiles import load
-from collectors.snmp.session import Patience
-from collectors.snmp.sessions import Sessions
-from towpath.demo import ber
-from towpath.demo.switches import SimulatedSwitch
+from collectors.snmp.session.session import Patience
+from collectors.snmp.session.sessions import Sessions
+from towpath.demo import snmp_messages
+from towpath.demo.simulated_switches import SimulatedSwitch
 
 _POLLS = 2
 
@@ -29,15 +29,17 @@ class EndlessTexts(EndlessWalk):
 
     octets = 3_900
 
-    def reply(self, request: ber.Request) -> bytes | None:
-        text = ber.octets(b"x" * self.octets)
-        name = ber.arcs_of(request.names[0])
-        if request.kind != ber.GET:
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
+        text = snmp_messages.octets(b"x" * self.octets)
+        name = snmp_messages.arcs_of(request.names[0])
+        if request.kind != snmp_messages.GET:
             name = (*name[:-1], name[-1] + 1) if len(name) > 10 else (*name, 1)
         elif self._values.get(request.names[0]) is not None:
             # What every device has, and sysUpTime above all, is as it should be.
             return SimulatedSwitch.reply(self, request)
-        return ber.response(request, ber.bind(ber.oid_content(name), text))
+        return snmp_messages.response(
+            request, snmp_messages.bind(snmp_messages.oid_content(name), text)
+        )
 
 
 class EndlessLongTexts(EndlessTexts):

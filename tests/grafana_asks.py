@@ -13,9 +13,9 @@ import council
 import services
 import stores
 
-from collectors.measurements import CATALOGUE
-from collectors.store.influx import InfluxStore
-from probes.sample import Sample
+from collectors.server_measurements import CATALOGUE
+from collectors.store.influx_store import InfluxStore
+from probes.wire.sample import Sample
 
 END_MS = 1_795_000_020_000
 CHOICES = {

@@ -15,12 +15,12 @@ import httpx2
 import msgspec
 
 from collectors.ingest.certificate import Certificates, make_certificates
-from collectors.ingest.config import HttpsConfig, IngestConfig, RegistryConfig
 from collectors.ingest.double import ListAppend
-from collectors.ingest.https import HttpsIngest
+from collectors.ingest.https_ingest import HttpsIngest
+from collectors.ingest.ingest_config import HttpsConfig, IngestConfig, RegistryConfig
 from collectors.ingest.registry import Registry
-from probes.failure import Outcome
-from probes.report import (
+from probes.wire.failure import Outcome
+from probes.wire.report import (
     ACKS_TOPIC,
     REPORTS_TOPIC,
     Credential,

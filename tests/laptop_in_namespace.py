@@ -19,10 +19,10 @@ import msgspec
 
 async def main(what: str, *given: str) -> object:
     from probes import platforms
-    from probes.place import Locator, Places
-    from probes.platforms.facts import ProxySetting
-    from probes.policy import decode
-    from probes.vpn import Vpn
+    from probes.agent.place import Locator, Places
+    from probes.measure.vpn import Vpn
+    from probes.platforms.system_facts import ProxySetting
+    from probes.wire.policy import decode
 
     if what == "vpn":
         # Half an hour between two results.
@@ -31,7 +31,7 @@ async def main(what: str, *given: str) -> object:
         policy = decode(given[0].encode())
         return [await vpn.measure(policy, now_ms=lambda: 5) for _ in given]
     if what == "web":
-        from probes.web_round import web_round
+        from probes.measure.web_round import web_round
 
         found = web_round(
             decode(given[0].encode()),

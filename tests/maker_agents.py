@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from towpath.demo import ber
-from towpath.demo.switches import SimulatedPort, SimulatedSwitch
+from towpath.demo import snmp_messages
+from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 Rows = dict[str, bytes]
 
@@ -34,26 +34,30 @@ class Beside(SimulatedSwitch):
 
     def rebuild(self) -> None:
         super().rebuild()
-        lacking = tuple(ber.oid_arcs(each) for each in self.lacks)
+        lacking = tuple(snmp_messages.oid_arcs(each) for each in self.lacks)
         for row in list(self._rows):
             if any(row[: len(each)] == each for each in lacking):
                 self._rows.remove(row)
-                del self._values[ber.oid_content(row)]
-        said = {"1.3.6.1.2.1.1.2.0": ber.oid(self.object_id), **self.rows}
+                del self._values[snmp_messages.oid_content(row)]
+        said = {"1.3.6.1.2.1.1.2.0": snmp_messages.oid(self.object_id), **self.rows}
         for oid, encoded in said.items():
-            row = ber.oid_arcs(oid)
-            self._values[ber.oid_content(row)] = lambda encoded=encoded: encoded  # type: ignore[misc]
+            row = snmp_messages.oid_arcs(oid)
+            self._values[snmp_messages.oid_content(row)] = lambda encoded=encoded: (
+                encoded
+            )  # type: ignore[misc]
             self._rows.append(row)
         self._rows = sorted(set(self._rows))
 
     def answer(self, data: bytes) -> list[bytes]:
-        community = ber.decode(data).community
+        community = snmp_messages.decode(data).community
         if community != self._community:
             self.strangers.add(community)
         return super().answer(data)
 
-    def reply(self, request: ber.Request) -> bytes | None:
-        self.asked |= {".".join(map(str, ber.arcs_of(n))) for n in request.names}
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
+        self.asked |= {
+            ".".join(map(str, snmp_messages.arcs_of(n))) for n in request.names
+        }
         return super().reply(request)
 
     def was_asked_below(self, *bases: str) -> set[str]:
@@ -79,8 +83,8 @@ class ZyxelGs1900(Beside):
     def rebuild(self) -> None:
         table = f"{FORWARDING[1]}.1.2"
         for n in range(200):
-            self.rows[f"{table}.1.6.2.0.0.0.1.{n}"] = ber.integer(n % 4 + 1)
-        self.rows[f"{_DOT1Q_VLAN}.1.1"] = ber.octets("staff")
+            self.rows[f"{table}.1.6.2.0.0.0.1.{n}"] = snmp_messages.integer(n % 4 + 1)
+        self.rows[f"{_DOT1Q_VLAN}.1.1"] = snmp_messages.octets("staff")
         super().rebuild()
 
 
@@ -92,9 +96,9 @@ class OldJuniperEx(Beside):
     def rebuild(self) -> None:
         own = "1.3.6.1.4.1.2636.3.40.1.5.1.5.1"
         for number, (name, tag) in enumerate([("staff", 110), ("phones", 3)], 2):
-            self.rows[f"{_DOT1Q_VLAN}.1.{number}"] = ber.octets(name)
-            self.rows[f"{own}.2.{number}"] = ber.octets(name)
-            self.rows[f"{own}.5.{number}"] = ber.integer(tag)
+            self.rows[f"{_DOT1Q_VLAN}.1.{number}"] = snmp_messages.octets(name)
+            self.rows[f"{own}.2.{number}"] = snmp_messages.octets(name)
+            self.rows[f"{own}.5.{number}"] = snmp_messages.integer(tag)
         super().rebuild()
 
 
@@ -105,9 +109,9 @@ class ArubaLogical(Beside):
 
     def rebuild(self) -> None:
         for vlan in (1, 10, 20):
-            self.rows[f"{LOGICAL}.1.2.{vlan}"] = ber.octets(f"vlan{vlan}")
-            self.rows[f"{LOGICAL}.1.4.{vlan}"] = ber.octets("public")
-            self.rows[f"{_DOT1Q_VLAN}.1.{vlan}"] = ber.octets(f"VLAN{vlan}")
+            self.rows[f"{LOGICAL}.1.2.{vlan}"] = snmp_messages.octets(f"vlan{vlan}")
+            self.rows[f"{LOGICAL}.1.4.{vlan}"] = snmp_messages.octets("public")
+            self.rows[f"{_DOT1Q_VLAN}.1.{vlan}"] = snmp_messages.octets(f"VLAN{vlan}")
         super().rebuild()
 
 
@@ -122,8 +126,8 @@ class CiscoPerVlan(Beside):
     def rebuild(self) -> None:
         vtp = "1.3.6.1.4.1.9.9.46.1.3.1.1"
         for vlan, kind in ((1, 1), (10, 1), (1002, 2)):
-            self.rows[f"{vtp}.3.1.{vlan}"] = ber.integer(kind)
-            self.rows[f"{vtp}.4.1.{vlan}"] = ber.octets(f"VLAN{vlan:04}")
+            self.rows[f"{vtp}.3.1.{vlan}"] = snmp_messages.integer(kind)
+            self.rows[f"{vtp}.4.1.{vlan}"] = snmp_messages.octets(f"VLAN{vlan:04}")
         super().rebuild()
 
 
@@ -141,15 +145,17 @@ class CiscoGarbage(Beside):
         ):
             said = {1: 8, 2: 9, 3: precision, 4: 41, 5: 1}
             for column, value in said.items():
-                self.rows[f"{self._SENSOR}.{column}.{index}"] = ber.integer(value)
-            name = ber.octets(f"Inlet {index}")
+                self.rows[f"{self._SENSOR}.{column}.{index}"] = snmp_messages.integer(
+                    value
+                )
+            name = snmp_messages.octets(f"Inlet {index}")
             self.rows[f"1.3.6.1.2.1.47.1.1.1.1.7.{index}"] = name
             # Minor and major, each "greater than".
             for n, (severity, limit) in enumerate(zip((10, 20), limits, strict=True)):
                 row = f"{index}.{n + 1}"
-                self.rows[f"{self._LIMITS}.2.{row}"] = ber.integer(severity)
-                self.rows[f"{self._LIMITS}.3.{row}"] = ber.integer(3)
-                self.rows[f"{self._LIMITS}.4.{row}"] = ber.integer(limit)
+                self.rows[f"{self._LIMITS}.2.{row}"] = snmp_messages.integer(severity)
+                self.rows[f"{self._LIMITS}.3.{row}"] = snmp_messages.integer(3)
+                self.rows[f"{self._LIMITS}.4.{row}"] = snmp_messages.integer(limit)
         super().rebuild()
 
 
@@ -167,13 +173,13 @@ class RouterOs(Beside):
         remote, own = "1.0.8802.1.1.2.1.4.1.1", "1.3.6.1.4.1.14988.1.1.11.1.1"
         for number, (port, name) in {8: (3, "core-1"), 2: (4, "ap-1")}.items():
             row = f"{self.index}{number}"
-            address = ber.octets(bytes((2, 0, 0, 0, 0, number)))
-            self.rows[f"{remote}.4.{row}"] = ber.integer(4)
+            address = snmp_messages.octets(bytes((2, 0, 0, 0, 0, number)))
+            self.rows[f"{remote}.4.{row}"] = snmp_messages.integer(4)
             self.rows[f"{remote}.5.{row}"] = address
-            self.rows[f"{remote}.9.{row}"] = ber.octets(name)
+            self.rows[f"{remote}.9.{row}"] = snmp_messages.octets(name)
             self.rows[f"{own}.3.{number}"] = address
-            self.rows[f"{own}.6.{number}"] = ber.octets(name)
-            self.rows[f"{own}.8.{number}"] = ber.integer(port)
+            self.rows[f"{own}.6.{number}"] = snmp_messages.octets(name)
+            self.rows[f"{own}.8.{number}"] = snmp_messages.integer(port)
         super().rebuild()
 
 

@@ -16,8 +16,8 @@ from typing import Any
 from agents import Recorded
 
 from collectors.snmp import credential
-from collectors.snmp.facts import Facts, facts_json, poll_once
-from collectors.snmp.session import Patience
+from collectors.snmp.polling.device_facts import Facts, facts_json, poll_once
+from collectors.snmp.session.session import Patience
 
 FOLDER = Path(__file__).parent / "data" / "recordings"
 FILES = sorted(FOLDER.glob("*.snmprec"))

@@ -7,9 +7,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Pick, Query
-from probes.sample import Sample, Value
+from probes.wire.sample import Sample, Value
 
 Tags = tuple[tuple[str, str], ...]
 

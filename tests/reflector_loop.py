@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from collectors.reflector import Reflector, ReflectorConfig
-from probes import stamp
+from probes.wire import stamp
 
 FORGED = 20
 ONE, OTHER = "127.0.0.1", "127.0.0.2"

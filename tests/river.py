@@ -24,18 +24,18 @@ import services
 from shaped_path import ShapedPath
 
 from collectors.ingest import Registry
-from collectors.ingest.broker import mosquitto_text
+from collectors.ingest.broker_files import mosquitto_text
 from collectors.ingest.certificate import make_certificates
-from collectors.ingest.config import BrokerConfig
+from collectors.ingest.ingest_config import BrokerConfig
 from collectors.journal import Reader
-from probes.deliver import CredentialRefused, Later, Publisher
-from probes.enrol import enrol
-from probes.failure import Outcome
-from probes.publish_https import Door, HttpsPublisher
-from probes.publish_mqtt import MqttPublisher
-from probes.report import Report, Result, Whereabouts
-from probes.settings import Mqtt, Settings
-from probes.spool import Waiting
+from probes.agent.enrol import enrol
+from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_mqtt import MqttPublisher
+from probes.agent.report_delivery import CredentialRefused, Later, Publisher
+from probes.agent.settings import Mqtt, Settings
+from probes.agent.spool import Waiting
+from probes.wire.failure import Outcome
+from probes.wire.report import Report, Result, Whereabouts
 from towpath.config import TowpathConfig, read
 
 REPOSITORY = Path(__file__).resolve().parents[1]

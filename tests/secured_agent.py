@@ -7,8 +7,9 @@ import time
 
 from maker_agents import Beside
 
-from collectors.snmp import credential, keys, secured
-from towpath.demo import ber
+from collectors.snmp import credential
+from collectors.snmp.session import usm_keys, v3_message
+from towpath.demo import snmp_messages
 
 USER = credential(
     "test",
@@ -35,31 +36,37 @@ class SecuredSwitch(Beside):
 
     def answer(self, data: bytes) -> list[bytes]:
         try:
-            parts = secured.decode(data)
-        except ber.Malformed:
+            parts = v3_message.decode(data)
+        except snmp_messages.Malformed:
             return super().answer(data)
         if parts.engine_id != _ENGINE_ID:
             return [self._report(parts, _UNKNOWN_ENGINE)]
-        key = keys.auth_key(USER, _ENGINE_ID)
+        key = usm_keys.auth_key(USER, _ENGINE_ID)
         if not hmac.compare_digest(
-            keys.digest_of(USER, key, parts.blanked), parts.digest
+            usm_keys.digest_of(USER, key, parts.blanked), parts.digest
         ):
             return [self._report(parts, _WRONG_DIGEST)]
         clear = data[parts.inside_at : parts.inside_end]
-        if parts.flags & secured.PRIV:
-            key = keys.priv_key(USER, _ENGINE_ID)
-            clear = keys.decrypt(USER, key, parts.boots, parts.time, parts.salt, clear)
-        _, context, at, end = secured.read_scoped(clear, 0, len(clear))
+        if parts.flags & v3_message.PRIV:
+            key = usm_keys.priv_key(USER, _ENGINE_ID)
+            clear = usm_keys.decrypt(
+                USER, key, parts.boots, parts.time, parts.salt, clear
+            )
+        _, context, at, end = v3_message.read_scoped(clear, 0, len(clear))
         self.contexts.add(context)
-        head = ber.integer(ber.V2C) + ber.octets("public")
-        plain = super().answer(ber.tlv(ber.SEQUENCE, head + clear[at:end]))
+        head = snmp_messages.integer(snmp_messages.V2C) + snmp_messages.octets("public")
+        plain = super().answer(
+            snmp_messages.tlv(snmp_messages.SEQUENCE, head + clear[at:end])
+        )
         return [self._seal(parts, each) for each in plain]
 
-    def _seal(self, parts: secured.Secured, plain: bytes) -> bytes:
-        head = len(ber.integer(ber.V2C) + ber.octets("public"))
-        at, end = ber.expect(plain, 0, len(plain), ber.SEQUENCE)
-        inside = secured.encode_inside(_ENGINE_ID, b"", plain[at + head : end])
-        return secured.encode(
+    def _seal(self, parts: v3_message.Secured, plain: bytes) -> bytes:
+        head = len(
+            snmp_messages.integer(snmp_messages.V2C) + snmp_messages.octets("public")
+        )
+        at, end = snmp_messages.expect(plain, 0, len(plain), snmp_messages.SEQUENCE)
+        inside = v3_message.encode_inside(_ENGINE_ID, b"", plain[at + head : end])
+        return v3_message.encode(
             parts.msg_id,
             _ENGINE_ID,
             _BOOTS,
@@ -70,8 +77,10 @@ class SecuredSwitch(Beside):
             True,
         )
 
-    def _report(self, parts: secured.Secured, statistic: str) -> bytes:
-        inside = secured.encode_inside(_ENGINE_ID, b"", secured.report(statistic, 1, 0))
-        return secured.encode(
+    def _report(self, parts: v3_message.Secured, statistic: str) -> bytes:
+        inside = v3_message.encode_inside(
+            _ENGINE_ID, b"", v3_message.report(statistic, 1, 0)
+        )
+        return v3_message.encode(
             parts.msg_id, _ENGINE_ID, _BOOTS, int(time.monotonic()), b"", inside
         )

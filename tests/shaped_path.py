@@ -197,7 +197,7 @@ async def _reflect(addresses: list[str]) -> None:
 
 
 async def _measure() -> None:
-    from probes import bandwidth, call_path, path
+    from probes.measure import bandwidth, call_path, path
 
     probe, args, kwargs = json.loads(sys.stdin.read())
     modules = {"call_path": call_path, "bandwidth": bandwidth, "path": path}

@@ -11,12 +11,12 @@ from typing import Any
 from services import Server
 
 from collectors.batch import Batch, Schema
-from collectors.store.config import StoreConfig
-from collectors.store.influx import InfluxStore
 from collectors.store.influx_http import InfluxServer
-from collectors.store.parquet import EmbeddedStore
+from collectors.store.influx_store import InfluxStore
+from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.query import Pick, Query, Store, Where
-from probes.catalogue import Catalogue, Field, Measurement, Tag
+from collectors.store.store_config import StoreConfig
+from probes.wire.catalogue import Catalogue, Field, Measurement, Tag
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

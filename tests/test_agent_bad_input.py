@@ -20,13 +20,13 @@ from test_agent_spool import Clock, ids, report
 from test_reflector_ndt7 import make_certificate
 
 from collectors.ingest.certificate import make_certificates
-from probes.deliver import Delivery, Later
-from probes.private import mend_folder, write_privately
-from probes.publish_https import Door, HttpsPublisher
-from probes.publish_mqtt import MqttPublisher
-from probes.sent import SentLog
-from probes.settings import Mqtt, Settings, SpoolLimits
-from probes.spool import Spool
+from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_mqtt import MqttPublisher
+from probes.agent.report_delivery import Delivery, Later
+from probes.agent.sent_log import SentLog
+from probes.agent.settings import Mqtt, Settings, SpoolLimits
+from probes.agent.spool import Spool
+from probes.wire.private_files import mend_folder, write_privately
 
 
 async def test_a_certificate_out_of_time_makes_one_think_of_the_clock(

@@ -19,14 +19,14 @@ from test_agent_loop import QUICK, Laptop
 from test_agent_settings import NOW_MS as STATUS_MS
 from test_agent_settings import status
 
-from probes.clocks import wrong_ms
-from probes.failure import Outcome
-from probes.policy import Policy
-from probes.publish_https import Door, HttpsPublisher
-from probes.report import Enrolment, Report, Result, Whereabouts, moved
-from probes.settings import SpoolLimits
-from probes.spool import DAY_MS, NAME, Spool
-from probes.status import describe, read_status
+from probes.agent.clocks import wrong_ms
+from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.settings import SpoolLimits
+from probes.agent.spool import DAY_MS, NAME, Spool
+from probes.diagnosis.agent_status import describe, read_status
+from probes.wire.failure import Outcome
+from probes.wire.policy import Policy
+from probes.wire.report import Enrolment, Report, Result, Whereabouts, moved
 
 NOW_MS = 1_790_000_000_000
 DAY_S = 86_400

@@ -13,10 +13,14 @@ import pytest
 from ingest_council import door, eventually
 
 from collectors.ingest.certificate import make_certificates
-from collectors.ingest.config import PolicyConfig, ServiceConfig, TeamsRelayConfig
+from collectors.ingest.ingest_config import (
+    PolicyConfig,
+    ServiceConfig,
+    TeamsRelayConfig,
+)
 
 NO_RELAY = TeamsRelayConfig(host="")
-AGENT = [sys.executable, "-m", "probes.cli"]
+AGENT = [sys.executable, "-m", "probes.agent.agent_cli"]
 
 
 def settings(folder: Path, port: int, ca: Path, more: str = "") -> Path:
@@ -184,7 +188,7 @@ def test_a_wrong_settings_file_is_one_sentence(
 
 
 def test_what_we_collect_names_every_field_and_needs_nothing() -> None:
-    from probes.measurements import MEASUREMENTS
+    from probes.wire.measurements import MEASUREMENTS
 
     found = subprocess.run(
         [*AGENT, "what-we-collect"],

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingest_council import Door, door, eventually
 
-from probes.enrolment_token import EnrolmentToken, without_token
-from probes.settings import load_settings
+from probes.agent.enrolment_token import EnrolmentToken, without_token
+from probes.agent.settings import load_settings
 
-AGENT = [sys.executable, "-m", "probes.cli"]
+AGENT = [sys.executable, "-m", "probes.agent.agent_cli"]
 
 
 def new_token(council: Door) -> str:

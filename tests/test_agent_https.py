@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.ingest.certificate import Certificates, make_certificates
-from probes.deliver import (
+from probes.agent.publish_https import Door, HttpsPublisher, retry_after_s
+from probes.agent.report_delivery import (
     BATCH_BYTES,
     BATCH_REPORTS,
     CredentialRefused,
@@ -28,8 +29,10 @@ from probes.deliver import (
     TooLarge,
     retry_s,
 )
-from probes.publish_https import Door, HttpsPublisher, retry_after_s
-from probes.report import (
+from probes.agent.sent_log import LOG_BYTES, SentLog
+from probes.agent.settings import SpoolLimits
+from probes.agent.spool import Spool, Waiting
+from probes.wire.report import (
     MAX_BODY_BYTES,
     MAX_REPORTS,
     Credential,
@@ -38,9 +41,6 @@ from probes.report import (
     Report,
     Whereabouts,
 )
-from probes.sent import LOG_BYTES, SentLog
-from probes.settings import SpoolLimits
-from probes.spool import Spool, Waiting
 
 NOW_MS = 1_790_000_000_000
 WHO = Credential("agent-1", "s3cret")

@@ -11,21 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingest_council import eventually
 
-from probes.agent import Agent, read_policy
-from probes.clocks import Clocks, clock_change
-from probes.failure import Outcome
-from probes.interfaces import Interface
-from probes.manners import Facts, not_now, note_test
-from probes.manners import test_bytes as bytes_of_a_test
-from probes.place import Locator, Places
-from probes.policy import MeasuringHours, Policy
-from probes.quiet import pause, paused_until_ms
-from probes.report import Credential, Receipt, Result
-from probes.round import PROBES, Round
-from probes.schedule import first_due_ms, next_due_ms, phase_ms
-from probes.settings import Settings, SpoolLimits
-from probes.spool import Spool, Waiting
-from probes.status import describe, read_status
+from probes.agent.agent import Agent, read_policy
+from probes.agent.clocks import Clocks, clock_change
+from probes.agent.pause import pause, paused_until_ms
+from probes.agent.place import Locator, Places
+from probes.agent.probe_budget import Facts, not_now, note_test
+from probes.agent.probe_budget import test_bytes as bytes_of_a_test
+from probes.agent.probe_round import PROBES, Round
+from probes.agent.probe_schedule import first_due_ms, next_due_ms, phase_ms
+from probes.agent.settings import Settings, SpoolLimits
+from probes.agent.spool import Spool, Waiting
+from probes.diagnosis.agent_status import describe, read_status
+from probes.measure.active_interface import Interface
+from probes.wire.failure import Outcome
+from probes.wire.policy import MeasuringHours, Policy
+from probes.wire.report import Credential, Receipt, Result
 
 WHO = Credential("agent-1", "s3cret", "hall")
 HOUR_MS = 3_600_000

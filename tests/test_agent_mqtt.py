@@ -13,9 +13,12 @@ import services
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.deliver import CredentialRefused, Delivery, Later
-from probes.publish_mqtt import MqttPublisher, decode_receipt
-from probes.report import (
+from probes.agent.publish_mqtt import MqttPublisher, decode_receipt
+from probes.agent.report_delivery import CredentialRefused, Delivery, Later
+from probes.agent.sent_log import SentLog
+from probes.agent.settings import Mqtt, Settings, SpoolLimits
+from probes.agent.spool import Spool
+from probes.wire.report import (
     ACKS_TOPIC,
     REPORTS_TOPIC,
     Credential,
@@ -24,9 +27,6 @@ from probes.report import (
     Report,
     Whereabouts,
 )
-from probes.sent import SentLog
-from probes.settings import Mqtt, Settings, SpoolLimits
-from probes.spool import Spool
 
 pytestmark = pytest.mark.service
 

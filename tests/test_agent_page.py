@@ -13,16 +13,16 @@ from ingest_council import door
 from test_agent_settings import NOW_MS, result, status
 
 from alerts.alert import Alert
-from alerts.incidents import KnownIncidents, incidents
-from collectors.estate.model import Estate, Site
-from probes.is_it_me import page_folder, show, write_page
-from probes.page import STYLE, page
-from probes.policy import Incident, Policy
-from probes.publish_https import Door, HttpsPublisher
-from probes.report import Enrolment, Report, Whereabouts
-from probes.sent import Sending, SentLog, sendings
-from probes.spool import Waiting
-from probes.status import Status, known, write_status
+from alerts.staff_incidents import KnownIncidents, incidents
+from collectors.estate.estate_model import Estate, Site
+from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.sent_log import Sending, SentLog, sendings
+from probes.agent.spool import Waiting
+from probes.diagnosis.agent_status import Status, known, write_status
+from probes.diagnosis.is_it_me import page_folder, show, write_page
+from probes.diagnosis.is_it_me_page import STYLE, page
+from probes.wire.policy import Incident, Policy
+from probes.wire.report import Enrolment, Report, Whereabouts
 
 CSS = STYLE.read_text("utf-8")
 PAIRS = [
@@ -114,7 +114,15 @@ def test_the_page_is_not_where_a_browser_cannot_read_it(tmp_path: Path) -> None:
 
 def test_the_command_writes_the_page(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "probes.cli", "is-it-me", "--no-open", "--to", tmp_path],
+        [
+            sys.executable,
+            "-m",
+            "probes.agent.agent_cli",
+            "is-it-me",
+            "--no-open",
+            "--to",
+            tmp_path,
+        ],
         env={"TOWPATH_AGENT_STATE_FOLDER": str(tmp_path / "state"), "PATH": "/bin"},
         capture_output=True,
         text=True,
@@ -184,9 +192,9 @@ def test_staff_are_told_of_their_own_site_and_of_what_everybody_uses() -> None:
 
 
 def test_rules_named_to_staff_exist() -> None:
-    from alerts import incidents as room
-    from alerts.rules import load
-    from collectors.measurements import CATALOGUE
+    from alerts import staff_incidents as room
+    from alerts.rule_files import load
+    from collectors.server_measurements import CATALOGUE
 
     rules = {each.id for each in load(CATALOGUE, None)}
     assert set(room._EVERYBODY) | set(room._OF_A_SITE) <= rules

@@ -9,15 +9,20 @@ import msgspec
 import pytest
 
 from collectors.ingest.certificate import make_certificates
-from probes import vpn
-from probes.failure import Outcome
-from probes.interfaces import Interface, connection, interfaces, local_address
-from probes.office_networks import Stands, stands_in
-from probes.place import Answer, Locator, Places, Seen, ask_beacon, came_by, judge
-from probes.platforms.facts import VpnConnection
+from probes.agent.office_networks import Stands, stands_in
+from probes.agent.place import Answer, Locator, Places, Seen, ask_beacon, came_by, judge
+from probes.measure import vpn
+from probes.measure.active_interface import (
+    Interface,
+    connection,
+    interfaces,
+    local_address,
+)
+from probes.measure.tunnels import hides_routes, physical, recognise, state_of, tunnels
 from probes.platforms.linux_tools import parse_arp, parse_ipv4_routes
-from probes.policy import Office, Policy
-from probes.tunnels import hides_routes, physical, recognise, state_of, tunnels
+from probes.platforms.system_facts import VpnConnection
+from probes.wire.failure import Outcome
+from probes.wire.policy import Office, Policy
 
 LAPTOP = Interface(
     "wlp2s0", kind="wlan", driver="iwlwifi", physical=True, up=True, routed=True,

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from ingest_council import eventually
 from test_agent_loop import QUICK, Laptop
 
-from probes.agenda import Agenda
-from probes.deliver import retry_s
-from probes.failure import Outcome
-from probes.hurry import A_DAY, AFTER_MS, BETWEEN_MS, SPREAD_MS, Hurry
-from probes.manners import Facts
-from probes.place import Locator, Places
-from probes.platforms.facts import Interface
-from probes.policy import Incident, Policy
-from probes.publish_mqtt import FIRST_BACK_S, LAST_BACK_S
-from probes.quiet import clock, pause, paused_until_ms, why_quiet
-from probes.report import Result
-from probes.status import read_status
+from probes.agent.agenda import Agenda
+from probes.agent.burst_schedule import A_DAY, AFTER_MS, BETWEEN_MS, SPREAD_MS, Hurry
+from probes.agent.pause import clock, pause, paused_until_ms, why_quiet
+from probes.agent.place import Locator, Places
+from probes.agent.probe_budget import Facts
+from probes.agent.publish_mqtt import FIRST_BACK_S, LAST_BACK_S
+from probes.agent.report_delivery import retry_s
+from probes.diagnosis.agent_status import read_status
+from probes.platforms.system_facts import Interface
+from probes.wire.failure import Outcome
+from probes.wire.policy import Incident, Policy
+from probes.wire.report import Result
 
 NOW_MS = 1_790_000_000_000
 MINUTE_MS = 60_000

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.failure import Outcome
+from probes.diagnosis.redaction import Reducer
+from probes.diagnosis.selftest import Look, bundle, leaks
 from probes.platforms import iw, linux_tools, macos_tools, netsh, powershell
 from probes.platforms import system_profiler as profiler
-from probes.platforms.facts import Interface, WifiLink
-from probes.reduced import Reducer
-from probes.report import Result
-from probes.selftest import Look, bundle, leaks
+from probes.platforms.system_facts import Interface, WifiLink
+from probes.wire.failure import Outcome
+from probes.wire.report import Result
 
 DATA = Path(__file__).parent / "data" / "platforms"
 CORPUS = Path(__file__).parents[1] / ".." / "shared" / "corpus" / "endpoint"
@@ -298,7 +298,7 @@ def test_no_output_breaks_it(tool: str, noise: bytes) -> None:
 def test_the_command_says_what_is_inside_and_writes_it(tmp_path: Path) -> None:
     out = tmp_path / "bundle.zip"
     done = subprocess.run(
-        [sys.executable, "-m", "probes.cli", "selftest", "--out", out],
+        [sys.executable, "-m", "probes.agent.agent_cli", "selftest", "--out", out],
         env={"TOWPATH_AGENT_STATE_FOLDER": str(tmp_path / "state"), "PATH": "/bin"},
         capture_output=True,
         text=True,

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.failure import Outcome
-from probes.policy import Policy
-from probes.policy import decode as decode_policy
-from probes.report import Result
-from probes.settings import (
+from probes.agent.settings import (
     BadSettings,
     Settings,
     decode_settings,
     load_settings,
 )
-from probes.status import Status, describe, table
-from probes.words import WORDS
+from probes.diagnosis.agent_status import Status, describe, table
+from probes.diagnosis.outcome_text import WORDS
+from probes.wire.failure import Outcome
+from probes.wire.policy import Policy
+from probes.wire.policy import decode as decode_policy
+from probes.wire.report import Result
 
 
 def wrong(text: str, **environment: str) -> str:

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.report import Receipt, Refusal, Report, Whereabouts
-from probes.settings import SpoolLimits
-from probes.spool import DAY_MS, IN_MEMORY, NAME, Spool
-from probes.spool_file import InUse
+from probes.agent.settings import SpoolLimits
+from probes.agent.spool import DAY_MS, IN_MEMORY, NAME, Spool
+from probes.agent.spool_file import InUse
+from probes.wire.report import Receipt, Refusal, Report, Whereabouts
 
 NOW_MS = 1_790_000_000_000
 
@@ -153,9 +153,9 @@ def test_network_bytes_are_counted_by_month(tmp_path: Path) -> None:
 _WRITER = """
 import sys, time
 from pathlib import Path
-from probes.report import Receipt, Report, Whereabouts
-from probes.settings import SpoolLimits
-from probes.spool import Spool
+from probes.wire.report import Receipt, Report, Whereabouts
+from probes.agent.settings import SpoolLimits
+from probes.agent.spool import Spool
 folder, turn = Path(sys.argv[1]), sys.argv[2]
 with Spool(folder, SpoolLimits(), lambda: int(time.time() * 1000)) as spool:
     number = 0
@@ -210,9 +210,9 @@ def test_nothing_put_is_lost_and_nothing_forgotten_comes_back_over_kill_9(
 _FULL = """
 import resource, sys
 from pathlib import Path
-from probes.report import Receipt, Report, Whereabouts
-from probes.settings import SpoolLimits
-from probes.spool import IN_MEMORY, Spool
+from probes.wire.report import Receipt, Report, Whereabouts
+from probes.agent.settings import SpoolLimits
+from probes.agent.spool import IN_MEMORY, Spool
 with Spool(Path(sys.argv[1]), SpoolLimits(), lambda: 1_790_000_000_000) as spool:
     def put(n): spool.put(Report(1, f"r{n:04}", "a", 1, "x" * 150, Whereabouts(), ()))
     for n in range(100): put(n)

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.failure import Outcome
-from probes.measurements import MEASUREMENTS
-from probes.report import Result, Whereabouts
-from probes.status import advice
-from probes.verdict import verdict
+from probes.diagnosis.agent_status import advice
+from probes.diagnosis.verdict import verdict
+from probes.wire.failure import Outcome
+from probes.wire.measurements import MEASUREMENTS
+from probes.wire.report import Result, Whereabouts
 
 NOW_MS = 1_790_000_000_000
 WIFI = Whereabouts(place="home", connection="wifi", vpn="up")

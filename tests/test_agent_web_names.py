@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from one_answer import serving
 
 from collectors.ingest.certificate import make_certificates
-from probes import name_lookup, web
-from probes.catalogue import check_sample
-from probes.failure import Outcome
-from probes.interfaces import Interface
-from probes.measurements import CATALOGUE
-from probes.policy import Service
-from probes.report import Report, Result, Whereabouts, samples
+from probes.measure import name_lookup, web_service
+from probes.measure.active_interface import Interface
+from probes.wire.catalogue import check_sample
+from probes.wire.failure import Outcome
+from probes.wire.measurements import CATALOGUE
+from probes.wire.policy import Service
+from probes.wire.report import Report, Result, Whereabouts, samples
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
 
@@ -32,7 +32,7 @@ def fits_the_catalogue(result: Result) -> None:
 
 
 async def ask(url: str, tls: ssl.SSLContext | None = None, timeout_s: float = 10):  # type: ignore[no-untyped-def]
-    result = await web.measure(
+    result = await web_service.measure(
         Service("council", url),
         tls=tls or ssl.create_default_context(),
         timeout_s=timeout_s,

@@ -15,16 +15,16 @@ from one_answer import serving
 from shaped_path import FAR, shaped_path
 
 from collectors.ingest.certificate import make_certificates
-from probes import web
-from probes.catalogue import check_sample
-from probes.failure import Outcome
-from probes.http_answer import leads_elsewhere
-from probes.interfaces import local_address
-from probes.measurements import CATALOGUE
-from probes.platforms.facts import ProxySetting
-from probes.policy import OnlineCheck, Policy, Service
-from probes.report import Report, Result, Whereabouts, samples
-from probes.web_round import web_round
+from probes.measure import web_service
+from probes.measure.active_interface import local_address
+from probes.measure.http_answer import leads_elsewhere
+from probes.measure.web_round import web_round
+from probes.platforms.system_facts import ProxySetting
+from probes.wire.catalogue import check_sample
+from probes.wire.failure import Outcome
+from probes.wire.measurements import CATALOGUE
+from probes.wire.policy import OnlineCheck, Policy, Service
+from probes.wire.report import Report, Result, Whereabouts, samples
 
 LAPTOP = str(Path(__file__).with_name("laptop_in_namespace.py"))
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
@@ -66,7 +66,7 @@ def _answers(port: int) -> bool:
 async def through(
     url: str, proxy: ProxySetting, tls: ssl.SSLContext | None = None
 ) -> Result:
-    result = await web.measure(
+    result = await web_service.measure(
         Service("council", url),
         tls=tls or ssl.create_default_context(),
         proxy=proxy,
@@ -153,9 +153,9 @@ async def test_a_script_is_not_run_and_is_said(tmp_path: Path) -> None:
 def test_a_login_is_encoded_and_never_reported() -> None:
     from urllib.parse import urlsplit
 
-    said = web._login(urlsplit("http://us%40er:p%3Aw@p:1"))
+    said = web_service._login(urlsplit("http://us%40er:p%3Aw@p:1"))
     assert base64.b64decode(said.split()[2]) == b"us@er:p:w"
-    assert web._login(urlsplit("http://p:1")) == ""
+    assert web_service._login(urlsplit("http://p:1")) == ""
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ async def test_a_page_that_is_not_what_it_should_be_is_a_sign_in_page(
     answer: bytes, outcome: Outcome
 ) -> None:
     async with serving(answer) as port:
-        found = await web.check_online(
+        found = await web_service.check_online(
             OnlineCheck("online", f"http://127.0.0.1:{port}/generate_204"),
             tls=ssl.create_default_context(),
             now_ms=lambda: 5,
@@ -182,7 +182,7 @@ async def test_a_page_that_is_not_what_it_should_be_is_a_sign_in_page(
     text = b"HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\nMicrosoft Connect Test"
     async with serving(text) as port:
         check = OnlineCheck("msft", f"http://127.0.0.1:{port}/", 200, "Connect Test")
-        found = await web.check_online(
+        found = await web_service.check_online(
             check, tls=ssl.create_default_context(), now_ms=lambda: 5
         )
         assert found.outcome is Outcome.OK

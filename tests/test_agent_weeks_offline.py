@@ -11,18 +11,18 @@ from test_alerts_window import TOPOLOGY, only
 from alerts.evaluate import evaluate
 from alerts.window import Window as RuleWindow
 from collectors.batch import Batch, gather
-from collectors.groups import GroupsConfig
-from collectors.groups import Window as GroupWindow
-from collectors.measurements import CATALOGUE
+from collectors.experience.groups import GroupsConfig
+from collectors.experience.groups import Window as GroupWindow
+from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
 from collectors.store.query import Pick, Query
-from probes.deliver import BATCH_REPORTS, BETWEEN_BATCHES_S, Delivery
-from probes.failure import Outcome
-from probes.publish_https import Door, HttpsPublisher
-from probes.report import Enrolment, Report, Result, Whereabouts
-from probes.sent import SentLog
-from probes.settings import SpoolLimits
-from probes.spool import Spool
+from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.report_delivery import BATCH_REPORTS, BETWEEN_BATCHES_S, Delivery
+from probes.agent.sent_log import SentLog
+from probes.agent.settings import SpoolLimits
+from probes.agent.spool import Spool
+from probes.wire.failure import Outcome
+from probes.wire.report import Enrolment, Report, Result, Whereabouts
 
 LAPTOPS = 12
 MINUTE_MS = 60_000

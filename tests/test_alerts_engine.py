@@ -22,26 +22,26 @@ from typing import Any
 import pytest
 import services
 
-from alerts.config import AlertConfig, notifiers
-from alerts.engine import AlertEngine
-from alerts.heartbeat import Heartbeat
-from alerts.rules import Rules, load
-from alerts.standing import (
+from alerts.alert_access import (
     acknowledge,
     open_alerts,
     recent_alerts,
     silence,
     start_positions,
 )
-from alerts.suppress import Silence
+from alerts.alert_config import AlertConfig, notifiers
+from alerts.alert_engine import AlertEngine
+from alerts.heartbeat import Heartbeat
+from alerts.rule_files import Rules, load
+from alerts.suppression import Silence
 from collectors.batch import gather
-from collectors.estate.model import Estate
+from collectors.estate.estate_model import Estate
 from collectors.journal import Journal, JournalConfig, Reader
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
 from collectors.topology import Sighting, Surroundings, Who
 from collectors.topology.sighting import rows
-from probes.sample import Sample
+from probes.wire.sample import Sample
 
 ESTATE = Estate.model_validate(
     {
@@ -379,8 +379,8 @@ ENGINE = textwrap.dedent(
     sys.path.insert(0, sys.argv[1])
     import test_alerts_engine as here
     from collectors.journal import Journal, JournalConfig
-    from alerts.rules import Rules, load
-    from collectors.measurements import CATALOGUE
+    from alerts.rule_files import Rules, load
+    from collectors.server_measurements import CATALOGUE
 
     async def main(folder):
         desk = here.Desk.__new__(here.Desk)

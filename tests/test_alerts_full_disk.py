@@ -19,8 +19,8 @@ from test_alerts_engine import Desk, desk, now_ms, until  # noqa: F401 - a fixtu
 from test_journal_full import may_mount
 
 from alerts.alert_file import AlertFile
-from collectors.disks import HOUR_MS, Disks, hours_left
-from probes.sample import Sample
+from collectors.disk_space import HOUR_MS, Disks, hours_left
+from probes.wire.sample import Sample
 
 HERE = Path(__file__).parent
 ESTATE = {
@@ -51,12 +51,12 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_alerts_engine as engines
 import test_alerts_full_disk as here
-from alerts.rules import Rules, load
+from alerts.rule_files import Rules, load
 from collectors.batch import gather
-from collectors.estate.model import Estate
+from collectors.estate.estate_model import Estate
 from collectors.journal import Journal, JournalConfig, JournalFull
-from collectors.measurements import CATALOGUE
-from probes.sample import Sample
+from collectors.server_measurements import CATALOGUE
+from probes.wire.sample import Sample
 
 async def main(folder, url):
     desk = engines.Desk.__new__(engines.Desk)
@@ -200,7 +200,7 @@ def _rules(desk: Desk) -> list[tuple[str, str]]:  # noqa: F811
 
 
 async def cut_while_full(folder: Path, own: Path) -> None:
-    from alerts.standing import open_alerts
+    from alerts.alert_access import open_alerts
 
     desk = _desk(own)  # noqa: F811
     path = folder / "alerts.sqlite"

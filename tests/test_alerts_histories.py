@@ -16,19 +16,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.alert import Alert
-from alerts.book import Book, Effect
+from alerts.alert_store import Book, Effect
 from alerts.cycle import Outcome, cycle
+from alerts.estate_index import Topology
 from alerts.evaluate import Entry
 from alerts.notify.delivery import pack
 from alerts.outbox import Post
-from alerts.rules import Rules, load
-from alerts.topology import Topology
+from alerts.rule_files import Rules, load
 from alerts.window import Window
 from collectors.batch import Batch, gather
-from collectors.estate.model import Estate
+from collectors.estate.estate_model import Estate
 from collectors.journal import Position
-from collectors.measurements import CATALOGUE
-from probes.sample import Sample
+from collectors.server_measurements import CATALOGUE
+from probes.wire.sample import Sample
 
 START_MS = 1_777_888_800_000
 STEP_MS = 15_000

@@ -19,15 +19,15 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from pydantic import ValidationError
 
-from alerts import console
+from alerts import alert_commands
 from alerts.alert import Alert
-from alerts.config import AlertConfig, notifiers
+from alerts.alert_config import AlertConfig, notifiers
+from alerts.estate_index import Topology
 from alerts.notify import Partly, Refused, Retry, Route, RoutingConfig, build
 from alerts.notify.email import Email, EmailConfig
 from alerts.notify.routing import ways
 from alerts.notify.webhook import Webhook, WebhookConfig, verify_signature
-from alerts.topology import Topology
-from collectors.estate.model import Estate
+from collectors.estate.estate_model import Estate
 
 NOW_MS = 1_777_888_800_000
 ALERT = Alert(
@@ -407,9 +407,9 @@ def test_a_channel_can_be_tried_from_the_command_line(
 ) -> None:
     lines: list[str] = []
     channels = {"duty": Email(mail_config(plain_server.port))}
-    assert console.alerts_test(channels, "duty", out=lines.append) == 0
+    assert alert_commands.alerts_test(channels, "duty", out=lines.append) == 0
     assert "This is a test" in post.mails[0]["Subject"]
     post.rcpt = "550 no"
-    assert console.alerts_test(channels, "duty", out=lines.append) == 1
-    assert console.alerts_test(channels, "dtuy", out=lines.append) == 2
+    assert alert_commands.alerts_test(channels, "duty", out=lines.append) == 1
+    assert alert_commands.alerts_test(channels, "dtuy", out=lines.append) == 2
     assert "did you mean 'duty'" in lines[-1]

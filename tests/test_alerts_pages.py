@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts import console
+from alerts import alert_commands
 from alerts.alert import Alert
-from alerts.book import Book, Effect
+from alerts.alert_access import open_alerts
+from alerts.alert_store import Book, Effect
+from alerts.alert_text import duration, say
 from alerts.notify import build
 from alerts.notify.delivery import backoff_s, notes_on, pack
 from alerts.outbox import Post, Waiting
-from alerts.standing import open_alerts
-from alerts.words import duration, say
 
 NOW_MS = 1_777_888_800_000
 ALERT = Alert(
@@ -177,27 +177,34 @@ def book_with(folder: Path, *alerts: Alert, deferred: int = 0) -> Path:
 def test_the_command_line_shows_acknowledges_and_silences(tmp_path: Path) -> None:
     path = book_with(tmp_path, ALERT)
     lines: list[str] = []
-    assert console.alerts_list(path, NOW_MS, out=lines.append) == 1
+    assert alert_commands.alerts_list(path, NOW_MS, out=lines.append) == 1
     assert "do not answer" in lines[0]
-    assert console.alerts_ack(path, "core", "ada", "", NOW_MS, lines.append) == 2
-    assert console.alerts_ack(path, ALERT.key, "ada", "", NOW_MS, lines.append) == 0
+    assert alert_commands.alerts_ack(path, "core", "ada", "", NOW_MS, lines.append) == 2
+    assert (
+        alert_commands.alerts_ack(path, ALERT.key, "ada", "", NOW_MS, lines.append) == 0
+    )
     assert open_alerts(path)[0].acknowledged_by == "ada"
     silence = {"site": "hall", "out": lines.append}
-    assert console.alerts_silence(path, "2 h", "ada", "x", NOW_MS, **silence) == 2  # type: ignore[arg-type]
-    assert console.alerts_silence(path, "2h", "ada", "x", NOW_MS, out=lines.append) == 2
-    assert console.alerts_silence(path, "2h", "ada", "x", NOW_MS, **silence) == 0  # type: ignore[arg-type]
-    console.alerts_silences(path, NOW_MS, out=lines.append)
+    assert (
+        alert_commands.alerts_silence(path, "2 h", "ada", "x", NOW_MS, **silence) == 2
+    )  # type: ignore[arg-type]
+    assert (
+        alert_commands.alerts_silence(path, "2h", "ada", "x", NOW_MS, out=lines.append)
+        == 2
+    )
+    assert alert_commands.alerts_silence(path, "2h", "ada", "x", NOW_MS, **silence) == 0  # type: ignore[arg-type]
+    alert_commands.alerts_silences(path, NOW_MS, out=lines.append)
     assert "silence: site hall" in lines[-1]
-    assert console.alerts_unsilence(path, 1, NOW_MS + 1, lines.append) == 0
-    assert console.alerts_unsilence(path, 1, NOW_MS + 2, lines.append) == 2
+    assert alert_commands.alerts_unsilence(path, 1, NOW_MS + 1, lines.append) == 0
+    assert alert_commands.alerts_unsilence(path, 1, NOW_MS + 2, lines.append) == 2
     lines.clear()
-    assert console.alerts_list(path, NOW_MS, as_json=True, out=lines.append) == 1
+    assert alert_commands.alerts_list(path, NOW_MS, as_json=True, out=lines.append) == 1
     assert msgspec.json.decode(lines[0])[0]["key"] == ALERT.key
 
 
 def test_nothing_wrong_is_exit_0(tmp_path: Path) -> None:
     lines: list[str] = []
-    assert console.alerts_list(tmp_path / "x", NOW_MS, out=lines.append) == 0
+    assert alert_commands.alerts_list(tmp_path / "x", NOW_MS, out=lines.append) == 0
     assert lines == ["Nothing is wrong that Towpath knows of."]
 
 
@@ -249,7 +256,7 @@ def test_the_list_of_alerts_says_what_a_channel_does_not_take(tmp_path: Path) ->
     book.write(Effect({}, {ALERT.key: ended}, [], [], [], 0, [], {}, {}), NOW_MS)
     book.close()
     lines: list[str] = []
-    assert console.alerts_list(path, NOW_MS, out=lines.append) == 0
+    assert alert_commands.alerts_list(path, NOW_MS, out=lines.append) == 0
     assert lines[-1] == "not taken by c since Mon 4 May 11:00 (1): answered 403"
 
 

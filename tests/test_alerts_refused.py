@@ -28,11 +28,11 @@ from test_alerts_notify import (
     post,  # noqa: F401 - a fixture
 )
 
-from alerts.config import AlertConfig
-from alerts.engine import AlertEngine
+from alerts.alert_access import open_alerts, overdue_notifications
+from alerts.alert_config import AlertConfig
+from alerts.alert_engine import AlertEngine
 from alerts.notify.webhook import WebhookConfig
-from alerts.rules import Rules
-from alerts.standing import open_alerts, overdue_notifications
+from alerts.rule_files import Rules
 from collectors.journal import Journal
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from alerts import console, recording
-from alerts.rules import RuleError, Rules, load, load_files
-from alerts.topology import Topology
-from collectors.estate.model import Estate
-from collectors.measurements import CATALOGUE
+from alerts import alert_commands, recording
+from alerts.estate_index import Topology
+from alerts.rule_files import RuleError, Rules, load, load_files
+from collectors.estate.estate_model import Estate
+from collectors.server_measurements import CATALOGUE
 
 RECORDINGS = sorted((Path(__file__).parent / "data" / "rules").glob("*.yaml"))
 RULES = load(CATALOGUE)
@@ -182,26 +182,26 @@ def test_an_override_of_a_rule_there_is_not_is_said(tmp_path: Path) -> None:
 
 def test_rules_test_exits_1_where_a_verdict_differs(tmp_path: Path) -> None:
     lines: list[str] = []
-    assert console.rules_test(RECORDINGS[:1], out=lines.append) == 0
+    assert alert_commands.rules_test(RECORDINGS[:1], out=lines.append) == 0
     text = RECORDINGS[0].read_text().replace("pages: [", "over: [", 1)
     (tmp_path / "other.yaml").write_text(text)
-    assert console.rules_test([tmp_path / "other.yaml"], out=lines.append) == 1
+    assert alert_commands.rules_test([tmp_path / "other.yaml"], out=lines.append) == 1
     assert any("pages: expected nothing" in line for line in lines)
 
 
 def test_rules_list_and_check_say_what_there_is(tmp_path: Path) -> None:
     lines: list[str] = []
-    assert console.rules_list(None, out=lines.append) == 0
+    assert alert_commands.rules_list(None, out=lines.append) == 0
     assert len(lines) == 1 + len(RULES)
-    assert console.rules_check(None, out=lines.append) == 0
+    assert alert_commands.rules_check(None, out=lines.append) == 0
     (tmp_path / "own.yaml").write_text("rules: [")
-    assert console.rules_check(tmp_path, out=lines.append) == 2
+    assert alert_commands.rules_check(tmp_path, out=lines.append) == 2
     assert "is not valid YAML" in lines[-1]
 
 
 def test_every_text_of_every_rule_can_be_filled_in() -> None:
+    from alerts.alert_text import fill
     from alerts.evaluate import Entry
-    from alerts.words import fill
 
     for rule in RULES:
         subject = dict.fromkeys(rule.subject, "x")

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.alert_text import count_affected, say_affected
+from alerts.conditions import judge
 from alerts.cycle import cycle
+from alerts.estate_index import Topology
 from alerts.evaluate import Changes, Entry, evaluate
-from alerts.judge import judge
-from alerts.rules import RuleError, Rules, load, load_files
-from alerts.topology import Topology
+from alerts.rule_files import RuleError, Rules, load, load_files
 from alerts.window import Ring, Window
-from alerts.words import count_affected, say_affected
 from collectors.batch import Batch, gather
-from collectors.estate.hours import Hours
-from collectors.estate.model import Estate, Site
-from collectors.measurements import CATALOGUE
-from probes.sample import Sample, Value
+from collectors.estate.estate_model import Estate, Site
+from collectors.estate.opening_hours import Hours
+from collectors.server_measurements import CATALOGUE
+from probes.wire.sample import Sample, Value
 
 START_MS = 1_777_888_800_000
 RULES = load(CATALOGUE)

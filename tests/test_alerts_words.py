@@ -8,18 +8,18 @@ import re
 import pytest
 from documents import council_settings
 
+from alerts.alert_text import IN_GENERAL, alert_of
+from alerts.estate_index import Topology
 from alerts.evaluate import Entry
 from alerts.notify import build
 from alerts.rule import PLACEHOLDERS, Rule, allowed_placeholders, placeholders
-from alerts.rules import Rules, load
-from alerts.topology import Topology
+from alerts.rule_files import Rules, load
 from alerts.window import Window
-from alerts.words import IN_GENERAL, alert_of
-from collectors.estate.model import Estate
-from collectors.measurements import CATALOGUE
+from collectors.estate.estate_model import Estate
+from collectors.server_measurements import CATALOGUE
 from dashboards.grafana.boards import BOARDS
-from probes.sample import Value
-from towpath.pages import rules_table
+from probes.wire.sample import Value
+from towpath.doc_pages import rules_table
 
 NOW_MS = 1_777_888_800_000
 RULES = load(CATALOGUE)

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.batch import Batch, Schema, check, gather
-from collectors.measurements import CATALOGUE
-from probes.catalogue import Misfit
-from probes.sample import Sample
+from collectors.server_measurements import CATALOGUE
+from probes.wire.catalogue import Misfit
+from probes.wire.sample import Sample
 
 _samples = st.builds(
     Sample,

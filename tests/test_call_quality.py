@@ -16,7 +16,7 @@ from dashboards.call_quality import BY_FIELD, CRITERIA, criteria, verdict
 from dashboards.grafana.boards.remote import REMOTE
 from dashboards.web.health import health
 from dashboards.web.laptop_groups import groups
-from dashboards.web.state import (
+from dashboards.web.site_state import (
     DeviceNow,
     LineNow,
     devices_now,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from river import towpath
 
-from collectors.findings import line_of
+from collectors.config_errors import line_of
 from towpath.check import findings
 from towpath.config import ConfigError, read
 

@@ -75,7 +75,7 @@ READ_ONLY = "mount --bind {0} {0} && mount -o remount,bind,ro {0} && exec "
 # Each command in a process of its own, of one that has imported everything already.
 EACH = """
 import json, os, sys
-import collectors.store.parquet, dashboards.report, rich.progress, towpath.run
+import collectors.store.parquet_store, dashboards.report, rich.progress, towpath.run
 from towpath.cli import main
 
 for line in json.loads(sys.argv[1]):

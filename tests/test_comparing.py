@@ -15,8 +15,8 @@ import pytest
 from rich.console import Console
 
 from collectors.batch import gather
-from collectors.comparing import console
-from collectors.comparing.compare import Other, compare, pair
+from collectors.comparing import compare_output
+from collectors.comparing.differences import Other, compare, pair
 from collectors.comparing.side import (
     Port,
     Seen,
@@ -28,8 +28,8 @@ from collectors.comparing.side import (
 from collectors.estate import Device
 from collectors.importing import doubles
 from dashboards.doubles import MemoryStore
-from probes.sample import Sample
-from towpath.demo.switches import SimulatedSwitch
+from probes.wire.sample import Sample
+from towpath.demo.simulated_switches import SimulatedSwitch
 
 BIN = Path(sys.executable).parent
 
@@ -192,10 +192,10 @@ def test_both_lists_are_shown() -> None:
     found = one(Seen([Port.called("mine")]), Seen([Port.called("theirs")]))
     found.silent = ["dead"]
     out = StringIO()
-    console.show(found, "LibreNMS", Console(file=out, width=100))
+    compare_output.show(found, "LibreNMS", Console(file=out, width=100))
     for text in ("port mine", "port theirs", "no data of dead", "1 devices, 0 ports"):
         assert text in out.getvalue()
-    shown = json.loads(console.as_json(found, "LibreNMS"))
+    shown = json.loads(compare_output.as_json(found, "LibreNMS"))
     assert shown["same"] is False
     assert shown["missing_here"]["ports"] == [{"device": "core", "port": "theirs"}]
     assert shown["no_data_here"] == ["dead"]

@@ -13,9 +13,9 @@ import pytest
 import services
 import stores
 
-from alerts.standing import silence
-from alerts.suppress import Silence
-from collectors.measurements import CATALOGUE
+from alerts.alert_access import silence
+from alerts.suppression import Silence
+from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
 from dashboards.report import Month, chosen, site_report
 from dashboards.web import StatusPage, WebConfig

@@ -16,9 +16,9 @@ from river import answer, environment
 from services import absent, free_port, wait_until
 
 from collectors.ingest.certificate import make_certificates
-from probes.settings import Mqtt
-from towpath.demo.council import SWITCHES
-from towpath.demo.laptops import Fleet, fleet
+from probes.agent.settings import Mqtt
+from towpath.demo.demo_council import SWITCHES
+from towpath.demo.simulated_laptops import Fleet, fleet
 from towpath.demo.story import Seen, missing
 from towpath.demo.town import Mosquitto
 

@@ -20,13 +20,13 @@ import yaml
 from ingest_council import enrol, opened_registry
 from services import Server, mosquitto, running
 
-from collectors.ingest.broker import BrokerFiles, mosquitto_text
 from collectors.ingest.broker_client import Login, check_login
+from collectors.ingest.broker_files import BrokerFiles, mosquitto_text
 from collectors.ingest.certificate import make_certificates
-from collectors.ingest.config import BrokerConfig, MqttConfig
-from collectors.store.failure import Unanswered
+from collectors.ingest.ingest_config import BrokerConfig, MqttConfig
 from collectors.store.influx_http import InfluxServer
-from probes.report import ACKS_TOPIC, REPORTS_TOPIC, Credential
+from collectors.store.store_errors import Unanswered
+from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, Credential
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -290,8 +290,8 @@ def test_each_desktop_has_its_is_it_me() -> None:
     assert os.access(command, os.X_OK)
     assert "towpath-agent is-it-me" in command.read_text()
     script = (agent / "windows" / "install.ps1").read_text()
-    assert "-m probes.cli is-it-me" in script
-    assert "-m probes.cli run" in script
+    assert "-m probes.agent.agent_cli is-it-me" in script
+    assert "-m probes.agent.agent_cli run" in script
 
 
 @pytest.mark.service

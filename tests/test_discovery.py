@@ -20,16 +20,22 @@ import services
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.discovery.console import Chosen, Report, as_csv, as_json, as_toml
-from collectors.discovery.found import fold, role_of
-from collectors.discovery.networks import WrongNetwork, addresses, spread
+from collectors.discovery.address_ranges import WrongNetwork, addresses, spread
+from collectors.discovery.discover_output import (
+    Chosen,
+    Report,
+    as_csv,
+    as_json,
+    as_toml,
+)
+from collectors.discovery.found_devices import fold, role_of
 from collectors.discovery.sweep import Answer, Named, Pace, Sweep, sweep
 from collectors.estate import Estate, load
 from collectors.snmp import credential
-from collectors.snmp.identity import Identity
-from collectors.snmp.knock import engine_id_in
-from towpath.demo import ber
-from towpath.demo.switches import SimulatedSwitch
+from collectors.snmp.session.engine_discovery import engine_id_in
+from collectors.snmp.tables.identity import Identity
+from towpath.demo import snmp_messages
+from towpath.demo.simulated_switches import SimulatedSwitch
 
 BIN = Path(sys.executable).parent
 PUBLIC: Named = ("public", credential("public", {"community": "public"}))
@@ -91,12 +97,14 @@ class Known(SimulatedSwitch):
     def rebuild(self) -> None:
         super().rebuild()
         row = (1, 3, 6, 1, 2, 1, 17, 1, 1, 0)
-        self._values[ber.oid_content(row)] = lambda: ber.octets(self.bridge)
+        self._values[snmp_messages.oid_content(row)] = lambda: snmp_messages.octets(
+            self.bridge
+        )
         self.communities: list[bytes] = []
 
     def answer(self, data: bytes) -> list[bytes]:
-        with suppress(ber.Malformed):
-            self.communities.append(ber.decode(data).community)
+        with suppress(snmp_messages.Malformed):
+            self.communities.append(snmp_messages.decode(data).community)
         return super().answer(data)
 
 

@@ -32,15 +32,15 @@ from alerts.alert import Alert
 from alerts.notify.email import compose
 from alerts.notify.page import build
 from collectors.estate import Estate
-from collectors.store.line import lines
-from collectors.store.text import clean_tag
+from collectors.store.line_protocol import lines
+from collectors.store.store_text import clean_tag
 from dashboards import chart
-from dashboards.report.gather import gather
-from dashboards.report.page import render
-from dashboards.report.tables import tables
-from probes.display import TerminalStream, displayable, isolated
-from probes.page import page as agent_page
-from probes.policy import Incident
+from dashboards.report.report_csv import tables
+from dashboards.report.report_data import gather
+from dashboards.report.report_html import render
+from probes.diagnosis.is_it_me_page import page as agent_page
+from probes.wire.display import TerminalStream, displayable, isolated
+from probes.wire.policy import Incident
 
 # It would be read as "Town evil" turned round, and what follows with it.
 EVIL = "Town \u202elive\u200b\x1b[31m"
@@ -220,7 +220,8 @@ def test_a_command_writes_hidden_characters_by_number_and_json_stays_json(
     tmp_path: Path,
 ) -> None:
     code = (
-        "from probes.display import guard_terminal; guard_terminal(); import json\n"
+        "from probes.wire.display import guard_terminal\n"
+        "guard_terminal(); import json\n"
         "name = 'Town \\u202elive\\x9b\\U000e0041'\n"
         "print(json.dumps({'name': name}, ensure_ascii=False))\n"
         "raise SystemExit(name)"

@@ -33,23 +33,23 @@ from documents import (
 )
 from services import free_port
 
-from alerts.rules import load as load_rules
+from alerts.rule_files import load as load_rules
 from alerts.secret import Secret
 from collectors.estate import load as load_estate
 from collectors.ingest.certificate import make_certificates
-from collectors.measurements import CATALOGUE
 from collectors.personal_data import PLACES
 from collectors.reflector import ReflectorConfig
+from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials
-from collectors.snmp.profiles.load import load_files as load_profiles
-from collectors.snmp.traps.mapping import load as load_traps
-from probes import costs
-from probes.policy import Policy, TeamsRelay
-from probes.settings import decode_settings
+from collectors.snmp.profiles.profile_loader import load_files as load_profiles
+from collectors.snmp.traps.trap_catalog import load as load_traps
+from probes.agent import data_costs
+from probes.agent.settings import decode_settings
+from probes.wire.policy import Policy, TeamsRelay
 from towpath.check import _journal_hours
 from towpath.config import TowpathConfig, read, read_part
-from towpath.demo.switches import SimulatedPort, SimulatedSwitch
-from towpath.pages import catalogue_page, places_table, rules_table
+from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
+from towpath.doc_pages import catalogue_page, places_table, rules_table
 
 BIN = Path(sys.executable).parent
 
@@ -192,7 +192,9 @@ def test_the_privacy_page_lists_every_place_of_personal_data() -> None:
 
 def test_staff_are_told_the_data_of_a_working_day_as_the_agent_adds_it_up() -> None:
     policy = Policy(teams_relay=TeamsRelay(host="relay"))
-    day_bytes = costs.total(costs.day(policy, metered=False, services=5, names=3))
+    day_bytes = data_costs.total(
+        data_costs.day(policy, metered=False, services=5, names=3)
+    )
     mb = round(day_bytes * 9 / 24 / 1e6)
     said = f"About {mb} MB of data in a working day of nine hours"
     assert said in text_of("docs/staff.md")

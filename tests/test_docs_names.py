@@ -25,11 +25,11 @@ from documents import (
     text_of,
 )
 
-from alerts.rules import load as load_rules
-from alerts.words import IN_GENERAL
-from collectors.measurements import CATALOGUE
+from alerts.alert_text import IN_GENERAL
+from alerts.rule_files import load as load_rules
+from collectors.server_measurements import CATALOGUE
 from dashboards.grafana.boards import BOARDS
-from probes import cli as agent_cli
+from probes.agent import agent_cli as agent_cli
 from towpath import cli
 
 NAMES = re.compile(r"[a-z]\w*_\w+")
@@ -108,7 +108,7 @@ def _texts_with_commands() -> dict[str, str]:
         if path.is_file() and path.suffix not in {".json", ".lock"}
     ]
     shown = [
-        ROOT / "probes/page.py",
+        ROOT / "probes/diagnosis/is_it_me_page.py",
         *(ROOT / "dashboards/web/templates").glob("*.html"),
     ]
     texts = {

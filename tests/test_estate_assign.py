@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.estate import EstateError, Site, load, warnings
-from collectors.estate.assign import assign
-from collectors.estate.entries import comma_separated, id_of, toml, unique_ids
+from collectors.estate.estate_text import comma_separated, id_of, toml, unique_ids
+from collectors.estate.site_assignment import assign
 
 
 def site(id: str, **rules: object) -> Site:

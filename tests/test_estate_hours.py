@@ -13,13 +13,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.alert import Alert
+from alerts.estate_index import Topology
 from alerts.notify.routing import Route, RoutingConfig, ways
-from alerts.topology import Topology
 from collectors.estate import EstateError, load
-from collectors.estate.hours import Hours, is_open, next_closing_ms, next_opening_ms
-from collectors.estate.model import Estate
-from collectors.ingest.config import PolicyConfig
-from probes.policy import MeasuringHours
+from collectors.estate.estate_model import Estate
+from collectors.estate.opening_hours import (
+    Hours,
+    is_open,
+    next_closing_ms,
+    next_opening_ms,
+)
+from collectors.ingest.ingest_config import PolicyConfig
+from probes.wire.policy import MeasuringHours
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -279,7 +284,7 @@ def test_the_next_opening_is_looked_up_and_not_searched_for(
         looks += 1
         return is_open(hours, at_ms)
 
-    monkeypatch.setattr("collectors.estate.hours.is_open", counted)
+    monkeypatch.setattr("collectors.estate.opening_hours.is_open", counted)
     next_opening_ms(Hours(), at("2026-11-27T18:00"))
     # Two ends of a range on each of some days, not the 3,720 minutes of a weekend.
     assert looks < 60

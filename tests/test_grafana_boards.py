@@ -16,8 +16,8 @@ import services
 import yaml
 from grafana_asks import CHOICES, END_MS, Influx, filled, personal_rows
 
-from alerts import rules as alert_rules
-from collectors.measurements import CATALOGUE
+from alerts import rule_files as alert_rules
+from collectors.server_measurements import CATALOGUE
 from dashboards.grafana import (
     BOARDS,
     BoardError,
@@ -28,7 +28,7 @@ from dashboards.grafana import (
     files,
 )
 from dashboards.grafana.board import Board, Panel, Row, Target, Variable, ask
-from dashboards.grafana.rules import WATCH_UID
+from dashboards.grafana.grafana_rules import WATCH_UID
 
 RULES = alert_rules.load(CATALOGUE)
 REPOSITORY = Path(__file__).parents[1]

@@ -16,13 +16,13 @@ import reference_answers
 import services
 from grafana_asks import CHOICES, END_MS, Influx, filled, personal_rows
 
-from alerts import rules as alert_rules
-from collectors.measurements import CATALOGUE
+from alerts import rule_files as alert_rules
+from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
 from collectors.store.query import Pick, Query
 from dashboards.grafana import BOARDS, GrafanaConfig, files
 from dashboards.grafana.board import OVER_TIME, Board, Panel
-from probes.sample import Sample, Value
+from probes.wire.sample import Sample, Value
 
 HOUR_MS = 3_600_000
 START_MS = END_MS - HOUR_MS

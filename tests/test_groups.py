@@ -9,14 +9,21 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from collectors.batch import gather
-from collectors.groups import ALL, GroupsConfig, Window, experience, groups_of, lines_of
-from collectors.heard import Heard, Whereabouts
-from collectors.measurements import CATALOGUE
-from collectors.span import Span
-from collectors.suppression import Cells, Line, Name, showable
-from probes.catalogue import check_sample
-from probes.failure import Outcome
-from probes.sample import Sample, Value
+from collectors.experience.agent_results import Heard, Whereabouts
+from collectors.experience.disclosure_control import Cells, Line, Name, showable
+from collectors.experience.groups import (
+    ALL,
+    GroupsConfig,
+    Window,
+    experience,
+    groups_of,
+    lines_of,
+)
+from collectors.experience.vector_span import Span
+from collectors.server_measurements import CATALOGUE
+from probes.wire.catalogue import check_sample
+from probes.wire.failure import Outcome
+from probes.wire.sample import Sample, Value
 
 LEAST = 10
 PERIOD_MS = 300_000

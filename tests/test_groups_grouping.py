@@ -9,11 +9,11 @@ from pathlib import Path
 from test_groups import PERIOD_MS, T0_MS, results
 
 from collectors.batch import Batch, gather
-from collectors.grouping import Grouping
-from collectors.groups import GroupsConfig
+from collectors.experience.experience_reader import Grouping
+from collectors.experience.groups import GroupsConfig
 from collectors.journal import Journal, JournalConfig, JournalFull
 from collectors.journal.segment import DROPPED, list_segments
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 
 CONFIG = GroupsConfig()
 SETTLE_MS = CONFIG.settle_s * 1000

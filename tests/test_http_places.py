@@ -8,10 +8,10 @@ import hypothesis.strategies as st
 from hypothesis import given
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from collectors.http.connection_slots import Places
 from collectors.http.fair_queue import FairQueue
-from collectors.http.places import Places
-from collectors.http.refusal import Refusal
-from collectors.networks import network_of
+from collectors.http.refusal_reasons import Refusal
+from collectors.network_prefix import network_of
 
 TOTAL, STRANGERS, PER_ADDRESS, PER_NAME = 12, 5, 3, 2
 

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.estate import Estate, load
-from collectors.importing import doubles, librenms, netbox, table
-from collectors.importing.found import as_diff, as_toml, merge, role_of, summary
-from collectors.importing.rest import Api, Trouble, token_in
+from collectors.importing import doubles, librenms, netbox, spreadsheet
+from collectors.importing.imported import as_diff, as_toml, merge, role_of, summary
+from collectors.importing.rest_client import Api, Trouble, token_in
 from collectors.snmp import Credentials, credential
 
 BIN = Path(sys.executable).parent
@@ -610,7 +610,9 @@ def test_roles_of_others_are_understood_or_mapped(theirs: str, ours: str) -> Non
 def from_csv(tmp_path: Path, text: str | bytes, **more: Any) -> Any:
     file = tmp_path / "list.csv"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return table.found(table.read(file), file, more.pop("estate", HERE), **more)
+    return spreadsheet.found(
+        spreadsheet.read(file), file, more.pop("estate", HERE), **more
+    )
 
 
 def test_columns_may_be_called_as_people_call_them(tmp_path: Path) -> None:
@@ -701,7 +703,7 @@ def test_a_file_without_a_known_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Trouble, match="none of its columns"):
         from_csv(tmp_path, "colour,weight\nred,4\n")
     with pytest.raises(Trouble, match="cannot be read"):
-        table.read(tmp_path / "nothing.csv")
+        spreadsheet.read(tmp_path / "nothing.csv")
 
 
 @given(st.binary(max_size=200))
@@ -713,7 +715,7 @@ def test_any_bytes_are_a_table_or_a_sentence(raw: bytes) -> None:
         file = Path(folder, "x.csv")
         file.write_bytes(b"name,ip,site\n" + raw)
         try:
-            found = table.found(table.read(file), file, HERE)
+            found = spreadsheet.found(spreadsheet.read(file), file, HERE)
         except Trouble:
             return
     tomllib.loads(as_toml(found))

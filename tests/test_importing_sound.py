@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from test_importing import towpath
 
 from collectors.estate import Estate, load
-from collectors.estate.load import build
+from collectors.estate.estate_loader import build
 from collectors.importing import doubles, librenms, netbox
-from collectors.importing.found import as_toml, merge
+from collectors.importing.imported import as_toml, merge
 from collectors.snmp import Credentials
 
 EMPTY = Estate()

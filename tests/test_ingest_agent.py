@@ -16,18 +16,18 @@ from ingest_council import (
 )
 from services import mosquitto, running
 
-from collectors.estate.model import Estate, Reflector
-from collectors.ingest.broker import BrokerFiles, mosquitto_text
-from collectors.ingest.config import BrokerConfig, IngestConfig, MqttConfig
+from collectors.estate.estate_model import Estate, Reflector
+from collectors.ingest.broker_files import BrokerFiles, mosquitto_text
 from collectors.ingest.double import ListAppend
-from collectors.ingest.mqtt import MqttIngest
-from probes.deliver import CredentialRefused, Later, NotTaken
-from probes.enrol import NotEnrolled, device_id, enrol
-from probes.publish_https import Door, HttpsPublisher
-from probes.publish_mqtt import MqttPublisher
-from probes.report import Enrolment, Report
-from probes.settings import Mqtt, Settings
-from probes.spool import Waiting
+from collectors.ingest.ingest_config import BrokerConfig, IngestConfig, MqttConfig
+from collectors.ingest.mqtt_ingest import MqttIngest
+from probes.agent.enrol import NotEnrolled, device_id, enrol
+from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_mqtt import MqttPublisher
+from probes.agent.report_delivery import CredentialRefused, Later, NotTaken
+from probes.agent.settings import Mqtt, Settings
+from probes.agent.spool import Waiting
+from probes.wire.report import Enrolment, Report
 
 
 def waiting(made: Report) -> Waiting:

@@ -17,21 +17,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingest_council import body, door, enrol, report
 
-from collectors.allowance import Allowance
 from collectors.batch import check
-from collectors.estate.model import Estate, Reflector, Site
-from collectors.ingest.aside import Aside
-from collectors.ingest.body import Rejected, read, split
-from collectors.ingest.config import PolicyConfig, ServiceConfig
-from collectors.ingest.limits import Remembered
+from collectors.estate.estate_model import Estate, Reflector, Site
+from collectors.ingest.body_quarantine import Aside
+from collectors.ingest.gzip_body import GZIP_MAGIC, MAX_MEMBERS, unpack
+from collectors.ingest.ingest_config import PolicyConfig, ServiceConfig
+from collectors.ingest.laptop_limits import Remembered
 from collectors.ingest.policies import policy_of
 from collectors.ingest.providers import Providers, ProvidersRefused
-from collectors.ingest.reasons import BodyRefused, Reason
-from collectors.ingest.rows import rows
-from collectors.ingest.unpack import GZIP_MAGIC, MAX_MEMBERS, unpack
-from collectors.measurements import CATALOGUE
-from probes.policy import decode
-from probes.report import MAX_BODY_BYTES, Report
+from collectors.ingest.rejection_reasons import BodyRefused, Reason
+from collectors.ingest.report_body import Rejected, read, split
+from collectors.ingest.report_rows import rows
+from collectors.server_measurements import CATALOGUE
+from collectors.token_buckets import Allowance
+from probes.wire.policy import decode
+from probes.wire.report import MAX_BODY_BYTES, Report
 
 NOW_MS = 1_790_000_000_000
 _numbers = st.floats(allow_nan=False, allow_infinity=False)

@@ -13,19 +13,19 @@ import pytest
 from hypothesis import given
 from ingest_council import body, door, enrol, report, wall_ms
 
-from collectors.estate.model import Estate, Reflector, Site
-from collectors.ingest.bounds import OTHER, Bounds, targets_of
-from collectors.ingest.config import IngestConfig, PolicyConfig
+from collectors.estate.estate_model import Estate, Reflector, Site
 from collectors.ingest.double import ListAppend
-from collectors.ingest.enrolled import Agent
+from collectors.ingest.ingest_config import IngestConfig, PolicyConfig
 from collectors.ingest.intake import Intake
-from collectors.ingest.rows import rows
-from collectors.measurements import CATALOGUE
-from probes import catalogue
-from probes.failure import Outcome
-from probes.measurements import MEASUREMENTS
-from probes.report import MAX_BODY_BYTES, Report, Result, Whereabouts
-from probes.sample import Sample
+from collectors.ingest.registry_records import Agent
+from collectors.ingest.report_rows import rows
+from collectors.ingest.tag_limits import OTHER, Bounds, targets_of
+from collectors.server_measurements import CATALOGUE
+from probes.wire import catalogue
+from probes.wire.failure import Outcome
+from probes.wire.measurements import MEASUREMENTS
+from probes.wire.report import MAX_BODY_BYTES, Report, Result, Whereabouts
+from probes.wire.sample import Sample
 
 NOW_MS = 1_790_000_000_000
 ESTATE = Estate(

@@ -18,11 +18,11 @@ from ingest_council import (
 )
 from services import free_port
 
-from collectors.ingest.config import IngestConfig, MqttConfig
 from collectors.ingest.demo_broker import DemoBroker, Users
 from collectors.ingest.double import ListAppend
-from collectors.ingest.mqtt import MqttIngest
-from probes.report import ACKS_TOPIC, REPORTS_TOPIC, Credential
+from collectors.ingest.ingest_config import IngestConfig, MqttConfig
+from collectors.ingest.mqtt_ingest import MqttIngest
+from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, Credential
 
 
 async def test_the_demo_runs_on_a_broker_in_python(tmp_path: Path) -> None:

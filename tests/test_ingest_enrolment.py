@@ -11,10 +11,10 @@ import msgspec
 import pytest
 from ingest_council import Door, door, opened_registry, registry_config, wall_ms
 
-from collectors.ingest.enrolled import EnrolmentRefused
-from collectors.ingest.enrolling import Enrolling, TooMany
+from collectors.ingest.enrolment import Enrolling, TooMany
 from collectors.ingest.registry import Registry
-from probes.report import Credential, Enrolment
+from collectors.ingest.registry_records import EnrolmentRefused
+from probes.wire.report import Credential, Enrolment
 
 
 async def ask(council: Door, token: str, device: str) -> Any:

@@ -16,13 +16,13 @@ import msgspec
 import pytest
 from ingest_council import body, door, enrol, eventually, report, wall_ms
 
-from collectors.estate.model import Estate, Reflector, Site
+from collectors.estate.estate_model import Estate, Reflector, Site
 from collectors.http import CannotServe
 from collectors.ingest.certificate import make_certificates
-from collectors.ingest.config import HttpsConfig, IngestConfig
+from collectors.ingest.ingest_config import HttpsConfig, IngestConfig
 from collectors.ingest.registry import Registry
-from probes.policy import Incident, decode
-from probes.report import MAX_BODY_BYTES, Credential, Receipt
+from probes.wire.policy import Incident, decode
+from probes.wire.report import MAX_BODY_BYTES, Credential, Receipt
 
 DAY_MS = 86_400_000
 

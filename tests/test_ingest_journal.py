@@ -17,8 +17,8 @@ from ingest_council import body, door, enrol, opened_registry, report, wall_ms
 
 from collectors.ingest.certificate import make_certificates
 from collectors.journal import Journal, JournalConfig, Reader
-from collectors.measurements import CATALOGUE
-from probes.report import Receipt
+from collectors.server_measurements import CATALOGUE
+from probes.wire.report import Receipt
 
 
 async def read_rows(folder: Path, name: str) -> list[tuple[str, str, int]]:
@@ -65,7 +65,7 @@ import asyncio, sys
 from pathlib import Path
 from collectors.ingest import HttpsIngest, IngestConfig, Registry
 from collectors.journal import Journal, JournalConfig
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 
 async def main(folder):
     config = IngestConfig.model_validate_json((folder / "ingest.json").read_text())

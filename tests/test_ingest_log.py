@@ -13,7 +13,7 @@ import structlog.testing
 from ingest_council import body, door, report, wall_ms
 
 from collectors.reflector import Reflector, ReflectorConfig
-from probes.report import Credential, Enrolment
+from probes.wire.report import Credential, Enrolment
 
 
 async def test_neither_address_nor_pseudonym_is_logged_by_ingest_or_reflector(

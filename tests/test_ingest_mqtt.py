@@ -27,14 +27,14 @@ from ingest_council import (
 )
 from services import Server, free_port, mosquitto, program, running
 
-from collectors.ingest.broker import BrokerFiles, mosquitto_text
+from collectors.ingest.broker_files import BrokerFiles, mosquitto_text
 from collectors.ingest.certificate import make_certificates
-from collectors.ingest.config import BrokerConfig, IngestConfig, MqttConfig
 from collectors.ingest.double import ListAppend
+from collectors.ingest.ingest_config import BrokerConfig, IngestConfig, MqttConfig
 from collectors.ingest.mosquitto_hash import matches, mosquitto_hash
-from collectors.ingest.mqtt import MqttIngest
+from collectors.ingest.mqtt_ingest import MqttIngest
 from collectors.ingest.registry import Registry
-from probes.report import ACKS_TOPIC, REPORTS_TOPIC, Credential, Receipt
+from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, Credential, Receipt
 
 pytestmark = pytest.mark.service
 

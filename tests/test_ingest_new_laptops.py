@@ -28,21 +28,21 @@ from ingest_council import (
 )
 from services import Server, mosquitto, running
 
-from collectors.ingest.broker import CHECK_USER, BrokerFiles, mosquitto_text
 from collectors.ingest.broker_client import Login, check_login
-from collectors.ingest.config import BrokerConfig, IngestConfig, MqttConfig
-from collectors.ingest.mqtt import MqttIngest
-from probes.deliver import (
+from collectors.ingest.broker_files import CHECK_USER, BrokerFiles, mosquitto_text
+from collectors.ingest.ingest_config import BrokerConfig, IngestConfig, MqttConfig
+from collectors.ingest.mqtt_ingest import MqttIngest
+from probes.agent.enrol import device_id, enrol
+from probes.agent.publish_mqtt import LAST_BACK_S, MqttPublisher, refused_wait_s
+from probes.agent.report_delivery import (
     LAST_DENIED_S,
     CredentialRefused,
     Later,
     denied_retry_s,
 )
-from probes.enrol import device_id, enrol
-from probes.publish_mqtt import LAST_BACK_S, MqttPublisher, refused_wait_s
-from probes.report import Credential, Enrolment
-from probes.settings import Mqtt, Settings
-from probes.spool import Waiting
+from probes.agent.settings import Mqtt, Settings
+from probes.agent.spool import Waiting
+from probes.wire.report import Credential, Enrolment
 
 pytestmark = pytest.mark.service
 

@@ -16,7 +16,7 @@ from ingest_council import enrol, opened_registry, registry_config, wall_ms
 
 from collectors.batch import check, gather
 from collectors.http import Refusal
-from collectors.ingest.enrolled import Agent, EnrolmentRefused, RegistryRefused
+from collectors.ingest.ingest_stats import IngestStats, agents_samples, ingest_sample
 from collectors.ingest.pseudonym import (
     KeyRefused,
     key_id,
@@ -24,12 +24,12 @@ from collectors.ingest.pseudonym import (
     read_key,
     rotate_key,
 )
-from collectors.ingest.reasons import Reason
 from collectors.ingest.registry import Registry
-from collectors.ingest.stats import IngestStats, agents_samples, ingest_sample
-from collectors.itself import families as metrics
-from collectors.measurements import CATALOGUE
-from probes.report import Enrolment
+from collectors.ingest.registry_records import Agent, EnrolmentRefused, RegistryRefused
+from collectors.ingest.rejection_reasons import Reason
+from collectors.self_metrics import families as metrics
+from collectors.server_measurements import CATALOGUE
+from probes.wire.report import Enrolment
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -183,10 +183,10 @@ def test_a_token_is_not_used_twice_by_processes_that_race(tmp_path: Path) -> Non
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from collectors.ingest.config import RegistryConfig\n"
-        "from collectors.ingest.enrolled import EnrolmentRefused\n"
+        "from collectors.ingest.ingest_config import RegistryConfig\n"
+        "from collectors.ingest.registry_records import EnrolmentRefused\n"
         "from collectors.ingest.registry import Registry\n"
-        "from probes.report import Enrolment\n"
+        "from probes.wire.report import Enrolment\n"
         "folder, token, name = sys.argv[1:]\n"
         "config = RegistryConfig(path=Path(folder) / 'agents.sqlite',\n"
         "    key_file=Path(folder) / 'keys' / 'pseudonym.key')\n"

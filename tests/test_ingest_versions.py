@@ -24,15 +24,18 @@ from ingest_council import (
 )
 from services import mosquitto, running
 
-from collectors.ingest.body import Rejected, read, split
-from collectors.ingest.config import IngestConfig, MqttConfig
 from collectors.ingest.double import ListAppend
-from collectors.ingest.mqtt import MqttIngest
-from probes.deliver import VERSION_RETRY_S, Delivery, Publisher
-from probes.failure import NOT_MEASURED, Outcome
-from probes.publish_https import Door, HttpsPublisher
-from probes.publish_mqtt import MqttPublisher
-from probes.report import (
+from collectors.ingest.ingest_config import IngestConfig, MqttConfig
+from collectors.ingest.mqtt_ingest import MqttIngest
+from collectors.ingest.report_body import Rejected, read, split
+from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_mqtt import MqttPublisher
+from probes.agent.report_delivery import VERSION_RETRY_S, Delivery, Publisher
+from probes.agent.sent_log import SentLog
+from probes.agent.settings import Mqtt, Settings, SpoolLimits
+from probes.agent.spool import Spool
+from probes.wire.failure import NOT_MEASURED, Outcome
+from probes.wire.report import (
     READ_VERSIONS,
     VERSION,
     Credential,
@@ -40,9 +43,6 @@ from probes.report import (
     Refusal,
     Report,
 )
-from probes.sent import SentLog
-from probes.settings import Mqtt, Settings, SpoolLimits
-from probes.spool import Spool
 
 NEWER = range(VERSION, VERSION + 2)
 

@@ -11,7 +11,7 @@ from test_journal_log import drain, rows
 from collectors.batch import Batch
 from collectors.journal import Journal, JournalConfig, Reader, forget_reader
 from collectors.journal.segment import list_segments
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 
 SMALL = 64 << 10
 

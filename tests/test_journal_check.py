@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from collectors.batch import Batch, Schema, check, sift
 from collectors.journal import Journal, JournalConfig, Reader
-from probes.catalogue import Catalogue, Field, Measurement, Misfit, Tag, conform
+from probes.wire.catalogue import Catalogue, Field, Measurement, Misfit, Tag, conform
 
 FIELDS = (
     Field("i", "int", "1", "whole"),

@@ -28,7 +28,7 @@ from collectors.journal import (
 )
 from collectors.journal.frame import HEADER_BYTES, Frame, header, pack, unpack
 from collectors.journal.segment import frame_at, frames, list_segments, next_frame
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 
 MARKER = bytes(range(100, 108))
 FRAMES = [

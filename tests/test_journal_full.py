@@ -15,7 +15,7 @@ FULL_DISK = """
 import asyncio, os, sys
 from pathlib import Path
 from collectors.journal import Journal, JournalConfig, JournalFull, Reader
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from test_journal_bounds import noise
 from test_journal_log import drain
 
@@ -83,10 +83,10 @@ asyncio.run(main())
 GROUPS_HOLD_NO_ROOM = """
 import asyncio, sys
 from pathlib import Path
-from collectors.grouping import Grouping
-from collectors.groups import GroupsConfig
+from collectors.experience.experience_reader import Grouping
+from collectors.experience.groups import GroupsConfig
 from collectors.journal import Journal, JournalConfig, JournalFull, Reader
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from test_groups import T0_MS
 from test_groups_grouping import Clock, batch, end_ms
 from test_journal_bounds import noise
@@ -136,7 +136,7 @@ TOO_LARGE = """
 import asyncio, resource, sys
 from pathlib import Path
 from collectors.journal import Journal, JournalConfig, JournalFull, Reader
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from test_journal_bounds import noise
 from test_journal_log import drain
 

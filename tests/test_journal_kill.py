@@ -15,7 +15,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from collectors.journal import Journal, JournalConfig
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from test_journal_log import rows
 
 async def append(journal, ids):

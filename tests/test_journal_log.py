@@ -17,9 +17,9 @@ from collectors.journal import (
     passed_positions,
     reader_sample,
 )
-from collectors.measurements import CATALOGUE
-from probes.catalogue import check_sample
-from probes.sample import Sample
+from collectors.server_measurements import CATALOGUE
+from probes.wire.catalogue import check_sample
+from probes.wire.sample import Sample
 
 
 def rows(first: int, count: int = 8) -> Batch:

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
 from collectors.store.query import check as check_query
 from dashboards.doubles import MemoryStore
 from dashboards.observed import Periods, Piece, observe
-from dashboards.observed.polls import Poll, cut_off, device_pieces, site_pieces
-from dashboards.observed.spans import length, merged, within, without
-from probes.sample import Sample
+from dashboards.observed.poll_history import Poll, cut_off, device_pieces, site_pieces
+from dashboards.observed.time_spans import length, merged, within, without
+from probes.wire.sample import Sample
 
 S_MS = 1_000
 MINUTE_MS = 60_000

@@ -15,8 +15,8 @@ from test_agent_settings import NOW_MS as AGENT_NOW_MS
 from test_report import _content
 from test_web_page import CSS, _client
 
-from dashboards.report.page import render
-from probes.page import page as agent_page
+from dashboards.report.report_html import render
+from probes.diagnosis.is_it_me_page import page as agent_page
 
 PAGES = [
     *("/", "/sites/depot", "/sites/library", "/sites/town-hall"),

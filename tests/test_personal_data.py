@@ -23,16 +23,16 @@ from test_groups import results
 
 from collectors.batch import Batch, gather
 from collectors.ingest import Registry
-from collectors.ingest.aside import Aside as Bodies
+from collectors.ingest.body_quarantine import Aside as Bodies
 from collectors.journal import Aside, Journal, JournalConfig, Reader
 from collectors.journal.frame import unpack
 from collectors.journal.segment import frame_at, list_logs, list_segments
-from collectors.measurements import CATALOGUE
 from collectors.personal_data import PLACES, Root, count, erase, prune
 from collectors.retention import DAY_MS, Retention
+from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, StoreWriter, open_store
 from collectors.store.erasure import Erasures, without_erased
-from probes.report import Enrolment
+from probes.wire.report import Enrolment
 from towpath.config import TowpathConfig, personal_folders
 
 NOW_MS = 1_800_000_000_000

@@ -14,8 +14,8 @@ from test_snmp_poller import Kept, estate, until
 from collectors.estate import Device
 from collectors.ping import Echoes, Pinger, open_socket, read_reply
 from collectors.snmp import Credentials, Poller, SnmpConfig
-from collectors.snmp.poll import Place, device_row
-from probes.failure import Outcome
+from collectors.snmp.polling.poll_rows import Place, device_row
+from probes.wire.failure import Outcome
 
 TOKEN = b"12345678"
 

@@ -10,10 +10,9 @@ import services
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.failure import Outcome
+from probes.measure.tunnels import physical, recognise, tunnels
 from probes.platforms import commands, iphlpapi, linux, macos, winhttp
 from probes.platforms.__main__ import TOOLS
-from probes.platforms.facts import Interface, ProxySetting, VpnConnection
 from probes.platforms.linux_tools import (
     parse_arp,
     parse_ip_addr,
@@ -34,7 +33,8 @@ from probes.platforms.powershell import (
     parse_get_vpnconnection,
 )
 from probes.platforms.proxies import applies, proxy_of_environment, proxy_of_registry
-from probes.tunnels import physical, recognise, tunnels
+from probes.platforms.system_facts import Interface, ProxySetting, VpnConnection
+from probes.wire.failure import Outcome
 
 
 def sample(name: str) -> str:

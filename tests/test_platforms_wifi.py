@@ -12,12 +12,12 @@ import services
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.failure import Outcome
 from probes.platforms import linux, nl80211, wlanapi
-from probes.platforms.facts import WifiLink, channel_of_frequency
 from probes.platforms.iw import parse_iw_dev, parse_iw_link, parse_proc_wireless
 from probes.platforms.netsh import parse_netsh_wlan
+from probes.platforms.system_facts import WifiLink, channel_of_frequency
 from probes.platforms.system_profiler import parse_system_profiler
+from probes.wire.failure import Outcome
 
 KEY = b"a key of this laptop"
 # A network that is named to mislead.

@@ -35,7 +35,7 @@ def test_files_of_the_agent_are_private(tmp_path: Path) -> None:
     agent = [
         sys.executable,
         "-m",
-        "probes.cli",
+        "probes.agent.agent_cli",
         "--config",
         str(tmp_path / "agent.toml"),
     ]

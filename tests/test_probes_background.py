@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.background import in_background
+from probes.measure.background import in_background
 
 
 async def test_what_was_returned_or_raised_comes_back() -> None:
@@ -31,7 +31,7 @@ async def test_what_is_cancelled_is_waited_for_no_longer() -> None:
 def test_a_process_ends_whatever_still_works_in_it() -> None:
     script = (
         "import asyncio, time\n"
-        "from probes.background import in_background\n"
+        "from probes.measure.background import in_background\n"
         "async def main():\n"
         "    task = asyncio.create_task(in_background(time.sleep, 600))\n"
         "    await asyncio.sleep(0.05)\n"

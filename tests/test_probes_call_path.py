@@ -6,14 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from udp_echo import echo
 
-from probes import stamp, stream
-from probes.call_figures import summarise
-from probes.call_path import NAME, measure
-from probes.catalogue import check_sample
-from probes.failure import Outcome
-from probes.measurements import CATALOGUE
-from probes.report import Report, Whereabouts, samples
-from probes.targets import Targets
+from probes.measure import packet_stream
+from probes.measure.call_figures import summarise
+from probes.measure.call_path import NAME, measure
+from probes.measure.call_targets import Targets
+from probes.wire import stamp
+from probes.wire.catalogue import check_sample
+from probes.wire.failure import Outcome
+from probes.wire.measurements import CATALOGUE
+from probes.wire.report import Report, Whereabouts, samples
 
 BASE_NS = 1_700_000_000_000_000_000
 QUICK = {"packets": 60, "interval_ms": 4, "now_ms": lambda: 1_700_000_000_000}
@@ -33,7 +34,7 @@ def arrival(sequence, count, out_ms=10.0, in_ms=10.0, interval_ms=20.0):
         sender_ttl=64,
         dscp_arrived=-1,
     )
-    return stream.Arrival(t3_ns + round(in_ms * 1e6), sequence, reply)
+    return packet_stream.Arrival(t3_ns + round(in_ms * 1e6), sequence, reply)
 
 
 def observed(arrivals, sent=500, reflected=None, interval_ms=20.0):
@@ -41,9 +42,9 @@ def observed(arrivals, sent=500, reflected=None, interval_ms=20.0):
     ordered = sorted(arrivals, key=lambda each: each.t4_ns)
     closing = {}
     if reflected is not None:
-        asked = arrival(sent + stream.CLOSING_GAP, reflected)
+        asked = arrival(sent + packet_stream.CLOSING_GAP, reflected)
         closing = {asked.number: asked.reply}
-    return stream.Observed(times, ordered, closing, None, False, 0, 0, 0, 0)
+    return packet_stream.Observed(times, ordered, closing, None, False, 0, 0, 0, 0)
 
 
 def clean(sent=500, without=(), **kwargs):
@@ -242,7 +243,7 @@ def test_whatever_comes_back_the_figures_hold_together(run, interval_ms):
             assert 0 <= value <= 1, name
         assert value >= 0, name
     report = Report(1, "r", "a", 0, "test", Whereabouts(), ())
-    from probes.report import Result
+    from probes.wire.report import Result
 
     result = Result(NAME, 1, 0, Outcome.OK, "r1", values)
     whole = Report(1, "r", "a", 0, "test", Whereabouts(), (result,))

@@ -6,7 +6,7 @@ import pytest
 from captures import Rtp, datagrams, read_rtp
 from services import SHARED, corpus
 
-from probes.jitter import running
+from probes.measure.jitter import running
 
 pytestmark = pytest.mark.corpus
 # RFC 3551 section 6: the clock of the static payload types that occur.

@@ -2,30 +2,31 @@
 
 import pytest
 
-from probes import call_path, costs
-from probes.policy import Policy, TeamsRelay
-from probes.what_we_collect import what_we_collect
+from probes.agent import data_costs
+from probes.diagnosis.what_we_collect import what_we_collect
+from probes.measure import call_path
+from probes.wire.policy import Policy, TeamsRelay
 
 TYPICAL = Policy(teams_relay=TeamsRelay(host="relay"))
 
 
 @pytest.mark.parametrize("ip", [4, 6])
 def test_a_day_and_night_stays_below_25_megabytes_and_5_where_it_is_paid_for(ip):
-    usual = costs.day(TYPICAL, metered=False, services=5, names=3, ip=ip)
-    metered = costs.day(TYPICAL, metered=True, services=5, names=3, ip=ip)
-    assert costs.total(usual) < 25_000_000
-    assert costs.total(metered) < 5_000_000
+    usual = data_costs.day(TYPICAL, metered=False, services=5, names=3, ip=ip)
+    metered = data_costs.day(TYPICAL, metered=True, services=5, names=3, ip=ip)
+    assert data_costs.total(usual) < 25_000_000
+    assert data_costs.total(metered) < 5_000_000
 
 
 def test_the_call_path_is_its_packets_both_ways():
-    line = costs.day(Policy(), metered=False)[0]
+    line = data_costs.day(Policy(), metered=False)[0]
     assert line.what == "call_path"
     assert line.each_bytes == call_path.PACKETS * 2 * (call_path.VOICE_BYTES + 28)
     assert (line.runs, line.day_bytes) == (96, 13_440_000)
 
 
 def test_what_a_policy_switches_off_costs_nothing():
-    lines = costs.day(Policy(cadence_s={"call_path": 0, "path": 0}), metered=False)
+    lines = data_costs.day(Policy(cadence_s={"call_path": 0, "path": 0}), metered=False)
     assert not {"call_path", "path", "web"} & {each.what for each in lines}
 
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.bursts import burst_ratio, bursts, worst_window
-from probes.jitter import jitter, percentile, running
+from probes.measure.bursts import burst_ratio, bursts, worst_window
+from probes.measure.jitter import jitter, percentile, running
 
 SENT = (0, 20, 40, 60, 80, 100)
 RECEIVED = (50, 70, 95, 110, 140, 150)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes import bufferbloat
-from probes.manners import Moved, in_use, last_test_ms, note_test
-from probes.schedule import rare_due_ms
+from probes.agent.probe_budget import Moved, in_use, last_test_ms, note_test
+from probes.agent.probe_schedule import rare_due_ms
+from probes.measure import bufferbloat
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

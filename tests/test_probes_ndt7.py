@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services import SHARED
 
-from collectors.reflector.ndt7 import Ask, Subtest
-from probes import ndt7
-from probes.tcp_info import read_tcp_info, tcp_info
-from probes.transfer import Meter, give
+from collectors.reflector.ndt7_server import Ask, Subtest
+from probes.measure.ndt7_client import Meter, give
+from probes.measure.tcp_info import read_tcp_info, tcp_info
+from probes.wire import ndt7
 
 
 def corpus_files(pattern):

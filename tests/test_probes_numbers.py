@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from probes.numbers import finite, number
+from probes.wire.numbers import finite, number
 
 UNITS = ["", " C", "C", " °C", "%", " %", " dBm", "dBm (ok)", " mA: Normal", " W/m2"]
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from routed_path import COUNCIL, COUNCIL6, GATEWAY, RoutedPath, routed_path
 
 from probes import tracing
-from probes.catalogue import check_sample
-from probes.failure import Outcome
-from probes.hops import Station, figures, stations
-from probes.measurements import CATALOGUE
-from probes.path import measure
-from probes.report import Report, Result, Whereabouts, samples
-from probes.tracing import Echo, icmp, windows
-from probes.tracing.linux import TcpTracer, read_error
+from probes.measure.hops import Station, figures, stations
+from probes.measure.path import measure
+from probes.tracing import Echo, icmp, windows_tracer
+from probes.tracing.linux_tracer import TcpTracer, read_error
+from probes.wire.catalogue import check_sample
+from probes.wire.failure import Outcome
+from probes.wire.measurements import CATALOGUE
+from probes.wire.report import Report, Result, Whereabouts, samples
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
@@ -179,20 +179,20 @@ def test_the_sum_over_a_message_with_its_own_sum_is_nothing():
 def test_no_octets_whatever_trouble_the_readers(packet, family):
     icmp.read_answer(family, packet)
     icmp.without_ip_header(packet)
-    windows.read_reply(family, packet)
+    windows_tracer.read_reply(family, packet)
     for level, kind in ((0, 11), (41, 25), (1, 2)):
         read_error(family, [(level, kind, packet)], packet)
 
 
 def test_windows_replies_are_read_as_its_headers_lay_them_out():
     ipv4 = socket.inet_aton("192.0.2.9") + struct.pack("<IIHH", 11013, 12, 0, 0)
-    assert windows.read_reply(socket.AF_INET, ipv4) == (11013, "192.0.2.9")
+    assert windows_tracer.read_reply(socket.AF_INET, ipv4) == (11013, "192.0.2.9")
     packed = socket.inet_pton(socket.AF_INET6, "2001:db8::9")
     ipv6 = bytes(6) + packed + bytes(6) + struct.pack("<II", 0, 3)
-    assert windows.read_reply(socket.AF_INET6, ipv6) == (0, "2001:db8::9")
-    assert windows.echo_of(3, 0, "a", "a", 2.0) == Echo(3, "a", 2.0, True)
-    assert windows.echo_of(3, 11013, "b", "a", 2.0) == Echo(3, "b", 2.0, False)
-    assert windows.echo_of(3, 11010, "", "a", 2.0) == Echo(3)
+    assert windows_tracer.read_reply(socket.AF_INET6, ipv6) == (0, "2001:db8::9")
+    assert windows_tracer.echo_of(3, 0, "a", "a", 2.0) == Echo(3, "a", 2.0, True)
+    assert windows_tracer.echo_of(3, 11013, "b", "a", 2.0) == Echo(3, "b", 2.0, False)
+    assert windows_tracer.echo_of(3, 11010, "", "a", 2.0) == Echo(3)
 
 
 # Real routers.

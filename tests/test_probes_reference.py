@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services import SHARED
 
-from probes import bursts, emodel
+from probes.measure import bursts, emodel
 
 pytestmark = pytest.mark.corpus
 

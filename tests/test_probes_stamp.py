@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes import stamp
+from probes.wire import stamp
 
 SENDER = "00000000e8fe6f8080000000000100000000000000000000"
 NOW_NS = 1_700_000_000_500_000_000

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from services import corpus, coturn, free_port, running
 from udp_echo import echo
 
-from probes import stun
-from probes.catalogue import check_sample
-from probes.failure import Outcome
-from probes.measurements import CATALOGUE
-from probes.policy import TeamsRelay
-from probes.report import Report, Whereabouts, samples
-from probes.teams_relay import measure
+from probes.measure import stun
+from probes.measure.teams_relay import measure
+from probes.wire.catalogue import check_sample
+from probes.wire.failure import Outcome
+from probes.wire.measurements import CATALOGUE
+from probes.wire.policy import TeamsRelay
+from probes.wire.report import Report, Whereabouts, samples
 
 QUICK = {"now_ms": lambda: 7, "interval_ms": 2.0}
 TRANSACTION = bytes.fromhex("b7e7a701bc34d686fa87dfae")

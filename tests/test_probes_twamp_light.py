@@ -10,9 +10,9 @@ import pytest
 from udp_echo import echo
 
 from collectors.reflector import Reflector, ReflectorConfig
-from probes import stamp
-from probes.call_path import measure
-from probes.failure import Outcome
+from probes.measure.call_path import measure
+from probes.wire import stamp
+from probes.wire.failure import Outcome
 
 RUN = {"packets": 60, "interval_ms": 4, "now_ms": lambda: 0}
 NOW = stamp.ntp_of(1_700_000_000_000_000_000)

@@ -17,15 +17,15 @@ from shaped_path import (
     shaped_path,
 )
 
-from probes.failure import Outcome
-from probes.optimize import OPTIMIZE, samples, way_of
-from probes.platforms.facts import Interface, VpnConnection
-from probes.policy import GatewayAt, Policy, ReflectorAt, Service
-from probes.report import Report, Whereabouts
-from probes.report import samples as rows
-from probes.tunnels import Tunnel
-from probes.vpn import End, Vpn, ends
-from probes.vpn_watch import VpnWatch
+from probes.measure.optimize import OPTIMIZE, samples, way_of
+from probes.measure.tunnels import Tunnel
+from probes.measure.vpn import End, Vpn, ends
+from probes.measure.vpn_watch import VpnWatch
+from probes.platforms.system_facts import Interface, VpnConnection
+from probes.wire.failure import Outcome
+from probes.wire.policy import GatewayAt, Policy, ReflectorAt, Service
+from probes.wire.report import Report, Whereabouts
+from probes.wire.report import samples as rows
 
 LAPTOP = str(Path(__file__).with_name("laptop_in_namespace.py"))
 HOME = Interface(
@@ -136,9 +136,9 @@ def test_no_tunnel_and_a_dead_one_are_two_outcomes(path: ShapedPath) -> None:
 
 
 def fits_the_catalogue(values: dict[str, Any]) -> None:
-    from probes.catalogue import check_sample
-    from probes.measurements import CATALOGUE
-    from probes.report import Result
+    from probes.wire.catalogue import check_sample
+    from probes.wire.measurements import CATALOGUE
+    from probes.wire.report import Result
 
     result = Result("vpn", 2, 1, Outcome.OK, values=values)
     for sample in rows(Report(1, "r", "a", 1, "s", Whereabouts(), (result,)), "", ""):

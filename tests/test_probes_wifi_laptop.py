@@ -3,15 +3,15 @@
 import msgspec
 import pytest
 
-from probes.catalogue import check_sample
-from probes.failure import NOT_THERE, Outcome
-from probes.laptop import Cpu, Laptop, busy_ratio, cpu_times
-from probes.measurements import CATALOGUE
-from probes.platforms.facts import Interface, WifiLink
-from probes.report import Report, Result, Whereabouts, samples
-from probes.watched import Watched
-from probes.wifi import Wifi, retry_ratio
-from probes.words import WORDS
+from probes.agent.continuous_probes import Watched
+from probes.diagnosis.outcome_text import WORDS
+from probes.measure.laptop_load import Cpu, Laptop, busy_ratio, cpu_times
+from probes.measure.wifi import Wifi, retry_ratio
+from probes.platforms.system_facts import Interface, WifiLink
+from probes.wire.catalogue import check_sample
+from probes.wire.failure import NOT_THERE, Outcome
+from probes.wire.measurements import CATALOGUE
+from probes.wire.report import Report, Result, Whereabouts, samples
 
 LINK = WifiLink(
     connected=True, interface="wlan0", signal_dbm=-60, noise_dbm=-92, rx_bps=866.7e6,

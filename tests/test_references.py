@@ -10,16 +10,16 @@ from river import towpath
 from stores import embedded
 from test_check import Folder, folder  # noqa: F401 - a fixture
 
+from alerts.alert_access import silences
 from alerts.alert_file import AlertFile
-from alerts.references import of_silence
-from alerts.rules import load
-from alerts.standing import silences
-from alerts.suppress import Silence
+from alerts.rule_files import load
+from alerts.suppression import Silence
+from alerts.unknown_names import of_silence
 from collectors.batch import gather
-from collectors.estate.model import Estate
-from collectors.measurements import CATALOGUE
-from collectors.store import console
-from probes.sample import Sample
+from collectors.estate.estate_model import Estate
+from collectors.server_measurements import CATALOGUE
+from collectors.store import query_command
+from probes.wire.sample import Sample
 
 ESTATE = Estate.model_validate(
     {
@@ -217,8 +217,8 @@ async def test_a_filter_of_a_query_names_what_there_is_or_was(
             tags = {"device": device, "site": "hall", "role": "switch"}
             sample = Sample("device", tags, {"up": 1}, at_ms)
             await store.write(gather([sample], "poll", at_ms))
-        asked = console.question(
+        asked = query_command.question(
             "device", ["up"], CATALOGUE, at_ms + 1_000, where=[where]
         )
         rows = await store.ask(asked)
-        assert await console.unknown_names(asked, rows, ESTATE, store) == says
+        assert await query_command.unknown_names(asked, rows, ESTATE, store) == says

@@ -21,11 +21,11 @@ from test_reflector_stamp import Caller
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from collectors.estate.model import Estate
-from collectors.estate.model import Reflector as ReflectorOf
-from collectors.ingest.config import PolicyConfig
+from collectors.estate.estate_model import Estate
+from collectors.estate.estate_model import Reflector as ReflectorOf
+from collectors.ingest.ingest_config import PolicyConfig
 from collectors.reflector import Reflector, ReflectorConfig
-from collectors.reflector.access import (
+from collectors.reflector.reflector_access import (
     SecretRefused,
     grant,
     make_token,
@@ -33,9 +33,10 @@ from collectors.reflector.access import (
     stamp_key,
     token_holder,
 )
-from probes import bandwidth, call_path, ndt7, path_mtu, stamp, stamp_auth
-from probes.failure import Outcome
-from probes.policy import Policy, ReflectorAt, decode
+from probes.measure import bandwidth, call_path, path_mtu
+from probes.wire import ndt7, stamp, stamp_auth
+from probes.wire.failure import Outcome
+from probes.wire.policy import Policy, ReflectorAt, decode
 
 SECRET = bytes(range(32))
 KEY = stamp_key(SECRET)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from collectors.reflector import ReflectorConfig
-from collectors.reflector.limits import AllowList, Rates, Sessions
-from collectors.reflector.ndt7 import Ask, Malformed, read_ask
+from collectors.reflector.ndt7_server import Ask, Malformed, read_ask
+from collectors.reflector.reflector_limits import AllowList, Rates, Sessions
 
 visits = st.lists(st.tuples(st.integers(0, 30), st.floats(0, 5)), max_size=300)
 

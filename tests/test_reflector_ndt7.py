@@ -20,11 +20,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from collectors.reflector import Reflector, ReflectorConfig
-from probes import bandwidth, ndt7
-from probes.catalogue import check_sample
-from probes.failure import Outcome
-from probes.measurements import CATALOGUE
-from probes.report import Report, Whereabouts, samples
+from probes.measure import bandwidth
+from probes.wire import ndt7
+from probes.wire.catalogue import check_sample
+from probes.wire.failure import Outcome
+from probes.wire.measurements import CATALOGUE
+from probes.wire.report import Report, Whereabouts, samples
 
 QUICK = {"now_ms": lambda: 5, "budget_bytes": 50_000_000, "seconds": 1.0}
 OFFER = {"subprotocols": [ndt7.SUBPROTOCOL], "compression": None, "max_size": 2**24}

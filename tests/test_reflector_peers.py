@@ -6,8 +6,9 @@ import pytest
 
 from benchmarks import ndt7_peers
 from benchmarks.reflector import reflecting
-from probes import bandwidth, ndt7
-from probes.failure import Outcome
+from probes.measure import bandwidth
+from probes.wire import ndt7
+from probes.wire.failure import Outcome
 
 pytestmark = pytest.mark.soak
 

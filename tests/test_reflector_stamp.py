@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from collectors.reflector import Reflector, ReflectorConfig
-from probes import call_path, stamp
-from probes.failure import Outcome
+from probes.measure import call_path
+from probes.wire import stamp
+from probes.wire.failure import Outcome
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 

@@ -26,21 +26,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.alert import Alert
-from alerts.suppress import Silence
-from collectors.estate.hours import Hours, is_open
-from collectors.measurements import CATALOGUE
+from alerts.suppression import Silence
+from collectors.estate.opening_hours import Hours, is_open
+from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
 from collectors.store.query import check as check_query
-from dashboards import chart, words
+from dashboards import chart, figure_text
 from dashboards.doubles import AnswerStore, MemoryStore
 from dashboards.observed import Piece, marks
 from dashboards.report import (
     Month,
     PollPeriods,
     ReportError,
-    causes,
     chosen,
-    figures,
+    poor_call_causes,
+    report_figures,
     site_report,
 )
 from dashboards.report.availability import (
@@ -48,11 +48,11 @@ from dashboards.report.availability import (
     availability,
     open_spans,
 )
-from dashboards.report.gather import Content, gather
-from dashboards.report.page import render, style_sheet
-from dashboards.report.paper import on_paper
-from dashboards.report.tables import safe, tables
-from probes.sample import Sample
+from dashboards.report.report_csv import safe, tables
+from dashboards.report.report_data import Content, gather
+from dashboards.report.report_html import render, style_sheet
+from dashboards.report.report_pdf import on_paper
+from probes.wire.sample import Sample
 
 HOUR_MS = council.HOUR_MS
 OCTOBER = Month(2026, 10)
@@ -125,7 +125,7 @@ def october() -> Content:
     return _content()
 
 
-def _site(content: Content, id: str) -> figures.SiteFigures:
+def _site(content: Content, id: str) -> report_figures.SiteFigures:
     return next(each for each in content.sites if each.site.id == id)
 
 
@@ -135,7 +135,7 @@ def _site(content: Content, id: str) -> figures.SiteFigures:
 def test_poor_calls_are_told_by_where_they_break_home_beside_office(
     october: Content,
 ) -> None:
-    found = {(each.by, each.group): each for each in causes.broken(october)}
+    found = {(each.by, each.group): each for each in poor_call_causes.broken(october)}
     home, office = found["place", "home"], found["place", "office"]
     assert home.order[0] == "wifi"
     assert set(office.order[:2]) == {"wifi", "edge"}
@@ -147,7 +147,7 @@ def test_poor_calls_are_told_by_where_they_break_home_beside_office(
 def test_the_paragraph_names_first_causes_and_the_worst_provider(
     october: Content,
 ) -> None:
-    told = causes.said(causes.broken(october), "September 2026")
+    told = poor_call_causes.said(poor_call_causes.broken(october), "September 2026")
     assert [text.split(",")[0] for text in told[:2]] == ["At home", "In offices"]
     assert "mostly at the Wi-Fi" in told[0]
     assert "September 2026" in told[0]
@@ -155,10 +155,12 @@ def test_the_paragraph_names_first_causes_and_the_worst_provider(
     assert "the provider's network" in told[2]
 
 
-def _broken(now: float, before: float | None) -> causes.Broken:
-    none = dict.fromkeys(words.CAUSES, 0.0)
+def _broken(now: float, before: float | None) -> poor_call_causes.Broken:
+    none = dict.fromkeys(figure_text.CAUSES, 0.0)
     past = None if before is None else {**none, "vpn": before}
-    return causes.Broken("place", "home", "At home", {**none, "vpn": now}, past)
+    return poor_call_causes.Broken(
+        "place", "home", "At home", {**none, "vpn": now}, past
+    )
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def _broken(now: float, before: float | None) -> causes.Broken:
 def test_the_paragraph_says_what_changed_since_last_month(
     now: float, before: float | None, told: str
 ) -> None:
-    [text] = causes.said([_broken(now, before)], "May 2026")
+    [text] = poor_call_causes.said([_broken(now, before)], "May 2026")
     assert text.endswith(told)
 
 
@@ -190,12 +192,12 @@ def test_a_month_from_before_causes_were_told_has_no_such_section() -> None:
         ]
     )
     content = _content(store=old)
-    assert causes.broken(content) == []
+    assert poor_call_causes.broken(content) == []
     assert "Where poor calls break" not in render(content)
 
 
 def test_the_causes_of_a_hidden_group_are_in_no_table(october: Content) -> None:
-    shown = {(each.by, each.group) for each in causes.broken(october)}
+    shown = {(each.by, each.group) for each in poor_call_causes.broken(october)}
     rows = list(csv.DictReader(io.StringIO(tables(october)["causes"])))
     assert {(row["grouped by"], row["group"]) for row in rows} == shown
     assert ("site", "depot") not in shown
@@ -469,12 +471,12 @@ def test_lines_are_held_against_their_contract_and_the_month_before(
     line = _site(october, "library").lines[0]
     assert line.line.id == "lib-wan"
     assert line.down_p95 is not None
-    assert line.down_p95 > figures.BUSY_RATIO
+    assert line.down_p95 > report_figures.BUSY_RATIO
     assert line.busy_hours > 20
     assert line.observed_hours == 745 - 7
     assert line.change is not None
     assert line.cost_per_mbps == pytest.approx(48)
-    assert figures.value_for_money(line).startswith("Full in")
+    assert report_figures.value_for_money(line).startswith("Full in")
 
 
 @pytest.mark.parametrize(
@@ -491,7 +493,9 @@ def test_what_a_lines_use_says_about_its_size(
     changes: dict[str, Any], said: str
 ) -> None:
     line = council.estate().line("th-wan")
-    assert said in figures.value_for_money(figures.LineFigures(line, **changes))
+    assert said in report_figures.value_for_money(
+        report_figures.LineFigures(line, **changes)
+    )
 
 
 def test_an_hour_with_few_polls_weighs_few_polls_in_the_share_a_port_was_up() -> None:
@@ -501,16 +505,16 @@ def test_an_hour_with_few_polls_weighs_few_polls_in_the_share_a_port_was_up() ->
         Row(HOUR_MS, {"line": line.id}, {"up_mean": 0.0, "up_count": 2}),
         Row(2 * HOUR_MS, {"line": line.id}, {"down_use_ratio_p95": 0.1}),
     ]
-    [found] = figures.line_figures([line], [], hours, [])
+    [found] = report_figures.line_figures([line], [], hours, [])
     assert found.up_ratio == pytest.approx(60 / 62)
 
 
 def test_a_backup_line_is_judged_by_whether_it_was_needed() -> None:
     line = council.estate().line("dep-4g")
-    idle = figures.LineFigures(line, down_p95=0.0)
-    used = figures.LineFigures(line, down_p95=0.0, carried_hours=6)
-    assert figures.value_for_money(idle) == "Backup: it was not needed."
-    assert "6 hours" in figures.value_for_money(used)
+    idle = report_figures.LineFigures(line, down_p95=0.0)
+    used = report_figures.LineFigures(line, down_p95=0.0, carried_hours=6)
+    assert report_figures.value_for_money(idle) == "Backup: it was not needed."
+    assert "6 hours" in report_figures.value_for_money(used)
 
 
 @pytest.mark.parametrize(
@@ -526,7 +530,7 @@ def test_a_backup_line_is_judged_by_whether_it_was_needed() -> None:
 def test_a_contract_reminds_of_its_notice_in_time(
     today: date, level: str, said: str
 ) -> None:
-    found = figures.reminder(council.estate().line("th-wan"), today)
+    found = report_figures.reminder(council.estate().line("th-wan"), today)
     assert found is not None
     assert found.level == level
     assert said in found.text
@@ -534,7 +538,7 @@ def test_a_contract_reminds_of_its_notice_in_time(
 
 def test_a_line_without_dates_reminds_of_nothing() -> None:
     line = council.estate().line("dep-4g")
-    assert figures.reminder(line, date(2026, 1, 1)) is None
+    assert report_figures.reminder(line, date(2026, 1, 1)) is None
 
 
 # ---- people -------------------------------------------------------------------------
@@ -547,10 +551,10 @@ def test_home_and_office_are_both_there_and_small_groups_are_said_and_not_shown(
     assert all(each.values for each in october.places)
     assert _site(october, "depot").experience.values is None
     html = render(october)
-    assert f"Calls in these sites are {words.HIDDEN}: Highways Depot" in html
+    assert f"Calls in these sites are {figure_text.HIDDEN}: Highways Depot" in html
     table = list(csv.DictReader(io.StringIO(tables(october)["calls"])))
     depot = next(row for row in table if row["group"] == "depot")
-    assert depot["note"] == words.HIDDEN
+    assert depot["note"] == figure_text.HIDDEN
     assert depot["poor calls (ratio of calls)"] == depot["test calls"] == ""
 
 
@@ -591,7 +595,7 @@ def test_incidents_are_cut_to_the_month_and_folded_under_their_cause() -> None:
     )
     outside = _alert(start - 2 * HOUR_MS, start - HOUR_MS)
     never_fired = Alert("p", {}, "critical", "resolved", start, resolved_ms=start + 5)
-    found = figures.incidents(
+    found = report_figures.incidents(
         [cause, effect, after, before, open_still, outside, never_fired], start, end
     )
     lengths = {each.alert.key: each.to_ms - each.from_ms for each in found}
@@ -719,7 +723,7 @@ def test_without_what_a_pdf_needs_one_sentence_says_how_to_get_it(
     (tmp_path / "weasyprint.py").write_text(broken)
     code = (
         "from pathlib import Path\n"
-        "from dashboards.report.paper import NoPdf, write_pdf\n"
+        "from dashboards.report.report_pdf import NoPdf, write_pdf\n"
         "try:\n    write_pdf('', '', Path('none.pdf'))\n"
         "except NoPdf as missing:\n    print(missing)\n"
     )
@@ -787,7 +791,7 @@ def test_months_follow_each_other_over_the_year() -> None:
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 3))
 def test_less_than_all_is_never_said_to_be_all(ratio: float, digits: int) -> None:
-    assert float(words.percent(ratio, digits).rstrip("%")) < 100
+    assert float(figure_text.percent(ratio, digits).rstrip("%")) < 100
 
 
 @pytest.mark.parametrize(
@@ -802,7 +806,7 @@ def test_less_than_all_is_never_said_to_be_all(ratio: float, digits: int) -> Non
     ],
 )
 def test_lengths_of_time_in_words(ms: int, said: str) -> None:
-    assert words.span(ms) == said
+    assert figure_text.span(ms) == said
 
 
 @given(
@@ -822,8 +826,8 @@ def test_a_chart_is_well_formed_and_stays_inside_itself(
         0,
         10**7,
         10**5,
-        words.rate,
-        words.hour,
+        figure_text.rate,
+        figure_text.hour,
     )
     svg = str(drawn.svg())
     assert "A &lt;title&gt;" in svg
@@ -838,7 +842,14 @@ def test_a_chart_is_well_formed_and_stays_inside_itself(
 def test_a_gap_in_what_was_measured_is_a_gap_in_the_line() -> None:
     points = [(0, 1.0), (10, 1.0), (20, 1.0), (100, 1.0), (110, 1.0)]
     drawn = chart.Chart(
-        "x", "T", (chart.Series("a", points),), 0, 120, 10, words.rate, words.hour
+        "x",
+        "T",
+        (chart.Series("a", points),),
+        0,
+        120,
+        10,
+        figure_text.rate,
+        figure_text.hour,
     )
     assert str(drawn.svg()).count('class="c1"') == 2
 

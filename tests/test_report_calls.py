@@ -19,19 +19,19 @@ from stores import embedded, influx
 
 from collectors.batch import gather as batches
 from collectors.estate import Estate, Site
-from collectors.estate.hours import Hours, OpenRange, is_open
-from collectors.groups import LEAST, GroupsConfig, Window
-from collectors.measurements import CATALOGUE
+from collectors.estate.opening_hours import Hours, OpenRange, is_open
+from collectors.experience.groups import LEAST, GroupsConfig, Window
+from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Row, Store
-from dashboards import words
+from dashboards import figure_text
 from dashboards.doubles import MemoryStore
 from dashboards.report import Month
-from dashboards.report.calls import Merged, gather_calls, stretches, usual_hours
-from dashboards.report.gather import Content, gather
-from dashboards.report.page import headlines, render
-from dashboards.report.questions import EXPERIENCE
-from dashboards.report.tables import tables
-from probes.sample import Sample, Value
+from dashboards.report.group_calls import Merged, gather_calls, stretches, usual_hours
+from dashboards.report.report_csv import tables
+from dashboards.report.report_data import Content, gather
+from dashboards.report.report_html import headlines, render
+from dashboards.report.report_queries import EXPERIENCE
+from probes.wire.sample import Sample, Value
 
 LONDON = ZoneInfo("Europe/London")
 OCTOBER = Month(2026, 10)
@@ -216,8 +216,8 @@ def notes(found: Content) -> dict[str, str]:
 
 def test_without_a_row_nothing_was_measured_and_no_laptop_is_too_few() -> None:
     found = content(MemoryStore())
-    assert set(notes(found).values()) == {words.NOT_MEASURED}
-    assert words.HIDDEN not in render(found)
+    assert set(notes(found).values()) == {figure_text.NOT_MEASURED}
+    assert figure_text.HIDDEN not in render(found)
     assert any(
         "cannot be compared" in text and "at home: not measured" in text
         for text in headlines(found)
@@ -232,23 +232,23 @@ def test_a_site_without_agents_is_not_one_with_too_few() -> None:
     ]
     found = content(MemoryStore(rows))
     known = notes(found)
-    assert known["library"] == words.HIDDEN
-    assert known["depot"] == words.NOT_THERE
+    assert known["library"] == figure_text.HIDDEN
+    assert known["depot"] == figure_text.NOT_THERE
     page = render(found)
-    assert f"{words.HIDDEN}: Central Library" in page
-    assert f"{words.NOT_THERE}: Highways Depot" in page
+    assert f"{figure_text.HIDDEN}: Central Library" in page
+    assert f"{figure_text.NOT_THERE}: Highways Depot" in page
 
 
 def test_before_groups_are_made_nothing_is_measured_though_laptops_are_heard() -> None:
     found = content(MemoryStore(heard(town_hall=(48, 48))))
-    assert notes(found)["home"] == words.NOT_MEASURED
+    assert notes(found)["home"] == figure_text.NOT_MEASURED
     few = content(MemoryStore(heard(town_hall=(8, 8))))
-    assert notes(few)["home"] == words.HIDDEN
+    assert notes(few)["home"] == figure_text.HIDDEN
 
 
 def test_laptops_that_were_not_heard_are_not_too_few() -> None:
     rows = [told("all", "all", 40, 0.1, at(6, 10)), *heard(library=(20, 0))]
-    assert notes(content(MemoryStore(rows)))["library"] == words.NOT_MEASURED
+    assert notes(content(MemoryStore(rows)))["library"] == figure_text.NOT_MEASURED
 
 
 def test_calls_that_all_failed_have_no_quality_and_say_so() -> None:
@@ -391,4 +391,4 @@ def test_the_hours_of_most_sites_are_the_council_s() -> None:
     ],
 )
 def test_hours_are_said_as_a_person_says_them(hours: Hours, text: str) -> None:
-    assert words.hours(hours) == text
+    assert figure_text.hours(hours) == text

@@ -17,9 +17,9 @@ from test_report import NOW_MS, OCTOBER, STORE, _content, _unpacked
 from collectors.estate import Estate, Site
 from dashboards import chart
 from dashboards.doubles import MemoryStore
-from dashboards.report.gather import gather
-from dashboards.report.page import render, style_sheet
-from dashboards.report.paper import spoken, write_pdf
+from dashboards.report.report_data import gather
+from dashboards.report.report_html import render, style_sheet
+from dashboards.report.report_pdf import spoken, write_pdf
 
 # Nine reports are made for the first of these tests.
 pytestmark = [pytest.mark.service, pytest.mark.timeout(400)]

@@ -24,11 +24,11 @@ from river import (
     until,
 )
 
-from probes.deliver import Receipt
-from probes.enrol import enrol
-from probes.publish_https import Door, HttpsPublisher
-from probes.spool import Waiting
-from towpath.demo.switches import SimulatedPort, SimulatedSwitch
+from probes.agent.enrol import enrol
+from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.report_delivery import Receipt
+from probes.agent.spool import Waiting
+from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 V3 = """createUser towpath SHA-256 "the right one" AES "the right one"
 rouser towpath priv

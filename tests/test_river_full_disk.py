@@ -23,7 +23,7 @@ from test_alerts_engine import Desk
 from test_alerts_full_disk import fill
 from test_journal_full import may_mount
 
-from towpath.demo.switches import SimulatedPort, SimulatedSwitch
+from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 HERE = Path(__file__).parent
 SCRIPT = """

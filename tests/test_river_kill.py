@@ -113,7 +113,14 @@ async def own_agent(council: Council) -> Any:
         f'server = "{council.server}"\nca_file = "{council.tls.authority}"\n'
         f'enrolment_token = "{council.token()}"\nstate_folder = "{folder}"\n'
     )
-    command = [sys.executable, "-m", "probes.cli", "--config", str(settings), "run"]
+    command = [
+        sys.executable,
+        "-m",
+        "probes.agent.agent_cli",
+        "--config",
+        str(settings),
+        "run",
+    ]
     with (council.folder / "agent.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=log, stderr=log, env=environment()

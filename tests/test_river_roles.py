@@ -24,10 +24,10 @@ from river import (
     until,
 )
 
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.store import open_store
 from collectors.store.query import Pick, Query
-from towpath.demo.switches import SimulatedPort, SimulatedSwitch
+from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 from towpath.demo.town import OnCall
 
 RULES = """overrides:

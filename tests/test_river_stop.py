@@ -9,7 +9,7 @@ from pathlib import Path
 
 from river import COMMUNITY, Council, Laptops, Running, journalled, started, until
 
-from towpath.demo.switches import SimulatedPort, SimulatedSwitch
+from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 
 async def test_a_stop_under_load_loses_no_receipted_report(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from ipaddress import ip_address, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.snmp.choice import Choice, names_of
-from probes.failure import Outcome
+from collectors.snmp.polling.credential_choice import Choice, names_of
+from probes.wire.failure import Outcome
 
 BY_SUBNET = {
     ip_network("10.0.0.0/8"): ("council",),

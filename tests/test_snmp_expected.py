@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collectors.estate import Device, Line
-from collectors.snmp import oids
-from collectors.snmp.expected import outlook
-from collectors.snmp.interfaces import Port
-from collectors.snmp.lldp import LldpTables
-from collectors.snmp.lldp import lldp_neighbours as neighbours
+from collectors.snmp.polling.expected_ports import outlook
+from collectors.snmp.tables import oids
+from collectors.snmp.tables.interfaces import Port
+from collectors.snmp.tables.lldp import LldpTables
+from collectors.snmp.tables.lldp import lldp_neighbours as neighbours
 
 PORTS = [
     Port(1, "Gi1", True, name="Gi1", descr="GigabitEthernet1", alias="uplink to core"),

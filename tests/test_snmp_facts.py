@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from collectors.snmp import CredentialError, credential
-from collectors.snmp.console import (
+from collectors.snmp.polling.device_facts import (
+    Facts,
+    Target,
+    facts_json,
+    poll_once,
+    poll_targets,
+)
+from collectors.snmp.polling.poll_command import (
     WrongTarget,
     given_credential,
     poll_file,
@@ -24,14 +31,13 @@ from collectors.snmp.console import (
     read_targets,
     where,
 )
-from collectors.snmp.facts import Facts, Target, facts_json, poll_once, poll_targets
-from collectors.snmp.identity import Identity
-from collectors.snmp.if_types import if_type
-from collectors.snmp.interfaces import Port
+from collectors.snmp.polling.poll_output import duration, scaled, show
 from collectors.snmp.profiles.readings import Sensor
-from collectors.snmp.session import Patience
-from collectors.snmp.show import duration, scaled, show
-from towpath.demo.switches import Neighbour, SimulatedPort, SimulatedSwitch
+from collectors.snmp.session.session import Patience
+from collectors.snmp.tables.identity import Identity
+from collectors.snmp.tables.if_types import if_type
+from collectors.snmp.tables.interfaces import Port
+from towpath.demo.simulated_switches import Neighbour, SimulatedPort, SimulatedSwitch
 
 PUBLIC = credential("test", {"community": "public"})
 QUICK = Patience((0.5, 1.0))

@@ -6,20 +6,21 @@ import pytest
 from test_snmp_poller import QUICK, device, estate, polling, until
 
 from collectors.batch import check
-from collectors.measurements import CATALOGUE
-from collectors.snmp import findings, oids, plan
-from collectors.snmp.interfaces import Port
-from collectors.snmp.poll import Place
-from towpath.demo import ber
-from towpath.demo.switches import SimulatedPort, SimulatedSwitch
+from collectors.server_measurements import CATALOGUE
+from collectors.snmp.polling import device_findings, request_plan
+from collectors.snmp.polling.poll_rows import Place
+from collectors.snmp.tables import oids
+from collectors.snmp.tables.interfaces import Port
+from towpath.demo import snmp_messages
+from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 PLACE = Place("a", "hall", "switch")
 
 
-def watch(speed_bps: int, wide: bool, stable: bool = True) -> plan.Watch:
+def watch(speed_bps: int, wide: bool, stable: bool = True) -> request_plan.Watch:
     column = oids.IF_HC_IN_OCTETS if wide else oids.IF_IN_OCTETS
     port = Port(if_index=1, key="Gi1", stable=stable, speed_bps=speed_bps)
-    [found] = plan.watch([port], {column: {1: 7}}, {})
+    [found] = request_plan.watch([port], {column: {1: 7}}, {})
     return found
 
 
@@ -36,14 +37,14 @@ def watch(speed_bps: int, wide: bool, stable: bool = True) -> plan.Watch:
 def test_ports_whose_counters_go_round_too_fast_are_said(
     speed_bps: int, wide: bool, period_s: float, said: bool
 ) -> None:
-    found = findings.of_ports([watch(speed_bps, wide)], period_s)
-    assert (findings.COUNTERS_32_BIT in found) is said
+    found = device_findings.of_ports([watch(speed_bps, wide)], period_s)
+    assert (device_findings.COUNTERS_32_BIT in found) is said
 
 
 def test_ports_without_a_name_are_said() -> None:
-    found = findings.of_ports([watch(10, True, stable=False)] * 7, 60.0)
+    found = device_findings.of_ports([watch(10, True, stable=False)] * 7, 60.0)
     text = "Gi1, Gi1, Gi1, Gi1, Gi1 and 2 more have"
-    assert found[findings.PORTS_UNNAMED].startswith(text)
+    assert found[device_findings.PORTS_UNNAMED].startswith(text)
 
 
 @pytest.mark.parametrize(
@@ -51,29 +52,29 @@ def test_ports_without_a_name_are_said() -> None:
     [
         ("", (), None),
         ("80001f8804746f77", (), None),
-        ("80001f8804746f77", ("b",), findings.ENGINE_ID_SHARED),
-        ("0000000000000000", (), findings.ENGINE_ID_INVALID),
+        ("80001f8804746f77", ("b",), device_findings.ENGINE_ID_SHARED),
+        ("0000000000000000", (), device_findings.ENGINE_ID_INVALID),
         ("800000090300000000000000", (), None),
         ("8000000903000000000000", (), None),
-        ("00", (), findings.ENGINE_ID_INVALID),
+        ("00", (), device_findings.ENGINE_ID_INVALID),
     ],
 )
 def test_engine_ids_are_one_of_a_kind_and_not_zero(
     engine_id: str, others: tuple[str, ...], name: str | None
 ) -> None:
-    found = findings.of_engine(bytes.fromhex(engine_id), others)
+    found = device_findings.of_engine(bytes.fromhex(engine_id), others)
     if engine_id.startswith("8000000903"):
         # The form of a MAC address, and the address all zero.
-        name = findings.ENGINE_ID_INVALID
+        name = device_findings.ENGINE_ID_INVALID
     assert list(found) == ([name] if name else [])
 
 
 def test_what_is_over_has_one_row_that_ends_it() -> None:
-    batch = findings.rows(PLACE, 5, {"x": "a sentence"}, ["x", "y"])
+    batch = device_findings.rows(PLACE, 5, {"x": "a sentence"}, ["x", "y"])
     assert batch is not None
     rows = {s.tags["finding"]: s.fields for s in check(batch, CATALOGUE).samples()}
     assert rows == {"x": {"active": 1, "text": "a sentence"}, "y": {"active": 0}}
-    assert findings.rows(PLACE, 5, {}, []) is None
+    assert device_findings.rows(PLACE, 5, {}, []) is None
 
 
 async def test_a_fast_port_without_64_bit_counters_has_no_traffic_and_says_so() -> None:
@@ -84,7 +85,7 @@ async def test_a_fast_port_without_64_bit_counters_has_no_traffic_and_says_so() 
                 for column in (6, 7, 8, 9, 10, 11):
                     row = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, column, port.index)
                     self._rows.remove(row)
-                    del self._values[ber.oid_content(row)]
+                    del self._values[snmp_messages.oid_content(row)]
 
     ports = [SimulatedPort(1, "Fa1", speed_bps=10_000_000), SimulatedPort(2, "Te1")]
     ports[1].speed_bps = 1_000_000_000_000
@@ -95,6 +96,6 @@ async def test_a_fast_port_without_64_bit_counters_has_no_traffic_and_says_so() 
             await until(lambda: len(kept.of("device")) >= 4, "polls")
     assert any("in_bps" in row for row in kept.of("interface", port="Fa1"))
     assert not any("in_bps" in row for row in kept.of("interface", port="Te1"))
-    said = kept.of("finding", finding=findings.COUNTERS_32_BIT)
+    said = kept.of("finding", finding=device_findings.COUNTERS_32_BIT)
     assert said[-1]["active"] == 1
     assert str(said[-1]["text"]).startswith("Te1 has only 32-bit counters")

@@ -13,11 +13,11 @@ import services
 from captures import datagrams
 
 from collectors.snmp import credential
-from collectors.snmp.session import Failed, Patience, Session
-from collectors.snmp.sessions import HAS_GUFO, Sessions
-from collectors.snmp.walk import MAX_ROWS, Budget, Stamina, walk
-from towpath.demo import ber
-from towpath.demo.switches import SimulatedSwitch
+from collectors.snmp.session.session import Failed, Patience, Session
+from collectors.snmp.session.sessions import HAS_GUFO, Sessions
+from collectors.snmp.session.walk import MAX_ROWS, Budget, Stamina, walk
+from towpath.demo import snmp_messages
+from towpath.demo.simulated_switches import SimulatedSwitch
 
 PUBLIC = credential("test", {"community": "public"})
 USER = credential(
@@ -89,11 +89,13 @@ def with_our_id(packet: bytes, request: bytes) -> bytes:
     """`packet` with the request's own id where that can be found, so that it is not
     thrown away for its id alone."""
     try:
-        ours = ber.decode(request).request_id
-        theirs = ber.decode(bytes(packet).replace(b"\xa2", b"\xa0", 1)).request_id
-    except ber.Malformed:
+        ours = snmp_messages.decode(request).request_id
+        theirs = snmp_messages.decode(
+            bytes(packet).replace(b"\xa2", b"\xa0", 1)
+        ).request_id
+    except snmp_messages.Malformed:
         return packet
-    return packet.replace(ber.integer(theirs), ber.integer(ours), 1)
+    return packet.replace(snmp_messages.integer(theirs), snmp_messages.integer(ours), 1)
 
 
 async def converse(session: Session) -> None:

@@ -26,12 +26,12 @@ from agents import (
 )
 
 from collectors.snmp import credential
-from collectors.snmp.facts import Facts, poll_once
-from collectors.snmp.session import Failed, Patience
-from collectors.snmp.sessions import HAS_GUFO, Sessions
-from collectors.snmp.walk import MAX_ROWS, Budget, Stamina, get_all, walk
-from probes.failure import Outcome
-from towpath.demo.switches import SimulatedSwitch
+from collectors.snmp.polling.device_facts import Facts, poll_once
+from collectors.snmp.session.session import Failed, Patience
+from collectors.snmp.session.sessions import HAS_GUFO, Sessions
+from collectors.snmp.session.walk import MAX_ROWS, Budget, Stamina, get_all, walk
+from probes.wire.failure import Outcome
+from towpath.demo.simulated_switches import SimulatedSwitch
 
 PUBLIC = credential("test", {"community": "public"})
 HURRIED = Patience((0.3, 0.5))

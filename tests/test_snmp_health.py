@@ -10,16 +10,16 @@ import recordings
 from agents import Recorded
 
 from collectors.batch import Batch, check
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.snmp import credential
-from collectors.snmp.findings import VALUES_IMPLAUSIBLE
-from collectors.snmp.health import LEARN_S, Health, severity
-from collectors.snmp.poll import Place
+from collectors.snmp.polling.device_findings import VALUES_IMPLAUSIBLE
+from collectors.snmp.polling.device_health import LEARN_S, Health, severity
+from collectors.snmp.polling.poll_rows import Place
 from collectors.snmp.profiles import load
 from collectors.snmp.profiles.readings import Sensor
-from collectors.snmp.session import Patience
-from collectors.snmp.sessions import Sessions
-from collectors.snmp.walk import Stamina
+from collectors.snmp.session.session import Patience
+from collectors.snmp.session.sessions import Sessions
+from collectors.snmp.session.walk import Stamina
 
 PUBLIC = credential("test", {"community": "public"})
 STANDARD = recordings.FOLDER / "standard-mibs.snmprec"

@@ -11,15 +11,16 @@ from agents import RecordedRaw
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.snmp import credential, oids
-from collectors.snmp.addresses import addresses
-from collectors.snmp.cdp import DIALECTS, heard
-from collectors.snmp.entities import entities
-from collectors.snmp.facts import facts_json, poll_once
-from collectors.snmp.interfaces import Port
-from collectors.snmp.lldp import LldpTables, lldp_neighbours
-from collectors.snmp.session import Patience, Value
-from collectors.snmp.vlans import vlans
+from collectors.snmp import credential
+from collectors.snmp.polling.device_facts import facts_json, poll_once
+from collectors.snmp.session.session import Patience, Value
+from collectors.snmp.tables import oids
+from collectors.snmp.tables.cdp import DIALECTS, heard
+from collectors.snmp.tables.entities import entities
+from collectors.snmp.tables.interfaces import Port
+from collectors.snmp.tables.ip_addresses import addresses
+from collectors.snmp.tables.lldp import LldpTables, lldp_neighbours
+from collectors.snmp.tables.vlans import vlans
 
 OLD, NEW = "1.3.6.1.2.1.4.20.1", "1.3.6.1.2.1.4.34.1"
 PREFIX = "1.3.6.1.2.1.4.32.1.5"

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from test_snmp_poller import QUICK, device, estate, polling, until
 
 from collectors.batch import check
-from collectors.measurements import CATALOGUE
-from collectors.snmp.ip_sla import Operation, rows
-from collectors.snmp.poll import Place
-from towpath.demo import ber
-from towpath.demo.switches import SimulatedSwitch
+from collectors.server_measurements import CATALOGUE
+from collectors.snmp.polling.poll_rows import Place
+from collectors.snmp.tables.ip_sla import Operation, rows
+from towpath.demo import snmp_messages
+from towpath.demo.simulated_switches import SimulatedSwitch
 
 _MIB = (1, 3, 6, 1, 4, 1, 9, 9, 42, 1)
 _LATEST, _JITTER = "1.3.6.1.4.1.9.9.42.1.2.10.1", "1.3.6.1.4.1.9.9.42.1.5.2.1"
@@ -26,22 +26,24 @@ class Router(SimulatedSwitch):
     def rebuild(self) -> None:
         super().rebuild()
         control, latest, jitter = (*_MIB, 2, 1, 1), (*_MIB, 2, 10, 1), (*_MIB, 5, 2, 1)
-        table: dict[ber.Oid, bytes] = {}
+        table: dict[snmp_messages.Oid, bytes] = {}
         for index, name, kind in ((1, "voice", 9), (2, "", 1), (3, "spare", 1)):
-            table[(*control, 2, index)] = ber.octets("ops")
-            table[(*control, 3, index)] = ber.octets(name)
-            table[(*control, 4, index)] = ber.integer(kind)
+            table[(*control, 2, index)] = snmp_messages.octets("ops")
+            table[(*control, 3, index)] = snmp_messages.octets(name)
+            table[(*control, 4, index)] = snmp_messages.integer(kind)
         for index, took, sense in ((1, 31, 1), (2, 0, 4), (3, 0, 0)):
-            table[(*latest, 1, index)] = ber.gauge32(took)
-            table[(*latest, 2, index)] = ber.integer(sense)
+            table[(*latest, 1, index)] = snmp_messages.gauge32(took)
+            table[(*latest, 2, index)] = snmp_messages.integer(sense)
         found = {1: 980, 2: 19_600, 26: 5, 27: 10, 29: 5, 42: 406, 43: 3, 46: 7}
         for column, value in found.items():
-            table[(*jitter, column, 1)] = ber.gauge32(value)
+            table[(*jitter, column, 1)] = snmp_messages.gauge32(value)
 
         def fixed(value: bytes) -> Callable[[], bytes]:
             return lambda: value
 
-        self._values |= {ber.oid_content(o): fixed(v) for o, v in table.items()}
+        self._values |= {
+            snmp_messages.oid_content(o): fixed(v) for o, v in table.items()
+        }
         self._rows = sorted([*self._rows, *table])
 
 

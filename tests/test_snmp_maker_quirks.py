@@ -21,9 +21,9 @@ from maker_agents import (
 from test_snmp_poller import QUICK, device, estate, polling, until
 
 from collectors.snmp import credential
-from collectors.snmp.facts import facts_json, poll_once
-from collectors.snmp.session import Patience
-from towpath.demo.switches import Neighbour, SimulatedPort
+from collectors.snmp.polling.device_facts import facts_json, poll_once
+from collectors.snmp.session.session import Patience
+from towpath.demo.simulated_switches import Neighbour, SimulatedPort
 
 PUBLIC = credential("test", {"community": "public"})
 

@@ -14,7 +14,7 @@ import pytest
 import services
 from shaped_path import FAR, ShapedPath, shaped_path
 
-from probes.sample import Sample, Value
+from probes.wire.sample import Sample, Value
 
 pytestmark = [pytest.mark.service, pytest.mark.netns]
 

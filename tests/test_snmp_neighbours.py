@@ -9,21 +9,22 @@ from agents import Unordered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.snmp import credential, oids
-from collectors.snmp.cdp import DIALECTS, MNDP, Dialect, heard
-from collectors.snmp.facts import facts_json, poll_once
-from collectors.snmp.interfaces import Port
-from collectors.snmp.lldp import (
+from collectors.snmp import credential
+from collectors.snmp.polling.device_facts import facts_json, poll_once
+from collectors.snmp.session.session import Patience, Value
+from collectors.snmp.tables import oids
+from collectors.snmp.tables.cdp import DIALECTS, MNDP, Dialect, heard
+from collectors.snmp.tables.interfaces import Port
+from collectors.snmp.tables.lldp import (
     SECOND,
     TPLINK_REM_TABLE,
     LldpTables,
     lldp_neighbours,
     tplink_neighbours,
 )
-from collectors.snmp.neighbours import Heard, neighbours
-from collectors.snmp.session import Patience, Value
-from towpath.demo import ber
-from towpath.demo.switches import Neighbour, SimulatedPort, SimulatedSwitch
+from collectors.snmp.tables.neighbour_tables import Heard, neighbours
+from towpath.demo import snmp_messages
+from towpath.demo.simulated_switches import Neighbour, SimulatedPort, SimulatedSwitch
 
 PORTS = [
     Port(n, f"1/{n}", True, name=f"1/{n}", descr=f"Slot: 1 Port: {n}")
@@ -212,8 +213,10 @@ class Cisco(SimulatedSwitch):
             for port in (1, 2):
                 row = (*entry, column, port, 1)
                 self._rows.append(row)
-                self._values[ber.oid_content(row)] = lambda v=value: ber.tlv(  # type: ignore[misc]
-                    ber.OCTETS, v
+                self._values[snmp_messages.oid_content(row)] = lambda v=value: (
+                    snmp_messages.tlv(  # type: ignore[misc]
+                        snmp_messages.OCTETS, v
+                    )
                 )
         self._rows.sort()
 

@@ -18,16 +18,19 @@ from maker_agents import Beside
 from secured_agent import USER, SecuredSwitch
 
 from collectors.estate import Device
-from collectors.snmp import SnmpConfig, credential, findings, oids, pdu
-from collectors.snmp.credentials import Credential
-from collectors.snmp.device import DevicePoll
-from collectors.snmp.facts import facts_json, poll_once
-from collectors.snmp.memory import Learnt
-from collectors.snmp.session import Failed, Patience
-from collectors.snmp.sessions import HAS_GUFO, Sessions
-from collectors.snmp.walk import Budget, Stamina, get_all, walk
-from towpath.demo import ber
-from towpath.demo.switches import Neighbour, SimulatedPort
+from collectors.snmp import SnmpConfig, credential
+from collectors.snmp.polling import device_findings
+from collectors.snmp.polling.device_facts import facts_json, poll_once
+from collectors.snmp.polling.device_poll import DevicePoll
+from collectors.snmp.polling.device_state import Learnt
+from collectors.snmp.session import pdu
+from collectors.snmp.session.credentials import Credential
+from collectors.snmp.session.session import Failed, Patience
+from collectors.snmp.session.sessions import HAS_GUFO, Sessions
+from collectors.snmp.session.walk import Budget, Stamina, get_all, walk
+from collectors.snmp.tables import oids
+from towpath.demo import snmp_messages
+from towpath.demo.simulated_switches import Neighbour, SimulatedPort
 
 LIBRARIES = [
     pytest.param(
@@ -136,27 +139,29 @@ def rows() -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for n in (1, 2, 3):
         found |= {
-            f"{_ENTITY}.5.{n}": ber.integer(8),
-            f"{_ENTITY}.7.{n}": ber.octets(f"Inlet {n}"),
-            f"{_ENTITY}.11.{n}": ber.octets(f"S{n}"),
-            f"{_VLAN}.{n * 10}": ber.octets(f"vlan {n}"),
-            f"{_STORAGE}.2.{n}": ber.oid("1.3.6.1.2.1.25.2.1.4"),
-            f"{_STORAGE}.3.{n}": ber.octets(f"/disk{n}"),
-            f"{_STORAGE}.4.{n}": ber.integer(1024),
-            f"{_STORAGE}.5.{n}": ber.integer(1000),
-            f"{_STORAGE}.6.{n}": ber.integer(100 * n),
-            f"{_SENSOR}.1.{n}": ber.integer(8),
-            f"{_SENSOR}.2.{n}": ber.integer(9),
-            f"{_SENSOR}.3.{n}": ber.integer(0),
-            f"{_SENSOR}.4.{n}": ber.integer(20 + n),
-            f"{_SENSOR}.5.{n}": ber.integer(1),
-            f"{_ADDRESS}.2.10.1.0.{n}": ber.integer(n),
-            f"{_ADDRESS}.3.10.1.0.{n}": ber.tlv(0x40, bytes((255, 255, 255, 0))),
+            f"{_ENTITY}.5.{n}": snmp_messages.integer(8),
+            f"{_ENTITY}.7.{n}": snmp_messages.octets(f"Inlet {n}"),
+            f"{_ENTITY}.11.{n}": snmp_messages.octets(f"S{n}"),
+            f"{_VLAN}.{n * 10}": snmp_messages.octets(f"vlan {n}"),
+            f"{_STORAGE}.2.{n}": snmp_messages.oid("1.3.6.1.2.1.25.2.1.4"),
+            f"{_STORAGE}.3.{n}": snmp_messages.octets(f"/disk{n}"),
+            f"{_STORAGE}.4.{n}": snmp_messages.integer(1024),
+            f"{_STORAGE}.5.{n}": snmp_messages.integer(1000),
+            f"{_STORAGE}.6.{n}": snmp_messages.integer(100 * n),
+            f"{_SENSOR}.1.{n}": snmp_messages.integer(8),
+            f"{_SENSOR}.2.{n}": snmp_messages.integer(9),
+            f"{_SENSOR}.3.{n}": snmp_messages.integer(0),
+            f"{_SENSOR}.4.{n}": snmp_messages.integer(20 + n),
+            f"{_SENSOR}.5.{n}": snmp_messages.integer(1),
+            f"{_ADDRESS}.2.10.1.0.{n}": snmp_messages.integer(n),
+            f"{_ADDRESS}.3.10.1.0.{n}": snmp_messages.tlv(
+                0x40, bytes((255, 255, 255, 0))
+            ),
         }
     for n, name in ((14, "temperature"), (17, "cpu-temperature"), (7001, "fan-state")):
-        found[f"{_GAUGE}.2.{n}"] = ber.octets(name)
-        found[f"{_GAUGE}.3.{n}"] = ber.integer(30 + n % 2)
-        found[f"{_GAUGE}.4.{n}"] = ber.integer(1)
+        found[f"{_GAUGE}.2.{n}"] = snmp_messages.octets(name)
+        found[f"{_GAUGE}.3.{n}"] = snmp_messages.integer(30 + n % 2)
+        found[f"{_GAUGE}.4.{n}"] = snmp_messages.integer(1)
     return found
 
 
@@ -228,7 +233,7 @@ async def test_an_odd_value_in_every_table_costs_that_value_alone(
     assert [port["if_index"] for port in shown["ports"]] == [1, 2, 3]
     if encoding in ODD:
         assert "alias" not in shown["ports"][1]
-        said = shown["findings"][findings.VALUES_UNREADABLE]
+        said = shown["findings"][device_findings.VALUES_UNREADABLE]
         assert IF_ALIAS in agent.asked or version == "v1"
         assert said.count(": ") >= 5
     elif encoding in ABSENT:
@@ -238,7 +243,7 @@ async def test_an_odd_value_in_every_table_costs_that_value_alone(
 async def test_the_finding_names_port_and_column_and_what_was_sent() -> None:
     agent = switch({IF_ALIAS: bytes.fromhex(ODD["IpAddress of 8 octets"])})
     shown = await shown_by(agent, "v2c")
-    said = shown["findings"][findings.VALUES_UNREADABLE]
+    said = shown["findings"][device_findings.VALUES_UNREADABLE]
     assert f"ifAlias of Gi2 ({IF_ALIAS}): an IPv4 address of 8 octets" in said
 
 
@@ -249,7 +254,7 @@ async def test_recorded_ports_with_an_odd_alias(name: str) -> None:
     shown = await shown_by(RecordedRaw(file), "v2c")
     aliases = [port.get("alias") for port in shown["ports"]]
     assert aliases == ["", None, "lab"]
-    assert "ifAlias of ether2" in shown["findings"][findings.VALUES_UNREADABLE]
+    assert "ifAlias of ether2" in shown["findings"][device_findings.VALUES_UNREADABLE]
 
 
 @pytest.mark.parametrize("prefer_gufo", LIBRARIES)
@@ -353,7 +358,7 @@ async def test_a_port_whose_state_and_counter_are_odd_keeps_the_rest(
 async def test_a_finding_lasts_as_long_as_the_value_is_odd(
     version: str, prefer_gufo: bool
 ) -> None:
-    good = ber.octets("desk 2")
+    good = snmp_messages.octets("desk 2")
     kept = await polls(
         switch({IF_ALIAS: b"\x06\x00"}),
         CREDENTIALS[version],
@@ -365,7 +370,7 @@ async def test_a_finding_lasts_as_long_as_the_value_is_odd(
         return [
             row["active"]
             for row in found.get("finding", [])
-            if row["finding"] == findings.VALUES_UNREADABLE
+            if row["finding"] == device_findings.VALUES_UNREADABLE
         ]
 
     assert [active(found) for found in kept[:12]] == [[1]] * 12
@@ -378,11 +383,11 @@ class Flipping(Switch):
 
     dice = random.Random(0)
 
-    def reply(self, request: ber.Request) -> bytes | None:
-        if request.kind == ber.GET and len(request.names) == 1:
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
+        if request.kind == snmp_messages.GET and len(request.names) == 1:
             return super().reply(request)
         for row in self.dice.sample(self._rows, 12):
-            name = ber.oid_content(row)
+            name = snmp_messages.oid_content(row)
             if row[:8] == (1, 3, 6, 1, 2, 1, 1, 3):
                 continue
             sound = self._sound.setdefault(name, self._values[name])
@@ -415,17 +420,25 @@ async def test_octets_changed_within_values_lose_no_port(
 class CutList(Switch):
     """The list of every answer to several names ends within a binding."""
 
-    def reply(self, request: ber.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.Request) -> bytes | None:
         answer = super().reply(request)
-        if answer is None or request.kind != ber.GET or len(request.names) < 3:
+        if (
+            answer is None
+            or request.kind != snmp_messages.GET
+            or len(request.names) < 3
+        ):
             return answer
-        at, end = ber.expect(answer, 0, len(answer), ber.SEQUENCE)
-        head = ber.integer(request.version) + ber.octets(request.community)
+        at, end = snmp_messages.expect(answer, 0, len(answer), snmp_messages.SEQUENCE)
+        head = snmp_messages.integer(request.version) + snmp_messages.octets(
+            request.community
+        )
         inside = answer[at + len(head) : end]
-        start, stop = ber.expect(inside, 0, len(inside), ber.RESPONSE)
+        start, stop = snmp_messages.expect(
+            inside, 0, len(inside), snmp_messages.RESPONSE
+        )
         # The message and its PDU are as long as they say; what they hold is not.
-        cut = ber.tlv(ber.RESPONSE, inside[start : stop - 9])
-        return ber.tlv(ber.SEQUENCE, head + cut)
+        cut = snmp_messages.tlv(snmp_messages.RESPONSE, inside[start : stop - 9])
+        return snmp_messages.tlv(snmp_messages.SEQUENCE, head + cut)
 
 
 async def test_what_a_cut_list_left_out_is_asked_again() -> None:
@@ -465,15 +478,20 @@ def test_any_octets_as_a_response_are_read_or_refused(
     octets: bytes, asked: int
 ) -> None:
     names = [f"1.3.6.1.2.1.1.{n}.0" for n in range(1, asked + 1)]
-    body = ber.integer(7) + ber.integer(0) + ber.integer(0)
+    body = (
+        snmp_messages.integer(7) + snmp_messages.integer(0) + snmp_messages.integer(0)
+    )
     for data in (
         octets,
-        ber.tlv(ber.RESPONSE, octets),
-        ber.tlv(ber.RESPONSE, body + ber.tlv(ber.SEQUENCE, octets)),
+        snmp_messages.tlv(snmp_messages.RESPONSE, octets),
+        snmp_messages.tlv(
+            snmp_messages.RESPONSE,
+            body + snmp_messages.tlv(snmp_messages.SEQUENCE, octets),
+        ),
     ):
         try:
             response = pdu.decode(data, 0, len(data), names)
-        except ber.Malformed:
+        except snmp_messages.Malformed:
             continue
         assert all(bind.value is None for bind in response.binds if bind.fault)
 
@@ -486,12 +504,22 @@ def test_sound_values_are_read_wherever_they_lie_among_odd_ones(
     odd: list[str], at: int
 ) -> None:
     binds = [
-        ber.bind(ber.oid_content((1, 3, 6, n)), bytes.fromhex(each))
+        snmp_messages.bind(snmp_messages.oid_content((1, 3, 6, n)), bytes.fromhex(each))
         for n, each in enumerate(odd)
     ]
-    binds.insert(at, ber.bind(ber.oid_content((1, 3, 7)), ber.integer(42)))
-    body = ber.integer(7) + ber.integer(0) + ber.integer(0)
-    data = ber.tlv(ber.RESPONSE, body + ber.tlv(ber.SEQUENCE, b"".join(binds)))
+    binds.insert(
+        at,
+        snmp_messages.bind(
+            snmp_messages.oid_content((1, 3, 7)), snmp_messages.integer(42)
+        ),
+    )
+    body = (
+        snmp_messages.integer(7) + snmp_messages.integer(0) + snmp_messages.integer(0)
+    )
+    data = snmp_messages.tlv(
+        snmp_messages.RESPONSE,
+        body + snmp_messages.tlv(snmp_messages.SEQUENCE, b"".join(binds)),
+    )
     response = pdu.decode(data, 0, len(data))
     assert response.whole
     assert len(response.binds) == len(odd) + 1

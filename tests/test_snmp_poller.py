@@ -16,12 +16,12 @@ from agents import Cached, Lossy, Silent
 
 from collectors.batch import Batch, check
 from collectors.estate import Device, Estate, Line, Site
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
-from collectors.snmp.pacing import phase_s
-from probes.sample import Sample, Value
-from towpath.demo import ber
-from towpath.demo.switches import Neighbour, SimulatedPort, SimulatedSwitch
+from collectors.snmp.polling.poll_pacing import phase_s
+from probes.wire.sample import Sample, Value
+from towpath.demo import snmp_messages
+from towpath.demo.simulated_switches import Neighbour, SimulatedPort, SimulatedSwitch
 
 QUICK = SnmpConfig(period_s=0.15, timeout_s=0.5, tries=2, neighbours_s=0.1)
 PUBLIC = Credentials({"default": credential("default", {"community": "public"})})
@@ -526,7 +526,7 @@ async def test_an_agent_without_sysuptime_is_timed_by_us_and_marked() -> None:
     class Timeless(SimulatedSwitch):
         def rebuild(self) -> None:
             super().rebuild()
-            name = ber.oid_content((1, 3, 6, 1, 2, 1, 1, 3, 0))
+            name = snmp_messages.oid_content((1, 3, 6, 1, 2, 1, 1, 3, 0))
             self._rows.remove((1, 3, 6, 1, 2, 1, 1, 3, 0))
             del self._values[name]
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import yaml
 
-from collectors.snmp.power_source import on_battery
+from collectors.snmp.polling.power_source import on_battery
 from collectors.snmp.profiles.readings import Sensor
 
 RECORDINGS = Path(__file__).parent / "data" / "recordings"

@@ -9,16 +9,16 @@ import pytest
 import recordings
 
 from collectors.snmp.profiles.apply import find, readings
-from collectors.snmp.profiles.functions import (
+from collectors.snmp.profiles.profile_loader import ProfileError, load, load_files
+from collectors.snmp.profiles.row import Row
+from collectors.snmp.profiles.row_functions import (
     channel_mhz,
     cisco_thresholds,
     quotient,
     share_pct,
 )
-from collectors.snmp.profiles.load import ProfileError, load, load_files
-from collectors.snmp.profiles.row import Row
-from collectors.snmp.quantities import CODES, Encoding
-from collectors.snmp.session import Value
+from collectors.snmp.session.session import Value
+from collectors.snmp.tables.quantities import CODES, Encoding
 
 HEAD = "vendor: acme\nmatch: [{object_id: 1.3.6.1.4.1.99999}]\n---\n"
 

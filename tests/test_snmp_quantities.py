@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.snmp.findings import VALUES_IMPLAUSIBLE, of_refused
+from collectors.snmp.polling.device_findings import VALUES_IMPLAUSIBLE, of_refused
 from collectors.snmp.profiles.apply import REFUSED, find, readings
-from collectors.snmp.profiles.functions import huawei_transmit
-from collectors.snmp.profiles.limits import LIMIT_NAMES, Limits, consistent
-from collectors.snmp.profiles.load import Profile
-from collectors.snmp.profiles.model import Head
+from collectors.snmp.profiles.profile_loader import Profile
+from collectors.snmp.profiles.profile_model import Head
 from collectors.snmp.profiles.row import Row
-from collectors.snmp.quantities import (
+from collectors.snmp.profiles.row_functions import huawei_transmit
+from collectors.snmp.profiles.sensor_limits import LIMIT_NAMES, Limits, consistent
+from collectors.snmp.session.session import Value
+from collectors.snmp.tables.quantities import (
     CODES,
     SENSORS,
     WIDE_CODES,
@@ -25,7 +26,6 @@ from collectors.snmp.quantities import (
     Quantity,
     measured,
 )
-from collectors.snmp.session import Value
 
 TEMPERATURE, DBM, FAN = SENSORS["temperature"], SENSORS["dbm"], SENSORS["fanspeed"]
 BASE = "1.3.6.1.4.1.99999.7"

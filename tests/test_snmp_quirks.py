@@ -31,10 +31,10 @@ from test_snmp_poller import (
 )
 
 from collectors.snmp import Poller, SnmpConfig, credential
-from collectors.snmp.facts import poll_once
-from collectors.snmp.session import Patience
-from collectors.snmp.walk import MAX_VARBINDS, Stamina
-from towpath.demo.switches import SimulatedSwitch
+from collectors.snmp.polling.device_facts import poll_once
+from collectors.snmp.session.session import Patience
+from collectors.snmp.session.walk import MAX_VARBINDS, Stamina
+from towpath.demo.simulated_switches import SimulatedSwitch
 
 COMMUNITY = credential("test", {"community": "public"})
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.snmp.rates import (
+from collectors.snmp.polling.counter_rates import (
     DISCONTINUITY,
     IN_BCAST,
     IN_ERRORS,

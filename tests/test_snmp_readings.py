@@ -11,38 +11,42 @@ import services
 from agents import RecordedRaw
 from test_snmp_odd_values import CREDENTIALS, LIBRARIES, Switch, rows, shown_by
 
-from collectors.snmp import findings, pdu
-from collectors.snmp.health import SEVERITIES, severity
-from collectors.snmp.opaque import unwrap
+from collectors.snmp.polling import device_findings
+from collectors.snmp.polling.device_health import SEVERITIES, severity
 from collectors.snmp.profiles.readings import Sensor
-from collectors.snmp.session import Patience
-from collectors.snmp.sessions import Sessions
-from towpath.demo import ber
+from collectors.snmp.session import pdu
+from collectors.snmp.session.opaque import unwrap
+from collectors.snmp.session.session import Patience
+from collectors.snmp.session.sessions import Sessions
+from towpath.demo import snmp_messages
 
 _VALUE = "1.3.6.1.2.1.99.1.1.1.4"
 FLOAT, DOUBLE = struct.pack(">f", 25.3), struct.pack(">d", 25.3)
 NAN, INFINITY = struct.pack(">f", float("nan")), struct.pack(">d", float("inf"))
 # As the value of a sensor for temperature, in whole degrees.
 ENCODED: dict[str, tuple[bytes, float | None]] = {
-    "Opaque float": (ber.tlv(0x44, b"\x9f\x78\x04" + FLOAT), 25.3),
-    "Opaque double": (ber.tlv(0x44, b"\x9f\x79\x08" + DOUBLE), 25.3),
+    "Opaque float": (snmp_messages.tlv(0x44, b"\x9f\x78\x04" + FLOAT), 25.3),
+    "Opaque double": (snmp_messages.tlv(0x44, b"\x9f\x79\x08" + DOUBLE), 25.3),
     "float without Opaque": (b"\x9f\x78\x04" + FLOAT, 25.3),
     "double without Opaque": (b"\x9f\x79\x08" + DOUBLE, 25.3),
-    "application float": (ber.tlv(0x48, FLOAT), 25.3),
-    "application double": (ber.tlv(0x49, DOUBLE), 25.3),
-    "Opaque 64 bits": (ber.tlv(0x44, b"\x9f\x7a\x08" + b"\xff" * 7 + b"\xfd"), -3),
-    "Opaque NaN": (ber.tlv(0x44, b"\x9f\x78\x04" + NAN), None),
-    "Opaque infinity": (ber.tlv(0x44, b"\x9f\x79\x08" + INFINITY), None),
-    "Opaque of other octets": (ber.tlv(0x44, b"\x9f\x78\x03abc"), None),
-    "integer": (ber.integer(-3), -3),
-    "Gauge32": (ber.gauge32(2**32 - 3), -3),
-    "Counter64": (ber.counter64(2**64 - 3), -3),
-    "sixteen bits": (ber.gauge32(2**16 - 3), -3),
-    "underflow": (ber.integer(-(10**9)), None),
-    "overflow": (ber.integer(10**9), None),
-    "least of 32 bits": (ber.integer(-(2**31)), None),
-    "most of 32 bits": (ber.gauge32(2**32 - 1), None),
-    "5000 degrees": (ber.integer(5000), None),
+    "application float": (snmp_messages.tlv(0x48, FLOAT), 25.3),
+    "application double": (snmp_messages.tlv(0x49, DOUBLE), 25.3),
+    "Opaque 64 bits": (
+        snmp_messages.tlv(0x44, b"\x9f\x7a\x08" + b"\xff" * 7 + b"\xfd"),
+        -3,
+    ),
+    "Opaque NaN": (snmp_messages.tlv(0x44, b"\x9f\x78\x04" + NAN), None),
+    "Opaque infinity": (snmp_messages.tlv(0x44, b"\x9f\x79\x08" + INFINITY), None),
+    "Opaque of other octets": (snmp_messages.tlv(0x44, b"\x9f\x78\x03abc"), None),
+    "integer": (snmp_messages.integer(-3), -3),
+    "Gauge32": (snmp_messages.gauge32(2**32 - 3), -3),
+    "Counter64": (snmp_messages.counter64(2**64 - 3), -3),
+    "sixteen bits": (snmp_messages.gauge32(2**16 - 3), -3),
+    "underflow": (snmp_messages.integer(-(10**9)), None),
+    "overflow": (snmp_messages.integer(10**9), None),
+    "least of 32 bits": (snmp_messages.integer(-(2**31)), None),
+    "most of 32 bits": (snmp_messages.gauge32(2**32 - 1), None),
+    "5000 degrees": (snmp_messages.integer(5000), None),
     "no octets": (b"\x42\x00", None),
 }
 
@@ -79,9 +83,13 @@ async def test_a_float_stays_one_however_often_it_is_asked_for(
 
 
 def test_what_is_left_out_is_said_once_with_what_was_sent() -> None:
-    bind = ber.tlv(ber.SEQUENCE, ber.oid("1.3.6.1") + b"\x9f\x71\x01\x02")
-    body = ber.integer(7) * 3 + ber.tlv(ber.SEQUENCE, bind)
-    response = ber.tlv(pdu.RESPONSE, body)
+    bind = snmp_messages.tlv(
+        snmp_messages.SEQUENCE, snmp_messages.oid("1.3.6.1") + b"\x9f\x71\x01\x02"
+    )
+    body = snmp_messages.integer(7) * 3 + snmp_messages.tlv(
+        snmp_messages.SEQUENCE, bind
+    )
+    response = snmp_messages.tlv(pdu.RESPONSE, body)
     (found,) = pdu.decode(response, 0, len(response)).binds
     assert found.value is None
     assert found.fault == "a value of a type that SNMP does not have (tag 0x9f)"
@@ -169,5 +177,5 @@ async def test_what_nothing_can_have_is_refused_and_said() -> None:
     (refused,) = shown["refused"]
     assert (refused["class"], refused["descr"]) == ("temperature", "Inlet 1")
     assert refused["value"] == 5000
-    said = shown["findings"][findings.VALUES_IMPLAUSIBLE]
+    said = shown["findings"][device_findings.VALUES_IMPLAUSIBLE]
     assert "temperature 'Inlet 1' 5000" in said

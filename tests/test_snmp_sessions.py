@@ -10,11 +10,11 @@ import pytest
 import services
 
 from collectors.snmp import Credential, credential
-from collectors.snmp.knock import agent_answers
-from collectors.snmp.session import Failed, Patience, Session
-from collectors.snmp.sessions import HAS_GUFO, Sessions
-from collectors.snmp.walk import Budget, Stamina, get_all, walk
-from probes.failure import Outcome
+from collectors.snmp.session.engine_discovery import agent_answers
+from collectors.snmp.session.session import Failed, Patience, Session
+from collectors.snmp.session.sessions import HAS_GUFO, Sessions
+from collectors.snmp.session.walk import Budget, Stamina, get_all, walk
+from probes.wire.failure import Outcome
 
 pytestmark = pytest.mark.service
 

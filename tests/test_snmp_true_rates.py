@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from collectors.batch import Batch
 from collectors.estate import Device
 from collectors.snmp import SnmpConfig, credential
-from collectors.snmp.device import DevicePoll
-from collectors.snmp.memory import Learnt
-from collectors.snmp.session import Patience
-from collectors.snmp.sessions import Sessions
+from collectors.snmp.polling.device_poll import DevicePoll
+from collectors.snmp.polling.device_state import Learnt
+from collectors.snmp.session.session import Patience
+from collectors.snmp.session.sessions import Sessions
 
 PUBLIC = credential("test", {"community": "public"})
 # Nothing is lost on the way, and so nothing need be waited for.

@@ -11,8 +11,8 @@ from test_snmp_poller import estate, polling, until
 
 from collectors.estate import Device
 from collectors.snmp import Credentials, SnmpConfig, credential
-from collectors.snmp.session import Failed, Patience
-from collectors.snmp.sessions import HAS_GUFO, Sessions
+from collectors.snmp.session.session import Failed, Patience
+from collectors.snmp.session.sessions import HAS_GUFO, Sessions
 
 CONFIG = """createUser watcher SHA-256 authpassword AES privpassword
 rouser watcher priv

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import recordings
 
-from collectors.snmp.vlans import Vlan, merged, vlans
+from collectors.snmp.tables.vlans import Vlan, merged, vlans
 
 STATIC, CURRENT = "1.3.6.1.2.1.17.7.1.4.3.1", "1.3.6.1.2.1.17.7.1.4.2.1"
 

@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stores import CATALOGUE, HOUR, START, batch, embedded, influx
 
-from collectors.store.console import (
+from collectors.store.export import export
+from collectors.store.query import Pick, Query, Where
+from collectors.store.query_command import (
     Refusal,
     as_json,
     comma_separated,
@@ -25,8 +27,6 @@ from collectors.store.console import (
     question,
     table,
 )
-from collectors.store.export import export
-from collectors.store.query import Pick, Query, Where
 
 NOW = START + 6 * HOUR
 

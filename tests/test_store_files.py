@@ -23,13 +23,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stores import CATALOGUE, DAY, HOUR, PLAIN, START, ask, batch, embedded, values
 
-from collectors.store import layout
+from collectors.store import file_layout
 from collectors.store.compact import due
 from collectors.store.erasure import Erasures
-from collectors.store.failure import Away
-from collectors.store.layout import Piece
-from collectors.store.parquet import EmbeddedStore
-from probes.catalogue import Catalogue, Field, Tag
+from collectors.store.file_layout import Piece
+from collectors.store.parquet_store import EmbeddedStore
+from collectors.store.store_errors import Away
+from probes.wire.catalogue import Catalogue, Field, Tag
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY_END = START + DAY + 2 * HOUR
@@ -74,27 +74,27 @@ def test_however_files_are_merged_each_write_is_read_once(
     for number, hours in enumerate(writes, 1):
         for hour in hours:
             start = START + hour * HOUR
-            name = layout.piece_name(start, False, number, number)
-            piece = layout.piece(Path(name), START)
+            name = file_layout.piece_name(start, False, number, number)
+            piece = file_layout.piece(Path(name), START)
             assert piece is not None
             content[piece] = {(hour, number)}
             written.add((hour, number))
         if number % tidy_every == 0:
             now = START + hours_passed * HOUR
-            for merge in due(layout.standing(content), START, now):
-                name = layout.piece_name(
+            for merge in due(file_layout.standing(content), START, now):
+                name = file_layout.piece_name(
                     merge.start_ms,
                     merge.whole_day,
                     min(p.first for p in merge.pieces),
                     max(p.last for p in merge.pieces),
                 )
-                piece = layout.piece(Path(name), START)
+                piece = file_layout.piece(Path(name), START)
                 assert piece is not None
                 content[piece] = set().union(*(content[p] for p in merge.pieces))
-        standing = layout.standing(content)
+        standing = file_layout.standing(content)
         read = [one for piece in standing for one in content[piece]]
         assert sorted(read) == sorted(written)
-        scan = layout.plan(standing, START, START + DAY)
+        scan = file_layout.plan(standing, START, START + DAY)
         for hour in range(6):
             start = START + hour * HOUR
             over = [p for p in standing if p.start_ms <= start < p.end_ms]
@@ -438,7 +438,7 @@ def test_a_full_disk_is_said_and_nothing_is_half_written(tmp_path: Path) -> None
         import asyncio, os, sys
         sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
         from stores import *
-        from collectors.store.failure import Away
+        from collectors.store.store_errors import Away
         folder = Path({str(tmp_path / "disk")!r})
         async def main():
             async with EmbeddedStore(folder / "s", CATALOGUE) as store:

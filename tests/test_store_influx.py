@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 from stores import CATALOGUE, PLAIN, START, ask, batch, connection, influx, values
 
 from collectors.ingest.certificate import make_certificates
-from collectors.measurements import CATALOGUE as DECLARED
-from collectors.store.failure import Away, Refused, Unanswered
-from collectors.store.influx import InfluxStore
+from collectors.server_measurements import CATALOGUE as DECLARED
 from collectors.store.influx_http import InfluxServer
+from collectors.store.influx_store import InfluxStore
 from collectors.store.influxql import (
     Grafana,
     exactly,
@@ -31,8 +30,9 @@ from collectors.store.influxql import (
     regex,
     render,
 )
-from collectors.store.line import lines
+from collectors.store.line_protocol import lines
 from collectors.store.query import Pick, Query, Where
+from collectors.store.store_errors import Away, Refused, Unanswered
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ import msgspec
 import pytest
 from stores import CATALOGUE, DAY, HOUR, PLAIN, START, ask, batch, embedded
 
-from collectors.store.layout import DAY_MS
-from collectors.store.parquet import EmbeddedStore
+from collectors.store.file_layout import DAY_MS
+from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.query import Aggregate, Pick, Query, Row, Where
 from collectors.store.rollup import STEPS_MS, step_of
-from probes.catalogue import Catalogue
-from probes.sample import Value
+from probes.wire.catalogue import Catalogue
+from probes.wire.sample import Value
 
 MINUTE = 60_000
 EXACT: tuple[Aggregate, ...] = (

@@ -18,12 +18,12 @@ from stores import CATALOGUE, DAY, START, ask, batch, influx_config, values
 
 from collectors.batch import Batch
 from collectors.journal import Journal, JournalConfig, Reader
-from collectors.measurements import CATALOGUE as REAL
+from collectors.server_measurements import CATALOGUE as REAL
 from collectors.store import StoreConfig, StoreWriter, kept, open_store, saved_positions
-from collectors.store.failure import Away, Refused, Unanswered
 from collectors.store.query import Store
-from collectors.store.writer import Written
-from probes.catalogue import check_sample
+from collectors.store.store_errors import Away, Refused, Unanswered
+from collectors.store.store_writer import Written
+from probes.wire.catalogue import check_sample
 
 ROOT = Path(__file__).resolve().parents[1]
 SPAN = (START, START + 10 * DAY)

@@ -19,19 +19,19 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from collectors.batch import Batch, check
-from collectors.estate.model import Estate
-from collectors.measurements import CATALOGUE
+from collectors.estate.estate_model import Estate
+from collectors.server_measurements import CATALOGUE
 from collectors.snmp import SnmpConfig
-from collectors.snmp.credentials import Credentials, credential
-from collectors.snmp.schedule import Poller
+from collectors.snmp.polling.poller import Poller
+from collectors.snmp.session.credentials import Credentials, credential
 from collectors.store import open_store
 from collectors.store.query import Query, Row
-from collectors.topology import Sighting, Surroundings, Who, console, graph
+from collectors.topology import Sighting, Surroundings, Who, graph, topology_output
 from collectors.topology.dominators import distances, dominators
-from collectors.topology.graph import same_port
 from collectors.topology.sighting import rows, said
+from collectors.topology.site_graph import same_port
 from towpath.config import read
-from towpath.demo.switches import Neighbour, SimulatedPort, SimulatedSwitch
+from towpath.demo.simulated_switches import Neighbour, SimulatedPort, SimulatedSwitch
 
 BIN = Path(sys.executable).parent
 
@@ -479,17 +479,17 @@ def test_it_is_shown_as_tables_json_and_for_graphviz() -> None:
         {},
     )
     out = StringIO()
-    console.show(found, here, Console(file=out, width=120))
+    topology_output.show(found, here, Console(file=out, width=120))
     for text in ("router", "neighbours", "both ways", "stranger", "Not in the estate"):
         assert text in out.getvalue()
-    shown = json.loads(console.as_json(found, here))
+    shown = json.loads(topology_output.as_json(found, here))
     assert shown["devices"][1]["parent"] == "router"
     assert shown["devices"][1]["parent_by"] == "neighbours"
     assert shown["unknown"][0]["name"] == "stranger"
-    dot = console.as_dot(found, here)
+    dot = topology_output.as_dot(found, here)
     assert '"core" -- "router"' in dot
     assert 'odd\\"port' in dot
-    one = console.of_site(found, here, "hall")
+    one = topology_output.of_site(found, here, "hall")
     assert one == found
     try:
         drawn = subprocess.run(

@@ -11,11 +11,11 @@ import services
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.snmp.ber import INTEGER, IP_ADDRESS, OCTETS, OID, TICKS
-from collectors.snmp.traps.events import Event, Reader
-from collectors.snmp.traps.mapping import CatalogError, load
-from collectors.snmp.traps.message import TRAP_V2, Bind, Pdu
-from collectors.snmp.traps.words import LEVELS, duration, guess
+from collectors.snmp.session.ber import INTEGER, IP_ADDRESS, OCTETS, OID, TICKS
+from collectors.snmp.traps.trap_catalog import CatalogError, load
+from collectors.snmp.traps.trap_events import Event, Reader
+from collectors.snmp.traps.trap_message import TRAP_V2, Bind, Pdu
+from collectors.snmp.traps.trap_text import LEVELS, duration, guess
 
 CATALOG = load()
 READER = Reader(CATALOG)

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from trap_senders import ESTATE, Kept, Ports, Running, receiving, until_true
 
 from collectors.journal import Journal, JournalConfig, Reader
-from collectors.measurements import CATALOGUE
-from collectors.snmp import ber, credential
+from collectors.server_measurements import CATALOGUE
+from collectors.snmp import credential
+from collectors.snmp.session import ber
 from collectors.snmp.traps import TrapReceiver, TrapsConfig
-from collectors.snmp.traps import message as wire
-from collectors.snmp.traps.events import Event
-from collectors.snmp.traps.inbox import MOST_BYTES, Inbox
-from collectors.snmp.traps.tally import BEYOND, MOST_OF_A_DEVICE, Tally, batch
+from collectors.snmp.traps import trap_message as wire
+from collectors.snmp.traps.storm_counts import BEYOND, MOST_OF_A_DEVICE, Tally, batch
+from collectors.snmp.traps.trap_events import Event
+from collectors.snmp.traps.trap_socket import MOST_BYTES, Inbox
 
 STORM = 20_000
 DEVICE = ESTATE.devices[0]

@@ -10,16 +10,16 @@ import pytest
 import services
 from trap_senders import until_true
 
-from alerts.config import AlertConfig
-from alerts.engine import AlertEngine
-from alerts.rules import load
-from alerts.standing import open_alerts, start_positions
+from alerts.alert_access import open_alerts, start_positions
+from alerts.alert_config import AlertConfig
+from alerts.alert_engine import AlertEngine
+from alerts.rule_files import load
 from collectors.estate import Device, Estate, Site
 from collectors.journal import Journal, JournalConfig, Reader
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
 from collectors.snmp.traps import TrapReceiver, TrapsConfig
-from towpath.demo.switches import SimulatedPort, SimulatedSwitch
+from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 pytestmark = pytest.mark.service
 

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from test_traps_storm import link_down, trap
 from trap_senders import ESTATE, receiving
 
-from collectors.snmp import ber, credential, keys, secured
-from collectors.snmp.traps import TrapsConfig, message
-from collectors.snmp.traps.door import REASONS, Door
-from collectors.snmp.traps.engine import Engine
-from collectors.snmp.traps.message import INFORM, TRAP_V1
+from collectors.snmp import credential
+from collectors.snmp.session import ber, usm_keys, v3_message
+from collectors.snmp.traps import TrapsConfig, trap_message
+from collectors.snmp.traps.local_engine import Engine
+from collectors.snmp.traps.trap_message import INFORM, TRAP_V1
+from collectors.snmp.traps.trap_senders import REASONS, Door
 from collectors.snmp.traps.usm import Refused
 
 USER = credential(
@@ -45,7 +46,7 @@ def v1_trap(generic: int, specific: int) -> bytes:
         + ber.integer(100, ber.TICKS)
         + ber.tlv(ber.SEQUENCE, b""),
     )
-    return message.encode_plain(message.V1, b"public", pdu)
+    return trap_message.encode_plain(trap_message.V1, b"public", pdu)
 
 
 def v3_trap() -> bytes:
@@ -57,8 +58,8 @@ def _v3(engine_id: bytes, boots: int, time: int) -> bytes:
     start, end = ber.expect(inner, 0, len(inner), ber.SEQUENCE)
     _, at = ber.read_integer(inner, start, end)
     _, at = ber.read_octets(inner, at, end)
-    inside = secured.encode_inside(engine_id, b"", inner[at:end])
-    return secured.encode(7, engine_id, boots, time, b"towpath", inside, USER, True)
+    inside = v3_message.encode_inside(engine_id, b"", inner[at:end])
+    return v3_message.encode(7, engine_id, boots, time, b"towpath", inside, USER, True)
 
 
 SOUND = [link_down(7), v1_trap(2, 0), v1_trap(6, 5), v3_trap()]
@@ -67,26 +68,26 @@ SOUND = [link_down(7), v1_trap(2, 0), v1_trap(6, 5), v3_trap()]
 @pytest.mark.parametrize("generic", range(6))
 def test_v1s_generic_traps_are_v2s(generic: int) -> None:
     # RFC 3584 section 3.1 (2)
-    found = message.decode(v1_trap(generic, 0)).pdu
+    found = trap_message.decode(v1_trap(generic, 0)).pdu
     assert found.trap == f"1.3.6.1.6.3.1.1.5.{generic + 1}"
     assert found.address == "10.1.2.3"
     assert found.binds[-1].value == "1.3.6.1.4.1.318"
 
 
 def test_v1s_own_traps_are_named_below_a_zero() -> None:
-    assert message.decode(v1_trap(6, 5)).pdu.trap == "1.3.6.1.4.1.318.0.5"
+    assert trap_message.decode(v1_trap(6, 5)).pdu.trap == "1.3.6.1.4.1.318.0.5"
 
 
 def test_keys_are_those_of_the_standard() -> None:
     # RFC 3414 appendix A.3.2 and A.5.2; RFC 3826 takes its first 16 octets.
     engine = bytes.fromhex("000000000000000000000002")
-    key = keys.stretch(b"maplesyrup", "sha1")
+    key = usm_keys.stretch(b"maplesyrup", "sha1")
     assert key.hex() == "9fb5cc0381497b3793528939ff788d5d79145211"
     assert (
-        keys.localise(key, engine, "sha1").hex()
+        usm_keys.localise(key, engine, "sha1").hex()
         == "6695febc9288e36282235fc7151f128497b38f3f"
     )
-    md5 = keys.localise(keys.stretch(b"maplesyrup", "md5"), engine, "md5")
+    md5 = usm_keys.localise(usm_keys.stretch(b"maplesyrup", "md5"), engine, "md5")
     assert md5.hex() == "526f5eed9fcce26f8964c2930787d82b"
 
 
@@ -144,7 +145,10 @@ def test_relays_and_further_addresses_are_configured() -> None:
     engine = Engine(None, "", 0.0, 0.0)
     doorkeeper = Door(config, lambda: ESTATE, [PLAIN], engine)
     assert doorkeeper.admit(link_down(1), "10.9.0.1", 0.0).device.id == "core-1"
-    said = (message.SNMP_TRAP_ADDRESS, ber.tlv(ber.IP_ADDRESS, bytes((10, 9, 9, 9))))
+    said = (
+        trap_message.SNMP_TRAP_ADDRESS,
+        ber.tlv(ber.IP_ADDRESS, bytes((10, 9, 9, 9))),
+    )
     relayed = trap("1.3.6.1.6.3.1.1.5.1", said)
     assert doorkeeper.admit(relayed, "10.8.0.7", 0.0).device.id == "far-1"
     # A relay that does not say for whom it speaks speaks for nobody.
@@ -253,8 +257,8 @@ IF_INDEX, IF_DESCR = "1.3.6.1.2.1.2.2.1.1.7", "1.3.6.1.2.1.2.2.1.2.7"
 BINDS = [
     ber.tlv(ber.SEQUENCE, ber.oid(name) + value)
     for name, value in (
-        (message.SYS_UP_TIME, ber.integer(100, ber.TICKS)),
-        (message.SNMP_TRAP_OID, ber.oid("1.3.6.1.6.3.1.1.5.3")),
+        (trap_message.SYS_UP_TIME, ber.integer(100, ber.TICKS)),
+        (trap_message.SNMP_TRAP_OID, ber.oid("1.3.6.1.6.3.1.1.5.3")),
         (IF_INDEX, ber.integer(7)),
         (IF_DESCR, ber.octets("Gi1/0/7")),
     )
@@ -271,31 +275,31 @@ def notification(kind: int, binds: bytes) -> bytes:
             + ber.integer(0)
             + ber.integer(100, ber.TICKS)
         )
-        version = message.V1
+        version = trap_message.V1
     else:
-        body, version = ber.integer(9) + ber.integer(0) * 2, message.V2C
-    return message.encode_plain(version, b"public", ber.tlv(kind, body + binds))
+        body, version = ber.integer(9) + ber.integer(0) * 2, trap_message.V2C
+    return trap_message.encode_plain(version, b"public", ber.tlv(kind, body + binds))
 
 
 def listed(kind: int) -> bytes:
     return b"".join(BINDS[2:] if kind == TRAP_V1 else BINDS)
 
 
-def variables(pdu: message.Pdu) -> dict[str, object]:
+def variables(pdu: trap_message.Pdu) -> dict[str, object]:
     return {
         bind.oid: bind.value
         for bind in pdu.binds
-        if bind.oid != message.SNMP_TRAP_ENTERPRISE
+        if bind.oid != trap_message.SNMP_TRAP_ENTERPRISE
     }
 
 
 KINDS = pytest.mark.parametrize(
-    "kind", [TRAP_V1, message.TRAP_V2, INFORM], ids=["v1", "v2c", "inform"]
+    "kind", [TRAP_V1, trap_message.TRAP_V2, INFORM], ids=["v1", "v2c", "inform"]
 )
 WHOLE = {IF_INDEX: 7, IF_DESCR: b"Gi1/0/7"}
 
 
-def is_cut_well(pdu: message.Pdu) -> bool:
+def is_cut_well(pdu: trap_message.Pdu) -> bool:
     """The trap is known, the variables are those that came whole, the rest counts."""
     found = variables(pdu)
     whole = found == WHOLE and pdu.lost == 0
@@ -306,11 +310,11 @@ def is_cut_well(pdu: message.Pdu) -> bool:
 @KINDS
 def test_a_datagram_that_is_cut_off_keeps_what_came_whole(kind: int) -> None:
     full = notification(kind, ber.tlv(ber.SEQUENCE, listed(kind)))
-    assert is_cut_well(message.decode(full).pdu)
+    assert is_cut_well(trap_message.decode(full).pdu)
     kept = 0
     for size in range(len(full)):
         try:
-            pdu = message.decode(full[:size]).pdu
+            pdu = trap_message.decode(full[:size]).pdu
         except ber.Malformed:
             # Only before it says what happened.
             assert not kept
@@ -319,7 +323,7 @@ def test_a_datagram_that_is_cut_off_keeps_what_came_whole(kind: int) -> None:
         kept += 1
     last = len(BINDS[-1]) if kind != TRAP_V1 else len(listed(kind))
     assert kept >= last
-    pdu = message.decode(full[:-1]).pdu
+    pdu = trap_message.decode(full[:-1]).pdu
     assert (variables(pdu), pdu.lost) == ({IF_INDEX: 7}, 1)
 
 
@@ -327,9 +331,11 @@ def test_a_datagram_that_is_cut_off_keeps_what_came_whole(kind: int) -> None:
 def test_a_list_that_is_cut_off_within_a_sound_message_does_too(kind: int) -> None:
     binds = ber.tlv(ber.SEQUENCE, listed(kind))
     for cut in range(1, len(BINDS[-1])):
-        pdu = message.decode(notification(kind, binds[:-cut])).pdu
+        pdu = trap_message.decode(notification(kind, binds[:-cut])).pdu
         assert (variables(pdu), pdu.lost) == ({IF_INDEX: 7}, 1)
-    short = message.decode(notification(kind, ber.tlv(ber.SEQUENCE, listed(kind)[:-3])))
+    short = trap_message.decode(
+        notification(kind, ber.tlv(ber.SEQUENCE, listed(kind)[:-3]))
+    )
     assert (variables(short.pdu), short.pdu.lost) == ({IF_INDEX: 7}, 1)
 
 
@@ -337,21 +343,21 @@ def test_a_list_that_is_cut_off_within_a_sound_message_does_too(kind: int) -> No
 def test_a_variable_that_cannot_be_read_costs_itself(kind: int) -> None:
     odd = ber.tlv(ber.SEQUENCE, b"\x06\x02\x2b\x86" + ber.integer(1))
     binds = ber.tlv(ber.SEQUENCE, odd + listed(kind) + odd)
-    pdu = message.decode(notification(kind, binds)).pdu
+    pdu = trap_message.decode(notification(kind, binds)).pdu
     assert (variables(pdu), pdu.lost) == (WHOLE, 2)
 
 
 def test_a_v1_trap_without_its_list_is_a_trap() -> None:
-    pdu = message.decode(notification(TRAP_V1, b"")).pdu
+    pdu = trap_message.decode(notification(TRAP_V1, b"")).pdu
     assert (pdu.trap, pdu.uptime, pdu.lost) == ("1.3.6.1.6.3.1.1.5.3", 100, 0)
     assert variables(pdu) == {}
 
 
 def test_the_answer_to_a_cut_inform_has_what_came_whole() -> None:
     full = notification(INFORM, ber.tlv(ber.SEQUENCE, listed(INFORM)))
-    pdu = message.decode(full[:-1]).pdu
+    pdu = trap_message.decode(full[:-1]).pdu
     assert pdu.raw_binds == b"".join(BINDS[:-1])
-    assert message.decode(full).pdu.raw_binds == listed(INFORM)
+    assert trap_message.decode(full).pdu.raw_binds == listed(INFORM)
 
 
 @KINDS
@@ -373,10 +379,10 @@ async def test_what_is_cut_off_is_an_event_of_its_port_and_counted(kind: int) ->
 
 
 def test_many_variables_are_read_up_to_a_bound() -> None:
-    found = message.decode(
+    found = trap_message.decode(
         trap("1.3.6.1.4.1.9.9", *[(f"1.3.6.{n}", ber.integer(n)) for n in range(900)])
     )
-    assert len(found.pdu.binds) <= message.MOST_BINDS
+    assert len(found.pdu.binds) <= trap_message.MOST_BINDS
 
 
 @pytest.mark.corpus
@@ -391,7 +397,7 @@ def test_mutated_packets_of_real_captures_do_no_harm() -> None:
     traps = 0
     for packet in packets:
         with contextlib.suppress(ber.Malformed):
-            traps += message.decode(packet).pdu.kind in (TRAP_V1, INFORM)
+            traps += trap_message.decode(packet).pdu.kind in (TRAP_V1, INFORM)
         for at in range(0, len(packet), max(1, len(packet) // 60)):
             for change in (b"\0", b"\xff", b"\x80", b"\x30", b""):
                 _admit(packet[:at] + change + packet[at + 1 :])

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from services import free_port
 
-from collectors.estate.model import VpnGateway
+from collectors.estate.estate_model import VpnGateway
 from collectors.vpn_gateways import VpnGatewaysConfig, knock
-from probes.failure import Outcome
-from probes.faults import outcome_of
+from probes.wire.failure import Outcome
+from probes.wire.socket_errors import outcome_of
 
 
 def now_ms() -> int:

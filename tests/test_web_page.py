@@ -16,17 +16,17 @@ import council
 import pytest
 from starlette.testclient import TestClient
 
-from alerts import rules as alert_rules
+from alerts import rule_files as alert_rules
 from alerts.alert import Alert
-from alerts.suppress import Silence
+from alerts.suppression import Silence
 from collectors.estate import Estate
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query
 from collectors.store.query import check as check_query
-from dashboards import words
-from dashboards.answers import Answers, rounded
+from dashboards import figure_text
 from dashboards.doubles import AlertList, AnswerStore, MemoryStore
-from dashboards.web import PageError, StatusPage, WebConfig, questions, state
+from dashboards.query_cache import Answers, rounded
+from dashboards.web import PageError, StatusPage, WebConfig, page_queries, site_state
 
 NOW_MS = 1_795_000_000_000 + 37 * 60_000
 DARK = (NOW_MS - 9 * council.HOUR_MS, NOW_MS - 8 * council.HOUR_MS)
@@ -34,12 +34,12 @@ DOWN = {
     "dep-sw1": (NOW_MS - 42 * council.MINUTE_MS, NOW_MS + council.HOUR_MS),
     "dep-sw2": (NOW_MS - 41 * council.MINUTE_MS, NOW_MS + council.HOUR_MS),
 }
-CSS = Path(state.__file__).parents[1].joinpath("look.css").read_text()
+CSS = Path(site_state.__file__).parents[1].joinpath("look.css").read_text()
 
 
 def _store(until_ms: int = NOW_MS) -> MemoryStore:
     long = council.samples(
-        NOW_MS - questions.DAY_MS, until_ms, 10 * council.MINUTE_MS, (DARK,), DOWN
+        NOW_MS - page_queries.DAY_MS, until_ms, 10 * council.MINUTE_MS, (DARK,), DOWN
     )
     fresh = council.samples(until_ms - council.HOUR_MS, until_ms, down=DOWN)
     return MemoryStore([*long, *fresh])
@@ -87,20 +87,20 @@ def test_the_first_page_says_what_is_wrong_why_since_when_and_what_to_do() -> No
 
 
 def test_what_a_cause_explains_is_folded_under_it_and_not_listed_apart() -> None:
-    causes = state.causes(council.alerts(NOW_MS))
+    causes = site_state.causes(council.alerts(NOW_MS))
     assert [cause.alert.rule for cause in causes] == ["line_down", "line_full"]
     assert [a.subject["device"] for a in causes[0].explains] == ["dep-sw1", "dep-sw2"]
 
 
 def test_an_alert_whose_cause_has_ended_stands_by_itself() -> None:
     alone = Alert("x", {"d": "1"}, "warning", "firing", 5, suppressed_by="gone/d=2")
-    assert [cause.alert for cause in state.causes([alone])] == [alone]
+    assert [cause.alert for cause in site_state.causes([alone])] == [alone]
 
 
 def test_two_alerts_that_blame_each_other_are_both_still_shown() -> None:
     one = Alert("a", {}, "warning", "firing", 5, suppressed_by="b/")
     two = Alert("b", {}, "warning", "firing", 6, suppressed_by="a/")
-    causes = state.causes([one, two])
+    causes = site_state.causes([one, two])
     shown = {a.key for c in causes for a in (c.alert, *c.explains)}
     assert shown == {"a/", "b/"}
 
@@ -255,8 +255,8 @@ def test_groups_too_small_are_said_to_be_and_never_shown_as_zero() -> None:
     with _client() as client:
         text = _text(client.get("/sites/depot").text)
         first = _text(client.get("/").text)
-    assert f"In Highways Depot {words.HIDDEN}" in text
-    assert words.HIDDEN in first
+    assert f"In Highways Depot {figure_text.HIDDEN}" in text
+    assert figure_text.HIDDEN in first
 
 
 def test_no_question_of_the_page_is_about_one_laptop_and_all_are_in_the_catalogue() -> (
@@ -277,7 +277,7 @@ def test_many_readers_of_one_page_are_one_question_to_the_store() -> None:
 
     async def read() -> None:
         answers = Answers(store, lambda: NOW_MS)
-        query = questions.polls(rounded(NOW_MS))
+        query = page_queries.polls(rounded(NOW_MS))
         await asyncio.gather(*(answers.ask(query) for _ in range(50)))
         await answers.ask(query)
 
@@ -291,7 +291,7 @@ def test_an_answer_is_asked_for_again_once_it_is_old() -> None:
 
     async def read() -> None:
         answers = Answers(store, lambda: clock[0], keep_ms=1000)
-        query = questions.polls(NOW_MS)
+        query = page_queries.polls(NOW_MS)
         await answers.ask(query)
         clock[0] += 1001
         await answers.ask(query)
@@ -308,7 +308,7 @@ def test_a_store_that_never_answers_does_not_hold_the_page() -> None:
 
     async def read() -> tuple[Any, str]:
         answers = Answers(Stuck(lambda q: []), lambda: NOW_MS, timeout_s=0.05)
-        return await answers.ask(questions.polls(NOW_MS)), answers.failing
+        return await answers.ask(page_queries.polls(NOW_MS)), answers.failing
 
     rows, why = asyncio.run(read())
     assert rows is None
@@ -476,7 +476,7 @@ def test_the_check_of_accessibility_finds_what_is_wrong() -> None:
 
 def test_the_rules_that_mean_blindness_are_rules_there_are() -> None:
     known = {rule.id for rule in alert_rules.load(CATALOGUE)}
-    assert known >= state.BLIND_RULES
+    assert known >= site_state.BLIND_RULES
 
 
 async def test_a_started_page_serves_and_a_left_one_has_gone() -> None:

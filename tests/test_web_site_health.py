@@ -14,12 +14,12 @@ from test_web_page import CSS, NOW_MS
 
 from collectors.estate import Device, Estate
 from collectors.store.query import Row
-from dashboards import words
+from dashboards import figure_text
 from dashboards.doubles import AlertList, MemoryStore
 from dashboards.web import StatusPage, WebConfig
 from dashboards.web.health import health, kind_of, reading
 from dashboards.web.ports import ports
-from probes.sample import Sample
+from probes.wire.sample import Sample
 
 AT_MS = NOW_MS - 30_000
 DEVICES = {"th-sw1": "switch", "th-ups": "ups", "th-ap": "access_point"}
@@ -192,7 +192,7 @@ def test_readings_are_in_the_unit_of_their_class() -> None:
     assert reading("charge", 93.0) == "93%"
     assert reading("fanspeed", 12600.0) == "12,600 rpm"
     assert reading("state", 2.0, "batteryNeedsReplacing") == "battery needs replacing"
-    assert reading("voltage", None) == words.NOTHING
+    assert reading("voltage", None) == figure_text.NOTHING
 
 
 def test_the_maker_is_not_said_twice() -> None:

@@ -12,10 +12,10 @@ import services
 
 from collectors.batch import Batch, check
 from collectors.estate import Device, Estate, Site
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credential, credential
 from collectors.snmp.traps import TrapReceiver, TrapsConfig
-from probes.sample import Sample
+from probes.wire.sample import Sample
 
 ESTATE = Estate(
     sites=(Site(id="hall", name="Town Hall"),),

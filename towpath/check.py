@@ -8,21 +8,21 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
-from alerts import references
-from alerts.rules import RuleError
-from alerts.rules import load as load_rules
-from collectors.disks import nearest
+from alerts import unknown_names
+from alerts.rule_files import RuleError
+from alerts.rule_files import load as load_rules
+from collectors.disk_space import nearest
 from collectors.estate import Estate, EstateError, load, warnings
 from collectors.http import CannotServe
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.snmp import CredentialError, Credentials
-from collectors.snmp.choice import DEFAULT, Subnets, names_of
+from collectors.snmp.polling.credential_choice import DEFAULT, Subnets, names_of
 from collectors.snmp.profiles import ProfileError
 from collectors.snmp.profiles import load as load_profiles
 from collectors.snmp.traps import CatalogError
-from collectors.snmp.traps.mapping import Catalog
-from collectors.snmp.traps.mapping import load as load_traps
-from probes.catalogue import did_you_mean
+from collectors.snmp.traps.trap_catalog import Catalog
+from collectors.snmp.traps.trap_catalog import load as load_traps
+from probes.wire.catalogue import did_you_mean
 from towpath.config import ROLES, TowpathConfig
 from towpath.run import Installation
 
@@ -128,15 +128,15 @@ def _wrong_alerts(
         if estate is None:
             rules = load_rules(CATALOGUE, config.alerts.rules)
         else:
-            known = references.known_values(estate, traps.events)
-            check = references.check_of(known)
+            known = unknown_names.known_values(estate, traps.events)
+            check = unknown_names.check_of(known)
             rules = load_rules(CATALOGUE, config.alerts.rules, check)
     except RuleError as error:
         return error.findings
     facts.append(f"rules: {len(rules.ids)}")
     if estate is None:
         return []
-    return list(references.of_routes(config.alerts, rules, estate))
+    return list(unknown_names.of_routes(config.alerts, rules, estate))
 
 
 def _unknown_credentials(

@@ -9,19 +9,19 @@ from typing import Annotated
 
 import typer
 
-from probes.display import guard_terminal
+from probes.wire.display import guard_terminal
 from towpath.commands import (
     agents,
     alerts,
     compare,
     dashboards,
     imports,
-    report,
+    reports,
     rules,
     store,
 )
 from towpath.commands.discover import discover
-from towpath.commands.door import (
+from towpath.commands.shared import (
     ConfigFile,
     end,
     fail,
@@ -31,7 +31,7 @@ from towpath.commands.door import (
     wrong,
 )
 from towpath.commands.topology import topology
-from towpath.errors import sentence_of
+from towpath.error_sentences import sentence_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,7 +61,7 @@ def run(
 ) -> None:
     """Run Towpath, or some of its roles, until stopped."""
     from towpath.config import ROLES, Role
-    from towpath.log import configure
+    from towpath.log_setup import configure
     from towpath.run import Installation, StartFailed, serve
 
     keep_private()
@@ -90,7 +90,7 @@ def run(
 def check(config: ConfigFile) -> None:
     """Check settings, estate, rules and credentials; say everything that is wrong."""
     from towpath.check import findings
-    from towpath.log import configure
+    from towpath.log_setup import configure
 
     settings = read_config(config)
     configure(settings.log)
@@ -138,14 +138,14 @@ def poll(
     ] = None,
 ) -> None:
     """Ask a device now: tables, or --json; many with --targets."""
-    from collectors.snmp.console import (
+    from collectors.snmp.polling.poll_command import (
         WrongTarget,
         given_credential,
         poll_file,
         poll_host,
     )
-    from collectors.snmp.credentials import CredentialError
     from collectors.snmp.profiles import ProfileError, load
+    from collectors.snmp.session.credentials import CredentialError
 
     if (host is None) == (targets is None):
         wrong(["towpath poll needs a HOST[:PORT], or --targets FILE.csv"])
@@ -205,7 +205,7 @@ def reflector(
     """The far end of agents' tests: STAMP over UDP, ndt7 and an echo over HTTPS."""
     from collectors.reflector import ReflectorConfig
     from towpath.config import ConfigError, read_part
-    from towpath.log import LogConfig, configure
+    from towpath.log_setup import LogConfig, configure
     from towpath.run import StartFailed, reflect
 
     given = {
@@ -241,8 +241,8 @@ def demo(
     ] = None,
 ) -> None:
     """Start a small council on this machine, with a fault in it."""
-    from towpath.demo.show import show
-    from towpath.spans import seconds
+    from towpath.demo.demo_run import show
+    from towpath.durations import seconds
 
     keep_private()
     try:
@@ -262,7 +262,7 @@ app.add_typer(compare.app, name="compare", rich_help_panel=_DEVICES)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_NOW)
 app.add_typer(rules.app, name="rules", rich_help_panel=_NOW)
 app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_FIGURES)
-app.add_typer(report.app, name="report", rich_help_panel=_FIGURES)
+app.add_typer(reports.app, name="report", rich_help_panel=_FIGURES)
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from alerts.config import AlertConfig
-from collectors.findings import explain, line_of, not_text
-from collectors.groups import GroupsConfig
+from alerts.alert_config import AlertConfig
+from collectors.config_errors import explain, line_of, not_text
+from collectors.experience.groups import GroupsConfig
 from collectors.ingest import IngestConfig
 from collectors.journal import JournalConfig
 from collectors.personal_data import Root
@@ -23,9 +23,9 @@ from collectors.snmp import SnmpConfig
 from collectors.snmp.traps import TrapsConfig
 from collectors.store import StoreConfig
 from collectors.vpn_gateways import VpnGatewaysConfig
-from dashboards.grafana.config import GrafanaConfig
+from dashboards.grafana.grafana_config import GrafanaConfig
 from dashboards.web import WebConfig
-from towpath.log import LogConfig
+from towpath.log_setup import LogConfig
 from towpath.metrics import MetricsConfig
 
 Role = Literal["poll", "ingest", "store", "alert", "web"]

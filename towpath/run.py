@@ -21,15 +21,15 @@ from typing import Any, Self
 
 import structlog
 
-from alerts.config import notifiers
-from alerts.engine import AlertEngine
-from alerts.incidents import KnownIncidents
-from alerts.rules import load as load_rules
-from alerts.standing import overdue_notifications, start_positions
-from collectors.disks import Disks
+from alerts.alert_access import overdue_notifications, start_positions
+from alerts.alert_config import notifiers
+from alerts.alert_engine import AlertEngine
+from alerts.rule_files import load as load_rules
+from alerts.staff_incidents import KnownIncidents
+from collectors.disk_space import Disks
 from collectors.estate import EstateFile
+from collectors.experience.experience_reader import Grouping
 from collectors.file_limit import raise_file_limit
-from collectors.grouping import Grouping
 from collectors.ingest import (
     BrokerFiles,
     HttpsIngest,
@@ -38,12 +38,12 @@ from collectors.ingest import (
     agents_samples,
     ingest_sample,
 )
-from collectors.itself import Itself, Source
 from collectors.journal import Journal, Reader, journal_sample
-from collectors.measurements import CATALOGUE
 from collectors.personal_data import PERSONAL_DAYS, prune
 from collectors.reflector import Reflector, ReflectorConfig
 from collectors.retention import Job, Retention
+from collectors.self_metrics import Itself, Source
+from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller
 from collectors.snmp.traps import TrapReceiver
 from collectors.store import StoreWriter, open_store, saved_positions
@@ -52,7 +52,7 @@ from collectors.topology import Surroundings
 from collectors.vpn_gateways import VpnGateways
 from dashboards.web import StatusPage
 from towpath.config import Role, TowpathConfig, personal_folders
-from towpath.errors import sentence_of
+from towpath.error_sentences import sentence_of
 from towpath.metrics import MetricsDoor
 from towpath.roles import RoleLocks
 from towpath.systemd import tell

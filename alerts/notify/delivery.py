@@ -19,10 +19,10 @@ from typing import Any, Protocol, Self, TypeVar
 
 import structlog
 
+from alerts.alert_text import duration
+from alerts.notify.delivery_result import Notifier, Partly, Refused, Retry
 from alerts.notify.page import Page
-from alerts.notify.verdict import Notifier, Partly, Refused, Retry
 from alerts.outbox import FALL_BACK_AFTER_MS, Outbox, Post
-from alerts.words import duration
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")

@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from alerts.notify.delivery_result import Partly, Refused, Retry
 from alerts.notify.page import Page
-from alerts.notify.verdict import Partly, Refused, Retry
 from alerts.secret import Secret
 
 

@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from alerts.alert import Alert, Severity
-from alerts.words import duration, say_affected
-from probes.display import displayable, isolated
+from alerts.alert_text import duration, say_affected
+from probes.wire.display import displayable, isolated
 
 Kind = Literal["page", "resolution"]
 _ORDER: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from alerts.alert import Alert, Severity
-from alerts.topology import Topology
-from collectors.estate.hours import next_opening_ms
+from alerts.estate_index import Topology
+from collectors.estate.opening_hours import next_opening_ms
 
 
 class Route(BaseModel):

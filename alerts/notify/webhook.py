@@ -21,8 +21,8 @@ import httpx2
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from alerts.notify.delivery_result import Refused, Retry
 from alerts.notify.page import Page
-from alerts.notify.verdict import Refused, Retry
 from alerts.secret import Secret
 
 _LATER = {408, 409, 421, 423, 425, 429}

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import msgspec
 
-from collectors.snmp.facts import Facts
+from collectors.snmp.polling.device_facts import Facts
 from collectors.store.query import Pick, Query, Row
 
 HOUR_MS = 3_600_000

@@ -15,18 +15,18 @@ from contextlib import suppress
 
 import msgspec
 
-from collectors.discovery.networks import Address
+from collectors.discovery.address_ranges import Address
 from collectors.ping import Pinged, Pinger
-from collectors.snmp.addresses import addresses, read_addresses
-from collectors.snmp.credentials import Credential
-from collectors.snmp.identity import Identity, identify, read_system
-from collectors.snmp.knock import engine_of
-from collectors.snmp.oids import SYS_UP_TIME
-from collectors.snmp.session import Failed, Patience, Session, Value
-from collectors.snmp.sessions import Sessions
-from collectors.snmp.text import mac, text
-from collectors.snmp.walk import Budget, Stamina, get_some
-from probes.failure import Outcome
+from collectors.snmp.session.credentials import Credential
+from collectors.snmp.session.engine_discovery import engine_of
+from collectors.snmp.session.session import Failed, Patience, Session, Value
+from collectors.snmp.session.sessions import Sessions
+from collectors.snmp.session.walk import Budget, Stamina, get_some
+from collectors.snmp.tables.identity import Identity, identify, read_system
+from collectors.snmp.tables.ip_addresses import addresses, read_addresses
+from collectors.snmp.tables.octet_text import mac, text
+from collectors.snmp.tables.oids import SYS_UP_TIME
+from probes.wire.failure import Outcome
 
 _ENGINE_ID = "1.3.6.1.6.3.10.2.1.1.0"
 _BRIDGE_ADDRESS = "1.3.6.1.2.1.17.1.1.0"

@@ -1,8 +1,15 @@
 """What the council has: one checked model from TOML or CSV, re-read while running."""
 
-from collectors.estate.load import EstateError, load, warnings
-from collectors.estate.model import Device, Estate, Line, Site, VpnGateway, expects_up
-from collectors.estate.watch import EstateFile
+from collectors.estate.estate_loader import EstateError, load, warnings
+from collectors.estate.estate_model import (
+    Device,
+    Estate,
+    Line,
+    Site,
+    VpnGateway,
+    expects_up,
+)
+from collectors.estate.estate_watcher import EstateFile
 
 __all__ = [
     "Device",

@@ -9,8 +9,8 @@ import ssl
 from collections.abc import Callable
 from typing import Protocol
 
-from collectors.http.places import Places
-from collectors.http.refusal import Refusal
+from collectors.http.connection_slots import Places
+from collectors.http.refusal_reasons import Refusal
 
 # A peer that does not answer the end of TLS may not hold its connection for long.
 _TLS_END_S = 2.0

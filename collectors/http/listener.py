@@ -18,12 +18,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import structlog
 
-from collectors.allowance import Allowance
 from collectors.http.connection import Connection
+from collectors.http.connection_slots import Places
 from collectors.http.fair_queue import FairQueue
-from collectors.http.places import Places
-from collectors.http.refusal import Refusal
-from collectors.networks import network_of
+from collectors.http.refusal_reasons import Refusal
+from collectors.network_prefix import network_of
+from collectors.token_buckets import Allowance
 
 _ACCEPTED_AT_ONCE = 64
 # So many one after the other keep everybody else waiting for some 10 ms.

@@ -24,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from collectors.http.connection import Connection
-from collectors.http.refusal import Refusal
+from collectors.http.refusal_reasons import Refusal
 
 MAX_HEAD_BYTES = 16_384
 MAX_HEADERS = 100

@@ -18,13 +18,13 @@ import msgspec
 import structlog
 import uvicorn
 
-from collectors.allowance import Allowance
 from collectors.file_limit import raise_file_limit
 from collectors.http.connection import Connection
+from collectors.http.connection_slots import Places
 from collectors.http.listener import Listener
-from collectors.http.places import Places
 from collectors.http.protocol import HttpProtocol
-from collectors.http.refusal import Refusal
+from collectors.http.refusal_reasons import Refusal
+from collectors.token_buckets import Allowance
 
 _START_S = 20
 _STOP_S = 3

@@ -16,12 +16,12 @@ from typing import Any
 
 import msgspec
 
-from collectors.estate.assign import assign
-from collectors.estate.entries import id_of, toml_tables, unique_ids
-from collectors.estate.model import Estate
-from collectors.importing.found import SKIP, Entry, Found, role_of
-from collectors.importing.rest import Api, Trouble
-from collectors.snmp.credentials import (
+from collectors.estate.estate_model import Estate
+from collectors.estate.estate_text import id_of, toml_tables, unique_ids
+from collectors.estate.site_assignment import assign
+from collectors.importing.imported import SKIP, Entry, Found, role_of
+from collectors.importing.rest_client import Api, Trouble
+from collectors.snmp.session.credentials import (
     Credential,
     CredentialError,
     Credentials,

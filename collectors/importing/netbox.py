@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
-from collectors.estate.entries import unique_ids
-from collectors.importing.found import SKIP, Entry, Found, role_of
+from collectors.estate.estate_text import unique_ids
+from collectors.importing.imported import SKIP, Entry, Found, role_of
 from collectors.importing.netbox_lines import add_lines
 from collectors.importing.netbox_objects import (
     ABSENT,
@@ -23,7 +23,7 @@ from collectors.importing.netbox_objects import (
     text_of,
     value_of,
 )
-from collectors.importing.rest import Api, Trouble
+from collectors.importing.rest_client import Api, Trouble
 
 __all__ = ["Read", "found", "headers", "read"]
 _PATHS = {

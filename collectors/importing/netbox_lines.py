@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from collectors.estate.entries import unique_ids
-from collectors.importing.found import Entry, Found
+from collectors.estate.estate_text import unique_ids
+from collectors.importing.imported import Entry, Found
 from collectors.importing.netbox_objects import (
     ABSENT,
     Object,
@@ -15,7 +15,7 @@ from collectors.importing.netbox_objects import (
     text_of,
     value_of,
 )
-from probes.numbers import finite
+from probes.wire.numbers import finite
 
 _KBPS_PER_MBPS = 1000
 

@@ -4,14 +4,14 @@ A body becomes reports (`body`), reports become batches (`rows`), and a receipt 
 given once the journal has them (`intake`); `https` and `mqtt` are the two doors.
 """
 
-from collectors.ingest.broker import BrokerFiles
-from collectors.ingest.config import IngestConfig
-from collectors.ingest.https import HttpsIngest
-from collectors.ingest.mqtt import MqttIngest
+from collectors.ingest.broker_files import BrokerFiles
+from collectors.ingest.https_ingest import HttpsIngest
+from collectors.ingest.ingest_config import IngestConfig
+from collectors.ingest.ingest_stats import agents_samples, ingest_sample
+from collectors.ingest.mqtt_ingest import MqttIngest
 from collectors.ingest.policies import policy_of
 from collectors.ingest.pseudonym import rotate_key
 from collectors.ingest.registry import Registry
-from collectors.ingest.stats import agents_samples, ingest_sample
 
 __all__ = [
     "BrokerFiles",

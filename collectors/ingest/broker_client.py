@@ -9,8 +9,8 @@ from typing import Any
 
 import aiomqtt
 
-from collectors.ingest.config import MqttConfig
-from probes.publish_mqtt import REFUSED_CODES
+from collectors.ingest.ingest_config import MqttConfig
+from probes.agent.publish_mqtt import REFUSED_CODES
 
 _CHECK_S = 5.0
 

@@ -18,7 +18,7 @@ from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
 from collectors.ingest.registry import Registry
-from probes.report import ACKS_TOPIC, REPORTS_TOPIC
+from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC
 
 _START_S = 20
 

@@ -10,22 +10,22 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from collectors.batch import Batch
-from collectors.estate.model import Estate
-from collectors.ingest.aside import Aside
-from collectors.ingest.body import Rejected, in_time, read, split
-from collectors.ingest.bounds import Bounds
-from collectors.ingest.config import IngestConfig
-from collectors.ingest.enrolled import Agent
-from collectors.ingest.limits import Busy, Charges, Remembered
+from collectors.estate.estate_model import Estate
+from collectors.ingest.body_quarantine import Aside
+from collectors.ingest.gzip_body import unpack
+from collectors.ingest.ingest_config import IngestConfig
+from collectors.ingest.ingest_stats import IngestStats
+from collectors.ingest.laptop_limits import Busy, Charges, Remembered
 from collectors.ingest.policies import KnownSites
-from collectors.ingest.reasons import BodyRefused, Reason
-from collectors.ingest.rows import rows
-from collectors.ingest.stats import IngestStats
-from collectors.ingest.unpack import unpack
+from collectors.ingest.registry_records import Agent
+from collectors.ingest.rejection_reasons import BodyRefused, Reason
+from collectors.ingest.report_body import Rejected, in_time, read, split
+from collectors.ingest.report_rows import rows
+from collectors.ingest.tag_limits import Bounds
 from collectors.journal import Append
-from collectors.measurements import CATALOGUE
-from probes.catalogue import Catalogue
-from probes.report import READ_VERSIONS, Receipt, Refusal, Report
+from collectors.server_measurements import CATALOGUE
+from probes.wire.catalogue import Catalogue
+from probes.wire.report import READ_VERSIONS, Receipt, Refusal, Report
 
 log = structlog.get_logger()
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from collectors.estate.model import Estate
-from collectors.ingest.config import PolicyConfig
-from collectors.reflector.access import NOTHING, Granted
-from probes.policy import (
+from collectors.estate.estate_model import Estate
+from collectors.ingest.ingest_config import PolicyConfig
+from collectors.reflector.reflector_access import NOTHING, Granted
+from probes.measure.call_targets import Targets
+from probes.wire.policy import (
     GatewayAt,
     Incident,
     MeasuringHours,
@@ -20,9 +21,8 @@ from probes.policy import (
     TeamsRelay,
     Workload,
 )
-from probes.targets import Targets
 
-# As many as `probes.policy.Policy` takes.
+# As many as `probes.wire.policy.Policy` takes.
 MAX_REFLECTORS = 16
 MAX_OFFICES = 1_000
 # Of some 25 octets each; a policy has 200 kB in all.

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
-from collectors.findings import not_text
+from collectors.config_errors import not_text
 
 UNKNOWN = "unknown"
 

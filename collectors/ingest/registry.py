@@ -23,16 +23,16 @@ from typing import Any, Self
 import msgspec
 import structlog
 
-from collectors.ingest.config import RegistryConfig
-from collectors.ingest.enrolled import (
+from collectors.ingest.ingest_config import RegistryConfig
+from collectors.ingest.mosquitto_hash import mosquitto_hash
+from collectors.ingest.pseudonym import pseudonym, read_key
+from collectors.ingest.registry_records import (
     Agent,
     EnrolmentRefused,
     RegistryRefused,
     Token,
 )
-from collectors.ingest.mosquitto_hash import mosquitto_hash
-from collectors.ingest.pseudonym import pseudonym, read_key
-from probes.report import Credential, Enrolment
+from probes.wire.report import Credential, Enrolment
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS

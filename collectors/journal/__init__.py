@@ -1,30 +1,30 @@
 """The journal: what sources append is on disk before they acknowledge it, and every
 reader follows it from its own position."""
 
-from collectors.journal.aside import Aside
-from collectors.journal.config import (
+from collectors.journal.follow import Away, Effect, FollowConfig, follow
+from collectors.journal.frame import Newer
+from collectors.journal.journal_config import (
     JournalConfig,
     JournalFailed,
     JournalFull,
     JournalTaken,
 )
-from collectors.journal.follow import Away, Effect, FollowConfig, follow
-from collectors.journal.frame import Newer
-from collectors.journal.reader import (
+from collectors.journal.journal_reader import (
     Chunk,
     Reader,
     ReaderTaken,
     forget_reader,
     passed_positions,
 )
-from collectors.journal.segment import Position, Positions
-from collectors.journal.stats import (
+from collectors.journal.journal_stats import (
     JournalStats,
     ReaderStats,
     journal_sample,
     reader_sample,
 )
-from collectors.journal.writer import Append, Journal
+from collectors.journal.journal_writer import Append, Journal
+from collectors.journal.quarantine import Aside
+from collectors.journal.segment import Position, Positions
 
 __all__ = [
     "Append",

@@ -13,6 +13,7 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.journal.frame import Damaged, Newer, unpack
+from collectors.journal.journal_stats import ReaderStats
 from collectors.journal.segment import (
     DROPPED,
     OLDEST,
@@ -25,7 +26,6 @@ from collectors.journal.segment import (
     position_line,
     read_lines,
 )
-from collectors.journal.stats import ReaderStats
 
 _events = structlog.get_logger()
 

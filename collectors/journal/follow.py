@@ -11,9 +11,9 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from collectors.batch import Batch
-from collectors.journal.aside import Aside
 from collectors.journal.frame import Newer
-from collectors.journal.reader import Chunk, Reader
+from collectors.journal.journal_reader import Chunk, Reader
+from collectors.journal.quarantine import Aside
 from collectors.journal.segment import Positions
 
 _events = structlog.get_logger()

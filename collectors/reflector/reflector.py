@@ -7,11 +7,11 @@ import socket
 
 import structlog
 
-from collectors.reflector.access import read_secret, stamp_key
-from collectors.reflector.config import ReflectorConfig
-from collectors.reflector.stamp import StampReflector, StampStats
-from collectors.reflector.web import WebDoor, WebStats
-from probes import ndt7
+from collectors.reflector.reflector_access import read_secret, stamp_key
+from collectors.reflector.reflector_config import ReflectorConfig
+from collectors.reflector.stamp_reflector import StampReflector, StampStats
+from collectors.reflector.web_server import WebDoor, WebStats
+from probes.wire import ndt7
 
 _log = structlog.get_logger()
 

@@ -5,15 +5,15 @@ speak through, `udp_session.py` how. What is asked every minute gufo-snmp decode
 it has a wheel.
 """
 
-from collectors.snmp.config import SnmpConfig
-from collectors.snmp.credentials import (
+from collectors.snmp.polling.poll_stats import PollStats
+from collectors.snmp.polling.poller import Poller
+from collectors.snmp.session.credentials import (
     Credential,
     CredentialError,
     Credentials,
     credential,
 )
-from collectors.snmp.own_stats import PollStats
-from collectors.snmp.schedule import Poller
+from collectors.snmp.snmp_config import SnmpConfig
 
 __all__ = [
     "Credential",

@@ -16,15 +16,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
-from collectors.store import layout, rollup, sql
-from collectors.store.duck import Duck, DuckLimits, Unreadable, Vanished, finished
+from collectors.store import duckdb_sql, file_layout, rollup
+from collectors.store.arrow_tables import is_damaged, metadata, tags_of
+from collectors.store.duck_queries import (
+    Duck,
+    DuckLimits,
+    Unreadable,
+    Vanished,
+    finished,
+)
 from collectors.store.erasure import Erasures
-from collectors.store.failure import Away
-from collectors.store.folder import ASIDE, Folder, sync
-from collectors.store.layout import DAY_MS, HOUR_MS, Piece
+from collectors.store.file_layout import DAY_MS, HOUR_MS, Piece
 from collectors.store.personal_files import erase_rows
-from collectors.store.tables import is_damaged, metadata, tags_of
-from probes.catalogue import Catalogue, Measurement
+from collectors.store.store_errors import Away
+from collectors.store.store_folder import ASIDE, Folder, sync
+from probes.wire.catalogue import Catalogue, Measurement
 
 _log = structlog.get_logger(__name__)
 FAN = 12
@@ -138,7 +144,7 @@ class Compactor:
             self._walked_ms = now_ms
         for name, day_ms in sorted(self._days):
             declared = self._catalogue.measurement(name)
-            day = self._folder.of(declared) / layout.day_name(day_ms)
+            day = self._folder.of(declared) / file_layout.day_name(day_ms)
             pieces = await finished(asyncio.to_thread(self._clear, day, day_ms))
             merges = {
                 (name, merge.start_ms, merge.whole_day): merge
@@ -178,7 +184,7 @@ class Compactor:
     def _clear(self, day: Path, day_ms: int) -> list[Piece]:
         """The standing files of a day; deletes those long superseded."""
         pieces = self._folder.pieces(day, day_ms)
-        standing = layout.standing(pieces)
+        standing = file_layout.standing(pieces)
         kept = {each.path for each in standing}
         for each in pieces:
             if each.path in kept:
@@ -206,7 +212,7 @@ class Compactor:
 
     def _roll_up(self, declared: Measurement, day: Path, day_ms: int) -> None:
         """Of a day that is one file."""
-        standing = layout.standing(self._folder.pieces(day, day_ms))
+        standing = file_layout.standing(self._folder.pieces(day, day_ms))
         if declared.personal or len(standing) != 1:
             return
         for step_ms, label in rollup.STEPS_MS.items():
@@ -233,7 +239,7 @@ class Compactor:
         if now_ms - self._failed_ms.get(paths, -RETRY_MS) < RETRY_MS:
             return False
         tmp = self._folder.root / "tmp" / f"merge-{secrets.token_hex(8)}.parquet"
-        target = day / layout.piece_name(
+        target = day / file_layout.piece_name(
             merge.start_ms,
             merge.whole_day,
             min(each.first for each in merge.pieces),
@@ -293,7 +299,7 @@ def _copy_sql(merge: Merge, target: Path) -> str:
         schema = about.schema.to_arrow_schema().with_metadata(about.metadata)
         tags |= dict.fromkeys(tags_of(schema))
         for column in schema:
-            if column.name != sql.TIME and column.name not in tags:
+            if column.name != duckdb_sql.TIME and column.name not in tags:
                 kind = kinds.get(str(column.type))
                 if kind is None:
                     raise Unreadable(f"{each.path}: {column.name} is {column.type}")
@@ -301,19 +307,21 @@ def _copy_sql(merge: Merge, target: Path) -> str:
     for tag in tags:
         fields.pop(tag, None)
     end = merge.start_ms + (DAY_MS if merge.whole_day else HOUR_MS)
-    scan = layout.plan(merge.pieces, merge.start_ms, end)
-    rows = sql.source(scan, list(tags), fields)
-    order = ", ".join([*(sql.name(tag) for tag in tags), sql.TIME])
+    scan = file_layout.plan(merge.pieces, merge.start_ms, end)
+    rows = duckdb_sql.source(scan, list(tags), fields)
+    order = ", ".join([*(duckdb_sql.name(tag) for tag in tags), duckdb_sql.TIME])
     about = ", ".join(
-        f"{sql.literal(key)}: {sql.literal(value)}"
+        f"{duckdb_sql.literal(key)}: {duckdb_sql.literal(value)}"
         for key, value in metadata(tags).items()
     )
-    named = [sql.TIME]
-    named += [f"coalesce({sql.name(t)}, '') AS {sql.name(t)}" for t in tags]
-    named += [sql.name(field) for field in fields]
+    named = [duckdb_sql.TIME]
+    named += [
+        f"coalesce({duckdb_sql.name(t)}, '') AS {duckdb_sql.name(t)}" for t in tags
+    ]
+    named += [duckdb_sql.name(field) for field in fields]
     return (
         f"COPY (SELECT {', '.join(named)} FROM ({rows}) ORDER BY {order})"
-        f" TO {sql.literal(str(target))}"
+        f" TO {duckdb_sql.literal(str(target))}"
         " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880,"
         f" KV_METADATA {{{about}}})"
     )

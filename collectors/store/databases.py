@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import structlog
 
-from collectors.store.failure import Unanswered
 from collectors.store.influx_http import InfluxServer
 from collectors.store.influxql import identifier
+from collectors.store.store_errors import Unanswered
 
 _log = structlog.get_logger(__name__)
 

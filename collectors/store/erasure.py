@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from collectors.batch import Batch
-from collectors.store.folder import sync
+from collectors.store.store_folder import sync
 
 FOLDER = "erased"
 _ASKED, _DONE = ".asked", ".done"

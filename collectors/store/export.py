@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from collectors.json_text import json_text
-from collectors.store.console import Refusal, iso, safe, shared
 from collectors.store.query import Pick, Query, Row, Store
-from probes.catalogue import Catalogue, Measurement, did_you_mean
+from collectors.store.query_command import Refusal, iso, safe, shared
+from probes.wire.catalogue import Catalogue, Measurement, did_you_mean
 
 Format = Literal["csv", "json", "parquet"]
 _FIRST_SLICE_MS = 3_600_000

@@ -22,7 +22,7 @@ from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
-from collectors.store.failure import Away, Unanswered
+from collectors.store.store_errors import Away, Unanswered
 
 _DATA_FAULT = re.compile(
     r"partial write|unable to parse|field type conflict|beyond retention|"

@@ -19,8 +19,8 @@ from collectors.store.query import (
     means_of,
     weight_of,
 )
-from collectors.store.text import clean_tag
-from probes.catalogue import Measurement
+from collectors.store.store_text import clean_tag
+from probes.wire.catalogue import Measurement
 
 # The columns of a query within a query: value times weight, and the weight.
 _PRODUCT, _WEIGHT = ":product", ":weight"

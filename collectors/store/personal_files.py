@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from collectors.store import layout
-from collectors.store.folder import ASIDE, Folder, sync
-from collectors.store.tables import is_damaged, parquet
-from probes.catalogue import Catalogue
+from collectors.store import file_layout
+from collectors.store.arrow_tables import is_damaged, parquet
+from collectors.store.store_folder import ASIDE, Folder, sync
+from probes.wire.catalogue import Catalogue
 
 
 def count_rows(folder: Folder, catalogue: Catalogue, agent: str) -> int:
@@ -19,7 +19,7 @@ def count_rows(folder: Folder, catalogue: Catalogue, agent: str) -> int:
     return sum(
         int(pc.sum(pc.equal(table["agent"], agent)).as_py() or 0)
         for day, start in _personal_days(folder, catalogue)
-        for each in layout.standing(folder.pieces(day, start))
+        for each in file_layout.standing(folder.pieces(day, start))
         if not is_damaged(each.path)
         for table in [pq.read_table(each.path, columns=["agent"])]
     )
@@ -46,7 +46,7 @@ def _personal_days(folder: Folder, catalogue: Catalogue) -> Iterator[tuple[Path,
 
 def _erase_day(folder: Folder, agent: str, day: Path, day_ms: int) -> int:
     pieces = folder.pieces(day, day_ms)
-    standing = layout.standing(pieces)
+    standing = file_layout.standing(pieces)
     kept = {each.path for each in standing}
     # Superseded files go first: they must not stand again with what they hold.
     for each in pieces:
@@ -63,7 +63,7 @@ def _erase_day(folder: Folder, agent: str, day: Path, day_ms: int) -> int:
             continue
         erased += gone
         if len(others):
-            name = layout.piece_name(
+            name = file_layout.piece_name(
                 each.start_ms, each.is_day, each.first, each.last, each.revision + 1
             )
             folder.put([(day / name, memoryview(parquet(others)))])

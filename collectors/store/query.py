@@ -31,8 +31,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from collectors.batch import Batch
-from probes.catalogue import Catalogue, Measurement, Misfit, Unknown
-from probes.sample import Value
+from probes.wire.catalogue import Catalogue, Measurement, Misfit, Unknown
+from probes.wire.sample import Value
 
 Aggregate = Literal[
     "mean", "min", "max", "sum", "count", "last", "p50", "p95", "p99", "weight"

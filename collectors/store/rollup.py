@@ -20,12 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from collectors.store import sql
-from collectors.store.layout import HOUR_MS, Scan
+from collectors.store import duckdb_sql
+from collectors.store.arrow_tables import metadata, tags_of
+from collectors.store.duckdb_sql import TIME
+from collectors.store.file_layout import HOUR_MS, Scan
 from collectors.store.query import Pick, Query, fields_of, weight_of
-from collectors.store.sql import TIME
-from collectors.store.tables import metadata, tags_of
-from probes.catalogue import Measurement
+from probes.wire.catalogue import Measurement
 
 # The coarsest first; each divides the next and the day.
 STEPS_MS: dict[int, str] = {HOUR_MS: "1h", 5 * 60_000: "5m"}
@@ -84,17 +84,17 @@ def render(
     }
     by_field = weights_of(declared)
     tags = [tag.name for tag in declared.tags]
-    conditions = sql.conditions(query)
+    conditions = duckdb_sql.conditions(query)
     parts = [
         _nothing(tags, list(needed), kinds),
-        f"SELECT * FROM {sql.files(rolled)} WHERE {' AND '.join(conditions)}",
+        f"SELECT * FROM {duckdb_sql.files(rolled)} WHERE {' AND '.join(conditions)}",
     ]
     if scan.files:
-        rows = sql.source(scan, tags, kinds, conditions)
-        columns = [TIME, *map(sql.name, tags)]
+        rows = duckdb_sql.source(scan, tags, kinds, conditions)
+        columns = [TIME, *map(duckdb_sql.name, tags)]
         columns += [_of_row(f, p, by_field.get(f, "")) for f, p in needed]
         parts.append(f"SELECT {', '.join(columns)} FROM ({rows})")
-    groups = sql.groups(query)
+    groups = duckdb_sql.groups(query)
     columns = [*groups]
     columns += [_aggregate(pick, bool(weight)) for pick, weight in weights.items()]
     return f"SELECT {', '.join(columns)} FROM ({' UNION ALL BY NAME '.join(parts)})" + (
@@ -110,7 +110,7 @@ def render_means(
     kinds = fields_of(query, declared)
     tags = [tag.name for tag in declared.tags]
     needed = [(pick.field, part) for pick in query.picks for part in ("sum", "n")]
-    groups = sql.groups(query)
+    groups = duckdb_sql.groups(query)
     means = (
         f"CAST({_column(pick.field, 'sum')} AS DOUBLE)"
         f" / nullif({_column(pick.field, 'n')}, 0)"
@@ -118,12 +118,12 @@ def render_means(
     )
     source = (
         f"{_nothing(tags, needed, kinds)} UNION ALL BY NAME"
-        f" SELECT * FROM {sql.files(rolled)}"
-        f" WHERE {' AND '.join(sql.conditions(query))}"
+        f" SELECT * FROM {duckdb_sql.files(rolled)}"
+        f" WHERE {' AND '.join(duckdb_sql.conditions(query))}"
     )
     text = f"SELECT {', '.join([*groups, *means])} FROM ({source})"
     if scan.files:
-        text += f" UNION ALL {sql.render(query, declared, scan)}"
+        text += f" UNION ALL {duckdb_sql.render(query, declared, scan)}"
     return text
 
 
@@ -226,7 +226,7 @@ def _nothing(
     """No row, with every column: one that no file has is absent values."""
     typed = [
         f"CAST(NULL AS BIGINT) AS {TIME}",
-        *(f"CAST(NULL AS VARCHAR) AS {sql.name(tag)}" for tag in tags),
+        *(f"CAST(NULL AS VARCHAR) AS {duckdb_sql.name(tag)}" for tag in tags),
         *(
             f"CAST(NULL AS {_type(kinds[field], part)}) AS {_column(field, part)}"
             for field, part in needed
@@ -236,22 +236,22 @@ def _nothing(
 
 
 def _column(field: str, part: str) -> str:
-    return sql.name(f"{field}:{part}")
+    return duckdb_sql.name(f"{field}:{part}")
 
 
 def _type(kind: str, part: str) -> str:
     if part in ("product", "weight"):
         return "DOUBLE"
-    return "BIGINT" if part in ("n", "last_ms") else sql.TYPES[kind]
+    return "BIGINT" if part in ("n", "last_ms") else duckdb_sql.TYPES[kind]
 
 
 def _of_row(field: str, part: str, weight: str) -> str:
     """One row as if it were rolled up."""
-    value = sql.name(field)
+    value = duckdb_sql.name(field)
     if part == "product":
-        return f"{sql.product(field, weight)} AS {_column(field, part)}"
+        return f"{duckdb_sql.product(field, weight)} AS {_column(field, part)}"
     if part == "weight":
-        return f"{sql.weight_there(field, weight)} AS {_column(field, part)}"
+        return f"{duckdb_sql.weight_there(field, weight)} AS {_column(field, part)}"
     text = {
         "n": f"CAST({value} IS NOT NULL AS BIGINT)",
         "last_ms": f"CASE WHEN {value} IS NOT NULL THEN {TIME} END",

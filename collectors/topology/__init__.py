@@ -5,10 +5,9 @@ meant, `graph.py` makes links, parents and uplinks of them, `surroundings.py` ke
 up to date while Towpath runs.
 """
 
-from collectors.topology import console
-from collectors.topology.graph import Graph, Link, Unknown, graph, with_parents
 from collectors.topology.sighting import Sighting, Who
-from collectors.topology.surroundings import Surroundings
+from collectors.topology.site_graph import Graph, Link, Unknown, graph, with_parents
+from collectors.topology.topology_view import Surroundings
 
 __all__ = [
     "Graph",
@@ -17,7 +16,6 @@ __all__ = [
     "Surroundings",
     "Unknown",
     "Who",
-    "console",
     "graph",
     "with_parents",
 ]

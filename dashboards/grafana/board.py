@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, identifier, render
 from collectors.store.query import Aggregate, Pick, Query, Where
 from dashboards.call_quality import BY_FIELD

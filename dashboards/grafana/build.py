@@ -11,15 +11,15 @@ from typing import Any
 import yaml
 
 from alerts.rule import Rule
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from dashboards.grafana.board import Board
+from dashboards.grafana.board_checks import check_boards
 from dashboards.grafana.boards import BOARDS
-from dashboards.grafana.check import check_boards
 from dashboards.grafana.classic import dashboard
-from dashboards.grafana.config import GrafanaConfig
+from dashboards.grafana.grafana_config import GrafanaConfig
+from dashboards.grafana.grafana_rules import Left, document
 from dashboards.grafana.provisioning import contact_points, datasources, providers
-from dashboards.grafana.rules import Left, document
-from probes.catalogue import Catalogue
+from probes.wire.catalogue import Catalogue
 
 _HEADER = "# Made by `towpath dashboards build`; changes here are lost.\n"
 _PERSONAL_HEADER = """\

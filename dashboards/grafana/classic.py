@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from collectors.measurements import CATALOGUE
+from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
 from collectors.store.query import Query
 from dashboards.grafana.board import (

@@ -14,7 +14,7 @@ from grafana_client.client import GrafanaClientError, GrafanaException
 from dashboards.grafana.board import Board
 from dashboards.grafana.boards import BOARDS
 from dashboards.grafana.classic import dashboard
-from dashboards.grafana.config import GrafanaConfig
+from dashboards.grafana.grafana_config import GrafanaConfig
 
 _FOLDERS = {False: "towpath", True: "towpath-personal"}
 

@@ -13,8 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from collectors.store.query import Pick, Query, Row, Where
-from dashboards.observed.periods import Periods
-from dashboards.observed.polls import (
+from dashboards.observed.poll_history import (
     Piece,
     Poll,
     clipped,
@@ -23,7 +22,8 @@ from dashboards.observed.polls import (
     joined,
     site_pieces,
 )
-from dashboards.observed.spans import Span, merged, within
+from dashboards.observed.polling_periods import Periods
+from dashboards.observed.time_spans import Span, merged, within
 
 Ask = Callable[[Query], Awaitable[Sequence[Row] | None]]
 Key = tuple[str, str]

@@ -11,10 +11,10 @@ import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from collectors.estate.hours import Hours, next_closing_ms, next_opening_ms
+from collectors.estate.opening_hours import Hours, next_closing_ms, next_opening_ms
 from dashboards.observed import Piece, Span
-from dashboards.observed.polls import clipped
-from dashboards.observed.spans import length, merged, within, without
+from dashboards.observed.poll_history import clipped
+from dashboards.observed.time_spans import length, merged, within, without
 
 
 @dataclass(frozen=True)

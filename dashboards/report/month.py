@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from dashboards.words import LONDON
+from dashboards.figure_text import LONDON
 
 
 @dataclass(frozen=True)

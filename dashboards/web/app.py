@@ -17,16 +17,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from alerts.words import say_affected
-from collectors.measurements import CATALOGUE
-from dashboards import call_quality, chart, words
+from alerts.alert_text import say_affected
+from collectors.server_measurements import CATALOGUE
+from dashboards import call_quality, chart, figure_text
 from dashboards.templating import environment
-from dashboards.web import state, status
-from dashboards.web.config import WebConfig
-from dashboards.web.headers import PAGE, REPORT, SecurityHeaders
+from dashboards.web import site_state, status_api
 from dashboards.web.laptop_groups import groups
-from dashboards.web.shelf import Shelf
-from dashboards.web.views import Views
+from dashboards.web.page_views import Views
+from dashboards.web.report_folder import Shelf
+from dashboards.web.security_headers import PAGE, REPORT, SecurityHeaders
+from dashboards.web.web_config import WebConfig
 
 _STATIC = {
     "look.css": (Path(__file__).parent.parent / "look.css", "text/css; charset=utf-8"),
@@ -50,14 +50,14 @@ class Pages:
         self._templates = environment("dashboards.web")
         self._templates.globals.update(
             config=config,
-            words=words,
-            state=state,
+            words=figure_text,
+            state=site_state,
             call_quality=call_quality,
             least=views.least,
             say_affected=say_affected,
             bar=chart.bar,
-            when=lambda time_ms: words.when(time_ms, self._zone),
-            clock=lambda time_ms: words.clock(time_ms, self._zone),
+            when=lambda time_ms: figure_text.when(time_ms, self._zone),
+            clock=lambda time_ms: figure_text.clock(time_ms, self._zone),
             path=lambda text: quote(str(text), safe=""),
         )
 
@@ -180,7 +180,7 @@ class Pages:
         )
 
     async def status(self, request: Request) -> Response:
-        return JSONResponse(status.document(await self._views.overview()))
+        return JSONResponse(status_api.document(await self._views.overview()))
 
     async def healthz(self, request: Request) -> Response:
         """200 if Towpath works, 503 with the reasons if it does not. What it cannot see

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from collectors.snmp.quantities import SENSORS
+from collectors.snmp.tables.quantities import SENSORS
 from collectors.store.query import Row
-from dashboards import words
-from dashboards.web.state import Level
+from dashboards import figure_text
+from dashboards.web.site_state import Level
 
 _LEVELS: dict[int, tuple[Level, str]] = {
     0: ("ok", "Well"),
@@ -122,9 +122,9 @@ def kind_of(row: Row) -> str:
 def reading(kind: str, value: float | None, state: str = "") -> str:
     """`24.5 °C`, `93%`, `on battery`."""
     if state:
-        return words.spelled(state)
+        return figure_text.spelled(state)
     if value is None:
-        return words.NOTHING
+        return figure_text.NOTHING
     unit = (SENSORS[kind].unit if kind in SENSORS else None) or ""
     text = f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
     if unit == "%":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collectors.store.query import Row
-from dashboards.absence import missing
+from dashboards.missing_figures import missing
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collectors.store.query import Row
-from dashboards.web.state import Level
+from dashboards.web.site_state import Level
 
 # Below these a port is quiet: it is counted, and listed where somebody unfolds it. A
 # full queue discards now and then, and nobody has to look; errors are never right.

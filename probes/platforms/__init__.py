@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import sys
 
-from probes.failure import Outcome
-from probes.platforms.facts import Interface, ProxySetting, VpnConnection, WifiLink
+from probes.platforms.system_facts import (
+    Interface,
+    ProxySetting,
+    VpnConnection,
+    WifiLink,
+)
+from probes.wire.failure import Outcome
 
 
 def interfaces() -> list[Interface] | Outcome:

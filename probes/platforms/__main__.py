@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from probes.failure import Outcome
 from probes.platforms import iw, linux_tools, macos_tools, netsh, powershell
 from probes.platforms import system_profiler as profiler
+from probes.wire.failure import Outcome
 
 _KEY = b"the same for every run, so that outputs can be compared"
 TOOLS: dict[str, tuple[str, Callable[[bytes], object]]] = {

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-from probes.failure import Outcome
+from probes.wire.failure import Outcome
 
 MAX_OUTPUT_BYTES = 2_000_000
 TIMEOUT_S = 15.0

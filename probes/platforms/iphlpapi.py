@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from probes.platforms.facts import Interface, Route
+from probes.platforms.system_facts import Interface, Route
 
 _AF_INET, _AF_INET6 = 2, 23
 _ROUTE_BYTES = 104

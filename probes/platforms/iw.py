@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 
-from probes.failure import Outcome
-from probes.platforms.facts import (
+from probes.platforms.system_facts import (
     WifiLink,
     cell_mark,
     common_channel,
     sane_dbm,
 )
-from probes.platforms.text import decode, number
+from probes.platforms.tool_output import decode, number
+from probes.wire.failure import Outcome
 
 _CONNECTED = re.compile(
     r"(?:Connected to|Joined IBSS|^Station) ([0-9a-f:]{17})(?: \(on (\S+)\))?",

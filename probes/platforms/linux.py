@@ -14,10 +14,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from probes.failure import Outcome
 from probes.platforms import nl80211
 from probes.platforms.commands import run
-from probes.platforms.facts import Interface, ProxySetting, VpnConnection, WifiLink
 from probes.platforms.iw import parse_iw_dev, parse_iw_link, parse_proc_wireless
 from probes.platforms.linux_tools import (
     parse_arp,
@@ -28,7 +26,14 @@ from probes.platforms.linux_tools import (
     parse_nmcli,
 )
 from probes.platforms.proxies import proxy_of_environment
-from probes.platforms.routing import far_addresses
+from probes.platforms.routing_table import far_addresses
+from probes.platforms.system_facts import (
+    Interface,
+    ProxySetting,
+    VpnConnection,
+    WifiLink,
+)
+from probes.wire.failure import Outcome
 
 _LOOPBACK = "772"
 # ARPHRD types (linux/if_arp.h) of interfaces that carry one network within another.

@@ -11,9 +11,9 @@ import re
 import struct
 from typing import Literal
 
-from probes.failure import Outcome
-from probes.platforms.facts import Interface, Route, VpnConnection
-from probes.platforms.text import decode, decode_json, records, whole
+from probes.platforms.system_facts import Interface, Route, VpnConnection
+from probes.platforms.tool_output import decode, decode_json, records, whole
+from probes.wire.failure import Outcome
 
 _GATEWAY = 0x2
 _UP = 0x1

@@ -13,15 +13,7 @@ import time
 
 import msgspec
 
-from probes.failure import Outcome
 from probes.platforms.commands import run
-from probes.platforms.facts import (
-    Interface,
-    ProxySetting,
-    Route,
-    VpnConnection,
-    WifiLink,
-)
 from probes.platforms.macos_tools import (
     parse_hardware_ports,
     parse_ifconfig,
@@ -31,8 +23,16 @@ from probes.platforms.macos_tools import (
     parse_scutil_proxy,
 )
 from probes.platforms.proxies import proxy_of_environment
-from probes.platforms.routing import far_addresses
+from probes.platforms.routing_table import far_addresses
+from probes.platforms.system_facts import (
+    Interface,
+    ProxySetting,
+    Route,
+    VpnConnection,
+    WifiLink,
+)
 from probes.platforms.system_profiler import parse_system_profiler
+from probes.wire.failure import Outcome
 
 
 def interfaces() -> list[Interface] | Outcome:

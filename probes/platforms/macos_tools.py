@@ -9,9 +9,9 @@ import ipaddress
 import re
 from typing import Literal
 
-from probes.failure import Outcome
-from probes.platforms.facts import Interface, ProxySetting, Route, VpnConnection
-from probes.platforms.text import decode, number
+from probes.platforms.system_facts import Interface, ProxySetting, Route, VpnConnection
+from probes.platforms.tool_output import decode, number
+from probes.wire.failure import Outcome
 
 _NC = re.compile(
     r"^\s*\*?\s*\((Connected|Connecting|Disconnecting|Disconnected|Invalid|No Service"

@@ -12,15 +12,15 @@ import re
 
 import msgspec
 
-from probes.failure import Outcome
-from probes.platforms.facts import (
+from probes.platforms.system_facts import (
     WifiLink,
     band_of_channel,
     cell_mark,
     fits_band,
     sane_dbm,
 )
-from probes.platforms.text import decode, number
+from probes.platforms.tool_output import decode, number
+from probes.wire.failure import Outcome
 
 _LINE = re.compile(r"(\S[^:\uff1a]{0,120}?)\s*[:\uff1a]\s*(.*)")
 _GUID = re.compile(r"\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?", re.IGNORECASE)

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from probes.failure import Outcome
-from probes.platforms.facts import (
+from probes.platforms.system_facts import (
     WifiLink,
     cell_mark,
     common_channel,
     sane_dbm,
 )
+from probes.wire.failure import Outcome
 
 TIMEOUT_S = 2.0
 MAX_ANSWERS = 64

@@ -11,9 +11,9 @@ import re
 import textwrap
 from typing import Literal
 
-from probes.failure import Outcome
-from probes.platforms.facts import VpnConnection
-from probes.platforms.text import decode, decode_json, records
+from probes.platforms.system_facts import VpnConnection
+from probes.platforms.tool_output import decode, decode_json, records
+from probes.wire.failure import Outcome
 
 _STATES: dict[str, Literal["up", "connecting", "down", "unknown"]] = {
     "connected": "up",

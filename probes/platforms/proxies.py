@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from probes.platforms.facts import ProxySetting
-from probes.platforms.text import whole
+from probes.platforms.system_facts import ProxySetting
+from probes.platforms.tool_output import whole
 
 # DefaultConnectionSettings of Internet Settings: the flags are in its ninth octet.
 _FLAGS_AT = 8

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator
 from xml.parsers.expat import ExpatError
 
-from probes.failure import Outcome
-from probes.platforms.facts import WifiLink, band_of_channel, cell_mark, sane_dbm
-from probes.platforms.text import decode, decode_json, number
+from probes.platforms.system_facts import WifiLink, band_of_channel, cell_mark, sane_dbm
+from probes.platforms.tool_output import decode, decode_json, number
+from probes.wire.failure import Outcome
 
 _MAX_NODES = 20_000
 _MAX_DEPTH = 12

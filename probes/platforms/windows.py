@@ -11,13 +11,13 @@ import sys
 
 from msgspec.structs import replace
 
-from probes.failure import Outcome
 from probes.platforms import iphlpapi, winhttp, wlanapi
 from probes.platforms.commands import run
-from probes.platforms.facts import Interface, ProxySetting, WifiLink
 from probes.platforms.netsh import parse_netsh_wlan
 from probes.platforms.proxies import proxy_of_environment, proxy_of_registry
-from probes.platforms.routing import far_addresses
+from probes.platforms.routing_table import far_addresses
+from probes.platforms.system_facts import Interface, ProxySetting, WifiLink
+from probes.wire.failure import Outcome
 
 _CONSENT = (
     r"Software\Microsoft\Windows\CurrentVersion\CapabilityAccessManager"

@@ -13,8 +13,8 @@ import struct
 import sys
 from collections.abc import Callable, Mapping
 
-from probes.failure import Outcome
-from probes.platforms.facts import WifiLink, band_of_channel, cell_mark, sane_dbm
+from probes.platforms.system_facts import WifiLink, band_of_channel, cell_mark, sane_dbm
+from probes.wire.failure import Outcome
 
 # Windows 11 24H2, the first to ask for consent.
 CONSENT_BUILD = 26_100

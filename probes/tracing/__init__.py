@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from probes.stream import Speech
+from probes.measure.packet_stream import Speech
 
 Address = tuple[object, ...]
 
@@ -51,14 +51,14 @@ def tracers(
 ) -> list[Tracer]:
     """The methods of this system towards `address` (with its UDP port), best first."""
     if sys.platform == "win32":
-        from probes.tracing.windows import IcmpTracer
+        from probes.tracing.windows_tracer import IcmpTracer
 
         return [IcmpTracer(family, str(address[0]))]
     if sys.platform == "darwin":
-        from probes.tracing.macos import IcmpTracer as MacTracer
+        from probes.tracing.macos_tracer import IcmpTracer as MacTracer
 
         return [MacTracer(family, str(address[0]))]
-    from probes.tracing.linux import DatagramTracer, TcpTracer, icmp_speech
+    from probes.tracing.linux_tracer import DatagramTracer, TcpTracer, icmp_speech
 
     found: list[Tracer] = [
         DatagramTracer("udp", family, address, speak),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from towpath.commands.door import (
+from towpath.commands.shared import (
     ConfigFile,
     end,
     fail,
@@ -20,7 +20,7 @@ from towpath.commands.door import (
     run_loop,
     wrong,
 )
-from towpath.errors import sentence_of
+from towpath.error_sentences import sentence_of
 
 if TYPE_CHECKING:
     from collectors.ingest import Registry
@@ -55,13 +55,13 @@ def token(
     days: Annotated[float, typer.Option(min=0.01, help="how long it is good for")] = 7,
 ) -> None:
     """Make an enrolment token; it is shown once, and kept as a hash."""
-    from collectors.estate import EstateError, load, names
+    from collectors.estate import EstateError, known_names, load
 
     try:
         estate = load(read_config(config).estate)
     except EstateError as error:
         wrong(error.findings)
-    if unknown := names.unknown(estate, "site", site):
+    if unknown := known_names.unknown(estate, "site", site):
         wrong([unknown])
     with _registry(config) as registry:
         typer.echo(registry.make_token(site, uses, days, now_ms()))
@@ -117,9 +117,9 @@ def restore(config: ConfigFile, agent: Agent) -> None:
 @app.command()
 def erase(config: ConfigFile, agent: Agent) -> None:
     """Forget a laptop and everything it measured (a request under data protection)."""
-    from collectors.measurements import CATALOGUE
     from collectors.personal_data import count as count_lines
     from collectors.personal_data import erase as erase_files
+    from collectors.server_measurements import CATALOGUE
     from collectors.store import Away, Refused, Unanswered, open_store
     from collectors.store.erasure import Erasures
     from towpath.config import personal_folders

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from towpath.commands.door import (
+from towpath.commands.shared import (
     ConfigFile,
     end,
     folder_of,
@@ -17,7 +17,7 @@ from towpath.commands.door import (
 )
 
 if TYPE_CHECKING:
-    from alerts.rules import Rules
+    from alerts.rule_files import Rules
     from collectors.estate import Estate
     from towpath.config import TowpathConfig
 
@@ -37,8 +37,8 @@ def list_(
     json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Open alerts. Exit code 1 where any fires that is not suppressed."""
-    from alerts.console import alerts_list
-    from towpath.spans import seconds
+    from alerts.alert_commands import alerts_list
+    from towpath.durations import seconds
 
     settings = read_config(config).alerts
     since_ms = None
@@ -68,7 +68,7 @@ def ack(
     who: Who = "",
 ) -> None:
     """Say that somebody has it."""
-    from alerts.console import alerts_ack
+    from alerts.alert_commands import alerts_ack
 
     standing = folder_of(read_config(config).alerts.standing, "alerts.standing")
     end(alerts_ack(standing, key, who or _me(), why, now_ms(), typer.echo))
@@ -88,7 +88,7 @@ def silence(
     who: Who = "",
 ) -> None:
     """Send no pages for a while; measuring and resolving go on."""
-    from alerts.console import alerts_silence
+    from alerts.alert_commands import alerts_silence
 
     settings = read_config(config)
     standing = folder_of(settings.alerts.standing, "alerts.standing")
@@ -113,7 +113,7 @@ def silence(
 @app.command()
 def silences(config: ConfigFile) -> None:
     """Silences in force or to come."""
-    from alerts.console import alerts_silences
+    from alerts.alert_commands import alerts_silences
 
     settings = read_config(config).alerts
     end(alerts_silences(settings.standing, now_ms(), settings.timezone, typer.echo))
@@ -122,7 +122,7 @@ def silences(config: ConfigFile) -> None:
 @app.command()
 def unsilence(config: ConfigFile, id: Annotated[int, typer.Argument()]) -> None:
     """End a silence now."""
-    from alerts.console import alerts_unsilence
+    from alerts.alert_commands import alerts_unsilence
 
     standing = folder_of(read_config(config).alerts.standing, "alerts.standing")
     end(alerts_unsilence(standing, id, now_ms(), typer.echo))
@@ -131,8 +131,8 @@ def unsilence(config: ConfigFile, id: Annotated[int, typer.Argument()]) -> None:
 @app.command("test")
 def send_test(config: ConfigFile, channel: Annotated[str, typer.Argument()]) -> None:
     """Send one page that says it is a test to a channel."""
-    from alerts.config import notifiers
-    from alerts.console import alerts_test
+    from alerts.alert_commands import alerts_test
+    from alerts.alert_config import notifiers
 
     settings = read_config(config).alerts
     end(
@@ -148,10 +148,10 @@ def send_test(config: ConfigFile, channel: Annotated[str, typer.Argument()]) -> 
 
 def _known(settings: TowpathConfig) -> tuple[Rules, Estate] | None:
     """Rules and estate; None if they cannot be read: at night a silence must do."""
-    from alerts.rules import RuleError, load
+    from alerts.rule_files import RuleError, load
     from collectors.estate import EstateError
     from collectors.estate import load as load_estate
-    from collectors.measurements import CATALOGUE
+    from collectors.server_measurements import CATALOGUE
 
     try:
         return load(CATALOGUE, settings.alerts.rules), load_estate(settings.estate)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from towpath.commands.door import ConfigFile, end, fail, now_ms, read_config, run_loop
-from towpath.commands.door import wrong as refuse
+from towpath.commands.shared import ConfigFile, end, fail, now_ms, read_config, run_loop
+from towpath.commands.shared import wrong as refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from collectors.comparing.compare import Comparison
+    from collectors.comparing.differences import Comparison
     from collectors.comparing.side import Seen
     from collectors.estate import Device
     from towpath.config import TowpathConfig
@@ -42,11 +42,11 @@ def librenms(
     from rich.console import Console
     from rich.progress import Progress
 
-    from collectors.comparing import compare as comparing
-    from collectors.comparing import console, librenms
-    from collectors.estate import EstateError, load, names
+    from collectors.comparing import compare_output, librenms_side
+    from collectors.comparing import differences as comparing
+    from collectors.estate import EstateError, known_names, load
     from collectors.importing.librenms import headers
-    from collectors.importing.rest import Api, Trouble, token_in
+    from collectors.importing.rest_client import Api, Trouble, token_in
     from collectors.snmp import CredentialError
     from collectors.store import Away, Unanswered
 
@@ -55,13 +55,13 @@ def librenms(
         estate = load(settings.estate)
     except EstateError as error:
         refuse(error.findings)
-    if site and (unknown := names.unknown(estate, "site", site)):
+    if site and (unknown := known_names.unknown(estate, "site", site)):
         refuse([unknown])
     polled = [d for d in estate.devices if d.poll]
 
     async def compared() -> Comparison:
         async with Api("LibreNMS", url, headers(token), ca_file) as api:
-            others = await librenms.devices(api)
+            others = await librenms_side.devices(api)
             matched, lonely, strangers = comparing.pair(polled, others)
             if site:
                 matched = [each for each in matched if each[0].site == site]
@@ -80,7 +80,7 @@ def librenms(
                 def done() -> None:
                     progress.advance(task)
 
-                there = await librenms.seen(api, [o for _, o in matched], done)
+                there = await librenms_side.seen(api, [o for _, o in matched], done)
                 here = await (
                     _polled(settings, ours, done) if live else _stored(settings)
                 )
@@ -96,16 +96,16 @@ def librenms(
     except (Away, Unanswered, OSError, ValueError) as error:
         fail(f"the store gave no answer: {error}")
     if json:
-        typer.echo(console.as_json(found, "LibreNMS"))
+        typer.echo(compare_output.as_json(found, "LibreNMS"))
     else:
-        console.show(found, "LibreNMS", Console())
+        compare_output.show(found, "LibreNMS", Console())
     end(0 if found.same else 1)
 
 
 async def _stored(settings: TowpathConfig) -> dict[str, Seen]:
     """What the store has of the last hour."""
     from collectors.comparing.side import HOUR_MS, from_store, questions
-    from collectors.measurements import CATALOGUE
+    from collectors.server_measurements import CATALOGUE
     from collectors.store import open_store
 
     now = now_ms()
@@ -120,16 +120,16 @@ async def _polled(
     """What the devices say now."""
     from collectors.comparing.side import from_facts
     from collectors.snmp import Credentials
-    from collectors.snmp.choice import names_of
-    from collectors.snmp.facts import Facts, Target, poll_targets
+    from collectors.snmp.polling.credential_choice import names_of
+    from collectors.snmp.polling.device_facts import Facts, Target, poll_targets
 
     credentials = Credentials.read(settings.snmp.credentials_file)
     targets = []
     for device in devices:
-        names = names_of(
+        known_names = names_of(
             device.credentials, device.address, settings.snmp.credentials_by_subnet
         )
-        held = [name for name in names if name in credentials] or [names[0]]
+        held = [name for name in known_names if name in credentials] or [known_names[0]]
         credential = credentials.get(held[0])
         targets.append(Target(device.id, str(device.address), device.port, credential))
     found: dict[str, Seen] = {}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from towpath.commands.door import fail, read_config, wrong
+from towpath.commands.shared import fail, read_config, wrong
 
 if TYPE_CHECKING:
-    from alerts.rules import Rules
+    from alerts.rule_files import Rules
     from dashboards.grafana import GrafanaConfig
 
 app = typer.Typer(no_args_is_help=True, help="Grafana's boards, rules, data sources.")
@@ -57,7 +57,7 @@ def check(
     ] = None,
 ) -> None:
     """Whether every field is in the catalogue and nothing personal is shared."""
-    from collectors.measurements import CATALOGUE
+    from collectors.server_measurements import CATALOGUE
     from dashboards.grafana import BOARDS, check_boards, check_folder
 
     if folder is None:
@@ -115,9 +115,9 @@ def _warn(settings: GrafanaConfig) -> None:
 
 
 def _settings(config: Path | None, grafana: int | None) -> tuple[GrafanaConfig, Rules]:
-    from alerts.rules import RuleError
-    from alerts.rules import load as load_rules
-    from collectors.measurements import CATALOGUE
+    from alerts.rule_files import RuleError
+    from alerts.rule_files import load as load_rules
+    from collectors.server_measurements import CATALOGUE
     from dashboards.grafana import GrafanaConfig
 
     settings, folder = GrafanaConfig(), None

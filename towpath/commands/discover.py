@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from towpath.commands.door import OptionalConfig, read_config, run_loop, wrong
+from towpath.commands.shared import OptionalConfig, read_config, run_loop, wrong
 
 
 def discover(
@@ -52,12 +52,12 @@ def discover(
     from rich.console import Console
     from rich.progress import Progress
 
-    from collectors.discovery import console
-    from collectors.discovery.networks import WrongNetwork, addresses, spread
+    from collectors.discovery import discover_output
+    from collectors.discovery.address_ranges import WrongNetwork, addresses, spread
     from collectors.discovery.sweep import Answer, Sweep, sweep
-    from collectors.estate import Estate, EstateError, load, names
+    from collectors.estate import Estate, EstateError, known_names, load
     from collectors.snmp import CredentialError, Credentials, credential
-    from towpath.log import LogConfig, configure
+    from towpath.log_setup import LogConfig, configure
 
     configure(LogConfig())
     settings = None if config is None else read_config(config)
@@ -79,7 +79,7 @@ def discover(
         targets = spread(addresses(said, most))
         estate = Estate() if settings is None else load(settings.estate)
         given = {key: value for key, value in options.items() if value is not None}
-        asked = console.configured(
+        asked = discover_output.configured(
             Credentials.read(
                 None if settings is None else settings.snmp.credentials_file
             ),
@@ -93,7 +93,7 @@ def discover(
         wrong([f"{error.filename}: {error.strerror}"])
     except (WrongNetwork, CredentialError, UnicodeDecodeError) as error:
         wrong([str(error)])
-    if site and (unknown := names.unknown(estate, "site", site)):
+    if site and (unknown := known_names.unknown(estate, "site", site)):
         wrong([unknown])
     if not asked:
         wrong(
@@ -104,12 +104,13 @@ def discover(
         )
     if guess:
         typer.echo(
-            f"also trying the communities {' and '.join(console.GUESSES)} (v2c, in "
-            "clear text) wherever nothing else fits",
+            "also trying the communities "
+            f"{' and '.join(discover_output.GUESSES)} (v2c, in clear text) "
+            "wherever nothing else fits",
             err=True,
         )
     by_subnet = {} if settings is None else settings.snmp.credentials_by_subnet
-    report = console.Report(estate, port, site)
+    report = discover_output.Report(estate, port, site)
     how = Sweep(port, per_second, at_once, timeout)
     stopped = False
     # A bar only where somebody looks, and never among the lines.
@@ -122,14 +123,16 @@ def discover(
             progress.advance(task)
 
         try:
-            run_loop(sweep(how, targets, console.Chosen(asked, by_subnet), done))
+            run_loop(
+                sweep(how, targets, discover_output.Chosen(asked, by_subnet), done)
+            )
         except KeyboardInterrupt:
             stopped = True
     found = report.lines()
     if json:
-        text = console.as_json(report, found) + "\n"
+        text = discover_output.as_json(report, found) + "\n"
     else:
-        text = console.as_csv(found) if csv else console.as_toml(found)
+        text = discover_output.as_csv(found) if csv else discover_output.as_toml(found)
     if out is None:
         sys.stdout.write(text)
     else:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from towpath.commands.door import OptionalConfig, fail, read_config, run_loop, wrong
+from towpath.commands.shared import OptionalConfig, fail, read_config, run_loop, wrong
 
 if TYPE_CHECKING:
     from collectors.estate import Estate
-    from collectors.importing.found import Found
+    from collectors.importing.imported import Found
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,12 +52,14 @@ def csv_(
     diff: Diff = False,
 ) -> None:
     """Devices (a column address) and sites, whatever the columns are called."""
-    from collectors.importing import table
-    from collectors.importing.rest import Trouble
+    from collectors.importing import spreadsheet
+    from collectors.importing.rest_client import Trouble
 
     estate = _estate(config)
     try:
-        found = table.found(table.read(file), file, estate, _roles(role), new_sites)
+        found = spreadsheet.found(
+            spreadsheet.read(file), file, estate, _roles(role), new_sites
+        )
     except Trouble as trouble:
         wrong([str(trouble)])
     _write(found, estate, str(file), out, diff)
@@ -77,7 +79,7 @@ def netbox(
 ) -> None:
     """Sites, prefixes, devices and circuits from NetBox 3 or 4."""
     from collectors.importing import netbox
-    from collectors.importing.rest import Api, Trouble, token_in
+    from collectors.importing.rest_client import Api, Trouble, token_in
 
     estate, mapping = _estate(config), _roles(role)
 
@@ -109,7 +111,7 @@ def librenms(
 ) -> None:
     """Devices from LibreNMS, their locations as sites, SNMP credentials apart."""
     from collectors.importing import librenms
-    from collectors.importing.rest import Api, Trouble, token_in
+    from collectors.importing.rest_client import Api, Trouble, token_in
     from collectors.snmp import CredentialError, Credentials
 
     estate, mapping = _estate(config), _roles(role)
@@ -157,9 +159,9 @@ def _estate(config: Path | None) -> Estate:
 
 
 def _roles(given: list[str] | None) -> Mapping[str, str]:
-    from collectors.estate.model import Role
-    from collectors.importing.found import SKIP
-    from probes.catalogue import did_you_mean
+    from collectors.estate.estate_model import Role
+    from collectors.importing.imported import SKIP
+    from probes.wire.catalogue import did_you_mean
 
     mapping = {}
     known = (*get_args(Role), SKIP)
@@ -177,7 +179,7 @@ def _roles(given: list[str] | None) -> Mapping[str, str]:
 def _write(
     found: Found, estate: Estate, source: str, out: Path | None, diff: bool
 ) -> None:
-    from collectors.importing.found import as_diff, as_toml, merge, summary
+    from collectors.importing.imported import as_diff, as_toml, merge, summary
 
     merged = merge(found, estate, source)
     text = as_diff(merged) if diff else as_toml(merged.fresh)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from towpath.commands.dashboards import export_rules
-from towpath.commands.door import OptionalConfig, end, read_config, wrong
+from towpath.commands.shared import OptionalConfig, end, read_config, wrong
 
 app = typer.Typer(no_args_is_help=True, help="Alert rules: list, check, test, export.")
 Folder = Annotated[
@@ -24,7 +24,7 @@ def list_(
     rules: Folder = None, json: Annotated[bool, typer.Option("--json")] = False
 ) -> None:
     """Every rule that is on: severity, how long before it pages, what it says."""
-    from alerts.console import rules_list
+    from alerts.alert_commands import rules_list
 
     end(rules_list(rules, json, typer.echo))
 
@@ -33,11 +33,11 @@ def list_(
 def check(rules: Folder = None, config: OptionalConfig = None) -> None:
     """Whether all rules can be used, with a sentence for each that cannot; with
     settings also whether the estate has what they name."""
-    from alerts.console import rules_check
-    from alerts.references import check_of, known_values
+    from alerts.alert_commands import rules_check
+    from alerts.unknown_names import check_of, known_values
     from collectors.estate import EstateError, load
     from collectors.snmp.traps import CatalogError
-    from collectors.snmp.traps.mapping import load as load_traps
+    from collectors.snmp.traps.trap_catalog import load as load_traps
 
     if config is None:
         end(rules_check(rules, typer.echo))
@@ -57,7 +57,7 @@ def play(
     rules: Folder = None,
 ) -> None:
     """Play recorded windows and say where the rules come to another verdict."""
-    from alerts.console import rules_test
+    from alerts.alert_commands import rules_test
 
     end(rules_test(files, rules, typer.echo))
 

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from towpath.commands.door import ConfigFile, fail, now_ms, read_config, run_loop, wrong
+from towpath.commands.shared import (
+    ConfigFile,
+    fail,
+    now_ms,
+    read_config,
+    run_loop,
+    wrong,
+)
 
 Measurement = Annotated[str, typer.Argument(help="see docs/catalogue.md")]
 From = Annotated[str, typer.Option("--from", help="-6h, 2026-11-23, an ISO time")]
@@ -33,8 +40,8 @@ def query(
 ) -> None:
     """Ask the store: a table for a person, --csv or --json for a program."""
     from collectors.estate import Estate, EstateError, load
-    from collectors.measurements import CATALOGUE
-    from collectors.store import Away, Unanswered, console, open_store
+    from collectors.server_measurements import CATALOGUE
+    from collectors.store import Away, Unanswered, open_store, query_command
     from collectors.store.query import Query, Row
 
     settings = read_config(config)
@@ -44,7 +51,7 @@ def query(
         # What was measured can be asked for all the same.
         estate = Estate()
     try:
-        asked = console.question(
+        asked = query_command.question(
             measurement,
             pick,
             CATALOGUE,
@@ -61,7 +68,7 @@ def query(
     async def answer(asked: Query) -> list[Row]:
         async with open_store(settings.store, CATALOGUE) as store:
             rows = await store.ask(asked)
-            unknown = await console.unknown_names(asked, rows, estate, store)
+            unknown = await query_command.unknown_names(asked, rows, estate, store)
             if unknown:
                 wrong(unknown)
             return rows
@@ -70,9 +77,9 @@ def query(
         rows = run_loop(answer(asked))
     except (Away, Unanswered, OSError, ValueError) as error:
         fail(f"the store gave no answer: {error}")
-    write = console.table
+    write = query_command.table
     if csv or json:
-        write = console.comma_separated if csv else console.as_json
+        write = query_command.comma_separated if csv else query_command.as_json
     sys.stdout.write(write(rows, asked))
 
 
@@ -89,11 +96,11 @@ def export(
 
     from rich.progress import Progress
 
-    from collectors.measurements import CATALOGUE
-    from collectors.store import Away, Unanswered, console, open_store
+    from collectors.server_measurements import CATALOGUE
+    from collectors.store import Away, Unanswered, open_store, query_command
     from collectors.store.export import Format
     from collectors.store.export import export as export_rows
-    from probes.catalogue import did_you_mean
+    from probes.wire.catalogue import did_you_mean
 
     settings = read_config(config)
     chosen: Format | None = next((f for f in get_args(Format) if f == format), None)
@@ -102,7 +109,7 @@ def export(
         wrong([f"no format is called {format!r}{hint}"])
     try:
         now = now_ms()
-        from_ms, to_ms = console.moment(from_, now), console.moment(to, now)
+        from_ms, to_ms = query_command.moment(from_, now), query_command.moment(to, now)
     except ValueError as error:
         wrong([str(error)])
 
@@ -124,7 +131,7 @@ def export(
 
     try:
         rows = run_loop(written(chosen))
-    except console.Refusal as error:
+    except query_command.Refusal as error:
         wrong([str(error)])
     except (Away, Unanswered, OSError) as error:
         fail(f"the export could not be made: {error}")

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from towpath.commands.door import ConfigFile, fail, now_ms, read_config, run_loop, wrong
+from towpath.commands.shared import (
+    ConfigFile,
+    fail,
+    now_ms,
+    read_config,
+    run_loop,
+    wrong,
+)
 
 
 def topology(
@@ -19,19 +26,19 @@ def topology(
     """Show links, parents and uplinks, and who is heard but not in the estate."""
     from rich.console import Console
 
-    from collectors.estate import EstateError, load, names
-    from collectors.measurements import CATALOGUE
+    from collectors.estate import EstateError, known_names, load
+    from collectors.server_measurements import CATALOGUE
     from collectors.store import Away, Unanswered, open_store
-    from collectors.topology import Graph, Sighting, Who, console, graph
+    from collectors.topology import Graph, Sighting, Who, graph, topology_output
     from collectors.topology.sighting import answered, questions
-    from collectors.topology.surroundings import REMEMBER_MS
+    from collectors.topology.topology_view import REMEMBER_MS
 
     settings = read_config(config)
     try:
         estate = load(settings.estate)
     except EstateError as error:
         wrong(error.findings)
-    if site and (unknown := names.unknown(estate, "site", site)):
+    if site and (unknown := known_names.unknown(estate, "site", site)):
         wrong([unknown])
 
     async def asked() -> Graph:
@@ -48,12 +55,12 @@ def topology(
         return graph(estate, sightings, who)
 
     try:
-        found = console.of_site(run_loop(asked()), estate, site)
+        found = topology_output.of_site(run_loop(asked()), estate, site)
     except (Away, Unanswered, OSError, ValueError) as error:
         fail(f"the store gave no answer: {error}")
     if json:
-        sys.stdout.write(console.as_json(found, estate) + "\n")
+        sys.stdout.write(topology_output.as_json(found, estate) + "\n")
     elif dot:
-        sys.stdout.write(console.as_dot(found, estate))
+        sys.stdout.write(topology_output.as_dot(found, estate))
     else:
-        console.show(found, estate, Console())
+        topology_output.show(found, estate, Console())

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from alerts.standing import open_alerts
-from alerts.words import say_affected
+from alerts.alert_access import open_alerts
+from alerts.alert_text import say_affected
 from collectors.store.query import Pick, Query, Store, Where
 from towpath.config import TowpathConfig
-from towpath.demo.council import LIBRARY_LINE, SWITCHES, Ports
-from towpath.demo.laptops import Fleet
+from towpath.demo.demo_council import LIBRARY_LINE, SWITCHES, Ports
+from towpath.demo.simulated_laptops import Fleet
 from towpath.demo.town import Switches
 
 # The demo waits for what it needs; these only end it when that never comes.

@@ -20,8 +20,8 @@ import structlog
 
 from alerts.notify.webhook import verify_signature
 from collectors.ingest.certificate import Certificates
-from towpath.demo.council import LIBRARY_LINE_PORT, SWITCHES, Switch
-from towpath.demo.switches import Neighbour, SimulatedPort, SimulatedSwitch
+from towpath.demo.demo_council import LIBRARY_LINE_PORT, SWITCHES, Switch
+from towpath.demo.simulated_switches import Neighbour, SimulatedPort, SimulatedSwitch
 
 _log = structlog.get_logger()
 _LINE_PORTS = range(43, 48)

@@ -5,9 +5,14 @@ turns what it said into readings.
 """
 
 from collectors.snmp.profiles.apply import find, readings
-from collectors.snmp.profiles.found import Found
-from collectors.snmp.profiles.load import Profile, ProfileError, Profiles, load
-from collectors.snmp.profiles.read import Reader, Sayings, read
+from collectors.snmp.profiles.matched_rows import Found
+from collectors.snmp.profiles.profile_loader import (
+    Profile,
+    ProfileError,
+    Profiles,
+    load,
+)
+from collectors.snmp.profiles.profile_reader import Reader, Sayings, read
 
 __all__ = [
     "Found",

@@ -11,20 +11,20 @@ from typing import Any
 
 import msgspec
 
-from collectors.snmp.profiles.found import Found, holds, key_column, live_columns
 from collectors.snmp.profiles.items import SensorRule, WirelessRule
-from collectors.snmp.profiles.load import Profile
+from collectors.snmp.profiles.matched_rows import Found, holds, key_column, live_columns
 from collectors.snmp.profiles.measure import measure
-from collectors.snmp.profiles.model import (
+from collectors.snmp.profiles.profile_loader import Profile
+from collectors.snmp.profiles.profile_model import (
     SECTIONS,
     Table,
     filled,
     placeholders,
 )
+from collectors.snmp.profiles.profile_types import EVERY_S
 from collectors.snmp.profiles.readings import Refused, Wireless
 from collectors.snmp.profiles.row import Row
-from collectors.snmp.profiles.words import EVERY_S
-from collectors.snmp.session import Value
+from collectors.snmp.session.session import Value
 
 # By column OID, what was walked: row index -> value.
 Columns = Mapping[str, Mapping[str, Value]]

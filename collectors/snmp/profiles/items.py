@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from collectors.snmp.profiles.words import (
+from collectors.snmp.profiles.profile_types import (
     Part,
     Pattern,
     Raw,

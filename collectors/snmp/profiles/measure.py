@@ -10,8 +10,6 @@ from typing import Any
 
 import msgspec
 
-from collectors.snmp.profiles.found import Found, holds, key_column
-from collectors.snmp.profiles.functions import FUNCTIONS, LIMITS
 from collectors.snmp.profiles.items import (
     MemoryRule,
     ProcessorRule,
@@ -21,7 +19,7 @@ from collectors.snmp.profiles.items import (
     VlanRule,
     WirelessRule,
 )
-from collectors.snmp.profiles.limits import LIMIT_NAMES, Limits, consistent
+from collectors.snmp.profiles.matched_rows import Found, holds, key_column
 from collectors.snmp.profiles.readings import (
     Mempool,
     Processor,
@@ -32,7 +30,11 @@ from collectors.snmp.profiles.readings import (
     Wireless,
 )
 from collectors.snmp.profiles.row import Row, part, says
-from collectors.snmp.quantities import (
+from collectors.snmp.profiles.row_functions import FUNCTIONS, LIMITS
+from collectors.snmp.profiles.sensor_limits import LIMIT_NAMES, Limits, consistent
+from collectors.snmp.session.session import Value
+from collectors.snmp.tables.octet_text import number, text
+from collectors.snmp.tables.quantities import (
     CODES,
     SENSORS,
     SIZE,
@@ -43,10 +45,8 @@ from collectors.snmp.quantities import (
     Quantity,
     measured,
 )
-from collectors.snmp.session import Value
-from collectors.snmp.text import number, text
-from collectors.snmp.vlans import Vlan
-from probes.numbers import finite
+from collectors.snmp.tables.vlans import Vlan
+from probes.wire.numbers import finite
 
 _DIGITS = re.compile(r"[0-9]+")
 Reading = Sensor | Processor | Mempool | Storage | Wireless | Transceiver | Vlan

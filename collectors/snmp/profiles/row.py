@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from collectors.snmp.quantities import Encoding
-from collectors.snmp.session import Value
-from collectors.snmp.text import number, text
+from collectors.snmp.session.session import Value
+from collectors.snmp.tables.octet_text import number, text
+from collectors.snmp.tables.quantities import Encoding
 
 _PLAIN = Encoding()
 

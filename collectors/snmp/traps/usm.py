@@ -8,12 +8,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from collectors.snmp import keys, secured
-from collectors.snmp.ber import Malformed
-from collectors.snmp.credentials import Credential
-from collectors.snmp.secured import AUTH, PRIV, Secured
-from collectors.snmp.traps.engine import Engine
-from collectors.snmp.traps.message import Pdu, decode_pdu
+from collectors.snmp.session import usm_keys, v3_message
+from collectors.snmp.session.ber import Malformed
+from collectors.snmp.session.credentials import Credential
+from collectors.snmp.session.v3_message import AUTH, PRIV, Secured
+from collectors.snmp.traps.local_engine import Engine
+from collectors.snmp.traps.trap_message import Pdu, decode_pdu
 
 _USM_STATS = "1.3.6.1.6.3.15.1.1"
 _STATISTICS = {
@@ -62,7 +62,7 @@ class Usm:
             known = self._users.setdefault(each.user.encode(), [])
             if each not in known:
                 known.append(each)
-        self._keys: OrderedDict[tuple[Credential, bytes], keys.Keys] = OrderedDict()
+        self._keys: OrderedDict[tuple[Credential, bytes], usm_keys.Keys] = OrderedDict()
         self._reported: dict[str, int] = {}
 
     def open(self, message: Secured, address: str, now_s: float) -> Opened:
@@ -95,7 +95,7 @@ class Usm:
             return self._inside(message, credential, message.data, now_s)
         if credential.priv == "none":
             raise self._refuse("unsupported_level", message, now_s)
-        clear = keys.decrypt(
+        clear = usm_keys.decrypt(
             credential,
             known.priv,
             message.boots,
@@ -108,39 +108,41 @@ class Usm:
     def answer(self, opened: Opened, pdu: bytes, now_s: float) -> bytes:
         """`pdu` back to the sender of an inform, as safe as the inform was."""
         message = opened.message
-        return secured.encode(
+        return v3_message.encode(
             message.msg_id,
             self.engine.id,
             self.engine.boots,
             self.engine.time(now_s),
             message.user,
-            secured.encode_inside(opened.context_engine_id, opened.context, pdu),
+            v3_message.encode_inside(opened.context_engine_id, opened.context, pdu),
             opened.credential,
             bool(message.flags & PRIV),
         )
 
     def _verify(
         self, message: Secured, candidates: list[Credential], now_s: float
-    ) -> tuple[Credential, keys.Keys]:
+    ) -> tuple[Credential, usm_keys.Keys]:
         able = [each for each in candidates if each.auth != "none"]
         if not able:
             raise self._refuse("unsupported_level", message, now_s)
         blanked = message.blanked
         for credential in able:
-            if len(message.digest) != keys.DIGESTS[credential.auth][1]:
+            if len(message.digest) != usm_keys.DIGESTS[credential.auth][1]:
                 continue
             place = (credential, message.engine_id)
             known = self._keys.get(place)
             key = (
-                keys.auth_key(credential, message.engine_id)
+                usm_keys.auth_key(credential, message.engine_id)
                 if known is None
                 else known.auth
             )
-            made = keys.digest_of(credential, key, blanked)
+            made = usm_keys.digest_of(credential, key, blanked)
             if not hmac.compare_digest(made, message.digest):
                 continue
             if known is None:
-                known = keys.Keys(key, keys.priv_key(credential, message.engine_id))
+                known = usm_keys.Keys(
+                    key, usm_keys.priv_key(credential, message.engine_id)
+                )
                 while len(self._keys) >= _MOST_KEYS:
                     self._keys.popitem(last=False)
                 self._keys[place] = known
@@ -155,7 +157,7 @@ class Usm:
         sealed = bool(message.flags & PRIV)
         at, end = (0, len(clear)) if sealed else (message.inside_at, message.inside_end)
         try:
-            context_engine_id, context, at, end = secured.read_scoped(clear, at, end)
+            context_engine_id, context, at, end = v3_message.read_scoped(clear, at, end)
             pdu = decode_pdu(clear, at, end)
         except Malformed as error:
             if sealed and clear[:1] != b"\x30":
@@ -177,21 +179,21 @@ class Usm:
             return Refused(reason)
         request_id = 0
         if not message.flags & PRIV:
-            request_id = secured.request_id_of(
+            request_id = v3_message.request_id_of(
                 message.data, message.inside_at, message.inside_end
             )
         return Refused(
             reason,
-            secured.encode(
+            v3_message.encode(
                 message.msg_id,
                 self.engine.id,
                 self.engine.boots,
                 self.engine.time(now_s),
                 message.user,
-                secured.encode_inside(
+                v3_message.encode_inside(
                     self.engine.id,
                     b"",
-                    secured.report(_STATISTICS[reason], count, request_id),
+                    v3_message.report(_STATISTICS[reason], count, request_id),
                 ),
                 credential,
             ),

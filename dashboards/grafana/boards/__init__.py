@@ -2,11 +2,11 @@
 and its name here."""
 
 from dashboards.grafana.board import Board
-from dashboards.grafana.boards.itself import ITSELF
 from dashboards.grafana.boards.laptop import LAPTOP
 from dashboards.grafana.boards.remote import REMOTE
 from dashboards.grafana.boards.site import SITE
 from dashboards.grafana.boards.switch import SWITCH
+from dashboards.grafana.boards.towpath_itself import ITSELF
 
 BOARDS: tuple[Board, ...] = (SITE, SWITCH, REMOTE, ITSELF, LAPTOP)
 

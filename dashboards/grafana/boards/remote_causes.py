@@ -1,6 +1,7 @@
 """Where poor calls break: laptop, Wi-Fi, line, provider, VPN, edge or Microsoft."""
 
 from collectors.store.query import Where
+from dashboards.figure_text import CAUSES
 from dashboards.grafana.board import (
     AMBER,
     GREEN,
@@ -13,7 +14,6 @@ from dashboards.grafana.board import (
     ask,
     unit_of,
 )
-from dashboards.words import CAUSES
 
 _SHARE: Steps = ((None, GREEN), (0.05, AMBER), (0.15, RED))
 _GROUP = {"by": "by", "group": "group"}

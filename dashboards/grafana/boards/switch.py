@@ -14,7 +14,7 @@ from dashboards.grafana.board import (
     Variable,
     ask,
 )
-from dashboards.grafana.boards.device_health import (
+from dashboards.grafana.boards.device_panels import (
     CLIENTS,
     IS,
     LIGHT,

@@ -16,7 +16,7 @@ if ((Test-Path $file) -and (Select-String -Path $file -Pattern '^\s*enrolment_to
 
 # The group of all users by its identifier: its name is another one in every language.
 $users = New-ScheduledTaskPrincipal -GroupId 'S-1-5-32-545' -RunLevel Limited
-$action = New-ScheduledTaskAction -Execute $quiet -Argument '-m probes.cli run'
+$action = New-ScheduledTaskAction -Execute $quiet -Argument '-m probes.agent.agent_cli run'
 $trigger = New-ScheduledTaskTrigger -AtLogOn
 $settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries `
     -ExecutionTimeLimit ([TimeSpan]::Zero) -RestartCount 999 -RestartInterval (New-TimeSpan -Minutes 1) `
@@ -27,6 +27,6 @@ Register-ScheduledTask -TaskName 'Towpath agent' -Action $action -Trigger $trigg
 $menu = [Environment]::GetFolderPath('CommonPrograms')
 $link = (New-Object -ComObject WScript.Shell).CreateShortcut((Join-Path $menu 'Is it me.lnk'))
 $link.TargetPath = $quiet
-$link.Arguments = '-m probes.cli is-it-me'
+$link.Arguments = '-m probes.agent.agent_cli is-it-me'
 $link.Description = 'How good the connection is from this laptop, and what to do about it'
 $link.Save()

@@ -1,0 +1,105 @@
+"""Settings of alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+
+from alerts.notify.delivery_result import Notifier
+from alerts.notify.email import Email, EmailConfig
+from alerts.notify.routing import Route, RoutingConfig
+from alerts.notify.webhook import Webhook, WebhookConfig
+from alerts.secret import Secret
+from collectors.estate.opening_hours import TimeZone
+
+
+def _kind(value: object) -> str:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", "")
+    return str(kind)
+
+
+ChannelConfig = Annotated[
+    Annotated[EmailConfig, Tag("email")] | Annotated[WebhookConfig, Tag("webhook")],
+    Discriminator(
+        _kind,
+        custom_error_type="channel_kind",
+        custom_error_message='a channel needs kind = "email" or kind = "webhook"',
+    ),
+]
+
+
+class AlertConfig(BaseModel):
+    """`[alerts]`. `standing` is the engine's file, `rules` a folder or file of the
+    council's own rules and overrides, `base_url` where the status page is.
+    `discovered_parents`: where the estate names no parent, the one that neighbours
+    tell explains what hangs on it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    standing: Path
+    rules: Path | None = None
+    evaluate_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    group_s: Annotated[float, Field(ge=0, le=600)] = 10.0
+    base_url: str = ""
+    timezone: TimeZone = "Europe/London"
+    council: str = "Towpath"
+    discovered_parents: bool = True
+    channels: dict[str, ChannelConfig] = {}
+    routes: tuple[Route, ...] = ()
+    heartbeat_url: str = ""
+    heartbeat_s: Annotated[float, Field(ge=1)] = 60.0
+    warm_timeout_s: Annotated[float, Field(gt=0)] = 20.0
+
+    @field_validator("routes")
+    @classmethod
+    def _routes_lead_somewhere(cls, value: tuple[Route, ...]) -> tuple[Route, ...]:
+        for route in value:
+            if not route.channels:
+                raise ValueError("a route without channels tells nobody")
+        return value
+
+    @property
+    def routing(self) -> RoutingConfig:
+        return RoutingConfig(routes=self.routes)
+
+    def unknown_channels(self) -> Iterator[tuple[str, str]]:
+        """(dotted name, channel) of channels that are named and not there: a page to
+        them would vanish."""
+        for n, route in enumerate(self.routes, 1):
+            for channel in route.channels:
+                if channel not in self.channels:
+                    yield f"alerts.routes[{n}].channels", channel
+        for name, settings in self.channels.items():
+            others = set(self.channels) - {name}
+            if settings.fallback and settings.fallback not in others:
+                yield f"alerts.channels.{name}.fallback", settings.fallback
+
+    def fallbacks(self) -> dict[str, tuple[str, ...]]:
+        """Channel -> the one that stands in for it, if it is set."""
+        return {
+            name: (settings.fallback,)
+            for name, settings in self.channels.items()
+            if settings.fallback
+        }
+
+    def secrets(self) -> Iterator[tuple[str, Secret]]:
+        """(dotted name, where it is) of every secret that a channel needs."""
+        for name, channel in self.channels.items():
+            if isinstance(channel, EmailConfig) and channel.user:
+                yield f"alerts.channels.{name}.password", channel.password
+            elif isinstance(channel, WebhookConfig) and channel.secret:
+                yield f"alerts.channels.{name}.secret", channel.secret
+
+
+def notifiers(config: AlertConfig) -> dict[str, Notifier]:
+    """The channels of `config`, by name."""
+    found: dict[str, Notifier] = {}
+    for name, channel in config.channels.items():
+        if isinstance(channel, EmailConfig):
+            found[name] = Email(channel)
+        else:
+            found[name] = Webhook(channel)
+    return found

@@ -1,0 +1,188 @@
+"""`Book`: what the alert engine must not forget. Standing, what is to be said, and how
+far the journal was read change in one transaction, so that a restart neither forgets
+nor repeats. Only the engine holds a `Book`; the journal reader's lock sees to it that
+there is one engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from alerts import outbox
+from alerts.alert import Alert
+from alerts.alert_file import AlertFile
+from alerts.evaluate import Changes, Entry
+from alerts.outbox import Outbox, Post, decode_alert
+from alerts.suppression import Silence
+from collectors.journal import Position, Positions
+from probes.wire.sample import Sample
+
+HISTORY_MS = 400 * 86_400_000
+_SENT_KEPT_MS = 30 * 86_400_000
+_encode = msgspec.msgpack.encode
+_entry = msgspec.msgpack.Decoder(Entry)
+_sample = msgspec.msgpack.Decoder(Sample)
+_positions = msgspec.msgpack.Decoder(dict[str, tuple[int, int]])
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """What one evaluation changes, written at once. `ended` are episodes whose pages
+    are to be called off, from `over_at_ms` on; `dropped` those that never fired and
+    are not history."""
+
+    changes: Changes
+    alerts: dict[str, Alert]
+    pages: Sequence[Post]
+    ended: Sequence[str]
+    dropped: Sequence[str]
+    over_at_ms: int
+    samples: Sequence[Sample]
+    positions: Positions
+    floor: Positions
+
+
+class Book:
+    """Every method is blocking and is called from one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = AlertFile(path)
+        self.outbox = Outbox(self._file)
+        self._silences: list[Silence] = []
+
+    def close(self) -> None:
+        self._file.close()
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is written to disk; empty if it is."""
+        return self._file.trouble
+
+    def write_back(self) -> bool:
+        """Brings to disk what was only done in memory; True if all is there."""
+        return self._file.write_back()
+
+    def standing(self) -> dict[str, Entry]:
+        rows = self._file.db.execute("SELECT key, body FROM standing")
+        return {key: _entry.decode(body) for key, body in rows}
+
+    def positions(self) -> tuple[Positions | None, Positions | None]:
+        """(how far was read, from where to read again to fill the window)."""
+        return (
+            read_positions(self._file.db, "positions"),
+            read_positions(self._file.db, "floor"),
+        )
+
+    def shown(self) -> dict[str, Alert]:
+        """Episode -> the open alerts as last shown."""
+        rows = self._file.db.execute("SELECT episode, body FROM alert WHERE open = 1")
+        return {episode: decode_alert(body) for episode, body in rows}
+
+    def write(self, effect: Effect, now_ms: int) -> None:
+        """All of `effect` or, where this raises, nothing of it."""
+
+        def work(db: sqlite3.Connection) -> None:
+            for key, entry in effect.changes.items():
+                if entry is None:
+                    db.execute("DELETE FROM standing WHERE key = ?", (key,))
+                else:
+                    db.execute(
+                        "INSERT INTO standing VALUES (?, ?) ON CONFLICT (key) "
+                        "DO UPDATE SET body = excluded.body",
+                        (key, _encode(entry)),
+                    )
+            for episode, alert in effect.alerts.items():
+                db.execute(
+                    "INSERT INTO alert VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (episode) "
+                    "DO UPDATE SET open = excluded.open, body = excluded.body, "
+                    "resolved_ms = excluded.resolved_ms",
+                    (
+                        episode,
+                        alert.key,
+                        int(alert.state != "resolved"),
+                        alert.since_ms,
+                        alert.resolved_ms,
+                        _encode(alert),
+                    ),
+                )
+            for episode in effect.dropped:
+                db.execute("DELETE FROM alert WHERE episode = ?", (episode,))
+            for post in effect.pages:
+                outbox.add(db, post, now_ms)
+            for episode in effect.ended:
+                said = effect.alerts.get(episode)
+                outbox.call_off(db, episode, said, effect.over_at_ms, now_ms)
+            for sample in effect.samples:
+                db.execute("INSERT INTO said (body) VALUES (?)", (_encode(sample),))
+            _write_positions(db, "positions", effect.positions)
+            _write_positions(db, "floor", effect.floor)
+
+        self._file.write(work)
+
+    def said(self) -> list[tuple[int, Sample]]:
+        """Samples that are not known to be in the journal yet."""
+        rows = self._file.db.execute(
+            "SELECT id, body FROM said ORDER BY id LIMIT 10000"
+        )
+        return [(id, _sample.decode(body)) for id, body in rows]
+
+    def forget_said(self, up_to: int) -> None:
+        self._file.write(
+            lambda db: db.execute("DELETE FROM said WHERE id <= ?", (up_to,))
+        )
+
+    def silences(self, now_ms: int) -> list[Silence]:
+        """Those in force or to come; the last known ones if the file cannot be read."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._silences = silences_from(self._file.shared, now_ms)
+        return self._silences
+
+    def tidy(self, now_ms: int) -> None:
+        """Drops what is older than anybody asks for."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "DELETE FROM alert WHERE open = 0 AND resolved_ms < ?",
+                (now_ms - HISTORY_MS,),
+            )
+            db.execute(
+                "DELETE FROM ack WHERE episode NOT IN (SELECT episode FROM alert)"
+            )
+            db.execute(
+                """DELETE FROM outbox WHERE ended_ms < ? AND NOT EXISTS (
+                     SELECT 1 FROM alert a WHERE a.episode = outbox.episode
+                       AND a.open = 1)""",
+                (now_ms - _SENT_KEPT_MS,),
+            )
+
+        if not self.trouble:
+            self._file.write(work)
+
+
+def silences_from(db: sqlite3.Connection, from_ms: int) -> list[Silence]:
+    rows = db.execute(
+        "SELECT id, from_ms, until_ms, site, device, rule, why, who, planned "
+        "FROM silence WHERE until_ms >= ? ORDER BY from_ms, id",
+        (from_ms,),
+    )
+    return [Silence(*row) for row in rows]
+
+
+def read_positions(db: sqlite3.Connection, name: str) -> Positions | None:
+    row = db.execute("SELECT body FROM meta WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        return None
+    return {log: Position(*at) for log, at in _positions.decode(row[0]).items()}
+
+
+def _write_positions(db: sqlite3.Connection, name: str, positions: Positions) -> None:
+    body = _encode({log: (at.segment, at.offset) for log, at in positions.items()})
+    db.execute(
+        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) "
+        "DO UPDATE SET body = excluded.body",
+        (name, body),
+    )

@@ -1,0 +1,82 @@
+"""`Topology`: the estate arranged for the questions rules ask."""
+
+from __future__ import annotations
+
+from collectors.estate.estate_model import Device, Estate, Line, Site, VpnGateway
+from collectors.estate.opening_hours import Hours, is_open
+from collectors.experience.groups import LEAST
+
+
+class Topology:
+    """Look-ups over one frozen estate. `tops`: the polled devices of a site that hang
+    on nothing of that site: the site's way out. `least_agents`: the smallest group of
+    laptops that says something (`groups.least`)."""
+
+    def __init__(self, estate: Estate, least_agents: int = LEAST) -> None:
+        self.estate, self.least_agents = estate, least_agents
+        self.sites: dict[str, Site] = {site.id: site for site in estate.sites}
+        self.devices: dict[str, Device] = {d.id: d for d in estate.devices}
+        self.lines: dict[str, Line] = {line.id: line for line in estate.lines}
+        self.gateways: dict[str, VpnGateway] = {g.id: g for g in estate.vpn_gateways}
+        self.polled = frozenset(d.id for d in estate.devices if d.poll)
+        self.children: dict[str, list[str]] = {}
+        self.lines_of: dict[str, list[Line]] = {}
+        self.line_at: dict[tuple[str, str], Line] = {}
+        self.tops: dict[str, list[str]] = {}
+        self._ancestors: dict[str, tuple[str, ...]] = {}
+        for line in estate.lines:
+            self.lines_of.setdefault(line.site, []).append(line)
+            self.line_at[line.device, line.port] = line
+        for device in estate.devices:
+            if device.parent is not None:
+                self.children.setdefault(device.parent, []).append(device.id)
+            above = self.devices.get(device.parent or "")
+            if device.poll and (above is None or above.site != device.site):
+                self.tops.setdefault(device.site, []).append(device.id)
+
+    def ancestors(self, device: str) -> tuple[str, ...]:
+        """The devices that one hangs on, nearest first; a ring ends where it began."""
+        found = self._ancestors.get(device)
+        if found is None:
+            above: list[str] = []
+            at = self.devices.get(device)
+            while at is not None and at.parent is not None:
+                if at.parent in above or at.parent == device:
+                    break
+                above.append(at.parent)
+                at = self.devices.get(at.parent)
+            found = self._ancestors[device] = tuple(above)
+        return found
+
+    def below(self, device: str) -> set[str]:
+        """Everything that hangs on `device`, itself not."""
+        found: set[str] = set()
+        todo = list(self.children.get(device, ()))
+        while todo:
+            each = todo.pop()
+            if each not in found and each != device:
+                found.add(each)
+                todo += self.children.get(each, ())
+        return found
+
+    def is_open(self, site: str, now_ms: int) -> bool:
+        """Whether `site` is within its business hours."""
+        return is_open(self.hours(site), now_ms)
+
+    def hours(self, site: str) -> Hours:
+        """The business hours of `site`; an unknown site has the usual ones."""
+        known = self.sites.get(site)
+        return Hours() if known is None else known.hours
+
+    def knows(self, subject: dict[str, str]) -> bool:
+        """False where `subject` names something that is no longer in the estate."""
+        for tag, known in (
+            ("device", self.devices),
+            ("line", self.lines),
+            ("gateway", self.gateways),
+            ("site", self.sites),
+        ):
+            if subject.get(tag) and subject[tag] not in known:
+                return False
+        device = subject.get("device")
+        return not device or device in self.polled

@@ -1,0 +1,138 @@
+"""`Disks`: how much room is left where Towpath writes, and for how long.
+
+Folders on one file system are one row: what fills it fills it for all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from probes.wire.sample import Sample, Value
+
+HOUR_MS = 3_600_000
+# A trend is told from at least so much of the past, and from no more.
+_LEAST_MS = HOUR_MS // 2
+_MOST_MS = 6 * HOUR_MS
+_LEAST_POINTS = 10
+# With less than this free nothing of Towpath's can be written.
+FULL_BYTES = 1 << 20
+
+Point = tuple[int, int]
+"""(time in ms, bytes free)"""
+
+
+class Room(NamedTuple):
+    """What a file system has left for us. `files_left` is None if it does not say."""
+
+    free_bytes: int
+    size_bytes: int
+    files_left: int | None
+
+    @property
+    def full(self) -> bool:
+        return self.free_bytes < FULL_BYTES or self.files_left == 0
+
+
+class Disks:
+    """`folders`: what they are called → where they are; they need not be there yet."""
+
+    def __init__(self, folders: Mapping[str, Path], process: str) -> None:
+        self._folders, self._process = folders, process
+        self._past: dict[str, deque[Point]] = {}
+
+    def samples(self, now_ms: int) -> list[Sample]:
+        """Rows of `self_disk`, one for each file system."""
+        return [
+            self._sample(folder, room, now_ms) for folder, room in self._rooms().items()
+        ]
+
+    def troubles(self) -> list[str]:
+        """A sentence for each file system that is full."""
+        return [
+            f"The disk that holds {folder} is full: {room.free_bytes >> 10} kB left."
+            if room.free_bytes < FULL_BYTES
+            else f"The disk that holds {folder} takes no more files: no inodes left."
+            for folder, room in self._rooms().items()
+            if room.full
+        ]
+
+    def _sample(self, folder: str, room: Room, now_ms: int) -> Sample:
+        past = self._past.setdefault(folder, deque())
+        past.append((now_ms, room.free_bytes))
+        while past[0][0] < now_ms - _MOST_MS:
+            past.popleft()
+        fields: dict[str, Value] = {
+            "free_bytes": room.free_bytes,
+            "size_bytes": room.size_bytes,
+            "full": int(room.full),
+        }
+        left = hours_left(past)
+        if left is not None:
+            fields["hours_left"] = left
+        tags = {"process": self._process, "folder": folder}
+        return Sample("self_disk", tags, fields, now_ms)
+
+    def _rooms(self) -> dict[str, Room]:
+        """Names of the folders on a file system, such as `state, reports` → its room.
+        What lies in another of them is not named; a folder that cannot be looked at is
+        left out."""
+        found: dict[int, list[str]] = {}
+        rooms: dict[int, Room] = {}
+        for name, folder in self._folders.items():
+            there = nearest(folder)
+            try:
+                device = there.stat().st_dev
+                rooms[device] = _room(there)
+            except OSError:
+                continue
+            found.setdefault(device, []).append(name)
+        return {", ".join(self._outer(found[at])): room for at, room in rooms.items()}
+
+    def _outer(self, names: Sequence[str]) -> list[str]:
+        # The first name of each folder.
+        folders = {self._folders[name]: name for name in reversed(names)}
+        return [
+            name
+            for name in names
+            if folders.get(self._folders[name]) == name
+            and not folders.keys() & set(self._folders[name].parents)
+        ]
+
+
+def hours_left(past: Sequence[Point]) -> float | None:
+    """Until nothing is free, by the straight line that fits the past best; None if the
+    past is too short or the disk does not fill. Pure."""
+    if len(past) < _LEAST_POINTS or past[-1][0] - past[0][0] < _LEAST_MS:
+        return None
+    hours = [(at_ms - past[0][0]) / HOUR_MS for at_ms, _ in past]
+    middle = sum(hours) / len(hours)
+    mean = sum(free for _, free in past) / len(past)
+    spread = sum((hour - middle) ** 2 for hour in hours)
+    slope = (
+        sum(
+            (hour - middle) * (free - mean)
+            for hour, (_, free) in zip(hours, past, strict=True)
+        )
+        / spread
+    )
+    return past[-1][1] / -slope if slope < 0 else None
+
+
+def nearest(folder: Path) -> Path:
+    """`folder`, or the first above it that is there."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _room(folder: Path) -> Room:
+    found = os.statvfs(folder)
+    # Some file systems (btrfs) do not count files: then both are 0.
+    files_left = found.f_favail if found.f_files else None
+    return Room(
+        found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, files_left
+    )

@@ -1,0 +1,277 @@
+"""Reads the estate from TOML and CSV and checks it as a whole.
+
+A path is one TOML file, or a folder with any of `*.toml` and CSV files named for
+their section (`sites.csv`, `devices.csv`, `lines.csv` …; the first row holds the
+keys; several values in a cell are separated by `;`; an empty cell is "not said").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from collectors.config_errors import dotted, entry_lines, explain, line_of, not_text
+from collectors.estate.estate_model import Estate, Site
+from collectors.estate.site_assignment import assign, doubts
+from probes.wire.catalogue import did_you_mean
+from probes.wire.home_ranges import common_at_home
+
+_LISTS = {"subnets", "locations", "names", "uplink_ports", "days"}
+_SECTIONS = tuple(name for name in Estate.model_fields if name != "places")
+
+
+class EstateError(ValueError):
+    """The estate cannot be used; `findings` says why, one sentence each."""
+
+    def __init__(self, findings: list[str]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
+
+
+def load(path: Path) -> Estate:
+    """The estate at `path`. `EstateError` names everything that is wrong with it."""
+    entries: dict[str, Any] = {}
+    origins: dict[str, list[str]] = {section: [] for section in _SECTIONS}
+    findings: list[str] = []
+    for source in _sources(path):
+        try:
+            if source.suffix == ".csv":
+                _add_csv(source, entries, origins, findings)
+            else:
+                _add_toml(source, entries, origins, findings)
+        except OSError as error:
+            findings.append(f"{source}: cannot be read: {error.strerror}")
+        except UnicodeDecodeError as error:
+            findings.append(f"{source}:{not_text(error)}")
+    if findings:
+        raise EstateError(findings)
+    homeless = _assign_sites(entries)
+    estate, problems = build(entries)
+    if estate is None:
+        raise EstateError(
+            [
+                f"{_origin(name, origins, path)}: {name} {says}{homeless.get(name, '')}"
+                for name, says in problems
+            ]
+        )
+    return estate
+
+
+def build(entries: Mapping[str, Any]) -> tuple[Estate | None, list[tuple[str, str]]]:
+    """The estate of these entries by section, or None and what is wrong with them:
+    pairs of a dotted path (`devices[3].parent`, from 1) and a sentence about it."""
+    try:
+        estate = Estate.model_validate(entries)
+    except ValidationError as error:
+        return None, list(explain(error, Estate))
+    broken = list(_broken_references(estate))
+    return (None, broken) if broken else (estate, [])
+
+
+def warnings(estate: Estate) -> list[str]:
+    """What is allowed but will mislead, one sentence each."""
+    found = list(doubts(estate.sites, estate.devices))
+    for site in estate.sites:
+        for subnet in site.subnets:
+            common = common_at_home(subnet)
+            if common is not None:
+                found.append(
+                    f"site {site.id}: subnet {subnet} is also common in homes "
+                    f"({common}): a subnet alone cannot tell office from home "
+                    "there, use a beacon (places.beacon_url)"
+                )
+    beacon = estate.places.beacon_url
+    if beacon and not beacon.lower().startswith("https://"):
+        found.append(
+            f"places.beacon_url is {beacon!r}, expected https://…: without a "
+            "certificate any sign-in page could answer for it, so agents do not ask it"
+        )
+    lined = {line.site for line in estate.lines}
+    for site in estate.sites:
+        if site.id not in lined and any(d.site == site.id for d in estate.devices):
+            found.append(f"site {site.id} has devices but no line: its use is not seen")
+    return found
+
+
+def _sources(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if p.suffix in (".toml", ".csv"))
+        if not found:
+            raise EstateError([f"{path}: no .toml and no .csv file in this folder"])
+        return found
+    if not path.exists():
+        raise EstateError([f"{path}: there is no such file"])
+    return [path]
+
+
+def _add_toml(
+    source: Path,
+    entries: dict[str, Any],
+    origins: dict[str, list[str]],
+    findings: list[str],
+) -> None:
+    text = source.read_text(encoding="utf-8")
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        findings.append(f"{source}: is not valid TOML: {error}")
+        return
+    for section, value in document.items():
+        if section in _SECTIONS and isinstance(value, list):
+            lines = entry_lines(text, section)
+            for index, entry in enumerate(value):
+                entries.setdefault(section, []).append(entry)
+                line = lines[index] if index < len(lines) else None
+                origins[section].append(f"{source}:{line}" if line else str(source))
+        elif section == "places":
+            entries[section] = value
+        else:
+            line = line_of(text, (section,))
+            hint = did_you_mean(section, Estate.model_fields)
+            findings.append(
+                f"{source}:{line or 1}: unknown section {section!r}, expected "
+                f"[[{']], [['.join(_SECTIONS)}]] or [places]{hint}"
+            )
+
+
+def _add_csv(
+    source: Path,
+    entries: dict[str, Any],
+    origins: dict[str, list[str]],
+    findings: list[str],
+) -> None:
+    section = source.stem
+    if section not in _SECTIONS:
+        findings.append(
+            f"{source}: a CSV file is named for its section: "
+            f"{', '.join(_SECTIONS)}{did_you_mean(section, _SECTIONS)}"
+        )
+        return
+    # utf-8-sig: spreadsheets begin their CSV files with a byte order mark.
+    with source.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        for row in reader:
+            if None in row:
+                findings.append(
+                    f"{source}:{reader.line_num}: more cells than the first row"
+                )
+                continue
+            entries.setdefault(section, []).append(_entry(row))
+            origins[section].append(f"{source}:{reader.line_num}")
+
+
+def _entry(row: dict[str, str]) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    for key, cell in row.items():
+        text = (cell or "").strip()
+        if not text:
+            continue
+        if key in _LISTS:
+            entry[key] = _several(text)
+        elif key.startswith("hours."):
+            name = key.removeprefix("hours.")
+            hours = entry.setdefault("hours", {})
+            hours[name] = _several(text) if name in _LISTS else text
+        else:
+            entry[key] = text
+    return entry
+
+
+def _several(text: str) -> list[str]:
+    return [part.strip() for part in text.split(";") if part.strip()]
+
+
+def _assign_sites(entries: dict[str, Any]) -> dict[str, str]:
+    """Fills in the site of devices that give none; by dotted path, why there is none.
+
+    What is otherwise wrong with sites and devices is found by the model, after this.
+    """
+    sites = []
+    for entry in entries.get("sites", []):
+        with contextlib.suppress(ValidationError):
+            sites.append(Site.model_validate(entry))
+    without: dict[str, str] = {}
+    for index, entry in enumerate(entries.get("devices", [])):
+        if not isinstance(entry, dict) or "site" in entry:
+            continue
+        try:
+            address = ip_address(str(entry.get("address", "")))
+        except ValueError:
+            continue
+        found = assign(sites, address, name=str(entry.get("name") or entry.get("id")))
+        if found.site is not None:
+            entry["site"] = found.site
+        else:
+            without[dotted(("devices", index, "site"))] = f": {found.why}"
+    return without
+
+
+def _origin(name: str, origins: dict[str, list[str]], path: Path) -> str:
+    """File and line of the entry a dotted path (counting from 1) is about."""
+    section, _, rest = name.partition("[")
+    index = rest.partition("]")[0]
+    known = origins.get(section, [])
+    if index.isdigit() and int(index) <= len(known):
+        return known[int(index) - 1]
+    return str(path)
+
+
+def _broken_references(estate: Estate) -> Iterator[tuple[str, str]]:
+    for section in _SECTIONS:
+        counts = Counter(entry.id for entry in getattr(estate, section))
+        for index, entry in enumerate(getattr(estate, section)):
+            if counts[entry.id] > 1:
+                yield dotted((section, index, "id")), f"{entry.id!r} is there twice"
+    wanted = {
+        "site": ("sites", "site"),
+        "device": ("devices", "device"),
+        "parent": ("devices", "device"),
+    }
+    ids = {section: {e.id for e in getattr(estate, section)} for section in _SECTIONS}
+    for section in _SECTIONS:
+        for index, entry in enumerate(getattr(estate, section)):
+            for key, (target, noun) in wanted.items():
+                name = getattr(entry, key, None)
+                if name is not None and name not in ids[target]:
+                    yield (
+                        dotted((section, index, key)),
+                        f"is {name!r}, but no {noun} has that id"
+                        f"{did_you_mean(name, ids[target])}",
+                    )
+    parents = {device.id: device.parent for device in estate.devices}
+    for index, device in enumerate(estate.devices):
+        seen, current = {device.id}, device.parent
+        while current is not None and current not in seen:
+            seen.add(current)
+            current = parents.get(current)
+        if current == device.id:
+            yield (
+                dotted(("devices", index, "parent")),
+                f"makes {device.id!r} hang on itself",
+            )
+    taken: dict[tuple[str, int], str] = {}
+    for index, device in enumerate(estate.devices):
+        where = (str(device.address), device.port)
+        if where in taken:
+            yield (
+                dotted(("devices", index, "address")),
+                f"{where[0]} port {where[1]} is also that of {taken[where]!r}",
+            )
+        taken[where] = device.id
+    ends: dict[tuple[str, str], str] = {}
+    for index, line in enumerate(estate.lines):
+        end = (line.device, line.port)
+        if end in ends:
+            yield (
+                dotted(("lines", index, "port")),
+                f"{line.port} of {line.device} already ends line {ends[end]!r}",
+            )
+        ends[end] = line.id

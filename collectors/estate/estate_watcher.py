@@ -1,0 +1,91 @@
+"""The estate file while Towpath runs: re-read on change, the last good one kept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from collectors.estate.estate_loader import EstateError, load, warnings
+from collectors.estate.estate_model import Estate
+
+_log = structlog.get_logger()
+
+
+class EstateFile:
+    """`current` is always a good estate; a bad file keeps the last good one.
+
+    The first read happens in the constructor and raises `EstateError`: starting with
+    a wrong estate helps nobody. Later a bad file is said once, with every finding,
+    and `findings` holds them until the file is good again.
+    """
+
+    def __init__(self, path: Path, every_s: float = 2.0) -> None:
+        self._path, self._every_s = path, every_s
+        self._seen = _stamp(path)
+        self.current: Estate = load(path)
+        self.findings: list[str] = []
+        self.generation = 1
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        for warning in warnings(self.current):
+            _log.warning("estate_warning", says=warning)
+        self._task = asyncio.create_task(self._follow(), name="estate-file")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    def read_again(self) -> bool:
+        """Reads the file now (SIGHUP does); True where a good estate was found."""
+        self._seen = _stamp(self._path)
+        try:
+            found = load(self._path)
+        except EstateError as error:
+            if error.findings != self.findings:
+                self.findings = error.findings
+                _log.error(
+                    "estate_refused", kept="the last good one", findings=error.findings
+                )
+            return False
+        self.findings = []
+        if found != self.current:
+            self.current = found
+            self.generation += 1
+            _log.info(
+                "estate_read",
+                sites=len(found.sites),
+                devices=len(found.devices),
+                lines=len(found.lines),
+            )
+        return True
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self._every_s)
+            if _stamp(self._path) != self._seen:
+                await asyncio.to_thread(self.read_again)
+
+
+def _stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a person saves: names, sizes and times of the files."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    stamps = []
+    for file in files:
+        with contextlib.suppress(OSError):
+            state = file.stat()
+            stamps.append((file.name, state.st_size, state.st_mtime_ns))
+    return tuple(stamps)

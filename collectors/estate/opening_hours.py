@@ -1,0 +1,183 @@
+"""`Hours`: when a site is open, and the only functions that answer it.
+
+Hours are clock times on the site's wall. Where summer time begins or ends, an hour that
+does not exist is not open, and an hour that comes twice is open twice.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import zoneinfo
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated, NamedTuple, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from probes.wire.catalogue import did_you_mean
+from probes.wire.daily_hours import DAY_MINUTES, minute_of, within
+
+Opens = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Closes = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
+Days = tuple[Annotated[int, Field(ge=0, le=6)], ...]
+
+# Hours repeat every week; a second one, as a single hour may fall into the one that
+# summer time skips.
+_AHEAD_DAYS = 15
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        hint = did_you_mean(name, zoneinfo.available_timezones())
+        raise ValueError(
+            f"no time zone is called {name!r}, expected one such as Europe/London{hint}"
+        ) from None
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
+def check_not_empty(opens: str, closes: str) -> None:
+    """`ValueError` if hours begin and end at the same time: that may mean always or
+    never."""
+    if opens == closes:
+        raise ValueError(
+            f"opens and closes are both {opens}: for the whole day write 00:00 and "
+            "24:00, for a closed day leave it out of days"
+        )
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class OpenRange(_Part):
+    """One of several ranges of a day. Without `days` those of its `Hours`."""
+
+    opens: Opens
+    closes: Closes
+    days: Days | None = None
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        check_not_empty(self.opens, self.closes)
+        return self
+
+
+class Hours(_Part):
+    """Business hours in the site's time zone, `HH:MM`, Monday 0 … Sunday 6.
+
+    If `closes` is before `opens`, they cross midnight: the night belongs to the day it
+    begins on. `ranges` stands instead of `opens` and `closes`, for several ranges a day
+    or other times on other days.
+    """
+
+    opens: Opens = "08:00"
+    closes: Closes = "18:00"
+    days: Days = (0, 1, 2, 3, 4)
+    ranges: tuple[OpenRange, ...] = ()
+    timezone: TimeZone = "Europe/London"
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        check_not_empty(self.opens, self.closes)
+        if self.ranges and {"opens", "closes"} & self.model_fields_set:
+            raise ValueError("expected either ranges, or opens and closes, not both")
+        return self
+
+
+class _Shift(NamedTuple):
+    opens: int
+    closes: int
+    days: frozenset[int]
+
+
+@functools.lru_cache(maxsize=4096)
+def _shifts(hours: Hours) -> tuple[_Shift, ...]:
+    """The ranges of `hours` in minutes of the day."""
+    ranges = hours.ranges or (OpenRange(opens=hours.opens, closes=hours.closes),)
+    return tuple(
+        _Shift(
+            minute_of(each.opens),
+            minute_of(each.closes),
+            frozenset(hours.days if each.days is None else each.days),
+        )
+        for each in ranges
+    )
+
+
+def is_open(hours: Hours, at_ms: int) -> bool:
+    """True if `at_ms` lies within business hours."""
+    local = _local(at_ms, ZoneInfo(hours.timezone))
+    minute = local.hour * 60 + local.minute
+    weekday = local.weekday()
+    return any(within(*shift, weekday, minute) for shift in _shifts(hours))
+
+
+def next_opening_ms(hours: Hours, from_ms: int) -> int | None:
+    """The first time at or after `from_ms` within business hours: `from_ms` itself if
+    it is open then, None if it never opens."""
+    return _next_ms(hours, from_ms, opened=True)
+
+
+def next_closing_ms(hours: Hours, from_ms: int) -> int | None:
+    """The first time at or after `from_ms` outside business hours; None if it never
+    closes."""
+    return _next_ms(hours, from_ms, opened=False)
+
+
+def _next_ms(hours: Hours, from_ms: int, opened: bool) -> int | None:
+    if is_open(hours, from_ms) is opened:
+        return from_ms
+    return min(
+        (
+            at_ms
+            for at_ms in set(_turns_ms(hours, from_ms))
+            if at_ms > from_ms and is_open(hours, at_ms) is opened
+        ),
+        default=None,
+    )
+
+
+def _turns_ms(hours: Hours, from_ms: int) -> Iterator[int]:
+    """Every time in the fortnight after `from_ms` at which it may open or close: the
+    ends of its ranges, and the changes of the clock."""
+    zone = ZoneInfo(hours.timezone)
+    first = _local(from_ms, zone).date() - timedelta(days=1)
+    days = [first + timedelta(days=n) for n in range(_AHEAD_DAYS + 2)]
+    minutes = {m % DAY_MINUTES for each in _shifts(hours) for m in each[:2]}
+    for day in days:
+        for minute in minutes:
+            at = datetime.combine(day, time(*divmod(minute, 60)), zone)
+            # A clock time that comes twice.
+            yield from {_ms(at), _ms(at.replace(fold=1))}
+    midnights = [_ms(datetime.combine(day, time(), zone)) for day in days]
+    for begin_ms, end_ms in itertools.pairwise(midnights):
+        yield from _clock_change_ms(begin_ms, end_ms, zone)
+
+
+def _clock_change_ms(begin_ms: int, end_ms: int, zone: ZoneInfo) -> Iterator[int]:
+    """When the offset from UTC changes between the two, if it does."""
+    before = _local(begin_ms, zone).utcoffset()
+    if _local(end_ms, zone).utcoffset() == before:
+        return
+    while end_ms - begin_ms > 1:
+        middle_ms = (begin_ms + end_ms) // 2
+        if _local(middle_ms, zone).utcoffset() == before:
+            begin_ms = middle_ms
+        else:
+            end_ms = middle_ms
+    yield end_ms
+
+
+def _local(at_ms: int, zone: ZoneInfo) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone)
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)

@@ -1,0 +1,252 @@
+"""What the receiving end is told: the `[ingest]` part of towpath.toml."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from collectors.estate.opening_hours import Closes, Days, Opens, check_not_empty
+from collectors.http.server import Certificate, ServerLimits
+from probes.wire.catalogue import did_you_mean
+from probes.wire.measurements import MEASUREMENTS
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class RegistryConfig(_Part):
+    """`key_file` makes pseudonyms of device ids. It lies apart from the registry so
+    that whoever is given a copy of one does not have the other. A laptop that was not
+    seen for `unseen_days` is forgotten."""
+
+    path: Path = Path("var/state/agents.sqlite")
+    key_file: Path = Path("var/keys/pseudonym.key")
+    unseen_days: Annotated[int, Field(ge=30, le=3660)] = 400
+
+
+class HttpsConfig(_Part):
+    """`plaintext` is for a TLS-ending proxy on the same machine and nothing else.
+
+    `trusted_proxies` are the addresses whose `X-Forwarded-For` is believed. A renewed
+    certificate is taken up within `certificate_look_s`.
+    """
+
+    host: str = "0.0.0.0"
+    port: Port = 8443
+    certificate: Path | None = None
+    private_key: Path | None = None
+    plaintext: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    max_connections: Count = 4000
+    max_strangers: Count = 1000
+    strangers_per_address: Count = 512
+    connections_per_agent: Count = 8
+    handshakes_per_s: Annotated[float, Field(gt=0)] = 250
+    refusals_per_s: Annotated[float, Field(gt=0)] = 200
+    max_uploads: Count = 256
+    upload_s: Seconds = 20
+    header_s: Seconds = 10
+    certificate_look_s: Seconds = 60
+
+    def server_limits(self) -> ServerLimits:
+        """The bounds of its server. Behind a proxy all come from one address, so
+        counting by address is left to the proxy."""
+        return ServerLimits(
+            connections=self.max_connections,
+            strangers=self.max_strangers,
+            strangers_per_address=self.max_connections
+            if self.plaintext
+            else self.strangers_per_address,
+            per_name=self.connections_per_agent,
+            handshakes_per_s=self.handshakes_per_s,
+            refusals_per_s=self.refusals_per_s,
+            head_s=self.header_s,
+        )
+
+    def pem_files(self) -> Certificate | None:
+        """What to serve TLS with; None behind a proxy."""
+        if self.certificate is None or self.private_key is None or self.plaintext:
+            return None
+        return Certificate(self.certificate, self.private_key)
+
+    @model_validator(mode="after")
+    def _has_tls(self) -> Self:
+        if self.plaintext:
+            if self.host not in {"127.0.0.1", "::1", "localhost"}:
+                raise ValueError(
+                    f"plaintext on {self.host!r} would show agents' secrets to the "
+                    "network; expected host = '127.0.0.1' behind a TLS proxy"
+                )
+        elif self.certificate is None or self.private_key is None:
+            raise ValueError(
+                "expected certificate and private_key (paths of PEM files)"
+            )
+        return self
+
+
+class MqttConfig(_Part):
+    """`shared_group` makes several ingest processes share the reports; the broker must
+    know shared subscriptions (mosquitto does). `password_file` holds one line; where
+    Towpath keeps the broker's users (`broker`) it is made by itself."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    tls: bool = True
+    ca_file: Path | None = None
+    username: str = "towpath-ingest"
+    password_file: Path | None = None
+    client_id: str = "towpath-ingest"
+    shared_group: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""
+    max_waiting: Count = 5000
+    keepalive_s: Annotated[int, Field(ge=5, le=600)] = 30
+    retry_min_s: Seconds = 0.5
+    retry_max_s: Seconds = 30
+
+
+class BrokerConfig(_Part):
+    """The files of a mosquitto broker that Towpath keeps: who may log in, and what
+    they may say. `pid_file`: the broker to be told (SIGHUP) when they change.
+
+    `more_users` are the user names of further ingest processes that share the work;
+    they have the same rights and the same password as `mqtt.username`.
+    """
+
+    password_file: Path
+    acl_file: Path
+    pid_file: Path | None = None
+    more_users: tuple[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")], ...
+    ] = ()
+    every_s: Seconds = 2
+
+
+class LimitsConfig(_Part):
+    """Bounds on what agents can make the server do."""
+
+    in_flight: Count = 256
+    requests_per_s: Annotated[float, Field(gt=0)] = 2
+    requests_burst: Count = 300
+    bytes_per_s: Annotated[float, Field(gt=0)] = 100_000
+    bytes_burst: Count = 20_000_000
+    reports_per_s: Annotated[float, Field(gt=0)] = 10
+    reports_burst: Count = 5000
+    remembered_ids: Count = 100_000
+    max_ahead_s: Annotated[int, Field(ge=60)] = 86_400
+    kept_aside: Count = 200
+
+
+HostName = Annotated[str, Field(min_length=1, max_length=253)]
+_PROBES = tuple(each.name for each in MEASUREMENTS)
+
+
+def _is_probe(name: str) -> str:
+    if name not in _PROBES:
+        raise ValueError(
+            f"no probe is called {name!r}{did_you_mean(name, _PROBES)}"
+            f" (there are {', '.join(_PROBES)})"
+        )
+    return name
+
+
+Cadences = dict[
+    Annotated[str, AfterValidator(_is_probe)],
+    Annotated[int, Field(ge=0, le=31_536_000)],
+]
+
+
+class ServiceConfig(_Part):
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=500)]
+
+
+class TeamsRelayConfig(_Part):
+    """The relay of Teams that agents ask by STUN; an empty `host` switches it off.
+    `allocate` allows TURN Allocate requests where Binding ones are not answered."""
+
+    host: Annotated[str, Field(max_length=253)] = "world.tr.teams.microsoft.com"
+    port: Annotated[int, Field(ge=1, le=65535)] = 3478
+    packets: Annotated[int, Field(ge=1, le=500)] = 50
+    allocate: bool = False
+
+
+class TargetsConfig(_Part):
+    """What a call is judged by, each to be stayed below: Microsoft's 2018 table, client
+    to Microsoft's edge. Stricter ones are right for a council's own offices."""
+
+    rtt_ms: Annotated[float, Field(gt=0)] = 100.0
+    burst_loss_ratio: Annotated[float, Field(gt=0, le=1)] = 0.10
+    loss_ratio: Annotated[float, Field(gt=0, le=1)] = 0.01
+    jitter_ms: Annotated[float, Field(gt=0)] = 30.0
+    reorder_ratio: Annotated[float, Field(gt=0, le=1)] = 0.0005
+
+
+class OnlineCheckConfig(_Part):
+    """A page whose answer is known; another one is a sign-in page's."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=500)]
+    status: Annotated[int, Field(ge=200, le=599)] = 204
+    text: Annotated[str, Field(max_length=200)] = ""
+
+
+class WorkloadConfig(_Part):
+    """Networks of a workload of Microsoft 365, in place of those agents come with."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+    networks: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(max_length=256)]
+
+
+class PolicyConfig(_Part):
+    """What agents are asked to measure beyond what the estate says (reflectors and
+    the beacon come from there). Cadences: seconds by probe name, 0 is never.
+    `reflector_secret_file`: what the reflectors have as `secret_file`."""
+
+    teams_relay: TeamsRelayConfig = TeamsRelayConfig()
+    targets: TargetsConfig = TargetsConfig()
+
+    services: Annotated[tuple[ServiceConfig, ...], Field(max_length=24)] = ()
+    microsoft_365: bool = True
+    optimize: Annotated[tuple[WorkloadConfig, ...], Field(max_length=16)] = ()
+    online_checks: Annotated[tuple[OnlineCheckConfig, ...], Field(max_length=4)] = ()
+    names: Annotated[tuple[HostName, ...], Field(max_length=32)] = ()
+    cadence_s: Cadences = {}
+    metered_cadence_s: Cadences = {}
+    budget_bytes_per_month: Annotated[int, Field(ge=0)] = 750_000_000
+    metered_budget_bytes_per_month: Annotated[int, Field(ge=0)] = 150_000_000
+    speed_test_bytes_per_month: Annotated[int, Field(ge=0)] = 1_000_000_000
+    opens: Opens = "00:00"
+    closes: Closes = "24:00"
+    days: Days = (0, 1, 2, 3, 4, 5, 6)
+    longest_pause_s: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
+    hurry: bool = True
+    report_s: Annotated[int, Field(ge=10)] = 300
+    reflector_secret_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _measures_at_some_time(self) -> Self:
+        check_not_empty(self.opens, self.closes)
+        return self
+
+
+class IngestConfig(_Part):
+    """`aside` keeps the last few bodies that could not be read. `providers` is a CSV
+    file of `prefix,provider`. `anonymous` takes reports without a credential: for
+    trying things out, never for people's laptops."""
+
+    registry: RegistryConfig = RegistryConfig()
+    https: HttpsConfig | None = None
+    mqtt: MqttConfig | None = None
+    broker: BrokerConfig | None = None
+    limits: LimitsConfig = LimitsConfig()
+    policy: PolicyConfig = PolicyConfig()
+    aside: Path = Path("var/state/aside/ingest")
+    providers: Path | None = None
+    anonymous: bool = False

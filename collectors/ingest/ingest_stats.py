@@ -1,0 +1,91 @@
+"""What the receiving end says of itself: counters, and the `self_*` rows of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+
+from collectors.http.refusal_reasons import Refusal
+from collectors.ingest.registry_records import Agent
+from collectors.ingest.rejection_reasons import Reason
+from probes.wire.sample import Sample, Value
+
+_HOUR_MS = 3_600_000
+_EXPECTED_MS = 30 * 24 * _HOUR_MS
+
+
+class IngestStats(msgspec.Struct):
+    """Counters since start; `in_flight` and the connections are states. `reasons` has
+    a count for each `Reason`, and each `Refusal` of a connection."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    unauthorised: int = 0
+    in_flight: int = 0
+    turned_away: int = 0
+    failures: int = 0
+    misfit_rows: int = 0
+    expired_rows: int = 0
+    retimed: int = 0
+    other_targets: int = 0
+    other_whereabouts: int = 0
+    odd_values: int = 0
+    reasons: Counter[Reason | Refusal] = msgspec.field(default_factory=Counter)
+
+    def unauthorise(self, reason: Reason) -> None:
+        self.unauthorised += 1
+        self.reasons[reason] += 1
+
+    def refused_connection(self, reason: Refusal) -> None:
+        self.reasons[reason] += 1
+
+
+def ingest_sample(
+    stats: IngestStats,
+    process: str,
+    transport: str,
+    now_ms: int,
+    connections: tuple[int, int] | None = None,
+) -> Sample:
+    """The `self_ingest` row of one transport: "https" or "mqtt". `connections`: how
+    many there are, and on how many nobody has signed in."""
+    fields: dict[str, Value] = {
+        name: getattr(stats, name)
+        for name in IngestStats.__struct_fields__
+        if name != "reasons"
+    }
+    reasons = [*Reason, *(Refusal if connections is not None else ())]
+    fields |= {f"refused_{reason}": stats.reasons[reason] for reason in reasons}
+    if connections is not None:
+        fields |= dict(zip(("connections", "strangers"), connections, strict=True))
+    tags = {"process": process, "transport": transport}
+    return Sample("self_ingest", tags, fields, now_ms)
+
+
+def agents_samples(agents: Iterable[Agent], now_ms: int) -> list[Sample]:
+    """A `self_agents` row per home site.
+
+    Expected are agents heard in the last 30 days; heard are those of this clock hour
+    and the one before, as the registry knows no finer time. Revoked ones are neither.
+    """
+    hour_ms = now_ms - now_ms % _HOUR_MS
+    expected: Counter[str] = Counter()
+    heard: Counter[str] = Counter()
+    for agent in agents:
+        if agent.revoked:
+            continue
+        site = agent.home_site
+        expected[site] += agent.last_seen_ms >= hour_ms - _EXPECTED_MS
+        heard[site] += agent.last_seen_ms >= hour_ms - _HOUR_MS
+    return [
+        Sample(
+            "self_agents",
+            {"home_site": site},
+            {"expected": expected[site], "heard": heard[site]},
+            now_ms,
+        )
+        for site in expected
+    ]

@@ -1,0 +1,125 @@
+"""From reports to batches. Pure.
+
+A newer agent may know measurements and fields that this catalogue does not, and a
+broken one may send a value of another type. Such a value is left out of its row and
+counted; a row of a measurement that is not known is kept apart, so that the journal
+sets only that aside and every other row lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from collectors.batch import Batch, check, gather
+from probes.wire.catalogue import Catalogue, Misfit, Unknown, check_sample, conform
+from probes.wire.report import Report, samples
+from probes.wire.sample import Sample
+
+_DAY_MS = 86_400_000
+# A newer agent knows a few measurements more; each costs the journal a line of its own.
+_MAX_UNKNOWN = 8
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """`misfits` are batches that the journal will set aside, `expired` the number of
+    rows left out as they are older than they may be kept, `lost` of those of too many
+    measurements that nobody knows, `odd_values` the number of values left out of their
+    rows as they are not declared so."""
+
+    batches: list[Batch]
+    misfits: list[Batch]
+    expired: int
+    lost: int = 0
+    odd_values: int = 0
+
+    def misfit_rows(self) -> int:
+        return self.lost + sum(len(batch) for batch in self.misfits)
+
+
+def rows(
+    reports: Iterable[Report],
+    home_site: str,
+    provider: str,
+    knows_site: Callable[[str], bool],
+    catalogue: Catalogue,
+    now_ms: int,
+    bounded: Callable[[Sample], Sample] = lambda sample: sample,
+) -> Rows:
+    """The rows of reports of *one* agent, gathered by measurement, each as `bounded`
+    leaves it."""
+    agent = ""
+    fresh: list[Sample] = []
+    expired = lost = 0
+    for report in reports:
+        agent = report.agent
+        where = report.whereabouts
+        if where.site and not knows_site(where.site):
+            report = msgspec.structs.replace(
+                report, whereabouts=msgspec.structs.replace(where, site="")
+            )
+        for sample in samples(report, home_site, provider):
+            if sample.time_ms < _oldest_ms(sample.measurement, catalogue, now_ms):
+                expired += 1
+            else:
+                fresh.append(bounded(sample))
+    source = f"agent/{agent}"
+    batches: list[Batch] = []
+    misfits: list[Batch] = []
+    unknown = odd_values = 0
+    for batch in gather(fresh, source, now_ms):
+        if batch.measurement not in catalogue:
+            unknown += 1
+            if unknown > _MAX_UNKNOWN:
+                lost += len(batch)
+            else:
+                misfits.append(batch)
+            continue
+        try:
+            batches.append(check(batch, catalogue))
+        except Misfit:
+            good, bad, odd = _sorted_out(batch, catalogue)
+            odd_values += odd
+            batches.extend(gather(good, source, now_ms))
+            misfits.extend(gather(bad, source, now_ms))
+    return Rows(batches, misfits, expired, lost, odd_values)
+
+
+def _oldest_ms(measurement: str, catalogue: Catalogue, now_ms: int) -> int:
+    if measurement not in catalogue:
+        return 0
+    return now_ms - catalogue.measurement(measurement).retention_days * _DAY_MS
+
+
+def _sorted_out(
+    batch: Batch, catalogue: Catalogue
+) -> tuple[list[Sample], list[Sample], int]:
+    """Rows that fit once odd values are left out of them, rows that do not fit, and how
+    many values were left out."""
+    good: list[Sample] = []
+    bad: list[Sample] = []
+    odd = 0
+    for sample in batch.samples():
+        try:
+            fitting = _fitting(sample, catalogue)
+            good.append(check_sample(fitting, catalogue))
+        except Misfit:
+            bad.append(sample)
+        else:
+            odd += len(sample.fields) - len(fitting.fields)
+    return good, bad, odd
+
+
+def _fitting(sample: Sample, catalogue: Catalogue) -> Sample:
+    """`sample` with those of its values that are as declared; as it is if its
+    measurement is not known."""
+    if sample.measurement not in catalogue:
+        return sample
+    declared = catalogue.measurement(sample.measurement)
+    fields = {}
+    for name, value in sample.fields.items():
+        with contextlib.suppress(Misfit, Unknown):
+            fields[name] = conform(value, declared.field(name), sample.measurement)
+    return msgspec.structs.replace(sample, fields=fields)

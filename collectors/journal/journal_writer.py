@@ -1,0 +1,245 @@
+"""`Journal`: the one writer of one log. `append` returns when it is on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Protocol, Self, TypeVar, TypeVarTuple, Unpack
+
+import msgspec
+import structlog
+
+from collectors.batch import Batch, sift
+from collectors.journal.journal_config import JournalConfig, JournalFailed
+from collectors.journal.journal_log import Log, Piece, sync_data
+from collectors.journal.journal_stats import JournalStats
+from collectors.journal.quarantine import Aside
+from probes.wire.catalogue import Catalogue
+
+_events = structlog.get_logger()
+_FRAME_ROWS = 5_000
+_COMMIT_ROWS = 50_000
+_TIDY_S = 1.0
+_REASONS_KEPT = 100
+_encoder = msgspec.msgpack.Encoder()
+_Arguments = TypeVarTuple("_Arguments")
+_Answer = TypeVar("_Answer")
+
+
+class Append(Protocol):
+    """What sources depend on: a journal's only verb."""
+
+    async def append(self, *batches: Batch) -> None:
+        """Returns when the batches are on disk; raises `JournalFailed` if they are
+        not, and then the source must not acknowledge them."""
+
+
+class _Waiting(msgspec.Struct):
+    pieces: list[Piece]
+    dead: list[tuple[Batch, str]]
+    done: asyncio.Future[None]
+
+
+class Journal:
+    """`async with Journal(config, "poll", catalogue) as journal`.
+
+    Appends that come while one commit is being written share the next: one write, one
+    fsync, in a thread. What is not in the catalogue goes to `<log>/dead/` and is
+    counted in `stats`. `sync` makes a file descriptor's data durable. Entering raises
+    `JournalTaken` where another process has the log; leaving waits for what was
+    appended.
+    """
+
+    def __init__(
+        self,
+        config: JournalConfig,
+        name: str,
+        catalogue: Catalogue,
+        sync: Callable[[int], None] = sync_data,
+    ) -> None:
+        self._config, self._name, self._catalogue = config, name, catalogue
+        self._sync = sync
+        self.stats = JournalStats()
+        self._waiting: list[_Waiting] = []
+        self._work = asyncio.Event()
+        self._open = False
+        self._dead = Aside(config.folder / name / "dead", "dead")
+        self._witnesses: list[Callable[[Batch], None]] = []
+
+    def show_refused(self, witness: Callable[[Batch], None]) -> None:
+        """From now on `witness` is shown every batch that the disk did not take, and
+        that no reader will see therefore."""
+        self._witnesses.append(witness)
+
+    async def __aenter__(self) -> Self:
+        self._thread = ThreadPoolExecutor(1, f"journal-{self._name}")
+        try:
+            self._log = await self._call(
+                Log, self._config, self._name, self.stats, _now_ms(), self._sync
+            )
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
+        self._open = True
+        self._task = asyncio.create_task(
+            self._commit_all(), name=f"journal-{self._name}"
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open = False
+        self._work.set()
+        try:
+            await self._task
+        finally:
+            await self._call(self._log.close)
+            self._thread.shutdown()
+
+    async def append(self, *batches: Batch) -> None:
+        """Make batches durable; returns when they are on disk.
+
+        A value that does not fit the catalogue is set aside without the rest of its
+        row, and does not raise. Raises
+        `JournalFull` or `JournalFailed` where the disk did not take them; all the
+        batches of one call are then to be sent again.
+        """
+        if not self._open:
+            raise JournalFailed(f"journal {self._name!r} is not running")
+        pieces: list[Piece] = []
+        dead: list[tuple[Batch, str]] = []
+        fitting: list[Batch] = []
+        for batch in batches:
+            sifted = sift(batch, self._catalogue)
+            if sifted.reasons:
+                self._count_dead(batch.source, sifted.reasons, sifted.text)
+            if sifted.aside is not None:
+                dead.append((sifted.aside, sifted.text))
+            fit = sifted.fit
+            if fit is None or not len(fit):
+                continue
+            try:
+                pieces.append(Piece(_encoder.encode(fit), len(fit)))
+                fitting.append(fit)
+            except (ValueError, TypeError, OverflowError) as error:
+                # Text with lone surrogates, and the like.
+                reasons = Counter({"cannot be encoded": len(fit)})
+                self._count_dead(batch.source, reasons, str(error))
+                dead.append((fit, f"cannot be encoded: {error}"))
+        if not pieces and not dead:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(pieces, dead, done))
+        self._work.set()
+        try:
+            await done
+        except JournalFailed:
+            for witness in self._witnesses:
+                for fit in fitting:
+                    witness(fit)
+            raise
+
+    async def _commit_all(self) -> None:
+        tidied_s = time.monotonic()
+        while self._open or self._waiting:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TIDY_S):
+                    await self._work.wait()
+            self._work.clear()
+            while self._waiting:
+                group = self._take()
+                try:
+                    await self._call(self._commit, group)
+                except Exception as error:  # noqa: BLE001 - told to every appender
+                    _fail(group, error)
+                else:
+                    for each in group:
+                        if not each.done.done():
+                            each.done.set_result(None)
+            if time.monotonic() - tidied_s >= _TIDY_S:
+                tidied_s = time.monotonic()
+                try:
+                    await self._call(self._log.tidy, _now_ms())
+                except OSError as error:
+                    _events.error("journal_tidy_failed", says=str(error))
+
+    def _take(self) -> list[_Waiting]:
+        """As many of the waiting appends as one commit should hold."""
+        rows = taken = 0
+        while taken < len(self._waiting) and rows < _COMMIT_ROWS:
+            rows += sum(piece.rows for piece in self._waiting[taken].pieces)
+            taken += 1
+        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return group
+
+    def _commit(self, group: list[_Waiting]) -> None:
+        """In the thread."""
+        now_ms = _now_ms()
+        for each in group:
+            for batch, reason in each.dead:
+                try:
+                    self._dead.put(batch, reason, now_ms)
+                except OSError as error:
+                    # It is counted and was said; a full disk is said below.
+                    _events.warning("journal_dead_letter_lost", says=str(error))
+        frames: list[list[Piece]] = []
+        rows = _FRAME_ROWS
+        for piece in (piece for each in group for piece in each.pieces):
+            if rows >= _FRAME_ROWS:
+                frames.append([])
+                rows = 0
+            frames[-1].append(piece)
+            rows += piece.rows
+        if frames:
+            self._log.commit(frames, now_ms)
+
+    def _count_dead(self, source: str, reasons: Counter[str], says: str) -> None:
+        stats = self.stats
+        for reason, count in reasons.items():
+            if reason not in stats.dead_reasons:
+                if len(stats.dead_reasons) >= _REASONS_KEPT:
+                    reason = "other"
+                if reason not in stats.dead_reasons:
+                    _events.warning(
+                        "journal_dead_letter",
+                        log=self._name,
+                        source=source,
+                        reason=reason,
+                        says=says,
+                    )
+            stats.dead_rows += count
+            stats.dead_reasons[reason] += count
+
+    async def _call(
+        self,
+        function: Callable[[Unpack[_Arguments]], _Answer],
+        *arguments: *_Arguments,
+    ) -> _Answer:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, function, *arguments)
+
+
+def _fail(group: list[_Waiting], error: Exception) -> None:
+    for each in group:
+        if each.done.done():
+            continue
+        if not each.pieces:
+            # Nothing of it was to be written.
+            each.done.set_result(None)
+        else:
+            # One of its own for each: a traceback grows with every raise.
+            each.done.set_exception(copy.copy(error))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,359 @@
+"""What the server measures: its part of the catalogue, and the whole of it.
+
+Nothing here is about one person: these may be asked for by shared pages. What agents
+measure reaches shared pages only as `experience`, where every group has at least
+`collectors.experience.groups.LEAST` agents.
+"""
+
+from collectors.declare import SITE, measurement
+from collectors.self_measurements import SELF_MEASUREMENTS
+from probes.wire.catalogue import Catalogue, Field, Tag
+from probes.wire.measurements import MEASUREMENTS as AGENT_MEASUREMENTS
+
+_DEVICE = Tag("device", "estate id of the device")
+_ROLE = Tag("role", "role of the device: switch, router, access_point, ups …")
+DEVICE = measurement(
+    "device",
+    "one poll of one device",
+    (_DEVICE, SITE, _ROLE),
+    Field("up", "int", "flag", "1 where SNMP or ICMP answered, or it refused us"),
+    Field("answered", "int", "flag", "as `up`; absent while Towpath was cut off"),
+    Field("readable", "int", "flag", "1 where its figures could be read, 0 where not"),
+    Field("outcome", "str", "1", "ok, or the reason from the closed list"),
+    Field("icmp_up", "int", "flag", "1 where an echo came back; absent: not pinged"),
+    Field("icmp_rtt_ms", "float", "ms", "mean of the echoes since the last poll"),
+    Field("icmp_loss_ratio", "float", "ratio", "echoes lost since the last poll"),
+    Field("duration_ms", "float", "ms", "time the poll took"),
+    Field("packets", "int", "packet", "requests sent, retries included"),
+    Field("retries", "int", "packet", "requests sent again"),
+    Field("late_ms", "float", "ms", "start of the poll after its planned start"),
+    Field("uptime_s", "float", "s", "since the device's start"),
+    Field("restarted", "int", "flag", "1 in the first poll after a restart"),
+    Field("own_clock", "int", "flag", "1 where it has no sysUpTime: our own clock"),
+    Field("ports_up", "int", "1", "ports up"),
+    Field("ports_down", "int", "1", "ports down that are not switched off"),
+)
+INTERFACE = measurement(
+    "interface",
+    "traffic, faults and state of one port over one interval (IF-MIB, RFC 2863)",
+    (_DEVICE, SITE, _ROLE, Tag("port", "port, by its stable name")),
+    Field("in_bps", "float", "bit/s", "received"),
+    Field("out_bps", "float", "bit/s", "sent"),
+    Field("in_use_ratio", "float", "ratio", "received, of the port's speed"),
+    Field("out_use_ratio", "float", "ratio", "sent, of the port's speed"),
+    Field("in_errors_per_s", "float", "1/s", "ifInErrors"),
+    Field("out_errors_per_s", "float", "1/s", "ifOutErrors"),
+    Field("in_discards_per_s", "float", "1/s", "ifInDiscards"),
+    Field("out_discards_per_s", "float", "1/s", "ifOutDiscards"),
+    Field("in_error_ratio", "float", "ratio", "errors of all packets received"),
+    Field("speed_bps", "float", "bit/s", "speed in use"),
+    Field("admin", "int", "1", "ifAdminStatus: up 1, down 2, testing 3"),
+    Field("oper", "int", "1", "ifOperStatus: up 1, down 2 … lowerLayerDown 7"),
+    Field("up", "int", "flag", "1 up, 0 down; absent where switched off"),
+    Field("expected_up", "int", "flag", "1 where it should be up"),
+    Field("expected_why", "str", "1", "line, uplink, neighbour or pattern"),
+)
+SENSOR = measurement(
+    "sensor",
+    "one sensor of a device: temperature, power, light, fan, battery …, or a state",
+    (
+        _DEVICE,
+        SITE,
+        _ROLE,
+        Tag("class", "what it senses: temperature, voltage, dbm, state …"),
+        Tag("sensor", "which one, as the device names it"),
+    ),
+    Field(
+        "value",
+        "float",
+        "1",
+        "in the unit of its class: temperature °C, voltage V, current A, power W, "
+        "power_consumed kWh, frequency Hz, fanspeed rpm, runtime min, delay s, dbm and "
+        "signal dBm, pressure kPa, and per cent; of a state its number",
+    ),
+    Field("state", "str", "1", "what a state sensor says, in the device's words"),
+    Field("severity", "int", "1", "0 well, 1 warning, 2 critical, by state or limits"),
+    Field("on_battery", "int", "flag", "1 if it says that a UPS is on battery, 0 not"),
+    Field("low", "float", "1", "limit below which it is not well"),
+    Field("high", "float", "1", "limit above which it is not well"),
+    period_s=300,
+)
+PROCESSOR = measurement(
+    "processor",
+    "one processor of a device",
+    (_DEVICE, SITE, _ROLE, Tag("processor", "which one")),
+    Field("use_ratio", "float", "ratio", "in use"),
+)
+MEMORY = measurement(
+    "memory",
+    "one pool of a device's memory",
+    (_DEVICE, SITE, _ROLE, Tag("pool", "which one")),
+    Field("use_ratio", "float", "ratio", "in use"),
+    Field("used_bytes", "int", "byte", "in use"),
+    Field("total_bytes", "int", "byte", "size"),
+)
+STORAGE = measurement(
+    "storage",
+    "one disk or flash memory of a device",
+    (_DEVICE, SITE, _ROLE, Tag("volume", "which one")),
+    Field("use_ratio", "float", "ratio", "in use"),
+    Field("used_bytes", "int", "byte", "in use"),
+    Field("total_bytes", "int", "byte", "size"),
+    period_s=300,
+)
+WIRELESS = measurement(
+    "wireless",
+    "a figure of an access point or controller: clients, access points, noise …",
+    (
+        _DEVICE,
+        SITE,
+        _ROLE,
+        Tag("class", "clients, ap-count, utilization, noise-floor …"),
+        Tag("radio", "which radio or network, or all"),
+    ),
+    Field("value", "float", "1", "clients and ap-count as numbers, ratios in per cent"),
+    period_s=300,
+)
+INVENTORY = measurement(
+    "inventory",
+    "what a device is",
+    (_DEVICE, SITE, _ROLE),
+    Field("vendor", "str", "1", "maker"),
+    Field("os", "str", "1", "operating system"),
+    Field("hardware", "str", "1", "model"),
+    Field("version", "str", "1", "software version"),
+    Field("serial", "str", "1", "serial number"),
+    Field("parts", "int", "1", "parts in ENTITY-MIB"),
+    period_s=3600,
+)
+IP_SLA = measurement(
+    "ip_sla",
+    "the latest result of an operation that a Cisco router runs (CISCO-RTTMON-MIB)",
+    (
+        _DEVICE,
+        SITE,
+        _ROLE,
+        Tag("operation", "its tag on the router, else its owner or number"),
+    ),
+    Field("kind", "str", "1", "echo, udp_jitter, tcp_connect …"),
+    Field("up", "int", "flag", "1 where it got its answer, in time or late"),
+    Field("sense", "str", "1", "ok, over_threshold, timeout …"),
+    Field("rtt_ms", "float", "ms", "round trip, for jitter the mean of its packets"),
+    Field("jitter_ms", "float", "ms", "mean of both directions"),
+    Field("loss_ratio", "float", "ratio", "packets lost, either way or unknown which"),
+    Field("mos", "float", "MOS", "as the router estimates it, where a codec is set"),
+    Field("icpif", "int", "1", "impairment by ITU-T G.113, where a codec is set"),
+)
+FINDING = measurement(
+    "finding",
+    "what an engineer should know of a device although nothing is down",
+    (_DEVICE, SITE, _ROLE, Tag("finding", "counters_32_bit, engine_id_shared …")),
+    Field("active", "int", "flag", "1 while it holds, 0 in the row that ends it"),
+    Field("text", "str", "1", "what it is, in a sentence"),
+)
+LINE = measurement(
+    "line",
+    "one WAN line, seen at the port it ends on, against its contracted rate",
+    (
+        Tag("line", "estate id of the line"),
+        SITE,
+        Tag("role", "primary or backup"),
+        Tag("supplier", "who sells it"),
+    ),
+    Field("down_bps", "float", "bit/s", "towards the site"),
+    Field("up_bps", "float", "bit/s", "from the site"),
+    Field("down_use_ratio", "float", "ratio", "towards the site, of the contract"),
+    Field("up_use_ratio", "float", "ratio", "from the site, of the contract"),
+    Field("up", "int", "flag", "1 where its port is up"),
+    Field("carrying", "int", "flag", "1 where it carries more than a keep-alive"),
+)
+VPN_GATEWAY = measurement(
+    "vpn_gateway",
+    "one VPN gateway, as a laptop would find it: TCP and TLS to its door",
+    (Tag("gateway", "estate id of the gateway"), SITE),
+    Field("up", "int", "flag", "1 where it answered"),
+    Field("answered", "int", "flag", "as `up`; absent while Towpath was cut off"),
+    Field("outcome", "str", "1", "ok, or the reason from the closed list"),
+    Field("connect_ms", "float", "ms", "TCP connection"),
+    Field("tls_ms", "float", "ms", "TLS handshake"),
+    Field("certificate_days", "float", "d", "until its certificate expires"),
+)
+NEIGHBOUR = measurement(
+    "neighbour",
+    "a switch, router or access point heard on a port (LLDP, CDP and their like)",
+    (
+        _DEVICE,
+        SITE,
+        _ROLE,
+        Tag("port", "port it is heard on"),
+        Tag("heard", "the neighbour: chassis id, else name, else address"),
+    ),
+    Field("protocol", "str", "1", "lldp, cdp, fdp, edp, sonmp, mndp, ctron-cdp"),
+    Field("remote_name", "str", "1", "what it calls itself"),
+    Field("remote_port", "str", "1", "its port, as it calls it"),
+    Field("remote_port_descr", "str", "1", "its port's description"),
+    Field("remote_chassis", "str", "1", "its chassis id"),
+    Field("remote_address", "str", "1", "its management address"),
+    period_s=600,
+)
+IDENTITY = measurement(
+    "identity",
+    "what a device calls itself, by which its neighbours know it",
+    (_DEVICE, SITE, _ROLE),
+    Field("sys_name", "str", "1", "sysName"),
+    Field("chassis", "str", "1", "LLDP chassis id, else bridge address"),
+    period_s=600,
+)
+
+
+def _of(weight: str, name: str, unit: str, meaning: str) -> Field:
+    """A figure of a group; `weight` says how much stands behind it."""
+    return Field(name, "float", unit, meaning, weight=weight)
+
+
+EXPERIENCE = measurement(
+    "experience",
+    "agents' results for one group, only where the group has enough agents",
+    (
+        Tag(
+            "by",
+            "all, place, site, home_site, home_site_place, provider, connection or vpn "
+            "(the product where the tunnel is up)",
+        ),
+        Tag("group", "which group"),
+    ),
+    Field("agents", "int", "1", "agents heard, rounded to 5"),
+    Field("calls", "int", "1", "call path runs"),
+    Field(
+        "calls_once",
+        "float",
+        "1",
+        "the same, each as its part of the windows it is in, so that they add up",
+    ),
+    _of("calls", "call_poor_ratio", "ratio", "runs that missed a media target"),
+    _of("calls", "mos_estimated_p50", "MOS", "median estimated MOS"),
+    _of("calls", "rtt_p95_ms", "ms", "95th percentile of mean round trips"),
+    _of("calls", "jitter_p95_ms", "ms", "95th percentile jitter"),
+    Field("loss_calls", "int", "1", "runs whose loss is known"),
+    _of("loss_calls", "loss_mean_ratio", "ratio", "mean loss"),
+    Field("judged_laptops", "int", "1", "laptops whose calls are known, rounded to 5"),
+    *(
+        _of("judged_laptops", f"cause_{name}_ratio", "ratio", f"of laptops: {meaning}")
+        for name, meaning in (
+            ("laptop", "a poor call, as the laptop is busy or its cable bad"),
+            ("wifi", "a poor call, as the Wi-Fi is weak or disturbed"),
+            ("line", "a poor call, for the line from the first router to the provider"),
+            ("provider", "a poor call, for the provider's network beyond that"),
+            ("vpn", "a poor call, for the VPN's tunnel"),
+            ("edge", "a poor call, for the council's own network"),
+            ("microsoft", "a good call, but a poor way to Microsoft"),
+            ("unknown", "a poor call, and nothing seen that explains it"),
+        )
+    ),
+    Field("mostly", "str", "1", "where most of them break, in words"),
+    Field("gateway_checks", "int", "1", "times the first router was measured, to 5"),
+    _of("gateway_checks", "gateway_poor_ratio", "ratio", "it lost packets or was late"),
+    Field(
+        "provider_checks", "int", "1", "times the provider's router was measured, to 5"
+    ),
+    _of("provider_checks", "provider_loss_mean_ratio", "ratio", "mean loss to there"),
+    _of("provider_checks", "provider_rtt_p95_ms", "ms", "95th percentile to there"),
+    Field("edge_checks", "int", "1", "times the council's edge was measured, to 5"),
+    _of("edge_checks", "edge_loss_mean_ratio", "ratio", "mean loss to there"),
+    _of("edge_checks", "edge_rtt_p95_ms", "ms", "95th percentile to there"),
+    Field("relay_checks", "int", "1", "runs to a Teams relay, to 5"),
+    _of("relay_checks", "relay_blocked_ratio", "ratio", "those without an answer"),
+    _of("relay_checks", "relay_rtt_p95_ms", "ms", "95th percentile to there"),
+    Field(
+        "vpn_laptops", "int", "1", "outside offices: with a VPN client, rounded to 5"
+    ),
+    _of("vpn_laptops", "vpn_up_ratio", "ratio", "those whose VPN is up"),
+    Field(
+        "tunnel_checks", "int", "1", "round trips through and beside the tunnel, to 5"
+    ),
+    _of("tunnel_checks", "tunnel_added_p50_ms", "ms", "median delay the tunnel adds"),
+    Field("teams_laptops", "int", "1", "those whose Teams way is known, rounded to 5"),
+    _of("teams_laptops", "teams_tunnelled_ratio", "ratio", "VPNs with Teams' media"),
+    Field("wifi_checks", "int", "1", "Wi-Fi results with a level, to 5"),
+    _of("wifi_checks", "wifi_weak_ratio", "ratio", "those at -75 dBm or below"),
+    _of("wifi_checks", "signal_p50_dbm", "dBm", "median Wi-Fi level"),
+    Field("band_checks", "int", "1", "Wi-Fi results with a band, to 5"),
+    _of("band_checks", "band_2_4_ratio", "ratio", "those in the 2.4 GHz band"),
+    Field("laptop_checks", "int", "1", "results about the laptop itself, to 5"),
+    _of(
+        "laptop_checks", "laptop_busy_ratio", "ratio", "processor or memory nearly full"
+    ),
+    Field("web_checks", "int", "1", "web requests, to 5"),
+    _of("web_checks", "web_ok_ratio", "ratio", "those that worked"),
+    Field("microsoft_checks", "int", "1", "web requests to Microsoft, to 5"),
+    _of("microsoft_checks", "microsoft_ok_ratio", "ratio", "those that worked"),
+    Field("name_checks", "int", "1", "name lookups, to 5"),
+    _of("name_checks", "name_ok_ratio", "ratio", "those that worked"),
+    Field("speed_tests", "int", "1", "speed tests, to 5"),
+    _of("speed_tests", "down_bps_p50", "bit/s", "median download rate"),
+    _of("speed_tests", "up_bps_p50", "bit/s", "median upload rate"),
+    Field("bufferbloat_tests", "int", "1", "speed tests with a grade, to 5"),
+    _of("bufferbloat_tests", "bufferbloat_poor_ratio", "ratio", "those graded D or F"),
+    period_s=300,
+)
+
+EVENT = measurement(
+    "event",
+    "what devices tell of themselves (traps and informs), equal ones counted together",
+    (
+        _DEVICE,
+        SITE,
+        _ROLE,
+        Tag(
+            "event",
+            "link_down, ups_on_battery …; `trap` and its OID where none knows it",
+        ),
+        Tag("port", "port, by its stable name, where it is about one"),
+        Tag("about", "what else it is about: a peer, an outlet, an access point"),
+    ),
+    Field("severity", "str", "1", "ok, info, notice, warning or critical"),
+    Field("level", "int", "1", "the same as a number: ok 0 … critical 4"),
+    Field("text", "str", "1", "what it says, for a person"),
+    Field("count", "int", "1", "how many came; 0 in a row that only ends it"),
+    Field("active", "int", "flag", "1 while it lasts, 0 when it is over"),
+    Field("first_ms", "int", "ms", "when the first of them came, Unix time"),
+    Field("last_ms", "int", "ms", "when the last of them came, Unix time"),
+    Field("trap", "str", "1", "OID of the notification"),
+    Field("name", "str", "1", "its name in its MIB"),
+)
+ALERT = measurement(
+    "alert",
+    "a change of state of an alert",
+    (
+        Tag("rule", "which rule"),
+        SITE,
+        Tag("subject", "what it is about"),
+        Tag("severity", "critical, warning or info"),
+    ),
+    Field("state", "str", "1", "pending, firing or resolved"),
+    Field("firing", "int", "flag", "1 while firing"),
+    Field("suppressed", "int", "flag", "1 where a cause above it was paged instead"),
+    Field("cause", "str", "1", "the probable cause in words"),
+)
+
+SERVER_MEASUREMENTS = (
+    DEVICE,
+    INTERFACE,
+    SENSOR,
+    PROCESSOR,
+    MEMORY,
+    STORAGE,
+    WIRELESS,
+    INVENTORY,
+    LINE,
+    FINDING,
+    IP_SLA,
+    VPN_GATEWAY,
+    NEIGHBOUR,
+    IDENTITY,
+    EXPERIENCE,
+    EVENT,
+    ALERT,
+    *SELF_MEASUREMENTS,
+)
+CATALOGUE = Catalogue((*SERVER_MEASUREMENTS, *AGENT_MEASUREMENTS))

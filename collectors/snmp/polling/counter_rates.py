@@ -1,0 +1,244 @@
+"""Counters to rates that never lie (RFC 2863 section 3.1.5; all pure).
+
+A rate is given only where it is certain what was counted, and over which time. The
+interval clock is the agent's own sysUpTime, from the same answer as the counters, so
+that a late poll or a delayed answer changes nothing; where an agent has none, it is
+ours, and marked so. A restart, a discontinuity, a renumbering, a 64-bit counter that
+goes back, or a 32-bit counter that may have wrapped twice give no rate, never a spike.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from collectors.snmp.tables.oids import TICKS_PER_S, TICKS_WRAP
+
+COUNTER32 = 2**32
+# An agent that counts in bursts or answers from a cache may seem a little faster than
+# its port for one interval.
+OVER_LINE_RATE = 1.1
+# Twice the line rate over a whole interval is garbage, not traffic.
+_GARBAGE = 2.0
+# The shortest Ethernet frame with preamble and gap, in bits.
+_FRAME_BITS = 672
+# Speeds that an Ethernet module can have: a port that goes from one of them to another
+# may have another module, which counts for itself. Other speeds (radios, bundles, DSL)
+# come and go while the counters go on.
+_MODULES = frozenset(
+    gbps * 1_000_000_000 for gbps in (1, 5, 10, 25, 40, 50, 100, 200, 400, 800)
+) | {10_000_000, 100_000_000, 2_500_000_000}
+# How far the agent's clock and ours may differ over one interval.
+_SLACK_TICKS, _SLACK_RATIO = 10 * TICKS_PER_S, 0.2
+# And where the agent is so young that it may have begun anew in that interval.
+_YOUNG_TICKS, _YOUNG_RATIO = 2 * TICKS_PER_S, 0.02
+
+# The order of the values of one port in `Seen.values`.
+(
+    IN_OCTETS,
+    OUT_OCTETS,
+    IN_UCAST,
+    IN_MCAST,
+    IN_BCAST,
+    IN_ERRORS,
+    OUT_ERRORS,
+    IN_DISCARDS,
+    OUT_DISCARDS,
+    ADMIN,
+    OPER,
+    HIGH_SPEED,
+    DISCONTINUITY,
+    NAME,
+) = range(14)
+
+Values = tuple[int | None, ...]
+
+
+class Moment(msgspec.Struct, frozen=True, gc=False):
+    """When an answer was given: the agent's sysUpTime (ticks) and our monotonic ms."""
+
+    ticks: int | None
+    own_ms: float
+
+
+class Elapsed(NamedTuple):
+    """Seconds between two moments; None where they cannot be told.
+
+    `restarted`: the agent began anew in between. `own_clock`: by our clock.
+    """
+
+    seconds: float | None
+    restarted: bool = False
+    own_clock: bool = False
+
+
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """A port's values at a moment. `wide`: its octet counters have 64 bits."""
+
+    moment: Moment
+    values: Values
+    octets64: bool
+    packets64: bool
+    speed_bps: int | None
+
+
+class Rates(NamedTuple):
+    """Per second over one interval; None is "not known", never 0."""
+
+    in_bps: float | None = None
+    out_bps: float | None = None
+    in_errors: float | None = None
+    out_errors: float | None = None
+    in_discards: float | None = None
+    out_discards: float | None = None
+    in_error_ratio: float | None = None
+
+
+UNKNOWN = Rates()
+
+
+def elapsed(before: Moment, now: Moment) -> Elapsed:
+    """The time between two answers of one agent."""
+    own_ms = now.own_ms - before.own_ms
+    if now.ticks is None or before.ticks is None:
+        return Elapsed(own_ms / 1000 if own_ms > 0 else None, own_clock=True)
+    ticks = now.ticks - before.ticks
+    expected = own_ms * TICKS_PER_S / 1000
+    slack = max(_SLACK_TICKS, expected * _SLACK_RATIO)
+    if ticks < 0:
+        ticks += TICKS_WRAP
+        if abs(ticks - expected) > slack:
+            return Elapsed(None, restarted=True)
+    if ticks == 0:
+        # The same answer again, or one from the agent's cache.
+        return Elapsed(None)
+    if ticks < expected - slack:
+        # It has run for less than the time since we last asked: it began anew. If
+        # not, its clock stood still, and nobody knows what its counters did.
+        return Elapsed(None, restarted=now.ticks < expected)
+    young = max(_YOUNG_TICKS, expected * _YOUNG_RATIO)
+    if now.ticks < expected + slack and ticks < expected - young:
+        # It was a few seconds old when last asked, and may have begun anew again.
+        return Elapsed(None)
+    # More than we measured: we slept ourselves. Its counters go by its clock.
+    return Elapsed(ticks / TICKS_PER_S)
+
+
+def grown(
+    before: int | None, now: int | None, wide: bool, most: float | None
+) -> int | None:
+    """By how much a counter grew; None where that is not certain.
+
+    `most` is what it can have grown at most in that time, None if nobody knows.
+    """
+    if before is None or now is None or now < 0:
+        return None
+    delta = now - before
+    if wide:
+        # 46 years at 100 Gbit/s: a 64-bit counter that goes back was reset.
+        return delta if delta >= 0 else None
+    if most is not None and most >= COUNTER32:
+        # It may have gone round once or more: any number would be a guess.
+        return None
+    if delta >= 0:
+        return delta
+    delta += COUNTER32
+    return delta if most is not None and 0 <= delta <= most else None
+
+
+def rates(before: Seen | None, now: Seen, seconds: float | None) -> Rates:
+    """What one port did between two polls, `seconds` apart by `elapsed`."""
+    if before is None or seconds is None or seconds <= 0:
+        return UNKNOWN
+    old, new = before.values, now.values
+    if (
+        before.octets64 != now.octets64
+        or before.packets64 != now.packets64
+        or old[DISCONTINUITY] != new[DISCONTINUITY]
+        or _other_module(before.speed_bps, now.speed_bps)
+    ):
+        return UNKNOWN
+    # The faster of both: what came before a change of speed went by the old one.
+    speed = max(before.speed_bps or 0, now.speed_bps or 0)
+    bits = speed * seconds * OVER_LINE_RATE if speed else None
+    octets_most = bits / 8 if bits else None
+    frames_most = bits / _FRAME_BITS if bits else None
+    wide, packets_wide = now.octets64, now.packets64
+
+    in_octets = grown(old[IN_OCTETS], new[IN_OCTETS], wide, octets_most)
+    out_octets = grown(old[OUT_OCTETS], new[OUT_OCTETS], wide, octets_most)
+    if in_octets is None or out_octets is None or not wide:
+        timed = before.moment.ticks is not None and now.moment.ticks is not None
+        for at in (IN_OCTETS, OUT_OCTETS):
+            if _was_reset(old[at], new[at], wide, timed, octets_most):
+                # Then the others were, too, even where they have grown since.
+                return UNKNOWN
+    faults = [
+        grown(old[at], new[at], False, frames_most)
+        for at in (IN_ERRORS, OUT_ERRORS, IN_DISCARDS, OUT_DISCARDS)
+    ]
+    in_bps = _bps(in_octets, seconds, speed)
+    out_bps = _bps(out_octets, seconds, speed)
+    if (in_octets is not None and in_bps is None) or (
+        out_octets is not None and out_bps is None
+    ):
+        # An agent that gives garbage for one counter is not believed for the others.
+        return UNKNOWN
+    errors, packets = faults[0], None
+    if errors is not None:
+        packets = _packets(old, new, packets_wide, frames_most)
+    ratio = None
+    if errors is not None and packets is not None and errors + packets > 0:
+        ratio = errors / (errors + packets)
+    return Rates(
+        in_bps,
+        out_bps,
+        _per_s(faults[0], seconds),
+        _per_s(faults[1], seconds),
+        _per_s(faults[2], seconds),
+        _per_s(faults[3], seconds),
+        ratio,
+    )
+
+
+def _other_module(before: int | None, now: int | None) -> bool:
+    return before != now and before in _MODULES and now in _MODULES
+
+
+def _was_reset(
+    before: int | None, now: int | None, wide: bool, timed: bool, most: float | None
+) -> bool:
+    """True where a counter went back and that is no wrap. `most` as in `grown`.
+
+    Without sysUpTime (not `timed`) a restart looks like a wrap, and none is assumed.
+    """
+    if before is None or now is None or now >= before:
+        return False
+    if wide:
+        return True
+    if most is None or most >= COUNTER32:
+        return False
+    return not timed or now - before + COUNTER32 > most
+
+
+def _per_s(count: int | None, seconds: float) -> float | None:
+    return None if count is None else count / seconds
+
+
+def _bps(octets: int | None, seconds: float, speed: int) -> float | None:
+    if octets is None:
+        return None
+    bps = octets * 8 / seconds
+    return bps if not speed or bps <= speed * _GARBAGE else None
+
+
+def _packets(old: Values, new: Values, wide: bool, most: float | None) -> int | None:
+    """Packets received; agents without multicast and broadcast counters have one sum
+    or none of them, and then unicast is what there is."""
+    unicast = grown(old[IN_UCAST], new[IN_UCAST], wide, most)
+    if unicast is None:
+        return None
+    multicast = grown(old[IN_MCAST], new[IN_MCAST], wide, most) or 0
+    broadcast = grown(old[IN_BCAST], new[IN_BCAST], wide, most) or 0
+    return unicast + multicast + broadcast

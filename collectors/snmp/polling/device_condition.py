@@ -1,0 +1,55 @@
+"""The condition of one device beside its ports: its health, and its IP SLA tests."""
+
+from __future__ import annotations
+
+import structlog
+
+from collectors.batch import Batch
+from collectors.snmp.polling.device_health import Health
+from collectors.snmp.polling.poll_rows import Place
+from collectors.snmp.session.session import Failed, Session
+from collectors.snmp.session.walk import Stamina
+from collectors.snmp.tables.ip_sla import IpSla
+
+_log = structlog.get_logger()
+
+
+class Condition:
+    """What goes wrong in reading it is logged, and leaves the ports' rows alone."""
+
+    def __init__(self, health: Health | None) -> None:
+        self._health, self._ip_sla = health, IpSla()
+
+    def forget(self) -> None:
+        """The device restarted: what was learnt may not hold."""
+        if self._health is not None:
+            self._health.forget()
+
+    @property
+    def findings(self) -> dict[str, str]:
+        return {} if self._health is None else self._health.findings
+
+    async def read(
+        self,
+        session: Session,
+        version: str,
+        stamina: Stamina,
+        place: Place,
+        time_ms: int,
+    ) -> list[Batch]:
+        """The rows that are due."""
+        if self._health is None:
+            return []
+        try:
+            batches = await self._health.poll(session, version, stamina, place, time_ms)
+            if version != "1":
+                batches += await self._ip_sla.poll(session, stamina, place, time_ms)
+            return batches
+        except Failed as failed:
+            _log.info(
+                "health_not_read",
+                device=place.device,
+                outcome=failed.outcome.value,
+                detail=failed.detail,
+            )
+            return []

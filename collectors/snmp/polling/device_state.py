@@ -1,0 +1,62 @@
+"""What was learnt of devices, kept over a restart in one small JSON file.
+
+Losing it costs packets and a round of neighbours, never a wrong number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from collectors.snmp.session.walk import Stamina
+
+_log = structlog.get_logger()
+
+
+class Learnt(msgspec.Struct):
+    """What is worth keeping of one device. `neighbours`: port key -> last heard, ms.
+    `credential`: the name of the one that worked last."""
+
+    stamina: Stamina = msgspec.field(default_factory=Stamina)
+    credential: str = ""
+    neighbours: dict[str, int] = {}
+
+
+class Memory:
+    """Device id -> `Learnt`; read once, written whole."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._by_device: dict[str, Learnt] = {}
+        if file is None:
+            return
+        try:
+            raw = file.read_bytes()
+            self._by_device = msgspec.json.decode(raw, type=dict[str, Learnt])
+        except FileNotFoundError:
+            pass
+        except (OSError, msgspec.DecodeError) as error:
+            _log.warning("snmp_state_not_read", file=str(file), error=str(error))
+
+    def of(self, device: str) -> Learnt:
+        return self._by_device.setdefault(device, Learnt())
+
+    def forget(self, device: str) -> None:
+        self._by_device.pop(device, None)
+
+    def save(self) -> None:
+        """Writes beside and renames, so that a crash leaves the old file or the new."""
+        if self._file is None:
+            return
+        fresh = self._file.with_name(self._file.name + ".new")
+        try:
+            fresh.write_bytes(msgspec.json.encode(self._by_device))
+            os.replace(fresh, self._file)  # noqa: PTH105 - one atomic step
+        except OSError as error:
+            _log.warning("snmp_state_not_kept", file=str(self._file), error=str(error))
+            with contextlib.suppress(OSError):
+                fresh.unlink()

@@ -1,0 +1,70 @@
+"""Neighbours that matter, and as rows of the journal for the topology. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Protocol
+
+from collectors.batch import Batch
+from collectors.snmp.polling.poll_rows import Place
+from collectors.snmp.tables.neighbour import Neighbour
+from collectors.snmp.tables.neighbour_tables import Heard
+from collectors.topology.sighting import Sighting, Who, rows
+
+
+class Around(Protocol):
+    """What is known of the network around a device."""
+
+    def uplinks(self, device: str) -> Collection[str]:
+        """Its ports that lead towards the way out."""
+
+    def knows(self, seen: Sighting) -> bool:
+        """Whether who was heard is a device of the estate."""
+
+
+class Alone:
+    """A device with nothing known around it."""
+
+    def uplinks(self, device: str) -> Collection[str]:
+        return ()
+
+    def knows(self, seen: Sighting) -> bool:
+        return False
+
+
+def of_note(device: str, heard: Iterable[Neighbour], around: Around) -> list[Neighbour]:
+    """Those behind a port that must not go down unseen: switches, routers and access
+    points by their own word, and whom the estate has, for some say nothing of what
+    they are. Desks, telephones and laptops are nobody's business here."""
+    return [
+        each
+        for each in heard
+        if each.local_if_index is not None
+        and (each.infrastructure or around.knows(_sighting(device, each)))
+    ]
+
+
+def heard_rows(
+    place: Place, found: Heard, known: Iterable[Neighbour], time_ms: int
+) -> list[Batch]:
+    """What one look around brought: who the device is, and whom of `known` it hears."""
+    return rows(
+        (place.device, place.site, place.role),
+        Who(place.device, found.sys_name, found.chassis),
+        (_sighting(place.device, each) for each in known),
+        time_ms,
+        f"poll/{place.device}",
+    )
+
+
+def _sighting(device: str, each: Neighbour) -> Sighting:
+    return Sighting(
+        device=device,
+        port=each.local_port,
+        remote_name=each.remote_name or "",
+        remote_port=each.remote_port or "",
+        remote_chassis=each.remote_chassis or "",
+        remote_address=each.remote_address or "",
+        remote_port_descr=each.remote_port_descr or "",
+        protocol=each.protocol,
+    )

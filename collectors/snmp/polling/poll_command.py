@@ -1,0 +1,160 @@
+"""`towpath poll`: one device in tables for a person, or many as JSON for a program."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from collectors.json_text import json_text
+from collectors.snmp.polling.device_facts import (
+    Target,
+    facts_json,
+    poll_once,
+    poll_targets,
+)
+from collectors.snmp.polling.poll_output import show
+from collectors.snmp.profiles import Profiles
+from collectors.snmp.session.credentials import Credential, CredentialError, credential
+from collectors.snmp.session.session import Patience
+
+_COLUMNS = ("name", "address", "port", "version", "community")
+
+
+class WrongTarget(ValueError):
+    """One sentence about the host or the line of the targets file."""
+
+
+def where(text: str) -> tuple[str, int]:
+    """`HOST[:PORT]` as (host, port); `[2001:db8::1]:161` for IPv6 with a port."""
+    host, port = text, "161"
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":") or port
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    if not host or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise WrongTarget(f"{text!r} is no HOST[:PORT] with a port of 1 to 65535")
+    return host, int(port)
+
+
+def resolve(host: str, port: int) -> str:
+    """The first address of `host` as a literal; SNMP sessions take nothing else."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise WrongTarget(f"{host}: {error.strerror or 'no such name'}") from None
+    return str(found[0][4][0])
+
+
+def given_credential(options: Mapping[str, str | None]) -> Credential:
+    """The credential of the command line's options; `public` as v2c if none is given.
+
+    `options` has the keys of a credential: version, community, user, auth, …
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    if "user" not in given and "community" not in given:
+        if given.get("version") in ("3", "v3"):
+            raise CredentialError("version 3 needs a user")
+        given["community"] = "public"
+    return credential("of the command line", given)
+
+
+def read_targets(path: Path) -> list[Target]:
+    """The lines of a targets file: name, address, port, version, community."""
+    targets = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            missing = {"name", "address"} - set(reader.fieldnames or ())
+            if missing:
+                raise WrongTarget(
+                    f"{path}: no column {', '.join(sorted(missing))}; expected "
+                    f"{','.join(_COLUMNS)}"
+                )
+            for line in reader:
+                targets.append(_target(f"{path}:{reader.line_num}", line))
+    except OSError as error:
+        raise WrongTarget(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise WrongTarget(f"{path}: is not UTF-8") from None
+    return targets
+
+
+def _target(place: str, line: Mapping[str, str | None]) -> Target:
+    port = line.get("port") or "161"
+    if not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise WrongTarget(f"{place}: port {port!r} is not within 1 to 65535")
+    name, address = line.get("name") or "", line.get("address") or ""
+    if not address:
+        raise WrongTarget(f"{place}: no address")
+    try:
+        held = credential(
+            name,
+            {
+                "version": line.get("version") or "2c",
+                "community": line.get("community") or "public",
+            },
+        )
+    except CredentialError as error:
+        raise WrongTarget(f"{place}: {error}") from None
+    return Target(name or address, resolve(address, int(port)), int(port), held)
+
+
+def poll_host(
+    host: str,
+    held: Credential,
+    *,
+    as_json: bool = False,
+    timeout_s: float = 1.0,
+    tries: int = 3,
+    profiles: Profiles | None = None,
+    out: Callable[[str], None] = print,
+    console: Console | None = None,
+) -> int:
+    """The body of `towpath poll HOST`; 0 if it answered, 1 if not."""
+    name, port = where(host)
+    address = resolve(name, port)
+    facts = asyncio.run(
+        poll_once(
+            address,
+            port,
+            held,
+            name=name,
+            patience=Patience.of(timeout_s, tries),
+            profiles=profiles,
+        )
+    )
+    if as_json:
+        out(json_text(facts_json(facts), indent=2))
+    else:
+        show(facts, console or Console())
+    return 0 if facts.ok else 1
+
+
+def poll_file(
+    path: Path,
+    *,
+    at_once: int = 32,
+    timeout_s: float = 1.0,
+    tries: int = 3,
+    profiles: Profiles | None = None,
+    out: Callable[[str], None] = print,
+) -> int:
+    """The body of `towpath poll --targets FILE.csv --jsonl`: one line a device, as
+    each ends; 0 if all answered, 1 if not."""
+    targets = read_targets(path)
+    failed = asyncio.run(
+        poll_targets(
+            targets,
+            lambda facts: out(json_text(facts_json(facts))),
+            at_once,
+            Patience.of(timeout_s, tries),
+            profiles=profiles,
+        )
+    )
+    return 0 if failed == 0 else 1

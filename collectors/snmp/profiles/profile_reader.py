@@ -1,0 +1,256 @@
+"""Asks a device for what its profiles name: columns once each, scalars together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from collectors.snmp.profiles.apply import Columns, instances, is_called_for
+from collectors.snmp.profiles.matched_rows import key_column
+from collectors.snmp.profiles.profile_loader import Profile
+from collectors.snmp.profiles.profile_model import Source, Table, placeholders
+from collectors.snmp.profiles.row import part
+from collectors.snmp.session.session import Failed, Session, Value
+from collectors.snmp.session.walk import Budget, Stamina, get_all, has_rows, walk
+from collectors.snmp.tables import oids
+from collectors.snmp.tables.entities import CHASSIS, Entity
+from collectors.snmp.tables.octet_text import text
+from probes.wire.failure import Outcome
+
+_SCALAR = "0"
+_Said = TypeVar("_Said")
+
+
+class Reader:
+    """What was read of one device, by column OID and row index; nothing twice."""
+
+    def __init__(
+        self, session: Session, version: str, stamina: Stamina, budget: Budget
+    ) -> None:
+        self._session, self._version = session, version
+        self._stamina, self.budget = stamina, budget
+        self._walked: set[str] = set()
+        self._asked: set[str] = set()
+        self.columns: dict[str, dict[str, Value]] = {}
+        # Columns an agent was silent about, or answered brokenly.
+        self.unread: dict[str, str] = {}
+        self._known: dict[str, Any] = {}
+        self._has: dict[str, bool] = {}
+
+    async def once(self, name: str, ask: Callable[[], Awaitable[_Said]]) -> _Said:
+        """What `ask` gave the first time it came to an end."""
+        if name not in self._known:
+            self._known[name] = await ask()
+        said: _Said = self._known[name]
+        return said
+
+    async def column(self, oid: str) -> Mapping[str, Value]:
+        """The whole column, walked once. Raises `Failed` where the device is gone."""
+        if oid not in self._walked:
+            try:
+                rows = await walk(self._session, oid, self._stamina, self.budget)
+            except Failed as failed:
+                await self._pass_over(oid, failed)
+                rows = {}
+            self._walked.add(oid)
+            kept = self.columns.setdefault(oid, {})
+            for each, value in rows.items():
+                kept[oids.tail(each, oid)] = value
+        return self.columns.get(oid, {})
+
+    async def has(self, base: str) -> bool:
+        """Whether there is anything under `base`: one GETNEXT, asked once. Raises
+        `Failed` where the device is gone."""
+        if base not in self._has:
+            try:
+                self._has[base] = await has_rows(self._session, base)
+            except Failed as failed:
+                # It did not say: its columns will.
+                await self._pass_over(base, failed)
+                self.unread.pop(base, None)
+                self._has[base] = True
+        return self._has[base]
+
+    async def cells(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Reads the instances (column OID, row index) that were not read yet."""
+        missing: list[str] = []
+        for oid, index in dict.fromkeys(wanted):
+            instance = f"{oid}.{index}"
+            if not index or oid in self._walked or instance in self._asked:
+                continue
+            if self._version == "1":
+                # A v1 agent refuses a whole GET for one missing instance.
+                await self.column(oid)
+            else:
+                missing.append(instance)
+        if not missing:
+            return
+        bases = {oid for oid, _ in wanted}
+        try:
+            answer = await get_all(self._session, missing, self._stamina, self.budget)
+        except Failed as failed:
+            await self._pass_over(missing[0], failed)
+            answer = {}
+        self._asked.update(missing)
+        for instance, value in answer.items():
+            base = next((b for b in _prefixes(instance) if b in bases), None)
+            if base is not None:
+                self.columns.setdefault(base, {})[oids.tail(instance, base)] = value
+
+    async def instance(self, oid: str) -> Value | None:
+        """One instance, by its whole OID."""
+        base, _, index = oid.rpartition(".")
+        await self.cells([(base, index)])
+        return self.columns.get(base, {}).get(index)
+
+    async def _pass_over(self, oid: str, failed: Failed) -> None:
+        """One broken column does not make the others untrue; silence does."""
+        if failed.outcome is Outcome.TIMEOUT:
+            await self._session.get([self._stamina.anchor])
+        elif failed.outcome is not Outcome.BAD_ANSWER:
+            raise failed
+        self.unread[oid] = failed.detail
+
+
+def _prefixes(oid: str) -> Iterable[str]:
+    while "." in oid:
+        oid = oid.rpartition(".")[0]
+        yield oid
+
+
+async def read(reader: Reader, profiles: Sequence[Profile]) -> Columns:
+    """All columns that the profiles need. Raises `Failed`."""
+    tables = [table for each in profiles for table in each.body.tables.values()]
+    scalars = [
+        (table.oid(name), _SCALAR)
+        for table in tables
+        if table.scalar
+        for name, column in table.columns.items()
+        if not column.elsewhere
+    ]
+    facts = [source.oid for each in profiles for source in _sources(each)]
+    instances = [oid.rpartition(".")[::2] for oid in facts if oid is not None]
+    await reader.cells([*scalars, *instances])
+    for profile in profiles:
+        for table in profile.body.tables.values():
+            if is_called_for(table, profile.body.tables, reader.columns):
+                await _table(reader, table)
+    return reader.columns
+
+
+async def _table(reader: Reader, table: Table) -> None:
+    """Its keys; then, only where there are rows, the other cells of these."""
+    keys = {table.oid(key_column(item)) for _, _, item in table.items}
+    if (
+        table.base is not None
+        and not table.scalar
+        and len(keys) > 1
+        and all(oids.under(key, table.base) for key in keys)
+        and not await reader.has(table.base)
+    ):
+        return
+    needed: dict[str, set[str]] = {}
+    for _, _, item in table.items:
+        key = table.oid(key_column(item))
+        rows = {_SCALAR: None} if table.scalar else dict(await reader.column(key))
+        names = _needed(table, item)
+        for index in rows:
+            needed.setdefault(index, set()).update(names)
+    # Once more for each column whose value tells where another's cell is.
+    for _ in range(_depth(table)):
+        await reader.cells(
+            [
+                at
+                for index, names in needed.items()
+                for name, at in instances(table, index, reader.columns).items()
+                if name in names
+            ]
+        )
+
+
+def _depth(table: Table) -> int:
+    """How many readings it takes until every column knows its row."""
+    depths: dict[str, int] = {}
+    for name, column in table.columns.items():
+        depths[name] = 1 if column.by is None else depths[column.by] + 1
+    return max(depths.values())
+
+
+def _needed(table: Table, item: object) -> list[str]:
+    """The columns one item is made of."""
+    limits = getattr(getattr(item, "limits", None), "function", None)
+    if getattr(item, "function", None) is not None or limits is not None:
+        return list(table.columns)
+    named = [column for _, column in item.named()]  # type: ignore[attr-defined]
+    for each in item.descr:  # type: ignore[attr-defined]
+        named += placeholders(each)
+    named = [name for name in named if name in table.columns]
+    for name in named:
+        by = table.columns[name].by
+        if by is not None and by not in named:
+            named.append(by)
+    return list(dict.fromkeys(named))
+
+
+def _sources(profile: Profile) -> Iterable[Source]:
+    rules = profile.body.identity
+    todo = [*rules.vendor, *rules.os, *rules.hardware, *rules.version, *rules.serial]
+    while todo:
+        source = todo.pop()
+        todo += source.join
+        yield source
+
+
+class Sayings:
+    """What the sources of identity say of one device."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        object_id: str | None,
+        descr: str | None,
+        entities: Sequence[Entity],
+    ) -> None:
+        self._reader, self._object_id, self._descr = reader, object_id, descr
+        chassis = [each for each in entities if each.class_ == CHASSIS]
+        self._entities = [*chassis, *entities]
+
+    async def first(self, sources: Iterable[Source]) -> str | None:
+        """The first source that says something. Raises `Failed`."""
+        for source in sources:
+            if said := await self._of(source):
+                return said
+        return None
+
+    async def _of(self, source: Source) -> str | None:
+        if source.join:
+            parts = [await self._of(each) for each in source.join]
+            said: str | None = source.by.join(each for each in parts if each)
+        else:
+            said = await self._plain(source)
+        if said is not None and source.find is not None:
+            said = part(source.find, said)
+        if said is not None and source.lookup is not None:
+            words = {str(key): word for key, word in source.lookup.items()}
+            said = words.get(said)
+        if said is not None and source.means is not None:
+            return source.means
+        said = (said or "").strip()
+        return f"{source.prefix}{said}" if said else None
+
+    async def _plain(self, source: Source) -> str | None:
+        if source.descr is not None:
+            return part(source.descr, self._descr or "")
+        if source.oid is not None:
+            return text(await self._reader.instance(source.oid))
+        if source.column is not None:
+            column = await self._reader.column(source.column)
+            return next((said for v in column.values() if (said := text(v))), None)
+        if source.entity is not None:
+            values = (getattr(each, source.entity) for each in self._entities)
+            return next((each for each in values if each), None)
+        if source.object_id is not None:
+            own = self._object_id or ""
+            near = (source.object_id.get(each) for each in (own, *_prefixes(own)))
+            return next((each for each in near if each is not None), None)
+        return source.text

@@ -1,0 +1,178 @@
+"""What data cannot say: named functions of one row, for `function:` in a profile.
+
+Each takes a `Row` and gives the value of its item, None where there is none. A value
+that a sensor's divisor and multiplier apply to is given as the device has it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from collectors.snmp.profiles.row import Row
+from collectors.snmp.session.opaque import real
+from probes.wire.numbers import finite
+
+Function = Callable[[Row], float | str | None]
+
+# EntitySensorDataScale of units, and all it can be: yocto to yotta.
+_UNITS_SCALE, _SCALES = 9, range(1, 18)
+# Beyond this, entPhySensorPrecision is garbage (Cisco: 1615384784).
+_PRECISE = range(-8, 10)
+# The last channel of 2.4 GHz stands apart from the others.
+_JAPAN = 14
+
+
+def entity_sensor(row: Row) -> float | None:
+    """EntitySensorValue (RFC 3433): value · 10^scale / 10^precision.
+
+    Columns value, scale, precision. A negative precision tells exact digits only.
+    """
+    raw = row.number("value")
+    return None if raw is None else _real(row, raw)
+
+
+def _real(row: Row, raw: float) -> float:
+    scale = row.number("scale")
+    exponent = -max(0, _digits(row.number("precision")))
+    if scale is not None and scale in _SCALES:
+        exponent += (int(scale) - _UNITS_SCALE) * 3
+    return raw * 10.0**exponent if exponent >= 0 else raw / 10.0**-exponent
+
+
+def _digits(precision: float | None) -> int:
+    return int(precision) if precision is not None and precision in _PRECISE else 0
+
+
+def decimal_digits(row: Row) -> float | None:
+    """Columns value and digits: the value has so many digits behind its point."""
+    raw = row.number("value")
+    return None if raw is None else raw / 10.0 ** _digits(row.number("digits"))
+
+
+def quotient(row: Row) -> float | None:
+    """Columns value and divisor, of tables where each row has a divisor of its own."""
+    raw, divisor = row.number("value"), row.number("divisor")
+    return None if raw is None else raw / (divisor or 1)
+
+
+def share_pct(row: Row) -> float | None:
+    """Columns value and total: the value in per cent of it. None where either is a
+    code, as the negative ones of Printer-MIB (RFC 3805) for "some" and "unknown"."""
+    raw, total = row.number("value"), row.number("total")
+    if raw is None or total is None or raw < 0 or total <= 0:
+        return None
+    return 100.0 * raw / total
+
+
+def float32(row: Row) -> float | None:
+    """Four or eight octets as an IEEE 754 number, most significant first."""
+    raw = row.raw("value")
+    if not isinstance(raw, bytes) or len(raw) not in (4, 8):
+        return row.number("value")
+    return finite(real(raw))
+
+
+def channel_mhz(row: Row) -> float | None:
+    """The centre of a Wi-Fi channel, the first number of column `channel` (`161E`).
+
+    IEEE 802.11: 2.4 GHz for 1 to 14, 5 GHz above; a column `band` that says 6 tells
+    that the channel is of 6 GHz, where numbers start again.
+    """
+    channel = row.number("channel")
+    if channel is None or channel < 1:
+        return None
+    if "6" in (row.text("band") or ""):
+        return 5950 + 5 * channel
+    if channel == _JAPAN:
+        return 2484
+    return 2407 + 5 * channel if channel < _JAPAN else 5000 + 5 * channel
+
+
+def huawei_receive(row: Row) -> float | None:
+    """Optical power in dBm from columns rx, rx_low and rx_high, see `_huawei_light`."""
+    return _huawei_light(row, "rx")
+
+
+def huawei_transmit(row: Row) -> float | None:
+    """Optical power in dBm from columns tx, tx_low and tx_high, see `_huawei_light`."""
+    return _huawei_light(row, "tx")
+
+
+def _huawei_light(row: Row, name: str) -> float | None:
+    """HUAWEI-ENTITY-EXTENT-MIB hwEntityOpticalRxPower and TxPower are in microwatts on
+    some boards and in hundredths of dBm on others, as their limits always are. The
+    second is meant if only that lies within the limits."""
+    raw = row.number(name)
+    if raw is None or raw <= 0:
+        return None
+    dbm = round(10 * math.log10(raw / 1000), 3)
+    low, high = row.number(f"{name}_low"), row.number(f"{name}_high")
+    if low is None or high is None or low <= 100 * dbm <= high:
+        return dbm
+    return raw / 100 if low <= raw <= high else dbm
+
+
+_LESS, _GREATER = (1, 2), (3, 4)
+_MINOR, _MAJOR, _CRITICAL = 10, 20, 30
+
+
+def cisco_thresholds(row: Row) -> dict[str, float]:
+    """The limits of entSensorThresholdTable: up to four (severity, relation, value).
+
+    Columns severity1, relation1, threshold1 …, besides those of `entity_sensor`. What
+    is minor warns; what is major or critical is the limit. Where nothing is minor, the
+    first of major and critical warns.
+    """
+    limits: dict[str, float] = {}
+    for relations, name, nearest in ((_LESS, "low", max), (_GREATER, "high", min)):
+        by_severity: dict[int, list[float]] = {}
+        for n in range(1, 5):
+            severity = row.number(f"severity{n}")
+            raw = row.number(f"threshold{n}")
+            if severity is None or raw is None:
+                continue
+            if row.number(f"relation{n}") in relations:
+                by_severity.setdefault(int(severity), []).append(_real(row, raw))
+        minor, major, critical = (
+            by_severity.get(each, []) for each in (_MINOR, _MAJOR, _CRITICAL)
+        )
+        if not minor and major and critical:
+            minor, major = major, []
+        if minor:
+            limits[f"{name}_warn"] = nearest(minor)
+        if major or critical:
+            limits[name] = nearest(major or critical)
+    return limits
+
+
+def arista_thresholds(row: Row) -> dict[str, float]:
+    """The limits beside a sensor of ENTITY-SENSOR-MIB, counted as its value is."""
+    limits: dict[str, float] = {}
+    for name, column in (
+        ("low_warn", "low_warning"),
+        ("low", "low_critical"),
+        ("high_warn", "high_warning"),
+        ("high", "high_critical"),
+    ):
+        raw = row.number(column)
+        if raw is not None:
+            limits[name] = _real(row, raw)
+    return limits
+
+
+# For a sensor's `limits: {function: NAME}`; values as `entity_sensor` and others give.
+LIMITS: dict[str, Callable[[Row], dict[str, float]]] = {
+    "arista_thresholds": arista_thresholds,
+    "cisco_thresholds": cisco_thresholds,
+}
+FUNCTIONS: dict[str, Function] = {
+    "channel_mhz": channel_mhz,
+    "decimal_digits": decimal_digits,
+    "entity_sensor": entity_sensor,
+    "float32": float32,
+    "huawei_receive": huawei_receive,
+    "huawei_transmit": huawei_transmit,
+    "quotient": quotient,
+    "share_pct": share_pct,
+}

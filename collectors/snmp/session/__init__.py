@@ -1,0 +1,1 @@
+"""Conversations with SNMP agents: messages, security, sessions, walks."""

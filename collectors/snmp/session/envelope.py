@@ -1,0 +1,228 @@
+"""How a PDU is put into a message and taken out again: by community (v1, v2c), or by
+user (v3, RFC 3412 and 3414), towards one agent.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Sequence
+from typing import NoReturn, Protocol
+
+from collectors.snmp.session import usm_keys, v3_message
+from collectors.snmp.session.ber import (
+    OCTETS,
+    SEQUENCE,
+    Malformed,
+    expect,
+    integer,
+    octets,
+    read_integer,
+    tlv,
+)
+from collectors.snmp.session.credentials import Credential
+from collectors.snmp.session.pdu import GET, REPORT, Bind, decode, encode
+from collectors.snmp.session.v3_message import AUTH, PRIV
+
+_VERSIONS = {"1": 0, "2c": 1}
+# usmStats (RFC 3414 section 5): what a report is about.
+_USM_STATS = "1.3.6.1.6.3.15.1.1"
+_NOT_IN_TIME, _UNKNOWN_ENGINE = f"{_USM_STATS}.2.0", f"{_USM_STATS}.4.0"
+_REFUSALS = {
+    f"{_USM_STATS}.1.0": "the user may not use that level of security",
+    f"{_USM_STATS}.3.0": "the user is not known",
+    f"{_USM_STATS}.5.0": "the authentication password is not right",
+    f"{_USM_STATS}.6.0": "the privacy password is not right",
+    # snmpUnknownContexts (RFC 3412 section 5).
+    "1.3.6.1.6.3.12.1.5.0": "the context is not known there",
+}
+Enclosed = tuple[bytes, int, int]
+
+
+class NotOurs(Exception):
+    """An answer to something else, or one that is not authentic: wait for ours."""
+
+
+class Refused(Exception):
+    """The agent does not take the credential; the text says why."""
+
+
+class Resync(Exception):
+    """The agent's engine or its clock is another than was known: send again."""
+
+
+class Envelope(Protocol):
+    """Puts requests into messages. `needs_discovery`: `discovery` has to be sent, and
+    its answer opened, before anything else."""
+
+    @property
+    def needs_discovery(self) -> bool: ...
+
+    @property
+    def engine_id(self) -> bytes:
+        """The agent's engine; empty if it is not known."""
+
+    def discovery(self, number: int) -> bytes: ...
+
+    def seal(self, pdu: bytes, number: int) -> bytes:
+        """The message with `pdu`, whose request-id is `number`."""
+
+    def open(self, message: bytes, number: int) -> Enclosed:
+        """(octets, begin, end) of the PDU in an answer to `number`. Raises `Malformed`,
+        `NotOurs`, `Refused` and `Resync`."""
+
+    def forget(self) -> None:
+        """Discovers the agent's engine again before the next request."""
+
+
+def envelope(credential: Credential) -> Envelope:
+    if credential.version == "3":
+        return ByUser(credential)
+    return ByCommunity(credential)
+
+
+class ByCommunity:
+    """Versions 1 and 2c."""
+
+    needs_discovery = False
+    engine_id = b""
+
+    def __init__(self, credential: Credential) -> None:
+        self._head = integer(_VERSIONS[credential.version]) + octets(
+            credential.community
+        )
+
+    def discovery(self, number: int) -> bytes:
+        raise NotImplementedError("versions 1 and 2c have no engines")
+
+    def seal(self, pdu: bytes, number: int) -> bytes:
+        return tlv(SEQUENCE, self._head + pdu)
+
+    def open(self, message: bytes, number: int) -> Enclosed:
+        at, end = expect(message, 0, len(message), SEQUENCE)
+        _, at = read_integer(message, at, end)
+        _, at = expect(message, at, end, OCTETS)
+        return message, at, end
+
+    def forget(self) -> None:
+        pass
+
+
+class ByUser:
+    """Version 3. The agent's engine has the say: its id, boots and time are learnt from
+    its reports, and followed from its answers."""
+
+    def __init__(self, credential: Credential) -> None:
+        self._credential = credential
+        self._user = credential.user.encode()
+        self._encrypted = credential.priv != "none"
+        self._engine_id = b""
+        self._boots = 0
+        # Its clock, less ours.
+        self._ahead_s = 0.0
+
+    @property
+    def needs_discovery(self) -> bool:
+        return not self._engine_id
+
+    @property
+    def engine_id(self) -> bytes:
+        return self._engine_id
+
+    def discovery(self, number: int) -> bytes:
+        inside = v3_message.encode_inside(b"", b"", encode(GET, number, ()))
+        return v3_message.encode(number, b"", 0, 0, b"", inside, reportable=True)
+
+    def seal(self, pdu: bytes, number: int) -> bytes:
+        return v3_message.encode(
+            number,
+            self._engine_id,
+            self._boots,
+            max(0, int(time.monotonic() + self._ahead_s)),
+            self._user,
+            v3_message.encode_inside(
+                self._engine_id, self._credential.context.encode(), pdu
+            ),
+            self._credential,
+            self._encrypted,
+            reportable=True,
+        )
+
+    def open(self, message: bytes, number: int) -> Enclosed:
+        parts = v3_message.decode(message)
+        if parts.msg_id != number:
+            raise NotOurs
+        if not self._engine_id:
+            # The answer to `discovery`, which nobody can sign.
+            self._learn(parts)
+            raise Resync
+        signed = self._is_signed(parts)
+        data, at, end = message, parts.inside_at, parts.inside_end
+        if parts.flags & PRIV:
+            if not self._encrypted:
+                raise NotOurs
+            key = usm_keys.priv_key(self._credential, parts.engine_id)
+            data = usm_keys.decrypt(
+                self._credential,
+                key,
+                parts.boots,
+                parts.time,
+                parts.salt,
+                message[at:end],
+            )
+            at, end = 0, len(data)
+        _, _, at, end = v3_message.read_scoped(data, at, end)
+        if data[at : at + 1] == bytes((REPORT,)):
+            self._reported(decode(data, at, end).binds, parts, signed)
+        if not signed or (self._encrypted and not parts.flags & PRIV):
+            raise NotOurs
+        if parts.engine_id != self._engine_id:
+            raise NotOurs
+        self._follow(parts)
+        return data, at, end
+
+    def forget(self) -> None:
+        self._engine_id = b""
+
+    def _is_signed(self, parts: v3_message.Secured) -> bool:
+        """False without a digest; true for users that have none. A wrong one is
+        `NotOurs`."""
+        if self._credential.auth == "none":
+            return True
+        if not parts.flags & AUTH:
+            return False
+        if len(parts.digest) != usm_keys.DIGESTS[self._credential.auth][1]:
+            raise NotOurs
+        key = usm_keys.auth_key(self._credential, parts.engine_id)
+        made = usm_keys.digest_of(self._credential, key, parts.blanked)
+        if not hmac.compare_digest(made, parts.digest):
+            raise NotOurs
+        return True
+
+    def _reported(
+        self, binds: Sequence[Bind], parts: v3_message.Secured, signed: bool
+    ) -> NoReturn:
+        """A report is an answer to our own message, whose number is nobody else's."""
+        about = binds[0].oid if binds else ""
+        if about == _UNKNOWN_ENGINE:
+            self._learn(parts)
+            raise Resync
+        if about == _NOT_IN_TIME:
+            if not signed:
+                raise NotOurs
+            self._learn(parts)
+            raise Resync
+        raise Refused(_REFUSALS.get(about, f"the agent reports {about or 'nothing'}"))
+
+    def _learn(self, parts: v3_message.Secured) -> None:
+        if not parts.engine_id:
+            raise Malformed("an answer to discovery without an engine id")
+        self._engine_id = parts.engine_id
+        self._boots = parts.boots
+        self._ahead_s = parts.time - time.monotonic()
+
+    def _follow(self, parts: v3_message.Secured) -> None:
+        """The engine's clock as it says itself (RFC 3414 section 3.2 7b)."""
+        ahead_s = parts.time - time.monotonic()
+        if (parts.boots, ahead_s) > (self._boots, self._ahead_s):
+            self._boots, self._ahead_s = parts.boots, ahead_s

@@ -1,0 +1,244 @@
+"""The session: SNMP v1, v2c and v3 over UDP.
+
+A response is read binding by binding (`pdu`), so a value that cannot be read costs that
+value; `faults` keeps its OID and the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+
+from collectors.snmp.session import pdu
+from collectors.snmp.session.ber import Malformed, oid_name
+from collectors.snmp.session.channel import Channel, open_channel
+from collectors.snmp.session.credentials import Credential
+from collectors.snmp.session.envelope import NotOurs, Refused, Resync, envelope
+from collectors.snmp.session.pdu import Bind, Response
+from collectors.snmp.session.session import (
+    Failed,
+    Faults,
+    Patience,
+    Row,
+    Tally,
+    TooMuch,
+    Value,
+)
+from collectors.snmp.tables.column_syntax import misfit
+from collectors.snmp.tables.oids import under
+from probes.wire.failure import Outcome
+from probes.wire.socket_errors import outcome_of
+
+# Discovery, a clock that was wrong, and an engine that is another since.
+_MOST_RESYNCS = 3
+# The agent may start again in a moment.
+_REFUSED_PAUSE_S = 0.2
+NO_AGENT = "no agent listens on that port"
+_STATUSES = {2: "noSuchName", 3: "badValue", 5: "genErr", 13: "resourceUnavailable"}
+
+
+class UdpSession:
+    """One agent at one address. `address` is an IP literal."""
+
+    def __init__(
+        self, address: str, port: int, credential: Credential, patience: Patience
+    ) -> None:
+        self._address, self._port = address, port
+        self._credential = credential
+        self.patience = patience
+        self.tally = Tally()
+        self.faults = Faults()
+        self.on_silence: Callable[[], None] | None = None
+        self._channel: Channel | None = None
+        self._envelope = envelope(credential)
+
+    async def get(self, oids: Sequence[str]) -> dict[str, Value]:
+        wanted = list(oids)
+        found: dict[str, Value] = {}
+        while wanted:
+            response = await self._request(pdu.GET, wanted)
+            if response.status == pdu.NO_SUCH_NAME and (
+                0 < response.error_index <= len(wanted)
+            ):
+                # v1 refuses all for one: leave that one out and ask again.
+                del wanted[response.error_index - 1]
+                continue
+            if response.status:
+                raise TooMuch(_said(response.status))
+            binds = response.binds
+            if not binds and len(wanted) > 1:
+                # Some agents answer too large a GET with nothing at all.
+                raise TooMuch("an answer without values")
+            if not response.whole and len(binds) > 1:
+                # The list was cut within the last: it may be sound.
+                binds = binds[:-1]
+            for oid, value in self._sound(binds):
+                if value is not None:
+                    found[oid] = value
+            if response.whole:
+                break
+            wanted = wanted[max(1, len(binds)) :]
+        return found
+
+    def pages(self, base: str, repetitions: int) -> UdpPages:
+        if self._credential.version == "1":
+            repetitions = 1
+        return UdpPages(self, base, repetitions)
+
+    def get_engine_id(self) -> bytes:
+        """The agent's engine (v3); empty if it is not known."""
+        return self._envelope.engine_id
+
+    def close(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+        self._channel = None
+
+    async def _open(self) -> Channel:
+        return await open_channel(self._address, self._port)
+
+    def _sound(self, binds: Sequence[Bind]) -> list[Row]:
+        """The bindings whose names are known; faults are kept."""
+        rows: list[Row] = []
+        for oid, value, fault in binds:
+            if not oid:
+                continue
+            fault = fault or misfit(oid, value)
+            self.faults.keep(oid, fault)
+            rows.append((oid, None if fault else value))
+        return rows
+
+    async def _request(
+        self, kind: int, oids: Sequence[str], first: int = 0, second: int = 0
+    ) -> Response:
+        """One request and its response. Raises `Failed`."""
+        names = [oid_name(oid) for oid in oids]
+        asked = oids if kind == pdu.GET else ()
+
+        def request(number: int) -> bytes:
+            return pdu.encode(kind, number, names, first, second)
+
+        # A retry has the number of the first, whose late answer is as good.
+        number = secrets.randbits(31)
+        timeouts_s = self.patience.timeouts_s
+        refused = False
+        for attempt, timeout_s in enumerate(timeouts_s):
+            if attempt > 0:
+                self.tally.retries += 1
+                if self.on_silence is not None:
+                    self.on_silence()
+                # An agent that has started again may not answer at all.
+                self._envelope.forget()
+            try:
+                return await self._exchange(request, number, asked, timeout_s)
+            except TimeoutError:
+                continue
+            except (ConnectionRefusedError, ConnectionResetError):
+                # Windows says "reset" of a closed UDP port.
+                refused = True
+                await asyncio.sleep(min(timeout_s, _REFUSED_PAUSE_S))
+            except OSError as error:
+                raise Failed(outcome_of(error), str(error)) from None
+            except Refused as error:
+                raise Failed(Outcome.AUTH_FAILED, str(error)) from None
+            except Malformed as error:
+                raise Failed(Outcome.BAD_ANSWER, f"not SNMP: {error}") from None
+        if refused:
+            raise Failed(Outcome.REFUSED, NO_AGENT)
+        raise Failed(Outcome.TIMEOUT, f"no answer to {len(timeouts_s)} requests")
+
+    async def _exchange(
+        self,
+        request: Callable[[int], bytes],
+        number: int,
+        asked: Sequence[str],
+        timeout_s: float,
+    ) -> Response:
+        if self._channel is None:
+            self._channel = await self._open()
+        ends_s = asyncio.get_running_loop().time() + timeout_s
+        sealer = self._envelope
+        for _ in range(_MOST_RESYNCS):
+            self._channel.clear()
+            self.tally.packets += 1
+            try:
+                if sealer.needs_discovery:
+                    self._channel.send(sealer.discovery(number))
+                else:
+                    self._channel.send(sealer.seal(request(number), number))
+                return await self._receive(number, asked, ends_s)
+            except Resync:
+                # Another number, so that a report that comes twice counts once.
+                number = secrets.randbits(31)
+        raise Failed(Outcome.AUTH_FAILED, "user, password or time refused")
+
+    async def _receive(
+        self, number: int, asked: Sequence[str], ends_s: float
+    ) -> Response:
+        assert self._channel is not None
+        while True:
+            datagram = await self._channel.receive(ends_s)
+            try:
+                data, at, end = self._envelope.open(datagram, number)
+            except NotOurs:
+                continue
+            response = pdu.decode(data, at, end, asked)
+            if response.kind == pdu.RESPONSE and response.request_id == number:
+                return response
+
+
+class UdpPages:
+    """A walk; the guards are the caller's."""
+
+    def __init__(self, session: UdpSession, base: str, repetitions: int) -> None:
+        self._session, self._base, self._repetitions = session, base, repetitions
+        self._next = base
+        self._ended = False
+
+    async def read(self) -> list[Row]:
+        if self._ended:
+            return []
+        response = await self._ask(self._repetitions)
+        if not response.binds and not response.status and self._repetitions > 1:
+            # The end of all there is, or more than the agent can answer: one row tells.
+            response = await self._ask(1)
+            if any(under(bind.oid, self._base) for bind in response.binds):
+                raise TooMuch("GETBULK has no answer while there is more")
+        if response.status:
+            return self._refused(response.status)
+        binds = []
+        for bind in response.binds:
+            # What does not go on is endOfMibView, or an agent that loops.
+            outside = bind.oid and not under(bind.oid, self._base)
+            if outside or bind.oid == self._next:
+                self._ended = True
+                break
+            binds.append(bind)
+        rows = self._session._sound(binds)
+        if rows:
+            self._next = rows[-1][0]
+        elif binds:
+            raise Failed(Outcome.BAD_ANSWER, binds[0].fault or "no names")
+        else:
+            self._ended = True
+        return rows
+
+    async def _ask(self, repetitions: int) -> Response:
+        if repetitions > 1:
+            return await self._session._request(
+                pdu.GET_BULK, [self._next], 0, repetitions
+            )
+        return await self._session._request(pdu.GET_NEXT, [self._next])
+
+    def _refused(self, status: int) -> list[Row]:
+        if status == pdu.NO_SUCH_NAME:
+            return []
+        if self._repetitions > 1 or status == pdu.TOO_BIG:
+            raise TooMuch(_said(status))
+        # One row at a time is the least there is: what comes after it is not to be had.
+        return []
+
+
+def _said(status: int) -> str:
+    return f"error-status {status} ({_STATUSES.get(status, 'tooBig')})"

@@ -1,0 +1,1 @@
+"""Tables of standard MIBs: ports, neighbours, addresses, VLANs, parts, IP SLA tests."""

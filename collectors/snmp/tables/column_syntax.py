@@ -1,0 +1,53 @@
+"""What kind of value the columns of the standard MIBs have: data, and one question.
+
+Only a kind that makes another thing of the value counts as a misfit: an OID or an IPv4
+address is no name, and neither a text nor an address is a counter or a state. A number
+in place of a text is shown as it is.
+"""
+
+from __future__ import annotations
+
+from collectors.snmp.session.session import Value
+from collectors.snmp.tables import oids
+
+_IF, _IFX = "1.3.6.1.2.1.2.2.1", "1.3.6.1.2.1.31.1.1.1"
+_ENTITY, _VLAN = "1.3.6.1.2.1.47.1.1.1.1", "1.3.6.1.2.1.17.7.1.4.3.1"
+_IEEE_VLAN = "1.3.111.2.802.1.1.4.1.4.3.1"
+_LLDP_LOCAL, _LLDP_REMOTE = "1.0.8802.1.1.2.1.3.7.1", oids.LLDP_REM_TABLE
+_STORAGE, _SENSOR = "1.3.6.1.2.1.25.2.3.1", "1.3.6.1.2.1.99.1.1.1"
+# By table: its columns of octets (texts, physical addresses), its columns of numbers.
+_TABLES: dict[str, tuple[range | tuple[int, ...], range | tuple[int, ...]]] = {
+    "1.3.6.1.2.1.1": ((1, 4, 5, 6), (3, 7)),
+    _IF: ((2, 6), (1, 3, 4, 5, *range(7, 21))),
+    _IFX: ((1, 18), (*range(2, 16), 19)),
+    _ENTITY: ((2, 7, 8, 9, 10, 11, 12, 13), (4, 5, 6)),
+    _VLAN: ((1,), ()),
+    _IEEE_VLAN: ((3,), ()),
+    _LLDP_LOCAL: ((3, 4), (2,)),
+    _LLDP_REMOTE: ((5, 7, 8, 9, 10, 11, 12), (4, 6)),
+    _STORAGE: ((3,), (4, 5, 6)),
+    _SENSOR: ((6,), (1, 2, 3, 4, 5)),
+}
+_COLUMNS = {
+    f"{table}.{column}": kind
+    for table, (texts, numbers) in _TABLES.items()
+    for kind, columns in (("octets", texts), ("a number", numbers))
+    for column in columns
+}
+_TABLE_LENGTHS = sorted({len(table) for table in _TABLES})
+
+
+def misfit(oid: str, value: Value | None) -> str:
+    """Why `value` cannot be that of `oid`; "" if it can be or the MIB is another."""
+    if type(value) is not str and type(value) is not bytes:
+        return ""
+    for length in _TABLE_LENGTHS:
+        if oid[length : length + 1] != "." or oid[:length] not in _TABLES:
+            continue
+        column = oid[length + 1 :].partition(".")[0]
+        kind = _COLUMNS.get(f"{oid[:length]}.{column}")
+        if kind is None or (kind == "octets" and type(value) is bytes):
+            return ""
+        given = "octets" if type(value) is bytes else "an OID or an IPv4 address"
+        return f"{given} where {kind} belongs"
+    return ""

@@ -1,0 +1,93 @@
+"""The parts a device is made of: ENTITY-MIB (RFC 6933)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from collectors.snmp.session.session import Session, Value
+from collectors.snmp.session.walk import Budget, Stamina, walk
+from collectors.snmp.tables import oids
+from collectors.snmp.tables.octet_text import text, whole
+
+_ENTITY = "1.3.6.1.2.1.47.1.1.1.1"
+_TEXTS = {2: "descr", 7: "name", 10: "software", 11: "serial", 13: "model"}
+_CLASS_COLUMN = 5
+_MODEL_COLUMN = 13
+_CLASSES = (
+    "other",
+    "unknown",
+    "chassis",
+    "backplane",
+    "container",
+    "powerSupply",
+    "fan",
+    "sensor",
+    "module",
+    "port",
+    "stack",
+    "cpu",
+    "energyObject",
+    "battery",
+    "storageDrive",
+)
+CHASSIS = "chassis"
+
+
+class Entity(msgspec.Struct, frozen=True, rename={"class_": "class"}):
+    """One physical part. Empty texts are left out. `index` is the row's: a number, or
+    as text of several parts, as of Nokia's routers (chassis and part)."""
+
+    index: int | str
+    class_: str
+    name: str | None = None
+    descr: str | None = None
+    model: str | None = None
+    serial: str | None = None
+    software: str | None = None
+
+
+async def read_entities(
+    session: Session, stamina: Stamina, budget: Budget
+) -> dict[str, Value]:
+    """The rows of entPhysicalTable, by whole OID. Raises `Failed`."""
+    rows: dict[str, Value] = {}
+    for column in (_CLASS_COLUMN, _MODEL_COLUMN):
+        rows |= await walk(session, f"{_ENTITY}.{column}", stamina, budget)
+    if rows:
+        for column in _TEXTS.keys() - {_MODEL_COLUMN}:
+            rows |= await walk(session, f"{_ENTITY}.{column}", stamina, budget)
+    return rows
+
+
+def entities(rows: Mapping[str, Value]) -> list[Entity]:
+    """The parts there are. Pure."""
+    found: dict[tuple[int, ...], dict[str, str]] = {}
+    classes: dict[tuple[int, ...], str] = {}
+    for column, index, value in _cells(rows, _ENTITY):
+        if column == _CLASS_COLUMN:
+            number = whole(value) or 0
+            known = 1 <= number <= len(_CLASSES)
+            classes[index] = _CLASSES[number - 1] if known else "unknown"
+        elif column in _TEXTS and (said := text(value)):
+            found.setdefault(index, {})[_TEXTS[column]] = said
+    return [
+        Entity(
+            index[0] if len(index) == 1 else ".".join(map(str, index)),
+            classes.get(index, "unknown"),
+            **found.get(index, {}),
+        )
+        for index in sorted(classes.keys() | found.keys())
+    ]
+
+
+def _cells(
+    rows: Mapping[str, Value], base: str
+) -> Iterator[tuple[int, tuple[int, ...], Value]]:
+    """(column, index, value) of the rows of the table `base`."""
+    for oid, value in rows.items():
+        if oids.under(oid, base):
+            column, *index = oids.parts(oids.tail(oid, base))
+            if index:
+                yield column, tuple(index), value

@@ -1,0 +1,111 @@
+"""Who a device is: the system group (RFC 3418), and what can be read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from collectors.snmp.profiles import Profile, Sayings
+from collectors.snmp.session.session import Session, Value
+from collectors.snmp.session.walk import Budget, Stamina, get_some, walk
+from collectors.snmp.tables import oids
+from collectors.snmp.tables.entities import CHASSIS, Entity
+from collectors.snmp.tables.octet_text import text
+from collectors.snmp.tables.vendors import VENDORS
+
+_SYSTEM = [
+    oids.SYS_UP_TIME,
+    oids.SYS_OBJECT_ID,
+    oids.SYS_DESCR,
+    oids.SYS_NAME,
+    oids.SYS_LOCATION,
+    oids.SYS_CONTACT,
+]
+_SYSTEM_GROUP = "1.3.6.1.2.1.1"
+_ENTERPRISES = "1.3.6.1.4.1."
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """None is "the device does not say"."""
+
+    sys_object_id: str | None = None
+    sys_name: str | None = None
+    sys_descr: str | None = None
+    sys_location: str | None = None
+    sys_contact: str | None = None
+    uptime_s: float | None = None
+    vendor: str | None = None
+    os: str | None = None
+    hardware: str | None = None
+    version: str | None = None
+    serial: str | None = None
+
+    def with_chassis(self, entities: Sequence[Entity]) -> Identity:
+        """Fills what is missing from the chassis of ENTITY-MIB."""
+        chassis = [e for e in entities if e.class_ == CHASSIS] or list(entities[:1])
+        if not chassis:
+            return self
+        first = chassis[0]
+        return msgspec.structs.replace(
+            self,
+            hardware=self.hardware or first.model or None,
+            serial=self.serial or first.serial or None,
+            version=self.version or first.software or None,
+        )
+
+
+async def read_system(
+    session: Session, stamina: Stamina, budget: Budget
+) -> dict[str, Value]:
+    """The system group. Raises `Failed`.
+
+    Some agents answer a GETNEXT on it wrongly, others leave a column out and refuse
+    the GET in v1: so GET first, and a walk where that brought nothing.
+    """
+    found = await get_some(session, _SYSTEM, stamina, budget)
+    if oids.SYS_OBJECT_ID not in found and oids.SYS_DESCR not in found:
+        found |= await walk(session, _SYSTEM_GROUP, stamina, budget)
+    if found and oids.SYS_UP_TIME not in found:
+        stamina.anchor = next(iter(found))
+    return found
+
+
+def identify(found: Mapping[str, Value]) -> Identity:
+    """What the system group says. Pure."""
+    object_id = found.get(oids.SYS_OBJECT_ID)
+    sys_object_id = object_id.lstrip(".") if isinstance(object_id, str) else None
+    ticks = found.get(oids.SYS_UP_TIME)
+    return Identity(
+        sys_object_id=sys_object_id,
+        sys_name=text(found.get(oids.SYS_NAME)),
+        sys_descr=text(found.get(oids.SYS_DESCR)),
+        sys_location=text(found.get(oids.SYS_LOCATION)),
+        sys_contact=text(found.get(oids.SYS_CONTACT)),
+        uptime_s=ticks / oids.TICKS_PER_S if isinstance(ticks, int) else None,
+        vendor=_vendor(sys_object_id),
+    )
+
+
+async def named(
+    who: Identity, profiles: Sequence[Profile], sayings: Sayings
+) -> Identity:
+    """`who` with what the profiles, the most particular first, know of it. Raises
+    `Failed`."""
+    facts: dict[str, str | None] = {}
+    for fact in ("vendor", "os", "hardware", "version", "serial"):
+        sources = [s for p in profiles for s in getattr(p.body.identity, fact)]
+        heads = (getattr(profile.head, fact, None) for profile in profiles)
+        facts[fact] = (
+            await sayings.first(sources)
+            or next((each for each in heads if each), None)
+            or getattr(who, fact)
+        )
+    return msgspec.structs.replace(who, **facts)
+
+
+def _vendor(sys_object_id: str | None) -> str | None:
+    if sys_object_id is None or not sys_object_id.startswith(_ENTERPRISES):
+        return None
+    number = sys_object_id.removeprefix(_ENTERPRISES).split(".")[0]
+    return VENDORS.get(int(number)) if number.isdigit() else None

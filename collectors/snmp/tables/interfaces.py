@@ -1,0 +1,278 @@
+"""The ports of a device: what IF-MIB says about them, and what they are called.
+
+A port is known by a stable name, never by its ifIndex, which is a per-boot cache:
+ifName if not empty and unique on the device, else ifDescr if so, else `if<ifIndex>`,
+marked unstable.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from sys import intern
+
+import msgspec
+
+from collectors.snmp.session.session import Failed, Patience, Session, TooMuch, Value
+from collectors.snmp.session.walk import Budget, Stamina, get_all, walk
+from collectors.snmp.tables import oids
+from collectors.snmp.tables.octet_text import mac, text, whole
+from probes.wire.failure import Outcome
+
+# ifSpeed is a Gauge32 that stands at its top for anything faster (RFC 2863).
+IF_SPEED_TOP = 4_294_967_295
+# Some agents give ifHighSpeed as bit/s, or as a number beyond any port there is.
+_MOST_MBPS = 10_000_000
+
+# Rows a page that no agent was seen to lose any of.
+_FEW = 5
+
+SLOW = (
+    oids.IF_NAME,
+    oids.IF_ALIAS,
+    oids.IF_DESCR,
+    oids.IF_TYPE,
+    oids.IF_SPEED,
+    oids.IF_HIGH_SPEED,
+    oids.IF_PHYS_ADDRESS,
+)
+FULL = (
+    *SLOW,
+    oids.IF_MTU,
+    oids.IF_ADMIN_STATUS,
+    oids.IF_OPER_STATUS,
+    oids.IF_HC_IN_OCTETS,
+    oids.IF_HC_OUT_OCTETS,
+    oids.IF_IN_OCTETS,
+    oids.IF_OUT_OCTETS,
+    oids.IF_IN_ERRORS,
+    oids.IF_OUT_ERRORS,
+    oids.IF_IN_DISCARDS,
+    oids.IF_OUT_DISCARDS,
+    oids.IF_HC_IN_UCAST,
+    oids.IF_HC_OUT_UCAST,
+    oids.IF_IN_UCAST,
+    oids.IF_OUT_UCAST,
+    oids.DOT3_DUPLEX,
+)
+
+Columns = dict[str, dict[int, Value]]
+
+
+class Port(msgspec.Struct, frozen=True, gc=False):
+    """One row of ifTable and ifXTable. None is "the device does not say"."""
+
+    if_index: int
+    key: str
+    stable: bool
+    name: str | None = None
+    descr: str | None = None
+    alias: str | None = None
+    type: int | None = None
+    speed_bps: int | None = None
+    mac: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All texts by which a person may call it."""
+        given = (self.key, self.name, self.descr)
+        return tuple(dict.fromkeys(each for each in given if each))
+
+
+async def read_columns(
+    session: Session,
+    columns: tuple[str, ...],
+    version: str,
+    stamina: Stamina,
+    budget: Budget,
+    expected: int | None = None,
+) -> Columns:
+    """The columns of all ports, by column and ifIndex. Raises `Failed`.
+
+    The instances are learnt by walking three columns (agents leave rows out of one or
+    skip them at high repetitions), and a fourth a few rows at a time where that makes
+    fewer than `expected` (ifNumber); the rest are GETs of what was learnt. A v1 agent
+    refuses a whole GET for one missing instance, so there every column is walked.
+    """
+    found: Columns = {}
+    walked: tuple[str, ...] = (oids.IF_DESCR, oids.IF_NAME, oids.IF_OPER_STATUS)
+    if version == "1":
+        walked += tuple(c for c in columns if c not in walked)
+    for column in walked:
+        found[column] = await _walk_column(session, column, stamina, budget)
+    indexes = sorted(set().union(*found.values()))
+    if expected is not None and 0 < len(indexes) < expected:
+        few = Stamina(repetitions=_FEW)
+        found[oids.IF_INDEX] = await _walk_column(session, oids.IF_INDEX, few, budget)
+        indexes = sorted(set().union(*found.values()))
+    if not indexes:
+        found[oids.IF_INDEX] = await _walk_column(
+            session, oids.IF_INDEX, stamina, budget
+        )
+        indexes = sorted(found[oids.IF_INDEX])
+    if version != "1" and indexes:
+        columns = await _answered(session, columns, indexes[0], stamina, budget)
+    wanted = [
+        f"{column}.{index}"
+        for index in indexes
+        for column in columns
+        if index not in found.get(column, ())
+    ]
+    if version != "1" and wanted:
+        for oid, value in (await get_all(session, wanted, stamina, budget)).items():
+            column, _, index = oid.rpartition(".")
+            if column in columns:
+                found.setdefault(column, {})[int(index)] = value
+    return found
+
+
+async def _answered(
+    session: Session,
+    columns: tuple[str, ...],
+    index: int,
+    stamina: Stamina,
+    budget: Budget,
+) -> tuple[str, ...]:
+    """Those of `columns` that the agent does not refuse.
+
+    Some answer a whole GET with an error for one broken table (ifXTable of old Cisco
+    IOS): asked together with the good ones, it would look like an agent that stands
+    no more than one variable at a time.
+    """
+    if await _takes(session, columns, index, stamina, budget, 1):
+        return columns
+    good = []
+    for column in columns:
+        # Once more than together: a lost packet must not cost a column.
+        if await _takes(session, (column,), index, stamina, budget, 2):
+            good.append(column)
+    # All refused: it stands one variable only.
+    return tuple(good) or columns
+
+
+async def _takes(
+    session: Session,
+    columns: tuple[str, ...],
+    index: int,
+    stamina: Stamina,
+    budget: Budget,
+    tries: int,
+) -> bool:
+    """False where a GET of them is refused, or met with silence `tries` times."""
+    budget.check()
+    patience = session.patience
+    session.patience = Patience(patience.timeouts_s[:tries])
+    try:
+        await session.get([stamina.anchor, *(f"{c}.{index}" for c in columns)])
+    except TooMuch:
+        return False
+    except Failed as failed:
+        if failed.outcome is not Outcome.TIMEOUT:
+            raise
+        return False
+    finally:
+        session.patience = patience
+    return True
+
+
+async def _walk_column(
+    session: Session, column: str, stamina: Stamina, budget: Budget
+) -> dict[int, Value]:
+    repetitions = stamina.repetitions
+    try:
+        rows = await walk(session, column, stamina, budget)
+    except Failed as failed:
+        # One broken column does not make the others untrue; silence does.
+        if failed.outcome is Outcome.TIMEOUT:
+            await session.get([stamina.anchor])
+        elif failed.outcome is not Outcome.BAD_ANSWER:
+            raise
+        # It was the table, not how much was asked.
+        stamina.repetitions = repetitions
+        return {}
+    found = {}
+    for oid, value in rows.items():
+        index = oids.tail(oid, column)
+        if index.isdigit():
+            found[int(index)] = value
+    return found
+
+
+def ports(columns: Columns) -> list[Port]:
+    """The ports there are, in order of ifIndex, each with its name. Pure."""
+
+    def of(column: str, index: int) -> Value | None:
+        return columns.get(column, {}).get(index)
+
+    indexes = sorted(set().union(*columns.values())) if columns else []
+    # Interned: switches of one make call their ports alike.
+    names = {i: intern(text(of(oids.IF_NAME, i)) or "") for i in indexes}
+    descrs = {i: intern(text(of(oids.IF_DESCR, i)) or "") for i in indexes}
+    keys = port_keys(names, descrs)
+    return [
+        Port(
+            if_index=i,
+            key=keys[i][0],
+            stable=keys[i][1],
+            name=names[i] if of(oids.IF_NAME, i) is not None else None,
+            descr=descrs[i] if of(oids.IF_DESCR, i) is not None else None,
+            alias=text(of(oids.IF_ALIAS, i)),
+            type=whole(of(oids.IF_TYPE, i)),
+            speed_bps=speed_bps(of(oids.IF_SPEED, i), of(oids.IF_HIGH_SPEED, i)),
+            mac=mac(of(oids.IF_PHYS_ADDRESS, i)),
+        )
+        for i in indexes
+    ]
+
+
+def port_keys(
+    names: Mapping[int, str], descrs: Mapping[int, str]
+) -> dict[int, tuple[str, bool]]:
+    """By ifIndex: the port's key, and whether it outlives a renumbering. Pure.
+
+    No two ports share a key: a name that is another port's ifDescr, or spells `if7`,
+    is taken by the port whose ifName it is.
+    """
+    name_count, descr_count = Counter(names.values()), Counter(descrs.values())
+    keys: dict[int, tuple[str, bool]] = {}
+    taken: set[str] = set()
+    for index, name in names.items():
+        if name and name_count[name] == 1:
+            keys[index] = (name, True)
+            taken.add(name)
+    for index, descr in descrs.items():
+        if index in keys:
+            continue
+        if descr and descr_count[descr] == 1 and descr not in taken:
+            keys[index] = (descr, True)
+            taken.add(descr)
+    for index in names.keys() | descrs.keys():
+        if index not in keys:
+            key = f"if{index}"
+            while key in taken:
+                key += "_"
+            keys[index] = (key, False)
+            taken.add(key)
+    return keys
+
+
+def speed_bps(slow: Value | None, high: Value | None) -> int | None:
+    """The port's speed from ifSpeed (bit/s) and ifHighSpeed (Mbit/s). Pure.
+
+    ifHighSpeed counts above 20 Mbit/s; ifSpeed below (it knows fractions of a Mbit)
+    and where ifHighSpeed is 0, absent or absurd: some firmware repeats ifSpeed in it.
+    """
+    bps = slow if isinstance(slow, int) and slow > 0 else None
+    mbps = high if isinstance(high, int) and 0 < high <= _MOST_MBPS else None
+    if bps is not None and mbps is not None and mbps == bps:
+        # The same number in both can only be bit/s (Cisco SG350X 2.5.5.47).
+        mbps = None
+    if mbps is not None and (bps is None or bps >= 20_000_000):
+        return mbps * 1_000_000
+    if bps is not None and bps != IF_SPEED_TOP:
+        return bps
+    if mbps is not None:
+        return mbps * 1_000_000
+    if high == 0 or slow == 0:
+        return 0
+    return None

@@ -1,0 +1,126 @@
+"""IP addresses of a device: ipAddrTable, and ipAddressTable that follows it (RFC 4293).
+
+The address is the index of its row. ipAddrTable's is four octets; ipAddressTable's is
+the address' type, how many octets it has, and these. Some agents give ipAddrTable the
+length as well, and some leave it out of ipAddressTable: an index of any other shape
+says no address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+import msgspec
+
+from collectors.snmp.session.session import Session, Value
+from collectors.snmp.session.walk import Budget, Stamina, walk
+from collectors.snmp.tables import oids
+from collectors.snmp.tables.octet_text import whole
+
+_OLD_IF_INDEX = "1.3.6.1.2.1.4.20.1.2"
+_OLD_MASK = "1.3.6.1.2.1.4.20.1.3"
+_IF_INDEX, _TYPE, _PREFIX = (f"1.3.6.1.2.1.4.34.1.{n}" for n in (3, 4, 5))
+# ipAddressPrefixTable, whose index ends in the prefix' length.
+_PREFIX_TABLE = "1.3.6.1.2.1.4.32"
+_BROADCAST = 3
+# InetAddressType -> octets of the address, octets of the zone after it.
+_SHAPES = {1: (4, 0), 2: (16, 0), 3: (4, 4), 4: (16, 4)}
+
+
+class Address(msgspec.Struct, frozen=True):
+    """`prefixlen` and `if_index` are None if the device does not say."""
+
+    address: str
+    prefixlen: int | None
+    if_index: int | None
+
+    @property
+    def is_ipv4(self) -> bool:
+        return ":" not in self.address
+
+
+async def read_addresses(
+    session: Session, stamina: Stamina, budget: Budget
+) -> dict[str, Value]:
+    """The rows of both tables, by whole OID. Raises `Failed`."""
+    rows: dict[str, Value] = {}
+    for first, *others in ((_OLD_IF_INDEX, _OLD_MASK), (_IF_INDEX, _TYPE, _PREFIX)):
+        found = await walk(session, first, stamina, budget)
+        if found:
+            rows |= found
+            for column in others:
+                rows |= await walk(session, column, stamina, budget)
+    return rows
+
+
+def addresses(rows: Mapping[str, Value]) -> list[Address]:
+    """The addresses, each once an interface. Pure."""
+    found: dict[tuple[str, int | None], Address] = {}
+    for each in (*_old(rows), *_new(rows)):
+        known = found.get((each.address, each.if_index))
+        if known is None or known.prefixlen is None:
+            found[(each.address, each.if_index)] = each
+    return list(found.values())
+
+
+def _old(rows: Mapping[str, Value]) -> Iterator[Address]:
+    for oid, value in rows.items():
+        if not oids.under(oid, _OLD_IF_INDEX):
+            continue
+        index = oids.tail(oid, _OLD_IF_INDEX)
+        arcs = oids.parts(index)
+        if len(arcs) == 5 and arcs[0] == 4:
+            arcs = arcs[1:]
+        address = _address(arcs) if len(arcs) == 4 else None
+        if address is not None:
+            mask = rows.get(f"{_OLD_MASK}.{index}")
+            yield Address(address, _prefixlen(mask), whole(value))
+
+
+def _new(rows: Mapping[str, Value]) -> Iterator[Address]:
+    for oid, value in rows.items():
+        if not oids.under(oid, _IF_INDEX):
+            continue
+        index = oids.tail(oid, _IF_INDEX)
+        if rows.get(f"{_TYPE}.{index}") == _BROADCAST:
+            continue
+        kind, *arcs = oids.parts(index)
+        if kind not in _SHAPES:
+            continue
+        octets, zone = _SHAPES[kind]
+        size = octets + zone
+        if arcs[:1] == [size]:
+            # Not the first octet of an address: so few are in 4.0.0.0/8.
+            arcs = arcs[1:]
+        address = _address(arcs[:octets]) if len(arcs) == size else None
+        if address is not None:
+            prefixlen = _pointed(rows.get(f"{_PREFIX}.{index}"), octets * 8)
+            yield Address(address, prefixlen, whole(value))
+
+
+def _address(arcs: Sequence[int]) -> str | None:
+    if max(arcs) > 255:
+        return None
+    octets = bytes(arcs)
+    return str(IPv4Address(octets) if len(octets) == 4 else IPv6Address(octets))
+
+
+def _pointed(pointer: Value | None, most: int) -> int | None:
+    """The length of the prefix whose row `pointer` names; 0.0 names none."""
+    if not isinstance(pointer, str) or not oids.under(pointer, _PREFIX_TABLE):
+        return None
+    length = oids.parts(pointer)[-1]
+    return length if length <= most else None
+
+
+def _prefixlen(mask: Value | None) -> int | None:
+    if not isinstance(mask, str):
+        return None
+    try:
+        bits = int(IPv4Address(mask))
+    except ValueError:
+        return None
+    ones = bits.bit_count()
+    # A mask with holes is none.
+    return ones if bits == (2**32 - 1) ^ (2 ** (32 - ones) - 1) else None

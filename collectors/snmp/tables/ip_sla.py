@@ -1,0 +1,183 @@
+"""What a Cisco router measures itself: the latest result of each IP SLA operation.
+
+CISCO-RTTMON-MIB: rttMonCtrlAdminTable names the operations, rttMonLatestRttOperTable
+and, for UDP jitter, rttMonLatestJitterOperTable have their latest results.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from collectors.batch import Batch, Schema
+from collectors.server_measurements import IP_SLA
+from collectors.snmp.polling.poll_rows import Place
+from collectors.snmp.session.session import Session, Value
+from collectors.snmp.session.walk import Budget, Stamina, get_all, walk
+from collectors.snmp.tables import oids
+from collectors.snmp.tables.octet_text import text, whole
+from collectors.snmp.tables.quantities import DELAY, ICPIF, MOS, SENSORS
+
+# How long the list of operations is believed; where there is none, it costs a packet.
+_LEARN_S = 3600.0
+_BUDGET_S = 10.0
+_MOST = 200
+_MIB = "1.3.6.1.4.1.9.9.42.1"
+_OWNER, _TAG, _TYPE = (f"{_MIB}.2.1.1.{n}" for n in (2, 3, 4))
+_RTT_MS, _SENSE = f"{_MIB}.2.10.1.1", f"{_MIB}.2.10.1.2"
+_JITTER = f"{_MIB}.5.2.1"
+_RTTS, _RTT_SUM = f"{_JITTER}.1", f"{_JITTER}.2"
+_LOST = tuple(f"{_JITTER}.{n}" for n in (26, 27, 29))
+_MOS, _ICPIF, _JITTER_MS = (f"{_JITTER}.{n}" for n in (42, 43, 46))
+_UDP_JITTER = 9
+_COUNT = SENSORS["count"]
+# rttMonCtrlAdminRttType
+_TYPES = {
+    1: "echo",
+    2: "path_echo",
+    5: "udp_echo",
+    6: "tcp_connect",
+    7: "http",
+    8: "dns",
+    9: "udp_jitter",
+    11: "dhcp",
+    12: "ftp",
+    13: "voip",
+    16: "icmp_jitter",
+}
+# RttResponseSense
+_OK, _OVER_THRESHOLD = 1, 3
+_SENSES = {
+    1: "ok",
+    2: "disconnected",
+    3: "over_threshold",
+    4: "timeout",
+    5: "busy",
+    6: "not_connected",
+    7: "dropped",
+    8: "sequence_error",
+    9: "verify_error",
+}
+
+
+class Operation(msgspec.Struct, frozen=True):
+    index: str
+    name: str
+    type: int
+
+
+class IpSla:
+    """The operations of one device."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._operations: list[Operation] = []
+        self._learn_at_s = float("-inf")
+
+    async def poll(
+        self, session: Session, stamina: Stamina, place: Place, now_ms: int
+    ) -> list[Batch]:
+        """The latest results. Raises `Failed`."""
+        budget, now_s = Budget(_BUDGET_S), self._clock()
+        if now_s >= self._learn_at_s:
+            # Also where it fails: not at every poll.
+            self._learn_at_s = now_s + _LEARN_S
+            self._operations = await _operations(session, stamina, budget)
+        if not self._operations:
+            return []
+        asked = [o for each in self._operations for o in _asked(each)]
+        answer = await get_all(session, asked, stamina, budget)
+        return rows(place, now_ms, self._operations, answer)
+
+
+async def _operations(
+    session: Session, stamina: Stamina, budget: Budget
+) -> list[Operation]:
+    types = await walk(session, _TYPE, stamina, budget)
+    indexes = [oids.tail(oid, _TYPE) for oid in types][:_MOST]
+    if not indexes:
+        return []
+    wanted = [f"{column}.{i}" for i in indexes for column in (_TAG, _OWNER)]
+    said = await get_all(session, wanted, stamina, budget)
+    return [
+        Operation(
+            index,
+            text(said.get(f"{_TAG}.{index}"))
+            or text(said.get(f"{_OWNER}.{index}"))
+            or f"operation {index}",
+            whole(types[f"{_TYPE}.{index}"]) or 0,
+        )
+        for index in indexes
+    ]
+
+
+def _asked(operation: Operation) -> list[str]:
+    columns: tuple[str, ...] = (_RTT_MS, _SENSE)
+    if operation.type == _UDP_JITTER:
+        columns += (_RTTS, _RTT_SUM, *_LOST, _MOS, _ICPIF, _JITTER_MS)
+    return [f"{column}.{operation.index}" for column in columns]
+
+
+def rows(
+    place: Place,
+    time_ms: int,
+    operations: Sequence[Operation],
+    answer: Mapping[str, Value],
+) -> list[Batch]:
+    """The batch of what the operations found last. Pure."""
+    found = []
+    names: dict[str, int] = {}
+    for each in operations:
+        names[each.name] = names.get(each.name, 0) + 1
+    for each in operations:
+        values = _values(each, answer)
+        if values is None:
+            continue
+        name = each.name if names[each.name] == 1 else f"{each.name} ({each.index})"
+        tags = (place.device, place.site, place.role, name)
+        found.append((time_ms, *tags, _TYPES.get(each.type, str(each.type)), *values))
+    if not found:
+        return []
+    columns = tuple(list(column) for column in zip(*found, strict=True))
+    return [Batch(f"poll/{place.device}", time_ms, Schema.of(IP_SLA), columns)]
+
+
+def _values(
+    operation: Operation, answer: Mapping[str, Value]
+) -> tuple[Any, ...] | None:
+    """up, sense, rtt_ms, jitter_ms, loss_ratio, mos, icpif; None: it has not run."""
+
+    def of(column: str) -> int | None:
+        value = whole(answer.get(f"{column}.{operation.index}"))
+        return value if value is not None and _COUNT.known(value) is not None else None
+
+    sense = of(_SENSE)
+    if sense is None or sense == 0:
+        return None
+    up = int(sense in (_OK, _OVER_THRESHOLD))
+    rtt = of(_RTT_MS) if up else None
+    rtts, total = of(_RTTS), of(_RTT_SUM)
+    if up and rtts and total is not None:
+        # What the other table calls completion time is the last packet's.
+        rtt_ms: float | None = total / rtts
+    else:
+        rtt_ms = None if rtt is None else float(rtt)
+    lost = [n for n in map(of, _LOST) if n is not None]
+    loss = None
+    if rtts is not None and lost and rtts + sum(lost):
+        loss = sum(lost) / (rtts + sum(lost))
+    jitter, hundredths, icpif = of(_JITTER_MS), of(_MOS), of(_ICPIF)
+    # 0 where no codec was set.
+    mos = MOS.known(hundredths / 100) if up and hundredths else None
+    return (
+        up,
+        _SENSES.get(sense, f"sense {sense}"),
+        DELAY.known(rtt_ms),
+        DELAY.known(float(jitter)) if up and jitter is not None else None,
+        loss,
+        mos,
+        ICPIF.known(icpif) if mos is not None else None,
+    )

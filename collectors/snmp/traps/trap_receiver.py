@@ -1,0 +1,334 @@
+"""`TrapReceiver`: traps and informs in, rows of `event` out, ports polled at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import msgspec
+import structlog
+
+from collectors.estate.estate_model import Device, Estate
+from collectors.journal import Append
+from collectors.snmp.session.credentials import Credential
+from collectors.snmp.traps.local_engine import Engine
+from collectors.snmp.traps.repoll import Repolls
+from collectors.snmp.traps.storm_counts import Row, Tally, batch
+from collectors.snmp.traps.trap_catalog import load
+from collectors.snmp.traps.trap_events import Event, Reader
+from collectors.snmp.traps.trap_senders import REASONS, Admitted, Door
+from collectors.snmp.traps.trap_socket import Datagram, Inbox
+from collectors.snmp.traps.traps_config import TrapsConfig
+from collectors.snmp.traps.unknown_senders import Strangers
+from collectors.snmp.traps.usm import Refused
+from probes.wire.sample import Sample
+
+_log = structlog.get_logger()
+_TICK_S, _IDLE_S = 0.1, 1.0
+_SWEEP_S = 10.0
+_SAVE_S = 60.0
+_AGAIN_S = 30.0
+_ROWS_AT_ONCE = 2_000
+_MOST_INFORMS = 20_000
+_INFORM_KEPT_S = 300.0
+_STOP_S = 3.0
+
+
+class Ports(Protocol):
+    """What is asked of the poller."""
+
+    def poll_soon(self, device: str) -> bool: ...
+
+    def port_name(self, device: str, if_index: int) -> str | None: ...
+
+
+class TrapStats(msgspec.Struct):
+    """Counters since the start. Every datagram is one of `accepted`, `withheld`,
+    `repeated` (an inform sent again), `discoveries`, or of `refused`. `incomplete` are
+    those of `accepted` of which variables could not be read."""
+
+    accepted: int = 0
+    incomplete: int = 0
+    withheld: int = 0
+    repeated: int = 0
+    discoveries: int = 0
+    rows: int = 0
+    counted: int = 0
+    answered: int = 0
+    failures: int = 0
+    refused: dict[str, int] = msgspec.field(
+        default_factory=lambda: dict.fromkeys(REASONS, 0)
+    )
+
+
+class _Inform(msgspec.Struct):
+    """An inform that was heard: when, and whether it was answered."""
+
+    heard_s: float
+    answered: bool = False
+
+
+class _Waiting(msgspec.Struct):
+    """Who waits for an answer."""
+
+    admitted: Admitted
+    to: Any
+    inform: _Inform
+
+
+_InformKey = tuple[str, int, int, int | None, str]
+
+
+class TrapReceiver:
+    """`async with TrapReceiver(…)`.
+
+    Where its port cannot be had (no right to it, or another has it) it says so, tries
+    again every half minute, and holds nobody up: polls go on without traps.
+    """
+
+    def __init__(
+        self,
+        config: TrapsConfig,
+        estate: Callable[[], Estate],
+        credentials: Iterable[Credential],
+        append: Append,
+        ports: Ports,
+        process: str = "poll",
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._config, self._append, self._ports = config, append, ports
+        self._process, self._now_ms = process, now_ms
+        self._engine = Engine(
+            config.state_file, config.engine_id, time.monotonic(), now_ms() / 1000
+        )
+        self._door = Door(config, estate, credentials, self._engine)
+        self._reader = Reader(load(config.catalog))
+        self._tally = Tally(config.quiet_s)
+        self._repolls = Repolls(ports.poll_soon)
+        self._strangers = Strangers()
+        self._informs: OrderedDict[_InformKey, _Inform] = OrderedDict()
+        self._work = asyncio.Event()
+        self.inbox = Inbox(
+            config.host, config.port, config.receive_bytes, self._work.set
+        )
+        self.stats = TrapStats()
+        self._storing = True
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        # Before anything is heard: these boots must never come again.
+        self._engine.write(self._kept())
+        self._open()
+        self._task = asyncio.create_task(self._run(), name="traps")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._task is not None
+        self._stopping = True
+        self._work.set()
+        # What was heard is written; a journal that does not take it is not waited for.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._task, _STOP_S)
+        self._repolls.close()
+        self.inbox.close()
+        self._engine.write(self._kept())
+
+    def samples(self, now_ms: int) -> list[Sample]:
+        """One row of `self_traps`, since the start."""
+        stats, refused = self.stats, self.stats.refused
+        authentic = ("unknown_source", "wrong_community", "malformed", "not_a_trap")
+        return [
+            Sample(
+                "self_traps",
+                {"process": self._process},
+                {
+                    "listening": int(self.inbox.is_open),
+                    "received": self.inbox.received,
+                    "accepted": stats.accepted,
+                    "incomplete": stats.incomplete,
+                    "rows": stats.rows,
+                    "withheld": stats.withheld,
+                    "repeated": stats.repeated + refused["repeated"],
+                    "unknown_source": refused["unknown_source"],
+                    "wrong_community": refused["wrong_community"],
+                    "malformed": refused["malformed"] + refused["not_a_trap"],
+                    "not_authentic": sum(
+                        n
+                        for reason, n in refused.items()
+                        if reason not in (*authentic, "repeated")
+                    ),
+                    "lost": self.inbox.lost,
+                    "answered": stats.answered,
+                    "waiting": self._tally.waiting,
+                    "failures": stats.failures,
+                },
+                now_ms,
+            )
+        ]
+
+    def _open(self) -> None:
+        try:
+            self.inbox.open()
+        except OSError as error:
+            _log.error(
+                "traps_not_heard",
+                says=str(error),
+                hint="ports below 1024 need CAP_NET_BIND_SERVICE (deploy/systemd); "
+                "traps.port takes another, traps.enabled = false none",
+            )
+        else:
+            _log.info("traps_heard", host=self._config.host, port=self.inbox.port)
+
+    async def _run(self) -> None:
+        swept_s = saved_s = tried_s = time.monotonic()
+        while not self._stopping:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S if self._tally.waiting else _IDLE_S):
+                    await self._work.wait()
+            self._work.clear()
+            try:
+                self._take_all()
+                await self._write()
+                now_s = time.monotonic()
+                if now_s - swept_s >= _SWEEP_S:
+                    swept_s = now_s
+                    self._tally.quieten(now_s, self._now_ms())
+                    self._strangers.sum_up(now_s)
+                if now_s - saved_s >= _SAVE_S:
+                    saved_s = now_s
+                    await asyncio.to_thread(self._engine.write, self._kept())
+                if not self.inbox.is_open and now_s - tried_s >= _AGAIN_S:
+                    tried_s = now_s
+                    with contextlib.suppress(OSError):
+                        self.inbox.open()
+                        _log.info("traps_heard_again", port=self.inbox.port)
+            except Exception:  # noqa: BLE001 - one bad moment is not the last
+                _log.exception("traps_failed")
+                self.stats.failures += 1
+                await asyncio.sleep(_TICK_S)
+        self.inbox.read()
+        self._take_all()
+        self._tally.quieten(time.monotonic(), self._now_ms(), every=True)
+        await self._write(every=True)
+
+    def _take_all(self) -> None:
+        now_s, now_ms = time.monotonic(), self._now_ms()
+        for datagram in self.inbox.take():
+            try:
+                self._take(datagram, now_s, now_ms)
+            except Exception:  # noqa: BLE001 - one datagram never ends the receiver
+                _log.exception("trap_failed", source=datagram[1])
+                self.stats.failures += 1
+                self.stats.refused["malformed"] += 1
+        if self.inbox.has_more:
+            self._work.set()
+
+    def _take(self, datagram: Datagram, now_s: float, now_ms: int) -> None:
+        data, address, port, sender = datagram
+        try:
+            admitted = self._door.admit(data, address, now_s)
+        except Refused as refused:
+            if refused.reason == "discovery":
+                self.stats.discoveries += 1
+            else:
+                self.stats.refused[refused.reason] += 1
+                self._strangers.note(address, refused.reason, now_s)
+            if refused.report:
+                self.inbox.send(refused.report, sender)
+            return
+        waiting: _Waiting | None = None
+        if admitted.pdu.is_inform:
+            waiting = self._await_answer(admitted, address, port, sender, now_s)
+            if waiting is None:
+                self.stats.repeated += 1
+                return
+        event = self._reader.read(admitted.pdu)
+        if event.personal:
+            self.stats.withheld += 1
+            if waiting is not None:
+                self._answer(waiting, now_s)
+            return
+        self.stats.accepted += 1
+        self.stats.incomplete += admitted.pdu.lost > 0
+        device = admitted.device
+        self._tally.add(
+            device, event, self._port(device, event), now_ms, now_s, waiting
+        )
+        if event.link:
+            self._repolls.poke(device.id)
+
+    def _port(self, device: Device, event: Event) -> str:
+        """The port by its stable name, where the poller knows it."""
+        if event.port_index is None:
+            return event.port
+        known = self._ports.port_name(device.id, event.port_index)
+        return known or event.port or f"if{event.port_index}"
+
+    def _await_answer(
+        self,
+        admitted: Admitted,
+        address: str,
+        port: int,
+        sender: Any,
+        now_s: float,
+    ) -> _Waiting | None:
+        """None for an inform that came before: it counts once. Its sender missed the
+        answer, or is too early for it."""
+        pdu = admitted.pdu
+        key = (address, port, pdu.request_id, pdu.uptime, pdu.trap)
+        known = self._informs.get(key)
+        if known is not None and now_s - known.heard_s < _INFORM_KEPT_S:
+            if known.answered:
+                self._answer(_Waiting(admitted, sender, known), now_s)
+            return None
+        while len(self._informs) >= _MOST_INFORMS:
+            self._informs.popitem(last=False)
+        inform = self._informs[key] = _Inform(now_s)
+        return _Waiting(admitted, sender, inform)
+
+    def _answer(self, waiting: _Waiting, now_s: float) -> None:
+        waiting.inform.answered = True
+        if self.inbox.send(self._door.answer(waiting.admitted, now_s), waiting.to):
+            self.stats.answered += 1
+
+    async def _write(self, every: bool = False) -> None:
+        """Rows that are due into the journal; informs are answered once they are."""
+        rows = self._tally.due(time.monotonic(), self._now_ms(), every)
+        for at in range(0, len(rows), _ROWS_AT_ONCE):
+            await self._store(rows[at : at + _ROWS_AT_ONCE])
+
+    async def _store(self, rows: list[Row]) -> None:
+        try:
+            await self._append.append(
+                batch(rows, f"traps/{self._process}", self._now_ms())
+            )
+        except Exception as error:  # noqa: BLE001 - a full disk must not end this
+            self._tally.put_back(rows)
+            self.stats.failures += 1
+            if self._storing:
+                _log.error("traps_not_stored", kept="in memory", error=repr(error))
+            self._storing = False
+            return
+        if not self._storing:
+            _log.info("traps_stored_again")
+        self._storing = True
+        self.stats.rows += len(rows)
+        now_s = time.monotonic()
+        for row in rows:
+            self.stats.counted += row.count
+            for waiting in row.waiting:
+                self._answer(waiting, now_s)
+
+    def _kept(self) -> bytes:
+        return self._engine.kept(time.monotonic(), self._now_ms() / 1000)

@@ -1,0 +1,117 @@
+"""Batches as sorted Arrow tables, one row a (tags, time), and Parquet bytes of them."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from collectors.batch import Batch
+from collectors.store.duckdb_sql import TIME
+from collectors.store.file_layout import HOUR_MS
+from collectors.store.store_text import clean_tag, clean_text
+from probes.wire.catalogue import Measurement
+
+_ARROW = {"int": pa.int64(), "float": pa.float64(), "str": pa.string()}
+TAGS_KEY = "towpath.tags"
+VERSION_KEY = "towpath.version"
+VERSION = 1
+
+
+def by_hour(batches: Iterable[Batch], declared: Measurement) -> dict[int, pa.Table]:
+    """The rows of `batches` (all of `declared`, in order of receipt) by the start of
+    their hour. Of rows with the same tags and time the later wins, field by field."""
+    table = _merged(_table(list(batches), declared), declared)
+    hours = pc.divide(table[TIME], HOUR_MS)
+    present = sorted(pc.unique(hours).to_pylist())
+    if len(present) == 1:
+        return {present[0] * HOUR_MS: table}
+    return {hour * HOUR_MS: table.filter(pc.equal(hours, hour)) for hour in present}
+
+
+def parquet(table: pa.Table) -> pa.Buffer:
+    """The bytes of a Parquet file."""
+    out = pa.BufferOutputStream()
+    pq.write_table(table, out, compression="zstd", row_group_size=122_880)
+    return out.getvalue()
+
+
+def metadata(tags: Iterable[str]) -> dict[str, str]:
+    """What every file says of itself: its format and which columns identify a row."""
+    return {TAGS_KEY: json.dumps(list(tags)), VERSION_KEY: str(VERSION)}
+
+
+def tags_of(schema: pa.Schema) -> list[str]:
+    """Which columns of a file identify a row, besides the time."""
+    return list(json.loads((schema.metadata or {}).get(TAGS_KEY.encode(), b"[]")))
+
+
+def _table(batches: list[Batch], declared: Measurement) -> pa.Table:
+    columns: dict[str, Any] = {
+        TIME: pa.chunked_array([pa.array(b.times_ms, pa.int64()) for b in batches])
+    }
+    for tag in declared.tags:
+        columns[tag.name] = pa.chunked_array(
+            [pa.array(map(clean_tag, b.tag(tag.name)), pa.string()) for b in batches]
+        )
+    for field in declared.fields:
+        kind = _ARROW[field.type]
+        chunks = []
+        for batch in batches:
+            values = batch.field(field.name)
+            if field.type == "str":
+                texts = (None if v is None else clean_text(str(v)) for v in values)
+                chunks.append(pa.array(texts, kind))
+            else:
+                chunks.append(pa.array(values, kind))
+        columns[field.name] = pa.chunked_array(chunks, kind)
+    return pa.table(columns).replace_schema_metadata(
+        metadata(tag.name for tag in declared.tags)
+    )
+
+
+def _merged(table: pa.Table, declared: Measurement) -> pa.Table:
+    keys = [*(tag.name for tag in declared.tags), TIME]
+    order = pc.sort_indices(table, [(key, "ascending") for key in keys])
+    table = table.take(order).combine_chunks()
+    if len(table) < 2 or not _repeats(table, keys):
+        return table
+    # Arrow's sort is not stable: among equal rows the order of receipt decides.
+    numbered = table.append_column("\x00n", order)
+    numbered = numbered.sort_by(
+        [*((key, "ascending") for key in keys), ("\x00n", "ascending")]
+    )
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in numbered.drop_columns(["\x00n"]).to_pylist():
+        held = rows.setdefault(tuple(row[key] for key in keys), row)
+        held.update((name, value) for name, value in row.items() if value is not None)
+    return pa.Table.from_pylist(list(rows.values()), schema=table.schema)
+
+
+def _repeats(table: pa.Table, keys: list[str]) -> bool:
+    same = None
+    for key in reversed(keys):
+        column = table[key]
+        equal = pc.equal(column.slice(1), column.slice(0, len(table) - 1))
+        same = equal if same is None else pc.and_(same, equal)
+    return bool(pc.any(same).as_py())
+
+
+def is_damaged(path: str) -> bool:
+    """True where a Parquet file is there and cannot be read to its end."""
+    try:
+        pq.read_table(path)
+    except (FileNotFoundError, pa.ArrowMemoryError):
+        return False
+    except OSError as error:
+        # Arrow's own word for bad content has no number; the system's (no rights, too
+        # many open files) says nothing about the file. A failing disk (EIO) does.
+        return error.errno in (None, errno.EIO)
+    except pa.ArrowException:
+        return True
+    return False

@@ -1,0 +1,225 @@
+"""`Query` as DuckDB SQL over Parquet files. Pure; only what DuckDB 1.5 and 2 share.
+
+The meaning of the words is in `collectors.store.query`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from collectors.store.file_layout import Scan
+from collectors.store.query import (
+    PERCENTILES,
+    Pick,
+    Query,
+    Where,
+    fields_of,
+    means_of,
+    weight_of,
+)
+from collectors.store.store_text import clean_tag
+from probes.wire.catalogue import Measurement
+
+TYPES = {"int": "BIGINT", "float": "DOUBLE", "str": "VARCHAR"}
+TIME = "time_ms"
+# For n in [g^k, g^(k+1)) rank ceil(q * n) is n * 95 / 100 with halves rounded up, if q
+# is less than 0.95 by 0.475 / (1.05 g^k). Up to a hundred million values.
+_GROWTH = 1.1
+_QUANTILES = {
+    50: (0.5,),
+    95: tuple(0.95 - 0.475 / (1.05 * _GROWTH**k) for k in range(194)),
+}
+# Every file's name ends `-<number of its last write, 12>-<revision, 2>.parquet`.
+_WRITTEN = "CAST(left(right(filename, 23), 12) AS BIGINT)"
+
+
+def render(query: Query, declared: Measurement, scan: Scan) -> str:
+    """One SELECT over the files of `scan`: the bucket's start (where there are
+    buckets), the tags of `group_by`, then one column a pick."""
+    fields = fields_of(query, declared)
+    tags = [tag.name for tag in declared.tags]
+    keys = groups(query)
+    columns = [*keys]
+    columns += [
+        _aggregate(pick, weight_of(pick, declared), bool(query.every_ms))
+        for pick in query.picks
+    ]
+    rows = source(scan, tags, fields, conditions(query))
+    return f"SELECT {', '.join(columns)} FROM ({rows})" + (
+        f" GROUP BY {', '.join(keys)}" if keys else ""
+    )
+
+
+def percentiles(query: Query, means: str) -> str:
+    """The SELECT of a query with `of_ms`, over that of its `means_of`."""
+    inner = means_of(query)
+    keys = [name(tag) for tag in query.group_by]
+    named = [name("step"), *keys, *(name(pick.field) for pick in inner.picks)]
+    # Each step has one value.
+    most = (query.to_ms - query.from_ms) // (query.of_ms or 1) + 2
+    columns = [
+        *keys,
+        *(
+            _percentile_of(name(pick.field), PERCENTILES[pick.aggregate], most)
+            for pick in query.picks
+        ),
+    ]
+    return f"SELECT {', '.join(columns)} FROM ({means}) AS t({', '.join(named)})" + (
+        f" GROUP BY {', '.join(keys)}" if keys else ""
+    )
+
+
+def conditions(query: Query) -> list[str]:
+    """What a row must meet."""
+    return [
+        f"{TIME} >= {query.from_ms} AND {TIME} < {query.to_ms}",
+        *(_condition(where) for where in query.where),
+    ]
+
+
+def groups(query: Query) -> list[str]:
+    """What the rows of the answer are grouped by: the bucket first, then the tags."""
+    keys = [f"coalesce({name(tag)}, '')" for tag in query.group_by]
+    if query.every_ms:
+        keys.insert(0, f"{TIME} // {query.every_ms} * {query.every_ms}")
+    return keys
+
+
+def source(
+    scan: Scan,
+    tags: Sequence[str],
+    fields: Mapping[str, str],
+    having: Sequence[str] = (),
+) -> str:
+    """The rows of `scan`, each once, that meet all of `having`: time, tags and `fields`
+    (name -> catalogue type). A column that no file has is absent values."""
+    columns = [TIME, *(name(each) for each in (*tags, *fields))]
+    parts = [
+        "SELECT "
+        + ", ".join(
+            [
+                f"CAST(NULL AS BIGINT) AS {TIME}",
+                *(f"CAST(NULL AS VARCHAR) AS {name(tag)}" for tag in tags),
+                *(
+                    f"CAST(NULL AS {TYPES[kind]}) AS {name(field)}"
+                    for field, kind in fields.items()
+                ),
+            ]
+        )
+        + " WHERE false"
+    ]
+    inside = " OR ".join(
+        f"({TIME} >= {start} AND {TIME} < {end})" for start, end in scan.ranges
+    )
+    if scan.plain:
+        apart = [f"NOT ({inside})"] if inside else []
+        parts.append(f"SELECT * FROM {files(scan.plain)}" + _where([*having, *apart]))
+    once = " UNION ALL BY NAME ".join(parts)
+    if not scan.mixed:
+        return f"SELECT {', '.join(columns)} FROM ({once})"
+    identity = ", ".join([TIME, *(f"coalesce({name(tag)}, '')" for tag in tags)])
+    named = [TIME, *(f"coalesce({name(tag)}, '') AS {name(tag)}" for tag in tags)]
+    named += [
+        f"arg_max({name(field)}, {_WRITTEN}) AS {name(field)}" for field in fields
+    ]
+    typed = parts[0].removeprefix("SELECT ")
+    mixed = (
+        f"SELECT CAST(NULL AS VARCHAR) AS filename, {typed}"
+        f" UNION ALL BY NAME SELECT * FROM {files(scan.mixed, numbered=True)}"
+        + _where([*having, f"({inside})"])
+    )
+    return (
+        f"SELECT {', '.join(columns)} FROM ({once}) UNION ALL"
+        f" SELECT {', '.join(named)} FROM ({mixed}) GROUP BY {identity}"
+    )
+
+
+def name(text: str) -> str:
+    """`text` as a quoted SQL identifier."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def files(paths: Iterable[str], numbered: bool = False) -> str:
+    listed = ", ".join(literal(path) for path in paths)
+    extra = ", filename=true" if numbered else ""
+    return f"read_parquet([{listed}], union_by_name=true{extra})"
+
+
+def _where(having: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(having)}" if having else ""
+
+
+def _condition(where: Where) -> str:
+    if not where.values:
+        return "true" if where.negate else "false"
+    tag = name(where.tag)
+    values = [clean_tag(value) for value in where.values]
+    listed = ", ".join(literal(value) for value in values)
+    # A file from before the tag was declared has NULL, which means the empty text.
+    absent = ("" in values) != where.negate
+    test = f"{tag} {'NOT IN' if where.negate else 'IN'} ({listed})"
+    return f"({test} OR {tag} IS NULL)" if absent else test
+
+
+def product(field: str, weight: str) -> str:
+    """Value times weight of a row that has both."""
+    return f"CAST({name(field)} AS DOUBLE) * {name(weight)}"
+
+
+def weight_there(field: str, weight: str) -> str:
+    """The weight of a row that has the value too."""
+    return (
+        f"CASE WHEN {name(field)} IS NOT NULL THEN CAST({name(weight)} AS DOUBLE) END"
+    )
+
+
+def _percentile(field: str, percent: int, bucketed: bool) -> str:
+    """The value at rank n * percent / 100, halves rounded up.
+
+    A bucket has few values: they are sorted. Of many, `quantile_disc` finds one in a
+    sixth of the time, at rank ceil(q * n) for a q that does not depend on n. To round
+    as we do, q must be less by about half a value, which one q can be for n that differ
+    by up to a tenth: so it is asked for one q for each tenth that n may grow by. One
+    more costs next to nothing.
+    """
+    if bucketed or percent not in _QUANTILES:
+        there = f"FILTER ({field} IS NOT NULL)"
+        return f"list_sort(list({field}) {there})[{_rank(field, percent)}]"
+    quantiles = _QUANTILES[percent]
+    at = f"CAST(floor(ln(greatest(count({field}), 1)) / ln({_GROWTH})) AS BIGINT) + 1"
+    return f"quantile_disc({field}, {list(quantiles)})[least({at}, {len(quantiles)})]"
+
+
+def _percentile_of(field: str, percent: int, most: int) -> str:
+    """The same where a group has `most` values at most. Then a high one is among the
+    few highest, and only those are kept in memory."""
+    if percent < 90:
+        return _percentile(field, percent, False)
+    kept = most - most * percent // 100 + 1
+    return f"max({field}, {kept})[count({field}) - {_rank(field, percent)} + 1]"
+
+
+def _rank(field: str, percent: int) -> str:
+    return f"((count({field}) * {percent} + 50) // 100)"
+
+
+def _aggregate(pick: Pick, weight: str, bucketed: bool) -> str:
+    field = name(pick.field)
+    if weight:
+        total = f"nullif(sum({weight_there(pick.field, weight)}), 0)"
+        if pick.aggregate == "weight":
+            return total
+        return f"sum({product(pick.field, weight)}) / {total}"
+    there = f"FILTER ({field} IS NOT NULL)"
+    if pick.aggregate in PERCENTILES:
+        return _percentile(field, PERCENTILES[pick.aggregate], bucketed)
+    if pick.aggregate == "last":
+        return f"arg_max({field}, ({TIME}, {field})) {there}"
+    if pick.aggregate in ("count", "weight"):
+        return f"nullif(count({field}), 0)"
+    return f"{'avg' if pick.aggregate == 'mean' else pick.aggregate}({field})"

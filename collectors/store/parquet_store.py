@@ -1,0 +1,222 @@
+"""The embedded store: wide Parquet files, questioned by an in-memory DuckDB.
+
+One process writes and compacts; any number read at the same time, without a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import TracebackType
+
+import structlog
+
+from collectors.batch import Batch
+from collectors.store import duckdb_sql, file_layout, rollup
+from collectors.store.arrow_tables import by_hour, is_damaged, parquet
+from collectors.store.compact import Compactor
+from collectors.store.duck_queries import (
+    Cells,
+    Duck,
+    DuckLimits,
+    Unreadable,
+    Vanished,
+    finished,
+)
+from collectors.store.personal_files import count_rows
+from collectors.store.query import (
+    Query,
+    Row,
+    check,
+    means_of,
+    type_of,
+)
+from collectors.store.store_errors import Away, Unanswered
+from collectors.store.store_folder import Folder
+from probes.wire.catalogue import Catalogue, Measurement
+from probes.wire.sample import Value
+
+_log = structlog.get_logger(__name__)
+_RELISTS = 20
+
+
+class EmbeddedStore:
+    """`async with EmbeddedStore(folder, catalogue) as store`. Reading is always
+    possible; the first `write` makes this process the writer (`Away` while another
+    is)."""
+
+    def __init__(
+        self, folder: Path, catalogue: Catalogue, limits: DuckLimits | None = None
+    ) -> None:
+        if set("*?[") & set(str(folder)):
+            raise ValueError(f"store folder {str(folder)!r}: no *, ? or [ in its name")
+        self.catalogue = catalogue
+        self._folder = Folder(folder)
+        self._limits = limits or DuckLimits()
+        self._duck = Duck(self._limits)
+        self._writing = asyncio.Lock()
+        self._next = 0
+        self._compactor = Compactor(self._folder, catalogue, self._limits)
+        self._damaged: set[str] = set()
+
+    async def __aenter__(self) -> EmbeddedStore:
+        await self._duck.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        async with self._writing:
+            await self._compactor.stop()
+            self._folder.disown()
+        await self._duck.__aexit__(kind, error, trace)
+
+    async def write(self, batches: list[Batch]) -> None:
+        """Returns when the rows are on disk. `Away`: a full disk, another writer.
+        What is not as the catalogue says raises what Arrow raises."""
+        async with self._writing:
+            await finished(asyncio.to_thread(self._write, batches))
+
+    async def ask(self, query: Query) -> list[Row]:
+        """`Misfit` for what the catalogue does not know, `Unanswered` otherwise."""
+        check(query, self.catalogue)
+        declared = self.catalogue.measurement(query.measurement)
+        read = means_of(query) if query.of_ms else query
+        for _ in range(_RELISTS):
+            try:
+                scan, rolled = await asyncio.to_thread(self._scan, declared, read)
+            except OSError as error:
+                raise Unanswered(f"{error.filename}: {error.strerror}") from None
+            if rolled and rollup.is_identity(read, declared):
+                text = rollup.render_means(read, declared, scan, rolled)
+            elif rolled:
+                text = rollup.render(read, declared, scan, rolled)
+            elif scan.files:
+                text = duckdb_sql.render(read, declared, scan)
+            else:
+                return []
+            if query.of_ms:
+                text = duckdb_sql.percentiles(query, text)
+            try:
+                cells = await self._duck.rows(text)
+            except Vanished:
+                continue
+            except Unreadable as error:
+                paths = (*scan.files, *rolled)
+                if await asyncio.to_thread(self._find_damaged, paths):
+                    continue
+                raise Unanswered(f"{self._folder.root}: {error}") from None
+            except TimeoutError:
+                raise Unanswered(
+                    f"{query.measurement}: no answer in {self._limits.timeout_s:g} s; "
+                    "ask for less time, or for longer buckets"
+                ) from None
+            return _rows(cells, query, declared)
+        raise Unanswered(f"{self._folder.root}: files kept changing while being read")
+
+    async def tidy(self, now_ms: int) -> None:
+        """Compacts what can be, deletes what is too old; cheap where nothing is due.
+        Needs to be the writer. `Away` where the disk is full."""
+        async with self._writing:
+            await finished(asyncio.to_thread(self._own))
+        await self._compactor.tidy(now_ms)
+
+    async def erase(self, agent: str) -> int:
+        """Removes all personal rows of one agent; how many there were.
+
+        Needs to be the writer: elsewhere, `Erasures.request` asks the writer to.
+        """
+        async with self._writing:
+            await finished(asyncio.to_thread(self._own))
+            return await self._compactor.erase(agent)
+
+    async def count_rows(self, agent: str) -> int:
+        """How many personal rows of one agent there are; from any process."""
+        return await asyncio.to_thread(count_rows, self._folder, self.catalogue, agent)
+
+    def _own(self) -> None:
+        self._folder.own()
+        if not self._next:
+            self._next = self._folder.highest(self.catalogue) + 1
+
+    def _write(self, batches: list[Batch]) -> None:
+        grouped: dict[str, list[Batch]] = {}
+        for batch in batches:
+            if len(batch):
+                grouped.setdefault(batch.measurement, []).append(batch)
+        tables = [
+            (declared, start, table)
+            for declared, own in (
+                (self.catalogue.measurement(name), own) for name, own in grouped.items()
+            )
+            for start, table in by_hour(own, declared).items()
+        ]
+        try:
+            self._own()
+            parts = []
+            for declared, start, table in tables:
+                day = self._folder.of(declared) / file_layout.day_name(start)
+                name = file_layout.piece_name(start, False, self._next, self._next)
+                parts.append((day / name, memoryview(parquet(table))))
+                self._compactor.touched(declared, start)
+            self._folder.put(parts)
+        except OSError as error:
+            raise Away(f"{self._folder.root}: {error.strerror or error}") from None
+        finally:
+            # A number is never used twice, even where only some files got names.
+            if self._next:
+                self._next += 1
+
+    def _scan(
+        self, declared: Measurement, query: Query
+    ) -> tuple[file_layout.Scan, list[str]]:
+        """What to read: rows, and whole days that are rolled up."""
+        step_ms = rollup.step_of(query, declared)
+        pieces: list[file_layout.Piece] = []
+        rolled: list[str] = []
+        span = query.from_ms, query.to_ms
+        for start, standing in self._folder.between(declared, *span):
+            usable = [each for each in standing if each.path not in self._damaged]
+            is_whole = span[0] <= start and start + file_layout.DAY_MS <= span[1]
+            if step_ms and is_whole and len(standing) == len(usable) == 1:
+                source = Path(standing[0].path)
+                folder = self._folder.rolled(declared, rollup.STEPS_MS[step_ms])
+                name = rollup.file_name(source.name, declared)
+                made = folder / source.parent.name / name
+                if made.exists() and str(made) not in self._damaged:
+                    rolled.append(str(made))
+                    continue
+            pieces += usable
+        return file_layout.plan(pieces, *span), rolled
+
+    def _find_damaged(self, files: tuple[str, ...]) -> bool:
+        """Leaves unreadable files out from now on; True where there were any."""
+        found = [path for path in files if is_damaged(path)]
+        for path in found:
+            self._damaged.add(path)
+            _log.error("store_file_damaged", file=path)
+        return bool(found)
+
+
+def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
+    first = 1 if query.every_ms else 0
+    values_at = first + len(query.group_by)
+    # As `ordered`, before a row is a `Row`.
+    cells = sorted(cells, key=lambda cell: (cell[first:values_at], cell[:first]))
+    types = [
+        (pick.name, type_of(pick, declared, bool(query.of_ms))) for pick in query.picks
+    ]
+    rows = []
+    for cell in cells:
+        values: dict[str, Value] = {
+            name: made(value)
+            for (name, made), value in zip(types, cell[values_at:], strict=True)
+            if value is not None
+        }
+        if values:
+            tags = dict(zip(query.group_by, cell[first:values_at], strict=True))
+            rows.append(Row(cell[0] if first else None, tags, values))
+    return rows

@@ -1,0 +1,220 @@
+"""The reader of the journal that fills the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from collectors.batch import Batch
+from collectors.journal import (
+    Aside,
+    Away,
+    Chunk,
+    FollowConfig,
+    Positions,
+    Reader,
+    follow,
+    reader_sample,
+)
+from collectors.store.erasure import Erasures, without_erased
+from collectors.store.file_layout import DAY_MS
+from collectors.store.store_config import StoreConfig
+from collectors.store.store_errors import Refused
+from probes.wire.catalogue import Catalogue
+from probes.wire.sample import Sample
+
+_log = structlog.get_logger(__name__)
+
+
+class Written(Protocol):
+    """What the writer needs of a store."""
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+    async def write(self, batches: list[Batch]) -> None: ...
+
+    async def tidy(self, now_ms: int) -> None: ...
+
+
+@dataclasses.dataclass
+class WriterStats:
+    """Counters since start. `expired_rows` were older than their retention when they
+    came; `refused_rows` the store would not take: they lie aside."""
+
+    written_rows: int = 0
+    expired_rows: int = 0
+    refused_rows: int = 0
+
+
+def saved_positions(config: StoreConfig, reader: str = "store") -> Positions | None:
+    """How far the store had got: what its `Reader` must start from."""
+    path = _positions_path(config, reader)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Positions)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        # Nothing is lost by it: rows that are written again are the same rows.
+        _log.error("store_positions_unreadable", file=str(path), why=str(error))
+        return None
+
+
+class StoreWriter:
+    """`async with StoreWriter(config, reader, store)` while both are entered.
+
+    Rows are written before the position behind them is saved: after a crash some are
+    written again, which changes nothing. `reader` must start at `saved_positions`.
+    """
+
+    def __init__(
+        self,
+        config: StoreConfig,
+        reader: Reader,
+        store: Written,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._config, self._reader, self._store = config, reader, store
+        self._now_ms = now_ms
+        self._keep_ms = {
+            each.name: each.retention_days * DAY_MS for each in store.catalogue
+        }
+        self._positions = _positions_path(config, reader.name)
+        self._aside = Aside(config.folder / "aside", f"{reader.name}-refused")
+        self._erasures = Erasures(config.folder)
+        self._saved: Positions | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._tidy_failed = ""
+        self.stats = WriterStats()
+
+    async def __aenter__(self) -> StoreWriter:
+        self._config.folder.mkdir(parents=True, exist_ok=True)
+        following = follow(
+            self._reader,
+            self._write,
+            self._config.folder / "aside",
+            FollowConfig(max_rows=self._config.flush_rows),
+        )
+        self._tasks = [
+            asyncio.create_task(following, name="store-writer"),
+            asyncio.create_task(self._tidy(), name="store-tidy"),
+        ]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def samples(self, process: str, now_ms: int) -> list[Sample]:
+        """What it says about itself: a row of `self_reader`."""
+        reader = self._reader
+        sample = reader_sample(
+            reader.stats, reader.oldest_ms(), reader.name, process, now_ms
+        )
+        fields = {**sample.fields, "expired_rows": self.stats.expired_rows}
+        return [msgspec.structs.replace(sample, fields=fields)]
+
+    async def _write(self, chunk: Chunk) -> None:
+        erased = await asyncio.to_thread(self._erasures.known)
+        batches = self._unexpired(without_erased(chunk.batches, erased))
+        rows = sum(len(batch) for batch in batches)
+        if rows:
+            try:
+                await self._store.write(batches)
+            except Refused as refused:
+                await self._put_aside(refused)
+            self.stats.written_rows += rows
+        try:
+            await asyncio.to_thread(_save, self._positions, chunk.positions)
+        except OSError as error:
+            raise Away(f"{self._positions}: {error.strerror}") from None
+        went_on = chunk.positions != self._saved
+        self._saved = dict(chunk.positions)
+        if went_on and len(chunk) < self._config.flush_rows:
+            # Little is waiting: let rows gather, so that files and requests are few.
+            await asyncio.sleep(self._config.pace_s)
+
+    def _unexpired(self, batches: list[Batch]) -> list[Batch]:
+        now_ms = self._now_ms()
+        kept = []
+        for batch in batches:
+            oldest = now_ms - self._keep_ms.get(batch.measurement, 0)
+            if not len(batch) or min(batch.times_ms) >= oldest:
+                kept.append(batch)
+                continue
+            fresh = [at for at, ms in enumerate(batch.times_ms) if ms >= oldest]
+            if not self.stats.expired_rows:
+                _log.warning(
+                    "rows_expired", measurement=batch.measurement, source=batch.source
+                )
+            self.stats.expired_rows += len(batch) - len(fresh)
+            if fresh:
+                kept.append(batch.rows(fresh))
+        return kept
+
+    async def _put_aside(self, refused: Refused) -> None:
+        rows = sum(len(batch) for batch in refused.batches)
+        self.stats.refused_rows += rows
+        self._reader.stats.aside_rows += rows
+        _log.error("rows_refused", rows=rows, why=str(refused))
+        try:
+            for batch in refused.batches:
+                await asyncio.to_thread(
+                    self._aside.put, batch, str(refused), self._now_ms()
+                )
+        except OSError as error:
+            _log.error("rows_not_kept", rows=rows, says=str(error))
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.tidy_s)
+            try:
+                await self._store.tidy(self._now_ms())
+            except Exception as error:  # noqa: BLE001 - upkeep must not stop writing
+                why = f"{type(error).__name__}: {error}"
+                if why != self._tidy_failed:
+                    _log.error("store_not_tidied", why=why)
+                self._tidy_failed = why
+            else:
+                if self._tidy_failed:
+                    _log.info("store_tidied_again")
+                self._tidy_failed = ""
+
+
+def _positions_path(config: StoreConfig, reader: str) -> Path:
+    into = config.kind if config.kind == "embedded" else f"influxdb-{config.database}"
+    return config.folder / f"{reader}-{into}.positions.json"
+
+
+def _save(path: Path, positions: Positions) -> None:
+    tmp = path.with_suffix(".tmp")
+    handle = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(handle, msgspec.json.encode(positions))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    tmp.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

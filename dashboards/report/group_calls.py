@@ -1,0 +1,180 @@
+"""Calls of groups of laptops in working hours: asked stretch by stretch of the days,
+merged over the month.
+
+Every figure is weighted by what it counts (`collectors.store.query`), so a night of two
+calls weighs two calls. What may be compared is what was measured in the same hours: a
+site's groups in its own, all others in the council's, which are those of most sites.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from collectors.estate import Site
+from collectors.estate.opening_hours import Hours
+from collectors.experience.group_figures import rounded
+from collectors.store.query import Query, Row
+from dashboards.missing_figures import Evidence, agents
+from dashboards.observed import Span
+from dashboards.report import report_queries
+from dashboards.report.availability import open_spans
+from dashboards.report.month import Month
+from dashboards.report.report_figures import GroupFigures, real
+
+Ask = Callable[[Query], Awaitable[list[Row]]]
+Name = tuple[str, str]
+
+
+@dataclass
+class Merged:
+    """One group's figures of several stretches of time, as sums that can be merged.
+
+    `calls` are single runs, `windows` rows of `experience`.
+    """
+
+    calls: float = 0.0
+    windows: int = 0
+    agents: int = 0
+    days: set[date] = field(default_factory=set)
+    _sums: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def add(self, row: Row, day: date) -> None:
+        """A row of `questions.experience` of a stretch of that day."""
+        self.days.add(day)
+        self.agents = max(self.agents, int(real(row, "agents_max") or 0))
+        # Rows from before `calls_once` are taken as they are.
+        calls = real(row, "calls_once_sum")
+        self.calls += real(row, "calls_sum") or 0.0 if calls is None else calls
+        self.windows += int(real(row, "calls_count") or 0)
+        for name in report_queries.EXPERIENCE:
+            mean, weight = real(row, f"{name}_mean"), real(row, f"{name}_weight")
+            if mean is not None and weight:
+                total, weights = self._sums.get(name, (0.0, 0.0))
+                self._sums[name] = total + mean * weight, weights + weight
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The weighted mean of each field over all of it."""
+        return {
+            f"{name}_mean": total / weights
+            for name, (total, weights) in self._sums.items()
+        }
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Every group's month. `hours`: the council's, `own`: the sites'."""
+
+    hours: Hours
+    own: Mapping[str, Hours]
+    month: Mapping[Name, Merged]
+    before: Mapping[Name, Merged]
+    evidence: Evidence
+    least: int
+
+    def group(self, by: str, group: str) -> GroupFigures:
+        found = self.month.get((by, group))
+        past = self.before.get((by, group))
+        return GroupFigures(
+            by,
+            group,
+            self.hours_of(by, group),
+            found.values if found else None,
+            past.values if past else None,
+            absent="" if found else self.evidence.absent(by, group, self.least),
+            agents=found.agents if found else 0,
+            calls=round(found.calls) if found else 0,
+            windows=found.windows if found else 0,
+            days=len(found.days) if found else 0,
+        )
+
+    def groups(self, by: str) -> tuple[GroupFigures, ...]:
+        """All there are; of places offices and homes in any case: both sides of the
+        promise are there even if one may not be shown."""
+        names = sorted(group for kind, group in self.month if kind == by)
+        if by == "place":
+            names = list(dict.fromkeys(("office", "home", *names)))
+        return tuple(self.group(by, name) for name in names)
+
+    def hours_of(self, by: str, group: str) -> Hours:
+        return hours_of(by, group, self.hours, self.own)
+
+
+async def gather_calls(
+    ask: Ask, month: Month, to_ms: int, sites: Sequence[Site], least: int
+) -> Calls:
+    """`sites`: all of the estate. `least`: the smallest group that is shown."""
+    own = {site.id: site.hours for site in sites}
+    hours = usual_hours(own.values())
+    past = month.before()
+    return Calls(
+        hours,
+        own,
+        await _month(ask, month, (month.from_ms, to_ms), hours, own, least),
+        await _month(ask, past, (past.from_ms, past.to_ms), hours, own, least),
+        await _evidence(ask, (month.from_ms, to_ms)),
+        least,
+    )
+
+
+async def _month(
+    ask: Ask,
+    month: Month,
+    span: Span,
+    hours: Hours,
+    own: Mapping[str, Hours],
+    least: int,
+) -> dict[Name, Merged]:
+    found: dict[Name, Merged] = {}
+    midnights = [begin for begin, _ in month.days()]
+    for begin, end, opened in stretches({hours, *own.values()}, span, midnights):
+        day = datetime.fromtimestamp(begin / 1000, UTC).astimezone(month.zone).date()
+        for row in await ask(report_queries.experience(begin, end)):
+            name = (row.tags.get("by", ""), row.tags.get("group", ""))
+            # A second lock: the store holds no smaller group, and none is ever shown.
+            small = (real(row, "agents_min") or 0) < rounded(least)
+            if not small and hours_of(*name, hours, own) in opened:
+                found.setdefault(name, Merged()).add(row, day)
+    return found
+
+
+async def _evidence(ask: Ask, span: Span) -> Evidence:
+    told = await ask(report_queries.groups_told(*span))
+    return Evidence.of(told, await ask(agents(*span)))
+
+
+def usual_hours(own: Iterable[Hours]) -> Hours:
+    """The hours of most sites, which are taken for the council's."""
+    counted = Counter(own).most_common(1)
+    return counted[0][0] if counted else Hours()
+
+
+def hours_of(by: str, group: str, hours: Hours, own: Mapping[str, Hours]) -> Hours:
+    """The hours in which a group is looked at: a site's own, else the council's."""
+    if by in ("site", "home_site_place"):
+        return own.get(group.split("/")[0], hours)
+    return hours
+
+
+def stretches(
+    hours: Iterable[Hours], span: Span, cuts: Iterable[int]
+) -> list[tuple[int, int, frozenset[Hours]]]:
+    """`span` where any of `hours` is open: cut where one of them opens or closes and at
+    `cuts`, with those that are open throughout each piece."""
+    opened = {each: open_spans(each, *span) for each in hours}
+    edges = {edge for spans in opened.values() for one in spans for edge in one}
+    edges |= {cut for cut in cuts if span[0] < cut < span[1]}
+    found = []
+    for begin, end in itertools.pairwise(sorted(edges)):
+        covering = frozenset(
+            each
+            for each, spans in opened.items()
+            if any(start <= begin and end <= stop for start, stop in spans)
+        )
+        if covering:
+            found.append((begin, end, covering))
+    return found

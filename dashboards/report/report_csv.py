@@ -1,0 +1,320 @@
+"""The report as CSV, one file a table: UTF-8 without a mark, units in the headers.
+
+Absent figures are empty cells. Texts a spreadsheet would run as a formula get a quote
+mark in front (CWE-1236).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from dashboards import figure_text
+from dashboards.report import poor_call_causes, report_figures
+from dashboards.report.report_data import Content
+from probes.wire.display import displayable
+
+Cell = str | int | float | None
+_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def tables(content: Content) -> dict[str, str]:
+    """Name of the table -> CSV text. Pure."""
+    return {
+        "sites": _csv(_SITES, _sites(content)),
+        "devices": _csv(_DEVICES, _devices(content)),
+        "lines": _csv(_LINES, _lines(content)),
+        "calls": _csv(_CALLS, _calls(content)),
+        "causes": _csv(_CAUSES, _causes(content)),
+        "gateways": _csv(_GATEWAYS, _gateways(content)),
+        "incidents": _csv(_INCIDENTS, _incidents(content)),
+    }
+
+
+_SITES = (
+    "month",
+    "site",
+    "site name",
+    "reachable in opening hours (ratio of observed time)",
+    "reachable at all hours (ratio of observed time)",
+    "last month reachable at all hours (ratio of observed time)",
+    "observed (ratio of month without maintenance)",
+    "not observed (h)",
+    "planned maintenance (h)",
+    "not reachable (h)",
+    "incidents",
+)
+
+
+def _sites(content: Content) -> Iterable[Sequence[Cell]]:
+    for each in content.sites:
+        a = each.availability
+        yield (
+            str(content.month),
+            each.site.id,
+            each.site.name,
+            a.open_ratio,
+            a.ratio,
+            each.before.ratio,
+            a.observed_ratio,
+            _hours(a.unobserved_ms),
+            _hours(a.maintenance_ms),
+            _hours(a.down_ms),
+            len(each.incidents),
+        )
+
+
+_DEVICES = (
+    "month",
+    "site",
+    "device",
+    "role",
+    "answered (ratio of observed time)",
+    "observed (ratio of month without maintenance)",
+    "not answering (h)",
+)
+
+
+def _devices(content: Content) -> Iterable[Sequence[Cell]]:
+    for site in content.sites:
+        for each in site.devices:
+            a = each.availability
+            yield (
+                str(content.month),
+                site.site.id,
+                each.device.id,
+                each.device.role,
+                a.ratio,
+                a.observed_ratio,
+                _hours(a.down_ms),
+            )
+
+
+_LINES = (
+    "month",
+    "site",
+    "line",
+    "supplier",
+    "circuit",
+    "role",
+    "contracted to site (Mbit/s)",
+    "contracted from site (Mbit/s)",
+    "to site p95 (ratio of contract)",
+    "from site p95 (ratio of contract)",
+    "highest to site (ratio of contract)",
+    "highest from site (ratio of contract)",
+    "last month p95 in the busier direction (ratio of contract)",
+    "hours over 85%",
+    "hours observed",
+    "port up (ratio of observed time)",
+    "cost (GBP a year)",
+    "cost (GBP a year per contracted Mbit/s)",
+    "contract ends",
+    "notice (days)",
+    "advice",
+)
+
+
+def _lines(content: Content) -> Iterable[Sequence[Cell]]:
+    for site in content.sites:
+        for each in site.lines:
+            line = each.line
+            yield (
+                str(content.month),
+                site.site.id,
+                line.id,
+                line.supplier,
+                line.circuit_ref,
+                line.role,
+                line.down_mbps,
+                line.up_mbps,
+                each.down_p95,
+                each.up_p95,
+                each.down_max,
+                each.up_max,
+                each.before_p95,
+                each.busy_hours if each.observed_hours else None,
+                each.observed_hours,
+                each.up_ratio,
+                line.cost_per_year,
+                each.cost_per_mbps,
+                line.contract_end.isoformat() if line.contract_end else None,
+                line.notice_days,
+                report_figures.value_for_money(each),
+            )
+
+
+_CALLS = (
+    "month",
+    "grouped by",
+    "group",
+    "hours",
+    "laptops at most (rounded to 5)",
+    "test calls",
+    "windows",
+    "days",
+    "poor calls (ratio of calls)",
+    "estimated MOS (mean of windows' medians by calls)",
+    "round trip (mean of windows' p95 by calls, ms)",
+    "loss (mean of calls, ratio)",
+    "jitter (mean of windows' p95 by calls, ms)",
+    "VPN up (ratio of laptops)",
+    "web worked (ratio of requests)",
+    "last month poor calls (ratio of calls)",
+    "last month estimated MOS (mean of windows' medians by calls)",
+    "note",
+)
+
+
+def _calls(content: Content) -> Iterable[Sequence[Cell]]:
+    groups = (
+        content.everybody,
+        *content.places,
+        *content.connections,
+        *content.providers,
+        *(each.experience for each in content.sites),
+        *(each.staff_at_home for each in content.sites),
+    )
+    for each in groups:
+        values, before = each.values or {}, each.before or {}
+        yield (
+            str(content.month),
+            each.by,
+            each.group,
+            figure_text.hours(each.hours),
+            *(
+                (each.agents, each.calls, each.windows, each.days)
+                if each.values is not None
+                else (None,) * 4
+            ),
+            *(values.get(f"{name}_mean") for name in _OF_GROUPS),
+            before.get("call_poor_ratio_mean"),
+            before.get("mos_estimated_p50_mean"),
+            each.absent or _missing(each),
+        )
+
+
+_OF_GROUPS = {
+    "call_poor_ratio": "poor calls",
+    "mos_estimated_p50": "estimated MOS",
+    "rtt_p95_ms": "round trip",
+    "loss_mean_ratio": "loss",
+    "jitter_p95_ms": "jitter",
+    "vpn_up_ratio": "VPN up",
+    "web_ok_ratio": "web worked",
+}
+
+
+def _missing(found: report_figures.GroupFigures) -> str:
+    """`estimated MOS, loss: no call got through; VPN up: too few laptops`."""
+    why: dict[str, list[str]] = {}
+    for name, title in _OF_GROUPS.items():
+        if f"{name}_mean" not in (found.values or {}):
+            why.setdefault(found.missing(name), []).append(title)
+    return "; ".join(f"{', '.join(each)}: {text}" for text, each in why.items())
+
+
+_CAUSES = (
+    "month",
+    "grouped by",
+    "group",
+    "poor (ratio of laptops)",
+    *(f"{name} (ratio of laptops)" for name in figure_text.CAUSES.values()),
+    "last month poor (ratio of laptops)",
+    *(f"last month {name} (ratio of laptops)" for name in figure_text.CAUSES.values()),
+)
+
+
+def _causes(content: Content) -> Iterable[Sequence[Cell]]:
+    for each in poor_call_causes.broken(content):
+        yield (
+            str(content.month),
+            each.by,
+            each.group,
+            each.total,
+            *(each.shares[name] for name in figure_text.CAUSES),
+            each.total_before,
+            *((each.before or {}).get(name) for name in figure_text.CAUSES),
+        )
+
+
+_GATEWAYS = (
+    "month",
+    "gateway",
+    "answered (ratio of observed time)",
+    "observed (ratio of month without maintenance)",
+    "TCP connection median (ms)",
+    "TCP connection p95 (ms)",
+    "certificate ends in (days)",
+)
+
+
+def _gateways(content: Content) -> Iterable[Sequence[Cell]]:
+    for each in content.gateways:
+        yield (
+            str(content.month),
+            each.gateway.id,
+            each.availability.ratio,
+            each.availability.observed_ratio,
+            each.connect_p50_ms,
+            each.connect_p95_ms,
+            each.certificate_days,
+        )
+
+
+_INCIDENTS = (
+    "month",
+    "site",
+    "severity",
+    "what",
+    "cause",
+    "began (UTC)",
+    "ended (UTC)",
+    "duration in the month (h)",
+    "other signs explained",
+)
+
+
+def _incidents(content: Content) -> Iterable[Sequence[Cell]]:
+    for each in content.incidents:
+        alert = each.alert
+        yield (
+            str(content.month),
+            alert.site,
+            alert.severity,
+            alert.summary or alert.title or alert.rule,
+            alert.cause,
+            figure_text.iso(alert.since_ms),
+            None if each.ongoing else figure_text.iso(each.to_ms),
+            _hours(each.to_ms - each.from_ms),
+            each.explains,
+        )
+
+
+def safe(cell: Cell) -> str:
+    """A cell as text that no spreadsheet runs. Numbers stay numbers."""
+    if cell is None:
+        return ""
+    if isinstance(cell, int):
+        return str(cell)
+    if isinstance(cell, float):
+        return f"{cell:.6g}"
+    return "'" + cell if cell.lstrip(" ").startswith(_RUNS) else cell
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(header)
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"{len(row)} cells under {len(header)} headers")
+        writer.writerow(
+            [safe(displayable(cell) if isinstance(cell, str) else cell) for cell in row]
+        )
+    return out.getvalue()
+
+
+def _hours(ms: float) -> float:
+    return round(ms / 3_600_000, 3)

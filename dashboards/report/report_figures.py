@@ -1,0 +1,302 @@
+"""The figures of a report, from rows. Pure; None is "not observed", never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+from alerts.alert import Alert
+from collectors.estate import Device, Line, Site, VpnGateway
+from collectors.estate.opening_hours import Hours
+from collectors.store.query import Row
+from dashboards import missing_figures
+from dashboards.chart import Point
+from dashboards.report.availability import Availability
+
+BUSY_RATIO = 0.85
+IDLE_RATIO = 0.2
+SOON_DAYS = 120
+
+
+@dataclass(frozen=True)
+class DeviceFigures:
+    device: Device
+    availability: Availability
+
+
+@dataclass(frozen=True)
+class LineFigures:
+    """One line's month against its contract; hours are those whose 95th percentile
+    was over 85% in either direction."""
+
+    line: Line
+    down_p95: float | None = None
+    up_p95: float | None = None
+    down_max: float | None = None
+    up_max: float | None = None
+    before_p95: float | None = None
+    busy_hours: int = 0
+    observed_hours: int = 0
+    up_ratio: float | None = None
+    carried_hours: int = 0
+    hourly: tuple[Point, ...] = ()
+
+    @property
+    def use_p95(self) -> float | None:
+        return max(
+            (u for u in (self.down_p95, self.up_p95) if u is not None), default=None
+        )
+
+    @property
+    def change(self) -> float | None:
+        """In share of the contract, against the month before."""
+        if self.use_p95 is None or self.before_p95 is None:
+            return None
+        return self.use_p95 - self.before_p95
+
+    @property
+    def cost_per_mbps(self) -> float | None:
+        """Pounds a year for each contracted Mbit/s towards the site."""
+        cost = self.line.cost_per_year
+        return None if cost is None else cost / self.line.down_mbps
+
+
+@dataclass(frozen=True)
+class Reminder:
+    """What a contract asks for. `level` as everywhere: ok, warn, bad."""
+
+    level: Literal["ok", "warn", "bad"]
+    text: str
+
+
+@dataclass(frozen=True)
+class PortFigures:
+    device: str
+    port: str
+    use_p95: float
+    speed_bps: float | None
+    faults_per_s: float | None
+
+
+@dataclass(frozen=True)
+class GroupFigures:
+    """One group's month in `hours`, and what stands behind it: `calls` in `windows` of
+    a quarter of an hour or so on `days`, of at most `agents` laptops (rounded to 5).
+
+    `values` is None if there are no figures; `absent` says why.
+    """
+
+    by: str
+    group: str
+    hours: Hours
+    values: Mapping[str, float] | None
+    before: Mapping[str, float] | None = None
+    absent: str = ""
+    agents: int = 0
+    calls: int = 0
+    windows: int = 0
+    days: int = 0
+
+    def missing(self, name: str) -> str:
+        """Why a group with figures does not have this one."""
+        poor = (self.values or {}).get("call_poor_ratio_mean")
+        return missing_figures.missing(name, self.by, self.group, poor)
+
+
+@dataclass(frozen=True)
+class GatewayFigures:
+    gateway: VpnGateway
+    availability: Availability
+    connect_p50_ms: float | None = None
+    connect_p95_ms: float | None = None
+    certificate_days: float | None = None
+
+
+@dataclass(frozen=True)
+class Incident:
+    """An alert that fired, cut to the month. `ongoing`: not over at its end."""
+
+    alert: Alert
+    from_ms: int
+    to_ms: int
+    ongoing: bool
+    explains: int = 0
+
+
+@dataclass(frozen=True)
+class SiteFigures:
+    site: Site
+    availability: Availability
+    before: Availability
+    days: tuple[str, ...]
+    devices: tuple[DeviceFigures, ...]
+    lines: tuple[LineFigures, ...]
+    ports: tuple[PortFigures, ...]
+    experience: GroupFigures
+    staff_at_home: GroupFigures
+    incidents: tuple[Incident, ...]
+
+
+def line_figures(
+    lines: Iterable[Line],
+    month: Iterable[Row],
+    hours: Iterable[Row],
+    before: Iterable[Row],
+) -> tuple[LineFigures, ...]:
+    """Busiest first."""
+    by_line = {row.tags.get("line", ""): row for row in month}
+    past = {row.tags.get("line", ""): row for row in before}
+    hourly: dict[str, list[Row]] = {}
+    for row in hours:
+        hourly.setdefault(row.tags.get("line", ""), []).append(row)
+    found = [
+        _line(line, by_line.get(line.id), hourly.get(line.id, []), past.get(line.id))
+        for line in lines
+    ]
+    return tuple(sorted(found, key=lambda each: -(each.use_p95 or -1.0)))
+
+
+def _line(
+    line: Line, month: Row | None, hours: list[Row], before: Row | None
+) -> LineFigures:
+    points: list[Point] = []
+    polls = polls_up = 0.0
+    for row in hours:
+        use = most(row, "down_use_ratio_p95", "up_use_ratio_p95")
+        if use is not None and row.time_ms is not None:
+            points.append((row.time_ms, use))
+        count = real(row, "up_count") or 0.0
+        polls += count
+        polls_up += count * (real(row, "up_mean") or 0.0)
+    return LineFigures(
+        line,
+        down_p95=real(month, "down_use_ratio_p95"),
+        up_p95=real(month, "up_use_ratio_p95"),
+        down_max=real(month, "down_use_ratio_max"),
+        up_max=real(month, "up_use_ratio_max"),
+        before_p95=most(before, "down_use_ratio_p95", "up_use_ratio_p95"),
+        busy_hours=sum(use > BUSY_RATIO for _, use in points),
+        observed_hours=len(hours),
+        up_ratio=polls_up / polls if polls else None,
+        carried_hours=sum(bool(real(row, "carrying_max")) for row in hours),
+        hourly=tuple(sorted(points)),
+    )
+
+
+def value_for_money(found: LineFigures) -> str:
+    """One sentence on what the line's use says about its size. Advice, not a rule."""
+    line, use = found.line, found.use_p95
+    if use is None:
+        return "Not observed this month."
+    if line.role == "backup":
+        if found.carried_hours:
+            return f"Backup: it carried traffic in {found.carried_hours} hours."
+        return "Backup: it was not needed."
+    if found.busy_hours >= 20 or use > BUSY_RATIO:
+        return (
+            f"Full in {found.busy_hours} hours: look at what fills it, or consider a "
+            "larger one."
+        )
+    if use < IDLE_RATIO and found.busy_hours == 0:
+        return "Well below its size: consider a smaller one at renewal."
+    return "Fits its use."
+
+
+def reminder(line: Line, today: date) -> Reminder | None:
+    """What the contract's dates ask for now; None where no date is listed."""
+    end = line.contract_end
+    if end is None:
+        return None
+    if end < today:
+        return Reminder("warn", f"Contract ended {_days(today - end)} ago.")
+    if line.notice_days is None:
+        level: Literal["ok", "warn"] = (
+            "warn" if (end - today).days <= SOON_DAYS else "ok"
+        )
+        return Reminder(level, f"Ends in {_days(end - today)}.")
+    notice = end - timedelta(days=line.notice_days)
+    if notice < today:
+        past = f"The last day for notice was {_said(notice)}"
+        return Reminder("warn", f"{past}; ends in {_days(end - today)}.")
+    left = (notice - today).days
+    text = f"Give notice by {_said(notice)} ({_days(notice - today)} left)."
+    if left <= 30:
+        return Reminder("bad", text)
+    return Reminder("warn" if left <= SOON_DAYS else "ok", text)
+
+
+def port_figures(rows: Iterable[Row], count: int = 10) -> tuple[PortFigures, ...]:
+    """The busiest ports by the month's 95th percentile in the busier direction."""
+    found = []
+    for row in rows:
+        use = most(row, "in_use_ratio_p95", "out_use_ratio_p95")
+        if use is None:
+            continue
+        faults = [
+            value
+            for way in ("in", "out")
+            for kind in ("errors", "discards")
+            if (value := real(row, f"{way}_{kind}_per_s_mean")) is not None
+        ]
+        found.append(
+            PortFigures(
+                row.tags.get("device", ""),
+                row.tags.get("port", ""),
+                use,
+                real(row, "speed_bps_last"),
+                sum(faults) if faults else None,
+            )
+        )
+    found.sort(key=lambda each: (-each.use_p95, each.device, each.port))
+    return tuple(found[:count])
+
+
+def incidents(
+    alerts: Sequence[Alert], from_ms: int, to_ms: int, site: str | None = None
+) -> tuple[Incident, ...]:
+    """Alerts that fired in the month, not explained by another, the longest first."""
+    fired = [
+        each
+        for each in alerts
+        if each.firing_ms is not None
+        and each.since_ms < to_ms
+        and (each.resolved_ms is None or each.resolved_ms > from_ms)
+    ]
+    explains: dict[str, int] = {}
+    for each in fired:
+        if cause := each.suppressed_by or each.explained_by:
+            explains[cause] = explains.get(cause, 0) + 1
+    found = [
+        Incident(
+            each,
+            max(from_ms, each.since_ms),
+            min(to_ms, each.resolved_ms or to_ms),
+            each.resolved_ms is None or each.resolved_ms > to_ms,
+            explains.get(each.key, 0),
+        )
+        for each in fired
+        if not (each.suppressed_by or each.explained_by)
+        and each.severity != "info"
+        and (site is None or each.site == site)
+    ]
+    return tuple(sorted(found, key=lambda each: each.from_ms - each.to_ms))
+
+
+def real(row: Row | None, name: str) -> float | None:
+    value = None if row is None else row.values.get(name)
+    return None if value is None or isinstance(value, str) else float(value)
+
+
+def most(row: Row | None, *names: str) -> float | None:
+    known = [value for name in names if (value := real(row, name)) is not None]
+    return max(known, default=None)
+
+
+def _days(span: timedelta) -> str:
+    return f"{span.days} day" if span.days == 1 else f"{span.days} days"
+
+
+def _said(at: date) -> str:
+    return f"{at.day} {at:%B %Y}"

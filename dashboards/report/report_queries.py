@@ -1,0 +1,139 @@
+"""What the report asks of the store, of `sites` or (None) of all at once. Pure: times
+in, `Query` values out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from collectors.store.query import Pick, Query, Where
+from probes.wire.call_cause import CAUSES
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+
+
+def _of(sites: Sequence[str] | None) -> tuple[Where, ...]:
+    return () if sites is None else (Where("site", tuple(sites)),)
+
+
+def line_hours(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
+    """Each hour of each line: its 95th percentile and highest use, and its state."""
+    return Query(
+        "line",
+        (
+            Pick("down_use_ratio", "p95"),
+            Pick("up_use_ratio", "p95"),
+            Pick("up", "mean"),
+            Pick("up", "count"),
+            Pick("carrying", "max"),
+        ),
+        from_ms,
+        to_ms,
+        _of(sites),
+        ("line",),
+        HOUR_MS,
+    )
+
+
+def line_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
+    return Query(
+        "line",
+        (
+            Pick("down_use_ratio", "p95"),
+            Pick("up_use_ratio", "p95"),
+            Pick("down_use_ratio", "max"),
+            Pick("up_use_ratio", "max"),
+        ),
+        from_ms,
+        to_ms,
+        _of(sites),
+        ("line",),
+    )
+
+
+def ports_use(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
+    """The 95th percentile of each port's five minutes."""
+    return Query(
+        "interface",
+        (Pick("in_use_ratio", "p95"), Pick("out_use_ratio", "p95")),
+        from_ms,
+        to_ms,
+        _of(sites),
+        # Every tag: so that roll-ups are read as they are.
+        ("site", "device", "role", "port"),
+        of_ms=5 * MINUTE_MS,
+    )
+
+
+def ports_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
+    return Query(
+        "interface",
+        (
+            Pick("speed_bps", "last"),
+            Pick("in_errors_per_s", "mean"),
+            Pick("out_errors_per_s", "mean"),
+            Pick("in_discards_per_s", "mean"),
+            Pick("out_discards_per_s", "mean"),
+        ),
+        from_ms,
+        to_ms,
+        _of(sites),
+        ("site", "device", "port"),
+    )
+
+
+# What the report tells of a group of laptops.
+EXPERIENCE = (
+    "call_poor_ratio",
+    "mos_estimated_p50",
+    "rtt_p95_ms",
+    "loss_mean_ratio",
+    "jitter_p95_ms",
+    "vpn_up_ratio",
+    "web_ok_ratio",
+    *(f"cause_{name}_ratio" for name in CAUSES),
+)
+
+
+def experience(from_ms: int, to_ms: int) -> Query:
+    """Every group's weighted figures and their weights, so that they can be merged.
+    Groups too small at a time are not in the store."""
+    return Query(
+        "experience",
+        (
+            Pick("agents", "min"),
+            Pick("agents", "max"),
+            Pick("calls", "count"),
+            Pick("calls", "sum"),
+            Pick("calls_once", "sum"),
+            *(Pick(name, "mean") for name in EXPERIENCE),
+            *(Pick(name, "weight") for name in EXPERIENCE),
+        ),
+        from_ms,
+        to_ms,
+        (),
+        ("by", "group"),
+    )
+
+
+def groups_told(from_ms: int, to_ms: int) -> Query:
+    """The groups that were shown at any time."""
+    return Query(
+        "experience", (Pick("agents", "count"),), from_ms, to_ms, (), ("by", "group")
+    )
+
+
+def gateway_month(from_ms: int, to_ms: int) -> Query:
+    return Query(
+        "vpn_gateway",
+        (
+            Pick("connect_ms", "p50"),
+            Pick("connect_ms", "p95"),
+            Pick("tls_ms", "p95"),
+            Pick("certificate_days", "last"),
+        ),
+        from_ms,
+        to_ms,
+        (),
+        ("gateway",),
+    )

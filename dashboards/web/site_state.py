@@ -1,0 +1,383 @@
+"""What the status page says, as values. Pure: estate, alerts and rows in, words later.
+
+Three things are kept apart everywhere: what does not work, what was not observed, and
+what works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from alerts.alert import Alert
+from collectors.estate import Device, Estate, Line, Site
+from collectors.store.query import Row
+from dashboards.observed.blind_spans import CUT_OFF
+from dashboards.web.page_queries import HOUR_MS, MINUTE_MS
+from probes.wire.sample import Value
+
+Level = Literal["ok", "warn", "bad", "none"]
+# What needs a person first.
+_ORDER: dict[Level, int] = {"bad": 0, "warn": 1, "none": 2, "ok": 3}
+STALE_MS = 3 * MINUTE_MS
+BUSY_RATIO = 0.85
+# As the rule `certificate_expiring`.
+CERTIFICATE_DAYS = 21
+
+
+@dataclass(frozen=True)
+class DeviceNow:
+    """One device: `polled_ms` is its last poll we know of. `cut_off`: that poll had no
+    answer because Towpath itself was cut off."""
+
+    device: Device
+    level: Level
+    word: str
+    polled_ms: int | None = None
+    outcome: str = ""
+    ports_up: int | None = None
+    ports_down: int | None = None
+    uptime_s: float | None = None
+    cut_off: bool = False
+
+
+@dataclass(frozen=True)
+class LineNow:
+    line: Line
+    level: Level
+    word: str
+    down_bps: float | None = None
+    up_bps: float | None = None
+    down_use: float | None = None
+    up_use: float | None = None
+
+
+@dataclass(frozen=True)
+class Cause:
+    """An alert that was not suppressed, with those it explains folded under it."""
+
+    alert: Alert
+    level: Level
+    explains: tuple[Alert, ...] = ()
+
+
+@dataclass(frozen=True)
+class SiteNow:
+    site: Site
+    level: Level
+    word: str
+    why: str
+    devices: tuple[DeviceNow, ...]
+    lines: tuple[LineNow, ...]
+    alerts: tuple[Alert, ...]
+    newest_ms: int | None
+
+    @property
+    def up(self) -> int:
+        return sum(each.level in ("ok", "warn") for each in self.devices)
+
+    @property
+    def busiest(self) -> LineNow | None:
+        used = [each for each in self.lines if _use(each) is not None]
+        return max(used, key=lambda each: _use(each) or 0.0, default=None)
+
+
+def devices_now(
+    devices: Iterable[Device],
+    fresh: Sequence[Row] | None,
+    earlier: Sequence[Row] | None,
+    now_ms: int,
+) -> list[DeviceNow]:
+    """`fresh` None: the store did not answer, so nothing is known."""
+    newest: dict[str, Row] = {}
+    for row in (*(earlier or ()), *(fresh or ())):
+        known = newest.get(row.tags.get("device", ""))
+        if known is None or (row.time_ms or 0) >= (known.time_ms or 0):
+            newest[row.tags.get("device", "")] = row
+    return [_device(each, newest.get(each.id), now_ms) for each in devices]
+
+
+def _device(device: Device, row: Row | None, now_ms: int) -> DeviceNow:
+    if not device.poll:
+        return DeviceNow(device, "none", "Not watched")
+    if row is None or row.time_ms is None:
+        return DeviceNow(device, "none", "No data")
+    up = row.values.get("up_last")
+    outcome = str(row.values.get("outcome_last", ""))
+    if now_ms - row.time_ms > STALE_MS:
+        return DeviceNow(device, "none", "No data", row.time_ms, outcome)
+    level: Level = "ok"
+    if up is None:
+        level, word = "none", "Not asked"
+    elif not up:
+        level, word = "bad", "Not answering"
+    elif device.snmp and outcome not in ("", "ok"):
+        level, word = "warn", "Answering, not readable"
+    else:
+        word = "Answering"
+    return DeviceNow(
+        device,
+        level,
+        word,
+        row.time_ms,
+        outcome,
+        _whole(row, "ports_up_last"),
+        _whole(row, "ports_down_last"),
+        _real(row, "uptime_s_last"),
+    )
+
+
+def lines_now(
+    lines: Iterable[Line], rows: Sequence[Row] | None, alerts: Iterable[Alert] = ()
+) -> list[LineNow]:
+    """Each line by the worst of what its port says, its use, and alerts about it."""
+    by_line = {row.tags.get("line", ""): row for row in rows or ()}
+    about: dict[str, list[Alert]] = {}
+    for alert in alerts:
+        if alert.state == "firing" and alert.severity != "info":
+            about.setdefault(alert.subject.get("line", ""), []).append(alert)
+    return [_line(each, by_line.get(each.id), about.get(each.id, [])) for each in lines]
+
+
+def _line(line: Line, row: Row | None, alerts: Sequence[Alert]) -> LineNow:
+    if row is None:
+        return LineNow(line, "none", "No data")
+    down_use, up_use = (
+        _real(row, "down_use_ratio_last"),
+        _real(row, "up_use_ratio_last"),
+    )
+    use = max((u for u in (down_use, up_use) if u is not None), default=None)
+    carrying = row.values.get("carrying_last")
+    signs: list[tuple[Level, str]] = []
+    if row.values.get("up_last") == 0:
+        signs.append(("bad", "Down"))
+    if use_level(use) in ("warn", "bad"):
+        signs.append((use_level(use), "Full"))
+    signs += [(level_of(alert), alert.title or alert.rule) for alert in alerts]
+    if line.role == "backup" and carrying:
+        signs.append(("warn", "Carrying traffic"))
+    if row.values.get("up_last") is None and use is None and carrying is None:
+        signs.append(("none", "No data"))
+    well: tuple[Level, str] = (
+        "ok",
+        "Standing by" if line.role == "backup" else "Working",
+    )
+    # The first of the worst.
+    signs.sort(key=lambda sign: _ORDER[sign[0]])
+    level, word = signs[0] if signs else well
+    return LineNow(
+        line,
+        level,
+        word,
+        _real(row, "down_bps_last"),
+        _real(row, "up_bps_last"),
+        down_use,
+        up_use,
+    )
+
+
+def causes(alerts: Iterable[Alert]) -> list[Cause]:
+    """Firing alerts as a forest of two levels: causes, worst and oldest first.
+
+    An alert whose suppressor is itself suppressed is folded under the topmost one; one
+    whose suppressor is no longer firing stands by itself.
+    """
+    firing = {each.key: each for each in alerts if each.state == "firing"}
+
+    def top(alert: Alert) -> str:
+        seen = {alert.key}
+        while (above := firing.get(alert.suppressed_by)) and above.key not in seen:
+            seen.add(above.key)
+            alert = above
+        return alert.key
+
+    folded: dict[str, list[Alert]] = {}
+    for key, alert in firing.items():
+        root = top(alert)
+        folded.setdefault(root, [])
+        if root != key:
+            folded[root].append(alert)
+    found = [
+        Cause(
+            firing[root],
+            level_of(firing[root]),
+            tuple(sorted(below, key=lambda each: (each.since_ms, each.key))),
+        )
+        for root, below in folded.items()
+    ]
+    order = {"critical": 0, "warning": 1, "info": 2}
+    found.sort(key=lambda c: (order[c.alert.severity], c.alert.since_ms, c.alert.key))
+    return found
+
+
+def level_of(alert: Alert) -> Level:
+    levels: dict[str, Level] = {"critical": "bad", "warning": "warn", "info": "none"}
+    return levels[alert.severity]
+
+
+def site_now(
+    site: Site,
+    estate: Estate,
+    devices: Sequence[DeviceNow],
+    lines: Sequence[LineNow],
+    alerts: Sequence[Alert],
+) -> SiteNow:
+    """One site's state, the worst of its devices, lines and alerts, and in one line
+    why."""
+    own = tuple(each for each in devices if each.device.site == site.id)
+    own_lines = tuple(each for each in lines if each.line.site == site.id)
+    firing = tuple(
+        each
+        for each in alerts
+        if each.site == site.id
+        and each.state == "firing"
+        and each.rule not in _NOT_OF_SITES
+    )
+    # What is explained by another site's cause is that site's trouble.
+    at = {each.key: each.site for each in alerts if each.state == "firing"}
+    counted = [a for a in firing if at.get(a.suppressed_by, site.id) in ("", site.id)]
+    watched = [each for each in own if each.device.poll]
+    seen = [each for each in watched if each.level != "none"]
+    silent = [each for each in seen if each.level == "bad"]
+    cut = [each for each in own_lines if each.word == "Down"]
+    newest = max((d.polled_ms for d in own if d.polled_ms is not None), default=None)
+    level: Level = "ok"
+    if not watched:
+        level, word, why = "none", "Not watched", "No device of this site is polled."
+    elif not seen and any(each.cut_off for each in watched):
+        level, word, why = "none", "No data", "Towpath itself is cut off from it."
+    elif not seen:
+        level, word, why = "none", "No data", "Nothing has been heard from its devices."
+    elif len(silent) == len(seen):
+        level, word = "bad", "Down"
+        why = _why(firing) or "None of its devices answers."
+    elif any(each.severity == "critical" for each in counted) or silent:
+        level, word = "bad", "Trouble"
+        why = _why(firing) or f"{len(silent)} of {len(watched)} devices do not answer."
+    elif any(each.line.role == "primary" for each in cut):
+        level, word, why = "bad", "Trouble", _why(counted) or _lines_down(cut)
+    elif cut or any(each.severity == "warning" for each in counted):
+        level, word, why = "warn", "Degraded", _why(counted) or _lines_down(cut)
+    else:
+        word, why = "Working", ""
+        if len(seen) < len(watched):
+            why = f"No data from {len(watched) - len(seen)} of {len(watched)} devices."
+    return SiteNow(site, level, word, why, own, own_lines, firing, newest)
+
+
+def worst_first(sites: Iterable[SiteNow]) -> list[SiteNow]:
+    """What needs a person first; then by criticality, then by name."""
+    weights = {"high": 0, "normal": 1, "low": 2}
+    return sorted(
+        sites,
+        key=lambda s: (
+            _ORDER[s.level],
+            s.word != "Down",
+            weights[s.site.criticality],
+            s.site.name,
+        ),
+    )
+
+
+def _lines_down(cut: Sequence[LineNow]) -> str:
+    names = ", ".join(each.line.id for each in cut)
+    return f"{'Line' if len(cut) == 1 else 'Lines'} down: {names}."
+
+
+def gateway_now(values: Mapping[str, Value] | None) -> tuple[Level, str]:
+    """A VPN gateway by the worst of whether it answers and its certificate."""
+    up = None if values is None else values.get("up_last")
+    if values is None or up is None:
+        return "none", "No data"
+    if not up:
+        return "bad", "Not answering"
+    days = values.get("certificate_days_last")
+    if not isinstance(days, int | float) or days >= CERTIFICATE_DAYS:
+        return "ok", "Answering"
+    if days <= 0:
+        return "bad", "Its certificate has expired"
+    return "warn", "Its certificate expires soon"
+
+
+def _why(firing: Sequence[Alert]) -> str:
+    found = causes(firing)
+    if not found:
+        return ""
+    first = found[0].alert
+    return first.summary or first.title or first.rule
+
+
+@dataclass(frozen=True)
+class Blindness:
+    """Why what is shown may not be what is. Empty sentences: all is seen."""
+
+    sentences: tuple[str, ...] = ()
+
+
+def blindness(
+    devices: Sequence[DeviceNow],
+    alerts: Iterable[Alert],
+    store_failing: str,
+    alerts_failing: str,
+) -> Blindness:
+    """What the monitor itself cannot see now, one sentence each."""
+    said: list[str] = []
+    if store_failing:
+        said.append(f"The store of measurements does not answer ({store_failing}).")
+    if alerts_failing:
+        said.append(f"The state of alerts cannot be read ({alerts_failing}).")
+    watched = [each for each in devices if each.device.poll]
+    unheard = [each for each in watched if each.level == "none" and not each.cut_off]
+    if watched and not store_failing:
+        if len(unheard) == len(watched):
+            said.append("No device has been polled for over three minutes.")
+        elif 2 * len(unheard) > len(watched):
+            said.append(
+                f"{len(unheard)} of {len(watched)} devices have not been polled "
+                "for over three minutes."
+            )
+    blind = [a for a in alerts if a.state == "firing" and a.rule in BLIND_RULES]
+    if any(d.cut_off for d in devices) and CUT_OFF not in {a.rule for a in blind}:
+        said.append("None of the devices answers: Towpath itself seems to be cut off.")
+    said.extend(each.summary or each.cause or each.rule for each in blind)
+    return Blindness(tuple(dict.fromkeys(said)))
+
+
+# Rules that say that Towpath does not see, rather than that something is down.
+BLIND_RULES = frozenset(
+    {
+        "disk_full",
+        "monitor_blind",
+        CUT_OFF,
+        "poller_silent",
+        "journal_dropping",
+        "reader_behind",
+        "agents_silent",
+    }
+)
+_NOT_OF_SITES = BLIND_RULES | {"device_not_measured"}
+
+
+def _use(line: LineNow) -> float | None:
+    known = [use for use in (line.down_use, line.up_use) if use is not None]
+    return max(known, default=None)
+
+
+def use_level(ratio: float | None) -> Level:
+    if ratio is None:
+        return "none"
+    return "bad" if ratio > 0.95 else "warn" if ratio > BUSY_RATIO else "ok"
+
+
+def _real(row: Row, name: str) -> float | None:
+    value = row.values.get(name)
+    return None if value is None or isinstance(value, str) else float(value)
+
+
+def _whole(row: Row, name: str) -> int | None:
+    value = _real(row, name)
+    return None if value is None else int(value)
+
+
+RECENT_MS = 7 * 24 * HOUR_MS

@@ -1,0 +1,126 @@
+"""`StatusPage`: serves the pages on one address until it is left."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from alerts.alert import Alert
+from alerts.alert_access import open_alerts, recent_alerts, silences
+from alerts.suppression import Silence
+from collectors.estate import Estate
+from collectors.experience.groups import LEAST
+from collectors.http import CannotServe, HttpServer, Refusal, ServerLimits
+from collectors.store.query import Store
+from dashboards.query_cache import Answers
+from dashboards.web.app import app
+from dashboards.web.page_views import Alerts, Views
+from dashboards.web.web_config import WebConfig
+from probes.wire.sample import Sample
+
+_log = structlog.get_logger()
+
+
+class PageError(RuntimeError):
+    """The page cannot be served; the text says why and what to do."""
+
+
+class AlertFile:
+    """Alerts as the alert engine keeps them; a file not yet there holds none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self) -> list[Alert]:
+        return open_alerts(self._path)
+
+    def recent(self, since_ms: int) -> list[Alert]:
+        return recent_alerts(self._path, since_ms)
+
+    def silences(self, from_ms: int) -> list[Silence]:
+        return silences(self._path, from_ms)
+
+
+# Nobody signs in here, and all may come through one proxy: no count by address.
+_LIMITS = ServerLimits(
+    connections=500,
+    strangers=500,
+    strangers_per_address=500,
+    idle_s=15,
+)
+
+
+class StatusPage:
+    """`async with StatusPage(config, estate, alerts, store) as page`.
+
+    `alerts` is the alert engine's file, or anything with
+    `open()`, `recent()` and `silences()`;
+    `council` is the title if the settings have none; `least` the smallest group of
+    laptops that is shown (`groups.least`). `unwell` says what keeps Towpath from its
+    work, a sentence each; it may block. `page.url` is where it is once entered.
+    `PageError` if the port cannot be had.
+    """
+
+    def __init__(
+        self,
+        config: WebConfig,
+        estate: Callable[[], Estate],
+        alerts: Path | Alerts,
+        store: Store,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        council: str = "",
+        unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
+        least: int = LEAST,
+    ) -> None:
+        self._config = config
+        source = AlertFile(alerts) if isinstance(alerts, Path) else alerts
+        answers = Answers(store, now_ms)
+        views = Views(estate, source, answers, now_ms, unwell, least)
+        if council and not config.title:
+            config = config.model_copy(update={"title": council})
+        self.app = app(config, views)
+        self.url = ""
+        self._refused: Counter[Refusal] = Counter()
+        self._server = HttpServer(
+            self.app,
+            config.host,
+            config.port,
+            _LIMITS,
+            what="web.port",
+            refused=self._count,
+        )
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._server.start()
+        except CannotServe as error:
+            raise PageError(f"the status page {error}") from None
+        host = self._config.host
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._server.port}"
+        _log.info("status_page_open", url=self.url)
+        return self
+
+    def sample(self, process: str, now_ms: int) -> Sample:
+        """Its row of `self_web`."""
+        counts = {f"refused_{reason}": self._refused[reason] for reason in Refusal}
+        server = self._server
+        now = {"connections": server.connections, "strangers": server.strangers}
+        return Sample("self_web", {"process": process}, {**now, **counts}, now_ms)
+
+    def _count(self, reason: Refusal) -> None:
+        self._refused[reason] += 1
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._server.stop()

@@ -1,0 +1,1 @@
+"""The agent: its schedule, its spool, its place, and its reports."""

@@ -1,0 +1,121 @@
+"""The agent's composition root: what `towpath-agent run` is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import time
+
+from probes.agent.agent import Agent
+from probes.agent.clocks import wrong_ms
+from probes.agent.enrol import NotEnrolled, enrol, read_credential
+from probes.agent.enrolment_token import EnrolmentToken
+from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.report_delivery import Later, Publisher
+from probes.agent.settings import Settings
+from probes.agent.spool import Spool
+from probes.wire.report import Credential
+
+log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings, software: str, token: EnrolmentToken) -> None:
+    """Runs until SIGTERM or SIGINT. `NotEnrolled`, `InUse` or `OSError` at the start
+    where it cannot; nothing afterwards. `token` is forgotten once it is enrolled."""
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    credential = await _credential(settings, software, token, stop)
+    if credential is None:
+        return
+    for left in token.forget():
+        log.warning("%s", left)
+    folder = settings.folder()
+    async with contextlib.AsyncExitStack() as stack:
+        door = Door(settings.server, credential, settings.ca_file, software)
+        spool = stack.enter_context(
+            Spool(
+                folder,
+                settings.spool,
+                lambda: int(time.time() * 1000),
+                wrong_ms=lambda: wrong_ms(door.clock_ahead_s),
+            )
+        )
+        await stack.enter_async_context(door)
+        https = HttpsPublisher(door)
+        publisher: Publisher = https
+        if settings.transport == "mqtt":
+            from probes.agent.publish_mqtt import MqttPublisher
+
+            publisher = await stack.enter_async_context(
+                MqttPublisher(settings, credential)
+            )
+        agent = Agent(
+            settings,
+            credential,
+            spool,
+            publisher,
+            https,
+            software,
+            network_bytes=lambda: door.cost_bytes,
+            clock_ahead_s=lambda: door.clock_ahead_s,
+            clock_was_set=door.clock_was_set,
+        )
+        await agent.run(stop)
+
+
+async def _credential(
+    settings: Settings, software: str, token: EnrolmentToken, stop: asyncio.Event
+) -> Credential | None:
+    """The credential kept here, else one for the token; None if it was stopped
+    first."""
+    try:
+        return read_credential(settings.folder())
+    except NotEnrolled:
+        text = token.read()
+        if not text:
+            raise
+    stopping = asyncio.create_task(stop.wait(), name="agent-stop-enrolling")
+    try:
+        while not stop.is_set():
+            enrolling = asyncio.create_task(
+                enrol(
+                    settings.server,
+                    text,
+                    settings.folder(),
+                    settings.ca_file,
+                    software,
+                ),
+                name="agent-enrolling",
+            )
+            await asyncio.wait(
+                {enrolling, stopping}, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not enrolling.done():
+                enrolling.cancel()
+            try:
+                return await enrolling
+            except asyncio.CancelledError:
+                break
+            except Later as later:
+                # Laptops often start before their network does.
+                wait_s = random.uniform(30, 120)
+                if later.after_s is not None:
+                    wait_s = min(later.after_s, 3600) * random.uniform(1, 1.5)
+                log.warning("not enrolled yet, again in %.0f s: %s", wait_s, later)
+                await asyncio.wait({stopping}, timeout=wait_s)
+    finally:
+        stopping.cancel()
+    return None
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(each, stop.set)
+        except NotImplementedError:
+            # Windows: the handler runs in the main thread, between two steps.
+            signal.signal(each, lambda *_: loop.call_soon_threadsafe(stop.set))

@@ -1,0 +1,141 @@
+"""The council's enrolment token: where a laptop finds it, and that it does not stay.
+
+One token enrols many laptops, so whoever can read it can enrol a laptop of their own.
+It is needed once. It comes from, in this order:
+
+- the settings: `enrolment_token`, in the file or in the environment
+  (`TOWPATH_AGENT_ENROLMENT_TOKEN`);
+- the file that the setting `enrolment_token_file` names;
+- a credential of systemd called `enrolment-token` (systemd.exec(5), `LoadCredential=`),
+  which only the service can read, while it runs.
+
+Once the laptop is enrolled, it is removed from all of these that the agent may change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tomllib
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from probes.agent.settings import PREFIX, Settings
+
+SYSTEMD_CREDENTIAL = "enrolment-token"
+MAX_BYTES = 1_000
+_VARIABLE = f"{PREFIX}ENROLMENT_TOKEN"
+_LINE = re.compile(r"^[ \t]*enrolment_token[ \t]*=.*(\r?\n|\Z)", re.MULTILINE)
+
+
+class EnrolmentToken:
+    """The token of `settings`, which were read from `file` and `environment`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        file: Path | None,
+        environment: MutableMapping[str, str],
+    ) -> None:
+        self._settings, self._file = settings, file
+        self._environment = environment
+
+    def read(self) -> str:
+        """The token; empty if there is none. `OSError` if its file cannot be read."""
+        if self._settings.enrolment_token:
+            return self._settings.enrolment_token
+        if self._settings.enrolment_token_file:
+            with contextlib.suppress(FileNotFoundError):
+                return read_token(Path(self._settings.enrolment_token_file))
+        folder = self._environment.get("CREDENTIALS_DIRECTORY", "")
+        if folder:
+            with contextlib.suppress(FileNotFoundError):
+                return read_token(Path(folder, SYSTEMD_CREDENTIAL))
+        return ""
+
+    def forget(self) -> list[str]:
+        """Removes the token from this laptop. A sentence for each place that still
+        holds it because this user may not change it."""
+        self._environment.pop(_VARIABLE, None)
+        left = []
+        if self._file is not None and not _scrub(self._file):
+            left.append(
+                f"{self._file} still holds the enrolment token, which is not needed "
+                "any more: remove the line enrolment_token from it"
+            )
+        if self._settings.enrolment_token_file:
+            path = Path(self._settings.enrolment_token_file)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                left.append(
+                    f"{path} still holds the enrolment token, which is not needed any "
+                    f"more, and cannot be removed ({error.strerror}): remove it"
+                )
+        return left
+
+
+def read_token(path: Path) -> str:
+    """The token that is the first line of `path`. `OSError` if it cannot be read."""
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES)
+    return content.decode("utf-8", "replace").partition("\n")[0].strip()
+
+
+def without_token(text: str) -> str | None:
+    """The settings `text` without the line of the token; None if it cannot be taken
+    out without changing something else. Pure."""
+    rest = _LINE.sub("", text, count=1)
+    try:
+        before, after = tomllib.loads(text), tomllib.loads(rest)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return None
+    before.pop("enrolment_token", None)
+    return rest if before == after else None
+
+
+def _scrub(path: Path) -> bool:
+    """Whether the settings file holds no token any more."""
+    try:
+        # A link stays one.
+        path = path.resolve()
+        with path.open(encoding="utf-8", newline="") as file:
+            text = file.read()
+        if "enrolment_token" not in tomllib.loads(text):
+            return True
+        rest = without_token(text)
+        if rest is None:
+            return False
+        _replace(path, rest.encode())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """All of it or nothing, if this user may write in its folder; with the mode and the
+    owner it had. Otherwise in place."""
+    before = path.stat()
+    fresh = path.with_name(path.name + ".new")
+    try:
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except PermissionError:
+        with path.open("r+b") as file:
+            file.write(content)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+        return
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if hasattr(os, "chown"):
+            os.chown(fresh, before.st_uid, before.st_gid)
+        fresh.chmod(before.st_mode & 0o7777)
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise

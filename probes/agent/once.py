@@ -1,0 +1,113 @@
+"""`towpath-agent once`: measure now, show it, keep and send nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from probes.agent.agent import read_policy
+from probes.agent.enrol import NotEnrolled, known_device_id, read_credential
+from probes.agent.place import Judgement, Locator, Places
+from probes.agent.probe_budget import Facts, on_battery
+from probes.agent.probe_round import Round
+from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.report_delivery import CredentialRefused, Later
+from probes.agent.settings import Settings
+from probes.diagnosis.agent_status import table
+from probes.wire.failure import is_failure
+from probes.wire.policy import Policy
+from probes.wire.report import Result, Whereabouts
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What `--json` prints: stable, fields are only ever added."""
+
+    time_ms: int
+    software: str
+    whereabouts: Whereabouts
+    place_reason: str
+    policy: str
+    results: tuple[Result, ...]
+
+    @property
+    def bad(self) -> bool:
+        return any(is_failure(each.outcome) for each in self.results)
+
+
+async def measure_once(
+    settings: Settings,
+    probes: Sequence[str],
+    policy: Policy,
+    ask_server: bool,
+    software: str,
+) -> Found:
+    """One round of each of `probes`, against `policy` or, with `ask_server`, against
+    what the council's server says, else what it last said."""
+    time_ms, said = _now_ms(), "as given"
+    if ask_server:
+        policy, said = await _policy(settings, software)
+    judgement = await _where(settings, policy)
+    round = Round(software, _now_ms, ca_file=settings.ca_file, opt_out=settings.opt_out)
+    facts = Facts(
+        metered=judgement.whereabouts.connection == "mobile",
+        on_battery=on_battery(),
+        left_bytes=None,
+    )
+    results: list[Result] = []
+    for probe in probes:
+        results += await round.measure(probe, policy, facts)
+    return Found(
+        time_ms,
+        software,
+        judgement.whereabouts,
+        judgement.reason,
+        said,
+        tuple(results),
+    )
+
+
+def shown(found: Found, as_json: bool) -> str:
+    """`found` for a program or for a person."""
+    if as_json:
+        return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+    where = found.whereabouts
+    at = f"{where.place} {where.site}".strip()
+    return "\n".join(
+        [
+            f"place {at} ({found.place_reason}), connection {where.connection}, "
+            f"VPN {where.vpn}; policy {found.policy}",
+            *table(found.results),
+        ]
+    )
+
+
+async def _policy(settings: Settings, software: str) -> tuple[Policy, str]:
+    try:
+        credential = read_credential(settings.folder())
+        if not settings.server:
+            raise NotEnrolled("no server is set")
+        async with Door(
+            settings.server, credential, settings.ca_file, software, request_s=15
+        ) as door:
+            policy = await HttpsPublisher(door).policy()
+        if policy is not None:
+            return policy, f"of {settings.server}"
+    except NotEnrolled as error:
+        return read_policy(settings.folder()), f"empty: {error}"
+    except (Later, CredentialRefused) as error:
+        return read_policy(settings.folder()), f"as last had: {error}"
+    return read_policy(settings.folder()), "as last had"
+
+
+async def _where(settings: Settings, policy: Policy) -> Judgement:
+    # Nothing is kept: without a device id of its own, no network is known again.
+    places = Places(settings.folder(), known_device_id(settings.folder()).encode())
+    return await Locator(places, settings.ca_file, note=False).where(
+        policy.beacon_url, policy.offices
+    )
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,50 @@
+"""When nothing is measured: the user's pause, and the measuring hours."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from pathlib import Path
+
+from probes.wire.policy import MeasuringHours
+from probes.wire.private_files import write_privately
+
+PAUSED = "paused"
+
+
+def pause(folder: Path, until_ms: int) -> None:
+    """Asks the running agent to measure nothing until then; 0 ends it."""
+    write_privately(folder / PAUSED, str(until_ms).encode())
+
+
+def paused_until_ms(folder: Path, now_ms: int, longest_s: int) -> int:
+    """Until when nothing is to be measured; 0 where it is not paused.
+
+    Never longer than `longest_s` from now, whatever was noted: a clock that was set
+    back must not make a pause of an hour one of a year.
+    """
+    try:
+        until_ms = int((folder / PAUSED).read_text("ascii")[:16])
+    except (OSError, ValueError):
+        return 0
+    return min(until_ms, now_ms + longest_s * 1000) if until_ms > now_ms else 0
+
+
+def why_quiet(paused_ms: int, now_ms: int, hours: Iterable[MeasuringHours]) -> str:
+    """Why nothing is measured now; empty where it is.
+
+    By the laptop's own clock on its wall: hours are what its user lives by.
+    """
+    if paused_ms > now_ms:
+        return f"nothing is measured: paused until {clock(paused_ms)}"
+    local = datetime.datetime.fromtimestamp(now_ms / 1000).astimezone()
+    minute = local.hour * 60 + local.minute
+    if not all(each.allow(local.weekday(), minute) for each in hours):
+        return "nothing is measured outside the measuring hours"
+    return ""
+
+
+def clock(at_ms: int) -> str:
+    """`14:05 on 3 March`, in the laptop's own time."""
+    local = datetime.datetime.fromtimestamp(at_ms / 1000).astimezone()
+    return f"{local:%H:%M} on {local.day} {local:%B}"

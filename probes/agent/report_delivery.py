@@ -1,0 +1,200 @@
+"""Brings what waits in the spool to the server, politely, and forgets only what the
+server has said it made durable.
+
+The publisher says what happened; when to try again is decided here, once. After an
+outage every laptop of a council comes back at its own random time, over 60 s or more.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from probes.agent.sent_log import SentLog
+from probes.agent.spool import Spool, Waiting
+from probes.wire.report import Receipt, Refusal
+
+log = logging.getLogger(__name__)
+
+BATCH_REPORTS = 200
+BATCH_BYTES = 500_000
+BETWEEN_BATCHES_S = (2.0, 6.0)
+FIRST_RETRY_S = 60.0
+LAST_RETRY_S = 1800.0
+# A credential may be refused because it is too new; later because it was revoked.
+FIRST_DENIED_S = 10.0
+LAST_DENIED_S = 3600.0
+# How soon one report asks whether the server has been updated.
+VERSION_RETRY_S = 3600.0
+RETRY_AFTER_MOST_S = 3600.0
+
+
+class Publisher(Protocol):
+    """Gives reports to the server and returns what it has made durable.
+
+    Raises `Later` (nothing is known to have been taken), `CredentialRefused`,
+    `TooLarge` or `NotTaken`. Sending a report twice changes nothing.
+    """
+
+    async def send(self, reports: Sequence[Waiting]) -> Receipt: ...
+
+
+class Later(Exception):
+    """Not now: `after_s` is what the server asked for, if it did."""
+
+    def __init__(self, why: str, after_s: float | None = None) -> None:
+        super().__init__(why)
+        self.after_s = after_s
+
+
+class CredentialRefused(Exception):
+    """The server does not know this laptop's credential (any more)."""
+
+
+class TooLarge(Exception):
+    """The server takes fewer reports at once."""
+
+
+class NotTaken(Exception):
+    """The server itself says this body cannot be read; fewer at once may tell why."""
+
+
+def retry_s(failures: int, after_s: float | None, chance: float) -> float:
+    """Seconds until the next try after `failures` in a row. Pure.
+
+    `chance` is uniform in [0, 1): it spreads the first retry of many laptops over
+    30 to 90 s, and each later one over as much as its own wait.
+    """
+    if after_s is not None:
+        return min(max(after_s, 1.0), RETRY_AFTER_MOST_S) * (1 + 0.25 * chance)
+    wait_s = min(FIRST_RETRY_S * 2.0 ** min(failures - 1, 10), LAST_RETRY_S)
+    return wait_s * (0.5 + chance)
+
+
+def denied_retry_s(denials: int, chance: float) -> float:
+    """Seconds until the next try after the credential was refused `denials` times in
+    a row: 5 to 15 s at first, four times as long each time, up to about an hour. Pure.
+
+    `chance` is uniform in [0, 1).
+    """
+    wait_s = min(FIRST_DENIED_S * 4.0 ** min(denials - 1, 10), LAST_DENIED_S)
+    return wait_s * (0.5 + chance)
+
+
+class Delivery:
+    """`await deliver()` makes one attempt and returns the seconds to wait before the
+    next one, or None where nothing waits. It raises nothing that a server causes."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        publisher: Publisher,
+        sent: SentLog,
+        now_ms: Callable[[], int],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._spool, self._publisher, self._sent = spool, publisher, sent
+        self._now_ms, self._chance = now_ms, chance
+        self._most = BATCH_REPORTS
+        self._failures = self._denials = 0
+        # Versions that the server does not read, and when to try one report again.
+        self._unread_until_ms: dict[int, int] = {}
+        self.trouble = ""
+        self.denied = False
+        self.delivered_ms: int | None = None
+        self.delivered = 0
+        self.refused: Counter[str] = Counter()
+
+    async def deliver(self) -> float | None:
+        """One request with the oldest reports."""
+        batch = self._spool.oldest(self._most, BATCH_BYTES, self._unread_until_ms)
+        if not batch:
+            batch = self._spool.oldest(1, BATCH_BYTES, self._held_versions())
+        if not batch:
+            return None
+        try:
+            receipt = await self._publisher.send(batch)
+        except Later as later:
+            return self._failed(str(later), later.after_s)
+        except CredentialRefused as refused:
+            self.denied = True
+            self._denials += 1
+            self._failed(str(refused), None)
+            return denied_retry_s(self._denials, self._chance())
+        except (TooLarge, NotTaken) as error:
+            if len(batch) > 1:
+                self._most = max(len(batch) // 2, 1)
+                return self._pause()
+            receipt = Receipt((), (Refusal(batch[0].id, str(error)),))
+        if not self._took(batch, receipt):
+            return self._failed("the server's receipt names none of the reports", None)
+        if not self._spool.waiting:
+            return None
+        return self._pause()
+
+    def _took(self, batch: Sequence[Waiting], receipt: Receipt) -> bool:
+        now_ms = self._now_ms()
+        accepted = set(receipt.accepted)
+        # What an earlier, unanswered try brought may be named now; only what is in
+        # this batch can be shown in the log, the rest was sent with the same words.
+        self._sent.write(now_ms, [each for each in batch if each.id in accepted])
+        refused = [each for each in receipt.refused if not each.is_for_version]
+        for refusal in refused:
+            self.refused[refusal.why] += 1
+            log.warning("the server refused report %s: %s", refusal.id, refusal.why)
+        for each in batch:
+            if each.id in accepted and each.version in self._unread_until_ms:
+                del self._unread_until_ms[each.version]
+                log.info("the server reads reports of version %d now", each.version)
+        unread = self._keep_unread(batch, receipt)
+        forgotten = self._spool.forget(Receipt(receipt.accepted, tuple(refused)))
+        if not forgotten and not unread:
+            return False
+        self.delivered += forgotten - len(refused)
+        if accepted:
+            self.delivered_ms = now_ms
+        if self.trouble and not unread:
+            log.info("reports are delivered again")
+        self.trouble, self.denied = unread, False
+        self._failures = self._denials = 0
+        self._most = min(self._most * 2, BATCH_REPORTS)
+        return True
+
+    def _held_versions(self) -> list[int]:
+        now_ms = self._now_ms()
+        return [v for v, until in self._unread_until_ms.items() if until > now_ms]
+
+    def _keep_unread(self, batch: Sequence[Waiting], receipt: Receipt) -> str:
+        """Holds back what the server refused for its version: it stays in the spool
+        until the server has been updated. A sentence while anything is held back."""
+        unread = {each.id: each.why for each in receipt.refused if each.is_for_version}
+        for each in batch:
+            if each.id not in unread:
+                continue
+            if each.version not in self._unread_until_ms:
+                log.warning(
+                    "the server does not read reports of version %d, they are kept "
+                    "until it has been updated: %s",
+                    each.version,
+                    unread[each.id],
+                )
+            wait_s = VERSION_RETRY_S * (0.5 + self._chance())
+            self._unread_until_ms[each.version] = self._now_ms() + int(wait_s * 1000)
+        if not self._unread_until_ms:
+            return ""
+        versions = ", ".join(str(version) for version in sorted(self._unread_until_ms))
+        return f"the server has to be updated to read reports of version {versions}"
+
+    def _failed(self, why: str, after_s: float | None) -> float:
+        if not self.trouble:
+            log.warning("reports cannot be delivered: %s", why)
+        self.trouble = why
+        self._failures += 1
+        return retry_s(self._failures, after_s, self._chance())
+
+    def _pause(self) -> float:
+        least, most = BETWEEN_BATCHES_S
+        return least + (most - least) * self._chance()

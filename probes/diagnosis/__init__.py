@@ -1,0 +1,1 @@
+"""What the measurements mean for the person at the laptop: verdict, page, self-test."""

@@ -1,0 +1,47 @@
+"""`towpath-agent is-it-me`: writes the page for the laptop's user and opens it."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+from probes.agent.sent_log import SentLog, sendings
+from probes.diagnosis.agent_status import read_status
+from probes.diagnosis.is_it_me_page import STYLE, page
+from probes.wire.private_files import write_privately
+
+NAME = "is-it-me.html"
+_LINES = 1_000
+
+
+def write_page(state: Path, folder: Path, now_ms: int) -> Path:
+    """The page in `folder`, from what the agent keeps in `state`, readable by this user
+    alone. `OSError` where it cannot be written."""
+    made = page(
+        read_status(state),
+        sendings(SentLog(state).last(_LINES)),
+        now_ms,
+        STYLE.read_text("utf-8"),
+    )
+    path = folder / NAME
+    write_privately(path, made.encode(), durable=False)
+    return path
+
+
+def page_folder(state: Path, home: Path) -> Path:
+    """Where the page is written: beside what the agent keeps. On Linux not in a hidden
+    folder of the user's: browsers that come as a snap or a flatpak cannot read it."""
+    hidden = state.is_relative_to(home) and any(
+        part.startswith(".") for part in state.relative_to(home).parts
+    )
+    return home / "Towpath" if hidden and sys.platform == "linux" else state
+
+
+def show(path: Path, open_page: Callable[[str], bool] = webbrowser.open) -> bool:
+    """Opens the page in the user's own browser; False where none is known."""
+    try:
+        return open_page(path.resolve().as_uri())
+    except (webbrowser.Error, OSError):
+        return False

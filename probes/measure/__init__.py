@@ -1,0 +1,1 @@
+"""What the agent measures: call path, bandwidth, VPN, Wi-Fi, web, names, the laptop."""

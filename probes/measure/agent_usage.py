@@ -1,0 +1,43 @@
+"""The agent about itself: what it costs the laptop, and what it could not send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from probes.wire.failure import Outcome
+from probes.wire.report import Result
+
+NAME = "agent"
+VERSION = 1
+
+
+async def measure(
+    *,
+    spool_reports: int,
+    spool_dropped: int,
+    software: str,
+    now_ms: Callable[[], int],
+) -> Result:
+    """Resident memory, share of one core and uptime of this process."""
+    import psutil
+
+    time_ms = now_ms()
+    process = psutil.Process()
+    with process.oneshot():
+        used = process.cpu_times()
+        uptime_s = max(time_ms / 1000 - process.create_time(), 0.0)
+        rss_bytes = process.memory_info().rss
+    return Result(
+        NAME,
+        VERSION,
+        time_ms,
+        Outcome.OK,
+        values={
+            "spool_reports": spool_reports,
+            "spool_dropped": spool_dropped,
+            "rss_bytes": rss_bytes,
+            "cpu_ratio": (used.user + used.system) / max(uptime_s, 1.0),
+            "uptime_s": uptime_s,
+            "version": software,
+        },
+    )

@@ -1,0 +1,107 @@
+"""Microsoft 365's Optimize networks, by workload, and which way each one goes.
+
+The networks are those Microsoft publishes as category Optimize (endpoints.office.com,
+worldwide; as read in November 2026): a fallback, which the council's policy replaces.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+from probes.measure.active_interface import Interface, owner
+from probes.measure.tunnels import recognise
+from probes.platforms.routing_table import local_address
+from probes.wire.policy import Workload
+
+Way = Literal["split_out", "tunnelled", "selective", "unknown"]
+
+OPTIMIZE = (
+    Workload(
+        "teams",
+        ("52.112.0.0/14", "52.122.0.0/15", "2603:1063::/38"),
+    ),
+    Workload(
+        "exchange",
+        (
+            "13.107.6.152/31",
+            "13.107.18.10/31",
+            "13.107.128.0/22",
+            "23.103.160.0/20",
+            "40.96.0.0/13",
+            "40.104.0.0/15",
+            "52.96.0.0/14",
+            "131.253.33.215/32",
+            "132.245.0.0/16",
+            "150.171.32.0/22",
+            "204.79.197.215/32",
+            "2603:1006::/40",
+            "2603:1016::/36",
+            "2603:1026::/36",
+            "2603:1036::/36",
+            "2603:1046::/36",
+            "2603:1056::/36",
+            "2620:1ec:8f0::/46",
+        ),
+    ),
+    Workload(
+        "sharepoint",
+        (
+            "13.107.136.0/22",
+            "40.108.128.0/17",
+            "52.104.0.0/14",
+            "104.146.128.0/17",
+            "150.171.40.0/22",
+            "2603:1061:1300::/40",
+            "2620:1ec:8f8::/46",
+            "2a01:111:f402::/48",
+        ),
+    ),
+)
+
+
+def samples(networks: Iterable[str]) -> list[str]:
+    """The first, the middle and the last address of each network: a route may lead a
+    part of one elsewhere. What is no network is left out. Pure."""
+    found: dict[str, None] = {}
+    for text in list(networks)[:256]:
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            continue
+        last = network.num_addresses - 1
+        for at in (min(1, last), last // 2, max(last - 1, 0)):
+            found[str(network[at])] = None
+    return list(found)
+
+
+def way_of(
+    networks: Iterable[str],
+    among: Sequence[Interface],
+    hidden: bool,
+    towards: Callable[[str], str] = local_address,
+) -> Way:
+    """Which way traffic to `networks` goes: none of it through a tunnel, all, or some.
+
+    The system is asked for each sample (a connected UDP socket, nothing is sent). The
+    answer is `unknown` where a VPN hides its ways (`hidden`), and where an address is
+    no interface's own.
+    """
+    if hidden:
+        return "unknown"
+    through: set[bool] = set()
+    for sample in samples(networks):
+        local = towards(sample)
+        if not local:
+            # No way there at all, as to IPv6 in most homes.
+            continue
+        owners = owner(local, among)
+        if not owners:
+            return "unknown"
+        through.add(any(recognise(each) is not None for each in owners))
+    if not through:
+        return "unknown"
+    if len(through) == 2:
+        return "selective"
+    return "tunnelled" if through == {True} else "split_out"

@@ -1,0 +1,112 @@
+"""A few STUN requests to a relay of Teams: does media get there by UDP, how fast?
+
+Gently: sustained probing of Microsoft's relays is not a documented use, so a run is 50
+packets and a council may switch it off. Loss seen here may be the relay's own limit on
+such requests: it is shown, and never judged.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable
+
+from probes.measure import stun
+from probes.measure.call_figures import rounded
+from probes.measure.jitter import jitter, percentile
+from probes.measure.packet_stream import Arrival, Observed
+from probes.measure.udp_exchange import Pace, Talk, talk
+from probes.wire.failure import Outcome
+from probes.wire.policy import TeamsRelay
+from probes.wire.report import Result
+from probes.wire.sample import Value
+
+NAME = "teams_relay"
+VERSION = 1
+TARGET = "teams"
+INTERVAL_MS = 20.0
+VOICE_DSCP = 46
+# What the relays serve by TCP: Teams' own way out where UDP is blocked.
+TCP_PORT = 443
+
+
+class StunSpeech:
+    """One kind of request, each with a transaction id of its own: a secret of the run
+    and the number. Any answer to it counts, success or error."""
+
+    def __init__(self, request: Callable[[bytes], bytes]) -> None:
+        self._request = request
+        self._secret = secrets.token_bytes(stun.TRANSACTION_BYTES - 4)
+
+    def ask(self, number: int) -> bytes:
+        return self._request(self._secret + number.to_bytes(4, "big"))
+
+    def hear(self, packet: bytes) -> tuple[int, stun.Answer] | None:
+        try:
+            answer = stun.read_answer(packet)
+        except stun.Misread:
+            return None
+        if answer.transaction[:-4] != self._secret:
+            return None
+        return int.from_bytes(answer.transaction[-4:], "big"), answer
+
+
+async def measure(
+    relay: TeamsRelay,
+    *,
+    now_ms: Callable[[], int],
+    interval_ms: float = INTERVAL_MS,
+    tcp_port: int = TCP_PORT,
+) -> Result:
+    """One run of `relay.packets` Binding requests; where they are not answered and
+    `relay.allocate` allows it, of Allocate requests without credentials. Gives up
+    after 3 s of silence. Never raises for what the network does."""
+    time_ms = now_ms()
+    said = await _ask(relay, stun.binding_request, interval_ms, tcp_port)
+    cost_bytes = said.cost_bytes
+    if relay.allocate and said.outcome in (Outcome.TIMEOUT, Outcome.UDP_BLOCKED):
+        again = await _ask(relay, stun.allocate_request, interval_ms, tcp_port)
+        cost_bytes += again.cost_bytes
+        said = again
+    values = {} if said.run is None else summarise(said.run)
+    return Result(NAME, VERSION, time_ms, said.outcome, TARGET, values, cost_bytes)
+
+
+async def _ask(
+    relay: TeamsRelay,
+    request: Callable[[bytes], bytes],
+    interval_ms: float,
+    tcp_port: int,
+) -> Talk[stun.Answer]:
+    pace = Pace(relay.packets, interval_ms, VOICE_DSCP)
+    return await talk(
+        relay.host, relay.port, lambda: StunSpeech(request), pace, tcp_port
+    )
+
+
+def summarise(run: Observed[stun.Answer]) -> dict[str, Value]:
+    """The fields of the catalogue's `teams_relay` for a run in which something came
+    back. Jitter is that of both ways together. Pure."""
+    sent = len(run.sent_ns)
+    first: dict[int, Arrival[stun.Answer]] = {}
+    for each in run.arrivals:
+        if each.number < sent:
+            first.setdefault(each.number, each)
+    received = len(first)
+    rtts = [(each.t4_ns - run.sent_ns[each.number]) / 1e6 for each in first.values()]
+    values: dict[str, Value] = {
+        "sent": sent,
+        "received": received,
+        "loss_ratio": (sent - received) / sent,
+        "rtt_ms": math.fsum(rtts) / received,
+        "rtt_min_ms": min(rtts),
+        "rtt_p95_ms": percentile(rtts, 95),
+        "duplicate_ratio": (len(run.arrivals) - received) / sent,
+        "answer_code": next(iter(first.values())).reply.error_code,
+    }
+    shake = jitter(
+        (run.sent_ns[each.number] / 1e6, each.t4_ns / 1e6) for each in first.values()
+    )
+    if shake is not None:
+        values["jitter_ms"] = shake
+    return rounded(values)

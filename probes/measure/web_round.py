@@ -1,0 +1,60 @@
+"""All services the policy names, one after the other; and where one fails in a way that
+a sign-in page makes them fail, whether one is there."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from probes import platforms
+from probes.measure import web_service
+from probes.measure.background import in_background
+from probes.platforms.system_facts import ProxySetting
+from probes.wire.failure import Outcome
+from probes.wire.policy import Policy
+from probes.wire.report import Result
+
+
+async def web_round(
+    policy: Policy,
+    trust: Callable[[], ssl.SSLContext],
+    software: str,
+    now_ms: Callable[[], int],
+    proxy: Callable[[], ProxySetting] = platforms.proxy,
+) -> AsyncIterator[Result]:
+    """The results by service. At most one of them has plain HTTP asked about it."""
+    if not policy.services:
+        return
+    setting = await in_background(proxy)
+    portal: bool | None = None
+    for service in policy.services:
+        told = await in_background(platforms.proxy_for, service.url, setting)
+        result = await web_service.measure(
+            service, tls=trust(), software=software, proxy=told, now_ms=now_ms
+        )
+        if result.outcome in web_service.SUSPICIOUS and portal is None:
+            portal = False
+            async for check in _checks(policy, trust(), software, now_ms):
+                portal = portal or check.outcome is Outcome.CAPTIVE_PORTAL
+                yield check
+            if not portal:
+                portal, cost_bytes = await web_service.hides_behind_sign_in(
+                    service.url, software=software
+                )
+                result = msgspec.structs.replace(
+                    result, cost_bytes=result.cost_bytes + cost_bytes
+                )
+        if portal and result.outcome in web_service.SUSPICIOUS:
+            result = msgspec.structs.replace(result, outcome=Outcome.CAPTIVE_PORTAL)
+        yield result
+
+
+async def _checks(
+    policy: Policy, tls: ssl.SSLContext, software: str, now_ms: Callable[[], int]
+) -> AsyncIterator[Result]:
+    for check in policy.online_checks:
+        yield await web_service.check_online(
+            check, tls=tls, software=software, now_ms=now_ms
+        )

@@ -1,0 +1,206 @@
+"""The types of the catalogue: every measurement, tag and field is declared once.
+
+The agent's part is in `probes/wire/measurements.py`, the server's in
+`collectors/server_measurements.py`; rules, dashboards, reports, the catalogue page and
+`what-we-collect` may only speak of what is declared there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Literal, TypeVar
+
+import msgspec
+
+from probes.wire.sample import Sample, Value
+
+FieldType = Literal["int", "float", "str"]
+_LARGEST = sys.float_info.max
+_Named = TypeVar("_Named", "Tag", "Field")
+
+
+class Tag(msgspec.Struct, frozen=True):
+    """A slow, few-valued fact that identifies or groups rows; always text."""
+
+    name: str
+    meaning: str
+    personal: bool = False
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A value of a row. `unit` is "ms", "bit/s", "ratio", "1", "flag" (0/1) …
+
+    `weight`: the field of the same row that says how much stands behind this value,
+    such as the calls behind a share of poor calls. A mean over rows is weighted by it.
+    `counter`: it only goes up, from 0 at the start of the process. `among`: the texts
+    there are; the server keeps any other one as `other`.
+    """
+
+    name: str
+    type: FieldType
+    unit: str
+    meaning: str
+    personal: bool = False
+    weight: str = ""
+    counter: bool = False
+    among: tuple[str, ...] = ()
+
+
+class Measurement(msgspec.Struct, frozen=True):
+    """One declared measurement.
+
+    `personal`: its rows are about one laptop; they live in a database of their own,
+    for `retention_days`, and no shared page may ask for them. `lateness_s`: rows
+    received later than this after their time are stored but never reach rules.
+    """
+
+    name: str
+    meaning: str
+    tags: tuple[Tag, ...]
+    fields: tuple[Field, ...]
+    period_s: int
+    lateness_s: int
+    retention_days: int
+    personal: bool = False
+
+    def tag(self, name: str) -> Tag:
+        """The tag of that name. `Unknown` (with a suggestion) if there is none."""
+        return _find(name, self.tags, f"tag of {self.name!r}")
+
+    def field(self, name: str) -> Field:
+        """The field of that name. `Unknown` (with a suggestion) if there is none."""
+        return _find(name, self.fields, f"field of {self.name!r}")
+
+
+class Unknown(LookupError):
+    """A name that is not in the catalogue; the text says what was meant, perhaps.
+
+    The suggestion is looked for when somebody reads the text: it takes a thousand times
+    as long as finding out that there is no such name, and agents choose names freely.
+    """
+
+    def __init__(self, name: str, among: Iterable[str], what: str) -> None:
+        super().__init__(name)
+        self._name, self._among, self._what = name, tuple(among), what
+
+    def __str__(self) -> str:
+        hint = did_you_mean(self._name, self._among)
+        return f"no {self._what} is called {self._name!r}{hint}"
+
+
+class Misfit(ValueError):
+    """A row that is not what the catalogue says; the text names row and reason.
+
+    `reason` is the same without values, so that it can be counted by.
+    """
+
+    def __init__(self, text: str | Unknown, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Catalogue:
+    """An immutable, ordered set of measurements."""
+
+    def __init__(self, measurements: Iterable[Measurement]) -> None:
+        self._by_name: dict[str, Measurement] = {}
+        for each in measurements:
+            if each.name in self._by_name:
+                raise ValueError(f"measurement {each.name!r} is declared twice")
+            names = [tag.name for tag in each.tags] + [f.name for f in each.fields]
+            if len(names) != len(set(names)):
+                # InfluxDB 3 refuses a table whose tag and field share a name.
+                raise ValueError(f"{each.name!r}: a tag and a field share a name")
+            numbers = {field.name for field in each.fields if field.type != "str"}
+            for field in each.fields:
+                if field.weight and {field.name, field.weight} - numbers:
+                    raise ValueError(
+                        f"{each.name}.{field.name}: its weight {field.weight!r} is "
+                        "expected to be a number of the same measurement"
+                    )
+            self._by_name[each.name] = each
+
+    def __iter__(self) -> Iterator[Measurement]:
+        return iter(self._by_name.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def measurement(self, name: str) -> Measurement:
+        """The measurement of that name. `Unknown` (with a suggestion) if none is."""
+        found = self._by_name.get(name)
+        if found is None:
+            raise Unknown(name, self._by_name, "measurement")
+        return found
+
+
+def conform(value: object, field: Field, where: str) -> Value:
+    """`value` as the type the catalogue gives `field`; `Misfit` if it is not one.
+
+    Whole numbers become floats where a float is declared; nothing else is turned.
+    NaN and infinities are refused: InfluxDB has no way to hold them.
+    """
+    kind = field.type
+    if kind == "str":
+        if isinstance(value, str):
+            return value
+    elif isinstance(value, bool):
+        pass
+    elif kind == "int":
+        if isinstance(value, int) and -(2**63) <= value < 2**63:
+            return value
+    elif isinstance(value, int | float) and abs(value) <= _LARGEST:
+        # Neither NaN nor an infinity, nor a whole number no float can hold, is.
+        return float(value)
+    raise Misfit(
+        f"{where}: field {field.name!r} is {_shown(value)}, "
+        f"expected {kind} ({field.unit})",
+        f"field {field.name} is not {kind}",
+    )
+
+
+def check_sample(sample: Sample, catalogue: Catalogue) -> Sample:
+    """`sample` with its values as declared. `Misfit` names what does not fit."""
+    where = sample.measurement
+    try:
+        declared = catalogue.measurement(sample.measurement)
+        for name, text in sample.tags.items():
+            declared.tag(name)
+            if not isinstance(text, str):
+                raise Misfit(f"{where}: tag {name!r} is {_shown(text)}, expected text")
+        fields = {
+            name: conform(value, declared.field(name), where)
+            for name, value in sample.fields.items()
+        }
+    except Unknown as unknown:
+        raise Misfit(unknown) from None
+    if not fields:
+        raise Misfit(f"{where}: a row without fields")
+    return Sample(sample.measurement, sample.tags, fields, sample.time_ms)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` where a known name is near, else the empty text."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _find(name: str, among: tuple[_Named, ...], what: str) -> _Named:
+    for each in among:
+        if each.name == name:
+            return each
+    raise Unknown(name, [each.name for each in among], what)
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python does not print whole numbers of more than 4,300 digits.
+        return "a number of thousands of digits"
+    return text if len(text) <= 100 else f"{text[:100]}…"

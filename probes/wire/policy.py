@@ -1,0 +1,216 @@
+"""What the council asks its agents to measure: `GET /v1/policy`.
+
+One JSON document per agent, fetched at start and then every `refresh_s` (with
+`If-None-Match`: 304 where nothing changed). An agent that cannot fetch it keeps the
+last one it had; one that never had any measures only itself. Fields are only ever
+added; an agent ignores what it does not know, so `decode` is lenient on purpose.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from probes.measure.call_targets import CLIENT_TO_EDGE, Targets
+from probes.wire.daily_hours import minute_of, within
+from probes.wire.ndt7 import with_token
+
+MAX_BODY_BYTES = 200_000
+
+_METERED = {
+    "call_path": 8,
+    "teams_relay": 6,
+    "path": 6,
+    "web": 6,
+    "name_lookup": 6,
+    "bandwidth": 0,
+}
+
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
+Clock = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
+Weekday = Annotated[int, msgspec.Meta(ge=0, le=6)]
+Url = Annotated[str, msgspec.Meta(max_length=500)]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+Subnet = Annotated[str, msgspec.Meta(min_length=3, max_length=49)]
+
+
+class ReflectorAt(msgspec.Struct, frozen=True):
+    """The far end of call path and bandwidth tests; `ndt7_url` empty: no bandwidth.
+
+    `stamp_key`, in hexadecimal: STAMP in its authenticated mode. `token`: what shows
+    the far end of a speed test that this laptop may; it changes every hour.
+    """
+
+    id: Word
+    host: Host
+    stamp_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 862
+    ndt7_url: Url = ""
+    stamp_key: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+    token: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+    @property
+    def test_url(self) -> str:
+        """`ndt7_url` with the token in its query."""
+        return with_token(self.ndt7_url, self.token)
+
+
+class TeamsRelay(msgspec.Struct, frozen=True):
+    """A relay of Teams to ask by STUN; `host` empty: none. `packets` a run; `allocate`
+    lets TURN Allocate requests be tried where Binding ones are not answered."""
+
+    host: Annotated[str, msgspec.Meta(max_length=253)] = ""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 3478
+    packets: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    allocate: bool = False
+
+
+class OnlineCheck(msgspec.Struct, frozen=True):
+    """A page whose answer is known: where another one comes, a sign-in page is before
+    it. Asked only once a service failed. `text` is part of the body."""
+
+    name: Word
+    url: Url
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 204
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class GatewayAt(msgspec.Struct, frozen=True):
+    """A VPN gateway as the Internet sees it: the way beside the tunnel leads there."""
+
+    host: Host
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 443
+
+
+class Workload(msgspec.Struct, frozen=True):
+    """Networks that a workload of Microsoft 365 lives in, as CIDR."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+    networks: Annotated[tuple[Subnet, ...], msgspec.Meta(max_length=256)] = ()
+
+
+class Office(msgspec.Struct, frozen=True):
+    """An office's own networks, as CIDR."""
+
+    site: Word
+    subnets: Annotated[tuple[Subnet, ...], msgspec.Meta(max_length=256)] = ()
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """Something known to be wrong that this laptop's user may feel."""
+
+    says: Annotated[str, msgspec.Meta(max_length=200)]
+    since_ms: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Service(msgspec.Struct, frozen=True):
+    """An HTTPS service to time. Only `name` is ever reported, as the `target`."""
+
+    name: Word
+    url: Url
+
+
+class MeasuringHours(msgspec.Struct, frozen=True):
+    """When the agent measures, in the laptop's own time; Monday 0 … Sunday 6.
+
+    Outside them it sends what it has and answers nothing about the person's evening.
+    """
+
+    opens: Clock = "00:00"
+    closes: Clock = "24:00"
+    days: tuple[Weekday, ...] = (0, 1, 2, 3, 4, 5, 6)
+
+    def allow(self, weekday: int, minute: int) -> bool:
+        """True where `minute` (of the day) of `weekday` is within these hours.
+
+        `opens` after `closes` means over midnight: the night belongs to the day it
+        began on.
+        """
+        opens, closes = minute_of(self.opens), minute_of(self.closes)
+        return within(opens, closes, self.days, weekday, minute)
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Targets, cadences and limits.
+
+    `cadence_s` and `metered_cadence_s` give seconds between two runs by probe name;
+    a probe that is absent runs at its catalogue period, 0 means never. The byte
+    budgets are for everything the agent sends and receives in a calendar month, on
+    ordinary and on metered connections, but for speed tests, which have one of their
+    own; 0 means no limit. `names` are looked up by
+    the name lookup probe. `targets` is what a call is judged by. `beacon_url` answers
+    only inside the council's network; `offices` are its networks, for where the beacon
+    does not answer. `vpn_gateways`: the way beside the tunnel. `optimize`: networks of
+    Microsoft 365 in place of those the agent comes with. `longest_pause_s`: how long a
+    user may have nothing measured; `hurry`: a few more rounds when things go bad.
+    `incidents`: what is known to be wrong now, shown to the user.
+    """
+
+    reflectors: Annotated[tuple[ReflectorAt, ...], msgspec.Meta(max_length=16)] = ()
+    teams_relay: TeamsRelay = TeamsRelay()
+    targets: Targets = CLIENT_TO_EDGE
+    services: Annotated[tuple[Service, ...], msgspec.Meta(max_length=32)] = ()
+    online_checks: Annotated[tuple[OnlineCheck, ...], msgspec.Meta(max_length=4)] = ()
+    names: Annotated[tuple[Host, ...], msgspec.Meta(max_length=32)] = ()
+    beacon_url: Url = ""
+    offices: Annotated[tuple[Office, ...], msgspec.Meta(max_length=1_000)] = ()
+    vpn_gateways: Annotated[tuple[GatewayAt, ...], msgspec.Meta(max_length=16)] = ()
+    optimize: Annotated[tuple[Workload, ...], msgspec.Meta(max_length=16)] = ()
+    cadence_s: dict[str, Seconds] = {}
+    metered_cadence_s: dict[str, Seconds] = {}
+    budget_bytes_per_month: Bytes = 750_000_000
+    metered_budget_bytes_per_month: Bytes = 150_000_000
+    speed_test_bytes_per_month: Bytes = 1_000_000_000
+    hours: MeasuringHours = MeasuringHours()
+    longest_pause_s: Seconds = 86_400
+    hurry: bool = True
+    incidents: Annotated[tuple[Incident, ...], msgspec.Meta(max_length=16)] = ()
+    report_s: Seconds = 300
+    refresh_s: Seconds = 3600
+
+    def plan(self) -> Policy:
+        """The policy without what changes from hour to hour and no plan depends on."""
+        return msgspec.structs.replace(
+            self,
+            incidents=(),
+            reflectors=tuple(
+                msgspec.structs.replace(reflector, token="")
+                for reflector in self.reflectors
+            ),
+        )
+
+    def cadence(self, probe: str, period_s: int, metered: bool) -> int:
+        """Seconds between two runs of `probe`; 0: never. `period_s` is its default.
+
+        On a metered connection, where the policy does not say otherwise, what costs
+        network runs six or eight times less often and speed tests never.
+        """
+        usual = self.cadence_s.get(probe, period_s)
+        if not metered:
+            return usual
+        return self.metered_cadence_s.get(probe, usual * _METERED.get(probe, 1))
+
+
+class Beacon(msgspec.Struct, frozen=True):
+    """What the beacon answers: the estate id of the office the laptop stands in, and
+    (which a static file cannot) the address it was asked from."""
+
+    site: Word
+    seen: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+
+def decode(body: bytes) -> Policy:
+    """The policy in `body`; `msgspec.ValidationError` names what does not fit.
+
+    `msgspec.DecodeError` (its base) where it is not JSON, not UTF-8 or too long.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise msgspec.DecodeError(
+            f"{len(body)} bytes of policy, expected at most {MAX_BODY_BYTES}"
+        )
+    try:
+        return msgspec.json.decode(body, type=Policy)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None

@@ -1,0 +1,176 @@
+"""The wire contract between agents and the council's server.
+
+An agent sends a JSON list of `Report`s, over HTTPS (`POST /v1/reports`) or MQTT
+(`towpath/v1/reports/<agent>`, QoS 1), gzip where the transport says so (HTTP:
+`Content-Encoding: gzip`; MQTT: the payload begins with gzip's magic number). The
+server answers with one `Receipt` (the HTTP answer, or `towpath/v1/acks/<agent>`) once
+the journal has them on disk; only then may the agent forget them. A broker's PUBACK
+means nothing. A report that comes twice changes nothing: its results keep their times.
+
+A `Refusal` with an empty id is about a report whose id could not be read, or over MQTT
+about the whole message. HTTP 429 and 503 come with Retry-After; 401 means that the
+laptop must be enrolled again; every answer above 400 is `{"why": one sentence}`.
+
+Agents and server are updated at different times. Within a version fields, measurements
+and values of closed lists are only ever added: whoever does not know one passes it
+over. Anything else is a new version: a server reads its own and the one before, and a
+report of another is refused with the reason `version`, so that its agent keeps it until
+the server has been updated (docs/decisions/026-versions-of-the-wire.md).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from probes.wire.failure import Outcome
+from probes.wire.sample import Sample, Value
+
+VERSION = 1
+# What a server reads: its own version and the one before.
+READ_VERSIONS = range(max(1, VERSION - 1), VERSION + 1)
+MAX_BODY_BYTES = 1_000_000
+MAX_REPORTS = 500
+MAX_RESULTS = 200
+MAX_VALUES = 64
+REPORTS_TOPIC = "towpath/v1/reports"
+ACKS_TOPIC = "towpath/v1/acks"
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+Place = Literal["office", "home", "elsewhere", "unknown"]
+Connection = Literal["wired", "wifi", "mobile", "unknown"]
+Vpn = Literal["up", "down", "absent", "unknown"]
+# 2100: whoever says later means something else.
+LAST_MS = 4_102_444_800_000
+TimeMs = Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)]
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What one probe found at one time.
+
+    `probe` is the name of a measurement of the catalogue, `version` the version of
+    the probe's method, `values` the fields measured (absent where not measured),
+    `target` whom it was measured against (a role such as `reflector`, never a URL
+    of the person's own), `cost_bytes` what it cost on the network, both ways.
+    """
+
+    probe: Name
+    version: int
+    time_ms: TimeMs
+    outcome: Outcome
+    target: Text = ""
+    values: Annotated[dict[Name, Value], msgspec.Meta(max_length=MAX_VALUES)] = {}
+    cost_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Whereabouts(msgspec.Struct, frozen=True):
+    """Where the laptop was while it measured: coarse on purpose, never an address."""
+
+    place: Place = "unknown"
+    site: Text = ""
+    connection: Connection = "unknown"
+    vpn: Vpn = "unknown"
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What an agent says at one time: its results since the last report."""
+
+    version: Annotated[int, msgspec.Meta(ge=1, le=1_000)]
+    id: Key
+    agent: Key
+    sent_ms: TimeMs
+    software: Text
+    whereabouts: Whereabouts
+    results: Annotated[tuple[Result, ...], msgspec.Meta(max_length=MAX_RESULTS)]
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why one report was not taken; sending it again would not help, unless it is for
+    its version. `reason` is one word, empty from servers that do not give it."""
+
+    id: str
+    why: str
+    reason: str = ""
+
+    @property
+    def is_for_version(self) -> bool:
+        """Whether the server may take it once it has been updated."""
+        # Before there was `reason`, the sentence began with it.
+        return (self.reason or self.why.partition(":")[0]) == "version"
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What the server has made durable; these the agent may forget."""
+
+    accepted: tuple[str, ...]
+    refused: tuple[Refusal, ...] = ()
+
+
+class Enrolment(msgspec.Struct, frozen=True):
+    """`POST /v1/enrol`: a laptop introduces itself with a token from its council."""
+
+    token: Text
+    device: Text
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """The answer: who the laptop is from now on, and its secret.
+
+    `agent` is a keyed hash of the device id; the key never leaves the server.
+    """
+
+    agent: str
+    secret: str
+    home_site: str = ""
+
+
+def moved(report: Report, by_ms: int) -> Report:
+    """The same, made `by_ms` later (negative: earlier). Pure."""
+    return msgspec.structs.replace(
+        report,
+        sent_ms=_in_range(report.sent_ms + by_ms),
+        results=tuple(
+            msgspec.structs.replace(each, time_ms=_in_range(each.time_ms + by_ms))
+            for each in report.results
+        ),
+    )
+
+
+def _in_range(time_ms: int) -> int:
+    return min(max(time_ms, 0), LAST_MS)
+
+
+def samples(report: Report, home_site: str, provider: str) -> list[Sample]:
+    """The rows a report stands for. Pure; names are checked against the catalogue
+    where the rows enter the journal, not here.
+
+    `home_site` and `provider` are what the server knows of the agent: the site it
+    belongs to, and the operator of the network it was seen from.
+    """
+    where = report.whereabouts
+    tags = {
+        "agent": report.agent,
+        "site": where.site,
+        "home_site": home_site,
+        "place": where.place,
+        "connection": where.connection,
+        "vpn": where.vpn,
+        "provider": provider,
+    }
+    return [
+        Sample(
+            measurement=result.probe,
+            tags={**tags, "target": result.target},
+            fields={
+                **result.values,
+                "outcome": result.outcome.value,
+                "ok": int(result.outcome is Outcome.OK),
+                "cost_bytes": result.cost_bytes,
+            },
+            time_ms=result.time_ms,
+        )
+        for result in report.results
+    ]

@@ -1,0 +1,91 @@
+"""`towpath report`: reports for managers."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from towpath.commands.shared import (
+    ConfigFile,
+    fail,
+    now_ms,
+    read_config,
+    run_loop,
+    wrong,
+)
+
+app = typer.Typer(no_args_is_help=True, help="Reports for managers.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `site` a command of its own while it is the only one."""
+
+
+@app.command()
+def site(
+    config: ConfigFile,
+    month: Annotated[str, typer.Option(metavar="YYYY-MM")],
+    out: Annotated[Path, typer.Option(help="folder to write into")],
+    site: Annotated[str | None, typer.Option(help="one site; default: all")] = None,
+    pdf: Annotated[
+        bool, typer.Option(help="a PDF, too; needs WeasyPrint and Pango")
+    ] = True,
+) -> None:
+    """Availability, lines, calls and incidents of a month, as HTML, CSV and PDF."""
+    from collectors.estate import EstateError, load
+    from collectors.server_measurements import CATALOGUE
+    from collectors.store import Away, Unanswered, open_store
+    from dashboards.report import (
+        Made,
+        Month,
+        PollPeriods,
+        ReportError,
+        chosen,
+        site_report,
+    )
+
+    settings = read_config(config)
+    try:
+        wanted = Month.parse(month)
+        estate = load(settings.estate)
+        sites = chosen(estate, site)
+    except EstateError as error:
+        wrong(error.findings)
+    except (ValueError, ReportError) as error:
+        wrong([str(error)])
+
+    async def made() -> Made:
+        async with open_store(settings.store, CATALOGUE) as store:
+            return await site_report(
+                wanted,
+                sites,
+                store,
+                estate,
+                out,
+                now_ms(),
+                settings.alerts.standing,
+                settings.council,
+                pdf=pdf,
+                least=settings.groups.least,
+                periods=PollPeriods.of_seconds(
+                    settings.snmp.period_s, settings.vpn_gateways.period_s
+                ),
+            )
+
+    # Half a million rows live until the end of this command: to look for cycles among
+    # them again and again costs a tenth of its time and finds none.
+    gc.disable()
+    try:
+        files = run_loop(made())
+    except (Away, Unanswered, OSError, ReportError, ValueError) as error:
+        fail(f"the report could not be made: {error}")
+    finally:
+        gc.enable()
+    for path in files.files:
+        typer.echo(path)
+    if files.note and pdf:
+        typer.echo(files.note, err=True)

@@ -1,0 +1,386 @@
+"""`towpath demo`: a small council on this machine, a fault in it, and what Towpath
+makes of that. Everything goes through the real code: SNMP over UDP, HTTPS, a broker,
+the journal, the store, the rules, a signed webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+
+from collectors.ingest import Registry
+from collectors.ingest.certificate import Certificates, make_certificates
+from collectors.ingest.demo_broker import DemoBroker, Users
+from collectors.reflector import Reflector, ReflectorConfig
+from dashboards.report import Month, PollPeriods, site_report
+from probes.agent.settings import Mqtt
+from towpath.config import ROLES, TowpathConfig, read
+from towpath.demo.demo_council import SWITCHES, Ports, write_estate
+from towpath.demo.simulated_laptops import Fleet, fleet
+from towpath.demo.story import Story
+from towpath.demo.town import (
+    Beacon,
+    Mosquitto,
+    OnCall,
+    Switches,
+    VpnDoor,
+    free_ports,
+    own_address,
+)
+from towpath.log_setup import LogConfig, configure
+from towpath.run import Installation, StartFailed
+
+Piece = TypeVar("Piece")
+
+WEBHOOK_KEY = "demo-webhook-key"
+_BROKER_PASSWORD = "demo-broker-password"
+
+
+def pick_ports(web: int) -> Ports:
+    """Free ports for everything; the status page's is `web` where that is free."""
+    tcp = free_ports(socket.SOCK_STREAM, 7)
+    udp = free_ports(socket.SOCK_DGRAM, len(SWITCHES) + 1)
+    https, page, ndt7, vpn_door, beacon, webhook, broker = tcp
+    stamp, *switches = udp
+    return Ports(
+        address=own_address(),
+        switches={
+            switch.id: port for switch, port in zip(SWITCHES, switches, strict=True)
+        },
+        https=https,
+        web=web if _is_free(web) else page,
+        stamp=stamp,
+        ndt7=ndt7,
+        vpn_door=vpn_door,
+        beacon=beacon,
+        webhook=webhook,
+        broker=broker,
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def settings_toml(ports: Ports, certificates: Certificates, folder: Path) -> str:
+    """The demo's towpath.toml: the usual one, with everything sooner."""
+    return f"""# Towpath's settings for the demo: as in earnest, only sooner.
+council = "Wrenford Borough Council (demo)"
+state = "state"
+estate = "estate.toml"
+self_s = 10
+
+[snmp]
+period_s = 5
+timeout_s = 0.7
+budget_s = 4
+# This machine would answer echoes for a switch that is cut off.
+ping_s = 0
+neighbours_s = 20
+
+[traps]
+enabled = false
+
+[vpn_gateways]
+period_s = 5
+ca_file = "{certificates.authority}"
+
+[ingest]
+aside = "state/aside/ingest"
+
+[ingest.https]
+host = "127.0.0.1"
+port = {ports.https}
+certificate = "{certificates.certificate}"
+private_key = "{certificates.private_key}"
+
+[ingest.mqtt]
+host = "127.0.0.1"
+port = {ports.broker}
+tls = {str(Mosquitto.program() is not None).lower()}
+ca_file = "{certificates.authority}"
+password_file = "broker/ingest-password"
+{_BROKER_FILES if Mosquitto.program() is not None else ""}
+[ingest.policy]
+names = ["localhost"]
+teams_relay = {{host = ""}}
+services = [{{name = "council", url = "https://localhost:{ports.ndt7}/echo"}}]
+cadence_s = {{call_path = 20, name_lookup = 20, web = 20, vpn = 20, agent = 20}}
+report_s = 10
+reflector_secret_file = "reflector.key"
+
+[groups]
+period_s = 60
+window_s = 60
+settle_s = 5
+
+[store]
+kind = "embedded"
+flush_s = 2
+
+[alerts]
+base_url = "http://127.0.0.1:{ports.web}"
+council = "Wrenford (demo)"
+rules = "rules.yaml"
+group_s = 2
+
+[alerts.channels.on_call]
+kind = "webhook"
+url = "http://127.0.0.1:{ports.webhook}/pages"
+secret = {{ file = "webhook.key" }}
+
+[web]
+port = {ports.web}
+contact = "the service desk, 01632 960000"
+reports = "reports"
+refresh_s = 5
+
+[metrics]
+port = 0
+"""
+
+
+_BROKER_FILES = """
+[ingest.broker]
+password_file = "broker/passwords"
+acl_file = "broker/acl"
+pid_file = "broker/mosquitto.pid"
+every_s = 1
+"""
+
+RULES = """# The demo cannot wait a minute and a half: every hold is shorter.
+overrides:
+  - {rule: line_down, hold: 8s, keep_for: 4s}
+  - {rule: port_down, hold: 8s, keep_for: 4s}
+  - {rule: device_unreachable, hold: 8s, keep_for: 4s}
+  - {rule: site_unreachable, hold: 8s, keep_for: 4s}
+"""
+
+
+def show(for_s: float | None, web_port: int = 8080, keep: Path | None = None) -> int:
+    """Runs the demo; the exit code: 0 where the fault was found, named and resolved.
+
+    With `for_s` it ends by itself; without, it stays until Ctrl-C. `keep`: a folder
+    for all it writes, instead of one that is deleted.
+    """
+    console = Console(highlight=False)
+    # What is wrong here is part of the story, which tells it better.
+    configure(LogConfig(level="error"))
+    try:
+        folder = keep or Path(tempfile.mkdtemp(prefix="towpath-demo-"))
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        console.print(f"[bold red]the demo could not start:[/] {error}")
+        return 1
+    try:
+        return asyncio.run(_show(console, folder.resolve(), for_s, web_port))
+    except KeyboardInterrupt:
+        return 130
+    except StartFailed as error:
+        console.print(f"[bold red]the demo could not start:[/] {error}")
+        return 1
+    finally:
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _show(
+    console: Console, folder: Path, for_s: float | None, web_port: int
+) -> int:
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - began), 60)
+        console.print(f"[dim]{minutes}:{seconds:02}[/]  {text}")
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    ports = pick_ports(web_port)
+    if ports.web != web_port:
+        say(f"port {web_port} is in use here; the page is on {ports.web} instead")
+    certificates = make_certificates(
+        folder / "tls", ("localhost", "127.0.0.1", ports.address)
+    )
+    write_estate(folder, ports)
+    (folder / "towpath.toml").write_text(settings_toml(ports, certificates, folder))
+    (folder / "rules.yaml").write_text(RULES)
+    _write_secret(folder / "webhook.key", WEBHOOK_KEY)
+    _write_secret(folder / "reflector.key", secrets.token_hex(32))
+    (folder / "broker").mkdir(exist_ok=True)
+    (folder / "reports").mkdir(exist_ok=True)
+    _write_secret(folder / "broker" / "ingest-password", _BROKER_PASSWORD)
+    os.environ["TOWPATH_SNMP_DEMO_COMMUNITY"] = "demo"
+    config = read(folder / "towpath.toml")
+    story = Story(say, config, ports)
+    async with contextlib.AsyncExitStack() as town:
+
+        async def start(name: str, piece: AbstractAsyncContextManager[Piece]) -> Piece:
+            try:
+                return await town.enter_async_context(piece)
+            except OSError as error:
+                raise StartFailed(f"{name}: {error}") from error
+
+        switches = await start("the switches", Switches(ports.switches))
+        await start("the VPN gateway", VpnDoor(ports.vpn_door, certificates))
+        beacon = Beacon(ports.beacon, certificates, ports.address)
+        await start("the beacon", beacon)
+        on_call = OnCall(ports.webhook, WEBHOOK_KEY, story.heard)
+        await start("the webhook", on_call)
+        reflector = ReflectorConfig(
+            addresses=("127.0.0.1",),
+            stamp_port=ports.stamp,
+            web_port=ports.ndt7,
+            secret_file=folder / "reflector.key",
+            authenticated_only=True,
+            tls_certificate=certificates.certificate,
+            tls_key=certificates.private_key,
+        )
+        await start("the reflector", Reflector(reflector))
+        with Registry(config.ingest.registry) as registry:
+            tokens = _tokens(registry)
+            installation = Installation(config, ROLES)
+            if Mosquitto.program() is None:
+                users = Users(registry, "towpath-ingest", _BROKER_PASSWORD)
+                await start("the broker", DemoBroker(ports.broker, users))
+            await town.enter_async_context(installation)
+            if Mosquitto.program() is not None:
+                # After Towpath has written who may log in.
+                broker = Mosquitto(ports.broker, folder / "broker", certificates)
+                await start("the broker", broker)
+            server = f"https://localhost:{ports.https}"
+            broker_at = Mqtt("localhost", ports.broker, Mosquitto.program() is not None)
+            laptops = Fleet(
+                fleet(),
+                server,
+                tokens,
+                str(certificates.authority),
+                broker_at,
+                folder / "laptops",
+                every_s=8,
+            )
+            await town.enter_async_context(laptops)
+            await town.enter_async_context(
+                _own_agent(folder, server, tokens["town-hall"], certificates)
+            )
+            say(f"the status page: [bold]http://127.0.0.1:{ports.web}[/]")
+
+            async def write_report() -> str:
+                return await _report(config, installation, ports.web)
+
+            telling = asyncio.create_task(
+                story.tell(switches, laptops, installation.store, write_report),
+                name="story",
+            )
+            stopping = asyncio.create_task(stop.wait(), name="stop")
+            await asyncio.wait({telling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not telling.done():
+                telling.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await telling
+                say("stopped before the story was over")
+                return 0 if for_s is None and story.happy else 1
+            stopping.cancel()
+            if for_s is None:
+                say("the council stays until you press Ctrl-C")
+                await stop.wait()
+            else:
+                left_s = for_s - (time.monotonic() - began) - 3
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(0.0, left_s)):
+                        await stop.wait()
+    return story.verdict()
+
+
+async def _report(config: TowpathConfig, running: Installation, web: int) -> str:
+    """Writes this month's report; where the status page shows it."""
+    estate = running.estate.current
+    now_ms = time.time_ns() // 1_000_000
+    today = datetime.now(ZoneInfo(config.web.timezone))
+    made = await site_report(
+        Month(today.year, today.month),
+        estate.sites,
+        running.store,
+        estate,
+        config.web.reports or config.state,
+        now_ms,
+        config.alerts.standing,
+        config.council,
+        pdf=False,
+        least=config.groups.least,
+        periods=PollPeriods.of_seconds(
+            config.snmp.period_s, config.vpn_gateways.period_s
+        ),
+    )
+    page = next(path for path in made.files if path.suffix == ".html")
+    return f"http://127.0.0.1:{web}/reports/{page.name}"
+
+
+def _tokens(registry: Registry) -> dict[str, str]:
+    now_ms = time.time_ns() // 1_000_000
+    return {
+        site: registry.make_token(site, 1000, 1, now_ms)
+        for site in ("town-hall", "library", "depot")
+    }
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.touch(0o600)
+    path.write_text(text)
+
+
+@contextlib.asynccontextmanager
+async def _own_agent(
+    folder: Path, server: str, token: str, certificates: Certificates
+) -> AsyncIterator[None]:
+    """This machine's own agent, as a process of its own."""
+    settings = folder / "agent.toml"
+    settings.touch(0o600)
+    settings.write_text(
+        f"""server = "{server}"
+enrolment_token = "{token}"
+ca_file = "{certificates.authority}"
+state_folder = "{folder / "agent"}"
+"""
+    )
+    command: Sequence[str] = (
+        sys.executable,
+        "-m",
+        "probes.agent.agent_cli",
+        "--config",
+        str(settings),
+        "run",
+    )
+    log = (folder / "agent.log").open("wb")
+    process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
+    log.close()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await process.wait()

@@ -1,0 +1,123 @@
+"""Pages that are printed from what the code declares: `make docs` writes them, a test
+fails where they are old."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from alerts.alert_text import IN_GENERAL
+from alerts.rule import Rule
+from alerts.rule_files import load
+from collectors.personal_data import PLACES, Place, Root
+from collectors.server_measurements import CATALOGUE
+from probes.wire.catalogue import Catalogue, Measurement
+
+DOCS = Path(__file__).parents[1] / "docs"
+_PLACES_HEAD = "| what | where | how long | erased |\n"
+_ROOTS: dict[Root, str] = {
+    "journal": "<state>/journal",
+    "store": "<state>/store",
+    "bodies": "<state>/aside/ingest",
+    "registry": "<state>",
+    "broker": "<state>/broker",
+}
+_RULES_HEAD = "| rule | severity | it means, and why that happens | do first |\n"
+
+
+def catalogue_page(catalogue: Catalogue) -> str:
+    """`docs/catalogue.md`: every measurement with its tags and fields."""
+    shared = [each for each in catalogue if not each.personal]
+    personal = [each for each in catalogue if each.personal]
+    lines = [
+        "# The catalogue",
+        "",
+        "Every measurement Towpath knows, printed from the code (`make docs`). Rules,",
+        "dashboards and reports can ask for nothing else.",
+        "",
+        "Flags are 1 (yes) or 0 (no): their mean is a ratio. A value that was not",
+        "measured is absent, never 0. A mean of a value that is weighted counts each",
+        "row by how much it saw: of calls, by how many.",
+        "",
+        "## About the network and Towpath itself",
+        "",
+    ]
+    for each in shared:
+        lines += _measurement(each)
+    lines += [
+        "## About one laptop (personal data)",
+        "",
+        "Kept in a database of their own. Shared pages never ask for these: they see",
+        "`experience`, where every group has at least `groups.least` laptops (ten).",
+        "",
+    ]
+    for each in personal:
+        lines += _measurement(each)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def write() -> None:
+    (DOCS / "catalogue.md").write_text(catalogue_page(CATALOGUE), encoding="utf-8")
+    _replace_table("on-call.md", _RULES_HEAD, rules_table(load(CATALOGUE)))
+    _replace_table("privacy.md", _PLACES_HEAD, places_table(PLACES))
+
+
+def _replace_table(page: str, head: str, table: str) -> None:
+    """Puts `table` where the page has the one that begins with `head`."""
+    path = DOCS / page
+    before, _, rest = path.read_text(encoding="utf-8").partition(head)
+    after = re.sub(r"\A(\|.*\n)*", "", rest)
+    path.write_text(before + table + after, encoding="utf-8")
+
+
+def places_table(places: Iterable[Place]) -> str:
+    """The table of `docs/privacy.md`, from the list that erasing goes by."""
+    lines = [_PLACES_HEAD + "|---|---|---|---|"]
+    for place in places:
+        where = f"{_ROOTS[place.root]}/{place.glob}"
+        lines.append(f"| {place.holds} | `{where}` | {place.kept} | {place.erased} |")
+    return "\n".join(lines) + "\n"
+
+
+def rules_table(rules: Iterable[Rule]) -> str:
+    """The table of `docs/on-call.md`, from the rules."""
+    lines = [_RULES_HEAD + "|---|---|---|---|"]
+    for rule in rules:
+        cause, runbook = (
+            text.format_map(IN_GENERAL).strip() for text in (rule.cause, rule.runbook)
+        )
+        lines.append(
+            f"| `{rule.id}` | {rule.severity} | **{rule.title}.** {cause} | {runbook} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _measurement(each: Measurement) -> Iterator[str]:
+    yield f"### `{each.name}`"
+    yield ""
+    yield (
+        f"{each.meaning[0].upper()}{each.meaning[1:]}. Every {_span(each.period_s)}; "
+        f"kept {each.retention_days} days; late after {_span(each.lateness_s)}."
+    )
+    yield ""
+    yield "| name | kind | unit | meaning |"
+    yield "|---|---|---|---|"
+    for tag in each.tags:
+        yield f"| `{tag.name}` | tag | | {tag.meaning} |"
+    for field in each.fields:
+        weight = f"; weighted by `{field.weight}`" if field.weight else ""
+        meaning = field.meaning + weight
+        yield f"| `{field.name}` | {field.type} | {field.unit} | {meaning} |"
+    yield ""
+
+
+def _span(seconds: int) -> str:
+    for size, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {name}"
+    return f"{seconds} s"
+
+
+if __name__ == "__main__":
+    write()
