@@ -25,7 +25,7 @@ from alerts.alert_access import (
     silences,
 )
 from alerts.alert_text import duration, say_affected
-from alerts.notify.delivery_result import Notifier, Partly, Refused, Retry
+from alerts.notify.delivery_result import DeliveryRefused, Notifier, Partly, Retry
 from alerts.notify.page import Page, build
 from alerts.rule_files import Check, RuleError, Rules, load, nothing
 from alerts.suppression import Silence
@@ -235,7 +235,7 @@ def alerts_test(
     page = build([alert], "page", [f"test@{now_ms}"], now_ms, base_url, council=council)
     try:
         asyncio.run(_send(notifier, page))
-    except (Retry, Refused, Partly, TimeoutError) as failure:
+    except (Retry, DeliveryRefused, Partly, TimeoutError) as failure:
         out(f"{channel}: {failure or 'no answer in time'}")
         return 1
     out(f"{channel}: taken")

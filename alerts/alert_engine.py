@@ -20,7 +20,7 @@ import structlog
 
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
-from alerts.alert_store import Book, Effect
+from alerts.alert_store import AlertStore, Effect
 from alerts.cycle import cycle
 from alerts.estate_index import Topology
 from alerts.evaluate import Entry
@@ -29,14 +29,14 @@ from alerts.notify.delivery import Delivery, notes_on
 from alerts.notify.delivery_result import Notifier
 from alerts.notify.page import Page, build
 from alerts.notify.routing import ways
-from alerts.outbox import Post, Waiting
+from alerts.outbox import OutboxEntry, WaitingDelivery
 from alerts.rule_files import Rules
 from alerts.window import Window
 from alerts.window_warmup import warm
 from collectors.batch import Batch, gather
 from collectors.estate.estate_model import Estate
 from collectors.experience.groups import LEAST
-from collectors.journal import Append, Positions, Reader
+from collectors.journal import Append, JournalReader, Positions
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Store
 from probes.wire.sample import Sample
@@ -70,7 +70,7 @@ class AlertEngine:
         self,
         config: AlertConfig,
         rules: Rules,
-        reader: Reader,
+        reader: JournalReader,
         estate: Callable[[], Estate],
         notifiers: Mapping[str, Notifier],
         append: Append,
@@ -94,7 +94,7 @@ class AlertEngine:
         self._behind = True
         self._evaluated_ms = self._saved_ms = self._forgot_ms = self._tried_ms = 0
         self._failing: set[str] = set()
-        self._waiting: dict[str, Waiting] = {}
+        self._waiting: dict[str, WaitingDelivery] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._heartbeat = Heartbeat(config.heartbeat_url, config.heartbeat_s)
         self._stack = contextlib.AsyncExitStack()
@@ -104,7 +104,7 @@ class AlertEngine:
         self._thread = ThreadPoolExecutor(1, "alert-book")
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._thread.shutdown)
-            self._book = await self._in_thread(Book, self._config.standing)
+            self._book = await self._in_thread(AlertStore, self._config.standing)
             stack.push_async_callback(self._in_thread, self._book.close)
             self._standing = await self._in_thread(self._book.standing)
             self._shown = await self._in_thread(self._book.shown)
@@ -168,8 +168,8 @@ class AlertEngine:
                     "sent": self._delivery.sent[channel],
                     "failed": self._delivery.failed[channel],
                     "refused": self._delivery.refused[channel],
-                    "waiting": self._waiting.get(channel, Waiting()).total,
-                    "overdue": self._waiting.get(channel, Waiting()).overdue,
+                    "waiting": self._waiting.get(channel, WaitingDelivery()).total,
+                    "overdue": self._waiting.get(channel, WaitingDelivery()).overdue,
                 },
                 now_ms,
             )
@@ -363,7 +363,7 @@ class AlertEngine:
             for way in found
         ]
 
-    def _render(self, posts: Sequence[Post], now_ms: int) -> Page:
+    def _render(self, posts: Sequence[OutboxEntry], now_ms: int) -> Page:
         return build(
             [post.alert for post in posts],
             posts[0].kind,

@@ -1,7 +1,8 @@
-"""`Book`: what the alert engine must not forget. Standing, what is to be said, and how
-far the journal was read change in one transaction, so that a restart neither forgets
-nor repeats. Only the engine holds a `Book`; the journal reader's lock sees to it that
-there is one engine.
+"""`AlertStore`: the state of the alert engine that a restart must not lose.
+
+Alerts, deliveries still to be made, and the position in the journal change in one
+transaction, so that a restart neither forgets nor repeats. Only the engine opens an
+`AlertStore`; the journal reader's lock makes sure that there is one engine.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from alerts import outbox
 from alerts.alert import Alert
 from alerts.alert_file import AlertFile
 from alerts.evaluate import Changes, Entry
-from alerts.outbox import Outbox, Post, decode_alert
+from alerts.outbox import Outbox, OutboxEntry, decode_alert
 from alerts.suppression import Silence
 from collectors.journal import Position, Positions
 from probes.wire.sample import Sample
@@ -37,7 +38,7 @@ class Effect(msgspec.Struct, frozen=True):
 
     changes: Changes
     alerts: dict[str, Alert]
-    pages: Sequence[Post]
+    pages: Sequence[OutboxEntry]
     ended: Sequence[str]
     dropped: Sequence[str]
     over_at_ms: int
@@ -46,7 +47,7 @@ class Effect(msgspec.Struct, frozen=True):
     floor: Positions
 
 
-class Book:
+class AlertStore:
     """Every method is blocking and is called from one thread at a time."""
 
     def __init__(self, path: Path) -> None:

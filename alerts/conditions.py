@@ -17,7 +17,7 @@ from probes.wire.sample import Value
 _CACHED_MS = 30_000
 
 
-class Verdict(NamedTuple):
+class ConditionResult(NamedTuple):
     """What a subject's rows say. `bad` is None where they say nothing."""
 
     bad: bool | None
@@ -60,11 +60,11 @@ def judge(
     topology: Topology,
     now_ms: int,
     held: bool,
-) -> Verdict:
+) -> ConditionResult:
     """What the rows of one subject say now."""
     about = named(rule, subject)
     if not topology.knows(about):
-        return Verdict(None, now_ms)
+        return ConditionResult(None, now_ms)
     members = window.members(at, subject)
     newest = max((each.last_ms for each in members), default=0)
     if rule.silence == "blind":
@@ -72,34 +72,36 @@ def judge(
         if now_ms - silent_since >= rule.blind_after:
             silent_s = (now_ms - silent_since) / 1000
             site = members[0].site if members else _site_of(about, topology)
-            return Verdict(True, silent_since + rule.blind_after, silent_s, site)
+            return ConditionResult(
+                True, silent_since + rule.blind_after, silent_s, site
+            )
     reach = window.reach_ms[at]
     # Rows are spread over a period: one that is a reach older than the newest is of a
     # port, or of a set of tags, that is no longer there.
     fresh = [s for s in members if s.last_ms >= max(newest, now_ms) - reach]
     if not fresh:
-        return Verdict(None, newest, site=members[0].site if members else "")
+        return ConditionResult(None, newest, site=members[0].site if members else "")
     site = fresh[0].site
     shows = _shown(rule, fresh)
     if rule.function:
         finding = FUNCTIONS[rule.function](fresh, topology, now_ms)
         if finding is None:
-            return Verdict(None, newest, site=site)
-        return Verdict(finding.bad, newest, finding.value, site, shows)
+            return ConditionResult(None, newest, site=site)
+        return ConditionResult(finding.bad, newest, finding.value, site, shows)
     if not rule.when:
-        return Verdict(False, newest, site=site)
+        return ConditionResult(False, newest, site=site)
     found = [(_holds(rule, series, held), series) for series in fresh]
     known = [(bad, value, series) for (bad, value), series in found if bad is not None]
     if not known:
-        return Verdict(None, newest, site=site)
+        return ConditionResult(None, newest, site=site)
     bad_ones = [(value, series) for bad, value, series in known if bad]
     if rule.across == "all":
         bad = len(bad_ones) == len(known) and len(known) >= rule.least
-        return Verdict(bad, newest, float(len(bad_ones)), site, shows)
+        return ConditionResult(bad, newest, float(len(bad_ones)), site, shows)
     if len(bad_ones) >= rule.least:
         value, series = bad_ones[0]
-        return Verdict(True, newest, value, series.site, _shown(rule, [series]))
-    return Verdict(False, newest, known[0][1], site, shows)
+        return ConditionResult(True, newest, value, series.site, _shown(rule, [series]))
+    return ConditionResult(False, newest, known[0][1], site, shows)
 
 
 def _holds(rule: Rule, series: Series, held: bool) -> tuple[bool | None, float | None]:

@@ -11,7 +11,7 @@ from alerts.alert import Alert
 from alerts.alert_text import alert_of
 from alerts.estate_index import Topology
 from alerts.evaluate import Changes, Entry, Standing, evaluate
-from alerts.outbox import Post
+from alerts.outbox import OutboxEntry
 from alerts.rule_files import Rules
 from alerts.suppression import Silence, decide
 from alerts.window import Window
@@ -21,13 +21,13 @@ Ways = Callable[[Alert], Sequence[tuple[str, int, bool]]]
 """An alert → (channel, not before, whether it waits for business hours)."""
 
 
-class Outcome(NamedTuple):
+class CycleResult(NamedTuple):
     """What a cycle changes: `standing` is the whole of it afterwards."""
 
     standing: dict[str, Entry]
     changes: Changes
     alerts: dict[str, Alert]
-    pages: list[Post]
+    pages: list[OutboxEntry]
     ended: list[str]
     dropped: list[str]
     samples: list[Sample]
@@ -42,7 +42,7 @@ def cycle(
     silences: Sequence[Silence],
     ways: Ways,
     now_ms: int,
-) -> Outcome:
+) -> CycleResult:
     """Evaluates, suppresses, and words what became of it. `shown`: episode → alert as
     last shown, so that only what reads differently is written again."""
     changes = evaluate(window, topology, standing, now_ms)
@@ -91,7 +91,7 @@ def cycle(
             alerts[ended.episode] = alert
 
     pages = [
-        Post(merged[key].episode, "page", channel, alert, next_ms, int(deferred))
+        OutboxEntry(merged[key].episode, "page", channel, alert, next_ms, int(deferred))
         for key in decision.pages
         for alert in [
             alerts.get(merged[key].episode)
@@ -100,7 +100,7 @@ def cycle(
         for channel, next_ms, deferred in ways(alert)
     ]
     ended_episodes = [merged[key].episode for key in decision.resolutions]
-    return Outcome(merged, changes, alerts, pages, ended_episodes, dropped, samples)
+    return CycleResult(merged, changes, alerts, pages, ended_episodes, dropped, samples)
 
 
 def _merged(standing: Standing, changes: Changes) -> dict[str, Entry]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collectors.estate.estate_model import Device, Estate, Line, Site, VpnGateway
-from collectors.estate.opening_hours import Hours, is_open
+from collectors.estate.opening_hours import OpeningHours, is_open
 from collectors.experience.groups import LEAST
 
 
@@ -63,10 +63,10 @@ class Topology:
         """Whether `site` is within its business hours."""
         return is_open(self.hours(site), now_ms)
 
-    def hours(self, site: str) -> Hours:
+    def hours(self, site: str) -> OpeningHours:
         """The business hours of `site`; an unknown site has the usual ones."""
         known = self.sites.get(site)
-        return Hours() if known is None else known.hours
+        return OpeningHours() if known is None else known.hours
 
     def knows(self, subject: dict[str, str]) -> bool:
         """False where `subject` names something that is no longer in the estate."""

@@ -19,7 +19,7 @@ import msgspec
 
 from alerts.alert import State
 from alerts.conditions import (
-    Verdict,
+    ConditionResult,
     contradicted_ms,
     is_surely_well,
     judge,
@@ -143,7 +143,7 @@ def evaluate(
 
 def step(
     before: Entry | None,
-    verdict: Verdict,
+    verdict: ConditionResult,
     rule: Rule,
     subject: dict[str, str],
     now_ms: int,
@@ -159,12 +159,12 @@ def step(
 
 
 def _unless_contradicted(
-    verdict: Verdict,
+    verdict: ConditionResult,
     before: Entry | None,
     window: Window,
     at: int,
     subject: dict[str, str],
-) -> Verdict:
+) -> ConditionResult:
     """`verdict`, or that it is well, if polls have shown so since the device told."""
     if before is None or verdict.bad is False:
         return verdict
@@ -176,12 +176,12 @@ def _unless_contradicted(
     shown_ms = contradicted_ms(window, at, subject, told_ms)
     if shown_ms is None:
         return verdict
-    return Verdict(False, shown_ms, before.value, before.site)
+    return ConditionResult(False, shown_ms, before.value, before.site)
 
 
 def _begin(
     before: Entry | None,
-    verdict: Verdict,
+    verdict: ConditionResult,
     rule: Rule,
     subject: dict[str, str],
     now_ms: int,
@@ -206,7 +206,9 @@ def _begin(
     return _ripen(_flap(entry, flaps, verdict.time_ms), rule, now_ms)
 
 
-def _go_on(before: Entry, verdict: Verdict, rule: Rule, now_ms: int) -> Entry | None:
+def _go_on(
+    before: Entry, verdict: ConditionResult, rule: Rule, now_ms: int
+) -> Entry | None:
     heard_ms = max(before.heard_ms, verdict.time_ms)
     if verdict.bad:
         entry = msgspec.structs.replace(

@@ -30,7 +30,7 @@ _UNDELIVERED = f"""o.state = 'waiting' AND o.due_ms <= :now_ms AND {_MAY_GO} AND
   o.refused OR o.due_ms <= :now_ms - {OVERDUE_MS})"""
 
 
-class Post(msgspec.Struct, frozen=True):
+class OutboxEntry(msgspec.Struct, frozen=True):
     """One thing to be said on one channel.
 
     `next_ms`: not before; `due_ms`: the same before any try. `deferred`: it waits for
@@ -53,7 +53,7 @@ class Post(msgspec.Struct, frozen=True):
     instead_of: str = ""
 
 
-class Waiting(NamedTuple):
+class WaitingDelivery(NamedTuple):
     """What a channel has not taken yet: `total`, and of these `overdue`: refused, or
     due for more than two minutes."""
 
@@ -76,7 +76,7 @@ class Outbox:
     def __init__(self, file: AlertFile) -> None:
         self._file = file
 
-    def due(self, channel: str, now_ms: int, limit: int = 200) -> list[Post]:
+    def due(self, channel: str, now_ms: int, limit: int = 200) -> list[OutboxEntry]:
         """What may be said now, in order."""
         rows = self._file.db.execute(
             f"""SELECT o.episode, o.kind, o.channel, o.body, o.next_ms, o.deferred,
@@ -86,21 +86,25 @@ class Outbox:
             (channel, now_ms, limit),
         )
         return [
-            Post(episode, kind, channel, decode_alert(body), *rest)
+            OutboxEntry(episode, kind, channel, decode_alert(body), *rest)
             for episode, kind, channel, body, *rest in rows
         ]
 
-    def begin(self, posts: Sequence[Post]) -> None:
+    def begin(self, posts: Sequence[OutboxEntry]) -> None:
         """A try begins. After a crash it is not known whether it arrived: it is sent
         again as the same message, which receivers can tell by its id."""
         parcel = posts[0].parcel or posts[0].id
         self._change("tries = tries + 1, deferred = 0, parcel = ?", posts, parcel)
 
-    def delivered(self, posts: Sequence[Post], now_ms: int) -> None:
+    def delivered(self, posts: Sequence[OutboxEntry], now_ms: int) -> None:
         self._change("state = 'delivered', ended_ms = ?", posts, now_ms)
 
     def retry(
-        self, posts: Sequence[Post], error: str, next_ms: int, refused: bool = False
+        self,
+        posts: Sequence[OutboxEntry],
+        error: str,
+        next_ms: int,
+        refused: bool = False,
     ) -> None:
         """The channel did not take it; `refused` if it said that it never will."""
         self._change(
@@ -118,7 +122,11 @@ class Outbox:
         )
 
     def fall_back(
-        self, posts: Sequence[Post], channels: Sequence[str], anyway: bool, now_ms: int
+        self,
+        posts: Sequence[OutboxEntry],
+        channels: Sequence[str],
+        anyway: bool,
+        now_ms: int,
     ) -> list[str]:
         """Says pages on `channels`, too; returns the channels that get any.
 
@@ -138,7 +146,7 @@ class Outbox:
 
         return sorted(self._file.write(work)) if channels else []
 
-    def give_up(self, posts: Sequence[Post], error: str, now_ms: int) -> None:
+    def give_up(self, posts: Sequence[OutboxEntry], error: str, now_ms: int) -> None:
         """It was tried for long enough; nor is the resolution of a page sent."""
 
         def work(db: sqlite3.Connection) -> None:
@@ -158,16 +166,20 @@ class Outbox:
 
         self._file.write(work)
 
-    def waiting(self, now_ms: int) -> dict[str, Waiting]:
+    def waiting(self, now_ms: int) -> dict[str, WaitingDelivery]:
         """By channel; what waits for business hours is left out."""
         rows = self._file.db.execute(
             f"SELECT o.channel, count(*), sum({_UNDELIVERED}) FROM outbox o "
             "WHERE o.state = 'waiting' AND o.deferred = 0 GROUP BY o.channel",
             {"now_ms": now_ms},
         )
-        return {channel: Waiting(total, overdue) for channel, total, overdue in rows}
+        return {
+            channel: WaitingDelivery(total, overdue) for channel, total, overdue in rows
+        }
 
-    def _change(self, change: str, posts: Sequence[Post], *values: object) -> None:
+    def _change(
+        self, change: str, posts: Sequence[OutboxEntry], *values: object
+    ) -> None:
         self._file.write(
             lambda db: db.executemany(
                 f"UPDATE outbox SET {change} WHERE id = ?",
@@ -186,7 +198,7 @@ def undelivered(db: sqlite3.Connection, now_ms: int) -> Iterator[Undelivered]:
     return (Undelivered(*row) for row in rows)
 
 
-def add(db: sqlite3.Connection, post: Post, now_ms: int) -> bool:
+def add(db: sqlite3.Connection, post: OutboxEntry, now_ms: int) -> bool:
     """True if it is new: one episode is never paged twice on a channel, whatever
     happens above."""
     done = db.execute(
@@ -230,10 +242,14 @@ def call_off(
             )
         elif state in ("waiting", "delivered"):
             said = alert or decode_alert(body)
-            add(db, Post(episode, "resolution", channel, said, over_at_ms), now_ms)
+            add(
+                db,
+                OutboxEntry(episode, "resolution", channel, said, over_at_ms),
+                now_ms,
+            )
 
 
-def _is_in_good_hands(db: sqlite3.Connection, post: Post) -> bool:
+def _is_in_good_hands(db: sqlite3.Connection, post: OutboxEntry) -> bool:
     """True if another channel has this, or has not failed to take it yet."""
     others = db.execute(
         "SELECT 1 FROM outbox WHERE episode = ? AND kind = ? AND channel != ? "
@@ -244,8 +260,10 @@ def _is_in_good_hands(db: sqlite3.Connection, post: Post) -> bool:
     return others.fetchone() is not None
 
 
-def _stand_in(db: sqlite3.Connection, post: Post, channel: str, now_ms: int) -> bool:
-    stand_in = Post(
+def _stand_in(
+    db: sqlite3.Connection, post: OutboxEntry, channel: str, now_ms: int
+) -> bool:
+    stand_in = OutboxEntry(
         post.episode,
         post.kind,
         channel,
@@ -262,6 +280,8 @@ def _stand_in(db: sqlite3.Connection, post: Post, channel: str, now_ms: int) -> 
         (post.episode, post.channel),
     ).fetchone()
     if over is not None:
-        end = Post(post.episode, "resolution", channel, decode_alert(over[0]), over[1])
+        end = OutboxEntry(
+            post.episode, "resolution", channel, decode_alert(over[0]), over[1]
+        )
         add(db, end, now_ms)
     return True

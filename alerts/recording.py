@@ -63,7 +63,7 @@ class _Part(BaseModel):
     )
 
 
-class Rows(_Part):
+class RecordedRows(_Part):
     measurement: str
     tags: dict[str, str] = {}
     start: Duration = Field(default=0, alias="from")
@@ -94,7 +94,7 @@ class Case(_Part):
     rules: tuple[str, ...] = ()
     estate: Estate | None = None
     starts: datetime = _STARTS
-    rows: tuple[Rows, ...] = ()
+    rows: tuple[RecordedRows, ...] = ()
     silences: tuple[Quiet, ...] = ()
     until: Duration
     step: Duration = 5_000
@@ -202,7 +202,7 @@ def play(case: Case, recording: Recording, rules: Rules) -> tuple[Said, list[Ale
     return said, list(shown.values())
 
 
-def _batches(rows: Sequence[Rows], start_ms: int) -> Iterator[Batch]:
+def _batches(rows: Sequence[RecordedRows], start_ms: int) -> Iterator[Batch]:
     for each in rows:
         lengths = {len(v) for v in each.fields.values() if isinstance(v, list)}
         count = each.times or max(lengths, default=1)

@@ -13,14 +13,14 @@ from alerts.rule import (
     placeholders,
 )
 from alerts.rule_functions import FUNCTIONS
-from probes.wire.catalogue import Catalogue, Unknown, did_you_mean
+from probes.wire.catalogue import Catalogue, UnknownName, did_you_mean
 
 
 def misfits(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
     """(dotted path, sentence) for what pydantic cannot see."""
     try:
         declared = catalogue.measurement(rule.measurement)
-    except Unknown as unknown:
+    except UnknownName as unknown:
         yield f"{at}.measurement", str(unknown)
         return
     if declared.personal:
@@ -33,7 +33,7 @@ def misfits(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, st
         for name in names:
             try:
                 declared.tag(name)
-            except Unknown as unknown:
+            except UnknownName as unknown:
                 yield f"{at}.{kind}", str(unknown)
     for n, condition in enumerate(rule.when):
         path = f"{at}.when[{n + 1}]"
@@ -42,7 +42,7 @@ def misfits(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, st
         for name in names:
             try:
                 declared.field(name)
-            except Unknown as unknown:
+            except UnknownName as unknown:
                 yield f"{at}.{kind}", str(unknown)
     for n, end in enumerate(rule.ended_by):
         path = f"{at}.ended_by[{n + 1}]"
@@ -80,7 +80,7 @@ def _end_misfits(
         declared = catalogue.measurement(end.measurement)
         for name in (*end.same, *end.where, *end.like):
             declared.tag(name)
-    except Unknown as unknown:
+    except UnknownName as unknown:
         yield path, str(unknown)
         return
     for kind, names in (("same", end.same), ("only", end.only)):
@@ -98,7 +98,7 @@ def _condition_misfits(
 ) -> Iterator[tuple[str, str]]:
     try:
         field = catalogue.measurement(measurement).field(condition.field)
-    except Unknown as unknown:
+    except UnknownName as unknown:
         yield f"{path}.field", str(unknown)
         return
     if field.type == "str":

@@ -61,7 +61,7 @@ class _File(BaseModel):
 
 
 @dataclasses.dataclass(frozen=True)
-class Link:
+class Explanation:
     """One way an alert of some rule may be explained: by `cause`, in `relation`."""
 
     cause: str
@@ -78,12 +78,12 @@ class Rules(Sequence[Rule]):
         self._places: dict[str, list[tuple[int, Rule]]] = {}
         for at, rule in enumerate(self._rules):
             self._places.setdefault(rule.id, []).append((at, rule))
-        self.links: dict[str, list[Link]] = {}
+        self.links: dict[str, list[Explanation]] = {}
         for rule in {r.id: r for r in reversed(self._rules)}.values():
             for each in rule.explains:
                 for effect in each.rules:
                     self.links.setdefault(effect, []).append(
-                        Link(rule.id, each.relation)
+                        Explanation(rule.id, each.relation)
                     )
         order = {rule.id: at for at, rule in enumerate(self._rules)}
         for links in self.links.values():

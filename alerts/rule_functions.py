@@ -1,7 +1,7 @@
 """What a rule's data cannot say, as named functions.
 
 Each takes the series of one subject, the topology and the time, and answers what it
-finds: `Finding`, or None where there is nothing to judge by.
+finds: `RuleFinding`, or None where there is nothing to judge by.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from alerts.window import Series
 
 
-class Finding(NamedTuple):
+class RuleFinding(NamedTuple):
     bad: bool
     value: float | None = None
 
 
-Function = Callable[[Sequence["Series"], Topology, int], Finding | None]
+Function = Callable[[Sequence["Series"], Topology, int], RuleFinding | None]
 
 
 def on_backup(
     lines: Sequence[Series], topology: Topology, now_ms: int
-) -> Finding | None:
+) -> RuleFinding | None:
     """Rows of `line` of one site: a backup line carries traffic while no primary line
     of the site is up and carrying."""
     primary = [s for s in lines if s.tags.get("role") == "primary"]
@@ -37,12 +37,12 @@ def on_backup(
         return None
     carried = any(s.latest("up") == 1 and s.latest("carrying") == 1 for s in primary)
     working = sum(s.latest("carrying") == 1 for s in known)
-    return Finding(bool(working) and not carried, float(working))
+    return RuleFinding(bool(working) and not carried, float(working))
 
 
 def agents_silent(
     sites: Sequence[Series], topology: Topology, now_ms: int
-) -> Finding | None:
+) -> RuleFinding | None:
     """Rows of `self_agents`: nobody at all is heard in business hours, though as many
     are expected as the smallest group that is shown. Laptops sleep: a silent night says
     nothing."""
@@ -57,7 +57,7 @@ def agents_silent(
     if not any(topology.is_open(s.tags["home_site"], an_hour_ago) for s in open_now):
         return None
     heard = sum(int(s.latest("heard") or 0) for s in sites)
-    return Finding(heard == 0, float(heard))
+    return RuleFinding(heard == 0, float(heard))
 
 
 FUNCTIONS: dict[str, Function] = {

@@ -18,7 +18,7 @@ import msgspec
 
 from alerts.estate_index import Topology
 from alerts.evaluate import Changes, Entry, Standing, key_of
-from alerts.rule_files import Link, Rules
+from alerts.rule_files import Explanation, Rules
 from alerts.window import Window
 from collectors.server_measurements import CATALOGUE
 
@@ -178,7 +178,7 @@ def _direct_cause(
     return ""
 
 
-def _fits(link: Link, cause: Entry, entry: Entry) -> bool:
+def _fits(link: Explanation, cause: Entry, entry: Entry) -> bool:
     if link.relation == "parent_port":
         return abs(cause.since_ms - entry.since_ms) <= _TOGETHER_MS
     return True
@@ -207,7 +207,9 @@ def _ended_ms(cause: Entry | None, now_ms: int) -> int:
     return cause.resolved_ms
 
 
-def _candidates(link: Link, entry: Entry, topology: Topology) -> Iterator[_Causes]:
+def _candidates(
+    link: Explanation, entry: Entry, topology: Topology
+) -> Iterator[_Causes]:
     for subjects, all_of_them in _RELATIONS[link.relation](entry, topology):
         named = tuple(
             subject

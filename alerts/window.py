@@ -14,7 +14,7 @@ from typing import Any
 from alerts.rule import EndedBy, Rule
 from alerts.rule_files import Rules
 from collectors.batch import Batch
-from probes.wire.catalogue import Catalogue, Measurement, Unknown
+from probes.wire.catalogue import Catalogue, Measurement, UnknownName
 from probes.wire.sample import Value
 
 Subject = tuple[str, ...]
@@ -392,5 +392,5 @@ def reach_ms(rule: Rule, catalogue: Catalogue) -> int:
         return max(
             90_000, int(2.5 * 1000 * catalogue.measurement(rule.measurement).period_s)
         )
-    except Unknown:
+    except UnknownName:
         return 90_000

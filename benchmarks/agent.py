@@ -33,7 +33,7 @@ import psutil
 from services import free_port
 
 from collectors.estate.estate_model import Estate
-from collectors.estate.estate_model import Reflector as ReflectorEntry
+from collectors.estate.estate_model import ReflectorService as ReflectorEntry
 from collectors.ingest.certificate import make_certificates
 from collectors.ingest.double import ListAppend
 from collectors.ingest.https_ingest import HttpsIngest
@@ -46,7 +46,7 @@ from collectors.ingest.ingest_config import (
     TeamsRelayConfig,
 )
 from collectors.ingest.registry import Registry
-from collectors.reflector import Reflector, ReflectorConfig
+from collectors.reflector import ReflectorConfig, ReflectorService
 from probes.diagnosis.agent_status import read_status
 from probes.measure import call_path
 from probes.wire.measurements import CATALOGUE
@@ -78,7 +78,7 @@ async def _measure() -> dict[str, float]:
     )
     with tempfile.TemporaryDirectory() as folder:
         idle_ratio, *_ = await _window(Path(folder), idle, Estate(), IDLE_S)
-    reflector = Reflector(
+    reflector = ReflectorService(
         ReflectorConfig(addresses=("127.0.0.1",), stamp_port=0, web_port=0)
     )
     async with reflector, _relay() as relay:

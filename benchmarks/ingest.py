@@ -29,7 +29,7 @@ from benchmarks.ingest_fleet import (
     server,
     some_bodies,
 )
-from probes.wire.report import Credential
+from probes.wire.report import AgentCredential
 
 _LAPTOPS = 2_200
 _AT_ONCE = 40
@@ -72,7 +72,7 @@ def _show(label: str, found: dict[str, float]) -> None:
         print(f"  {label:20} {name:44} {value:>10,.1f}", flush=True)
 
 
-def _spread(laptops: list[Credential]) -> list[tuple[Credential, int]]:
+def _spread(laptops: list[AgentCredential]) -> list[tuple[AgentCredential, int]]:
     """How many reports each laptop has: most 1 to 12, one in fifty 200."""
     dice = random.Random(10)
     return [
@@ -98,7 +98,7 @@ async def _https(fleet: Fleet, running: Running) -> dict[str, float]:
         found[f"µs CPU a report, {per_body} a request, kept"] = used.us_each
         found[f"reports/s, {per_body} a request, kept"] = used.per_s
 
-    async def visit(visitor: tuple[Credential, int]) -> int:
+    async def visit(visitor: tuple[AgentCredential, int]) -> int:
         who, count = visitor
         (body,) = some_bodies(who.agent, count, 20_000, 1)
         line = await connect(running.port, fleet.trust, who)
@@ -116,7 +116,7 @@ async def _https(fleet: Fleet, running: Running) -> dict[str, float]:
 async def _mqtt(fleet: Fleet, running: Running, broker: Usage) -> dict[str, float]:
     begun_s = broker.cpu_s()
 
-    async def visit(visitor: tuple[Credential, int]) -> int:
+    async def visit(visitor: tuple[AgentCredential, int]) -> int:
         who, count = visitor
         (body,) = some_bodies(who.agent, count, 60_000, 1)
         return await mqtt_session(fleet.broker_port, fleet.trust, who, body)

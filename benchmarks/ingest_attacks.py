@@ -33,7 +33,7 @@ from benchmarks.ingest_fleet import (
     some_bodies,
 )
 from collectors.file_limit import raise_file_limit
-from probes.wire.report import MAX_BODY_BYTES, Credential
+from probes.wire.report import MAX_BODY_BYTES, AgentCredential
 
 _KEPT, _NEWCOMERS = 100, 400
 _SECONDS = 10.0
@@ -119,7 +119,7 @@ async def _honest(fleet: Fleet, running: Running, kept: list[Line]) -> dict[str,
             await timed(kept_ms, due_s, ask(kept[number], body))
             due_s += 1.0
 
-    async def visit(who: Credential) -> None:
+    async def visit(who: AgentCredential) -> None:
         (body,) = some_bodies(who.agent, 3, 30_000, 1)
         line = await connect(running.port, fleet.trust, who)
         try:

@@ -39,7 +39,7 @@ from probes.wire.failure import Outcome
 from probes.wire.report import (
     ACKS_TOPIC,
     REPORTS_TOPIC,
-    Credential,
+    AgentCredential,
     Enrolment,
     Receipt,
     Report,
@@ -71,7 +71,7 @@ class Fleet(msgspec.Struct):
     """A folder with settings, certificates and `laptops` enrolled."""
 
     folder: Path
-    laptops: list[Credential]
+    laptops: list[AgentCredential]
     trust: ssl.SSLContext
     broker_port: int
     broker: str | None
@@ -119,7 +119,7 @@ def make_fleet(folder: Path, laptops: int, **limits: Any) -> Fleet:
 def read_fleet(folder: Path) -> Fleet:
     """A fleet made before, for another process; without its broker."""
     laptops = msgspec.json.decode(
-        (folder / "laptops.json").read_bytes(), type=list[Credential]
+        (folder / "laptops.json").read_bytes(), type=list[AgentCredential]
     )
     return Fleet(folder, laptops, _trust(folder), 0, None)
 
@@ -162,7 +162,7 @@ class Line:
     def __init__(
         self,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        who: Credential,
+        who: AgentCredential,
     ) -> None:
         self._reader, self._writer = streams
         pair = base64.b64encode(f"{who.agent}:{who.secret}".encode()).decode()
@@ -189,7 +189,10 @@ class Line:
 
 
 async def connect(
-    port: int, trust: ssl.SSLContext | None, who: Credential, source: str = "127.0.0.1"
+    port: int,
+    trust: ssl.SSLContext | None,
+    who: AgentCredential,
+    source: str = "127.0.0.1",
 ) -> Line:
     streams = await asyncio.open_connection(
         "127.0.0.1", port, ssl=trust, local_addr=(source, 0)
@@ -199,7 +202,7 @@ async def connect(
 
 @contextlib.asynccontextmanager
 async def lines(
-    port: int, trust: ssl.SSLContext, laptops: list[Credential]
+    port: int, trust: ssl.SSLContext, laptops: list[AgentCredential]
 ) -> AsyncIterator[list[Line]]:
     made = [await connect(port, trust, who) for who in laptops]
     try:
@@ -210,7 +213,7 @@ async def lines(
 
 
 async def mqtt_session(
-    port: int, trust: ssl.SSLContext, who: Credential, body: bytes
+    port: int, trust: ssl.SSLContext, who: AgentCredential, body: bytes
 ) -> int:
     """One laptop connects, subscribes, publishes one body and waits for its receipt
     (MQTT 3.1.1, written by hand: a library would cost more than the server). Returns

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from collectors.batch import Batch, check, gather
-from collectors.journal import Journal, JournalConfig, Reader
+from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE, INTERFACE
 from probes.measure.jitter import percentile
 from probes.wire.catalogue import Field, Measurement
@@ -82,7 +82,7 @@ async def _append(
         stats = journal.stats
         commits_ms = list(stats.commit_ms)
         cpu_s = _cpu_s() - cpu_s
-    async with Reader(folder, "store") as reader:
+    async with JournalReader(folder, "store") as reader:
         begun_s = time.perf_counter()
         read = 0
         while chunk := await reader.read(wait_s=0):

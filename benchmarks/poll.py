@@ -27,8 +27,8 @@ from collectors.batch import Batch
 from collectors.estate import Device
 from collectors.snmp import Credential, SnmpConfig, credential
 from collectors.snmp.polling.device_poll import DevicePoll
-from collectors.snmp.polling.device_state import Learnt
-from collectors.snmp.session.session import Patience
+from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 
 PORTS = 50
@@ -135,14 +135,14 @@ async def _towpath(port: int, held: Credential) -> dict[str, float]:
     config = SnmpConfig(timeout_s=5.0, period_s=0.001)
     device = Device(id="bench", site="s", address="127.0.0.1", port=port)  # type: ignore[arg-type]
     async with Sessions() as sessions:
-        session = sessions.open("127.0.0.1", port, held, Patience((5.0,)))
+        session = sessions.open("127.0.0.1", port, held, RetryPolicy((5.0,)))
         poll = DevicePoll(
             config,
             device,
             (),
             held,
             session,
-            Learnt(),
+            DeviceState(),
             lambda: time.time_ns() // 1_000_000,
         )
         rows: list[Batch] = []
@@ -233,7 +233,7 @@ def _packets_in(port: int) -> int:
     async def ask() -> int:
         async with Sessions() as sessions:
             held = credential("bench", _USERS["v2c"])
-            session = sessions.open("127.0.0.1", port, held, Patience((5.0,)))
+            session = sessions.open("127.0.0.1", port, held, RetryPolicy((5.0,)))
             found = await session.get([_IN_PKTS])
             session.close()
             return int(found[_IN_PKTS])

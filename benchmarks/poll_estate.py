@@ -27,7 +27,7 @@ from pathlib import Path
 
 from benchmarks.poll_switches import COMMUNITY, PORTS, address, is_dead
 from collectors.estate import Device, Estate, Site
-from collectors.journal import Journal, JournalConfig, Reader
+from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.ping import Pinger
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
@@ -123,7 +123,7 @@ async def _journalled(
 ) -> dict[str, float]:
     late_ms: list[float] = []
     up = ports = 0
-    async with Reader(folder / "journal", "bench") as reader:
+    async with JournalReader(folder / "journal", "bench") as reader:
         while chunk := await reader.read(wait_s=0.5):
             for batch in chunk.batches:
                 if not begun_ms <= batch.received_ms < ended_ms:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from collectors.reflector import Reflector, ReflectorConfig
+from collectors.reflector import ReflectorConfig, ReflectorService
 from probes.measure import bandwidth
 from probes.wire import ndt7, stamp
 from probes.wire.sample import Value
@@ -182,7 +182,7 @@ def _reflect(
     )
 
     async def serve() -> None:
-        async with Reflector(config, test_seconds=seconds) as reflector:
+        async with ReflectorService(config, test_seconds=seconds) as reflector:
             told.send((reflector.stamp_port, reflector.web_port))
             await asyncio.to_thread(told.recv)
 

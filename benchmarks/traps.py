@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collectors.estate import Device, Estate, Site
-from collectors.journal import Journal, JournalConfig, Reader
+from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import credential
 from collectors.snmp.session import ber, v3_message
@@ -113,7 +113,7 @@ async def _received(
             counted = receiver.stats.counted
             assert counted + receiver.inbox.lost <= count + 1
     durable = 0
-    async with Reader(folder, "bench") as reading:
+    async with JournalReader(folder, "bench") as reading:
         while (chunk := await reading.read(wait_s=0.2)) is not None:
             durable += sum(sum(each.field("count")) for each in chunk.batches)  # type: ignore[arg-type]
     assert durable == counted, (durable, counted)

@@ -16,7 +16,7 @@ from probes.wire.catalogue import (
     Field,
     Measurement,
     Misfit,
-    Unknown,
+    UnknownName,
     conform,
 )
 from probes.wire.sample import Sample, Value
@@ -133,7 +133,7 @@ def check(batch: Batch, catalogue: Catalogue) -> Batch:
     _check_shape(batch)
     try:
         fields = _declared(schema, catalogue)
-    except Unknown as unknown:
+    except UnknownName as unknown:
         raise Misfit(f"{where}: {unknown}", _unknown_reason(schema)) from None
     if set(map(type, columns[0])) - {int} or not _in_64_bits(columns[0]):
         text = "a time that is not a whole number of ms"
@@ -183,7 +183,7 @@ def sift(batch: Batch, catalogue: Catalogue) -> Sifted:
     try:
         _check_shape(batch)
         declared = _declared(batch.schema, catalogue)
-    except (Misfit, Unknown):
+    except (Misfit, UnknownName):
         rows = max(1, *map(len, batch.columns)) if batch.columns else 1
         return Sifted(None, batch, Counter({reason: rows}), text)
     own = 1 + len(batch.schema.tags)
@@ -255,7 +255,7 @@ def _check_shape(batch: Batch) -> None:
 
 @lru_cache(maxsize=4096)
 def _declared(schema: Schema, catalogue: Catalogue) -> tuple[Field, ...]:
-    """The declared fields of a schema. `Unknown` where a name is not declared."""
+    """The declared fields of a schema. `UnknownName` where a name is not declared."""
     measurement = catalogue.measurement(schema.measurement)
     for name in schema.tags:
         measurement.tag(name)

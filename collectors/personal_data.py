@@ -19,7 +19,7 @@ PERSONAL_DAYS = 30
 Root = Literal["journal", "store", "bodies", "registry", "broker"]
 
 
-class Place(msgspec.Struct, frozen=True):
+class PersonalDataPlace(msgspec.Struct, frozen=True):
     """Files that may name a laptop: `glob` below the folder that `root` means in the
     settings. `erase` and `prune` work on one such file and return how much went;
     without them the files' own writer does it, as `kept` and `erased` say. `count`
@@ -65,8 +65,8 @@ def prune_body(path: Path, before_ms: int) -> int:
     return 1
 
 
-PLACES: tuple[Place, ...] = (
-    Place(
+PLACES: tuple[PersonalDataPlace, ...] = (
+    PersonalDataPlace(
         "journal",
         "*/*.segment",
         "results that wait for the store and the groups",
@@ -74,7 +74,7 @@ PLACES: tuple[Place, ...] = (
         "away",
         "the store leaves them out; the file goes as before",
     ),
-    Place(
+    PersonalDataPlace(
         "journal",
         "*/dead/*.jsonl",
         "rows that do not fit the catalogue (16 MB at most)",
@@ -84,7 +84,7 @@ PLACES: tuple[Place, ...] = (
         prune_lines,
         count_lines,
     ),
-    Place(
+    PersonalDataPlace(
         "store",
         "aside/*.jsonl",
         "rows that the store refused (16 MB at most)",
@@ -94,28 +94,28 @@ PLACES: tuple[Place, ...] = (
         prune_lines,
         count_lines,
     ),
-    Place(
+    PersonalDataPlace(
         "store",
         "personal/**/*",
         "rows about one laptop; with InfluxDB in the database `<name>_personal`",
         "30 days; `store.personal_days` can shorten it, nothing lengthens it",
         "within a minute of Towpath running; with InfluxDB at once (3 Core cannot)",
     ),
-    Place(
+    PersonalDataPlace(
         "store",
         "tmp/*",
         "the same while files are made of them",
         "seconds; removed at a start",
         "as rows are",
     ),
-    Place(
+    PersonalDataPlace(
         "store",
         "erased/*",
         "pseudonyms of laptops that were erased, so that nothing of them comes back",
         "30 days",
         "needed for it",
     ),
-    Place(
+    PersonalDataPlace(
         "bodies",
         "*.body",
         "the last bodies of reports that could not be read (200 at most), without who "
@@ -125,14 +125,14 @@ PLACES: tuple[Place, ...] = (
         erase_body,
         prune_body,
     ),
-    Place(
+    PersonalDataPlace(
         "registry",
         "agents.sqlite*",
         "who is enrolled: pseudonym, home site, hash of a secret, last hour seen",
         "until erased; 400 days after it was last seen (`ingest.registry.unseen_days`)",
         "at once",
     ),
-    Place(
+    PersonalDataPlace(
         "broker",
         "*",
         "the user names of laptops that use MQTT; mosquitto's own database has "
@@ -180,6 +180,6 @@ def _names(agent: str) -> Callable[[bytes], bool]:
     return lambda line: named.search(line) is not None
 
 
-def _files(folders: Mapping[Root, Path], place: Place) -> list[Path]:
+def _files(folders: Mapping[Root, Path], place: PersonalDataPlace) -> list[Path]:
     folder = folders.get(place.root)
     return [] if folder is None else sorted(folder.glob(place.glob))

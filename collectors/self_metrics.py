@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from collectors.batch import gather
 from collectors.journal import Append
 from collectors.server_measurements import CATALOGUE
-from probes.wire.catalogue import Catalogue, Unknown
+from probes.wire.catalogue import Catalogue, UnknownName
 from probes.wire.sample import Sample
 
 _log = structlog.get_logger()
@@ -105,7 +105,7 @@ def families(samples: Iterable[Sample], catalogue: Catalogue) -> list[Metric]:
     for sample in samples:
         try:
             declared = catalogue.measurement(sample.measurement)
-        except Unknown:
+        except UnknownName:
             continue
         labels = [tag.name for tag in declared.tags]
         for name, value in sample.fields.items():

@@ -19,7 +19,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Lines:
+class LineNumbers:
     """Where in the file each dotted path stands."""
 
     def __init__(self, node: Any, first: int = 0) -> None:
@@ -60,7 +60,7 @@ def read_text(source: Path, findings: list[str]) -> str | None:
 
 def parse(
     source: Path, text: str, findings: list[str], first: int = 0
-) -> tuple[Any, Lines]:
+) -> tuple[Any, LineNumbers]:
     """The document in `text`, and its lines; None where it is no YAML or empty."""
     try:
         node = yaml.compose(text, Loader)
@@ -70,19 +70,19 @@ def parse(
         line = first + (mark.line + 1 if mark else 1)
         problem = getattr(error, "problem", None) or str(error)
         findings.append(f"{source}:{line}: is not valid YAML: {problem}")
-        return None, Lines(None, first)
+        return None, LineNumbers(None, first)
     if node is not None:
         findings += [
             f"{source}:{first + line}: {key!r} is there twice"
             for key, line in _twice(node)
         ]
-    return document, Lines(node, first)
+    return document, LineNumbers(node, first)
 
 
 def fit(
     source: Path,
     document: Any,
-    lines: Lines,
+    lines: LineNumbers,
     model: type[Model],
     findings: list[str],
 ) -> Model | None:

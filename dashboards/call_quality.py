@@ -62,7 +62,7 @@ _WORDS: dict[Level, str] = {"ok": "Good", "warn": "Fair", "bad": "Poor"}
 _ORDER: tuple[Level, ...] = ("ok", "warn", "bad")
 
 
-class Verdict(NamedTuple):
+class CallVerdict(NamedTuple):
     """`why` names what decides, unless all is good."""
 
     level: Level
@@ -70,7 +70,7 @@ class Verdict(NamedTuple):
     why: str = ""
 
 
-def verdict(values: Mapping[str, float], suffix: str = "_last") -> Verdict:
+def verdict(values: Mapping[str, float], suffix: str = "_last") -> CallVerdict:
     """The worst of the criteria that are known; `values` by field and `suffix`."""
     known = [
         (each, value)
@@ -78,11 +78,11 @@ def verdict(values: Mapping[str, float], suffix: str = "_last") -> Verdict:
         if (value := values.get(each.field + suffix)) is not None
     ]
     if not known:
-        return Verdict("none", "Not measured")
+        return CallVerdict("none", "Not measured")
     worst, value = max(known, key=lambda pair: _ORDER.index(pair[0].level(pair[1])))
     level = worst.level(value)
     why = "" if level == "ok" else f"{worst.title} {worst.said(value)}"
-    return Verdict(level, _WORDS[level], why)
+    return CallVerdict(level, _WORDS[level], why)
 
 
 def criteria() -> str:

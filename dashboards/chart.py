@@ -24,7 +24,7 @@ _CHARACTER = 6.6
 
 
 @dataclass(frozen=True)
-class Series:
+class ChartSeries:
     """One line: points (time in ms, value), in order of time."""
 
     name: str
@@ -38,7 +38,7 @@ class Chart:
 
     id: str
     title: str
-    series: tuple[Series, ...]
+    series: tuple[ChartSeries, ...]
     from_ms: int
     to_ms: int
     step_ms: int

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from collectors.estate.opening_hours import Hours, OpenRange
+from collectors.estate.opening_hours import OpeningHours, OpenRange
 
 LONDON = ZoneInfo("Europe/London")
 NOTHING = "no data"
@@ -132,7 +132,7 @@ def iso(time_ms: int) -> str:
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def hours(value: Hours) -> str:
+def hours(value: OpeningHours) -> str:
     """`Monday to Friday, 08:00 to 18:00`; `at all hours`."""
     ranges = value.ranges or (OpenRange(opens=value.opens, closes=value.closes),)
     told = [

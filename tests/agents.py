@@ -15,7 +15,7 @@ from towpath.demo.simulated_switches import SimulatedSwitch
 class EndlessWalk(SimulatedSwitch):
     """GETNEXT and GETBULK make up rows below the asked one for ever."""
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         if request.kind == snmp_messages.GET:
             return super().reply(request)
         row = snmp_messages.arcs_of(request.names[0])
@@ -32,7 +32,7 @@ class EndlessWalk(SimulatedSwitch):
 class SameRowAgain(SimulatedSwitch):
     """A walk that comes back to where it was (Cisco ASAv and others)."""
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         if request.kind == snmp_messages.GET:
             return super().reply(request)
         first = self.after(snmp_messages.arcs_of(request.names[0])[:-1])
@@ -46,7 +46,7 @@ class SameRowAgain(SimulatedSwitch):
 class Disorderly(SimulatedSwitch):
     """The rows of every page come backwards, as from an unordered table."""
 
-    def _walk(self, request: snmp_messages.Request) -> bytes:
+    def _walk(self, request: snmp_messages.SnmpRequest) -> bytes:
         rows, row = [], snmp_messages.arcs_of(request.names[0])
         for _ in range(max(1, request.second)):
             following = self.after(row)
@@ -70,7 +70,7 @@ class TooBig(SimulatedSwitch):
 
     limit = 5
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         many = (
             request.second
             if request.kind == snmp_messages.GET_BULK
@@ -84,7 +84,7 @@ class TooBig(SimulatedSwitch):
 class SilentWhenMuch(TooBig):
     """Does not answer at all what is too much for it."""
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         many = (
             request.second
             if request.kind == snmp_messages.GET_BULK
@@ -96,7 +96,7 @@ class SilentWhenMuch(TooBig):
 class EmptyWhenMuch(TooBig):
     """Answers what is too much for it with no error and no variables."""
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         many = (
             request.second
             if request.kind == snmp_messages.GET_BULK
@@ -110,7 +110,7 @@ class EmptyWhenMuch(TooBig):
 class NoBulk(SimulatedSwitch):
     """Answers GETBULK with an error, as printers and cheap UPS cards do."""
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         if request.kind == snmp_messages.GET_BULK:
             return snmp_messages.response(request, b"", snmp_messages.GEN_ERR, 1)
         return super().reply(request)
@@ -130,7 +130,7 @@ class Huge(SimulatedSwitch):
         self.description = "x" * 5000
         super().rebuild()
 
-    def _get(self, request: snmp_messages.Request) -> bytes:
+    def _get(self, request: snmp_messages.SnmpRequest) -> bytes:
         binds = [
             snmp_messages.bind(name, self._values[name]())
             for name in request.names
@@ -185,7 +185,7 @@ class Cached(SimulatedSwitch):
     _looked_s = 0.0
     _kept: dict[bytes, bytes]
 
-    def _get(self, request: snmp_messages.Request) -> bytes:
+    def _get(self, request: snmp_messages.SnmpRequest) -> bytes:
         now_s = time.monotonic()
         if now_s - self._looked_s >= self.cache_s:
             self._looked_s = now_s
@@ -343,7 +343,7 @@ _IF_X = (1, 3, 6, 1, 2, 1, 31, 1, 1)
 class BrokenExtension(SimulatedSwitch):
     """Says genErr to whatever touches ifXTable, as some old IOS releases do."""
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         rows = [snmp_messages.arcs_of(name) for name in request.names]
         if request.kind != snmp_messages.GET:
             rows = [self.after(row) or row for row in rows]
@@ -355,7 +355,7 @@ class BrokenExtension(SimulatedSwitch):
 class SilentExtension(BrokenExtension):
     """Says nothing to whatever touches ifXTable."""
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         said = super().reply(request)
         refused = snmp_messages.response(request, b"", snmp_messages.GEN_ERR, 1)
         return None if said == refused else said
@@ -365,7 +365,7 @@ class NoBulkOfOneTable(SimulatedSwitch):
     """Loops when names are asked for by GETBULK, and only then (Brocade IronWare's
     ifPhysAddress, TP-Link's DDM tables)."""
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         row = snmp_messages.arcs_of(request.names[0])
         if request.kind == snmp_messages.GET_BULK and row[: len(_IF_X)] == _IF_X:
             first = self.after(_IF_X)
@@ -386,7 +386,7 @@ class OneAtATime(TooBig):
 class SkipsRows(SimulatedSwitch):
     """Leaves every third row of ifTable and ifXTable out of large GETBULKs."""
 
-    def _walk(self, request: snmp_messages.Request) -> bytes:
+    def _walk(self, request: snmp_messages.SnmpRequest) -> bytes:
         if request.kind != snmp_messages.GET_BULK or request.second < 10:
             return super()._walk(request)
         binds, row = b"", snmp_messages.arcs_of(request.names[0])
@@ -404,7 +404,7 @@ class SkipsRows(SimulatedSwitch):
 class NextIsLate(SimulatedSwitch):
     """GETNEXT of sysObjectID gives sysUpTime (Weathergoose); GET of it is right."""
 
-    def _walk(self, request: snmp_messages.Request) -> bytes:
+    def _walk(self, request: snmp_messages.SnmpRequest) -> bytes:
         if snmp_messages.arcs_of(request.names[0])[:8] == (1, 3, 6, 1, 2, 1, 1, 2):
             name = snmp_messages.oid_content((1, 3, 6, 1, 2, 1, 1, 3, 0))
             return snmp_messages.response(

@@ -12,11 +12,11 @@ from agents import EndlessWalk
 
 from collectors.estate import Device
 from collectors.snmp import SnmpConfig, credential
-from collectors.snmp.polling.device_health import Health
+from collectors.snmp.polling.device_health import HealthPoll
 from collectors.snmp.polling.device_poll import DevicePoll
-from collectors.snmp.polling.device_state import Learnt
+from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.profiles import load
-from collectors.snmp.session.session import Patience
+from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedSwitch
@@ -29,7 +29,7 @@ class EndlessTexts(EndlessWalk):
 
     octets = 3_900
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         text = snmp_messages.octets(b"x" * self.octets)
         name = snmp_messages.arcs_of(request.names[0])
         if request.kind != snmp_messages.GET:
@@ -60,7 +60,7 @@ async def _grown_mb(
     profiles = load()
     async with kind("flood", 3) as switch, Sessions(library == "gufo") as sessions:
         where = "127.0.0.1", switch.port_number
-        session = sessions.open(*where, held, Patience((0.5, 1.0)))
+        session = sessions.open(*where, held, RetryPolicy((0.5, 1.0)))
         device = Device(id="a", site="s", address=where[0], port=where[1])  # type: ignore[arg-type]
         poll = DevicePoll(
             config,
@@ -68,9 +68,9 @@ async def _grown_mb(
             (),
             held,
             session,
-            Learnt(),
+            DeviceState(),
             lambda: time.time_ns() // 1_000_000,
-            Health(profiles, asyncio.Semaphore(8)),
+            HealthPoll(profiles, asyncio.Semaphore(8)),
         )
         before = _peak_mb()
         for _ in range(_POLLS):

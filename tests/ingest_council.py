@@ -23,7 +23,7 @@ from probes.wire.failure import Outcome
 from probes.wire.report import (
     ACKS_TOPIC,
     REPORTS_TOPIC,
-    Credential,
+    AgentCredential,
     Enrolment,
     Receipt,
     Report,
@@ -48,7 +48,7 @@ def opened_registry(folder: Path) -> Iterator[Registry]:
         yield registry
 
 
-def enrol(registry: Registry, device: str, site: str = "town-hall") -> Credential:
+def enrol(registry: Registry, device: str, site: str = "town-hall") -> AgentCredential:
     now_ms = wall_ms()
     token = registry.make_token(site, 1, 1, now_ms)
     return registry.enrol(Enrolment(token, device), now_ms)
@@ -93,7 +93,7 @@ class Door:
         self.ingest, self.registry, self.append = ingest, registry, append
         self.client, self.certificates = client, certificates
 
-    async def send(self, who: Credential, content: bytes, **headers: str) -> Any:
+    async def send(self, who: AgentCredential, content: bytes, **headers: str) -> Any:
         return await self.client.post(
             "/v1/reports",
             content=content,
@@ -139,7 +139,7 @@ async def door(
             yield Door(ingest, registry, append, client, certificates)
 
 
-def mqtt_connection(port: int, who: Credential, **settings: Any) -> aiomqtt.Client:
+def mqtt_connection(port: int, who: AgentCredential, **settings: Any) -> aiomqtt.Client:
     return aiomqtt.Client(
         "127.0.0.1",
         port,
@@ -151,7 +151,7 @@ def mqtt_connection(port: int, who: Credential, **settings: Any) -> aiomqtt.Clie
     )
 
 
-async def deliver(port: int, who: Credential, waiting: dict[str, Report]) -> None:
+async def deliver(port: int, who: AgentCredential, waiting: dict[str, Report]) -> None:
     """What an agent does: sends until each report is in a receipt, come what may."""
     while waiting:
         with contextlib.suppress(aiomqtt.MqttError, TimeoutError):

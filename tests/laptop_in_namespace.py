@@ -19,7 +19,7 @@ import msgspec
 
 async def main(what: str, *given: str) -> object:
     from probes import platforms
-    from probes.agent.place import Locator, Places
+    from probes.agent.place import KnownPlaces, Locator
     from probes.measure.vpn import Vpn
     from probes.platforms.system_facts import ProxySetting
     from probes.wire.policy import decode
@@ -42,7 +42,7 @@ async def main(what: str, *given: str) -> object:
         )
         return [result async for result in found]
     if what == "place":
-        places = Places(Path(given[2]), b"key")
+        places = KnownPlaces(Path(given[2]), b"key")
         return await Locator(places, given[1], managed=list).where(given[0])
     return platforms.interfaces()
 

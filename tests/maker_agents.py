@@ -54,7 +54,7 @@ class Beside(SimulatedSwitch):
             self.strangers.add(community)
         return super().answer(data)
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         self.asked |= {
             ".".join(map(str, snmp_messages.arcs_of(n))) for n in request.names
         }

@@ -16,8 +16,8 @@ from typing import Any
 from agents import Recorded
 
 from collectors.snmp import credential
-from collectors.snmp.polling.device_facts import Facts, facts_json, poll_once
-from collectors.snmp.session.session import Patience
+from collectors.snmp.polling.device_facts import DeviceFacts, facts_json, poll_once
+from collectors.snmp.session.session import RetryPolicy
 
 FOLDER = Path(__file__).parent / "data" / "recordings"
 FILES = sorted(FOLDER.glob("*.snmprec"))
@@ -25,7 +25,7 @@ FILES = sorted(FOLDER.glob("*.snmprec"))
 _LEFT_OUT = {"name", "target", "ok", "error", "duration_ms", "packets", "ports"}
 
 
-async def polled(file: Path) -> Facts:
+async def polled(file: Path) -> DeviceFacts:
     held = credential("test", {"community": "public"})
     async with Recorded(file) as device:
         return await poll_once(
@@ -33,11 +33,11 @@ async def polled(file: Path) -> Facts:
             device.port_number,
             held,
             name=file.stem,
-            patience=Patience((1.0, 2.0)),
+            patience=RetryPolicy((1.0, 2.0)),
         )
 
 
-def shown(facts: Facts) -> dict[str, Any]:
+def shown(facts: DeviceFacts) -> dict[str, Any]:
     """What is compared: sections that are not empty."""
     found = json.loads(json.dumps(facts_json(facts)))
     return {k: v for k, v in found.items() if v and k not in _LEFT_OUT}

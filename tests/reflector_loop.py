@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 
-from collectors.reflector import Reflector, ReflectorConfig
+from collectors.reflector import ReflectorConfig, ReflectorService
 from probes.wire import stamp
 
 FORGED = 20
@@ -32,8 +32,8 @@ async def loop_of(one_port: int, other_port: int) -> dict[str, list[int]]:
         return ReflectorConfig(addresses=(address,), stamp_port=port, web_port=0)
 
     async with (
-        Reflector(config(ONE, one_port)) as one,
-        Reflector(config(OTHER, other_port)) as other,
+        ReflectorService(config(ONE, one_port)) as one,
+        ReflectorService(config(OTHER, other_port)) as other,
     ):
         with socket.socket(
             socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW

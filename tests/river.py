@@ -27,13 +27,13 @@ from collectors.ingest import Registry
 from collectors.ingest.broker_files import mosquitto_text
 from collectors.ingest.certificate import make_certificates
 from collectors.ingest.ingest_config import BrokerConfig
-from collectors.journal import Reader
+from collectors.journal import JournalReader
 from probes.agent.enrol import enrol
-from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import CredentialRefused, Later, Publisher
 from probes.agent.settings import Mqtt, Settings
-from probes.agent.spool import Waiting
+from probes.agent.spool import SpooledReport
 from probes.wire.failure import Outcome
 from probes.wire.report import Report, Result, Whereabouts
 from towpath.config import TowpathConfig, read
@@ -267,7 +267,7 @@ class Laptop:
         self.made = 0
         self.receipted: set[int] = set()
         self.refused: list[str] = []
-        self._waiting: dict[str, Waiting] = {}
+        self._waiting: dict[str, SpooledReport] = {}
         self.failures = 0
 
     async def live(self, stop: asyncio.Event, pause_s: float = 0.05) -> None:
@@ -283,7 +283,7 @@ class Laptop:
     def _make(self) -> None:
         made = report(self.agent, self.made)
         body = msgspec.json.encode(made)
-        self._waiting[made.id] = Waiting(made.id, made.sent_ms, body)
+        self._waiting[made.id] = SpooledReport(made.id, made.sent_ms, body)
         self.made += 1
 
     async def _send(self) -> None:
@@ -343,7 +343,7 @@ class Laptops:
         folder.mkdir(parents=True, exist_ok=True)
         who = await enrol(council.server, token, folder, ca, software)
         if n < self._counts[0]:
-            door = Door(council.server, who, ca, software, request_s=10)
+            door = ServerConnection(council.server, who, ca, software, request_s=10)
             await self._stack.enter_async_context(door)
             self.https.append(Laptop(who.agent, HttpsPublisher(door)))
             return
@@ -388,7 +388,7 @@ async def until(true: Callable[[], bool], what: str, seconds: float = 30) -> Non
 async def journalled(folder: Path, reader: str) -> dict[str, list[int]]:
     """The numbers of the reports that a reader finds in the journal, by agent."""
     found: dict[str, list[int]] = {}
-    async with Reader(folder, reader) as reading:
+    async with JournalReader(folder, reader) as reading:
         while (chunk := await reading.read(wait_s=0.5)) is not None:
             for batch in chunk.batches:
                 if batch.measurement == "call_path":

@@ -180,7 +180,7 @@ def shaped_path() -> Iterator[ShapedPath]:
 
 
 async def _reflect(addresses: list[str]) -> None:
-    from collectors.reflector import Reflector, ReflectorConfig
+    from collectors.reflector import ReflectorConfig, ReflectorService
 
     config = ReflectorConfig(
         addresses=tuple(addresses),
@@ -189,7 +189,7 @@ async def _reflect(addresses: list[str]) -> None:
         access="open",
         tests_bps=1e12,
     )
-    async with Reflector(config, test_seconds=3.0) as reflector:
+    async with ReflectorService(config, test_seconds=3.0) as reflector:
         ports = {"stamp": reflector.stamp_port, "web": reflector.web_port}
         sys.stdout.write(json.dumps(ports) + "\n")
         sys.stdout.flush()

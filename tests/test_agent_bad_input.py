@@ -20,9 +20,9 @@ from test_agent_spool import Clock, ids, report
 from test_reflector_ndt7 import make_certificate
 
 from collectors.ingest.certificate import make_certificates
-from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.publish_mqtt import MqttPublisher
-from probes.agent.report_delivery import Delivery, Later
+from probes.agent.report_delivery import Later, ReportDelivery
 from probes.agent.sent_log import SentLog
 from probes.agent.settings import Mqtt, Settings, SpoolLimits
 from probes.agent.spool import Spool
@@ -39,9 +39,12 @@ async def test_a_certificate_out_of_time_makes_one_think_of_the_clock(
         lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context
     )
     address = f"https://localhost:{server.sockets[0].getsockname()[1]}"
-    async with server, Door(address, WHO, str(folder / "cert.pem"), "s") as out:
+    async with (
+        server,
+        ServerConnection(address, WHO, str(folder / "cert.pem"), "s") as out,
+    ):
         with spooled(tmp_path / "state", 2) as spool:
-            delivery = Delivery(
+            delivery = ReportDelivery(
                 spool, HttpsPublisher(out), SentLog(tmp_path), lambda: NOW_MS
             )
             assert await delivery.deliver() is not None

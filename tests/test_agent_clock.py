@@ -13,14 +13,14 @@ from pathlib import Path
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ingest_council import Door as Council
+from ingest_council import ServerConnection as Council
 from ingest_council import door, eventually
 from test_agent_loop import QUICK, Laptop
 from test_agent_settings import NOW_MS as STATUS_MS
 from test_agent_settings import status
 
 from probes.agent.clocks import wrong_ms
-from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import DAY_MS, NAME, Spool
 from probes.diagnosis.agent_status import describe, read_status
@@ -176,7 +176,7 @@ def test_a_report_moved_there_and_back_is_the_same(by_ms: int) -> None:
 @contextlib.asynccontextmanager
 async def reporting(
     folder: Path, policy: Policy, ahead_s: float
-) -> AsyncIterator[tuple[Council, Laptop, Door]]:
+) -> AsyncIterator[tuple[Council, Laptop, ServerConnection]]:
     """A council, an enrolled laptop whose clock is ahead by that, and its way there."""
     async with door(folder / "council") as council:
         now_ms = int(time.time() * 1000)
@@ -184,7 +184,7 @@ async def reporting(
         who = council.registry.enrol(Enrolment(token, "0" * 32), now_ms)
         laptop = Laptop(folder, policy)
         laptop.who, laptop.clock.ahead_s = who, ahead_s
-        async with Door(
+        async with ServerConnection(
             f"https://127.0.0.1:{council.ingest.port}",
             who,
             str(council.certificates.authority),

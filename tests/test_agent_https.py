@@ -18,32 +18,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.ingest.certificate import Certificates, make_certificates
-from probes.agent.publish_https import Door, HttpsPublisher, retry_after_s
+from probes.agent.publish_https import HttpsPublisher, ServerConnection, retry_after_s
 from probes.agent.report_delivery import (
     BATCH_BYTES,
     BATCH_REPORTS,
+    BodyTooLarge,
     CredentialRefused,
-    Delivery,
     Later,
     NotTaken,
-    TooLarge,
+    ReportDelivery,
     retry_s,
 )
 from probes.agent.sent_log import LOG_BYTES, SentLog
 from probes.agent.settings import SpoolLimits
-from probes.agent.spool import Spool, Waiting
+from probes.agent.spool import Spool, SpooledReport
 from probes.wire.report import (
     MAX_BODY_BYTES,
     MAX_REPORTS,
-    Credential,
+    AgentCredential,
     Receipt,
-    Refusal,
     Report,
+    ReportRefusal,
     Whereabouts,
 )
 
 NOW_MS = 1_790_000_000_000
-WHO = Credential("agent-1", "s3cret")
+WHO = AgentCredential("agent-1", "s3cret")
 
 
 def report(id: str) -> Report:
@@ -130,14 +130,14 @@ class Laptop:
     def __init__(self, folder: Path, council: Council, request_s: float = 20) -> None:
         self.folder = folder
         self.spool = Spool(folder, SpoolLimits(), lambda: NOW_MS)
-        self.door = Door(
+        self.door = ServerConnection(
             f"https://127.0.0.1:{council.port}",
             WHO,
             council.ca_file,
             "towpath-agent/test",
             request_s,
         )
-        self.delivery = Delivery(
+        self.delivery = ReportDelivery(
             self.spool,
             HttpsPublisher(self.door),
             SentLog(folder),
@@ -335,7 +335,11 @@ async def test_refused_reports_are_removed_and_counted_with_why(
     tmp_path: Path, council: Council
 ) -> None:
     council.answer = lambda _: http(
-        200, Receipt(("r0",), (Refusal("r1", "version 9"), Refusal("r2", "version 9")))
+        200,
+        Receipt(
+            ("r0",),
+            (ReportRefusal("r1", "version 9"), ReportRefusal("r2", "version 9")),
+        ),
     )
     async with Laptop(tmp_path, council).running() as laptop:
         assert await laptop.delivery.deliver() is None
@@ -400,7 +404,7 @@ class Moody:
         if mood == "denied":
             raise CredentialRefused("who?")
         if mood == "large" and len(ids) > 1:
-            raise TooLarge("less")
+            raise BodyTooLarge("less")
         if mood == "lost":
             self.durable.update(set(ids) - self.bad)
             raise Later("the answer was lost")
@@ -410,7 +414,7 @@ class Moody:
         if mood == "some":
             good = good[: len(good) // 2 + 1]
         self.durable.update(good)
-        refused = tuple(Refusal(id, "bad") for id in ids if id in self.bad)
+        refused = tuple(ReportRefusal(id, "bad") for id in ids if id in self.bad)
         return Receipt(tuple(good), refused)
 
 
@@ -433,7 +437,7 @@ async def test_everything_is_made_durable_or_refused_and_nothing_is_lost(
         with Spool(path, SpoolLimits(), lambda: NOW_MS) as spool:
             for id in sorted(everything):
                 spool.put(report(id))
-            delivery = Delivery(
+            delivery = ReportDelivery(
                 spool, moody, SentLog(path), lambda: NOW_MS, lambda: 0.0
             )
             for _ in range(400):
@@ -452,7 +456,7 @@ def test_a_batch_stays_within_what_the_server_takes() -> None:
 def test_the_log_of_what_was_sent_is_bounded(tmp_path: Path) -> None:
     log = SentLog(tmp_path)
     many = [
-        Waiting(f"r{n}", NOW_MS, msgspec.json.encode({"text": "x" * 10_000}))
+        SpooledReport(f"r{n}", NOW_MS, msgspec.json.encode({"text": "x" * 10_000}))
         for n in range(50)
     ]
     for _ in range(12):

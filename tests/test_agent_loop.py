@@ -14,20 +14,20 @@ from ingest_council import eventually
 from probes.agent.agent import Agent, read_policy
 from probes.agent.clocks import Clocks, clock_change
 from probes.agent.pause import pause, paused_until_ms
-from probes.agent.place import Locator, Places
-from probes.agent.probe_budget import Facts, not_now, note_test
+from probes.agent.place import KnownPlaces, Locator
+from probes.agent.probe_budget import ProbeConditions, not_now, note_test
 from probes.agent.probe_budget import test_bytes as bytes_of_a_test
 from probes.agent.probe_round import PROBES, Round
 from probes.agent.probe_schedule import first_due_ms, next_due_ms, phase_ms
 from probes.agent.settings import Settings, SpoolLimits
-from probes.agent.spool import Spool, Waiting
+from probes.agent.spool import Spool, SpooledReport
 from probes.diagnosis.agent_status import describe, read_status
 from probes.measure.active_interface import Interface
 from probes.wire.failure import Outcome
 from probes.wire.policy import MeasuringHours, Policy
-from probes.wire.report import Credential, Receipt, Result
+from probes.wire.report import AgentCredential, Receipt, Result
 
-WHO = Credential("agent-1", "s3cret", "hall")
+WHO = AgentCredential("agent-1", "s3cret", "hall")
 HOUR_MS = 3_600_000
 QUICK = dict.fromkeys(PROBES, 0) | {"vpn": 600, "agent": 600}
 
@@ -63,7 +63,9 @@ class Counting(Round):
     async def glance(self) -> None:
         """Nothing of this machine is looked at."""
 
-    async def measure(self, probe: str, policy: Policy, facts: Facts) -> list[Result]:
+    async def measure(
+        self, probe: str, policy: Policy, facts: ProbeConditions
+    ) -> list[Result]:
         self.done[probe] += 1
         if self.fault is not None:
             raise self.fault
@@ -74,7 +76,7 @@ class Taking:
     def __init__(self) -> None:
         self.ids: list[str] = []
 
-    async def send(self, reports: Sequence[Waiting]) -> Receipt:
+    async def send(self, reports: Sequence[SpooledReport]) -> Receipt:
         self.ids += [each.id for each in reports]
         return Receipt(tuple(each.id for each in reports))
 
@@ -106,7 +108,9 @@ class Laptop:
                 clocks=self.clocks,
                 clock_ahead_s=ahead,
                 round=self.round,
-                locator=Locator(Places(self.folder, b"key"), gather=lambda: self.lines),
+                locator=Locator(
+                    KnownPlaces(self.folder, b"key"), gather=lambda: self.lines
+                ),
                 soon_ms=100,
                 tick_s=0.02,
             )
@@ -227,7 +231,7 @@ async def test_a_stop_in_the_middle_of_a_measurement_is_obeyed_at_once(
 
     class Endless(Counting):
         async def measure(
-            self, probe: str, policy: Policy, facts: Facts
+            self, probe: str, policy: Policy, facts: ProbeConditions
         ) -> list[Result]:
             self.done[probe] += 1
             await never.wait()
@@ -329,16 +333,19 @@ def test_hours_may_go_over_midnight() -> None:
 
 def test_speed_tests_are_polite() -> None:
     def why(**facts: object) -> Outcome | None:
-        return not_now("bandwidth", False, Facts(**facts))  # type: ignore[arg-type]
+        return not_now("bandwidth", False, ProbeConditions(**facts))  # type: ignore[arg-type]
 
     assert why() is None
     assert why(metered=True) is Outcome.METERED
     assert why(on_battery=True) is Outcome.ON_BATTERY
     assert why(busy=True) is Outcome.IN_USE
     assert why(left_bytes=5_000_000) is Outcome.BUDGET_SPENT
-    assert bytes_of_a_test(Facts(left_bytes=100_000_000)) == 10_000_000
-    assert bytes_of_a_test(Facts(left_bytes=10**9)) == 80_000_000
-    assert not_now("call_path", False, Facts(left_bytes=0)) is Outcome.BUDGET_SPENT
-    assert not_now("call_path", False, Facts(metered=True)) is None
-    assert not_now("vpn", False, Facts(left_bytes=-1)) is None
-    assert not_now("vpn", True, Facts()) is Outcome.NOT_PERMITTED
+    assert bytes_of_a_test(ProbeConditions(left_bytes=100_000_000)) == 10_000_000
+    assert bytes_of_a_test(ProbeConditions(left_bytes=10**9)) == 80_000_000
+    assert (
+        not_now("call_path", False, ProbeConditions(left_bytes=0))
+        is Outcome.BUDGET_SPENT
+    )
+    assert not_now("call_path", False, ProbeConditions(metered=True)) is None
+    assert not_now("vpn", False, ProbeConditions(left_bytes=-1)) is None
+    assert not_now("vpn", True, ProbeConditions()) is Outcome.NOT_PERMITTED

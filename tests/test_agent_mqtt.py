@@ -14,24 +14,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.agent.publish_mqtt import MqttPublisher, decode_receipt
-from probes.agent.report_delivery import CredentialRefused, Delivery, Later
+from probes.agent.report_delivery import CredentialRefused, Later, ReportDelivery
 from probes.agent.sent_log import SentLog
 from probes.agent.settings import Mqtt, Settings, SpoolLimits
 from probes.agent.spool import Spool
 from probes.wire.report import (
     ACKS_TOPIC,
     REPORTS_TOPIC,
-    Credential,
+    AgentCredential,
     Receipt,
-    Refusal,
     Report,
+    ReportRefusal,
     Whereabouts,
 )
 
 pytestmark = pytest.mark.service
 
 NOW_MS = 1_790_000_000_000
-WHO = Credential("agent-1", "s3cret")
+WHO = AgentCredential("agent-1", "s3cret")
 
 
 def report(id: str) -> Report:
@@ -105,12 +105,12 @@ async def test_reports_are_forgotten_on_the_receipt_and_a_bad_one_is_counted(
         server.answer = lambda ids: msgspec.json.encode(
             Receipt(
                 tuple(id for id in ids if id != "r3"),
-                (Refusal("r3", "odd"),) if "r3" in ids else (),
+                (ReportRefusal("r3", "odd"),) if "r3" in ids else (),
             )
         )
         async with server.running(), MqttPublisher(settings, WHO) as publisher:
             with spooled(tmp_path, 250) as spool:
-                delivery = Delivery(
+                delivery = ReportDelivery(
                     spool, publisher, SentLog(tmp_path), lambda: NOW_MS, lambda: 0.0
                 )
                 assert await delivery.deliver() is not None
@@ -156,7 +156,7 @@ async def test_a_broker_that_was_away_is_found_again_and_nothing_is_lost(
                 await publisher.send(spool.oldest(10, 10**6))
             with services.running(broker):
                 async with server.running():
-                    delivery = Delivery(
+                    delivery = ReportDelivery(
                         spool, publisher, SentLog(tmp_path), lambda: NOW_MS
                     )
                     await _deliver_until(delivery, lambda: bool(server.seen))
@@ -168,7 +168,7 @@ async def test_a_broker_that_was_away_is_found_again_and_nothing_is_lost(
     assert {id for ids in server.seen for id in ids} >= {"r0", "r39", "late"}
 
 
-async def _deliver_until(delivery: Delivery, done: Callable[[], bool]) -> None:
+async def _deliver_until(delivery: ReportDelivery, done: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not done():
             await delivery.deliver()

@@ -15,9 +15,9 @@ from test_agent_settings import NOW_MS, result, status
 from alerts.alert import Alert
 from alerts.staff_incidents import KnownIncidents, incidents
 from collectors.estate.estate_model import Estate, Site
-from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.sent_log import Sending, SentLog, sendings
-from probes.agent.spool import Waiting
+from probes.agent.spool import SpooledReport
 from probes.diagnosis.agent_status import Status, known, write_status
 from probes.diagnosis.is_it_me import page_folder, show, write_page
 from probes.diagnosis.is_it_me_page import STYLE, page
@@ -135,10 +135,10 @@ def test_the_command_writes_the_page(tmp_path: Path) -> None:
 
 
 def test_the_log_tells_deliveries_by_time_kinds_and_bytes(tmp_path: Path) -> None:
-    def waiting(id: str, *probes: str) -> Waiting:
+    def waiting(id: str, *probes: str) -> SpooledReport:
         results = tuple(result(probe) for probe in probes)
         report = Report(1, id, "a", NOW_MS, "s", Whereabouts(), results)
-        return Waiting(id, NOW_MS, msgspec.json.encode(report))
+        return SpooledReport(id, NOW_MS, msgspec.json.encode(report))
 
     log = SentLog(tmp_path)
     log.write(1000, [waiting("r1", "vpn"), waiting("r2", "web", "vpn")])
@@ -220,7 +220,9 @@ async def test_the_policy_tells_a_laptop_what_is_wrong_at_its_own_site(
         token = council.registry.make_token("hall", 1, 1, NOW_MS)
         who = council.registry.enrol(Enrolment(token, "0" * 32), NOW_MS)
         ca, address = str(council.certificates.authority), council.ingest.port
-        async with Door(f"https://127.0.0.1:{address}", who, ca, "s") as out:
+        async with ServerConnection(
+            f"https://127.0.0.1:{address}", who, ca, "s"
+        ) as out:
             publisher = HttpsPublisher(out)
             policy = await publisher.policy()
             assert policy is not None

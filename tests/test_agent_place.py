@@ -10,7 +10,15 @@ import pytest
 
 from collectors.ingest.certificate import make_certificates
 from probes.agent.office_networks import Stands, stands_in
-from probes.agent.place import Answer, Locator, Places, Seen, ask_beacon, came_by, judge
+from probes.agent.place import (
+    BeaconAnswer,
+    KnownPlaces,
+    Locator,
+    PlaceEvidence,
+    ask_beacon,
+    came_by,
+    judge,
+)
 from probes.measure import vpn
 from probes.measure.active_interface import (
     Interface,
@@ -211,30 +219,30 @@ PROVED = Stands("depot", True, "its network")
 @pytest.mark.parametrize(
     ("seen", "remembered", "stands", "place", "site"),
     [
-        (Seen("inside", "hall"), "", NOWHERE, "office", "hall"),
+        (PlaceEvidence("inside", "hall"), "", NOWHERE, "office", "hall"),
         # The beacon is surer than what was once said, and than the network.
-        (Seen("inside", "hall"), "home", PROVED, "office", "hall"),
-        (Seen("silent"), "home", NOWHERE, "home", ""),
-        (Seen("silent"), "elsewhere", NOWHERE, "elsewhere", ""),
-        (Seen("tunnel"), "home", PROVED, "home", ""),
+        (PlaceEvidence("inside", "hall"), "home", PROVED, "office", "hall"),
+        (PlaceEvidence("silent"), "home", NOWHERE, "home", ""),
+        (PlaceEvidence("silent"), "elsewhere", NOWHERE, "elsewhere", ""),
+        (PlaceEvidence("tunnel"), "home", PROVED, "home", ""),
         # The line of a known office is dead: still that office.
-        (Seen("silent"), "office:hall", NOWHERE, "office", "hall"),
-        (Seen("silent"), "", PROVED, "office", "depot"),
-        (Seen("not_configured"), "", PROVED, "office", "depot"),
-        (Seen("silent"), "", Stands("", False, "doubt"), "unknown", ""),
-        (Seen("silent"), "", NOWHERE, "unknown", ""),
-        (Seen("tunnel"), "", NOWHERE, "unknown", ""),
-        (Seen("hidden"), "", NOWHERE, "unknown", ""),
-        (Seen("not_secure"), "", NOWHERE, "unknown", ""),
-        (Seen("not_supported"), "", NOWHERE, "unknown", ""),
-        (Seen("not_configured"), "", NOWHERE, "unknown", ""),
-        (Seen("no_network"), "home", PROVED, "unknown", ""),
-        (Seen("silent"), "office:", NOWHERE, "unknown", ""),
-        (Seen("silent"), "nonsense", NOWHERE, "unknown", ""),
+        (PlaceEvidence("silent"), "office:hall", NOWHERE, "office", "hall"),
+        (PlaceEvidence("silent"), "", PROVED, "office", "depot"),
+        (PlaceEvidence("not_configured"), "", PROVED, "office", "depot"),
+        (PlaceEvidence("silent"), "", Stands("", False, "doubt"), "unknown", ""),
+        (PlaceEvidence("silent"), "", NOWHERE, "unknown", ""),
+        (PlaceEvidence("tunnel"), "", NOWHERE, "unknown", ""),
+        (PlaceEvidence("hidden"), "", NOWHERE, "unknown", ""),
+        (PlaceEvidence("not_secure"), "", NOWHERE, "unknown", ""),
+        (PlaceEvidence("not_supported"), "", NOWHERE, "unknown", ""),
+        (PlaceEvidence("not_configured"), "", NOWHERE, "unknown", ""),
+        (PlaceEvidence("no_network"), "home", PROVED, "unknown", ""),
+        (PlaceEvidence("silent"), "office:", NOWHERE, "unknown", ""),
+        (PlaceEvidence("silent"), "nonsense", NOWHERE, "unknown", ""),
     ],
 )
 def test_office_and_home_are_said_only_where_that_is_sure(
-    seen: Seen, remembered: str, stands: Stands, place: str, site: str
+    seen: PlaceEvidence, remembered: str, stands: Stands, place: str, site: str
 ) -> None:
     found = judge(seen, remembered, stands)
     assert found[:2] == (place, site)
@@ -282,31 +290,35 @@ def test_a_network_proves_an_office_only_where_nobody_else_can_have_it(
 @pytest.mark.parametrize(
     ("answer", "among", "how"),
     [
-        (Answer("hall", "10.1.7.3"), [CABLE], "inside"),
-        (Answer("hall", "10.1.7.3"), [CABLE, tunnel()], "inside"),
-        (Answer("hall", "10.99.0.2"), [CABLE, tunnel()], "tunnel"),
+        (BeaconAnswer("hall", "10.1.7.3"), [CABLE], "inside"),
+        (BeaconAnswer("hall", "10.1.7.3"), [CABLE, tunnel()], "inside"),
+        (BeaconAnswer("hall", "10.99.0.2"), [CABLE, tunnel()], "tunnel"),
         # An address that no interface has (IPsec by policy, on the loopback).
-        (Answer("hall", "10.5.5.5"), [CABLE], "tunnel"),
+        (BeaconAnswer("hall", "10.5.5.5"), [CABLE], "tunnel"),
         # One that a tunnel has too.
         (
-            Answer("hall", "10.1.7.3"),
+            BeaconAnswer("hall", "10.1.7.3"),
             [CABLE, tunnel(addresses=("10.1.7.3",))],
             "tunnel",
         ),
         # A filter driver takes what leaves the physical interface.
-        (Answer("hall", "10.1.7.3"), [CABLE, tunnel("zcctun0", up=False)], "hidden"),
         (
-            Answer("hall", "10.1.7.3", "10.1.7.3"),
+            BeaconAnswer("hall", "10.1.7.3"),
+            [CABLE, tunnel("zcctun0", up=False)],
+            "hidden",
+        ),
+        (
+            BeaconAnswer("hall", "10.1.7.3", "10.1.7.3"),
             [CABLE, tunnel("zcctun0", up=False)],
             "inside",
         ),
-        (Answer("hall", "10.1.7.3", "10.88.1.1"), [CABLE], "tunnel"),
-        (Answer("hall", "10.1.7.3", "::ffff:10.1.7.3"), [CABLE], "inside"),
-        (Answer("hall", "10.1.7.3", "nonsense"), [CABLE], "tunnel"),
+        (BeaconAnswer("hall", "10.1.7.3", "10.88.1.1"), [CABLE], "tunnel"),
+        (BeaconAnswer("hall", "10.1.7.3", "::ffff:10.1.7.3"), [CABLE], "inside"),
+        (BeaconAnswer("hall", "10.1.7.3", "nonsense"), [CABLE], "tunnel"),
     ],
 )
 def test_a_beacon_counts_only_over_a_link_that_surely_is_no_tunnel(
-    answer: Answer, among: list[Interface], how: str
+    answer: BeaconAnswer, among: list[Interface], how: str
 ) -> None:
     assert came_by(answer, among, tunnels(among)).how == how
 
@@ -363,7 +375,7 @@ async def test_a_beacon_over_the_cable_is_an_office_and_through_a_tunnel_is_not(
     def neighbour(gateway: str, _interface: str) -> str:
         return parse_arp(ARP, gateway)
 
-    places = Places(tmp_path, b"a key of this laptop")
+    places = KnownPlaces(tmp_path, b"a key of this laptop")
     now_s = [0.0]
     async with Beacon(tmp_path / "tls").running() as beacon:
         among = reached_by(tunnel(), CABLE)
@@ -410,12 +422,12 @@ async def test_a_beacon_over_the_cable_is_an_office_and_through_a_tunnel_is_not(
 
 async def test_a_beacon_that_is_not_the_councils_says_nothing(tmp_path: Path) -> None:
     async with Beacon(tmp_path / "tls").running() as beacon:
-        assert await ask_beacon(beacon.url, beacon.ca_file) == Answer(
+        assert await ask_beacon(beacon.url, beacon.ca_file) == BeaconAnswer(
             "hall", "127.0.0.1"
         )
         beacon.body = b'{"site": "hall", "seen": "10.2.3.4", "more": 1}'
         told = await ask_beacon(beacon.url, beacon.ca_file)
-        assert told == Answer("hall", "127.0.0.1", "10.2.3.4")
+        assert told == BeaconAnswer("hall", "127.0.0.1", "10.2.3.4")
         other = str(make_certificates(tmp_path / "other").authority)
         assert await ask_beacon(beacon.url, other) is None
         for body in (b"", b"[]", b'{"site": 3}', b'{"site": ""}', b"\xff", b"x" * 9999):
@@ -426,7 +438,7 @@ async def test_a_beacon_that_is_not_the_councils_says_nothing(tmp_path: Path) ->
 
 
 def test_places_are_bounded_and_survive_nonsense(tmp_path: Path) -> None:
-    places = Places(tmp_path, b"key")
+    places = KnownPlaces(tmp_path, b"key")
     for number in range(130):
         places.remember(f"n{number}", "home")
     assert places.known("n129") == "home"
@@ -438,5 +450,5 @@ def test_places_are_bounded_and_survive_nonsense(tmp_path: Path) -> None:
     router = "02:00:5e:00:53:01"
     assert places.fingerprint(None, router) == ""
     assert places.fingerprint(LAPTOP, "") == ""
-    other = Places(tmp_path, b"other").fingerprint(LAPTOP, router)
+    other = KnownPlaces(tmp_path, b"other").fingerprint(LAPTOP, router)
     assert places.fingerprint(LAPTOP, router) not in {"", other}

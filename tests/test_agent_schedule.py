@@ -14,10 +14,16 @@ from ingest_council import eventually
 from test_agent_loop import QUICK, Laptop
 
 from probes.agent.agenda import Agenda
-from probes.agent.burst_schedule import A_DAY, AFTER_MS, BETWEEN_MS, SPREAD_MS, Hurry
+from probes.agent.burst_schedule import (
+    A_DAY,
+    AFTER_MS,
+    BETWEEN_MS,
+    SPREAD_MS,
+    BurstSchedule,
+)
 from probes.agent.pause import clock, pause, paused_until_ms, why_quiet
-from probes.agent.place import Locator, Places
-from probes.agent.probe_budget import Facts
+from probes.agent.place import KnownPlaces, Locator
+from probes.agent.probe_budget import ProbeConditions
 from probes.agent.publish_mqtt import FIRST_BACK_S, LAST_BACK_S
 from probes.agent.report_delivery import retry_s
 from probes.diagnosis.agent_status import read_status
@@ -92,7 +98,7 @@ def test_rounds_put_between_leave_the_grid_as_it_was() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3_600_000)), max_size=200))
 def test_hurry_is_bounded_whatever_a_line_does(turns: list[tuple[bool, int]]) -> None:
-    hurry, now_ms, begun = Hurry(), NOW_MS, list[int]()
+    hurry, now_ms, begun = BurstSchedule(), NOW_MS, list[int]()
     for bad, passed_ms in turns:
         now_ms += passed_ms
         times = hurry.note([call(poor=int(bad))], now_ms, 0.5)
@@ -108,7 +114,7 @@ def test_hurry_is_bounded_whatever_a_line_does(turns: list[tuple[bool, int]]) ->
 
 
 def test_hurry_begins_where_good_turns_bad_and_not_while_it_stays_so() -> None:
-    hurry = Hurry()
+    hurry = BurstSchedule()
     assert hurry.note([call(poor=0)], NOW_MS, 0) == ()
     times = hurry.note([call(poor=1)], NOW_MS, 0.5)
     assert [at - NOW_MS - SPREAD_MS // 2 for at in times] == list(AFTER_MS)
@@ -119,7 +125,7 @@ def test_hurry_begins_where_good_turns_bad_and_not_while_it_stays_so() -> None:
     assert not hurry.is_bad
     assert hurry.note([call(Outcome.TIMEOUT)], later_ms, 0) != ()
     # Not tried, and what is no sign of anything, is neither good nor bad.
-    hurry = Hurry()
+    hurry = BurstSchedule()
     assert hurry.note([call(Outcome.BUDGET_SPENT)], NOW_MS, 0) == ()
     relay = Result("teams_relay", 1, NOW_MS, Outcome.TIMEOUT, "relay")
     assert hurry.note([relay], NOW_MS, 0) == ()
@@ -138,7 +144,9 @@ async def test_a_call_that_turns_bad_is_looked_at_again_briefly_with_what_explai
     brief: list[bool] = []
     measure = laptop.round.measure
 
-    async def noting(probe: str, policy: Policy, facts: Facts) -> list[Result]:
+    async def noting(
+        probe: str, policy: Policy, facts: ProbeConditions
+    ) -> list[Result]:
         brief.append(facts.brief)
         return await measure(probe, policy, facts)
 
@@ -223,7 +231,7 @@ def test_new_ipv6_addresses_and_idle_interfaces_are_no_other_network(
     tmp_path: Path,
 ) -> None:
     lines: list[Interface] = []
-    locator = Locator(Places(tmp_path, b"key"), gather=lambda: lines)
+    locator = Locator(KnownPlaces(tmp_path, b"key"), gather=lambda: lines)
     wifi = Interface(
         "wlan0", kind="wlan", physical=True, up=True, routed=True, gateway="fe80::1",
         addresses=("2001:db8::1",),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import DAY_MS, IN_MEMORY, NAME, Spool
 from probes.agent.spool_file import InUse
-from probes.wire.report import Receipt, Refusal, Report, Whereabouts
+from probes.wire.report import Receipt, Report, ReportRefusal, Whereabouts
 
 NOW_MS = 1_790_000_000_000
 
@@ -48,7 +48,9 @@ def test_what_was_put_is_there_again_in_its_order_until_a_receipt_names_it(
     assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
     with Spool(tmp_path, SpoolLimits(), Clock()) as spool:
         assert ids(spool) == ["c", "a", "b"]
-        assert spool.forget(Receipt(("a", "never-seen"), (Refusal("c", "no"),))) == 2
+        assert (
+            spool.forget(Receipt(("a", "never-seen"), (ReportRefusal("c", "no"),))) == 2
+        )
         assert ids(spool) == ["b"]
     with Spool(tmp_path, SpoolLimits(), Clock()) as spool:
         assert ids(spool) == ["b"]

@@ -11,13 +11,17 @@ from test_alerts_window import TOPOLOGY, only
 from alerts.evaluate import evaluate
 from alerts.window import Window as RuleWindow
 from collectors.batch import Batch, gather
+from collectors.experience.groups import ExperienceWindow as GroupWindow
 from collectors.experience.groups import GroupsConfig
-from collectors.experience.groups import Window as GroupWindow
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
 from collectors.store.query import Pick, Query
-from probes.agent.publish_https import Door, HttpsPublisher
-from probes.agent.report_delivery import BATCH_REPORTS, BETWEEN_BATCHES_S, Delivery
+from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.report_delivery import (
+    BATCH_REPORTS,
+    BETWEEN_BATCHES_S,
+    ReportDelivery,
+)
 from probes.agent.sent_log import SentLog
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import Spool
@@ -56,8 +60,8 @@ async def delivered(
                 for run in range(runs):
                     spool.put(poor(who.agent, clock - run * EVERY_MS))
                 clock = NOW_MS
-                async with Door(server, who, ca, "s") as out:
-                    delivery = Delivery(
+                async with ServerConnection(server, who, ca, "s") as out:
+                    delivery = ReportDelivery(
                         spool, HttpsPublisher(out), SentLog(home), lambda: NOW_MS
                     )
                     waits = [await delivery.deliver()]

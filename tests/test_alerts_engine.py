@@ -36,10 +36,10 @@ from alerts.rule_files import Rules, load
 from alerts.suppression import Silence
 from collectors.batch import gather
 from collectors.estate.estate_model import Estate
-from collectors.journal import Journal, JournalConfig, Reader
+from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
-from collectors.topology import Sighting, Surroundings, Who
+from collectors.topology import Sighting, TopologyView, Who
 from collectors.topology.sighting import rows
 from probes.wire.sample import Sample
 
@@ -140,7 +140,7 @@ async def running(
     estate = more.pop("estate", lambda: ESTATE)
     start = start_positions(config.standing)
     async with (
-        Reader(folder / "journal", "alert", start) as reader,
+        JournalReader(folder / "journal", "alert", start) as reader,
         AlertEngine(
             config, rules, reader, estate, notifiers(config), journal, **more
         ) as engine,
@@ -183,7 +183,7 @@ async def test_a_fault_in_the_journal_is_paged_shown_and_called_off(
         )
 
     # Every change of state is a row of `alert` in the journal.
-    async with Reader(tmp_path / "journal", "look") as reader:
+    async with JournalReader(tmp_path / "journal", "look") as reader:
         chunk = await reader.read(wait_s=5)
         assert chunk is not None
         states = [
@@ -213,7 +213,7 @@ async def test_what_hangs_on_a_dead_switch_by_what_it_hears_is_not_paged(
             "lines": [{**line, "down_mbps": 9, "up_mbps": 9}],
         }
     )
-    around = Surroundings(lambda: estate, settle_s=0.0)
+    around = TopologyView(lambda: estate, settle_s=0.0)
 
     async def tell(id: str, up: int) -> None:
         tags = {"device": id, "site": "hall", "role": "switch"}

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.alert import Alert
-from alerts.alert_store import Book, Effect
-from alerts.cycle import Outcome, cycle
+from alerts.alert_store import AlertStore, Effect
+from alerts.cycle import CycleResult, cycle
 from alerts.estate_index import Topology
 from alerts.evaluate import Entry
 from alerts.notify.delivery import pack
-from alerts.outbox import Post
+from alerts.outbox import OutboxEntry
 from alerts.rule_files import Rules, load
 from alerts.window import Window
 from collectors.batch import Batch, gather
@@ -76,17 +76,17 @@ class World:
         self.channel = "takes"
         self.rows: list[Batch] = []
         self.arrived: list[tuple[str, str]] = []
-        self.made: list[tuple[Post, dict[str, Entry]]] = []
+        self.made: list[tuple[OutboxEntry, dict[str, Entry]]] = []
         self.heard: dict[str, int] = {}
         self.states: dict[str, list[str]] = {}
-        self.book: Book | None = None
+        self.book: AlertStore | None = None
         self.start()
 
     def start(self) -> None:
         """As the engine does: standing from the book, the window from the rows."""
         if self.book is not None:
             self.book.close()
-        self.book = Book(self.path)
+        self.book = AlertStore(self.path)
         self.standing = self.book.standing()
         self.shown: dict[str, Alert] = self.book.shown()
         self.window = Window(self.rules, CATALOGUE, self.now_ms)
@@ -199,7 +199,7 @@ class World:
         assert entry.heard_ms <= self.now_ms
 
 
-def _effect(outcome: Outcome, now_ms: int) -> Effect:
+def _effect(outcome: CycleResult, now_ms: int) -> Effect:
     at = {"poll": Position(1, now_ms)}
     return Effect(
         outcome.changes,

@@ -23,7 +23,7 @@ from alerts import alert_commands
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig, notifiers
 from alerts.estate_index import Topology
-from alerts.notify import Partly, Refused, Retry, Route, RoutingConfig, build
+from alerts.notify import DeliveryRefused, Partly, Retry, Route, RoutingConfig, build
 from alerts.notify.email import Email, EmailConfig
 from alerts.notify.routing import ways
 from alerts.notify.webhook import Webhook, WebhookConfig, verify_signature
@@ -191,9 +191,9 @@ async def test_a_mail_goes_over_starttls_with_a_password(
 @pytest.mark.parametrize(
     ("rcpt", "data", "raised"),
     [
-        ("550 no such person", "250 OK", Refused),
+        ("550 no such person", "250 OK", DeliveryRefused),
         ("450 greylisted", "250 OK", Retry),
-        ("250 OK", "554 looks like spam", Refused),
+        ("250 OK", "554 looks like spam", DeliveryRefused),
         ("250 OK", "452 no space", Retry),
         ("250 OK", "421 going down", Retry),
     ],
@@ -310,9 +310,9 @@ async def test_a_webhook_is_signed_over_its_time_and_body(
         ("500 Oh", Retry),
         ("503 Later", Retry),
         ("429 Slower", Retry),
-        ("400 Bad", Refused),
-        ("404 Gone", Refused),
-        ("302 Elsewhere", Refused),
+        ("400 Bad", DeliveryRefused),
+        ("404 Gone", DeliveryRefused),
+        ("302 Elsewhere", DeliveryRefused),
     ],
 )
 async def test_what_the_webhook_answers_decides_whether_to_try_again(

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from alerts import alert_commands
 from alerts.alert import Alert
 from alerts.alert_access import open_alerts
-from alerts.alert_store import Book, Effect
+from alerts.alert_store import AlertStore, Effect
 from alerts.alert_text import duration, say
 from alerts.notify import build
 from alerts.notify.delivery import backoff_s, notes_on, pack
-from alerts.outbox import Post, Waiting
+from alerts.outbox import OutboxEntry, WaitingDelivery
 
 NOW_MS = 1_777_888_800_000
 ALERT = Alert(
@@ -122,10 +122,10 @@ def test_no_text_breaks_a_page(text: str, kind: str) -> None:
     Outline().feed(page.html)
 
 
-def post(id: int, site: str = "hall", **more: object) -> Post:
+def post(id: int, site: str = "hall", **more: object) -> OutboxEntry:
     alert = msgspec.structs.replace(ALERT, site=site)
     values = {"episode": f"e{id}", "kind": "page", "channel": "c", "next_ms": NOW_MS}
-    return Post(alert=alert, id=id, **(values | more))  # type: ignore[arg-type]
+    return OutboxEntry(alert=alert, id=id, **(values | more))  # type: ignore[arg-type]
 
 
 def test_what_is_for_one_site_goes_together() -> None:
@@ -166,8 +166,8 @@ def test_tries_back_off_to_ten_minutes_and_are_spread() -> None:
 
 def book_with(folder: Path, *alerts: Alert, deferred: int = 0) -> Path:
     path = folder / "alerts.sqlite"
-    book = Book(path)
-    posts = [Post(a.key, "page", "c", a, NOW_MS, deferred) for a in alerts]
+    book = AlertStore(path)
+    posts = [OutboxEntry(a.key, "page", "c", a, NOW_MS, deferred) for a in alerts]
     shown = {a.key: a for a in alerts}
     book.write(Effect({}, shown, posts, [], [], 0, [], {}, {}), NOW_MS)
     book.close()
@@ -211,7 +211,7 @@ def test_nothing_wrong_is_exit_0(tmp_path: Path) -> None:
 def test_a_page_that_waits_for_the_morning_is_dropped_when_all_is_well(
     tmp_path: Path,
 ) -> None:
-    book = Book(book_with(tmp_path, ALERT, deferred=1))
+    book = AlertStore(book_with(tmp_path, ALERT, deferred=1))
     ended = Effect({}, {}, [], [ALERT.key], [], 0, [], {}, {})
     book.write(ended, NOW_MS)
     assert book.outbox.due("c", NOW_MS + 86_400_000) == []
@@ -219,7 +219,7 @@ def test_a_page_that_waits_for_the_morning_is_dropped_when_all_is_well(
 
 
 def test_a_page_given_up_owes_no_resolution(tmp_path: Path) -> None:
-    book = Book(book_with(tmp_path, ALERT))
+    book = AlertStore(book_with(tmp_path, ALERT))
     book.write(Effect({}, {}, [], [ALERT.key], [], 0, [], {}, {}), NOW_MS)
     book.outbox.give_up(book.outbox.due("c", NOW_MS), "gave up", NOW_MS)
     assert book.outbox.due("c", NOW_MS + 86_400_000) == []
@@ -230,16 +230,16 @@ def test_a_page_given_up_owes_no_resolution(tmp_path: Path) -> None:
 def test_a_page_is_overdue_when_refused_or_two_minutes_late_and_not_before(
     tmp_path: Path,
 ) -> None:
-    book = Book(book_with(tmp_path, ALERT))
+    book = AlertStore(book_with(tmp_path, ALERT))
     outbox = book.outbox
-    assert outbox.waiting(NOW_MS + 10_000) == {"c": Waiting(1, 0)}
-    assert outbox.waiting(NOW_MS + 120_000) == {"c": Waiting(1, 1)}
+    assert outbox.waiting(NOW_MS + 10_000) == {"c": WaitingDelivery(1, 0)}
+    assert outbox.waiting(NOW_MS + 120_000) == {"c": WaitingDelivery(1, 1)}
     posts = outbox.due("c", NOW_MS)
     outbox.begin(posts)
     outbox.retry(posts, "451 later", NOW_MS + 5_000)
-    assert outbox.waiting(NOW_MS + 10_000) == {"c": Waiting(1, 0)}
+    assert outbox.waiting(NOW_MS + 10_000) == {"c": WaitingDelivery(1, 0)}
     outbox.retry(posts, "550 no", NOW_MS + 5_000, refused=True)
-    assert outbox.waiting(NOW_MS + 10_000) == {"c": Waiting(1, 1)}
+    assert outbox.waiting(NOW_MS + 10_000) == {"c": WaitingDelivery(1, 1)}
     # Its resolution waits for it, and is not counted again.
     book.write(Effect({}, {}, [], [ALERT.key], [], 0, [], {}, {}), NOW_MS)
     assert outbox.waiting(NOW_MS + 900_000)["c"].overdue == 1
@@ -248,7 +248,7 @@ def test_a_page_is_overdue_when_refused_or_two_minutes_late_and_not_before(
 
 def test_the_list_of_alerts_says_what_a_channel_does_not_take(tmp_path: Path) -> None:
     path = book_with(tmp_path, ALERT)
-    book = Book(path)
+    book = AlertStore(path)
     posts = book.outbox.due("c", NOW_MS)
     book.outbox.begin(posts)
     book.outbox.retry(posts, "answered 403", NOW_MS + 5_000, refused=True)
@@ -261,9 +261,9 @@ def test_the_list_of_alerts_says_what_a_channel_does_not_take(tmp_path: Path) ->
 
 
 def test_a_page_for_monday_morning_is_not_overdue_on_saturday(tmp_path: Path) -> None:
-    book = Book(tmp_path / "alerts.sqlite")
+    book = AlertStore(tmp_path / "alerts.sqlite")
     monday_ms = NOW_MS + 2 * 86_400_000
-    page = Post(ALERT.key, "page", "c", ALERT, monday_ms, deferred=1)
+    page = OutboxEntry(ALERT.key, "page", "c", ALERT, monday_ms, deferred=1)
     book.write(Effect({}, {}, [page], [], [], 0, [], {}, {}), NOW_MS)
     assert book.outbox.waiting(NOW_MS + 86_400_000) == {}
     # Nor is it given up for its age when it is first tried.
@@ -294,7 +294,7 @@ def test_a_file_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> N
             db.execute(f"ALTER TABLE outbox DROP COLUMN {column}")
         db.execute("PRAGMA user_version = 1")
         db.commit()
-    book = Book(path)
+    book = AlertStore(path)
     [page] = book.outbox.due("c", NOW_MS)
     assert page.due_ms == NOW_MS
     book.close()

@@ -18,7 +18,7 @@ from alerts.rule_files import RuleError, Rules, load, load_files
 from alerts.window import Ring, Window
 from collectors.batch import Batch, gather
 from collectors.estate.estate_model import Estate, Site
-from collectors.estate.opening_hours import Hours
+from collectors.estate.opening_hours import OpeningHours
 from collectors.server_measurements import CATALOGUE
 from probes.wire.sample import Sample, Value
 
@@ -372,7 +372,7 @@ def test_silence_of_fewer_laptops_than_a_group_has_says_nothing(
         )
     ]
     window.take(*gather(rows, "s", START_MS))
-    always = Hours(opens="00:00", closes="24:00", days=tuple(range(7)))
+    always = OpeningHours(opens="00:00", closes="24:00", days=tuple(range(7)))
     estate = Estate(sites=(Site(id="hall", name="Hall", hours=always),))
     topology = Topology(estate, least)
     [subject] = window.subjects(0)

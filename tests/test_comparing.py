@@ -18,9 +18,9 @@ from collectors.batch import gather
 from collectors.comparing import compare_output
 from collectors.comparing.differences import Other, compare, pair
 from collectors.comparing.side import (
-    Port,
-    Seen,
-    Sensor,
+    ComparedDevice,
+    ComparedPort,
+    ComparedSensor,
     from_librenms,
     from_store,
     questions,
@@ -59,22 +59,28 @@ def test_devices_are_matched_by_address_and_then_by_name() -> None:
     assert [each.key for each in strangers] == [3]
 
 
-def one(mine: Seen, theirs: Seen) -> Any:
+def one(mine: ComparedDevice, theirs: ComparedDevice) -> Any:
     here = device("core", "10.0.0.1")
     return compare([(here, other(1, "core"))], [], [], {"core": mine}, {1: theirs})
 
 
 def test_a_port_is_the_same_by_any_of_its_names() -> None:
     found = one(
-        Seen(
-            [Port.called("Gi1"), Port.called("lan", "lan", "eth0"), Port.called("if9")]
-        ),
-        Seen(
+        ComparedDevice(
             [
-                Port.called("GigabitEthernet1", "GI1", "GigabitEthernet1", "if1"),
-                Port.called("eth0", "", "eth0", "if2"),
-                Port.called("vlan9", "", "vlan9", "if9"),
-                Port.called("Null0"),
+                ComparedPort.called("Gi1"),
+                ComparedPort.called("lan", "lan", "eth0"),
+                ComparedPort.called("if9"),
+            ]
+        ),
+        ComparedDevice(
+            [
+                ComparedPort.called(
+                    "GigabitEthernet1", "GI1", "GigabitEthernet1", "if1"
+                ),
+                ComparedPort.called("eth0", "", "eth0", "if2"),
+                ComparedPort.called("vlan9", "", "vlan9", "if9"),
+                ComparedPort.called("Null0"),
             ]
         ),
     )
@@ -85,24 +91,24 @@ def test_a_port_is_the_same_by_any_of_its_names() -> None:
 
 def test_a_sensor_is_the_same_by_its_object_its_name_or_its_words() -> None:
     found = one(
-        Seen(
+        ComparedDevice(
             [],
             [
-                Sensor("temperature", "Inlet", "1.3.6.1.4.1.9.1"),
-                Sensor("dbm", "Gi1/0/1 Rx power"),
-                Sensor("dbm", "Gi1/0/2 transmit"),
-                Sensor("fanspeed", "Fan 1"),
-                Sensor("state", "Fan 1"),
+                ComparedSensor("temperature", "Inlet", "1.3.6.1.4.1.9.1"),
+                ComparedSensor("dbm", "Gi1/0/1 Rx power"),
+                ComparedSensor("dbm", "Gi1/0/2 transmit"),
+                ComparedSensor("fanspeed", "Fan 1"),
+                ComparedSensor("state", "Fan 1"),
             ],
         ),
-        Seen(
+        ComparedDevice(
             [],
             [
-                Sensor("temperature", "sensor #4", "1.3.6.1.4.1.9.1"),
-                Sensor("dbm", "gi1/0/1 RX-Power"),
-                Sensor("dbm", "Gi1/0/2 Tx transmit power"),
-                Sensor("state", "Fan 1"),
-                Sensor("voltage", "12V"),
+                ComparedSensor("temperature", "sensor #4", "1.3.6.1.4.1.9.1"),
+                ComparedSensor("dbm", "gi1/0/1 RX-Power"),
+                ComparedSensor("dbm", "Gi1/0/2 Tx transmit power"),
+                ComparedSensor("state", "Fan 1"),
+                ComparedSensor("voltage", "12V"),
             ],
         ),
     )
@@ -113,11 +119,16 @@ def test_a_sensor_is_the_same_by_its_object_its_name_or_its_words() -> None:
 
 
 def test_two_of_one_name_match_two_of_one_name_only() -> None:
-    twice = [Sensor("temperature", "Chip", "1.1"), Sensor("temperature", "Chip", "1.2")]
-    assert one(Seen([], twice), Seen([], list(reversed(twice)))).same
-    stored = [Sensor("temperature", "Chip")] * 2
-    assert one(Seen([], stored), Seen([], twice)).same
-    found = one(Seen([], twice), Seen([], twice[:1]))
+    twice = [
+        ComparedSensor("temperature", "Chip", "1.1"),
+        ComparedSensor("temperature", "Chip", "1.2"),
+    ]
+    assert one(
+        ComparedDevice([], twice), ComparedDevice([], list(reversed(twice)))
+    ).same
+    stored = [ComparedSensor("temperature", "Chip")] * 2
+    assert one(ComparedDevice([], stored), ComparedDevice([], twice)).same
+    found = one(ComparedDevice([], twice), ComparedDevice([], twice[:1]))
     assert found.there.sensors == [("core", "temperature Chip")]
 
 
@@ -141,7 +152,7 @@ def test_what_librenms_has_put_away_is_not_compared() -> None:
         ],
     )
     assert [each.name for each in seen.ports] == ["Gi1", "lo"]
-    assert seen.sensors == [Sensor("state", "a", "1.3.6")]
+    assert seen.sensors == [ComparedSensor("state", "a", "1.3.6")]
 
 
 async def test_the_stores_side_is_the_last_hour_of_devices_that_answered() -> None:
@@ -189,7 +200,10 @@ async def test_the_stores_side_is_the_last_hour_of_devices_that_answered() -> No
 
 
 def test_both_lists_are_shown() -> None:
-    found = one(Seen([Port.called("mine")]), Seen([Port.called("theirs")]))
+    found = one(
+        ComparedDevice([ComparedPort.called("mine")]),
+        ComparedDevice([ComparedPort.called("theirs")]),
+    )
     found.silent = ["dead"]
     out = StringIO()
     compare_output.show(found, "LibreNMS", Console(file=out, width=100))

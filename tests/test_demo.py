@@ -19,7 +19,7 @@ from collectors.ingest.certificate import make_certificates
 from probes.agent.settings import Mqtt
 from towpath.demo.demo_council import SWITCHES
 from towpath.demo.simulated_laptops import Fleet, fleet
-from towpath.demo.story import Seen, missing
+from towpath.demo.story import StoryState, missing
 from towpath.demo.town import Mosquitto
 
 COMMAND = [sys.executable, "-m", "towpath.cli", "demo"]
@@ -104,7 +104,9 @@ def test_the_verdict_names_who_is_missing_and_why() -> None:
     reporting = frozenset(f"agent-{n}" for n in range(48) if n not in {5, 6, 7})
     devices = frozenset(switch.id for switch in SWITCHES)
     lines = frozenset({"a", "b", "c", "d", "e"})
-    assert missing(Seen(devices - {"depot-1"}, reporting, lines - {"e"}), everyone) == [
+    assert missing(
+        StoryState(devices - {"depot-1"}, reporting, lines - {"e"}), everyone
+    ) == [
         "these switches do not answer: depot-1",
         "traffic is seen on 4 of 5 lines: a, b, c, d",
         "laptop 5 (mqtt): its report was not accepted: the broker refused it",
@@ -113,9 +115,11 @@ def test_the_verdict_names_who_is_missing_and_why() -> None:
     ]
     # Somebody else's reports, such as this machine's own agent's, stand in for nobody.
     others = reporting | {"own", "other", "third"}
-    assert len(missing(Seen(devices, others, lines), everyone)) == 3
-    assert missing(Seen(devices, reporting | {"agent-5", "agent-7"}, lines), everyone)
-    assert missing(Seen(devices, frozenset(), lines), everyone)[-1].endswith(
+    assert len(missing(StoryState(devices, others, lines), everyone)) == 3
+    assert missing(
+        StoryState(devices, reporting | {"agent-5", "agent-7"}, lines), everyone
+    )
+    assert missing(StoryState(devices, frozenset(), lines), everyone)[-1].endswith(
         "and 43 more laptops"
     )
 

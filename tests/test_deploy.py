@@ -26,7 +26,7 @@ from collectors.ingest.certificate import make_certificates
 from collectors.ingest.ingest_config import BrokerConfig, MqttConfig
 from collectors.store.influx_http import InfluxServer
 from collectors.store.store_errors import Unanswered
-from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, Credential
+from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, AgentCredential
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -146,7 +146,7 @@ async def come_and_go(server: Server, folder: Path) -> list[str]:
     addresses that its log may hold after that."""
     trust = ssl.create_default_context(cafile=str(folder / "tls" / "ca.pem"))
 
-    def client(who: Credential) -> aiomqtt.Client:
+    def client(who: AgentCredential) -> aiomqtt.Client:
         return aiomqtt.Client(
             "127.0.0.1",
             server.port,
@@ -182,8 +182,8 @@ async def come_and_go(server: Server, folder: Path) -> list[str]:
             async with client(laptop):
                 pass
         for wrong in (
-            Credential(laptop.agent, "not its secret"),
-            Credential("a-stranger", "guess"),
+            AgentCredential(laptop.agent, "not its secret"),
+            AgentCredential("a-stranger", "guess"),
         ):
             with pytest.raises(aiomqtt.MqttError):
                 async with client(wrong):
@@ -198,7 +198,7 @@ async def come_and_go(server: Server, folder: Path) -> list[str]:
         ):
             inside.sendall(b"GET / HTTP/1.1\r\n\r\n")
         # More for a laptop that is away than the broker keeps.
-        ingest = Credential(own.username, (folder / "own").read_text().strip())
+        ingest = AgentCredential(own.username, (folder / "own").read_text().strip())
         async with client(ingest) as connected:
             for number in range(40):
                 topic = f"{ACKS_TOPIC}/{laptop.agent}"

@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 from collectors.discovery.address_ranges import WrongNetwork, addresses, spread
 from collectors.discovery.discover_output import (
     Chosen,
-    Report,
+    DiscoveryReport,
     as_csv,
     as_json,
     as_toml,
 )
 from collectors.discovery.found_devices import fold, role_of
-from collectors.discovery.sweep import Answer, Named, Pace, Sweep, sweep
+from collectors.discovery.sweep import Named, Sweep, SweepAnswer, SweepPace, sweep
 from collectors.estate import Estate, load
 from collectors.snmp import credential
 from collectors.snmp.session.engine_discovery import engine_id_in
@@ -81,7 +81,7 @@ def test_the_order_is_spread_and_always_the_same() -> None:
 
 
 async def test_packets_are_sent_no_faster_than_asked() -> None:
-    pace = Pace(200.0)
+    pace = SweepPace(200.0)
     started = time.monotonic()
     for _ in range(10):
         await pace.take(3)
@@ -115,9 +115,9 @@ async def swept(
     estate: Estate | None = None,
     site: str = "",
     port: int = 0,
-) -> Report:
+) -> DiscoveryReport:
     port = port or services.free_port(socket.SOCK_DGRAM)
-    report = Report(estate or Estate(), port, site)
+    report = DiscoveryReport(estate or Estate(), port, site)
     how = Sweep(port=port, per_s=5000.0, timeout_s=0.3)
     async with AsyncExitStack() as running:
         for each in agents:
@@ -218,7 +218,7 @@ async def test_an_agent_that_takes_none_of_the_credentials_is_said_apart(
     assert "127.0.0.1" in answer.own_addresses
 
 
-def _said(report: Report) -> list[str]:
+def _said(report: DiscoveryReport) -> list[str]:
     return report.summary(1, report.lines())
 
 
@@ -237,10 +237,10 @@ def test_credentials_of_the_most_specific_subnet_are_tried_first() -> None:
     assert names("192.0.2.1") == ["core", "public", "schools"]
 
 
-def answer(address: str, name: str = "sw", **more: object) -> Answer:
+def answer(address: str, name: str = "sw", **more: object) -> SweepAnswer:
     identity = Identity(sys_name=name, sys_object_id="1.3.6.1.4.1.9.1.1")
     return msgspec.structs.replace(
-        Answer(address, credential="public", identity=identity), **more
+        SweepAnswer(address, credential="public", identity=identity), **more
     )
 
 
@@ -270,7 +270,7 @@ def test_two_addresses_of_one_device_are_one(
 
 
 def test_two_devices_of_one_name_have_ids_of_their_own() -> None:
-    report = Report(Estate(), 161, "")
+    report = DiscoveryReport(Estate(), 161, "")
     report.add(answer("10.0.0.1", serial="a"))
     report.add(answer("10.0.0.2", serial="b"))
     ids = [entry["id"] for entry in report.lines().homeless]
@@ -298,7 +298,7 @@ def test_a_role_is_guessed_from_what_it_says(
     descr: str, vendor: str | None, bridge_ports: int, role: str
 ) -> None:
     identity = Identity(sys_descr=descr, vendor=vendor)
-    said = Answer("10.0.0.1", identity=identity, bridge_ports=bridge_ports)
+    said = SweepAnswer("10.0.0.1", identity=identity, bridge_ports=bridge_ports)
     assert role_of(said) == role
 
 

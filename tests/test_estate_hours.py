@@ -18,7 +18,7 @@ from alerts.notify.routing import Route, RoutingConfig, ways
 from collectors.estate import EstateError, load
 from collectors.estate.estate_model import Estate
 from collectors.estate.opening_hours import (
-    Hours,
+    OpeningHours,
     is_open,
     next_closing_ms,
     next_opening_ms,
@@ -45,7 +45,7 @@ def clock(at_ms: int | None) -> str:
 
 
 def test_hours_over_midnight_belong_to_the_day_they_begin_on() -> None:
-    night = Hours(opens="22:00", closes="06:00", days=(4,))
+    night = OpeningHours(opens="22:00", closes="06:00", days=(4,))
     for text, expected in (
         ("2026-11-27T21:59", False),
         ("2026-11-27T22:00", True),
@@ -62,25 +62,25 @@ def test_hours_over_midnight_belong_to_the_day_they_begin_on() -> None:
 
 
 def test_a_day_may_end_at_24_00_or_last_all_of_it() -> None:
-    evening = Hours(opens="18:00", closes="24:00", days=(0,))
+    evening = OpeningHours(opens="18:00", closes="24:00", days=(0,))
     assert is_open(evening, at("2026-11-30T23:59"))
     assert not is_open(evening, at("2026-12-01T00:00"))
-    always = Hours(opens="00:00", closes="24:00", days=EVERY_DAY)
+    always = OpeningHours(opens="00:00", closes="24:00", days=EVERY_DAY)
     assert next_closing_ms(always, at("2026-11-30T12:00")) is None
-    workdays = Hours(opens="00:00", closes="24:00")
+    workdays = OpeningHours(opens="00:00", closes="24:00")
     assert clock(next_closing_ms(workdays, at("2026-11-25T12:00"))) == (
         "Sat 28 Nov 00:00"
     )
 
 
 def test_a_site_without_days_never_opens() -> None:
-    closed = Hours(days=())
+    closed = OpeningHours(days=())
     assert next_opening_ms(closed, at("2026-11-28T12:00")) is None
     assert next_closing_ms(closed, at("2026-11-28T12:00")) == at("2026-11-28T12:00")
 
 
 def test_a_day_may_have_several_ranges_and_another_day_others() -> None:
-    library = Hours.model_validate(
+    library = OpeningHours.model_validate(
         {
             "ranges": [
                 {"opens": "09:00", "closes": "12:00"},
@@ -100,9 +100,9 @@ def test_an_hour_that_summer_time_skips_is_not_open_and_one_that_comes_twice_is(
 ):
     # The clock goes from 01:00 to 02:00 on 29 March 2026, from 02:00 to 01:00 on
     # 25 October.
-    early = Hours(opens="01:15", closes="01:45", days=(6,))
+    early = OpeningHours(opens="01:15", closes="01:45", days=(6,))
     assert clock(next_opening_ms(early, at("2026-03-28T12:00"))) == "Sun 05 Apr 01:15"
-    night = Hours(opens="01:30", closes="06:00", days=(6,))
+    night = OpeningHours(opens="01:30", closes="06:00", days=(6,))
     assert clock(next_opening_ms(night, at("2026-03-28T12:00"))) == "Sun 29 Mar 02:00"
     twice = next_opening_ms(early, at("2026-10-25T01:50"))
     assert twice == at("2026-10-25T01:15", fold=1)
@@ -125,7 +125,7 @@ ranges = st.lists(
 )
 
 
-def looked_up(hours: Hours, at_ms: int) -> bool:
+def looked_up(hours: OpeningHours, at_ms: int) -> bool:
     """The oracle: what the clock on the wall says, range by range, in text."""
     local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(
         ZoneInfo(hours.timezone)
@@ -163,7 +163,9 @@ def test_the_next_opening_and_closing_are_those_of_a_walk_minute_by_minute(
     change: str,
     minutes_before: int,
 ) -> None:
-    hours = Hours.model_validate({"ranges": ranges, "days": days, "timezone": zone})
+    hours = OpeningHours.model_validate(
+        {"ranges": ranges, "days": days, "timezone": zone}
+    )
     start_ms = round(datetime.fromisoformat(f"{change}T00:00+00:00").timestamp() * 1000)
     start_ms -= minutes_before * MINUTE_MS
     assert is_open(hours, start_ms) is looked_up(hours, start_ms)
@@ -186,7 +188,7 @@ def test_the_next_opening_and_closing_are_those_of_a_walk_minute_by_minute(
 
 def test_the_agent_and_the_server_read_hours_alike() -> None:
     for opens, closes in (("22:00", "06:00"), ("08:00", "18:00"), ("00:00", "24:00")):
-        hours = Hours(opens=opens, closes=closes, days=(0, 4), timezone="UTC")
+        hours = OpeningHours(opens=opens, closes=closes, days=(0, 4), timezone="UTC")
         agents = MeasuringHours(opens, closes, (0, 4))
         for at_ms in range(0, 7 * 86_400_000, 30 * MINUTE_MS):
             local = datetime.fromtimestamp(at_ms / 1000, UTC)
@@ -194,7 +196,7 @@ def test_the_agent_and_the_server_read_hours_alike() -> None:
             assert agents.allow(local.weekday(), minute) is is_open(hours, at_ms)
 
 
-def routed(hours: Hours, now_ms: int, route: Route) -> list[int]:
+def routed(hours: OpeningHours, now_ms: int, route: Route) -> list[int]:
     estate = Estate.model_validate(
         {"sites": [{"id": "a", "name": "A", "hours": hours}]}
     )
@@ -206,7 +208,7 @@ def routed(hours: Hours, now_ms: int, route: Route) -> list[int]:
 
 
 def test_routes_of_opening_hours_know_the_night() -> None:
-    night = Hours(opens="22:00", closes="06:00", days=EVERY_DAY)
+    night = OpeningHours(opens="22:00", closes="06:00", days=EVERY_DAY)
     desk = Route(channels=("d",), hours="open")
     duty = Route(channels=("d",), hours="closed")
     at_three, at_noon = at("2026-11-28T03:00"), at("2026-11-28T12:00")
@@ -215,19 +217,19 @@ def test_routes_of_opening_hours_know_the_night() -> None:
     assert routed(night, at_three, duty) == []
     assert routed(night, at_noon, duty) == [at_noon]
     # Nobody would ever be told by a site that never opens.
-    assert routed(Hours(days=()), at_noon, desk) == [at_noon]
+    assert routed(OpeningHours(days=()), at_noon, desk) == [at_noon]
 
 
 def test_a_route_that_does_not_ask_for_hours_does_not_look_for_the_next_opening(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def never(hours: Hours, from_ms: int) -> int:
+    def never(hours: OpeningHours, from_ms: int) -> int:
         raise AssertionError("asked")
 
     monkeypatch.setattr("alerts.notify.routing.next_opening_ms", never)
     for hours in ("always", "closed"):
         route = Route(channels=("d",), hours=hours)  # type: ignore[arg-type]
-        assert routed(Hours(), at("2026-11-28T12:00"), route)
+        assert routed(OpeningHours(), at("2026-11-28T12:00"), route)
 
 
 @pytest.mark.parametrize(
@@ -279,12 +281,12 @@ def test_the_next_opening_is_looked_up_and_not_searched_for(
 ) -> None:
     looks = 0
 
-    def counted(hours: Hours, at_ms: int) -> bool:
+    def counted(hours: OpeningHours, at_ms: int) -> bool:
         nonlocal looks
         looks += 1
         return is_open(hours, at_ms)
 
     monkeypatch.setattr("collectors.estate.opening_hours.is_open", counted)
-    next_opening_ms(Hours(), at("2026-11-27T18:00"))
+    next_opening_ms(OpeningHours(), at("2026-11-27T18:00"))
     # Two ends of a range on each of some days, not the 3,720 minutes of a weekend.
     assert looks < 60

@@ -27,7 +27,7 @@ from dashboards.grafana import (
     check_folder,
     files,
 )
-from dashboards.grafana.board import Board, Panel, Row, Target, Variable, ask
+from dashboards.grafana.board import Board, BoardRow, Panel, PanelQuery, Variable, ask
 from dashboards.grafana.grafana_rules import WATCH_UID
 
 RULES = alert_rules.load(CATALOGUE)
@@ -208,12 +208,15 @@ def test_a_file_that_is_not_json_is_said_and_others_are_still_checked(
 
 def _board(**changes: Any) -> Board:
     panel = Panel(
-        "P", "What it shows.", (Target(ask("device", ("up", "mean"))),), "percentunit"
+        "P",
+        "What it shows.",
+        (PanelQuery(ask("device", ("up", "mean"))),),
+        "percentunit",
     )
-    board = Board("b", "B", "A board.", (Row("R", (panel,)),))
+    board = Board("b", "B", "A board.", (BoardRow("R", (panel,)),))
     if "panel" in changes:
         changed = dataclasses.replace(panel, **changes.pop("panel"))
-        changes["rows"] = (Row("R", (changed,)),)
+        changes["rows"] = (BoardRow("R", (changed,)),)
     return dataclasses.replace(board, **changes)
 
 
@@ -232,28 +235,28 @@ def _board(**changes: Any) -> Board:
             "draws mean of 'up', which hides what is shorter than an interval",
         ),
         (
-            {"panel": {"targets": (Target(ask("device", ("up", "last"))),)}},
+            {"panel": {"targets": (PanelQuery(ask("device", ("up", "last"))),)}},
             "takes the last value of 'device' over every 'device', which is that of "
             "any one; group by 'device'",
         ),
         ({"personal": True}, "does not lie in the personal database"),
         (
-            {"panel": {"targets": (Target(ask("web", ("total_ms", "mean"))),)}},
+            {"panel": {"targets": (PanelQuery(ask("web", ("total_ms", "mean"))),)}},
             "'web' is about one laptop and may not be on a shared board",
         ),
         (
-            {"panel": {"targets": (Target(ask("device", ("upp", "mean"))),)}},
+            {"panel": {"targets": (PanelQuery(ask("device", ("upp", "mean"))),)}},
             "did you mean 'up'?",
         ),
         (
-            {"panel": {"targets": (Target(ask("device", ("outcome", "mean"))),)}},
+            {"panel": {"targets": (PanelQuery(ask("device", ("outcome", "mean"))),)}},
             "only last and count",
         ),
         (
             {
                 "panel": {
                     "targets": (
-                        Target(
+                        PanelQuery(
                             ask("device", ("up", "mean")), variables={"sit": "site"}
                         ),
                     )

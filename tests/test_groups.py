@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from collectors.batch import gather
-from collectors.experience.agent_results import Heard, Whereabouts
-from collectors.experience.disclosure_control import Cells, Line, Name, showable
+from collectors.experience.agent_results import AgentPlace, AgentResults
+from collectors.experience.disclosure_control import Cells, Name, Sum, showable
 from collectors.experience.groups import (
     ALL,
+    ExperienceWindow,
     GroupsConfig,
-    Window,
     experience,
     groups_of,
     lines_of,
@@ -37,19 +37,23 @@ def where(
     provider: str = "bt",
     connection: str = "wifi",
     vpn: str = "unknown",
-) -> Whereabouts:
-    return Whereabouts(place, site, home_site, provider, connection, vpn)
+) -> AgentPlace:
+    return AgentPlace(place, site, home_site, provider, connection, vpn)
 
 
-def calls(agents: Iterable[int], at: Whereabouts, poor: float = 0.0) -> list[Heard]:
+def calls(
+    agents: Iterable[int], at: AgentPlace, poor: float = 0.0
+) -> list[AgentResults]:
     values = (poor, 4.0, 20.0, 0.01, 3.0)
     return [
-        Heard(T0_MS, T0_MS, f"a{i}", at, "call_path", "reflector", values)
+        AgentResults(T0_MS, T0_MS, f"a{i}", at, "call_path", "reflector", values)
         for i in agents
     ]
 
 
-def shown(rows: Sequence[Heard], least: int = LEAST) -> dict[Name, dict[str, Value]]:
+def shown(
+    rows: Sequence[AgentResults], least: int = LEAST
+) -> dict[Name, dict[str, Value]]:
     return {
         (s.tags["by"], s.tags["group"]): s.fields for s in experience(rows, 0, least)
     }
@@ -102,7 +106,7 @@ SPEEDS = (1e6, 1e5, None, None, None)
 def test_each_figure_has_enough_agents_of_its_own() -> None:
     rows = calls(range(30), where())
     rows += [
-        Heard(T0_MS, T0_MS, f"a{i}", where(), "bandwidth", "reflector", SPEEDS)
+        AgentResults(T0_MS, T0_MS, f"a{i}", where(), "bandwidth", "reflector", SPEEDS)
         for i in range(9)
     ]
     found = shown(rows)["all", "all"]
@@ -113,7 +117,7 @@ def test_each_figure_has_enough_agents_of_its_own() -> None:
 def test_a_figure_that_few_could_give_is_left_out() -> None:
     rows = calls(range(30), where())
     rows = [
-        Heard(
+        AgentResults(
             r.time_ms, 0, r.agent, r.where, r.kind, r.target, (1.0, None, 9.0, 1.0, 1.0)
         )
         if int(r.agent[1:]) >= 9
@@ -130,7 +134,9 @@ def test_a_mean_that_few_gave_is_not_told_by_the_means_around_it() -> None:
     bt = calls(range(30), where(provider="bt"))
     sky = calls(range(100, 112), where(provider="sky"))
     silent = [
-        Heard(0, 0, r.agent, r.where, r.kind, r.target, (1.0, None, None, None, None))
+        AgentResults(
+            0, 0, r.agent, r.where, r.kind, r.target, (1.0, None, None, None, None)
+        )
         for r in sky[3:]
     ]
     found = shown([*bt, *sky[:3], *silent])
@@ -157,9 +163,9 @@ PLACES = st.builds(
 
 
 @st.composite
-def populations(draw: st.DrawFn) -> list[Heard]:
+def populations(draw: st.DrawFn) -> list[AgentResults]:
     """Clumps of agents at places, some of whom move to another within the window."""
-    rows: list[Heard] = []
+    rows: list[AgentResults] = []
     agents = 0
     for place in draw(st.lists(PLACES, min_size=1, max_size=14)):
         size = draw(st.sampled_from([1, 2, 4, 7, 9, 10, 11, 15, 30]))
@@ -170,8 +176,8 @@ def populations(draw: st.DrawFn) -> list[Heard]:
     return rows
 
 
-def atoms_of(rows: Sequence[Heard]) -> dict[Whereabouts, set[str]]:
-    atoms: dict[Whereabouts, set[str]] = {}
+def atoms_of(rows: Sequence[AgentResults]) -> dict[AgentPlace, set[str]]:
+    atoms: dict[AgentPlace, set[str]] = {}
     for row in rows:
         atoms.setdefault(row.where, set()).add(row.agent)
     return atoms
@@ -197,16 +203,16 @@ def spans(vectors: Sequence[Sequence[int]], wanted: Sequence[int]) -> bool:
 
 
 def said(
-    agents: Iterable[int], kind: str, at: Whereabouts, *values: Value | None
-) -> list[Heard]:
-    return [Heard(T0_MS, T0_MS, f"a{i}", at, kind, "r", values) for i in agents]
+    agents: Iterable[int], kind: str, at: AgentPlace, *values: Value | None
+) -> list[AgentResults]:
+    return [AgentResults(T0_MS, T0_MS, f"a{i}", at, kind, "r", values) for i in agents]
 
 
-def poor_calls(agents: Iterable[int], at: Whereabouts) -> list[Heard]:
+def poor_calls(agents: Iterable[int], at: AgentPlace) -> list[AgentResults]:
     return calls(agents, at, 1.0)
 
 
-def wifi(agents: Iterable[int], at: Whereabouts, dbm: int) -> list[Heard]:
+def wifi(agents: Iterable[int], at: AgentPlace, dbm: int) -> list[AgentResults]:
     return said(agents, "wifi", at, dbm, dbm, 0, None, None, 5.0, 0)
 
 
@@ -302,7 +308,7 @@ FIELD_OF_KIND = {
     share=st.sampled_from([1, 2, 3]),
 )
 def test_no_figure_that_only_some_gave_tells_of_fewer_than_least(
-    rows: list[Heard], kind: str, share: int
+    rows: list[AgentResults], kind: str, share: int
 ) -> None:
     """Each ratio is shown only for groups of which no small one can be worked out, by
     the agents that gave it, exactly."""
@@ -313,7 +319,8 @@ def test_no_figure_that_only_some_gave_tells_of_fewer_than_least(
         and (kind != "wifi" or row.where.connection == "wifi")
     ]
     gave = [
-        Heard(T0_MS, T0_MS, r.agent, r.where, kind, "r", KINDS[kind]) for r in givers
+        AgentResults(T0_MS, T0_MS, r.agent, r.where, kind, "r", KINDS[kind])
+        for r in givers
     ]
     # A tunnel that is up is told by its product, which these are named by already.
     found = shown([*rows, *gave])
@@ -329,7 +336,9 @@ def test_no_figure_that_only_some_gave_tells_of_fewer_than_least(
 
 @settings(max_examples=300, deadline=None)
 @given(rows=populations())
-def test_no_group_that_is_shown_stands_for_fewer_than_least(rows: list[Heard]) -> None:
+def test_no_group_that_is_shown_stands_for_fewer_than_least(
+    rows: list[AgentResults],
+) -> None:
     atoms = atoms_of(rows)
     for group, fields in shown(rows).items():
         agents = set().union(*(a for w, a in atoms.items() if group in groups_of(w)))
@@ -340,7 +349,7 @@ def test_no_group_that_is_shown_stands_for_fewer_than_least(rows: list[Heard]) -
 @settings(max_examples=300, deadline=None)
 @given(rows=populations())
 def test_no_small_group_can_be_worked_out_within_its_partition(
-    rows: list[Heard],
+    rows: list[AgentResults],
 ) -> None:
     """No sum or difference of what is shown of a partition, its total included, is a
     hidden group of fewer than LEAST agents, nor all its hidden groups together."""
@@ -367,7 +376,7 @@ def test_no_small_group_can_be_worked_out_within_its_partition(
 @settings(max_examples=200, deadline=None)
 @given(rows=populations())
 def test_no_small_group_can_be_worked_out_from_everything_shown(
-    rows: list[Heard],
+    rows: list[AgentResults],
 ) -> None:
     """The same over all partitions at once, by exact linear algebra."""
     atoms = atoms_of(rows)
@@ -389,8 +398,8 @@ def test_a_hidden_total_is_not_told_by_its_parts() -> None:
         ("y", "hall"): [1],
     }
     lines = [
-        Line(ALL, (("x", "home"), ("x", "office"), ("x", "tiny"))),
-        Line(("x", "office"), (("y", "hall"),)),
+        Sum(ALL, (("x", "home"), ("x", "office"), ("x", "tiny"))),
+        Sum(("x", "office"), (("y", "hall"),)),
     ]
     found = showable(Cells(people, cells), lines, 10)
     assert ALL in found
@@ -419,15 +428,15 @@ def results(
 
 def window_of(
     samples: Iterable[Sample], received_ms: int, config: GroupsConfig | None = None
-) -> Window:
-    window = Window(config or GroupsConfig())
+) -> ExperienceWindow:
+    window = ExperienceWindow(config or GroupsConfig())
     for batch in gather(samples, "agent/x", received_ms):
         window.add(batch)
     return window
 
 
 def test_a_row_stands_for_the_whole_window_before_the_end_of_its_period() -> None:
-    window = Window(GroupsConfig())
+    window = ExperienceWindow(GroupsConfig())
     for at in range(3):
         time_ms = T0_MS + at * PERIOD_MS + 1
         rows = results(range(5 * at, 5 * at + 5), "agent", {"outcome": "ok"}, time_ms)
@@ -628,7 +637,7 @@ def test_a_figure_weighted_over_any_windows_is_that_of_the_calls_themselves(
     """Each slot: so many calls, of which so many are poor, and so many without loss."""
     period_s, window_s = split
     config = GroupsConfig(period_s=period_s, window_s=window_s)
-    window = Window(config)
+    window = ExperienceWindow(config)
     for at, (count, poor, lost) in enumerate(slots):
         time_ms = T0_MS + at * PERIOD_MS + 7
         rows = [

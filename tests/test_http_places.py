@@ -8,9 +8,9 @@ import hypothesis.strategies as st
 from hypothesis import given
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from collectors.http.connection_slots import Places
+from collectors.http.connection_slots import ConnectionSlots
 from collectors.http.fair_queue import FairQueue
-from collectors.http.refusal_reasons import Refusal
+from collectors.http.refusal_reasons import HttpRefusal
 from collectors.network_prefix import network_of
 
 TOTAL, STRANGERS, PER_ADDRESS, PER_NAME = 12, 5, 3, 2
@@ -21,7 +21,9 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.places: Places[int] = Places(TOTAL, STRANGERS, PER_ADDRESS, PER_NAME)
+        self.places: ConnectionSlots[int] = ConnectionSlots(
+            TOTAL, STRANGERS, PER_ADDRESS, PER_NAME
+        )
         self.number = 0
         self.strangers: dict[int, str] = {}
         self.known: dict[int, str] = {}
@@ -36,7 +38,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
             # Never a known one, and never one of an address with fewer.
             assert other in self.strangers
             counts = list(self.strangers.values())
-            if reason is Refusal.ADDRESS_FULL:
+            if reason is HttpRefusal.ADDRESS_FULL:
                 assert self.strangers[other] == address
             else:
                 assert counts.count(self.strangers[other]) == max(
@@ -99,13 +101,13 @@ TestAnyOrderOfEvents = AnyOrderOfEvents.TestCase
 
 
 def test_one_address_with_most_connections_makes_room_for_the_others() -> None:
-    places: Places[str] = Places(1000, 100, 90, 8)
+    places: ConnectionSlots[str] = ConnectionSlots(1000, 100, 90, 8)
     for number in range(90):
         assert places.admit(f"office-{number}", "office") is None
     for number in range(10):
         assert places.admit(f"home-{number}", f"home-{number}") is None
-    assert places.admit("new", "new") == ("office-0", Refusal.NO_PLACE)
-    assert places.admit("office-90", "office") == ("office-1", Refusal.NO_PLACE)
+    assert places.admit("new", "new") == ("office-0", HttpRefusal.NO_PLACE)
+    assert places.admit("office-90", "office") == ("office-1", HttpRefusal.NO_PLACE)
 
 
 def test_addresses_of_one_holder_count_together() -> None:

@@ -23,7 +23,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from collectors.http import CannotServe, Certificate, HttpServer, Refusal, ServerLimits
+from collectors.http import (
+    CannotServe,
+    Certificate,
+    HttpRefusal,
+    HttpServer,
+    ServerLimits,
+)
 from collectors.http.connection import Connection
 from collectors.http.protocol import (
     MAX_CHUNKS,
@@ -40,7 +46,7 @@ class Served:
     """A server whose `/in` signs in, `/take` reads the body, `/wait` waits."""
 
     def __init__(self, limits: ServerLimits, certificates: Certificates | None) -> None:
-        self.refused: Counter[Refusal] = Counter()
+        self.refused: Counter[HttpRefusal] = Counter()
         self.requests: list[tuple[str, bytes]] = []
         self.go_on = asyncio.Event()
         self.certificates = certificates
@@ -78,7 +84,7 @@ class Served:
             "127.0.0.1", self.server.port, local_addr=(source, 0)
         )
 
-    def _count(self, reason: Refusal) -> None:
+    def _count(self, reason: HttpRefusal) -> None:
         self.refused[reason] += 1
 
     async def _sign_in(self, request: Request) -> Response:
@@ -353,7 +359,10 @@ def test_silent_slow_and_idle_peers_are_closed_in_time_and_counted(
             for streams in (silent, quiet, dribbling, idle):
                 assert await ended(streams)
             await eventually(lambda: running.server.connections == 0)
-            assert running.refused == {Refusal.HANDSHAKE: 1, Refusal.SLOW_HEAD: 2}
+            assert running.refused == {
+                HttpRefusal.HANDSHAKE: 1,
+                HttpRefusal.SLOW_HEAD: 2,
+            }
 
     run(attack())
 
@@ -403,7 +412,7 @@ async def test_500_laptops_behind_one_address_are_not_shut_out_by_silent_ones(
                 return answer.startswith(b"HTTP/1.1 200")
 
         assert all(await asyncio.gather(*map(laptop, range(500))))
-        assert running.refused[Refusal.ADDRESS_FULL] >= 20
+        assert running.refused[HttpRefusal.ADDRESS_FULL] >= 20
         for _, writer in crowd:
             writer.close()
 
@@ -450,7 +459,7 @@ async def test_one_name_has_few_connections_and_those_at_work_are_kept() -> None
         await eventually(lambda: running.server.strangers == 1)
         assert b" 200 " in await say(third, GET_IN % b"a")
         assert await ended(resting)
-        assert running.refused == {Refusal.AGENT_FULL: 1}
+        assert running.refused == {HttpRefusal.AGENT_FULL: 1}
         running.go_on.set()
         assert (await say(waiting, b"")).endswith(b"waited")
         for streams in (waiting, third):
@@ -463,7 +472,7 @@ def test_a_peer_that_reads_no_answer_is_let_go(run: Any) -> None:
             reader, writer = await running.connect()
             reader._transport.pause_reading()  # type: ignore[attr-defined]
             writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-            await eventually(lambda: running.refused[Refusal.SLOW_READER] == 1)
+            await eventually(lambda: running.refused[HttpRefusal.SLOW_READER] == 1)
             await eventually(lambda: running.server.connections == 0)
             writer.close()
 
@@ -496,7 +505,7 @@ async def test_without_files_left_strangers_give_theirs_up(
         newcomer = await running.connect()
         assert b" 200 " in await say(newcomer, GET_IN % b"b")
         assert await ended(stranger)
-        assert running.refused == {Refusal.NO_FILES: 1}
+        assert running.refused == {HttpRefusal.NO_FILES: 1}
         assert b" 200 " in await say(known, GET_IN % b"a")
         for streams in (known, newcomer):
             streams[1].close()
@@ -542,7 +551,7 @@ async def test_connections_stay_below_the_limit_of_open_files(
     monkeypatch.setattr("collectors.http.server.raise_file_limit", lambda: 20)
     async with served(connections=4000, strangers=4000) as running:
         crowd = [await running.connect() for _ in range(30)]
-        await eventually(lambda: running.refused[Refusal.NO_PLACE] == 20)
+        await eventually(lambda: running.refused[HttpRefusal.NO_PLACE] == 20)
         assert running.server.connections == 10
         for _, writer in crowd:
             writer.close()

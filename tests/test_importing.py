@@ -430,7 +430,7 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-async def read_librenms(double: doubles.ApiDouble) -> librenms.Read:
+async def read_librenms(double: doubles.ApiDouble) -> librenms.LibreNmsData:
     async with Api(
         "LibreNMS", double.url, librenms.headers("secret"), pauses_s=NO_PAUSES
     ) as api:
@@ -438,13 +438,13 @@ async def read_librenms(double: doubles.ApiDouble) -> librenms.Read:
 
 
 @pytest.fixture
-async def nms_read() -> librenms.Read:
+async def nms_read() -> librenms.LibreNmsData:
     with doubles.librenms(ANSWERS) as server:
         return await read_librenms(server)
 
 
 def test_librenms_becomes_an_estate_and_its_secrets_lie_apart(
-    nms_read: librenms.Read, tmp_path: Path
+    nms_read: librenms.LibreNmsData, tmp_path: Path
 ) -> None:
     found, fresh = librenms.found(nms_read, Estate(), Credentials({}))
     text = as_toml(merge(found, Estate(), "LibreNMS").fresh)
@@ -492,7 +492,7 @@ def test_librenms_becomes_an_estate_and_its_secrets_lie_apart(
 
 
 def test_a_credential_that_is_configured_here_keeps_its_name(
-    nms_read: librenms.Read,
+    nms_read: librenms.LibreNmsData,
 ) -> None:
     known = Credentials({"core": credential("core", {"community": "council"})})
     found, fresh = librenms.found(nms_read, Estate(), known)
@@ -501,7 +501,7 @@ def test_a_credential_that_is_configured_here_keeps_its_name(
 
 
 def test_the_estates_rules_place_devices_before_locations_do(
-    nms_read: librenms.Read,
+    nms_read: librenms.LibreNmsData,
 ) -> None:
     here = Estate.model_validate(
         {"sites": [{"id": "hall", "name": "Hall", "subnets": ["10.1.0.0/24"]}]}
@@ -515,7 +515,7 @@ async def test_a_librenms_that_has_none_is_no_trouble() -> None:
     none = (404, {"status": "error", "message": "Location does not exist"})
     answers = {"/devices": {"devices": []}, "/resources/locations": none}
     with doubles.librenms(answers) as server:
-        assert await read_librenms(server) == librenms.Read([], [])
+        assert await read_librenms(server) == librenms.LibreNmsData([], [])
 
 
 async def test_a_librenms_that_does_not_take_the_token_says_so() -> None:
@@ -527,14 +527,14 @@ async def test_a_librenms_that_does_not_take_the_token_says_so() -> None:
 @given(objects)
 @settings(max_examples=30, deadline=None)
 def test_whatever_librenms_says_is_read_without_harm(devices: Any) -> None:
-    read = librenms.Read([{**nms(1, "10.0.0.1"), **each} for each in devices])
+    read = librenms.LibreNmsData([{**nms(1, "10.0.0.1"), **each} for each in devices])
     found, _ = librenms.found(read, Estate(), Credentials({}))
     tomllib.loads(as_toml(found))
 
 
 def test_a_secret_that_is_too_short_is_said_without_it() -> None:
     short = nms(1, "10.0.0.1", **{**V3_DEVICE, "authpass": "short"})
-    read = librenms.Read([short])
+    read = librenms.LibreNmsData([short])
     found, fresh = librenms.found(read, Estate(), Credentials({}))
     assert any("needs auth_password of at least" in each for each in found.said)
     assert not any("short'" in each for each in found.said)

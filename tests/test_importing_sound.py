@@ -73,7 +73,7 @@ def device(number: int, **more: Any) -> dict[str, Any]:
 
 
 def imported(devices: list[dict[str, Any]], estate: Estate = EMPTY) -> str:
-    read = librenms.Read(devices, [])
+    read = librenms.LibreNmsData(devices, [])
     found, fresh = librenms.found(read, estate, Credentials({}))
     librenms.without_credentials(found, fresh)
     return as_toml(merge(found, estate, "LibreNMS").fresh)

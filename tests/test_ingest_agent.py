@@ -22,16 +22,16 @@ from collectors.ingest.double import ListAppend
 from collectors.ingest.ingest_config import BrokerConfig, IngestConfig, MqttConfig
 from collectors.ingest.mqtt_ingest import MqttIngest
 from probes.agent.enrol import NotEnrolled, device_id, enrol
-from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import CredentialRefused, Later, NotTaken
 from probes.agent.settings import Mqtt, Settings
-from probes.agent.spool import Waiting
+from probes.agent.spool import SpooledReport
 from probes.wire.report import Enrolment, Report
 
 
-def waiting(made: Report) -> Waiting:
-    return Waiting(made.id, made.sent_ms, msgspec.json.encode(made))
+def waiting(made: Report) -> SpooledReport:
+    return SpooledReport(made.id, made.sent_ms, msgspec.json.encode(made))
 
 
 async def test_an_agent_enrols_reports_and_gets_its_policy_over_https(
@@ -48,7 +48,7 @@ async def test_an_agent_enrols_reports_and_gets_its_policy_over_https(
         token = council.registry.make_token("depot", 1, 1, wall_ms())
         who = await enrol(server, token, laptop, ca_file, "test")
         assert who.home_site == "depot"
-        async with Door(server, who, ca_file, "test") as way:
+        async with ServerConnection(server, who, ca_file, "test") as way:
             publisher = HttpsPublisher(way)
             policy = await publisher.policy()
             assert policy is not None
@@ -59,7 +59,7 @@ async def test_an_agent_enrols_reports_and_gets_its_policy_over_https(
             assert receipt.accepted == ("r1",)
             assert [each.id for each in receipt.refused] == ["r2"]
             with pytest.raises(NotTaken, match="JSON list of reports"):
-                await publisher.send([Waiting("x", 0, b"{")])
+                await publisher.send([SpooledReport("x", 0, b"{")])
             council.append.fault = OSError("full")
             with pytest.raises(Later, match="durable") as later:
                 await publisher.send([waiting(report(who.agent, "r3"))])
@@ -99,5 +99,5 @@ async def test_an_agent_reports_over_mqtt(tmp_path: Path) -> None:
                 assert receipt.accepted == ("r1",)
                 assert [each.id for each in receipt.refused] == ["r2"]
                 with pytest.raises(NotTaken, match="JSON list of reports"):
-                    await publisher.send([Waiting("x", 0, b"{")])
+                    await publisher.send([SpooledReport("x", 0, b"{")])
     assert len(append.rows()) == 2

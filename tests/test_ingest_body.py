@@ -19,7 +19,7 @@ from ingest_council import body, door, enrol, report
 
 from collectors.batch import check
 from collectors.estate.estate_model import Estate, Reflector, Site
-from collectors.ingest.body_quarantine import Aside
+from collectors.ingest.body_quarantine import BodyQuarantine
 from collectors.ingest.gzip_body import GZIP_MAGIC, MAX_MEMBERS, unpack
 from collectors.ingest.ingest_config import PolicyConfig, ServiceConfig
 from collectors.ingest.laptop_limits import Remembered
@@ -249,7 +249,7 @@ def with_values(values: dict[str, Any]) -> dict[str, Any]:
 
 def test_what_is_kept_aside_is_bounded_and_for_its_owner(tmp_path: Path) -> None:
     folder = tmp_path / "aside"
-    aside = Aside(folder, 10)
+    aside = BodyQuarantine(folder, 10)
     for second in range(5):
         for n in range(40):
             aside.put(b"%d" % n + b"x" * 100_000, "unreadable", NOW_MS + second * 1000)
@@ -263,7 +263,7 @@ def test_what_is_kept_aside_is_bounded_and_for_its_owner(tmp_path: Path) -> None
 
 def test_a_folder_that_cannot_be_written_stops_no_report(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    Aside(tmp_path / "file" / "aside", 10).put(b"x", "unreadable", NOW_MS)
+    BodyQuarantine(tmp_path / "file" / "aside", 10).put(b"x", "unreadable", NOW_MS)
 
 
 @given(st.lists(st.tuples(st.integers(1, 20), st.floats(0, 30)), max_size=60))

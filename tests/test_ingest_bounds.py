@@ -17,7 +17,7 @@ from collectors.estate.estate_model import Estate, Reflector, Site
 from collectors.ingest.double import ListAppend
 from collectors.ingest.ingest_config import IngestConfig, PolicyConfig
 from collectors.ingest.intake import Intake
-from collectors.ingest.registry_records import Agent
+from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.report_rows import rows
 from collectors.ingest.tag_limits import OTHER, Bounds, targets_of
 from collectors.server_measurements import CATALOGUE
@@ -214,7 +214,7 @@ async def test_a_costly_body_is_handled_a_little_at_a_time_and_guesses_nothing(
             await asyncio.sleep(0)
 
     waiting = asyncio.create_task(others())
-    receipt = await intake.take(content, Agent("a", "", 0, 0, 0), "isp", "a")
+    receipt = await intake.take(content, EnrolledAgent("a", "", 0, 0, 0), "isp", "a")
     waiting.cancel()
     assert len(receipt.accepted) == count
     # Once for every 65,536 bytes that are read, and for every 8,000 values.

@@ -22,7 +22,7 @@ from collectors.ingest.demo_broker import DemoBroker, Users
 from collectors.ingest.double import ListAppend
 from collectors.ingest.ingest_config import IngestConfig, MqttConfig
 from collectors.ingest.mqtt_ingest import MqttIngest
-from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, Credential
+from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, AgentCredential
 
 
 async def test_the_demo_runs_on_a_broker_in_python(tmp_path: Path) -> None:
@@ -40,7 +40,10 @@ async def test_the_demo_runs_on_a_broker_in_python(tmp_path: Path) -> None:
             ) as ingest,
         ):
             await eventually(lambda: ingest.connected)
-            for wrong in (Credential(alice.agent, "x"), Credential("nobody", "x")):
+            for wrong in (
+                AgentCredential(alice.agent, "x"),
+                AgentCredential("nobody", "x"),
+            ):
                 with pytest.raises(aiomqtt.MqttError):
                     async with mqtt_connection(port, wrong):
                         pass

@@ -14,7 +14,7 @@ from ingest_council import Door, door, opened_registry, registry_config, wall_ms
 from collectors.ingest.enrolment import Enrolling, TooMany
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import EnrolmentRefused
-from probes.wire.report import Credential, Enrolment
+from probes.wire.report import AgentCredential, Enrolment
 
 
 async def ask(council: Door, token: str, device: str) -> Any:
@@ -130,7 +130,7 @@ async def test_an_office_of_hundreds_enrols_from_one_address_at_once(
     with opened_registry(tmp_path) as registry:
         enrolling = Enrolling(registry, None, lambda: 0.0)
         token = registry.make_token("depot", 300, 1, wall_ms())
-        made: list[Credential] = await asyncio.gather(
+        made: list[AgentCredential] = await asyncio.gather(
             *(
                 enrolling.enrol(Enrolment(token, f"d{n}"), "192.0.2.7", wall_ms())
                 for n in range(300)

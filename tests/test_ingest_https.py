@@ -22,7 +22,7 @@ from collectors.ingest.certificate import make_certificates
 from collectors.ingest.ingest_config import HttpsConfig, IngestConfig
 from collectors.ingest.registry import Registry
 from probes.wire.policy import Incident, decode
-from probes.wire.report import MAX_BODY_BYTES, Credential, Receipt
+from probes.wire.report import MAX_BODY_BYTES, AgentCredential, Receipt
 
 DAY_MS = 86_400_000
 
@@ -199,7 +199,7 @@ async def test_a_laptop_enrols_reports_and_is_somebody_else_after_enrolling_agai
         token = council.registry.make_token("library", 1, 7, wall_ms())
         wish = {"token": token, "device": "serial-4711"}
         answer = await council.client.post("/v1/enrol", json=wish)
-        first = msgspec.json.decode(answer.content, type=Credential)
+        first = msgspec.json.decode(answer.content, type=AgentCredential)
         assert first.home_site == "library"
         assert "4711" not in first.agent
         receipt(await council.send(first, body(report(first.agent, "r1"))))
@@ -523,7 +523,7 @@ async def test_a_burst_is_counted_to_the_last_report(tmp_path: Path) -> None:
         laptops = [enrol(council.registry, f"LAPTOP-{n}") for n in range(10)]
         at_ms = wall_ms() - 1000
 
-        async def send(who: Credential, first: int) -> int:
+        async def send(who: AgentCredential, first: int) -> int:
             some = [
                 report(who.agent, f"r{first + n}", time_ms=at_ms - first - n)
                 for n in range(50)

@@ -16,14 +16,14 @@ import msgspec
 from ingest_council import body, door, enrol, opened_registry, report, wall_ms
 
 from collectors.ingest.certificate import make_certificates
-from collectors.journal import Journal, JournalConfig, Reader
+from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE
 from probes.wire.report import Receipt
 
 
 async def read_rows(folder: Path, name: str) -> list[tuple[str, str, int]]:
     rows = []
-    async with Reader(folder, name) as reader:
+    async with JournalReader(folder, name) as reader:
         while (chunk := await reader.read(wait_s=0.3)) is not None:
             for batch in chunk.batches:
                 agents = batch.tag("agent")

@@ -12,8 +12,8 @@ import pytest
 import structlog.testing
 from ingest_council import body, door, report, wall_ms
 
-from collectors.reflector import Reflector, ReflectorConfig
-from probes.wire.report import Credential, Enrolment
+from collectors.reflector import ReflectorConfig, ReflectorService
+from probes.wire.report import AgentCredential, Enrolment
 
 
 async def test_neither_address_nor_pseudonym_is_logged_by_ingest_or_reflector(
@@ -36,20 +36,20 @@ async def _come_and_go(
     folder: Path, settings: ReflectorConfig, names: list[str]
 ) -> None:
     """Laptops and others do all that is logged; adds to `names` what must not be."""
-    async with door(folder) as council, Reflector(settings) as reflector:
+    async with door(folder) as council, ReflectorService(settings) as reflector:
         token = council.registry.make_token("depot", 5, 1, wall_ms())
         names.append(token)
         for _ in range(2):
             enrolment = msgspec.json.encode(Enrolment(token, "LAPTOP-1"))
             answer = await council.client.post("/v1/enrol", content=enrolment)
-            who = msgspec.json.decode(answer.content, type=Credential)
+            who = msgspec.json.decode(answer.content, type=AgentCredential)
         names += [who.agent, who.secret]
         council.append.fault = OSError(28, "No space left on device")
         await council.send(who, body(report(who.agent, "r1")))
         council.append.fault = None
         for content in (body(report(who.agent, "r1")), b"poison", b"[17]"):
             await council.send(who, content)
-        await council.send(Credential("somebody", "else"), b"[]")
+        await council.send(AgentCredential("somebody", "else"), b"[]")
         ports = (council.ingest.port, reflector.web_port)
         for port in ports:
             for first in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"):

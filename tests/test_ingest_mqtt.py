@@ -34,7 +34,7 @@ from collectors.ingest.ingest_config import BrokerConfig, IngestConfig, MqttConf
 from collectors.ingest.mosquitto_hash import matches, mosquitto_hash
 from collectors.ingest.mqtt_ingest import MqttIngest
 from collectors.ingest.registry import Registry
-from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, Credential, Receipt
+from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, AgentCredential, Receipt
 
 pytestmark = pytest.mark.service
 
@@ -225,8 +225,8 @@ async def test_the_broker_lets_in_who_is_enrolled_and_shuts_out_who_is_revoked(
         waiting = {"r1": report(laptop.agent, "r1")}
         await asyncio.wait_for(deliver(port, laptop, waiting), 20)
         for wrong in (
-            Credential(laptop.agent, "not its secret"),
-            Credential("nobody", laptop.secret),
+            AgentCredential(laptop.agent, "not its secret"),
+            AgentCredential("nobody", laptop.secret),
         ):
             with pytest.raises(aiomqtt.MqttError):
                 async with mqtt_connection(port, wrong):

@@ -41,8 +41,8 @@ from probes.agent.report_delivery import (
     denied_retry_s,
 )
 from probes.agent.settings import Mqtt, Settings
-from probes.agent.spool import Waiting
-from probes.wire.report import Credential, Enrolment
+from probes.agent.spool import SpooledReport
+from probes.wire.report import AgentCredential, Enrolment
 
 pytestmark = pytest.mark.service
 
@@ -124,12 +124,12 @@ async def started(council: Council) -> None:
 
 async def first_report(
     council: Council, folder: Path, token: str
-) -> tuple[Credential, int]:
+) -> tuple[AgentCredential, int]:
     """Enrols a laptop and sends one report; how often that was refused first."""
     await asyncio.to_thread(folder.mkdir)
     who = await enrol(council.server, token, folder, council.ca_file, "test")
     made = report(who.agent, "r1")
-    waiting = Waiting(made.id, made.sent_ms, msgspec.json.encode(made))
+    waiting = SpooledReport(made.id, made.sent_ms, msgspec.json.encode(made))
     refusals = 0
     async with MqttPublisher(council.settings(), who, back_s=(1, 1)) as publisher:
         while True:
@@ -294,10 +294,10 @@ async def test_the_user_of_the_check_can_neither_read_nor_forge_reports(
         await started(here)
         assert await here.files.wait_loaded()
         password = here.files._check_password
-        who = Credential(CHECK_USER, password)
+        who = AgentCredential(CHECK_USER, password)
         async with MqttPublisher(here.settings(), who) as publisher:
             made = report(CHECK_USER, "r1")
-            forged = Waiting("r1", 0, msgspec.json.encode(made))
+            forged = SpooledReport("r1", 0, msgspec.json.encode(made))
             sending = asyncio.create_task(publisher.send([forged]))
             await eventually(lambda: here.mqtt.stats.unauthorised > 0)
             sending.cancel()
@@ -331,14 +331,14 @@ async def test_a_laptop_that_the_broker_refuses_at_first_gets_in_soon(
         folder = tmp_path / "laptop"
         await asyncio.to_thread(folder.mkdir)
         token = registry.make_token("depot", 1, 1, wall_ms())
-        who = Credential("nobody-yet", "secret")
+        who = AgentCredential("nobody-yet", "secret")
         async with asyncio.timeout(60):
             async with MqttPublisher(here.settings(), who) as publisher:
                 with pytest.raises(CredentialRefused):
-                    await publisher.send([Waiting("x", 0, b"{}")])
+                    await publisher.send([SpooledReport("x", 0, b"{}")])
         who = registry.enrol(Enrolment(token, device_id(folder)), wall_ms())
         made = report(who.agent, "r1")
-        waiting = Waiting("r1", made.sent_ms, msgspec.json.encode(made))
+        waiting = SpooledReport("r1", made.sent_ms, msgspec.json.encode(made))
         async with (
             asyncio.timeout(60),
             # Whoever waits for the usual time after a refusal does not get in.

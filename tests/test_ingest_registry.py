@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ingest_council import enrol, opened_registry, registry_config, wall_ms
 
 from collectors.batch import check, gather
-from collectors.http import Refusal
+from collectors.http import HttpRefusal
 from collectors.ingest.ingest_stats import IngestStats, agents_samples, ingest_sample
 from collectors.ingest.pseudonym import (
     KeyRefused,
@@ -25,7 +25,11 @@ from collectors.ingest.pseudonym import (
     rotate_key,
 )
 from collectors.ingest.registry import Registry
-from collectors.ingest.registry_records import Agent, EnrolmentRefused, RegistryRefused
+from collectors.ingest.registry_records import (
+    EnrolledAgent,
+    EnrolmentRefused,
+    RegistryRefused,
+)
 from collectors.ingest.rejection_reasons import Reason
 from collectors.self_metrics import families as metrics
 from collectors.server_measurements import CATALOGUE
@@ -252,20 +256,20 @@ def test_a_file_that_is_no_registry_is_one_sentence(tmp_path: Path) -> None:
 def test_what_is_said_of_itself_is_in_the_catalogue() -> None:
     stats = IngestStats(accepted=3, refused=1)
     agents = [
-        Agent("a", "depot", 0, NOW_MS - NOW_MS % HOUR_MS, 0),
-        Agent("b", "depot", 0, NOW_MS - 3 * HOUR_MS, 0),
-        Agent("c", "depot", 0, NOW_MS - 40 * DAY_MS, 0),
-        Agent("d", "depot", 0, NOW_MS, 1),
-        Agent("e", "library", 0, 0, 0),
+        EnrolledAgent("a", "depot", 0, NOW_MS - NOW_MS % HOUR_MS, 0),
+        EnrolledAgent("b", "depot", 0, NOW_MS - 3 * HOUR_MS, 0),
+        EnrolledAgent("c", "depot", 0, NOW_MS - 40 * DAY_MS, 0),
+        EnrolledAgent("d", "depot", 0, NOW_MS, 1),
+        EnrolledAgent("e", "library", 0, 0, 0),
     ]
     stats.reasons[Reason.BUSY] += 2
-    stats.refused_connection(Refusal.HANDSHAKE)
+    stats.refused_connection(HttpRefusal.HANDSHAKE)
     said = [ingest_sample(stats, "all", "https", NOW_MS, (5, 3))]
     said += agents_samples(agents, NOW_MS)
     for batch in gather(said, "self", NOW_MS):
         check(batch, CATALOGUE)
     assert said[0].fields["accepted"] == 3
-    for reason in (*Reason, *Refusal):
+    for reason in (*Reason, *HttpRefusal):
         assert f"refused_{reason}" in said[0].fields
     families = {each.name: each for each in metrics(said, CATALOGUE)}
     busy = families["towpath_self_ingest_refused_busy"]

@@ -28,9 +28,9 @@ from collectors.ingest.double import ListAppend
 from collectors.ingest.ingest_config import IngestConfig, MqttConfig
 from collectors.ingest.mqtt_ingest import MqttIngest
 from collectors.ingest.report_body import Rejected, read, split
-from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.publish_mqtt import MqttPublisher
-from probes.agent.report_delivery import VERSION_RETRY_S, Delivery, Publisher
+from probes.agent.report_delivery import VERSION_RETRY_S, Publisher, ReportDelivery
 from probes.agent.sent_log import SentLog
 from probes.agent.settings import Mqtt, Settings, SpoolLimits
 from probes.agent.spool import Spool
@@ -38,10 +38,10 @@ from probes.wire.failure import NOT_MEASURED, Outcome
 from probes.wire.report import (
     READ_VERSIONS,
     VERSION,
-    Credential,
+    AgentCredential,
     Receipt,
-    Refusal,
     Report,
+    ReportRefusal,
 )
 
 NEWER = range(VERSION, VERSION + 2)
@@ -60,19 +60,19 @@ class Clock:
 @contextlib.asynccontextmanager
 async def over_https(
     folder: Path, append: ListAppend, versions: range
-) -> AsyncIterator[tuple[Credential, Publisher]]:
+) -> AsyncIterator[tuple[AgentCredential, Publisher]]:
     async with door(folder, append=append, versions=versions) as council:
         who = enrol(council.registry, "LAPTOP-1")
         server = f"https://127.0.0.1:{council.ingest.port}"
         ca_file = str(council.certificates.authority)
-        async with Door(server, who, ca_file, "test") as way:
+        async with ServerConnection(server, who, ca_file, "test") as way:
             yield who, HttpsPublisher(way)
 
 
 @contextlib.asynccontextmanager
 async def over_mqtt(
     folder: Path, append: ListAppend, versions: range
-) -> AsyncIterator[tuple[Credential, Publisher]]:
+) -> AsyncIterator[tuple[AgentCredential, Publisher]]:
     with (
         opened_registry(folder) as registry,
         running(mosquitto(folder / "broker")) as broker,
@@ -103,11 +103,13 @@ def spooled(folder: Path, clock: Clock) -> Any:
 
 def delivery(
     folder: Path, spool: Spool, publisher: Publisher, clock: Clock
-) -> Delivery:
-    return Delivery(spool, publisher, SentLog(folder / "laptop"), clock, lambda: 0.5)
+) -> ReportDelivery:
+    return ReportDelivery(
+        spool, publisher, SentLog(folder / "laptop"), clock, lambda: 0.5
+    )
 
 
-async def drain(sending: Delivery) -> None:
+async def drain(sending: ReportDelivery) -> None:
     while await sending.deliver() is not None:
         pass
 
@@ -225,12 +227,12 @@ async def test_a_newer_agent_may_enrol_with_more_to_say(tmp_path: Path) -> None:
 
 
 def test_refusals_for_a_version_are_known_from_older_servers_too() -> None:
-    assert Refusal("r", "anything", "version").is_for_version
-    assert Refusal("r", "version: the report has version 7").is_for_version
-    assert not Refusal("r", "version: of a text", "malformed").is_for_version
-    assert not Refusal("r", "malformed: version").is_for_version
+    assert ReportRefusal("r", "anything", "version").is_for_version
+    assert ReportRefusal("r", "version: the report has version 7").is_for_version
+    assert not ReportRefusal("r", "version: of a text", "malformed").is_for_version
+    assert not ReportRefusal("r", "malformed: version").is_for_version
     # An older agent reads a newer receipt.
-    receipt = msgspec.json.encode(Receipt((), (Refusal("r", "why", "version"),)))
+    receipt = msgspec.json.encode(Receipt((), (ReportRefusal("r", "why", "version"),)))
     assert b'"why":"why"' in receipt
 
 

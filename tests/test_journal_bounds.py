@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from test_journal_log import drain, rows
 
 from collectors.batch import Batch
-from collectors.journal import Journal, JournalConfig, Reader, forget_reader
+from collectors.journal import Journal, JournalConfig, JournalReader, forget_reader
 from collectors.journal.segment import list_segments
 from collectors.server_measurements import CATALOGUE
 
@@ -47,8 +47,8 @@ async def tidied(journal: Journal, segments: int) -> None:
 async def test_a_segment_goes_when_every_reader_has_passed_it(tmp_path: Path) -> None:
     async with (
         Journal(config(tmp_path), "poll", CATALOGUE) as journal,
-        Reader(tmp_path, "store") as store,
-        Reader(tmp_path, "alert") as alert,
+        JournalReader(tmp_path, "store") as store,
+        JournalReader(tmp_path, "alert") as alert,
     ):
         await fill(journal, range(0, 15_000, 500))
         assert journal.stats.segments > 2
@@ -66,12 +66,12 @@ async def test_a_reader_that_is_only_configured_is_waited_for(tmp_path: Path) ->
     wanted = config(tmp_path, readers=("store",))
     async with (
         Journal(wanted, "poll", CATALOGUE) as journal,
-        Reader(tmp_path, "alert") as alert,
+        JournalReader(tmp_path, "alert") as alert,
     ):
         await fill(journal, range(0, 10_000, 500))
         await drain(alert)
         await asyncio.sleep(1.2)
-        async with Reader(tmp_path, "store") as store:
+        async with JournalReader(tmp_path, "store") as store:
             assert await drain(store) == list(range(10_000))
 
 
@@ -80,7 +80,7 @@ async def test_at_the_limit_the_oldest_unread_goes_and_the_reader_is_told(
 ) -> None:
     async with (
         Journal(config(tmp_path), "poll", CATALOGUE) as journal,
-        Reader(tmp_path, "store") as reader,
+        JournalReader(tmp_path, "store") as reader,
     ):
         await journal.append(rows(0))
         chunk = await reader.read()
@@ -97,7 +97,7 @@ async def test_at_the_limit_the_oldest_unread_goes_and_the_reader_is_told(
         assert 0 < reader.stats.gap_rows < dropped
         assert 8 + len(left) + reader.stats.gap_rows == 60_008
         assert left == sorted(left)
-    async with Reader(tmp_path, "store", chunk.positions) as reader:
+    async with JournalReader(tmp_path, "store", chunk.positions) as reader:
         again = await drain(reader)
         assert again == left[-len(again) :]
         assert reader.stats.gap_rows == dropped
@@ -106,9 +106,9 @@ async def test_at_the_limit_the_oldest_unread_goes_and_the_reader_is_told(
 async def test_a_reader_that_is_forgotten_keeps_nothing(tmp_path: Path) -> None:
     async with (
         Journal(config(tmp_path), "poll", CATALOGUE) as journal,
-        Reader(tmp_path, "store") as store,
+        JournalReader(tmp_path, "store") as store,
     ):
-        async with Reader(tmp_path, "gone"):
+        async with JournalReader(tmp_path, "gone"):
             pass
         await fill(journal, range(0, 10_000, 500))
         await drain(store)
@@ -121,7 +121,7 @@ async def test_a_reader_that_is_forgotten_keeps_nothing(tmp_path: Path) -> None:
 async def test_a_segment_ends_by_age_too(tmp_path: Path) -> None:
     async with (
         Journal(config(tmp_path, segment_s=0.1), "poll", CATALOGUE) as journal,
-        Reader(tmp_path, "store") as reader,
+        JournalReader(tmp_path, "store") as reader,
     ):
         await journal.append(rows(0))
         first = list_segments(tmp_path / "poll")[-1]
@@ -140,7 +140,7 @@ async def test_numbers_are_never_used_twice(tmp_path: Path) -> None:
     for first in range(0, 40, 8):
         async with (
             Journal(config(tmp_path), "poll", CATALOGUE) as journal,
-            Reader(tmp_path, "store") as reader,
+            JournalReader(tmp_path, "store") as reader,
         ):
             await journal.append(rows(first))
             await drain(reader, wait_s=0)

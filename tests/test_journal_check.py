@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.batch import Batch, Schema, check, sift
-from collectors.journal import Journal, JournalConfig, Reader
+from collectors.journal import Journal, JournalConfig, JournalReader
 from probes.wire.catalogue import Catalogue, Field, Measurement, Misfit, Tag, conform
 
 FIELDS = (
@@ -148,7 +148,7 @@ async def test_the_journal_keeps_the_rest_of_a_row_that_has_nan(tmp_path: Path) 
     columns = ([1, 2], ["a", "b"], [7, 8], [math.nan, 0.5])
     async with Journal(JournalConfig(folder=tmp_path), "poll", TAGGED) as journal:
         await journal.append(Batch("test", 1, schema, columns))
-        async with Reader(tmp_path, "test") as reader:
+        async with JournalReader(tmp_path, "test") as reader:
             chunk = await reader.read(wait_s=5)
     assert chunk is not None
     (batch,) = chunk.batches

@@ -22,8 +22,8 @@ from collectors.journal import (
     Journal,
     JournalConfig,
     JournalFailed,
+    JournalReader,
     Newer,
-    Reader,
     follow,
 )
 from collectors.journal.frame import HEADER_BYTES, Frame, header, pack, unpack
@@ -124,9 +124,9 @@ async def test_a_torn_tail_is_cut_and_what_comes_after_is_read(tmp_path: Path) -
     chance = random.Random(7)
     expected: list[int] = []
     await write(tmp_path, 2000)
-    async with Reader(tmp_path, "other"):
+    async with JournalReader(tmp_path, "other"):
         pass
-    async with Reader(tmp_path, "store") as reader:
+    async with JournalReader(tmp_path, "store") as reader:
         await drain(reader, wait_s=0)
         for turn in range(12):
             path = await write(tmp_path, 24 * turn, 24 * turn + 8, 24 * turn + 16)
@@ -139,7 +139,7 @@ async def test_a_torn_tail_is_cut_and_what_comes_after_is_read(tmp_path: Path) -
         await write(tmp_path, 1000)
         assert await drain(reader) == list(range(1000, 1008))
         assert reader.stats.damaged_frames == 0
-    async with Reader(tmp_path, "other") as reader:
+    async with JournalReader(tmp_path, "other") as reader:
         assert (await drain(reader))[8:] == [*expected, *range(1000, 1008)]
 
 
@@ -164,7 +164,7 @@ async def test_a_damaged_frame_is_skipped_counted_and_named(tmp_path: Path) -> N
     os.pwrite(fd, b"\0\0\0", second.start + HEADER_BYTES + 20)
     os.close(fd)
     with capture_logs() as logs:
-        async with Reader(tmp_path, "store") as reader:
+        async with JournalReader(tmp_path, "store") as reader:
             assert await drain(reader) == [*range(8), *range(16, 24)]
             assert reader.stats.damaged_frames == 1
             assert reader.stats.damaged_bytes == second.end - second.start
@@ -176,13 +176,13 @@ async def test_damage_at_the_end_of_an_older_segment_does_not_stop_a_reader(
     tmp_path: Path,
 ) -> None:
     path = await write(tmp_path, 0, 8)
-    async with Reader(tmp_path, "keep"):
+    async with JournalReader(tmp_path, "keep"):
         pass
     await write(tmp_path, 16)
     with path.open("r+b") as file:
         file.seek(-4, os.SEEK_END)
         file.write(b"\0\0\0\0")
-    async with Reader(tmp_path, "store") as reader:
+    async with JournalReader(tmp_path, "store") as reader:
         assert await drain(reader) == [*range(8), *range(16, 24)]
         assert reader.stats.damaged_frames == 1
 
@@ -191,7 +191,7 @@ async def test_a_frame_that_is_being_written_is_waited_for(tmp_path: Path) -> No
     path = await write(tmp_path, 0, 8)
     whole = path.read_bytes()
     path.write_bytes(whole[:-5])
-    async with Reader(tmp_path, "store") as reader:
+    async with JournalReader(tmp_path, "store") as reader:
         assert await drain(reader, wait_s=0) == list(range(8))
         assert reader.stats.damaged_frames == 0
         path.write_bytes(whole)
@@ -203,14 +203,14 @@ async def test_a_reader_of_a_log_begun_anew_starts_at_its_oldest(
 ) -> None:
     for first in (0, 8, 16):
         await write(tmp_path, first)
-    async with Reader(tmp_path, "store") as reader:
+    async with JournalReader(tmp_path, "store") as reader:
         assert len(await drain(reader)) == 24
         positions = reader.positions
     for segment in list_segments(tmp_path / "poll"):
         segment.path.unlink()
     await asyncio.to_thread((tmp_path / "poll" / "readers" / "store").unlink)
     await write(tmp_path, 100)
-    async with Reader(tmp_path, "store", positions) as reader:
+    async with JournalReader(tmp_path, "store", positions) as reader:
         assert await drain(reader) == list(range(100, 108))
         assert reader.stats.gaps == 1
 
@@ -230,7 +230,7 @@ def make_newer(log: Path) -> None:
 async def test_what_a_newer_version_wrote_is_not_skipped(tmp_path: Path) -> None:
     await write(tmp_path, 0, 8)
     make_newer(tmp_path / "poll")
-    async with Reader(tmp_path, "store") as reader:
+    async with JournalReader(tmp_path, "store") as reader:
         chunk = await reader.read(max_rows=1)
         assert chunk is not None
         for _ in range(2):
@@ -251,7 +251,7 @@ async def test_a_log_of_a_newer_version_does_not_stop_the_others(
 
     async with (
         Journal(JournalConfig(folder=tmp_path), "ingest", CATALOGUE) as other,
-        Reader(tmp_path, "store") as reader,
+        JournalReader(tmp_path, "store") as reader,
     ):
         config = FollowConfig(wait_s=0.01)
         task = asyncio.create_task(follow(reader, effect, tmp_path / "aside", config))
@@ -281,7 +281,7 @@ async def test_after_a_failed_fsync_the_file_is_left_for_a_new_one(
 
     config = JournalConfig(folder=tmp_path)
     async with (
-        Reader(tmp_path, "store") as reader,
+        JournalReader(tmp_path, "store") as reader,
         Journal(config, "poll", CATALOGUE, sync) as journal,
     ):
         await journal.append(rows(0))
@@ -295,5 +295,5 @@ async def test_after_a_failed_fsync_the_file_is_left_for_a_new_one(
         # It may see what was refused, never miss what was acknowledged.
         assert {*range(8), *range(24, 32)} <= set(await drain(reader))
         assert len(list_segments(tmp_path / "poll")) >= 2
-    async with Reader(tmp_path, "other") as other:
+    async with JournalReader(tmp_path, "other") as other:
         assert await drain(other) == [*range(8), *range(24, 32)]

@@ -13,7 +13,7 @@ from collectors.journal import (
     FollowConfig,
     Journal,
     JournalConfig,
-    Reader,
+    JournalReader,
     follow,
     passed_positions,
 )
@@ -26,10 +26,10 @@ QUICK = FollowConfig(wait_s=0.001, longest_wait_s=0.002, tries=2)
 @contextlib.asynccontextmanager
 async def following(
     folder: Path, effect: Effect, batches: int = 16
-) -> AsyncIterator[Reader]:
+) -> AsyncIterator[JournalReader]:
     async with Journal(JournalConfig(folder=folder), "poll", CATALOGUE) as journal:
         await asyncio.gather(*(journal.append(rows(8 * i)) for i in range(batches)))
-        async with Reader(folder, "store") as reader:
+        async with JournalReader(folder, "store") as reader:
             task = asyncio.create_task(
                 follow(reader, effect, folder / "aside", QUICK), name="follow"
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from test_journal_log import drain
 
-from collectors.journal import Reader
+from collectors.journal import JournalReader
 
 WRITER = """
 import asyncio, sys
@@ -63,9 +63,9 @@ async def test_every_acknowledged_row_is_read_after_kills(tmp_path: Path) -> Non
     chance = random.Random(11)
     acknowledged: set[int] = set()
     followed: list[int] = []
-    async with Reader(tmp_path, "after"):
+    async with JournalReader(tmp_path, "after"):
         pass
-    async with Reader(tmp_path, "live") as live:
+    async with JournalReader(tmp_path, "live") as live:
         for turn in range(6):
             firsts = await write_until_killed(
                 tmp_path, turn * 1_000_000, chance.randrange(20, 900)
@@ -73,7 +73,7 @@ async def test_every_acknowledged_row_is_read_after_kills(tmp_path: Path) -> Non
             acknowledged |= {i for first in firsts for i in range(first, first + 8)}
             followed += await drain(live)
         assert live.stats.damaged_frames == 0
-    async with Reader(tmp_path, "after") as reader:
+    async with JournalReader(tmp_path, "after") as reader:
         found = await drain(reader)
     assert len(acknowledged) > 3_000
     assert acknowledged <= set(found)

@@ -9,8 +9,8 @@ from collectors.batch import Batch, Schema, gather
 from collectors.journal import (
     Journal,
     JournalConfig,
+    JournalReader,
     JournalTaken,
-    Reader,
     ReaderTaken,
     forget_reader,
     journal_sample,
@@ -35,7 +35,7 @@ def ids(batches: list[Batch]) -> list[int]:
     return [value for batch in batches for value in batch.field("packets")]
 
 
-async def drain(reader: Reader, wait_s: float = 0.2) -> list[int]:
+async def drain(reader: JournalReader, wait_s: float = 0.2) -> list[int]:
     found = []
     while chunk := await reader.read(wait_s=wait_s):
         found += ids(chunk.batches)
@@ -47,7 +47,7 @@ async def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
     async with Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal:
         for first in range(0, 80, 8):
             await journal.append(rows(first))
-    async with Reader(tmp_path, "store") as reader:
+    async with JournalReader(tmp_path, "store") as reader:
         assert await drain(reader) == list(range(80))
 
 
@@ -56,7 +56,7 @@ async def test_appends_that_come_together_share_a_commit(tmp_path: Path) -> None
         await asyncio.gather(*(journal.append(rows(8 * i)) for i in range(200)))
         assert journal.stats.appended_rows == 1600
         assert journal.stats.commits < 20
-    async with Reader(tmp_path, "store") as reader:
+    async with JournalReader(tmp_path, "store") as reader:
         assert sorted(await drain(reader)) == list(range(1600))
 
 
@@ -65,13 +65,13 @@ async def test_a_reader_goes_on_from_the_positions_it_saved(tmp_path: Path) -> N
     async with Journal(config, "poll", CATALOGUE) as journal:
         await journal.append(rows(0))
         await journal.append(rows(8))
-        async with Reader(tmp_path, "alert") as reader:
+        async with JournalReader(tmp_path, "alert") as reader:
             chunk = await reader.read(max_rows=1)
             assert chunk is not None
             assert ids(chunk.batches) == list(range(8))
-        async with Reader(tmp_path, "alert", chunk.positions) as reader:
+        async with JournalReader(tmp_path, "alert", chunk.positions) as reader:
             assert await drain(reader) == list(range(8, 16))
-        async with Reader(tmp_path, "alert") as reader:
+        async with JournalReader(tmp_path, "alert") as reader:
             assert await drain(reader) == list(range(16))
 
 
@@ -79,7 +79,7 @@ async def test_a_waiting_reader_is_woken_by_an_append(tmp_path: Path) -> None:
     config = JournalConfig(folder=tmp_path)
     async with (
         Journal(config, "poll", CATALOGUE) as journal,
-        Reader(tmp_path, "alert") as reader,
+        JournalReader(tmp_path, "alert") as reader,
     ):
         reading = asyncio.create_task(reader.read(wait_s=30))
         await asyncio.sleep(0.05)
@@ -91,7 +91,7 @@ async def test_a_waiting_reader_is_woken_by_an_append(tmp_path: Path) -> None:
 
 async def test_a_reader_finds_logs_that_begin_after_it(tmp_path: Path) -> None:
     config = JournalConfig(folder=tmp_path)
-    async with Reader(tmp_path, "store") as reader:
+    async with JournalReader(tmp_path, "store") as reader:
         assert await reader.read(wait_s=0) is None
         async with (
             Journal(config, "poll", CATALOGUE) as one,
@@ -111,9 +111,9 @@ async def test_a_log_has_one_writer(tmp_path: Path) -> None:
 
 
 async def test_a_reader_name_is_used_once_at_a_time(tmp_path: Path) -> None:
-    async with Reader(tmp_path, "store"):
+    async with JournalReader(tmp_path, "store"):
         with pytest.raises(ReaderTaken, match="'store'"):
-            async with Reader(tmp_path, "store"):
+            async with JournalReader(tmp_path, "store"):
                 pass
         with pytest.raises(ReaderTaken):
             forget_reader(tmp_path, "store")
@@ -136,14 +136,14 @@ async def test_what_is_not_in_the_catalogue_goes_to_the_dead_letter(
     dead = (tmp_path / "poll" / "dead" / "dead.jsonl").read_text()
     assert len(dead.splitlines()) == 5
     assert "did you mean 'device'?" in dead
-    async with Reader(tmp_path, "store") as reader:
+    async with JournalReader(tmp_path, "store") as reader:
         assert await drain(reader) == list(range(8))
 
 
 async def test_self_samples_are_in_the_catalogue(tmp_path: Path) -> None:
     async with (
         Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal,
-        Reader(tmp_path, "store") as reader,
+        JournalReader(tmp_path, "store") as reader,
     ):
         await journal.append(rows(0))
         assert reader.oldest_ms() is not None

@@ -13,7 +13,7 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
 from collectors.store.query import check as check_query
 from dashboards.doubles import MemoryStore
-from dashboards.observed import Periods, Piece, observe
+from dashboards.observed import ObservedPiece, Periods, observe
 from dashboards.observed.poll_history import Poll, cut_off, device_pieces, site_pieces
 from dashboards.observed.time_spans import length, merged, within, without
 from probes.wire.sample import Sample
@@ -26,15 +26,15 @@ DAY_MS = 24 * HOUR_MS
 START_MS = 1_790_553_600_000 // DAY_MS * DAY_MS
 
 
-def _down_ms(pieces: Sequence[Piece]) -> float:
+def _down_ms(pieces: Sequence[ObservedPiece]) -> float:
     return sum(piece.ms for piece in pieces if not piece.up)
 
 
-def _seen_ms(pieces: Sequence[Piece]) -> float:
+def _seen_ms(pieces: Sequence[ObservedPiece]) -> float:
     return sum(piece.ms for piece in pieces)
 
 
-def _seconds(pieces: Sequence[Piece]) -> dict[int, bool]:
+def _seconds(pieces: Sequence[ObservedPiece]) -> dict[int, bool]:
     return {
         at: piece.up
         for piece in pieces

@@ -23,8 +23,8 @@ from test_groups import results
 
 from collectors.batch import Batch, gather
 from collectors.ingest import Registry
-from collectors.ingest.body_quarantine import Aside as Bodies
-from collectors.journal import Aside, Journal, JournalConfig, Reader
+from collectors.ingest.body_quarantine import Quarantine as Bodies
+from collectors.journal import Journal, JournalConfig, JournalReader, Quarantine
 from collectors.journal.frame import unpack
 from collectors.journal.segment import frame_at, list_logs, list_segments
 from collectors.personal_data import PLACES, Root, count, erase, prune
@@ -63,7 +63,7 @@ def folders(root: Path) -> dict[Root, Path]:
 def test_erasing_takes_a_laptops_lines_and_no_others(
     folder: str, tmp_path: Path
 ) -> None:
-    aside = Aside(tmp_path / folder, "rows")
+    aside = Quarantine(tmp_path / folder, "rows")
     for number in range(6):
         aside.put(batch((HER, OTHER)[number % 2]), "does not fit", NOW_MS)
     aside.put(batch(HER + "c"), "a longer name", NOW_MS)
@@ -86,7 +86,7 @@ def test_erasing_takes_every_body_that_could_not_be_read(tmp_path: Path) -> None
 def test_after_thirty_days_all_of_it_goes_though_nothing_new_comes(
     tmp_path: Path,
 ) -> None:
-    dead = Aside(tmp_path / "journal" / "all" / "dead", "dead")
+    dead = Quarantine(tmp_path / "journal" / "all" / "dead", "dead")
     bodies = Bodies(tmp_path / "aside" / "ingest", 200)
     for days in (31, 29):
         dead.put(batch(HER), f"{days} days ago", NOW_MS - days * DAY_MS)
@@ -159,7 +159,7 @@ async def test_what_lies_in_the_journal_is_not_stored_after_an_erasure(
         Erasures(config.folder).request(HER, now_ms + 1, done=True)
         async with (
             open_store(config, CATALOGUE) as store,
-            Reader(tmp_path / "journal", "store") as reader,
+            JournalReader(tmp_path / "journal", "store") as reader,
             StoreWriter(config, reader, store),
         ):
             async with asyncio.timeout(30):
@@ -259,9 +259,11 @@ def plant(config: TowpathConfig, agent: str) -> None:
     """What a healthy run has none of."""
     (log,) = list_logs(config.journal.folder) or ["all"]
     now_ms = time.time_ns() // 1_000_000
-    dead = Aside(config.journal.folder / log / "dead", "dead")
+    dead = Quarantine(config.journal.folder / log / "dead", "dead")
     dead.put(batch(agent), "does not fit", now_ms)
-    Aside(config.store.folder / "aside", "store").put(batch(agent), "refused", now_ms)
+    Quarantine(config.store.folder / "aside", "store").put(
+        batch(agent), "refused", now_ms
+    )
     Bodies(config.ingest.aside, 200).put(agent.encode(), "malformed", now_ms)
 
 

@@ -14,7 +14,7 @@ from test_snmp_poller import Kept, estate, until
 from collectors.estate import Device
 from collectors.ping import Echoes, Pinger, open_socket, read_reply
 from collectors.snmp import Credentials, Poller, SnmpConfig
-from collectors.snmp.polling.poll_rows import Place, device_row
+from collectors.snmp.polling.poll_rows import DeviceTags, device_row
 from probes.wire.failure import Outcome
 
 TOKEN = b"12345678"
@@ -130,7 +130,7 @@ def test_switch_dead_and_snmp_dead_are_two_things(
     up: int | None,
     readable: int | None,
 ) -> None:
-    place = Place("a", "hall", "switch")
+    place = DeviceTags("a", "hall", "switch")
     row = device_row(place, 0, 0, outcome, answered, echoes)
     assert row.field("up") == [up]
     assert row.field("readable") == [readable]

@@ -9,7 +9,7 @@ import struct
 import pytest
 from udp_echo import echo
 
-from collectors.reflector import Reflector, ReflectorConfig
+from collectors.reflector import ReflectorConfig, ReflectorService
 from probes.measure.call_path import measure
 from probes.wire import stamp
 from probes.wire.failure import Outcome
@@ -57,7 +57,7 @@ def light_request(number, padding):
 async def test_a_light_sender_gets_its_own_size_back_whatever_its_padding(padding):
 
     config = ReflectorConfig(addresses=("127.0.0.1",), stamp_port=0, web_port=0)
-    async with Reflector(config) as reflector:
+    async with ReflectorService(config) as reflector:
         for noise in (bytes(padding), b"\xff" * padding, os.urandom(padding)):
             asked = light_request(9, noise)
             packet = await asyncio.to_thread(ask, reflector.stamp_port, asked)
@@ -74,7 +74,7 @@ async def test_a_light_sender_gets_its_own_size_back_whatever_its_padding(paddin
 async def test_a_light_sender_with_random_padding_is_one_session():
 
     config = ReflectorConfig(addresses=("127.0.0.1",), stamp_port=0, web_port=0)
-    async with Reflector(config) as reflector:
+    async with ReflectorService(config) as reflector:
 
         def run():
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
@@ -92,7 +92,7 @@ async def test_a_stateless_reflector_copies_numbers_and_gives_no_directions_away
     config = ReflectorConfig(
         addresses=("127.0.0.1",), stamp_port=0, web_port=0, stateful=False
     )
-    async with Reflector(config) as reflector:
+    async with ReflectorService(config) as reflector:
         found = await measure("r1", "127.0.0.1", reflector.stamp_port, **RUN)
         assert found.values["received"] == 60
 

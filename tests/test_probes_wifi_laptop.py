@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from probes.agent.continuous_probes import Watched
+from probes.agent.continuous_probes import ContinuousProbes
 from probes.diagnosis.outcome_text import WORDS
-from probes.measure.laptop_load import Cpu, Laptop, busy_ratio, cpu_times
+from probes.measure.laptop_load import Cpu, LaptopLoad, busy_ratio, cpu_times
 from probes.measure.wifi import Wifi, retry_ratio
 from probes.platforms.system_facts import Interface, WifiLink
 from probes.wire.catalogue import check_sample
@@ -106,7 +106,7 @@ async def test_the_laptop_says_what_explains_a_poor_call() -> None:
         "eth0", physical=True, up=True, addresses=("10.1.1.1",), routed=True,
         default_metric=1, speed_bps=10**9, mtu_byte=1500,
     )  # fmt: skip
-    laptop = Laptop(lambda: [line], lambda: slept[0])
+    laptop = LaptopLoad(lambda: [line], lambda: slept[0])
     first = await laptop.measure(now_ms=lambda: 10**12)
     fits_the_catalogue(first)
     assert first.values["woke"] == 0
@@ -115,7 +115,7 @@ async def test_the_laptop_says_what_explains_a_poor_call() -> None:
     slept[0] += 3_600
     assert (await laptop.measure(now_ms=lambda: 10**12)).values["woke"] == 1
     assert (await laptop.measure(now_ms=lambda: 10**12)).values["woke"] == 0
-    unknown = Laptop(lambda: Outcome.NOT_SUPPORTED, lambda: None)
+    unknown = LaptopLoad(lambda: Outcome.NOT_SUPPORTED, lambda: None)
     bare = await unknown.measure(now_ms=lambda: 10**12)
     assert bare.outcome is Outcome.OK
     assert not {"woke", "link_bps"} & set(bare.values)
@@ -136,7 +136,7 @@ async def test_a_glance_never_raises_and_what_is_opted_out_is_not_looked_at() ->
         asked.append(key)
         raise RuntimeError("a fault of the driver's")
 
-    watched = Watched(wifi=Wifi(broken))
+    watched = ContinuousProbes(wifi=Wifi(broken))
     await watched.glance(("vpn", "wifi"))
     assert not asked
     await watched.glance(("vpn",))

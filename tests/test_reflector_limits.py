@@ -6,20 +6,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from collectors.reflector import ReflectorConfig
-from collectors.reflector.ndt7_server import Ask, Malformed, read_ask
-from collectors.reflector.reflector_limits import AllowList, Rates, Sessions
+from collectors.reflector.ndt7_server import MalformedRequest, TestRequest, read_ask
+from collectors.reflector.reflector_limits import AllowList, SourceRates, StampSessions
 
 visits = st.lists(st.tuples(st.integers(0, 30), st.floats(0, 5)), max_size=300)
 
 
 def test_a_session_counts_its_own_packets():
-    sessions: Sessions[str] = Sessions(most=10, idle_s=60)
+    sessions: StampSessions[str] = StampSessions(most=10, idle_s=60)
     assert [sessions.count("a", 0.0) for _ in range(3)] == [0, 1, 2]
     assert sessions.count("b", 0.0) == 0
 
 
 def test_a_session_begins_anew_after_its_idle_time():
-    sessions: Sessions[str] = Sessions(most=10, idle_s=60)
+    sessions: StampSessions[str] = StampSessions(most=10, idle_s=60)
     sessions.count("a", 0.0)
     assert sessions.count("a", 60.0) == 1
     assert sessions.count("a", 120.5) == 0
@@ -28,7 +28,7 @@ def test_a_session_begins_anew_after_its_idle_time():
 
 
 def test_the_longest_idle_session_makes_room():
-    sessions: Sessions[str] = Sessions(most=2, idle_s=60)
+    sessions: StampSessions[str] = StampSessions(most=2, idle_s=60)
     for name in ("a", "b", "a", "c"):
         sessions.count(name, 0.0)
     assert sessions.count("a", 0.0) == 2
@@ -37,8 +37,8 @@ def test_the_longest_idle_session_makes_room():
 
 @given(visits, st.integers(1, 8))
 def test_memory_is_bounded_whoever_comes(visits, most):
-    sessions: Sessions[int] = Sessions(most, idle_s=3)
-    rates: Rates[int] = Rates(per_s=2, most=most)
+    sessions: StampSessions[int] = StampSessions(most, idle_s=3)
+    rates: SourceRates[int] = SourceRates(per_s=2, most=most)
     now_s = 0.0
     for key, later_s in visits:
         now_s += later_s
@@ -49,7 +49,7 @@ def test_memory_is_bounded_whoever_comes(visits, most):
 
 @given(st.lists(st.floats(0, 2), max_size=300), st.integers(1, 20))
 def test_nobody_gets_more_than_the_rate_and_one_seconds_worth(gaps, per_s):
-    rates: Rates[str] = Rates(per_s, most=10)
+    rates: SourceRates[str] = SourceRates(per_s, most=10)
     now_s, allowed = 0.0, 0
     for gap_s in gaps:
         now_s += gap_s
@@ -58,7 +58,7 @@ def test_nobody_gets_more_than_the_rate_and_one_seconds_worth(gaps, per_s):
 
 
 def test_one_visitors_haste_costs_another_nothing():
-    rates: Rates[str] = Rates(per_s=2, most=10)
+    rates: SourceRates[str] = SourceRates(per_s=2, most=10)
     assert [rates.allow("a", 0.0) for _ in range(3)] == [True, True, False]
     assert rates.allow("b", 0.0)
 
@@ -82,12 +82,12 @@ def test_a_certificate_without_its_key_is_refused():
 @pytest.mark.parametrize(
     ("target", "ask"),
     [
-        ("/ndt/v7/download", Ask("download")),
-        ("/ndt/v7/upload?client_name=x&client_os=", Ask("upload")),
-        ("/ndt/v7/download?early_exit=250", Ask("download", 250_000_000)),
-        ("/ndt/v7/upload?early_exit=250", Ask("upload")),
-        ("/ndt/v7/download?towpath_most_bytes=5000", Ask("download", 5000)),
-        ("/ndt/v7/download?towpath_most_bytes=lots", Ask("download")),
+        ("/ndt/v7/download", TestRequest("download")),
+        ("/ndt/v7/upload?client_name=x&client_os=", TestRequest("upload")),
+        ("/ndt/v7/download?early_exit=250", TestRequest("download", 250_000_000)),
+        ("/ndt/v7/upload?early_exit=250", TestRequest("upload")),
+        ("/ndt/v7/download?towpath_most_bytes=5000", TestRequest("download", 5000)),
+        ("/ndt/v7/download?towpath_most_bytes=lots", TestRequest("download")),
         ("/ndt/v7/elsewhere", None),
         ("/", None),
     ],
@@ -101,7 +101,7 @@ def test_a_target_names_a_test(target, ask):
     ["=1", "early_exit=200", "early_exit=", "a=" + "x" * 4100, "a=%ff"],
 )
 def test_a_query_the_specification_forbids_is_refused(query):
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedRequest):
         read_ask(f"/ndt/v7/download?{query}")
 
 
@@ -109,6 +109,6 @@ def test_a_query_the_specification_forbids_is_refused(query):
 def test_no_query_whatever_troubles_the_reader(query):
     try:
         ask = read_ask(f"/ndt/v7/download?{query}")
-    except Malformed:
+    except MalformedRequest:
         return
     assert ask is None or ask.most_bytes >= 0

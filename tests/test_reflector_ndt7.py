@@ -19,7 +19,7 @@ from services import free_port
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from collectors.reflector import Reflector, ReflectorConfig
+from collectors.reflector import ReflectorConfig, ReflectorService
 from probes.measure import bandwidth
 from probes.wire import ndt7
 from probes.wire.catalogue import check_sample
@@ -98,7 +98,7 @@ def make_certificate(folder, begins):
 
 
 async def test_a_download_is_what_the_specification_says():
-    async with Reflector(config(), test_seconds=1.5) as reflector:
+    async with ReflectorService(config(), test_seconds=1.5) as reflector:
         url = base(reflector) + ndt7.DOWNLOAD + "?client_name=test&client_version=1"
         async with connect(url, **OFFER) as link:
             assert link.subprotocol == ndt7.SUBPROTOCOL
@@ -126,7 +126,7 @@ async def test_a_download_is_what_the_specification_says():
 
 
 async def test_an_upload_is_counted_and_told_back():
-    async with Reflector(config(), test_seconds=1.5) as reflector:
+    async with ReflectorService(config(), test_seconds=1.5) as reflector:
         async with connect(base(reflector) + ndt7.UPLOAD, **OFFER) as link:
             for _ in range(40):
                 await link.send(bytes(2**13))
@@ -140,7 +140,7 @@ async def test_an_upload_is_counted_and_told_back():
 
 async def test_an_upload_in_small_fragments_is_counted_and_ends_cleanly():
     # M-Lab's own client cuts its messages into frames of 4 kB.
-    async with Reflector(config(), test_seconds=1.0) as reflector:
+    async with ReflectorService(config(), test_seconds=1.0) as reflector:
         async with connect(base(reflector) + ndt7.UPLOAD, **OFFER) as link:
             sent, over = 0, time.monotonic() + 0.5
             while time.monotonic() < over:
@@ -155,7 +155,7 @@ async def test_an_upload_in_small_fragments_is_counted_and_ends_cleanly():
 
 
 async def test_who_goes_on_sending_when_the_test_is_over_is_still_told_so():
-    async with Reflector(config(), test_seconds=0.5) as reflector:
+    async with ReflectorService(config(), test_seconds=0.5) as reflector:
         async with connect(base(reflector) + ndt7.UPLOAD, **OFFER) as link:
             with contextlib.suppress(ConnectionClosed):
                 async with asyncio.timeout(10):
@@ -166,7 +166,7 @@ async def test_who_goes_on_sending_when_the_test_is_over_is_still_told_so():
 
 
 async def test_early_exit_ends_a_download_at_250_megabytes():
-    async with Reflector(config(), test_seconds=30) as reflector:
+    async with ReflectorService(config(), test_seconds=30) as reflector:
         url = base(reflector) + ndt7.DOWNLOAD + "?early_exit=250"
         async with connect(url, **OFFER) as link:
             _texts, sizes, _closed = await all_of(link)
@@ -174,7 +174,7 @@ async def test_early_exit_ends_a_download_at_250_megabytes():
 
 
 async def test_a_clients_own_measurements_are_welcome_in_both_directions():
-    async with Reflector(config(), test_seconds=0.8) as reflector:
+    async with ReflectorService(config(), test_seconds=0.8) as reflector:
         for path in (ndt7.DOWNLOAD, ndt7.UPLOAD):
             async with connect(base(reflector) + path, **OFFER) as link:
                 for said in ("{}", "not json", '{"AppInfo": {"NumBytes": -1}}'):
@@ -184,7 +184,7 @@ async def test_a_clients_own_measurements_are_welcome_in_both_directions():
 
 
 async def test_a_download_that_gets_binary_messages_is_ended():
-    async with Reflector(config(), test_seconds=30) as reflector:
+    async with ReflectorService(config(), test_seconds=30) as reflector:
         async with connect(base(reflector) + ndt7.DOWNLOAD, **OFFER) as link:
             await link.send(bytes(2000))
             _texts, _sizes, closed = await all_of(link)
@@ -202,7 +202,7 @@ async def test_a_download_that_gets_binary_messages_is_ended():
     ],
 )
 async def test_what_the_specification_forbids_is_refused(path, offer, status):
-    async with Reflector(config()) as reflector:
+    async with ReflectorService(config()) as reflector:
         with pytest.raises(InvalidStatus) as refused:
             await connect(base(reflector) + path, **offer)
     assert refused.value.response.status_code == status
@@ -212,7 +212,7 @@ async def test_what_the_specification_forbids_is_refused(path, offer, status):
 async def test_what_servers_are_to_bear_is_borne(query):
     """A key twice, a key without a value."""
     async with (
-        Reflector(config(), test_seconds=0.2) as reflector,
+        ReflectorService(config(), test_seconds=0.2) as reflector,
         connect(base(reflector) + ndt7.DOWNLOAD + query, **OFFER) as link,
     ):
         _texts, sizes, _closed = await all_of(link)
@@ -222,7 +222,7 @@ async def test_what_servers_are_to_bear_is_borne(query):
 async def test_idle_connections_keep_neither_others_nor_a_running_test_out():
     few = config(connections=10)
     async with (
-        Reflector(few, test_seconds=2) as reflector,
+        ReflectorService(few, test_seconds=2) as reflector,
         connect(f"{base(reflector)}/ndt/v7/download", **OFFER) as test,
     ):
         running = asyncio.create_task(all_of(test))
@@ -245,7 +245,7 @@ async def test_idle_connections_keep_neither_others_nor_a_running_test_out():
 
 
 async def test_with_all_places_taken_the_answer_is_busy_until_one_is_free():
-    async with Reflector(config(tests_at_once=1), test_seconds=30) as reflector:
+    async with ReflectorService(config(tests_at_once=1), test_seconds=30) as reflector:
         url = base(reflector) + ndt7.UPLOAD
         async with connect(url, **OFFER):
             with pytest.raises(InvalidStatus) as refused:
@@ -262,7 +262,7 @@ async def test_with_all_places_taken_the_answer_is_busy_until_one_is_free():
 
 async def test_who_is_told_busy_is_told_when_to_come_again():
     busy = config(tests_at_once=1, retry_after_s=100)
-    async with Reflector(busy, test_seconds=30) as reflector:
+    async with ReflectorService(busy, test_seconds=30) as reflector:
         url = base(reflector) + ndt7.UPLOAD
         async with connect(url, **OFFER):
             found = await bandwidth.measure(base(reflector), **QUICK)
@@ -274,7 +274,7 @@ async def test_one_place_of_a_network_leaves_the_others_to_other_networks():
     several = config(
         addresses=("127.0.0.1", "::1"), web_port=free_port(), tests_at_once=3
     )
-    async with Reflector(several, test_seconds=30) as reflector:
+    async with ReflectorService(several, test_seconds=30) as reflector:
         url = base(reflector) + ndt7.UPLOAD
         async with connect(url, **OFFER):
             with pytest.raises(InvalidStatus):
@@ -284,7 +284,7 @@ async def test_one_place_of_a_network_leaves_the_others_to_other_networks():
 
 
 async def test_a_place_is_free_as_soon_as_the_test_is_over():
-    async with Reflector(config(tests_at_once=1), test_seconds=0.3) as reflector:
+    async with ReflectorService(config(tests_at_once=1), test_seconds=0.3) as reflector:
         url = base(reflector)
         rude = await asyncio.open_connection("127.0.0.1", reflector.web_port)
         # A client that never answers the closing handshake.
@@ -308,14 +308,14 @@ async def test_a_tenth_of_the_line_is_what_all_tests_share():
     assert shared.share_bps == 20e6
     assert config(tests_at_once=2, line_bps=400e6, tests_bps=10e6).share_bps == 5e6
     async with (
-        Reflector(shared, test_seconds=1.0) as reflector,
+        ReflectorService(shared, test_seconds=1.0) as reflector,
         connect(base(reflector) + ndt7.DOWNLOAD, **OFFER) as link,
     ):
         assert link.response.headers[ndt7.CAP_HEADER] == "20000000"
 
 
 async def test_load_and_what_it_does_to_others_are_told():
-    async with Reflector(config(), test_seconds=2.0) as reflector:
+    async with ReflectorService(config(), test_seconds=2.0) as reflector:
         found = await bandwidth.measure(
             base(reflector), **QUICK | {"seconds": 2.0, "budget_bytes": 10**12}
         )
@@ -330,7 +330,7 @@ async def test_load_and_what_it_does_to_others_are_told():
 
 
 async def test_a_place_is_freed_when_a_client_vanishes():
-    async with Reflector(config(tests_at_once=1), test_seconds=30) as reflector:
+    async with ReflectorService(config(tests_at_once=1), test_seconds=30) as reflector:
         link = await connect(base(reflector) + ndt7.DOWNLOAD, **OFFER)
         link.transport.abort()
         await nobody_tests(reflector)
@@ -338,7 +338,7 @@ async def test_a_place_is_freed_when_a_client_vanishes():
 
 async def test_a_capped_reflector_holds_to_its_cap_and_the_result_says_at_least():
     capped = config(tests_at_once=2, tests_bps=40e6)
-    async with Reflector(capped, test_seconds=1.5) as reflector:
+    async with ReflectorService(capped, test_seconds=1.5) as reflector:
         found = await bandwidth.measure(base(reflector), **QUICK | {"seconds": 1.5})
     assert found.outcome is Outcome.OK
     # Uncapped it is some Gbit/s; what a short test's first burst or a busy machine adds
@@ -350,7 +350,7 @@ async def test_a_capped_reflector_holds_to_its_cap_and_the_result_says_at_least(
 
 
 async def test_both_ways_are_measured_within_the_budget():
-    async with Reflector(config(), test_seconds=1.0) as reflector:
+    async with ReflectorService(config(), test_seconds=1.0) as reflector:
         found = await bandwidth.measure(base(reflector), **QUICK)
     assert found.outcome is Outcome.OK
     assert found.probe == "bandwidth"
@@ -372,7 +372,7 @@ async def test_it_works_over_tls_for_who_trusts_the_certificate(certificate):
     tls = config(
         tls_certificate=certificate / "cert.pem", tls_key=certificate / "key.pem"
     )
-    async with Reflector(tls, test_seconds=1.0) as reflector:
+    async with ReflectorService(tls, test_seconds=1.0) as reflector:
         url = f"https://localhost:{reflector.web_port}"
         trusted = await bandwidth.measure(
             url, ca_file=str(certificate / "cert.pem"), **QUICK
@@ -387,7 +387,7 @@ async def test_a_certificate_that_is_not_valid_yet_means_a_wrong_clock(tmp_path)
     now = datetime.datetime.now(datetime.UTC)
     folder = make_certificate(tmp_path, now + datetime.timedelta(days=300))
     tls = config(tls_certificate=folder / "cert.pem", tls_key=folder / "key.pem")
-    async with Reflector(tls) as reflector:
+    async with ReflectorService(tls) as reflector:
         url = f"https://localhost:{reflector.web_port}"
         found = await bandwidth.measure(url, ca_file=str(folder / "cert.pem"), **QUICK)
     assert found.outcome is Outcome.CLOCK_WRONG
@@ -397,7 +397,7 @@ async def test_the_echo_answers_a_web_probe(certificate):
     tls = config(
         tls_certificate=certificate / "cert.pem", tls_key=certificate / "key.pem"
     )
-    async with Reflector(tls) as reflector:
+    async with ReflectorService(tls) as reflector:
         url = f"https://localhost:{reflector.web_port}/echo"
         async with httpx2.AsyncClient(verify=False) as client:
             for _ in range(3):
@@ -447,7 +447,7 @@ async def test_an_address_that_is_none_is_not_configured(url):
 
 async def test_noise_at_the_web_door_leaves_it_open():
     random.seed(1)
-    async with Reflector(config()) as reflector:
+    async with ReflectorService(config()) as reflector:
         idle = await asyncio.open_connection("127.0.0.1", reflector.web_port)
         for _ in range(30):
             _reader, writer = await asyncio.open_connection(
@@ -474,7 +474,7 @@ async def test_nobody_there_and_no_such_name_are_outcomes():
 
 
 async def test_leaving_the_reflector_ends_the_tests_that_run():
-    async with Reflector(config(), test_seconds=60) as reflector:
+    async with ReflectorService(config(), test_seconds=60) as reflector:
         link = await connect(base(reflector) + ndt7.UPLOAD, **OFFER)
     _texts, _sizes, closed = await all_of(link)
     assert closed is not None

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from collectors.reflector import Reflector, ReflectorConfig
+from collectors.reflector import ReflectorConfig, ReflectorService
 from probes.measure import call_path
 from probes.wire import stamp
 from probes.wire.failure import Outcome
@@ -47,7 +47,7 @@ class Caller:
 
 
 async def test_a_reply_has_the_size_of_its_request_and_counts():
-    async with Reflector(config()) as reflector:
+    async with ReflectorService(config()) as reflector:
         with Caller(reflector.stamp_port) as caller:
             for count, size in enumerate((44, 48, 172, 1472)):
                 asked = stamp.request(90 + count, 7, 5, tlvs=stamp.tail(size))
@@ -61,7 +61,7 @@ async def test_a_reply_has_the_size_of_its_request_and_counts():
 
 
 async def test_sessions_of_one_sender_count_apart():
-    async with Reflector(config()) as reflector:
+    async with ReflectorService(config()) as reflector:
         with Caller(reflector.stamp_port) as caller:
             for ssid, count in ((1, 0), (1, 1), (2, 0), (1, 2)):
                 packet = await caller.ask(stamp.request(0, 0, ssid))
@@ -70,7 +70,7 @@ async def test_sessions_of_one_sender_count_apart():
 
 @linux
 async def test_the_reflector_tells_ttl_and_dscp_as_they_arrived():
-    async with Reflector(config(addresses=("127.0.0.1", "::1"))) as reflector:
+    async with ReflectorService(config(addresses=("127.0.0.1", "::1"))) as reflector:
         for host in ("127.0.0.1", "::1"):
             with Caller(reflector.stamp_port, host) as caller:
                 tclass = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS)
@@ -84,7 +84,7 @@ async def test_the_reflector_tells_ttl_and_dscp_as_they_arrived():
 
 @linux
 async def test_a_reply_has_the_dscp_it_was_asked_for():
-    async with Reflector(config()) as reflector:
+    async with ReflectorService(config()) as reflector:
         with Caller(reflector.stamp_port) as caller:
             caller.channel.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
             caller.channel.send(stamp.request(0, 0, 1, tlvs=stamp.tail(172, 46)))
@@ -99,7 +99,7 @@ async def test_a_reply_has_the_dscp_it_was_asked_for():
 
 
 async def test_what_is_too_short_to_be_answered_in_kind_gets_no_answer():
-    async with Reflector(config()) as reflector:
+    async with ReflectorService(config()) as reflector:
         with Caller(reflector.stamp_port) as caller:
             await caller.silent(bytes(40))
         assert reflector.stamp_stats.unread == 1
@@ -109,7 +109,7 @@ async def test_what_is_too_short_to_be_answered_in_kind_gets_no_answer():
 async def test_noise_gets_no_more_than_it_sent_and_the_reflector_goes_on():
     random.seed(1)
     sent = answered = 0
-    async with Reflector(config()) as reflector:
+    async with ReflectorService(config()) as reflector:
         with Caller(reflector.stamp_port) as caller:
             for _ in range(300):
                 noise = os.urandom(random.randrange(0, 300))
@@ -128,7 +128,7 @@ async def test_noise_gets_no_more_than_it_sent_and_the_reflector_goes_on():
 
 
 async def test_one_source_gets_its_rate_and_no_more():
-    async with Reflector(config(source_packets_per_s=5)) as reflector:
+    async with ReflectorService(config(source_packets_per_s=5)) as reflector:
         with Caller(reflector.stamp_port) as caller:
             for n in range(5):
                 await caller.ask(stamp.request(n, 0, 1))
@@ -137,14 +137,14 @@ async def test_one_source_gets_its_rate_and_no_more():
 
 
 async def test_strangers_get_no_answer_where_there_is_an_allow_list():
-    async with Reflector(config(allow=("192.0.2.0/24",))) as reflector:
+    async with ReflectorService(config(allow=("192.0.2.0/24",))) as reflector:
         with Caller(reflector.stamp_port) as caller:
             await caller.silent(stamp.request(0, 0, 1))
         assert reflector.stamp_stats.not_allowed == 1
 
 
 async def test_many_calls_at_once_all_see_a_clean_path():
-    async with Reflector(config(source_packets_per_s=10_000)) as reflector:
+    async with ReflectorService(config(source_packets_per_s=10_000)) as reflector:
         found = await asyncio.gather(
             *(
                 call_path.measure(
@@ -163,7 +163,7 @@ async def test_many_calls_at_once_all_see_a_clean_path():
 
 
 async def test_a_reflector_that_dies_in_the_middle_is_loss_not_an_error():
-    async with Reflector(config()) as reflector:
+    async with ReflectorService(config()) as reflector:
         port = reflector.stamp_port
         run = asyncio.create_task(
             call_path.measure(
@@ -184,8 +184,8 @@ async def test_a_reflector_that_dies_in_the_middle_is_loss_not_an_error():
 
 
 async def test_a_port_in_use_is_told_at_the_start_and_nothing_stays_open():
-    async with Reflector(config()) as reflector:
+    async with ReflectorService(config()) as reflector:
         taken = reflector.stamp_port
         with pytest.raises(OSError, match="in use"):
-            async with Reflector(config(stamp_port=taken)):
+            async with ReflectorService(config(stamp_port=taken)):
                 pass

@@ -27,13 +27,13 @@ from hypothesis import strategies as st
 
 from alerts.alert import Alert
 from alerts.suppression import Silence
-from collectors.estate.opening_hours import Hours, is_open
+from collectors.estate.opening_hours import OpeningHours, is_open
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
 from collectors.store.query import check as check_query
 from dashboards import chart, figure_text
 from dashboards.doubles import AnswerStore, MemoryStore
-from dashboards.observed import Piece, marks
+from dashboards.observed import ObservedPiece, marks
 from dashboards.report import (
     Month,
     PollPeriods,
@@ -58,7 +58,7 @@ HOUR_MS = council.HOUR_MS
 OCTOBER = Month(2026, 10)
 # The council of these tests is polled every ten minutes.
 STEP_MS = 10 * council.MINUTE_MS
-ALWAYS = Hours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
+ALWAYS = OpeningHours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
 
 
 def _ms(*parts: int) -> int:
@@ -257,7 +257,7 @@ def test_opening_hours_are_counted_apart_in_the_sites_own_time(
 
 def test_open_until_midnight_is_open_at_half_past_eleven() -> None:
     assert is_open(ALWAYS, _ms(2026, 10, 20, 22, 30))
-    assert not is_open(Hours(), _ms(2026, 10, 24, 12))
+    assert not is_open(OpeningHours(), _ms(2026, 10, 24, 12))
 
 
 def test_a_site_nobody_watched_has_no_availability_rather_than_none_or_all() -> None:
@@ -284,7 +284,7 @@ def test_whatever_was_seen_the_parts_of_the_month_add_up(
     windows: list[tuple[int, int]],
 ) -> None:
     held = [
-        Piece(begin, end, *states[n % len(states)])
+        ObservedPiece(begin, end, *states[n % len(states)])
         for n, (begin, end) in enumerate(itertools.pairwise(edges))
         if n % 3
     ]
@@ -301,10 +301,10 @@ def test_a_day_is_as_it_was_worst_and_not_observed_where_nothing_was() -> None:
     day = 24 * HOUR_MS
     spans = [(n * day, (n + 1) * day) for n in range(4)]
     held = [
-        Piece(0, day, True),
-        Piece(day, day + HOUR_MS, True),
-        Piece(day + HOUR_MS, day + 2 * HOUR_MS, False),
-        Piece(2 * day, 2 * day + HOUR_MS, False),
+        ObservedPiece(0, day, True),
+        ObservedPiece(day, day + HOUR_MS, True),
+        ObservedPiece(day + HOUR_MS, day + 2 * HOUR_MS, False),
+        ObservedPiece(2 * day, 2 * day + HOUR_MS, False),
     ]
     assert marks(held, spans) == ["ok", "part", "bad", "none"]
 
@@ -313,13 +313,16 @@ def test_a_day_is_as_it_was_worst_and_not_observed_where_nothing_was() -> None:
     ("hours", "opened"),
     [
         # Open 08:00 to 18:00 on 22 weekdays; in October the clocks go back at night.
-        (Hours(), 22 * 10),
+        (OpeningHours(), 22 * 10),
         (ALWAYS, 745),
         # 31 nights, one of them with an hour more.
-        (Hours(opens="22:00", closes="06:00", days=(0, 1, 2, 3, 4, 5, 6)), 31 * 8 + 1),
+        (
+            OpeningHours(opens="22:00", closes="06:00", days=(0, 1, 2, 3, 4, 5, 6)),
+            31 * 8 + 1,
+        ),
     ],
 )
-def test_opening_hours_of_a_month_are_whole(hours: Hours, opened: int) -> None:
+def test_opening_hours_of_a_month_are_whole(hours: OpeningHours, opened: int) -> None:
     spans = open_spans(hours, OCTOBER.from_ms, OCTOBER.to_ms)
     assert sum(end - begin for begin, end in spans) == opened * HOUR_MS
 
@@ -822,7 +825,7 @@ def test_a_chart_is_well_formed_and_stays_inside_itself(
     drawn = chart.Chart(
         "x",
         "A <title>",
-        (chart.Series("a & b", sorted(points)),),
+        (chart.ChartSeries("a & b", sorted(points)),),
         0,
         10**7,
         10**5,
@@ -844,7 +847,7 @@ def test_a_gap_in_what_was_measured_is_a_gap_in_the_line() -> None:
     drawn = chart.Chart(
         "x",
         "T",
-        (chart.Series("a", points),),
+        (chart.ChartSeries("a", points),),
         0,
         120,
         10,

@@ -19,14 +19,19 @@ from stores import embedded, influx
 
 from collectors.batch import gather as batches
 from collectors.estate import Estate, Site
-from collectors.estate.opening_hours import Hours, OpenRange, is_open
-from collectors.experience.groups import LEAST, GroupsConfig, Window
+from collectors.estate.opening_hours import OpeningHours, OpenRange, is_open
+from collectors.experience.groups import LEAST, ExperienceWindow, GroupsConfig
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Row, Store
 from dashboards import figure_text
 from dashboards.doubles import MemoryStore
 from dashboards.report import Month
-from dashboards.report.group_calls import Merged, gather_calls, stretches, usual_hours
+from dashboards.report.group_calls import (
+    MergedFigures,
+    gather_calls,
+    stretches,
+    usual_hours,
+)
 from dashboards.report.report_csv import tables
 from dashboards.report.report_data import Content, gather
 from dashboards.report.report_html import headlines, render
@@ -37,7 +42,7 @@ LONDON = ZoneInfo("Europe/London")
 OCTOBER = Month(2026, 10)
 MINUTE_MS = 60_000
 PERIOD_MS = 5 * MINUTE_MS
-NIGHT_SHIFT = Hours(opens="22:00", closes="06:00", days=(0, 1, 2, 3, 4, 5, 6))
+NIGHT_SHIFT = OpeningHours(opens="22:00", closes="06:00", days=(0, 1, 2, 3, 4, 5, 6))
 # As long as a month, but not one of the sites shown.
 COUNCIL = Estate(
     sites=(
@@ -103,11 +108,11 @@ def a_month_of_calls() -> list[Sample]:
     home 7.1 %. At night those left on call now and then, nearly always well."""
     poor = {"office": every(0.03), "home": every(0.071)}
     night = {"office": every(0.001), "home": every(0.001)}
-    window = Window(GroupsConfig())
+    window = ExperienceWindow(GroupsConfig())
     found: list[Sample] = []
     for end_ms in range(at(5, 0) + PERIOD_MS, at(10, 0) + 1, PERIOD_MS):
         time_ms = end_ms - PERIOD_MS + MINUTE_MS
-        working = is_open(Hours(), time_ms)
+        working = is_open(OpeningHours(), time_ms)
         rows = []
         if (end_ms // PERIOD_MS) % 2 == 0:
             for place, agents in (("office", 40), ("home", 30)):
@@ -295,7 +300,7 @@ def test_a_day_on_which_the_store_held_a_smaller_group_is_left_out() -> None:
 # ---- the pure parts -----------------------------------------------------------------
 
 _hours = st.builds(
-    lambda opens, length, days: Hours(
+    lambda opens, length, days: OpeningHours(
         opens=f"{opens // 2:02d}:{opens % 2 * 30:02d}",
         closes=f"{(opens + length) % 48 // 2:02d}:{(opens + length) % 2 * 30:02d}",
         days=tuple(sorted(days)),
@@ -309,7 +314,7 @@ _hours = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(hours=st.sets(_hours, min_size=1, max_size=4), step=st.integers(1, 97))
 def test_stretches_are_when_hours_are_open_each_minute_once(
-    hours: set[Hours], step: int
+    hours: set[OpeningHours], step: int
 ) -> None:
     span = (at(21, 0), at(28, 0))
     midnights = [begin for begin, _ in OCTOBER.days()]
@@ -332,7 +337,7 @@ def test_stretches_are_when_hours_are_open_each_minute_once(
 def test_figures_of_stretches_merge_to_the_figure_of_all_of_them(
     rows: list[tuple[int, float, int]],
 ) -> None:
-    whole = Merged()
+    whole = MergedFigures()
     for calls, poor, day in rows:
         values: dict[str, Value] = {"calls_count": 1, "calls_sum": calls}
         values |= {"call_poor_ratio_mean": poor, "call_poor_ratio_weight": float(calls)}
@@ -364,23 +369,26 @@ async def test_few_questions_are_asked_however_many_sites_there_are() -> None:
 
 
 def test_the_hours_of_most_sites_are_the_council_s() -> None:
-    assert usual_hours([NIGHT_SHIFT, Hours(), Hours()]) == Hours()
-    assert usual_hours([]) == Hours()
+    assert usual_hours([NIGHT_SHIFT, OpeningHours(), OpeningHours()]) == OpeningHours()
+    assert usual_hours([]) == OpeningHours()
 
 
 @pytest.mark.parametrize(
     ("hours", "text"),
     [
-        (Hours(), "Monday to Friday, 08:00 to 18:00"),
+        (OpeningHours(), "Monday to Friday, 08:00 to 18:00"),
         (
-            Hours(days=(0, 2, 5, 6)),
+            OpeningHours(days=(0, 2, 5, 6)),
             "Monday, Wednesday, Saturday and Sunday, 08:00 to 18:00",
         ),
-        (Hours(days=(3,)), "Thursday, 08:00 to 18:00"),
+        (OpeningHours(days=(3,)), "Thursday, 08:00 to 18:00"),
         (NIGHT_SHIFT, "every day, 22:00 to 06:00"),
-        (Hours(opens="00:00", closes="24:00", days=tuple(range(7))), "at all hours"),
         (
-            Hours(
+            OpeningHours(opens="00:00", closes="24:00", days=tuple(range(7))),
+            "at all hours",
+        ),
+        (
+            OpeningHours(
                 ranges=(
                     OpenRange(opens="09:00", closes="12:30"),
                     OpenRange(opens="10:00", closes="14:00", days=(5,)),
@@ -390,5 +398,5 @@ def test_the_hours_of_most_sites_are_the_council_s() -> None:
         ),
     ],
 )
-def test_hours_are_said_as_a_person_says_them(hours: Hours, text: str) -> None:
+def test_hours_are_said_as_a_person_says_them(hours: OpeningHours, text: str) -> None:
     assert figure_text.hours(hours) == text

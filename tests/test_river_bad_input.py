@@ -25,9 +25,9 @@ from river import (
 )
 
 from probes.agent.enrol import enrol
-from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.report_delivery import Receipt
-from probes.agent.spool import Waiting
+from probes.agent.spool import SpooledReport
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 V3 = """createUser towpath SHA-256 "the right one" AES "the right one"
@@ -132,8 +132,10 @@ async def newer_report(council: Council, token: str) -> Receipt:
     who = await enrol(council.server, token, folder, ca, "towpath-test")
     made = msgspec.to_builtins(report(who.agent, 1))
     body = msgspec.json.encode({**made, "version": 7})
-    async with Door(council.server, who, ca, "towpath-test", request_s=10) as door:
-        return await HttpsPublisher(door).send([Waiting("r1", 0, body)])
+    async with ServerConnection(
+        council.server, who, ca, "towpath-test", request_s=10
+    ) as door:
+        return await HttpsPublisher(door).send([SpooledReport("r1", 0, body)])
 
 
 @pytest.mark.service

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from collectors.snmp import CredentialError, credential
 from collectors.snmp.polling.device_facts import (
-    Facts,
-    Target,
+    DeviceFacts,
+    HostTarget,
     facts_json,
     poll_once,
     poll_targets,
@@ -33,24 +33,28 @@ from collectors.snmp.polling.poll_command import (
 )
 from collectors.snmp.polling.poll_output import duration, scaled, show
 from collectors.snmp.profiles.readings import Sensor
-from collectors.snmp.session.session import Patience
+from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.tables.identity import Identity
 from collectors.snmp.tables.if_types import if_type
 from collectors.snmp.tables.interfaces import Port
-from towpath.demo.simulated_switches import Neighbour, SimulatedPort, SimulatedSwitch
+from towpath.demo.simulated_switches import (
+    SimulatedNeighbour,
+    SimulatedPort,
+    SimulatedSwitch,
+)
 
 PUBLIC = credential("test", {"community": "public"})
-QUICK = Patience((0.5, 1.0))
+QUICK = RetryPolicy((0.5, 1.0))
 
 
 def switch() -> SimulatedSwitch:
     ports = [SimulatedPort(n, f"Gi1/0/{n}", alias=f"room {n}") for n in range(1, 4)]
-    ports[0].neighbour = Neighbour("core-1", "Te1/1", "switch")
+    ports[0].neighbour = SimulatedNeighbour("core-1", "Te1/1", "switch")
     ports[2].link = False
     return SimulatedSwitch("sw-1", ports, location="Cellar")
 
 
-async def polled(simulated: SimulatedSwitch, version: str = "2c") -> Facts:
+async def polled(simulated: SimulatedSwitch, version: str = "2c") -> DeviceFacts:
     held = credential("test", {"version": version, "community": "public"})
     async with simulated:
         return await poll_once(
@@ -100,7 +104,7 @@ async def test_a_person_sees_tables() -> None:
         assert shown in text
 
 
-def _shown(facts: Facts, width: int = 80) -> str:
+def _shown(facts: DeviceFacts, width: int = 80) -> str:
     out = StringIO()
     show(facts, Console(file=out, width=width))
     return out.getvalue()
@@ -120,7 +124,7 @@ async def test_ports_where_nothing_is_are_named_in_a_line_and_others_are_rows() 
 
 
 def test_sensors_that_are_not_well_come_first_and_well_states_are_a_line() -> None:
-    facts = Facts("sw", "10.0.0.1:161", identity=Identity(sys_name="sw"))
+    facts = DeviceFacts("sw", "10.0.0.1:161", identity=Identity(sys_name="sw"))
     facts.sensors = [
         Sensor("temperature", "Intake", "1", "1", 24.56, "C", high=45.0),
         Sensor("state", "Fan 10", "2", "2", 1, state="ok", severity="ok"),
@@ -134,7 +138,7 @@ def test_sensors_that_are_not_well_come_first_and_well_states_are_a_line() -> No
 
 @given(st.text(max_size=30))
 def test_what_a_device_says_is_shown_and_never_markup(said: str) -> None:
-    facts = Facts("sw", "10.0.0.1:161", identity=Identity(sys_name=f"[/]{said}"))
+    facts = DeviceFacts("sw", "10.0.0.1:161", identity=Identity(sys_name=f"[/]{said}"))
     facts.ports = [Port(1, f"[bold]{said}", True, alias=said)]
     facts.sensors = [Sensor("state", said, "1", "1", 1, state=said, severity="warning")]
     text = _shown(facts, 200)
@@ -143,13 +147,13 @@ def test_what_a_device_says_is_shown_and_never_markup(said: str) -> None:
 
 
 async def test_many_are_polled_at_once_and_one_that_fails_is_one_line() -> None:
-    found: list[Facts] = []
+    found: list[DeviceFacts] = []
     async with switch() as good, Silent("bad", 1) as bad:
         targets = [
-            Target(name, "127.0.0.1", simulated.port_number, PUBLIC)
+            HostTarget(name, "127.0.0.1", simulated.port_number, PUBLIC)
             for name, simulated in (("good", good), ("bad", bad), ("again", good))
         ]
-        failed = await poll_targets(targets, found.append, 2, Patience((0.3,)))
+        failed = await poll_targets(targets, found.append, 2, RetryPolicy((0.3,)))
     assert failed == 1
     assert {facts.name: facts.ok for facts in found} == {
         "good": True,
@@ -273,7 +277,7 @@ def test_recorded_devices_have_the_ports_they_are_known_to_have() -> None:
     expected = services.corpus("expected")
     checked = 0
 
-    async def poll(file: Path) -> Facts:
+    async def poll(file: Path) -> DeviceFacts:
         async with Recorded(file) as agent:
             return await poll_once(
                 "127.0.0.1", agent.port_number, PUBLIC, name=file.stem

@@ -8,16 +8,16 @@ from test_snmp_poller import QUICK, device, estate, polling, until
 from collectors.batch import check
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp.polling import device_findings, request_plan
-from collectors.snmp.polling.poll_rows import Place
+from collectors.snmp.polling.poll_rows import DeviceTags
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.interfaces import Port
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
-PLACE = Place("a", "hall", "switch")
+PLACE = DeviceTags("a", "hall", "switch")
 
 
-def watch(speed_bps: int, wide: bool, stable: bool = True) -> request_plan.Watch:
+def watch(speed_bps: int, wide: bool, stable: bool = True) -> request_plan.PortPlan:
     column = oids.IF_HC_IN_OCTETS if wide else oids.IF_IN_OCTETS
     port = Port(if_index=1, key="Gi1", stable=stable, speed_bps=speed_bps)
     [found] = request_plan.watch([port], {column: {1: 7}}, {})

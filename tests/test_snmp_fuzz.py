@@ -13,9 +13,9 @@ import services
 from captures import datagrams
 
 from collectors.snmp import credential
-from collectors.snmp.session.session import Failed, Patience, Session
+from collectors.snmp.session.session import Failed, RetryPolicy, Session
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
-from collectors.snmp.session.walk import MAX_ROWS, Budget, Stamina, walk
+from collectors.snmp.session.walk import MAX_ROWS, AgentLimits, Budget, walk
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedSwitch
 
@@ -104,7 +104,7 @@ async def converse(session: Session) -> None:
         answer = await session.get(SYSTEM)
         assert len(answer) < 1000
     with contextlib.suppress(Failed):
-        rows = await walk(session, "1.3.6.1.2.1.2.2.1.2", Stamina(), Budget(0.2))
+        rows = await walk(session, "1.3.6.1.2.1.2.2.1.2", AgentLimits(), Budget(0.2))
         assert len(rows) <= MAX_ROWS + 25
 
 
@@ -112,7 +112,7 @@ async def ask_all(prefer_gufo: bool, answer: Answer, held: object = PUBLIC) -> N
     async with lying(answer) as port, Sessions(prefer_gufo) as sessions:
         async with asyncio.timeout(60):
             for _ in range(ROUNDS):
-                session = sessions.open("127.0.0.1", port, held, Patience((0.01,)))  # type: ignore[arg-type]
+                session = sessions.open("127.0.0.1", port, held, RetryPolicy((0.01,)))  # type: ignore[arg-type]
                 await converse(session)
                 session.close()
 

@@ -26,15 +26,15 @@ from agents import (
 )
 
 from collectors.snmp import credential
-from collectors.snmp.polling.device_facts import Facts, poll_once
-from collectors.snmp.session.session import Failed, Patience
+from collectors.snmp.polling.device_facts import DeviceFacts, poll_once
+from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
-from collectors.snmp.session.walk import MAX_ROWS, Budget, Stamina, get_all, walk
+from collectors.snmp.session.walk import MAX_ROWS, AgentLimits, Budget, get_all, walk
 from probes.wire.failure import Outcome
 from towpath.demo.simulated_switches import SimulatedSwitch
 
 PUBLIC = credential("test", {"community": "public"})
-HURRIED = Patience((0.3, 0.5))
+HURRIED = RetryPolicy((0.3, 0.5))
 IF_DESCR = "1.3.6.1.2.1.2.2.1.2"
 LIBRARIES = [
     pytest.param(
@@ -46,8 +46,8 @@ LIBRARIES = [
 
 async def walked(
     switch: SimulatedSwitch, prefer_gufo: bool = True, base: str = IF_DESCR
-) -> tuple[dict[str, object], Stamina]:
-    stamina = Stamina()
+) -> tuple[dict[str, object], AgentLimits]:
+    stamina = AgentLimits()
     async with switch, Sessions(prefer_gufo) as sessions:
         session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, HURRIED)
         try:
@@ -56,7 +56,7 @@ async def walked(
             session.close()
 
 
-async def facts_of(switch: SimulatedSwitch, budget_s: float = 60.0) -> Facts:
+async def facts_of(switch: SimulatedSwitch, budget_s: float = 60.0) -> DeviceFacts:
     async with switch:
         return await poll_once(
             "127.0.0.1", switch.port_number, PUBLIC, patience=HURRIED, budget_s=budget_s
@@ -78,7 +78,7 @@ async def test_a_walk_is_whole_however_little_the_agent_stands(
 
 
 def test_long_values_in_one_column_shorten_its_pages_alone() -> None:
-    stamina = Stamina()
+    stamina = AgentLimits()
     stamina.walked(tried=25, rows=60)
     stamina.fewer("1.3.6.1.2.1.17.7.1.4.2.1.4", tried=25)
     assert stamina.rows("1.3.6.1.2.1.17.7.1.4.2.1.4") == 12
@@ -86,7 +86,7 @@ def test_long_values_in_one_column_shorten_its_pages_alone() -> None:
 
 
 def test_what_an_agent_never_answered_is_not_asked_of_other_columns() -> None:
-    stamina = Stamina()
+    stamina = AgentLimits()
     stamina.fewer(IF_DESCR, tried=25)
     assert stamina.rows("1.3.6.1.2.1.17.7.1.4.2.1.4") == 12
 
@@ -115,7 +115,7 @@ async def test_a_walk_that_never_ends_is_ended_by_the_devices_time() -> None:
     async with EndlessWalk("a", 3) as switch, Sessions() as sessions:
         session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, HURRIED)
         with pytest.raises(Failed) as caught:
-            await walk(session, IF_DESCR, Stamina(), Budget(0.05))
+            await walk(session, IF_DESCR, AgentLimits(), Budget(0.05))
         session.close()
     assert caught.value.outcome is Outcome.BUDGET_SPENT
 
@@ -162,7 +162,7 @@ async def test_what_a_device_says_in_all_is_bounded() -> None:
 
 
 async def test_gets_are_halved_until_they_fit_and_the_size_is_learnt() -> None:
-    stamina = Stamina()
+    stamina = AgentLimits()
     oids = [f"{IF_DESCR}.{n}" for n in range(1, 31)]
     async with TooBig("a", 30) as switch, Sessions() as sessions:
         session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, HURRIED)
@@ -183,9 +183,9 @@ async def test_a_large_get_that_is_dropped_is_asked_in_pieces() -> None:
     oids = [f"{IF_DESCR}.{n}" for n in range(1, 31)]
     async with SilentWhenMuch("a", 30) as switch, Sessions() as sessions:
         session = sessions.open(
-            "127.0.0.1", switch.port_number, PUBLIC, Patience((0.2,))
+            "127.0.0.1", switch.port_number, PUBLIC, RetryPolicy((0.2,))
         )
-        found = await get_all(session, oids, Stamina(), Budget(60))
+        found = await get_all(session, oids, AgentLimits(), Budget(60))
         session.close()
     assert len([oid for oid in found if oid in oids]) == 30
 
@@ -249,7 +249,7 @@ async def test_garbled_answers_never_end_in_anything_but_an_outcome(seed: int) -
             "127.0.0.1",
             switch.port_number,
             PUBLIC,
-            patience=Patience((0.05, 0.05)),
+            patience=RetryPolicy((0.05, 0.05)),
             budget_s=1.0,
         )
     assert facts.outcome in (
@@ -278,7 +278,7 @@ async def test_an_answer_from_another_address_is_not_taken() -> None:
     )
     relay, _ = await loop.create_datagram_endpoint(Relay, local_addr=("127.0.0.1", 0))
     port = relay.get_extra_info("sockname")[1]
-    facts = await poll_once("127.0.0.1", port, PUBLIC, patience=Patience((0.2,)))
+    facts = await poll_once("127.0.0.1", port, PUBLIC, patience=RetryPolicy((0.2,)))
     other.close()
     relay.close()
     assert helper.requests > 0

@@ -13,17 +13,17 @@ from collectors.batch import Batch, check
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import credential
 from collectors.snmp.polling.device_findings import VALUES_IMPLAUSIBLE
-from collectors.snmp.polling.device_health import LEARN_S, Health, severity
-from collectors.snmp.polling.poll_rows import Place
+from collectors.snmp.polling.device_health import LEARN_S, HealthPoll, severity
+from collectors.snmp.polling.poll_rows import DeviceTags
 from collectors.snmp.profiles import load
 from collectors.snmp.profiles.readings import Sensor
-from collectors.snmp.session.session import Patience
+from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
-from collectors.snmp.session.walk import Stamina
+from collectors.snmp.session.walk import AgentLimits
 
 PUBLIC = credential("test", {"community": "public"})
 STANDARD = recordings.FOLDER / "standard-mibs.snmprec"
-PLACE = Place("ups-1", "hall", "ups")
+PLACE = DeviceTags("ups-1", "hall", "ups")
 
 
 class Asked:
@@ -32,13 +32,15 @@ class Asked:
     def __init__(self, file: Path, gate: asyncio.Semaphore | None = None) -> None:
         self.file = file
         self.now_s = 1_000_000.0
-        self.health = Health(load(), gate or asyncio.Semaphore(1), lambda: self.now_s)
+        self.health = HealthPoll(
+            load(), gate or asyncio.Semaphore(1), lambda: self.now_s
+        )
 
     async def __aenter__(self) -> Asked:
         self.sessions = await Sessions().__aenter__()
         self.device = await Recorded(self.file).__aenter__()
         self.session = self.sessions.open(
-            "127.0.0.1", self.device.port_number, PUBLIC, Patience((1.0, 2.0))
+            "127.0.0.1", self.device.port_number, PUBLIC, RetryPolicy((1.0, 2.0))
         )
         return self
 
@@ -49,7 +51,7 @@ class Asked:
 
     async def poll(self) -> dict[str, Batch]:
         batches = await self.health.poll(
-            self.session, "2c", Stamina(), PLACE, int(self.now_s * 1000)
+            self.session, "2c", AgentLimits(), PLACE, int(self.now_s * 1000)
         )
         return {check(each, CATALOGUE).measurement: each for each in batches}
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import facts_json, poll_once
-from collectors.snmp.session.session import Patience, Value
+from collectors.snmp.session.session import RetryPolicy, Value
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.cdp import DIALECTS, heard
 from collectors.snmp.tables.entities import entities
@@ -174,7 +174,7 @@ async def polled(name: str) -> dict[str, Any]:
             "127.0.0.1",
             agent.port_number,
             credential("test", {"community": "public"}),
-            patience=Patience((1.0, 2.0)),
+            patience=RetryPolicy((1.0, 2.0)),
         )
     assert facts.ok
     return facts_json(facts)

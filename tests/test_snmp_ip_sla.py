@@ -10,14 +10,14 @@ from test_snmp_poller import QUICK, device, estate, polling, until
 
 from collectors.batch import check
 from collectors.server_measurements import CATALOGUE
-from collectors.snmp.polling.poll_rows import Place
+from collectors.snmp.polling.poll_rows import DeviceTags
 from collectors.snmp.tables.ip_sla import Operation, rows
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedSwitch
 
 _MIB = (1, 3, 6, 1, 4, 1, 9, 9, 42, 1)
 _LATEST, _JITTER = "1.3.6.1.4.1.9.9.42.1.2.10.1", "1.3.6.1.4.1.9.9.42.1.5.2.1"
-PLACE = Place("r", "hall", "router")
+PLACE = DeviceTags("r", "hall", "router")
 
 
 class Router(SimulatedSwitch):

@@ -22,8 +22,8 @@ from test_snmp_poller import QUICK, device, estate, polling, until
 
 from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import facts_json, poll_once
-from collectors.snmp.session.session import Patience
-from towpath.demo.simulated_switches import Neighbour, SimulatedPort
+from collectors.snmp.session.session import RetryPolicy
+from towpath.demo.simulated_switches import SimulatedNeighbour, SimulatedPort
 
 PUBLIC = credential("test", {"community": "public"})
 
@@ -32,7 +32,7 @@ async def told(agent: Beside) -> dict[str, Any]:
     """All that a device is asked once, and all that it is asked while polled."""
     async with agent:
         facts = await poll_once(
-            "127.0.0.1", agent.port_number, PUBLIC, patience=Patience((1.0,))
+            "127.0.0.1", agent.port_number, PUBLIC, patience=RetryPolicy((1.0,))
         )
         async with polling(estate(device("a", agent)), QUICK) as (kept, poller):
             await until(lambda: poller.stats.learnt, "its tables")
@@ -78,7 +78,7 @@ async def test_an_aruba_switch_has_its_vlans_without_logical_entities() -> None:
 
 async def test_a_cisco_with_a_bridge_mib_a_vlan_has_all_neighbours_and_vlans() -> None:
     ports = [
-        SimulatedPort(n, f"Gi1/0/{n}", neighbour=Neighbour(f"sw-{n}"))
+        SimulatedPort(n, f"Gi1/0/{n}", neighbour=SimulatedNeighbour(f"sw-{n}"))
         for n in range(1, 5)
     ]
     shown = await told(CiscoPerVlan("a", ports))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import facts_json, poll_once
-from collectors.snmp.session.session import Patience, Value
+from collectors.snmp.session.session import RetryPolicy, Value
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.cdp import DIALECTS, MNDP, Dialect, heard
 from collectors.snmp.tables.interfaces import Port
@@ -22,9 +22,13 @@ from collectors.snmp.tables.lldp import (
     lldp_neighbours,
     tplink_neighbours,
 )
-from collectors.snmp.tables.neighbour_tables import Heard, neighbours
+from collectors.snmp.tables.neighbour_tables import NeighbourTables, neighbours
 from towpath.demo import snmp_messages
-from towpath.demo.simulated_switches import Neighbour, SimulatedPort, SimulatedSwitch
+from towpath.demo.simulated_switches import (
+    SimulatedNeighbour,
+    SimulatedPort,
+    SimulatedSwitch,
+)
 
 PORTS = [
     Port(n, f"1/{n}", True, name=f"1/{n}", descr=f"Slot: 1 Port: {n}")
@@ -182,7 +186,7 @@ async def polled(switch: SimulatedSwitch) -> list[dict[str, Any]]:
     public = credential("test", {"community": "public"})
     async with switch:
         facts = await poll_once(
-            "127.0.0.1", switch.port_number, public, patience=Patience((0.5, 1.0))
+            "127.0.0.1", switch.port_number, public, patience=RetryPolicy((0.5, 1.0))
         )
     shown = facts_json(facts)
     assert "incomplete" not in shown
@@ -192,7 +196,7 @@ async def polled(switch: SimulatedSwitch) -> list[dict[str, Any]]:
 
 def ports_with_neighbours(many: int) -> list[SimulatedPort]:
     return [
-        SimulatedPort(n, f"Gi1/0/{n}", neighbour=Neighbour(f"sw-{n}"))
+        SimulatedPort(n, f"Gi1/0/{n}", neighbour=SimulatedNeighbour(f"sw-{n}"))
         for n in range(1, many + 1)
     ]
 
@@ -256,6 +260,6 @@ def test_no_row_whatever_its_index_and_value_upsets_the_reader(
         )
         tplink = under(TPLINK_REM_TABLE)
         others = tuple((each, under(each.entry)) for each in DIALECTS)
-        for one in neighbours(Heard(tables, others, tplink), PORTS):
+        for one in neighbours(NeighbourTables(tables, others, tplink), PORTS):
             assert one.local_port or one.local_if_index is None
             assert one.remote_name != ""

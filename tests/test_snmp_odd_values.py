@@ -22,15 +22,15 @@ from collectors.snmp import SnmpConfig, credential
 from collectors.snmp.polling import device_findings
 from collectors.snmp.polling.device_facts import facts_json, poll_once
 from collectors.snmp.polling.device_poll import DevicePoll
-from collectors.snmp.polling.device_state import Learnt
+from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.session import pdu
 from collectors.snmp.session.credentials import Credential
-from collectors.snmp.session.session import Failed, Patience
+from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
-from collectors.snmp.session.walk import Budget, Stamina, get_all, walk
+from collectors.snmp.session.walk import AgentLimits, Budget, get_all, walk
 from collectors.snmp.tables import oids
 from towpath.demo import snmp_messages
-from towpath.demo.simulated_switches import Neighbour, SimulatedPort
+from towpath.demo.simulated_switches import SimulatedNeighbour, SimulatedPort
 
 LIBRARIES = [
     pytest.param(
@@ -171,7 +171,9 @@ class Switch(SecuredSwitch):
 
 def switch(spoilt: dict[str, bytes] | None = None) -> Switch:
     ports = [
-        SimulatedPort(n, f"Gi{n}", alias=f"desk {n}", neighbour=Neighbour(f"sw{n}"))
+        SimulatedPort(
+            n, f"Gi{n}", alias=f"desk {n}", neighbour=SimulatedNeighbour(f"sw{n}")
+        )
         for n in (1, 2, 3)
     ]
     return Switch("odd", ports, rows() | (spoilt or {}))
@@ -185,7 +187,7 @@ async def shown_by(
             "127.0.0.1",
             agent.port_number,
             CREDENTIALS[version],
-            patience=Patience((2.0, 2.0)),
+            patience=RetryPolicy((2.0, 2.0)),
             sessions=sessions,
         )
     shown = facts_json(facts)
@@ -282,7 +284,7 @@ async def polls(
     kept = []
     async with agent, Sessions(prefer_gufo) as sessions:
         session = sessions.open(
-            "127.0.0.1", agent.port_number, held, Patience((2.0, 2.0))
+            "127.0.0.1", agent.port_number, held, RetryPolicy((2.0, 2.0))
         )
         device = Device(id="a", site="s", address="127.0.0.1", port=agent.port_number)  # type: ignore[arg-type]
         poll = DevicePoll(
@@ -291,7 +293,7 @@ async def polls(
             (),
             held,
             session,
-            Learnt(),
+            DeviceState(),
             lambda: time.time_ns() // 1_000_000,
         )
         for n in range(max(spoil) + 3):
@@ -383,7 +385,7 @@ class Flipping(Switch):
 
     dice = random.Random(0)
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         if request.kind == snmp_messages.GET and len(request.names) == 1:
             return super().reply(request)
         for row in self.dice.sample(self._rows, 12):
@@ -420,7 +422,7 @@ async def test_octets_changed_within_values_lose_no_port(
 class CutList(Switch):
     """The list of every answer to several names ends within a binding."""
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         answer = super().reply(request)
         if (
             answer is None
@@ -444,10 +446,10 @@ class CutList(Switch):
 async def test_what_a_cut_list_left_out_is_asked_again() -> None:
     async with CutList("cut", 4) as agent, Sessions() as sessions:
         session = sessions.open(
-            "127.0.0.1", agent.port_number, CREDENTIALS["v2c"], Patience((1.0,))
+            "127.0.0.1", agent.port_number, CREDENTIALS["v2c"], RetryPolicy((1.0,))
         )
         wanted = [f"{oids.IF_NAME}.{n}" for n in range(1, 5)]
-        found = await get_all(session, wanted, Stamina(), Budget(10))
+        found = await get_all(session, wanted, AgentLimits(), Budget(10))
         session.close()
     assert [found[oid] for oid in wanted] == [
         b"Gi1/0/1",
@@ -466,9 +468,9 @@ async def test_a_walk_of_nothing_but_odd_values_ends(
     odd = {f"{column}.{n}": b"\x06\x00" for n in range(1, 60)}
     async with Switch("odd", 3, odd) as agent, Sessions(prefer_gufo) as sessions:
         session = sessions.open(
-            "127.0.0.1", agent.port_number, CREDENTIALS[version], Patience((1.0,))
+            "127.0.0.1", agent.port_number, CREDENTIALS[version], RetryPolicy((1.0,))
         )
-        assert await walk(session, column, Stamina(), Budget(10)) == {}
+        assert await walk(session, column, AgentLimits(), Budget(10)) == {}
         assert len(session.faults.by_oid) == 59
         session.close()
 
@@ -529,7 +531,9 @@ def test_sound_values_are_read_wherever_they_lie_among_odd_ones(
 async def test_a_context_is_named_to_the_agent() -> None:
     held = msgspec.structs.replace(USER, context="vlan-7")
     async with switch() as agent, Sessions() as sessions:
-        session = sessions.open("127.0.0.1", agent.port_number, held, Patience((1.0,)))
+        session = sessions.open(
+            "127.0.0.1", agent.port_number, held, RetryPolicy((1.0,))
+        )
         assert await session.get([oids.SYS_UP_TIME])
         session.close()
     assert agent.contexts == {b"vlan-7"}
@@ -540,7 +544,9 @@ async def test_a_wrong_password_of_version_3_is_refused() -> None:
         "test", {"user": "watcher", "auth_password": "anotherword", "priv": "none"}
     )
     async with switch() as agent, Sessions() as sessions:
-        session = sessions.open("127.0.0.1", agent.port_number, held, Patience((0.5,)))
+        session = sessions.open(
+            "127.0.0.1", agent.port_number, held, RetryPolicy((0.5,))
+        )
         with pytest.raises(Failed) as caught:
             await session.get([oids.SYS_UP_TIME])
         session.close()

@@ -21,7 +21,11 @@ from collectors.snmp import Credentials, Poller, SnmpConfig, credential
 from collectors.snmp.polling.poll_pacing import phase_s
 from probes.wire.sample import Sample, Value
 from towpath.demo import snmp_messages
-from towpath.demo.simulated_switches import Neighbour, SimulatedPort, SimulatedSwitch
+from towpath.demo.simulated_switches import (
+    SimulatedNeighbour,
+    SimulatedPort,
+    SimulatedSwitch,
+)
 
 QUICK = SnmpConfig(period_s=0.15, timeout_s=0.5, tries=2, neighbours_s=0.1)
 PUBLIC = Credentials({"default": credential("default", {"community": "public"})})
@@ -135,8 +139,8 @@ async def test_a_poll_out_of_turn_draws_no_spike_from_an_agent_that_caches() -> 
 
 async def test_a_link_that_fails_is_down_and_is_missed_where_it_matters() -> None:
     ports = [SimulatedPort(n, f"Gi1/0/{n}") for n in range(1, 6)]
-    ports[0].neighbour = Neighbour("core", "Gi9")
-    ports[1].neighbour = Neighbour("phone", "1", "telephone")
+    ports[0].neighbour = SimulatedNeighbour("core", "Gi9")
+    ports[1].neighbour = SimulatedNeighbour("phone", "1", "telephone")
     async with SimulatedSwitch("a", ports) as switch:
         held = device("a", switch, uplink_ports=("Gi1/0/3",), expect_up="Gi1/0/4")
         async with polling(estate(held)) as (kept, _):
@@ -497,7 +501,7 @@ async def test_a_poll_of_fifty_ports_takes_few_packets_and_no_fragments() -> Non
 async def test_what_was_learnt_outlives_a_restart(tmp_path: Path) -> None:
     config = QUICK.model_copy(update={"state_file": tmp_path / "snmp.json"})
     ports = [SimulatedPort(1, "Gi1"), SimulatedPort(2, "Gi2")]
-    ports[0].neighbour = Neighbour("core")
+    ports[0].neighbour = SimulatedNeighbour("core")
     async with SimulatedSwitch("a", ports) as switch:
         held = estate(device("a", switch))
         async with polling(held, config) as (kept, _):

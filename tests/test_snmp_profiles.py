@@ -10,7 +10,7 @@ import recordings
 
 from collectors.snmp.profiles.apply import find, readings
 from collectors.snmp.profiles.profile_loader import ProfileError, load, load_files
-from collectors.snmp.profiles.row import Row
+from collectors.snmp.profiles.row import ProfileRow
 from collectors.snmp.profiles.row_functions import (
     channel_mhz,
     cisco_thresholds,
@@ -135,14 +135,14 @@ def test_fresh_values_give_fresh_readings_and_gone_ones_none() -> None:
 
 def test_a_share_is_of_the_total_and_none_where_either_is_a_code() -> None:
     for value, total, wanted in ((30, 40, 75.0), (-3, 100, None), (5, -2, None)):
-        assert share_pct(Row("1", {"value": value, "total": total})) == wanted
-    assert share_pct(Row("1", {"value": 5, "total": None})) is None
+        assert share_pct(ProfileRow("1", {"value": value, "total": total})) == wanted
+    assert share_pct(ProfileRow("1", {"value": 5, "total": None})) is None
 
 
 def test_a_quotient_is_by_the_rows_own_divisor() -> None:
-    assert quotient(Row("1", {"value": 248, "divisor": 10})) == 24.8
-    assert quotient(Row("1", {"value": 90, "divisor": 0})) == 90.0
-    assert quotient(Row("1", {"value": None, "divisor": 10})) is None
+    assert quotient(ProfileRow("1", {"value": 248, "divisor": 10})) == 24.8
+    assert quotient(ProfileRow("1", {"value": 90, "divisor": 0})) == 90.0
+    assert quotient(ProfileRow("1", {"value": None, "divisor": 10})) is None
 
 
 LIGHT = """
@@ -187,7 +187,7 @@ def test_optical_power_in_milliwatts_is_shown_in_dbm_and_so_are_its_limits() -> 
 def test_a_channel_of_wi_fi_is_shown_as_its_frequency(
     channel: Value | None, band: bytes | None, mhz: float | None
 ) -> None:
-    assert channel_mhz(Row("1", {"channel": channel, "band": band})) == mhz
+    assert channel_mhz(ProfileRow("1", {"channel": channel, "band": band})) == mhz
 
 
 RADIOS = """
@@ -292,7 +292,7 @@ def test_thresholds_of_a_sensor_become_its_limits() -> None:
     ):
         cells |= {f"severity{n}": severity, f"relation{n}": relation}
         cells[f"threshold{n}"] = threshold
-    assert cisco_thresholds(Row("1", cells, Encoding(CODES))) == {
+    assert cisco_thresholds(ProfileRow("1", cells, Encoding(CODES))) == {
         "high": 70.0,
         "high_warn": 65.0,
         "low_warn": 5.0,
@@ -301,9 +301,9 @@ def test_thresholds_of_a_sensor_become_its_limits() -> None:
 
 def test_where_nothing_is_minor_the_first_limit_warns() -> None:
     cells = {"severity1": 20, "relation1": 4, "threshold1": 46}
-    assert cisco_thresholds(Row("1", cells)) == {"high": 46}
+    assert cisco_thresholds(ProfileRow("1", cells)) == {"high": 46}
     cells |= {"severity2": 30, "relation2": 4, "threshold2": 56}
-    assert cisco_thresholds(Row("1", cells)) == {"high_warn": 46, "high": 56}
+    assert cisco_thresholds(ProfileRow("1", cells)) == {"high_warn": 46, "high": 56}
 
 
 def descrs(profile, columns) -> list[str]:  # type: ignore[no-untyped-def]

@@ -13,9 +13,9 @@ from collectors.snmp.polling.device_findings import VALUES_IMPLAUSIBLE, of_refus
 from collectors.snmp.profiles.apply import REFUSED, find, readings
 from collectors.snmp.profiles.profile_loader import Profile
 from collectors.snmp.profiles.profile_model import Head
-from collectors.snmp.profiles.row import Row
+from collectors.snmp.profiles.row import ProfileRow
 from collectors.snmp.profiles.row_functions import huawei_transmit
-from collectors.snmp.profiles.sensor_limits import LIMIT_NAMES, Limits, consistent
+from collectors.snmp.profiles.sensor_limits import LIMIT_NAMES, SensorLimits, consistent
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.quantities import (
     CODES,
@@ -181,14 +181,14 @@ def test_a_low_alarm_of_zero_above_the_low_warning_was_never_set() -> None:
 def test_limits_of_optics_that_contradict_each_other_are_not_set(
     given_limits: tuple[float | None, ...], expected: tuple[float | None, ...]
 ) -> None:
-    found = consistent(Limits(*given_limits), DBM, -5)
+    found = consistent(SensorLimits(*given_limits), DBM, -5)
     assert tuple(getattr(found, name) for name in LIMIT_NAMES) == expected
 
 
 def test_light_that_is_not_measured_is_not_judged() -> None:
     """A Nexus gives 0 dBm for dark lanes whose high alarm is -2 dBm."""
-    limits = Limits(-26.989, -25.228, -3.001, -1.999)
-    assert consistent(limits, DBM, 0) == Limits()
+    limits = SensorLimits(-26.989, -25.228, -3.001, -1.999)
+    assert consistent(limits, DBM, 0) == SensorLimits()
     assert consistent(limits, DBM, -1) == limits
 
 
@@ -207,13 +207,15 @@ def test_light_that_is_not_measured_is_not_judged() -> None:
 def test_light_of_huawei_is_in_the_unit_that_its_limits_allow(
     cells: dict[str, int], expected: float | None
 ) -> None:
-    assert huawei_transmit(Row("1", cells)) == expected
+    assert huawei_transmit(ProfileRow("1", cells)) == expected
 
 
 def test_frost_is_a_limit_and_zero_revolutions_are_none() -> None:
-    assert consistent(Limits(low=0, high=40), TEMPERATURE, 20) == Limits(low=0, high=40)
-    assert consistent(Limits(high=0), TEMPERATURE, 20) == Limits()
-    assert consistent(Limits(high=0), FAN, 20) == Limits()
+    assert consistent(SensorLimits(low=0, high=40), TEMPERATURE, 20) == SensorLimits(
+        low=0, high=40
+    )
+    assert consistent(SensorLimits(high=0), TEMPERATURE, 20) == SensorLimits()
+    assert consistent(SensorLimits(high=0), FAN, 20) == SensorLimits()
 
 
 _limit = st.none() | st.integers(-40, 40)
@@ -227,7 +229,7 @@ def test_limits_that_are_believed_are_in_order_and_were_given(
     high: int | None,
     kind: str,
 ) -> None:
-    before = Limits(low, low_warn, high_warn, high)
+    before = SensorLimits(low, low_warn, high_warn, high)
     after = consistent(before, SENSORS[kind], 1)
     believed = []
     for name in LIMIT_NAMES:

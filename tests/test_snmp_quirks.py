@@ -32,8 +32,8 @@ from test_snmp_poller import (
 
 from collectors.snmp import Poller, SnmpConfig, credential
 from collectors.snmp.polling.device_facts import poll_once
-from collectors.snmp.session.session import Patience
-from collectors.snmp.session.walk import MAX_VARBINDS, Stamina
+from collectors.snmp.session.session import RetryPolicy
+from collectors.snmp.session.walk import MAX_VARBINDS, AgentLimits
 from towpath.demo.simulated_switches import SimulatedSwitch
 
 COMMUNITY = credential("test", {"community": "public"})
@@ -91,14 +91,14 @@ async def test_a_broken_iftable_extension_leaves_the_32_bit_counters(
 async def test_sysobjectid_is_asked_for_by_its_name() -> None:
     async with NextIsLate("odd", 2) as switch:
         facts = await poll_once(
-            "127.0.0.1", switch.port_number, COMMUNITY, patience=Patience((0.3,))
+            "127.0.0.1", switch.port_number, COMMUNITY, patience=RetryPolicy((0.3,))
         )
     assert facts.identity is not None
     assert facts.identity.sys_object_id == "1.3.6.1.4.1.8072.3.2.255"
 
 
 def test_a_set_back_is_forgotten_after_long_enough_without_another() -> None:
-    stamina = Stamina()
+    stamina = AgentLimits()
     stamina.less(40)
     assert stamina.varbinds == 20
     for _ in range(4000):
@@ -112,7 +112,7 @@ def test_a_set_back_is_forgotten_after_long_enough_without_another() -> None:
 
 
 def test_an_agent_that_truly_stands_little_is_troubled_less_and_less() -> None:
-    stamina, refused = Stamina(), []
+    stamina, refused = AgentLimits(), []
     for asked in range(200_000):
         if stamina.varbinds > 30:
             stamina.less(stamina.varbinds)
@@ -126,5 +126,5 @@ def test_an_agent_that_truly_stands_little_is_troubled_less_and_less() -> None:
 
 
 def test_what_was_learnt_of_an_agent_keeps_its_shape() -> None:
-    old = msgspec.json.decode(b'{"repetitions": 6, "varbinds": 20}', type=Stamina)
+    old = msgspec.json.decode(b'{"repetitions": 6, "varbinds": 20}', type=AgentLimits)
     assert (old.repetitions, old.varbinds, old.ceiling) == (6, 20, MAX_VARBINDS)

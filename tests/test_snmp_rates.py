@@ -17,8 +17,8 @@ from collectors.snmp.polling.counter_rates import (
     IN_UCAST,
     OUT_OCTETS,
     UNKNOWN,
+    CounterSample,
     Moment,
-    Seen,
     elapsed,
     grown,
     rates,
@@ -38,16 +38,16 @@ def seen(
     errors: int = 0,
     packets: int = 0,
     discontinuity: int | None = 0,
-) -> Seen:
+) -> CounterSample:
     values: list[int | None] = [None] * 14
     values[IN_OCTETS] = values[OUT_OCTETS] = octets
     values[IN_UCAST], values[IN_MCAST], values[IN_BCAST] = packets, 0, 0
     values[IN_ERRORS] = errors
     values[DISCONTINUITY] = discontinuity
-    return Seen(Moment(ticks, own_s * 1000), tuple(values), wide, wide, speed)
+    return CounterSample(Moment(ticks, own_s * 1000), tuple(values), wide, wide, speed)
 
 
-def between(before: Seen, now: Seen) -> float | None:
+def between(before: CounterSample, now: CounterSample) -> float | None:
     gone = elapsed(before.moment, now.moment)
     return rates(before, now, gone.seconds).in_bps
 
@@ -211,7 +211,7 @@ class World:
     def reboot(self) -> None:
         self.booted_s, self.counted, self.discontinuity = self.now_s, 0, 0
 
-    def poll(self) -> Seen:
+    def poll(self) -> CounterSample:
         ticks = int((self.now_s - self.booted_s) * 100) % WRAP_TICKS
         counter = self.counted % (2**64 if self.wide else 2**32)
         return seen(

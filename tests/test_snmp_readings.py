@@ -16,7 +16,7 @@ from collectors.snmp.polling.device_health import SEVERITIES, severity
 from collectors.snmp.profiles.readings import Sensor
 from collectors.snmp.session import pdu
 from collectors.snmp.session.opaque import unwrap
-from collectors.snmp.session.session import Patience
+from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 from towpath.demo import snmp_messages
 
@@ -74,7 +74,10 @@ async def test_a_float_stays_one_however_often_it_is_asked_for(
     agent = Switch("s", 1, rows() | {f"{_VALUE}.1": value})
     async with agent, Sessions(prefer_gufo) as sessions:
         session = sessions.open(
-            "127.0.0.1", agent.port_number, CREDENTIALS[version], Patience((2.0, 2.0))
+            "127.0.0.1",
+            agent.port_number,
+            CREDENTIALS[version],
+            RetryPolicy((2.0, 2.0)),
         )
         for _ in range(4):
             answer = await session.get(asked)

@@ -11,9 +11,9 @@ import services
 
 from collectors.snmp import Credential, credential
 from collectors.snmp.session.engine_discovery import agent_answers
-from collectors.snmp.session.session import Failed, Patience, Session
+from collectors.snmp.session.session import Failed, RetryPolicy, Session
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
-from collectors.snmp.session.walk import Budget, Stamina, get_all, walk
+from collectors.snmp.session.walk import AgentLimits, Budget, get_all, walk
 from probes.wire.failure import Outcome
 
 pytestmark = pytest.mark.service
@@ -66,8 +66,8 @@ REFUSED = {
         Outcome.TIMEOUT,
     ),
 }
-PATIENT = Patience((1.0, 4.0, 6.0))
-HURRIED = Patience((0.3, 0.3))
+PATIENT = RetryPolicy((1.0, 4.0, 6.0))
+HURRIED = RetryPolicy((0.3, 0.3))
 LIBRARIES = [
     pytest.param(
         True, id="gufo", marks=pytest.mark.skipif(not HAS_GUFO, reason="no wheel")
@@ -89,7 +89,7 @@ def held(given: dict[str, str]) -> Credential:
 
 
 async def everything(session: Session) -> tuple[dict[str, object], dict[str, object]]:
-    stamina, budget = Stamina(), Budget(60)
+    stamina, budget = AgentLimits(), Budget(60)
     asked = ["1.3.6.1.2.1.1.2.0", "1.3.6.1.2.1.1.6.0", "1.3.6.1.2.1.1.99.0"]
     got = await get_all(session, asked, stamina, budget)
     return dict(got), dict(await walk(session, "1.3.6.1.2.1.1.9", stamina, budget))

@@ -21,8 +21,8 @@ from collectors.batch import Batch
 from collectors.estate import Device
 from collectors.snmp import SnmpConfig, credential
 from collectors.snmp.polling.device_poll import DevicePoll
-from collectors.snmp.polling.device_state import Learnt
-from collectors.snmp.session.session import Patience
+from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 
 PUBLIC = credential("test", {"community": "public"})
@@ -138,7 +138,7 @@ async def _witnessed(
 ) -> Witness:
     clock, steps = switch.clock, random.Random(len(history))
     async with switch, Sessions() as sessions:
-        patience = Patience.of(config.timeout_s, config.tries)
+        patience = RetryPolicy.of(config.timeout_s, config.tries)
         session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, patience)
         device = Device(id="a", site="s", address="127.0.0.1")  # type: ignore[arg-type]
         poll = DevicePoll(
@@ -147,7 +147,7 @@ async def _witnessed(
             (),
             PUBLIC,
             session,
-            Learnt(),
+            DeviceState(),
             # The wall clock goes where it likes.
             lambda: steps.randrange(10**13),
             clock=clock,

@@ -11,7 +11,7 @@ from test_snmp_poller import estate, polling, until
 
 from collectors.estate import Device
 from collectors.snmp import Credentials, SnmpConfig, credential
-from collectors.snmp.session.session import Failed, Patience
+from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
 
 CONFIG = """createUser watcher SHA-256 authpassword AES privpassword
@@ -80,7 +80,7 @@ async def test_either_library_finds_its_way_back(
                 "127.0.0.1",
                 server.port,
                 credential("test", USER),
-                Patience((1.0, 2.0)),
+                RetryPolicy((1.0, 2.0)),
             )
             # Boots above one, so that losing them is a step back.
             for _ in range(2):

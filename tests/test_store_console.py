@@ -19,7 +19,7 @@ from stores import CATALOGUE, HOUR, START, batch, embedded, influx
 from collectors.store.export import export
 from collectors.store.query import Pick, Query, Where
 from collectors.store.query_command import (
-    Refusal,
+    QuestionRefused,
     as_json,
     comma_separated,
     duration,
@@ -82,7 +82,7 @@ def test_the_words_of_a_command_line_are_a_query() -> None:
 )
 def test_a_wrong_word_is_named(change: dict[str, object], says: str) -> None:
     words = {"measurement": "plain", "picks": ["real"], **change}
-    with pytest.raises(Refusal, match=says) as refusal:
+    with pytest.raises(QuestionRefused, match=says) as refusal:
         question(catalogue=CATALOGUE, now_ms=NOW, **words)  # type: ignore[arg-type]
     assert "\n" not in str(refusal.value)
 
@@ -90,7 +90,7 @@ def test_a_wrong_word_is_named(change: dict[str, object], says: str) -> None:
 @given(st.text(max_size=12))
 def test_any_word_is_a_time_or_refused(text: str) -> None:
     for read in (duration, lambda word: moment(word, NOW)):
-        with contextlib.suppress(Refusal):
+        with contextlib.suppress(QuestionRefused):
             assert isinstance(read(text), int)
 
 
@@ -177,7 +177,7 @@ async def test_an_export_that_fails_leaves_no_file(tmp_path: Path) -> None:
             (("plain", NOW, START, "csv"), "ends before it begins"),
             (("plain", START, NOW, "parkett"), "did you mean 'parquet'"),
         ):
-            with pytest.raises(Refusal, match=says):
+            with pytest.raises(QuestionRefused, match=says):
                 await export(store, CATALOGUE, *wrong, tmp_path / "out")  # type: ignore[arg-type]
         empty = tmp_path / "empty.json"
         assert await export(store, CATALOGUE, "plain", START, NOW, "json", empty) == 0

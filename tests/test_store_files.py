@@ -26,7 +26,7 @@ from stores import CATALOGUE, DAY, HOUR, PLAIN, START, ask, batch, embedded, val
 from collectors.store import file_layout
 from collectors.store.compact import due
 from collectors.store.erasure import Erasures
-from collectors.store.file_layout import Piece
+from collectors.store.file_layout import StoredFile
 from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.store_errors import Away
 from probes.wire.catalogue import Catalogue, Field, Tag
@@ -69,7 +69,7 @@ def test_however_files_are_merged_each_write_is_read_once(
     writes: list[set[int]], tidy_every: int, hours_passed: int
 ) -> None:
     """Files as (piece, the numbers of the writes in it), merged as `due` says."""
-    content: dict[Piece, set[tuple[int, int]]] = {}
+    content: dict[StoredFile, set[tuple[int, int]]] = {}
     written: set[tuple[int, int]] = set()
     for number, hours in enumerate(writes, 1):
         for hour in hours:

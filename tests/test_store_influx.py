@@ -32,7 +32,7 @@ from collectors.store.influxql import (
 )
 from collectors.store.line_protocol import lines
 from collectors.store.query import Pick, Query, Where
-from collectors.store.store_errors import Away, Refused, Unanswered
+from collectors.store.store_errors import Away, RowsRefused, Unanswered
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ async def test_a_real_server_refuses_only_the_rows_of_the_wrong_type(
             (START + n, {"a": "x"}, {"real": 1.5} if n % 50 == 7 else {"whole": n})
             for n in range(200)
         ]
-        with pytest.raises(Refused, match="field type conflict") as refused:
+        with pytest.raises(RowsRefused, match="field type conflict") as refused:
             await store.write([batch(*rows)])
         (bad,) = refused.value.batches
         assert bad.times_ms == [START + n for n in (7, 57, 107, 157)]
@@ -424,7 +424,7 @@ async def test_refused_rows_are_found_and_the_others_are_written(version: str) -
     numbers = [0, 2, 4, 5, 6, 8, 10, 11]
     rows = [(START + n, {"a": "x"}, {"whole": n}) for n in numbers]
     async with fake(version, write) as (store, _):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RowsRefused) as refused:
             await store.write([batch(*rows[:5]), batch(*rows[5:])])
     found = [n for each in refused.value.batches for n in each.field("whole")]
     assert found == [5, 11]
@@ -441,7 +441,7 @@ async def test_a_whole_refusal_is_halved_until_the_line_is_found() -> None:
 
     rows = [(START + n, {"a": "x"}, {"whole": n}) for n in range(64)]
     async with fake("2", write) as (store, server):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RowsRefused) as refused:
             await store.write([batch(*rows)])
     assert [each.times_ms for each in refused.value.batches] == [[START + 7]]
     wrote = [each[3] for each in server.asked if each[0].endswith("write")]

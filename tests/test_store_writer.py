@@ -17,11 +17,11 @@ import services
 from stores import CATALOGUE, DAY, START, ask, batch, influx_config, values
 
 from collectors.batch import Batch
-from collectors.journal import Journal, JournalConfig, Reader
+from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE as REAL
 from collectors.store import StoreConfig, StoreWriter, kept, open_store, saved_positions
 from collectors.store.query import Store
-from collectors.store.store_errors import Away, Refused, Unanswered
+from collectors.store.store_errors import Away, RowsRefused, Unanswered
 from collectors.store.store_writer import Written
 from probes.wire.catalogue import check_sample
 
@@ -45,7 +45,7 @@ async def _written(
     async with contextlib.AsyncExitStack() as stack:
         if store is None:
             store = await stack.enter_async_context(open_store(config, CATALOGUE))
-        reader = Reader(tmp_path / "journal", "store", saved_positions(config))
+        reader = JournalReader(tmp_path / "journal", "store", saved_positions(config))
         await stack.enter_async_context(reader)
         writer = StoreWriter(config, reader, store, lambda: START + DAY)
         await stack.enter_async_context(writer)
@@ -186,7 +186,7 @@ class Moody:
                 else:
                     self.rows.append((sample.time_ms, sample.fields.get("whole")))
         if bad:
-            raise Refused("the wrong type", bad)
+            raise RowsRefused("the wrong type", bad)
 
     async def tidy(self, now_ms: int) -> None:
         raise Away("nothing is tidy today")

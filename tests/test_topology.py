@@ -26,12 +26,16 @@ from collectors.snmp.polling.poller import Poller
 from collectors.snmp.session.credentials import Credentials, credential
 from collectors.store import open_store
 from collectors.store.query import Query, Row
-from collectors.topology import Sighting, Surroundings, Who, graph, topology_output
+from collectors.topology import Sighting, TopologyView, Who, graph, topology_output
 from collectors.topology.dominators import distances, dominators
 from collectors.topology.sighting import rows, said
 from collectors.topology.site_graph import same_port
 from towpath.config import read
-from towpath.demo.simulated_switches import Neighbour, SimulatedPort, SimulatedSwitch
+from towpath.demo.simulated_switches import (
+    SimulatedNeighbour,
+    SimulatedPort,
+    SimulatedSwitch,
+)
 
 BIN = Path(sys.executable).parent
 
@@ -359,7 +363,7 @@ async def test_the_estate_is_made_whole_while_running() -> None:
     def clock() -> int:
         return now_ms
 
-    around = Surroundings(lambda: here, Away(), clock, settle_s=0.0)
+    around = TopologyView(lambda: here, Away(), clock, settle_s=0.0)
     async with around:
         first = around.estate()
         assert first is here
@@ -385,7 +389,7 @@ async def test_the_estate_is_made_whole_while_running() -> None:
 async def test_two_behind_one_port_are_both_remembered_when_one_falls_silent() -> None:
     """Through a switch that passes LLDP on."""
     here = estate("router", "a", "b", line_on="router")
-    around = Surroundings(lambda: here, now_ms=lambda: 5_000, settle_s=0.0)
+    around = TopologyView(lambda: here, now_ms=lambda: 5_000, settle_s=0.0)
     for time_ms, others in ((1_000, "ab"), (2_000, "a")):
         seen = [hears("router", "1", each, "9") for each in others]
         for batch in batches("router", seen, time_ms):
@@ -395,7 +399,7 @@ async def test_two_behind_one_port_are_both_remembered_when_one_falls_silent() -
 
 async def test_who_must_not_wait_gets_it_a_little_later() -> None:
     here = estate("router", "core", line_on="router")
-    around = Surroundings(lambda: here, settle_s=0.0, aside=True)
+    around = TopologyView(lambda: here, settle_s=0.0, aside=True)
     async with around:
         assert around.uplinks("core") == ()
         for batch in batches("core", [hears("core", "Te1", "router", "1")], now()):
@@ -416,7 +420,7 @@ def now() -> int:
 
 async def test_another_at_the_same_port_takes_the_place_of_the_last() -> None:
     here = estate("router", "old", "core", line_on="router")
-    around = Surroundings(lambda: here, now_ms=lambda: 5_000, settle_s=0.0)
+    around = TopologyView(lambda: here, now_ms=lambda: 5_000, settle_s=0.0)
     for time_ms, other in ((1_000, "old"), (2_000, "router")):
         for batch in batches("core", [hears("core", "Te1", other, "1")], time_ms):
             around.take(batch)
@@ -433,9 +437,9 @@ class Kept:
 
 async def test_a_poll_tells_whom_a_switch_hears_and_which_port_is_its_uplink() -> None:
     ports = [SimulatedPort(n, f"Gi1/0/{n}") for n in range(1, 4)]
-    ports[1].neighbour = Neighbour("router.example.org", "ge0", "router")
-    ports[0].neighbour = Neighbour("access", "7", "telephone")
-    ports[2].neighbour = Neighbour("phone-17", "1", "telephone")
+    ports[1].neighbour = SimulatedNeighbour("router.example.org", "ge0", "router")
+    ports[0].neighbour = SimulatedNeighbour("access", "7", "telephone")
+    ports[2].neighbour = SimulatedNeighbour("phone-17", "1", "telephone")
     kept = Kept()
     async with SimulatedSwitch("core", ports) as switch:
         here = estate(

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from collectors.snmp.session.ber import INTEGER, IP_ADDRESS, OCTETS, OID, TICKS
 from collectors.snmp.traps.trap_catalog import CatalogError, load
-from collectors.snmp.traps.trap_events import Event, Reader
-from collectors.snmp.traps.trap_message import TRAP_V2, Bind, Pdu
+from collectors.snmp.traps.trap_events import Event, TrapReader
+from collectors.snmp.traps.trap_message import TRAP_V2, Pdu, TrapBind
 from collectors.snmp.traps.trap_text import LEVELS, duration, guess
 
 CATALOG = load()
-READER = Reader(CATALOG)
+READER = TrapReader(CATALOG)
 IF_INDEX, IF_DESCR = "1.3.6.1.2.1.2.2.1.1", "1.3.6.1.2.1.2.2.1.2"
 
 
 def event(trap: str, *binds: tuple[str, int, object]) -> Event:
-    made = tuple(Bind(oid, tag, value) for oid, tag, value in binds)  # type: ignore[arg-type]
+    made = tuple(TrapBind(oid, tag, value) for oid, tag, value in binds)  # type: ignore[arg-type]
     return READER.read(Pdu(TRAP_V2, 1, trap, 100, made, "", b""))
 
 
@@ -109,7 +109,7 @@ def test_names_of_persons_and_wireless_clients_are_not_kept() -> None:
 
 
 def test_names_of_unknown_traps_are_bounded() -> None:
-    reader = Reader(CATALOG)
+    reader = TrapReader(CATALOG)
     names = {
         reader.read(Pdu(TRAP_V2, 1, f"1.3.6.1.4.1.55555.{n}", 1, (), "", b"")).event
         for n in range(3_000)
@@ -181,7 +181,7 @@ def test_durations_read() -> None:
 @settings(max_examples=200, deadline=None)
 def test_no_values_break_any_trap(binds: list[object], trap: str) -> None:
     made = tuple(
-        Bind(".".join([oid, *map(str, index)]), tag, value)
+        TrapBind(".".join([oid, *map(str, index)]), tag, value)
         for oid, index, tag, value in binds  # type: ignore[misc]
     )
     found = READER.read(Pdu(TRAP_V2, 1, trap, 1, made, "", b""))
@@ -218,7 +218,7 @@ def test_a_councils_own_file_wins(tmp_path: Path) -> None:
         "traps:\n"
         "  linkDown: {oid: 1.3.6.1.6.3.1.1.5.3, event: link_down, severity: critical}\n"
     )
-    reader = Reader(load(tmp_path))
+    reader = TrapReader(load(tmp_path))
     found = reader.read(Pdu(TRAP_V2, 1, "1.3.6.1.6.3.1.1.5.3", 1, (), "", b""))
     assert (found.event, found.severity) == ("link_down", "critical")
 
@@ -280,12 +280,12 @@ def _numbered(trap: dict[str, object]) -> Pdu:
     return Pdu(TRAP_V2, 1, oid, 1, tuple(binds), "", b"")
 
 
-def _bind(oid: str, name: str, value: str) -> Bind:
+def _bind(oid: str, name: str, value: str) -> TrapBind:
     known = CATALOG.objects.get(name)
     if known is not None:
         for number, word in known.values.items():
             if word.lower() == value.lower():
-                return Bind(oid, INTEGER, number)
+                return TrapBind(oid, INTEGER, number)
     if re.fullmatch(r"-?\d{1,18}", value):
-        return Bind(oid, INTEGER, int(value))
-    return Bind(oid, OCTETS, value.strip('"').encode())
+        return TrapBind(oid, INTEGER, int(value))
+    return TrapBind(oid, OCTETS, value.strip('"').encode())

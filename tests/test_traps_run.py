@@ -13,7 +13,7 @@ import pytest
 import services
 from river import COMMUNITY, Council, Running, towpath
 
-from collectors.journal import Reader
+from collectors.journal import JournalReader
 
 pytestmark = pytest.mark.service
 
@@ -125,7 +125,7 @@ async def test_no_answered_inform_is_lost_when_it_is_killed(tmp_path: Path) -> N
         running.kill()
     assert answered == 8
     found = 0
-    async with Reader(council.config.journal.folder, "test") as reading:
+    async with JournalReader(council.config.journal.folder, "test") as reading:
         while (chunk := await reading.read(wait_s=0.5)) is not None:
             found += sum(
                 int(count or 0)

@@ -12,13 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trap_senders import ESTATE, Kept, Ports, Running, receiving, until_true
 
-from collectors.journal import Journal, JournalConfig, Reader
+from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import credential
 from collectors.snmp.session import ber
 from collectors.snmp.traps import TrapReceiver, TrapsConfig
 from collectors.snmp.traps import trap_message as wire
-from collectors.snmp.traps.storm_counts import BEYOND, MOST_OF_A_DEVICE, Tally, batch
+from collectors.snmp.traps.storm_counts import (
+    BEYOND,
+    MOST_OF_A_DEVICE,
+    StormCounts,
+    batch,
+)
 from collectors.snmp.traps.trap_events import Event
 from collectors.snmp.traps.trap_socket import MOST_BYTES, Inbox
 
@@ -111,14 +116,14 @@ async def test_events_survive_in_the_journal(tmp_path: Path) -> None:
             await send(running, [link_down(n % 4) for n in range(2_000)])
         assert journal.stats.dead_rows == 0
     found = 0
-    async with Reader(tmp_path, "test") as reading:
+    async with JournalReader(tmp_path, "test") as reading:
         while (chunk := await reading.read(wait_s=0.2)) is not None:
             found += sum(sum(each.field("count")) for each in chunk.batches)  # type: ignore[arg-type]
     assert found == 2_000
 
 
 def test_the_first_is_due_at_once_and_the_rest_ever_more_seldom() -> None:
-    tally = Tally(600)
+    tally = StormCounts(600)
     event = Event("cold_start", "warning", "again", "1.3")
     rows_s = []
     for tenth in range(600):
@@ -132,7 +137,7 @@ def test_the_first_is_due_at_once_and_the_rest_ever_more_seldom() -> None:
 
 
 def test_what_ends_a_thing_is_said_of_that_thing() -> None:
-    tally = Tally(600)
+    tally = StormCounts(600)
     down = Event("link_down", "warning", "Link down", "1", active=1)
     up = Event("link_up", "ok", "Link up", "2", clears=("link_down",))
     tally.add(DEVICE, down, "Gi1", 0, 0.0)
@@ -161,7 +166,7 @@ def test_what_ends_a_thing_is_said_of_that_thing() -> None:
 def test_no_count_is_ever_lost_and_memory_is_bounded(
     told: list[tuple[int, int, float]], fails: bool
 ) -> None:
-    tally, now_s, counted = Tally(30), 0.0, 0
+    tally, now_s, counted = StormCounts(30), 0.0, 0
     times: dict[object, list[int]] = {}
     for kind, port, later_s in told:
         now_s += later_s
@@ -183,7 +188,7 @@ def test_no_count_is_ever_lost_and_memory_is_bounded(
 
 
 def test_too_many_kinds_of_one_device_are_counted_under_one_name() -> None:
-    tally = Tally(600)
+    tally = StormCounts(600)
     for n in range(MOST_OF_A_DEVICE + 300):
         tally.add(DEVICE, Event("x", "info", "", "1"), f"p{n}", 0, 0.0)
     rows = tally.due(0.0, 0)
@@ -192,7 +197,7 @@ def test_too_many_kinds_of_one_device_are_counted_under_one_name() -> None:
 
 
 def test_what_is_sent_again_while_it_lasts_ends_when_it_is_not() -> None:
-    tally = Tally(600)
+    tally = StormCounts(600)
     event = Event("ups_on_battery", "critical", "", "1", active=1, quiet_s=150)
     for minute in range(3):
         tally.add(DEVICE, event, "", minute * 60_000, minute * 60.0)

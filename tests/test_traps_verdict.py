@@ -15,7 +15,7 @@ from alerts.alert_config import AlertConfig
 from alerts.alert_engine import AlertEngine
 from alerts.rule_files import load
 from collectors.estate import Device, Estate, Site
-from collectors.journal import Journal, JournalConfig, Reader
+from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
 from collectors.snmp.traps import TrapReceiver, TrapsConfig
@@ -55,7 +55,7 @@ async def test_a_link_that_fails_is_a_verdict_long_before_the_next_poll(
                 journal,
                 poller,
             ) as receiver,
-            Reader(tmp_path / "j", "alert", start_positions(standing)) as reader,
+            JournalReader(tmp_path / "j", "alert", start_positions(standing)) as reader,
             AlertEngine(
                 AlertConfig(standing=standing),
                 load(CATALOGUE),

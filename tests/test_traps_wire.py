@@ -21,8 +21,8 @@ from collectors.snmp.session import ber, usm_keys, v3_message
 from collectors.snmp.traps import TrapsConfig, trap_message
 from collectors.snmp.traps.local_engine import Engine
 from collectors.snmp.traps.trap_message import INFORM, TRAP_V1
-from collectors.snmp.traps.trap_senders import REASONS, Door
-from collectors.snmp.traps.usm import Refused
+from collectors.snmp.traps.trap_senders import REASONS, TrapSenders
+from collectors.snmp.traps.usm import UsmRefused
 
 USER = credential(
     "u",
@@ -31,9 +31,9 @@ USER = credential(
 PLAIN = credential("p", {"community": "public"})
 
 
-def door() -> Door:
+def door() -> TrapSenders:
     engine = Engine(None, "8000000001020304", 0.0, 0.0)
-    return Door(TrapsConfig(port=0), lambda: ESTATE, [USER, PLAIN], engine)
+    return TrapSenders(TrapsConfig(port=0), lambda: ESTATE, [USER, PLAIN], engine)
 
 
 def v1_trap(generic: int, specific: int) -> bytes:
@@ -96,7 +96,7 @@ def test_a_sealed_trap_opens_once() -> None:
     admitted = doorkeeper.admit(v3 := v3_trap(), "127.0.0.1", 0.0)
     assert admitted.device.id == "core-1"
     assert admitted.pdu.trap == "1.3.6.1.6.3.1.1.5.3"
-    with pytest.raises(Refused) as again:
+    with pytest.raises(UsmRefused) as again:
         doorkeeper.admit(v3, "127.0.0.1", 1.0)
     assert again.value.reason == "repeated"
 
@@ -127,14 +127,14 @@ def test_an_engine_id_of_two_devices_is_said_once(
 def test_a_device_at_an_unknown_address_is_known_by_its_engine() -> None:
     doorkeeper = door()
     far = b"\x80\0\0\0\x05far"
-    with pytest.raises(Refused) as stranger:
+    with pytest.raises(UsmRefused) as stranger:
         doorkeeper.admit(v3_trap(), "10.77.0.1", 0.0)
     assert stranger.value.reason == "unknown_source"
     doorkeeper.admit(_v3(far, 3, 100), "127.0.0.1", 1.0)
     admitted = doorkeeper.admit(_v3(far, 3, 101), "10.77.0.1", 2.0)
     assert admitted.device.id == "core-1"
     # v2c has no such proof.
-    with pytest.raises(Refused):
+    with pytest.raises(UsmRefused):
         doorkeeper.admit(link_down(1), "10.77.0.1", 3.0)
 
 
@@ -143,7 +143,7 @@ def test_relays_and_further_addresses_are_configured() -> None:
         {"port": 0, "addresses": {"10.9.0.1": "core-1"}, "forwarders": ["10.8.0.0/24"]}
     )
     engine = Engine(None, "", 0.0, 0.0)
-    doorkeeper = Door(config, lambda: ESTATE, [PLAIN], engine)
+    doorkeeper = TrapSenders(config, lambda: ESTATE, [PLAIN], engine)
     assert doorkeeper.admit(link_down(1), "10.9.0.1", 0.0).device.id == "core-1"
     said = (
         trap_message.SNMP_TRAP_ADDRESS,
@@ -152,7 +152,7 @@ def test_relays_and_further_addresses_are_configured() -> None:
     relayed = trap("1.3.6.1.6.3.1.1.5.1", said)
     assert doorkeeper.admit(relayed, "10.8.0.7", 0.0).device.id == "far-1"
     # A relay that does not say for whom it speaks speaks for nobody.
-    with pytest.raises(Refused):
+    with pytest.raises(UsmRefused):
         doorkeeper.admit(link_down(1), "10.8.0.7", 0.0)
 
 
@@ -248,7 +248,7 @@ def test_an_oid_is_the_same_as_text_and_as_arcs(content: bytes) -> None:
     ],
 )
 def test_bad_lengths_are_refused(data: bytes) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UsmRefused) as refused:
         door().admit(data, "127.0.0.1", 0.0)
     assert refused.value.reason == "malformed"
 
@@ -406,11 +406,11 @@ def test_mutated_packets_of_real_captures_do_no_harm() -> None:
 
 
 def _admit(data: bytes) -> None:
-    """Nothing but `Refused` may come of it."""
-    refused: Refused | None = None
+    """Nothing but `UsmRefused` may come of it."""
+    refused: UsmRefused | None = None
     try:
         _DOOR.admit(data, "127.0.0.1", 0.0)
-    except Refused as error:
+    except UsmRefused as error:
         refused = error
     if refused is not None:
         assert refused.reason in (*REASONS, "discovery")

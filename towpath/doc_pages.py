@@ -10,7 +10,7 @@ from pathlib import Path
 from alerts.alert_text import IN_GENERAL
 from alerts.rule import Rule
 from alerts.rule_files import load
-from collectors.personal_data import PLACES, Place, Root
+from collectors.personal_data import PLACES, PersonalDataPlace, Root
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import Catalogue, Measurement
 
@@ -71,7 +71,7 @@ def _replace_table(page: str, head: str, table: str) -> None:
     path.write_text(before + table + after, encoding="utf-8")
 
 
-def places_table(places: Iterable[Place]) -> str:
+def places_table(places: Iterable[PersonalDataPlace]) -> str:
     """The table of `docs/privacy.md`, from the list that erasing goes by."""
     lines = [_PLACES_HEAD + "|---|---|---|---|"]
     for place in places:

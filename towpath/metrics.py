@@ -20,7 +20,7 @@ class MetricsConfig(BaseModel):
     port: Annotated[int, Field(ge=0, le=65529)] = 9468
 
 
-class MetricsDoor:
+class MetricsServer:
     """Answers scrapes in a thread of its own; every scrape asks `collector`."""
 
     def __init__(

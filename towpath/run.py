@@ -38,9 +38,9 @@ from collectors.ingest import (
     agents_samples,
     ingest_sample,
 )
-from collectors.journal import Journal, Reader, journal_sample
+from collectors.journal import Journal, JournalReader, journal_sample
 from collectors.personal_data import PERSONAL_DAYS, prune
-from collectors.reflector import Reflector, ReflectorConfig
+from collectors.reflector import ReflectorConfig, ReflectorService
 from collectors.retention import Job, Retention
 from collectors.self_metrics import Itself, Source
 from collectors.server_measurements import CATALOGUE
@@ -48,12 +48,12 @@ from collectors.snmp import Credentials, Poller
 from collectors.snmp.traps import TrapReceiver
 from collectors.store import StoreWriter, open_store, saved_positions
 from collectors.store.erasure import Erasures
-from collectors.topology import Surroundings
+from collectors.topology import TopologyView
 from collectors.vpn_gateways import VpnGateways
 from dashboards.web import StatusPage
 from towpath.config import Role, TowpathConfig, personal_folders
 from towpath.error_sentences import sentence_of
-from towpath.metrics import MetricsDoor
+from towpath.metrics import MetricsServer
 from towpath.roles import RoleLocks
 from towpath.systemd import tell
 
@@ -115,7 +115,7 @@ class Installation:
         )
         self._add("self samples", itself)
         if config.metrics.port:
-            door = MetricsDoor(config.metrics, roles, itself)
+            door = MetricsServer(config.metrics, roles, itself)
             self._add(f"metrics http://{door.host}:{door.port}/metrics", door)
 
     def _poll(self) -> None:
@@ -200,7 +200,9 @@ class Installation:
     def _store(self) -> None:
         config = self.config
         self._open_store()
-        reader = Reader(config.journal.folder, "store", saved_positions(config.store))
+        reader = JournalReader(
+            config.journal.folder, "store", saved_positions(config.store)
+        )
         self._add("reader store", reader)
         writer = StoreWriter(config.store, reader, self.store, self._now_ms)
         self._add("store writer", writer)
@@ -227,14 +229,14 @@ class Installation:
         self._open_store()
         config = self.config.alerts
         rules = load_rules(CATALOGUE, config.rules)
-        reader = Reader(
+        reader = JournalReader(
             self.config.journal.folder,
             "alert",
             start_positions(config.standing),
             yields=True,
         )
         self._add("reader alert", reader)
-        surroundings = Surroundings(
+        surroundings = TopologyView(
             lambda: self.estate.current, self.store, self._now_ms, config.warm_timeout_s
         )
         if config.discovered_parents:
@@ -377,7 +379,7 @@ async def reflect(config: ReflectorConfig) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     try:
-        async with Reflector(config):
+        async with ReflectorService(config):
             await stop.wait()
     except (OSError, ValueError) as error:
         raise StartFailed(f"reflector: {error}") from error

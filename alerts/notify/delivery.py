@@ -20,9 +20,9 @@ from typing import Any, Protocol, Self, TypeVar
 import structlog
 
 from alerts.alert_text import duration
-from alerts.notify.delivery_result import Notifier, Partly, Refused, Retry
+from alerts.notify.delivery_result import DeliveryRefused, Notifier, Partly, Retry
 from alerts.notify.page import Page
-from alerts.outbox import FALL_BACK_AFTER_MS, Outbox, Post
+from alerts.outbox import FALL_BACK_AFTER_MS, Outbox, OutboxEntry
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -54,7 +54,7 @@ class Delivery:
         outbox: Outbox,
         in_thread: InThread,
         notifiers: Mapping[str, Notifier],
-        render: Callable[[Sequence[Post], int], Page],
+        render: Callable[[Sequence[OutboxEntry], int], Page],
         now_ms: Callable[[], int],
         group_ms: int,
         fallbacks: Mapping[str, tuple[str, ...]],
@@ -137,7 +137,7 @@ class Delivery:
             await self._taken(channel, parcel)
         return True
 
-    async def _taken(self, channel: str, parcel: Sequence[Post]) -> None:
+    async def _taken(self, channel: str, parcel: Sequence[OutboxEntry]) -> None:
         await self._in_thread(self._outbox.delivered, parcel, self._now_ms())
         self.sent[channel] += 1
         if channel in self._failing:
@@ -146,15 +146,15 @@ class Delivery:
             _log.info("notifications_work_again", channel=channel)
 
     async def _not_taken(
-        self, channel: str, parcel: Sequence[Post], id: str, error: Exception
+        self, channel: str, parcel: Sequence[OutboxEntry], id: str, error: Exception
     ) -> None:
         """Keeps it for the next try, and tells another channel if this one refuses it
         or has not taken it for minutes."""
-        if isinstance(error, Retry | Refused | TimeoutError):
+        if isinstance(error, Retry | DeliveryRefused | TimeoutError):
             why = str(error) or "no answer in time"
         else:
             why = repr(error)
-        refused = isinstance(error, Refused)
+        refused = isinstance(error, DeliveryRefused)
         self.refused[channel] += refused
         self._fail(channel, why)
         wait_s = backoff_s(parcel[0].tries, id)
@@ -168,7 +168,7 @@ class Delivery:
             await self._fall_back(channel, parcel, now_ms)
 
     async def _fall_back(
-        self, channel: str, parcel: Sequence[Post], now_ms: int
+        self, channel: str, parcel: Sequence[OutboxEntry], now_ms: int
     ) -> None:
         named = [c for c in self._fallbacks.get(channel, ()) if c in self._notifiers]
         others = named or tuple(each for each in self._notifiers if each != channel)
@@ -187,7 +187,7 @@ class Delivery:
             _log.error("notifications_fail", channel=channel, why=why)
 
 
-def pack(posts: Sequence[Post], now_ms: int) -> list[Post]:
+def pack(posts: Sequence[OutboxEntry], now_ms: int) -> list[OutboxEntry]:
     """Which of `posts` make the next message; empty where none is due yet. Pure.
 
     `posts` may reach a grouping window into the future: what is due takes along what
@@ -211,7 +211,7 @@ def pack(posts: Sequence[Post], now_ms: int) -> list[Post]:
     return [post for post in alike if post.alert.site == first.alert.site]
 
 
-def notes_on(posts: Sequence[Post], now_ms: int) -> list[str]:
+def notes_on(posts: Sequence[OutboxEntry], now_ms: int) -> list[str]:
     """What a reader must know of how the message got here: late, or instead of another
     channel. Pure."""
     notes = []

@@ -17,7 +17,7 @@ class Retry(Exception):
         self.after_s = after_s
 
 
-class Refused(Exception):
+class DeliveryRefused(Exception):
     """The other end says that it will never take it, such as an address that is gone.
     Somebody may mend that: it is tried again as long, and goes elsewhere meanwhile."""
 
@@ -31,6 +31,6 @@ class Notifier(Protocol):
     """One channel. Two pages with the same `id` are the same page."""
 
     async def notify(self, page: Page) -> None:
-        """Returns when the other end has taken it; raises `Retry`, `Refused` or
+        """Returns when the other end has taken it; raises `Retry`, `DeliveryRefused` or
         `Partly`."""
         ...

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.notify.delivery_result import Partly, Refused, Retry
+from alerts.notify.delivery_result import DeliveryRefused, Partly, Retry
 from alerts.notify.page import Page
 from alerts.secret import Secret
 
@@ -47,8 +47,8 @@ class Email:
         self._config = config
 
     async def notify(self, page: Page) -> None:
-        """`Retry` for 4xx, timeouts and connections; `Refused` for 5xx; `Partly` if the
-        server takes it for some of the recipients."""
+        """`Retry` for 4xx, timeouts and connections; `DeliveryRefused` for 5xx;
+        `Partly` if the server takes it for some of the recipients."""
         message = compose(page, self._config.sender, self._config.to)
         try:
             # smtplib's timeout is for each step; this is for all of them.
@@ -64,13 +64,13 @@ class Email:
             )
             if any(400 <= code < 500 for code in answers):
                 raise Retry(f"{self._where}: {says}") from None
-            raise Refused(f"{self._where}: {says}") from None
+            raise DeliveryRefused(f"{self._where}: {says}") from None
         except smtplib.SMTPAuthenticationError as error:
             # A password can be put right while the page waits.
             raise Retry(f"{self._where}: {_words(error)}") from None
         except smtplib.SMTPResponseException as error:
             if error.smtp_code >= 500:
-                raise Refused(f"{self._where}: {_words(error)}") from None
+                raise DeliveryRefused(f"{self._where}: {_words(error)}") from None
             raise Retry(f"{self._where}: {_words(error)}") from None
         except (smtplib.SMTPException, ssl.SSLError, OSError, LookupError) as error:
             raise Retry(f"{self._where}: {error}") from None

@@ -21,7 +21,7 @@ import httpx2
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.notify.delivery_result import Refused, Retry
+from alerts.notify.delivery_result import DeliveryRefused, Retry
 from alerts.notify.page import Page
 from alerts.secret import Secret
 
@@ -53,7 +53,8 @@ class Webhook:
         self._tls: ssl.SSLContext | None = None
 
     async def notify(self, page: Page) -> None:
-        """`Retry` for 5xx, 408, 425, 429 and connections; `Refused` for the rest."""
+        """`Retry` for 5xx, 408, 425, 429 and failed connections; otherwise
+        `DeliveryRefused`."""
         config = self._config
         body = msgspec.json.encode(page.data)
         headers = {
@@ -80,7 +81,7 @@ class Webhook:
         except TimeoutError:
             raise Retry(f"{where}: no answer in {config.timeout_s:g} s") from None
         except httpx2.InvalidURL as error:
-            raise Refused(f"{where}: {error}") from None
+            raise DeliveryRefused(f"{where}: {error}") from None
         except (httpx2.HTTPError, OSError, LookupError) as error:
             says = str(error) or type(error).__name__
             raise Retry(f"{where}: {says}") from None
@@ -90,7 +91,7 @@ class Webhook:
         if answer.status_code >= 500 or answer.status_code in _LATER:
             after = answer.headers.get("Retry-After")
             raise Retry(says, after_s=_after_s(after, self._now_ms()))
-        raise Refused(says)
+        raise DeliveryRefused(says)
 
 
 def sign(body: bytes, key: str, time_ms: int) -> str:

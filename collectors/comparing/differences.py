@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from collectors.comparing.side import Port, Seen, Sensor
+from collectors.comparing.side import ComparedDevice, ComparedPort, ComparedSensor
 from collectors.estate.estate_model import Device
 from collectors.topology.device_matching import Directory
 from collectors.topology.sighting import Sighting
@@ -82,8 +82,8 @@ def compare(
     matched: Sequence[tuple[Device, Other]],
     lonely: Sequence[Device],
     strangers: Sequence[Other],
-    here: Mapping[str, Seen],
-    there: Mapping[int, Seen],
+    here: Mapping[str, ComparedDevice],
+    there: Mapping[int, ComparedDevice],
 ) -> Comparison:
     """`here` by device id, `there` by the other's key."""
     found = Comparison(Lacks(), Lacks())
@@ -94,7 +94,7 @@ def compare(
     )
     ports = sensors = 0
     for device, other in matched:
-        mine, theirs = here.get(device.id), there.get(other.key, Seen())
+        mine, theirs = here.get(device.id), there.get(other.key, ComparedDevice())
         if mine is None:
             found.silent.append(device.id)
             continue
@@ -136,15 +136,15 @@ def _match(
     return both, left, others
 
 
-def _shown(sensor: Sensor) -> str:
+def _shown(sensor: ComparedSensor) -> str:
     return f"{sensor.kind} {sensor.descr}".strip()
 
 
-_PORTS: tuple[tuple[bool, Callable[[Port, Port], bool]], ...] = (
+_PORTS: tuple[tuple[bool, Callable[[ComparedPort, ComparedPort], bool]], ...] = (
     (True, lambda a, b: a.name.lower() == b.name.lower() != ""),
     (False, lambda a, b: bool(a.names & b.names)),
 )
-_SENSORS: tuple[tuple[bool, Callable[[Sensor, Sensor], bool]], ...] = (
+_SENSORS: tuple[tuple[bool, Callable[[ComparedSensor, ComparedSensor], bool]], ...] = (
     (True, lambda a, b: a.oid == b.oid != "" and a.kind == b.kind),
     (True, lambda a, b: a.kind == b.kind and a.plain == b.plain != ""),
     (False, lambda a, b: a.oid == b.oid != ""),

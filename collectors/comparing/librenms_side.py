@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from collectors.comparing.differences import Other
-from collectors.comparing.side import Seen, from_librenms
+from collectors.comparing.side import ComparedDevice, from_librenms
 from collectors.importing.librenms import address_of, listed
 from collectors.importing.rest_client import Api
 
@@ -33,14 +33,14 @@ async def devices(api: Api) -> list[Other]:
 
 async def seen(
     api: Api, others: Sequence[Other], done: Callable[[], None]
-) -> dict[int, Seen]:
+) -> dict[int, ComparedDevice]:
     """What it has of each; `done` is called as each ends. Raises `Trouble`."""
     sensors: dict[int, list[Mapping[str, Any]]] = {}
     for row in await listed(api, "/api/v0/resources/sensors", "sensors"):
         number = str(row.get("device_id") or "")
         if number.isdigit():
             sensors.setdefault(int(number), []).append(row)
-    found: dict[int, Seen] = {}
+    found: dict[int, ComparedDevice] = {}
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(other: Other) -> None:

@@ -8,25 +8,27 @@ from functools import lru_cache
 
 import msgspec
 
-from collectors.snmp.polling.device_facts import Facts
+from collectors.snmp.polling.device_facts import DeviceFacts
 from collectors.store.query import Pick, Query, Row
 
 HOUR_MS = 3_600_000
 
 
-class Port(msgspec.Struct, frozen=True):
+class ComparedPort(msgspec.Struct, frozen=True):
     """`name` is what it is shown as; `names` all it may be called."""
 
     name: str
     names: frozenset[str]
 
     @staticmethod
-    def called(*names: str | None) -> Port:
+    def called(*names: str | None) -> ComparedPort:
         said = [name for name in names if name]
-        return Port(said[0] if said else "", frozenset(each.lower() for each in said))
+        return ComparedPort(
+            said[0] if said else "", frozenset(each.lower() for each in said)
+        )
 
 
-class Sensor(msgspec.Struct, frozen=True):
+class ComparedSensor(msgspec.Struct, frozen=True):
     """`oid` is numeric, without a leading dot, and empty where it is not known."""
 
     kind: str
@@ -52,11 +54,11 @@ def _plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
-class Seen(msgspec.Struct):
+class ComparedDevice(msgspec.Struct):
     """What is seen of one device."""
 
-    ports: list[Port] = []
-    sensors: list[Sensor] = []
+    ports: list[ComparedPort] = []
+    sensors: list[ComparedSensor] = []
 
 
 def questions(from_ms: int, to_ms: int) -> tuple[Query, Query, Query]:
@@ -76,36 +78,43 @@ def questions(from_ms: int, to_ms: int) -> tuple[Query, Query, Query]:
 
 def from_store(
     devices: Iterable[Row], ports: Iterable[Row], sensors: Iterable[Row]
-) -> dict[str, Seen]:
+) -> dict[str, ComparedDevice]:
     """By device what was stored; devices that did not answer are left out."""
     found = {
-        row.tags["device"]: Seen() for row in devices if row.values.get("up_max") == 1
+        row.tags["device"]: ComparedDevice()
+        for row in devices
+        if row.values.get("up_max") == 1
     }
     for row in ports:
         if row.tags["device"] in found:
-            found[row.tags["device"]].ports.append(Port.called(row.tags["port"]))
+            found[row.tags["device"]].ports.append(
+                ComparedPort.called(row.tags["port"])
+            )
     for row in sensors:
         if row.tags["device"] in found:
             found[row.tags["device"]].sensors.append(
-                Sensor(row.tags["class"], row.tags["sensor"])
+                ComparedSensor(row.tags["class"], row.tags["sensor"])
             )
     return found
 
 
-def from_facts(facts: Facts) -> Seen:
+def from_facts(facts: DeviceFacts) -> ComparedDevice:
     """What one poll brought."""
-    return Seen(
+    return ComparedDevice(
         [
-            Port.called(each.key, each.name, each.descr, f"if{each.if_index}")
+            ComparedPort.called(each.key, each.name, each.descr, f"if{each.if_index}")
             for each in facts.ports
         ],
-        [Sensor(each.class_, each.descr, each.oid or "") for each in facts.sensors],
+        [
+            ComparedSensor(each.class_, each.descr, each.oid or "")
+            for each in facts.sensors
+        ],
     )
 
 
 def from_librenms(
     ports: Iterable[Mapping[str, object]], sensors: Iterable[Mapping[str, object]]
-) -> Seen:
+) -> ComparedDevice:
     """What LibreNMS has of one device, without what it has stopped looking at."""
 
     def said(row: Mapping[str, object], key: str) -> str:
@@ -114,9 +123,9 @@ def from_librenms(
     def is_set(row: Mapping[str, object], key: str) -> bool:
         return str(row.get(key) or "0") not in ("0", "False")
 
-    return Seen(
+    return ComparedDevice(
         [
-            Port.called(
+            ComparedPort.called(
                 said(row, "ifName") or said(row, "ifDescr"),
                 said(row, "ifName"),
                 said(row, "ifDescr"),
@@ -126,7 +135,7 @@ def from_librenms(
             if not (is_set(row, "deleted") or is_set(row, "disabled"))
         ],
         [
-            Sensor(
+            ComparedSensor(
                 said(row, "sensor_class"),
                 said(row, "sensor_descr"),
                 said(row, "sensor_oid").lstrip("."),

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from collectors.discovery.address_ranges import Address
-from collectors.discovery.found_devices import Found, Lines, fold, lines
-from collectors.discovery.sweep import Answer, Named
+from collectors.discovery.found_devices import EstateLines, FoundDevice, fold, lines
+from collectors.discovery.sweep import Named, SweepAnswer
 from collectors.estate.estate_model import Estate
 from collectors.estate.estate_text import comma_separated, toml
 from collectors.json_text import json_text
@@ -62,31 +62,31 @@ def configured(
     return named
 
 
-class Report:
+class DiscoveryReport:
     """All answers, and what to say of them."""
 
     def __init__(self, estate: Estate, port: int, site: str) -> None:
         self._estate, self._port, self._site = estate, port, site
-        self.answers: list[Answer] = []
+        self.answers: list[SweepAnswer] = []
 
-    def add(self, answer: Answer) -> None:
+    def add(self, answer: SweepAnswer) -> None:
         self.answers.append(answer)
 
-    def lines(self) -> Lines:
+    def lines(self) -> EstateLines:
         used = [str(device.address) for device in self._estate.devices]
         return lines(fold(self.answers, used), self._estate, self._port, self._site)
 
-    def strangers(self) -> list[Answer]:
+    def strangers(self) -> list[SweepAnswer]:
         """An agent answers, but no credential fits."""
         return [a for a in self.answers if a.speaks and a.credential is None]
 
-    def mute(self) -> list[Answer]:
+    def mute(self) -> list[SweepAnswer]:
         """Something answers echoes, and no agent."""
         return [
             a for a in self.answers if a.icmp and not a.speaks and a.credential is None
         ]
 
-    def summary(self, total: int, found: Lines) -> list[str]:
+    def summary(self, total: int, found: EstateLines) -> list[str]:
         """Sentences for a person, most useful first."""
         asked = len(self.answers)
         said = [f"{asked} of {total} addresses asked" + _stop(asked, total)]
@@ -113,7 +113,7 @@ class Report:
         return said
 
 
-def as_toml(found: Lines) -> str:
+def as_toml(found: EstateLines) -> str:
     """Tables to put behind the estate; those without a site as comments."""
     text = toml("devices", found.entries, found.notes)
     homeless = toml("devices", found.homeless, found.notes)
@@ -121,14 +121,14 @@ def as_toml(found: Lines) -> str:
     return "\n".join(part for part in (text, commented) if part)
 
 
-def as_csv(found: Lines) -> str:
+def as_csv(found: EstateLines) -> str:
     return comma_separated([*found.entries, *found.homeless], COLUMNS)
 
 
-def as_json(report: Report, found: Lines) -> str:
+def as_json(report: DiscoveryReport, found: EstateLines) -> str:
     """One object: devices to add, known ones, and who was there besides."""
 
-    def shown(each: Found) -> dict[str, Any]:
+    def shown(each: FoundDevice) -> dict[str, Any]:
         identity = each.best.identity
         return {
             "addresses": each.addresses,
@@ -153,7 +153,7 @@ def _stop(asked: int, total: int) -> str:
     return "" if asked == total else ", then it was stopped"
 
 
-def _listed(what: str, answers: Sequence[Answer], most: int = 20) -> list[str]:
+def _listed(what: str, answers: Sequence[SweepAnswer], most: int = 20) -> list[str]:
     if not answers:
         return []
     order = sorted(answers, key=lambda each: ip_address(each.address).packed)

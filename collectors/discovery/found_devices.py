@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from collectors.discovery.sweep import Answer
+from collectors.discovery.sweep import SweepAnswer
 from collectors.estate.estate_model import Device, Estate, Role
 from collectors.estate.estate_text import id_of, unique_ids
 from collectors.estate.site_assignment import assign
@@ -34,13 +34,13 @@ _WORDS: tuple[tuple[str, Role], ...] = (
 )
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundDevice(msgspec.Struct, frozen=True):
     """One device, with the answers of its addresses; the first is the one to use."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[SweepAnswer, ...]
 
     @property
-    def best(self) -> Answer:
+    def best(self) -> SweepAnswer:
         return self.answers[0]
 
     @property
@@ -53,17 +53,19 @@ class Found(msgspec.Struct, frozen=True):
         return (identity.sys_name if identity else "") or ""
 
 
-class Lines(msgspec.Struct, frozen=True):
+class EstateLines(msgspec.Struct, frozen=True):
     """`entries` can be put behind the estate; `homeless` want a site first. `notes`
     are comments by the entry's id; `known` are devices it has already."""
 
     entries: list[dict[str, Any]]
     homeless: list[dict[str, Any]]
     notes: dict[str, list[str]]
-    known: list[tuple[str, Found]]
+    known: list[tuple[str, FoundDevice]]
 
 
-def fold(answers: Iterable[Answer], prefer: Iterable[str] = ()) -> list[Found]:
+def fold(
+    answers: Iterable[SweepAnswer], prefer: Iterable[str] = ()
+) -> list[FoundDevice]:
     """The devices behind the answers that were identified: one that answers at several
     addresses is one. `prefer` are addresses the estate uses already.
 
@@ -74,7 +76,7 @@ def fold(answers: Iterable[Answer], prefer: Iterable[str] = ()) -> list[Found]:
     """
     told = sorted((a for a in answers if a.identity is not None), key=_rank)
     # Only what has one name can be one device.
-    named: dict[tuple[str, str], list[list[Answer]]] = {}
+    named: dict[tuple[str, str], list[list[SweepAnswer]]] = {}
     for answer in told:
         assert answer.identity is not None
         who = answer.identity
@@ -87,18 +89,22 @@ def fold(answers: Iterable[Answer], prefer: Iterable[str] = ()) -> list[Found]:
         groups.append(joined)
     wanted = set(prefer)
     found = [
-        Found(tuple(sorted(group, key=lambda a: (a.address not in wanted, _rank(a)))))
+        FoundDevice(
+            tuple(sorted(group, key=lambda a: (a.address not in wanted, _rank(a))))
+        )
         for groups in named.values()
         for group in groups
     ]
     return sorted(found, key=lambda each: _rank(each.best))
 
 
-def lines(found: Sequence[Found], estate: Estate, port: int, site: str = "") -> Lines:
+def lines(
+    found: Sequence[FoundDevice], estate: Estate, port: int, site: str = ""
+) -> EstateLines:
     """What to add to the estate for `found`; `site` is for those no rule places."""
     there = {(str(d.address), d.port): d for d in estate.devices}
-    known: list[tuple[str, Found]] = []
-    fresh: list[Found] = []
+    known: list[tuple[str, FoundDevice]] = []
+    fresh: list[FoundDevice] = []
     for each in found:
         device = _known_as(each, there, port)
         if device is None:
@@ -107,7 +113,7 @@ def lines(found: Sequence[Found], estate: Estate, port: int, site: str = "") -> 
             known.append((device.id, each))
     names = [(each.name or each.best.address, each.best.address) for each in fresh]
     taken = {device.id for device in estate.devices}
-    result = Lines([], [], {}, known)
+    result = EstateLines([], [], {}, known)
     for each, id in zip(fresh, unique_ids(names, taken), strict=True):
         best = each.best
         identity = best.identity or Identity()
@@ -132,7 +138,7 @@ def lines(found: Sequence[Found], estate: Estate, port: int, site: str = "") -> 
     return result
 
 
-def role_of(answer: Answer) -> Role:
+def role_of(answer: SweepAnswer) -> Role:
     """What it most likely is; a person corrects it where it is wrong."""
     identity = answer.identity or Identity()
     vendor = identity.vendor or ""
@@ -158,7 +164,7 @@ def role_of(answer: Answer) -> Role:
     return "other"
 
 
-def _notes(found: Found, id: str, why: str, taken: set[str]) -> Iterator[str]:
+def _notes(found: FoundDevice, id: str, why: str, taken: set[str]) -> Iterator[str]:
     best = found.best
     identity = best.identity or Identity()
     told = [identity.vendor, identity.hardware, (identity.sys_descr or "")[:60]]
@@ -172,7 +178,7 @@ def _notes(found: Found, id: str, why: str, taken: set[str]) -> Iterator[str]:
 
 
 def _known_as(
-    found: Found, there: dict[tuple[str, int], Device], port: int
+    found: FoundDevice, there: dict[tuple[str, int], Device], port: int
 ) -> Device | None:
     for address in found.addresses:
         if (address, port) in there:
@@ -180,11 +186,11 @@ def _known_as(
     return None
 
 
-def _rank(answer: Answer) -> tuple[bool, bytes]:
+def _rank(answer: SweepAnswer) -> tuple[bool, bytes]:
     return len(answer.address) > 15, ip_address(answer.address).packed
 
 
-def _one_device(a: Answer, b: Answer) -> bool:
+def _one_device(a: SweepAnswer, b: SweepAnswer) -> bool:
     """Of two with the same sysName and sysObjectID."""
     for mine, other in (
         (a.serial, b.serial),

@@ -19,9 +19,9 @@ from collectors.discovery.address_ranges import Address
 from collectors.ping import Pinged, Pinger
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.engine_discovery import engine_of
-from collectors.snmp.session.session import Failed, Patience, Session, Value
+from collectors.snmp.session.session import Failed, RetryPolicy, Session, Value
 from collectors.snmp.session.sessions import Sessions
-from collectors.snmp.session.walk import Budget, Stamina, get_some
+from collectors.snmp.session.walk import AgentLimits, Budget, get_some
 from collectors.snmp.tables.identity import Identity, identify, read_system
 from collectors.snmp.tables.ip_addresses import addresses, read_addresses
 from collectors.snmp.tables.octet_text import mac, text
@@ -40,7 +40,7 @@ _STRANGER = (Outcome.AUTH_FAILED, Outcome.TIMEOUT)
 Named = tuple[str, Credential]
 
 
-class Answer(msgspec.Struct, frozen=True):
+class SweepAnswer(msgspec.Struct, frozen=True):
     """What one address said. `icmp` is None where echoes could not be sent;
     `credential` is the name of what fitted, None where nothing did."""
 
@@ -62,7 +62,7 @@ class Answer(msgspec.Struct, frozen=True):
         return not (self.icmp or self.speaks or self.credential)
 
 
-class Pace:
+class SweepPace:
     """At most `per_s` packets a second, evenly."""
 
     def __init__(self, per_s: float) -> None:
@@ -88,11 +88,11 @@ async def sweep(
     how: Sweep,
     targets: Sequence[Address],
     credentials: Callable[[Address], Sequence[Named]],
-    done: Callable[[Answer], None],
+    done: Callable[[SweepAnswer], None],
 ) -> None:
     """Asks all `targets`; `done` is called as each ends, so that what was found is
     there when it is broken off."""
-    pace = Pace(how.per_s)
+    pace = SweepPace(how.per_s)
     todo: Iterator[Address] = iter(targets)
 
     async def work(pinger: Pinger, sessions: Sessions) -> None:
@@ -113,12 +113,17 @@ class _Asked:
     """One address."""
 
     def __init__(
-        self, how: Sweep, pace: Pace, pinger: Pinger, sessions: Sessions, address: str
+        self,
+        how: Sweep,
+        pace: SweepPace,
+        pinger: Pinger,
+        sessions: Sessions,
+        address: str,
     ) -> None:
         self._how, self._pace, self._address = how, pace, address
         self._pinger, self._sessions = pinger, sessions
 
-    async def ask(self, credentials: Sequence[Named]) -> Answer:
+    async def ask(self, credentials: Sequence[Named]) -> SweepAnswer:
         how = self._how
         await self._pace.take(2)
         echoes, engine = await asyncio.gather(
@@ -128,7 +133,7 @@ class _Asked:
             # It is there: a lost packet must not make its agent one without v3.
             await self._pace.take()
             engine = await engine_of(self._address, how.port, how.timeout_s)
-        answer = Answer(
+        answer = SweepAnswer(
             self._address,
             icmp=echoes,
             speaks=engine is not None,
@@ -156,20 +161,22 @@ class _Asked:
         fate = pinged.take()
         return fate is not None and fate.answered > 0
 
-    async def _read(self, answer: Answer, name: str, credential: Credential) -> Answer:
+    async def _read(
+        self, answer: SweepAnswer, name: str, credential: Credential
+    ) -> SweepAnswer:
         """Raises `Failed` where the credential does not fit."""
         timeout_s = self._how.timeout_s
         # Who gave no sign is asked once; who is there may have lost a packet.
         waits = (timeout_s,) if answer.silent else (timeout_s, 2 * timeout_s)
         await self._pace.take(len(waits) + 2 * (credential.version == "3"))
         session = self._sessions.open(
-            self._address, self._how.port, credential, Patience(waits)
+            self._address, self._how.port, credential, RetryPolicy(waits)
         )
-        budget, stamina = Budget(_BUDGET_S), Stamina()
+        budget, stamina = Budget(_BUDGET_S), AgentLimits()
         try:
             # The least there is to ask, so that a stranger is not asked more.
             await session.get([SYS_UP_TIME])
-            session.patience = Patience((timeout_s, 2 * timeout_s))
+            session.patience = RetryPolicy((timeout_s, 2 * timeout_s))
             await self._pace.take(5)
             identity = identify(await read_system(session, stamina, budget))
             more, own = await self._more(session, credential.version, stamina, budget)
@@ -191,7 +198,7 @@ class _Asked:
         )
 
     async def _more(
-        self, session: Session, version: str, stamina: Stamina, budget: Budget
+        self, session: Session, version: str, stamina: AgentLimits, budget: Budget
     ) -> tuple[dict[str, Value], tuple[str, ...]]:
         """What tells two addresses of one device; agents may lack any of it."""
         more: dict[str, Value] = {}

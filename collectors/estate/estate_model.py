@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from collectors.estate.opening_hours import Hours
+from collectors.estate.opening_hours import OpeningHours
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Role = Literal[
@@ -56,7 +56,7 @@ class Site(_Entry):
     subnets: tuple[IPv4Network | IPv6Network, ...] = ()
     locations: tuple[Pattern, ...] = ()
     names: tuple[Pattern, ...] = ()
-    hours: Hours = Hours()
+    hours: OpeningHours = OpeningHours()
     criticality: Literal["low", "normal", "high"] = "normal"
 
 
@@ -125,7 +125,7 @@ class Reflector(_Entry):
     site: Id | None = None
 
 
-class Places(_Entry):
+class EstatePlaces(_Entry):
     """How an agent tells an office from home: a beacon that answers only inside."""
 
     beacon_url: str = ""
@@ -140,7 +140,7 @@ class Estate(_Entry):
     lines: tuple[Line, ...] = ()
     vpn_gateways: tuple[VpnGateway, ...] = ()
     reflectors: tuple[Reflector, ...] = ()
-    places: Places = Places()
+    places: EstatePlaces = EstatePlaces()
 
     def site(self, id: str) -> Site:
         return _by_id(self.sites, id)

@@ -1,4 +1,4 @@
-"""`Hours`: when a site is open, and the only functions that answer it.
+"""`OpeningHours`: when a site is open, and the only functions that answer it.
 
 Hours are clock times on the site's wall. Where summer time begins or ends, an hour that
 does not exist is not open, and an hour that comes twice is open twice.
@@ -57,7 +57,7 @@ class _Part(BaseModel):
 
 
 class OpenRange(_Part):
-    """One of several ranges of a day. Without `days` those of its `Hours`."""
+    """One of several ranges of a day. Without `days` those of its `OpeningHours`."""
 
     opens: Opens
     closes: Closes
@@ -69,7 +69,7 @@ class OpenRange(_Part):
         return self
 
 
-class Hours(_Part):
+class OpeningHours(_Part):
     """Business hours in the site's time zone, `HH:MM`, Monday 0 … Sunday 6.
 
     If `closes` is before `opens`, they cross midnight: the night belongs to the day it
@@ -98,7 +98,7 @@ class _Shift(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4096)
-def _shifts(hours: Hours) -> tuple[_Shift, ...]:
+def _shifts(hours: OpeningHours) -> tuple[_Shift, ...]:
     """The ranges of `hours` in minutes of the day."""
     ranges = hours.ranges or (OpenRange(opens=hours.opens, closes=hours.closes),)
     return tuple(
@@ -111,7 +111,7 @@ def _shifts(hours: Hours) -> tuple[_Shift, ...]:
     )
 
 
-def is_open(hours: Hours, at_ms: int) -> bool:
+def is_open(hours: OpeningHours, at_ms: int) -> bool:
     """True if `at_ms` lies within business hours."""
     local = _local(at_ms, ZoneInfo(hours.timezone))
     minute = local.hour * 60 + local.minute
@@ -119,19 +119,19 @@ def is_open(hours: Hours, at_ms: int) -> bool:
     return any(within(*shift, weekday, minute) for shift in _shifts(hours))
 
 
-def next_opening_ms(hours: Hours, from_ms: int) -> int | None:
+def next_opening_ms(hours: OpeningHours, from_ms: int) -> int | None:
     """The first time at or after `from_ms` within business hours: `from_ms` itself if
     it is open then, None if it never opens."""
     return _next_ms(hours, from_ms, opened=True)
 
 
-def next_closing_ms(hours: Hours, from_ms: int) -> int | None:
+def next_closing_ms(hours: OpeningHours, from_ms: int) -> int | None:
     """The first time at or after `from_ms` outside business hours; None if it never
     closes."""
     return _next_ms(hours, from_ms, opened=False)
 
 
-def _next_ms(hours: Hours, from_ms: int, opened: bool) -> int | None:
+def _next_ms(hours: OpeningHours, from_ms: int, opened: bool) -> int | None:
     if is_open(hours, from_ms) is opened:
         return from_ms
     return min(
@@ -144,7 +144,7 @@ def _next_ms(hours: Hours, from_ms: int, opened: bool) -> int | None:
     )
 
 
-def _turns_ms(hours: Hours, from_ms: int) -> Iterator[int]:
+def _turns_ms(hours: OpeningHours, from_ms: int) -> Iterator[int]:
     """Every time in the fortnight after `from_ms` at which it may open or close: the
     ends of its ranges, and the changes of the clock."""
     zone = ZoneInfo(hours.timezone)

@@ -30,7 +30,7 @@ _FAILED_ON_THE_WAY = frozenset(
 _OUTCOMES = frozenset(outcome.value for outcome in Outcome)
 
 
-class Whereabouts(msgspec.Struct, frozen=True):
+class AgentPlace(msgspec.Struct, frozen=True):
     """Where a row belongs: the finest group it can fall into."""
 
     place: str
@@ -48,14 +48,14 @@ class Whereabouts(msgspec.Struct, frozen=True):
         return AgentWhereabouts(place, "", connection)  # type: ignore[arg-type]
 
 
-class Heard(msgspec.Struct, frozen=True):
+class AgentResults(msgspec.Struct, frozen=True):
     """One row of one agent. `values` are those of its `kind` in the order of
     `VALUES`; none where it only says that the agent was heard."""
 
     time_ms: int
     received_ms: int
     agent: str
-    where: Whereabouts
+    where: AgentPlace
     kind: str
     target: str
     values: tuple[Value | None, ...]
@@ -81,7 +81,7 @@ class Heard(msgspec.Struct, frozen=True):
         return Result(self.kind, 1, self.time_ms, outcome, self.target, values)
 
 
-def read(batch: Batch, places: dict[Whereabouts, Whereabouts]) -> Iterator[Heard]:
+def read(batch: Batch, places: dict[AgentPlace, AgentPlace]) -> Iterator[AgentResults]:
     """The rows of a batch; `places` holds each whereabouts once."""
     names = ("place", "site", "home_site", "provider", "connection", "vpn")
     wheres = zip(*(batch.tag(name) for name in names), strict=True)
@@ -91,14 +91,14 @@ def read(batch: Batch, places: dict[Whereabouts, Whereabouts]) -> Iterator[Heard
     for at, (time_ms, agent, where_texts) in enumerate(
         zip(batch.times_ms, batch.tag("agent"), wheres, strict=True)
     ):
-        where = Whereabouts(*(text or "unknown" for text in where_texts))
+        where = AgentPlace(*(text or "unknown" for text in where_texts))
         where = places.setdefault(where, where)
         given = tuple(column[at] for column in columns)
         outcome = str(outcomes[at] or "")
         # A word that is not of the list is of an agent newer than this server.
         known = outcome in _OUTCOMES
         values = _figures(batch.measurement, outcome, given) if known else ()
-        yield Heard(
+        yield AgentResults(
             time_ms,
             batch.received_ms,
             agent,

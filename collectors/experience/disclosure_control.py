@@ -31,7 +31,7 @@ Name = tuple[str, str]
 Bits = int
 
 
-class Line(msgspec.Struct, frozen=True):
+class Sum(msgspec.Struct, frozen=True):
     """`total` is the sum of `parts`, and of whatever else it holds."""
 
     total: Name
@@ -65,7 +65,7 @@ class Cells:
 
 def showable(
     cells: Cells,
-    lines: Sequence[Line],
+    lines: Sequence[Sum],
     least: int,
     allowed: Set[Name] | None = None,
 ) -> set[Name]:
@@ -85,7 +85,7 @@ def showable(
 
 
 def _victim(
-    cells: Cells, lines: Sequence[Line], least: int, shown: set[Name]
+    cells: Cells, lines: Sequence[Sum], least: int, shown: set[Name]
 ) -> Name | None:
     """A shown cell that must be hidden as others could be worked out with it."""
     known = set(shown)

@@ -16,13 +16,13 @@ import msgspec
 import structlog
 
 from collectors.batch import gather
-from collectors.experience.groups import GroupsConfig, Window
+from collectors.experience.groups import ExperienceWindow, GroupsConfig
 from collectors.journal import (
     Append,
     Chunk,
+    JournalReader,
     Newer,
     Positions,
-    Reader,
     reader_sample,
 )
 from probes.wire.sample import Sample
@@ -60,7 +60,7 @@ class Grouping:
     ) -> None:
         self._config, self._state, self._append = config, state, append
         self._now_ms = now_ms
-        self._window = Window(config)
+        self._window = ExperienceWindow(config)
         saved, whole = Saved(0, {}), False
         try:
             saved = _load(state) or saved
@@ -71,7 +71,7 @@ class Grouping:
         self._saved, self._whole = saved, whole
         self._begun = bool(saved.emitted_ms)
         self._gaps = 0
-        self.reader = Reader(journal, self.NAME, saved.positions, yields=True)
+        self.reader = JournalReader(journal, self.NAME, saved.positions, yields=True)
         # Positions behind a chunk, and the newest time of what it brought.
         self._behind: deque[tuple[int, Positions]] = deque()
         self._refused = False
@@ -120,7 +120,7 @@ class Grouping:
         newest_ms = 0
         if self.reader.stats.gaps != self._gaps:
             self._gaps = self.reader.stats.gaps
-            self._window = Window(self._config)
+            self._window = ExperienceWindow(self._config)
             self._begun, self._whole = False, True
         for batch in chunk.batches:
             try:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from collectors.experience.agent_results import Heard, Whereabouts
+from collectors.experience.agent_results import AgentPlace, AgentResults
 from probes.measure.jitter import percentile
 from probes.wire import diagnosis
 from probes.wire.call_cause import CAUSES, cause
@@ -41,12 +41,12 @@ class Figures(NamedTuple):
     says how much they are of, `weigh` how much that is."""
 
     of: str
-    has: Callable[[Heard], bool]
-    make: Callable[[Sequence[Heard], int], dict[str, Value]]
+    has: Callable[[AgentResults], bool]
+    make: Callable[[Sequence[AgentResults], int], dict[str, Value]]
     weight: str
-    weigh: Callable[[Sequence[Heard]], int] = lambda rows: rounded(len(rows))
+    weigh: Callable[[Sequence[AgentResults]], int] = lambda rows: rounded(len(rows))
 
-    def of_group(self, rows: Sequence[Heard], least: int) -> dict[str, Value]:
+    def of_group(self, rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
         """The figures of the rows of one group, if any, and their weight."""
         figures = self.make(rows, least)
         return {**figures, self.weight: self.weigh(rows)} if figures else {}
@@ -57,14 +57,14 @@ def rounded(agents: int) -> int:
     return (agents + _ROUND // 2) // _ROUND * _ROUND
 
 
-def _laptops(rows: Sequence[Heard]) -> int:
+def _laptops(rows: Sequence[AgentResults]) -> int:
     return rounded(len({row.agent for row in rows}))
 
 
-def caused(rows: Iterable[Heard]) -> list[Heard]:
+def caused(rows: Iterable[AgentResults]) -> list[AgentResults]:
     """A row of kind `cause` for each agent at each place whose call path is known:
     where it breaks (`probes.wire.call_cause`), or empty text where it does not."""
-    by_place: dict[tuple[str, Whereabouts], list[Heard]] = {}
+    by_place: dict[tuple[str, AgentPlace], list[AgentResults]] = {}
     for row in rows:
         if row.values:
             by_place.setdefault((row.agent, row.where), []).append(row)
@@ -76,15 +76,15 @@ def caused(rows: Iterable[Heard]) -> list[Heard]:
         newest = max(calls, key=lambda row: row.time_ms)
         breaks = cause([row.result() for row in said], where.of_agent()) or ""
         times = (newest.time_ms, newest.received_ms)
-        found.append(Heard(*times, agent, where, "cause", "", (breaks,)))
+        found.append(AgentResults(*times, agent, where, "cause", "", (breaks,)))
     return found
 
 
-def _has(*names: str) -> Callable[[Heard], bool]:
+def _has(*names: str) -> Callable[[AgentResults], bool]:
     return lambda row: all(row.figure(name) is not None for name in names)
 
 
-def _calls(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _calls(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     found: dict[str, Value] = {"call_poor_ratio": _mean(rows, "poor")}
     mos, rtt, jitter = (
         _figures(rows, name, least) for name in ("mos_estimated", "rtt_ms", "jitter_ms")
@@ -98,11 +98,11 @@ def _calls(rows: Sequence[Heard], least: int) -> dict[str, Value]:
     return found
 
 
-def _loss(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _loss(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     return {"loss_mean_ratio": _mean(rows, "loss_ratio")}
 
 
-def _causes(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _causes(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     counts = dict.fromkeys(CAUSES, 0)
     for row in rows:
         if breaks := row.text("cause"):
@@ -115,26 +115,26 @@ def _causes(rows: Sequence[Heard], least: int) -> dict[str, Value]:
     return found
 
 
-def _gateway(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _gateway(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     return {"gateway_poor_ratio": _share(rows, _is_gateway_poor)}
 
 
-def _is_gateway_poor(row: Heard) -> bool:
+def _is_gateway_poor(row: AgentResults) -> bool:
     loss, delay = row.figure("gateway_loss_ratio"), row.figure("gateway_rtt_ms")
     return (loss or 0.0) >= diagnosis.LOSS_RATIO or (
         delay or 0.0
     ) >= diagnosis.GATEWAY_MS
 
 
-def _provider(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _provider(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     return _station(rows, least, "provider")
 
 
-def _edge(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _edge(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     return _station(rows, least, "edge")
 
 
-def _station(rows: Sequence[Heard], least: int, kind: str) -> dict[str, Value]:
+def _station(rows: Sequence[AgentResults], least: int, kind: str) -> dict[str, Value]:
     found: dict[str, Value] = {
         f"{kind}_loss_mean_ratio": _mean(rows, f"{kind}_loss_ratio")
     }
@@ -143,24 +143,24 @@ def _station(rows: Sequence[Heard], least: int, kind: str) -> dict[str, Value]:
     return found
 
 
-def _relay(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _relay(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     found: dict[str, Value] = {"relay_blocked_ratio": 1.0 - _mean(rows, "worked")}
     if delays := _figures(rows, "rtt_ms", least):
         found["relay_rtt_p95_ms"] = percentile(delays, 95)
     return found
 
 
-def _vpn_up(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _vpn_up(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     """The share of agents, each by its latest row."""
     return {"vpn_up_ratio": _mean(_latest(rows), "up")}
 
 
-def _is_outside_offices(row: Heard) -> bool:
+def _is_outside_offices(row: AgentResults) -> bool:
     """In an office a laptop needs no VPN, so a tunnel that is not up is no fault."""
     return row.where.place != "office"
 
 
-def _tunnel(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _tunnel(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     added = [
         (row.figure("tunnel_rtt_ms") or 0.0) - (row.figure("direct_rtt_ms") or 0.0)
         for row in rows
@@ -168,17 +168,17 @@ def _tunnel(rows: Sequence[Heard], least: int) -> dict[str, Value]:
     return {"tunnel_added_p50_ms": percentile(added, 50)}
 
 
-def _teams_way(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _teams_way(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     """Of agents, each by its latest word."""
     tunnelled = _share(_latest(rows), lambda row: row.text("teams_way") == "tunnelled")
     return {"teams_tunnelled_ratio": tunnelled}
 
 
-def _has_teams_way(row: Heard) -> bool:
+def _has_teams_way(row: AgentResults) -> bool:
     return row.figure("up") == 1 and row.text("teams_way") not in ("", "unknown")
 
 
-def _wifi(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _wifi(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     signals = _figures(rows, "signal_dbm", least)
     found: dict[str, Value] = {"wifi_weak_ratio": _share(rows, _is_weak)}
     if signals:
@@ -186,48 +186,48 @@ def _wifi(rows: Sequence[Heard], least: int) -> dict[str, Value]:
     return found
 
 
-def _is_weak(row: Heard) -> bool:
+def _is_weak(row: AgentResults) -> bool:
     signal = row.figure("signal_dbm")
     return signal is not None and signal <= diagnosis.WEAK_DBM
 
 
-def _band(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _band(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     return {"band_2_4_ratio": _share(rows, lambda row: row.figure("band_ghz") == 2.4)}
 
 
-def _on_wifi(name: str) -> Callable[[Heard], bool]:
+def _on_wifi(name: str) -> Callable[[AgentResults], bool]:
     """A laptop on a cable may be in reach of a Wi-Fi that carries nothing."""
     return lambda row: row.where.connection == "wifi" and row.figure(name) is not None
 
 
-def _laptop(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _laptop(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     return {"laptop_busy_ratio": _share(rows, _is_busy)}
 
 
-def _is_busy(row: Heard) -> bool:
+def _is_busy(row: AgentResults) -> bool:
     busy, memory = row.figure("cpu_ratio"), row.figure("memory_ratio")
     return (busy or 0.0) >= diagnosis.BUSY_RATIO or (
         memory or 0.0
     ) >= diagnosis.FULL_RATIO
 
 
-def _web(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _web(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     return {"web_ok_ratio": _mean(rows, "worked")}
 
 
-def _microsoft(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _microsoft(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     return {"microsoft_ok_ratio": _mean(rows, "worked")}
 
 
-def _is_of_microsoft(row: Heard) -> bool:
+def _is_of_microsoft(row: AgentResults) -> bool:
     return diagnosis.is_microsoft(row.target)
 
 
-def _name_lookup(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _name_lookup(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     return {"name_ok_ratio": _mean(rows, "worked")}
 
 
-def _bandwidth(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _bandwidth(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for name in ("down_bps", "up_bps"):
         if values := _figures(rows, name, least):
@@ -235,16 +235,16 @@ def _bandwidth(rows: Sequence[Heard], least: int) -> dict[str, Value]:
     return found
 
 
-def _bufferbloat(rows: Sequence[Heard], least: int) -> dict[str, Value]:
+def _bufferbloat(rows: Sequence[AgentResults], least: int) -> dict[str, Value]:
     poor = _share(rows, lambda row: row.text("bufferbloat") in diagnosis.POOR_GRADES)
     return {"bufferbloat_poor_ratio": poor}
 
 
-def _has_grade(row: Heard) -> bool:
+def _has_grade(row: AgentResults) -> bool:
     return row.text("bufferbloat") != ""
 
 
-def _any(row: Heard) -> bool:
+def _any(row: AgentResults) -> bool:
     return True
 
 
@@ -271,20 +271,22 @@ FIGURES: tuple[Figures, ...] = (
 )
 
 
-def _latest(rows: Sequence[Heard]) -> list[Heard]:
+def _latest(rows: Sequence[AgentResults]) -> list[AgentResults]:
     by_time = sorted(rows, key=lambda row: row.time_ms)
     return list({row.agent: row for row in by_time}.values())
 
 
-def _figures(rows: Sequence[Heard], name: str, least: int) -> list[float]:
+def _figures(rows: Sequence[AgentResults], name: str, least: int) -> list[float]:
     """The values there are; none where they are of fewer than `least` agents."""
     given = [(row.agent, v) for row in rows if (v := row.figure(name)) is not None]
     return [v for _, v in given] if len({agent for agent, _ in given}) >= least else []
 
 
-def _mean(rows: Sequence[Heard], name: str) -> float:
+def _mean(rows: Sequence[AgentResults], name: str) -> float:
     return sum(row.figure(name) or 0.0 for row in rows) / len(rows)
 
 
-def _share(rows: Sequence[Heard], holds: Callable[[Heard], bool]) -> float:
+def _share(
+    rows: Sequence[AgentResults], holds: Callable[[AgentResults], bool]
+) -> float:
     return sum(holds(row) for row in rows) / len(rows)

@@ -27,8 +27,8 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from collectors.batch import Batch
-from collectors.experience.agent_results import Heard, Whereabouts, read
-from collectors.experience.disclosure_control import Cells, Line, Name, showable
+from collectors.experience.agent_results import AgentPlace, AgentResults, read
+from collectors.experience.disclosure_control import Cells, Name, Sum, showable
 from collectors.experience.group_figures import FIGURES, caused, rounded
 from probes.wire.measurements import CATALOGUE
 from probes.wire.sample import Sample, Value
@@ -61,7 +61,7 @@ class GroupsConfig(BaseModel):
 ALL: Name = ("all", "all")
 
 
-def groups_of(where: Whereabouts) -> list[Name]:
+def groups_of(where: AgentPlace) -> list[Name]:
     """The groups a row counts in. `site` only where the laptop is in an office.
     `vpn` is the product of a tunnel that is up, else down, absent or unknown."""
     found = [
@@ -78,16 +78,16 @@ def groups_of(where: Whereabouts) -> list[Name]:
     return found
 
 
-class Window:
+class ExperienceWindow:
     """Rows as they come; samples for every period that is over."""
 
     def __init__(self, config: GroupsConfig) -> None:
         self._config = config
         self._period_ms = config.period_s * 1000
         self._window_ms = config.window_s * 1000
-        self._rows: list[Heard] = []
+        self._rows: list[AgentResults] = []
         self._longer_ms = (_SLOW_WINDOWS - 1) * self._window_ms
-        self._places: dict[Whereabouts, Whereabouts] = {}
+        self._places: dict[AgentPlace, AgentPlace] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -177,7 +177,10 @@ class Window:
 
 
 def experience(
-    rows: Sequence[Heard], time_ms: int, least: int, earlier: Sequence[Heard] = ()
+    rows: Sequence[AgentResults],
+    time_ms: int,
+    least: int,
+    earlier: Sequence[AgentResults] = (),
 ) -> list[Sample]:
     """The rows of one window as samples at `time_ms`, one for each group shown.
 
@@ -191,13 +194,13 @@ def experience(
         group: {"agents": rounded(len({row.agent for row in by_group[group]}))}
         for group in shown
     }
-    by_kind: dict[str, list[Heard]] = {}
+    by_kind: dict[str, list[AgentResults]] = {}
     heard = [*rows, *earlier]
     for row in [*heard, *caused(heard)]:
         if row.values:
             by_kind.setdefault(row.kind, []).append(row)
     # Who gave a figure decides where it is shown; many figures are of the same agents.
-    known: dict[frozenset[tuple[Whereabouts, str]], set[Name]] = {}
+    known: dict[frozenset[tuple[AgentPlace, str]], set[Name]] = {}
     for figures in FIGURES:
         given = [row for row in by_kind.get(figures.of, ()) if figures.has(row)]
         givers = frozenset((row.where, row.agent) for row in given)
@@ -212,7 +215,7 @@ def experience(
     ]
 
 
-def _once(rows: Sequence[Heard]) -> list[Heard]:
+def _once(rows: Sequence[AgentResults]) -> list[AgentResults]:
     """The same row twice (delivered again) is one row."""
     return list(
         {
@@ -223,15 +226,15 @@ def _once(rows: Sequence[Heard]) -> list[Heard]:
 
 
 def _named(
-    rows: Sequence[Heard], earlier: Sequence[Heard]
-) -> tuple[list[Heard], list[Heard]]:
+    rows: Sequence[AgentResults], earlier: Sequence[AgentResults]
+) -> tuple[list[AgentResults], list[AgentResults]]:
     """Rows of agents whose VPN is up, told by its product where the agent said it."""
     said = [row for row in rows if row.kind == "vpn" and row.values]
     said.sort(key=lambda row: row.time_ms)
     products = {row.agent: found for row in said if (found := row.text("product"))}
-    places: dict[tuple[Whereabouts, str], Whereabouts] = {}
+    places: dict[tuple[AgentPlace, str], AgentPlace] = {}
 
-    def named(row: Heard) -> Heard:
+    def named(row: AgentResults) -> AgentResults:
         product = products.get(row.agent)
         if row.where.vpn != "up" or product is None:
             return row
@@ -243,11 +246,11 @@ def _named(
     return [named(row) for row in rows], [named(row) for row in earlier]
 
 
-def lines_of(groups: Iterable[Name]) -> list[Line]:
+def lines_of(groups: Iterable[Name]) -> list[Sum]:
     """What is the sum of what, among those groups."""
     names = sorted(groups)
     lines = [
-        Line(ALL, tuple(g for g in names if g[0] == by))
+        Sum(ALL, tuple(g for g in names if g[0] == by))
         for by in (
             "place",
             "home_site",
@@ -259,7 +262,7 @@ def lines_of(groups: Iterable[Name]) -> list[Line]:
     ]
     if ("place", "office") in names:
         lines.append(
-            Line(("place", "office"), tuple(g for g in names if g[0] == "site"))
+            Sum(("place", "office"), tuple(g for g in names if g[0] == "site"))
         )
     for by, end in (("home_site", 0), ("place", 1)):
         for total in [g for g in names if g[0] == by]:
@@ -269,26 +272,28 @@ def lines_of(groups: Iterable[Name]) -> list[Line]:
                 if g[0] == "home_site_place"
                 and g[1].rpartition("/")[::2][end] == total[1]
             ]
-            lines.append(Line(total, tuple(parts)))
+            lines.append(Sum(total, tuple(parts)))
     return lines
 
 
-def _by_group(rows: Sequence[Heard]) -> dict[Name, list[Heard]]:
-    by_group: dict[Name, list[Heard]] = {}
+def _by_group(rows: Sequence[AgentResults]) -> dict[Name, list[AgentResults]]:
+    by_group: dict[Name, list[AgentResults]] = {}
     for where, found in _by_place(rows).items():
         for group in groups_of(where):
             by_group.setdefault(group, []).extend(found)
     return by_group
 
 
-def _by_place(rows: Sequence[Heard]) -> dict[Whereabouts, list[Heard]]:
-    by_place: dict[Whereabouts, list[Heard]] = {}
+def _by_place(rows: Sequence[AgentResults]) -> dict[AgentPlace, list[AgentResults]]:
+    by_place: dict[AgentPlace, list[AgentResults]] = {}
     for row in rows:
         by_place.setdefault(row.where, []).append(row)
     return by_place
 
 
-def _shown(rows: Sequence[Heard], least: int, allowed: set[Name] | None) -> set[Name]:
+def _shown(
+    rows: Sequence[AgentResults], least: int, allowed: set[Name] | None
+) -> set[Name]:
     """The groups of these rows that may be shown; of those `allowed` only."""
     by_place = _by_place(rows)
     if not by_place:

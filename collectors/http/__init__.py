@@ -5,7 +5,7 @@ pure); `listener` accepts each `connection` and agrees TLS, `protocol` reads its
 requests; `server` puts them together.
 """
 
-from collectors.http.refusal_reasons import Refusal
+from collectors.http.refusal_reasons import HttpRefusal
 from collectors.http.server import CannotServe, Certificate, HttpServer, ServerLimits
 
-__all__ = ["CannotServe", "Certificate", "HttpServer", "Refusal", "ServerLimits"]
+__all__ = ["CannotServe", "Certificate", "HttpRefusal", "HttpServer", "ServerLimits"]

@@ -9,8 +9,8 @@ import ssl
 from collections.abc import Callable
 from typing import Protocol
 
-from collectors.http.connection_slots import Places
-from collectors.http.refusal_reasons import Refusal
+from collectors.http.connection_slots import ConnectionSlots
+from collectors.http.refusal_reasons import HttpRefusal
 
 # A peer that does not answer the end of TLS may not hold its connection for long.
 _TLS_END_S = 2.0
@@ -22,9 +22,9 @@ class Keeper(Protocol):
     """Whoever accepted it (`Listener`)."""
 
     @property
-    def places(self) -> Places[Connection]: ...
+    def places(self) -> ConnectionSlots[Connection]: ...
 
-    def refused(self, reason: Refusal, /) -> None: ...
+    def refused(self, reason: HttpRefusal, /) -> None: ...
 
     def recognise(self, connection: Connection, name: str) -> bool: ...
 
@@ -97,7 +97,7 @@ class Connection:
         """A request on it is refused: how long its answer must wait."""
         return self._keeper.penalty_s(self)
 
-    def refuse(self, reason: Refusal) -> None:
+    def refuse(self, reason: HttpRefusal) -> None:
         """Counts why this connection is closed."""
         self._keeper.refused(reason)
 

@@ -1,4 +1,4 @@
-"""`Places`: who may stay connected when there are more connections than places.
+"""`ConnectionSlots`: which connections stay when there are too many.
 
 Pure bookkeeping: it names the connection to close, and closes none. A connection is a
 stranger's until somebody has signed in on it. Strangers have places of their own, so
@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
-from collectors.http.refusal_reasons import Refusal
+from collectors.http.refusal_reasons import HttpRefusal
 
 C = TypeVar("C")
 
 
-class Places(Generic[C]):
+class ConnectionSlots(Generic[C]):
     """`total` places, of which strangers may have `strangers`, one address
     `strangers_per_address` of these, and one name `per_name` of the others."""
 
@@ -47,14 +47,14 @@ class Places(Generic[C]):
         """Whether somebody has signed in on it."""
         return connection in self._known
 
-    def admit(self, connection: C, address: str) -> tuple[C, Refusal] | None:
+    def admit(self, connection: C, address: str) -> tuple[C, HttpRefusal] | None:
         """Gives a new connection its place; the connection to close for it, if any."""
         same = self._strangers.get(address)
         closed = None
         if same is not None and len(same) >= self._per_address:
-            closed = next(iter(same)), Refusal.ADDRESS_FULL
+            closed = next(iter(same)), HttpRefusal.ADDRESS_FULL
         elif self.strangers >= self._strangers_limit:
-            closed = self.oldest_stranger(), Refusal.NO_PLACE
+            closed = self.oldest_stranger(), HttpRefusal.NO_PLACE
         if closed is not None:
             self.leave(closed[0])
         self._addresses[connection] = address
@@ -68,7 +68,7 @@ class Places(Generic[C]):
         most = max(self._strangers.values(), key=lambda same: len(same))
         return next(iter(most))
 
-    def recognise(self, connection: C, name: str) -> list[tuple[C, Refusal]] | None:
+    def recognise(self, connection: C, name: str) -> list[tuple[C, HttpRefusal]] | None:
         """Somebody has signed in on a connection: gives it a place among the known.
         Returns the connections to close for it; None if all places are in use, in
         which case it stays a stranger's. A connection keeps its first name; one that
@@ -76,17 +76,17 @@ class Places(Generic[C]):
         """
         if connection in self._known or connection not in self._addresses:
             return []
-        closed: list[tuple[C, Refusal]] = []
+        closed: list[tuple[C, HttpRefusal]] = []
         same = self._by_name.get(name)
         if name and same is not None and len(same) >= self._per_name:
             oldest = next((each for each in same if each in self._idle), None)
             if oldest is None:
                 return None
-            closed.append((oldest, Refusal.AGENT_FULL))
+            closed.append((oldest, HttpRefusal.AGENT_FULL))
         elif len(self._known) >= self._known_limit:
             if not self._idle:
                 return None
-            closed.append((next(iter(self._idle)), Refusal.NO_PLACE))
+            closed.append((next(iter(self._idle)), HttpRefusal.NO_PLACE))
         for each, _ in closed:
             self.leave(each)
         self.leave(connection)

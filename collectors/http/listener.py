@@ -19,9 +19,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 import structlog
 
 from collectors.http.connection import Connection
-from collectors.http.connection_slots import Places
+from collectors.http.connection_slots import ConnectionSlots
 from collectors.http.fair_queue import FairQueue
-from collectors.http.refusal_reasons import Refusal
+from collectors.http.refusal_reasons import HttpRefusal
 from collectors.network_prefix import network_of
 from collectors.token_buckets import Allowance
 
@@ -46,9 +46,9 @@ class Listener:
 
     def __init__(
         self,
-        places: Places[Connection],
+        places: ConnectionSlots[Connection],
         make_protocol: Callable[[Connection], asyncio.Protocol],
-        refused: Callable[[Refusal], None],
+        refused: Callable[[HttpRefusal], None],
         *,
         handshake_s: float,
         handshakes_per_s: float,
@@ -93,7 +93,7 @@ class Listener:
         """Somebody has signed in. False if there is no place among the known."""
         closed = self.places.recognise(connection, name)
         if closed is None:
-            self.refused(Refusal.NO_PLACE)
+            self.refused(HttpRefusal.NO_PLACE)
             return False
         for other, reason in closed:
             self._close(other, reason)
@@ -114,7 +114,7 @@ class Listener:
 
     def silent(self, connection: Connection) -> None:
         """Its peer said nothing, nothing in time, or nothing that is TLS."""
-        self.refused(Refusal.HANDSHAKE)
+        self.refused(HttpRefusal.HANDSHAKE)
         connection.abort()
 
     def left(self, connection: Connection) -> None:
@@ -176,17 +176,17 @@ class Listener:
         try:
             await agreeing
         except OSError:
-            self.refused(Refusal.HANDSHAKE)
+            self.refused(HttpRefusal.HANDSHAKE)
             self.places.leave(connection)
 
-    def _close(self, connection: Connection, reason: Refusal) -> None:
+    def _close(self, connection: Connection, reason: HttpRefusal) -> None:
         self.refused(reason)
         connection.abort()
 
     def _make_room(self, error: OSError) -> None:
         """The system has no more files: the oldest stranger gives up its own, and
         waiting peers are accepted a moment later."""
-        self.refused(Refusal.NO_FILES)
+        self.refused(HttpRefusal.NO_FILES)
         if not self._full:
             _log.warning("connections cannot be accepted", error=str(error))
         self._full = True

@@ -24,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from collectors.http.connection import Connection
-from collectors.http.refusal_reasons import Refusal
+from collectors.http.refusal_reasons import HttpRefusal
 
 MAX_HEAD_BYTES = 16_384
 MAX_HEADERS = 100
@@ -47,7 +47,7 @@ _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
 class _Fault(Exception):
     """This request cannot be read; the connection ends with `status`."""
 
-    def __init__(self, status: int, reason: Refusal = Refusal.BAD_HTTP) -> None:
+    def __init__(self, status: int, reason: HttpRefusal = HttpRefusal.BAD_HTTP) -> None:
         super().__init__(status)
         self.status, self.reason = status, reason
 
@@ -152,7 +152,7 @@ class HttpProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
             if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
-                raise _Fault(431, Refusal.LARGE_HEAD)
+                raise _Fault(431, HttpRefusal.LARGE_HEAD)
         except _Fault as fault:
             self._refuse(fault)
         except httptools.HttpParserCallbackError as error:
@@ -178,14 +178,14 @@ class HttpProtocol(HttpToolsProtocol):
         # Trailers come here too, after the body.
         self._measure(len(name) + len(value) + 4)
         if len(self.headers) >= MAX_HEADERS:
-            raise _Fault(431, Refusal.LARGE_HEAD)
+            raise _Fault(431, HttpRefusal.LARGE_HEAD)
         if self._in_head:
             super().on_header(name, value)
 
     def _measure(self, size: int) -> None:
         self._measured += size
         if self._measured > MAX_HEAD_BYTES:
-            raise _Fault(431, Refusal.LARGE_HEAD)
+            raise _Fault(431, HttpRefusal.LARGE_HEAD)
 
     def on_chunk_header(self) -> None:
         self._chunks += 1
@@ -262,11 +262,11 @@ class HttpProtocol(HttpToolsProtocol):
         answering = self.cycle is not None and not self.cycle.response_complete
         if self._in_head and not answering:
             # Without an answer: nobody who is this slow reads it.
-            self._connection.refuse(Refusal.SLOW_HEAD)
+            self._connection.refuse(HttpRefusal.SLOW_HEAD)
             self.transport.abort()
 
     def _give_up_writing(self) -> None:
-        self._connection.refuse(Refusal.SLOW_READER)
+        self._connection.refuse(HttpRefusal.SLOW_READER)
         self.transport.abort()
 
     def _refuse(self, fault: _Fault) -> None:

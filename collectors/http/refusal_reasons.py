@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Refusal(StrEnum):
+class HttpRefusal(StrEnum):
     """The value is the field `refused_<value>` of the catalogue."""
 
     NO_PLACE = "no_place"

@@ -20,10 +20,10 @@ import uvicorn
 
 from collectors.file_limit import raise_file_limit
 from collectors.http.connection import Connection
-from collectors.http.connection_slots import Places
+from collectors.http.connection_slots import ConnectionSlots
 from collectors.http.listener import Listener
 from collectors.http.protocol import HttpProtocol
-from collectors.http.refusal_reasons import Refusal
+from collectors.http.refusal_reasons import HttpRefusal
 from collectors.token_buckets import Allowance
 
 _START_S = 20
@@ -110,7 +110,7 @@ class HttpServer:
         certificate: Certificate | None = None,
         certificate_look_s: float = 60,
         trusted_proxies: Collection[str] = (),
-        refused: Callable[[Refusal], None] = lambda reason: None,
+        refused: Callable[[HttpRefusal], None] = lambda reason: None,
     ) -> None:
         self._app, self._host, self.port = app, host, port
         self._limits, self._what = limits, what
@@ -119,7 +119,7 @@ class HttpServer:
         self._refused = refused
         self._tasks: list[asyncio.Task[None]] = []
         self._server: _Server | None = None
-        self._places: Places[Connection] | None = None
+        self._places: ConnectionSlots[Connection] | None = None
 
     @property
     def connections(self) -> int:
@@ -187,7 +187,7 @@ class HttpServer:
     def _listener(self, server: uvicorn.Server) -> Listener:
         limits = self._limits
         connections = self._allowed()
-        self._places = places = Places[Connection](
+        self._places = places = ConnectionSlots[Connection](
             connections,
             min(limits.strangers, connections),
             limits.strangers_per_address,

@@ -35,7 +35,7 @@ _OPTIONAL = {
 }
 
 
-class Found(msgspec.Struct):
+class Imported(msgspec.Struct):
     """Entries for each section, in the estate's own keys. `wanting` are entries that
     lack something needed (they are written as comments); `notes` sentences by section
     and id; `said` sentences about what was left out."""
@@ -52,11 +52,11 @@ class Found(msgspec.Struct):
         self.notes.setdefault((section, id), []).append(text)
 
 
-class Merged(msgspec.Struct):
+class MergeResult(msgspec.Struct):
     """`fresh` is what the estate does not have; `differs` how those differ that it
     has, a sentence each; `missing` what it has and the other does not."""
 
-    fresh: Found
+    fresh: Imported
     differs: list[str] = []
     missing: list[str] = []
     same: int = 0
@@ -72,10 +72,10 @@ def role_of(name: str, mapping: Mapping[str, str]) -> str:
     return next((role for words, role in _ROLES if re.search(words, plain)), "other")
 
 
-def merge(found: Found, estate: Estate, source: str) -> Merged:
+def merge(found: Imported, estate: Estate, source: str) -> MergeResult:
     """What is new in `found`. Nothing the estate says is ever changed."""
-    fresh = Found(wanting=found.wanting, notes=found.notes, said=list(found.said))
-    merged = Merged(fresh)
+    fresh = Imported(wanting=found.wanting, notes=found.notes, said=list(found.said))
+    merged = MergeResult(fresh)
     renamed = _sites(found, estate, fresh, merged)
     by_address = {(str(d.address), d.port): d for d in estate.devices}
     by_id = {d.id: d for d in estate.devices}
@@ -113,7 +113,7 @@ def merge(found: Found, estate: Estate, source: str) -> Merged:
     return merged
 
 
-def leave_out_unsound(fresh: Found, estate: Estate) -> None:
+def leave_out_unsound(fresh: Imported, estate: Estate) -> None:
     """Leave out of `fresh` whatever the estate would be refused for, with a note each.
 
     A key that may be left out goes alone; otherwise the whole entry becomes a comment.
@@ -160,7 +160,7 @@ def _parts(path: str) -> tuple[str, int, str]:
 
 
 def _sites(
-    found: Found, estate: Estate, fresh: Found, merged: Merged
+    found: Imported, estate: Estate, fresh: Imported, merged: MergeResult
 ) -> dict[str, str]:
     """Adds the new sites; the other's ids of those that are here under another."""
     ids = {site.id for site in estate.sites}
@@ -183,7 +183,11 @@ def _sites(
 
 
 def _lines(
-    found: Found, estate: Estate, fresh: Found, merged: Merged, renamed: dict[str, str]
+    found: Imported,
+    estate: Estate,
+    fresh: Imported,
+    merged: MergeResult,
+    renamed: dict[str, str],
 ) -> None:
     by_ref = {line.circuit_ref: line for line in estate.lines if line.circuit_ref}
     ids = {line.id for line in estate.lines}
@@ -202,7 +206,7 @@ def _lines(
                     )
 
 
-def as_toml(found: Found) -> str:
+def as_toml(found: Imported) -> str:
     """Tables to put behind the estate; what was left out is a comment each."""
     notes: dict[str, dict[str, list[str]]] = {}
     for (section, id), texts in found.notes.items():
@@ -226,7 +230,7 @@ def as_toml(found: Found) -> str:
     return "\n".join(parts)
 
 
-def as_diff(merged: Merged) -> str:
+def as_diff(merged: MergeResult) -> str:
     """`+` new, `~` different, `-` not there; a line each."""
     fresh = merged.fresh
     lines = [f"+ site {e['id']} ({e.get('name', '')})" for e in fresh.sites]
@@ -241,7 +245,7 @@ def as_diff(merged: Merged) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def summary(merged: Merged, source: str) -> list[str]:
+def summary(merged: MergeResult, source: str) -> list[str]:
     """Sentences for a person."""
     fresh = merged.fresh
     said = [

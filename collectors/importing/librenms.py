@@ -19,7 +19,7 @@ import msgspec
 from collectors.estate.estate_model import Estate
 from collectors.estate.estate_text import id_of, toml_tables, unique_ids
 from collectors.estate.site_assignment import assign
-from collectors.importing.imported import SKIP, Entry, Found, role_of
+from collectors.importing.imported import SKIP, Entry, Imported, role_of
 from collectors.importing.rest_client import Api, Trouble
 from collectors.snmp.session.credentials import (
     Credential,
@@ -50,7 +50,7 @@ _PRIV = {
 _BY_OS = {"network": "switch", "server": "other", "printer": "other"}
 
 
-class Read(msgspec.Struct):
+class LibreNmsData(msgspec.Struct):
     """What the API answered."""
 
     devices: list[Object] = []
@@ -61,10 +61,12 @@ def headers(token: str) -> dict[str, str]:
     return {"X-Auth-Token": token}
 
 
-async def read(api: Api) -> Read:
+async def read(api: Api) -> LibreNmsData:
     """All devices and locations. Raises `Trouble`."""
     devices = await listed(api, "/api/v0/devices?type=all", "devices")
-    return Read(devices, await listed(api, "/api/v0/resources/locations", "locations"))
+    return LibreNmsData(
+        devices, await listed(api, "/api/v0/resources/locations", "locations")
+    )
 
 
 async def listed(api: Api, path: str, key: str) -> list[Object]:
@@ -83,17 +85,17 @@ async def listed(api: Api, path: str, key: str) -> list[Object]:
 
 
 def found(
-    read: Read,
+    read: LibreNmsData,
     estate: Estate,
     known: Credentials,
     roles: Mapping[str, str] = {},
     resolve: Callable[[str], str | None] = lambda host: None,
-) -> tuple[Found, dict[str, Credential]]:
+) -> tuple[Imported, dict[str, Credential]]:
     """What it means for an estate, and the credentials that are new here, by name.
 
     `resolve` turns host names into addresses where LibreNMS does not say one.
     """
-    result = Found()
+    result = Imported()
     kept = [each for each in read.devices if _wanted(each, result)]
     names, fresh = _credentials(kept, known, result)
     sites = _sites(kept, read.locations, estate, result)
@@ -123,7 +125,7 @@ def found(
     return result, {name: each for name, each in fresh.items() if name in used}
 
 
-def without_credentials(found: Found, names: Collection[str]) -> None:
+def without_credentials(found: Imported, names: Collection[str]) -> None:
     """Leave out credentials of these names, with a note each, as nobody keeps them."""
     entries = [("devices", entry) for entry in found.devices]
     for section, entry in (*entries, *found.wanting):
@@ -160,7 +162,7 @@ def write_credentials(path: Path, fresh: Mapping[str, Credential]) -> None:
         file.write(toml_tables(tables))
 
 
-def _wanted(device: Object, result: Found) -> bool:
+def _wanted(device: Object, result: Imported) -> bool:
     if device.get("disabled") in (1, "1", True):
         result.said.append(f"{_name(device)} is disabled in LibreNMS: left out")
         return False
@@ -173,7 +175,7 @@ def _device(
     sites: Mapping[int, str | None],
     roles: Mapping[str, str],
     resolve: Callable[[str], str | None],
-    result: Found,
+    result: Imported,
 ) -> Entry | None:
     address = address_of(device) or resolve(str(device.get("hostname") or ""))
     if address is None:
@@ -205,7 +207,7 @@ def _device(
     return entry
 
 
-def _port(device: Object, result: Found) -> int | None:
+def _port(device: Object, result: Imported) -> int | None:
     """The UDP port if it is not 161; a number, or a number as text."""
     given = str(device.get("port") or "161").strip()
     if given.isdecimal() and 1 <= int(given) <= 65535:
@@ -241,7 +243,7 @@ def _sites(
     devices: Sequence[Object],
     locations: Sequence[Object],
     estate: Estate,
-    result: Found,
+    result: Imported,
 ) -> dict[int, str | None]:
     """The site of each device (by its number): by the estate's rules, else its location
     made a site."""
@@ -269,7 +271,7 @@ def _sites(
 
 
 def _credentials(
-    devices: Sequence[Object], known: Credentials, result: Found
+    devices: Sequence[Object], known: Credentials, result: Imported
 ) -> tuple[dict[int, str], dict[str, Credential]]:
     """(names by the device's number, those that are new). The commonest first, so
     that names stay the same from one import to the next."""

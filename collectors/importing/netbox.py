@@ -13,19 +13,19 @@ from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from collectors.estate.estate_text import unique_ids
-from collectors.importing.imported import SKIP, Entry, Found, role_of
+from collectors.importing.imported import SKIP, Entry, Imported, role_of
 from collectors.importing.netbox_lines import add_lines
 from collectors.importing.netbox_objects import (
     ABSENT,
+    NetBoxData,
     Object,
-    Read,
     site_of,
     text_of,
     value_of,
 )
 from collectors.importing.rest_client import Api, Trouble
 
-__all__ = ["Read", "found", "headers", "read"]
+__all__ = ["NetBoxData", "found", "headers", "read"]
 _PATHS = {
     "sites": "/api/dcim/sites/?limit=200",
     "locations": "/api/dcim/locations/?limit=500",
@@ -44,7 +44,7 @@ def headers(token: str) -> dict[str, str]:
     return {"Authorization": f"{kind} {token}"}
 
 
-async def read(api: Api, done: Any = None) -> Read:
+async def read(api: Api, done: Any = None) -> NetBoxData:
     """Everything, all lists at once. A token that may not see circuits is no reason to
     go without devices. Raises `Trouble`."""
     answers: dict[str, list[Object]] = {}
@@ -63,7 +63,7 @@ async def read(api: Api, done: Any = None) -> Read:
     # The first alone: a wrong token or address is one sentence, not seven.
     await one("sites", _PATHS["sites"])
     await asyncio.gather(*(one(n, p) for n, p in _PATHS.items() if n != "sites"))
-    found = Read(
+    found = NetBoxData(
         sites=answers["sites"],
         locations=answers["locations"],
         prefixes=answers["prefixes"],
@@ -76,7 +76,7 @@ async def read(api: Api, done: Any = None) -> Read:
     return found
 
 
-async def _follow_cables(api: Api, found: Read) -> None:
+async def _follow_cables(api: Api, found: NetBoxData) -> None:
     """Where a termination's cable ends at a patch panel, the path behind it."""
     slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -103,9 +103,9 @@ async def _follow_cables(api: Api, found: Read) -> None:
     )
 
 
-def found(read: Read, roles: Mapping[str, str] = {}) -> Found:
+def found(read: NetBoxData, roles: Mapping[str, str] = {}) -> Imported:
     """What it all means for an estate. Pure."""
-    result = Found()
+    result = Imported()
     homes = _sites_of_locations(read)
     sites = _sites(read, homes, result)
     devices = _devices(read, sites, roles, result)
@@ -113,7 +113,7 @@ def found(read: Read, roles: Mapping[str, str] = {}) -> Found:
     return result
 
 
-def _sites_of_locations(read: Read) -> dict[int, int]:
+def _sites_of_locations(read: NetBoxData) -> dict[int, int]:
     """The number of the site that each location (a building, a floor) is in."""
     homes: dict[int, int] = {}
     for location in read.locations:
@@ -127,7 +127,9 @@ def _sites_of_locations(read: Read) -> dict[int, int]:
     return homes
 
 
-def _sites(read: Read, homes: Mapping[int, int], result: Found) -> dict[int, str]:
+def _sites(
+    read: NetBoxData, homes: Mapping[int, int], result: Imported
+) -> dict[int, str]:
     """Adds the sites; their ids in the estate by NetBox's."""
     known = [site for site in read.sites if isinstance(site.get("id"), int)]
     named = [(str(s.get("slug") or s.get("name") or ""), str(s["id"])) for s in known]
@@ -166,7 +168,10 @@ def _sites(read: Read, homes: Mapping[int, int], result: Found) -> dict[int, str
 
 
 def _devices(
-    read: Read, sites: Mapping[int, str], roles: Mapping[str, str], result: Found
+    read: NetBoxData,
+    sites: Mapping[int, str],
+    roles: Mapping[str, str],
+    result: Imported,
 ) -> dict[int, Entry]:
     """Adds the devices; their entries by NetBox's id, members of a virtual chassis by
     that of their master."""
@@ -218,7 +223,7 @@ def _device(
     name: str,
     sites: Mapping[int, str],
     roles: Mapping[str, str],
-    result: Found,
+    result: Imported,
 ) -> Entry | None:
     shown = name or text_of(device.get("display")) or f"device {device.get('id')}"
     status = value_of(device.get("status"))

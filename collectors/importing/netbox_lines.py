@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from collectors.estate.estate_text import unique_ids
-from collectors.importing.imported import Entry, Found
+from collectors.importing.imported import Entry, Imported
 from collectors.importing.netbox_objects import (
     ABSENT,
+    NetBoxData,
     Object,
-    Read,
     site_of,
     text_of,
     value_of,
@@ -21,11 +21,11 @@ _KBPS_PER_MBPS = 1000
 
 
 def add_lines(
-    read: Read,
+    read: NetBoxData,
     homes: Mapping[int, int],
     sites: Mapping[int, str],
     devices: Mapping[int, Entry],
-    result: Found,
+    result: Imported,
 ) -> None:
     """Adds a line for each circuit that ends at a site that is taken over; one that
     lacks something is left as a comment.
@@ -69,7 +69,7 @@ def _line(
     sites: Mapping[int, str],
     devices: Mapping[int, Entry],
     paths: Mapping[int, Sequence[Object]],
-    result: Found,
+    result: Imported,
 ) -> None:
     # A circuit between two sites serves the second: A is where it comes from.
     end, site = placed[-1]

@@ -19,7 +19,7 @@ ABSENT = (
 )
 
 
-class Read(msgspec.Struct):
+class NetBoxData(msgspec.Struct):
     """What the API answered, a list of objects each."""
 
     sites: list[Object] = []

@@ -17,7 +17,7 @@ from typing import get_args
 from collectors.estate.estate_model import Estate, Role
 from collectors.estate.estate_text import id_of, unique_ids
 from collectors.estate.site_assignment import assign
-from collectors.importing.imported import SKIP, Entry, Found, role_of
+from collectors.importing.imported import SKIP, Entry, Imported, role_of
 from collectors.importing.rest_client import Trouble
 from probes.wire.catalogue import did_you_mean
 
@@ -39,13 +39,13 @@ _CALLED = {
 _COLUMNS = {word: key for key, words in _CALLED.items() for word in words.split()}
 
 
-class Row(dict[str, str]):
+class SpreadsheetRow(dict[str, str]):
     """One row by our names of columns; `line` is where it begins in the file."""
 
     line = 0
 
 
-def read(path: Path) -> list[Row]:
+def read(path: Path) -> list[SpreadsheetRow]:
     """The rows, under our names. `Trouble` where the file is none, or no column of it
     is known."""
     try:
@@ -67,7 +67,7 @@ def read(path: Path) -> list[Row]:
             )
         rows = []
         for cells in reader:
-            row = Row()
+            row = SpreadsheetRow()
             row.line = reader.line_num
             for name, cell in zip(names, cells, strict=False):
                 if name is not None and cell.strip() and name not in row:
@@ -80,18 +80,18 @@ def read(path: Path) -> list[Row]:
 
 
 def found(
-    rows: Iterable[Row],
+    rows: Iterable[SpreadsheetRow],
     path: Path,
     estate: Estate,
     roles: Mapping[str, str] = {},
     new_sites: bool = False,
-) -> Found:
+) -> Imported:
     """What the rows mean for an estate; for each that is wrong a sentence with its
     line. Sites nobody knows are made where `new_sites` says so. Pure."""
-    result = Found()
+    result = Imported()
     sites = {site.id: site.id for site in estate.sites}
     sites |= {site.name.strip().lower(): site.id for site in estate.sites}
-    devices: list[tuple[Row, Entry]] = []
+    devices: list[tuple[SpreadsheetRow, Entry]] = []
     secrets: list[int] = []
     for row in rows:
         where = f"{path}:{row.line}"
@@ -128,13 +128,13 @@ def found(
 
 
 def _device(
-    row: Row,
+    row: SpreadsheetRow,
     where: str,
     sites: dict[str, str],
     estate: Estate,
     roles: Mapping[str, str],
     new_sites: bool,
-    result: Found,
+    result: Imported,
 ) -> Entry | None:
     said = row["address"].partition("/")[0]
     try:
@@ -182,7 +182,9 @@ def _device(
     }
 
 
-def _add_site(row: Row, where: str, sites: dict[str, str], result: Found) -> None:
+def _add_site(
+    row: SpreadsheetRow, where: str, sites: dict[str, str], result: Imported
+) -> None:
     name = row.get("site") or row.get("name")
     if not name:
         result.said.append(f"{where}: neither an address nor the name of a site")
@@ -206,7 +208,9 @@ def _add_site(row: Row, where: str, sites: dict[str, str], result: Found) -> Non
     result.sites.append({"id": known, "name": name, "subnets": subnets})
 
 
-def _new_site(name: str, sites: dict[str, str], result: Found, wanted: str = "") -> str:
+def _new_site(
+    name: str, sites: dict[str, str], result: Imported, wanted: str = ""
+) -> str:
     (made,) = unique_ids([(wanted or name, name)], set(sites.values()))
     sites[name.lower()] = sites[made] = made
     result.sites.append({"id": made, "name": name})
@@ -214,7 +218,11 @@ def _new_site(name: str, sites: dict[str, str], result: Found, wanted: str = "")
 
 
 def _parent(
-    row: Row, entry: Entry, where: str, called: Mapping[str, str], result: Found
+    row: SpreadsheetRow,
+    entry: Entry,
+    where: str,
+    called: Mapping[str, str],
+    result: Imported,
 ) -> None:
     said = row.get("parent")
     if not said:

@@ -1,4 +1,4 @@
-"""`Aside`: the last bodies that could not be read, for whoever looks into it.
+"""`BodyQuarantine`: the last bodies that could not be read, for whoever looks into it.
 
 Bounded in number, size and rate; files are for their owner only and hold what was
 sent and nothing of who sent it: no address, no secret.
@@ -17,7 +17,7 @@ _MAX_PER_S = 20
 log = structlog.get_logger()
 
 
-class Aside:
+class BodyQuarantine:
     def __init__(self, folder: Path, keep: int) -> None:
         self._folder, self._keep = folder, keep
         self._second, self._this_second, self._number = 0, 0, 0

@@ -14,7 +14,7 @@ from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import EnrolmentRefused
 from collectors.network_prefix import network_of
 from collectors.token_buckets import Allowance
-from probes.wire.report import Credential, Enrolment
+from probes.wire.report import AgentCredential, Enrolment
 
 # The registry writes one after the other; more threads would only wait for its lock.
 _AT_ONCE = 2
@@ -52,7 +52,7 @@ class Enrolling:
 
     async def enrol(
         self, enrolment: Enrolment, address: str, now_ms: int
-    ) -> Credential:
+    ) -> AgentCredential:
         """A new credential for the laptop that asks from `address`.
 
         Raises `EnrolmentRefused`, `TooMany`, and what the registry's disk raises.

@@ -42,7 +42,7 @@ from collectors.ingest.policies import policy_of, sites_seen_from
 from collectors.ingest.providers import Providers
 from collectors.ingest.pseudonym import KeyRefused
 from collectors.ingest.registry import Registry
-from collectors.ingest.registry_records import Agent, EnrolmentRefused
+from collectors.ingest.registry_records import EnrolledAgent, EnrolmentRefused
 from collectors.ingest.rejection_reasons import BodyRefused, Reason
 from collectors.journal import Append
 from collectors.network_prefix import network_of
@@ -254,7 +254,7 @@ class HttpsIngest:
             return _json({"status": "the journal takes no reports"}, 503)
         return _json({"status": "ok"})
 
-    def _sender(self, request: Request) -> Agent | None:
+    def _sender(self, request: Request) -> EnrolledAgent | None:
         """Who sends, by HTTP Basic; None only where anonymous reports are allowed."""
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
         if not scheme and self._anonymous:

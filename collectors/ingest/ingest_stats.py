@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from collectors.http.refusal_reasons import Refusal
-from collectors.ingest.registry_records import Agent
+from collectors.http.refusal_reasons import HttpRefusal
+from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.rejection_reasons import Reason
 from probes.wire.sample import Sample, Value
 
@@ -18,7 +18,7 @@ _EXPECTED_MS = 30 * 24 * _HOUR_MS
 
 class IngestStats(msgspec.Struct):
     """Counters since start; `in_flight` and the connections are states. `reasons` has
-    a count for each `Reason`, and each `Refusal` of a connection."""
+    a count for each `Reason`, and each `HttpRefusal` of a connection."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -33,13 +33,13 @@ class IngestStats(msgspec.Struct):
     other_targets: int = 0
     other_whereabouts: int = 0
     odd_values: int = 0
-    reasons: Counter[Reason | Refusal] = msgspec.field(default_factory=Counter)
+    reasons: Counter[Reason | HttpRefusal] = msgspec.field(default_factory=Counter)
 
     def unauthorise(self, reason: Reason) -> None:
         self.unauthorised += 1
         self.reasons[reason] += 1
 
-    def refused_connection(self, reason: Refusal) -> None:
+    def refused_connection(self, reason: HttpRefusal) -> None:
         self.reasons[reason] += 1
 
 
@@ -57,7 +57,7 @@ def ingest_sample(
         for name in IngestStats.__struct_fields__
         if name != "reasons"
     }
-    reasons = [*Reason, *(Refusal if connections is not None else ())]
+    reasons = [*Reason, *(HttpRefusal if connections is not None else ())]
     fields |= {f"refused_{reason}": stats.reasons[reason] for reason in reasons}
     if connections is not None:
         fields |= dict(zip(("connections", "strangers"), connections, strict=True))
@@ -65,7 +65,7 @@ def ingest_sample(
     return Sample("self_ingest", tags, fields, now_ms)
 
 
-def agents_samples(agents: Iterable[Agent], now_ms: int) -> list[Sample]:
+def agents_samples(agents: Iterable[EnrolledAgent], now_ms: int) -> list[Sample]:
     """A `self_agents` row per home site.
 
     Expected are agents heard in the last 30 days; heard are those of this clock hour

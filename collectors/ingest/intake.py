@@ -11,13 +11,13 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.estate.estate_model import Estate
-from collectors.ingest.body_quarantine import Aside
+from collectors.ingest.body_quarantine import BodyQuarantine
 from collectors.ingest.gzip_body import unpack
 from collectors.ingest.ingest_config import IngestConfig
 from collectors.ingest.ingest_stats import IngestStats
 from collectors.ingest.laptop_limits import Busy, Charges, Remembered
 from collectors.ingest.policies import KnownSites
-from collectors.ingest.registry_records import Agent
+from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.rejection_reasons import BodyRefused, Reason
 from collectors.ingest.report_body import Rejected, in_time, read, split
 from collectors.ingest.report_rows import rows
@@ -25,7 +25,7 @@ from collectors.ingest.tag_limits import Bounds
 from collectors.journal import Append
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import Catalogue
-from probes.wire.report import READ_VERSIONS, Receipt, Refusal, Report
+from probes.wire.report import READ_VERSIONS, Receipt, Report, ReportRefusal
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ class Intake:
         self._knows_site, self._now_ms = KnownSites(estate), now_ms
         self._bounds = Bounds(estate, config.policy, catalogue)
         self._limits, self._versions = limits, versions
-        self._aside = Aside(config.aside, limits.kept_aside)
+        self._aside = BodyQuarantine(config.aside, limits.kept_aside)
         self._charges = Charges(limits, time.monotonic)
         self._remembered = Remembered(limits.remembered_ids)
         self._requests = 0
@@ -98,7 +98,7 @@ class Intake:
         return content
 
     async def take(
-        self, body: bytes, sender: Agent | None, provider: str, payer: str
+        self, body: bytes, sender: EnrolledAgent | None, provider: str, payer: str
     ) -> Receipt:
         """The receipt for a body, once what it accepts is durable.
 
@@ -116,7 +116,7 @@ class Intake:
         ahead_ms = self._limits.max_ahead_s * 1000
         fresh: dict[str, list[Report]] = {}
         accepted: list[str] = []
-        refused: list[Refusal] = []
+        refused: list[ReportRefusal] = []
         looked_at = 0
         for part in parts:
             looked_at += memoryview(part).nbytes

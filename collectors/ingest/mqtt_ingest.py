@@ -36,7 +36,7 @@ from probes.wire.report import (
     READ_VERSIONS,
     REPORTS_TOPIC,
     Receipt,
-    Refusal,
+    ReportRefusal,
 )
 
 _MAX_WAITING_BYTES = 64_000_000
@@ -215,7 +215,7 @@ class MqttIngest:
             content = self._unpacked(body, name)
             receipt = await self._intake.take(content, sender, UNKNOWN, name)
         except BodyRefused as refused:
-            receipt = Receipt((), (Refusal("", f"{refused.reason}: {refused}"),))
+            receipt = Receipt((), (ReportRefusal("", f"{refused.reason}: {refused}"),))
         except (Busy, NotDurable):
             # No receipt: the agent keeps the reports and sends them again.
             return

@@ -27,12 +27,12 @@ from collectors.ingest.ingest_config import RegistryConfig
 from collectors.ingest.mosquitto_hash import mosquitto_hash
 from collectors.ingest.pseudonym import pseudonym, read_key
 from collectors.ingest.registry_records import (
-    Agent,
+    EnrolledAgent,
     EnrolmentRefused,
     RegistryRefused,
     Token,
 )
-from probes.wire.report import Credential, Enrolment
+from probes.wire.report import AgentCredential, Enrolment
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -62,7 +62,7 @@ class NotOpen(RuntimeError):
 
 class _Known(msgspec.Struct, frozen=True):
     secret_hash: bytes
-    agent: Agent
+    agent: EnrolledAgent
     token_hash: str
 
 
@@ -149,14 +149,14 @@ class Registry:
         """Changes whenever an agent is enrolled, revoked or forgotten."""
         return self._generation
 
-    def verify(self, agent: str, secret: str) -> Agent | None:
+    def verify(self, agent: str, secret: str) -> EnrolledAgent | None:
         """The agent where the secret is its own and it is not revoked, else None."""
         known = self._known.get(agent)
         expected = _NOBODY if known is None else known.secret_hash
         right = hmac.compare_digest(_digest(secret), expected)
         return known.agent if known is not None and right else None
 
-    def enrolled(self, agent: str) -> Agent | None:
+    def enrolled(self, agent: str) -> EnrolledAgent | None:
         """The agent where it is enrolled and not revoked, else None."""
         known = self._known.get(agent)
         return None if known is None else known.agent
@@ -207,7 +207,7 @@ class Registry:
         self.refresh()
         return changed.rowcount > 0
 
-    def enrol(self, enrolment: Enrolment, now_ms: int) -> Credential:
+    def enrol(self, enrolment: Enrolment, now_ms: int) -> AgentCredential:
         """Lets a laptop in and gives it a new secret; the old one is void at once.
 
         A second enrolment of a laptop with the same token (its answer was lost)
@@ -261,7 +261,7 @@ class Registry:
         if before is not None:
             # `towpath agents list` shows which one: logs are kept longer, by others.
             log.warning("an agent enrolled again, its old secret is void", site=site)
-        return Credential(agent, secret, site)
+        return AgentCredential(agent, secret, site)
 
     def why_refused(self, enrolment: Enrolment, now_ms: int) -> str:
         """Why `enrol` would refuse, as far as memory knows; empty if it may not.
@@ -311,14 +311,14 @@ class Registry:
         self.refresh()
         return gone.rowcount
 
-    def agents(self) -> list[Agent]:
+    def agents(self) -> list[EnrolledAgent]:
         """Every agent there is, revoked ones too, as the file has them."""
         self.save_seen()
         rows = self._rows(
             "SELECT agent, home_site, enrolled_ms, last_seen_ms, revoked FROM agent"
             " ORDER BY agent"
         )
-        return [Agent(*row) for row in rows]
+        return [EnrolledAgent(*row) for row in rows]
 
     def broker_users(self) -> list[tuple[str, str]]:
         """(agent, mosquitto's hash of its secret) of every agent that may log in."""
@@ -345,7 +345,9 @@ class Registry:
             tokens = connection.execute(
                 "SELECT hash, uses, used, expires_ms, withdrawn FROM token"
             ).fetchall()
-        self._known = {row[2]: _Known(row[0], Agent(*row[2:]), row[1]) for row in rows}
+        self._known = {
+            row[2]: _Known(row[0], EnrolledAgent(*row[2:]), row[1]) for row in rows
+        }
         self._tokens = {row[0]: _Token(*row[1:]) for row in tokens}
         self._generation, self._changed_ns = generation, changed_ns
         return True

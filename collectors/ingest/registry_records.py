@@ -13,7 +13,7 @@ class RegistryRefused(ValueError):
     """The registry's file cannot be used; the text says which and why."""
 
 
-class Agent(msgspec.Struct, frozen=True):
+class EnrolledAgent(msgspec.Struct, frozen=True):
     """An enrolled laptop. `last_seen_ms` is the start of an hour; 0 is never."""
 
     agent: str

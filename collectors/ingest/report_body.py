@@ -15,8 +15,8 @@ from probes.wire.report import (
     MAX_BODY_BYTES,
     MAX_REPORTS,
     READ_VERSIONS,
-    Refusal,
     Report,
+    ReportRefusal,
     moved,
 )
 
@@ -31,8 +31,8 @@ class Rejected(msgspec.Struct, frozen=True):
     why: str
     raw: bytes
 
-    def refusal(self) -> Refusal:
-        return Refusal(self.id, f"{self.reason}: {self.why}", self.reason.value)
+    def refusal(self) -> ReportRefusal:
+        return ReportRefusal(self.id, f"{self.reason}: {self.why}", self.reason.value)
 
 
 class _Head(msgspec.Struct):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from collectors.batch import Batch, check, gather
-from probes.wire.catalogue import Catalogue, Misfit, Unknown, check_sample, conform
+from probes.wire.catalogue import Catalogue, Misfit, UnknownName, check_sample, conform
 from probes.wire.report import Report, samples
 from probes.wire.sample import Sample
 
@@ -23,7 +23,7 @@ _DAY_MS = 86_400_000
 _MAX_UNKNOWN = 8
 
 
-class Rows(msgspec.Struct, frozen=True):
+class ReportRows(msgspec.Struct, frozen=True):
     """`misfits` are batches that the journal will set aside, `expired` the number of
     rows left out as they are older than they may be kept, `lost` of those of too many
     measurements that nobody knows, `odd_values` the number of values left out of their
@@ -47,7 +47,7 @@ def rows(
     catalogue: Catalogue,
     now_ms: int,
     bounded: Callable[[Sample], Sample] = lambda sample: sample,
-) -> Rows:
+) -> ReportRows:
     """The rows of reports of *one* agent, gathered by measurement, each as `bounded`
     leaves it."""
     agent = ""
@@ -84,7 +84,7 @@ def rows(
             odd_values += odd
             batches.extend(gather(good, source, now_ms))
             misfits.extend(gather(bad, source, now_ms))
-    return Rows(batches, misfits, expired, lost, odd_values)
+    return ReportRows(batches, misfits, expired, lost, odd_values)
 
 
 def _oldest_ms(measurement: str, catalogue: Catalogue, now_ms: int) -> int:
@@ -120,6 +120,6 @@ def _fitting(sample: Sample, catalogue: Catalogue) -> Sample:
     declared = catalogue.measurement(sample.measurement)
     fields = {}
     for name, value in sample.fields.items():
-        with contextlib.suppress(Misfit, Unknown):
+        with contextlib.suppress(Misfit, UnknownName):
             fields[name] = conform(value, declared.field(name), sample.measurement)
     return msgspec.structs.replace(sample, fields=fields)

@@ -11,7 +11,7 @@ from collectors.journal.journal_config import (
 )
 from collectors.journal.journal_reader import (
     Chunk,
-    Reader,
+    JournalReader,
     ReaderTaken,
     forget_reader,
     passed_positions,
@@ -23,12 +23,11 @@ from collectors.journal.journal_stats import (
     reader_sample,
 )
 from collectors.journal.journal_writer import Append, Journal
-from collectors.journal.quarantine import Aside
+from collectors.journal.quarantine import Quarantine
 from collectors.journal.segment import Position, Positions
 
 __all__ = [
     "Append",
-    "Aside",
     "Away",
     "Chunk",
     "Effect",
@@ -37,12 +36,13 @@ __all__ = [
     "JournalConfig",
     "JournalFailed",
     "JournalFull",
+    "JournalReader",
     "JournalStats",
     "JournalTaken",
     "Newer",
     "Position",
     "Positions",
-    "Reader",
+    "Quarantine",
     "ReaderStats",
     "ReaderTaken",
     "follow",

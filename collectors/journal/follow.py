@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from collectors.batch import Batch
 from collectors.journal.frame import Newer
-from collectors.journal.journal_reader import Chunk, Reader
-from collectors.journal.quarantine import Aside
+from collectors.journal.journal_reader import Chunk, JournalReader
+from collectors.journal.quarantine import Quarantine
 from collectors.journal.segment import Positions
 
 _events = structlog.get_logger()
@@ -42,7 +42,10 @@ class FollowConfig(BaseModel):
 
 
 async def follow(
-    reader: Reader, effect: Effect, aside: Path, config: FollowConfig | None = None
+    reader: JournalReader,
+    effect: Effect,
+    aside: Path,
+    config: FollowConfig | None = None,
 ) -> None:
     """Read for ever, and hand each chunk to `effect`, until cancelled.
 
@@ -61,10 +64,10 @@ async def follow(
 
 class _Follower:
     def __init__(
-        self, reader: Reader, effect: Effect, aside: Path, config: FollowConfig
+        self, reader: JournalReader, effect: Effect, aside: Path, config: FollowConfig
     ) -> None:
         self._reader, self._effect, self._config = reader, effect, config
-        self._aside = Aside(aside, reader.name, config.aside_bytes)
+        self._aside = Quarantine(aside, reader.name, config.aside_bytes)
         self._why = ""
         self._away: set[str] = set()
 

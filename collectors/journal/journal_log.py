@@ -48,7 +48,7 @@ _DROPPED_LINES_KEPT = 1000
 sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
-class Piece(msgspec.Struct, frozen=True):
+class LogPiece(msgspec.Struct, frozen=True):
     """A batch as msgpack, and its rows."""
 
     data: bytes
@@ -109,7 +109,7 @@ class Log:
             self._fd = -1
         os.close(self._lock)
 
-    def commit(self, pieces: list[list[Piece]], now_ms: int) -> None:
+    def commit(self, pieces: list[list[LogPiece]], now_ms: int) -> None:
         """Write each list of pieces as one frame, then make all durable at once.
 
         Raises `JournalFull` or `JournalFailed`; then nothing of it is in the log,
@@ -162,7 +162,7 @@ class Log:
         self._restore_reserve()
         self._count()
 
-    def _append(self, pieces: list[list[Piece]], rows: int, now_ms: int) -> None:
+    def _append(self, pieces: list[list[LogPiece]], rows: int, now_ms: int) -> None:
         active = self._held[-1]
         if self._broken or (
             active.size

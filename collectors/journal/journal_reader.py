@@ -1,4 +1,4 @@
-"""`Reader`: follows every log of a journal's folder, from its own position."""
+"""`JournalReader`: follows every log of a journal's folder, from its own position."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ReaderTaken(RuntimeError):
     """Another reader of that name runs already."""
 
 
-class Reader:
+class JournalReader:
     """`async with Reader(folder, "store", start) as reader`.
 
     `start`: the positions saved with the effect; a log that is not in them, or all of

@@ -17,9 +17,9 @@ import structlog
 
 from collectors.batch import Batch, sift
 from collectors.journal.journal_config import JournalConfig, JournalFailed
-from collectors.journal.journal_log import Log, Piece, sync_data
+from collectors.journal.journal_log import Log, LogPiece, sync_data
 from collectors.journal.journal_stats import JournalStats
-from collectors.journal.quarantine import Aside
+from collectors.journal.quarantine import Quarantine
 from probes.wire.catalogue import Catalogue
 
 _events = structlog.get_logger()
@@ -41,7 +41,7 @@ class Append(Protocol):
 
 
 class _Waiting(msgspec.Struct):
-    pieces: list[Piece]
+    pieces: list[LogPiece]
     dead: list[tuple[Batch, str]]
     done: asyncio.Future[None]
 
@@ -69,7 +69,7 @@ class Journal:
         self._waiting: list[_Waiting] = []
         self._work = asyncio.Event()
         self._open = False
-        self._dead = Aside(config.folder / name / "dead", "dead")
+        self._dead = Quarantine(config.folder / name / "dead", "dead")
         self._witnesses: list[Callable[[Batch], None]] = []
 
     def show_refused(self, witness: Callable[[Batch], None]) -> None:
@@ -116,7 +116,7 @@ class Journal:
         """
         if not self._open:
             raise JournalFailed(f"journal {self._name!r} is not running")
-        pieces: list[Piece] = []
+        pieces: list[LogPiece] = []
         dead: list[tuple[Batch, str]] = []
         fitting: list[Batch] = []
         for batch in batches:
@@ -129,7 +129,7 @@ class Journal:
             if fit is None or not len(fit):
                 continue
             try:
-                pieces.append(Piece(_encoder.encode(fit), len(fit)))
+                pieces.append(LogPiece(_encoder.encode(fit), len(fit)))
                 fitting.append(fit)
             except (ValueError, TypeError, OverflowError) as error:
                 # Text with lone surrogates, and the like.
@@ -192,7 +192,7 @@ class Journal:
                 except OSError as error:
                     # It is counted and was said; a full disk is said below.
                     _events.warning("journal_dead_letter_lost", says=str(error))
-        frames: list[list[Piece]] = []
+        frames: list[list[LogPiece]] = []
         rows = _FRAME_ROWS
         for piece in (piece for each in group for piece in each.pieces):
             if rows >= _FRAME_ROWS:

@@ -16,7 +16,7 @@ from collectors.batch import Batch
 _encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
-class Aside:
+class Quarantine:
     """Two files, `NAME.jsonl` and the older `NAME.1.jsonl`, of `max_bytes` together.
 
     A line is {"aside_ms": …, "reason": …, "batch": […]}. Blocking: call it in a thread.
@@ -47,8 +47,8 @@ class Aside:
 
 
 def remove_lines(path: Path, unwanted: Callable[[bytes], bool]) -> int:
-    """Rewrites one of an `Aside`'s files without the lines that are unwanted, whichever
-    process writes it; how many there were. `OSError`."""
+    """Rewrites one file of a `Quarantine` without the unwanted lines, whichever
+    process writes it. Returns how many there were. Raises `OSError`."""
     with _locked(path.parent):
         try:
             lines = path.read_bytes().splitlines(keepends=True)
@@ -66,7 +66,7 @@ def remove_lines(path: Path, unwanted: Callable[[bytes], bool]) -> int:
 
 
 def matching_lines(path: Path, wanted: Callable[[bytes], bool]) -> list[bytes]:
-    """The lines of one of an `Aside`'s files that are wanted. `OSError`."""
+    """The lines of one of an `Quarantine`'s files that are wanted. `OSError`."""
     try:
         return [line for line in path.read_bytes().splitlines() if wanted(line)]
     except FileNotFoundError:

@@ -28,7 +28,7 @@ _ROOM_S = 0.2
 _LEAST_S, _MEAN_S, _MOST_S = 0.1, 0.25, 0.625
 
 
-class Ask(NamedTuple):
+class TestRequest(NamedTuple):
     """What a client asks for. `most_bytes` 0: no limit but time. `token`: what shows
     that it may, as M-Lab's servers take it too."""
 
@@ -37,11 +37,11 @@ class Ask(NamedTuple):
     token: str = ""
 
 
-class Malformed(ValueError):
+class MalformedRequest(ValueError):
     """A request the specification forbids; the text says which part."""
 
 
-def read_ask(target: str) -> Ask | None:
+def read_ask(target: str) -> TestRequest | None:
     """The test a request's target names, None for another path. Pure."""
     parts = urlsplit(target)
     tests = {ndt7.DOWNLOAD: "download", ndt7.UPLOAD: "upload"}
@@ -49,30 +49,34 @@ def read_ask(target: str) -> Ask | None:
     if test is None:
         return None
     if len(parts.query) > _QUERY_BYTES:
-        raise Malformed(f"a query of {len(parts.query)} octets, at most {_QUERY_BYTES}")
+        raise MalformedRequest(
+            f"a query of {len(parts.query)} octets, at most {_QUERY_BYTES}"
+        )
     try:
         pairs = parse_qsl(
             parts.query, keep_blank_values=True, errors="strict", max_num_fields=256
         )
     except ValueError as error:
-        raise Malformed(f"a query that cannot be read: {error}") from None
+        raise MalformedRequest(f"a query that cannot be read: {error}") from None
     # Of a key that comes twice the first counts: servers are to bear that.
     asked = dict(reversed(pairs))
     if "" in asked:
-        raise Malformed("a query with an empty key")
+        raise MalformedRequest("a query with an empty key")
     most_bytes = 0
     if "early_exit" in asked:
         if asked["early_exit"] not in _EARLY_EXIT_BYTES:
-            raise Malformed(f"early_exit={asked['early_exit'][:20]!r}, expected 250")
+            raise MalformedRequest(
+                f"early_exit={asked['early_exit'][:20]!r}, expected 250"
+            )
         most_bytes = _EARLY_EXIT_BYTES[asked["early_exit"]]
     own = asked.get(ndt7.MOST_BYTES_KEY, "")
     if own.isascii() and own.isdecimal() and len(own) <= 15 and int(own):
         most_bytes = min(most_bytes or int(own), int(own))
     token = asked.get(ndt7.TOKEN_KEY, "")
-    return Ask(test, most_bytes if test == "download" else 0, token)
+    return TestRequest(test, most_bytes if test == "download" else 0, token)
 
 
-class Pace:
+class SendPacing:
     """Holds a flow to `bps`; 0 lets it run."""
 
     def __init__(self, bps: float) -> None:
@@ -140,14 +144,14 @@ class Subtest:
     def __init__(
         self,
         connection: TestConnection,
-        ask: Ask,
+        ask: TestRequest,
         noise: bytes,
         bps: float = 0.0,
         seconds: float = ndt7.SECONDS,
     ) -> None:
         self._connection, self._ask, self._noise = connection, ask, noise
         self._socket = connection.transport.get_extra_info("socket")
-        self._pace = Pace(bps)
+        self._pace = SendPacing(bps)
         self._seconds = seconds
         self._spoken, self._wrong = asyncio.Event(), asyncio.Event()
         self._text = False

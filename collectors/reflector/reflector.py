@@ -10,13 +10,13 @@ import structlog
 from collectors.reflector.reflector_access import read_secret, stamp_key
 from collectors.reflector.reflector_config import ReflectorConfig
 from collectors.reflector.stamp_reflector import StampReflector, StampStats
-from collectors.reflector.web_server import WebDoor, WebStats
+from collectors.reflector.web_server import ReflectorWebServer, WebStats
 from probes.wire import ndt7
 
 _log = structlog.get_logger()
 
 
-class Reflector:
+class ReflectorService:
     """`async with Reflector(config)` answers until it is left. `OSError` (port in
     use, not allowed below 1024), `ssl.SSLError` at the start and `SecretRefused` when
     it is made are the caller's."""
@@ -32,7 +32,7 @@ class Reflector:
             )
         key = stamp_key(secret) if secret else b""
         self._stamp = StampReflector(config, addresses, key)
-        self._web = WebDoor(config, addresses, test_seconds, secret)
+        self._web = ReflectorWebServer(config, addresses, test_seconds, secret)
         self._running = contextlib.AsyncExitStack()
 
     @property
@@ -51,7 +51,7 @@ class Reflector:
     def web_stats(self) -> WebStats:
         return self._web.stats
 
-    async def __aenter__(self) -> Reflector:
+    async def __aenter__(self) -> ReflectorService:
         async with contextlib.AsyncExitStack() as starting:
             await starting.enter_async_context(self._stamp)
             await starting.enter_async_context(self._web)

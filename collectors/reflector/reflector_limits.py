@@ -11,7 +11,7 @@ Key = TypeVar("Key")
 Network = IPv4Network | IPv6Network
 
 
-class Sessions(Generic[Key]):
+class StampSessions(Generic[Key]):
     """Counts packets by session. The longest idle session makes room for a new one;
     an active one is touched every few ms, so a flood of new ones spares it."""
 
@@ -42,7 +42,7 @@ class Sessions(Generic[Key]):
             del self._counts[key]
 
 
-class Rates(Generic[Key]):
+class SourceRates(Generic[Key]):
     """A token bucket of one second's depth a key, for at most `most` keys."""
 
     def __init__(self, per_s: float, most: int) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from collectors.reflector.reflector_config import ReflectorConfig
-from collectors.reflector.reflector_limits import AllowList, Rates, Sessions
+from collectors.reflector.reflector_limits import AllowList, SourceRates, StampSessions
 from probes.wire import stamp, stamp_auth
 
 _LINUX = sys.platform == "linux"
@@ -66,11 +66,13 @@ class StampReflector:
         self._config, self._addresses, self._key = config, addresses, key
         self._not_agents = {*config.reflector_ports}
         self._allow = AllowList(config.allow)
-        self._sessions: Sessions[tuple[str, int, int]] = Sessions(
+        self._sessions: StampSessions[tuple[str, int, int]] = StampSessions(
             config.sessions, config.session_idle_s
         )
-        self._by_source: Rates[str] = Rates(config.source_packets_per_s, _SOURCES)
-        self._all: Rates[None] = Rates(config.packets_per_s, 1)
+        self._by_source: SourceRates[str] = SourceRates(
+            config.source_packets_per_s, _SOURCES
+        )
+        self._all: SourceRates[None] = SourceRates(config.packets_per_s, 1)
         self._channels: list[socket.socket] = []
         self._sweeper: asyncio.Task[None] | None = None
         self.stats = StampStats()
@@ -154,10 +156,10 @@ class StampReflector:
             if authentic:
                 sent = stamp_auth.read_request(packet, self._key)
             elif self._config.authenticated_only:
-                raise stamp.Misread("not authenticated")
+                raise stamp.StampError("not authenticated")
             else:
                 sent = stamp.read_request(packet)
-        except stamp.Misread:
+        except stamp.StampError:
             stats.unread += 1
             return
         t2_ns, ttl, arrived, here = _told(told)

@@ -19,13 +19,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from collectors.http.connection_slots import Places
+from collectors.http.connection_slots import ConnectionSlots
 from collectors.network_prefix import network_of
 from collectors.reflector.ndt7_server import (
-    Ask,
-    Malformed,
+    MalformedRequest,
     Subtest,
     TestConnection,
+    TestRequest,
     read_ask,
 )
 from collectors.reflector.reflector_access import token_holder
@@ -61,7 +61,7 @@ class _PlacedConnection(TestConnection):
 
     def __init__(
         self,
-        places: Places[ServerConnection],
+        places: ConnectionSlots[ServerConnection],
         stats: WebStats,
         *args: Any,
         **settings: Any,
@@ -82,7 +82,7 @@ class _PlacedConnection(TestConnection):
         super().connection_lost(exc)
 
 
-class WebDoor:
+class ReflectorWebServer:
     """One TCP port for everything. `async with` runs it; `port` is known then."""
 
     def __init__(
@@ -97,7 +97,7 @@ class WebDoor:
         self._allow = AllowList(config.allow)
         self._noise = b""
         self._server: Server | None = None
-        self._asks: dict[ServerConnection, Ask] = {}
+        self._asks: dict[ServerConnection, TestRequest] = {}
         self._tests: dict[ServerConnection, Subtest] = {}
         self._admitted: dict[ServerConnection, asyncio.Task[None]] = {}
         self._networks: dict[ServerConnection, str] = {}
@@ -107,7 +107,7 @@ class WebDoor:
         self.stats = WebStats()
         # Those that test have places of their own; of the others one address may have
         # half, and then a newcomer takes the place of its oldest one.
-        self._places: Places[ServerConnection] = Places(
+        self._places: ConnectionSlots[ServerConnection] = ConnectionSlots(
             config.connections + config.tests_at_once,
             config.connections,
             max(1, config.connections // 2),
@@ -119,7 +119,7 @@ class WebDoor:
         assert self._server is not None, "not running"
         return int(next(iter(self._server.sockets)).getsockname()[1])
 
-    async def __aenter__(self) -> WebDoor:
+    async def __aenter__(self) -> ReflectorWebServer:
         self._noise = os.urandom(ndt7.LARGEST_SENT)
         try:
             self._server = await self._serve()
@@ -185,7 +185,7 @@ class WebDoor:
             return _respond(connection, HTTPStatus.OK, _ECHO)
         try:
             ask = read_ask(request.path)
-        except Malformed as why:
+        except MalformedRequest as why:
             self.stats.refused += 1
             return _respond(connection, HTTPStatus.BAD_REQUEST, f"{why}\n")
         if ask is None:

@@ -4,13 +4,13 @@ from collectors.store.duckdb_sql import render as render_duckdb
 from collectors.store.influxql import Grafana
 from collectors.store.influxql import render as render_influxql
 from collectors.store.store_config import StoreConfig, kept, open_store
-from collectors.store.store_errors import Away, Refused, Unanswered
+from collectors.store.store_errors import Away, RowsRefused, Unanswered
 from collectors.store.store_writer import StoreWriter, WriterStats, saved_positions
 
 __all__ = [
     "Away",
     "Grafana",
-    "Refused",
+    "RowsRefused",
     "StoreConfig",
     "StoreWriter",
     "Unanswered",

@@ -26,7 +26,7 @@ from collectors.store.duck_queries import (
     finished,
 )
 from collectors.store.erasure import Erasures
-from collectors.store.file_layout import DAY_MS, HOUR_MS, Piece
+from collectors.store.file_layout import DAY_MS, HOUR_MS, StoredFile
 from collectors.store.personal_files import erase_rows
 from collectors.store.store_errors import Away
 from collectors.store.store_folder import ASIDE, Folder, sync
@@ -47,13 +47,13 @@ _MERGE_S = 1800.0
 class Merge(msgspec.Struct, frozen=True):
     """Files to be made one: of one hour, or of a whole day."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[StoredFile, ...]
     start_ms: int
     whole_day: bool
 
 
 def due(
-    standing: Iterable[Piece], day_ms: int, now_ms: int, patient: bool = False
+    standing: Iterable[StoredFile], day_ms: int, now_ms: int, patient: bool = False
 ) -> list[Merge]:
     """What should be merged of a day's standing files. Pure.
 
@@ -68,7 +68,7 @@ def due(
         if len(listed) >= enough:
             return [Merge(tuple(listed), day_ms, True)]
         return []
-    hours: dict[int, list[Piece]] = {}
+    hours: dict[int, list[StoredFile]] = {}
     for each in listed:
         if not each.is_day:
             hours.setdefault(each.start_ms, []).append(each)
@@ -82,10 +82,10 @@ def due(
     return merges
 
 
-def _run(pieces: list[Piece]) -> list[Piece]:
+def _run(pieces: list[StoredFile]) -> list[StoredFile]:
     """The newest files, where there are `FAN` of the largest size among them."""
     for size in range(5, -1, -1):
-        run: list[Piece] = []
+        run: list[StoredFile] = []
         for each in reversed(pieces):
             if _size(each) > size:
                 break
@@ -95,7 +95,7 @@ def _run(pieces: list[Piece]) -> list[Piece]:
     return []
 
 
-def _size(piece: Piece) -> int:
+def _size(piece: StoredFile) -> int:
     return int(math.log(piece.last - piece.first + 1, FAN) + 1e-9)
 
 
@@ -181,7 +181,7 @@ class Compactor:
                     if not (self._folder.of(declared) / day.name).exists():
                         _remove(day)
 
-    def _clear(self, day: Path, day_ms: int) -> list[Piece]:
+    def _clear(self, day: Path, day_ms: int) -> list[StoredFile]:
         """The standing files of a day; deletes those long superseded."""
         pieces = self._folder.pieces(day, day_ms)
         standing = file_layout.standing(pieces)
@@ -205,7 +205,7 @@ class Compactor:
             for label in rollup.STEPS_MS.values()
         )
 
-    def _rolled(self, declared: Measurement, label: str, piece: Piece) -> Path:
+    def _rolled(self, declared: Measurement, label: str, piece: StoredFile) -> Path:
         path = Path(piece.path)
         name = rollup.file_name(path.name, declared)
         return self._folder.rolled(declared, label) / path.parent.name / name
@@ -333,5 +333,5 @@ def _remove(day: Path) -> None:
     day.rmdir()
 
 
-def _age_s(piece: Piece) -> float:
+def _age_s(piece: StoredFile) -> float:
     return time.time() - Path(piece.path).stat().st_mtime

@@ -21,7 +21,7 @@ FOLDER = "erased"
 _ASKED, _DONE = ".asked", ".done"
 
 
-class Request(msgspec.Struct, frozen=True):
+class ErasureRequest(msgspec.Struct, frozen=True):
     """Erase everything that was received of `agent` up to `asked_ms`."""
 
     agent: str
@@ -41,12 +41,12 @@ class Erasures:
         self._folder.mkdir(parents=True, exist_ok=True)
         name = secrets.token_hex(8)
         new = self._folder / f".{name}"
-        new.write_bytes(msgspec.json.encode(Request(agent, now_ms)))
+        new.write_bytes(msgspec.json.encode(ErasureRequest(agent, now_ms)))
         sync(new)
         new.rename(self._folder / f"{name}{_DONE if done else _ASKED}")
         sync(self._folder)
 
-    def asked(self) -> list[tuple[Path, Request]]:
+    def asked(self) -> list[tuple[Path, ErasureRequest]]:
         """Those whose rows are still in the store."""
         return [found for found in self._requests() if found[0].suffix == _ASKED]
 
@@ -79,14 +79,16 @@ class Erasures:
             self._known, self._read_ns = known, changed_ns
         return self._known
 
-    def _requests(self) -> list[tuple[Path, Request]]:
+    def _requests(self) -> list[tuple[Path, ErasureRequest]]:
         found = []
         with contextlib.suppress(FileNotFoundError):
             for path in sorted(self._folder.iterdir()):
                 if path.suffix in (_ASKED, _DONE) and not path.name.startswith("."):
                     with contextlib.suppress(OSError, msgspec.MsgspecError):
                         body = path.read_bytes()
-                        found.append((path, msgspec.json.decode(body, type=Request)))
+                        found.append(
+                            (path, msgspec.json.decode(body, type=ErasureRequest))
+                        )
         return found
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from collectors.json_text import json_text
 from collectors.store.query import Pick, Query, Row, Store
-from collectors.store.query_command import Refusal, iso, safe, shared
+from collectors.store.query_command import QuestionRefused, iso, safe, shared
 from probes.wire.catalogue import Catalogue, Measurement, did_you_mean
 
 Format = Literal["csv", "json", "parquet"]
@@ -35,14 +35,15 @@ async def export(
     """Writes every row of a measurement in `[from_ms, to_ms)` to `out`; how many.
 
     Columns: `time` (UTC), all tags, all fields. JSON is a list of objects, one a line.
-    `out` has its name only when it is whole. `Refusal`, `Unanswered`, `OSError`.
+    `out` has its name only when it is whole. Raises `QuestionRefused`, `Unanswered` or
+    `OSError`.
     """
     declared = shared(measurement, catalogue)
     if to_ms <= from_ms:
-        raise Refusal(f"an export of {measurement!r} ends before it begins")
+        raise QuestionRefused(f"an export of {measurement!r} ends before it begins")
     if format not in get_args(Format):
         hint = did_you_mean(format, get_args(Format))
-        raise Refusal(f"no format is called {format!r}{hint}")
+        raise QuestionRefused(f"no format is called {format!r}{hint}")
     part = out.with_name(out.name + ".part")
     count = 0
     try:

@@ -30,7 +30,7 @@ _MAX_RANGES = 16
 Range = tuple[int, int]
 
 
-class Piece(msgspec.Struct, frozen=True):
+class StoredFile(msgspec.Struct, frozen=True):
     """One file. `start_ms`, `end_ms`: the hour or day its rows are of, half-open."""
 
     path: str
@@ -44,7 +44,7 @@ class Piece(msgspec.Struct, frozen=True):
     def is_day(self) -> bool:
         return self.end_ms - self.start_ms == DAY_MS
 
-    def supersedes(self, other: Piece) -> bool:
+    def supersedes(self, other: StoredFile) -> bool:
         """True where all of `other`'s rows are in this one too."""
         covers = (
             self.start_ms <= other.start_ms
@@ -91,7 +91,7 @@ def piece_name(
     return f"{hour}-{first:012d}-{last:012d}-{revision:02d}.parquet"
 
 
-def piece(path: Path, day_ms: int) -> Piece | None:
+def piece(path: Path, day_ms: int) -> StoredFile | None:
     """The piece a file is, by its name; None for any other file."""
     match = _NAME.fullmatch(path.name)
     if match is None:
@@ -99,16 +99,16 @@ def piece(path: Path, day_ms: int) -> Piece | None:
     hour, first, last, revision = match.groups()
     start = day_ms if hour == "day" else day_ms + int(hour) * HOUR_MS
     end = start + (DAY_MS if hour == "day" else HOUR_MS)
-    return Piece(str(path), start, end, int(first), int(last), int(revision))
+    return StoredFile(str(path), start, end, int(first), int(last), int(revision))
 
 
-def standing(pieces: Iterable[Piece]) -> list[Piece]:
+def standing(pieces: Iterable[StoredFile]) -> list[StoredFile]:
     """`pieces` (of one day) without those another one supersedes, oldest first."""
     listed = sorted(pieces, key=lambda each: (each.last, each.start_ms))
     return [p for p in listed if not any(other.supersedes(p) for other in listed)]
 
 
-def plan(pieces: Iterable[Piece], from_ms: int, to_ms: int) -> Scan:
+def plan(pieces: Iterable[StoredFile], from_ms: int, to_ms: int) -> Scan:
     """What a question about `[from_ms, to_ms)` must read of standing `pieces`."""
     within = [p for p in pieces if p.start_ms < to_ms and from_ms < p.end_ms]
     covered: Counter[int] = Counter()

@@ -34,7 +34,7 @@ _URL_TEXT = 1500
 _DROPPED = re.compile(r"dropped=(\d+)")
 
 
-class Version(msgspec.Struct, frozen=True):
+class InfluxVersion(msgspec.Struct, frozen=True):
     """1.6.7 is (1, "1.6.7"); an unknown server is taken for the newest."""
 
     major: int = 3
@@ -45,7 +45,7 @@ class Version(msgspec.Struct, frozen=True):
         return self.major >= 2
 
 
-class Told(msgspec.Struct, frozen=True):
+class WriteAnswer(msgspec.Struct, frozen=True):
     """What the server said of lines it did not take.
 
     `dropped`: how many, where it says so and has taken the others. `numbers`: which
@@ -57,7 +57,7 @@ class Told(msgspec.Struct, frozen=True):
     numbers: tuple[int, ...] = ()
 
 
-class TooLarge(Exception):
+class WriteTooLarge(Exception):
     """The request was too large for the server: send fewer lines."""
 
 
@@ -69,7 +69,7 @@ class ServerSaid(Exception):
     """The server's own word for why it does not answer a question."""
 
 
-class Series(msgspec.Struct):
+class InfluxSeries(msgspec.Struct):
     """One series of an answer."""
 
     tags: dict[str, str]
@@ -96,7 +96,7 @@ class InfluxServer:
         self.url, self._token, self.org = url.rstrip("/"), token, org or "-"
         self._timeout_s, self._query_timeout_s = timeout_s, query_timeout_s
         self._ca_file = ca_file
-        self._version: Version | None = None
+        self._version: InfluxVersion | None = None
         self._http: httpx2.AsyncClient | None = None
         self._writer: InfluxDBClientAsync | None = None
 
@@ -134,10 +134,10 @@ class InfluxServer:
         await self._writer.close()  # type: ignore[no-untyped-call]
         await self._http.aclose()
 
-    async def version(self) -> Version:
+    async def version(self) -> InfluxVersion:
         """Which server it is; remembered. `Away` where it does not say."""
         if self._version is None:
-            answer = await self._send("GET", "/ping", Version())
+            answer = await self._send("GET", "/ping", InfluxVersion())
             if answer.status_code >= 400:
                 raise self._away(answer.status_code, answer.text)
             self._version = _version(answer)
@@ -147,31 +147,31 @@ class InfluxServer:
         """Another server may have taken its place."""
         self._version = None
 
-    async def write(self, database: str, lines: list[str]) -> Told | None:
+    async def write(self, database: str, lines: list[str]) -> WriteAnswer | None:
         """None where all lines were taken, else what the server said of the others.
 
-        `Away` for everything that may pass, `TooLarge`, `NoDatabase`.
+        `Away` for everything that may pass, `WriteTooLarge`, `NoDatabase`.
         """
         body = "\n".join(lines).encode()
         version = await self.version()
         if version.has_v2_write:
             status, text = await self._write_v2(database, body)
             if status == 404 and "page not found" in text:
-                self._version = Version(1, "1.x")
+                self._version = InfluxVersion(1, "1.x")
                 return await self.write(database, lines)
         else:
             status, text = await self._write_v1(database, body)
         if status < 300:
             return None
         if status == 413:
-            raise TooLarge
+            raise WriteTooLarge
         if status == 404 and ("not found" in text or "not exist" in text):
             raise NoDatabase(f"{self.url}: no database {database!r} ({_brief(text)})")
         if status in (400, 422) and _DATA_FAULT.search(text):
             return _told(text)
         raise self._away(status, text)
 
-    async def query(self, database: str, text: str) -> list[Series]:
+    async def query(self, database: str, text: str) -> list[InfluxSeries]:
         """The series of the one answer to one statement. `NoDatabase`, or `Unanswered`
         for all else."""
         parameters = {"db": database, "q": text, "epoch": "ms", "chunked": "true"}
@@ -217,7 +217,7 @@ class InfluxServer:
         self,
         method: str,
         path: str,
-        version: Version,
+        version: InfluxVersion,
         parameters: dict[str, str] | None = None,
         content: Any = None,
         timeout_s: float | None = None,
@@ -280,7 +280,7 @@ class InfluxServer:
             raise Away(f"{self.url}: {_reason(error, self._timeout_s)}") from None
         return answer.status_code, answer.text
 
-    def _authorization(self, version: Version) -> dict[str, str]:
+    def _authorization(self, version: InfluxVersion) -> dict[str, str]:
         if not self._token:
             return {}
         if not version.has_v2_write and ":" in self._token:
@@ -303,7 +303,7 @@ class InfluxServer:
         return Away(f"{self.url} answered {status}, {meaning}: {_brief(text)}")
 
 
-def _version(answer: httpx2.Response) -> Version:
+def _version(answer: httpx2.Response) -> InfluxVersion:
     text = answer.headers.get("x-influxdb-version", "")
     if not text and answer.content.startswith(b"{"):
         try:
@@ -311,10 +311,10 @@ def _version(answer: httpx2.Response) -> Version:
         except msgspec.DecodeError:
             text = ""
     found = re.match(r"v?(\d+)\.\d", text)
-    return Version(int(found[1]), text) if found else Version()
+    return InfluxVersion(int(found[1]), text) if found else InfluxVersion()
 
 
-def _told(text: str) -> Told:
+def _told(text: str) -> WriteAnswer:
     dropped = _DROPPED.search(text)
     numbers: tuple[int, ...] = ()
     try:
@@ -323,13 +323,13 @@ def _told(text: str) -> Told:
     except (msgspec.DecodeError, LookupError, TypeError, ValueError):
         pass
     count = len(numbers) or (int(dropped[1]) if dropped else 0)
-    return Told(_brief(text), count or None, numbers)
+    return WriteAnswer(_brief(text), count or None, numbers)
 
 
-def _series(content: bytes) -> list[Series]:
+def _series(content: bytes) -> list[InfluxSeries]:
     """The series of a chunked answer: JSON documents, one a line, the parts of one
     series in order. `ServerSaid` an error, or `ValueError` where it stops short."""
-    found: dict[tuple[tuple[str, str], ...], Series] = {}
+    found: dict[tuple[tuple[str, str], ...], InfluxSeries] = {}
     documents = [line for line in content.split(b"\n") if line.strip()]
     if not documents:
         raise ValueError("it is empty")
@@ -348,7 +348,9 @@ def _series(content: bytes) -> list[Series]:
                 if key in found:
                     found[key].values += one["values"]
                 else:
-                    found[key] = Series(tags, one["columns"], one.get("values") or [])
+                    found[key] = InfluxSeries(
+                        tags, one["columns"], one.get("values") or []
+                    )
     if partial:
         raise ValueError("the last part is missing")
     return list(found.values())

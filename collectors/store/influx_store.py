@@ -11,11 +11,11 @@ import structlog
 from collectors.batch import Batch
 from collectors.store.databases import prepare
 from collectors.store.influx_http import (
+    InfluxSeries,
     InfluxServer,
     NoDatabase,
-    Series,
-    Told,
-    TooLarge,
+    WriteAnswer,
+    WriteTooLarge,
 )
 from collectors.store.influxql import identifier, literal, render
 from collectors.store.line_protocol import lines
@@ -28,7 +28,7 @@ from collectors.store.query import (
     type_of,
     weight_of,
 )
-from collectors.store.store_errors import Away, Refused, Unanswered
+from collectors.store.store_errors import Away, RowsRefused, Unanswered
 from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.sample import Value
 
@@ -66,7 +66,7 @@ class InfluxStore:
 
     async def write(self, batches: list[Batch]) -> None:
         """Returns when the server has confirmed the rows. `Away` where it cannot now;
-        `Refused` where it will never take some of them, and has the others."""
+        `RowsRefused` where it will never take some of them, and has the others."""
         refused: list[Batch] = []
         whys: list[str] = []
         for personal in (False, True):
@@ -83,8 +83,8 @@ class InfluxStore:
                 first, last = todo.popleft()
                 try:
                     told = await self._send(personal, rows.lines[first:last])
-                except TooLarge:
-                    told = Told("the line is too large for the server")
+                except WriteTooLarge:
+                    told = WriteAnswer("the line is too large for the server")
                 if told is None:
                     continue
                 bad = _bad(told, first, last)
@@ -101,7 +101,7 @@ class InfluxStore:
             if numbers:
                 refused += rows.of(set(numbers))
         if refused:
-            raise Refused(f"{self._server.url}: {whys[0]}", refused)
+            raise RowsRefused(f"{self._server.url}: {whys[0]}", refused)
 
     async def ask(self, query: Query) -> list[Row]:
         """`Misfit` for what the catalogue does not know, `Unanswered` otherwise."""
@@ -169,12 +169,12 @@ class InfluxStore:
             raise Unanswered(f"{self._server.url}: erasing answered {status}: {answer}")
         return rows
 
-    async def _send(self, personal: bool, text: list[str]) -> Told | None:
+    async def _send(self, personal: bool, text: list[str]) -> WriteAnswer | None:
         try:
             return await self._server.write(self.databases[personal], text)
-        except TooLarge:
+        except WriteTooLarge:
             if len(text) > 1:
-                return Told("too many lines for one request")
+                return WriteAnswer("too many lines for one request")
             raise
         except NoDatabase as missing:
             self._prepared.discard(self.databases[personal])
@@ -240,7 +240,7 @@ class _Rows:
         return found
 
 
-def _bad(told: Told, first: int, last: int) -> range | tuple[int, ...] | None:
+def _bad(told: WriteAnswer, first: int, last: int) -> range | tuple[int, ...] | None:
     """Which lines were refused, where that is known."""
     if last - first == 1 or told.dropped == last - first:
         return range(first, last)
@@ -258,7 +258,7 @@ def _with_weights(query: Query, declared: Measurement) -> Query:
     return msgspec.structs.replace(query, picks=picks)
 
 
-def _rows(series: Series, query: Query, declared: Measurement) -> list[Row]:
+def _rows(series: InfluxSeries, query: Query, declared: Measurement) -> list[Row]:
     tags = {tag: series.tags.get(tag, "") for tag in query.group_by}
     at = {name: number for number, name in enumerate(series.columns)}
     types = {p: type_of(p, declared, bool(query.of_ms)) for p in query.picks}

@@ -175,7 +175,7 @@ class EmbeddedStore:
     ) -> tuple[file_layout.Scan, list[str]]:
         """What to read: rows, and whole days that are rolled up."""
         step_ms = rollup.step_of(query, declared)
-        pieces: list[file_layout.Piece] = []
+        pieces: list[file_layout.StoredFile] = []
         rolled: list[str] = []
         span = query.from_ms, query.to_ms
         for start, standing in self._folder.between(declared, *span):

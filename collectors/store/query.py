@@ -31,7 +31,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from collectors.batch import Batch
-from probes.wire.catalogue import Catalogue, Measurement, Misfit, Unknown
+from probes.wire.catalogue import Catalogue, Measurement, Misfit, UnknownName
 from probes.wire.sample import Value
 
 Aggregate = Literal[
@@ -108,7 +108,7 @@ def check(query: Query, catalogue: Catalogue) -> None:
             declared.tag(tag)
         if len({pick.name for pick in query.picks}) < len(query.picks):
             raise Misfit(f"a query of {query.measurement!r} picks the same thing twice")
-    except Unknown as unknown:
+    except UnknownName as unknown:
         raise Misfit(str(unknown)) from None
     if query.of_ms is not None and (
         query.of_ms <= 0

@@ -24,14 +24,14 @@ from probes.wire.catalogue import (
     Catalogue,
     Measurement,
     Misfit,
-    Unknown,
+    UnknownName,
     did_you_mean,
 )
 
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-class Refusal(ValueError):
+class QuestionRefused(ValueError):
     """The question may not be answered, or is not one. One sentence."""
 
 
@@ -46,7 +46,7 @@ def question(
     from_: str = "-1h",
     to: str = "now",
 ) -> Query:
-    """The query the words of a command line mean. `Refusal` otherwise.
+    """The query the words of a command line mean. `QuestionRefused` otherwise.
 
     `picks` are `field` (its mean, or last text) or `field:aggregate`; `where` are
     `tag=value` (several of one tag: any of them) and `tag!=value`; `every` is `5m`;
@@ -65,7 +65,7 @@ def question(
     try:
         check(query, catalogue)
     except Misfit as misfit:
-        raise Refusal(str(misfit)) from None
+        raise QuestionRefused(str(misfit)) from None
     return query
 
 
@@ -112,16 +112,18 @@ async def unknown_names(
 
 
 def duration(text: str) -> int:
-    """`90s`, `5m`, `1h`, `7d` in ms. `Refusal` for anything else."""
+    """`90s`, `5m`, `1h`, `7d` in ms. `QuestionRefused` for anything else."""
     found = re.fullmatch(r"(\d{1,9})(ms|s|m|h|d)", text.strip())
     if found is None or int(found[1]) == 0:
-        raise Refusal(f"{text!r} is not a length of time, expected such as 5m, 1h, 7d")
+        raise QuestionRefused(
+            f"{text!r} is not a length of time, expected such as 5m, 1h, 7d"
+        )
     return int(found[1]) * _UNITS_MS[found[2]]
 
 
 def moment(text: str, now_ms: int) -> int:
     """`now`, `-6h` (before now), or an ISO 8601 date or time (UTC where it names no
-    zone), in ms. `Refusal` for anything else."""
+    zone), in ms. `QuestionRefused` for anything else."""
     text = text.strip()
     if text == "now":
         return now_ms
@@ -130,7 +132,7 @@ def moment(text: str, now_ms: int) -> int:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise Refusal(
+        raise QuestionRefused(
             f"{text!r} is not a time, expected such as 2026-11-23, "
             "2026-11-23T14:05+00:00, -6h or now"
         ) from None
@@ -189,13 +191,14 @@ def columns(query: Query) -> list[str]:
 
 
 def shared(measurement: str, catalogue: Catalogue) -> Measurement:
-    """The measurement of that name; `Refusal` where it is about single laptops."""
+    """The measurement of that name. Raises `QuestionRefused` if it is about single
+    laptops."""
     try:
         declared = catalogue.measurement(measurement)
-    except Unknown as unknown:
-        raise Refusal(str(unknown)) from None
+    except UnknownName as unknown:
+        raise QuestionRefused(str(unknown)) from None
     if declared.personal:
-        raise Refusal(
+        raise QuestionRefused(
             f"{measurement!r} is about single laptops and is not shown here; "
             "ask for 'experience', where no group is too small to be shown"
         )
@@ -206,15 +209,15 @@ def _pick(text: str, declared: Measurement) -> Pick:
     field, _, aggregate = text.partition(":")
     try:
         kind = declared.field(field).type
-    except Unknown as unknown:
-        raise Refusal(str(unknown)) from None
+    except UnknownName as unknown:
+        raise QuestionRefused(str(unknown)) from None
     if not aggregate:
         return Pick(field, "last" if kind == "str" else "mean")
     for known in get_args(Aggregate):
         if known == aggregate:
             return Pick(field, known)
     hint = did_you_mean(aggregate, get_args(Aggregate))
-    raise Refusal(f"no aggregate is called {aggregate!r}{hint}")
+    raise QuestionRefused(f"no aggregate is called {aggregate!r}{hint}")
 
 
 def _wheres(texts: Sequence[str]) -> tuple[Where, ...]:
@@ -222,7 +225,7 @@ def _wheres(texts: Sequence[str]) -> tuple[Where, ...]:
     for text in texts:
         tag, equals, value = text.partition("=")
         if not equals:
-            raise Refusal(f"--where {text!r}: expected tag=value or tag!=value")
+            raise QuestionRefused(f"--where {text!r}: expected tag=value or tag!=value")
         is_not = tag.endswith("!")
         values.setdefault((tag.removesuffix("!").strip(), is_not), []).append(value)
     return tuple(Where(t, tuple(v), is_not) for (t, is_not), v in values.items())

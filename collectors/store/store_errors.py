@@ -5,10 +5,10 @@ from __future__ import annotations
 from collectors.batch import Batch
 from collectors.journal import Away
 
-__all__ = ["Away", "Refused", "Unanswered"]
+__all__ = ["Away", "RowsRefused", "Unanswered"]
 
 
-class Refused(Exception):
+class RowsRefused(Exception):
     """The store will never take these rows, and has taken all others of the write.
 
     One sentence of why; `batches` are the refused rows alone.

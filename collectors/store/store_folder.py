@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from collectors.store import file_layout
-from collectors.store.file_layout import DAY_MS, Piece
+from collectors.store.file_layout import DAY_MS, StoredFile
 from collectors.store.store_errors import Away
 from probes.wire.catalogue import Measurement
 
@@ -68,7 +68,7 @@ class Folder:
                     found.append((start, Path(entry.path)))
         return sorted(found)
 
-    def pieces(self, day: Path, start_ms: int) -> list[Piece]:
+    def pieces(self, day: Path, start_ms: int) -> list[StoredFile]:
         """All files of one day, superseded ones too."""
         with contextlib.suppress(FileNotFoundError):
             named = [file_layout.piece(path, start_ms) for path in day.iterdir()]
@@ -77,7 +77,7 @@ class Folder:
 
     def between(
         self, declared: Measurement, from_ms: int, to_ms: int
-    ) -> Iterator[tuple[int, list[Piece]]]:
+    ) -> Iterator[tuple[int, list[StoredFile]]]:
         """(start, standing files) of each day that `[from_ms, to_ms)` touches."""
         for start, day in self.days(declared):
             if start < to_ms and from_ms < start + DAY_MS:

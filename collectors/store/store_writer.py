@@ -17,19 +17,19 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.journal import (
-    Aside,
     Away,
     Chunk,
     FollowConfig,
+    JournalReader,
     Positions,
-    Reader,
+    Quarantine,
     follow,
     reader_sample,
 )
 from collectors.store.erasure import Erasures, without_erased
 from collectors.store.file_layout import DAY_MS
 from collectors.store.store_config import StoreConfig
-from collectors.store.store_errors import Refused
+from collectors.store.store_errors import RowsRefused
 from probes.wire.catalogue import Catalogue
 from probes.wire.sample import Sample
 
@@ -58,7 +58,7 @@ class WriterStats:
 
 
 def saved_positions(config: StoreConfig, reader: str = "store") -> Positions | None:
-    """How far the store had got: what its `Reader` must start from."""
+    """How far the store had got: what its `JournalReader` must start from."""
     path = _positions_path(config, reader)
     try:
         return msgspec.json.decode(path.read_bytes(), type=Positions)
@@ -80,7 +80,7 @@ class StoreWriter:
     def __init__(
         self,
         config: StoreConfig,
-        reader: Reader,
+        reader: JournalReader,
         store: Written,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -90,7 +90,7 @@ class StoreWriter:
             each.name: each.retention_days * DAY_MS for each in store.catalogue
         }
         self._positions = _positions_path(config, reader.name)
-        self._aside = Aside(config.folder / "aside", f"{reader.name}-refused")
+        self._aside = Quarantine(config.folder / "aside", f"{reader.name}-refused")
         self._erasures = Erasures(config.folder)
         self._saved: Positions | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -139,7 +139,7 @@ class StoreWriter:
         if rows:
             try:
                 await self._store.write(batches)
-            except Refused as refused:
+            except RowsRefused as refused:
                 await self._put_aside(refused)
             self.stats.written_rows += rows
         try:
@@ -170,7 +170,7 @@ class StoreWriter:
                 kept.append(batch.rows(fresh))
         return kept
 
-    async def _put_aside(self, refused: Refused) -> None:
+    async def _put_aside(self, refused: RowsRefused) -> None:
         rows = sum(len(batch) for batch in refused.batches)
         self.stats.refused_rows += rows
         self._reader.stats.aside_rows += rows

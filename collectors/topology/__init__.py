@@ -6,15 +6,21 @@ up to date while Towpath runs.
 """
 
 from collectors.topology.sighting import Sighting, Who
-from collectors.topology.site_graph import Graph, Link, Unknown, graph, with_parents
-from collectors.topology.topology_view import Surroundings
+from collectors.topology.site_graph import (
+    Graph,
+    Link,
+    UnknownNeighbour,
+    graph,
+    with_parents,
+)
+from collectors.topology.topology_view import TopologyView
 
 __all__ = [
     "Graph",
     "Link",
     "Sighting",
-    "Surroundings",
-    "Unknown",
+    "TopologyView",
+    "UnknownNeighbour",
     "Who",
     "graph",
     "with_parents",

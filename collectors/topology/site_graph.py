@@ -30,7 +30,7 @@ class Link(msgspec.Struct, frozen=True):
     agreed: bool
 
 
-class Unknown(msgspec.Struct, frozen=True):
+class UnknownNeighbour(msgspec.Struct, frozen=True):
     """Somebody heard who is not in the estate."""
 
     device: str
@@ -50,7 +50,7 @@ class Graph(msgspec.Struct, frozen=True):
     parents: Mapping[str, str] = {}
     discovered: frozenset[str] = frozenset()
     uplinks: Mapping[str, tuple[str, ...]] = {}
-    unknown: tuple[Unknown, ...] = ()
+    unknown: tuple[UnknownNeighbour, ...] = ()
     findings: tuple[str, ...] = ()
 
 
@@ -63,7 +63,7 @@ def graph(
     """What the sightings make of the estate; `directory` where it is made already."""
     devices = {device.id: device for device in estate.devices}
     directory = directory or Directory(estate.devices, who)
-    unknown: list[Unknown] = []
+    unknown: list[UnknownNeighbour] = []
     said: dict[tuple[str, str], list[Sighting]] = {}
     for seen in sightings:
         if seen.device not in devices:
@@ -301,8 +301,8 @@ def _would_ring(id: str, parent: str, parents: Mapping[str, str]) -> bool:
     return at is not None
 
 
-def _unknown(seen: Sighting) -> Unknown:
-    return Unknown(
+def _unknown(seen: Sighting) -> UnknownNeighbour:
+    return UnknownNeighbour(
         seen.device,
         seen.port,
         short(seen.remote_name) and seen.remote_name,

@@ -1,4 +1,4 @@
-"""`Surroundings`: what devices hear, kept up to date, and the estate made whole by it.
+"""`TopologyView`: what devices hear, kept up to date, and the estate made whole by it.
 
 Fed from the journal (or by whoever polls); filled from the store at the start. A
 neighbour that is no longer heard is remembered for a day: that it fell silent is when
@@ -41,7 +41,7 @@ _AGAIN_S = 3600.0
 _MEASUREMENTS = (NEIGHBOUR.measurement, IDENTITY.measurement)
 
 
-class Surroundings:
+class TopologyView:
     """`estate()` has discovered parents where the estate names none; `uplinks(id)` the
     ports that lead towards the way out.
 

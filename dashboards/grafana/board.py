@@ -69,7 +69,7 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Target:
+class PanelQuery:
     """One question of a panel and the name its lines carry (`$tag_port in`).
 
     `below`: drawn below the axis.
@@ -96,7 +96,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """How a table shows one of its columns."""
 
     title: str
@@ -119,14 +119,14 @@ class Panel:
 
     title: str
     description: str
-    targets: tuple[Target, ...]
+    targets: tuple[PanelQuery, ...]
     unit: str
     kind: Kind = "timeseries"
     width: int = 12
     height: int = 8
     steps: Steps = ((None, GREEN),)
     words: Mapping[int, tuple[str, str]] = field(default_factory=dict)
-    columns: Mapping[str, Column] = field(default_factory=dict)
+    columns: Mapping[str, TableColumn] = field(default_factory=dict)
     decimals: int | None = None
     least: float | None = None
     most: float | None = None
@@ -140,7 +140,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Row:
+class BoardRow:
     """A headed group of panels."""
 
     title: str
@@ -154,7 +154,7 @@ class Board:
     uid: str
     title: str
     description: str
-    rows: tuple[Row, ...]
+    rows: tuple[BoardRow, ...]
     variables: tuple[Variable, ...] = ()
     personal: bool = False
     since: str = "now-24h"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from collectors.store.query import check as check_query
-from dashboards.grafana.board import PERSONAL, Board, Panel, Target
-from probes.wire.catalogue import Catalogue, Measurement, Misfit, Unknown
+from dashboards.grafana.board import PERSONAL, Board, Panel, PanelQuery
+from probes.wire.catalogue import Catalogue, Measurement, Misfit, UnknownName
 
 _FROM = re.compile(r'\bFROM\s+"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 _FIELD = re.compile(r'\b[a-z]+\(\s*"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
@@ -47,7 +47,7 @@ def check_boards(boards: Sequence[Board], catalogue: Catalogue) -> list[str]:
                     declared = catalogue.measurement(query.measurement)
                     for tag in target.variables:
                         declared.tag(tag)
-                except (Misfit, Unknown) as misfit:
+                except (Misfit, UnknownName) as misfit:
                     found.append(f"{at}: {misfit}")
                     continue
                 found += _belongs(at, query.measurement, board.personal, catalogue)
@@ -59,7 +59,7 @@ def check_boards(boards: Sequence[Board], catalogue: Catalogue) -> list[str]:
                 declared = catalogue.measurement(variable.measurement)
                 for tag in (variable.tag, *variable.within):
                     declared.tag(tag)
-            except Unknown as unknown:
+            except UnknownName as unknown:
                 found.append(f"{at}: {unknown}")
                 continue
             found += _belongs(at, variable.measurement, board.personal, catalogue)
@@ -188,7 +188,7 @@ def _asked(
     for measurement in _FROM.findall(bare) or [""]:
         try:
             declared = catalogue.measurement(measurement)
-        except Unknown as unknown:
+        except UnknownName as unknown:
             yield f"{where}: {unknown}"
             return
         if declared.personal != (uid == PERSONAL):
@@ -203,7 +203,7 @@ def _asked(
         for name in sorted(fields - own):
             try:
                 declared.field(name)
-            except Unknown as unknown:
+            except UnknownName as unknown:
                 yield f"{where}: {unknown}"
         for name in sorted(set(_QUOTED.findall(rest)) - fields - own):
             if any(name == field.name for field in declared.fields):
@@ -211,7 +211,7 @@ def _asked(
                 continue
             try:
                 declared.tag(name)
-            except Unknown as unknown:
+            except UnknownName as unknown:
                 yield f"{where}: {unknown}"
 
 
@@ -220,7 +220,7 @@ _FOLLOWING = frozenset({"site", "role", "supplier", "severity"})
 
 
 def _ambiguous(
-    where: str, target: Target, board: Board, declared: Measurement
+    where: str, target: PanelQuery, board: Board, declared: Measurement
 ) -> Iterator[str]:
     """`last` of several subjects is the value of any one of them: each tag has to be
     grouped by, or narrowed to one value."""

@@ -15,10 +15,10 @@ from collectors.store.query import Query
 from dashboards.grafana.board import (
     SHARED,
     Board,
-    Column,
     Panel,
+    PanelQuery,
     Steps,
-    Target,
+    TableColumn,
     Variable,
     ask,
 )
@@ -198,13 +198,13 @@ def _panel(panel: Panel, source: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _period_ms(target: Target) -> int:
+def _period_ms(target: PanelQuery) -> int:
     assert target.query.every_ms is not None
     return target.query.every_ms
 
 
 def _target(
-    target: Target, n: int, panel: Panel, source: dict[str, str]
+    target: PanelQuery, n: int, panel: Panel, source: dict[str, str]
 ) -> dict[str, Any]:
     return {
         "refId": chr(ord("A") + n),
@@ -299,7 +299,7 @@ def _columns(panel: Panel) -> Iterator[dict[str, Any]]:
             }
 
 
-def _properties(column: Column) -> Iterator[dict[str, Any]]:
+def _properties(column: TableColumn) -> Iterator[dict[str, Any]]:
     if column.unit:
         yield {"id": "unit", "value": column.unit}
     if column.words:

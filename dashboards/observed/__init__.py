@@ -3,7 +3,7 @@ when they did not, and when nobody could tell."""
 
 from dashboards.observed.blind_spans import blind_spans
 from dashboards.observed.observe import Observations, Subjects, observe
-from dashboards.observed.poll_history import Piece, marks
+from dashboards.observed.poll_history import ObservedPiece, marks
 from dashboards.observed.polling_periods import (
     Periods,
     polling_periods,
@@ -13,8 +13,8 @@ from dashboards.observed.time_spans import Span
 
 __all__ = [
     "Observations",
+    "ObservedPiece",
     "Periods",
-    "Piece",
     "Span",
     "Subjects",
     "blind_spans",

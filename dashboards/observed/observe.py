@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from collectors.store.query import Pick, Query, Row, Where
 from dashboards.observed.poll_history import (
-    Piece,
+    ObservedPiece,
     Poll,
     clipped,
     cut_off,
@@ -54,8 +54,8 @@ class Observations:
 
     from_ms: int
     to_ms: int
-    devices: dict[str, list[Piece]] = field(default_factory=dict)
-    sites: dict[str, list[Piece]] = field(default_factory=dict)
+    devices: dict[str, list[ObservedPiece]] = field(default_factory=dict)
+    sites: dict[str, list[ObservedPiece]] = field(default_factory=dict)
     cut_off: list[Span] = field(default_factory=list)
 
 
@@ -107,11 +107,11 @@ class _Bucket:
         """Always there, without a gap."""
         return self.answered == self.polls and self.share == 1.0
 
-    def pieces(self, span: Span) -> list[Piece]:
+    def pieces(self, span: Span) -> list[ObservedPiece]:
         """By the count of its polls alone."""
         shares = {True: self.answered, False: self.polls - self.answered}
         return [
-            Piece(*span, up, self.share * polls / self.polls)
+            ObservedPiece(*span, up, self.share * polls / self.polls)
             for up, polls in shares.items()
             if polls
         ]
@@ -377,9 +377,9 @@ class _Looking:
     def _is_wanted(self, key: Key) -> bool:
         return self._sites is None or key[0] in self._sites
 
-    def _pieces(self, keys: Sequence[Key]) -> list[Piece]:
+    def _pieces(self, keys: Sequence[Key]) -> list[ObservedPiece]:
         """What was observed of one device, or of a site by all of its devices."""
-        found: list[Piece] = []
+        found: list[ObservedPiece] = []
         one_by_one: list[Span] = []
         for start, every_ms in self._starts(keys):
             span = self._limits(start, every_ms)
@@ -387,7 +387,7 @@ class _Looking:
             if self._is_rare:
                 one_by_one.append((span[0], span[1] + self._near_ms(*span)))
             elif any(each.is_up for each in there):
-                found.append(Piece(*span, True))
+                found.append(ObservedPiece(*span, True))
             elif any(start in self._read.get(key, ()) for key in keys):
                 one_by_one.append(span)
             elif len(keys) == 1:
@@ -395,7 +395,7 @@ class _Looking:
             else:
                 up = any(each.answered for each in there)
                 shares = [each.share for each in there if bool(each.answered) == up]
-                found.append(Piece(*span, up, max(shares)))
+                found.append(ObservedPiece(*span, up, max(shares)))
         pieces = device_pieces if len(keys) == 1 else site_pieces
         for begin, end in merged(one_by_one):
             near_ms = self._near_ms(begin, end)

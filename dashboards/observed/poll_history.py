@@ -43,7 +43,7 @@ class Poll(NamedTuple):
     up: bool
 
 
-class Piece(NamedTuple):
+class ObservedPiece(NamedTuple):
     """Observed time. `share` of it was seen so: below 1 if some polls of an hour
     were missed, or some answered and some not, and it is not known when."""
 
@@ -66,16 +66,16 @@ class _Round(NamedTuple):
         return self.polls[0].time_ms
 
 
-def device_pieces(polls: Iterable[Poll], period: Period) -> list[Piece]:
+def device_pieces(polls: Iterable[Poll], period: Period) -> list[ObservedPiece]:
     """What was observed of one device."""
     ordered = _ordered(polls)
     return joined(
-        Piece(poll.time_ms, until_ms, poll.up)
+        ObservedPiece(poll.time_ms, until_ms, poll.up)
         for poll, until_ms in zip(ordered, _ends(ordered, period), strict=True)
     )
 
 
-def site_pieces(polls: Iterable[Poll], period: Period) -> list[Piece]:
+def site_pieces(polls: Iterable[Poll], period: Period) -> list[ObservedPiece]:
     """What was observed of a site, from the polls of all its devices."""
     ordered = _ordered(polls)
     by_device: dict[str, list[Poll]] = {}
@@ -93,7 +93,7 @@ def site_pieces(polls: Iterable[Poll], period: Period) -> list[Piece]:
         else:
             observed.append((poll.time_ms, until[poll]))
     changes = _changes(_rounds(ordered, until, period))
-    found: list[Piece] = []
+    found: list[ObservedPiece] = []
     at = 0
     for begin, end in observed:
         left = begin
@@ -101,7 +101,7 @@ def site_pieces(polls: Iterable[Poll], period: Period) -> list[Piece]:
             while at + 1 < len(changes) and changes[at + 1][0] <= left:
                 at += 1
             right = changes[at + 1][0] if at + 1 < len(changes) else end
-            found.append(Piece(left, min(right, end), changes[at][1]))
+            found.append(ObservedPiece(left, min(right, end), changes[at][1]))
             left = min(right, end)
     return joined(found)
 
@@ -143,10 +143,13 @@ def cut_off(
 
 
 def clipped(
-    pieces: Iterable[Piece], from_ms: int, to_ms: int, removed: Sequence[Span] = ()
-) -> list[Piece]:
+    pieces: Iterable[ObservedPiece],
+    from_ms: int,
+    to_ms: int,
+    removed: Sequence[Span] = (),
+) -> list[ObservedPiece]:
     """`pieces` as far as they lie in `[from_ms, to_ms)` and outside `removed`."""
-    found: list[Piece] = []
+    found: list[ObservedPiece] = []
     for piece in pieces:
         begin, end = max(piece.from_ms, from_ms), min(piece.to_ms, to_ms)
         if begin >= end:
@@ -155,14 +158,14 @@ def clipped(
             found.append(piece._replace(from_ms=begin, to_ms=end))
             continue
         found += [
-            Piece(first, last, piece.up, piece.share)
+            ObservedPiece(first, last, piece.up, piece.share)
             for first, last in without([(begin, end)], removed)
         ]
     return found
 
 
 def marks(
-    pieces: Sequence[Piece], spans: Iterable[Span], removed: Iterable[Span] = ()
+    pieces: Sequence[ObservedPiece], spans: Iterable[Span], removed: Iterable[Span] = ()
 ) -> list[str]:
     """Each span for a strip: `ok`, `part`, `bad` or `none` (not observed), by what was
     observed in it outside of `removed`."""
@@ -181,9 +184,9 @@ def marks(
     return found
 
 
-def joined(pieces: Iterable[Piece]) -> list[Piece]:
+def joined(pieces: Iterable[ObservedPiece]) -> list[ObservedPiece]:
     """`pieces` in order of time, those of one kind that touch made one."""
-    found: list[Piece] = []
+    found: list[ObservedPiece] = []
     for piece in pieces:
         if piece.from_ms >= piece.to_ms:
             continue

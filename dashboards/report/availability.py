@@ -11,8 +11,12 @@ import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from collectors.estate.opening_hours import Hours, next_closing_ms, next_opening_ms
-from dashboards.observed import Piece, Span
+from collectors.estate.opening_hours import (
+    OpeningHours,
+    next_closing_ms,
+    next_opening_ms,
+)
+from dashboards.observed import ObservedPiece, Span
 from dashboards.observed.poll_history import clipped
 from dashboards.observed.time_spans import length, merged, within, without
 
@@ -51,10 +55,10 @@ class Availability:
 
 
 def availability(
-    pieces: Iterable[Piece],
+    pieces: Iterable[ObservedPiece],
     from_ms: int,
     to_ms: int,
-    hours: Hours,
+    hours: OpeningHours,
     maintenance: Sequence[Span] = (),
 ) -> Availability:
     """The figures of `[from_ms, to_ms)` from what was observed in it."""
@@ -79,14 +83,16 @@ def availability(
     )
 
 
-def unobserved(groups: Iterable[Iterable[Piece]], from_ms: int, to_ms: int) -> int:
+def unobserved(
+    groups: Iterable[Iterable[ObservedPiece]], from_ms: int, to_ms: int
+) -> int:
     """ms in which nothing at all was observed of any of `groups`."""
     seen = merged(piece[:2] for pieces in groups for piece in pieces)
     return length(without([(from_ms, to_ms)], seen))
 
 
 @functools.lru_cache(maxsize=256)
-def open_spans(hours: Hours, from_ms: int, to_ms: int) -> tuple[Span, ...]:
+def open_spans(hours: OpeningHours, from_ms: int, to_ms: int) -> tuple[Span, ...]:
     """When a site is open in `[from_ms, to_ms)`."""
     found = []
     begin = next_opening_ms(hours, from_ms)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from collectors.estate import Site
-from collectors.estate.opening_hours import Hours
+from collectors.estate.opening_hours import OpeningHours
 from collectors.experience.group_figures import rounded
 from collectors.store.query import Query, Row
 from dashboards.missing_figures import Evidence, agents
@@ -30,7 +30,7 @@ Name = tuple[str, str]
 
 
 @dataclass
-class Merged:
+class MergedFigures:
     """One group's figures of several stretches of time, as sums that can be merged.
 
     `calls` are single runs, `windows` rows of `experience`.
@@ -69,10 +69,10 @@ class Merged:
 class Calls:
     """Every group's month. `hours`: the council's, `own`: the sites'."""
 
-    hours: Hours
-    own: Mapping[str, Hours]
-    month: Mapping[Name, Merged]
-    before: Mapping[Name, Merged]
+    hours: OpeningHours
+    own: Mapping[str, OpeningHours]
+    month: Mapping[Name, MergedFigures]
+    before: Mapping[Name, MergedFigures]
     evidence: Evidence
     least: int
 
@@ -100,7 +100,7 @@ class Calls:
             names = list(dict.fromkeys(("office", "home", *names)))
         return tuple(self.group(by, name) for name in names)
 
-    def hours_of(self, by: str, group: str) -> Hours:
+    def hours_of(self, by: str, group: str) -> OpeningHours:
         return hours_of(by, group, self.hours, self.own)
 
 
@@ -125,11 +125,11 @@ async def _month(
     ask: Ask,
     month: Month,
     span: Span,
-    hours: Hours,
-    own: Mapping[str, Hours],
+    hours: OpeningHours,
+    own: Mapping[str, OpeningHours],
     least: int,
-) -> dict[Name, Merged]:
-    found: dict[Name, Merged] = {}
+) -> dict[Name, MergedFigures]:
+    found: dict[Name, MergedFigures] = {}
     midnights = [begin for begin, _ in month.days()]
     for begin, end, opened in stretches({hours, *own.values()}, span, midnights):
         day = datetime.fromtimestamp(begin / 1000, UTC).astimezone(month.zone).date()
@@ -138,7 +138,7 @@ async def _month(
             # A second lock: the store holds no smaller group, and none is ever shown.
             small = (real(row, "agents_min") or 0) < rounded(least)
             if not small and hours_of(*name, hours, own) in opened:
-                found.setdefault(name, Merged()).add(row, day)
+                found.setdefault(name, MergedFigures()).add(row, day)
     return found
 
 
@@ -147,13 +147,15 @@ async def _evidence(ask: Ask, span: Span) -> Evidence:
     return Evidence.of(told, await ask(agents(*span)))
 
 
-def usual_hours(own: Iterable[Hours]) -> Hours:
+def usual_hours(own: Iterable[OpeningHours]) -> OpeningHours:
     """The hours of most sites, which are taken for the council's."""
     counted = Counter(own).most_common(1)
-    return counted[0][0] if counted else Hours()
+    return counted[0][0] if counted else OpeningHours()
 
 
-def hours_of(by: str, group: str, hours: Hours, own: Mapping[str, Hours]) -> Hours:
+def hours_of(
+    by: str, group: str, hours: OpeningHours, own: Mapping[str, OpeningHours]
+) -> OpeningHours:
     """The hours in which a group is looked at: a site's own, else the council's."""
     if by in ("site", "home_site_place"):
         return own.get(group.split("/")[0], hours)
@@ -161,8 +163,8 @@ def hours_of(by: str, group: str, hours: Hours, own: Mapping[str, Hours]) -> Hou
 
 
 def stretches(
-    hours: Iterable[Hours], span: Span, cuts: Iterable[int]
-) -> list[tuple[int, int, frozenset[Hours]]]:
+    hours: Iterable[OpeningHours], span: Span, cuts: Iterable[int]
+) -> list[tuple[int, int, frozenset[OpeningHours]]]:
     """`span` where any of `hours` is open: cut where one of them opens or closes and at
     `cuts`, with those that are open throughout each piece."""
     opened = {each: open_spans(each, *span) for each in hours}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alerts.alert import Alert
 from alerts.suppression import Silence
 from collectors.estate import Estate, Site
-from collectors.estate.opening_hours import Hours
+from collectors.estate.opening_hours import OpeningHours
 from collectors.experience.groups import LEAST
 from collectors.store.query import Row, Store
 from dashboards.observed import (
@@ -28,7 +28,7 @@ from dashboards.report.group_calls import gather_calls
 from dashboards.report.month import Month
 
 Progress = Callable[[str], None]
-_ALWAYS = Hours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
+_ALWAYS = OpeningHours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Content:
     providers: tuple[report_figures.GroupFigures, ...]
     connections: tuple[report_figures.GroupFigures, ...]
     gateways: tuple[report_figures.GatewayFigures, ...]
-    incidents: tuple[report_figures.Incident, ...]
+    incidents: tuple[report_figures.SiteIncident, ...]
     blind_ms: int
     whole: bool
-    hours: Hours
+    hours: OpeningHours
     least: int
 
     @property

@@ -9,7 +9,7 @@ from typing import Literal
 
 from alerts.alert import Alert
 from collectors.estate import Device, Line, Site, VpnGateway
-from collectors.estate.opening_hours import Hours
+from collectors.estate.opening_hours import OpeningHours
 from collectors.store.query import Row
 from dashboards import missing_figures
 from dashboards.chart import Point
@@ -90,7 +90,7 @@ class GroupFigures:
 
     by: str
     group: str
-    hours: Hours
+    hours: OpeningHours
     values: Mapping[str, float] | None
     before: Mapping[str, float] | None = None
     absent: str = ""
@@ -115,7 +115,7 @@ class GatewayFigures:
 
 
 @dataclass(frozen=True)
-class Incident:
+class SiteIncident:
     """An alert that fired, cut to the month. `ongoing`: not over at its end."""
 
     alert: Alert
@@ -136,7 +136,7 @@ class SiteFigures:
     ports: tuple[PortFigures, ...]
     experience: GroupFigures
     staff_at_home: GroupFigures
-    incidents: tuple[Incident, ...]
+    incidents: tuple[SiteIncident, ...]
 
 
 def line_figures(
@@ -255,7 +255,7 @@ def port_figures(rows: Iterable[Row], count: int = 10) -> tuple[PortFigures, ...
 
 def incidents(
     alerts: Sequence[Alert], from_ms: int, to_ms: int, site: str | None = None
-) -> tuple[Incident, ...]:
+) -> tuple[SiteIncident, ...]:
     """Alerts that fired in the month, not explained by another, the longest first."""
     fired = [
         each
@@ -269,7 +269,7 @@ def incidents(
         if cause := each.suppressed_by or each.explained_by:
             explains[cause] = explains.get(cause, 0) + 1
     found = [
-        Incident(
+        SiteIncident(
             each,
             max(from_ms, each.since_ms),
             min(to_ms, each.resolved_ms or to_ms),

@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from dashboards import chart, figure_text
-from dashboards.chart import Chart, Series, strip
+from dashboards.chart import Chart, ChartSeries, strip
 from dashboards.report import poor_call_causes, report_figures
 from dashboards.report.report_data import Content
 from dashboards.templating import environment
@@ -155,7 +155,7 @@ def line_chart(found: report_figures.LineFigures, content: Content, n: int) -> C
     return Chart(
         id=f"line-{n}",
         title=f"{found.line.id}: use of its contract in {content.month.name}",
-        series=(Series("Each hour, busier direction", found.hourly),),
+        series=(ChartSeries("Each hour, busier direction", found.hourly),),
         from_ms=content.month.from_ms,
         to_ms=content.month.to_ms,
         step_ms=3_600_000,

@@ -1,6 +1,6 @@
 """The status page: what is wrong, why, and for whom, for on-call staff and managers."""
 
-from dashboards.web.status_page import AlertFile, PageError, StatusPage
+from dashboards.web.status_page import AlertReader, PageError, StatusPage
 from dashboards.web.web_config import WebConfig
 
-__all__ = ["AlertFile", "PageError", "StatusPage", "WebConfig"]
+__all__ = ["AlertReader", "PageError", "StatusPage", "WebConfig"]

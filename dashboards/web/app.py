@@ -37,7 +37,7 @@ _STATIC = {
 }
 
 
-class Pages:
+class StatusPages:
     """One method a page; each gathers and renders."""
 
     def __init__(self, config: WebConfig, views: Views) -> None:
@@ -227,7 +227,7 @@ class Pages:
 
 def app(config: WebConfig, views: Views) -> Starlette:
     """The application, inert."""
-    pages = Pages(config, views)
+    pages = StatusPages(config, views)
     routes: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
         ("/", pages.sites),
         ("/sites/{site}", pages.site),

@@ -26,7 +26,7 @@ _WHOLE_POINTS = ("access points", "capsman access points")
 
 
 @dataclass(frozen=True)
-class Part:
+class DevicePart:
     """A sensor: `reading` in words with its unit, `limit` what it is held against."""
 
     device: str
@@ -58,22 +58,22 @@ class Battery:
 
 
 @dataclass(frozen=True)
-class Finding:
+class HealthFinding:
     device: str
     finding: str
     text: str
 
 
 @dataclass(frozen=True)
-class Health:
+class DeviceHealth:
     """`known` False: the store did not answer, so nothing is said to be well."""
 
     known: bool = True
-    faults: tuple[Part, ...] = ()
+    faults: tuple[DevicePart, ...] = ()
     well: int = 0
-    hottest: Part | None = None
+    hottest: DevicePart | None = None
     batteries: tuple[Battery, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[HealthFinding, ...] = ()
     kinds: dict[str, str] = field(default_factory=dict)
     clients: dict[str, int] = field(default_factory=dict)
     access_points: dict[str, int] = field(default_factory=dict)
@@ -88,11 +88,11 @@ def health(
     inventory: Sequence[Row] | None,
     wireless: Sequence[Row] | None,
     findings: Sequence[Row] | None,
-) -> Health:
+) -> DeviceHealth:
     parts = [_part(row) for row in sensors or ()]
     faults = [each for each in parts if (each.severity or 0) > 0]
     faults.sort(key=lambda each: (-(each.severity or 0), each.device, each.name))
-    return Health(
+    return DeviceHealth(
         known=sensors is not None and findings is not None,
         faults=tuple(faults),
         well=sum(each.severity == 0 for each in parts),
@@ -132,9 +132,9 @@ def reading(kind: str, value: float | None, state: str = "") -> str:
     return f"{text} {'°C' if unit == 'C' else unit}".rstrip()
 
 
-def _part(row: Row) -> Part:
+def _part(row: Row) -> DevicePart:
     kind, value = row.tags.get("class", ""), _real(row, "value")
-    return Part(
+    return DevicePart(
         device=row.tags.get("device", ""),
         name=row.tags.get("sensor", ""),
         kind=kind.replace("_", " "),
@@ -153,7 +153,7 @@ def _limit(
     return "" if high is None else f"at most {reading(kind, high)}"
 
 
-def _hottest(rows: Iterable[Row]) -> Part | None:
+def _hottest(rows: Iterable[Row]) -> DevicePart | None:
     """The temperature that is nearest to its own upper limit, where it is well; where
     none has a limit, the highest."""
     best: tuple[tuple[bool, float], Row] | None = None
@@ -205,9 +205,9 @@ def _of_class(rows: Iterable[Row], kind: str) -> list[float]:
     ]
 
 
-def _findings(rows: Iterable[Row]) -> list[Finding]:
+def _findings(rows: Iterable[Row]) -> list[HealthFinding]:
     found = [
-        Finding(
+        HealthFinding(
             row.tags.get("device", ""),
             row.tags.get("finding", ""),
             str(row.values.get("text_last") or ""),

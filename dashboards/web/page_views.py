@@ -14,7 +14,7 @@ from collectors.experience.groups import LEAST
 from collectors.snmp.traps.trap_text import LEVELS
 from collectors.store.query import Row
 from dashboards import figure_text
-from dashboards.chart import Chart, Series, strip
+from dashboards.chart import Chart, ChartSeries, strip
 from dashboards.figure_text import hour, percent, rate
 from dashboards.missing_figures import Evidence, agents
 from dashboards.observed import (
@@ -28,9 +28,9 @@ from dashboards.observed import (
 )
 from dashboards.query_cache import Answers, rounded
 from dashboards.web import page_queries, site_state
-from dashboards.web.health import Health, health
+from dashboards.web.health import DeviceHealth, health
 from dashboards.web.monitor_cut_off import is_cut_off, not_observed
-from dashboards.web.ports import Ports, ports
+from dashboards.web.ports import PortList, ports
 
 
 class Alerts(Protocol):
@@ -63,7 +63,7 @@ class Overview:
 
 
 @dataclass(frozen=True)
-class Told:
+class LatestEvent:
     """What a device told by itself: the last of its kind, and how many there were."""
 
     device: str
@@ -241,13 +241,13 @@ class Views:
             least_top=0.1,
         )
 
-    async def ports(self, site: Site) -> Ports | None:
+    async def ports(self, site: Site) -> PortList | None:
         rows = await self._answers.ask(
             page_queries.ports_hour(rounded(self.now_ms(), 60_000), site.id)
         )
         return None if rows is None else ports(rows)
 
-    async def health(self, site: Site) -> Health:
+    async def health(self, site: Site) -> DeviceHealth:
         to_ms = rounded(self.now_ms(), 60_000)
         return health(
             *await self._answers.all(
@@ -258,7 +258,7 @@ class Views:
             )
         )
 
-    async def told(self, site: Site, most: int = 10) -> list[Told] | None:
+    async def told(self, site: Site, most: int = 10) -> list[LatestEvent] | None:
         """What its devices told in the last day that is worth reading, newest first;
         what still lasts before all else."""
         rows = await self._answers.ask(
@@ -297,7 +297,7 @@ class Views:
         return await self._answers.ask(page_queries.earlier_polls(at_ms, absent[:200]))
 
 
-def _series(name: str, rows: list[Row], column: str) -> Series:
+def _series(name: str, rows: list[Row], column: str) -> ChartSeries:
     points = [
         (row.time_ms, float(value))
         for row in rows
@@ -305,10 +305,10 @@ def _series(name: str, rows: list[Row], column: str) -> Series:
         and (value := row.values.get(column)) is not None
         and not isinstance(value, str)
     ]
-    return Series(name, sorted(points))
+    return ChartSeries(name, sorted(points))
 
 
-def _told(row: Row) -> Told | None:
+def _told(row: Row) -> LatestEvent | None:
     """None for what is no more than a notice of every day: desks go down at night, and
     ports have a table of their own."""
 
@@ -321,7 +321,7 @@ def _told(row: Row) -> Told | None:
     if level < LEVELS["warning"] or event == "link_down" or not number("count_sum"):
         return None
     bad = "bad" if level >= LEVELS["critical"] else "warn"
-    return Told(
+    return LatestEvent(
         device=row.tags.get("device", ""),
         event=event,
         port=row.tags.get("port", ""),

@@ -53,7 +53,7 @@ class PortNow:
 
 
 @dataclass(frozen=True)
-class Ports:
+class PortList:
     """`shown`: down that should be up, then with errors, then busy. `more`: of that
     kind, not shown. `quiet`: up with little to do; `unused`: how many have no link."""
 
@@ -63,7 +63,7 @@ class Ports:
     unused: int
 
 
-def ports(rows: Sequence[Row], most: int = 10) -> Ports:
+def ports(rows: Sequence[Row], most: int = 10) -> PortList:
     every = [_port(row) for row in rows]
     worth = [p for p in every if p.missing or p.faulty or p.use >= BUSY_RATIO]
     worth.sort(key=lambda p: (not p.missing, not p.faulty, -p.use, p.device, p.port))
@@ -71,7 +71,7 @@ def ports(rows: Sequence[Row], most: int = 10) -> Ports:
     rest = [p for p in every if p not in shown]
     quiet = [p for p in rest if p.up or (p.up is None and p.in_bps is not None)]
     quiet.sort(key=lambda p: (-p.use, p.device, p.port))
-    return Ports(
+    return PortList(
         tuple(worth[:most]), len(worth[most:]), tuple(quiet), len(rest) - len(quiet)
     )
 

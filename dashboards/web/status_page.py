@@ -16,7 +16,7 @@ from alerts.alert_access import open_alerts, recent_alerts, silences
 from alerts.suppression import Silence
 from collectors.estate import Estate
 from collectors.experience.groups import LEAST
-from collectors.http import CannotServe, HttpServer, Refusal, ServerLimits
+from collectors.http import CannotServe, HttpRefusal, HttpServer, ServerLimits
 from collectors.store.query import Store
 from dashboards.query_cache import Answers
 from dashboards.web.app import app
@@ -31,7 +31,7 @@ class PageError(RuntimeError):
     """The page cannot be served; the text says why and what to do."""
 
 
-class AlertFile:
+class AlertReader:
     """Alerts as the alert engine keeps them; a file not yet there holds none."""
 
     def __init__(self, path: Path) -> None:
@@ -79,14 +79,14 @@ class StatusPage:
         least: int = LEAST,
     ) -> None:
         self._config = config
-        source = AlertFile(alerts) if isinstance(alerts, Path) else alerts
+        source = AlertReader(alerts) if isinstance(alerts, Path) else alerts
         answers = Answers(store, now_ms)
         views = Views(estate, source, answers, now_ms, unwell, least)
         if council and not config.title:
             config = config.model_copy(update={"title": council})
         self.app = app(config, views)
         self.url = ""
-        self._refused: Counter[Refusal] = Counter()
+        self._refused: Counter[HttpRefusal] = Counter()
         self._server = HttpServer(
             self.app,
             config.host,
@@ -109,12 +109,12 @@ class StatusPage:
 
     def sample(self, process: str, now_ms: int) -> Sample:
         """Its row of `self_web`."""
-        counts = {f"refused_{reason}": self._refused[reason] for reason in Refusal}
+        counts = {f"refused_{reason}": self._refused[reason] for reason in HttpRefusal}
         server = self._server
         now = {"connections": server.connections, "strangers": server.strangers}
         return Sample("self_web", {"process": process}, {**now, **counts}, now_ms)
 
-    def _count(self, reason: Refusal) -> None:
+    def _count(self, reason: HttpRefusal) -> None:
         self._refused[reason] += 1
 
     async def __aexit__(

@@ -20,14 +20,14 @@ import msgspec
 from msgspec.structs import replace
 
 from probes.agent.agenda import SOON_MS, Agenda
-from probes.agent.burst_schedule import EXPLAIN, Hurry
-from probes.agent.change_filter import News
+from probes.agent.burst_schedule import EXPLAIN, BurstSchedule
+from probes.agent.change_filter import ChangeFilter
 from probes.agent.clocks import SET_S, Clocks, clock_change, wrong_ms
 from probes.agent.enrol import device_id
 from probes.agent.pause import paused_until_ms, why_quiet
-from probes.agent.place import Judgement, Locator, Places
+from probes.agent.place import Judgement, KnownPlaces, Locator
 from probes.agent.probe_budget import (
-    Facts,
+    ProbeConditions,
     is_busy,
     last_test_ms,
     note_test,
@@ -35,7 +35,12 @@ from probes.agent.probe_budget import (
 )
 from probes.agent.probe_round import PROBES, ROUND_S, Round
 from probes.agent.publish_https import HttpsPublisher
-from probes.agent.report_delivery import CredentialRefused, Delivery, Later, Publisher
+from probes.agent.report_delivery import (
+    CredentialRefused,
+    Later,
+    Publisher,
+    ReportDelivery,
+)
 from probes.agent.sent_log import SentLog
 from probes.agent.settings import Settings
 from probes.agent.spool import DAY_MS, Spool
@@ -45,7 +50,7 @@ from probes.wire.measurements import CATALOGUE
 from probes.wire.policy import Policy
 from probes.wire.policy import decode as decode_policy
 from probes.wire.private_files import write_privately
-from probes.wire.report import VERSION, Credential, Report, Result, Whereabouts
+from probes.wire.report import VERSION, AgentCredential, Report, Result, Whereabouts
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +68,7 @@ class Agent:
     def __init__(
         self,
         settings: Settings,
-        credential: Credential,
+        credential: AgentCredential,
         spool: Spool,
         publisher: Publisher,
         policies: HttpsPublisher | None,
@@ -93,9 +98,10 @@ class Agent:
             dropped=lambda: spool.dropped,
         )
         self._locator = locator or Locator(
-            Places(self._folder, device_id(self._folder).encode()), settings.ca_file
+            KnownPlaces(self._folder, device_id(self._folder).encode()),
+            settings.ca_file,
         )
-        self._delivery = Delivery(spool, publisher, SentLog(self._folder), now_ms)
+        self._delivery = ReportDelivery(spool, publisher, SentLog(self._folder), now_ms)
         self._clock_ahead_s, self._clock_was_set = clock_ahead_s, clock_was_set
         self._network_bytes, self._counted_bytes = network_bytes, 0
         self._policy = read_policy(self._folder)
@@ -111,11 +117,11 @@ class Agent:
             last_ms=lambda: last_test_ms(self._folder),
             soon_ms=soon_ms,
         )
-        self._hurry = Hurry()
+        self._hurry = BurstSchedule()
         self._network: object = None
         self._network_ms = self._changed_ms = 0
         self._last: dict[tuple[str, str], Result] = {}
-        self._news = News()
+        self._news = ChangeFilter()
         self._place = Judgement(Whereabouts(), "")
         self._started_ms = now_ms()
 
@@ -278,15 +284,15 @@ class Agent:
         if not self._hurry.is_bad:
             self._agenda.drop_between()
 
-    async def _facts(self, probe: str, brief: bool) -> Facts:
+    async def _facts(self, probe: str, brief: bool) -> ProbeConditions:
         metered = self._metered()
         if probe != "bandwidth":
             budget, spent = self._budget_bytes(), self._spool.spent_bytes()
             left = budget - spent if budget else None
-            return Facts(metered=metered, left_bytes=left, brief=brief)
+            return ProbeConditions(metered=metered, left_bytes=left, brief=brief)
         budget = self._policy.speed_test_bytes_per_month
         left = budget - self._spool.spent_bytes(probe) if budget else None
-        return Facts(metered, on_battery(), await is_busy(), left)
+        return ProbeConditions(metered, on_battery(), await is_busy(), left)
 
     def _budget_bytes(self) -> int:
         if self._metered():

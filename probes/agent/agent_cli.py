@@ -412,12 +412,12 @@ def _resume(chosen: argparse.Namespace, settings: Settings) -> int:
 
 def _place(chosen: argparse.Namespace, settings: Settings) -> int:
     from probes.agent.enrol import device_id
-    from probes.agent.place import Locator, Places
+    from probes.agent.place import KnownPlaces, Locator
 
     folder = settings.folder()
     word = "" if chosen.word == "forget" else chosen.word
     try:
-        known = Locator(Places(folder, device_id(folder).encode())).say(word)
+        known = Locator(KnownPlaces(folder, device_id(folder).encode())).say(word)
     except OSError as error:
         return _bad(f"that cannot be noted: {error}")
     if not known:

@@ -13,11 +13,11 @@ from probes.agent.agent import Agent
 from probes.agent.clocks import wrong_ms
 from probes.agent.enrol import NotEnrolled, enrol, read_credential
 from probes.agent.enrolment_token import EnrolmentToken
-from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.report_delivery import Later, Publisher
 from probes.agent.settings import Settings
 from probes.agent.spool import Spool
-from probes.wire.report import Credential
+from probes.wire.report import AgentCredential
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ async def run(settings: Settings, software: str, token: EnrolmentToken) -> None:
         log.warning("%s", left)
     folder = settings.folder()
     async with contextlib.AsyncExitStack() as stack:
-        door = Door(settings.server, credential, settings.ca_file, software)
+        door = ServerConnection(settings.server, credential, settings.ca_file, software)
         spool = stack.enter_context(
             Spool(
                 folder,
@@ -68,7 +68,7 @@ async def run(settings: Settings, software: str, token: EnrolmentToken) -> None:
 
 async def _credential(
     settings: Settings, software: str, token: EnrolmentToken, stop: asyncio.Event
-) -> Credential | None:
+) -> AgentCredential | None:
     """The credential kept here, else one for the token; None if it was stopped
     first."""
     try:

@@ -23,7 +23,7 @@ DAY_MS = 86_400_000
 SHORT_PACKETS = 100
 
 
-class Hurry:
+class BurstSchedule:
     """`note(results, …)` after each round: the times of more rounds, mostly none.
 
     A burst begins where a sign that was good, or not known, turns bad; at most every

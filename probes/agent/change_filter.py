@@ -18,7 +18,7 @@ STANDING = frozenset(
 )
 
 
-class News:
+class ChangeFilter:
     """`tells(result)` for each result in turn: whether it is sent."""
 
     def __init__(self) -> None:

@@ -6,26 +6,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from probes.measure.laptop_load import Laptop
+from probes.measure.laptop_load import LaptopLoad
 from probes.measure.vpn import Vpn
 from probes.measure.wifi import Wifi
 
 log = logging.getLogger(__name__)
 
 
-class Watched:
+class ContinuousProbes:
     """`await glance(opt_out)` every few seconds, between the results."""
 
     def __init__(
         self,
         vpn: Vpn | None = None,
         wifi: Wifi | None = None,
-        laptop: Laptop | None = None,
+        laptop: LaptopLoad | None = None,
     ) -> None:
         self.vpn, self.wifi, self.laptop = (
             vpn or Vpn(),
             wifi or Wifi(),
-            laptop or Laptop(),
+            laptop or LaptopLoad(),
         )
         self._failed = False
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from probes.agent.publish_https import Door, retry_after_s
+from probes.agent.publish_https import ServerConnection, retry_after_s
 from probes.agent.report_delivery import Later
 from probes.wire.private_files import write_privately
-from probes.wire.report import Credential, Enrolment
+from probes.wire.report import AgentCredential, Enrolment
 
 CREDENTIAL = "credential.json"
 DEVICE = "device"
@@ -26,11 +26,11 @@ class NotEnrolled(Exception):
     """No usable credential; the text says what to do."""
 
 
-def read_credential(folder: Path) -> Credential:
+def read_credential(folder: Path) -> AgentCredential:
     """The credential in `folder`. `NotEnrolled` where there is none to use."""
     path = folder / CREDENTIAL
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Credential)
+        return msgspec.json.decode(path.read_bytes(), type=AgentCredential)
     except FileNotFoundError:
         raise NotEnrolled(
             "this laptop is not enrolled: run towpath-agent enrol --server URL "
@@ -64,18 +64,18 @@ def known_device_id(folder: Path) -> str:
 
 async def enrol(
     server: str, token: str, folder: Path, ca_file: str, software: str
-) -> Credential:
+) -> AgentCredential:
     """Introduces this laptop and keeps what it was given.
 
     `Later` where the server could not be asked, `NotEnrolled` where it refused.
     """
     body = msgspec.json.encode(Enrolment(token=token, device=device_id(folder)))
     headers = {"Content-Type": "application/json"}
-    async with Door(server, None, ca_file, software) as door:
+    async with ServerConnection(server, None, ca_file, software) as door:
         answer = await door.ask("POST", "/v1/enrol", body, headers)
     if answer.status == 200:
         try:
-            credential = msgspec.json.decode(answer.body, type=Credential)
+            credential = msgspec.json.decode(answer.body, type=AgentCredential)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise Later(f"{server} is not a Towpath server: odd answer") from None
         write_privately(folder / CREDENTIAL, msgspec.json.encode(credential))

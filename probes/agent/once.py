@@ -9,10 +9,10 @@ import msgspec
 
 from probes.agent.agent import read_policy
 from probes.agent.enrol import NotEnrolled, known_device_id, read_credential
-from probes.agent.place import Judgement, Locator, Places
-from probes.agent.probe_budget import Facts, on_battery
+from probes.agent.place import Judgement, KnownPlaces, Locator
+from probes.agent.probe_budget import ProbeConditions, on_battery
 from probes.agent.probe_round import Round
-from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.report_delivery import CredentialRefused, Later
 from probes.agent.settings import Settings
 from probes.diagnosis.agent_status import table
@@ -21,7 +21,7 @@ from probes.wire.policy import Policy
 from probes.wire.report import Result, Whereabouts
 
 
-class Found(msgspec.Struct, frozen=True):
+class OnceResult(msgspec.Struct, frozen=True):
     """What `--json` prints: stable, fields are only ever added."""
 
     time_ms: int
@@ -42,7 +42,7 @@ async def measure_once(
     policy: Policy,
     ask_server: bool,
     software: str,
-) -> Found:
+) -> OnceResult:
     """One round of each of `probes`, against `policy` or, with `ask_server`, against
     what the council's server says, else what it last said."""
     time_ms, said = _now_ms(), "as given"
@@ -50,7 +50,7 @@ async def measure_once(
         policy, said = await _policy(settings, software)
     judgement = await _where(settings, policy)
     round = Round(software, _now_ms, ca_file=settings.ca_file, opt_out=settings.opt_out)
-    facts = Facts(
+    facts = ProbeConditions(
         metered=judgement.whereabouts.connection == "mobile",
         on_battery=on_battery(),
         left_bytes=None,
@@ -58,7 +58,7 @@ async def measure_once(
     results: list[Result] = []
     for probe in probes:
         results += await round.measure(probe, policy, facts)
-    return Found(
+    return OnceResult(
         time_ms,
         software,
         judgement.whereabouts,
@@ -68,7 +68,7 @@ async def measure_once(
     )
 
 
-def shown(found: Found, as_json: bool) -> str:
+def shown(found: OnceResult, as_json: bool) -> str:
     """`found` for a program or for a person."""
     if as_json:
         return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
@@ -88,7 +88,7 @@ async def _policy(settings: Settings, software: str) -> tuple[Policy, str]:
         credential = read_credential(settings.folder())
         if not settings.server:
             raise NotEnrolled("no server is set")
-        async with Door(
+        async with ServerConnection(
             settings.server, credential, settings.ca_file, software, request_s=15
         ) as door:
             policy = await HttpsPublisher(door).policy()
@@ -103,7 +103,7 @@ async def _policy(settings: Settings, software: str) -> tuple[Policy, str]:
 
 async def _where(settings: Settings, policy: Policy) -> Judgement:
     # Nothing is kept: without a device id of its own, no network is known again.
-    places = Places(settings.folder(), known_device_id(settings.folder()).encode())
+    places = KnownPlaces(settings.folder(), known_device_id(settings.folder()).encode())
     return await Locator(places, settings.ca_file, note=False).where(
         policy.beacon_url, policy.offices
     )

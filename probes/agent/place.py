@@ -57,7 +57,7 @@ MAX_PLACES = 100
 AGAIN_S = 900.0
 
 
-class Seen(msgspec.Struct, frozen=True):
+class PlaceEvidence(msgspec.Struct, frozen=True):
     """What the beacon said: `inside` with the site, or why that is not known.
 
     `hidden`: it answered, but a VPN is at work that routes do not show.
@@ -93,7 +93,9 @@ _UNKNOWN = {
 }
 
 
-def judge(seen: Seen, remembered: str, stands: Stands) -> tuple[Place, str, str]:
+def judge(
+    seen: PlaceEvidence, remembered: str, stands: Stands
+) -> tuple[Place, str, str]:
     """(place, site, reason) from what the beacon said, what is remembered of this
     network (`home`, `elsewhere`, `office:<site>` or nothing) and the office whose
     network the physical link stands in. Pure."""
@@ -118,7 +120,7 @@ def judge(seen: Seen, remembered: str, stands: Stands) -> tuple[Place, str, str]
     return "unknown", "", f"{reason}; {stands.reason}" if stands.reason else reason
 
 
-class Places:
+class KnownPlaces:
     """What the person or the beacon said of networks: a small file beside the spool,
     which never leaves the laptop."""
 
@@ -168,7 +170,7 @@ class Locator:
 
     def __init__(
         self,
-        places: Places,
+        places: KnownPlaces,
         ca_file: str = "",
         gather: Callable[[], list[Interface] | Outcome] = platforms.interfaces,
         neighbour: Callable[[str, str], str] = platforms.hardware_address,
@@ -200,7 +202,7 @@ class Locator:
         managed = await in_background(self._managed)
         found = tunnels(told, managed)
         if isinstance(among, Outcome):
-            seen = Seen("not_supported")
+            seen = PlaceEvidence("not_supported")
         else:
             seen = await self._look(beacon_url, told, line, found)
         mark = self._mark(line)
@@ -268,18 +270,20 @@ class Locator:
         among: Sequence[Interface],
         line: Interface | None,
         found: Sequence[Tunnel],
-    ) -> Seen:
+    ) -> PlaceEvidence:
         if line is None:
-            return Seen("no_network")
+            return PlaceEvidence("no_network")
         if not url:
-            return Seen("not_configured")
+            return PlaceEvidence("not_configured")
         if not url.lower().startswith("https://"):
-            return Seen("not_secure")
+            return PlaceEvidence("not_secure")
         answer = await ask_beacon(url, self._ca_file)
-        return Seen("silent") if answer is None else came_by(answer, among, found)
+        return (
+            PlaceEvidence("silent") if answer is None else came_by(answer, among, found)
+        )
 
 
-class Answer(msgspec.Struct, frozen=True):
+class BeaconAnswer(msgspec.Struct, frozen=True):
     """What a beacon said. `local`: the laptop's own address of that connection; `seen`:
     the one the beacon saw, empty where it does not say."""
 
@@ -289,8 +293,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def came_by(
-    answer: Answer, among: Sequence[Interface], found: Sequence[Tunnel]
-) -> Seen:
+    answer: BeaconAnswer, among: Sequence[Interface], found: Sequence[Tunnel]
+) -> PlaceEvidence:
     """Whether the beacon was reached without a tunnel. Pure.
 
     The connection's own address must belong to interfaces that are no VPN's, and to no
@@ -299,14 +303,22 @@ def came_by(
     """
     owners = owner(answer.local, among)
     if not owners or any(recognise(each) is not None for each in owners):
-        return Seen("tunnel")
+        return PlaceEvidence("tunnel")
     if answer.seen:
         # Another address on its way is a tunnel's, or a translator's: no proof.
-        return Seen("inside", answer.site) if same(answer) else Seen("tunnel")
-    return Seen("hidden") if hides_routes(found) else Seen("inside", answer.site)
+        return (
+            PlaceEvidence("inside", answer.site)
+            if same(answer)
+            else PlaceEvidence("tunnel")
+        )
+    return (
+        PlaceEvidence("hidden")
+        if hides_routes(found)
+        else PlaceEvidence("inside", answer.site)
+    )
 
 
-def same(answer: Answer) -> bool:
+def same(answer: BeaconAnswer) -> bool:
     """Whether the beacon saw the laptop's own address. Pure."""
     try:
         local, seen = (
@@ -319,7 +331,7 @@ def same(answer: Answer) -> bool:
     return local in (seen, mapped)
 
 
-async def ask_beacon(url: str, ca_file: str = "") -> Answer | None:
+async def ask_beacon(url: str, ca_file: str = "") -> BeaconAnswer | None:
     """What the beacon said, None where none answered. Never through a proxy: the proxy
     is inside, the laptop may not be."""
     import httpx2
@@ -357,4 +369,4 @@ async def ask_beacon(url: str, ca_file: str = "") -> Answer | None:
         RecursionError,
     ):
         return None
-    return Answer(beacon.site, local, beacon.seen)
+    return BeaconAnswer(beacon.site, local, beacon.seen)

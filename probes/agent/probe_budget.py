@@ -28,7 +28,7 @@ _LAST_TEST = "speed-test"
 _FREE = frozenset({"vpn", "wifi", "laptop", "agent"})
 
 
-class Facts(msgspec.Struct, frozen=True):
+class ProbeConditions(msgspec.Struct, frozen=True):
     """What holds now. `left_bytes`: of this month's budget for what is to be measured,
     None where unlimited; `brief`: a short round between two usual ones."""
 
@@ -39,7 +39,7 @@ class Facts(msgspec.Struct, frozen=True):
     brief: bool = False
 
 
-def not_now(probe: str, opted_out: bool, facts: Facts) -> Outcome | None:
+def not_now(probe: str, opted_out: bool, facts: ProbeConditions) -> Outcome | None:
     """Why `probe` must not run now; None where it may."""
     if opted_out:
         return Outcome.NOT_PERMITTED
@@ -60,7 +60,7 @@ def not_now(probe: str, opted_out: bool, facts: Facts) -> Outcome | None:
     return None
 
 
-def test_bytes(facts: Facts) -> int:
+def test_bytes(facts: ProbeConditions) -> int:
     """What one speed test may cost: at most a tenth of what is left this month."""
     if facts.left_bytes is None:
         return TEST_BYTES_UNLIMITED

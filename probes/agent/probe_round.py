@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from probes.agent.burst_schedule import SHORT_PACKETS
-from probes.agent.probe_budget import Facts, not_now, test_bytes
+from probes.agent.probe_budget import ProbeConditions, not_now, test_bytes
 from probes.wire.failure import Outcome, is_failure
 from probes.wire.measurements import MEASUREMENTS
 from probes.wire.policy import Policy, ReflectorAt
@@ -22,7 +22,7 @@ from probes.wire.report import Result
 if TYPE_CHECKING:
     import ssl
 
-    from probes.agent.continuous_probes import Watched
+    from probes.agent.continuous_probes import ContinuousProbes
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,11 @@ class Round:
         self._ca_file, self._opt_out = ca_file, opt_out
         self._waiting, self._dropped = waiting, dropped
         self._tls: ssl.SSLContext | None = None
-        self._watched: Watched | None = None
+        self._watched: ContinuousProbes | None = None
 
-    async def measure(self, probe: str, policy: Policy, facts: Facts) -> list[Result]:
+    async def measure(
+        self, probe: str, policy: Policy, facts: ProbeConditions
+    ) -> list[Result]:
         """A round of `probe`. Never raises for what a network or a probe does."""
         why_not = not_now(probe, probe in self._opt_out, facts)
         if why_not is not None:
@@ -83,18 +85,18 @@ class Round:
         if self._watched is not None:
             await self._watched.glance(self._opt_out)
 
-    def _watching(self) -> Watched:
+    def _watching(self) -> ContinuousProbes:
         if self._watched is None:
-            from probes.agent.continuous_probes import Watched
+            from probes.agent.continuous_probes import ContinuousProbes
 
-            self._watched = Watched()
+            self._watched = ContinuousProbes()
         return self._watched
 
     def _instead(self, probe: str, outcome: Outcome) -> Result:
         return Result(probe, 1, self._now_ms(), outcome)
 
     async def _run(
-        self, probe: str, policy: Policy, facts: Facts
+        self, probe: str, policy: Policy, facts: ProbeConditions
     ) -> AsyncIterator[Result]:
         # Imported where used: an agent that does not run a probe does not carry it.
         now_ms = self._now_ms

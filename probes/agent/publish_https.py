@@ -17,12 +17,17 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from probes.agent.report_delivery import CredentialRefused, Later, NotTaken, TooLarge
-from probes.agent.spool import Waiting
+from probes.agent.report_delivery import (
+    BodyTooLarge,
+    CredentialRefused,
+    Later,
+    NotTaken,
+)
+from probes.agent.spool import SpooledReport
 from probes.wire.policy import MAX_BODY_BYTES as MAX_POLICY_BYTES
 from probes.wire.policy import Policy
 from probes.wire.policy import decode as decode_policy
-from probes.wire.report import Credential, Receipt
+from probes.wire.report import AgentCredential, Receipt
 
 if TYPE_CHECKING:
     import ssl
@@ -41,7 +46,7 @@ class _Why(msgspec.Struct):
     why: str
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HttpResponse(msgspec.Struct, frozen=True):
     """What came back: at most `MAX_ANSWER_BYTES` of it."""
 
     status: int
@@ -64,7 +69,7 @@ def trust(ca_file: str) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file or None)
 
 
-class Door:
+class ServerConnection:
     """One kept HTTPS connection to the council's server. `async with door:`.
 
     `ask` raises `Later` with a sentence for everything that kept an answer from coming.
@@ -76,7 +81,7 @@ class Door:
     def __init__(
         self,
         server: str,
-        credential: Credential | None,
+        credential: AgentCredential | None,
         ca_file: str,
         software: str,
         request_s: float = REQUEST_S,
@@ -104,7 +109,7 @@ class Door:
         path: str,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
-    ) -> Answer:
+    ) -> HttpResponse:
         """One request and its whole answer."""
         import httpx2
 
@@ -138,7 +143,7 @@ class Door:
             raise Later(f"{self._server} cannot be reached: {error}") from None
         self.cost_bytes += len(taken) + _HEAD_BYTES
         self._compare_clocks(response.headers.get("date", ""))
-        return Answer(response.status_code, dict(response.headers), bytes(taken))
+        return HttpResponse(response.status_code, dict(response.headers), bytes(taken))
 
     def clock_was_set(self, by_s: float) -> None:
         """What is known of this laptop's clock stays true when somebody sets it."""
@@ -171,11 +176,11 @@ class Door:
 class HttpsPublisher:
     """A `Publisher` over HTTPS; also fetches the policy through the same door."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: ServerConnection) -> None:
         self._door = door
         self._etag = ""
 
-    async def send(self, reports: Sequence[Waiting]) -> Receipt:
+    async def send(self, reports: Sequence[SpooledReport]) -> Receipt:
         body = gzip.compress(
             b"[" + b",".join(each.body for each in reports) + b"]", compresslevel=6
         )
@@ -194,7 +199,7 @@ class HttpsPublisher:
         # Something on the way may take less at once, too; but only the server itself
         # can say that one report by itself is too much.
         if answer.status == 413 and (why is not None or len(reports) > 1):
-            raise TooLarge(why or "something on the way takes less at once")
+            raise BodyTooLarge(why or "something on the way takes less at once")
         if answer.status in {400, 415, 422} and why is not None:
             raise NotTaken(why)
         raise _turned(answer, time.time())
@@ -229,7 +234,7 @@ def retry_after_s(text: str, now_s: float) -> float | None:
         return None
 
 
-def _turned(answer: Answer, now_s: float) -> Later | CredentialRefused:
+def _turned(answer: HttpResponse, now_s: float) -> Later | CredentialRefused:
     status, why = answer.status, answer.why
     if status in {401, 403} and why is not None:
         return CredentialRefused(f"the server refused this laptop's credential: {why}")

@@ -26,10 +26,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 from probes.agent.publish_https import trust
 from probes.agent.report_delivery import CredentialRefused, Later, NotTaken
 from probes.agent.settings import Settings
-from probes.agent.spool import Waiting
+from probes.agent.spool import SpooledReport
 from probes.diagnosis.outcome_text import WORDS
 from probes.wire.failure import Outcome
-from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, Credential, Receipt, Refusal
+from probes.wire.report import (
+    ACKS_TOPIC,
+    REPORTS_TOPIC,
+    AgentCredential,
+    Receipt,
+    ReportRefusal,
+)
 from probes.wire.socket_errors import outcome_of
 
 log = logging.getLogger(__name__)
@@ -55,7 +61,7 @@ class MqttPublisher:
     def __init__(
         self,
         settings: Settings,
-        credential: Credential,
+        credential: AgentCredential,
         *,
         back_s: tuple[int, int] = FIRST_BACK_S,
         connect_s: float = CONNECT_S,
@@ -66,8 +72,8 @@ class MqttPublisher:
         self._connected = False
         self._news = asyncio.Event()
         self._accepted: dict[str, None] = {}
-        self._refused: dict[str, Refusal] = {}
-        self._whole: Refusal | None = None
+        self._refused: dict[str, ReportRefusal] = {}
+        self._whole: ReportRefusal | None = None
         self._trouble = ""
         self._denied = False
         self._back_s, self._refusals = back_s, 0
@@ -114,7 +120,7 @@ class MqttPublisher:
             async with asyncio.timeout(1.0):
                 await stopped.wait()
 
-    async def send(self, reports: Sequence[Waiting]) -> Receipt:
+    async def send(self, reports: Sequence[SpooledReport]) -> Receipt:
         wanted = {each.id for each in reports}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._connect_s):

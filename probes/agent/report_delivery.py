@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from probes.agent.sent_log import SentLog
-from probes.agent.spool import Spool, Waiting
-from probes.wire.report import Receipt, Refusal
+from probes.agent.spool import Spool, SpooledReport
+from probes.wire.report import Receipt, ReportRefusal
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +36,10 @@ class Publisher(Protocol):
     """Gives reports to the server and returns what it has made durable.
 
     Raises `Later` (nothing is known to have been taken), `CredentialRefused`,
-    `TooLarge` or `NotTaken`. Sending a report twice changes nothing.
+    `BodyTooLarge` or `NotTaken`. Sending a report twice changes nothing.
     """
 
-    async def send(self, reports: Sequence[Waiting]) -> Receipt: ...
+    async def send(self, reports: Sequence[SpooledReport]) -> Receipt: ...
 
 
 class Later(Exception):
@@ -54,7 +54,7 @@ class CredentialRefused(Exception):
     """The server does not know this laptop's credential (any more)."""
 
 
-class TooLarge(Exception):
+class BodyTooLarge(Exception):
     """The server takes fewer reports at once."""
 
 
@@ -84,7 +84,7 @@ def denied_retry_s(denials: int, chance: float) -> float:
     return wait_s * (0.5 + chance)
 
 
-class Delivery:
+class ReportDelivery:
     """`await deliver()` makes one attempt and returns the seconds to wait before the
     next one, or None where nothing waits. It raises nothing that a server causes."""
 
@@ -124,18 +124,18 @@ class Delivery:
             self._denials += 1
             self._failed(str(refused), None)
             return denied_retry_s(self._denials, self._chance())
-        except (TooLarge, NotTaken) as error:
+        except (BodyTooLarge, NotTaken) as error:
             if len(batch) > 1:
                 self._most = max(len(batch) // 2, 1)
                 return self._pause()
-            receipt = Receipt((), (Refusal(batch[0].id, str(error)),))
+            receipt = Receipt((), (ReportRefusal(batch[0].id, str(error)),))
         if not self._took(batch, receipt):
             return self._failed("the server's receipt names none of the reports", None)
         if not self._spool.waiting:
             return None
         return self._pause()
 
-    def _took(self, batch: Sequence[Waiting], receipt: Receipt) -> bool:
+    def _took(self, batch: Sequence[SpooledReport], receipt: Receipt) -> bool:
         now_ms = self._now_ms()
         accepted = set(receipt.accepted)
         # What an earlier, unanswered try brought may be named now; only what is in
@@ -167,7 +167,7 @@ class Delivery:
         now_ms = self._now_ms()
         return [v for v, until in self._unread_until_ms.items() if until > now_ms]
 
-    def _keep_unread(self, batch: Sequence[Waiting], receipt: Receipt) -> str:
+    def _keep_unread(self, batch: Sequence[SpooledReport], receipt: Receipt) -> str:
         """Holds back what the server refused for its version: it stays in the spool
         until the server has been updated. A sentence while anything is held back."""
         unread = {each.id: each.why for each in receipt.refused if each.is_for_version}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from probes.agent.spool import Waiting
+from probes.agent.spool import SpooledReport
 from probes.wire.report import Report
 
 LOG_BYTES = 2_000_000
@@ -22,7 +22,7 @@ class SentLog:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "sent.jsonl"
 
-    def write(self, now_ms: int, reports: Sequence[Waiting]) -> None:
+    def write(self, now_ms: int, reports: Sequence[SpooledReport]) -> None:
         """Notes `reports`. A full disk loses the note, not the report."""
         if not reports:
             return

@@ -33,7 +33,7 @@ RESERVE_BYTES = 262_144
 NAME = "spool.sqlite"
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class SpooledReport(msgspec.Struct, frozen=True):
     """One report as it will travel: `body` is its JSON. `doubtful`: by a clock that
     was not compared yet."""
 
@@ -69,7 +69,7 @@ class Spool:
         self._now_ms, self._wrong_ms = now_ms, wrong_ms
         self._db: sqlite3.Connection | None = None
         self._bytes = 0
-        self._held: dict[str, Waiting] = {}
+        self._held: dict[str, SpooledReport] = {}
         self._to_forget: dict[str, None] = {}
 
     def __enter__(self) -> Self:
@@ -92,7 +92,7 @@ class Spool:
         body = msgspec.json.encode(report)
         wrong_ms = self._wrong_ms()
         made_ms = self._now_ms() - (wrong_ms or 0)
-        self._held[report.id] = Waiting(
+        self._held[report.id] = SpooledReport(
             report.id, made_ms, body, wrong_ms is None, report.version
         )
         self._settle()
@@ -105,10 +105,10 @@ class Spool:
 
     def oldest(
         self, most: int, most_bytes: int, without: Collection[int] = ()
-    ) -> list[Waiting]:
+    ) -> list[SpooledReport]:
         """Up to `most` reports, oldest first, at least one if any waits; none of a
         version that is in `without`."""
-        found: list[Waiting] = []
+        found: list[SpooledReport] = []
         size = 0
         for each in self._all(most, without):
             size += len(each.body) + 1
@@ -201,8 +201,8 @@ class Spool:
         now = datetime.datetime.fromtimestamp(self._now_ms() / 1000, datetime.UTC)
         return now.strftime("%Y-%m")
 
-    def _all(self, most: int, without: Collection[int]) -> Iterator[Waiting]:
-        found: list[Waiting] = []
+    def _all(self, most: int, without: Collection[int]) -> Iterator[SpooledReport]:
+        found: list[SpooledReport] = []
         broken: list[str] = []
         with self._surviving("read"):
             if self._db is not None:
@@ -214,7 +214,7 @@ class Spool:
                 )
                 for id, made_ms, body, crc, version in rows:
                     if isinstance(body, bytes) and zlib.crc32(body) == crc:
-                        found.append(Waiting(id, made_ms, body, version=version))
+                        found.append(SpooledReport(id, made_ms, body, version=version))
                     else:
                         broken.append(id)
         for id in broken:
@@ -374,7 +374,7 @@ class Spool:
         return self.path.with_name("reserve")
 
 
-def _moved(waiting: Waiting, by_ms: int) -> Waiting:
+def _moved(waiting: SpooledReport, by_ms: int) -> SpooledReport:
     """The same, made `by_ms` later; as it was where it cannot be read. Pure."""
     try:
         report = msgspec.json.decode(waiting.body, type=Report)
@@ -390,7 +390,7 @@ def _move(db: sqlite3.Connection, seq: int, by_ms: int) -> None:
     row = "SELECT id, made_ms, body, crc FROM report WHERE seq = ?"
     id, made_ms, body, crc = db.execute(row, (seq,)).fetchone()
     if isinstance(body, bytes) and zlib.crc32(body) == crc:
-        now = _moved(Waiting(id, made_ms, body), by_ms)
+        now = _moved(SpooledReport(id, made_ms, body), by_ms)
         db.execute(
             "UPDATE report SET made_ms = ?, body = ?, crc = ? WHERE seq = ?",
             (now.made_ms, now.body, zlib.crc32(now.body), seq),

@@ -14,7 +14,7 @@ import msgspec
 
 from probes.agent.pause import clock
 from probes.diagnosis.outcome_text import TITLES
-from probes.diagnosis.verdict import Verdict, verdict
+from probes.diagnosis.verdict import LaptopVerdict, verdict
 from probes.wire.policy import Incident
 from probes.wire.private_files import write_privately
 from probes.wire.report import Result, Whereabouts
@@ -98,12 +98,12 @@ def read_status(folder: Path) -> Status | None:
         return None
 
 
-def judged(status: Status, now_ms: int) -> Verdict:
+def judged(status: Status, now_ms: int) -> LaptopVerdict:
     """The verdict on what the agent last saw, in the network it is in now. Pure."""
     return verdict(status.last, now_ms, status.whereabouts, status.network_ms)
 
 
-def advice(found: Verdict) -> list[str]:
+def advice(found: LaptopVerdict) -> list[str]:
     """The verdict, and for each thing that is wrong what to do about it. Pure."""
     lines = [capital(found.headline) + "."]
     if len(found.bad) == 1 and found.bad[0].do:
@@ -178,7 +178,7 @@ def table(results: Sequence[Result], now_ms: int | None = None) -> list[str]:
 
 def figures(result: Result) -> str:
     """`rtt 21 ms, loss 0.5 %`: what was measured, with units. Pure."""
-    from probes.wire.catalogue import Unknown
+    from probes.wire.catalogue import UnknownName
     from probes.wire.measurements import CATALOGUE
 
     shown = []
@@ -192,7 +192,7 @@ def figures(result: Result) -> str:
             continue
         try:
             unit = CATALOGUE.measurement(result.probe).field(name).unit
-        except Unknown:
+        except UnknownName:
             unit = "1"
         figure = _figure(name, value, unit)
         way = name.removesuffix("_bps")

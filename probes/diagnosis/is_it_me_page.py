@@ -24,7 +24,7 @@ from probes.diagnosis.agent_status import (
     troubles,
 )
 from probes.diagnosis.outcome_text import TITLES, WORDS
-from probes.diagnosis.verdict import Verdict
+from probes.diagnosis.verdict import LaptopVerdict
 from probes.diagnosis.what_we_collect import NEVER, how_often
 from probes.wire.display import isolated
 from probes.wire.failure import Outcome
@@ -40,7 +40,7 @@ def page(
     """The whole page as HTML. `sent`: the newest first; `style`: the style sheet."""
     if status is None:
         body = _verdict_box(
-            Verdict(False, "the agent has not run on this laptop yet"), ""
+            LaptopVerdict(False, "the agent has not run on this laptop yet"), ""
         )
     else:
         body = "".join(
@@ -113,7 +113,7 @@ def _found(status: Status, now_ms: int) -> str:
     return "".join(parts).replace("<p></p>\n", "")
 
 
-def _verdict_box(verdict: Verdict, where: str) -> str:
+def _verdict_box(verdict: LaptopVerdict, where: str) -> str:
     kind, word = ("ok", "✔ All well") if verdict.good else ("bad", "✖ Not well")
     return (
         f'<div class="verdict {kind}">\n<p class="word">{word}</p>\n'

@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from probes import platforms
-from probes.agent.probe_budget import Facts
+from probes.agent.probe_budget import ProbeConditions
 from probes.agent.probe_round import Round
 from probes.agent.settings import Settings
 from probes.diagnosis.redaction import Reducer
@@ -91,7 +91,7 @@ def look(settings: Settings, software: str) -> Look:
     async def measured() -> list[Result]:
         found: list[Result] = []
         for probe in _LOCAL:
-            found += await round.measure(probe, Policy(), Facts())
+            found += await round.measure(probe, Policy(), ProbeConditions())
         return found
 
     return Look(

@@ -13,7 +13,7 @@ import msgspec
 from probes.diagnosis.outcome_text import TITLES, WORDS
 from probes.wire import diagnosis
 from probes.wire.call_cause import Cause, cause
-from probes.wire.diagnosis import Finding, Seen, failures, is_microsoft
+from probes.wire.diagnosis import Diagnosis, LaptopResults, failures, is_microsoft
 from probes.wire.failure import NOT_MEASURED, Outcome
 from probes.wire.report import Result, Whereabouts
 
@@ -45,14 +45,14 @@ _ANSWERED = frozenset(
 )
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class LaptopVerdict(msgspec.Struct, frozen=True):
     """`headline`: the sentence to read first. `bad`: what is wrong, the first one to
     mend first. `fine`: what was seen to be in order."""
 
     good: bool
     headline: str
-    bad: tuple[Finding, ...] = ()
-    fine: tuple[Finding, ...] = ()
+    bad: tuple[Diagnosis, ...] = ()
+    fine: tuple[Diagnosis, ...] = ()
 
 
 def verdict(
@@ -60,16 +60,16 @@ def verdict(
     now_ms: int,
     where: Whereabouts = NOWHERE,
     since_ms: int = 0,
-) -> Verdict:
+) -> LaptopVerdict:
     """What `results` (the last of each probe and target) say at `now_ms`.
 
     What was measured before `since_ms` was measured in another network.
     """
     fresh = _fresh(results, now_ms, since_ms, where)
-    seen = Seen(fresh, where)
+    seen = LaptopResults(fresh, where)
     hiding = diagnosis.network(seen)
     if hiding and not hiding[0].good and not seen.reached():
-        return Verdict(False, hiding[0].says, tuple(hiding))
+        return LaptopVerdict(False, hiding[0].says, tuple(hiding))
     findings = [
         *hiding,
         *diagnosis.laptop(seen),
@@ -87,8 +87,8 @@ def verdict(
     if any(each.segment == "line" for each in bad):
         fine = [each for each in fine if each.segment != "line"]
     if bad:
-        return Verdict(False, _headline(bad, fine, poor), tuple(bad), tuple(fine))
-    return Verdict(True, _good(seen), (), tuple(fine))
+        return LaptopVerdict(False, _headline(bad, fine, poor), tuple(bad), tuple(fine))
+    return LaptopVerdict(True, _good(seen), (), tuple(fine))
 
 
 def _fresh(
@@ -105,7 +105,7 @@ def _fresh(
 
 
 def _headline(
-    bad: Sequence[Finding], fine: Sequence[Finding], poor: Finding | None
+    bad: Sequence[Diagnosis], fine: Sequence[Diagnosis], poor: Diagnosis | None
 ) -> str:
     """The first cause, the next one, and what is in order beyond it."""
     said = bad[0].says
@@ -128,7 +128,7 @@ def _headline(
     return said
 
 
-def _good(seen: Seen) -> str:
+def _good(seen: LaptopResults) -> str:
     calls = seen.one("call_path")
     if calls is not None:
         return f"your connection looks good: {_call(calls)}"
@@ -137,11 +137,11 @@ def _good(seen: Seen) -> str:
     return "nothing was measured in the last hour"
 
 
-def _poor_calls(seen: Seen, breaks: Cause | None) -> Finding | None:
+def _poor_calls(seen: LaptopResults, breaks: Cause | None) -> Diagnosis | None:
     calls = seen.one("call_path")
     if calls is None or calls.values.get("poor") != 1:
         return None
-    return Finding(
+    return Diagnosis(
         "calls",
         False,
         f"calls may be poor: {_call(calls)}",
@@ -149,35 +149,37 @@ def _poor_calls(seen: Seen, breaks: Cause | None) -> Finding | None:
     )
 
 
-def _council(seen: Seen) -> list[Finding]:
+def _council(seen: LaptopResults) -> list[Diagnosis]:
     """The council's reflector and services. A relay need not answer, and what the path
     does not reach the call path says better: those two are not asked."""
     web = [each for each in seen.all("web") if not is_microsoft(each.target)]
     failed = failures([*web, *seen.all("name_lookup"), *seen.all("bandwidth")])
     found = [
-        Finding("council", False, _said(each), _what_to_do(each, seen))
+        Diagnosis("council", False, _said(each), _what_to_do(each, seen))
         for each in _once_each(failed)
     ]
     calls = failures(seen.all("call_path"))
     # The next reflector is asked where the nearest does not answer.
     if calls and seen.one("call_path") is None:
         each = calls[0]
-        found.insert(0, Finding("council", False, _said(each), _what_to_do(each, seen)))
+        found.insert(
+            0, Diagnosis("council", False, _said(each), _what_to_do(each, seen))
+        )
     if found:
         return found
     if any(each.outcome is Outcome.OK for each in web):
-        return [Finding("council", True, "the council's services answer")]
+        return [Diagnosis("council", True, "the council's services answer")]
     return []
 
 
-def _microsoft(seen: Seen) -> list[Finding]:
+def _microsoft(seen: LaptopResults) -> list[Diagnosis]:
     web = [each for each in seen.all("web") if is_microsoft(each.target)]
     failed = failures(web)
     if not failed:
         worked = any(each.outcome is Outcome.OK for each in web)
-        return [Finding("microsoft", True, "Microsoft 365 answers")] if worked else []
+        return [Diagnosis("microsoft", True, "Microsoft 365 answers")] if worked else []
     return [
-        Finding("microsoft", False, _said(each), _what_to_do(each, seen))
+        Diagnosis("microsoft", False, _said(each), _what_to_do(each, seen))
         for each in _once_each(failed)
     ]
 
@@ -187,7 +189,7 @@ def _once_each(results: Sequence[Result]) -> list[Result]:
     return [by_words[said] for said in sorted(by_words)]
 
 
-def _what_to_do(result: Result, seen: Seen) -> str:
+def _what_to_do(result: Result, seen: LaptopResults) -> str:
     if result.outcome is Outcome.UDP_BLOCKED:
         return (
             "Something between you and the council holds UDP back (a firewall, guest "

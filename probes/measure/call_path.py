@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from probes.measure.call_figures import summarise
 from probes.measure.call_targets import CLIENT_TO_EDGE, Targets
-from probes.measure.udp_exchange import Pace, talk
+from probes.measure.udp_exchange import RetryPacing, talk
 from probes.wire import stamp, stamp_auth
 from probes.wire.report import Result
 
@@ -49,7 +49,7 @@ class StampSpeech:
     def hear(self, packet: bytes) -> tuple[int, stamp.Reflected] | None:
         try:
             reply = self._read(packet)
-        except stamp.Misread:
+        except stamp.StampError:
             return None
         # Whoever answers must have seen the question. RFC 8762 has no session id.
         if reply.ssid not in (self._ssid, 0):
@@ -103,7 +103,7 @@ async def measure(
         host,
         port,
         lambda: AuthenticatedSpeech(key) if key else StampSpeech(payload_bytes, dscp),
-        Pace(packets, interval_ms, dscp, True, kernel_times),
+        RetryPacing(packets, interval_ms, dscp, True, kernel_times),
         tcp_port,
     )
     return Result(

@@ -30,7 +30,7 @@ class Cpu(msgspec.Struct, frozen=True):
     total_s: float
 
 
-class Laptop:
+class LaptopLoad:
     """`look()` now and then, `await measure(…)` once in the period."""
 
     def __init__(

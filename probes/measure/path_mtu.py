@@ -175,5 +175,5 @@ class _Asking:
                 else stamp.read_reply(answer)
             )
             return reply.sender_sequence == self._sequence
-        except stamp.Misread:
+        except stamp.StampError:
             return False

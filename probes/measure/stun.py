@@ -26,11 +26,11 @@ _UDP = 17
 _MOST_ATTRIBUTES = 32
 
 
-class Misread(ValueError):
+class StunError(ValueError):
     """Octets that are not a STUN answer; the text says why."""
 
 
-class Answer(NamedTuple):
+class StunResponse(NamedTuple):
     """An answer to a request. `error_code` 0: success, or an error that does not say
     which. `mapped`: the asker's address as the answerer saw it, None where not told."""
 
@@ -57,17 +57,17 @@ def allocate_request(transaction: bytes) -> bytes:
     return _HEAD.pack(_ALLOCATE, len(attributes), COOKIE, transaction) + attributes
 
 
-def read_answer(packet: bytes | memoryview) -> Answer:
-    """What a success or error response says. `Misread` where it is none; attributes
+def read_answer(packet: bytes | memoryview) -> StunResponse:
+    """What a success or error response says. `StunError` where it is none; attributes
     that are broken or not understood are passed over."""
     if len(packet) < HEAD_BYTES:
-        raise Misread(f"{len(packet)} octets, expected at least {HEAD_BYTES}")
+        raise StunError(f"{len(packet)} octets, expected at least {HEAD_BYTES}")
     kind, length, cookie, transaction = _HEAD.unpack_from(packet)
     # RFC 8489 has lengths of whole words; Teams' relays do not pad their error texts.
     if kind & 0xC000 or cookie != COOKIE:
-        raise Misread("no STUN header")
+        raise StunError("no STUN header")
     if kind & _CLASS not in (_SUCCESS, _ERROR):
-        raise Misread(f"message type {kind:#06x}, expected a response")
+        raise StunError(f"message type {kind:#06x}, expected a response")
     code, mapped = 0, None
     at, end = HEAD_BYTES, min(HEAD_BYTES + length, len(packet))
     for _ in range(_MOST_ATTRIBUTES):
@@ -83,7 +83,7 @@ def read_answer(packet: bytes | memoryview) -> Answer:
             code = (value[2] & 7) * 100 + min(value[3], 99)
         elif attribute == _XOR_MAPPED_ADDRESS:
             mapped = _mapped(value, transaction)
-    return Answer(transaction, kind & _CLASS == _SUCCESS, code, mapped)
+    return StunResponse(transaction, kind & _CLASS == _SUCCESS, code, mapped)
 
 
 def _mapped(

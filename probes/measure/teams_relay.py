@@ -15,7 +15,7 @@ from probes.measure import stun
 from probes.measure.call_figures import rounded
 from probes.measure.jitter import jitter, percentile
 from probes.measure.packet_stream import Arrival, Observed
-from probes.measure.udp_exchange import Pace, Talk, talk
+from probes.measure.udp_exchange import RetryPacing, Talk, talk
 from probes.wire.failure import Outcome
 from probes.wire.policy import TeamsRelay
 from probes.wire.report import Result
@@ -41,10 +41,10 @@ class StunSpeech:
     def ask(self, number: int) -> bytes:
         return self._request(self._secret + number.to_bytes(4, "big"))
 
-    def hear(self, packet: bytes) -> tuple[int, stun.Answer] | None:
+    def hear(self, packet: bytes) -> tuple[int, stun.StunResponse] | None:
         try:
             answer = stun.read_answer(packet)
-        except stun.Misread:
+        except stun.StunError:
             return None
         if answer.transaction[:-4] != self._secret:
             return None
@@ -77,18 +77,18 @@ async def _ask(
     request: Callable[[bytes], bytes],
     interval_ms: float,
     tcp_port: int,
-) -> Talk[stun.Answer]:
-    pace = Pace(relay.packets, interval_ms, VOICE_DSCP)
+) -> Talk[stun.StunResponse]:
+    pace = RetryPacing(relay.packets, interval_ms, VOICE_DSCP)
     return await talk(
         relay.host, relay.port, lambda: StunSpeech(request), pace, tcp_port
     )
 
 
-def summarise(run: Observed[stun.Answer]) -> dict[str, Value]:
+def summarise(run: Observed[stun.StunResponse]) -> dict[str, Value]:
     """The fields of the catalogue's `teams_relay` for a run in which something came
     back. Jitter is that of both ways together. Pure."""
     sent = len(run.sent_ns)
-    first: dict[int, Arrival[stun.Answer]] = {}
+    first: dict[int, Arrival[stun.StunResponse]] = {}
     for each in run.arrivals:
         if each.number < sent:
             first.setdefault(each.number, each)

@@ -24,7 +24,7 @@ class Talk(NamedTuple, Generic[Reply]):
     cost_bytes: int
 
 
-class Pace(NamedTuple):
+class RetryPacing(NamedTuple):
     """How a stream is sent. `closing`: see `Stream`."""
 
     packets: int
@@ -38,7 +38,7 @@ async def talk(
     host: str,
     port: int,
     speak: Callable[[], Speech[Reply]],
-    pace: Pace,
+    pace: RetryPacing,
     tcp_port: int | None = None,
 ) -> Talk[Reply]:
     """Streams questions to `host` at the first of its addresses that answers, one a
@@ -111,7 +111,7 @@ async def _run(
     family: socket.AddressFamily,
     address: tuple[object, ...],
     speech: Speech[Reply],
-    pace: Pace,
+    pace: RetryPacing,
 ) -> Observed[Reply] | Outcome:
     with socket.socket(family, socket.SOCK_DGRAM) as channel:
         channel.setblocking(False)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from probes.platforms.system_facts import Interface, Route
+from probes.platforms.system_facts import Interface, IpRoute
 
 _AF_INET, _AF_INET6 = 2, 23
 _ROUTE_BYTES = 104
@@ -52,7 +52,7 @@ def parse_socket_address(octets: bytes) -> str:
     return ""
 
 
-def parse_routes(octets: bytes) -> list[Route]:
+def parse_routes(octets: bytes) -> list[IpRoute]:
     """The rows of a MIB_IPFORWARD_TABLE2, interfaces by index. Pure."""
     if len(octets) < 8:
         return []
@@ -72,12 +72,12 @@ def parse_routes(octets: bytes) -> list[Route]:
         if not destination or row[40] > 128:
             continue
         hop = "" if gateway in {"0.0.0.0", "::"} else gateway
-        routes.append(Route(str(index), destination, row[40], hop, metric))
+        routes.append(IpRoute(str(index), destination, row[40], hop, metric))
     return routes
 
 
 def interfaces_of(
-    adapters: list[Adapter], routes: list[Route], chosen: set[str]
+    adapters: list[Adapter], routes: list[IpRoute], chosen: set[str]
 ) -> list[Interface]:
     """The interfaces; `chosen`: own addresses the system takes for far ones. Pure.
 
@@ -116,7 +116,7 @@ def interfaces_of(
     return found
 
 
-def _leads_on(route: Route) -> bool:
+def _leads_on(route: IpRoute) -> bool:
     try:
         network = ipaddress.ip_network(
             f"{route.destination}/{route.prefix}", strict=False
@@ -244,7 +244,7 @@ if sys.platform == "win32":
                 break
         raise OSError(error, "GetAdaptersAddresses")
 
-    def routes() -> list[Route]:
+    def routes() -> list[IpRoute]:
         """Both families' routes; empty where Windows does not tell."""
         api = ctypes.WinDLL("iphlpapi.dll")
         api.FreeMibTable.argtypes = [ctypes.c_void_p]

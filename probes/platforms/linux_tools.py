@@ -11,7 +11,7 @@ import re
 import struct
 from typing import Literal
 
-from probes.platforms.system_facts import Interface, Route, VpnConnection
+from probes.platforms.system_facts import Interface, IpRoute, VpnConnection
 from probes.platforms.tool_output import decode, decode_json, records, whole
 from probes.wire.failure import Outcome
 
@@ -56,7 +56,7 @@ _TUNNEL_KINDS = {
 }
 
 
-def parse_ipv4_routes(text: str) -> list[Route]:
+def parse_ipv4_routes(text: str) -> list[IpRoute]:
     """Routes of `/proc/net/route`; lines that are not one are left out. Pure."""
     routes = []
     for line in text.splitlines()[1:]:
@@ -66,7 +66,7 @@ def parse_ipv4_routes(text: str) -> list[Route]:
             if not int(flags, 16) & _UP:
                 continue
             routes.append(
-                Route(
+                IpRoute(
                     name,
                     _ipv4(destination),
                     int(mask, 16).bit_count(),
@@ -79,7 +79,7 @@ def parse_ipv4_routes(text: str) -> list[Route]:
     return routes
 
 
-def parse_ipv6_routes(text: str) -> list[Route]:
+def parse_ipv6_routes(text: str) -> list[IpRoute]:
     """Routes of `/proc/net/ipv6_route`, multicast and link-local left out. Pure."""
     routes = []
     for line in text.splitlines():
@@ -94,7 +94,7 @@ def parse_ipv6_routes(text: str) -> list[Route]:
                 continue
             hop = ipaddress.IPv6Address(bytes.fromhex(gateway))
             routes.append(
-                Route(
+                IpRoute(
                     name,
                     str(address),
                     length,

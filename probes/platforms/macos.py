@@ -26,8 +26,8 @@ from probes.platforms.proxies import proxy_of_environment
 from probes.platforms.routing_table import far_addresses
 from probes.platforms.system_facts import (
     Interface,
+    IpRoute,
     ProxySetting,
-    Route,
     VpnConnection,
     WifiLink,
 )
@@ -52,7 +52,10 @@ def interfaces() -> list[Interface] | Outcome:
 
 
 def with_routes(
-    bare: list[Interface], routes: list[Route], kinds: dict[str, str], chosen: set[str]
+    bare: list[Interface],
+    routes: list[IpRoute],
+    kinds: dict[str, str],
+    chosen: set[str],
 ) -> list[Interface]:
     """The interfaces with what routes and hardware ports say of them. Pure.
 
@@ -133,7 +136,7 @@ def slept_s() -> float | None:
     return max(asleep_s, 0.0)
 
 
-def _leads_on(route: Route) -> bool:
+def _leads_on(route: IpRoute) -> bool:
     if route.destination.startswith(("fe80", "ff", "224.", "239.", "169.254", "255.")):
         return False
     return route.prefix < (128 if ":" in route.destination else 32)

@@ -9,7 +9,12 @@ import ipaddress
 import re
 from typing import Literal
 
-from probes.platforms.system_facts import Interface, ProxySetting, Route, VpnConnection
+from probes.platforms.system_facts import (
+    Interface,
+    IpRoute,
+    ProxySetting,
+    VpnConnection,
+)
 from probes.platforms.tool_output import decode, number
 from probes.wire.failure import Outcome
 
@@ -212,10 +217,10 @@ def _prefix(words: list[str]) -> int | None:
     return None
 
 
-def parse_netstat_routes(output: bytes | str) -> list[Route]:
+def parse_netstat_routes(output: bytes | str) -> list[IpRoute]:
     """The routes of `netstat -rn`: both families, in the order printed, which is the
     system's preference among default routes. Pure."""
-    routes: list[Route] = []
+    routes: list[IpRoute] = []
     for line in decode(output).splitlines()[:20_000]:
         columns = line.split()
         if len(columns) < 4 or columns[0] in {"Destination", "Routing"}:
@@ -229,7 +234,7 @@ def parse_netstat_routes(output: bytes | str) -> list[Route]:
         gateway = columns[1].split("%")[0] if "G" in flags else ""
         # "I": bound to its interface, not for traffic at large.
         metric = 1000 * ("I" in flags) + len(routes)
-        routes.append(Route(names[0], parsed[0], parsed[1], gateway, metric))
+        routes.append(IpRoute(names[0], parsed[0], parsed[1], gateway, metric))
     return routes
 
 

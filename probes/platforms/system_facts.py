@@ -47,7 +47,7 @@ class Interface(msgspec.Struct, frozen=True):
         return tuple(a for a in self.addresses if not _is_local(a))
 
 
-class Route(msgspec.Struct, frozen=True):
+class IpRoute(msgspec.Struct, frozen=True):
     """One route; `metric` as the system orders them."""
 
     interface: str

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from probes.wire import diagnosis
-from probes.wire.diagnosis import Finding, Seen, is_microsoft
+from probes.wire.diagnosis import Diagnosis, LaptopResults, is_microsoft
 from probes.wire.failure import NOT_MEASURED, Outcome, is_failure
 from probes.wire.report import Result, Whereabouts
 
@@ -24,7 +24,7 @@ Cause = Literal[
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 # Microsoft's target for a round trip (2018 table), as the call path is held to it.
 TARGET_RTT_MS = 100
-_NEAR: tuple[tuple[Cause, Callable[[Seen], list[Finding]]], ...] = (
+_NEAR: tuple[tuple[Cause, Callable[[LaptopResults], list[Diagnosis]]], ...] = (
     ("laptop", diagnosis.laptop),
     ("wifi", diagnosis.wifi),
     ("line", diagnosis.line),
@@ -38,7 +38,7 @@ def cause(results: Sequence[Result], where: Whereabouts) -> Cause | None:
 
     The newest result of a probe and target counts.
     """
-    seen = Seen(_newest(results), where)
+    seen = LaptopResults(_newest(results), where)
     if not _tried(seen, "call_path"):
         return None
     if not _is_poor(seen):
@@ -58,14 +58,14 @@ def _newest(results: Sequence[Result]) -> list[Result]:
     return list(latest.values())
 
 
-def _is_poor(seen: Seen) -> bool:
+def _is_poor(seen: LaptopResults) -> bool:
     """The next reflector is asked where the nearest does not answer: one that worked
     is the call."""
     found = seen.one("call_path")
     return found is None or found.values.get("poor") == 1
 
 
-def _beyond(seen: Seen) -> Cause:
+def _beyond(seen: LaptopResults) -> Cause:
     """Everything up to the provider's first routers seems well, and yet it is poor."""
     if seen.where.place == "office":
         # The building's line is judged above; what is left before the reflector is the
@@ -77,11 +77,11 @@ def _beyond(seen: Seen) -> Cause:
     return "edge" if all(others) else "provider" if not any(others) else "unknown"
 
 
-def _stations(seen: Seen) -> bool:
+def _stations(seen: LaptopResults) -> bool:
     return seen.figure("path", "provider_rtt_ms") is not None
 
 
-def _beside(seen: Seen) -> list[bool]:
+def _beside(seen: LaptopResults) -> list[bool]:
     """Whether other ways through the same provider are well: to the VPN's gateway
     beside the tunnel, and to Microsoft where that does not pass the council's edge."""
     found = []
@@ -96,7 +96,7 @@ def _beside(seen: Seen) -> list[bool]:
     return found
 
 
-def _microsoft_alone(seen: Seen) -> Cause | None:
+def _microsoft_alone(seen: LaptopResults) -> Cause | None:
     """The call path is well. Is the way to Microsoft?"""
     poor = _relay_is_well(seen) is False
     failed = [
@@ -110,7 +110,7 @@ def _microsoft_alone(seen: Seen) -> Cause | None:
     return "microsoft" if _microsoft_is_direct(seen) else "edge"
 
 
-def _microsoft_is_direct(seen: Seen) -> bool:
+def _microsoft_is_direct(seen: LaptopResults) -> bool:
     if seen.where.place == "office":
         return False
     vpn = seen.one("vpn")
@@ -121,13 +121,13 @@ def _microsoft_is_direct(seen: Seen) -> bool:
     )
 
 
-def _relay_is_well(seen: Seen) -> bool | None:
+def _relay_is_well(seen: LaptopResults) -> bool | None:
     """By its round trip alone: that it does not answer, or not all, is not judged."""
     delay = seen.figure("teams_relay", "rtt_ms")
     return None if delay is None else delay < TARGET_RTT_MS
 
 
-def _tried(seen: Seen, probe: str) -> list[Result]:
+def _tried(seen: LaptopResults, probe: str) -> list[Result]:
     return [
         each
         for each in seen.all(probe)

@@ -66,15 +66,15 @@ class Measurement(msgspec.Struct, frozen=True):
     personal: bool = False
 
     def tag(self, name: str) -> Tag:
-        """The tag of that name. `Unknown` (with a suggestion) if there is none."""
+        """The tag of that name. `UnknownName` (with a suggestion) if there is none."""
         return _find(name, self.tags, f"tag of {self.name!r}")
 
     def field(self, name: str) -> Field:
-        """The field of that name. `Unknown` (with a suggestion) if there is none."""
+        """The field of that name. Raises `UnknownName` (with a suggestion)."""
         return _find(name, self.fields, f"field of {self.name!r}")
 
 
-class Unknown(LookupError):
+class UnknownName(LookupError):
     """A name that is not in the catalogue; the text says what was meant, perhaps.
 
     The suggestion is looked for when somebody reads the text: it takes a thousand times
@@ -96,7 +96,7 @@ class Misfit(ValueError):
     `reason` is the same without values, so that it can be counted by.
     """
 
-    def __init__(self, text: str | Unknown, reason: str = "") -> None:
+    def __init__(self, text: str | UnknownName, reason: str = "") -> None:
         super().__init__(text)
         self.reason = reason
 
@@ -132,10 +132,10 @@ class Catalogue:
         return len(self._by_name)
 
     def measurement(self, name: str) -> Measurement:
-        """The measurement of that name. `Unknown` (with a suggestion) if none is."""
+        """The measurement of that name. Raises `UnknownName` (with a suggestion)."""
         found = self._by_name.get(name)
         if found is None:
-            raise Unknown(name, self._by_name, "measurement")
+            raise UnknownName(name, self._by_name, "measurement")
         return found
 
 
@@ -177,7 +177,7 @@ def check_sample(sample: Sample, catalogue: Catalogue) -> Sample:
             name: conform(value, declared.field(name), where)
             for name, value in sample.fields.items()
         }
-    except Unknown as unknown:
+    except UnknownName as unknown:
         raise Misfit(unknown) from None
     if not fields:
         raise Misfit(f"{where}: a row without fields")
@@ -194,7 +194,7 @@ def _find(name: str, among: tuple[_Named, ...], what: str) -> _Named:
     for each in among:
         if each.name == name:
             return each
-    raise Unknown(name, [each.name for each in among], what)
+    raise UnknownName(name, [each.name for each in among], what)
 
 
 def _shown(value: object) -> str:

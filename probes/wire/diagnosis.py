@@ -42,7 +42,7 @@ _FAR = ("call_path", "web", "name_lookup", "bandwidth")
 POOR_GRADES = frozenset({"D", "F"})
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Diagnosis(msgspec.Struct, frozen=True):
     """One thing seen: `says` in a few words, `do`: what its reader can do about it."""
 
     segment: Segment
@@ -51,7 +51,7 @@ class Finding(msgspec.Struct, frozen=True):
     do: str = ""
 
 
-class Seen:
+class LaptopResults:
     """The last result of each probe and target, and where the laptop is."""
 
     def __init__(self, results: Iterable[Result], where: Whereabouts) -> None:
@@ -97,13 +97,13 @@ class Seen:
         ]
 
 
-def network(seen: Seen) -> list[Finding]:
+def network(seen: LaptopResults) -> list[Diagnosis]:
     """What hides everything else: no network, a sign-in page, a wrong clock, no names.
     At most one, the one that has to be mended first."""
     outcomes = {each.outcome for each in seen.tried()}
     if Outcome.NO_NETWORK in outcomes and not seen.reached():
         return [
-            Finding(
+            Diagnosis(
                 "network",
                 False,
                 "this laptop has no network",
@@ -112,7 +112,7 @@ def network(seen: Seen) -> list[Finding]:
         ]
     if Outcome.CAPTIVE_PORTAL in outcomes:
         return [
-            Finding(
+            Diagnosis(
                 "network",
                 False,
                 "a sign-in page (hotel, train) is waiting",
@@ -121,7 +121,7 @@ def network(seen: Seen) -> list[Finding]:
         ]
     if Outcome.CLOCK_WRONG in outcomes:
         return [
-            Finding(
+            Diagnosis(
                 "network",
                 False,
                 "this laptop's clock is wrong, so nothing secure can be reached",
@@ -131,7 +131,7 @@ def network(seen: Seen) -> list[Finding]:
     return _names(seen)
 
 
-def _names(seen: Seen) -> list[Finding]:
+def _names(seen: LaptopResults) -> list[Diagnosis]:
     lookups = seen.all("name_lookup")
     failed = [
         each
@@ -152,7 +152,7 @@ def _names(seen: Seen) -> list[Finding]:
             if through
             else "Restart your router; at an office, tell the service desk."
         )
-        return [Finding("network", False, f"{whose} name server does not answer", do)]
+        return [Diagnosis("network", False, f"{whose} name server does not answer", do)]
     slowest = max(
         (
             value
@@ -163,7 +163,7 @@ def _names(seen: Seen) -> list[Finding]:
     )
     if slowest >= SLOW_LOOKUP_MS:
         return [
-            Finding(
+            Diagnosis(
                 "network",
                 False,
                 f"names are found slowly ({slowest / 1000:.1f} s)",
@@ -173,14 +173,14 @@ def _names(seen: Seen) -> list[Finding]:
     return []
 
 
-def laptop(seen: Seen) -> list[Finding]:
+def laptop(seen: LaptopResults) -> list[Diagnosis]:
     """The machine itself: processor, memory, its cable."""
     if seen.one("laptop") is None:
         return []
-    found: list[Finding] = []
+    found: list[Diagnosis] = []
 
     def bad(says: str, do: str) -> None:
-        found.append(Finding("laptop", False, says, do))
+        found.append(Diagnosis("laptop", False, says, do))
 
     busy = seen.figure("laptop", "cpu_ratio")
     clock = seen.figure("laptop", "cpu_clock_ratio")
@@ -209,10 +209,10 @@ def laptop(seen: Seen) -> list[Finding]:
                 "your network cable's link is slow",
                 "Push the plug in again, then try another cable or socket.",
             )
-    return found or [Finding("laptop", True, "your laptop is fine")]
+    return found or [Diagnosis("laptop", True, "your laptop is fine")]
 
 
-def wifi(seen: Seen) -> list[Finding]:
+def wifi(seen: LaptopResults) -> list[Diagnosis]:
     """The Wi-Fi, where the traffic goes over it."""
     if seen.where.connection != "wifi":
         return []
@@ -225,13 +225,13 @@ def wifi(seen: Seen) -> list[Finding]:
     near = "Move nearer to the access point, or use a cable."
     if signal is not None and signal <= WEAK_DBM:
         return [
-            Finding(
+            Diagnosis(
                 "wifi", False, f"your Wi-Fi is weak ({about}{signal:.0f} dBm)", near
             )
         ]
     if least is not None and least <= WEAK_MOMENT_DBM:
         return [
-            Finding(
+            Diagnosis(
                 "wifi",
                 False,
                 f"your Wi-Fi was weak for moments ({about}{least:.0f} dBm)",
@@ -248,21 +248,21 @@ def wifi(seen: Seen) -> list[Finding]:
             if seen.figure("wifi", "band_ghz") == 2.4
             else "Move away from other radio devices, or use a cable."
         )
-        return [Finding("wifi", False, "your Wi-Fi is disturbed", other)]
+        return [Diagnosis("wifi", False, "your Wi-Fi is disturbed", other)]
     roams = seen.figure("wifi", "roams")
     if roams is not None and roams >= MANY_ROAMS:
         return [
-            Finding(
+            Diagnosis(
                 "wifi",
                 False,
                 f"your Wi-Fi changed its access point {roams:.0f} times in minutes",
                 "Sit nearer to one of them, or use a cable.",
             )
         ]
-    return _to_the_router(seen) or [Finding("wifi", True, "your Wi-Fi is fine")]
+    return _to_the_router(seen) or [Diagnosis("wifi", True, "your Wi-Fi is fine")]
 
 
-def _to_the_router(seen: Seen) -> list[Finding]:
+def _to_the_router(seen: LaptopResults) -> list[Diagnosis]:
     """Loss or delay before the first router: the Wi-Fi's, or the cable's, own."""
     loss = seen.figure("path", "gateway_loss_ratio")
     delay = seen.figure("path", "gateway_rtt_ms")
@@ -275,12 +275,12 @@ def _to_the_router(seen: Seen) -> list[Finding]:
         return []
     if wireless:
         do = "Move nearer to the access point, or use a cable; restart the router."
-        return [Finding("wifi", False, f"your Wi-Fi {how}", do)]
+        return [Diagnosis("wifi", False, f"your Wi-Fi {how}", do)]
     do = "Try another cable or socket; restart the router."
-    return [Finding("line", False, f"your connection {how}", do)]
+    return [Diagnosis("line", False, f"your connection {how}", do)]
 
 
-def line(seen: Seen) -> list[Finding]:
+def line(seen: LaptopResults) -> list[Diagnosis]:
     """The line from the first router to the provider, and what it carries."""
     at_office = seen.where.place == "office"
     whose = "this building's line" if at_office else "your line"
@@ -289,16 +289,16 @@ def line(seen: Seen) -> list[Finding]:
         if at_office
         else "Restart your router; if it stays so, it is your provider's to mend."
     )
-    found: list[Finding] = []
+    found: list[Diagnosis] = []
     if seen.where.connection != "wifi":
         found += _to_the_router(seen)
     loss = seen.figure("path", "provider_loss_ratio")
     delay = seen.figure("path", "provider_rtt_ms")
     if loss is not None and loss >= LOSS_RATIO:
-        found.append(Finding("line", False, f"{whose} loses {loss:.0%}", provider))
+        found.append(Diagnosis("line", False, f"{whose} loses {loss:.0%}", provider))
     elif delay is not None and delay >= PROVIDER_MS:
         found.append(
-            Finding("line", False, f"{whose} is slow to answer ({delay:.0f} ms)", "")
+            Diagnosis("line", False, f"{whose} is slow to answer ({delay:.0f} ms)", "")
         )
     speed = seen.one("bandwidth")
     if speed is not None:
@@ -309,11 +309,11 @@ def line(seen: Seen) -> list[Finding]:
     # A call path without fault proves the line it went over.
     calls = seen.one("call_path")
     if measured or (calls is not None and calls.values.get("poor") == 0):
-        return [Finding("line", True, f"{whose} is fine")]
+        return [Diagnosis("line", True, f"{whose} is fine")]
     return []
 
 
-def _speed(speed: Result, whose: str, at_office: bool) -> list[Finding]:
+def _speed(speed: Result, whose: str, at_office: bool) -> list[Diagnosis]:
     values = speed.values
     for name, way, least_bps in (
         ("up", "away from you", LEAST_UP_BPS),
@@ -323,10 +323,10 @@ def _speed(speed: Result, whose: str, at_office: bool) -> list[Finding]:
         held = values.get(f"{name}_at_least") == 1
         if isinstance(bps, int | float) and bps < least_bps and not held:
             says = f"{whose} carries {bps / 1e6:.1f} Mbit/s {way}, too little for video"
-            return [Finding("line", False, says, "Switch your camera off in calls.")]
+            return [Diagnosis("line", False, says, "Switch your camera off in calls.")]
     if values.get("bufferbloat") in POOR_GRADES and not at_office:
         return [
-            Finding(
+            Diagnosis(
                 "line",
                 False,
                 f"{whose} answers late while something large is up- or downloaded",
@@ -336,7 +336,7 @@ def _speed(speed: Result, whose: str, at_office: bool) -> list[Finding]:
     return []
 
 
-def vpn(seen: Seen) -> list[Finding]:
+def vpn(seen: LaptopResults) -> list[Diagnosis]:
     """The tunnel, beside the way without it."""
     found = seen.one("vpn")
     if found is None or found.values.get("up") != 1:
@@ -349,23 +349,23 @@ def vpn(seen: Seen) -> list[Finding]:
     if (seen.figure("vpn", "reconnects") or 0) >= MANY_RECONNECTS:
         times = seen.figure("vpn", "reconnects") or 0
         says = f"the VPN came up anew {times:.0f} times within the hour"
-        return [Finding("vpn", False, says, again)]
+        return [Diagnosis("vpn", False, says, again)]
     if loss is not None and loss - loss_beside >= LOSS_RATIO:
         says = f"the VPN loses {loss:.0%}, the way beside it {loss_beside:.0%}"
-        return [Finding("vpn", False, says, again)]
+        return [Diagnosis("vpn", False, says, again)]
     if found.values.get("path_mtu_black_hole") == 1:
         says = "large packets vanish in the VPN: pages may hang half loaded"
-        return [Finding("vpn", False, says, "Tell the service desk.")]
+        return [Diagnosis("vpn", False, says, "Tell the service desk.")]
     if (
         delay is not None
         and delay_beside is not None
         and delay - delay_beside >= TUNNEL_MORE_MS
     ):
         says = f"the VPN takes {delay:.0f} ms, the way beside it {delay_beside:.0f} ms"
-        return [Finding("vpn", False, says, again)]
+        return [Diagnosis("vpn", False, says, again)]
     if delay is None and loss is None:
         return []
-    return [Finding("vpn", True, "the VPN is fine")]
+    return [Diagnosis("vpn", True, "the VPN is fine")]
 
 
 def is_microsoft(name: str) -> bool:

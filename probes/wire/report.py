@@ -7,8 +7,8 @@ server answers with one `Receipt` (the HTTP answer, or `towpath/v1/acks/<agent>`
 the journal has them on disk; only then may the agent forget them. A broker's PUBACK
 means nothing. A report that comes twice changes nothing: its results keep their times.
 
-A `Refusal` with an empty id is about a report whose id could not be read, or over MQTT
-about the whole message. HTTP 429 and 503 come with Retry-After; 401 means that the
+A `ReportRefusal` with an empty id is about a report whose id could not be read, or over
+MQTT about the whole message. HTTP 429 and 503 come with Retry-After; 401 means that the
 laptop must be enrolled again; every answer above 400 is `{"why": one sentence}`.
 
 Agents and server are updated at different times. Within a version fields, measurements
@@ -87,7 +87,7 @@ class Report(msgspec.Struct, frozen=True):
     results: Annotated[tuple[Result, ...], msgspec.Meta(max_length=MAX_RESULTS)]
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class ReportRefusal(msgspec.Struct, frozen=True):
     """Why one report was not taken; sending it again would not help, unless it is for
     its version. `reason` is one word, empty from servers that do not give it."""
 
@@ -106,7 +106,7 @@ class Receipt(msgspec.Struct, frozen=True):
     """What the server has made durable; these the agent may forget."""
 
     accepted: tuple[str, ...]
-    refused: tuple[Refusal, ...] = ()
+    refused: tuple[ReportRefusal, ...] = ()
 
 
 class Enrolment(msgspec.Struct, frozen=True):
@@ -116,7 +116,7 @@ class Enrolment(msgspec.Struct, frozen=True):
     device: Text
 
 
-class Credential(msgspec.Struct, frozen=True):
+class AgentCredential(msgspec.Struct, frozen=True):
     """The answer: who the laptop is from now on, and its secret.
 
     `agent` is a keyed hash of the device id; the key never leaves the server.

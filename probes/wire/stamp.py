@@ -47,7 +47,7 @@ ERROR_ESTIMATE = 22 << 8 | 1
 _PTP = 1 << 14
 
 
-class Misread(ValueError):
+class StampError(ValueError):
     """Octets that are not a STAMP packet; the text says why."""
 
 
@@ -134,9 +134,9 @@ def tail(size: int, dscp: int = 0) -> bytes:
 
 
 def read_request(packet: bytes | memoryview) -> Sent:
-    """What a sender asks. `Misread` where it is too short to be answered in kind."""
+    """What a sender asks. `StampError` where it is too short to be answered in kind."""
     if len(packet) < LIGHT_BYTES:
-        raise Misread(f"{len(packet)} octets, expected at least {LIGHT_BYTES}")
+        raise StampError(f"{len(packet)} octets, expected at least {LIGHT_BYTES}")
     whole = bytes(packet[:HEAD_BYTES]).ljust(HEAD_BYTES, b"\0")
     sequence, t1, error, ssid = _SENDER.unpack(whole)
     # STAMP's octets 16 to 43 are zero; where they are not, this is TWAMP's padding.
@@ -259,10 +259,10 @@ def unrecognised_tlvs(tlvs: bytes) -> bytes:
 
 
 def read_reply(packet: bytes | memoryview) -> Reflected:
-    """What a reflector answered, be it STAMP's or TWAMP Light's. `Misread` where it is
-    none; TLVs that are not understood are passed over."""
+    """The reply of a STAMP or TWAMP Light reflector. Raises `StampError` if it is none;
+    TLVs that are not understood are passed over."""
     if len(packet) < _READABLE_BYTES:
-        raise Misread(f"{len(packet)} octets, expected at least {_READABLE_BYTES}")
+        raise StampError(f"{len(packet)} octets, expected at least {_READABLE_BYTES}")
     whole = bytes(packet[:HEAD_BYTES]).ljust(HEAD_BYTES, b"\0")
     sequence, t3, error, ssid, t2, asked, t1, _its_error, ttl = _REFLECTED.unpack(whole)
     if error & _PTP:

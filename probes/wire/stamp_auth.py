@@ -19,7 +19,7 @@ import hashlib
 import hmac
 import struct
 
-from probes.wire.stamp import ERROR_ESTIMATE, Misread, Reflected, Sent, reply_fields
+from probes.wire.stamp import ERROR_ESTIMATE, Reflected, Sent, StampError, reply_fields
 
 AUTHENTICATED_BYTES = 112
 _COVERED_BYTES = 96
@@ -49,12 +49,13 @@ def request(
 
 
 def read_request(packet: bytes | memoryview, key: bytes) -> Sent:
-    """What a sender asks. `Misread` if not made with `key`, or made by a reflector."""
+    """A sender's packet. Raises `StampError` if it was not made with `key`, or if a
+    reflector made it."""
     if not is_authentic(packet, key):
-        raise Misread("no sender's packet that was made with the key")
+        raise StampError("no sender's packet that was made with the key")
     # Else a reply that comes back would be answered, without end.
     if any(packet[28:_COVERED_BYTES]):
-        raise Misread("a reflector's packet, expected a sender's")
+        raise StampError("a reflector's packet, expected a sender's")
     return Sent(*_SENDER.unpack(bytes(packet[:_COVERED_BYTES])))
 
 
@@ -67,9 +68,9 @@ def reply(
 
 
 def read_reply(packet: bytes | memoryview, key: bytes) -> Reflected:
-    """What a reflector answered. `Misread` if it was not made with `key`."""
+    """What a reflector answered. `StampError` if it was not made with `key`."""
     if not is_authentic(packet, key):
-        raise Misread("no reply that was made with the key")
+        raise StampError("no reply that was made with the key")
     sequence, t3, _error, ssid, t2, asked, t1, _its_error, ttl = _REFLECTED.unpack(
         bytes(packet[:_COVERED_BYTES])
     )

@@ -120,7 +120,7 @@ def erase(config: ConfigFile, agent: Agent) -> None:
     from collectors.personal_data import count as count_lines
     from collectors.personal_data import erase as erase_files
     from collectors.server_measurements import CATALOGUE
-    from collectors.store import Away, Refused, Unanswered, open_store
+    from collectors.store import Away, RowsRefused, Unanswered, open_store
     from collectors.store.erasure import Erasures
     from towpath.config import personal_folders
 
@@ -148,7 +148,7 @@ def erase(config: ConfigFile, agent: Agent) -> None:
             lines, rows = count_lines(folders, agent), run_loop(count_rows())
         except OSError as error:
             fail(f"nothing was erased: {sentence_of(error)}")
-        except (Away, Refused, Unanswered, ValueError) as error:
+        except (Away, RowsRefused, Unanswered, ValueError) as error:
             fail(f"nothing was erased: {error}")
         enrolled = any(known.agent == agent for known in registry.agents())
         if not (enrolled or rows or lines):
@@ -160,7 +160,7 @@ def erase(config: ConfigFile, agent: Agent) -> None:
         fail(f"no longer enrolled, but a file still names it: {sentence_of(error)}")
     try:
         run_loop(erase_rows())
-    except (Away, Refused, Unanswered, OSError, ValueError) as error:
+    except (Away, RowsRefused, Unanswered, OSError, ValueError) as error:
         fail(f"no longer enrolled, but its rows are still in the store: {error}")
     when = "within a minute of Towpath running" if embedded else "already"
     typer.echo(f"{agent} is forgotten: its {rows} rows are gone {when}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from collectors.comparing.differences import Comparison
-    from collectors.comparing.side import Seen
+    from collectors.comparing.side import ComparedDevice
     from collectors.estate import Device
     from towpath.config import TowpathConfig
 
@@ -102,7 +102,7 @@ def librenms(
     end(0 if found.same else 1)
 
 
-async def _stored(settings: TowpathConfig) -> dict[str, Seen]:
+async def _stored(settings: TowpathConfig) -> dict[str, ComparedDevice]:
     """What the store has of the last hour."""
     from collectors.comparing.side import HOUR_MS, from_store, questions
     from collectors.server_measurements import CATALOGUE
@@ -116,12 +116,16 @@ async def _stored(settings: TowpathConfig) -> dict[str, Seen]:
 
 async def _polled(
     settings: TowpathConfig, devices: Sequence[Device], done: Callable[[], None]
-) -> dict[str, Seen]:
+) -> dict[str, ComparedDevice]:
     """What the devices say now."""
     from collectors.comparing.side import from_facts
     from collectors.snmp import Credentials
     from collectors.snmp.polling.credential_choice import names_of
-    from collectors.snmp.polling.device_facts import Facts, Target, poll_targets
+    from collectors.snmp.polling.device_facts import (
+        DeviceFacts,
+        HostTarget,
+        poll_targets,
+    )
 
     credentials = Credentials.read(settings.snmp.credentials_file)
     targets = []
@@ -131,10 +135,12 @@ async def _polled(
         )
         held = [name for name in known_names if name in credentials] or [known_names[0]]
         credential = credentials.get(held[0])
-        targets.append(Target(device.id, str(device.address), device.port, credential))
-    found: dict[str, Seen] = {}
+        targets.append(
+            HostTarget(device.id, str(device.address), device.port, credential)
+        )
+    found: dict[str, ComparedDevice] = {}
 
-    def ended(facts: Facts) -> None:
+    def ended(facts: DeviceFacts) -> None:
         if facts.ok:
             found[facts.name] = from_facts(facts)
         done()

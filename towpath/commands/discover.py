@@ -54,7 +54,7 @@ def discover(
 
     from collectors.discovery import discover_output
     from collectors.discovery.address_ranges import WrongNetwork, addresses, spread
-    from collectors.discovery.sweep import Answer, Sweep, sweep
+    from collectors.discovery.sweep import Sweep, SweepAnswer, sweep
     from collectors.estate import Estate, EstateError, known_names, load
     from collectors.snmp import CredentialError, Credentials, credential
     from towpath.log_setup import LogConfig, configure
@@ -110,7 +110,7 @@ def discover(
             err=True,
         )
     by_subnet = {} if settings is None else settings.snmp.credentials_by_subnet
-    report = discover_output.Report(estate, port, site)
+    report = discover_output.DiscoveryReport(estate, port, site)
     how = Sweep(port, per_second, at_once, timeout)
     stopped = False
     # A bar only where somebody looks, and never among the lines.
@@ -118,7 +118,7 @@ def discover(
     with Progress(console=bar, disable=not bar.is_terminal, transient=True) as progress:
         task = progress.add_task("asking", total=len(targets))
 
-        def done(answer: Answer) -> None:
+        def done(answer: SweepAnswer) -> None:
             report.add(answer)
             progress.advance(task)
 

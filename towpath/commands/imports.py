@@ -14,7 +14,7 @@ from towpath.commands.shared import OptionalConfig, fail, read_config, run_loop,
 
 if TYPE_CHECKING:
     from collectors.estate import Estate
-    from collectors.importing.imported import Found
+    from collectors.importing.imported import Imported
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -83,7 +83,7 @@ def netbox(
 
     estate, mapping = _estate(config), _roles(role)
 
-    async def read() -> netbox.Read:
+    async def read() -> netbox.NetBoxData:
         async with Api("NetBox", url, netbox.headers(token), ca_file) as api:
             return await netbox.read(api)
 
@@ -116,7 +116,7 @@ def librenms(
 
     estate, mapping = _estate(config), _roles(role)
 
-    async def read() -> librenms.Read:
+    async def read() -> librenms.LibreNmsData:
         async with Api("LibreNMS", url, librenms.headers(token), ca_file) as api:
             return await librenms.read(api)
 
@@ -177,7 +177,7 @@ def _roles(given: list[str] | None) -> Mapping[str, str]:
 
 
 def _write(
-    found: Found, estate: Estate, source: str, out: Path | None, diff: bool
+    found: Imported, estate: Estate, source: str, out: Path | None, diff: bool
 ) -> None:
     from collectors.importing.imported import as_diff, as_toml, merge, summary
 

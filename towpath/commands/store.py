@@ -131,7 +131,7 @@ def export(
 
     try:
         rows = run_loop(written(chosen))
-    except query_command.Refusal as error:
+    except query_command.QuestionRefused as error:
         wrong([str(error)])
     except (Away, Unanswered, OSError) as error:
         fail(f"the export could not be made: {error}")

@@ -13,7 +13,7 @@ LIBRARY_LINE_PORT = "GigabitEthernet1/0/47"
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class DemoPorts:
     """The local ports the demo listens on; `switches` by device id (UDP). `address` is
     where the beacon listens."""
 
@@ -57,7 +57,7 @@ HOURS = """hours = { opens = "00:00", closes = "24:00", days = [0, 1, 2, 3, 4, 5
 """
 
 
-def estate_toml(ports: Ports) -> str:
+def estate_toml(ports: DemoPorts) -> str:
     """The estate: four sites, seven switches, five lines, a VPN gateway."""
     parts = [
         f"""# The estate of Wrenford, a council that does not exist.
@@ -155,7 +155,7 @@ site = "town-hall"
     return "\n".join(parts)
 
 
-def write_estate(folder: Path, ports: Ports) -> Path:
+def write_estate(folder: Path, ports: DemoPorts) -> Path:
     path = folder / "estate.toml"
     path.write_text(estate_toml(ports), encoding="utf-8")
     return path

@@ -26,19 +26,19 @@ from rich.console import Console
 from collectors.ingest import Registry
 from collectors.ingest.certificate import Certificates, make_certificates
 from collectors.ingest.demo_broker import DemoBroker, Users
-from collectors.reflector import Reflector, ReflectorConfig
+from collectors.reflector import ReflectorConfig, ReflectorService
 from dashboards.report import Month, PollPeriods, site_report
 from probes.agent.settings import Mqtt
 from towpath.config import ROLES, TowpathConfig, read
-from towpath.demo.demo_council import SWITCHES, Ports, write_estate
+from towpath.demo.demo_council import SWITCHES, DemoPorts, write_estate
 from towpath.demo.simulated_laptops import Fleet, fleet
 from towpath.demo.story import Story
 from towpath.demo.town import (
-    Beacon,
+    BeaconServer,
     Mosquitto,
     OnCall,
     Switches,
-    VpnDoor,
+    VpnGatewayServer,
     free_ports,
     own_address,
 )
@@ -51,13 +51,13 @@ WEBHOOK_KEY = "demo-webhook-key"
 _BROKER_PASSWORD = "demo-broker-password"
 
 
-def pick_ports(web: int) -> Ports:
+def pick_ports(web: int) -> DemoPorts:
     """Free ports for everything; the status page's is `web` where that is free."""
     tcp = free_ports(socket.SOCK_STREAM, 7)
     udp = free_ports(socket.SOCK_DGRAM, len(SWITCHES) + 1)
     https, page, ndt7, vpn_door, beacon, webhook, broker = tcp
     stamp, *switches = udp
-    return Ports(
+    return DemoPorts(
         address=own_address(),
         switches={
             switch.id: port for switch, port in zip(SWITCHES, switches, strict=True)
@@ -83,7 +83,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def settings_toml(ports: Ports, certificates: Certificates, folder: Path) -> str:
+def settings_toml(ports: DemoPorts, certificates: Certificates, folder: Path) -> str:
     """The demo's towpath.toml: the usual one, with everything sooner."""
     return f"""# Towpath's settings for the demo: as in earnest, only sooner.
 council = "Wrenford Borough Council (demo)"
@@ -244,8 +244,8 @@ async def _show(
                 raise StartFailed(f"{name}: {error}") from error
 
         switches = await start("the switches", Switches(ports.switches))
-        await start("the VPN gateway", VpnDoor(ports.vpn_door, certificates))
-        beacon = Beacon(ports.beacon, certificates, ports.address)
+        await start("the VPN gateway", VpnGatewayServer(ports.vpn_door, certificates))
+        beacon = BeaconServer(ports.beacon, certificates, ports.address)
         await start("the beacon", beacon)
         on_call = OnCall(ports.webhook, WEBHOOK_KEY, story.heard)
         await start("the webhook", on_call)
@@ -258,7 +258,7 @@ async def _show(
             tls_certificate=certificates.certificate,
             tls_key=certificates.private_key,
         )
-        await start("the reflector", Reflector(reflector))
+        await start("the reflector", ReflectorService(reflector))
         with Registry(config.ingest.registry) as registry:
             tokens = _tokens(registry)
             installation = Installation(config, ROLES)

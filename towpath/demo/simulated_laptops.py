@@ -19,11 +19,11 @@ import msgspec
 import structlog
 
 from probes.agent.enrol import NotEnrolled, enrol
-from probes.agent.publish_https import Door, HttpsPublisher
+from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import CredentialRefused, Later, NotTaken, Publisher
 from probes.agent.settings import Mqtt, Settings
-from probes.agent.spool import Waiting
+from probes.agent.spool import SpooledReport
 from probes.measure import emodel
 from probes.wire.failure import Outcome
 from probes.wire.report import Connection, Place, Report, Result, Whereabouts
@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 _SOFTWARE = "towpath-demo"
 
 
-class Laptop(msgspec.Struct):
+class SimulatedLaptop(msgspec.Struct):
     """One simulated laptop and where it is used today. `agent` is its pseudonym once it
     is enrolled, `trouble` why its last report was not accepted."""
 
@@ -54,14 +54,14 @@ class Laptop(msgspec.Struct):
         return "mqtt" if self.number % 6 == 5 else "https"
 
 
-def fleet(count_each: int = 12) -> list[Laptop]:
+def fleet(count_each: int = 12) -> list[SimulatedLaptop]:
     """`count_each` laptops by cable and as many by Wi-Fi in the town hall, so many in
     the library, and at home: no group, and no difference of two, is a small one."""
     dice = random.Random(862)
-    made: list[Laptop] = []
+    made: list[SimulatedLaptop] = []
     for n in range(2 * count_each):
         made.append(
-            Laptop(
+            SimulatedLaptop(
                 len(made),
                 "town-hall",
                 "office",
@@ -74,7 +74,7 @@ def fleet(count_each: int = 12) -> list[Laptop]:
         )
     for _ in range(count_each):
         made.append(
-            Laptop(
+            SimulatedLaptop(
                 len(made),
                 "library",
                 "office",
@@ -87,7 +87,7 @@ def fleet(count_each: int = 12) -> list[Laptop]:
         )
     for _ in range(count_each):
         made.append(
-            Laptop(
+            SimulatedLaptop(
                 len(made),
                 # All of one site: in threes and fours they could not be shown.
                 "town-hall",
@@ -102,7 +102,9 @@ def fleet(count_each: int = 12) -> list[Laptop]:
     return made
 
 
-def report(laptop: Laptop, agent: str, now_ms: int, dice: random.Random) -> Report:
+def report(
+    laptop: SimulatedLaptop, agent: str, now_ms: int, dice: random.Random
+) -> Report:
     """What `laptop` says at `now_ms`: calls, names, web, and what lies on the way."""
     rtt_ms = max(0.5, dice.gauss(laptop.rtt_ms, laptop.rtt_ms * 0.08))
     jitter_ms = max(0.05, dice.gauss(laptop.jitter_ms, laptop.jitter_ms * 0.2))
@@ -173,7 +175,7 @@ def report(laptop: Laptop, agent: str, now_ms: int, dice: random.Random) -> Repo
 
 
 def _on_the_way(
-    laptop: Laptop, rtt_ms: float, now_ms: int, dice: random.Random
+    laptop: SimulatedLaptop, rtt_ms: float, now_ms: int, dice: random.Random
 ) -> list[Result]:
     """The VPN, the Wi-Fi, the stations, a relay and the laptop itself."""
     at_home = laptop.place == "home"
@@ -219,7 +221,7 @@ def _on_the_way(
     ]
 
 
-def _is_far(laptop: Laptop) -> bool:
+def _is_far(laptop: SimulatedLaptop) -> bool:
     """Every fourth at home sits two walls from its router."""
     return laptop.place == "home" and laptop.number % 4 == 0
 
@@ -233,7 +235,7 @@ class Fleet:
 
     def __init__(
         self,
-        laptops: list[Laptop],
+        laptops: list[SimulatedLaptop],
         server: str,
         tokens: dict[str, str],
         ca_file: str,
@@ -250,7 +252,7 @@ class Fleet:
     def __len__(self) -> int:
         return len(self._laptops)
 
-    def missing(self, agents: Collection[str]) -> list[Laptop]:
+    def missing(self, agents: Collection[str]) -> list[SimulatedLaptop]:
         """The laptops that are not among `agents`, the pseudonyms in the store."""
         return [laptop for laptop in self._laptops if laptop.agent not in agents]
 
@@ -266,7 +268,7 @@ class Fleet:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _live(self, laptop: Laptop) -> None:
+    async def _live(self, laptop: SimulatedLaptop) -> None:
         dice = random.Random(laptop.number)
         # Not all at once: laptops are opened over the morning, here over a few seconds.
         await asyncio.sleep(dice.uniform(0, self._every_s / 2))
@@ -297,7 +299,9 @@ class Fleet:
                     MqttPublisher(settings, credential)
                 )
             else:
-                door = Door(self._server, credential, self._ca_file, _SOFTWARE)
+                door = ServerConnection(
+                    self._server, credential, self._ca_file, _SOFTWARE
+                )
                 publisher = HttpsPublisher(await stack.enter_async_context(door))
             while True:
                 if laptop.site not in self.silent_sites:
@@ -305,11 +309,11 @@ class Fleet:
                 await asyncio.sleep(self._every_s * dice.uniform(0.9, 1.1))
 
     async def _say(
-        self, laptop: Laptop, publisher: Publisher, dice: random.Random
+        self, laptop: SimulatedLaptop, publisher: Publisher, dice: random.Random
     ) -> None:
         now_ms = time.time_ns() // 1_000_000
         said = report(laptop, laptop.agent, now_ms, dice)
-        waiting = Waiting(said.id, now_ms, msgspec.json.encode(said))
+        waiting = SpooledReport(said.id, now_ms, msgspec.json.encode(said))
         try:
             receipt = await publisher.send([waiting])
         except (Later, CredentialRefused, NotTaken) as error:

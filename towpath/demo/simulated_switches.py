@@ -41,7 +41,7 @@ CAPABILITIES = {
 Value = Callable[[], bytes]
 
 
-class Neighbour:
+class SimulatedNeighbour:
     """What LLDP hears on a port. `kind` is a key of `CAPABILITIES`."""
 
     def __init__(self, name: str, port: str = "1", kind: str = "switch") -> None:
@@ -58,7 +58,7 @@ class SimulatedPort:
         *,
         speed_bps: int = 1_000_000_000,
         alias: str = "",
-        neighbour: Neighbour | None = None,
+        neighbour: SimulatedNeighbour | None = None,
         up: bool = True,
     ) -> None:
         self.index, self.name, self.alias = index, name, alias
@@ -226,7 +226,7 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
         reply = self.reply(request)
         return [] if reply is None else [reply]
 
-    def reply(self, request: snmp_messages.Request) -> bytes | None:
+    def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         """The response, or None for silence."""
         now_s = self._now_s()
         for port in self.ports:
@@ -242,7 +242,7 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
         at = bisect_right(self._rows, row)
         return self._rows[at] if at < len(self._rows) else None
 
-    def _get(self, request: snmp_messages.Request) -> bytes:
+    def _get(self, request: snmp_messages.SnmpRequest) -> bytes:
         binds = []
         for at, name in enumerate(request.names, 1):
             value = self._values.get(name)
@@ -257,7 +257,7 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
             return self._refuse(request, snmp_messages.TOO_BIG, 0)
         return reply
 
-    def _walk(self, request: snmp_messages.Request) -> bytes:
+    def _walk(self, request: snmp_messages.SnmpRequest) -> bytes:
         once, often = len(request.names), 1
         if request.kind == snmp_messages.GET_BULK:
             once = max(0, min(request.first, len(request.names)))
@@ -288,7 +288,9 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
                 binds.append(one)
         return snmp_messages.response(request, b"".join(binds))
 
-    def _refuse(self, request: snmp_messages.Request, status: int, index: int) -> bytes:
+    def _refuse(
+        self, request: snmp_messages.SnmpRequest, status: int, index: int
+    ) -> bytes:
         binds = b"".join(
             snmp_messages.bind(name, snmp_messages.EMPTY) for name in request.names
         )

@@ -60,7 +60,7 @@ __all__ = [
     "V2C",
     "Malformed",
     "Oid",
-    "Request",
+    "SnmpRequest",
     "arcs_of",
     "bind",
     "counter32",
@@ -83,7 +83,7 @@ V1, V2C = 0, 1
 TOO_BIG, NO_SUCH_NAME, GEN_ERR = 1, 2, 5
 
 
-class Request(NamedTuple):
+class SnmpRequest(NamedTuple):
     """A request: `first` and `second` are error-status and error-index, or for
     GETBULK non-repeaters and max-repetitions. `names` are encoded OIDs."""
 
@@ -123,7 +123,9 @@ def bind(name: bytes, value: bytes) -> bytes:
     return tlv(SEQUENCE, tlv(OID, name) + value)
 
 
-def response(request: Request, binds: bytes, status: int = 0, index: int = 0) -> bytes:
+def response(
+    request: SnmpRequest, binds: bytes, status: int = 0, index: int = 0
+) -> bytes:
     """The response to `request`; `binds` are encoded bindings, joined."""
     pdu = tlv(
         RESPONSE,
@@ -137,7 +139,7 @@ def response(request: Request, binds: bytes, status: int = 0, index: int = 0) ->
     )
 
 
-def decode(message: bytes) -> Request:
+def decode(message: bytes) -> SnmpRequest:
     """A v1 or v2c request. `Malformed` for everything else."""
     at, end = expect(message, 0, len(message), SEQUENCE)
     version, at = read_integer(message, at, end)
@@ -157,4 +159,4 @@ def decode(message: bytes) -> Request:
         _, bind_at, at = read(message, at, end)
         start, stop = expect(message, bind_at, at, OID)
         names.append(message[start:stop])
-    return Request(version, community, kind, request_id, first, second, names)
+    return SnmpRequest(version, community, kind, request_id, first, second, names)

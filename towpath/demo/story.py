@@ -14,7 +14,7 @@ from alerts.alert_access import open_alerts
 from alerts.alert_text import say_affected
 from collectors.store.query import Pick, Query, Store, Where
 from towpath.config import TowpathConfig
-from towpath.demo.demo_council import LIBRARY_LINE, SWITCHES, Ports
+from towpath.demo.demo_council import LIBRARY_LINE, SWITCHES, DemoPorts
 from towpath.demo.simulated_laptops import Fleet
 from towpath.demo.town import Switches
 
@@ -33,7 +33,7 @@ WriteReport = Callable[[], Awaitable[str]]
 class Story:
     """Tells it with `say` and remembers how each part went."""
 
-    def __init__(self, say: Say, config: TowpathConfig, ports: Ports) -> None:
+    def __init__(self, say: Say, config: TowpathConfig, ports: DemoPorts) -> None:
         self._say, self._config, self._ports = say, config, ports
         self._went: dict[str, bool] = {}
         self._pages: list[dict[str, Any]] = []
@@ -115,7 +115,7 @@ class Story:
         self._went["a site report was written"] = well
 
     async def _all_is_well(self, laptops: Fleet, store: Store) -> None:
-        seen = Seen()
+        seen = StoryState()
 
         async def steady() -> bool:
             nonlocal seen
@@ -178,7 +178,7 @@ class Story:
             self._say(f"[bold red]still open[/]  {alert.rule}: {_name(alert.subject)}")
 
 
-class Seen(msgspec.Struct, frozen=True):
+class StoryState(msgspec.Struct, frozen=True):
     """What the store knows of the last minute: devices that answer, laptops that report
     and lines with traffic, by their names."""
 
@@ -190,19 +190,19 @@ class Seen(msgspec.Struct, frozen=True):
         return [switch.id for switch in SWITCHES if switch.id not in self.devices]
 
 
-async def look(store: Store) -> Seen:
+async def look(store: Store) -> StoryState:
     """Asks the store."""
     devices = await store.ask(_latest("device", ("device",), Pick("up", "last")))
     agents = await store.ask(_latest("call_path", ("agent",), Pick("ok", "count")))
     lines = await store.ask(_latest("line", ("line",), Pick("down_bps", "last")))
-    return Seen(
+    return StoryState(
         frozenset(r.tags["device"] for r in devices if r.values.get("up_last") == 1),
         frozenset(row.tags["agent"] for row in agents),
         frozenset(row.tags["line"] for row in lines if "down_bps_last" in row.values),
     )
 
 
-def missing(seen: Seen, laptops: Fleet) -> list[str]:
+def missing(seen: StoryState, laptops: Fleet) -> list[str]:
     """A sentence for each kind of thing that is not there yet, with the reason as far
     as it is known."""
     sentences = []

@@ -21,7 +21,11 @@ import structlog
 from alerts.notify.webhook import verify_signature
 from collectors.ingest.certificate import Certificates
 from towpath.demo.demo_council import LIBRARY_LINE_PORT, SWITCHES, Switch
-from towpath.demo.simulated_switches import Neighbour, SimulatedPort, SimulatedSwitch
+from towpath.demo.simulated_switches import (
+    SimulatedNeighbour,
+    SimulatedPort,
+    SimulatedSwitch,
+)
 
 _log = structlog.get_logger()
 _LINE_PORTS = range(43, 48)
@@ -77,12 +81,14 @@ def _port(switch: Switch, number: int, dice: random.Random) -> SimulatedPort:
         made.set_rate(share * contract_bps, 0.35 * share * contract_bps)
         return made
     if not core and number == _UPLINK:
-        to = Neighbour(switch.parent, "GigabitEthernet1/0/41")
+        to = SimulatedNeighbour(switch.parent, "GigabitEthernet1/0/41")
         made = SimulatedPort(number, name, alias=f"to {switch.parent}", neighbour=to)
         made.set_rate(dice.uniform(2e7, 9e7), dice.uniform(5e6, 3e7))
         return made
     if core and number in (41, 42):
-        to = Neighbour(f"hall-access-{number - 40}", f"GigabitEthernet1/0/{_UPLINK}")
+        to = SimulatedNeighbour(
+            f"hall-access-{number - 40}", f"GigabitEthernet1/0/{_UPLINK}"
+        )
         made = SimulatedPort(number, name, alias=f"to {to.name}", neighbour=to)
         made.set_rate(dice.uniform(5e6, 3e7), dice.uniform(2e7, 9e7))
         return made
@@ -92,7 +98,7 @@ def _port(switch: Switch, number: int, dice: random.Random) -> SimulatedPort:
     return made
 
 
-class _TlsDoor:
+class _TlsServer:
     """Listens with TLS; what it says is its kind's."""
 
     def __init__(
@@ -128,7 +134,7 @@ class _TlsDoor:
         raise NotImplementedError
 
 
-class VpnDoor(_TlsDoor):
+class VpnGatewayServer(_TlsServer):
     """The VPN gateway's front door: TLS, then silence."""
 
     async def _talk(
@@ -137,7 +143,7 @@ class VpnDoor(_TlsDoor):
         await reader.read(1)
 
 
-class Beacon(_TlsDoor):
+class BeaconServer(_TlsServer):
     """Tells whoever reaches it that they stand in the Town Hall. It must be reached
     over a network's own interface: what answers on 127.0.0.1 proves no place."""
 

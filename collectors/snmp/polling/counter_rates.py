@@ -73,7 +73,7 @@ class Elapsed(NamedTuple):
     own_clock: bool = False
 
 
-class Seen(msgspec.Struct, frozen=True, gc=False):
+class CounterSample(msgspec.Struct, frozen=True, gc=False):
     """A port's values at a moment. `wide`: its octet counters have 64 bits."""
 
     moment: Moment
@@ -83,7 +83,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     speed_bps: int | None
 
 
-class Rates(NamedTuple):
+class PortRates(NamedTuple):
     """Per second over one interval; None is "not known", never 0."""
 
     in_bps: float | None = None
@@ -95,7 +95,7 @@ class Rates(NamedTuple):
     in_error_ratio: float | None = None
 
 
-UNKNOWN = Rates()
+UNKNOWN = PortRates()
 
 
 def elapsed(before: Moment, now: Moment) -> Elapsed:
@@ -147,7 +147,9 @@ def grown(
     return delta if most is not None and 0 <= delta <= most else None
 
 
-def rates(before: Seen | None, now: Seen, seconds: float | None) -> Rates:
+def rates(
+    before: CounterSample | None, now: CounterSample, seconds: float | None
+) -> PortRates:
     """What one port did between two polls, `seconds` apart by `elapsed`."""
     if before is None or seconds is None or seconds <= 0:
         return UNKNOWN
@@ -191,7 +193,7 @@ def rates(before: Seen | None, now: Seen, seconds: float | None) -> Rates:
     ratio = None
     if errors is not None and packets is not None and errors + packets > 0:
         ratio = errors / (errors + packets)
-    return Rates(
+    return PortRates(
         in_bps,
         out_bps,
         _per_s(faults[0], seconds),

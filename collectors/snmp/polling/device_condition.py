@@ -5,19 +5,19 @@ from __future__ import annotations
 import structlog
 
 from collectors.batch import Batch
-from collectors.snmp.polling.device_health import Health
-from collectors.snmp.polling.poll_rows import Place
+from collectors.snmp.polling.device_health import HealthPoll
+from collectors.snmp.polling.poll_rows import DeviceTags
 from collectors.snmp.session.session import Failed, Session
-from collectors.snmp.session.walk import Stamina
+from collectors.snmp.session.walk import AgentLimits
 from collectors.snmp.tables.ip_sla import IpSla
 
 _log = structlog.get_logger()
 
 
-class Condition:
+class DeviceCondition:
     """What goes wrong in reading it is logged, and leaves the ports' rows alone."""
 
-    def __init__(self, health: Health | None) -> None:
+    def __init__(self, health: HealthPoll | None) -> None:
         self._health, self._ip_sla = health, IpSla()
 
     def forget(self) -> None:
@@ -33,8 +33,8 @@ class Condition:
         self,
         session: Session,
         version: str,
-        stamina: Stamina,
-        place: Place,
+        stamina: AgentLimits,
+        place: DeviceTags,
         time_ms: int,
     ) -> list[Batch]:
         """The rows that are due."""

@@ -11,8 +11,8 @@ import msgspec
 
 from collectors.snmp.polling import device_findings
 from collectors.snmp.profiles import (
+    ProfileReader,
     Profiles,
-    Reader,
     Sayings,
     find,
     load,
@@ -23,7 +23,7 @@ from collectors.snmp.profiles.apply import REFUSED
 from collectors.snmp.profiles.readings import (
     Mempool,
     Processor,
-    Refused,
+    RefusedColumn,
     Sensor,
     Storage,
     Transceiver,
@@ -31,9 +31,9 @@ from collectors.snmp.profiles.readings import (
 )
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.engine_discovery import agent_answers
-from collectors.snmp.session.session import Failed, Patience, Session
+from collectors.snmp.session.session import Failed, RetryPolicy, Session
 from collectors.snmp.session.sessions import Sessions
-from collectors.snmp.session.walk import Budget, Stamina
+from collectors.snmp.session.walk import AgentLimits, Budget
 from collectors.snmp.tables import interfaces, oids
 from collectors.snmp.tables.entities import Entity, entities, read_entities
 from collectors.snmp.tables.identity import Identity, identify, named, read_system
@@ -61,7 +61,7 @@ _COUNTERS = {
 }
 
 
-class Facts(msgspec.Struct):
+class DeviceFacts(msgspec.Struct):
     """What was found; sections that were not found stay None or empty.
 
     `sections` says how each section's reading ended, where it did not end well;
@@ -86,7 +86,7 @@ class Facts(msgspec.Struct):
     storage: list[Storage] = []
     wireless: list[Wireless] = []
     transceivers: list[Transceiver] = []
-    refused: list[Refused] = []
+    refused: list[RefusedColumn] = []
     profiles: list[str] = []
     addresses: list[Address] = []
     sections: dict[str, str] = {}
@@ -103,20 +103,20 @@ async def poll_once(
     credential: Credential,
     *,
     name: str = "",
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     budget_s: float = 60.0,
     sessions: Sessions | None = None,
     profiles: Profiles | None = None,
-) -> Facts:
+) -> DeviceFacts:
     """Asks one device everything, once. Never raises for what the device does.
 
     `address` is an IP literal. What was read before a failure is in the facts.
     """
-    facts = Facts(name or address, f"{address}:{port}")
+    facts = DeviceFacts(name or address, f"{address}:{port}")
     started = time.monotonic()
     async with Sessions() as own:
         session = (sessions or own).open(
-            address, port, credential, patience or Patience.of(1.0, 3)
+            address, port, credential, patience or RetryPolicy.of(1.0, 3)
         )
         try:
             await _read(
@@ -137,12 +137,16 @@ async def poll_once(
 
 
 async def _read(
-    facts: Facts, session: Session, version: str, budget: Budget, profiles: Profiles
+    facts: DeviceFacts,
+    session: Session,
+    version: str,
+    budget: Budget,
+    profiles: Profiles,
 ) -> None:
-    stamina = Stamina()
+    stamina = AgentLimits()
     system = await read_system(session, stamina, budget)
     facts.identity = who = identify(system)
-    reader = Reader(session, version, stamina, budget)
+    reader = ProfileReader(session, version, stamina, budget)
 
     async def ask(oid: str) -> str | None:
         return text(await reader.instance(oid))
@@ -208,7 +212,7 @@ async def _read(
 
 
 async def _section(
-    facts: Facts, section: str, read: Callable[[], Awaitable[None]]
+    facts: DeviceFacts, section: str, read: Callable[[], Awaitable[None]]
 ) -> None:
     """A section that fails leaves the others alone; a device that fell silent does
     not get asked for more."""
@@ -220,7 +224,7 @@ async def _section(
             raise
 
 
-def facts_json(facts: Facts) -> dict[str, Any]:
+def facts_json(facts: DeviceFacts) -> dict[str, Any]:
     """The facts under the keys other programs read; what is not known is left out."""
     shown: dict[str, Any] = {
         "name": facts.name,
@@ -305,7 +309,7 @@ def _known(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value is not None}
 
 
-class Target(msgspec.Struct, frozen=True):
+class HostTarget(msgspec.Struct, frozen=True):
     """One line of a targets file."""
 
     name: str
@@ -315,10 +319,10 @@ class Target(msgspec.Struct, frozen=True):
 
 
 async def poll_targets(
-    targets: list[Target],
-    done: Callable[[Facts], None],
+    targets: list[HostTarget],
+    done: Callable[[DeviceFacts], None],
     at_once: int = 32,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     budget_s: float = 120.0,
     profiles: Profiles | None = None,
 ) -> int:
@@ -326,7 +330,7 @@ async def poll_targets(
     slots = asyncio.Semaphore(at_once)
     failed = 0
 
-    async def one(target: Target, sessions: Sessions) -> None:
+    async def one(target: HostTarget, sessions: Sessions) -> None:
         nonlocal failed
         async with slots:
             try:
@@ -341,7 +345,7 @@ async def poll_targets(
                     profiles=profiles,
                 )
             except Exception as error:  # noqa: BLE001 - one device must not end the list
-                facts = Facts(
+                facts = DeviceFacts(
                     target.name,
                     f"{target.address}:{target.port}",
                     Outcome.BAD_ANSWER,

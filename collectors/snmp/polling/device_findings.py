@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from collectors.batch import Batch, Schema
 from collectors.server_measurements import FINDING
 from collectors.snmp.polling.counter_rates import COUNTER32, OVER_LINE_RATE
-from collectors.snmp.polling.poll_rows import Place
-from collectors.snmp.polling.request_plan import Watch
-from collectors.snmp.profiles.readings import Refused
+from collectors.snmp.polling.poll_rows import DeviceTags
+from collectors.snmp.polling.request_plan import PortPlan
+from collectors.snmp.profiles.readings import RefusedColumn
 from collectors.snmp.tables import oids
 
 COUNTERS_32_BIT = "counters_32_bit"
@@ -45,7 +45,7 @@ _COLUMN_NAMES = {
 }
 
 
-def of_ports(watches: Iterable[Watch], period_s: float) -> dict[str, str]:
+def of_ports(watches: Iterable[PortPlan], period_s: float) -> dict[str, str]:
     """What the ports' counters and names leave to be said."""
     narrow, unnamed = [], []
     for watch in watches:
@@ -69,7 +69,7 @@ def of_ports(watches: Iterable[Watch], period_s: float) -> dict[str, str]:
     return found
 
 
-def of_refused(refused: Iterable[Refused]) -> dict[str, str]:
+def of_refused(refused: Iterable[RefusedColumn]) -> dict[str, str]:
     """What the device gives as a reading although nothing can have that value."""
     shown = [
         f"{each.class_} {each.descr!r} {each.value:g}"
@@ -129,7 +129,10 @@ def _value_name(oid: str, name_of: Callable[[int], str | None]) -> str:
 
 
 def rows(
-    place: Place, time_ms: int, found: Mapping[str, str], over: Collection[str] = ()
+    place: DeviceTags,
+    time_ms: int,
+    found: Mapping[str, str],
+    over: Collection[str] = (),
 ) -> Batch | None:
     """`found` as rows, and those of `over` as ended."""
     names = [*found, *(name for name in over if name not in found)]

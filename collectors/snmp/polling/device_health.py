@@ -22,21 +22,21 @@ from collectors.server_measurements import (
     WIRELESS,
 )
 from collectors.snmp.polling.device_findings import of_refused
-from collectors.snmp.polling.poll_rows import Place
+from collectors.snmp.polling.poll_rows import DeviceTags
 from collectors.snmp.polling.power_source import on_battery
 from collectors.snmp.profiles import (
-    Found,
+    MatchedRow,
+    ProfileReader,
     Profiles,
-    Reader,
     Sayings,
     find,
     read,
     readings,
 )
 from collectors.snmp.profiles.apply import REFUSED
-from collectors.snmp.profiles.readings import Mempool, Refused, Sensor, Storage
+from collectors.snmp.profiles.readings import Mempool, RefusedColumn, Sensor, Storage
 from collectors.snmp.session.session import Failed, Session, Value
-from collectors.snmp.session.walk import Budget, Stamina, get_all
+from collectors.snmp.session.walk import AgentLimits, Budget, get_all
 from collectors.snmp.tables.entities import entities, read_entities
 from collectors.snmp.tables.identity import Identity, identify, named, read_system
 from collectors.snmp.tables.octet_text import text
@@ -59,7 +59,7 @@ _SECTIONS: tuple[tuple[str, Measurement], ...] = (
 )
 
 
-class Health:
+class HealthPoll:
     """What one device is asked of its health. `gate` bounds how many learn at once:
     where it is taken, learning waits for a later poll."""
 
@@ -70,12 +70,12 @@ class Health:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._profiles, self._gate, self._clock = profiles, gate, clock
-        self._found: list[Found] | None = None
+        self._found: list[MatchedRow] | None = None
         self._due_s: dict[float, float] = {}
         self._learn_at_s = 0.0
-        self._reader: Reader | None = None
+        self._reader: ProfileReader | None = None
         # By instance, what no reading was made of when it was last read.
-        self._refused: dict[str, list[Refused]] = {}
+        self._refused: dict[str, list[RefusedColumn]] = {}
 
     @property
     def findings(self) -> dict[str, str]:
@@ -90,8 +90,8 @@ class Health:
         self,
         session: Session,
         version: str,
-        stamina: Stamina,
-        place: Place,
+        stamina: AgentLimits,
+        place: DeviceTags,
         now_ms: int,
     ) -> list[Batch]:
         """The rows that are due. Raises `Failed` where the device fell silent."""
@@ -116,14 +116,14 @@ class Health:
         self,
         session: Session,
         version: str,
-        stamina: Stamina,
-        place: Place,
+        stamina: AgentLimits,
+        place: DeviceTags,
         now_ms: int,
     ) -> list[Batch]:
         reader = self._reader
         if reader is None:
             budget = Budget(_LEARN_BUDGET_S)
-            reader = Reader(session, version, stamina, budget)
+            reader = ProfileReader(session, version, stamina, budget)
         else:
             budget = reader.budget.again(_LEARN_BUDGET_S)
         self._reader, reader.budget = reader, budget
@@ -164,9 +164,9 @@ class Health:
 
     def _rows(
         self,
-        place: Place,
+        place: DeviceTags,
         time_ms: int,
-        found: Sequence[Found],
+        found: Sequence[MatchedRow],
         fresh: Mapping[str, Value] | None,
     ) -> list[Batch]:
         """The batches of what `found` says now; what is refused becomes a finding."""
@@ -178,7 +178,9 @@ class Health:
         return rows(place, time_ms, said)
 
 
-def rows(place: Place, time_ms: int, said: Mapping[str, Sequence[Any]]) -> list[Batch]:
+def rows(
+    place: DeviceTags, time_ms: int, said: Mapping[str, Sequence[Any]]
+) -> list[Batch]:
     """The batches of readings by section. Pure."""
     batches: list[Batch] = []
     for section, measurement in _SECTIONS:
@@ -197,7 +199,7 @@ def _distinct(values: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def _batch(
-    place: Place,
+    place: DeviceTags,
     time_ms: int,
     measurement: Measurement,
     values: Sequence[tuple[Any, ...]],

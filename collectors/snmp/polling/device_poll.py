@@ -17,24 +17,24 @@ from collectors.batch import Batch
 from collectors.estate.estate_model import Device, Line
 from collectors.ping import Echoes, Pinged
 from collectors.snmp.polling import device_findings
-from collectors.snmp.polling.counter_rates import Moment, Seen, elapsed
-from collectors.snmp.polling.device_condition import Condition
-from collectors.snmp.polling.device_health import Health
-from collectors.snmp.polling.device_state import Learnt
+from collectors.snmp.polling.counter_rates import CounterSample, Moment, elapsed
+from collectors.snmp.polling.device_condition import DeviceCondition
+from collectors.snmp.polling.device_health import HealthPoll
+from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.polling.expected_ports import outlook
-from collectors.snmp.polling.neighbour_monitor import Hearing
-from collectors.snmp.polling.neighbour_rows import Alone, Around
+from collectors.snmp.polling.neighbour_monitor import NeighbourMonitor
+from collectors.snmp.polling.neighbour_rows import NeighbourView, NoNeighbours
 from collectors.snmp.polling.poll_rows import (
-    Outlook,
-    Place,
-    Reading,
+    DeviceTags,
+    ExpectedPorts,
+    PortSample,
     assess,
     device_row,
 )
 from collectors.snmp.polling.port_table import PortTable
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.engine_discovery import agent_answers
-from collectors.snmp.session.session import Failed, Patience, Session
+from collectors.snmp.session.session import Failed, RetryPolicy, Session
 from collectors.snmp.session.walk import Budget
 from collectors.snmp.snmp_config import SnmpConfig
 from collectors.snmp.tables import oids
@@ -71,28 +71,28 @@ class DevicePoll:
         lines: tuple[Line, ...],
         credential: Credential,
         session: Session,
-        learnt: Learnt,
+        learnt: DeviceState,
         now_ms: Callable[[], int],
-        health: Health | None = None,
-        around: Around | None = None,
+        health: HealthPoll | None = None,
+        around: NeighbourView | None = None,
         pinged: Pinged | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.device, self._lines = device, lines
         self._config, self._credential = config, credential
         self._session, self._learnt, self._now_ms = session, learnt, now_ms
-        self._place = Place(device.id, device.site, device.role)
-        self._condition, self._pinged = Condition(health), pinged
-        self._around = around or Alone()
-        self._patience = Patience.of(config.timeout_s, config.tries)
+        self._place = DeviceTags(device.id, device.site, device.role)
+        self._condition, self._pinged = DeviceCondition(health), pinged
+        self._around = around or NoNeighbours()
+        self._patience = RetryPolicy.of(config.timeout_s, config.tries)
         self._table = PortTable(
             session, credential.version, learnt.stamina, config.period_s, now_ms, clock
         )
-        self._hearing = Hearing(config, learnt, self._around, now_ms, clock)
-        self._outlook = Outlook()
+        self._hearing = NeighbourMonitor(config, learnt, self._around, now_ms, clock)
+        self._outlook = ExpectedPorts()
         # Of the ports that the outlook was made for.
         self._ports = self._table.ports
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, CounterSample] = {}
         # When the counters in `_seen` were read.
         self._seen_ms = float("-inf")
         self._moment: Moment | None = None
@@ -133,7 +133,7 @@ class DevicePoll:
     def adopt(self, device: Device, lines: tuple[Line, ...]) -> None:
         """Takes over what the estate now says of the same device."""
         self.device, self._lines = device, lines
-        self._place = Place(device.id, device.site, device.role)
+        self._place = DeviceTags(device.id, device.site, device.role)
         self._look_out()
 
     async def poll(self, late_ms: float, on_silence: Callable[[], None]) -> Polled:
@@ -144,9 +144,9 @@ class DevicePoll:
         session.on_silence = on_silence
         # Who did not answer last time is asked once: it is not worth more.
         session.patience = (
-            Patience((self._config.timeout_s,)) if self.dead else self._patience
+            RetryPolicy((self._config.timeout_s,)) if self.dead else self._patience
         )
-        answered: list[Reading] = []
+        answered: list[PortSample] = []
         batches: list[Batch] = []
         echoes: Echoes | None = None
         outcome, detail = Outcome.OK, ""
@@ -220,7 +220,7 @@ class DevicePoll:
             return await speaks, None
         return await asyncio.gather(speaks, self._pinged.ask())
 
-    async def _ask(self, answered: list[Reading], budget: Budget) -> list[Batch]:
+    async def _ask(self, answered: list[PortSample], budget: Budget) -> list[Batch]:
         """Fills `answered`; the rows of who is heard, now and then. Raises `Failed`."""
         await self._table.read(answered, self._patience, budget)
         if not self._hearing.due:
@@ -254,7 +254,9 @@ class DevicePoll:
             self._around.uplinks(self.device.id),
         )
 
-    def _remember(self, reading: Reading, soon: bool) -> dict[str, float | int | None]:
+    def _remember(
+        self, reading: PortSample, soon: bool
+    ) -> dict[str, float | int | None]:
         """Keeps this poll for the next; the fields of the device row it gives.
 
         `soon`: too soon after the last for rates, which then come over both intervals.
@@ -292,10 +294,10 @@ class DevicePoll:
         self._outcome = outcome
 
 
-def _joined(readings: list[Reading]) -> Reading:
+def _joined(readings: list[PortSample]) -> PortSample:
     """All requests of a poll as one; its time is that of the first answer."""
     first = readings[0]
-    return Reading(
+    return PortSample(
         first.time_ms,
         first.moment,
         [watch for each in readings for watch in each.watches],

@@ -12,38 +12,38 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from collectors.snmp.session.walk import Stamina
+from collectors.snmp.session.walk import AgentLimits
 
 _log = structlog.get_logger()
 
 
-class Learnt(msgspec.Struct):
+class DeviceState(msgspec.Struct):
     """What is worth keeping of one device. `neighbours`: port key -> last heard, ms.
     `credential`: the name of the one that worked last."""
 
-    stamina: Stamina = msgspec.field(default_factory=Stamina)
+    stamina: AgentLimits = msgspec.field(default_factory=AgentLimits)
     credential: str = ""
     neighbours: dict[str, int] = {}
 
 
-class Memory:
-    """Device id -> `Learnt`; read once, written whole."""
+class DeviceStates:
+    """Device id -> `DeviceState`; read once, written whole."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
-        self._by_device: dict[str, Learnt] = {}
+        self._by_device: dict[str, DeviceState] = {}
         if file is None:
             return
         try:
             raw = file.read_bytes()
-            self._by_device = msgspec.json.decode(raw, type=dict[str, Learnt])
+            self._by_device = msgspec.json.decode(raw, type=dict[str, DeviceState])
         except FileNotFoundError:
             pass
         except (OSError, msgspec.DecodeError) as error:
             _log.warning("snmp_state_not_read", file=str(file), error=str(error))
 
-    def of(self, device: str) -> Learnt:
-        return self._by_device.setdefault(device, Learnt())
+    def of(self, device: str) -> DeviceState:
+        return self._by_device.setdefault(device, DeviceState())
 
     def forget(self, device: str) -> None:
         self._by_device.pop(device, None)

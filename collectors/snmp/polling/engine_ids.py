@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 
-class Engines:
+class EngineIds:
     def __init__(self) -> None:
         self._devices: dict[bytes, set[str]] = {}
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 
 from collectors.estate.estate_model import Device, Line, expects_up
-from collectors.snmp.polling.poll_rows import Outlook
+from collectors.snmp.polling.poll_rows import ExpectedPorts
 from collectors.snmp.tables.interfaces import Port
 
 
@@ -19,7 +19,7 @@ def outlook(
     ports: Collection[Port],
     neighbours: Collection[str],
     towards: Collection[str] = (),
-) -> Outlook:
+) -> ExpectedPorts:
     """By port key, why it should be up (the strongest reason), and its lines. Pure.
 
     `neighbours` are keys of ports behind which a bridge or access point was heard;
@@ -43,7 +43,7 @@ def outlook(
             expected[port.key] = "neighbour"
         elif any(expects_up(device, name, port.alias or "") for name in names):
             expected[port.key] = "pattern"
-    return Outlook(expected, ends)
+    return ExpectedPorts(expected, ends)
 
 
 def _called(ports: Collection[Port]) -> dict[str, str]:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 from collectors.batch import Batch
 from collectors.snmp.polling.counter_rates import OPER
-from collectors.snmp.polling.device_state import Learnt
-from collectors.snmp.polling.neighbour_rows import Around, heard_rows, of_note
-from collectors.snmp.polling.poll_rows import Place, Reading
+from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.polling.neighbour_rows import NeighbourView, heard_rows, of_note
+from collectors.snmp.polling.poll_rows import DeviceTags, PortSample
 from collectors.snmp.session.session import Failed, Session
 from collectors.snmp.session.walk import Budget
 from collectors.snmp.snmp_config import SnmpConfig
@@ -27,14 +27,14 @@ _MS_PER_DAY = 86_400_000
 _ROUNDS_UNHEARD = 3
 
 
-class Hearing:
+class NeighbourMonitor:
     """Keeps `learnt.neighbours` true: a switch or an access point by port key."""
 
     def __init__(
         self,
         config: SnmpConfig,
-        learnt: Learnt,
-        around: Around,
+        learnt: DeviceState,
+        around: NeighbourView,
         now_ms: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,9 +53,9 @@ class Hearing:
     async def listen(
         self,
         session: Session,
-        place: Place,
+        place: DeviceTags,
         ports: Sequence[Port],
-        answered: Sequence[Reading],
+        answered: Sequence[PortSample],
         budget: Budget,
     ) -> list[Batch]:
         """One round; the rows of who was heard. `answered` says which ports are up.

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from collectors.batch import Batch
-from collectors.snmp.polling.poll_rows import Place
+from collectors.snmp.polling.poll_rows import DeviceTags
 from collectors.snmp.tables.neighbour import Neighbour
-from collectors.snmp.tables.neighbour_tables import Heard
+from collectors.snmp.tables.neighbour_tables import NeighbourTables
 from collectors.topology.sighting import Sighting, Who, rows
 
 
-class Around(Protocol):
+class NeighbourView(Protocol):
     """What is known of the network around a device."""
 
     def uplinks(self, device: str) -> Collection[str]:
@@ -22,7 +22,7 @@ class Around(Protocol):
         """Whether who was heard is a device of the estate."""
 
 
-class Alone:
+class NoNeighbours:
     """A device with nothing known around it."""
 
     def uplinks(self, device: str) -> Collection[str]:
@@ -32,7 +32,9 @@ class Alone:
         return False
 
 
-def of_note(device: str, heard: Iterable[Neighbour], around: Around) -> list[Neighbour]:
+def of_note(
+    device: str, heard: Iterable[Neighbour], around: NeighbourView
+) -> list[Neighbour]:
     """Those behind a port that must not go down unseen: switches, routers and access
     points by their own word, and whom the estate has, for some say nothing of what
     they are. Desks, telephones and laptops are nobody's business here."""
@@ -45,7 +47,7 @@ def of_note(device: str, heard: Iterable[Neighbour], around: Around) -> list[Nei
 
 
 def heard_rows(
-    place: Place, found: Heard, known: Iterable[Neighbour], time_ms: int
+    place: DeviceTags, found: NeighbourTables, known: Iterable[Neighbour], time_ms: int
 ) -> list[Batch]:
     """What one look around brought: who the device is, and whom of `known` it hears."""
     return rows(

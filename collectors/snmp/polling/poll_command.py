@@ -12,7 +12,7 @@ from rich.console import Console
 
 from collectors.json_text import json_text
 from collectors.snmp.polling.device_facts import (
-    Target,
+    HostTarget,
     facts_json,
     poll_once,
     poll_targets,
@@ -20,7 +20,7 @@ from collectors.snmp.polling.device_facts import (
 from collectors.snmp.polling.poll_output import show
 from collectors.snmp.profiles import Profiles
 from collectors.snmp.session.credentials import Credential, CredentialError, credential
-from collectors.snmp.session.session import Patience
+from collectors.snmp.session.session import RetryPolicy
 
 _COLUMNS = ("name", "address", "port", "version", "community")
 
@@ -64,7 +64,7 @@ def given_credential(options: Mapping[str, str | None]) -> Credential:
     return credential("of the command line", given)
 
 
-def read_targets(path: Path) -> list[Target]:
+def read_targets(path: Path) -> list[HostTarget]:
     """The lines of a targets file: name, address, port, version, community."""
     targets = []
     try:
@@ -85,7 +85,7 @@ def read_targets(path: Path) -> list[Target]:
     return targets
 
 
-def _target(place: str, line: Mapping[str, str | None]) -> Target:
+def _target(place: str, line: Mapping[str, str | None]) -> HostTarget:
     port = line.get("port") or "161"
     if not port.isdigit() or not 1 <= int(port) <= 65535:
         raise WrongTarget(f"{place}: port {port!r} is not within 1 to 65535")
@@ -102,7 +102,7 @@ def _target(place: str, line: Mapping[str, str | None]) -> Target:
         )
     except CredentialError as error:
         raise WrongTarget(f"{place}: {error}") from None
-    return Target(name or address, resolve(address, int(port)), int(port), held)
+    return HostTarget(name or address, resolve(address, int(port)), int(port), held)
 
 
 def poll_host(
@@ -125,7 +125,7 @@ def poll_host(
             port,
             held,
             name=name,
-            patience=Patience.of(timeout_s, tries),
+            patience=RetryPolicy.of(timeout_s, tries),
             profiles=profiles,
         )
     )
@@ -153,7 +153,7 @@ def poll_file(
             targets,
             lambda facts: out(json_text(facts_json(facts))),
             at_once,
-            Patience.of(timeout_s, tries),
+            RetryPolicy.of(timeout_s, tries),
             profiles=profiles,
         )
     )

@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from collectors.snmp.polling.device_facts import Facts
+from collectors.snmp.polling.device_facts import DeviceFacts
 from collectors.snmp.polling.device_health import severity
 from collectors.snmp.profiles.readings import Mempool, Sensor, Storage
 from collectors.snmp.tables import oids
@@ -32,7 +32,7 @@ _SHADES = {"up": "green", "down": "red", 0: "green", 1: "yellow", 2: "bold red"}
 _WORDS = {0: "well", 1: "warning", 2: "critical"}
 
 
-def show(facts: Facts, console: Console) -> None:
+def show(facts: DeviceFacts, console: Console) -> None:
     """Tables for a person."""
     if facts.identity is None:
         _say(
@@ -55,7 +55,7 @@ def _say(console: Console, sentence: str) -> None:
     console.print(sentence, markup=False, highlight=False)
 
 
-def _title(facts: Facts) -> Table:
+def _title(facts: DeviceFacts) -> Table:
     who = facts.identity
     assert who is not None
     title = Table(show_header=False, box=None, pad_edge=False)
@@ -79,7 +79,7 @@ def _title(facts: Facts) -> Table:
     return title
 
 
-def _parts(facts: Facts) -> Iterator[Table | str]:
+def _parts(facts: DeviceFacts) -> Iterator[Table | str]:
     """Tables, and sentences about what they leave out."""
     yield from _ports(facts)
     if facts.neighbours:
@@ -202,7 +202,7 @@ def _limits(sensor: Sensor) -> str:
     return "" if low is None else f"at least {low:g}"
 
 
-def _ports(facts: Facts) -> Iterator[Table | str]:
+def _ports(facts: DeviceFacts) -> Iterator[Table | str]:
     """Ports with a link, a description or errors are rows, the others are named."""
     rows: list[tuple[Cell, ...]] = []
     empty: dict[str, list[str]] = {}
@@ -266,7 +266,7 @@ _FAULTS = (
 )
 
 
-def _of(facts: Facts, port: Port, *columns: str) -> int | None:
+def _of(facts: DeviceFacts, port: Port, *columns: str) -> int | None:
     """The first of `columns` that the port has."""
     for column in columns:
         value = whole(facts.columns.get(column, {}).get(port.if_index))
@@ -275,7 +275,7 @@ def _of(facts: Facts, port: Port, *columns: str) -> int | None:
     return None
 
 
-def _state(facts: Facts, port: Port) -> str:
+def _state(facts: DeviceFacts, port: Port) -> str:
     if _of(facts, port, oids.IF_ADMIN_STATUS) == oids.DOWN:
         return "switched off"
     return oids.OPER.get(_of(facts, port, oids.IF_OPER_STATUS) or 0, "")

@@ -16,13 +16,13 @@ from collectors.snmp.polling.counter_rates import (
     NAME,
     OPER,
     UNKNOWN,
+    CounterSample,
     Moment,
-    Rates,
-    Seen,
+    PortRates,
     elapsed,
     rates,
 )
-from collectors.snmp.polling.request_plan import Ask, Watch
+from collectors.snmp.polling.request_plan import PlannedGet, PortPlan
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables import oids
 from probes.wire.failure import Outcome
@@ -84,7 +84,7 @@ _NOT_ASKED = (Outcome.NOT_CONFIGURED, Outcome.NOT_PERMITTED)
 _ANSWERED = (Outcome.AUTH_FAILED, Outcome.BAD_ANSWER, Outcome.REFUSED)
 
 
-class Place(msgspec.Struct, frozen=True):
+class DeviceTags(msgspec.Struct, frozen=True):
     """Who and where the device is: the tags of its rows."""
 
     device: str
@@ -92,16 +92,16 @@ class Place(msgspec.Struct, frozen=True):
     role: str
 
 
-class Reading(msgspec.Struct, frozen=True):
+class PortSample(msgspec.Struct, frozen=True):
     """What one poll brought. `watches[n]` had `seen[n]`."""
 
     time_ms: int
     moment: Moment
-    watches: Sequence[Watch]
-    seen: Sequence[Seen]
+    watches: Sequence[PortPlan]
+    seen: Sequence[CounterSample]
 
 
-class Outlook(msgspec.Struct, frozen=True):
+class ExpectedPorts(msgspec.Struct, frozen=True):
     """What the estate and the neighbours say of the device's ports: by port key, why
     it should be up, and the lines that end there."""
 
@@ -120,8 +120,8 @@ class Renumbered(Exception):
 
 
 def read_answer(
-    ask: Ask, answer: Mapping[str, Value], moment: Moment
-) -> tuple[list[Watch], list[Seen]]:
+    ask: PlannedGet, answer: Mapping[str, Value], moment: Moment
+) -> tuple[list[PortPlan], list[CounterSample]]:
     """The ports' values in one answer; ports it says nothing of are left out.
 
     `Renumbered` where a port's name came back as another.
@@ -141,19 +141,19 @@ def read_answer(
             speed = watch.port.speed_bps
         watches.append(watch)
         found.append(
-            Seen(moment, values, watch.octets64, watch.packets64, speed)  # type: ignore[arg-type]
+            CounterSample(moment, values, watch.octets64, watch.packets64, speed)  # type: ignore[arg-type]
         )
     return watches, found
 
 
 def assess(
-    place: Place,
-    reading: Reading,
-    before: Mapping[str, Seen],
-    outlook: Outlook,
+    place: DeviceTags,
+    reading: PortSample,
+    before: Mapping[str, CounterSample],
+    outlook: ExpectedPorts,
     received_ms: int,
 ) -> Assessment:
-    """The rows of one poll. `before` is the last good `Seen` of each port."""
+    """The rows of one poll. `before` is the last good `CounterSample` of each port."""
     watches, n = reading.watches, len(reading.watches)
     source = f"poll/{place.device}"
     columns: tuple[Column, ...] = tuple([] for _ in INTERFACE.fields)
@@ -174,7 +174,7 @@ def assess(
         expected_ups,
         whys,
     ) = columns
-    lines: list[tuple[Line, Rates, int | None]] = []
+    lines: list[tuple[Line, PortRates, int | None]] = []
     now_moment = last_moment = None
     seconds: float | None = None
     ports_up = ports_down = 0
@@ -233,7 +233,7 @@ def assess(
 
 
 def device_row(
-    place: Place,
+    place: DeviceTags,
     time_ms: int,
     received_ms: int,
     outcome: Outcome,
@@ -279,7 +279,9 @@ def device_row(
     )
 
 
-def _rates(before: Seen, now: Seen, seconds: float | None) -> Rates:
+def _rates(
+    before: CounterSample, now: CounterSample, seconds: float | None
+) -> PortRates:
     try:
         return rates(before, now, seconds)
     except TypeError:
@@ -298,7 +300,7 @@ def _lines(
     source: str,
     time_ms: int,
     received_ms: int,
-    found: Sequence[tuple[Line, Rates, int | None]],
+    found: Sequence[tuple[Line, PortRates, int | None]],
 ) -> Batch:
     columns: tuple[Column, ...] = tuple(
         [] for _ in range(1 + len(LINE.tags) + len(LINE.fields))

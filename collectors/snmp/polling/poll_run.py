@@ -10,27 +10,27 @@ from collections.abc import Callable
 import structlog
 
 from collectors.batch import Batch
-from collectors.snmp.polling.device_health import Health
+from collectors.snmp.polling.device_health import HealthPoll
 from collectors.snmp.polling.device_poll import DevicePoll
-from collectors.snmp.polling.device_state import Memory
-from collectors.snmp.polling.engine_ids import Engines
-from collectors.snmp.polling.poll_rows import Place, device_row
+from collectors.snmp.polling.device_state import DeviceStates
+from collectors.snmp.polling.engine_ids import EngineIds
+from collectors.snmp.polling.poll_rows import DeviceTags, device_row
 from collectors.snmp.polling.poll_stats import PollStats
-from collectors.snmp.polling.poll_target import Job
+from collectors.snmp.polling.poll_target import PollTarget
 from collectors.snmp.profiles import load
 from collectors.snmp.session.credentials import Credential, CredentialError, Credentials
-from collectors.snmp.session.session import Patience
+from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.snmp_config import SnmpConfig
-from collectors.topology import Surroundings
+from collectors.topology import TopologyView
 from probes.wire.failure import Outcome
 
 _log = structlog.get_logger()
-# Devices that are asked for all they have (`Health`): many packets each, no hurry.
+# Devices that are asked for all they have (`HealthPoll`): many packets each, no hurry.
 _LEARNING_AT_ONCE = 8
 
 
-class Turns:
+class PollRuns:
     """What the turns of all devices share; `stats` counts how they end."""
 
     def __init__(
@@ -38,8 +38,8 @@ class Turns:
         config: SnmpConfig,
         credentials: Credentials,
         sessions: Sessions,
-        memory: Memory,
-        surroundings: Surroundings,
+        memory: DeviceStates,
+        surroundings: TopologyView,
         stats: PollStats,
         now_ms: Callable[[], int],
     ) -> None:
@@ -47,12 +47,12 @@ class Turns:
         self._sessions, self._memory = sessions, memory
         self._surroundings, self._stats = surroundings, stats
         self._now_ms = now_ms
-        self._engines = Engines()
+        self._engines = EngineIds()
         self._profiles = load(config.profiles)
         self._learning = asyncio.Semaphore(_LEARNING_AT_ONCE)
 
     async def take(
-        self, job: Job, late_ms: float, on_silence: Callable[[], None]
+        self, job: PollTarget, late_ms: float, on_silence: Callable[[], None]
     ) -> list[Batch]:
         """The rows of one turn. `on_silence` is called when it first lets us wait."""
         device, choice = job.device, job.choice
@@ -86,20 +86,20 @@ class Turns:
             self._stats.learnt += 1
         return polled.batches
 
-    def end(self, job: Job) -> None:
+    def end(self, job: PollTarget) -> None:
         """No more turns for it."""
         self._engines.forget(job.device.id)
         if job.poll is not None:
             with contextlib.suppress(Exception):
                 job.poll.close()
 
-    def _open(self, job: Job, credential: Credential) -> DevicePoll:
+    def _open(self, job: PollTarget, credential: Credential) -> DevicePoll:
         device, config = job.device, self._config
         session = self._sessions.open(
             str(device.address),
             device.port,
             credential,
-            Patience.of(config.timeout_s, config.tries),
+            RetryPolicy.of(config.timeout_s, config.tries),
         )
         if job.poll is not None:
             job.poll.speak(credential, session)
@@ -112,12 +112,12 @@ class Turns:
             session,
             self._memory.of(device.id),
             self._now_ms,
-            Health(self._profiles, self._learning),
+            HealthPoll(self._profiles, self._learning),
             self._surroundings,
             job.pinged,
         )
 
-    async def _pinged_only(self, job: Job) -> Batch:
+    async def _pinged_only(self, job: PollTarget) -> Batch:
         """The row of a device that has no SNMP for us: an echo is all there is."""
         echoes = None
         if job.pinged is not None:
@@ -134,7 +134,7 @@ class Turns:
         now_ms = self._now_ms()
         return device_row(_place(job), now_ms, now_ms, outcome, ok, echoes)
 
-    def _unasked(self, job: Job, outcome: Outcome) -> Batch:
+    def _unasked(self, job: PollTarget, outcome: Outcome) -> Batch:
         """The row of a device that SNMP did not ask this time."""
         self._stats.count(outcome, up=False)
         echoes = job.pinged.take() if job.pinged is not None else None
@@ -142,5 +142,5 @@ class Turns:
         return device_row(_place(job), now_ms, now_ms, outcome, False, echoes)
 
 
-def _place(job: Job) -> Place:
-    return Place(job.device.id, job.device.site, job.device.role)
+def _place(job: PollTarget) -> DeviceTags:
+    return DeviceTags(job.device.id, job.device.site, job.device.role)

@@ -10,7 +10,7 @@ from collectors.snmp.polling.credential_choice import Choice
 from collectors.snmp.polling.device_poll import DevicePoll
 
 
-class Job:
+class PollTarget:
     """What the poller keeps of one device."""
 
     def __init__(

@@ -22,16 +22,16 @@ from collectors.file_limit import raise_file_limit
 from collectors.journal import Append
 from collectors.ping import Pinger
 from collectors.snmp.polling.credential_choice import Choice, names_of
-from collectors.snmp.polling.device_state import Memory
+from collectors.snmp.polling.device_state import DeviceStates
 from collectors.snmp.polling.poll_pacing import next_s, phase_s, spread_s
-from collectors.snmp.polling.poll_run import Turns
+from collectors.snmp.polling.poll_run import PollRuns
 from collectors.snmp.polling.poll_stats import OwnReport, PollStats, without_answered
-from collectors.snmp.polling.poll_target import Job, Slot
+from collectors.snmp.polling.poll_target import PollTarget, Slot
 from collectors.snmp.polling.row_buffer import Gather
 from collectors.snmp.session.credentials import Credentials
 from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.snmp_config import SnmpConfig
-from collectors.topology import Surroundings
+from collectors.topology import TopologyView
 
 _log = structlog.get_logger()
 _SAVE_S = 300.0
@@ -61,9 +61,9 @@ class Poller:
         self._own = OwnReport(process, config.period_s)
         self._sessions = Sessions()
         self._pinger = pinger or Pinger(config.ping_s)
-        self._memory = Memory(config.state_file)
-        self._surroundings = Surroundings(estate, now_ms=now_ms, aside=True)
-        self._turns = Turns(
+        self._memory = DeviceStates(config.state_file)
+        self._surroundings = TopologyView(estate, now_ms=now_ms, aside=True)
+        self._turns = PollRuns(
             config,
             credentials,
             self._sessions,
@@ -72,8 +72,8 @@ class Poller:
             self.stats,
             now_ms,
         )
-        self._jobs: dict[str, Job] = {}
-        self._due: list[tuple[float, str, Job]] = []
+        self._jobs: dict[str, PollTarget] = {}
+        self._due: list[tuple[float, str, PollTarget]] = []
         self._slots = asyncio.Semaphore(config.at_once)
         self._known: Estate | None = None
         self._rows_out = Gather(append)
@@ -193,7 +193,9 @@ class Poller:
                 known.adopt(device, lines)
                 continue
             pinged = self._pinger.watch(str(device.address))
-            job = self._jobs[id] = Job(device, lines, self._choice(device), pinged)
+            job = self._jobs[id] = PollTarget(
+                device, lines, self._choice(device), pinged
+            )
             self._schedule(job, offset_s, first_s)
         self.stats.devices = len(self._jobs)
 
@@ -204,7 +206,7 @@ class Poller:
         held = [name for name in names if name in self._credentials]
         return Choice(held or names, self._memory.of(device.id).credential)
 
-    def _schedule(self, job: Job, offset_s: float, spread_s: float) -> None:
+    def _schedule(self, job: PollTarget, offset_s: float, spread_s: float) -> None:
         period_s, now_s = self._config.period_s, time.monotonic()
         at_s = phase_s(job.device.id, period_s)
         job.phase_s = now_s - (now_s + offset_s - at_s) % period_s
@@ -213,7 +215,7 @@ class Poller:
         first_s = now_s + at_s / period_s * spread_s
         heapq.heappush(self._due, (first_s, job.device.id, job))
 
-    def _begin(self, job: Job, due_s: float) -> None:
+    def _begin(self, job: PollTarget, due_s: float) -> None:
         self.stats.expected += 1
         if job.busy:
             self.stats.skipped += 1
@@ -224,11 +226,11 @@ class Poller:
         )
         job.task.add_done_callback(lambda _: self._ended(job))
 
-    def _ended(self, job: Job) -> None:
+    def _ended(self, job: PollTarget) -> None:
         if job.again and not job.gone:
             self._begin(job, time.monotonic())
 
-    async def _poll(self, job: Job, due_s: float) -> None:
+    async def _poll(self, job: PollTarget, due_s: float) -> None:
         place = Slot(self._slots)
         try:
             if job.poll is None or not job.poll.dead:
@@ -260,7 +262,7 @@ class Poller:
     async def _report(self) -> None:
         await self._rows_out.put([self._own.make(self.stats, self._now_ms())])
 
-    def _drop(self, job: Job) -> None:
+    def _drop(self, job: PollTarget) -> None:
         self._own.forget(job.device.id)
         self._turns.end(job)
         if job.pinged is not None:

@@ -13,9 +13,9 @@ import msgspec
 
 from collectors.snmp.polling import device_findings, request_plan
 from collectors.snmp.polling.counter_rates import Moment, elapsed
-from collectors.snmp.polling.poll_rows import Reading, Renumbered, read_answer
-from collectors.snmp.session.session import Failed, Patience, Session, Value
-from collectors.snmp.session.walk import Budget, Stamina, get_some
+from collectors.snmp.polling.poll_rows import PortSample, Renumbered, read_answer
+from collectors.snmp.session.session import Failed, RetryPolicy, Session, Value
+from collectors.snmp.session.walk import AgentLimits, Budget, get_some
 from collectors.snmp.tables import interfaces, oids
 from collectors.snmp.tables.interfaces import Columns, Port
 from collectors.snmp.tables.octet_text import text, whole
@@ -33,7 +33,7 @@ class PortTable:
         self,
         session: Session,
         version: str,
-        stamina: Stamina,
+        stamina: AgentLimits,
         period_s: float,
         now_ms: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
@@ -42,7 +42,7 @@ class PortTable:
         self._stamina, self._period_s = stamina, period_s
         self._now_ms, self._clock = now_ms, clock
         self._plan: request_plan.Plan | None = None
-        self._watches: list[request_plan.Watch] = []
+        self._watches: list[request_plan.PortPlan] = []
         # As last read: `plan.NAMES` only.
         self._names: Columns = {}
         self._scalars: dict[str, Value] = {}
@@ -72,7 +72,7 @@ class PortTable:
         return None
 
     async def read(
-        self, answered: list[Reading], patience: Patience, budget: Budget
+        self, answered: list[PortSample], patience: RetryPolicy, budget: Budget
     ) -> None:
         """Fills `answered`, an entry a request; what came before a failure stays.
 
@@ -109,11 +109,13 @@ class PortTable:
         own_ms = self._clock() * 1000
         return Moment(ticks if isinstance(ticks, int) else None, own_ms)
 
-    async def _alive(self) -> Reading:
+    async def _alive(self) -> PortSample:
         answer = await self._session.get([oids.SYS_UP_TIME])
-        return Reading(self._now_ms(), self._moment(answer), [], [])
+        return PortSample(self._now_ms(), self._moment(answer), [], [])
 
-    async def _one(self, ask: request_plan.Ask, budget: Budget) -> Reading | None:
+    async def _one(
+        self, ask: request_plan.PlannedGet, budget: Budget
+    ) -> PortSample | None:
         """One request of the plan; None where what was learnt is no longer true."""
         answer = await get_some(self._session, ask.oids, self._stamina, budget)
         moment, time_ms = self._moment(answer), self._now_ms()
@@ -131,7 +133,7 @@ class PortTable:
             watches, seen = read_answer(ask, answer, moment)
         except Renumbered:
             return None
-        return Reading(time_ms, moment, watches, seen)
+        return PortSample(time_ms, moment, watches, seen)
 
     def _relearn_if_old(self) -> None:
         if self._clock() - self._learnt_s > _RELEARN_S:

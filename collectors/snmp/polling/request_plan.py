@@ -14,7 +14,7 @@ import msgspec
 
 from collectors.snmp.polling.counter_rates import HIGH_SPEED, NAME
 from collectors.snmp.session.session import Value
-from collectors.snmp.session.walk import Stamina
+from collectors.snmp.session.walk import AgentLimits
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.interfaces import Columns, Port
 
@@ -45,7 +45,7 @@ _SLOW_POLLS = 10
 _SCALARS = (oids.SYS_UP_TIME, oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE)
 
 
-class Watch(msgspec.Struct, frozen=True, gc=False):
+class PortPlan(msgspec.Struct, frozen=True, gc=False):
     """One port as it is asked for: OIDs by position in `Seen.values`, "" for none."""
 
     port: Port
@@ -59,17 +59,17 @@ class Watch(msgspec.Struct, frozen=True, gc=False):
     octets: int
 
 
-class Ask(msgspec.Struct, frozen=True, gc=False):
+class PlannedGet(msgspec.Struct, frozen=True, gc=False):
     """One GET: its OIDs, and the ports whose values it brings."""
 
     oids: tuple[str, ...]
-    watches: tuple[Watch, ...]
+    watches: tuple[PortPlan, ...]
 
 
 class Plan(msgspec.Struct, frozen=True):
     """All that is asked. `slow` comes round `slow_per_poll` requests a poll."""
 
-    asks: tuple[Ask, ...]
+    asks: tuple[PlannedGet, ...]
     slow: tuple[tuple[str, ...], ...]
     slow_per_poll: int
     varbinds: int
@@ -77,7 +77,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 def watch(
     ports: list[Port], columns: Columns, scalars: dict[str, Value]
-) -> list[Watch]:
+) -> list[PortPlan]:
     """How each of `ports` is asked for; `columns` holds what exists. Pure.
 
     Where an agent does not tell by ifTableLastChange that ports were renumbered, the
@@ -88,11 +88,11 @@ def watch(
 
 
 def pack(
-    watches: list[Watch],
+    watches: list[PortPlan],
     names: Columns,
     scalars: dict[str, Value],
     version: str,
-    stamina: Stamina,
+    stamina: AgentLimits,
 ) -> Plan:
     """The plan for `watches`: as many to a request as the agent stands. Pure.
 
@@ -100,26 +100,26 @@ def pack(
     """
     known = [oid for oid in _SCALARS if oid in scalars]
     most = MAX_OCTETS_V3 if version == "3" else MAX_OCTETS
-    asks: list[Ask] = []
+    asks: list[PlannedGet] = []
     oids_now, octets = list(known), 32 * len(known)
-    ports_now: list[Watch] = []
+    ports_now: list[PortPlan] = []
     for each in watches:
         wanted = [oid for oid in each.oids if oid]
         full = len(oids_now) + len(wanted) > stamina.varbinds
         if ports_now and (full or octets + each.octets > most):
-            asks.append(Ask(tuple(oids_now), tuple(ports_now)))
+            asks.append(PlannedGet(tuple(oids_now), tuple(ports_now)))
             oids_now, ports_now, octets = known[:1], [], 32
         oids_now += wanted
         ports_now.append(each)
         octets += each.octets
-    asks.append(Ask(tuple(oids_now), tuple(ports_now)))
+    asks.append(PlannedGet(tuple(oids_now), tuple(ports_now)))
     ports = [each.port for each in watches]
     slow = _slow(ports, names, known[:1], most, stamina.varbinds)
     per_poll = -(-len(slow) // _SLOW_POLLS)
     return Plan(tuple(asks), tuple(map(tuple, slow)), per_poll, stamina.varbinds)
 
 
-def _watch(port: Port, columns: Columns, with_name: bool) -> Watch:
+def _watch(port: Port, columns: Columns, with_name: bool) -> PortPlan:
     index = port.if_index
     chosen: list[str] = []
     octets = 0
@@ -140,7 +140,7 @@ def _watch(port: Port, columns: Columns, with_name: bool) -> Watch:
     else:
         chosen.append("")
     assert len(chosen) == NAME + 1
-    return Watch(
+    return PortPlan(
         port=port,
         oids=tuple(chosen),
         octets64=chosen[0].startswith(oids.IF_HC_IN_OCTETS + "."),

@@ -5,21 +5,21 @@ turns what it said into readings.
 """
 
 from collectors.snmp.profiles.apply import find, readings
-from collectors.snmp.profiles.matched_rows import Found
+from collectors.snmp.profiles.matched_rows import MatchedRow
 from collectors.snmp.profiles.profile_loader import (
     Profile,
     ProfileError,
     Profiles,
     load,
 )
-from collectors.snmp.profiles.profile_reader import Reader, Sayings, read
+from collectors.snmp.profiles.profile_reader import ProfileReader, Sayings, read
 
 __all__ = [
-    "Found",
+    "MatchedRow",
     "Profile",
     "ProfileError",
+    "ProfileReader",
     "Profiles",
-    "Reader",
     "Sayings",
     "find",
     "load",

@@ -12,7 +12,12 @@ from typing import Any
 import msgspec
 
 from collectors.snmp.profiles.items import SensorRule, WirelessRule
-from collectors.snmp.profiles.matched_rows import Found, holds, key_column, live_columns
+from collectors.snmp.profiles.matched_rows import (
+    MatchedRow,
+    holds,
+    key_column,
+    live_columns,
+)
 from collectors.snmp.profiles.measure import measure
 from collectors.snmp.profiles.profile_loader import Profile
 from collectors.snmp.profiles.profile_model import (
@@ -22,8 +27,8 @@ from collectors.snmp.profiles.profile_model import (
     placeholders,
 )
 from collectors.snmp.profiles.profile_types import EVERY_S
-from collectors.snmp.profiles.readings import Refused, Wireless
-from collectors.snmp.profiles.row import Row
+from collectors.snmp.profiles.readings import RefusedColumn, Wireless
+from collectors.snmp.profiles.row import ProfileRow
 from collectors.snmp.session.session import Value
 
 # By column OID, what was walked: row index -> value.
@@ -31,14 +36,14 @@ Columns = Mapping[str, Mapping[str, Value]]
 REFUSED = "refused"
 
 
-def find(profiles: Iterable[Profile], columns: Columns) -> list[Found]:
+def find(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]:
     """All that the profiles, the most particular first, find in `columns`.
 
     Of one instance read as the same class by several, the first counts; so it does of
     pools of memory that two MIBs call the same. A sensor to be shown `once` is left out
     where one of its class, index and description was found before.
     """
-    found: list[Found] = []
+    found: list[MatchedRow] = []
     taken: set[tuple[str, str, str]] = set()
     pools: dict[tuple[str, str], str] = {}
     named: set[tuple[str, str, str]] = set()
@@ -75,7 +80,7 @@ def _kind(rule: Any) -> str:
 
 def _on(
     profile: Profile, table: Table, section: str, rule: Any, columns: Columns
-) -> Iterator[Found]:
+) -> Iterator[MatchedRow]:
     key = key_column(rule)
     live = live_columns(rule, table)
     states = getattr(rule, "states", None) or {}
@@ -85,10 +90,10 @@ def _on(
     for place, index in enumerate(columns.get(oid, {}), 1):
         at = instances(table, index, columns)
         cells = {name: columns.get(base, {}).get(i) for name, (base, i) in at.items()}
-        row = Row(index, cells)
+        row = ProfileRow(index, cells)
         if not holds(rule, row, key):
             continue
-        yield Found(
+        yield MatchedRow(
             profile=profile.name,
             section=section,
             rule=rule,
@@ -129,7 +134,7 @@ def instances(table: Table, index: str, columns: Columns) -> dict[str, tuple[str
     return found
 
 
-def _described(rule: Any, row: Row, place: int, section: str) -> str:
+def _described(rule: Any, row: ProfileRow, place: int, section: str) -> str:
     """The first description whose columns all say something."""
     words = {"index": row.index, "row": str(place)}
     words |= {f"index{n}": arc for n, arc in enumerate(row.index.split(".")[:10])}
@@ -144,7 +149,7 @@ def _described(rule: Any, row: Row, place: int, section: str) -> str:
 
 
 def readings(
-    found: Iterable[Found], fresh: Mapping[str, Value] | None = None
+    found: Iterable[MatchedRow], fresh: Mapping[str, Value] | None = None
 ) -> dict[str, list[Any]]:
     """By section, what all say; figures for whole tables are added up. What no reading
     can be made of is under `REFUSED`."""
@@ -154,7 +159,7 @@ def readings(
         reading = measure(each, fresh)
         if reading is None:
             continue
-        if isinstance(reading, Refused):
+        if isinstance(reading, RefusedColumn):
             shown[REFUSED].append(reading)
             continue
         if isinstance(reading, Wireless) and each.rule.aggregate is not None:
@@ -166,7 +171,7 @@ def readings(
 
 
 def _add_up(
-    sums: dict[tuple[int, str | None], Wireless], found: Found, reading: Wireless
+    sums: dict[tuple[int, str | None], Wireless], found: MatchedRow, reading: Wireless
 ) -> None:
     """One figure for the whole table, or for each value of the column `group`."""
     rule: WirelessRule = found.rule

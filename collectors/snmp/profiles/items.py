@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from collectors.snmp.profiles.profile_types import (
-    Part,
     Pattern,
+    ProfilePart,
     Raw,
     SensorClass,
     Severity,
@@ -33,7 +33,7 @@ Condition = Annotated[
 ]
 
 
-class Item(Part):
+class Item(ProfilePart):
     """`when` and `unless`: by column, values it must (not) have, or a pattern.
 
     `find`, of those that are one value: where in a text the value stands.
@@ -51,7 +51,7 @@ class Item(Part):
                 yield word, column
 
 
-class Limits(Part):
+class LimitColumns(ProfilePart):
     """Numbers in the sensor's unit, or columns: scaled as its value is, or by a divisor
     of their own, in milliwatts where its value is not; `skip`: no limit is set. Or a
     function's: see `functions.LIMITS`."""
@@ -82,7 +82,7 @@ class SensorRule(Item):
     find: Pattern | None = None
     function: str | None = None
     states: str | States | None = None
-    limits: Limits = Limits()
+    limits: LimitColumns = LimitColumns()
     within: tuple[float, float] | None = None
     once: bool = False
     port: Texts = ()

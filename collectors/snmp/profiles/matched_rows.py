@@ -13,10 +13,10 @@ from collectors.snmp.profiles.items import (
     VlanRule,
 )
 from collectors.snmp.profiles.profile_model import Table
-from collectors.snmp.profiles.row import Row, says
+from collectors.snmp.profiles.row import ProfileRow, says
 
 
-class Found(msgspec.Struct, frozen=True):
+class MatchedRow(msgspec.Struct, frozen=True):
     """One row that an item of a profile was found on.
 
     `live` are the instances whose values change, by column; `row` has all as walked.
@@ -28,7 +28,7 @@ class Found(msgspec.Struct, frozen=True):
     states: States
     descr: str
     oid: str
-    row: Row
+    row: ProfileRow
     live: dict[str, str]
     every_s: float
 
@@ -51,7 +51,7 @@ def live_columns(rule: Any, table: Table) -> list[str]:
     return [rule.of]
 
 
-def holds(rule: Any, row: Row, key: str) -> bool:
+def holds(rule: Any, row: ProfileRow, key: str) -> bool:
     value = row.raw(key)
     if value is None or says(value, rule.skip):
         return False

@@ -19,19 +19,19 @@ from collectors.snmp.profiles.items import (
     VlanRule,
     WirelessRule,
 )
-from collectors.snmp.profiles.matched_rows import Found, holds, key_column
+from collectors.snmp.profiles.matched_rows import MatchedRow, holds, key_column
 from collectors.snmp.profiles.readings import (
     Mempool,
     Processor,
-    Refused,
+    RefusedColumn,
     Sensor,
     Storage,
     Transceiver,
     Wireless,
 )
-from collectors.snmp.profiles.row import Row, part, says
+from collectors.snmp.profiles.row import ProfileRow, part, says
 from collectors.snmp.profiles.row_functions import FUNCTIONS, LIMITS
-from collectors.snmp.profiles.sensor_limits import LIMIT_NAMES, Limits, consistent
+from collectors.snmp.profiles.sensor_limits import LIMIT_NAMES, SensorLimits, consistent
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.octet_text import number, text
 from collectors.snmp.tables.quantities import (
@@ -54,11 +54,11 @@ _FULL_PCT = 100.0
 
 
 def measure(
-    found: Found, fresh: Mapping[str, Value] | None = None
-) -> Reading | Refused | None:
+    found: MatchedRow, fresh: Mapping[str, Value] | None = None
+) -> Reading | RefusedColumn | None:
     """What `found` says with the values `fresh` by instance, or as it was walked.
 
-    None if the device gives no value; `Refused` if it gives one that cannot be.
+    None if the device gives no value; `RefusedColumn` if it gives one that cannot be.
     """
     row = found.row
     if fresh is not None:
@@ -74,10 +74,12 @@ def measure(
     except Implausible as implausible:
         kind = getattr(found.rule, "class_", found.section)
         value = finite(implausible.value)
-        return Refused(found.section, kind, found.descr, found.oid, row.index, value)
+        return RefusedColumn(
+            found.section, kind, found.descr, found.oid, row.index, value
+        )
 
 
-def _sensor(found: Found, row: Row) -> Sensor | None:
+def _sensor(found: MatchedRow, row: ProfileRow) -> Sensor | None:
     rule: SensorRule = found.rule
     if rule.class_ == "state":
         return _state_sensor(found, row)
@@ -110,7 +112,7 @@ def _sensor(found: Found, row: Row) -> Sensor | None:
     )
 
 
-def _state_sensor(found: Found, row: Row) -> Sensor | None:
+def _state_sensor(found: MatchedRow, row: ProfileRow) -> Sensor | None:
     state, severity, plain = _state(_said(found.rule, row), found.states)
     if state is None:
         return None
@@ -127,13 +129,13 @@ def _state_sensor(found: Found, row: Row) -> Sensor | None:
 
 
 def _measured(
-    quantity: Quantity, row: Row, value: Callable[[Row], float | None]
+    quantity: Quantity, row: ProfileRow, value: Callable[[ProfileRow], float | None]
 ) -> float | None:
     """`value` of the row in the first encoding that makes it plausible."""
     return measured(quantity, lambda encoding: value(row.encoded(encoding)))
 
 
-def _said(rule: Any, row: Row) -> Value | None:
+def _said(rule: Any, row: ProfileRow) -> Value | None:
     """What the row has for the item: its column, a part of its text, a function's."""
     if rule.function is not None:
         return FUNCTIONS[rule.function](row)
@@ -142,7 +144,7 @@ def _said(rule: Any, row: Row) -> Value | None:
     return row.raw(rule.of)
 
 
-def _raw(rule: Any, row: Row) -> float | None:
+def _raw(rule: Any, row: ProfileRow) -> float | None:
     """What `_said` is as a number."""
     if rule.function is not None:
         return number(FUNCTIONS[rule.function](row))
@@ -167,7 +169,9 @@ def _dbm(milliwatts: float) -> float | None:
     return round(10 * math.log10(milliwatts), 3) if milliwatts > 0 else None
 
 
-def _limits(rule: SensorRule, row: Row, quantity: Quantity, value: float) -> Limits:
+def _limits(
+    rule: SensorRule, row: ProfileRow, quantity: Quantity, value: float
+) -> SensorLimits:
     """Those that the device gives, in the sensor's unit, if they can be meant, and
     those that the profile sets."""
     given = rule.limits
@@ -178,9 +182,9 @@ def _limits(rule: SensorRule, row: Row, quantity: Quantity, value: float) -> Lim
     }
     columns = [n for n in LIMIT_NAMES if isinstance(getattr(given, n), str)]
     if given.function is None and not columns:
-        return Limits(**fixed)
+        return SensorLimits(**fixed)
 
-    def read(name: str) -> Callable[[Row], float | None]:
+    def read(name: str) -> Callable[[ProfileRow], float | None]:
         if given.function is None:
             return lambda row: _limit(rule, row, getattr(given, name))
         compute = LIMITS[given.function]
@@ -191,11 +195,11 @@ def _limits(rule: SensorRule, row: Row, quantity: Quantity, value: float) -> Lim
         with contextlib.suppress(Implausible):
             found[name] = _measured(quantity, row, read(name))
     return msgspec.structs.replace(
-        consistent(Limits(**found), quantity, value), **fixed
+        consistent(SensorLimits(**found), quantity, value), **fixed
     )
 
 
-def _limit(rule: SensorRule, row: Row, column: str) -> float | None:
+def _limit(rule: SensorRule, row: ProfileRow, column: str) -> float | None:
     raw = row.number(column)
     if raw is None or says(row.raw(column), rule.limits.skip):
         return None
@@ -224,10 +228,10 @@ def _same(key: str, said: str | None) -> bool:
     return said is not None and key.casefold() == said.casefold()
 
 
-def _processor(found: Found, row: Row) -> Processor | None:
+def _processor(found: MatchedRow, row: ProfileRow) -> Processor | None:
     rule: ProcessorRule = found.rule
 
-    def usage_pct(row: Row) -> float | None:
+    def usage_pct(row: ProfileRow) -> float | None:
         raw = _raw(rule, row)
         if raw is None:
             return None
@@ -237,7 +241,9 @@ def _processor(found: Found, row: Row) -> Processor | None:
     return None if usage is None else Processor(found.descr, min(usage, _FULL_PCT))
 
 
-def _pool(found: Found, row: Row) -> tuple[float, int | None, int | None] | None:
+def _pool(
+    found: MatchedRow, row: ProfileRow
+) -> tuple[float, int | None, int | None] | None:
     """(used per cent, used octets, all octets)"""
     rule: MemoryRule = found.rule
     row = row.encoded(Encoding(SIZE.codes))
@@ -277,7 +283,7 @@ def _octets(size: float | None, unit: float) -> int | None:
     return int(size * unit) if size is not None and SIZE.has(size * unit) else None
 
 
-def _size(row: Row, name: str | None) -> float | None:
+def _size(row: ProfileRow, name: str | None) -> float | None:
     """Sizes are never negative: some agents give large ones as signed 32 bits."""
     raw = None if name is None else row.number(name)
     if raw is None or raw >= 0:
@@ -285,22 +291,22 @@ def _size(row: Row, name: str | None) -> float | None:
     return Encoding(SIZE.codes).read(raw + 2**32)
 
 
-def _mempool(found: Found, row: Row) -> Mempool | None:
+def _mempool(found: MatchedRow, row: ProfileRow) -> Mempool | None:
     pool = _pool(found, row)
     return None if pool is None else Mempool(found.descr, *pool)
 
 
-def _storage(found: Found, row: Row) -> Storage | None:
+def _storage(found: MatchedRow, row: ProfileRow) -> Storage | None:
     pool = _pool(found, row)
     return None if pool is None else Storage(found.descr, *pool)
 
 
-def _wireless(found: Found, row: Row) -> Wireless | None:
+def _wireless(found: MatchedRow, row: ProfileRow) -> Wireless | None:
     rule: WirelessRule = found.rule
     if rule.aggregate == "count":
         return Wireless(rule.class_, found.descr, row.index, 1.0)
 
-    def value(row: Row) -> float | None:
+    def value(row: ProfileRow) -> float | None:
         raw = _raw(rule, row)
         return None if raw is None else _scaled(rule, raw)
 
@@ -310,7 +316,7 @@ def _wireless(found: Found, row: Row) -> Wireless | None:
     return Wireless(rule.class_, found.descr, row.index, shown)
 
 
-def _vlan(found: Found, row: Row) -> Vlan | None:
+def _vlan(found: MatchedRow, row: ProfileRow) -> Vlan | None:
     rule: VlanRule = found.rule
     try:
         if rule.id == "index":
@@ -324,7 +330,7 @@ def _vlan(found: Found, row: Row) -> Vlan | None:
     return Vlan(id, name) if 1 <= id <= 4094 else None
 
 
-def _transceiver(found: Found, row: Row) -> Transceiver | None:
+def _transceiver(found: MatchedRow, row: ProfileRow) -> Transceiver | None:
     rule: TransceiverRule = found.rule
     words = {
         name: row.text(column)

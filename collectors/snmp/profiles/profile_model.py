@@ -29,9 +29,9 @@ from collectors.snmp.profiles.profile_types import (
     Every,
     Oid,
     Oids,
-    Part,
     Pattern,
     Patterns,
+    ProfilePart,
     Raw,
     Texts,
     listed,
@@ -39,20 +39,20 @@ from collectors.snmp.profiles.profile_types import (
 from probes.wire.catalogue import did_you_mean
 
 
-class Answer(Part):
+class OidAnswer(ProfilePart):
     """An instance that must be there, and what it must say."""
 
     oid: Oid
     find: Pattern | None = None
 
 
-class Match(Part):
+class Match(ProfilePart):
     """All that is given must hold; `object_id` and `descr` each by any of several."""
 
     object_id: Oids = ()
     descr: Patterns = ()
     not_descr: Patterns = ()
-    answers: Answer | None = None
+    answers: OidAnswer | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Match:
@@ -61,7 +61,7 @@ class Match(Part):
         return self
 
 
-class Head(Part):
+class Head(ProfilePart):
     """Which devices the profile is for; `match: any`, kept as none, is for all.
 
     `own_arcs`: the first so many arcs of sysObjectID are OWN in the body, of makers
@@ -76,7 +76,7 @@ class Head(Part):
     ]
 
 
-class Source(Part):
+class Source(ProfilePart):
     """Where one fact of identity may stand: one of the first five, then refined.
 
     `find` takes the first group of a regular expression, `lookup` a word for a value;
@@ -115,7 +115,7 @@ class Source(Part):
 Sources = Annotated[tuple[Source, ...], BeforeValidator(listed)]
 
 
-class IdentityRules(Part):
+class IdentityRules(ProfilePart):
     """By fact, where it may stand: the first that says something counts."""
 
     vendor: Sources = ()
@@ -125,7 +125,7 @@ class IdentityRules(Part):
     serial: Sources = ()
 
 
-class Column(Part):
+class ProfileColumn(ProfilePart):
     """A column of the table, or of another whose row this row's index or value tells.
 
     `index`: which arcs of this row's index, as a slice (`0`, `1:`, `:-1`); `by`: the
@@ -146,7 +146,7 @@ class Column(Part):
         return any(each is not None for each in ways)
 
     @model_validator(mode="after")
-    def _one_way(self) -> Column:
+    def _one_way(self) -> ProfileColumn:
         if sum(each is not None for each in (self.index, self.by, self.instance)) > 1:
             raise ValueError("one of index, by, instance")
         if self.index is not None:
@@ -188,10 +188,10 @@ def arcs(text: str) -> slice:
 
 
 def _column(value: object) -> object:
-    return value if isinstance(value, dict | Column) else {"oid": value}
+    return value if isinstance(value, dict | ProfileColumn) else {"oid": value}
 
 
-class Table(Part):
+class Table(ProfilePart):
     """Columns by name: relative to `base`, or a whole OID, or of another table.
 
     `scalar`: the columns are scalars, their instance is 0. `every`: how often what
@@ -204,7 +204,7 @@ class Table(Part):
     unless: Texts = ()
     least: dict[str, int] = Field(default_factory=dict)
     every: Every = "5m"
-    columns: dict[str, Annotated[Column, BeforeValidator(_column)]] = Field(
+    columns: dict[str, Annotated[ProfileColumn, BeforeValidator(_column)]] = Field(
         min_length=1
     )
     sensors: tuple[SensorRule, ...] = ()
@@ -258,7 +258,7 @@ class Table(Part):
         return self
 
 
-class Body(Part):
+class Body(ProfilePart):
     """What is read of the devices a profile is for."""
 
     identity: IdentityRules = IdentityRules()

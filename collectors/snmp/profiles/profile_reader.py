@@ -11,7 +11,7 @@ from collectors.snmp.profiles.profile_loader import Profile
 from collectors.snmp.profiles.profile_model import Source, Table, placeholders
 from collectors.snmp.profiles.row import part
 from collectors.snmp.session.session import Failed, Session, Value
-from collectors.snmp.session.walk import Budget, Stamina, get_all, has_rows, walk
+from collectors.snmp.session.walk import AgentLimits, Budget, get_all, has_rows, walk
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.entities import CHASSIS, Entity
 from collectors.snmp.tables.octet_text import text
@@ -21,11 +21,11 @@ _SCALAR = "0"
 _Said = TypeVar("_Said")
 
 
-class Reader:
+class ProfileReader:
     """What was read of one device, by column OID and row index; nothing twice."""
 
     def __init__(
-        self, session: Session, version: str, stamina: Stamina, budget: Budget
+        self, session: Session, version: str, stamina: AgentLimits, budget: Budget
     ) -> None:
         self._session, self._version = session, version
         self._stamina, self.budget = stamina, budget
@@ -118,7 +118,7 @@ def _prefixes(oid: str) -> Iterable[str]:
         yield oid
 
 
-async def read(reader: Reader, profiles: Sequence[Profile]) -> Columns:
+async def read(reader: ProfileReader, profiles: Sequence[Profile]) -> Columns:
     """All columns that the profiles need. Raises `Failed`."""
     tables = [table for each in profiles for table in each.body.tables.values()]
     scalars = [
@@ -138,7 +138,7 @@ async def read(reader: Reader, profiles: Sequence[Profile]) -> Columns:
     return reader.columns
 
 
-async def _table(reader: Reader, table: Table) -> None:
+async def _table(reader: ProfileReader, table: Table) -> None:
     """Its keys; then, only where there are rows, the other cells of these."""
     keys = {table.oid(key_column(item)) for _, _, item in table.items}
     if (
@@ -206,7 +206,7 @@ class Sayings:
 
     def __init__(
         self,
-        reader: Reader,
+        reader: ProfileReader,
         object_id: str | None,
         descr: str | None,
         entities: Sequence[Entity],

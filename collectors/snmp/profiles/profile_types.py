@@ -73,7 +73,7 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Raw = int | str
 
 
-class Part(BaseModel):
+class ProfilePart(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
     )

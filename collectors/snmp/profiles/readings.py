@@ -64,7 +64,7 @@ class Transceiver(msgspec.Struct, frozen=True):
     wavelength: float | None = None
 
 
-class Refused(msgspec.Struct, frozen=True, rename={"class_": "class"}):
+class RefusedColumn(msgspec.Struct, frozen=True, rename={"class_": "class"}):
     """A value that nothing of its class can have, scaled: no reading is made of it."""
 
     section: str

@@ -12,7 +12,7 @@ from collectors.snmp.tables.quantities import Encoding
 _PLAIN = Encoding()
 
 
-class Row:
+class ProfileRow:
     """`index` as the last arcs of its OIDs; a cell that is not there is None."""
 
     def __init__(
@@ -53,13 +53,13 @@ class Row:
                 return int(found)
         return None
 
-    def fresh(self, cells: Mapping[str, Value]) -> Row:
+    def fresh(self, cells: Mapping[str, Value]) -> ProfileRow:
         """This row with other values in `cells`."""
-        return Row(self.index, {**self._cells, **cells}, self._encoding)
+        return ProfileRow(self.index, {**self._cells, **cells}, self._encoding)
 
-    def encoded(self, encoding: Encoding) -> Row:
+    def encoded(self, encoding: Encoding) -> ProfileRow:
         """This row with its numbers read in that way."""
-        return Row(self.index, self._cells, encoding)
+        return ProfileRow(self.index, self._cells, encoding)
 
     def arc(self, at: int) -> int:
         """The arc at that place of the index. Raises IndexError."""

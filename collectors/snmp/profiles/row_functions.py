@@ -1,7 +1,7 @@
 """What data cannot say: named functions of one row, for `function:` in a profile.
 
-Each takes a `Row` and gives the value of its item, None where there is none. A value
-that a sensor's divisor and multiplier apply to is given as the device has it.
+Each takes a `ProfileRow` and returns the value of its item, None if there is none. A
+value that a sensor's divisor and multiplier apply to is returned as the device has it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from collectors.snmp.profiles.row import Row
+from collectors.snmp.profiles.row import ProfileRow
 from collectors.snmp.session.opaque import real
 from probes.wire.numbers import finite
 
-Function = Callable[[Row], float | str | None]
+Function = Callable[[ProfileRow], float | str | None]
 
 # EntitySensorDataScale of units, and all it can be: yocto to yotta.
 _UNITS_SCALE, _SCALES = 9, range(1, 18)
@@ -23,7 +23,7 @@ _PRECISE = range(-8, 10)
 _JAPAN = 14
 
 
-def entity_sensor(row: Row) -> float | None:
+def entity_sensor(row: ProfileRow) -> float | None:
     """EntitySensorValue (RFC 3433): value · 10^scale / 10^precision.
 
     Columns value, scale, precision. A negative precision tells exact digits only.
@@ -32,7 +32,7 @@ def entity_sensor(row: Row) -> float | None:
     return None if raw is None else _real(row, raw)
 
 
-def _real(row: Row, raw: float) -> float:
+def _real(row: ProfileRow, raw: float) -> float:
     scale = row.number("scale")
     exponent = -max(0, _digits(row.number("precision")))
     if scale is not None and scale in _SCALES:
@@ -44,19 +44,19 @@ def _digits(precision: float | None) -> int:
     return int(precision) if precision is not None and precision in _PRECISE else 0
 
 
-def decimal_digits(row: Row) -> float | None:
+def decimal_digits(row: ProfileRow) -> float | None:
     """Columns value and digits: the value has so many digits behind its point."""
     raw = row.number("value")
     return None if raw is None else raw / 10.0 ** _digits(row.number("digits"))
 
 
-def quotient(row: Row) -> float | None:
+def quotient(row: ProfileRow) -> float | None:
     """Columns value and divisor, of tables where each row has a divisor of its own."""
     raw, divisor = row.number("value"), row.number("divisor")
     return None if raw is None else raw / (divisor or 1)
 
 
-def share_pct(row: Row) -> float | None:
+def share_pct(row: ProfileRow) -> float | None:
     """Columns value and total: the value in per cent of it. None where either is a
     code, as the negative ones of Printer-MIB (RFC 3805) for "some" and "unknown"."""
     raw, total = row.number("value"), row.number("total")
@@ -65,7 +65,7 @@ def share_pct(row: Row) -> float | None:
     return 100.0 * raw / total
 
 
-def float32(row: Row) -> float | None:
+def float32(row: ProfileRow) -> float | None:
     """Four or eight octets as an IEEE 754 number, most significant first."""
     raw = row.raw("value")
     if not isinstance(raw, bytes) or len(raw) not in (4, 8):
@@ -73,7 +73,7 @@ def float32(row: Row) -> float | None:
     return finite(real(raw))
 
 
-def channel_mhz(row: Row) -> float | None:
+def channel_mhz(row: ProfileRow) -> float | None:
     """The centre of a Wi-Fi channel, the first number of column `channel` (`161E`).
 
     IEEE 802.11: 2.4 GHz for 1 to 14, 5 GHz above; a column `band` that says 6 tells
@@ -89,17 +89,17 @@ def channel_mhz(row: Row) -> float | None:
     return 2407 + 5 * channel if channel < _JAPAN else 5000 + 5 * channel
 
 
-def huawei_receive(row: Row) -> float | None:
+def huawei_receive(row: ProfileRow) -> float | None:
     """Optical power in dBm from columns rx, rx_low and rx_high, see `_huawei_light`."""
     return _huawei_light(row, "rx")
 
 
-def huawei_transmit(row: Row) -> float | None:
+def huawei_transmit(row: ProfileRow) -> float | None:
     """Optical power in dBm from columns tx, tx_low and tx_high, see `_huawei_light`."""
     return _huawei_light(row, "tx")
 
 
-def _huawei_light(row: Row, name: str) -> float | None:
+def _huawei_light(row: ProfileRow, name: str) -> float | None:
     """HUAWEI-ENTITY-EXTENT-MIB hwEntityOpticalRxPower and TxPower are in microwatts on
     some boards and in hundredths of dBm on others, as their limits always are. The
     second is meant if only that lies within the limits."""
@@ -117,7 +117,7 @@ _LESS, _GREATER = (1, 2), (3, 4)
 _MINOR, _MAJOR, _CRITICAL = 10, 20, 30
 
 
-def cisco_thresholds(row: Row) -> dict[str, float]:
+def cisco_thresholds(row: ProfileRow) -> dict[str, float]:
     """The limits of entSensorThresholdTable: up to four (severity, relation, value).
 
     Columns severity1, relation1, threshold1 …, besides those of `entity_sensor`. What
@@ -146,7 +146,7 @@ def cisco_thresholds(row: Row) -> dict[str, float]:
     return limits
 
 
-def arista_thresholds(row: Row) -> dict[str, float]:
+def arista_thresholds(row: ProfileRow) -> dict[str, float]:
     """The limits beside a sensor of ENTITY-SENSOR-MIB, counted as its value is."""
     limits: dict[str, float] = {}
     for name, column in (
@@ -162,7 +162,7 @@ def arista_thresholds(row: Row) -> dict[str, float]:
 
 
 # For a sensor's `limits: {function: NAME}`; values as `entity_sensor` and others give.
-LIMITS: dict[str, Callable[[Row], dict[str, float]]] = {
+LIMITS: dict[str, Callable[[ProfileRow], dict[str, float]]] = {
     "arista_thresholds": arista_thresholds,
     "cisco_thresholds": cisco_thresholds,
 }

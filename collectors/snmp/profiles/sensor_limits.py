@@ -14,7 +14,7 @@ from collectors.snmp.tables.quantities import Quantity
 LIMIT_NAMES = ("low", "low_warn", "high_warn", "high")
 
 
-class Limits(msgspec.Struct, frozen=True):
+class SensorLimits(msgspec.Struct, frozen=True):
     """In the sensor's unit; None is not set. In order: `low` (alarm), `low_warn`,
     `high_warn`, `high` (alarm)."""
 
@@ -28,7 +28,7 @@ class Limits(msgspec.Struct, frozen=True):
 _ZERO_IS_SET = {("C", "low"), ("dBm", "high")}
 
 
-def consistent(limits: Limits, quantity: Quantity, value: float) -> Limits:
+def consistent(limits: SensorLimits, quantity: Quantity, value: float) -> SensorLimits:
     """`limits` without those that cannot be meant: an alarm that comes before its
     warning, a high limit that is not above the low ones, a 0 that nothing confirms.
 
@@ -42,10 +42,10 @@ def consistent(limits: Limits, quantity: Quantity, value: float) -> Limits:
     lows = [limit for limit in (low, low_warn) if limit is not None]
     highs = [limit for limit in (high, high_warn) if limit is not None]
     if lows and highs and max(lows) >= min(highs):
-        return Limits()
+        return SensorLimits()
     if value == 0 and quantity.unit == "dBm" and highs and min(highs) < 0:
-        return Limits()
-    return Limits(low, low_warn, high_warn, high)
+        return SensorLimits()
+    return SensorLimits(low, low_warn, high_warn, high)
 
 
 def _band(low: float | None, high: float | None) -> tuple[float | None, float | None]:

@@ -21,7 +21,7 @@ from collectors.snmp.session.ber import (
     tlv,
 )
 from collectors.snmp.session.credentials import Credential
-from collectors.snmp.session.pdu import GET, REPORT, Bind, decode, encode
+from collectors.snmp.session.pdu import GET, REPORT, VarBind, decode, encode
 from collectors.snmp.session.v3_message import AUTH, PRIV
 
 _VERSIONS = {"1": 0, "2c": 1}
@@ -43,7 +43,7 @@ class NotOurs(Exception):
     """An answer to something else, or one that is not authentic: wait for ours."""
 
 
-class Refused(Exception):
+class V3Refused(Exception):
     """The agent does not take the credential; the text says why."""
 
 
@@ -69,7 +69,7 @@ class Envelope(Protocol):
 
     def open(self, message: bytes, number: int) -> Enclosed:
         """(octets, begin, end) of the PDU in an answer to `number`. Raises `Malformed`,
-        `NotOurs`, `Refused` and `Resync`."""
+        `NotOurs`, `V3Refused` and `Resync`."""
 
     def forget(self) -> None:
         """Discovers the agent's engine again before the next request."""
@@ -200,7 +200,7 @@ class ByUser:
         return True
 
     def _reported(
-        self, binds: Sequence[Bind], parts: v3_message.Secured, signed: bool
+        self, binds: Sequence[VarBind], parts: v3_message.Secured, signed: bool
     ) -> NoReturn:
         """A report is an answer to our own message, whose number is nobody else's."""
         about = binds[0].oid if binds else ""
@@ -212,7 +212,7 @@ class ByUser:
                 raise NotOurs
             self._learn(parts)
             raise Resync
-        raise Refused(_REFUSALS.get(about, f"the agent reports {about or 'nothing'}"))
+        raise V3Refused(_REFUSALS.get(about, f"the agent reports {about or 'nothing'}"))
 
     def _learn(self, parts: v3_message.Secured) -> None:
         if not parts.engine_id:

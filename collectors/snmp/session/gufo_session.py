@@ -38,7 +38,7 @@ from gufo.snmp._fast import (
 from collectors.snmp.session.channel import DescriptorChannel
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.opaque import unwrap
-from collectors.snmp.session.session import Failed, Patience, Value
+from collectors.snmp.session.session import Failed, RetryPolicy, Value
 from collectors.snmp.session.udp_session import NO_AGENT, UdpSession
 from probes.wire.failure import Outcome
 
@@ -83,7 +83,7 @@ class GufoSession(UdpSession):
     """One agent at one address. `address` is an IP literal, as gufo demands."""
 
     def __init__(
-        self, address: str, port: int, credential: Credential, patience: Patience
+        self, address: str, port: int, credential: Credential, patience: RetryPolicy
     ) -> None:
         if credential.context:
             raise ValueError("gufo-snmp cannot name a context; use UdpSession")
@@ -166,7 +166,7 @@ class GufoSession(UdpSession):
         if self.on_silence is not None:
             self.on_silence()
         try:
-            self.patience = Patience(rest)
+            self.patience = RetryPolicy(rest)
             return await super().get(asked)
         finally:
             self.patience = patience

@@ -44,7 +44,7 @@ _BITS = {COUNTER32: 32, GAUGE32: 32, TICKS: 32, _UNSIGNED32: 32, COUNTER64: 64}
 _EMPTY = tlv(NULL, b"")
 
 
-class Bind(NamedTuple):
+class VarBind(NamedTuple):
     """One variable binding. `value` is None if the agent has none, or if it cannot be
     read: then `fault` says why. `oid` is "" if not even the name can be read."""
 
@@ -60,7 +60,7 @@ class Response(NamedTuple):
     request_id: int
     status: int
     error_index: int
-    binds: list[Bind]
+    binds: list[VarBind]
     whole: bool
 
 
@@ -96,8 +96,8 @@ def decode(data: bytes, at: int, end: int, asked: Sequence[str] = ()) -> Respons
 
 def _binds(
     data: bytes, at: int, end: int, asked: Sequence[str]
-) -> tuple[list[Bind], bool]:
-    binds: list[Bind] = []
+) -> tuple[list[VarBind], bool]:
+    binds: list[VarBind] = []
     while at < end:
         oid = asked[len(binds)] if len(binds) < len(asked) else ""
         try:
@@ -114,27 +114,27 @@ def _binds(
     return binds, True
 
 
-def _bind(data: bytes, at: int, end: int, asked: str) -> Bind:
+def _bind(data: bytes, at: int, end: int, asked: str) -> VarBind:
     try:
         start, stop = expect(data, at, end, OID)
         name = data[start:stop]
         oid = asked if asked and name == oid_name(asked) else oid_text(name)
     except Malformed as error:
-        return Bind(asked, None, f"its name is {error}")
+        return VarBind(asked, None, f"its name is {error}")
     try:
-        return Bind(oid, _value(data, stop, end))
+        return VarBind(oid, _value(data, stop, end))
     except Malformed as error:
-        return Bind(oid, None, str(error))
+        return VarBind(oid, None, str(error))
 
 
-def _broken(data: bytes, at: int, end: int, asked: str, why: str) -> Bind:
+def _broken(data: bytes, at: int, end: int, asked: str, why: str) -> VarBind:
     """A binding without an end, or that is no sequence; its name may still be there."""
     try:
         _, start, _, _ = read_clipped(data, at, end)
         start, stop = expect(data, start, end, OID)
-        return Bind(oid_text(data[start:stop]), None, why)
+        return VarBind(oid_text(data[start:stop]), None, why)
     except Malformed:
-        return Bind(asked, None, why)
+        return VarBind(asked, None, why)
 
 
 def _value(data: bytes, at: int, end: int) -> Value | None:

@@ -42,7 +42,7 @@ class TooMuch(Failed):
         super().__init__(Outcome.BAD_ANSWER, detail)
 
 
-class Patience(msgspec.Struct, frozen=True):
+class RetryPolicy(msgspec.Struct, frozen=True):
     """How long to wait for an answer: `timeouts_s` one after another, each of them
     after sending the request again. Back-off keeps a slow agent from being drowned
     in copies of what it is still working on."""
@@ -50,11 +50,11 @@ class Patience(msgspec.Struct, frozen=True):
     timeouts_s: tuple[float, ...] = (1.0, 2.0, 3.0)
 
     @staticmethod
-    def of(timeout_s: float, tries: int) -> Patience:
-        return Patience(tuple(timeout_s * (1 + n) for n in range(tries)))
+    def of(timeout_s: float, tries: int) -> RetryPolicy:
+        return RetryPolicy(tuple(timeout_s * (1 + n) for n in range(tries)))
 
 
-class Tally(msgspec.Struct):
+class RequestCounts(msgspec.Struct):
     """What one session has sent; `packets` includes the retries."""
 
     packets: int = 0
@@ -78,7 +78,7 @@ class Faults:
         self.by_oid.clear()
 
 
-class Pages(Protocol):
+class BulkPages(Protocol):
     """A walk below one OID, page by page."""
 
     async def read(self) -> list[Row]:
@@ -88,8 +88,8 @@ class Pages(Protocol):
 class Session(Protocol):
     """One conversation; one request at a time. Raises `Failed` and nothing else."""
 
-    tally: Tally
-    patience: Patience
+    tally: RequestCounts
+    patience: RetryPolicy
     faults: Faults
     # Called when a request is about to be sent again: the agent lets us wait.
     on_silence: Callable[[], None] | None
@@ -97,7 +97,7 @@ class Session(Protocol):
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         """The values of `oids`; what the agent does not have is left out."""
 
-    def pages(self, base: str, repetitions: int) -> Pages:
+    def pages(self, base: str, repetitions: int) -> BulkPages:
         """A walk by GETBULK, or by GETNEXT where `repetitions` is 1."""
 
     def get_engine_id(self) -> bytes:

@@ -8,7 +8,7 @@ from typing import Self
 from weakref import WeakSet
 
 from collectors.snmp.session.credentials import Credential
-from collectors.snmp.session.session import Patience, Session
+from collectors.snmp.session.session import RetryPolicy, Session
 from collectors.snmp.session.udp_session import UdpSession
 
 # No wheel on Windows and on Intel macOS: there Python does all of it.
@@ -35,7 +35,7 @@ class Sessions:
             session.close()
 
     def open(
-        self, address: str, port: int, credential: Credential, patience: Patience
+        self, address: str, port: int, credential: Credential, patience: RetryPolicy
     ) -> Session:
         """A session to an agent at an IP literal. Sends nothing yet."""
         # gufo-snmp has no way to name a v3 context.

@@ -14,14 +14,14 @@ from collectors.snmp.session import pdu
 from collectors.snmp.session.ber import Malformed, oid_name
 from collectors.snmp.session.channel import Channel, open_channel
 from collectors.snmp.session.credentials import Credential
-from collectors.snmp.session.envelope import NotOurs, Refused, Resync, envelope
-from collectors.snmp.session.pdu import Bind, Response
+from collectors.snmp.session.envelope import NotOurs, Resync, V3Refused, envelope
+from collectors.snmp.session.pdu import Response, VarBind
 from collectors.snmp.session.session import (
     Failed,
     Faults,
-    Patience,
+    RequestCounts,
+    RetryPolicy,
     Row,
-    Tally,
     TooMuch,
     Value,
 )
@@ -42,12 +42,12 @@ class UdpSession:
     """One agent at one address. `address` is an IP literal."""
 
     def __init__(
-        self, address: str, port: int, credential: Credential, patience: Patience
+        self, address: str, port: int, credential: Credential, patience: RetryPolicy
     ) -> None:
         self._address, self._port = address, port
         self._credential = credential
         self.patience = patience
-        self.tally = Tally()
+        self.tally = RequestCounts()
         self.faults = Faults()
         self.on_silence: Callable[[], None] | None = None
         self._channel: Channel | None = None
@@ -98,7 +98,7 @@ class UdpSession:
     async def _open(self) -> Channel:
         return await open_channel(self._address, self._port)
 
-    def _sound(self, binds: Sequence[Bind]) -> list[Row]:
+    def _sound(self, binds: Sequence[VarBind]) -> list[Row]:
         """The bindings whose names are known; faults are kept."""
         rows: list[Row] = []
         for oid, value, fault in binds:
@@ -140,7 +140,7 @@ class UdpSession:
                 await asyncio.sleep(min(timeout_s, _REFUSED_PAUSE_S))
             except OSError as error:
                 raise Failed(outcome_of(error), str(error)) from None
-            except Refused as error:
+            except V3Refused as error:
                 raise Failed(Outcome.AUTH_FAILED, str(error)) from None
             except Malformed as error:
                 raise Failed(Outcome.BAD_ANSWER, f"not SNMP: {error}") from None

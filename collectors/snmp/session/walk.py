@@ -1,7 +1,7 @@
 """Walks that end: guarded against agents that loop, go back, or say too little.
 
 A walk asks for many rows at a time; where the agent cannot, for half as many, at last
-one by one (GETNEXT). What an agent stands is learnt in `Stamina` and kept for it.
+one by one (GETNEXT). What an agent stands is learnt in `AgentLimits` and kept for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from collectors.snmp.session.session import (
     MAX_REPETITIONS,
     Failed,
-    Patience,
+    RetryPolicy,
     Row,
     Session,
     TooMuch,
@@ -32,11 +32,11 @@ MAX_OCTETS = 16_000_000
 # Varbinds of one GET: 40 stay under 1,400 bytes on every agent; more is learnt.
 FIRST_VARBINDS = 40
 MAX_VARBINDS = 80
-# Of `Stamina`: at a dozen GETs a minute half an hour, and a day.
+# Of `AgentLimits`: at a dozen GETs a minute half an hour, and a day.
 _FIRST_WAIT, _LONGEST_WAIT = 200, 16_000
 
 
-class Stamina(msgspec.Struct):
+class AgentLimits(msgspec.Struct):
     """What one agent can stand, learnt; worth remembering over a restart.
 
     A set-back may have been the network's fault: after long enough without one, a
@@ -154,7 +154,7 @@ class Budget:
 async def walk(
     session: Session,
     base: str,
-    stamina: Stamina,
+    stamina: AgentLimits,
     budget: Budget,
     ordered: bool = True,
 ) -> dict[str, Value]:
@@ -188,7 +188,7 @@ async def walk(
                 if failed.outcome is Outcome.TIMEOUT:
                     # It may be the table: do not spend the device's time on it.
                     stamina.fewer(base, max(2, tried // 2))
-                    session.patience = Patience(patience.timeouts_s[:1])
+                    session.patience = RetryPolicy(patience.timeouts_s[:1])
                 else:
                     stamina.fewer(base, tried)
             else:
@@ -258,7 +258,7 @@ async def has_rows(session: Session, base: str) -> bool:
 
 
 async def get_all(
-    session: Session, oids: Sequence[str], stamina: Stamina, budget: Budget
+    session: Session, oids: Sequence[str], stamina: AgentLimits, budget: Budget
 ) -> dict[str, Value]:
     """The values of any number of OIDs, as many at a time as the agent stands."""
     found: dict[str, Value] = {}
@@ -271,7 +271,7 @@ async def get_all(
 
 
 async def get_some(
-    session: Session, oids: Sequence[str], stamina: Stamina, budget: Budget
+    session: Session, oids: Sequence[str], stamina: AgentLimits, budget: Budget
 ) -> dict[str, Value]:
     """The values of `oids` in one GET, or in halves where that is too much."""
     budget.check()
@@ -285,7 +285,7 @@ async def get_some(
         # Some agents drop what is too much for them. Alive or not is one small GET.
         budget.check()
         patience = session.patience
-        session.patience = Patience(patience.timeouts_s[:1])
+        session.patience = RetryPolicy(patience.timeouts_s[:1])
         try:
             await session.get([stamina.anchor])
         finally:

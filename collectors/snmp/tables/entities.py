@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from collectors.snmp.session.session import Session, Value
-from collectors.snmp.session.walk import Budget, Stamina, walk
+from collectors.snmp.session.walk import AgentLimits, Budget, walk
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.octet_text import text, whole
 
@@ -49,7 +49,7 @@ class Entity(msgspec.Struct, frozen=True, rename={"class_": "class"}):
 
 
 async def read_entities(
-    session: Session, stamina: Stamina, budget: Budget
+    session: Session, stamina: AgentLimits, budget: Budget
 ) -> dict[str, Value]:
     """The rows of entPhysicalTable, by whole OID. Raises `Failed`."""
     rows: dict[str, Value] = {}

@@ -8,7 +8,7 @@ import msgspec
 
 from collectors.snmp.profiles import Profile, Sayings
 from collectors.snmp.session.session import Session, Value
-from collectors.snmp.session.walk import Budget, Stamina, get_some, walk
+from collectors.snmp.session.walk import AgentLimits, Budget, get_some, walk
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.entities import CHASSIS, Entity
 from collectors.snmp.tables.octet_text import text
@@ -56,7 +56,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 async def read_system(
-    session: Session, stamina: Stamina, budget: Budget
+    session: Session, stamina: AgentLimits, budget: Budget
 ) -> dict[str, Value]:
     """The system group. Raises `Failed`.
 

@@ -13,8 +13,8 @@ from sys import intern
 
 import msgspec
 
-from collectors.snmp.session.session import Failed, Patience, Session, TooMuch, Value
-from collectors.snmp.session.walk import Budget, Stamina, get_all, walk
+from collectors.snmp.session.session import Failed, RetryPolicy, Session, TooMuch, Value
+from collectors.snmp.session.walk import AgentLimits, Budget, get_all, walk
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.octet_text import mac, text, whole
 from probes.wire.failure import Outcome
@@ -83,7 +83,7 @@ async def read_columns(
     session: Session,
     columns: tuple[str, ...],
     version: str,
-    stamina: Stamina,
+    stamina: AgentLimits,
     budget: Budget,
     expected: int | None = None,
 ) -> Columns:
@@ -102,7 +102,7 @@ async def read_columns(
         found[column] = await _walk_column(session, column, stamina, budget)
     indexes = sorted(set().union(*found.values()))
     if expected is not None and 0 < len(indexes) < expected:
-        few = Stamina(repetitions=_FEW)
+        few = AgentLimits(repetitions=_FEW)
         found[oids.IF_INDEX] = await _walk_column(session, oids.IF_INDEX, few, budget)
         indexes = sorted(set().union(*found.values()))
     if not indexes:
@@ -130,7 +130,7 @@ async def _answered(
     session: Session,
     columns: tuple[str, ...],
     index: int,
-    stamina: Stamina,
+    stamina: AgentLimits,
     budget: Budget,
 ) -> tuple[str, ...]:
     """Those of `columns` that the agent does not refuse.
@@ -154,14 +154,14 @@ async def _takes(
     session: Session,
     columns: tuple[str, ...],
     index: int,
-    stamina: Stamina,
+    stamina: AgentLimits,
     budget: Budget,
     tries: int,
 ) -> bool:
     """False where a GET of them is refused, or met with silence `tries` times."""
     budget.check()
     patience = session.patience
-    session.patience = Patience(patience.timeouts_s[:tries])
+    session.patience = RetryPolicy(patience.timeouts_s[:tries])
     try:
         await session.get([stamina.anchor, *(f"{c}.{index}" for c in columns)])
     except TooMuch:
@@ -176,7 +176,7 @@ async def _takes(
 
 
 async def _walk_column(
-    session: Session, column: str, stamina: Stamina, budget: Budget
+    session: Session, column: str, stamina: AgentLimits, budget: Budget
 ) -> dict[int, Value]:
     repetitions = stamina.repetitions
     try:

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 import msgspec
 
 from collectors.snmp.session.session import Session, Value
-from collectors.snmp.session.walk import Budget, Stamina, walk
+from collectors.snmp.session.walk import AgentLimits, Budget, walk
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.octet_text import whole
 
@@ -41,7 +41,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 async def read_addresses(
-    session: Session, stamina: Stamina, budget: Budget
+    session: Session, stamina: AgentLimits, budget: Budget
 ) -> dict[str, Value]:
     """The rows of both tables, by whole OID. Raises `Failed`."""
     rows: dict[str, Value] = {}

@@ -14,9 +14,9 @@ import msgspec
 
 from collectors.batch import Batch, Schema
 from collectors.server_measurements import IP_SLA
-from collectors.snmp.polling.poll_rows import Place
+from collectors.snmp.polling.poll_rows import DeviceTags
 from collectors.snmp.session.session import Session, Value
-from collectors.snmp.session.walk import Budget, Stamina, get_all, walk
+from collectors.snmp.session.walk import AgentLimits, Budget, get_all, walk
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.octet_text import text, whole
 from collectors.snmp.tables.quantities import DELAY, ICPIF, MOS, SENSORS
@@ -78,7 +78,7 @@ class IpSla:
         self._learn_at_s = float("-inf")
 
     async def poll(
-        self, session: Session, stamina: Stamina, place: Place, now_ms: int
+        self, session: Session, stamina: AgentLimits, place: DeviceTags, now_ms: int
     ) -> list[Batch]:
         """The latest results. Raises `Failed`."""
         budget, now_s = Budget(_BUDGET_S), self._clock()
@@ -94,7 +94,7 @@ class IpSla:
 
 
 async def _operations(
-    session: Session, stamina: Stamina, budget: Budget
+    session: Session, stamina: AgentLimits, budget: Budget
 ) -> list[Operation]:
     types = await walk(session, _TYPE, stamina, budget)
     indexes = [oids.tail(oid, _TYPE) for oid in types][:_MOST]
@@ -122,7 +122,7 @@ def _asked(operation: Operation) -> list[str]:
 
 
 def rows(
-    place: Place,
+    place: DeviceTags,
     time_ms: int,
     operations: Sequence[Operation],
     answer: Mapping[str, Value],

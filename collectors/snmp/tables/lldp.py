@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 
 from collectors.snmp.session.session import Session, Value
-from collectors.snmp.session.walk import Budget, Stamina, walk
+from collectors.snmp.session.walk import AgentLimits, Budget, walk
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.local_ports import LocalPorts
@@ -71,7 +71,7 @@ _WORDS = {
 }
 
 
-class Version(msgspec.Struct, frozen=True):
+class LldpMib(msgspec.Struct, frozen=True):
     """Where one version of the MIB keeps what: the entries' OIDs, the number of the
     first of `_NAMES`' columns, how many arcs name a row after its local port, and by
     how many more arcs than these an index is known to have mark and port."""
@@ -86,7 +86,7 @@ class Version(msgspec.Struct, frozen=True):
     port_after_mark: tuple[int, ...] = (2,)
 
 
-CLASSIC = Version(
+CLASSIC = LldpMib(
     oids.LLDP_REM_TABLE,
     4,
     "1.0.8802.1.1.2.1.4.2.1.3",
@@ -96,7 +96,7 @@ CLASSIC = Version(
     1,
 )
 # lldpV2RemLocalDestMACAddress is part of the index, and one column more.
-SECOND = Version(
+SECOND = LldpMib(
     "1.3.111.2.802.1.1.13.1.4.1.1",
     5,
     "1.3.111.2.802.1.1.13.1.4.2.1.3",
@@ -119,10 +119,12 @@ class LldpTables(msgspec.Struct, frozen=True):
     bridge_ports: Mapping[str, Value] = {}
     addresses: Mapping[str, Value] = {}
     interfaces: Mapping[int, int] = {}
-    version: Version = CLASSIC
+    version: LldpMib = CLASSIC
 
 
-async def read_lldp(session: Session, stamina: Stamina, budget: Budget) -> LldpTables:
+async def read_lldp(
+    session: Session, stamina: AgentLimits, budget: Budget
+) -> LldpTables:
     """The tables, the local ones only where there are neighbours. Raises `Failed`."""
     # Zyxel's and others' rows come in any order.
     read = partial(walk, session, stamina=stamina, budget=budget)
@@ -252,7 +254,7 @@ class _LldpPorts:
         return by_index.get(number), label or str(number)
 
 
-def _local_number(index: str, version: Version) -> tuple[int, int]:
+def _local_number(index: str, version: LldpMib) -> tuple[int, int]:
     """The local port's number in a row's index, 0 if it is not there; its last arc.
 
     lldpRemTimeMark.lldpRemLocalPortNum.lldpRemIndex: some leave out the mark, RouterOS

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from collectors.snmp.session.session import Session, Value
-from collectors.snmp.session.walk import Budget, Stamina, get_some, walk
+from collectors.snmp.session.walk import AgentLimits, Budget, get_some, walk
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.cdp import DIALECTS, MNDP, Dialect, heard
 from collectors.snmp.tables.interfaces import Port
@@ -30,10 +30,10 @@ _CHASSIS = [
     "1.3.6.1.2.1.17.1.1.0",
 ]
 
-__all__ = ["Heard", "Neighbour", "neighbours", "read_neighbours"]
+__all__ = ["Neighbour", "NeighbourTables", "neighbours", "read_neighbours"]
 
 
-class Heard(msgspec.Struct, frozen=True):
+class NeighbourTables(msgspec.Struct, frozen=True):
     """What was walked, by whole OID: of LLDP, of each other protocol, of TP-Link; and
     what the device calls itself, by which others know it."""
 
@@ -44,7 +44,9 @@ class Heard(msgspec.Struct, frozen=True):
     chassis: str = ""
 
 
-async def read_neighbours(session: Session, stamina: Stamina, budget: Budget) -> Heard:
+async def read_neighbours(
+    session: Session, stamina: AgentLimits, budget: Budget
+) -> NeighbourTables:
     """Asks for LLDP and CDP, and for those protocols that only the device's vendor
     has: some four packets where nobody is heard. Raises `Failed`."""
     answer = await get_some(session, [*_OWN, *_CHASSIS], stamina, budget)
@@ -66,7 +68,7 @@ async def read_neighbours(session: Session, stamina: Stamina, budget: Budget) ->
     if not lldp.remote and object_id.startswith(_TPLINK):
         tplink = await walk(session, TPLINK_REM_TABLE, stamina, budget, ordered=False)
     chassis = [answer[oid] for oid in _CHASSIS if answer.get(oid)]
-    return Heard(
+    return NeighbourTables(
         lldp,
         tuple(others),
         tplink,
@@ -75,7 +77,7 @@ async def read_neighbours(session: Session, stamina: Stamina, budget: Budget) ->
     )
 
 
-def neighbours(found: Heard, ports: Sequence[Port]) -> list[Neighbour]:
+def neighbours(found: NeighbourTables, ports: Sequence[Port]) -> list[Neighbour]:
     """The neighbours, each once a protocol, at the port it was heard on. Pure."""
     told = lldp_neighbours(found.lldp, ports) + tplink_neighbours(found.tplink, ports)
     for dialect, rows in found.others:

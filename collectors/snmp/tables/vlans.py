@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from collectors.snmp.session.session import Session, TooMuch, Value
-from collectors.snmp.session.walk import Budget, Stamina, has_rows, walk
+from collectors.snmp.session.walk import AgentLimits, Budget, has_rows, walk
 from collectors.snmp.tables import oids
 from collectors.snmp.tables.octet_text import text
 
@@ -48,7 +48,7 @@ class Vlan(msgspec.Struct, frozen=True):
 
 
 async def read_vlans(
-    session: Session, stamina: Stamina, budget: Budget
+    session: Session, stamina: AgentLimits, budget: Budget
 ) -> dict[str, Value]:
     """Static and current VLANs of the first MIB that the agent knows. Raises
     `Failed`."""

@@ -43,7 +43,7 @@ BEYOND = "further_traps"
 Key = tuple[str, str, str, str]
 
 
-class Row(msgspec.Struct):
+class EventRow(msgspec.Struct):
     """What is to become one row of `event`. `waiting`: whom to answer afterwards."""
 
     key: Key
@@ -59,7 +59,7 @@ class Row(msgspec.Struct):
     waiting: list[Any]
     time_ms: int = 0
 
-    def follow(self, later: Row) -> None:
+    def follow(self, later: EventRow) -> None:
         """Takes in what came after."""
         self.severity, self.text = later.severity, later.text
         self.trap, self.name, self.active = later.trap, later.name, later.active
@@ -72,17 +72,17 @@ class _Kind(msgspec.Struct):
     """One key: what is not written yet, and when it may be. `open`: what was last
     written of something that only happens, until it is said to be over."""
 
-    row: Row | None = None
+    row: EventRow | None = None
     due_s: float = 0.0
     gap_s: float = SHORTEST_S
     heard_s: float = 0.0
     time_ms: int = 0
     transient: bool = False
     quiet_s: float = 0.0
-    open: Row | None = None
+    open: EventRow | None = None
 
 
-class Tally:
+class StormCounts:
     """Counts events until their rows are due. Not for several tasks at once."""
 
     def __init__(self, quiet_s: float) -> None:
@@ -114,7 +114,7 @@ class Tally:
             key = (device.id, BEYOND, "", "")
         happens = event.active is None and not event.clears
         transient = happens or bool(event.quiet_s)
-        row = Row(
+        row = EventRow(
             key,
             device,
             event.severity,
@@ -135,7 +135,7 @@ class Tally:
                 ending = _ending(row, key, event.text, now_ms)
                 self._put(ending, now_s, False, self._quiet_s)
 
-    def due(self, now_s: float, now_ms: int, every: bool = False) -> list[Row]:
+    def due(self, now_s: float, now_ms: int, every: bool = False) -> list[EventRow]:
         """Rows to be written now; `every` one that there is, before stopping."""
         rows = []
         for key, kind in list(self._dirty.items()):
@@ -153,7 +153,7 @@ class Tally:
             rows.append(row)
         return rows
 
-    def put_back(self, rows: Iterable[Row]) -> None:
+    def put_back(self, rows: Iterable[EventRow]) -> None:
         """What could not be written waits for the next try, still counted."""
         for row in rows:
             kind = self._kind(row.key)
@@ -179,7 +179,9 @@ class Tally:
             elif not every:
                 self._forget(key)
 
-    def _put(self, row: Row, now_s: float, transient: bool, quiet_s: float) -> None:
+    def _put(
+        self, row: EventRow, now_s: float, transient: bool, quiet_s: float
+    ) -> None:
         kind = self._kind(row.key)
         kind.heard_s, kind.transient, kind.quiet_s = now_s, transient, quiet_s
         if kind.row is None:
@@ -212,14 +214,14 @@ class Tally:
             del self._of_device[key[0]]
 
 
-def _ending(row: Row, key: Key, text: str, now_ms: int) -> Row:
+def _ending(row: EventRow, key: Key, text: str, now_ms: int) -> EventRow:
     """What says that `key` is over; it counts no further notification."""
-    return Row(
+    return EventRow(
         key, row.device, "ok", text, row.trap, row.name, 0, 0, now_ms, now_ms, []
     )
 
 
-def batch(rows: list[Row], source: str, received_ms: int) -> Batch:
+def batch(rows: list[EventRow], source: str, received_ms: int) -> Batch:
     """`rows` as a batch of `event`."""
     columns: tuple[list[Any], ...] = (
         [row.time_ms for row in rows],

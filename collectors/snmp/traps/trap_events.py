@@ -9,7 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from collectors.snmp.traps.trap_catalog import Catalog, Named, Object, Trap
-from collectors.snmp.traps.trap_message import Bind, Pdu
+from collectors.snmp.traps.trap_message import Pdu, TrapBind
 from collectors.snmp.traps.trap_text import (
     LEVELS,
     Severity,
@@ -62,7 +62,7 @@ class _Said(msgspec.Struct, frozen=True, gc=False):
     number: str
 
 
-class Reader:
+class TrapReader:
     """Reads notifications by a catalogue of traps."""
 
     def __init__(self, catalog: Catalog) -> None:
@@ -156,7 +156,7 @@ class Reader:
             index = f"{last}.{index}" if index else last
         return "", oid
 
-    def _say(self, bind: Bind) -> _Said:
+    def _say(self, bind: TrapBind) -> _Said:
         name, index = self._place(bind.oid)
         known = self._catalog.objects.get(name)
         if known is None:
@@ -166,7 +166,7 @@ class Reader:
         plain = readable(bind.tag, bind.value)
         return _Said(name, index, self._show(known, bind, plain), plain)
 
-    def _show(self, known: Object | None, bind: Bind, plain: str) -> str:
+    def _show(self, known: Object | None, bind: TrapBind, plain: str) -> str:
         if known is None:
             return self.name_of(plain) if bind.tag == 6 else plain
         if known.personal:

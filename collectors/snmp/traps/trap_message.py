@@ -48,7 +48,7 @@ MOST_BINDS = 128
 _ENTERPRISE_SPECIFIC = 6
 
 
-class Bind(msgspec.Struct, frozen=True, gc=False):
+class TrapBind(msgspec.Struct, frozen=True, gc=False):
     """One variable: its OID, what was sent as its type (a BER tag), and its value."""
 
     oid: str
@@ -66,7 +66,7 @@ class Pdu(msgspec.Struct, frozen=True, gc=False):
     request_id: int
     trap: str
     uptime: int | None
-    binds: tuple[Bind, ...]
+    binds: tuple[TrapBind, ...]
     address: str
     raw_binds: bytes
     lost: int = 0
@@ -164,7 +164,7 @@ def _decode_v1(data: bytes, at: int, end: int) -> Pdu:
     generic, at = read_integer(data, stop, end)
     specific, at = read_integer(data, at, end)
     uptime: int | None = None
-    found: list[Bind] = []
+    found: list[TrapBind] = []
     lost = 0
     try:
         _, start, at = read(data, at, end)
@@ -180,13 +180,13 @@ def _decode_v1(data: bytes, at: int, end: int) -> Pdu:
         trap = f"{SNMP_TRAPS}.{generic + 1}"
     else:
         raise Malformed(f"generic-trap {generic}")
-    binds = (*found, Bind(SNMP_TRAP_ENTERPRISE, OID, enterprise))
+    binds = (*found, TrapBind(SNMP_TRAP_ENTERPRISE, OID, enterprise))
     # Who knows no address of its own sends zeros.
     address = "" if address == "0.0.0.0" else address
     return Pdu(TRAP_V1, 0, trap, uptime, binds, address, b"", lost)
 
 
-def _decode_list(data: bytes, at: int, end: int) -> tuple[list[Bind], bytes, int]:
+def _decode_list(data: bytes, at: int, end: int) -> tuple[list[TrapBind], bytes, int]:
     """(variables, those that came whole as they came, how many more could not be read)
     of the list at `at`, which may be missing or cut off."""
     if at >= end:
@@ -197,7 +197,7 @@ def _decode_list(data: bytes, at: int, end: int) -> tuple[list[Bind], bytes, int
         return [], b"", 1
     if tag != SEQUENCE:
         raise Malformed(f"tag {tag:#04x} where the list of variables was expected")
-    binds: list[Bind] = []
+    binds: list[TrapBind] = []
     first, lost = at, 0
     while at < stop and len(binds) + lost < MOST_BINDS:
         try:
@@ -208,7 +208,7 @@ def _decode_list(data: bytes, at: int, end: int) -> tuple[list[Bind], bytes, int
             name, value = expect(data, inside, following, OID)
             oid = oid_text(data[name:value])
             tag, start, end = read(data, value, following)
-            binds.append(Bind(oid, tag, _value(tag, data[start:end])))
+            binds.append(TrapBind(oid, tag, _value(tag, data[start:end])))
         except Malformed:
             lost += 1
         at = following

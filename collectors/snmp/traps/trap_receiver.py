@@ -18,14 +18,14 @@ from collectors.journal import Append
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.traps.local_engine import Engine
 from collectors.snmp.traps.repoll import Repolls
-from collectors.snmp.traps.storm_counts import Row, Tally, batch
+from collectors.snmp.traps.storm_counts import EventRow, StormCounts, batch
 from collectors.snmp.traps.trap_catalog import load
-from collectors.snmp.traps.trap_events import Event, Reader
-from collectors.snmp.traps.trap_senders import REASONS, Admitted, Door
+from collectors.snmp.traps.trap_events import Event, TrapReader
+from collectors.snmp.traps.trap_senders import REASONS, Admitted, TrapSenders
 from collectors.snmp.traps.trap_socket import Datagram, Inbox
 from collectors.snmp.traps.traps_config import TrapsConfig
 from collectors.snmp.traps.unknown_senders import Strangers
-from collectors.snmp.traps.usm import Refused
+from collectors.snmp.traps.usm import UsmRefused
 from probes.wire.sample import Sample
 
 _log = structlog.get_logger()
@@ -39,7 +39,7 @@ _INFORM_KEPT_S = 300.0
 _STOP_S = 3.0
 
 
-class Ports(Protocol):
+class DevicePorts(Protocol):
     """What is asked of the poller."""
 
     def poll_soon(self, device: str) -> bool: ...
@@ -97,7 +97,7 @@ class TrapReceiver:
         estate: Callable[[], Estate],
         credentials: Iterable[Credential],
         append: Append,
-        ports: Ports,
+        ports: DevicePorts,
         process: str = "poll",
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -106,9 +106,9 @@ class TrapReceiver:
         self._engine = Engine(
             config.state_file, config.engine_id, time.monotonic(), now_ms() / 1000
         )
-        self._door = Door(config, estate, credentials, self._engine)
-        self._reader = Reader(load(config.catalog))
-        self._tally = Tally(config.quiet_s)
+        self._door = TrapSenders(config, estate, credentials, self._engine)
+        self._reader = TrapReader(load(config.catalog))
+        self._tally = StormCounts(config.quiet_s)
         self._repolls = Repolls(ports.poll_soon)
         self._strangers = Strangers()
         self._informs: OrderedDict[_InformKey, _Inform] = OrderedDict()
@@ -238,7 +238,7 @@ class TrapReceiver:
         data, address, port, sender = datagram
         try:
             admitted = self._door.admit(data, address, now_s)
-        except Refused as refused:
+        except UsmRefused as refused:
             if refused.reason == "discovery":
                 self.stats.discoveries += 1
             else:
@@ -308,7 +308,7 @@ class TrapReceiver:
         for at in range(0, len(rows), _ROWS_AT_ONCE):
             await self._store(rows[at : at + _ROWS_AT_ONCE])
 
-    async def _store(self, rows: list[Row]) -> None:
+    async def _store(self, rows: list[EventRow]) -> None:
         try:
             await self._append.append(
                 batch(rows, f"traps/{self._process}", self._now_ms())

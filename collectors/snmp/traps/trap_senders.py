@@ -1,4 +1,4 @@
-"""Who is let in: known secrets, from devices of the estate (`Door`).
+"""Who is let in: known secrets, from devices of the estate (`TrapSenders`).
 
 v2c and v1 have no proof but the community and the source address; v3 has its own. A
 trap is about the device that first sent it: a relay says who that was.
@@ -20,7 +20,7 @@ from collectors.snmp.traps import trap_message
 from collectors.snmp.traps.local_engine import Engine
 from collectors.snmp.traps.trap_message import V1, V2C, NotATrap, Pdu, Plain
 from collectors.snmp.traps.traps_config import TrapsConfig
-from collectors.snmp.traps.usm import Opened, Refused, Usm
+from collectors.snmp.traps.usm import Opened, Usm, UsmRefused
 
 # What is wrong with a message, of a closed list; each is counted apart.
 REASONS = (
@@ -46,7 +46,7 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     opened: Opened | None = None
 
 
-class Door:
+class TrapSenders:
     """Lets notifications in. `estate` may change at any time."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Door:
         self._devices: dict[str, list[Device]] = {}
 
     def admit(self, data: bytes, address: str, now_s: float) -> Admitted:
-        """The notification in a datagram. `Refused`, with a reason of `REASONS` (or
+        """The notification in a datagram. `UsmRefused`, with a reason of `REASONS` (or
         `discovery`, which is no refusal) and perhaps something to send back."""
         try:
             version = trap_message.version_of(data)
@@ -75,10 +75,10 @@ class Door:
             if version in (V1, V2C):
                 return self._plain(data, address)
         except NotATrap:
-            raise Refused("not_a_trap") from None
+            raise UsmRefused("not_a_trap") from None
         except Malformed:
-            raise Refused("malformed") from None
-        raise Refused("malformed")
+            raise UsmRefused("malformed") from None
+        raise UsmRefused("malformed")
 
     def answer(self, admitted: Admitted, now_s: float) -> bytes:
         """What an inform is answered with."""
@@ -95,10 +95,10 @@ class Door:
 
     def _plain(self, data: bytes, address: str) -> Admitted:
         if not self.knows(address):
-            raise Refused("unknown_source")
+            raise UsmRefused("unknown_source")
         plain = trap_message.decode(data)
         if plain.community not in self._communities:
-            raise Refused("wrong_community")
+            raise UsmRefused("wrong_community")
         device = self._device(address, plain.pdu.address)
         return Admitted(device, plain.pdu, plain)
 
@@ -106,13 +106,13 @@ class Door:
         known = self.knows(address)
         try:
             opened = self._usm.open(v3_message.decode(data), address, now_s)
-        except Refused as refused:
+        except UsmRefused as refused:
             # Strangers get no answer: nothing here is to be aimed at others.
             if not known:
-                raise Refused("unknown_source") from None
+                raise UsmRefused("unknown_source") from None
             raise refused
         if not known and opened.credential.auth == "none":
-            raise Refused("unknown_source")
+            raise UsmRefused("unknown_source")
         engine_id = opened.message.engine_id
         device = self._device(address, opened.pdu.address, engine_id)
         return Admitted(device, opened.pdu, opened=opened)
@@ -134,7 +134,7 @@ class Door:
                 found = self._at(heard)
                 if len(found) == 1:
                     return found[0]
-        raise Refused("unknown_source")
+        raise UsmRefused("unknown_source")
 
     def _at(self, address: str) -> list[Device]:
         estate = self._estate()

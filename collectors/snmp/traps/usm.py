@@ -27,7 +27,7 @@ _STATISTICS = {
 _MOST_KEYS = 4096
 
 
-class Refused(Exception):
+class UsmRefused(Exception):
     """A message that is not believed. `reason` is of a closed list; `report` is what to
     send back, empty where the sender wants none."""
 
@@ -66,7 +66,7 @@ class Usm:
         self._reported: dict[str, int] = {}
 
     def open(self, message: Secured, address: str, now_s: float) -> Opened:
-        """The notification inside. `Refused`, `NotATrap` or `Malformed` otherwise."""
+        """The notification inside. Raises `UsmRefused`, `NotATrap` or `Malformed`."""
         own = message.engine_id == self.engine.id
         if not own and (message.is_reportable or not message.engine_id):
             # Who wants an answer asks for our engine id first (RFC 3414, section 4).
@@ -90,7 +90,7 @@ class Usm:
             raise self._refuse("not_in_time", message, now_s, credential)
         # An inform that is sent again is not a replay: its sender missed the answer.
         if not own and self.engine.is_repeated(message.digest, now_s):
-            raise Refused("repeated")
+            raise UsmRefused("repeated")
         if not message.flags & PRIV:
             return self._inside(message, credential, message.data, now_s)
         if credential.priv == "none":
@@ -171,18 +171,18 @@ class Usm:
         message: Secured,
         now_s: float,
         credential: Credential | None = None,
-    ) -> Refused:
+    ) -> UsmRefused:
         """With a report for who wants one. notInTimeWindows is signed, or the sender
         must not believe it; all others cannot be."""
         count = self._reported[reason] = self._reported.get(reason, 0) + 1
         if not message.is_reportable:
-            return Refused(reason)
+            return UsmRefused(reason)
         request_id = 0
         if not message.flags & PRIV:
             request_id = v3_message.request_id_of(
                 message.data, message.inside_at, message.inside_end
             )
-        return Refused(
+        return UsmRefused(
             reason,
             v3_message.encode(
                 message.msg_id,

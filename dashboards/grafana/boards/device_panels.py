@@ -6,9 +6,9 @@ from dashboards.grafana.board import (
     BUSY,
     GREEN,
     RED,
-    Column,
     Panel,
-    Target,
+    PanelQuery,
+    TableColumn,
     ask,
 )
 
@@ -20,7 +20,7 @@ SENSOR_TABLE = Panel(
     "What each sensor said last, and whether that is well by its state or its limits. "
     "Values are in the unit of their class (temperature °C, power W, dbm dBm …).",
     (
-        Target(
+        PanelQuery(
             ask(
                 "sensor",
                 ("severity", "last"),
@@ -40,23 +40,23 @@ SENSOR_TABLE = Panel(
     width=24,
     height=10,
     columns={
-        "device": Column("Device"),
-        "class": Column("What"),
-        "sensor": Column("Sensor"),
-        "severity_last": Column("Is", words=SEVERITY),
-        "state_last": Column("State"),
-        "value_last": Column("Value"),
-        "value_min": Column("Least"),
-        "value_max": Column("Most"),
-        "low_last": Column("Lower limit"),
-        "high_last": Column("Upper limit"),
+        "device": TableColumn("Device"),
+        "class": TableColumn("What"),
+        "sensor": TableColumn("Sensor"),
+        "severity_last": TableColumn("Is", words=SEVERITY),
+        "state_last": TableColumn("State"),
+        "value_last": TableColumn("Value"),
+        "value_min": TableColumn("Least"),
+        "value_max": TableColumn("Most"),
+        "low_last": TableColumn("Lower limit"),
+        "high_last": TableColumn("Upper limit"),
     },
 )
 TEMPERATURES = Panel(
     "Temperature",
     "Each temperature sensor; the device's own limits are in the table above.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "sensor",
                 ("value", "max"),
@@ -73,7 +73,7 @@ POWER = Panel(
     "Power",
     "What supplies and Power over Ethernet give, as the device says.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "sensor",
                 ("value", "mean"),
@@ -90,7 +90,7 @@ LIGHT = Panel(
     "Light of optics",
     "Sent and received power. A port without a cable is dark (-40 dBm).",
     (
-        Target(
+        PanelQuery(
             ask(
                 "sensor",
                 ("value", "mean"),
@@ -107,7 +107,7 @@ PROCESSORS = Panel(
     "Processors",
     "In use, the mean of each interval.",
     (
-        Target(
+        PanelQuery(
             ask("processor", ("use_ratio", "mean"), by=("device", "processor")),
             "$tag_device $tag_processor",
             _DEVICE,
@@ -122,7 +122,7 @@ POOLS = Panel(
     "Memory",
     "In use, by pool.",
     (
-        Target(
+        PanelQuery(
             ask("memory", ("use_ratio", "mean"), by=("device", "pool")),
             "$tag_device $tag_pool",
             _DEVICE,
@@ -137,7 +137,7 @@ CLIENTS = Panel(
     "Wireless clients",
     "By radio or network, where the device is an access point or a controller.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "wireless",
                 ("value", "max"),
@@ -154,7 +154,7 @@ IS = Panel(
     "What it is",
     "Maker, model, software and serial number, as the device says.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "inventory",
                 ("vendor", "last"),
@@ -172,11 +172,11 @@ IS = Panel(
     width=24,
     height=4,
     columns={
-        "device": Column("Device"),
-        "vendor_last": Column("Maker"),
-        "hardware_last": Column("Model"),
-        "os_last": Column("System"),
-        "version_last": Column("Software"),
-        "serial_last": Column("Serial number"),
+        "device": TableColumn("Device"),
+        "vendor_last": TableColumn("Maker"),
+        "hardware_last": TableColumn("Model"),
+        "os_last": TableColumn("System"),
+        "version_last": TableColumn("Software"),
+        "serial_last": TableColumn("Serial number"),
     },
 )

@@ -7,11 +7,11 @@ from dashboards.grafana.board import (
     RED,
     UP,
     Board,
-    Column,
+    BoardRow,
     Panel,
-    Row,
+    PanelQuery,
     Steps,
-    Target,
+    TableColumn,
     Variable,
     ask,
     limits_of,
@@ -43,7 +43,7 @@ def _now(
     return Panel(
         title,
         text,
-        (Target(ask("experience", (name, "last"), where=where), title),),
+        (PanelQuery(ask("experience", (name, "last"), where=where), title),),
         unit_of("experience", name),
         "stat",
         width=4,
@@ -66,7 +66,7 @@ def _over_time(
         title,
         text + _SMALL,
         (
-            Target(
+            PanelQuery(
                 ask("experience", (name, aggregate), by=("by", "group")),
                 "$tag_group ($tag_by)",
                 _GROUP,
@@ -84,7 +84,7 @@ GROUPS = Panel(
     "Newest figures of each group in the range shown; groups of too few laptops are"
     " never shown.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "experience",
                 ("agents", "last"),
@@ -109,26 +109,30 @@ GROUPS = Panel(
     width=24,
     height=10,
     columns={
-        "by": Column("By"),
-        "group": Column("Group"),
-        "agents_last": Column("Laptops", "short"),
-        "mos_estimated_p50_last": Column("Estimated MOS", "none", steps=_MOS),
-        "call_poor_ratio_last": Column("Poor calls", "percentunit", steps=_POOR),
-        "mostly_last": Column("Most break at"),
-        "rtt_p95_ms_last": Column("Round trip, p95", "ms"),
-        "loss_mean_ratio_last": Column("Loss", "percentunit"),
-        "jitter_p95_ms_last": Column("Jitter, p95", "ms"),
-        "vpn_up_ratio_last": Column("VPN up, outside offices", "percentunit"),
-        "web_ok_ratio_last": Column("Web worked", "percentunit"),
-        "name_ok_ratio_last": Column("Lookups worked", "percentunit"),
-        "down_bps_p50_last": Column("Download", "bps"),
-        "up_bps_p50_last": Column("Upload", "bps"),
+        "by": TableColumn("By"),
+        "group": TableColumn("Group"),
+        "agents_last": TableColumn("Laptops", "short"),
+        "mos_estimated_p50_last": TableColumn("Estimated MOS", "none", steps=_MOS),
+        "call_poor_ratio_last": TableColumn("Poor calls", "percentunit", steps=_POOR),
+        "mostly_last": TableColumn("Most break at"),
+        "rtt_p95_ms_last": TableColumn("Round trip, p95", "ms"),
+        "loss_mean_ratio_last": TableColumn("Loss", "percentunit"),
+        "jitter_p95_ms_last": TableColumn("Jitter, p95", "ms"),
+        "vpn_up_ratio_last": TableColumn("VPN up, outside offices", "percentunit"),
+        "web_ok_ratio_last": TableColumn("Web worked", "percentunit"),
+        "name_ok_ratio_last": TableColumn("Lookups worked", "percentunit"),
+        "down_bps_p50_last": TableColumn("Download", "bps"),
+        "up_bps_p50_last": TableColumn("Upload", "bps"),
     },
 )
 GATEWAYS = Panel(
     "VPN gateways answering",
     "Green answered, red did not, a gap was not observed.",
-    (Target(ask("vpn_gateway", ("answered", "min"), by=("gateway",)), "$tag_gateway"),),
+    (
+        PanelQuery(
+            ask("vpn_gateway", ("answered", "min"), by=("gateway",)), "$tag_gateway"
+        ),
+    ),
     "short",
     "state-timeline",
     words=UP,
@@ -137,11 +141,11 @@ CONNECT = Panel(
     "VPN gateways: time to connect",
     "TCP, then TLS, to each gateway's door.",
     (
-        Target(
+        PanelQuery(
             ask("vpn_gateway", ("connect_ms", "mean"), by=("gateway",)),
             "$tag_gateway TCP",
         ),
-        Target(
+        PanelQuery(
             ask("vpn_gateway", ("tls_ms", "mean"), by=("gateway",)), "$tag_gateway TLS"
         ),
     ),
@@ -152,7 +156,7 @@ CERTIFICATES = Panel(
     "VPN certificates end in",
     "Days until each gateway's certificate expires.",
     (
-        Target(
+        PanelQuery(
             ask("vpn_gateway", ("certificate_days", "last"), by=("gateway",)),
             "$tag_gateway",
         ),
@@ -168,7 +172,7 @@ HEARD = Panel(
     "Laptops heard",
     "Enrolled laptops heard in the last hour, by the site their users belong to.",
     (
-        Target(
+        PanelQuery(
             ask("self_agents", ("heard", "last"), by=("home_site",)), "$tag_home_site"
         ),
     ),
@@ -182,7 +186,7 @@ REMOTE = Board(
     "Remote working",
     "Whether calls, VPN and web are equally good from office and home.",
     (
-        Row(
+        BoardRow(
             "All laptops now",
             (
                 _now(
@@ -232,8 +236,8 @@ REMOTE = Board(
             ),
         ),
         CAUSES_ROW,
-        Row("Groups", (GROUPS,)),
-        Row(
+        BoardRow("Groups", (GROUPS,)),
+        BoardRow(
             "Calls",
             (
                 _over_time(
@@ -277,7 +281,7 @@ REMOTE = Board(
             ),
         ),
         CHAIN_ROW,
-        Row(
+        BoardRow(
             "VPN, names and web",
             (
                 _over_time(

@@ -6,11 +6,11 @@ from dashboards.grafana.board import (
     AMBER,
     GREEN,
     RED,
-    Column,
+    BoardRow,
     Panel,
-    Row,
+    PanelQuery,
     Steps,
-    Target,
+    TableColumn,
     ask,
     unit_of,
 )
@@ -30,7 +30,7 @@ def _place(title: str, group: str) -> Panel:
         "Share of all laptops there whose test call was poor, by where it breaks; for "
         "Microsoft, whose call was good and only that way poor." + _SMALL,
         tuple(
-            Target(
+            PanelQuery(
                 ask("experience", (f"cause_{name}_ratio", "mean"), where=where),
                 CAUSES[name],
             )
@@ -46,7 +46,7 @@ def _by(title: str, text: str, by: str, *names: tuple[str, str, Steps]) -> Panel
         title,
         text + _SMALL,
         (
-            Target(
+            PanelQuery(
                 ask(
                     "experience",
                     *((f"cause_{name}_ratio", "mean") for name in CAUSES),
@@ -61,15 +61,17 @@ def _by(title: str, text: str, by: str, *names: tuple[str, str, Steps]) -> Panel
         width=24,
         height=7,
         columns={
-            "group": Column("Group"),
+            "group": TableColumn("Group"),
             **{
-                f"cause_{name}_ratio_mean": Column(
+                f"cause_{name}_ratio_mean": TableColumn(
                     CAUSES[name], "percentunit", steps=_SHARE
                 )
                 for name in CAUSES
             },
             **{
-                f"{name}_mean": Column(title, unit_of("experience", name), steps=steps)
+                f"{name}_mean": TableColumn(
+                    title, unit_of("experience", name), steps=steps
+                )
                 for name, title, steps in names
             },
         },
@@ -81,7 +83,7 @@ def _over_time(title: str, text: str, *names: tuple[str, str], least: int = 0) -
         title,
         text + _SMALL,
         tuple(
-            Target(
+            PanelQuery(
                 ask("experience", (name, "mean"), by=("by", "group")),
                 f"$tag_group ($tag_by){said}",
                 _GROUP,
@@ -101,7 +103,7 @@ SIGNAL = Panel(
     "Wi-Fi level",
     "Median of what laptops on Wi-Fi hear; voice suffers below -75 dBm." + _SMALL,
     (
-        Target(
+        PanelQuery(
             ask("experience", ("signal_p50_dbm", "mean"), by=("by", "group")),
             "$tag_group ($tag_by)",
             _GROUP,
@@ -111,7 +113,7 @@ SIGNAL = Panel(
     steps=_WEAK,
 )
 
-CAUSES_ROW = Row(
+CAUSES_ROW = BoardRow(
     "Where poor calls break",
     (
         _place("At home", "home"),
@@ -145,7 +147,7 @@ CAUSES_ROW = Row(
         ),
     ),
 )
-CHAIN_ROW = Row(
+CHAIN_ROW = BoardRow(
     "Along the way",
     (
         SIGNAL,

@@ -8,10 +8,10 @@ from dashboards.grafana.board import (
     RED,
     UP,
     Board,
-    Column,
+    BoardRow,
     Panel,
-    Row,
-    Target,
+    PanelQuery,
+    TableColumn,
     Variable,
     ask,
     limits_of,
@@ -23,7 +23,7 @@ _SWITCH = "/d/towpath-switch?var-device=${__value.text}&${__url_time_range}"
 DEVICES_UP = Panel(
     "Devices answering",
     "Share of polls answered in the last minutes, each device counted alike.",
-    (Target(ask("device", ("answered", "mean")), "answering", _SITE),),
+    (PanelQuery(ask("device", ("answered", "mean")), "answering", _SITE),),
     "percentunit",
     "stat",
     width=4,
@@ -37,8 +37,8 @@ LINE_BUSIEST = Panel(
     "Highest use in the last minutes of any line of the site that is up, in either "
     "direction, of the contracted rate.",
     (
-        Target(ask("line", ("down_use_ratio", "max")), "to the site", _SITE),
-        Target(ask("line", ("up_use_ratio", "max")), "from the site", _SITE),
+        PanelQuery(ask("line", ("down_use_ratio", "max")), "to the site", _SITE),
+        PanelQuery(ask("line", ("up_use_ratio", "max")), "from the site", _SITE),
     ),
     "percentunit",
     "stat",
@@ -53,7 +53,7 @@ CALLS_NOW = Panel(
     "Estimated MOS (narrowband E-model), median of the laptops at the site: the lowest "
     "of the chosen sites lately. No figure: too few laptops.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "experience",
                 ("mos_estimated_p50", "min"),
@@ -76,7 +76,7 @@ POOR_NOW = Panel(
     "Share of test calls that missed a media target, of the laptops at the site: the "
     "highest of the chosen sites lately.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "experience",
                 ("call_poor_ratio", "max"),
@@ -97,7 +97,7 @@ POOR_NOW = Panel(
 POLLS = Panel(
     "Poll time",
     "Mean time a poll of the site's devices takes: it rises before devices vanish.",
-    (Target(ask("device", ("duration_ms", "mean")), "poll", _SITE),),
+    (PanelQuery(ask("device", ("duration_ms", "mean")), "poll", _SITE),),
     "ms",
     "stat",
     width=4,
@@ -109,7 +109,11 @@ POLLS = Panel(
 LINES_DOWN = Panel(
     "To the site, of the contracted rate",
     "Each line's 95th percentile in the interval. Over 85% calls begin to suffer.",
-    (Target(ask("line", ("down_use_ratio", "p95"), by=("line",)), "$tag_line", _SITE),),
+    (
+        PanelQuery(
+            ask("line", ("down_use_ratio", "p95"), by=("line",)), "$tag_line", _SITE
+        ),
+    ),
     "percentunit",
     steps=BUSY,
     least=0,
@@ -118,7 +122,11 @@ LINES_DOWN = Panel(
 LINES_UP = Panel(
     "From the site, of the contracted rate",
     "Each line's 95th percentile in the interval. Over 85% calls begin to suffer.",
-    (Target(ask("line", ("up_use_ratio", "p95"), by=("line",)), "$tag_line", _SITE),),
+    (
+        PanelQuery(
+            ask("line", ("up_use_ratio", "p95"), by=("line",)), "$tag_line", _SITE
+        ),
+    ),
     "percentunit",
     steps=BUSY,
     least=0,
@@ -129,10 +137,10 @@ LINES_RATE = Panel(
     "Mean rate: above the axis to the site, below it from the site; a line that is "
     "down has none.",
     (
-        Target(
+        PanelQuery(
             ask("line", ("down_bps", "mean"), by=("line",)), "$tag_line to site", _SITE
         ),
-        Target(
+        PanelQuery(
             ask("line", ("up_bps", "mean"), by=("line",)),
             "$tag_line from site",
             _SITE,
@@ -146,7 +154,7 @@ LINES_STATE = Panel(
     "Lines: port up",
     "Red: the port that the line ends on was down, for at least one poll of the "
     "interval; a gap was not observed.",
-    (Target(ask("line", ("up", "min"), by=("line",)), "$tag_line", _SITE),),
+    (PanelQuery(ask("line", ("up", "min"), by=("line",)), "$tag_line", _SITE),),
     "short",
     "state-timeline",
     width=6,
@@ -156,7 +164,7 @@ BACKUP = Panel(
     "Backup lines",
     "A backup line that carries traffic means that the primary does not.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "line",
                 ("carrying", "max"),
@@ -176,7 +184,7 @@ DEVICES = Panel(
     "Devices",
     "Share of polls answered in the range shown; choose a device for its ports.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "device",
                 ("answered", "mean"),
@@ -195,27 +203,31 @@ DEVICES = Panel(
     "table",
     width=24,
     columns={
-        "device": Column("Device", link=_SWITCH),
-        "role": Column("Role"),
-        "answered_mean": Column(
+        "device": TableColumn("Device", link=_SWITCH),
+        "role": TableColumn("Role"),
+        "answered_mean": TableColumn(
             "Answered",
             "percentunit",
             steps=((None, RED), (0.99, AMBER), (0.999, GREEN)),
             gauge=True,
         ),
-        "duration_ms_mean": Column("Poll time", "ms"),
-        "retries_sum": Column("Retries", "short"),
-        "ports_up_last": Column("Ports up", "short"),
-        "ports_down_last": Column("Ports down", "short"),
-        "uptime_s_last": Column("Running for", "s"),
-        "outcome_last": Column("Last outcome"),
+        "duration_ms_mean": TableColumn("Poll time", "ms"),
+        "retries_sum": TableColumn("Retries", "short"),
+        "ports_up_last": TableColumn("Ports up", "short"),
+        "ports_down_last": TableColumn("Ports down", "short"),
+        "uptime_s_last": TableColumn("Running for", "s"),
+        "outcome_last": TableColumn("Last outcome"),
     },
 )
 DEVICES_STATE = Panel(
     "Devices over time",
     "Green answered, red was asked and did not answer, a gap was not observed, as when "
     "Towpath itself is cut off (below), after the first round.",
-    (Target(ask("device", ("answered", "min"), by=("device",)), "$tag_device", _SITE),),
+    (
+        PanelQuery(
+            ask("device", ("answered", "min"), by=("device",)), "$tag_device", _SITE
+        ),
+    ),
     "short",
     "state-timeline",
     width=24,
@@ -226,7 +238,11 @@ WATCHING = Panel(
     "Cut off: none of the devices a poller asks answers: its own network is lost. "
     "That time is not observed: reports leave all of it out, boards after the first "
     "round of polls.",
-    (Target(ask("self_poll", ("cut_off", "max"), by=("process",)), "$tag_process"),),
+    (
+        PanelQuery(
+            ask("self_poll", ("cut_off", "max"), by=("process",)), "$tag_process"
+        ),
+    ),
     "short",
     "state-timeline",
     width=24,
@@ -237,7 +253,7 @@ CALLS = Panel(
     "Calls: estimated MOS",
     "Median of the laptops at the site, and of all at home, for comparison.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "experience",
                 ("mos_estimated_p50", "mean"),
@@ -247,7 +263,7 @@ CALLS = Panel(
             "$tag_group",
             {"group": "site"},
         ),
-        Target(
+        PanelQuery(
             ask(
                 "experience",
                 ("mos_estimated_p50", "mean"),
@@ -267,11 +283,11 @@ GATEWAYS = Panel(
     "VPN gateways: time to connect",
     "TCP and TLS to each gateway's door, from the council's side.",
     (
-        Target(
+        PanelQuery(
             ask("vpn_gateway", ("connect_ms", "mean"), by=("gateway",)),
             "$tag_gateway TCP",
         ),
-        Target(
+        PanelQuery(
             ask("vpn_gateway", ("tls_ms", "mean"), by=("gateway",)), "$tag_gateway TLS"
         ),
     ),
@@ -281,7 +297,7 @@ ALERTS = Panel(
     "Alerts of the site",
     "What the rules said in the range shown, newest state of each.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "alert",
                 ("state", "last"),
@@ -297,14 +313,14 @@ ALERTS = Panel(
     width=24,
     height=6,
     columns={
-        "rule": Column("Rule"),
-        "subject": Column("About"),
-        "severity": Column("Severity"),
-        "state_last": Column("State"),
-        "suppressed_last": Column(
+        "rule": TableColumn("Rule"),
+        "subject": TableColumn("About"),
+        "severity": TableColumn("Severity"),
+        "state_last": TableColumn("State"),
+        "suppressed_last": TableColumn(
             "Explained by another", words={0: ("no", "text"), 1: ("yes", "text")}
         ),
-        "cause_last": Column("Probable cause"),
+        "cause_last": TableColumn("Probable cause"),
     },
 )
 
@@ -313,11 +329,11 @@ SITE = Board(
     "Site",
     "One site: lines against contract, devices, VPN gateways, calls, alerts.",
     (
-        Row("Now", (DEVICES_UP, LINE_BUSIEST, CALLS_NOW, POOR_NOW, POLLS)),
-        Row("Lines", (LINES_DOWN, LINES_UP, LINES_RATE, LINES_STATE, BACKUP)),
-        Row("Devices", (DEVICES, DEVICES_STATE, WATCHING)),
-        Row("Calls and VPN", (CALLS, GATEWAYS)),
-        Row("Alerts", (ALERTS,)),
+        BoardRow("Now", (DEVICES_UP, LINE_BUSIEST, CALLS_NOW, POOR_NOW, POLLS)),
+        BoardRow("Lines", (LINES_DOWN, LINES_UP, LINES_RATE, LINES_STATE, BACKUP)),
+        BoardRow("Devices", (DEVICES, DEVICES_STATE, WATCHING)),
+        BoardRow("Calls and VPN", (CALLS, GATEWAYS)),
+        BoardRow("Alerts", (ALERTS,)),
     ),
     (Variable("site", "Site", "device", "site"),),
 )

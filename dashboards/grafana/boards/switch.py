@@ -7,10 +7,10 @@ from dashboards.grafana.board import (
     RED,
     UP,
     Board,
-    Column,
+    BoardRow,
     Panel,
-    Row,
-    Target,
+    PanelQuery,
+    TableColumn,
     Variable,
     ask,
 )
@@ -36,7 +36,7 @@ _PORTS = ("device", "port")
 ANSWERED = Panel(
     "Answered",
     "Share of polls the device answered in the range shown.",
-    (Target(ask("device", ("answered", "mean")), "answered", _DEVICE),),
+    (PanelQuery(ask("device", ("answered", "mean")), "answered", _DEVICE),),
     "percentunit",
     "stat",
     width=5,
@@ -47,7 +47,7 @@ ANSWERED = Panel(
 RUNNING = Panel(
     "Running for",
     "Since the device last started, as it says itself.",
-    (Target(ask("device", ("uptime_s", "last")), "running", _DEVICE),),
+    (PanelQuery(ask("device", ("uptime_s", "last")), "running", _DEVICE),),
     "s",
     "stat",
     width=5,
@@ -59,7 +59,7 @@ RUNNING = Panel(
 RESTARTS = Panel(
     "Restarts",
     "How often the device restarted in the range shown.",
-    (Target(ask("device", ("restarted", "sum")), "restarts", _DEVICE),),
+    (PanelQuery(ask("device", ("restarted", "sum")), "restarts", _DEVICE),),
     "short",
     "stat",
     width=4,
@@ -71,8 +71,8 @@ PORTS_UP = Panel(
     "Ports up and down",
     "Ports that are up, and down though not switched off.",
     (
-        Target(ask("device", ("ports_up", "last")), "up", _DEVICE),
-        Target(ask("device", ("ports_down", "last")), "down", _DEVICE),
+        PanelQuery(ask("device", ("ports_up", "last")), "up", _DEVICE),
+        PanelQuery(ask("device", ("ports_down", "last")), "down", _DEVICE),
     ),
     "short",
     "stat",
@@ -85,8 +85,8 @@ BUSIEST = Panel(
     "Busiest port",
     "Highest use of any port in either direction in the last minutes.",
     (
-        Target(ask("interface", ("in_use_ratio", "max")), "received", _DEVICE),
-        Target(ask("interface", ("out_use_ratio", "max")), "sent", _DEVICE),
+        PanelQuery(ask("interface", ("in_use_ratio", "max")), "received", _DEVICE),
+        PanelQuery(ask("interface", ("out_use_ratio", "max")), "sent", _DEVICE),
     ),
     "percentunit",
     "stat",
@@ -101,7 +101,7 @@ PORT_TABLE = Panel(
     "State now; use, errors and discards over the range shown. Choose a port to see "
     "it alone.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "interface",
                 ("oper", "last"),
@@ -125,9 +125,9 @@ PORT_TABLE = Panel(
     width=24,
     height=12,
     columns={
-        "device": Column("Device"),
-        "port": Column("Port", link=_ONE_PORT),
-        "oper_last": Column(
+        "device": TableColumn("Device"),
+        "port": TableColumn("Port", link=_ONE_PORT),
+        "oper_last": TableColumn(
             "State",
             words={
                 1: ("up", GREEN),
@@ -139,30 +139,32 @@ PORT_TABLE = Panel(
                 7: ("lower layer down", RED),
             },
         ),
-        "speed_bps_last": Column("Speed", "bps"),
-        "in_bps_p95": Column("Received, p95", "bps"),
-        "out_bps_p95": Column("Sent, p95", "bps"),
-        "in_use_ratio_p95": Column(
+        "speed_bps_last": TableColumn("Speed", "bps"),
+        "in_bps_p95": TableColumn("Received, p95", "bps"),
+        "out_bps_p95": TableColumn("Sent, p95", "bps"),
+        "in_use_ratio_p95": TableColumn(
             "Received, use", "percentunit", steps=BUSY, gauge=True
         ),
-        "out_use_ratio_p95": Column("Sent, use", "percentunit", steps=BUSY, gauge=True),
-        "in_errors_per_s_mean": Column("Errors in", "cps"),
-        "out_errors_per_s_mean": Column("Errors out", "cps"),
-        "in_discards_per_s_mean": Column("Discards in", "cps"),
-        "out_discards_per_s_mean": Column("Discards out", "cps"),
-        "expected_why_last": Column("Should be up because of"),
+        "out_use_ratio_p95": TableColumn(
+            "Sent, use", "percentunit", steps=BUSY, gauge=True
+        ),
+        "in_errors_per_s_mean": TableColumn("Errors in", "cps"),
+        "out_errors_per_s_mean": TableColumn("Errors out", "cps"),
+        "in_discards_per_s_mean": TableColumn("Discards in", "cps"),
+        "out_discards_per_s_mean": TableColumn("Discards out", "cps"),
+        "expected_why_last": TableColumn("Should be up because of"),
     },
 )
 TRAFFIC = Panel(
     "Traffic by port",
     "Mean rate: above the axis received by the port, below it sent.",
     (
-        Target(
+        PanelQuery(
             ask("interface", ("in_bps", "mean"), by=_PORTS),
             "$tag_device $tag_port in",
             _PORT,
         ),
-        Target(
+        PanelQuery(
             ask("interface", ("out_bps", "mean"), by=_PORTS),
             "$tag_device $tag_port out",
             _PORT,
@@ -177,7 +179,7 @@ USE_IN = Panel(
     "Received, of the port's speed",
     "95th percentile in the interval.",
     (
-        Target(
+        PanelQuery(
             ask("interface", ("in_use_ratio", "p95"), by=_PORTS),
             "$tag_device $tag_port",
             _PORT,
@@ -192,7 +194,7 @@ USE_OUT = Panel(
     "Sent, of the port's speed",
     "95th percentile in the interval.",
     (
-        Target(
+        PanelQuery(
             ask("interface", ("out_use_ratio", "p95"), by=_PORTS),
             "$tag_device $tag_port",
             _PORT,
@@ -208,12 +210,12 @@ ERRORS = Panel(
     "Damaged packets a second: a cable, an optic or a duplex mismatch. "
     "Above the axis received, below it sent.",
     (
-        Target(
+        PanelQuery(
             ask("interface", ("in_errors_per_s", "mean"), by=_PORTS),
             "$tag_device $tag_port in",
             _PORT,
         ),
-        Target(
+        PanelQuery(
             ask("interface", ("out_errors_per_s", "mean"), by=_PORTS),
             "$tag_device $tag_port out",
             _PORT,
@@ -227,12 +229,12 @@ DISCARDS = Panel(
     "Good packets dropped a second, as a rule for want of room: the port or what is "
     "behind it is full. Above the axis received, below it sent.",
     (
-        Target(
+        PanelQuery(
             ask("interface", ("in_discards_per_s", "mean"), by=_PORTS),
             "$tag_device $tag_port in",
             _PORT,
         ),
-        Target(
+        PanelQuery(
             ask("interface", ("out_discards_per_s", "mean"), by=_PORTS),
             "$tag_device $tag_port out",
             _PORT,
@@ -245,7 +247,7 @@ PORT_STATE = Panel(
     "Port state",
     "Green up, red down; a port that is switched off has no bar.",
     (
-        Target(
+        PanelQuery(
             ask("interface", ("up", "min"), by=_PORTS), "$tag_device $tag_port", _PORT
         ),
     ),
@@ -259,7 +261,7 @@ DEVICE_STATE = Panel(
     "Device answering",
     "Green answered, red was asked and did not answer, a gap was not observed.",
     (
-        Target(
+        PanelQuery(
             ask("device", ("answered", "min"), by=("device",)), "$tag_device", _DEVICE
         ),
     ),
@@ -272,7 +274,7 @@ TOLD = Panel(
     "What it told",
     "Traps and informs over the range shown: how often each came, and the last of it.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "event",
                 ("text", "last"),
@@ -288,16 +290,16 @@ TOLD = Panel(
     "table",
     width=24,
     columns={
-        "device": Column("Device"),
-        "event": Column("Event"),
-        "port": Column("Port"),
-        "about": Column("About"),
-        "text_last": Column("It says"),
-        "severity_last": Column("Severity"),
-        "active_last": Column(
+        "device": TableColumn("Device"),
+        "event": TableColumn("Event"),
+        "port": TableColumn("Port"),
+        "about": TableColumn("About"),
+        "text_last": TableColumn("It says"),
+        "severity_last": TableColumn("Severity"),
+        "active_last": TableColumn(
             "Now", words={1: ("lasts", AMBER), 0: ("is over", GREEN)}
         ),
-        "count_sum": Column("Times"),
+        "count_sum": TableColumn("Times"),
     },
 )
 NEIGHBOURS = Panel(
@@ -305,7 +307,7 @@ NEIGHBOURS = Panel(
     "Switches, routers and access points heard over the range shown (LLDP, CDP and "
     "their like); `towpath topology` has the whole.",
     (
-        Target(
+        PanelQuery(
             ask(
                 "neighbour",
                 ("remote_name", "last"),
@@ -321,25 +323,25 @@ NEIGHBOURS = Panel(
     "table",
     width=24,
     columns={
-        "device": Column("Device"),
-        "port": Column("Port"),
-        "heard": Column("Hears"),
-        "remote_name_last": Column("It is"),
-        "remote_port_last": Column("Its port"),
-        "remote_address_last": Column("Managed at"),
-        "protocol_last": Column("By"),
+        "device": TableColumn("Device"),
+        "port": TableColumn("Port"),
+        "heard": TableColumn("Hears"),
+        "remote_name_last": TableColumn("It is"),
+        "remote_port_last": TableColumn("Its port"),
+        "remote_address_last": TableColumn("Managed at"),
+        "protocol_last": TableColumn("By"),
     },
 )
 POLL_HEALTH = Panel(
     "Poll health",
     "Time a poll takes and how late it begins.",
     (
-        Target(
+        PanelQuery(
             ask("device", ("duration_ms", "mean"), by=("device",)),
             "$tag_device takes",
             _DEVICE,
         ),
-        Target(
+        PanelQuery(
             ask("device", ("late_ms", "max"), by=("device",)),
             "$tag_device late",
             _DEVICE,
@@ -354,14 +356,14 @@ SWITCH = Board(
     "Switch",
     "One device: its ports, their traffic and faults, its health, its polling.",
     (
-        Row("Now", (ANSWERED, RUNNING, RESTARTS, PORTS_UP, BUSIEST, IS)),
-        Row("Ports", (PORT_TABLE, NEIGHBOURS)),
-        Row("Traffic", (TRAFFIC, USE_IN, USE_OUT)),
-        Row("Faults", (ERRORS, DISCARDS, PORT_STATE)),
-        Row("Events", (TOLD,)),
-        Row("Health", (SENSOR_TABLE, TEMPERATURES, POWER, PROCESSORS, POOLS)),
-        Row("Optics and radios", (LIGHT, CLIENTS)),
-        Row("Polling", (DEVICE_STATE, POLL_HEALTH)),
+        BoardRow("Now", (ANSWERED, RUNNING, RESTARTS, PORTS_UP, BUSIEST, IS)),
+        BoardRow("Ports", (PORT_TABLE, NEIGHBOURS)),
+        BoardRow("Traffic", (TRAFFIC, USE_IN, USE_OUT)),
+        BoardRow("Faults", (ERRORS, DISCARDS, PORT_STATE)),
+        BoardRow("Events", (TOLD,)),
+        BoardRow("Health", (SENSOR_TABLE, TEMPERATURES, POWER, PROCESSORS, POOLS)),
+        BoardRow("Optics and radios", (LIGHT, CLIENTS)),
+        BoardRow("Polling", (DEVICE_STATE, POLL_HEALTH)),
     ),
     (
         Variable("site", "Site", "device", "site"),

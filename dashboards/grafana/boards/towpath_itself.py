@@ -5,9 +5,9 @@ from dashboards.grafana.board import (
     GREEN,
     RED,
     Board,
+    BoardRow,
     Panel,
-    Row,
-    Target,
+    PanelQuery,
     ask,
 )
 
@@ -17,12 +17,16 @@ POLLS = Panel(
     "Polls a minute",
     "Due, done and failed. Done below due means the poller does not keep up.",
     (
-        Target(ask("self_poll", ("expected", "mean"), by=_PROCESS), "$tag_process due"),
-        Target(ask("self_poll", ("done", "mean"), by=_PROCESS), "$tag_process done"),
-        Target(
+        PanelQuery(
+            ask("self_poll", ("expected", "mean"), by=_PROCESS), "$tag_process due"
+        ),
+        PanelQuery(
+            ask("self_poll", ("done", "mean"), by=_PROCESS), "$tag_process done"
+        ),
+        PanelQuery(
             ask("self_poll", ("failed", "mean"), by=_PROCESS), "$tag_process failed"
         ),
-        Target(
+        PanelQuery(
             ask("self_poll", ("skipped", "mean"), by=_PROCESS), "$tag_process skipped"
         ),
     ),
@@ -32,7 +36,11 @@ POLLS = Panel(
 LATE = Panel(
     "Poll lateness",
     "99th percentile of polls' start after their planned time.",
-    (Target(ask("self_poll", ("late_p99_ms", "max"), by=_PROCESS), "$tag_process"),),
+    (
+        PanelQuery(
+            ask("self_poll", ("late_p99_ms", "max"), by=_PROCESS), "$tag_process"
+        ),
+    ),
     "ms",
     steps=((None, GREEN), (1000, AMBER), (10_000, RED)),
     least=0,
@@ -42,7 +50,7 @@ LAG = Panel(
     "Age of the oldest batch each reader has not passed. A growing line: the store "
     "does not take what is written.",
     (
-        Target(
+        PanelQuery(
             ask("self_reader", ("lag_s", "max"), by=("process", "reader")),
             "$tag_process $tag_reader",
         ),
@@ -54,7 +62,7 @@ LAG = Panel(
 JOURNAL = Panel(
     "Journal on disk",
     "Size of each process's journal.",
-    (Target(ask("self_journal", ("bytes", "last"), by=_PROCESS), "$tag_process"),),
+    (PanelQuery(ask("self_journal", ("bytes", "last"), by=_PROCESS), "$tag_process"),),
     "decbytes",
     least=0,
 )
@@ -63,15 +71,15 @@ LOST = Panel(
     "Rows not in the catalogue, rows a reader could not digest, bytes dropped unread: "
     "each should stay level. They count since the start.",
     (
-        Target(
+        PanelQuery(
             ask("self_journal", ("dead_rows", "last"), by=_PROCESS),
             "$tag_process dead letter",
         ),
-        Target(
+        PanelQuery(
             ask("self_reader", ("aside_rows", "last"), by=("process", "reader")),
             "$tag_process set aside by $tag_reader",
         ),
-        Target(
+        PanelQuery(
             ask("self_journal", ("dropped_bytes", "last"), by=_PROCESS),
             "$tag_process bytes dropped",
         ),
@@ -83,7 +91,7 @@ COMMIT = Panel(
     "Time to make durable",
     "99th percentile of write and fsync: the disk's own speed.",
     (
-        Target(
+        PanelQuery(
             ask("self_journal", ("commit_p99_ms", "max"), by=_PROCESS), "$tag_process"
         ),
     ),
@@ -95,15 +103,15 @@ INGEST = Panel(
     "Reports from laptops",
     "Accepted, refused and unauthorised since the start; a slope is a rate.",
     (
-        Target(
+        PanelQuery(
             ask("self_ingest", ("accepted", "last"), by=("process", "transport")),
             "$tag_process $tag_transport accepted",
         ),
-        Target(
+        PanelQuery(
             ask("self_ingest", ("refused", "last"), by=("process", "transport")),
             "$tag_process $tag_transport refused",
         ),
-        Target(
+        PanelQuery(
             ask("self_ingest", ("unauthorised", "last"), by=("process", "transport")),
             "$tag_process $tag_transport unauthorised",
         ),
@@ -115,11 +123,11 @@ AGENTS = Panel(
     "Laptops expected and heard",
     "Expected: enrolled and seen in 30 days. Heard: in the last hour.",
     (
-        Target(
+        PanelQuery(
             ask("self_agents", ("expected", "last"), by=("home_site",)),
             "$tag_home_site expected",
         ),
-        Target(
+        PanelQuery(
             ask("self_agents", ("heard", "last"), by=("home_site",)),
             "$tag_home_site heard",
         ),
@@ -131,11 +139,11 @@ NOTIFY = Panel(
     "Notifications",
     "Failed tries since the start, and pages not delivered yet.",
     (
-        Target(
+        PanelQuery(
             ask("self_notify", ("failed", "last"), by=("process", "channel")),
             "$tag_process $tag_channel failed",
         ),
-        Target(
+        PanelQuery(
             ask("self_notify", ("waiting", "last"), by=("process", "channel")),
             "$tag_process $tag_channel waiting",
         ),
@@ -150,8 +158,8 @@ ITSELF = Board(
     "Towpath itself",
     "Whether the monitor keeps up, loses nothing and reaches people.",
     (
-        Row("Polling", (POLLS, LATE)),
-        Row("Journal and readers", (LAG, JOURNAL, LOST, COMMIT)),
-        Row("Laptops and pages", (INGEST, AGENTS, NOTIFY)),
+        BoardRow("Polling", (POLLS, LATE)),
+        BoardRow("Journal and readers", (LAG, JOURNAL, LOST, COMMIT)),
+        BoardRow("Laptops and pages", (INGEST, AGENTS, NOTIFY)),
     ),
 )
