@@ -32,8 +32,8 @@ from collectors.discovery.found_devices import fold, role_of
 from collectors.discovery.sweep import Named, Sweep, SweepAnswer, SweepPace, sweep
 from collectors.estate import Estate, load
 from collectors.snmp import credential
+from collectors.snmp.profiles.identity import Identity
 from collectors.snmp.session.engine_discovery import engine_id_in
-from collectors.snmp.tables.identity import Identity
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedSwitch
 

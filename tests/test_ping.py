@@ -14,7 +14,8 @@ from test_snmp_poller import Kept, estate, until
 from collectors.estate import Device
 from collectors.ping import Echoes, Pinger, open_socket, read_reply
 from collectors.snmp import Credentials, Poller, SnmpConfig
-from collectors.snmp.polling.poll_rows import DeviceTags, device_row
+from collectors.snmp.polling.poll_rows import device_row
+from collectors.snmp.tables.device_tags import DeviceTags
 from probes.wire.failure import Outcome
 
 TOKEN = b"12345678"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collectors.estate import Device, Line
 from collectors.snmp.polling.expected_ports import outlook
-from collectors.snmp.tables import oids
+from collectors.snmp.session import oids
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.lldp import LldpTables
 from collectors.snmp.tables.lldp import lldp_neighbours as neighbours

@@ -32,9 +32,9 @@ from collectors.snmp.polling.poll_command import (
     where,
 )
 from collectors.snmp.polling.poll_output import duration, scaled, show
+from collectors.snmp.profiles.identity import Identity
 from collectors.snmp.profiles.readings import Sensor
 from collectors.snmp.session.session import RetryPolicy
-from collectors.snmp.tables.identity import Identity
 from collectors.snmp.tables.if_types import if_type
 from collectors.snmp.tables.interfaces import Port
 from towpath.demo.simulated_switches import (

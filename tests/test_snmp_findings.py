@@ -8,8 +8,8 @@ from test_snmp_poller import QUICK, device, estate, polling, until
 from collectors.batch import check
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp.polling import device_findings, request_plan
-from collectors.snmp.polling.poll_rows import DeviceTags
-from collectors.snmp.tables import oids
+from collectors.snmp.session import oids
+from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.interfaces import Port
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch

@@ -14,12 +14,12 @@ from collectors.server_measurements import CATALOGUE
 from collectors.snmp import credential
 from collectors.snmp.polling.device_findings import VALUES_IMPLAUSIBLE
 from collectors.snmp.polling.device_health import LEARN_S, HealthPoll, severity
-from collectors.snmp.polling.poll_rows import DeviceTags
 from collectors.snmp.profiles import load
 from collectors.snmp.profiles.readings import Sensor
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.session.walk import AgentLimits
+from collectors.snmp.tables.device_tags import DeviceTags
 
 PUBLIC = credential("test", {"community": "public"})
 STANDARD = recordings.FOLDER / "standard-mibs.snmprec"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import facts_json, poll_once
+from collectors.snmp.session import oids
 from collectors.snmp.session.session import RetryPolicy, Value
-from collectors.snmp.tables import oids
 from collectors.snmp.tables.cdp import DIALECTS, heard
 from collectors.snmp.tables.entities import entities
 from collectors.snmp.tables.interfaces import Port

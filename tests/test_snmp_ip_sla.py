@@ -10,7 +10,7 @@ from test_snmp_poller import QUICK, device, estate, polling, until
 
 from collectors.batch import check
 from collectors.server_measurements import CATALOGUE
-from collectors.snmp.polling.poll_rows import DeviceTags
+from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.ip_sla import Operation, rows
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedSwitch

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collectors.snmp.session.octet_text import mac, text
 from collectors.snmp.tables.interfaces import port_keys, speed_bps
-from collectors.snmp.tables.octet_text import mac, text
 
 
 def test_a_port_is_called_by_its_unique_name() -> None:

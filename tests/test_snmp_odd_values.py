@@ -23,12 +23,11 @@ from collectors.snmp.polling import device_findings
 from collectors.snmp.polling.device_facts import facts_json, poll_once
 from collectors.snmp.polling.device_poll import DevicePoll
 from collectors.snmp.polling.device_state import DeviceState
-from collectors.snmp.session import pdu
+from collectors.snmp.session import oids, pdu
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
 from collectors.snmp.session.walk import AgentLimits, Budget, get_all, walk
-from collectors.snmp.tables import oids
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedNeighbour, SimulatedPort
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.snmp.tables.octet_text import number, text
+from collectors.snmp.session.octet_text import number, text
 
 WESTERN = "St Mary\u2019s Library \u2013 Annexe 1"
 

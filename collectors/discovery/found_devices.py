@@ -13,7 +13,7 @@ from collectors.discovery.sweep import SweepAnswer
 from collectors.estate.estate_model import Device, Estate, Role
 from collectors.estate.estate_text import id_of, unique_ids
 from collectors.estate.site_assignment import assign
-from collectors.snmp.tables.identity import Identity
+from collectors.snmp.profiles.identity import Identity
 
 # Engine ids that many devices share (RFC 3411 asks for 5 to 32 octets; clones and
 # factory settings give zeros).

@@ -17,15 +17,15 @@ import msgspec
 
 from collectors.discovery.address_ranges import Address
 from collectors.ping import Pinged, Pinger
+from collectors.snmp.profiles.identity import Identity, identify, read_system
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.engine_discovery import engine_of
+from collectors.snmp.session.octet_text import mac, text
+from collectors.snmp.session.oids import SYS_UP_TIME
 from collectors.snmp.session.session import Failed, RetryPolicy, Session, Value
 from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.session.walk import AgentLimits, Budget, get_some
-from collectors.snmp.tables.identity import Identity, identify, read_system
 from collectors.snmp.tables.ip_addresses import addresses, read_addresses
-from collectors.snmp.tables.octet_text import mac, text
-from collectors.snmp.tables.oids import SYS_UP_TIME
 from probes.wire.failure import Outcome
 
 _ENGINE_ID = "1.3.6.1.6.3.10.2.1.1.0"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from collectors.snmp.tables.oids import TICKS_PER_S, TICKS_WRAP
+from collectors.snmp.session.oids import TICKS_PER_S, TICKS_WRAP
 
 COUNTER32 = 2**32
 # An agent that counts in bursts or answers from a cache may seem a little faster than

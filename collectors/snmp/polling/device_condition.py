@@ -6,9 +6,9 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.snmp.polling.device_health import HealthPoll
-from collectors.snmp.polling.poll_rows import DeviceTags
 from collectors.snmp.session.session import Failed, Session
 from collectors.snmp.session.walk import AgentLimits
+from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.ip_sla import IpSla
 
 _log = structlog.get_logger()

@@ -20,6 +20,7 @@ from collectors.snmp.profiles import (
     readings,
 )
 from collectors.snmp.profiles.apply import REFUSED
+from collectors.snmp.profiles.identity import Identity, identify, named, read_system
 from collectors.snmp.profiles.readings import (
     Mempool,
     Processor,
@@ -29,14 +30,15 @@ from collectors.snmp.profiles.readings import (
     Transceiver,
     Wireless,
 )
+from collectors.snmp.session import oids
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.engine_discovery import agent_answers
+from collectors.snmp.session.octet_text import text, whole
 from collectors.snmp.session.session import Failed, RetryPolicy, Session
 from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.session.walk import AgentLimits, Budget
-from collectors.snmp.tables import interfaces, oids
+from collectors.snmp.tables import interfaces
 from collectors.snmp.tables.entities import Entity, entities, read_entities
-from collectors.snmp.tables.identity import Identity, identify, named, read_system
 from collectors.snmp.tables.if_types import if_type
 from collectors.snmp.tables.interfaces import Columns, Port
 from collectors.snmp.tables.ip_addresses import Address, addresses, read_addresses
@@ -45,7 +47,6 @@ from collectors.snmp.tables.neighbour_tables import (
     neighbours,
     read_neighbours,
 )
-from collectors.snmp.tables.octet_text import text, whole
 from collectors.snmp.tables.vlans import Vlan, merged, read_vlans, vlans
 from probes.wire.failure import Outcome
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from collectors.batch import Batch, Schema
 from collectors.server_measurements import FINDING
 from collectors.snmp.polling.counter_rates import COUNTER32, OVER_LINE_RATE
-from collectors.snmp.polling.poll_rows import DeviceTags
 from collectors.snmp.polling.request_plan import PortPlan
 from collectors.snmp.profiles.readings import RefusedColumn
-from collectors.snmp.tables import oids
+from collectors.snmp.session import oids
+from collectors.snmp.tables.device_tags import DeviceTags
 
 COUNTERS_32_BIT = "counters_32_bit"
 PORTS_UNNAMED = "ports_unnamed"

@@ -22,7 +22,6 @@ from collectors.server_measurements import (
     WIRELESS,
 )
 from collectors.snmp.polling.device_findings import of_refused
-from collectors.snmp.polling.poll_rows import DeviceTags
 from collectors.snmp.polling.power_source import on_battery
 from collectors.snmp.profiles import (
     MatchedRow,
@@ -34,12 +33,13 @@ from collectors.snmp.profiles import (
     readings,
 )
 from collectors.snmp.profiles.apply import REFUSED
+from collectors.snmp.profiles.identity import Identity, identify, named, read_system
 from collectors.snmp.profiles.readings import Mempool, RefusedColumn, Sensor, Storage
+from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Failed, Session, Value
 from collectors.snmp.session.walk import AgentLimits, Budget, get_all
+from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.entities import entities, read_entities
-from collectors.snmp.tables.identity import Identity, identify, named, read_system
-from collectors.snmp.tables.octet_text import text
 from probes.wire.catalogue import Measurement
 from probes.wire.failure import Outcome
 

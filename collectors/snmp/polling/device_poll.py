@@ -25,19 +25,19 @@ from collectors.snmp.polling.expected_ports import outlook
 from collectors.snmp.polling.neighbour_monitor import NeighbourMonitor
 from collectors.snmp.polling.neighbour_rows import NeighbourView, NoNeighbours
 from collectors.snmp.polling.poll_rows import (
-    DeviceTags,
     ExpectedPorts,
     PortSample,
     assess,
     device_row,
 )
 from collectors.snmp.polling.port_table import PortTable
+from collectors.snmp.session import oids
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.engine_discovery import agent_answers
 from collectors.snmp.session.session import Failed, RetryPolicy, Session
 from collectors.snmp.session.walk import Budget
 from collectors.snmp.snmp_config import SnmpConfig
-from collectors.snmp.tables import oids
+from collectors.snmp.tables.device_tags import DeviceTags
 from probes.wire.failure import Outcome
 
 _log = structlog.get_logger()

@@ -13,11 +13,12 @@ from collectors.batch import Batch
 from collectors.snmp.polling.counter_rates import OPER
 from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.polling.neighbour_rows import NeighbourView, heard_rows, of_note
-from collectors.snmp.polling.poll_rows import DeviceTags, PortSample
+from collectors.snmp.polling.poll_rows import PortSample
+from collectors.snmp.session import oids
 from collectors.snmp.session.session import Failed, Session
 from collectors.snmp.session.walk import Budget
 from collectors.snmp.snmp_config import SnmpConfig
-from collectors.snmp.tables import oids
+from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.neighbour_tables import neighbours, read_neighbours
 from probes.wire.failure import Outcome

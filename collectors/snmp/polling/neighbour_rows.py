@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from collectors.batch import Batch
-from collectors.snmp.polling.poll_rows import DeviceTags
+from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.neighbour import Neighbour
 from collectors.snmp.tables.neighbour_tables import NeighbourTables
 from collectors.topology.sighting import Sighting, Who, rows

@@ -16,9 +16,9 @@ from rich.text import Text
 from collectors.snmp.polling.device_facts import DeviceFacts
 from collectors.snmp.polling.device_health import severity
 from collectors.snmp.profiles.readings import Mempool, Sensor, Storage
-from collectors.snmp.tables import oids
+from collectors.snmp.session import oids
+from collectors.snmp.session.octet_text import whole
 from collectors.snmp.tables.interfaces import Port
-from collectors.snmp.tables.octet_text import whole
 from collectors.terminal_tables import Cell, add, table
 
 _SCALES = (

@@ -23,8 +23,9 @@ from collectors.snmp.polling.counter_rates import (
     rates,
 )
 from collectors.snmp.polling.request_plan import PlannedGet, PortPlan
+from collectors.snmp.session import oids
 from collectors.snmp.session.session import Value
-from collectors.snmp.tables import oids
+from collectors.snmp.tables.device_tags import DeviceTags
 from probes.wire.failure import Outcome
 
 INTERFACE = Schema(
@@ -82,14 +83,6 @@ _NO_STATE = (4, oids.NOT_PRESENT)
 _NOT_ASKED = (Outcome.NOT_CONFIGURED, Outcome.NOT_PERMITTED)
 # Whoever says this is there, although nothing of theirs could be read.
 _ANSWERED = (Outcome.AUTH_FAILED, Outcome.BAD_ANSWER, Outcome.REFUSED)
-
-
-class DeviceTags(msgspec.Struct, frozen=True):
-    """Who and where the device is: the tags of its rows."""
-
-    device: str
-    site: str
-    role: str
 
 
 class PortSample(msgspec.Struct, frozen=True):

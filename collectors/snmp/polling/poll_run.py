@@ -14,7 +14,7 @@ from collectors.snmp.polling.device_health import HealthPoll
 from collectors.snmp.polling.device_poll import DevicePoll
 from collectors.snmp.polling.device_state import DeviceStates
 from collectors.snmp.polling.engine_ids import EngineIds
-from collectors.snmp.polling.poll_rows import DeviceTags, device_row
+from collectors.snmp.polling.poll_rows import device_row
 from collectors.snmp.polling.poll_stats import PollStats
 from collectors.snmp.polling.poll_target import PollTarget
 from collectors.snmp.profiles import load
@@ -22,6 +22,7 @@ from collectors.snmp.session.credentials import Credential, CredentialError, Cre
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.snmp_config import SnmpConfig
+from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.topology import TopologyView
 from probes.wire.failure import Outcome
 

@@ -14,11 +14,12 @@ import msgspec
 from collectors.snmp.polling import device_findings, request_plan
 from collectors.snmp.polling.counter_rates import Moment, elapsed
 from collectors.snmp.polling.poll_rows import PortSample, Renumbered, read_answer
+from collectors.snmp.session import oids
+from collectors.snmp.session.octet_text import text, whole
 from collectors.snmp.session.session import Failed, RetryPolicy, Session, Value
 from collectors.snmp.session.walk import AgentLimits, Budget, get_some
-from collectors.snmp.tables import interfaces, oids
+from collectors.snmp.tables import interfaces
 from collectors.snmp.tables.interfaces import Columns, Port
-from collectors.snmp.tables.octet_text import text, whole
 from probes.wire.failure import Outcome
 
 _SCALARS = [oids.SYS_UP_TIME, oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE]

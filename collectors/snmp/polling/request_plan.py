@@ -13,9 +13,9 @@ from sys import intern
 import msgspec
 
 from collectors.snmp.polling.counter_rates import HIGH_SPEED, NAME
+from collectors.snmp.session import oids
 from collectors.snmp.session.session import Value
 from collectors.snmp.session.walk import AgentLimits
-from collectors.snmp.tables import oids
 from collectors.snmp.tables.interfaces import Columns, Port
 
 # Octets of an answer's variable bindings: an Ethernet frame less IP, UDP, the SNMP

@@ -32,8 +32,8 @@ from collectors.snmp.profiles.readings import (
 from collectors.snmp.profiles.row import ProfileRow, part, says
 from collectors.snmp.profiles.row_functions import FUNCTIONS, LIMITS
 from collectors.snmp.profiles.sensor_limits import LIMIT_NAMES, SensorLimits, consistent
+from collectors.snmp.session.octet_text import number, text
 from collectors.snmp.session.session import Value
-from collectors.snmp.tables.octet_text import number, text
 from collectors.snmp.tables.quantities import (
     CODES,
     SENSORS,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from collectors.snmp.profiles.profile_model import Body, Head, Match
 from collectors.snmp.profiles.row_functions import FUNCTIONS, LIMITS
-from collectors.snmp.tables.oids import under
+from collectors.snmp.session.oids import under
 from collectors.yaml_file import fit, parse, read_text
 from probes.wire.catalogue import did_you_mean
 

@@ -10,11 +10,11 @@ from collectors.snmp.profiles.matched_rows import key_column
 from collectors.snmp.profiles.profile_loader import Profile
 from collectors.snmp.profiles.profile_model import Source, Table, placeholders
 from collectors.snmp.profiles.row import part
+from collectors.snmp.session import oids
+from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Failed, Session, Value
 from collectors.snmp.session.walk import AgentLimits, Budget, get_all, has_rows, walk
-from collectors.snmp.tables import oids
 from collectors.snmp.tables.entities import CHASSIS, Entity
-from collectors.snmp.tables.octet_text import text
 from probes.wire.failure import Outcome
 
 _SCALAR = "0"

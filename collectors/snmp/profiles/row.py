@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from collectors.snmp.session.octet_text import number, text
 from collectors.snmp.session.session import Value
-from collectors.snmp.tables.octet_text import number, text
 from collectors.snmp.tables.quantities import Encoding
 
 _PLAIN = Encoding()

@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 from collectors.snmp.session import pdu
 from collectors.snmp.session.ber import Malformed, oid_name
 from collectors.snmp.session.channel import Channel, open_channel
+from collectors.snmp.session.column_syntax import misfit
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.envelope import NotOurs, Resync, V3Refused, envelope
+from collectors.snmp.session.oids import under
 from collectors.snmp.session.pdu import Response, VarBind
 from collectors.snmp.session.session import (
     Failed,
@@ -25,8 +27,6 @@ from collectors.snmp.session.session import (
     TooMuch,
     Value,
 )
-from collectors.snmp.tables.column_syntax import misfit
-from collectors.snmp.tables.oids import under
 from probes.wire.failure import Outcome
 from probes.wire.socket_errors import outcome_of
 

@@ -12,6 +12,7 @@ from typing import cast
 
 import msgspec
 
+from collectors.snmp.session.oids import SYS_UP_TIME, parts, under
 from collectors.snmp.session.session import (
     MAX_REPETITIONS,
     Failed,
@@ -21,7 +22,6 @@ from collectors.snmp.session.session import (
     TooMuch,
     Value,
 )
-from collectors.snmp.tables.oids import SYS_UP_TIME, parts, under
 from probes.wire.failure import Outcome
 
 # Enough for the largest tables read here; a cap, so that no agent fills the memory.

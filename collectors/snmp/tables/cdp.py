@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from collectors.snmp.session.octet_text import text, whole
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.local_ports import LocalPorts
@@ -20,7 +21,6 @@ from collectors.snmp.tables.neighbour import (
     mac_text,
     rows_of,
 )
-from collectors.snmp.tables.octet_text import text, whole
 
 _ENTERPRISES = "1.3.6.1.4.1."
 # Capabilities of CDP: a bit map of four octets.

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from collectors.snmp.session import oids
+from collectors.snmp.session.octet_text import text, whole
 from collectors.snmp.session.session import Session, Value
 from collectors.snmp.session.walk import AgentLimits, Budget, walk
-from collectors.snmp.tables import oids
-from collectors.snmp.tables.octet_text import text, whole
 
 _ENTITY = "1.3.6.1.2.1.47.1.1.1.1"
 _TEXTS = {2: "descr", 7: "name", 10: "software", 11: "serial", 13: "model"}

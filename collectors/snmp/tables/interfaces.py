@@ -13,10 +13,10 @@ from sys import intern
 
 import msgspec
 
+from collectors.snmp.session import oids
+from collectors.snmp.session.octet_text import mac, text, whole
 from collectors.snmp.session.session import Failed, RetryPolicy, Session, TooMuch, Value
 from collectors.snmp.session.walk import AgentLimits, Budget, get_all, walk
-from collectors.snmp.tables import oids
-from collectors.snmp.tables.octet_text import mac, text, whole
 from probes.wire.failure import Outcome
 
 # ifSpeed is a Gauge32 that stands at its top for anything faster (RFC 2863).

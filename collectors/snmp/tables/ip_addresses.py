@@ -13,10 +13,10 @@ from ipaddress import IPv4Address, IPv6Address
 
 import msgspec
 
+from collectors.snmp.session import oids
+from collectors.snmp.session.octet_text import whole
 from collectors.snmp.session.session import Session, Value
 from collectors.snmp.session.walk import AgentLimits, Budget, walk
-from collectors.snmp.tables import oids
-from collectors.snmp.tables.octet_text import whole
 
 _OLD_IF_INDEX = "1.3.6.1.2.1.4.20.1.2"
 _OLD_MASK = "1.3.6.1.2.1.4.20.1.3"

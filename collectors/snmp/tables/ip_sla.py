@@ -14,11 +14,11 @@ import msgspec
 
 from collectors.batch import Batch, Schema
 from collectors.server_measurements import IP_SLA
-from collectors.snmp.polling.poll_rows import DeviceTags
+from collectors.snmp.session import oids
+from collectors.snmp.session.octet_text import text, whole
 from collectors.snmp.session.session import Session, Value
 from collectors.snmp.session.walk import AgentLimits, Budget, get_all, walk
-from collectors.snmp.tables import oids
-from collectors.snmp.tables.octet_text import text, whole
+from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.quantities import DELAY, ICPIF, MOS, SENSORS
 
 # How long the list of operations is believed; where there is none, it costs a packet.

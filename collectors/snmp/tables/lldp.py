@@ -7,9 +7,10 @@ from functools import partial
 
 import msgspec
 
+from collectors.snmp.session import oids
+from collectors.snmp.session.octet_text import text, whole
 from collectors.snmp.session.session import Session, Value
 from collectors.snmp.session.walk import AgentLimits, Budget, walk
-from collectors.snmp.tables import oids
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.local_ports import LocalPorts
 from collectors.snmp.tables.neighbour import (
@@ -19,7 +20,6 @@ from collectors.snmp.tables.neighbour import (
     mac_text,
     rows_of,
 )
-from collectors.snmp.tables.octet_text import text, whole
 
 # LldpChassisIdSubtype and LldpPortIdSubtype where the octets are an address.
 _CHASSIS_MAC, _CHASSIS_NETWORK = 4, 5

@@ -8,9 +8,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import msgspec
 
+from collectors.snmp.session import oids
+from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Value
-from collectors.snmp.tables import oids
-from collectors.snmp.tables.octet_text import text
 
 # What hangs behind a port that must not go down unseen. A telephone is a bridge too,
 # but it is somebody's desk.

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from collectors.snmp.session import oids
+from collectors.snmp.session.octet_text import text, whole
 from collectors.snmp.session.session import Session, Value
 from collectors.snmp.session.walk import AgentLimits, Budget, get_some, walk
-from collectors.snmp.tables import oids
 from collectors.snmp.tables.cdp import DIALECTS, MNDP, Dialect, heard
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.lldp import (
@@ -19,7 +20,6 @@ from collectors.snmp.tables.lldp import (
     tplink_neighbours,
 )
 from collectors.snmp.tables.neighbour import Neighbour, mac_text, rows_of
-from collectors.snmp.tables.octet_text import text, whole
 
 _TPLINK = "1.3.6.1.4.1.11863."
 _OWN = [oids.SYS_OBJECT_ID, oids.SYS_NAME]

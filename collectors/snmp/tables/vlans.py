@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import msgspec
 
+from collectors.snmp.session import oids
+from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Session, TooMuch, Value
 from collectors.snmp.session.walk import AgentLimits, Budget, has_rows, walk
-from collectors.snmp.tables import oids
-from collectors.snmp.tables.octet_text import text
 
 # Of each MIB: where it lies; of its static table the names, then columns that have the
 # same rows where an agent leaves the names out; likewise of its current table.

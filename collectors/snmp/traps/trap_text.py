@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 from collectors.snmp.session.ber import IP_ADDRESS, OID, TICKS
+from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Value
-from collectors.snmp.tables.octet_text import text
 
 Severity = Literal["ok", "info", "notice", "warning", "critical"]
 LEVELS: dict[Severity, int] = {

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from collectors.snmp.profiles import Profile, Sayings
+from collectors.snmp.session import oids
+from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Session, Value
 from collectors.snmp.session.walk import AgentLimits, Budget, get_some, walk
-from collectors.snmp.tables import oids
 from collectors.snmp.tables.entities import CHASSIS, Entity
-from collectors.snmp.tables.octet_text import text
 from collectors.snmp.tables.vendors import VENDORS
 
 _SYSTEM = [

@@ -7,8 +7,8 @@ in place of a text is shown as it is.
 
 from __future__ import annotations
 
+from collectors.snmp.session import oids
 from collectors.snmp.session.session import Value
-from collectors.snmp.tables import oids
 
 _IF, _IFX = "1.3.6.1.2.1.2.2.1", "1.3.6.1.2.1.31.1.1.1"
 _ENTITY, _VLAN = "1.3.6.1.2.1.47.1.1.1.1", "1.3.6.1.2.1.17.7.1.4.3.1"
