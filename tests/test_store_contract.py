@@ -114,6 +114,28 @@ async def test_a_percentile_of_any_number_of_values_is_at_its_rank(
     assert found == [tuple((count * p + 50) // 100 for p in (50, 95, 99))]
 
 
+async def test_percentiles_of_buckets_of_very_different_size(store: Store) -> None:
+    sizes = {("x", 0): 1, ("x", 1): 13, ("x", 3): 61, ("y", 1): 400, ("y", 2): 2}
+    await store.write(
+        [
+            batch(
+                *(
+                    (START + hour * HOUR + n, {"a": a}, {"whole": n + 1})
+                    for (a, hour), size in sizes.items()
+                    for n in range(size)
+                ),
+                # Nothing to take a percentile of.
+                (START + 4 * HOUR, {"a": "y"}, {"real": 1.0}),
+            )
+        ]
+    )
+    query = ask("whole:p50", "whole:p95", "whole:p99", by=("a",), every=HOUR)
+    assert await values(store, query) == [
+        (START + hour * HOUR, a, *((size * p + 50) // 100 for p in (50, 95, 99)))
+        for (a, hour), size in sizes.items()
+    ]
+
+
 async def test_a_mean_is_weighted_by_what_it_counts(store: Store) -> None:
     await store.write(
         [

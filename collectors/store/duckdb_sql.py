@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from collectors.store.file_layout import Scan
+from collectors.store.percentile_sql import high_percentile, percentile
 from collectors.store.query import (
     PERCENTILES,
     Pick,
@@ -22,29 +23,44 @@ from probes.wire.catalogue import Measurement
 
 TYPES = {"int": "BIGINT", "float": "DOUBLE", "str": "VARCHAR"}
 TIME = "time_ms"
-# For n in [g^k, g^(k+1)) rank ceil(q * n) is n * 95 / 100 with halves rounded up, if q
-# is less than 0.95 by 0.475 / (1.05 g^k). Up to a hundred million values.
-_GROWTH = 1.1
-_QUANTILES = {
-    50: (0.5,),
-    95: tuple(0.95 - 0.475 / (1.05 * _GROWTH**k) for k in range(194)),
-}
 # Every file's name ends `-<number of its last write, 12>-<revision, 2>.parquet`.
 _WRITTEN = "CAST(left(right(filename, 23), 12) AS BIGINT)"
 
 
-def render(query: Query, declared: Measurement, scan: Scan) -> str:
-    """One SELECT over the files of `scan`: the bucket's start (where there are
-    buckets), the tags of `group_by`, then one column a pick."""
-    fields = fields_of(query, declared)
-    tags = [tag.name for tag in declared.tags]
-    keys = groups(query)
-    columns = [*keys]
-    columns += [
-        _aggregate(pick, weight_of(pick, declared), bool(query.every_ms))
-        for pick in query.picks
+def render(
+    query: Query, declared: Measurement, scan: Scan, counts: tuple[int, int] = (1, 0)
+) -> str:
+    """One SELECT over the files of `scan`: the bucket's start (if there are buckets),
+    the tags of `group_by`, then one column a pick. `counts`: the answer to
+    `render_counts`, needed only for percentiles."""
+    columns = [
+        _aggregate(pick, weight_of(pick, declared), counts) for pick in query.picks
     ]
-    rows = source(scan, tags, fields, conditions(query))
+    return _grouped(query, declared, scan, [*groups(query), *columns])
+
+
+def render_counts(query: Query, declared: Measurement, scan: Scan) -> str:
+    """The SELECT of the least and the greatest number of values that the percentiles of
+    one row of the answer are of; empty if `query` asks for no percentile."""
+    fields = {p.field: None for p in query.picks if p.aggregate in PERCENTILES}
+    if not fields:
+        return ""
+    counts = [
+        f"nullif(count({name(field)}), 0) AS n{i}" for i, field in enumerate(fields)
+    ]
+    listed = ", ".join(f"n{i}" for i in range(len(fields)))
+    return (
+        f"SELECT min(least({listed})), max(greatest({listed}))"
+        f" FROM ({_grouped(query, declared, scan, counts)})"
+    )
+
+
+def _grouped(
+    query: Query, declared: Measurement, scan: Scan, columns: Sequence[str]
+) -> str:
+    keys = groups(query)
+    tags = [tag.name for tag in declared.tags]
+    rows = source(scan, tags, fields_of(query, declared), conditions(query))
     return f"SELECT {', '.join(columns)} FROM ({rows})" + (
         f" GROUP BY {', '.join(keys)}" if keys else ""
     )
@@ -60,7 +76,7 @@ def percentiles(query: Query, means: str) -> str:
     columns = [
         *keys,
         *(
-            _percentile_of(name(pick.field), PERCENTILES[pick.aggregate], most)
+            high_percentile(name(pick.field), PERCENTILES[pick.aggregate], most)
             for pick in query.picks
         ),
     ]
@@ -178,37 +194,7 @@ def weight_there(field: str, weight: str) -> str:
     )
 
 
-def _percentile(field: str, percent: int, bucketed: bool) -> str:
-    """The value at rank n * percent / 100, halves rounded up.
-
-    A bucket has few values: they are sorted. Of many, `quantile_disc` finds one in a
-    sixth of the time, at rank ceil(q * n) for a q that does not depend on n. To round
-    as we do, q must be less by about half a value, which one q can be for n that differ
-    by up to a tenth: so it is asked for one q for each tenth that n may grow by. One
-    more costs next to nothing.
-    """
-    if bucketed or percent not in _QUANTILES:
-        there = f"FILTER ({field} IS NOT NULL)"
-        return f"list_sort(list({field}) {there})[{_rank(field, percent)}]"
-    quantiles = _QUANTILES[percent]
-    at = f"CAST(floor(ln(greatest(count({field}), 1)) / ln({_GROWTH})) AS BIGINT) + 1"
-    return f"quantile_disc({field}, {list(quantiles)})[least({at}, {len(quantiles)})]"
-
-
-def _percentile_of(field: str, percent: int, most: int) -> str:
-    """The same where a group has `most` values at most. Then a high one is among the
-    few highest, and only those are kept in memory."""
-    if percent < 90:
-        return _percentile(field, percent, False)
-    kept = most - most * percent // 100 + 1
-    return f"max({field}, {kept})[count({field}) - {_rank(field, percent)} + 1]"
-
-
-def _rank(field: str, percent: int) -> str:
-    return f"((count({field}) * {percent} + 50) // 100)"
-
-
-def _aggregate(pick: Pick, weight: str, bucketed: bool) -> str:
+def _aggregate(pick: Pick, weight: str, counts: tuple[int, int]) -> str:
     field = name(pick.field)
     if weight:
         total = f"nullif(sum({weight_there(pick.field, weight)}), 0)"
@@ -217,7 +203,7 @@ def _aggregate(pick: Pick, weight: str, bucketed: bool) -> str:
         return f"sum({product(pick.field, weight)}) / {total}"
     there = f"FILTER ({field} IS NOT NULL)"
     if pick.aggregate in PERCENTILES:
-        return _percentile(field, PERCENTILES[pick.aggregate], bucketed)
+        return percentile(field, PERCENTILES[pick.aggregate], *counts)
     if pick.aggregate == "last":
         return f"arg_max({field}, ({TIME}, {field})) {there}"
     if pick.aggregate in ("count", "weight"):

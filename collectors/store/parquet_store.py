@@ -6,6 +6,7 @@ One process writes and compacts; any number read at the same time, without a loc
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -90,18 +91,10 @@ class EmbeddedStore:
                 scan, rolled = await asyncio.to_thread(self._scan, declared, read)
             except OSError as error:
                 raise Unanswered(f"{error.filename}: {error.strerror}") from None
-            if rolled and rollup.is_identity(read, declared):
-                text = rollup.render_means(read, declared, scan, rolled)
-            elif rolled:
-                text = rollup.render(read, declared, scan, rolled)
-            elif scan.files:
-                text = duckdb_sql.render(read, declared, scan)
-            else:
+            if not (scan.files or rolled):
                 return []
-            if query.of_ms:
-                text = duckdb_sql.percentiles(query, text)
             try:
-                cells = await self._duck.rows(text)
+                cells = await self._cells(query, declared, scan, rolled)
             except Vanished:
                 continue
             except Unreadable as error:
@@ -116,6 +109,28 @@ class EmbeddedStore:
                 ) from None
             return _rows(cells, query, declared)
         raise Unanswered(f"{self._folder.root}: files kept changing while being read")
+
+    async def _cells(
+        self,
+        query: Query,
+        declared: Measurement,
+        scan: file_layout.Scan,
+        rolled: Sequence[str],
+    ) -> Cells:
+        read = means_of(query) if query.of_ms else query
+        if rolled and rollup.is_identity(read, declared):
+            text = rollup.render_means(read, declared, scan, rolled)
+        elif rolled:
+            text = rollup.render(read, declared, scan, rolled)
+        else:
+            counts = (1, 0)
+            if counting := duckdb_sql.render_counts(read, declared, scan):
+                ((least, most),) = await self._duck.rows(counting)
+                counts = (least or 1, most or 0)
+            text = duckdb_sql.render(read, declared, scan, counts)
+        if query.of_ms:
+            text = duckdb_sql.percentiles(query, text)
+        return await self._duck.rows(text)
 
     async def tidy(self, now_ms: int) -> None:
         """Compacts what can be, deletes what is too old; cheap where nothing is due.

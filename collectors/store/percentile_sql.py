@@ -1,0 +1,58 @@
+"""Nearest-rank percentiles in DuckDB's SQL. Pure.
+
+The value at rank n * percent / 100, halves rounded up, of n values in ascending order.
+DuckDB's `quantile_disc` finds the value at rank ceil(q * n) in a sixth of the time that
+sorting takes, but for one q whatever n is. Which q gives our rank depends on n. So the
+query asks for the q of each range of n that occurs, and n selects one of the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+# Ranges are this much shorter than they could be, so that q * n is never close to a
+# whole number, where floating point could round it the wrong way.
+_MARGIN = Fraction(99, 100)
+
+
+def rank(count: int, percent: int) -> int:
+    """The rank of the percentile of `count` values; 0 if it is the one before all."""
+    return (count * percent + 50) // 100
+
+
+def quantiles(percent: int, least: int, most: int) -> Iterator[tuple[int, float]]:
+    """(n, q): from n values on, up to the next n, `quantile_disc` of q is the
+    percentile. For n in `[least, most]`."""
+    share, count = Fraction(percent, 100), max(least, 1)
+    while count <= most:
+        # ceil(q * n) is rank r if (r - 1) / n < q <= r / n. Ranks repeat their pattern
+        # every 100 values, so the least r / n of the next 100 is that of all others.
+        upper = min(Fraction(rank(n, percent), n) for n in range(count, count + 100))
+        if upper >= share:
+            # (r - 1) / n is always less than the share.
+            yield count, float(share)
+            return
+        last = int(_MARGIN / (2 * (share - upper)))
+        yield count, float((upper + share - Fraction(1, 2 * last)) / 2)
+        count = last + 1
+
+
+def percentile(field: str, percent: int, least: int, most: int) -> str:
+    """The percentile of a column, of which each group has `least` to `most` values."""
+    asked = list(quantiles(percent, least, most)) or [(1, percent / 100)]
+    found = f"quantile_disc({field}, {[q for _, q in asked]})"
+    index = " + ".join(
+        ["1", *(f"CAST(count({field}) >= {n} AS INT)" for n, _ in asked[1:])]
+    )
+    return f"{found}[{index}]"
+
+
+def high_percentile(field: str, percent: int, most: int) -> str:
+    """The same for groups of `most` values at most. A high percentile is one of the few
+    highest values, and only those are kept in memory."""
+    if percent < 90:
+        return percentile(field, percent, 1, most)
+    kept = most - rank(most, percent) + 1
+    ranked = f"(count({field}) * {percent} + 50) // 100"
+    return f"max({field}, {kept})[count({field}) - {ranked} + 1]"
