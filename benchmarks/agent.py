@@ -30,12 +30,12 @@ from typing import Any
 
 import msgspec
 import psutil
+from append_doubles import ListAppend
 from services import free_port
 
 from collectors.estate.estate_model import Estate
 from collectors.estate.estate_model import ReflectorService as ReflectorEntry
 from collectors.ingest.certificate import make_certificates
-from collectors.ingest.double import ListAppend
 from collectors.ingest.https_ingest import HttpsIngest
 from collectors.ingest.ingest_config import (
     HttpsConfig,

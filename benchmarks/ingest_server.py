@@ -12,9 +12,9 @@ from pathlib import Path
 
 import uvicorn
 import uvloop
+from append_doubles import NullAppend
 
 from collectors.estate.estate_model import Estate, Reflector
-from collectors.ingest.double import NullAppend
 from collectors.ingest.https_ingest import HttpsIngest
 from collectors.ingest.ingest_config import IngestConfig
 from collectors.ingest.mqtt_ingest import MqttIngest

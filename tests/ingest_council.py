@@ -13,9 +13,9 @@ from typing import Any
 import aiomqtt
 import httpx2
 import msgspec
+from append_doubles import ListAppend
 
 from collectors.ingest.certificate import Certificates, make_certificates
-from collectors.ingest.double import ListAppend
 from collectors.ingest.https_ingest import HttpsIngest
 from collectors.ingest.ingest_config import HttpsConfig, IngestConfig, RegistryConfig
 from collectors.ingest.registry import Registry

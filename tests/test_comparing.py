@@ -11,8 +11,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import api_doubles
 import pytest
 from rich.console import Console
+from store_doubles import MemoryStore
 
 from collectors.batch import gather
 from collectors.comparing import compare_output
@@ -26,8 +28,6 @@ from collectors.comparing.side import (
     questions,
 )
 from collectors.estate import Device
-from collectors.importing import doubles
-from dashboards.doubles import MemoryStore
 from probes.wire.sample import Sample
 from towpath.demo.simulated_switches import SimulatedSwitch
 
@@ -246,7 +246,7 @@ async def test_the_command_compares_with_a_live_poll(
         (tmp_path / "towpath.toml").write_text(
             'state = "state"\n[snmp]\ncredentials_file = "snmp.toml"\n'
         )
-        with doubles.librenms(answers) as server:
+        with api_doubles.librenms(answers) as server:
             ended = await asyncio.to_thread(
                 subprocess.run,
                 [

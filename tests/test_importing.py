@@ -11,13 +11,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import api_doubles
 import pytest
 import services
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.estate import Estate, load
-from collectors.importing import doubles, librenms, netbox, spreadsheet
+from collectors.importing import librenms, netbox, spreadsheet
 from collectors.importing.imported import as_diff, as_toml, merge, role_of, summary
 from collectors.importing.rest_client import Api, Trouble, token_in
 from collectors.snmp import Credentials, credential
@@ -168,7 +169,9 @@ def v4() -> dict[str, list[Any]]:
     return lists
 
 
-async def read_netbox(double: doubles.ApiDouble, token: str = "secret") -> netbox.Read:
+async def read_netbox(
+    double: api_doubles.ApiDouble, token: str = "secret"
+) -> netbox.NetBoxData:
     headers = netbox.headers(token)
     with double as server:
         async with Api("NetBox", server.url, headers, pauses_s=NO_PAUSES) as api:
@@ -181,7 +184,7 @@ async def read_netbox(double: doubles.ApiDouble, token: str = "secret") -> netbo
 async def test_netbox_becomes_an_estate(
     lists: dict[str, list[Any]], token: str, tmp_path: Path
 ) -> None:
-    read = await read_netbox(doubles.netbox(lists, token), token)
+    read = await read_netbox(api_doubles.netbox(lists, token), token)
     found = netbox.found(read, {"server": "skip"})
     (tmp_path / "estate.toml").write_text(as_toml(found), encoding="utf-8")
     estate = load(tmp_path)
@@ -235,14 +238,14 @@ async def test_a_cable_through_a_patch_panel_is_followed() -> None:
         "link_peers_type": "dcim.rearport",
     }
     path = {"id": 1, "path": [[{"id": 2}], [{"id": 100}], [panel], [router]]}
-    inner = doubles.netbox({**V3, "/api/circuits/circuit-terminations/": [end]})
+    inner = api_doubles.netbox({**V3, "/api/circuits/circuit-terminations/": [end]})
 
-    def answer(asked: str, query: Any) -> doubles.Answer | None:
+    def answer(asked: str, query: Any) -> api_doubles.Answer | None:
         if asked == "/api/circuits/circuit-terminations/2/paths/":
             return 200, [path]
         return inner.answer(asked, query)
 
-    double = doubles.ApiDouble(answer, ("Authorization", "Token secret"), {})
+    double = api_doubles.ApiDouble(answer, ("Authorization", "Token secret"), {})
     found = netbox.found(await read_netbox(double))
     inner.close()
     (line,) = found.lines
@@ -250,20 +253,20 @@ async def test_a_cable_through_a_patch_panel_is_followed() -> None:
 
 
 async def test_pages_are_asked_of_the_host_that_was_named() -> None:
-    double = doubles.netbox(V3)
+    double = api_doubles.netbox(V3)
     read = await read_netbox(double)
     assert len(read.devices) == 8
     assert any("offset=6" in path for path in double.asked)
 
 
-async def trouble(double: doubles.ApiDouble, token: str = "secret") -> str:
+async def trouble(double: api_doubles.ApiDouble, token: str = "secret") -> str:
     with pytest.raises(Trouble) as error:
         await read_netbox(double, token)
     return str(error.value)
 
 
 async def test_a_wrong_token_is_one_sentence_and_is_not_in_it() -> None:
-    double = doubles.netbox(V3)
+    double = api_doubles.netbox(V3)
     said = await trouble(double, "not-this-one")
     assert "does not take the token (401, Invalid token)" in said
     assert "not-this-one" not in said
@@ -271,33 +274,33 @@ async def test_a_wrong_token_is_one_sentence_and_is_not_in_it() -> None:
 
 
 async def test_a_wrong_address_is_one_sentence() -> None:
-    said = await trouble(doubles.netbox({}))
+    said = await trouble(api_doubles.netbox({}))
     assert "has no /api/dcim/sites/ (404, Not found.): is that its address?" in said
 
 
 async def test_a_server_that_fails_is_said_with_what_it_says() -> None:
-    def broken(path: str, query: Any) -> doubles.Answer:
+    def broken(path: str, query: Any) -> api_doubles.Answer:
         return 500, {"error": "out of  cheese"}
 
-    double = doubles.ApiDouble(broken, ("Authorization", "Token secret"), {})
+    double = api_doubles.ApiDouble(broken, ("Authorization", "Token secret"), {})
     assert "answered 500, out of cheese" in await trouble(double)
 
 
 async def test_half_an_answer_is_asked_for_again_and_then_given_up() -> None:
-    read = await read_netbox(doubles.netbox(V3, break_off=2))
+    read = await read_netbox(api_doubles.netbox(V3, break_off=2))
     assert len(read.sites) == 3
-    assert "broke its answer off" in await trouble(doubles.netbox(V3, break_off=99))
+    assert "broke its answer off" in await trouble(api_doubles.netbox(V3, break_off=99))
 
 
 async def test_a_busy_server_is_asked_again() -> None:
-    assert len((await read_netbox(doubles.netbox(V3, busy=2))).sites) == 3
+    assert len((await read_netbox(api_doubles.netbox(V3, busy=2))).sites) == 3
 
 
 @pytest.mark.parametrize(
     "body", [b"<html>Sign in</html>", b"[]", b'{"results": 7}', b"[" * 100_000, b"\xff"]
 )
 async def test_what_is_no_netbox_is_said(body: bytes) -> None:
-    double = doubles.ApiDouble(
+    double = api_doubles.ApiDouble(
         lambda path, query: (200, body), ("Authorization", "Token secret"), {}
     )
     said = await trouble(double)
@@ -305,10 +308,12 @@ async def test_what_is_no_netbox_is_said(body: bytes) -> None:
 
 
 async def test_a_next_that_goes_round_ends() -> None:
-    def round_and_round(path: str, query: Any) -> doubles.Answer:
+    def round_and_round(path: str, query: Any) -> api_doubles.Answer:
         return 200, {"next": f"http://x{path}?limit=200", "results": []}
 
-    double = doubles.ApiDouble(round_and_round, ("Authorization", "Token secret"), {})
+    double = api_doubles.ApiDouble(
+        round_and_round, ("Authorization", "Token secret"), {}
+    )
     assert "goes round in circles" in await trouble(double)
 
 
@@ -322,16 +327,16 @@ async def test_nobody_there_and_no_address_are_sentences() -> None:
 
 
 async def test_a_redirect_is_not_followed_with_the_token() -> None:
-    def elsewhere(path: str, query: Any) -> doubles.Answer:
+    def elsewhere(path: str, query: Any) -> api_doubles.Answer:
         return 302, {}
 
-    double = doubles.ApiDouble(elsewhere, ("Authorization", "Token secret"), {})
+    double = api_doubles.ApiDouble(elsewhere, ("Authorization", "Token secret"), {})
     assert "sends on to elsewhere: give that address" in await trouble(double)
 
 
 async def test_a_token_that_may_not_see_circuits_still_brings_devices() -> None:
     lists = {k: v for k, v in V3.items() if "circuit" not in k and "chassis" not in k}
-    read = await read_netbox(doubles.netbox(lists))
+    read = await read_netbox(api_doubles.netbox(lists))
     assert len(read.devices) == 8
     assert read.circuits == []
 
@@ -370,7 +375,9 @@ objects = st.lists(
 def test_whatever_netbox_says_is_read_without_harm(
     sites: Any, prefixes: Any, devices: Any, circuits: Any, terminations: Any
 ) -> None:
-    some = netbox.Read([HALL, *sites], prefixes, devices, [], circuits, terminations)
+    some = netbox.NetBoxData(
+        [HALL, *sites], prefixes, devices, [], circuits, terminations
+    )
     found = netbox.found(some)
     tomllib.loads(as_toml(found))
 
@@ -430,7 +437,7 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-async def read_librenms(double: doubles.ApiDouble) -> librenms.LibreNmsData:
+async def read_librenms(double: api_doubles.ApiDouble) -> librenms.LibreNmsData:
     async with Api(
         "LibreNMS", double.url, librenms.headers("secret"), pauses_s=NO_PAUSES
     ) as api:
@@ -439,7 +446,7 @@ async def read_librenms(double: doubles.ApiDouble) -> librenms.LibreNmsData:
 
 @pytest.fixture
 async def nms_read() -> librenms.LibreNmsData:
-    with doubles.librenms(ANSWERS) as server:
+    with api_doubles.librenms(ANSWERS) as server:
         return await read_librenms(server)
 
 
@@ -514,13 +521,13 @@ def test_the_estates_rules_place_devices_before_locations_do(
 async def test_a_librenms_that_has_none_is_no_trouble() -> None:
     none = (404, {"status": "error", "message": "Location does not exist"})
     answers = {"/devices": {"devices": []}, "/resources/locations": none}
-    with doubles.librenms(answers) as server:
+    with api_doubles.librenms(answers) as server:
         assert await read_librenms(server) == librenms.LibreNmsData([], [])
 
 
 async def test_a_librenms_that_does_not_take_the_token_says_so() -> None:
     denied = pytest.raises(Trouble, match="API Token is missing or invalid")
-    with doubles.librenms(ANSWERS, token="other") as server, denied:
+    with api_doubles.librenms(ANSWERS, token="other") as server, denied:
         await read_librenms(server)
 
 
@@ -567,7 +574,7 @@ HERE = Estate.model_validate(
 
 
 async def test_what_the_estate_says_is_kept_and_only_what_is_new_is_written() -> None:
-    found = netbox.found(await read_netbox(doubles.netbox(V3)), {"server": "skip"})
+    found = netbox.found(await read_netbox(api_doubles.netbox(V3)), {"server": "skip"})
     merged = merge(found, HERE, "NetBox")
     assert [e["id"] for e in merged.fresh.devices] == ["th-rtr", "stack"]
     # NetBox calls the site otherwise; its name is the same.
@@ -739,7 +746,7 @@ async def test_the_commands_write_lines_and_say_the_rest(tmp_path: Path) -> None
     (tmp_path / "token").write_text("secret\n")
     token = ("--token-file", str(tmp_path / "token"))
     kept = tmp_path / "new-credentials.toml"
-    with doubles.librenms(ANSWERS) as server:
+    with api_doubles.librenms(ANSWERS) as server:
         ended = await asyncio.to_thread(
             towpath,
             *("import", "librenms", "--url", server.url, *token),
@@ -750,7 +757,7 @@ async def test_the_commands_write_lines_and_say_the_rest(tmp_path: Path) -> None
     assert "council" not in ended.stderr
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert len(load(tmp_path / "estate.toml").devices) == 7
-    with doubles.netbox(V3, token="another") as server:
+    with api_doubles.netbox(V3, token="another") as server:
         ended = await asyncio.to_thread(
             towpath, "import", "netbox", "--url", server.url, *token
         )

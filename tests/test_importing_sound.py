@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import api_doubles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from test_importing import towpath
 
 from collectors.estate import Estate, load
 from collectors.estate.estate_loader import build
-from collectors.importing import doubles, librenms, netbox
+from collectors.importing import librenms, netbox
 from collectors.importing.imported import as_toml, merge
 from collectors.snmp import Credentials
 
@@ -49,8 +50,8 @@ async def test_recorded_imports_pass_the_check(tmp_path: Path) -> None:
     answers = recorded("librenms.json")
     short = {path.removeprefix("/api/v0"): body for path, body in answers.items()}
     for kind, double in (
-        ("librenms", doubles.librenms(short)),
-        ("netbox", doubles.netbox(recorded("netbox-4.2.json"))),
+        ("librenms", api_doubles.librenms(short)),
+        ("netbox", api_doubles.netbox(recorded("netbox-4.2.json"))),
     ):
         with double as server:
             ended = await asyncio.to_thread(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from append_doubles import ListAppend
 from ingest_council import (
     door,
     eventually,
@@ -18,7 +19,6 @@ from services import mosquitto, running
 
 from collectors.estate.estate_model import Estate, Reflector
 from collectors.ingest.broker_files import BrokerFiles, mosquitto_text
-from collectors.ingest.double import ListAppend
 from collectors.ingest.ingest_config import BrokerConfig, IngestConfig, MqttConfig
 from collectors.ingest.mqtt_ingest import MqttIngest
 from probes.agent.enrol import NotEnrolled, device_id, enrol

@@ -10,11 +10,11 @@ from typing import Any
 import hypothesis.strategies as st
 import msgspec
 import pytest
+from append_doubles import ListAppend
 from hypothesis import given
 from ingest_council import body, door, enrol, report, wall_ms
 
 from collectors.estate.estate_model import Estate, Reflector, Site
-from collectors.ingest.double import ListAppend
 from collectors.ingest.ingest_config import IngestConfig, PolicyConfig
 from collectors.ingest.intake import Intake
 from collectors.ingest.registry_records import EnrolledAgent

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
+from append_doubles import ListAppend
 from ingest_council import (
     body,
     deliver,
@@ -19,7 +20,6 @@ from ingest_council import (
 from services import free_port
 
 from collectors.ingest.demo_broker import DemoBroker, Users
-from collectors.ingest.double import ListAppend
 from collectors.ingest.ingest_config import IngestConfig, MqttConfig
 from collectors.ingest.mqtt_ingest import MqttIngest
 from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, AgentCredential

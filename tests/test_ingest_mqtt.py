@@ -14,6 +14,7 @@ from typing import Any
 import aiomqtt
 import msgspec
 import pytest
+from append_doubles import ListAppend
 from ingest_council import (
     body,
     deliver,
@@ -29,7 +30,6 @@ from services import Server, free_port, mosquitto, program, running
 
 from collectors.ingest.broker_files import BrokerFiles, mosquitto_text
 from collectors.ingest.certificate import make_certificates
-from collectors.ingest.double import ListAppend
 from collectors.ingest.ingest_config import BrokerConfig, IngestConfig, MqttConfig
 from collectors.ingest.mosquitto_hash import matches, mosquitto_hash
 from collectors.ingest.mqtt_ingest import MqttIngest

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from append_doubles import ListAppend
 from hypothesis import given
 from hypothesis import strategies as st
 from ingest_council import (
@@ -24,7 +25,6 @@ from ingest_council import (
 )
 from services import mosquitto, running
 
-from collectors.ingest.double import ListAppend
 from collectors.ingest.ingest_config import IngestConfig, MqttConfig
 from collectors.ingest.mqtt_ingest import MqttIngest
 from collectors.ingest.report_body import Rejected, read, split

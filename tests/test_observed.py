@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store_doubles import MemoryStore
 
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
 from collectors.store.query import check as check_query
-from dashboards.doubles import MemoryStore
 from dashboards.observed import ObservedPiece, Periods, observe
 from dashboards.observed.poll_history import Poll, cut_off, device_pieces, site_pieces
 from dashboards.observed.time_spans import length, merged, within, without

@@ -24,6 +24,7 @@ import pytest
 import services
 from hypothesis import given
 from hypothesis import strategies as st
+from store_doubles import AnswerStore, MemoryStore
 
 from alerts.alert import Alert
 from alerts.suppression import Silence
@@ -32,7 +33,6 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
 from collectors.store.query import check as check_query
 from dashboards import chart, figure_text
-from dashboards.doubles import AnswerStore, MemoryStore
 from dashboards.observed import ObservedPiece, marks
 from dashboards.report import (
     Month,

@@ -15,6 +15,7 @@ import pytest
 import services
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store_doubles import MemoryStore
 from stores import embedded, influx
 
 from collectors.batch import gather as batches
@@ -24,7 +25,6 @@ from collectors.experience.groups import LEAST, ExperienceWindow, GroupsConfig
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Row, Store
 from dashboards import figure_text
-from dashboards.doubles import MemoryStore
 from dashboards.report import Month
 from dashboards.report.group_calls import (
     MergedFigures,

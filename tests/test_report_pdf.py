@@ -12,11 +12,11 @@ import council
 import pytest
 import services
 import verapdf
+from store_doubles import MemoryStore
 from test_report import NOW_MS, OCTOBER, STORE, _content, _unpacked
 
 from collectors.estate import Estate, Site
 from dashboards import chart
-from dashboards.doubles import MemoryStore
 from dashboards.report.report_data import gather
 from dashboards.report.report_html import render, style_sheet
 from dashboards.report.report_pdf import spoken, write_pdf

@@ -15,6 +15,7 @@ import accessible
 import council
 import pytest
 from starlette.testclient import TestClient
+from store_doubles import AlertList, AnswerStore, MemoryStore
 
 from alerts import rule_files as alert_rules
 from alerts.alert import Alert
@@ -24,7 +25,6 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query
 from collectors.store.query import check as check_query
 from dashboards import figure_text
-from dashboards.doubles import AlertList, AnswerStore, MemoryStore
 from dashboards.query_cache import Answers, rounded
 from dashboards.web import PageError, StatusPage, WebConfig, page_queries, site_state
 

@@ -10,12 +10,12 @@ import council
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
+from store_doubles import AlertList, MemoryStore
 from test_web_page import CSS, NOW_MS
 
 from collectors.estate import Device, Estate
 from collectors.store.query import Row
 from dashboards import figure_text
-from dashboards.doubles import AlertList, MemoryStore
 from dashboards.web import StatusPage, WebConfig
 from dashboards.web.health import health, kind_of, reading
 from dashboards.web.ports import ports
