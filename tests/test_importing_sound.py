@@ -154,7 +154,7 @@ def test_whatever_librenms_has_becomes_an_estate_that_can_be_loaded(
 
 def test_a_scope_that_is_a_location_counts_for_its_site(tmp_path: Path) -> None:
     site = {"id": 2, "name": "School", "slug": "school"}
-    read = netbox.Read(
+    read = netbox.NetBoxData(
         sites=[site],
         locations=[{"id": 7, "name": "Comms room", "site": {"id": 2}}],
         prefixes=[
