@@ -20,13 +20,14 @@ from test_agent_spool import Clock, ids, report
 from test_reflector_ndt7 import make_certificate
 
 from collectors.ingest.certificate import make_certificates
+from probes.agent.private_folder import mend_folder
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import Later, ReportDelivery
 from probes.agent.sent_log import SentLog
 from probes.agent.settings import Mqtt, Settings, SpoolLimits
 from probes.agent.spool import Spool
-from probes.wire.private_files import mend_folder, write_privately
+from probes.wire.atomic_file import replace_file
 
 
 async def test_a_certificate_out_of_time_makes_one_think_of_the_clock(
@@ -95,7 +96,7 @@ def test_the_agents_folder_is_narrowed_and_nobody_elses_is(tmp_path: Path) -> No
     shared.mkdir()
     shared.chmod(0o755)
     (shared / "minutes.odt").write_text("of a meeting")
-    write_privately(shared / "device", b"0" * 32)
+    replace_file(shared / "device", b"0" * 32, durable=True)
     said = mend_folder(shared)
     assert "can be read by others (mode 0755, expected 0700)" in said
     assert stat.S_IMODE(shared.stat().st_mode) == 0o755

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from collectors.journal import (
     Positions,
     reader_sample,
 )
+from probes.wire.atomic_file import replace_file
 from probes.wire.sample import Sample
 
 _events = structlog.get_logger()
@@ -192,10 +192,4 @@ def _load(path: Path) -> Saved | None:
 
 
 def _save(path: Path, saved: Saved) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    with new.open("wb") as file:
-        file.write(msgspec.json.encode(saved))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    replace_file(path, msgspec.json.encode(saved), durable=True)

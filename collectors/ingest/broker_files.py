@@ -24,6 +24,7 @@ from collectors.ingest.broker_client import Login, check_login
 from collectors.ingest.ingest_config import BrokerConfig, MqttConfig
 from collectors.ingest.mosquitto_hash import mosquitto_hash
 from collectors.ingest.registry import Registry
+from probes.wire.atomic_file import PRIVATE, replace_file
 from probes.wire.report import ACKS_TOPIC, MAX_BODY_BYTES, REPORTS_TOPIC
 
 # May log in and neither read nor write: see `BrokerFiles`.
@@ -139,8 +140,8 @@ class BrokerFiles:
             *self._registry.broker_users(),
         ]
         # For the owner and the folder's group, which is the broker's.
-        write_whole(config.password_file, password_text(users), 0o640)
-        write_whole(config.acl_file, acl_text(self._own_names()), 0o640)
+        _write(config.password_file, password_text(users), 0o640)
+        _write(config.acl_file, acl_text(self._own_names()), 0o640)
         self._written, self._loaded = generation, -1
         return True
 
@@ -215,7 +216,7 @@ class BrokerFiles:
             return []
         if not path.exists():
             # Only this server uses it, so nobody need think one up.
-            write_whole(path, secrets.token_urlsafe(32) + "\n", 0o600)
+            _write(path, secrets.token_urlsafe(32) + "\n", PRIVATE)
         password = path.read_text(encoding="utf-8").strip()
         if self._own is None or self._own[0] != password:
             self._own = (password, mosquitto_hash(password))
@@ -246,21 +247,6 @@ def _is_mosquitto(pid: int) -> bool:
     return Path(f"/proc/{pid}/comm").read_text().strip() == "mosquitto"
 
 
-def write_whole(path: Path, text: str, mode: int) -> None:
-    """All of it or nothing, durable, with exactly that mode whatever the umask. A
-    folder made for it can be entered by the group if the file is for the group."""
-    if not path.parent.exists():
-        path.parent.mkdir(parents=True)
-        path.parent.chmod(0o750 if mode & 0o040 else 0o700)
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            os.fchmod(handle, mode)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+def _write(path: Path, text: str, mode: int) -> None:
+    """For the commands, too, which write the files while the server runs."""
+    replace_file(path, text.encode(), durable=True, mode=mode, concurrent=True)

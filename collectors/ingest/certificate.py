@@ -3,7 +3,6 @@ and the tests. A council has real ones."""
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,6 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from probes.wire.atomic_file import replace_file
 
 _VALID = timedelta(days=30)
 
@@ -75,15 +76,10 @@ def make_certificates(
     pem = serialization.Encoding.PEM
     made.authority.write_bytes(ca.public_bytes(pem))
     made.certificate.write_bytes(server.public_bytes(pem))
-    handle = os.open(made.private_key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(
-            key.private_bytes(
-                pem,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
+    private = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    replace_file(made.private_key, private, durable=False)
     return made
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import stat
 from pathlib import Path
+
+from probes.wire.atomic_file import replace_file, sync, write_new_file
 
 _KEY_BYTES = 32
 
@@ -66,38 +67,23 @@ def read_key(path: Path) -> bytes:
 def rotate_key(path: Path) -> tuple[str, str]:
     """Puts a new key in place of the old, which is gone for ever; (old id, new id)."""
     old = key_id(read_key(path))
-    fresh = _write_aside(path)
-    fresh.replace(path)
-    _sync_folder(path.parent)
+    replace_file(path, _new_key(), durable=True)
     return old, key_id(read_key(path))
 
 
 def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = _write_aside(path)
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    write_new_file(new, _new_key(), durable=True)
     try:
         # A link is made whole or not at all, and never over what another process made.
-        path.hardlink_to(fresh)
+        path.hardlink_to(new)
     except FileExistsError:
         pass
     finally:
-        fresh.unlink()
-    _sync_folder(path.parent)
+        new.unlink()
+    sync(path.parent)
 
 
-def _write_aside(path: Path) -> Path:
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_bytes(_KEY_BYTES).hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return fresh
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _new_key() -> bytes:
+    return secrets.token_bytes(_KEY_BYTES).hex().encode() + b"\n"

@@ -40,6 +40,7 @@ from collectors.journal.segment import (
     read_progress,
     segment_path,
 )
+from probes.wire.atomic_file import sync
 
 _events = structlog.get_logger()
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -268,7 +269,7 @@ class Log:
         path = segment_path(self._folder, number, marker)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            _sync_folder(self._folder)
+            sync(self._folder)
         except OSError:
             os.close(fd)
             path.unlink(missing_ok=True)
@@ -379,11 +380,3 @@ def _write_all(fd: int, data: bytes, offset: int) -> None:
 def _free_bytes(folder: Path) -> int:
     room = os.statvfs(folder)
     return room.f_bfree * room.f_frsize
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from collectors.batch import Batch
+from probes.wire.atomic_file import replace_file
 
 _encoder = msgspec.json.Encoder(enc_hook=repr)
 
@@ -57,9 +58,7 @@ def remove_lines(path: Path, unwanted: Callable[[bytes], bool]) -> int:
         kept = [line for line in lines if not unwanted(line)]
         if len(kept) < len(lines):
             if kept:
-                new = path.with_suffix(".new")
-                new.write_bytes(b"".join(kept))
-                new.replace(path)
+                replace_file(path, b"".join(kept), durable=True)
             else:
                 path.unlink()
         return len(lines) - len(kept)

@@ -29,7 +29,8 @@ from collectors.store.erasure import Erasures
 from collectors.store.file_layout import DAY_MS, HOUR_MS, StoredFile
 from collectors.store.personal_files import erase_rows
 from collectors.store.store_errors import Away
-from collectors.store.store_folder import ASIDE, Folder, sync
+from collectors.store.store_folder import ASIDE, Folder
+from probes.wire.atomic_file import sync
 from probes.wire.catalogue import Catalogue, Measurement
 
 _log = structlog.get_logger(__name__)

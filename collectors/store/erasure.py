@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from collectors.batch import Batch
-from collectors.store.store_folder import sync
+from probes.wire.atomic_file import replace_file
 
 FOLDER = "erased"
 _ASKED, _DONE = ".asked", ".done"
@@ -38,13 +38,9 @@ class Erasures:
 
     def request(self, agent: str, now_ms: int, done: bool = False) -> None:
         """Durable when this returns. `done`: the rows are gone already. `OSError`."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        name = secrets.token_hex(8)
-        new = self._folder / f".{name}"
-        new.write_bytes(msgspec.json.encode(ErasureRequest(agent, now_ms)))
-        sync(new)
-        new.rename(self._folder / f"{name}{_DONE if done else _ASKED}")
-        sync(self._folder)
+        name = f"{secrets.token_hex(8)}{_DONE if done else _ASKED}"
+        body = msgspec.json.encode(ErasureRequest(agent, now_ms))
+        replace_file(self._folder / name, body, durable=True)
 
     def asked(self) -> list[tuple[Path, ErasureRequest]]:
         """Those whose rows are still in the store."""

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from collectors.store import file_layout
 from collectors.store.arrow_tables import is_damaged, parquet
-from collectors.store.store_folder import ASIDE, Folder, sync
+from collectors.store.store_folder import ASIDE, Folder
+from probes.wire.atomic_file import sync
 from probes.wire.catalogue import Catalogue
 
 

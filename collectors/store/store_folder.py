@@ -11,6 +11,7 @@ from pathlib import Path
 from collectors.store import file_layout
 from collectors.store.file_layout import DAY_MS, StoredFile
 from collectors.store.store_errors import Away
+from probes.wire.atomic_file import sync, write_new_file
 from probes.wire.catalogue import Measurement
 
 ASIDE = ".aside"
@@ -93,10 +94,7 @@ class Folder:
             for number, (target, content) in enumerate(parts):
                 tmp = self.root / "tmp" / f"{os.getpid()}-{number}-{target.name}"
                 written.append((tmp, target))
-                with tmp.open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
+                write_new_file(tmp, content, durable=True)
             self.publish(written)
         finally:
             for tmp, _ in written:
@@ -132,12 +130,3 @@ class Folder:
             ),
             default=0,
         )
-
-
-def sync(path: Path) -> None:
-    """fsync of a file or folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +29,7 @@ from collectors.store.erasure import Erasures, without_erased
 from collectors.store.file_layout import DAY_MS
 from collectors.store.store_config import StoreConfig
 from collectors.store.store_errors import RowsRefused
+from probes.wire.atomic_file import replace_file
 from probes.wire.catalogue import Catalogue
 from probes.wire.sample import Sample
 
@@ -205,16 +205,4 @@ def _positions_path(config: StoreConfig, reader: str) -> Path:
 
 
 def _save(path: Path, positions: Positions) -> None:
-    tmp = path.with_suffix(".tmp")
-    handle = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(handle, msgspec.json.encode(positions))
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    tmp.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, msgspec.json.encode(positions), durable=True)

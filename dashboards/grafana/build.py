@@ -19,6 +19,7 @@ from dashboards.grafana.classic import dashboard
 from dashboards.grafana.grafana_config import GrafanaConfig
 from dashboards.grafana.grafana_rules import Left, document
 from dashboards.grafana.provisioning import contact_points, datasources, providers
+from probes.wire.atomic_file import replace_file
 from probes.wire.catalogue import Catalogue
 
 _HEADER = "# Made by `towpath dashboards build`; changes here are lost.\n"
@@ -58,11 +59,8 @@ def build(
     written = []
     for name, text in texts.items():
         path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Grafana re-reads the folder at any moment: a file is whole or not there.
-        part = path.with_name(path.name + ".part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        replace_file(path, text.encode(), durable=False, mode=None)
         written.append(path)
     for name in ("plugins", "notifiers"):
         # Grafana 9 logs an error for each of these that is not there.

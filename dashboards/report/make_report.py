@@ -16,6 +16,7 @@ from dashboards.report.report_csv import tables
 from dashboards.report.report_data import PollPeriods, Progress, gather
 from dashboards.report.report_html import render, style_sheet
 from dashboards.report.report_pdf import NoPdf, write_pdf
+from probes.wire.atomic_file import replace_file
 
 
 class ReportError(ValueError):
@@ -98,9 +99,7 @@ def _write(out: Path, texts: dict[str, str]) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in texts.items():
-        path, part = out / name, out / f".{name}.part"
-        # newline="": the CSV module has written the line ends it means.
-        part.write_text(text, encoding="utf-8", newline="")
-        part.replace(path)
+        path = out / name
+        replace_file(path, text.encode(), durable=False, mode=None)
         written.append(path)
     return written

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from probes.wire.atomic_file import replace_file
+
 _VARIABLE = re.compile(r"--([\w-]+):\s*([^;}]+)")
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 # Comments, and whatever holds under a condition only.
@@ -52,18 +54,17 @@ def write_pdf(html: str, css: str, path: Path) -> str:
             "install libpango-1.0-0 libpangoft2-1.0-0; macOS: brew install pango); the "
             "web page prints to PDF from any browser."
         ) from None
-    part = path.with_name(f".{path.name}.part")
     text, replaced = spoken(on_paper(html, css)), ""
     for _ in range(2):
         with _missing_glyphs() as missing:
-            weasyprint.HTML(string=text).write_pdf(
-                part, pdf_tags=True, pdf_variant="pdf/ua-1"
+            pdf = weasyprint.HTML(string=text).write_pdf(
+                pdf_tags=True, pdf_variant="pdf/ua-1"
             )
         if not missing:
             break
         replaced = "".join(sorted(missing))
         text = text.translate({ord(c): f"U+{ord(c):04X} " for c in missing})
-    part.replace(path)
+    replace_file(path, pdf, durable=False, mode=None)
     if not replaced:
         return ""
     return (

@@ -45,11 +45,11 @@ from probes.agent.sent_log import SentLog
 from probes.agent.settings import Settings
 from probes.agent.spool import DAY_MS, Spool
 from probes.diagnosis.agent_status import Status, write_status
+from probes.wire.atomic_file import replace_file
 from probes.wire.failure import Outcome
 from probes.wire.measurements import CATALOGUE
 from probes.wire.policy import Policy
 from probes.wire.policy import decode as decode_policy
-from probes.wire.private_files import write_privately
 from probes.wire.report import VERSION, AgentCredential, Report, Result, Whereabouts
 
 log = logging.getLogger(__name__)
@@ -348,7 +348,9 @@ class Agent:
             same_plan = policy.plan() == self._policy.plan()
             self._policy = policy
             with contextlib.suppress(OSError):
-                write_privately(self._folder / POLICY, msgspec.json.encode(policy))
+                replace_file(
+                    self._folder / POLICY, msgspec.json.encode(policy), durable=True
+                )
             if same_plan:
                 return
             log.info("the council's policy is new: everything is planned again")

@@ -15,7 +15,7 @@ import msgspec
 
 from probes.agent.publish_https import ServerConnection, retry_after_s
 from probes.agent.report_delivery import Later
-from probes.wire.private_files import write_privately
+from probes.wire.atomic_file import replace_file
 from probes.wire.report import AgentCredential, Enrolment
 
 CREDENTIAL = "credential.json"
@@ -48,7 +48,7 @@ def device_id(folder: Path) -> str:
     if known:
         return known
     made = secrets.token_hex(16)
-    write_privately(folder / DEVICE, made.encode() + b"\n")
+    replace_file(folder / DEVICE, made.encode() + b"\n", durable=True)
     return made
 
 
@@ -78,7 +78,7 @@ async def enrol(
             credential = msgspec.json.decode(answer.body, type=AgentCredential)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise Later(f"{server} is not a Towpath server: odd answer") from None
-        write_privately(folder / CREDENTIAL, msgspec.json.encode(credential))
+        replace_file(folder / CREDENTIAL, msgspec.json.encode(credential), durable=True)
         return credential
     why = answer.why
     if why is None:

@@ -22,6 +22,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from probes.agent.settings import PREFIX, Settings
+from probes.wire.atomic_file import replace_file
 
 SYSTEMD_CREDENTIAL = "enrolment-token"
 MAX_BYTES = 1_000
@@ -117,25 +118,12 @@ def _replace(path: Path, content: bytes) -> None:
     """All of it or nothing, if this user may write in its folder; with the mode and the
     owner it had. Otherwise in place."""
     before = path.stat()
-    fresh = path.with_name(path.name + ".new")
+    mode, owner = before.st_mode & 0o7777, (before.st_uid, before.st_gid)
     try:
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        replace_file(path, content, durable=True, mode=mode, owner=owner)
     except PermissionError:
         with path.open("r+b") as file:
             file.write(content)
             file.truncate()
             file.flush()
             os.fsync(file.fileno())
-        return
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if hasattr(os, "chown"):
-            os.chown(fresh, before.st_uid, before.st_gid)
-        fresh.chmod(before.st_mode & 0o7777)
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise

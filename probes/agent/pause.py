@@ -6,15 +6,15 @@ import datetime
 from collections.abc import Iterable
 from pathlib import Path
 
+from probes.wire.atomic_file import replace_file
 from probes.wire.policy import MeasuringHours
-from probes.wire.private_files import write_privately
 
 PAUSED = "paused"
 
 
 def pause(folder: Path, until_ms: int) -> None:
     """Asks the running agent to measure nothing until then; 0 ends it."""
-    write_privately(folder / PAUSED, str(until_ms).encode())
+    replace_file(folder / PAUSED, str(until_ms).encode(), durable=True)
 
 
 def paused_until_ms(folder: Path, now_ms: int, longest_s: int) -> int:

@@ -43,9 +43,9 @@ from probes.measure.tunnels import (
     tunnels,
 )
 from probes.platforms.system_facts import Interface, VpnConnection
+from probes.wire.atomic_file import replace_file
 from probes.wire.failure import Outcome
 from probes.wire.policy import Beacon, Office
-from probes.wire.private_files import write_privately
 from probes.wire.report import Place, Whereabouts
 
 log = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ class KnownPlaces:
             places[fingerprint] = word
         while len(places) > MAX_PLACES:
             places.pop(next(iter(places)))
-        write_privately(self._path, msgspec.json.encode(places))
+        replace_file(self._path, msgspec.json.encode(places), durable=True)
 
     def _read(self) -> dict[str, str]:
         try:

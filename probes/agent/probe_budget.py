@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from probes.wire.atomic_file import replace_file
 from probes.wire.failure import Outcome
-from probes.wire.private_files import write_privately
 
 BUSY_BYTES_PER_S = 125_000
 # Voice is 50 packets a second; some codecs make 33 or 25 of it.
@@ -148,4 +148,4 @@ def last_test_ms(folder: Path) -> int:
 def note_test(folder: Path, now_ms: int) -> None:
     """Keeps when a speed test was made. A full disk forgets it, no more."""
     with contextlib.suppress(OSError):
-        write_privately(folder / _LAST_TEST, str(now_ms).encode())
+        replace_file(folder / _LAST_TEST, str(now_ms).encode(), durable=True)

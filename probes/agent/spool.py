@@ -21,9 +21,10 @@ from typing import Self
 
 import msgspec
 
+from probes.agent.private_folder import mend_folder
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool_file import is_of_the_disk, open_file
-from probes.wire.private_files import mend_folder, write_privately
+from probes.wire.atomic_file import replace_file
 from probes.wire.report import VERSION, Receipt, Report, moved
 
 log = logging.getLogger(__name__)
@@ -367,7 +368,7 @@ class Spool:
                 not self._reserve.exists()
                 or self._reserve.stat().st_size < RESERVE_BYTES
             ):
-                write_privately(self._reserve, os.urandom(RESERVE_BYTES))
+                replace_file(self._reserve, os.urandom(RESERVE_BYTES), durable=True)
 
     @property
     def _reserve(self) -> Path:

@@ -15,8 +15,8 @@ import msgspec
 from probes.agent.pause import clock
 from probes.diagnosis.outcome_text import TITLES
 from probes.diagnosis.verdict import LaptopVerdict, verdict
+from probes.wire.atomic_file import replace_file
 from probes.wire.policy import Incident
-from probes.wire.private_files import write_privately
 from probes.wire.report import Result, Whereabouts
 
 FILE = "status.json"
@@ -87,7 +87,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 def write_status(folder: Path, status: Status) -> None:
     """Keeps `status`. A full disk loses it, not the agent."""
     with contextlib.suppress(OSError):
-        write_privately(folder / FILE, msgspec.json.encode(status), durable=False)
+        replace_file(folder / FILE, msgspec.json.encode(status), durable=False)
 
 
 def read_status(folder: Path) -> Status | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from probes.agent.sent_log import SentLog, sendings
 from probes.diagnosis.agent_status import read_status
 from probes.diagnosis.is_it_me_page import STYLE, page
-from probes.wire.private_files import write_privately
+from probes.wire.atomic_file import replace_file
 
 NAME = "is-it-me.html"
 _LINES = 1_000
@@ -26,7 +26,7 @@ def write_page(state: Path, folder: Path, now_ms: int) -> Path:
         STYLE.read_text("utf-8"),
     )
     path = folder / NAME
-    write_privately(path, made.encode(), durable=False)
+    replace_file(path, made.encode(), durable=False)
     return path
 
 

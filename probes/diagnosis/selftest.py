@@ -28,9 +28,9 @@ from probes.agent.settings import Settings
 from probes.diagnosis.redaction import Reducer
 from probes.platforms.commands import run
 from probes.platforms.system_facts import Interface, WifiLink
+from probes.wire.atomic_file import replace_file
 from probes.wire.failure import Outcome
 from probes.wire.policy import Policy
-from probes.wire.private_files import write_privately
 from probes.wire.report import Result
 
 _LOCAL = ("vpn", "wifi", "laptop", "agent")
@@ -193,7 +193,7 @@ def write_bundle(path: Path, files: Mapping[str, bytes]) -> None:
         for name, body in files.items():
             # No time of its own: when it was made is the file's business.
             archive.writestr(zipfile.ZipInfo(f"towpath-selftest/{name}"), body)
-    write_privately(path, packed.getvalue())
+    replace_file(path, packed.getvalue(), durable=True)
 
 
 def contents(files: Mapping[str, bytes]) -> list[str]:

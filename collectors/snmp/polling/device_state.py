@@ -5,14 +5,13 @@ Losing it costs packets and a round of neighbours, never a wrong number.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from collectors.snmp.session.walk import AgentLimits
+from probes.wire.atomic_file import replace_file
 
 _log = structlog.get_logger()
 
@@ -52,11 +51,8 @@ class DeviceStates:
         """Writes beside and renames, so that a crash leaves the old file or the new."""
         if self._file is None:
             return
-        fresh = self._file.with_name(self._file.name + ".new")
         try:
-            fresh.write_bytes(msgspec.json.encode(self._by_device))
-            os.replace(fresh, self._file)  # noqa: PTH105 - one atomic step
+            body = msgspec.json.encode(self._by_device)
+            replace_file(self._file, body, durable=False)
         except OSError as error:
             _log.warning("snmp_state_not_kept", file=str(self._file), error=str(error))
-            with contextlib.suppress(OSError):
-                fresh.unlink()

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from probes.wire.private_files import write_privately
+from probes.wire.atomic_file import replace_file
 
 _log = structlog.get_logger()
 WINDOW_S = 150
@@ -153,7 +153,7 @@ class Engine:
         if self._file is None:
             return
         try:
-            write_privately(self._file, kept)
+            replace_file(self._file, kept, durable=True)
         except OSError as error:
             _log.warning("traps_state_not_kept", file=str(self._file), says=str(error))
 
