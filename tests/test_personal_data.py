@@ -23,7 +23,7 @@ from test_groups import results
 
 from collectors.batch import Batch, gather
 from collectors.ingest import Registry
-from collectors.ingest.body_quarantine import Quarantine as Bodies
+from collectors.ingest.body_quarantine import BodyQuarantine
 from collectors.journal import Journal, JournalConfig, JournalReader, Quarantine
 from collectors.journal.frame import unpack
 from collectors.journal.segment import frame_at, list_logs, list_segments
@@ -77,7 +77,7 @@ def test_erasing_takes_a_laptops_lines_and_no_others(
 
 
 def test_erasing_takes_every_body_that_could_not_be_read(tmp_path: Path) -> None:
-    bodies = Bodies(tmp_path / "aside" / "ingest", 200)
+    bodies = BodyQuarantine(tmp_path / "aside" / "ingest", 200)
     bodies.put(b"\x1f\x8b not readable", "unreadable", NOW_MS)
     erase(folders(tmp_path), HER)
     assert list((tmp_path / "aside" / "ingest").iterdir()) == []
@@ -87,7 +87,7 @@ def test_after_thirty_days_all_of_it_goes_though_nothing_new_comes(
     tmp_path: Path,
 ) -> None:
     dead = Quarantine(tmp_path / "journal" / "all" / "dead", "dead")
-    bodies = Bodies(tmp_path / "aside" / "ingest", 200)
+    bodies = BodyQuarantine(tmp_path / "aside" / "ingest", 200)
     for days in (31, 29):
         dead.put(batch(HER), f"{days} days ago", NOW_MS - days * DAY_MS)
         bodies.put(b"x", "malformed", NOW_MS - days * DAY_MS)
@@ -264,7 +264,7 @@ def plant(config: TowpathConfig, agent: str) -> None:
     Quarantine(config.store.folder / "aside", "store").put(
         batch(agent), "refused", now_ms
     )
-    Bodies(config.ingest.aside, 200).put(agent.encode(), "malformed", now_ms)
+    BodyQuarantine(config.ingest.aside, 200).put(agent.encode(), "malformed", now_ms)
 
 
 def enrol(config: TowpathConfig) -> str:
