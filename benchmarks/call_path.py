@@ -70,8 +70,8 @@ def _pace(port: int) -> dict[str, float]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
         channel.setblocking(False)
         channel.connect(("127.0.0.1", port))
-        speech = call_path.StampSpeech(SIZE, call_path.VOICE_DSCP)
-        sent_ns = packet_stream.Stream(channel, speech, 250, INTERVAL_MS).run().sent_ns
+        codec = call_path.StampCodec(SIZE, call_path.VOICE_DSCP)
+        sent_ns = packet_stream.Stream(channel, codec, 250, INTERVAL_MS).run().sent_ns
     late_ms = [
         (at - sent_ns[0]) / 1e6 - n * INTERVAL_MS for n, at in enumerate(sent_ns)
     ]

@@ -23,9 +23,9 @@ from pathlib import Path
 from collectors.batch import Batch, check, gather
 from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE, INTERFACE
-from probes.measure.jitter import percentile
 from probes.wire.catalogue import Field, Measurement
 from probes.wire.measurements import CALL_PATH
+from probes.wire.percentiles import percentile
 from probes.wire.sample import Sample, Value
 
 SECONDS = 4.0

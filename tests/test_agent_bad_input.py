@@ -24,9 +24,9 @@ from probes.agent.private_folder import mend_folder
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import Later, ReportDelivery
-from probes.agent.sent_log import SentLog
 from probes.agent.settings import Mqtt, Settings, SpoolLimits
 from probes.agent.spool import Spool
+from probes.diagnosis.sent_log import SentLog
 from probes.wire.atomic_file import replace_file
 
 

@@ -29,9 +29,9 @@ from probes.agent.report_delivery import (
     ReportDelivery,
     retry_s,
 )
-from probes.agent.sent_log import LOG_BYTES, SentLog
 from probes.agent.settings import SpoolLimits
-from probes.agent.spool import Spool, SpooledReport
+from probes.agent.spool import Spool
+from probes.diagnosis.sent_log import LOG_BYTES, SentLog
 from probes.wire.report import (
     MAX_BODY_BYTES,
     MAX_REPORTS,
@@ -455,12 +455,9 @@ def test_a_batch_stays_within_what_the_server_takes() -> None:
 
 def test_the_log_of_what_was_sent_is_bounded(tmp_path: Path) -> None:
     log = SentLog(tmp_path)
-    many = [
-        SpooledReport(f"r{n}", NOW_MS, msgspec.json.encode({"text": "x" * 10_000}))
-        for n in range(50)
-    ]
+    many = [msgspec.json.encode({"text": "x" * 10_000}) for _ in range(50)]
     for _ in range(12):
-        log.write(NOW_MS, many)
+        log.append(NOW_MS, many)
     size = sum(each.stat().st_size for each in tmp_path.iterdir())
     assert size < 2.5 * LOG_BYTES + len(many) * 10_000
     assert all(each.stat().st_mode & 0o777 == 0o600 for each in tmp_path.iterdir())

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from probes.agent.publish_mqtt import MqttPublisher, decode_receipt
 from probes.agent.report_delivery import CredentialRefused, Later, ReportDelivery
-from probes.agent.sent_log import SentLog
 from probes.agent.settings import Mqtt, Settings, SpoolLimits
 from probes.agent.spool import Spool
+from probes.diagnosis.sent_log import SentLog
 from probes.wire.report import (
     ACKS_TOPIC,
     REPORTS_TOPIC,

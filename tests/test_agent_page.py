@@ -16,11 +16,10 @@ from alerts.alert import Alert
 from alerts.staff_incidents import KnownIncidents, incidents
 from collectors.estate.estate_model import Estate, Site
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
-from probes.agent.sent_log import Sending, SentLog, sendings
-from probes.agent.spool import SpooledReport
 from probes.diagnosis.agent_status import Status, known, write_status
 from probes.diagnosis.is_it_me import page_folder, show, write_page
 from probes.diagnosis.is_it_me_page import STYLE, page
+from probes.diagnosis.sent_log import Sending, SentLog, sendings
 from probes.wire.policy import Incident, Policy
 from probes.wire.report import Enrolment, Report, Whereabouts
 
@@ -135,14 +134,14 @@ def test_the_command_writes_the_page(tmp_path: Path) -> None:
 
 
 def test_the_log_tells_deliveries_by_time_kinds_and_bytes(tmp_path: Path) -> None:
-    def waiting(id: str, *probes: str) -> SpooledReport:
+    def body(id: str, *probes: str) -> bytes:
         results = tuple(result(probe) for probe in probes)
         report = Report(1, id, "a", NOW_MS, "s", Whereabouts(), results)
-        return SpooledReport(id, NOW_MS, msgspec.json.encode(report))
+        return msgspec.json.encode(report)
 
     log = SentLog(tmp_path)
-    log.write(1000, [waiting("r1", "vpn"), waiting("r2", "web", "vpn")])
-    log.write(2000, [waiting("r3", "agent")])
+    log.append(1000, [body("r1", "vpn"), body("r2", "web", "vpn")])
+    log.append(2000, [body("r3", "agent")])
     lines = log.last(100)
     found = sendings([*lines, "{torn", '{"sent_ms": "x"}'])
     assert [(each.sent_ms, each.kinds, each.reports) for each in found] == [

@@ -15,21 +15,20 @@ from test_agent_loop import QUICK, Laptop
 
 from probes.agent.agenda import Agenda
 from probes.agent.burst_schedule import (
-    A_DAY,
-    AFTER_MS,
     BETWEEN_MS,
     SPREAD_MS,
     BurstSchedule,
 )
-from probes.agent.pause import clock, pause, paused_until_ms, why_quiet
+from probes.agent.pause import pause, paused_until_ms, why_quiet
 from probes.agent.place import KnownPlaces, Locator
 from probes.agent.probe_budget import ProbeConditions
 from probes.agent.publish_mqtt import FIRST_BACK_S, LAST_BACK_S
 from probes.agent.report_delivery import retry_s
 from probes.diagnosis.agent_status import read_status
+from probes.diagnosis.local_time import local_time_text
 from probes.platforms.system_facts import Interface
 from probes.wire.failure import Outcome
-from probes.wire.policy import Incident, Policy
+from probes.wire.policy import BURST_ROUNDS_MS, BURSTS_PER_DAY, Incident, Policy
 from probes.wire.report import Result
 
 NOW_MS = 1_790_000_000_000
@@ -103,21 +102,21 @@ def test_hurry_is_bounded_whatever_a_line_does(turns: list[tuple[bool, int]]) ->
         now_ms += passed_ms
         times = hurry.note([call(poor=int(bad))], now_ms, 0.5)
         assert not times or bad
-        assert len(times) in (0, len(AFTER_MS))
+        assert len(times) in (0, len(BURST_ROUNDS_MS))
         assert all(now_ms < at for at in times)
         if times:
             begun.append(now_ms)
     for earlier, later in itertools.pairwise(begun):
         assert later - earlier >= BETWEEN_MS
     for at in begun:
-        assert sum(at <= other < at + 86_400_000 for other in begun) <= A_DAY
+        assert sum(at <= other < at + 86_400_000 for other in begun) <= BURSTS_PER_DAY
 
 
 def test_hurry_begins_where_good_turns_bad_and_not_while_it_stays_so() -> None:
     hurry = BurstSchedule()
     assert hurry.note([call(poor=0)], NOW_MS, 0) == ()
     times = hurry.note([call(poor=1)], NOW_MS, 0.5)
-    assert [at - NOW_MS - SPREAD_MS // 2 for at in times] == list(AFTER_MS)
+    assert [at - NOW_MS - SPREAD_MS // 2 for at in times] == list(BURST_ROUNDS_MS)
     later_ms = NOW_MS + 2 * BETWEEN_MS
     assert hurry.note([call(Outcome.TIMEOUT)], later_ms, 0) == ()
     assert hurry.is_bad
@@ -154,15 +153,15 @@ async def test_a_call_that_turns_bad_is_looked_at_again_briefly_with_what_explai
     async with laptop.running():
         await eventually(lambda: laptop.round.done == Counter(call_path=1, wifi=1))
         assert brief == [False, False]
-        await laptop.clock.pass_s(SPREAD_MS / 1000 + AFTER_MS[-1] / 1000 + 20)
-        wanted = 1 + len(AFTER_MS)
+        await laptop.clock.pass_s(SPREAD_MS / 1000 + BURST_ROUNDS_MS[-1] / 1000 + 20)
+        wanted = 1 + len(BURST_ROUNDS_MS)
         await eventually(
             lambda: (
                 laptop.round.done["call_path"] >= wanted
                 and laptop.round.done["wifi"] >= wanted
             )
         )
-        assert brief.count(True) == 2 * len(AFTER_MS)
+        assert brief.count(True) == 2 * len(BURST_ROUNDS_MS)
 
 
 class Told:
@@ -194,7 +193,7 @@ async def test_incidents_reach_the_user_and_change_no_plans(tmp_path: Path) -> N
         laptop.round.outcome = Outcome.TIMEOUT
         await laptop.clock.pass_s(3600)
         await eventually(lambda: told.asked >= 2)
-        assert laptop.round.done["call_path"] <= 2 + len(AFTER_MS)
+        assert laptop.round.done["call_path"] <= 2 + len(BURST_ROUNDS_MS)
 
 
 async def test_another_network_is_measured_soon_and_what_was_before_does_not_count(
@@ -304,5 +303,5 @@ def test_a_pause_ends_by_itself_and_is_never_longer_than_the_council_allows(
     year_ms = 365 * 24 * hour_ms
     until_ms = paused_until_ms(tmp_path, NOW_MS - year_ms, 86_400)
     assert until_ms == NOW_MS - year_ms + 86_400_000
-    assert clock(NOW_MS + hour_ms) in why_quiet(NOW_MS + hour_ms, NOW_MS, ())
+    assert local_time_text(NOW_MS + hour_ms) in why_quiet(NOW_MS + hour_ms, NOW_MS, ())
     assert why_quiet(0, NOW_MS, ()) == ""

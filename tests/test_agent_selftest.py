@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from probes.agent.selftest import Look, bundle, leaks
 from probes.diagnosis.redaction import Reducer
-from probes.diagnosis.selftest import Look, bundle, leaks
 from probes.platforms import iw, linux_tools, macos_tools, netsh, powershell
 from probes.platforms import system_profiler as profiler
 from probes.platforms.system_facts import Interface, WifiLink

@@ -22,9 +22,9 @@ from probes.agent.report_delivery import (
     BETWEEN_BATCHES_S,
     ReportDelivery,
 )
-from probes.agent.sent_log import SentLog
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import Spool
+from probes.diagnosis.sent_log import SentLog
 from probes.wire.failure import Outcome
 from probes.wire.report import Enrolment, Report, Result, Whereabouts
 

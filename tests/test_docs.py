@@ -43,8 +43,8 @@ from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials
 from collectors.snmp.profiles.profile_loader import load_files as load_profiles
 from collectors.snmp.traps.trap_catalog import load as load_traps
-from probes.agent import data_costs
 from probes.agent.settings import decode_settings
+from probes.diagnosis import data_costs
 from probes.wire.policy import Policy, TeamsRelay
 from towpath.check import _journal_hours
 from towpath.config import TowpathConfig, read, read_part

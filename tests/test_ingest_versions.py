@@ -31,9 +31,9 @@ from collectors.ingest.report_body import Rejected, read, split
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import VERSION_RETRY_S, Publisher, ReportDelivery
-from probes.agent.sent_log import SentLog
 from probes.agent.settings import Mqtt, Settings, SpoolLimits
 from probes.agent.spool import Spool
+from probes.diagnosis.sent_log import SentLog
 from probes.wire.failure import NOT_MEASURED, Outcome
 from probes.wire.report import (
     READ_VERSIONS,

@@ -9,11 +9,11 @@ from udp_echo import echo
 from probes.measure import packet_stream
 from probes.measure.call_figures import summarise
 from probes.measure.call_path import NAME, measure
-from probes.measure.call_targets import Targets
 from probes.wire import stamp
 from probes.wire.catalogue import check_sample
 from probes.wire.failure import Outcome
 from probes.wire.measurements import CATALOGUE
+from probes.wire.policy import CallTargets
 from probes.wire.report import Report, Whereabouts, samples
 
 BASE_NS = 1_700_000_000_000_000_000
@@ -130,7 +130,7 @@ def test_one_reordered_packet_in_a_short_run_is_told_but_not_judged():
 def test_reordering_is_judged_from_2000_packets_on():
     few = observed(swapped(2001), 2001)
     assert summarise(few, 20)["poor"] == 0
-    strict = Targets(reorder_ratio=0.0004)
+    strict = CallTargets(reorder_ratio=0.0004)
     assert summarise(few, 20, strict)["poor"] == 1
 
 

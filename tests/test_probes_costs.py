@@ -2,7 +2,7 @@
 
 import pytest
 
-from probes.agent import data_costs
+from probes.diagnosis import data_costs
 from probes.diagnosis.what_we_collect import what_we_collect
 from probes.measure import call_path
 from probes.wire.policy import Policy, TeamsRelay

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.measure.bursts import burst_ratio, bursts, worst_window
-from probes.measure.jitter import jitter, percentile, running
+from probes.measure.jitter import jitter, running
+from probes.wire.percentiles import percentile
 
 SENT = (0, 20, 40, 60, 80, 100)
 RECEIVED = (50, 70, 95, 110, 140, 150)

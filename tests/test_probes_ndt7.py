@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services import SHARED
 
-from collectors.reflector.ndt7_server import Subtest, TestRequest
+from collectors.reflector.ndt7_server import Subtest, SubtestRequest
 from probes.measure.ndt7_client import Meter, give
-from probes.measure.tcp_info import read_tcp_info, tcp_info
 from probes.wire import ndt7
+from probes.wire.tcp_info import read_tcp_info, tcp_info
 
 
 def corpus_files(pattern):
@@ -236,6 +236,8 @@ async def test_an_upload_to_who_takes_all_at_once_ends_and_lets_others_run():
 
 async def test_a_download_by_who_takes_all_at_once_ends_and_lets_others_run():
     link = NeverFull()
-    test = Subtest(link, TestRequest("download"), bytes(ndt7.LARGEST_SENT), seconds=0.2)
+    test = Subtest(
+        link, SubtestRequest("download"), bytes(ndt7.LARGEST_SENT), seconds=0.2
+    )
     assert await turns(test.run()) > 10
     assert link.sent > ndt7.LARGEST_SENT

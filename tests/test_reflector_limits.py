@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from collectors.reflector import ReflectorConfig
-from collectors.reflector.ndt7_server import MalformedRequest, TestRequest, read_ask
+from collectors.reflector.ndt7_server import MalformedRequest, SubtestRequest, read_ask
 from collectors.reflector.reflector_limits import AllowList, SourceRates, StampSessions
 
 visits = st.lists(st.tuples(st.integers(0, 30), st.floats(0, 5)), max_size=300)
@@ -82,12 +82,12 @@ def test_a_certificate_without_its_key_is_refused():
 @pytest.mark.parametrize(
     ("target", "ask"),
     [
-        ("/ndt/v7/download", TestRequest("download")),
-        ("/ndt/v7/upload?client_name=x&client_os=", TestRequest("upload")),
-        ("/ndt/v7/download?early_exit=250", TestRequest("download", 250_000_000)),
-        ("/ndt/v7/upload?early_exit=250", TestRequest("upload")),
-        ("/ndt/v7/download?towpath_most_bytes=5000", TestRequest("download", 5000)),
-        ("/ndt/v7/download?towpath_most_bytes=lots", TestRequest("download")),
+        ("/ndt/v7/download", SubtestRequest("download")),
+        ("/ndt/v7/upload?client_name=x&client_os=", SubtestRequest("upload")),
+        ("/ndt/v7/download?early_exit=250", SubtestRequest("download", 250_000_000)),
+        ("/ndt/v7/upload?early_exit=250", SubtestRequest("upload")),
+        ("/ndt/v7/download?towpath_most_bytes=5000", SubtestRequest("download", 5000)),
+        ("/ndt/v7/download?towpath_most_bytes=lots", SubtestRequest("download")),
         ("/ndt/v7/elsewhere", None),
         ("/", None),
     ],

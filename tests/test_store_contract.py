@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from stores import DAY, HOUR, START, ask, batch, embedded, influx, values
 
 from collectors.store.query import Query, Row, Store, Where
-from probes.measure.jitter import percentile
 from probes.wire.catalogue import Misfit
+from probes.wire.percentiles import percentile
 
 MINUTE = 60_000
 

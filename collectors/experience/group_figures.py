@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from collectors.experience.agent_results import AgentPlace, AgentResults
-from probes.measure.jitter import percentile
 from probes.wire import diagnosis
 from probes.wire.call_cause import CAUSES, cause
+from probes.wire.percentiles import percentile
 from probes.wire.sample import Value
 
 _ROUND = 5

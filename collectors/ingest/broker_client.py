@@ -10,7 +10,7 @@ from typing import Any
 import aiomqtt
 
 from collectors.ingest.ingest_config import MqttConfig
-from probes.agent.publish_mqtt import REFUSED_CODES
+from probes.wire.report import CREDENTIAL_REFUSED_CODES
 
 _CHECK_S = 5.0
 
@@ -49,7 +49,7 @@ async def check_login(config: MqttConfig, username: str, password: str) -> Login
             return Login.ACCEPTED
     except aiomqtt.MqttCodeError as error:
         code = getattr(error.rc, "value", error.rc)
-        return Login.REFUSED if code in REFUSED_CODES else Login.AWAY
+        return Login.REFUSED if code in CREDENTIAL_REFUSED_CODES else Login.AWAY
     except (aiomqtt.MqttError, OSError):
         return Login.AWAY
 

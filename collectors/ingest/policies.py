@@ -8,8 +8,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from collectors.estate.estate_model import Estate
 from collectors.ingest.ingest_config import PolicyConfig
 from collectors.reflector.reflector_access import NOTHING, Granted
-from probes.measure.call_targets import Targets
 from probes.wire.policy import (
+    CallTargets,
     GatewayAt,
     Incident,
     MeasuringHours,
@@ -59,7 +59,7 @@ def policy_of(
             for each in near_first
         ),
         teams_relay=TeamsRelay(**config.teams_relay.model_dump()),
-        targets=Targets(**config.targets.model_dump()),
+        targets=CallTargets(**config.targets.model_dump()),
         services=(
             *(Service(each.name, each.url) for each in config.services),
             *(MICROSOFT_365 if config.microsoft_365 else ()),

@@ -15,8 +15,8 @@ import msgspec
 from collectors.estate.estate_model import Estate
 from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.policies import MAX_REFLECTORS, MICROSOFT_365
-from probes.measure import teams_relay
 from probes.wire.catalogue import Catalogue
+from probes.wire.policy import TEAMS_TARGET
 from probes.wire.report import Report, Whereabouts
 from probes.wire.sample import Sample
 
@@ -45,7 +45,7 @@ def targets_of(estate: Estate, policy: PolicyConfig) -> Targets:
         "bandwidth": reflectors,
         "name_lookup": frozenset(policy.names),
         "web": frozenset((*services, *checks)),
-        "teams_relay": frozenset((teams_relay.TARGET,)),
+        "teams_relay": frozenset((TEAMS_TARGET,)),
     }
 
 

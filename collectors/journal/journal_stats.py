@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, deque
 
-from probes.measure.jitter import percentile
+from probes.wire.percentiles import percentile
 from probes.wire.sample import Sample, Value
 
 _COMMITS_KEPT = 1024

@@ -17,8 +17,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import Event
 
-from probes.measure.tcp_info import TcpInfo, keep_little_waiting, tcp_info
 from probes.wire import ndt7
+from probes.wire.tcp_info import TcpInfo, keep_little_waiting, tcp_info
 
 _QUERY_BYTES = 4096
 _EARLY_EXIT_BYTES = {"250": 250_000_000}
@@ -28,7 +28,7 @@ _ROOM_S = 0.2
 _LEAST_S, _MEAN_S, _MOST_S = 0.1, 0.25, 0.625
 
 
-class TestRequest(NamedTuple):
+class SubtestRequest(NamedTuple):
     """What a client asks for. `most_bytes` 0: no limit but time. `token`: what shows
     that it may, as M-Lab's servers take it too."""
 
@@ -41,7 +41,7 @@ class MalformedRequest(ValueError):
     """A request the specification forbids; the text says which part."""
 
 
-def read_ask(target: str) -> TestRequest | None:
+def read_ask(target: str) -> SubtestRequest | None:
     """The test a request's target names, None for another path. Pure."""
     parts = urlsplit(target)
     tests = {ndt7.DOWNLOAD: "download", ndt7.UPLOAD: "upload"}
@@ -73,7 +73,7 @@ def read_ask(target: str) -> TestRequest | None:
     if own.isascii() and own.isdecimal() and len(own) <= 15 and int(own):
         most_bytes = min(most_bytes or int(own), int(own))
     token = asked.get(ndt7.TOKEN_KEY, "")
-    return TestRequest(test, most_bytes if test == "download" else 0, token)
+    return SubtestRequest(test, most_bytes if test == "download" else 0, token)
 
 
 class SendPacing:
@@ -144,7 +144,7 @@ class Subtest:
     def __init__(
         self,
         connection: TestConnection,
-        ask: TestRequest,
+        ask: SubtestRequest,
         noise: bytes,
         bps: float = 0.0,
         seconds: float = ndt7.SECONDS,

@@ -24,8 +24,8 @@ from collectors.network_prefix import network_of
 from collectors.reflector.ndt7_server import (
     MalformedRequest,
     Subtest,
+    SubtestRequest,
     TestConnection,
-    TestRequest,
     read_ask,
 )
 from collectors.reflector.reflector_access import token_holder
@@ -97,7 +97,7 @@ class ReflectorWebServer:
         self._allow = AllowList(config.allow)
         self._noise = b""
         self._server: Server | None = None
-        self._asks: dict[ServerConnection, TestRequest] = {}
+        self._asks: dict[ServerConnection, SubtestRequest] = {}
         self._tests: dict[ServerConnection, Subtest] = {}
         self._admitted: dict[ServerConnection, asyncio.Task[None]] = {}
         self._networks: dict[ServerConnection, str] = {}

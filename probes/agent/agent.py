@@ -41,10 +41,10 @@ from probes.agent.report_delivery import (
     Publisher,
     ReportDelivery,
 )
-from probes.agent.sent_log import SentLog
 from probes.agent.settings import Settings
 from probes.agent.spool import DAY_MS, Spool
 from probes.diagnosis.agent_status import Status, write_status
+from probes.diagnosis.sent_log import SentLog
 from probes.wire.atomic_file import replace_file
 from probes.wire.failure import Outcome
 from probes.wire.measurements import CATALOGUE

@@ -367,7 +367,7 @@ def _forget(token: EnrolmentToken) -> None:
 
 
 def _sent(chosen: argparse.Namespace, settings: Settings) -> int:
-    from probes.agent.sent_log import SentLog
+    from probes.diagnosis.sent_log import SentLog
 
     for line in SentLog(settings.folder()).last(max(chosen.last, 0)):
         print(line)
@@ -376,7 +376,8 @@ def _sent(chosen: argparse.Namespace, settings: Settings) -> int:
 
 def _pause(chosen: argparse.Namespace, settings: Settings) -> int:
     from probes.agent.agent import read_policy
-    from probes.agent.pause import clock, pause
+    from probes.agent.pause import pause
+    from probes.diagnosis.local_time import local_time_text
 
     length = chosen.length or chosen.instead or "1h"
     match = re.fullmatch(r"(\d{1,4})([mhd])", length)
@@ -393,7 +394,7 @@ def _pause(chosen: argparse.Namespace, settings: Settings) -> int:
         return _bad(f"the pause cannot be noted: {error}")
     most = " (the longest your council allows)" if seconds > longest_s else ""
     print(
-        f"Nothing is measured until {clock(until_ms)}{most}; "
+        f"Nothing is measured until {local_time_text(until_ms)}{most}; "
         "towpath-agent resume ends that."
     )
     return 0
@@ -427,7 +428,7 @@ def _place(chosen: argparse.Namespace, settings: Settings) -> int:
 
 
 def _selftest(chosen: argparse.Namespace, settings: Settings) -> int:
-    from probes.diagnosis.selftest import (
+    from probes.agent.selftest import (
         README,
         bundle,
         contents,

@@ -8,19 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from probes.wire.failure import is_failure
+from probes.wire.policy import BURST_ROUNDS_MS, BURSTS_PER_DAY
 from probes.wire.report import Result
 
 # What a change for the worse is seen by; what explains it is looked at beside it.
 SIGNS = frozenset({"call_path", "web", "name_lookup"})
 EXPLAIN = ("path", "vpn", "wifi", "laptop")
-AFTER_MS = (30_000, 120_000, 300_000)
 # Each laptop begins at a moment of its own.
 SPREAD_MS = 60_000
-A_DAY = 3
 BETWEEN_MS = 1_800_000
 DAY_MS = 86_400_000
-# Of the call path's stream: 2 s. A day with all bursts stays within its 25 MB.
-SHORT_PACKETS = 100
 
 
 class BurstSchedule:
@@ -51,11 +48,15 @@ class BurstSchedule:
         # A clock that was set back must not stop it for ever.
         self._begun_ms = [at for at in self._begun_ms if now_ms - DAY_MS < at <= now_ms]
         last_ms = self._begun_ms[-1] if self._begun_ms else now_ms - BETWEEN_MS
-        if not turned or len(self._begun_ms) >= A_DAY or now_ms - last_ms < BETWEEN_MS:
+        if (
+            not turned
+            or len(self._begun_ms) >= BURSTS_PER_DAY
+            or now_ms - last_ms < BETWEEN_MS
+        ):
             return ()
         self._begun_ms.append(now_ms)
         begin_ms = now_ms + int(chance * SPREAD_MS)
-        return tuple(begin_ms + after_ms for after_ms in AFTER_MS)
+        return tuple(begin_ms + after_ms for after_ms in BURST_ROUNDS_MS)
 
     @property
     def is_bad(self) -> bool:

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterable
 from pathlib import Path
 
+from probes.diagnosis.local_time import local_time_text
 from probes.wire.atomic_file import replace_file
 from probes.wire.policy import MeasuringHours
 
@@ -36,15 +37,9 @@ def why_quiet(paused_ms: int, now_ms: int, hours: Iterable[MeasuringHours]) -> s
     By the laptop's own clock on its wall: hours are what its user lives by.
     """
     if paused_ms > now_ms:
-        return f"nothing is measured: paused until {clock(paused_ms)}"
+        return f"nothing is measured: paused until {local_time_text(paused_ms)}"
     local = datetime.datetime.fromtimestamp(now_ms / 1000).astimezone()
     minute = local.hour * 60 + local.minute
     if not all(each.allow(local.weekday(), minute) for each in hours):
         return "nothing is measured outside the measuring hours"
     return ""
-
-
-def clock(at_ms: int) -> str:
-    """`14:05 on 3 March`, in the laptop's own time."""
-    local = datetime.datetime.fromtimestamp(at_ms / 1000).astimezone()
-    return f"{local:%H:%M} on {local.day} {local:%B}"

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from probes.agent.burst_schedule import SHORT_PACKETS
 from probes.agent.probe_budget import ProbeConditions, not_now, test_bytes
 from probes.wire.failure import Outcome, is_failure
 from probes.wire.measurements import MEASUREMENTS
@@ -112,7 +111,9 @@ class Round:
                     reflector.host,
                     reflector.stamp_port,
                     tcp_port=_tcp_port(reflector),
-                    packets=SHORT_PACKETS if facts.brief else call_path.PACKETS,
+                    packets=call_path.SHORT_PACKETS
+                    if facts.brief
+                    else call_path.PACKETS,
                     targets=policy.targets,
                     key=bytes.fromhex(reflector.stamp_key),
                     now_ms=now_ms,

@@ -31,6 +31,7 @@ from probes.diagnosis.outcome_text import WORDS
 from probes.wire.failure import Outcome
 from probes.wire.report import (
     ACKS_TOPIC,
+    CREDENTIAL_REFUSED_CODES,
     REPORTS_TOPIC,
     AgentCredential,
     Receipt,
@@ -52,7 +53,6 @@ LAST_BACK_S = 600
 REFUSED_BACK_S = 2
 MAX_RECEIPT_BYTES = 200_000
 MAX_LATE = 5_000
-REFUSED_CODES = {4, 5, 134, 135}
 
 
 class MqttPublisher:
@@ -210,7 +210,7 @@ class MqttPublisher:
         self, client: paho.Client, _: Any, __: Any, code: Any, ___: Any
     ) -> None:
         if code.is_failure:
-            denied = code.value in REFUSED_CODES
+            denied = code.value in CREDENTIAL_REFUSED_CODES
             what = "this laptop's credential" if denied else "the connection"
             said = f"{self._broker} refused {what}: {code}"
             self._refusals += 1

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from probes.agent.sent_log import SentLog
 from probes.agent.spool import Spool, SpooledReport
+from probes.diagnosis.sent_log import SentLog
 from probes.wire.report import Receipt, ReportRefusal
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ class ReportDelivery:
         accepted = set(receipt.accepted)
         # What an earlier, unanswered try brought may be named now; only what is in
         # this batch can be shown in the log, the rest was sent with the same words.
-        self._sent.write(now_ms, [each for each in batch if each.id in accepted])
+        self._sent.append(now_ms, [each.body for each in batch if each.id in accepted])
         refused = [each for each in receipt.refused if not each.is_for_version]
         for refusal in refused:
             self.refused[refusal.why] += 1

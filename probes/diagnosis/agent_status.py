@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from probes.agent.pause import clock
+from probes.diagnosis.local_time import local_time_text
 from probes.diagnosis.outcome_text import TITLES
 from probes.diagnosis.verdict import LaptopVerdict, verdict
 from probes.wire.atomic_file import replace_file
@@ -121,7 +121,10 @@ def known(status: Status, now_ms: int) -> list[str]:
     """What the council's server said is wrong there, while that is news. Pure."""
     if status.policy_ms is None or now_ms - status.policy_ms > KNOWN_MS:
         return []
-    return [f"{each.says}, since {clock(each.since_ms)}" for each in status.incidents]
+    return [
+        f"{each.says}, since {local_time_text(each.since_ms)}"
+        for each in status.incidents
+    ]
 
 
 def describe(status: Status | None, now_ms: int) -> list[str]:

@@ -7,9 +7,9 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
-from probes.agent.sent_log import SentLog, sendings
 from probes.diagnosis.agent_status import read_status
 from probes.diagnosis.is_it_me_page import STYLE, page
+from probes.diagnosis.sent_log import SentLog, sendings
 from probes.wire.atomic_file import replace_file
 
 NAME = "is-it-me.html"

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from html import escape as escape_html
 from pathlib import Path
 
-from probes.agent.pause import clock
-from probes.agent.sent_log import Sending
 from probes.diagnosis.agent_status import (
     STALE_MS,
     Status,
@@ -23,7 +21,9 @@ from probes.diagnosis.agent_status import (
     place,
     troubles,
 )
+from probes.diagnosis.local_time import local_time_text
 from probes.diagnosis.outcome_text import TITLES, WORDS
+from probes.diagnosis.sent_log import Sending
 from probes.diagnosis.verdict import LaptopVerdict
 from probes.diagnosis.what_we_collect import NEVER, how_often
 from probes.wire.display import isolated
@@ -238,7 +238,7 @@ def _note(text: str, safe: bool = False) -> str:
 
 
 def _time(at_ms: int) -> str:
-    return escape(clock(at_ms))
+    return escape(local_time_text(at_ms))
 
 
 def _length(seconds: int) -> str:

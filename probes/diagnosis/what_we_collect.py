@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import textwrap
 
-from probes.agent import data_costs
+from probes.diagnosis import data_costs
 from probes.wire.catalogue import Measurement
 from probes.wire.measurements import MEASUREMENTS
 from probes.wire.policy import Policy, TeamsRelay

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from probes.measure import bursts, emodel, packet_stream
-from probes.measure.call_targets import CLIENT_TO_EDGE, Targets, judge
-from probes.measure.jitter import jitter, percentile
+from probes.measure.call_targets import judge
+from probes.measure.jitter import jitter
 from probes.wire import stamp
+from probes.wire.percentiles import percentile
+from probes.wire.policy import CLIENT_TO_EDGE, CallTargets
 from probes.wire.sample import Value
 
 Run = packet_stream.Observed[stamp.Reflected]
@@ -27,7 +29,7 @@ class _Way(NamedTuple):
 
 
 def summarise(
-    run: Run, interval_ms: float, targets: Targets = CLIENT_TO_EDGE
+    run: Run, interval_ms: float, targets: CallTargets = CLIENT_TO_EDGE
 ) -> dict[str, Value]:
     """The fields of the catalogue's `call_path` for a run in which something came
     back. Both directions' jitter and loss are kept apart where that is known; MOS is

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 
 from probes.measure.call_figures import summarise
-from probes.measure.call_targets import CLIENT_TO_EDGE, Targets
 from probes.measure.udp_exchange import RetryPacing, talk
 from probes.wire import stamp, stamp_auth
+from probes.wire.policy import CLIENT_TO_EDGE, CallTargets
 from probes.wire.report import Result
 
 NAME = "call_path"
@@ -26,9 +26,11 @@ VOICE_DSCP = 46
 INTERVAL_MS = 20.0
 # 10 s: what Microsoft's own connectivity test takes for a call.
 PACKETS = 500
+# The short rounds of a burst: 2 s. A day with all its bursts stays within 25 MB.
+SHORT_PACKETS = 100
 
 
-class StampSpeech:
+class StampCodec:
     """A STAMP session-sender's part: packets of `size` octets that ask for `dscp`."""
 
     def __init__(self, size: int, dscp: int) -> None:
@@ -36,7 +38,7 @@ class StampSpeech:
         self._ssid = secrets.randbelow(0xFFFF) + 1
         self._asked: dict[int, int] = {}
 
-    def ask(self, number: int) -> bytes:
+    def build(self, number: int) -> bytes:
         t1 = self._asked[number] = stamp.ntp_of(time.time_ns())
         return self._request(number, t1)
 
@@ -46,7 +48,7 @@ class StampSpeech:
     def _read(self, packet: bytes) -> stamp.Reflected:
         return stamp.read_reply(packet)
 
-    def hear(self, packet: bytes) -> tuple[int, stamp.Reflected] | None:
+    def parse(self, packet: bytes) -> tuple[int, stamp.Reflected] | None:
         try:
             reply = self._read(packet)
         except stamp.StampError:
@@ -59,7 +61,7 @@ class StampSpeech:
         return reply.sender_sequence, reply
 
 
-class AuthenticatedSpeech(StampSpeech):
+class AuthenticatedStampCodec(StampCodec):
     """The same in STAMP's authenticated mode: packets of 112 octets, without TLVs, so
     that the DSCP which arrived is not known."""
 
@@ -85,7 +87,7 @@ async def measure(
     payload_bytes: int = VOICE_BYTES,
     dscp: int = VOICE_DSCP,
     tcp_port: int | None = None,
-    targets: Targets = CLIENT_TO_EDGE,
+    targets: CallTargets = CLIENT_TO_EDGE,
     key: bytes = b"",
     kernel_times: bool = True,
 ) -> Result:
@@ -102,7 +104,9 @@ async def measure(
     said = await talk(
         host,
         port,
-        lambda: AuthenticatedSpeech(key) if key else StampSpeech(payload_bytes, dscp),
+        lambda: (
+            AuthenticatedStampCodec(key) if key else StampCodec(payload_bytes, dscp)
+        ),
         RetryPacing(packets, interval_ms, dscp, True, kernel_times),
         tcp_port,
     )

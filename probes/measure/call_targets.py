@@ -3,42 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
-
-import msgspec
 
 from probes.measure.bursts import worst_window
+from probes.wire.policy import CallTargets
 from probes.wire.sample import Value
-
-Amount = Annotated[float, msgspec.Meta(gt=0)]
-
-
-class Targets(msgspec.Struct, frozen=True):
-    """The 2018 table, client to Microsoft's edge; a council may have stricter ones. A
-    target is met where the value is *below* it.
-
-    Bursts are judged in any 200 ms and loss in any 15 s, or over the run where that is
-    shorter. At 50 packets/s a window of 200 ms holds ten packets: one lost packet is
-    10 % of it, but no burst. So a burst needs `burst_packets` as well. Reordering is
-    judged over at least `reorder_least` packets only: 0.05 % of fewer is less than one.
-    """
-
-    rtt_ms: Amount = 100.0
-    burst_loss_ratio: Amount = 0.10
-    burst_packets: Annotated[int, msgspec.Meta(ge=1)] = 2
-    burst_ms: Amount = 200.0
-    loss_ratio: Amount = 0.01
-    loss_ms: Amount = 15_000.0
-    jitter_ms: Amount = 30.0
-    reorder_ratio: Amount = 0.0005
-    reorder_least: Annotated[int, msgspec.Meta(ge=1)] = 2000
-
-
-CLIENT_TO_EDGE = Targets()
 
 
 def judge(
-    targets: Targets,
+    targets: CallTargets,
     lost: Sequence[bool],
     interval_ms: float,
     rtt_ms: float,

@@ -1,9 +1,9 @@
-"""Interarrival jitter (RFC 3550 section 6.4.1) and nearest-rank percentiles. Pure."""
+"""Interarrival jitter (RFC 3550 section 6.4.1). Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 # The estimate gains 1/16 a packet: after 50 packets it is within 4 % of its level.
 WARM_UP = 50
@@ -36,12 +36,3 @@ def jitter(arrivals: Iterable[tuple[float, float]]) -> float | None:
         return None
     settled = estimates[WARM_UP:]
     return math.fsum(settled) / len(settled) if settled else estimates[-1]
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    """The value at the rank nearest to n·percent/100, halves rounded up: one that was
-    measured, never between two. The stores' `p50`, `p95` and `p99` are the same."""
-    if not values:
-        raise ValueError("no percentile of nothing")
-    rank = (percent * len(values) + 50) // 100
-    return sorted(values)[max(rank, 1) - 1]

@@ -23,10 +23,10 @@ from websockets.exceptions import (
 )
 from websockets.typing import Subprotocol
 
-from probes.measure.tcp_info import TcpInfo, keep_little_waiting, tcp_info
 from probes.wire import ndt7
 from probes.wire.failure import Outcome
 from probes.wire.socket_errors import outcome_of
+from probes.wire.tcp_info import TcpInfo, keep_little_waiting, tcp_info
 
 _LAST_WORD_S = 1.0
 _CONNECT_S = 2.0

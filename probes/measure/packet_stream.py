@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from probes.wire.packet_codec import PacketCodec
+
 _TIMESTAMPNS_NEW = 64  # SO_TIMESTAMPNS_NEW: two 64-bit numbers on every architecture
 _TIMESPEC = struct.Struct("@qq")
 _GIVE_UP_S = 3.0
@@ -29,20 +31,6 @@ CLOSING_GAP = 1000
 _CLOSING_TRIES = 3
 
 Reply = TypeVar("Reply")
-# What a speech makes of it is the same type as what it is made into.
-Heard = TypeVar("Heard", covariant=True)
-
-
-class Speech(Protocol[Heard]):
-    """What is said on the way out and understood on the way back, by number."""
-
-    def ask(self, number: int) -> bytes:
-        """Question `number`. Another run's answer must not fit it."""
-        ...
-
-    def hear(self, packet: bytes) -> tuple[int, Heard] | None:
-        """Which question `packet` answers and how; None where it answers none."""
-        ...
 
 
 class Arrival(NamedTuple, Generic[Reply]):
@@ -169,13 +157,13 @@ class Stream(Generic[Reply]):
     def __init__(
         self,
         channel: socket.socket,
-        speech: Speech[Reply],
+        codec: PacketCodec[Reply],
         packets: int,
         interval_ms: float,
         closing: bool = False,
         kernel_times: bool = True,
     ) -> None:
-        self._channel, self._speech, self._packets = channel, speech, packets
+        self._channel, self._codec, self._packets = channel, codec, packets
         self._interval_ns = round(interval_ms * 1_000_000)
         self._closes, self._kernel_times = closing, kernel_times
         self._stop = threading.Event()
@@ -251,7 +239,7 @@ class Stream(Generic[Reply]):
 
     def _send(self, number: int) -> int:
         now_ns = time.perf_counter_ns()
-        packet = self._speech.ask(number)
+        packet = self._codec.build(number)
         for _attempt in range(2):
             try:
                 self._channel.send(packet)
@@ -276,7 +264,7 @@ class Stream(Generic[Reply]):
             self._fail(error)
             return
         for arrived_ns, packet in found:
-            heard = self._speech.hear(packet)
+            heard = self._codec.parse(packet)
             if heard is None:
                 continue
             number, reply = heard

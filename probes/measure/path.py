@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from probes import tracing
 from probes.measure import active_interface, ndt7_client
-from probes.measure.call_path import VOICE_DSCP, AuthenticatedSpeech, StampSpeech
+from probes.measure.call_path import VOICE_DSCP, AuthenticatedStampCodec, StampCodec
 from probes.measure.hops import Station, figures, stations
 from probes.measure.tunnels import physical
 from probes.measure.udp_exchange import addresses_of
@@ -83,7 +83,7 @@ async def measure(
     failed = Outcome.NAME_NOT_FOUND
     for family, address in addresses:
         look = await _best_look(
-            tracing.tracers(family, address, lambda: _speech(key), tcp_port), wait_s
+            tracing.tracers(family, address, lambda: _codec(key), tcp_port), wait_s
         )
         if isinstance(look, Outcome):
             # Where one family is missing here, the other may lead there.
@@ -220,7 +220,7 @@ async def _gateway(
     there: Address = (gateway, _NOBODYS_PORT)
     best: Sequence[Echo] = []
     # Echo requests first: routers do not ration their answers to those.
-    methods = tracing.tracers(family, there, _speech, 443)
+    methods = tracing.tracers(family, there, _codec, 443)
     for each in sorted(methods, key=lambda each: each.method != "icmp"):
         try:
             one = await _traced(each, [_FAR_TTL], 0, wait_s)
@@ -232,8 +232,8 @@ async def _gateway(
     return best
 
 
-def _speech(key: bytes = b"") -> StampSpeech:
-    return AuthenticatedSpeech(key) if key else StampSpeech(_SIZE, VOICE_DSCP)
+def _codec(key: bytes = b"") -> StampCodec:
+    return AuthenticatedStampCodec(key) if key else StampCodec(_SIZE, VOICE_DSCP)
 
 
 def _worth(echoes: Sequence[Echo]) -> tuple[bool, int]:

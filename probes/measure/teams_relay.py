@@ -13,24 +13,24 @@ from collections.abc import Callable
 
 from probes.measure import stun
 from probes.measure.call_figures import rounded
-from probes.measure.jitter import jitter, percentile
+from probes.measure.jitter import jitter
 from probes.measure.packet_stream import Arrival, Observed
 from probes.measure.udp_exchange import RetryPacing, Talk, talk
 from probes.wire.failure import Outcome
-from probes.wire.policy import TeamsRelay
+from probes.wire.percentiles import percentile
+from probes.wire.policy import TEAMS_TARGET, TeamsRelay
 from probes.wire.report import Result
 from probes.wire.sample import Value
 
 NAME = "teams_relay"
 VERSION = 1
-TARGET = "teams"
 INTERVAL_MS = 20.0
 VOICE_DSCP = 46
 # What the relays serve by TCP: Teams' own way out where UDP is blocked.
 TCP_PORT = 443
 
 
-class StunSpeech:
+class StunCodec:
     """One kind of request, each with a transaction id of its own: a secret of the run
     and the number. Any answer to it counts, success or error."""
 
@@ -38,10 +38,10 @@ class StunSpeech:
         self._request = request
         self._secret = secrets.token_bytes(stun.TRANSACTION_BYTES - 4)
 
-    def ask(self, number: int) -> bytes:
+    def build(self, number: int) -> bytes:
         return self._request(self._secret + number.to_bytes(4, "big"))
 
-    def hear(self, packet: bytes) -> tuple[int, stun.StunResponse] | None:
+    def parse(self, packet: bytes) -> tuple[int, stun.StunResponse] | None:
         try:
             answer = stun.read_answer(packet)
         except stun.StunError:
@@ -69,7 +69,9 @@ async def measure(
         cost_bytes += again.cost_bytes
         said = again
     values = {} if said.run is None else summarise(said.run)
-    return Result(NAME, VERSION, time_ms, said.outcome, TARGET, values, cost_bytes)
+    return Result(
+        NAME, VERSION, time_ms, said.outcome, TEAMS_TARGET, values, cost_bytes
+    )
 
 
 async def _ask(
@@ -80,7 +82,7 @@ async def _ask(
 ) -> Talk[stun.StunResponse]:
     pace = RetryPacing(relay.packets, interval_ms, VOICE_DSCP)
     return await talk(
-        relay.host, relay.port, lambda: StunSpeech(request), pace, tcp_port
+        relay.host, relay.port, lambda: StunCodec(request), pace, tcp_port
     )
 
 

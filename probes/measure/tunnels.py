@@ -13,7 +13,9 @@ from typing import Literal
 import msgspec
 
 from probes import platforms
-from probes.measure.vpn_products import (
+from probes.platforms.system_facts import Interface, VpnConnection
+from probes.wire.failure import Outcome
+from probes.wire.vpn_products import (
     BY_KIND,
     NATIVE,
     NOT_VPN,
@@ -22,8 +24,6 @@ from probes.measure.vpn_products import (
     by_description,
     by_name,
 )
-from probes.platforms.system_facts import Interface, VpnConnection
-from probes.wire.failure import Outcome
 
 State = Literal["up", "down", "absent", "unknown"]
 _PORTS = {"port", "wwan", "bridge", "vlan"}

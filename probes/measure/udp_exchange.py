@@ -7,8 +7,9 @@ import socket
 from collections.abc import Callable
 from typing import Generic, NamedTuple
 
-from probes.measure.packet_stream import Observed, Reply, Speech, Stream, mark
+from probes.measure.packet_stream import Observed, Reply, Stream, mark
 from probes.wire.failure import Outcome
+from probes.wire.packet_codec import PacketCodec
 from probes.wire.socket_errors import outcome_of
 
 HEADERS_BYTES = {socket.AF_INET: 28, socket.AF_INET6: 48}
@@ -37,7 +38,7 @@ class RetryPacing(NamedTuple):
 async def talk(
     host: str,
     port: int,
-    speak: Callable[[], Speech[Reply]],
+    new_codec: Callable[[], PacketCodec[Reply]],
     pace: RetryPacing,
     tcp_port: int | None = None,
 ) -> Talk[Reply]:
@@ -55,7 +56,7 @@ async def talk(
     except (OSError, UnicodeError) as error:
         return Talk(outcome_of(error), None, 0)
     for family, address in addresses:
-        run = await _run(family, address, speak(), pace)
+        run = await _run(family, address, new_codec(), pace)
         if isinstance(run, Outcome):
             failed.append(run)
             continue
@@ -110,7 +111,7 @@ def _silence(error: OSError | None) -> Outcome:
 async def _run(
     family: socket.AddressFamily,
     address: tuple[object, ...],
-    speech: Speech[Reply],
+    codec: PacketCodec[Reply],
     pace: RetryPacing,
 ) -> Observed[Reply] | Outcome:
     with socket.socket(family, socket.SOCK_DGRAM) as channel:
@@ -122,7 +123,7 @@ async def _run(
             return _silence(error)
         run = Stream(
             channel,
-            speech,
+            codec,
             pace.packets,
             pace.interval_ms,
             pace.closing,

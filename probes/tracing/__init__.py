@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from probes.measure.packet_stream import Speech
+from probes.wire.packet_codec import PacketCodec
 
 Address = tuple[object, ...]
 
@@ -46,7 +46,7 @@ class Tracer(Protocol):
 def tracers(
     family: int,
     address: Address,
-    speak: Callable[[], Speech[object]],
+    new_codec: Callable[[], PacketCodec[object]],
     tcp_port: int | None,
 ) -> list[Tracer]:
     """The methods of this system towards `address` (with its UDP port), best first."""
@@ -58,11 +58,11 @@ def tracers(
         from probes.tracing.macos_tracer import IcmpTracer as MacTracer
 
         return [MacTracer(family, str(address[0]))]
-    from probes.tracing.linux_tracer import DatagramTracer, TcpTracer, icmp_speech
+    from probes.tracing.linux_tracer import DatagramTracer, TcpTracer, icmp_codec
 
     found: list[Tracer] = [
-        DatagramTracer("udp", family, address, speak),
-        DatagramTracer("icmp", family, address, lambda: icmp_speech(family)),
+        DatagramTracer("udp", family, address, new_codec),
+        DatagramTracer("icmp", family, address, lambda: icmp_codec(family)),
     ]
     if tcp_port is not None:
         found.append(TcpTracer(family, (address[0], tcp_port, *address[2:])))

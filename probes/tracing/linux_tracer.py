@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from probes.measure.packet_stream import Speech
 from probes.tracing import Address, Echo, text_of
 from probes.tracing.icmp import echo_request, read_answer
+from probes.wire.packet_codec import PacketCodec
 
 _MSG_ERRQUEUE = 0x2000
 _IP_TTL, _IPV6_UNICAST_HOPS = 2, 16
@@ -129,7 +129,7 @@ class _Tracing:
 
 class DatagramTracer:
     """UDP questions that the destination's own service answers, or ICMP echoes. A
-    socket for each TTL; what it says is `speak`'s."""
+    socket for each TTL; what it says is `new_codec`'s."""
 
     cost_bytes = 72 + 100
 
@@ -138,15 +138,15 @@ class DatagramTracer:
         method: str,
         family: int,
         address: Address,
-        speak: Callable[[], Speech[object]],
+        new_codec: Callable[[], PacketCodec[object]],
     ) -> None:
         self.method = method
-        self._family, self._address, self._speak = family, address, speak
+        self._family, self._address, self._new_codec = family, address, new_codec
 
     def trace(
         self, ttls: Sequence[int], every_s: float, wait_s: float, stop: threading.Event
     ) -> list[Echo]:
-        speech, work = self._speak(), _Tracing(self._family)
+        codec, work = self._new_codec(), _Tracing(self._family)
         there = str(self._address[0])
         said: dict[int, bytes] = {}
         with contextlib.ExitStack() as stack:
@@ -158,7 +158,7 @@ class DatagramTracer:
                     work.watch.register(channels[ttl], selectors.EVENT_READ)
 
             def ask(number: int, ttl: int) -> None:
-                said[number] = speech.ask(number)
+                said[number] = codec.build(number)
                 work.pending[number] = _Asked(
                     ttl, time.perf_counter_ns(), channels[ttl]
                 )
@@ -177,7 +177,7 @@ class DatagramTracer:
                         far = error.far or error.address == there
                         work.answer(number, error.address, far)
                 for packet in _packets(channel):
-                    heard = speech.hear(packet)
+                    heard = codec.parse(packet)
                     if heard is not None:
                         work.answer(heard[0], there, True)
 
@@ -242,25 +242,25 @@ class TcpTracer:
             return work.run(ttls, every_s, wait_s, stop, ask, hear)
 
 
-class IcmpSpeech:
+class IcmpCodec:
     """Echo requests; the kernel gives them the socket's own identifier."""
 
     def __init__(self, family: int) -> None:
         self._family = family
         self._payload = secrets.token_bytes(36)
 
-    def ask(self, number: int) -> bytes:
+    def build(self, number: int) -> bytes:
         return echo_request(self._family, 0, number, self._payload)
 
-    def hear(self, packet: bytes) -> tuple[int, object] | None:
+    def parse(self, packet: bytes) -> tuple[int, object] | None:
         said = read_answer(self._family, packet)
         if said is None or said.kind != "reply" or packet[8:] != self._payload:
             return None
         return said.number, said
 
 
-def icmp_speech(family: int) -> Speech[object]:
-    return IcmpSpeech(family)
+def icmp_codec(family: int) -> PacketCodec[object]:
+    return IcmpCodec(family)
 
 
 def _live(channel: socket.socket, ttl: int) -> None:

@@ -3,8 +3,8 @@
 Every measurement here is about one laptop, so every one is personal data.
 """
 
-from probes.measure.vpn_products import NAMES as VPN_PRODUCTS
 from probes.wire.catalogue import Catalogue, Field, Measurement, Tag
+from probes.wire.vpn_products import NAMES as VPN_PRODUCTS
 
 _TAGS = (
     Tag("agent", "pseudonym of the laptop (a keyed hash)", personal=True),

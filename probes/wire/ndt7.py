@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
-from probes.measure.tcp_info import TcpInfo
+from probes.wire.tcp_info import TcpInfo
 
 SUBPROTOCOL = "net.measurementlab.ndt.v7"
 DOWNLOAD, UPLOAD = "/ndt/v7/download", "/ndt/v7/upload"

@@ -12,7 +12,6 @@ from typing import Annotated
 
 import msgspec
 
-from probes.measure.call_targets import CLIENT_TO_EDGE, Targets
 from probes.wire.daily_hours import minute_of, within
 from probes.wire.ndt7 import with_token
 
@@ -27,7 +26,13 @@ _METERED = {
     "bandwidth": 0,
 }
 
+# What `hurry` adds: at most so many bursts a day, each of short rounds so long after
+# its start.
+BURSTS_PER_DAY = 3
+BURST_ROUNDS_MS = (30_000, 120_000, 300_000)
+
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
+Amount = Annotated[float, msgspec.Meta(gt=0)]
 Bytes = Annotated[int, msgspec.Meta(ge=0)]
 Clock = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
 Weekday = Annotated[int, msgspec.Meta(ge=0, le=6)]
@@ -35,6 +40,31 @@ Url = Annotated[str, msgspec.Meta(max_length=500)]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
 Subnet = Annotated[str, msgspec.Meta(min_length=3, max_length=49)]
+
+
+class CallTargets(msgspec.Struct, frozen=True):
+    """What a call is judged by: Microsoft's 2018 table, client to Microsoft's edge. A
+    council may set stricter targets. A target is met if the value is *below* it.
+
+    Bursts are judged in any 200 ms and loss in any 15 s, or over the whole run if it is
+    shorter. At 50 packets a second a window of 200 ms holds ten packets: one lost
+    packet is 10 % of it, but not a burst, so a burst also needs `burst_packets`.
+    Reordering is judged over at least `reorder_least` packets: 0.05 % of fewer is less
+    than one packet.
+    """
+
+    rtt_ms: Amount = 100.0
+    burst_loss_ratio: Amount = 0.10
+    burst_packets: Annotated[int, msgspec.Meta(ge=1)] = 2
+    burst_ms: Amount = 200.0
+    loss_ratio: Amount = 0.01
+    loss_ms: Amount = 15_000.0
+    jitter_ms: Amount = 30.0
+    reorder_ratio: Amount = 0.0005
+    reorder_least: Annotated[int, msgspec.Meta(ge=1)] = 2000
+
+
+CLIENT_TO_EDGE = CallTargets()
 
 
 class ReflectorAt(msgspec.Struct, frozen=True):
@@ -55,6 +85,10 @@ class ReflectorAt(msgspec.Struct, frozen=True):
     def test_url(self) -> str:
         """`ndt7_url` with the token in its query."""
         return with_token(self.ndt7_url, self.token)
+
+
+# The `target` of its results.
+TEAMS_TARGET = "teams"
 
 
 class TeamsRelay(msgspec.Struct, frozen=True):
@@ -150,7 +184,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     reflectors: Annotated[tuple[ReflectorAt, ...], msgspec.Meta(max_length=16)] = ()
     teams_relay: TeamsRelay = TeamsRelay()
-    targets: Targets = CLIENT_TO_EDGE
+    targets: CallTargets = CLIENT_TO_EDGE
     services: Annotated[tuple[Service, ...], msgspec.Meta(max_length=32)] = ()
     online_checks: Annotated[tuple[OnlineCheck, ...], msgspec.Meta(max_length=4)] = ()
     names: Annotated[tuple[Host, ...], msgspec.Meta(max_length=32)] = ()

@@ -36,6 +36,9 @@ MAX_RESULTS = 200
 MAX_VALUES = 64
 REPORTS_TOPIC = "towpath/v1/reports"
 ACKS_TOPIC = "towpath/v1/acks"
+# By these a broker refuses a user name or password: CONNACK return codes of MQTT 3.1.1
+# (section 3.2.2.3), reason codes of MQTT 5 (section 3.2.2.2).
+CREDENTIAL_REFUSED_CODES = frozenset({4, 5, 134, 135})
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]

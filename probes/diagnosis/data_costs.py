@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from probes.agent import burst_schedule
 from probes.measure import call_path
 from probes.wire.measurements import CATALOGUE
-from probes.wire.policy import Policy
+from probes.wire.policy import BURST_ROUNDS_MS, BURSTS_PER_DAY, Policy
 
 DAY_S = 86_400
 _HEADERS_BYTES = {4: 28, 6: 48}
@@ -60,12 +59,12 @@ def day(
             lines.append(Cost(probe, cost, DAY_S // cadence_s))
     if policy.hurry and not metered and policy.cadence("call_path", 1, False):
         # Three bursts of three rounds are the most; most days have none.
-        short = burst_schedule.SHORT_PACKETS * 2 * packet + each["path"] + each["vpn"]
+        short = call_path.SHORT_PACKETS * 2 * packet + each["path"] + each["vpn"]
         lines.append(
             Cost(
                 "bad minutes",
                 short,
-                burst_schedule.A_DAY * len(burst_schedule.AFTER_MS),
+                BURSTS_PER_DAY * len(BURST_ROUNDS_MS),
             )
         )
     every_s = policy.report_s * (3 if metered else 1)

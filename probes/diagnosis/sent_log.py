@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from probes.agent.spool import SpooledReport
 from probes.wire.report import Report
 
 LOG_BYTES = 2_000_000
@@ -22,17 +21,18 @@ class SentLog:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "sent.jsonl"
 
-    def write(self, now_ms: int, reports: Sequence[SpooledReport]) -> None:
-        """Notes `reports`. A full disk loses the note, not the report."""
-        if not reports:
+    def append(self, now_ms: int, bodies: Sequence[bytes]) -> None:
+        """Adds the reports in `bodies`, each one's JSON. A full disk loses the note,
+        not the report."""
+        if not bodies:
             return
         with contextlib.suppress(OSError):
             if self.path.exists() and self.path.stat().st_size > LOG_BYTES:
                 self.path.replace(self.path.with_suffix(".1.jsonl"))
             self.path.touch(mode=0o600)
             with self.path.open("ab") as file:
-                for each in reports:
-                    note = {"sent_ms": now_ms, "report": msgspec.Raw(each.body)}
+                for body in bodies:
+                    note = {"sent_ms": now_ms, "report": msgspec.Raw(body)}
                     file.write(msgspec.json.encode(note) + b"\n")
 
     def last(self, most: int) -> list[str]:
