@@ -99,8 +99,9 @@ class MemoryStore(_Opened):
                 for where in query.where
             ):
                 continue
-            every = query.every_ms
-            bucket = sample.time_ms - sample.time_ms % every if every else None
+            bucket = _bucket(query, sample.time_ms)
+            if bucket is None and query.has_buckets:
+                continue
             group = tuple(sample.tags.get(name, "") for name in query.group_by)
             found.setdefault((bucket, group), []).append(sample)
         declared = CATALOGUE.measurement(query.measurement)
@@ -135,6 +136,12 @@ class MemoryStore(_Opened):
             )
             for samples in groups.values()
         ]
+
+
+def _bucket(query: Query, time_ms: int) -> int | None:
+    if query.every_ms:
+        return time_ms - time_ms % query.every_ms
+    return next((a for a, b in query.spans if a <= time_ms < b), None)
 
 
 def aggregate(pick: Pick, samples: list[Sample], weight: str) -> Value | None:

@@ -136,6 +136,41 @@ async def test_percentiles_of_buckets_of_very_different_size(store: Store) -> No
     ]
 
 
+async def test_spans_of_any_length_may_be_the_buckets(store: Store) -> None:
+    await store.write(
+        [
+            batch(
+                *(
+                    (START + n * MINUTE, {"a": a}, {"whole": n, "real": n / 2})
+                    for a in ("x", "y")
+                    for n in range(60)
+                    if a == "x" or n < 20
+                )
+            )
+        ]
+    )
+    spans = [(0, 1), (10, 15), (15, 31), (40, 90), (2000, 2001)]
+    in_ms = tuple((START + a * MINUTE, START + b * MINUTE) for a, b in spans)
+    query = msgspec.structs.replace(
+        ask("whole:count", "whole:sum", "real:p95", "real:last", by=("a",)),
+        spans=in_ms,
+        from_ms=in_ms[0][0],
+        to_ms=in_ms[-1][1],
+    )
+    assert await values(store, query) == [
+        (START, "x", 1, 0, 0.0, 0.0),
+        (START + 10 * MINUTE, "x", 5, 60, 7.0, 7.0),
+        (START + 15 * MINUTE, "x", 16, 360, 14.5, 15.0),
+        (START + 40 * MINUTE, "x", 20, 990, 29.0, 29.5),
+        (START, "y", 1, 0, 0.0, 0.0),
+        (START + 10 * MINUTE, "y", 5, 60, 7.0, 7.0),
+        (START + 15 * MINUTE, "y", 5, 85, 9.5, 9.5),
+    ]
+    for wrong in (in_ms[:2], in_ms[::-1], (in_ms[0], in_ms[0], in_ms[-1])):
+        with pytest.raises(Misfit, match="expected each to begin after"):
+            await store.ask(msgspec.structs.replace(query, spans=wrong))
+
+
 async def test_a_mean_is_weighted_by_what_it_counts(store: Store) -> None:
     await store.write(
         [

@@ -103,6 +103,17 @@ async def test_rolled_up_days_answer_every_question_as_the_rows_do(
         for every in (None, 5 * MINUTE, HOUR, 6 * HOUR)
         for by in ((), ("b", "a"))
     ]
+    for minutes in (7, 5, 60):
+        edges = [START + n * minutes * MINUTE for n in (0, 9, 12, 13, 24, 25, 28)]
+        spans = tuple(zip(edges[::2], [*edges[1::2], START + 2 * DAY], strict=True))
+        questions.append(
+            msgspec.structs.replace(
+                question(None, *numbers, *texts, by=("a",)),
+                from_ms=START,
+                to_ms=START + 2 * DAY,
+                spans=spans,
+            )
+        )
     questions.append(
         Query(
             "plain",
@@ -238,5 +249,9 @@ def test_the_coarsest_roll_up_that_is_exact_is_chosen() -> None:
         "p95",
         "p99",
     }
+    in_spans = question(None, Pick("whole"))
+    for start, step in ((HOUR, hour), (10 * MINUTE, five), (MINUTE, None)):
+        spans = ((0, start), (2 * HOUR, 3 * HOUR))
+        assert step_of(msgspec.structs.replace(in_spans, spans=spans), PLAIN) == step
     private = CATALOGUE.measurement("private")
     assert step_of(question(HOUR, Pick("ok", "mean")), private) is None

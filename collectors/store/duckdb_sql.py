@@ -87,8 +87,9 @@ def percentiles(query: Query, means: str) -> str:
 
 def conditions(query: Query) -> list[str]:
     """What a row must meet."""
+    spans = query.spans or [(query.from_ms, query.to_ms)]
     return [
-        f"{TIME} >= {query.from_ms} AND {TIME} < {query.to_ms}",
+        _within(spans),
         *(_condition(where) for where in query.where),
     ]
 
@@ -98,6 +99,9 @@ def groups(query: Query) -> list[str]:
     keys = [f"coalesce({name(tag)}, '')" for tag in query.group_by]
     if query.every_ms:
         keys.insert(0, f"{TIME} // {query.every_ms} * {query.every_ms}")
+    if query.spans:
+        starts = (f"WHEN {TIME} < {end} THEN {begin}" for begin, end in query.spans)
+        keys.insert(0, f"CASE {' '.join(starts)} END")
     return keys
 
 
@@ -124,11 +128,9 @@ def source(
         )
         + " WHERE false"
     ]
-    inside = " OR ".join(
-        f"({TIME} >= {start} AND {TIME} < {end})" for start, end in scan.ranges
-    )
+    inside = _within(scan.ranges)
     if scan.plain:
-        apart = [f"NOT ({inside})"] if inside else []
+        apart = [f"NOT {inside}"] if scan.ranges else []
         parts.append(f"SELECT * FROM {files(scan.plain)}" + _where([*having, *apart]))
     once = " UNION ALL BY NAME ".join(parts)
     if not scan.mixed:
@@ -142,7 +144,7 @@ def source(
     mixed = (
         f"SELECT CAST(NULL AS VARCHAR) AS filename, {typed}"
         f" UNION ALL BY NAME SELECT * FROM {files(scan.mixed, numbered=True)}"
-        + _where([*having, f"({inside})"])
+        + _where([*having, inside])
     )
     return (
         f"SELECT {', '.join(columns)} FROM ({once}) UNION ALL"
@@ -164,6 +166,12 @@ def files(paths: Iterable[str], numbered: bool = False) -> str:
     listed = ", ".join(literal(path) for path in paths)
     extra = ", filename=true" if numbered else ""
     return f"read_parquet([{listed}], union_by_name=true{extra})"
+
+
+def _within(spans: Iterable[tuple[int, int]]) -> str:
+    """True of the rows in any of `spans`."""
+    parts = (f"{TIME} >= {start} AND {TIME} < {end}" for start, end in spans)
+    return f"({' OR '.join(parts)})"
 
 
 def _where(having: Sequence[str]) -> str:

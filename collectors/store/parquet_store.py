@@ -194,8 +194,11 @@ class EmbeddedStore:
         rolled: list[str] = []
         span = query.from_ms, query.to_ms
         for start, standing in self._folder.between(declared, *span):
+            end = start + file_layout.DAY_MS
+            if query.spans and not any(a < end and start < b for a, b in query.spans):
+                continue
             usable = [each for each in standing if each.path not in self._damaged]
-            is_whole = span[0] <= start and start + file_layout.DAY_MS <= span[1]
+            is_whole = span[0] <= start and end <= span[1]
             if step_ms and is_whole and len(standing) == len(usable) == 1:
                 source = Path(standing[0].path)
                 folder = self._folder.rolled(declared, rollup.STEPS_MS[step_ms])
@@ -217,7 +220,7 @@ class EmbeddedStore:
 
 
 def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
-    first = 1 if query.every_ms else 0
+    first = 1 if query.has_buckets else 0
     values_at = first + len(query.group_by)
     # As `ordered`, before a row is a `Row`.
     cells = sorted(cells, key=lambda cell: (cell[first:values_at], cell[:first]))

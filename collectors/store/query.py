@@ -18,6 +18,8 @@ Meaning, the same on every store:
   (None without buckets), which may lie before `from_ms`. Rows come in the order of
   their tags (as `group_by` names them), then of time. `mean` and `weight` are floats,
   `count` is whole, the others have the type of their field.
+- With `spans` the buckets are those spans, which are apart and in order, instead of
+  multiples of `every_ms`; what lies between them takes part in nothing.
 - With `of_ms` percentiles are of means: of the mean of each group in steps of that
   length, as suppliers bill by five minutes. Whole days of it come from roll-ups.
 - (measurement, tags, time) is one row: what was written last wins, field by field.
@@ -63,7 +65,9 @@ class Where(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """A question over `[from_ms, to_ms)`; buckets where `every_ms` is given."""
+    """A question over `[from_ms, to_ms)`; buckets if `every_ms` or `spans` are given.
+    `spans` are half-open (from, to) in ms: the first begins at `from_ms`, the last
+    ends at `to_ms`."""
 
     measurement: str
     picks: tuple[Pick, ...]
@@ -73,6 +77,11 @@ class Query(msgspec.Struct, frozen=True):
     group_by: tuple[str, ...] = ()
     every_ms: int | None = None
     of_ms: int | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def has_buckets(self) -> bool:
+        return bool(self.every_ms or self.spans)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -112,7 +121,7 @@ def check(query: Query, catalogue: Catalogue) -> None:
         raise Misfit(str(unknown)) from None
     if query.of_ms is not None and (
         query.of_ms <= 0
-        or query.every_ms
+        or query.has_buckets
         or any(
             p.aggregate not in PERCENTILES or _weighs(p, declared) for p in query.picks
         )
@@ -125,6 +134,12 @@ def check(query: Query, catalogue: Catalogue) -> None:
         raise Misfit(f"a query of {query.measurement!r} ends before it begins")
     if query.every_ms is not None and query.every_ms <= 0:
         raise Misfit(f"a query of {query.measurement!r} has buckets of no length")
+    if query.spans and not _are_apart(query):
+        raise Misfit(
+            f"a query of {query.measurement!r} has spans: expected each to begin after "
+            "the one before, the first at from_ms, the last to end at to_ms, and no "
+            "every_ms"
+        )
 
 
 def weight_of(pick: Pick, declared: Measurement) -> str:
@@ -146,6 +161,16 @@ def means_of(query: Query) -> Query:
     picks = {pick.field: Pick(pick.field, "mean") for pick in query.picks}
     return msgspec.structs.replace(
         query, picks=tuple(picks.values()), every_ms=query.of_ms, of_ms=None
+    )
+
+
+def _are_apart(query: Query) -> bool:
+    edges = [edge for span in query.spans for edge in span]
+    return (
+        query.every_ms is None
+        and all(begin < end for begin, end in query.spans)
+        and edges == sorted(edges)
+        and (edges[0], edges[-1]) == (query.from_ms, query.to_ms)
     )
 
 

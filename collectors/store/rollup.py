@@ -64,8 +64,10 @@ def step_of(query: Query, declared: Measurement) -> int | None:
     What is about one laptop is not rolled up: it is kept for days, and erased."""
     if declared.personal or any(pick.aggregate not in _NEEDS for pick in query.picks):
         return None
+    edges = [edge for span in query.spans for edge in span]
+    lengths = edges if query.every_ms is None else [query.every_ms]
     for step_ms in STEPS_MS:
-        if query.every_ms is None or query.every_ms % step_ms == 0:
+        if not any(length % step_ms for length in lengths):
             return step_ms
     return None
 

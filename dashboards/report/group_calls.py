@@ -129,16 +129,24 @@ async def _month(
     own: Mapping[str, OpeningHours],
     least: int,
 ) -> dict[Name, MergedFigures]:
-    found: dict[Name, MergedFigures] = {}
     midnights = [begin for begin, _ in month.days()]
-    for begin, end, opened in stretches({hours, *own.values()}, span, midnights):
-        day = datetime.fromtimestamp(begin / 1000, UTC).astimezone(month.zone).date()
-        for row in await ask(report_queries.experience(begin, end)):
-            name = (row.tags.get("by", ""), row.tags.get("group", ""))
-            # A second lock: the store holds no smaller group, and none is ever shown.
-            small = (real(row, "agents_min") or 0) < rounded(least)
-            if not small and hours_of(*name, hours, own) in opened:
-                found.setdefault(name, MergedFigures()).add(row, day)
+    open_times = stretches({hours, *own.values()}, span, midnights)
+    if not open_times:
+        return {}
+    opened = {begin: those for begin, _, those in open_times}
+    days = {
+        begin: datetime.fromtimestamp(begin / 1000, UTC).astimezone(month.zone).date()
+        for begin in opened
+    }
+    found: dict[Name, MergedFigures] = {}
+    query = report_queries.experience([(begin, end) for begin, end, _ in open_times])
+    for row in await ask(query):
+        name = (row.tags.get("by", ""), row.tags.get("group", ""))
+        begin = row.time_ms or 0
+        # A second lock: the store holds no smaller group, and none is ever shown.
+        small = (real(row, "agents_min") or 0) < rounded(least)
+        if not small and hours_of(*name, hours, own) in opened[begin]:
+            found.setdefault(name, MergedFigures()).add(row, days[begin])
     return found
 
 

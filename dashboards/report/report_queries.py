@@ -95,9 +95,9 @@ EXPERIENCE = (
 )
 
 
-def experience(from_ms: int, to_ms: int) -> Query:
-    """Every group's weighted figures and their weights, so that they can be merged.
-    Groups too small at a time are not in the store."""
+def experience(spans: Sequence[tuple[int, int]]) -> Query:
+    """Every group's weighted figures in each of `spans`, and their weights, so that
+    they can be merged. Groups too small at a time are not in the store."""
     return Query(
         "experience",
         (
@@ -109,10 +109,11 @@ def experience(from_ms: int, to_ms: int) -> Query:
             *(Pick(name, "mean") for name in EXPERIENCE),
             *(Pick(name, "weight") for name in EXPERIENCE),
         ),
-        from_ms,
-        to_ms,
+        spans[0][0],
+        spans[-1][1],
         (),
         ("by", "group"),
+        spans=tuple(spans),
     )
 
 
