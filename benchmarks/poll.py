@@ -150,11 +150,11 @@ async def _towpath(port: int, held: Credential) -> dict[str, float]:
         for _ in range(15):
             rows = (await poll.poll(0.0, _nothing)).batches
         assert len(rows[1]) >= PORTS
-        before, packets = time.process_time(), session.tally.packets
+        before, packets = time.process_time(), session.counts.packets
         for _ in range(POLLS):
             await poll.poll(0.0, _nothing)
         spent = time.process_time() - before
-        packets = session.tally.packets - packets
+        packets = session.counts.packets - packets
         poll.close()
     return {"cpu_ms": spent / POLLS * 1000, "packets": packets / POLLS}
 

@@ -33,7 +33,7 @@ async def polled(file: Path) -> DeviceFacts:
             device.port_number,
             held,
             name=file.stem,
-            patience=RetryPolicy((1.0, 2.0)),
+            retry_policy=RetryPolicy((1.0, 2.0)),
         )
 
 

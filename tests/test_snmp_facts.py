@@ -58,7 +58,7 @@ async def polled(simulated: SimulatedSwitch, version: str = "2c") -> DeviceFacts
     held = credential("test", {"version": version, "community": "public"})
     async with simulated:
         return await poll_once(
-            "127.0.0.1", simulated.port_number, held, name="sw-1", patience=QUICK
+            "127.0.0.1", simulated.port_number, held, name="sw-1", retry_policy=QUICK
         )
 
 

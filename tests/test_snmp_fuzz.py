@@ -13,9 +13,10 @@ import services
 from captures import datagrams
 
 from collectors.snmp import credential
+from collectors.snmp.session.device_session import MAX_ROWS, DeviceSession
+from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy, Session
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
-from collectors.snmp.session.walk import MAX_ROWS, AgentLimits, Budget, walk
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedSwitch
 
@@ -104,7 +105,7 @@ async def converse(session: Session) -> None:
         answer = await session.get(SYSTEM)
         assert len(answer) < 1000
     with contextlib.suppress(Failed):
-        rows = await walk(session, "1.3.6.1.2.1.2.2.1.2", AgentLimits(), Budget(0.2))
+        rows = await DeviceSession(session, PollBudget(0.2)).walk("1.3.6.1.2.1.2.2.1.2")
         assert len(rows) <= MAX_ROWS + 25
 
 

@@ -27,9 +27,11 @@ from agents import (
 
 from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import DeviceFacts, poll_once
+from collectors.snmp.session.agent_limits import AgentLimits
+from collectors.snmp.session.device_session import MAX_ROWS, DeviceSession
+from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
-from collectors.snmp.session.walk import MAX_ROWS, AgentLimits, Budget, get_all, walk
 from probes.wire.failure import Outcome
 from towpath.demo.simulated_switches import SimulatedSwitch
 
@@ -47,11 +49,12 @@ LIBRARIES = [
 async def walked(
     switch: SimulatedSwitch, prefer_gufo: bool = True, base: str = IF_DESCR
 ) -> tuple[dict[str, object], AgentLimits]:
-    stamina = AgentLimits()
+    limits = AgentLimits()
     async with switch, Sessions(prefer_gufo) as sessions:
         session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, HURRIED)
         try:
-            return dict(await walk(session, base, stamina, Budget(60))), stamina
+            snmp = DeviceSession(session, PollBudget(60), limits)
+            return dict(await snmp.walk(base)), limits
         finally:
             session.close()
 
@@ -59,7 +62,11 @@ async def walked(
 async def facts_of(switch: SimulatedSwitch, budget_s: float = 60.0) -> DeviceFacts:
     async with switch:
         return await poll_once(
-            "127.0.0.1", switch.port_number, PUBLIC, patience=HURRIED, budget_s=budget_s
+            "127.0.0.1",
+            switch.port_number,
+            PUBLIC,
+            retry_policy=HURRIED,
+            budget_s=budget_s,
         )
 
 
@@ -70,34 +77,34 @@ async def facts_of(switch: SimulatedSwitch, budget_s: float = 60.0) -> DeviceFac
 async def test_a_walk_is_whole_however_little_the_agent_stands(
     kind: type[SimulatedSwitch], prefer_gufo: bool
 ) -> None:
-    rows, stamina = await walked(kind("a", 30), prefer_gufo)
+    rows, limits = await walked(kind("a", 30), prefer_gufo)
     assert len(rows) == 30
     assert rows[f"{IF_DESCR}.30"] == b"Gi1/0/30"
     if kind is not SimulatedSwitch:
-        assert stamina.repetitions < 25
+        assert limits.repetitions < 25
 
 
 def test_long_values_in_one_column_shorten_its_pages_alone() -> None:
-    stamina = AgentLimits()
-    stamina.walked(tried=25, rows=60)
-    stamina.fewer("1.3.6.1.2.1.17.7.1.4.2.1.4", tried=25)
-    assert stamina.rows("1.3.6.1.2.1.17.7.1.4.2.1.4") == 12
-    assert stamina.rows(IF_DESCR) == 25
+    limits = AgentLimits()
+    limits.walk_succeeded(page_rows=25, rows=60)
+    limits.page_failed("1.3.6.1.2.1.17.7.1.4.2.1.4", 25)
+    assert limits.page_rows("1.3.6.1.2.1.17.7.1.4.2.1.4") == 12
+    assert limits.page_rows(IF_DESCR) == 25
 
 
 def test_what_an_agent_never_answered_is_not_asked_of_other_columns() -> None:
-    stamina = AgentLimits()
-    stamina.fewer(IF_DESCR, tried=25)
-    assert stamina.rows("1.3.6.1.2.1.17.7.1.4.2.1.4") == 12
+    limits = AgentLimits()
+    limits.page_failed(IF_DESCR, 25)
+    assert limits.page_rows("1.3.6.1.2.1.17.7.1.4.2.1.4") == 12
 
 
 @pytest.mark.parametrize("prefer_gufo", LIBRARIES)
 async def test_a_walk_at_the_end_of_the_agents_view_ends(prefer_gufo: bool) -> None:
     # The last column of all; behind it there is only endOfMibView.
     last = "1.3.6.1.2.1.31.1.5"
-    rows, stamina = await walked(SimulatedSwitch("a", 3), prefer_gufo, last)
+    rows, limits = await walked(SimulatedSwitch("a", 3), prefer_gufo, last)
     assert list(rows) == [f"{last}.0"]
-    assert stamina.repetitions == 25
+    assert limits.repetitions == 25
 
 
 @pytest.mark.parametrize("prefer_gufo", LIBRARIES)
@@ -115,7 +122,7 @@ async def test_a_walk_that_never_ends_is_ended_by_the_devices_time() -> None:
     async with EndlessWalk("a", 3) as switch, Sessions() as sessions:
         session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, HURRIED)
         with pytest.raises(Failed) as caught:
-            await walk(session, IF_DESCR, AgentLimits(), Budget(0.05))
+            await DeviceSession(session, PollBudget(0.05)).walk(IF_DESCR)
         session.close()
     assert caught.value.outcome is Outcome.BUDGET_SPENT
 
@@ -150,32 +157,32 @@ def test_an_agent_that_never_stops_fills_no_memory(
 
 
 async def test_what_a_device_says_in_all_is_bounded() -> None:
-    budget = Budget(60, octets=1000)
-    budget.take([7, b"x" * 400], [IF_DESCR] * 20)
+    budget = PollBudget(60, octets=1000)
+    budget.count([7, b"x" * 400], [IF_DESCR] * 20)
     with pytest.raises(Failed) as caught:
-        budget.take([b"x" * 400, "1.3.6.1"])
+        budget.count([b"x" * 400, "1.3.6.1"])
     assert caught.value.outcome is Outcome.BUDGET_SPENT
     assert budget.full
-    # Time anew does not let it begin again.
+    # Fresh time brings no fresh octets.
     with pytest.raises(Failed):
-        budget.again(60).check()
+        budget.renewed(60).check()
 
 
 async def test_gets_are_halved_until_they_fit_and_the_size_is_learnt() -> None:
-    stamina = AgentLimits()
+    limits = AgentLimits()
     oids = [f"{IF_DESCR}.{n}" for n in range(1, 31)]
     async with TooBig("a", 30) as switch, Sessions() as sessions:
         session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, HURRIED)
-        found = await get_all(session, oids, stamina, Budget(60))
-        first = session.tally.packets
-        again = await get_all(session, oids, stamina, Budget(60))
-        second = session.tally.packets - first
+        found = await DeviceSession(session, PollBudget(60), limits).get_all(oids)
+        first = session.counts.packets
+        again = await DeviceSession(session, PollBudget(60), limits).get_all(oids)
+        second = session.counts.packets - first
         session.close()
     assert {oid: v for oid, v in found.items() if oid in oids} == {
         oid: v for oid, v in again.items() if oid in oids
     }
     assert len([oid for oid in found if oid in oids]) == 30
-    assert stamina.varbinds <= TooBig.limit
+    assert limits.varbinds <= TooBig.limit
     assert second <= 12
 
 
@@ -185,7 +192,7 @@ async def test_a_large_get_that_is_dropped_is_asked_in_pieces() -> None:
         session = sessions.open(
             "127.0.0.1", switch.port_number, PUBLIC, RetryPolicy((0.2,))
         )
-        found = await get_all(session, oids, AgentLimits(), Budget(60))
+        found = await DeviceSession(session, PollBudget(60)).get_all(oids)
         session.close()
     assert len([oid for oid in found if oid in oids]) == 30
 
@@ -249,7 +256,7 @@ async def test_garbled_answers_never_end_in_anything_but_an_outcome(seed: int) -
             "127.0.0.1",
             switch.port_number,
             PUBLIC,
-            patience=RetryPolicy((0.05, 0.05)),
+            retry_policy=RetryPolicy((0.05, 0.05)),
             budget_s=1.0,
         )
     assert facts.outcome in (
@@ -278,7 +285,7 @@ async def test_an_answer_from_another_address_is_not_taken() -> None:
     )
     relay, _ = await loop.create_datagram_endpoint(Relay, local_addr=("127.0.0.1", 0))
     port = relay.get_extra_info("sockname")[1]
-    facts = await poll_once("127.0.0.1", port, PUBLIC, patience=RetryPolicy((0.2,)))
+    facts = await poll_once("127.0.0.1", port, PUBLIC, retry_policy=RetryPolicy((0.2,)))
     other.close()
     relay.close()
     assert helper.requests > 0

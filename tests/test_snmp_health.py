@@ -16,9 +16,10 @@ from collectors.snmp.polling.device_findings import VALUES_IMPLAUSIBLE
 from collectors.snmp.polling.device_health import LEARN_S, HealthPoll, severity
 from collectors.snmp.profiles import load
 from collectors.snmp.profiles.readings import Sensor
+from collectors.snmp.session.device_session import DeviceSession
+from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
-from collectors.snmp.session.walk import AgentLimits
 from collectors.snmp.tables.device_tags import DeviceTags
 
 PUBLIC = credential("test", {"community": "public"})
@@ -51,7 +52,7 @@ class Asked:
 
     async def poll(self) -> dict[str, Batch]:
         batches = await self.health.poll(
-            self.session, "2c", AgentLimits(), PLACE, int(self.now_s * 1000)
+            DeviceSession(self.session, PollBudget(60)), PLACE, int(self.now_s * 1000)
         )
         return {check(each, CATALOGUE).measurement: each for each in batches}
 
@@ -72,15 +73,15 @@ async def test_the_first_poll_brings_all_there_is() -> None:
 async def test_later_polls_ask_only_for_what_is_due() -> None:
     async with Asked(STANDARD) as asked:
         await asked.poll()
-        packets = asked.session.tally.packets
+        packets = asked.session.counts.packets
         assert await asked.poll() == {}
-        assert asked.session.tally.packets == packets
+        assert asked.session.counts.packets == packets
         asked.now_s += 60
         found = await asked.poll()
         # The battery and the output of a UPS are asked for each minute, heat is not.
         assert {"Battery", "Output source"} <= set(found["sensor"].tag("sensor"))
         assert "Inlet" not in found["sensor"].tag("sensor")
-        assert asked.session.tally.packets == packets + 1
+        assert asked.session.counts.packets == packets + 1
         asked.now_s += 240
         assert "Inlet" in (await asked.poll())["sensor"].tag("sensor")
 

@@ -174,7 +174,7 @@ async def polled(name: str) -> dict[str, Any]:
             "127.0.0.1",
             agent.port_number,
             credential("test", {"community": "public"}),
-            patience=RetryPolicy((1.0, 2.0)),
+            retry_policy=RetryPolicy((1.0, 2.0)),
         )
     assert facts.ok
     return facts_json(facts)

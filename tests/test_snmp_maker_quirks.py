@@ -32,7 +32,7 @@ async def told(agent: Beside) -> dict[str, Any]:
     """All that a device is asked once, and all that it is asked while polled."""
     async with agent:
         facts = await poll_once(
-            "127.0.0.1", agent.port_number, PUBLIC, patience=RetryPolicy((1.0,))
+            "127.0.0.1", agent.port_number, PUBLIC, retry_policy=RetryPolicy((1.0,))
         )
         async with polling(estate(device("a", agent)), QUICK) as (kept, poller):
             await until(lambda: poller.stats.learnt, "its tables")

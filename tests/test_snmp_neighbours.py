@@ -186,7 +186,10 @@ async def polled(switch: SimulatedSwitch) -> list[dict[str, Any]]:
     public = credential("test", {"community": "public"})
     async with switch:
         facts = await poll_once(
-            "127.0.0.1", switch.port_number, public, patience=RetryPolicy((0.5, 1.0))
+            "127.0.0.1",
+            switch.port_number,
+            public,
+            retry_policy=RetryPolicy((0.5, 1.0)),
         )
     shown = facts_json(facts)
     assert "incomplete" not in shown

@@ -25,9 +25,10 @@ from collectors.snmp.polling.device_poll import DevicePoll
 from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.session import oids, pdu
 from collectors.snmp.session.credentials import Credential
+from collectors.snmp.session.device_session import DeviceSession
+from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
-from collectors.snmp.session.walk import AgentLimits, Budget, get_all, walk
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedNeighbour, SimulatedPort
 
@@ -186,7 +187,7 @@ async def shown_by(
             "127.0.0.1",
             agent.port_number,
             CREDENTIALS[version],
-            patience=RetryPolicy((2.0, 2.0)),
+            retry_policy=RetryPolicy((2.0, 2.0)),
             sessions=sessions,
         )
     shown = facts_json(facts)
@@ -448,7 +449,7 @@ async def test_what_a_cut_list_left_out_is_asked_again() -> None:
             "127.0.0.1", agent.port_number, CREDENTIALS["v2c"], RetryPolicy((1.0,))
         )
         wanted = [f"{oids.IF_NAME}.{n}" for n in range(1, 5)]
-        found = await get_all(session, wanted, AgentLimits(), Budget(10))
+        found = await DeviceSession(session, PollBudget(10)).get_all(wanted)
         session.close()
     assert [found[oid] for oid in wanted] == [
         b"Gi1/0/1",
@@ -469,8 +470,8 @@ async def test_a_walk_of_nothing_but_odd_values_ends(
         session = sessions.open(
             "127.0.0.1", agent.port_number, CREDENTIALS[version], RetryPolicy((1.0,))
         )
-        assert await walk(session, column, AgentLimits(), Budget(10)) == {}
-        assert len(session.faults.by_oid) == 59
+        assert await DeviceSession(session, PollBudget(10)).walk(column) == {}
+        assert len(session.unreadable.by_oid) == 59
         session.close()
 
 

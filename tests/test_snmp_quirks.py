@@ -32,8 +32,8 @@ from test_snmp_poller import (
 
 from collectors.snmp import Poller, SnmpConfig, credential
 from collectors.snmp.polling.device_facts import poll_once
+from collectors.snmp.session.agent_limits import MAX_VARBINDS, AgentLimits
 from collectors.snmp.session.session import RetryPolicy
-from collectors.snmp.session.walk import MAX_VARBINDS, AgentLimits
 from towpath.demo.simulated_switches import SimulatedSwitch
 
 COMMUNITY = credential("test", {"community": "public"})
@@ -91,35 +91,35 @@ async def test_a_broken_iftable_extension_leaves_the_32_bit_counters(
 async def test_sysobjectid_is_asked_for_by_its_name() -> None:
     async with NextIsLate("odd", 2) as switch:
         facts = await poll_once(
-            "127.0.0.1", switch.port_number, COMMUNITY, patience=RetryPolicy((0.3,))
+            "127.0.0.1", switch.port_number, COMMUNITY, retry_policy=RetryPolicy((0.3,))
         )
     assert facts.identity is not None
     assert facts.identity.sys_object_id == "1.3.6.1.4.1.8072.3.2.255"
 
 
 def test_a_set_back_is_forgotten_after_long_enough_without_another() -> None:
-    stamina = AgentLimits()
-    stamina.less(40)
-    assert stamina.varbinds == 20
+    limits = AgentLimits()
+    limits.get_failed(40)
+    assert limits.varbinds == 20
     for _ in range(4000):
-        stamina.well()
-    assert stamina.varbinds == stamina.ceiling == MAX_VARBINDS
-    stamina.fewer("1.3", 25)
-    assert stamina.repetitions == 12
+        limits.get_succeeded()
+    assert limits.varbinds == limits.ceiling == MAX_VARBINDS
+    limits.page_failed("1.3", 25)
+    assert limits.repetitions == 12
     for _ in range(4000):
-        stamina.walked(12, 3)
-    assert stamina.repetitions == 25
+        limits.walk_succeeded(12, 3)
+    assert limits.repetitions == 25
 
 
 def test_an_agent_that_truly_stands_little_is_troubled_less_and_less() -> None:
-    stamina, refused = AgentLimits(), []
+    limits, refused = AgentLimits(), []
     for asked in range(200_000):
-        if stamina.varbinds > 30:
-            stamina.less(stamina.varbinds)
+        if limits.varbinds > 30:
+            limits.get_failed(limits.varbinds)
             refused.append(asked)
         else:
-            stamina.well()
-    assert stamina.varbinds <= 30
+            limits.get_succeeded()
+    assert limits.varbinds <= 30
     assert len(refused) < 100
     gaps = [b - a for a, b in itertools.pairwise(refused)]
     assert max(gaps) > 1000 * min(gaps)

@@ -10,10 +10,11 @@ import pytest
 import services
 
 from collectors.snmp import Credential, credential
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.engine_discovery import agent_answers
+from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy, Session
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
-from collectors.snmp.session.walk import AgentLimits, Budget, get_all, walk
 from probes.wire.failure import Outcome
 
 pytestmark = pytest.mark.service
@@ -89,10 +90,10 @@ def held(given: dict[str, str]) -> Credential:
 
 
 async def everything(session: Session) -> tuple[dict[str, object], dict[str, object]]:
-    stamina, budget = AgentLimits(), Budget(60)
+    snmp = DeviceSession(session, PollBudget(60))
     asked = ["1.3.6.1.2.1.1.2.0", "1.3.6.1.2.1.1.6.0", "1.3.6.1.2.1.1.99.0"]
-    got = await get_all(session, asked, stamina, budget)
-    return dict(got), dict(await walk(session, "1.3.6.1.2.1.1.9", stamina, budget))
+    got = await snmp.get_all(asked)
+    return dict(got), dict(await snmp.walk("1.3.6.1.2.1.1.9"))
 
 
 @pytest.mark.parametrize("prefer_gufo", LIBRARIES)
@@ -149,7 +150,7 @@ async def test_a_wrong_credential_is_a_value_not_a_hang(
         session.close()
     assert caught.value.outcome is outcome
     # Agents lock users out: a password that never worked is not hammered.
-    assert session.tally.packets <= 4
+    assert session.counts.packets <= 4
 
 
 async def test_a_closed_port_is_refused() -> None:

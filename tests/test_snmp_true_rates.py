@@ -138,8 +138,8 @@ async def _witnessed(
 ) -> Witness:
     clock, steps = switch.clock, random.Random(len(history))
     async with switch, Sessions() as sessions:
-        patience = RetryPolicy.of(config.timeout_s, config.tries)
-        session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, patience)
+        retry_policy = RetryPolicy.with_backoff(config.timeout_s, config.tries)
+        session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, retry_policy)
         device = Device(id="a", site="s", address="127.0.0.1")  # type: ignore[arg-type]
         poll = DevicePoll(
             config,

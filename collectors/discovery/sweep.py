@@ -19,12 +19,13 @@ from collectors.discovery.address_ranges import Address
 from collectors.ping import Pinged, Pinger
 from collectors.snmp.profiles.identity import Identity, identify, read_system
 from collectors.snmp.session.credentials import Credential
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.engine_discovery import engine_of
 from collectors.snmp.session.octet_text import mac, text
 from collectors.snmp.session.oids import SYS_UP_TIME
-from collectors.snmp.session.session import Failed, RetryPolicy, Session, Value
+from collectors.snmp.session.poll_budget import PollBudget
+from collectors.snmp.session.session import Failed, RetryPolicy, Value
 from collectors.snmp.session.sessions import Sessions
-from collectors.snmp.session.walk import AgentLimits, Budget, get_some
 from collectors.snmp.tables.ip_addresses import addresses, read_addresses
 from probes.wire.failure import Outcome
 
@@ -172,14 +173,14 @@ class _Asked:
         session = self._sessions.open(
             self._address, self._how.port, credential, RetryPolicy(waits)
         )
-        budget, stamina = Budget(_BUDGET_S), AgentLimits()
+        snmp = DeviceSession(session, PollBudget(_BUDGET_S))
         try:
             # The least there is to ask, so that a stranger is not asked more.
             await session.get([SYS_UP_TIME])
-            session.patience = RetryPolicy((timeout_s, 2 * timeout_s))
+            session.retry_policy = RetryPolicy((timeout_s, 2 * timeout_s))
             await self._pace.take(5)
-            identity = identify(await read_system(session, stamina, budget))
-            more, own = await self._more(session, credential.version, stamina, budget)
+            identity = identify(await read_system(snmp))
+            more, own = await self._more(snmp)
         finally:
             session.close()
         engine = more.get(_ENGINE_ID)
@@ -198,17 +199,17 @@ class _Asked:
         )
 
     async def _more(
-        self, session: Session, version: str, stamina: AgentLimits, budget: Budget
+        self, snmp: DeviceSession
     ) -> tuple[dict[str, Value], tuple[str, ...]]:
         """What tells two addresses of one device; agents may lack any of it."""
         more: dict[str, Value] = {}
         own: tuple[str, ...] = ()
         wanted = [_ENGINE_ID, _BRIDGE_ADDRESS, _BRIDGE_PORTS, _SERVICES, *_SERIALS]
         # A v1 agent refuses the whole GET for one thing it lacks.
-        for some in [[each] for each in wanted] if version == "1" else [wanted]:
+        for some in [[each] for each in wanted] if snmp.is_v1 else [wanted]:
             with suppress(Failed):
-                more |= await get_some(session, some, stamina, budget)
+                more |= await snmp.get_some(some)
         with suppress(Failed):
-            rows = await read_addresses(session, stamina, budget)
+            rows = await read_addresses(snmp)
             own = tuple(each.address for each in addresses(rows))
         return more, own

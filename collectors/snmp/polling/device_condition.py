@@ -6,8 +6,8 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.snmp.polling.device_health import HealthPoll
-from collectors.snmp.session.session import Failed, Session
-from collectors.snmp.session.walk import AgentLimits
+from collectors.snmp.session.device_session import DeviceSession
+from collectors.snmp.session.session import Failed
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.ip_sla import IpSla
 
@@ -31,9 +31,7 @@ class DeviceCondition:
 
     async def read(
         self,
-        session: Session,
-        version: str,
-        stamina: AgentLimits,
+        snmp: DeviceSession,
         place: DeviceTags,
         time_ms: int,
     ) -> list[Batch]:
@@ -41,9 +39,9 @@ class DeviceCondition:
         if self._health is None:
             return []
         try:
-            batches = await self._health.poll(session, version, stamina, place, time_ms)
-            if version != "1":
-                batches += await self._ip_sla.poll(session, stamina, place, time_ms)
+            batches = await self._health.poll(snmp, place, time_ms)
+            if not snmp.is_v1:
+                batches += await self._ip_sla.poll(snmp, place, time_ms)
             return batches
         except Failed as failed:
             _log.info(

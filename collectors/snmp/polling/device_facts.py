@@ -32,11 +32,12 @@ from collectors.snmp.profiles.readings import (
 )
 from collectors.snmp.session import oids
 from collectors.snmp.session.credentials import Credential
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.engine_discovery import agent_answers
 from collectors.snmp.session.octet_text import text, whole
-from collectors.snmp.session.session import Failed, RetryPolicy, Session
+from collectors.snmp.session.poll_budget import PollBudget
+from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import Sessions
-from collectors.snmp.session.walk import AgentLimits, Budget
 from collectors.snmp.tables import interfaces
 from collectors.snmp.tables.entities import Entity, entities, read_entities
 from collectors.snmp.tables.if_types import if_type
@@ -104,7 +105,7 @@ async def poll_once(
     credential: Credential,
     *,
     name: str = "",
-    patience: RetryPolicy | None = None,
+    retry_policy: RetryPolicy | None = None,
     budget_s: float = 60.0,
     sessions: Sessions | None = None,
     profiles: Profiles | None = None,
@@ -117,60 +118,50 @@ async def poll_once(
     started = time.monotonic()
     async with Sessions() as own:
         session = (sessions or own).open(
-            address, port, credential, patience or RetryPolicy.of(1.0, 3)
+            address, port, credential, retry_policy or RetryPolicy.with_backoff(1.0, 3)
         )
         try:
-            await _read(
-                facts, session, credential.version, Budget(budget_s), profiles or load()
-            )
+            snmp = DeviceSession(session, PollBudget(budget_s))
+            await _read(facts, snmp, profiles or load())
         except Failed as failed:
             facts.outcome, facts.detail = failed.outcome, failed.detail
             if failed.outcome is Outcome.TIMEOUT and await agent_answers(
-                address, port, session.patience.timeouts_s[0]
+                address, port, session.retry_policy.timeouts_s[0]
             ):
                 facts.outcome = Outcome.AUTH_FAILED
                 facts.detail = "it speaks SNMP, but does not take this credential"
         finally:
             session.close()
-    facts.packets = session.tally.packets
+    facts.packets = session.counts.packets
     facts.duration_ms = (time.monotonic() - started) * 1000
     return facts
 
 
-async def _read(
-    facts: DeviceFacts,
-    session: Session,
-    version: str,
-    budget: Budget,
-    profiles: Profiles,
-) -> None:
-    stamina = AgentLimits()
-    system = await read_system(session, stamina, budget)
+async def _read(facts: DeviceFacts, snmp: DeviceSession, profiles: Profiles) -> None:
+    system = await read_system(snmp)
     facts.identity = who = identify(system)
-    reader = ProfileReader(session, version, stamina, budget)
+    reader = ProfileReader(snmp)
 
     async def ask(oid: str) -> str | None:
         return text(await reader.instance(oid))
 
     chosen = await profiles.of(who.sys_object_id, who.sys_descr, ask)
-    facts.columns = await interfaces.read_columns(
-        session, interfaces.FULL, version, stamina, budget
-    )
+    facts.columns = await interfaces.read_columns(snmp, interfaces.FULL)
     facts.ports = interfaces.ports(facts.columns)
     ports = facts.ports
 
     async def heard() -> None:
-        found = await read_neighbours(session, stamina, budget)
+        found = await read_neighbours(snmp)
         facts.neighbours = neighbours(found, ports)
 
     async def vlan() -> None:
-        facts.vlans = vlans(await read_vlans(session, stamina, budget))
+        facts.vlans = vlans(await read_vlans(snmp))
 
     async def entity() -> None:
-        facts.entities = entities(await read_entities(session, stamina, budget))
+        facts.entities = entities(await read_entities(snmp))
 
     async def ipv4() -> None:
-        facts.addresses = addresses(await read_addresses(session, stamina, budget))
+        facts.addresses = addresses(await read_addresses(snmp))
 
     async def profiled() -> None:
         rows = find(chosen, await read(reader, chosen))
@@ -205,7 +196,7 @@ async def _read(
     facts.identity = facts.identity.with_chassis(facts.entities)
     names = {port.if_index: port.key for port in ports}
     facts.findings = {
-        **device_findings.of_values(session.faults.by_oid, names.get),
+        **device_findings.of_values(snmp.session.unreadable.by_oid, names.get),
         **device_findings.of_refused(facts.refused),
     }
     if reader.unread:
@@ -323,7 +314,7 @@ async def poll_targets(
     targets: list[HostTarget],
     done: Callable[[DeviceFacts], None],
     at_once: int = 32,
-    patience: RetryPolicy | None = None,
+    retry_policy: RetryPolicy | None = None,
     budget_s: float = 120.0,
     profiles: Profiles | None = None,
 ) -> int:
@@ -340,7 +331,7 @@ async def poll_targets(
                     target.port,
                     target.credential,
                     name=target.name,
-                    patience=patience,
+                    retry_policy=retry_policy,
                     budget_s=budget_s,
                     sessions=sessions,
                     profiles=profiles,

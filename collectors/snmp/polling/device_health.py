@@ -35,9 +35,10 @@ from collectors.snmp.profiles import (
 from collectors.snmp.profiles.apply import REFUSED
 from collectors.snmp.profiles.identity import Identity, identify, named, read_system
 from collectors.snmp.profiles.readings import Mempool, RefusedColumn, Sensor, Storage
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
-from collectors.snmp.session.session import Failed, Session, Value
-from collectors.snmp.session.walk import AgentLimits, Budget, get_all
+from collectors.snmp.session.poll_budget import PollBudget
+from collectors.snmp.session.session import Failed, Value
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.entities import entities, read_entities
 from probes.wire.catalogue import Measurement
@@ -88,9 +89,7 @@ class HealthPoll:
 
     async def poll(
         self,
-        session: Session,
-        version: str,
-        stamina: AgentLimits,
+        snmp: DeviceSession,
         place: DeviceTags,
         now_ms: int,
     ) -> list[Batch]:
@@ -98,7 +97,7 @@ class HealthPoll:
         now_s = self._clock()
         if now_s >= self._learn_at_s and not self._gate.locked():
             async with self._gate:
-                return await self._learn(session, version, stamina, place, now_ms)
+                return await self._learn(snmp, place, now_ms)
         if self._found is None:
             return []
         due = {e for e, at_s in self._due_s.items() if now_s >= at_s - _SOON_S}
@@ -108,29 +107,25 @@ class HealthPoll:
         instances = list({oid for each in asked for oid in each.live.values()})
         if not instances:
             return []
-        budget = Budget(_LEARN_BUDGET_S)
-        fresh = await get_all(session, instances, stamina, budget)
+        snmp = snmp.with_budget(PollBudget(_LEARN_BUDGET_S))
+        fresh = await snmp.get_all(instances)
         return self._rows(place, now_ms, asked, fresh)
 
     async def _learn(
         self,
-        session: Session,
-        version: str,
-        stamina: AgentLimits,
+        snmp: DeviceSession,
         place: DeviceTags,
         now_ms: int,
     ) -> list[Batch]:
         reader = self._reader
         if reader is None:
-            budget = Budget(_LEARN_BUDGET_S)
-            reader = ProfileReader(session, version, stamina, budget)
+            snmp = snmp.with_budget(PollBudget(_LEARN_BUDGET_S))
+            reader = self._reader = ProfileReader(snmp)
         else:
-            budget = reader.budget.again(_LEARN_BUDGET_S)
-        self._reader, reader.budget = reader, budget
+            snmp = snmp.with_budget(reader.snmp.budget.renewed(_LEARN_BUDGET_S))
+            reader.snmp = snmp
         try:
-            system = await reader.once(
-                "system", lambda: read_system(session, stamina, budget)
-            )
+            system = await reader.once("system", lambda: read_system(snmp))
             who = identify(system)
 
             async def ask(oid: str) -> str | None:
@@ -138,15 +133,11 @@ class HealthPoll:
 
             chosen = await self._profiles.of(who.sys_object_id, who.sys_descr, ask)
             found = find(chosen, await read(reader, chosen))
-            parts = entities(
-                await reader.once(
-                    "entities", lambda: read_entities(session, stamina, budget)
-                )
-            )
+            parts = entities(await reader.once("entities", lambda: read_entities(snmp)))
             sayings = Sayings(reader, who.sys_object_id, who.sys_descr, parts)
             who = (await named(who, chosen, sayings)).with_chassis(parts)
         except Failed as failed:
-            if failed.outcome is Outcome.BUDGET_SPENT and not budget.full:
+            if failed.outcome is Outcome.BUDGET_SPENT and not snmp.budget.full:
                 # What was read is kept: the next poll goes on from there.
                 return []
             self._reader = None

@@ -33,9 +33,10 @@ from collectors.snmp.polling.poll_rows import (
 from collectors.snmp.polling.port_table import PortTable
 from collectors.snmp.session import oids
 from collectors.snmp.session.credentials import Credential
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.engine_discovery import agent_answers
+from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy, Session
-from collectors.snmp.session.walk import Budget
 from collectors.snmp.snmp_config import SnmpConfig
 from collectors.snmp.tables.device_tags import DeviceTags
 from probes.wire.failure import Outcome
@@ -84,10 +85,8 @@ class DevicePoll:
         self._place = DeviceTags(device.id, device.site, device.role)
         self._condition, self._pinged = DeviceCondition(health), pinged
         self._around = around or NoNeighbours()
-        self._patience = RetryPolicy.of(config.timeout_s, config.tries)
-        self._table = PortTable(
-            session, credential.version, learnt.stamina, config.period_s, now_ms, clock
-        )
+        self._retry_policy = RetryPolicy.with_backoff(config.timeout_s, config.tries)
+        self._table = PortTable(config.period_s, now_ms, clock)
         self._hearing = NeighbourMonitor(config, learnt, self._around, now_ms, clock)
         self._outlook = ExpectedPorts()
         # Of the ports that the outlook was made for.
@@ -119,7 +118,7 @@ class DevicePoll:
         """Goes on with another credential, in a session that has it."""
         self._session.close()
         self._credential, self._session = credential, session
-        self._table.speak(session, credential.version)
+        self._table.forget()
 
     @property
     def engine_id(self) -> bytes:
@@ -136,22 +135,24 @@ class DevicePoll:
         self._place = DeviceTags(device.id, device.site, device.role)
         self._look_out()
 
-    async def poll(self, late_ms: float, on_silence: Callable[[], None]) -> Polled:
-        """One poll. `on_silence` is called when the device first lets us wait."""
+    async def poll(self, late_ms: float, on_retry: Callable[[], None]) -> Polled:
+        """One poll. `on_retry` is called when the device first lets us wait."""
         started = time.monotonic()
-        session, tally = self._session, self._session.tally
-        packets, retries = tally.packets, tally.retries
-        session.on_silence = on_silence
+        session, counts = self._session, self._session.counts
+        packets, retries = counts.packets, counts.retries
+        session.on_retry = on_retry
         # Who did not answer last time is asked once: it is not worth more.
-        session.patience = (
-            RetryPolicy((self._config.timeout_s,)) if self.dead else self._patience
+        session.retry_policy = (
+            RetryPolicy((self._config.timeout_s,)) if self.dead else self._retry_policy
         )
+        budget = PollBudget(self._config.budget_s)
+        snmp = DeviceSession(session, budget, self._learnt.limits)
         answered: list[PortSample] = []
         batches: list[Batch] = []
         echoes: Echoes | None = None
         outcome, detail = Outcome.OK, ""
         try:
-            batches += await self._ask(answered, Budget(self._config.budget_s))
+            batches += await self._ask(snmp, answered)
         except Failed as failed:
             outcome, detail = failed.outcome, failed.detail
             if outcome in _SILENT and not answered:
@@ -180,13 +181,7 @@ class DevicePoll:
             batches = found.batches + batches
             fields = self._remember(reading, soon)
             fields |= {"ports_up": found.ports_up, "ports_down": found.ports_down}
-            batches += await self._condition.read(
-                session,
-                self._credential.version,
-                self._learnt.stamina,
-                self._place,
-                reading.time_ms,
-            )
+            batches += await self._condition.read(snmp, self._place, reading.time_ms)
             batches += self._findings(reading.time_ms)
         else:
             self._moment = None
@@ -201,14 +196,14 @@ class DevicePoll:
                 up,
                 echoes,
                 duration_ms=(time.monotonic() - started) * 1000,
-                packets=tally.packets - packets,
-                retries=tally.retries - retries,
+                packets=counts.packets - packets,
+                retries=counts.retries - retries,
                 late_ms=late_ms,
                 **fields,
             ),
         )
         return Polled(
-            batches, outcome, up, tally.packets - packets, tally.retries - retries
+            batches, outcome, up, counts.packets - packets, counts.retries - retries
         )
 
     async def _anybody(self) -> tuple[bool, Echoes | None]:
@@ -220,20 +215,24 @@ class DevicePoll:
             return await speaks, None
         return await asyncio.gather(speaks, self._pinged.ask())
 
-    async def _ask(self, answered: list[PortSample], budget: Budget) -> list[Batch]:
+    async def _ask(
+        self, snmp: DeviceSession, answered: list[PortSample]
+    ) -> list[Batch]:
         """Fills `answered`; the rows of who is heard, now and then. Raises `Failed`."""
-        await self._table.read(answered, self._patience, budget)
+        await self._table.read(snmp, answered, self._retry_policy)
         if not self._hearing.due:
             return []
         heard = await self._hearing.listen(
-            self._session, self._place, self._table.ports, answered, budget
+            snmp, self._place, self._table.ports, answered
         )
         self._look_out()
         return heard
 
     def _findings(self, time_ms: int) -> list[Batch]:
         engine = device_findings.of_engine(self.engine_id, self.engine_shared_with)
-        values = device_findings.of_values(self._session.faults.by_oid, self.port_name)
+        values = device_findings.of_values(
+            self._session.unreadable.by_oid, self.port_name
+        )
         found = {
             **self._table.findings,
             **self._condition.findings,

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from collectors.snmp.session.walk import AgentLimits
+from collectors.snmp.session.agent_limits import AgentLimits
 from probes.wire.atomic_file import replace_file
 
 _log = structlog.get_logger()
@@ -20,7 +20,8 @@ class DeviceState(msgspec.Struct):
     """What is worth keeping of one device. `neighbours`: port key -> last heard, ms.
     `credential`: the name of the one that worked last."""
 
-    stamina: AgentLimits = msgspec.field(default_factory=AgentLimits)
+    # Under the name that state files have for it.
+    limits: AgentLimits = msgspec.field(default_factory=AgentLimits, name="stamina")
     credential: str = ""
     neighbours: dict[str, int] = {}
 

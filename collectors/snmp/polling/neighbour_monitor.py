@@ -15,8 +15,8 @@ from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.polling.neighbour_rows import NeighbourView, heard_rows, of_note
 from collectors.snmp.polling.poll_rows import PortSample
 from collectors.snmp.session import oids
-from collectors.snmp.session.session import Failed, Session
-from collectors.snmp.session.walk import Budget
+from collectors.snmp.session.device_session import DeviceSession
+from collectors.snmp.session.session import Failed
 from collectors.snmp.snmp_config import SnmpConfig
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.interfaces import Port
@@ -53,11 +53,10 @@ class NeighbourMonitor:
 
     async def listen(
         self,
-        session: Session,
+        snmp: DeviceSession,
         place: DeviceTags,
         ports: Sequence[Port],
         answered: Sequence[PortSample],
-        budget: Budget,
     ) -> list[Batch]:
         """One round; the rows of who was heard. `answered` says which ports are up.
 
@@ -65,7 +64,7 @@ class NeighbourMonitor:
         """
         self._due_s = self._clock() + self._every_s
         try:
-            found = await read_neighbours(session, self._learnt.stamina, budget)
+            found = await read_neighbours(snmp)
         except Failed as failed:
             if failed.outcome is Outcome.TIMEOUT:
                 raise

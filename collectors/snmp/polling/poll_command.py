@@ -125,7 +125,7 @@ def poll_host(
             port,
             held,
             name=name,
-            patience=RetryPolicy.of(timeout_s, tries),
+            retry_policy=RetryPolicy.with_backoff(timeout_s, tries),
             profiles=profiles,
         )
     )
@@ -153,7 +153,7 @@ def poll_file(
             targets,
             lambda facts: out(json_text(facts_json(facts))),
             at_once,
-            RetryPolicy.of(timeout_s, tries),
+            RetryPolicy.with_backoff(timeout_s, tries),
             profiles=profiles,
         )
     )

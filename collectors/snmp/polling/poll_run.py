@@ -53,9 +53,9 @@ class PollRuns:
         self._learning = asyncio.Semaphore(_LEARNING_AT_ONCE)
 
     async def take(
-        self, job: PollTarget, late_ms: float, on_silence: Callable[[], None]
+        self, job: PollTarget, late_ms: float, on_retry: Callable[[], None]
     ) -> list[Batch]:
-        """The rows of one turn. `on_silence` is called when it first lets us wait."""
+        """The rows of one turn. `on_retry` is called when it first lets us wait."""
         device, choice = job.device, job.choice
         if not device.snmp:
             return [await self._pinged_only(job)]
@@ -73,7 +73,7 @@ class PollRuns:
                 return [self._unasked(job, Outcome.NOT_CONFIGURED)]
             job.poll = self._open(job, credential)
             job.speaks = choice.name
-        polled = await job.poll.poll(late_ms, on_silence)
+        polled = await job.poll.poll(late_ms, on_retry)
         if engine := job.poll.engine_id:
             job.poll.engine_shared_with = self._engines.others(device.id, engine)
         for batch in polled.batches:
@@ -100,7 +100,7 @@ class PollRuns:
             str(device.address),
             device.port,
             credential,
-            RetryPolicy.of(config.timeout_s, config.tries),
+            RetryPolicy.with_backoff(config.timeout_s, config.tries),
         )
         if job.poll is not None:
             job.poll.speak(credential, session)

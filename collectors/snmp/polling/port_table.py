@@ -15,9 +15,9 @@ from collectors.snmp.polling import device_findings, request_plan
 from collectors.snmp.polling.counter_rates import Moment, elapsed
 from collectors.snmp.polling.poll_rows import PortSample, Renumbered, read_answer
 from collectors.snmp.session import oids
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text, whole
-from collectors.snmp.session.session import Failed, RetryPolicy, Session, Value
-from collectors.snmp.session.walk import AgentLimits, Budget, get_some
+from collectors.snmp.session.session import Failed, RetryPolicy, Value
 from collectors.snmp.tables import interfaces
 from collectors.snmp.tables.interfaces import Columns, Port
 from probes.wire.failure import Outcome
@@ -28,19 +28,15 @@ _RELEARN_S = 300.0
 
 
 class PortTable:
-    """What was learnt of a device's ports. `version` is that of its credential."""
+    """What was learnt of a device's ports."""
 
     def __init__(
         self,
-        session: Session,
-        version: str,
-        stamina: AgentLimits,
         period_s: float,
         now_ms: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._session, self._version = session, version
-        self._stamina, self._period_s = stamina, period_s
+        self._period_s = period_s
         self._now_ms, self._clock = now_ms, clock
         self._plan: request_plan.Plan | None = None
         self._watches: list[request_plan.PortPlan] = []
@@ -60,9 +56,8 @@ class PortTable:
         """True where the tables were read and it is known what to ask."""
         return self._plan is not None
 
-    def speak(self, session: Session, version: str) -> None:
-        """Goes on in another session, which may show other things."""
-        self._session, self._version = session, version
+    def forget(self) -> None:
+        """Makes the next poll read the tables again."""
         self._plan = None
 
     def name_of(self, if_index: int) -> str | None:
@@ -73,52 +68,55 @@ class PortTable:
         return None
 
     async def read(
-        self, answered: list[PortSample], patience: RetryPolicy, budget: Budget
+        self,
+        snmp: DeviceSession,
+        answered: list[PortSample],
+        retry_policy: RetryPolicy,
     ) -> None:
         """Fills `answered`, an entry a request; what came before a failure stays.
 
-        From the first answer on the session has `patience`. Raises `Failed`.
+        From the first answer on the session has `retry_policy`. Raises `Failed`.
         """
         current = self._plan
         first = None
         if current is not None:
-            first = await self._one(current.asks[0], budget)
+            first = await self._one(snmp, current.asks[0])
         if current is None or first is None:
             if current is None:
                 # Small and first: a dead device costs this and no more.
-                answered.append(await self._alive())
-            self._session.patience = patience
-            current = await self._learn(budget)
-            first = await self._one(current.asks[0], budget)
+                answered.append(await self._alive(snmp))
+            snmp.session.retry_policy = retry_policy
+            current = await self._learn(snmp)
+            first = await self._one(snmp, current.asks[0])
             if first is None:
                 raise Failed(Outcome.BAD_ANSWER, "its ports change while being read")
         answered.append(first)
-        self._session.patience = patience
+        snmp.session.retry_policy = retry_policy
         for ask in current.asks[1:]:
-            reading = await self._one(ask, budget)
+            reading = await self._one(snmp, ask)
             if reading is None:
                 # Learnt again next time; the ports of this request have no row.
                 self._plan = None
                 break
             answered.append(reading)
-        await self._read_slow(current, budget)
-        if self._plan is current and self._stamina.varbinds > current.varbinds:
-            self._pack()
+        await self._read_slow(snmp, current)
+        if self._plan is current and snmp.limits.varbinds > current.varbinds:
+            self._pack(snmp)
 
     def _moment(self, answer: dict[str, Value]) -> Moment:
         ticks = answer.get(oids.SYS_UP_TIME)
         own_ms = self._clock() * 1000
         return Moment(ticks if isinstance(ticks, int) else None, own_ms)
 
-    async def _alive(self) -> PortSample:
-        answer = await self._session.get([oids.SYS_UP_TIME])
+    async def _alive(self, snmp: DeviceSession) -> PortSample:
+        answer = await snmp.session.get([oids.SYS_UP_TIME])
         return PortSample(self._now_ms(), self._moment(answer), [], [])
 
     async def _one(
-        self, ask: request_plan.PlannedGet, budget: Budget
+        self, snmp: DeviceSession, ask: request_plan.PlannedGet
     ) -> PortSample | None:
         """One request of the plan; None where what was learnt is no longer true."""
-        answer = await get_some(self._session, ask.oids, self._stamina, budget)
+        answer = await snmp.get_some(ask.oids)
         moment, time_ms = self._moment(answer), self._now_ms()
         if self._guard is not None and elapsed(self._guard, moment).restarted:
             return None
@@ -140,16 +138,12 @@ class PortTable:
         if self._clock() - self._learnt_s > _RELEARN_S:
             self._plan = None
 
-    async def _learn(self, budget: Budget) -> request_plan.Plan:
+    async def _learn(self, snmp: DeviceSession) -> request_plan.Plan:
         """Reads the tables and makes the plan. Raises `Failed`."""
-        session, stamina = self._session, self._stamina
-        self._scalars = await get_some(session, _SCALARS, stamina, budget)
+        self._scalars = await snmp.get_some(_SCALARS)
         columns = await interfaces.read_columns(
-            session,
+            snmp,
             (*interfaces.SLOW, *request_plan.FAST_COLUMNS),
-            self._version,
-            stamina,
-            budget,
             whole(self._scalars.get(oids.IF_NUMBER)),
         )
         self.ports = interfaces.ports(columns)
@@ -158,35 +152,39 @@ class PortTable:
         self.findings = device_findings.of_ports(self._watches, self._period_s)
         self._learnt_s = self._clock()
         self._guard = None
-        return self._pack()
+        return self._pack(snmp)
 
-    def _pack(self) -> request_plan.Plan:
+    def _pack(self, snmp: DeviceSession) -> request_plan.Plan:
         self._plan = request_plan.pack(
-            self._watches, self._names, self._scalars, self._version, self._stamina
+            self._watches,
+            self._names,
+            self._scalars,
+            snmp.session.version,
+            snmp.limits.varbinds,
         )
         self._slow_at = 0
         return self._plan
 
-    async def _read_slow(self, current: request_plan.Plan, budget: Budget) -> None:
+    async def _read_slow(self, snmp: DeviceSession, current: request_plan.Plan) -> None:
         """Names and aliases, a few at a time."""
         for _ in range(current.slow_per_poll):
             if not current.slow:
                 break
             ask = current.slow[self._slow_at % len(current.slow)]
             self._slow_at += 1
-            answer = await get_some(self._session, ask, self._stamina, budget)
+            answer = await snmp.get_some(ask)
             self._take_names(answer)
             if self._slow_at % len(current.slow) == 0:
-                await self._read_faulty(budget)
+                await self._read_faulty(snmp)
 
-    async def _read_faulty(self, budget: Budget) -> None:
+    async def _read_faulty(self, snmp: DeviceSession) -> None:
         """Asks again, once a round, for what could not be read: it may be mended."""
         faulty = [
             oid
-            for oid in self._session.faults.by_oid
+            for oid in snmp.session.unreadable.by_oid
             if oid.rpartition(".")[0] in _COLUMNS
-        ][: self._stamina.varbinds]
-        if faulty and await get_some(self._session, faulty, self._stamina, budget):
+        ][: snmp.limits.varbinds]
+        if faulty and await snmp.get_some(faulty):
             self._plan = None
 
     def _take_names(self, answer: dict[str, Value]) -> None:

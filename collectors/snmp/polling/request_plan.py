@@ -15,7 +15,6 @@ import msgspec
 from collectors.snmp.polling.counter_rates import HIGH_SPEED, NAME
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import Value
-from collectors.snmp.session.walk import AgentLimits
 from collectors.snmp.tables.interfaces import Columns, Port
 
 # Octets of an answer's variable bindings: an Ethernet frame less IP, UDP, the SNMP
@@ -92,9 +91,9 @@ def pack(
     names: Columns,
     scalars: dict[str, Value],
     version: str,
-    stamina: AgentLimits,
+    varbinds: int,
 ) -> Plan:
-    """The plan for `watches`: as many to a request as the agent stands. Pure.
+    """The plan for `watches`: at most `varbinds` to a request. Pure.
 
     `names` holds the columns of `NAMES` as last read.
     """
@@ -105,7 +104,7 @@ def pack(
     ports_now: list[PortPlan] = []
     for each in watches:
         wanted = [oid for oid in each.oids if oid]
-        full = len(oids_now) + len(wanted) > stamina.varbinds
+        full = len(oids_now) + len(wanted) > varbinds
         if ports_now and (full or octets + each.octets > most):
             asks.append(PlannedGet(tuple(oids_now), tuple(ports_now)))
             oids_now, ports_now, octets = known[:1], [], 32
@@ -114,9 +113,9 @@ def pack(
         octets += each.octets
     asks.append(PlannedGet(tuple(oids_now), tuple(ports_now)))
     ports = [each.port for each in watches]
-    slow = _slow(ports, names, known[:1], most, stamina.varbinds)
+    slow = _slow(ports, names, known[:1], most, varbinds)
     per_poll = -(-len(slow) // _SLOW_POLLS)
-    return Plan(tuple(asks), tuple(map(tuple, slow)), per_poll, stamina.varbinds)
+    return Plan(tuple(asks), tuple(map(tuple, slow)), per_poll, varbinds)
 
 
 def _watch(port: Port, columns: Columns, with_name: bool) -> PortPlan:

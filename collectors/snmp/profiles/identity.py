@@ -8,9 +8,9 @@ import msgspec
 
 from collectors.snmp.profiles import Profile, Sayings
 from collectors.snmp.session import oids
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
-from collectors.snmp.session.session import Session, Value
-from collectors.snmp.session.walk import AgentLimits, Budget, get_some, walk
+from collectors.snmp.session.session import Value
 from collectors.snmp.tables.entities import CHASSIS, Entity
 from collectors.snmp.tables.vendors import VENDORS
 
@@ -55,19 +55,17 @@ class Identity(msgspec.Struct, frozen=True):
         )
 
 
-async def read_system(
-    session: Session, stamina: AgentLimits, budget: Budget
-) -> dict[str, Value]:
+async def read_system(snmp: DeviceSession) -> dict[str, Value]:
     """The system group. Raises `Failed`.
 
     Some agents answer a GETNEXT on it wrongly, others leave a column out and refuse
     the GET in v1: so GET first, and a walk where that brought nothing.
     """
-    found = await get_some(session, _SYSTEM, stamina, budget)
+    found = await snmp.get_some(_SYSTEM)
     if oids.SYS_OBJECT_ID not in found and oids.SYS_DESCR not in found:
-        found |= await walk(session, _SYSTEM_GROUP, stamina, budget)
+        found |= await snmp.walk(_SYSTEM_GROUP)
     if found and oids.SYS_UP_TIME not in found:
-        stamina.anchor = next(iter(found))
+        snmp.limits.anchor = next(iter(found))
     return found
 
 

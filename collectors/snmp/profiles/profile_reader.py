@@ -11,9 +11,9 @@ from collectors.snmp.profiles.profile_loader import Profile
 from collectors.snmp.profiles.profile_model import Source, Table, placeholders
 from collectors.snmp.profiles.row import part
 from collectors.snmp.session import oids
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
-from collectors.snmp.session.session import Failed, Session, Value
-from collectors.snmp.session.walk import AgentLimits, Budget, get_all, has_rows, walk
+from collectors.snmp.session.session import Failed, Value
 from collectors.snmp.tables.entities import CHASSIS, Entity
 from probes.wire.failure import Outcome
 
@@ -24,11 +24,8 @@ _Said = TypeVar("_Said")
 class ProfileReader:
     """What was read of one device, by column OID and row index; nothing twice."""
 
-    def __init__(
-        self, session: Session, version: str, stamina: AgentLimits, budget: Budget
-    ) -> None:
-        self._session, self._version = session, version
-        self._stamina, self.budget = stamina, budget
+    def __init__(self, snmp: DeviceSession) -> None:
+        self.snmp = snmp
         self._walked: set[str] = set()
         self._asked: set[str] = set()
         self.columns: dict[str, dict[str, Value]] = {}
@@ -48,7 +45,7 @@ class ProfileReader:
         """The whole column, walked once. Raises `Failed` where the device is gone."""
         if oid not in self._walked:
             try:
-                rows = await walk(self._session, oid, self._stamina, self.budget)
+                rows = await self.snmp.walk(oid)
             except Failed as failed:
                 await self._pass_over(oid, failed)
                 rows = {}
@@ -63,7 +60,7 @@ class ProfileReader:
         `Failed` where the device is gone."""
         if base not in self._has:
             try:
-                self._has[base] = await has_rows(self._session, base)
+                self._has[base] = await self.snmp.has_rows(base)
             except Failed as failed:
                 # It did not say: its columns will.
                 await self._pass_over(base, failed)
@@ -78,7 +75,7 @@ class ProfileReader:
             instance = f"{oid}.{index}"
             if not index or oid in self._walked or instance in self._asked:
                 continue
-            if self._version == "1":
+            if self.snmp.is_v1:
                 # A v1 agent refuses a whole GET for one missing instance.
                 await self.column(oid)
             else:
@@ -87,7 +84,7 @@ class ProfileReader:
             return
         bases = {oid for oid, _ in wanted}
         try:
-            answer = await get_all(self._session, missing, self._stamina, self.budget)
+            answer = await self.snmp.get_all(missing)
         except Failed as failed:
             await self._pass_over(missing[0], failed)
             answer = {}
@@ -106,7 +103,7 @@ class ProfileReader:
     async def _pass_over(self, oid: str, failed: Failed) -> None:
         """One broken column does not make the others untrue; silence does."""
         if failed.outcome is Outcome.TIMEOUT:
-            await self._session.get([self._stamina.anchor])
+            await self.snmp.check_alive()
         elif failed.outcome is not Outcome.BAD_ANSWER:
             raise failed
         self.unread[oid] = failed.detail

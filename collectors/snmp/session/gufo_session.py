@@ -83,11 +83,11 @@ class GufoSession(UdpSession):
     """One agent at one address. `address` is an IP literal, as gufo demands."""
 
     def __init__(
-        self, address: str, port: int, credential: Credential, patience: RetryPolicy
+        self, address: str, port: int, credential: Credential, retry_policy: RetryPolicy
     ) -> None:
         if credential.context:
             raise ValueError("gufo-snmp cannot name a context; use UdpSession")
-        super().__init__(address, port, credential, patience)
+        super().__init__(address, port, credential, retry_policy)
         self._where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         self._sock: Any = None
         # GETs by the hash of their OIDs, and what their answers looked like.
@@ -121,7 +121,7 @@ class GufoSession(UdpSession):
         self._discovered = False
 
     def _is_sound(self, asked: list[str], answer: dict[str, Value]) -> bool:
-        faults = self.faults.by_oid
+        faults = self.unreadable.by_oid
         if faults and any(oid in faults for oid in asked):
             return False
         # A v1 agent refuses a whole GET for one missing instance.
@@ -132,8 +132,8 @@ class GufoSession(UdpSession):
     async def _get_fast(self, asked: list[str]) -> dict[str, Value]:
         """The answer by gufo-snmp; empty if it had none that it could read. Raises
         `Failed` if the device does not answer."""
-        patience = self.patience
-        first, rest = patience.timeouts_s[0], patience.timeouts_s[1:]
+        retry_policy = self.retry_policy
+        first, rest = retry_policy.timeouts_s[0], retry_policy.timeouts_s[1:]
         try:
             return await self._converse(
                 lambda: self._sock.send_get_many(asked),
@@ -162,14 +162,14 @@ class GufoSession(UdpSession):
             self.close()
             return {}
         # The first of the requests is spent.
-        self.tally.retries += 1
-        if self.on_silence is not None:
-            self.on_silence()
+        self.counts.retries += 1
+        if self.on_retry is not None:
+            self.on_retry()
         try:
-            self.patience = RetryPolicy(rest)
+            self.retry_policy = RetryPolicy(rest)
             return await super().get(asked)
         finally:
-            self.patience = patience
+            self.retry_policy = retry_policy
 
     async def _converse(
         self, send: Callable[[], None], receive: Callable[[], _Answer], timeout_s: float
@@ -189,7 +189,7 @@ class GufoSession(UdpSession):
         channel = self._channel
         assert isinstance(channel, DescriptorChannel)
         ends_s = asyncio.get_running_loop().time() + timeout_s
-        self.tally.packets += 1
+        self.counts.packets += 1
         channel.attempt(send)
         while True:
             await channel.ready(ends_s)

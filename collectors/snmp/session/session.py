@@ -50,7 +50,8 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     timeouts_s: tuple[float, ...] = (1.0, 2.0, 3.0)
 
     @staticmethod
-    def of(timeout_s: float, tries: int) -> RetryPolicy:
+    def with_backoff(timeout_s: float, tries: int) -> RetryPolicy:
+        """Waits `timeout_s` after the first request, twice that after the second…"""
         return RetryPolicy(tuple(timeout_s * (1 + n) for n in range(tries)))
 
 
@@ -61,7 +62,7 @@ class RequestCounts(msgspec.Struct):
     retries: int = 0
 
 
-class Faults:
+class UnreadableValues:
     """Values that a device sent and that cannot be read: by OID, why."""
 
     def __init__(self) -> None:
@@ -88,11 +89,15 @@ class BulkPages(Protocol):
 class Session(Protocol):
     """One conversation; one request at a time. Raises `Failed` and nothing else."""
 
-    tally: RequestCounts
-    patience: RetryPolicy
-    faults: Faults
-    # Called when a request is about to be sent again: the agent lets us wait.
-    on_silence: Callable[[], None] | None
+    counts: RequestCounts
+    retry_policy: RetryPolicy
+    unreadable: UnreadableValues
+    # Called when a request is about to be sent again.
+    on_retry: Callable[[], None] | None
+
+    @property
+    def version(self) -> str:
+        """`1`, `2c` or `3`."""
 
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         """The values of `oids`; what the agent does not have is left out."""

@@ -35,15 +35,15 @@ class Sessions:
             session.close()
 
     def open(
-        self, address: str, port: int, credential: Credential, patience: RetryPolicy
+        self, address: str, port: int, credential: Credential, retry_policy: RetryPolicy
     ) -> Session:
         """A session to an agent at an IP literal. Sends nothing yet."""
         # gufo-snmp has no way to name a v3 context.
         if self._prefer_gufo and not credential.context:
             from collectors.snmp.session.gufo_session import GufoSession
 
-            session: UdpSession = GufoSession(address, port, credential, patience)
+            session: UdpSession = GufoSession(address, port, credential, retry_policy)
         else:
-            session = UdpSession(address, port, credential, patience)
+            session = UdpSession(address, port, credential, retry_policy)
         self._opened.add(session)
         return session

@@ -20,11 +20,11 @@ from collectors.snmp.session.oids import under
 from collectors.snmp.session.pdu import Response, VarBind
 from collectors.snmp.session.session import (
     Failed,
-    Faults,
     RequestCounts,
     RetryPolicy,
     Row,
     TooMuch,
+    UnreadableValues,
     Value,
 )
 from probes.wire.failure import Outcome
@@ -42,16 +42,20 @@ class UdpSession:
     """One agent at one address. `address` is an IP literal."""
 
     def __init__(
-        self, address: str, port: int, credential: Credential, patience: RetryPolicy
+        self, address: str, port: int, credential: Credential, retry_policy: RetryPolicy
     ) -> None:
         self._address, self._port = address, port
         self._credential = credential
-        self.patience = patience
-        self.tally = RequestCounts()
-        self.faults = Faults()
-        self.on_silence: Callable[[], None] | None = None
+        self.retry_policy = retry_policy
+        self.counts = RequestCounts()
+        self.unreadable = UnreadableValues()
+        self.on_retry: Callable[[], None] | None = None
         self._channel: Channel | None = None
         self._envelope = envelope(credential)
+
+    @property
+    def version(self) -> str:
+        return self._credential.version
 
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         wanted = list(oids)
@@ -105,7 +109,7 @@ class UdpSession:
             if not oid:
                 continue
             fault = fault or misfit(oid, value)
-            self.faults.keep(oid, fault)
+            self.unreadable.keep(oid, fault)
             rows.append((oid, None if fault else value))
         return rows
 
@@ -121,13 +125,13 @@ class UdpSession:
 
         # A retry has the number of the first, whose late answer is as good.
         number = secrets.randbits(31)
-        timeouts_s = self.patience.timeouts_s
+        timeouts_s = self.retry_policy.timeouts_s
         refused = False
         for attempt, timeout_s in enumerate(timeouts_s):
             if attempt > 0:
-                self.tally.retries += 1
-                if self.on_silence is not None:
-                    self.on_silence()
+                self.counts.retries += 1
+                if self.on_retry is not None:
+                    self.on_retry()
                 # An agent that has started again may not answer at all.
                 self._envelope.forget()
             try:
@@ -161,7 +165,7 @@ class UdpSession:
         sealer = self._envelope
         for _ in range(_MOST_RESYNCS):
             self._channel.clear()
-            self.tally.packets += 1
+            self.counts.packets += 1
             try:
                 if sealer.needs_discovery:
                     self._channel.send(sealer.discovery(number))

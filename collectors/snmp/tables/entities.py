@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from collectors.snmp.session import oids
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text, whole
-from collectors.snmp.session.session import Session, Value
-from collectors.snmp.session.walk import AgentLimits, Budget, walk
+from collectors.snmp.session.session import Value
 
 _ENTITY = "1.3.6.1.2.1.47.1.1.1.1"
 _TEXTS = {2: "descr", 7: "name", 10: "software", 11: "serial", 13: "model"}
@@ -48,16 +48,14 @@ class Entity(msgspec.Struct, frozen=True, rename={"class_": "class"}):
     software: str | None = None
 
 
-async def read_entities(
-    session: Session, stamina: AgentLimits, budget: Budget
-) -> dict[str, Value]:
+async def read_entities(snmp: DeviceSession) -> dict[str, Value]:
     """The rows of entPhysicalTable, by whole OID. Raises `Failed`."""
     rows: dict[str, Value] = {}
     for column in (_CLASS_COLUMN, _MODEL_COLUMN):
-        rows |= await walk(session, f"{_ENTITY}.{column}", stamina, budget)
+        rows |= await snmp.walk(f"{_ENTITY}.{column}")
     if rows:
         for column in _TEXTS.keys() - {_MODEL_COLUMN}:
-            rows |= await walk(session, f"{_ENTITY}.{column}", stamina, budget)
+            rows |= await snmp.walk(f"{_ENTITY}.{column}")
     return rows
 
 

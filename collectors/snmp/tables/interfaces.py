@@ -14,9 +14,10 @@ from sys import intern
 import msgspec
 
 from collectors.snmp.session import oids
+from collectors.snmp.session.agent_limits import AgentLimits
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import mac, text, whole
-from collectors.snmp.session.session import Failed, RetryPolicy, Session, TooMuch, Value
-from collectors.snmp.session.walk import AgentLimits, Budget, get_all, walk
+from collectors.snmp.session.session import Failed, TooMuch, Value
 from probes.wire.failure import Outcome
 
 # ifSpeed is a Gauge32 that stands at its top for anything faster (RFC 2863).
@@ -80,11 +81,8 @@ class Port(msgspec.Struct, frozen=True, gc=False):
 
 
 async def read_columns(
-    session: Session,
+    snmp: DeviceSession,
     columns: tuple[str, ...],
-    version: str,
-    stamina: AgentLimits,
-    budget: Budget,
     expected: int | None = None,
 ) -> Columns:
     """The columns of all ports, by column and ifIndex. Raises `Failed`.
@@ -96,30 +94,28 @@ async def read_columns(
     """
     found: Columns = {}
     walked: tuple[str, ...] = (oids.IF_DESCR, oids.IF_NAME, oids.IF_OPER_STATUS)
-    if version == "1":
+    if snmp.is_v1:
         walked += tuple(c for c in columns if c not in walked)
     for column in walked:
-        found[column] = await _walk_column(session, column, stamina, budget)
+        found[column] = await _walk_column(snmp, column)
     indexes = sorted(set().union(*found.values()))
     if expected is not None and 0 < len(indexes) < expected:
-        few = AgentLimits(repetitions=_FEW)
-        found[oids.IF_INDEX] = await _walk_column(session, oids.IF_INDEX, few, budget)
+        few = DeviceSession(snmp.session, snmp.budget, AgentLimits(repetitions=_FEW))
+        found[oids.IF_INDEX] = await _walk_column(few, oids.IF_INDEX)
         indexes = sorted(set().union(*found.values()))
     if not indexes:
-        found[oids.IF_INDEX] = await _walk_column(
-            session, oids.IF_INDEX, stamina, budget
-        )
+        found[oids.IF_INDEX] = await _walk_column(snmp, oids.IF_INDEX)
         indexes = sorted(found[oids.IF_INDEX])
-    if version != "1" and indexes:
-        columns = await _answered(session, columns, indexes[0], stamina, budget)
+    if not snmp.is_v1 and indexes:
+        columns = await _answered(snmp, columns, indexes[0])
     wanted = [
         f"{column}.{index}"
         for index in indexes
         for column in columns
         if index not in found.get(column, ())
     ]
-    if version != "1" and wanted:
-        for oid, value in (await get_all(session, wanted, stamina, budget)).items():
+    if not snmp.is_v1 and wanted:
+        for oid, value in (await snmp.get_all(wanted)).items():
             column, _, index = oid.rpartition(".")
             if column in columns:
                 found.setdefault(column, {})[int(index)] = value
@@ -127,11 +123,9 @@ async def read_columns(
 
 
 async def _answered(
-    session: Session,
+    snmp: DeviceSession,
     columns: tuple[str, ...],
     index: int,
-    stamina: AgentLimits,
-    budget: Budget,
 ) -> tuple[str, ...]:
     """Those of `columns` that the agent does not refuse.
 
@@ -139,56 +133,50 @@ async def _answered(
     IOS): asked together with the good ones, it would look like an agent that stands
     no more than one variable at a time.
     """
-    if await _takes(session, columns, index, stamina, budget, 1):
+    if await _takes(snmp, columns, index, 1):
         return columns
     good = []
     for column in columns:
         # Once more than together: a lost packet must not cost a column.
-        if await _takes(session, (column,), index, stamina, budget, 2):
+        if await _takes(snmp, (column,), index, 2):
             good.append(column)
     # All refused: it stands one variable only.
     return tuple(good) or columns
 
 
 async def _takes(
-    session: Session,
+    snmp: DeviceSession,
     columns: tuple[str, ...],
     index: int,
-    stamina: AgentLimits,
-    budget: Budget,
     tries: int,
 ) -> bool:
     """False where a GET of them is refused, or met with silence `tries` times."""
-    budget.check()
-    patience = session.patience
-    session.patience = RetryPolicy(patience.timeouts_s[:tries])
+    snmp.budget.check()
+    instances = [f"{column}.{index}" for column in columns]
     try:
-        await session.get([stamina.anchor, *(f"{c}.{index}" for c in columns)])
+        with snmp.tries(tries):
+            await snmp.session.get([snmp.limits.anchor, *instances])
     except TooMuch:
         return False
     except Failed as failed:
         if failed.outcome is not Outcome.TIMEOUT:
             raise
         return False
-    finally:
-        session.patience = patience
     return True
 
 
-async def _walk_column(
-    session: Session, column: str, stamina: AgentLimits, budget: Budget
-) -> dict[int, Value]:
-    repetitions = stamina.repetitions
+async def _walk_column(snmp: DeviceSession, column: str) -> dict[int, Value]:
+    repetitions = snmp.limits.repetitions
     try:
-        rows = await walk(session, column, stamina, budget)
+        rows = await snmp.walk(column)
     except Failed as failed:
         # One broken column does not make the others untrue; silence does.
         if failed.outcome is Outcome.TIMEOUT:
-            await session.get([stamina.anchor])
+            await snmp.check_alive()
         elif failed.outcome is not Outcome.BAD_ANSWER:
             raise
         # It was the table, not how much was asked.
-        stamina.repetitions = repetitions
+        snmp.limits.repetitions = repetitions
         return {}
     found = {}
     for oid, value in rows.items():

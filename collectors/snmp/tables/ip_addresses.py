@@ -14,9 +14,9 @@ from ipaddress import IPv4Address, IPv6Address
 import msgspec
 
 from collectors.snmp.session import oids
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import whole
-from collectors.snmp.session.session import Session, Value
-from collectors.snmp.session.walk import AgentLimits, Budget, walk
+from collectors.snmp.session.session import Value
 
 _OLD_IF_INDEX = "1.3.6.1.2.1.4.20.1.2"
 _OLD_MASK = "1.3.6.1.2.1.4.20.1.3"
@@ -40,17 +40,15 @@ class Address(msgspec.Struct, frozen=True):
         return ":" not in self.address
 
 
-async def read_addresses(
-    session: Session, stamina: AgentLimits, budget: Budget
-) -> dict[str, Value]:
+async def read_addresses(snmp: DeviceSession) -> dict[str, Value]:
     """The rows of both tables, by whole OID. Raises `Failed`."""
     rows: dict[str, Value] = {}
     for first, *others in ((_OLD_IF_INDEX, _OLD_MASK), (_IF_INDEX, _TYPE, _PREFIX)):
-        found = await walk(session, first, stamina, budget)
+        found = await snmp.walk(first)
         if found:
             rows |= found
             for column in others:
-                rows |= await walk(session, column, stamina, budget)
+                rows |= await snmp.walk(column)
     return rows
 
 

@@ -15,9 +15,10 @@ import msgspec
 from collectors.batch import Batch, Schema
 from collectors.server_measurements import IP_SLA
 from collectors.snmp.session import oids
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text, whole
-from collectors.snmp.session.session import Session, Value
-from collectors.snmp.session.walk import AgentLimits, Budget, get_all, walk
+from collectors.snmp.session.poll_budget import PollBudget
+from collectors.snmp.session.session import Value
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.quantities import DELAY, ICPIF, MOS, SENSORS
 
@@ -78,30 +79,28 @@ class IpSla:
         self._learn_at_s = float("-inf")
 
     async def poll(
-        self, session: Session, stamina: AgentLimits, place: DeviceTags, now_ms: int
+        self, snmp: DeviceSession, place: DeviceTags, now_ms: int
     ) -> list[Batch]:
         """The latest results. Raises `Failed`."""
-        budget, now_s = Budget(_BUDGET_S), self._clock()
+        snmp, now_s = snmp.with_budget(PollBudget(_BUDGET_S)), self._clock()
         if now_s >= self._learn_at_s:
             # Also where it fails: not at every poll.
             self._learn_at_s = now_s + _LEARN_S
-            self._operations = await _operations(session, stamina, budget)
+            self._operations = await _operations(snmp)
         if not self._operations:
             return []
         asked = [o for each in self._operations for o in _asked(each)]
-        answer = await get_all(session, asked, stamina, budget)
+        answer = await snmp.get_all(asked)
         return rows(place, now_ms, self._operations, answer)
 
 
-async def _operations(
-    session: Session, stamina: AgentLimits, budget: Budget
-) -> list[Operation]:
-    types = await walk(session, _TYPE, stamina, budget)
+async def _operations(snmp: DeviceSession) -> list[Operation]:
+    types = await snmp.walk(_TYPE)
     indexes = [oids.tail(oid, _TYPE) for oid in types][:_MOST]
     if not indexes:
         return []
     wanted = [f"{column}.{i}" for i in indexes for column in (_TAG, _OWNER)]
-    said = await get_all(session, wanted, stamina, budget)
+    said = await snmp.get_all(wanted)
     return [
         Operation(
             index,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 
 import msgspec
 
 from collectors.snmp.session import oids
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text, whole
-from collectors.snmp.session.session import Session, Value
-from collectors.snmp.session.walk import AgentLimits, Budget, walk
+from collectors.snmp.session.session import Value
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.local_ports import LocalPorts
 from collectors.snmp.tables.neighbour import (
@@ -122,26 +121,23 @@ class LldpTables(msgspec.Struct, frozen=True):
     version: LldpMib = CLASSIC
 
 
-async def read_lldp(
-    session: Session, stamina: AgentLimits, budget: Budget
-) -> LldpTables:
+async def read_lldp(snmp: DeviceSession) -> LldpTables:
     """The tables, the local ones only where there are neighbours. Raises `Failed`."""
     # Zyxel's and others' rows come in any order.
-    read = partial(walk, session, stamina=stamina, budget=budget)
     version = CLASSIC
-    remote = await read(version.remote, ordered=False)
+    remote = await snmp.walk(version.remote, ordered=False)
     if not remote:
         version = SECOND
-        remote = await read(version.remote, ordered=False)
+        remote = await snmp.walk(version.remote, ordered=False)
     if not remote:
         return LldpTables({})
     return LldpTables(
         remote,
-        await read(version.local_subtype),
-        await read(version.local_id),
-        await read(version.local_descr),
-        await read(oids.BASE_PORT_IF_INDEX),
-        await read(version.addresses, ordered=False),
+        await snmp.walk(version.local_subtype),
+        await snmp.walk(version.local_id),
+        await snmp.walk(version.local_descr),
+        await snmp.walk(oids.BASE_PORT_IF_INDEX),
+        await snmp.walk(version.addresses, ordered=False),
         version=version,
     )
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from collectors.snmp.session import oids
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text, whole
-from collectors.snmp.session.session import Session, Value
-from collectors.snmp.session.walk import AgentLimits, Budget, get_some, walk
+from collectors.snmp.session.session import Value
 from collectors.snmp.tables.cdp import DIALECTS, MNDP, Dialect, heard
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.lldp import (
@@ -44,29 +44,27 @@ class NeighbourTables(msgspec.Struct, frozen=True):
     chassis: str = ""
 
 
-async def read_neighbours(
-    session: Session, stamina: AgentLimits, budget: Budget
-) -> NeighbourTables:
+async def read_neighbours(snmp: DeviceSession) -> NeighbourTables:
     """Asks for LLDP and CDP, and for those protocols that only the device's vendor
     has: some four packets where nobody is heard. Raises `Failed`."""
-    answer = await get_some(session, [*_OWN, *_CHASSIS], stamina, budget)
+    answer = await snmp.get_some([*_OWN, *_CHASSIS])
     if oids.SYS_OBJECT_ID not in answer:
         # An agent of v1 refuses the whole for what it lacks.
-        answer = await get_some(session, _OWN, stamina, budget)
+        answer = await snmp.get_some(_OWN)
     object_id = str(answer.get(oids.SYS_OBJECT_ID, "")).lstrip(".")
-    lldp = await read_lldp(session, stamina, budget)
+    lldp = await read_lldp(snmp)
     others = []
     for dialect in DIALECTS:
         if not dialect.spoken_by(object_id):
             continue
-        rows = await walk(session, dialect.entry, stamina, budget, ordered=False)
+        rows = await snmp.walk(dialect.entry, ordered=False)
         if rows:
             others.append((dialect, rows))
         if dialect is MNDP:
             lldp = msgspec.structs.replace(lldp, interfaces=_interfaces(rows))
     tplink: Mapping[str, Value] = {}
     if not lldp.remote and object_id.startswith(_TPLINK):
-        tplink = await walk(session, TPLINK_REM_TABLE, stamina, budget, ordered=False)
+        tplink = await snmp.walk(TPLINK_REM_TABLE, ordered=False)
     chassis = [answer[oid] for oid in _CHASSIS if answer.get(oid)]
     return NeighbourTables(
         lldp,

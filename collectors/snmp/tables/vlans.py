@@ -8,9 +8,9 @@ from typing import TypeVar
 import msgspec
 
 from collectors.snmp.session import oids
+from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
-from collectors.snmp.session.session import Session, TooMuch, Value
-from collectors.snmp.session.walk import AgentLimits, Budget, has_rows, walk
+from collectors.snmp.session.session import TooMuch, Value
 
 # Of each MIB: where it lies; of its static table the names, then columns that have the
 # same rows where an agent leaves the names out; likewise of its current table.
@@ -47,21 +47,21 @@ class Vlan(msgspec.Struct, frozen=True):
     name: str | None = None
 
 
-async def read_vlans(
-    session: Session, stamina: AgentLimits, budget: Budget
-) -> dict[str, Value]:
+async def read_vlans(snmp: DeviceSession) -> dict[str, Value]:
     """Static and current VLANs of the first MIB that the agent knows. Raises
     `Failed`."""
     rows: dict[str, Value] = {}
     for base, tables in _MIBS:
-        if not await _answers(has_rows(session, base), True):
+        if not await _answers(snmp.has_rows(base), True):
             continue
         for columns in tables:
             for column in columns:
-                found = await _answers(walk(session, column, stamina, budget), {})
+                found = await _answers(snmp.walk(column), {})
                 # A VLAN whose name cannot be read is still one.
                 found |= {
-                    oid: b"" for oid in session.faults.by_oid if oids.under(oid, column)
+                    oid: b""
+                    for oid in snmp.session.unreadable.by_oid
+                    if oids.under(oid, column)
                 }
                 rows |= found
                 if found:
