@@ -34,7 +34,7 @@ from append_doubles import ListAppend
 from services import free_port
 
 from collectors.estate.estate_model import Estate
-from collectors.estate.estate_model import ReflectorService as ReflectorEntry
+from collectors.estate.estate_model import Reflector as ReflectorEntry
 from collectors.ingest.certificate import make_certificates
 from collectors.ingest.https_ingest import HttpsIngest
 from collectors.ingest.ingest_config import (

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ingest_council import ServerConnection as Council
+from ingest_council import Door as Council
 from ingest_council import door, eventually
 from test_agent_loop import QUICK, Laptop
 from test_agent_settings import NOW_MS as STATUS_MS

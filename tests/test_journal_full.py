@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 FULL_DISK = """
 import asyncio, os, sys
 from pathlib import Path
-from collectors.journal import Journal, JournalConfig, JournalFull, Reader
+from collectors.journal import Journal, JournalConfig, JournalFull, JournalReader
 from collectors.server_measurements import CATALOGUE
 from test_journal_bounds import noise
 from test_journal_log import drain
@@ -43,7 +43,7 @@ async def main():
         assert journal.stats.refused_rows == 20 * 500
         assert len(kept) > 100, kept
         # A reader passes what is there, on the full disk: room is made, it goes on.
-        async with Reader(folder, "store") as reader:
+        async with JournalReader(folder, "store") as reader:
             found = await drain(reader)
             assert found == [i for k in kept for i in range(k, k + 500)], len(found)
             async with asyncio.timeout(30):
@@ -85,7 +85,7 @@ import asyncio, sys
 from pathlib import Path
 from collectors.experience.experience_reader import Grouping
 from collectors.experience.groups import GroupsConfig
-from collectors.journal import Journal, JournalConfig, JournalFull, Reader
+from collectors.journal import Journal, JournalConfig, JournalFull, JournalReader
 from collectors.server_measurements import CATALOGUE
 from test_groups import T0_MS
 from test_groups_grouping import Clock, batch, end_ms
@@ -100,7 +100,7 @@ async def main():
     clock, state, read = Clock(T0_MS + 2), folder / "state" / "groups.json", []
     async with (
         Journal(config, "all", CATALOGUE) as journal,
-        Reader(folder, "store") as store,
+        JournalReader(folder, "store") as store,
         Grouping(GroupsConfig(), folder, state, journal, clock) as groups,
     ):
         await journal.append(batch(0, T0_MS + 1))
@@ -135,7 +135,7 @@ asyncio.run(main())
 TOO_LARGE = """
 import asyncio, resource, sys
 from pathlib import Path
-from collectors.journal import Journal, JournalConfig, JournalFull, Reader
+from collectors.journal import Journal, JournalConfig, JournalFull, JournalReader
 from collectors.server_measurements import CATALOGUE
 from test_journal_bounds import noise
 from test_journal_log import drain
@@ -153,7 +153,7 @@ async def main():
             except JournalFull:
                 pass
     assert len(kept) > 50, kept
-    async with Reader(folder, "store") as reader:
+    async with JournalReader(folder, "store") as reader:
         found = await drain(reader)
         assert found == [i for k in kept for i in range(k, k + 500)], len(found)
         assert reader.stats.damaged_frames == 0

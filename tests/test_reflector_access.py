@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from collectors.estate.estate_model import Estate
-from collectors.estate.estate_model import ReflectorService as ReflectorOf
+from collectors.estate.estate_model import Reflector as ReflectorOf
 from collectors.ingest.ingest_config import PolicyConfig
 from collectors.reflector import ReflectorConfig, ReflectorService
 from collectors.reflector.reflector_access import (
