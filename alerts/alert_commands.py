@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +31,7 @@ from alerts.suppression import Silence
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import did_you_mean
+from probes.wire.clock import wall_ms
 
 Out = Callable[[str], None]
 _UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -220,7 +220,7 @@ def alerts_test(
         hint = did_you_mean(channel, notifiers)
         out(f"no channel is called {channel!r}{hint}")
         return 2
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     alert = Alert(
         rule="test",
         subject={},

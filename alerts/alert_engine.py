@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +38,7 @@ from collectors.experience.groups import LEAST
 from collectors.journal import Append, JournalReader, Positions
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Store
+from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
 _log = structlog.get_logger()
@@ -50,10 +50,6 @@ _LOOK_BACK_MS = 180_000
 _MOST_LOOK_BACK_MS = 900_000
 _SAVE_POSITIONS_MS = 5_000
 _FORGET_EVERY_MS = 600_000
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class AlertEngine:
@@ -76,7 +72,7 @@ class AlertEngine:
         append: Append,
         store: Store | None = None,
         process: str = "all",
-        now_ms: Callable[[], int] = _wall_ms,
+        now_ms: WallClock = wall_ms,
         overhear: Callable[[Batch], None] = lambda batch: None,
         least_agents: int = LEAST,
     ) -> None:

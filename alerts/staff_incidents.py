@@ -13,6 +13,7 @@ import structlog
 from alerts.alert import Alert
 from alerts.alert_access import open_alerts
 from collectors.estate.estate_model import Estate
+from probes.wire.clock import MonotonicClock
 from probes.wire.display import displayable
 from probes.wire.policy import Incident
 
@@ -69,7 +70,7 @@ class KnownIncidents:
         self,
         standing: Path,
         estate: Callable[[], Estate],
-        monotonic_s: Callable[[], float] = time.monotonic,
+        monotonic_s: MonotonicClock = time.monotonic,
     ) -> None:
         self._standing, self._estate, self._monotonic_s = standing, estate, monotonic_s
         self._alerts: Sequence[Alert] = ()

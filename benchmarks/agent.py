@@ -49,6 +49,7 @@ from collectors.ingest.registry import Registry
 from collectors.reflector import ReflectorConfig, ReflectorService
 from probes.diagnosis.agent_status import read_status
 from probes.measure import call_path
+from probes.wire.clock import wall_ms
 from probes.wire.measurements import CATALOGUE
 from probes.wire.policy import Policy
 from probes.wire.report import Enrolment
@@ -156,7 +157,7 @@ async def _window(
         append,
         ca_file,
     ):
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         token = registry.make_token("hall", 1, 1, now_ms)
         state = folder / "state"
         state.mkdir(mode=0o700)

@@ -11,7 +11,6 @@ import shutil
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from pathlib import Path
@@ -35,6 +34,7 @@ from collectors.ingest.ingest_config import (
 )
 from collectors.ingest.mosquitto_hash import mosquitto_hash
 from collectors.ingest.registry import Registry
+from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.report import (
     ACKS_TOPIC,
@@ -102,7 +102,7 @@ def make_fleet(folder: Path, laptops: int, **limits: Any) -> Fleet:
         aside=folder / "aside",
     )
     with Registry(config.registry) as registry:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         token = registry.make_token("bench", laptops, 1, now_ms)
         enrolled = [
             registry.enrol(Enrolment(token, f"laptop-{number}"), now_ms)
@@ -131,7 +131,7 @@ def _trust(folder: Path) -> ssl.SSLContext:
 def bodies(agent: str, per_body: int, at_s: int) -> Iterator[bytes]:
     """Bodies without end; each report has an id and times of its own, and five
     results. `at_s`: how many seconds ago the first was made."""
-    at_ms = time.time_ns() // 1_000_000 - at_s * 1000
+    at_ms = wall_ms() - at_s * 1000
     number = 0
     while True:
         reports = []

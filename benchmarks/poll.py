@@ -30,6 +30,7 @@ from collectors.snmp.polling.device_poll import DevicePoll
 from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
+from probes.wire.clock import wall_ms
 
 PORTS = 50
 POLLS = 200
@@ -143,7 +144,7 @@ async def _towpath(port: int, held: Credential) -> dict[str, float]:
             held,
             session,
             DeviceState(),
-            lambda: time.time_ns() // 1_000_000,
+            wall_ms,
         )
         rows: list[Batch] = []
         # Learns the ports and, over some polls, how much the agent stands.

@@ -31,6 +31,7 @@ from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.ping import Pinger
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
+from probes.wire.clock import wall_ms
 
 SHORT = ((1_000, 12.0),)
 FULL = ((100, 60.0), (1_000, 60.0), (10_000, 60.0))
@@ -92,12 +93,12 @@ async def poll(folder: Path, many: int, period_s: float, port: int) -> dict[str,
         learnt_cpu_s = _cpu_s()
         await asyncio.sleep(SETTLE * period_s)
         rss = _rss_mb()
-        begun_ms, began_s, cpu_s = _now_ms(), time.monotonic(), _cpu_s()
+        begun_ms, began_s, cpu_s = wall_ms(), time.monotonic(), _cpu_s()
         packets, retries = poller.stats.packets, poller.stats.retries
         done = poller.stats.done
         await asyncio.sleep(WINDOW * period_s)
         took_s, cpu_s = time.monotonic() - began_s, _cpu_s() - cpu_s
-        ended_ms = _now_ms()
+        ended_ms = wall_ms()
         done = poller.stats.done - done
         return {
             "begun_ms": begun_ms,
@@ -166,10 +167,6 @@ def _cpu_s() -> float:
 def _rss_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ class Switches:
             for n in range(PORTS)
         ]
         switch = SimulatedSwitch(
-            "switch", ports, community=COMMUNITY, now_s=lambda: self._now_s
+            "switch", ports, community=COMMUNITY, monotonic_s=lambda: self._now_s
         )
         # Up for 40 days, so that counters and sysUpTime are as long as real ones.
         self._now_s -= 40 * 86_400

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 import structlog
+
+from probes.wire.clock import WallClock, wall_ms
 
 _log = structlog.get_logger()
 _EVERY_S = 3600.0
@@ -33,7 +34,7 @@ class Retention:
     def __init__(
         self,
         jobs: Sequence[Job],
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: WallClock = wall_ms,
         every_s: float = _EVERY_S,
     ) -> None:
         self._jobs, self._now_ms, self._every_s = jobs, now_ms, every_s

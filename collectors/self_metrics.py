@@ -20,6 +20,7 @@ from collectors.batch import gather
 from collectors.journal import Append
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import Catalogue, UnknownName
+from probes.wire.clock import WallClock
 from probes.wire.sample import Sample
 
 _log = structlog.get_logger()
@@ -39,7 +40,7 @@ class Itself(Collector):
         process: str,
         sources: Sequence[tuple[str, Source]],
         append: Append,
-        now_ms: Callable[[], int],
+        now_ms: WallClock,
         period_s: float = 60.0,
     ) -> None:
         self._process, self._sources = process, sources

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from collectors.batch import gather
 from collectors.estate.estate_model import Estate, VpnGateway
 from collectors.journal import Append
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.sample import Sample, Value
 from probes.wire.socket_errors import outcome_of
@@ -47,7 +48,7 @@ class VpnGateways:
         config: VpnGatewaysConfig,
         estate: Callable[[], Estate],
         append: Append,
-        now_ms: Callable[[], int],
+        now_ms: WallClock,
         is_cut_off: Callable[[], bool] = lambda: False,
     ) -> None:
         self._config, self._estate = config, estate
@@ -101,7 +102,7 @@ class VpnGateways:
 
 
 async def knock(
-    gateway: VpnGateway, config: VpnGatewaysConfig, now_ms: Callable[[], int]
+    gateway: VpnGateway, config: VpnGatewaysConfig, now_ms: WallClock
 ) -> dict[str, Value]:
     """Fields of one `vpn_gateway` row. Never raises: a failure is a result."""
     try:

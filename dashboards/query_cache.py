@@ -7,11 +7,11 @@ that is away must not take the page with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 
 from collectors.store.query import Query, Row, Store
+from probes.wire.clock import WallClock
 
 _log = structlog.get_logger()
 
@@ -26,7 +26,7 @@ class Answers:
     def __init__(
         self,
         store: Store,
-        now_ms: Callable[[], int],
+        now_ms: WallClock,
         timeout_s: float = 10.0,
         keep_ms: int = 15_000,
         at_once: int = 4,

@@ -91,7 +91,7 @@ class EventfulSwitch(SimulatedSwitch):
         self.wide, self.timed, self._telling = wide, timed, telling
         self._dice = random.Random(seed)
         self._held: list[bytes] = []
-        super().__init__("eventful", ports, now_s=clock)
+        super().__init__("eventful", ports, monotonic_s=clock)
 
     def rebuild(self) -> None:
         super().rebuild()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import resource
 import sys
-import time
 
 from agents import EndlessWalk
 
@@ -18,6 +17,7 @@ from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.profiles import load
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
+from probes.wire.clock import wall_ms
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedSwitch
 
@@ -69,7 +69,7 @@ async def _grown_mb(
             held,
             session,
             DeviceState(),
-            lambda: time.time_ns() // 1_000_000,
+            wall_ms,
             HealthPoll(profiles, asyncio.Semaphore(8)),
         )
         before = _peak_mb()

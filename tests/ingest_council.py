@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from collectors.ingest.certificate import Certificates, make_certificates
 from collectors.ingest.https_ingest import HttpsIngest
 from collectors.ingest.ingest_config import HttpsConfig, IngestConfig, RegistryConfig
 from collectors.ingest.registry import Registry
+from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.report import (
     ACKS_TOPIC,
@@ -30,10 +30,6 @@ from probes.wire.report import (
     Result,
     Whereabouts,
 )
-
-
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def registry_config(folder: Path) -> RegistryConfig:

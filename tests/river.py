@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -34,6 +33,7 @@ from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import CredentialRefused, Later, Publisher
 from probes.agent.settings import Mqtt, Settings
 from probes.agent.spool import SpooledReport
+from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.report import Report, Result, Whereabouts
 from towpath.config import TowpathConfig, read
@@ -202,7 +202,7 @@ port = 0
 
     def token(self) -> str:
         with Registry(self.config.ingest.registry) as registry:
-            return registry.make_token("hall", 1000, 1, now_ms())
+            return registry.make_token("hall", 1000, 1, wall_ms())
 
     @property
     def server(self) -> str:
@@ -237,12 +237,8 @@ every_s = 0.5
 """
 
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 # A report's number is in it (`sent`) and in its time, so that it can be found again.
-FIRST_MS = now_ms() // 1000 * 1000 - 7_200_000
+FIRST_MS = wall_ms() // 1000 * 1000 - 7_200_000
 STEP_MS = 1_000
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import tempfile
-import time
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,11 +18,12 @@ from test_agent_loop import QUICK, Laptop
 from test_agent_settings import NOW_MS as STATUS_MS
 from test_agent_settings import status
 
-from probes.agent.clocks import wrong_ms
+from probes.agent.clock_changes import wrong_ms
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import DAY_MS, NAME, Spool
 from probes.diagnosis.agent_status import describe, read_status
+from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.policy import Policy
 from probes.wire.report import Enrolment, Report, Result, Whereabouts, moved
@@ -179,7 +179,7 @@ async def reporting(
 ) -> AsyncIterator[tuple[Council, Laptop, ServerConnection]]:
     """A council, an enrolled laptop whose clock is ahead by that, and its way there."""
     async with door(folder / "council") as council:
-        now_ms = int(time.time() * 1000)
+        now_ms = wall_ms()
         token = council.registry.make_token("hall", 1, 1, now_ms)
         who = council.registry.enrol(Enrolment(token, "0" * 32), now_ms)
         laptop = Laptop(folder, policy)
@@ -198,7 +198,7 @@ async def reporting(
 async def test_a_clock_that_is_days_ahead_is_seen_said_and_corrected(
     tmp_path: Path,
 ) -> None:
-    now_ms = int(time.time() * 1000)
+    now_ms = wall_ms()
     policy = Policy(cadence_s={**QUICK, "agent": 0}, report_s=1)
     async with reporting(tmp_path, policy, 3 * DAY_S) as (council, laptop, out):
         await HttpsPublisher(out).policy()
@@ -256,7 +256,7 @@ async def test_days_offline_by_a_clock_that_is_days_ahead_arrive_at_their_times(
     tmp_path: Path,
 ) -> None:
     """Made before the server was ever reached; it is reached by the delivery."""
-    now_ms = int(time.time() * 1000)
+    now_ms = wall_ms()
     policy = Policy(cadence_s={**dict.fromkeys(QUICK, 0), "agent": 0}, report_s=1)
     async with reporting(tmp_path, policy, 40 * DAY_S) as (council, laptop, out):
         laptop.spool = Spool(

@@ -18,6 +18,7 @@ from collectors.ingest.ingest_config import (
     ServiceConfig,
     TeamsRelayConfig,
 )
+from probes.wire.clock import wall_ms
 
 NO_RELAY = TeamsRelayConfig(host="")
 AGENT = [sys.executable, "-m", "probes.agent.agent_cli"]
@@ -61,7 +62,7 @@ async def test_a_laptop_enrols_measures_delivers_and_stops_with_nothing_lost(
     )
     async with door(tmp_path / "council", policy=quick) as council:
         config = settings(tmp_path, council.ingest.port, council.certificates.authority)
-        token = council.registry.make_token("hall", 1, 1, int(time.time() * 1000))
+        token = council.registry.make_token("hall", 1, 1, wall_ms())
         code, out, err = await agent("--config", config, "run")
         assert code == 2
         assert "not enrolled" in err
@@ -106,7 +107,7 @@ async def test_a_revoked_laptop_says_so_and_keeps_what_it_has(tmp_path: Path) ->
     quick = PolicyConfig(teams_relay=NO_RELAY, cadence_s={"vpn": 1}, report_s=10)
     async with door(tmp_path / "council", policy=quick) as council:
         config = settings(tmp_path, council.ingest.port, council.certificates.authority)
-        now_ms = int(time.time() * 1000)
+        now_ms = wall_ms()
         token = council.registry.make_token("hall", 1, 1, now_ms)
         code, *_ = await agent("enrol", "--config", config, "--token", token)
         assert code == 0

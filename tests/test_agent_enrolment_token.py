@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -18,12 +17,13 @@ from ingest_council import Door, door, eventually
 
 from probes.agent.enrolment_token import EnrolmentToken, without_token
 from probes.agent.settings import load_settings
+from probes.wire.clock import wall_ms
 
 AGENT = [sys.executable, "-m", "probes.agent.agent_cli"]
 
 
 def new_token(council: Door) -> str:
-    return council.registry.make_token("hall", 5, 1, int(time.time() * 1000))
+    return council.registry.make_token("hall", 5, 1, wall_ms())
 
 
 def written(folder: Path, council: Door, more: str) -> Path:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ingest_council import eventually
 
 from probes.agent.agent import Agent, read_policy
-from probes.agent.clocks import Clocks, clock_change
+from probes.agent.clock_changes import Clocks, clock_change
 from probes.agent.pause import pause, paused_until_ms
 from probes.agent.place import KnownPlaces, Locator
 from probes.agent.probe_budget import ProbeConditions, not_now, note_test

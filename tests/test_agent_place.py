@@ -381,7 +381,7 @@ async def test_a_beacon_over_the_cable_is_an_office_and_through_a_tunnel_is_not(
         among = reached_by(tunnel(), CABLE)
         locator = Locator(
             places, beacon.ca_file, lambda: among, neighbour, managed=list,
-            resolvers=tuple, monotonic=lambda: now_s[0],
+            resolvers=tuple, monotonic_s=lambda: now_s[0],
         )  # fmt: skip
         through = await locator.where(beacon.url)
         assert through.whereabouts.place == "unknown"

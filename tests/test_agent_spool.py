@@ -159,7 +159,7 @@ from probes.wire.report import Receipt, Report, Whereabouts
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import Spool
 folder, turn = Path(sys.argv[1]), sys.argv[2]
-with Spool(folder, SpoolLimits(), lambda: int(time.time() * 1000)) as spool:
+with Spool(folder, SpoolLimits(), wall_ms) as spool:
     number = 0
     while True:
         id = f"{turn}-{number}"

@@ -41,6 +41,7 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
 from collectors.topology import Sighting, TopologyView, Who
 from collectors.topology.sighting import rows
+from probes.wire.clock import wall_ms
 from probes.wire.sample import Sample
 
 ESTATE = Estate.model_validate(
@@ -53,10 +54,6 @@ FAST = """
 overrides:
   - {rule: device_unreachable, hold: 0s, keep_for: 0s}
 """
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Desk:
@@ -150,7 +147,7 @@ async def running(
 
 async def poll(journal: Journal, up: int) -> None:
     tags = {"device": "core-1", "site": "hall", "role": "router"}
-    at_ms = now_ms()
+    at_ms = wall_ms()
     sample = Sample("device", tags, {"up": up, "outcome": "timeout"}, at_ms)
     await journal.append(*gather([sample], "poll/core-1", at_ms))
 
@@ -175,10 +172,10 @@ async def test_a_fault_in_the_journal_is_paged_shown_and_called_off(
         await poll(journal, 1)
         await until(lambda: desk.kinds() == ["page", "resolution"], "the resolution")
         await until(lambda: not open_alerts(tmp_path / "alerts.sqlite"), "no alert")
-        [ended] = recent_alerts(tmp_path / "alerts.sqlite", now_ms() - 60_000)
+        [ended] = recent_alerts(tmp_path / "alerts.sqlite", wall_ms() - 60_000)
         assert ended.resolved_ms is not None
         await until(
-            lambda: any(s.fields.get("sent") == 2 for s in engine.samples(now_ms())),
+            lambda: any(s.fields.get("sent") == 2 for s in engine.samples(wall_ms())),
             "both to be counted",
         )
 
@@ -217,14 +214,14 @@ async def test_what_hangs_on_a_dead_switch_by_what_it_hears_is_not_paged(
 
     async def tell(id: str, up: int) -> None:
         tags = {"device": id, "site": "hall", "role": "switch"}
-        at_ms = now_ms()
+        at_ms = wall_ms()
         sample = Sample("device", tags, {"up": up, "outcome": "timeout"}, at_ms)
         await journal.append(*gather([sample], f"poll/{id}", at_ms))
 
     for id in ("access-1", "access-2"):
         seen = [Sighting(id, "Gi24", remote_name="core-1", remote_port="Gi1")]
         place = (id, "hall", "switch")
-        await journal.append(*rows(place, Who(id), seen, now_ms(), f"poll/{id}"))
+        await journal.append(*rows(place, Who(id), seen, wall_ms(), f"poll/{id}"))
     async with running(
         tmp_path,
         desk,
@@ -258,7 +255,7 @@ async def test_a_desk_that_is_down_gets_everything_once_it_is_back(
         await until(
             lambda: any(
                 s.fields.get("failed") and s.fields.get("waiting")
-                for s in engine.samples(now_ms())
+                for s in engine.samples(wall_ms())
             ),
             "a failed try",
         )
@@ -293,7 +290,7 @@ async def test_a_silence_pages_nobody_and_what_still_burns_is_paged_after_it(
     tmp_path: Path, desk: Desk, rules: Rules, journal: Journal
 ) -> None:
     path = tmp_path / "alerts.sqlite"
-    at_ms = now_ms()
+    at_ms = wall_ms()
     quiet = Silence(0, at_ms, at_ms + 1_500, site="hall", who="ada", planned=1)
     async with running(tmp_path, desk, rules, journal):
         silence(path, quiet)
@@ -302,11 +299,11 @@ async def test_a_silence_pages_nobody_and_what_still_burns_is_paged_after_it(
         assert desk.kinds() == []
         assert open_alerts(path)[0].silenced_until_ms == quiet.until_ms
         await until(lambda: desk.kinds() == ["page"], "the page")
-        assert now_ms() >= quiet.until_ms
-        alert = acknowledge(path, open_alerts(path)[0].key, "ada", "mine", now_ms())
+        assert wall_ms() >= quiet.until_ms
+        alert = acknowledge(path, open_alerts(path)[0].key, "ada", "mine", wall_ms())
         assert open_alerts(path)[0].acknowledged_by == "ada"
         with pytest.raises(LookupError):
-            acknowledge(path, alert.key + "x", "ada", "", now_ms())
+            acknowledge(path, alert.key + "x", "ada", "", wall_ms())
 
 
 class AwayStore:
@@ -328,7 +325,7 @@ class WarmStore(AwayStore):
     async def ask(self, query: Query) -> list[Row]:
         self.asked.append(query)
         tags = {"device": "core-1", "site": "hall", "role": "router"}
-        return [Row(now_ms() - 5_000, tags, {"up_last": 0})]
+        return [Row(wall_ms() - 5_000, tags, {"up_last": 0})]
 
 
 async def test_alerts_work_while_the_database_is_away(

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_alerts_engine import Desk, desk, now_ms, until  # noqa: F401 - a fixture
+from test_alerts_engine import Desk, desk, until  # noqa: F401 - a fixture
 from test_journal_full import may_mount
 
 from alerts.alert_file import AlertFile
 from collectors.disk_space import HOUR_MS, Disks, hours_left
+from probes.wire.clock import wall_ms
 from probes.wire.sample import Sample
 
 HERE = Path(__file__).parent
@@ -109,7 +110,7 @@ print("done")
 
 def samples(state: str) -> list[Sample]:
     """One poll of all: everything is up, or the depot's line is cut."""
-    at_ms, up = now_ms(), int(state == "up")
+    at_ms, up = wall_ms(), int(state == "up")
     found = [
         Sample(
             "device",

@@ -15,7 +15,6 @@ from test_alerts_engine import (
     Engine,
     desk,  # noqa: F401 - a fixture
     journal,  # noqa: F401 - a fixture
-    now_ms,
     poll,
     rules,  # noqa: F401 - a fixture
     running,
@@ -34,6 +33,7 @@ from alerts.alert_engine import AlertEngine
 from alerts.notify.webhook import WebhookConfig
 from alerts.rule_files import Rules
 from collectors.journal import Journal
+from probes.wire.clock import wall_ms
 
 
 def channels(**made: Any) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def channels(**made: Any) -> dict[str, Any]:
 
 
 def overdue(engine: AlertEngine, channel: str) -> int:
-    [row] = [s for s in engine.samples(now_ms()) if s.tags.get("channel") == channel]
+    [row] = [s for s in engine.samples(wall_ms()) if s.tags.get("channel") == channel]
     return int(row.fields["overdue"])
 
 
@@ -63,14 +63,14 @@ async def test_a_page_that_a_webhook_refuses_is_kept_and_arrives_once(
     desk.status = status
     async with running(tmp_path, desk, rules, journal) as engine:
         await poll(journal, 0)
-        await until(lambda: overdue_notifications(path, now_ms()), "a refusal")
-        [shown] = overdue_notifications(path, now_ms())
+        await until(lambda: overdue_notifications(path, wall_ms()), "a refusal")
+        [shown] = overdue_notifications(path, wall_ms())
         assert (shown.channel, shown.count) == ("desk", 1)
         assert str(status) in shown.error
         await until(lambda: overdue(engine, "desk") == 1, "it to be counted")
         desk.status = 204
         await until(lambda: desk.kinds() == ["page"], "the page", 30)
-        await until(lambda: not overdue_notifications(path, now_ms()), "the note")
+        await until(lambda: not overdue_notifications(path, wall_ms()), "the note")
         await until(lambda: overdue(engine, "desk") == 0, "nothing overdue")
         await poll(journal, 1)
         await until(lambda: desk.kinds() == ["page", "resolution"], "its end")
@@ -123,7 +123,7 @@ async def test_who_has_the_page_is_not_told_by_a_stranger_unless_that_is_set(
         tmp_path, desk, rules, journal, update={**update, "routes": (route,)}
     ):
         await poll(journal, 0)
-        await until(lambda: overdue_notifications(path, now_ms()), "a refusal")
+        await until(lambda: overdue_notifications(path, wall_ms()), "a refusal")
         await until(lambda: len(post.mails) == 1, "the mail")
         # The refusal is tried again, and still tells nobody else.
         await until(lambda: _tries(path, "gone") >= 2, "another try", 30)

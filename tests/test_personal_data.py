@@ -8,7 +8,6 @@ import contextlib
 import fnmatch
 import os
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from collectors.retention import DAY_MS, Retention
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, StoreWriter, open_store
 from collectors.store.erasure import Erasures, without_erased
+from probes.wire.clock import wall_ms
 from probes.wire.report import Enrolment
 from towpath.config import TowpathConfig, personal_folders
 
@@ -128,7 +128,7 @@ async def test_a_journal_keeps_nothing_longer_than_its_days(tmp_path: Path) -> N
     async with Journal(config, "all", CATALOGUE) as journal:
         assert segment.path.exists()
         log = journal._log  # the clock of a log is what it is called with
-        await asyncio.to_thread(log.tidy, time.time_ns() // 1_000_000 + 3 * DAY_MS)
+        await asyncio.to_thread(log.tidy, wall_ms() + 3 * DAY_MS)
         assert not segment.path.exists()
         assert journal.stats.dropped_rows == 1
 
@@ -151,7 +151,7 @@ async def test_what_lies_in_the_journal_is_not_stored_after_an_erasure(
     tmp_path: Path,
 ) -> None:
     config = StoreConfig(folder=tmp_path / "store", flush_s=0.05)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     async with Journal(
         JournalConfig(folder=tmp_path / "journal"), "all", CATALOGUE
     ) as journal:
@@ -258,7 +258,7 @@ async def test_every_file_that_names_a_laptop_is_in_the_list(tmp_path: Path) -> 
 def plant(config: TowpathConfig, agent: str) -> None:
     """What a healthy run has none of."""
     (log,) = list_logs(config.journal.folder) or ["all"]
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     dead = Quarantine(config.journal.folder / log / "dead", "dead")
     dead.put(batch(agent), "does not fit", now_ms)
     Quarantine(config.store.folder / "aside", "store").put(
@@ -269,7 +269,7 @@ def plant(config: TowpathConfig, agent: str) -> None:
 
 def enrol(config: TowpathConfig) -> str:
     """The pseudonym of a laptop that has just enrolled."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     with Registry(config.ingest.registry) as registry:
         token = registry.make_token("hall", 1, 1, now_ms)
         return registry.enrol(Enrolment(token, "LAPTOP-1"), now_ms).agent

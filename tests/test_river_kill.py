@@ -25,12 +25,13 @@ from river import (
     Relay,
     Running,
     environment,
-    now_ms,
     report,
     started,
     until,
 )
 from shaped_path import FAR, ShapedPath, shaped_path
+
+from probes.wire.clock import wall_ms
 
 pytestmark = [pytest.mark.service, pytest.mark.netns]
 
@@ -158,7 +159,7 @@ async def flow(folder: Path, rounds: int, each: int, chance: random.Random) -> N
     collector = Running(council)
     with snmpd_with_traffic(folder / "snmpd") as (path, port):
         council.write_estate({"real": port})
-        begin_octets, begin_ms = near_octets(path), now_ms()
+        begin_octets, begin_ms = near_octets(path), wall_ms()
         async with (
             started(database, collector, broker),
             own_agent(council) as agent,
@@ -188,7 +189,7 @@ async def flow(folder: Path, rounds: int, each: int, chance: random.Random) -> N
             await until(lambda: len(_rates(influx)) >= polls + 3, "more polls")
             # What comes every half hour may come now: it is asked for elsewhere.
             of_agent = {r for r in agent_receipts(agent) if r[0] in _ASKED_FOR}
-            end_octets, end_ms = near_octets(path), now_ms()
+            end_octets, end_ms = near_octets(path), wall_ms()
             found = influx.numbers()
             for laptop in laptops.all:
                 numbers = found[laptop.agent]
@@ -260,7 +261,7 @@ def _results_of_the_agent(influx: Influx) -> set[tuple[str, int]]:
 def test_a_report_says_where_it_is_found() -> None:
     """The numbers by which the others count."""
     one, two = report("a", 1), report("a", 2)
-    assert one.results[0].time_ms < two.results[0].time_ms < now_ms()
+    assert one.results[0].time_ms < two.results[0].time_ms < wall_ms()
     assert two.results[0].values["sent"] == 2
 
 

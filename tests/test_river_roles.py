@@ -18,7 +18,6 @@ from river import (
     Laptops,
     Running,
     answer,
-    now_ms,
     started,
     towpath,
     until,
@@ -27,6 +26,7 @@ from river import (
 from collectors.server_measurements import CATALOGUE
 from collectors.store import open_store
 from collectors.store.query import Pick, Query
+from probes.wire.clock import wall_ms
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 from towpath.demo.town import OnCall
 
@@ -43,7 +43,7 @@ async def stored(council: Council) -> dict[str, list[int]]:
         "call_path",
         (Pick("sent", "last"), Pick("sent", "count")),
         FIRST_MS,
-        now_ms(),
+        wall_ms(),
         group_by=("agent",),
         every_ms=STEP_MS,
     )

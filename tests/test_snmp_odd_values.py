@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from typing import Any
 
 import msgspec
@@ -29,6 +28,7 @@ from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
+from probes.wire.clock import wall_ms
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedNeighbour, SimulatedPort
 
@@ -294,7 +294,7 @@ async def polls(
             held,
             session,
             DeviceState(),
-            lambda: time.time_ns() // 1_000_000,
+            wall_ms,
         )
         for n in range(max(spoil) + 3):
             if n in spoil:

@@ -150,7 +150,7 @@ async def _witnessed(
             DeviceState(),
             # The wall clock goes where it likes.
             lambda: steps.randrange(10**13),
-            clock=clock,
+            monotonic_s=clock,
         )
         witness = Witness(switch, poll)
         await witness.poll()

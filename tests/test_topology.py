@@ -7,7 +7,6 @@ import json
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from io import StringIO
 from pathlib import Path
@@ -30,6 +29,7 @@ from collectors.topology import Sighting, TopologyView, Who, graph, topology_out
 from collectors.topology.dominators import distances, dominators
 from collectors.topology.sighting import rows, said
 from collectors.topology.site_graph import same_port
+from probes.wire.clock import wall_ms
 from towpath.config import read
 from towpath.demo.simulated_switches import (
     SimulatedNeighbour,
@@ -415,7 +415,7 @@ async def test_who_must_not_wait_gets_it_a_little_later() -> None:
 
 
 def now() -> int:
-    return time.time_ns() // 1_000_000
+    return wall_ms()
 
 
 async def test_another_at_the_same_port_takes_the_place_of_the_last() -> None:
@@ -513,7 +513,7 @@ async def test_the_command_shows_what_the_store_has(tmp_path: Path) -> None:
     )
     settings = tmp_path / "towpath.toml"
     settings.write_text('state = "state"\n')
-    at_ms = time.time_ns() // 1_000_000 - 60_000
+    at_ms = wall_ms() - 60_000
     async with open_store(read(settings).store, CATALOGUE) as store:
         await store.write(
             batches("core", both("core", "Te1", "router", "Gi0/1")[:1], at_ms)

@@ -12,7 +12,6 @@ import contextlib
 import gc
 import signal
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
@@ -51,6 +50,7 @@ from collectors.store.erasure import Erasures
 from collectors.topology import TopologyView
 from collectors.vpn_gateways import VpnGateways
 from dashboards.web import StatusPage
+from probes.wire.clock import WallClock, wall_ms
 from towpath.config import Role, TowpathConfig, personal_folders
 from towpath.error_sentences import sentence_of
 from towpath.metrics import MetricsServer
@@ -67,10 +67,6 @@ class StartFailed(RuntimeError):
     """A piece could not start; the text says which, why, and what to do."""
 
 
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class Installation:
     """The pieces of one process. `async with Installation(config, roles)` runs them."""
 
@@ -78,7 +74,7 @@ class Installation:
         self,
         config: TowpathConfig,
         roles: Sequence[Role],
-        now_ms: Callable[[], int] = wall_ms,
+        now_ms: WallClock = wall_ms,
     ) -> None:
         self.config, self.roles = config, roles
         self.process = "all" if len(roles) == 5 else "-".join(roles)

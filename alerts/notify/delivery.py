@@ -23,6 +23,7 @@ from alerts.alert_text import duration
 from alerts.notify.delivery_result import DeliveryRefused, Notifier, Partly, Retry
 from alerts.notify.page import Page
 from alerts.outbox import FALL_BACK_AFTER_MS, Outbox, OutboxEntry
+from probes.wire.clock import WallClock
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -55,7 +56,7 @@ class Delivery:
         in_thread: InThread,
         notifiers: Mapping[str, Notifier],
         render: Callable[[Sequence[OutboxEntry], int], Page],
-        now_ms: Callable[[], int],
+        now_ms: WallClock,
         group_ms: int,
         fallbacks: Mapping[str, tuple[str, ...]],
     ) -> None:

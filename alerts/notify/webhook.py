@@ -12,8 +12,6 @@ import asyncio
 import hashlib
 import hmac
 import ssl
-import time
-from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Literal
 
@@ -24,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerts.notify.delivery_result import DeliveryRefused, Retry
 from alerts.notify.page import Page
 from alerts.secret import Secret
+from probes.wire.clock import WallClock, wall_ms
 
 _LATER = {408, 409, 421, 423, 425, 429}
 
@@ -47,7 +46,7 @@ class Webhook:
     def __init__(
         self,
         config: WebhookConfig,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: WallClock = wall_ms,
     ) -> None:
         self._config, self._now_ms = config, now_ms
         self._tls: ssl.SSLContext | None = None

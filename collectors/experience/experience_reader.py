@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +23,7 @@ from collectors.journal import (
     reader_sample,
 )
 from probes.wire.atomic_file import replace_file
+from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
 _events = structlog.get_logger()
@@ -56,7 +55,7 @@ class Grouping:
         journal: Path,
         state: Path,
         append: Append,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: WallClock = wall_ms,
     ) -> None:
         self._config, self._state, self._append = config, state, append
         self._now_ms = now_ms

@@ -14,6 +14,7 @@ from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import EnrolmentRefused
 from collectors.network_prefix import network_of
 from collectors.token_buckets import Allowance
+from probes.wire.clock import MonotonicClock
 from probes.wire.report import AgentCredential, Enrolment
 
 # The registry writes one after the other; more threads would only wait for its lock.
@@ -40,7 +41,7 @@ class Enrolling:
         self,
         registry: Registry,
         wait_for_broker: Callable[[], Awaitable[object]] | None,
-        monotonic_s: Callable[[], float],
+        monotonic_s: MonotonicClock,
     ) -> None:
         self._registry, self._monotonic_s = registry, monotonic_s
         self._wait_for_broker = wait_for_broker

@@ -36,7 +36,7 @@ from collectors.http import HttpServer
 from collectors.ingest.enrolment import Enrolling, TooMany
 from collectors.ingest.ingest_config import HttpsConfig, IngestConfig
 from collectors.ingest.ingest_stats import IngestStats
-from collectors.ingest.intake import Intake, NotDurable, wall_ms
+from collectors.ingest.intake import Intake, NotDurable
 from collectors.ingest.laptop_limits import Busy
 from collectors.ingest.policies import policy_of, sites_seen_from
 from collectors.ingest.providers import Providers
@@ -47,6 +47,7 @@ from collectors.ingest.rejection_reasons import BodyRefused, Reason
 from collectors.journal import Append
 from collectors.network_prefix import network_of
 from collectors.reflector.reflector_access import grant, read_secret
+from probes.wire.clock import WallClock, wall_ms
 from probes.wire.policy import Incident
 from probes.wire.report import MAX_BODY_BYTES, READ_VERSIONS, Enrolment
 
@@ -85,7 +86,7 @@ class HttpsIngest:
         incidents: Callable[[Collection[str]], Sequence[Incident]] = lambda sites: (),
         wait_for_broker: Callable[[], Awaitable[object]] | None = None,
         versions: range = READ_VERSIONS,
-        now_ms: Callable[[], int] = wall_ms,
+        now_ms: WallClock = wall_ms,
     ) -> None:
         if config.https is None:
             raise ValueError("ingest.https is not configured")

@@ -25,6 +25,7 @@ from collectors.ingest.tag_limits import Bounds
 from collectors.journal import Append
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import Catalogue
+from probes.wire.clock import WallClock, wall_ms
 from probes.wire.report import READ_VERSIONS, Receipt, Report, ReportRefusal
 
 log = structlog.get_logger()
@@ -41,10 +42,6 @@ class NotDurable(Exception):
     """The journal could not take it; the agent keeps it and comes back."""
 
 
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class Intake:
     """One per transport. `estate` says which sites and targets there are, `versions`
     which versions of the wire are read."""
@@ -57,7 +54,7 @@ class Intake:
         estate: Callable[[], Estate] = Estate,
         catalogue: Catalogue = CATALOGUE,
         versions: range = READ_VERSIONS,
-        now_ms: Callable[[], int] = wall_ms,
+        now_ms: WallClock = wall_ms,
     ) -> None:
         limits = config.limits
         self._append, self._catalogue = append, catalogue

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from collectors.ingest.ingest_config import LimitsConfig
 from collectors.ingest.rejection_reasons import Reason
 from collectors.token_buckets import Allowance
+from probes.wire.clock import MonotonicClock
 
 
 class Busy(Exception):
@@ -21,8 +20,8 @@ class Charges:
     """What each agent costs: requests, bytes (as sent and as unpacked) and reports.
     Each method raises `Busy` if the agent has had its share."""
 
-    def __init__(self, limits: LimitsConfig, now_s: Callable[[], float]) -> None:
-        self._now_s = now_s
+    def __init__(self, limits: LimitsConfig, monotonic_s: MonotonicClock) -> None:
+        self._monotonic_s = monotonic_s
         self._requests = Allowance(limits.requests_per_s, limits.requests_burst)
         self._bytes = Allowance(limits.bytes_per_s, limits.bytes_burst)
         self._reports = Allowance(limits.reports_per_s, limits.reports_burst)
@@ -37,7 +36,7 @@ class Charges:
         self._take(self._reports, agent, count)
 
     def _take(self, allowance: Allowance, agent: str, count: int) -> None:
-        wait_s = allowance.take(agent, count, self._now_s())
+        wait_s = allowance.take(agent, count, self._monotonic_s())
         if wait_s > 0:
             raise Busy(Reason.AGENT_RATE, "this agent sends too much", wait_s)
 

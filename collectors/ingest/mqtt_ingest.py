@@ -24,12 +24,13 @@ from collectors.ingest.broker_client import broker_client
 from collectors.ingest.gzip_body import GZIP_MAGIC
 from collectors.ingest.ingest_config import IngestConfig, MqttConfig
 from collectors.ingest.ingest_stats import IngestStats
-from collectors.ingest.intake import Intake, NotDurable, wall_ms
+from collectors.ingest.intake import Intake, NotDurable
 from collectors.ingest.laptop_limits import Busy
 from collectors.ingest.providers import UNKNOWN
 from collectors.ingest.registry import Registry
 from collectors.ingest.rejection_reasons import BodyRefused, Reason
 from collectors.journal import Append
+from probes.wire.clock import WallClock, wall_ms
 from probes.wire.report import (
     ACKS_TOPIC,
     MAX_BODY_BYTES,
@@ -58,7 +59,7 @@ class MqttIngest:
         *,
         estate: Callable[[], Estate] = Estate,
         versions: range = READ_VERSIONS,
-        now_ms: Callable[[], int] = wall_ms,
+        now_ms: WallClock = wall_ms,
     ) -> None:
         if config.mqtt is None:
             raise ValueError("ingest.mqtt is not configured")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from collectors.journal.frame import Newer
 from collectors.journal.journal_reader import Chunk, JournalReader
 from collectors.journal.quarantine import Quarantine
 from collectors.journal.segment import Positions
+from probes.wire.clock import wall_ms
 
 _events = structlog.get_logger()
 
@@ -134,7 +134,7 @@ class _Follower:
 
     async def _set_aside(self, batch: Batch) -> None:
         self._reader.stats.aside_rows += len(batch)
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         _events.error(
             "batch_set_aside",
             reader=self._reader.name,

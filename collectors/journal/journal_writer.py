@@ -21,6 +21,7 @@ from collectors.journal.journal_log import Log, LogPiece, sync_data
 from collectors.journal.journal_stats import JournalStats
 from collectors.journal.quarantine import Quarantine
 from probes.wire.catalogue import Catalogue
+from probes.wire.clock import wall_ms
 
 _events = structlog.get_logger()
 _FRAME_ROWS = 5_000
@@ -81,7 +82,7 @@ class Journal:
         self._thread = ThreadPoolExecutor(1, f"journal-{self._name}")
         try:
             self._log = await self._call(
-                Log, self._config, self._name, self.stats, _now_ms(), self._sync
+                Log, self._config, self._name, self.stats, wall_ms(), self._sync
             )
         except BaseException:
             self._thread.shutdown(wait=False)
@@ -169,7 +170,7 @@ class Journal:
             if time.monotonic() - tidied_s >= _TIDY_S:
                 tidied_s = time.monotonic()
                 try:
-                    await self._call(self._log.tidy, _now_ms())
+                    await self._call(self._log.tidy, wall_ms())
                 except OSError as error:
                     _events.error("journal_tidy_failed", says=str(error))
 
@@ -184,7 +185,7 @@ class Journal:
 
     def _commit(self, group: list[_Waiting]) -> None:
         """In the thread."""
-        now_ms = _now_ms()
+        now_ms = wall_ms()
         for each in group:
             for batch, reason in each.dead:
                 try:
@@ -239,7 +240,3 @@ def _fail(group: list[_Waiting], error: Exception) -> None:
         else:
             # One of its own for each: a traceback grows with every raise.
             each.done.set_exception(copy.copy(error))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

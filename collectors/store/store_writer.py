@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -31,6 +29,7 @@ from collectors.store.store_config import StoreConfig
 from collectors.store.store_errors import RowsRefused
 from probes.wire.atomic_file import replace_file
 from probes.wire.catalogue import Catalogue
+from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
 _log = structlog.get_logger(__name__)
@@ -82,7 +81,7 @@ class StoreWriter:
         config: StoreConfig,
         reader: JournalReader,
         store: Written,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: WallClock = wall_ms,
     ) -> None:
         self._config, self._reader, self._store = config, reader, store
         self._now_ms = now_ms

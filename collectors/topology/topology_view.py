@@ -30,6 +30,7 @@ from collectors.topology.sighting import (
     said,
 )
 from collectors.topology.site_graph import Graph, graph, with_parents
+from probes.wire.clock import WallClock, wall_ms
 
 _log = structlog.get_logger()
 REMEMBER_MS = 86_400_000
@@ -54,7 +55,7 @@ class TopologyView:
         self,
         estate: Callable[[], Estate],
         store: Store | None = None,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: WallClock = wall_ms,
         warm_timeout_s: float = 10.0,
         settle_s: float = _SETTLE_S,
         aside: bool = False,

@@ -31,6 +31,7 @@ from dashboards.web import page_queries, site_state
 from dashboards.web.health import DeviceHealth, health
 from dashboards.web.monitor_cut_off import is_cut_off, not_observed
 from dashboards.web.ports import PortList, ports
+from probes.wire.clock import WallClock
 
 
 class Alerts(Protocol):
@@ -84,7 +85,7 @@ class Views:
         estate: Callable[[], Estate],
         alerts: Alerts,
         answers: Answers,
-        now_ms: Callable[[], int],
+        now_ms: WallClock,
         unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
         least: int = LEAST,
     ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from dashboards.query_cache import Answers
 from dashboards.web.app import app
 from dashboards.web.page_views import Alerts, Views
 from dashboards.web.web_config import WebConfig
+from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
 _log = structlog.get_logger()
@@ -73,7 +73,7 @@ class StatusPage:
         estate: Callable[[], Estate],
         alerts: Path | Alerts,
         store: Store,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: WallClock = wall_ms,
         council: str = "",
         unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
         least: int = LEAST,

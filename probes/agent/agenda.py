@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 
 from probes.agent.probe_schedule import first_due_ms, next_due_ms, phase_ms, rare_due_ms
+from probes.wire.clock import WallClock
 
 SOON_MS = 60_000
 LOOK_AGAIN_MS = 600_000
@@ -28,7 +29,7 @@ class Agenda:
         who: str,
         jobs: Iterable[str],
         period_ms: Callable[[str], int],
-        now_ms: Callable[[], int],
+        now_ms: WallClock,
         *,
         rare: Sequence[str] = (),
         last_ms: Callable[[], int] = lambda: 0,

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from probes.agent.agenda import SOON_MS, Agenda
 from probes.agent.burst_schedule import EXPLAIN, BurstSchedule
 from probes.agent.change_filter import ChangeFilter
-from probes.agent.clocks import SET_S, Clocks, clock_change, wrong_ms
+from probes.agent.clock_changes import SET_S, Clocks, clock_change, wrong_ms
 from probes.agent.enrol import device_id
 from probes.agent.pause import paused_until_ms, why_quiet
 from probes.agent.place import Judgement, KnownPlaces, Locator

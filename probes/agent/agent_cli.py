@@ -21,6 +21,7 @@ from probes.agent.settings import (
     load_settings,
     settings_file,
 )
+from probes.wire.clock import wall_ms
 from probes.wire.display import guard_terminal
 from probes.wire.measurements import MEASUREMENTS
 
@@ -288,7 +289,7 @@ def _status(chosen: argparse.Namespace, settings: Settings) -> int:
 
     from probes.diagnosis.agent_status import describe, judged, read_status
 
-    status, now_ms = read_status(settings.folder()), int(time.time() * 1000)
+    status, now_ms = read_status(settings.folder()), wall_ms()
     good = status is not None and judged(status, now_ms).good
     if chosen.json:
         print(msgspec.json.encode(status).decode())
@@ -303,7 +304,7 @@ def _is_it_me(chosen: argparse.Namespace, settings: Settings) -> int:
     state = settings.folder()
     folder = chosen.to or page_folder(state, Path.home())
     try:
-        path = write_page(state, folder, int(time.time() * 1000))
+        path = write_page(state, folder, wall_ms())
     except OSError as error:
         return _bad(f"the page cannot be written: {error}")
     opened = not chosen.no_open and show(path)

@@ -7,16 +7,16 @@ import contextlib
 import logging
 import random
 import signal
-import time
 
 from probes.agent.agent import Agent
-from probes.agent.clocks import wrong_ms
+from probes.agent.clock_changes import wrong_ms
 from probes.agent.enrol import NotEnrolled, enrol, read_credential
 from probes.agent.enrolment_token import EnrolmentToken
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.report_delivery import Later, Publisher
 from probes.agent.settings import Settings
 from probes.agent.spool import Spool
+from probes.wire.clock import wall_ms
 from probes.wire.report import AgentCredential
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ async def run(settings: Settings, software: str, token: EnrolmentToken) -> None:
             Spool(
                 folder,
                 settings.spool,
-                lambda: int(time.time() * 1000),
+                wall_ms,
                 wrong_ms=lambda: wrong_ms(door.clock_ahead_s),
             )
         )

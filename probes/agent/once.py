@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import msgspec
@@ -16,6 +15,7 @@ from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.report_delivery import CredentialRefused, Later
 from probes.agent.settings import Settings
 from probes.diagnosis.agent_status import table
+from probes.wire.clock import wall_ms
 from probes.wire.failure import is_failure
 from probes.wire.policy import Policy
 from probes.wire.report import Result, Whereabouts
@@ -45,11 +45,11 @@ async def measure_once(
 ) -> OnceResult:
     """One round of each of `probes`, against `policy` or, with `ask_server`, against
     what the council's server says, else what it last said."""
-    time_ms, said = _now_ms(), "as given"
+    time_ms, said = wall_ms(), "as given"
     if ask_server:
         policy, said = await _policy(settings, software)
     judgement = await _where(settings, policy)
-    round = Round(software, _now_ms, ca_file=settings.ca_file, opt_out=settings.opt_out)
+    round = Round(software, wall_ms, ca_file=settings.ca_file, opt_out=settings.opt_out)
     facts = ProbeConditions(
         metered=judgement.whereabouts.connection == "mobile",
         on_battery=on_battery(),
@@ -107,7 +107,3 @@ async def _where(settings: Settings, policy: Policy) -> Judgement:
     return await Locator(places, settings.ca_file, note=False).where(
         policy.beacon_url, policy.offices
     )
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -44,6 +44,7 @@ from probes.measure.tunnels import (
 )
 from probes.platforms.system_facts import Interface, VpnConnection
 from probes.wire.atomic_file import replace_file
+from probes.wire.clock import MonotonicClock
 from probes.wire.failure import Outcome
 from probes.wire.policy import Beacon, Office
 from probes.wire.report import Place, Whereabouts
@@ -176,12 +177,12 @@ class Locator:
         neighbour: Callable[[str, str], str] = platforms.hardware_address,
         resolvers: Callable[[], Sequence[str]] = platforms.resolvers,
         managed: Callable[[], list[VpnConnection]] = managed_connections,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic_s: MonotonicClock = time.monotonic,
         note: bool = True,
     ) -> None:
         self._places, self._ca_file = places, ca_file
         self._gather, self._neighbour, self._resolvers = gather, neighbour, resolvers
-        self._managed, self._monotonic, self._keeps = managed, monotonic, note
+        self._managed, self._monotonic_s, self._keeps = managed, monotonic_s, note
         self._network: object = None
         self._asked_s = 0.0
         self._last = Judgement(Whereabouts(), "not looked at yet")
@@ -195,7 +196,7 @@ class Locator:
             offices,
             tuple((i.name, i.index, i.addresses, i.gateway) for i in told if i.up),
         )
-        now_s = self._monotonic()
+        now_s = self._monotonic_s()
         if network == self._network and now_s - self._asked_s < AGAIN_S:
             return self._last
         # Commands of the system: not in the loop's own thread.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from probes.agent.probe_budget import ProbeConditions, not_now, test_bytes
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome, is_failure
 from probes.wire.measurements import MEASUREMENTS
 from probes.wire.policy import Policy, ReflectorAt
@@ -47,7 +48,7 @@ class Round:
     def __init__(
         self,
         software: str,
-        now_ms: Callable[[], int],
+        now_ms: WallClock,
         *,
         ca_file: str = "",
         opt_out: tuple[str, ...] = (),

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from probes.agent.spool import Spool, SpooledReport
 from probes.diagnosis.sent_log import SentLog
+from probes.wire.clock import WallClock
 from probes.wire.report import Receipt, ReportRefusal
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class ReportDelivery:
         spool: Spool,
         publisher: Publisher,
         sent: SentLog,
-        now_ms: Callable[[], int],
+        now_ms: WallClock,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._spool, self._publisher, self._sent = spool, publisher, sent

@@ -14,7 +14,6 @@ import json
 import platform
 import socket
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from probes.diagnosis.redaction import Reducer
 from probes.platforms.commands import run
 from probes.platforms.system_facts import Interface, WifiLink
 from probes.wire.atomic_file import replace_file
+from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.policy import Policy
 from probes.wire.report import Result
@@ -86,7 +86,7 @@ class Look(msgspec.Struct, frozen=True):
 
 def look(settings: Settings, software: str) -> Look:
     """Asks this system everything the agent ever asks it. Takes seconds."""
-    round = Round(software, lambda: int(time.time() * 1000), opt_out=settings.opt_out)
+    round = Round(software, wall_ms, opt_out=settings.opt_out)
 
     async def measured() -> list[Result]:
         found: list[Result] = []

@@ -25,6 +25,7 @@ from probes.agent.private_folder import mend_folder
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool_file import is_of_the_disk, open_file
 from probes.wire.atomic_file import replace_file
+from probes.wire.clock import WallClock
 from probes.wire.report import VERSION, Receipt, Report, moved
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Spool:
         self,
         folder: Path,
         limits: SpoolLimits,
-        now_ms: Callable[[], int],
+        now_ms: WallClock,
         wrong_ms: Callable[[], int | None] = lambda: 0,
     ) -> None:
         self.path = folder / NAME

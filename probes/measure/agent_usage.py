@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.report import Result
 
@@ -16,7 +15,7 @@ async def measure(
     spool_reports: int,
     spool_dropped: int,
     software: str,
-    now_ms: Callable[[], int],
+    now_ms: WallClock,
 ) -> Result:
     """Resident memory, share of one core and uptime of this process."""
     import psutil

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 import statistics
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from probes.measure import bufferbloat, ndt7_client
 from probes.wire import ndt7
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.report import Result
 from probes.wire.sample import Value
@@ -25,7 +25,7 @@ _LEAST_BYTES = 100_000
 async def measure(
     url: str,
     *,
-    now_ms: Callable[[], int],
+    now_ms: WallClock,
     budget_bytes: int,
     seconds: float = ndt7.SECONDS,
     reflector_id: str = "reflector",

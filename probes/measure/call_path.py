@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
 
 from probes.measure.call_figures import summarise
 from probes.measure.udp_exchange import RetryPacing, talk
 from probes.wire import stamp, stamp_auth
+from probes.wire.clock import WallClock
 from probes.wire.policy import CLIENT_TO_EDGE, CallTargets
 from probes.wire.report import Result
 
@@ -81,7 +81,7 @@ async def measure(
     host: str,
     port: int = stamp.PORT,
     *,
-    now_ms: Callable[[], int],
+    now_ms: WallClock,
     packets: int = PACKETS,
     interval_ms: float = INTERVAL_MS,
     payload_bytes: int = VOICE_BYTES,

@@ -11,6 +11,7 @@ import msgspec
 from probes import platforms
 from probes.measure.tunnels import physical
 from probes.platforms.system_facts import Interface
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.report import Result
 from probes.wire.sample import Value
@@ -52,7 +53,7 @@ class LaptopLoad:
             self._busiest = max(ratio, self._busiest or 0.0)
             self._looked = now
 
-    async def measure(self, *, now_ms: Callable[[], int]) -> Result:
+    async def measure(self, *, now_ms: WallClock) -> Result:
         """What psutil tells on this system; what it does not tell is left out."""
         import psutil
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from probes import platforms
 from probes.measure.active_interface import Interface, local_address, owner
 from probes.measure.tunnels import recognise
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.report import Result
 from probes.wire.sample import Value
@@ -35,7 +36,7 @@ async def measure(
     resolver: Resolver | None = None,
     lifetime_s: float = LIFETIME_S,
     among: Sequence[Interface] = (),
-    now_ms: Callable[[], int],
+    now_ms: WallClock,
 ) -> Result:
     """Asks for the addresses of `name` (A, and AAAA where there are none); `target` is
     the name. `among`: the laptop's interfaces, to say where the resolver stands."""

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from probes import tracing
@@ -22,6 +22,7 @@ from probes.measure.tunnels import physical
 from probes.measure.udp_exchange import addresses_of
 from probes.tracing import Address, Echo, Tracer
 from probes.wire import stamp
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.report import Result
 from probes.wire.sample import Value
@@ -48,7 +49,7 @@ async def measure(
     host: str,
     port: int = stamp.PORT,
     *,
-    now_ms: Callable[[], int],
+    now_ms: WallClock,
     tcp_port: int | None = None,
     key: bytes = b"",
     rounds: int = ROUNDS,

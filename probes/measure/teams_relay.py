@@ -16,6 +16,7 @@ from probes.measure.call_figures import rounded
 from probes.measure.jitter import jitter
 from probes.measure.packet_stream import Arrival, Observed
 from probes.measure.udp_exchange import RetryPacing, Talk, talk
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.percentiles import percentile
 from probes.wire.policy import TEAMS_TARGET, TeamsRelay
@@ -54,7 +55,7 @@ class StunCodec:
 async def measure(
     relay: TeamsRelay,
     *,
-    now_ms: Callable[[], int],
+    now_ms: WallClock,
     interval_ms: float = INTERVAL_MS,
     tcp_port: int = TCP_PORT,
 ) -> Result:

@@ -31,6 +31,7 @@ from probes.measure.tunnels import (
 from probes.measure.vpn_watch import VpnWatch
 from probes.platforms.routing_table import local_address
 from probes.platforms.system_facts import VpnConnection
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.policy import Policy
 from probes.wire.report import Result
@@ -94,7 +95,7 @@ class Vpn:
         policy: Policy,
         *,
         frugal: bool = False,
-        now_ms: Callable[[], int],
+        now_ms: WallClock,
     ) -> Result:
         """`not_present` where no client is, `not_connected` where its tunnel is down,
         `not_supported` where that cannot be told. `frugal`: nothing is sent."""

@@ -12,6 +12,7 @@ from probes import platforms
 from probes.measure import web_service
 from probes.measure.background import in_background
 from probes.platforms.system_facts import ProxySetting
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.policy import Policy
 from probes.wire.report import Result
@@ -21,7 +22,7 @@ async def web_round(
     policy: Policy,
     trust: Callable[[], ssl.SSLContext],
     software: str,
-    now_ms: Callable[[], int],
+    now_ms: WallClock,
     proxy: Callable[[], ProxySetting] = platforms.proxy,
 ) -> AsyncIterator[Result]:
     """The results by service. At most one of them has plain HTTP asked about it."""
@@ -52,7 +53,7 @@ async def web_round(
 
 
 async def _checks(
-    policy: Policy, tls: ssl.SSLContext, software: str, now_ms: Callable[[], int]
+    policy: Policy, tls: ssl.SSLContext, software: str, now_ms: WallClock
 ) -> AsyncIterator[Result]:
     for check in policy.online_checks:
         yield await web_service.check_online(

@@ -17,7 +17,6 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from probes.measure.http_answer import (
@@ -30,6 +29,7 @@ from probes.measure.http_answer import (
 from probes.measure.http_answer import status_of as read_status
 from probes.platforms.proxies import applies
 from probes.platforms.system_facts import ProxySetting
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.policy import OnlineCheck, Service
 from probes.wire.report import Result
@@ -87,7 +87,7 @@ async def measure(
     software: str = "towpath-agent",
     proxy: ProxySetting = NO_PROXY,
     timeout_s: float = TIMEOUT_S,
-    now_ms: Callable[[], int],
+    now_ms: WallClock,
 ) -> Result:
     """One GET; `target` is the service's name, never its URL.
 
@@ -134,7 +134,7 @@ async def check_online(
     tls: ssl.SSLContext,
     software: str = "towpath-agent",
     timeout_s: float = 5.0,
-    now_ms: Callable[[], int],
+    now_ms: WallClock,
 ) -> Result:
     """`ok` where the page is what it should be, `captive_portal` where something else
     answers in its place."""

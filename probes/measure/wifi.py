@@ -15,6 +15,7 @@ from collections.abc import Callable
 from probes import platforms
 from probes.measure.background import in_background
 from probes.platforms.system_facts import WifiLink
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.report import Result
 from probes.wire.sample import Value
@@ -56,7 +57,7 @@ class Wifi:
             self._weakest_dbm = min(link.signal_dbm, self._weakest_dbm or 0)
         return found
 
-    async def measure(self, *, now_ms: Callable[[], int]) -> Result:
+    async def measure(self, *, now_ms: WallClock) -> Result:
         """`not_present` without hardware, `switched_off`, `not_connected`, and
         `not_permitted` if the system wants consent that nobody gave."""
         time_ms = now_ms()

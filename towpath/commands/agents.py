@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from probes.wire.clock import wall_ms
 from towpath.commands.shared import (
     ConfigFile,
     end,
     fail,
     folder_of,
-    now_ms,
     read_config,
     run_loop,
     wrong,
@@ -64,7 +64,7 @@ def token(
     if unknown := known_names.unknown(estate, "site", site):
         wrong([unknown])
     with _registry(config) as registry:
-        typer.echo(registry.make_token(site, uses, days, now_ms()))
+        typer.echo(registry.make_token(site, uses, days, wall_ms()))
 
 
 @app.command("list")
@@ -137,7 +137,7 @@ def erase(config: ConfigFile, agent: Agent) -> None:
         async with open_store(settings.store, CATALOGUE) as store:
             # Noted first, so that nothing comes back from the journal. The process
             # that writes an embedded store's files erases them, when it tidies up.
-            requests.request(agent, now_ms(), done=not embedded)
+            requests.request(agent, wall_ms(), done=not embedded)
             if not embedded:
                 await store.erase(agent)
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from probes.wire.clock import wall_ms
 from towpath.commands.shared import (
     ConfigFile,
     end,
     folder_of,
-    now_ms,
     read_config,
     wrong,
 )
@@ -44,13 +44,13 @@ def list_(
     since_ms = None
     if since:
         try:
-            since_ms = now_ms() - round(seconds(since) * 1000)
+            since_ms = wall_ms() - round(seconds(since) * 1000)
         except ValueError as error:
             wrong([f"--since: {error}"])
     end(
         alerts_list(
             settings.standing,
-            now_ms(),
+            wall_ms(),
             since_ms,
             everything,
             json,
@@ -71,7 +71,7 @@ def ack(
     from alerts.alert_commands import alerts_ack
 
     standing = folder_of(read_config(config).alerts.standing, "alerts.standing")
-    end(alerts_ack(standing, key, who or _me(), why, now_ms(), typer.echo))
+    end(alerts_ack(standing, key, who or _me(), why, wall_ms(), typer.echo))
 
 
 @app.command()
@@ -98,7 +98,7 @@ def silence(
             lasting,
             who or _me(),
             why,
-            now_ms(),
+            wall_ms(),
             site,
             device,
             rule,
@@ -116,7 +116,7 @@ def silences(config: ConfigFile) -> None:
     from alerts.alert_commands import alerts_silences
 
     settings = read_config(config).alerts
-    end(alerts_silences(settings.standing, now_ms(), settings.timezone, typer.echo))
+    end(alerts_silences(settings.standing, wall_ms(), settings.timezone, typer.echo))
 
 
 @app.command()
@@ -125,7 +125,7 @@ def unsilence(config: ConfigFile, id: Annotated[int, typer.Argument()]) -> None:
     from alerts.alert_commands import alerts_unsilence
 
     standing = folder_of(read_config(config).alerts.standing, "alerts.standing")
-    end(alerts_unsilence(standing, id, now_ms(), typer.echo))
+    end(alerts_unsilence(standing, id, wall_ms(), typer.echo))
 
 
 @app.command("test")

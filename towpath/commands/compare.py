@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from towpath.commands.shared import ConfigFile, end, fail, now_ms, read_config, run_loop
+from probes.wire.clock import wall_ms
+from towpath.commands.shared import ConfigFile, end, fail, read_config, run_loop
 from towpath.commands.shared import wrong as refuse
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ async def _stored(settings: TowpathConfig) -> dict[str, ComparedDevice]:
     from collectors.server_measurements import CATALOGUE
     from collectors.store import open_store
 
-    now = now_ms()
+    now = wall_ms()
     async with open_store(settings.store, CATALOGUE) as store:
         answers = [await store.ask(each) for each in questions(now - HOUR_MS, now)]
     return from_store(*answers)

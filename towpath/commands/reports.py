@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from probes.wire.clock import wall_ms
 from towpath.commands.shared import (
     ConfigFile,
     fail,
-    now_ms,
     read_config,
     run_loop,
     wrong,
@@ -66,7 +66,7 @@ def site(
                 store,
                 estate,
                 out,
-                now_ms(),
+                wall_ms(),
                 settings.alerts.standing,
                 settings.council,
                 pdf=pdf,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -49,10 +48,6 @@ def run_loop(work: Coroutine[Any, Any, _Answer]) -> _Answer:
         return asyncio.run(work)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def keep_private() -> None:

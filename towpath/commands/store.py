@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from probes.wire.clock import wall_ms
 from towpath.commands.shared import (
     ConfigFile,
     fail,
-    now_ms,
     read_config,
     run_loop,
     wrong,
@@ -55,7 +55,7 @@ def query(
             measurement,
             pick,
             CATALOGUE,
-            now_ms(),
+            wall_ms(),
             where or (),
             by or (),
             every,
@@ -108,7 +108,7 @@ def export(
         hint = did_you_mean(format, get_args(Format))
         wrong([f"no format is called {format!r}{hint}"])
     try:
-        now = now_ms()
+        now = wall_ms()
         from_ms, to_ms = query_command.moment(from_, now), query_command.moment(to, now)
     except ValueError as error:
         wrong([str(error)])

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from probes.wire.clock import wall_ms
 from towpath.commands.shared import (
     ConfigFile,
     fail,
-    now_ms,
     read_config,
     run_loop,
     wrong,
@@ -44,7 +44,7 @@ def topology(
     async def asked() -> Graph:
         sightings: list[Sighting] = []
         who: dict[str, Who] = {}
-        now = now_ms()
+        now = wall_ms()
         async with open_store(settings.store, CATALOGUE) as store:
             for question in questions(now - REMEMBER_MS, now):
                 for _, each in answered(await store.ask(question)):

@@ -29,6 +29,7 @@ from collectors.ingest.demo_broker import DemoBroker, Users
 from collectors.reflector import ReflectorConfig, ReflectorService
 from dashboards.report import Month, PollPeriods, site_report
 from probes.agent.settings import Mqtt
+from probes.wire.clock import wall_ms
 from towpath.config import ROLES, TowpathConfig, read
 from towpath.demo.demo_council import SWITCHES, DemoPorts, write_estate
 from towpath.demo.simulated_laptops import Fleet, fleet
@@ -317,7 +318,7 @@ async def _show(
 async def _report(config: TowpathConfig, running: Installation, web: int) -> str:
     """Writes this month's report; where the status page shows it."""
     estate = running.estate.current
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     today = datetime.now(ZoneInfo(config.web.timezone))
     made = await site_report(
         Month(today.year, today.month),
@@ -339,7 +340,7 @@ async def _report(config: TowpathConfig, running: Installation, web: int) -> str
 
 
 def _tokens(registry: Registry) -> dict[str, str]:
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     return {
         site: registry.make_token(site, 1000, 1, now_ms)
         for site in ("town-hall", "library", "depot")

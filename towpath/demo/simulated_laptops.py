@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import time
 import uuid
 from collections.abc import Collection
 from pathlib import Path
@@ -25,6 +24,7 @@ from probes.agent.report_delivery import CredentialRefused, Later, NotTaken, Pub
 from probes.agent.settings import Mqtt, Settings
 from probes.agent.spool import SpooledReport
 from probes.measure import emodel
+from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.report import Connection, Place, Report, Result, Whereabouts
 from probes.wire.sample import Value
@@ -311,7 +311,7 @@ class Fleet:
     async def _say(
         self, laptop: SimulatedLaptop, publisher: Publisher, dice: random.Random
     ) -> None:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         said = report(laptop, laptop.agent, now_ms, dice)
         waiting = SpooledReport(said.id, now_ms, msgspec.json.encode(said))
         try:

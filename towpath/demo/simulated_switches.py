@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from probes.wire.clock import MonotonicClock
 from towpath.demo import snmp_messages
 from towpath.demo.snmp_messages import Oid
 
@@ -108,7 +109,7 @@ class SimulatedPort:
 class SimulatedSwitch(asyncio.DatagramProtocol):
     """`async with SimulatedSwitch(...) as switch:` answers on `switch.port_number`.
 
-    Counters run from the moment it starts; `now_s` is its clock.
+    Counters run from the moment it starts; `monotonic_s` is its clock.
     """
 
     def __init__(
@@ -121,15 +122,15 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
         community: str = "public",
         description: str = "Towpath simulated switch",
         location: str = "",
-        now_s: Callable[[], float] = time.monotonic,
+        monotonic_s: MonotonicClock = time.monotonic,
     ) -> None:
         if isinstance(ports, int):
             ports = [SimulatedPort(n, f"Gi1/0/{n}") for n in range(1, ports + 1)]
         self.name, self.ports = name, list(ports)
         self.address, self.port_number = address, port
         self.description, self.location = description, location
-        self._community, self._now_s = community.encode(), now_s
-        self._started_s = now_s()
+        self._community, self._monotonic_s = community.encode(), monotonic_s
+        self._started_s = monotonic_s()
         self._table_changed_ticks = 0
         self._transport: asyncio.DatagramTransport | None = None
         self.requests = 0
@@ -171,16 +172,16 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
 
     def restart(self) -> None:
         """As after a power cut: uptime and all counters begin anew."""
-        self._started_s = self._now_s()
+        self._started_s = self._monotonic_s()
         for port in self.ports:
             port.reset()
 
     @property
     def uptime_ticks(self) -> int:
-        return int((self._now_s() - self._started_s) * 100)
+        return int((self._monotonic_s() - self._started_s) * 100)
 
     def _link(self, port: SimulatedPort, up: bool) -> None:
-        port.advance(self._now_s())
+        port.advance(self._monotonic_s())
         port.link = up
         port.last_change_ticks = self.uptime_ticks
         # LLDP rows come and go with the link.
@@ -228,7 +229,7 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
 
     def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         """The response, or None for silence."""
-        now_s = self._now_s()
+        now_s = self._monotonic_s()
         for port in self.ports:
             port.advance(now_s)
         if request.kind == snmp_messages.GET:

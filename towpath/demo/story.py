@@ -13,6 +13,7 @@ import msgspec
 from alerts.alert_access import open_alerts
 from alerts.alert_text import say_affected
 from collectors.store.query import Pick, Query, Store, Where
+from probes.wire.clock import wall_ms
 from towpath.config import TowpathConfig
 from towpath.demo.demo_council import LIBRARY_LINE, SWITCHES, DemoPorts
 from towpath.demo.simulated_laptops import Fleet
@@ -37,7 +38,7 @@ class Story:
         self._say, self._config, self._ports = say, config, ports
         self._went: dict[str, bool] = {}
         self._pages: list[dict[str, Any]] = []
-        self._began_ms = time.time_ns() // 1_000_000
+        self._began_ms = wall_ms()
 
     @property
     def happy(self) -> bool:
@@ -97,7 +98,7 @@ class Story:
                     (Pick("calls", "count"),),
                     # A row's time is the start of its period.
                     self._began_ms - self._config.groups.period_s * 1000,
-                    time.time_ns() // 1_000_000,
+                    wall_ms(),
                     (Where("by", ("place",)),),
                     ("group",),
                 )
@@ -221,7 +222,7 @@ def missing(seen: StoryState, laptops: Fleet) -> list[str]:
 
 
 def _latest(measurement: str, by: tuple[str, ...], *picks: Pick) -> Query:
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     return Query(measurement, picks, now_ms - 60_000, now_ms + 1_000, group_by=by)
 
 

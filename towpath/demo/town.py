@@ -10,7 +10,6 @@ import random
 import shutil
 import socket
 import ssl
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +19,7 @@ import structlog
 
 from alerts.notify.webhook import verify_signature
 from collectors.ingest.certificate import Certificates
+from probes.wire.clock import wall_ms
 from towpath.demo.demo_council import LIBRARY_LINE_PORT, SWITCHES, Switch
 from towpath.demo.simulated_switches import (
     SimulatedNeighbour,
@@ -189,7 +189,7 @@ class OnCall:
                 }
                 body = await reader.readexactly(int(headers["content-length"]))
             signature = headers.get("towpath-signature", "")
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = wall_ms()
             good = verify_signature(signature, body, self._key, now_ms)
             if good:
                 page = msgspec.json.decode(body)

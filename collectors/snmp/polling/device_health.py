@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from collectors.batch import Batch, Column, Schema
@@ -42,6 +42,7 @@ from collectors.snmp.session.session import Failed, Value
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.entities import entities, read_entities
 from probes.wire.catalogue import Measurement
+from probes.wire.clock import MonotonicClock
 from probes.wire.failure import Outcome
 
 # How long what was learnt is believed; a restart ends it sooner.
@@ -68,9 +69,9 @@ class HealthPoll:
         self,
         profiles: Profiles,
         gate: asyncio.Semaphore,
-        clock: Callable[[], float] = time.monotonic,
+        monotonic_s: MonotonicClock = time.monotonic,
     ) -> None:
-        self._profiles, self._gate, self._clock = profiles, gate, clock
+        self._profiles, self._gate, self._monotonic_s = profiles, gate, monotonic_s
         self._found: list[MatchedRow] | None = None
         self._due_s: dict[float, float] = {}
         self._learn_at_s = 0.0
@@ -94,7 +95,7 @@ class HealthPoll:
         now_ms: int,
     ) -> list[Batch]:
         """The rows that are due. Raises `Failed` where the device fell silent."""
-        now_s = self._clock()
+        now_s = self._monotonic_s()
         if now_s >= self._learn_at_s and not self._gate.locked():
             async with self._gate:
                 return await self._learn(snmp, place, now_ms)
@@ -141,11 +142,11 @@ class HealthPoll:
                 # What was read is kept: the next poll goes on from there.
                 return []
             self._reader = None
-            self._learn_at_s = self._clock() + LEARN_S / 12
+            self._learn_at_s = self._monotonic_s() + LEARN_S / 12
             raise
         self._found, self._reader = found, None
         self._refused.clear()
-        now_s = self._clock()
+        now_s = self._monotonic_s()
         self._learn_at_s = now_s + LEARN_S
         self._due_s = {each.every_s: now_s + each.every_s for each in found}
         return [

@@ -39,6 +39,7 @@ from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy, Session
 from collectors.snmp.snmp_config import SnmpConfig
 from collectors.snmp.tables.device_tags import DeviceTags
+from probes.wire.clock import MonotonicClock, WallClock
 from probes.wire.failure import Outcome
 
 _log = structlog.get_logger()
@@ -62,7 +63,7 @@ class Polled(msgspec.Struct, frozen=True):
 class DevicePoll:
     """Polls one device. Not to be called again before it has returned.
 
-    `clock` is monotonic and in seconds: no rate goes by the wall clock (`now_ms`).
+    `monotonic_s` counts seconds: no rate goes by the wall clock (`now_ms`).
     """
 
     def __init__(
@@ -73,11 +74,11 @@ class DevicePoll:
         credential: Credential,
         session: Session,
         learnt: DeviceState,
-        now_ms: Callable[[], int],
+        now_ms: WallClock,
         health: HealthPoll | None = None,
         around: NeighbourView | None = None,
         pinged: Pinged | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        monotonic_s: MonotonicClock = time.monotonic,
     ) -> None:
         self.device, self._lines = device, lines
         self._config, self._credential = config, credential
@@ -86,8 +87,10 @@ class DevicePoll:
         self._condition, self._pinged = DeviceCondition(health), pinged
         self._around = around or NoNeighbours()
         self._retry_policy = RetryPolicy.with_backoff(config.timeout_s, config.tries)
-        self._table = PortTable(config.period_s, now_ms, clock)
-        self._hearing = NeighbourMonitor(config, learnt, self._around, now_ms, clock)
+        self._table = PortTable(config.period_s, now_ms, monotonic_s)
+        self._hearing = NeighbourMonitor(
+            config, learnt, self._around, now_ms, monotonic_s
+        )
         self._outlook = ExpectedPorts()
         # Of the ports that the outlook was made for.
         self._ports = self._table.ports

@@ -7,7 +7,7 @@ very thing to tell. A port that is up and hears nobody has been plugged otherwis
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from collectors.batch import Batch
 from collectors.snmp.polling.counter_rates import OPER
@@ -21,6 +21,7 @@ from collectors.snmp.snmp_config import SnmpConfig
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.neighbour_tables import neighbours, read_neighbours
+from probes.wire.clock import MonotonicClock, WallClock
 from probes.wire.failure import Outcome
 
 _MS_PER_DAY = 86_400_000
@@ -36,20 +37,20 @@ class NeighbourMonitor:
         config: SnmpConfig,
         learnt: DeviceState,
         around: NeighbourView,
-        now_ms: Callable[[], int],
-        clock: Callable[[], float] = time.monotonic,
+        now_ms: WallClock,
+        monotonic_s: MonotonicClock = time.monotonic,
     ) -> None:
         self._every_s = config.neighbours_s
         self._keep_ms = config.remember_neighbours_days * _MS_PER_DAY
         self._learnt, self._around = learnt, around
-        self._now_ms, self._clock = now_ms, clock
+        self._now_ms, self._monotonic_s = now_ms, monotonic_s
         self._due_s = 0.0
         # By port key, rounds in which it was up and nobody was heard.
         self._unheard: dict[str, int] = {}
 
     @property
     def due(self) -> bool:
-        return self._clock() >= self._due_s
+        return self._monotonic_s() >= self._due_s
 
     async def listen(
         self,
@@ -62,7 +63,7 @@ class NeighbourMonitor:
 
         Raises `Failed` where the device fell silent.
         """
-        self._due_s = self._clock() + self._every_s
+        self._due_s = self._monotonic_s() + self._every_s
         try:
             found = await read_neighbours(snmp)
         except Failed as failed:

@@ -24,6 +24,7 @@ from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.snmp_config import SnmpConfig
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.topology import TopologyView
+from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 
 _log = structlog.get_logger()
@@ -42,7 +43,7 @@ class PollRuns:
         memory: DeviceStates,
         surroundings: TopologyView,
         stats: PollStats,
-        now_ms: Callable[[], int],
+        now_ms: WallClock,
     ) -> None:
         self._config, self._credentials = config, credentials
         self._sessions, self._memory = sessions, memory

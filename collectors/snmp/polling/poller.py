@@ -32,6 +32,7 @@ from collectors.snmp.session.credentials import Credentials
 from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.snmp_config import SnmpConfig
 from collectors.topology import TopologyView
+from probes.wire.clock import WallClock, wall_ms
 
 _log = structlog.get_logger()
 _SAVE_S = 300.0
@@ -50,7 +51,7 @@ class Poller:
         credentials: Credentials,
         append: Append,
         process: str = "poll",
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: WallClock = wall_ms,
         report_s: float = 60.0,
         pinger: Pinger | None = None,
     ) -> None:

@@ -7,7 +7,6 @@ What is no longer true (a restart, other ports, another name) is learnt again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import msgspec
 
@@ -20,6 +19,7 @@ from collectors.snmp.session.octet_text import text, whole
 from collectors.snmp.session.session import Failed, RetryPolicy, Value
 from collectors.snmp.tables import interfaces
 from collectors.snmp.tables.interfaces import Columns, Port
+from probes.wire.clock import MonotonicClock, WallClock
 from probes.wire.failure import Outcome
 
 _SCALARS = [oids.SYS_UP_TIME, oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE]
@@ -33,11 +33,11 @@ class PortTable:
     def __init__(
         self,
         period_s: float,
-        now_ms: Callable[[], int],
-        clock: Callable[[], float] = time.monotonic,
+        now_ms: WallClock,
+        monotonic_s: MonotonicClock = time.monotonic,
     ) -> None:
         self._period_s = period_s
-        self._now_ms, self._clock = now_ms, clock
+        self._now_ms, self._monotonic_s = now_ms, monotonic_s
         self._plan: request_plan.Plan | None = None
         self._watches: list[request_plan.PortPlan] = []
         # As last read: `plan.NAMES` only.
@@ -105,7 +105,7 @@ class PortTable:
 
     def _moment(self, answer: dict[str, Value]) -> Moment:
         ticks = answer.get(oids.SYS_UP_TIME)
-        own_ms = self._clock() * 1000
+        own_ms = self._monotonic_s() * 1000
         return Moment(ticks if isinstance(ticks, int) else None, own_ms)
 
     async def _alive(self, snmp: DeviceSession) -> PortSample:
@@ -135,7 +135,7 @@ class PortTable:
         return PortSample(time_ms, moment, watches, seen)
 
     def _relearn_if_old(self) -> None:
-        if self._clock() - self._learnt_s > _RELEARN_S:
+        if self._monotonic_s() - self._learnt_s > _RELEARN_S:
             self._plan = None
 
     async def _learn(self, snmp: DeviceSession) -> request_plan.Plan:
@@ -150,7 +150,7 @@ class PortTable:
         self._watches = request_plan.watch(self.ports, columns, self._scalars)
         self._names = {name: columns.get(name, {}) for name in request_plan.NAMES}
         self.findings = device_findings.of_ports(self._watches, self._period_s)
-        self._learnt_s = self._clock()
+        self._learnt_s = self._monotonic_s()
         self._guard = None
         return self._pack(snmp)
 

@@ -7,7 +7,7 @@ and, for UDP jitter, rttMonLatestJitterOperTable have their latest results.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.quantities import DELAY, ICPIF, MOS, SENSORS
+from probes.wire.clock import MonotonicClock
 
 # How long the list of operations is believed; where there is none, it costs a packet.
 _LEARN_S = 3600.0
@@ -73,8 +74,8 @@ class Operation(msgspec.Struct, frozen=True):
 class IpSla:
     """The operations of one device."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, monotonic_s: MonotonicClock = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
         self._operations: list[Operation] = []
         self._learn_at_s = float("-inf")
 
@@ -82,7 +83,7 @@ class IpSla:
         self, snmp: DeviceSession, place: DeviceTags, now_ms: int
     ) -> list[Batch]:
         """The latest results. Raises `Failed`."""
-        snmp, now_s = snmp.with_budget(PollBudget(_BUDGET_S)), self._clock()
+        snmp, now_s = snmp.with_budget(PollBudget(_BUDGET_S)), self._monotonic_s()
         if now_s >= self._learn_at_s:
             # Also where it fails: not at every poll.
             self._learn_at_s = now_s + _LEARN_S

@@ -26,6 +26,7 @@ from collectors.snmp.traps.trap_socket import Datagram, Inbox
 from collectors.snmp.traps.traps_config import TrapsConfig
 from collectors.snmp.traps.unknown_senders import Strangers
 from collectors.snmp.traps.usm import UsmRefused
+from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
 _log = structlog.get_logger()
@@ -99,7 +100,7 @@ class TrapReceiver:
         append: Append,
         ports: DevicePorts,
         process: str = "poll",
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: WallClock = wall_ms,
     ) -> None:
         self._config, self._append, self._ports = config, append, ports
         self._process, self._now_ms = process, now_ms

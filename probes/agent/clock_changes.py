@@ -3,12 +3,13 @@ to it meanwhile."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Literal
 
 import msgspec
+
+from probes.wire.clock import MonotonicClock, steady_s
 
 WOKE_S = 30.0
 SET_S = 5.0
@@ -16,22 +17,11 @@ SET_S = 5.0
 WRONG_S = 120.0
 
 
-def steady_s() -> float:
-    """Seconds that nobody sets, and that go on in sleep. (Python's own monotonic clock
-    stops in sleep on Linux and macOS.)"""
-    if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    elif sys.platform == "darwin":  # noqa: RET505 - mypy looks at one platform a time
-        return time.clock_gettime(time.CLOCK_MONOTONIC)
-    else:
-        return time.monotonic()
-
-
 class Clocks(msgspec.Struct, frozen=True):
     """Time, so that tests can put a laptop to sleep."""
 
     wall_s: Callable[[], float] = time.time
-    monotonic_s: Callable[[], float] = steady_s
+    monotonic_s: MonotonicClock = steady_s
 
     def now_ms(self) -> int:
         return int(self.wall_s() * 1000)
