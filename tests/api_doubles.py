@@ -1,4 +1,4 @@
-"""Servers that answer as NetBox' and LibreNMS' published APIs do, over real HTTP."""
+"""Test doubles of NetBox's and LibreNMS' published APIs, over real HTTP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-# (status, body): a body of bytes is sent as it is, anything else as JSON.
+# (status, body): bytes are sent unchanged, anything else as JSON.
 Answer = tuple[int, Any]
 Answerer = Callable[[str, Mapping[str, list[str]]], Answer | None]
 
@@ -18,9 +18,9 @@ Answerer = Callable[[str, Mapping[str, list[str]]], Answer | None]
 class ApiDouble:
     """`with ApiDouble(answer, header) as api:` at `api.url`.
 
-    `answer` gives status and body for (path, query), None for 404. Without the right
-    `header` (name, value) it says 401 in `denied`'s words. `break_off`: that many
-    answers end half way; `busy`: that many are 503 first. `asked` holds all paths.
+    `answer` returns status and body for (path, query), or None for 404. A request
+    without the right `header` (name, value) gets 401 with the body `denied`. The first
+    `busy` answers are 503; `break_off` answers end half way. `requests`: all paths.
     """
 
     def __init__(
@@ -32,24 +32,24 @@ class ApiDouble:
         break_off: int = 0,
         busy: int = 0,
     ) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.answer = answer
         self.break_off, self.busy = break_off, busy
         double = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                double.asked.append(self.path)
+                double.requests.append(self.path)
                 parts = urlsplit(self.path)
-                found: Answer | None
+                result: Answer | None
                 if self.headers.get(header[0]) != header[1]:
-                    found = (401, denied)
+                    result = (401, denied)
                 elif double.busy > 0:
                     double.busy -= 1
-                    found = (503, {"message": "try later"})
+                    result = (503, {"message": "try later"})
                 else:
-                    found = answer(parts.path, parse_qs(parts.query))
-                status, body = found or (404, missing)
+                    result = answer(parts.path, parse_qs(parts.query))
+                status, body = result or (404, missing)
                 raw = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -69,7 +69,7 @@ class ApiDouble:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
-        """For one that was never entered."""
+        """Close a server that was never entered."""
         self._server.server_close()
 
     def __enter__(self) -> Self:
@@ -91,8 +91,8 @@ class ApiDouble:
 def netbox(
     lists: Mapping[str, list[Any]], token: str = "secret", a_page: int = 2, **more: Any
 ) -> ApiDouble:
-    """`lists` by path (`/api/dcim/sites/`); pages of `a_page`, whose `next` names the
-    host as a NetBox behind a proxy thinks it is called."""
+    """Serve `lists` by path (`/api/dcim/sites/`) in pages of `a_page`. The `next` links
+    give an internal host name, as a NetBox behind a proxy does."""
 
     def answer(path: str, query: Mapping[str, list[str]]) -> Answer | None:
         if path not in lists:
@@ -123,13 +123,13 @@ def netbox(
 def librenms(
     answers: Mapping[str, Any], token: str = "secret", **more: Any
 ) -> ApiDouble:
-    """`answers` by path below `/api/v0`: what stands beside `status` in the body."""
+    """Serve `answers` by path below `/api/v0`, without the `status` of the body."""
 
     def answer(path: str, query: Mapping[str, list[str]]) -> Answer | None:
-        found = answers.get(path.removeprefix("/api/v0"))
-        if found is None:
+        body = answers.get(path.removeprefix("/api/v0"))
+        if body is None:
             return None
-        return (200, {"status": "ok", **found}) if isinstance(found, dict) else found
+        return (200, {"status": "ok", **body}) if isinstance(body, dict) else body
 
     return ApiDouble(
         answer,

@@ -1,4 +1,4 @@
-"""Doubles of the journal: an `Append` that keeps or drops what it is given."""
+"""Test doubles of the journal: one keeps every batch, one drops them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collectors.batch import Batch
 
 
 class ListAppend:
-    """Keeps every batch in memory. `fault` is raised instead while it is set, and
-    nothing returns while `open` is cleared."""
+    """Keeps every batch in memory. While `fault` is set, `append` raises it; while
+    `open` is cleared, `append` waits."""
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
@@ -26,7 +26,7 @@ class ListAppend:
         self.batches.extend(batches)
 
     def rows(self) -> set[tuple[str, str, int]]:
-        """(measurement, agent, time_ms) of every row: what identifies one here."""
+        """Return (measurement, agent, time_ms) of every row: its identity here."""
         return {
             (batch.measurement, agent, time_ms)
             for batch in self.batches
@@ -35,7 +35,7 @@ class ListAppend:
 
 
 class NullAppend:
-    """Takes everything at once and keeps nothing: what a server costs by itself."""
+    """Accepts every batch at once and keeps none, to measure the server alone."""
 
     async def append(self, *batches: Batch) -> None:
         return

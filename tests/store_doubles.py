@@ -1,4 +1,4 @@
-"""Doubles of what pages and reports read."""
+"""Test doubles of the stores that pages and reports read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from probes.wire.sample import Sample, Value
 
 
 class AlertList:
-    """Alerts from a list; `broken` makes reading fail with that sentence."""
+    """Alerts from a list; while `broken` is set, reading raises it as an `OSError`."""
 
     def __init__(
         self,
@@ -28,21 +28,21 @@ class AlertList:
         self._silences = list(silences)
 
     def silences(self, from_ms: int) -> list[Silence]:
-        return [each for each in self._silences if each.until_ms >= from_ms]
+        return [silence for silence in self._silences if silence.until_ms >= from_ms]
 
     def open(self) -> list[Alert]:
         if self.broken:
             raise OSError(self.broken)
-        return [each for each in self.alerts if each.state != "resolved"]
+        return [alert for alert in self.alerts if alert.state != "resolved"]
 
     def recent(self, since_ms: int) -> list[Alert]:
         if self.broken:
             raise OSError(self.broken)
-        return [each for each in self.alerts if (each.resolved_ms or 0) >= since_ms]
+        return [alert for alert in self.alerts if (alert.resolved_ms or 0) >= since_ms]
 
 
-class _Opened:
-    """Doubles are entered and left as stores are, to no effect."""
+class _NullContext:
+    """Entering and leaving does nothing."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,8 +56,8 @@ class _Opened:
         return None
 
 
-class AnswerStore(_Opened):
-    """Answers from a function of the query; counts what was asked."""
+class AnswerStore(_NullContext):
+    """Answers each query by a function; `asked` lists the queries."""
 
     def __init__(self, answer: Callable[[Query], list[Row]]) -> None:
         self._answer = answer
@@ -74,8 +74,8 @@ class AnswerStore(_Opened):
         return self._answer(query)
 
 
-class MemoryStore(_Opened):
-    """A store in a list: answers as `collectors.store.query` says in words."""
+class MemoryStore(_NullContext):
+    """A store in memory that answers as `collectors.store.query` specifies."""
 
     def __init__(self, samples: Iterable[Sample] = ()) -> None:
         self._by_measurement: dict[str, list[Sample]] = {}
@@ -90,7 +90,7 @@ class MemoryStore(_Opened):
     async def ask(self, query: Query) -> list[Row]:
         if query.of_ms:
             return await self._of_means(query)
-        found: dict[tuple[int | None, tuple[str, ...]], list[Sample]] = {}
+        groups: dict[tuple[int | None, tuple[str, ...]], list[Sample]] = {}
         for sample in self._by_measurement.get(query.measurement, ()):
             if not query.from_ms <= sample.time_ms < query.to_ms:
                 continue
@@ -103,10 +103,10 @@ class MemoryStore(_Opened):
             if bucket is None and query.has_buckets:
                 continue
             group = tuple(sample.tags.get(name, "") for name in query.group_by)
-            found.setdefault((bucket, group), []).append(sample)
+            groups.setdefault((bucket, group), []).append(sample)
         declared = CATALOGUE.measurement(query.measurement)
         rows = []
-        for (bucket, group), samples in sorted(found.items(), key=str):
+        for (bucket, group), samples in sorted(groups.items(), key=str):
             values = {
                 pick.name: value
                 for pick in query.picks
@@ -145,7 +145,8 @@ def _bucket(query: Query, time_ms: int) -> int | None:
 
 
 def aggregate(pick: Pick, samples: list[Sample], weight: str) -> Value | None:
-    """One aggregate; None if the field is in no row. `weight`: of a weighted mean."""
+    """Return one aggregate, or None if no row has the field. `weight`: the field that
+    weights a mean."""
     if weight:
         pairs = [
             (float(s.fields[pick.field]), float(s.fields[weight]))
@@ -166,7 +167,7 @@ def aggregate(pick: Pick, samples: list[Sample], weight: str) -> Value | None:
     if pick.aggregate == "weight":
         return float(len(held))
     if pick.aggregate == "last":
-        return max(held, key=lambda each: each[0])[1]
+        return max(held, key=lambda pair: pair[0])[1]
     numbers = sorted(float(value) for _, value in held)
     if pick.aggregate.startswith("p"):
         rank = math.ceil(int(pick.aggregate[1:]) / 100 * len(numbers))

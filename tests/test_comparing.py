@@ -1,12 +1,9 @@
-"""What LibreNMS has and Towpath lacks, and the other way round."""
+"""Towpath and LibreNMS are compared: what is missing on either side."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,31 +12,30 @@ import api_doubles
 import pytest
 from rich.console import Console
 from store_doubles import MemoryStore
+from towpath_command import towpath
 
 from collectors.batch import gather
 from collectors.comparing import compare_output
-from collectors.comparing.differences import Other, compare, pair
-from collectors.comparing.side import (
+from collectors.comparing.compared_device import (
     ComparedDevice,
     ComparedPort,
     ComparedSensor,
     from_librenms,
     from_store,
-    questions,
+    store_queries,
 )
+from collectors.comparing.differences import OtherDevice, compare, match_devices
 from collectors.estate import Device
 from probes.wire.sample import Sample
 from towpath.demo.simulated_switches import SimulatedSwitch
-
-BIN = Path(sys.executable).parent
 
 
 def device(id: str, address: str, **more: Any) -> Device:
     return Device(id=id, site="hall", address=address, **more)  # type: ignore[arg-type]
 
 
-def other(key: int, name: str, address: str = "") -> Other:
-    return Other(key, name, (name,), address)
+def other(key: int, name: str, address: str = "") -> OtherDevice:
+    return OtherDevice(key, name, (name,), address)
 
 
 def test_devices_are_matched_by_address_and_then_by_name() -> None:
@@ -53,44 +49,44 @@ def test_devices_are_matched_by_address_and_then_by_name() -> None:
         other(2, "ACCESS.example.org"),
         other(3, "y"),
     ]
-    matched, lonely, strangers = pair(here, there)
+    matched, only_here, only_there = match_devices(here, there)
     assert [(a.id, b.key) for a, b in matched] == [("core", 1), ("access", 2)]
-    assert [each.id for each in lonely] == ["x"]
-    assert [each.key for each in strangers] == [3]
+    assert [device.id for device in only_here] == ["x"]
+    assert [device.key for device in only_there] == [3]
 
 
-def one(mine: ComparedDevice, theirs: ComparedDevice) -> Any:
+def compare_one(mine: ComparedDevice, theirs: ComparedDevice) -> Any:
     here = device("core", "10.0.0.1")
     return compare([(here, other(1, "core"))], [], [], {"core": mine}, {1: theirs})
 
 
 def test_a_port_is_the_same_by_any_of_its_names() -> None:
-    found = one(
+    comparison = compare_one(
         ComparedDevice(
             [
-                ComparedPort.called("Gi1"),
-                ComparedPort.called("lan", "lan", "eth0"),
-                ComparedPort.called("if9"),
+                ComparedPort.from_names("Gi1"),
+                ComparedPort.from_names("lan", "lan", "eth0"),
+                ComparedPort.from_names("if9"),
             ]
         ),
         ComparedDevice(
             [
-                ComparedPort.called(
+                ComparedPort.from_names(
                     "GigabitEthernet1", "GI1", "GigabitEthernet1", "if1"
                 ),
-                ComparedPort.called("eth0", "", "eth0", "if2"),
-                ComparedPort.called("vlan9", "", "vlan9", "if9"),
-                ComparedPort.called("Null0"),
+                ComparedPort.from_names("eth0", "", "eth0", "if2"),
+                ComparedPort.from_names("vlan9", "", "vlan9", "if9"),
+                ComparedPort.from_names("Null0"),
             ]
         ),
     )
-    assert found.both["ports"] == 3
-    assert found.here.ports == [("core", "Null0")]
-    assert found.there.ports == []
+    assert comparison.matched["ports"] == 3
+    assert comparison.missing_here.ports == [("core", "Null0")]
+    assert comparison.missing_there.ports == []
 
 
 def test_a_sensor_is_the_same_by_its_object_its_name_or_its_words() -> None:
-    found = one(
+    comparison = compare_one(
         ComparedDevice(
             [],
             [
@@ -112,28 +108,28 @@ def test_a_sensor_is_the_same_by_its_object_its_name_or_its_words() -> None:
             ],
         ),
     )
-    assert found.both["sensors"] == 4
-    assert found.here.sensors == [("core", "voltage 12V")]
-    assert found.there.sensors == [("core", "fanspeed Fan 1")]
-    assert not found.same
+    assert comparison.matched["sensors"] == 4
+    assert comparison.missing_here.sensors == [("core", "voltage 12V")]
+    assert comparison.missing_there.sensors == [("core", "fanspeed Fan 1")]
+    assert not comparison.same
 
 
-def test_two_of_one_name_match_two_of_one_name_only() -> None:
+def test_two_sensors_of_one_name_match_two_of_that_name() -> None:
     twice = [
         ComparedSensor("temperature", "Chip", "1.1"),
         ComparedSensor("temperature", "Chip", "1.2"),
     ]
-    assert one(
+    assert compare_one(
         ComparedDevice([], twice), ComparedDevice([], list(reversed(twice)))
     ).same
     stored = [ComparedSensor("temperature", "Chip")] * 2
-    assert one(ComparedDevice([], stored), ComparedDevice([], twice)).same
-    found = one(ComparedDevice([], twice), ComparedDevice([], twice[:1]))
-    assert found.there.sensors == [("core", "temperature Chip")]
+    assert compare_one(ComparedDevice([], stored), ComparedDevice([], twice)).same
+    comparison = compare_one(ComparedDevice([], twice), ComparedDevice([], twice[:1]))
+    assert comparison.missing_there.sensors == [("core", "temperature Chip")]
 
 
-def test_what_librenms_has_put_away_is_not_compared() -> None:
-    seen = from_librenms(
+def test_deleted_and_disabled_rows_of_librenms_are_not_compared() -> None:
+    device = from_librenms(
         [
             {
                 "ifName": "Gi1",
@@ -151,8 +147,8 @@ def test_what_librenms_has_put_away_is_not_compared() -> None:
             {"sensor_class": "state", "sensor_descr": "b", "sensor_deleted": 1},
         ],
     )
-    assert [each.name for each in seen.ports] == ["Gi1", "lo"]
-    assert seen.sensors == [ComparedSensor("state", "a", "1.3.6")]
+    assert [port.name for port in device.ports] == ["Gi1", "lo"]
+    assert device.sensors == [ComparedSensor("state", "a", "1.3.6")]
 
 
 async def test_the_stores_side_is_the_last_hour_of_devices_that_answered() -> None:
@@ -190,26 +186,26 @@ async def test_the_stores_side_is_the_last_hour_of_devices_that_answered() -> No
             5,
         )
     )
-    found = from_store(*[await store.ask(each) for each in questions(0, 10)])
-    assert set(found) == {"a"}
-    assert [each.name for each in found["a"].ports] == ["Gi1"]
-    assert {(s.kind, s.descr) for s in found["a"].sensors} == {
+    devices = from_store(*[await store.ask(query) for query in store_queries(0, 10)])
+    assert set(devices) == {"a"}
+    assert [port.name for port in devices["a"].ports] == ["Gi1"]
+    assert {(s.kind, s.descr) for s in devices["a"].sensors} == {
         ("power", "PSU"),
         ("state", "F"),
     }
 
 
-def test_both_lists_are_shown() -> None:
-    found = one(
-        ComparedDevice([ComparedPort.called("mine")]),
-        ComparedDevice([ComparedPort.called("theirs")]),
+def test_what_each_side_is_missing_is_shown() -> None:
+    comparison = compare_one(
+        ComparedDevice([ComparedPort.from_names("mine")]),
+        ComparedDevice([ComparedPort.from_names("theirs")]),
     )
-    found.silent = ["dead"]
+    comparison.no_data = ["dead"]
     out = StringIO()
-    compare_output.show(found, "LibreNMS", Console(file=out, width=100))
+    compare_output.show(comparison, "LibreNMS", Console(file=out, width=100))
     for text in ("port mine", "port theirs", "no data of dead", "1 devices, 0 ports"):
         assert text in out.getvalue()
-    shown = json.loads(compare_output.as_json(found, "LibreNMS"))
+    shown = json.loads(compare_output.as_json(comparison, "LibreNMS"))
     assert shown["same"] is False
     assert shown["missing_here"]["ports"] == [{"device": "core", "port": "theirs"}]
     assert shown["no_data_here"] == ["dead"]
@@ -248,19 +244,12 @@ async def test_the_command_compares_with_a_live_poll(
         )
         with api_doubles.librenms(answers) as server:
             ended = await asyncio.to_thread(
-                subprocess.run,
-                [
-                    *(str(BIN / "towpath"), "compare", "librenms", "--url", server.url),
-                    *("--token-file", str(tmp_path / "token"), "--live", "--json"),
-                    *("-c", str(tmp_path / "towpath.toml")),
-                ],
-                capture_output=True,
-                text=True,
-                timeout=60,
-                env={k: v for k, v in os.environ.items() if k[:7] != "TOWPATH"},
-                check=False,
+                towpath,
+                *("compare", "librenms", "--url", server.url),
+                *("--token-file", str(tmp_path / "token"), "--live", "--json"),
+                *("-c", str(tmp_path / "towpath.toml")),
             )
     assert ended.returncode == status, ended.stderr
     shown = json.loads(ended.stdout)
     assert shown["both"]["ports"] == 2
-    assert [each["port"] for each in shown["missing_here"]["ports"]] == more
+    assert [row["port"] for row in shown["missing_here"]["ports"]] == more

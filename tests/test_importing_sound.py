@@ -12,7 +12,7 @@ import api_doubles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_importing import towpath
+from towpath_command import towpath
 
 from collectors.estate import Estate, load
 from collectors.estate.estate_loader import build
@@ -73,15 +73,15 @@ def device(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def imported(devices: list[dict[str, Any]], estate: Estate = EMPTY) -> str:
-    read = librenms.LibreNmsData(devices, [])
-    found, fresh = librenms.found(read, estate, Credentials({}))
-    librenms.without_credentials(found, fresh)
-    return as_toml(merge(found, estate, "LibreNMS").fresh)
+def import_from_librenms(devices: list[dict[str, Any]], estate: Estate = EMPTY) -> str:
+    data = librenms.LibreNmsData(devices, [])
+    imported, fresh = librenms.to_estate(data, estate, Credentials({}))
+    librenms.drop_credentials(imported, fresh)
+    return as_toml(merge(imported, estate, "LibreNMS").new)
 
 
 def test_a_parent_that_is_left_out_is_a_comment(tmp_path: Path) -> None:
-    text = imported(
+    text = import_from_librenms(
         [
             device(1, location=None),
             device(2, dependency_parent_hostname="sw-1"),
@@ -100,8 +100,8 @@ def test_a_parent_that_is_left_out_is_a_comment(tmp_path: Path) -> None:
     assert "parent is 'sw-4.gone', but no device has that id" in text
 
 
-def test_devices_that_hang_on_each_other_lose_their_parents(tmp_path: Path) -> None:
-    text = imported(
+def test_devices_that_are_each_others_parent_lose_their_parents(tmp_path: Path) -> None:
+    text = import_from_librenms(
         [
             device(1, dependency_parent_hostname="sw-2"),
             device(2, dependency_parent_hostname="sw-1"),
@@ -114,7 +114,7 @@ def test_devices_that_hang_on_each_other_lose_their_parents(tmp_path: Path) -> N
 
 
 def test_the_same_address_twice_is_a_device_and_a_comment(tmp_path: Path) -> None:
-    text = imported(
+    text = import_from_librenms(
         [device(1), device(2, ip="10.1.0.1"), device(3, ip="10.1.0.1", port="1161")]
     )
     passes_check(tmp_path, text)
@@ -143,18 +143,18 @@ def test_the_same_address_twice_is_a_device_and_a_comment(tmp_path: Path) -> Non
         max_size=6,
     )
 )
-def test_whatever_librenms_has_becomes_an_estate_that_can_be_loaded(
+def test_odd_devices_of_librenms_become_an_estate_that_loads(
     devices: list[dict[str, Any]],
 ) -> None:
-    estate, problems = build(tomllib.loads(imported(devices)))
+    estate, problems = build(tomllib.loads(import_from_librenms(devices)))
     assert estate is not None, problems
-    again = imported(devices, estate)
+    again = import_from_librenms(devices, estate)
     assert "[[devices]]" not in again.replace("# [[devices]]", "")
 
 
 def test_a_scope_that_is_a_location_counts_for_its_site(tmp_path: Path) -> None:
     site = {"id": 2, "name": "School", "slug": "school"}
-    read = netbox.NetBoxData(
+    data = netbox.NetBoxData(
         sites=[site],
         locations=[{"id": 7, "name": "Comms room", "site": {"id": 2}}],
         prefixes=[
@@ -179,11 +179,11 @@ def test_a_scope_that_is_a_location_counts_for_its_site(tmp_path: Path) -> None:
             }
         ],
     )
-    found = netbox.found(read)
-    assert found.sites[0]["subnets"] == ["10.2.0.0/24"]
-    ((section, line),) = found.wanting
+    imported = netbox.to_estate(data)
+    assert imported.sites[0]["subnets"] == ["10.2.0.0/24"]
+    ((section, line),) = imported.incomplete
     assert (section, line["site"], line["down_mbps"]) == ("lines", "school", 500)
-    text = as_toml(merge(found, EMPTY, "NetBox").fresh)
+    text = as_toml(merge(imported, EMPTY, "NetBox").new)
     passes_check(tmp_path, text)
-    assert "# prefix 10.3.0.0/24 is of a region, not of one site" in text
+    assert "# prefix 10.3.0.0/24 belongs to a region, not to a site" in text
     assert "10.4.0.0/24" in text

@@ -1,1 +1,1 @@
-"""Says what another monitor sees and Towpath does not, and the other way round."""
+"""Compares Towpath's devices, ports and sensors with those of another monitor."""

@@ -4,59 +4,59 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from collectors.comparing.differences import Comparison, Lacks
+from collectors.comparing.differences import Comparison, MissingItems
 from collectors.json_text import json_text
 from collectors.terminal_tables import add, table
 
 
-def show(found: Comparison, other: str, console: Console) -> None:
-    """One table for what either side lacks; what is the same is counted."""
-    for title, lacks in (
-        (f"{other} has it, Towpath has not", found.here),
-        (f"Towpath has it, {other} has not", found.there),
+def show(comparison: Comparison, other: str, console: Console) -> None:
+    """Print a table of what each side is missing, and the count of what matches."""
+    for title, missing in (
+        (f"In {other}, missing in Towpath", comparison.missing_here),
+        (f"In Towpath, missing in {other}", comparison.missing_there),
     ):
-        if lacks.nothing:
+        if missing.is_empty:
             continue
-        lacking = table(title, "device", "what")
-        for device in lacks.devices:
-            add(lacking, device, "the device")
-        for device, what in lacks.ports:
-            add(lacking, device, f"port {what}")
-        for device, what in lacks.sensors:
-            add(lacking, device, f"sensor {what}")
-        console.print(lacking)
-    if found.silent:
+        rows = table(title, "device", "missing")
+        for device in missing.devices:
+            add(rows, device, "the device")
+        for device, port in missing.ports:
+            add(rows, device, f"port {port}")
+        for device, sensor in missing.sensors:
+            add(rows, device, f"sensor {sensor}")
+        console.print(rows)
+    if comparison.no_data:
         console.print(
-            f"Towpath has no data of {', '.join(found.silent)}: it did not answer",
+            f"Towpath has no data of {', '.join(comparison.no_data)}: no answer",
             highlight=False,
             markup=False,
         )
-    both = found.both
+    matched = comparison.matched
     console.print(
-        f"the same on both sides: {both['devices']} devices, {both['ports']} ports, "
-        f"{both['sensors']} sensors",
+        f"on both sides: {matched['devices']} devices, {matched['ports']} ports, "
+        f"{matched['sensors']} sensors",
         highlight=False,
     )
 
 
-def as_json(found: Comparison, other: str) -> str:
-    """`missing_here` and `missing_there`, each with devices, ports and sensors."""
+def as_json(comparison: Comparison, other: str) -> str:
+    """Return `missing_here` and `missing_there`, each with devices, ports, sensors."""
 
-    def side(lacks: Lacks) -> dict[str, object]:
+    def side(missing: MissingItems) -> dict[str, object]:
         return {
-            "devices": lacks.devices,
-            "ports": [{"device": d, "port": what} for d, what in lacks.ports],
-            "sensors": [{"device": d, "sensor": what} for d, what in lacks.sensors],
+            "devices": missing.devices,
+            "ports": [{"device": d, "port": port} for d, port in missing.ports],
+            "sensors": [{"device": d, "sensor": s} for d, s in missing.sensors],
         }
 
     return json_text(
         {
             "with": other,
-            "same": found.same,
-            "missing_here": side(found.here),
-            "missing_there": side(found.there),
-            "no_data_here": found.silent,
-            "both": found.both,
+            "same": comparison.same,
+            "missing_here": side(comparison.missing_here),
+            "missing_there": side(comparison.missing_there),
+            "no_data_here": comparison.no_data,
+            "both": comparison.matched,
         },
         indent=2,
     )

@@ -1,8 +1,8 @@
-"""What either side lacks. Pure.
+"""Finds what each side is missing. Pure.
 
-A device is matched by address, then by name; a port by its name, description or
-ifIndex; a sensor by its object, then by class and what it is called, then, within its
-class, by the words of its name where only one fits.
+A device is matched by address, then by name. A port is matched by its name, description
+or ifIndex. A sensor is matched by its OID, then by class and name, then, within its
+class, by the words of its name if only one sensor fits.
 """
 
 from __future__ import annotations
@@ -12,42 +12,53 @@ from typing import TypeVar
 
 import msgspec
 
-from collectors.comparing.side import ComparedDevice, ComparedPort, ComparedSensor
+from collectors.comparing.compared_device import (
+    ComparedDevice,
+    ComparedPort,
+    ComparedSensor,
+)
 from collectors.estate.estate_model import Device
 from collectors.topology.device_matching import Directory
 from collectors.topology.sighting import Sighting
 
-_Thing = TypeVar("_Thing")
+_Item = TypeVar("_Item")
 
 
-class Lacks(msgspec.Struct):
-    """What one side lacks and the other has: devices, and (device, what)."""
+class MissingItems(msgspec.Struct):
+    """What one side is missing: devices, and (device, name) of ports and sensors."""
 
     devices: list[str] = []
     ports: list[tuple[str, str]] = []
     sensors: list[tuple[str, str]] = []
 
     @property
-    def nothing(self) -> bool:
+    def is_empty(self) -> bool:
         return not (self.devices or self.ports or self.sensors)
 
 
 class Comparison(msgspec.Struct):
-    """`here` is what Towpath lacks, `there` what the other does; `silent` devices both
-    have, but of which Towpath has no data; `both` how much was matched."""
+    """`missing_here`: missing in Towpath; `missing_there`: missing in the other monitor.
 
-    here: Lacks
-    there: Lacks
-    silent: list[str] = []
-    both: dict[str, int] = {}
+    `no_data`: devices that both have, but of which Towpath has no data. `matched`: the
+    number of devices, ports and sensors on both sides.
+    """
+
+    missing_here: MissingItems
+    missing_there: MissingItems
+    no_data: list[str] = []
+    matched: dict[str, int] = {}
 
     @property
     def same(self) -> bool:
-        return self.here.nothing and self.there.nothing and not self.silent
+        return (
+            self.missing_here.is_empty
+            and self.missing_there.is_empty
+            and not self.no_data
+        )
 
 
-class Other(msgspec.Struct, frozen=True):
-    """A device of the other side: what it is called, and where it is asked."""
+class OtherDevice(msgspec.Struct, frozen=True):
+    """A device of the other monitor, with its names and the address it is polled at."""
 
     key: int
     name: str
@@ -55,88 +66,92 @@ class Other(msgspec.Struct, frozen=True):
     address: str
 
 
-def pair(
-    devices: Sequence[Device], others: Sequence[Other]
-) -> tuple[list[tuple[Device, Other]], list[Device], list[Other]]:
-    """(matched, only here, only there)."""
+def match_devices(
+    devices: Sequence[Device], others: Sequence[OtherDevice]
+) -> tuple[list[tuple[Device, OtherDevice]], list[Device], list[OtherDevice]]:
+    """Return (matched pairs, devices only here, devices only there)."""
     directory = Directory(devices, {})
     by_id = {device.id: device for device in devices}
-    matched: dict[str, Other] = {}
-    strangers: list[Other] = []
+    matched: dict[str, OtherDevice] = {}
+    only_there: list[OtherDevice] = []
     for other in others:
-        found = None
-        for seen in (
+        id = None
+        for sighting in (
             Sighting("", "", remote_address=other.address),
             *(Sighting("", "", remote_name=name) for name in other.names),
         ):
-            found = found or directory.find(seen)[0]
-        if found is None or found in matched:
-            strangers.append(other)
+            id = id or directory.find(sighting)[0]
+        if id is None or id in matched:
+            only_there.append(other)
         else:
-            matched[found] = other
-    lonely = [device for device in devices if device.id not in matched]
-    return [(by_id[id], other) for id, other in matched.items()], lonely, strangers
+            matched[id] = other
+    only_here = [device for device in devices if device.id not in matched]
+    return [(by_id[id], other) for id, other in matched.items()], only_here, only_there
 
 
 def compare(
-    matched: Sequence[tuple[Device, Other]],
-    lonely: Sequence[Device],
-    strangers: Sequence[Other],
+    matched: Sequence[tuple[Device, OtherDevice]],
+    only_here: Sequence[Device],
+    only_there: Sequence[OtherDevice],
     here: Mapping[str, ComparedDevice],
     there: Mapping[int, ComparedDevice],
 ) -> Comparison:
-    """`here` by device id, `there` by the other's key."""
-    found = Comparison(Lacks(), Lacks())
-    found.there.devices = sorted(device.id for device in lonely)
-    found.here.devices = sorted(
-        f"{each.name} ({each.address})" if each.address else each.name
-        for each in strangers
+    """Compare both sides: `here` by device id, `there` by the other monitor's key."""
+    comparison = Comparison(MissingItems(), MissingItems())
+    comparison.missing_there.devices = sorted(device.id for device in only_here)
+    comparison.missing_here.devices = sorted(
+        f"{other.name} ({other.address})" if other.address else other.name
+        for other in only_there
     )
     ports = sensors = 0
     for device, other in matched:
         mine, theirs = here.get(device.id), there.get(other.key, ComparedDevice())
         if mine is None:
-            found.silent.append(device.id)
+            comparison.no_data.append(device.id)
             continue
-        both, only_mine, only_theirs = _match(mine.ports, theirs.ports, _PORTS)
+        both, only_mine, only_theirs = _match_items(mine.ports, theirs.ports, _PORTS)
         ports += both
-        found.there.ports += [(device.id, each.name) for each in only_mine]
-        found.here.ports += [(device.id, each.name) for each in only_theirs]
-        both, my_own, their_own = _match(mine.sensors, theirs.sensors, _SENSORS)
+        comparison.missing_there.ports += [(device.id, port.name) for port in only_mine]
+        comparison.missing_here.ports += [
+            (device.id, port.name) for port in only_theirs
+        ]
+        both, my_own, their_own = _match_items(mine.sensors, theirs.sensors, _SENSORS)
         sensors += both
-        found.there.sensors += [(device.id, _shown(each)) for each in my_own]
-        found.here.sensors += [(device.id, _shown(each)) for each in their_own]
-    for side in (found.here, found.there):
+        comparison.missing_there.sensors += [(device.id, _label(s)) for s in my_own]
+        comparison.missing_here.sensors += [(device.id, _label(s)) for s in their_own]
+    for side in (comparison.missing_here, comparison.missing_there):
         side.ports.sort()
         side.sensors.sort()
-    found.silent.sort()
-    found.both = {"devices": len(matched), "ports": ports, "sensors": sensors}
-    return found
+    comparison.no_data.sort()
+    comparison.matched = {"devices": len(matched), "ports": ports, "sensors": sensors}
+    return comparison
 
 
-def _match(
-    mine: Sequence[_Thing],
-    theirs: Sequence[_Thing],
-    rules: Sequence[tuple[bool, Callable[[_Thing, _Thing], bool]]],
-) -> tuple[int, list[_Thing], list[_Thing]]:
-    """(how many matched, only mine, only theirs): by the surest rule first. What a
-    sure rule fits is matched one by one, what another does only where it leaves no
-    choice."""
-    left, others, both = list(mine), list(theirs), 0
-    for sure, rule in rules:
-        for thing in list(left):
-            fits = [each for each in others if rule(thing, each)]
+def _match_items(
+    mine: Sequence[_Item],
+    theirs: Sequence[_Item],
+    rules: Sequence[tuple[bool, Callable[[_Item, _Item], bool]]],
+) -> tuple[int, list[_Item], list[_Item]]:
+    """Return (number matched, only mine, only theirs), by the most certain rule first.
+
+    A certain rule matches items one by one. Any other rule matches only if exactly one
+    item fits on each side.
+    """
+    my_rest, their_rest, both = list(mine), list(theirs), 0
+    for certain, rule in rules:
+        for item in list(my_rest):
+            fits = [other for other in their_rest if rule(item, other)]
             if not fits:
                 continue
-            back = [each for each in left if rule(each, fits[0])]
-            if sure or len(fits) == len(back) == 1:
-                left.remove(thing)
-                others.remove(fits[0])
+            rivals = [other for other in my_rest if rule(other, fits[0])]
+            if certain or len(fits) == len(rivals) == 1:
+                my_rest.remove(item)
+                their_rest.remove(fits[0])
                 both += 1
-    return both, left, others
+    return both, my_rest, their_rest
 
 
-def _shown(sensor: ComparedSensor) -> str:
+def _label(sensor: ComparedSensor) -> str:
     return f"{sensor.kind} {sensor.descr}".strip()
 
 

@@ -1,4 +1,4 @@
-"""LibreNMS' side, from its API (v0)."""
+"""Fetches LibreNMS' devices, ports and sensors from its API (v0)."""
 
 from __future__ import annotations
 
@@ -7,49 +7,53 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from collectors.comparing.differences import Other
-from collectors.comparing.side import ComparedDevice, from_librenms
-from collectors.importing.librenms import address_of, listed
-from collectors.importing.rest_client import Api
+from collectors.comparing.compared_device import ComparedDevice, from_librenms
+from collectors.comparing.differences import OtherDevice
+from collectors.importing.librenms import device_address, fetch_list
+from collectors.importing.rest_client import RestClient
 
 _COLUMNS = "ifName,ifDescr,ifIndex,deleted,disabled"
 _AT_ONCE = 4
 
 
-async def devices(api: Api) -> list[Other]:
-    """The devices it polls. Raises `Trouble`."""
-    found = []
-    for each in await listed(api, "/api/v0/devices?type=all", "devices"):
-        if each.get("disabled") in (1, "1", True):
+async def fetch_devices(api: RestClient) -> list[OtherDevice]:
+    """Fetch the devices that LibreNMS polls. Raises `SourceError`."""
+    devices = []
+    for row in await fetch_list(api, "/api/v0/devices?type=all", "devices"):
+        if row.get("disabled") in (1, "1", True):
             continue
-        number = str(each.get("device_id") or "")
-        names = [str(each.get(key) or "") for key in ("sysName", "hostname", "display")]
-        shown = next((name for name in names if name), number)
+        number = str(row.get("device_id") or "")
+        values = [str(row.get(key) or "") for key in ("sysName", "hostname", "display")]
+        names = tuple(dict.fromkeys(value for value in values if value))
         if number.isdigit():
-            said = tuple(dict.fromkeys(name for name in names if name))
-            found.append(Other(int(number), shown, said, address_of(each) or ""))
-    return found
+            name = names[0] if names else number
+            address = device_address(row) or ""
+            devices.append(OtherDevice(int(number), name, names, address))
+    return devices
 
 
-async def seen(
-    api: Api, others: Sequence[Other], done: Callable[[], None]
+async def fetch_contents(
+    api: RestClient, others: Sequence[OtherDevice], done: Callable[[], None]
 ) -> dict[int, ComparedDevice]:
-    """What it has of each; `done` is called as each ends. Raises `Trouble`."""
+    """Fetch the ports and sensors of each device by key; call `done` after each.
+
+    Raises `SourceError`.
+    """
     sensors: dict[int, list[Mapping[str, Any]]] = {}
-    for row in await listed(api, "/api/v0/resources/sensors", "sensors"):
+    for row in await fetch_list(api, "/api/v0/resources/sensors", "sensors"):
         number = str(row.get("device_id") or "")
         if number.isdigit():
             sensors.setdefault(int(number), []).append(row)
-    found: dict[int, ComparedDevice] = {}
+    devices: dict[int, ComparedDevice] = {}
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(other: Other) -> None:
+    async def fetch_device(other: OtherDevice) -> None:
         async with slots:
-            # By its number: a host name need not be one for an URL.
+            # The device id, because a host name may not be safe in a URL.
             path = f"/api/v0/devices/{quote(str(other.key))}/ports?columns={_COLUMNS}"
-            ports = await listed(api, path, "ports")
-        found[other.key] = from_librenms(ports, sensors.get(other.key, ()))
+            ports = await fetch_list(api, path, "ports")
+        devices[other.key] = from_librenms(ports, sensors.get(other.key, ()))
         done()
 
-    await asyncio.gather(*(one(other) for other in others))
-    return found
+    await asyncio.gather(*(fetch_device(other) for other in others))
+    return devices

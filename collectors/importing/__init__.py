@@ -1,2 +1,4 @@
-"""Brings devices and sites from elsewhere into lines of the estate: CSV files, NetBox,
-LibreNMS. The estate itself is never written: what is new is text to put behind it."""
+"""Imports devices and sites from CSV files, NetBox and LibreNMS.
+
+The estate file is never written: new entries are text to append to it.
+"""

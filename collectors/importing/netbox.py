@@ -1,8 +1,8 @@
-"""NetBox (REST API of versions 3 and 4): sites, locations, prefixes, devices, circuits.
+"""Imports sites, prefixes, devices and circuits from NetBox 3 or 4 (REST API).
 
-Circuits become lines: the provider, the commit rate (else the port speed) towards the
-site, the upstream speed (else the same) from it, and the interface at the other end of
-the termination's cable. Of a virtual chassis the master is the device.
+A circuit becomes a line. Its download rate is the commit rate, or else the port speed;
+its upload rate is the upstream speed, or else the same. Its port is the interface at
+the other end of the termination's cable. A virtual chassis is one device: its master.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface, ip_network
-from typing import Any
 
 from collectors.estate.estate_text import unique_ids
-from collectors.importing.imported import SKIP, Entry, Imported, role_of
+from collectors.importing.imported import SKIP, Entry, Imported, map_role
 from collectors.importing.netbox_lines import add_lines
 from collectors.importing.netbox_objects import (
     ABSENT,
     NetBoxData,
     Object,
-    site_of,
-    text_of,
-    value_of,
+    choice_value,
+    clean_text,
+    get_site_id,
 )
-from collectors.importing.rest_client import Api, Trouble
+from collectors.importing.rest_client import RestClient, SourceError
 
-__all__ = ["NetBoxData", "found", "headers", "read"]
+__all__ = ["NetBoxData", "fetch", "headers", "to_estate"]
 _PATHS = {
     "sites": "/api/dcim/sites/?limit=200",
     "locations": "/api/dcim/locations/?limit=500",
@@ -39,31 +38,33 @@ _AT_ONCE = 4
 
 
 def headers(token: str) -> dict[str, str]:
-    """Tokens of version 4.5 begin with `nbt_` and are bearers."""
+    """Return the authorization header; tokens of NetBox 4.5 (`nbt_…`) are bearers."""
     kind = "Bearer" if token.startswith("nbt_") else "Token"
     return {"Authorization": f"{kind} {token}"}
 
 
-async def read(api: Api, done: Any = None) -> NetBoxData:
-    """Everything, all lists at once. A token that may not see circuits is no reason to
-    go without devices. Raises `Trouble`."""
+async def fetch(api: RestClient) -> NetBoxData:
+    """Fetch all lists. Raises `SourceError`.
+
+    Lists other than sites and devices stay empty if the token may not read them.
+    """
     answers: dict[str, list[Object]] = {}
 
-    async def one(name: str, path: str) -> None:
+    async def fetch_list(name: str, path: str) -> None:
         answers[name] = []
         try:
-            async for each in api.pages(path):
-                answers[name].append(each)
-        except Trouble as trouble:
-            if name in ("sites", "devices") or trouble.status not in (403, 404):
+            async for row in api.pages(path):
+                answers[name].append(row)
+        except SourceError as error:
+            if name in ("sites", "devices") or error.status not in (403, 404):
                 raise
-        if done is not None:
-            done()
 
-    # The first alone: a wrong token or address is one sentence, not seven.
-    await one("sites", _PATHS["sites"])
-    await asyncio.gather(*(one(n, p) for n, p in _PATHS.items() if n != "sites"))
-    found = NetBoxData(
+    # Sites first and alone, so that a wrong token or address is reported once.
+    await fetch_list("sites", _PATHS["sites"])
+    await asyncio.gather(
+        *(fetch_list(name, path) for name, path in _PATHS.items() if name != "sites")
+    )
+    data = NetBoxData(
         sites=answers["sites"],
         locations=answers["locations"],
         prefixes=answers["prefixes"],
@@ -72,30 +73,32 @@ async def read(api: Api, done: Any = None) -> NetBoxData:
         circuits=answers["circuits"],
         terminations=answers["terminations"],
     )
-    await _follow_cables(api, found)
-    return found
+    await _fetch_cable_paths(api, data)
+    return data
 
 
-async def _follow_cables(api: Api, found: NetBoxData) -> None:
-    """Where a termination's cable ends at a patch panel, the path behind it."""
+async def _fetch_cable_paths(api: RestClient, data: NetBoxData) -> None:
+    """Fetch the whole path of each termination whose cable ends at a patch panel."""
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(number: int) -> None:
-        path = f"/api/circuits/circuit-terminations/{number}/paths/"
+    async def fetch_paths(termination: int) -> None:
+        url_path = f"/api/circuits/circuit-terminations/{termination}/paths/"
         async with slots:
             try:
-                paths = await api.get(path)
-            except Trouble as trouble:
-                if trouble.status not in (403, 404):
+                paths = await api.get(url_path)
+            except SourceError as error:
+                if error.status not in (403, 404):
                     raise
                 return
         if isinstance(paths, list):
-            found.paths[number] = [each for each in paths if isinstance(each, Mapping)]
+            data.paths[termination] = [
+                path for path in paths if isinstance(path, Mapping)
+            ]
 
     await asyncio.gather(
         *(
-            one(end["id"])
-            for end in found.terminations
+            fetch_paths(end["id"])
+            for end in data.terminations
             if isinstance(end.get("id"), int)
             and end.get("cable")
             and end.get("link_peers_type") not in (None, "dcim.interface")
@@ -103,165 +106,165 @@ async def _follow_cables(api: Api, found: NetBoxData) -> None:
     )
 
 
-def found(read: NetBoxData, roles: Mapping[str, str] = {}) -> Imported:
-    """What it all means for an estate. Pure."""
+def to_estate(data: NetBoxData, roles: Mapping[str, str] = {}) -> Imported:
+    """Convert NetBox's data to estate entries. Pure."""
     result = Imported()
-    homes = _sites_of_locations(read)
-    sites = _sites(read, homes, result)
-    devices = _devices(read, sites, roles, result)
-    add_lines(read, homes, sites, devices, result)
+    location_sites = _map_locations_to_sites(data)
+    sites = _add_sites(data, location_sites, result)
+    devices = _add_devices(data, sites, roles, result)
+    add_lines(data, location_sites, sites, devices, result)
     return result
 
 
-def _sites_of_locations(read: NetBoxData) -> dict[int, int]:
-    """The number of the site that each location (a building, a floor) is in."""
-    homes: dict[int, int] = {}
-    for location in read.locations:
+def _map_locations_to_sites(data: NetBoxData) -> dict[int, int]:
+    """Return the site's NetBox id for each location (a building, a floor)."""
+    location_sites: dict[int, int] = {}
+    for location in data.locations:
         site = location.get("site")
-        here, there = (
-            location.get("id"),
-            site.get("id") if isinstance(site, Mapping) else None,
-        )
-        if isinstance(here, int) and isinstance(there, int):
-            homes[here] = there
-    return homes
+        id = location.get("id")
+        site_id = site.get("id") if isinstance(site, Mapping) else None
+        if isinstance(id, int) and isinstance(site_id, int):
+            location_sites[id] = site_id
+    return location_sites
 
 
-def _sites(
-    read: NetBoxData, homes: Mapping[int, int], result: Imported
+def _add_sites(
+    data: NetBoxData, location_sites: Mapping[int, int], result: Imported
 ) -> dict[int, str]:
-    """Adds the sites; their ids in the estate by NetBox's."""
-    known = [site for site in read.sites if isinstance(site.get("id"), int)]
-    named = [(str(s.get("slug") or s.get("name") or ""), str(s["id"])) for s in known]
-    ids = {s["id"]: id for s, id in zip(known, unique_ids(named), strict=True)}
+    """Add the sites to `result`; return their estate ids by NetBox id."""
+    sites = [site for site in data.sites if isinstance(site.get("id"), int)]
+    slugs = [(str(s.get("slug") or s.get("name") or ""), str(s["id"])) for s in sites]
+    ids = {s["id"]: id for s, id in zip(sites, unique_ids(slugs), strict=True)}
     subnets: dict[int, list[str]] = {}
-    for prefix in read.prefixes:
-        status = value_of(prefix.get("status"))
+    for prefix in data.prefixes:
+        status = choice_value(prefix.get("status"))
         if status in ("deprecated", "container"):
             continue
-        where = site_of(prefix, "scope_type", "scope", homes)
-        if where is None:
+        site_id = get_site_id(prefix, "scope_type", "scope", location_sites)
+        if site_id is None:
             if prefix.get("scope_type"):
                 scope = str(prefix["scope_type"]).rpartition(".")[2]
-                result.said.append(
-                    f"prefix {prefix.get('prefix')} is of a {scope}, not of one site"
+                result.remarks.append(
+                    f"prefix {prefix.get('prefix')} belongs to a {scope}, not to a site"
                 )
             continue
         try:
             network = ip_network(str(prefix.get("prefix")), strict=False)
         except ValueError:
-            result.said.append(f"prefix {prefix.get('prefix')!r} is no network")
+            result.remarks.append(f"prefix {prefix.get('prefix')!r} is not a network")
             continue
-        subnets.setdefault(where, []).append(str(network))
-    for site in known:
-        if value_of(site.get("status")) in ABSENT:
-            result.said.append(f"site {site.get('name')} is {value_of(site['status'])}")
+        subnets.setdefault(site_id, []).append(str(network))
+    for site in sites:
+        if choice_value(site.get("status")) in ABSENT:
+            result.remarks.append(
+                f"site {site.get('name')} is {choice_value(site['status'])}"
+            )
             ids.pop(site["id"])
             continue
         entry: Entry = {
             "id": ids[site["id"]],
-            "name": text_of(site.get("name")) or ids[site["id"]],
+            "name": clean_text(site.get("name")) or ids[site["id"]],
             "subnets": sorted(set(subnets.get(site["id"], ()))),
         }
         result.sites.append(entry)
     return ids
 
 
-def _devices(
-    read: NetBoxData,
+def _add_devices(
+    data: NetBoxData,
     sites: Mapping[int, str],
     roles: Mapping[str, str],
     result: Imported,
 ) -> dict[int, Entry]:
-    """Adds the devices; their entries by NetBox's id, members of a virtual chassis by
-    that of their master."""
-    stacks = {c["id"]: c for c in read.chassis if isinstance(c.get("id"), int)}
+    """Add the devices to `result`; return their entries by NetBox id. All members of a
+    virtual chassis map to the entry of their master."""
+    stacks = {c["id"]: c for c in data.chassis if isinstance(c.get("id"), int)}
     stacked: dict[int, list[Object]] = {}
     single: list[Object] = []
-    for device in read.devices:
+    for device in data.devices:
         stack = device.get("virtual_chassis")
         if isinstance(stack, Mapping) and isinstance(stack.get("id"), int):
             stacked.setdefault(stack["id"], []).append(device)
         elif isinstance(device.get("id"), int):
             single.append(device)
-    wanted = [(device, [device], text_of(device.get("name"))) for device in single]
+    chosen = [(device, [device], clean_text(device.get("name"))) for device in single]
     for number, members in sorted(stacked.items()):
         stack = stacks.get(number) or members[0]["virtual_chassis"]
-        master = _master(stack, members)
-        name = text_of(stack.get("name")) or text_of(master.get("name"))
-        wanted.append((master, members, name))
+        master = _find_master(stack, members)
+        name = clean_text(stack.get("name")) or clean_text(master.get("name"))
+        chosen.append((master, members, name))
     rows: list[tuple[Entry, list[Object], str]] = []
-    for device, members, name in wanted:
-        made = _device(device, members, name, sites, roles, result)
-        if made is not None:
-            rows.append((made, members, name or str(device.get("display") or "")))
+    for device, members, name in chosen:
+        entry = _device_entry(device, name, sites, roles, result)
+        if entry is not None:
+            rows.append((entry, members, name or str(device.get("display") or "")))
     ids = unique_ids([(name, entry["address"]) for entry, _, name in rows])
-    by_number: dict[int, Entry] = {}
+    entries: dict[int, Entry] = {}
     for (entry, members, _), id in zip(rows, ids, strict=True):
         entry["id"] = id
         result.devices.append(entry)
-        by_number |= {each["id"]: entry for each in members if "id" in each}
+        entries |= {member["id"]: entry for member in members if "id" in member}
         if len(members) > 1:
-            result.note("devices", id, f"a virtual chassis of {len(members)}")
-    return by_number
+            result.add_note("devices", id, f"a virtual chassis of {len(members)}")
+    return entries
 
 
-def _master(stack: Object, members: Sequence[Object]) -> Object:
-    """The chassis' master; where none is said, the first with an address."""
+def _find_master(stack: Object, members: Sequence[Object]) -> Object:
+    """Return the chassis' master if it has an address, else the first member that has
+    one, else the first."""
     master = stack.get("master")
-    number = master.get("id") if isinstance(master, Mapping) else None
-    with_address = [each for each in members if _address(each)]
+    id = master.get("id") if isinstance(master, Mapping) else None
+    with_address = [member for member in members if _primary_address(member)]
     return next(
-        (each for each in members if each.get("id") == number and _address(each)),
+        (member for member in with_address if member.get("id") == id),
         with_address[0] if with_address else members[0],
     )
 
 
-def _device(
+def _device_entry(
     device: Object,
-    members: Sequence[Object],
     name: str,
     sites: Mapping[int, str],
     roles: Mapping[str, str],
     result: Imported,
 ) -> Entry | None:
-    shown = name or text_of(device.get("display")) or f"device {device.get('id')}"
-    status = value_of(device.get("status"))
+    label = name or clean_text(device.get("display")) or f"device {device.get('id')}"
+    status = choice_value(device.get("status"))
     if status in ABSENT:
-        result.said.append(f"{shown} is {status}")
+        result.remarks.append(f"{label} is {status}")
         return None
-    # Version 3 says device_role, version 4 role.
+    # `device_role` in NetBox 3, `role` in NetBox 4.
     role = device.get("role") or device.get("device_role")
     role = role if isinstance(role, Mapping) else {}
     slug = str(role.get("slug") or role.get("name") or "")
-    meant = role_of(slug, roles)
-    if meant == SKIP:
+    estate_role = map_role(slug, roles)
+    if estate_role == SKIP:
         return None
-    address = _address(device)
+    address = _primary_address(device)
     if address is None:
-        result.said.append(f"{shown} has no primary address")
+        result.remarks.append(f"{label} has no primary address")
         return None
     site = device.get("site")
     number = site.get("id") if isinstance(site, Mapping) else None
-    home = sites.get(number) if isinstance(number, int) else None
-    if home is None:
-        result.said.append(f"{shown} is at a site that is not taken over")
+    site_id = sites.get(number) if isinstance(number, int) else None
+    if site_id is None:
+        result.remarks.append(f"{label} is at a site that is not imported")
         return None
     return {
         "id": "",
         "name": name,
-        "site": home,
+        "site": site_id,
         "address": address,
-        "role": meant,
+        "role": estate_role,
     }
 
 
-def _address(device: Object) -> str | None:
+def _primary_address(device: Object) -> str | None:
     for key in ("primary_ip4", "primary_ip", "primary_ip6"):
-        found = device.get(key)
-        if isinstance(found, Mapping):
+        primary = device.get(key)
+        if isinstance(primary, Mapping):
             try:
-                return str(ip_interface(str(found.get("address"))).ip)
+                return str(ip_interface(str(primary.get("address"))).ip)
             except ValueError:
                 continue
     return None

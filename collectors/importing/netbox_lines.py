@@ -1,4 +1,4 @@
-"""NetBox's circuits as lines of the estate. Pure."""
+"""Converts NetBox's circuits to lines of the estate. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collectors.importing.netbox_objects import (
     ABSENT,
     NetBoxData,
     Object,
-    site_of,
-    text_of,
-    value_of,
+    choice_value,
+    clean_text,
+    get_site_id,
 )
 from probes.wire.numbers import finite
 
@@ -21,72 +21,76 @@ _KBPS_PER_MBPS = 1000
 
 
 def add_lines(
-    read: NetBoxData,
-    homes: Mapping[int, int],
+    data: NetBoxData,
+    location_sites: Mapping[int, int],
     sites: Mapping[int, str],
     devices: Mapping[int, Entry],
     result: Imported,
 ) -> None:
-    """Adds a line for each circuit that ends at a site that is taken over; one that
-    lacks something is left as a comment.
+    """Add a line for each circuit that ends at an imported site; a line that lacks a
+    required value becomes a comment.
 
-    `homes`: the site of each location, by NetBox's ids; `sites` and `devices`: what
-    they are in the estate.
+    `location_sites`: site id by location id, both NetBox's. `sites` and `devices`: their
+    estate ids and entries by NetBox id.
     """
     ends: dict[int, list[Object]] = {}
-    for end in read.terminations:
+    for end in data.terminations:
         circuit = end.get("circuit")
         if isinstance(circuit, Mapping) and isinstance(circuit.get("id"), int):
             ends.setdefault(circuit["id"], []).append(end)
-    named = [(str(c.get("cid") or ""), str(c.get("id"))) for c in read.circuits]
-    for circuit, id in zip(read.circuits, unique_ids(named), strict=True):
-        shown = f"circuit {text_of(circuit.get('cid')) or circuit.get('id')}"
-        status = value_of(circuit.get("status"))
+    names = [(str(c.get("cid") or ""), str(c.get("id"))) for c in data.circuits]
+    for circuit, id in zip(data.circuits, unique_ids(names), strict=True):
+        label = f"circuit {clean_text(circuit.get('cid')) or circuit.get('id')}"
+        status = choice_value(circuit.get("status"))
         if status in (*ABSENT, "offline"):
-            result.said.append(f"{shown} is {status}")
+            result.remarks.append(f"{label} is {status}")
             continue
         number = circuit.get("id")
-        mine = sorted(
+        circuit_ends = sorted(
             ends.get(number if isinstance(number, int) else 0, ()),
             key=lambda end: str(end.get("term_side")),
         )
-        placed = [
-            (e, s)
-            for e in mine
-            if (s := site_of(e, "termination_type", "termination", homes))
+        ends_at_sites = [
+            (end, site)
+            for end in circuit_ends
+            if (
+                site := get_site_id(
+                    end, "termination_type", "termination", location_sites
+                )
+            )
         ]
-        placed = [(end, site) for end, site in placed if site in sites]
-        if not placed:
-            result.said.append(f"{shown} ends at no site")
+        ends_at_sites = [(end, site) for end, site in ends_at_sites if site in sites]
+        if not ends_at_sites:
+            result.remarks.append(f"{label} ends at no site")
             continue
-        _line(circuit, id, placed, sites, devices, read.paths, result)
+        _add_line(circuit, id, ends_at_sites, sites, devices, data.paths, result)
 
 
-def _line(
+def _add_line(
     circuit: Object,
     id: str,
-    placed: Sequence[tuple[Object, int]],
+    ends_at_sites: Sequence[tuple[Object, int]],
     sites: Mapping[int, str],
     devices: Mapping[int, Entry],
     paths: Mapping[int, Sequence[Object]],
     result: Imported,
 ) -> None:
-    # A circuit between two sites serves the second: A is where it comes from.
-    end, site = placed[-1]
-    peers = (_peer(each, devices, paths) for each, _ in placed[::-1])
+    # A circuit between two sites serves the Z side; the A side is where it comes from.
+    end, site = ends_at_sites[-1]
+    peers = (_find_peer(end, devices, paths) for end, _ in ends_at_sites[::-1])
     device, port = next((peer for peer in peers if peer is not None), (None, ""))
-    speed = _mbps(end.get("port_speed"))
-    down = _mbps(circuit.get("commit_rate")) or speed
-    up = _mbps(end.get("upstream_speed")) or down
+    speed = _to_mbps(end.get("port_speed"))
+    down = _to_mbps(circuit.get("commit_rate")) or speed
+    up = _to_mbps(end.get("upstream_speed")) or down
     provider = circuit.get("provider")
     entry: Entry = {
         "id": id,
         "site": sites[site],
-        "circuit_ref": text_of(circuit.get("cid")),
-        "supplier": text_of(provider.get("name"))
+        "circuit_ref": clean_text(circuit.get("cid")),
+        "supplier": clean_text(provider.get("name"))
         if isinstance(provider, Mapping)
         else "",
-        "contract_end": text_of(circuit.get("termination_date"))[:10],
+        "contract_end": clean_text(circuit.get("termination_date"))[:10],
         "down_mbps": down,
         "up_mbps": up,
         "device": device["id"] if device else None,
@@ -94,37 +98,37 @@ def _line(
     }
     if device is not None and device["site"] != sites[site]:
         entry["far_end"] = True
-    lacks = [key for key in ("down_mbps", "device", "port") if not entry[key]]
-    if lacks:
-        result.note("lines", id, f"NetBox does not say its {', '.join(lacks)}")
-        result.wanting.append(("lines", entry))
+    missing = [key for key in ("down_mbps", "device", "port") if not entry[key]]
+    if missing:
+        result.add_note("lines", id, f"NetBox does not give its {', '.join(missing)}")
+        result.incomplete.append(("lines", entry))
     else:
         result.lines.append(entry)
 
 
-def _peer(
+def _find_peer(
     end: Object, devices: Mapping[int, Entry], paths: Mapping[int, Sequence[Object]]
 ) -> tuple[Entry, str] | None:
-    """The device and port at the other end of the termination's cable, or of the path
-    of cables behind it."""
+    """Return the device and port at the other end of the termination's cable, or at the
+    end of the path of cables behind it."""
     peers = end.get("link_peers")
     if not isinstance(peers, list):
         peers = [end.get("link_peer")]
     number = end.get("id")
     for path in paths.get(number if isinstance(number, int) else 0, ()):
         steps = path.get("path")
-        # From the termination outwards: the last is the end.
+        # The path starts at the termination, so its last node is the far end.
         for nodes in reversed(steps) if isinstance(steps, list) else ():
             peers += nodes if isinstance(nodes, list) else [nodes]
     for peer in peers:
         device = peer.get("device") if isinstance(peer, Mapping) else None
         number = device.get("id") if isinstance(device, Mapping) else None
         if isinstance(number, int) and number in devices:
-            return devices[number], text_of(peer.get("name"))
+            return devices[number], clean_text(peer.get("name"))
     return None
 
 
-def _mbps(kbps: Any) -> float | None:
+def _to_mbps(kbps: Any) -> float | None:
     if not isinstance(kbps, int | float) or isinstance(kbps, bool):
         return None
     if finite(kbps) is None or kbps <= 0:

@@ -1,4 +1,4 @@
-"""What NetBox answered, and what its objects share over its versions. Pure."""
+"""NetBox's objects, and readers of them that work for all its versions. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 Object = Mapping[str, Any]
-# Not there yet, or no longer: not ours to poll.
+# Statuses of things that are not in service, and so not polled.
 ABSENT = (
     "planned",
     "staged",
@@ -20,7 +20,7 @@ ABSENT = (
 
 
 class NetBoxData(msgspec.Struct):
-    """What the API answered, a list of objects each."""
+    """The lists of objects that the API returned."""
 
     sites: list[Object] = []
     locations: list[Object] = []
@@ -32,31 +32,32 @@ class NetBoxData(msgspec.Struct):
     paths: dict[int, list[Object]] = {}
 
 
-def site_of(
-    thing: Object, kind: str, target: str, homes: Mapping[int, int]
+def get_site_id(
+    item: Object, kind: str, target: str, location_sites: Mapping[int, int]
 ) -> int | None:
-    """The site's number. Version 3 gives `site`; 4.2 and later give a kind and a
-    target, which may be a location in the site. None for wider scopes (a region)."""
-    site = thing.get("site")
+    """Return the NetBox id of the item's site; None for wider scopes (a region).
+
+    NetBox 3 gives `site`; 4.2 and later give a kind and a target, which may be a
+    location in the site.
+    """
+    site = item.get("site")
     if isinstance(site, Mapping):
         return site.get("id") if isinstance(site.get("id"), int) else None
-    there = thing.get(target)
-    number = (
-        there.get("id") if isinstance(there, Mapping) else thing.get(f"{target}_id")
-    )
-    if not isinstance(number, int):
+    scope = item.get(target)
+    id = scope.get("id") if isinstance(scope, Mapping) else item.get(f"{target}_id")
+    if not isinstance(id, int):
         return None
-    if thing.get(kind) == "dcim.location":
-        return homes.get(number)
-    return number if thing.get(kind) == "dcim.site" else None
+    if item.get(kind) == "dcim.location":
+        return location_sites.get(id)
+    return id if item.get(kind) == "dcim.site" else None
 
 
-def value_of(choice: Any) -> str:
-    """A choice as its word: `{"value": "active", …}`, or plain."""
+def choice_value(choice: Any) -> str:
+    """Return the value of a choice, given as `{"value": "active", …}` or as text."""
     if isinstance(choice, Mapping):
         choice = choice.get("value")
     return str(choice or "").lower()
 
 
-def text_of(value: Any) -> str:
+def clean_text(value: Any) -> str:
     return " ".join(str(value).split()) if value not in (None, "") else ""

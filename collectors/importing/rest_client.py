@@ -1,4 +1,4 @@
-"""Reads a REST API: GET only, JSON only, and one sentence for whatever goes wrong."""
+"""A REST client: GET and JSON only, and one sentence for every kind of failure."""
 
 from __future__ import annotations
 
@@ -13,40 +13,43 @@ from urllib.parse import urlsplit
 import httpx2
 
 _TIMEOUT_S = 30.0
-# A server that is busy, or a line that hiccups: asked again, twice.
+# Pauses before each attempt: a busy server or a lost connection is retried twice.
 _PAUSES_S = (0.0, 1.0, 3.0)
-_BUSY = (429, 502, 503, 504)
-_MOST_PAGES = 10_000
-_MOST_BYTES = 256 << 20
+_RETRY_STATUSES = (429, 502, 503, 504)
+_MAX_PAGES = 10_000
+_MAX_BYTES = 256 << 20
 
 
-class Trouble(RuntimeError):
-    """What the API did not do, in one sentence; `status` is its HTTP status, or 0."""
+class SourceError(RuntimeError):
+    """Why a source of data cannot be read, in one sentence.
 
-    def __init__(self, says: str, status: int = 0, body: Any = None) -> None:
-        super().__init__(says)
+    `status` is the HTTP status, or 0; `body` the decoded answer, if there was one.
+    """
+
+    def __init__(self, message: str, status: int = 0, body: Any = None) -> None:
+        super().__init__(message)
         self.status, self.body = status, body
 
 
-def token_in(path: Path) -> str:
-    """The token in a file: its first line. `Trouble` where there is none."""
+def read_token(path: Path) -> str:
+    """Read the token from a file's first line. Raises `SourceError` if there is none."""
     try:
         lines = path.read_text(encoding="utf-8").split()
     except OSError as error:
-        raise Trouble(f"{path}: cannot be read: {error.strerror}") from None
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise Trouble(f"{path}: is no text") from None
+        raise SourceError(f"{path}: is not a text file") from None
     if not lines:
-        raise Trouble(f"{path}: is empty, expected an API token")
+        raise SourceError(f"{path}: is empty, expected an API token")
     return lines[0]
 
 
-class Api:
-    """`async with Api(url, headers) as api:`. `what` names it in sentences."""
+class RestClient:
+    """`async with RestClient(name, url, headers) as api:`. Messages contain `name`."""
 
     def __init__(
         self,
-        what: str,
+        name: str,
         url: str,
         headers: Mapping[str, str],
         ca_file: Path | None = None,
@@ -54,8 +57,10 @@ class Api:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise Trouble(f"{url!r} is no address such as https://netbox.example.org")
-        self._what, self._url = what, url.rstrip("/")
+            raise SourceError(
+                f"{url!r} is not an address such as https://netbox.example.org"
+            )
+        self._name, self._url = name, url.rstrip("/")
         self._headers, self._ca_file = dict(headers), ca_file
         self._pauses_s = pauses_s
         self._http: httpx2.AsyncClient | None = None
@@ -67,12 +72,12 @@ class Api:
                 cafile=str(self._ca_file) if self._ca_file else None,
             )
         except OSError as error:
-            raise Trouble(f"{self._ca_file}: {error.strerror or error}") from None
+            raise SourceError(f"{self._ca_file}: {error.strerror or error}") from None
         self._http = httpx2.AsyncClient(
             headers={"Accept": "application/json", **self._headers},
             timeout=_TIMEOUT_S,
             verify=trusted,
-            # Never to another host: the token would go with it.
+            # A redirect to another host would send the token there.
             follow_redirects=False,
         )
         return self
@@ -87,41 +92,41 @@ class Api:
             await self._http.aclose()
 
     async def get(self, path: str) -> Any:
-        """What `path` (with its question) answers. Raises `Trouble`."""
-        trouble = Trouble(f"{self._what} at {self._url} was not asked")
+        """Return the decoded JSON at `path` (with its query). Raises `SourceError`."""
+        failure = SourceError(f"{self._name} at {self._url} was not queried")
         for pause_s in self._pauses_s:
             await asyncio.sleep(pause_s)
             try:
-                return await self._once(path)
-            except Trouble as error:
-                trouble = error
-                if error.status and error.status not in _BUSY:
+                return await self._get_once(path)
+            except SourceError as error:
+                failure = error
+                if error.status and error.status not in _RETRY_STATUSES:
                     raise
-        raise trouble
+        raise failure
 
     async def pages(self, path: str) -> AsyncIterator[dict[str, Any]]:
-        """The `results` of `path` and of every `next` behind it (NetBox)."""
-        seen: set[str] = set()
-        following: str | None = path
-        while following:
-            if following in seen or len(seen) > _MOST_PAGES:
-                raise Trouble(f"{self._what}: {path} goes round in circles")
-            seen.add(following)
-            page = await self.get(following)
+        """Yield the `results` of `path` and of every `next` page after it (NetBox)."""
+        visited: set[str] = set()
+        next_path: str | None = path
+        while next_path:
+            if next_path in visited or len(visited) > _MAX_PAGES:
+                raise SourceError(f"{self._name}: the pages of {path} never end")
+            visited.add(next_path)
+            page = await self.get(next_path)
             results = page.get("results") if isinstance(page, dict) else None
             if not isinstance(results, list):
-                raise Trouble(
-                    f"{self._what}: {path} has no list of results: is "
+                raise SourceError(
+                    f"{self._name}: {path} has no list of results: is "
                     f"{self._url} its address?"
                 )
-            for each in results:
-                if isinstance(each, dict):
-                    yield each
-            following = self._next(page.get("next"))
+            for row in results:
+                if isinstance(row, dict):
+                    yield row
+            next_path = self._to_path(page.get("next"))
 
-    def _next(self, url: Any) -> str | None:
-        """The next page on the host that was named: behind a proxy an API may think
-        that it is called otherwise."""
+    def _to_path(self, url: Any) -> str | None:
+        """Return the path of the next page on the configured host: an API behind a proxy
+        may give another host name in its links."""
         if not isinstance(url, str) or not url:
             return None
         parts = urlsplit(url)
@@ -131,49 +136,57 @@ class Api:
             path = path[len(base) :]
         return f"{path}?{parts.query}" if parts.query else path
 
-    async def _once(self, path: str) -> Any:
+    async def _get_once(self, path: str) -> Any:
         assert self._http is not None
         url = f"{self._url}{path}"
-        plain = f"{self._what} at {self._url}"
+        server = f"{self._name} at {self._url}"
         try:
             answer = await self._http.get(url)
         except httpx2.TimeoutException:
-            raise Trouble(f"{plain} gave no answer within {_TIMEOUT_S:g} s") from None
+            raise SourceError(
+                f"{server} gave no answer within {_TIMEOUT_S:g} s"
+            ) from None
         except httpx2.RemoteProtocolError:
-            raise Trouble(f"{plain} broke its answer off ({path})") from None
+            raise SourceError(
+                f"{server} closed the connection half way ({path})"
+            ) from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            raise Trouble(f"{plain} cannot be reached: {_why(error)}") from None
-        body = _json(answer)
+            raise SourceError(
+                f"{server} cannot be reached: {_failure_reason(error)}"
+            ) from None
+        body = _decode_json(answer)
         if answer.is_redirect:
             to = answer.headers.get("location", "elsewhere")
-            raise Trouble(f"{plain} sends on to {to}: give that address", 300)
+            raise SourceError(f"{server} redirects to {to}: give that address", 300)
         if answer.status_code in (401, 403):
-            raise Trouble(
-                f"{plain} does not take the token ({answer.status_code}"
-                f"{_said(body)}): is it whole, not expired, and may it read?",
+            raise SourceError(
+                f"{server} rejects the token ({answer.status_code}"
+                f"{_error_text(body)}): is it complete, in date and allowed to read?",
                 answer.status_code,
                 body,
             )
         if answer.status_code == 404:
-            raise Trouble(
-                f"{plain} has no {path.partition('?')[0]} (404{_said(body)}): is that "
+            raise SourceError(
+                f"{server} has no {path.partition('?')[0]} (404{_error_text(body)}): is that "
                 "its address?",
                 404,
                 body,
             )
         if answer.status_code != 200:
-            raise Trouble(
-                f"{plain} answered {answer.status_code}{_said(body)} to {path}",
+            raise SourceError(
+                f"{server} answered {answer.status_code}{_error_text(body)} to {path}",
                 answer.status_code,
                 body,
             )
         if body is None:
-            raise Trouble(f"{plain} answered {path} with something that is no JSON")
+            raise SourceError(
+                f"{server} answered {path} with something other than JSON"
+            )
         return body
 
 
-def _json(answer: httpx2.Response) -> Any:
-    if len(answer.content) > _MOST_BYTES:
+def _decode_json(answer: httpx2.Response) -> Any:
+    if len(answer.content) > _MAX_BYTES:
         return None
     try:
         return answer.json()
@@ -181,8 +194,8 @@ def _json(answer: httpx2.Response) -> Any:
         return None
 
 
-def _said(body: Any) -> str:
-    """What the API itself says of it, in brackets' worth."""
+def _error_text(body: Any) -> str:
+    """Return the API's own error message, to put in brackets after the status."""
     if isinstance(body, dict):
         for key in ("message", "detail", "error"):
             if isinstance(body.get(key), str) and body[key]:
@@ -190,7 +203,7 @@ def _said(body: Any) -> str:
     return ""
 
 
-def _why(error: Exception) -> str:
+def _failure_reason(error: Exception) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -1,4 +1,4 @@
-"""`towpath compare`: what another monitor has and Towpath lacks, and the other way."""
+"""`towpath compare`: lists what another monitor or Towpath is missing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from towpath.commands.shared import wrong as refuse
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from collectors.comparing.compared_device import ComparedDevice
     from collectors.comparing.differences import Comparison
-    from collectors.comparing.side import ComparedDevice
     from collectors.estate import Device
     from towpath.config import TowpathConfig
 
 app = typer.Typer(
-    no_args_is_help=True, help="Side by side with another monitor of the same devices."
+    no_args_is_help=True, help="Compare with another monitor of the same devices."
 )
 
 
@@ -32,22 +32,23 @@ def librenms(
         Path, typer.Option("--token-file", help="file whose first line is the token")
     ],
     live: Annotated[
-        bool, typer.Option("--live", help="poll the devices now, not from the store")
+        bool, typer.Option("--live", help="poll the devices now instead of the store")
     ] = False,
     site: Annotated[str, typer.Option(help="estate id of one site")] = "",
-    ca_file: Annotated[Path | None, typer.Option(help="authorities, PEM")] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="certificate authorities to trust, PEM")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
-    """List devices, ports and sensors that LibreNMS or Towpath lacks; exit code 1
-    where they differ."""
+    """List devices, ports and sensors that LibreNMS or Towpath is missing; exit with
+    code 1 if there are any."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from collectors.comparing import compare_output, librenms_side
-    from collectors.comparing import differences as comparing
+    from collectors.comparing import compare_output, differences, librenms_side
     from collectors.estate import EstateError, known_names, load
     from collectors.importing.librenms import headers
-    from collectors.importing.rest_client import Api, Trouble, token_in
+    from collectors.importing.rest_client import RestClient, SourceError, read_token
     from collectors.snmp import CredentialError
     from collectors.store import Away, Unanswered
 
@@ -60,17 +61,17 @@ def librenms(
         refuse([unknown])
     polled = [d for d in estate.devices if d.poll]
 
-    async def compared() -> Comparison:
-        async with Api("LibreNMS", url, headers(token), ca_file) as api:
-            others = await librenms_side.devices(api)
-            matched, lonely, strangers = comparing.pair(polled, others)
+    async def run_comparison() -> Comparison:
+        async with RestClient("LibreNMS", url, headers(token), ca_file) as api:
+            others = await librenms_side.fetch_devices(api)
+            matched, only_here, only_there = differences.match_devices(polled, others)
             if site:
-                matched = [each for each in matched if each[0].site == site]
-                lonely = [each for each in lonely if each.site == site]
-                # Whom nobody here knows belongs to no site.
-                strangers = []
+                matched = [pair for pair in matched if pair[0].site == site]
+                only_here = [device for device in only_here if device.site == site]
+                # The site of a device that only LibreNMS has is not known.
+                only_there = []
             ours = [device for device, _ in matched]
-            # A bar only where somebody looks, and never among the tables.
+            # A progress bar only on a terminal, and on stderr.
             bar = Console(stderr=True)
             with Progress(
                 console=bar, disable=not bar.is_terminal, transient=True
@@ -81,45 +82,47 @@ def librenms(
                 def done() -> None:
                     progress.advance(task)
 
-                there = await librenms_side.seen(api, [o for _, o in matched], done)
-                here = await (
-                    _polled(settings, ours, done) if live else _stored(settings)
+                there = await librenms_side.fetch_contents(
+                    api, [o for _, o in matched], done
                 )
-        return comparing.compare(matched, lonely, strangers, here, there)
+                here = await (
+                    _poll(settings, ours, done) if live else _read_stored(settings)
+                )
+        return differences.compare(matched, only_here, only_there, here, there)
 
     try:
-        token = token_in(token_file)
-        found = run_loop(compared())
+        token = read_token(token_file)
+        comparison = run_loop(run_comparison())
     except CredentialError as error:
         refuse([str(error)])
-    except Trouble as trouble:
-        fail(str(trouble))
+    except SourceError as error:
+        fail(str(error))
     except (Away, Unanswered, OSError, ValueError) as error:
         fail(f"the store gave no answer: {error}")
     if json:
-        typer.echo(compare_output.as_json(found, "LibreNMS"))
+        typer.echo(compare_output.as_json(comparison, "LibreNMS"))
     else:
-        compare_output.show(found, "LibreNMS", Console())
-    end(0 if found.same else 1)
+        compare_output.show(comparison, "LibreNMS", Console())
+    end(0 if comparison.same else 1)
 
 
-async def _stored(settings: TowpathConfig) -> dict[str, ComparedDevice]:
-    """What the store has of the last hour."""
-    from collectors.comparing.side import HOUR_MS, from_store, questions
+async def _read_stored(settings: TowpathConfig) -> dict[str, ComparedDevice]:
+    """Read the last hour of all devices from the store."""
+    from collectors.comparing.compared_device import HOUR_MS, from_store, store_queries
     from collectors.server_measurements import CATALOGUE
     from collectors.store import open_store
 
     now = wall_ms()
     async with open_store(settings.store, CATALOGUE) as store:
-        answers = [await store.ask(each) for each in questions(now - HOUR_MS, now)]
-    return from_store(*answers)
+        rows = [await store.ask(query) for query in store_queries(now - HOUR_MS, now)]
+    return from_store(*rows)
 
 
-async def _polled(
+async def _poll(
     settings: TowpathConfig, devices: Sequence[Device], done: Callable[[], None]
 ) -> dict[str, ComparedDevice]:
-    """What the devices say now."""
-    from collectors.comparing.side import from_facts
+    """Poll the devices; those that do not answer are left out."""
+    from collectors.comparing.compared_device import from_facts
     from collectors.snmp import Credentials
     from collectors.snmp.polling.credential_choice import names_of
     from collectors.snmp.polling.device_facts import (
@@ -131,20 +134,21 @@ async def _polled(
     credentials = Credentials.read(settings.snmp.credentials_file)
     targets = []
     for device in devices:
-        known_names = names_of(
+        names = names_of(
             device.credentials, device.address, settings.snmp.credentials_by_subnet
         )
-        held = [name for name in known_names if name in credentials] or [known_names[0]]
-        credential = credentials.get(held[0])
+        # A name without a credential fails in `get` with the right message.
+        name = next((name for name in names if name in credentials), names[0])
+        credential = credentials.get(name)
         targets.append(
             HostTarget(device.id, str(device.address), device.port, credential)
         )
-    found: dict[str, ComparedDevice] = {}
+    polled: dict[str, ComparedDevice] = {}
 
-    def ended(facts: DeviceFacts) -> None:
+    def add_device(facts: DeviceFacts) -> None:
         if facts.ok:
-            found[facts.name] = from_facts(facts)
+            polled[facts.name] = from_facts(facts)
         done()
 
-    await poll_targets(targets, ended)
-    return found
+    await poll_targets(targets, add_device)
+    return polled

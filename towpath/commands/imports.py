@@ -1,4 +1,4 @@
-"""`towpath import`: devices and sites from elsewhere, as lines of the estate."""
+"""`towpath import`: prints devices and sites from other systems as estate entries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Devices and sites from CSV, NetBox or LibreNMS, as lines of the estate.",
+    help="Import devices and sites from CSV, NetBox or LibreNMS as estate entries.",
 )
 
 Roles = Annotated[
@@ -29,7 +29,7 @@ Roles = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="file to write")]
 Diff = Annotated[
-    bool, typer.Option("--diff", help="say what is new, different and missing instead")
+    bool, typer.Option("--diff", help="list what is new, different and missing instead")
 ]
 Url = Annotated[str, typer.Option("--url", help="https://netbox.example.org")]
 TokenFile = Annotated[
@@ -46,24 +46,24 @@ def csv_(
     config: OptionalConfig = None,
     role: Roles = None,
     new_sites: Annotated[
-        bool, typer.Option("--new-sites", help="make sites of names nobody knows")
+        bool, typer.Option("--new-sites", help="create sites for unknown names")
     ] = False,
     out: Out = None,
     diff: Diff = False,
 ) -> None:
-    """Devices (a column address) and sites, whatever the columns are called."""
+    """Import devices (rows with an address) and sites from a spreadsheet."""
     from collectors.importing import spreadsheet
-    from collectors.importing.rest_client import Trouble
+    from collectors.importing.rest_client import SourceError
 
-    estate = _estate(config)
+    estate = _load_estate(config)
     try:
-        found = spreadsheet.found(
-            spreadsheet.read(file), file, estate, _roles(role), new_sites
+        imported = spreadsheet.to_estate(
+            spreadsheet.read_rows(file), file, estate, _parse_roles(role), new_sites
         )
-    except Trouble as trouble:
-        wrong([str(trouble)])
-    _write(found, estate, str(file), out, diff)
-    if not (found.devices or found.sites or found.wanting):
+    except SourceError as error:
+        wrong([str(error)])
+    _write(imported, estate, str(file), out, diff)
+    if not (imported.devices or imported.sites or imported.incomplete):
         fail(f"{file}: no row could be used")
 
 
@@ -77,22 +77,22 @@ def netbox(
     out: Out = None,
     diff: Diff = False,
 ) -> None:
-    """Sites, prefixes, devices and circuits from NetBox 3 or 4."""
+    """Import sites, prefixes, devices and circuits from NetBox 3 or 4."""
     from collectors.importing import netbox
-    from collectors.importing.rest_client import Api, Trouble, token_in
+    from collectors.importing.rest_client import RestClient, SourceError, read_token
 
-    estate, mapping = _estate(config), _roles(role)
+    estate, mapping = _load_estate(config), _parse_roles(role)
 
-    async def read() -> netbox.NetBoxData:
-        async with Api("NetBox", url, netbox.headers(token), ca_file) as api:
-            return await netbox.read(api)
+    async def fetch() -> netbox.NetBoxData:
+        async with RestClient("NetBox", url, netbox.headers(token), ca_file) as api:
+            return await netbox.fetch(api)
 
     try:
-        token = token_in(token_file)
-        found = netbox.found(run_loop(read()), mapping)
-    except Trouble as trouble:
-        fail(str(trouble))
-    _write(found, estate, "NetBox", out, diff)
+        token = read_token(token_file)
+        imported = netbox.to_estate(run_loop(fetch()), mapping)
+    except SourceError as error:
+        fail(str(error))
+    _write(imported, estate, "NetBox", out, diff)
 
 
 @app.command()
@@ -102,52 +102,53 @@ def librenms(
     config: OptionalConfig = None,
     credentials_out: Annotated[
         Path | None,
-        typer.Option(help="new file of mode 0600 for SNMP credentials new here"),
+        typer.Option(help="new file of mode 0600 for SNMP credentials not yet known"),
     ] = None,
     role: Roles = None,
     ca_file: CaFile = None,
     out: Out = None,
     diff: Diff = False,
 ) -> None:
-    """Devices from LibreNMS, their locations as sites, SNMP credentials apart."""
+    """Import devices from LibreNMS, with locations as sites; keep credentials apart."""
     from collectors.importing import librenms
-    from collectors.importing.rest_client import Api, Trouble, token_in
+    from collectors.importing.rest_client import RestClient, SourceError, read_token
     from collectors.snmp import CredentialError, Credentials
 
-    estate, mapping = _estate(config), _roles(role)
+    estate, mapping = _load_estate(config), _parse_roles(role)
 
-    async def read() -> librenms.LibreNmsData:
-        async with Api("LibreNMS", url, librenms.headers(token), ca_file) as api:
-            return await librenms.read(api)
+    async def fetch() -> librenms.LibreNmsData:
+        async with RestClient("LibreNMS", url, librenms.headers(token), ca_file) as api:
+            return await librenms.fetch(api)
 
     try:
         known = Credentials.read(
             None if config is None else read_config(config).snmp.credentials_file
         )
-        token = token_in(token_file)
-        found, fresh = librenms.found(
-            run_loop(read()), estate, known, mapping, _resolve
+        token = read_token(token_file)
+        imported, new_credentials = librenms.to_estate(
+            run_loop(fetch()), estate, known, mapping, _resolve
         )
         if credentials_out is None:
-            librenms.without_credentials(found, fresh)
-        elif fresh:
-            librenms.write_credentials(credentials_out, fresh)
+            librenms.drop_credentials(imported, new_credentials)
+        elif new_credentials:
+            librenms.write_credentials(credentials_out, new_credentials)
     except CredentialError as error:
         wrong([str(error)])
-    except Trouble as trouble:
-        fail(str(trouble))
-    if fresh:
-        names = ", ".join(fresh)
-        found.said.append(
-            f"credentials {names} are in {credentials_out}: put them into the file "
-            "that snmp.credentials_file names"
+    except SourceError as error:
+        fail(str(error))
+    if new_credentials:
+        names = ", ".join(new_credentials)
+        imported.remarks.append(
+            f"credentials {names} are in {credentials_out}: merge them into your "
+            "snmp.credentials_file"
             if credentials_out
-            else f"credentials {names} are new here: --credentials-out FILE keeps them"
+            else f"credentials {names} are not known here: --credentials-out FILE "
+            "saves them"
         )
-    _write(found, estate, "LibreNMS", out, diff)
+    _write(imported, estate, "LibreNMS", out, diff)
 
 
-def _estate(config: Path | None) -> Estate:
+def _load_estate(config: Path | None) -> Estate:
     from collectors.estate import Estate, EstateError, load
 
     if config is None:
@@ -158,31 +159,31 @@ def _estate(config: Path | None) -> Estate:
         wrong(error.findings)
 
 
-def _roles(given: list[str] | None) -> Mapping[str, str]:
+def _parse_roles(given: list[str] | None) -> Mapping[str, str]:
     from collectors.estate.estate_model import Role
     from collectors.importing.imported import SKIP
     from probes.wire.catalogue import did_you_mean
 
     mapping = {}
     known = (*get_args(Role), SKIP)
-    for each in given or ():
-        theirs, _, ours = each.partition("=")
+    for text in given or ():
+        theirs, _, ours = text.partition("=")
         if ours not in known:
             hint = did_you_mean(ours, known)
             wrong(
-                [f"--role {each}: expected THEIRS=OURS with {', '.join(known)}{hint}"]
+                [f"--role {text}: expected THEIRS=OURS with {', '.join(known)}{hint}"]
             )
         mapping[theirs.strip().lower()] = ours
     return mapping
 
 
 def _write(
-    found: Imported, estate: Estate, source: str, out: Path | None, diff: bool
+    imported: Imported, estate: Estate, source: str, out: Path | None, diff: bool
 ) -> None:
     from collectors.importing.imported import as_diff, as_toml, merge, summary
 
-    merged = merge(found, estate, source)
-    text = as_diff(merged) if diff else as_toml(merged.fresh)
+    merged = merge(imported, estate, source)
+    text = as_diff(merged) if diff else as_toml(merged.new)
     if out is None:
         sys.stdout.write(text)
     else:

@@ -1,4 +1,4 @@
-"""What one side sees, in common terms. Pure."""
+"""Devices of either side in common terms, ready to be compared. Pure."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ HOUR_MS = 3_600_000
 
 
 class ComparedPort(msgspec.Struct, frozen=True):
-    """`name` is what it is shown as; `names` all it may be called."""
+    """`name` is shown; any of `names` (in lower case) identifies the port."""
 
     name: str
     names: frozenset[str]
 
     @staticmethod
-    def called(*names: str | None) -> ComparedPort:
-        said = [name for name in names if name]
+    def from_names(*names: str | None) -> ComparedPort:
+        known = [name for name in names if name]
         return ComparedPort(
-            said[0] if said else "", frozenset(each.lower() for each in said)
+            known[0] if known else "", frozenset(name.lower() for name in known)
         )
 
 
 class ComparedSensor(msgspec.Struct, frozen=True):
-    """`oid` is numeric, without a leading dot, and empty where it is not known."""
+    """`oid` is numeric without a leading dot, and empty if unknown."""
 
     kind: str
     descr: str
@@ -55,59 +55,61 @@ def _plain(text: str) -> str:
 
 
 class ComparedDevice(msgspec.Struct):
-    """What is seen of one device."""
+    """The ports and sensors that one side has of a device."""
 
     ports: list[ComparedPort] = []
     sensors: list[ComparedSensor] = []
 
 
-def questions(from_ms: int, to_ms: int) -> tuple[Query, Query, Query]:
-    """For the store: which devices answered, their ports, their sensors."""
+def store_queries(from_ms: int, to_ms: int) -> tuple[Query, Query, Query]:
+    """Return queries for the devices that answered, their ports and their sensors."""
 
-    def ask(measurement: str, picks: tuple[Pick, ...], *by: str) -> Query:
+    def query(measurement: str, picks: tuple[Pick, ...], *by: str) -> Query:
         return Query(measurement, picks, from_ms, to_ms, group_by=by)
 
-    # A state may be nothing but a text.
-    said = (Pick("value", "count"), Pick("state", "count"))
+    # A state sensor may have a text and no value.
+    values = (Pick("value", "count"), Pick("state", "count"))
     return (
-        ask("device", (Pick("up", "max"),), "device"),
-        ask("interface", (Pick("expected_up", "count"),), "device", "port"),
-        ask("sensor", said, "device", "class", "sensor"),
+        query("device", (Pick("up", "max"),), "device"),
+        query("interface", (Pick("expected_up", "count"),), "device", "port"),
+        query("sensor", values, "device", "class", "sensor"),
     )
 
 
 def from_store(
     devices: Iterable[Row], ports: Iterable[Row], sensors: Iterable[Row]
 ) -> dict[str, ComparedDevice]:
-    """By device what was stored; devices that did not answer are left out."""
-    found = {
+    """Return the stored devices by id, without devices that did not answer."""
+    compared = {
         row.tags["device"]: ComparedDevice()
         for row in devices
         if row.values.get("up_max") == 1
     }
     for row in ports:
-        if row.tags["device"] in found:
-            found[row.tags["device"]].ports.append(
-                ComparedPort.called(row.tags["port"])
+        if row.tags["device"] in compared:
+            compared[row.tags["device"]].ports.append(
+                ComparedPort.from_names(row.tags["port"])
             )
     for row in sensors:
-        if row.tags["device"] in found:
-            found[row.tags["device"]].sensors.append(
+        if row.tags["device"] in compared:
+            compared[row.tags["device"]].sensors.append(
                 ComparedSensor(row.tags["class"], row.tags["sensor"])
             )
-    return found
+    return compared
 
 
 def from_facts(facts: DeviceFacts) -> ComparedDevice:
-    """What one poll brought."""
+    """Convert the facts of one poll."""
     return ComparedDevice(
         [
-            ComparedPort.called(each.key, each.name, each.descr, f"if{each.if_index}")
-            for each in facts.ports
+            ComparedPort.from_names(
+                port.key, port.name, port.descr, f"if{port.if_index}"
+            )
+            for port in facts.ports
         ],
         [
-            ComparedSensor(each.class_, each.descr, each.oid or "")
-            for each in facts.sensors
+            ComparedSensor(sensor.class_, sensor.descr, sensor.oid or "")
+            for sensor in facts.sensors
         ],
     )
 
@@ -115,9 +117,9 @@ def from_facts(facts: DeviceFacts) -> ComparedDevice:
 def from_librenms(
     ports: Iterable[Mapping[str, object]], sensors: Iterable[Mapping[str, object]]
 ) -> ComparedDevice:
-    """What LibreNMS has of one device, without what it has stopped looking at."""
+    """Convert LibreNMS' rows of one device, without deleted and disabled ones."""
 
-    def said(row: Mapping[str, object], key: str) -> str:
+    def text(row: Mapping[str, object], key: str) -> str:
         return str(row.get(key) or "").strip()
 
     def is_set(row: Mapping[str, object], key: str) -> bool:
@@ -125,20 +127,20 @@ def from_librenms(
 
     return ComparedDevice(
         [
-            ComparedPort.called(
-                said(row, "ifName") or said(row, "ifDescr"),
-                said(row, "ifName"),
-                said(row, "ifDescr"),
-                f"if{said(row, 'ifIndex')}",
+            ComparedPort.from_names(
+                text(row, "ifName") or text(row, "ifDescr"),
+                text(row, "ifName"),
+                text(row, "ifDescr"),
+                f"if{text(row, 'ifIndex')}",
             )
             for row in ports
             if not (is_set(row, "deleted") or is_set(row, "disabled"))
         ],
         [
             ComparedSensor(
-                said(row, "sensor_class"),
-                said(row, "sensor_descr"),
-                said(row, "sensor_oid").lstrip("."),
+                text(row, "sensor_class"),
+                text(row, "sensor_descr"),
+                text(row, "sensor_oid").lstrip("."),
             )
             for row in sensors
             if not is_set(row, "sensor_deleted")
