@@ -37,7 +37,8 @@ class MissingItems(msgspec.Struct):
 
 
 class Comparison(msgspec.Struct):
-    """`missing_here`: missing in Towpath; `missing_there`: missing in the other monitor.
+    """`missing_here`: missing in Towpath; `missing_there`: missing in the other
+    monitor.
 
     `no_data`: devices that both have, but of which Towpath has no data. `matched`: the
     number of devices, ports and sensors on both sides.

@@ -30,8 +30,8 @@ def add_lines(
     """Add a line for each circuit that ends at an imported site; a line that lacks a
     required value becomes a comment.
 
-    `location_sites`: site id by location id, both NetBox's. `sites` and `devices`: their
-    estate ids and entries by NetBox id.
+    `location_sites`: site id by location id, both NetBox's. `sites` and `devices`:
+    their estate ids and entries by NetBox id.
     """
     ends: dict[int, list[Object]] = {}
     for end in data.terminations:

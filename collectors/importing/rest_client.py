@@ -32,7 +32,8 @@ class SourceError(RuntimeError):
 
 
 def read_token(path: Path) -> str:
-    """Read the token from a file's first line. Raises `SourceError` if there is none."""
+    """Read the token from a file's first line. Raises `SourceError` if there is
+    none."""
     try:
         lines = path.read_text(encoding="utf-8").split()
     except OSError as error:
@@ -125,8 +126,8 @@ class RestClient:
             next_path = self._to_path(page.get("next"))
 
     def _to_path(self, url: Any) -> str | None:
-        """Return the path of the next page on the configured host: an API behind a proxy
-        may give another host name in its links."""
+        """Return the path of the next page on the configured host: an API behind a
+        proxy may give another host name in its links."""
         if not isinstance(url, str) or not url:
             return None
         parts = urlsplit(url)
@@ -167,7 +168,8 @@ class RestClient:
             )
         if answer.status_code == 404:
             raise SourceError(
-                f"{server} has no {path.partition('?')[0]} (404{_error_text(body)}): is that "
+                f"{server} has no {path.partition('?')[0]} (404{_error_text(body)}): "
+                f"is that "
                 "its address?",
                 404,
                 body,

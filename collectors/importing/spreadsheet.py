@@ -46,7 +46,8 @@ class SpreadsheetRow(dict[str, str]):
 
 
 def read_rows(path: Path) -> list[SpreadsheetRow]:
-    """Read the rows. Raises `SourceError` if the file is not CSV or no column is known."""
+    """Read the rows. Raises `SourceError` if the file is not CSV or no column is
+    known."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -122,7 +123,8 @@ def to_estate(
     if secret_lines:
         result.remarks.append(
             f"{path}: the communities and passwords (line {secret_lines[0]}"
-            f"{' and others' if len(secret_lines) > 1 else ''}) were left out: secrets do "
+            f"{' and others' if len(secret_lines) > 1 else ''}) were left out: secrets "
+            f"do "
             "not belong in the estate, put them into the credentials file"
         )
     return result
@@ -169,7 +171,8 @@ def _device_entry(
         elif site is None:
             hint = did_you_mean(row["site"].lower(), sites)
             result.remarks.append(
-                f"{place}: no site is called {row['site']!r}{hint}; --new-sites creates "
+                f"{place}: no site is called {row['site']!r}{hint}; --new-sites "
+                f"creates "
                 "sites for unknown names"
             )
     else:
