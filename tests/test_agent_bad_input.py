@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import services
 from test_agent_mqtt import WHO, spooled
-from test_agent_settings import NOW_MS
 from test_agent_spool import Clock, ids, report
+from test_agent_status import NOW_MS
 from test_reflector_ndt7 import make_certificate
 
 from collectors.ingest.certificate import make_certificates

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from ingest_council import Door as Council
 from ingest_council import door, eventually
 from test_agent_loop import QUICK, Laptop
-from test_agent_settings import NOW_MS as STATUS_MS
-from test_agent_settings import status
+from test_agent_status import NOW_MS as STATUS_MS
+from test_agent_status import status
 
 from probes.agent.clock_changes import wrong_ms
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import DAY_MS, NAME, Spool
-from probes.diagnosis.agent_status import describe, read_status
+from probes.diagnosis.agent_status import read_status, status_lines
 from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.policy import Policy
@@ -211,8 +211,8 @@ async def test_a_clock_that_is_days_ahead_is_seen_said_and_corrected(
         assert abs(at_ms - now_ms) < 120_000
         assert shown is not None
         assert (
-            "This laptop's clock is 3 days ahead of the council's server: have date "
-            "and time set automatically." in describe(shown, laptop.clocks.now_ms())
+            "This laptop's clock is 3 days ahead of the council's server: set date "
+            "and time automatically." in status_lines(shown, laptop.clocks.now_ms())
         )
 
 
@@ -238,8 +238,8 @@ def test_a_clock_is_right_within_two_minutes() -> None:
 
 
 def test_a_clock_behind_is_said_too() -> None:
-    lines = describe(status(clock_wrong_ms=-3 * 3_600_000), STATUS_MS)
-    assert any("clock is 3 h behind the council's server" in line for line in lines)
+    lines = status_lines(status(clock_wrong_ms=-3 * 3_600_000), STATUS_MS)
+    assert any("clock is 3 hours behind the council's server" in line for line in lines)
 
 
 class Unchanged:

@@ -21,7 +21,7 @@ from probes.agent.probe_round import PROBES, Round
 from probes.agent.probe_schedule import first_due_ms, next_due_ms, phase_ms
 from probes.agent.settings import Settings, SpoolLimits
 from probes.agent.spool import Spool, SpooledReport
-from probes.diagnosis.agent_status import describe, read_status
+from probes.diagnosis.agent_status import read_status, status_lines
 from probes.measure.active_interface import Interface
 from probes.wire.failure import Outcome
 from probes.wire.policy import MeasuringHours, Policy
@@ -176,7 +176,7 @@ async def test_nothing_is_measured_in_a_pause_or_outside_the_hours(
         await asyncio.sleep(0.3)
         assert not laptop.round.done
     assert "measuring hours" in " ".join(
-        describe(read_status(other), laptop.clocks.now_ms())
+        status_lines(read_status(other), laptop.clocks.now_ms())
     )
 
 

@@ -1,4 +1,4 @@
-"""The page "Is it me?", and what staff are told of incidents."""
+"""The page "Is it me?", and the incidents that staff see on it."""
 
 import re
 import stat
@@ -10,13 +10,13 @@ import msgspec
 import pytest
 from accessible import findings
 from ingest_council import door
-from test_agent_settings import NOW_MS, result, status
+from test_agent_status import NOW_MS, result, status
 
 from alerts.alert import Alert
 from alerts.staff_incidents import KnownIncidents, incidents
 from collectors.estate.estate_model import Estate, Site
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
-from probes.diagnosis.agent_status import Status, known, write_status
+from probes.diagnosis.agent_status import Status, known_incidents, write_status
 from probes.diagnosis.is_it_me import page_folder, show, write_page
 from probes.diagnosis.is_it_me_page import STYLE, page
 from probes.diagnosis.sent_log import Sending, SentLog, sendings
@@ -67,30 +67,43 @@ def test_the_page_is_accessible_and_stands_alone(shown: Status | None) -> None:
     assert hrefs == ["#main"]
 
 
-def test_the_page_says_what_is_wrong_what_to_do_and_what_is_known() -> None:
+def test_the_page_shows_what_is_wrong_what_to_do_and_known_incidents() -> None:
     html = page(TROUBLED, SENT, NOW_MS, CSS)
-    for said in (
+    for text in (
         "Your Wi-Fi is weak (-84 dBm), so calls may be poor; your line is fine.",
         "Move nearer to the access point",
         "The line of Library &lt;b&gt;is&lt;/b&gt; down, since",
         "paused until 14:05",
-        "It ends by itself",
+        "Measuring starts again by itself",
         "Reports cannot be delivered: the broker is away.",
-        "<td>VPN, web</td><td>4.2 kB</td>",
+        "<td>VPN, web service</td><td>4.2 kB</td>",
         "(no SSID, no BSSID)",
-        "What is in order",
+        "What is working",
+        '<th scope="row">Wi-Fi</th><td>Weak signal</td><td>1 minute ago</td>',
+        "<td>Poor: delay 80 ms, 4% of packets lost</td>",
+        "<td>Is behind a sign-in page: open your browser</td>",
     ):
-        assert said in html
-    assert "has not run on this laptop yet" in page(None, [], NOW_MS, CSS)
+        assert text in html
+    assert "The agent has not run here yet." in page(None, [], NOW_MS, CSS)
     assert "Nothing has been sent." in page(None, [], NOW_MS, CSS)
     forbidden = msgspec.structs.replace(TROUBLED, longest_pause_s=0)
     assert "towpath-agent pause" not in page(forbidden, [], NOW_MS, CSS)
 
 
-def test_old_news_of_incidents_is_no_news() -> None:
-    assert len(known(TROUBLED, NOW_MS)) == 1
-    assert known(TROUBLED, NOW_MS + 3 * 3_600_000) == []
-    assert known(msgspec.structs.replace(TROUBLED, policy_ms=None), NOW_MS) == []
+def test_technical_figures_are_only_in_the_details_for_it() -> None:
+    html = page(TROUBLED, SENT, NOW_MS, CSS)
+    shown, details = html.split("<details><summary>Figures for IT support</summary>")
+    assert "RTT 80 ms, packet loss 4%, rated poor yes" in details
+    assert "<td>none</td><td>captive_portal</td>" in details
+    assert not re.search(r"RTT|PDV|DSCP|captive_portal|_ms|_ratio", shown)
+
+
+def test_incidents_are_not_shown_once_the_report_is_hours_old() -> None:
+    assert len(known_incidents(TROUBLED, NOW_MS)) == 1
+    assert known_incidents(TROUBLED, NOW_MS + 3 * 3_600_000) == []
+    assert (
+        known_incidents(msgspec.structs.replace(TROUBLED, policy_ms=None), NOW_MS) == []
+    )
 
 
 def test_the_page_is_written_for_its_user_alone_and_opened(tmp_path: Path) -> None:
@@ -104,15 +117,15 @@ def test_the_page_is_written_for_its_user_alone_and_opened(tmp_path: Path) -> No
     assert not show(path, lambda url: False)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="of browsers on Linux")
-def test_the_page_is_not_where_a_browser_cannot_read_it(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="browsers on Linux")
+def test_the_page_is_in_a_folder_that_every_browser_can_read(tmp_path: Path) -> None:
     hidden = tmp_path / ".local" / "state" / "towpath-agent"
     assert page_folder(hidden, tmp_path) == tmp_path / "Towpath"
     assert page_folder(Path("/var/lib/towpath-agent"), tmp_path).name == "towpath-agent"
 
 
 def test_the_command_writes_the_page(tmp_path: Path) -> None:
-    done = subprocess.run(
+    finished = subprocess.run(
         [
             sys.executable,
             "-m",
@@ -128,12 +141,12 @@ def test_the_command_writes_the_page(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert str(tmp_path / "is-it-me.html") in done.stdout
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert str(tmp_path / "is-it-me.html") in finished.stdout
     assert "<h1>Is it me?</h1>" in (tmp_path / "is-it-me.html").read_text()
 
 
-def test_the_log_tells_deliveries_by_time_kinds_and_bytes(tmp_path: Path) -> None:
+def test_the_log_lists_deliveries_with_time_kinds_and_bytes(tmp_path: Path) -> None:
     def body(id: str, *probes: str) -> bytes:
         results = tuple(result(probe) for probe in probes)
         report = Report(1, id, "a", NOW_MS, "s", Whereabouts(), results)
@@ -143,15 +156,15 @@ def test_the_log_tells_deliveries_by_time_kinds_and_bytes(tmp_path: Path) -> Non
     log.append(1000, [body("r1", "vpn"), body("r2", "web", "vpn")])
     log.append(2000, [body("r3", "agent")])
     lines = log.last(100)
-    found = sendings([*lines, "{torn", '{"sent_ms": "x"}'])
-    assert [(each.sent_ms, each.kinds, each.reports) for each in found] == [
+    logged = sendings([*lines, "{torn", '{"sent_ms": "x"}'])
+    assert [(entry.sent_ms, entry.kinds, entry.reports) for entry in logged] == [
         (2000, ("agent",), 1),
         (1000, ("vpn", "web"), 2),
     ]
-    assert sum(each.bytes for each in found) == sum(len(each) for each in lines)
+    assert sum(entry.bytes for entry in logged) == sum(len(line) for line in lines)
 
 
-# What staff are told.
+# Incidents shown to staff.
 
 ESTATE = Estate(
     sites=(
@@ -167,7 +180,7 @@ def alert(rule: str, site: str = "", since_ms: int = 1000, **more: object) -> Al
     return msgspec.structs.replace(usual, **more)
 
 
-def test_staff_are_told_of_their_own_site_and_of_what_everybody_uses() -> None:
+def test_staff_see_incidents_at_their_site_and_in_shared_services() -> None:
     alerts = [
         alert("line_down", "lib", 3000),
         alert("line_down", "hall"),
@@ -184,30 +197,30 @@ def test_staff_are_told_of_their_own_site_and_of_what_everybody_uses() -> None:
         Incident("The line of Central Library is down", 3000),
         Incident("The line of Central Library is full", 4000),
     ]
-    assert [each.since_ms for each in incidents(alerts, ESTATE, {""})] == [2000]
-    # The agent takes what the server says.
+    assert [shown.since_ms for shown in incidents(alerts, ESTATE, {""})] == [2000]
+    # The agent can decode what the server sends.
     policy = Policy(incidents=tuple(incidents(alerts, ESTATE, {"lib"})))
     assert msgspec.json.decode(msgspec.json.encode(policy), type=Policy) == policy
 
 
-def test_rules_named_to_staff_exist() -> None:
+def test_the_rules_behind_incidents_exist() -> None:
     from alerts import staff_incidents as room
     from alerts.rule_files import load
     from collectors.server_measurements import CATALOGUE
 
-    rules = {each.id for each in load(CATALOGUE, None)}
+    rules = {rule.id for rule in load(CATALOGUE, None)}
     assert set(room._EVERYBODY) | set(room._OF_A_SITE) <= rules
 
 
-def test_a_file_that_is_not_there_or_broken_tells_staff_nothing(tmp_path: Path) -> None:
+def test_without_a_readable_alert_store_there_are_no_incidents(tmp_path: Path) -> None:
     path = tmp_path / "alerts.sqlite"
-    told = KnownIncidents(path, lambda: ESTATE, lambda: 0.0)
-    assert told({"lib"}) == []
+    known = KnownIncidents(path, lambda: ESTATE, lambda: 0.0)
+    assert known({"lib"}) == []
     path.write_bytes(b"no database at all, but long enough to be looked at" * 99)
     assert KnownIncidents(path, lambda: ESTATE)({"lib"}) == []
 
 
-async def test_the_policy_tells_a_laptop_what_is_wrong_at_its_own_site(
+async def test_a_laptops_policy_holds_the_incidents_at_its_site(
     tmp_path: Path,
 ) -> None:
     open_now = [alert("line_down", "hall", 3000), alert("line_down", "lib", 2000)]
@@ -226,13 +239,13 @@ async def test_the_policy_tells_a_laptop_what_is_wrong_at_its_own_site(
             policy = await publisher.policy()
             assert policy is not None
             assert policy.incidents == (Incident("The line of Hall is down", 3000),)
-            # Who is in another site's network is told of that one too.
+            # A laptop in another site's network receives that site's incidents too.
             visiting = await publisher.policy("lib")
             assert visiting is not None
-            assert [each.since_ms for each in visiting.incidents] == [2000, 3000]
-            # What is wrong at a site that it is not in is not for it.
+            assert [shown.since_ms for shown in visiting.incidents] == [2000, 3000]
+            # A laptop does not receive incidents at a site that it is not in.
             assert await publisher.policy("depot") == policy
-            # Nothing new is not sent again; what has ended is told.
+            # An unchanged policy is not sent again; the end of an incident changes it.
             assert await publisher.policy() is None
             open_now.clear()
             policy = await publisher.policy()

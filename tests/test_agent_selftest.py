@@ -1,5 +1,5 @@
-"""The bundle for a developer: nothing of a person, a network or a machine is in it, and
-a parser still reads what it read."""
+"""The selftest bundle holds nothing about a person, a network or a machine, and parsers
+still read the redacted output."""
 
 import json
 import re
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.agent.selftest import Look, bundle, leaks
-from probes.diagnosis.redaction import Reducer
+from probes.agent.selftest import SystemSnapshot, bundle, leaks
+from probes.diagnosis.redaction import Redactor
 from probes.platforms import iw, linux_tools, macos_tools, netsh, powershell
 from probes.platforms import system_profiler as profiler
 from probes.platforms.system_facts import Interface, WifiLink
@@ -190,45 +190,45 @@ def bare(text: str) -> str:
     return re.sub(r"[^0-9a-z]", "", text.lower())
 
 
-def test_nothing_that_was_planted_is_in_the_bundle() -> None:
-    seen = Look(
+def test_no_planted_name_or_address_is_in_the_bundle() -> None:
+    snapshot = SystemSnapshot(
         [FACTS],
         [LINK],
         [Result("vpn", 1, 0, Outcome.OK, PLANTED["server"], {"up": 1})],
         {tool: text.encode() for tool, text in OUTPUTS.items()},
     )
-    files = bundle(seen, "towpath-agent/1", [PLANTED["host"], PLANTED["user"]])
+    files = bundle(snapshot, "towpath-agent/1", [PLANTED["host"], PLANTED["user"]])
     assert all(b"left out" not in body for body in files.values())
     for name, body in files.items():
-        found = body.decode()
+        text = body.decode()
         for kind, secret in PLANTED.items():
-            assert secret.lower() not in found.lower(), (name, kind)
-            # Nor in other punctuation, nor its telling part.
-            assert bare(secret) not in bare(found), (name, kind)
+            assert secret.lower() not in text.lower(), (name, kind)
+            # Nor with other punctuation, nor a revealing part of it.
+            assert bare(secret) not in bare(text), (name, kind)
         for part in ("jones", "gwen", "bedrock", "3ca62f", "abcd1234", "-laptop"):
-            assert part not in bare(found) or part not in found.lower(), (name, part)
+            assert part not in bare(text) or part not in text.lower(), (name, part)
 
 
-def test_what_could_not_be_taken_out_is_left_out_whole() -> None:
-    seen = Look([], [], [], {"nmcli": b"wifi:activated\nenabled\n"})
-    # The machine is called like a word of the tool.
-    files = bundle(seen, "towpath-agent/1", ["Enabled"])
+def test_a_file_that_still_holds_a_secret_is_left_out() -> None:
+    snapshot = SystemSnapshot([], [], [], {"nmcli": b"wifi:activated\nenabled\n"})
+    # The machine has the name of a word that the tool prints.
+    files = bundle(snapshot, "towpath-agent/1", ["Enabled"])
     assert b"left out" in files["tools/nmcli.txt"]
     assert b"left out" not in files["wifi.json"]
     assert leaks(b"... OSCAR ...", ["oscar"])
     assert not leaks(b"moscars oscars", ["oscar"])
 
 
-def test_parsers_read_what_they_read_before() -> None:
-    def reduced(tool: str) -> bytes:
-        return Reducer().output(tool, OUTPUTS[tool].encode())
+def test_parsers_read_the_same_figures_from_redacted_output() -> None:
+    def redacted(tool: str) -> bytes:
+        return Redactor().output(tool, OUTPUTS[tool].encode())
 
     def figures(links: object) -> list[tuple[object, ...]]:
         assert not isinstance(links, Outcome), links
         return [
-            (e.connected, e.signal_dbm, e.quality_ratio, e.rx_bps, e.tx_bps, e.channel,
-             e.band_ghz, e.standard)
-            for e in (links if isinstance(links, list) else [links])
+            (link.connected, link.signal_dbm, link.quality_ratio, link.rx_bps,
+             link.tx_bps, link.channel, link.band_ghz, link.standard)
+            for link in (links if isinstance(links, list) else [links])
         ]  # fmt: skip
 
     for tool, parse in (
@@ -236,18 +236,18 @@ def test_parsers_read_what_they_read_before() -> None:
         ("iw-link", iw.parse_iw_link),
         ("system-profiler", profiler.parse_system_profiler),
     ):
-        given = OUTPUTS[tool].encode()
-        assert figures(parse(reduced(tool), b"k")) == figures(parse(given, b"k")), tool
-    vpn = powershell.parse_get_vpnconnection(reduced("get-vpnconnection"))
+        raw = OUTPUTS[tool].encode()
+        assert figures(parse(redacted(tool), b"k")) == figures(parse(raw, b"k")), tool
+    vpn = powershell.parse_get_vpnconnection(redacted("get-vpnconnection"))
     assert not isinstance(vpn, Outcome)
-    assert [each.state for each in vpn] == ["up"]
-    assert iw.parse_iw_dev(reduced("iw-dev")) == iw.parse_iw_dev(
+    assert [connection.state for connection in vpn] == ["up"]
+    assert iw.parse_iw_dev(redacted("iw-dev")) == iw.parse_iw_dev(
         OUTPUTS["iw-dev"].encode()
     )
-    (there,) = linux_tools.parse_ip_addr(reduced("ip-addr"))  # type: ignore[misc]
-    assert len(there.addresses) == 3
-    assert there.up
-    proxy = macos_tools.parse_scutil_proxy(reduced("scutil-proxy"))
+    (interface,) = linux_tools.parse_ip_addr(redacted("ip-addr"))  # type: ignore[misc]
+    assert len(interface.addresses) == 3
+    assert interface.up
+    proxy = macos_tools.parse_scutil_proxy(redacted("scutil-proxy"))
     assert proxy == macos_tools.parse_scutil_proxy(
         OUTPUTS["scutil-proxy"]
         .replace(PLANTED["server"], "xxx.xxxxxxx.xxxxxxx")
@@ -259,17 +259,19 @@ def test_parsers_read_what_they_read_before() -> None:
 @pytest.mark.parametrize(
     "path", sorted(CORPUS.glob("netsh_wlan_*.txt")), ids=lambda path: path.stem
 )
-def test_recorded_outputs_stay_readable_in_every_language(path: Path) -> None:
+def test_recorded_outputs_can_be_parsed_in_every_language_once_redacted(
+    path: Path,
+) -> None:
     raw = path.read_bytes()
-    made = Reducer().output("netsh", raw)
-    before, after = netsh.parse_netsh_wlan(raw), netsh.parse_netsh_wlan(made)
+    redacted = Redactor().output("netsh", raw)
+    before, after = netsh.parse_netsh_wlan(raw), netsh.parse_netsh_wlan(redacted)
     assert isinstance(before, list) == isinstance(after, list)
     if isinstance(before, list) and isinstance(after, list):
-        assert [(e.signal_dbm, e.channel, e.rx_bps) for e in before] == [
-            (e.signal_dbm, e.channel, e.rx_bps) for e in after
+        assert [(link.signal_dbm, link.channel, link.rx_bps) for link in before] == [
+            (link.signal_dbm, link.channel, link.rx_bps) for link in after
         ]
     names = re.findall(rb"(?m)^\s*SSID\s*:\s*(.*?)\s*$", raw)
-    assert all(name not in made for name in names if len(name) > 3)
+    assert all(name not in redacted for name in names if len(name) > 3)
 
 
 @given(
@@ -279,25 +281,25 @@ def test_recorded_outputs_stay_readable_in_every_language(path: Path) -> None:
         lambda name: bool(re.search(r"[^\W\d_]{3}", name)) and name == name.strip()
     )
 )
-def test_no_network_name_comes_through_whatever_it_is(name: str) -> None:
+def test_no_network_name_survives_whatever_it_is(name: str) -> None:
     for tool in ("netsh", "iw-dev", "iw-link"):
         text = OUTPUTS[tool].replace(PLANTED["ssid"], name)
-        made = Reducer().output(tool, text.encode()).decode("utf-8", "replace")
-        shown = [line for line in made.splitlines() if "ssid" in line.lower()]
+        redacted = Redactor().output(tool, text.encode()).decode("utf-8", "replace")
+        shown = [line for line in redacted.splitlines() if "ssid" in line.lower()]
         label = r"(?i)^\s*b?ssid\s*:?\s*"
         assert all(name not in re.sub(label, "", line) for line in shown), tool
 
 
 @given(st.sampled_from(sorted(OUTPUTS)), st.binary(max_size=200))
-def test_no_output_breaks_it(tool: str, noise: bytes) -> None:
+def test_no_output_breaks_the_redactor(tool: str, noise: bytes) -> None:
     raw = OUTPUTS[tool].encode()
     for at in (0, len(raw) // 2):
-        assert isinstance(Reducer().output(tool, raw[:at] + noise + raw[at:]), bytes)
+        assert isinstance(Redactor().output(tool, raw[:at] + noise + raw[at:]), bytes)
 
 
-def test_the_command_says_what_is_inside_and_writes_it(tmp_path: Path) -> None:
+def test_the_command_lists_the_files_and_writes_the_bundle(tmp_path: Path) -> None:
     out = tmp_path / "bundle.zip"
-    done = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-m", "probes.agent.agent_cli", "selftest", "--out", out],
         env={"TOWPATH_AGENT_STATE_FOLDER": str(tmp_path / "state"), "PATH": "/bin"},
         capture_output=True,
@@ -305,8 +307,8 @@ def test_the_command_says_what_is_inside_and_writes_it(tmp_path: Path) -> None:
         timeout=100,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.index("Taken out:") < done.stdout.index("Written to")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout.index("Removed:") < finished.stdout.index("Written to")
     assert out.stat().st_mode & 0o777 == 0o600
     with zipfile.ZipFile(out) as archive:
         names = archive.namelist()
@@ -314,4 +316,4 @@ def test_the_command_says_what_is_inside_and_writes_it(tmp_path: Path) -> None:
         about = json.loads(archive.read("towpath-selftest/about.json"))
         assert about["software"].startswith("towpath-agent/")
         for name in names:
-            assert name.split("/", 1)[1] in done.stdout
+            assert name.split("/", 1)[1] in finished.stdout

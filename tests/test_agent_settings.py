@@ -15,12 +15,8 @@ from probes.agent.settings import (
     decode_settings,
     load_settings,
 )
-from probes.diagnosis.agent_status import Status, describe, table
-from probes.diagnosis.outcome_text import WORDS
-from probes.wire.failure import Outcome
 from probes.wire.policy import Policy
 from probes.wire.policy import decode as decode_policy
-from probes.wire.report import Result
 
 
 def wrong(text: str, **environment: str) -> str:
@@ -144,91 +140,3 @@ def test_a_metered_line_is_spared_unless_the_policy_says_otherwise() -> None:
     assert usual.cadence("bandwidth", 86_400, metered=True) == 0
     said = Policy(metered_cadence_s={"call_path": 7})
     assert said.cadence("call_path", 600, metered=True) == 7
-
-
-NOW_MS = 1_790_000_000_000
-
-
-def result(probe: str, outcome: str = "ok", age_s: int = 60, **values: float) -> Result:
-    target = "" if probe in {"vpn", "agent"} else "hall"
-    return Result(
-        probe, 1, NOW_MS - age_s * 1000, Outcome(outcome), target, dict(values)
-    )
-
-
-def status(**changes: object) -> Status:
-    usual = Status(
-        written_ms=NOW_MS,
-        started_ms=NOW_MS,
-        software="towpath-agent/1",
-        server="https://t",
-        agent="a",
-    )
-    return msgspec.structs.replace(usual, **changes)
-
-
-def test_the_status_says_what_waits_what_fails_and_what_is_next() -> None:
-    lines = "\n".join(
-        describe(
-            status(
-                waiting=1,
-                dropped=4,
-                delivery_trouble="the broker is away",
-                refused={"version 9": 2},
-                last=(result("call_path", rtt_ms=20.0, loss_ratio=0.001, poor=0),),
-                next_ms={"call_path": NOW_MS + 90_000},
-                spent_bytes=3_400_000,
-                budget_bytes=750_000_000,
-                delivered_ms=NOW_MS - 7_200_000,
-            ),
-            NOW_MS,
-        )
-    )
-    for said in (
-        "1 report waiting, last delivered 2 h ago",
-        "cannot be delivered: the broker is away",
-        "2 refused by the server: version 9",
-        "4 old reports were dropped",
-        "rtt 20 ms, loss 0.1 %, poor no",
-        "call path in 90 s",
-        "3.4 MB of your connection, of at most 750 MB",
-    ):
-        assert said in lines
-    old = describe(status(written_ms=NOW_MS - 3 * 3_600_000), NOW_MS)
-    assert "not running; it was last seen 3 h ago" in old[0]
-    assert "has not run" in describe(None, NOW_MS)[0]
-
-
-def test_every_outcome_has_words_and_figures_have_units() -> None:
-    assert set(WORDS) == set(Outcome)
-    (line,) = table([result("bandwidth", down_bps=48_200_000.0, retry_after_s=9)])
-    assert line == "speed test (hall)  ok  down 48.2 Mbit/s, retry after 9 s"
-    (line,) = table(
-        [result("bandwidth", down_bps=5.07e9, responsiveness_rpm=2863333.1)]
-    )
-    assert line.endswith("down 5,070 Mbit/s, responsiveness 2,863,333 a minute")
-    (line,) = table([result("call_path", sent=500, received=1, rtt_ms=0.07231)])
-    assert line.endswith("sent 500 packets, received 1 packet, rtt 0.0723 ms")
-
-
-def test_a_limited_speed_reads_at_least_and_a_missed_target_is_named() -> None:
-    speed = Result(
-        "bandwidth",
-        2,
-        0,
-        Outcome.OK,
-        "hall",
-        {
-            "down_bps": 48e6,
-            "down_at_least": 1,
-            "up_bps": 9e6,
-            "up_at_least": 0,
-            "at_least": 1,
-        },
-    )
-    call = Result(
-        "call_path", 2, 0, Outcome.OK, "hall", {"rtt_met": 0, "loss_met": 1, "poor": 1}
-    )
-    lines = table([speed, call])
-    assert lines[0].endswith("down at least 48 Mbit/s, up 9 Mbit/s")
-    assert lines[1].endswith("misses the rtt target, poor yes")

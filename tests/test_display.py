@@ -22,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_agent_page import CSS as AGENT_CSS
 from test_agent_page import SENT
-from test_agent_settings import NOW_MS as AGENT_NOW_MS
-from test_agent_settings import status as agent_status
+from test_agent_status import NOW_MS as AGENT_NOW_MS
+from test_agent_status import status as agent_status
 from test_report import NOW_MS, OCTOBER, STORE
 from test_web_page import NOW_MS as PAGE_NOW_MS
 from test_web_page import _client

@@ -11,7 +11,7 @@ import pytest
 from browser import Browser, browser
 from test_agent_page import CSS as AGENT_CSS
 from test_agent_page import SENT, TROUBLED
-from test_agent_settings import NOW_MS as AGENT_NOW_MS
+from test_agent_status import NOW_MS as AGENT_NOW_MS
 from test_report import _content
 from test_web_page import CSS, _client
 

@@ -1,4 +1,4 @@
-"""Where in the chain a poor call breaks, by the results of one laptop."""
+"""Which segment makes a call poor, judged from the results of one laptop."""
 
 import pytest
 from hypothesis import given, settings
@@ -42,12 +42,12 @@ def poor(**values: Value) -> Result:
 
 
 GOOD = result("call_path", poor=0, rtt_ms=20.0, loss_ratio=0.0)
-RELAY_WELL = result("teams_relay", rtt_ms=25.0)
+RELAY_GOOD = result("teams_relay", rtt_ms=25.0)
 RELAY_LATE = result("teams_relay", rtt_ms=180.0)
 
 
 @pytest.mark.parametrize(
-    ("told", "results", "where"),
+    ("expected", "results", "where"),
     [
         (None, [GOOD], HOME),
         (None, [result("wifi", signal_dbm=-90)], HOME),
@@ -63,7 +63,7 @@ RELAY_LATE = result("teams_relay", rtt_ms=180.0)
             ],
             HOME,
         ),
-        # On a cable, what is lost before the router is not the Wi-Fi's.
+        # On a cable, loss before the router is not caused by the Wi-Fi.
         ("line", [poor(), result("path", gateway_loss_ratio=0.08)], WIRED),
         ("unknown", [poor(), result("wifi", signal_dbm=-90)], WIRED),
         ("line", [poor(), result("path", provider_loss_ratio=0.04)], HOME),
@@ -73,7 +73,7 @@ RELAY_LATE = result("teams_relay", rtt_ms=180.0)
             [poor(), result("vpn", **SPLIT, tunnel_rtt_ms=190.0, direct_rtt_ms=20.0)],
             HOME,
         ),
-        # Both other ways out of the house are late as well.
+        # Both other ways out of the house are slow too.
         (
             "provider",
             [
@@ -85,24 +85,24 @@ RELAY_LATE = result("teams_relay", rtt_ms=180.0)
             HOME,
         ),
         ("provider", [poor(), result("path", **GOOD_PATH), RELAY_LATE], HOME),
-        ("edge", [poor(), result("path", **GOOD_PATH), RELAY_WELL], HOME),
-        # Through the tunnel the relay's way is the council's: it proves nothing.
-        ("unknown", [poor(), result("vpn", **TUNNELLED), RELAY_WELL], HOME),
-        # One is well, one is not: no guess.
+        ("edge", [poor(), result("path", **GOOD_PATH), RELAY_GOOD], HOME),
+        # In a full tunnel the relay is reached through the council: it proves nothing.
+        ("unknown", [poor(), result("vpn", **TUNNELLED), RELAY_GOOD], HOME),
+        # One is good and one is not: no guess.
         (
             "unknown",
             [
                 poor(),
                 result("vpn", **SPLIT, direct_rtt_ms=140.0, tunnel_rtt_ms=150.0),
-                RELAY_WELL,
+                RELAY_GOOD,
             ],
             HOME,
         ),
         ("edge", [poor(), result("path", **GOOD_PATH)], OFFICE),
         ("unknown", [poor()], OFFICE),
         ("unknown", [poor()], HOME),
-        ("edge", [result("call_path", Outcome.TIMEOUT), RELAY_WELL], HOME),
-        # The next reflector answered well: the call is well.
+        ("edge", [result("call_path", Outcome.TIMEOUT), RELAY_GOOD], HOME),
+        # The next reflector answered well, so the call is good.
         (
             None,
             [
@@ -126,18 +126,18 @@ RELAY_LATE = result("teams_relay", rtt_ms=180.0)
             HOME,
         ),
         (None, [GOOD, result("web", Outcome.TIMEOUT, "intranet")], HOME),
-        # A relay need not answer such questions.
+        # A relay need not answer these requests.
         (None, [GOOD, result("teams_relay", Outcome.UDP_BLOCKED)], HOME),
         ("unknown", [poor(), result("teams_relay", Outcome.UDP_BLOCKED)], HOME),
-        # The newest counts.
+        # The newest result counts.
         (None, [poor(), result("call_path", after_ms=60_000, poor=0)], HOME),
     ],
 )
-def test_a_poor_call_breaks_at_one_place_in_the_chain(
-    told: str | None, results: list[Result], where: Whereabouts
+def test_a_poor_call_is_blamed_on_one_segment(
+    expected: str | None, results: list[Result], where: Whereabouts
 ) -> None:
-    assert cause(results, where) == told
-    assert cause(results[::-1], where) == told
+    assert cause(results, where) == expected
+    assert cause(results[::-1], where) == expected
 
 
 @pytest.mark.parametrize(
@@ -149,39 +149,39 @@ def test_a_poor_call_breaks_at_one_place_in_the_chain(
         ("vpn", [poor(), result("vpn", up=1, reconnects=5)]),
     ],
 )
-def test_the_council_is_told_what_the_laptop_itself_says(
+def test_council_and_laptop_name_the_same_segment(
     segment: str, results: list[Result]
 ) -> None:
     assert cause(results, HOME) == segment
-    assert verdict(results, T0_MS, HOME).bad[0].segment == segment
+    assert verdict(results, T0_MS, HOME).problems[0].segment == segment
 
 
 @pytest.mark.parametrize(
-    ("relay", "told"),
+    ("relay", "advice"),
     [
         (RELAY_LATE, "your provider's network"),
-        (RELAY_WELL, "the council's own network"),
-        (None, "cannot be told from here"),
+        (RELAY_GOOD, "the council's own network"),
+        (None, "do not show where the problem is"),
     ],
 )
-def test_the_laptop_says_what_lies_beyond_its_line_where_it_can(
-    relay: Result | None, told: str
+def test_the_laptop_names_the_network_beyond_its_line_if_it_can(
+    relay: Result | None, advice: str
 ) -> None:
     path = result("path", **{**GOOD_PATH, "edge_loss_ratio": 0.0})
     results = [poor(), path, *([relay] if relay else [])]
-    [finding] = verdict(results, T0_MS, HOME).bad
+    [finding] = verdict(results, T0_MS, HOME).problems
     assert finding.segment == "calls"
-    assert told in finding.do
+    assert advice in finding.do
 
 
-FIELDS = {each.name: [f.name for f in each.fields] for each in CATALOGUE}
+FIELDS = {probe.name: [field.name for field in probe.fields] for probe in CATALOGUE}
 VALUES = st.one_of(
     st.integers(-200, 10**9), st.floats(allow_nan=False), st.sampled_from(["F", ""])
 )
 
 
 @st.composite
-def anything(draw: st.DrawFn) -> Result:
+def results_of_any_kind(draw: st.DrawFn) -> Result:
     probe = draw(st.sampled_from(sorted(FIELDS)))
     values = draw(st.dictionaries(st.sampled_from(FIELDS[probe]), VALUES, max_size=6))
     outcome = draw(st.sampled_from(list(Outcome)))
@@ -191,10 +191,10 @@ def anything(draw: st.DrawFn) -> Result:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    results=st.lists(anything(), max_size=12),
+    results=st.lists(results_of_any_kind(), max_size=12),
     place=st.sampled_from([HOME, WIRED, OFFICE, Whereabouts()]),
 )
-def test_whatever_was_measured_the_answer_is_of_the_closed_list(
+def test_the_cause_is_always_one_of_the_closed_list(
     results: list[Result], place: Whereabouts
 ) -> None:
     assert cause(results, place) in (None, *CAUSES)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from probes.agent.continuous_probes import ContinuousProbes
-from probes.diagnosis.outcome_text import WORDS
+from probes.diagnosis.outcome_text import OUTCOME_TEXT
 from probes.measure.laptop_load import Cpu, LaptopLoad, busy_ratio, cpu_times
 from probes.measure.wifi import Wifi, retry_ratio
 from probes.platforms.system_facts import Interface, WifiLink
@@ -75,8 +75,10 @@ async def test_no_hardware_no_radio_no_link_and_no_consent_are_four_outcomes() -
         result = await wifi.measure(now_ms=lambda: 1)
         fits_the_catalogue(result)
         assert result.outcome is outcome
-    assert len({WORDS[each] for each in (*NOT_THERE, Outcome.NOT_PERMITTED)}) == 4
-    assert "switched off" not in WORDS[Outcome.NOT_PERMITTED]
+    assert (
+        len({OUTCOME_TEXT[each] for each in (*NOT_THERE, Outcome.NOT_PERMITTED)}) == 4
+    )
+    assert "switched off" not in OUTCOME_TEXT[Outcome.NOT_PERMITTED]
     # Without a mark of the access point nothing is known of roams.
     radio.now = [changed(cell="")]
     assert "roams" not in (await wifi.measure(now_ms=lambda: 1)).values

@@ -287,14 +287,14 @@ def _run(chosen: argparse.Namespace, settings: Settings) -> int:
 def _status(chosen: argparse.Namespace, settings: Settings) -> int:
     import msgspec
 
-    from probes.diagnosis.agent_status import describe, judged, read_status
+    from probes.diagnosis.agent_status import current_verdict, read_status, status_lines
 
     status, now_ms = read_status(settings.folder()), wall_ms()
-    good = status is not None and judged(status, now_ms).good
+    good = status is not None and current_verdict(status, now_ms).good
     if chosen.json:
         print(msgspec.json.encode(status).decode())
     else:
-        print("\n".join(describe(status, now_ms)))
+        print("\n".join(status_lines(status, now_ms)))
     return 0 if good else 1
 
 
@@ -433,13 +433,13 @@ def _selftest(chosen: argparse.Namespace, settings: Settings) -> int:
         README,
         bundle,
         contents,
-        look,
         own_secrets,
+        read_system,
         write_bundle,
     )
 
     software = _software()
-    files = bundle(look(settings, software), software, own_secrets(settings))
+    files = bundle(read_system(settings, software), software, own_secrets(settings))
     print(README)
     print("\n".join(contents(files)))
     if chosen.out is None:

@@ -14,7 +14,8 @@ from probes.agent.probe_round import Round
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.report_delivery import CredentialRefused, Later
 from probes.agent.settings import Settings
-from probes.diagnosis.agent_status import table
+from probes.diagnosis.agent_status import place_sentence, summary_lines
+from probes.diagnosis.result_text import figure_lines
 from probes.wire.clock import wall_ms
 from probes.wire.failure import is_failure
 from probes.wire.policy import Policy
@@ -72,13 +73,15 @@ def shown(found: OnceResult, as_json: bool) -> str:
     """`found` for a program or for a person."""
     if as_json:
         return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
-    where = found.whereabouts
-    at = f"{where.place} {where.site}".strip()
     return "\n".join(
         [
-            f"place {at} ({found.place_reason}), connection {where.connection}, "
-            f"VPN {where.vpn}; policy {found.policy}",
-            *table(found.results),
+            place_sentence(found.whereabouts, found.place_reason),
+            f"Policy: {found.policy}.",
+            "",
+            *summary_lines(found.results),
+            "",
+            "Figures for IT support:",
+            *figure_lines(found.results),
         ]
     )
 

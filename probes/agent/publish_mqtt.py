@@ -27,7 +27,7 @@ from probes.agent.publish_https import trust
 from probes.agent.report_delivery import CredentialRefused, Later, NotTaken
 from probes.agent.settings import Settings
 from probes.agent.spool import SpooledReport
-from probes.diagnosis.outcome_text import WORDS
+from probes.diagnosis.outcome_text import OUTCOME_TEXT
 from probes.wire.failure import Outcome
 from probes.wire.report import (
     ACKS_TOPIC,
@@ -227,7 +227,7 @@ class MqttPublisher:
         # The library tells no reason, but calls this where it handles the error.
         error = sys.exc_info()[1]
         outcome = Outcome.UNREACHABLE if error is None else outcome_of(error)
-        said = f"{self._broker} {WORDS[outcome]}"
+        said = f"{self._broker} {OUTCOME_TEXT[outcome]}"
         self._hand_over(self._is_away, said, False)
 
     def _on_disconnect(

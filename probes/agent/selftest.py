@@ -1,8 +1,8 @@
-"""`towpath-agent selftest`: what this system tells the agent, for whoever mends it.
+"""`towpath-agent selftest`: collects diagnostics for support, without personal data.
 
-Everything is looked at once; nothing is sent. The bundle holds facts, results and the
-tools' outputs with everything personal taken out (`redaction.py`), and what was
-taken out is looked for once more in what is to be written.
+Reads everything that the agent reads, once, and sends nothing. The bundle holds facts,
+results and tool outputs with everything personal redacted (`redaction.py`). Each file
+is then searched for the redacted values before it is written.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from probes import platforms
 from probes.agent.probe_budget import ProbeConditions
 from probes.agent.probe_round import Round
 from probes.agent.settings import Settings
-from probes.diagnosis.redaction import Reducer
+from probes.diagnosis.redaction import Redactor
 from probes.platforms.commands import run
 from probes.platforms.system_facts import Interface, WifiLink
 from probes.wire.atomic_file import replace_file
@@ -33,7 +33,7 @@ from probes.wire.failure import Outcome
 from probes.wire.policy import Policy
 from probes.wire.report import Result
 
-_LOCAL = ("vpn", "wifi", "laptop", "agent")
+_LOCAL_PROBES = ("vpn", "wifi", "laptop", "agent")
 _POWERSHELL = ("powershell.exe", "-NoProfile", "-NonInteractive", "-Command")
 COMMANDS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "linux": (
@@ -61,22 +61,22 @@ COMMANDS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     ),
 }  # fmt: skip
 README = """\
-What `towpath-agent selftest` found on a laptop, for whoever mends the agent.
+Diagnostics from `towpath-agent selftest`, for support.
 
-about.json       version of the agent, of Python and of the system
-interfaces.json  network interfaces: kind, state, speed; addresses replaced by others
-wifi.json        the Wi-Fi link's figures
+about.json       versions of the agent, Python and the operating system
+interfaces.json  network interfaces: kind, state, speed; addresses replaced
+wifi.json        figures of the Wi-Fi link
 results.json     one result of each probe that needs no network
-tools/           outputs of the system's own tools, words replaced by xxxx
+tools/           output of the system's own tools, with words replaced by xxxx
 
-Taken out: names of networks, access points, people and machines; every address. The
-same address is replaced by the same other one, so that what belongs together does.
-Nothing was sent; look at the files before you pass them on.
+Removed: names of networks, access points, people and machines, and every address. An
+address is replaced by the same placeholder throughout, so related lines still match.
+Nothing was sent. Look at the files before you pass them on.
 """
 
 
-class Look(msgspec.Struct, frozen=True):
-    """What was looked at, before anything is taken out."""
+class SystemSnapshot(msgspec.Struct, frozen=True):
+    """What the agent read from this system, before redaction."""
 
     interfaces: list[Interface] | Outcome
     wifi: list[WifiLink] | Outcome
@@ -84,20 +84,20 @@ class Look(msgspec.Struct, frozen=True):
     outputs: Mapping[str, bytes | Outcome]
 
 
-def look(settings: Settings, software: str) -> Look:
-    """Asks this system everything the agent ever asks it. Takes seconds."""
+def read_system(settings: Settings, software: str) -> SystemSnapshot:
+    """Reads everything that the agent ever reads from this system. Takes seconds."""
     round = Round(software, wall_ms, opt_out=settings.opt_out)
 
-    async def measured() -> list[Result]:
-        found: list[Result] = []
-        for probe in _LOCAL:
-            found += await round.measure(probe, Policy(), ProbeConditions())
-        return found
+    async def measure_local() -> list[Result]:
+        results: list[Result] = []
+        for probe in _LOCAL_PROBES:
+            results += await round.measure(probe, Policy(), ProbeConditions())
+        return results
 
-    return Look(
+    return SystemSnapshot(
         platforms.interfaces(),
         platforms.wifi(b"selftest"),
-        asyncio.run(measured()),
+        asyncio.run(measure_local()),
         {
             tool: run(*command, timeout_s=30)
             for tool, command in COMMANDS.get(sys.platform, COMMANDS["linux"])
@@ -105,14 +105,16 @@ def look(settings: Settings, software: str) -> Look:
     )
 
 
-def bundle(seen: Look, software: str, secrets: Iterable[str]) -> dict[str, bytes]:
+def bundle(
+    snapshot: SystemSnapshot, software: str, secrets: Iterable[str]
+) -> dict[str, bytes]:
     """The files of the bundle by name. Pure.
 
-    `secrets`: what is known to be this laptop's or its user's. A file in which one of
-    them, or anything that was taken out, is still found is left out, and says so.
+    `secrets` are names known to belong to this laptop or its user. If a file still
+    contains one of them, or any redacted value, a note replaces its content.
     """
-    reducer = Reducer()
-    made: dict[str, object] = {
+    redactor = Redactor()
+    trees: dict[str, object] = {
         "about.json": {
             "software": software,
             "python": platform.python_version(),
@@ -120,94 +122,97 @@ def bundle(seen: Look, software: str, secrets: Iterable[str]) -> dict[str, bytes
             "release": platform.release(),
             "machine": platform.machine(),
         },
-        "interfaces.json": _or_reason(
-            seen.interfaces, lambda each: reducer.interface(each)
-        ),
-        "wifi.json": _or_reason(seen.wifi, _wifi_facts),
+        "interfaces.json": _rows_or_outcome(snapshot.interfaces, redactor.interface),
+        "wifi.json": _rows_or_outcome(snapshot.wifi, _wifi_facts),
         "results.json": [
             {
-                "probe": each.probe,
-                "version": each.version,
-                "outcome": each.outcome.value,
-                "values": each.values,
+                "probe": result.probe,
+                "version": result.version,
+                "outcome": result.outcome.value,
+                "values": result.values,
             }
-            for each in seen.results
+            for result in snapshot.results
         ],
     }
     files = {
         name: (json.dumps(tree, indent=1) + "\n").encode()
-        for name, tree in made.items()
+        for name, tree in trees.items()
     }
-    for tool, raw in seen.outputs.items():
+    for tool, output in snapshot.outputs.items():
         files[f"tools/{tool}.txt"] = (
-            f"({raw.value})\n".encode()
-            if isinstance(raw, Outcome)
-            else reducer.output(tool, raw)
+            f"({output.value})\n".encode()
+            if isinstance(output, Outcome)
+            else redactor.output(tool, output)
         )
-    hidden = [*secrets, *reducer.taken_out]
+    hidden = [*secrets, *redactor.redacted]
     return {"README.txt": README.encode()} | {
         name: body
         if not leaks(body, hidden)
-        else b"(left out: something personal could not be taken out for sure)\n"
+        else b"(left out: personal data may remain in this file)\n"
         for name, body in files.items()
     }
 
 
 def leaks(body: bytes, secrets: Iterable[str]) -> bool:
-    """Whether one of `secrets` is in `body` as a word of its own, in any case. Pure."""
+    """True if `body` contains one of `secrets` as a whole word, in any case. Pure."""
     text = body.decode("utf-8", "replace").lower()
     latin = body.decode("latin-1").lower()
     return any(
-        _stands_in(each.lower(), text) or _stands_in(each.lower(), latin)
-        for each in secrets
-        if len(each) > 3
+        _contains_word(text, secret.lower()) or _contains_word(latin, secret.lower())
+        for secret in secrets
+        if len(secret) > 3
     )
 
 
-def _stands_in(secret: str, text: str) -> bool:
-    at = text.find(secret)
+def _contains_word(text: str, word: str) -> bool:
+    at = text.find(word)
     while at >= 0:
-        before, after = text[at - 1 : at], text[at + len(secret) :][:1]
+        before, after = text[at - 1 : at], text[at + len(word) :][:1]
         if not (before.isalnum() or after.isalnum()):
             return True
-        at = text.find(secret, at + 1)
+        at = text.find(word, at + 1)
     return False
 
 
 def own_secrets(settings: Settings) -> list[str]:
-    """What is known to be this machine's and its user's."""
-    found = [socket.gethostname(), socket.gethostname().split(".")[0], platform.node()]
+    """Names known to belong to this machine or its user."""
+    names = [socket.gethostname(), socket.gethostname().split(".")[0], platform.node()]
     try:
-        found.append(getpass.getuser())
+        names.append(getpass.getuser())
     except (KeyError, OSError, ImportError):
-        found.append(Path.home().name)
-    found += [str(Path.home()), settings.server, settings.mqtt.host]
-    found += [settings.enrolment_token]
-    return [each for each in dict.fromkeys(found) if each]
+        names.append(Path.home().name)
+    names += [str(Path.home()), settings.server, settings.mqtt.host]
+    names += [settings.enrolment_token]
+    return [name for name in dict.fromkeys(names) if name]
 
 
 def write_bundle(path: Path, files: Mapping[str, bytes]) -> None:
-    """`files` as a ZIP at `path`, readable by this user alone. `OSError`."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    """Writes `files` to `path` as a ZIP that only this user can read. Raises `OSError`
+    if it cannot."""
+    archive_bytes = io.BytesIO()
+    with zipfile.ZipFile(archive_bytes, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, body in files.items():
-            # No time of its own: when it was made is the file's business.
+            # `ZipInfo` sets a fixed time; the archive has its own.
             archive.writestr(zipfile.ZipInfo(f"towpath-selftest/{name}"), body)
-    replace_file(path, packed.getvalue(), durable=True)
+    replace_file(path, archive_bytes.getvalue(), durable=True)
 
 
 def contents(files: Mapping[str, bytes]) -> list[str]:
-    """What is inside, a line each. Pure."""
+    """One line for each file: its name and size. Pure."""
     return [f"  {name:28} {len(body):>8,} bytes" for name, body in files.items()]
 
 
 def _wifi_facts(link: WifiLink) -> dict[str, object]:
     facts: dict[str, object] = msgspec.to_builtins(link)
-    return {k: v for k, v in facts.items() if k not in {"interface", "cell"}}
+    return {
+        name: fact for name, fact in facts.items() if name not in {"interface", "cell"}
+    }
 
 
-def _or_reason(
-    found: list[Interface] | list[WifiLink] | Outcome,
-    reduce: Callable[..., dict[str, object]],
+def _rows_or_outcome(
+    facts: list[Interface] | list[WifiLink] | Outcome,
+    to_row: Callable[..., dict[str, object]],
 ) -> object:
-    return found.value if isinstance(found, Outcome) else [reduce(e) for e in found]
+    if isinstance(facts, Outcome):
+        return facts.value
+    return [to_row(fact) for fact in facts]

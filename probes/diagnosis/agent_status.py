@@ -1,7 +1,7 @@
-"""What the agent last saw, for the person at the laptop, in plain words.
+"""The agent's state in plain words, for the person at the laptop.
 
-The running agent writes `status.json` beside its spool; `towpath-agent status` reads
-it. Nothing here is sent.
+The running agent writes `status.json` next to its spool, and `towpath-agent status`
+reads it. Nothing here is sent.
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ from pathlib import Path
 import msgspec
 
 from probes.diagnosis.local_time import local_time_text
-from probes.diagnosis.outcome_text import TITLES
+from probes.diagnosis.outcome_text import probe_title
+from probes.diagnosis.result_text import (
+    capitalised,
+    figure_lines,
+    result_title,
+    summary,
+)
 from probes.diagnosis.verdict import LaptopVerdict, verdict
 from probes.wire.atomic_file import replace_file
 from probes.wire.policy import Incident
@@ -21,38 +27,20 @@ from probes.wire.report import Result, Whereabouts
 
 FILE = "status.json"
 STALE_MS = 900_000
-# The policy is asked for every hour, as it comes.
+# By default the agent fetches the policy every hour.
 KNOWN_MS = 2 * 3_600_000
-# What a field's name ends with; the figure is shown with its unit.
-_UNITS = (
-    "_ms",
-    "_ratio",
-    "_bps",
-    "_bytes",
-    "_byte",
-    "_dbm",
-    "_db",
-    "_ghz",
-    "_mhz",
-    "_days",
-    "_s",
-    "_rpm",
-    "_estimated",
-)
-# The catalogue's units as a person says them.
-_SAID = {
-    "1": "",
-    "1/min": "a minute",
-    "packet": "packets",
-    "byte": "bytes",
-    "d": "days",
+_LINKS = {
+    "wired": ", on a cable",
+    "wifi": ", on Wi-Fi",
+    "mobile": ", on a mobile connection",
 }
-_LINKS = {"wired": ", on a cable", "wifi": ", on Wi-Fi", "mobile": ", on a mobile line"}
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the running agent knows about itself, at one time. `network_ms`: since
-    when the laptop has been in the network it is in."""
+    """What the running agent knows about itself at one time.
+
+    `network_ms` is when the laptop joined the network it is in now.
+    """
 
     written_ms: int
     started_ms: int
@@ -85,216 +73,183 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_status(folder: Path, status: Status) -> None:
-    """Keeps `status`. A full disk loses it, not the agent."""
+    """Writes `status`. A full disk loses the file; the agent goes on."""
     with contextlib.suppress(OSError):
         replace_file(folder / FILE, msgspec.json.encode(status), durable=False)
 
 
 def read_status(folder: Path) -> Status | None:
-    """What the agent last wrote, None where it never did or it cannot be read."""
+    """The last status that the agent wrote, or None if there is none to read."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=Status)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 
-def judged(status: Status, now_ms: int) -> LaptopVerdict:
-    """The verdict on what the agent last saw, in the network it is in now. Pure."""
+def current_verdict(status: Status, now_ms: int) -> LaptopVerdict:
+    """The verdict on the latest results from the network the laptop is in. Pure."""
     return verdict(status.last, now_ms, status.whereabouts, status.network_ms)
 
 
-def advice(found: LaptopVerdict) -> list[str]:
-    """The verdict, and for each thing that is wrong what to do about it. Pure."""
-    lines = [capital(found.headline) + "."]
-    if len(found.bad) == 1 and found.bad[0].do:
-        lines.append(f"What to do: {found.bad[0].do}")
-    elif len(found.bad) > 1:
-        lines.append("What to do, the first one first:")
+def advice_lines(verdict: LaptopVerdict) -> list[str]:
+    """The headline, then each problem with what to do about it. Pure."""
+    lines = [capitalised(verdict.headline) + "."]
+    if len(verdict.problems) == 1 and verdict.problems[0].do:
+        lines.append(f"What to do: {verdict.problems[0].do}")
+    elif len(verdict.problems) > 1:
+        lines.append("What to do, starting with the first:")
         lines += [
-            f"  {number}. {capital(each.says)}. {each.do}".rstrip()
-            for number, each in enumerate(found.bad, start=1)
+            f"  {number}. {capitalised(problem.says)}. {problem.do}".rstrip()
+            for number, problem in enumerate(verdict.problems, start=1)
         ]
     return lines
 
 
-def known(status: Status, now_ms: int) -> list[str]:
-    """What the council's server said is wrong there, while that is news. Pure."""
+def known_incidents(status: Status, now_ms: int) -> list[str]:
+    """Problems that the council's server reported, while the report is recent. Pure."""
     if status.policy_ms is None or now_ms - status.policy_ms > KNOWN_MS:
         return []
     return [
-        f"{each.says}, since {local_time_text(each.since_ms)}"
-        for each in status.incidents
+        f"{incident.says}, since {local_time_text(incident.since_ms)}"
+        for incident in status.incidents
     ]
 
 
-def describe(status: Status | None, now_ms: int) -> list[str]:
+def status_lines(status: Status | None, now_ms: int) -> list[str]:
     """The lines of `towpath-agent status`. Pure."""
     if status is None:
         return ["The agent has not run on this laptop yet (towpath-agent run)."]
     age_ms = now_ms - status.written_ms
     lines = []
     if status.stopped or age_ms > STALE_MS:
-        lines.append(f"The agent is not running; it was last seen {ago(age_ms)}.")
-    lines += advice(judged(status, now_ms))
-    lines += [f"Known to your council: {each}." for each in known(status, now_ms)]
+        lines.append(f"The agent is not running. It last ran {ago(age_ms)}.")
+    lines += advice_lines(current_verdict(status, now_ms))
+    lines += [
+        f"Your council knows of this problem: {incident}."
+        for incident in known_incidents(status, now_ms)
+    ]
     if status.quiet:
-        lines.append(capital(status.quiet) + ".")
-    lines.append(place(status))
-    lines += _delivery(status, now_ms)
+        lines.append(capitalised(status.quiet) + ".")
+    lines.append(status_place(status))
+    lines += [f"{capitalised(text)}." for text in _delivery(status, now_ms)]
     if status.last:
-        lines += ["", "Last seen:"]
-        lines += [f"  {each}" for each in table(status.last, now_ms)]
+        lines += ["", "Latest measurements:"]
+        lines += summary_lines(status.last, now_ms)
     due = sorted((at, job) for job, at in status.next_ms.items() if at > now_ms)
     if due and not status.stopped:
-        lines += ["", "Next: " + ", ".join(_next(at, job, now_ms) for at, job in due)]
+        next_jobs = [f"{probe_title(job)} in {_until(at - now_ms)}" for at, job in due]
+        lines += ["", "Next: " + ", ".join(next_jobs)]
+    used = f"{status.spent_bytes / 1e6:.1f} MB"
+    if status.budget_bytes:
+        used += f" of the {status.budget_bytes / 1e6:.0f} MB it may use"
     lines += [
         "",
-        f"This month it used {status.spent_bytes / 1e6:.1f} MB of your connection"
-        + (
-            f", of at most {status.budget_bytes / 1e6:.0f} MB."
-            if status.budget_bytes
-            else "."
-        ),
+        f"Data used this month: {used}.",
         f"Your council knows this laptop as {status.agent}.",
-        "What it collects: towpath-agent what-we-collect. "
-        "What was sent, word for word: towpath-agent sent.",
+        "See what is collected: towpath-agent what-we-collect. "
+        "See exactly what was sent: towpath-agent sent.",
     ]
+    if status.last:
+        lines += ["", "Figures for IT support:", *figure_lines(status.last)]
     return lines
 
 
-def table(results: Sequence[Result], now_ms: int | None = None) -> list[str]:
-    """Results as aligned lines with units; with their age where `now_ms` is given."""
-    rows = []
-    for each in results:
-        age = [] if now_ms is None else [ago(now_ms - each.time_ms)]
-        what = TITLES.get(each.probe, each.probe)
-        whom = f" ({each.target})" if each.target else ""
-        rows.append([f"{what}{whom}", each.outcome.value, figures(each), *age])
-    widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
+def summary_lines(results: Sequence[Result], now_ms: int | None = None) -> list[str]:
+    """Results in plain words, in columns; with their age if `now_ms` is given."""
+    rows = [
+        [
+            result_title(result),
+            summary(result),
+            *([] if now_ms is None else [ago(now_ms - result.time_ms)]),
+        ]
+        for result in results
+    ]
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(2)]
     return [
-        "  ".join(
-            cell.ljust(widths[i]) if i < 3 else cell for i, cell in enumerate(row)
+        "  "
+        + "  ".join(
+            cell.ljust(widths[i]) if i < 2 else cell for i, cell in enumerate(row)
         ).rstrip()
         for row in rows
     ]
 
 
-def figures(result: Result) -> str:
-    """`rtt 21 ms, loss 0.5 %`: what was measured, with units. Pure."""
-    from probes.wire.catalogue import UnknownName
-    from probes.wire.measurements import CATALOGUE
-
-    shown = []
-    for name, value in result.values.items():
-        if name.endswith("at_least"):
-            # Said with the figure that it limits.
-            continue
-        if name.endswith("_met"):
-            if value == 0:
-                shown.append(f"misses the {name.removesuffix('_met')} target")
-            continue
-        try:
-            unit = CATALOGUE.measurement(result.probe).field(name).unit
-        except UnknownName:
-            unit = "1"
-        figure = _figure(name, value, unit)
-        way = name.removesuffix("_bps")
-        if result.values.get(f"{way}_at_least") == 1:
-            figure = figure.replace(way, f"{way} at least", 1)
-        shown.append(figure)
-    return ", ".join(shown)
+def status_place(status: Status) -> str:
+    return place_sentence(status.whereabouts, status.place_reason)
 
 
-def _figure(name: str, value: float | str, unit: str) -> str:
-    """`rtt 21 ms`, `loss 0.5 %`, `down 48 Mbit/s`: the name without its unit."""
-    words = name
-    for suffix in _UNITS:
-        words = words.removesuffix(suffix)
-    words = words.replace("_", " ")
-    if isinstance(value, str):
-        return value if name == "product" else f"{words} {value}"
-    if unit == "ratio":
-        return f"{words} {100 * value:.3g} %"
-    if unit == "bit/s":
-        return f"{words} {_number(value / 1e6)} Mbit/s"
-    if unit == "byte" and value >= 100_000:
-        return f"{words} {_number(value / 1e6)} MB"
-    if unit == "flag":
-        return f"{words} {'yes' if value else 'no'}"
-    if unit == "MOS":
-        return f"MOS {value:.2f} (estimated)"
-    unit = _SAID.get(unit, unit)
-    if value == 1 and unit.endswith("s") and len(unit) > 2:
-        unit = unit.removesuffix("s")
-    return f"{words} {_number(value)} {unit}".rstrip()
+def place_sentence(whereabouts: Whereabouts, reason: str) -> str:
+    """One sentence: where the laptop is, and why the agent believes that. Pure."""
+    place = {
+        "office": f"at the office {whereabouts.site}",
+        "home": "at home",
+        "elsewhere": "away from home and office",
+        "unknown": "in a network that the agent does not know",
+    }[whereabouts.place]
+    link = _LINKS.get(whereabouts.connection, "")
+    vpn = {"up": ", with the VPN connected", "down": ", with the VPN disconnected"}.get(
+        whereabouts.vpn, ""
+    )
+    return f"The laptop is {place}{link}{vpn}{f' ({reason})' if reason else ''}."
 
 
-def _number(value: float) -> str:
-    """Three digits that count, and never an exponent: `0.0723`, `48.2`, `5,070`."""
-    if isinstance(value, int) or abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) >= 1e-4 or not value else "0"
-
-
-def place(status: Status) -> str:
-    """One sentence: where the laptop is, and why that is believed. Pure."""
-    where = status.whereabouts
-    at = f"the office {where.site}" if where.place == "office" else where.place
-    if where.place == "unknown":
-        at = "a place it does not know"
-    link = _LINKS.get(where.connection, "")
-    vpn = {"up": ", VPN up", "down": ", VPN down"}.get(where.vpn, "")
-    why = f" ({status.place_reason})" if status.place_reason else ""
-    return f"The laptop is at {at}{link}{vpn}{why}."
-
-
-def troubles(status: Status, now_ms: int) -> list[str]:
-    """What keeps reports from the council's server, or lost some. Pure."""
-    found = []
+def delivery_problems(status: Status) -> list[str]:
+    """What keeps reports from the council's server, or has lost some. Pure."""
+    problems = []
     if status.clock_wrong_ms:
         way = "ahead of" if status.clock_wrong_ms > 0 else "behind"
-        found.append(
-            f"this laptop's clock is {_length(abs(status.clock_wrong_ms))} {way} the "
-            "council's server: have date and time set automatically"
+        problems.append(
+            f"this laptop's clock is {duration(abs(status.clock_wrong_ms))} {way} the "
+            "council's server: set date and time automatically"
         )
     if status.delivery_trouble:
-        found.append(f"reports cannot be delivered: {status.delivery_trouble}")
-    found += [
-        f"{count} refused by the server: {why}" for why, count in status.refused.items()
+        problems.append(f"reports cannot be delivered: {status.delivery_trouble}")
+    problems += [
+        f"the server refused {_reports(count)}: {reason}"
+        for reason, count in status.refused.items()
     ]
     if status.dropped:
-        found.append(f"{status.dropped} old reports were dropped for want of room")
-    found += [each for each in (status.spool_trouble, status.spool_lost) if each]
-    return found
+        problems.append(
+            f"the agent dropped {_reports(status.dropped, 'old ')} to make room"
+        )
+    problems += [text for text in (status.spool_trouble, status.spool_lost) if text]
+    return problems
 
 
 def _delivery(status: Status, now_ms: int) -> list[str]:
-    waiting = f"{status.waiting} report{'' if status.waiting == 1 else 's'} waiting"
     if status.delivered_ms is None:
         last = "nothing has been delivered yet"
     else:
         last = f"last delivered {ago(now_ms - status.delivered_ms)}"
-    said = [f"{waiting}, {last}", *troubles(status, now_ms)]
-    return [f"{capital(each)}." for each in said]
+    return [
+        f"{_reports(status.waiting)} waiting to be sent, {last}",
+        *delivery_problems(status),
+    ]
 
 
-def _next(at_ms: int, job: str, now_ms: int) -> str:
-    seconds = (at_ms - now_ms) / 1000
-    soon = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-    return f"{TITLES.get(job, job)} in {soon}"
+def _reports(count: int, kind: str = "") -> str:
+    return f"{count} {kind}report{'' if count == 1 else 's'}"
+
+
+def _until(ms: int) -> str:
+    seconds = ms / 1000
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def ago(age_ms: int) -> str:
-    return f"{_length(max(age_ms, 0))} ago"
+    return f"{duration(max(age_ms, 0))} ago"
 
 
-def _length(ms: int) -> str:
+def duration(ms: int) -> str:
+    """`40 seconds`, `3 minutes`, `2 hours`, `5 days`: one unit, rounded."""
     seconds = ms / 1000
-    for size, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {name}"
-    return f"{seconds:.0f} s"
-
-
-def capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    size, name = 1, "second"
+    for least, larger, larger_name in (
+        (60, 60, "minute"),
+        (2 * 3_600, 3_600, "hour"),
+        (2 * 86_400, 86_400, "day"),
+    ):
+        if seconds >= least:
+            size, name = larger, larger_name
+    count = round(seconds / size)
+    return f"{count} {name}{'' if count == 1 else 's'}"

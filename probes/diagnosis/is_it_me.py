@@ -13,26 +13,26 @@ from probes.diagnosis.sent_log import SentLog, sendings
 from probes.wire.atomic_file import replace_file
 
 NAME = "is-it-me.html"
-_LINES = 1_000
+_LOG_LINES = 1_000
 
 
 def write_page(state: Path, folder: Path, now_ms: int) -> Path:
-    """The page in `folder`, from what the agent keeps in `state`, readable by this user
-    alone. `OSError` where it cannot be written."""
-    made = page(
+    """Writes the page to `folder` from the agent's files in `state`, readable by this
+    user alone. Raises `OSError` if it cannot."""
+    html = page(
         read_status(state),
-        sendings(SentLog(state).last(_LINES)),
+        sendings(SentLog(state).last(_LOG_LINES)),
         now_ms,
         STYLE.read_text("utf-8"),
     )
     path = folder / NAME
-    replace_file(path, made.encode(), durable=False)
+    replace_file(path, html.encode(), durable=False)
     return path
 
 
 def page_folder(state: Path, home: Path) -> Path:
-    """Where the page is written: beside what the agent keeps. On Linux not in a hidden
-    folder of the user's: browsers that come as a snap or a flatpak cannot read it."""
+    """The folder for the page: next to the agent's files. On Linux it is not in a
+    hidden folder of the home directory, which snap and flatpak browsers cannot read."""
     hidden = state.is_relative_to(home) and any(
         part.startswith(".") for part in state.relative_to(home).parts
     )
@@ -40,7 +40,7 @@ def page_folder(state: Path, home: Path) -> Path:
 
 
 def show(path: Path, open_page: Callable[[str], bool] = webbrowser.open) -> bool:
-    """Opens the page in the user's own browser; False where none is known."""
+    """Opens the page in the user's browser. Returns False if there is none."""
     try:
         return open_page(path.resolve().as_uri())
     except (webbrowser.Error, OSError):

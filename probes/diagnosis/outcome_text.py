@@ -1,45 +1,51 @@
-"""The closed list of outcomes, and the probes, in words that a person reads."""
+"""Titles of the probes, and a plain sentence for every outcome."""
 
 from probes.wire.failure import Outcome
 
-WORDS = {
+# Each text follows a name: "Payroll did not answer in time".
+OUTCOME_TEXT = {
     Outcome.OK: "worked",
     Outcome.TIMEOUT: "did not answer in time",
     Outcome.REFUSED: "refused the connection",
     Outcome.UNREACHABLE: "cannot be reached from here",
-    Outcome.RESET: "broke off the connection",
-    Outcome.NAME_NOT_FOUND: "has a name that is not known here",
-    Outcome.NAME_SERVER_FAILED: "could not be looked up: the name server failed",
-    Outcome.TLS_FAILED: "showed a certificate that is not to be trusted",
+    Outcome.RESET: "closed the connection unexpectedly",
+    Outcome.NAME_NOT_FOUND: "could not be found (DNS)",
+    Outcome.NAME_SERVER_FAILED: "could not be looked up: the DNS server failed",
+    Outcome.TLS_FAILED: "has a certificate that is not trusted",
     Outcome.AUTH_FAILED: "asked for a password",
     Outcome.BAD_ANSWER: "answered with an error",
-    Outcome.UDP_BLOCKED: "cannot be reached by UDP, which calls need",
-    Outcome.CAPTIVE_PORTAL: "is hidden behind a sign-in page: open your browser",
+    Outcome.UDP_BLOCKED: "cannot be reached over UDP, which calls need",
+    Outcome.CAPTIVE_PORTAL: "is behind a sign-in page: open your browser",
     Outcome.NO_NETWORK: "cannot be reached: there is no network",
-    Outcome.CLOCK_WRONG: "cannot be trusted: this laptop's clock is wrong",
-    Outcome.OTHER: "ended in a way that this version does not know",
-    Outcome.NOT_PRESENT: "is not there",
+    Outcome.CLOCK_WRONG: "could not be checked: this laptop's clock is wrong",
+    Outcome.OTHER: "ended with a result that this version does not recognise",
+    Outcome.NOT_PRESENT: "was not found on this laptop",
     Outcome.NOT_CONNECTED: "is not connected",
     Outcome.SWITCHED_OFF: "is switched off on this laptop",
     Outcome.NOT_PERMITTED: "was not measured: this laptop's settings do not allow it",
     Outcome.NOT_SUPPORTED: "cannot be measured on this system",
-    Outcome.NOT_CONFIGURED: "is not set up by the council",
-    Outcome.BUDGET_SPENT: "was not measured: this month's data budget is spent",
-    Outcome.METERED: "was not measured: this connection is paid by volume",
-    Outcome.ON_BATTERY: "was not measured: the laptop runs on battery",
+    Outcome.NOT_CONFIGURED: "has not been set up by the council",
+    Outcome.BUDGET_SPENT: "was not measured: this month's data allowance is used up",
+    Outcome.METERED: "was not measured: this connection is metered",
+    Outcome.ON_BATTERY: "was not measured: the laptop is on battery",
     Outcome.IN_USE: "was not measured: the laptop is in use",
-    Outcome.BUSY: "was not measured: the far end is busy, it is tried again later",
-    Outcome.PAUSED: "was not measured: paused",
+    Outcome.BUSY: "was not measured: the server is busy, the agent will try again",
+    Outcome.PAUSED: "was not measured: measuring is paused",
 }
-TITLES = {
-    "call_path": "call path",
-    "path": "path",
+PROBE_TITLES = {
+    "call_path": "call quality",
+    "path": "network path",
     "teams_relay": "Teams relay",
-    "name_lookup": "name lookup",
-    "web": "web",
+    "name_lookup": "DNS lookup",
+    "web": "web service",
     "vpn": "VPN",
     "wifi": "Wi-Fi",
     "laptop": "this laptop",
     "bandwidth": "speed test",
-    "agent": "this agent",
+    "agent": "Towpath agent",
 }
+
+
+def probe_title(probe: str) -> str:
+    """The probe's title; its own name if it is a newer probe."""
+    return PROBE_TITLES.get(probe, probe)

@@ -1,10 +1,9 @@
-"""Outputs of a system's tools with everything personal taken out. Pure.
+"""Redacts everything personal from the output of system tools. Pure.
 
-What stays is what is known to be harmless: the tools' own labels, numbers of a measure,
-and words of a fixed list. Every other word becomes x of the same length, so that a
-parser still meets the shape it met. Addresses become others of their kind, the same one
-for the same one. Whether a word is a person's, a network's or a maker's is never
-guessed.
+Only what is known to be harmless stays: the tools' own labels, numbers with units, and
+the words of a fixed list. Every other word becomes as many x, so a parser still finds
+the same shape. An address becomes a placeholder of the same kind, the same one each
+time. The module never guesses whether a word names a person, a network or a maker.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ import re
 from probes.measure.tunnels import recognise
 from probes.platforms.system_facts import Interface
 
-# Tools whose lines are `label : value` in the system's language, with fixed labels.
+# Tools that print `label : value` with fixed labels in the system's language.
 _LABELLED = frozenset({"netsh", "get-vpnconnection", "scutil-proxy", "scutil-dns"})
-# What these stand before is somebody's, whatever it looks like.
+# The value after one of these labels is personal, whatever it looks like.
 _SECRET = re.compile(
     r"(?i)ssid|bssid|prof|name|nom\b|user|server|host|dns|suffix|domain|search|"
     r"descri|beschreib|guid|uuid|address|adress|country|land"
@@ -68,9 +67,9 @@ _TOKEN = re.compile(
     r"|(?P<word>[^\W_][\w\x80-\xff.@'+/-]*|[\x80-\xff]+)"
 )
 _NUMBER = re.compile(r"-?\d{1,7}(?:[.,]\d{1,6})?%?|0x[0-9a-f]{1,4}")
-# Netmasks and addresses that are everybody's.
+# Netmasks and addresses that everybody has.
 _COMMON = re.compile(r"0\.0\.0\.0|127\.\d+\.\d+\.\d+|255\.\d+\.\d+\.\d+|224\.\d.*")
-_NUMBERED_KINDS = (
+_PRIVATE_PREFIXES = (
     ("10.0.0.0/8", "10.0.0."),
     ("172.16.0.0/12", "172.16.0."),
     ("192.168.0.0/16", "192.168.0."),
@@ -79,44 +78,46 @@ _NUMBERED_KINDS = (
     ("fe80::/10", "fe80::"),
     ("fc00::/7", "fd00::"),
 )
-_PRIVATE = tuple((ipaddress.ip_network(net), to) for net, to in _NUMBERED_KINDS)
+_PRIVATE = tuple(
+    (ipaddress.ip_network(net), prefix) for net, prefix in _PRIVATE_PREFIXES
+)
 
 
-class Reducer:
-    """`output(tool, raw)`, `interface(facts)`; one for a bundle, so that the same
-    address is the same in all of it."""
+class Redactor:
+    """Redacts the outputs and facts of one bundle, so that an address has the same
+    placeholder throughout."""
 
     def __init__(self) -> None:
-        self._others: dict[str, str] = {}
+        self._placeholders: dict[str, str] = {}
         self._counts: dict[str, int] = {}
-        self._taken_out: set[str] = set()
+        self._redacted: set[str] = set()
 
     @property
-    def taken_out(self) -> set[str]:
-        """Names and addresses that must not be found in what is written, however they
-        got there; but for those that happen to be what others became."""
-        return self._taken_out - set(self._others.values())
+    def redacted(self) -> set[str]:
+        """Names and addresses that must not appear in any file, except those that are
+        also the placeholder of another."""
+        return self._redacted - set(self._placeholders.values())
 
     def output(self, tool: str, raw: bytes) -> bytes:
-        """`raw` as printed by `tool` (the names of `python -m probes.platforms`)."""
+        """`raw` redacted. `tool` is a name that `python -m probes.platforms` lists."""
         wide = b"\0" in raw[:400]
-        # Latin-1 holds every byte: labels in any code page come out as they went in.
+        # Latin-1 maps every byte, so labels in any code page survive the round trip.
         text = raw.decode("utf-16" if wide else "latin-1", "replace")
         try:
             tree = json.loads(text) if text.lstrip()[:1] in ("{", "[") else None
         except (ValueError, RecursionError):
             tree = None
         if tree is not None:
-            # A list of `scutil` and the like begins with `{` too, but is no JSON.
-            reduced = json.dumps(self._tree(tree, ""), indent=1)
+            # Output of `scutil` begins with `{` too but is not JSON.
+            redacted = json.dumps(self._tree(tree, ""), indent=1)
         else:
             lines = text.splitlines()
-            named = self._named(lines)
-            reduced = "\n".join(self._line(tool, line, named) for line in lines) + "\n"
-        return reduced.encode("utf-8" if wide else "latin-1", "replace")
+            names = self._network_names(lines)
+            redacted = "\n".join(self._line(tool, line, names) for line in lines) + "\n"
+        return redacted.encode("utf-8" if wide else "latin-1", "replace")
 
     def interface(self, facts: Interface) -> dict[str, object]:
-        """An interface's facts without what is this laptop's alone."""
+        """The facts of an interface, without anything unique to this laptop."""
         product = recognise(facts)
         return {
             "name": self._word(facts.name),
@@ -132,43 +133,43 @@ class Reducer:
             "default_metric": facts.default_metric,
             "mtu_byte": facts.mtu_byte,
             "speed_bps": facts.speed_bps,
-            "addresses": [self.words(each) for each in facts.addresses],
-            "networks": [self.words(each) for each in facts.networks],
+            "addresses": [self.words(text) for text in facts.addresses],
+            "networks": [self.words(text) for text in facts.networks],
             "gateway": self.words(facts.gateway),
-            "resolvers": [self.words(each) for each in facts.resolvers],
+            "resolvers": [self.words(text) for text in facts.resolvers],
         }
 
     def words(self, text: str) -> str:
-        """Free text, token by token."""
+        """Redacts free text, token by token."""
         return _TOKEN.sub(self._token, text)
 
-    def _named(self, lines: list[str]) -> frozenset[str]:
-        """Names of networks where a tool says that they are: hidden everywhere."""
-        found = set()
+    def _network_names(self, lines: list[str]) -> frozenset[str]:
+        """Network names, from lines labelled as such. They are hidden everywhere."""
+        names = set()
         for line in lines:
             match = re.match(
                 r"(?i)\s*(?:b?ssid|profile?)\s*:?\s+:?\s*(\S.*?)\s*$", line
             )
             if match:
-                found.add(match[1])
-        for each in found:
-            self._take_out(each)
-        return frozenset(found)
+                names.add(match[1])
+        for name in names:
+            self._note_redacted(name)
+        return frozenset(names)
 
-    def _line(self, tool: str, line: str, named: frozenset[str]) -> str:
+    def _line(self, tool: str, line: str, network_names: frozenset[str]) -> str:
         label, colon, value = line.partition(":")
         if tool == "system-profiler" and colon and not value.strip():
-            # A network's name stands as a heading.
-            known = label.strip().lower() in _SECTIONS or _INTERFACE.fullmatch(
+            # The heading may be the name of a network.
+            harmless = label.strip().lower() in _SECTIONS or _INTERFACE.fullmatch(
                 label.strip()
             )
-            if known:
+            if harmless:
                 return line
-            self._take_out(label)
+            self._note_redacted(label)
             return self._hidden(label) + colon
         if not colon or not value.strip():
             return self._words_or_secret(line)
-        if value.strip() in named:
+        if value.strip() in network_names:
             value = self._hidden(value)
         elif _SECRET.search(label):
             value = self._secret(value)
@@ -179,7 +180,8 @@ class Reducer:
         return label + colon + value
 
     def _words_or_secret(self, line: str) -> str:
-        """`ssid Some Name`, `search home.example`: a label without a colon."""
+        """Redacts a line whose label has no colon: `ssid Name`, `search
+        home.example`."""
         match = re.match(r"(?i)(\s*(?:ssid|search|domain|addr|type)\s+)(.*)", line)
         if match and not match[1].strip().lower().startswith("type"):
             return match[1] + self._secret(match[2])
@@ -193,7 +195,7 @@ class Reducer:
                 for name, value in tree.items()
             }  # fmt: skip
         if isinstance(tree, list):
-            return [self._tree(each, key) for each in tree]
+            return [self._tree(item, key) for item in tree]
         if isinstance(tree, str):
             if key in {"ifname", "InterfaceAlias"}:
                 return self._word(tree)
@@ -201,8 +203,8 @@ class Reducer:
         return tree
 
     def _secret(self, text: str) -> str:
-        """Addresses as others of their kind, everything else hidden."""
-        self._take_out(text)
+        """Replaces addresses by placeholders and hides everything else."""
+        self._note_redacted(text)
         parts, at = [], 0
         for match in _TOKEN.finditer(text):
             if match.lastgroup != "word":
@@ -213,9 +215,9 @@ class Reducer:
     def _token(self, match: re.Match[str]) -> str:
         text = match[0]
         if match.lastgroup == "mac":
-            between = "-" if "-" in text else ":"
-            return self._other(
-                text.lower(), "mac", f"02{between}00" + f"{between}00" * 3
+            separator = "-" if "-" in text else ":"
+            return self._placeholder(
+                text.lower(), "mac", f"02{separator}00" + f"{separator}00" * 3
             )
         if match.lastgroup in {"four", "six"}:
             return self._address(text)
@@ -246,16 +248,16 @@ class Reducer:
             return text
         return self._hidden(text)
 
-    def _take_out(self, text: str) -> None:
+    def _note_redacted(self, text: str) -> None:
         bare = text.strip()
         if not _NUMBER.fullmatch(bare) and bare.lower() not in _WORDS:
-            self._taken_out.add(bare)
+            self._redacted.add(bare)
 
     def _hidden(self, text: str) -> str:
         return "".join(
-            "0" if each.isdigit() else ("X" if each.isupper() else "x")
-            if each.isalnum() or each == "_" else each
-            for each in text
+            "0" if char.isdigit() else ("X" if char.isupper() else "x")
+            if char.isalnum() or char == "_" else char
+            for char in text
         )  # fmt: skip
 
     def _address(self, text: str) -> str:
@@ -268,22 +270,22 @@ class Reducer:
             return text
         if address.is_multicast:
             return text
-        to = "192.0.2." if address.version == 4 else "2001:db8::"
-        for network, private in _PRIVATE:
+        prefix = "192.0.2." if address.version == 4 else "2001:db8::"
+        for network, private_prefix in _PRIVATE:
             if address.version == network.version and address in network:
-                to = private
+                prefix = private_prefix
         zone = self._word(zone) if zone else ""
-        return self._other(str(address), to, to) + percent + zone
+        return self._placeholder(str(address), prefix, prefix) + percent + zone
 
-    def _other(self, text: str, kind: str, stem: str) -> str:
-        self._taken_out.add(text)
-        if text not in self._others:
+    def _placeholder(self, text: str, kind: str, prefix: str) -> str:
+        self._redacted.add(text)
+        if text not in self._placeholders:
             number = self._counts[kind] = self._counts.get(kind, 0) + 1
             if kind == "mac":
-                self._others[text] = f"{stem}{stem[2]}{number % 256:02x}"
+                self._placeholders[text] = f"{prefix}{prefix[2]}{number % 256:02x}"
             else:
-                ten = ":" in stem
-                self._others[text] = stem + (
-                    f"{number:x}" if ten else str(number % 250)
+                ipv6 = ":" in prefix
+                self._placeholders[text] = prefix + (
+                    f"{number:x}" if ipv6 else str(number % 250)
                 )
-        return self._others[text]
+        return self._placeholders[text]

@@ -1,5 +1,5 @@
-"""What the agent collects, printed from the catalogue: the same declarations against
-which every row is checked before it is stored."""
+"""What the agent collects, printed from the catalogue against which the server checks
+every row before it stores it."""
 
 from __future__ import annotations
 
@@ -14,64 +14,68 @@ NEVER = (
     "who you are: no user name, no e-mail address, no machine name",
     "what you do: no web history, no programs, no documents, no keystrokes, no screen",
     "whom you call or what you say; whether you are in a call never leaves the laptop",
-    "where you are beyond office (which), home, elsewhere or unknown: no location",
-    "your Wi-Fi's name or its access point's address (no SSID, no BSSID)",
-    "your home's internet address: the server keeps the provider's name only",
+    "where you are: only which office, home, elsewhere or unknown, never a location",
+    "the name of your Wi-Fi or the address of its access point (no SSID, no BSSID)",
+    "your home's internet address: the server keeps only the provider's name",
     "names or addresses other than those your council lists for everybody",
 )
-KEPT = (
-    "Rows about one laptop are kept apart, under a pseudonym (a keyed hash), and are",
-    "deleted after the days given. Shared pages and reports only show groups of at",
-    "least 10 laptops; your council may have set another number, never under 5.",
+STORAGE = (
+    "Results from one laptop are stored under a pseudonym (a keyed hash) and deleted",
+    "after the number of days shown. Shared pages and reports show groups of at least",
+    "10 laptops; your council may have set another number, never under 5.",
 )
 
 
 # A council that asks for a little of everything.
-_TYPICAL = Policy(teams_relay=TeamsRelay(host="relay"))
+_TYPICAL_POLICY = Policy(teams_relay=TeamsRelay(host="relay"))
 _SERVICES, _NAMES = 5, 3
 
 
 def what_we_collect(width: int = 79) -> str:
-    """Every measurement, tag and field: its meaning, unit, whether it is personal, and
-    how long it is kept; and what is never collected. Pure."""
-    lines = ["WHAT THIS AGENT COLLECTS", "", *KEPT, ""]
+    """Every measurement, tag and field: meaning, unit, how long it is kept, and whether
+    it is personal. Then what is never collected, and how much data is used. Pure."""
+    lines = ["WHAT THIS AGENT COLLECTS", "", *STORAGE, ""]
     lines += ["With every row:"]
     for tag in MEASUREMENTS[0].tags:
         lines += _entry(tag.name, tag.meaning, "", tag.personal, width)
-    for each in MEASUREMENTS:
+    for measurement in MEASUREMENTS:
         lines += [
             "",
-            f"{each.name}: {each.meaning}",
-            f"  {how_often(each)} unless your council says otherwise; "
-            f"kept {each.retention_days} days",
+            f"{measurement.name}: {measurement.meaning}",
+            f"  {period_text(measurement)} unless your council has set another "
+            f"interval; kept {measurement.retention_days} days",
         ]
-        for field in each.fields:
+        for field in measurement.fields:
             unit = "" if field.unit in {"1", "flag"} else field.unit
             lines += _entry(field.name, field.meaning, unit, field.personal, width)
     lines += ["", "WHAT IS NEVER COLLECTED", ""]
-    for what in NEVER:
+    for text in NEVER:
         lines += textwrap.wrap(
-            what, width, initial_indent="  - ", subsequent_indent="    "
+            text, width, initial_indent="  - ", subsequent_indent="    "
         )
-    lines += ["", "WHAT IT COSTS YOUR CONNECTION", ""]
-    for metered, where in ((False, "An ordinary line"), (True, "A metered line")):
-        day = data_costs.day(_TYPICAL, metered, _SERVICES, _NAMES)
-        lines += [f"{where}, on day and night, {_SERVICES} web services:"]
+    lines += ["", "HOW MUCH DATA IT USES", ""]
+    for metered, connection in (
+        (False, "An ordinary connection"),
+        (True, "A metered connection"),
+    ):
+        day = data_costs.day(_TYPICAL_POLICY, metered, _SERVICES, _NAMES)
+        lines += [f"{connection}, laptop on day and night, {_SERVICES} web services:"]
         lines += [*data_costs.shown(day), ""]
     lines += [
-        "Your council's policy may ask for more or less; both are held to a monthly",
-        "limit. Speed tests have one of their own and never run on a metered line.",
+        "Your council's policy may ask for more or less. A monthly limit applies, and",
+        "speed tests have their own limit and never run on a metered connection.",
     ]
     lines += [
         "",
-        "See it yourself: towpath-agent once shows a measurement, towpath-agent sent",
-        "shows what was sent, word for word; towpath-agent pause stops it for a while.",
+        "See for yourself: towpath-agent once measures and shows the results;",
+        "towpath-agent sent shows exactly what was sent; towpath-agent pause stops",
+        "measuring for a while.",
     ]
     return "\n".join(lines)
 
 
-def how_often(measurement: Measurement) -> str:
-    """`every 15 min`: as it comes, without a policy that says otherwise. Pure."""
+def period_text(measurement: Measurement) -> str:
+    """`every 15 min`: the default interval, which a policy may change. Pure."""
     if measurement.period_s < 7200:
         return f"every {measurement.period_s // 60} min"
     return f"every {measurement.period_s // 3600} h"
