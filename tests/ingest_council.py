@@ -118,7 +118,7 @@ async def door(
             private_key=certificates.private_key,
             **(https or {}),
         ),
-        aside=folder / "aside",
+        in_thread=folder / "aside",
         **settings,
     )
     trust = ssl.create_default_context(cafile=str(certificates.authority))

@@ -39,8 +39,8 @@ from collectors.estate.estate_model import Estate
 from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
-from collectors.topology import Sighting, TopologyView, Who
-from collectors.topology.sighting import rows
+from collectors.topology import DeviceNeighbour, LocalSystem, TopologyView
+from collectors.topology.neighbour_records import to_batches
 from probes.wire.clock import wall_ms
 from probes.wire.sample import Sample
 
@@ -219,16 +219,18 @@ async def test_what_hangs_on_a_dead_switch_by_what_it_hears_is_not_paged(
         await journal.append(*gather([sample], f"poll/{id}", at_ms))
 
     for id in ("access-1", "access-2"):
-        seen = [Sighting(id, "Gi24", remote_name="core-1", remote_port="Gi1")]
+        seen = [DeviceNeighbour(id, "Gi24", remote_name="core-1", remote_port="Gi1")]
         place = (id, "hall", "switch")
-        await journal.append(*rows(place, Who(id), seen, wall_ms(), f"poll/{id}"))
+        await journal.append(
+            *to_batches(place, LocalSystem(id), seen, wall_ms(), f"poll/{id}")
+        )
     async with running(
         tmp_path,
         desk,
         rules,
         journal,
         estate=around.estate,
-        overhear=around.take,
+        overhear=around.add,
     ):
         for device in devices:
             await tell(device.id, 1)

@@ -98,7 +98,9 @@ async def council(folder: Path, **settings: Any) -> AsyncIterator[Council]:
     async with door(folder, wait_for_broker=wait_for_broker) as https:
         files.append(BrokerFiles(config, mqtt_config, https.registry))
         ingest_config = IngestConfig(
-            registry=registry_config(folder), mqtt=mqtt_config, aside=folder / "aside"
+            registry=registry_config(folder),
+            mqtt=mqtt_config,
+            in_thread=folder / "aside",
         )
         async with (
             files[0],

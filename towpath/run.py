@@ -249,7 +249,7 @@ class Installation:
             self.store,
             self.process,
             self._now_ms,
-            surroundings.take,
+            surroundings.add,
             self.config.groups.least,
         )
         self.journal.show_refused(engine.take_refused)

@@ -18,8 +18,8 @@ from collectors.comparing.compared_device import (
     ComparedSensor,
 )
 from collectors.estate.estate_model import Device
-from collectors.topology.device_matching import Directory
-from collectors.topology.sighting import Sighting
+from collectors.topology.device_matching import DeviceDirectory
+from collectors.topology.neighbour_records import DeviceNeighbour
 
 _Item = TypeVar("_Item")
 
@@ -71,15 +71,15 @@ def match_devices(
     devices: Sequence[Device], others: Sequence[OtherDevice]
 ) -> tuple[list[tuple[Device, OtherDevice]], list[Device], list[OtherDevice]]:
     """Return (matched pairs, devices only here, devices only there)."""
-    directory = Directory(devices, {})
+    directory = DeviceDirectory(devices, {})
     by_id = {device.id: device for device in devices}
     matched: dict[str, OtherDevice] = {}
     only_there: list[OtherDevice] = []
     for other in others:
         id = None
         for sighting in (
-            Sighting("", "", remote_address=other.address),
-            *(Sighting("", "", remote_name=name) for name in other.names),
+            DeviceNeighbour("", "", remote_address=other.address),
+            *(DeviceNeighbour("", "", remote_name=name) for name in other.names),
         ):
             id = id or directory.find(sighting)[0]
         if id is None or id in matched:

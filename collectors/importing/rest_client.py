@@ -169,8 +169,7 @@ class RestClient:
         if answer.status_code == 404:
             raise SourceError(
                 f"{server} has no {path.partition('?')[0]} (404{_error_text(body)}): "
-                f"is that "
-                "its address?",
+                "is that its address?",
                 404,
                 body,
             )

@@ -124,8 +124,7 @@ def to_estate(
         result.remarks.append(
             f"{path}: the communities and passwords (line {secret_lines[0]}"
             f"{' and others' if len(secret_lines) > 1 else ''}) were left out: secrets "
-            f"do "
-            "not belong in the estate, put them into the credentials file"
+            "do not belong in the estate, put them into the credentials file"
         )
     return result
 
@@ -172,8 +171,7 @@ def _device_entry(
             hint = did_you_mean(row["site"].lower(), sites)
             result.remarks.append(
                 f"{place}: no site is called {row['site']!r}{hint}; --new-sites "
-                f"creates "
-                "sites for unknown names"
+                "creates sites for unknown names"
             )
     else:
         site = assign(estate.sites, address, name=row.get("name", "")).site

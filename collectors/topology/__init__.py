@@ -1,27 +1,27 @@
-"""Who hangs on whom: the estate's word, and where it has none, what devices hear.
+"""The topology: configured parents, completed by what LLDP and CDP report.
 
-`sighting.py` are rows of the journal, `match.py` says which device of the estate is
-meant, `graph.py` makes links, parents and uplinks of them, `surroundings.py` keeps it
-up to date while Towpath runs.
+`neighbour_records.py` converts rows of the store, `device_matching.py` finds the device
+of the estate that a neighbour is, `site_graph.py` builds links, parents and uplinks,
+and `topology_view.py` keeps them up to date while Towpath runs.
 """
 
-from collectors.topology.sighting import Sighting, Who
+from collectors.topology.neighbour_records import DeviceNeighbour, LocalSystem
 from collectors.topology.site_graph import (
-    Graph,
     Link,
+    TopologyGraph,
     UnknownNeighbour,
-    graph,
+    build_graph,
     with_parents,
 )
 from collectors.topology.topology_view import TopologyView
 
 __all__ = [
-    "Graph",
+    "DeviceNeighbour",
     "Link",
-    "Sighting",
+    "LocalSystem",
+    "TopologyGraph",
     "TopologyView",
     "UnknownNeighbour",
-    "Who",
-    "graph",
+    "build_graph",
     "with_parents",
 ]

@@ -1,4 +1,4 @@
-"""Without whom nobody gets there: immediate dominators in a graph. Pure.
+"""Immediate dominators of a graph: the nodes that every path must pass. Pure.
 
 K. D. Cooper, T. J. Harvey, K. Kennedy: A Simple, Fast Dominance Algorithm (2001).
 """
@@ -13,10 +13,11 @@ _ROOT = ""
 def dominators(
     edges: Mapping[str, Collection[str]], roots: Iterable[str]
 ) -> dict[str, str | None]:
-    """By node that can be reached from `roots`, the nearest other node that every way
-    there goes through; None where there is no one such (a root, or two ways from two).
+    """Return the immediate dominator of each node that `roots` reach: the nearest other
+    node that every path from a root passes. None for a root, and for a node with paths
+    that share no other node.
 
-    `edges` go both ways: a in edges[b] means b in edges[a].
+    `edges` are symmetric: a in edges[b] means b in edges[a].
     """
     begin = sorted(set(roots))
     order = _postorder(edges, begin)
@@ -26,12 +27,12 @@ def dominators(
     while changed:
         changed = False
         for node in reversed(order[:-1]):
-            ways = [each for each in edges.get(node, ()) if each in above]
+            reached = [other for other in edges.get(node, ()) if other in above]
             if node in begin:
-                ways.append(_ROOT)
-            nearest = ways[0]
-            for other in ways[1:]:
-                nearest = _meet(nearest, other, above, number)
+                reached.append(_ROOT)
+            nearest = reached[0]
+            for other in reached[1:]:
+                nearest = _nearest_common(nearest, other, above, number)
             if above.get(node) != nearest:
                 above[node] = nearest
                 changed = True
@@ -41,18 +42,20 @@ def dominators(
 def distances(
     edges: Mapping[str, Collection[str]], roots: Iterable[str]
 ) -> dict[str, int]:
-    """By node, how many links it is away from the nearest root."""
-    found = dict.fromkeys(sorted(set(roots)), 0)
-    todo = list(found)
-    for node in todo:
-        for each in sorted(edges.get(node, ())):
-            if each not in found:
-                found[each] = found[node] + 1
-                todo.append(each)
-    return found
+    """Return the number of links from each node to the nearest root."""
+    links = dict.fromkeys(sorted(set(roots)), 0)
+    queue = list(links)
+    for node in queue:
+        for other in sorted(edges.get(node, ())):
+            if other not in links:
+                links[other] = links[node] + 1
+                queue.append(other)
+    return links
 
 
-def _meet(a: str, b: str, above: Mapping[str, str], number: Mapping[str, int]) -> str:
+def _nearest_common(
+    a: str, b: str, above: Mapping[str, str], number: Mapping[str, int]
+) -> str:
     while a != b:
         while number[a] < number[b]:
             a = above[a]
@@ -62,16 +65,16 @@ def _meet(a: str, b: str, above: Mapping[str, str], number: Mapping[str, int]) -
 
 
 def _postorder(edges: Mapping[str, Collection[str]], begin: list[str]) -> list[str]:
-    """Every node after all that were first reached through it, the root last."""
+    """Return the nodes in postorder of a depth-first search, the root last."""
     order: list[str] = []
-    seen = {_ROOT}
+    visited = {_ROOT}
     stack = [(_ROOT, iter(begin))]
     while stack:
         node, rest = stack[-1]
-        for each in rest:
-            if each not in seen:
-                seen.add(each)
-                stack.append((each, iter(sorted(edges.get(each, ())))))
+        for other in rest:
+            if other not in visited:
+                visited.add(other)
+                stack.append((other, iter(sorted(edges.get(other, ())))))
                 break
         else:
             order.append(node)

@@ -1,8 +1,9 @@
-"""The site graph: links, parents, uplinks, and what does not fit. Pure.
+"""The topology graph: links, parents, uplinks, and contradictions. Pure.
 
-A device's parent is the nearest one that every way to it goes through: whoever has two
-ways hangs on neither, but on where they meet. So a parent that is down always explains
-a child that is, and a ring or a pair of cores explains nothing wrongly.
+A device's parent is the nearest device that every path to it passes. A device with two
+paths depends on neither, but on the device where they meet. So a parent that is down
+always explains a child that is down, and a ring or a pair of cores never explains too
+much.
 """
 
 from __future__ import annotations
@@ -12,26 +13,29 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from collectors.estate.estate_model import Device, Estate
-from collectors.topology.device_matching import Directory, short
+from collectors.topology.device_matching import DeviceDirectory, short_name
 from collectors.topology.dominators import distances, dominators
-from collectors.topology.sighting import Sighting, Who
+from collectors.topology.neighbour_records import DeviceNeighbour, LocalSystem
 
 _WAYS_OUT = ("router", "firewall")
 
 
 class Link(msgspec.Struct, frozen=True):
-    """Two devices that hear each other, or one the other. `ports` are the cables
-    between them, (port of `a`, port of `b`), empty where an end is not known: several
-    are a bundle or parallel. `agreed`: both ends said so."""
+    """Two devices of which at least one reports the other.
+
+    `ports`: the cables between them, (port of `a`, port of `b`), with empty text for an
+    unknown end; more than one are a bundle or parallel links. `both_ways`: both devices
+    report each other.
+    """
 
     a: str
     b: str
     ports: tuple[tuple[str, str], ...]
-    agreed: bool
+    both_ways: bool
 
 
 class UnknownNeighbour(msgspec.Struct, frozen=True):
-    """Somebody heard who is not in the estate."""
+    """A neighbour that is not in the estate."""
 
     device: str
     port: str
@@ -41,10 +45,13 @@ class UnknownNeighbour(msgspec.Struct, frozen=True):
     protocol: str
 
 
-class Graph(msgspec.Struct, frozen=True):
-    """`parents` are those of the estate, and where it names none those that were
-    discovered (`discovered`); `uplinks`, by device, the ports that lead towards the
-    way out; `findings` a sentence each."""
+class TopologyGraph(msgspec.Struct, frozen=True):
+    """`parents`: configured ones, and discovered ones (`discovered`) for devices
+    without.
+
+    `uplinks`: by device, the ports that lead towards the exit of its site. `findings`:
+    sentences about what contradicts the estate.
+    """
 
     links: tuple[Link, ...] = ()
     parents: Mapping[str, str] = {}
@@ -54,32 +61,32 @@ class Graph(msgspec.Struct, frozen=True):
     findings: tuple[str, ...] = ()
 
 
-def graph(
+def build_graph(
     estate: Estate,
-    sightings: Iterable[Sighting],
-    who: Mapping[str, Who],
-    directory: Directory | None = None,
-) -> Graph:
-    """What the sightings make of the estate; `directory` where it is made already."""
+    neighbours: Iterable[DeviceNeighbour],
+    local_systems: Mapping[str, LocalSystem],
+    directory: DeviceDirectory | None = None,
+) -> TopologyGraph:
+    """Build the graph; `directory` is built from the estate unless given."""
     devices = {device.id: device for device in estate.devices}
-    directory = directory or Directory(estate.devices, who)
+    directory = directory or DeviceDirectory(estate.devices, local_systems)
     unknown: list[UnknownNeighbour] = []
-    said: dict[tuple[str, str], list[Sighting]] = {}
-    for seen in sightings:
-        if seen.device not in devices:
+    reports: dict[tuple[str, str], list[DeviceNeighbour]] = {}
+    for neighbour in neighbours:
+        if neighbour.device not in devices:
             continue
-        other, _ = directory.find(seen)
+        other, _ = directory.find(neighbour)
         if other is None:
-            unknown.append(_unknown(seen))
-        elif other != seen.device:
-            said.setdefault((seen.device, other), []).append(seen)
-    pairs = sorted({(min(pair), max(pair)) for pair in said})
+            unknown.append(_to_unknown(neighbour))
+        elif other != neighbour.device:
+            reports.setdefault((neighbour.device, other), []).append(neighbour)
+    pairs = sorted({(min(pair), max(pair)) for pair in reports})
     links = [
         Link(
             a,
             b,
-            _cables(said.get((a, b), ()), said.get((b, a), ())),
-            (a, b) in said and (b, a) in said,
+            _match_cables(reports.get((a, b), ()), reports.get((b, a), ())),
+            (a, b) in reports and (b, a) in reports,
         )
         for a, b in pairs
     ]
@@ -88,87 +95,92 @@ def graph(
         edges.setdefault(link.a, set()).add(link.b)
         edges.setdefault(link.b, set()).add(link.a)
     findings: list[str] = []
-    parents, discovered, away = _parents(estate, devices, edges, findings)
-    findings += _one_sided(links, said, who)
-    return Graph(
+    parents, discovered, distance = _find_parents(estate, devices, edges, findings)
+    findings += _describe_one_way_links(links, reports, local_systems)
+    return TopologyGraph(
         tuple(links),
         parents,
         frozenset(discovered),
-        _uplinks(links, parents, away),
+        _find_uplinks(links, parents, distance),
         tuple(sorted(set(unknown), key=lambda u: (u.device, u.port, u.name))),
         tuple(findings),
     )
 
 
-def with_parents(estate: Estate, found: Graph) -> Estate:
-    """The estate with the discovered parents where it names none."""
-    if not found.discovered:
+def with_parents(estate: Estate, graph: TopologyGraph) -> Estate:
+    """Return the estate with the discovered parents filled in."""
+    if not graph.discovered:
         return estate
     devices = tuple(
-        device.model_copy(update={"parent": found.parents[device.id]})
-        if device.id in found.discovered
+        device.model_copy(update={"parent": graph.parents[device.id]})
+        if device.id in graph.discovered
         else device
         for device in estate.devices
     )
     return estate.model_copy(update={"devices": devices})
 
 
-def _parents(
+def _find_parents(
     estate: Estate,
     devices: Mapping[str, Device],
-    heard: Mapping[str, Collection[str]],
+    reported: Mapping[str, Collection[str]],
     findings: list[str],
 ) -> tuple[dict[str, str], set[str], dict[str, int]]:
-    """(parents, whose was discovered, links to the way out). The estate's word is a
-    link like any other."""
+    """Return (parents, devices whose parent was discovered, links to the exit).
+
+    A configured parent counts as a link like any other.
+    """
     parents = {d.id: d.parent for d in estate.devices if d.parent is not None}
-    edges = {id: set(others) for id, others in heard.items()}
+    edges = {id: set(others) for id, others in reported.items()}
     for id, parent in parents.items():
         edges.setdefault(id, set()).add(parent)
         edges.setdefault(parent, set()).add(id)
-    roots = _roots(estate, devices, edges, parents, findings)
+    roots = _find_roots(estate, devices, edges, parents, findings)
     above = dominators(edges, roots)
     for id, parent in parents.items():
-        found = above.get(id)
-        if id in heard and parent not in heard[id] and not _is_above(parent, id, above):
-            behind = f"it is heard behind {found}" if found else "nobody hears it there"
+        nearest = above.get(id)
+        unconfirmed = id in reported and parent not in reported[id]
+        if unconfirmed and not _is_above(parent, id, above):
+            seen_at = (
+                f"it is seen behind {nearest}" if nearest else "it is not seen there"
+            )
             findings.append(
-                f"{id}: the estate says it hangs on {parent}, but {behind}; the "
-                "estate's word counts"
+                f"{id}: its parent in the estate is {parent}, but {seen_at}; the "
+                "estate's parent is used"
             )
     discovered: set[str] = set()
     for id in sorted(above):
-        found = above[id]
-        if id in parents or found is None:
+        nearest = above[id]
+        if id in parents or nearest is None:
             continue
-        if _would_ring(id, found, parents):
+        if _would_loop(id, nearest, parents):
             findings.append(
-                f"{id}: it is heard behind {found}, which by the estate hangs on "
-                "it: no parent is taken from that"
+                f"{id}: it is seen behind {nearest}, which is its child in the estate: "
+                "no parent was discovered"
             )
             continue
-        parents[id] = found
+        parents[id] = nearest
         discovered.add(id)
     return parents, discovered, distances(edges, roots)
 
 
-def _roots(
+def _find_roots(
     estate: Estate,
     devices: Mapping[str, Device],
     edges: Mapping[str, Collection[str]],
     parents: Mapping[str, str],
     findings: list[str],
 ) -> set[str]:
-    """Where the ways out are: the device a line ends on, else routers and firewalls,
-    else whom the estate calls the parent of others; for each part of the graph."""
-    lined = {line.device for line in estate.lines if not line.far_end}
+    """Return the exits of each connected part of the graph: the devices on which a line
+    ends, else routers and firewalls, else devices that are configured as parents."""
+    line_ends = {line.device for line in estate.lines if not line.far_end}
     roots: set[str] = set()
-    todo = set(edges)
-    while todo:
-        part = set(distances(edges, [min(todo)]))
-        todo -= part
+    rest = set(edges)
+    while rest:
+        part = set(distances(edges, [min(rest)]))
+        rest -= part
         choices = (
-            part & lined,
+            part & line_ends,
             {id for id in part if devices[id].role in _WAYS_OUT},
             {parents[id] for id in part if id in parents},
         )
@@ -176,112 +188,117 @@ def _roots(
         if not chosen:
             some = ", ".join(sorted(part)[:5])
             findings.append(
-                f"{some}{' …' if len(part) > 5 else ''}: no line ends there, none is a "
-                "router or firewall, and the estate names no parent: which way out "
-                "they have is not known"
+                f"{some}{' …' if len(part) > 5 else ''}: the way out of the site is "
+                "not known, because no line ends here, none is a router or firewall, "
+                "and none has a parent"
             )
         for id in chosen:
-            # Whom the estate hangs on another is reached through that.
+            # A device with a configured parent is reached through that parent.
             while id in parents:
                 id = parents[id]
             roots.add(id)
     return roots
 
 
-def _uplinks(
-    links: Sequence[Link], parents: Mapping[str, str], away: Mapping[str, int]
+def _find_uplinks(
+    links: Sequence[Link], parents: Mapping[str, str], distance: Mapping[str, int]
 ) -> dict[str, tuple[str, ...]]:
-    """The ports that lead to whoever is nearer to the way out."""
-    found: dict[str, set[str]] = {}
+    """Return the ports that lead to a device nearer to the exit."""
+    uplinks: dict[str, set[str]] = {}
     for link in links:
         for near, far, side in ((link.a, link.b, 1), (link.b, link.a, 0)):
-            nearer = near in away and away[near] < away.get(far, 0)
+            nearer = near in distance and distance[near] < distance.get(far, 0)
             if parents.get(far) == near or (nearer and parents.get(near) != far):
                 ports = {pair[side] for pair in link.ports if pair[side]}
-                found.setdefault(far, set()).update(ports)
-    return {device: tuple(sorted(ports)) for device, ports in sorted(found.items())}
+                uplinks.setdefault(far, set()).update(ports)
+    return {device: tuple(sorted(ports)) for device, ports in sorted(uplinks.items())}
 
 
-def _cables(
-    of_a: Sequence[Sighting], of_b: Sequence[Sighting]
+def _match_cables(
+    reports_of_a: Sequence[DeviceNeighbour], reports_of_b: Sequence[DeviceNeighbour]
 ) -> tuple[tuple[str, str], ...]:
-    """The cables between two devices, each once, from what either says.
+    """Return the cables between two devices, each once, from the reports of both.
 
-    Each knows its own ports; of the other's it has a text, which may be another name
-    (`GigabitEthernet1/0/1` for `Gi1/0/1`) or a MAC address, or one of each protocol.
+    Each device knows the names of its own ports. For the other's port it has a text,
+    which may be another form of the name (`GigabitEthernet1/0/1` for `Gi1/0/1`) or a
+    MAC address, and may differ between protocols.
     """
-    ours, theirs = _texts(of_a), _texts(of_b)
+    rest_a, rest_b = _remote_ports(reports_of_a), _remote_ports(reports_of_b)
     cables: list[tuple[str, str]] = []
-    for mine in list(ours):
-        for other in theirs:
-            if _meant(other, ours[mine]) or _meant(mine, theirs[other]):
-                cables.append((mine, other))
-                del ours[mine], theirs[other]
+    for port_a in list(rest_a):
+        for port_b in rest_b:
+            if _matches_any(port_b, rest_a[port_a]) or _matches_any(
+                port_a, rest_b[port_b]
+            ):
+                cables.append((port_a, port_b))
+                del rest_a[port_a], rest_b[port_b]
                 break
-    if len(ours) == len(theirs) == 1:
-        cables.append((next(iter(ours)), next(iter(theirs))))
+    if len(rest_a) == len(rest_b) == 1:
+        cables.append((next(iter(rest_a)), next(iter(rest_b))))
     else:
-        cables += [(mine, _best(texts)) for mine, texts in ours.items()]
-        cables += [(_best(texts), other) for other, texts in theirs.items()]
+        cables += [(port, _best_name(texts)) for port, texts in rest_a.items()]
+        cables += [(_best_name(texts), port) for port, texts in rest_b.items()]
     return tuple(sorted(cables))
 
 
-def _texts(sightings: Sequence[Sighting]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for seen in sorted(sightings, key=lambda each: each.port):
-        texts = found.setdefault(seen.port, [])
-        texts += [t for t in (seen.remote_port, seen.remote_port_descr) if t]
-    return found
+def _remote_ports(reports: Sequence[DeviceNeighbour]) -> dict[str, list[str]]:
+    """Return the texts for the remote port, by local port."""
+    texts: dict[str, list[str]] = {}
+    for report in sorted(reports, key=lambda report: report.port):
+        remote = (report.remote_port, report.remote_port_descr)
+        texts.setdefault(report.port, []).extend(text for text in remote if text)
+    return texts
 
 
-def _meant(port: str, texts: Sequence[str]) -> bool:
+def _matches_any(port: str, texts: Sequence[str]) -> bool:
     return any(same_port(port, text) for text in texts)
 
 
-def _best(texts: Sequence[str]) -> str:
-    """The text most like a name."""
+def _best_name(texts: Sequence[str]) -> str:
+    """Return the first text that is not a MAC address, else the first."""
     return next((text for text in texts if ":" not in text), texts[0] if texts else "")
 
 
 def same_port(a: str, b: str) -> bool:
-    """True where two texts name one port: equal, or `Gi1/0/1` for
-    `GigabitEthernet1/0/1`."""
+    """Return True if both texts name the same port: equal but for case, or a short form
+    such as `Gi1/0/1` for `GigabitEthernet1/0/1`."""
     if a.lower() == b.lower():
         return True
-    letters = [_letters(text) for text in (a, b)]
+    letters = [_leading_letters(text) for text in (a, b)]
     numbers = [
         text[len(head) :].strip() for text, head in zip((a, b), letters, strict=True)
     ]
-    first, second = sorted((each.strip().lower() for each in letters), key=len)
+    short, long = sorted((text.strip().lower() for text in letters), key=len)
     return (
         numbers[0] == numbers[1] != ""
-        and first != ""
-        and second.startswith(first[:2])
-        and (second.startswith(first) or first[0] == second[0])
+        and short != ""
+        and long.startswith(short[:2])
+        and (long.startswith(short) or short[0] == long[0])
     )
 
 
-def _letters(text: str) -> str:
+def _leading_letters(text: str) -> str:
     at = next((n for n, c in enumerate(text) if c.isdigit()), len(text))
     return text[:at]
 
 
-def _one_sided(
+def _describe_one_way_links(
     links: Sequence[Link],
-    said: Collection[tuple[str, str]],
-    who: Mapping[str, Who],
+    reports: Collection[tuple[str, str]],
+    local_systems: Mapping[str, LocalSystem],
 ) -> Iterable[str]:
     for link in links:
-        if link.agreed:
+        if link.both_ways:
             continue
-        hears, silent = (
-            (link.a, link.b) if (link.a, link.b) in said else (link.b, link.a)
+        reporter, silent = (
+            (link.a, link.b) if (link.a, link.b) in reports else (link.b, link.a)
         )
-        # Who was never asked cannot be expected to hear.
-        if silent in who:
+        # A device that was never polled cannot report its neighbours.
+        if silent in local_systems:
             yield (
-                f"{hears} hears {silent}, which does not hear {hears}: the protocol is "
-                f"off at one end, or something between keeps it back"
+                f"{reporter} has {silent} as a neighbour, but {silent} does not have "
+                f"{reporter}: the protocol is off at one end, or a device between them "
+                "drops its frames"
             )
 
 
@@ -294,19 +311,19 @@ def _is_above(parent: str, id: str, above: Mapping[str, str | None]) -> bool:
     return False
 
 
-def _would_ring(id: str, parent: str, parents: Mapping[str, str]) -> bool:
+def _would_loop(id: str, parent: str, parents: Mapping[str, str]) -> bool:
     at: str | None = parent
     while at is not None and at != id:
         at = parents.get(at)
     return at is not None
 
 
-def _unknown(seen: Sighting) -> UnknownNeighbour:
+def _to_unknown(neighbour: DeviceNeighbour) -> UnknownNeighbour:
     return UnknownNeighbour(
-        seen.device,
-        seen.port,
-        short(seen.remote_name) and seen.remote_name,
-        seen.remote_address,
-        seen.remote_chassis,
-        seen.protocol,
+        neighbour.device,
+        neighbour.port,
+        short_name(neighbour.remote_name) and neighbour.remote_name,
+        neighbour.remote_address,
+        neighbour.remote_chassis,
+        neighbour.protocol,
     )

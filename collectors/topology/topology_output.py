@@ -1,4 +1,4 @@
-"""`towpath topology`: the graph as tables for a person, as JSON, as Graphviz. Pure."""
+"""Output of `towpath topology`: tables, JSON or Graphviz. Pure."""
 
 from __future__ import annotations
 
@@ -9,80 +9,88 @@ from rich.console import Console
 from collectors.estate.estate_model import Estate
 from collectors.json_text import json_text
 from collectors.terminal_tables import add, table
-from collectors.topology.site_graph import Graph, Link
+from collectors.topology.site_graph import Link, TopologyGraph
 
 
-def of_site(found: Graph, estate: Estate, site: str) -> Graph:
-    """What touches the devices of `site`; all of it where that is the empty text."""
+def restrict_to_site(graph: TopologyGraph, estate: Estate, site: str) -> TopologyGraph:
+    """Return the part of the graph that touches `site`; all of it if `site` is
+    empty."""
     if not site:
-        return found
+        return graph
     here = {device.id for device in estate.devices if device.site == site}
-    return Graph(
-        tuple(link for link in found.links if here & {link.a, link.b}),
-        {id: parent for id, parent in found.parents.items() if id in here},
-        found.discovered & here,
-        {id: ports for id, ports in found.uplinks.items() if id in here},
-        tuple(each for each in found.unknown if each.device in here),
-        found.findings,
+    return TopologyGraph(
+        tuple(link for link in graph.links if here & {link.a, link.b}),
+        {id: parent for id, parent in graph.parents.items() if id in here},
+        graph.discovered & here,
+        {id: ports for id, ports in graph.uplinks.items() if id in here},
+        tuple(neighbour for neighbour in graph.unknown if neighbour.device in here),
+        graph.findings,
     )
 
 
-def show(found: Graph, estate: Estate, console: Console) -> None:
-    """Tables: who hangs on whom, the links, and who is not in the estate."""
-    hangs = table("Devices", "device", "site", "hangs on", "by", "uplink ports")
-    linked = _linked(found.links) | found.parents.keys() | set(found.parents.values())
+def show(graph: TopologyGraph, estate: Estate, console: Console) -> None:
+    """Print tables of devices with their parents, of links, and of unknown
+    neighbours."""
+    devices = table("Devices", "device", "site", "parent", "source", "uplink ports")
+    linked = (
+        _linked_devices(graph.links)
+        | graph.parents.keys()
+        | set(graph.parents.values())
+    )
     for device in sorted(estate.devices, key=lambda d: (d.site, d.id)):
         if device.id in linked:
             add(
-                hangs,
+                devices,
                 device.id,
                 device.site,
-                found.parents.get(device.id, ""),
-                _by(found, device.id),
-                ", ".join(found.uplinks.get(device.id, device.uplink_ports)),
+                graph.parents.get(device.id, ""),
+                _parent_source(graph, device.id),
+                ", ".join(graph.uplinks.get(device.id, device.uplink_ports)),
             )
-    if hangs.row_count:
-        console.print(hangs)
-    links = table("Links", "device", "port", "port", "device", "heard")
-    for link in found.links:
-        for mine, other in link.ports or (("", ""),):
-            heard = "both ways" if link.agreed else "one way"
-            add(links, link.a, mine, other, link.b, heard)
+    if devices.row_count:
+        console.print(devices)
+    links = table("Links", "device", "port", "port", "device", "seen")
+    for link in graph.links:
+        for port_a, port_b in link.ports or (("", ""),):
+            seen = "both ways" if link.both_ways else "one way"
+            add(links, link.a, port_a, port_b, link.b, seen)
     if links.row_count:
         console.print(links)
-    unknown = table("Not in the estate", "device", "port", "hears", "at", "by")
-    for each in found.unknown:
+    unknown = table(
+        "Not in the estate", "device", "port", "neighbour", "address", "protocol"
+    )
+    for neighbour in graph.unknown:
         add(
             unknown,
-            each.device,
-            each.port,
-            each.name or each.chassis,
-            each.address,
-            each.protocol,
+            neighbour.device,
+            neighbour.port,
+            neighbour.name or neighbour.chassis,
+            neighbour.address,
+            neighbour.protocol,
         )
     if unknown.row_count:
         console.print(unknown)
-    for finding in found.findings:
+    for finding in graph.findings:
         console.print(finding, highlight=False, markup=False)
-    if not (linked or found.unknown):
+    if not (linked or graph.unknown):
         console.print(
-            "nobody is heard yet: LLDP or CDP may be off, or the poller has not run "
-            "for ten minutes"
+            "no neighbours yet: LLDP or CDP may be off, or the poller has run for less "
+            "than ten minutes"
         )
 
 
-def as_json(found: Graph, estate: Estate) -> str:
-    """One object: devices, links, unknown, findings."""
+def as_json(graph: TopologyGraph, estate: Estate) -> str:
+    """Return one JSON object with devices, links, unknown and findings."""
     return json_text(
         {
             "devices": [
                 {
                     "id": device.id,
                     "site": device.site,
-                    "parent": found.parents.get(device.id),
-                    "parent_by": _by(found, device.id) or None,
+                    "parent": graph.parents.get(device.id),
+                    "parent_by": _parent_source(graph, device.id) or None,
                     "uplink_ports": list(
-                        found.uplinks.get(device.id, device.uplink_ports)
+                        graph.uplinks.get(device.id, device.uplink_ports)
                     ),
                 }
                 for device in estate.devices
@@ -92,61 +100,61 @@ def as_json(found: Graph, estate: Estate) -> str:
                     "a": link.a,
                     "b": link.b,
                     "ports": [list(pair) for pair in link.ports],
-                    "agreed": link.agreed,
+                    "agreed": link.both_ways,
                 }
-                for link in found.links
+                for link in graph.links
             ],
             "unknown": [
                 {
-                    "device": each.device,
-                    "port": each.port,
-                    "name": each.name or None,
-                    "address": each.address or None,
-                    "chassis": each.chassis or None,
-                    "protocol": each.protocol,
+                    "device": neighbour.device,
+                    "port": neighbour.port,
+                    "name": neighbour.name or None,
+                    "address": neighbour.address or None,
+                    "chassis": neighbour.chassis or None,
+                    "protocol": neighbour.protocol,
                 }
-                for each in found.unknown
+                for neighbour in graph.unknown
             ],
-            "findings": list(found.findings),
+            "findings": list(graph.findings),
         },
         indent=2,
     )
 
 
-def as_dot(found: Graph, estate: Estate) -> str:
-    """For `dot -Tsvg`: sites as boxes, links that both ends tell as full lines."""
+def as_dot(graph: TopologyGraph, estate: Estate) -> str:
+    """Return Graphviz text: sites as boxes, one-way links as dashed lines."""
     lines = ["graph towpath {", "  rankdir=TB; node [shape=box];"]
-    linked = _linked(found.links)
+    linked = _linked_devices(graph.links)
     sites: dict[str, list[str]] = {}
     for device in estate.devices:
         if device.id in linked:
             sites.setdefault(device.site, []).append(device.id)
     names: Mapping[str, str] = {site.id: site.name for site in estate.sites}
     for site, ids in sorted(sites.items()):
-        lines.append(f"  subgraph {_quoted('cluster ' + site)} {{")
-        lines.append(f"    label={_quoted(names.get(site, site))};")
-        lines += [f"    {_quoted(id)};" for id in sorted(ids)]
+        lines.append(f"  subgraph {_quote('cluster ' + site)} {{")
+        lines.append(f"    label={_quote(names.get(site, site))};")
+        lines += [f"    {_quote(id)};" for id in sorted(ids)]
         lines.append("  }")
-    for link in found.links:
+    for link in graph.links:
         label = "\n".join(" to ".join(filter(None, pair)) for pair in link.ports)
-        style = "solid" if link.agreed else "dashed"
+        style = "solid" if link.both_ways else "dashed"
         lines.append(
-            f"  {_quoted(link.a)} -- {_quoted(link.b)} "
-            f"[label={_quoted(label)}, style={style}];"
+            f"  {_quote(link.a)} -- {_quote(link.b)} "
+            f"[label={_quote(label)}, style={style}];"
         )
     return "\n".join([*lines, "}", ""])
 
 
-def _by(found: Graph, device: str) -> str:
-    if device in found.discovered:
+def _parent_source(graph: TopologyGraph, device: str) -> str:
+    if device in graph.discovered:
         return "neighbours"
-    return "estate" if device in found.parents else ""
+    return "estate" if device in graph.parents else ""
 
 
-def _linked(links: Iterable[Link]) -> set[str]:
+def _linked_devices(links: Iterable[Link]) -> set[str]:
     return {id for link in links for id in (link.a, link.b)}
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

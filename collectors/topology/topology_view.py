@@ -1,8 +1,8 @@
-"""`TopologyView`: what devices hear, kept up to date, and the estate made whole by it.
+"""`TopologyView`: the current topology, and the estate with discovered parents.
 
-Fed from the journal (or by whoever polls); filled from the store at the start. A
-neighbour that is no longer heard is remembered for a day: that it fell silent is when
-its place is wanted.
+Fed with rows from the journal or the poller; filled from the store at the start. A
+neighbour that is no longer reported is remembered for a day: when it falls silent is
+when its place in the topology is needed.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ import structlog
 from collectors.batch import Batch
 from collectors.estate.estate_model import Estate
 from collectors.store.query import Store
-from collectors.topology.device_matching import Directory
-from collectors.topology.sighting import (
+from collectors.topology.device_matching import DeviceDirectory
+from collectors.topology.neighbour_records import (
     IDENTITY,
     NEIGHBOUR,
-    Sighting,
-    Who,
-    answered,
-    questions,
-    said,
+    DeviceNeighbour,
+    LocalSystem,
+    from_batch,
+    from_rows,
+    history_queries,
 )
-from collectors.topology.site_graph import Graph, graph, with_parents
+from collectors.topology.site_graph import TopologyGraph, build_graph, with_parents
 from probes.wire.clock import WallClock, wall_ms
 
 _log = structlog.get_logger()
 REMEMBER_MS = 86_400_000
-# Thousands of devices tell of themselves within a minute after a start: looking at all
-# of them again takes a second then, and may be a twentieth of the time.
+# After a start, thousands of devices report within a minute. A rebuild of that size
+# takes about a second, so rebuilds are limited to a twentieth of the time.
 _SETTLE_S = 5.0
-_SHARE, _LITTLE_S = 0.05, 0.1
-_AGAIN_S = 3600.0
+_MAX_SHARE, _NEGLIGIBLE_S = 0.05, 0.1
+_MAX_AGE_S = 3600.0
 _MEASUREMENTS = (NEIGHBOUR.measurement, IDENTITY.measurement)
 
 
 class TopologyView:
-    """`estate()` has discovered parents where the estate names none; `uplinks(id)` the
-    ports that lead towards the way out.
+    """`estate()` has discovered parents for devices without a configured one;
+    `uplinks(id)` are the ports that lead towards the exit from the site.
 
-    `async with` asks `store` (where there is one) what was heard before. `aside`: for
-    whoever must not wait (ten thousand devices take a second), it is worked out in a
-    thread, the last answers hold until then, and what does not fit is not logged.
+    `async with` reads yesterday's neighbours from `store`, if there is one. With
+    `in_thread`, the graph is built in a thread, because ten thousand devices take a
+    second: until it is ready the last answers hold, and findings are not logged.
     """
 
     def __init__(
@@ -58,30 +58,30 @@ class TopologyView:
         now_ms: WallClock = wall_ms,
         warm_timeout_s: float = 10.0,
         settle_s: float = _SETTLE_S,
-        aside: bool = False,
+        in_thread: bool = False,
     ) -> None:
-        self._estate, self._store, self._now_ms = estate, store, now_ms
+        self._read_estate, self._store, self._now_ms = estate, store, now_ms
         self._warm_timeout_s, self._settle_s = warm_timeout_s, settle_s
-        self._aside = aside
-        self._working: asyncio.Future[_Made] | None = None
-        # By device, port and neighbour.
-        self._heard: dict[tuple[str, str, str], _Heard] = {}
-        self._who: dict[str, Who] = {}
+        self._in_thread = in_thread
+        self._building: asyncio.Future[_BuiltGraph] | None = None
+        # By device, port and neighbour id.
+        self._neighbours: dict[tuple[str, str, str], _NeighbourHistory] = {}
+        self._local_systems: dict[str, LocalSystem] = {}
         self._stale = True
-        self._made_s = float("-inf")
-        self._of: Estate | None = None
-        self._made = _Made(Graph(), Directory((), {}), 0.0)
-        self._whole: Estate | None = None
+        self._built_s = float("-inf")
+        self._built_from: Estate | None = None
+        self._built = _BuiltGraph(TopologyGraph(), DeviceDirectory((), {}), 0.0)
+        self._estate: Estate | None = None
 
     async def __aenter__(self) -> Self:
         if self._store is not None:
             now_ms = self._now_ms()
             try:
                 async with asyncio.timeout(self._warm_timeout_s):
-                    for question in questions(now_ms - REMEMBER_MS, now_ms):
-                        for time_ms, each in answered(await self._store.ask(question)):
-                            self._note(time_ms, each)
-            except Exception as error:  # noqa: BLE001 - it is heard again in minutes
+                    for query in history_queries(now_ms - REMEMBER_MS, now_ms):
+                        for time_ms, record in from_rows(await self._store.ask(query)):
+                            self._add_record(time_ms, record)
+            except Exception as error:  # noqa: BLE001 - devices report again in minutes
                 _log.warning("topology_not_warmed", error=repr(error))
         return self
 
@@ -91,129 +91,145 @@ class TopologyView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._working is not None:
-            self._working.cancel()
+        if self._building is not None:
+            self._building.cancel()
 
-    def take(self, batch: Batch) -> None:
-        """Takes note of rows of `neighbour` and `identity`; of others nothing."""
+    def add(self, batch: Batch) -> None:
+        """Add rows of `neighbour` and `identity`; ignore other measurements."""
         if batch.measurement in _MEASUREMENTS:
-            for time_ms, each in said(batch):
-                self._note(time_ms, each)
+            for time_ms, record in from_batch(batch):
+                self._add_record(time_ms, record)
 
     def estate(self) -> Estate:
-        """The estate, whole; the same object until something changes."""
-        self._make()
-        assert self._whole is not None
-        return self._whole
+        """Return the estate with discovered parents; the same object until it
+        changes."""
+        self._refresh()
+        assert self._estate is not None
+        return self._estate
 
-    def graph(self) -> Graph:
-        self._make()
-        return self._made.graph
+    def graph(self) -> TopologyGraph:
+        """Return the current graph."""
+        self._refresh()
+        return self._built.graph
 
     def uplinks(self, device: str) -> tuple[str, ...]:
+        """Return the ports of `device` that lead towards the exit from its site."""
         return self.graph().uplinks.get(device, ())
 
-    def knows(self, seen: Sighting) -> bool:
-        """True where who was heard is of the estate, whatever it says that it is."""
-        self._make()
-        return self._made.directory.find(seen)[0] is not None
+    def is_known(self, neighbour: DeviceNeighbour) -> bool:
+        """Return True if the neighbour is a device of the estate."""
+        self._refresh()
+        return self._built.directory.find(neighbour)[0] is not None
 
-    def _note(self, time_ms: int, each: Sighting | Who) -> None:
-        if isinstance(each, Who):
-            if self._who.get(each.device) != each:
-                self._who[each.device] = each
+    def _add_record(self, time_ms: int, record: DeviceNeighbour | LocalSystem) -> None:
+        if isinstance(record, LocalSystem):
+            if self._local_systems.get(record.device) != record:
+                self._local_systems[record.device] = record
                 self._stale = True
             return
-        key = (each.device, each.port, each.heard)
-        before = self._heard.get(key)
-        if before is None:
-            self._heard[key] = _Heard(time_ms, time_ms, each)
+        key = (record.device, record.port, record.neighbour_id)
+        history = self._neighbours.get(key)
+        if history is None:
+            self._neighbours[key] = _NeighbourHistory(time_ms, time_ms, record)
             self._stale = True
             return
-        before.first_ms = min(before.first_ms, time_ms)
-        if time_ms >= before.last_ms:
-            self._stale |= before.seen != each
-            before.last_ms, before.seen = time_ms, each
+        history.first_ms = min(history.first_ms, time_ms)
+        if time_ms >= history.last_ms:
+            self._stale |= history.neighbour != record
+            history.last_ms, history.neighbour = time_ms, record
 
-    def _make(self) -> None:
-        estate, now_s = self._estate(), time.monotonic()
-        took_s = self._made.took_s if self._made.took_s > _LITTLE_S else 0.0
-        waited_s = now_s - self._made_s
-        due = waited_s >= max(self._settle_s, took_s / _SHARE)
-        # Now and then in any case: what is remembered grows old.
-        stale = self._stale or waited_s >= _AGAIN_S
-        if self._working is not None or (estate is self._of and not (stale and due)):
+    def _refresh(self) -> None:
+        estate, now_s = self._read_estate(), time.monotonic()
+        took_s = self._built.took_s if self._built.took_s > _NEGLIGIBLE_S else 0.0
+        age_s = now_s - self._built_s
+        due = age_s >= max(self._settle_s, took_s / _MAX_SHARE)
+        # Rebuild hourly even without news, to drop neighbours that are too old.
+        stale = self._stale or age_s >= _MAX_AGE_S
+        unchanged = estate is self._built_from and not (stale and due)
+        if self._building is not None or unchanged:
             return
-        self._forget()
-        self._stale, self._made_s = False, now_s
-        seen = [each.seen for each in self._heard.values()]
-        if self._aside and self._of is not None:
-            work = asyncio.to_thread(_made, estate, seen, dict(self._who))
-            self._working = asyncio.ensure_future(work)
-            self._working.add_done_callback(lambda done: self._ended(estate, done))
+        self._drop_old_neighbours()
+        self._stale, self._built_s = False, now_s
+        neighbours = [history.neighbour for history in self._neighbours.values()]
+        if self._in_thread and self._built_from is not None:
+            systems = dict(self._local_systems)
+            build = asyncio.to_thread(_build, estate, neighbours, systems)
+            self._building = asyncio.ensure_future(build)
+            self._building.add_done_callback(
+                lambda future: self._finish_build(estate, future)
+            )
         else:
-            self._adopt(estate, _made(estate, seen, self._who))
+            self._adopt(estate, _build(estate, neighbours, self._local_systems))
 
-    def _ended(self, estate: Estate, done: asyncio.Future[_Made]) -> None:
-        self._working = None
-        if done.cancelled():
+    def _finish_build(
+        self, estate: Estate, future: asyncio.Future[_BuiltGraph]
+    ) -> None:
+        self._building = None
+        if future.cancelled():
             return
-        error = done.exception()
+        error = future.exception()
         if error is None:
-            self._adopt(estate, done.result())
+            self._adopt(estate, future.result())
         else:
             _log.error("topology_failed", error=repr(error))
 
-    def _adopt(self, estate: Estate, made: _Made) -> None:
-        found, before = made.graph, self._made.graph
-        same = estate is self._of and found.parents == before.parents
-        self._made = made
-        if not self._aside:
-            for finding in sorted({*found.findings} - {*before.findings}):
-                _log.warning("topology_doubt", says=finding)
-        if same and self._whole is not None:
+    def _adopt(self, estate: Estate, built: _BuiltGraph) -> None:
+        new, old = built.graph, self._built.graph
+        same = estate is self._built_from and new.parents == old.parents
+        self._built = built
+        if not self._in_thread:
+            for finding in sorted({*new.findings} - {*old.findings}):
+                _log.warning("topology_finding", finding=finding)
+        if same and self._estate is not None:
             return
-        self._of, self._whole = estate, with_parents(estate, found)
-        if not self._aside:
+        self._built_from, self._estate = estate, with_parents(estate, new)
+        if not self._in_thread:
             _log.info(
-                "topology",
-                links=len(found.links),
-                parents=len(found.parents),
-                discovered=len(found.discovered),
-                unknown=len(found.unknown),
+                "topology_changed",
+                links=len(new.links),
+                parents=len(new.parents),
+                discovered=len(new.discovered),
+                unknown=len(new.unknown),
             )
 
-    def _forget(self) -> None:
-        """What was not heard for a day, and whose port another has come to since."""
+    def _drop_old_neighbours(self) -> None:
+        """Drop neighbours not reported for a day, or replaced by another on the
+        port."""
         oldest_ms = self._now_ms() - REMEMBER_MS
-        newest: dict[tuple[str, str], int] = {}
-        for (device, port, _), each in self._heard.items():
-            first_ms = newest.get((device, port), each.first_ms)
-            newest[device, port] = max(first_ms, each.first_ms)
-        # Two who were heard together (through a switch that passes it on) both stay.
-        self._heard = {
-            key: each
-            for key, each in self._heard.items()
-            if each.last_ms >= oldest_ms and each.last_ms >= newest[key[0], key[1]]
+        newest_ms: dict[tuple[str, str], int] = {}
+        for (device, port, _), history in self._neighbours.items():
+            first_ms = newest_ms.get((device, port), history.first_ms)
+            newest_ms[device, port] = max(first_ms, history.first_ms)
+        # Two that are reported together, through a switch that forwards the frames,
+        # both stay.
+        self._neighbours = {
+            key: history
+            for key, history in self._neighbours.items()
+            if history.last_ms >= oldest_ms
+            and history.last_ms >= newest_ms[key[0], key[1]]
         }
 
 
-class _Heard(msgspec.Struct):
-    """A sighting, and when it was first and last made, ms."""
+class _NeighbourHistory(msgspec.Struct):
+    """A neighbour, and when it was first and last reported, in ms."""
 
     first_ms: int
     last_ms: int
-    seen: Sighting
+    neighbour: DeviceNeighbour
 
 
-class _Made(msgspec.Struct, frozen=True):
-    graph: Graph
-    directory: Directory
+class _BuiltGraph(msgspec.Struct, frozen=True):
+    graph: TopologyGraph
+    directory: DeviceDirectory
     took_s: float
 
 
-def _made(estate: Estate, seen: Sequence[Sighting], who: Mapping[str, Who]) -> _Made:
+def _build(
+    estate: Estate,
+    neighbours: Sequence[DeviceNeighbour],
+    local_systems: Mapping[str, LocalSystem],
+) -> _BuiltGraph:
     started_s = time.monotonic()
-    directory = Directory(estate.devices, who)
-    found = graph(estate, seen, who, directory)
-    return _Made(found, directory, time.monotonic() - started_s)
+    directory = DeviceDirectory(estate.devices, local_systems)
+    graph = build_graph(estate, neighbours, local_systems, directory)
+    return _BuiltGraph(graph, directory, time.monotonic() - started_s)

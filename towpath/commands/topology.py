@@ -1,4 +1,4 @@
-"""`towpath topology`: who hangs on whom, by the estate and by what devices hear."""
+"""`towpath topology`: shows links, parents and uplinks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,20 @@ def topology(
     json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
     dot: Annotated[bool, typer.Option("--dot", help="for Graphviz")] = False,
 ) -> None:
-    """Show links, parents and uplinks, and who is heard but not in the estate."""
+    """Show links, parents and uplinks, and neighbours that are not in the estate."""
     from rich.console import Console
 
     from collectors.estate import EstateError, known_names, load
     from collectors.server_measurements import CATALOGUE
     from collectors.store import Away, Unanswered, open_store
-    from collectors.topology import Graph, Sighting, Who, graph, topology_output
-    from collectors.topology.sighting import answered, questions
+    from collectors.topology import (
+        DeviceNeighbour,
+        LocalSystem,
+        TopologyGraph,
+        build_graph,
+        topology_output,
+    )
+    from collectors.topology.neighbour_records import from_rows, history_queries
     from collectors.topology.topology_view import REMEMBER_MS
 
     settings = read_config(config)
@@ -41,26 +47,26 @@ def topology(
     if site and (unknown := known_names.unknown(estate, "site", site)):
         wrong([unknown])
 
-    async def asked() -> Graph:
-        sightings: list[Sighting] = []
-        who: dict[str, Who] = {}
+    async def read_graph() -> TopologyGraph:
+        neighbours: list[DeviceNeighbour] = []
+        local_systems: dict[str, LocalSystem] = {}
         now = wall_ms()
         async with open_store(settings.store, CATALOGUE) as store:
-            for question in questions(now - REMEMBER_MS, now):
-                for _, each in answered(await store.ask(question)):
-                    if isinstance(each, Who):
-                        who[each.device] = each
+            for query in history_queries(now - REMEMBER_MS, now):
+                for _, record in from_rows(await store.ask(query)):
+                    if isinstance(record, LocalSystem):
+                        local_systems[record.device] = record
                     else:
-                        sightings.append(each)
-        return graph(estate, sightings, who)
+                        neighbours.append(record)
+        return build_graph(estate, neighbours, local_systems)
 
     try:
-        found = topology_output.of_site(run_loop(asked()), estate, site)
+        graph = topology_output.restrict_to_site(run_loop(read_graph()), estate, site)
     except (Away, Unanswered, OSError, ValueError) as error:
         fail(f"the store gave no answer: {error}")
     if json:
-        sys.stdout.write(topology_output.as_json(found, estate) + "\n")
+        sys.stdout.write(topology_output.as_json(graph, estate) + "\n")
     elif dot:
-        sys.stdout.write(topology_output.as_dot(found, estate))
+        sys.stdout.write(topology_output.as_dot(graph, estate))
     else:
-        topology_output.show(found, estate, Console())
+        topology_output.show(graph, estate, Console())

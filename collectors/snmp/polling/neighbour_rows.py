@@ -9,7 +9,11 @@ from collectors.batch import Batch
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.neighbour import Neighbour
 from collectors.snmp.tables.neighbour_tables import NeighbourTables
-from collectors.topology.sighting import Sighting, Who, rows
+from collectors.topology.neighbour_records import (
+    DeviceNeighbour,
+    LocalSystem,
+    to_batches,
+)
 
 
 class NeighbourView(Protocol):
@@ -18,7 +22,7 @@ class NeighbourView(Protocol):
     def uplinks(self, device: str) -> Collection[str]:
         """Its ports that lead towards the way out."""
 
-    def knows(self, seen: Sighting) -> bool:
+    def is_known(self, seen: DeviceNeighbour) -> bool:
         """Whether who was heard is a device of the estate."""
 
 
@@ -28,7 +32,7 @@ class NoNeighbours:
     def uplinks(self, device: str) -> Collection[str]:
         return ()
 
-    def knows(self, seen: Sighting) -> bool:
+    def is_known(self, seen: DeviceNeighbour) -> bool:
         return False
 
 
@@ -42,7 +46,7 @@ def of_note(
         each
         for each in heard
         if each.local_if_index is not None
-        and (each.infrastructure or around.knows(_sighting(device, each)))
+        and (each.infrastructure or around.is_known(_sighting(device, each)))
     ]
 
 
@@ -50,17 +54,17 @@ def heard_rows(
     place: DeviceTags, found: NeighbourTables, known: Iterable[Neighbour], time_ms: int
 ) -> list[Batch]:
     """What one look around brought: who the device is, and whom of `known` it hears."""
-    return rows(
+    return to_batches(
         (place.device, place.site, place.role),
-        Who(place.device, found.sys_name, found.chassis),
+        LocalSystem(place.device, found.sys_name, found.chassis),
         (_sighting(place.device, each) for each in known),
         time_ms,
         f"poll/{place.device}",
     )
 
 
-def _sighting(device: str, each: Neighbour) -> Sighting:
-    return Sighting(
+def _sighting(device: str, each: Neighbour) -> DeviceNeighbour:
+    return DeviceNeighbour(
         device=device,
         port=each.local_port,
         remote_name=each.remote_name or "",

@@ -78,7 +78,7 @@ class PollRuns:
         if engine := job.poll.engine_id:
             job.poll.engine_shared_with = self._engines.others(device.id, engine)
         for batch in polled.batches:
-            self._surroundings.take(batch)
+            self._surroundings.add(batch)
         self._stats.count(polled.outcome, polled.up, polled.retries)
         self._stats.packets += polled.packets
         choice.took(polled.outcome, polled.up, time.monotonic())

@@ -63,7 +63,7 @@ class Poller:
         self._sessions = Sessions()
         self._pinger = pinger or Pinger(config.ping_s)
         self._memory = DeviceStates(config.state_file)
-        self._surroundings = TopologyView(estate, now_ms=now_ms, aside=True)
+        self._surroundings = TopologyView(estate, now_ms=now_ms, in_thread=True)
         self._turns = PollRuns(
             config,
             credentials,

@@ -1,4 +1,4 @@
-"""What one device hears, and what it says it is: as rows, and back. Pure."""
+"""Neighbours and identities of devices, as rows of the store and back. Pure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ NEIGHBOUR = Schema(
 IDENTITY = Schema("identity", ("device", "site", "role"), ("sys_name", "chassis"))
 
 
-class Sighting(msgspec.Struct, frozen=True):
-    """A switch, router or access point heard on a port of a device of the estate."""
+class DeviceNeighbour(msgspec.Struct, frozen=True):
+    """A switch, router or access point that a device of the estate reports on a
+    port."""
 
     device: str
     port: str
@@ -37,29 +38,35 @@ class Sighting(msgspec.Struct, frozen=True):
     protocol: str = ""
 
     @property
-    def heard(self) -> str:
-        """What tells it from others at the same port."""
+    def neighbour_id(self) -> str:
+        """Return what distinguishes it from other neighbours on the same port."""
         return self.remote_chassis or self.remote_name or self.remote_address
 
 
-class Who(msgspec.Struct, frozen=True):
-    """What a device calls itself: sysName; its LLDP chassis id, else bridge address."""
+class LocalSystem(msgspec.Struct, frozen=True):
+    """How a device identifies itself: by sysName, and by its LLDP chassis id or else
+    its bridge address."""
 
     device: str
     sys_name: str = ""
     chassis: str = ""
 
 
-def rows(
+def to_batches(
     place: tuple[str, str, str],
-    who: Who,
-    sightings: Iterable[Sighting],
+    local_system: LocalSystem,
+    neighbours: Iterable[DeviceNeighbour],
     time_ms: int,
     source: str,
 ) -> list[Batch]:
-    """Batches of one look around; `place` is (device, site, role)."""
-    found = list({(each.port, each.heard): each for each in sightings}.values())
-    n = len(found)
+    """Return the batches of one reading; `place` is (device, site, role)."""
+    distinct = list(
+        {
+            (neighbour.port, neighbour.neighbour_id): neighbour
+            for neighbour in neighbours
+        }.values()
+    )
+    n = len(distinct)
     batches = [
         Batch(
             source,
@@ -68,12 +75,12 @@ def rows(
             (
                 [time_ms],
                 *([tag] for tag in place),
-                [who.sys_name or None],
-                [who.chassis or None],
+                [local_system.sys_name or None],
+                [local_system.chassis or None],
             ),
         )
     ]
-    if found:
+    if distinct:
         batches.append(
             Batch(
                 source,
@@ -82,10 +89,10 @@ def rows(
                 (
                     [time_ms] * n,
                     *([tag] * n for tag in place),
-                    [each.port for each in found],
-                    [each.heard for each in found],
+                    [neighbour.port for neighbour in distinct],
+                    [neighbour.neighbour_id for neighbour in distinct],
                     *(
-                        [getattr(each, name) or None for each in found]
+                        [getattr(neighbour, name) or None for neighbour in distinct]
                         for name in NEIGHBOUR.fields
                     ),
                 ),
@@ -94,8 +101,8 @@ def rows(
     return batches
 
 
-def said(batch: Batch) -> Iterator[tuple[int, Sighting | Who]]:
-    """(time in ms, what a row says); nothing of batches of other measurements."""
+def from_batch(batch: Batch) -> Iterator[tuple[int, DeviceNeighbour | LocalSystem]]:
+    """Yield (time in ms, record) of each row; nothing for other measurements."""
     devices, times = batch.tag("device"), batch.times_ms
     if batch.measurement == NEIGHBOUR.measurement:
         ports = batch.tag("port")
@@ -105,7 +112,7 @@ def said(batch: Batch) -> Iterator[tuple[int, Sighting | Who]]:
             zip(times, devices, ports, strict=True)
         ):
             values = {n: str(c[at] or "") for n, c in zip(names, columns, strict=True)}
-            yield time_ms, Sighting(device=device, port=port, **values)
+            yield time_ms, DeviceNeighbour(device=device, port=port, **values)
     elif batch.measurement == IDENTITY.measurement:
         for time_ms, device, name, chassis in zip(
             times,
@@ -114,11 +121,11 @@ def said(batch: Batch) -> Iterator[tuple[int, Sighting | Who]]:
             batch.field("chassis"),
             strict=True,
         ):
-            yield time_ms, Who(device, str(name or ""), str(chassis or ""))
+            yield time_ms, LocalSystem(device, str(name or ""), str(chassis or ""))
 
 
-def questions(from_ms: int, to_ms: int) -> tuple[Query, Query]:
-    """What to ask a store for the last word of every device on every port."""
+def history_queries(from_ms: int, to_ms: int) -> tuple[Query, Query]:
+    """Return queries for the hourly last record of every device and port."""
     hour_ms = 3_600_000
     return tuple(  # type: ignore[return-value]
         Query(
@@ -133,8 +140,10 @@ def questions(from_ms: int, to_ms: int) -> tuple[Query, Query]:
     )
 
 
-def answered(answers: Iterable[Row]) -> Iterator[tuple[int, Sighting | Who]]:
-    """The rows of the answers to `questions`, each with the start of its hour."""
+def from_rows(
+    answers: Iterable[Row],
+) -> Iterator[tuple[int, DeviceNeighbour | LocalSystem]]:
+    """Yield (start of the hour in ms, record) of each row of `history_queries`."""
     for row in answers:
         values = {
             name.removesuffix("_last"): str(value) for name, value in row.values.items()
@@ -142,6 +151,6 @@ def answered(answers: Iterable[Row]) -> Iterator[tuple[int, Sighting | Who]]:
         device = row.tags.get("device", "")
         if "heard" in row.tags:
             port = row.tags.get("port", "")
-            yield row.time_ms or 0, Sighting(device=device, port=port, **values)
+            yield row.time_ms or 0, DeviceNeighbour(device=device, port=port, **values)
         else:
-            yield row.time_ms or 0, Who(device, **values)
+            yield row.time_ms or 0, LocalSystem(device, **values)
