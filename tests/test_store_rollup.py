@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import get_args
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from stores import CATALOGUE, DAY, HOUR, PLAIN, START, ask, batch, embedded
 
+from collectors.store.arrow_tables import metadata
 from collectors.store.file_layout import DAY_MS
 from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.query import Aggregate, Pick, Query, Row, Where
-from collectors.store.rollup import STEPS_MS, step_of
+from collectors.store.rollup import STEPS_MS, roll_up, step_of
 from probes.wire.catalogue import Catalogue
 from probes.wire.sample import Value
 
@@ -213,6 +216,30 @@ async def test_a_rolled_up_day_is_really_read(tmp_path: Path) -> None:
         assert (await one.ask(whole))[0].values == {"whole_sum": 8}
         assert (await one.ask(part))[0].values == {"whole_sum": 7}
         assert (await one.ask(ranked))[0].values == {"whole_p50": 7}
+
+
+def test_the_parts_of_a_day_come_together_in_few_row_groups(tmp_path: Path) -> None:
+    rows = pa.table(
+        {
+            "time_ms": [START + n * 150_000 for n in range(576)] * 200,
+            "a": [f"series {n // 576:03d}" for n in range(576 * 200)],
+            "whole": list(range(576 * 200)),
+        }
+    ).replace_schema_metadata(metadata(["a"]))
+    made = []
+    for row_group in (1001, 576 * 200):
+        source, target = tmp_path / f"{row_group}", tmp_path / f"{row_group}-5m"
+        pq.write_table(rows, source, row_group_size=row_group)
+        roll_up(str(source), target, 5 * MINUTE, {})
+        made.append(pq.ParquetFile(target))
+    assert [file.num_row_groups for file in made] == [2, 1]
+    in_parts, at_once = (
+        file.read().sort_by([("a", "ascending"), ("time_ms", "ascending")])
+        for file in made
+    )
+    # Two rows of each five minutes, also of those that two parts share.
+    assert set(in_parts["whole:n"].to_pylist()) == {2}
+    assert in_parts.equals(at_once)
 
 
 async def test_roll_ups_go_with_their_days_and_laptops_have_none(

@@ -12,6 +12,7 @@ it can be missing, and never wrong.
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,10 @@ _NEEDS = {
     "weight": ("n",),
 }
 _NEEDS_WEIGHTED = {"mean": ("product", "weight"), "weight": ("weight",)}
+# A row group's columns are described one by one, whether it has ten rows or many.
+_ROW_GROUP = 49_152
+# A column of more different values than fit in this is quicker to read without.
+_DICTIONARY_BYTES = 1 << 16
 _NUMBERS = ("n", "sum", "min", "max", "last", "last_ms")
 _TEXTS = ("n", "last", "last_ms")
 _ARROW = {"n": "count", "sum": "sum", "min": "min", "max": "max", "last": "last"}
@@ -147,17 +152,32 @@ def roll_up(
     """Rolls up the file of a day, a part of it after the other, in one pass. Blocking.
 
     `weights`: field -> the field it is weighted by.
-
     """
     file = pq.ParquetFile(source)
     tags = tags_of(file.schema_arrow)
     parts = (_rolled(rows, tags, step_ms, weights) for rows in _parts(file, step_ms))
     first = next(parts)
     schema = first.schema.with_metadata(metadata(tags))
-    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        writer.write_table(first.cast(schema))
-        for part in parts:
-            writer.write_table(part.cast(schema))
+    with pq.ParquetWriter(
+        target,
+        schema,
+        compression="zstd",
+        dictionary_pagesize_limit=_DICTIONARY_BYTES,
+    ) as writer:
+        for group in _row_groups(itertools.chain([first], parts)):
+            writer.write_table(group.cast(schema))
+
+
+def _row_groups(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """`parts`, put together until they are large enough to be a row group."""
+    gathered: list[pa.Table] = []
+    for part in parts:
+        gathered.append(part)
+        if sum(map(len, gathered)) >= _ROW_GROUP:
+            yield pa.concat_tables(gathered)
+            gathered = []
+    if gathered:
+        yield pa.concat_tables(gathered)
 
 
 def _parts(file: pq.ParquetFile, step_ms: int) -> Iterator[pa.Table]:
