@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ from alerts.alert_access import (
     silence,
     silences,
 )
-from alerts.alert_text import duration, say_affected
+from alerts.alert_text import say_affected
 from alerts.notify.delivery_result import DeliveryRefused, Notifier, Partly, Retry
 from alerts.notify.page import Page, build
 from alerts.rule_files import Check, RuleError, Rules, load, nothing
@@ -32,9 +31,9 @@ from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import did_you_mean
 from probes.wire.clock import wall_ms
+from probes.wire.durations import duration_text, parse_duration_ms
 
 Out = Callable[[str], None]
-_UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def rules_list(folder: Path | None, as_json: bool = False, out: Out = print) -> int:
@@ -53,7 +52,7 @@ def rules_list(folder: Path | None, as_json: bool = False, out: Out = print) -> 
         if rule.not_sites:
             where += f" (not {', '.join(rule.not_sites)})"
         after_s = rule.page_after_ms / 1000
-        after = duration(after_s) if after_s else "at once"
+        after = duration_text(after_s) if after_s else "at once"
         out(f"{rule.id:<{width}}  {rule.severity:<8}  {after:<7}  {rule.title}{where}")
     return 0
 
@@ -159,15 +158,16 @@ def alerts_silence(
     """Pages nobody for `lasting` (`2h`) for a site, a device, a rule, or their
     intersection. Measuring goes on; `planned` is told apart in reports. `known`: what
     there is to silence; without it names are taken as they are."""
-    found = re.fullmatch(r"(\d+)([mhd])", lasting)
-    if found is None:
-        out(f"{lasting!r} is not a length of time, expected such as 30m, 2h or 1d")
+    try:
+        lasting_ms = parse_duration_ms(lasting)
+    except ValueError as error:
+        out(str(error))
         return 2
     if not (site or device or rule):
         out("expected a site, a device or a rule: to silence all would be blindness")
         return 2
     begins_ms = now_ms if from_ms is None else from_ms
-    until_ms = begins_ms + int(found[1]) * _UNITS_MS[found[2]]
+    until_ms = begins_ms + lasting_ms
     wanted = Silence(0, begins_ms, until_ms, site, device, rule, why, who, int(planned))
     wrong = [] if known is None else list(unknown_names.of_silence(wanted, *known))
     if wrong:
@@ -250,7 +250,7 @@ async def _send(notifier: Notifier, page: Page) -> None:
 def _lines(alert: Alert, now_ms: int, zone: ZoneInfo) -> list[str]:
     ended = alert.resolved_ms is not None
     state = "over" if ended else alert.state
-    age = duration(((alert.resolved_ms or now_ms) - alert.since_ms) / 1000)
+    age = duration_text(((alert.resolved_ms or now_ms) - alert.since_ms) / 1000)
     lines = [f"{alert.severity:<8}  {state:<8}  {alert.summary}"]
     about = [f"since {_clock(alert.since_ms, zone)} ({age})"]
     affected = say_affected(alert.affected)

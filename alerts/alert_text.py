@@ -14,6 +14,7 @@ from alerts.suppression import consequences
 from alerts.window import Window
 from collectors.server_measurements import CATALOGUE
 from probes.wire.display import isolated
+from probes.wire.durations import duration_text
 
 _AGENTS_HEARD_WITHIN_MS = 3_600_000
 _SECONDS = {"s": 1, "ms": 0.001, "min": 60, "h": 3_600, "d": 86_400}
@@ -183,30 +184,12 @@ def say(value: float, unit: str) -> str:
             f"{percent:.0f} %" if percent >= 1 or percent == 0 else f"{percent:.2g} %"
         )
     if unit in _SECONDS:
-        seconds = value * _SECONDS[unit]
-        return duration(seconds)
+        return duration_text(value * _SECONDS[unit]) if value >= 0 else "no time"
     for prefix, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if unit in ("bit/s", "byte") and value >= size:
             return f"{value / size:.3g} {prefix}{'B' if unit == 'byte' else unit}"
     number = f"{value:.0f}" if value == round(value) else f"{value:.3g}"
     return number if unit in ("1", "flag", "packet") else f"{number} {unit}"
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `1 h 30 min`, `3 days`."""
-    if seconds < 0:
-        return "no time"
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours // 24} days"
 
 
 def count_affected(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from alerts.alert import Severity
 from collectors.estate.estate_model import Pattern
+from probes.wire.durations import parse_duration_ms
 
 Aggregate = Literal["last", "mean", "min", "max", "sum", "count", "p95", "rise"]
 Comparison = Literal[">", ">=", "<", "<=", "==", "!="]
@@ -32,15 +33,12 @@ Relation = Literal[
     "site_line_port",
     "site_tops",
 ]
-_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def _duration_ms(value: Any) -> Any:
     """`90s`, `10m`, `2h`, `1d` as milliseconds."""
     if isinstance(value, str):
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip())
-        if found:
-            return round(float(found[1]) * _UNITS_MS[found[2]])
+        return parse_duration_ms(value)
     if value == 0 and not isinstance(value, bool):
         return 0
     raise ValueError("expected a length of time such as 90s, 10m, 2h or 1d")

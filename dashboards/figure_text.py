@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from collectors.estate.opening_hours import OpeningHours, OpenRange
+from probes.wire.durations import duration_text
 
 LONDON = ZoneInfo("Europe/London")
 NOTHING = "no data"
@@ -82,19 +83,9 @@ def number(value: float | None, unit: str = "", digits: int = 0) -> str:
     return f"{value:,.{digits}f}" + (f" {unit}" if unit else "")
 
 
-def span(ms: float) -> str:
-    """A length of time, in its two largest units: `2 d 3 h`, `4 min`, `20 s`."""
-    seconds = max(0, round(ms / 1000))
-    if seconds < 60:
-        return f"{seconds} s"
-    minutes = seconds // 60
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
+def duration(ms: float) -> str:
+    """Returns a length of time as `duration_text` does, of milliseconds."""
+    return duration_text(ms / 1000)
 
 
 def ago(then_ms: int | None, now_ms: int) -> str:
@@ -103,7 +94,7 @@ def ago(then_ms: int | None, now_ms: int) -> str:
         return "never"
     if then_ms >= now_ms - 1000:
         return "now"
-    return span(now_ms - then_ms) + " ago"
+    return duration(now_ms - then_ms) + " ago"
 
 
 def when(time_ms: int, zone: ZoneInfo = LONDON) -> str:

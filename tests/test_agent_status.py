@@ -6,13 +6,13 @@ import pytest
 
 from probes.diagnosis.agent_status import (
     Status,
-    duration,
     place_sentence,
     status_lines,
     summary_lines,
 )
 from probes.diagnosis.outcome_text import OUTCOME_TEXT, PROBE_TITLES
 from probes.diagnosis.result_text import figure_lines, figures, label, summary
+from probes.wire.durations import rough_duration_text
 from probes.wire.failure import Outcome
 from probes.wire.measurements import MEASUREMENTS
 from probes.wire.report import Result, Whereabouts
@@ -200,4 +200,4 @@ def test_the_place_is_a_sentence_with_its_reason() -> None:
     ],
 )
 def test_a_duration_is_one_number_and_one_unit(ms: int, text: str) -> None:
-    assert duration(ms) == text
+    assert rough_duration_text(ms / 1000) == text

@@ -60,7 +60,7 @@ async def test_report_and_page_say_what_a_real_store_holds(
                 lambda: urllib.request.urlopen(page.url, timeout=20).read().decode()
             )
     html = made.files[0].read_text()
-    assert "2 d 18 h" in html  # of three days, six hours were observed
+    assert "2 days 18 h" in html  # of three days, six hours were observed
     assert "too few laptops" in html
     assert "lib-wan" in html
     assert "does not answer" not in text

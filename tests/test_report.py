@@ -797,21 +797,6 @@ def test_less_than_all_is_never_said_to_be_all(ratio: float, digits: int) -> Non
     assert float(figure_text.percent(ratio, digits).rstrip("%")) < 100
 
 
-@pytest.mark.parametrize(
-    ("ms", "said"),
-    [
-        (0, "0 s"),
-        (59_400, "59 s"),
-        (60_000, "1 min"),
-        (3_600_000, "1 h"),
-        (11_100_000, "3 h 5 min"),
-        (90_000_000, "1 d 1 h"),
-    ],
-)
-def test_lengths_of_time_in_words(ms: int, said: str) -> None:
-    assert figure_text.span(ms) == said
-
-
 @given(
     st.lists(
         st.tuples(st.integers(0, 10**7), st.floats(0, 1e12)),

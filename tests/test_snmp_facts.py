@@ -31,7 +31,7 @@ from collectors.snmp.polling.poll_command import (
     read_targets,
     where,
 )
-from collectors.snmp.polling.poll_output import duration, scaled, show
+from collectors.snmp.polling.poll_output import scaled, show
 from collectors.snmp.profiles.identity import Identity
 from collectors.snmp.profiles.readings import Sensor
 from collectors.snmp.session.session import RetryPolicy
@@ -234,8 +234,6 @@ def test_the_options_of_the_command_make_a_credential() -> None:
 def test_numbers_are_shown_as_people_say_them() -> None:
     assert scaled(1_234_567) == "1.23 M"
     assert scaled(12) == "12 "
-    assert duration(93_784) == "1 d 2 h 3 min"
-    assert duration(5) == "5 s"
     assert if_type(6) == "ethernetCsmacd"
     assert if_type(161) == "ieee8023adLag"
     assert if_type(9999) == "9999"

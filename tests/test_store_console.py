@@ -22,7 +22,6 @@ from collectors.store.query_command import (
     QuestionRefused,
     as_json,
     comma_separated,
-    duration,
     moment,
     question,
     table,
@@ -89,9 +88,8 @@ def test_a_wrong_word_is_named(change: dict[str, object], says: str) -> None:
 
 @given(st.text(max_size=12))
 def test_any_word_is_a_time_or_refused(text: str) -> None:
-    for read in (duration, lambda word: moment(word, NOW)):
-        with contextlib.suppress(QuestionRefused):
-            assert isinstance(read(text), int)
+    with contextlib.suppress(QuestionRefused):
+        assert isinstance(moment(text, NOW), int)
 
 
 async def test_answers_are_tables_csv_and_json(tmp_path: Path) -> None:

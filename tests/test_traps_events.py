@@ -15,7 +15,7 @@ from collectors.snmp.session.ber import INTEGER, IP_ADDRESS, OCTETS, OID, TICKS
 from collectors.snmp.traps.trap_catalog import CatalogError, load
 from collectors.snmp.traps.trap_events import Event, TrapReader
 from collectors.snmp.traps.trap_message import TRAP_V2, Pdu, TrapBind
-from collectors.snmp.traps.trap_text import LEVELS, duration, guess
+from collectors.snmp.traps.trap_text import LEVELS, guess
 
 CATALOG = load()
 READER = TrapReader(CATALOG)
@@ -155,15 +155,6 @@ def test_what_a_sender_says_itself_counts_most(
 )
 def test_words_tell_how_bad_it_is(said: str, severity: str) -> None:
     assert guess(said) == severity
-
-
-def test_durations_read() -> None:
-    assert [duration(s) for s in (0, 59, 3_600, 90_061)] == [
-        "0 s",
-        "59 s",
-        "1 h",
-        "1 d 1 h",
-    ]
 
 
 @given(

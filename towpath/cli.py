@@ -241,12 +241,12 @@ def demo(
     ] = None,
 ) -> None:
     """Start a small council on this machine, with a fault in it."""
+    from probes.wire.durations import parse_duration_ms
     from towpath.demo.demo_run import show
-    from towpath.durations import seconds
 
     keep_private()
     try:
-        for_s = seconds(for_) if for_ else None
+        for_s = parse_duration_ms(for_) / 1000 if for_ else None
     except ValueError as error:
         wrong([f"--for: {error}"])
     end(show(for_s, port, keep))

@@ -13,6 +13,7 @@ from alerts.rule_files import load
 from collectors.personal_data import PLACES, PersonalDataPlace, Root
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import Catalogue, Measurement
+from probes.wire.durations import exact_duration_text
 
 DOCS = Path(__file__).parents[1] / "docs"
 _PLACES_HEAD = "| what | where | how long | erased |\n"
@@ -96,9 +97,11 @@ def rules_table(rules: Iterable[Rule]) -> str:
 def _measurement(each: Measurement) -> Iterator[str]:
     yield f"### `{each.name}`"
     yield ""
+    every = exact_duration_text(each.period_s).removeprefix("1 ")
+    late = exact_duration_text(each.lateness_s)
     yield (
-        f"{each.meaning[0].upper()}{each.meaning[1:]}. Every {_span(each.period_s)}; "
-        f"kept {each.retention_days} days; late after {_span(each.lateness_s)}."
+        f"{each.meaning[0].upper()}{each.meaning[1:]}. Every {every}; "
+        f"kept {each.retention_days} days; late after {late}."
     )
     yield ""
     yield "| name | kind | unit | meaning |"
@@ -110,13 +113,6 @@ def _measurement(each: Measurement) -> Iterator[str]:
         meaning = field.meaning + weight
         yield f"| `{field.name}` | {field.type} | {field.unit} | {meaning} |"
     yield ""
-
-
-def _span(seconds: int) -> str:
-    for size, name in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size} {name}"
-    return f"{seconds} s"
 
 
 if __name__ == "__main__":

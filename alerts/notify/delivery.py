@@ -19,11 +19,11 @@ from typing import Any, Protocol, Self, TypeVar
 
 import structlog
 
-from alerts.alert_text import duration
 from alerts.notify.delivery_result import DeliveryRefused, Notifier, Partly, Retry
 from alerts.notify.page import Page
 from alerts.outbox import FALL_BACK_AFTER_MS, Outbox, OutboxEntry
 from probes.wire.clock import WallClock
+from probes.wire.durations import duration_text
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -220,7 +220,7 @@ def notes_on(posts: Sequence[OutboxEntry], now_ms: int) -> list[str]:
     if posts[0].instead_of:
         notes.append(f"Sent here because the channel {posts[0].instead_of} fails.")
     elif late_ms >= _LATE_MS:
-        late = duration(late_ms / 1000)
+        late = duration_text(late_ms / 1000)
         notes.append(f"This comes {late} late: it could not be delivered before.")
     return notes
 

@@ -18,8 +18,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from alerts.alert import Alert, Severity
-from alerts.alert_text import duration, say_affected
+from alerts.alert_text import say_affected
 from probes.wire.display import displayable, isolated
+from probes.wire.durations import duration_text
 
 Kind = Literal["page", "resolution"]
 _ORDER: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
@@ -130,7 +131,7 @@ def _view(
         rows.append(("Where", names.get(alert.site, alert.site)))
     since = _clock(alert.since_ms, zone)
     if kind == "resolution" and alert.resolved_ms is not None:
-        lasted = duration((alert.resolved_ms - alert.since_ms) / 1000)
+        lasted = duration_text((alert.resolved_ms - alert.since_ms) / 1000)
         until = _clock(alert.resolved_ms, zone)
         if until.partition(",")[0] == since.partition(",")[0]:
             until = until.partition(", ")[2]
@@ -138,7 +139,7 @@ def _view(
         if alert.why:
             rows.append(("Closed", f"{alert.why}; that it is well was not seen"))
     else:
-        age = duration((now_ms - alert.since_ms) / 1000)
+        age = duration_text((now_ms - alert.since_ms) / 1000)
         rows.append(("Since", f"{since} ({age} ago)"))
         if alert.flapping:
             rows.append(("Flapping", "it comes and goes; you are told once"))

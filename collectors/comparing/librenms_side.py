@@ -25,7 +25,7 @@ async def fetch_devices(api: RestClient) -> list[OtherDevice]:
         number = str(row.get("device_id") or "")
         values = [str(row.get(key) or "") for key in ("sysName", "hostname", "display")]
         names = tuple(dict.fromkeys(value for value in values if value))
-        if number.isdigit():
+        if number.isdecimal():
             name = names[0] if names else number
             address = device_address(row) or ""
             devices.append(OtherDevice(int(number), name, names, address))
@@ -42,7 +42,7 @@ async def fetch_contents(
     sensors: dict[int, list[Mapping[str, Any]]] = {}
     for row in await fetch_list(api, "/api/v0/resources/sensors", "sensors"):
         number = str(row.get("device_id") or "")
-        if number.isdigit():
+        if number.isdecimal():
             sensors.setdefault(int(number), []).append(row)
     devices: dict[int, ComparedDevice] = {}
     slots = asyncio.Semaphore(_AT_ONCE)

@@ -219,7 +219,7 @@ def _origin(name: str, origins: dict[str, list[str]], path: Path) -> str:
     section, _, rest = name.partition("[")
     index = rest.partition("]")[0]
     known = origins.get(section, [])
-    if index.isdigit() and int(index) <= len(known):
+    if index.isdecimal() and int(index) <= len(known):
         return known[int(index) - 1]
     return str(path)
 

@@ -364,7 +364,7 @@ def device_credential(device: Object) -> Credential | None:
 
 def _device_id(device: Object) -> int:
     number = str(device.get("device_id") or "")
-    return int(number) if number.isdigit() else -1
+    return int(number) if number.isdecimal() else -1
 
 
 def _device_name(device: Object) -> str:

@@ -147,7 +147,7 @@ def _device_entry(
         )
         return None
     port = row.get("port", "161")
-    if not port.isdigit() or not 1 <= int(port) <= 65535:
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
         result.remarks.append(f"{place}: port {port!r} is not within 1 to 65535")
         return None
     role = "switch"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import get_args
@@ -27,8 +26,7 @@ from probes.wire.catalogue import (
     UnknownName,
     did_you_mean,
 )
-
-_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+from probes.wire.durations import parse_duration_ms
 
 
 class QuestionRefused(ValueError):
@@ -60,7 +58,7 @@ def question(
         moment(to, now_ms),
         _wheres(where),
         tuple(by),
-        duration(every) if every else None,
+        _duration_ms(every) if every else None,
     )
     try:
         check(query, catalogue)
@@ -111,14 +109,15 @@ async def unknown_names(
     return found
 
 
-def duration(text: str) -> int:
-    """`90s`, `5m`, `1h`, `7d` in ms. `QuestionRefused` for anything else."""
-    found = re.fullmatch(r"(\d{1,9})(ms|s|m|h|d)", text.strip())
-    if found is None or int(found[1]) == 0:
-        raise QuestionRefused(
-            f"{text!r} is not a length of time, expected such as 5m, 1h, 7d"
-        )
-    return int(found[1]) * _UNITS_MS[found[2]]
+def _duration_ms(text: str) -> int:
+    """Returns the milliseconds of `5m`. Raises `QuestionRefused` for anything else."""
+    try:
+        duration_ms = parse_duration_ms(text)
+    except ValueError as error:
+        raise QuestionRefused(str(error)) from None
+    if not duration_ms:
+        raise QuestionRefused(f"{text!r} is no time at all, expected such as 5m or 1h")
+    return duration_ms
 
 
 def moment(text: str, now_ms: int) -> int:
@@ -128,7 +127,7 @@ def moment(text: str, now_ms: int) -> int:
     if text == "now":
         return now_ms
     if text.startswith("-"):
-        return now_ms - duration(text[1:])
+        return now_ms - _duration_ms(text[1:])
     try:
         time = datetime.fromisoformat(text)
     except ValueError:

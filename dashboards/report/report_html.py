@@ -96,8 +96,8 @@ def headlines(content: Content) -> list[str]:
         )
     if content.blind_ms >= 3_600_000:
         said.append(
-            f"For {figure_text.span(content.blind_ms)} nothing was observed at all: "
-            "that time counts neither for nor against anybody."
+            f"For {figure_text.duration(content.blind_ms)} nothing was observed at "
+            "all: that time counts neither for nor against anybody."
         )
     return said
 

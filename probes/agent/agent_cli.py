@@ -379,12 +379,13 @@ def _pause(chosen: argparse.Namespace, settings: Settings) -> int:
     from probes.agent.agent import read_policy
     from probes.agent.pause import pause
     from probes.diagnosis.local_time import local_time_text
+    from probes.wire.durations import parse_duration_ms
 
     length = chosen.length or chosen.instead or "1h"
-    match = re.fullmatch(r"(\d{1,4})([mhd])", length)
-    if match is None:
-        return _wrong(f"TIME is {length!r}, expected a time such as 30m or 2h")
-    seconds = int(match[1]) * {"m": 60, "h": 3600, "d": 86_400}[match[2]]
+    try:
+        seconds = parse_duration_ms(length) / 1000
+    except ValueError as error:
+        return _wrong(str(error))
     longest_s = read_policy(settings.folder()).longest_pause_s
     if not longest_s:
         return _bad("your council's policy does not allow a pause")

@@ -22,6 +22,7 @@ from probes.diagnosis.result_text import (
 )
 from probes.diagnosis.verdict import LaptopVerdict, verdict
 from probes.wire.atomic_file import replace_file
+from probes.wire.durations import rough_duration_text
 from probes.wire.policy import Incident
 from probes.wire.report import Result, Whereabouts
 
@@ -198,9 +199,10 @@ def delivery_problems(status: Status) -> list[str]:
     problems = []
     if status.clock_wrong_ms:
         way = "ahead of" if status.clock_wrong_ms > 0 else "behind"
+        wrong = rough_duration_text(abs(status.clock_wrong_ms) / 1000)
         problems.append(
-            f"this laptop's clock is {duration(abs(status.clock_wrong_ms))} {way} the "
-            "council's server: set date and time automatically"
+            f"this laptop's clock is {wrong} {way} the council's server: set "
+            "date and time automatically"
         )
     if status.delivery_trouble:
         problems.append(f"reports cannot be delivered: {status.delivery_trouble}")
@@ -237,19 +239,4 @@ def _until(ms: int) -> str:
 
 
 def ago(age_ms: int) -> str:
-    return f"{duration(max(age_ms, 0))} ago"
-
-
-def duration(ms: int) -> str:
-    """`40 seconds`, `3 minutes`, `2 hours`, `5 days`: one unit, rounded."""
-    seconds = ms / 1000
-    size, name = 1, "second"
-    for least, larger, larger_name in (
-        (60, 60, "minute"),
-        (2 * 3_600, 3_600, "hour"),
-        (2 * 86_400, 86_400, "day"),
-    ):
-        if seconds >= least:
-            size, name = larger, larger_name
-    count = round(seconds / size)
-    return f"{count} {name}{'' if count == 1 else 's'}"
+    return f"{rough_duration_text(max(age_ms, 0) / 1000)} ago"

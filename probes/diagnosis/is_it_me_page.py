@@ -16,7 +16,6 @@ from probes.diagnosis.agent_status import (
     ago,
     current_verdict,
     delivery_problems,
-    duration,
     known_incidents,
     status_place,
 )
@@ -27,6 +26,7 @@ from probes.diagnosis.sent_log import Sending
 from probes.diagnosis.verdict import LaptopVerdict
 from probes.diagnosis.what_we_collect import NEVER, period_text
 from probes.wire.display import isolated
+from probes.wire.durations import exact_duration_text
 from probes.wire.measurements import MEASUREMENTS
 
 STYLE = Path(__file__).with_name("page.css")
@@ -222,7 +222,7 @@ def _choices(status: Status | None) -> str:
     longest_s = 86_400 if status is None else status.longest_pause_s
     pause = (
         "<li>Stop measuring for an hour: <code>towpath-agent pause 1h</code> "
-        f"(at most {duration(longest_s * 1000)} at a time)</li>\n"
+        f"(at most {exact_duration_text(longest_s)} at a time)</li>\n"
         if longest_s
         else ""
     )

@@ -7,6 +7,7 @@ import textwrap
 
 from probes.diagnosis import data_costs
 from probes.wire.catalogue import Measurement
+from probes.wire.durations import exact_duration_text
 from probes.wire.measurements import MEASUREMENTS
 from probes.wire.policy import Policy, TeamsRelay
 
@@ -75,10 +76,9 @@ def what_we_collect(width: int = 79) -> str:
 
 
 def period_text(measurement: Measurement) -> str:
-    """`every 15 min`: the default interval, which a policy may change. Pure."""
-    if measurement.period_s < 7200:
-        return f"every {measurement.period_s // 60} min"
-    return f"every {measurement.period_s // 3600} h"
+    """`every 15 minutes`: the default interval, which a policy may change. Pure."""
+    every = exact_duration_text(measurement.period_s)
+    return f"every {every.removeprefix('1 ')}"
 
 
 def _entry(name: str, meaning: str, unit: str, personal: bool, width: int) -> list[str]:

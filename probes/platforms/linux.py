@@ -210,7 +210,7 @@ def _bare(sys_net: Path) -> list[Interface] | Outcome:
                 and 0 < status.speed < 65_535 * 10
                 and status.speed != 65_535
                 else None,
-                index=int(index) if index.isdigit() else 0,
+                index=int(index) if index.isdecimal() else 0,
             )
         )
     return found

@@ -38,13 +38,13 @@ def list_(
 ) -> None:
     """Open alerts. Exit code 1 where any fires that is not suppressed."""
     from alerts.alert_commands import alerts_list
-    from towpath.durations import seconds
+    from probes.wire.durations import parse_duration_ms
 
     settings = read_config(config).alerts
     since_ms = None
     if since:
         try:
-            since_ms = wall_ms() - round(seconds(since) * 1000)
+            since_ms = wall_ms() - parse_duration_ms(since)
         except ValueError as error:
             wrong([f"--since: {error}"])
     end(

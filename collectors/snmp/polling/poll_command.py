@@ -37,7 +37,7 @@ def where(text: str) -> tuple[str, int]:
         port = rest.removeprefix(":") or port
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
-    if not host or not port.isdigit() or not 1 <= int(port) <= 65535:
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
         raise WrongTarget(f"{text!r} is no HOST[:PORT] with a port of 1 to 65535")
     return host, int(port)
 
@@ -87,7 +87,7 @@ def read_targets(path: Path) -> list[HostTarget]:
 
 def _target(place: str, line: Mapping[str, str | None]) -> HostTarget:
     port = line.get("port") or "161"
-    if not port.isdigit() or not 1 <= int(port) <= 65535:
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
         raise WrongTarget(f"{place}: port {port!r} is not within 1 to 65535")
     name, address = line.get("name") or "", line.get("address") or ""
     if not address:

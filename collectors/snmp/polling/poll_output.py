@@ -20,6 +20,7 @@ from collectors.snmp.session import oids
 from collectors.snmp.session.octet_text import whole
 from collectors.snmp.tables.interfaces import Port
 from collectors.terminal_tables import Cell, add, table
+from probes.wire.durations import duration_text
 
 _SCALES = (
     (10**15, "P"),
@@ -70,7 +71,7 @@ def _title(facts: DeviceFacts) -> Table:
         ("software", " ".join(filter(None, (who.os, who.version)))),
         ("serial", who.serial),
         ("location", who.sys_location),
-        ("up for", None if who.uptime_s is None else duration(who.uptime_s)),
+        ("up for", None if who.uptime_s is None else duration_text(who.uptime_s)),
         ("asked", f"{facts.packets} packets, {facts.duration_ms:.0f} ms"),
         ("profiles", ", ".join(facts.profiles)),
     ):
@@ -295,12 +296,3 @@ def scaled(number: int) -> str:
             value = number / size
             return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
     return f"{number} "
-
-
-def duration(seconds: float) -> str:
-    """`93784` as `1 d 2 h 3 min`."""
-    minutes, _ = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min")]
-    return " ".join(f"{n} {unit}" for n, unit in parts if n) or f"{seconds:.0f} s"

@@ -106,4 +106,4 @@ def _vendor(sys_object_id: str | None) -> str | None:
     if sys_object_id is None or not sys_object_id.startswith(_ENTERPRISES):
         return None
     number = sys_object_id.removeprefix(_ENTERPRISES).split(".")[0]
-    return VENDORS.get(int(number)) if number.isdigit() else None
+    return VENDORS.get(int(number)) if number.isdecimal() else None

@@ -181,7 +181,7 @@ async def _walk_column(snmp: DeviceSession, column: str) -> dict[int, Value]:
     found = {}
     for oid, value in rows.items():
         index = oids.tail(oid, column)
-        if index.isdigit():
+        if index.isdecimal():
             found[int(index)] = value
     return found
 

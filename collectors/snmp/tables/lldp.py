@@ -242,7 +242,7 @@ class _LldpPorts:
                 return port, label
         if port := self._ports.called(label, descr):
             return port, label
-        if subtype == _PORT_LOCAL and label.isdigit() and int(label) in by_index:
+        if subtype == _PORT_LOCAL and label.isdecimal() and int(label) in by_index:
             return by_index[int(label)], label
         index = whole(self._bridge.get(number))
         if index is not None and index in by_index:
@@ -270,7 +270,7 @@ def _by_number(rows: Mapping[str, Value], base: str) -> dict[int, Value]:
     found = {}
     for oid, value in rows.items():
         index = oids.tail(oid, base)
-        if oids.under(oid, base) and index.isdigit():
+        if oids.under(oid, base) and index.isdecimal():
             found[int(index)] = value
     return found
 

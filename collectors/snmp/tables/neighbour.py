@@ -53,7 +53,7 @@ def rows_of(found: Mapping[str, Value], entry: str, columns: Mapping[int, str]) 
         if not oids.under(oid, entry):
             continue
         column, _, index = oids.tail(oid, entry).partition(".")
-        name = columns.get(int(column)) if column.isdigit() else None
+        name = columns.get(int(column)) if column.isdecimal() else None
         if name is not None and index:
             rows.setdefault(index, {})[name] = value
     return rows

@@ -98,6 +98,6 @@ def _interfaces(rows: Mapping[str, Value]) -> dict[int, int]:
     found = {}
     for index, row in rows_of(rows, MNDP.entry, MNDP.columns).items():
         local = whole(row.get("local"))
-        if index.isdigit() and local is not None:
+        if index.isdecimal() and local is not None:
             found[int(index)] = local
     return found

@@ -176,7 +176,7 @@ class TrapReader:
                 return known.values[bind.value]
             if known.divisor != 1:
                 plain = f"{bind.value / known.divisor:g}"
-        if known.values and plain.isdigit() and int(plain) in known.values:
+        if plain.isdecimal() and int(plain) in known.values:
             return known.values[int(plain)]
         if bind.tag == 6:
             plain = self.name_of(plain)
@@ -238,7 +238,7 @@ def _port(values: dict[str, _Said], trap: Trap | None) -> tuple[int | None, str]
     name = ""
     if trap is not None and trap.port and trap.port in values:
         each = values[trap.port]
-        if trap.port.endswith(("IfIndex", "ifIndex")) and each.number.isdigit():
+        if trap.port.endswith(("IfIndex", "ifIndex")) and each.number.isdecimal():
             index = int(each.number)
         elif each.index:
             index = _first(each.index)
@@ -251,7 +251,7 @@ def _port(values: dict[str, _Said], trap: Trap | None) -> tuple[int | None, str]
             continue
         each = values[known]
         if index is None:
-            if known == "ifIndex" and each.number.isdigit():
+            if known == "ifIndex" and each.number.isdecimal():
                 index = int(each.number)
             else:
                 index = _first(each.index)
@@ -262,7 +262,7 @@ def _port(values: dict[str, _Said], trap: Trap | None) -> tuple[int | None, str]
 
 def _first(index: str) -> int | None:
     head = index.split(".", 1)[0]
-    return int(head) if head.isdigit() else None
+    return int(head) if head.isdecimal() else None
 
 
 def _told(title: str, said: list[_Said]) -> str:
@@ -282,7 +282,7 @@ def _guess(name: str, said: Iterable[_Said]) -> Severity:
     spoken = [
         each.shown
         for each in said
-        if not each.number.isdigit() and len(each.number) > 1
+        if not each.number.isdecimal() and len(each.number) > 1
     ]
     own = stated(spoken)
     if own is not None:

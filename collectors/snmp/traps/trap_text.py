@@ -9,6 +9,7 @@ from typing import Literal
 from collectors.snmp.session.ber import IP_ADDRESS, OID, TICKS
 from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Value
+from probes.wire.durations import duration_text
 
 Severity = Literal["ok", "info", "notice", "warning", "critical"]
 LEVELS: dict[Severity, int] = {
@@ -104,23 +105,12 @@ def readable(tag: int, value: Value | None) -> str:
     if value is None:
         return "nothing"
     if tag == TICKS and isinstance(value, int):
-        return duration(value // 100)
+        return duration_text(value // 100)
     if isinstance(value, bytes):
         return _octets(value)
     if tag in (OID, IP_ADDRESS) or isinstance(value, str):
         return str(value)[:_LONGEST]
     return str(value)
-
-
-def duration(seconds: int) -> str:
-    """`3 d 4 h 5 min`: the two largest parts; seconds below an hour."""
-    days, rest = divmod(max(0, seconds), 86_400)
-    hours, rest = divmod(rest, 3600)
-    minutes, seconds = divmod(rest, 60)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
-    while len(parts) > 1 and not parts[0][0]:
-        parts.pop(0)
-    return " ".join(f"{n} {unit}" for n, unit in parts[:2] if n) or "0 s"
 
 
 def _octets(value: bytes) -> str:
