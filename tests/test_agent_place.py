@@ -22,11 +22,17 @@ from probes.agent.place import (
 from probes.measure import vpn
 from probes.measure.active_interface import (
     Interface,
-    connection,
+    connection_type,
     interfaces,
     local_address,
 )
-from probes.measure.tunnels import hides_routes, physical, recognise, state_of, tunnels
+from probes.measure.tunnels import (
+    find_tunnels,
+    physical_interface,
+    routes_hidden,
+    vpn_product,
+    vpn_state,
+)
 from probes.platforms.linux_tools import parse_arp, parse_ipv4_routes
 from probes.platforms.system_facts import VpnConnection
 from probes.wire.failure import Outcome
@@ -78,9 +84,9 @@ def tunnel(name: str = "tun0", **facts: object) -> Interface:
 def test_a_tunnel_is_up_only_with_an_address_and_a_route(
     interface: Interface, product: str, state: str
 ) -> None:
-    (found,) = tunnels([LAPTOP, interface])
+    (found,) = find_tunnels([LAPTOP, interface])
     assert (found.product, found.state) == (product, state)
-    assert state_of([found]) == state
+    assert vpn_state([found]) == state
 
 
 @pytest.mark.parametrize(
@@ -100,8 +106,8 @@ def test_a_tunnel_is_up_only_with_an_address_and_a_route(
     ],
 )
 def test_what_is_no_vpn_is_not_taken_for_one(interface: Interface) -> None:
-    assert recognise(interface) is None
-    assert state_of(tunnels([interface])) == "absent"
+    assert vpn_product(interface) is None
+    assert vpn_state(find_tunnels([interface])) == "absent"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +136,7 @@ def test_what_is_no_vpn_is_not_taken_for_one(interface: Interface) -> None:
 def test_windows_adapters_are_known_by_their_descriptions(
     description: str, product: str
 ) -> None:
-    found = recognise(Interface("Ethernet 5", description=description))
+    found = vpn_product(Interface("Ethernet 5", description=description))
     assert found is not None
     assert found.name == product
 
@@ -151,15 +157,15 @@ async def test_absent_down_and_not_measurable_are_three_outcomes() -> None:
 
 
 def test_a_managed_vpn_without_an_interface_is_up_and_hides_its_routes() -> None:
-    (found,) = tunnels([LAPTOP], [VpnConnection("vpn", "up")])
+    (found,) = find_tunnels([LAPTOP], [VpnConnection("vpn", "up")])
     assert (found.product, found.interface, found.state) == ("tunnel", "", "up")
-    assert hides_routes([found])
-    (idle,) = tunnels([LAPTOP], [VpnConnection("com.cisco.anyconnect", "down")])
+    assert routes_hidden([found])
+    (idle,) = find_tunnels([LAPTOP], [VpnConnection("com.cisco.anyconnect", "down")])
     assert (idle.product, idle.state) == ("Cisco AnyConnect / Secure Client", "down")
     # NetworkManager's OpenVPN has its interface: it is not counted twice.
-    (one,) = tunnels([LAPTOP, tunnel()], [VpnConnection("vpn", "up")])
-    assert (one.interface, hides_routes([one])) == ("tun0", False)
-    assert hides_routes(tunnels([LAPTOP, tunnel("zcctun0", routed=False)]))
+    (one,) = find_tunnels([LAPTOP, tunnel()], [VpnConnection("vpn", "up")])
+    assert (one.interface, routes_hidden([one])) == ("tun0", False)
+    assert routes_hidden(find_tunnels([LAPTOP, tunnel("zcctun0", routed=False)]))
 
 
 def test_routes_are_read_as_the_kernel_prints_them() -> None:
@@ -180,7 +186,7 @@ def test_this_machine_has_interfaces_and_says_which_carries_traffic() -> None:
     among = interfaces()
     assert all(each.name != "lo" for each in among)
     assert local_address("127.0.0.1") == "127.0.0.1"
-    line = physical(among)
+    line = physical_interface(among)
     assert line is None or line.up
 
 
@@ -201,15 +207,15 @@ def test_this_machine_has_interfaces_and_says_which_carries_traffic() -> None:
 def test_the_kind_of_link_is_told_or_unknown(
     interface: Interface | None, kind: str
 ) -> None:
-    assert connection(interface) == kind
+    assert connection_type(interface) == kind
 
 
 def test_the_physical_link_is_found_under_the_tunnel() -> None:
-    assert physical([tunnel(), LAPTOP]) == LAPTOP
-    assert physical([LAPTOP, CABLE]) == CABLE
-    assert physical([tunnel()]) is None
+    assert physical_interface([tunnel(), LAPTOP]) == LAPTOP
+    assert physical_interface([LAPTOP, CABLE]) == CABLE
+    assert physical_interface([tunnel()]) is None
     down = msgspec.structs.replace(CABLE, up=False)
-    assert physical([down, LAPTOP]) == LAPTOP
+    assert physical_interface([down, LAPTOP]) == LAPTOP
 
 
 NOWHERE = Stands()
@@ -320,7 +326,7 @@ def test_a_network_proves_an_office_only_where_nobody_else_can_have_it(
 def test_a_beacon_counts_only_over_a_link_that_surely_is_no_tunnel(
     answer: BeaconAnswer, among: list[Interface], how: str
 ) -> None:
-    assert came_by(answer, among, tunnels(among)).how == how
+    assert came_by(answer, among, find_tunnels(among)).how == how
 
 
 class Beacon:

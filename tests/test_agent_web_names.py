@@ -227,7 +227,7 @@ def test_of_the_resolver_its_kind_is_said_and_not_its_address(
     def towards(remote: str) -> str:
         return "10.9.0.2" if remote.startswith("10.") else "192.168.1.20"
 
-    found = name_lookup.whose(servers, among, lambda: upstream, towards)
+    found = name_lookup.resolver_facts(servers, among, lambda: upstream, towards)
     assert found.get("resolver") == kind
     assert found.get("resolver_through_vpn") == through
 

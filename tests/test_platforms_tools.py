@@ -10,7 +10,7 @@ import services
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.measure.tunnels import physical, recognise, tunnels
+from probes.measure.tunnels import find_tunnels, physical_interface, vpn_product
 from probes.platforms import commands, iphlpapi, linux, macos, winhttp
 from probes.platforms.__main__ import TOOLS
 from probes.platforms.linux_tools import (
@@ -158,12 +158,12 @@ def test_a_macs_interfaces_and_tunnels_are_told_apart() -> None:
     assert wifi.networks[-1] == "192.168.1.20/24"
     # A port without a cable, the system's own tunnels, and a client's.
     assert not found["en4"].up
-    up = [each for each in tunnels(mac()) if each.state == "up"]
+    up = [each for each in find_tunnels(mac()) if each.state == "up"]
     assert [(each.product, each.interface) for each in up] == [
         ("GlobalProtect", "utun4")
     ]
-    assert recognise(found["utun0"]) is None
-    line = physical(mac())
+    assert vpn_product(found["utun0"]) is None
+    line = physical_interface(mac())
     assert line is not None
     assert line.name == "en0"
 
@@ -285,7 +285,7 @@ def test_windows_structures_are_laid_out_as_its_headers_say() -> None:
     assert (wifi.kind, wifi.gateway, wifi.default_metric) == ("wlan", "192.168.1.1", 35)
     assert (council.kind, council.routed) == ("ppp", True)
     assert not hyper_v.routed
-    (tunnel,) = tunnels([wifi, council, hyper_v])
+    (tunnel,) = find_tunnels([wifi, council, hyper_v])
     assert (tunnel.product, tunnel.state) == ("Windows VPN", "up")
     # Offsets of iptypes.h and netioapi.h on 64 bits.
     assert iphlpapi._Adapter.dns.offset == 48

@@ -44,7 +44,7 @@ def observed(arrivals, sent=500, reflected=None, interval_ms=20.0):
     if reflected is not None:
         asked = arrival(sent + packet_stream.CLOSING_GAP, reflected)
         closing = {asked.number: asked.reply}
-    return packet_stream.Observed(times, ordered, closing, None, False, 0, 0, 0, 0)
+    return packet_stream.StreamResult(times, ordered, closing, None, False, 0, 0, 0, 0)
 
 
 def clean(sent=500, without=(), **kwargs):

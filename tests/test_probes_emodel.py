@@ -12,7 +12,7 @@ from probes.measure.emodel import (
     delay_impairment,
     estimate,
     loss_impairment,
-    mos_of,
+    mos_from_r,
 )
 
 MOS_OF_R = {
@@ -71,11 +71,11 @@ losses = st.floats(0, 1)
 
 @pytest.mark.parametrize(("r", "mos"), MOS_OF_R.items())
 def test_a_rating_has_its_mos(r, mos):
-    assert mos_of(r) == pytest.approx(mos, abs=6e-4)
+    assert mos_from_r(r) == pytest.approx(mos, abs=6e-4)
 
 
 def test_mos_never_falls_below_one_where_the_polynomial_does():
-    assert mos_of(3.2) == 1.0
+    assert mos_from_r(3.2) == 1.0
 
 
 @pytest.mark.parametrize(("delay_ms", "idd"), IDD.items())
@@ -97,7 +97,7 @@ def test_bursty_loss_costs_more_than_the_same_loss_at_random():
 def test_loss_alone_gives_the_published_mos(codec, percent, r, mos):
     found = BEST_R - loss_impairment(percent / 100, codec)
     assert found == pytest.approx(r, abs=6e-4)
-    assert mos_of(found) == pytest.approx(mos, abs=6e-4)
+    assert mos_from_r(found) == pytest.approx(mos, abs=6e-4)
 
 
 @pytest.mark.parametrize(("rtt_ms", "jitter_ms", "percent", "mos"), PATHS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services import SHARED
 
 from collectors.reflector.ndt7_server import Subtest, SubtestRequest
-from probes.measure.ndt7_client import Meter, give
+from probes.measure.ndt7_client import Meter, send_noise
 from probes.wire import ndt7
 from probes.wire.tcp_info import read_tcp_info, tcp_info
 
@@ -230,7 +230,7 @@ async def turns(working):
 
 async def test_an_upload_to_who_takes_all_at_once_ends_and_lets_others_run():
     link = NeverFull()
-    assert await turns(give(link, 0.2, 10**15, Meter(link))) > 10
+    assert await turns(send_noise(link, 0.2, 10**15, Meter(link))) > 10
     assert link.sent > ndt7.LARGEST_SENT
 
 

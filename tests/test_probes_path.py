@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from routed_path import COUNCIL, COUNCIL6, GATEWAY, RoutedPath, routed_path
 
 from probes import tracing
-from probes.measure.hops import Station, figures, stations
+from probes.measure.hops import Hop, figures, identify_hops
 from probes.measure.path import measure
 from probes.tracing import Echo, icmp, windows_tracer
 from probes.tracing.linux_tracer import TcpTracer, read_error
@@ -37,7 +37,7 @@ def way(*addresses: str, reached: bool = True) -> list[Echo]:
 
 
 def kinds(echoes: list[Echo], gateway: str = "192.168.1.254") -> list[tuple[str, int]]:
-    found = stations(echoes, gateway, echoes[-1].address or "81.2.69.142")
+    found = identify_hops(echoes, gateway, echoes[-1].address or "81.2.69.142")
     return [(each.kind, each.ttl) for each in found]
 
 
@@ -107,10 +107,10 @@ def heard(lost: int, of: int = 10, rtt_ms: float = 5.0) -> list[Echo]:
 def test_loss_counts_only_as_far_as_it_goes_on():
     found = figures(
         {
-            Station("gateway", 1): heard(6),
-            Station("provider", 2): heard(10),
-            Station("provider", 3): heard(2),
-            Station("edge", 9): heard(1, rtt_ms=30),
+            Hop("gateway", 1): heard(6),
+            Hop("provider", 2): heard(10),
+            Hop("provider", 3): heard(2),
+            Hop("edge", 9): heard(1, rtt_ms=30),
         }
     )
     # The gateway rations its answers; the provider's first station gives none.
@@ -122,9 +122,9 @@ def test_loss_counts_only_as_far_as_it_goes_on():
 def test_what_begins_at_the_line_is_not_laid_to_the_room():
     found = figures(
         {
-            Station("gateway", 1): heard(0),
-            Station("provider", 2): heard(3),
-            Station("edge", 9): heard(4),
+            Hop("gateway", 1): heard(0),
+            Hop("provider", 2): heard(3),
+            Hop("edge", 9): heard(4),
         }
     )
     assert found["gateway_loss_ratio"] == 0
@@ -142,7 +142,7 @@ echoes = st.builds(
 
 @given(st.lists(echoes, max_size=30), st.sampled_from(["", HOME, "fe80::1", "x"]))
 def test_whatever_answers_the_figures_hold_together_and_name_nobody(look, gateway):
-    found = stations(look, gateway, FAR)
+    found = identify_hops(look, gateway, FAR)
     assert [each.kind for each in found].count("edge") <= 1
     values = figures(dict.fromkeys(found, look))
     for name, value in values.items():

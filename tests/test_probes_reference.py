@@ -36,7 +36,7 @@ def rfc3611():
 def test_the_best_rating_is_that_of_the_whole_model_at_its_defaults(g107):
     whole = g107["full"]()
     assert pytest.approx(whole["R"], abs=0.01) == emodel.BEST_R
-    assert emodel.mos_of(emodel.BEST_R) == pytest.approx(whole["MOS"], abs=1e-3)
+    assert emodel.mos_from_r(emodel.BEST_R) == pytest.approx(whole["MOS"], abs=1e-3)
 
 
 def test_delay_and_rating_agree_with_the_whole_model(g107):
@@ -46,7 +46,7 @@ def test_delay_and_rating_agree_with_the_whole_model(g107):
             g107["idd"](delay_ms), abs=1e-9
         )
     for r in range(-10, 111):
-        assert emodel.mos_of(r) == pytest.approx(g107["mos"](r))
+        assert emodel.mos_from_r(r) == pytest.approx(g107["mos"](r))
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_an_allocate_request_asks_for_udp_in_microsofts_own_way():
     [(ANSWER_IPV4, "192.0.2.1"), (ANSWER_IPV6, "2001:db8:1234:5678:11:2233:4455:6677")],
 )
 def test_the_answers_of_rfc_5769_are_read(packet, address):
-    answer = stun.read_answer(packet)
+    answer = stun.read_response(packet)
     assert answer.transaction == TRANSACTION
     assert answer.success
     assert answer.mapped == (ip_address(address), 32853)
@@ -69,7 +69,7 @@ def test_the_answers_of_rfc_5769_are_read(packet, address):
 
 @pytest.mark.parametrize("code", [300, 401, 420, 438, 500, 699])
 def test_an_error_has_its_code(code):
-    answer = stun.read_answer(error(code))
+    answer = stun.read_response(error(code))
     assert (answer.success, answer.error_code) == (False, code)
 
 
@@ -86,11 +86,11 @@ def test_an_error_has_its_code(code):
 )
 def test_what_is_no_answer_is_refused(packet):
     with pytest.raises(stun.StunError):
-        stun.read_answer(packet)
+        stun.read_response(packet)
 
 
 def test_an_answer_that_is_cut_short_still_counts():
-    answer = stun.read_answer(ANSWER_IPV4[:30])
+    answer = stun.read_response(ANSWER_IPV4[:30])
     assert answer.success
     assert answer.mapped is None
 
@@ -99,7 +99,7 @@ def test_an_answer_that_is_cut_short_still_counts():
 def test_no_octets_whatever_trouble_the_reader(packet):
     for each in (packet, ANSWER_IPV4[:20] + packet, error(401)[:20] + packet):
         try:
-            answer = stun.read_answer(each)
+            answer = stun.read_response(each)
         except stun.StunError:
             continue
         assert 0 <= answer.error_code < 800
@@ -113,7 +113,7 @@ def test_an_answer_damaged_on_the_way_is_read_or_refused(data):
             st.integers(0, 255)
         )
     with contextlib.suppress(stun.StunError):
-        stun.read_answer(bytes(packet[: data.draw(st.integers(0, len(packet)))]))
+        stun.read_response(bytes(packet[: data.draw(st.integers(0, len(packet)))]))
 
 
 @pytest.mark.corpus
@@ -130,7 +130,7 @@ def test_answers_of_recorded_calls_are_read(file, answers, codes):
     found = []
     for each in datagrams(corpus("pcap", file)):
         try:
-            found.append(stun.read_answer(each.payload))
+            found.append(stun.read_response(each.payload))
         except stun.StunError:
             continue
     assert len(found) >= answers

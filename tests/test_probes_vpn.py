@@ -17,15 +17,15 @@ from shaped_path import (
     shaped_path,
 )
 
-from probes.measure.optimize import OPTIMIZE, samples, way_of
+from probes.measure.optimize import OPTIMIZE, routing_of, sample_addresses
 from probes.measure.tunnels import Tunnel
-from probes.measure.vpn import End, Vpn, ends
+from probes.measure.vpn import Vpn, VpnEndpoint, endpoints
 from probes.measure.vpn_watch import VpnWatch
 from probes.platforms.system_facts import Interface, VpnConnection
 from probes.wire.failure import Outcome
 from probes.wire.policy import GatewayAt, Policy, ReflectorAt, Service
 from probes.wire.report import Report, Whereabouts
-from probes.wire.report import samples as rows
+from probes.wire.report import sample_addresses as rows
 
 LAPTOP = str(Path(__file__).with_name("laptop_in_namespace.py"))
 HOME = Interface(
@@ -168,7 +168,7 @@ async def test_what_is_not_known_is_left_out() -> None:
 
 
 def test_ends_are_gateways_reflectors_and_services_each_once() -> None:
-    found = ends(
+    found = endpoints(
         Policy(
             vpn_gateways=(GatewayAt("vpn.example"),),
             reflectors=(
@@ -183,10 +183,10 @@ def test_ends_are_gateways_reflectors_and_services_each_once() -> None:
         )
     )
     assert found == [
-        End("vpn.example", 443),
-        End("r.example", 8443, 862),
-        End("s.example", 862, 862),
-        End("x.example", 443),
+        VpnEndpoint("vpn.example", 443),
+        VpnEndpoint("r.example", 8443, 862),
+        VpnEndpoint("s.example", 862, 862),
+        VpnEndpoint("x.example", 443),
     ]
 
 
@@ -211,18 +211,18 @@ def test_the_way_of_a_workload_is_one_of_microsofts_three_or_unknown(
     def towards(remote: str) -> str:
         return chosen.get(remote.rpartition(".")[0], "")
 
-    assert way_of(networks, [HOME, TUN], False, towards) == way
-    assert way_of(networks, [HOME, TUN], True, towards) == "unknown"
+    assert routing_of(networks, [HOME, TUN], False, towards) == way
+    assert routing_of(networks, [HOME, TUN], True, towards) == "unknown"
 
 
 def test_a_part_of_a_network_that_goes_elsewhere_is_seen() -> None:
     def towards(remote: str) -> str:
         return "10.9.0.2" if remote.startswith("203.0.113.2") else "192.168.1.20"
 
-    assert way_of(["203.0.113.0/24"], [HOME, TUN], False, towards) == "selective"
-    assert samples(["192.0.2.1/32", "nonsense"]) == ["192.0.2.1"]
+    assert routing_of(["203.0.113.0/24"], [HOME, TUN], False, towards) == "selective"
+    assert sample_addresses(["192.0.2.1/32", "nonsense"]) == ["192.0.2.1"]
     assert {each.name for each in OPTIMIZE} == {"teams", "exchange", "sharepoint"}
-    assert all(samples(each.networks) for each in OPTIMIZE)
+    assert all(sample_addresses(each.networks) for each in OPTIMIZE)
 
 
 def up(index: int = 5) -> list[Tunnel]:
@@ -236,38 +236,38 @@ def test_a_tunnel_that_breaks_and_comes_back_is_a_reconnect() -> None:
     watch = VpnWatch()
     now_s = 0.0
     for found in [up()] * 41:
-        watch.look(found, True, now_s)
+        watch.observe(found, True, now_s)
         now_s += 15
     assert watch.reconnects(now_s) == 0
-    watch.look(DOWN, True, now_s)
-    watch.look(up(), True, now_s + 15)
+    watch.observe(DOWN, True, now_s)
+    watch.observe(up(), True, now_s + 15)
     assert watch.reconnects(now_s + 15) == 1
-    assert watch.take_connect_s() == 15
-    assert watch.take_connect_s() is None
+    assert watch.pop_connect_s() == 15
+    assert watch.pop_connect_s() is None
     # Made anew between two looks: another interface of the same name.
-    watch.look(up(6), True, now_s + 30)
+    watch.observe(up(6), True, now_s + 30)
     assert watch.reconnects(now_s + 30) == 2
     assert watch.reconnects(now_s + 30 + 3_601) == 0
 
 
 def test_a_night_asleep_is_no_break_and_a_new_line_begins_the_clock() -> None:
     watch = VpnWatch()
-    watch.look(up(), True, 0)
-    watch.look(up(9), True, 30_000)
+    watch.observe(up(), True, 0)
+    watch.observe(up(9), True, 30_000)
     assert watch.reconnects(30_000) == 0
-    watch.look([], False, 30_015)
-    watch.look([], True, 30_030)
-    watch.look([], True, 30_045)
-    watch.look(up(10), True, 30_060)
-    assert watch.take_connect_s() == 30
+    watch.observe([], False, 30_015)
+    watch.observe([], True, 30_030)
+    watch.observe([], True, 30_045)
+    watch.observe(up(10), True, 30_060)
+    assert watch.pop_connect_s() == 30
     assert watch.reconnects(30_060) == 1
     # Somebody connects by hand, much later: that says nothing of the client.
-    watch.look([], False, 30_075)
-    watch.look([], True, 30_090)
+    watch.observe([], False, 30_075)
+    watch.observe([], True, 30_090)
     for more in range(20):
-        watch.look([], True, 30_105 + 15 * more)
-    watch.look(up(11), True, 30_405)
-    assert watch.take_connect_s() is None
+        watch.observe([], True, 30_105 + 15 * more)
+    watch.observe(up(11), True, 30_405)
+    assert watch.pop_connect_s() is None
 
 
 @settings(max_examples=80, deadline=None)
@@ -283,8 +283,8 @@ def test_whatever_is_seen_the_watch_stays_within_reason(
     now_s = 0.0
     for passed_s, which, has_line in looks:
         now_s += passed_s
-        watch.look([[], DOWN, up(1), up(2)][which], has_line, now_s)
+        watch.observe([[], DOWN, up(1), up(2)][which], has_line, now_s)
         reconnects = watch.reconnects(now_s)
         assert reconnects is None or 0 <= reconnects <= len(looks)
-        took_s = watch.take_connect_s()
+        took_s = watch.pop_connect_s()
         assert took_s is None or 0 <= took_s <= 180

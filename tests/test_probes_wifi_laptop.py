@@ -50,9 +50,9 @@ async def test_weak_moments_and_roams_between_two_results_are_said_with_the_next
     assert first.values["snr_db"] == 32
     assert (first.values["roams"], "retry_ratio" in first.values) == (0, False)
     radio.now = [changed(signal_dbm=-81)]
-    await wifi.look()
+    await wifi.observe()
     radio.now = [changed(signal_dbm=-62, cell="b")]
-    await wifi.look()
+    await wifi.observe()
     radio.now = [changed(signal_dbm=-58)]
     second = await wifi.measure(now_ms=lambda: 2)
     assert (second.values["signal_dbm"], second.values["signal_min_dbm"]) == (-58, -81)

@@ -33,11 +33,11 @@ class ContinuousProbes:
         """Never raises: a result says what is wrong, a glance does not."""
         try:
             if "laptop" not in opt_out:
-                self.laptop.look()
+                self.laptop.observe()
             if "vpn" not in opt_out:
-                self.vpn.look()
-            if "wifi" not in opt_out and self.wifi.is_worth_a_glance:
-                await self.wifi.look()
+                self.vpn.observe()
+            if "wifi" not in opt_out and self.wifi.can_observe_often:
+                await self.wifi.observe()
         except Exception:  # a fault in one probe must not stop the others
             if not self._failed:
                 log.exception("looking at tunnel, Wi-Fi and processor failed in itself")

@@ -31,16 +31,16 @@ import msgspec
 
 from probes import platforms
 from probes.agent.office_networks import Stands, stands_in
-from probes.measure.active_interface import connection, owner
+from probes.measure.active_interface import connection_type, interfaces_with
 from probes.measure.background import in_background
 from probes.measure.tunnels import (
     Tunnel,
-    hides_routes,
+    find_tunnels,
     managed_connections,
-    physical,
-    recognise,
-    state_of,
-    tunnels,
+    physical_interface,
+    routes_hidden,
+    vpn_product,
+    vpn_state,
 )
 from probes.platforms.system_facts import Interface, VpnConnection
 from probes.wire.atomic_file import replace_file
@@ -190,7 +190,7 @@ class Locator:
     async def where(self, beacon_url: str, offices: Sequence[Office] = ()) -> Judgement:
         among = self._gather()
         told = among if isinstance(among, list) else []
-        line = physical(told)
+        line = physical_interface(told)
         network = (
             beacon_url,
             offices,
@@ -201,7 +201,7 @@ class Locator:
             return self._last
         # Commands of the system: not in the loop's own thread.
         managed = await in_background(self._managed)
-        found = tunnels(told, managed)
+        found = find_tunnels(told, managed)
         if isinstance(among, Outcome):
             seen = PlaceEvidence("not_supported")
         else:
@@ -210,15 +210,15 @@ class Locator:
         if seen.how == "inside" and self._keeps:
             self._note(mark, f"office:{seen.site}")
         # With a tunnel up, the name servers may be the tunnel's.
-        alone = state_of(found) in {"down", "absent"}
+        alone = vpn_state(found) in {"down", "absent"}
         stands = stands_in(line, offices, self._resolvers() if alone else ())
         place, site, reason = judge(seen, self._places.known(mark), stands)
         self._last = Judgement(
             Whereabouts(
                 place=place,
                 site=site,
-                connection=connection(line),
-                vpn=state_of(found) if isinstance(among, list) else "unknown",
+                connection=connection_type(line),
+                vpn=vpn_state(found) if isinstance(among, list) else "unknown",
             ),
             reason,
         )
@@ -231,9 +231,9 @@ class Locator:
         among = self._gather()
         if isinstance(among, Outcome):
             return None
-        line = physical(among)
+        line = physical_interface(among)
         ways = [] if line is None else [line]
-        ways += [each for each in among if each.up and recognise(each) is not None]
+        ways += [each for each in among if each.up and vpn_product(each) is not None]
         return tuple(
             (each.name, each.index, each.gateway, old)
             for each in ways
@@ -246,7 +246,7 @@ class Locator:
         """Notes what the person says of the present network; False if it cannot be
         known again."""
         among = self._gather()
-        mark = self._mark(physical(among)) if isinstance(among, list) else ""
+        mark = self._mark(physical_interface(among)) if isinstance(among, list) else ""
         if mark:
             self._places.remember(mark, word)
         return bool(mark)
@@ -302,8 +302,8 @@ def came_by(
     other. A filter driver or an IPsec policy takes traffic from the physical interface
     all the same; then only a beacon that saw that very address proves that none did.
     """
-    owners = owner(answer.local, among)
-    if not owners or any(recognise(each) is not None for each in owners):
+    owners = interfaces_with(answer.local, among)
+    if not owners or any(vpn_product(each) is not None for each in owners):
         return PlaceEvidence("tunnel")
     if answer.seen:
         # Another address on its way is a tunnel's, or a translator's: no proof.
@@ -314,7 +314,7 @@ def came_by(
         )
     return (
         PlaceEvidence("hidden")
-        if hides_routes(found)
+        if routes_hidden(found)
         else PlaceEvidence("inside", answer.site)
     )
 

@@ -12,7 +12,7 @@ import ipaddress
 import json
 import re
 
-from probes.measure.tunnels import recognise
+from probes.measure.tunnels import vpn_product
 from probes.platforms.system_facts import Interface
 
 # Tools that print `label : value` with fixed labels in the system's language.
@@ -118,7 +118,7 @@ class Redactor:
 
     def interface(self, facts: Interface) -> dict[str, object]:
         """The facts of an interface, without anything unique to this laptop."""
-        product = recognise(facts)
+        product = vpn_product(facts)
         return {
             "name": self._word(facts.name),
             "product": None if product is None else product.name,

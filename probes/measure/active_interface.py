@@ -21,13 +21,13 @@ def interfaces() -> list[Interface]:
     return [] if isinstance(found, Outcome) else found
 
 
-def owner(address: str, among: Sequence[Interface]) -> list[Interface]:
+def interfaces_with(address: str, among: Sequence[Interface]) -> list[Interface]:
     """The interfaces that have `address`. Pure."""
     bare = address.split("%")[0]
     return [each for each in among if bare and bare in each.addresses]
 
 
-def connection(
+def connection_type(
     interface: Interface | None,
 ) -> Literal["wired", "wifi", "mobile", "unknown"]:
     """What kind of link it is; unknown where it could be two things. Pure."""

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from probes.measure import bursts, emodel, packet_stream
-from probes.measure.call_targets import judge
+from probes.measure.call_targets import target_values
 from probes.measure.jitter import jitter
 from probes.wire import stamp
 from probes.wire.percentiles import percentile
 from probes.wire.policy import CLIENT_TO_EDGE, CallTargets
 from probes.wire.sample import Value
 
-Run = packet_stream.Observed[stamp.Reflected]
+Run = packet_stream.StreamResult[stamp.Reflected]
 Arrival = packet_stream.Arrival[stamp.Reflected]
 
 
@@ -99,7 +99,9 @@ def summarise(
         )
         for loss, way in zip(losses, ways or (None, None), strict=True)
     )
-    values |= judge(targets, lost, interval_ms, rtt_ms, jitter_ms, reordered / received)
+    values |= target_values(
+        targets, lost, interval_ms, rtt_ms, jitter_ms, reordered / received
+    )
     dscps = {each.reply.dscp_arrived for each in run.arrivals} - {-1}
     if len(dscps) == 1:
         values["dscp_arrived"] = dscps.pop()

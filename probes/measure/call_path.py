@@ -10,7 +10,7 @@ import secrets
 import time
 
 from probes.measure.call_figures import summarise
-from probes.measure.udp_exchange import RetryPacing, talk
+from probes.measure.udp_exchange import StreamPacing, exchange
 from probes.wire import stamp, stamp_auth
 from probes.wire.clock import WallClock
 from probes.wire.policy import CLIENT_TO_EDGE, CallTargets
@@ -101,13 +101,13 @@ async def measure(
     complete silence. Never raises for what the network does.
     """
     time_ms = now_ms()
-    said = await talk(
+    said = await exchange(
         host,
         port,
         lambda: (
             AuthenticatedStampCodec(key) if key else StampCodec(payload_bytes, dscp)
         ),
-        RetryPacing(packets, interval_ms, dscp, True, kernel_times),
+        StreamPacing(packets, interval_ms, dscp, True, kernel_times),
         tcp_port,
     )
     return Result(

@@ -9,7 +9,7 @@ from probes.wire.policy import CallTargets
 from probes.wire.sample import Value
 
 
-def judge(
+def target_values(
     targets: CallTargets,
     lost: Sequence[bool],
     interval_ms: float,

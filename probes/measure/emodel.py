@@ -51,7 +51,7 @@ def loss_impairment(
     return codec.ie + (95 - codec.ie) * share
 
 
-def mos_of(r: float) -> float:
+def mos_from_r(r: float) -> float:
     """MOS of a rating R: G.107 annex B, never below 1 (the polynomial dips there)."""
     if r <= 0:
         return 1.0
@@ -71,4 +71,4 @@ def estimate(
     """The estimated MOS (1 to 4.5) of a call over such a path; assumptions above."""
     delay_ms = rtt_ms / 2 + buffer_ms(jitter_ms) + FRAME_MS
     loss = loss_impairment(loss_ratio, G711_PLC, burst_ratio)
-    return mos_of(BEST_R - delay_impairment(delay_ms) - loss)
+    return mos_from_r(BEST_R - delay_impairment(delay_ms) - loss)

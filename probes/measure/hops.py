@@ -34,14 +34,14 @@ _SHARED = ip_network("100.64.0.0/10")
 _HOME = ip_network("192.168.0.0/16")
 
 
-class Station(NamedTuple):
+class Hop(NamedTuple):
     """One hop of the way: which, and whose. `ttl` 0: the gateway, asked directly."""
 
     kind: Kind
     ttl: int
 
 
-def stations(echoes: Iterable[Echo], gateway: str, destination: str) -> list[Station]:
+def identify_hops(echoes: Iterable[Echo], gateway: str, destination: str) -> list[Hop]:
     """The stations worth asking again, from one look at every hop.
 
     `gateway` is the router that this laptop's own link goes to, empty where not known.
@@ -57,7 +57,7 @@ def stations(echoes: Iterable[Echo], gateway: str, destination: str) -> list[Sta
             first.setdefault(each.ttl, each)
     reached = [ttl for ttl, each in first.items() if each.reached]
     end = min(reached) if reached else 0
-    found: list[Station] = []
+    found: list[Hop] = []
     tunnelled = bool(gateway) and bool(first) and _tunnelled(first, gateway)
     beyond = tunnelled
     providers = 0
@@ -68,23 +68,23 @@ def stations(echoes: Iterable[Echo], gateway: str, destination: str) -> list[Sta
         at_home = not tunnelled and not beyond
         if at_home and (ttl == 1 or each.address == gateway):
             if not any(one.kind == "gateway" for one in found):
-                found.append(Station("gateway", ttl))
+                found.append(Hop("gateway", ttl))
         elif at_home and address.version == 4 and address in _HOME:
             # A router behind another one: both are the home's.
             pass
         elif not tunnelled and _is_providers(address, destination):
             beyond = True
             if providers < PROVIDER_HOPS:
-                found.append(Station("provider", ttl))
+                found.append(Hop("provider", ttl))
             providers += 1
     if tunnelled or (gateway and not any(one.kind == "gateway" for one in found)):
-        found.insert(0, Station("gateway", 0))
+        found.insert(0, Hop("gateway", 0))
     if end:
-        found.append(Station("edge", end))
+        found.append(Hop("edge", end))
     return found
 
 
-def figures(echoes: Mapping[Station, Sequence[Echo]]) -> dict[str, Value]:
+def figures(echoes: Mapping[Hop, Sequence[Echo]]) -> dict[str, Value]:
     """Per kind the median round trip and the loss *that goes on*: routers answer such
     questions late and seldom, so what a station lost counts only as far as every later
     one that answers at all lost as much. A kind none of whose stations answered is

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from probes import platforms
-from probes.measure.tunnels import physical
+from probes.measure.tunnels import physical_interface
 from probes.platforms.system_facts import Interface
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
@@ -45,7 +45,7 @@ class LaptopLoad:
         self._asleep_s = slept_s()
         self._errors: tuple[str, int] | None = None
 
-    def look(self) -> None:
+    def observe(self) -> None:
         """Remembers how busy the processor was since the last look."""
         now = cpu_times()
         ratio = busy_ratio(self._looked, now)
@@ -58,7 +58,7 @@ class LaptopLoad:
         import psutil
 
         time_ms = now_ms()
-        self.look()
+        self.observe()
         values: dict[str, Value] = {}
         ratio = busy_ratio(self._begun, self._looked)
         if ratio is not None:
@@ -86,7 +86,7 @@ class LaptopLoad:
         import psutil
 
         among = self._gather()
-        line = physical(among) if isinstance(among, list) else None
+        line = physical_interface(among) if isinstance(among, list) else None
         if line is None:
             self._errors = None
             return {}

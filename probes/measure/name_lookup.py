@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from probes import platforms
-from probes.measure.active_interface import Interface, local_address, owner
-from probes.measure.tunnels import recognise
+from probes.measure.active_interface import Interface, interfaces_with, local_address
+from probes.measure.tunnels import vpn_product
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.report import Result
@@ -60,7 +60,7 @@ async def measure(
     try:
         if resolver is None:
             resolver = dns.asyncresolver.Resolver()
-        facts |= whose([str(each) for each in resolver.nameservers], among)
+        facts |= resolver_facts([str(each) for each in resolver.nameservers], among)
         answer = await resolver.resolve(
             name, "A", lifetime=lifetime_s, search=False, raise_on_no_answer=False
         )
@@ -83,7 +83,7 @@ async def measure(
     except dns.resolver.LifetimeTimeout:
         return ended(Outcome.TIMEOUT, asked)
     except dns.resolver.NoNameservers as failed:
-        return ended(why(failed), asked)
+        return ended(no_nameserver_outcome(failed), asked)
     except dns.resolver.YXDOMAIN:
         return ended(Outcome.NAME_SERVER_FAILED, asked)
     except dns.resolver.NoResolverConfiguration:
@@ -96,7 +96,7 @@ async def measure(
     return ended(Outcome.OK, cost_bytes)
 
 
-def why(failed: dns.resolver.NoNameservers) -> Outcome:
+def no_nameserver_outcome(failed: dns.resolver.NoNameservers) -> Outcome:
     """What all name servers did: refused to answer, could not be reached, or failed
     (SERVFAIL and the rest)."""
     found: set[Outcome] = set()
@@ -112,7 +112,7 @@ def why(failed: dns.resolver.NoNameservers) -> Outcome:
     return found.pop() if len(found) == 1 else Outcome.NAME_SERVER_FAILED
 
 
-def whose(
+def resolver_facts(
     servers: Sequence[str],
     among: Sequence[Interface],
     upstream: Callable[[], Sequence[str]] = platforms.resolvers,
@@ -128,9 +128,9 @@ def whose(
         return {}
     values: dict[str, Value] = {"resolver": _kind(address, among)}
     if among and not address.is_loopback:
-        owners = owner(towards(str(address)), among)
+        owners = interfaces_with(towards(str(address)), among)
         if owners:
-            through = any(recognise(each) is not None for each in owners)
+            through = any(vpn_product(each) is not None for each in owners)
             values["resolver_through_vpn"] = int(through)
     return values
 

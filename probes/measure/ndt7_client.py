@@ -88,7 +88,7 @@ async def upload(
             meter = Meter(link)
             listener = asyncio.create_task(_hear(link, heard), name="ndt7-hear")
             try:
-                octets, took_s, full, outcome = await give(
+                octets, took_s, full, outcome = await send_noise(
                     link, seconds, most_bytes, meter
                 )
                 await asyncio.wait({listener}, timeout=_LAST_WORD_S)
@@ -211,7 +211,7 @@ async def _take(
     return octets, took_s, full, outcome
 
 
-async def give(
+async def send_noise(
     link: ClientConnection, seconds: float, most_bytes: int, meter: Meter
 ) -> tuple[int, float, bool, Outcome]:
     """Sends noise for `seconds`, `most_bytes` at most: (octets, seconds it took,

@@ -10,12 +10,12 @@ import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
-from probes.measure.active_interface import Interface, owner
-from probes.measure.tunnels import recognise
+from probes.measure.active_interface import Interface, interfaces_with
+from probes.measure.tunnels import vpn_product
 from probes.platforms.routing_table import local_address
 from probes.wire.policy import Workload
 
-Way = Literal["split_out", "tunnelled", "selective", "unknown"]
+Routing = Literal["split_out", "tunnelled", "selective", "unknown"]
 
 OPTIMIZE = (
     Workload(
@@ -61,7 +61,7 @@ OPTIMIZE = (
 )
 
 
-def samples(networks: Iterable[str]) -> list[str]:
+def sample_addresses(networks: Iterable[str]) -> list[str]:
     """The first, the middle and the last address of each network: a route may lead a
     part of one elsewhere. What is no network is left out. Pure."""
     found: dict[str, None] = {}
@@ -76,12 +76,12 @@ def samples(networks: Iterable[str]) -> list[str]:
     return list(found)
 
 
-def way_of(
+def routing_of(
     networks: Iterable[str],
     among: Sequence[Interface],
     hidden: bool,
     towards: Callable[[str], str] = local_address,
-) -> Way:
+) -> Routing:
     """Which way traffic to `networks` goes: none of it through a tunnel, all, or some.
 
     The system is asked for each sample (a connected UDP socket, nothing is sent). The
@@ -91,15 +91,15 @@ def way_of(
     if hidden:
         return "unknown"
     through: set[bool] = set()
-    for sample in samples(networks):
+    for sample in sample_addresses(networks):
         local = towards(sample)
         if not local:
             # No way there at all, as to IPv6 in most homes.
             continue
-        owners = owner(local, among)
+        owners = interfaces_with(local, among)
         if not owners:
             return "unknown"
-        through.add(any(recognise(each) is not None for each in owners))
+        through.add(any(vpn_product(each) is not None for each in owners))
     if not through:
         return "unknown"
     if len(through) == 2:

@@ -41,7 +41,7 @@ class Arrival(NamedTuple, Generic[Reply]):
     reply: Reply
 
 
-class Observed(NamedTuple, Generic[Reply]):
+class StreamResult(NamedTuple, Generic[Reply]):
     """All that one run saw. `sent_ns[n]` is when question n left, on the clock of the
     arrivals. `closing` holds the answers to the closing questions by number. `error`
     is the system's, where it ended the run."""
@@ -138,7 +138,7 @@ def _inbox(channel: socket.socket, kernel_times: bool) -> _Inbox:
     return _ThreadInbox(channel)
 
 
-def mark(channel: socket.socket, dscp: int) -> None:
+def set_dscp(channel: socket.socket, dscp: int) -> None:
     """Asks for `dscp` on what is sent; systems that do not allow it just don't."""
     with contextlib.suppress(OSError):
         if channel.family == socket.AF_INET6:
@@ -178,7 +178,7 @@ class Stream(Generic[Reply]):
     def stop(self) -> None:
         self._stop.set()
 
-    def run(self) -> Observed[Reply]:
+    def run(self) -> StreamResult[Reply]:
         inbox = _inbox(self._channel, self._kernel_times)
         slept = False
         try:
@@ -194,7 +194,7 @@ class Stream(Generic[Reply]):
                     self._close(inbox)
         finally:
             inbox.close()
-        return Observed(
+        return StreamResult(
             self._sent_ns,
             self._arrivals,
             self._closing,

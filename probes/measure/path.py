@@ -17,9 +17,9 @@ from typing import NamedTuple
 from probes import tracing
 from probes.measure import active_interface, ndt7_client
 from probes.measure.call_path import VOICE_DSCP, AuthenticatedStampCodec, StampCodec
-from probes.measure.hops import Station, figures, stations
-from probes.measure.tunnels import physical
-from probes.measure.udp_exchange import addresses_of
+from probes.measure.hops import Hop, figures, identify_hops
+from probes.measure.tunnels import physical_interface
+from probes.measure.udp_exchange import resolve_addresses
 from probes.tracing import Address, Echo, Tracer
 from probes.wire import stamp
 from probes.wire.clock import WallClock
@@ -73,13 +73,13 @@ async def measure(
 
     try:
         async with asyncio.timeout(_LOOKUP_S):
-            addresses = await addresses_of(host, port)
+            addresses = await resolve_addresses(host, port)
     except TimeoutError:
         return result(Outcome.NAME_SERVER_FAILED, {})
     except (OSError, UnicodeError) as error:
         return result(outcome_of(error), {})
     if gateway is None:
-        link = physical(active_interface.interfaces())
+        link = physical_interface(active_interface.interfaces())
         gateway = "" if link is None else link.gateway
     failed = Outcome.NAME_NOT_FOUND
     for family, address in addresses:
@@ -91,7 +91,7 @@ async def measure(
             failed = look
             continue
         near = gateway if _family_of(gateway) is family else ""
-        chosen = stations(look.echoes, near, str(address[0]))
+        chosen = identify_hops(look.echoes, near, str(address[0]))
         heard, more_bytes = await _asked_often(
             look.tracer, chosen, near, rounds, every_s, wait_s
         )
@@ -146,15 +146,15 @@ async def _best_look(methods: Sequence[Tracer], wait_s: float) -> _Look | Outcom
 
 async def _asked_often(
     tracer: Tracer,
-    chosen: Sequence[Station],
+    chosen: Sequence[Hop],
     gateway: str,
     rounds: int,
     every_s: float,
     wait_s: float,
-) -> tuple[dict[Station, list[Echo]], int]:
+) -> tuple[dict[Hop, list[Echo]], int]:
     """What each station answered, and what that cost: those on the way in turns, a
     gateway beside it at the same time."""
-    heard: dict[Station, list[Echo]] = {station: [] for station in chosen}
+    heard: dict[Hop, list[Echo]] = {station: [] for station in chosen}
     on_the_way = [station for station in chosen if station.ttl]
     turns = [station for _ in range(rounds) for station in on_the_way]
     beside = [station for station in chosen if not station.ttl]

@@ -57,7 +57,7 @@ def allocate_request(transaction: bytes) -> bytes:
     return _HEAD.pack(_ALLOCATE, len(attributes), COOKIE, transaction) + attributes
 
 
-def read_answer(packet: bytes | memoryview) -> StunResponse:
+def read_response(packet: bytes | memoryview) -> StunResponse:
     """What a success or error response says. `StunError` where it is none; attributes
     that are broken or not understood are passed over."""
     if len(packet) < HEAD_BYTES:

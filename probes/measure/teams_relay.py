@@ -14,8 +14,8 @@ from collections.abc import Callable
 from probes.measure import stun
 from probes.measure.call_figures import rounded
 from probes.measure.jitter import jitter
-from probes.measure.packet_stream import Arrival, Observed
-from probes.measure.udp_exchange import RetryPacing, Talk, talk
+from probes.measure.packet_stream import Arrival, StreamResult
+from probes.measure.udp_exchange import StreamPacing, UdpExchange, exchange
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.percentiles import percentile
@@ -44,7 +44,7 @@ class StunCodec:
 
     def parse(self, packet: bytes) -> tuple[int, stun.StunResponse] | None:
         try:
-            answer = stun.read_answer(packet)
+            answer = stun.read_response(packet)
         except stun.StunError:
             return None
         if answer.transaction[:-4] != self._secret:
@@ -80,14 +80,14 @@ async def _ask(
     request: Callable[[bytes], bytes],
     interval_ms: float,
     tcp_port: int,
-) -> Talk[stun.StunResponse]:
-    pace = RetryPacing(relay.packets, interval_ms, VOICE_DSCP)
-    return await talk(
+) -> UdpExchange[stun.StunResponse]:
+    pace = StreamPacing(relay.packets, interval_ms, VOICE_DSCP)
+    return await exchange(
         relay.host, relay.port, lambda: StunCodec(request), pace, tcp_port
     )
 
 
-def summarise(run: Observed[stun.StunResponse]) -> dict[str, Value]:
+def summarise(run: StreamResult[stun.StunResponse]) -> dict[str, Value]:
     """The fields of the catalogue's `teams_relay` for a run in which something came
     back. Jitter is that of both ways together. Pure."""
     sent = len(run.sent_ns)

@@ -43,7 +43,7 @@ class Tunnel(msgspec.Struct, frozen=True):
     addresses: tuple[str, ...] = ()
 
 
-def recognise(interface: Interface) -> Product | None:
+def vpn_product(interface: Interface) -> Product | None:
     """Which product an interface belongs to; None where it is no VPN's. Pure."""
     if interface.kind == "utun":
         # Several always exist, for the system's own ends; a client's has an address.
@@ -65,14 +65,14 @@ def recognise(interface: Interface) -> Product | None:
     return by_name(interface.name) or BY_KIND.get(interface.kind)
 
 
-def tunnels(
+def find_tunnels(
     among: Iterable[Interface], connections: Iterable[VpnConnection] = ()
 ) -> list[Tunnel]:
     """The VPN clients, those that are up first; `connections` are those the system
     manages: one that is up and has no interface of its own is up all the same. Pure."""
     found: list[Tunnel] = []
     for each in among:
-        product = recognise(each)
+        product = vpn_product(each)
         if product is None:
             continue
         up = each.up and bool(each.global_addresses) and each.routed
@@ -107,12 +107,12 @@ def _without_interface(
     return []
 
 
-def state_of(found: Sequence[Tunnel]) -> State:
+def vpn_state(found: Sequence[Tunnel]) -> State:
     """The one word for `Whereabouts`. Pure."""
     return found[0].state if found else "absent"
 
 
-def hides_routes(found: Sequence[Tunnel]) -> bool:
+def routes_hidden(found: Sequence[Tunnel]) -> bool:
     """True where traffic may go through a tunnel that routes do not show. Pure."""
     return any(
         (each.quiet and each.state != "down")
@@ -127,12 +127,12 @@ def managed_connections() -> list[VpnConnection]:
     return [] if isinstance(found, Outcome) else found
 
 
-def physical(among: Sequence[Interface]) -> Interface | None:
+def physical_interface(among: Sequence[Interface]) -> Interface | None:
     """The interface that really carries the traffic, under any tunnel. Pure."""
     usable = [
         each
         for each in among
-        if each.up and each.global_addresses and recognise(each) is None
+        if each.up and each.global_addresses and vpn_product(each) is None
     ]
     ranked = sorted(
         usable,

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Generic, NamedTuple
 
-from probes.measure.packet_stream import Observed, Reply, Stream, mark
+from probes.measure.packet_stream import Reply, Stream, StreamResult, set_dscp
 from probes.wire.failure import Outcome
 from probes.wire.packet_codec import PacketCodec
 from probes.wire.socket_errors import outcome_of
@@ -17,15 +17,15 @@ _LOOKUP_S = 10.0
 _TCP_S = 3.0
 
 
-class Talk(NamedTuple, Generic[Reply]):
+class UdpExchange(NamedTuple, Generic[Reply]):
     """How it ended; `run` where something came back, whole."""
 
     outcome: Outcome
-    run: Observed[Reply] | None
+    run: StreamResult[Reply] | None
     cost_bytes: int
 
 
-class RetryPacing(NamedTuple):
+class StreamPacing(NamedTuple):
     """How a stream is sent. `closing`: see `Stream`."""
 
     packets: int
@@ -35,13 +35,13 @@ class RetryPacing(NamedTuple):
     kernel_times: bool = True
 
 
-async def talk(
+async def exchange(
     host: str,
     port: int,
     new_codec: Callable[[], PacketCodec[Reply]],
-    pace: RetryPacing,
+    pace: StreamPacing,
     tcp_port: int | None = None,
-) -> Talk[Reply]:
+) -> UdpExchange[Reply]:
     """Streams questions to `host` at the first of its addresses that answers, one a
     family. `tcp_port` is one the same host serves by TCP: where UDP gets no answer but
     that port does, the outcome is `udp_blocked`. Never raises for what the network
@@ -50,11 +50,11 @@ async def talk(
     failed: list[Outcome] = []
     try:
         async with asyncio.timeout(_LOOKUP_S):
-            addresses = await addresses_of(host, port)
+            addresses = await resolve_addresses(host, port)
     except TimeoutError:
-        return Talk(Outcome.NAME_SERVER_FAILED, None, 0)
+        return UdpExchange(Outcome.NAME_SERVER_FAILED, None, 0)
     except (OSError, UnicodeError) as error:
-        return Talk(outcome_of(error), None, 0)
+        return UdpExchange(outcome_of(error), None, 0)
     for family, address in addresses:
         run = await _run(family, address, new_codec(), pace)
         if isinstance(run, Outcome):
@@ -63,9 +63,9 @@ async def talk(
         cost_bytes += run.octets_out + run.octets_in
         cost_bytes += (run.packets_out + run.packets_in) * HEADERS_BYTES[family]
         if run.slept:
-            return Talk(Outcome.PAUSED, None, cost_bytes)
+            return UdpExchange(Outcome.PAUSED, None, cost_bytes)
         if run.arrivals:
-            return Talk(Outcome.OK, run, cost_bytes)
+            return UdpExchange(Outcome.OK, run, cost_bytes)
         failed.append(_silence(run.error))
     # Where one family is missing here, the other's failure says more.
     known = [each for each in failed if each is not Outcome.NO_NETWORK]
@@ -75,10 +75,10 @@ async def talk(
     silent = outcome in (Outcome.TIMEOUT, Outcome.UNREACHABLE)
     if silent and tcp_port is not None and await _answers_tcp(host, tcp_port):
         outcome = Outcome.UDP_BLOCKED
-    return Talk(outcome, None, cost_bytes)
+    return UdpExchange(outcome, None, cost_bytes)
 
 
-async def addresses_of(
+async def resolve_addresses(
     host: str, port: int
 ) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
     """At most one address a family, in the system's order."""
@@ -112,11 +112,11 @@ async def _run(
     family: socket.AddressFamily,
     address: tuple[object, ...],
     codec: PacketCodec[Reply],
-    pace: RetryPacing,
-) -> Observed[Reply] | Outcome:
+    pace: StreamPacing,
+) -> StreamResult[Reply] | Outcome:
     with socket.socket(family, socket.SOCK_DGRAM) as channel:
         channel.setblocking(False)
-        mark(channel, pace.dscp)
+        set_dscp(channel, pace.dscp)
         try:
             channel.connect(address)
         except OSError as error:

@@ -16,17 +16,17 @@ from urllib.parse import urlsplit
 
 from probes import platforms
 from probes.measure import optimize
-from probes.measure.active_interface import Interface, owner
+from probes.measure.active_interface import Interface, interfaces_with
 from probes.measure.background import in_background
 from probes.measure.path_mtu import find_path_mtu
 from probes.measure.round_trips import measure_round_trips
 from probes.measure.tunnels import (
     Tunnel,
-    hides_routes,
+    find_tunnels,
     managed_connections,
-    physical,
-    recognise,
-    tunnels,
+    physical_interface,
+    routes_hidden,
+    vpn_product,
 )
 from probes.measure.vpn_watch import VpnWatch
 from probes.platforms.routing_table import local_address
@@ -46,7 +46,7 @@ COMPARE_AGAIN_S = 800.0
 MAX_ENDS = 12
 
 
-class End(NamedTuple):
+class VpnEndpoint(NamedTuple):
     """Something of the council's that answers: a TCP port, or a STAMP reflector."""
 
     host: str
@@ -55,13 +55,13 @@ class End(NamedTuple):
     stamp_key: str = ""
 
 
-class Ways(NamedTuple):
+class EndpointRoutes(NamedTuple):
     """Of each kind, the first end whose traffic goes so: (its address, it)."""
 
-    tunnel: tuple[str, End] | None
-    direct: tuple[str, End] | None
-    tunnel_stamp: tuple[str, End] | None
-    direct_stamp: tuple[str, End] | None
+    tunnel: tuple[str, VpnEndpoint] | None
+    direct: tuple[str, VpnEndpoint] | None
+    tunnel_stamp: tuple[str, VpnEndpoint] | None
+    direct_stamp: tuple[str, VpnEndpoint] | None
 
 
 class Vpn:
@@ -82,12 +82,14 @@ class Vpn:
         self._mtu_at_s = 0.0
         self._mtu_values: dict[str, Value] = {}
 
-    def look(self) -> list[Interface] | Outcome:
+    def observe(self) -> list[Interface] | Outcome:
         """Sees the tunnels and remembers what the next result needs of it."""
         among = self._gather()
         if isinstance(among, list):
-            found = tunnels(among, self._connections)
-            self._watch.look(found, physical(among) is not None, self._clock_s())
+            found = find_tunnels(among, self._connections)
+            self._watch.observe(
+                found, physical_interface(among) is not None, self._clock_s()
+            )
         return among
 
     async def measure(
@@ -101,17 +103,17 @@ class Vpn:
         `not_supported` where that cannot be told. `frugal`: nothing is sent."""
         time_ms = now_ms()
         self._connections = await in_background(self._managed)
-        among = self.look()
+        among = self.observe()
         if isinstance(among, Outcome):
             return Result(NAME, VERSION, time_ms, among)
-        found = tunnels(among, self._connections)
+        found = find_tunnels(among, self._connections)
         if not found:
             return Result(NAME, VERSION, time_ms, Outcome.NOT_PRESENT)
         first = found[0]
         values = self._seen(first)
         if first.state == "down":
             return Result(NAME, VERSION, time_ms, Outcome.NOT_CONNECTED, values=values)
-        values |= ways(policy, among, found)
+        values |= microsoft_routing(policy, among, found)
         outcome = Outcome.OK if first.state == "up" else Outcome.NOT_SUPPORTED
         cost_bytes = 0
         if first.state == "up" and not frugal and self._is_time(first):
@@ -138,7 +140,7 @@ class Vpn:
         reconnects = self._watch.reconnects(self._clock_s())
         if reconnects is not None:
             values["reconnects"] = reconnects
-        took_s = self._watch.take_connect_s()
+        took_s = self._watch.pop_connect_s()
         if took_s is not None:
             values["connect_s"] = took_s
         return values
@@ -148,9 +150,9 @@ class Vpn:
     ) -> tuple[dict[str, Value], int]:
         """The way through the tunnel beside the direct one. Where routes cannot be
         believed, nothing is known of either."""
-        if hides_routes(found):
+        if routes_hidden(found):
             return {}, 0
-        reached = await _ways(ends(policy), among)
+        reached = await _ways(endpoints(policy), among)
         values: dict[str, Value] = {}
         cost_bytes = 0
         for name, chosen in (("tunnel", reached.tunnel), ("direct", reached.direct)):
@@ -169,10 +171,10 @@ class Vpn:
         return values | more, cost_bytes + more_bytes
 
     async def _mtus(
-        self, reached: Ways, tunnel: Tunnel, among: list[Interface]
+        self, reached: EndpointRoutes, tunnel: Tunnel, among: list[Interface]
     ) -> tuple[dict[str, Value], int]:
         """Measured when the tunnel or the line is another, and a few times a day."""
-        line = physical(among)
+        line = physical_interface(among)
         key = (tunnel, line.name if line else "", line.networks if line else ())
         now_s = self._clock_s()
         if key == self._mtu_key and 0 <= now_s - self._mtu_at_s < MTU_AGAIN_S:
@@ -203,54 +205,56 @@ class Vpn:
         return values, cost_bytes
 
 
-def ways(
+def microsoft_routing(
     policy: Policy, among: Sequence[Interface], found: Sequence[Tunnel]
 ) -> dict[str, Value]:
     """Which way Teams and all of Microsoft 365's Optimize traffic goes."""
     workloads = policy.optimize or optimize.OPTIMIZE
-    hidden = hides_routes(found)
+    hidden = routes_hidden(found)
     teams = [n for each in workloads if each.name == "teams" for n in each.networks]
     every = [n for each in workloads for n in each.networks]
-    values: dict[str, Value] = {"m365_way": optimize.way_of(every, among, hidden)}
+    values: dict[str, Value] = {"m365_way": optimize.routing_of(every, among, hidden)}
     if teams:
-        values["teams_way"] = optimize.way_of(teams, among, hidden)
+        values["teams_way"] = optimize.routing_of(teams, among, hidden)
     return values
 
 
-def ends(policy: Policy) -> list[End]:
+def endpoints(policy: Policy) -> list[VpnEndpoint]:
     """What the policy names, gateways first: they are never behind their own tunnel.
     Pure."""
-    found = [End(each.host, each.port) for each in policy.vpn_gateways]
+    found = [VpnEndpoint(each.host, each.port) for each in policy.vpn_gateways]
     for reflector in policy.reflectors:
         at = _host_and_port(reflector.ndt7_url)
         # Its TCP port where it has one; a refusal is an answer as well.
         port = at[1] if at and at[0] == reflector.host.lower() else reflector.stamp_port
         stamp_at = reflector.stamp_port, reflector.stamp_key
-        found.append(End(reflector.host, port, *stamp_at))
+        found.append(VpnEndpoint(reflector.host, port, *stamp_at))
     for service in policy.services:
         at = _host_and_port(service.url)
         if at:
-            found.append(End(*at))
+            found.append(VpnEndpoint(*at))
     return list(dict.fromkeys(found))[:MAX_ENDS]
 
 
-async def _ways(among_ends: Sequence[End], among: Sequence[Interface]) -> Ways:
+async def _ways(
+    among_ends: Sequence[VpnEndpoint], among: Sequence[Interface]
+) -> EndpointRoutes:
     tunnel = direct = tunnel_stamp = direct_stamp = None
     for end in among_ends:
         for address in await _addresses(end.host, end.port):
-            owners = owner(local_address(address), among)
+            owners = interfaces_with(local_address(address), among)
             if not owners:
                 continue
             reached = address, end
             stamped = reached if end.stamp_port else None
-            if any(recognise(each) is not None for each in owners):
+            if any(vpn_product(each) is not None for each in owners):
                 tunnel = tunnel or reached
                 tunnel_stamp = tunnel_stamp or stamped
             else:
                 direct = direct or reached
                 direct_stamp = direct_stamp or stamped
             break
-    return Ways(tunnel, direct, tunnel_stamp, direct_stamp)
+    return EndpointRoutes(tunnel, direct, tunnel_stamp, direct_stamp)
 
 
 async def _addresses(host: str, port: int) -> list[str]:

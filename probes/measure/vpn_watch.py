@@ -30,7 +30,7 @@ class VpnWatch:
         self._breaks: deque[float] = deque(maxlen=1_000)
         self._connect_s: float | None = None
 
-    def look(self, found: Sequence[Tunnel], has_line: bool, now_s: float) -> None:
+    def observe(self, found: Sequence[Tunnel], has_line: bool, now_s: float) -> None:
         """`found`: the tunnels as they are; `has_line`: a physical link is there;
         `now_s`: a clock that goes on in sleep."""
         gap_s = None if self._looked_s is None else now_s - self._looked_s
@@ -71,7 +71,7 @@ class VpnWatch:
             return None
         return sum(1 for at in self._breaks if now_s - at <= HOUR_S)
 
-    def take_connect_s(self) -> float | None:
+    def pop_connect_s(self) -> float | None:
         """How long the last connecting took, to the time between two looks; told
         once."""
         told, self._connect_s = self._connect_s, None

@@ -23,7 +23,7 @@ from probes.wire.sample import Value
 NAME = "wifi"
 VERSION = 1
 # macOS tells through system_profiler, a second of the processor each time.
-GLANCES = sys.platform != "darwin"
+CAN_OBSERVE_OFTEN = sys.platform != "darwin"
 # Fewer packets than this say nothing of retries.
 _PACKETS = 50
 
@@ -40,13 +40,13 @@ class Wifi:
         self._weakest_dbm: int | None = None
         self._counted: WifiLink | None = None
         # Without hardware or consent there is nothing to see between two results.
-        self.is_worth_a_glance = GLANCES
+        self.can_observe_often = CAN_OBSERVE_OFTEN
 
-    async def look(self) -> list[WifiLink] | Outcome:
+    async def observe(self) -> list[WifiLink] | Outcome:
         """Sees the link and remembers what the next result needs of it."""
         found = await in_background(self._ask, self._key)
-        self.is_worth_a_glance = GLANCES and isinstance(found, list)
-        link = chosen(found)
+        self.can_observe_often = CAN_OBSERVE_OFTEN and isinstance(found, list)
+        link = connected_link(found)
         if link is None:
             self._cell = ""
             return found
@@ -61,14 +61,16 @@ class Wifi:
         """`not_present` without hardware, `switched_off`, `not_connected`, and
         `not_permitted` if the system wants consent that nobody gave."""
         time_ms = now_ms()
-        found = await self.look()
-        link = chosen(found)
+        found = await self.observe()
+        link = connected_link(found)
         if link is None:
-            outcome = found if isinstance(found, Outcome) else why_not(found)
+            outcome = (
+                found if isinstance(found, Outcome) else not_connected_outcome(found)
+            )
             self._counted = None
             self._weakest_dbm, self._roams = None, 0
             return Result(NAME, VERSION, time_ms, outcome)
-        values = values_of(link)
+        values = link_values(link)
         if self._weakest_dbm is not None:
             values["signal_min_dbm"] = self._weakest_dbm
         if link.cell:
@@ -81,19 +83,19 @@ class Wifi:
         return Result(NAME, VERSION, time_ms, Outcome.OK, values=values)
 
 
-def chosen(found: list[WifiLink] | Outcome) -> WifiLink | None:
+def connected_link(found: list[WifiLink] | Outcome) -> WifiLink | None:
     """The link that is connected, the first of several. Pure."""
     links = found if isinstance(found, list) else []
     return next((each for each in links if each.connected), None)
 
 
-def why_not(links: list[WifiLink]) -> Outcome:
+def not_connected_outcome(links: list[WifiLink]) -> Outcome:
     """Why none of `links` is connected. Pure."""
     off = bool(links) and all(each.radio_off for each in links)
     return Outcome.SWITCHED_OFF if off else Outcome.NOT_CONNECTED
 
 
-def values_of(link: WifiLink) -> dict[str, Value]:
+def link_values(link: WifiLink) -> dict[str, Value]:
     """What a link says, by the catalogue's names. Pure."""
     values: dict[str, Value] = {}
     if link.signal_dbm is not None:
