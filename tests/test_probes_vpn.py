@@ -25,7 +25,7 @@ from probes.platforms.system_facts import Interface, VpnConnection
 from probes.wire.failure import Outcome
 from probes.wire.policy import GatewayAt, Policy, ReflectorAt, Service
 from probes.wire.report import Report, Whereabouts
-from probes.wire.report import sample_addresses as rows
+from probes.wire.report import samples as rows
 
 LAPTOP = str(Path(__file__).with_name("laptop_in_namespace.py"))
 HOME = Interface(

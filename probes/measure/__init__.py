@@ -1,1 +1,1 @@
-"""What the agent measures: call path, bandwidth, VPN, Wi-Fi, web, names, the laptop."""
+"""The probes: call path, path, bandwidth, VPN, Wi-Fi, web, DNS and the laptop."""

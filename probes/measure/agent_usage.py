@@ -1,4 +1,4 @@
-"""The agent about itself: what it costs the laptop, and what it could not send."""
+"""The agent's own use of the laptop, and the reports that it could not send."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def measure(
     software: str,
     now_ms: WallClock,
 ) -> Result:
-    """Resident memory, share of one core and uptime of this process."""
+    """Measures this process: resident memory, share of one core, uptime."""
     import psutil
 
     time_ms = now_ms()

@@ -1,5 +1,5 @@
-"""Work that blocks, done beside the loop: a system's command, a look-up that has no
-asynchronous form. Unlike a pool's, its thread never holds up the end of the process."""
+"""Runs blocking work in a thread: a system command, a look-up without an asynchronous
+form. Unlike the thread of a pool, this one never delays the end of the process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 
 async def in_background(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `work` returns or raises. Cancelled, it is waited for no longer, and its
-    outcome is dropped."""
+    """Returns or raises what `work` does. If the caller is cancelled, the thread runs
+    on and its result is dropped."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
-    def tell(result: T | None, error: Exception | None) -> None:
+    def set_outcome(result: T | None, error: Exception | None) -> None:
         if future.done():
             return
         if error is not None:
@@ -31,11 +31,11 @@ async def in_background(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
         result, error = None, None
         try:
             result = work(*args, **kwargs)
-        except Exception as raised:  # noqa: BLE001 (raised again where it is awaited)
+        except Exception as raised:  # noqa: BLE001 (raised again by the await below)
             error = raised
-        # The loop may have ended meanwhile.
+        # The loop may have ended in the meantime.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(tell, result, error)
+            loop.call_soon_threadsafe(set_outcome, result, error)
 
     threading.Thread(target=run, name="background", daemon=True).start()
     return await future

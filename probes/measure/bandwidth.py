@@ -1,4 +1,4 @@
-"""How much fits through the line to the council, both ways: ndt7, with a budget."""
+"""Speed test to the council's reflector, both ways: ndt7 within a data budget."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from probes.wire.socket_errors import outcome_of
 
 NAME = "bandwidth"
 VERSION = 2
-_IDLE_TIMES = 5
-# Half each way: the way down must not eat what the way up needs.
+_IDLE_ATTEMPTS = 5
+# For each direction: the download must not use up what the upload needs.
 _LEAST_BYTES = 100_000
 
 
@@ -32,14 +32,15 @@ async def measure(
     ca_file: str | None = None,
     verify: bool = True,
 ) -> Result:
-    """A download, then an upload, against the ndt7 server at `url` (`https://host`,
-    `wss://host:port` or with the path; `http` and `ws` are spoken too).
+    """Runs a download, then an upload, against the ndt7 server at `url`
+    (`https://host`, `wss://host:port`, with or without the path; also `http` and `ws`).
 
-    At most about `budget_bytes` in all, half each way, what the download leaves going
-    to the upload; `at_least` is 1 where the budget or the server's cap ended one of
-    them, and which. A server with too many tests already is `busy`, with when to come
-    again where it said so; a `url` that is none is `not_configured`. Never raises for
-    what the network does; a missing `ca_file` is the caller's.
+    Uses about `budget_bytes` in all: half for the download, the rest for the upload.
+    `at_least` is 1 if the budget or the server's cap ended either of them;
+    `down_at_least` and `up_at_least` show which. If the server has too many tests
+    already, the outcome is `busy`, with `retry_after_s` if the server gave it. An
+    unusable `url` is `not_configured`. Network errors never raise; a missing `ca_file`
+    does.
     """
     time_ms = now_ms()
     values: dict[str, Value] = {}
@@ -50,32 +51,32 @@ async def measure(
 
     if budget_bytes < 2 * _LEAST_BYTES:
         return result(Outcome.BUDGET_SPENT)
-    door = _door(url)
-    if door is None:
+    endpoint = _endpoint(url)
+    if endpoint is None:
         return result(Outcome.NOT_CONFIGURED)
-    host, port, secure = door
+    host, port, secure = endpoint
     tls = _tls(ca_file, verify) if secure else None
     try:
-        idle = await ndt7_client.round_trips(host, port, _IDLE_TIMES)
+        idle = await ndt7_client.round_trips(host, port, _IDLE_ATTEMPTS)
     except (OSError, UnicodeError) as error:
         return result(outcome_of(error))
     values["rtt_idle_ms"] = round(statistics.median(idle), 3)
 
     down = await ndt7_client.download(url, tls, seconds, budget_bytes // 2)
     cost_bytes += down.octets
-    values |= _told("down", down)
+    values |= _direction_values("down", down)
     if down.outcome is not Outcome.OK:
         return result(down.outcome)
 
     up = await ndt7_client.upload(url, tls, seconds, budget_bytes - cost_bytes)
     if up.outcome is Outcome.BUSY:
-        # Its place of the download may not be free again yet.
+        # The server may not have released the download's slot yet.
         await asyncio.sleep(1.0)
         up = await ndt7_client.upload(url, tls, seconds, budget_bytes - cost_bytes)
     cost_bytes += up.octets
-    values |= _told("up", up)
+    values |= _direction_values("up", up)
     values["at_least"] = int(down.limited or up.limited)
-    loaded = [each for each in (down.rtt_loaded_ms, up.rtt_loaded_ms) if each]
+    loaded = [rtt_ms for rtt_ms in (down.rtt_loaded_ms, up.rtt_loaded_ms) if rtt_ms]
     if loaded:
         values["rtt_loaded_ms"] = round(max(loaded), 3)
         rpm = bufferbloat.responsiveness_rpm(max(loaded))
@@ -85,22 +86,24 @@ async def measure(
     return result(up.outcome)
 
 
-def _told(way: str, done: ndt7_client.Transferred) -> dict[str, Value]:
+def _direction_values(
+    direction: str, transfer: ndt7_client.Transferred
+) -> dict[str, Value]:
     values: dict[str, Value] = {}
-    if done.bps is not None:
-        values[f"{way}_bps"] = round(done.bps, 1)
-        values[f"{way}_at_least"] = int(done.limited)
-    if done.rtt_loaded_ms is not None:
-        values[f"rtt_{way}_ms"] = round(done.rtt_loaded_ms, 3)
-    if done.retransmitted is not None:
-        values[f"{way}_retransmit_ratio"] = round(done.retransmitted, 6)
-    if done.retry_after_s:
-        values["retry_after_s"] = done.retry_after_s
+    if transfer.bps is not None:
+        values[f"{direction}_bps"] = round(transfer.bps, 1)
+        values[f"{direction}_at_least"] = int(transfer.limited)
+    if transfer.rtt_loaded_ms is not None:
+        values[f"rtt_{direction}_ms"] = round(transfer.rtt_loaded_ms, 3)
+    if transfer.retransmitted is not None:
+        values[f"{direction}_retransmit_ratio"] = round(transfer.retransmitted, 6)
+    if transfer.retry_after_s:
+        values["retry_after_s"] = transfer.retry_after_s
     return values
 
 
-def _door(url: str) -> tuple[str, int, bool] | None:
-    """Host, port and whether by TLS; None for what is no such address."""
+def _endpoint(url: str) -> tuple[str, int, bool] | None:
+    """Host, port and whether to use TLS; None if `url` is not an ndt7 address."""
     try:
         parts = urlsplit(ndt7.url_of(url, ndt7.DOWNLOAD))
         secure = parts.scheme == "wss"

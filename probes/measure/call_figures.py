@@ -1,4 +1,4 @@
-"""What a run of the call path means, in figures. Pure."""
+"""Works out the figures of a call path run. Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Run = packet_stream.StreamResult[stamp.Reflected]
 Arrival = packet_stream.Arrival[stamp.Reflected]
 
 
-class _Way(NamedTuple):
-    """One direction. Delays vary by these; what they are is not known. `late_ratio`: of
-    what arrived, what would have come too late to be played."""
+class _Direction(NamedTuple):
+    """How delay varies in one direction; the delay itself is not known. `late_ratio` is
+    the share of arrived packets that would be too late to be played."""
 
     jitter_ms: float
     variation_ms: float
@@ -31,28 +31,27 @@ class _Way(NamedTuple):
 def summarise(
     run: Run, interval_ms: float, targets: CallTargets = CLIENT_TO_EDGE
 ) -> dict[str, Value]:
-    """The fields of the catalogue's `call_path` for a run in which something came
-    back. Both directions' jitter and loss are kept apart where that is known; MOS is
-    that of the worse direction."""
+    """The catalogue's `call_path` fields for a run with at least one reply. Jitter and
+    loss are per direction if known; MOS is that of the worse direction."""
     sent = len(run.sent_ns)
     first: dict[int, Arrival] = {}
     repeats, reordered, highest = 0, 0, -1
     copied_out: set[int] = set()
-    for each in run.arrivals:
-        if each.number in first:
+    for arrival in run.arrivals:
+        if arrival.number in first:
             repeats += 1
-            # Another count of the reflector: it was doubled on the way there.
-            if each.reply.sequence != first[each.number].reply.sequence:
-                copied_out.add(each.reply.sequence)
+            # The reflector counted it twice, so it was duplicated on the way there.
+            if arrival.reply.sequence != first[arrival.number].reply.sequence:
+                copied_out.add(arrival.reply.sequence)
             continue
-        first[each.number] = each
-        reordered += each.number < highest
-        highest = max(highest, each.number)
+        first[arrival.number] = arrival
+        reordered += arrival.number < highest
+        highest = max(highest, arrival.number)
     received = len(first)
     lost = [number not in first for number in range(sent)]
     loss_ratio = (sent - received) / sent
 
-    rtts = [_rtt_ms(each, run.sent_ns) for each in first.values()]
+    rtts = [_rtt_ms(arrival, run.sent_ns) for arrival in first.values()]
     rtt_ms = math.fsum(rtts) / received
     values: dict[str, Value] = {
         "sent": sent,
@@ -65,51 +64,54 @@ def summarise(
         "duplicate_ratio": repeats / sent,
     }
 
-    ways = _ways(run)
+    directions = _directions(run)
     jitter_ms = None
-    if ways is not None:
-        jitter_ms = max(way.jitter_ms for way in ways)
+    if directions is not None:
+        jitter_ms = max(direction.jitter_ms for direction in directions)
         values |= {
             "jitter_ms": jitter_ms,
-            "jitter_out_ms": ways[0].jitter_ms,
-            "jitter_in_ms": ways[1].jitter_ms,
-            "pdv_ms": max(way.variation_ms for way in ways),
-            "late_ratio": max(way.late_ratio for way in ways),
+            "jitter_out_ms": directions[0].jitter_ms,
+            "jitter_in_ms": directions[1].jitter_ms,
+            "pdv_ms": max(direction.variation_ms for direction in directions),
+            "late_ratio": max(direction.late_ratio for direction in directions),
         }
 
-    gathered = bursts.bursts(lost, interval_ms)
-    values["burst_density_ratio"] = gathered.burst_density_ratio
-    values["gap_density_ratio"] = gathered.gap_density_ratio
-    values["burst_ms"] = max(0.0, gathered.burst_ms)
+    clusters = bursts.bursts(lost, interval_ms)
+    values["burst_density_ratio"] = clusters.burst_density_ratio
+    values["gap_density_ratio"] = clusters.gap_density_ratio
+    values["burst_ms"] = max(0.0, clusters.burst_ms)
 
     losses = [loss_ratio, loss_ratio]
     lost_out = _lost_out(run, sent - received, len(copied_out))
     if lost_out is not None:
-        # What never arrived there cannot be lost on the way back.
-        came = sent - lost_out
-        losses = [lost_out / sent, (came - received) / came if came else 0.0]
+        # A packet that never reached the reflector cannot be lost on the way back.
+        reflected = sent - lost_out
+        losses = [
+            lost_out / sent,
+            (reflected - received) / reflected if reflected else 0.0,
+        ]
         values |= {"loss_out_ratio": losses[0], "loss_in_ratio": losses[1]}
     ratio = bursts.burst_ratio(lost)
     values["mos_estimated"] = min(
         emodel.estimate(
             rtt_ms,
-            way.jitter_ms if way else 0.0,
-            loss + (1 - loss) * (way.late_ratio if way else 0.0),
+            direction.jitter_ms if direction else 0.0,
+            loss + (1 - loss) * (direction.late_ratio if direction else 0.0),
             ratio,
         )
-        for loss, way in zip(losses, ways or (None, None), strict=True)
+        for loss, direction in zip(losses, directions or (None, None), strict=True)
     )
     values |= target_values(
         targets, lost, interval_ms, rtt_ms, jitter_ms, reordered / received
     )
-    dscps = {each.reply.dscp_arrived for each in run.arrivals} - {-1}
+    dscps = {arrival.reply.dscp_arrived for arrival in run.arrivals} - {-1}
     if len(dscps) == 1:
         values["dscp_arrived"] = dscps.pop()
     return rounded(values)
 
 
 def rounded(values: dict[str, Value]) -> dict[str, Value]:
-    """Floats to six places: a millionth is below what any of this can tell."""
+    """Rounds floats to six places: a millionth is below the precision of any figure."""
     return {
         name: round(value, 6) if isinstance(value, float) else value
         for name, value in values.items()
@@ -121,74 +123,77 @@ def _rtt_ms(arrival: Arrival, sent_ns: list[int]) -> float:
     reply = arrival.reply
     whole = arrival.t4_ns - sent_ns[arrival.number]
     inside = stamp.elapsed_ns(reply.t3_ntp, reply.t2_ntp)
-    # A reflector whose clock was stepped in between is not believed.
+    # If the reflector's clock was stepped in between, its times are not used.
     if 0 <= inside <= whole:
         whole -= inside
     return max(whole, 0) / 1e6
 
 
-def _ways(run: Run) -> tuple[_Way, _Way] | None:
-    """The way out (our clock to the reflector's) and back (its to ours), each in its
-    own order of arrival; None below two packets. The clocks need not agree."""
+def _directions(run: Run) -> tuple[_Direction, _Direction] | None:
+    """Outbound (our clock to the reflector's) and inbound (the reflector's to ours),
+    each in order of arrival; None below two packets. The clocks need not agree."""
     zero = run.arrivals[0].reply.t2_ntp
-    there = sorted(
-        run.arrivals, key=lambda each: stamp.elapsed_ns(each.reply.t2_ntp, zero)
+    by_reflection = sorted(
+        run.arrivals, key=lambda arrival: stamp.elapsed_ns(arrival.reply.t2_ntp, zero)
     )
-    out = _way(
+    outbound = _direction(
         [
             (
-                run.sent_ns[each.number] / 1e6,
-                stamp.elapsed_ns(each.reply.t2_ntp, zero) / 1e6,
+                run.sent_ns[arrival.number] / 1e6,
+                stamp.elapsed_ns(arrival.reply.t2_ntp, zero) / 1e6,
             )
-            for each in there
+            for arrival in by_reflection
         ]
     )
-    back = _way(
+    inbound = _direction(
         [
-            (stamp.elapsed_ns(each.reply.t3_ntp, zero) / 1e6, each.t4_ns / 1e6)
-            for each in run.arrivals
+            (stamp.elapsed_ns(arrival.reply.t3_ntp, zero) / 1e6, arrival.t4_ns / 1e6)
+            for arrival in run.arrivals
         ]
     )
-    return None if out is None or back is None else (out, back)
+    return None if outbound is None or inbound is None else (outbound, inbound)
 
 
-def _way(times: Sequence[tuple[float, float]]) -> _Way | None:
-    shake = jitter(times)
-    if shake is None:
+def _direction(times: Sequence[tuple[float, float]]) -> _Direction | None:
+    jitter_ms = jitter(times)
+    if jitter_ms is None:
         return None
     transits = [received - sent for sent, received in times]
-    # The jitter buffer that the MOS assumes, behind the usual packet.
-    deadline = statistics.median(transits) + emodel.buffer_ms(shake) + emodel.FRAME_MS
-    return _Way(
-        shake,
+    # A packet is late if it misses the jitter buffer that the MOS assumes.
+    deadline = (
+        statistics.median(transits) + emodel.buffer_ms(jitter_ms) + emodel.FRAME_MS
+    )
+    return _Direction(
+        jitter_ms,
         percentile(transits, 95) - min(transits),
         sum(transit > deadline for transit in transits) / len(transits),
     )
 
 
 def _lost_out(run: Run, lost: int, copied: int) -> int | None:
-    """How many of `lost` were lost on the way out, by the reflector's own count; None
-    where it does not count or did not say. `copied` were doubled on the way out."""
+    """How many of `lost` were lost outbound, by the reflector's own count; None if it
+    does not count or did not answer. `copied` packets were duplicated outbound."""
     if lost == 0:
         return 0
-    reflected = _reflected(run)
+    reflected = _reflector_count(run)
     if reflected is None:
         return None
     missing = len(run.sent_ns) - (reflected - copied)
-    # One too few or many: a packet doubled or counted from 1. More: another count.
+    # Off by one: a packet was duplicated, or the count starts at 1. Off by more: the
+    # count is not about this run.
     if not -1 <= missing <= lost + 1:
         return None
     return min(max(missing, 0), lost)
 
 
-def _reflected(run: Run) -> int | None:
-    """How many of the stream's packets the reflector received, by its own count."""
+def _reflector_count(run: Run) -> int | None:
+    """How many packets of the stream the reflector received, by its own count."""
     if not run.closing:
         return None
-    asked, reply = min(run.closing.items())
-    # A stateless reflector copies the number; one that lost its state began anew.
+    number, reply = min(run.closing.items())
+    # A stateless reflector copies the number; one that lost its state starts again.
     return (
         reply.sequence
-        if reply.sequence < asked - packet_stream.CLOSING_GAP // 2
+        if reply.sequence < number - packet_stream.CLOSING_GAP // 2
         else None
     )

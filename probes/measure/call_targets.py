@@ -1,4 +1,4 @@
-"""Microsoft's media-quality targets and whether a run meets them. Pure."""
+"""Compares a run with Microsoft's media-quality targets. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def target_values(
     jitter_ms: float | None,
     reorder_ratio: float,
 ) -> dict[str, Value]:
-    """Per target whether it was met (1 or 0; absent where it cannot be judged), `poor`
-    where any was not, and the worst loss in any 200 ms. `lost` has an entry a packet
-    sent."""
+    """For each target 1 if it was met, 0 if not, absent if it cannot be judged. `poor`
+    is 1 if any was missed. Also the worst loss in any 200 ms. `lost` has one entry per
+    packet sent."""
     sent = len(lost)
     short = min(sent, max(1, round(targets.burst_ms / interval_ms)))
     long = min(sent, max(1, round(targets.loss_ms / interval_ms)))

@@ -1,11 +1,10 @@
 """A narrowband E-model estimate of conversational quality (ITU-T G.107). Pure.
 
-What it says is *estimated*: it knows delay, jitter and loss, not the talker, the
-headset or the codec in use. Its assumptions: everything G.107 leaves at its default
-(R = 93.2), no echo, the path as long one way as the other, a jitter buffer of twice
-the jitter (what comes later than that counts as lost), one 20 ms frame, and G.711 with
-packet-loss concealment (G.113 appendix I) in the place of Teams' codecs, for which no
-impairment values are published.
+The MOS is an *estimate* from delay, jitter and loss. It does not know the talker, the
+headset or the codec in use. Assumptions: the defaults of G.107 (R = 93.2); no echo; the
+same delay in both directions; a jitter buffer of twice the jitter, beyond which packets
+count as lost; one 20 ms frame; and G.711 with packet-loss concealment (G.113 appendix
+I) instead of the codecs of Teams, for which no impairment values are published.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def loss_impairment(
 
 
 def mos_from_r(r: float) -> float:
-    """MOS of a rating R: G.107 annex B, never below 1 (the polynomial dips there)."""
+    """MOS for a rating R: G.107 annex B. Never below 1, although the polynomial is."""
     if r <= 0:
         return 1.0
     if r >= 100:
@@ -61,14 +60,14 @@ def mos_from_r(r: float) -> float:
 
 
 def buffer_ms(jitter_ms: float) -> float:
-    """How long a jitter buffer is assumed to hold a packet back."""
+    """How long a jitter buffer is assumed to hold packets."""
     return 2 * jitter_ms
 
 
 def estimate(
     rtt_ms: float, jitter_ms: float, loss_ratio: float, burst_ratio: float = 1.0
 ) -> float:
-    """The estimated MOS (1 to 4.5) of a call over such a path; assumptions above."""
+    """The estimated MOS (1 to 4.5) of a call over such a path; see the assumptions."""
     delay_ms = rtt_ms / 2 + buffer_ms(jitter_ms) + FRAME_MS
     loss = loss_impairment(loss_ratio, G711_PLC, burst_ratio)
     return mos_from_r(BEST_R - delay_impairment(delay_ms) - loss)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-# The estimate gains 1/16 a packet: after 50 packets it is within 4 % of its level.
+# Each packet moves the estimate by 1/16: after 50 packets it is within 4 % of its
+# level.
 WARM_UP = 50
 
 
 def running(arrivals: Iterable[tuple[float, float]]) -> Iterator[float]:
     """J after each packet, in the unit of the times.
 
-    `arrivals` are (sent, received) in order of arrival, reordered and repeated
-    packets included. The two clocks need not agree: only differences count.
+    `arrivals` are (sent, received) in order of arrival, including reordered and
+    duplicate packets. The two clocks need not agree: only differences count.
     """
     estimate = 0.0
     before: float | None = None
@@ -28,8 +29,8 @@ def running(arrivals: Iterable[tuple[float, float]]) -> Iterator[float]:
 def jitter(arrivals: Iterable[tuple[float, float]]) -> float | None:
     """One figure for a run; None below two packets.
 
-    The RFC's J at the end of a run tells of its last third of a second only; this is
-    the mean of J over the run once it has warmed up, or J itself in a shorter run.
+    The RFC's J at the end of a run covers only its last third of a second. This is the
+    mean of J after the warm-up, or J itself if the run is shorter.
     """
     estimates = list(running(arrivals))
     if len(estimates) < 2:

@@ -1,5 +1,5 @@
-"""The laptop itself, as far as it explains a poor call: busy or slow processor, full
-memory, battery, the link's speed and errors, a recent sleep. No program is looked at.
+"""The state of the laptop, as far as it explains a poor call: busy or slow processor,
+full memory, battery, link speed and errors, a recent sleep. It looks at no program.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from probes.wire.sample import Value
 
 NAME = "laptop"
 VERSION = 1
-# Shorter sleeps are the clocks' own difference.
+# A shorter sleep may just be drift between the two clocks.
 _SLEPT_S = 10.0
-# A busy ratio over less than this is chance.
+# Over a shorter time a busy ratio is too random to use.
 _WINDOW_S = 1.0
 
 
 class Cpu(msgspec.Struct, frozen=True):
-    """Seconds of all processors together since the start: busy, and in all."""
+    """Seconds of all processors together since the start: busy, and total."""
 
     busy_s: float
     total_s: float
 
 
 class LaptopLoad:
-    """`look()` now and then, `await measure(…)` once in the period."""
+    """Call `observe()` often, and `await measure(…)` once per period."""
 
     def __init__(
         self,
@@ -40,32 +40,32 @@ class LaptopLoad:
         slept_s: Callable[[], float | None] = platforms.slept_s,
     ) -> None:
         self._gather, self._slept_s = gather, slept_s
-        self._begun = self._looked = cpu_times()
+        self._period_start = self._observed = cpu_times()
         self._busiest: float | None = None
         self._asleep_s = slept_s()
         self._errors: tuple[str, int] | None = None
 
     def observe(self) -> None:
-        """Remembers how busy the processor was since the last look."""
+        """Records how busy the processor was since the last call."""
         now = cpu_times()
-        ratio = busy_ratio(self._looked, now)
+        ratio = busy_ratio(self._observed, now)
         if ratio is not None:
             self._busiest = max(ratio, self._busiest or 0.0)
-            self._looked = now
+            self._observed = now
 
     async def measure(self, *, now_ms: WallClock) -> Result:
-        """What psutil tells on this system; what it does not tell is left out."""
+        """Measures what psutil supports on this system and leaves out the rest."""
         import psutil
 
         time_ms = now_ms()
         self.observe()
         values: dict[str, Value] = {}
-        ratio = busy_ratio(self._begun, self._looked)
+        ratio = busy_ratio(self._period_start, self._observed)
         if ratio is not None:
             values["cpu_ratio"] = ratio
         if self._busiest is not None:
             values["cpu_max_ratio"] = self._busiest
-        self._begun, self._busiest = self._looked, None
+        self._period_start, self._busiest = self._observed, None
         clock = _clock_ratio()
         if clock is not None:
             values["cpu_clock_ratio"] = clock
@@ -82,11 +82,11 @@ class LaptopLoad:
         return Result(NAME, VERSION, time_ms, Outcome.OK, values=values)
 
     def _link(self) -> dict[str, Value]:
-        """The physical link's speed, MTU and errors since the last result."""
+        """Speed, MTU and errors of the physical link since the last result."""
         import psutil
 
-        among = self._gather()
-        line = physical_interface(among) if isinstance(among, list) else None
+        interfaces = self._gather()
+        line = physical_interface(interfaces) if isinstance(interfaces, list) else None
         if line is None:
             self._errors = None
             return {}
@@ -112,17 +112,17 @@ class LaptopLoad:
 
 def busy_ratio(before: Cpu, now: Cpu) -> float | None:
     """The share of all processors that was busy between two times. Pure."""
-    passed_s = now.total_s - before.total_s
-    if passed_s < _WINDOW_S:
+    elapsed_s = now.total_s - before.total_s
+    if elapsed_s < _WINDOW_S:
         return None
-    return min(max((now.busy_s - before.busy_s) / passed_s, 0.0), 1.0)
+    return min(max((now.busy_s - before.busy_s) / elapsed_s, 0.0), 1.0)
 
 
 def cpu_times() -> Cpu:
     import psutil
 
     times = psutil.cpu_times()
-    # Guests' time is counted in user's already.
+    # The time of guests is already part of the user time.
     total_s = (
         sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
     )
@@ -130,7 +130,7 @@ def cpu_times() -> Cpu:
 
 
 def power() -> dict[str, Value]:
-    """The battery, to the nearest twentieth; empty where there is none."""
+    """The battery's charge, to the nearest 5 %; empty if there is no battery."""
     import psutil
 
     battery = getattr(psutil, "sensors_battery", lambda: None)()
@@ -145,7 +145,7 @@ def power() -> dict[str, Value]:
 
 
 def _clock_ratio() -> float | None:
-    """How fast the processor's clock is of its most: heat and batteries slow it."""
+    """The processor's clock as a share of its maximum: heat and battery slow it."""
     import psutil
 
     try:
