@@ -26,7 +26,7 @@ from pathlib import Path
 from collectors.batch import Batch
 from collectors.estate import Device
 from collectors.snmp import Credential, SnmpConfig, credential
-from collectors.snmp.polling.device_poll import DevicePoll
+from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
@@ -137,15 +137,8 @@ async def _towpath(port: int, held: Credential) -> dict[str, float]:
     device = Device(id="bench", site="s", address="127.0.0.1", port=port)  # type: ignore[arg-type]
     async with Sessions() as sessions:
         session = sessions.open("127.0.0.1", port, held, RetryPolicy((5.0,)))
-        poll = DevicePoll(
-            config,
-            device,
-            (),
-            held,
-            session,
-            DeviceState(),
-            wall_ms,
-        )
+        settings = PollSettings(config, wall_ms)
+        poll = DevicePoll(settings, device, (), session, DeviceState())
         rows: list[Batch] = []
         # Learns the ports and, over some polls, how much the agent stands.
         for _ in range(15):

@@ -11,8 +11,8 @@ from agents import EndlessWalk
 
 from collectors.estate import Device
 from collectors.snmp import SnmpConfig, credential
-from collectors.snmp.polling.device_health import HealthPoll
-from collectors.snmp.polling.device_poll import DevicePoll
+from collectors.snmp.polling.device_health import DeviceHealth
+from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.profiles import load
 from collectors.snmp.session.session import RetryPolicy
@@ -62,16 +62,9 @@ async def _grown_mb(
         where = "127.0.0.1", switch.port_number
         session = sessions.open(*where, held, RetryPolicy((0.5, 1.0)))
         device = Device(id="a", site="s", address=where[0], port=where[1])  # type: ignore[arg-type]
-        poll = DevicePoll(
-            config,
-            device,
-            (),
-            held,
-            session,
-            DeviceState(),
-            wall_ms,
-            HealthPoll(profiles, asyncio.Semaphore(8)),
-        )
+        settings = PollSettings(config, wall_ms)
+        health = DeviceHealth(profiles, asyncio.Semaphore(8))
+        poll = DevicePoll(settings, device, (), session, DeviceState(), health)
         before = _peak_mb()
         for _ in range(_POLLS):
             await poll.poll(0.0, lambda: None)

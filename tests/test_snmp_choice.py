@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.snmp.polling.credential_choice import Choice, names_of
+from collectors.snmp.polling.credential_choice import CredentialChoice, credential_names
 from probes.wire.failure import Outcome
 
 BY_SUBNET = {
@@ -20,18 +20,23 @@ BY_SUBNET = {
 def test_a_device_without_a_name_of_its_own_has_those_of_its_subnet() -> None:
     inside, outside = ip_address("10.2.3.4"), ip_address("192.168.1.1")
     expected = ("schools", "old-schools", "council", "default")
-    assert names_of("default", inside, BY_SUBNET) == expected
-    assert names_of("default", outside, BY_SUBNET) == ("default",)
-    assert names_of("default", ip_address("fd00::1"), BY_SUBNET) == ("six", "default")
+    assert credential_names("default", inside, BY_SUBNET) == expected
+    assert credential_names("default", outside, BY_SUBNET) == ("default",)
+    assert credential_names("default", ip_address("fd00::1"), BY_SUBNET) == (
+        "six",
+        "default",
+    )
 
 
 def test_a_device_with_names_of_its_own_has_only_those_in_their_order() -> None:
     inside = ip_address("10.2.3.4")
-    assert names_of("core", inside, BY_SUBNET) == ("core",)
-    assert names_of("new, core,new", inside, BY_SUBNET) == ("new", "core")
+    assert credential_names("core", inside, BY_SUBNET) == ("core",)
+    assert credential_names("new, core,new", inside, BY_SUBNET) == ("new", "core")
 
 
-def polled(choice: Choice, right: str, polls: int, *, loud: bool) -> list[str]:
+def polled(
+    choice: CredentialChoice, right: str, polls: int, *, loud: bool
+) -> list[str]:
     """The names tried, a minute apart; a wrong one is refused (v3) or silence (v2c)."""
     tried = []
     for n in range(polls):
@@ -41,25 +46,25 @@ def polled(choice: Choice, right: str, polls: int, *, loud: bool) -> list[str]:
         tried.append(choice.name)
         fits = choice.name == right
         wrong = Outcome.AUTH_FAILED if loud else Outcome.TIMEOUT
-        choice.took(Outcome.OK if fits else wrong, fits, n * 60.0)
+        choice.record(Outcome.OK if fits else wrong, fits, n * 60.0)
     return tried
 
 
 def test_one_is_tried_a_poll_until_one_fits_and_that_one_is_kept() -> None:
     for loud in (True, False):
-        choice = Choice(["a", "b", "c"])
+        choice = CredentialChoice(["a", "b", "c"])
         assert polled(choice, "c", 6, loud=loud) == ["a", "b", "c", "c", "c", "c"]
-        assert choice.good == "c"
-        assert Choice(["a", "b", "c"], remembered="c").name == "c"
+        assert choice.last_good == "c"
+        assert CredentialChoice(["a", "b", "c"], remembered="c").name == "c"
 
 
 def test_a_password_that_was_changed_is_left_for_another_at_once() -> None:
-    choice = Choice(["old", "new"], remembered="old")
+    choice = CredentialChoice(["old", "new"], remembered="old")
     assert polled(choice, "new", 3, loud=True) == ["old", "new", "new"]
 
 
 def test_where_all_are_refused_the_device_is_left_alone_longer_and_longer() -> None:
-    tried = polled(Choice(["a", "b"]), "none of them", 600, loud=True)
+    tried = polled(CredentialChoice(["a", "b"]), "none of them", 600, loud=True)
     assert tried[:3] == ["a", "b", "a"]
     assert tried[3:7] == [""] * 4
     # Ten hours at a try a minute would be 600 wrong passwords.
@@ -67,16 +72,16 @@ def test_where_all_are_refused_the_device_is_left_alone_longer_and_longer() -> N
 
 
 def test_one_refusal_of_a_password_that_worked_is_tried_again_at_once() -> None:
-    choice = Choice(["only"], remembered="only")
-    choice.took(Outcome.AUTH_FAILED, False, 0.0)
+    choice = CredentialChoice(["only"], remembered="only")
+    choice.record(Outcome.AUTH_FAILED, False, 0.0)
     assert not choice.is_resting(60.0)
-    choice.took(Outcome.OK, True, 60.0)
-    choice.took(Outcome.AUTH_FAILED, False, 120.0)
+    choice.record(Outcome.OK, True, 60.0)
+    choice.record(Outcome.AUTH_FAILED, False, 120.0)
     assert not choice.is_resting(180.0)
 
 
 def test_a_dead_device_is_asked_with_what_worked_and_seldom_with_another() -> None:
-    choice = Choice(["a", "b", "c"], remembered="a")
+    choice = CredentialChoice(["a", "b", "c"], remembered="a")
     tried = polled(choice, "none of them", 40, loud=False)
     assert tried.count("a") >= 34
     assert {"b", "c"} <= set(tried)
@@ -91,9 +96,9 @@ def test_a_dead_device_is_asked_with_what_worked_and_seldom_with_another() -> No
 def test_whatever_happens_there_is_a_credential_and_rests_end(
     names: list[str], story: list[tuple[Outcome, bool]]
 ) -> None:
-    choice, now_s = Choice(names), 0.0
+    choice, now_s = CredentialChoice(names), 0.0
     for outcome, answered in story:
         assert choice.name in names
-        choice.took(outcome, answered, now_s)
+        choice.record(outcome, answered, now_s)
         assert not choice.is_resting(now_s + 3600)
         now_s += 60

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collectors.estate import Device, Line
-from collectors.snmp.polling.expected_ports import outlook
+from collectors.snmp.polling.expected_ports import expected_ports
 from collectors.snmp.session import oids
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.lldp import LldpTables
@@ -27,13 +27,13 @@ def line(id: str, port: str, on: str = "d") -> Line:
 
 
 def test_the_strongest_reason_is_given() -> None:
-    found = outlook(
+    found = expected_ports(
         device(uplink_ports=("Gi1", "Gi2"), expect_up="Gi|camera"),
         [line("wan", "Gi1"), line("elsewhere", "Gi2", on="other")],
         PORTS,
         {"Gi1", "Gi2", "Gi4"},
     )
-    assert found.expected == {
+    assert found.reasons == {
         "Gi1": "line",
         "Gi2": "uplink",
         "Gi3": "pattern",
@@ -44,17 +44,17 @@ def test_the_strongest_reason_is_given() -> None:
 
 
 def test_a_port_may_be_called_by_its_description_where_only_it_is_called_so() -> None:
-    found = outlook(
+    found = expected_ports(
         device(uplink_ports=("Ethernet",)),
         [line("wan", "GigabitEthernet2")],
         PORTS,
         (),
     )
-    assert found.expected == {"Gi2": "line"}
+    assert found.reasons == {"Gi2": "line"}
 
 
 def test_an_ordinary_port_is_not_expected_to_be_up() -> None:
-    assert outlook(device(), [], PORTS, ()).expected == {}
+    assert expected_ports(device(), [], PORTS, ()).reasons == {}
 
 
 def remote(number: int, capabilities: bytes, **more: bytes | int) -> dict[str, object]:

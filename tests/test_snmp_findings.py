@@ -20,7 +20,7 @@ PLACE = DeviceTags("a", "hall", "switch")
 def watch(speed_bps: int, wide: bool, stable: bool = True) -> request_plan.PortPlan:
     column = oids.IF_HC_IN_OCTETS if wide else oids.IF_IN_OCTETS
     port = Port(if_index=1, key="Gi1", stable=stable, speed_bps=speed_bps)
-    [found] = request_plan.watch([port], {column: {1: 7}}, {})
+    [found] = request_plan.port_plans([port], {column: {1: 7}}, {})
     return found
 
 
@@ -62,7 +62,7 @@ def test_ports_without_a_name_are_said() -> None:
 def test_engine_ids_are_one_of_a_kind_and_not_zero(
     engine_id: str, others: tuple[str, ...], name: str | None
 ) -> None:
-    found = device_findings.of_engine(bytes.fromhex(engine_id), others)
+    found = device_findings.of_engine_id(bytes.fromhex(engine_id), others)
     if engine_id.startswith("8000000903"):
         # The form of a MAC address, and the address all zero.
         name = device_findings.ENGINE_ID_INVALID

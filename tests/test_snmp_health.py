@@ -13,7 +13,8 @@ from collectors.batch import Batch, check
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import credential
 from collectors.snmp.polling.device_findings import VALUES_IMPLAUSIBLE
-from collectors.snmp.polling.device_health import LEARN_S, HealthPoll, severity
+from collectors.snmp.polling.device_health import DISCOVER_S, DeviceHealth
+from collectors.snmp.polling.health_rows import severity
 from collectors.snmp.profiles import load
 from collectors.snmp.profiles.readings import Sensor
 from collectors.snmp.session.device_session import DeviceSession
@@ -33,7 +34,7 @@ class Asked:
     def __init__(self, file: Path, gate: asyncio.Semaphore | None = None) -> None:
         self.file = file
         self.now_s = 1_000_000.0
-        self.health = HealthPoll(
+        self.health = DeviceHealth(
             load(), gate or asyncio.Semaphore(1), lambda: self.now_s
         )
 
@@ -51,7 +52,7 @@ class Asked:
         await self.sessions.__aexit__(None, None, None)
 
     async def poll(self) -> dict[str, Batch]:
-        batches = await self.health.poll(
+        batches = await self.health.read(
             DeviceSession(self.session, PollBudget(60)), PLACE, int(self.now_s * 1000)
         )
         return {check(each, CATALOGUE).measurement: each for each in batches}
@@ -89,7 +90,7 @@ async def test_later_polls_ask_only_for_what_is_due() -> None:
 async def test_what_there_is_is_learnt_again_after_an_hour_or_a_restart() -> None:
     async with Asked(STANDARD) as asked:
         await asked.poll()
-        asked.now_s += LEARN_S
+        asked.now_s += DISCOVER_S
         assert "inventory" in await asked.poll()
         asked.health.forget()
         assert "inventory" in await asked.poll()

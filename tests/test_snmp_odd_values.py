@@ -20,7 +20,7 @@ from collectors.estate import Device
 from collectors.snmp import SnmpConfig, credential
 from collectors.snmp.polling import device_findings
 from collectors.snmp.polling.device_facts import facts_json, poll_once
-from collectors.snmp.polling.device_poll import DevicePoll
+from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.session import oids, pdu
 from collectors.snmp.session.credentials import Credential
@@ -287,15 +287,11 @@ async def polls(
             "127.0.0.1", agent.port_number, held, RetryPolicy((2.0, 2.0))
         )
         device = Device(id="a", site="s", address="127.0.0.1", port=agent.port_number)  # type: ignore[arg-type]
-        poll = DevicePoll(
+        settings = PollSettings(
             SnmpConfig(period_s=0.001, timeout_s=2.0, tries=2),
-            device,
-            (),
-            held,
-            session,
-            DeviceState(),
             wall_ms,
         )
+        poll = DevicePoll(settings, device, (), session, DeviceState())
         for n in range(max(spoil) + 3):
             if n in spoil:
                 agent.rows |= spoil[n]

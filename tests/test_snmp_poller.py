@@ -18,7 +18,7 @@ from collectors.batch import Batch, check
 from collectors.estate import Device, Estate, Line, Site
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
-from collectors.snmp.polling.poll_pacing import phase_s
+from collectors.snmp.polling.poll_schedule import phase_s
 from probes.wire.sample import Sample, Value
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import (

@@ -20,8 +20,8 @@ from collectors.snmp.polling.counter_rates import (
     CounterSample,
     Moment,
     elapsed,
-    grown,
-    rates,
+    growth,
+    rates_between,
 )
 
 WRAP_TICKS = 2**32
@@ -49,7 +49,7 @@ def seen(
 
 def between(before: CounterSample, now: CounterSample) -> float | None:
     gone = elapsed(before.moment, now.moment)
-    return rates(before, now, gone.seconds).in_bps
+    return rates_between(before, now, gone.seconds).in_bps
 
 
 def test_a_steady_port_has_the_rate_of_what_passed() -> None:
@@ -131,7 +131,7 @@ def test_a_port_that_turns_from_32_to_64_bits_starts_anew() -> None:
 def test_more_than_the_line_carries_is_garbage_and_spoils_the_others() -> None:
     before = seen(0, 0, 0)
     now = seen(6000, 60, 2**50, errors=7)
-    assert rates(before, now, 60.0) == UNKNOWN
+    assert rates_between(before, now, 60.0) == UNKNOWN
 
 
 def test_a_slower_port_is_judged_by_the_speed_it_had_before() -> None:
@@ -149,9 +149,9 @@ def test_one_counter_that_was_reset_spoils_those_that_have_grown_since() -> None
     before, now = seen(0, 0, 10**6), seen(6000, 60, 10**6 + 500)
     values = list(now.values)
     values[OUT_OCTETS] = 10
-    assert rates(before, msgspec.structs.replace(now, values=tuple(values)), 60.0) == (
-        UNKNOWN
-    )
+    assert rates_between(
+        before, msgspec.structs.replace(now, values=tuple(values)), 60.0
+    ) == (UNKNOWN)
 
 
 def test_an_agent_that_began_anew_twice_in_a_minute_gives_no_rate() -> None:
@@ -170,24 +170,24 @@ def test_without_sysuptime_our_clock_serves_and_is_marked() -> None:
 
 
 def test_errors_are_a_share_of_all_that_came() -> None:
-    found = rates(seen(0, 0), seen(6000, 60, errors=60, packets=540), 60.0)
+    found = rates_between(seen(0, 0), seen(6000, 60, errors=60, packets=540), 60.0)
     assert found.in_errors == 1.0
     assert found.in_error_ratio == pytest.approx(0.1)
 
 
 def test_an_idle_port_has_no_share_of_errors() -> None:
-    assert rates(seen(0, 0), seen(6000, 60), 60.0).in_error_ratio is None
+    assert rates_between(seen(0, 0), seen(6000, 60), 60.0).in_error_ratio is None
 
 
 def test_what_an_agent_does_not_have_stays_unknown() -> None:
-    found = rates(seen(0, 0, None), seen(6000, 60, None), 60.0)
+    found = rates_between(seen(0, 0, None), seen(6000, 60, None), 60.0)
     assert found.in_bps is None
     assert found.in_errors == 0.0
     assert found.in_discards is None
 
 
 def test_a_negative_counter_is_none() -> None:
-    assert grown(0, -5, True, None) is None
+    assert growth(0, -5, True, None) is None
 
 
 class World:
@@ -271,7 +271,7 @@ def test_no_history_draws_a_spike(
             clean = False
         now = world.poll()
         gone = elapsed(before.moment, now.moment)
-        found = rates(before, now, gone.seconds)
+        found = rates_between(before, now, gone.seconds)
         if not clean:
             assert found.in_bps is None
         elif found.in_bps is not None:
@@ -282,7 +282,7 @@ def test_no_history_draws_a_spike(
             assert 0 <= found.in_bps <= speed * 1.01
         if what == "same":
             again = elapsed(now.moment, Moment(now.moment.ticks, now.moment.own_ms + 9))
-            assert rates(now, now, again.seconds) == UNKNOWN
+            assert rates_between(now, now, again.seconds) == UNKNOWN
         before, passed_before, clean = now, world.passed, True
 
 

@@ -12,7 +12,7 @@ from agents import RecordedRaw
 from test_snmp_odd_values import CREDENTIALS, LIBRARIES, Switch, rows, shown_by
 
 from collectors.snmp.polling import device_findings
-from collectors.snmp.polling.device_health import SEVERITIES, severity
+from collectors.snmp.polling.health_rows import SEVERITIES, severity
 from collectors.snmp.profiles.readings import Sensor
 from collectors.snmp.session import pdu
 from collectors.snmp.session.opaque import unwrap

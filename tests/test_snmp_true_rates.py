@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from collectors.batch import Batch
 from collectors.estate import Device
 from collectors.snmp import SnmpConfig, credential
-from collectors.snmp.polling.device_poll import DevicePoll
+from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
@@ -141,17 +141,13 @@ async def _witnessed(
         retry_policy = RetryPolicy.with_backoff(config.timeout_s, config.tries)
         session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, retry_policy)
         device = Device(id="a", site="s", address="127.0.0.1")  # type: ignore[arg-type]
-        poll = DevicePoll(
+        settings = PollSettings(
             config,
-            device,
-            (),
-            PUBLIC,
-            session,
-            DeviceState(),
-            # The wall clock goes where it likes.
+            # The wall clock jumps as it likes.
             lambda: steps.randrange(10**13),
             monotonic_s=clock,
         )
+        poll = DevicePoll(settings, device, (), session, DeviceState())
         witness = Witness(switch, poll)
         await witness.poll()
         for event in history:

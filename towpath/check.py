@@ -16,7 +16,7 @@ from collectors.estate import Estate, EstateError, load, warnings
 from collectors.http import CannotServe
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import CredentialError, Credentials
-from collectors.snmp.polling.credential_choice import DEFAULT, Subnets, names_of
+from collectors.snmp.polling.credential_choice import DEFAULT, Subnets, credential_names
 from collectors.snmp.profiles import ProfileError
 from collectors.snmp.profiles import load as load_profiles
 from collectors.snmp.traps import CatalogError
@@ -145,7 +145,7 @@ def _unknown_credentials(
     for device in estate.devices:
         if not (device.poll and device.snmp):
             continue
-        names = names_of(device.credentials, device.address, by_subnet)
+        names = credential_names(device.credentials, device.address, by_subnet)
         if names[-1] == DEFAULT and any(name in known for name in names):
             # Nobody named `default`: it is only what comes last.
             names = names[:-1]

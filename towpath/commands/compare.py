@@ -124,7 +124,7 @@ async def _poll(
     """Poll the devices; those that do not answer are left out."""
     from collectors.comparing.compared_device import from_facts
     from collectors.snmp import Credentials
-    from collectors.snmp.polling.credential_choice import names_of
+    from collectors.snmp.polling.credential_choice import credential_names
     from collectors.snmp.polling.device_facts import (
         DeviceFacts,
         HostTarget,
@@ -134,7 +134,7 @@ async def _poll(
     credentials = Credentials.read(settings.snmp.credentials_file)
     targets = []
     for device in devices:
-        names = names_of(
+        names = credential_names(
             device.credentials, device.address, settings.snmp.credentials_by_subnet
         )
         # A name without a credential fails in `get` with the right message.

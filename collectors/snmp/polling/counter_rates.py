@@ -1,10 +1,13 @@
-"""Counters to rates that never lie (RFC 2863 section 3.1.5; all pure).
+"""Makes rates of counters, and never a wrong one (RFC 2863 section 3.1.5). Pure.
 
-A rate is given only where it is certain what was counted, and over which time. The
-interval clock is the agent's own sysUpTime, from the same answer as the counters, so
-that a late poll or a delayed answer changes nothing; where an agent has none, it is
-ours, and marked so. A restart, a discontinuity, a renumbering, a 64-bit counter that
-goes back, or a 32-bit counter that may have wrapped twice give no rate, never a spike.
+A rate is given only if it is certain what was counted, and over which time. The
+interval is measured by the agent's own sysUpTime from the same answer as the counters,
+so a late poll or a delayed answer changes nothing. If an agent has none, our own clock
+is used and the row is marked.
+
+No rate is given, rather than a spike, after a restart, a discontinuity or a
+renumbering, if a 64-bit counter goes back, or if a 32-bit counter may have wrapped
+twice.
 """
 
 from __future__ import annotations
@@ -16,25 +19,25 @@ import msgspec
 from collectors.snmp.session.oids import TICKS_PER_S, TICKS_WRAP
 
 COUNTER32 = 2**32
-# An agent that counts in bursts or answers from a cache may seem a little faster than
-# its port for one interval.
+# An agent that updates its counters in bursts or answers from a cache may seem a little
+# faster than its port for one interval.
 OVER_LINE_RATE = 1.1
-# Twice the line rate over a whole interval is garbage, not traffic.
+# Twice the line rate over a whole interval cannot be traffic.
 _GARBAGE = 2.0
-# The shortest Ethernet frame with preamble and gap, in bits.
+# The shortest Ethernet frame with preamble and gap.
 _FRAME_BITS = 672
-# Speeds that an Ethernet module can have: a port that goes from one of them to another
-# may have another module, which counts for itself. Other speeds (radios, bundles, DSL)
-# come and go while the counters go on.
+# Speeds of Ethernet modules. A port that changes from one of them to another may have a
+# new module, with counters of its own. Other speeds (radios, bundles, DSL) vary while
+# the counters go on.
 _MODULES = frozenset(
     gbps * 1_000_000_000 for gbps in (1, 5, 10, 25, 40, 50, 100, 200, 400, 800)
 ) | {10_000_000, 100_000_000, 2_500_000_000}
 # How far the agent's clock and ours may differ over one interval.
 _SLACK_TICKS, _SLACK_RATIO = 10 * TICKS_PER_S, 0.2
-# And where the agent is so young that it may have begun anew in that interval.
+# And if the agent is so young that it may have restarted in that interval.
 _YOUNG_TICKS, _YOUNG_RATIO = 2 * TICKS_PER_S, 0.02
 
-# The order of the values of one port in `Seen.values`.
+# The order of the values of one port in `CounterSample.values`.
 (
     IN_OCTETS,
     OUT_OCTETS,
@@ -63,9 +66,9 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
 
 
 class Elapsed(NamedTuple):
-    """Seconds between two moments; None where they cannot be told.
+    """Seconds between two moments; None if that is not certain.
 
-    `restarted`: the agent began anew in between. `own_clock`: by our clock.
+    `restarted`: the agent restarted in between. `own_clock`: measured by our clock.
     """
 
     seconds: float | None
@@ -74,7 +77,8 @@ class Elapsed(NamedTuple):
 
 
 class CounterSample(msgspec.Struct, frozen=True, gc=False):
-    """A port's values at a moment. `wide`: its octet counters have 64 bits."""
+    """The values of one port at one moment. `octets64`: its octet counters have 64
+    bits; `packets64`: its packet counters have."""
 
     moment: Moment
     values: Values
@@ -84,7 +88,7 @@ class CounterSample(msgspec.Struct, frozen=True, gc=False):
 
 
 class PortRates(NamedTuple):
-    """Per second over one interval; None is "not known", never 0."""
+    """Per second over one interval; None means "not known", never 0."""
 
     in_bps: float | None = None
     out_bps: float | None = None
@@ -114,23 +118,24 @@ def elapsed(before: Moment, now: Moment) -> Elapsed:
         # The same answer again, or one from the agent's cache.
         return Elapsed(None)
     if ticks < expected - slack:
-        # It has run for less than the time since we last asked: it began anew. If
-        # not, its clock stood still, and nobody knows what its counters did.
+        # It has run for less time than has passed since the last poll: it restarted.
+        # Otherwise its clock stood still, and nothing is certain about its counters.
         return Elapsed(None, restarted=now.ticks < expected)
     young = max(_YOUNG_TICKS, expected * _YOUNG_RATIO)
     if now.ticks < expected + slack and ticks < expected - young:
-        # It was a few seconds old when last asked, and may have begun anew again.
+        # It had just started at the last poll, and may have restarted again.
         return Elapsed(None)
-    # More than we measured: we slept ourselves. Its counters go by its clock.
+    # More than we measured: this machine slept. The counters go by the agent's clock.
     return Elapsed(ticks / TICKS_PER_S)
 
 
-def grown(
+def growth(
     before: int | None, now: int | None, wide: bool, most: float | None
 ) -> int | None:
-    """By how much a counter grew; None where that is not certain.
+    """By how much a counter grew; None if that is not certain.
 
-    `most` is what it can have grown at most in that time, None if nobody knows.
+    `wide`: it has 64 bits. `most`: the most it can have grown by in that time, None if
+    that is not known.
     """
     if before is None or now is None or now < 0:
         return None
@@ -139,7 +144,7 @@ def grown(
         # 46 years at 100 Gbit/s: a 64-bit counter that goes back was reset.
         return delta if delta >= 0 else None
     if most is not None and most >= COUNTER32:
-        # It may have gone round once or more: any number would be a guess.
+        # It may have wrapped once or more: any number would be a guess.
         return None
     if delta >= 0:
         return delta
@@ -147,10 +152,10 @@ def grown(
     return delta if most is not None and 0 <= delta <= most else None
 
 
-def rates(
+def rates_between(
     before: CounterSample | None, now: CounterSample, seconds: float | None
 ) -> PortRates:
-    """What one port did between two polls, `seconds` apart by `elapsed`."""
+    """The rates of one port between two polls, `seconds` apart by `elapsed`."""
     if before is None or seconds is None or seconds <= 0:
         return UNKNOWN
     old, new = before.values, now.values
@@ -161,23 +166,23 @@ def rates(
         or _other_module(before.speed_bps, now.speed_bps)
     ):
         return UNKNOWN
-    # The faster of both: what came before a change of speed went by the old one.
+    # The faster of both: traffic before a change of speed had the old speed.
     speed = max(before.speed_bps or 0, now.speed_bps or 0)
     bits = speed * seconds * OVER_LINE_RATE if speed else None
     octets_most = bits / 8 if bits else None
     frames_most = bits / _FRAME_BITS if bits else None
     wide, packets_wide = now.octets64, now.packets64
 
-    in_octets = grown(old[IN_OCTETS], new[IN_OCTETS], wide, octets_most)
-    out_octets = grown(old[OUT_OCTETS], new[OUT_OCTETS], wide, octets_most)
+    in_octets = growth(old[IN_OCTETS], new[IN_OCTETS], wide, octets_most)
+    out_octets = growth(old[OUT_OCTETS], new[OUT_OCTETS], wide, octets_most)
     if in_octets is None or out_octets is None or not wide:
         timed = before.moment.ticks is not None and now.moment.ticks is not None
         for at in (IN_OCTETS, OUT_OCTETS):
             if _was_reset(old[at], new[at], wide, timed, octets_most):
-                # Then the others were, too, even where they have grown since.
+                # Then the others were reset too, even if they have grown since.
                 return UNKNOWN
     faults = [
-        grown(old[at], new[at], False, frames_most)
+        growth(old[at], new[at], False, frames_most)
         for at in (IN_ERRORS, OUT_ERRORS, IN_DISCARDS, OUT_DISCARDS)
     ]
     in_bps = _bps(in_octets, seconds, speed)
@@ -185,7 +190,7 @@ def rates(
     if (in_octets is not None and in_bps is None) or (
         out_octets is not None and out_bps is None
     ):
-        # An agent that gives garbage for one counter is not believed for the others.
+        # If one counter is absurd, the others are not trusted either.
         return UNKNOWN
     errors, packets = faults[0], None
     if errors is not None:
@@ -211,9 +216,10 @@ def _other_module(before: int | None, now: int | None) -> bool:
 def _was_reset(
     before: int | None, now: int | None, wide: bool, timed: bool, most: float | None
 ) -> bool:
-    """True where a counter went back and that is no wrap. `most` as in `grown`.
+    """True if a counter went back, and that was no wrap. `most` as in `growth`.
 
-    Without sysUpTime (not `timed`) a restart looks like a wrap, and none is assumed.
+    Without sysUpTime (not `timed`) a wrap cannot be told from a restart, so a counter
+    that went back was reset.
     """
     if before is None or now is None or now >= before:
         return False
@@ -236,11 +242,11 @@ def _bps(octets: int | None, seconds: float, speed: int) -> float | None:
 
 
 def _packets(old: Values, new: Values, wide: bool, most: float | None) -> int | None:
-    """Packets received; agents without multicast and broadcast counters have one sum
-    or none of them, and then unicast is what there is."""
-    unicast = grown(old[IN_UCAST], new[IN_UCAST], wide, most)
+    """Packets received. Some agents have no multicast and broadcast counters: then
+    unicast is all there is."""
+    unicast = growth(old[IN_UCAST], new[IN_UCAST], wide, most)
     if unicast is None:
         return None
-    multicast = grown(old[IN_MCAST], new[IN_MCAST], wide, most) or 0
-    broadcast = grown(old[IN_BCAST], new[IN_BCAST], wide, most) or 0
+    multicast = growth(old[IN_MCAST], new[IN_MCAST], wide, most) or 0
+    broadcast = growth(old[IN_BCAST], new[IN_BCAST], wide, most) or 0
     return unicast + multicast + broadcast

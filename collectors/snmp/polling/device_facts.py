@@ -196,7 +196,7 @@ async def _read(facts: DeviceFacts, snmp: DeviceSession, profiles: Profiles) -> 
     facts.identity = facts.identity.with_chassis(facts.entities)
     names = {port.if_index: port.key for port in ports}
     facts.findings = {
-        **device_findings.of_values(snmp.session.unreadable.by_oid, names.get),
+        **device_findings.of_unreadable(snmp.session.unreadable.by_oid, names.get),
         **device_findings.of_refused(facts.refused),
     }
     if reader.unread:

@@ -1,6 +1,6 @@
-"""What an engineer should know of a device although nothing is down. Pure.
+"""Findings: what an engineer should know about a device although nothing is down. Pure.
 
-A finding is a name and a sentence; while it holds it has a row a poll.
+A finding is a name and a sentence. It has a row in every poll while it holds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ENGINE_ID_SHARED = "engine_id_shared"
 ENGINE_ID_INVALID = "engine_id_invalid"
 VALUES_IMPLAUSIBLE = "values_implausible"
 VALUES_UNREADABLE = "values_unreadable"
-# Names in a sentence.
+# Names listed in a sentence.
 _MOST = 5
 _COLUMN_NAMES = {
     oids.IF_DESCR: "ifDescr",
@@ -45,78 +45,82 @@ _COLUMN_NAMES = {
 }
 
 
-def of_ports(watches: Iterable[PortPlan], period_s: float) -> dict[str, str]:
-    """What the ports' counters and names leave to be said."""
+def of_ports(plans: Iterable[PortPlan], period_s: float) -> dict[str, str]:
+    """What is wrong with the ports' counters and names."""
     narrow, unnamed = [], []
-    for watch in watches:
-        most = (watch.port.speed_bps or 0) / 8 * period_s * OVER_LINE_RATE
-        if watch.oids[0] and not watch.octets64 and most >= COUNTER32:
-            narrow.append(watch.port.key)
-        if not watch.port.stable:
-            unnamed.append(watch.port.key)
-    found = {}
+    for plan in plans:
+        most = (plan.port.speed_bps or 0) / 8 * period_s * OVER_LINE_RATE
+        if plan.oids[0] and not plan.octets64 and most >= COUNTER32:
+            narrow.append(plan.port.key)
+        if not plan.port.stable:
+            unnamed.append(plan.port.key)
+    findings = {}
     if narrow:
-        found[COUNTERS_32_BIT] = (
-            f"{_ports(narrow)} only 32-bit counters, which go round more than once in "
-            f"{period_s:g} s at full rate: no traffic is given (SNMP version 1 has no "
-            "others; else ask the maker for ifHCInOctets)"
+        findings[COUNTERS_32_BIT] = (
+            f"{_ports(narrow)} only 32-bit counters, which wrap more than once in "
+            f"{period_s:g} s at full speed: their traffic is not known. SNMP version 1 "
+            "has no 64-bit counters; otherwise ask the vendor for ifHCInOctets"
         )
     if unnamed:
-        found[PORTS_UNNAMED] = (
-            f"{_ports(unnamed)} no name of their own in ifName or ifDescr: they are "
-            "called by ifIndex, and their history ends when that changes"
+        findings[PORTS_UNNAMED] = (
+            f"{_ports(unnamed)} no unique name in ifName or ifDescr: they are named "
+            "after their ifIndex, and their history ends when that changes"
         )
-    return found
+    return findings
 
 
 def of_refused(refused: Iterable[RefusedColumn]) -> dict[str, str]:
-    """What the device gives as a reading although nothing can have that value."""
+    """Readings with values that nothing can have."""
     shown = [
-        f"{each.class_} {each.descr!r} {each.value:g}"
-        for each in refused
-        if each.value is not None
+        f"{column.class_} {column.descr!r} {column.value:g}"
+        for column in refused
+        if column.value is not None
     ]
     if not shown:
         return {}
     return {
-        VALUES_IMPLAUSIBLE: f"{_few(shown)}: nothing can have such a value, so it is "
-        "not known (see whether there is newer firmware, or whether the profile scales "
-        "it wrongly)"
+        VALUES_IMPLAUSIBLE: f"{_few(shown)}: such a value is impossible, so it is left "
+        "out. Look for newer firmware, or check the scale in the device's profile"
     }
 
 
-def of_engine(engine_id: bytes, others: Collection[str]) -> dict[str, str]:
-    """What an SNMP engine's id says (RFC 3411 section 5: 5 to 32 octets, not all zero
-    or all ones, one of a kind). `others`: devices with the same one."""
+def of_engine_id(engine_id: bytes, others: Collection[str]) -> dict[str, str]:
+    """What is wrong with the id of an SNMP engine. `others` are devices with the same.
+
+    RFC 3411 section 5: 5 to 32 octets, not all zero or all ones, and unique.
+    """
     if not engine_id:
         return {}
     if not 5 <= len(engine_id) <= 32 or set(engine_id[5:] or engine_id) <= {0}:
-        text = f"engine id {engine_id.hex()} is none: set one that is the device's own"
-        return {ENGINE_ID_INVALID: text}
+        return {
+            ENGINE_ID_INVALID: f"engine id {engine_id.hex()} is not valid: give the "
+            "device one of its own"
+        }
     if others:
         names = ", ".join(sorted(others)[:_MOST])
         return {
-            ENGINE_ID_SHARED: f"engine id {engine_id.hex()} is also that of {names}: "
-            "SNMP version 3 may refuse either, and traps cannot be told apart"
+            ENGINE_ID_SHARED: f"engine id {engine_id.hex()} is also used by {names}: "
+            "SNMP version 3 may refuse either device, and their traps cannot be told "
+            "apart"
         }
     return {}
 
 
-def of_values(
-    faults: Mapping[str, str], name_of: Callable[[int], str | None]
+def of_unreadable(
+    reasons: Mapping[str, str], name_of: Callable[[int], str | None]
 ) -> dict[str, str]:
-    """What the device sent and could not be read, by OID; `name_of` an ifIndex."""
-    if not faults:
+    """Values that could not be read: the reasons by OID. `name_of` names an ifIndex."""
+    if not reasons:
         return {}
     shown = [
-        f"{_value_name(oid, name_of)}: {fault}"
-        for oid, fault in sorted(faults.items())[:_MOST]
+        f"{_value_name(oid, name_of)}: {reason}"
+        for oid, reason in sorted(reasons.items())[:_MOST]
     ]
-    more = f"; and {len(faults) - _MOST} more" if len(faults) > _MOST else ""
-    values = "values" if len(faults) > 1 else "value"
+    more = f"; and {len(reasons) - _MOST} more" if len(reasons) > _MOST else ""
+    values = "values" if len(reasons) > 1 else "value"
     return {
-        VALUES_UNREADABLE: f"{len(faults)} {values} cannot be read and count as not "
-        f"given: {'; '.join(shown)}{more} (a fault of the device's software)"
+        VALUES_UNREADABLE: f"{len(reasons)} {values} cannot be read and count as "
+        f"missing: {'; '.join(shown)}{more}. This is a fault of the device's software"
     }
 
 
@@ -129,28 +133,28 @@ def _value_name(oid: str, name_of: Callable[[int], str | None]) -> str:
 
 
 def rows(
-    place: DeviceTags,
+    tags: DeviceTags,
     time_ms: int,
-    found: Mapping[str, str],
-    over: Collection[str] = (),
+    findings: Mapping[str, str],
+    before: Collection[str] = (),
 ) -> Batch | None:
-    """`found` as rows, and those of `over` as ended."""
-    names = [*found, *(name for name in over if name not in found)]
+    """Rows for `findings`, and a last row for each of `before` that has ended."""
+    names = [*findings, *(name for name in before if name not in findings)]
     if not names:
         return None
     n = len(names)
     return Batch(
-        f"poll/{place.device}",
+        f"poll/{tags.device}",
         time_ms,
         Schema.of(FINDING),
         (
             [time_ms] * n,
-            [place.device] * n,
-            [place.site] * n,
-            [place.role] * n,
+            [tags.device] * n,
+            [tags.site] * n,
+            [tags.role] * n,
             names,
-            [int(name in found) for name in names],
-            [found.get(name) for name in names],
+            [int(name in findings) for name in names],
+            [findings.get(name) for name in names],
         ),
     )
 

@@ -1,7 +1,7 @@
-"""One device, polled again and again: what was learnt of it, and its last counters.
+"""One device over its polls: its ports, its neighbours, its health, its last counters.
 
-Nothing here raises for what a device does: a poll ends in rows, and a poll that failed
-is a row that says why.
+Nothing here raises for what a device does. A poll always ends in rows; if it failed,
+the device's row gives the reason.
 """
 
 from __future__ import annotations
@@ -18,21 +18,17 @@ from collectors.estate.estate_model import Device, Line
 from collectors.ping import Echoes, Pinged
 from collectors.snmp.polling import device_findings
 from collectors.snmp.polling.counter_rates import CounterSample, Moment, elapsed
-from collectors.snmp.polling.device_condition import DeviceCondition
-from collectors.snmp.polling.device_health import HealthPoll
+from collectors.snmp.polling.device_health import DeviceHealth
 from collectors.snmp.polling.device_state import DeviceState
-from collectors.snmp.polling.expected_ports import outlook
-from collectors.snmp.polling.neighbour_monitor import NeighbourMonitor
-from collectors.snmp.polling.neighbour_rows import NeighbourView, NoNeighbours
-from collectors.snmp.polling.poll_rows import (
-    ExpectedPorts,
-    PortSample,
-    assess,
-    device_row,
+from collectors.snmp.polling.expected_ports import ExpectedPorts, expected_ports
+from collectors.snmp.polling.neighbour_monitor import (
+    EmptyTopology,
+    NeighbourMonitor,
+    NeighbourTopology,
 )
+from collectors.snmp.polling.poll_rows import PollAnswer, device_row, port_rows
 from collectors.snmp.polling.port_table import PortTable
 from collectors.snmp.session import oids
-from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.engine_discovery import agent_answers
 from collectors.snmp.session.poll_budget import PollBudget
@@ -43,14 +39,26 @@ from probes.wire.clock import MonotonicClock, WallClock
 from probes.wire.failure import Outcome
 
 _log = structlog.get_logger()
-# The device said nothing; others may have said that there is no way to it.
+# The device itself did not answer. A router may have reported that it is unreachable.
 _SILENT = (Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.NO_NETWORK)
-# Of a period. Agents answer from a cache of some seconds: what they count in it would
-# be a spike over a shorter interval, as between two polls when we have just started.
+# Part of a period. Agents answer from a cache of some seconds. What they count in that
+# time would be a spike over a shorter interval, as between two polls after our start.
 _SHORTEST_INTERVAL = 0.5
 
 
-class Polled(msgspec.Struct, frozen=True):
+class PollSettings(msgspec.Struct, frozen=True):
+    """What the polls of all devices share.
+
+    `monotonic_s` counts seconds; no rate uses the wall clock (`now_ms`).
+    """
+
+    config: SnmpConfig
+    now_ms: WallClock
+    topology: NeighbourTopology = EmptyTopology()
+    monotonic_s: MonotonicClock = time.monotonic
+
+
+class PollResult(msgspec.Struct, frozen=True):
     """How one poll ended."""
 
     batches: list[Batch]
@@ -61,247 +69,245 @@ class Polled(msgspec.Struct, frozen=True):
 
 
 class DevicePoll:
-    """Polls one device. Not to be called again before it has returned.
-
-    `monotonic_s` counts seconds: no rate goes by the wall clock (`now_ms`).
-    """
+    """Polls one device. Do not call `poll` again before it has returned."""
 
     def __init__(
         self,
-        config: SnmpConfig,
+        settings: PollSettings,
         device: Device,
         lines: tuple[Line, ...],
-        credential: Credential,
         session: Session,
-        learnt: DeviceState,
-        now_ms: WallClock,
-        health: HealthPoll | None = None,
-        around: NeighbourView | None = None,
+        state: DeviceState,
+        health: DeviceHealth | None = None,
         pinged: Pinged | None = None,
-        monotonic_s: MonotonicClock = time.monotonic,
     ) -> None:
-        self.device, self._lines = device, lines
-        self._config, self._credential = config, credential
-        self._session, self._learnt, self._now_ms = session, learnt, now_ms
-        self._place = DeviceTags(device.id, device.site, device.role)
-        self._condition, self._pinged = DeviceCondition(health), pinged
-        self._around = around or NoNeighbours()
+        config = settings.config
+        self._config, self._now_ms = config, settings.now_ms
+        self._topology = settings.topology
+        self._device, self._lines = device, lines
+        self._tags = DeviceTags(device.id, device.site, device.role)
+        self._session, self._state = session, state
+        self._health, self._pinged = health, pinged
         self._retry_policy = RetryPolicy.with_backoff(config.timeout_s, config.tries)
-        self._table = PortTable(config.period_s, now_ms, monotonic_s)
-        self._hearing = NeighbourMonitor(
-            config, learnt, self._around, now_ms, monotonic_s
+        self._ports = PortTable(config.period_s, settings.now_ms, settings.monotonic_s)
+        self._neighbours = NeighbourMonitor(
+            config, state, settings.topology, settings.now_ms, settings.monotonic_s
         )
-        self._outlook = ExpectedPorts()
-        # Of the ports that the outlook was made for.
-        self._ports = self._table.ports
-        self._seen: dict[str, CounterSample] = {}
-        # When the counters in `_seen` were read.
-        self._seen_ms = float("-inf")
+        self._expected = ExpectedPorts()
+        # The ports that `_expected` was made for.
+        self._expected_of = self._ports.ports
+        # The last samples by port key, and when they were read.
+        self._samples: dict[str, CounterSample] = {}
+        self._samples_ms = float("-inf")
         self._moment: Moment | None = None
         self._outcome: Outcome | None = None
-        # Of the last poll.
-        self._found: dict[str, str] = {}
-        # Which other devices have the same engine id, as far as the poller knows.
-        self.engine_shared_with: Collection[str] = ()
+        # Findings of the last poll.
+        self._findings: dict[str, str] = {}
+        # Other devices with the same engine id, as far as the poller knows.
+        self.same_engine_id: Collection[str] = ()
 
     @property
-    def dead(self) -> bool:
-        """True where the last poll had no answer."""
+    def is_silent(self) -> bool:
+        """True if the device did not answer the last poll."""
         return self._outcome is not None and self._moment is None
 
     @property
-    def learnt(self) -> bool:
-        """True where its tables were read and it is known what to ask."""
-        return self._table.learnt
+    def is_learnt(self) -> bool:
+        """True if the tables were read, so that it is known what to request."""
+        return self._ports.is_learnt
+
+    @property
+    def engine_id(self) -> bytes:
+        """The agent's engine id (version 3); empty if it is not known."""
+        return self._session.get_engine_id()
+
+    def port_name(self, if_index: int) -> str | None:
+        """The name of the port with that ifIndex, as last read."""
+        return self._ports.name_of(if_index)
 
     def close(self) -> None:
         self._session.close()
 
-    def speak(self, credential: Credential, session: Session) -> None:
-        """Goes on with another credential, in a session that has it."""
+    def change_session(self, session: Session) -> None:
+        """Continues in another session, which has another credential."""
         self._session.close()
-        self._credential, self._session = credential, session
-        self._table.forget()
+        self._session = session
+        self._ports.forget()
 
-    @property
-    def engine_id(self) -> bytes:
-        """Of version 3; empty where none is known."""
-        return self._session.get_engine_id()
+    def update(self, device: Device, lines: tuple[Line, ...]) -> None:
+        """Applies what the estate now has for the same device."""
+        self._device, self._lines = device, lines
+        self._tags = DeviceTags(device.id, device.site, device.role)
+        self._update_expected()
 
-    def port_name(self, if_index: int) -> str | None:
-        """The name of the port with that ifIndex, as last learnt."""
-        return self._table.name_of(if_index)
-
-    def adopt(self, device: Device, lines: tuple[Line, ...]) -> None:
-        """Takes over what the estate now says of the same device."""
-        self.device, self._lines = device, lines
-        self._place = DeviceTags(device.id, device.site, device.role)
-        self._look_out()
-
-    async def poll(self, late_ms: float, on_retry: Callable[[], None]) -> Polled:
-        """One poll. `on_retry` is called when the device first lets us wait."""
+    async def poll(self, late_ms: float, on_retry: Callable[[], None]) -> PollResult:
+        """One poll. `on_retry` is called if the device does not answer in time."""
         started = time.monotonic()
         session, counts = self._session, self._session.counts
         packets, retries = counts.packets, counts.retries
         session.on_retry = on_retry
-        # Who did not answer last time is asked once: it is not worth more.
+        # A device that was silent last time is sent one request: more is not worth it.
         session.retry_policy = (
-            RetryPolicy((self._config.timeout_s,)) if self.dead else self._retry_policy
+            RetryPolicy((self._config.timeout_s,))
+            if self.is_silent
+            else self._retry_policy
         )
         budget = PollBudget(self._config.budget_s)
-        snmp = DeviceSession(session, budget, self._learnt.limits)
-        answered: list[PortSample] = []
+        snmp = DeviceSession(session, budget, self._state.limits)
+        answers: list[PollAnswer] = []
         batches: list[Batch] = []
         echoes: Echoes | None = None
-        outcome, detail = Outcome.OK, ""
+        outcome, reason = Outcome.OK, ""
         try:
-            batches += await self._ask(snmp, answered)
+            batches += await self._read(snmp, answers)
         except Failed as failed:
-            outcome, detail = failed.outcome, failed.detail
-            if outcome in _SILENT and not answered:
-                speaks, echoes = await self._anybody()
-                if speaks:
+            outcome, reason = failed.outcome, failed.detail
+            if outcome in _SILENT and not answers:
+                has_agent, echoes = await self._look_for_agent()
+                if has_agent:
                     outcome = Outcome.AUTH_FAILED
-                    detail = "speaks SNMP, but does not take this credential from here"
+                    reason = "there is an SNMP agent, but it refuses this credential"
         except Exception as error:  # noqa: BLE001 - one device never ends the poller
-            _log.exception("poll_failed", device=self.device.id)
-            outcome, detail = Outcome.BAD_ANSWER, repr(error)
-        up = bool(answered)
+            _log.exception("poll_failed", device=self._device.id, error=repr(error))
+            outcome, reason = Outcome.BAD_ANSWER, repr(error)
         if echoes is None and self._pinged is not None:
             echoes = self._pinged.take()
         received_ms = self._now_ms()
         fields: dict[str, float | int | None] = {}
         time_ms = received_ms
-        if answered:
-            reading = _joined(answered)
-            time_ms = reading.time_ms
-            least_ms = _SHORTEST_INTERVAL * self._config.period_s * 1000
-            soon = reading.moment.own_ms - self._seen_ms < least_ms
-            before = {} if soon else self._seen
-            if self._table.ports is not self._ports:
-                self._look_out()
-            found = assess(self._place, reading, before, self._outlook, received_ms)
-            batches = found.batches + batches
-            fields = self._remember(reading, soon)
-            fields |= {"ports_up": found.ports_up, "ports_down": found.ports_down}
-            batches += await self._condition.read(snmp, self._place, reading.time_ms)
-            batches += self._findings(reading.time_ms)
+        if answers:
+            answer = _joined(answers)
+            time_ms = answer.time_ms
+            rows, fields = self._port_rows(answer, received_ms)
+            batches = rows + batches
+            if self._health is not None:
+                batches += await self._health.poll(snmp, self._tags, time_ms)
+            batches += self._finding_rows(time_ms)
         else:
             self._moment = None
-        self._say(outcome, detail)
-        batches.insert(
-            0,
-            device_row(
-                self._place,
-                time_ms,
-                received_ms,
-                outcome,
-                up,
-                echoes,
-                duration_ms=(time.monotonic() - started) * 1000,
-                packets=counts.packets - packets,
-                retries=counts.retries - retries,
-                late_ms=late_ms,
-                **fields,
-            ),
+        self._log_change(outcome, reason)
+        packets, retries = counts.packets - packets, counts.retries - retries
+        row = device_row(
+            self._tags,
+            time_ms,
+            received_ms,
+            outcome,
+            bool(answers),
+            echoes,
+            duration_ms=(time.monotonic() - started) * 1000,
+            packets=packets,
+            retries=retries,
+            late_ms=late_ms,
+            **fields,
         )
-        return Polled(
-            batches, outcome, up, counts.packets - packets, counts.retries - retries
-        )
+        return PollResult([row, *batches], outcome, bool(answers), packets, retries)
 
-    async def _anybody(self) -> tuple[bool, Echoes | None]:
-        """Where SNMP is silent: whether an agent is there, and what ICMP says now."""
-        speaks = agent_answers(
-            str(self.device.address), self.device.port, self._config.timeout_s
+    async def _look_for_agent(self) -> tuple[bool, Echoes | None]:
+        """After silence: whether there is an SNMP agent at all, and ICMP echoes."""
+        has_agent = agent_answers(
+            str(self._device.address), self._device.port, self._config.timeout_s
         )
         if self._pinged is None:
-            return await speaks, None
-        return await asyncio.gather(speaks, self._pinged.ask())
+            return await has_agent, None
+        return await asyncio.gather(has_agent, self._pinged.ask())
 
-    async def _ask(
-        self, snmp: DeviceSession, answered: list[PortSample]
+    async def _read(
+        self, snmp: DeviceSession, answers: list[PollAnswer]
     ) -> list[Batch]:
-        """Fills `answered`; the rows of who is heard, now and then. Raises `Failed`."""
-        await self._table.read(snmp, answered, self._retry_policy)
-        if not self._hearing.due:
-            return []
-        heard = await self._hearing.listen(
-            snmp, self._place, self._table.ports, answered
-        )
-        self._look_out()
-        return heard
+        """Fills `answers`; returns the rows of neighbours, if they are due.
 
-    def _findings(self, time_ms: int) -> list[Batch]:
-        engine = device_findings.of_engine(self.engine_id, self.engine_shared_with)
-        values = device_findings.of_values(
-            self._session.unreadable.by_oid, self.port_name
-        )
-        found = {
-            **self._table.findings,
-            **self._condition.findings,
-            **engine,
-            **values,
+        Raises `Failed`.
+        """
+        await self._ports.read(snmp, answers, self._retry_policy)
+        if not self._neighbours.is_due:
+            return []
+        rows = await self._neighbours.read(snmp, self._tags, self._ports.ports, answers)
+        self._update_expected()
+        return rows
+
+    def _port_rows(
+        self, answer: PollAnswer, received_ms: int
+    ) -> tuple[list[Batch], dict[str, float | int | None]]:
+        """The rows of ports and lines, and fields of the device's row.
+
+        Too soon after the last poll there are no rates. They come with the next poll,
+        over both intervals.
+        """
+        shortest_ms = _SHORTEST_INTERVAL * self._config.period_s * 1000
+        too_soon = answer.moment.own_ms - self._samples_ms < shortest_ms
+        before = {} if too_soon else self._samples
+        if self._ports.ports is not self._expected_of:
+            self._update_expected()
+        rows = port_rows(self._tags, answer, before, self._expected, received_ms)
+        restarted = self._keep(answer, too_soon)
+        ticks = answer.moment.ticks
+        return rows.batches, {
+            "uptime_s": None if ticks is None else ticks / oids.TICKS_PER_S,
+            "restarted": int(restarted),
+            "own_clock": int(ticks is None),
+            "ports_up": rows.ports_up,
+            "ports_down": rows.ports_down,
         }
-        batch = device_findings.rows(self._place, time_ms, found, self._found)
-        self._found = found
+
+    def _keep(self, answer: PollAnswer, too_soon: bool) -> bool:
+        """Keeps the samples for the next poll; True if the device restarted."""
+        before, now = self._moment, answer.moment
+        restarted = before is not None and elapsed(before, now).restarted
+        self._moment = now
+        if restarted:
+            self._samples.clear()
+            if self._health is not None:
+                self._health.forget()
+        if restarted or not too_soon:
+            self._samples_ms = now.own_ms
+            for plan, sample in zip(answer.plans, answer.samples, strict=True):
+                self._samples[plan.port.key] = sample
+        return restarted
+
+    def _finding_rows(self, time_ms: int) -> list[Batch]:
+        unreadable = self._session.unreadable.by_oid
+        findings = {
+            **self._ports.findings,
+            **({} if self._health is None else self._health.findings),
+            **device_findings.of_engine_id(self.engine_id, self.same_engine_id),
+            **device_findings.of_unreadable(unreadable, self.port_name),
+        }
+        batch = device_findings.rows(self._tags, time_ms, findings, self._findings)
+        self._findings = findings
         return [] if batch is None else [batch]
 
-    def _look_out(self) -> None:
-        self._ports = self._table.ports
-        self._outlook = outlook(
-            self.device,
+    def _update_expected(self) -> None:
+        self._expected_of = self._ports.ports
+        self._expected = expected_ports(
+            self._device,
             self._lines,
-            self._ports,
-            self._learnt.neighbours,
-            self._around.uplinks(self.device.id),
+            self._expected_of,
+            self._state.neighbours,
+            self._topology.uplinks(self._device.id),
         )
 
-    def _remember(
-        self, reading: PortSample, soon: bool
-    ) -> dict[str, float | int | None]:
-        """Keeps this poll for the next; the fields of the device row it gives.
-
-        `soon`: too soon after the last for rates, which then come over both intervals.
-        """
-        before, now = self._moment, reading.moment
-        gone = elapsed(before, now) if before is not None else None
-        self._moment = now
-        if gone is not None and gone.restarted:
-            self._seen.clear()
-            soon = False
-            self._condition.forget()
-        if not soon:
-            self._seen_ms = now.own_ms
-            for watch, seen in zip(reading.watches, reading.seen, strict=True):
-                self._seen[watch.port.key] = seen
-        return {
-            "uptime_s": None if now.ticks is None else now.ticks / oids.TICKS_PER_S,
-            "restarted": int(gone is not None and gone.restarted),
-            "own_clock": int(now.ticks is None),
-        }
-
-    def _say(self, outcome: Outcome, detail: str) -> None:
-        """Logs once a change of state."""
+    def _log_change(self, outcome: Outcome, reason: str) -> None:
+        """Logs the outcome once, when it changes."""
         if outcome is self._outcome:
             return
         if outcome is not Outcome.OK:
             _log.warning(
                 "device_not_polled",
-                device=self.device.id,
+                device=self._device.id,
                 outcome=outcome.value,
-                detail=detail,
+                error=reason,
             )
         elif self._outcome is not None:
-            _log.info("device_polled_again", device=self.device.id)
+            _log.info("device_polled_again", device=self._device.id)
         self._outcome = outcome
 
 
-def _joined(readings: list[PortSample]) -> PortSample:
-    """All requests of a poll as one; its time is that of the first answer."""
-    first = readings[0]
-    return PortSample(
+def _joined(answers: list[PollAnswer]) -> PollAnswer:
+    """All answers of a poll as one, with the time of the first."""
+    first = answers[0]
+    return PollAnswer(
         first.time_ms,
         first.moment,
-        [watch for each in readings for watch in each.watches],
-        [seen for each in readings for seen in each.seen],
+        [plan for answer in answers for plan in answer.plans],
+        [sample for answer in answers for sample in answer.samples],
     )

@@ -1,6 +1,6 @@
-"""What was learnt of devices, kept over a restart in one small JSON file.
+"""What is remembered of devices over a restart, in one small JSON file.
 
-Losing it costs packets and a round of neighbours, never a wrong number.
+Losing the file costs some packets and a round of neighbours, never a wrong number.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ _log = structlog.get_logger()
 
 
 class DeviceState(msgspec.Struct):
-    """What is worth keeping of one device. `neighbours`: port key -> last heard, ms.
-    `credential`: the name of the one that worked last."""
+    """What is remembered of one device.
 
-    # Under the name that state files have for it.
+    `credential` is the name of the one that worked last; `neighbours` has, by port key,
+    when a neighbour was last seen, in ms.
+    """
+
+    # State files have it as "stamina".
     limits: AgentLimits = msgspec.field(default_factory=AgentLimits, name="stamina")
     credential: str = ""
     neighbours: dict[str, int] = {}
 
 
 class DeviceStates:
-    """Device id -> `DeviceState`; read once, written whole."""
+    """The `DeviceState` of each device by its id; read once, written whole."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
@@ -42,14 +45,15 @@ class DeviceStates:
         except (OSError, msgspec.DecodeError) as error:
             _log.warning("snmp_state_not_read", file=str(file), error=str(error))
 
-    def of(self, device: str) -> DeviceState:
+    def get(self, device: str) -> DeviceState:
+        """The state of a device; a new one if there is none yet."""
         return self._by_device.setdefault(device, DeviceState())
 
-    def forget(self, device: str) -> None:
+    def remove(self, device: str) -> None:
         self._by_device.pop(device, None)
 
     def save(self) -> None:
-        """Writes beside and renames, so that a crash leaves the old file or the new."""
+        """Replaces the file in one step: a crash leaves the old file or the new one."""
         if self._file is None:
             return
         try:

@@ -6,51 +6,56 @@ Never an ordinary user port: nobody is paged because somebody went home.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+
+import msgspec
 
 from collectors.estate.estate_model import Device, Line, expects_up
-from collectors.snmp.polling.poll_rows import ExpectedPorts
 from collectors.snmp.tables.interfaces import Port
 
 
-def outlook(
+class ExpectedPorts(msgspec.Struct, frozen=True):
+    """By port key: why the port should be up, and the lines that end there."""
+
+    reasons: Mapping[str, str] = {}
+    lines: Mapping[str, tuple[Line, ...]] = {}
+
+
+def expected_ports(
     device: Device,
     lines: Iterable[Line],
     ports: Collection[Port],
     neighbours: Collection[str],
-    towards: Collection[str] = (),
+    uplinks: Collection[str] = (),
 ) -> ExpectedPorts:
-    """By port key, why it should be up (the strongest reason), and its lines. Pure.
+    """The ports that should be up, each with the strongest reason. Pure.
 
-    `neighbours` are keys of ports behind which a bridge or access point was heard;
-    `towards` those that were discovered to lead towards the way out.
+    `neighbours` are the keys of ports with a switch or an access point; `uplinks` are
+    ports that were discovered to lead towards the core.
     """
-    called = _called(ports)
-    ends: dict[str, tuple[Line, ...]] = {}
+    keys = _keys_by_name(ports)
+    lines_of: dict[str, tuple[Line, ...]] = {}
     for line in lines:
-        key = called.get(line.port)
+        key = keys.get(line.port)
         if line.device == device.id and key is not None:
-            ends[key] = (*ends.get(key, ()), line)
-    uplinks = {called.get(name) for name in (*device.uplink_ports, *towards)} - {None}
-    expected: dict[str, str] = {}
+            lines_of[key] = (*lines_of.get(key, ()), line)
+    uplink_keys = {keys.get(name) for name in (*device.uplink_ports, *uplinks)}
+    reasons: dict[str, str] = {}
     for port in ports:
-        names = port.names
-        if port.key in ends:
-            expected[port.key] = "line"
-        elif port.key in uplinks:
-            expected[port.key] = "uplink"
+        if port.key in lines_of:
+            reasons[port.key] = "line"
+        elif port.key in uplink_keys:
+            reasons[port.key] = "uplink"
         elif port.key in neighbours:
-            expected[port.key] = "neighbour"
-        elif any(expects_up(device, name, port.alias or "") for name in names):
-            expected[port.key] = "pattern"
-    return ExpectedPorts(expected, ends)
+            reasons[port.key] = "neighbour"
+        elif any(expects_up(device, name, port.alias or "") for name in port.names):
+            reasons[port.key] = "pattern"
+    return ExpectedPorts(reasons, lines_of)
 
 
-def _called(ports: Collection[Port]) -> dict[str, str]:
-    """By all that a person may call a port, its key; what two ports are called means
-    neither, unless it is the key of one."""
-    counted = Counter(name for port in ports for name in port.names)
-    called = {
-        name: port.key for port in ports for name in port.names if counted[name] == 1
-    }
-    return called | {port.key: port.key for port in ports}
+def _keys_by_name(ports: Collection[Port]) -> dict[str, str]:
+    """The key of a port by all its names. A name that two ports share means neither of
+    them, unless it is the key of one."""
+    count = Counter(name for port in ports for name in port.names)
+    keys = {name: port.key for port in ports for name in port.names if count[name] == 1}
+    return keys | {port.key: port.key for port in ports}

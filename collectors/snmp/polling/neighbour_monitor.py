@@ -1,95 +1,175 @@
-"""Behind which of a device's ports somebody is heard, remembered: now and then, slowly.
+"""Remembers which neighbour was last seen on each port, refreshed at a slow interval.
 
-A port that is down keeps its neighbour for a while: that it is not heard is then the
-very thing to tell. A port that is up and hears nobody has been plugged otherwise.
+A port that is down keeps its neighbour for some days: that the neighbour is missing is
+what matters then. A port that is up without a neighbour has been connected otherwise.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
 
 from collectors.batch import Batch
 from collectors.snmp.polling.counter_rates import OPER
 from collectors.snmp.polling.device_state import DeviceState
-from collectors.snmp.polling.neighbour_rows import NeighbourView, heard_rows, of_note
-from collectors.snmp.polling.poll_rows import PortSample
+from collectors.snmp.polling.poll_rows import PollAnswer
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.session import Failed
 from collectors.snmp.snmp_config import SnmpConfig
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.interfaces import Port
-from collectors.snmp.tables.neighbour_tables import neighbours, read_neighbours
+from collectors.snmp.tables.neighbour import Neighbour
+from collectors.snmp.tables.neighbour_tables import (
+    NeighbourTables,
+    neighbours,
+    read_neighbours,
+)
+from collectors.topology.neighbour_records import (
+    DeviceNeighbour,
+    LocalSystem,
+    to_batches,
+)
 from probes.wire.clock import MonotonicClock, WallClock
 from probes.wire.failure import Outcome
 
 _MS_PER_DAY = 86_400_000
-# LLDP is slow to speak after a link has come up.
-_ROUNDS_UNHEARD = 3
+# LLDP needs some time after a link has come up.
+_MOST_MISSED_ROUNDS = 3
+
+
+class NeighbourTopology(Protocol):
+    """What is known of the network around a device."""
+
+    def uplinks(self, device: str) -> Collection[str]:
+        """Its ports towards the core of the network."""
+
+    def is_known(self, seen: DeviceNeighbour) -> bool:
+        """True if the neighbour is a device of the estate."""
+
+
+class EmptyTopology:
+    """Nothing is known around any device."""
+
+    def uplinks(self, device: str) -> Collection[str]:
+        return ()
+
+    def is_known(self, seen: DeviceNeighbour) -> bool:
+        return False
 
 
 class NeighbourMonitor:
-    """Keeps `learnt.neighbours` true: a switch or an access point by port key."""
+    """Keeps `state.neighbours`: by port, when its neighbour was last seen."""
 
     def __init__(
         self,
         config: SnmpConfig,
-        learnt: DeviceState,
-        around: NeighbourView,
+        state: DeviceState,
+        topology: NeighbourTopology,
         now_ms: WallClock,
         monotonic_s: MonotonicClock = time.monotonic,
     ) -> None:
         self._every_s = config.neighbours_s
         self._keep_ms = config.remember_neighbours_days * _MS_PER_DAY
-        self._learnt, self._around = learnt, around
+        self._state, self._topology = state, topology
         self._now_ms, self._monotonic_s = now_ms, monotonic_s
         self._due_s = 0.0
-        # By port key, rounds in which it was up and nobody was heard.
-        self._unheard: dict[str, int] = {}
+        # By port key: rounds in which the port was up without its neighbour.
+        self._missed_rounds: dict[str, int] = {}
 
     @property
-    def due(self) -> bool:
+    def is_due(self) -> bool:
         return self._monotonic_s() >= self._due_s
 
-    async def listen(
+    async def read(
         self,
         snmp: DeviceSession,
-        place: DeviceTags,
+        tags: DeviceTags,
         ports: Sequence[Port],
-        answered: Sequence[PortSample],
+        answers: Sequence[PollAnswer],
     ) -> list[Batch]:
-        """One round; the rows of who was heard. `answered` says which ports are up.
+        """Reads the neighbour tables; returns their rows. `answers` are those of this
+        poll, with the state of the ports.
 
-        Raises `Failed` where the device fell silent.
+        Raises `Failed` if the device stops answering.
         """
         self._due_s = self._monotonic_s() + self._every_s
         try:
-            found = await read_neighbours(snmp)
+            tables = await read_neighbours(snmp)
         except Failed as failed:
             if failed.outcome is Outcome.TIMEOUT:
                 raise
             return []
         now_ms = self._now_ms()
-        known = of_note(place.device, neighbours(found, ports), self._around)
-        up = {
-            watch.port.key
-            for reading in answered
-            for watch, seen in zip(reading.watches, reading.seen, strict=True)
-            if seen.values[OPER] == oids.UP
+        kept = relevant(tags.device, neighbours(tables, ports), self._topology)
+        ports_up = {
+            plan.port.key
+            for answer in answers
+            for plan, sample in zip(answer.plans, answer.samples, strict=True)
+            if sample.values[OPER] == oids.UP
         }
-        self._remember({each.local_port for each in known}, up, now_ms)
-        return heard_rows(place, found, known, now_ms)
+        self._remember({neighbour.local_port for neighbour in kept}, ports_up, now_ms)
+        return neighbour_rows(tags, tables, kept, now_ms)
 
-    def _remember(self, heard: set[str], up: set[str], now_ms: int) -> None:
-        kept = self._learnt.neighbours
-        for key in heard:
-            kept[key] = now_ms
-            self._unheard.pop(key, None)
-        for key in set(kept) - heard:
-            if key in up:
-                self._unheard[key] = self._unheard.get(key, 0) + 1
-            gone = self._unheard.get(key, 0) >= _ROUNDS_UNHEARD
-            if gone or now_ms - kept[key] > self._keep_ms:
-                del kept[key]
-                self._unheard.pop(key, None)
+    def _remember(self, seen: set[str], ports_up: set[str], now_ms: int) -> None:
+        last_seen_ms = self._state.neighbours
+        for port in seen:
+            last_seen_ms[port] = now_ms
+            self._missed_rounds.pop(port, None)
+        for port in set(last_seen_ms) - seen:
+            if port in ports_up:
+                self._missed_rounds[port] = self._missed_rounds.get(port, 0) + 1
+            gone = self._missed_rounds.get(port, 0) >= _MOST_MISSED_ROUNDS
+            if gone or now_ms - last_seen_ms[port] > self._keep_ms:
+                del last_seen_ms[port]
+                self._missed_rounds.pop(port, None)
+
+
+def relevant(
+    device: str, neighbours: Iterable[Neighbour], topology: NeighbourTopology
+) -> list[Neighbour]:
+    """The neighbours whose port must not fail unnoticed. Pure.
+
+    These are switches, routers and access points, by their own capabilities, and all
+    devices of the estate, because some report no capabilities. Desks, telephones and
+    laptops are left out.
+    """
+    return [
+        neighbour
+        for neighbour in neighbours
+        if neighbour.local_if_index is not None
+        and (
+            neighbour.infrastructure
+            or topology.is_known(_device_neighbour(device, neighbour))
+        )
+    ]
+
+
+def neighbour_rows(
+    tags: DeviceTags,
+    tables: NeighbourTables,
+    kept: Iterable[Neighbour],
+    time_ms: int,
+) -> list[Batch]:
+    """The rows of one reading: the device's own names, and the neighbours. Pure."""
+    return to_batches(
+        (tags.device, tags.site, tags.role),
+        LocalSystem(tags.device, tables.sys_name, tables.chassis),
+        (_device_neighbour(tags.device, neighbour) for neighbour in kept),
+        time_ms,
+        f"poll/{tags.device}",
+    )
+
+
+def _device_neighbour(device: str, neighbour: Neighbour) -> DeviceNeighbour:
+    return DeviceNeighbour(
+        device=device,
+        port=neighbour.local_port,
+        remote_name=neighbour.remote_name or "",
+        remote_port=neighbour.remote_port or "",
+        remote_chassis=neighbour.remote_chassis or "",
+        remote_address=neighbour.remote_address or "",
+        remote_port_descr=neighbour.remote_port_descr or "",
+        protocol=neighbour.protocol,
+    )

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collectors.snmp.polling.device_facts import DeviceFacts
-from collectors.snmp.polling.device_health import severity
+from collectors.snmp.polling.health_rows import severity
 from collectors.snmp.profiles.readings import Mempool, Sensor, Storage
 from collectors.snmp.session import oids
 from collectors.snmp.session.octet_text import whole

@@ -1,5 +1,7 @@
-"""From answers to rows: pure. The values of this poll and the last become columnar
-batches of `device`, `interface` and `line`, without an object a row."""
+"""Makes rows of the answers of a poll: batches of `device`, `interface` and `line`.
+
+Pure. Batches are columnar: no object is made for a row.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,9 @@ from collectors.snmp.polling.counter_rates import (
     Moment,
     PortRates,
     elapsed,
-    rates,
+    rates_between,
 )
+from collectors.snmp.polling.expected_ports import ExpectedPorts
 from collectors.snmp.polling.request_plan import PlannedGet, PortPlan
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import Value
@@ -76,79 +79,74 @@ LINE = Schema(
     ("line", "site", "role", "supplier"),
     ("down_bps", "up_bps", "down_use_ratio", "up_use_ratio", "up", "carrying"),
 )
-# A line that carries more than this of its contract is in use: keep-alives are less.
+# A line that carries more than this part of its contract is in use: keep-alives are
+# less.
 _KEEP_ALIVE_RATIO = 0.01
-# ifOperStatus values that say nothing about up or down: unknown, notPresent.
+# Values of ifOperStatus that are neither up nor down: unknown, notPresent.
 _NO_STATE = (4, oids.NOT_PRESENT)
-_NOT_ASKED = (Outcome.NOT_CONFIGURED, Outcome.NOT_PERMITTED)
-# Whoever says this is there, although nothing of theirs could be read.
+_NOT_POLLED = (Outcome.NOT_CONFIGURED, Outcome.NOT_PERMITTED)
+# Outcomes that only a device that is there can cause, although nothing could be read.
 _ANSWERED = (Outcome.AUTH_FAILED, Outcome.BAD_ANSWER, Outcome.REFUSED)
 
 
-class PortSample(msgspec.Struct, frozen=True):
-    """What one poll brought. `watches[n]` had `seen[n]`."""
+class PollAnswer(msgspec.Struct, frozen=True):
+    """The answer to one request, or to all of a poll; `plans[n]` has `samples[n]`."""
 
     time_ms: int
     moment: Moment
-    watches: Sequence[PortPlan]
-    seen: Sequence[CounterSample]
+    plans: Sequence[PortPlan]
+    samples: Sequence[CounterSample]
 
 
-class ExpectedPorts(msgspec.Struct, frozen=True):
-    """What the estate and the neighbours say of the device's ports: by port key, why
-    it should be up, and the lines that end there."""
+class PortRows(msgspec.Struct, frozen=True):
+    """The rows of ports and lines of one poll."""
 
-    expected: Mapping[str, str] = {}
-    lines: Mapping[str, tuple[Line, ...]] = {}
-
-
-class Assessment(msgspec.Struct, frozen=True):
     batches: list[Batch]
     ports_up: int
     ports_down: int
 
 
 class Renumbered(Exception):
-    """A port's name is another's now: what was learnt is no longer true."""
+    """A port has another port's name now: the tables must be read again."""
 
 
 def read_answer(
-    ask: PlannedGet, answer: Mapping[str, Value], moment: Moment
+    request: PlannedGet, answer: Mapping[str, Value], moment: Moment
 ) -> tuple[list[PortPlan], list[CounterSample]]:
-    """The ports' values in one answer; ports it says nothing of are left out.
+    """The ports' values in one answer; ports without any value are left out.
 
-    `Renumbered` where a port's name came back as another.
+    Raises `Renumbered` if a port comes back with another name.
     """
     get = answer.get
-    watches, found = [], []
-    for watch in ask.watches:
-        values = tuple(map(get, watch.oids))
-        if watch.name is not None and values[NAME] != watch.name:
-            raise Renumbered(watch.port.key)
+    plans, samples = [], []
+    for plan in request.plans:
+        values = tuple(map(get, plan.oids))
+        if plan.name is not None and values[NAME] != plan.name:
+            raise Renumbered(plan.port.key)
         if values[:NAME].count(None) == NAME:
             continue
         speed = values[HIGH_SPEED]
         if isinstance(speed, int) and speed > 0:
-            speed *= watch.speed_unit
+            speed *= plan.speed_unit
         else:
-            speed = watch.port.speed_bps
-        watches.append(watch)
-        found.append(
-            CounterSample(moment, values, watch.octets64, watch.packets64, speed)  # type: ignore[arg-type]
+            speed = plan.port.speed_bps
+        plans.append(plan)
+        samples.append(
+            CounterSample(moment, values, plan.octets64, plan.packets64, speed)  # type: ignore[arg-type]
         )
-    return watches, found
+    return plans, samples
 
 
-def assess(
-    place: DeviceTags,
-    reading: PortSample,
+def port_rows(
+    tags: DeviceTags,
+    answer: PollAnswer,
     before: Mapping[str, CounterSample],
-    outlook: ExpectedPorts,
+    expected: ExpectedPorts,
     received_ms: int,
-) -> Assessment:
-    """The rows of one poll. `before` is the last good `CounterSample` of each port."""
-    watches, n = reading.watches, len(reading.watches)
-    source = f"poll/{place.device}"
+) -> PortRows:
+    """The rows of one poll. `before` has the last good sample of each port."""
+    plans, n = answer.plans, len(answer.plans)
+    source = f"poll/{tags.device}"
     columns: tuple[Column, ...] = tuple([] for _ in INTERFACE.fields)
     (
         in_bps,
@@ -165,68 +163,68 @@ def assess(
         opers,
         ups,
         expected_ups,
-        whys,
+        expected_whys,
     ) = columns
     lines: list[tuple[Line, PortRates, int | None]] = []
     now_moment = last_moment = None
     seconds: float | None = None
     ports_up = ports_down = 0
-    for watch, seen in zip(watches, reading.seen, strict=True):
-        key = watch.port.key
+    for plan, sample in zip(plans, answer.samples, strict=True):
+        key = plan.port.key
         last = before.get(key)
-        found = UNKNOWN
+        rates = UNKNOWN
         if last is not None:
             # Ports of one answer share their moments, and so their interval.
-            if seen.moment is not now_moment or last.moment is not last_moment:
-                now_moment, last_moment = seen.moment, last.moment
+            if sample.moment is not now_moment or last.moment is not last_moment:
+                now_moment, last_moment = sample.moment, last.moment
                 seconds = elapsed(last_moment, now_moment).seconds
-            found = _rates(last, seen, seconds)
-        speed = seen.speed_bps
-        admin, oper = seen.values[ADMIN], seen.values[OPER]
+            rates = _rates(last, sample, seconds)
+        speed = sample.speed_bps
+        admin, oper = sample.values[ADMIN], sample.values[OPER]
         up = _up(admin, oper)
         if up == 1:
             ports_up += 1
         elif up == 0:
             ports_down += 1
-        in_bps.append(found.in_bps)
-        out_bps.append(found.out_bps)
+        in_bps.append(rates.in_bps)
+        out_bps.append(rates.out_bps)
         in_use.append(
-            found.in_bps / speed if speed and found.in_bps is not None else None
+            rates.in_bps / speed if speed and rates.in_bps is not None else None
         )
         out_use.append(
-            found.out_bps / speed if speed and found.out_bps is not None else None
+            rates.out_bps / speed if speed and rates.out_bps is not None else None
         )
-        in_errors.append(found.in_errors)
-        out_errors.append(found.out_errors)
-        in_discards.append(found.in_discards)
-        out_discards.append(found.out_discards)
-        in_error_ratio.append(found.in_error_ratio)
+        in_errors.append(rates.in_errors)
+        out_errors.append(rates.out_errors)
+        in_discards.append(rates.in_discards)
+        out_discards.append(rates.out_discards)
+        in_error_ratio.append(rates.in_error_ratio)
         speeds.append(float(speed) if speed else None)
         admins.append(admin if type(admin) is int else None)
         opers.append(oper if type(oper) is int else None)
         ups.append(up)
-        why = outlook.expected.get(key)
-        expected_ups.append(int(why is not None))
-        whys.append(why)
-        for line in outlook.lines.get(key, ()):
-            lines.append((line, found, up))
+        reason = expected.reasons.get(key)
+        expected_ups.append(int(reason is not None))
+        expected_whys.append(reason)
+        for line in expected.lines.get(key, ()):
+            lines.append((line, rates, up))
     batches = []
     if n:
-        tags = (
-            [reading.time_ms] * n,
-            [place.device] * n,
-            [place.site] * n,
-            [place.role] * n,
-            [watch.port.key for watch in watches],
+        tag_columns = (
+            [answer.time_ms] * n,
+            [tags.device] * n,
+            [tags.site] * n,
+            [tags.role] * n,
+            [plan.port.key for plan in plans],
         )
-        batches.append(Batch(source, received_ms, INTERFACE, (*tags, *columns)))
+        batches.append(Batch(source, received_ms, INTERFACE, (*tag_columns, *columns)))
     if lines:
-        batches.append(_lines(source, reading.time_ms, received_ms, lines))
-    return Assessment(batches, ports_up, ports_down)
+        batches.append(_line_rows(source, answer.time_ms, received_ms, lines))
+    return PortRows(batches, ports_up, ports_down)
 
 
 def device_row(
-    place: DeviceTags,
+    tags: DeviceTags,
     time_ms: int,
     received_ms: int,
     outcome: Outcome,
@@ -234,17 +232,17 @@ def device_row(
     echoes: Echoes | None = None,
     **fields: float | int | None,
 ) -> Batch:
-    """The `device` row of one poll; fields not given are "not known".
+    """The `device` row of one poll; fields that are not given are not known.
 
-    A device that refuses our credential, answers nonsense, or answers a ping only is
-    up all the same; one that was not asked is neither up nor down. `readable` is left
-    out where it is down: what is not there has no figures to read. `answered` is `up`,
-    until the poller finds that it is cut off itself (`own_stats.without_answered`).
+    A device that refuses our credential, returns nonsense, or only answers a ping is up
+    all the same. A device that was sent nothing is neither up nor down. `readable` is
+    left out if the device is down, for then there is nothing to read. `answered` equals
+    `up`, until the poller finds that it is cut off itself (`without_answered`).
     """
     up = None
     if answered or outcome in _ANSWERED or (echoes is not None and echoes.answered):
         up = 1
-    elif outcome not in _NOT_ASKED:
+    elif outcome not in _NOT_POLLED:
         up = 0
     readable = None if up == 0 else int(outcome is Outcome.OK)
     if echoes is not None:
@@ -259,14 +257,14 @@ def device_row(
         "outcome": outcome.value,
     }
     return Batch(
-        f"poll/{place.device}",
+        f"poll/{tags.device}",
         received_ms,
         DEVICE,
         (
             [time_ms],
-            [place.device],
-            [place.site],
-            [place.role],
+            [tags.device],
+            [tags.site],
+            [tags.role],
             *([values.get(name)] for name in DEVICE.fields),
         ),
     )
@@ -276,37 +274,36 @@ def _rates(
     before: CounterSample, now: CounterSample, seconds: float | None
 ) -> PortRates:
     try:
-        return rates(before, now, seconds)
+        return rates_between(before, now, seconds)
     except TypeError:
-        # An agent that answers a counter with a text.
+        # The agent returned text for a counter.
         return UNKNOWN
 
 
 def _up(admin: object, oper: object) -> int | None:
-    """1 up, 0 down; None where it is switched off, not there, or not said."""
+    """1 up, 0 down; None if it is switched off, not present, or not reported."""
     if type(oper) is not int or oper in _NO_STATE or admin == oids.DOWN:
         return None
     return int(oper == oids.UP)
 
 
-def _lines(
+def _line_rows(
     source: str,
     time_ms: int,
     received_ms: int,
-    found: Sequence[tuple[Line, PortRates, int | None]],
+    lines: Sequence[tuple[Line, PortRates, int | None]],
 ) -> Batch:
     columns: tuple[Column, ...] = tuple(
         [] for _ in range(1 + len(LINE.tags) + len(LINE.fields))
     )
-    for line, rate, up in found:
-        # What the port receives comes down the line, unless it is the far end's.
-        down_bps, up_bps = rate.in_bps, rate.out_bps
+    for line, rates, port_up in lines:
+        # What the port receives comes down the line, unless the port is at the far end.
+        down_bps, up_bps = rates.in_bps, rates.out_bps
         if line.far_end:
             down_bps, up_bps = up_bps, down_bps
-        state = 0 if up is None else up
+        state = 0 if port_up is None else port_up
         if not state:
-            # What its counters still say is not the line's: a line that is down has no
-            # rate, neither the last one nor 0.
+            # A line that is down has no rate, not even 0, whatever the counters do.
             down_bps = up_bps = None
         down_use = None if down_bps is None else down_bps / (line.down_mbps * 1e6)
         up_use = None if up_bps is None else up_bps / (line.up_mbps * 1e6)

@@ -1,22 +1,21 @@
-"""One turn of one device: by which credential it is asked, or why not, and its rows."""
+"""Polls one device once: picks the credential, returns the rows or the reason."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 
 from collectors.batch import Batch
-from collectors.snmp.polling.device_health import HealthPoll
-from collectors.snmp.polling.device_poll import DevicePoll
+from collectors.snmp.polling.device_health import DeviceHealth
+from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceStates
-from collectors.snmp.polling.engine_ids import EngineIds
 from collectors.snmp.polling.poll_rows import device_row
+from collectors.snmp.polling.poll_schedule import PollTarget
 from collectors.snmp.polling.poll_stats import PollStats
-from collectors.snmp.polling.poll_target import PollTarget
 from collectors.snmp.profiles import load
 from collectors.snmp.session.credentials import Credential, CredentialError, Credentials
 from collectors.snmp.session.session import RetryPolicy
@@ -28,121 +27,138 @@ from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 
 _log = structlog.get_logger()
-# Devices that are asked for all they have (`HealthPoll`): many packets each, no hurry.
-_LEARNING_AT_ONCE = 8
+# Devices whose health is discovered at the same time: many packets each, and no hurry.
+_DISCOVERIES_AT_ONCE = 8
 
 
-class PollRuns:
-    """What the turns of all devices share; `stats` counts how they end."""
+class PollRunner:
+    """Runs the polls of all devices; `stats` counts how they end."""
 
     def __init__(
         self,
         config: SnmpConfig,
         credentials: Credentials,
         sessions: Sessions,
-        memory: DeviceStates,
-        surroundings: TopologyView,
+        states: DeviceStates,
+        topology: TopologyView,
         stats: PollStats,
         now_ms: WallClock,
     ) -> None:
         self._config, self._credentials = config, credentials
-        self._sessions, self._memory = sessions, memory
-        self._surroundings, self._stats = surroundings, stats
-        self._now_ms = now_ms
-        self._engines = EngineIds()
+        self._sessions, self._states = sessions, states
+        self._topology, self._stats = topology, stats
+        self._settings = PollSettings(config, now_ms, topology)
+        self._engine_ids = EngineIds()
         self._profiles = load(config.profiles)
-        self._learning = asyncio.Semaphore(_LEARNING_AT_ONCE)
+        self._discoveries = asyncio.Semaphore(_DISCOVERIES_AT_ONCE)
 
-    async def take(
-        self, job: PollTarget, late_ms: float, on_retry: Callable[[], None]
+    async def run(
+        self, target: PollTarget, late_ms: float, on_retry: Callable[[], None]
     ) -> list[Batch]:
-        """The rows of one turn. `on_retry` is called when it first lets us wait."""
-        device, choice = job.device, job.choice
+        """The rows of one poll. `on_retry` is called if the device does not answer the
+        first request in time."""
+        device, credentials = target.device, target.credentials
         if not device.snmp:
-            return [await self._pinged_only(job)]
-        if choice.is_resting(time.monotonic()):
-            return [self._unasked(job, Outcome.AUTH_FAILED)]
-        if job.poll is None or job.speaks != choice.name:
+            return [await self._ping_only(target)]
+        if credentials.is_resting(time.monotonic()):
+            return [self._not_polled(target, Outcome.AUTH_FAILED)]
+        if target.poll is None or target.credential_name != credentials.name:
             try:
-                credential = self._credentials.get(choice.name)
+                credential = self._credentials.get(credentials.name)
             except CredentialError as error:
-                if not job.told:
+                if not target.missing_credential_logged:
                     _log.warning(
-                        "device_not_polled", device=device.id, detail=str(error)
+                        "device_not_polled", device=device.id, error=str(error)
                     )
-                    job.told = True
-                return [self._unasked(job, Outcome.NOT_CONFIGURED)]
-            job.poll = self._open(job, credential)
-            job.speaks = choice.name
-        polled = await job.poll.poll(late_ms, on_retry)
-        if engine := job.poll.engine_id:
-            job.poll.engine_shared_with = self._engines.others(device.id, engine)
-        for batch in polled.batches:
-            self._surroundings.add(batch)
-        self._stats.count(polled.outcome, polled.up, polled.retries)
-        self._stats.packets += polled.packets
-        choice.took(polled.outcome, polled.up, time.monotonic())
-        self._memory.of(device.id).credential = choice.good
-        if not job.learnt and job.poll.learnt:
-            job.learnt = True
+                    target.missing_credential_logged = True
+                return [self._not_polled(target, Outcome.NOT_CONFIGURED)]
+            target.poll = self._open(target, credential)
+            target.credential_name = credentials.name
+        result = await target.poll.poll(late_ms, on_retry)
+        if engine_id := target.poll.engine_id:
+            target.poll.same_engine_id = self._engine_ids.others(device.id, engine_id)
+        for batch in result.batches:
+            self._topology.add(batch)
+        self._stats.count(result.outcome, result.up, result.retries)
+        self._stats.packets += result.packets
+        credentials.record(result.outcome, result.up, time.monotonic())
+        self._states.get(device.id).credential = credentials.last_good
+        if not target.is_learnt and target.poll.is_learnt:
+            target.is_learnt = True
             self._stats.learnt += 1
-        return polled.batches
+        return result.batches
 
-    def end(self, job: PollTarget) -> None:
-        """No more turns for it."""
-        self._engines.forget(job.device.id)
-        if job.poll is not None:
+    def close(self, target: PollTarget) -> None:
+        """Closes the session of a target that is polled no more."""
+        self._engine_ids.remove(target.device.id)
+        if target.poll is not None:
             with contextlib.suppress(Exception):
-                job.poll.close()
+                target.poll.close()
 
-    def _open(self, job: PollTarget, credential: Credential) -> DevicePoll:
-        device, config = job.device, self._config
+    def _open(self, target: PollTarget, credential: Credential) -> DevicePoll:
+        device, config = target.device, self._config
         session = self._sessions.open(
             str(device.address),
             device.port,
             credential,
             RetryPolicy.with_backoff(config.timeout_s, config.tries),
         )
-        if job.poll is not None:
-            job.poll.speak(credential, session)
-            return job.poll
+        if target.poll is not None:
+            target.poll.change_session(session)
+            return target.poll
         return DevicePoll(
-            config,
+            self._settings,
             device,
-            job.lines,
-            credential,
+            target.lines,
             session,
-            self._memory.of(device.id),
-            self._now_ms,
-            HealthPoll(self._profiles, self._learning),
-            self._surroundings,
-            job.pinged,
+            self._states.get(device.id),
+            DeviceHealth(self._profiles, self._discoveries),
+            target.pinged,
         )
 
-    async def _pinged_only(self, job: PollTarget) -> Batch:
-        """The row of a device that has no SNMP for us: an echo is all there is."""
+    async def _ping_only(self, target: PollTarget) -> Batch:
+        """The row of a device that is not polled by SNMP: only ICMP echoes."""
         echoes = None
-        if job.pinged is not None:
-            echoes = job.pinged.take()
+        if target.pinged is not None:
+            echoes = target.pinged.take()
             if echoes is None or not echoes.answered:
-                # It has just been added, or it is worth another look.
-                echoes = await job.pinged.ask()
+                # It is new, or it may be down: look again.
+                echoes = await target.pinged.ask()
         if echoes is None:
             outcome = Outcome.NOT_PERMITTED
         else:
             outcome = Outcome.OK if echoes.answered else Outcome.TIMEOUT
         ok = outcome is Outcome.OK
         self._stats.count(outcome, ok)
-        now_ms = self._now_ms()
-        return device_row(_place(job), now_ms, now_ms, outcome, ok, echoes)
+        now_ms = self._settings.now_ms()
+        return device_row(_tags(target), now_ms, now_ms, outcome, ok, echoes)
 
-    def _unasked(self, job: PollTarget, outcome: Outcome) -> Batch:
-        """The row of a device that SNMP did not ask this time."""
+    def _not_polled(self, target: PollTarget, outcome: Outcome) -> Batch:
+        """The row of a device that was sent no SNMP request this time."""
         self._stats.count(outcome, up=False)
-        echoes = job.pinged.take() if job.pinged is not None else None
-        now_ms = self._now_ms()
-        return device_row(_place(job), now_ms, now_ms, outcome, False, echoes)
+        echoes = target.pinged.take() if target.pinged is not None else None
+        now_ms = self._settings.now_ms()
+        return device_row(_tags(target), now_ms, now_ms, outcome, False, echoes)
 
 
-def _place(job: PollTarget) -> DeviceTags:
-    return DeviceTags(job.device.id, job.device.site, job.device.role)
+class EngineIds:
+    """Which devices have which engine id (version 3): each should have its own."""
+
+    def __init__(self) -> None:
+        self._devices: dict[bytes, set[str]] = {}
+
+    def others(self, device: str, engine_id: bytes) -> Collection[str]:
+        """Records that `device` has `engine_id`; returns which others have it too."""
+        devices = self._devices.setdefault(engine_id, set())
+        if device not in devices:
+            self.remove(device)
+            devices.add(device)
+        return devices - {device}
+
+    def remove(self, device: str) -> None:
+        for devices in self._devices.values():
+            devices.discard(device)
+
+
+def _tags(target: PollTarget) -> DeviceTags:
+    return DeviceTags(target.device.id, target.device.site, target.device.role)

@@ -1,4 +1,4 @@
-"""What a poller counts of itself, and tells now and then as a row of its own."""
+"""What the poller counts about itself, and reports in rows of its own."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _SELF = Schema(
         "retries",
     ),
 )
-# As the rule `monitor_cut_off` has it: fewer may well be down together.
+# As in the rule `monitor_cut_off`: fewer may well be down at the same time.
 _LEAST_DEVICES = 3
 
 
 def without_answered(batches: Iterable[Batch]) -> list[Batch]:
-    """`batches` of a poll made while the poller was cut off: if the device answered
-    is then not observed, and no share on a board counts it. Pure."""
-    kept = []
+    """`batches` of a poll made while the poller was cut off. Whether the device answers
+    is then not known, so no availability on a board counts it. Pure."""
+    without = []
     for batch in batches:
         if batch.measurement == "device":
             at = 1 + len(batch.schema.tags) + batch.schema.fields.index("answered")
             columns = [*batch.columns]
             columns[at] = [None] * len(batch)
             batch = msgspec.structs.replace(batch, columns=tuple(columns))
-        kept.append(batch)
-    return kept
+        without.append(batch)
+    return without
 
 
 class PollStats(msgspec.Struct):
@@ -58,15 +58,15 @@ class PollStats(msgspec.Struct):
     by_outcome: dict[str, int] = {}
 
     def count(self, outcome: Outcome, up: bool, retries: int = 0) -> None:
-        """One poll that ended."""
+        """Counts a poll that has ended."""
         self.done += 1
         self.failed += not up
         self.retries += retries
         self.by_outcome[outcome.value] = self.by_outcome.get(outcome.value, 0) + 1
 
 
-class OwnReport:
-    """What was counted between two reports of `process`, and how late polls began."""
+class PollerReport:
+    """What was counted between two rows of `process`, and how late polls started."""
 
     def __init__(self, process: str, period_s: float) -> None:
         self._process, self._period_s = process, period_s
@@ -75,12 +75,12 @@ class OwnReport:
         self._last = PollStats()
         self._lateness_ms: list[float] = []
 
-    def began(self, late_ms: float) -> None:
+    def record_start(self, late_ms: float) -> None:
         self._lateness_ms.append(late_ms)
 
-    def polled(self, device: str, batches: Iterable[Batch]) -> bool:
-        """Takes what a poll of `device` brought. True if the poller is cut off now and
-        was not when it last reported, or the other way round."""
+    def record_result(self, device: str, batches: Iterable[Batch]) -> bool:
+        """Records the rows of a poll. True if the poller is cut off now and was not in
+        its last row, or the other way round."""
         for batch in batches:
             if batch.measurement == "device":
                 up = batch.field("up")[-1]
@@ -90,21 +90,21 @@ class OwnReport:
                     self._answered[device] = bool(up)
         return self.is_cut_off != self._was_cut_off
 
-    def forget(self, device: str) -> None:
-        """It is polled no more."""
+    def remove(self, device: str) -> None:
+        """Ignores a device that is polled no more."""
         self._answered.pop(device, None)
 
     @property
     def is_cut_off(self) -> bool:
-        """None of the devices answered when it was last asked."""
+        """True if no device answered its last poll."""
         answered = self._answered.values()
         return len(answered) >= _LEAST_DEVICES and not any(answered)
 
-    def make(self, now: PollStats, now_ms: int) -> Batch:
-        """The row of what happened since the last one."""
+    def row(self, now: PollStats, now_ms: int) -> Batch:
+        """The row of what happened since the last row."""
         last, lateness = self._last, sorted(self._lateness_ms)
         self._lateness_ms.clear()
-        # Nearest rank, as everywhere.
+        # Nearest rank, as elsewhere in Towpath.
         p99 = lateness[-(-99 * len(lateness) // 100) - 1] if lateness else None
         self._was_cut_off = self.is_cut_off
         values = (

@@ -1,15 +1,13 @@
-"""When each device is polled: `Poller`, the running part of this room.
+"""The running poller: keeps to the schedule, and sends the rows to the journal.
 
-Every device has its own phase within the period, from its id and so the same after a
-restart: never all at second zero. A device is never polled twice at once: a poll that
-is due while the last one runs is skipped and counted, not queued. Waiting for a silent
-device takes no place from others.
+A device is never polled twice at once: a poll that is due while the last one still runs
+is skipped and counted, not queued. Waiting for a silent device takes no slot from
+others.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -21,13 +19,16 @@ from collectors.estate.estate_model import Device, Estate, Line
 from collectors.file_limit import raise_file_limit
 from collectors.journal import Append
 from collectors.ping import Pinger
-from collectors.snmp.polling.credential_choice import Choice, names_of
+from collectors.snmp.polling.credential_choice import CredentialChoice, credential_names
 from collectors.snmp.polling.device_state import DeviceStates
-from collectors.snmp.polling.poll_pacing import next_s, phase_s, spread_s
-from collectors.snmp.polling.poll_run import PollRuns
-from collectors.snmp.polling.poll_stats import OwnReport, PollStats, without_answered
-from collectors.snmp.polling.poll_target import PollTarget, Slot
-from collectors.snmp.polling.row_buffer import Gather
+from collectors.snmp.polling.poll_run import PollRunner
+from collectors.snmp.polling.poll_schedule import PollSchedule, PollTarget, spread_s
+from collectors.snmp.polling.poll_stats import (
+    PollerReport,
+    PollStats,
+    without_answered,
+)
+from collectors.snmp.polling.row_buffer import RowBuffer
 from collectors.snmp.session.credentials import Credentials
 from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.snmp_config import SnmpConfig
@@ -36,12 +37,14 @@ from probes.wire.clock import WallClock, wall_ms
 
 _log = structlog.get_logger()
 _SAVE_S = 300.0
+# A change of the estate takes effect within this time.
+_LONGEST_WAIT_S = 1.0
 
 
 class Poller:
     """Polls the devices of the estate; rows go to `append`.
 
-    `process` names it in its own samples, one every `report_s`.
+    `process` is its name in its own rows, one every `report_s`.
     """
 
     def __init__(
@@ -59,31 +62,31 @@ class Poller:
         self._credentials, self._now_ms = credentials, now_ms
         self._report_s = report_s
         self.stats = PollStats()
-        self._own = OwnReport(process, config.period_s)
+        self._report = PollerReport(process, config.period_s)
         self._sessions = Sessions()
         self._pinger = pinger or Pinger(config.ping_s)
-        self._memory = DeviceStates(config.state_file)
-        self._surroundings = TopologyView(estate, now_ms=now_ms, in_thread=True)
-        self._turns = PollRuns(
+        self._states = DeviceStates(config.state_file)
+        self._topology = TopologyView(estate, now_ms=now_ms, in_thread=True)
+        self._runner = PollRunner(
             config,
             credentials,
             self._sessions,
-            self._memory,
-            self._surroundings,
+            self._states,
+            self._topology,
             self.stats,
             now_ms,
         )
-        self._jobs: dict[str, PollTarget] = {}
-        self._due: list[tuple[float, str, PollTarget]] = []
+        self._targets: dict[str, PollTarget] = {}
+        self._schedule = PollSchedule(config.period_s)
         self._slots = asyncio.Semaphore(config.at_once)
         self._known: Estate | None = None
-        self._rows_out = Gather(append)
+        self._buffer = RowBuffer(append)
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         raise_file_limit()
         await self._sessions.__aenter__()
-        await self._rows_out.__aenter__()
+        await self._buffer.__aenter__()
         await self._pinger.__aenter__()
         self._task = asyncio.create_task(self._run(), name="poller")
         return self
@@ -95,176 +98,177 @@ class Poller:
         trace: TracebackType | None,
     ) -> None:
         assert self._task is not None
-        tasks = [self._task, *(j.task for j in self._jobs.values() if j.task)]
+        polls = [target.task for target in self._targets.values() if target.task]
+        tasks = [self._task, *polls]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for job in self._jobs.values():
-            self._drop(job)
-        self._jobs.clear()
-        self._memory.save()
+        for target in self._targets.values():
+            self._close(target)
+        self._targets.clear()
+        self._states.save()
         await self._pinger.__aexit__(kind, error, trace)
-        await self._rows_out.__aexit__(kind, error, trace)
-        await self._surroundings.__aexit__(kind, error, trace)
+        await self._buffer.__aexit__(kind, error, trace)
+        await self._topology.__aexit__(kind, error, trace)
         await self._sessions.__aexit__(kind, error, trace)
 
     @property
     def not_stored(self) -> int:
-        """Batches that the journal did not take, since start."""
-        return self._rows_out.lost
+        """Batches that the journal did not accept, since start."""
+        return self._buffer.lost
+
+    @property
+    def is_cut_off(self) -> bool:
+        """True while none of at least three devices answers: this machine has lost its
+        network, rather than all devices having failed."""
+        return self._report.is_cut_off
 
     def poll_soon(self, device: str) -> bool:
-        """Polls a device out of turn (a trap spoke of it); False if it is unknown."""
-        job = self._jobs.get(device)
-        if job is None:
+        """Polls a device now, because of a trap; False if the device is unknown."""
+        target = self._targets.get(device)
+        if target is None:
             return False
-        if job.busy:
-            job.again = True
+        if target.is_running:
+            target.poll_again = True
         else:
-            self._begin(job, time.monotonic())
+            self._start(target, time.monotonic())
         return True
 
     def port_name(self, device: str, if_index: int) -> str | None:
-        """The port of that ifIndex, as far as the device has been polled."""
-        job = self._jobs.get(device)
-        if job is None or job.poll is None:
+        """The port with that ifIndex; None until the device has been polled."""
+        target = self._targets.get(device)
+        if target is None or target.poll is None:
             return None
-        return job.poll.port_name(if_index)
+        return target.poll.port_name(if_index)
 
     async def _run(self) -> None:
-        # Phases are of the wall clock, waiting is not: a clock step moves no poll.
-        offset_s = time.time() - time.monotonic()
         report_s = time.monotonic() + self._report_s
         save_s = time.monotonic() + _SAVE_S
         while True:
-            self._follow_estate(offset_s)
+            self._follow_estate()
             now_s = time.monotonic()
-            self._begin_due(now_s)
-            if now_s >= report_s:
-                report_s += self._report_s
-                await self._report()
-            if now_s >= save_s:
-                save_s += _SAVE_S
-                await asyncio.to_thread(self._memory.save)
-            due_s = self._due[0][0] if self._due else now_s + 1.0
-            # At most a second: the estate may have changed.
-            await asyncio.sleep(min(max(due_s - time.monotonic(), 0.0), 1.0))
-
-    def _begin_due(self, now_s: float) -> None:
-        period_s = self._config.period_s
-        while self._due and self._due[0][0] <= now_s:
-            due_s, device, job = heapq.heappop(self._due)
-            if job.gone:
-                continue
-            self._begin(job, due_s)
-            again_s = next_s(due_s, job.phase_s, period_s)
-            if again_s < now_s:
-                # We ourselves were away (suspended, starved): do not catch up.
-                missed = int((now_s - again_s) // period_s) + 1
+            for due_s, target, missed in self._schedule.pop_due(now_s):
+                self._start(target, due_s)
                 self.stats.expected += missed
                 self.stats.skipped += missed
-                again_s += missed * period_s
-            heapq.heappush(self._due, (again_s, device, job))
+            if now_s >= report_s:
+                report_s += self._report_s
+                await self._put_report()
+            if now_s >= save_s:
+                save_s += _SAVE_S
+                await asyncio.to_thread(self._states.save)
+            await asyncio.sleep(self._schedule.wait_s(_LONGEST_WAIT_S))
 
-    def _follow_estate(self, offset_s: float) -> None:
+    def _follow_estate(self) -> None:
+        """Adds, changes and removes targets if the estate has changed."""
         estate = self._estate()
         if estate is self._known:
             return
         self._known = estate
-        wanted = {device.id: device for device in estate.devices if device.poll}
-        for id, job in list(self._jobs.items()):
-            device = wanted.get(id)
-            if device is None:
-                self._memory.forget(id)
-            if device is None or job.moved(device):
-                job.gone = True
-                del self._jobs[id]
-                if job.task is not None:
-                    job.task.cancel()
-                self._drop(job)
-        lines_of: dict[str, tuple[Line, ...]] = {}
+        devices = {device.id: device for device in estate.devices if device.poll}
+        self._remove_targets(devices)
+        lines: dict[str, tuple[Line, ...]] = {}
         for line in estate.lines:
-            lines_of[line.device] = (*lines_of.get(line.device, ()), line)
-        fresh = len(wanted.keys() - self._jobs.keys())
-        first_s = spread_s(fresh, self._config.period_s)
-        for id, device in wanted.items():
-            lines = lines_of.get(id, ())
-            known = self._jobs.get(id)
-            if known is not None:
-                known.adopt(device, lines)
+            lines[line.device] = (*lines.get(line.device, ()), line)
+        new = len(devices.keys() - self._targets.keys())
+        first_polls_s = spread_s(new, self._config.period_s)
+        for id, device in devices.items():
+            target = self._targets.get(id)
+            if target is not None:
+                target.update(device, lines.get(id, ()))
                 continue
-            pinged = self._pinger.watch(str(device.address))
-            job = self._jobs[id] = PollTarget(
-                device, lines, self._choice(device), pinged
+            target = self._targets[id] = PollTarget(
+                device,
+                lines.get(id, ()),
+                self._credentials_of(device),
+                self._pinger.watch(str(device.address)),
             )
-            self._schedule(job, offset_s, first_s)
-        self.stats.devices = len(self._jobs)
+            self._schedule.add(target, first_polls_s)
+        self.stats.devices = len(self._targets)
 
-    def _choice(self, device: Device) -> Choice:
-        names = names_of(
+    def _remove_targets(self, devices: dict[str, Device]) -> None:
+        """Removes those that are not in `devices`, or need a new session."""
+        for id, target in list(self._targets.items()):
+            device = devices.get(id)
+            if device is None:
+                self._states.remove(id)
+            if device is None or target.needs_new_session(device):
+                target.removed = True
+                del self._targets[id]
+                if target.task is not None:
+                    target.task.cancel()
+                self._close(target)
+
+    def _credentials_of(self, device: Device) -> CredentialChoice:
+        names = credential_names(
             device.credentials, device.address, self._config.credentials_by_subnet
         )
-        held = [name for name in names if name in self._credentials]
-        return Choice(held or names, self._memory.of(device.id).credential)
+        known = [name for name in names if name in self._credentials]
+        return CredentialChoice(known or names, self._states.get(device.id).credential)
 
-    def _schedule(self, job: PollTarget, offset_s: float, spread_s: float) -> None:
-        period_s, now_s = self._config.period_s, time.monotonic()
-        at_s = phase_s(job.device.id, period_s)
-        job.phase_s = now_s - (now_s + offset_s - at_s) % period_s
-        # The first poll does not wait for its phase: whoever starts Towpath, or adds
-        # a device, looks at the screen.
-        first_s = now_s + at_s / period_s * spread_s
-        heapq.heappush(self._due, (first_s, job.device.id, job))
-
-    def _begin(self, job: PollTarget, due_s: float) -> None:
+    def _start(self, target: PollTarget, due_s: float) -> None:
         self.stats.expected += 1
-        if job.busy:
+        if target.is_running:
             self.stats.skipped += 1
             return
-        job.again = False
-        job.task = asyncio.create_task(
-            self._poll(job, due_s), name=f"poll {job.device.id}"
+        target.poll_again = False
+        target.task = asyncio.create_task(
+            self._poll(target, due_s), name=f"poll {target.device.id}"
         )
-        job.task.add_done_callback(lambda _: self._ended(job))
+        target.task.add_done_callback(lambda _: self._ended(target))
 
-    def _ended(self, job: PollTarget) -> None:
-        if job.again and not job.gone:
-            self._begin(job, time.monotonic())
+    def _ended(self, target: PollTarget) -> None:
+        if target.poll_again and not target.removed:
+            self._start(target, time.monotonic())
 
-    async def _poll(self, job: PollTarget, due_s: float) -> None:
-        place = Slot(self._slots)
+    async def _poll(self, target: PollTarget, due_s: float) -> None:
+        slot = _Slot(self._slots)
         try:
-            if job.poll is None or not job.poll.dead:
-                await place.take()
+            # A device that was silent last time starts without a slot.
+            if target.poll is None or not target.poll.is_silent:
+                await slot.acquire()
             late_ms = max(0.0, (time.monotonic() - due_s) * 1000)
-            self._own.began(late_ms)
+            self._report.record_start(late_ms)
             self.stats.running += 1
             try:
-                batches = await self._turns.take(job, late_ms, place.give_back)
+                batches = await self._runner.run(target, late_ms, slot.release)
             finally:
                 self.stats.running -= 1
-                place.give_back()
-            changed = not job.gone and self._own.polled(job.device.id, batches)
-            if self._own.is_cut_off:
+                slot.release()
+            changed = not target.removed and self._report.record_result(
+                target.device.id, batches
+            )
+            if self._report.is_cut_off:
                 batches = without_answered(batches)
-            await self._rows_out.put(batches)
+            await self._buffer.put(batches)
             if changed:
-                await self._report()
-        except Exception:  # noqa: BLE001 - one device never ends the poller
+                await self._put_report()
+        except Exception as error:  # noqa: BLE001 - one device never ends the poller
             self.stats.failed += 1
-            _log.exception("poll_failed", device=job.device.id)
+            _log.exception("poll_failed", device=target.device.id, error=repr(error))
 
-    @property
-    def is_cut_off(self) -> bool:
-        """True while none of at least three devices answers: the network of this
-        machine is lost rather than all of them."""
-        return self._own.is_cut_off
+    async def _put_report(self) -> None:
+        await self._buffer.put([self._report.row(self.stats, self._now_ms())])
 
-    async def _report(self) -> None:
-        await self._rows_out.put([self._own.make(self.stats, self._now_ms())])
+    def _close(self, target: PollTarget) -> None:
+        self._report.remove(target.device.id)
+        self._runner.close(target)
+        if target.pinged is not None:
+            self._pinger.drop(target.pinged)
 
-    def _drop(self, job: PollTarget) -> None:
-        self._own.forget(job.device.id)
-        self._turns.end(job)
-        if job.pinged is not None:
-            self._pinger.drop(job.pinged)
+
+class _Slot:
+    """A place among the polls that run at once; may be released more than once."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+        self._held = False
+
+    async def acquire(self) -> None:
+        await self._slots.acquire()
+        self._held = True
+
+    def release(self) -> None:
+        if self._held:
+            self._held = False
+            self._slots.release()

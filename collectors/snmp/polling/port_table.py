@@ -1,7 +1,7 @@
-"""The ports of one device: learnt once, their counters read at every poll.
+"""The ports of one device: the tables are read once, the counters at every poll.
 
-What is read is the plan's (`plan`): the fast requests, then a few of the slow ones.
-What is no longer true (a restart, other ports, another name) is learnt again.
+Each poll sends the fast requests of the plan (`request_plan`), then a few of the slow
+ones. The tables are read again after a restart, or if ports or their names change.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 from collectors.snmp.polling import device_findings, request_plan
 from collectors.snmp.polling.counter_rates import Moment, elapsed
-from collectors.snmp.polling.poll_rows import PortSample, Renumbered, read_answer
+from collectors.snmp.polling.poll_rows import PollAnswer, Renumbered, read_answer
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text, whole
@@ -23,12 +23,12 @@ from probes.wire.clock import MonotonicClock, WallClock
 from probes.wire.failure import Outcome
 
 _SCALARS = [oids.SYS_UP_TIME, oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE]
-_COLUMNS = frozenset((*interfaces.SLOW, *request_plan.FAST_COLUMNS))
-_RELEARN_S = 300.0
+_COLUMNS = (*interfaces.SLOW, *request_plan.FAST_COLUMNS)
+_REREAD_S = 300.0
 
 
 class PortTable:
-    """What was learnt of a device's ports."""
+    """What is known of a device's ports."""
 
     def __init__(
         self,
@@ -38,22 +38,23 @@ class PortTable:
     ) -> None:
         self._period_s = period_s
         self._now_ms, self._monotonic_s = now_ms, monotonic_s
+        # None if the tables must be read (again).
         self._plan: request_plan.Plan | None = None
-        self._watches: list[request_plan.PortPlan] = []
-        # As last read: `plan.NAMES` only.
+        self._port_plans: list[request_plan.PortPlan] = []
+        # The columns of `request_plan.NAMES` as last read.
         self._names: Columns = {}
         self._scalars: dict[str, Value] = {}
-        # Another list whenever something about them is another.
+        # Replaced by another list whenever a port changes.
         self.ports: list[Port] = []
         self.findings: dict[str, str] = {}
-        # The last moment known good within what was learnt: a restart ends it.
-        self._guard: Moment | None = None
-        self._learnt_s = 0.0
-        self._slow_at = 0
+        # The last answer since the tables were read: a restart after it shows.
+        self._last_moment: Moment | None = None
+        self._read_s = 0.0
+        self._next_slow = 0
 
     @property
-    def learnt(self) -> bool:
-        """True where the tables were read and it is known what to ask."""
+    def is_learnt(self) -> bool:
+        """True if the tables were read, so that it is known what to request."""
         return self._plan is not None
 
     def forget(self) -> None:
@@ -61,7 +62,7 @@ class PortTable:
         self._plan = None
 
     def name_of(self, if_index: int) -> str | None:
-        """The name of the port with that ifIndex, as last learnt."""
+        """The name of the port with that ifIndex, as last read."""
         for port in self.ports:
             if port.if_index == if_index:
                 return port.key
@@ -70,125 +71,121 @@ class PortTable:
     async def read(
         self,
         snmp: DeviceSession,
-        answered: list[PortSample],
+        answers: list[PollAnswer],
         retry_policy: RetryPolicy,
     ) -> None:
-        """Fills `answered`, an entry a request; what came before a failure stays.
+        """Adds an answer per request to `answers`; those before a failure stay.
 
-        From the first answer on the session has `retry_policy`. Raises `Failed`.
+        After the first answer the session uses `retry_policy`. Raises `Failed`.
         """
-        current = self._plan
+        plan = self._plan
         first = None
-        if current is not None:
-            first = await self._one(snmp, current.asks[0])
-        if current is None or first is None:
-            if current is None:
-                # Small and first: a dead device costs this and no more.
-                answered.append(await self._alive(snmp))
+        if plan is not None:
+            first = await self._get(snmp, plan.fast[0])
+        if plan is None or first is None:
+            if plan is None:
+                # One small request first: a device that is down costs no more.
+                answers.append(await self._get_uptime(snmp))
             snmp.session.retry_policy = retry_policy
-            current = await self._learn(snmp)
-            first = await self._one(snmp, current.asks[0])
+            plan = await self._read_tables(snmp)
+            first = await self._get(snmp, plan.fast[0])
             if first is None:
                 raise Failed(Outcome.BAD_ANSWER, "its ports change while being read")
-        answered.append(first)
+        answers.append(first)
         snmp.session.retry_policy = retry_policy
-        for ask in current.asks[1:]:
-            reading = await self._one(snmp, ask)
-            if reading is None:
-                # Learnt again next time; the ports of this request have no row.
+        for request in plan.fast[1:]:
+            answer = await self._get(snmp, request)
+            if answer is None:
+                # The tables are read again next time; these ports have no row now.
                 self._plan = None
                 break
-            answered.append(reading)
-        await self._read_slow(snmp, current)
-        if self._plan is current and snmp.limits.varbinds > current.varbinds:
+            answers.append(answer)
+        await self._read_slow(snmp, plan)
+        if self._plan is plan and snmp.limits.varbinds > plan.varbinds:
             self._pack(snmp)
 
-    def _moment(self, answer: dict[str, Value]) -> Moment:
-        ticks = answer.get(oids.SYS_UP_TIME)
+    def _moment(self, values: dict[str, Value]) -> Moment:
+        ticks = values.get(oids.SYS_UP_TIME)
         own_ms = self._monotonic_s() * 1000
         return Moment(ticks if isinstance(ticks, int) else None, own_ms)
 
-    async def _alive(self, snmp: DeviceSession) -> PortSample:
-        answer = await snmp.session.get([oids.SYS_UP_TIME])
-        return PortSample(self._now_ms(), self._moment(answer), [], [])
+    async def _get_uptime(self, snmp: DeviceSession) -> PollAnswer:
+        values = await snmp.session.get([oids.SYS_UP_TIME])
+        return PollAnswer(self._now_ms(), self._moment(values), [], [])
 
-    async def _one(
-        self, snmp: DeviceSession, ask: request_plan.PlannedGet
-    ) -> PortSample | None:
-        """One request of the plan; None where what was learnt is no longer true."""
-        answer = await snmp.get_some(ask.oids)
-        moment, time_ms = self._moment(answer), self._now_ms()
-        if self._guard is not None and elapsed(self._guard, moment).restarted:
+    async def _get(
+        self, snmp: DeviceSession, request: request_plan.PlannedGet
+    ) -> PollAnswer | None:
+        """One request of the plan; None if the tables must be read again."""
+        values = await snmp.get_some(request.oids)
+        moment, time_ms = self._moment(values), self._now_ms()
+        last = self._last_moment
+        if last is not None and elapsed(last, moment).restarted:
             return None
         for scalar in (oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE):
-            if scalar in ask.oids and answer.get(scalar) != self._scalars.get(scalar):
+            if scalar in request.oids and values.get(scalar) != self._scalars.get(
+                scalar
+            ):
                 return None
-        self._guard = moment
-        if len(answer) < len(ask.oids):
-            # A port or a column went away: take what is there, and learn again, but
-            # not at every poll, for some agents always leave something out.
-            self._relearn_if_old()
+        self._last_moment = moment
+        incomplete = len(values) < len(request.oids)
+        if incomplete and self._monotonic_s() - self._read_s > _REREAD_S:
+            # A port or a column is gone. Use what is there, and read the tables again,
+            # but not at every poll: some agents always leave something out.
+            self._plan = None
         try:
-            watches, seen = read_answer(ask, answer, moment)
+            plans, samples = read_answer(request, values, moment)
         except Renumbered:
             return None
-        return PortSample(time_ms, moment, watches, seen)
+        return PollAnswer(time_ms, moment, plans, samples)
 
-    def _relearn_if_old(self) -> None:
-        if self._monotonic_s() - self._learnt_s > _RELEARN_S:
-            self._plan = None
-
-    async def _learn(self, snmp: DeviceSession) -> request_plan.Plan:
+    async def _read_tables(self, snmp: DeviceSession) -> request_plan.Plan:
         """Reads the tables and makes the plan. Raises `Failed`."""
         self._scalars = await snmp.get_some(_SCALARS)
-        columns = await interfaces.read_columns(
-            snmp,
-            (*interfaces.SLOW, *request_plan.FAST_COLUMNS),
-            whole(self._scalars.get(oids.IF_NUMBER)),
-        )
+        if_number = whole(self._scalars.get(oids.IF_NUMBER))
+        columns = await interfaces.read_columns(snmp, _COLUMNS, if_number)
         self.ports = interfaces.ports(columns)
-        self._watches = request_plan.watch(self.ports, columns, self._scalars)
+        self._port_plans = request_plan.port_plans(self.ports, columns, self._scalars)
         self._names = {name: columns.get(name, {}) for name in request_plan.NAMES}
-        self.findings = device_findings.of_ports(self._watches, self._period_s)
-        self._learnt_s = self._monotonic_s()
-        self._guard = None
+        self.findings = device_findings.of_ports(self._port_plans, self._period_s)
+        self._read_s = self._monotonic_s()
+        self._last_moment = None
         return self._pack(snmp)
 
     def _pack(self, snmp: DeviceSession) -> request_plan.Plan:
         self._plan = request_plan.pack(
-            self._watches,
+            self._port_plans,
             self._names,
             self._scalars,
             snmp.session.version,
             snmp.limits.varbinds,
         )
-        self._slow_at = 0
+        self._next_slow = 0
         return self._plan
 
-    async def _read_slow(self, snmp: DeviceSession, current: request_plan.Plan) -> None:
+    async def _read_slow(self, snmp: DeviceSession, plan: request_plan.Plan) -> None:
         """Names and aliases, a few at a time."""
-        for _ in range(current.slow_per_poll):
-            if not current.slow:
+        for _ in range(plan.slow_per_poll):
+            if not plan.slow:
                 break
-            ask = current.slow[self._slow_at % len(current.slow)]
-            self._slow_at += 1
-            answer = await snmp.get_some(ask)
-            self._take_names(answer)
-            if self._slow_at % len(current.slow) == 0:
-                await self._read_faulty(snmp)
+            request = plan.slow[self._next_slow % len(plan.slow)]
+            self._next_slow += 1
+            self._update_names(await snmp.get_some(request))
+            if self._next_slow % len(plan.slow) == 0:
+                await self._retry_unreadable(snmp)
 
-    async def _read_faulty(self, snmp: DeviceSession) -> None:
-        """Asks again, once a round, for what could not be read: it may be mended."""
-        faulty = [
+    async def _retry_unreadable(self, snmp: DeviceSession) -> None:
+        """Requests unreadable values once a round, in case the device is repaired."""
+        unreadable = [
             oid
             for oid in snmp.session.unreadable.by_oid
             if oid.rpartition(".")[0] in _COLUMNS
         ][: snmp.limits.varbinds]
-        if faulty and await snmp.get_some(faulty):
+        if unreadable and await snmp.get_some(unreadable):
             self._plan = None
 
-    def _take_names(self, answer: dict[str, Value]) -> None:
-        for oid, value in answer.items():
+    def _update_names(self, values: dict[str, Value]) -> None:
+        for oid, value in values.items():
             column, _, index = oid.rpartition(".")
             if column not in self._names:
                 continue

@@ -1,6 +1,6 @@
-"""Whether a UPS runs on battery, told from its sensors. Pure.
+"""Whether a UPS runs on battery, from its sensors. Pure.
 
-Every maker has words of its own for it; what profiles call these sensors and states is
+Every vendor has its own words for this. The names of sensors and states in profiles are
 matched here, so that rules need not know them.
 """
 
@@ -10,23 +10,23 @@ import re
 
 from collectors.snmp.profiles.readings import Sensor
 
-# What the output, or the power, comes from.
+# Sensors of the source of power.
 _SOURCE = re.compile(r"(output|output source|output status|power|power source)")
 _BATTERY = re.compile(
     r"(on )?battery|(battery )?discharging|battery discharge spotmode"
 )
-# Of "Power" only a state that speaks of it says something: switches have one, too.
+# States that name the mains. Switches have a sensor "Power" too, with other states.
 _MAINS = re.compile(r"(on )?(mains|line|utility)|online|on line")
-# What the battery itself does. That it is charged is no sign of mains.
+# States of the battery that show mains. That it is full does not show mains.
 _CHARGES = re.compile(r"(battery )?(charging|floating|resting)")
-# Sensors that are asked as a question.
-_ASKED = re.compile(r"on battery|utility (off|failure)|mains (off|failure)")
+# Sensors that are questions, with yes or no.
+_YES_OR_NO = re.compile(r"on battery|utility (off|failure)|mains (off|failure)")
 _TIME = re.compile(r"time on battery")
 
 
 def on_battery(sensor: Sensor) -> int | None:
-    """1 if the sensor says that the UPS runs on battery, 0 if it says that it does not,
-    None if it says nothing of it."""
+    """1 if the sensor shows that the UPS runs on battery, 0 if it shows that it does
+    not, None if it shows neither."""
     name = _plain(sensor.descr)
     if sensor.class_ == "runtime":
         if not _TIME.fullmatch(name) or sensor.value is None:
@@ -35,7 +35,7 @@ def on_battery(sensor: Sensor) -> int | None:
     if sensor.class_ != "state" or sensor.state is None:
         return None
     state = _plain(sensor.state)
-    if _ASKED.fullmatch(name):
+    if _YES_OR_NO.fullmatch(name):
         return {"yes": 1, "no": 0}.get(state)
     if name == "battery":
         if _CHARGES.fullmatch(state):

@@ -1,7 +1,7 @@
-"""Polls' rows on their way to the journal, gathered for a moment.
+"""Collects the rows of several polls for one append to the journal.
 
 In a large estate some hundred polls end every second. A commit for each of them would
-cost as much as a third of the poll; twenty a second cost nothing.
+cost a third as much as the poll itself; twenty commits a second cost nothing.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from collectors.batch import Batch
 from collectors.journal import Append
 
 _log = structlog.get_logger()
-_GATHER_S = 0.05
+_COLLECT_S = 0.05
 
 
-class Gather:
-    """`async with Gather(append) as rows: await rows.put(batches)`.
+class RowBuffer:
+    """`async with RowBuffer(append) as buffer: await buffer.put(batches)`.
 
-    `put` returns when the batches are in the journal, or were refused by it: then they
-    are counted in `lost`, and that is logged once until it takes rows again. Whoever
-    puts waits, so what is held is bounded by the polls that run.
+    `put` returns when the batches are in the journal, or the journal has refused them.
+    Refused batches are counted in `lost`; that is logged once, until the journal
+    accepts rows again. Every caller waits, so the polls that run bound what is held.
     """
 
     def __init__(self, append: Append) -> None:
         self._append = append
         self._held: list[Batch] = []
-        self._done: asyncio.Future[None] | None = None
-        self._taking = True
+        self._flushed: asyncio.Future[None] | None = None
+        self._accepting = True
         self._tasks: set[asyncio.Task[None]] = set()
         self.lost = 0
 
@@ -48,29 +48,29 @@ class Gather:
 
     async def put(self, batches: list[Batch]) -> None:
         self._held += batches
-        if self._done is None:
-            self._done = asyncio.get_running_loop().create_future()
+        if self._flushed is None:
+            self._flushed = asyncio.get_running_loop().create_future()
             task = asyncio.create_task(self._flush(), name="polls to the journal")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        # Shielded: that one poll is cancelled is nothing to the others.
-        await asyncio.shield(self._done)
+        # Shielded: cancelling one poll must not affect the others.
+        await asyncio.shield(self._flushed)
 
     async def _flush(self) -> None:
-        await asyncio.sleep(_GATHER_S)
-        held, self._held = self._held, []
-        done, self._done = self._done, None
+        await asyncio.sleep(_COLLECT_S)
+        batches, self._held = self._held, []
+        flushed, self._flushed = self._flushed, None
         try:
-            await self._append.append(*held)
+            await self._append.append(*batches)
         except Exception as error:  # noqa: BLE001 - a full disk must not end polling
-            self.lost += len(held)
-            if self._taking:
+            self.lost += len(batches)
+            if self._accepting:
                 _log.error("polls_not_stored", error=repr(error))
-            self._taking = False
+            self._accepting = False
         else:
-            if not self._taking:
+            if not self._accepting:
                 _log.info("polls_stored_again")
-            self._taking = True
+            self._accepting = True
         finally:
-            if done is not None and not done.done():
-                done.set_result(None)
+            if flushed is not None and not flushed.done():
+                flushed.set_result(None)

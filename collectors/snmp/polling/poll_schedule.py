@@ -1,0 +1,136 @@
+"""When each device is polled.
+
+Every device has a phase of its own within the period. The phase comes from the device's
+id, so polls are spread evenly and keep their times over a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+import time
+import zlib
+from collections.abc import Iterator
+
+from collectors.estate.estate_model import Device, Line
+from collectors.ping import Pinged
+from collectors.snmp.polling.credential_choice import CredentialChoice
+from collectors.snmp.polling.device_poll import DevicePoll
+
+# First polls are spread over this time, and over more in a large estate, so that no
+# more than `_FIRST_PER_S` devices a second have their tables read.
+_FIRST_S = 10.0
+_FIRST_PER_S = 30.0
+# Part of a period. A poll sooner after another gives no rates (`device_poll`).
+_SHORTEST_GAP = 0.5
+
+
+class PollTarget:
+    """One device in the schedule: the poll that runs, and how to poll it next."""
+
+    def __init__(
+        self,
+        device: Device,
+        lines: tuple[Line, ...],
+        credentials: CredentialChoice,
+        pinged: Pinged | None,
+    ) -> None:
+        self.device, self.lines = device, lines
+        self.credentials, self.pinged = credentials, pinged
+        self.poll: DevicePoll | None = None
+        # The credential that `poll` uses.
+        self.credential_name = ""
+        self.task: asyncio.Task[None] | None = None
+        # The device is in the estate no longer.
+        self.removed = False
+        # A missing credential is logged once.
+        self.missing_credential_logged = False
+        # Poll again after the running poll, which may have read too early.
+        self.poll_again = False
+        self.is_learnt = False
+        # Some time of its phase, on the monotonic clock.
+        self.phase_s = 0.0
+
+    @property
+    def is_running(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+    def update(self, device: Device, lines: tuple[Line, ...]) -> None:
+        """Applies a change of the estate that needs no new session."""
+        self.device, self.lines = device, lines
+        if self.poll is not None:
+            self.poll.update(device, lines)
+
+    def needs_new_session(self, device: Device) -> bool:
+        """True if `device` has another address, port or credential than so far."""
+        before = self.device
+        return (device.address, device.port, device.credentials, device.snmp) != (
+            before.address,
+            before.port,
+            before.credentials,
+            before.snmp,
+        )
+
+
+class PollSchedule:
+    """The targets in the order in which they are due, on the monotonic clock."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        # Phases follow the wall clock, waiting does not: a clock step moves no poll.
+        self._offset_s = time.time() - time.monotonic()
+        self._due: list[tuple[float, str, PollTarget]] = []
+
+    def add(self, target: PollTarget, spread_s: float) -> None:
+        """Adds a target. Its first poll comes within `spread_s`, and does not wait for
+        its phase: whoever starts Towpath, or adds a device, looks at the screen."""
+        now_s, device = time.monotonic(), target.device.id
+        start_s = phase_s(device, self._period_s)
+        target.phase_s = now_s - (now_s + self._offset_s - start_s) % self._period_s
+        first_s = now_s + start_s / self._period_s * spread_s
+        heapq.heappush(self._due, (first_s, device, target))
+
+    def pop_due(self, now_s: float) -> Iterator[tuple[float, PollTarget, int]]:
+        """For each poll that is due: when it was due, the target, and how many polls
+        after it are missed already.
+
+        Polls are missed if this machine was suspended or overloaded. They are not made
+        up for.
+        """
+        while self._due and self._due[0][0] <= now_s:
+            due_s, device, target = heapq.heappop(self._due)
+            if target.removed:
+                continue
+            next_s = next_due_s(due_s, target.phase_s, self._period_s)
+            missed = 0
+            if next_s < now_s:
+                missed = int((now_s - next_s) // self._period_s) + 1
+            next_s += missed * self._period_s
+            heapq.heappush(self._due, (next_s, device, target))
+            yield due_s, target, missed
+
+    def wait_s(self, longest_s: float) -> float:
+        """How long until the next poll is due; at most `longest_s`."""
+        if not self._due:
+            return longest_s
+        return min(max(self._due[0][0] - time.monotonic(), 0.0), longest_s)
+
+
+def phase_s(device: str, period_s: float) -> float:
+    """The time within the period at which `device` is polled. Pure."""
+    return zlib.crc32(device.encode()) / 2**32 * period_s
+
+
+def spread_s(devices: int, period_s: float) -> float:
+    """The time over which the first polls of so many devices are spread. Pure."""
+    return max(min(_FIRST_S, period_s), devices / _FIRST_PER_S)
+
+
+def next_due_s(due_s: float, phase_s: float, period_s: float) -> float:
+    """The next time of a phase that does not follow too soon after `due_s`. Pure.
+
+    `phase_s` is any time of that phase, on the clock of `due_s`.
+    """
+    periods = (due_s - phase_s) / period_s
+    return phase_s + math.ceil(periods + _SHORTEST_GAP) * period_s
