@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import services
+from waiting import wait_until
 from websockets.sync.client import ClientConnection, connect
 
 # Text needs 4.5:1 (3:1 if it is large), marks need 3:1 (WCAG 1.4.3, 1.4.11).
@@ -167,7 +168,7 @@ class Browser:
         file = self._folder / f"page-{next(self._ids)}.html"
         file.write_text(html, encoding="utf-8")
         self.call("Page.navigate", url=file.as_uri())
-        services.wait_until(
+        wait_until(
             lambda: (
                 self.run("document.readyState + location.href")
                 == f"complete{file.as_uri()}"

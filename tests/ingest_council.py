@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +66,6 @@ def report(
 
 def body(*reports: Report) -> bytes:
     return msgspec.json.encode(reports)
-
-
-async def eventually(true: Callable[[], bool], seconds: float = 20) -> None:
-    """Waits until `true()`; a test that waits too long fails with `TimeoutError`."""
-    async with asyncio.timeout(seconds):
-        while not true():  # noqa: ASYNC110 (what is waited for is in a server)
-            await asyncio.sleep(0.01)
 
 
 class Door:

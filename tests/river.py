@@ -14,13 +14,14 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import services
 from shaped_path import ShapedPath
+from waiting import until
 
 from collectors.ingest import Registry
 from collectors.ingest.broker_files import mosquitto_text
@@ -369,16 +370,6 @@ class Laptops:
             await asyncio.gather(*self._tasks)
         assert [each.refused for each in self.all if each.refused] == []
         assert all(len(each.receipted) == each.made for each in self.all)
-
-
-async def until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """`services.wait_until` for a test that has an event loop to keep going."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not true():  # noqa: ASYNC110 (what is waited for is in a process)
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"waited {seconds:g} s for {what}") from None
 
 
 async def journalled(folder: Path, reader: str) -> dict[str, list[int]]:

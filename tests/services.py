@@ -12,12 +12,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -51,17 +51,6 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_until(
-    true: Callable[[], bool], what: str, seconds: float = 20.0, every: float = 0.05
-) -> None:
-    """Waits for `true()`; fails the test with `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds:g} s for {what}")
-        time.sleep(every)
 
 
 def answers_tcp(port: int) -> bool:

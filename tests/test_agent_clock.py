@@ -13,10 +13,11 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_council import Door as Council
-from ingest_council import door, eventually
+from ingest_council import door
 from test_agent_loop import QUICK, Laptop
 from test_agent_status import NOW_MS as STATUS_MS
 from test_agent_status import status
+from waiting import until
 
 from probes.agent.clock_changes import wrong_ms
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
@@ -205,7 +206,7 @@ async def test_a_clock_that_is_days_ahead_is_seen_said_and_corrected(
         assert out.clock_ahead_s is not None
         assert abs(out.clock_ahead_s - 3 * DAY_S) < 60
         async with laptop.running(clock_ahead_s=lambda: out.clock_ahead_s):
-            await eventually(lambda: len(council.append.rows()) == 1, 20)
+            await until(lambda: len(council.append.rows()) == 1, seconds=20)
             shown = read_status(tmp_path)
         ((_, _, at_ms),) = council.append.rows()
         assert abs(at_ms - now_ms) < 120_000
@@ -277,7 +278,7 @@ async def test_days_offline_by_a_clock_that_is_days_ahead_arrive_at_their_times(
             clock_ahead_s=lambda: out.clock_ahead_s,
             policies=Unchanged(HttpsPublisher(out)),
         ):
-            await eventually(lambda: len(council.append.rows()) == 3, 20)
+            await until(lambda: len(council.append.rows()) == 3, seconds=20)
         arrived = sorted(at_ms for _, _, at_ms in council.append.rows())
         assert council.ingest.stats.retimed == 0
         for back, at_ms in enumerate(reversed(arrived)):

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ingest_council import door, eventually
+from ingest_council import door
+from waiting import until
 
 from collectors.ingest.certificate import make_certificates
 from collectors.ingest.ingest_config import (
@@ -79,7 +80,7 @@ async def test_a_laptop_enrols_measures_delivers_and_stops_with_nothing_lost(
             *AGENT, "--config", str(config), "run", env=environment()
         )
         try:
-            await eventually(lambda: len(council.append.rows()) >= 6, 60)
+            await until(lambda: len(council.append.rows()) >= 6, seconds=60)
             begun = time.monotonic()
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), 20) == 0
@@ -118,7 +119,7 @@ async def test_a_revoked_laptop_says_so_and_keeps_what_it_has(tmp_path: Path) ->
         )
         status = tmp_path / "state" / "status.json"
         try:
-            await eventually(
+            await until(
                 lambda: status.exists() and "refused this" in status.read_text(), 60
             )
         finally:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest_council import Door, door, eventually
+from ingest_council import Door, door
+from waiting import until
 
 from probes.agent.enrolment_token import EnrolmentToken, without_token
 from probes.agent.settings import load_settings
@@ -61,7 +62,9 @@ async def until_enrolled(config: Path, folder: Path, **more: str) -> None:
     )  # fmt: skip
     try:
         status = folder / "state" / "status.json"
-        await eventually(lambda: status.exists() or process.returncode is not None, 60)
+        await until(
+            lambda: status.exists() or process.returncode is not None, seconds=60
+        )
     finally:
         if process.returncode is None:
             process.terminate()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest_council import eventually
+from waiting import until
 
 from probes.agent.agent import Agent, read_policy
 from probes.agent.clock_changes import Clocks, clock_change
@@ -134,17 +134,17 @@ async def test_after_a_sleep_everything_runs_once_and_nothing_is_made_up_for(
 ) -> None:
     laptop = Laptop(tmp_path, Policy(cadence_s=QUICK, report_s=600))
     async with laptop.running():
-        await eventually(lambda: laptop.round.done == Counter(vpn=1, agent=1))
+        await until(lambda: laptop.round.done == Counter(vpn=1, agent=1))
         laptop.clock.ahead_s += 3 * 3600
-        await eventually(lambda: laptop.round.done == Counter(vpn=2, agent=2))
+        await until(lambda: laptop.round.done == Counter(vpn=2, agent=2))
         await asyncio.sleep(0.3)
         assert laptop.round.done == Counter(vpn=2, agent=2)
         # The clock is set back by a day: the agent does not wait for a day.
         laptop.clock.ahead_s -= 27 * 3600
-        await eventually(lambda: laptop.round.done == Counter(vpn=3, agent=3))
+        await until(lambda: laptop.round.done == Counter(vpn=3, agent=3))
         await asyncio.sleep(0.3)
         assert laptop.round.done == Counter(vpn=3, agent=3)
-        await eventually(lambda: len(laptop.taking.ids) >= 4)
+        await until(lambda: len(laptop.taking.ids) >= 4)
 
 
 async def test_nothing_is_measured_in_a_pause_or_outside_the_hours(
@@ -154,12 +154,12 @@ async def test_nothing_is_measured_in_a_pause_or_outside_the_hours(
     pause(tmp_path, laptop.clocks.now_ms() + HOUR_MS)
     async with laptop.running():
         status = tmp_path / "status.json"
-        await eventually(lambda: status.exists() and b"paused" in status.read_bytes())
+        await until(lambda: status.exists() and b"paused" in status.read_bytes())
         await asyncio.sleep(0.3)
         assert not laptop.round.done
         pause(tmp_path, 0)
         laptop.clock.ahead_s += 1000
-        await eventually(lambda: laptop.round.done["vpn"] == 1)
+        await until(lambda: laptop.round.done["vpn"] == 1)
     seen = read_status(tmp_path)
     assert seen is not None
     assert seen.stopped
@@ -170,7 +170,7 @@ async def test_nothing_is_measured_in_a_pause_or_outside_the_hours(
     laptop = Laptop(other, Policy(cadence_s=QUICK, hours=closed))
     async with laptop.running():
         status = other / "status.json"
-        await eventually(
+        await until(
             lambda: status.exists() and b"measuring hours" in status.read_bytes()
         )
         await asyncio.sleep(0.3)
@@ -187,24 +187,24 @@ async def test_not_configured_is_said_once_and_not_at_every_turn(
     laptop.round.outcome = Outcome.NOT_CONFIGURED
     async with laptop.running():
         for turn in range(1, 5):
-            await eventually(lambda turn=turn: laptop.round.done["vpn"] >= turn)
+            await until(lambda turn=turn: laptop.round.done["vpn"] >= turn)
             laptop.clock.ahead_s += 1000
         assert laptop.spool.waiting + len(laptop.taking.ids) == 1
         laptop.round.outcome = Outcome.NOT_PRESENT
         done = laptop.round.done["vpn"]
         laptop.clock.ahead_s += 1000
-        await eventually(lambda: laptop.round.done["vpn"] > done)
-        await eventually(lambda: laptop.spool.waiting + len(laptop.taking.ids) == 2)
+        await until(lambda: laptop.round.done["vpn"] > done)
+        await until(lambda: laptop.spool.waiting + len(laptop.taking.ids) == 2)
 
 
 async def test_that_the_laptop_is_in_use_never_leaves_it(tmp_path: Path) -> None:
     laptop = Laptop(tmp_path, Policy(cadence_s=QUICK, report_s=86400))
     laptop.round.outcome = Outcome.IN_USE
     async with laptop.running():
-        await eventually(lambda: laptop.round.done == Counter(vpn=1, agent=1))
+        await until(lambda: laptop.round.done == Counter(vpn=1, agent=1))
         # Soon again, though not at once; and its user may see why.
         laptop.clock.ahead_s += 1000
-        await eventually(lambda: laptop.round.done["vpn"] == 2)
+        await until(lambda: laptop.round.done["vpn"] == 2)
     assert laptop.taking.ids == []
     seen = read_status(tmp_path)
     assert seen is not None
@@ -217,10 +217,10 @@ async def test_a_fault_in_one_job_stops_nothing(tmp_path: Path) -> None:
     laptop = Laptop(tmp_path, Policy(cadence_s=QUICK, report_s=600))
     laptop.round.fault = ZeroDivisionError("a bug")
     async with laptop.running():
-        await eventually(lambda: laptop.round.done == Counter(vpn=1, agent=1))
+        await until(lambda: laptop.round.done == Counter(vpn=1, agent=1))
         laptop.round.fault = None
         laptop.clock.ahead_s += 1000
-        await eventually(lambda: len(laptop.taking.ids) == 2)
+        await until(lambda: len(laptop.taking.ids) == 2)
 
 
 async def test_a_stop_in_the_middle_of_a_measurement_is_obeyed_at_once(
@@ -239,15 +239,15 @@ async def test_a_stop_in_the_middle_of_a_measurement_is_obeyed_at_once(
 
     laptop.round = Endless(laptop.clocks)
     async with laptop.running():
-        await eventually(lambda: bool(laptop.round.done))
+        await until(lambda: bool(laptop.round.done))
     assert laptop.spool.trouble == ""
 
 
 async def test_the_network_used_is_counted_against_the_month(tmp_path: Path) -> None:
     laptop = Laptop(tmp_path, Policy(cadence_s=QUICK, report_s=600))
     async with laptop.running():
-        await eventually(lambda: laptop.round.done == Counter(vpn=1, agent=1))
-        await eventually(lambda: laptop.spool.spent_bytes() == 2000)
+        await until(lambda: laptop.round.done == Counter(vpn=1, agent=1))
+        await until(lambda: laptop.spool.spent_bytes() == 2000)
 
 
 async def test_a_speed_test_that_was_slept_through_comes_within_hours(

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest_council import eventually
 from test_agent_loop import QUICK, Laptop
+from waiting import until
 
 from probes.agent.agenda import Agenda
 from probes.agent.burst_schedule import (
@@ -151,11 +151,11 @@ async def test_a_call_that_turns_bad_is_looked_at_again_briefly_with_what_explai
 
     laptop.round.measure = noting  # type: ignore[method-assign]
     async with laptop.running():
-        await eventually(lambda: laptop.round.done == Counter(call_path=1, wifi=1))
+        await until(lambda: laptop.round.done == Counter(call_path=1, wifi=1))
         assert brief == [False, False]
         await laptop.clock.pass_s(SPREAD_MS / 1000 + BURST_ROUNDS_MS[-1] / 1000 + 20)
         wanted = 1 + len(BURST_ROUNDS_MS)
-        await eventually(
+        await until(
             lambda: (
                 laptop.round.done["call_path"] >= wanted
                 and laptop.round.done["wifi"] >= wanted
@@ -186,13 +186,13 @@ async def test_incidents_reach_the_user_and_change_no_plans(tmp_path: Path) -> N
         return () if status is None else status.incidents
 
     async with laptop.running(policies=told):
-        await eventually(lambda: shown() == told.said.incidents)
-        await eventually(lambda: laptop.round.done == Counter(call_path=1))
+        await until(lambda: shown() == told.said.incidents)
+        await until(lambda: laptop.round.done == Counter(call_path=1))
         assert told.asked == 1
         # When calls turn bad, the council is asked whether it knows.
         laptop.round.outcome = Outcome.TIMEOUT
         await laptop.clock.pass_s(3600)
-        await eventually(lambda: told.asked >= 2)
+        await until(lambda: told.asked >= 2)
         assert laptop.round.done["call_path"] <= 2 + len(BURST_ROUNDS_MS)
 
 
@@ -209,11 +209,11 @@ async def test_another_network_is_measured_soon_and_what_was_before_does_not_cou
     laptop = Laptop(tmp_path, Policy(cadence_s=cadence, report_s=3600))
     laptop.lines = [line("192.0.2.7")]
     async with laptop.running():
-        await eventually(lambda: laptop.round.done == Counter(wifi=1))
+        await until(lambda: laptop.round.done == Counter(wifi=1))
         before_ms = laptop.clocks.now_ms()
         laptop.lines = [line("198.51.100.7")]
-        await eventually(lambda: laptop.round.done == Counter(wifi=2))
-        await eventually(
+        await until(lambda: laptop.round.done == Counter(wifi=2))
+        await until(
             lambda: (
                 (found := read_status(tmp_path)) is not None
                 and found.network_ms >= before_ms

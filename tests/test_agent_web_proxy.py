@@ -13,6 +13,7 @@ import pytest
 import services
 from one_answer import serving
 from shaped_path import FAR, shaped_path
+from waiting import wait_until
 
 from collectors.ingest.certificate import make_certificates
 from probes.measure import web_service
@@ -49,7 +50,7 @@ def tinyproxy(tmp_path: Path) -> Iterator[int]:
     command = [services.program("tinyproxy"), "-d", "-c", str(config)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
-            services.wait_until(lambda: _answers(port), "tinyproxy does not answer")
+            wait_until(lambda: _answers(port), "tinyproxy does not answer")
             yield port
         finally:
             process.terminate()

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +20,7 @@ from typing import Any
 
 import pytest
 import services
+from waiting import until
 
 from alerts.alert_access import (
     acknowledge,
@@ -152,13 +152,6 @@ async def poll(journal: Journal, up: int) -> None:
     await journal.append(*gather([sample], "poll/core-1", at_ms))
 
 
-async def until(true: Any, what: str, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        await asyncio.sleep(0.02)
-
-
 async def test_a_fault_in_the_journal_is_paged_shown_and_called_off(
     tmp_path: Path, desk: Desk, rules: Rules, journal: Journal
 ) -> None:
@@ -237,7 +230,7 @@ async def test_what_hangs_on_a_dead_switch_by_what_it_hears_is_not_paged(
         await until(lambda: len(around.graph().parents) == 2, "the parents")
         for id in ("access-1", "access-2", "core-1"):
             await tell(id, 0)
-        await until(lambda: desk.pages, "the page", 30)
+        await until(lambda: desk.pages, "the page", seconds=30)
         alerts = open_alerts(tmp_path / "alerts.sqlite")
         await until(lambda: len(open_alerts(tmp_path / "alerts.sqlite")) == 3, "all")
         alerts = open_alerts(tmp_path / "alerts.sqlite")
@@ -264,7 +257,7 @@ async def test_a_desk_that_is_down_gets_everything_once_it_is_back(
         await poll(journal, 1)
         await until(lambda: not open_alerts(tmp_path / "alerts.sqlite"), "its end")
         desk.status = 204
-        await until(lambda: desk.kinds() == ["page", "resolution"], "both", 30)
+        await until(lambda: desk.kinds() == ["page", "resolution"], "both", seconds=30)
 
 
 async def test_a_restart_sends_nothing_twice_and_forgets_nothing(
@@ -439,13 +432,13 @@ async def test_killed_between_evaluation_and_delivery_it_loses_no_page(
         assert desk.pages == []
         desk.status = 204
         await asyncio.to_thread(engine.start)
-        await until(lambda: desk.kinds() == ["page"], "the page", 30)
+        await until(lambda: desk.kinds() == ["page"], "the page", seconds=30)
         await until(lambda: _delivered(path) == 1, "its note in the book")
         engine.kill()
         # Killed again, and it ends while nobody watches.
         await poll(journal, 1)
         await asyncio.to_thread(engine.start)
-        await until(lambda: len(desk.pages) == 2, "the resolution", 30)
+        await until(lambda: len(desk.pages) == 2, "the resolution", seconds=30)
         await until(lambda: _delivered(path) == 2, "its note in the book")
         engine.kill()
         await asyncio.to_thread(engine.start)

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_alerts_engine import Desk, desk, until  # noqa: F401 - a fixture
+from test_alerts_engine import Desk, desk  # noqa: F401 - a fixture
 from test_journal_full import may_mount
+from waiting import until
 
 from alerts.alert_file import AlertFile
 from collectors.disk_space import HOUR_MS, Disks, hours_left
@@ -159,7 +160,9 @@ class Towpath:
         return (self._out.read_text() + self.log.read_text()).count(event)
 
     async def until(self, part: str) -> None:
-        await until(lambda: part in self.last(), f"{part!r}, not {self.last()!r}", 60)
+        await until(
+            lambda: part in self.last(), f"{part!r}, not {self.last()!r}", seconds=60
+        )
 
     def kill(self) -> None:
         self.process.kill()
@@ -211,22 +214,22 @@ async def cut_while_full(folder: Path, own: Path) -> None:
         filler = fill(folder)
         await towpath.until("up True")
         towpath.tell("down")
-        await until(lambda: desk.pages, "the page", 60)
+        await until(lambda: desk.pages, "the page", seconds=60)
         await towpath.until("down True database or disk is full")
         [trouble] = Disks({"state": folder}, "all").troubles()
         assert trouble.startswith("The disk that holds state is full")
         # What others are shown is old, and says nothing that is not so.
         assert open_alerts(path) == []
         filler.unlink()
-        await until(lambda: open_alerts(path), "the alerts on disk", 60)
-        await until(lambda: towpath.last().endswith("-"), "no more trouble", 60)
+        await until(lambda: open_alerts(path), "the alerts on disk", seconds=60)
+        await until(lambda: towpath.last().endswith("-"), "no more trouble", seconds=60)
         alerts = {alert.key: alert for alert in open_alerts(path)}
         line = alerts.pop("line_down/line=depot-wan")
         assert (line.state, line.suppressed_by) == ("firing", "")
         assert {alert.suppressed_by for alert in alerts.values()} == {line.key}
         assert len(alerts) == 2
         towpath.tell("up")
-        await until(lambda: len(desk.pages) == 2, "the resolution", 60)
+        await until(lambda: len(desk.pages) == 2, "the resolution", seconds=60)
     finally:
         towpath.kill()
     assert _rules(desk) == [("page", "line_down"), ("resolution", "line_down")]
@@ -242,17 +245,17 @@ async def killed_while_full(folder: Path, own: Path) -> None:
         await towpath.until("up False -")
         filler = fill(folder)
         towpath.tell("down")
-        await until(lambda: desk.pages, "the page", 60)
+        await until(lambda: desk.pages, "the page", seconds=60)
         towpath.kill()
         # Nothing could be written: it does not know what it has said.
         towpath = Towpath(folder, own, desk)
         await towpath.until("up True")
         towpath.tell("down")
-        await until(lambda: len(desk.pages) == 2, "the page again", 60)
+        await until(lambda: len(desk.pages) == 2, "the page again", seconds=60)
         filler.unlink()
         await towpath.until("down True -")
         towpath.tell("up")
-        await until(lambda: "resolution" in desk.kinds(), "the resolution", 60)
+        await until(lambda: "resolution" in desk.kinds(), "the resolution", seconds=60)
         towpath.kill()
         towpath = Towpath(folder, own, desk)
         await towpath.until("up False -")

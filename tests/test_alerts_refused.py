@@ -18,7 +18,6 @@ from test_alerts_engine import (
     poll,
     rules,  # noqa: F401 - a fixture
     running,
-    until,
 )
 from test_alerts_notify import (
     Post,
@@ -26,6 +25,7 @@ from test_alerts_notify import (
     plain_server,  # noqa: F401 - a fixture
     post,  # noqa: F401 - a fixture
 )
+from waiting import until
 
 from alerts.alert_access import open_alerts, overdue_notifications
 from alerts.alert_config import AlertConfig
@@ -69,7 +69,7 @@ async def test_a_page_that_a_webhook_refuses_is_kept_and_arrives_once(
         assert str(status) in shown.error
         await until(lambda: overdue(engine, "desk") == 1, "it to be counted")
         desk.status = 204
-        await until(lambda: desk.kinds() == ["page"], "the page", 30)
+        await until(lambda: desk.kinds() == ["page"], "the page", seconds=30)
         await until(lambda: not overdue_notifications(path, wall_ms()), "the note")
         await until(lambda: overdue(engine, "desk") == 0, "nothing overdue")
         await poll(journal, 1)
@@ -93,7 +93,7 @@ async def test_another_channel_is_told_while_the_mail_server_refuses(
         await until(lambda: desk.kinds() == ["page"], "the page at the desk")
         assert desk.pages[0]["notes"] == ["Sent here because the channel duty fails."]
         post.rcpt = "250 OK"
-        await until(lambda: len(post.mails) == 1, "the mail", 30)
+        await until(lambda: len(post.mails) == 1, "the mail", seconds=30)
         await poll(journal, 1)
         await until(lambda: len(post.mails) == 2, "its end by mail")
         await until(lambda: desk.kinds() == ["page", "resolution"], "its end")
@@ -126,7 +126,7 @@ async def test_who_has_the_page_is_not_told_by_a_stranger_unless_that_is_set(
         await until(lambda: overdue_notifications(path, wall_ms()), "a refusal")
         await until(lambda: len(post.mails) == 1, "the mail")
         # The refusal is tried again, and still tells nobody else.
-        await until(lambda: _tries(path, "gone") >= 2, "another try", 30)
+        await until(lambda: _tries(path, "gone") >= 2, "another try", seconds=30)
         assert desk.pages == []
 
 
@@ -173,9 +173,11 @@ async def test_killed_while_the_desk_refuses_it_loses_no_page(
         assert [alert.state for alert in open_alerts(path)] == ["firing"]
         desk.status = 204
         await asyncio.to_thread(engine.start)
-        await until(lambda: desk.kinds() == ["page"], "the page", 30)
+        await until(lambda: desk.kinds() == ["page"], "the page", seconds=30)
         await poll(journal, 1)
-        await until(lambda: desk.kinds() == ["page", "resolution"], "its end", 30)
+        await until(
+            lambda: desk.kinds() == ["page", "resolution"], "its end", seconds=30
+        )
     finally:
         engine.kill()
 

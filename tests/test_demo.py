@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from river import answer, environment
-from services import absent, free_port, wait_until
+from services import absent, free_port
+from waiting import wait_until
 
 from collectors.ingest.certificate import make_certificates
 from probes.agent.settings import Mqtt

@@ -19,6 +19,7 @@ import services
 import yaml
 from ingest_council import enrol, opened_registry
 from services import Server, mosquitto, running
+from waiting import until
 
 from collectors.ingest.broker_client import Login, check_login
 from collectors.ingest.broker_files import BrokerFiles, mosquitto_text
@@ -262,9 +263,7 @@ async def test_a_broker_that_cannot_be_signalled_reloads_its_users(
             with running(server):
                 for number in range(3):
                     who = enrol(registry, f"LAPTOP-{number}")
-                    async with asyncio.timeout(60):
-                        while not await files.wait_loaded():  # noqa: ASYNC110
-                            await asyncio.sleep(0.1)
+                    await until(files.wait_loaded, "the reload", seconds=60)
                     login = await check_login(mqtt, who.agent, who.secret)
                     assert login is Login.ACCEPTED
     assert await check_login(mqtt, who.agent, who.secret) is Login.AWAY

@@ -1,6 +1,5 @@
 """The estate is read from TOML or CSV, checked, and re-read while running."""
 
-import asyncio
 import contextlib
 import tempfile
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import until
 
 from collectors.estate import EstateError, EstateFile, load, warnings
 
@@ -156,15 +156,6 @@ async def test_a_change_is_seen_and_a_bad_file_keeps_the_last_good_one(
     file = tmp_path / "estate.toml"
     file.write_text(GOOD)
     async with EstateFile(file, every_s=0.02) as estate:
-
-        async def until(true: object) -> None:
-            assert callable(true)
-            for _ in range(500):
-                if true():
-                    return
-                await asyncio.sleep(0.02)
-            raise AssertionError("the change was not seen")
-
         file.write_text(GOOD.replace("Town Hall", "City Hall"))
         await until(lambda: estate.current.site("hall").name == "City Hall")
         file.write_text("[[sites]]\nid = 3\n")

@@ -1,12 +1,12 @@
 """The reader that makes groups: restarts and refusals change nothing that is told."""
 
-import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from test_groups import PERIOD_MS, T0_MS, results
+from waiting import until
 
 from collectors.batch import Batch, gather
 from collectors.experience.experience_reader import Grouping
@@ -68,14 +68,6 @@ async def grouping(folder: Path, told: Told, clock: Clock) -> AsyncIterator[Grou
 
 def journal(folder: Path) -> Journal:
     return Journal(JournalConfig(folder=folder / "journal"), "ingest", CATALOGUE)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            if true():
-                return
-            await asyncio.sleep(0.01)
 
 
 def end_ms(period: int) -> int:
@@ -190,7 +182,7 @@ async def test_after_a_gap_in_the_journal_only_whole_windows_are_told(
 
 async def test_a_state_that_cannot_be_saved_repeats_no_period(tmp_path: Path) -> None:
     told, clock = Told(), Clock(T0_MS + 2)
-    (tmp_path / "state" / "groups.new").mkdir(parents=True)  # nothing can be saved
+    (tmp_path / "state" / "groups.json.new").mkdir(parents=True)  # nothing can be saved
     async with journal(tmp_path) as log, grouping(tmp_path, told, clock) as running:
         await log.append(batch(0, T0_MS + 1))
         await until(lambda: running.reader.stats.read_rows == 12)

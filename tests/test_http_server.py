@@ -17,11 +17,11 @@ import pytest
 import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ingest_council import eventually
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from waiting import until
 
 from collectors.http import (
     CannotServe,
@@ -325,11 +325,11 @@ def test_any_bytes_end_in_an_answer_or_a_closed_connection() -> None:
                 await streams[1].drain()
                 streams[1].write_eof()
             assert await ended(streams)
-            await eventually(lambda: running.server.connections == 0)
+            await until(lambda: running.server.connections == 0)
             fresh = await running.connect()
             assert (await say(fresh, GET_IN % b"a")).startswith(b"HTTP/1.1 200")
             fresh[1].close()
-            await eventually(lambda: running.server.connections == 0)
+            await until(lambda: running.server.connections == 0)
 
         running = Served(
             ServerLimits(head_s=0.2, linger_s=0.1, idle_s=0.2, refusals_per_s=10_000),
@@ -358,7 +358,7 @@ def test_silent_slow_and_idle_peers_are_closed_in_time_and_counted(
             assert (await say(idle, GET_IN % b"a")).startswith(b"HTTP/1.1 200")
             for streams in (silent, quiet, dribbling, idle):
                 assert await ended(streams)
-            await eventually(lambda: running.server.connections == 0)
+            await until(lambda: running.server.connections == 0)
             assert running.refused == {
                 HttpRefusal.HANDSHAKE: 1,
                 HttpRefusal.SLOW_HEAD: 2,
@@ -385,7 +385,7 @@ def test_strangers_never_take_the_places_of_those_who_signed_in(
                 answer = await say(streams, GET_IN % b"%d" % number)
                 assert answer.startswith(b"HTTP/1.1 200")
             known[0][1].close()
-            await eventually(lambda: running.server.connections <= 11)
+            await until(lambda: running.server.connections <= 11)
             newcomer = await running.connect("127.0.0.4")
             answer = await say(newcomer, GET_IN % b"new")
             assert answer.startswith(b"HTTP/1.1 200")
@@ -456,7 +456,7 @@ async def test_one_name_has_few_connections_and_those_at_work_are_kept() -> None
         waiting[1].write(b"GET /wait/a HTTP/1.1\r\nHost: x\r\n\r\n")
         resting, third = await running.connect(), await running.connect()
         assert b" 200 " in await say(resting, GET_IN % b"a")
-        await eventually(lambda: running.server.strangers == 1)
+        await until(lambda: running.server.strangers == 1)
         assert b" 200 " in await say(third, GET_IN % b"a")
         assert await ended(resting)
         assert running.refused == {HttpRefusal.AGENT_FULL: 1}
@@ -472,8 +472,8 @@ def test_a_peer_that_reads_no_answer_is_let_go(run: Any) -> None:
             reader, writer = await running.connect()
             reader._transport.pause_reading()  # type: ignore[attr-defined]
             writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-            await eventually(lambda: running.refused[HttpRefusal.SLOW_READER] == 1)
-            await eventually(lambda: running.server.connections == 0)
+            await until(lambda: running.refused[HttpRefusal.SLOW_READER] == 1)
+            await until(lambda: running.server.connections == 0)
             writer.close()
 
     run(attack())
@@ -525,7 +525,7 @@ def test_a_connection_that_has_ended_leaves_nothing_behind(
                     streams[1].close()
                     silent = await running.silent()
                     silent[1].close()
-                await eventually(lambda: running.server.connections == 0)
+                await until(lambda: running.server.connections == 0)
                 await asyncio.sleep(0)
                 left = [type(o) for o in gc.get_objects()]
             assert HttpProtocol not in left
@@ -551,7 +551,7 @@ async def test_connections_stay_below_the_limit_of_open_files(
     monkeypatch.setattr("collectors.http.server.raise_file_limit", lambda: 20)
     async with served(connections=4000, strangers=4000) as running:
         crowd = [await running.connect() for _ in range(30)]
-        await eventually(lambda: running.refused[HttpRefusal.NO_PLACE] == 20)
+        await until(lambda: running.refused[HttpRefusal.NO_PLACE] == 20)
         assert running.server.connections == 10
         for _, writer in crowd:
             writer.close()

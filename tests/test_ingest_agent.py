@@ -9,13 +9,13 @@ import pytest
 from append_doubles import ListAppend
 from ingest_council import (
     door,
-    eventually,
     opened_registry,
     registry_config,
     report,
     wall_ms,
 )
 from services import mosquitto, running
+from waiting import until
 
 from collectors.estate.estate_model import Estate, Reflector
 from collectors.ingest.broker_files import BrokerFiles, mosquitto_text
@@ -93,7 +93,7 @@ async def test_an_agent_reports_over_mqtt(tmp_path: Path) -> None:
                 MqttIngest(config, registry, append) as ingest,
                 MqttPublisher(settings, who) as publisher,
             ):
-                await eventually(lambda: ingest.connected)
+                await until(lambda: ingest.connected)
                 good, bad = report(who.agent, "r1"), report("other", "r2")
                 receipt = await publisher.send([waiting(good), waiting(bad)])
                 assert receipt.accepted == ("r1",)

@@ -12,12 +12,12 @@ from ingest_council import (
     body,
     deliver,
     enrol,
-    eventually,
     mqtt_connection,
     opened_registry,
     report,
 )
 from services import free_port
+from waiting import until
 
 from collectors.ingest.demo_broker import DemoBroker, Users
 from collectors.ingest.ingest_config import IngestConfig, MqttConfig
@@ -39,7 +39,7 @@ async def test_the_demo_runs_on_a_broker_in_python(tmp_path: Path) -> None:
                 IngestConfig(mqtt=mqtt, in_thread=tmp_path), registry, append
             ) as ingest,
         ):
-            await eventually(lambda: ingest.connected)
+            await until(lambda: ingest.connected)
             for wrong in (
                 AgentCredential(alice.agent, "x"),
                 AgentCredential("nobody", "x"),

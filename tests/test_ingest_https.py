@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx2
 import msgspec
 import pytest
-from ingest_council import body, door, enrol, eventually, report, wall_ms
+from ingest_council import body, door, enrol, report, wall_ms
+from waiting import until
 
 from collectors.estate.estate_model import Estate, Reflector, Site
 from collectors.http import CannotServe
@@ -41,7 +42,7 @@ async def test_a_report_is_in_the_journal_before_its_receipt_is_given(
         sending = asyncio.create_task(
             council.send(laptop, body(report(laptop.agent, "r1")))
         )
-        await eventually(lambda: council.append.calls == 1)
+        await until(lambda: council.append.calls == 1)
         assert council.ingest.stats.in_flight == 1
         assert not sending.done()
         council.append.open.set()
@@ -394,7 +395,7 @@ async def test_stopping_lets_the_receipted_be_and_asks_the_rest_to_come_back(
         sending = asyncio.create_task(
             council.send(laptop, body(report(laptop.agent, "r2")))
         )
-        await eventually(lambda: council.append.calls == 2)
+        await until(lambda: council.append.calls == 2)
         await council.ingest.__aexit__()
         answer = await sending
         assert answer.status_code == 503
@@ -410,7 +411,7 @@ async def test_too_many_at_once_are_asked_to_come_back(tmp_path: Path) -> None:
             asyncio.create_task(council.send(who, body(report(who.agent, "r1"))))
             for who in laptops[:2]
         ]
-        await eventually(lambda: council.append.calls == 2)
+        await until(lambda: council.append.calls == 2)
         answer = await council.send(laptops[2], body(report(laptops[2].agent, "r1")))
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) >= 1
@@ -562,9 +563,7 @@ async def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(
             writer.close()
             return True
 
-        async with asyncio.timeout(20):
-            while not await answers():  # noqa: ASYNC110 (no event: it is TLS's)
-                await asyncio.sleep(0.05)
+        await until(answers, "the renewed certificate")
         other = make_certificates(tmp_path / "other")
         for broken in (b"broken", other.certificate.read_bytes()):
             council.certificates.certificate.write_bytes(broken)

@@ -19,7 +19,6 @@ from ingest_council import (
     body,
     deliver,
     enrol,
-    eventually,
     mqtt_connection,
     opened_registry,
     registry_config,
@@ -27,6 +26,7 @@ from ingest_council import (
     wall_ms,
 )
 from services import Server, free_port, mosquitto, program, running
+from waiting import until
 
 from collectors.ingest.broker_files import BrokerFiles, mosquitto_text
 from collectors.ingest.certificate import make_certificates
@@ -86,7 +86,7 @@ async def ingesting(
         in_thread=folder / "aside",
     )
     async with MqttIngest(config, broker.registry, append) as ingest:
-        await eventually(lambda: ingest.connected)
+        await until(lambda: ingest.connected)
         yield ingest
 
 
@@ -103,7 +103,7 @@ async def test_reports_through_a_broker_are_receipted_once_they_are_durable(
         waiting = {f"r{n}": report(laptop.agent, f"r{n}") for n in range(3)}
         append.open.clear()
         sending = asyncio.create_task(deliver(broker.server.port, laptop, waiting))
-        await eventually(lambda: append.calls > 0)
+        await until(lambda: append.calls > 0)
         assert len(waiting) == 3
         append.open.set()
         await asyncio.wait_for(sending, 20)
@@ -132,7 +132,7 @@ async def test_killing_the_broker_twice_loses_nothing_and_doubles_change_nothing
             for who in laptops
         ]
         for goal in (150, 600):
-            await eventually(lambda goal=goal: ingest.stats.accepted >= goal)
+            await until(lambda goal=goal: ingest.stats.accepted >= goal)
             await asyncio.to_thread(broker.server.kill)
             await asyncio.to_thread(broker.server.start)
         async with asyncio.timeout(60):
@@ -255,7 +255,7 @@ async def test_a_revoked_agent_is_not_believed_even_where_the_broker_still_is(
         broker.registry.revoke(laptop.agent)
         sent = body(report(laptop.agent, "r1"))
         await client.publish(f"{REPORTS_TOPIC}/{laptop.agent}", sent, qos=1)
-        await eventually(lambda: ingest.stats.unauthorised == 1)
+        await until(lambda: ingest.stats.unauthorised == 1)
     assert not append.calls
 
 
@@ -300,7 +300,7 @@ async def test_one_agents_junk_is_charged_and_leaves_the_queue_to_others(
         for _ in range(700):
             topic = f"{REPORTS_TOPIC}/{noisy.agent}"
             await client.publish(topic, junk, qos=0)
-        await eventually(lambda: ingest.stats.reasons.total() >= 700)
+        await until(lambda: ingest.stats.reasons.total() >= 700)
         waiting = {"r1": report(calm.agent, "r1")}
         await asyncio.wait_for(deliver(broker.server.port, calm, waiting), 20)
         # What it may send at once, and what comes back in the meantime.
@@ -318,7 +318,7 @@ async def test_while_the_journal_fails_there_is_no_receipt_and_then_there_is(
     async with ingesting(broker, tmp_path, append) as ingest:
         waiting = {"r1": report(laptop.agent, "r1")}
         sending = asyncio.create_task(deliver(broker.server.port, laptop, waiting))
-        await eventually(lambda: ingest.stats.failures > 3)
+        await until(lambda: ingest.stats.failures > 3)
         assert waiting
         append.fault = None
         await asyncio.wait_for(sending, 20)
@@ -365,10 +365,10 @@ async def test_a_broker_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> N
             assert not ingest.connected
             await asyncio.to_thread(server.start)
             try:
-                await eventually(lambda: ingest.connected)
+                await until(lambda: ingest.connected)
             finally:
                 await asyncio.to_thread(server.stop)
-            await eventually(lambda: not ingest.connected)
+            await until(lambda: not ingest.connected)
 
 
 # paho leaves the socket of a failed handshake to the garbage collector, which warns.
@@ -386,7 +386,7 @@ async def test_over_tls_only_a_broker_with_a_good_certificate_is_trusted(
     config = IngestConfig(mqtt=mqtt, in_thread=tmp_path)
     with running(mosquitto(tmp_path, extra)), opened_registry(tmp_path) as registry:
         async with MqttIngest(config, registry, ListAppend()) as ingest:
-            await eventually(lambda: ingest.connected or ingest._away)
+            await until(lambda: ingest.connected or ingest._away)
             assert ingest.connected == trusting
     # Here and now, not in some later test.
     gc.collect()

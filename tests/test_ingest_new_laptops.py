@@ -20,13 +20,13 @@ from ingest_council import (
 )
 from ingest_council import (
     door,
-    eventually,
     opened_registry,
     registry_config,
     report,
     wall_ms,
 )
 from services import Server, mosquitto, running
+from waiting import until
 
 from collectors.ingest.broker_client import Login, check_login
 from collectors.ingest.broker_files import CHECK_USER, BrokerFiles, mosquitto_text
@@ -114,14 +114,12 @@ async def council(folder: Path, **settings: Any) -> AsyncIterator[Council]:
 
 async def loaded(files: BrokerFiles) -> None:
     """Waits until the broker has started and loaded its users."""
-    async with asyncio.timeout(60):
-        while not await files.wait_loaded():  # noqa: ASYNC110 - it starts meanwhile
-            await asyncio.sleep(0.05)
+    await until(files.wait_loaded, "the broker to load its users", seconds=60)
 
 
 async def started(council: Council) -> None:
     await asyncio.to_thread(council.broker.start)
-    await eventually(lambda: council.mqtt.connected)
+    await until(lambda: council.mqtt.connected)
 
 
 async def first_report(
@@ -301,7 +299,7 @@ async def test_the_user_of_the_check_can_neither_read_nor_forge_reports(
             made = report(CHECK_USER, "r1")
             forged = SpooledReport("r1", 0, msgspec.json.encode(made))
             sending = asyncio.create_task(publisher.send([forged]))
-            await eventually(lambda: here.mqtt.stats.unauthorised > 0)
+            await until(lambda: here.mqtt.stats.unauthorised > 0)
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sending

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from ingest_council import (
     door,
     enrol,
-    eventually,
     opened_registry,
     registry_config,
     report,
     wall_ms,
 )
 from services import mosquitto, running
+from waiting import until
 
 from collectors.ingest.ingest_config import IngestConfig, MqttConfig
 from collectors.ingest.mqtt_ingest import MqttIngest
@@ -88,7 +88,7 @@ async def over_mqtt(
             MqttIngest(config, registry, append, versions=versions) as ingest,
             MqttPublisher(settings, who) as publisher,
         ):
-            await eventually(lambda: ingest.connected)
+            await until(lambda: ingest.connected)
             yield who, publisher
 
 

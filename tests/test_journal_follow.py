@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from test_journal_log import ids, rows
+from waiting import until
 
 from collectors.journal import (
     Away,
@@ -39,14 +40,6 @@ async def following(
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            if true():
-                return
-            await asyncio.sleep(0.005)
 
 
 async def test_the_batches_that_cannot_be_digested_are_set_aside(

@@ -8,7 +8,6 @@ import contextlib
 import fnmatch
 import os
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -19,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from river import Council, Laptops, Running, started, towpath
 from test_groups import results
+from waiting import until
 
 from collectors.batch import Batch, gather
 from collectors.ingest import Registry
@@ -231,7 +231,10 @@ async def test_every_file_that_names_a_laptop_is_in_the_list(tmp_path: Path) -> 
         await laptops.finish()
         her, other = (each.agent for each in laptops.all)
         plant(config, her)
-        await until(lambda: in_store(config.store.folder, her))
+        await until(
+            lambda: asyncio.to_thread(lambda: in_store(config.store.folder, her)),
+            seconds=60,
+        )
         named = await asyncio.to_thread(naming, config.state, her)
         assert {place(path, personal_folders(config)) for path in named} >= {
             ("journal", "*/*.segment"),
@@ -245,7 +248,10 @@ async def test_every_file_that_names_a_laptop_is_in_the_list(tmp_path: Path) -> 
             towpath, "agents", "erase", her, "-c", council.settings
         )
         assert ended.returncode == 0, ended.stderr
-        await until(lambda: not in_store(config.store.folder, her))
+        await until(
+            lambda: asyncio.to_thread(lambda: not in_store(config.store.folder, her)),
+            seconds=60,
+        )
         named = await asyncio.to_thread(naming, config.state, her)
         # The journal's segments go when the groups have passed them.
         assert {place(path, personal_folders(config)) for path in named} <= {
@@ -336,9 +342,3 @@ def segment_text(path: Path) -> str:
             finally:
                 os.close(fd)
     return "\n".join(found)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not await asyncio.to_thread(true):  # noqa: ASYNC110 - files
-            await asyncio.sleep(0.1)

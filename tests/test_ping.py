@@ -9,7 +9,8 @@ import socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_snmp_poller import Kept, estate, until
+from test_snmp_poller import Kept, estate
+from waiting import until
 
 from collectors.estate import Device
 from collectors.ping import Echoes, Pinger, open_socket, read_reply

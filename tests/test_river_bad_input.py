@@ -21,8 +21,8 @@ from river import (
     report,
     started,
     towpath,
-    until,
 )
+from waiting import until
 
 from probes.agent.enrol import enrol
 from probes.agent.publish_https import HttpsPublisher, ServerConnection

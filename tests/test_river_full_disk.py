@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import services
-from river import COMMUNITY, Council, Running, until
+from river import COMMUNITY, Council, Running
 from test_alerts_engine import Desk
 from test_alerts_full_disk import fill
 from test_journal_full import may_mount
+from waiting import until, wait_until
 
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
@@ -78,7 +78,7 @@ url = "{desk.url}"
             return health(council)[0] == status
 
         what = f"/healthz to be {status}"
-        await asyncio.to_thread(services.wait_until, is_so, what, 90)
+        await asyncio.to_thread(wait_until, is_so, what, 90)
 
     async with contextlib.AsyncExitStack() as running:
         port = SimulatedPort(1, "Gi1/0/1")
@@ -98,14 +98,16 @@ url = "{desk.url}"
         _, body = await asyncio.to_thread(health, council)
         assert any("is full" in sentence for sentence in body["unwell"]), body
         await alive.aclose()
-        await until(lambda: _about(desk, "device_unreadable"), "the page", 90)
+        await until(lambda: _about(desk, "device_unreadable"), "the page", seconds=90)
         [alert] = _about(desk, "device_unreadable")
         assert alert["subject"] == {"device": "two"}
         # Killed on the full disk it starts, and tells it again rather than never.
         run.signal(signal.SIGKILL)
         run.code()
         await asyncio.to_thread(run.start)
-        await until(lambda: len(_about(desk, "device_unreadable")) > 1, "again", 90)
+        await until(
+            lambda: len(_about(desk, "device_unreadable")) > 1, "again", seconds=90
+        )
         filler.unlink()
         await shown(200)
         assert run.count("cannot rollback") == 0

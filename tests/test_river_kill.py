@@ -27,9 +27,9 @@ from river import (
     environment,
     report,
     started,
-    until,
 )
 from shaped_path import FAR, ShapedPath, shaped_path
+from waiting import until
 
 from probes.wire.clock import wall_ms
 

@@ -20,8 +20,8 @@ from river import (
     answer,
     started,
     towpath,
-    until,
 )
+from waiting import until
 
 from collectors.server_measurements import CATALOGUE
 from collectors.store import open_store
@@ -99,13 +99,13 @@ secret = {{ file = "webhook.key" }}
 
             # What one process polls, the other tells.
             switch.cut_off = True
-            await until(lambda: len(heard) == 1, "the page", 60)
+            await until(lambda: len(heard) == 1, "the page", seconds=60)
             assert heard[0]["kind"] == "page"
             assert heard[0]["alerts"][0]["subject"]["device"] == "one"
             assert answer(page)[0] == 200
             await until(lambda: "does not answer" in answer(page)[1], "it on the page")
             switch.cut_off = False
-            await until(lambda: len(heard) == 2, "the resolution", 60)
+            await until(lambda: len(heard) == 2, "the resolution", seconds=60)
             assert heard[1]["kind"] == "resolution"
 
             await laptops.finish()

@@ -7,7 +7,8 @@ import os
 import signal
 from pathlib import Path
 
-from river import COMMUNITY, Council, Laptops, Running, journalled, started, until
+from river import COMMUNITY, Council, Laptops, Running, journalled, started
+from waiting import until
 
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from test_snmp_poller import QUICK, device, estate, polling, until
+from test_snmp_poller import QUICK, device, estate, polling
+from waiting import until
 
 from collectors.batch import check
 from collectors.server_measurements import CATALOGUE

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
-from test_snmp_poller import QUICK, device, estate, polling, until
+from test_snmp_poller import QUICK, device, estate, polling
+from waiting import until
 
 from collectors.batch import check
 from collectors.server_measurements import CATALOGUE

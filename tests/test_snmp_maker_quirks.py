@@ -18,7 +18,8 @@ from maker_agents import (
     RouterOs,
     ZyxelGs1900,
 )
-from test_snmp_poller import QUICK, device, estate, polling, until
+from test_snmp_poller import QUICK, device, estate, polling
+from waiting import until
 
 from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import facts_json, poll_once

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import services
 from shaped_path import FAR, ShapedPath, shaped_path
+from waiting import wait_until
 
 from probes.wire.sample import Sample, Value
 
@@ -71,7 +72,7 @@ class Rows:
 
     def polls(self, more: int) -> None:
         wanted = len(self.of("device")) + more
-        services.wait_until(lambda: len(self.of("device")) >= wanted, "polls", 60)
+        wait_until(lambda: len(self.of("device")) >= wanted, "polls", 60)
 
     def stop(self) -> None:
         self._process.kill()
@@ -110,7 +111,7 @@ def test_rates_match_the_octets_that_were_sent(
     subprocess.run(path.near(*send), check=True, timeout=60)
     # The agent keeps its table for some seconds before it looks again.
     sent = DATAGRAMS * (PAYLOAD + HEADERS)
-    services.wait_until(
+    wait_until(
         lambda: _octets(rows, "out_bps") > 0.98 * sent, "the octets to be told", 60
     )
     # Within 2 %: address resolution and neighbour discovery are counted too.
@@ -118,14 +119,14 @@ def test_rates_match_the_octets_that_were_sent(
     assert _octets(rows, "in_bps") < 0.02 * sent
 
     subprocess.run(path.far("ip", "link", "set", "far0", "down"), check=True)
-    services.wait_until(lambda: rows.last("near0").get("up") == 0, "link down", 60)
+    wait_until(lambda: rows.last("near0").get("up") == 0, "link down", 60)
     subprocess.run(path.far("ip", "link", "set", "far0", "up"), check=True)
-    services.wait_until(lambda: rows.last("near0").get("up") == 1, "link up", 60)
+    wait_until(lambda: rows.last("near0").get("up") == 1, "link up", 60)
 
     before = len(rows.of("interface", "near0"))
     server.stop()
     server.start()
-    services.wait_until(
+    wait_until(
         lambda: any(row.get("restarted") for row in rows.of("device")), "restart", 60
     )
     rows.polls(4)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import uvloop
 from agents import Cached, Lossy, Silent
+from waiting import until
 
 from collectors.batch import Batch, check
 from collectors.estate import Device, Estate, Line, Site
@@ -81,14 +82,6 @@ async def polling(
     follow = current if callable(current) else lambda: current
     async with Poller(config, follow, credentials, kept, report_s=report_s) as poller:
         yield kept, poller
-
-
-async def until(true: Callable[[], object], what: str, seconds: float = 30.0) -> None:
-    for _ in range(int(seconds / 0.02)):
-        if true():
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail(f"waited {seconds:g} s for {what}")
 
 
 def numbers(rows: list[dict[str, Value]], field: str) -> list[float]:

@@ -27,8 +27,8 @@ from test_snmp_poller import (
     device,
     estate,
     numbers,
-    until,
 )
+from waiting import until
 
 from collectors.snmp import Poller, SnmpConfig, credential
 from collectors.snmp.polling.device_facts import poll_once

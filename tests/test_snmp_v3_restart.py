@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import services
-from test_snmp_poller import estate, polling, until
+from test_snmp_poller import estate, polling
+from waiting import until
 
 from collectors.estate import Device
 from collectors.snmp import Credentials, SnmpConfig, credential

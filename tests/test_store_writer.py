@@ -9,12 +9,13 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import services
 from stores import CATALOGUE, DAY, START, ask, batch, influx_config, values
+from waiting import until
 
 from collectors.batch import Batch
 from collectors.journal import Journal, JournalConfig, JournalReader
@@ -192,14 +193,6 @@ class Moody:
         raise Away("nothing is tidy today")
 
 
-async def _wait(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            if true():
-                return
-            await asyncio.sleep(0.01)
-
-
 async def test_a_store_that_is_away_gets_everything_when_it_is_back(
     tmp_path: Path,
 ) -> None:
@@ -214,13 +207,13 @@ async def test_a_store_that_is_away_gets_everything_when_it_is_back(
         ),
     ):
         await journal.append(_rows(1, 5))
-        await _wait(lambda: store.tries >= 2)
+        await until(lambda: store.tries >= 2)
         assert saved_positions(config) is None
         (sample,) = writer.samples("all", START)
         assert sample.fields["failures"] == store.tries
         store.away = False
-        await _wait(lambda: len(store.rows) == 5)
-        await _wait(lambda: saved_positions(config) is not None)
+        await until(lambda: len(store.rows) == 5)
+        await until(lambda: saved_positions(config) is not None)
         assert writer.stats.written_rows == 5
 
 
@@ -237,7 +230,7 @@ async def test_refused_rows_lie_aside_and_the_rest_goes_on(tmp_path: Path) -> No
         ),
     ):
         await journal.append(batch(*rows))
-        await _wait(lambda: saved_positions(config) is not None)
+        await until(lambda: saved_positions(config) is not None)
         assert [value for _, value in store.rows] == [n for n in range(20) if n != 13]
         assert writer.stats.refused_rows == 1
         (sample,) = writer.samples("all", START)
@@ -259,7 +252,7 @@ async def test_rows_older_than_their_retention_are_not_stored(tmp_path: Path) ->
             batch((old, {}, {"whole": 1}), (START, {}, {"whole": 2})),
             batch((old, {}, {"whole": 3})),
         )
-        await _wait(lambda: writer.stats.expired_rows == 2)
+        await until(lambda: writer.stats.expired_rows == 2)
         assert store.rows == [(START, 2)]
         (sample,) = writer.samples("all", START)
         assert check_sample(sample, REAL).fields["expired_rows"] == 2
@@ -273,7 +266,7 @@ async def test_positions_that_cannot_be_read_only_mean_writing_again(
         await journal.append(_rows(1), _rows(2))
         async with _written(tmp_path, config) as (_, store):
             await _until(store, 200)
-            await _wait(lambda: saved_positions(config) is not None)
+            await until(lambda: saved_positions(config) is not None)
         (path,) = config.folder.glob("*.positions.json")
         path.write_bytes(path.read_bytes()[:7])
         await journal.append(_rows(3))
@@ -288,7 +281,7 @@ async def test_a_second_store_starts_where_it_was_itself(tmp_path: Path) -> None
         await journal.append(_rows(1))
         async with _written(tmp_path, files) as (_, store):
             await _until(store, 100)
-            await _wait(lambda: saved_positions(files) is not None)
+            await until(lambda: saved_positions(files) is not None)
     assert saved_positions(database) is None
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import services
 from river import COMMUNITY, Council, Running, towpath
+from waiting import wait_until
 
 from collectors.journal import JournalReader
 
@@ -54,7 +55,7 @@ def test_a_trap_is_stored_counted_and_asked_for(tmp_path: Path) -> None:
         def rows() -> list[dict[str, object]]:
             return asked(council, "event", *picks)
 
-        services.wait_until(
+        wait_until(
             lambda: any(row.get("count_sum") == 3 for row in rows()),
             "the events in the store",
             40,

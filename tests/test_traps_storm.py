@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trap_senders import ESTATE, Kept, Ports, Running, receiving, until_true
+from trap_senders import ESTATE, Kept, Ports, Running, receiving
+from waiting import until
 
 from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE
@@ -61,8 +62,8 @@ async def send(running: Running, datagrams: list[bytes]) -> None:
         for n, datagram in enumerate(datagrams):
             sender.sendto(datagram, to)
             if n % 100 == 99:
-                await until_true(lambda n=n: inbox.received >= n - 100)  # type: ignore[misc]
-    await until_true(lambda: inbox.received >= len(datagrams))
+                await until(lambda n=n: inbox.received >= n - 100)  # type: ignore[misc]
+    await until(lambda: inbox.received >= len(datagrams))
 
 
 async def test_every_trap_of_a_storm_is_counted() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import services
-from trap_senders import until_true
+from waiting import until
 
 from alerts.alert_access import open_alerts, start_positions
 from alerts.alert_config import AlertConfig
@@ -65,8 +65,8 @@ async def test_a_link_that_fails_is_a_verdict_long_before_the_next_poll(
                 journal,
             ),
         ):
-            await until_true(lambda: poller.port_name("edge-1", 7) == "Gi1/0/7")
-            await until_true(lambda: poller.stats.done >= 1)
+            await until(lambda: poller.port_name("edge-1", 7) == "Gi1/0/7")
+            await until(lambda: poller.stats.done >= 1)
             switch.take_down("Gi1/0/7")
             process = await asyncio.create_subprocess_exec(
                 program,
@@ -81,10 +81,10 @@ async def test_a_link_that_fails_is_a_verdict_long_before_the_next_poll(
                 return [a.key for a in open_alerts(standing) if a.state == "firing"]
 
             key = "port_down/device=edge-1,port=Gi1/0/7"
-            await until_true(lambda: key in verdicts())
+            await until(lambda: key in verdicts())
             # Only said: a busy machine may take longer than the two seconds meant.
             print(f"verdict {time.monotonic() - sent_s:.2f} s after the trap")
             assert poller.stats.done == 2
 
             # And once more a little later, for agents that answer from a cache.
-            await until_true(lambda: poller.stats.done >= 3)
+            await until(lambda: poller.stats.done >= 3)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import services
+from waiting import until
 
 from collectors.batch import Batch, check
 from collectors.estate import Device, Estate, Site
@@ -99,21 +100,12 @@ class Running:
 
     async def until(self, counts: Mapping[str, int]) -> None:
         """Waits until that many of each event came."""
-        await until_true(
+        await until(
             lambda: all(self.kept.counts().get(e, 0) >= n for e, n in counts.items())
         )
 
     async def until_refused(self, reason: str, count: int = 1) -> None:
-        await until_true(lambda: self.receiver.stats.refused[reason] >= count)
-
-
-async def until_true(true: Callable[[], bool]) -> None:
-    """Waits for it, at most 30 s; at first without a pause."""
-    for n in range(3_000):
-        if true():
-            return
-        await asyncio.sleep(0.01 if n > 20 else 0)
-    raise TimeoutError("waited for 30 s")
+        await until(lambda: self.receiver.stats.refused[reason] >= count)
 
 
 @contextlib.asynccontextmanager
