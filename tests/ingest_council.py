@@ -111,7 +111,7 @@ async def door(
             private_key=certificates.private_key,
             **(https or {}),
         ),
-        in_thread=folder / "aside",
+        aside=folder / "aside",
         **settings,
     )
     trust = ssl.create_default_context(cafile=str(certificates.authority))

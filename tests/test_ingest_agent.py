@@ -83,7 +83,7 @@ async def test_an_agent_reports_over_mqtt(tmp_path: Path) -> None:
         server = mosquitto(tmp_path, mosquitto_text(files))
         mqtt = MqttConfig(port=server.port, tls=False, password_file=secret)
         config = IngestConfig(
-            registry=registry_config(tmp_path), mqtt=mqtt, in_thread=tmp_path / "aside"
+            registry=registry_config(tmp_path), mqtt=mqtt, aside=tmp_path / "aside"
         )
         BrokerFiles(files, mqtt, registry).write()
         assert secret.stat().st_mode & 0o077 == 0

@@ -202,9 +202,7 @@ async def test_a_costly_body_is_handled_a_little_at_a_time_and_guesses_nothing(
         return ""
 
     monkeypatch.setattr(catalogue, "did_you_mean", guess)
-    intake = Intake(
-        IngestConfig(in_thread=tmp_path), ListAppend(), estate=lambda: ESTATE
-    )
+    intake = Intake(IngestConfig(aside=tmp_path), ListAppend(), estate=lambda: ESTATE)
     content = body_of(COSTLY[name])
     count = len(msgspec.json.decode(content))
     turns = 0

@@ -36,7 +36,7 @@ async def test_the_demo_runs_on_a_broker_in_python(tmp_path: Path) -> None:
         async with (
             DemoBroker(port, Users(registry, mqtt.username, "own")),
             MqttIngest(
-                IngestConfig(mqtt=mqtt, in_thread=tmp_path), registry, append
+                IngestConfig(mqtt=mqtt, aside=tmp_path), registry, append
             ) as ingest,
         ):
             await until(lambda: ingest.connected)

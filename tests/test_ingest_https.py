@@ -578,7 +578,7 @@ async def test_a_port_in_use_or_a_wrong_certificate_is_one_sentence(
         settings = council.ingest._config.model_copy(
             update={"port": council.ingest.port}
         )
-        config = IngestConfig(https=settings, in_thread=tmp_path / "aside")
+        config = IngestConfig(https=settings, aside=tmp_path / "aside")
         ingest = type(council.ingest)(config, council.registry, council.append)
         with pytest.raises(CannotServe, match="Address already in use"):
             await ingest.__aenter__()

@@ -83,7 +83,7 @@ async def ingesting(
     config = IngestConfig(
         registry=registry_config(folder),
         mqtt=mqtt_config(folder, broker.server.port, **settings),
-        in_thread=folder / "aside",
+        aside=folder / "aside",
     )
     async with MqttIngest(config, broker.registry, append) as ingest:
         await until(lambda: ingest.connected)
@@ -353,7 +353,7 @@ async def test_two_ingests_may_share_the_reports(
 async def test_a_broker_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     port = free_port()
     config = IngestConfig(
-        mqtt=MqttConfig(port=port, tls=False, retry_max_s=0.5), in_thread=tmp_path
+        mqtt=MqttConfig(port=port, tls=False, retry_max_s=0.5), aside=tmp_path
     )
     server = mosquitto(tmp_path)
     text = (tmp_path / "mosquitto.conf").read_text()
@@ -383,7 +383,7 @@ async def test_over_tls_only_a_broker_with_a_good_certificate_is_trusted(
         f"certfile {tls.certificate}\nkeyfile {tls.private_key}\n"
     )
     mqtt = MqttConfig(port=port, ca_file=tls.authority if trusting else None)
-    config = IngestConfig(mqtt=mqtt, in_thread=tmp_path)
+    config = IngestConfig(mqtt=mqtt, aside=tmp_path)
     with running(mosquitto(tmp_path, extra)), opened_registry(tmp_path) as registry:
         async with MqttIngest(config, registry, ListAppend()) as ingest:
             await until(lambda: ingest.connected or ingest._away)

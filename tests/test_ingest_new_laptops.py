@@ -100,7 +100,7 @@ async def council(folder: Path, **settings: Any) -> AsyncIterator[Council]:
         ingest_config = IngestConfig(
             registry=registry_config(folder),
             mqtt=mqtt_config,
-            in_thread=folder / "aside",
+            aside=folder / "aside",
         )
         async with (
             files[0],

@@ -81,7 +81,7 @@ async def over_mqtt(
         config = IngestConfig(
             registry=registry_config(folder),
             mqtt=MqttConfig(port=broker.port, tls=False),
-            in_thread=folder / "aside",
+            aside=folder / "aside",
         )
         settings = Settings(mqtt=Mqtt("127.0.0.1", broker.port, False))
         async with (

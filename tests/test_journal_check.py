@@ -116,7 +116,7 @@ def test_one_bad_value_costs_that_value_and_nothing_else(
     columns = tuple(list(column) for column in zip(*rows, strict=True))
     batch = Batch("test", 1, Schema("m", ("t",), ("i", "f", "s")), columns)
     sifted = sift(batch, TAGGED)
-    assert sorted(cells(sifted.fit) + cells(sifted.in_thread)) == cells(batch)
+    assert sorted(cells(sifted.fit) + cells(sifted.aside)) == cells(batch)
     if sifted.fit is not None:
         assert check(sifted.fit, TAGGED) is sifted.fit
     for time_ms, tag, *values in rows:
@@ -128,19 +128,19 @@ def test_one_bad_value_costs_that_value_and_nothing_else(
             try:
                 conform(value, field, "m")
             except Misfit:
-                assert cell in cells(sifted.in_thread)
+                assert cell in cells(sifted.aside)
             else:
-                assert cell in cells(sifted.fit if sound else sifted.in_thread)
+                assert cell in cells(sifted.fit if sound else sifted.aside)
     assert bool(sifted.reasons) == (sifted.text != "")
     # What was set aside is not taken the second time either.
-    if sifted.in_thread is not None:
-        assert sift(sifted.in_thread, TAGGED).fit is None
+    if sifted.aside is not None:
+        assert sift(sifted.aside, TAGGED).fit is None
 
 
 def test_what_has_no_name_is_set_aside_whole() -> None:
     batch = Batch("test", 1, Schema("smell", (), ("i",)), ([1, 2], [1, 2]))
     sifted = sift(batch, CATALOGUE)
-    assert (sifted.fit, sifted.in_thread, sifted.reasons.total()) == (None, batch, 2)
+    assert (sifted.fit, sifted.aside, sifted.reasons.total()) == (None, batch, 2)
 
 
 async def test_the_journal_keeps_the_rest_of_a_row_that_has_nan(tmp_path: Path) -> None:

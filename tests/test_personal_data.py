@@ -214,7 +214,7 @@ def test_a_laptop_without_any_row_can_be_erased(revoked: bool, tmp_path: Path) -
     assert ended.returncode == 0, ended.stderr
     listed = towpath("agents", "list", "-c", council.settings)
     assert enrolled not in listed.stdout
-    assert not list(council.config.ingest.in_thread.iterdir())
+    assert not list(council.config.ingest.aside.iterdir())
 
 
 # -- the whole of it: a running installation, looked through file by file -----------
@@ -270,9 +270,7 @@ def plant(config: TowpathConfig, agent: str) -> None:
     Quarantine(config.store.folder / "aside", "store").put(
         batch(agent), "refused", now_ms
     )
-    BodyQuarantine(config.ingest.in_thread, 200).put(
-        agent.encode(), "malformed", now_ms
-    )
+    BodyQuarantine(config.ingest.aside, 200).put(agent.encode(), "malformed", now_ms)
 
 
 def enrol(config: TowpathConfig) -> str:
