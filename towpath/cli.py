@@ -21,6 +21,7 @@ from towpath.commands import (
     store,
 )
 from towpath.commands.discover import discover
+from towpath.commands.poll import poll
 from towpath.commands.shared import (
     ConfigFile,
     end,
@@ -103,94 +104,6 @@ def check(config: ConfigFile) -> None:
         typer.echo(each)
 
 
-@app.command(rich_help_panel=_DEVICES)
-def poll(
-    host: Annotated[
-        str | None, typer.Argument(metavar="HOST[:PORT]", show_default=False)
-    ] = None,
-    community: Annotated[
-        str | None, typer.Option(help="SNMP v1, v2c; default: public")
-    ] = None,
-    version: Annotated[str | None, typer.Option("--version", help="1, 2c or 3")] = None,
-    user: Annotated[str | None, typer.Option(help="SNMPv3 user")] = None,
-    auth: Annotated[str | None, typer.Option(help="sha256 (default), sha512 …")] = None,
-    auth_password: Annotated[
-        str | None, typer.Option(envvar="TOWPATH_SNMP_AUTH_PASSWORD")
-    ] = None,
-    priv: Annotated[str | None, typer.Option(help="aes128 (default), aes256 …")] = None,
-    priv_password: Annotated[
-        str | None, typer.Option(envvar="TOWPATH_SNMP_PRIV_PASSWORD")
-    ] = None,
-    context: Annotated[str | None, typer.Option(help="SNMPv3 context")] = None,
-    json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
-    targets: Annotated[
-        Path | None,
-        typer.Option(help="CSV of many: name,address and port, version, community"),
-    ] = None,
-    jsonl: Annotated[
-        bool, typer.Option("--jsonl", help="one JSON object a line (with --targets)")
-    ] = False,
-    at_once: Annotated[int, typer.Option(min=1, help="devices at once")] = 32,
-    timeout: Annotated[float, typer.Option(help="seconds for the first try")] = 1.0,
-    tries: Annotated[int, typer.Option(min=1)] = 3,
-    profiles: Annotated[
-        Path | None, typer.Option(help="a folder of device profiles of your own")
-    ] = None,
-) -> None:
-    """Ask a device now: tables, or --json; many with --targets."""
-    from collectors.snmp.polling.poll_command import (
-        WrongTarget,
-        given_credential,
-        poll_file,
-        poll_host,
-    )
-    from collectors.snmp.profiles import ProfileError, load
-    from collectors.snmp.session.credentials import CredentialError
-
-    if (host is None) == (targets is None):
-        wrong(["towpath poll needs a HOST[:PORT], or --targets FILE.csv"])
-    options = {
-        "version": version,
-        "community": community,
-        "user": user,
-        "auth": auth,
-        "auth_password": auth_password,
-        "priv": priv,
-        "priv_password": priv_password,
-        "context": context,
-    }
-    try:
-        known = load(profiles)
-        if profiles is not None:
-            known.check()
-    except ProfileError as error:
-        wrong(error.findings)
-    try:
-        if targets is not None:
-            end(
-                poll_file(
-                    targets,
-                    at_once=at_once,
-                    timeout_s=timeout,
-                    tries=tries,
-                    profiles=known,
-                )
-            )
-        elif host is not None:
-            end(
-                poll_host(
-                    host,
-                    given_credential(options),
-                    as_json=json or jsonl,
-                    timeout_s=timeout,
-                    tries=tries,
-                    profiles=known,
-                )
-            )
-    except (WrongTarget, CredentialError) as error:
-        wrong([str(error)])
-
-
 @app.command(rich_help_panel=_RUN)
 def reflector(
     config: Annotated[
@@ -252,6 +165,7 @@ def demo(
     end(show(for_s, port, keep))
 
 
+app.command("poll", rich_help_panel=_DEVICES)(poll)
 app.command("discover", rich_help_panel=_DEVICES)(discover)
 app.command("topology", rich_help_panel=_DEVICES)(topology)
 app.command("query", rich_help_panel=_FIGURES)(store.query)

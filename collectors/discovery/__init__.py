@@ -1,1 +1,1 @@
-"""Finds devices in networks, and says what is found as lines of the estate."""
+"""Finds devices in networks and writes estate entries for them."""

@@ -1,4 +1,4 @@
-"""`towpath discover`: what is there, as lines of the estate, and the rest apart."""
+"""Output of `towpath discover`: estate entries as TOML, CSV or JSON, and a summary."""
 
 from __future__ import annotations
 
@@ -9,32 +9,39 @@ from typing import Any
 import msgspec
 
 from collectors.discovery.address_ranges import Address
-from collectors.discovery.found_devices import EstateLines, FoundDevice, fold, lines
-from collectors.discovery.sweep import Named, SweepAnswer
+from collectors.discovery.found_devices import (
+    EstateLines,
+    FoundDevice,
+    estate_lines,
+    group_answers,
+)
+from collectors.discovery.sweep import NamedCredential, SweepAnswer
 from collectors.estate.estate_model import Estate
 from collectors.estate.estate_text import comma_separated, toml
 from collectors.json_text import json_text
 from collectors.snmp.session.credentials import Credential, Credentials, credential
 
 COLUMNS = ("id", "name", "site", "address", "port", "role", "credentials")
-# What factories set; asked only where somebody said so.
+# Factory settings, tried only on request.
 GUESSES = ("public", "private")
 _GUESSED = "guessed"
 
 BySubnet = dict[IPv4Network | IPv6Network, tuple[str, ...]]
 
 
-class Chosen:
-    """Which credentials are tried at an address: those of the most specific subnet
-    first, then the others, in their order."""
+class CredentialOrder:
+    """The order of credentials for an address: those of the most specific subnet first,
+    then the others in the given order."""
 
-    def __init__(self, named: Sequence[Named], by_subnet: BySubnet) -> None:
-        self._named = list(named)
+    def __init__(
+        self, credentials: Sequence[NamedCredential], by_subnet: BySubnet
+    ) -> None:
+        self._credentials = list(credentials)
         self._by_subnet = sorted(
             by_subnet.items(), key=lambda pair: pair[0].prefixlen, reverse=True
         )
 
-    def __call__(self, address: Address) -> list[Named]:
+    def __call__(self, address: Address) -> list[NamedCredential]:
         first = [
             name
             for subnet, names in self._by_subnet
@@ -42,28 +49,32 @@ class Chosen:
             for name in names
         ]
         order = {name: at for at, name in reversed(list(enumerate(first)))}
-        # sorted() keeps the order of equals.
-        return sorted(self._named, key=lambda pair: order.get(pair[0], len(first)))
+        # sorted() is stable, so the others keep their order.
+        return sorted(
+            self._credentials, key=lambda pair: order.get(pair[0], len(first))
+        )
 
 
-def configured(
+def credentials_to_try(
     known: Credentials, only: Sequence[str], given: Credential | None, guess: bool
-) -> list[Named]:
-    """The credentials to try: those of the command line, else all that are configured
-    (or `only` those named), and factory settings where they were asked for."""
-    named: list[Named] = [("default", given)] if given is not None else []
+) -> list[NamedCredential]:
+    """Return the credentials to try: the one `given` on the command line, or else all
+    configured ones (or `only` those named); with `guess`, also factory settings."""
+    credentials: list[NamedCredential] = (
+        [("default", given)] if given is not None else []
+    )
     if given is None or only:
-        named += [(name, known.get(name)) for name in only or known]
+        credentials += [(name, known.get(name)) for name in only or known]
     if guess:
-        named += [
+        credentials += [
             (f"{_GUESSED}-{community}", credential(community, {"community": community}))
             for community in GUESSES
         ]
-    return named
+    return credentials
 
 
 class DiscoveryReport:
-    """All answers, and what to say of them."""
+    """Collects the answers, and sums them up."""
 
     def __init__(self, estate: Estate, port: int, site: str) -> None:
         self._estate, self._port, self._site = estate, port, site
@@ -72,91 +83,102 @@ class DiscoveryReport:
     def add(self, answer: SweepAnswer) -> None:
         self.answers.append(answer)
 
-    def lines(self) -> EstateLines:
+    def estate_lines(self) -> EstateLines:
         used = [str(device.address) for device in self._estate.devices]
-        return lines(fold(self.answers, used), self._estate, self._port, self._site)
+        return estate_lines(
+            group_answers(self.answers, used), self._estate, self._port, self._site
+        )
 
-    def strangers(self) -> list[SweepAnswer]:
-        """An agent answers, but no credential fits."""
-        return [a for a in self.answers if a.speaks and a.credential is None]
+    def without_credential(self) -> list[SweepAnswer]:
+        """Return the answers of agents that no credential fits."""
+        return [a for a in self.answers if a.has_agent and a.credential is None]
 
-    def mute(self) -> list[SweepAnswer]:
-        """Something answers echoes, and no agent."""
+    def icmp_only(self) -> list[SweepAnswer]:
+        """Return the answers of addresses that answer pings and not SNMP."""
         return [
-            a for a in self.answers if a.icmp and not a.speaks and a.credential is None
+            a
+            for a in self.answers
+            if a.icmp and not a.has_agent and a.credential is None
         ]
 
-    def summary(self, total: int, found: EstateLines) -> list[str]:
-        """Sentences for a person, most useful first."""
-        asked = len(self.answers)
-        said = [f"{asked} of {total} addresses asked" + _stop(asked, total)]
-        said.append(
-            f"{len(found.entries)} new devices, {len(found.known)} that the estate has"
-        )
-        for entry in found.homeless:
-            said.append(
-                f"{entry['address']} ({entry['id']}) wants a site: "
-                f"{found.notes[entry['id']]}; give the sites subnets, locations or "
+    def summary(self, total: int, entries: EstateLines) -> list[str]:
+        """Return sentences that sum up the answers, the most useful first."""
+        queried = len(self.answers)
+        sentences = [
+            f"{queried} of {total} addresses queried" + _stopped_note(queried, total),
+            f"{len(entries.entries)} new devices, "
+            f"{len(entries.known)} already in the estate",
+        ]
+        for entry in entries.without_site:
+            sentences.append(
+                f"{entry['address']} ({entry['id']}) has no site: "
+                f"{entries.notes[entry['id']]}; give the sites subnets, locations or "
                 "names, or --site"
             )
-        said += _listed(
-            "an SNMP agent answers, but no credential fits", self.strangers()
+        sentences += _list_addresses(
+            "an SNMP agent answers, but no credential fits", self.without_credential()
         )
-        said += _listed("answers echoes, but no SNMP", self.mute())
-        silent = sum(each.silent for each in self.answers)
-        said.append(f"{silent} addresses are silent")
-        if any(each.icmp is None for each in self.answers):
-            said.append(
-                "echoes could not be sent (this process may not: see "
-                "net.ipv4.ping_group_range), so what has no agent was not seen"
+        sentences += _list_addresses("answers pings, but not SNMP", self.icmp_only())
+        silent = sum(answer.is_silent for answer in self.answers)
+        sentences.append(f"{silent} addresses do not answer")
+        if any(answer.icmp is None for answer in self.answers):
+            sentences.append(
+                "pings could not be sent (this process has no permission: see "
+                "net.ipv4.ping_group_range), so devices without SNMP were not found"
             )
-        return said
+        return sentences
 
 
-def as_toml(found: EstateLines) -> str:
-    """Tables to put behind the estate; those without a site as comments."""
-    text = toml("devices", found.entries, found.notes)
-    homeless = toml("devices", found.homeless, found.notes)
-    commented = "".join(f"# {line}".rstrip() + "\n" for line in homeless.splitlines())
+def as_toml(entries: EstateLines) -> str:
+    """Return tables to append to the estate; devices without a site as comments."""
+    text = toml("devices", entries.entries, entries.notes)
+    without_site = toml("devices", entries.without_site, entries.notes)
+    commented = "".join(
+        f"# {line}".rstrip() + "\n" for line in without_site.splitlines()
+    )
     return "\n".join(part for part in (text, commented) if part)
 
 
-def as_csv(found: EstateLines) -> str:
-    return comma_separated([*found.entries, *found.homeless], COLUMNS)
+def as_csv(entries: EstateLines) -> str:
+    return comma_separated([*entries.entries, *entries.without_site], COLUMNS)
 
 
-def as_json(report: DiscoveryReport, found: EstateLines) -> str:
-    """One object: devices to add, known ones, and who was there besides."""
+def as_json(report: DiscoveryReport, entries: EstateLines) -> str:
+    """Return one JSON object: devices to add, known devices, and other addresses."""
 
-    def shown(each: FoundDevice) -> dict[str, Any]:
-        identity = each.best.identity
+    def to_object(device: FoundDevice) -> dict[str, Any]:
+        identity = device.best.identity
         return {
-            "addresses": each.addresses,
-            "credentials": each.best.credential,
-            "engine_id": each.best.engine_id or None,
+            "addresses": device.addresses,
+            "credentials": device.best.credential,
+            "engine_id": device.best.engine_id or None,
             "identity": msgspec.structs.asdict(identity) if identity else None,
         }
 
     return json_text(
         {
-            "devices": [*found.entries, *found.homeless],
-            "known": [{"id": id, **shown(each)} for id, each in found.known],
-            "no_credential_fits": [each.address for each in report.strangers()],
-            "icmp_only": [each.address for each in report.mute()],
+            "devices": [*entries.entries, *entries.without_site],
+            "known": [{"id": id, **to_object(device)} for id, device in entries.known],
+            "no_credential_fits": [
+                answer.address for answer in report.without_credential()
+            ],
+            "icmp_only": [answer.address for answer in report.icmp_only()],
             "asked": len(report.answers),
         },
         indent=2,
     )
 
 
-def _stop(asked: int, total: int) -> str:
-    return "" if asked == total else ", then it was stopped"
+def _stopped_note(queried: int, total: int) -> str:
+    return "" if queried == total else ", then stopped"
 
 
-def _listed(what: str, answers: Sequence[SweepAnswer], most: int = 20) -> list[str]:
+def _list_addresses(
+    title: str, answers: Sequence[SweepAnswer], limit: int = 20
+) -> list[str]:
     if not answers:
         return []
-    order = sorted(answers, key=lambda each: ip_address(each.address).packed)
-    names = [each.address for each in order[:most]]
-    more = f" and {len(answers) - most} more" if len(answers) > most else ""
-    return [f"{what}: {', '.join(names)}{more}"]
+    order = sorted(answers, key=lambda answer: ip_address(answer.address).packed)
+    shown = [answer.address for answer in order[:limit]]
+    more = f" and {len(answers) - limit} more" if len(answers) > limit else ""
+    return [f"{title}: {', '.join(shown)}{more}"]

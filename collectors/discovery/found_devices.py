@@ -1,4 +1,4 @@
-"""From answers to lines of the estate. Pure."""
+"""Groups a sweep's answers into devices, and makes estate entries of them. Pure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from collectors.estate.estate_text import id_of, unique_ids
 from collectors.estate.site_assignment import assign
 from collectors.snmp.profiles.identity import Identity
 
-# Engine ids that many devices share (RFC 3411 asks for 5 to 32 octets; clones and
-# factory settings give zeros).
-_LEAST_ENGINE_OCTETS = 5
-# sysServices: a bit for each layer (RFC 3418).
+# A shorter engine id may be shared by many devices (RFC 3411 requires 5 to 32 octets;
+# clones and factory settings leave zeros).
+_MIN_ENGINE_OCTETS = 5
+# sysServices has a bit for each layer (RFC 3418).
 _LAYER_2, _LAYER_3 = 0x02, 0x04
-_FIREWALLS = {"fortinet", "palo alto", "checkpoint", "sonicwall"}
-_UPS = {"apc", "eaton", "riello", "socomec"}
-_ENVIRONMENT = {"geist", "akcp"}
-_WORDS: tuple[tuple[str, Role], ...] = (
+_FIREWALL_VENDORS = {"fortinet", "palo alto", "checkpoint", "sonicwall"}
+_UPS_VENDORS = {"apc", "eaton", "riello", "socomec"}
+_ENVIRONMENT_VENDORS = {"geist", "akcp"}
+_ROLE_WORDS: tuple[tuple[str, Role], ...] = (
     (r"\b(firewall|adaptive security appliance|asa|srx\d+)\b", "firewall"),
     (r"\b(wireless (lan )?controller|wlc|mobility controller)\b", "controller"),
     (r"\b(access point|air-\w*ap\w*|c91\d\d|[au]ap\b|ap\d{3,4}\w*)", "access_point"),
@@ -35,7 +35,7 @@ _WORDS: tuple[tuple[str, Role], ...] = (
 
 
 class FoundDevice(msgspec.Struct, frozen=True):
-    """One device, with the answers of its addresses; the first is the one to use."""
+    """One device, with the answers of its addresses, the preferred one first."""
 
     answers: tuple[SweepAnswer, ...]
 
@@ -45,7 +45,7 @@ class FoundDevice(msgspec.Struct, frozen=True):
 
     @property
     def addresses(self) -> list[str]:
-        return [each.address for each in self.answers]
+        return [answer.address for answer in self.answers]
 
     @property
     def name(self) -> str:
@@ -54,108 +54,119 @@ class FoundDevice(msgspec.Struct, frozen=True):
 
 
 class EstateLines(msgspec.Struct, frozen=True):
-    """`entries` can be put behind the estate; `homeless` want a site first. `notes`
-    are comments by the entry's id; `known` are devices it has already."""
+    """`entries` can be appended to the estate; those in `without_site` need a site
+    first.
+
+    `notes`: comments by the entry's id. `known`: devices that the estate has already.
+    """
 
     entries: list[dict[str, Any]]
-    homeless: list[dict[str, Any]]
+    without_site: list[dict[str, Any]]
     notes: dict[str, list[str]]
     known: list[tuple[str, FoundDevice]]
 
 
-def fold(
+def group_answers(
     answers: Iterable[SweepAnswer], prefer: Iterable[str] = ()
 ) -> list[FoundDevice]:
-    """The devices behind the answers that were identified: one that answers at several
-    addresses is one. `prefer` are addresses the estate uses already.
+    """Group the identified answers into devices; a device may answer at several
+    addresses. `prefer`: addresses that the estate uses already.
 
-    Two are one where they have the same sysName, and the same serial number, bridge
-    address or engine id; or where one says that the other's address is its own. Clones
-    share an engine id and a name: a bridge address or serial that differs tells them
-    apart.
+    Two answers are from one device if they have the same sysName, and the same serial
+    number, bridge address or engine id, or if one has the other's address as its own.
+    Clones share a name and an engine id, but differ in bridge address or serial number.
     """
-    told = sorted((a for a in answers if a.identity is not None), key=_rank)
-    # Only what has one name can be one device.
-    named: dict[tuple[str, str], list[list[SweepAnswer]]] = {}
-    for answer in told:
+    identified = sorted((a for a in answers if a.identity is not None), key=_sort_key)
+    # Answers with different names are never from one device.
+    by_name: dict[tuple[str, str], list[list[SweepAnswer]]] = {}
+    for answer in identified:
         assert answer.identity is not None
-        who = answer.identity
-        groups = named.setdefault((who.sys_name or "", who.sys_object_id or ""), [])
-        same = [g for g in groups if any(_one_device(answer, each) for each in g)]
+        identity = answer.identity
+        name = (identity.sys_name or "", identity.sys_object_id or "")
+        groups = by_name.setdefault(name, [])
+        same = [
+            group
+            for group in groups
+            if any(_is_same_device(answer, other) for other in group)
+        ]
         joined = [answer]
         for group in same:
             groups.remove(group)
             joined = group + joined
         groups.append(joined)
-    wanted = set(prefer)
-    found = [
+    preferred = set(prefer)
+    devices = [
         FoundDevice(
-            tuple(sorted(group, key=lambda a: (a.address not in wanted, _rank(a))))
+            tuple(
+                sorted(group, key=lambda a: (a.address not in preferred, _sort_key(a)))
+            )
         )
-        for groups in named.values()
+        for groups in by_name.values()
         for group in groups
     ]
-    return sorted(found, key=lambda each: _rank(each.best))
+    return sorted(devices, key=lambda device: _sort_key(device.best))
 
 
-def lines(
-    found: Sequence[FoundDevice], estate: Estate, port: int, site: str = ""
+def estate_lines(
+    devices: Sequence[FoundDevice], estate: Estate, port: int, site: str = ""
 ) -> EstateLines:
-    """What to add to the estate for `found`; `site` is for those no rule places."""
-    there = {(str(d.address), d.port): d for d in estate.devices}
+    """Return what to add to the estate; `site` is for devices that no rule places."""
+    by_endpoint = {(str(d.address), d.port): d for d in estate.devices}
     known: list[tuple[str, FoundDevice]] = []
-    fresh: list[FoundDevice] = []
-    for each in found:
-        device = _known_as(each, there, port)
-        if device is None:
-            fresh.append(each)
+    new: list[FoundDevice] = []
+    for device in devices:
+        known_device = _find_known(device, by_endpoint, port)
+        if known_device is None:
+            new.append(device)
         else:
-            known.append((device.id, each))
-    names = [(each.name or each.best.address, each.best.address) for each in fresh]
-    taken = {device.id for device in estate.devices}
+            known.append((known_device.id, device))
+    names = [
+        (device.name or device.best.address, device.best.address) for device in new
+    ]
+    used_ids = {device.id for device in estate.devices}
     result = EstateLines([], [], {}, known)
-    for each, id in zip(fresh, unique_ids(names, taken), strict=True):
-        best = each.best
+    for device, id in zip(new, unique_ids(names, used_ids), strict=True):
+        best = device.best
         identity = best.identity or Identity()
         placed = assign(
             estate.sites,
             ip_address(best.address),
             identity.sys_location or "",
-            each.name,
+            device.name,
         )
-        home = placed.site or site or None
+        site_id = placed.site or site or None
         entry: dict[str, Any] = {
             "id": id,
-            "name": each.name,
-            "site": home,
+            "name": device.name,
+            "site": site_id,
             "address": best.address,
             "port": port if port != 161 else None,
-            "role": role_of(best),
+            "role": guess_role(best),
             "credentials": best.credential,
         }
-        (result.entries if home else result.homeless).append(entry)
-        result.notes[id] = ["; ".join(_notes(each, id, placed.why, taken))]
+        (result.entries if site_id else result.without_site).append(entry)
+        result.notes[id] = ["; ".join(_describe(device, placed.why, used_ids))]
     return result
 
 
-def role_of(answer: SweepAnswer) -> Role:
-    """What it most likely is; a person corrects it where it is wrong."""
+def guess_role(answer: SweepAnswer) -> Role:
+    """Return the most likely role; a person corrects it if it is wrong."""
     identity = answer.identity or Identity()
     vendor = identity.vendor or ""
-    if vendor in _FIREWALLS:
+    if vendor in _FIREWALL_VENDORS:
         return "firewall"
-    if vendor in _UPS:
+    if vendor in _UPS_VENDORS:
         return "ups"
-    if vendor in _ENVIRONMENT:
+    if vendor in _ENVIRONMENT_VENDORS:
         return "environment"
-    said = f"{identity.sys_descr or ''} {identity.hardware or ''}"
-    for pattern, role in _WORDS[:5]:
-        if re.search(pattern, said, re.IGNORECASE):
+    text = f"{identity.sys_descr or ''} {identity.hardware or ''}"
+    for pattern, role in _ROLE_WORDS[:5]:
+        if re.search(pattern, text, re.IGNORECASE):
             return role
     if answer.bridge_ports > 4:
         return "switch"
-    for pattern, role in _WORDS[5:]:
-        if re.search(pattern, said, re.IGNORECASE):
+    for pattern, role in _ROLE_WORDS[5:]:
+        if re.search(pattern, text, re.IGNORECASE):
             return role
     if answer.services & _LAYER_2:
         return "switch"
@@ -164,34 +175,34 @@ def role_of(answer: SweepAnswer) -> Role:
     return "other"
 
 
-def _notes(found: FoundDevice, id: str, why: str, taken: set[str]) -> Iterator[str]:
-    best = found.best
+def _describe(device: FoundDevice, why: str, used_ids: set[str]) -> Iterator[str]:
+    best = device.best
     identity = best.identity or Identity()
-    told = [identity.vendor, identity.hardware, (identity.sys_descr or "")[:60]]
-    yield ", ".join(each for each in told if each) or "it says nothing of itself"
+    texts = [identity.vendor, identity.hardware, (identity.sys_descr or "")[:60]]
+    yield ", ".join(text for text in texts if text) or "it does not describe itself"
     yield f"site by {why}" if not why.startswith(best.address) else why
-    if len(found.answers) > 1:
-        yield f"also at {', '.join(found.addresses[1:])}"
-    plain = id_of(found.name)
-    if plain in taken:
-        yield f"the estate has a {plain!r} at another address: has it moved?"
+    if len(device.answers) > 1:
+        yield f"also at {', '.join(device.addresses[1:])}"
+    id = id_of(device.name)
+    if id in used_ids:
+        yield f"the estate has {id!r} at another address: has it moved?"
 
 
-def _known_as(
-    found: FoundDevice, there: dict[tuple[str, int], Device], port: int
+def _find_known(
+    found: FoundDevice, devices: dict[tuple[str, int], Device], port: int
 ) -> Device | None:
     for address in found.addresses:
-        if (address, port) in there:
-            return there[address, port]
+        if (address, port) in devices:
+            return devices[address, port]
     return None
 
 
-def _rank(answer: SweepAnswer) -> tuple[bool, bytes]:
+def _sort_key(answer: SweepAnswer) -> tuple[bool, bytes]:
     return len(answer.address) > 15, ip_address(answer.address).packed
 
 
-def _one_device(a: SweepAnswer, b: SweepAnswer) -> bool:
-    """Of two with the same sysName and sysObjectID."""
+def _is_same_device(a: SweepAnswer, b: SweepAnswer) -> bool:
+    """Compare two answers with the same sysName and sysObjectID."""
     for mine, other in (
         (a.serial, b.serial),
         (a.bridge_address.strip("0"), b.bridge_address.strip("0")),
@@ -205,13 +216,13 @@ def _one_device(a: SweepAnswer, b: SweepAnswer) -> bool:
         for mine, other in (
             (a.serial, b.serial),
             (a.bridge_address.strip("0"), b.bridge_address.strip("0")),
-            (_telling(a.engine_id), _telling(b.engine_id)),
+            (_unique_engine_id(a.engine_id), _unique_engine_id(b.engine_id)),
         )
     )
 
 
-def _telling(engine_id: str) -> str:
-    """An engine id that tells its device from others; else the empty text."""
-    # The first four octets are the vendor's number.
+def _unique_engine_id(engine_id: str) -> str:
+    """Return the engine id if it is unique to its device, else empty text."""
+    # The first four octets are the vendor's enterprise number.
     own = engine_id[8:].strip("0")
-    return engine_id if own and len(engine_id) >= 2 * _LEAST_ENGINE_OCTETS else ""
+    return engine_id if own and len(engine_id) >= 2 * _MIN_ENGINE_OCTETS else ""

@@ -1,9 +1,9 @@
-"""Asks addresses who is there: politely, and with the credentials it was given.
+"""Queries addresses at a gentle pace, with the given credentials only.
 
-For each address one echo and one SNMPv3 engine discovery, which needs no secret. Who
-answered is asked with each credential in turn until one fits, once each; who did not is
-asked once with each community, since an agent of v2c says nothing to a stranger and a
-firewall may eat echoes. Nothing is guessed.
+Each address gets one ping and one SNMPv3 engine discovery, which needs no secret. Then
+each credential is tried in turn until one fits. An address without an answer so far is
+tried once with each community, because a v2c agent ignores a wrong community and a
+firewall may drop pings.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ _ENGINE_ID = "1.3.6.1.6.3.10.2.1.1.0"
 _BRIDGE_ADDRESS = "1.3.6.1.2.1.17.1.1.0"
 _BRIDGE_PORTS = "1.3.6.1.2.1.17.1.2.0"
 _SERVICES = "1.3.6.1.2.1.1.7.0"
-# entPhysicalSerialNum of the first entity, and of the first where Cisco numbers so.
+# entPhysicalSerialNum of entity 1, and of 1001, Cisco's number for the first chassis.
 _SERIALS = ("1.3.6.1.2.1.47.1.1.1.1.11.1", "1.3.6.1.2.1.47.1.1.1.1.11.1001")
 _BUDGET_S = 20.0
-_STRANGER = (Outcome.AUTH_FAILED, Outcome.TIMEOUT)
+_WRONG_CREDENTIAL = (Outcome.AUTH_FAILED, Outcome.TIMEOUT)
 
-Named = tuple[str, Credential]
+NamedCredential = tuple[str, Credential]
 
 
 class SweepAnswer(msgspec.Struct, frozen=True):
-    """What one address said. `icmp` is None where echoes could not be sent;
-    `credential` is the name of what fitted, None where nothing did."""
+    """What one address answered. `icmp` is None if pings could not be sent;
+    `credential` is the name of the one that fits, or None."""
 
     address: str
     icmp: bool | None = None
-    speaks: bool = False
+    has_agent: bool = False
     engine_id: str = ""
     credential: str | None = None
     identity: Identity | None = None
@@ -59,25 +59,26 @@ class SweepAnswer(msgspec.Struct, frozen=True):
     detail: str = ""
 
     @property
-    def silent(self) -> bool:
-        return not (self.icmp or self.speaks or self.credential)
+    def is_silent(self) -> bool:
+        return not (self.icmp or self.has_agent or self.credential)
 
 
 class SweepPace:
-    """At most `per_s` packets a second, evenly."""
+    """Limits the sweep to `per_s` packets a second, evenly spaced."""
 
     def __init__(self, per_s: float) -> None:
         self._gap_s, self._next_s = 1.0 / per_s, 0.0
 
-    async def take(self, packets: int = 1) -> None:
+    async def wait(self, packets: int = 1) -> None:
         now_s = time.monotonic()
         begins_s = max(now_s, self._next_s)
         self._next_s = begins_s + packets * self._gap_s
         await asyncio.sleep(begins_s - now_s)
 
 
-class Sweep(msgspec.Struct, frozen=True):
-    """How it is done. `per_s`: packets a second over all; `timeout_s` for an answer."""
+class SweepSettings(msgspec.Struct, frozen=True):
+    """`per_s`: packets a second in total; `timeout_s`: how long to wait for an
+    answer."""
 
     port: int = 161
     per_s: float = 50.0
@@ -86,58 +87,58 @@ class Sweep(msgspec.Struct, frozen=True):
 
 
 async def sweep(
-    how: Sweep,
+    settings: SweepSettings,
     targets: Sequence[Address],
-    credentials: Callable[[Address], Sequence[Named]],
+    credentials: Callable[[Address], Sequence[NamedCredential]],
     done: Callable[[SweepAnswer], None],
 ) -> None:
-    """Asks all `targets`; `done` is called as each ends, so that what was found is
-    there when it is broken off."""
-    pace = SweepPace(how.per_s)
-    todo: Iterator[Address] = iter(targets)
+    """Query all `targets`; call `done` with each answer as it is complete, so that an
+    interrupted sweep has its answers so far."""
+    pace = SweepPace(settings.per_s)
+    rest: Iterator[Address] = iter(targets)
 
     async def work(pinger: Pinger, sessions: Sessions) -> None:
-        for target in todo:
-            asked = _Asked(how, pace, pinger, sessions, str(target))
-            done(await asked.ask(credentials(target)))
+        for target in rest:
+            probe = _AddressProbe(settings, pace, pinger, sessions, str(target))
+            done(await probe.run(credentials(target)))
 
     async with (
         Pinger(loopback=True) as pinger,
         Sessions() as sessions,
         asyncio.TaskGroup() as group,
     ):
-        for number in range(min(how.at_once, len(targets))):
+        for number in range(min(settings.at_once, len(targets))):
             group.create_task(work(pinger, sessions), name=f"discover {number}")
 
 
-class _Asked:
-    """One address."""
+class _AddressProbe:
+    """Queries one address."""
 
     def __init__(
         self,
-        how: Sweep,
+        settings: SweepSettings,
         pace: SweepPace,
         pinger: Pinger,
         sessions: Sessions,
         address: str,
     ) -> None:
-        self._how, self._pace, self._address = how, pace, address
+        self._settings, self._pace, self._address = settings, pace, address
         self._pinger, self._sessions = pinger, sessions
 
-    async def ask(self, credentials: Sequence[Named]) -> SweepAnswer:
-        how = self._how
-        await self._pace.take(2)
-        echoes, engine = await asyncio.gather(
-            self._echo(), engine_of(self._address, how.port, how.timeout_s)
+    async def run(self, credentials: Sequence[NamedCredential]) -> SweepAnswer:
+        settings = self._settings
+        await self._pace.wait(2)
+        pinged, engine = await asyncio.gather(
+            self._ping(), engine_of(self._address, settings.port, settings.timeout_s)
         )
-        if engine is None and echoes:
-            # It is there: a lost packet must not make its agent one without v3.
-            await self._pace.take()
-            engine = await engine_of(self._address, how.port, how.timeout_s)
+        if engine is None and pinged:
+            # The device is up: repeat, in case a packet of an SNMPv3 agent was lost.
+            await self._pace.wait()
+            engine = await engine_of(self._address, settings.port, settings.timeout_s)
         answer = SweepAnswer(
             self._address,
-            icmp=echoes,
-            speaks=engine is not None,
+            icmp=pinged,
+            has_agent=engine is not None,
             engine_id=(engine or b"").hex(),
         )
         detail = ""
@@ -148,68 +149,72 @@ class _Asked:
                 return await self._read(answer, name, credential)
             except Failed as failed:
                 detail = f"{failed.outcome.value}: {failed.detail}"
-                if failed.outcome not in _STRANGER:
+                if failed.outcome not in _WRONG_CREDENTIAL:
                     break
         return msgspec.structs.replace(answer, detail=detail)
 
-    async def _echo(self) -> bool | None:
-        """Whether an echo comes back; None where none can be sent."""
+    async def _ping(self) -> bool | None:
+        """Return whether a ping is answered, or None if none can be sent."""
         if not self._pinger.reaches(self._address):
             return None
         pinged = Pinged(self._pinger, self._address)
         self._pinger.send(pinged)
-        await asyncio.sleep(self._how.timeout_s)
-        fate = pinged.take()
-        return fate is not None and fate.answered > 0
+        await asyncio.sleep(self._settings.timeout_s)
+        echoes = pinged.take()
+        return echoes is not None and echoes.answered > 0
 
     async def _read(
         self, answer: SweepAnswer, name: str, credential: Credential
     ) -> SweepAnswer:
-        """Raises `Failed` where the credential does not fit."""
-        timeout_s = self._how.timeout_s
-        # Who gave no sign is asked once; who is there may have lost a packet.
-        waits = (timeout_s,) if answer.silent else (timeout_s, 2 * timeout_s)
-        await self._pace.take(len(waits) + 2 * (credential.version == "3"))
+        """Return the answer with the device's details.
+
+        Raises `Failed` if the credential does not fit.
+        """
+        timeout_s = self._settings.timeout_s
+        # A silent address is tried once; one that is up may have lost a packet.
+        waits = (timeout_s,) if answer.is_silent else (timeout_s, 2 * timeout_s)
+        await self._pace.wait(len(waits) + 2 * (credential.version == "3"))
         session = self._sessions.open(
-            self._address, self._how.port, credential, RetryPolicy(waits)
+            self._address, self._settings.port, credential, RetryPolicy(waits)
         )
         snmp = DeviceSession(session, PollBudget(_BUDGET_S))
         try:
-            # The least there is to ask, so that a stranger is not asked more.
+            # One cheap GET shows whether the credential fits.
             await session.get([SYS_UP_TIME])
             session.retry_policy = RetryPolicy((timeout_s, 2 * timeout_s))
-            await self._pace.take(5)
+            await self._pace.wait(5)
             identity = identify(await read_system(snmp))
-            more, own = await self._more(snmp)
+            details, own_addresses = await self._read_details(snmp)
         finally:
             session.close()
-        engine = more.get(_ENGINE_ID)
-        ports, services = more.get(_BRIDGE_PORTS), more.get(_SERVICES)
-        serials = [text(more.get(oid)) for oid in _SERIALS]
+        engine = details.get(_ENGINE_ID)
+        ports, services = details.get(_BRIDGE_PORTS), details.get(_SERVICES)
+        serials = [text(details.get(oid)) for oid in _SERIALS]
         return msgspec.structs.replace(
             answer,
             credential=name,
             identity=identity,
             engine_id=engine.hex() if isinstance(engine, bytes) else answer.engine_id,
-            bridge_address=mac(more.get(_BRIDGE_ADDRESS)) or "",
+            bridge_address=mac(details.get(_BRIDGE_ADDRESS)) or "",
             bridge_ports=ports if isinstance(ports, int) else 0,
             services=services if isinstance(services, int) else 0,
-            serial=next((each for each in serials if each), ""),
-            own_addresses=own,
+            serial=next((serial for serial in serials if serial), ""),
+            own_addresses=own_addresses,
         )
 
-    async def _more(
+    async def _read_details(
         self, snmp: DeviceSession
     ) -> tuple[dict[str, Value], tuple[str, ...]]:
-        """What tells two addresses of one device; agents may lack any of it."""
-        more: dict[str, Value] = {}
+        """Read what shows that two addresses belong to one device: (values by OID, own
+        addresses). Agents may lack any of it."""
+        details: dict[str, Value] = {}
         own: tuple[str, ...] = ()
-        wanted = [_ENGINE_ID, _BRIDGE_ADDRESS, _BRIDGE_PORTS, _SERVICES, *_SERIALS]
-        # A v1 agent refuses the whole GET for one thing it lacks.
-        for some in [[each] for each in wanted] if snmp.is_v1 else [wanted]:
+        oids = [_ENGINE_ID, _BRIDGE_ADDRESS, _BRIDGE_PORTS, _SERVICES, *_SERIALS]
+        # A v1 agent refuses the whole GET if it lacks one of the objects.
+        for some in [[oid] for oid in oids] if snmp.is_v1 else [oids]:
             with suppress(Failed):
-                more |= await snmp.get_some(some)
+                details |= await snmp.get_some(some)
         with suppress(Failed):
             rows = await read_addresses(snmp)
-            own = tuple(each.address for each in addresses(rows))
-        return more, own
+            own = tuple(row.address for row in addresses(rows))
+        return details, own

@@ -1,145 +1,209 @@
-"""`towpath discover`: what answers in networks, as lines of the estate."""
+"""`towpath discover`: finds devices in networks and prints estate entries for them."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from towpath.commands.option_groups import CredentialOptions, expand_options
 from towpath.commands.shared import OptionalConfig, read_config, run_loop, wrong
 
+if TYPE_CHECKING:
+    from collectors.discovery.address_ranges import Address
+    from collectors.discovery.discover_output import CredentialOrder, DiscoveryReport
+    from collectors.discovery.found_devices import EstateLines
+    from collectors.discovery.sweep import NamedCredential
+    from towpath.config import TowpathConfig
 
+
+@dataclass(frozen=True)
+class _AddressOptions:
+    addresses_in: Annotated[
+        Path | None, typer.Option("--list", help="file with one of these on each line")
+    ] = None
+    most: Annotated[int, typer.Option(help="maximum number of addresses")] = 65_536
+
+
+@dataclass(frozen=True)
+class _CredentialOptions(CredentialOptions):
+    credentials: Annotated[
+        list[str] | None,
+        typer.Option(help="name of a configured credential to try; default: all"),
+    ] = None
+    guess: Annotated[
+        bool, typer.Option("--guess", help="also try the communities public, private")
+    ] = False
+
+    def given(self) -> dict[str, str]:
+        """Return the credential's options; passwords, which may come from the
+        environment, count only with a user."""
+        passwords = () if self.user else ("auth_password", "priv_password")
+        ignored = ("credentials", "guess", *passwords)
+        given = super().given()
+        return {key: value for key, value in given.items() if key not in ignored}
+
+
+@dataclass(frozen=True)
+class _SweepOptions:
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 161
+    per_second: Annotated[float, typer.Option(min=1, help="packets a second")] = 50
+    at_once: Annotated[int, typer.Option(min=1, help="addresses at once")] = 64
+    timeout: Annotated[float, typer.Option(help="seconds to wait for an answer")] = 1.0
+
+
+@dataclass(frozen=True)
+class _OutputOptions:
+    csv: Annotated[bool, typer.Option("--csv", help="CSV instead of TOML")] = False
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of TOML")] = False
+    out: Annotated[Path | None, typer.Option(help="file to write")] = None
+
+
+@expand_options
 def discover(
+    address: _AddressOptions,
+    credential: _CredentialOptions,
+    sweep: _SweepOptions,
+    output: _OutputOptions,
     networks: Annotated[
         list[str] | None,
         typer.Argument(metavar="CIDR…", help="10.1.0.0/24, 10.1.0.5, a range, fd00::5"),
     ] = None,
     config: OptionalConfig = None,
-    addresses_in: Annotated[
-        Path | None, typer.Option("--list", help="a file with one of these a line")
-    ] = None,
-    community: Annotated[str | None, typer.Option(help="SNMP v2c")] = None,
-    version: Annotated[str | None, typer.Option("--version", help="1, 2c or 3")] = None,
-    user: Annotated[str | None, typer.Option(help="SNMPv3 user")] = None,
-    auth: Annotated[str | None, typer.Option(help="sha256 (default), sha512 …")] = None,
-    auth_password: Annotated[
-        str | None, typer.Option(envvar="TOWPATH_SNMP_AUTH_PASSWORD")
-    ] = None,
-    priv: Annotated[str | None, typer.Option(help="aes128 (default), aes256 …")] = None,
-    priv_password: Annotated[
-        str | None, typer.Option(envvar="TOWPATH_SNMP_PRIV_PASSWORD")
-    ] = None,
-    credentials: Annotated[
-        list[str] | None,
-        typer.Option(help="name of a configured credential to try; default: all"),
-    ] = None,
-    guess: Annotated[
-        bool, typer.Option("--guess", help="also try the communities public, private")
-    ] = False,
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 161,
-    site: Annotated[str, typer.Option(help="for devices that no rule places")] = "",
-    per_second: Annotated[float, typer.Option(min=1, help="packets a second")] = 50,
-    at_once: Annotated[int, typer.Option(min=1, help="addresses at once")] = 64,
-    timeout: Annotated[float, typer.Option(help="seconds for an answer")] = 1.0,
-    most: Annotated[int, typer.Option(help="addresses at most")] = 65_536,
-    csv: Annotated[bool, typer.Option("--csv", help="CSV instead of TOML")] = False,
-    json: Annotated[bool, typer.Option("--json", help="JSON instead of TOML")] = False,
-    out: Annotated[Path | None, typer.Option(help="file to write")] = None,
+    site: Annotated[str, typer.Option(help="site of devices that no rule places")] = "",
 ) -> None:
-    """Find devices in networks, politely, and print lines for the estate."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    """Find devices in networks, at a gentle pace, and print estate entries for them."""
     from collectors.discovery import discover_output
-    from collectors.discovery.address_ranges import WrongNetwork, addresses, spread
-    from collectors.discovery.sweep import Sweep, SweepAnswer, sweep
     from collectors.estate import Estate, EstateError, known_names, load
-    from collectors.snmp import CredentialError, Credentials, credential
     from towpath.log_setup import LogConfig, configure
 
     configure(LogConfig())
     settings = None if config is None else read_config(config)
-    options = {
-        "version": version,
-        "community": community,
-        "user": user,
-        "auth": auth,
-        "auth_password": auth_password if user else None,
-        "priv": priv,
-        "priv_password": priv_password if user else None,
-    }
+    targets = _read_targets(networks or [], address)
     try:
-        said = list(networks or [])
-        if addresses_in is not None:
-            said += addresses_in.read_text(encoding="utf-8").split()
-        if not said:
-            wrong(["towpath discover needs a network such as 10.1.0.0/24, or --list"])
-        targets = spread(addresses(said, most))
         estate = Estate() if settings is None else load(settings.estate)
-        given = {key: value for key, value in options.items() if value is not None}
-        asked = discover_output.configured(
-            Credentials.read(
-                None if settings is None else settings.snmp.credentials_file
-            ),
-            credentials or [],
-            credential("of the command line", given) if given else None,
-            guess,
-        )
     except EstateError as error:
         wrong(error.findings)
     except OSError as error:
         wrong([f"{error.filename}: {error.strerror}"])
-    except (WrongNetwork, CredentialError, UnicodeDecodeError) as error:
-        wrong([str(error)])
+    to_try = _read_credentials(settings, credential)
     if site and (unknown := known_names.unknown(estate, "site", site)):
         wrong([unknown])
-    if not asked:
+    if credential.guess:
+        typer.echo(
+            "also trying the communities "
+            f"{' and '.join(discover_output.GUESSES)} (v2c, in clear text) "
+            "if nothing else fits",
+            err=True,
+        )
+    by_subnet = {} if settings is None else settings.snmp.credentials_by_subnet
+    order = discover_output.CredentialOrder(to_try, by_subnet)
+    report = discover_output.DiscoveryReport(estate, sweep.port, site)
+    stopped = _run_sweep(sweep, targets, order, report)
+    entries = report.estate_lines()
+    _write(report, entries, output)
+    for sentence in report.summary(len(targets), entries):
+        typer.echo(sentence, err=True)
+    if stopped:
+        raise typer.Exit(130)
+    anything = entries.entries or entries.without_site or entries.known
+    raise typer.Exit(0 if anything else 1)
+
+
+def _read_targets(networks: list[str], options: _AddressOptions) -> list[Address]:
+    from collectors.discovery.address_ranges import (
+        InvalidNetwork,
+        parse_addresses,
+        shuffle,
+    )
+
+    texts = list(networks)
+    try:
+        if options.addresses_in is not None:
+            texts += options.addresses_in.read_text(encoding="utf-8").split()
+        if not texts:
+            wrong(["towpath discover needs a network such as 10.1.0.0/24, or --list"])
+        return shuffle(parse_addresses(texts, options.most))
+    except OSError as error:
+        wrong([f"{error.filename}: {error.strerror}"])
+    except (InvalidNetwork, UnicodeDecodeError) as error:
+        wrong([str(error)])
+
+
+def _read_credentials(
+    settings: TowpathConfig | None, options: _CredentialOptions
+) -> list[NamedCredential]:
+    from collectors.discovery.discover_output import credentials_to_try
+    from collectors.snmp import CredentialError, Credentials, credential
+
+    given = options.given()
+    try:
+        to_try = credentials_to_try(
+            Credentials.read(
+                None if settings is None else settings.snmp.credentials_file
+            ),
+            options.credentials or [],
+            credential("of the command line", given) if given else None,
+            options.guess,
+        )
+    except OSError as error:
+        wrong([f"{error.filename}: {error.strerror}"])
+    except (CredentialError, UnicodeDecodeError) as error:
+        wrong([str(error)])
+    if not to_try:
         wrong(
             [
                 "there is no credential to try: name a credentials file in the "
                 "settings (-c), give --community or --user, or --guess"
             ]
         )
-    if guess:
-        typer.echo(
-            "also trying the communities "
-            f"{' and '.join(discover_output.GUESSES)} (v2c, in clear text) "
-            "wherever nothing else fits",
-            err=True,
-        )
-    by_subnet = {} if settings is None else settings.snmp.credentials_by_subnet
-    report = discover_output.DiscoveryReport(estate, port, site)
-    how = Sweep(port, per_second, at_once, timeout)
-    stopped = False
-    # A bar only where somebody looks, and never among the lines.
+    return to_try
+
+
+def _run_sweep(
+    options: _SweepOptions,
+    targets: list[Address],
+    order: CredentialOrder,
+    report: DiscoveryReport,
+) -> bool:
+    """Query all targets; return True if it was interrupted."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from collectors.discovery.sweep import SweepAnswer, SweepSettings, sweep
+
+    settings = SweepSettings(
+        options.port, options.per_second, options.at_once, options.timeout
+    )
+    # A progress bar only on a terminal, and on stderr.
     bar = Console(stderr=True)
     with Progress(console=bar, disable=not bar.is_terminal, transient=True) as progress:
-        task = progress.add_task("asking", total=len(targets))
+        task = progress.add_task("discovering", total=len(targets))
 
-        def done(answer: SweepAnswer) -> None:
+        def add(answer: SweepAnswer) -> None:
             report.add(answer)
             progress.advance(task)
 
         try:
-            run_loop(
-                sweep(how, targets, discover_output.Chosen(asked, by_subnet), done)
-            )
+            run_loop(sweep(settings, targets, order, add))
         except KeyboardInterrupt:
-            stopped = True
-    found = report.lines()
-    if json:
-        text = discover_output.as_json(report, found) + "\n"
+            return True
+    return False
+
+
+def _write(
+    report: DiscoveryReport, entries: EstateLines, output: _OutputOptions
+) -> None:
+    from collectors.discovery.discover_output import as_csv, as_json, as_toml
+
+    if output.json:
+        text = as_json(report, entries) + "\n"
     else:
-        text = discover_output.as_csv(found) if csv else discover_output.as_toml(found)
-    if out is None:
+        text = as_csv(entries) if output.csv else as_toml(entries)
+    if output.out is None:
         sys.stdout.write(text)
     else:
-        out.write_text(text, encoding="utf-8")
-    for sentence in report.summary(len(targets), found):
-        typer.echo(sentence, err=True)
-    anything = found.entries or found.homeless or found.known
-    if stopped:
-        raise typer.Exit(130)
-    raise typer.Exit(0 if anything else 1)
+        output.out.write_text(text, encoding="utf-8")

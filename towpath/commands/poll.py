@@ -1,0 +1,95 @@
+"""`towpath poll`: polls devices now and prints what they answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from towpath.commands.option_groups import CredentialOptions, expand_options
+from towpath.commands.shared import end, wrong
+
+
+@dataclass(frozen=True)
+class _CredentialOptions(CredentialOptions):
+    community: Annotated[
+        str | None, typer.Option(help="SNMP v1 or v2c; default: public")
+    ] = None
+    context: Annotated[str | None, typer.Option(help="SNMPv3 context")] = None
+
+
+@dataclass(frozen=True)
+class _TargetOptions:
+    targets: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of many devices: name,address and port, version, community"
+        ),
+    ] = None
+    at_once: Annotated[int, typer.Option(min=1, help="devices at once")] = 32
+    timeout: Annotated[float, typer.Option(help="seconds for the first try")] = 1.0
+    tries: Annotated[int, typer.Option(min=1)] = 3
+
+
+@dataclass(frozen=True)
+class _OutputOptions:
+    json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="one JSON object a line (with --targets)")
+    ] = False
+
+
+@expand_options
+def poll(
+    credential: _CredentialOptions,
+    target: _TargetOptions,
+    output: _OutputOptions,
+    host: Annotated[
+        str | None, typer.Argument(metavar="HOST[:PORT]", show_default=False)
+    ] = None,
+    profiles: Annotated[
+        Path | None, typer.Option(help="folder of your own device profiles")
+    ] = None,
+) -> None:
+    """Poll a device now and print tables or JSON; many devices with --targets."""
+    from collectors.snmp.polling.poll_command import (
+        WrongTarget,
+        given_credential,
+        poll_file,
+        poll_host,
+    )
+    from collectors.snmp.profiles import ProfileError, load
+    from collectors.snmp.session.credentials import CredentialError
+
+    if (host is None) == (target.targets is None):
+        wrong(["towpath poll needs a HOST[:PORT], or --targets FILE.csv"])
+    try:
+        known = load(profiles)
+        if profiles is not None:
+            known.check()
+    except ProfileError as error:
+        wrong(error.findings)
+    try:
+        if target.targets is not None:
+            code = poll_file(
+                target.targets,
+                at_once=target.at_once,
+                timeout_s=target.timeout,
+                tries=target.tries,
+                profiles=known,
+            )
+        else:
+            assert host is not None
+            code = poll_host(
+                host,
+                given_credential(credential.given()),
+                as_json=output.json or output.jsonl,
+                timeout_s=target.timeout,
+                tries=target.tries,
+                profiles=known,
+            )
+    except (WrongTarget, CredentialError) as error:
+        wrong([str(error)])
+    end(code)
