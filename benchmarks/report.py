@@ -1,8 +1,8 @@
 """The report of a month: 60 sites, 3,120 ports, 160 million rows in the embedded store.
 
 Measured is the process a user runs, `towpath report site --no-pdf`, from its start to
-its end. The rows take some minutes to make; with TOWPATH_BENCHMARK_FOLDER they are kept
-there and used again.
+its end, with its modules compiled, as an installation has them. The rows take some
+minutes to make; with TOWPATH_BENCHMARK_FOLDER they are kept there and used again.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from benchmarks.council_month import write_report_month
 
 SITES = 60
 TARGET_CPU_S = 10.0
+_MONTH = "2026-10"
+_MONTH_WITHOUT_ROWS = "2025-01"
 
 
 def run() -> dict[str, Any]:
@@ -39,18 +41,11 @@ def run() -> dict[str, Any]:
 
 
 def _report(folder: Path) -> dict[str, Any]:
+    # Compiles every module it needs.
+    _write_report(folder, _MONTH_WITHOUT_ROWS)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
-    subprocess.run(
-        [
-            str(Path(sys.executable).parent / "towpath"),
-            *("report", "site", "--no-pdf"),
-            *("--config", str(folder / "towpath.toml"), "--month", "2026-10"),
-            *("--out", str(folder / "out")),
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    _write_report(folder, _MONTH)
     wall_s = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
@@ -59,6 +54,22 @@ def _report(folder: Path) -> dict[str, Any]:
         "wall_s": round(wall_s, 1),
         "peak_mb": after.ru_maxrss // 1024,
     }
+
+
+def _write_report(folder: Path, month: str) -> None:
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    subprocess.run(
+        [
+            str(Path(sys.executable).parent / "towpath"),
+            *("report", "site", "--no-pdf"),
+            *("--config", str(folder / "towpath.toml"), "--month", month),
+            *("--out", str(folder / "out")),
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env=environment,
+    )
 
 
 if __name__ == "__main__":

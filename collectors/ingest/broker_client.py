@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import ssl
 from enum import Enum
-from typing import Any
-
-import aiomqtt
+from typing import TYPE_CHECKING, Any
 
 from collectors.ingest.ingest_config import MqttConfig
 from probes.wire.report import CREDENTIAL_REFUSED_CODES
+
+if TYPE_CHECKING:
+    # A tenth of the start of every command that reads settings.
+    import aiomqtt
 
 _CHECK_S = 5.0
 
@@ -27,6 +29,8 @@ def broker_client(
     config: MqttConfig, username: str, password: str | None, **settings: Any
 ) -> aiomqtt.Client:
     """A client for the broker of `config`; `settings` go to `aiomqtt.Client`."""
+    import aiomqtt
+
     return aiomqtt.Client(
         config.host,
         config.port,
@@ -41,6 +45,8 @@ def broker_client(
 async def check_login(config: MqttConfig, username: str, password: str) -> Login:
     """Whether the broker accepts this user now. `AWAY` if it does not answer, or its
     certificate is not trusted."""
+    import aiomqtt
+
     try:
         client = broker_client(
             config, username, password, identifier=username, timeout=_CHECK_S

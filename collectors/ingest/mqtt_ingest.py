@@ -14,8 +14,8 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import aiomqtt
 import msgspec
 import structlog
 
@@ -39,6 +39,10 @@ from probes.wire.report import (
     Receipt,
     ReportRefusal,
 )
+
+if TYPE_CHECKING:
+    # See `broker_client`.
+    import aiomqtt
 
 _MAX_WAITING_BYTES = 64_000_000
 _STOP_S = 3.0
@@ -142,7 +146,7 @@ class MqttIngest:
         config = self._config
         arrived = self._arrived
 
-        class Straight(asyncio.Queue[aiomqtt.Message]):
+        class Straight(asyncio.Queue["aiomqtt.Message"]):
             """Hands messages on at once: the library's own queue would log each
             message it drops, and costs a task for each one it gives out."""
 
@@ -238,6 +242,8 @@ class MqttIngest:
         if client is None:
             return
         # QoS 0: an agent that is gone sends again, and is told then.
+        import aiomqtt
+
         with contextlib.suppress(aiomqtt.MqttError):
             await client.publish(f"{ACKS_TOPIC}/{agent}", _encode(receipt), qos=0)
 
