@@ -1,7 +1,7 @@
-"""A short media-like stream to the council's reflector and back: could a call work?
+"""A short media-like stream to the council's reflector and back: would a call work?
 
-The stream is 50 packets a second of the size of voice, marked as voice. What comes
-back is turned into figures by `probes/measure/call_figures.py`.
+The stream is 50 packets a second, with the size and the DSCP of voice.
+`probes/measure/call_figures.py` works out the figures.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ from probes.wire.report import Result
 NAME = "call_path"
 VERSION = 2
 
-# 20 ms of audio at 36 kbit/s (90 octets, what Teams usually sends), RTP's 12 and
-# SRTP's 10. A bigger packet would cost data and tell nothing more of loss and delay.
+# 20 ms of audio at 36 kbit/s (90 octets, what Teams usually sends), plus 12 of RTP and
+# 10 of SRTP. A bigger packet would use more data and show nothing more.
 VOICE_BYTES = 112
 VOICE_DSCP = 46
 INTERVAL_MS = 20.0
-# 10 s: what Microsoft's own connectivity test takes for a call.
+# 10 s, as long as the call in Microsoft's own connectivity test.
 PACKETS = 500
-# The short rounds of a burst: 2 s. A day with all its bursts stays within 25 MB.
+# A short run, 2 s, for a burst of measurements. With all bursts a day stays below 25
+# MB.
 SHORT_PACKETS = 100
 
 
 class StampCodec:
-    """A STAMP session-sender's part: packets of `size` octets that ask for `dscp`."""
+    """A STAMP session-sender: packets of `size` octets that request `dscp`."""
 
     def __init__(self, size: int, dscp: int) -> None:
         self._tlvs = stamp.tail(size, dscp)
         self._ssid = secrets.randbelow(0xFFFF) + 1
-        self._asked: dict[int, int] = {}
+        self._t1_by_number: dict[int, int] = {}
 
     def build(self, number: int) -> bytes:
-        t1 = self._asked[number] = stamp.ntp_of(time.time_ns())
+        t1 = self._t1_by_number[number] = stamp.ntp_of(time.time_ns())
         return self._request(number, t1)
 
     def _request(self, number: int, t1: int) -> bytes:
@@ -53,17 +54,18 @@ class StampCodec:
             reply = self._read(packet)
         except stamp.StampError:
             return None
-        # Whoever answers must have seen the question. RFC 8762 has no session id.
+        # A reply must come from a host that saw the request. RFC 8762 alone has no
+        # session id, so 0 is accepted too.
         if reply.ssid not in (self._ssid, 0):
             return None
-        if self._asked.get(reply.sender_sequence) != reply.t1_ntp:
+        if self._t1_by_number.get(reply.sender_sequence) != reply.t1_ntp:
             return None
         return reply.sender_sequence, reply
 
 
 class AuthenticatedStampCodec(StampCodec):
-    """The same in STAMP's authenticated mode: packets of 112 octets, without TLVs, so
-    that the DSCP which arrived is not known."""
+    """The same in STAMP's authenticated mode: packets of 112 octets without TLVs, so
+    the DSCP on arrival is not known."""
 
     def __init__(self, key: bytes) -> None:
         super().__init__(stamp.HEAD_BYTES, 0)

@@ -1,8 +1,8 @@
-"""One DNS question to the resolver in use: how long, and how it ended.
+"""One DNS query to the resolver in use: how long it took and how it ended.
 
-Asks the resolver itself (dnspython), so that a hosts file on the laptop does not answer
-in its place. Only names the council's policy lists are ever asked. Of the resolver its
-kind is said, never its address.
+Queries the resolver itself (dnspython), so that a hosts file on the laptop cannot
+answer instead. Only names from the council's policy are ever queried. A result holds
+the kind of the resolver, never its address.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ async def measure(
     among: Sequence[Interface] = (),
     now_ms: WallClock,
 ) -> Result:
-    """Asks for the addresses of `name` (A, and AAAA where there are none); `target` is
-    the name. `among`: the laptop's interfaces, to say where the resolver stands."""
+    """Queries the addresses of `name`: A, then AAAA if there is no A record.
+    `target` is the name. `among` are the laptop's interfaces, which show where the
+    resolver is."""
     import dns.asyncresolver
     import dns.exception
     import dns.resolver
@@ -47,69 +48,70 @@ async def measure(
     time_ms = now_ms()
     facts: dict[str, Value] = {}
 
-    def ended(outcome: Outcome, cost_bytes: int = 0) -> Result:
+    def result(outcome: Outcome, cost_bytes: int = 0) -> Result:
         values: dict[str, Value] = {**facts}
         if outcome in {Outcome.OK, Outcome.NAME_NOT_FOUND}:
             values["lookup_ms"] = took_s * 1000
         return Result(NAME, VERSION, time_ms, outcome, name, values, cost_bytes)
 
-    # The question as sent, with IP and UDP headers and an EDNS option.
-    asked = len(name) + 2 + 16 + 11 + 28
+    # The query as sent, with IP and UDP headers and an EDNS option.
+    query_bytes = len(name) + 2 + 16 + 11 + 28
     begun_s = time.perf_counter()
     took_s = 0.0
     try:
         if resolver is None:
             resolver = dns.asyncresolver.Resolver()
-        facts |= resolver_facts([str(each) for each in resolver.nameservers], among)
+        servers = [str(server) for server in resolver.nameservers]
+        facts |= resolver_facts(servers, among)
         answer = await resolver.resolve(
             name, "A", lifetime=lifetime_s, search=False, raise_on_no_answer=False
         )
         took_s = time.perf_counter() - begun_s
-        cost_bytes = asked + len(_wire(answer.response)) + 28
+        cost_bytes = query_bytes + len(_wire(answer.response)) + 28
         if not answer.rrset:
-            # IPv6 alone, as on networks without IPv4 of their own.
+            # IPv6 only, as on networks without IPv4.
             left_s = max(lifetime_s - took_s, 0.5)
             answer = await resolver.resolve(
                 name, "AAAA", lifetime=left_s, search=False, raise_on_no_answer=False
             )
-            cost_bytes += asked + len(_wire(answer.response)) + 28
+            cost_bytes += query_bytes + len(_wire(answer.response)) + 28
             if not answer.rrset:
-                return ended(Outcome.NAME_NOT_FOUND, cost_bytes)
+                return result(Outcome.NAME_NOT_FOUND, cost_bytes)
             facts["only_ipv6"] = 1
     except dns.resolver.NXDOMAIN:
         took_s = time.perf_counter() - begun_s
-        # The answer is about as long as the question, with the zone's SOA.
-        return ended(Outcome.NAME_NOT_FOUND, 2 * asked + 60)
+        # The answer is about as long as the query, plus the zone's SOA.
+        return result(Outcome.NAME_NOT_FOUND, 2 * query_bytes + 60)
     except dns.resolver.LifetimeTimeout:
-        return ended(Outcome.TIMEOUT, asked)
+        return result(Outcome.TIMEOUT, query_bytes)
     except dns.resolver.NoNameservers as failed:
-        return ended(no_nameserver_outcome(failed), asked)
+        return result(no_nameserver_outcome(failed), query_bytes)
     except dns.resolver.YXDOMAIN:
-        return ended(Outcome.NAME_SERVER_FAILED, asked)
+        return result(Outcome.NAME_SERVER_FAILED, query_bytes)
     except dns.resolver.NoResolverConfiguration:
-        return ended(Outcome.NO_NETWORK)
+        return result(Outcome.NO_NETWORK)
     except dns.exception.DNSException:
-        return ended(Outcome.BAD_ANSWER, asked)
+        return result(Outcome.BAD_ANSWER, query_bytes)
     except (OSError, ValueError) as error:
-        known = isinstance(error, OSError)
-        return ended(outcome_of(error) if known else Outcome.BAD_ANSWER, asked)
-    return ended(Outcome.OK, cost_bytes)
+        system = isinstance(error, OSError)
+        return result(outcome_of(error) if system else Outcome.BAD_ANSWER, query_bytes)
+    return result(Outcome.OK, cost_bytes)
 
 
 def no_nameserver_outcome(failed: dns.resolver.NoNameservers) -> Outcome:
-    """What all name servers did: refused to answer, could not be reached, or failed
-    (SERVFAIL and the rest)."""
-    found: set[Outcome] = set()
+    """The outcome if no name server answered: all refused, none could be reached, or
+    they failed (SERVFAIL and others)."""
+    outcomes: set[Outcome] = set()
     for error in failed.kwargs.get("errors", ()):
         reason = error[3] if len(error) > 3 else None
         if isinstance(reason, OSError):
-            found.add(outcome_of(reason))
+            outcomes.add(outcome_of(reason))
         elif reason == "REFUSED":
-            found.add(Outcome.REFUSED)
+            outcomes.add(Outcome.REFUSED)
         else:
-            found.add(Outcome.NAME_SERVER_FAILED)
-    # Where they differ, the one that answered says more than one that did not.
-    return found.pop() if len(found) == 1 else Outcome.NAME_SERVER_FAILED
+            outcomes.add(Outcome.NAME_SERVER_FAILED)
+    # If they differ, at least one answered, and with an error.
+    return outcomes.pop() if len(outcomes) == 1 else Outcome.NAME_SERVER_FAILED
 
 
 def resolver_facts(
@@ -118,19 +120,19 @@ def resolver_facts(
     upstream: Callable[[], Sequence[str]] = platforms.resolvers,
     towards: Callable[[str], str] = local_address,
 ) -> dict[str, Value]:
-    """The kind of the first name server (of a local stub: of the one behind it), and
-    whether it is asked through a VPN."""
+    """The kind of the first name server, and whether it is reached through a VPN. If
+    the first is a local stub, the server behind it counts."""
     address = _address(servers[0]) if servers else None
     if address is not None and address.is_loopback:
-        behind = [_address(each) for each in upstream()]
-        address = next((b for b in behind if b is not None), address)
+        behind = [_address(server) for server in upstream()]
+        address = next((server for server in behind if server is not None), address)
     if address is None:
         return {}
     values: dict[str, Value] = {"resolver": _kind(address, among)}
     if among and not address.is_loopback:
         owners = interfaces_with(towards(str(address)), among)
         if owners:
-            through = any(vpn_product(each) is not None for each in owners)
+            through = any(vpn_product(interface) is not None for interface in owners)
             values["resolver_through_vpn"] = int(through)
     return values
 
@@ -140,7 +142,7 @@ def _kind(
 ) -> str:
     if address.is_loopback:
         return "loopback"
-    if any(each.gateway == str(address) for each in among):
+    if any(interface.gateway == str(address) for interface in among):
         return "gateway"
     return "public" if address.is_global else "private"
 

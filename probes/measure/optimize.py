@@ -1,7 +1,7 @@
-"""Microsoft 365's Optimize networks, by workload, and which way each one goes.
+"""Microsoft 365's Optimize networks by workload, and how traffic to them is routed.
 
-The networks are those Microsoft publishes as category Optimize (endpoints.office.com,
-worldwide; as read in November 2026): a fallback, which the council's policy replaces.
+The networks are those that Microsoft publishes in category Optimize
+(endpoints.office.com, worldwide, November 2026). The council's policy replaces them.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ OPTIMIZE = (
 
 
 def sample_addresses(networks: Iterable[str]) -> list[str]:
-    """The first, the middle and the last address of each network: a route may lead a
-    part of one elsewhere. What is no network is left out. Pure."""
-    found: dict[str, None] = {}
+    """The first, middle and last address of each network, because part of a network may
+    have a different route. Invalid networks are left out. Pure."""
+    addresses: dict[str, None] = {}
     for text in list(networks)[:256]:
         try:
             network = ipaddress.ip_network(text, strict=False)
@@ -72,8 +72,8 @@ def sample_addresses(networks: Iterable[str]) -> list[str]:
             continue
         last = network.num_addresses - 1
         for at in (min(1, last), last // 2, max(last - 1, 0)):
-            found[str(network[at])] = None
-    return list(found)
+            addresses[str(network[at])] = None
+    return list(addresses)
 
 
 def routing_of(
@@ -82,11 +82,11 @@ def routing_of(
     hidden: bool,
     towards: Callable[[str], str] = local_address,
 ) -> Routing:
-    """Which way traffic to `networks` goes: none of it through a tunnel, all, or some.
+    """Whether traffic to `networks` goes through a tunnel: none of it, all, or some.
 
-    The system is asked for each sample (a connected UDP socket, nothing is sent). The
-    answer is `unknown` where a VPN hides its ways (`hidden`), and where an address is
-    no interface's own.
+    Looks up the route to each sample address with a connected UDP socket, which sends
+    nothing. Returns `unknown` if a VPN hides its routes (`hidden`), or if no interface
+    has the local address of a route.
     """
     if hidden:
         return "unknown"
@@ -94,12 +94,12 @@ def routing_of(
     for sample in sample_addresses(networks):
         local = towards(sample)
         if not local:
-            # No way there at all, as to IPv6 in most homes.
+            # No route at all, as for IPv6 in most homes.
             continue
         owners = interfaces_with(local, among)
         if not owners:
             return "unknown"
-        through.add(any(vpn_product(each) is not None for each in owners))
+        through.add(any(vpn_product(interface) is not None for interface in owners))
     if not through:
         return "unknown"
     if len(through) == 2:

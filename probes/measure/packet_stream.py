@@ -1,8 +1,8 @@
-"""A paced stream of questions by UDP and what came back of it: STAMP's or STUN's.
+"""A paced stream of UDP requests (STAMP or STUN) and the replies to it.
 
-It runs in a thread of its own: the clock that is measured with must not wait for
-whatever else the agent's event loop has to do. On Linux the kernel stamps arrivals,
-so one wake-up a packet is enough; elsewhere a second thread waits for them.
+It runs in its own thread, because the agent's event loop would delay the time stamps.
+On Linux the kernel stamps arrivals, so one wake-up per packet is enough; elsewhere a
+second thread waits for them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ _GIVE_UP_S = 3.0
 _GIVE_UP_ERRORS = 10
 _STRAGGLERS_S = 1.0
 _SLEPT_NS = 2_000_000_000
-# The last questions, which only ask a reflector how many it has seen, are numbered far
-# behind the stream's: a stateless one gives itself away by copying the number.
+# The closing requests only read the reflector's packet count. Their numbers are far
+# above those of the stream, so a stateless reflector, which copies the number, is
+# recognised.
 CLOSING_GAP = 1000
 _CLOSING_TRIES = 3
 
@@ -34,7 +35,7 @@ Reply = TypeVar("Reply")
 
 
 class Arrival(NamedTuple, Generic[Reply]):
-    """The answer to question `number`. Local times are from one monotonic clock, ns."""
+    """The reply to request `number`. Local times are monotonic, in ns."""
 
     t4_ns: int
     number: int
@@ -42,9 +43,9 @@ class Arrival(NamedTuple, Generic[Reply]):
 
 
 class StreamResult(NamedTuple, Generic[Reply]):
-    """All that one run saw. `sent_ns[n]` is when question n left, on the clock of the
-    arrivals. `closing` holds the answers to the closing questions by number. `error`
-    is the system's, where it ended the run."""
+    """The result of one run. `sent_ns[n]` is when request n was sent, on the clock of
+    the arrivals. `closing` holds the replies to the closing requests by number. `error`
+    is the last error from the system."""
 
     sent_ns: list[int]
     arrivals: list[Arrival[Reply]]
@@ -63,35 +64,35 @@ class _Inbox(Protocol):
 
 
 class _KernelInbox:
-    """Arrivals with the kernel's own time, read whenever there is leisure to."""
+    """Arrivals with the kernel's time stamps, so they may be read late."""
 
     def __init__(self, channel: socket.socket) -> None:
         channel.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS_NEW, 1)
         self._channel = channel
 
     def drain(self) -> list[tuple[int, bytes]]:
-        """What has arrived, as (time on `perf_counter_ns`, packet). `OSError` where
-        the network reported one."""
+        """Returns what has arrived as (time on `perf_counter_ns`, packet). Raises
+        `OSError` if the network reported an error."""
         if sys.platform == "win32":
-            raise NotImplementedError("only Linux's kernel stamps arrivals")
-        found: list[tuple[int, bytes]] = []
-        # The kernel's clock is the wall clock, which may be stepped: it is tied to
-        # the monotonic one anew each time.
+            raise NotImplementedError("only the Linux kernel stamps arrivals")
+        packets: list[tuple[int, bytes]] = []
+        # The kernel uses the wall clock, which may be stepped, so the offset to the
+        # monotonic clock is taken again each time.
         ahead_ns = time.time_ns() - time.perf_counter_ns()
         while True:
             try:
                 packet, ancillary, _flags, _from = self._channel.recvmsg(2048, 64)
             except BlockingIOError:
-                return found
+                return packets
             arrived_ns = now_ns = time.perf_counter_ns()
             for level, kind, value in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, _TIMESTAMPNS_NEW):
                     seconds, rest = _TIMESPEC.unpack_from(value)
                     stamped_ns = seconds * 1_000_000_000 + rest - ahead_ns
-                    # A step of the wall clock since would put it out of reason.
+                    # If the wall clock was stepped since, the stamp is implausible.
                     if now_ns - _SLEPT_NS < stamped_ns < arrived_ns:
                         arrived_ns = stamped_ns
-            found.append((arrived_ns, packet))
+            packets.append((arrived_ns, packet))
 
     def close(self) -> None:
         pass
@@ -103,31 +104,31 @@ class _ThreadInbox:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._channel.settimeout(0.2)
-        self._found: deque[tuple[int, bytes]] = deque()
+        self._packets: deque[tuple[int, bytes]] = deque()
         self._error: OSError | None = None
-        self._over = threading.Event()
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._wait, name="stream-inbox")
         self._thread.start()
 
     def _wait(self) -> None:
-        while not self._over.is_set():
+        while not self._closed.is_set():
             try:
                 packet = self._channel.recv(2048)
-                self._found.append((time.perf_counter_ns(), packet))
+                self._packets.append((time.perf_counter_ns(), packet))
             except TimeoutError:
                 continue
             except OSError as error:
                 self._error = error
-                self._over.wait(0.01)
+                self._closed.wait(0.01)
 
     def drain(self) -> list[tuple[int, bytes]]:
         error, self._error = self._error, None
-        if error is not None and not self._found:
+        if error is not None and not self._packets:
             raise error
-        return [self._found.popleft() for _ in range(len(self._found))]
+        return [self._packets.popleft() for _ in range(len(self._packets))]
 
     def close(self) -> None:
-        self._over.set()
+        self._closed.set()
         self._thread.join()
 
 
@@ -139,7 +140,8 @@ def _inbox(channel: socket.socket, kernel_times: bool) -> _Inbox:
 
 
 def set_dscp(channel: socket.socket, dscp: int) -> None:
-    """Asks for `dscp` on what is sent; systems that do not allow it just don't."""
+    """Sets `dscp` on outgoing packets. On systems that do not allow it, does
+    nothing."""
     with contextlib.suppress(OSError):
         if channel.family == socket.AF_INET6:
             option = getattr(socket, "IPV6_TCLASS", None)
@@ -150,9 +152,9 @@ def set_dscp(channel: socket.socket, dscp: int) -> None:
 
 
 class Stream(Generic[Reply]):
-    """One run over a connected, non-blocking UDP socket. `run` blocks; `stop` ends it
-    soon from any thread. With `closing`, a run in which something was lost ends with
-    a few questions more."""
+    """One run over a connected, non-blocking UDP socket. `run` blocks; `stop`, from any
+    thread, ends it soon. With `closing`, a run with losses ends with a few requests for
+    the reflector's packet count."""
 
     def __init__(
         self,
@@ -185,13 +187,13 @@ class Stream(Generic[Reply]):
             started_s = time.perf_counter()
             slept = not self._send_all(inbox)
             if not self._arrivals and not self._errors and not slept:
-                # A short run may be over before its first answer is back.
+                # A short run may end before the first reply arrives.
                 left_s = started_s + _GIVE_UP_S - time.perf_counter()
                 self._wait_for(inbox, lambda: bool(self._arrivals), left_s)
             if self._arrivals and not slept:
                 self._wait_for(inbox, self._all_back, _STRAGGLERS_S)
                 if self._closes and not self._all_back():
-                    self._close(inbox)
+                    self._send_closing(inbox)
         finally:
             inbox.close()
         return StreamResult(
@@ -205,13 +207,13 @@ class Stream(Generic[Reply]):
         )
 
     def _send_all(self, inbox: _Inbox) -> bool:
-        """The stream itself. False where the machine slept in the middle of it."""
+        """Sends the stream. Returns False if the machine slept in the middle of it."""
         started_ns = before_ns = time.perf_counter_ns()
         wall_ns = time.time_ns()
         give_up_ns = started_ns + round(_GIVE_UP_S * 1e9)
         for number in range(self._packets):
-            # The schedule is absolute. What is late is caught up at no more than
-            # twice the pace: a burst of our own would be measured as the network's.
+            # The schedule is absolute. A late sender catches up at no more than twice
+            # the pace, or its own burst would look like the network's jitter.
             due_ns = started_ns + number * self._interval_ns
             if number:
                 due_ns = max(due_ns, before_ns + self._interval_ns // 2)
@@ -223,14 +225,14 @@ class Stream(Generic[Reply]):
                 return False
             before_ns, wall_ns = now_ns, now_wall_ns
             self._sent_ns.append(self._send(number))
-            self._take(inbox)
+            self._receive(inbox)
             hopeless = now_ns > give_up_ns or self._errors >= _GIVE_UP_ERRORS
             if hopeless and not self._arrivals:
                 return True
         return True
 
     def _sleep_until(self, due_ns: int) -> None:
-        # Not `Event.wait`: on Windows its clock ticks every 15.6 ms, this one's not.
+        # Not `Event.wait`: on Windows its clock ticks only every 15.6 ms.
         while not self._stop.is_set():
             wait_s = (due_ns - time.perf_counter_ns()) / 1e9
             if wait_s <= 0:
@@ -249,7 +251,7 @@ class Stream(Generic[Reply]):
             except BlockingIOError:
                 break
             except OSError as error:
-                # An ICMP error of an earlier packet is told, once, on the next send.
+                # The next send reports the ICMP error of an earlier packet, once.
                 self._fail(error)
         return now_ns
 
@@ -257,17 +259,17 @@ class Stream(Generic[Reply]):
         self._error = error
         self._errors += 1
 
-    def _take(self, inbox: _Inbox) -> None:
+    def _receive(self, inbox: _Inbox) -> None:
         try:
-            found = inbox.drain()
+            packets = inbox.drain()
         except OSError as error:
             self._fail(error)
             return
-        for arrived_ns, packet in found:
-            heard = self._codec.parse(packet)
-            if heard is None:
+        for arrived_ns, packet in packets:
+            parsed = self._codec.parse(packet)
+            if parsed is None:
                 continue
-            number, reply = heard
+            number, reply = parsed
             self._in[0] += 1
             self._in[1] += len(packet)
             if number < self._packets:
@@ -278,19 +280,19 @@ class Stream(Generic[Reply]):
     def _all_back(self) -> bool:
         if len(self._arrivals) < len(self._sent_ns):
             return False
-        back = {each.number for each in self._arrivals}
-        return len(back) == len(self._sent_ns)
+        answered = {arrival.number for arrival in self._arrivals}
+        return len(answered) == len(self._sent_ns)
 
     def _wait_for(
-        self, inbox: _Inbox, true: Callable[[], bool], seconds: float
+        self, inbox: _Inbox, condition: Callable[[], bool], seconds: float
     ) -> None:
         deadline = time.perf_counter() + seconds
-        while not true() and time.perf_counter() < deadline:
+        while not condition() and time.perf_counter() < deadline:
             if self._stop.wait(0.01):
                 return
-            self._take(inbox)
+            self._receive(inbox)
 
-    def _close(self, inbox: _Inbox) -> None:
+    def _send_closing(self, inbox: _Inbox) -> None:
         for attempt in range(_CLOSING_TRIES):
             self._send(self._packets + CLOSING_GAP + attempt)
             self._wait_for(inbox, lambda: bool(self._closing), 0.5)

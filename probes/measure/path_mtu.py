@@ -1,9 +1,11 @@
-"""The largest packet that gets to the council's reflector and back, unfragmented.
+"""Path MTU: the largest packet that reaches the council's reflector and returns,
+unfragmented.
 
-STAMP requests (which are answered in their own size) with "don't fragment" set, halving
-the interval. A packet that the network refuses (ICMP; the system then says EMSGSIZE)
-and one that vanishes are two things: where only larger ones vanish, the path is a black
-hole for them, and connections hang that would otherwise shrink (RFC 4821, RFC 8899).
+Sends STAMP requests, which are answered at the same size, with "don't fragment" set,
+and searches by halving the interval. The network may reject a packet (ICMP, so the
+system reports EMSGSIZE) or drop it silently. If larger packets are only ever dropped,
+the path is a black hole: connections hang instead of using smaller packets (RFC 4821,
+RFC 8899).
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ _IP_MTU, _IPV6_MTU = 14, 24
 
 
 class PathMtu(msgspec.Struct, frozen=True):
-    """`mtu_byte`: None where nothing came back. `black_hole`: larger packets vanished
-    without a word. `cost_bytes`: both ways."""
+    """`mtu_byte` is None if nothing came back. `black_hole`: larger packets were
+    dropped silently. `cost_bytes` counts both directions."""
 
     mtu_byte: int | None
     black_hole: bool = False
@@ -43,8 +45,8 @@ async def find_path_mtu(
     most: int = MAX_MTU,
     key: bytes = b"",
 ) -> PathMtu:
-    """Asks the reflector at `address`, with `key` in STAMP's authenticated mode.
-    `OSError` where there is no way there."""
+    """Measures the path to the reflector at `address`; with `key` in STAMP's
+    authenticated mode. Raises `OSError` if there is no route."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     channel = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -57,80 +59,82 @@ async def find_path_mtu(
 
 
 def forbid_fragments(channel: socket.socket) -> None:
-    """Sets "don't fragment", by each system's own number for it."""
-    six = channel.family == socket.AF_INET6
-    level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
+    """Sets "don't fragment", whose option number differs between systems."""
+    ipv6 = channel.family == socket.AF_INET6
+    level = socket.IPPROTO_IPV6 if ipv6 else socket.IPPROTO_IP
     if sys.platform == "win32":
         # IP_DONTFRAGMENT and IPV6_DONTFRAG (ws2ipdef.h).
         option, value = 14, 1
     elif sys.platform == "darwin":
         # IP_DONTFRAG (netinet/in.h) and IPV6_DONTFRAG (netinet6/in6.h).
-        option, value = (62 if six else 28), 1
+        option, value = (62 if ipv6 else 28), 1
     else:
         # IP_MTU_DISCOVER and IPV6_MTU_DISCOVER; IP_PMTUDISC_DO.
-        option, value = (23 if six else 10), 2
+        option, value = (23 if ipv6 else 10), 2
     channel.setsockopt(level, option, value)
 
 
 async def _search(
     channel: socket.socket, wait_s: float, most: int, key: bytes
 ) -> PathMtu:
-    asking = _Asking(channel, wait_s, key)
+    prober = _MtuProber(channel, wait_s, key)
     low, high = MIN_MTU, min(most, MAX_MTU)
-    begun_s = time.perf_counter()
-    if high < low or not await asking.gets_through(low):
-        return PathMtu(None, cost_bytes=asking.cost_bytes)
-    # Silence is a packet's answer nine times; it need not be long on a quick path.
-    took_s = time.perf_counter() - begun_s
-    asking.wait_s = min(wait_s, max(_LEAST_WAIT_S, 5 * took_s))
-    vanished = 0
+    started_s = time.perf_counter()
+    if high < low or not await prober.fits(low):
+        return PathMtu(None, cost_bytes=prober.cost_bytes)
+    # A search times out up to nine times, so do not wait long on a quick path.
+    took_s = time.perf_counter() - started_s
+    prober.wait_s = min(wait_s, max(_LEAST_WAIT_S, 5 * took_s))
+    dropped = 0
     size = high
     while low < high:
-        if await asking.gets_through(size):
+        if await prober.fits(size):
             low = size
         else:
             high = size - 1
-            # What the system learned from the network saves the halving.
-            told = asking.told_mtu()
-            if told is not None and low < told < high:
-                size = told
+            # If the system learned the MTU from the network, try that first.
+            kernel_mtu = prober.kernel_mtu()
+            if kernel_mtu is not None and low < kernel_mtu < high:
+                size = kernel_mtu
                 continue
-            vanished += not asking.refused
+            dropped += not prober.rejected
         size = (low + high + 1) // 2
-    return PathMtu(low, vanished > 0 and not asking.ever_refused, asking.cost_bytes)
+    return PathMtu(low, dropped > 0 and not prober.ever_rejected, prober.cost_bytes)
 
 
-class _Asking:
+class _MtuProber:
+    """Sends packets of a given size; `rejected` is set if the network rejects one."""
+
     def __init__(self, channel: socket.socket, wait_s: float, key: bytes) -> None:
         self._channel, self.wait_s, self._key = channel, wait_s, key
-        six = channel.family == socket.AF_INET6
-        self._six, self._head = six, _IPV6_UDP_BYTES if six else _IPV4_UDP_BYTES
+        self._ipv6 = channel.family == socket.AF_INET6
+        self._header_bytes = _IPV6_UDP_BYTES if self._ipv6 else _IPV4_UDP_BYTES
         self._sequence = 0
         self.cost_bytes = 0
-        self.refused = self.ever_refused = False
+        self.rejected = self.ever_rejected = False
 
-    async def gets_through(self, mtu: int) -> bool:
-        """Whether a packet of `mtu` octets was answered in full."""
-        self.refused = False
-        size = mtu - self._head
+    async def fits(self, mtu: int) -> bool:
+        """True if a packet of `mtu` octets was answered in full."""
+        self.rejected = False
+        size = mtu - self._header_bytes
         for _ in range(TRIES):
-            if await self._ask(size):
+            if await self._exchange(size):
                 return True
-            if self.refused:
+            if self.rejected:
                 return False
         return False
 
-    def told_mtu(self) -> int | None:
-        """What Linux knows of the path by now."""
+    def kernel_mtu(self) -> int | None:
+        """The path MTU that Linux has learned so far."""
         if sys.platform != "linux":
             return None
-        level = socket.IPPROTO_IPV6 if self._six else socket.IPPROTO_IP
+        level = socket.IPPROTO_IPV6 if self._ipv6 else socket.IPPROTO_IP
         try:
-            return self._channel.getsockopt(level, _IPV6_MTU if self._six else _IP_MTU)
+            return self._channel.getsockopt(level, _IPV6_MTU if self._ipv6 else _IP_MTU)
         except OSError:
             return None
 
-    async def _ask(self, size: int) -> bool:
+    async def _exchange(self, size: int) -> bool:
         loop = asyncio.get_running_loop()
         self._sequence += 1
         packet = self._request(size)
@@ -139,23 +143,23 @@ class _Asking:
         except OSError as error:
             if error.errno not in _TOO_LONG:
                 raise
-            self.refused = self.ever_refused = True
+            self.rejected = self.ever_rejected = True
             return False
-        self.cost_bytes += size + self._head
+        self.cost_bytes += size + self._header_bytes
         try:
             async with asyncio.timeout(self.wait_s):
                 while True:
-                    answer = await loop.sock_recv(self._channel, 2_048)
-                    self.cost_bytes += len(answer) + self._head
-                    if len(answer) >= size and self._is_mine(answer):
+                    reply = await loop.sock_recv(self._channel, 2_048)
+                    self.cost_bytes += len(reply) + self._header_bytes
+                    if len(reply) >= size and self._answers(reply):
                         return True
         except TimeoutError:
             return False
         except OSError as error:
-            # The router's refusal comes as an error of the next call.
+            # A router's ICMP error is reported by the next call.
             if error.errno not in _TOO_LONG:
                 raise
-            self.refused = self.ever_refused = True
+            self.rejected = self.ever_rejected = True
             return False
 
     def _request(self, size: int) -> bytes:
@@ -163,16 +167,16 @@ class _Asking:
         if not self._key:
             tlvs = stamp.tail(size)
             return stamp.request(self._sequence, t1, tlvs=tlvs)[:size]
-        longer = stamp_auth.AUTHENTICATED_BYTES - stamp.HEAD_BYTES
-        tlvs = stamp.tail(size - longer)
+        extra_bytes = stamp_auth.AUTHENTICATED_BYTES - stamp.HEAD_BYTES
+        tlvs = stamp.tail(size - extra_bytes)
         return stamp_auth.request(self._sequence, t1, self._key) + tlvs
 
-    def _is_mine(self, answer: bytes) -> bool:
+    def _answers(self, packet: bytes) -> bool:
         try:
             reply = (
-                stamp_auth.read_reply(answer, self._key)
+                stamp_auth.read_reply(packet, self._key)
                 if self._key
-                else stamp.read_reply(answer)
+                else stamp.read_reply(packet)
             )
             return reply.sender_sequence == self._sequence
         except stamp.StampError:

@@ -1,7 +1,7 @@
-"""Round trips by TCP connections: what a far end's address is worth, without rights.
+"""Measures round trips with TCP connections, which need no privileges.
 
-A connection that is refused is an answer too. An attempt ends before TCP would send its
-SYN a second time (after 1 s, RFC 6298), so that what is not answered by then was lost.
+A refused connection is an answer too. An attempt ends before TCP would repeat its SYN
+(after 1 s, RFC 6298), so an attempt without an answer was lost.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import msgspec
 ATTEMPTS = 5
 WAIT_S = 0.9
 PAUSE_S = 0.1
-# SYN, SYN-ACK, ACK, FIN both ways and their acknowledgements, with IP's header.
+# SYN, SYN-ACK, ACK, FIN both ways and their acknowledgements, with IP headers.
 _COST_BYTES = 360
 _REFUSED = {errno.ECONNREFUSED, 10_061}
 
 
 class RoundTrips(msgspec.Struct, frozen=True):
-    """`rtt_ms`: the least of those that were answered, None where none was."""
+    """`rtt_ms` is the lowest of all answered attempts, or None if none was answered."""
 
     rtt_ms: float | None
     loss_ratio: float
@@ -33,8 +33,8 @@ class RoundTrips(msgspec.Struct, frozen=True):
 async def measure_round_trips(
     address: str, port: int, attempts: int = ATTEMPTS, wait_s: float = WAIT_S
 ) -> RoundTrips:
-    """Connects `attempts` times, one after the other. `OSError` where there is no way
-    there at all."""
+    """Connects `attempts` times, one after the other. Raises `OSError` if there is no
+    route."""
     times_ms: list[float] = []
     for n in range(attempts):
         if n:
@@ -53,7 +53,7 @@ async def _connect(address: str, port: int, wait_s: float) -> float | None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as channel:
         channel.setblocking(False)
-        begun_s = time.perf_counter()
+        started_s = time.perf_counter()
         try:
             async with asyncio.timeout(wait_s):
                 await asyncio.get_running_loop().sock_connect(channel, (address, port))
@@ -62,4 +62,4 @@ async def _connect(address: str, port: int, wait_s: float) -> float | None:
         except OSError as error:
             if error.errno not in _REFUSED:
                 raise
-        return (time.perf_counter() - begun_s) * 1000
+        return (time.perf_counter() - started_s) * 1000

@@ -1,7 +1,7 @@
-"""STUN messages (RFC 8489), as much of them as tells whether a relay is there. Pure.
+"""STUN messages (RFC 8489), as far as needed to see whether a relay answers. Pure.
 
-A message has 20 octets (type u16, length u16, cookie u32, transaction id of 12) and
-then attributes: type u16, length u16, value, padded to 4.
+A message is a header of 20 octets (type u16, length u16, cookie u32, transaction id of
+12 octets) and attributes: type u16, length u16, value, padded to 4 octets.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ _BINDING, _ALLOCATE = 0x001, 0x003
 _CLASS, _REQUEST, _SUCCESS, _ERROR = 0x0110, 0x0000, 0x0100, 0x0110
 
 _ERROR_CODE, _XOR_MAPPED_ADDRESS, _REQUESTED_TRANSPORT = 0x0009, 0x0020, 0x0019
-# MS-TURN section 2.2.2: Microsoft's relays want its own cookie as the first attribute.
+# MS-TURN section 2.2.2: Microsoft's relays need their own cookie as first attribute.
 _MS_MAGIC_COOKIE, _MS_COOKIE = 0x000F, 0x72C64BC6
 _UDP = 17
 _MOST_ATTRIBUTES = 32
 
 
 class StunError(ValueError):
-    """Octets that are not a STUN answer; the text says why."""
+    """The octets are not a STUN response; the text gives the reason."""
 
 
 class StunResponse(NamedTuple):
-    """An answer to a request. `error_code` 0: success, or an error that does not say
-    which. `mapped`: the asker's address as the answerer saw it, None where not told."""
+    """A response. `error_code` is 0 for success, or for an error without a code.
+    `mapped` is our address as the server saw it, or None if not included."""
 
     transaction: bytes
     success: bool
@@ -41,13 +41,13 @@ class StunResponse(NamedTuple):
 
 
 def binding_request(transaction: bytes) -> bytes:
-    """A Binding request without attributes: RFC 8489 section 3."""
+    """Builds a Binding request without attributes: RFC 8489 section 3."""
     return _HEAD.pack(_BINDING, 0, COOKIE, transaction)
 
 
 def allocate_request(transaction: bytes) -> bytes:
-    """A TURN Allocate request without credentials (RFC 8656 section 7.1), as the first
-    one of every client is; the answer is usually 401."""
+    """Builds a TURN Allocate request without credentials (RFC 8656 section 7.1), as the
+    first request of every client is. The response is usually 401."""
     attributes = b"".join(
         (
             _ATTRIBUTE.pack(_MS_MAGIC_COOKIE, 4) + _MS_COOKIE.to_bytes(4, "big"),
@@ -58,12 +58,12 @@ def allocate_request(transaction: bytes) -> bytes:
 
 
 def read_response(packet: bytes | memoryview) -> StunResponse:
-    """What a success or error response says. `StunError` where it is none; attributes
-    that are broken or not understood are passed over."""
+    """Parses a success or error response. Raises `StunError` if it is neither. Broken
+    and unknown attributes are skipped."""
     if len(packet) < HEAD_BYTES:
         raise StunError(f"{len(packet)} octets, expected at least {HEAD_BYTES}")
     kind, length, cookie, transaction = _HEAD.unpack_from(packet)
-    # RFC 8489 has lengths of whole words; Teams' relays do not pad their error texts.
+    # RFC 8489 pads to whole words, but Teams relays do not pad their error texts.
     if kind & 0xC000 or cookie != COOKIE:
         raise StunError("no STUN header")
     if kind & _CLASS not in (_SUCCESS, _ERROR):
@@ -79,21 +79,21 @@ def read_response(packet: bytes | memoryview) -> StunResponse:
         if len(value) < size or at > end + 3:
             break
         if attribute == _ERROR_CODE and size >= 4:
-            # Section 14.8: hundreds in three bits, the rest below 100.
+            # Section 14.8: the hundreds in three bits, then a number below 100.
             code = (value[2] & 7) * 100 + min(value[3], 99)
         elif attribute == _XOR_MAPPED_ADDRESS:
-            mapped = _mapped(value, transaction)
+            mapped = _mapped_address(value, transaction)
     return StunResponse(transaction, kind & _CLASS == _SUCCESS, code, mapped)
 
 
-def _mapped(
+def _mapped_address(
     value: bytes, transaction: bytes
 ) -> tuple[IPv4Address | IPv6Address, int] | None:
-    """XOR-MAPPED-ADDRESS: section 14.2."""
+    """Decodes XOR-MAPPED-ADDRESS: section 14.2."""
     mask = COOKIE.to_bytes(4, "big") + transaction
     family, octets = (value[1], value[4:]) if len(value) > 4 else (0, b"")
     if (family, len(octets)) not in ((1, 4), (2, 16)):
         return None
     port = int.from_bytes(value[2:4], "big") ^ COOKIE >> 16
-    clear = bytes(one ^ two for one, two in zip(octets, mask, strict=False))
+    clear = bytes(octet ^ key for octet, key in zip(octets, mask, strict=False))
     return (IPv4Address(clear) if family == 1 else IPv6Address(clear)), port

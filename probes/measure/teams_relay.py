@@ -1,8 +1,8 @@
-"""A few STUN requests to a relay of Teams: does media get there by UDP, how fast?
+"""A few STUN requests to a Teams relay: does UDP media get there, and how fast?
 
-Gently: sustained probing of Microsoft's relays is not a documented use, so a run is 50
-packets and a council may switch it off. Loss seen here may be the relay's own limit on
-such requests: it is shown, and never judged.
+Microsoft does not document sustained probing of its relays, so a run is only 50 packets
+and a council may switch it off. Loss may be the relay's own rate limit, so it is shown
+but never judged.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ NAME = "teams_relay"
 VERSION = 1
 INTERVAL_MS = 20.0
 VOICE_DSCP = 46
-# What the relays serve by TCP: Teams' own way out where UDP is blocked.
+# The relays' TCP port, which Teams itself uses if UDP is blocked.
 TCP_PORT = 443
 
 
 class StunCodec:
-    """One kind of request, each with a transaction id of its own: a secret of the run
-    and the number. Any answer to it counts, success or error."""
+    """Builds one kind of request. The transaction id is a secret of the run and the
+    number. Any response counts, success or error."""
 
     def __init__(self, request: Callable[[bytes], bytes]) -> None:
         self._request = request
@@ -59,23 +59,22 @@ async def measure(
     interval_ms: float = INTERVAL_MS,
     tcp_port: int = TCP_PORT,
 ) -> Result:
-    """One run of `relay.packets` Binding requests; where they are not answered and
-    `relay.allocate` allows it, of Allocate requests without credentials. Gives up
-    after 3 s of silence. Never raises for what the network does."""
+    """Sends `relay.packets` Binding requests. If none is answered and `relay.allocate`
+    allows it, tries Allocate requests without credentials. Gives up after 3 s without a
+    response. Network errors never raise."""
     time_ms = now_ms()
-    said = await _ask(relay, stun.binding_request, interval_ms, tcp_port)
-    cost_bytes = said.cost_bytes
-    if relay.allocate and said.outcome in (Outcome.TIMEOUT, Outcome.UDP_BLOCKED):
-        again = await _ask(relay, stun.allocate_request, interval_ms, tcp_port)
-        cost_bytes += again.cost_bytes
-        said = again
-    values = {} if said.run is None else summarise(said.run)
+    ended = await _exchange(relay, stun.binding_request, interval_ms, tcp_port)
+    cost_bytes = ended.cost_bytes
+    if relay.allocate and ended.outcome in (Outcome.TIMEOUT, Outcome.UDP_BLOCKED):
+        ended = await _exchange(relay, stun.allocate_request, interval_ms, tcp_port)
+        cost_bytes += ended.cost_bytes
+    values = {} if ended.run is None else summarise(ended.run)
     return Result(
-        NAME, VERSION, time_ms, said.outcome, TEAMS_TARGET, values, cost_bytes
+        NAME, VERSION, time_ms, ended.outcome, TEAMS_TARGET, values, cost_bytes
     )
 
 
-async def _ask(
+async def _exchange(
     relay: TeamsRelay,
     request: Callable[[bytes], bytes],
     interval_ms: float,
@@ -88,15 +87,18 @@ async def _ask(
 
 
 def summarise(run: StreamResult[stun.StunResponse]) -> dict[str, Value]:
-    """The fields of the catalogue's `teams_relay` for a run in which something came
-    back. Jitter is that of both ways together. Pure."""
+    """The catalogue's `teams_relay` fields for a run with at least one response. Jitter
+    covers both directions together. Pure."""
     sent = len(run.sent_ns)
     first: dict[int, Arrival[stun.StunResponse]] = {}
-    for each in run.arrivals:
-        if each.number < sent:
-            first.setdefault(each.number, each)
+    for arrival in run.arrivals:
+        if arrival.number < sent:
+            first.setdefault(arrival.number, arrival)
     received = len(first)
-    rtts = [(each.t4_ns - run.sent_ns[each.number]) / 1e6 for each in first.values()]
+    rtts = [
+        (arrival.t4_ns - run.sent_ns[arrival.number]) / 1e6
+        for arrival in first.values()
+    ]
     values: dict[str, Value] = {
         "sent": sent,
         "received": received,
@@ -107,9 +109,10 @@ def summarise(run: StreamResult[stun.StunResponse]) -> dict[str, Value]:
         "duplicate_ratio": (len(run.arrivals) - received) / sent,
         "answer_code": next(iter(first.values())).reply.error_code,
     }
-    shake = jitter(
-        (run.sent_ns[each.number] / 1e6, each.t4_ns / 1e6) for each in first.values()
+    jitter_ms = jitter(
+        (run.sent_ns[arrival.number] / 1e6, arrival.t4_ns / 1e6)
+        for arrival in first.values()
     )
-    if shake is not None:
-        values["jitter_ms"] = shake
+    if jitter_ms is not None:
+        values["jitter_ms"] = jitter_ms
     return rounded(values)

@@ -1,8 +1,8 @@
-"""Which VPN client is there, and whether its tunnel is up. Pure judgements.
+"""Which VPN clients are installed, and whether a tunnel is up. Mostly pure.
 
-A tunnel counts as up only if its interface is up, has an address of its own and is
-routed to: an adapter alone proves nothing. Where a filter driver carries a client's
-traffic past the routing table (Zscaler, WARP, Netskope), that cannot be told: unknown.
+A tunnel counts as up only if its interface is up, has its own address and carries a
+route: an adapter alone proves nothing. If a filter driver carries traffic past the
+routing table (Zscaler, WARP, Netskope), the state is unknown.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _TUNNEL_KINDS = {"ppp", "tunnel"}
 
 
 class Tunnel(msgspec.Struct, frozen=True):
-    """A client and what became of it. `interface` is empty where it has none of its own
-    (IPsec by policy); `quiet`: its routes are not to be believed."""
+    """A VPN client and its state. `interface` is empty if it has none (policy-based
+    IPsec). `quiet`: its traffic may bypass the routing table."""
 
     product: str
     interface: str
@@ -44,22 +44,24 @@ class Tunnel(msgspec.Struct, frozen=True):
 
 
 def vpn_product(interface: Interface) -> Product | None:
-    """Which product an interface belongs to; None where it is no VPN's. Pure."""
+    """The VPN product that an interface belongs to; None if it is not a VPN. Pure."""
     if interface.kind == "utun":
-        # Several always exist, for the system's own ends; a client's has an address.
-        told = by_description(interface.description) if interface.description else None
-        if told is not None:
-            return told
+        # The system itself always has several; that of a client has an address.
+        product = (
+            by_description(interface.description) if interface.description else None
+        )
+        if product is not None:
+            return product
         return BY_KIND["utun"] if interface.global_addresses else None
     if interface.description:
         if NOT_VPN.fullmatch(interface.description):
             return None
-        told = by_description(interface.description)
-        if told is not None:
-            return told
+        product = by_description(interface.description)
+        if product is not None:
+            return product
         native = interface.kind in _TUNNEL_KINDS and not interface.physical
         return NATIVE if native else None
-    # A modem speaks PPP too; then it is the physical line and not a tunnel.
+    # A modem uses PPP too; then it is the physical line and not a tunnel.
     if interface.physical or interface.kind in _PORTS:
         return None
     return by_name(interface.name) or BY_KIND.get(interface.kind)
@@ -68,79 +70,82 @@ def vpn_product(interface: Interface) -> Product | None:
 def find_tunnels(
     among: Iterable[Interface], connections: Iterable[VpnConnection] = ()
 ) -> list[Tunnel]:
-    """The VPN clients, those that are up first; `connections` are those the system
-    manages: one that is up and has no interface of its own is up all the same. Pure."""
-    found: list[Tunnel] = []
-    for each in among:
-        product = vpn_product(each)
+    """The VPN clients, those that are up first. `connections` are managed by the
+    system; one that is up counts even without an interface. Pure."""
+    clients: list[Tunnel] = []
+    for interface in among:
+        product = vpn_product(interface)
         if product is None:
             continue
-        up = each.up and bool(each.global_addresses) and each.routed
+        up = interface.up and bool(interface.global_addresses) and interface.routed
         state: Literal["up", "down", "unknown"] = "up" if up else "down"
         if product.quiet and not up:
             state = "unknown"
-        found.append(
+        clients.append(
             Tunnel(
                 product.name,
-                each.name,
+                interface.name,
                 state,
-                each.mtu_byte,
+                interface.mtu_byte,
                 product.quiet,
-                each.index,
-                each.global_addresses,
+                interface.index,
+                interface.global_addresses,
             )
         )
-    found += _without_interface(found, list(connections))
-    return sorted(found, key=lambda each: ("up", "unknown", "down").index(each.state))
+    clients += _without_interface(clients, list(connections))
+    return sorted(
+        clients, key=lambda client: ("up", "unknown", "down").index(client.state)
+    )
 
 
 def _without_interface(
-    found: Sequence[Tunnel], connections: Sequence[VpnConnection]
+    clients: Sequence[Tunnel], connections: Sequence[VpnConnection]
 ) -> list[Tunnel]:
-    up = [each for each in connections if each.state == "up"]
+    up = [connection for connection in connections if connection.state == "up"]
     if up:
-        seen = any(each.state == "up" for each in found)
-        # One that looks up has an interface; two at once are too rare to be told apart.
-        return [] if seen else [Tunnel(by_connection(up[0].kind).name, "", "up")]
-    if connections and not found:
+        listed = any(client.state == "up" for client in clients)
+        # A client that is up by its interface is taken for this connection: two at once
+        # are too rare to distinguish.
+        return [] if listed else [Tunnel(by_connection(up[0].kind).name, "", "up")]
+    if connections and not clients:
         return [Tunnel(by_connection(connections[0].kind).name, "", "down")]
     return []
 
 
-def vpn_state(found: Sequence[Tunnel]) -> State:
-    """The one word for `Whereabouts`. Pure."""
-    return found[0].state if found else "absent"
+def vpn_state(clients: Sequence[Tunnel]) -> State:
+    """The state for `Whereabouts`. Pure."""
+    return clients[0].state if clients else "absent"
 
 
-def routes_hidden(found: Sequence[Tunnel]) -> bool:
-    """True where traffic may go through a tunnel that routes do not show. Pure."""
+def routes_hidden(clients: Sequence[Tunnel]) -> bool:
+    """True if traffic may use a tunnel that the routing table does not show. Pure."""
     return any(
-        (each.quiet and each.state != "down")
-        or (each.state == "up" and not each.interface)
-        for each in found
+        (client.quiet and client.state != "down")
+        or (client.state == "up" and not client.interface)
+        for client in clients
     )
 
 
 def managed_connections() -> list[VpnConnection]:
-    """The VPNs the system manages, if they may lack an interface of their own."""
-    found = platforms.vpn_connections()
-    return [] if isinstance(found, Outcome) else found
+    """The VPNs that the system manages, if they may have no interface."""
+    listed = platforms.vpn_connections()
+    return [] if isinstance(listed, Outcome) else listed
 
 
 def physical_interface(among: Sequence[Interface]) -> Interface | None:
-    """The interface that really carries the traffic, under any tunnel. Pure."""
+    """The interface that carries the traffic underneath any tunnel. Pure."""
     usable = [
-        each
-        for each in among
-        if each.up and each.global_addresses and vpn_product(each) is None
+        interface
+        for interface in among
+        if interface.up and interface.global_addresses and not vpn_product(interface)
     ]
     ranked = sorted(
         usable,
-        key=lambda each: (
-            each.default_metric is None,
-            each.default_metric or 0,
-            not each.physical,
-            each.name,
+        key=lambda interface: (
+            interface.default_metric is None,
+            interface.default_metric or 0,
+            not interface.physical,
+            interface.name,
         ),
     )
     return ranked[0] if ranked and (ranked[0].routed or ranked[0].physical) else None
