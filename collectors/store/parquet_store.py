@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 
@@ -222,8 +223,9 @@ class EmbeddedStore:
 def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
     first = 1 if query.has_buckets else 0
     values_at = first + len(query.group_by)
-    # As `ordered`, before a row is a `Row`.
-    cells = sorted(cells, key=lambda cell: (cell[first:values_at], cell[:first]))
+    if keys := [*range(first, values_at), *range(first)]:
+        # As `ordered`, before a row is a `Row`.
+        cells = sorted(cells, key=itemgetter(*keys))
     types = [
         (pick.name, type_of(pick, declared, bool(query.of_ms))) for pick in query.picks
     ]
