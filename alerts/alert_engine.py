@@ -32,6 +32,7 @@ from alerts.outbox import OutboxEntry, WaitingDelivery
 from alerts.rule_files import Rules
 from alerts.window import Window
 from alerts.window_warmup import warm
+from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch, gather
 from collectors.estate.estate_model import Estate
 from collectors.experience.groups import LEAST
@@ -91,8 +92,8 @@ class AlertEngine:
         self._evaluated_ms = self._saved_ms = self._forgot_ms = self._tried_ms = 0
         self._failing: set[str] = set()
         self._waiting: dict[str, WaitingDelivery] = {}
-        self._tasks: list[asyncio.Task[None]] = []
         self._heartbeat = Heartbeat(config.heartbeat_url, config.heartbeat_s)
+        self._tasks = BackgroundTasks()
         self._stack = contextlib.AsyncExitStack()
         self.cycles = 0
 
@@ -120,8 +121,8 @@ class AlertEngine:
                     self._config.fallbacks(),
                 )
             )
-            self._task = asyncio.create_task(self._run(), name="alerts")
-            stack.push_async_callback(self._stop)
+            self._tasks.start(self._run(), "alerts")
+            stack.push_async_callback(self._tasks.stop)
             self._stack = stack.pop_all()
         return self
 
@@ -188,11 +189,6 @@ class AlertEngine:
             )
         )
         return found
-
-    async def _stop(self) -> None:
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -5,13 +5,14 @@ the result on disk."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from types import TracebackType
 from typing import Self
 
 import httpx2
 import structlog
+
+from collectors.background_tasks import BackgroundTasks
 
 _log = structlog.get_logger()
 _TIMEOUT_S = 10.0
@@ -24,13 +25,13 @@ class Heartbeat:
     def __init__(self, url: str, period_s: float = 60.0) -> None:
         self._url, self._period_s = url, period_s
         self._beaten = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
         self._failing = False
         self.calls = self.failures = 0
 
     async def __aenter__(self) -> Self:
         if self._url:
-            self._task = asyncio.create_task(self._run(), name="heartbeat")
+            self._tasks.start(self._run(), "heartbeat")
         return self
 
     async def __aexit__(
@@ -39,10 +40,7 @@ class Heartbeat:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._tasks.stop()
 
     def beat(self) -> None:
         self._beaten.set()

@@ -25,6 +25,8 @@ from typing import Self
 import msgspec
 import structlog
 
+from collectors.background_tasks import BackgroundTasks
+
 _log = structlog.get_logger()
 _TICK_S = 0.05
 # What an answer may take; later ones count as lost.
@@ -117,7 +119,7 @@ class Pinger:
         self._ident = os.getpid() & 0xFFFF
         # Tells our echoes from those of another process with our identifier.
         self._token = os.urandom(8)
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
         self.sent = 0
 
     @property
@@ -145,7 +147,7 @@ class Pinger:
                 "whether a device that is silent on SNMP is dead cannot be told",
             )
             return self
-        self._task = asyncio.create_task(self._run(), name="pinger")
+        self._tasks.start(self._run(), "pinger")
         return self
 
     async def __aexit__(
@@ -154,10 +156,7 @@ class Pinger:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._tasks.stop()
         for sock in self._sockets.values():
             asyncio.get_running_loop().remove_reader(sock)
             sock.close()

@@ -7,13 +7,13 @@ something new comes.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 import structlog
 
+from collectors.background_tasks import BackgroundTasks
 from probes.wire.clock import WallClock, wall_ms
 
 _log = structlog.get_logger()
@@ -39,9 +39,10 @@ class Retention:
     ) -> None:
         self._jobs, self._now_ms, self._every_s = jobs, now_ms, every_s
         self._failing: set[str] = set()
+        self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="retention")
+        self._tasks.start(self._run(), "retention")
         return self
 
     async def __aexit__(
@@ -50,9 +51,7 @@ class Retention:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await self._tasks.stop()
 
     async def _run(self) -> None:
         while True:

@@ -7,7 +7,6 @@ Every component hands in a function that turns its counters into samples of a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
@@ -16,6 +15,7 @@ import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.batch import gather
 from collectors.journal import Append
 from collectors.server_measurements import CATALOGUE
@@ -47,10 +47,10 @@ class Itself(Collector):
         self._append, self._now_ms, self._period_s = append, now_ms, period_s
         self._failing: set[str] = set()
         self._kept = True
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="itself")
+        self._tasks.start(self._run(), "itself")
         return self
 
     async def __aexit__(
@@ -59,10 +59,7 @@ class Itself(Collector):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await self._tasks.stop()
 
     def samples(self) -> list[Sample]:
         """What every source says now."""

@@ -18,6 +18,7 @@ import structlog
 from cryptography import x509
 from pydantic import BaseModel, ConfigDict
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.batch import gather
 from collectors.estate.estate_model import Estate, VpnGateway
 from collectors.journal import Append
@@ -54,11 +55,11 @@ class VpnGateways:
         self._config, self._estate = config, estate
         self._append, self._now_ms = append, now_ms
         self._is_cut_off = is_cut_off
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
         self._down: set[str] = set()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="vpn-gateways")
+        self._tasks.start(self._run(), "vpn-gateways")
         return self
 
     async def __aexit__(
@@ -67,10 +68,7 @@ class VpnGateways:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await self._tasks.stop()
 
     async def _run(self) -> None:
         while True:

@@ -22,6 +22,7 @@ import structlog
 from alerts.notify.delivery_result import DeliveryRefused, Notifier, Partly, Retry
 from alerts.notify.page import Page
 from alerts.outbox import FALL_BACK_AFTER_MS, Outbox, OutboxEntry
+from collectors.background_tasks import BackgroundTasks
 from probes.wire.clock import WallClock
 from probes.wire.durations import duration_text
 
@@ -66,16 +67,14 @@ class Delivery:
         self._now_ms, self._group_ms = now_ms, group_ms
         self._wakes = {channel: asyncio.Event() for channel in notifiers}
         self._failing: set[str] = set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = BackgroundTasks()
         self.sent: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
-        self._tasks = [
-            asyncio.create_task(self._serve(channel), name=f"deliver-{channel}")
-            for channel in self._notifiers
-        ]
+        for channel in self._notifiers:
+            self._tasks.start(self._serve(channel), f"deliver-{channel}")
         return self
 
     async def __aexit__(
@@ -84,11 +83,7 @@ class Delivery:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self._tasks.stop()
 
     def wake(self) -> None:
         for event in self._wakes.values():

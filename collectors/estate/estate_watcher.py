@@ -10,6 +10,7 @@ from typing import Self
 
 import structlog
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_loader import EstateError, load, warnings
 from collectors.estate.estate_model import Estate
 
@@ -30,12 +31,12 @@ class EstateFile:
         self.current: Estate = load(path)
         self.findings: list[str] = []
         self.generation = 1
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
         for warning in warnings(self.current):
             _log.warning("estate_warning", says=warning)
-        self._task = asyncio.create_task(self._follow(), name="estate-file")
+        self._tasks.start(self._follow(), "estate-file")
         return self
 
     async def __aexit__(
@@ -44,10 +45,7 @@ class EstateFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await self._tasks.stop()
 
     def read_again(self) -> bool:
         """Reads the file now (SIGHUP does); True where a good estate was found."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import Self
 import msgspec
 import structlog
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.batch import gather
 from collectors.experience.groups import ExperienceWindow, GroupsConfig
 from collectors.journal import (
@@ -74,10 +74,11 @@ class Grouping:
         # Positions behind a chunk, and the newest time of what it brought.
         self._behind: deque[tuple[int, Positions]] = deque()
         self._refused = False
+        self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
         await self.reader.__aenter__()
-        self._task = asyncio.create_task(self._run(), name="grouping")
+        self._tasks.start(self._run(), "grouping")
         return self
 
     async def __aexit__(
@@ -86,9 +87,7 @@ class Grouping:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await self._tasks.stop()
         await self.reader.__aexit__(kind, error, trace)
 
     def sample(self, process: str) -> Sample:

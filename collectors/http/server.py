@@ -18,6 +18,7 @@ import msgspec
 import structlog
 import uvicorn
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.file_limit import raise_file_limit
 from collectors.http.connection import Connection
 from collectors.http.connection_slots import ConnectionSlots
@@ -117,7 +118,8 @@ class HttpServer:
         self._certificate, self._look_s = certificate, certificate_look_s
         self._proxies = tuple(trusted_proxies)
         self._refused = refused
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = BackgroundTasks()
+        self._serving: asyncio.Task[None] | None = None
         self._server: _Server | None = None
         self._places: ConnectionSlots[Connection] | None = None
 
@@ -140,13 +142,11 @@ class HttpServer:
         # Anyone can make it warn of a broken request, as often as they like.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._server = server = _Server(self._settings(), self._listener, tls)
-        serving = asyncio.create_task(server.serve([listening]), name="http-server")
-        self._tasks = [serving]
+        self._serving = serving = self._tasks.start(
+            server.serve([listening]), f"http-server {self._what}"
+        )
         if tls is not None:
-            self._tasks.append(
-                asyncio.create_task(self._follow_certificate(tls), name="http-tls")
-            )
-        serving.add_done_callback(self._ended)
+            self._tasks.start(self._follow_certificate(tls), f"http-tls {self._what}")
         try:
             async with asyncio.timeout(_START_S):
                 while not server.started:
@@ -159,13 +159,11 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Lets running requests end for a few seconds, then leaves."""
-        if self._server is None:
+        if self._server is None or self._serving is None:
             return
         self._server.should_exit = True
-        await asyncio.wait(self._tasks[:1], timeout=_STOP_S + 1)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.wait({self._serving}, timeout=_STOP_S + 1)
+        await self._tasks.stop()
 
     def _settings(self) -> uvicorn.Config:
         settings = uvicorn.Config(
@@ -273,11 +271,6 @@ class HttpServer:
             ) from None
         listening.setblocking(False)
         return listening
-
-    def _ended(self, serving: asyncio.Task[None]) -> None:
-        if not serving.cancelled() and serving.exception() is not None:
-            error = repr(serving.exception())
-            _log.error("the server ended", server=self._what, error=error)
 
 
 class _Server(uvicorn.Server):

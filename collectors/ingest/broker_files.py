@@ -20,6 +20,7 @@ from pathlib import Path
 
 import structlog
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.ingest.broker_client import Login, check_login
 from collectors.ingest.ingest_config import BrokerConfig, MqttConfig
 from collectors.ingest.mosquitto_hash import mosquitto_hash
@@ -99,18 +100,15 @@ class BrokerFiles:
         self._refusals = 0
         self._wanted = asyncio.Event()
         self._changed = asyncio.Condition()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> BrokerFiles:
         await asyncio.to_thread(self.write)
-        self._task = asyncio.create_task(self._follow(), name="broker-files")
+        self._tasks.start(self._follow(), "broker-files")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._tasks.stop()
 
     async def wait_loaded(self, seconds: float = WAIT_S) -> bool:
         """Waits until the broker knows every agent that is enrolled now, for `seconds`

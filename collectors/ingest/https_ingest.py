@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import contextlib
 import hashlib
 import math
 import random
@@ -31,6 +30,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Estate
 from collectors.http import HttpServer
 from collectors.ingest.enrolment import Enrolling, TooMany
@@ -119,7 +119,7 @@ class HttpsIngest:
             trusted_proxies=self._config.trusted_proxies,
             refused=self._intake.stats.refused_connection,
         )
-        self._following: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
         self._leaving = False
 
     @property
@@ -140,18 +140,13 @@ class HttpsIngest:
         if self._anonymous:
             log.warning("anyone may send reports (ingest.anonymous), only for trials")
         await self._server.start()
-        self._following = asyncio.create_task(
-            self._registry.follow(), name="https-ingest-registry"
-        )
+        self._tasks.start(self._registry.follow(), "https-ingest-registry")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._leaving = True
         await self._server.stop()
-        if self._following is not None:
-            self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
+        await self._tasks.stop()
 
     def _app(self) -> Starlette:
         return Starlette(

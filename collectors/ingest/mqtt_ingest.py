@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Estate
 from collectors.ingest.broker_client import broker_client
 from collectors.ingest.gzip_body import GZIP_MAGIC
@@ -78,7 +79,7 @@ class MqttIngest:
         )
         self._waiting_bytes = 0
         self._client: aiomqtt.Client | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = BackgroundTasks()
         self._away = self._leaving = False
 
     @property
@@ -91,14 +92,10 @@ class MqttIngest:
         return self._client is not None
 
     async def __aenter__(self) -> MqttIngest:
-        self._tasks = [
-            asyncio.create_task(self._stay_connected(), name="mqtt-ingest"),
-            asyncio.create_task(self._registry.follow(), name="mqtt-ingest-registry"),
-            *(
-                asyncio.create_task(self._work(), name=f"mqtt-ingest-{number}")
-                for number in range(self._workers)
-            ),
-        ]
+        self._tasks.start(self._stay_connected(), "mqtt-ingest")
+        self._tasks.start(self._registry.follow(), "mqtt-ingest-registry")
+        for number in range(self._workers):
+            self._tasks.start(self._work(), f"mqtt-ingest-{number}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -107,9 +104,7 @@ class MqttIngest:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_S):
                 await self._waiting.join()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     async def _stay_connected(self) -> None:
         wait_s = self._config.retry_min_s

@@ -15,6 +15,7 @@ from typing import Protocol, Self, TypeVar, TypeVarTuple, Unpack
 import msgspec
 import structlog
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch, sift
 from collectors.journal.journal_config import JournalConfig, JournalFailed
 from collectors.journal.journal_log import Log, LogPiece, sync_data
@@ -69,6 +70,7 @@ class Journal:
         self.stats = JournalStats()
         self._waiting: list[_Waiting] = []
         self._work = asyncio.Event()
+        self._tasks = BackgroundTasks()
         self._open = False
         self._dead = Quarantine(config.folder / name / "dead", "dead")
         self._witnesses: list[Callable[[Batch], None]] = []
@@ -88,8 +90,8 @@ class Journal:
             self._thread.shutdown(wait=False)
             raise
         self._open = True
-        self._task = asyncio.create_task(
-            self._commit_all(), name=f"journal-{self._name}"
+        self._committing = self._tasks.start(
+            self._commit_all(), f"journal-{self._name}"
         )
         return self
 
@@ -102,7 +104,7 @@ class Journal:
         self._open = False
         self._work.set()
         try:
-            await self._task
+            await self._committing
         finally:
             await self._call(self._log.close)
             self._thread.shutdown()

@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.reflector.reflector_config import ReflectorConfig
 from collectors.reflector.reflector_limits import AllowList, SourceRates, StampSessions
 from probes.wire import stamp, stamp_auth
@@ -74,7 +75,7 @@ class StampReflector:
         )
         self._all: SourceRates[None] = SourceRates(config.packets_per_s, 1)
         self._channels: list[socket.socket] = []
-        self._sweeper: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
         self.stats = StampStats()
 
     @property
@@ -95,7 +96,7 @@ class StampReflector:
         except OSError:
             await self.__aexit__()
             raise
-        self._sweeper = asyncio.create_task(self._sweep(), name="stamp-sweep")
+        self._tasks.start(self._sweep(), "stamp-sweep")
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -103,9 +104,7 @@ class StampReflector:
             asyncio.get_running_loop().remove_reader(channel)
             channel.close()
         self._channels.clear()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.wait({self._sweeper})
+        await self._tasks.stop()
 
     async def _sweep(self) -> None:
         while True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch
 from collectors.journal import (
     Away,
@@ -92,7 +92,7 @@ class StoreWriter:
         self._aside = Quarantine(config.folder / "aside", f"{reader.name}-refused")
         self._erasures = Erasures(config.folder)
         self._saved: Positions | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = BackgroundTasks()
         self._tidy_failed = ""
         self.stats = WriterStats()
 
@@ -104,10 +104,8 @@ class StoreWriter:
             self._config.folder / "aside",
             FollowConfig(max_rows=self._config.flush_rows),
         )
-        self._tasks = [
-            asyncio.create_task(following, name="store-writer"),
-            asyncio.create_task(self._tidy(), name="store-tidy"),
-        ]
+        self._tasks.start(following, "store-writer")
+        self._tasks.start(self._tidy(), "store-tidy")
         return self
 
     async def __aexit__(
@@ -116,11 +114,7 @@ class StoreWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self._tasks.stop()
 
     def samples(self, process: str, now_ms: int) -> list[Sample]:
         """What it says about itself: a row of `self_reader`."""

@@ -17,6 +17,7 @@ from typing import Self
 import msgspec
 import structlog
 
+from collectors.background_tasks import BackgroundTasks
 from probes.agent.enrol import NotEnrolled, enrol
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.publish_mqtt import MqttPublisher
@@ -247,7 +248,7 @@ class Fleet:
         self._ca_file, self._broker, self._folder = ca_file, broker, folder
         self._every_s = every_s
         self.silent_sites: set[str] = set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = BackgroundTasks()
 
     def __len__(self) -> int:
         return len(self._laptops)
@@ -257,16 +258,12 @@ class Fleet:
         return [laptop for laptop in self._laptops if laptop.agent not in agents]
 
     async def __aenter__(self) -> Self:
-        self._tasks = [
-            asyncio.create_task(self._live(laptop), name=f"laptop-{laptop.number}")
-            for laptop in self._laptops
-        ]
+        for laptop in self._laptops:
+            self._tasks.start(self._live(laptop), f"laptop-{laptop.number}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     async def _live(self, laptop: SimulatedLaptop) -> None:
         dice = random.Random(laptop.number)

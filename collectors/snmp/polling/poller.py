@@ -15,6 +15,7 @@ from typing import Self
 
 import structlog
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Device, Estate, Line
 from collectors.file_limit import raise_file_limit
 from collectors.journal import Append
@@ -81,14 +82,14 @@ class Poller:
         self._slots = asyncio.Semaphore(config.at_once)
         self._known: Estate | None = None
         self._buffer = RowBuffer(append)
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
         raise_file_limit()
         await self._sessions.__aenter__()
         await self._buffer.__aenter__()
         await self._pinger.__aenter__()
-        self._task = asyncio.create_task(self._run(), name="poller")
+        self._tasks.start(self._run(), "poller")
         return self
 
     async def __aexit__(
@@ -97,9 +98,8 @@ class Poller:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._task is not None
-        polls = [target.task for target in self._targets.values() if target.task]
-        tasks = [self._task, *polls]
+        await self._tasks.stop()
+        tasks = [target.task for target in self._targets.values() if target.task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 import msgspec
 import structlog
 
+from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Device, Estate
 from collectors.journal import Append
 from collectors.snmp.session.credentials import Credential
@@ -120,13 +121,13 @@ class TrapReceiver:
         self.stats = TrapStats()
         self._storing = True
         self._stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
         # Before anything is heard: these boots must never come again.
         self._engine.write(self._kept())
         self._open()
-        self._task = asyncio.create_task(self._run(), name="traps")
+        self._tasks.start(self._run(), "traps")
         return self
 
     async def __aexit__(
@@ -135,12 +136,10 @@ class TrapReceiver:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._task is not None
         self._stopping = True
         self._work.set()
         # What was heard is written; a journal that does not take it is not waited for.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._task, _STOP_S)
+        await self._tasks.stop(wait_s=_STOP_S)
         self._repolls.close()
         self.inbox.close()
         self._engine.write(self._kept())
