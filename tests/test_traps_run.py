@@ -59,7 +59,7 @@ def test_a_trap_is_stored_counted_and_asked_for(tmp_path: Path) -> None:
             lambda: any(row.get("count_sum") == 3 for row in rows()),
             "the events in the store",
             40,
-            every=2,
+            every_s=2,
         )
         assert rows()[0]["event"] == "cold_start"
         assert running.count("traps_heard") == 1
