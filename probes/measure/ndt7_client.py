@@ -1,5 +1,5 @@
-"""The client's side of one ndt7 subtest: a download, an upload, and the round trips
-of others meanwhile."""
+"""The client side of ndt7: a download, an upload, and round trips of other connections
+in the meantime."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from probes.wire.failure import Outcome
 from probes.wire.socket_errors import outcome_of
 from probes.wire.tcp_info import TcpInfo, keep_little_waiting, tcp_info
 
-_LAST_WORD_S = 1.0
+_FINAL_MEASUREMENT_S = 1.0
 _CONNECT_S = 2.0
 _RAMP_S = 1.0
-_ASK_EVERY_S = 0.25
+_ROUND_TRIP_EVERY_S = 0.25
 
 
 class Transferred(NamedTuple):
-    """One direction's end. `bps` None: nothing to go by. `limited`: our own budget or
-    the reflector's cap held it back. `octets` both ways, what it cost. `retransmitted`:
-    the share of octets that was sent again, where known. `retry_after_s`: when a busy
-    server wants to be asked again, 0 where it does not say."""
+    """The result of one direction. `bps` is None without a measurement. `limited`:
+    our budget or the reflector's cap held it back. `octets` counts both ways.
+    `retransmitted` is the share of octets sent again, if known. `retry_after_s` is
+    when to try a busy server again, 0 if it did not give a time."""
 
     outcome: Outcome
     bps: float | None = None
@@ -52,50 +52,56 @@ class Transferred(NamedTuple):
 async def download(
     base: str, tls: ssl.SSLContext | None, seconds: float, most_bytes: int
 ) -> Transferred:
-    """Takes what the far end sends for `seconds`, `most_bytes` at most."""
-    # Servers that know the wish stop of themselves; others are cut off.
+    """Receives what the server sends for `seconds`, `most_bytes` at most."""
+    # Servers that support the limit stop by themselves; the others are cut off.
     url = ndt7.url_of(base, ndt7.DOWNLOAD, {ndt7.MOST_BYTES_KEY: str(most_bytes)})
     try:
         async with _connected(url, tls) as link, _loaded(link) as loaded:
-            heard: list[ndt7.Measured] = []
+            measurements: list[ndt7.Measured] = []
             meter = Meter(link)
-            octets, took_s, full, outcome = await _take(
-                link, seconds, most_bytes, heard
+            octets, took_s, full, outcome = await _receive(
+                link, seconds, most_bytes, measurements
             )
             bps = 8 * octets / took_s if octets and took_s > 0 else None
-            again = [m.retransmitted for m in heard if m.retransmitted is not None]
+            retransmitted = [
+                measured.retransmitted
+                for measured in measurements
+                if measured.retransmitted is not None
+            ]
             return Transferred(
                 outcome,
                 bps,
                 limited=full or _capped(link, bps),
                 octets=meter.cost(octets),
                 rtt_loaded_ms=_median_ms(loaded),
-                retransmitted=again[-1] if again else None,
+                retransmitted=retransmitted[-1] if retransmitted else None,
             )
-    except _Unusable as why:
-        return Transferred(why.outcome, retry_after_s=why.retry_after_s)
+    except _Unusable as error:
+        return Transferred(error.outcome, retry_after_s=error.retry_after_s)
 
 
 async def upload(
     base: str, tls: ssl.SSLContext | None, seconds: float, most_bytes: int
 ) -> Transferred:
-    """Sends for `seconds`, `most_bytes` at most. The rate is what the far end says
-    it received, never what was written here."""
+    """Sends for `seconds`, `most_bytes` at most. The rate is the one that the server
+    received, never what was written here."""
     url = ndt7.url_of(base, ndt7.UPLOAD)
     try:
         async with _connected(url, tls) as link, _loaded(link) as loaded:
-            heard: list[ndt7.Measured] = []
+            measurements: list[ndt7.Measured] = []
             meter = Meter(link)
-            listener = asyncio.create_task(_hear(link, heard), name="ndt7-hear")
+            reader = asyncio.create_task(
+                _collect_measurements(link, measurements), name="ndt7-measurements"
+            )
             try:
                 octets, took_s, full, outcome = await send_noise(
                     link, seconds, most_bytes, meter
                 )
-                await asyncio.wait({listener}, timeout=_LAST_WORD_S)
+                await asyncio.wait({reader}, timeout=_FINAL_MEASUREMENT_S)
             finally:
-                listener.cancel()
-                await asyncio.wait({listener})
-            bps = _received_bps(heard, took_s, full)
+                reader.cancel()
+                await asyncio.wait({reader})
+            bps = _received_bps(measurements, took_s, full)
             if bps is None and outcome is Outcome.OK:
                 outcome = Outcome.BAD_ANSWER
             return Transferred(
@@ -106,17 +112,17 @@ async def upload(
                 rtt_loaded_ms=_median_ms(loaded),
                 retransmitted=meter.retransmitted,
             )
-    except _Unusable as why:
-        return Transferred(why.outcome, retry_after_s=why.retry_after_s)
+    except _Unusable as error:
+        return Transferred(error.outcome, retry_after_s=error.retry_after_s)
 
 
 async def round_trips(host: str, port: int, times: int) -> list[float]:
-    """Times in ms to open a TCP connection there; `OSError` where none opened."""
+    """Times in ms to open a TCP connection. Raises `OSError` if none opened."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(ndt7.HANDSHAKE_S):
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     error: OSError = TimeoutError("no address")
-    for family, _type, _protocol, _name, address in found:
+    for family, _type, _protocol, _name, address in addresses:
         rtts = []
         for _ in range(times):
             try:
@@ -132,6 +138,8 @@ async def round_trips(host: str, port: int, times: int) -> list[float]:
 
 
 class _Unusable(Exception):
+    """The server cannot be used for a test; `outcome` is the reason."""
+
     def __init__(self, outcome: Outcome, retry_after_s: int = 0) -> None:
         super().__init__(outcome.value)
         self.outcome, self.retry_after_s = outcome, retry_after_s
@@ -141,7 +149,7 @@ class _Unusable(Exception):
 async def _connected(
     url: str, tls: ssl.SSLContext | None
 ) -> AsyncIterator[ClientConnection]:
-    """A connection that is cut off at the end: what is still under way only costs."""
+    """Connects, and aborts the connection at the end, to save the data in flight."""
     try:
         link = await connect(
             url,
@@ -156,10 +164,10 @@ async def _connected(
             proxy=None,
         )
     except InvalidStatus as refused:
-        said = refused.response
+        response = refused.response
         raise _Unusable(
-            _of_status(said.status_code),
-            ndt7.retry_after_s(said.headers.get("Retry-After", "")),
+            _status_outcome(response.status_code),
+            ndt7.retry_after_s(response.headers.get("Retry-After", "")),
         ) from None
     except (InvalidHandshake, InvalidURI):
         raise _Unusable(Outcome.BAD_ANSWER) from None
@@ -174,14 +182,17 @@ async def _connected(
         await link.wait_closed()
 
 
-def _of_status(status: int) -> Outcome:
+def _status_outcome(status: int) -> Outcome:
     if status in (429, 503):
         return Outcome.BUSY
     return Outcome.AUTH_FAILED if status in (401, 403) else Outcome.BAD_ANSWER
 
 
-async def _take(
-    link: ClientConnection, seconds: float, most_bytes: int, heard: list[ndt7.Measured]
+async def _receive(
+    link: ClientConnection,
+    seconds: float,
+    most_bytes: int,
+    measurements: list[ndt7.Measured],
 ) -> tuple[int, float, bool, Outcome]:
     started_s = last_s = time.perf_counter()
     octets, outcome = 0, Outcome.OK
@@ -192,13 +203,13 @@ async def _take(
                 last_s = time.perf_counter()
                 octets += len(message)
                 if isinstance(message, str):
-                    said = ndt7.read_measurement(message)
-                    if said is not None:
-                        heard.append(said)
+                    measured = ndt7.read_measurement(message)
+                    if measured is not None:
+                        measurements.append(measured)
     except ConnectionClosedOK:
         pass
     except ConnectionClosed:
-        # An abrupt end late in the test is usual, an early one is not.
+        # An abrupt end is normal late in the test, but not early.
         if last_s - started_s < seconds / 2:
             outcome = Outcome.RESET
     except TimeoutError:
@@ -206,7 +217,8 @@ async def _take(
     if octets == 0 and outcome is Outcome.OK:
         outcome = Outcome.TIMEOUT
     took_s = last_s - started_s
-    # The far end stops before the message that would be too much: an eighth at most.
+    # The server stops before the message that would exceed the limit: an eighth at
+    # most.
     full = octets * 9 / 8 + ndt7.FIRST_MESSAGE >= most_bytes and took_s < 0.98 * seconds
     return octets, took_s, full, outcome
 
@@ -214,8 +226,8 @@ async def _take(
 async def send_noise(
     link: ClientConnection, seconds: float, most_bytes: int, meter: Meter
 ) -> tuple[int, float, bool, Outcome]:
-    """Sends noise for `seconds`, `most_bytes` at most: (octets, seconds it took,
-    whether the budget ended it, outcome)."""
+    """Sends noise for `seconds`, `most_bytes` at most. Returns (octets, seconds it
+    took, whether the budget ended it, outcome)."""
     noise = os.urandom(ndt7.LARGEST_SENT)
     channel, before = link.transport.get_extra_info("socket"), 0
     started_s = time.perf_counter()
@@ -223,7 +235,7 @@ async def send_noise(
     try:
         async with asyncio.timeout(seconds):
             for size in ndt7.message_sizes():
-                # What was lost on the way and sent again costs too.
+                # Retransmissions count against the budget too.
                 if meter.cost(octets) + size > most_bytes:
                     full = True
                     break
@@ -232,7 +244,8 @@ async def send_noise(
                     keep_little_waiting(channel, max(ndt7.WAITING_BYTES, size))
                 await link.send(noise[:size])
                 octets += size
-                # To who takes all at once `send` never waits, and the clock with it.
+                # If the peer reads everything at once `send` never yields to the loop,
+                # and the timeout would never fire.
                 await asyncio.sleep(0)
     except TimeoutError:
         pass
@@ -240,52 +253,59 @@ async def send_noise(
         if time.perf_counter() - started_s < seconds / 2:
             outcome = Outcome.RESET
     took_s = time.perf_counter() - started_s
-    # Our own word on it; our reflector answers with its own at once.
+    # Our own measurement; our reflector answers with its own at once.
     with contextlib.suppress(ConnectionClosed, TimeoutError):
-        async with asyncio.timeout(_LAST_WORD_S):
-            said = ndt7.measurement("upload", octets, round(took_s * 1e6), "client")
-            await link.send(said)
+        async with asyncio.timeout(_FINAL_MEASUREMENT_S):
+            measured = ndt7.measurement("upload", octets, round(took_s * 1e6), "client")
+            await link.send(measured)
     return octets, took_s, full, outcome
 
 
-async def _hear(link: ClientConnection, heard: list[ndt7.Measured]) -> None:
+async def _collect_measurements(
+    link: ClientConnection, measurements: list[ndt7.Measured]
+) -> None:
     with contextlib.suppress(ConnectionClosed):
         while True:
-            said = ndt7.read_measurement(await link.recv())
-            if said is not None:
-                heard.append(said)
+            measured = ndt7.read_measurement(await link.recv())
+            if measured is not None:
+                measurements.append(measured)
 
 
 def _received_bps(
-    heard: list[ndt7.Measured], took_s: float, full: bool
+    measurements: list[ndt7.Measured], took_s: float, full: bool
 ) -> float | None:
-    """The far end's last word on the rate, as the specification has it. Where our
-    budget ended an upload early the far end's clock runs on without us: then the
-    better of its last word before and its first after counts."""
-    spoken = [each for each in heard if each.received_bps() is not None]
+    """The rate in the server's last measurement, as the specification requires. If our
+    budget ended the upload early, the server's clock runs on without data. Then the
+    better of its last measurement before that and its first after it counts."""
+    usable = [
+        measured for measured in measurements if measured.received_bps() is not None
+    ]
     if full:
-        after = [each for each in spoken if each.elapsed_us > took_s * 1e6]
-        spoken = [each for each in spoken if each not in after][-1:] + after[:1]
-        return max((each.received_bps() or 0.0 for each in spoken), default=None)
-    return spoken[-1].received_bps() if spoken else None
+        after = [measured for measured in usable if measured.elapsed_us > took_s * 1e6]
+        usable = [measured for measured in usable if measured not in after][-1:]
+        usable += after[:1]
+        return max(
+            (measured.received_bps() or 0.0 for measured in usable), default=None
+        )
+    return usable[-1].received_bps() if usable else None
 
 
 def _capped(link: ClientConnection, bps: float | None) -> bool:
-    said = link.response.headers.get(ndt7.CAP_HEADER, "") if link.response else ""
-    if bps is None or not said.isdecimal() or len(said) > 15:
+    cap = link.response.headers.get(ndt7.CAP_HEADER, "") if link.response else ""
+    if bps is None or not cap.isdecimal() or len(cap) > 15:
         return False
-    return 0 < int(said) * 0.9 <= bps
+    return 0 < int(cap) * 0.9 <= bps
 
 
 class Meter:
-    """What the kernel tells of a connection, as long as it does."""
+    """Counts the octets of a connection with the kernel's figures, if it has any."""
 
     def __init__(self, link: ClientConnection) -> None:
         self._channel = link.transport.get_extra_info("socket")
         self._last: TcpInfo | None = None
 
     def cost(self, octets: int) -> int:
-        """Octets both ways so far, where `octets` were moved."""
+        """Octets both ways so far, after a transfer of `octets`."""
         if self._channel is not None:
             self._last = tcp_info(self._channel) or self._last
         if self._last is None:
@@ -295,7 +315,7 @@ class Meter:
 
     @property
     def retransmitted(self) -> float | None:
-        """The share of what was sent that was sent again."""
+        """The share of sent octets that were retransmissions."""
         if self._last is None or not self._last.bytes_sent:
             return None
         return self._last.bytes_retransmitted / self._last.bytes_sent
@@ -303,25 +323,25 @@ class Meter:
 
 @contextlib.asynccontextmanager
 async def _loaded(link: ClientConnection) -> AsyncIterator[list[float]]:
-    """Round trips of new connections to the same address while the test runs: what
-    the load does to everybody else."""
+    """Measures round trips of new connections to the same address during the test, to
+    see what the load does to other traffic."""
     rtts: list[float] = []
     channel = link.transport.get_extra_info("socket")
     family, address = channel.family, link.remote_address
 
-    async def ask() -> None:
+    async def measure() -> None:
         await asyncio.sleep(_RAMP_S)
         while True:
             with contextlib.suppress(OSError):
                 rtts.append(await _round_trip(family, address))
-            await asyncio.sleep(_ASK_EVERY_S)
+            await asyncio.sleep(_ROUND_TRIP_EVERY_S)
 
-    asking = asyncio.create_task(ask(), name="ndt7-loaded")
+    measuring = asyncio.create_task(measure(), name="ndt7-loaded")
     try:
         yield rtts
     finally:
-        asking.cancel()
-        await asyncio.wait({asking})
+        measuring.cancel()
+        await asyncio.wait({measuring})
 
 
 async def _round_trip(
@@ -333,9 +353,9 @@ async def _round_trip(
         async with asyncio.timeout(_CONNECT_S):
             await asyncio.get_running_loop().sock_connect(channel, address)
         elapsed_ms = (time.perf_counter() - started_s) * 1e3
-        # The kernel's own figure has no part of this program's in it.
-        told = tcp_info(channel)
-        return told.rtt_us / 1e3 if told is not None and told.rtt_us else elapsed_ms
+        # The kernel's own figure does not include delays of this program.
+        info = tcp_info(channel)
+        return info.rtt_us / 1e3 if info is not None and info.rtt_us else elapsed_ms
 
 
 def _median_ms(rtts: list[float]) -> float | None:

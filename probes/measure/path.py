@@ -1,8 +1,7 @@
-"""The way to the council's reflector: the gateway, the provider's first routers, the
-council's edge, each with its round trip and its loss.
+"""The path to the council's reflector: round trip and loss to the gateway, to the
+provider's first routers and to the council's edge.
 
-Addresses of what lies on the way never leave this module's call: a result says what
-kind of station it was.
+The addresses of hops never leave this module: a result names only the kind of hop.
 """
 
 from __future__ import annotations
@@ -31,17 +30,17 @@ from probes.wire.socket_errors import outcome_of
 NAME = "path"
 VERSION = 1
 MOST_HOPS = 20
-# Linux routers, most homes' among them, answer once a second at most (icmp_ratelimit).
+# Linux routers, as in most homes, answer at most once a second (icmp_ratelimit).
 ROUNDS = 15
 EVERY_S = 1.0
-_LOOK_EVERY_S = 0.02
-_AGAIN_EVERY_S = 0.1
+_SURVEY_EVERY_S = 0.02
+_RETRY_EVERY_S = 0.1
 WAIT_S = 1.0
 _LOOKUP_S = 10.0
 _SIZE = stamp.HEAD_BYTES
 _FAR_TTL = 64
-# The port of old traceroute: a router that listens to nothing there says so.
-_NOBODYS_PORT = 33434
+# The port of classic traceroute: a router without a service there reports that.
+_UNUSED_PORT = 33434
 
 
 async def measure(
@@ -57,13 +56,13 @@ async def measure(
     wait_s: float = WAIT_S,
     gateway: str | None = None,
 ) -> Result:
-    """One look at the way to `host`, then `rounds` of questions to what matters on it.
+    """Surveys the path to `host`, then probes its key hops `rounds` times.
 
-    `tcp_port` is one that the host serves by TCP, for where neither UDP nor ICMP gets
-    there. `key`: STAMP's authenticated mode. An answer that takes longer than `wait_s`
-    is none. `gateway` is for tests; None: the physical link's own. Takes `rounds *
-    every_s` and some 3 s. `timeout` where the host did not answer; what did then still
-    has its figures. Never raises for what the network does.
+    `tcp_port` is a TCP port of the host, in case neither UDP nor ICMP reaches it. With
+    `key`, STAMP's authenticated mode is used. An answer after `wait_s` counts as lost.
+    `gateway` is for tests; None means the gateway of the physical link. Takes `rounds *
+    every_s` and some 3 s. If the host does not answer the outcome is `timeout`, with
+    the figures of the hops that did. Network errors never raise.
     """
     time_ms = now_ms()
     cost_bytes = 0
@@ -83,27 +82,27 @@ async def measure(
         gateway = "" if link is None else link.gateway
     failed = Outcome.NAME_NOT_FOUND
     for family, address in addresses:
-        look = await _best_look(
+        survey = await _best_survey(
             tracing.tracers(family, address, lambda: _codec(key), tcp_port), wait_s
         )
-        if isinstance(look, Outcome):
-            # Where one family is missing here, the other may lead there.
-            failed = look
+        if isinstance(survey, Outcome):
+            # If this network lacks one family, the other may work.
+            failed = survey
             continue
         near = gateway if _family_of(gateway) is family else ""
-        chosen = identify_hops(look.echoes, near, str(address[0]))
-        heard, more_bytes = await _asked_often(
-            look.tracer, chosen, near, rounds, every_s, wait_s
+        hops = identify_hops(survey.echoes, near, str(address[0]))
+        echoes, probe_bytes = await _probe_hops(
+            survey.tracer, hops, near, rounds, every_s, wait_s
         )
-        cost_bytes = look.cost_bytes + more_bytes
-        values: dict[str, Value] = figures(heard)
-        if any(each.rtt_ms is not None for each in look.echoes):
-            values["method"] = look.tracer.method
-        for station in chosen:
-            if station.kind == "edge":
-                values["hops"] = station.ttl
+        cost_bytes = survey.cost_bytes + probe_bytes
+        values: dict[str, Value] = figures(echoes)
+        if any(echo.rtt_ms is not None for echo in survey.echoes):
+            values["method"] = survey.tracer.method
+        for hop in hops:
+            if hop.kind == "edge":
+                values["hops"] = hop.ttl
                 return result(Outcome.OK, values)
-        # No method got there: what a connection takes says at least how far it is.
+        # No method reached the host, but a connection shows how far away it is.
         with contextlib.suppress(OSError):
             if tcp_port is not None:
                 rtts = await ndt7_client.round_trips(host, tcp_port, 3)
@@ -113,30 +112,32 @@ async def measure(
     return result(failed, {})
 
 
-class _Look(NamedTuple):
-    """One look at every hop, by the method that saw most of them."""
+class _PathSurvey(NamedTuple):
+    """One probe of every hop, by the method that reached the most."""
 
     tracer: Tracer
     echoes: Sequence[Echo]
     cost_bytes: int
 
 
-async def _best_look(methods: Sequence[Tracer], wait_s: float) -> _Look | Outcome:
-    """The first method that gets to the end, or else the one that saw most; why not,
-    where none can be used."""
-    best: _Look | None = None
-    failed = Outcome.NOT_SUPPORTED if not methods else None
+async def _best_survey(
+    tracers: Sequence[Tracer], wait_s: float
+) -> _PathSurvey | Outcome:
+    """The survey of the first tracer that reaches the host, or else of the one with the
+    most answers; the reason for failure if none can be used."""
+    best: _PathSurvey | None = None
+    failed = Outcome.NOT_SUPPORTED if not tracers else None
     cost_bytes = 0
-    for each in methods:
+    for tracer in tracers:
         try:
-            echoes = await _look(each, wait_s)
+            echoes = await _survey(tracer, wait_s)
         except OSError as error:
-            # This method is not for us here, or there is no network at all.
+            # The method is not allowed here, or there is no network at all.
             failed = failed or outcome_of(error)
             continue
-        cost_bytes += len(echoes) * each.cost_bytes
-        if best is None or _worth(echoes) > _worth(best.echoes):
-            best = _Look(each, echoes, 0)
+        cost_bytes += len(echoes) * tracer.cost_bytes
+        if best is None or _rank(echoes) > _rank(best.echoes):
+            best = _PathSurvey(tracer, echoes, 0)
         if any(echo.reached for echo in echoes):
             break
     if best is None:
@@ -144,63 +145,64 @@ async def _best_look(methods: Sequence[Tracer], wait_s: float) -> _Look | Outcom
     return best._replace(cost_bytes=cost_bytes)
 
 
-async def _asked_often(
+async def _probe_hops(
     tracer: Tracer,
-    chosen: Sequence[Hop],
+    hops: Sequence[Hop],
     gateway: str,
     rounds: int,
     every_s: float,
     wait_s: float,
 ) -> tuple[dict[Hop, list[Echo]], int]:
-    """What each station answered, and what that cost: those on the way in turns, a
-    gateway beside it at the same time."""
-    heard: dict[Hop, list[Echo]] = {station: [] for station in chosen}
-    on_the_way = [station for station in chosen if station.ttl]
-    turns = [station for _ in range(rounds) for station in on_the_way]
-    beside = [station for station in chosen if not station.ttl]
-    pace_s = every_s / max(1, len(on_the_way))
+    """Returns what each hop answered, and the octets used. Probes the hops on the path
+    in turn, and a gateway that is not on it at the same time."""
+    echoes: dict[Hop, list[Echo]] = {hop: [] for hop in hops}
+    on_path = [hop for hop in hops if hop.ttl]
+    schedule = [hop for _ in range(rounds) for hop in on_path]
+    off_path = [hop for hop in hops if not hop.ttl]
+    pace_s = every_s / max(1, len(on_path))
     async with asyncio.TaskGroup() as group:
-        way = group.create_task(
-            _sampled(tracer, [station.ttl for station in turns], pace_s, wait_s)
+        path = group.create_task(
+            _trace_or_lost(tracer, [hop.ttl for hop in schedule], pace_s, wait_s)
         )
-        own = [
-            group.create_task(_gateway(gateway, rounds, every_s, wait_s))
-            for _ in beside
+        gateways = [
+            group.create_task(_trace_gateway(gateway, rounds, every_s, wait_s))
+            for _ in off_path
         ]
-    for station, echo in zip(turns, way.result(), strict=True):
-        heard[station].append(echo)
-    for station, task in zip(beside, own, strict=True):
-        heard[station] += task.result()
-    return heard, sum(map(len, heard.values())) * tracer.cost_bytes
+    for hop, echo in zip(schedule, path.result(), strict=True):
+        echoes[hop].append(echo)
+    for hop, task in zip(off_path, gateways, strict=True):
+        echoes[hop] += task.result()
+    return echoes, sum(map(len, echoes.values())) * tracer.cost_bytes
 
 
-async def _look(tracer: Tracer, wait_s: float) -> list[Echo]:
-    """Every hop asked once, and those on the way that were silent three times more:
-    one lost packet must not hide a station."""
-    seen = list(await _traced(tracer, range(1, MOST_HOPS + 1), _LOOK_EVERY_S, wait_s))
-    answered = {each.ttl for each in seen if each.rtt_ms is not None}
-    reached = [each.ttl for each in seen if each.reached]
+async def _survey(tracer: Tracer, wait_s: float) -> list[Echo]:
+    """Probes every hop once, and those on the path that did not answer three times
+    more, because one lost packet must not hide a hop."""
+    ttls = range(1, MOST_HOPS + 1)
+    echoes = list(await _trace(tracer, ttls, _SURVEY_EVERY_S, wait_s))
+    answered = {echo.ttl for echo in echoes if echo.rtt_ms is not None}
+    reached = [echo.ttl for echo in echoes if echo.reached]
     end = min(reached, default=max(answered, default=0) + 3)
     silent = [ttl for ttl in range(1, min(end, MOST_HOPS + 1)) if ttl not in answered]
     if answered and silent:
-        seen += await _traced(tracer, silent * 3, _AGAIN_EVERY_S, wait_s)
-    return seen
+        echoes += await _trace(tracer, silent * 3, _RETRY_EVERY_S, wait_s)
+    return echoes
 
 
-async def _sampled(
+async def _trace_or_lost(
     tracer: Tracer, ttls: Sequence[int], every_s: float, wait_s: float
 ) -> Sequence[Echo]:
-    """As `_traced`; a network that is gone since answers nothing."""
+    """Like `_trace`, but if the network has gone away, all probes count as lost."""
     try:
-        return await _traced(tracer, ttls, every_s, wait_s)
+        return await _trace(tracer, ttls, every_s, wait_s)
     except OSError:
         return [Echo(ttl) for ttl in ttls]
 
 
-async def _traced(
+async def _trace(
     tracer: Tracer, ttls: Sequence[int], every_s: float, wait_s: float
 ) -> Sequence[Echo]:
-    """`tracer.trace` in a thread, which a cancellation ends."""
+    """Runs `tracer.trace` in a thread; cancelling the task ends it."""
     stop = threading.Event()
     work = asyncio.create_task(
         asyncio.to_thread(tracer.trace, ttls, every_s, wait_s, stop), name="trace"
@@ -213,21 +215,21 @@ async def _traced(
         raise
 
 
-async def _gateway(
+async def _trace_gateway(
     gateway: str, rounds: int, every_s: float, wait_s: float
 ) -> Sequence[Echo]:
-    """The gateway asked for itself: the way to the council goes by a tunnel."""
+    """Probes the gateway directly, because the path to the council uses a tunnel."""
     family = _family_of(gateway) or socket.AF_INET
-    there: Address = (gateway, _NOBODYS_PORT)
+    destination: Address = (gateway, _UNUSED_PORT)
     best: Sequence[Echo] = []
-    # Echo requests first: routers do not ration their answers to those.
-    methods = tracing.tracers(family, there, _codec, 443)
-    for each in sorted(methods, key=lambda each: each.method != "icmp"):
+    # Echo requests first: routers do not limit the rate of their answers to those.
+    tracers = tracing.tracers(family, destination, _codec, 443)
+    for tracer in sorted(tracers, key=lambda tracer: tracer.method != "icmp"):
         try:
-            one = await _traced(each, [_FAR_TTL], 0, wait_s)
-            if one[0].rtt_ms is not None:
-                return await _traced(each, [_FAR_TTL] * rounds, every_s, wait_s)
-            best = best or [one[0]] * rounds
+            [echo] = await _trace(tracer, [_FAR_TTL], 0, wait_s)
+            if echo.rtt_ms is not None:
+                return await _trace(tracer, [_FAR_TTL] * rounds, every_s, wait_s)
+            best = best or [echo] * rounds
         except OSError:
             continue
     return best
@@ -237,8 +239,11 @@ def _codec(key: bytes = b"") -> StampCodec:
     return AuthenticatedStampCodec(key) if key else StampCodec(_SIZE, VOICE_DSCP)
 
 
-def _worth(echoes: Sequence[Echo]) -> tuple[bool, int]:
-    return any(e.reached for e in echoes), sum(e.rtt_ms is not None for e in echoes)
+def _rank(echoes: Sequence[Echo]) -> tuple[bool, int]:
+    return (
+        any(echo.reached for echo in echoes),
+        sum(echo.rtt_ms is not None for echo in echoes),
+    )
 
 
 def _family_of(address: str) -> socket.AddressFamily | None:

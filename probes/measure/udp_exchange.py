@@ -1,4 +1,4 @@
-"""One talk by UDP with a host: addresses tried in turn, and why nothing came back."""
+"""Exchanges a stream of UDP packets with a host, trying its addresses in turn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TCP_S = 3.0
 
 
 class UdpExchange(NamedTuple, Generic[Reply]):
-    """How it ended; `run` where something came back, whole."""
+    """How the exchange ended. `run` is None if nothing came back."""
 
     outcome: Outcome
     run: StreamResult[Reply] | None
@@ -26,7 +26,7 @@ class UdpExchange(NamedTuple, Generic[Reply]):
 
 
 class StreamPacing(NamedTuple):
-    """How a stream is sent. `closing`: see `Stream`."""
+    """How to send a stream. For `closing`, see `Stream`."""
 
     packets: int
     interval_ms: float
@@ -42,10 +42,9 @@ async def exchange(
     pace: StreamPacing,
     tcp_port: int | None = None,
 ) -> UdpExchange[Reply]:
-    """Streams questions to `host` at the first of its addresses that answers, one a
-    family. `tcp_port` is one the same host serves by TCP: where UDP gets no answer but
-    that port does, the outcome is `udp_blocked`. Never raises for what the network
-    does."""
+    """Streams requests to the first address of `host` that answers; tries one address
+    per family. `tcp_port` is a TCP port of the same host: if that answers but UDP does
+    not, the outcome is `udp_blocked`. Network errors never raise."""
     cost_bytes = 0
     failed: list[Outcome] = []
     try:
@@ -66,12 +65,12 @@ async def exchange(
             return UdpExchange(Outcome.PAUSED, None, cost_bytes)
         if run.arrivals:
             return UdpExchange(Outcome.OK, run, cost_bytes)
-        failed.append(_silence(run.error))
-    # Where one family is missing here, the other's failure says more.
-    known = [each for each in failed if each is not Outcome.NO_NETWORK]
+        failed.append(_no_reply_outcome(run.error))
+    # If this network lacks one family, the failure of the other is the useful one.
+    known = [outcome for outcome in failed if outcome is not Outcome.NO_NETWORK]
     outcome = (known or failed or [Outcome.NAME_NOT_FOUND])[0]
-    # Silence alone does not say whether the far end is gone or UDP is not let
-    # through; another door of the same house does.
+    # A timeout may mean that the host is down or that UDP is blocked; the TCP port
+    # shows which.
     silent = outcome in (Outcome.TIMEOUT, Outcome.UNREACHABLE)
     if silent and tcp_port is not None and await _answers_tcp(host, tcp_port):
         outcome = Outcome.UDP_BLOCKED
@@ -81,8 +80,8 @@ async def exchange(
 async def resolve_addresses(
     host: str, port: int
 ) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
-    """At most one address a family, in the system's order."""
-    found: dict[socket.AddressFamily, tuple[object, ...]] = {}
+    """At most one address per family, in the system's order."""
+    addresses: dict[socket.AddressFamily, tuple[object, ...]] = {}
     for (
         family,
         _type,
@@ -93,18 +92,18 @@ async def resolve_addresses(
         host, port, type=socket.SOCK_DGRAM
     ):
         if family in HEADERS_BYTES:
-            found.setdefault(family, address)
-    return list(found.items())
+            addresses.setdefault(family, address)
+    return list(addresses.items())
 
 
-def _silence(error: OSError | None) -> Outcome:
+def _no_reply_outcome(error: OSError | None) -> Outcome:
     if error is None:
         return Outcome.TIMEOUT
     if isinstance(error, PermissionError):
-        # A firewall on this machine forbids it.
+        # A firewall on this machine blocks it.
         return Outcome.UDP_BLOCKED
     outcome = outcome_of(error)
-    # Windows tells of a closed UDP port by the name of TCP's reset.
+    # Windows reports a closed UDP port as a connection reset.
     return Outcome.REFUSED if outcome is Outcome.RESET else outcome
 
 
@@ -120,8 +119,8 @@ async def _run(
         try:
             channel.connect(address)
         except OSError as error:
-            return _silence(error)
-        run = Stream(
+            return _no_reply_outcome(error)
+        stream = Stream(
             channel,
             codec,
             pace.packets,
@@ -129,18 +128,18 @@ async def _run(
             pace.closing,
             pace.kernel_times,
         )
-        thread = asyncio.create_task(asyncio.to_thread(run.run), name="udp-stream")
+        thread = asyncio.create_task(asyncio.to_thread(stream.run), name="udp-stream")
         try:
             return await asyncio.shield(thread)
         except asyncio.CancelledError:
-            run.stop()
-            # It looks at `stop` at least every 0.2 s; the socket is its own till then.
+            stream.stop()
+            # The thread notices within 0.2 s and uses the socket until then.
             await asyncio.wait({thread}, timeout=2.0)
             raise
 
 
 async def _answers_tcp(host: str, port: int) -> bool:
-    """Whether the host itself answers there, be it with a refusal."""
+    """True if the host answers on that port, even by refusing the connection."""
     try:
         async with asyncio.timeout(_TCP_S):
             _reader, writer = await asyncio.open_connection(host, port)

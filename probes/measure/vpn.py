@@ -1,9 +1,9 @@
-"""The VPN: which client, whether its tunnel is up, what it costs a call, what goes
-through it.
+"""The VPN: which client, whether its tunnel is up, how much delay it adds, and which
+traffic goes through it.
 
-State is looked at often and costs nothing. Beside it: the round trip to something of
-the council's through the tunnel and to its gateway beside it, the largest packet each
-way takes, and whether Microsoft 365's traffic is split out.
+Reading the state is cheap and done often. Measured less often: round trips to a council
+host through the tunnel and to the gateway outside it, the path MTU of both, and whether
+Microsoft 365 traffic is split out.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ NAME = "vpn"
 VERSION = 2
 LOOK_UP_S = 5.0
 MTU_AGAIN_S = 6 * 3_600.0
-# A little less than three results: what costs network comes with every third.
+# Just under three results: measurements that use the network come with every third.
 COMPARE_AGAIN_S = 800.0
-MAX_ENDS = 12
+MAX_ENDPOINTS = 12
 
 
 class VpnEndpoint(NamedTuple):
-    """Something of the council's that answers: a TCP port, or a STAMP reflector."""
+    """A host of the council that answers on a TCP port or as a STAMP reflector."""
 
     host: str
     port: int
@@ -56,7 +56,7 @@ class VpnEndpoint(NamedTuple):
 
 
 class EndpointRoutes(NamedTuple):
-    """Of each kind, the first end whose traffic goes so: (its address, it)."""
+    """For each route the first endpoint reached over it, with its address."""
 
     tunnel: tuple[str, VpnEndpoint] | None
     direct: tuple[str, VpnEndpoint] | None
@@ -65,7 +65,7 @@ class EndpointRoutes(NamedTuple):
 
 
 class Vpn:
-    """`look()` often, `await measure(…)` once in the period."""
+    """Call `observe()` often, and `await measure(…)` once per period."""
 
     def __init__(
         self,
@@ -83,14 +83,13 @@ class Vpn:
         self._mtu_values: dict[str, Value] = {}
 
     def observe(self) -> list[Interface] | Outcome:
-        """Sees the tunnels and remembers what the next result needs of it."""
-        among = self._gather()
-        if isinstance(among, list):
-            found = find_tunnels(among, self._connections)
-            self._watch.observe(
-                found, physical_interface(among) is not None, self._clock_s()
-            )
-        return among
+        """Reads the interfaces and records what the next result needs."""
+        interfaces = self._gather()
+        if isinstance(interfaces, list):
+            has_line = physical_interface(interfaces) is not None
+            clients = find_tunnels(interfaces, self._connections)
+            self._watch.observe(clients, has_line, self._clock_s())
+        return interfaces
 
     async def measure(
         self,
@@ -99,30 +98,31 @@ class Vpn:
         frugal: bool = False,
         now_ms: WallClock,
     ) -> Result:
-        """`not_present` where no client is, `not_connected` where its tunnel is down,
-        `not_supported` where that cannot be told. `frugal`: nothing is sent."""
+        """The outcome is `not_present` without a client, `not_connected` if its tunnel
+        is down, `not_supported` if its state cannot be read. With `frugal`, sends
+        nothing."""
         time_ms = now_ms()
         self._connections = await in_background(self._managed)
-        among = self.observe()
-        if isinstance(among, Outcome):
-            return Result(NAME, VERSION, time_ms, among)
-        found = find_tunnels(among, self._connections)
-        if not found:
+        interfaces = self.observe()
+        if isinstance(interfaces, Outcome):
+            return Result(NAME, VERSION, time_ms, interfaces)
+        clients = find_tunnels(interfaces, self._connections)
+        if not clients:
             return Result(NAME, VERSION, time_ms, Outcome.NOT_PRESENT)
-        first = found[0]
-        values = self._seen(first)
+        first = clients[0]
+        values = self._tunnel_values(first)
         if first.state == "down":
             return Result(NAME, VERSION, time_ms, Outcome.NOT_CONNECTED, values=values)
-        values |= microsoft_routing(policy, among, found)
+        values |= microsoft_routing(policy, interfaces, clients)
         outcome = Outcome.OK if first.state == "up" else Outcome.NOT_SUPPORTED
         cost_bytes = 0
-        if first.state == "up" and not frugal and self._is_time(first):
-            more, cost_bytes = await self._compare(policy, among, found)
-            values |= more
+        if first.state == "up" and not frugal and self._comparison_due(first):
+            compared, cost_bytes = await self._compare(policy, interfaces, clients)
+            values |= compared
         return Result(NAME, VERSION, time_ms, outcome, "", values, cost_bytes)
 
-    def _is_time(self, first: Tunnel) -> bool:
-        """Once a quarter of an hour, and at once when the tunnel is another."""
+    def _comparison_due(self, first: Tunnel) -> bool:
+        """True every quarter of an hour, and at once if the tunnel has changed."""
         now_s = self._clock_s()
         if first == self._compared_key and 0 <= now_s - self._compared_s < (
             COMPARE_AGAIN_S
@@ -131,7 +131,7 @@ class Vpn:
         self._compared_key, self._compared_s = first, now_s
         return True
 
-    def _seen(self, first: Tunnel) -> dict[str, Value]:
+    def _tunnel_values(self, first: Tunnel) -> dict[str, Value]:
         values: dict[str, Value] = {"product": first.product}
         if first.state != "unknown":
             values["up"] = int(first.state == "up")
@@ -146,54 +146,55 @@ class Vpn:
         return values
 
     async def _compare(
-        self, policy: Policy, among: list[Interface], found: list[Tunnel]
+        self, policy: Policy, interfaces: list[Interface], clients: list[Tunnel]
     ) -> tuple[dict[str, Value], int]:
-        """The way through the tunnel beside the direct one. Where routes cannot be
-        believed, nothing is known of either."""
-        if routes_hidden(found):
+        """Measures the path through the tunnel and the direct one. If routes are
+        hidden, neither can be identified, so nothing is measured."""
+        if routes_hidden(clients):
             return {}, 0
-        reached = await _ways(endpoints(policy), among)
+        routes = await _find_routes(endpoints(policy), interfaces)
         values: dict[str, Value] = {}
         cost_bytes = 0
-        for name, chosen in (("tunnel", reached.tunnel), ("direct", reached.direct)):
-            if chosen is None:
+        for name, route in (("tunnel", routes.tunnel), ("direct", routes.direct)):
+            if route is None:
                 continue
-            address, end = chosen
+            address, endpoint = route
             try:
-                trips = await measure_round_trips(address, end.port)
+                trips = await measure_round_trips(address, endpoint.port)
             except OSError:
                 continue
             cost_bytes += trips.cost_bytes
             values[f"{name}_loss_ratio"] = trips.loss_ratio
             if trips.rtt_ms is not None:
                 values[f"{name}_rtt_ms"] = trips.rtt_ms
-        more, more_bytes = await self._mtus(reached, found[0], among)
-        return values | more, cost_bytes + more_bytes
+        mtus, mtu_bytes = await self._path_mtus(routes, clients[0], interfaces)
+        return values | mtus, cost_bytes + mtu_bytes
 
-    async def _mtus(
-        self, reached: EndpointRoutes, tunnel: Tunnel, among: list[Interface]
+    async def _path_mtus(
+        self, routes: EndpointRoutes, tunnel: Tunnel, interfaces: list[Interface]
     ) -> tuple[dict[str, Value], int]:
-        """Measured when the tunnel or the line is another, and a few times a day."""
-        line = physical_interface(among)
+        """Measures both path MTUs if the tunnel or the line has changed, and a few
+        times a day."""
+        line = physical_interface(interfaces)
         key = (tunnel, line.name if line else "", line.networks if line else ())
         now_s = self._clock_s()
         if key == self._mtu_key and 0 <= now_s - self._mtu_at_s < MTU_AGAIN_S:
             return self._mtu_values, 0
         values: dict[str, Value] = {}
         cost_bytes = 0
-        for name, chosen, most in (
-            ("path_mtu", reached.tunnel_stamp, tunnel.mtu_byte),
-            ("direct_path_mtu", reached.direct_stamp, line.mtu_byte if line else None),
+        for name, route, most in (
+            ("path_mtu", routes.tunnel_stamp, tunnel.mtu_byte),
+            ("direct_path_mtu", routes.direct_stamp, line.mtu_byte if line else None),
         ):
-            if chosen is None:
+            if route is None:
                 continue
-            address, end = chosen
+            address, endpoint = route
             try:
                 path = await find_path_mtu(
                     address,
-                    end.stamp_port or 0,
+                    endpoint.stamp_port or 0,
                     most=most or 1_500,
-                    key=bytes.fromhex(end.stamp_key),
+                    key=bytes.fromhex(endpoint.stamp_key),
                 )
             except OSError:
                 continue
@@ -206,48 +207,55 @@ class Vpn:
 
 
 def microsoft_routing(
-    policy: Policy, among: Sequence[Interface], found: Sequence[Tunnel]
+    policy: Policy, interfaces: Sequence[Interface], clients: Sequence[Tunnel]
 ) -> dict[str, Value]:
-    """Which way Teams and all of Microsoft 365's Optimize traffic goes."""
+    """How Teams traffic and all Microsoft 365 Optimize traffic is routed."""
     workloads = policy.optimize or optimize.OPTIMIZE
-    hidden = routes_hidden(found)
-    teams = [n for each in workloads if each.name == "teams" for n in each.networks]
-    every = [n for each in workloads for n in each.networks]
-    values: dict[str, Value] = {"m365_way": optimize.routing_of(every, among, hidden)}
-    if teams:
-        values["teams_way"] = optimize.routing_of(teams, among, hidden)
+    hidden = routes_hidden(clients)
+    all_networks = [network for workload in workloads for network in workload.networks]
+    teams_networks = [
+        network
+        for workload in workloads
+        if workload.name == "teams"
+        for network in workload.networks
+    ]
+    values: dict[str, Value] = {
+        "m365_way": optimize.routing_of(all_networks, interfaces, hidden)
+    }
+    if teams_networks:
+        values["teams_way"] = optimize.routing_of(teams_networks, interfaces, hidden)
     return values
 
 
 def endpoints(policy: Policy) -> list[VpnEndpoint]:
-    """What the policy names, gateways first: they are never behind their own tunnel.
-    Pure."""
-    found = [VpnEndpoint(each.host, each.port) for each in policy.vpn_gateways]
+    """The hosts that the policy names, gateways first, because they are never behind
+    their own tunnel. Pure."""
+    hosts = [VpnEndpoint(gateway.host, gateway.port) for gateway in policy.vpn_gateways]
     for reflector in policy.reflectors:
         at = _host_and_port(reflector.ndt7_url)
-        # Its TCP port where it has one; a refusal is an answer as well.
+        # Its TCP port if it has one; a refusal is an answer too.
         port = at[1] if at and at[0] == reflector.host.lower() else reflector.stamp_port
         stamp_at = reflector.stamp_port, reflector.stamp_key
-        found.append(VpnEndpoint(reflector.host, port, *stamp_at))
+        hosts.append(VpnEndpoint(reflector.host, port, *stamp_at))
     for service in policy.services:
         at = _host_and_port(service.url)
         if at:
-            found.append(VpnEndpoint(*at))
-    return list(dict.fromkeys(found))[:MAX_ENDS]
+            hosts.append(VpnEndpoint(*at))
+    return list(dict.fromkeys(hosts))[:MAX_ENDPOINTS]
 
 
-async def _ways(
-    among_ends: Sequence[VpnEndpoint], among: Sequence[Interface]
+async def _find_routes(
+    candidates: Sequence[VpnEndpoint], interfaces: Sequence[Interface]
 ) -> EndpointRoutes:
     tunnel = direct = tunnel_stamp = direct_stamp = None
-    for end in among_ends:
-        for address in await _addresses(end.host, end.port):
-            owners = interfaces_with(local_address(address), among)
+    for endpoint in candidates:
+        for address in await _addresses(endpoint.host, endpoint.port):
+            owners = interfaces_with(local_address(address), interfaces)
             if not owners:
                 continue
-            reached = address, end
-            stamped = reached if end.stamp_port else None
-            if any(vpn_product(each) is not None for each in owners):
+            reached = address, endpoint
+            stamped = reached if endpoint.stamp_port else None
+            if any(vpn_product(owner) is not None for owner in owners):
                 tunnel = tunnel or reached
                 tunnel_stamp = tunnel_stamp or stamped
             else:
@@ -261,10 +269,10 @@ async def _addresses(host: str, port: int) -> list[str]:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(LOOK_UP_S):
-            found = await loop.getaddrinfo(host, port)
+            addresses = await loop.getaddrinfo(host, port)
     except (OSError, UnicodeError):
         return []
-    return list(dict.fromkeys(str(at[0]) for *_, at in found))
+    return list(dict.fromkeys(str(at[0]) for *_, at in addresses))
 
 
 def _host_and_port(url: str) -> tuple[str, int] | None:
