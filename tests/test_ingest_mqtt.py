@@ -7,6 +7,7 @@ import contextlib
 import gc
 import gzip
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ from ingest_council import (
     report,
     wall_ms,
 )
+from paho.mqtt import publish
 from services import Server, free_port, mosquitto, program, running
 from waiting import until
 
+from collectors.ingest.broker_client import BrokerConnection
 from collectors.ingest.broker_files import BrokerFiles, mosquitto_text
 from collectors.ingest.certificate import make_certificates
 from collectors.ingest.ingest_config import BrokerConfig, IngestConfig, MqttConfig
@@ -323,6 +326,40 @@ async def test_while_the_journal_fails_there_is_no_receipt_and_then_there_is(
         append.fault = None
         await asyncio.wait_for(sending, 20)
     assert len(append.rows()) == 2
+
+
+async def test_while_the_event_loop_is_busy_the_broker_keeps_the_messages(
+    broker: Broker, tmp_path: Path
+) -> None:
+    laptop = enrol(broker.registry, "LAPTOP-1")
+    await broker.files.load()
+    config = mqtt_config(tmp_path, broker.server.port)
+    topic = f"{REPORTS_TOPIC}/{laptop.agent}"
+    arrived: list[bytes] = []
+    async with BrokerConnection(
+        config,
+        config.username,
+        "a password of the server",
+        client_id=config.client_id,
+        on_message=lambda _, payload: arrived.append(payload),
+    ) as connection:
+        await connection.subscribe(f"{REPORTS_TOPIC}/+")
+        sending = asyncio.create_task(
+            asyncio.to_thread(
+                publish.multiple,
+                [(topic, str(n), 1, False) for n in range(3000)],
+                port=broker.server.port,
+                auth={"username": laptop.agent, "password": laptop.secret},
+            )
+        )
+        await until(lambda: arrived, "the first message", every_s=0)
+        before = len(arrived)
+        time.sleep(3)  # noqa: ASYNC251 - nothing else in this loop may run
+        await asyncio.sleep(0)
+        assert 0 < len(arrived) - before <= 1000
+        await until(lambda: len(arrived) == 3000, "the rest of the messages")
+        await sending
+    assert [int(payload) for payload in arrived] == list(range(3000))
 
 
 async def test_two_ingests_may_share_the_reports(
