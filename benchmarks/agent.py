@@ -48,10 +48,10 @@ from collectors.ingest.ingest_config import (
 from collectors.ingest.registry import Registry
 from collectors.reflector import ReflectorConfig, ReflectorService
 from probes.diagnosis.agent_status import read_status
-from probes.measure import call_path
 from probes.wire.clock import wall_ms
-from probes.wire.measurements import CATALOGUE
+from probes.wire.path_probes import CALL_PACKETS, CALL_PATH
 from probes.wire.policy import Policy
+from probes.wire.probe_list import PROBES
 from probes.wire.report import Enrolment
 
 FASTER = 30
@@ -59,8 +59,6 @@ WINDOW_S = 60.0
 IDLE_S = 20.0
 SETTLE_S = 5.0
 DAY_S = 86_400
-NETWORK = ("call_path", "path", "teams_relay", "web", "name_lookup")
-PROBES = (*NETWORK, "vpn", "wifi", "laptop", "agent")
 
 
 def run() -> dict[str, float]:
@@ -73,7 +71,7 @@ def run() -> dict[str, float]:
 
 async def _measure() -> dict[str, float]:
     free = free_port()
-    off = dict.fromkeys((*PROBES, "bandwidth"), 0)
+    off = {probe.name: 0 for probe in PROBES}
     idle = PolicyConfig(
         teams_relay=TeamsRelayConfig(host=""), cadence_s=off, report_s=3600
     )
@@ -88,8 +86,8 @@ async def _measure() -> dict[str, float]:
             services=(ServiceConfig(name="portal", url=f"https://localhost:{free}/"),),
             names=("localhost",),
             cadence_s={
-                **{p: CATALOGUE.measurement(p).period_s // FASTER for p in PROBES},
-                "bandwidth": 0,
+                probe.name: 0 if probe.heavy else probe.measurement.period_s // FASTER
+                for probe in PROBES
             },
             report_s=300 // FASTER,
         )
@@ -116,15 +114,15 @@ async def _measure() -> dict[str, float]:
     }
     day = metered = 0.0
     usual = Policy()
-    for probe in NETWORK:
-        costs = cost.get(probe)
-        if not costs:
+    for probe in PROBES:
+        costs = cost.get(probe.name)
+        if not costs or probe.local:
             continue
         mean = sum(costs) / len(costs)
-        figures[f"{probe}_bytes"] = mean
-        period_s = CATALOGUE.measurement(probe).period_s
-        day += mean * DAY_S / usual.cadence(probe, period_s, metered=False)
-        metered += mean * DAY_S / usual.cadence(probe, period_s, metered=True)
+        figures[f"{probe.name}_bytes"] = mean
+        day += mean * DAY_S / max(probe.cadence_s(usual, metered=False), 1)
+        if metered_s := probe.cadence_s(usual, metered=True):
+            metered += mean * DAY_S / metered_s
     measured = sum(sum(each) for each in cost.values())
     # The first request's handshake is counted to the deliveries, as it would be after
     # every pause of a minute: at the default cadence each delivery makes a new one.
@@ -142,9 +140,8 @@ async def _measure() -> dict[str, float]:
 
 def _more_of_ipv6(metered: bool) -> float:
     """What the longer headers of the call path's packets add in a day."""
-    period_s = CATALOGUE.measurement(call_path.NAME).period_s
-    runs = DAY_S / Policy().cadence(call_path.NAME, period_s, metered)
-    return runs * call_path.PACKETS * 2 * 20
+    runs = DAY_S / CALL_PATH.cadence_s(Policy(), metered)
+    return runs * CALL_PACKETS * 2 * 20
 
 
 async def _window(

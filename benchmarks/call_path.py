@@ -16,10 +16,11 @@ import time
 
 from benchmarks.reflector import reflecting
 from probes.measure import call_path, packet_stream
-from probes.wire.measurements import CALL_PATH
+from probes.wire.path_probes import CALL_PATH
+from probes.wire.policy import ReflectorAt
 
 PACKETS, INTERVAL_MS = call_path.PACKETS, call_path.INTERVAL_MS
-CADENCE_S = CALL_PATH.period_s
+CADENCE_S = CALL_PATH.measurement.period_s
 SIZE = call_path.VOICE_BYTES
 
 
@@ -38,12 +39,9 @@ def _cost(port: int) -> dict[str, float]:
     before, started_s = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
     found = asyncio.run(
         call_path.measure(
-            "r",
-            "127.0.0.1",
-            port,
-            packets=PACKETS,
-            interval_ms=INTERVAL_MS,
+            ReflectorAt("r", "127.0.0.1", port),
             now_ms=lambda: 0,
+            stream=call_path.CallStream(packets=PACKETS, interval_ms=INTERVAL_MS),
         )
     )
     took_s = time.monotonic() - started_s

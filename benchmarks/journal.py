@@ -24,7 +24,7 @@ from collectors.batch import Batch, check, gather
 from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE, INTERFACE
 from probes.wire.catalogue import Field, Measurement
-from probes.wire.measurements import CALL_PATH
+from probes.wire.path_probes import CALL_PATH
 from probes.wire.percentiles import percentile
 from probes.wire.sample import Sample, Value
 
@@ -45,7 +45,7 @@ def run(folder: Path | None = None) -> dict[str, float]:
 async def _measure(folder: Path) -> dict[str, float]:
     figures: dict[str, float] = {}
     chance = random.Random(1)
-    reports = [_batch(CALL_PATH, 8, chance) for _ in range(500)]
+    reports = [_batch(CALL_PATH.measurement, 8, chance) for _ in range(500)]
     polls = [_batch(INTERFACE, 52, chance) for _ in range(100)]
     figures["check_of_52_ports_us"] = _check_us(polls[0])
     fsync_ms = _fsync_ms(folder)

@@ -21,6 +21,7 @@ from typing import Any
 
 from probes.measure import call_path
 from probes.measure.jitter import jitter
+from probes.wire.path_probes import VOICE_BYTES
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))
@@ -133,7 +134,7 @@ def _call(path: ShapedPath, port: int) -> dict[str, Any]:
 
 
 def _irtt(path: ShapedPath, port: int) -> dict[str, Any]:
-    asked = f"-i {call_path.INTERVAL_MS:g}ms -d {SECONDS:g}s -l {call_path.VOICE_BYTES}"
+    asked = f"-i {call_path.INTERVAL_MS:g}ms -d {SECONDS:g}s -l {VOICE_BYTES}"
     done = subprocess.run(
         path.near("irtt", "client", *asked.split(), "-Q", "-o", "-", f"{FAR}:{port}"),
         capture_output=True,

@@ -197,11 +197,18 @@ async def _reflect(addresses: list[str]) -> None:
 
 
 async def _measure() -> None:
-    from probes.measure import bandwidth, call_path, path
+    from probe_runs import reflector_at, run_call_path, run_path
+
+    from probes.measure import bandwidth
 
     probe, args, kwargs = json.loads(sys.stdin.read())
-    modules = {"call_path": call_path, "bandwidth": bandwidth, "path": path}
-    result = await modules[probe].measure(*args, **kwargs, now_ms=lambda: 0)
+    if probe == "bandwidth":
+        result = await bandwidth.measure(*args, **kwargs, now_ms=lambda: 0)
+    else:
+        id, host, *port = args
+        at = reflector_at(host, *port, tcp_port=kwargs.pop("tcp_port", None), id=id)
+        run = run_call_path if probe == "call_path" else run_path
+        result = await run(at, **kwargs)
     sys.stdout.write(msgspec.json.encode(result).decode())
 
 

@@ -66,7 +66,7 @@ async def test_a_broker_with_a_strange_certificate_gets_nothing_and_is_named(
     listener = f"certfile {strange.certificate}\nkeyfile {strange.private_key}\n"
     with services.running(services.mosquitto(tmp_path / "broker", listener)) as broker:
         for port, says in (
-            (broker.port, "showed a certificate that is not to be trusted"),
+            (broker.port, "has a certificate that is not trusted"),
             (services.free_port(), "refused the connection"),
         ):
             settings = Settings(

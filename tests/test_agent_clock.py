@@ -19,7 +19,7 @@ from test_agent_status import NOW_MS as STATUS_MS
 from test_agent_status import status
 from waiting import until
 
-from probes.agent.clock_changes import wrong_ms
+from probes.agent.clock_changes import clock_error_ms
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import DAY_MS, NAME, Spool
@@ -43,11 +43,11 @@ class Wrong:
     def now_ms(self) -> int:
         return self.true_ms + self.error_ms
 
-    def wrong_ms(self) -> int | None:
+    def clock_error_ms(self) -> int | None:
         return self.error_ms if self.compared else None
 
     def spool(self, folder: Path) -> Spool:
-        return Spool(folder, SpoolLimits(), self.now_ms, self.wrong_ms)
+        return Spool(folder, SpoolLimits(), self.now_ms, self.clock_error_ms)
 
 
 def report(id: str, at_ms: int) -> Report:
@@ -233,9 +233,9 @@ def test_a_clock_that_is_a_year_ahead_for_a_moment_empties_no_spool(
 
 
 def test_a_clock_is_right_within_two_minutes() -> None:
-    assert wrong_ms(-60) == 0
-    assert wrong_ms(None) is None
-    assert wrong_ms(121) == 121_000
+    assert clock_error_ms(-60) == 0
+    assert clock_error_ms(None) is None
+    assert clock_error_ms(121) == 121_000
 
 
 def test_a_clock_behind_is_said_too() -> None:
@@ -264,7 +264,7 @@ async def test_days_offline_by_a_clock_that_is_days_ahead_arrive_at_their_times(
             tmp_path,
             SpoolLimits(),
             laptop.clocks.now_ms,
-            lambda: wrong_ms(out.clock_ahead_s),
+            lambda: clock_error_ms(out.clock_ahead_s),
         )
         with laptop.spool as spool:
             for back in range(3):

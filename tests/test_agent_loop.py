@@ -11,25 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting import until
 
-from probes.agent.agent import Agent, read_policy
+from probes.agent.agent import Agent, AgentIdentity, AgentTiming, ServerLink
 from probes.agent.clock_changes import Clocks, clock_change
-from probes.agent.pause import pause, paused_until_ms
 from probes.agent.place import KnownPlaces, Locator
-from probes.agent.probe_budget import ProbeConditions, not_now, note_test
+from probes.agent.policy_refresh import read_policy
+from probes.agent.probe_budget import ProbeConditions, reason_not_to_run, record_test
 from probes.agent.probe_budget import test_bytes as bytes_of_a_test
-from probes.agent.probe_round import PROBES, Round
-from probes.agent.probe_schedule import first_due_ms, next_due_ms, phase_ms
+from probes.agent.probe_round import ProbeRounds
+from probes.agent.quiet_times import paused_until_ms, write_pause
+from probes.agent.schedule_times import first_due_ms, next_due_ms, phase_ms
 from probes.agent.settings import Settings, SpoolLimits
 from probes.agent.spool import Spool, SpooledReport
 from probes.diagnosis.agent_status import read_status, status_lines
 from probes.measure.active_interface import Interface
 from probes.wire.failure import Outcome
+from probes.wire.laptop_probes import VPN
+from probes.wire.path_probes import BANDWIDTH, CALL_PATH
 from probes.wire.policy import MeasuringHours, Policy
+from probes.wire.probe_list import PROBES
 from probes.wire.report import AgentCredential, Receipt, Result
 
 WHO = AgentCredential("agent-1", "s3cret", "hall")
 HOUR_MS = 3_600_000
-QUICK = dict.fromkeys(PROBES, 0) | {"vpn": 600, "agent": 600}
+NAMES = [probe.name for probe in PROBES]
+QUICK = dict.fromkeys(NAMES, 0) | {"vpn": 600, "agent": 600}
 
 
 class Clock:
@@ -51,7 +56,7 @@ class Clock:
             await asyncio.sleep(0.05)
 
 
-class Counting(Round):
+class Counting(ProbeRounds):
     """A round that measures nothing and counts."""
 
     def __init__(self, clocks: Clocks) -> None:
@@ -64,7 +69,7 @@ class Counting(Round):
         """Nothing of this machine is looked at."""
 
     async def measure(
-        self, probe: str, policy: Policy, facts: ProbeConditions
+        self, probe: str, policy: Policy, conditions: ProbeConditions
     ) -> list[Result]:
         self.done[probe] += 1
         if self.fault is not None:
@@ -98,21 +103,18 @@ class Laptop:
         ahead = more.pop("clock_ahead_s", lambda: None)
         policies = more.pop("policies", None)
         with self.spool:
+            settings = Settings(
+                server="https://x", state_folder=str(self.folder), **more
+            )
             agent = Agent(
-                Settings(server="https://x", state_folder=str(self.folder), **more),
-                self.who,
+                AgentIdentity(settings, self.who, "test"),
                 self.spool,
-                self.taking,
-                policies,
-                "test",
-                clocks=self.clocks,
-                clock_ahead_s=ahead,
-                round=self.round,
+                ServerLink(self.taking, policies, clock_ahead_s=ahead),
+                timing=AgentTiming(self.clocks, soon_ms=100, tick_s=0.02),
+                rounds=self.round,
                 locator=Locator(
                     KnownPlaces(self.folder, b"key"), gather=lambda: self.lines
                 ),
-                soon_ms=100,
-                tick_s=0.02,
             )
             task = asyncio.create_task(agent.run(self.stop))
             try:
@@ -151,13 +153,13 @@ async def test_nothing_is_measured_in_a_pause_or_outside_the_hours(
     tmp_path: Path,
 ) -> None:
     laptop = Laptop(tmp_path, Policy(cadence_s=QUICK, report_s=600))
-    pause(tmp_path, laptop.clocks.now_ms() + HOUR_MS)
+    write_pause(tmp_path, laptop.clocks.now_ms() + HOUR_MS)
     async with laptop.running():
         status = tmp_path / "status.json"
         await until(lambda: status.exists() and b"paused" in status.read_bytes())
         await asyncio.sleep(0.3)
         assert not laptop.round.done
-        pause(tmp_path, 0)
+        write_pause(tmp_path, 0)
         laptop.clock.ahead_s += 1000
         await until(lambda: laptop.round.done["vpn"] == 1)
     seen = read_status(tmp_path)
@@ -231,7 +233,7 @@ async def test_a_stop_in_the_middle_of_a_measurement_is_obeyed_at_once(
 
     class Endless(Counting):
         async def measure(
-            self, probe: str, policy: Policy, facts: ProbeConditions
+            self, probe: str, policy: Policy, conditions: ProbeConditions
         ) -> list[Result]:
             self.done[probe] += 1
             await never.wait()
@@ -253,13 +255,13 @@ async def test_the_network_used_is_counted_against_the_month(tmp_path: Path) -> 
 async def test_a_speed_test_that_was_slept_through_comes_within_hours(
     tmp_path: Path,
 ) -> None:
-    cadence = dict.fromkeys(PROBES, 0) | {"bandwidth": 86_400}
+    cadence = dict.fromkeys(NAMES, 0) | {"bandwidth": 86_400}
     for age_h, least_h, most_h in ((1, 22.9, 23), (48, 0, 4.01)):
         folder = tmp_path / str(age_h)
         folder.mkdir()
         laptop = Laptop(folder, Policy(cadence_s=cadence, report_s=600))
         now_ms = laptop.clocks.now_ms()
-        note_test(folder, now_ms - age_h * HOUR_MS)
+        record_test(folder, now_ms - age_h * HOUR_MS)
         async with laptop.running():
             await asyncio.sleep(0.2)
         status = read_status(folder)
@@ -333,7 +335,7 @@ def test_hours_may_go_over_midnight() -> None:
 
 def test_speed_tests_are_polite() -> None:
     def why(**facts: object) -> Outcome | None:
-        return not_now("bandwidth", False, ProbeConditions(**facts))  # type: ignore[arg-type]
+        return reason_not_to_run(BANDWIDTH, False, ProbeConditions(**facts))  # type: ignore[arg-type]
 
     assert why() is None
     assert why(metered=True) is Outcome.METERED
@@ -343,9 +345,9 @@ def test_speed_tests_are_polite() -> None:
     assert bytes_of_a_test(ProbeConditions(left_bytes=100_000_000)) == 10_000_000
     assert bytes_of_a_test(ProbeConditions(left_bytes=10**9)) == 80_000_000
     assert (
-        not_now("call_path", False, ProbeConditions(left_bytes=0))
+        reason_not_to_run(CALL_PATH, False, ProbeConditions(left_bytes=0))
         is Outcome.BUDGET_SPENT
     )
-    assert not_now("call_path", False, ProbeConditions(metered=True)) is None
-    assert not_now("vpn", False, ProbeConditions(left_bytes=-1)) is None
-    assert not_now("vpn", True, ProbeConditions()) is Outcome.NOT_PERMITTED
+    assert reason_not_to_run(CALL_PATH, False, ProbeConditions(metered=True)) is None
+    assert reason_not_to_run(VPN, False, ProbeConditions(left_bytes=-1)) is None
+    assert reason_not_to_run(VPN, True, ProbeConditions()) is Outcome.NOT_PERMITTED

@@ -414,10 +414,10 @@ async def test_a_beacon_over_the_cable_is_an_office_and_through_a_tunnel_is_not(
         among = reached_by(LAPTOP)
         other = await locator.where(beacon.url)
         assert other.whereabouts.place == "unknown"
-        assert locator.say("home")
+        assert locator.set_place("home")
         now_s[0] += 3600
         assert (await locator.where(beacon.url)).whereabouts.place == "home"
-        assert locator.say("")
+        assert locator.set_place("")
         now_s[0] += 3600
         assert (await locator.where(beacon.url)).whereabouts.place == "unknown"
     kept = (tmp_path / "places.json").read_text()

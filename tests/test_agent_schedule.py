@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from test_agent_loop import QUICK, Laptop
 from waiting import until
 
-from probes.agent.agenda import Agenda
 from probes.agent.burst_schedule import (
     BETWEEN_MS,
     SPREAD_MS,
     BurstSchedule,
 )
-from probes.agent.pause import pause, paused_until_ms, why_quiet
+from probes.agent.job_schedule import JobSchedule
 from probes.agent.place import KnownPlaces, Locator
 from probes.agent.probe_budget import ProbeConditions
 from probes.agent.publish_mqtt import FIRST_BACK_S, LAST_BACK_S
+from probes.agent.quiet_times import paused_until_ms, quiet_reason, write_pause
 from probes.agent.report_delivery import retry_s
 from probes.diagnosis.agent_status import read_status
 from probes.diagnosis.local_time import local_time_text
@@ -47,49 +47,49 @@ def call(outcome: Outcome = Outcome.OK, **values: int) -> Result:
     return Result("call_path", 2, NOW_MS, outcome, "hall", dict(values))
 
 
-def agenda(time: Time, **periods_s: int) -> Agenda:
-    found = Agenda(
+def schedule(time: Time, **periods_s: int) -> JobSchedule:
+    found = JobSchedule(
         "agent-1", periods_s, lambda job: periods_s[job] * 1000, time, chance=lambda: 0
     )
     found.plan_all()
     return found
 
 
-def done(plan: Agenda, time: Time, minutes: int) -> Counter[str]:
+def done(plan: JobSchedule, time: Time, minutes: int) -> Counter[str]:
     """What is done in so many minutes, looked at every second."""
     count: Counter[str] = Counter()
     for _ in range(minutes * 60):
         time.now_ms += 1000
-        while (job := plan.next()) is not None:
-            plan.begin(job)
+        while (job := plan.next_job()) is not None:
+            plan.start(job)
             count[job] += 1
     return count
 
 
 def test_a_day_on_the_grid_is_a_day_on_the_grid() -> None:
     time = Time()
-    plan = agenda(time, vpn=300, call_path=900, never=0)
+    plan = schedule(time, vpn=300, call_path=900, never=0)
     assert done(plan, time, 24 * 60) <= Counter(vpn=289, call_path=97, never=144)
     assert "never" not in plan.due_ms
 
 
 def test_rounds_put_between_leave_the_grid_as_it_was() -> None:
     time = Time()
-    plan = agenda(time, call_path=900, wifi=300, off=0)
+    plan = schedule(time, call_path=900, wifi=300, off=0)
     done(plan, time, 20)
     due_ms = plan.due_ms
     first_ms = min(due_ms.values())
-    plan.put_between(["call_path", "off"], [first_ms - 3000, first_ms - 2000])
+    plan.add_extra_rounds(["call_path", "off"], [first_ms - 3000, first_ms - 2000])
     assert plan.earliest_ms == first_ms - 3000
     time.now_ms = first_ms - 3000
-    assert plan.next() == "call_path"
-    assert plan.begin("call_path")
-    assert plan.next() is None
+    assert plan.next_job() == "call_path"
+    assert plan.start("call_path")
+    assert plan.next_job() is None
     time.now_ms = first_ms - 2000
-    assert plan.begin("call_path")
+    assert plan.start("call_path")
     assert plan.due_ms == due_ms
     # What was slept through is not made up for.
-    plan.put_between(["call_path"], [time.now_ms + 1, time.now_ms + 2])
+    plan.add_extra_rounds(["call_path"], [time.now_ms + 1, time.now_ms + 2])
     time.now_ms += 3 * 3_600_000
     plan.plan_all()
     assert done(plan, time, 2) == Counter(call_path=1, wifi=1)
@@ -97,10 +97,10 @@ def test_rounds_put_between_leave_the_grid_as_it_was() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3_600_000)), max_size=200))
 def test_hurry_is_bounded_whatever_a_line_does(turns: list[tuple[bool, int]]) -> None:
-    hurry, now_ms, begun = BurstSchedule(), NOW_MS, list[int]()
+    bursts, now_ms, begun = BurstSchedule(), NOW_MS, list[int]()
     for bad, passed_ms in turns:
         now_ms += passed_ms
-        times = hurry.note([call(poor=int(bad))], now_ms, 0.5)
+        times = bursts.rounds_after([call(poor=int(bad))], now_ms, 0.5)
         assert not times or bad
         assert len(times) in (0, len(BURST_ROUNDS_MS))
         assert all(now_ms < at for at in times)
@@ -113,25 +113,25 @@ def test_hurry_is_bounded_whatever_a_line_does(turns: list[tuple[bool, int]]) ->
 
 
 def test_hurry_begins_where_good_turns_bad_and_not_while_it_stays_so() -> None:
-    hurry = BurstSchedule()
-    assert hurry.note([call(poor=0)], NOW_MS, 0) == ()
-    times = hurry.note([call(poor=1)], NOW_MS, 0.5)
+    bursts = BurstSchedule()
+    assert bursts.rounds_after([call(poor=0)], NOW_MS, 0) == ()
+    times = bursts.rounds_after([call(poor=1)], NOW_MS, 0.5)
     assert [at - NOW_MS - SPREAD_MS // 2 for at in times] == list(BURST_ROUNDS_MS)
     later_ms = NOW_MS + 2 * BETWEEN_MS
-    assert hurry.note([call(Outcome.TIMEOUT)], later_ms, 0) == ()
-    assert hurry.is_bad
-    assert hurry.note([call(poor=0)], later_ms, 0) == ()
-    assert not hurry.is_bad
-    assert hurry.note([call(Outcome.TIMEOUT)], later_ms, 0) != ()
+    assert bursts.rounds_after([call(Outcome.TIMEOUT)], later_ms, 0) == ()
+    assert bursts.is_bad
+    assert bursts.rounds_after([call(poor=0)], later_ms, 0) == ()
+    assert not bursts.is_bad
+    assert bursts.rounds_after([call(Outcome.TIMEOUT)], later_ms, 0) != ()
     # Not tried, and what is no sign of anything, is neither good nor bad.
-    hurry = BurstSchedule()
-    assert hurry.note([call(Outcome.BUDGET_SPENT)], NOW_MS, 0) == ()
+    bursts = BurstSchedule()
+    assert bursts.rounds_after([call(Outcome.BUDGET_SPENT)], NOW_MS, 0) == ()
     relay = Result("teams_relay", 1, NOW_MS, Outcome.TIMEOUT, "relay")
-    assert hurry.note([relay], NOW_MS, 0) == ()
+    assert bursts.rounds_after([relay], NOW_MS, 0) == ()
     # A clock that was set back by a year does not stop it.
-    assert hurry.note([call(poor=1)], NOW_MS, 0) != ()
-    hurry.note([call(poor=0)], NOW_MS, 0)
-    assert hurry.note([call(poor=1)], NOW_MS - 365 * 86_400_000, 0) != ()
+    assert bursts.rounds_after([call(poor=1)], NOW_MS, 0) != ()
+    bursts.rounds_after([call(poor=0)], NOW_MS, 0)
+    assert bursts.rounds_after([call(poor=1)], NOW_MS - 365 * 86_400_000, 0) != ()
 
 
 async def test_a_call_that_turns_bad_is_looked_at_again_briefly_with_what_explains_it(
@@ -144,10 +144,10 @@ async def test_a_call_that_turns_bad_is_looked_at_again_briefly_with_what_explai
     measure = laptop.round.measure
 
     async def noting(
-        probe: str, policy: Policy, facts: ProbeConditions
+        probe: str, policy: Policy, conditions: ProbeConditions
     ) -> list[Result]:
-        brief.append(facts.brief)
-        return await measure(probe, policy, facts)
+        brief.append(conditions.brief)
+        return await measure(probe, policy, conditions)
 
     laptop.round.measure = noting  # type: ignore[method-assign]
     async with laptop.running():
@@ -295,7 +295,7 @@ def test_a_pause_ends_by_itself_and_is_never_longer_than_the_council_allows(
     tmp_path: Path,
 ) -> None:
     hour_ms = 3_600_000
-    pause(tmp_path, NOW_MS + hour_ms)
+    write_pause(tmp_path, NOW_MS + hour_ms)
     assert paused_until_ms(tmp_path, NOW_MS, 86_400) == NOW_MS + hour_ms
     assert paused_until_ms(tmp_path, NOW_MS, 600) == NOW_MS + 600_000
     assert paused_until_ms(tmp_path, NOW_MS + hour_ms, 86_400) == 0
@@ -303,5 +303,7 @@ def test_a_pause_ends_by_itself_and_is_never_longer_than_the_council_allows(
     year_ms = 365 * 24 * hour_ms
     until_ms = paused_until_ms(tmp_path, NOW_MS - year_ms, 86_400)
     assert until_ms == NOW_MS - year_ms + 86_400_000
-    assert local_time_text(NOW_MS + hour_ms) in why_quiet(NOW_MS + hour_ms, NOW_MS, ())
-    assert why_quiet(0, NOW_MS, ()) == ""
+    assert local_time_text(NOW_MS + hour_ms) in quiet_reason(
+        NOW_MS + hour_ms, NOW_MS, ()
+    )
+    assert quiet_reason(0, NOW_MS, ()) == ""

@@ -15,8 +15,11 @@ from probes.agent.settings import (
     decode_settings,
     load_settings,
 )
+from probes.wire.laptop_probes import VPN
+from probes.wire.path_probes import BANDWIDTH, CALL_PATH
 from probes.wire.policy import Policy
 from probes.wire.policy import decode as decode_policy
+from probes.wire.service_probes import WEB
 
 
 def wrong(text: str, **environment: str) -> str:
@@ -133,10 +136,10 @@ def test_a_policy_is_lenient_to_the_new_and_strict_to_the_wrong() -> None:
 
 def test_a_metered_line_is_spared_unless_the_policy_says_otherwise() -> None:
     usual = Policy(cadence_s={"web": 60})
-    assert usual.cadence("call_path", 900, metered=False) == 900
-    assert usual.cadence("call_path", 900, metered=True) == 7200
-    assert usual.cadence("web", 600, metered=True) == 360
-    assert usual.cadence("vpn", 300, metered=True) == 300
-    assert usual.cadence("bandwidth", 86_400, metered=True) == 0
+    assert CALL_PATH.cadence_s(usual, metered=False) == 900
+    assert CALL_PATH.cadence_s(usual, metered=True) == 7200
+    assert WEB.cadence_s(usual, metered=True) == 360
+    assert VPN.cadence_s(usual, metered=True) == 300
+    assert BANDWIDTH.cadence_s(usual, metered=True) == 0
     said = Policy(metered_cadence_s={"call_path": 7})
-    assert said.cadence("call_path", 600, metered=True) == 7
+    assert CALL_PATH.cadence_s(said, metered=True) == 7

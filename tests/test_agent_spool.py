@@ -155,6 +155,7 @@ def test_network_bytes_are_counted_by_month(tmp_path: Path) -> None:
 _WRITER = """
 import sys, time
 from pathlib import Path
+from probes.wire.clock import wall_ms
 from probes.wire.report import Receipt, Report, Whereabouts
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import Spool

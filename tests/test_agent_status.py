@@ -10,11 +10,12 @@ from probes.diagnosis.agent_status import (
     status_lines,
     summary_lines,
 )
-from probes.diagnosis.outcome_text import OUTCOME_TEXT, PROBE_TITLES
+from probes.diagnosis.outcome_text import OUTCOME_TEXT
 from probes.diagnosis.result_text import figure_lines, figures, label, summary
 from probes.wire.durations import rough_duration_text
 from probes.wire.failure import Outcome
 from probes.wire.measurements import MEASUREMENTS
+from probes.wire.probe_list import PROBES
 from probes.wire.report import Result, Whereabouts
 
 NOW_MS = 1_790_000_000_000
@@ -75,7 +76,7 @@ def test_the_status_shows_what_waits_what_fails_and_what_is_next() -> None:
 
 def test_every_outcome_and_every_probe_has_a_text() -> None:
     assert set(OUTCOME_TEXT) == set(Outcome)
-    assert set(PROBE_TITLES) == {measurement.name for measurement in MEASUREMENTS}
+    assert all(probe.title for probe in PROBES)
 
 
 @pytest.mark.parametrize(

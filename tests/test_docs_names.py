@@ -29,7 +29,7 @@ from alerts.alert_text import IN_GENERAL
 from alerts.rule_files import load as load_rules
 from collectors.server_measurements import CATALOGUE
 from dashboards.grafana.boards import BOARDS
-from probes.agent import agent_cli as agent_cli
+from probes.agent.agent_parser import make_parser
 from towpath import cli
 
 NAMES = re.compile(r"[a-z]\w*_\w+")
@@ -65,7 +65,7 @@ def _typer_commands(command: Any, name: str) -> Iterator[tuple[str, set[str]]]:
 
 
 def _agent_commands() -> Iterator[tuple[str, set[str]]]:
-    parser = agent_cli._parser()
+    parser = make_parser()
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, command in action.choices.items():
@@ -156,7 +156,7 @@ def _parse_error(line: str) -> str:
         said = io.StringIO()
         try:
             with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-                agent_cli._parser().parse_args(words[1:])
+                make_parser().parse_args(words[1:])
         except SystemExit as end:
             return said.getvalue() if end.code else ""
         return ""

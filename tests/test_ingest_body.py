@@ -30,8 +30,10 @@ from collectors.ingest.report_body import Rejected, read, split
 from collectors.ingest.report_rows import rows
 from collectors.server_measurements import CATALOGUE
 from collectors.token_buckets import Allowance
+from probes.wire.path_probes import BANDWIDTH, CALL_PATH
 from probes.wire.policy import decode
 from probes.wire.report import MAX_BODY_BYTES, Report
+from probes.wire.service_probes import WEB
 
 NOW_MS = 1_790_000_000_000
 _numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -333,8 +335,8 @@ def test_the_policy_comes_from_the_estate_with_the_nearest_reflector_first() -> 
     policy = policy_of(estate, config, "dc")
     assert [each.id for each in policy.reflectors] == ["near", "far"]
     assert decode(msgspec.json.encode(policy)) == policy
-    assert policy.cadence("call_path", 600, False) == 300
-    assert policy.cadence("call_path", 600, True) == 3600
-    assert policy.cadence("web", 600, True) == 3600
-    assert policy.cadence("bandwidth", 86_400, True) == 0
+    assert CALL_PATH.cadence_s(policy, False) == 300
+    assert CALL_PATH.cadence_s(policy, True) == 3600
+    assert WEB.cadence_s(policy, True) == 3600
+    assert BANDWIDTH.cadence_s(policy, True) == 0
     assert decode(b'{"a later field": 1}').report_s == 300

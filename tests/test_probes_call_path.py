@@ -4,11 +4,12 @@ import socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from probe_runs import reflector_at, run_call_path
 from udp_echo import echo
 
 from probes.measure import packet_stream
 from probes.measure.call_figures import summarise
-from probes.measure.call_path import NAME, measure
+from probes.measure.call_path import NAME
 from probes.wire import stamp
 from probes.wire.catalogue import check_sample
 from probes.wire.failure import Outcome
@@ -252,8 +253,11 @@ def test_whatever_comes_back_the_figures_hold_together(run, interval_ms):
 
 
 async def against(answer, **kwargs):
+    where = {name: kwargs.pop(name) for name in ("tcp_port", "key") if name in kwargs}
     async with echo(answer) as port:
-        return await measure("r1", "127.0.0.1", port, **(QUICK | kwargs))
+        return await run_call_path(
+            reflector_at("127.0.0.1", port, **where), **(QUICK | kwargs)
+        )
 
 
 def honest(data, count):
@@ -309,14 +313,14 @@ async def test_a_port_nobody_listens_on_refuses():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    found = await measure("r1", "127.0.0.1", port, **QUICK)
+    found = await run_call_path(reflector_at("127.0.0.1", port), **QUICK)
     assert found.outcome is Outcome.REFUSED
     assert found.cost_bytes > 0
 
 
 @pytest.mark.parametrize("name", ["no-such-host.invalid", "x" * 70 + ".invalid", ".."])
 async def test_a_name_that_does_not_exist_is_not_found(name):
-    found = await measure("r1", name, 862, **QUICK)
+    found = await run_call_path(reflector_at(name), **QUICK)
     assert found.outcome in (Outcome.NAME_NOT_FOUND, Outcome.NAME_SERVER_FAILED)
     assert found.cost_bytes == 0
 

@@ -4,7 +4,7 @@ import pytest
 
 from probes.diagnosis import data_costs
 from probes.diagnosis.what_we_collect import what_we_collect
-from probes.measure import call_path
+from probes.wire.path_probes import CALL_PACKETS, VOICE_BYTES
 from probes.wire.policy import Policy, TeamsRelay
 
 TYPICAL = Policy(teams_relay=TeamsRelay(host="relay"))
@@ -21,7 +21,7 @@ def test_a_day_and_night_stays_below_25_megabytes_and_5_where_it_is_paid_for(ip)
 def test_the_call_path_is_its_packets_both_ways():
     line = data_costs.day(Policy(), metered=False)[0]
     assert line.what == "call_path"
-    assert line.each_bytes == call_path.PACKETS * 2 * (call_path.VOICE_BYTES + 28)
+    assert line.each_bytes == CALL_PACKETS * 2 * (VOICE_BYTES + 28)
     assert (line.runs, line.day_bytes) == (96, 13_440_000)
 
 

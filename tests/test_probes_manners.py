@@ -4,29 +4,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.agent.probe_budget import Moved, in_use, last_test_ms, note_test
-from probes.agent.probe_schedule import rare_due_ms
+from probes.agent.probe_budget import (
+    InterfaceTraffic,
+    in_use,
+    last_test_ms,
+    record_test,
+)
+from probes.agent.schedule_times import rare_due_ms
 from probes.measure import bufferbloat
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-IDLE = Moved(400, 2, 2)
-VOICE = Moved(13_000, 50, 50)
-MUTED = Moved(8_000, 2, 50)
-BROWSING = Moved(600_000, 300, 500)
+IDLE = InterfaceTraffic(400, 2, 2)
+VOICE = InterfaceTraffic(13_000, 50, 50)
+MUTED = InterfaceTraffic(8_000, 2, 50)
+BROWSING = InterfaceTraffic(600_000, 300, 500)
 
 
 def seconds(*moved):
     return [{"wlan0": each} for each in moved]
 
 
-@pytest.mark.parametrize("call", [VOICE, MUTED, Moved(5_000, 25, 4)])
+@pytest.mark.parametrize("call", [VOICE, MUTED, InterfaceTraffic(5_000, 25, 4)])
 def test_a_steady_pace_of_small_packets_is_a_call(call):
     assert in_use(seconds(*[call] * 5))
 
 
 def test_a_download_is_in_use_and_an_idle_line_is_not():
-    assert in_use(seconds(*[Moved(2_000_000, 500, 1500)] * 5))
+    assert in_use(seconds(*[InterfaceTraffic(2_000_000, 500, 1500)] * 5))
     assert not in_use(seconds(*[IDLE] * 5))
     assert not in_use([])
 
@@ -36,7 +41,7 @@ def test_a_page_that_is_opened_now_and_then_is_not_a_call():
 
 
 def test_what_goes_one_way_only_is_not_a_call():
-    assert not in_use(seconds(*[Moved(9_000, 0, 60)] * 5))
+    assert not in_use(seconds(*[InterfaceTraffic(9_000, 0, 60)] * 5))
 
 
 def test_a_call_in_a_tunnel_is_seen_on_either_interface():
@@ -49,7 +54,7 @@ def test_a_call_in_a_tunnel_is_seen_on_either_interface():
     st.lists(
         st.dictionaries(
             st.sampled_from(["eth0", "wlan0", "tun0"]),
-            st.builds(Moved, *[st.integers(0, 10**10)] * 3),
+            st.builds(InterfaceTraffic, *[st.integers(0, 10**10)] * 3),
         ),
         max_size=6,
     )
@@ -75,7 +80,7 @@ def test_one_that_was_slept_through_is_spread_over_the_next_hours(now, age, chan
 
 def test_when_it_was_last_done_is_kept(tmp_path):
     assert last_test_ms(tmp_path) == 0
-    note_test(tmp_path, 1_700_000_000_000)
+    record_test(tmp_path, 1_700_000_000_000)
     assert last_test_ms(tmp_path) == 1_700_000_000_000
     (tmp_path / "speed-test").write_bytes(b"\xffnonsense")
     assert last_test_ms(tmp_path) == 0

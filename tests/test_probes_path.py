@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from probe_runs import reflector_at, run_path
 from routed_path import COUNCIL, COUNCIL6, GATEWAY, RoutedPath, routed_path
 
 from probes import tracing
 from probes.measure.hops import Hop, figures, identify_hops
-from probes.measure.path import measure
 from probes.tracing import Echo, icmp, windows_tracer
 from probes.tracing.linux_tracer import TcpTracer, read_error
 from probes.wire.catalogue import check_sample
@@ -312,7 +312,7 @@ def test_where_no_route_leads_there_is_no_network(path):
 
 
 async def test_a_name_that_does_not_exist_is_not_found():
-    found = await measure("r1", "no-such-host.invalid", now_ms=lambda: 0)
+    found = await run_path(reflector_at("no-such-host.invalid"))
     assert found.outcome in (Outcome.NAME_NOT_FOUND, Outcome.NAME_SERVER_FAILED)
 
 

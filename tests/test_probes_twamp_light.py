@@ -7,10 +7,10 @@ import socket
 import struct
 
 import pytest
+from probe_runs import reflector_at, run_call_path
 from udp_echo import echo
 
 from collectors.reflector import ReflectorConfig, ReflectorService
-from probes.measure.call_path import measure
 from probes.wire import stamp
 from probes.wire.failure import Outcome
 
@@ -32,7 +32,7 @@ def light_reflector(sizes, lose=()):
 @pytest.mark.parametrize("sizes", [(38,), (41,), (44,), (46, 572, 1496), (172,)])
 async def test_a_reflector_that_knows_no_stamp_is_measured_each_way(sizes):
     async with echo(light_reflector(sizes, lose={5, 6})) as port:
-        found = await measure("r1", "127.0.0.1", port, **RUN)
+        found = await run_call_path(reflector_at("127.0.0.1", port), **RUN)
     assert found.outcome is Outcome.OK
     assert (found.values["sent"], found.values["received"]) == (60, 58)
     assert found.values["loss_out_ratio"] == 0
@@ -93,7 +93,9 @@ async def test_a_stateless_reflector_copies_numbers_and_gives_no_directions_away
         addresses=("127.0.0.1",), stamp_port=0, web_port=0, stateful=False
     )
     async with ReflectorService(config) as reflector:
-        found = await measure("r1", "127.0.0.1", reflector.stamp_port, **RUN)
+        found = await run_call_path(
+            reflector_at("127.0.0.1", reflector.stamp_port), **RUN
+        )
         assert found.values["received"] == 60
 
         packet = await asyncio.to_thread(

@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from probes.agent.continuous_probes import ContinuousProbes
+from probes.agent.probe_round import ProbeRounds, RoundSetup
 from probes.diagnosis.outcome_text import OUTCOME_TEXT
 from probes.measure.laptop_load import Cpu, LaptopLoad, busy_ratio, cpu_times
-from probes.measure.wifi import Wifi, retry_ratio
+from probes.measure.wifi import Wifi, WifiRunner, retry_ratio
 from probes.platforms.system_facts import Interface, WifiLink
 from probes.wire.catalogue import check_sample
 from probes.wire.failure import NOT_THERE, Outcome
@@ -138,8 +138,14 @@ async def test_a_glance_never_raises_and_what_is_opted_out_is_not_looked_at() ->
         asked.append(key)
         raise RuntimeError("a fault of the driver's")
 
-    watched = ContinuousProbes(wifi=Wifi(broken))
-    await watched.glance(("vpn", "wifi"))
+    def rounds(*opt_out: str) -> ProbeRounds:
+        made = ProbeRounds(
+            RoundSetup(software="test", now_ms=lambda: 5, opt_out=opt_out)
+        )
+        made._runners["wifi"] = WifiRunner(Wifi(broken))
+        return made
+
+    await rounds("vpn", "wifi").glance()
     assert not asked
-    await watched.glance(("vpn",))
+    await rounds("vpn").glance()
     assert asked

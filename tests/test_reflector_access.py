@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ingest_council import door, enrol
+from probe_runs import reflector_at, run_call_path
 from pydantic import ValidationError
 from services import absent, program
 from test_reflector_stamp import Caller
@@ -33,7 +34,7 @@ from collectors.reflector.reflector_access import (
     stamp_key,
     token_holder,
 )
-from probes.measure import bandwidth, call_path, path_mtu
+from probes.measure import bandwidth, path_mtu
 from probes.wire import ndt7, stamp, stamp_auth
 from probes.wire.failure import Outcome
 from probes.wire.policy import Policy, ReflectorAt, decode
@@ -134,10 +135,8 @@ async def test_the_call_path_is_measured_in_the_authenticated_mode(
         port = reflector.stamp_port
 
         async def measured(key: bytes, packets: int) -> Any:
-            return await call_path.measure(
-                "r1", "127.0.0.1", port, packets=packets, interval_ms=5,
-                now_ms=lambda: 0, key=key,
-            )  # fmt: skip
+            at = reflector_at("127.0.0.1", port, key=key)
+            return await run_call_path(at, packets=packets, interval_ms=5)
 
         good = await measured(KEY, 50)
         assert good.outcome is Outcome.OK

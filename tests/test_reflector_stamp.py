@@ -7,9 +7,9 @@ import socket
 import sys
 
 import pytest
+from probe_runs import reflector_at, run_call_path
 
 from collectors.reflector import ReflectorConfig, ReflectorService
-from probes.measure import call_path
 from probes.wire import stamp
 from probes.wire.failure import Outcome
 
@@ -147,13 +147,10 @@ async def test_many_calls_at_once_all_see_a_clean_path():
     async with ReflectorService(config(source_packets_per_s=10_000)) as reflector:
         found = await asyncio.gather(
             *(
-                call_path.measure(
-                    "r1",
-                    "127.0.0.1",
-                    reflector.stamp_port,
+                run_call_path(
+                    reflector_at("127.0.0.1", reflector.stamp_port),
                     packets=50,
                     interval_ms=20,
-                    now_ms=lambda: 0,
                 )
                 for _ in range(8)
             )
@@ -166,14 +163,7 @@ async def test_a_reflector_that_dies_in_the_middle_is_loss_not_an_error():
     async with ReflectorService(config()) as reflector:
         port = reflector.stamp_port
         run = asyncio.create_task(
-            call_path.measure(
-                "r1",
-                "127.0.0.1",
-                port,
-                packets=200,
-                interval_ms=5,
-                now_ms=lambda: 0,
-            )
+            run_call_path(reflector_at("127.0.0.1", port), packets=200, interval_ms=5)
         )
         while reflector.stamp_stats.reflected < 50:  # noqa: ASYNC110 - a counter
             await asyncio.sleep(0.01)

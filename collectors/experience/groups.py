@@ -31,11 +31,14 @@ from collectors.experience.agent_results import AgentPlace, AgentResults, read
 from collectors.experience.disclosure_control import Cells, Name, Sum, showable
 from collectors.experience.group_figures import FIGURES, caused, rounded
 from probes.wire.measurements import CATALOGUE
+from probes.wire.probe_list import PROBES
 from probes.wire.sample import Sample, Value
 
 LEAST = 10
-_SLOW = frozenset({"path", "teams_relay"})
-_SLOW_WINDOWS = 3
+# In how many windows a result counts, if it is more than one.
+_WINDOWS = {
+    probe.name: probe.group_windows for probe in PROBES if probe.group_windows > 1
+}
 
 
 class GroupsConfig(BaseModel):
@@ -86,7 +89,6 @@ class ExperienceWindow:
         self._period_ms = config.period_s * 1000
         self._window_ms = config.window_s * 1000
         self._rows: list[AgentResults] = []
-        self._longer_ms = (_SLOW_WINDOWS - 1) * self._window_ms
         self._places: dict[AgentPlace, AgentPlace] = {}
 
     def __len__(self) -> int:
@@ -115,7 +117,7 @@ class ExperienceWindow:
 
     def _longer(self, kind: str) -> int:
         """How much longer than a window rows of that kind count."""
-        return self._longer_ms if kind in _SLOW else 0
+        return (_WINDOWS.get(kind, 1) - 1) * self._window_ms
 
     def first_end_ms(self, whole: bool) -> int | None:
         """The end of the first period of what is held; with `whole`, of the first that

@@ -16,7 +16,8 @@ from collectors.estate.estate_model import Estate
 from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.policies import MAX_REFLECTORS, MICROSOFT_365
 from probes.wire.catalogue import Catalogue
-from probes.wire.policy import TEAMS_TARGET
+from probes.wire.probe import TargetKind
+from probes.wire.probe_list import PROBES
 from probes.wire.report import Report, Whereabouts
 from probes.wire.sample import Sample
 
@@ -39,13 +40,15 @@ def targets_of(estate: Estate, policy: PolicyConfig) -> Targets:
     if policy.microsoft_365:
         services += [each.name for each in MICROSOFT_365]
     checks = [each.name for each in policy.online_checks]
+    by_kind: dict[TargetKind, frozenset[str]] = {
+        "none": _NONE,
+        "reflectors": reflectors,
+        "names": frozenset(policy.names),
+        "services": frozenset((*services, *checks)),
+    }
     return {
-        "call_path": reflectors,
-        "path": reflectors,
-        "bandwidth": reflectors,
-        "name_lookup": frozenset(policy.names),
-        "web": frozenset((*services, *checks)),
-        "teams_relay": frozenset((TEAMS_TARGET,)),
+        probe.name: by_kind[probe.targets] | frozenset(probe.target_names)
+        for probe in PROBES
     }
 
 

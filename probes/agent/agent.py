@@ -1,9 +1,9 @@
-"""The agent's loop: one thing at a time, each in its own time.
+"""The agent's loop: one job at a time, each on its own schedule.
 
 One task runs every job (probes, delivery, policy) in turn, so that no probe measures
-the agent's own traffic. Jobs sit on a grid with this laptop's own phase; what a sleep
-made them miss is skipped. A stop is obeyed within two seconds; what was measured is in
-the spool by then.
+the agent's own traffic. Jobs run on a grid with this laptop's own phase. What was due
+while the laptop slept is skipped. The agent stops within two seconds; by then all
+results are in the spool.
 """
 
 from __future__ import annotations
@@ -11,136 +11,145 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
-import secrets
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import msgspec
-from msgspec.structs import replace
 
-from probes.agent.agenda import SOON_MS, Agenda
-from probes.agent.burst_schedule import EXPLAIN, BurstSchedule
-from probes.agent.change_filter import ChangeFilter
-from probes.agent.clock_changes import SET_S, Clocks, clock_change, wrong_ms
+from probes.agent.clock_changes import SET_S, Clocks, clock_change, clock_error_ms
 from probes.agent.enrol import device_id
-from probes.agent.pause import paused_until_ms, why_quiet
-from probes.agent.place import Judgement, KnownPlaces, Locator
-from probes.agent.probe_budget import (
-    ProbeConditions,
-    is_busy,
-    last_test_ms,
-    note_test,
-    on_battery,
-)
-from probes.agent.probe_round import PROBES, ROUND_S, Round
-from probes.agent.publish_https import HttpsPublisher
-from probes.agent.report_delivery import (
-    CredentialRefused,
-    Later,
-    Publisher,
-    ReportDelivery,
-)
+from probes.agent.job_schedule import SOON_MS, JobSchedule
+from probes.agent.place import KnownPlaces, Locator
+from probes.agent.policy_refresh import PolicyRefresh, PolicySource
+from probes.agent.probe_budget import last_test_ms
+from probes.agent.probe_jobs import ProbeJobs
+from probes.agent.probe_round import ROUND_S, ProbeRounds, RoundSetup
+from probes.agent.quiet_times import paused_until_ms, quiet_reason
+from probes.agent.report_delivery import Publisher, ReportDelivery
 from probes.agent.settings import Settings
 from probes.agent.spool import DAY_MS, Spool
 from probes.diagnosis.agent_status import Status, write_status
 from probes.diagnosis.sent_log import SentLog
-from probes.wire.atomic_file import replace_file
-from probes.wire.failure import Outcome
-from probes.wire.measurements import CATALOGUE
-from probes.wire.policy import Policy
-from probes.wire.policy import decode as decode_policy
-from probes.wire.report import VERSION, AgentCredential, Report, Result, Whereabouts
+from probes.wire.probe_list import PROBES, find_probe
+from probes.wire.report import AgentCredential
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-POLICY = "policy.json"
 DELIVER, REFRESH = "deliver", "policy"
 TICK_S = 15.0
-CHANGE_AGAIN_MS = 300_000
-# Why a speed test is tried again before its next time.
-_SOON_AGAIN = frozenset({Outcome.IN_USE, Outcome.BUSY, Outcome.ON_BATTERY})
+# A connection that comes and goes must not cause a round of everything each time.
+NETWORK_CHANGE_MS = 300_000
+
+
+class AgentIdentity(msgspec.Struct, frozen=True):
+    """Who this agent is and how it is set up."""
+
+    settings: Settings
+    credential: AgentCredential
+    software: str
+
+
+class ServerLink(msgspec.Struct, frozen=True):
+    """The connection to the council's server.
+
+    `policies` is None if no policy can be fetched. `network_bytes`: what the
+    connection has used so far. `clock_ahead_s`: by how much this laptop's clock is
+    ahead of the server's, None if that is not known. `clock_was_set` is called with the
+    seconds by which somebody set this laptop's clock.
+    """
+
+    publisher: Publisher
+    policies: PolicySource | None = None
+    network_bytes: Callable[[], int] = lambda: 0
+    clock_ahead_s: Callable[[], float | None] = lambda: None
+    clock_was_set: Callable[[float], None] = lambda _by_s: None
+
+
+class AgentTiming(msgspec.Struct, frozen=True):
+    """`soon_ms`: within what time everything runs after a start or a sleep; `tick_s`:
+    how often the agent looks at clocks and network while it waits."""
+
+    clocks: Clocks = Clocks()
+    soon_ms: int = SOON_MS
+    tick_s: float = TICK_S
 
 
 class Agent:
-    """`await Agent(…).run(stop)` until `stop` is set."""
+    """`await Agent(…).run(stop)` works until `stop` is set."""
 
     def __init__(
         self,
-        settings: Settings,
-        credential: AgentCredential,
+        identity: AgentIdentity,
         spool: Spool,
-        publisher: Publisher,
-        policies: HttpsPublisher | None,
-        software: str,
+        server: ServerLink,
         *,
-        clocks: Clocks | None = None,
+        timing: AgentTiming | None = None,
         locator: Locator | None = None,
-        round: Round | None = None,
-        network_bytes: Callable[[], int] = lambda: 0,
-        clock_ahead_s: Callable[[], float | None] = lambda: None,
-        clock_was_set: Callable[[float], None] = lambda _by_s: None,
-        soon_ms: int = SOON_MS,
-        tick_s: float = TICK_S,
+        rounds: ProbeRounds | None = None,
     ) -> None:
-        self._settings, self._credential = settings, credential
-        self._folder = settings.folder()
-        self._spool, self._policies, self._software = spool, policies, software
-        self._clocks = clocks or Clocks()
-        self._tick_s = tick_s
+        timing = timing or AgentTiming()
+        self._identity, self._spool, self._server = identity, spool, server
+        self._settings, self._clocks = identity.settings, timing.clocks
+        self._folder, self._tick_s = self._settings.folder(), timing.tick_s
         now_ms = self._clocks.now_ms
-        self._round = round or Round(
-            software,
-            now_ms,
-            ca_file=settings.ca_file,
-            opt_out=settings.opt_out,
-            waiting=lambda: spool.waiting,
-            dropped=lambda: spool.dropped,
+        self._rounds = rounds or ProbeRounds(
+            RoundSetup(
+                software=identity.software,
+                now_ms=now_ms,
+                ca_file=self._settings.ca_file,
+                opt_out=self._settings.opt_out,
+                waiting=lambda: spool.waiting,
+                dropped=lambda: spool.dropped,
+            )
         )
         self._locator = locator or Locator(
             KnownPlaces(self._folder, device_id(self._folder).encode()),
-            settings.ca_file,
+            self._settings.ca_file,
         )
-        self._delivery = ReportDelivery(spool, publisher, SentLog(self._folder), now_ms)
-        self._clock_ahead_s, self._clock_was_set = clock_ahead_s, clock_was_set
-        self._network_bytes, self._counted_bytes = network_bytes, 0
-        self._policy = read_policy(self._folder)
-        self._policy_ms: int | None = None
-        self._policy_trouble = ""
-        self._faulty: set[str] = set()
-        self._agenda = Agenda(
-            credential.agent,
-            (*PROBES, DELIVER, REFRESH),
+        self._delivery = ReportDelivery(
+            spool, server.publisher, SentLog(self._folder), now_ms
+        )
+        self._policy = PolicyRefresh(self._folder, server.policies)
+        self._schedule = JobSchedule(
+            identity.credential.agent,
+            (*(probe.name for probe in PROBES), DELIVER, REFRESH),
             self._period_ms,
             now_ms,
-            rare=("bandwidth",),
+            rare=[probe.name for probe in PROBES if probe.heavy],
             last_ms=lambda: last_test_ms(self._folder),
-            soon_ms=soon_ms,
+            soon_ms=timing.soon_ms,
         )
-        self._hurry = BurstSchedule()
+        self._probe_jobs = ProbeJobs(
+            identity.credential.agent,
+            identity.software,
+            self._folder,
+            spool,
+            self._rounds,
+            self._schedule,
+            now_ms,
+        )
+        self._failing: set[str] = set()
+        self._counted_bytes = 0
         self._network: object = None
         self._network_ms = self._changed_ms = 0
-        self._last: dict[tuple[str, str], Result] = {}
-        self._news = ChangeFilter()
-        self._place = Judgement(Whereabouts(), "")
         self._started_ms = now_ms()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set; then the job under way is given up."""
-        log.info("agent %s begins, reporting to %s", *self._names())
+        """Works until `stop` is set, then gives up the job in progress."""
+        agent, server = self._identity.credential.agent, self._settings.server
+        _log.info("agent_started agent=%s server=%s", agent, server or "none")
         stopping = asyncio.create_task(stop.wait(), name="agent-stop")
         self._network = self._locator.network()
-        self._agenda.plan_all()
-        if self._policies is not None:
-            self._agenda.put_off(REFRESH, 0)
+        self._schedule.plan_all()
+        if self._server.policies is not None:
+            self._schedule.due_in(REFRESH, 0)
         try:
             while not stop.is_set():
                 await self._wait(stopping)
-                job = self._agenda.next()
+                job = self._schedule.next_job()
                 if job is None or stop.is_set():
                     continue
                 clocks = self._clocks.wall_s(), self._clocks.monotonic_s()
-                working = asyncio.create_task(self._do(job), name=f"agent-{job}")
+                working = asyncio.create_task(self._run_job(job), name=f"agent-{job}")
                 await asyncio.wait(
                     {working, stopping}, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -148,71 +157,71 @@ class Agent:
                     working.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await working
-                self._look_at_clocks(*clocks, ROUND_S)
+                self._check_clocks(*clocks, ROUND_S)
                 self._write_status()
         finally:
             stopping.cancel()
             self._write_status(stopped=True)
-            log.info("agent ends, %d reports wait", self._spool.waiting)
+            _log.info("agent_stopped waiting=%d", self._spool.waiting)
 
-    # The time of things.
+    # Clocks, network and schedule.
 
     async def _wait(self, stopping: asyncio.Task[bool]) -> None:
-        """Waits for the next job's time, and looks at clocks and network meanwhile."""
+        """Waits for the next job, at most one tick; then checks clocks and network."""
         wall_s, monotonic_s = self._clocks.wall_s(), self._clocks.monotonic_s()
-        wait_s = max(self._agenda.earliest_ms / 1000 - wall_s, 0.0)
+        wait_s = max(self._schedule.earliest_ms / 1000 - wall_s, 0.0)
         wait_s = min(wait_s, self._tick_s)
         await asyncio.wait({stopping}, timeout=wait_s)
-        if not self._quiet():
-            await self._round.glance()
-        self._look_at_clocks(wall_s, monotonic_s, wait_s)
-        self._look_at_network()
+        if not self._quiet_reason():
+            await self._rounds.glance()
+        self._check_clocks(wall_s, monotonic_s, wait_s)
+        self._check_network()
 
-    def _look_at_clocks(
-        self, wall_s: float, monotonic_s: float, meant_s: float
+    def _check_clocks(
+        self, wall_s: float, monotonic_s: float, expected_s: float
     ) -> None:
-        """Plans everything anew where the laptop slept or its clock was set since."""
+        """Plans everything again if the laptop has slept or its clock was set since."""
         passed_s = self._clocks.monotonic_s() - monotonic_s
         set_s = self._clocks.wall_s() - wall_s - passed_s
-        change = clock_change(set_s + passed_s, passed_s, meant_s)
+        change = clock_change(set_s + passed_s, passed_s, expected_s)
         if abs(set_s) > SET_S:
-            self._clock_was_set(set_s)
+            self._server.clock_was_set(set_s)
             self._spool.clock_was_set(int(set_s * 1000))
         if change != "none":
-            slept = "the laptop slept" if change == "woke" else "the clock was set"
-            log.info("%s: everything is planned again", slept)
-            self._agenda.plan_all()
+            _log.info("jobs_replanned reason=%s", change)
+            self._schedule.plan_all()
 
-    def _look_at_network(self) -> None:
-        """Measures soon where the laptop is in another network, or its VPN came or
-        went; what was seen before says nothing of it."""
+    def _check_network(self) -> None:
+        """Measures soon if the laptop is in another network, or its VPN has connected
+        or disconnected: what was measured before is not about this network."""
         network, now_ms = self._locator.network(), self._clocks.now_ms()
         if network == self._network:
             return
-        begun, self._network = self._network is None, network
+        first, self._network = self._network is None, network
         self._network_ms = now_ms
-        # A connection that comes and goes must not have everything measured each time.
-        if not begun and not 0 <= now_ms - self._changed_ms < CHANGE_AGAIN_MS:
-            log.info("the network is another one: it is measured soon")
+        if not first and not 0 <= now_ms - self._changed_ms < NETWORK_CHANGE_MS:
+            _log.info("network_changed")
             self._changed_ms = now_ms
-            self._agenda.drop_between()
-            self._agenda.plan_soon((*PROBES, DELIVER))
+            self._schedule.drop_extra_rounds()
+            self._schedule.plan_soon((*(probe.name for probe in PROBES), DELIVER))
 
     def _period_ms(self, job: str) -> int:
-        """0: never, as things are; on another connection it may be otherwise."""
+        """Returns how often `job` runs now; 0: never. It may change with the policy and
+        the connection."""
+        policy, metered = self._policy.current, self._probe_jobs.metered
         if job == DELIVER:
-            return self._policy.report_s * 1000 * (3 if self._metered() else 1)
+            return policy.report_s * 1000 * (3 if metered else 1)
         if job == REFRESH:
-            return self._policy.refresh_s * 1000 if self._policies is not None else 0
+            return policy.refresh_s * 1000 if self._server.policies is not None else 0
         if job in self._settings.opt_out:
             return DAY_MS
-        period_s = CATALOGUE.measurement(job).period_s
-        return 1000 * self._policy.cadence(job, period_s, self._metered())
+        probe = find_probe(job)
+        return 0 if probe is None else 1000 * probe.cadence_s(policy, metered)
 
     # The jobs.
 
-    async def _do(self, job: str) -> None:
-        brief = self._agenda.begin(job)
+    async def _run_job(self, job: str) -> None:
+        brief = self._schedule.start(job)
         if not self._period_ms(job):
             return
         try:
@@ -220,191 +229,108 @@ class Agent:
                 await self._deliver()
             elif job == REFRESH:
                 await self._refresh()
-            elif not self._quiet():
+            elif not self._quiet_reason():
                 await self._measure(job, brief)
-        except Exception:  # a fault in one job must not stop the others
-            if job not in self._faulty:
-                log.exception("%s failed in itself; it is tried again", job)
-            self._faulty.add(job)
+        except Exception:  # noqa: BLE001 - a fault in one job must not stop the others
+            if job not in self._failing:
+                _log.exception("job_failed job=%s", job)
+            self._failing.add(job)
         else:
-            self._faulty.discard(job)
+            self._failing.discard(job)
 
-    async def _measure(self, probe: str, brief: bool) -> None:
-        self._place = await self._locator.where(
-            self._policy.beacon_url, self._policy.offices
+    async def _measure(self, job: str, brief: bool) -> None:
+        probe, policy = find_probe(job), self._policy.current
+        if probe is None:
+            return
+        place = await self._locator.where(policy.beacon_url, policy.offices)
+        refresh_in_ms = await self._probe_jobs.measure(
+            probe, policy, place, self._clock_error_ms(), brief
         )
-        found = await self._round.measure(
-            probe, self._policy, await self._facts(probe, brief)
-        )
-        for each in found:
-            self._last[each.probe, each.target] = each
-            if each.outcome in _SOON_AGAIN:
-                asked_s = each.values.get("retry_after_s")
-                again_s = asked_s if isinstance(asked_s, int) else 1800
-                again_ms = int(random.uniform(0.7, 1.3) * again_s * 1000)
-                self._agenda.put_off(probe, again_ms)
-            elif probe == "bandwidth" and each.cost_bytes:
-                note_test(self._folder, self._clocks.now_ms())
-        self._hasten(probe, found)
-        purse = probe if probe == "bandwidth" else ""
-        self._spool.spend(sum(each.cost_bytes for each in found), purse)
-        told = [each for each in found if self._news.tells(each)]
-        if told:
-            # By the server's clock, where this one is known to be wrong.
-            wrong_ms = self._wrong_ms()
-            told = [
-                replace(each, time_ms=max(each.time_ms - wrong_ms, 0)) for each in told
-            ]
-            self._spool.put(
-                Report(
-                    version=VERSION,
-                    id=secrets.token_hex(12),
-                    agent=self._credential.agent,
-                    sent_ms=max(self._clocks.now_ms() - wrong_ms, 0),
-                    software=self._software,
-                    whereabouts=self._place.whereabouts,
-                    results=tuple(told),
-                )
-            )
-
-    def _wrong_ms(self) -> int:
-        """How far this clock is ahead, 0 where it is right or nobody knows."""
-        return wrong_ms(self._clock_ahead_s()) or 0
-
-    def _hasten(self, probe: str, found: Sequence[Result]) -> None:
-        """Puts a few short rounds in between where things have just gone bad."""
-        now_ms = self._clocks.now_ms()
-        times_ms = self._hurry.note(found, now_ms, random.random())
-        if times_ms and self._policy.hurry and not self._metered():
-            log.info("%s turned bad: it is looked at more often for minutes", probe)
-            self._agenda.put_between((probe, *EXPLAIN), times_ms)
-        if times_ms and self._policies is not None:
-            # Perhaps the council knows of it: its user is told.
-            self._agenda.put_off(REFRESH, times_ms[0] - now_ms)
-        if not self._hurry.is_bad:
-            self._agenda.drop_between()
-
-    async def _facts(self, probe: str, brief: bool) -> ProbeConditions:
-        metered = self._metered()
-        if probe != "bandwidth":
-            budget, spent = self._budget_bytes(), self._spool.spent_bytes()
-            left = budget - spent if budget else None
-            return ProbeConditions(metered=metered, left_bytes=left, brief=brief)
-        budget = self._policy.speed_test_bytes_per_month
-        left = budget - self._spool.spent_bytes(probe) if budget else None
-        return ProbeConditions(metered, on_battery(), await is_busy(), left)
-
-    def _budget_bytes(self) -> int:
-        if self._metered():
-            return self._policy.metered_budget_bytes_per_month
-        return self._policy.budget_bytes_per_month
-
-    def _metered(self) -> bool:
-        return self._place.whereabouts.connection == "mobile"
-
-    def _quiet(self) -> str:
-        """Why nothing is measured now; empty where it is."""
-        hours = self._policy.hours, self._settings.measuring_hours()
-        return why_quiet(self._paused_ms(), self._clocks.now_ms(), hours)
-
-    def _paused_ms(self) -> int:
-        return paused_until_ms(
-            self._folder, self._clocks.now_ms(), self._policy.longest_pause_s
-        )
+        if refresh_in_ms is not None and self._server.policies is not None:
+            # The council may already know of the fault; then its user is told.
+            self._schedule.due_in(REFRESH, refresh_in_ms)
 
     async def _deliver(self) -> None:
         if self._spool.doubts():
-            if self._clock_ahead_s() is None:
-                # Whoever has been offline asks the time before it tells of its days.
+            if self._server.clock_ahead_s() is None:
+                # After days offline, ask for the time before reporting about them.
                 await self._refresh()
             self._spool.end_doubt()
         wait_s = await self._delivery.deliver()
         self._count_network()
         if wait_s is not None:
-            self._agenda.put_off(DELIVER, int(wait_s * 1000))
+            self._schedule.due_in(DELIVER, int(wait_s * 1000))
 
     async def _refresh(self) -> None:
-        if self._policies is None:
-            return
+        site = self._probe_jobs.place.whereabouts.site
         try:
-            policy = await self._policies.policy(self._place.whereabouts.site)
-        except (Later, CredentialRefused) as error:
-            if str(error) != self._policy_trouble:
-                log.warning("the policy was not had: %s", error)
-            self._policy_trouble = str(error)
-            # Sooner than the next regular time, and not with everybody else; not
-            # soon where the server does not want this laptop.
-            refused = isinstance(error, CredentialRefused)
-            wait_s = random.uniform(2700, 4500) if refused else random.uniform(60, 300)
-            self._agenda.put_off(REFRESH, int(wait_s * 1000))
-            return
+            outcome = await self._policy.fetch(site, self._clocks.now_ms)
         finally:
             self._count_network()
-        self._policy_trouble = ""
-        self._policy_ms = self._clocks.now_ms()
-        if policy is not None and policy != self._policy:
-            # What is wrong at the council comes and goes, and so do tokens: neither
-            # changes any plans.
-            same_plan = policy.plan() == self._policy.plan()
-            self._policy = policy
-            with contextlib.suppress(OSError):
-                replace_file(
-                    self._folder / POLICY, msgspec.json.encode(policy), durable=True
-                )
-            if same_plan:
-                return
-            log.info("the council's policy is new: everything is planned again")
-            self._agenda.plan_all()
-            self._agenda.put_off(REFRESH, self._period_ms(REFRESH))
+        if outcome.retry_s is not None:
+            self._schedule.due_in(REFRESH, int(outcome.retry_s * 1000))
+        elif outcome.new_plan:
+            _log.info("jobs_replanned reason=policy")
+            self._schedule.plan_all()
+            self._schedule.due_in(REFRESH, self._period_ms(REFRESH))
 
     def _count_network(self) -> None:
-        total = self._network_bytes()
+        total = self._server.network_bytes()
         self._spool.spend(total - self._counted_bytes)
         self._counted_bytes = total
 
-    def _names(self) -> tuple[str, str]:
-        return self._credential.agent, self._settings.server or "nobody"
+    # What the agent knows about itself.
+
+    def _clock_error_ms(self) -> int:
+        """Returns how far this clock is ahead; 0 if it is right or that is unknown."""
+        return clock_error_ms(self._server.clock_ahead_s()) or 0
+
+    def _quiet_reason(self) -> str:
+        """Returns why nothing is measured now; empty if something is."""
+        hours = self._policy.current.hours, self._settings.measuring_hours()
+        return quiet_reason(self._paused_ms(), self._clocks.now_ms(), hours)
+
+    def _paused_ms(self) -> int:
+        longest_s = self._policy.current.longest_pause_s
+        return paused_until_ms(self._folder, self._clocks.now_ms(), longest_s)
 
     def _write_status(self, stopped: bool = False) -> None:
-        spool, delivery = self._spool, self._delivery
+        credential, spool, delivery = (
+            self._identity.credential,
+            self._spool,
+            self._delivery,
+        )
+        policy, jobs = self._policy, self._probe_jobs
         write_status(
             self._folder,
             Status(
                 written_ms=self._clocks.now_ms(),
                 started_ms=self._started_ms,
-                software=self._software,
+                software=self._identity.software,
                 server=self._settings.server,
-                agent=self._credential.agent,
-                home_site=self._credential.home_site,
+                agent=credential.agent,
+                home_site=credential.home_site,
                 stopped=stopped,
-                whereabouts=self._place.whereabouts,
-                place_reason=self._place.reason,
-                quiet=self._quiet(),
-                last=tuple(self._last[key] for key in sorted(self._last)),
+                whereabouts=jobs.place.whereabouts,
+                place_reason=jobs.place.reason,
+                quiet=self._quiet_reason(),
+                last=jobs.last_results,
                 waiting=spool.waiting,
                 dropped=spool.dropped,
                 spool_trouble=spool.trouble,
                 spool_lost=spool.lost,
                 delivered=delivery.delivered,
                 delivered_ms=delivery.delivered_ms,
-                delivery_trouble=delivery.trouble or self._policy_trouble,
-                policy_ms=self._policy_ms,
+                delivery_trouble=delivery.trouble or policy.trouble,
+                policy_ms=policy.fetched_ms,
                 refused=dict(delivery.refused),
-                next_ms=self._agenda.due_ms,
+                next_ms=self._schedule.due_ms,
                 network_ms=self._network_ms,
-                clock_wrong_ms=self._wrong_ms(),
-                incidents=self._policy.incidents,
+                clock_wrong_ms=self._clock_error_ms(),
+                incidents=policy.current.incidents,
                 paused_ms=self._paused_ms(),
-                longest_pause_s=self._policy.longest_pause_s,
+                longest_pause_s=policy.current.longest_pause_s,
                 spent_bytes=spool.spent_bytes(),
-                budget_bytes=self._budget_bytes(),
+                budget_bytes=jobs.budget_bytes(policy.current),
             ),
         )
-
-
-def read_policy(folder: Path) -> Policy:
-    """The last policy the server gave; an empty one where there is none to use."""
-    try:
-        return decode_policy((folder / POLICY).read_bytes())
-    except (OSError, msgspec.DecodeError):
-        return Policy()

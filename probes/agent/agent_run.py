@@ -8,8 +8,8 @@ import logging
 import random
 import signal
 
-from probes.agent.agent import Agent
-from probes.agent.clock_changes import wrong_ms
+from probes.agent.agent import Agent, AgentIdentity, ServerLink
+from probes.agent.clock_changes import clock_error_ms
 from probes.agent.enrol import NotEnrolled, enrol, read_credential
 from probes.agent.enrolment_token import EnrolmentToken
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
@@ -34,17 +34,19 @@ async def run(settings: Settings, software: str, token: EnrolmentToken) -> None:
         log.warning("%s", left)
     folder = settings.folder()
     async with contextlib.AsyncExitStack() as stack:
-        door = ServerConnection(settings.server, credential, settings.ca_file, software)
+        connection = ServerConnection(
+            settings.server, credential, settings.ca_file, software
+        )
         spool = stack.enter_context(
             Spool(
                 folder,
                 settings.spool,
                 wall_ms,
-                wrong_ms=lambda: wrong_ms(door.clock_ahead_s),
+                wrong_ms=lambda: clock_error_ms(connection.clock_ahead_s),
             )
         )
-        await stack.enter_async_context(door)
-        https = HttpsPublisher(door)
+        await stack.enter_async_context(connection)
+        https = HttpsPublisher(connection)
         publisher: Publisher = https
         if settings.transport == "mqtt":
             from probes.agent.publish_mqtt import MqttPublisher
@@ -52,18 +54,15 @@ async def run(settings: Settings, software: str, token: EnrolmentToken) -> None:
             publisher = await stack.enter_async_context(
                 MqttPublisher(settings, credential)
             )
-        agent = Agent(
-            settings,
-            credential,
-            spool,
+        server = ServerLink(
             publisher,
-            https,
-            software,
-            network_bytes=lambda: door.cost_bytes,
-            clock_ahead_s=lambda: door.clock_ahead_s,
-            clock_was_set=door.clock_was_set,
+            policies=https,
+            network_bytes=lambda: connection.cost_bytes,
+            clock_ahead_s=lambda: connection.clock_ahead_s,
+            clock_was_set=connection.clock_was_set,
         )
-        await agent.run(stop)
+        identity = AgentIdentity(settings, credential, software)
+        await Agent(identity, spool, server).run(stop)
 
 
 async def _credential(

@@ -27,7 +27,7 @@ class Clocks(msgspec.Struct, frozen=True):
         return int(self.wall_s() * 1000)
 
 
-def wrong_ms(ahead_s: float | None) -> int | None:
+def clock_error_ms(ahead_s: float | None) -> int | None:
     """By how much a clock that is `ahead_s` ahead of a trusted one is wrong: 0 where it
     can be believed, None where it was not compared."""
     if ahead_s is None:

@@ -77,7 +77,7 @@ class PlaceEvidence(msgspec.Struct, frozen=True):
     site: str = ""
 
 
-class Judgement(msgspec.Struct, frozen=True):
+class PlaceVerdict(msgspec.Struct, frozen=True):
     """Where the laptop is, and why that is believed (for its owner, never sent)."""
 
     whereabouts: Whereabouts
@@ -185,9 +185,11 @@ class Locator:
         self._managed, self._monotonic_s, self._keeps = managed, monotonic_s, note
         self._network: object = None
         self._asked_s = 0.0
-        self._last = Judgement(Whereabouts(), "not looked at yet")
+        self._last = PlaceVerdict(Whereabouts(), "not looked at yet")
 
-    async def where(self, beacon_url: str, offices: Sequence[Office] = ()) -> Judgement:
+    async def where(
+        self, beacon_url: str, offices: Sequence[Office] = ()
+    ) -> PlaceVerdict:
         among = self._gather()
         told = among if isinstance(among, list) else []
         line = physical_interface(told)
@@ -213,7 +215,7 @@ class Locator:
         alone = vpn_state(found) in {"down", "absent"}
         stands = stands_in(line, offices, self._resolvers() if alone else ())
         place, site, reason = judge(seen, self._places.known(mark), stands)
-        self._last = Judgement(
+        self._last = PlaceVerdict(
             Whereabouts(
                 place=place,
                 site=site,
@@ -242,7 +244,7 @@ class Locator:
             or each.routed
         )
 
-    def say(self, word: str) -> bool:
+    def set_place(self, word: str) -> bool:
         """Notes what the person says of the present network; False if it cannot be
         known again."""
         among = self._gather()

@@ -22,7 +22,7 @@ import msgspec
 
 from probes import platforms
 from probes.agent.probe_budget import ProbeConditions
-from probes.agent.probe_round import Round
+from probes.agent.probe_round import ProbeRounds, RoundSetup
 from probes.agent.settings import Settings
 from probes.diagnosis.redaction import Redactor
 from probes.platforms.commands import run
@@ -31,9 +31,9 @@ from probes.wire.atomic_file import replace_file
 from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.policy import Policy
+from probes.wire.probe_list import PROBES
 from probes.wire.report import Result
 
-_LOCAL_PROBES = ("vpn", "wifi", "laptop", "agent")
 _POWERSHELL = ("powershell.exe", "-NoProfile", "-NonInteractive", "-Command")
 COMMANDS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "linux": (
@@ -86,12 +86,14 @@ class SystemSnapshot(msgspec.Struct, frozen=True):
 
 def read_system(settings: Settings, software: str) -> SystemSnapshot:
     """Reads everything that the agent ever reads from this system. Takes seconds."""
-    round = Round(software, wall_ms, opt_out=settings.opt_out)
+    setup = RoundSetup(software=software, now_ms=wall_ms, opt_out=settings.opt_out)
+    rounds = ProbeRounds(setup)
 
     async def measure_local() -> list[Result]:
         results: list[Result] = []
-        for probe in _LOCAL_PROBES:
-            results += await round.measure(probe, Policy(), ProbeConditions())
+        for probe in PROBES:
+            if probe.local:
+                results += await rounds.measure(probe.name, Policy(), ProbeConditions())
         return results
 
     return SystemSnapshot(

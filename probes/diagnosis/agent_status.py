@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 
 from probes.diagnosis.local_time import local_time_text
-from probes.diagnosis.outcome_text import probe_title
 from probes.diagnosis.result_text import (
     capitalised,
     figure_lines,
@@ -24,6 +23,7 @@ from probes.diagnosis.verdict import LaptopVerdict, verdict
 from probes.wire.atomic_file import replace_file
 from probes.wire.durations import rough_duration_text
 from probes.wire.policy import Incident
+from probes.wire.probe_list import probe_title
 from probes.wire.report import Result, Whereabouts
 
 FILE = "status.json"

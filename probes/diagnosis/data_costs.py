@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from probes.measure import call_path
-from probes.wire.measurements import CATALOGUE
+from msgspec.structs import replace
+
 from probes.wire.policy import BURST_ROUNDS_MS, BURSTS_PER_DAY, Policy
+from probes.wire.probe import RunConditions
+from probes.wire.probe_list import PROBES
 
 DAY_S = 86_400
 _HEADERS_BYTES = {4: 28, 6: 48}
-# One HTTPS request that begins with a handshake; one delivery of what was measured.
-WEB_BYTES = 6_000
-VPN_BYTES = 6_000
+# One delivery of results, and one policy.
 DELIVERY_BYTES = 10_000
 POLICY_BYTES = 7_000
 
@@ -36,41 +36,49 @@ class Cost(NamedTuple):
 def day(
     policy: Policy, metered: bool, services: int = 0, names: int = 0, ip: int = 4
 ) -> list[Cost]:
-    """A day of 24 hours under `policy`, by line: what a run costs and how many there
-    are. `services` and `names` are how many the policy has where it has none itself;
-    `ip` is the version of the Internet Protocol, 4 or 6."""
-    packet = call_path.VOICE_BYTES + _HEADERS_BYTES[ip]
-    services = len(policy.services) or services
-    each = {
-        "call_path": call_path.PACKETS * 2 * packet,
-        # 20 hops looked at, 15 rounds of two to five stations: seldom more than this.
-        "path": 15_000,
-        "teams_relay": policy.teams_relay.packets * 2 * (20 + 12 + _HEADERS_BYTES[ip]),
-        # Compared with the direct way at every third result, its MTU four times a day.
-        "vpn": 0 if metered else VPN_BYTES // 3,
-        "web": WEB_BYTES * services,
-        "name_lookup": 200 * (len(policy.names) or names),
-    }
+    """Returns the lines of a day of 24 hours under `policy`: what a run costs and how
+    many there are. `services` and `names` are how many there are if the policy has
+    none; `ip` is the version of the Internet Protocol, 4 or 6."""
+    conditions = RunConditions(
+        policy=policy,
+        metered=metered,
+        services=len(policy.services) or services,
+        names=len(policy.names) or names,
+        header_bytes=_HEADERS_BYTES[ip],
+    )
     lines = []
-    for probe, cost in each.items():
-        period_s = CATALOGUE.measurement(probe).period_s
-        cadence_s = policy.cadence(probe, period_s, metered)
-        if cadence_s and cost:
-            lines.append(Cost(probe, cost, DAY_S // cadence_s))
-    if policy.hurry and not metered and policy.cadence("call_path", 1, False):
-        # Three bursts of three rounds are the most; most days have none.
-        short = call_path.SHORT_PACKETS * 2 * packet + each["path"] + each["vpn"]
-        lines.append(
-            Cost(
-                "bad minutes",
-                short,
-                BURSTS_PER_DAY * len(BURST_ROUNDS_MS),
-            )
-        )
+    for probe in PROBES:
+        cost_bytes = probe.cost_bytes(conditions)
+        cadence_s = probe.cadence_s(policy, metered)
+        if cadence_s and cost_bytes:
+            lines.append(Cost(probe.name, cost_bytes, DAY_S // cadence_s))
+    if policy.hurry and not metered:
+        lines += _bursts(replace(conditions, brief=True))
     every_s = policy.report_s * (3 if metered else 1)
     lines.append(Cost("delivery", DELIVERY_BYTES, DAY_S // max(every_s, 1)))
     lines.append(Cost("policy", POLICY_BYTES, DAY_S // max(policy.refresh_s, 1)))
     return lines
+
+
+def _bursts(conditions: RunConditions) -> list[Cost]:
+    """Returns the line of the bursts: as many as there can be. Most days have none."""
+    signs = [
+        probe.cost_bytes(conditions)
+        for probe in PROBES
+        if probe.burst == "sign" and probe.cadence_s(conditions.policy, False)
+    ]
+    if not signs:
+        return []
+    explaining = sum(
+        probe.cost_bytes(conditions) for probe in PROBES if probe.burst == "explains"
+    )
+    return [
+        Cost(
+            "bad minutes",
+            max(signs) + explaining,
+            BURSTS_PER_DAY * len(BURST_ROUNDS_MS),
+        )
+    ]
 
 
 def total(lines: list[Cost]) -> int:

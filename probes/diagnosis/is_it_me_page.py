@@ -20,7 +20,6 @@ from probes.diagnosis.agent_status import (
     status_place,
 )
 from probes.diagnosis.local_time import local_time_text
-from probes.diagnosis.outcome_text import probe_title
 from probes.diagnosis.result_text import capitalised, figures, result_title, summary
 from probes.diagnosis.sent_log import Sending
 from probes.diagnosis.verdict import LaptopVerdict
@@ -28,6 +27,7 @@ from probes.diagnosis.what_we_collect import NEVER, period_text
 from probes.wire.display import isolated
 from probes.wire.durations import exact_duration_text
 from probes.wire.measurements import MEASUREMENTS
+from probes.wire.probe_list import probe_title
 
 STYLE = Path(__file__).with_name("page.css")
 MOST_SENDINGS = 20

@@ -1,4 +1,4 @@
-"""Titles of the probes, and a plain sentence for every outcome."""
+"""A plain sentence for every outcome."""
 
 from probes.wire.failure import Outcome
 
@@ -32,20 +32,3 @@ OUTCOME_TEXT = {
     Outcome.BUSY: "was not measured: the server is busy, the agent will try again",
     Outcome.PAUSED: "was not measured: measuring is paused",
 }
-PROBE_TITLES = {
-    "call_path": "call quality",
-    "path": "network path",
-    "teams_relay": "Teams relay",
-    "name_lookup": "DNS lookup",
-    "web": "web service",
-    "vpn": "VPN",
-    "wifi": "Wi-Fi",
-    "laptop": "this laptop",
-    "bandwidth": "speed test",
-    "agent": "Towpath agent",
-}
-
-
-def probe_title(probe: str) -> str:
-    """The probe's title; its own name if it is a newer probe."""
-    return PROBE_TITLES.get(probe, probe)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 
-from probes.diagnosis.outcome_text import OUTCOME_TEXT, probe_title
+from probes.diagnosis.outcome_text import OUTCOME_TEXT
 from probes.wire.diagnosis import WEAK_DBM
 from probes.wire.failure import Outcome
+from probes.wire.probe_list import probe_title
 from probes.wire.report import Result
 
 # Below this level voice over Wi-Fi begins to suffer.

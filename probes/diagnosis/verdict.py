@@ -10,18 +10,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from probes.diagnosis.outcome_text import OUTCOME_TEXT, probe_title
+from probes.diagnosis.outcome_text import OUTCOME_TEXT
 from probes.diagnosis.result_text import call_summary
 from probes.wire import diagnosis
 from probes.wire.call_cause import Cause, cause
 from probes.wire.diagnosis import Diagnosis, LaptopResults, failures, is_microsoft
 from probes.wire.failure import NOT_MEASURED, Outcome
+from probes.wire.probe_list import PROBES, probe_title
 from probes.wire.report import Result, Whereabouts
 
 HOUR_MS = 3_600_000
-# The speed test runs once a day; on a metered connection, probes that use the network
-# run every two hours.
-_FRESH_MS = {"bandwidth": 36 * HOUR_MS}
+# On a metered connection, probes that use the network run every two hours.
 _FRESH_METERED_MS = 3 * HOUR_MS
 NOWHERE = Whereabouts()
 _CAUSE_UNKNOWN = (
@@ -96,12 +95,13 @@ def verdict(
 def _fresh(
     results: Sequence[Result], now_ms: int, since_ms: int, where: Whereabouts
 ) -> list[Result]:
-    usual = _FRESH_METERED_MS if where.connection == "mobile" else HOUR_MS
+    usual_ms = _FRESH_METERED_MS if where.connection == "mobile" else HOUR_MS
+    fresh_ms = {probe.name: 1000 * probe.fresh_s for probe in PROBES if probe.fresh_s}
     return [
         result
         for result in results
         if result.time_ms >= since_ms
-        and now_ms - result.time_ms < _FRESH_MS.get(result.probe, usual)
+        and now_ms - result.time_ms < fresh_ms.get(result.probe, usual_ms)
         and result.outcome not in NOT_MEASURED
     ]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
+from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
+from probes.wire.laptop_probes import AGENT
 from probes.wire.report import Result
 
-NAME = "agent"
+NAME = AGENT.name
 VERSION = 1
 
 
@@ -40,3 +44,13 @@ async def measure(
             "version": software,
         },
     )
+
+
+class AgentRunner(ProbeRunner):
+    async def run(self, context: RoundContext) -> AsyncIterator[Result]:
+        yield await measure(
+            spool_reports=context.spool_reports,
+            spool_dropped=context.spool_dropped,
+            software=context.software,
+            now_ms=context.now_ms,
+        )

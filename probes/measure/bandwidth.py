@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import ssl
 import statistics
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from probes.measure import bufferbloat, ndt7_client
+from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.wire import ndt7
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
+from probes.wire.path_probes import BANDWIDTH
 from probes.wire.report import Result
 from probes.wire.sample import Value
 from probes.wire.socket_errors import outcome_of
 
-NAME = "bandwidth"
+NAME = BANDWIDTH.name
 VERSION = 2
 _IDLE_ATTEMPTS = 5
 # For each direction: the download must not use up what the upload needs.
@@ -120,3 +123,19 @@ def _tls(ca_file: str | None, verify: bool) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+class BandwidthRunner(ProbeRunner):
+    """Tests against the first reflector of the policy that takes speed tests."""
+
+    async def run(self, context: RoundContext) -> AsyncIterator[Result]:
+        for reflector in context.policy.reflectors:
+            if reflector.ndt7_url:
+                yield await measure(
+                    reflector.test_url,
+                    budget_bytes=context.test_bytes,
+                    reflector_id=reflector.id,
+                    ca_file=context.ca_file or None,
+                    now_ms=context.now_ms,
+                )
+                break

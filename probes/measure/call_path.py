@@ -8,27 +8,45 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import AsyncIterator
+
+import msgspec
 
 from probes.measure.call_figures import summarise
+from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.measure.udp_exchange import StreamPacing, exchange
 from probes.wire import stamp, stamp_auth
 from probes.wire.clock import WallClock
-from probes.wire.policy import CLIENT_TO_EDGE, CallTargets
+from probes.wire.failure import is_failure
+from probes.wire.path_probes import (
+    CALL_PACKETS,
+    CALL_PATH,
+    SHORT_CALL_PACKETS,
+    VOICE_BYTES,
+)
+from probes.wire.policy import CLIENT_TO_EDGE, CallTargets, ReflectorAt
 from probes.wire.report import Result
 
-NAME = "call_path"
+NAME = CALL_PATH.name
 VERSION = 2
 
-# 20 ms of audio at 36 kbit/s (90 octets, what Teams usually sends), plus 12 of RTP and
-# 10 of SRTP. A bigger packet would use more data and show nothing more.
-VOICE_BYTES = 112
 VOICE_DSCP = 46
 INTERVAL_MS = 20.0
-# 10 s, as long as the call in Microsoft's own connectivity test.
-PACKETS = 500
-# A short run, 2 s, for a burst of measurements. With all bursts a day stays below 25
-# MB.
-SHORT_PACKETS = 100
+
+
+class CallStream(msgspec.Struct, frozen=True):
+    """The stream of one run: `packets` of `payload_bytes` of UDP payload (44, or 48 to
+    1472), `interval_ms` apart, marked with `dscp`. `kernel_times`: take the kernel's
+    time stamps if it gives them."""
+
+    packets: int = CALL_PACKETS
+    interval_ms: float = INTERVAL_MS
+    payload_bytes: int = VOICE_BYTES
+    dscp: int = VOICE_DSCP
+    kernel_times: bool = True
+
+
+CALL_STREAM = CallStream()
 
 
 class StampCodec:
@@ -79,45 +97,63 @@ class AuthenticatedStampCodec(StampCodec):
 
 
 async def measure(
-    reflector_id: str,
-    host: str,
-    port: int = stamp.PORT,
+    reflector: ReflectorAt,
     *,
     now_ms: WallClock,
-    packets: int = PACKETS,
-    interval_ms: float = INTERVAL_MS,
-    payload_bytes: int = VOICE_BYTES,
-    dscp: int = VOICE_DSCP,
-    tcp_port: int | None = None,
+    stream: CallStream = CALL_STREAM,
     targets: CallTargets = CLIENT_TO_EDGE,
-    key: bytes = b"",
-    kernel_times: bool = True,
 ) -> Result:
-    """One run against the reflector at `host`: STAMP's (RFC 8762), with or without
-    state and RFC 8972's TLVs, or TWAMP Light's.
+    """One run against `reflector`: a STAMP reflector (RFC 8762), with or without state
+    and the TLVs of RFC 8972, or one of TWAMP Light.
 
-    `payload_bytes` is the UDP payload: 44, or 48 to 1472. `key`: STAMP's authenticated
-    mode, whose packets have 112 octets of payload. `tcp_port` is one the same
-    host serves by TCP: where UDP gets no answer but that port does, the outcome is
-    `udp_blocked`. Takes `packets * interval_ms` and up to 3 s; gives up after 3 s of
-    complete silence. Never raises for what the network does.
+    With a `stamp_key` STAMP runs in its authenticated mode, whose packets have 112
+    octets of payload. If UDP gets no answer but the reflector's TCP port does, the
+    outcome is `udp_blocked`. Takes `packets * interval_ms` and up to 3 s; gives up
+    after 3 s of complete silence. Never raises for what the network does.
     """
     time_ms = now_ms()
+    key = bytes.fromhex(reflector.stamp_key)
     said = await exchange(
-        host,
-        port,
+        reflector.host,
+        reflector.stamp_port,
         lambda: (
-            AuthenticatedStampCodec(key) if key else StampCodec(payload_bytes, dscp)
+            AuthenticatedStampCodec(key)
+            if key
+            else StampCodec(stream.payload_bytes, stream.dscp)
         ),
-        StreamPacing(packets, interval_ms, dscp, True, kernel_times),
-        tcp_port,
+        StreamPacing(
+            stream.packets,
+            stream.interval_ms,
+            stream.dscp,
+            True,
+            stream.kernel_times,
+        ),
+        reflector.tcp_port,
     )
     return Result(
         probe=NAME,
         version=VERSION,
         time_ms=time_ms,
         outcome=said.outcome,
-        target=reflector_id,
-        values=summarise(said.run, interval_ms, targets) if said.run else {},
+        target=reflector.id,
+        values=summarise(said.run, stream.interval_ms, targets) if said.run else {},
         cost_bytes=said.cost_bytes,
     )
+
+
+class CallPathRunner(ProbeRunner):
+    """Measures against the nearest reflector, which the policy lists first, and against
+    the next one if that does not answer."""
+
+    async def run(self, context: RoundContext) -> AsyncIterator[Result]:
+        packets = SHORT_CALL_PACKETS if context.brief else CALL_PACKETS
+        for reflector in context.policy.reflectors:
+            result = await measure(
+                reflector,
+                now_ms=context.now_ms,
+                stream=CallStream(packets=packets),
+                targets=context.policy.targets,
+            )
+            yield result
+            if not is_failure(result.outcome):
+                break

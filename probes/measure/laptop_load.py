@@ -4,19 +4,21 @@ full memory, battery, link speed and errors, a recent sleep. It looks at no prog
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
 from probes import platforms
+from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.measure.tunnels import physical_interface
 from probes.platforms.system_facts import Interface
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
+from probes.wire.laptop_probes import LAPTOP
 from probes.wire.report import Result
 from probes.wire.sample import Value
 
-NAME = "laptop"
+NAME = LAPTOP.name
 VERSION = 1
 # A shorter sleep may just be drift between the two clocks.
 _SLEPT_S = 10.0
@@ -155,3 +157,16 @@ def _clock_ratio() -> float | None:
     if frequency is None or not frequency.max or not frequency.current:
         return None
     return float(min(frequency.current / frequency.max, 1.0))
+
+
+class LaptopRunner(ProbeRunner):
+    """Looks at the processor often: a busy moment between two results counts too."""
+
+    def __init__(self) -> None:
+        self._load = LaptopLoad()
+
+    async def run(self, context: RoundContext) -> AsyncIterator[Result]:
+        yield await self._load.measure(now_ms=context.now_ms)
+
+    async def glance(self) -> None:
+        self._load.observe()

@@ -9,23 +9,30 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from probes import platforms
-from probes.measure.active_interface import Interface, interfaces_with, local_address
+from probes.measure.active_interface import (
+    Interface,
+    interfaces,
+    interfaces_with,
+    local_address,
+)
+from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.measure.tunnels import vpn_product
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.report import Result
 from probes.wire.sample import Value
+from probes.wire.service_probes import NAME_LOOKUP
 from probes.wire.socket_errors import outcome_of
 
 if TYPE_CHECKING:
     import dns.resolver
     from dns.asyncresolver import Resolver
 
-NAME = "name_lookup"
+NAME = NAME_LOOKUP.name
 VERSION = 2
 LIFETIME_S = 5.0
 
@@ -157,3 +164,11 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def _wire(message: object) -> bytes:
     wire = getattr(message, "wire", None)
     return wire if isinstance(wire, bytes) else b""
+
+
+class NameLookupRunner(ProbeRunner):
+    async def run(self, context: RoundContext) -> AsyncIterator[Result]:
+        names = context.policy.names
+        among = interfaces() if names else []
+        for name in names:
+            yield await measure(name, among=among, now_ms=context.now_ms)

@@ -10,24 +10,27 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from probes import tracing
 from probes.measure import active_interface, ndt7_client
 from probes.measure.call_path import VOICE_DSCP, AuthenticatedStampCodec, StampCodec
 from probes.measure.hops import Hop, figures, identify_hops
+from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.measure.tunnels import physical_interface
 from probes.measure.udp_exchange import resolve_addresses
 from probes.tracing import Address, Echo, Tracer
 from probes.wire import stamp
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
+from probes.wire.path_probes import PATH
+from probes.wire.policy import ReflectorAt
 from probes.wire.report import Result
 from probes.wire.sample import Value
 from probes.wire.socket_errors import outcome_of
 
-NAME = "path"
+NAME = PATH.name
 VERSION = 1
 MOST_HOPS = 20
 # Linux routers, as in most homes, answer at most once a second (icmp_ratelimit).
@@ -43,36 +46,44 @@ _FAR_TTL = 64
 _UNUSED_PORT = 33434
 
 
+class TracePacing(NamedTuple):
+    """`rounds` of requests, one round every `every_s`; an answer after `wait_s`
+    counts as lost."""
+
+    rounds: int = ROUNDS
+    every_s: float = EVERY_S
+    wait_s: float = WAIT_S
+
+
+TRACE_PACING = TracePacing()
+
+
 async def measure(
-    reflector_id: str,
-    host: str,
-    port: int = stamp.PORT,
+    reflector: ReflectorAt,
     *,
     now_ms: WallClock,
-    tcp_port: int | None = None,
-    key: bytes = b"",
-    rounds: int = ROUNDS,
-    every_s: float = EVERY_S,
-    wait_s: float = WAIT_S,
+    pacing: TracePacing = TRACE_PACING,
     gateway: str | None = None,
 ) -> Result:
-    """Surveys the path to `host`, then probes its key hops `rounds` times.
+    """Surveys the path to `reflector`, then probes its key hops `rounds` times.
 
-    `tcp_port` is a TCP port of the host, in case neither UDP nor ICMP reaches it. With
-    `key`, STAMP's authenticated mode is used. An answer after `wait_s` counts as lost.
-    `gateway` is for tests; None means the gateway of the physical link. Takes `rounds *
-    every_s` and some 3 s. If the host does not answer the outcome is `timeout`, with
-    the figures of the hops that did. Network errors never raise.
+    If neither UDP nor ICMP gets there, the reflector's TCP port is used. With a
+    `stamp_key` STAMP runs in its authenticated mode. `gateway` is for tests; None means
+    the gateway of the physical link. Takes `rounds * every_s` and about 3 s. If the
+    reflector does not answer the outcome is `timeout`, with the figures of the hops
+    that did. Network errors never raise.
     """
     time_ms = now_ms()
+    tcp_port, key = reflector.tcp_port, bytes.fromhex(reflector.stamp_key)
+    rounds, every_s, wait_s = pacing.rounds, pacing.every_s, pacing.wait_s
     cost_bytes = 0
 
     def result(outcome: Outcome, values: dict[str, Value]) -> Result:
-        return Result(NAME, VERSION, time_ms, outcome, reflector_id, values, cost_bytes)
+        return Result(NAME, VERSION, time_ms, outcome, reflector.id, values, cost_bytes)
 
     try:
         async with asyncio.timeout(_LOOKUP_S):
-            addresses = await resolve_addresses(host, port)
+            addresses = await resolve_addresses(reflector.host, reflector.stamp_port)
     except TimeoutError:
         return result(Outcome.NAME_SERVER_FAILED, {})
     except (OSError, UnicodeError) as error:
@@ -105,7 +116,7 @@ async def measure(
         # No method reached the host, but a connection shows how far away it is.
         with contextlib.suppress(OSError):
             if tcp_port is not None:
-                rtts = await ndt7_client.round_trips(host, tcp_port, 3)
+                rtts = await ndt7_client.round_trips(reflector.host, tcp_port, 3)
                 values |= {"edge_rtt_ms": round(min(rtts), 3), "method": "connect"}
                 return result(Outcome.OK, values)
         return result(Outcome.TIMEOUT, values)
@@ -250,3 +261,11 @@ def _family_of(address: str) -> socket.AddressFamily | None:
     if not address:
         return None
     return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+class PathRunner(ProbeRunner):
+    """Traces the path to the nearest reflector, which the policy lists first."""
+
+    async def run(self, context: RoundContext) -> AsyncIterator[Result]:
+        for reflector in context.policy.reflectors[:1]:
+            yield await measure(reflector, now_ms=context.now_ms)

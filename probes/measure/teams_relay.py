@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from probes.measure import stun
 from probes.measure.call_figures import rounded
 from probes.measure.jitter import jitter
 from probes.measure.packet_stream import Arrival, StreamResult
+from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.measure.udp_exchange import StreamPacing, UdpExchange, exchange
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
+from probes.wire.path_probes import TEAMS_RELAY
 from probes.wire.percentiles import percentile
 from probes.wire.policy import TEAMS_TARGET, TeamsRelay
 from probes.wire.report import Result
 from probes.wire.sample import Value
 
-NAME = "teams_relay"
+NAME = TEAMS_RELAY.name
 VERSION = 1
 INTERVAL_MS = 20.0
 VOICE_DSCP = 46
@@ -116,3 +118,10 @@ def summarise(run: StreamResult[stun.StunResponse]) -> dict[str, Value]:
     if jitter_ms is not None:
         values["jitter_ms"] = jitter_ms
     return rounded(values)
+
+
+class TeamsRelayRunner(ProbeRunner):
+    async def run(self, context: RoundContext) -> AsyncIterator[Result]:
+        relay = context.policy.teams_relay
+        if relay.host:
+            yield await measure(relay, now_ms=context.now_ms)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from probes.measure import optimize
 from probes.measure.active_interface import Interface, interfaces_with
 from probes.measure.background import in_background
 from probes.measure.path_mtu import find_path_mtu
+from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.measure.round_trips import measure_round_trips
 from probes.measure.tunnels import (
     Tunnel,
@@ -33,11 +34,12 @@ from probes.platforms.routing_table import local_address
 from probes.platforms.system_facts import VpnConnection
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
+from probes.wire.laptop_probes import VPN
 from probes.wire.policy import Policy
 from probes.wire.report import Result
 from probes.wire.sample import Value
 
-NAME = "vpn"
+NAME = VPN.name
 VERSION = 2
 LOOK_UP_S = 5.0
 MTU_AGAIN_S = 6 * 3_600.0
@@ -282,3 +284,18 @@ def _host_and_port(url: str) -> tuple[str, int] | None:
     except ValueError:
         return None
     return (parts.hostname, port) if parts.hostname else None
+
+
+class VpnRunner(ProbeRunner):
+    """Looks at the tunnel often, so that a reconnection between two results counts."""
+
+    def __init__(self) -> None:
+        self._vpn = Vpn()
+
+    async def run(self, context: RoundContext) -> AsyncIterator[Result]:
+        yield await self._vpn.measure(
+            context.policy, frugal=context.frugal, now_ms=context.now_ms
+        )
+
+    async def glance(self) -> None:
+        self._vpn.observe()

@@ -11,6 +11,7 @@ import msgspec
 from probes import platforms
 from probes.measure import web_service
 from probes.measure.background import in_background
+from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.platforms.system_facts import ProxySetting
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
@@ -58,4 +59,11 @@ async def _checks(
     for check in policy.online_checks:
         yield await web_service.check_online(
             check, tls=tls, software=software, now_ms=now_ms
+        )
+
+
+class WebRunner(ProbeRunner):
+    def run(self, context: RoundContext) -> AsyncIterator[Result]:
+        return web_round(
+            context.policy, context.trust, context.software, context.now_ms
         )

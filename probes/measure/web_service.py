@@ -34,9 +34,10 @@ from probes.wire.failure import Outcome
 from probes.wire.policy import OnlineCheck, Service
 from probes.wire.report import Result
 from probes.wire.sample import Value
+from probes.wire.service_probes import WEB
 from probes.wire.socket_errors import outcome_of
 
-NAME = "web"
+NAME = WEB.name
 VERSION = 2
 TIMEOUT_S = 10.0
 NO_PROXY = ProxySetting("none")

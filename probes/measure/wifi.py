@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from probes import platforms
 from probes.measure.background import in_background
+from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.platforms.system_facts import WifiLink
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
+from probes.wire.laptop_probes import WIFI
 from probes.wire.report import Result
 from probes.wire.sample import Value
 
-NAME = "wifi"
+NAME = WIFI.name
 VERSION = 1
 # On macOS each reading takes a second of processor time (system_profiler).
 CAN_OBSERVE_OFTEN = sys.platform != "darwin"
@@ -135,3 +137,17 @@ def retry_ratio(before: WifiLink | None, now: WifiLink) -> float | None:
     if packets < _LEAST_PACKETS or retries < 0:
         return None
     return retries / (packets + retries)
+
+
+class WifiRunner(ProbeRunner):
+    """Looks at the link often, so that a weak moment between two results counts."""
+
+    def __init__(self, wifi: Wifi | None = None) -> None:
+        self._wifi = wifi or Wifi()
+
+    async def run(self, context: RoundContext) -> AsyncIterator[Result]:
+        yield await self._wifi.measure(now_ms=context.now_ms)
+
+    async def glance(self) -> None:
+        if self._wifi.can_observe_often:
+            await self._wifi.observe()

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from probes.wire.failure import Outcome, is_failure
+from probes.wire.probe_list import PROBES
 from probes.wire.report import Result, Whereabouts
 
 Segment = Literal[
@@ -38,7 +39,6 @@ MANY_RECONNECTS = 3
 SLOW_LOOKUP_MS = 1_000
 # The agent's own list of front doors (`collectors/ingest/policies.py`) by name.
 _MICROSOFT = ("microsoft", "exchange online", "sharepoint", "onedrive", "office 365")
-_FAR = ("call_path", "web", "name_lookup", "bandwidth")
 POOR_GRADES = frozenset({"D", "F"})
 
 
@@ -83,16 +83,18 @@ class LaptopResults:
         """Whether anything beyond the laptop answered."""
         return any(
             each.outcome is Outcome.OK
-            for probe in (*_FAR, "teams_relay", "path")
-            for each in self.all(probe)
+            for probe in PROBES
+            if not probe.local
+            for each in self.all(probe.name)
         )
 
     def tried(self) -> list[Result]:
         """What was asked over the network, and how that ended."""
         return [
             each
-            for probe in _FAR
-            for each in self.all(probe)
+            for probe in PROBES
+            if probe.judges_network
+            for each in self.all(probe.name)
             if each.outcome is Outcome.OK or is_failure(each.outcome)
         ]
 

@@ -9,6 +9,7 @@ added; an agent ignores what it does not know, so `decode` is lenient on purpose
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -16,15 +17,6 @@ from probes.wire.daily_hours import minute_of, within
 from probes.wire.ndt7 import with_token
 
 MAX_BODY_BYTES = 200_000
-
-_METERED = {
-    "call_path": 8,
-    "teams_relay": 6,
-    "path": 6,
-    "web": 6,
-    "name_lookup": 6,
-    "bandwidth": 0,
-}
 
 # What `hurry` adds: at most so many bursts a day, each of short rounds so long after
 # its start.
@@ -85,6 +77,19 @@ class ReflectorAt(msgspec.Struct, frozen=True):
     def test_url(self) -> str:
         """`ndt7_url` with the token in its query."""
         return with_token(self.ndt7_url, self.token)
+
+    @property
+    def tcp_port(self) -> int | None:
+        """The TCP port of `ndt7_url`, if that is on the same host: if it answers and
+        UDP does not, UDP is blocked and the reflector is not down."""
+        if not self.ndt7_url:
+            return None
+        try:
+            parts = urlsplit(self.ndt7_url)
+            port = parts.port or (443 if parts.scheme in {"wss", "https"} else 80)
+        except ValueError:
+            return None
+        return port if parts.hostname == self.host.lower() else None
 
 
 # The `target` of its results.
@@ -214,17 +219,6 @@ class Policy(msgspec.Struct, frozen=True):
                 for reflector in self.reflectors
             ),
         )
-
-    def cadence(self, probe: str, period_s: int, metered: bool) -> int:
-        """Seconds between two runs of `probe`; 0: never. `period_s` is its default.
-
-        On a metered connection, where the policy does not say otherwise, what costs
-        network runs six or eight times less often and speed tests never.
-        """
-        usual = self.cadence_s.get(probe, period_s)
-        if not metered:
-            return usual
-        return self.metered_cadence_s.get(probe, usual * _METERED.get(probe, 1))
 
 
 class Beacon(msgspec.Struct, frozen=True):

@@ -13,16 +13,16 @@ from probes.wire.policy import MeasuringHours
 PAUSED = "paused"
 
 
-def pause(folder: Path, until_ms: int) -> None:
-    """Asks the running agent to measure nothing until then; 0 ends it."""
+def write_pause(folder: Path, until_ms: int) -> None:
+    """Has the running agent measure nothing until `until_ms`; 0 ends the pause."""
     replace_file(folder / PAUSED, str(until_ms).encode(), durable=True)
 
 
 def paused_until_ms(folder: Path, now_ms: int, longest_s: int) -> int:
-    """Until when nothing is to be measured; 0 where it is not paused.
+    """Returns when the pause ends; 0 if there is none.
 
-    Never longer than `longest_s` from now, whatever was noted: a clock that was set
-    back must not make a pause of an hour one of a year.
+    It never lasts longer than `longest_s` from now: a clock that was set back must not
+    turn a pause of an hour into one of a year.
     """
     try:
         until_ms = int((folder / PAUSED).read_text("ascii")[:16])
@@ -31,15 +31,13 @@ def paused_until_ms(folder: Path, now_ms: int, longest_s: int) -> int:
     return min(until_ms, now_ms + longest_s * 1000) if until_ms > now_ms else 0
 
 
-def why_quiet(paused_ms: int, now_ms: int, hours: Iterable[MeasuringHours]) -> str:
-    """Why nothing is measured now; empty where it is.
-
-    By the laptop's own clock on its wall: hours are what its user lives by.
-    """
+def quiet_reason(paused_ms: int, now_ms: int, hours: Iterable[MeasuringHours]) -> str:
+    """Returns why nothing is measured now; empty if something is. Measuring hours are
+    in the laptop's own time zone, as its user keeps them."""
     if paused_ms > now_ms:
         return f"nothing is measured: paused until {local_time_text(paused_ms)}"
     local = datetime.datetime.fromtimestamp(now_ms / 1000).astimezone()
     minute = local.hour * 60 + local.minute
-    if not all(each.allow(local.weekday(), minute) for each in hours):
+    if not all(allowed.allow(local.weekday(), minute) for allowed in hours):
         return "nothing is measured outside the measuring hours"
     return ""

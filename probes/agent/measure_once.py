@@ -1,4 +1,4 @@
-"""`towpath-agent once`: measure now, show it, keep and send nothing."""
+"""`towpath-agent once`: measures now and shows the results; keeps and sends nothing."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from probes.agent.agent import read_policy
 from probes.agent.enrol import NotEnrolled, known_device_id, read_credential
-from probes.agent.place import Judgement, KnownPlaces, Locator
+from probes.agent.place import KnownPlaces, Locator, PlaceVerdict
+from probes.agent.policy_refresh import read_policy
 from probes.agent.probe_budget import ProbeConditions, on_battery
-from probes.agent.probe_round import Round
+from probes.agent.probe_round import ProbeRounds, RoundSetup
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.report_delivery import CredentialRefused, Later
 from probes.agent.settings import Settings
@@ -23,7 +23,7 @@ from probes.wire.report import Result, Whereabouts
 
 
 class OnceResult(msgspec.Struct, frozen=True):
-    """What `--json` prints: stable, fields are only ever added."""
+    """What `--json` prints. Fields are only ever added."""
 
     time_ms: int
     software: str
@@ -34,7 +34,7 @@ class OnceResult(msgspec.Struct, frozen=True):
 
     @property
     def bad(self) -> bool:
-        return any(is_failure(each.outcome) for each in self.results)
+        return any(is_failure(result.outcome) for result in self.results)
 
 
 async def measure_once(
@@ -44,44 +44,51 @@ async def measure_once(
     ask_server: bool,
     software: str,
 ) -> OnceResult:
-    """One round of each of `probes`, against `policy` or, with `ask_server`, against
-    what the council's server says, else what it last said."""
-    time_ms, said = wall_ms(), "as given"
+    """Runs one round of each of `probes` under `policy`, or with `ask_server` under the
+    policy of the council's server, or else under the last one it gave."""
+    time_ms, source = wall_ms(), "as given"
     if ask_server:
-        policy, said = await _policy(settings, software)
-    judgement = await _where(settings, policy)
-    round = Round(software, wall_ms, ca_file=settings.ca_file, opt_out=settings.opt_out)
-    facts = ProbeConditions(
-        metered=judgement.whereabouts.connection == "mobile",
+        policy, source = await _policy(settings, software)
+    place = await _where(settings, policy)
+    rounds = ProbeRounds(
+        RoundSetup(
+            software=software,
+            now_ms=wall_ms,
+            ca_file=settings.ca_file,
+            opt_out=settings.opt_out,
+        )
+    )
+    conditions = ProbeConditions(
+        metered=place.whereabouts.connection == "mobile",
         on_battery=on_battery(),
         left_bytes=None,
     )
     results: list[Result] = []
     for probe in probes:
-        results += await round.measure(probe, policy, facts)
+        results += await rounds.measure(probe, policy, conditions)
     return OnceResult(
         time_ms,
         software,
-        judgement.whereabouts,
-        judgement.reason,
-        said,
+        place.whereabouts,
+        place.reason,
+        source,
         tuple(results),
     )
 
 
-def shown(found: OnceResult, as_json: bool) -> str:
-    """`found` for a program or for a person."""
+def render_once(once: OnceResult, as_json: bool) -> str:
+    """Returns `once` for a program, as JSON, or for a person."""
     if as_json:
-        return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+        return msgspec.json.format(msgspec.json.encode(once), indent=2).decode()
     return "\n".join(
         [
-            place_sentence(found.whereabouts, found.place_reason),
-            f"Policy: {found.policy}.",
+            place_sentence(once.whereabouts, once.place_reason),
+            f"Policy: {once.policy}.",
             "",
-            *summary_lines(found.results),
+            *summary_lines(once.results),
             "",
             "Figures for IT support:",
-            *figure_lines(found.results),
+            *figure_lines(once.results),
         ]
     )
 
@@ -93,19 +100,19 @@ async def _policy(settings: Settings, software: str) -> tuple[Policy, str]:
             raise NotEnrolled("no server is set")
         async with ServerConnection(
             settings.server, credential, settings.ca_file, software, request_s=15
-        ) as door:
-            policy = await HttpsPublisher(door).policy()
+        ) as connection:
+            policy = await HttpsPublisher(connection).policy()
         if policy is not None:
-            return policy, f"of {settings.server}"
+            return policy, f"from {settings.server}"
     except NotEnrolled as error:
         return read_policy(settings.folder()), f"empty: {error}"
     except (Later, CredentialRefused) as error:
-        return read_policy(settings.folder()), f"as last had: {error}"
-    return read_policy(settings.folder()), "as last had"
+        return read_policy(settings.folder()), f"the last one received: {error}"
+    return read_policy(settings.folder()), "the last one received"
 
 
-async def _where(settings: Settings, policy: Policy) -> Judgement:
-    # Nothing is kept: without a device id of its own, no network is known again.
+async def _where(settings: Settings, policy: Policy) -> PlaceVerdict:
+    # Nothing is kept. Without a device id no network can be recognised.
     places = KnownPlaces(settings.folder(), known_device_id(settings.folder()).encode())
     return await Locator(places, settings.ca_file, note=False).where(
         policy.beacon_url, policy.offices

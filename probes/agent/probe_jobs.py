@@ -1,0 +1,159 @@
+"""Runs one probe when it is due: from the conditions of the moment to the spool."""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from probes.agent.burst_schedule import BurstSchedule
+from probes.agent.change_filter import ChangeFilter
+from probes.agent.job_schedule import JobSchedule
+from probes.agent.place import PlaceVerdict
+from probes.agent.probe_budget import (
+    ProbeConditions,
+    is_busy,
+    on_battery,
+    record_test,
+)
+from probes.agent.probe_round import ProbeRounds
+from probes.agent.spool import Spool
+from probes.wire.failure import Outcome
+from probes.wire.policy import Policy
+from probes.wire.probe import Probe
+from probes.wire.probe_list import PROBES
+from probes.wire.report import VERSION, Report, Result, Whereabouts
+
+_log = logging.getLogger(__name__)
+
+# After these a speed test is tried again before its next regular time.
+_SOON_AGAIN = frozenset({Outcome.IN_USE, Outcome.BUSY, Outcome.ON_BATTERY})
+_SOON_AGAIN_S = 1800
+
+
+class ProbeJobs:
+    """`await measure(probe, …)` runs one round and puts its results into the spool.
+    `last_results` and `place` are for the status file."""
+
+    def __init__(
+        self,
+        agent: str,
+        software: str,
+        folder: Path,
+        spool: Spool,
+        rounds: ProbeRounds,
+        schedule: JobSchedule,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._agent, self._software, self._folder = agent, software, folder
+        self._spool, self._rounds, self._schedule = spool, rounds, schedule
+        self._now_ms = now_ms
+        self._bursts, self._changes = BurstSchedule(), ChangeFilter()
+        self._last: dict[tuple[str, str], Result] = {}
+        self.place = PlaceVerdict(Whereabouts(), "")
+
+    @property
+    def metered(self) -> bool:
+        """Whether the laptop is on a connection that is paid by volume."""
+        return self.place.whereabouts.connection == "mobile"
+
+    @property
+    def last_results(self) -> tuple[Result, ...]:
+        """The last result of each probe and target."""
+        return tuple(self._last[key] for key in sorted(self._last))
+
+    def budget_bytes(self, policy: Policy) -> int:
+        """Returns this month's data budget on the present connection; 0: no limit."""
+        if self.metered:
+            return policy.metered_budget_bytes_per_month
+        return policy.budget_bytes_per_month
+
+    async def measure(
+        self,
+        probe: Probe,
+        policy: Policy,
+        place: PlaceVerdict,
+        clock_error_ms: int,
+        brief: bool,
+    ) -> int | None:
+        """Runs one round of `probe` at `place`. Returns in how many ms the policy
+        should be fetched because things have just turned bad, else None."""
+        self.place = place
+        results = await self._rounds.measure(
+            probe.name, policy, await self._conditions(probe, policy, brief)
+        )
+        for result in results:
+            self._last[result.probe, result.target] = result
+            if result.outcome in _SOON_AGAIN:
+                retry_s = result.values.get("retry_after_s")
+                again_s = retry_s if isinstance(retry_s, int) else _SOON_AGAIN_S
+                again_ms = int(random.uniform(0.7, 1.3) * again_s * 1000)
+                self._schedule.due_in(probe.name, again_ms)
+            elif probe.heavy and result.cost_bytes:
+                record_test(self._folder, self._now_ms())
+        refresh_in_ms = self._plan_burst(probe, policy, results)
+        self._spool.spend(sum(result.cost_bytes for result in results), _purse(probe))
+        self._report(results, clock_error_ms)
+        return refresh_in_ms
+
+    async def _conditions(
+        self, probe: Probe, policy: Policy, brief: bool
+    ) -> ProbeConditions:
+        budget_bytes = (
+            policy.speed_test_bytes_per_month
+            if probe.heavy
+            else self.budget_bytes(policy)
+        )
+        spent_bytes = self._spool.spent_bytes(_purse(probe))
+        left_bytes = budget_bytes - spent_bytes if budget_bytes else None
+        if not probe.heavy:
+            return ProbeConditions(
+                metered=self.metered, left_bytes=left_bytes, brief=brief
+            )
+        return ProbeConditions(self.metered, on_battery(), await is_busy(), left_bytes)
+
+    def _plan_burst(
+        self, probe: Probe, policy: Policy, results: Sequence[Result]
+    ) -> int | None:
+        """Plans a few short rounds if things have just turned bad. Returns in how many
+        ms the first one is, or None if there is none."""
+        now_ms = self._now_ms()
+        times_ms = self._bursts.rounds_after(results, now_ms, random.random())
+        if times_ms and policy.hurry and not self.metered:
+            _log.info("burst_planned probe=%s rounds=%d", probe.name, len(times_ms))
+            explaining = [each.name for each in PROBES if each.burst == "explains"]
+            self._schedule.add_extra_rounds((probe.name, *explaining), times_ms)
+        if not self._bursts.is_bad:
+            self._schedule.drop_extra_rounds()
+        return times_ms[0] - now_ms if times_ms else None
+
+    def _report(self, results: Sequence[Result], clock_error_ms: int) -> None:
+        """Puts the results worth sending into the spool, with times by the server's
+        clock if this laptop's is known to be wrong."""
+        news = [result for result in results if self._changes.should_send(result)]
+        if not news:
+            return
+        self._spool.put(
+            Report(
+                version=VERSION,
+                id=secrets.token_hex(12),
+                agent=self._agent,
+                sent_ms=max(self._now_ms() - clock_error_ms, 0),
+                software=self._software,
+                whereabouts=self.place.whereabouts,
+                results=tuple(
+                    replace(result, time_ms=max(result.time_ms - clock_error_ms, 0))
+                    for result in news
+                ),
+            )
+        )
+
+
+def _purse(probe: Probe) -> str:
+    """Returns the name under which the probe's data is counted: heavy probes have a
+    budget of their own."""
+    return probe.name if probe.heavy else ""
