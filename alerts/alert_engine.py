@@ -36,6 +36,7 @@ from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch, gather
 from collectors.estate.estate_model import Estate
 from collectors.experience.groups import LEAST
+from collectors.failure_log import FailureLog
 from collectors.journal import Append, JournalReader, Positions
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Store
@@ -90,7 +91,7 @@ class AlertEngine:
         self._start: Positions = {}
         self._behind = True
         self._evaluated_ms = self._saved_ms = self._forgot_ms = self._tried_ms = 0
-        self._failing: set[str] = set()
+        self._failures = FailureLog("alerts_fail", "alerts_work_again")
         self._waiting: dict[str, WaitingDelivery] = {}
         self._heartbeat = Heartbeat(config.heartbeat_url, config.heartbeat_s)
         self._tasks = BackgroundTasks()
@@ -201,16 +202,16 @@ class AlertEngine:
             due_s = loop.time() + self._config.evaluate_s
             try:
                 await self._cycle()
-                self._works("cycle")
+                self._failures.recovered("cycle", what="cycle")
             except Exception as error:  # noqa: BLE001 - one bad cycle is not the last
-                self._fails("cycle", error)
+                self._failures.failed(error, key="cycle", what="cycle")
 
     async def _read(self, wait_s: float) -> None:
         try:
             chunk = await self._reader.read(wait_s=wait_s)
-            self._works("read")
+            self._failures.recovered("read", what="read")
         except OSError as error:
-            self._fails("read", error)
+            self._failures.failed(error, key="read", what="read")
             await asyncio.sleep(1.0)
             return
         if chunk is None:
@@ -227,7 +228,11 @@ class AlertEngine:
             self._overhear(batch)
         except Exception as error:  # noqa: BLE001 - a batch that is not as promised
             self._reader.stats.aside_rows += len(batch)
-            self._fails(f"batch of {batch.measurement}", error)
+            self._failures.failed(
+                error,
+                key=f"batch of {batch.measurement}",
+                what=f"batch of {batch.measurement}",
+            )
 
     async def _cycle(self) -> None:
         """Evaluate, write, say. If the disk takes nothing, the book is kept in memory,
@@ -318,9 +323,9 @@ class AlertEngine:
         try:
             await self._append.append(*gather(samples, "alerts", self._now_ms()))
         except Exception as error:  # noqa: BLE001 - a full disk must not stop pages
-            self._fails("append", error)
+            self._failures.failed(error, key="append", what="append")
             return
-        self._works("append")
+        self._failures.recovered("append", what="append")
         await self._in_thread(self._book.forget_said, said[-1][0])
 
     def _positions(self, now_ms: int) -> tuple[Positions, Positions]:
@@ -371,13 +376,3 @@ class AlertEngine:
     async def _in_thread(self, work: Callable[..., _T], *args: Any) -> _T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: work(*args))
-
-    def _fails(self, what: str, error: Exception) -> None:
-        if what not in self._failing:
-            self._failing.add(what)
-            _log.error("alerts_fail", what=what, error=repr(error))
-
-    def _works(self, what: str) -> None:
-        if what in self._failing:
-            self._failing.discard(what)
-            _log.info("alerts_work_again", what=what)

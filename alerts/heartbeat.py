@@ -10,11 +10,10 @@ from types import TracebackType
 from typing import Self
 
 import httpx2
-import structlog
 
 from collectors.background_tasks import BackgroundTasks
+from collectors.failure_log import FailureLog
 
-_log = structlog.get_logger()
 _TIMEOUT_S = 10.0
 
 
@@ -26,7 +25,9 @@ class Heartbeat:
         self._url, self._period_s = url, period_s
         self._beaten = asyncio.Event()
         self._tasks = BackgroundTasks()
-        self._failing = False
+        self._failures = FailureLog(
+            "heartbeat_fails", "heartbeat_works_again", "warning"
+        )
         self.calls = self.failures = 0
 
     async def __aenter__(self) -> Self:
@@ -62,12 +63,8 @@ class Heartbeat:
                     answer.raise_for_status()
         except (TimeoutError, OSError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             self.failures += 1
-            if not self._failing:
-                # Only the host: the rest of such a URL is a secret.
-                host = httpx2.URL(self._url).host
-                _log.warning("heartbeat_fails", host=host, why=type(error).__name__)
-            self._failing = True
+            # Only the host and the kind of error: the rest of such a URL is a secret.
+            host = httpx2.URL(self._url).host
+            self._failures.failed(type(error).__name__, host=host)
         else:
-            if self._failing:
-                _log.info("heartbeat_works_again")
-            self._failing = False
+            self._failures.recovered()

@@ -13,6 +13,7 @@ import structlog
 from alerts.alert import Alert
 from alerts.alert_access import open_alerts
 from collectors.estate.estate_model import Estate
+from collectors.failure_log import FailureLog
 from probes.wire.clock import MonotonicClock
 from probes.wire.display import displayable
 from probes.wire.policy import Incident
@@ -75,7 +76,7 @@ class KnownIncidents:
         self._standing, self._estate, self._monotonic_s = standing, estate, monotonic_s
         self._alerts: Sequence[Alert] = ()
         self._read_s: float | None = None
-        self._failing = False
+        self._failures = FailureLog("staff_incidents_not_read", level="warning")
 
     def __call__(self, sites: Collection[str]) -> list[Incident]:
         now_s = self._monotonic_s()
@@ -87,9 +88,7 @@ class KnownIncidents:
         try:
             alerts = open_alerts(self._standing)
         except (sqlite3.Error, OSError) as error:
-            if not self._failing:
-                log.warning("staff are told of no incidents", error=str(error))
-            self._failing = True
+            self._failures.failed(error)
             return ()
-        self._failing = False
+        self._failures.recovered()
         return alerts

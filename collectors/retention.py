@@ -14,6 +14,7 @@ from typing import Self
 import structlog
 
 from collectors.background_tasks import BackgroundTasks
+from collectors.failure_log import FailureLog
 from probes.wire.clock import WallClock, wall_ms
 
 _log = structlog.get_logger()
@@ -38,7 +39,7 @@ class Retention:
         every_s: float = _EVERY_S,
     ) -> None:
         self._jobs, self._now_ms, self._every_s = jobs, now_ms, every_s
-        self._failing: set[str] = set()
+        self._failures = FailureLog("retention_failed")
         self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
@@ -60,11 +61,9 @@ class Retention:
                 try:
                     gone = await asyncio.to_thread(remove, before_ms)
                 except Exception as error:  # noqa: BLE001 - the others must go on
-                    if name not in self._failing:
-                        _log.error("retention_failed", of=name, error=repr(error))
-                        self._failing.add(name)
+                    self._failures.failed(error, key=name, of=name)
                     continue
-                self._failing.discard(name)
+                self._failures.recovered(name)
                 if gone:
                     _log.info("retention_removed", of=name, removed=gone, days=days)
             await asyncio.sleep(self._every_s)

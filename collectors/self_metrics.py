@@ -11,19 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import gather
+from collectors.failure_log import FailureLog
 from collectors.journal import Append
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import Catalogue, UnknownName
 from probes.wire.clock import WallClock
 from probes.wire.sample import Sample
-
-_log = structlog.get_logger()
 
 Source = Callable[[int], Iterable[Sample]]
 
@@ -45,8 +43,8 @@ class Itself(Collector):
     ) -> None:
         self._process, self._sources = process, sources
         self._append, self._now_ms, self._period_s = append, now_ms, period_s
-        self._failing: set[str] = set()
-        self._kept = True
+        self._source_failures = FailureLog("self_source_failed")
+        self._append_failures = FailureLog("self_samples_not_kept")
         self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
@@ -68,11 +66,9 @@ class Itself(Collector):
         for name, source in self._sources:
             try:
                 found.extend(source(now_ms))
-                self._failing.discard(name)
+                self._source_failures.recovered(name)
             except Exception as error:  # noqa: BLE001 - one source must not hide the rest
-                if name not in self._failing:
-                    _log.error("self_source_failed", source=name, error=repr(error))
-                    self._failing.add(name)
+                self._source_failures.failed(error, key=name, source=name)
         return found
 
     def collect(self) -> Iterator[Metric]:
@@ -89,11 +85,9 @@ class Itself(Collector):
             source = f"self/{self._process}"
             try:
                 await self._append.append(*gather(samples, source, self._now_ms()))
-                self._kept = True
+                self._append_failures.recovered()
             except Exception as error:  # noqa: BLE001 - a full disk must not end this
-                if self._kept:
-                    _log.error("self_samples_not_kept", error=repr(error))
-                self._kept = False
+                self._append_failures.failed(error)
 
 
 def families(samples: Iterable[Sample], catalogue: Catalogue) -> list[Metric]:

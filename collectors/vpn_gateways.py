@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import gather
 from collectors.estate.estate_model import Estate, VpnGateway
+from collectors.failure_log import FailureLog
 from collectors.journal import Append
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
@@ -56,7 +57,7 @@ class VpnGateways:
         self._append, self._now_ms = append, now_ms
         self._is_cut_off = is_cut_off
         self._tasks = BackgroundTasks()
-        self._down: set[str] = set()
+        self._failures = FailureLog("vpn_gateway_down", "vpn_gateway_up", "warning")
 
     async def __aenter__(self) -> Self:
         self._tasks.start(self._run(), "vpn-gateways")
@@ -87,12 +88,10 @@ class VpnGateways:
 
     async def _sample(self, gateway: VpnGateway) -> Sample:
         fields = await knock(gateway, self._config, self._now_ms)
-        if fields["up"] == 0 and gateway.id not in self._down:
-            _log.warning("vpn_gateway_down", gateway=gateway.id, why=fields["outcome"])
-            self._down.add(gateway.id)
-        elif fields["up"] == 1 and gateway.id in self._down:
-            _log.info("vpn_gateway_up", gateway=gateway.id)
-            self._down.discard(gateway.id)
+        if fields["up"]:
+            self._failures.recovered(gateway.id, gateway=gateway.id)
+        else:
+            self._failures.failed(fields["outcome"], key=gateway.id, gateway=gateway.id)
         if not self._is_cut_off():
             fields["answered"] = fields["up"]
         tags = {"gateway": gateway.id, "site": gateway.site or ""}

@@ -23,6 +23,7 @@ from alerts.notify.delivery_result import DeliveryRefused, Notifier, Partly, Ret
 from alerts.notify.page import Page
 from alerts.outbox import FALL_BACK_AFTER_MS, Outbox, OutboxEntry
 from collectors.background_tasks import BackgroundTasks
+from collectors.failure_log import FailureLog
 from probes.wire.clock import WallClock
 from probes.wire.durations import duration_text
 
@@ -66,7 +67,7 @@ class Delivery:
         self._notifiers, self._render = notifiers, render
         self._now_ms, self._group_ms = now_ms, group_ms
         self._wakes = {channel: asyncio.Event() for channel in notifiers}
-        self._failing: set[str] = set()
+        self._failures = FailureLog("notifications_fail", "notifications_work_again")
         self._tasks = BackgroundTasks()
         self.sent: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
@@ -136,10 +137,8 @@ class Delivery:
     async def _taken(self, channel: str, parcel: Sequence[OutboxEntry]) -> None:
         await self._in_thread(self._outbox.delivered, parcel, self._now_ms())
         self.sent[channel] += 1
-        if channel in self._failing:
-            self._failing.discard(channel)
+        if self._failures.recovered(channel, channel=channel):
             await self._in_thread(self._outbox.hurry, channel, self._now_ms())
-            _log.info("notifications_work_again", channel=channel)
 
     async def _not_taken(
         self, channel: str, parcel: Sequence[OutboxEntry], id: str, error: Exception
@@ -178,9 +177,7 @@ class Delivery:
 
     def _fail(self, channel: str, why: str) -> None:
         self.failed[channel] += 1
-        if channel not in self._failing:
-            self._failing.add(channel)
-            _log.error("notifications_fail", channel=channel, why=why)
+        self._failures.failed(why, key=channel, channel=channel)
 
 
 def pack(posts: Sequence[OutboxEntry], now_ms: int) -> list[OutboxEntry]:

@@ -14,6 +14,7 @@ import structlog
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import gather
 from collectors.experience.groups import ExperienceWindow, GroupsConfig
+from collectors.failure_log import FailureLog
 from collectors.journal import (
     Append,
     Chunk,
@@ -73,7 +74,7 @@ class Grouping:
         self.reader = JournalReader(journal, self.NAME, saved.positions, yields=True)
         # Positions behind a chunk, and the newest time of what it brought.
         self._behind: deque[tuple[int, Positions]] = deque()
-        self._refused = False
+        self._failures = FailureLog("groups_wait", "groups_go_on")
         self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
@@ -105,14 +106,10 @@ class Grouping:
                 await self._emit()
             except (OSError, Newer) as error:
                 self.reader.stats.failures += 1
-                if not self._refused:
-                    _events.error("groups_wait", error=str(error))
-                self._refused = True
+                self._failures.failed(error)
                 await asyncio.sleep(_AGAIN_S)
             else:
-                if self._refused:
-                    _events.info("groups_go_on")
-                self._refused = False
+                self._failures.recovered()
 
     def _take(self, chunk: Chunk) -> None:
         newest_ms = 0

@@ -9,19 +9,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import structlog
+from collectors.failure_log import FailureLog
 
 _MAX_BYTES = 64_000
 _MAX_PER_S = 20
-
-log = structlog.get_logger()
 
 
 class BodyQuarantine:
     def __init__(self, folder: Path, keep: int) -> None:
         self._folder, self._keep = folder, keep
         self._second, self._this_second, self._number = 0, 0, 0
-        self._failing = False
+        self._failures = FailureLog("bodies_not_kept", level="warning")
 
     def put(self, body: bytes, reason: str, now_ms: int) -> None:
         """Keeps `body` under a name that says when and why. Never raises: this is for
@@ -43,11 +41,9 @@ class BodyQuarantine:
                 file.write(body[:_MAX_BYTES])
             self._prune()
         except OSError as error:
-            if not self._failing:
-                log.warning("unreadable reports cannot be kept", error=str(error))
-            self._failing = True
+            self._failures.failed(error)
         else:
-            self._failing = False
+            self._failures.recovered()
 
     def _prune(self) -> None:
         """By number; by age `collectors.personal_data` does it, bad bodies or none."""

@@ -21,6 +21,7 @@ from pathlib import Path
 import structlog
 
 from collectors.background_tasks import BackgroundTasks
+from collectors.failure_log import FailureLog
 from collectors.ingest.broker_client import Login, check_login
 from collectors.ingest.ingest_config import BrokerConfig, MqttConfig
 from collectors.ingest.mosquitto_hash import mosquitto_hash
@@ -96,7 +97,8 @@ class BrokerFiles:
         self._written = self._loaded = -1
         self._check_password = ""
         self._own: tuple[str, str] | None = None
-        self._failing = self._away = False
+        self._away = False
+        self._write_failures = FailureLog("broker_files_not_written")
         self._refusals = 0
         self._wanted = asyncio.Event()
         self._changed = asyncio.Condition()
@@ -199,11 +201,9 @@ class BrokerFiles:
                     slower = 2 ** min(self._refusals, 5) - 1
                     load_at_s = time.monotonic() + self._config.every_s * slower
             except (OSError, sqlite3.Error) as error:
-                if not self._failing:
-                    log.error("the broker's files cannot be written", error=str(error))
-                self._failing = True
+                self._write_failures.failed(error)
             else:
-                self._failing = False
+                self._write_failures.recovered()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._config.every_s):
                     await self._wanted.wait()

@@ -362,5 +362,5 @@ def _status(refused: BodyRefused) -> int:
 def _later(status: int, why: object, seconds: float, *, close: bool = False) -> _Turned:
     # Spread out, so that those who were sent away do not all come back together.
     wait_s = math.ceil(seconds * random.uniform(1, 2))
-    headers = {"Retry_After": str(wait_s)} | ({"Connection": "close"} if close else {})
+    headers = {"Retry-After": str(wait_s)} | ({"Connection": "close"} if close else {})
     return _Turned(status, str(why), **headers)

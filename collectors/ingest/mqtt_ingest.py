@@ -21,6 +21,7 @@ import structlog
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Estate
+from collectors.failure_log import FailureLog
 from collectors.ingest.broker_client import BrokerAway, BrokerConnection
 from collectors.ingest.gzip_body import GZIP_MAGIC
 from collectors.ingest.ingest_config import IngestConfig, MqttConfig
@@ -79,7 +80,8 @@ class MqttIngest:
         self._waiting_bytes = 0
         self._connection: BrokerConnection | None = None
         self._tasks = BackgroundTasks()
-        self._away = self._leaving = False
+        self._leaving = False
+        self._failures = FailureLog("broker_away", level="warning")
 
     @property
     def stats(self) -> IngestStats:
@@ -112,19 +114,14 @@ class MqttIngest:
                 async with self._connect() as connection:
                     # On every connection: a broker may have lost the session.
                     await connection.subscribe(self._topic)
-                    self._connection, self._away = connection, False
+                    self._connection = connection
+                    self._failures.recovered()
                     wait_s = self._config.retry_min_s
-                    _log.info("broker connected", broker=self._broker)
+                    _log.info("broker_connected", broker=self._broker)
                     raise BrokerAway(await connection.wait_closed())
             # Reconnect after any failure, including one of the library.
             except Exception as error:  # noqa: BLE001
-                if not self._away:
-                    _log.warning(
-                        "broker is away, trying again until it is there",
-                        broker=self._broker,
-                        error=str(error),
-                    )
-                self._away = True
+                self._failures.failed(error, broker=self._broker)
             finally:
                 self._connection = None
             # Jitter, so that clients do not all return to a restarted broker at once.

@@ -10,6 +10,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from collectors.batch import Batch
+from collectors.failure_log import FailureLog
 from collectors.journal.frame import Newer
 from collectors.journal.journal_reader import Chunk, JournalReader
 from collectors.journal.quarantine import Quarantine
@@ -69,7 +70,7 @@ class _Follower:
         self._reader, self._effect, self._config = reader, effect, config
         self._aside = Quarantine(aside, reader.name, config.aside_bytes)
         self._why = ""
-        self._away: set[str] = set()
+        self._failures = FailureLog("reader_waits", "reader_goes_on", "warning")
 
     async def step(self) -> None:
         before = self._reader.positions
@@ -114,10 +115,8 @@ class _Follower:
                 await self._effect(chunk)
             except Away as away:
                 self._reader.stats.failures += 1
-                why = str(away) or type(away).__name__
-                if why not in self._away:
-                    self._away.add(why)
-                    _events.warning("reader_waits", reader=self._reader.name, away=why)
+                error = str(away) or type(away).__name__
+                self._failures.failed(error, key=error, reader=self._reader.name)
             except Exception as error:  # noqa: BLE001 - one batch must not stop all
                 self._reader.stats.failures += 1
                 self._why = f"{type(error).__name__}: {error}"
@@ -125,9 +124,7 @@ class _Follower:
                 if not tries:
                     return False
             else:
-                if self._away:
-                    _events.info("reader_goes_on", reader=self._reader.name)
-                    self._away.clear()
+                self._failures.recovered(reader=self._reader.name)
                 return True
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, self._config.longest_wait_s)

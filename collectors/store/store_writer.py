@@ -13,6 +13,7 @@ import structlog
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch
+from collectors.failure_log import FailureLog
 from collectors.journal import (
     Away,
     Chunk,
@@ -93,7 +94,7 @@ class StoreWriter:
         self._erasures = Erasures(config.folder)
         self._saved: Positions | None = None
         self._tasks = BackgroundTasks()
-        self._tidy_failed = ""
+        self._tidy_failures = FailureLog("store_not_tidied", "store_tidied_again")
         self.stats = WriterStats()
 
     async def __aenter__(self) -> StoreWriter:
@@ -182,14 +183,9 @@ class StoreWriter:
             try:
                 await self._store.tidy(self._now_ms())
             except Exception as error:  # noqa: BLE001 - upkeep must not stop writing
-                why = f"{type(error).__name__}: {error}"
-                if why != self._tidy_failed:
-                    _log.error("store_not_tidied", why=why)
-                self._tidy_failed = why
+                self._tidy_failures.failed(error, key=repr(error))
             else:
-                if self._tidy_failed:
-                    _log.info("store_tidied_again")
-                self._tidy_failed = ""
+                self._tidy_failures.recovered()
 
 
 def _positions_path(config: StoreConfig, reader: str) -> Path:

@@ -15,6 +15,7 @@ import structlog
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Device, Estate
+from collectors.failure_log import FailureLog
 from collectors.journal import Append
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.traps.local_engine import Engine
@@ -119,7 +120,7 @@ class TrapReceiver:
             config.host, config.port, config.receive_bytes, self._work.set
         )
         self.stats = TrapStats()
-        self._storing = True
+        self._failures = FailureLog("traps_not_stored", "traps_stored_again")
         self._stopping = False
         self._tasks = BackgroundTasks()
 
@@ -316,13 +317,9 @@ class TrapReceiver:
         except Exception as error:  # noqa: BLE001 - a full disk must not end this
             self._tally.put_back(rows)
             self.stats.failures += 1
-            if self._storing:
-                _log.error("traps_not_stored", kept="in memory", error=repr(error))
-            self._storing = False
+            self._failures.failed(error, kept="in memory")
             return
-        if not self._storing:
-            _log.info("traps_stored_again")
-        self._storing = True
+        self._failures.recovered()
         self.stats.rows += len(rows)
         now_s = time.monotonic()
         for row in rows:
