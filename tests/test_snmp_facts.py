@@ -25,13 +25,13 @@ from collectors.snmp.polling.device_facts import (
 )
 from collectors.snmp.polling.poll_command import (
     WrongTarget,
-    given_credential,
+    credential_from_options,
+    parse_host_port,
     poll_file,
     poll_host,
     read_targets,
-    where,
 )
-from collectors.snmp.polling.poll_output import scaled, show
+from collectors.snmp.polling.poll_output import print_facts, scaled
 from collectors.snmp.profiles.identity import Identity
 from collectors.snmp.profiles.readings import Sensor
 from collectors.snmp.session.session import RetryPolicy
@@ -98,7 +98,7 @@ async def test_a_device_that_says_nothing_is_an_error_with_a_reason() -> None:
 
 async def test_a_person_sees_tables() -> None:
     out = StringIO()
-    show(await polled(switch()), Console(file=out, width=120))
+    print_facts(await polled(switch()), Console(file=out, width=120))
     text = out.getvalue()
     for shown in ("sw-1", "Gi1/0/2", "room 2", "1 Gbit/s", "down", "core-1"):
         assert shown in text
@@ -106,11 +106,13 @@ async def test_a_person_sees_tables() -> None:
 
 def _shown(facts: DeviceFacts, width: int = 80) -> str:
     out = StringIO()
-    show(facts, Console(file=out, width=width))
+    print_facts(facts, Console(file=out, width=width))
     return out.getvalue()
 
 
-async def test_ports_where_nothing_is_are_named_in_a_line_and_others_are_rows() -> None:
+async def test_ports_without_anything_are_listed_in_a_line_and_others_are_rows() -> (
+    None
+):
     ports = [SimulatedPort(n, f"Gi1/0/{n}") for n in range(1, 13)]
     for port in ports[2:]:
         port.link = False
@@ -123,7 +125,7 @@ async def test_ports_where_nothing_is_are_named_in_a_line_and_others_are_rows() 
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_sensors_that_are_not_well_come_first_and_well_states_are_a_line() -> None:
+def test_sensors_that_are_not_normal_come_first_and_normal_states_are_a_line() -> None:
     facts = DeviceFacts("sw", "10.0.0.1:161", identity=Identity(sys_name="sw"))
     facts.sensors = [
         Sensor("temperature", "Intake", "1", "1", 24.56, "C", high=45.0),
@@ -133,7 +135,7 @@ def test_sensors_that_are_not_well_come_first_and_well_states_are_a_line() -> No
     text = _shown(facts)
     assert text.index("Fan 2") < text.index("Intake")
     assert "24.56 °C  at most 45" in text
-    assert "Well: Fan 10 (ok)" in text
+    assert "Normal: Fan 10 (ok)" in text
 
 
 @given(st.text(max_size=30))
@@ -167,7 +169,7 @@ def test_the_command_prints_json_and_its_status_tells(
 ) -> None:
     server = services.snmpd(tmp_path / "snmpd")
     with services.running(server):
-        held = given_credential({"community": "public", "version": None})
+        held = credential_from_options({"community": "public", "version": None})
         host = f"localhost:{server.port}"
         assert poll_host(host, held, as_json=True) == 0
         shown = json.loads(capsys.readouterr().out)
@@ -196,13 +198,13 @@ def test_the_command_prints_json_and_its_status_tells(
     ],
 )
 def test_a_host_may_have_a_port(text: str, expected: tuple[str, int]) -> None:
-    assert where(text) == expected
+    assert parse_host_port(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "a:b", "a:0", "a:70000", ":161"])
 def test_a_host_that_is_none_is_said(text: str) -> None:
     with pytest.raises(WrongTarget, match="HOST"):
-        where(text)
+        parse_host_port(text)
 
 
 @pytest.mark.parametrize(
@@ -225,10 +227,13 @@ def test_a_wrong_line_of_the_targets_is_named(
 
 
 def test_the_options_of_the_command_make_a_credential() -> None:
-    assert given_credential({}).community == "public"
-    assert given_credential({"user": "u", "auth_password": "p" * 8}).auth == "sha256"
+    assert credential_from_options({}).community == "public"
+    assert (
+        credential_from_options({"user": "u", "auth_password": "p" * 8}).auth
+        == "sha256"
+    )
     with pytest.raises(CredentialError, match="needs a user"):
-        given_credential({"version": "3"})
+        credential_from_options({"version": "3"})
 
 
 def test_numbers_are_shown_as_people_say_them() -> None:

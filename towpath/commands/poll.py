@@ -56,7 +56,7 @@ def poll(
     """Poll a device now and print tables or JSON; many devices with --targets."""
     from collectors.snmp.polling.poll_command import (
         WrongTarget,
-        given_credential,
+        credential_from_options,
         poll_file,
         poll_host,
     )
@@ -84,7 +84,7 @@ def poll(
             assert host is not None
             code = poll_host(
                 host,
-                given_credential(credential.given()),
+                credential_from_options(credential.given()),
                 as_json=output.json or output.jsonl,
                 timeout_s=target.timeout,
                 tries=target.tries,

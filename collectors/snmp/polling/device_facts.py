@@ -1,4 +1,4 @@
-"""Everything about one device at one time: what `towpath poll` asks and prints."""
+"""Everything about one device at one time, as `towpath poll` reads and prints it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 
 from collectors.snmp.polling import device_findings
 from collectors.snmp.profiles import (
+    Profile,
     ProfileReader,
     Profiles,
     Sayings,
@@ -64,10 +65,10 @@ _COUNTERS = {
 
 
 class DeviceFacts(msgspec.Struct):
-    """What was found; sections that were not found stay None or empty.
+    """What was read; sections that the device lacks stay None or empty.
 
-    `sections` says how each section's reading ended, where it did not end well;
-    `findings` what an engineer should know of the device, by name.
+    `sections` has the reason for each section that could not be read; `findings` what
+    an engineer should know about the device, by name.
     """
 
     name: str
@@ -110,7 +111,7 @@ async def poll_once(
     sessions: Sessions | None = None,
     profiles: Profiles | None = None,
 ) -> DeviceFacts:
-    """Asks one device everything, once. Never raises for what the device does.
+    """Reads everything about one device, once. Never raises for what the device does.
 
     `address` is an IP literal. What was read before a failure is in the facts.
     """
@@ -122,14 +123,14 @@ async def poll_once(
         )
         try:
             snmp = DeviceSession(session, PollBudget(budget_s))
-            await _read(facts, snmp, profiles or load())
+            await _FactsReader(facts, snmp, profiles or load()).read()
         except Failed as failed:
             facts.outcome, facts.detail = failed.outcome, failed.detail
             if failed.outcome is Outcome.TIMEOUT and await agent_answers(
                 address, port, session.retry_policy.timeouts_s[0]
             ):
                 facts.outcome = Outcome.AUTH_FAILED
-                facts.detail = "it speaks SNMP, but does not take this credential"
+                facts.detail = "there is an SNMP agent, but it refuses this credential"
         finally:
             session.close()
     facts.packets = session.counts.packets
@@ -137,87 +138,110 @@ async def poll_once(
     return facts
 
 
-async def _read(facts: DeviceFacts, snmp: DeviceSession, profiles: Profiles) -> None:
-    system = await read_system(snmp)
-    facts.identity = who = identify(system)
-    reader = ProfileReader(snmp)
+class _FactsReader:
+    """Reads one section after another into `facts`."""
 
-    async def ask(oid: str) -> str | None:
-        return text(await reader.instance(oid))
+    def __init__(
+        self, facts: DeviceFacts, snmp: DeviceSession, profiles: Profiles
+    ) -> None:
+        self._facts, self._snmp, self._profiles = facts, snmp, profiles
+        self._reader = ProfileReader(snmp)
+        self._identity = Identity()
+        self._chosen: list[Profile] = []
 
-    chosen = await profiles.of(who.sys_object_id, who.sys_descr, ask)
-    facts.columns = await interfaces.read_columns(snmp, interfaces.FULL)
-    facts.ports = interfaces.ports(facts.columns)
-    ports = facts.ports
+    async def read(self) -> None:
+        """Raises `Failed` if the device stops answering."""
+        facts, snmp = self._facts, self._snmp
+        identity = identify(await read_system(snmp))
+        facts.identity = self._identity = identity
 
-    async def heard() -> None:
-        found = await read_neighbours(snmp)
-        facts.neighbours = neighbours(found, ports)
+        async def read_text(oid: str) -> str | None:
+            return text(await self._reader.instance(oid))
 
-    async def vlan() -> None:
-        facts.vlans = vlans(await read_vlans(snmp))
+        self._chosen = await self._profiles.of(
+            identity.sys_object_id, identity.sys_descr, read_text
+        )
+        facts.columns = await interfaces.read_columns(snmp, interfaces.FULL)
+        facts.ports = interfaces.ports(facts.columns)
+        for section, read_section in (
+            ("neighbours", self._read_neighbours),
+            ("vlans", self._read_vlans),
+            ("entities", self._read_entities),
+            ("ipv4", self._read_addresses),
+            ("profiles", self._read_profiles),
+            ("identity", self._read_identity),
+        ):
+            await self._read_section(section, read_section)
+        facts.identity = facts.identity.with_chassis(facts.entities)
+        names = {port.if_index: port.key for port in facts.ports}
+        unreadable = snmp.session.unreadable.by_oid
+        facts.findings = {
+            **device_findings.of_unreadable(unreadable, names.get),
+            **device_findings.of_refused(facts.refused),
+        }
+        if self._reader.unread:
+            facts.sections["columns"] = ", ".join(sorted(self._reader.unread))
 
-    async def entity() -> None:
-        facts.entities = entities(await read_entities(snmp))
+    async def _read_section(
+        self, section: str, read_section: Callable[[], Awaitable[None]]
+    ) -> None:
+        """A section that fails does not affect the others, unless the device has used
+        up its time or refuses the credential."""
+        try:
+            await read_section()
+        except Failed as failed:
+            self._facts.sections[section] = f"{failed.outcome.value}: {failed.detail}"
+            if failed.outcome in (Outcome.BUDGET_SPENT, Outcome.AUTH_FAILED):
+                raise
 
-    async def ipv4() -> None:
-        facts.addresses = addresses(await read_addresses(snmp))
+    async def _read_neighbours(self) -> None:
+        tables = await read_neighbours(self._snmp)
+        self._facts.neighbours = neighbours(tables, self._facts.ports)
 
-    async def profiled() -> None:
-        rows = find(chosen, await read(reader, chosen))
-        # Those for any device count where they found something.
-        used = {each.profile for each in rows}
-        facts.profiles = [p.name for p in chosen if not p.general or p.name in used]
-        found = readings(rows)
-        facts.sensors = found["sensors"]
-        facts.processors = found["processors"]
-        facts.mempools = found["memory"]
-        facts.storage = found["storage"]
-        facts.wireless = found["wireless"]
-        facts.transceivers = found["transceivers"]
-        facts.refused = found[REFUSED]
-        if any(getattr(each.rule, "instead", False) for each in rows):
+    async def _read_vlans(self) -> None:
+        self._facts.vlans = vlans(await read_vlans(self._snmp))
+
+    async def _read_entities(self) -> None:
+        self._facts.entities = entities(await read_entities(self._snmp))
+
+    async def _read_addresses(self) -> None:
+        self._facts.addresses = addresses(await read_addresses(self._snmp))
+
+    async def _read_profiles(self) -> None:
+        facts = self._facts
+        rows = find(self._chosen, await read(self._reader, self._chosen))
+        # Profiles for all devices are listed only if they found something.
+        used = {row.profile for row in rows}
+        facts.profiles = [
+            profile.name
+            for profile in self._chosen
+            if not profile.general or profile.name in used
+        ]
+        sections = readings(rows)
+        facts.sensors = sections["sensors"]
+        facts.processors = sections["processors"]
+        facts.mempools = sections["memory"]
+        facts.storage = sections["storage"]
+        facts.wireless = sections["wireless"]
+        facts.transceivers = sections["transceivers"]
+        facts.refused = sections[REFUSED]
+        if any(getattr(row.rule, "instead", False) for row in rows):
             facts.vlans = []
-        facts.vlans = merged(facts.vlans, found["vlans"])
+        facts.vlans = merged(facts.vlans, sections["vlans"])
 
-    async def identity() -> None:
-        sayings = Sayings(reader, who.sys_object_id, who.sys_descr, facts.entities)
-        facts.identity = await named(who, chosen, sayings)
-
-    for section, read_section in (
-        ("neighbours", heard),
-        ("vlans", vlan),
-        ("entities", entity),
-        ("ipv4", ipv4),
-        ("profiles", profiled),
-        ("identity", identity),
-    ):
-        await _section(facts, section, read_section)
-    facts.identity = facts.identity.with_chassis(facts.entities)
-    names = {port.if_index: port.key for port in ports}
-    facts.findings = {
-        **device_findings.of_unreadable(snmp.session.unreadable.by_oid, names.get),
-        **device_findings.of_refused(facts.refused),
-    }
-    if reader.unread:
-        facts.sections["columns"] = ", ".join(sorted(reader.unread))
-
-
-async def _section(
-    facts: DeviceFacts, section: str, read: Callable[[], Awaitable[None]]
-) -> None:
-    """A section that fails leaves the others alone; a device that fell silent does
-    not get asked for more."""
-    try:
-        await read()
-    except Failed as failed:
-        facts.sections[section] = f"{failed.outcome.value}: {failed.detail}"
-        if failed.outcome in (Outcome.BUDGET_SPENT, Outcome.AUTH_FAILED):
-            raise
+    async def _read_identity(self) -> None:
+        identity = self._identity
+        sayings = Sayings(
+            self._reader,
+            identity.sys_object_id,
+            identity.sys_descr,
+            self._facts.entities,
+        )
+        self._facts.identity = await named(identity, self._chosen, sayings)
 
 
 def facts_json(facts: DeviceFacts) -> dict[str, Any]:
-    """The facts under the keys other programs read; what is not known is left out."""
+    """The facts as JSON for other programs; what is not known is left out."""
     shown: dict[str, Any] = {
         "name": facts.name,
         "target": facts.target,
@@ -234,19 +258,19 @@ def facts_json(facts: DeviceFacts) -> dict[str, Any]:
     shown["neighbours"] = [
         _known(
             {
-                "protocol": each.protocol,
-                "local_port": each.local_port or None,
-                "local_if_index": each.local_if_index,
-                "remote_name": each.remote_name,
-                "remote_port": each.remote_port,
-                "remote_chassis": each.remote_chassis,
-                "remote_port_descr": each.remote_port_descr,
-                "remote_address": each.remote_address,
-                "remote_descr": each.remote_descr,
-                "capabilities": sorted(each.capabilities) or None,
+                "protocol": neighbour.protocol,
+                "local_port": neighbour.local_port or None,
+                "local_if_index": neighbour.local_if_index,
+                "remote_name": neighbour.remote_name,
+                "remote_port": neighbour.remote_port,
+                "remote_chassis": neighbour.remote_chassis,
+                "remote_port_descr": neighbour.remote_port_descr,
+                "remote_address": neighbour.remote_address,
+                "remote_descr": neighbour.remote_descr,
+                "capabilities": sorted(neighbour.capabilities) or None,
             }
         )
-        for each in facts.neighbours
+        for neighbour in facts.neighbours
     ]
     for key, rows in (
         ("vlans", facts.vlans),
@@ -257,8 +281,8 @@ def facts_json(facts: DeviceFacts) -> dict[str, Any]:
         ("storage", facts.storage),
         ("wireless", facts.wireless),
         ("transceivers", facts.transceivers),
-        ("ipv4", [each for each in facts.addresses if each.is_ipv4]),
-        ("ipv6", [each for each in facts.addresses if not each.is_ipv4]),
+        ("ipv4", [address for address in facts.addresses if address.is_ipv4]),
+        ("ipv6", [address for address in facts.addresses if not address.is_ipv4]),
         ("refused", facts.refused),
     ):
         shown[key] = [_known(msgspec.to_builtins(row)) for row in rows]
@@ -271,11 +295,11 @@ def facts_json(facts: DeviceFacts) -> dict[str, Any]:
 
 
 def _port_json(port: Port, columns: Columns) -> dict[str, Any]:
-    def of(column: str) -> int | None:
+    def value(column: str) -> int | None:
         return whole(columns.get(column, {}).get(port.if_index))
 
-    admin, oper = of(oids.IF_ADMIN_STATUS), of(oids.IF_OPER_STATUS)
-    duplex = of(oids.DOT3_DUPLEX)
+    admin, oper = value(oids.IF_ADMIN_STATUS), value(oids.IF_OPER_STATUS)
+    duplex = value(oids.DOT3_DUPLEX)
     shown: dict[str, Any] = {
         "if_index": port.if_index,
         "port": port.key,
@@ -287,13 +311,13 @@ def _port_json(port: Port, columns: Columns) -> dict[str, Any]:
         "speed_bps": port.speed_bps,
         "admin": None if admin is None else oids.ADMIN.get(admin),
         "oper": None if oper is None else oids.OPER.get(oper),
-        "mtu": of(oids.IF_MTU),
+        "mtu": value(oids.IF_MTU),
         "mac": port.mac,
         "duplex": None if duplex is None else oids.DUPLEX.get(duplex),
     }
     for name, choice in _COUNTERS.items():
-        found = (of(column) for column in choice)
-        shown[name] = next((v for v in found if v is not None and v >= 0), None)
+        counts = (value(column) for column in choice)
+        shown[name] = next((n for n in counts if n is not None and n >= 0), None)
     return _known(shown)
 
 
@@ -318,11 +342,14 @@ async def poll_targets(
     budget_s: float = 120.0,
     profiles: Profiles | None = None,
 ) -> int:
-    """Polls all, `at_once` at a time, `done` called as each ends; how many failed."""
+    """Polls all targets, `at_once` at a time; returns how many failed.
+
+    `done` is called as each poll ends.
+    """
     slots = asyncio.Semaphore(at_once)
     failed = 0
 
-    async def one(target: HostTarget, sessions: Sessions) -> None:
+    async def poll_target(target: HostTarget, sessions: Sessions) -> None:
         nonlocal failed
         async with slots:
             try:
@@ -348,5 +375,5 @@ async def poll_targets(
 
     async with Sessions() as sessions, asyncio.TaskGroup() as group:
         for target in targets:
-            group.create_task(one(target, sessions), name=f"poll {target.name}")
+            group.create_task(poll_target(target, sessions), name=f"poll {target.name}")
     return failed

@@ -1,4 +1,4 @@
-"""`towpath poll`: one device in tables for a person, or many as JSON for a program."""
+"""`towpath poll`: one device as tables, or many devices as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collectors.snmp.polling.device_facts import (
     poll_once,
     poll_targets,
 )
-from collectors.snmp.polling.poll_output import show
+from collectors.snmp.polling.poll_output import print_facts
 from collectors.snmp.profiles import Profiles
 from collectors.snmp.session.credentials import Credential, CredentialError, credential
 from collectors.snmp.session.session import RetryPolicy
@@ -26,10 +26,10 @@ _COLUMNS = ("name", "address", "port", "version", "community")
 
 
 class WrongTarget(ValueError):
-    """One sentence about the host or the line of the targets file."""
+    """A host or a line of the targets file is wrong; the text is one sentence."""
 
 
-def where(text: str) -> tuple[str, int]:
+def parse_host_port(text: str) -> tuple[str, int]:
     """`HOST[:PORT]` as (host, port); `[2001:db8::1]:161` for IPv6 with a port."""
     host, port = text, "161"
     if text.startswith("["):
@@ -38,21 +38,21 @@ def where(text: str) -> tuple[str, int]:
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
     if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise WrongTarget(f"{text!r} is no HOST[:PORT] with a port of 1 to 65535")
+        raise WrongTarget(f"{text!r} is not HOST[:PORT] with a port from 1 to 65535")
     return host, int(port)
 
 
-def resolve(host: str, port: int) -> str:
-    """The first address of `host` as a literal; SNMP sessions take nothing else."""
+def resolve_address(host: str, port: int) -> str:
+    """The first address of `host` as an IP literal, which SNMP sessions need."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except OSError as error:
         raise WrongTarget(f"{host}: {error.strerror or 'no such name'}") from None
-    return str(found[0][4][0])
+    return str(addresses[0][4][0])
 
 
-def given_credential(options: Mapping[str, str | None]) -> Credential:
-    """The credential of the command line's options; `public` as v2c if none is given.
+def credential_from_options(options: Mapping[str, str | None]) -> Credential:
+    """The credential of the command line's options; without any, `public` in v2c.
 
     `options` has the keys of a credential: version, community, user, auth, …
     """
@@ -61,11 +61,11 @@ def given_credential(options: Mapping[str, str | None]) -> Credential:
         if given.get("version") in ("3", "v3"):
             raise CredentialError("version 3 needs a user")
         given["community"] = "public"
-    return credential("of the command line", given)
+    return credential("on the command line", given)
 
 
 def read_targets(path: Path) -> list[HostTarget]:
-    """The lines of a targets file: name, address, port, version, community."""
+    """The targets in a CSV file: name, address, port, version, community."""
     targets = []
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -81,19 +81,19 @@ def read_targets(path: Path) -> list[HostTarget]:
     except OSError as error:
         raise WrongTarget(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise WrongTarget(f"{path}: is not UTF-8") from None
+        raise WrongTarget(f"{path}: not UTF-8") from None
     return targets
 
 
-def _target(place: str, line: Mapping[str, str | None]) -> HostTarget:
+def _target(location: str, line: Mapping[str, str | None]) -> HostTarget:
     port = line.get("port") or "161"
     if not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise WrongTarget(f"{place}: port {port!r} is not within 1 to 65535")
+        raise WrongTarget(f"{location}: port {port!r} is not from 1 to 65535")
     name, address = line.get("name") or "", line.get("address") or ""
     if not address:
-        raise WrongTarget(f"{place}: no address")
+        raise WrongTarget(f"{location}: no address")
     try:
-        held = credential(
+        target_credential = credential(
             name,
             {
                 "version": line.get("version") or "2c",
@@ -101,13 +101,18 @@ def _target(place: str, line: Mapping[str, str | None]) -> HostTarget:
             },
         )
     except CredentialError as error:
-        raise WrongTarget(f"{place}: {error}") from None
-    return HostTarget(name or address, resolve(address, int(port)), int(port), held)
+        raise WrongTarget(f"{location}: {error}") from None
+    return HostTarget(
+        name or address,
+        resolve_address(address, int(port)),
+        int(port),
+        target_credential,
+    )
 
 
 def poll_host(
     host: str,
-    held: Credential,
+    credential: Credential,
     *,
     as_json: bool = False,
     timeout_s: float = 1.0,
@@ -116,14 +121,14 @@ def poll_host(
     out: Callable[[str], None] = print,
     console: Console | None = None,
 ) -> int:
-    """The body of `towpath poll HOST`; 0 if it answered, 1 if not."""
-    name, port = where(host)
-    address = resolve(name, port)
+    """Runs `towpath poll HOST`; returns 0 if the device answered, else 1."""
+    name, port = parse_host_port(host)
+    address = resolve_address(name, port)
     facts = asyncio.run(
         poll_once(
             address,
             port,
-            held,
+            credential,
             name=name,
             retry_policy=RetryPolicy.with_backoff(timeout_s, tries),
             profiles=profiles,
@@ -132,7 +137,7 @@ def poll_host(
     if as_json:
         out(json_text(facts_json(facts), indent=2))
     else:
-        show(facts, console or Console())
+        print_facts(facts, console or Console())
     return 0 if facts.ok else 1
 
 
@@ -145,8 +150,10 @@ def poll_file(
     profiles: Profiles | None = None,
     out: Callable[[str], None] = print,
 ) -> int:
-    """The body of `towpath poll --targets FILE.csv --jsonl`: one line a device, as
-    each ends; 0 if all answered, 1 if not."""
+    """Runs `towpath poll --targets FILE.csv --jsonl`.
+
+    Prints one line per device, as each poll ends. Returns 0 if all answered, else 1.
+    """
     targets = read_targets(path)
     failed = asyncio.run(
         poll_targets(

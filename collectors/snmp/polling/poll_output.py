@@ -1,6 +1,7 @@
-"""What one poll found, as tables for a person. Pure but for the console it prints on.
+"""Prints the facts of one device as tables.
 
-What needs a look stands first; what is well or empty is named in a line, without a row.
+What needs attention comes first. What is normal or empty is listed in one line, without
+rows.
 """
 
 from __future__ import annotations
@@ -30,49 +31,51 @@ _SCALES = (
     (10**3, "k"),
 )
 _SHADES = {"up": "green", "down": "red", 0: "green", 1: "yellow", 2: "bold red"}
-_WORDS = {0: "well", 1: "warning", 2: "critical"}
+_SEVERITIES = {0: "normal", 1: "warning", 2: "critical"}
 
 
-def show(facts: DeviceFacts, console: Console) -> None:
-    """Tables for a person."""
+def print_facts(facts: DeviceFacts, console: Console) -> None:
     if facts.identity is None:
-        _say(
-            console, f"{facts.target} no answer: {facts.outcome.value}, {facts.detail}"
-        )
+        reason = f"{facts.outcome.value}, {facts.detail}"
+        _print(console, f"{facts.target} did not answer: {reason}")
         return
     console.print(_title(facts))
     if not facts.ok:
-        _say(console, f"incomplete: {facts.outcome.value}, {facts.detail}")
-    for section, why in facts.sections.items():
-        _say(console, f"{section} not read: {why}")
+        _print(console, f"incomplete: {facts.outcome.value}, {facts.detail}")
+    for section, reason in facts.sections.items():
+        _print(console, f"{section} could not be read: {reason}")
     for sentence in facts.findings.values():
-        _say(console, sentence)
+        _print(console, sentence)
     for part in _parts(facts):
-        shown = Text(part) if isinstance(part, str) else part
-        console.print(Padding(shown, (1, 0, 0, 0)))
+        content = Text(part) if isinstance(part, str) else part
+        console.print(Padding(content, (1, 0, 0, 0)))
 
 
-def _say(console: Console, sentence: str) -> None:
+def _print(console: Console, sentence: str) -> None:
     console.print(sentence, markup=False, highlight=False)
 
 
 def _title(facts: DeviceFacts) -> Table:
-    who = facts.identity
-    assert who is not None
+    identity = facts.identity
+    assert identity is not None
+    uptime_s = identity.uptime_s
     title = Table(show_header=False, box=None, pad_edge=False)
     title.add_column(style="bold", no_wrap=True)
     title.add_column(overflow="fold")
     for label, value in (
-        ("name", who.sys_name),
-        ("description", " ".join((who.sys_descr or "").split())),
-        ("object id", who.sys_object_id),
-        ("vendor", who.vendor),
-        ("hardware", who.hardware),
-        ("software", " ".join(filter(None, (who.os, who.version)))),
-        ("serial", who.serial),
-        ("location", who.sys_location),
-        ("up for", None if who.uptime_s is None else duration_text(who.uptime_s)),
-        ("asked", f"{facts.packets} packets, {facts.duration_ms:.0f} ms"),
+        ("name", identity.sys_name),
+        ("description", " ".join((identity.sys_descr or "").split())),
+        ("object id", identity.sys_object_id),
+        ("vendor", identity.vendor),
+        ("hardware", identity.hardware),
+        ("software", " ".join(filter(None, (identity.os, identity.version)))),
+        ("serial", identity.serial),
+        ("location", identity.sys_location),
+        (
+            "up for",
+            None if uptime_s is None else duration_text(uptime_s),
+        ),
+        ("poll", f"{facts.packets} packets, {facts.duration_ms:.0f} ms"),
         ("profiles", ", ".join(facts.profiles)),
     ):
         if value:
@@ -81,31 +84,36 @@ def _title(facts: DeviceFacts) -> Table:
 
 
 def _parts(facts: DeviceFacts) -> Iterator[Table | str]:
-    """Tables, and sentences about what they leave out."""
+    """The tables, and lines for what they leave out."""
     yield from _ports(facts)
     if facts.neighbours:
-        heard = table("Neighbours", "port", "by", "neighbour", "its port", "is")
-        for each in facts.neighbours:
+        neighbours = table(
+            "Neighbours", "port", "protocol", "neighbour", "remote port", "capabilities"
+        )
+        for neighbour in facts.neighbours:
             add(
-                heard,
-                each.local_port,
-                each.protocol,
-                each.remote_name or each.remote_chassis or each.remote_address or "",
-                each.remote_port or "",
-                ", ".join(sorted(each.capabilities)).replace("_", " "),
+                neighbours,
+                neighbour.local_port,
+                neighbour.protocol,
+                neighbour.remote_name
+                or neighbour.remote_chassis
+                or neighbour.remote_address
+                or "",
+                neighbour.remote_port or "",
+                ", ".join(sorted(neighbour.capabilities)).replace("_", " "),
             )
-        yield heard
+        yield neighbours
     names = {port.if_index: port.key for port in facts.ports}
     if facts.addresses:
         yield "Addresses: " + ", ".join(
-            each.address
-            + (f"/{each.prefixlen}" if each.prefixlen is not None else "")
-            + (f" on {names[each.if_index]}" if each.if_index in names else "")
-            for each in facts.addresses
+            address.address
+            + (f"/{address.prefixlen}" if address.prefixlen is not None else "")
+            + (f" on {names[address.if_index]}" if address.if_index in names else "")
+            for address in facts.addresses
         )
     if facts.vlans:
         yield f"VLANs ({len(facts.vlans)}): " + ", ".join(
-            " ".join(filter(None, (str(each.id), each.name))) for each in facts.vlans
+            " ".join(filter(None, (str(vlan.id), vlan.name))) for vlan in facts.vlans
         )
     yield from _sensors(facts.sensors)
     if facts.processors or facts.mempools or facts.storage:
@@ -113,19 +121,19 @@ def _parts(facts: DeviceFacts) -> Iterator[Table | str]:
             "Processors, memory, storage",
             "part",
             "in use",
-            "of",
-            right=("in use", "of"),
+            "size",
+            right=("in use", "size"),
         )
         for part in facts.processors:
             add(used, part.descr, f"{part.usage_pct:.0f}%", "")
         pools: list[Mempool | Storage] = [*facts.mempools, *facts.storage]
         for pool in pools:
             size = pool.total_bytes
-            of = "" if size is None else f"{scaled(size)}B"
-            add(used, pool.descr, f"{pool.used_pct:.0f}%", of)
+            size_text = "" if size is None else f"{scaled(size)}B"
+            add(used, pool.descr, f"{pool.used_pct:.0f}%", size_text)
         yield used
     if facts.wireless:
-        radios = table("Wireless", "what", "of", "value", right=("value",))
+        radios = table("Wireless", "reading", "radio", "value", right=("value",))
         for radio in facts.wireless:
             kind = radio.class_.replace("_", " ")
             add(radios, kind, radio.descr, f"{radio.value:g}")
@@ -136,46 +144,52 @@ def _parts(facts: DeviceFacts) -> Iterator[Table | str]:
             add(
                 optics,
                 names.get(optic.if_index or 0, ""),
-                *(each or "" for each in (optic.type, optic.vendor, optic.model)),
+                *(text or "" for text in (optic.type, optic.vendor, optic.model)),
                 optic.serial or "",
             )
         yield optics
 
 
 def _sensors(sensors: Iterable[Sensor]) -> Iterator[Table | str]:
-    """What is critical first, then warnings, then figures by kind; states that are well
-    are named in a line."""
-    judged = [(severity(each), each) for each in sensors]
-    well = [each for is_, each in judged if is_ == 0 and each.state is not None]
-    rest = [(is_, each) for is_, each in judged if not (is_ == 0 and each.state)]
+    """Critical sensors first, then warnings, then figures by type; states that are
+    normal are listed in one line."""
+    rated = [(severity(sensor), sensor) for sensor in sensors]
+    normal = [
+        sensor for rating, sensor in rated if rating == 0 and sensor.state is not None
+    ]
+    rest = [
+        (rating, sensor)
+        for rating, sensor in rated
+        if not (rating == 0 and sensor.state)
+    ]
     rest.sort(
-        key=lambda each: (-(each[0] or 0), each[1].class_, _natural(each[1].descr))
+        key=lambda pair: (-(pair[0] or 0), pair[1].class_, _natural(pair[1].descr))
     )
     if rest:
-        shown = table(
-            "Sensors", "sensor", "what", "value", "limits", "is", right=("value",)
+        rows = table(
+            "Sensors", "sensor", "type", "value", "limits", "state", right=("value",)
         )
-        for is_, each in rest:
+        for rating, sensor in rest:
             add(
-                shown,
-                each.descr,
-                each.class_.replace("_", " "),
-                each.state or _value(each),
-                _limits(each),
-                "" if is_ is None else Text(_WORDS[is_], _SHADES[is_]),
+                rows,
+                sensor.descr,
+                sensor.class_.replace("_", " "),
+                sensor.state or _value(sensor),
+                _limits(sensor),
+                "" if rating is None else Text(_SEVERITIES[rating], _SHADES[rating]),
             )
-        yield shown
-    if well:
+        yield rows
+    if normal:
         by_state: dict[str, list[str]] = {}
-        for each in well:
-            by_state.setdefault(each.state or "", []).append(each.descr)
-        yield "Well: " + "; ".join(
+        for sensor in normal:
+            by_state.setdefault(sensor.state or "", []).append(sensor.descr)
+        yield "Normal: " + "; ".join(
             f"{', '.join(names)} ({state})" for state, names in by_state.items()
         )
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
-    """`Fan 2` before `Fan 10`."""
+    """Sorts `Fan 2` before `Fan 10`."""
     return [
         (int(part), "") if part.isdecimal() and part.isascii() else (-1, part)
         for part in re.split(r"([0-9]{1,18})", text)
@@ -193,7 +207,7 @@ def _value(sensor: Sensor) -> str:
 
 
 def _limits(sensor: Sensor) -> str:
-    """`5 to 45`, `at most 45`, `at least 5`: the outermost it gives."""
+    """`5 to 45`, `at most 45` or `at least 5`: the outermost limits it has."""
     low = sensor.low if sensor.low is not None else sensor.low_warn
     high = sensor.high if sensor.high is not None else sensor.high_warn
     if low is not None and high is not None:
@@ -204,18 +218,18 @@ def _limits(sensor: Sensor) -> str:
 
 
 def _ports(facts: DeviceFacts) -> Iterator[Table | str]:
-    """Ports with a link, a description or errors are rows, the others are named."""
+    """Ports with a link, a description or errors are rows; the others are listed."""
     rows: list[tuple[Cell, ...]] = []
     empty: dict[str, list[str]] = {}
     for port in facts.ports:
         state = _state(facts, port)
-        counts = [_of(facts, port, column) for column in _FAULTS]
-        told = "" if port.alias in port.names else port.alias or ""
-        if state not in ("up", "") and not told and not any(counts):
+        counts = [_first_value(facts, port, column) for column in _FAULTS]
+        description = "" if port.alias in port.names else port.alias or ""
+        if state not in ("up", "") and not description and not any(counts):
             empty.setdefault(state, []).append(port.key)
             continue
-        received = _of(facts, port, oids.IF_HC_IN_OCTETS, oids.IF_IN_OCTETS)
-        sent = _of(facts, port, oids.IF_HC_OUT_OCTETS, oids.IF_OUT_OCTETS)
+        received = _first_value(facts, port, oids.IF_HC_IN_OCTETS, oids.IF_IN_OCTETS)
+        sent = _first_value(facts, port, oids.IF_HC_OUT_OCTETS, oids.IF_OUT_OCTETS)
         rows.append(
             (
                 port.key,
@@ -225,19 +239,19 @@ def _ports(facts: DeviceFacts) -> Iterator[Table | str]:
                 "" if sent is None else f"{scaled(sent)}B",
                 _pair(counts[:2]),
                 _pair(counts[2:]),
-                told,
+                description,
             )
         )
     if rows:
-        yield _filled(f"{len(facts.ports)} ports", rows)
+        yield _port_table(f"{len(facts.ports)} ports", rows)
     for state, names in empty.items():
         yield f"{state[:1].upper()}{state[1:]} ({len(names)}): {', '.join(names)}"
 
 
-def _filled(title: str, rows: list[tuple[Cell, ...]]) -> Table:
-    """The table of ports without the columns in which nothing is said."""
+def _port_table(title: str, rows: list[tuple[Cell, ...]]) -> Table:
+    """The table of ports, without its empty columns."""
     kept = [n for n in range(len(_HEAD)) if n < 2 or any(str(row[n]) for row in rows)]
-    made = table(
+    ports = table(
         title,
         *(_HEAD[n] for n in kept),
         right=_HEAD[2:7],
@@ -245,8 +259,8 @@ def _filled(title: str, rows: list[tuple[Cell, ...]]) -> Table:
         first=min(16, max(len(str(row[0])) for row in rows)),
     )
     for row in rows:
-        add(made, *(row[n] for n in kept))
-    return made
+        add(ports, *(row[n] for n in kept))
+    return ports
 
 
 _HEAD = (
@@ -267,8 +281,8 @@ _FAULTS = (
 )
 
 
-def _of(facts: DeviceFacts, port: Port, *columns: str) -> int | None:
-    """The first of `columns` that the port has."""
+def _first_value(facts: DeviceFacts, port: Port, *columns: str) -> int | None:
+    """The value of the first of `columns` that the port has."""
     for column in columns:
         value = whole(facts.columns.get(column, {}).get(port.if_index))
         if value is not None:
@@ -277,13 +291,13 @@ def _of(facts: DeviceFacts, port: Port, *columns: str) -> int | None:
 
 
 def _state(facts: DeviceFacts, port: Port) -> str:
-    if _of(facts, port, oids.IF_ADMIN_STATUS) == oids.DOWN:
+    if _first_value(facts, port, oids.IF_ADMIN_STATUS) == oids.DOWN:
         return "switched off"
-    return oids.OPER.get(_of(facts, port, oids.IF_OPER_STATUS) or 0, "")
+    return oids.OPER.get(_first_value(facts, port, oids.IF_OPER_STATUS) or 0, "")
 
 
 def _pair(values: list[int | None]) -> str:
-    """In and out: `0/0`, `12/3`; a dash where the device does not say."""
+    """In and out, as in `12/3`; a dash for a value that the device lacks."""
     if all(value is None for value in values):
         return ""
     return "/".join("-" if value is None else str(value) for value in values)
