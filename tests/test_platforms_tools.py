@@ -32,7 +32,11 @@ from probes.platforms.macos_tools import (
 from probes.platforms.powershell import (
     parse_get_vpnconnection,
 )
-from probes.platforms.proxies import applies, proxy_of_environment, proxy_of_registry
+from probes.platforms.proxies import (
+    applies,
+    proxy_from_environment,
+    proxy_from_registry,
+)
 from probes.platforms.system_facts import Interface, ProxySetting, VpnConnection
 from probes.wire.failure import Outcome
 
@@ -281,7 +285,7 @@ def test_windows_structures_are_laid_out_as_its_headers_say() -> None:
                          False, ("172.29.0.1/20",)),
         iphlpapi.Adapter("Loopback", "Software Loopback", 24, True, 1, False),
     ]  # fmt: skip
-    wifi, council, hyper_v = iphlpapi.interfaces_of(adapters, routes, set())
+    wifi, council, hyper_v = iphlpapi.to_interfaces(adapters, routes, set())
     assert (wifi.kind, wifi.gateway, wifi.default_metric) == ("wlan", "192.168.1.1", 35)
     assert (council.kind, council.routed) == ("ppp", True)
     assert not hyper_v.routed
@@ -299,24 +303,24 @@ def test_proxies_are_read_from_the_environment_and_from_the_registry() -> None:
         "https_proxy": "proxy.example:3128",
         "NO_PROXY": "localhost,.council.uk",
     }
-    found = proxy_of_environment(environment)
+    found = proxy_from_environment(environment)
     assert (found.kind, found.url) == ("environment", "http://proxy.example:3128")
-    assert proxy_of_environment({}) == ProxySetting("none")
-    assert proxy_of_environment({"HTTPS_PROXY": "://"}).kind == "none"
+    assert proxy_from_environment({}) == ProxySetting("none")
+    assert proxy_from_environment({"HTTPS_PROXY": "://"}).kind == "none"
     manual = {
         "ProxyEnable": 1,
         "ProxyServer": "http=a:80;https=b:81",
         "ProxyOverride": "<local>",
     }
-    assert proxy_of_registry(manual) == ProxySetting(
+    assert proxy_from_registry(manual) == ProxySetting(
         "manual", "http://b:81", ("<local>",)
     )
-    assert proxy_of_registry({**manual, "ProxyEnable": 0}) == ProxySetting("none")
-    assert proxy_of_registry({**manual, "AutoConfigURL": "http://x/p"}).kind == "pac"
+    assert proxy_from_registry({**manual, "ProxyEnable": 0}) == ProxySetting("none")
+    assert proxy_from_registry({**manual, "AutoConfigURL": "http://x/p"}).kind == "pac"
     flags = {"DefaultConnectionSettings": bytes([70, 0, 0, 0, 1, 0, 0, 0, 9, 0])}
-    assert proxy_of_registry(flags).kind == "wpad"
+    assert proxy_from_registry(flags).kind == "wpad"
     assert (
-        proxy_of_registry({"DefaultConnectionSettings": b"", "ProxyEnable": "x"}).kind
+        proxy_from_registry({"DefaultConnectionSettings": b"", "ProxyEnable": "x"}).kind
         == "none"
     )
 
@@ -452,10 +456,10 @@ def test_no_octets_or_settings_break_the_rest(octets: bytes, text: str) -> None:
     iphlpapi.parse_routes(octets)
     iphlpapi.parse_routes(struct.pack("<II", 9, 0) + octets)
     iphlpapi.parse_socket_address(octets)
-    found = proxy_of_registry({"ProxyEnable": 1, "ProxyServer": text, "x": octets})
+    found = proxy_from_registry({"ProxyEnable": 1, "ProxyServer": text, "x": octets})
     applies(msgspec.structs.replace(found, exceptions=(text,)), text)
     applies(ProxySetting("manual", "http://p:1", (text,)), text)
-    proxy_of_environment({"https_proxy": text, "no_proxy": text})
+    proxy_from_environment({"https_proxy": text, "no_proxy": text})
 
 
 def test_tools_are_listed_and_read_by_hand(capsys: pytest.CaptureFixture[str]) -> None:

@@ -237,14 +237,14 @@ SURVEY = nl80211.parse_attributes(
 
 
 def test_the_kernels_answers_become_a_link() -> None:
-    noise = nl80211.noise_of([nl80211.parse_attributes(b""), SURVEY])
-    link = nl80211.link_of(INTERFACE, STATION, noise, KEY)
+    noise = nl80211.channel_noise([nl80211.parse_attributes(b""), SURVEY])
+    link = nl80211.parse_link(INTERFACE, STATION, noise, KEY)
     assert (link.interface, link.signal_dbm, link.noise_dbm) == ("wlan0", -63, -92)
     assert (link.tx_bps, link.rx_bps) == (866.7e6, 650e6)
     assert (link.channel, link.band_ghz, link.width_mhz) == (100, 5.0, 80)
     assert (link.tx_packets, link.tx_retries, link.standard) == (900, 45, "802.11ac")
     assert link.cell == one(parse_netsh_wlan(NETSH_7, KEY)).cell
-    assert not nl80211.link_of(INTERFACE, None, None, KEY).connected
+    assert not nl80211.parse_link(INTERFACE, None, None, KEY).connected
 
 
 def test_this_kernel_answers_or_says_that_it_has_no_wifi() -> None:
@@ -300,12 +300,12 @@ def test_a_refused_question_is_not_permitted_and_never_asked_without_consent() -
     assert wlanapi.links(listed(1), lambda *_: 5023, KEY) == [WifiLink(connected=False)]
     assert wlanapi.links(listed(), lambda *_: 5, KEY) is Outcome.NOT_PRESENT
     full = dict.fromkeys(("machine", "user", "desktop"), "Allow")
-    assert wlanapi.consents(26_100, full)
+    assert wlanapi.has_consent(26_100, full)
     # Windows 10, and 11 before 24H2, ask for no consent.
-    assert wlanapi.consents(22_631, {})
+    assert wlanapi.has_consent(22_631, {})
     for word in ("Deny", "Prompt", ""):
         for whose in full:
-            assert not wlanapi.consents(26_100, {**full, whose: word})
+            assert not wlanapi.has_consent(26_100, {**full, whose: word})
 
 
 def radios(*states: tuple[int, int]) -> bytes:
@@ -335,8 +335,8 @@ def test_a_radio_that_is_off_is_told_from_one_without_a_connection(
 
 
 def test_windows_refusals_are_of_two_kinds() -> None:
-    assert wlanapi.refusal(5) is Outcome.NOT_PERMITTED
-    assert wlanapi.refusal(1062) is Outcome.NOT_SUPPORTED
+    assert wlanapi.error_outcome(5) is Outcome.NOT_PERMITTED
+    assert wlanapi.error_outcome(1062) is Outcome.NOT_SUPPORTED
 
 
 REFUSED_24H2 = """
@@ -377,7 +377,7 @@ def test_rfkill_tells_which_radio_is_off(tmp_path: Path) -> None:
         (radio / "soft").write_text(f"{soft}\n")
         (radio / "hard").write_text("0\n")
     links = [WifiLink(connected=False, interface=f"wlan{n}") for n in range(3)]
-    found = linux.with_radios(links, tmp_path)
+    found = linux.with_radio_state(links, tmp_path)
     assert [each.radio_off for each in found] == [True, False, False]
 
 
@@ -453,7 +453,7 @@ def links_of(*frequencies: tuple[int, int]) -> nl80211.Attributes:
 
 def test_the_kernels_links_of_wifi_7_are_read_for_what_they_share() -> None:
     def read(*frequencies: tuple[int, int]) -> tuple[object, ...]:
-        link = nl80211.link_of(links_of(*frequencies), STATION, None, KEY)
+        link = nl80211.parse_link(links_of(*frequencies), STATION, None, KEY)
         return link.band_ghz, link.channel, link.width_mhz
 
     assert read((2412, 1), (5745, 5)) == (None, None, None)
@@ -640,7 +640,9 @@ def test_no_octets_break_the_parsers_of_structures(octets: bytes, cut: int) -> N
     for broken in (octets, connection()[:cut] + octets[:8], listed(1, 1)[:cut]):
         nl80211.parse_messages(broken)
         attributes = nl80211.parse_attributes(broken)
-        nl80211.link_of(attributes, attributes, nl80211.noise_of([attributes]), KEY)
+        nl80211.parse_link(
+            attributes, attributes, nl80211.channel_noise([attributes]), KEY
+        )
         wlanapi.parse_interface_list(broken)
         wlanapi.parse_connection(broken, -1, 1, KEY)
         wlanapi.links(broken, lambda *_, broken=broken: broken, KEY)

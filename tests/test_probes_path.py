@@ -14,7 +14,7 @@ from routed_path import COUNCIL, COUNCIL6, GATEWAY, RoutedPath, routed_path
 from probes import tracing
 from probes.measure.hops import Hop, figures, identify_hops
 from probes.tracing import Echo, icmp, windows_tracer
-from probes.tracing.linux_tracer import TcpTracer, read_error
+from probes.tracing.linux_tracer import TcpTracer, parse_error
 from probes.wire.catalogue import check_sample
 from probes.wire.failure import Outcome
 from probes.wire.measurements import CATALOGUE
@@ -159,14 +159,14 @@ def test_an_echo_request_is_known_again_in_every_answer(family):
     asked = icmp.echo_request(family, 7, 9, b"odd")
     assert asked[0] == (8 if family == socket.AF_INET else 128)
     reply = bytes([0 if family == socket.AF_INET else 129]) + asked[1:]
-    assert icmp.read_answer(family, reply) == ("reply", 7, 9)
+    assert icmp.parse_icmp(family, reply) == ("reply", 7, 9)
     around = (
         bytes([0x45]) + bytes(19) if family == socket.AF_INET else b"\x60" + bytes(39)
     )
     exceeded = bytes([11 if family == socket.AF_INET else 3]) + bytes(7)
-    assert icmp.read_answer(family, exceeded + around + asked) == ("exceeded", 7, 9)
-    assert icmp.read_answer(family, exceeded + around + asked[:7]) is None
-    assert icmp.read_answer(family, asked) is None
+    assert icmp.parse_icmp(family, exceeded + around + asked) == ("exceeded", 7, 9)
+    assert icmp.parse_icmp(family, exceeded + around + asked[:7]) is None
+    assert icmp.parse_icmp(family, asked) is None
 
 
 def test_the_sum_over_a_message_with_its_own_sum_is_nothing():
@@ -177,11 +177,11 @@ def test_the_sum_over_a_message_with_its_own_sum_is_nothing():
 
 @given(st.binary(max_size=200), st.sampled_from(FAMILIES))
 def test_no_octets_whatever_trouble_the_readers(packet, family):
-    icmp.read_answer(family, packet)
+    icmp.parse_icmp(family, packet)
     icmp.without_ip_header(packet)
     windows_tracer.read_reply(family, packet)
     for level, kind in ((0, 11), (41, 25), (1, 2)):
-        read_error(family, [(level, kind, packet)], packet)
+        parse_error(family, [(level, kind, packet)], packet)
 
 
 def test_windows_replies_are_read_as_its_headers_lay_them_out():
@@ -190,9 +190,13 @@ def test_windows_replies_are_read_as_its_headers_lay_them_out():
     packed = socket.inet_pton(socket.AF_INET6, "2001:db8::9")
     ipv6 = bytes(6) + packed + bytes(6) + struct.pack("<II", 0, 3)
     assert windows_tracer.read_reply(socket.AF_INET6, ipv6) == (0, "2001:db8::9")
-    assert windows_tracer.echo_of(3, 0, "a", "a", 2.0) == Echo(3, "a", 2.0, True)
-    assert windows_tracer.echo_of(3, 11013, "b", "a", 2.0) == Echo(3, "b", 2.0, False)
-    assert windows_tracer.echo_of(3, 11010, "", "a", 2.0) == Echo(3)
+    assert windows_tracer.echo_from_status(3, 0, "a", "a", 2.0) == Echo(
+        3, "a", 2.0, True
+    )
+    assert windows_tracer.echo_from_status(3, 11013, "b", "a", 2.0) == Echo(
+        3, "b", 2.0, False
+    )
+    assert windows_tracer.echo_from_status(3, 11010, "", "a", 2.0) == Echo(3)
 
 
 # Real routers.

@@ -76,7 +76,7 @@ def parse_routes(octets: bytes) -> list[IpRoute]:
     return routes
 
 
-def interfaces_of(
+def to_interfaces(
     adapters: list[Adapter], routes: list[IpRoute], chosen: set[str]
 ) -> list[Interface]:
     """The interfaces; `chosen`: own addresses the system takes for far ones. Pure.
@@ -104,7 +104,8 @@ def interfaces_of(
                 up=each.up,
                 addresses=addresses,
                 networks=each.networks,
-                routed=bool(chosen & set(addresses)) or any(map(_leads_on, mine)),
+                routed=bool(chosen & set(addresses))
+                or any(map(_leads_beyond_host, mine)),
                 default_metric=defaults[0] if defaults else None,
                 gateway=next(iter([*each.gateways, *gateways]), ""),
                 resolvers=each.resolvers,
@@ -116,7 +117,7 @@ def interfaces_of(
     return found
 
 
-def _leads_on(route: IpRoute) -> bool:
+def _leads_beyond_host(route: IpRoute) -> bool:
     try:
         network = ipaddress.ip_network(
             f"{route.destination}/{route.prefix}", strict=False

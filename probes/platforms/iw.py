@@ -9,9 +9,9 @@ import re
 
 from probes.platforms.system_facts import (
     WifiLink,
-    cell_mark,
     common_channel,
-    sane_dbm,
+    hash_bssid,
+    plausible_dbm,
 )
 from probes.platforms.tool_output import decode, number
 from probes.wire.failure import Outcome
@@ -53,8 +53,8 @@ def parse_iw_link(output: bytes | str, key: bytes = b"") -> WifiLink | Outcome:
         found = _KEY.match(line[:400])
         if found and found[1].lower() != "ssid":
             sections[-1].setdefault(found[1].lower(), found[2].strip())
-    values, frequencies = _one_of(sections)
-    signal = sane_dbm(number(values.get("signal") or values.get("signal avg")))
+    values, frequencies = _pick_link(sections)
+    signal = plausible_dbm(number(values.get("signal") or values.get("signal avg")))
     rates = values.get("rx bitrate", ""), values.get("tx bitrate", "")
     if not bssid and not frequencies and signal is None and not any(rates):
         missing = _MISSING.search(text) is not None
@@ -71,7 +71,7 @@ def parse_iw_link(output: bytes | str, key: bytes = b"") -> WifiLink | Outcome:
         channel=channel,
         width_mhz=width,
         standard=_standard(*rates),
-        cell=cell_mark(bssid, key) if bssid else "",
+        cell=hash_bssid(bssid, key) if bssid else "",
         tx_packets=_count(values.get("tx packets")),
         tx_retries=_count(values.get("tx retries")),
     )
@@ -100,19 +100,19 @@ def parse_proc_wireless(text: bytes | str) -> list[WifiLink]:
         columns = rest.split()
         if not colon or len(columns) < 4:
             continue
-        signal = sane_dbm(number(columns[2]))
+        signal = plausible_dbm(number(columns[2]))
         links.append(
             WifiLink(
                 connected=signal is not None,
                 interface=name.strip()[:40],
                 signal_dbm=signal,
-                noise_dbm=sane_dbm(number(columns[3])),
+                noise_dbm=plausible_dbm(number(columns[3])),
             )
         )
     return links
 
 
-def _one_of(sections: list[dict[str, str]]) -> tuple[dict[str, str], list[float]]:
+def _pick_link(sections: list[dict[str, str]]) -> tuple[dict[str, str], list[float]]:
     """What is said of the connection, and the frequencies it may be on. Links that say
     their own rates are told apart, and the first of them counts; if only the whole says
     them, they are those of any link."""

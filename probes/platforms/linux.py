@@ -25,8 +25,8 @@ from probes.platforms.linux_tools import (
     parse_ipv6_routes,
     parse_nmcli,
 )
-from probes.platforms.proxies import proxy_of_environment
-from probes.platforms.routing_table import far_addresses
+from probes.platforms.proxies import proxy_from_environment
+from probes.platforms.routing_table import default_route_addresses
 from probes.platforms.system_facts import (
     Interface,
     ProxySetting,
@@ -55,10 +55,10 @@ def interfaces(
         *parse_ipv4_routes(_read(proc_net / "route")),
         *parse_ipv6_routes(_read(proc_net / "ipv6_route")),
     ]
-    bare = _bare(sys_net)
+    bare = _interfaces_without_routes(sys_net)
     if isinstance(bare, Outcome):
         return bare
-    chosen = far_addresses()
+    chosen = default_route_addresses()
     found = []
     for each in bare:
         mine = [r for r in routes if r.interface == each.name]
@@ -87,7 +87,7 @@ def wifi(key: bytes) -> list[WifiLink] | Outcome:
     """From the kernel; from `iw`, then from /proc/net/wireless, where it refuses."""
     found = nl80211.wifi(key)
     if not isinstance(found, Outcome):
-        return with_radios(found)
+        return with_radio_state(found)
     if found is Outcome.NOT_PRESENT:
         return found
     listed = run("iw", "dev")
@@ -108,7 +108,7 @@ def wifi(key: bytes) -> list[WifiLink] | Outcome:
     )
 
 
-def with_radios(
+def with_radio_state(
     links: list[WifiLink], sys_net: Path = Path("/sys/class/net")
 ) -> list[WifiLink]:
     """The links, with what rfkill says of those that are not connected."""
@@ -137,7 +137,7 @@ def proxy() -> ProxySetting:
         name, equals, value = line.removeprefix("export ").partition("=")
         if equals and re.fullmatch(r"[A-Za-z_]{1,40}", name.strip()):
             variables.setdefault(name.strip(), value.strip().strip("\"'"))
-    return proxy_of_environment(variables)
+    return proxy_from_environment(variables)
 
 
 def resolvers(
@@ -168,7 +168,7 @@ def slept_s() -> float | None:
     return max(asleep_s, 0.0)
 
 
-def _bare(sys_net: Path) -> list[Interface] | Outcome:
+def _interfaces_without_routes(sys_net: Path) -> list[Interface] | Outcome:
     """The interfaces without their routes."""
     import psutil
 

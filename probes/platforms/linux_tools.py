@@ -12,7 +12,7 @@ import struct
 from typing import Literal
 
 from probes.platforms.system_facts import Interface, IpRoute, VpnConnection
-from probes.platforms.tool_output import decode, decode_json, records, whole
+from probes.platforms.tool_output import decode, decode_json, integer, records
 from probes.wire.failure import Outcome
 
 _GATEWAY = 0x2
@@ -118,8 +118,8 @@ def parse_ip_addr(output: bytes | str) -> list[Interface] | Outcome:
         if not isinstance(name, str) or entry.get("link_type") == "loopback":
             continue
         flags = flags if isinstance(flags, list) else []
-        given = _given(entry.get("addr_info"))
-        mtu = whole(entry.get("mtu"))
+        given = _addresses(entry.get("addr_info"))
+        mtu = integer(entry.get("mtu"))
         found.append(
             Interface(
                 name=name[:40],
@@ -129,16 +129,16 @@ def parse_ip_addr(output: bytes | str) -> list[Interface] | Outcome:
                 addresses=tuple(address for address, _ in given),
                 networks=tuple(f"{address}/{prefix}" for address, prefix in given),
                 mtu_byte=mtu if mtu and 0 < mtu <= 1_000_000 else None,
-                index=whole(entry.get("ifindex")) or 0,
+                index=integer(entry.get("ifindex")) or 0,
             )
         )
     return found
 
 
-def _given(value: object) -> list[tuple[str, int]]:
+def _addresses(value: object) -> list[tuple[str, int]]:
     found = []
     for entry in records(value)[:64] if isinstance(value, list) else []:
-        local, prefix = entry.get("local"), whole(entry.get("prefixlen"))
+        local, prefix = entry.get("local"), integer(entry.get("prefixlen"))
         try:
             address = ipaddress.ip_address(local if isinstance(local, str) else "")
         except ValueError:

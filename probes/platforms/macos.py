@@ -22,8 +22,8 @@ from probes.platforms.macos_tools import (
     parse_scutil_nc_list,
     parse_scutil_proxy,
 )
-from probes.platforms.proxies import proxy_of_environment
-from probes.platforms.routing_table import far_addresses
+from probes.platforms.proxies import proxy_from_environment
+from probes.platforms.routing_table import default_route_addresses
 from probes.platforms.system_facts import (
     Interface,
     IpRoute,
@@ -48,7 +48,7 @@ def interfaces() -> list[Interface] | Outcome:
     if any(i.up and i.physical and not i.kind and i.global_addresses for i in bare):
         ports = run("networksetup", "-listallhardwareports")
         kinds = {} if isinstance(ports, Outcome) else parse_hardware_ports(ports)
-    return with_routes(bare, routes, kinds, far_addresses())
+    return with_routes(bare, routes, kinds, default_route_addresses())
 
 
 def with_routes(
@@ -64,7 +64,7 @@ def with_routes(
     """
     found = []
     for each in bare:
-        mine = [r for r in routes if r.interface == each.name and _leads_on(r)]
+        mine = [r for r in routes if r.interface == each.name and _leads_beyond_host(r)]
         defaults = sorted((r.metric, r.gateway) for r in mine if r.prefix == 0)
         found.append(
             msgspec.structs.replace(
@@ -102,7 +102,7 @@ def proxy() -> ProxySetting:
     shown = run("scutil", "--proxy")
     found = shown if isinstance(shown, Outcome) else parse_scutil_proxy(shown)
     if isinstance(found, Outcome) or found.kind == "none":
-        return proxy_of_environment(os.environ)
+        return proxy_from_environment(os.environ)
     return found
 
 
@@ -136,7 +136,7 @@ def slept_s() -> float | None:
     return max(asleep_s, 0.0)
 
 
-def _leads_on(route: IpRoute) -> bool:
+def _leads_beyond_host(route: IpRoute) -> bool:
     if route.destination.startswith(("fe80", "ff", "224.", "239.", "169.254", "255.")):
         return False
     return route.prefix < (128 if ":" in route.destination else 32)

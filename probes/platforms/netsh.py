@@ -15,9 +15,9 @@ import msgspec
 from probes.platforms.system_facts import (
     WifiLink,
     band_of_channel,
-    cell_mark,
     fits_band,
-    sane_dbm,
+    hash_bssid,
+    plausible_dbm,
 )
 from probes.platforms.tool_output import decode, number
 from probes.wire.failure import Outcome
@@ -177,7 +177,7 @@ def _facts(
     rx, tx, *_ = [*(number(each) for each in [*rates, *bare]), None, None]
     quality = number(facts.get("quality"))
     quality = min(quality, 100.0) / 100 if quality is not None else None
-    rssi = sane_dbm(number(facts.get("rssi")))
+    rssi = plausible_dbm(number(facts.get("rssi")))
     derived = rssi is None and quality is not None
     if band_ghz is None and channel is not None:
         band_ghz = band_of_channel(channel, standard)
@@ -194,5 +194,5 @@ def _facts(
         band_ghz=band_ghz,
         channel=channel,
         standard=standard,
-        cell=cell_mark(bssid, key) if bssid else "",
+        cell=hash_bssid(bssid, key) if bssid else "",
     )

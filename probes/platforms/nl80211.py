@@ -16,9 +16,9 @@ import msgspec
 
 from probes.platforms.system_facts import (
     WifiLink,
-    cell_mark,
     common_channel,
-    sane_dbm,
+    hash_bssid,
+    plausible_dbm,
 )
 from probes.wire.failure import Outcome
 
@@ -82,7 +82,7 @@ def parse_attributes(payload: bytes) -> Attributes:
     return found
 
 
-def link_of(
+def parse_link(
     interface: Attributes, station: Attributes | None, noise_dbm: int | None, key: bytes
 ) -> WifiLink:
     """The link from the attributes of an interface and of its station. Pure."""
@@ -102,7 +102,7 @@ def link_of(
     return WifiLink(
         connected=True,
         interface=name,
-        signal_dbm=sane_dbm(signal),
+        signal_dbm=plausible_dbm(signal),
         noise_dbm=noise_dbm,
         rx_bps=_rate(received),
         tx_bps=_rate(sent),
@@ -110,7 +110,7 @@ def link_of(
         channel=channel,
         width_mhz=width,
         standard=_standard(sent) or _standard(received),
-        cell=cell_mark(mac.hex(":"), key) if len(mac) == 6 else "",
+        cell=hash_bssid(mac.hex(":"), key) if len(mac) == 6 else "",
         tx_packets=_number(info.get(_TX_PACKETS), "=I"),
         tx_retries=_number(info.get(_TX_RETRIES), "=I"),
     )
@@ -131,12 +131,12 @@ def _channel(interface: Attributes) -> tuple[float | None, int | None, int | Non
     return *common_channel([mhz for mhz in known if mhz is not None], width), width
 
 
-def noise_of(surveys: list[Attributes]) -> int | None:
+def channel_noise(surveys: list[Attributes]) -> int | None:
     """The noise of the channel in use, from the answers to the survey. Pure."""
     for survey in surveys:
         info = parse_attributes(survey.get(_SURVEY_INFO, b""))
         if _SURVEY_IN_USE in info:
-            return sane_dbm(_number(info.get(_SURVEY_NOISE), "=b"))
+            return plausible_dbm(_number(info.get(_SURVEY_NOISE), "=b"))
     return None
 
 
@@ -144,12 +144,12 @@ def wifi(key: bytes) -> list[WifiLink] | Outcome:
     """The station interfaces and their links. `not_present` where there is none,
     `not_supported` where the kernel has no such family."""
     try:
-        with contextlib.closing(_Conversation()) as kernel:
+        with contextlib.closing(_NetlinkSocket()) as kernel:
             family = kernel.family(b"nl80211")
             if family is None:
                 return Outcome.NOT_SUPPORTED
             links = [
-                _ask(kernel, family, each, key)
+                _read_link(kernel, family, each, key)
                 for each in kernel.dump(family, _GET_INTERFACE)
                 if _number(each.get(_IFTYPE), "=I") == _STATION and _IFINDEX in each
             ]
@@ -160,16 +160,16 @@ def wifi(key: bytes) -> list[WifiLink] | Outcome:
     return links or Outcome.NOT_PRESENT
 
 
-def _ask(
-    kernel: _Conversation, family: int, interface: Attributes, key: bytes
+def _read_link(
+    kernel: _NetlinkSocket, family: int, interface: Attributes, key: bytes
 ) -> WifiLink:
     which = _attribute(_IFINDEX, interface[_IFINDEX])
     stations = list(kernel.dump(family, _GET_STATION, which))
-    noise = noise_of(list(kernel.dump(family, _GET_SURVEY, which)))
-    return link_of(interface, stations[0] if stations else None, noise, key)
+    noise = channel_noise(list(kernel.dump(family, _GET_SURVEY, which)))
+    return parse_link(interface, stations[0] if stations else None, noise, key)
 
 
-class _Conversation:
+class _NetlinkSocket:
     """One netlink socket; `close()` ends it."""
 
     def __init__(self) -> None:

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from probes.platforms.system_facts import ProxySetting
-from probes.platforms.tool_output import whole
+from probes.platforms.tool_output import integer
 
 # DefaultConnectionSettings of Internet Settings: the flags are in its ninth octet.
 _FLAGS_AT = 8
 _MANUAL, _PAC, _DISCOVER = 0x2, 0x4, 0x8
 
 
-def proxy_of_environment(variables: Mapping[str, str]) -> ProxySetting:
+def proxy_from_environment(variables: Mapping[str, str]) -> ProxySetting:
     """`https_proxy`, else `all_proxy`, with `no_proxy`; capitals count too. Pure."""
     exceptions = _split(variables.get("no_proxy") or variables.get("NO_PROXY") or "")
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
@@ -26,7 +26,7 @@ def proxy_of_environment(variables: Mapping[str, str]) -> ProxySetting:
     return ProxySetting("none")
 
 
-def proxy_of_registry(values: Mapping[str, object]) -> ProxySetting:
+def proxy_from_registry(values: Mapping[str, object]) -> ProxySetting:
     """Windows' Internet Settings: `ProxyEnable`, `ProxyServer`, `ProxyOverride` and
     `AutoConfigURL`, with the flags of `DefaultConnectionSettings`. Pure."""
     octets = values.get("DefaultConnectionSettings")
@@ -42,7 +42,7 @@ def proxy_of_registry(values: Mapping[str, object]) -> ProxySetting:
         return ProxySetting("pac", "", bypass, script.strip()[:2_000])
     if flags & _DISCOVER:
         return ProxySetting("wpad", exceptions=bypass)
-    manual = bool(whole(values.get("ProxyEnable"))) or bool(flags & _MANUAL)
+    manual = bool(integer(values.get("ProxyEnable"))) or bool(flags & _MANUAL)
     if manual and isinstance(server, str):
         url = _url(_for_https(server))
         if url:

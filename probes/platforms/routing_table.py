@@ -24,6 +24,6 @@ def local_address(remote: str) -> str:
         return ""
 
 
-def far_addresses() -> set[str]:
+def default_route_addresses() -> set[str]:
     """The own addresses the system chooses for far away, in both families."""
     return {local_address(remote) for remote in _FAR_AWAY} - {""}

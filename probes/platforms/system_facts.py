@@ -116,7 +116,7 @@ class ProxySetting(msgspec.Struct, frozen=True):
     script: str = ""
 
 
-def cell_mark(bssid: str, key: bytes) -> str:
+def hash_bssid(bssid: str, key: bytes) -> str:
     """A hash of an access point's address under `key`; empty without a key."""
     if not key:
         return ""
@@ -190,7 +190,7 @@ def fits_band(channel: int, band_ghz: float | None) -> bool:
     return 1 <= channel <= 233
 
 
-def sane_dbm(value: float | None) -> int | None:
+def plausible_dbm(value: float | None) -> int | None:
     """A level that a receiver can have; drivers write 0 or -256 for "none"."""
     return round(value) if value is not None and -120 <= value < 0 else None
 

@@ -12,7 +12,12 @@ import re
 from collections.abc import Iterator
 from xml.parsers.expat import ExpatError
 
-from probes.platforms.system_facts import WifiLink, band_of_channel, cell_mark, sane_dbm
+from probes.platforms.system_facts import (
+    WifiLink,
+    band_of_channel,
+    hash_bssid,
+    plausible_dbm,
+)
 from probes.platforms.tool_output import decode, decode_json, number
 from probes.wire.failure import Outcome
 
@@ -147,7 +152,7 @@ def _from_facts(name: str, facts: dict[str, object], key: bytes) -> WifiLink:
         channel=channel,
         width_mhz=width,
         standard=f"802.11{standard[1].lower()}" if standard else "",
-        cell=cell_mark(bssid, key) if known else "",
+        cell=hash_bssid(bssid, key) if known else "",
     )
 
 
@@ -157,15 +162,15 @@ def _levels(value: object) -> tuple[int | None, int | None]:
         found = {str(k): number(v) for k, v in list(value.items())[:10]}
         signal = next((v for k, v in found.items() if "signal" in k), None)
         noise = next((v for k, v in found.items() if "noise" in k), None)
-        return sane_dbm(signal), sane_dbm(noise)
+        return plausible_dbm(signal), plausible_dbm(noise)
     if isinstance(value, int | float):
-        return sane_dbm(number(value)), None
+        return plausible_dbm(number(value)), None
     text = str(value)[:100]
     both = _LEVELS.search(text)
     if both:
-        return sane_dbm(float(both[1])), sane_dbm(float(both[2]))
+        return plausible_dbm(float(both[1])), plausible_dbm(float(both[2]))
     one = _LEVEL.search(text)
-    return (sane_dbm(float(one[1])) if one else None), None
+    return (plausible_dbm(float(one[1])) if one else None), None
 
 
 def _channel(value: object) -> tuple[int | None, float | None, int | None]:

@@ -55,7 +55,7 @@ def number(value: object) -> float | None:
     return numbers.number(value.replace("\xff", " "), ",.")
 
 
-def whole(value: object) -> int | None:
+def integer(value: object) -> int | None:
     """A whole number given as one, or as its text."""
     if isinstance(value, bool):
         return None

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from probes.platforms import iphlpapi, winhttp, wlanapi
 from probes.platforms.commands import run
 from probes.platforms.netsh import parse_netsh_wlan
-from probes.platforms.proxies import proxy_of_environment, proxy_of_registry
-from probes.platforms.routing_table import far_addresses
+from probes.platforms.proxies import proxy_from_environment, proxy_from_registry
+from probes.platforms.routing_table import default_route_addresses
 from probes.platforms.system_facts import Interface, ProxySetting, WifiLink
 from probes.wire.failure import Outcome
 
@@ -39,7 +39,9 @@ if sys.platform == "win32":
             found = iphlpapi.adapters()
         except OSError:
             return Outcome.NOT_SUPPORTED
-        return iphlpapi.interfaces_of(found, iphlpapi.routes(), far_addresses())
+        return iphlpapi.to_interfaces(
+            found, iphlpapi.routes(), default_route_addresses()
+        )
 
     def wifi(key: bytes) -> list[WifiLink] | Outcome:
         """`not_permitted`, and nothing asked, without consent to location."""
@@ -50,7 +52,7 @@ if sys.platform == "win32":
                 winreg.HKEY_CURRENT_USER, _CONSENT + r"\NonPackaged", "Value"
             ),
         }
-        if not wlanapi.consents(sys.getwindowsversion().build, consent):
+        if not wlanapi.has_consent(sys.getwindowsversion().build, consent):
             return Outcome.NOT_PERMITTED
         found = wlanapi.wifi(key)
         if found is not Outcome.NOT_SUPPORTED:
@@ -69,8 +71,8 @@ if sys.platform == "win32":
         values = {name: _value(root, _INTERNET, name) for name in names}
         name = "DefaultConnectionSettings"
         values[name] = _value(root, _INTERNET + r"\Connections", name)
-        found = proxy_of_registry(values)
-        return proxy_of_environment(os.environ) if found.kind == "none" else found
+        found = proxy_from_registry(values)
+        return proxy_from_environment(os.environ) if found.kind == "none" else found
 
     def proxy_for(url: str, setting: ProxySetting) -> ProxySetting:
         """The script's word for `url`; `setting` as it is where it has none."""

@@ -13,7 +13,12 @@ import struct
 import sys
 from collections.abc import Callable, Mapping
 
-from probes.platforms.system_facts import WifiLink, band_of_channel, cell_mark, sane_dbm
+from probes.platforms.system_facts import (
+    WifiLink,
+    band_of_channel,
+    hash_bssid,
+    plausible_dbm,
+)
 from probes.wire.failure import Outcome
 
 # Windows 11 24H2, the first to ask for consent.
@@ -33,10 +38,10 @@ _STANDARDS = {
     10: "802.11ax",
     11: "802.11be",
 }
-Ask = Callable[[bytes, int], bytes | int]
+QueryInterface = Callable[[bytes, int], bytes | int]
 
 
-def consents(build: int, consent: Mapping[str, str]) -> bool:
+def has_consent(build: int, consent: Mapping[str, str]) -> bool:
     """Whether Wi-Fi may be asked about without anybody being prompted. `consent`: the
     values (`Allow`, `Deny`, `Prompt`) of the consent store by whom they are for:
     `machine`, `user`, `desktop` (programs that are no packaged apps). Pure."""
@@ -76,7 +81,7 @@ def parse_connection(
     bssid = octets[560:566]
     phy, _, quality, rx_kbps, tx_kbps = struct.unpack_from("<5I", octets, 568)
     ratio = min(quality, 100) / 100
-    signal = sane_dbm(rssi_dbm)
+    signal = plausible_dbm(rssi_dbm)
     known = channel is not None and 1 <= channel <= 233
     standard = _STANDARDS.get(phy, "")
     return WifiLink(
@@ -91,11 +96,11 @@ def parse_connection(
         else None,
         channel=channel if known else None,
         standard=standard,
-        cell=cell_mark(bssid.hex(":"), key),
+        cell=hash_bssid(bssid.hex(":"), key),
     )
 
 
-def links(listed: bytes, ask: Ask, key: bytes) -> list[WifiLink] | Outcome:
+def links(listed: bytes, ask: QueryInterface, key: bytes) -> list[WifiLink] | Outcome:
     """The links of all interfaces of `listed`. `ask(guid, opcode)` gives the octets of
     an answer, or Windows' error number. Pure but for `ask`."""
     found: list[WifiLink] = []
@@ -110,7 +115,7 @@ def links(listed: bytes, ask: Ask, key: bytes) -> list[WifiLink] | Outcome:
             if answer in {_INVALID_STATE, _NOT_FOUND}:
                 found.append(WifiLink(connected=False))
             elif refused is not Outcome.NOT_PERMITTED:
-                refused = refusal(answer)
+                refused = error_outcome(answer)
             continue
         link = parse_connection(
             answer, _long(ask(guid, _RSSI)), _long(ask(guid, _CHANNEL)), key
@@ -124,7 +129,7 @@ def links(listed: bytes, ask: Ask, key: bytes) -> list[WifiLink] | Outcome:
     return refused
 
 
-def refusal(error: int) -> Outcome:
+def error_outcome(error: int) -> Outcome:
     """What an error of Windows stands for. Pure."""
     denied = error == _ACCESS_DENIED
     return Outcome.NOT_PERMITTED if denied else Outcome.NOT_SUPPORTED
@@ -164,12 +169,12 @@ if sys.platform == "win32":
         handle, version = ctypes.c_void_p(), ctypes.c_uint32()
         error = api.WlanOpenHandle(2, None, ctypes.byref(version), ctypes.byref(handle))
         if error:
-            return refusal(error)
+            return error_outcome(error)
         try:
             listed = ctypes.c_void_p()
             error = api.WlanEnumInterfaces(handle, None, ctypes.byref(listed))
             if error:
-                return refusal(error)
+                return error_outcome(error)
             if not listed.value:
                 return Outcome.NOT_PRESENT
             count = struct.unpack("<I", ctypes.string_at(listed.value, 4))[0]

@@ -1,8 +1,8 @@
-"""Which stations a packet passes: questions that live so many hops, and who answers.
+"""Traceroute: sends probes with a limited TTL and records which hop answers.
 
-No method here needs rights. Linux: UDP, ICMP where its group allows it, and TCP, with
-the errors that the kernel keeps for a socket. Windows: `IcmpSendEcho2`. macOS: ICMP
-datagrams. The last two are not yet run on real machines.
+No method needs privileges. Linux: UDP, ICMP (if the user's group may use it) and TCP,
+with the errors that the kernel queues for a socket. Windows: `IcmpSendEcho2`. macOS:
+ICMP datagram sockets. The last two have not been run on real machines yet.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Address = tuple[object, ...]
 
 
 class Echo(NamedTuple):
-    """What became of one question. `address` empty and `rtt_ms` None: nobody answered;
-    `reached`: the answer is the destination's own."""
+    """The result of one probe. Without an answer `address` is empty and `rtt_ms` None.
+    `reached`: the destination itself answered."""
 
     ttl: int
     address: str = ""
@@ -29,17 +29,18 @@ class Echo(NamedTuple):
 
 
 class Tracer(Protocol):
-    """One method towards one destination."""
+    """Traces the path to one destination by one method."""
 
     method: str
-    # About what one question and its answer cost, in bytes.
+    # Roughly the size of one probe and its answer, in bytes.
     cost_bytes: int
 
     def trace(
         self, ttls: Sequence[int], every_s: float, wait_s: float, stop: threading.Event
     ) -> list[Echo]:
-        """Asks once for each of `ttls`, in order, `every_s` apart, and waits `wait_s`
-        for the last answers. Blocks. `OSError` where the method cannot be used here."""
+        """Sends one probe for each of `ttls`, in order, `every_s` apart, and waits
+        `wait_s` for the last answers. Blocks. Raises `OSError` if the method cannot be
+        used here."""
         ...
 
 
@@ -49,27 +50,27 @@ def tracers(
     new_codec: Callable[[], PacketCodec[object]],
     tcp_port: int | None,
 ) -> list[Tracer]:
-    """The methods of this system towards `address` (with its UDP port), best first."""
+    """The tracers of this system for `address` (with its UDP port), best first."""
     if sys.platform == "win32":
-        from probes.tracing.windows_tracer import IcmpTracer
+        from probes.tracing.windows_tracer import WindowsIcmpTracer
 
-        return [IcmpTracer(family, str(address[0]))]
+        return [WindowsIcmpTracer(family, str(address[0]))]
     if sys.platform == "darwin":
-        from probes.tracing.macos_tracer import IcmpTracer as MacTracer
+        from probes.tracing.macos_tracer import MacIcmpTracer
 
-        return [MacTracer(family, str(address[0]))]
+        return [MacIcmpTracer(family, str(address[0]))]
     from probes.tracing.linux_tracer import DatagramTracer, TcpTracer, icmp_codec
 
-    found: list[Tracer] = [
+    available: list[Tracer] = [
         DatagramTracer("udp", family, address, new_codec),
         DatagramTracer("icmp", family, address, lambda: icmp_codec(family)),
     ]
     if tcp_port is not None:
-        found.append(TcpTracer(family, (address[0], tcp_port, *address[2:])))
-    return found
+        available.append(TcpTracer(family, (address[0], tcp_port, *address[2:])))
+    return available
 
 
-def text_of(family: int, packed: bytes) -> str:
-    """A packed address in words; empty for none."""
-    wanted = 4 if family == socket.AF_INET else 16
-    return socket.inet_ntop(family, packed) if len(packed) == wanted else ""
+def address_text(family: int, packed: bytes) -> str:
+    """A packed address as text; empty if its length is wrong."""
+    length = 4 if family == socket.AF_INET else 16
+    return socket.inet_ntop(family, packed) if len(packed) == length else ""

@@ -1,4 +1,4 @@
-"""ICMP echo (RFC 792, RFC 4443): making a request, knowing its answer. Pure."""
+"""ICMP echo (RFC 792, RFC 4443): builds requests and parses the replies. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _IPV6_HEAD_BYTES = 40
 Kind = Literal["reply", "exceeded", "unreachable"]
 
 
-class Icmp(NamedTuple):
-    """An answer to the echo request of that identifier and number."""
+class IcmpReply(NamedTuple):
+    """A reply to the echo request with this identifier and number."""
 
     kind: Kind
     identifier: int
@@ -25,7 +25,8 @@ class Icmp(NamedTuple):
 
 
 def echo_request(family: int, identifier: int, number: int, payload: bytes) -> bytes:
-    """With its checksum for IPv4; for IPv6 the system makes it (RFC 3542)."""
+    """Builds an echo request. IPv4 includes the checksum; for IPv6 the system adds it
+    (RFC 3542)."""
     kind = _REQUEST[socket.AddressFamily(family)]
     packet = _HEAD.pack(kind, 0, 0, identifier, number) + payload
     if family == socket.AF_INET6:
@@ -33,15 +34,15 @@ def echo_request(family: int, identifier: int, number: int, payload: bytes) -> b
     return packet[:2] + _checksum(packet).to_bytes(2, "big") + packet[4:]
 
 
-def read_answer(family: int, packet: bytes) -> Icmp | None:
-    """What an ICMP message (without the IP header around it) says of an echo request;
-    None where it says nothing of one."""
+def parse_icmp(family: int, packet: bytes) -> IcmpReply | None:
+    """Parses an ICMP message without its IP header. Returns None if it does not answer
+    an echo request."""
     family = socket.AddressFamily(family)
     if len(packet) < _HEAD.size:
         return None
     kind, _code, _sum, identifier, number = _HEAD.unpack_from(packet)
     if kind == _REPLY[family]:
-        return Icmp("reply", identifier, number)
+        return IcmpReply("reply", identifier, number)
     answers: dict[int, Kind] = {
         _EXCEEDED[family]: "exceeded",
         _UNREACHABLE[family]: "unreachable",
@@ -55,14 +56,14 @@ def read_answer(family: int, packet: bytes) -> Icmp | None:
         quoted = quoted[_IPV6_HEAD_BYTES:]
     if len(quoted) < _HEAD.size:
         return None
-    asked, _code, _sum, identifier, number = _HEAD.unpack_from(quoted)
-    if asked != _REQUEST[family]:
+    quoted_kind, _code, _sum, identifier, number = _HEAD.unpack_from(quoted)
+    if quoted_kind != _REQUEST[family]:
         return None
-    return Icmp(answers[kind], identifier, number)
+    return IcmpReply(answers[kind], identifier, number)
 
 
 def without_ip_header(packet: bytes) -> bytes:
-    """What an IPv4 packet carries; empty where it is none."""
+    """The payload of an IPv4 packet; empty if it is not one."""
     if not packet or packet[0] >> 4 != 4:
         return b""
     return packet[(packet[0] & 15) * 4 :]

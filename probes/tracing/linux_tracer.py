@@ -1,5 +1,5 @@
-"""Linux: `IP_RECVERR` of ip(7). The kernel keeps the ICMP errors that a socket's
-packets met, with who sent them, and gives them to the socket's owner."""
+"""Linux: `IP_RECVERR` of ip(7). The kernel queues the ICMP errors for a socket's
+packets, with the sender's address, and the socket's owner may read them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from probes.tracing import Address, Echo, text_of
-from probes.tracing.icmp import echo_request, read_answer
+from probes.tracing import Address, Echo, address_text
+from probes.tracing.icmp import echo_request, parse_icmp
 from probes.wire.packet_codec import PacketCodec
 
 _MSG_ERRQUEUE = 0x2000
@@ -29,20 +29,20 @@ _PORT_UNREACHABLE = {(2, 3, 3), (3, 1, 4)}
 _ICMPV6 = 58
 
 
-class Error(NamedTuple):
-    """An ICMP error: `far` where it says that the packet got to its destination;
-    `quoted` is what it quotes of the payload, often nothing."""
+class IcmpError(NamedTuple):
+    """An ICMP error. `reached`: it shows that the packet got to its destination.
+    `quoted` is the part of the payload that it quotes, often nothing."""
 
     address: str
-    far: bool
+    reached: bool
     quoted: bytes
 
 
-def read_error(
-    family: int, told: Sequence[tuple[int, int, bytes]], quoted: bytes
-) -> Error | None:
-    """What an entry of the error queue says; None where it is no ICMP error. Pure."""
-    for level, kind, value in told:
+def parse_error(
+    family: int, ancillary: Sequence[tuple[int, int, bytes]], quoted: bytes
+) -> IcmpError | None:
+    """Parses an entry of the error queue; None if it is not an ICMP error. Pure."""
+    for level, kind, value in ancillary:
         if (level, kind) not in (
             (socket.IPPROTO_IP, _IP_RECVERR),
             (socket.IPPROTO_IPV6, _IPV6_RECVERR),
@@ -53,37 +53,40 @@ def read_error(
         _number, origin, icmp, code, *_ = _EXTENDED.unpack_from(value)
         if origin not in _FROM_ICMP:
             continue
-        who = value[_EXTENDED.size :]
-        packed = who[4:8] if family == socket.AF_INET else who[8:24]
-        far = (origin, icmp, code) in _PORT_UNREACHABLE
-        return Error(text_of(family, packed), far, quoted)
+        sender = value[_EXTENDED.size :]
+        packed = sender[4:8] if family == socket.AF_INET else sender[8:24]
+        reached = (origin, icmp, code) in _PORT_UNREACHABLE
+        return IcmpError(address_text(family, packed), reached, quoted)
     return None
 
 
-class _Asked(NamedTuple):
+class _PendingProbe(NamedTuple):
     ttl: int
-    at_ns: int
+    sent_ns: int
     channel: socket.socket
 
 
-class _Tracing:
-    """What the tracers share: the pace, the waiting, the answers."""
+class _TraceRun:
+    """One trace: the pace, the waiting, the answers. Shared by the tracers."""
 
     def __init__(self, family: int) -> None:
         self.family = family
-        self.pending: dict[int, _Asked] = {}
+        self.pending: dict[int, _PendingProbe] = {}
         self.echoes: dict[int, Echo] = {}
-        self.watch = selectors.DefaultSelector()
+        self.selector = selectors.DefaultSelector()
 
-    def answer(self, number: int, address: str, reached: bool) -> None:
-        asked = self.pending.pop(number, None)
-        if asked is not None:
-            rtt_ms = (time.perf_counter_ns() - asked.at_ns) / 1e6
-            self.echoes[number] = Echo(asked.ttl, address, rtt_ms, reached)
+    def record_answer(self, number: int, address: str, reached: bool) -> None:
+        probe = self.pending.pop(number, None)
+        if probe is not None:
+            rtt_ms = (time.perf_counter_ns() - probe.sent_ns) / 1e6
+            self.echoes[number] = Echo(probe.ttl, address, rtt_ms, reached)
 
-    def oldest(self, channel: socket.socket) -> int | None:
-        """The longest unanswered question of a channel, for errors that quote none."""
-        return next((n for n, a in self.pending.items() if a.channel is channel), None)
+    def oldest_pending(self, channel: socket.socket) -> int | None:
+        """The oldest unanswered probe of a channel, for errors that quote nothing."""
+        for number, probe in self.pending.items():
+            if probe.channel is channel:
+                return number
+        return None
 
     def run(
         self,
@@ -91,26 +94,27 @@ class _Tracing:
         every_s: float,
         wait_s: float,
         stop: threading.Event,
-        ask: Callable[[int, int], None],
-        hear: Callable[[socket.socket], None],
+        send: Callable[[int, int], None],
+        receive: Callable[[socket.socket], None],
     ) -> list[Echo]:
         due_s = time.perf_counter()
         for number, ttl in enumerate(ttls):
-            self._listen(due_s, stop, hear)
+            self._receive_until(due_s, stop, receive)
             if stop.is_set():
                 break
-            ask(number, ttl)
+            send(number, ttl)
             due_s += every_s
         ended_s = time.perf_counter() + wait_s
         while self.pending and time.perf_counter() < ended_s and not stop.is_set():
-            self._listen(min(ended_s, time.perf_counter() + 0.05), stop, hear)
+            soon_s = min(ended_s, time.perf_counter() + 0.05)
+            self._receive_until(soon_s, stop, receive)
         return [self.echoes.get(n, Echo(ttl)) for n, ttl in enumerate(ttls)]
 
-    def _listen(
+    def _receive_until(
         self,
         until_s: float,
         stop: threading.Event,
-        hear: Callable[[socket.socket], None],
+        receive: Callable[[socket.socket], None],
     ) -> None:
         last = until_s > time.perf_counter()
         while not stop.is_set():
@@ -118,18 +122,18 @@ class _Tracing:
             if left_s <= 0 and not last:
                 return
             last = False
-            if not self.watch.get_map():
+            if not self.selector.get_map():
                 if left_s > 0:
                     stop.wait(left_s)
                 return
-            for key, _events in self.watch.select(max(0.0, min(left_s, 0.2))):
+            for key, _events in self.selector.select(max(0.0, min(left_s, 0.2))):
                 assert isinstance(key.fileobj, socket.socket)
-                hear(key.fileobj)
+                receive(key.fileobj)
 
 
 class DatagramTracer:
-    """UDP questions that the destination's own service answers, or ICMP echoes. A
-    socket for each TTL; what it says is `new_codec`'s."""
+    """Sends UDP requests that a service of the destination answers, or ICMP echo
+    requests. Uses one socket per TTL; `new_codec` builds the packets."""
 
     cost_bytes = 72 + 100
 
@@ -146,42 +150,42 @@ class DatagramTracer:
     def trace(
         self, ttls: Sequence[int], every_s: float, wait_s: float, stop: threading.Event
     ) -> list[Echo]:
-        codec, work = self._new_codec(), _Tracing(self._family)
-        there = str(self._address[0])
-        said: dict[int, bytes] = {}
+        codec, trace = self._new_codec(), _TraceRun(self._family)
+        destination = str(self._address[0])
+        sent: dict[int, bytes] = {}
         with contextlib.ExitStack() as stack:
-            stack.callback(work.watch.close)
+            stack.callback(trace.selector.close)
             channels: dict[int, socket.socket] = {}
             for ttl in ttls:
                 if ttl not in channels:
                     channels[ttl] = stack.enter_context(self._open(ttl))
-                    work.watch.register(channels[ttl], selectors.EVENT_READ)
+                    trace.selector.register(channels[ttl], selectors.EVENT_READ)
 
-            def ask(number: int, ttl: int) -> None:
-                said[number] = codec.build(number)
-                work.pending[number] = _Asked(
+            def send(number: int, ttl: int) -> None:
+                sent[number] = codec.build(number)
+                trace.pending[number] = _PendingProbe(
                     ttl, time.perf_counter_ns(), channels[ttl]
                 )
-                # The errors of earlier packets are told once on the next send.
+                # A send reports the errors of earlier packets once, so try again.
                 for _ in range(2):
                     with contextlib.suppress(OSError):
-                        channels[ttl].send(said[number])
+                        channels[ttl].send(sent[number])
                         return
 
-            def hear(channel: socket.socket) -> None:
+            def receive(channel: socket.socket) -> None:
                 for error in _errors(self._family, channel):
-                    number = _quoted(said, error.quoted)
-                    if number is None or number not in work.pending:
-                        number = work.oldest(channel)
+                    number = _quoted_number(sent, error.quoted)
+                    if number is None or number not in trace.pending:
+                        number = trace.oldest_pending(channel)
                     if number is not None:
-                        far = error.far or error.address == there
-                        work.answer(number, error.address, far)
+                        reached = error.reached or error.address == destination
+                        trace.record_answer(number, error.address, reached)
                 for packet in _packets(channel):
-                    heard = codec.parse(packet)
-                    if heard is not None:
-                        work.answer(heard[0], there, True)
+                    parsed = codec.parse(packet)
+                    if parsed is not None:
+                        trace.record_answer(parsed[0], destination, True)
 
-            return work.run(ttls, every_s, wait_s, stop, ask, hear)
+            return trace.run(ttls, every_s, wait_s, stop, send, receive)
 
     def _open(self, ttl: int) -> socket.socket:
         protocol = 0
@@ -191,7 +195,7 @@ class DatagramTracer:
         channel = socket.socket(self._family, socket.SOCK_DGRAM, protocol)
         try:
             channel.setblocking(False)
-            _live(channel, ttl)
+            _set_ttl(channel, ttl)
             channel.connect(self._address)
         except OSError:
             channel.close()
@@ -200,8 +204,8 @@ class DatagramTracer:
 
 
 class TcpTracer:
-    """TCP connections that are opened and closed at once. Whoever refuses one is there
-    as well."""
+    """Opens TCP connections and closes them at once. A refused connection also reaches
+    the destination."""
 
     method = "tcp"
     cost_bytes = 60 + 100
@@ -212,38 +216,41 @@ class TcpTracer:
     def trace(
         self, ttls: Sequence[int], every_s: float, wait_s: float, stop: threading.Event
     ) -> list[Echo]:
-        work = _Tracing(self._family)
-        there = str(self._address[0])
+        trace = _TraceRun(self._family)
+        destination = str(self._address[0])
         numbers: dict[socket.socket, int] = {}
         with contextlib.ExitStack() as stack:
-            stack.callback(work.watch.close)
+            stack.callback(trace.selector.close)
 
-            def ask(number: int, ttl: int) -> None:
+            def send(number: int, ttl: int) -> None:
                 channel = stack.enter_context(
                     socket.socket(self._family, socket.SOCK_STREAM)
                 )
                 channel.setblocking(False)
-                _live(channel, ttl)
+                _set_ttl(channel, ttl)
                 numbers[channel] = number
-                work.pending[number] = _Asked(ttl, time.perf_counter_ns(), channel)
+                trace.pending[number] = _PendingProbe(
+                    ttl, time.perf_counter_ns(), channel
+                )
                 if channel.connect_ex(self._address) in (0, errno.EINPROGRESS):
-                    work.watch.register(channel, selectors.EVENT_WRITE)
+                    trace.selector.register(channel, selectors.EVENT_WRITE)
 
-            def hear(channel: socket.socket) -> None:
-                work.watch.unregister(channel)
+            def receive(channel: socket.socket) -> None:
+                trace.selector.unregister(channel)
                 failed = channel.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 number = numbers[channel]
                 for error in _errors(self._family, channel):
-                    work.answer(number, error.address, error.address == there)
+                    reached = error.address == destination
+                    trace.record_answer(number, error.address, reached)
                 if failed in (0, errno.ECONNREFUSED):
-                    work.answer(number, there, True)
+                    trace.record_answer(number, destination, True)
                 channel.close()
 
-            return work.run(ttls, every_s, wait_s, stop, ask, hear)
+            return trace.run(ttls, every_s, wait_s, stop, send, receive)
 
 
 class IcmpCodec:
-    """Echo requests; the kernel gives them the socket's own identifier."""
+    """Echo requests. The kernel sets the socket's own identifier."""
 
     def __init__(self, family: int) -> None:
         self._family = family
@@ -253,18 +260,18 @@ class IcmpCodec:
         return echo_request(self._family, 0, number, self._payload)
 
     def parse(self, packet: bytes) -> tuple[int, object] | None:
-        said = read_answer(self._family, packet)
-        if said is None or said.kind != "reply" or packet[8:] != self._payload:
+        reply = parse_icmp(self._family, packet)
+        if reply is None or reply.kind != "reply" or packet[8:] != self._payload:
             return None
-        return said.number, said
+        return reply.number, reply
 
 
 def icmp_codec(family: int) -> PacketCodec[object]:
     return IcmpCodec(family)
 
 
-def _live(channel: socket.socket, ttl: int) -> None:
-    """Packets of `channel` pass `ttl` stations; what they meet is kept."""
+def _set_ttl(channel: socket.socket, ttl: int) -> None:
+    """Limits packets of `channel` to `ttl` hops and queues the ICMP errors."""
     if channel.family == socket.AF_INET:
         channel.setsockopt(socket.IPPROTO_IP, _IP_TTL, ttl)
         channel.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
@@ -273,40 +280,41 @@ def _live(channel: socket.socket, ttl: int) -> None:
         channel.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
 
 
-def _errors(family: int, channel: socket.socket) -> list[Error]:
+def _errors(family: int, channel: socket.socket) -> list[IcmpError]:
     if sys.platform == "win32":
-        raise NotImplementedError("Linux keeps errors for sockets, Windows does not")
-    found: list[Error] = []
+        raise NotImplementedError("only Linux queues the errors of a socket")
+    errors: list[IcmpError] = []
     for _ in range(64):
         try:
-            quoted, told, _flags, _to = channel.recvmsg(512, 512, _MSG_ERRQUEUE)
+            quoted, ancillary, _flags, _to = channel.recvmsg(512, 512, _MSG_ERRQUEUE)
         except OSError:
             break
-        error = read_error(family, told, quoted)
+        error = parse_error(family, ancillary, quoted)
         if error is not None:
-            found.append(error)
-    return found
+            errors.append(error)
+    return errors
 
 
 def _packets(channel: socket.socket) -> list[bytes]:
-    found: list[bytes] = []
+    packets: list[bytes] = []
     for _ in range(64):
         try:
-            found.append(channel.recv(2048))
+            packets.append(channel.recv(2048))
         except BlockingIOError:
             break
         except OSError:
-            # The same error that the queue has told.
+            # The error is also in the error queue.
             continue
-    return found
+    return packets
 
 
-def _quoted(said: dict[int, bytes], quoted: bytes) -> int | None:
-    """The question an error quotes the beginning of; None where it quotes too little.
-    The identifier of an echo request and its sum are the kernel's."""
+def _quoted_number(sent: dict[int, bytes], quoted: bytes) -> int | None:
+    """The number of the probe whose beginning an error quotes; None if it quotes too
+    little. The kernel sets the identifier and checksum of an echo request, so they are
+    not compared."""
     if len(quoted) < 12:
         return None
-    for number, packet in said.items():
+    for number, packet in sent.items():
         if packet[6:12] == quoted[6:12] and packet[:2] == quoted[:2]:
             return number
     return None

@@ -1,7 +1,7 @@
-"""macOS: ICMP datagram sockets, which everybody may open (icmp(4)).
+"""macOS: ICMP datagram sockets, which every user may open (icmp(4)).
 
-Not yet run on a real Mac: written against the documented interface, its codec tested
-everywhere. For IPv4 the kernel gives the IP header too.
+Written from the documentation and not run on a real Mac yet; the codec is tested on
+every system. For IPv4 the kernel includes the IP header.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import time
 from collections.abc import Sequence
 
 from probes.tracing import Echo
-from probes.tracing.icmp import echo_request, read_answer, without_ip_header
+from probes.tracing.icmp import echo_request, parse_icmp, without_ip_header
 
 _IP_TTL, _IPV6_UNICAST_HOPS = 4, 4
 _ICMPV6 = 58
 _PAYLOAD_BYTES = 36
 
 
-class IcmpTracer:
-    """One socket; questions and answers are told apart by their number."""
+class MacIcmpTracer:
+    """Traces with one socket; the number matches replies to probes."""
 
     method = "icmp"
     cost_bytes = 64 + 100
@@ -40,46 +40,46 @@ class IcmpTracer:
         option = _IP_TTL if ipv4 else _IPV6_UNICAST_HOPS
         identifier = secrets.randbelow(0xFFFF) + 1
         payload = secrets.token_bytes(_PAYLOAD_BYTES)
-        asked_ns: dict[int, int] = {}
-        found: dict[int, Echo] = {}
+        sent_ns: dict[int, int] = {}
+        echoes: dict[int, Echo] = {}
         with (
             socket.socket(self._family, socket.SOCK_DGRAM, protocol) as channel,
-            selectors.DefaultSelector() as watch,
+            selectors.DefaultSelector() as selector,
         ):
             channel.setblocking(False)
-            watch.register(channel, selectors.EVENT_READ)
+            selector.register(channel, selectors.EVENT_READ)
 
-            def listen(until_s: float) -> None:
+            def receive_until(until_s: float) -> None:
                 while not stop.is_set() and (left := until_s - time.perf_counter()) > 0:
-                    if not watch.select(min(left, 0.2)):
+                    if not selector.select(min(left, 0.2)):
                         continue
                     with contextlib.suppress(OSError):
                         packet, source = channel.recvfrom(2048)
-                        note(packet, str(source[0]).partition("%")[0])
+                        record(packet, str(source[0]).partition("%")[0])
 
-            def note(packet: bytes, address: str) -> None:
+            def record(packet: bytes, address: str) -> None:
                 now_ns = time.perf_counter_ns()
                 inner = without_ip_header(packet) if ipv4 else packet
-                said = read_answer(self._family, inner)
-                if said is None or said.identifier != identifier:
+                reply = parse_icmp(self._family, inner)
+                if reply is None or reply.identifier != identifier:
                     return
-                number = said.number
-                if number in found or number not in asked_ns:
+                number = reply.number
+                if number in echoes or number not in sent_ns:
                     return
-                rtt_ms = (now_ns - asked_ns[number]) / 1e6
-                reached = said.kind == "reply" or address == self._address
-                found[number] = Echo(ttls[number], address, rtt_ms, reached)
+                rtt_ms = (now_ns - sent_ns[number]) / 1e6
+                reached = reply.kind == "reply" or address == self._address
+                echoes[number] = Echo(ttls[number], address, rtt_ms, reached)
 
             due_s = time.perf_counter()
             for number, ttl in enumerate(ttls):
-                listen(due_s)
+                receive_until(due_s)
                 if stop.is_set():
                     break
                 channel.setsockopt(level, option, ttl)
                 packet = echo_request(self._family, identifier, number, payload)
-                asked_ns[number] = time.perf_counter_ns()
+                sent_ns[number] = time.perf_counter_ns()
                 with contextlib.suppress(OSError):
                     channel.sendto(packet, (self._address, 0))
                 due_s += every_s
-            listen(time.perf_counter() + wait_s)
-        return [found.get(n, Echo(ttl)) for n, ttl in enumerate(ttls)]
+            receive_until(time.perf_counter() + wait_s)
+        return [echoes.get(n, Echo(ttl)) for n, ttl in enumerate(ttls)]

@@ -1,7 +1,8 @@
-"""Windows: `IcmpSendEcho2` and `Icmp6SendEcho2` of iphlpapi.dll, which need no rights.
+"""Windows: `IcmpSendEcho2` and `Icmp6SendEcho2` of iphlpapi.dll, which need no
+privileges.
 
-Not yet run on real Windows: written against the documented interfaces. Each question
-waits in a thread of its own, as the call blocks until it is answered.
+Written from the documentation and not run on real Windows yet. Each probe waits in its
+own thread, because the call blocks until it is answered.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from probes.tracing import Echo, text_of
+from probes.tracing import Echo, address_text
 
 # Status codes of ipexport.h: IP_SUCCESS, IP_TTL_EXPIRED_TRANSIT, and the unreachables,
-# which are answers of a station too.
+# which also come from a hop.
 SUCCESS, EXPIRED = 0, 11013
 UNREACHABLE = range(11002, 11006)
 _PAYLOAD = b"towpath" * 5
@@ -41,7 +42,7 @@ class Options(ctypes.Structure):
 
 
 def read_reply(family: int, reply: bytes) -> tuple[int, str]:
-    """Status and address of an ICMP_ECHO_REPLY or ICMPV6_ECHO_REPLY. Pure."""
+    """The status and address in an ICMP_ECHO_REPLY or ICMPV6_ECHO_REPLY. Pure."""
     if family == socket.AF_INET:
         if len(reply) < 8:
             return -1, ""
@@ -51,22 +52,24 @@ def read_reply(family: int, reply: bytes) -> tuple[int, str]:
             return -1, ""
         packed = reply[_IPV6_ADDRESS_AT : _IPV6_ADDRESS_AT + 16]
         (status,) = struct.unpack_from("<I", reply, _IPV6_STATUS_AT)
-    return status, text_of(family, packed)
+    return status, address_text(family, packed)
 
 
-def echo_of(ttl: int, status: int, address: str, there: str, rtt_ms: float) -> Echo:
-    """What a status means. Pure."""
+def echo_from_status(
+    ttl: int, status: int, address: str, destination: str, rtt_ms: float
+) -> Echo:
+    """Turns a status code into an `Echo`. Pure."""
     if status == SUCCESS:
         return Echo(ttl, address, rtt_ms, True)
     if status == EXPIRED or status in UNREACHABLE:
-        return Echo(ttl, address, rtt_ms, address == there)
+        return Echo(ttl, address, rtt_ms, address == destination)
     return Echo(ttl)
 
 
 if sys.platform == "win32":
 
-    class IcmpTracer:
-        """Echo requests by the system."""
+    class WindowsIcmpTracer:
+        """Sends echo requests through the system's API."""
 
         method = "icmp"
         cost_bytes = 63 + 100
@@ -81,17 +84,17 @@ if sys.platform == "win32":
             wait_s: float,
             stop: threading.Event,
         ) -> list[Echo]:
-            asked: list[Future[Echo]] = []
+            probes: list[Future[Echo]] = []
             with ThreadPoolExecutor(_AT_ONCE, "trace") as pool:
                 for ttl in ttls:
                     if stop.is_set():
                         break
-                    asked.append(pool.submit(self._ask, ttl, wait_s))
+                    probes.append(pool.submit(self._probe, ttl, wait_s))
                     stop.wait(every_s)
-            found = [each.result() for each in asked]
-            return found + [Echo(ttl) for ttl in ttls[len(found) :]]
+            echoes = [probe.result() for probe in probes]
+            return echoes + [Echo(ttl) for ttl in ttls[len(echoes) :]]
 
-        def _ask(self, ttl: int, wait_s: float) -> Echo:
+        def _probe(self, ttl: int, wait_s: float) -> Echo:
             api = ctypes.WinDLL("iphlpapi.dll")
             ipv4 = self._family == socket.AF_INET
             api.IcmpCreateFile.restype = ctypes.c_void_p
@@ -100,14 +103,14 @@ if sys.platform == "win32":
                 api.IcmpCreateFile() if ipv4 else api.Icmp6CreateFile()
             )
             options = Options(ttl, 0, 0, 0, None)
-            room = ctypes.create_string_buffer(_REPLY_BYTES)
+            buffer = ctypes.create_string_buffer(_REPLY_BYTES)
             packed = socket.inet_pton(self._family, self._address)
             wait_ms = max(1, round(wait_s * 1000))
             rest = (
                 _PAYLOAD,
                 ctypes.c_uint16(len(_PAYLOAD)),
                 ctypes.byref(options),
-                room,
+                buffer,
                 ctypes.c_uint32(_REPLY_BYTES),
                 ctypes.c_uint32(wait_ms),
             )
@@ -126,8 +129,8 @@ if sys.platform == "win32":
                 api.IcmpCloseHandle(handle)
             if not count:
                 return Echo(ttl)
-            status, address = read_reply(self._family, room.raw)
-            return echo_of(ttl, status, address, self._address, rtt_ms)
+            status, address = read_reply(self._family, buffer.raw)
+            return echo_from_status(ttl, status, address, self._address, rtt_ms)
 
     def _ipv6(packed: bytes) -> bytes:
         """SOCKADDR_IN6."""
