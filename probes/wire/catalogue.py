@@ -1,8 +1,8 @@
 """The types of the catalogue: every measurement, tag and field is declared once.
 
-The agent's part is in `probes/wire/measurements.py`, the server's in
-`collectors/server_measurements.py`; rules, dashboards, reports, the catalogue page and
-`what-we-collect` may only speak of what is declared there.
+The agents' part is declared with the probes (`probes/wire/*_probes.py`), the server's
+in `collectors/server_measurements.py`. Rules, dashboards, reports, the catalogue page
+and `what-we-collect` may only use what is declared there.
 """
 
 from __future__ import annotations
