@@ -1,4 +1,4 @@
-"""From a notification to an event: by the data, and where no data knows it."""
+"""Notifications become events, whether the catalogue knows them or not."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 
 from collectors.snmp.session.ber import INTEGER, IP_ADDRESS, OCTETS, OID, TICKS
 from collectors.snmp.traps.trap_catalog import CatalogError, load
-from collectors.snmp.traps.trap_events import Event, TrapReader
-from collectors.snmp.traps.trap_message import TRAP_V2, Pdu, TrapBind
-from collectors.snmp.traps.trap_text import LEVELS, guess
+from collectors.snmp.traps.trap_events import TrapEvent, TrapReader
+from collectors.snmp.traps.trap_message import TRAP_V2, TrapBind, TrapPdu
+from collectors.snmp.traps.trap_text import LEVELS, guess_severity
 
 CATALOG = load()
 READER = TrapReader(CATALOG)
 IF_INDEX, IF_DESCR = "1.3.6.1.2.1.2.2.1.1", "1.3.6.1.2.1.2.2.1.2"
 
 
-def event(trap: str, *binds: tuple[str, int, object]) -> Event:
+def event(trap: str, *binds: tuple[str, int, object]) -> TrapEvent:
     made = tuple(TrapBind(oid, tag, value) for oid, tag, value in binds)  # type: ignore[arg-type]
-    return READER.read(Pdu(TRAP_V2, 1, trap, 100, made, "", b""))
+    return READER.to_event(TrapPdu(TRAP_V2, 1, trap, 100, made, "", b""))
 
 
-def test_a_link_trap_says_its_port_and_asks_for_a_poll() -> None:
+def test_a_link_trap_has_its_port_and_requests_a_poll() -> None:
     down = event(
         "1.3.6.1.6.3.1.1.5.3",
         (f"{IF_INDEX}.7", INTEGER, 7),
@@ -40,14 +40,14 @@ def test_a_link_trap_says_its_port_and_asks_for_a_poll() -> None:
 
 
 def test_a_port_is_known_by_the_index_of_a_column_alone() -> None:
-    found = event(
+    result = event(
         "1.3.6.1.4.1.9.9.548.0.2", ("1.3.6.1.4.1.9.9.548.1.3.1.1.2.5.0", 2, 2)
     )
-    assert found.port_index == 5
-    assert found.text == "Switched off by itself: bpduGuard"
+    assert result.port_index == 5
+    assert result.text == "Switched off by itself: bpduGuard"
 
 
-def test_a_value_decides_how_bad_it_is_and_whether_it_is_over() -> None:
+def test_a_value_sets_the_severity_and_ends_the_event() -> None:
     state = "1.3.6.1.4.1.9.9.13.1.5.1.3.1"
     name = ("1.3.6.1.4.1.9.9.13.1.5.1.2.1", OCTETS, b"Sw1, PS2")
     failed = event("1.3.6.1.4.1.9.9.13.3.0.9", name, (state, INTEGER, 6))
@@ -57,30 +57,34 @@ def test_a_value_decides_how_bad_it_is_and_whether_it_is_over() -> None:
         1,
     )
     assert failed.about == "Sw1, PS2"
-    well = event("1.3.6.1.4.1.9.9.13.3.0.9", name, (state, INTEGER, 1))
-    assert (well.event, well.severity, well.active) == ("power_supply_failed", "ok", 0)
+    recovered = event("1.3.6.1.4.1.9.9.13.3.0.9", name, (state, INTEGER, 1))
+    assert (recovered.event, recovered.severity, recovered.active) == (
+        "power_supply_failed",
+        "ok",
+        0,
+    )
 
 
-def test_v1s_way_of_numbering_is_the_same_trap() -> None:
+def test_an_oid_in_v1_form_is_the_same_trap() -> None:
     assert event("1.3.6.1.2.1.33.2.0.1").event == "ups_on_battery"
     assert event("1.3.6.1.2.1.33.2.1").event == "ups_on_battery"
     assert event("1.3.6.1.2.1.15.7.0.2").event == "bgp_down"
 
 
-def test_a_family_says_how_bad_its_members_are() -> None:
+def test_a_family_sets_the_severity_of_its_members() -> None:
     base = "1.3.6.1.4.1.25461.2.1.3"
-    found = event(
+    result = event(
         f"{base}.2.0.1747",
         (f"{base}.1.303.0", INTEGER, 5),
         (f"{base}.1.304.0", OCTETS, b"tunnel London is down"),
         (f"{base}.1.300.0", OCTETS, b"tunnel-status-down"),
     )
-    assert found.severity == "critical"
-    assert found.text == "tunnel London is down (tunnel-status-down)"
+    assert result.severity == "critical"
+    assert result.text == "tunnel London is down (tunnel-status-down)"
 
 
 def test_an_unknown_trap_is_a_readable_event() -> None:
-    found = event(
+    result = event(
         "1.3.6.1.4.1.41112.1.9.0.3",
         ("1.3.6.1.4.1.41112.1.9.1.1.0", OCTETS, b"Fan 2 has failed"),
         ("1.3.6.1.4.1.41112.1.9.1.2.0", INTEGER, 4),
@@ -90,13 +94,13 @@ def test_an_unknown_trap_is_a_readable_event() -> None:
         ("1.3.6.1.4.1.41112.1.9.1.5.0", IP_ADDRESS, "10.1.2.3"),
         ("1.3.6.1.4.1.41112.1.9.1.6.0", OID, "1.3.6.1.2.1.2.2.1.8.3"),
     )
-    assert found.event == "trap 1.3.6.1.4.1.41112.1.9.0.3"
-    assert found.severity == "critical"
-    assert found.text.startswith("Ubiquiti trap")
+    assert result.event == "trap 1.3.6.1.4.1.41112.1.9.0.3"
+    assert result.severity == "critical"
+    assert result.text.startswith("Ubiquiti trap")
     for part in ("Fan 2 has failed", "sysName sw-library", "10.1.2.3", "1 h"):
-        assert part in found.text
-    assert "78:8a:20:aa:bb:cc" in found.text
-    assert "ifOperStatus.3" in found.text
+        assert part in result.text
+    assert "78:8a:20:aa:bb:cc" in result.text
+    assert "ifOperStatus.3" in result.text
 
 
 def test_names_of_persons_and_wireless_clients_are_not_kept() -> None:
@@ -111,7 +115,9 @@ def test_names_of_persons_and_wireless_clients_are_not_kept() -> None:
 def test_names_of_unknown_traps_are_bounded() -> None:
     reader = TrapReader(CATALOG)
     names = {
-        reader.read(Pdu(TRAP_V2, 1, f"1.3.6.1.4.1.55555.{n}", 1, (), "", b"")).event
+        reader.to_event(
+            TrapPdu(TRAP_V2, 1, f"1.3.6.1.4.1.55555.{n}", 1, (), "", b"")
+        ).event
         for n in range(3_000)
     }
     assert len(names) <= 2_001
@@ -130,7 +136,7 @@ def test_names_of_unknown_traps_are_bounded() -> None:
         ((), "info"),
     ],
 )
-def test_what_a_sender_says_itself_counts_most(
+def test_a_severity_that_the_sender_states_counts_most(
     values: tuple[bytes, ...], severity: str
 ) -> None:
     binds = [
@@ -140,7 +146,7 @@ def test_what_a_sender_says_itself_counts_most(
 
 
 @pytest.mark.parametrize(
-    ("said", "severity"),
+    ("text", "severity"),
     [
         ("power supply 2 failed", "critical"),
         ("Overload condition has cleared.", "ok"),
@@ -153,8 +159,8 @@ def test_what_a_sender_says_itself_counts_most(
         ("hello", "info"),
     ],
 )
-def test_words_tell_how_bad_it_is(said: str, severity: str) -> None:
-    assert guess(said) == severity
+def test_words_show_the_severity(text: str, severity: str) -> None:
+    assert guess_severity(text) == severity
 
 
 @given(
@@ -175,10 +181,10 @@ def test_no_values_break_any_trap(binds: list[object], trap: str) -> None:
         TrapBind(".".join([oid, *map(str, index)]), tag, value)
         for oid, index, tag, value in binds  # type: ignore[misc]
     )
-    found = READER.read(Pdu(TRAP_V2, 1, trap, 1, made, "", b""))
-    assert found.severity in LEVELS
-    assert len(found.text) <= 500
-    assert len(found.about) <= 64
+    result = READER.to_event(TrapPdu(TRAP_V2, 1, trap, 1, made, "", b""))
+    assert result.severity in LEVELS
+    assert len(result.text) <= 500
+    assert len(result.about) <= 64
 
 
 def test_a_wrong_file_is_refused_with_file_line_and_reason(tmp_path: Path) -> None:
@@ -191,10 +197,10 @@ traps:
     )
     with pytest.raises(CatalogError) as refused:
         load(tmp_path)
-    said = "\n".join(refused.value.findings)
-    assert "own.yaml:4" in said
+    text = "\n".join(refused.value.findings)
+    assert "own.yaml:4" in text
     for part in ("severity", "colour", "oid"):
-        assert part in said
+        assert part in text
     (tmp_path / "own.yaml").write_text(
         'traps:\n  ourTrap: {oid: 1.3.6.1.4.1.99999.0.1, text: "{ifNam} has gone"}\n'
     )
@@ -210,18 +216,18 @@ def test_a_councils_own_file_wins(tmp_path: Path) -> None:
         "  linkDown: {oid: 1.3.6.1.6.3.1.1.5.3, event: link_down, severity: critical}\n"
     )
     reader = TrapReader(load(tmp_path))
-    found = reader.read(Pdu(TRAP_V2, 1, "1.3.6.1.6.3.1.1.5.3", 1, (), "", b""))
-    assert (found.event, found.severity) == ("link_down", "critical")
+    result = reader.to_event(TrapPdu(TRAP_V2, 1, "1.3.6.1.6.3.1.1.5.3", 1, (), "", b""))
+    assert (result.event, result.severity) == ("link_down", "critical")
 
 
 @pytest.mark.corpus
 def test_recorded_traps_become_events_of_like_severity(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The yardstick: what another monitor makes of 273 traps, a step apart at most.
+    """Compare with what another monitor makes of 273 traps, at most one level apart.
 
-    Names are turned into numbers by the catalogue; what it does not know comes under a
-    number of nobody's, as it would from a device whose MIB was never seen.
+    The catalogue turns names into OIDs. A name that it does not know gets an OID of no
+    vendor, as from a device with an unknown MIB.
     """
     path = services.corpus("traps", "librenms_traps.json")
     traps = json.loads(path.read_text(encoding="utf-8"))["traps"]
@@ -230,19 +236,19 @@ def test_recorded_traps_become_events_of_like_severity(
     unlike: dict[str, list[str]] = {}
     for trap in traps:
         pdu = _numbered(trap)
-        found = READER.read(pdu)
-        assert found.text or found.personal
-        named += not found.event.startswith("trap ")
+        result = READER.to_event(pdu)
+        assert result.text or result.personal
+        named += not result.event.startswith("trap ")
         severity = trap["reference_severity"]
-        if not severity or found.personal:
+        if not severity or result.personal:
             continue
         judged += 1
-        # What ends a thing is ok there and may be info here.
-        if abs(theirs[severity[0]] - found.level) <= 1:
+        # An end of an event is ok there and may be info here.
+        if abs(theirs[severity[0]] - result.level) <= 1:
             like += 1
         else:
             unlike.setdefault(trap["trap_oid"], []).append(
-                f"{severity[0]} but {found.severity}: {found.text[:90]}"
+                f"{severity[0]} but {result.severity}: {result.text[:90]}"
             )
     with capsys.disabled():
         print(
@@ -252,7 +258,7 @@ def test_recorded_traps_become_events_of_like_severity(
     assert like / judged > 0.8, unlike
 
 
-def _numbered(trap: dict[str, object]) -> Pdu:
+def _numbered(trap: dict[str, object]) -> TrapPdu:
     names = {name: oid for oid, name in CATALOG.by_oid.items()}
     binds = []
     for bind in trap["varbinds"]:  # type: ignore[attr-defined]
@@ -268,7 +274,7 @@ def _numbered(trap: dict[str, object]) -> Pdu:
     name, _, index = short.partition(".")
     oid = names.get(short) or f"{names.get(name, '1.3.6.1.4.1.54321.0.1')}.{index}"
     oid = oid.rstrip(".")
-    return Pdu(TRAP_V2, 1, oid, 1, tuple(binds), "", b"")
+    return TrapPdu(TRAP_V2, 1, oid, 1, tuple(binds), "", b"")
 
 
 def _bind(oid: str, name: str, value: str) -> TrapBind:

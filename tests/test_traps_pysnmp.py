@@ -1,4 +1,4 @@
-"""Notifications of pysnmp, which shares no code with net-snmp or with us."""
+"""Notifications of pysnmp, which shares no code with net-snmp or Towpath."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pysnmp.hlapi.v3arch.asyncio import (
     UsmUserData,
     send_notification,
 )
-from trap_senders import COMMUNITY, Running, receiving
+from trap_harness import COMMUNITY, RunningReceiver, receiving
 
 PASSWORD, SECRET = "a password of eight", "another secret"
 AUTH = {"sha1": USM_AUTH_HMAC96_SHA, "sha256": USM_AUTH_HMAC192_SHA256}
@@ -31,12 +31,12 @@ PRIV = {
 }
 
 
-async def notify(running: Running, auth: object, kind: str) -> str:
-    """Sends a linkDown; what went wrong, if anything."""
+async def notify(running: RunningReceiver, auth: object, kind: str) -> str:
+    """Send a linkDown; return the error text, or ""."""
     to = ("127.0.0.1", running.receiver.inbox.port)
     engine = SnmpEngine()
     try:
-        said, *_ = await send_notification(
+        error, *_ = await send_notification(
             engine,
             auth,
             await UdpTransportTarget.create(to, timeout=3, retries=1),
@@ -45,13 +45,15 @@ async def notify(running: Running, auth: object, kind: str) -> str:
             NotificationType(ObjectIdentity("1.3.6.1.6.3.1.1.5.3")),
             lookupMib=False,
         )
-        return str(said or "")
+        return str(error or "")
     finally:
         engine.close_dispatcher()
 
 
 @pytest.mark.parametrize(("kind", "model"), [("trap", 0), ("trap", 1), ("inform", 1)])
-async def test_communities(kind: str, model: int) -> None:
+async def test_notifications_with_a_community_are_accepted(
+    kind: str, model: int
+) -> None:
     async with receiving(COMMUNITY) as running:
         auth = CommunityData("public", mpModel=model)
         assert await notify(running, auth, kind) == ""
@@ -69,7 +71,9 @@ async def test_communities(kind: str, model: int) -> None:
         ("sha1", "aes256", "cisco"),
     ],
 )
-async def test_users(kind: str, auth: str, priv: str, expansion: str) -> None:
+async def test_notifications_of_v3_users_are_accepted(
+    kind: str, auth: str, priv: str, expansion: str
+) -> None:
     user = {
         "user": "towpath",
         "auth": auth,

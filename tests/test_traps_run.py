@@ -1,4 +1,4 @@
-"""`towpath run` with everything: a trap from outside is a row that can be asked for."""
+"""`towpath run` with all roles: a trap from outside is a row that can be queried."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.service
 
 
 def send(council: Council, *arguments: str) -> None:
-    """snmptrap to the running Towpath, with the right community."""
+    """Send a trap to the running Towpath, with the right community."""
     subprocess.run(
         [
             services.program("snmptrap"),
@@ -33,17 +33,17 @@ def send(council: Council, *arguments: str) -> None:
     )
 
 
-def asked(
+def query(
     council: Council, measurement: str, *arguments: str
 ) -> list[dict[str, object]]:
-    said = towpath("query", measurement, *arguments, "-c", council.settings, "--json")
-    if said.returncode != 0:
+    ended = towpath("query", measurement, *arguments, "-c", council.settings, "--json")
+    if ended.returncode != 0:
         return []
-    rows: list[dict[str, object]] = json.loads(said.stdout)
+    rows: list[dict[str, object]] = json.loads(ended.stdout)
     return rows
 
 
-def test_a_trap_is_stored_counted_and_asked_for(tmp_path: Path) -> None:
+def test_a_trap_is_stored_counted_and_queried(tmp_path: Path) -> None:
     council = Council(tmp_path)
     council.write_estate({"core-1": services.free_port()})
     council.write_settings()
@@ -53,7 +53,7 @@ def test_a_trap_is_stored_counted_and_asked_for(tmp_path: Path) -> None:
         picks = ["--pick", "text:last", "--pick", "count:sum", "--by", "event"]
 
         def rows() -> list[dict[str, object]]:
-            return asked(council, "event", *picks)
+            return query(council, "event", *picks)
 
         wait_until(
             lambda: any(row.get("count_sum") == 3 for row in rows()),
@@ -62,7 +62,7 @@ def test_a_trap_is_stored_counted_and_asked_for(tmp_path: Path) -> None:
             every_s=2,
         )
         assert rows()[0]["event"] == "cold_start"
-        assert running.count("traps_heard") == 1
+        assert running.count("traps_listening") == 1
 
 
 def test_without_its_port_everything_else_runs(tmp_path: Path) -> None:
@@ -71,11 +71,11 @@ def test_without_its_port_everything_else_runs(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", council.traps))
         with services.running(Running(council)) as running:
-            assert running.count("traps_not_heard") == 1
+            assert running.count("traps_not_listening") == 1
             assert services.answers_tcp(council.web)
 
 
-def test_wrong_settings_are_said_with_their_line(tmp_path: Path) -> None:
+def test_wrong_settings_are_reported_with_their_line(tmp_path: Path) -> None:
     council = Council(tmp_path)
     council.write_estate({"core-1": 161})
     (tmp_path / "own").mkdir()
@@ -90,20 +90,20 @@ def test_wrong_settings_are_said_with_their_line(tmp_path: Path) -> None:
             '[traps]\ncatalog = "own"\naddresses = { "10.1.1.1" = "core-2" }\n',
         )
     )
-    said = towpath("check", "-c", council.settings)
-    assert said.returncode == 2
-    spoken = said.stdout + said.stderr
-    assert "no device is called 'core-2', did you mean 'core-1'" in spoken.replace(
+    ended = towpath("check", "-c", council.settings)
+    assert ended.returncode == 2
+    output = ended.stdout + ended.stderr
+    assert "no device is called 'core-2', did you mean 'core-1'" in output.replace(
         "; did", ", did"
     )
-    assert "t.yaml:1" in spoken
-    assert "sverity" in spoken
+    assert "t.yaml:1" in output
+    assert "sverity" in output
     council.settings.write_text(
         text.replace("[traps]\n", '[traps]\naddresses = { "10.1.1" = "core-1" }\n')
     )
-    said = towpath("check", "-c", council.settings)
-    assert said.returncode == 2
-    assert "traps.addresses" in said.stdout + said.stderr
+    ended = towpath("check", "-c", council.settings)
+    assert ended.returncode == 2
+    assert "traps.addresses" in ended.stdout + ended.stderr
 
 
 async def test_no_answered_inform_is_lost_when_it_is_killed(tmp_path: Path) -> None:
@@ -125,13 +125,13 @@ async def test_no_answered_inform_is_lost_when_it_is_killed(tmp_path: Path) -> N
     finally:
         running.kill()
     assert answered == 8
-    found = 0
+    stored = 0
     async with JournalReader(council.config.journal.folder, "test") as reading:
         while (chunk := await reading.read(wait_s=0.5)) is not None:
-            found += sum(
+            stored += sum(
                 int(count or 0)
                 for batch in chunk.batches
                 if batch.measurement == "event"
                 for count in batch.field("count")
             )
-    assert found == answered
+    assert stored == answered

@@ -1,18 +1,18 @@
-"""net-snmp's snmptrap and snmpinform are understood; what is not authentic is not."""
+"""Notifications of net-snmp's snmptrap and snmpinform are authenticated."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from trap_senders import COMMUNITY, ESTATE, LINK_DOWN, receiving
+from trap_harness import COMMUNITY, ESTATE, LINK_DOWN, receiving
 
 from collectors.estate import Device, Estate
 
 pytestmark = pytest.mark.service
 
 ENGINE = "0x8000000001020304"
-# Credential's words → net-snmp's.
+# A credential's names of algorithms, and net-snmp's.
 AUTH = {
     "md5": "MD5",
     "sha1": "SHA",
@@ -33,19 +33,19 @@ PASSWORD, SECRET = "a password of eight", "another secret"
 
 
 def user(auth: str, priv: str = "", expansion: str = "blumenthal") -> dict[str, str]:
-    found = {"user": "towpath", "auth": auth, "auth_password": PASSWORD}
+    fields = {"user": "towpath", "auth": auth, "auth_password": PASSWORD}
     if priv:
-        found |= {"priv": priv, "priv_password": SECRET, "key_expansion": expansion}
-    return found
+        fields |= {"priv": priv, "priv_password": SECRET, "key_expansion": expansion}
+    return fields
 
 
 def options(auth: str, priv: str = "", expansion: str = "blumenthal") -> list[str]:
-    found = ["-v3", "-u", "towpath", "-a", AUTH[auth], "-A", PASSWORD]
+    arguments = ["-v3", "-u", "towpath", "-a", AUTH[auth], "-A", PASSWORD]
     if priv:
-        found += ["-l", "authPriv", "-x", PRIV[priv, expansion], "-X", SECRET]
+        arguments += ["-l", "authPriv", "-x", PRIV[priv, expansion], "-X", SECRET]
     else:
-        found += ["-l", "authNoPriv"]
-    return found
+        arguments += ["-l", "authNoPriv"]
+    return arguments
 
 
 COMBINATIONS = [
@@ -64,7 +64,7 @@ async def test_a_v1_trap_is_an_event_by_its_v2_name() -> None:
             "snmptrap", "-v1", "-c", "public", "TO", *trap, *LINK_DOWN[1:]
         )
         await running.until({"link_down": 1})
-    (row,) = running.kept.of("link_down")
+    (row,) = running.journal.rows("link_down")
     assert row.tags == {
         "device": "core-1",
         "site": "hall",
@@ -79,48 +79,48 @@ async def test_a_v1_trap_is_an_event_by_its_v2_name() -> None:
 
 async def test_a_v2c_inform_is_answered_and_counts_once() -> None:
     async with receiving() as running:
-        code, said = await running.send(
+        code, output = await running.send(
             "snmpinform", "-v2c", "-c", "public", "TO", "", *LINK_DOWN
         )
-        assert (code, said) == (0, "")
-        assert running.kept.counts() == {"link_down": 1}
+        assert (code, output) == (0, "")
+        assert running.journal.counts() == {"link_down": 1}
         assert running.stats["answered"] >= 1
 
 
 async def test_an_inform_is_answered_only_once_its_event_is_durable() -> None:
     async with receiving() as running:
-        running.kept.full = True
+        running.journal.full = True
         send = ["-v2c", "-c", "public", "-t", "1", "-r", "1", "TO", "", *LINK_DOWN]
-        code, said = await running.send("snmpinform", *send)
+        code, output = await running.send("snmpinform", *send)
         assert code == 1
-        assert "Timeout" in said
+        assert "Timeout" in output
         assert running.stats["answered"] == 0
-        running.kept.full = False
+        running.journal.full = False
         await running.until({"link_down": 1})
-    # It came twice, and is one event.
-    assert running.kept.counts() == {"link_down": 1}
+    # It was sent twice, and is one event.
+    assert running.journal.counts() == {"link_down": 1}
 
 
 @pytest.mark.parametrize(("auth", "priv", "expansion"), COMBINATIONS)
-async def test_v3_traps_and_informs_are_understood(
+async def test_v3_traps_and_informs_are_accepted(
     auth: str, priv: str, expansion: str
 ) -> None:
     async with receiving({"u": user(auth, priv, expansion)}) as running:
         sent = options(auth, priv, expansion)
-        code, said = await running.send(
+        code, output = await running.send(
             "snmptrap", *sent, "-e", ENGINE, "TO", "", *LINK_DOWN
         )
-        if "not support" in said or "Invalid" in said or "not available" in said:
-            pytest.skip(f"this net-snmp has no {auth}/{priv}: {said.strip()}")
-        assert (code, said) == (0, "")
+        if "not support" in output or "Invalid" in output or "not available" in output:
+            pytest.skip(f"this net-snmp has no {auth}/{priv}: {output.strip()}")
+        assert (code, output) == (0, "")
         await running.until({"link_down": 1})
-        code, said = await running.send("snmpinform", *sent, "TO", "", *LINK_DOWN)
-        assert (code, said) == (0, "")
-        assert running.kept.counts() == {"link_down": 2}
+        code, output = await running.send("snmpinform", *sent, "TO", "", *LINK_DOWN)
+        assert (code, output) == (0, "")
+        assert running.journal.counts() == {"link_down": 2}
         assert running.stats["not_authentic"] == 0
 
 
-async def test_several_users_and_one_name_with_two_passwords() -> None:
+async def test_several_users_and_two_passwords_of_one_user_are_accepted() -> None:
     users = {
         "a": user("sha256", "aes128"),
         "b": {**user("sha1"), "auth_password": "of another subnet"},
@@ -136,7 +136,7 @@ async def test_several_users_and_one_name_with_two_passwords() -> None:
         await running.until({"link_down": 3})
 
 
-async def test_what_is_not_authentic_is_counted_and_kept_out() -> None:
+async def test_a_trap_that_is_not_authentic_is_counted_and_refused() -> None:
     async with receiving({"u": user("sha256", "aes128"), **COMMUNITY}) as running:
         trap = ["-e", ENGINE, "TO", "", *LINK_DOWN]
         signed = ["-v3", "-l", "authNoPriv", "-a", "SHA-256"]
@@ -149,15 +149,15 @@ async def test_what_is_not_authentic_is_counted_and_kept_out() -> None:
         for reason, arguments in cases.items():
             await running.send("snmptrap", *arguments)
             await running.until_refused(reason)
-        code, said = await running.send(
+        code, output = await running.send(
             "snmpinform", *signed, "-u", "nobody", "-A", PASSWORD, "TO", "", *LINK_DOWN
         )
         assert code == 1
-        assert "nknown user" in said
-    assert running.kept.samples == []
+        assert "nknown user" in output
+    assert running.journal.samples == []
 
 
-async def test_a_stranger_is_kept_out_and_gets_no_answer() -> None:
+async def test_an_unknown_source_is_refused_and_gets_no_response() -> None:
     async with receiving(
         {"u": user("sha256"), **COMMUNITY}, estate=Estate()
     ) as running:
@@ -168,10 +168,10 @@ async def test_a_stranger_is_kept_out_and_gets_no_answer() -> None:
         assert code == 1
         await running.send("snmptrap", "-v2c", "-c", "public", "TO", "", *LINK_DOWN)
         await running.until_refused("unknown_source", 2)
-    assert running.kept.samples == []
+    assert running.journal.samples == []
 
 
-async def test_a_relayed_v1_trap_is_about_whoever_sent_it_first() -> None:
+async def test_a_forwarded_v1_trap_is_about_its_original_sender() -> None:
     async with receiving() as running:
         trap = ["1.3.6.1.4.1.9.1.1", "10.9.9.9", "0", "0", "100"]
         await running.send("snmptrap", "-v1", "-c", "public", "TO", *trap)
@@ -179,8 +179,8 @@ async def test_a_relayed_v1_trap_is_about_whoever_sent_it_first() -> None:
         trap[1] = "10.1.1.1"
         await running.send("snmptrap", "-v1", "-c", "public", "TO", *trap)
         await running.until({"cold_start": 2})
-    devices = [each.tags["device"] for each in running.kept.of("cold_start")]
-    # An address that nobody knows is some other of the sender's own.
+    devices = [row.tags["device"] for row in running.journal.rows("cold_start")]
+    # An unknown address is taken as another address of the sender.
     assert devices[:2] == ["far-1", "core-1"]
 
 
@@ -189,7 +189,7 @@ async def test_engines_are_remembered_over_a_restart(tmp_path: Path) -> None:
     users = {"u": user("sha256", "aes128")}
     sent = [*options("sha256", "aes128"), "-e", ENGINE]
     async with receiving(users, state=state) as running:
-        # Boots and time as the sender says: -Z boots,time.
+        # -Z sets the sender's boots and time.
         await running.send("snmptrap", *sent, "-Z", "7,1000", "TO", "", *LINK_DOWN)
         await running.until({"link_down": 1})
     async with receiving(users, state=state) as running:
@@ -202,7 +202,7 @@ async def test_engines_are_remembered_over_a_restart(tmp_path: Path) -> None:
         assert oct(state.stat().st_mode & 0o777) == "0o600"
 
 
-async def test_a_socket_for_both_hears_ipv4_as_such_and_ipv6() -> None:
+async def test_one_socket_receives_ipv4_and_ipv6() -> None:
     six = Device(id="six", site="hall", address="::1")  # type: ignore[arg-type]
     estate = Estate(sites=ESTATE.sites, devices=(*ESTATE.devices, six))
     async with receiving(host="::", estate=estate) as running:
@@ -213,5 +213,5 @@ async def test_a_socket_for_both_hears_ipv4_as_such_and_ipv6() -> None:
         code, _ = await running.send("snmpinform", *trap, "TO", "", *LINK_DOWN)
         assert code == 0
         await running.until({"link_down": 3})
-    devices = {row.tags["device"] for row in running.kept.of("link_down")}
+    devices = {row.tags["device"] for row in running.journal.rows("link_down")}
     assert devices == {"core-1", "six"}

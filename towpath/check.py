@@ -20,7 +20,7 @@ from collectors.snmp.polling.credential_choice import DEFAULT, Subnets, credenti
 from collectors.snmp.profiles import ProfileError
 from collectors.snmp.profiles import load as load_profiles
 from collectors.snmp.traps import CatalogError
-from collectors.snmp.traps.trap_catalog import Catalog
+from collectors.snmp.traps.trap_catalog import TrapCatalog
 from collectors.snmp.traps.trap_catalog import load as load_traps
 from probes.wire.catalogue import did_you_mean
 from towpath.config import ROLES, TowpathConfig
@@ -121,7 +121,7 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
 
 
 def _wrong_alerts(
-    config: TowpathConfig, estate: Estate | None, traps: Catalog, facts: list[str]
+    config: TowpathConfig, estate: Estate | None, traps: TrapCatalog, facts: list[str]
 ) -> list[str]:
     """What is wrong with rules, overrides and routes."""
     try:

@@ -10,6 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from collectors.snmp.session.ber import (
+    OCTETS,
+    SEQUENCE,
+    Malformed,
+    expect,
+    read,
+    read_integer,
+    read_octets,
+)
+
 # SNMPv3, msgID 1, 1,500 octets, reportable, USM without engine or user; an empty GET.
 _DISCOVERY = bytes.fromhex(
     "3037020103300d020101020205dc0401040201030410300e040002010002"
@@ -55,29 +65,19 @@ async def engine_of(address: str, port: int, timeout_s: float) -> bytes | None:
 
 
 def engine_id_in(datagram: bytes) -> bytes | None:
-    """msgAuthoritativeEngineID of a v3 message; empty in another SNMP message, None
-    where it is none. Pure."""
+    """Return msgAuthoritativeEngineID of a v3 message; empty for another SNMP message,
+    None for anything else. Pure."""
     # A message of any version begins as a sequence.
     if datagram[:1] != b"\x30":
         return None
-    message = _content(datagram, 0)[0]
-    version, at = _content(message, 0)
-    if version != b"\x03":
+    try:
+        _, at, end = read(datagram, 0, len(datagram))
+        version, at = read_integer(datagram, at, end)
+        if version != 3:
+            return b""
+        _, _, at = read(datagram, at, end)
+        at, end = expect(datagram, at, end, OCTETS)
+        at, end = expect(datagram, at, end, SEQUENCE)
+        return read_octets(datagram, at, end)[0]
+    except Malformed:
         return b""
-    _, at = _content(message, at)
-    security, _ = _content(message, at)
-    return _content(_content(security, 0)[0], 0)[0]
-
-
-def _content(data: bytes, at: int) -> tuple[bytes, int]:
-    """What one BER element at `at` holds, and where the next begins; nothing, at the
-    end, where there is no whole one."""
-    if at + 2 > len(data):
-        return b"", len(data)
-    size, begins = data[at + 1], at + 2
-    if size & 0x80:
-        begins += size & 0x7F
-        size = int.from_bytes(data[at + 2 : begins], "big")
-    if begins + size > len(data):
-        return b"", len(data)
-    return data[begins : begins + size], begins + size

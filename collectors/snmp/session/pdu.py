@@ -122,7 +122,7 @@ def _bind(data: bytes, at: int, end: int, asked: str) -> VarBind:
     except Malformed as error:
         return VarBind(asked, None, f"its name is {error}")
     try:
-        return VarBind(oid, _value(data, stop, end))
+        return VarBind(oid, read_value(data, stop, end))
     except Malformed as error:
         return VarBind(oid, None, str(error))
 
@@ -137,7 +137,7 @@ def _broken(data: bytes, at: int, end: int, asked: str, why: str) -> VarBind:
         return VarBind(asked, None, why)
 
 
-def _value(data: bytes, at: int, end: int) -> Value | None:
+def read_value(data: bytes, at: int, end: int) -> Value | None:
     """The value at `at`; None if the agent has none. `Malformed` says what it is, if it
     is nothing that SNMP knows (RFC 2578 section 7.1), or not as long as its type is."""
     if at == end:

@@ -1,8 +1,8 @@
-"""Traps and informs: received, believed or not, and turned into rows of `event`.
+"""Receives traps and informs, authenticates them and writes them as rows of `event`.
 
-`inbox` takes datagrams, `door` lets in what is authentic (`message`, `secured`, `usm`),
-`events` reads it by the data in `catalog/`, `tally` counts what is equal, `receiver`
-puts them together. BER is `collectors.snmp.session.ber`.
+`trap_socket` receives datagrams; `trap_senders` authenticates them (`trap_message`,
+`usm`); `trap_events` converts them by the data in `catalog/`; `storm_counts` counts
+equal events; `trap_receiver` connects these parts.
 """
 
 from collectors.snmp.traps.trap_catalog import CatalogError

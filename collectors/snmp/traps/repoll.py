@@ -1,7 +1,7 @@
-"""A link trap has its device polled at once, and once more a little later.
+"""Polls a device at once after a link trap, and once more five seconds later.
 
-Once more, for agents answer from a cache of some seconds, and a link that has gone may
-come back: what is known in the end is what was read in the end.
+The second poll is needed because agents answer from a cache of some seconds, and
+because a link that went down may come back up.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ _AGAIN_S = 5.0
 
 
 class Repolls:
-    """At most two polls of a device in five seconds, however many traps come."""
+    """Limits polls after traps to two per device in five seconds."""
 
     def __init__(self, poll_soon: Callable[[str], bool]) -> None:
         self._poll_soon = poll_soon
         self._polled_s: dict[str, float] = {}
         self._later: dict[str, asyncio.TimerHandle] = {}
 
-    def poke(self, device: str) -> None:
+    def request(self, device: str) -> None:
+        """Poll the device now, unless it was polled just now, and once more later."""
         now_s = time.monotonic()
         if now_s - self._polled_s.get(device, float("-inf")) >= _AGAIN_S:
             if not self._poll_soon(device):

@@ -1,8 +1,8 @@
-"""Storms: equal events are one row a second and then one every ten, with a count.
+"""Limits storms: equal events become one row a second, later one in ten, with a count.
 
-What is equal is (device, event, port, about). The first of a kind is due at once; what
-follows is counted in memory until the row after it is due. Nothing is dropped: beyond
-the bounds what comes is counted under a name of its own.
+Events are equal if (device, event, port, about) are. The first row is due at once;
+later events are counted in memory until the next row is due. Nothing is dropped: beyond
+the limits, events are counted as `further_traps`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from collectors.batch import Batch, Schema
 from collectors.estate.estate_model import Device
-from collectors.snmp.traps.trap_events import Event
+from collectors.snmp.traps.trap_events import TrapEvent
 from collectors.snmp.traps.trap_text import LEVELS, Severity
 
 EVENT = Schema(
@@ -32,19 +32,19 @@ EVENT = Schema(
         "name",
     ),
 )
-SHORTEST_S, LONGEST_S = 1.0, 10.0
-# Who waits for the answer to an inform asks again after a second.
+MIN_GAP_S, MAX_GAP_S = 1.0, 10.0
+# The sender of an inform repeats it after a second without a response.
 _INFORM_S = 0.2
-MOST_KINDS = 20_000
-MOST_OF_A_DEVICE = 500
-# The name of what comes when there are too many kinds to keep apart.
-BEYOND = "further_traps"
+MAX_KEYS = 20_000
+MAX_KEYS_OF_A_DEVICE = 500
+# The event name of what arrives beyond the limits.
+OVERFLOW_EVENT = "further_traps"
 
 Key = tuple[str, str, str, str]
 
 
 class EventRow(msgspec.Struct):
-    """What is to become one row of `event`. `waiting`: whom to answer afterwards."""
+    """A future row of `event`. `waiting`: informs to answer once it is stored."""
 
     key: Key
     device: Device
@@ -59,8 +59,8 @@ class EventRow(msgspec.Struct):
     waiting: list[Any]
     time_ms: int = 0
 
-    def follow(self, later: EventRow) -> None:
-        """Takes in what came after."""
+    def merge(self, later: EventRow) -> None:
+        """Merge a later row of the same key into this one."""
         self.severity, self.text = later.severity, later.text
         self.trap, self.name, self.active = later.trap, later.name, later.active
         self.count += later.count
@@ -68,14 +68,14 @@ class EventRow(msgspec.Struct):
         self.waiting += later.waiting
 
 
-class _Kind(msgspec.Struct):
-    """One key: what is not written yet, and when it may be. `open`: what was last
-    written of something that only happens, until it is said to be over."""
+class _EventCount(msgspec.Struct):
+    """The count of one key: its unwritten row, and when that is due. `open`: the last
+    written row of an event without an end of its own, until that end is written."""
 
     row: EventRow | None = None
     due_s: float = 0.0
-    gap_s: float = SHORTEST_S
-    heard_s: float = 0.0
+    gap_s: float = MIN_GAP_S
+    last_s: float = 0.0
     time_ms: int = 0
     transient: bool = False
     quiet_s: float = 0.0
@@ -83,37 +83,38 @@ class _Kind(msgspec.Struct):
 
 
 class StormCounts:
-    """Counts events until their rows are due. Not for several tasks at once."""
+    """Counts events until their rows are due. Not safe for concurrent tasks."""
 
     def __init__(self, quiet_s: float) -> None:
         self._quiet_s = quiet_s
-        self._kinds: dict[Key, _Kind] = {}
-        self._dirty: dict[Key, _Kind] = {}
+        self._counts: dict[Key, _EventCount] = {}
+        self._unwritten: dict[Key, _EventCount] = {}
         self._of_device: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self._kinds)
+        return len(self._counts)
 
     @property
     def waiting(self) -> int:
-        """Kinds of events that have something to write."""
-        return len(self._dirty)
+        """Return how many keys have an unwritten row."""
+        return len(self._unwritten)
 
     def add(
         self,
         device: Device,
-        event: Event,
+        event: TrapEvent,
         port: str,
         now_ms: int,
         now_s: float,
         waiting: Any = None,
     ) -> None:
-        """Counts one event, and what it clears. `waiting` is answered once durable."""
+        """Count one event, and end the events that it clears. `waiting`, an inform, is
+        answered once its row is durable."""
         key = (device.id, event.event, port, event.about)
-        if key not in self._kinds and self._is_full(device.id):
-            key = (device.id, BEYOND, "", "")
-        happens = event.active is None and not event.clears
-        transient = happens or bool(event.quiet_s)
+        if key not in self._counts and self._is_full(device.id):
+            key = (device.id, OVERFLOW_EVENT, "", "")
+        endless = event.active is None and not event.clears
+        transient = endless or bool(event.quiet_s)
         row = EventRow(
             key,
             device,
@@ -121,92 +122,96 @@ class StormCounts:
             event.text,
             event.trap,
             event.name,
-            1 if happens else event.active,
+            1 if endless else event.active,
             1,
             now_ms,
             now_ms,
             [] if waiting is None else [waiting],
         )
-        self._put(row, now_s, transient, event.quiet_s or self._quiet_s)
+        self._add_row(row, now_s, transient, event.quiet_s or self._quiet_s)
         for cleared in event.clears:
-            # Whether it was there is not known after a restart: said in any case.
+            # After a restart it is not known whether the event was active, so its end
+            # is always written.
             key = (device.id, cleared, port, event.about)
-            if key in self._kinds or not self._is_full(device.id):
-                ending = _ending(row, key, event.text, now_ms)
-                self._put(ending, now_s, False, self._quiet_s)
+            if key in self._counts or not self._is_full(device.id):
+                ending = _end_row(row, key, event.text, now_ms)
+                self._add_row(ending, now_s, False, self._quiet_s)
 
-    def due(self, now_s: float, now_ms: int, every: bool = False) -> list[EventRow]:
-        """Rows to be written now; `every` one that there is, before stopping."""
+    def take_due(
+        self, now_s: float, now_ms: int, every: bool = False
+    ) -> list[EventRow]:
+        """Remove and return the rows to write now; all of them with `every`, before
+        stopping."""
         rows = []
-        for key, kind in list(self._dirty.items()):
+        for key, kind in list(self._unwritten.items()):
             if kind.row is None or (kind.due_s > now_s and not every):
                 continue
             row, kind.row = kind.row, None
-            del self._dirty[key]
-            # Rows of one kind have times of their own, or one would hide the other.
+            del self._unwritten[key]
+            # Rows of one key need different times, or one would overwrite the other.
             row.time_ms = kind.time_ms = max(now_ms, kind.time_ms + 1)
-            if now_s - kind.due_s > LONGEST_S:
-                kind.gap_s = SHORTEST_S
+            if now_s - kind.due_s > MAX_GAP_S:
+                kind.gap_s = MIN_GAP_S
             kind.due_s = now_s + kind.gap_s
-            kind.gap_s = min(LONGEST_S, 2 * kind.gap_s)
+            kind.gap_s = min(MAX_GAP_S, 2 * kind.gap_s)
             kind.open = row if kind.transient and row.count else None
             rows.append(row)
         return rows
 
     def put_back(self, rows: Iterable[EventRow]) -> None:
-        """What could not be written waits for the next try, still counted."""
+        """Put rows that could not be written back, to be merged and tried again."""
         for row in rows:
-            kind = self._kind(row.key)
+            kind = self._get_count(row.key)
             if kind.row is not None:
-                row.follow(kind.row)
+                row.merge(kind.row)
             kind.row = row
-            self._dirty[row.key] = kind
+            self._unwritten[row.key] = kind
 
-    def quieten(self, now_s: float, now_ms: int, every: bool = False) -> None:
-        """Ends what only happens and has stopped happening, and forgets what was not
-        heard for long. `every` one, before stopping: nobody would end it later."""
-        for key, kind in list(self._kinds.items()):
-            if not every and now_s - kind.heard_s < kind.quiet_s:
+    def end_quiet(self, now_s: float, now_ms: int, every: bool = False) -> None:
+        """End events that have no end of their own and have not come again, and forget
+        old keys. With `every`, before stopping, end all of them."""
+        for key, kind in list(self._counts.items()):
+            if not every and now_s - kind.last_s < kind.quiet_s:
                 continue
             if kind.row is not None:
                 if every and kind.transient:
-                    # Its last count and its end in one.
+                    # One row has both the last count and the end.
                     kind.row.active = 0
             elif kind.open is not None:
-                kind.row = _ending(kind.open, key, "it has not come again", now_ms)
+                kind.row = _end_row(kind.open, key, "it has not come again", now_ms)
                 kind.open = None
-                self._dirty[key] = kind
+                self._unwritten[key] = kind
             elif not every:
                 self._forget(key)
 
-    def _put(
+    def _add_row(
         self, row: EventRow, now_s: float, transient: bool, quiet_s: float
     ) -> None:
-        kind = self._kind(row.key)
-        kind.heard_s, kind.transient, kind.quiet_s = now_s, transient, quiet_s
+        kind = self._get_count(row.key)
+        kind.last_s, kind.transient, kind.quiet_s = now_s, transient, quiet_s
         if kind.row is None:
             kind.row = row
         else:
-            kind.row.follow(row)
+            kind.row.merge(row)
         if row.waiting:
             kind.due_s = min(kind.due_s, now_s + _INFORM_S)
-        self._dirty[row.key] = kind
+        self._unwritten[row.key] = kind
 
-    def _kind(self, key: Key) -> _Kind:
-        kind = self._kinds.get(key)
+    def _get_count(self, key: Key) -> _EventCount:
+        kind = self._counts.get(key)
         if kind is None:
-            kind = self._kinds[key] = _Kind()
+            kind = self._counts[key] = _EventCount()
             self._of_device[key[0]] = self._of_device.get(key[0], 0) + 1
         return kind
 
     def _is_full(self, device: str) -> bool:
         return (
-            len(self._kinds) >= MOST_KINDS
-            or self._of_device.get(device, 0) >= MOST_OF_A_DEVICE
+            len(self._counts) >= MAX_KEYS
+            or self._of_device.get(device, 0) >= MAX_KEYS_OF_A_DEVICE
         )
 
     def _forget(self, key: Key) -> None:
-        del self._kinds[key]
+        del self._counts[key]
         left = self._of_device[key[0]] - 1
         if left:
             self._of_device[key[0]] = left
@@ -214,15 +219,15 @@ class StormCounts:
             del self._of_device[key[0]]
 
 
-def _ending(row: EventRow, key: Key, text: str, now_ms: int) -> EventRow:
-    """What says that `key` is over; it counts no further notification."""
+def _end_row(row: EventRow, key: Key, text: str, now_ms: int) -> EventRow:
+    """Return the row that ends `key`; it adds nothing to the count."""
     return EventRow(
         key, row.device, "ok", text, row.trap, row.name, 0, 0, now_ms, now_ms, []
     )
 
 
-def batch(rows: list[EventRow], source: str, received_ms: int) -> Batch:
-    """`rows` as a batch of `event`."""
+def to_batch(rows: list[EventRow], source: str, received_ms: int) -> Batch:
+    """Return `rows` as a batch of `event`."""
     columns: tuple[list[Any], ...] = (
         [row.time_ms for row in rows],
         [row.device.id for row in rows],

@@ -1,7 +1,7 @@
-"""`catalog/*.yaml`: what traps are called, how bad they are, and how they read.
+"""Loads `catalog/*.yaml`: names, severities and texts of traps.
 
-One file a vendor or family of MIBs. A malformed one is refused with file, line and
-reason. A council's own files, in the folder it names, are read after Towpath's and win.
+There is one file per vendor or family of MIBs. A bad file is refused with file, line
+and reason. A council's own files, in its configured folder, are read last and win.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from collectors.snmp.traps.trap_text import Severity, snaked
+from collectors.snmp.traps.trap_text import Severity, to_snake_case
 from collectors.yaml_file import fit, parse, read_text
 from probes.wire.catalogue import did_you_mean
 
@@ -23,19 +23,19 @@ _EventName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,62}$")]
 
 
 def _oid_alone(value: Any) -> Any:
-    """`ifIndex: 1.3.6…` for `ifIndex: {oid: 1.3.6…}`."""
+    """Accept `ifIndex: 1.3.6…` for `ifIndex: {oid: 1.3.6…}`."""
     return {"oid": value} if isinstance(value, str) else value
 
 
-class _Part(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
     )
 
 
-class Object(_Part):
-    """A variable. `values` names its numbers; `unit` follows its value, after
-    `divisor`. `personal`: who it is about is nobody's business: never shown."""
+class TrapObject(_StrictModel):
+    """A variable. `values`: names of its numbers. `divisor` divides the value, and
+    `unit` follows it. `personal`: personal data, which is never shown."""
 
     oid: Oid
     values: dict[int, str] = {}
@@ -44,8 +44,8 @@ class Object(_Part):
     personal: bool = False
 
 
-class By(_Part):
-    """How bad, by what a variable says: names (or numbers) of its values."""
+class SeverityByValue(_StrictModel):
+    """The severity by a variable's value: names or numbers of values for each level."""
 
     object: str
     ok: tuple[str | int, ...] = ()
@@ -61,27 +61,27 @@ class By(_Part):
         return None
 
 
-class Trap(_Part):
+class TrapDefinition(_StrictModel):
     """One notification.
 
-    `event`: what it is called here; without one its MIB's name, in small letters.
-    `severity`: without one, as the words of its name and text say. `by`: by a value.
-    `text`: with `{object}` for values; without one, the name and all that came.
-    `port`: the object that says the port (an ifIndex, a name, or one whose index begins
-    with it); ifIndex, ifName and ifDescr are found anyway. `about`: the object that
-    says what else it is about: a peer, an outlet, an access point.
-    `clears`: the events that this one ends. `link`: the port is to be read at once.
-    `personal`: it is about a person (a wireless client): counted and not kept.
-    `resent_s`: it is sent again that often while it lasts; twice that without is the
-    end of it. `also`: other OIDs of it. `family`: it stands for all below its OID that
-    have no entry of their own.
+    `event`: our name for it; by default its MIB's name in snake case. `severity`: by
+    default guessed from the words of its name and text. `by`: from the value of a
+    variable. `text`: with `{object}` for values; by default the name and all variables.
+    `port`: the object that gives the port (an ifIndex, a name, or one whose index
+    starts with the ifIndex); ifIndex, ifName and ifDescr are recognised in any case.
+    `about`: the object that gives what else it is about: a peer, an outlet, an access
+    point. `clears`: the events that this one ends. `link`: poll the port at once.
+    `personal`: it is about a person (a wireless client): counted but not stored.
+    `resent_s`: how often it is repeated while it lasts; it is over after twice that
+    time without another. `also`: its other OIDs. `family`: it applies to everything
+    below its OID that has no entry of its own.
     """
 
     oid: Oid
     also: tuple[Oid, ...] = ()
     event: _EventName | None = None
     severity: Severity | None = None
-    by: By | None = None
+    by: SeverityByValue | None = None
     text: str = ""
     port: str = ""
     about: str = ""
@@ -92,33 +92,33 @@ class Trap(_Part):
     family: bool = False
 
 
-_Object = Annotated[Object, BeforeValidator(_oid_alone)]
-_Trap = Annotated[Trap, BeforeValidator(_oid_alone)]
+_ObjectField = Annotated[TrapObject, BeforeValidator(_oid_alone)]
+_TrapField = Annotated[TrapDefinition, BeforeValidator(_oid_alone)]
 
 
-class _File(_Part):
+class _File(_StrictModel):
     vendor: str = ""
     vendors: dict[int, str] = {}
     names: dict[str, Oid] = {}
-    objects: dict[str, _Object] = {}
-    traps: dict[str, _Trap] = {}
+    objects: dict[str, _ObjectField] = {}
+    traps: dict[str, _TrapField] = {}
 
 
-class Named(_Part):
-    """A trap with its MIB's name."""
+class NamedTrap(_StrictModel):
+    """A trap and its name in the MIB."""
 
     name: str
-    trap: Trap
+    trap: TrapDefinition
 
 
-class Catalog:
-    """All that is known of traps. `findings` are those of files it was read without."""
+class TrapCatalog:
+    """All objects and traps by OID, from all files."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, Object] = {}
+        self.objects: dict[str, TrapObject] = {}
         self.by_oid: dict[str, str] = {}
-        self.traps: dict[str, Named] = {}
-        self.families: dict[str, Named] = {}
+        self.traps: dict[str, NamedTrap] = {}
+        self.families: dict[str, NamedTrap] = {}
         self.vendors: dict[int, str] = {}
         self.states: set[str] = set()
 
@@ -126,13 +126,13 @@ class Catalog:
         self.vendors |= file.vendors
         for name, oid in file.names.items():
             self.by_oid[oid] = name
-        for name, each in file.objects.items():
-            self.objects[name] = each
-            self.by_oid[each.oid] = name
+        for name, variable in file.objects.items():
+            self.objects[name] = variable
+            self.by_oid[variable.oid] = name
         for name, trap in file.traps.items():
             known = self.families if trap.family else self.traps
             for oid in (trap.oid, *trap.also):
-                known[oid] = Named(name=name, trap=trap)
+                known[oid] = NamedTrap(name=name, trap=trap)
                 self.by_oid[oid] = name
             self.states |= set(trap.clears)
             if trap.by is not None and trap.by.ok and trap.event:
@@ -140,22 +140,23 @@ class Catalog:
 
     @property
     def events(self) -> set[str]:
-        """What all these traps are called, and what they end."""
-        named = [*self.traps.values(), *self.families.values()]
-        begun = {each.trap.event or snaked(each.name) for each in named}
-        return begun | {event for each in named for event in each.trap.clears}
+        """Return the names of all events that these traps begin or end."""
+        traps = [*self.traps.values(), *self.families.values()]
+        begun = {named.trap.event or to_snake_case(named.name) for named in traps}
+        return begun | {event for named in traps for event in named.trap.clears}
 
 
 class CatalogError(ValueError):
-    """The files cannot be used; `findings` says why, one sentence each."""
+    """The files cannot be used; `findings` are the reasons, a sentence each."""
 
     def __init__(self, findings: list[str]) -> None:
         super().__init__("\n".join(findings))
         self.findings = findings
 
 
-def load(folder: Path | None = None) -> Catalog:
-    """Towpath's own files and those of `folder`. `CatalogError` where one is wrong."""
+def load(folder: Path | None = None) -> TrapCatalog:
+    """Load Towpath's own files and those in `folder`. Raises `CatalogError` if one is
+    wrong."""
     own = Path(str(resources.files("collectors.snmp.traps"))) / "catalog"
     sources = sorted(own.glob("*.yaml"))
     findings: list[str] = []
@@ -164,19 +165,19 @@ def load(folder: Path | None = None) -> Catalog:
             sources += sorted(folder.glob("*.yaml"))
         else:
             findings.append(f"{folder}: is not a folder")
-    catalog = Catalog()
-    read = list(_read(sources, findings))
-    for _, _, file in read:
+    catalog = TrapCatalog()
+    files = list(_read_files(sources, findings))
+    for _, _, file in files:
         catalog.add(file)
-    for source, lines, file in read:
-        for path, says in _misfits(file, catalog):
-            findings.append(f"{source}:{lines.of(path)}: {path} {says}")
+    for source, lines, file in files:
+        for path, message in _find_unknown_objects(file, catalog):
+            findings.append(f"{source}:{lines.of(path)}: {path} {message}")
     if findings:
         raise CatalogError(findings)
     return catalog
 
 
-def _read(sources: Iterable[Path], findings: list[str]) -> Iterator[Any]:
+def _read_files(sources: Iterable[Path], findings: list[str]) -> Iterator[Any]:
     for source in sources:
         text = read_text(source, findings)
         if text is None:
@@ -189,21 +190,23 @@ def _read(sources: Iterable[Path], findings: list[str]) -> Iterator[Any]:
             yield source, lines, file
 
 
-def _misfits(file: _File, catalog: Catalog) -> Iterator[tuple[str, str]]:
+def _find_unknown_objects(
+    file: _File, catalog: TrapCatalog
+) -> Iterator[tuple[str, str]]:
     for name, trap in file.traps.items():
-        where = f"traps.{name}"
-        for key, used in (
-            ("text", placeholders(trap.text)),
+        place = f"traps.{name}"
+        for key, names in (
+            ("text", read_placeholders(trap.text)),
             ("port", [trap.port] if trap.port else []),
             ("about", [trap.about] if trap.about else []),
             ("by", [trap.by.object] if trap.by else []),
         ):
-            for each in used:
-                if each not in catalog.objects:
-                    hint = did_you_mean(each, catalog.objects)
-                    yield f"{where}.{key}", f"no object is called {each!r}{hint}"
+            for item in names:
+                if item not in catalog.objects:
+                    hint = did_you_mean(item, catalog.objects)
+                    yield f"{place}.{key}", f"no object is called {item!r}{hint}"
 
 
-def placeholders(text: str) -> list[str]:
-    """The names in braces."""
+def read_placeholders(text: str) -> list[str]:
+    """Return the names in braces."""
     return [name for _, name, _, _ in string.Formatter().parse(text) if name]

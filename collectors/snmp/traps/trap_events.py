@@ -1,4 +1,4 @@
-"""From a notification to an event. Pure, but for what it remembers of OIDs."""
+"""Converts notifications to events. Pure, except for caches of OIDs."""
 
 from __future__ import annotations
 
@@ -8,31 +8,38 @@ from functools import lru_cache
 
 import msgspec
 
-from collectors.snmp.traps.trap_catalog import Catalog, Named, Object, Trap
-from collectors.snmp.traps.trap_message import Pdu, TrapBind
+from collectors.snmp.traps.trap_catalog import (
+    NamedTrap,
+    TrapCatalog,
+    TrapDefinition,
+    TrapObject,
+)
+from collectors.snmp.traps.trap_message import TrapBind, TrapPdu
 from collectors.snmp.traps.trap_text import (
     LEVELS,
     Severity,
-    guess,
-    readable,
-    snaked,
-    stated,
-    worded,
+    find_stated_severity,
+    format_value,
+    guess_severity,
+    split_words,
+    to_snake_case,
 )
 
 _ENTERPRISES = "1.3.6.1.4.1."
-_LONGEST_TEXT = 500
-_LONGEST_NAME = 64
-_MOST_STRANGE = 2_000
+_MAX_TEXT = 500
+_MAX_NAME = 64
+_MAX_UNKNOWN = 2_000
 _PORT_OBJECTS = ("ifIndex", "ifName", "ifDescr", "ifOperStatus", "ifAdminStatus")
 _WITHHELD = "(withheld)"
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
-    """What a notification says. `port_index`: the port's ifIndex, None where none was
-    said; `port`: its name if that was said. `active`: 1 where it begins something that
-    another will end, 0 where it ends it; None for what only happens. `quiet_s`: after
-    this long without another it is over; 0 for the usual time."""
+class TrapEvent(msgspec.Struct, frozen=True, gc=False):
+    """A notification as an event.
+
+    `port_index`: the port's ifIndex, or None; `port`: its name, if sent. `active`: 1 if
+    another event will end this one, 0 if this is such an end, None if it has no end.
+    `quiet_s`: it is over after this long without another; 0 means the default.
+    """
 
     event: str
     severity: Severity
@@ -53,8 +60,9 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         return LEVELS[self.severity]
 
 
-class _Said(msgspec.Struct, frozen=True, gc=False):
-    """One variable as it reads. `number`: its value as a plain text."""
+class _Variable(msgspec.Struct, frozen=True, gc=False):
+    """One variable. `shown`: its value for people; `number`: its value as plain
+    text."""
 
     object: str
     index: str
@@ -63,89 +71,92 @@ class _Said(msgspec.Struct, frozen=True, gc=False):
 
 
 class TrapReader:
-    """Reads notifications by a catalogue of traps."""
+    """Converts notifications to events by a catalogue of traps."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: TrapCatalog) -> None:
         self._catalog = catalog
-        self._strange: set[str] = set()
-        self._place = lru_cache(maxsize=16_384)(self._find)
-        self._named = lru_cache(maxsize=4_096)(self._look_up)
+        self._unknown_traps: set[str] = set()
+        self._locate = lru_cache(maxsize=16_384)(self._find)
+        self._find_trap = lru_cache(maxsize=4_096)(self._look_up)
 
-    def read(self, pdu: Pdu) -> Event:
-        """The event. Traps that no file names become one too, as readable as can be."""
-        named = self._named(pdu.trap)
-        said = [self._say(bind) for bind in pdu.binds]
-        values: dict[str, _Said] = {}
-        for each in said:
-            values.setdefault(each.object, each)
-        port_index, port = _port(values, named.trap if named else None)
-        if named is None:
-            return self._strange_event(pdu.trap, said, port_index, port)
-        trap = named.trap
-        event = trap.event or snaked(named.name) or self._strange_name(pdu.trap)
+    def to_event(self, pdu: TrapPdu) -> TrapEvent:
+        """Return the event. Unknown traps become events too, as readable as
+        possible."""
+        named_trap = self._find_trap(pdu.trap)
+        variables = [self._to_variable(bind) for bind in pdu.binds]
+        values: dict[str, _Variable] = {}
+        for variable in variables:
+            values.setdefault(variable.object, variable)
+        port_index, port = _find_port(values, named_trap.trap if named_trap else None)
+        if named_trap is None:
+            return self._unknown_event(pdu.trap, variables, port_index, port)
+        trap = named_trap.trap
+        event = (
+            trap.event or to_snake_case(named_trap.name) or self._unknown_name(pdu.trap)
+        )
         if trap.personal:
-            return Event(
+            return TrapEvent(
                 event,
                 "info",
                 "",
                 pdu.trap,
-                named.name,
+                named_trap.name,
                 personal=True,
             )
-        text = self._text(pdu.trap, named, said, values)
-        severity = self._severity(named, values)
+        text = self._format_text(pdu.trap, named_trap, variables, values)
+        severity = self._find_severity(named_trap, values)
         active: int | None = None
         if not trap.clears and event in self._catalog.states:
             active = int(severity != "ok")
         about = values.get(trap.about)
-        return Event(
+        return TrapEvent(
             event,
             severity,
             text,
             pdu.trap,
-            named.name,
+            named_trap.name,
             port,
             port_index,
-            about.shown[:_LONGEST_NAME] if about is not None else "",
+            about.shown[:_MAX_NAME] if about is not None else "",
             active,
             trap.clears,
             trap.link,
             quiet_s=2 * trap.resent_s,
         )
 
-    def name_of(self, oid: str) -> str:
-        """`oid` by the nearest name that is known: `ciscoEnvMonObjects.2.1.3`."""
-        name, index = self._place(oid)
+    def longest_name(self, oid: str) -> str:
+        """Return `oid` with the longest known name: `ciscoEnvMonObjects.2.1.3`."""
+        name, index = self._locate(oid)
         if not name:
             return oid
         return f"{name}.{index}" if index else name
 
-    def vendor_of(self, oid: str) -> str:
-        """Whose enterprise number is in `oid`; "" where it has none."""
+    def vendor(self, oid: str) -> str:
+        """Return the vendor of the enterprise number in `oid`, or ""."""
         if not oid.startswith(_ENTERPRISES):
             return ""
         number = oid[len(_ENTERPRISES) :].split(".", 1)[0]
         return self._catalog.vendors.get(int(number), f"enterprise {number}")
 
-    def _look_up(self, trap: str) -> Named | None:
-        """By its OID, with or without the 0 that v1's way of naming puts in; else by
-        its family."""
-        known = self._catalog.traps
+    def _look_up(self, trap: str) -> NamedTrap | None:
+        """Find a trap by its OID, with or without the 0 that RFC 3584 inserts for v1;
+        else by its family."""
+        traps = self._catalog.traps
         head, _, last = trap.rpartition(".")
         other = f"{head[:-2]}.{last}" if head.endswith(".0") else f"{head}.0.{last}"
-        found = known.get(trap) or known.get(other)
-        if found is not None:
-            return found
+        named_trap = traps.get(trap) or traps.get(other)
+        if named_trap is not None:
+            return named_trap
         while head:
             family = self._catalog.families.get(head)
             if family is not None:
                 name = self._catalog.by_oid.get(trap, "")
-                return Named(name=name, trap=family.trap)
+                return NamedTrap(name=name, trap=family.trap)
             head = head.rpartition(".")[0]
         return None
 
     def _find(self, oid: str) -> tuple[str, str]:
-        """(the name of the longest known beginning of `oid`, what follows it)."""
+        """Return (name of the longest known prefix of `oid`, the rest)."""
         by_oid = self._catalog.by_oid
         head, index = oid, ""
         while head:
@@ -156,66 +167,76 @@ class TrapReader:
             index = f"{last}.{index}" if index else last
         return "", oid
 
-    def _say(self, bind: TrapBind) -> _Said:
-        name, index = self._place(bind.oid)
-        known = self._catalog.objects.get(name)
-        if known is None:
-            # Below a name that is not a variable: told whole.
+    def _to_variable(self, bind: TrapBind) -> _Variable:
+        name, index = self._locate(bind.oid)
+        known_object = self._catalog.objects.get(name)
+        if known_object is None:
+            # The name is not a variable's, so the whole OID is shown.
             name = f"{name}.{index}" if name and index else name or bind.oid
             index = ""
-        plain = readable(bind.tag, bind.value)
-        return _Said(name, index, self._show(known, bind, plain), plain)
+        plain = format_value(bind.tag, bind.value)
+        return _Variable(name, index, self._format(known_object, bind, plain), plain)
 
-    def _show(self, known: Object | None, bind: TrapBind, plain: str) -> str:
-        if known is None:
-            return self.name_of(plain) if bind.tag == 6 else plain
-        if known.personal:
+    def _format(
+        self, known_object: TrapObject | None, bind: TrapBind, plain: str
+    ) -> str:
+        if known_object is None:
+            return self.longest_name(plain) if bind.tag == 6 else plain
+        if known_object.personal:
             return _WITHHELD
         if isinstance(bind.value, int):
-            if bind.value in known.values:
-                return known.values[bind.value]
-            if known.divisor != 1:
-                plain = f"{bind.value / known.divisor:g}"
-        if plain.isdecimal() and int(plain) in known.values:
-            return known.values[int(plain)]
+            if bind.value in known_object.values:
+                return known_object.values[bind.value]
+            if known_object.divisor != 1:
+                plain = f"{bind.value / known_object.divisor:g}"
+        if plain.isdecimal() and int(plain) in known_object.values:
+            return known_object.values[int(plain)]
         if bind.tag == 6:
-            plain = self.name_of(plain)
-        return f"{plain} {known.unit}" if known.unit and plain else plain
+            plain = self.longest_name(plain)
+        return f"{plain} {known_object.unit}" if known_object.unit and plain else plain
 
-    def _text(
-        self, trap: str, named: Named, said: list[_Said], values: dict[str, _Said]
+    def _format_text(
+        self,
+        trap: str,
+        named_trap: NamedTrap,
+        variables: list[_Variable],
+        values: dict[str, _Variable],
     ) -> str:
-        if not named.trap.text:
-            title = worded(named.name).capitalize()
-            return _cut(_told(title or f"{self.vendor_of(trap)} trap", said))
+        if not named_trap.trap.text:
+            title = split_words(named_trap.name).capitalize()
+            return _shorten(
+                _title_with_variables(title or f"{self.vendor(trap)} trap", variables)
+            )
         parts = []
-        for literal, name, _, _ in string.Formatter().parse(named.trap.text):
+        for literal, name, _, _ in string.Formatter().parse(named_trap.trap.text):
             parts.append(literal)
             if name:
                 parts.append(values[name].shown if name in values else "?")
-        return _cut("".join(parts))
+        return _shorten("".join(parts))
 
-    def _severity(self, named: Named, values: dict[str, _Said]) -> Severity:
-        trap = named.trap
+    def _find_severity(
+        self, named_trap: NamedTrap, values: dict[str, _Variable]
+    ) -> Severity:
+        trap = named_trap.trap
         if trap.by is not None and trap.by.object in values:
-            each = values[trap.by.object]
-            found = trap.by.severity(each.shown, each.number)
-            if found is not None:
-                return found
+            variable = values[trap.by.object]
+            severity_by_value = trap.by.severity(variable.shown, variable.number)
+            if severity_by_value is not None:
+                return severity_by_value
         if trap.severity is not None:
             return trap.severity
-        return _guess(worded(named.name), values.values())
+        return _guess_severity(split_words(named_trap.name), values.values())
 
-    def _strange_event(
-        self, trap: str, said: list[_Said], port_index: int | None, port: str
-    ) -> Event:
-        name = self.name_of(trap)
-        vendor = self.vendor_of(trap)
+    def _unknown_event(
+        self, trap: str, variables: list[_Variable], port_index: int | None, port: str
+    ) -> TrapEvent:
+        name = self.longest_name(trap)
+        vendor = self.vendor(trap)
         title = f"{vendor} trap {name}" if vendor else f"Trap {name}"
-        text = _cut(_told(title, said))
-        return Event(
-            self._strange_name(trap),
-            _guess("", said),
+        text = _shorten(_title_with_variables(title, variables))
+        return TrapEvent(
+            self._unknown_name(trap),
+            _guess_severity("", variables),
             text,
             trap,
             "",
@@ -223,77 +244,80 @@ class TrapReader:
             port_index,
         )
 
-    def _strange_name(self, trap: str) -> str:
-        """Its OID; the same for all beyond a bound, for a name is a series for ever."""
-        if trap not in self._strange:
-            if len(self._strange) >= _MOST_STRANGE:
+    def _unknown_name(self, trap: str) -> str:
+        """Return a name with the OID. Beyond a limit all have one name, because each
+        name becomes a series in the store."""
+        if trap not in self._unknown_traps:
+            if len(self._unknown_traps) >= _MAX_UNKNOWN:
                 return "trap"
-            self._strange.add(trap)
+            self._unknown_traps.add(trap)
         return f"trap {trap}"[:80]
 
 
-def _port(values: dict[str, _Said], trap: Trap | None) -> tuple[int | None, str]:
-    """(ifIndex, name) as far as the notification says them."""
+def _find_port(
+    values: dict[str, _Variable], trap: TrapDefinition | None
+) -> tuple[int | None, str]:
+    """Return (ifIndex, name) of the port, as far as the notification has them."""
     index: int | None = None
     name = ""
     if trap is not None and trap.port and trap.port in values:
-        each = values[trap.port]
-        if trap.port.endswith(("IfIndex", "ifIndex")) and each.number.isdecimal():
-            index = int(each.number)
-        elif each.index:
-            index = _first(each.index)
+        variable = values[trap.port]
+        if trap.port.endswith(("IfIndex", "ifIndex")) and variable.number.isdecimal():
+            index = int(variable.number)
+        elif variable.index:
+            index = _first_number(variable.index)
         else:
-            name = each.shown
-    for known in _PORT_OBJECTS:
+            name = variable.shown
+    for port_object in _PORT_OBJECTS:
         if index is not None and name:
             break
-        if known not in values:
+        if port_object not in values:
             continue
-        each = values[known]
+        variable = values[port_object]
         if index is None:
-            if known == "ifIndex" and each.number.isdecimal():
-                index = int(each.number)
+            if port_object == "ifIndex" and variable.number.isdecimal():
+                index = int(variable.number)
             else:
-                index = _first(each.index)
-        if known in ("ifName", "ifDescr") and not name:
-            name = each.shown
-    return index, name[:_LONGEST_NAME]
+                index = _first_number(variable.index)
+        if port_object in ("ifName", "ifDescr") and not name:
+            name = variable.shown
+    return index, name[:_MAX_NAME]
 
 
-def _first(index: str) -> int | None:
+def _first_number(index: str) -> int | None:
     head = index.split(".", 1)[0]
     return int(head) if head.isdecimal() else None
 
 
-def _told(title: str, said: list[_Said]) -> str:
-    """A title and all that came with it."""
-    told = [
-        f"{each.object}{'.' + each.index if each.index not in ('', '0') else ''}"
-        f" {each.shown}"
-        for each in said
-        if each.shown not in ("", _WITHHELD) and each.object != "snmpTrapEnterprise"
+def _title_with_variables(title: str, variables: list[_Variable]) -> str:
+    """Return a title, followed by all variables."""
+    texts = []
+    for variable in variables:
+        if variable.shown in ("", _WITHHELD) or variable.object == "snmpTrapEnterprise":
+            continue
+        index = f".{variable.index}" if variable.index not in ("", "0") else ""
+        texts.append(f"{variable.object}{index} {variable.shown}")
+    return f"{title}: {', '.join(texts)}" if texts else title
+
+
+def _guess_severity(name: str, variables: Iterable[_Variable]) -> Severity:
+    """Guess the severity: from a variable that states one, else from the trap's name,
+    else from the texts of its variables."""
+    texts = [
+        variable.shown
+        for variable in variables
+        if not variable.number.isdecimal() and len(variable.number) > 1
     ]
-    return f"{title}: {', '.join(told)}" if told else title
+    stated = find_stated_severity(texts)
+    if stated is not None:
+        return stated
+    from_name = guess_severity(name) if name else "info"
+    if from_name not in ("info", "notice"):
+        return from_name
+    sentences = [text if " " in text else split_words(text) for text in texts]
+    from_texts = guess_severity(*sorted(sentences, key=lambda text: " " not in text))
+    return from_texts if from_texts != "info" else from_name
 
 
-def _guess(name: str, said: Iterable[_Said]) -> Severity:
-    """By what the sender says of it in so many words; else by its name, which is the
-    maker's; else by the texts that came with it."""
-    spoken = [
-        each.shown
-        for each in said
-        if not each.number.isdecimal() and len(each.number) > 1
-    ]
-    own = stated(spoken)
-    if own is not None:
-        return own
-    named = guess(name) if name else "info"
-    if named not in ("info", "notice"):
-        return named
-    texts = [each if " " in each else worded(each) for each in spoken]
-    heard = guess(*sorted(texts, key=lambda text: " " not in text))
-    return heard if heard != "info" else named
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"

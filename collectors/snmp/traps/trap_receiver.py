@@ -1,4 +1,4 @@
-"""`TrapReceiver`: traps and informs in, rows of `event` out, ports polled at once."""
+"""`TrapReceiver`: receives traps and informs, writes `event` rows, triggers polls."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from collectors.estate.estate_model import Device, Estate
 from collectors.failure_log import FailureLog
 from collectors.journal import Append
 from collectors.snmp.session.credentials import Credential
-from collectors.snmp.traps.local_engine import Engine
+from collectors.snmp.traps.local_engine import LocalEngine
+from collectors.snmp.traps.refused_senders import RefusedSenders
 from collectors.snmp.traps.repoll import Repolls
-from collectors.snmp.traps.storm_counts import EventRow, StormCounts, batch
+from collectors.snmp.traps.storm_counts import EventRow, StormCounts, to_batch
 from collectors.snmp.traps.trap_catalog import load
-from collectors.snmp.traps.trap_events import Event, TrapReader
-from collectors.snmp.traps.trap_senders import REASONS, Admitted, TrapSenders
-from collectors.snmp.traps.trap_socket import Datagram, Inbox
+from collectors.snmp.traps.trap_events import TrapEvent, TrapReader
+from collectors.snmp.traps.trap_senders import REASONS, AcceptedTrap, TrapSenders
+from collectors.snmp.traps.trap_socket import Datagram, TrapSocket
 from collectors.snmp.traps.traps_config import TrapsConfig
-from collectors.snmp.traps.unknown_senders import Strangers
-from collectors.snmp.traps.usm import UsmRefused
+from collectors.snmp.traps.usm import TrapRefused
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
@@ -37,13 +37,13 @@ _SWEEP_S = 10.0
 _SAVE_S = 60.0
 _AGAIN_S = 30.0
 _ROWS_AT_ONCE = 2_000
-_MOST_INFORMS = 20_000
+_MAX_INFORMS = 20_000
 _INFORM_KEPT_S = 300.0
 _STOP_S = 3.0
 
 
 class DevicePorts(Protocol):
-    """What is asked of the poller."""
+    """What the receiver needs of the poller."""
 
     def poll_soon(self, device: str) -> bool: ...
 
@@ -51,9 +51,12 @@ class DevicePorts(Protocol):
 
 
 class TrapStats(msgspec.Struct):
-    """Counters since the start. Every datagram is one of `accepted`, `withheld`,
-    `repeated` (an inform sent again), `discoveries`, or of `refused`. `incomplete` are
-    those of `accepted` of which variables could not be read."""
+    """Counters since the start.
+
+    Every datagram counts as one of `accepted`, `withheld`, `repeated` (a repeated
+    inform), `discoveries` or `refused`. `incomplete` counts accepted notifications with
+    variables that could not be read.
+    """
 
     accepted: int = 0
     incomplete: int = 0
@@ -70,16 +73,16 @@ class TrapStats(msgspec.Struct):
 
 
 class _Inform(msgspec.Struct):
-    """An inform that was heard: when, and whether it was answered."""
+    """When an inform was received, and whether it was answered."""
 
-    heard_s: float
+    last_s: float
     answered: bool = False
 
 
-class _Waiting(msgspec.Struct):
-    """Who waits for an answer."""
+class _PendingAnswer(msgspec.Struct):
+    """An inform that is to be answered."""
 
-    admitted: Admitted
+    accepted: AcceptedTrap
     to: Any
     inform: _Inform
 
@@ -88,10 +91,10 @@ _InformKey = tuple[str, int, int, int | None, str]
 
 
 class TrapReceiver:
-    """`async with TrapReceiver(…)`.
+    """`async with TrapReceiver(…)` receives until it exits.
 
-    Where its port cannot be had (no right to it, or another has it) it says so, tries
-    again every half minute, and holds nobody up: polls go on without traps.
+    If its port is not available (no permission, or in use), it logs that and tries
+    again every half minute. Polling goes on without traps.
     """
 
     def __init__(
@@ -106,17 +109,17 @@ class TrapReceiver:
     ) -> None:
         self._config, self._append, self._ports = config, append, ports
         self._process, self._now_ms = process, now_ms
-        self._engine = Engine(
+        self._engine = LocalEngine(
             config.state_file, config.engine_id, time.monotonic(), now_ms() / 1000
         )
-        self._door = TrapSenders(config, estate, credentials, self._engine)
+        self._senders = TrapSenders(config, estate, credentials, self._engine)
         self._reader = TrapReader(load(config.catalog))
-        self._tally = StormCounts(config.quiet_s)
+        self._storm_counts = StormCounts(config.quiet_s)
         self._repolls = Repolls(ports.poll_soon)
-        self._strangers = Strangers()
+        self._refused_senders = RefusedSenders()
         self._informs: OrderedDict[_InformKey, _Inform] = OrderedDict()
         self._work = asyncio.Event()
-        self.inbox = Inbox(
+        self.inbox = TrapSocket(
             config.host, config.port, config.receive_bytes, self._work.set
         )
         self.stats = TrapStats()
@@ -125,8 +128,8 @@ class TrapReceiver:
         self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
-        # Before anything is heard: these boots must never come again.
-        self._engine.write(self._kept())
+        # Written before anything is received, because boots must never repeat.
+        self._engine.write_state(self._encode_state())
         self._open()
         self._tasks.start(self._run(), "traps")
         return self
@@ -139,14 +142,14 @@ class TrapReceiver:
     ) -> None:
         self._stopping = True
         self._work.set()
-        # What was heard is written; a journal that does not take it is not waited for.
+        # Write what was received, but do not wait for a journal that refuses it.
         await self._tasks.stop(wait_s=_STOP_S)
         self._repolls.close()
         self.inbox.close()
-        self._engine.write(self._kept())
+        self._engine.write_state(self._encode_state())
 
     def samples(self, now_ms: int) -> list[Sample]:
-        """One row of `self_traps`, since the start."""
+        """Return one row of `self_traps`, counted since the start."""
         stats, refused = self.stats, self.stats.refused
         authentic = ("unknown_source", "wrong_community", "malformed", "not_a_trap")
         return [
@@ -171,7 +174,7 @@ class TrapReceiver:
                     ),
                     "lost": self.inbox.lost,
                     "answered": stats.answered,
-                    "waiting": self._tally.waiting,
+                    "waiting": self._storm_counts.waiting,
                     "failures": stats.failures,
                 },
                 now_ms,
@@ -183,51 +186,55 @@ class TrapReceiver:
             self.inbox.open()
         except OSError as error:
             _log.error(
-                "traps_not_heard",
-                says=str(error),
+                "traps_not_listening",
+                error=str(error),
                 hint="ports below 1024 need CAP_NET_BIND_SERVICE (deploy/systemd); "
-                "traps.port takes another, traps.enabled = false none",
+                "set another traps.port, or traps.enabled = false",
             )
         else:
-            _log.info("traps_heard", host=self._config.host, port=self.inbox.port)
+            _log.info("traps_listening", host=self._config.host, port=self.inbox.port)
 
     async def _run(self) -> None:
         swept_s = saved_s = tried_s = time.monotonic()
         while not self._stopping:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TICK_S if self._tally.waiting else _IDLE_S):
+                async with asyncio.timeout(
+                    _TICK_S if self._storm_counts.waiting else _IDLE_S
+                ):
                     await self._work.wait()
             self._work.clear()
             try:
-                self._take_all()
+                self._process_waiting()
                 await self._write()
                 now_s = time.monotonic()
                 if now_s - swept_s >= _SWEEP_S:
                     swept_s = now_s
-                    self._tally.quieten(now_s, self._now_ms())
-                    self._strangers.sum_up(now_s)
+                    self._storm_counts.end_quiet(now_s, self._now_ms())
+                    self._refused_senders.log_summary(now_s)
                 if now_s - saved_s >= _SAVE_S:
                     saved_s = now_s
-                    await asyncio.to_thread(self._engine.write, self._kept())
+                    await asyncio.to_thread(
+                        self._engine.write_state, self._encode_state()
+                    )
                 if not self.inbox.is_open and now_s - tried_s >= _AGAIN_S:
                     tried_s = now_s
                     with contextlib.suppress(OSError):
                         self.inbox.open()
-                        _log.info("traps_heard_again", port=self.inbox.port)
-            except Exception:  # noqa: BLE001 - one bad moment is not the last
+                        _log.info("traps_listening_again", port=self.inbox.port)
+            except Exception:  # noqa: BLE001 - the receiver must go on
                 _log.exception("traps_failed")
                 self.stats.failures += 1
                 await asyncio.sleep(_TICK_S)
-        self.inbox.read()
-        self._take_all()
-        self._tally.quieten(time.monotonic(), self._now_ms(), every=True)
+        self.inbox.receive()
+        self._process_waiting()
+        self._storm_counts.end_quiet(time.monotonic(), self._now_ms(), every=True)
         await self._write(every=True)
 
-    def _take_all(self) -> None:
+    def _process_waiting(self) -> None:
         now_s, now_ms = time.monotonic(), self._now_ms()
-        for datagram in self.inbox.take():
+        for datagram in self.inbox.take_datagrams():
             try:
-                self._take(datagram, now_s, now_ms)
+                self._process_datagram(datagram, now_s, now_ms)
             except Exception:  # noqa: BLE001 - one datagram never ends the receiver
                 _log.exception("trap_failed", source=datagram[1])
                 self.stats.failures += 1
@@ -235,42 +242,42 @@ class TrapReceiver:
         if self.inbox.has_more:
             self._work.set()
 
-    def _take(self, datagram: Datagram, now_s: float, now_ms: int) -> None:
+    def _process_datagram(self, datagram: Datagram, now_s: float, now_ms: int) -> None:
         data, address, port, sender = datagram
         try:
-            admitted = self._door.admit(data, address, now_s)
-        except UsmRefused as refused:
+            accepted = self._senders.authenticate(data, address, now_s)
+        except TrapRefused as refused:
             if refused.reason == "discovery":
                 self.stats.discoveries += 1
             else:
                 self.stats.refused[refused.reason] += 1
-                self._strangers.note(address, refused.reason, now_s)
+                self._refused_senders.count_refusal(address, refused.reason, now_s)
             if refused.report:
                 self.inbox.send(refused.report, sender)
             return
-        waiting: _Waiting | None = None
-        if admitted.pdu.is_inform:
-            waiting = self._await_answer(admitted, address, port, sender, now_s)
+        waiting: _PendingAnswer | None = None
+        if accepted.pdu.is_inform:
+            waiting = self._await_answer(accepted, address, port, sender, now_s)
             if waiting is None:
                 self.stats.repeated += 1
                 return
-        event = self._reader.read(admitted.pdu)
+        event = self._reader.to_event(accepted.pdu)
         if event.personal:
             self.stats.withheld += 1
             if waiting is not None:
                 self._answer(waiting, now_s)
             return
         self.stats.accepted += 1
-        self.stats.incomplete += admitted.pdu.lost > 0
-        device = admitted.device
-        self._tally.add(
+        self.stats.incomplete += accepted.pdu.lost > 0
+        device = accepted.device
+        self._storm_counts.add(
             device, event, self._port(device, event), now_ms, now_s, waiting
         )
         if event.link:
-            self._repolls.poke(device.id)
+            self._repolls.request(device.id)
 
-    def _port(self, device: Device, event: Event) -> str:
-        """The port by its stable name, where the poller knows it."""
+    def _port(self, device: Device, event: TrapEvent) -> str:
+        """Return the port's stable name if the poller knows it."""
         if event.port_index is None:
             return event.port
         known = self._ports.port_name(device.id, event.port_index)
@@ -278,44 +285,48 @@ class TrapReceiver:
 
     def _await_answer(
         self,
-        admitted: Admitted,
+        accepted: AcceptedTrap,
         address: str,
         port: int,
         sender: Any,
         now_s: float,
-    ) -> _Waiting | None:
-        """None for an inform that came before: it counts once. Its sender missed the
-        answer, or is too early for it."""
-        pdu = admitted.pdu
+    ) -> _PendingAnswer | None:
+        """Return the inform to be answered; None for a repeated one, which counts once.
+
+        Its sender missed the response, or did not wait for it.
+        """
+        pdu = accepted.pdu
         key = (address, port, pdu.request_id, pdu.uptime, pdu.trap)
         known = self._informs.get(key)
-        if known is not None and now_s - known.heard_s < _INFORM_KEPT_S:
+        if known is not None and now_s - known.last_s < _INFORM_KEPT_S:
             if known.answered:
-                self._answer(_Waiting(admitted, sender, known), now_s)
+                self._answer(_PendingAnswer(accepted, sender, known), now_s)
             return None
-        while len(self._informs) >= _MOST_INFORMS:
+        while len(self._informs) >= _MAX_INFORMS:
             self._informs.popitem(last=False)
         inform = self._informs[key] = _Inform(now_s)
-        return _Waiting(admitted, sender, inform)
+        return _PendingAnswer(accepted, sender, inform)
 
-    def _answer(self, waiting: _Waiting, now_s: float) -> None:
+    def _answer(self, waiting: _PendingAnswer, now_s: float) -> None:
         waiting.inform.answered = True
-        if self.inbox.send(self._door.answer(waiting.admitted, now_s), waiting.to):
+        if self.inbox.send(
+            self._senders.encode_response(waiting.accepted, now_s), waiting.to
+        ):
             self.stats.answered += 1
 
     async def _write(self, every: bool = False) -> None:
-        """Rows that are due into the journal; informs are answered once they are."""
-        rows = self._tally.due(time.monotonic(), self._now_ms(), every)
+        """Write the due rows to the journal, then answer their informs."""
+        rows = self._storm_counts.take_due(time.monotonic(), self._now_ms(), every)
         for at in range(0, len(rows), _ROWS_AT_ONCE):
             await self._store(rows[at : at + _ROWS_AT_ONCE])
 
     async def _store(self, rows: list[EventRow]) -> None:
         try:
             await self._append.append(
-                batch(rows, f"traps/{self._process}", self._now_ms())
+                to_batch(rows, f"traps/{self._process}", self._now_ms())
             )
-        except Exception as error:  # noqa: BLE001 - a full disk must not end this
-            self._tally.put_back(rows)
+        except Exception as error:  # noqa: BLE001 - a full disk must not end the receiver
+            self._storm_counts.put_back(rows)
             self.stats.failures += 1
             self._failures.failed(error, kept="in memory")
             return
@@ -327,5 +338,5 @@ class TrapReceiver:
             for waiting in row.waiting:
                 self._answer(waiting, now_s)
 
-    def _kept(self) -> bytes:
-        return self._engine.kept(time.monotonic(), self._now_ms() / 1000)
+    def _encode_state(self) -> bytes:
+        return self._engine.encode_state(time.monotonic(), self._now_ms() / 1000)

@@ -1,7 +1,8 @@
-"""Who is let in: known secrets, from devices of the estate (`TrapSenders`).
+"""Authenticates notifications, and identifies the device each one is about.
 
-v2c and v1 have no proof but the community and the source address; v3 has its own. A
-trap is about the device that first sent it: a relay says who that was.
+v1 and v2c prove only a community and a source address; v3 authenticates the sender. A
+trap that comes through a forwarder is about the device that first sent it, which the
+trap itself names.
 """
 
 from __future__ import annotations
@@ -17,12 +18,18 @@ from collectors.snmp.session.ber import Malformed
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.v3_message import V3
 from collectors.snmp.traps import trap_message
-from collectors.snmp.traps.local_engine import Engine
-from collectors.snmp.traps.trap_message import V1, V2C, NotATrap, Pdu, Plain
+from collectors.snmp.traps.local_engine import LocalEngine
+from collectors.snmp.traps.trap_message import (
+    V1,
+    V2C,
+    CommunityMessage,
+    NotATrap,
+    TrapPdu,
+)
 from collectors.snmp.traps.traps_config import TrapsConfig
-from collectors.snmp.traps.usm import Opened, Usm, UsmRefused
+from collectors.snmp.traps.usm import TrapRefused, Usm, UsmMessage
 
-# What is wrong with a message, of a closed list; each is counted apart.
+# Why a message is refused: a closed list, counted by reason.
 REASONS = (
     "unknown_source",
     "wrong_community",
@@ -37,106 +44,123 @@ REASONS = (
 )
 
 
-class Admitted(msgspec.Struct, frozen=True, gc=False):
-    """A notification that is believed, and the device it is about. `opened` is v3's."""
+class AcceptedTrap(msgspec.Struct, frozen=True, gc=False):
+    """An authentic notification, and the device it is about. `community` is set for v1
+    and v2c, `usm` for v3."""
 
     device: Device
-    pdu: Pdu
-    plain: Plain | None = None
-    opened: Opened | None = None
+    pdu: TrapPdu
+    community: CommunityMessage | None = None
+    usm: UsmMessage | None = None
 
 
 class TrapSenders:
-    """Lets notifications in. `estate` may change at any time."""
+    """Authenticates notifications. `estate` may change at any time."""
 
     def __init__(
         self,
         config: TrapsConfig,
         estate: Callable[[], Estate],
         credentials: Iterable[Credential],
-        engine: Engine,
+        engine: LocalEngine,
     ) -> None:
-        held = tuple(credentials)
+        known_credentials = tuple(credentials)
         self._config, self._estate = config, estate
-        self._engine, self._usm = engine, Usm(held, engine)
+        self._engine, self._usm = engine, Usm(known_credentials, engine)
         self._communities = {
-            each.community.encode() for each in held if each.version != "3"
+            credential.community.encode()
+            for credential in known_credentials
+            if credential.version != "3"
         }
         self._known: Estate | None = None
         self._devices: dict[str, list[Device]] = {}
 
-    def admit(self, data: bytes, address: str, now_s: float) -> Admitted:
-        """The notification in a datagram. `UsmRefused`, with a reason of `REASONS` (or
-        `discovery`, which is no refusal) and perhaps something to send back."""
+    def authenticate(self, data: bytes, address: str, now_s: float) -> AcceptedTrap:
+        """Return the notification in a datagram.
+
+        Raises `TrapRefused` with a reason from `REASONS`, or with `discovery` if the
+        sender asks for our engine id.
+        """
         try:
-            version = trap_message.version_of(data)
+            version = trap_message.read_version(data)
             if version == V3:
-                return self._secured(data, address, now_s)
+                return self._authenticate_v3(data, address, now_s)
             if version in (V1, V2C):
-                return self._plain(data, address)
+                return self._authenticate_community(data, address)
         except NotATrap:
-            raise UsmRefused("not_a_trap") from None
+            raise TrapRefused("not_a_trap") from None
         except Malformed:
-            raise UsmRefused("malformed") from None
-        raise UsmRefused("malformed")
+            raise TrapRefused("malformed") from None
+        raise TrapRefused("malformed")
 
-    def answer(self, admitted: Admitted, now_s: float) -> bytes:
-        """What an inform is answered with."""
-        pdu = trap_message.answer(admitted.pdu)
-        if admitted.opened is not None:
-            return self._usm.answer(admitted.opened, pdu, now_s)
-        plain = admitted.plain
-        assert plain is not None
-        return trap_message.encode_plain(plain.version, plain.community, pdu)
+    def encode_response(self, inform: AcceptedTrap, now_s: float) -> bytes:
+        """Encode the response to an inform."""
+        pdu = trap_message.encode_response(inform.pdu)
+        if inform.usm is not None:
+            return self._usm.encode_response(inform.usm, pdu, now_s)
+        message = inform.community
+        assert message is not None
+        return trap_message.encode_message(message.version, message.community, pdu)
 
-    def knows(self, address: str) -> bool:
-        """True where something of the estate, or a relay, has that address."""
-        return bool(self._at(address)) or self._relays(address)
+    def is_known(self, address: str) -> bool:
+        """Return True if a device of the estate or a forwarder has the address."""
+        return bool(self._devices_at(address)) or self._is_forwarder(address)
 
-    def _plain(self, data: bytes, address: str) -> Admitted:
-        if not self.knows(address):
-            raise UsmRefused("unknown_source")
-        plain = trap_message.decode(data)
-        if plain.community not in self._communities:
-            raise UsmRefused("wrong_community")
-        device = self._device(address, plain.pdu.address)
-        return Admitted(device, plain.pdu, plain)
+    def _authenticate_community(self, data: bytes, address: str) -> AcceptedTrap:
+        if not self.is_known(address):
+            raise TrapRefused("unknown_source")
+        message = trap_message.decode(data)
+        if message.community not in self._communities:
+            raise TrapRefused("wrong_community")
+        device = self._identify_device(address, message.pdu.address)
+        return AcceptedTrap(device, message.pdu, message)
 
-    def _secured(self, data: bytes, address: str, now_s: float) -> Admitted:
-        known = self.knows(address)
+    def _authenticate_v3(self, data: bytes, address: str, now_s: float) -> AcceptedTrap:
+        known = self.is_known(address)
         try:
-            opened = self._usm.open(v3_message.decode(data), address, now_s)
-        except UsmRefused as refused:
-            # Strangers get no answer: nothing here is to be aimed at others.
+            message = v3_message.decode(data)
+            authentic = self._usm.authenticate(message, address, now_s)
+        except TrapRefused as refused:
+            # Unknown sources get no report, so that forged source addresses cannot
+            # turn this receiver against others.
             if not known:
-                raise UsmRefused("unknown_source") from None
+                raise TrapRefused("unknown_source") from None
             raise refused
-        if not known and opened.credential.auth == "none":
-            raise UsmRefused("unknown_source")
-        engine_id = opened.message.engine_id
-        device = self._device(address, opened.pdu.address, engine_id)
-        return Admitted(device, opened.pdu, opened=opened)
+        if not known and authentic.credential.auth == "none":
+            raise TrapRefused("unknown_source")
+        engine_id = authentic.message.engine_id
+        device = self._identify_device(address, authentic.pdu.address, engine_id)
+        return AcceptedTrap(device, authentic.pdu, usm=authentic)
 
-    def _device(self, address: str, said: str, engine_id: bytes = b"") -> Device:
-        """The device that is meant: the one at `address`; behind a relay, or where
-        several share an address, the one that the notification says (`said`). A device
-        that sends from an address nobody wrote down is known by its engine id."""
-        here = self._at(address)
-        if len(here) == 1 and not self._relays(address):
-            # A switch that relays for others says whom it speaks for.
-            there = self._at(said) if said and said != address else []
-            return there[0] if len(there) == 1 else here[0]
-        there = self._at(said) if said else []
-        if len(there) == 1 and (here or self._relays(address)):
-            return there[0]
-        if engine_id and not here:
-            for heard in self._engine.addresses(engine_id):
-                found = self._at(heard)
-                if len(found) == 1:
-                    return found[0]
-        raise UsmRefused("unknown_source")
+    def _identify_device(
+        self, address: str, claimed_address: str, engine_id: bytes = b""
+    ) -> Device:
+        """Return the device that the notification is about.
 
-    def _at(self, address: str) -> list[Device]:
+        It is the device at `address`; behind a forwarder, or if several devices share
+        an address, the one at `claimed_address`, which the notification states. A
+        device that sends from an unknown address is recognised by its engine id.
+        """
+        at_source = self._devices_at(address)
+        if len(at_source) == 1 and not self._is_forwarder(address):
+            # A switch that forwards for others states the original sender.
+            at_claimed = (
+                self._devices_at(claimed_address)
+                if claimed_address and claimed_address != address
+                else []
+            )
+            return at_claimed[0] if len(at_claimed) == 1 else at_source[0]
+        at_claimed = self._devices_at(claimed_address) if claimed_address else []
+        if len(at_claimed) == 1 and (at_source or self._is_forwarder(address)):
+            return at_claimed[0]
+        if engine_id and not at_source:
+            for known_address in self._engine.addresses(engine_id):
+                devices = self._devices_at(known_address)
+                if len(devices) == 1:
+                    return devices[0]
+        raise TrapRefused("unknown_source")
+
+    def _devices_at(self, address: str) -> list[Device]:
         estate = self._estate()
         if estate is not self._known:
             self._known = estate
@@ -149,8 +173,8 @@ class TrapSenders:
                     self._devices.setdefault(str(further), []).append(by_id[id])
         return self._devices.get(address, [])
 
-    def _relays(self, address: str) -> bool:
+    def _is_forwarder(self, address: str) -> bool:
         if not self._config.forwarders:
             return False
-        asked = ipaddress.ip_address(address)
-        return any(asked in network for network in self._config.forwarders)
+        source = ipaddress.ip_address(address)
+        return any(source in network for network in self._config.forwarders)

@@ -1,7 +1,7 @@
-"""The UDP socket: drained at once into memory, its losses counted.
+"""The UDP socket of the trap receiver: emptied at once into memory, losses counted.
 
-The kernel drops what finds the socket's buffer full and says so only in
-`/proc/self/net/udp`; by default that buffer holds a few hundred traps.
+The kernel drops datagrams if the socket's buffer is full, and counts them only in
+`/proc/self/net/udp`. The default buffer holds a few hundred traps.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ _log = structlog.get_logger()
 Datagram = tuple[bytes, str, int, Any]
 """Octets, the sender's address and port, and where to send an answer."""
 
-_LARGEST = 65_535
-# Beyond these the socket is left alone: the kernel's own buffer fills, and counts.
-MOST_WAITING = 50_000
-MOST_BYTES = 32 << 20
+_MAX_DATAGRAM = 65_535
+# At these limits reading pauses, so the kernel's buffer fills and counts its losses.
+MAX_WAITING = 50_000
+MAX_BYTES = 32 << 20
 _AT_ONCE = 2_048
-# Linux' SO_RCVBUFFORCE, which Python does not name; needs CAP_NET_ADMIN.
+# Linux' SO_RCVBUFFORCE, which Python does not export; it needs CAP_NET_ADMIN.
 _SO_RCVBUFFORCE = 33
 
 
-class Inbox:
-    """`open()` binds and reads; `arrived` is called when there is something to take."""
+class TrapSocket:
+    """`open()` binds and receives; `on_arrival` is called when datagrams are
+    waiting."""
 
     def __init__(
-        self, host: str, port: int, receive_bytes: int, arrived: Callable[[], None]
+        self, host: str, port: int, receive_bytes: int, on_arrival: Callable[[], None]
     ) -> None:
         self._host, self._port, self._receive_bytes = host, port, receive_bytes
-        self._arrived = arrived
+        self._on_arrival = on_arrival
         self._waiting: deque[Datagram] = deque()
         self._bytes = 0
         self._socket: socket.socket | None = None
@@ -59,9 +60,9 @@ class Inbox:
         return int(self._socket.getsockname()[1]) if self._socket is not None else 0
 
     def open(self) -> None:
-        """`OSError` where the address cannot be had."""
-        found = _bound(self._host, self._port)
-        granted = _enlarge(found, self._receive_bytes)
+        """Bind the socket. Raises `OSError` if the address is not available."""
+        udp_socket = _bind(self._host, self._port)
+        granted = _enlarge(udp_socket, self._receive_bytes)
         if granted < self._receive_bytes:
             _log.warning(
                 "traps_buffer_small",
@@ -69,7 +70,7 @@ class Inbox:
                 wanted=self._receive_bytes,
                 hint=f"sysctl net.core.rmem_max={self._receive_bytes}",
             )
-        self._socket = found
+        self._socket = udp_socket
         self._resume()
 
     def close(self) -> None:
@@ -80,41 +81,41 @@ class Inbox:
         self._socket.close()
         self._socket = None
 
-    def take(self) -> list[Datagram]:
-        """Some of what has arrived, oldest first."""
+    def take_datagrams(self) -> list[Datagram]:
+        """Remove and return some waiting datagrams, oldest first."""
         count = min(len(self._waiting), _AT_ONCE)
-        taken = [self._waiting.popleft() for _ in range(count)]
-        self._bytes -= sum(len(datagram[0]) for datagram in taken)
+        datagrams = [self._waiting.popleft() for _ in range(count)]
+        self._bytes -= sum(len(datagram[0]) for datagram in datagrams)
         if not self._reading and self._socket is not None:
             self._resume()
-        return taken
+        return datagrams
 
-    def read(self) -> None:
-        """Empties the socket's buffer, which is small, into memory, which is not."""
+    def receive(self) -> None:
+        """Empty the socket's small buffer into memory."""
         if self._socket is None:
             return
         receive, waiting = self._socket.recvfrom, self._waiting
-        room = MOST_WAITING - len(waiting)
+        room = MAX_WAITING - len(waiting)
         try:
             for _ in range(min(_AT_ONCE, room)):
-                if self._bytes >= MOST_BYTES:
+                if self._bytes >= MAX_BYTES:
                     break
-                data, sender = receive(_LARGEST)
+                data, sender = receive(_MAX_DATAGRAM)
                 self.received += 1
                 self._bytes += len(data)
-                waiting.append((data, _plain(sender[0]), sender[1], sender))
+                waiting.append((data, _unmap_address(sender[0]), sender[1], sender))
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:
-            # Such as "connection refused" for an answer that was sent.
-            _log.debug("traps_socket_says", says=str(error))
-        if len(waiting) >= MOST_WAITING or self._bytes >= MOST_BYTES:
+            # Such as "connection refused" after a response that we sent.
+            _log.debug("traps_socket_error", error=str(error))
+        if len(waiting) >= MAX_WAITING or self._bytes >= MAX_BYTES:
             self._pause()
         if waiting:
-            self._arrived()
+            self._on_arrival()
 
     def send(self, data: bytes, to: Any) -> bool:
-        """False where the system did not take it."""
+        """Send a datagram; return False if the system refuses it."""
         if self._socket is None:
             return False
         with contextlib.suppress(OSError):
@@ -124,7 +125,8 @@ class Inbox:
 
     @property
     def lost(self) -> int:
-        """Datagrams the kernel dropped since the start, where it tells."""
+        """Return how many datagrams the kernel has dropped since the start, as far as
+        Linux reports it."""
         if self._socket is None:
             return self._lost_before
         inode = str(_inode(self._socket))
@@ -138,7 +140,7 @@ class Inbox:
 
     def _resume(self) -> None:
         assert self._socket is not None
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self.read)
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self.receive)
         self._reading = True
 
     def _pause(self) -> None:
@@ -148,44 +150,44 @@ class Inbox:
             self._reading = False
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if host == "::" and not socket.has_ipv6:
         host, family = "0.0.0.0", socket.AF_INET
-    found = socket.socket(family, socket.SOCK_DGRAM)
+    udp_socket = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        found.setblocking(False)
+        udp_socket.setblocking(False)
         if family == socket.AF_INET6 and host == "::":
-            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            udp_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         try:
-            found.bind((host, port))
+            udp_socket.bind((host, port))
         except OSError as error:
-            says = f"{host} port {port}: {error.strerror}"
-            raise OSError(error.errno, says) from None
+            message = f"{host} port {port}: {error.strerror}"
+            raise OSError(error.errno, message) from None
     except BaseException:
-        found.close()
+        udp_socket.close()
         raise
-    return found
+    return udp_socket
 
 
-def _enlarge(found: socket.socket, wanted: int) -> int:
-    """The bytes of buffer that were granted."""
+def _enlarge(udp_socket: socket.socket, wanted_bytes: int) -> int:
+    """Enlarge the receive buffer; return the size that was granted, in bytes."""
     with contextlib.suppress(OSError):
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
-    granted = found.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-    if granted < wanted:
+        udp_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted_bytes)
+    granted = udp_socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    if granted < wanted_bytes:
         with contextlib.suppress(OSError):
-            found.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, wanted)
-    # Linux doubles what is asked for, for its own book-keeping.
-    return found.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            udp_socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, wanted_bytes)
+    # Linux doubles the requested size for its own bookkeeping.
+    return udp_socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
 
-def _plain(address: str) -> str:
-    """An IPv4 address that came through an IPv6 socket as what it is."""
+def _unmap_address(address: str) -> str:
+    """Return an IPv4-mapped IPv6 address as IPv4, and others without their zone."""
     if address.startswith("::ffff:") and "." in address:
         return address[7:]
     return address.split("%", 1)[0]
 
 
-def _inode(found: socket.socket) -> int:
-    return os.fstat(found.fileno()).st_ino
+def _inode(udp_socket: socket.socket) -> int:
+    return os.fstat(udp_socket.fileno()).st_ino

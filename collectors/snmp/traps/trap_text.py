@@ -1,4 +1,4 @@
-"""How bad a notification is, and how its values read. Pure."""
+"""Guesses the severity of a notification, and formats its values. Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ LEVELS: dict[Severity, int] = {
     "warning": 3,
     "critical": 4,
 }
-_LONGEST = 200
-# What a name or a text that no table knows says about itself. The first that is found
-# counts: a "failure cleared" is no failure, and "not responding" has an ending of "ok".
+_MAX_TEXT = 200
+# Words of names and texts that no table knows. The order matters, as the first match
+# counts: "failure cleared" is not a failure, and "not responding" contains
+# "responding".
 _WORDS: tuple[tuple[Severity, str], ...] = (
     (
         "warning",
@@ -57,11 +58,11 @@ _WORDS: tuple[tuple[Severity, str], ...] = (
         r"|takeover|master|backup|insert|added|deleted|created|update",
     ),
 )
-_SPEAKS = tuple(
-    (severity, re.compile(words, re.IGNORECASE)) for severity, words in _WORDS
+_PATTERNS = tuple(
+    (severity, re.compile(stripped, re.IGNORECASE)) for severity, stripped in _WORDS
 )
-# A variable that is nothing but such a word is what the sender itself thinks of it.
-_STATED: tuple[tuple[Severity, str], ...] = (
+# A variable whose whole value is such a word is the sender's own severity.
+_STATED_WORDS: tuple[tuple[Severity, str], ...] = (
     ("ok", "ok success successful succeeded normal clear cleared resolved good"),
     ("ok", "passed inactive deactivated recovered healthy restored"),
     ("critical", "critical major error emergency fatal fail failed failure severe"),
@@ -69,64 +70,68 @@ _STATED: tuple[tuple[Severity, str], ...] = (
     ("notice", "notice"),
     ("info", "info informational information debug"),
 )
-_STATES = {word: severity for severity, words in _STATED for word in words.split()}
+_SEVERITY_OF_WORD = {
+    word: severity for severity, stripped in _STATED_WORDS for word in stripped.split()
+}
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
-def worded(name: str) -> str:
-    """`ciscoEnvMonFanNotification` as "cisco env mon fan notification"."""
+def split_words(name: str) -> str:
+    """Return `ciscoEnvMonFanNotification` as "cisco env mon fan notification"."""
     return " ".join(word.lower() for word in _WORD.findall(name))
 
 
-def snaked(name: str) -> str:
+def to_snake_case(name: str) -> str:
     return "_".join(word.lower() for word in _WORD.findall(name))
 
 
-def stated(values: Iterable[str]) -> Severity | None:
-    """What the sender says itself: well, if it says so at all, else the worst."""
-    words = (value.strip(' "').lower() for value in values)
-    found = {_STATES[word] for word in words if word in _STATES}
-    if "ok" in found:
+def find_stated_severity(values: Iterable[str]) -> Severity | None:
+    """Return the severity that the sender itself states: `ok` if a value says so, else
+    the worst one stated, or None."""
+    stripped = (value.strip(' "').lower() for value in values)
+    severities = {
+        _SEVERITY_OF_WORD[word] for word in stripped if word in _SEVERITY_OF_WORD
+    }
+    if "ok" in severities:
         return "ok"
-    return max(found, key=LEVELS.__getitem__, default=None)
+    return max(severities, key=LEVELS.__getitem__, default=None)
 
 
-def guess(*texts: str) -> Severity:
-    """How bad, by the words of a name or a message; `info` where none tells."""
-    for spoken in texts:
-        for severity, pattern in _SPEAKS:
-            if pattern.search(spoken):
+def guess_severity(*texts: str) -> Severity:
+    """Guess the severity from the words of names or messages; `info` if none match."""
+    for sentence in texts:
+        for severity, pattern in _PATTERNS:
+            if pattern.search(sentence):
                 return severity
     return "info"
 
 
-def readable(tag: int, value: Value | None) -> str:
-    """A value for a person, without knowing what it is: at most 200 characters."""
+def format_value(tag: int, value: Value | None) -> str:
+    """Format a value of unknown meaning, in at most 200 characters."""
     if value is None:
         return "nothing"
     if tag == TICKS and isinstance(value, int):
         return duration_text(value // 100)
     if isinstance(value, bytes):
-        return _octets(value)
+        return _format_octets(value)
     if tag in (OID, IP_ADDRESS) or isinstance(value, str):
-        return str(value)[:_LONGEST]
+        return str(value)[:_MAX_TEXT]
     return str(value)
 
 
-def _octets(value: bytes) -> str:
+def _format_octets(value: bytes) -> str:
     if len(value) in (8, 11) and not value[:2].isalnum() and _is_date(value):
         year = int.from_bytes(value[:2], "big")
         month, day, hour, minute, second = value[2:7]
         return f"{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"
     if len(value) == 6 and not all(32 <= octet < 127 for octet in value):
         return value.hex(":")
-    shown = text(value[: 2 * _LONGEST]) or ""
-    # An empty text in front of nothing: DisplayStrings are often that.
-    return shown[:_LONGEST]
+    shown = text(value[: 2 * _MAX_TEXT]) or ""
+    return shown[:_MAX_TEXT]
 
 
 def _is_date(value: bytes) -> bool:
-    """True for a DateAndTime (RFC 2579) of this age."""
+    """Return True if the octets are a DateAndTime (RFC 2579) from 1990 to 2100."""
     return (
         1990 <= int.from_bytes(value[:2], "big") <= 2100
         and 1 <= value[2] <= 12

@@ -1,4 +1,4 @@
-"""How the trap receiver is set."""
+"""Settings of the trap receiver."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _Positive = Annotated[float, Field(gt=0)]
 class TrapsConfig(BaseModel):
     """`[traps]` of towpath.toml.
 
-    `host` is where to listen: `::` hears IPv4 as well. `addresses`: further addresses
-    that devices send from, to their ids. `forwarders`: relays whose word is taken for
-    who first sent a trap. `engine_id`: this receiver's own, in hex, for informs of v3;
-    without one it makes one up and keeps it. `catalog`: a folder of the council's own
-    YAML files. `quiet_s`: after this long without another, what only happens is over.
+    `host`: where to listen; `::` includes IPv4. `addresses`: device ids by further
+    addresses that they send from. `forwarders`: relays that are trusted to state who
+    first sent a trap. `engine_id`: the receiver's own, in hex, for v3 informs; a random
+    one is generated and kept by default. `catalog`: a folder of the council's own YAML
+    files. `quiet_s`: an event without an end is over after this long without another.
     `receive_bytes`: the socket's buffer, as far as the system grants it.
     """
 

@@ -1,4 +1,4 @@
-"""A trap receiver on a free port, and net-snmp's own commands to send to it."""
+"""A trap receiver on a free port, and net-snmp's commands that send to it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ LINK_DOWN = (
 COMMUNITY = {"public": {"community": "public"}}
 
 
-class Kept:
-    """A journal in memory, which can be full. Rows are held against the catalogue."""
+class MemoryJournal:
+    """A journal in memory, which can be full. Rows are checked with the catalogue."""
 
     def __init__(self) -> None:
         self.samples: list[Sample] = []
@@ -48,19 +48,20 @@ class Kept:
             self.samples += check(batch, CATALOGUE).samples()
 
     def counts(self) -> dict[str, int]:
-        """Event → how many came."""
-        found: dict[str, int] = {}
-        for each in self.samples:
-            event = each.tags["event"]
-            found[event] = found.get(event, 0) + int(each.fields["count"])
-        return found
+        """Return how many of each event came."""
+        counts: dict[str, int] = {}
+        for row in self.samples:
+            event = row.tags["event"]
+            counts[event] = counts.get(event, 0) + int(row.fields["count"])
+        return counts
 
-    def of(self, event: str) -> list[Sample]:
-        return [each for each in self.samples if each.tags["event"] == event]
+    def rows(self, event: str) -> list[Sample]:
+        """Return the rows of one event."""
+        return [row for row in self.samples if row.tags["event"] == event]
 
 
-class Ports:
-    """A poller that only remembers what it was asked."""
+class RecordingPoller:
+    """A poller that only records the requests for polls."""
 
     def __init__(self, names: Mapping[int, str] | None = None) -> None:
         self.polled: list[str] = []
@@ -74,34 +75,36 @@ class Ports:
         return self._names.get(if_index)
 
 
-class Running:
-    def __init__(self, receiver: TrapReceiver, kept: Kept, ports: Ports) -> None:
-        self.receiver, self.kept, self.ports = receiver, kept, ports
+class RunningReceiver:
+    def __init__(
+        self, receiver: TrapReceiver, journal: MemoryJournal, poller: RecordingPoller
+    ) -> None:
+        self.receiver, self.journal, self.poller = receiver, journal, poller
 
     @property
     def stats(self) -> dict[str, int]:
-        """Its row of `self_traps`."""
+        """Return the receiver's row of `self_traps`."""
         (sample,) = self.receiver.samples(0)
         return {name: int(value) for name, value in sample.fields.items()}
 
     async def send(self, program: str, *arguments: str) -> tuple[int, str]:
-        """Runs snmptrap or snmpinform; `TO` in its arguments is the receiver."""
+        """Run snmptrap or snmpinform; `TO` in its arguments stands for the receiver."""
         to = f"127.0.0.1:{self.receiver.inbox.port}"
         process = await asyncio.create_subprocess_exec(
             services.program(program),
-            *(to if each == "TO" else each for each in arguments),
+            *(to if argument == "TO" else argument for argument in arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            # No MIB files: OIDs are numbers, as on the wire.
+            # Without MIB files, OIDs are numeric, as on the wire.
             env={**os.environ, "MIBS": "", "SNMP_PERSISTENT_DIR": "/nonexistent"},
         )
-        said, _ = await asyncio.wait_for(process.communicate(), 30)
-        return process.returncode or 0, said.decode()
+        output, _ = await asyncio.wait_for(process.communicate(), 30)
+        return process.returncode or 0, output.decode()
 
     async def until(self, counts: Mapping[str, int]) -> None:
-        """Waits until that many of each event came."""
+        """Wait until that many of each event came."""
         await until(
-            lambda: all(self.kept.counts().get(e, 0) >= n for e, n in counts.items())
+            lambda: all(self.journal.counts().get(e, 0) >= n for e, n in counts.items())
         )
 
     async def until_refused(self, reason: str, count: int = 1) -> None:
@@ -116,12 +119,12 @@ async def receiving(
     names: Mapping[int, str] | None = None,
     state: Path | None = None,
     **settings: object,
-) -> AsyncIterator[Running]:
-    kept, ports = Kept(), Ports(names)
+) -> AsyncIterator[RunningReceiver]:
+    journal, poller = MemoryJournal(), RecordingPoller(names)
     config = TrapsConfig.model_validate(
         {"host": "127.0.0.1", "port": 0, "state_file": state, **settings}
     )
-    held: list[Credential] = [credential(n, given) for n, given in users.items()]
-    receiver = TrapReceiver(config, lambda: estate, held, kept, ports)
+    credentials: list[Credential] = [credential(n, given) for n, given in users.items()]
+    receiver = TrapReceiver(config, lambda: estate, credentials, journal, poller)
     async with receiver:
-        yield Running(receiver, kept, ports)
+        yield RunningReceiver(receiver, journal, poller)
