@@ -104,9 +104,9 @@ async def test_a_used_up_expired_or_withdrawn_token_is_refused_from_memory(
             (old, "has expired"),
             (withdrawn, "was withdrawn"),
         ):
-            assert why in registry.why_refused(Enrolment(token, "second"), now_ms)
+            assert why in registry.refusal_reason(Enrolment(token, "second"), now_ms)
         # Its answer was lost: the same laptop may come again.
-        assert registry.why_refused(Enrolment(used, "first"), now_ms) == ""
+        assert registry.refusal_reason(Enrolment(used, "first"), now_ms) == ""
 
 
 async def test_a_laptop_that_enrols_over_and_over_is_told_to_wait(

@@ -109,7 +109,7 @@ def test_after_a_rotation_old_laptops_still_report_and_new_names_have_a_new_id(
             after.agent,
         }
         later_ms = wall_ms() + 91 * DAY_MS
-        registry.seen(after.agent, later_ms)
+        registry.mark_seen(after.agent, later_ms)
         registry.save_seen()
         assert registry.forget_unseen(later_ms - 90 * DAY_MS) == 1
         assert registry.verify(before.agent, before.secret) is None
@@ -220,12 +220,12 @@ def test_a_token_is_not_used_twice_by_processes_that_race(tmp_path: Path) -> Non
 def test_when_somebody_was_there_is_kept_to_the_hour(tmp_path: Path) -> None:
     with opened_registry(tmp_path) as registry:
         laptop = enrol(registry, "LAPTOP-1")
-        registry.seen(laptop.agent, NOW_MS)
-        registry.seen(laptop.agent, NOW_MS + 1)
-        registry.seen("nobody", NOW_MS)
+        registry.mark_seen(laptop.agent, NOW_MS)
+        registry.mark_seen(laptop.agent, NOW_MS + 1)
+        registry.mark_seen("nobody", NOW_MS)
         (agent,) = registry.agents()
         assert agent.last_seen_ms == NOW_MS - NOW_MS % HOUR_MS
-        registry.seen(laptop.agent, NOW_MS - 5 * HOUR_MS)
+        registry.mark_seen(laptop.agent, NOW_MS - 5 * HOUR_MS)
         assert registry.agents() == [agent]
     with opened_registry(tmp_path) as again:
         assert again.agents() == [agent]

@@ -88,11 +88,11 @@ class Enrolling:
         return credential
 
     async def _why_not(self, enrolment: Enrolment, now_ms: int) -> str:
-        why = self._registry.why_refused(enrolment, now_ms)
+        why = self._registry.refusal_reason(enrolment, now_ms)
         if why and self._registry.is_behind():
             # The token may have been made a moment ago by another process.
             async with self._looking:
                 if self._registry.is_behind():
                     await asyncio.to_thread(self._registry.refresh)
-            why = self._registry.why_refused(enrolment, now_ms)
+            why = self._registry.refusal_reason(enrolment, now_ms)
         return why

@@ -194,7 +194,7 @@ class HttpsIngest:
         except NotDurable as failed:
             raise _later(503, failed, 10) from None
         if sender is not None:
-            self._registry.seen(sender.agent, self._now_ms())
+            self._registry.mark_seen(sender.agent, self._now_ms())
         return _json(receipt)
 
     async def _enrol(self, request: Request) -> Response:

@@ -196,7 +196,7 @@ class MqttIngest:
         except (Busy, NotDurable):
             # No receipt: the agent keeps the reports and sends them again.
             return
-        self._registry.seen(message.agent, self._now_ms())
+        self._registry.mark_seen(message.agent, self._now_ms())
         await self._send_receipt(message.agent, receipt)
 
     def _unpack(self, message: _Message) -> bytes:

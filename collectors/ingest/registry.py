@@ -1,10 +1,8 @@
-"""`Registry`: which laptops are enrolled, and the tokens that let them.
+"""`Registry`: the enrolled laptops, and the tokens they enrol with.
 
-One SQLite file without WAL, one connection per process, short transactions: several
-processes and the command line use it at the same time. Who is enrolled is held in
-memory; a generation number, changed by every enrolment and revocation, is looked at
-each second, so a revocation reaches every process within seconds and the check of
-a secret costs a dictionary look-up and one SHA-256.
+Enrolled laptops are kept in memory, so checking a secret costs a dictionary look-up and
+one SHA-256. The generation number in the file (`RegistryFile`) is read every second, so
+a revocation reaches every process within seconds.
 """
 
 from __future__ import annotations
@@ -15,10 +13,8 @@ import hashlib
 import hmac
 import secrets
 import sqlite3
-import threading
 from collections import deque
-from collections.abc import Iterator
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 import structlog
@@ -26,6 +22,7 @@ import structlog
 from collectors.ingest.ingest_config import RegistryConfig
 from collectors.ingest.mosquitto_hash import mosquitto_hash
 from collectors.ingest.pseudonym import pseudonym, read_key
+from collectors.ingest.registry_file import NotOpen, RegistryFile, next_generation
 from collectors.ingest.registry_records import (
     EnrolledAgent,
     EnrolmentRefused,
@@ -36,45 +33,28 @@ from probes.wire.report import AgentCredential, Enrolment
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
-_SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS token (
-  hash TEXT PRIMARY KEY, site TEXT NOT NULL, uses INTEGER NOT NULL,
-  used INTEGER NOT NULL DEFAULT 0, created_ms INTEGER NOT NULL,
-  expires_ms INTEGER NOT NULL, withdrawn INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE IF NOT EXISTS agent (
-  agent TEXT PRIMARY KEY, secret_hash BLOB NOT NULL, broker_hash TEXT NOT NULL,
-  home_site TEXT NOT NULL, token TEXT NOT NULL, enrolled_ms INTEGER NOT NULL,
-  last_seen_ms INTEGER NOT NULL DEFAULT 0, revoked INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE IF NOT EXISTS generation (number INTEGER NOT NULL) STRICT;
-INSERT INTO generation SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM generation);
-"""
 _NOBODY = hashlib.sha256(b"").digest()
 
-log = structlog.get_logger()
+_log = structlog.get_logger()
 
 
-class NotOpen(RuntimeError):
-    """The registry is asked outside its `with`."""
-
-
-class _Known(msgspec.Struct, frozen=True):
+class _AgentRecord(msgspec.Struct, frozen=True):
     secret_hash: bytes
     agent: EnrolledAgent
     token_hash: str
 
 
-class _Token(msgspec.Struct, frozen=True):
+class _TokenRecord(msgspec.Struct, frozen=True):
     uses: int
     used: int
     expires_ms: int
     withdrawn: int
 
-    def why_refused(self, now_ms: int, again: bool) -> str:
-        """Why it lets nobody in; empty if it does. `again`: the same laptop has used
-        it before, which does not use it up."""
+    def refusal_reason(self, now_ms: int, again: bool) -> str:
+        """Returns why the token cannot be used, or an empty string if it can.
+
+        `again`: the same laptop has used the token before, so it needs no further use.
+        """
         if self.withdrawn:
             return "the enrolment token was withdrawn"
         if now_ms >= self.expires_ms:
@@ -88,61 +68,43 @@ _UNKNOWN_TOKEN = "the enrolment token is not known here"
 
 
 class Registry:
-    """`with Registry(config) as registry:` opens it; every time is passed in.
+    """`with Registry(config) as registry:` opens it; callers pass in the time.
 
-    Methods that change something write a transaction and may wait for a disk: call
-    them from a thread where an event loop runs. `verify`, `enrolled` and `seen` only
-    touch memory.
+    Methods that change something write to disk: in an event loop, call them in a
+    thread. `verify`, `enrolled` and `mark_seen` only use memory.
     """
 
     def __init__(self, config: RegistryConfig) -> None:
         self._config = config
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._known: dict[str, _Known] = {}
-        self._tokens: dict[str, _Token] = {}
+        self._file = RegistryFile(config.path)
+        self._agents: dict[str, _AgentRecord] = {}
+        self._tokens: dict[str, _TokenRecord] = {}
         self._key = b""
         self._generation = self._changed_ns = -1
         self._seen: dict[str, int] = {}
-        # Filled by the event loop, emptied by threads: a deque is safe for both.
+        # The event loop adds to it and threads empty it: a deque is safe for both.
         self._unsaved: deque[tuple[int, str]] = deque()
 
     def __enter__(self) -> Self:
         self._key = read_key(self._config.key_file)
-        path = self._config.path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Made here, as SQLite would let others read it.
-            path.touch(mode=0o600)
-            self._connection = sqlite3.connect(
-                path, timeout=10, isolation_level=None, check_same_thread=False
-            )
-            # Whoever is forgotten is not to lie in unused pages of the file.
-            self._connection.execute("PRAGMA secure_delete = ON")
-            self._prepare()
+            self._file.open()
             self.refresh()
         except (OSError, sqlite3.Error) as error:
-            self._close()
+            self._file.close()
             raise RegistryRefused(
-                f"registry {path} cannot be opened: {error}; expected a file of "
-                "Towpath's own that this user may write"
+                f"registry {self._config.path} cannot be opened: {error}; expected a "
+                "file of Towpath's own that this user may write"
             ) from None
         except BaseException:
-            self._close()
+            self._file.close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(sqlite3.Error):
             self.save_seen()
-        self._close()
-
-    def _close(self) -> None:
-        # A thread of `follow` may still be at work.
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._file.close()
 
     @property
     def generation(self) -> int:
@@ -150,30 +112,33 @@ class Registry:
         return self._generation
 
     def verify(self, agent: str, secret: str) -> EnrolledAgent | None:
-        """The agent where the secret is its own and it is not revoked, else None."""
-        known = self._known.get(agent)
-        expected = _NOBODY if known is None else known.secret_hash
+        """The agent if the secret is right and it is not revoked, else None."""
+        record = self._agents.get(agent)
+        expected = _NOBODY if record is None else record.secret_hash
         right = hmac.compare_digest(_digest(secret), expected)
-        return known.agent if known is not None and right else None
+        return record.agent if record is not None and right else None
 
     def enrolled(self, agent: str) -> EnrolledAgent | None:
-        """The agent where it is enrolled and not revoked, else None."""
-        known = self._known.get(agent)
-        return None if known is None else known.agent
+        """The agent if it is enrolled and not revoked, else None."""
+        record = self._agents.get(agent)
+        return None if record is None else record.agent
 
-    def seen(self, agent: str, now_ms: int) -> None:
-        """Notes that the agent was heard, to the hour: it is not a timesheet."""
+    def mark_seen(self, agent: str, now_ms: int) -> None:
+        """Records that the agent sent something in this hour.
+
+        No finer than the hour: this is not a timesheet.
+        """
         hour_ms = now_ms - now_ms % _HOUR_MS
-        if self._seen.get(agent, 0) < hour_ms and agent in self._known:
+        if self._seen.get(agent, 0) < hour_ms and agent in self._agents:
             self._seen[agent] = hour_ms
             self._unsaved.append((hour_ms, agent))
 
     def make_token(self, site: str, uses: int, days: float, now_ms: int) -> str:
-        """A new enrolment token; its text is nowhere but in the answer."""
+        """Makes an enrolment token and returns its text, which is not stored."""
         if uses < 1 or days <= 0:
             raise ValueError("an enrolment token needs at least one use and some days")
         token = f"tow-{secrets.token_urlsafe(24)}"
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.execute(
                 "INSERT INTO token (hash, site, uses, created_ms, expires_ms)"
                 " VALUES (?, ?, ?, ?, ?)",
@@ -185,33 +150,33 @@ class Registry:
                     now_ms + int(days * _DAY_MS),
                 ),
             )
-            _next_generation(connection)
+            next_generation(connection)
         self.refresh()
         return token
 
     def tokens(self) -> list[Token]:
         """Every token, newest first."""
-        rows = self._rows(
+        rows = self._file.rows(
             "SELECT substr(hash, 1, 12), site, uses, used, created_ms, expires_ms,"
             " withdrawn FROM token ORDER BY created_ms DESC, hash"
         )
         return [Token(*row) for row in rows]
 
     def withdraw_token(self, id: str) -> bool:
-        """Stops the token of that id. False if there is none."""
-        with self._transaction() as connection:
+        """Withdraws the token with that id. False if there is none."""
+        with self._file.transaction() as connection:
             changed = connection.execute(
                 "UPDATE token SET withdrawn = 1 WHERE substr(hash, 1, 12) = ?", (id,)
             )
-            _next_generation(connection)
+            next_generation(connection)
         self.refresh()
         return changed.rowcount > 0
 
     def enrol(self, enrolment: Enrolment, now_ms: int) -> AgentCredential:
-        """Lets a laptop in and gives it a new secret; the old one is void at once.
+        """Enrols a laptop and returns its new secret; an old secret is void at once.
 
-        A second enrolment of a laptop with the same token (its answer was lost)
-        does not use the token up. `EnrolmentRefused` says why not.
+        If the same laptop enrols again with the same token, because the answer was
+        lost, this does not count as another use. Raises `EnrolmentRefused`.
         """
         device = enrolment.device.strip()
         if not device:
@@ -219,7 +184,7 @@ class Registry:
         agent = pseudonym(read_key(self._config.key_file), device)
         token_hash = _digest(enrolment.token).hex()
         secret = secrets.token_urlsafe(32)
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             token = connection.execute(
                 "SELECT site, uses, used, expires_ms, withdrawn FROM token"
                 " WHERE hash = ?",
@@ -227,14 +192,14 @@ class Registry:
             ).fetchone()
             if token is None:
                 raise EnrolmentRefused(_UNKNOWN_TOKEN)
-            site, *limits = token
+            site, *token_fields = token
             before = connection.execute(
                 "SELECT token, revoked FROM agent WHERE agent = ?", (agent,)
             ).fetchone()
             again = before is not None and before[0] == token_hash
-            why = _Token(*limits).why_refused(now_ms, again)
-            if why:
-                raise EnrolmentRefused(why)
+            reason = _TokenRecord(*token_fields).refusal_reason(now_ms, again)
+            if reason:
+                raise EnrolmentRefused(reason)
             if before is not None and before[1]:
                 raise EnrolmentRefused("this laptop was revoked by its council")
             if not again:
@@ -256,82 +221,81 @@ class Registry:
                     now_ms,
                 ),
             )
-            _next_generation(connection)
+            next_generation(connection)
         self.refresh()
         if before is not None:
-            # `towpath agents list` shows which one: logs are kept longer, by others.
-            log.warning("an agent enrolled again, its old secret is void", site=site)
+            # Only `towpath agents list` names it: others keep logs, and for longer.
+            _log.warning("agent_enrolled_again", site=site)
         return AgentCredential(agent, secret, site)
 
-    def why_refused(self, enrolment: Enrolment, now_ms: int) -> str:
-        """Why `enrol` would refuse, as far as memory knows; empty if it may not.
+    def refusal_reason(self, enrolment: Enrolment, now_ms: int) -> str:
+        """Returns why `enrol` would refuse, from memory; empty if it may succeed.
 
-        Touches neither disk nor lock: this is what whoever tries tokens costs.
+        Uses neither disk nor lock, so that guessing tokens costs the server little.
         """
         token_hash = _digest(enrolment.token).hex()
         token = self._tokens.get(token_hash)
         if token is None:
             return _UNKNOWN_TOKEN
-        known = self._known.get(pseudonym(self._key, enrolment.device.strip()))
-        again = known is not None and known.token_hash == token_hash
-        return token.why_refused(now_ms, again)
+        record = self._agents.get(pseudonym(self._key, enrolment.device.strip()))
+        again = record is not None and record.token_hash == token_hash
+        return token.refusal_reason(now_ms, again)
 
     def is_behind(self) -> bool:
-        """Whether the file has changed since memory was read from it; no disk."""
-        return self._changed_at_ns() != self._changed_ns
-
-    def _changed_at_ns(self) -> int:
-        try:
-            return self._config.path.stat().st_mtime_ns
-        except OSError:
-            return self._changed_ns
+        """True if the file has changed since it was read. Only looks at its time."""
+        changed_ns = self._file.changed_at_ns()
+        return changed_ns is not None and changed_ns != self._changed_ns
 
     def revoke(self, agent: str) -> bool:
-        """Shuts an agent out, for ever. False if there is no such agent."""
+        """Revokes an agent until it is restored. False if there is no such agent."""
         return self._change("UPDATE agent SET revoked = 1 WHERE agent = ?", agent)
 
     def restore(self, agent: str) -> bool:
-        """Takes a revocation back. False if there is no such agent."""
+        """Lets a revoked agent in again. False if there is no such agent."""
         return self._change("UPDATE agent SET revoked = 0 WHERE agent = ?", agent)
 
     def forget(self, agent: str) -> bool:
-        """Removes every trace of an agent here. False if there is no such agent."""
+        """Deletes an agent from the registry. False if there is no such agent."""
         return self._change("DELETE FROM agent WHERE agent = ?", agent)
 
     def forget_unseen(self, before_ms: int) -> int:
-        """Removes agents last seen before that time, such as those of a rotated key;
-        how many. Revoked ones stay: they must stay shut out."""
-        with self._transaction() as connection:
-            gone = connection.execute(
+        """Deletes agents last seen before that time, such as those of a rotated key.
+
+        Returns how many. Revoked ones are kept, so that they stay shut out.
+        """
+        with self._file.transaction() as connection:
+            deleted = connection.execute(
                 "DELETE FROM agent WHERE revoked = 0 AND max(last_seen_ms, enrolled_ms)"
                 " < ?",
                 (before_ms,),
             )
-            _next_generation(connection)
+            next_generation(connection)
         self.refresh()
-        return gone.rowcount
+        return deleted.rowcount
 
     def agents(self) -> list[EnrolledAgent]:
-        """Every agent there is, revoked ones too, as the file has them."""
+        """Every agent in the file, including revoked ones."""
         self.save_seen()
-        rows = self._rows(
+        rows = self._file.rows(
             "SELECT agent, home_site, enrolled_ms, last_seen_ms, revoked FROM agent"
             " ORDER BY agent"
         )
         return [EnrolledAgent(*row) for row in rows]
 
     def broker_users(self) -> list[tuple[str, str]]:
-        """(agent, mosquitto's hash of its secret) of every agent that may log in."""
-        rows = self._rows(
+        """(agent, mosquitto's hash of its secret) for every agent that may log in."""
+        rows = self._file.rows(
             "SELECT agent, broker_hash FROM agent WHERE revoked = 0 ORDER BY agent"
         )
-        return [(agent, stored) for agent, stored in rows]
+        return [(agent, broker_hash) for agent, broker_hash in rows]
 
     def refresh(self) -> bool:
-        """Reads what other processes changed; True if there was something."""
-        # Before it is read: what is written meanwhile counts as not read.
-        changed_ns = self._changed_at_ns()
-        with self._transaction("BEGIN") as connection:
+        """Reads what other processes have changed. True if there was a change."""
+        # Before reading: what is written meanwhile has not been read.
+        changed_ns = self._file.changed_at_ns()
+        if changed_ns is None:
+            changed_ns = self._changed_ns
+        with self._file.transaction("BEGIN") as connection:
             (generation,) = connection.execute(
                 "SELECT number FROM generation"
             ).fetchone()
@@ -345,20 +309,21 @@ class Registry:
             tokens = connection.execute(
                 "SELECT hash, uses, used, expires_ms, withdrawn FROM token"
             ).fetchall()
-        self._known = {
-            row[2]: _Known(row[0], EnrolledAgent(*row[2:]), row[1]) for row in rows
+        self._agents = {
+            row[2]: _AgentRecord(row[0], EnrolledAgent(*row[2:]), row[1])
+            for row in rows
         }
-        self._tokens = {row[0]: _Token(*row[1:]) for row in tokens}
+        self._tokens = {row[0]: _TokenRecord(*row[1:]) for row in tokens}
         self._generation, self._changed_ns = generation, changed_ns
         return True
 
     def save_seen(self) -> None:
-        """Writes the hours in which agents were heard, where they are new."""
+        """Writes the hours in which agents were seen, if they are new."""
         unsaved = [self._unsaved.popleft() for _ in range(len(self._unsaved))]
         if not unsaved:
             return
         try:
-            with self._transaction() as connection:
+            with self._file.transaction() as connection:
                 connection.executemany(
                     "UPDATE agent SET last_seen_ms = max(last_seen_ms, ?)"
                     " WHERE agent = ?",
@@ -369,15 +334,15 @@ class Registry:
             raise
 
     async def follow(self, every_s: float = 1.0) -> None:
-        """Keeps memory and file alike until cancelled; a failure is said once."""
+        """Reads the file again whenever it changes, until cancelled."""
         failing = False
         while True:
             await asyncio.sleep(every_s)
             try:
-                await asyncio.to_thread(self._look)
+                await asyncio.to_thread(self._synchronise)
             except (sqlite3.Error, NotOpen) as error:
                 if not failing:
-                    log.error(
+                    _log.error(
                         "registry cannot be read, the last known agents count",
                         path=str(self._config.path),
                         error=str(error),
@@ -385,66 +350,22 @@ class Registry:
                 failing = True
             else:
                 if failing:
-                    log.info("registry can be read again", path=str(self._config.path))
+                    _log.info("registry can be read again", path=str(self._config.path))
                 failing = False
 
-    def _look(self) -> None:
+    def _synchronise(self) -> None:
         self.refresh()
         self.save_seen()
 
-    def _prepare(self) -> None:
-        with self._lock:
-            connection = self._opened()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > _SCHEMA_VERSION:
-                raise RegistryRefused(
-                    f"registry {self._config.path} is of a newer Towpath (format "
-                    f"{version}, expected {_SCHEMA_VERSION})"
-                )
-            if version < _SCHEMA_VERSION:
-                connection.executescript(
-                    f"BEGIN IMMEDIATE; {_SCHEMA}"
-                    f"PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
-                )
-
     def _change(self, statement: str, agent: str) -> bool:
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             changed = connection.execute(statement, (agent,)).rowcount > 0
             if changed:
-                _next_generation(connection)
+                next_generation(connection)
         self.refresh()
         return changed
 
-    def _rows(self, statement: str) -> list[Any]:
-        with self._lock:
-            return self._opened().execute(statement).fetchall()
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise NotOpen("the registry is not open (with Registry(config): …)")
-        return self._connection
-
-    @contextlib.contextmanager
-    def _transaction(
-        self, begin: str = "BEGIN IMMEDIATE"
-    ) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            connection = self._opened()
-            connection.execute(begin)
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                # SQLite has already rolled back where the disk was full.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-
 
 def _digest(secret: str) -> bytes:
-    # Secrets are 256 random bits: a plain hash cannot be searched, and is cheap.
+    # Secrets are 256 random bits: a plain hash cannot be reversed, and is cheap.
     return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
-
-
-def _next_generation(connection: sqlite3.Connection) -> None:
-    connection.execute("UPDATE generation SET number = number + 1")

@@ -1,0 +1,119 @@
+"""`RegistryFile`: the SQLite file of enrolled laptops and enrolment tokens.
+
+One file without WAL, one connection per process, short transactions: several processes
+and the command line use it at the same time. A generation number in the file changes
+with every enrolment and revocation, so that other processes notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from collectors.ingest.registry_records import RegistryRefused
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS token (
+  hash TEXT PRIMARY KEY, site TEXT NOT NULL, uses INTEGER NOT NULL,
+  used INTEGER NOT NULL DEFAULT 0, created_ms INTEGER NOT NULL,
+  expires_ms INTEGER NOT NULL, withdrawn INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS agent (
+  agent TEXT PRIMARY KEY, secret_hash BLOB NOT NULL, broker_hash TEXT NOT NULL,
+  home_site TEXT NOT NULL, token TEXT NOT NULL, enrolled_ms INTEGER NOT NULL,
+  last_seen_ms INTEGER NOT NULL DEFAULT 0, revoked INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS generation (number INTEGER NOT NULL) STRICT;
+INSERT INTO generation SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM generation);
+"""
+
+
+class NotOpen(RuntimeError):
+    """The registry was used before it was opened or after it was closed."""
+
+
+class RegistryFile:
+    """Opens the file, creates its tables and runs transactions, from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Raises `RegistryRefused`, `OSError` or `sqlite3.Error`."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Created here because SQLite would let other users read it.
+        self._path.touch(mode=0o600)
+        self._connection = sqlite3.connect(
+            self._path, timeout=10, isolation_level=None, check_same_thread=False
+        )
+        # Overwrites deleted rows, so that no forgotten laptop stays in unused pages.
+        self._connection.execute("PRAGMA secure_delete = ON")
+        self._create_tables()
+
+    def close(self) -> None:
+        # A thread may still be in a transaction.
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def changed_at_ns(self) -> int | None:
+        """When the file was last written; None if it cannot be read."""
+        try:
+            return self._path.stat().st_mtime_ns
+        except OSError:
+            return None
+
+    def rows(self, statement: str) -> list[Any]:
+        """The rows of a SELECT."""
+        with self._lock:
+            return self._opened().execute(statement).fetchall()
+
+    @contextlib.contextmanager
+    def transaction(
+        self, begin: str = "BEGIN IMMEDIATE"
+    ) -> Iterator[sqlite3.Connection]:
+        """Commits when the block ends, and rolls back if it raises."""
+        with self._lock:
+            connection = self._opened()
+            connection.execute(begin)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # If the disk is full, SQLite has already rolled back.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _create_tables(self) -> None:
+        with self._lock:
+            connection = self._opened()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > _SCHEMA_VERSION:
+                raise RegistryRefused(
+                    f"registry {self._path} is from a newer Towpath (format {version}, "
+                    f"expected {_SCHEMA_VERSION})"
+                )
+            if version < _SCHEMA_VERSION:
+                connection.executescript(
+                    f"BEGIN IMMEDIATE; {_SCHEMA}"
+                    f"PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
+                )
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise NotOpen("the registry is not open (with Registry(config): …)")
+        return self._connection
+
+
+def next_generation(connection: sqlite3.Connection) -> None:
+    """Tells other processes that agents or tokens have changed."""
+    connection.execute("UPDATE generation SET number = number + 1")
