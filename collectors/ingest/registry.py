@@ -19,6 +19,7 @@ from typing import Self
 import msgspec
 import structlog
 
+from collectors.failure_log import FailureLog
 from collectors.ingest.ingest_config import RegistryConfig
 from collectors.ingest.mosquitto_hash import mosquitto_hash
 from collectors.ingest.pseudonym import pseudonym, read_key
@@ -335,23 +336,17 @@ class Registry:
 
     async def follow(self, every_s: float = 1.0) -> None:
         """Reads the file again whenever it changes, until cancelled."""
-        failing = False
+        path = str(self._config.path)
+        # Meanwhile the agents that were read last may go on sending.
+        failures = FailureLog("registry_not_read", "registry_read_again")
         while True:
             await asyncio.sleep(every_s)
             try:
                 await asyncio.to_thread(self._synchronise)
             except (sqlite3.Error, NotOpen) as error:
-                if not failing:
-                    _log.error(
-                        "registry cannot be read, the last known agents count",
-                        path=str(self._config.path),
-                        error=str(error),
-                    )
-                failing = True
+                failures.failed(error, path=path)
             else:
-                if failing:
-                    _log.info("registry can be read again", path=str(self._config.path))
-                failing = False
+                failures.recovered(path=path)
 
     def _synchronise(self) -> None:
         self.refresh()
