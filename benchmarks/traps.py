@@ -211,7 +211,7 @@ def _trap(kind: str, number: int, port: int) -> bytes:
     if kind == "v2c":
         return trap_message.encode_message(trap_message.V2C, b"public", pdu)
     engine_id = b"\x80\0\0\0\x05bench"
-    inside = v3_message.encode_inside(engine_id, b"", pdu)
+    inside = v3_message.encode_scoped(engine_id, b"", pdu)
     return v3_message.encode(number, engine_id, 1, 100, b"bench", inside, _USER, True)
 
 

@@ -68,5 +68,5 @@ def encode_v3(engine_id: bytes, boots: int, time: int) -> bytes:
     start, end = ber.expect(inner, 0, len(inner), ber.SEQUENCE)
     _, at = ber.read_integer(inner, start, end)
     _, at = ber.read_octets(inner, at, end)
-    inside = v3_message.encode_inside(engine_id, b"", inner[at:end])
+    inside = v3_message.encode_scoped(engine_id, b"", inner[at:end])
     return v3_message.encode(7, engine_id, boots, time, b"towpath", inside, USER, True)

@@ -60,12 +60,12 @@ class SecuredSwitch(Beside):
         )
         return [self._seal(parts, each) for each in plain]
 
-    def _seal(self, parts: v3_message.Secured, plain: bytes) -> bytes:
+    def _seal(self, parts: v3_message.V3Message, plain: bytes) -> bytes:
         head = len(
             snmp_messages.integer(snmp_messages.V2C) + snmp_messages.octets("public")
         )
         at, end = snmp_messages.expect(plain, 0, len(plain), snmp_messages.SEQUENCE)
-        inside = v3_message.encode_inside(_ENGINE_ID, b"", plain[at + head : end])
+        inside = v3_message.encode_scoped(_ENGINE_ID, b"", plain[at + head : end])
         return v3_message.encode(
             parts.msg_id,
             _ENGINE_ID,
@@ -77,8 +77,8 @@ class SecuredSwitch(Beside):
             True,
         )
 
-    def _report(self, parts: v3_message.Secured, statistic: str) -> bytes:
-        inside = v3_message.encode_inside(
+    def _report(self, parts: v3_message.V3Message, statistic: str) -> bytes:
+        inside = v3_message.encode_scoped(
             _ENGINE_ID, b"", v3_message.report(statistic, 1, 0)
         )
         return v3_message.encode(

@@ -38,7 +38,7 @@ from collectors.discovery.sweep import (
 from collectors.estate import Estate, load
 from collectors.snmp import credential
 from collectors.snmp.profiles.identity import Identity
-from collectors.snmp.session.engine_discovery import engine_id_in
+from collectors.snmp.session.engine_discovery import engine_id_of_message
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedSwitch
 
@@ -315,9 +315,9 @@ def test_a_role_is_guessed_from_vendor_and_description(
 
 @given(st.binary(max_size=80))
 def test_any_bytes_of_an_answer_are_read_without_harm(data: bytes) -> None:
-    engine = engine_id_in(data)
+    engine = engine_id_of_message(data)
     assert engine is None or len(engine) <= len(data)
-    assert engine_id_in(b"\x30" + data) is not None
+    assert engine_id_of_message(b"\x30" + data) is not None
 
 
 def test_without_a_credential_nothing_is_sent() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.snmp.session.octet_text import number, text
+from collectors.snmp.session.octet_text import as_number, text
 
 WESTERN = "St Mary\u2019s Library \u2013 Annexe 1"
 
@@ -106,12 +106,12 @@ def test_padding_changes_no_text(written: str, rest: bytes) -> None:
 def test_a_value_is_a_number_only_if_it_says_one(
     value: int | float | bytes | str | None, expected: float | None
 ) -> None:
-    assert number(value) == expected
+    assert as_number(value) == expected
 
 
 @given(st.binary())
 def test_octets_that_are_no_text_are_no_number(octets: bytes) -> None:
-    found = number(octets)
+    found = as_number(octets)
     assert found is None or (
         math.isfinite(found) and any(c.isdigit() for c in text(octets) or "")
     )

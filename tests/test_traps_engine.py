@@ -18,13 +18,14 @@ from collectors.snmp.traps.usm import TrapRefused
 def test_keys_match_the_examples_of_the_rfcs() -> None:
     # RFC 3414 appendix A.3.2 and A.5.2; RFC 3826 takes its first 16 octets.
     engine = bytes.fromhex("000000000000000000000002")
-    key = usm_keys.stretch(b"maplesyrup", "sha1")
+    key = usm_keys.password_to_key(b"maplesyrup", "sha1")
     assert key.hex() == "9fb5cc0381497b3793528939ff788d5d79145211"
     assert (
         usm_keys.localise(key, engine, "sha1").hex()
         == "6695febc9288e36282235fc7151f128497b38f3f"
     )
-    md5 = usm_keys.localise(usm_keys.stretch(b"maplesyrup", "md5"), engine, "md5")
+    key = usm_keys.password_to_key(b"maplesyrup", "md5")
+    md5 = usm_keys.localise(key, engine, "md5")
     assert md5.hex() == "526f5eed9fcce26f8964c2930787d82b"
 
 

@@ -20,7 +20,7 @@ from collectors.ping import Pinged, Pinger
 from collectors.snmp.profiles.identity import Identity, identify, read_system
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.device_session import DeviceSession
-from collectors.snmp.session.engine_discovery import engine_of
+from collectors.snmp.session.engine_discovery import read_engine_id
 from collectors.snmp.session.octet_text import mac, text
 from collectors.snmp.session.oids import SYS_UP_TIME
 from collectors.snmp.session.poll_budget import PollBudget
@@ -129,12 +129,15 @@ class _AddressProbe:
         settings = self._settings
         await self._pace.wait(2)
         pinged, engine = await asyncio.gather(
-            self._ping(), engine_of(self._address, settings.port, settings.timeout_s)
+            self._ping(),
+            read_engine_id(self._address, settings.port, settings.timeout_s),
         )
         if engine is None and pinged:
             # The device is up: repeat, in case a packet of an SNMPv3 agent was lost.
             await self._pace.wait()
-            engine = await engine_of(self._address, settings.port, settings.timeout_s)
+            engine = await read_engine_id(
+                self._address, settings.port, settings.timeout_s
+            )
         answer = SweepAnswer(
             self._address,
             icmp=pinged,

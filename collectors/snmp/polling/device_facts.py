@@ -35,7 +35,7 @@ from collectors.snmp.session import oids
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.engine_discovery import agent_answers
-from collectors.snmp.session.octet_text import text, whole
+from collectors.snmp.session.octet_text import as_int, text
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import Sessions
@@ -296,7 +296,7 @@ def facts_json(facts: DeviceFacts) -> dict[str, Any]:
 
 def _port_json(port: Port, columns: Columns) -> dict[str, Any]:
     def value(column: str) -> int | None:
-        return whole(columns.get(column, {}).get(port.if_index))
+        return as_int(columns.get(column, {}).get(port.if_index))
 
     admin, oper = value(oids.IF_ADMIN_STATUS), value(oids.IF_OPER_STATUS)
     duplex = value(oids.DOT3_DUPLEX)

@@ -18,7 +18,7 @@ from collectors.snmp.polling.device_facts import DeviceFacts
 from collectors.snmp.polling.health_rows import severity
 from collectors.snmp.profiles.readings import Mempool, Sensor, Storage
 from collectors.snmp.session import oids
-from collectors.snmp.session.octet_text import whole
+from collectors.snmp.session.octet_text import as_int
 from collectors.snmp.tables.interfaces import Port
 from collectors.terminal_tables import Cell, add, table
 from probes.wire.durations import duration_text
@@ -284,7 +284,7 @@ _FAULTS = (
 def _first_value(facts: DeviceFacts, port: Port, *columns: str) -> int | None:
     """The value of the first of `columns` that the port has."""
     for column in columns:
-        value = whole(facts.columns.get(column, {}).get(port.if_index))
+        value = as_int(facts.columns.get(column, {}).get(port.if_index))
         if value is not None:
             return value
     return None

@@ -15,7 +15,7 @@ from collectors.snmp.polling.counter_rates import Moment, elapsed
 from collectors.snmp.polling.poll_rows import PollAnswer, Renumbered, read_answer
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
-from collectors.snmp.session.octet_text import text, whole
+from collectors.snmp.session.octet_text import as_int, text
 from collectors.snmp.session.session import Failed, RetryPolicy, Value
 from collectors.snmp.tables import interfaces
 from collectors.snmp.tables.interfaces import Columns, Port
@@ -142,7 +142,7 @@ class PortTable:
     async def _read_tables(self, snmp: DeviceSession) -> request_plan.Plan:
         """Reads the tables and makes the plan. Raises `Failed`."""
         self._scalars = await snmp.get_some(_SCALARS)
-        if_number = whole(self._scalars.get(oids.IF_NUMBER))
+        if_number = as_int(self._scalars.get(oids.IF_NUMBER))
         columns = await interfaces.read_columns(snmp, _COLUMNS, if_number)
         self.ports = interfaces.ports(columns)
         self._port_plans = request_plan.port_plans(self.ports, columns, self._scalars)

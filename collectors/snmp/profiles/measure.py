@@ -32,7 +32,7 @@ from collectors.snmp.profiles.readings import (
 from collectors.snmp.profiles.row import ProfileRow, part, says
 from collectors.snmp.profiles.row_functions import FUNCTIONS, LIMITS
 from collectors.snmp.profiles.sensor_limits import LIMIT_NAMES, SensorLimits, consistent
-from collectors.snmp.session.octet_text import number, text
+from collectors.snmp.session.octet_text import as_number, text
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.quantities import (
     CODES,
@@ -147,7 +147,7 @@ def _said(rule: Any, row: ProfileRow) -> Value | None:
 def _raw(rule: Any, row: ProfileRow) -> float | None:
     """What `_said` is as a number."""
     if rule.function is not None:
-        return number(FUNCTIONS[rule.function](row))
+        return as_number(FUNCTIONS[rule.function](row))
     return row.read(_said(rule, row))
 
 
@@ -214,9 +214,9 @@ def _state(value: Value | None, states: States) -> tuple[str | None, str, float 
     if value is None:
         return None, "unknown", None
     said = text(value) or None
-    plain = number(value) if isinstance(value, int | float) else None
+    plain = as_number(value) if isinstance(value, int | float) else None
     if plain is None and said is not None and _DIGITS.fullmatch(said):
-        plain = number(said)
+        plain = as_number(said)
     for key, (meaning, severity) in states.items():
         same = key == plain if isinstance(key, int) else _same(key, said)
         if same:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from collectors.snmp.session.octet_text import number, text
+from collectors.snmp.session.octet_text import as_number, text
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.quantities import Encoding
 
@@ -36,7 +36,7 @@ class ProfileRow:
 
     def read(self, value: Value | None) -> float | None:
         """`value` as a number, in the row's encoding."""
-        return self._encoding.read(number(value))
+        return self._encoding.read(as_number(value))
 
     def text(self, name: str) -> str | None:
         """None where it is empty, too."""
@@ -49,7 +49,7 @@ class ProfileRow:
             raw = self.index if name == "index" else self._cells.get(name)
             if isinstance(raw, str):
                 raw = raw.rpartition(".")[2]
-            if (found := number(raw)) is not None and found > 0:
+            if (found := as_number(raw)) is not None and found > 0:
                 return int(found)
         return None
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from collectors.snmp.profiles.row import ProfileRow
-from collectors.snmp.session.opaque import real
+from collectors.snmp.session.opaque import as_real
 from probes.wire.numbers import finite
 
 Function = Callable[[ProfileRow], float | str | None]
@@ -70,7 +70,7 @@ def float32(row: ProfileRow) -> float | None:
     raw = row.raw("value")
     if not isinstance(raw, bytes) or len(raw) not in (4, 8):
         return row.number("value")
-    return finite(real(raw))
+    return finite(as_real(raw))
 
 
 def channel_mhz(row: ProfileRow) -> float | None:

@@ -37,7 +37,7 @@ _COLUMNS = {
 _TABLE_LENGTHS = sorted({len(table) for table in _TABLES})
 
 
-def misfit(oid: str, value: Value | None) -> str:
+def type_mismatch(oid: str, value: Value | None) -> str:
     """Why `value` cannot be that of `oid`; "" if it can be or the MIB is another."""
     if type(value) is not str and type(value) is not bytes:
         return ""

@@ -16,12 +16,12 @@ from collectors.snmp.session.agent_limits import AgentLimits
 from collectors.snmp.session.oids import parts, under
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import (
+    AnswerTooBig,
     Failed,
     RetryPolicy,
-    Row,
     Session,
-    TooMuch,
     Value,
+    WalkRow,
 )
 from probes.wire.failure import Outcome
 
@@ -83,7 +83,7 @@ class DeviceSession:
         self.budget.check()
         try:
             answer = await self.session.get(oids)
-        except TooMuch:
+        except AnswerTooBig:
             pass
         except Failed as failed:
             if failed.outcome is not Outcome.TIMEOUT or len(oids) == 1:
@@ -125,7 +125,7 @@ class DeviceSession:
                 # GETBULK is broken for some tables of some agents; GETNEXT is not.
                 with self.tries(tries):
                     return await self._walk(base, 1, ordered)
-            except TooMuch:
+            except AnswerTooBig:
                 if page_rows == 1:
                     raise
                 self.limits.page_failed(base, page_rows)
@@ -156,7 +156,7 @@ class DeviceSession:
         while True:
             try:
                 page = await pages.read()
-            except TooMuch:
+            except AnswerTooBig:
                 # A single row too large to be received belongs to the next column:
                 # names, numbers and states are never so long, sets of ports are.
                 if repetitions > 1 or not rows:
@@ -178,7 +178,7 @@ class DeviceSession:
 
 
 def _add(
-    page: list[Row],
+    page: list[WalkRow],
     base: str,
     last: tuple[int, ...],
     rows: dict[str, Value | None],

@@ -36,7 +36,7 @@ class _Listener(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         if not self._heard.done():
-            self._heard.set_result(engine_id_in(data))
+            self._heard.set_result(engine_id_of_message(data))
 
     def error_received(self, exc: Exception) -> None:
         if not self._heard.done():
@@ -45,10 +45,10 @@ class _Listener(asyncio.DatagramProtocol):
 
 async def agent_answers(address: str, port: int, timeout_s: float) -> bool:
     """True where something speaks SNMP at that address. Never raises."""
-    return await engine_of(address, port, timeout_s) is not None
+    return await read_engine_id(address, port, timeout_s) is not None
 
 
-async def engine_of(address: str, port: int, timeout_s: float) -> bytes | None:
+async def read_engine_id(address: str, port: int, timeout_s: float) -> bytes | None:
     """snmpEngineID of the agent at that address; empty where it speaks SNMP but gives
     none, None where nothing does. Never raises."""
     loop = asyncio.get_running_loop()
@@ -64,7 +64,7 @@ async def engine_of(address: str, port: int, timeout_s: float) -> bytes | None:
     return None
 
 
-def engine_id_in(datagram: bytes) -> bytes | None:
+def engine_id_of_message(datagram: bytes) -> bytes | None:
     """Return msgAuthoritativeEngineID of a v3 message; empty for another SNMP message,
     None for anything else. Pure."""
     # A message of any version begins as a sequence.

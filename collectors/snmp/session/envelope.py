@@ -39,7 +39,7 @@ _REFUSALS = {
 Enclosed = tuple[bytes, int, int]
 
 
-class NotOurs(Exception):
+class OtherAnswer(Exception):
     """An answer to something else, or one that is not authentic: wait for ours."""
 
 
@@ -69,19 +69,19 @@ class Envelope(Protocol):
 
     def open(self, message: bytes, number: int) -> Enclosed:
         """(octets, begin, end) of the PDU in an answer to `number`. Raises `Malformed`,
-        `NotOurs`, `V3Refused` and `Resync`."""
+        `OtherAnswer`, `V3Refused` and `Resync`."""
 
     def forget(self) -> None:
         """Discovers the agent's engine again before the next request."""
 
 
-def envelope(credential: Credential) -> Envelope:
+def envelope_for(credential: Credential) -> Envelope:
     if credential.version == "3":
-        return ByUser(credential)
-    return ByCommunity(credential)
+        return UserEnvelope(credential)
+    return CommunityEnvelope(credential)
 
 
-class ByCommunity:
+class CommunityEnvelope:
     """Versions 1 and 2c."""
 
     needs_discovery = False
@@ -108,7 +108,7 @@ class ByCommunity:
         pass
 
 
-class ByUser:
+class UserEnvelope:
     """Version 3. The agent's engine has the say: its id, boots and time are learnt from
     its reports, and followed from its answers."""
 
@@ -130,7 +130,7 @@ class ByUser:
         return self._engine_id
 
     def discovery(self, number: int) -> bytes:
-        inside = v3_message.encode_inside(b"", b"", encode(GET, number, ()))
+        inside = v3_message.encode_scoped(b"", b"", encode(GET, number, ()))
         return v3_message.encode(number, b"", 0, 0, b"", inside, reportable=True)
 
     def seal(self, pdu: bytes, number: int) -> bytes:
@@ -140,7 +140,7 @@ class ByUser:
             self._boots,
             max(0, int(time.monotonic() + self._ahead_s)),
             self._user,
-            v3_message.encode_inside(
+            v3_message.encode_scoped(
                 self._engine_id, self._credential.context.encode(), pdu
             ),
             self._credential,
@@ -151,7 +151,7 @@ class ByUser:
     def open(self, message: bytes, number: int) -> Enclosed:
         parts = v3_message.decode(message)
         if parts.msg_id != number:
-            raise NotOurs
+            raise OtherAnswer
         if not self._engine_id:
             # The answer to `discovery`, which nobody can sign.
             self._learn(parts)
@@ -160,7 +160,7 @@ class ByUser:
         data, at, end = message, parts.inside_at, parts.inside_end
         if parts.flags & PRIV:
             if not self._encrypted:
-                raise NotOurs
+                raise OtherAnswer
             key = usm_keys.priv_key(self._credential, parts.engine_id)
             data = usm_keys.decrypt(
                 self._credential,
@@ -175,32 +175,32 @@ class ByUser:
         if data[at : at + 1] == bytes((REPORT,)):
             self._reported(decode(data, at, end).binds, parts, signed)
         if not signed or (self._encrypted and not parts.flags & PRIV):
-            raise NotOurs
+            raise OtherAnswer
         if parts.engine_id != self._engine_id:
-            raise NotOurs
+            raise OtherAnswer
         self._follow(parts)
         return data, at, end
 
     def forget(self) -> None:
         self._engine_id = b""
 
-    def _is_signed(self, parts: v3_message.Secured) -> bool:
+    def _is_signed(self, parts: v3_message.V3Message) -> bool:
         """False without a digest; true for users that have none. A wrong one is
-        `NotOurs`."""
+        `OtherAnswer`."""
         if self._credential.auth == "none":
             return True
         if not parts.flags & AUTH:
             return False
         if len(parts.digest) != usm_keys.DIGESTS[self._credential.auth][1]:
-            raise NotOurs
+            raise OtherAnswer
         key = usm_keys.auth_key(self._credential, parts.engine_id)
         made = usm_keys.digest_of(self._credential, key, parts.blanked)
         if not hmac.compare_digest(made, parts.digest):
-            raise NotOurs
+            raise OtherAnswer
         return True
 
     def _reported(
-        self, binds: Sequence[VarBind], parts: v3_message.Secured, signed: bool
+        self, binds: Sequence[VarBind], parts: v3_message.V3Message, signed: bool
     ) -> NoReturn:
         """A report is an answer to our own message, whose number is nobody else's."""
         about = binds[0].oid if binds else ""
@@ -209,19 +209,19 @@ class ByUser:
             raise Resync
         if about == _NOT_IN_TIME:
             if not signed:
-                raise NotOurs
+                raise OtherAnswer
             self._learn(parts)
             raise Resync
         raise V3Refused(_REFUSALS.get(about, f"the agent reports {about or 'nothing'}"))
 
-    def _learn(self, parts: v3_message.Secured) -> None:
+    def _learn(self, parts: v3_message.V3Message) -> None:
         if not parts.engine_id:
             raise Malformed("an answer to discovery without an engine id")
         self._engine_id = parts.engine_id
         self._boots = parts.boots
         self._ahead_s = parts.time - time.monotonic()
 
-    def _follow(self, parts: v3_message.Secured) -> None:
+    def _follow(self, parts: v3_message.V3Message) -> None:
         """The engine's clock as it says itself (RFC 3414 section 3.2 7b)."""
         ahead_s = parts.time - time.monotonic()
         if (parts.boots, ahead_s) > (self._boots, self._ahead_s):

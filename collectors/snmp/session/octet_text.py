@@ -39,11 +39,11 @@ def text(value: Value | None) -> str | None:
         return f"{value:.12g}" if isinstance(value, float) else str(value)
     if value and not value.strip(b"\xff"):
         return None
-    decoded = decode(value)
+    decoded = decode_text(value)
     return value.hex() if decoded is None else decoded
 
 
-def decode(octets: bytes) -> str | None:
+def decode_text(octets: bytes) -> str | None:
     """`octets` as text; None if they are no text in any reading."""
     # 0xff is no octet of a text: in memory that was never written it pads, or stands
     # between the letters.
@@ -64,12 +64,12 @@ def decode(octets: bytes) -> str | None:
     return "".join(c if _shows(c) else " " for c in decoded).strip()
 
 
-def number(value: Value | None) -> float | None:
+def as_number(value: Value | None) -> float | None:
     """A value as a number, or the one a text begins with (`25.3 C`). None for anything
     else; NaN and the infinities are none."""
     if isinstance(value, int | float):
         return numbers.finite(value)
-    said = decode(value) if isinstance(value, bytes) else value
+    said = decode_text(value) if isinstance(value, bytes) else value
     return None if said is None else numbers.number(said)
 
 
@@ -80,7 +80,7 @@ def mac(value: Value | None) -> str | None:
     return None
 
 
-def whole(value: Value | None) -> int | None:
+def as_int(value: Value | None) -> int | None:
     return value if isinstance(value, int) else None
 
 

@@ -41,11 +41,11 @@ def unwrap_bare(element: bytes) -> int | float | None:
     content = element[head:]
     if kind in _WHOLE and len(content) <= 9:
         return int.from_bytes(content, "big", signed=_WHOLE[kind])
-    return real(content) if len(content) == _REAL.get(kind) else None
+    return as_real(content) if len(content) == _REAL.get(kind) else None
 
 
 @lru_cache(maxsize=4096)
-def real(octets: bytes) -> float:
+def as_real(octets: bytes) -> float:
     """Four or eight octets as an IEEE 754 number, most significant first. Of four, the
     shortest decimal number that is the same there: 25.3, not 25.299999237060547."""
     if len(octets) == 8:

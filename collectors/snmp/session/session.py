@@ -19,7 +19,7 @@ from probes.wire.failure import Outcome
 
 Value = int | bytes | str | float
 # Of a walk: None if the agent has no value in that place, or none that can be read.
-Row = tuple[str, Value | None]
+WalkRow = tuple[str, Value | None]
 
 # 25 rows of one column fit into a frame.
 MAX_REPETITIONS = 25
@@ -35,7 +35,7 @@ class Failed(Exception):
         self.outcome, self.detail = outcome, detail
 
 
-class TooMuch(Failed):
+class AnswerTooBig(Failed):
     """The answer did not fit (tooBig, or longer than can be received): ask for less."""
 
     def __init__(self, detail: str) -> None:
@@ -82,7 +82,7 @@ class UnreadableValues:
 class BulkPages(Protocol):
     """A walk below one OID, page by page."""
 
-    async def read(self) -> list[Row]:
+    async def read(self) -> list[WalkRow]:
         """The next rows, as the agent gave them; an empty list at the end."""
 
 

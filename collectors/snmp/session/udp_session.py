@@ -13,19 +13,24 @@ from collections.abc import Callable, Sequence
 from collectors.snmp.session import pdu
 from collectors.snmp.session.ber import Malformed, oid_name
 from collectors.snmp.session.channel import Channel, open_channel
-from collectors.snmp.session.column_syntax import misfit
+from collectors.snmp.session.column_syntax import type_mismatch
 from collectors.snmp.session.credentials import Credential
-from collectors.snmp.session.envelope import NotOurs, Resync, V3Refused, envelope
+from collectors.snmp.session.envelope import (
+    OtherAnswer,
+    Resync,
+    V3Refused,
+    envelope_for,
+)
 from collectors.snmp.session.oids import under
 from collectors.snmp.session.pdu import Response, VarBind
 from collectors.snmp.session.session import (
+    AnswerTooBig,
     Failed,
     RequestCounts,
     RetryPolicy,
-    Row,
-    TooMuch,
     UnreadableValues,
     Value,
+    WalkRow,
 )
 from probes.wire.failure import Outcome
 from probes.wire.socket_errors import outcome_of
@@ -51,7 +56,7 @@ class UdpSession:
         self.unreadable = UnreadableValues()
         self.on_retry: Callable[[], None] | None = None
         self._channel: Channel | None = None
-        self._envelope = envelope(credential)
+        self._envelope = envelope_for(credential)
 
     @property
     def version(self) -> str:
@@ -69,11 +74,11 @@ class UdpSession:
                 del wanted[response.error_index - 1]
                 continue
             if response.status:
-                raise TooMuch(_said(response.status))
+                raise AnswerTooBig(_said(response.status))
             binds = response.binds
             if not binds and len(wanted) > 1:
                 # Some agents answer too large a GET with nothing at all.
-                raise TooMuch("an answer without values")
+                raise AnswerTooBig("an answer without values")
             if not response.whole and len(binds) > 1:
                 # The list was cut within the last: it may be sound.
                 binds = binds[:-1]
@@ -102,13 +107,13 @@ class UdpSession:
     async def _open(self) -> Channel:
         return await open_channel(self._address, self._port)
 
-    def _sound(self, binds: Sequence[VarBind]) -> list[Row]:
+    def _sound(self, binds: Sequence[VarBind]) -> list[WalkRow]:
         """The bindings whose names are known; faults are kept."""
-        rows: list[Row] = []
+        rows: list[WalkRow] = []
         for oid, value, fault in binds:
             if not oid:
                 continue
-            fault = fault or misfit(oid, value)
+            fault = fault or type_mismatch(oid, value)
             self.unreadable.keep(oid, fault)
             rows.append((oid, None if fault else value))
         return rows
@@ -185,7 +190,7 @@ class UdpSession:
             datagram = await self._channel.receive(ends_s)
             try:
                 data, at, end = self._envelope.open(datagram, number)
-            except NotOurs:
+            except OtherAnswer:
                 continue
             response = pdu.decode(data, at, end, asked)
             if response.kind == pdu.RESPONSE and response.request_id == number:
@@ -200,7 +205,7 @@ class UdpPages:
         self._next = base
         self._ended = False
 
-    async def read(self) -> list[Row]:
+    async def read(self) -> list[WalkRow]:
         if self._ended:
             return []
         response = await self._ask(self._repetitions)
@@ -208,7 +213,7 @@ class UdpPages:
             # The end of all there is, or more than the agent can answer: one row tells.
             response = await self._ask(1)
             if any(under(bind.oid, self._base) for bind in response.binds):
-                raise TooMuch("GETBULK has no answer while there is more")
+                raise AnswerTooBig("GETBULK has no answer while there is more")
         if response.status:
             return self._refused(response.status)
         binds = []
@@ -235,11 +240,11 @@ class UdpPages:
             )
         return await self._session._request(pdu.GET_NEXT, [self._next])
 
-    def _refused(self, status: int) -> list[Row]:
+    def _refused(self, status: int) -> list[WalkRow]:
         if status == pdu.NO_SUCH_NAME:
             return []
         if self._repetitions > 1 or status == pdu.TOO_BIG:
-            raise TooMuch(_said(status))
+            raise AnswerTooBig(_said(status))
         # One row at a time is the least there is: what comes after it is not to be had.
         return []
 

@@ -44,7 +44,7 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=1024)
-def stretch(password: bytes, digest: str) -> bytes:
+def password_to_key(password: bytes, digest: str) -> bytes:
     """A password as a key: the digest of 1 MiB of it (RFC 3414, A.2)."""
     repeated = password * (_STRETCHED_OCTETS // len(password) + 1)
     return hashlib.new(digest, repeated[:_STRETCHED_OCTETS]).digest()
@@ -58,7 +58,7 @@ def localise(key: bytes, engine_id: bytes, digest: str) -> bytes:
 def auth_key(credential: Credential, engine_id: bytes) -> bytes:
     digest, _ = DIGESTS[credential.auth]
     return localise(
-        stretch(credential.auth_password.encode(), digest), engine_id, digest
+        password_to_key(credential.auth_password.encode(), digest), engine_id, digest
     )
 
 
@@ -69,11 +69,11 @@ def priv_key(credential: Credential, engine_id: bytes) -> bytes:
     digest, _ = DIGESTS[credential.auth]
     wanted = _KEY_OCTETS[credential.priv]
     key = localise(
-        stretch(credential.priv_password.encode(), digest), engine_id, digest
+        password_to_key(credential.priv_password.encode(), digest), engine_id, digest
     )
     while len(key) < wanted:
         if credential.key_expansion == "cisco":
-            key += localise(stretch(key, digest), engine_id, digest)
+            key += localise(password_to_key(key, digest), engine_id, digest)
         else:
             key += hashlib.new(digest, key).digest()
     return key[:wanted]

@@ -30,7 +30,7 @@ _MOST_ENGINE_OCTETS = 32
 _COUNTER32 = 0x41
 
 
-class Secured(msgspec.Struct, frozen=True, gc=False):
+class V3Message(msgspec.Struct, frozen=True, gc=False):
     """A v3 message as it came: what is in the clear.
 
     `digest_at` is where the digest lies in `data`, `inside_at` and `inside_end` where
@@ -61,7 +61,7 @@ class Secured(msgspec.Struct, frozen=True, gc=False):
         return self.data[:at] + bytes(size) + self.data[at + size :]
 
 
-def decode(data: bytes) -> Secured:
+def decode(data: bytes) -> V3Message:
     """The parts of a v3 message. `Malformed` for everything else."""
     at, end = expect(data, 0, len(data), SEQUENCE)
     version, at = read_integer(data, at, end)
@@ -90,7 +90,7 @@ def decode(data: bytes) -> Secured:
         raise Malformed("an engine's time below zero")
     if flags[0] & PRIV:
         inside, end = expect(data, inside, end, OCTETS)
-    return Secured(
+    return V3Message(
         data,
         msg_id,
         flags[0],
@@ -115,7 +115,7 @@ def read_scoped(data: bytes, at: int, end: int) -> tuple[bytes, bytes, int, int]
     return context_engine_id, context, at, end
 
 
-def request_id_of(data: bytes, at: int, end: int) -> int:
+def scoped_request_id(data: bytes, at: int, end: int) -> int:
     """The request-id inside a scoped PDU in the clear; 0 where there is none."""
     try:
         _, _, at, end = read_scoped(data, at, end)
@@ -125,7 +125,7 @@ def request_id_of(data: bytes, at: int, end: int) -> int:
         return 0
 
 
-def encode_inside(context_engine_id: bytes, context: bytes, pdu: bytes) -> bytes:
+def encode_scoped(context_engine_id: bytes, context: bytes, pdu: bytes) -> bytes:
     return tlv(SEQUENCE, octets(context_engine_id) + octets(context) + pdu)
 
 

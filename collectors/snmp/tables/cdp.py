@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from collectors.snmp.session.octet_text import text, whole
+from collectors.snmp.session.octet_text import as_int, text
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.local_ports import LocalPorts
@@ -158,13 +158,13 @@ def _by_slot(arcs: Arcs, row: Row, ports: LocalPorts) -> tuple[Port | None, str]
 
 
 def _by_column(arcs: Arcs, row: Row, ports: LocalPorts) -> tuple[Port | None, str]:
-    number = whole(row.get("local")) or 0
+    number = as_int(row.get("local")) or 0
     return ports.by_index.get(number), str(number)
 
 
 def _edp(arcs: Arcs, row: Row) -> dict[str, str | None]:
     """extremeEdpNeighborId: two octets of priority and the MAC end the index."""
-    slot, port = whole(row.get("slot")), whole(row.get("port_number"))
+    slot, port = as_int(row.get("slot")), as_int(row.get("port_number"))
     where = None if port is None else f"{slot}:{port}" if slot else str(port)
     octets = arcs[-6:]
     chassis = bytes(octets).hex(":") if max(octets) < 256 and len(arcs) > 6 else None
@@ -174,7 +174,7 @@ def _edp(arcs: Arcs, row: Row) -> dict[str, str | None]:
 def _sonmp(arcs: Arcs, row: Row) -> dict[str, str | None] | None:
     """slot.port.address.segment; the rows of slot 0 are the device itself, and those
     of other segments were heard through somebody else."""
-    if len(arcs) < 7 or arcs[:2] == [0, 0] or whole(row.get("local_segment")) == 2:
+    if len(arcs) < 7 or arcs[:2] == [0, 0] or as_int(row.get("local_segment")) == 2:
         return None
     segment = arcs[6]
     return {

@@ -8,7 +8,7 @@ import msgspec
 
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
-from collectors.snmp.session.octet_text import text, whole
+from collectors.snmp.session.octet_text import as_int, text
 from collectors.snmp.session.session import Value
 
 _ENTITY = "1.3.6.1.2.1.47.1.1.1.1"
@@ -65,7 +65,7 @@ def entities(rows: Mapping[str, Value]) -> list[Entity]:
     classes: dict[tuple[int, ...], str] = {}
     for column, index, value in _cells(rows, _ENTITY):
         if column == _CLASS_COLUMN:
-            number = whole(value) or 0
+            number = as_int(value) or 0
             known = 1 <= number <= len(_CLASSES)
             classes[index] = _CLASSES[number - 1] if known else "unknown"
         elif column in _TEXTS and (said := text(value)):

@@ -16,8 +16,8 @@ import msgspec
 from collectors.snmp.session import oids
 from collectors.snmp.session.agent_limits import AgentLimits
 from collectors.snmp.session.device_session import DeviceSession
-from collectors.snmp.session.octet_text import mac, text, whole
-from collectors.snmp.session.session import Failed, TooMuch, Value
+from collectors.snmp.session.octet_text import as_int, mac, text
+from collectors.snmp.session.session import AnswerTooBig, Failed, Value
 from probes.wire.failure import Outcome
 
 # ifSpeed is a Gauge32 that stands at its top for anything faster (RFC 2863).
@@ -156,7 +156,7 @@ async def _takes(
     try:
         with snmp.tries(tries):
             await snmp.session.get([snmp.limits.anchor, *instances])
-    except TooMuch:
+    except AnswerTooBig:
         return False
     except Failed as failed:
         if failed.outcome is not Outcome.TIMEOUT:
@@ -205,7 +205,7 @@ def ports(columns: Columns) -> list[Port]:
             name=names[i] if of(oids.IF_NAME, i) is not None else None,
             descr=descrs[i] if of(oids.IF_DESCR, i) is not None else None,
             alias=text(of(oids.IF_ALIAS, i)),
-            type=whole(of(oids.IF_TYPE, i)),
+            type=as_int(of(oids.IF_TYPE, i)),
             speed_bps=speed_bps(of(oids.IF_SPEED, i), of(oids.IF_HIGH_SPEED, i)),
             mac=mac(of(oids.IF_PHYS_ADDRESS, i)),
         )

@@ -15,7 +15,7 @@ import msgspec
 
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
-from collectors.snmp.session.octet_text import whole
+from collectors.snmp.session.octet_text import as_int
 from collectors.snmp.session.session import Value
 
 _OLD_IF_INDEX = "1.3.6.1.2.1.4.20.1.2"
@@ -73,7 +73,7 @@ def _old(rows: Mapping[str, Value]) -> Iterator[Address]:
         address = _address(arcs) if len(arcs) == 4 else None
         if address is not None:
             mask = rows.get(f"{_OLD_MASK}.{index}")
-            yield Address(address, _prefixlen(mask), whole(value))
+            yield Address(address, _prefixlen(mask), as_int(value))
 
 
 def _new(rows: Mapping[str, Value]) -> Iterator[Address]:
@@ -94,7 +94,7 @@ def _new(rows: Mapping[str, Value]) -> Iterator[Address]:
         address = _address(arcs[:octets]) if len(arcs) == size else None
         if address is not None:
             prefixlen = _pointed(rows.get(f"{_PREFIX}.{index}"), octets * 8)
-            yield Address(address, prefixlen, whole(value))
+            yield Address(address, prefixlen, as_int(value))
 
 
 def _address(arcs: Sequence[int]) -> str | None:

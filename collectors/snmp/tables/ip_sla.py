@@ -16,7 +16,7 @@ from collectors.batch import Batch, Schema
 from collectors.server_measurements import IP_SLA
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
-from collectors.snmp.session.octet_text import text, whole
+from collectors.snmp.session.octet_text import as_int, text
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.device_tags import DeviceTags
@@ -108,7 +108,7 @@ async def _operations(snmp: DeviceSession) -> list[Operation]:
             text(said.get(f"{_TAG}.{index}"))
             or text(said.get(f"{_OWNER}.{index}"))
             or f"operation {index}",
-            whole(types[f"{_TYPE}.{index}"]) or 0,
+            as_int(types[f"{_TYPE}.{index}"]) or 0,
         )
         for index in indexes
     ]
@@ -151,7 +151,7 @@ def _values(
     """up, sense, rtt_ms, jitter_ms, loss_ratio, mos, icpif; None: it has not run."""
 
     def of(column: str) -> int | None:
-        value = whole(answer.get(f"{column}.{operation.index}"))
+        value = as_int(answer.get(f"{column}.{operation.index}"))
         return value if value is not None and _COUNT.known(value) is not None else None
 
     sense = of(_SENSE)

@@ -8,7 +8,7 @@ import msgspec
 
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
-from collectors.snmp.session.octet_text import text, whole
+from collectors.snmp.session.octet_text import as_int, text
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.local_ports import LocalPorts
@@ -244,7 +244,7 @@ class _LldpPorts:
             return port, label
         if subtype == _PORT_LOCAL and label.isdecimal() and int(label) in by_index:
             return by_index[int(label)], label
-        index = whole(self._bridge.get(number))
+        index = as_int(self._bridge.get(number))
         if index is not None and index in by_index:
             return by_index[index], label
         return by_index.get(number), label or str(number)

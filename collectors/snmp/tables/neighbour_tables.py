@@ -8,7 +8,7 @@ import msgspec
 
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
-from collectors.snmp.session.octet_text import text, whole
+from collectors.snmp.session.octet_text import as_int, text
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.cdp import DIALECTS, MNDP, Dialect, heard
 from collectors.snmp.tables.interfaces import Port
@@ -97,7 +97,7 @@ def _interfaces(rows: Mapping[str, Value]) -> dict[int, int]:
     """RouterOS: the number of a neighbour, which is its LLDP index too, to ifIndex."""
     found = {}
     for index, row in rows_of(rows, MNDP.entry, MNDP.columns).items():
-        local = whole(row.get("local"))
+        local = as_int(row.get("local"))
         if index.isdecimal() and local is not None:
             found[int(index)] = local
     return found

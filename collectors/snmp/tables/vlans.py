@@ -10,7 +10,7 @@ import msgspec
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
-from collectors.snmp.session.session import TooMuch, Value
+from collectors.snmp.session.session import AnswerTooBig, Value
 
 # Of each MIB: where it lies; of its static table the names, then columns that have the
 # same rows where an agent leaves the names out; likewise of its current table.
@@ -75,7 +75,7 @@ async def _answers(asked: Awaitable[_Answer], otherwise: _Answer) -> _Answer:
     """What is answered, or `otherwise` where a set of ports stands in the way."""
     try:
         return await asked
-    except TooMuch:
+    except AnswerTooBig:
         return otherwise
 
 

@@ -11,7 +11,7 @@ import msgspec
 from collectors.snmp.session import usm_keys, v3_message
 from collectors.snmp.session.ber import Malformed
 from collectors.snmp.session.credentials import Credential
-from collectors.snmp.session.v3_message import AUTH, PRIV, Secured
+from collectors.snmp.session.v3_message import AUTH, PRIV, V3Message
 from collectors.snmp.traps.local_engine import LocalEngine
 from collectors.snmp.traps.trap_message import TrapPdu, decode_pdu
 
@@ -39,7 +39,7 @@ class TrapRefused(Exception):
 class UsmMessage(msgspec.Struct, frozen=True, gc=False):
     """An authentic v3 message. `credential` is the user's."""
 
-    message: Secured
+    message: V3Message
     credential: Credential
     context_engine_id: bytes
     context: bytes
@@ -65,7 +65,9 @@ class Usm:
         self._keys: OrderedDict[tuple[Credential, bytes], usm_keys.Keys] = OrderedDict()
         self._reported: dict[str, int] = {}
 
-    def authenticate(self, message: Secured, address: str, now_s: float) -> UsmMessage:
+    def authenticate(
+        self, message: V3Message, address: str, now_s: float
+    ) -> UsmMessage:
         """Return the message if it is authentic.
 
         Raises `TrapRefused`, `NotATrap` or `Malformed`.
@@ -119,13 +121,13 @@ class Usm:
             self.engine.boots,
             self.engine.time(now_s),
             message.user,
-            v3_message.encode_inside(received.context_engine_id, received.context, pdu),
+            v3_message.encode_scoped(received.context_engine_id, received.context, pdu),
             received.credential,
             bool(message.flags & PRIV),
         )
 
     def _verify(
-        self, message: Secured, candidates: list[Credential], now_s: float
+        self, message: V3Message, candidates: list[Credential], now_s: float
     ) -> tuple[Credential, usm_keys.Keys]:
         signing = [credential for credential in candidates if credential.auth != "none"]
         if not signing:
@@ -157,7 +159,7 @@ class Usm:
         raise self._refusal("wrong_digest", message, now_s)
 
     def _read_scoped_pdu(
-        self, message: Secured, credential: Credential, clear: bytes, now_s: float
+        self, message: V3Message, credential: Credential, clear: bytes, now_s: float
     ) -> UsmMessage:
         encrypted = bool(message.flags & PRIV)
         at, end = (
@@ -175,7 +177,7 @@ class Usm:
     def _refusal(
         self,
         reason: str,
-        message: Secured,
+        message: V3Message,
         now_s: float,
         credential: Credential | None = None,
     ) -> TrapRefused:
@@ -186,7 +188,7 @@ class Usm:
             return TrapRefused(reason)
         request_id = 0
         if not message.flags & PRIV:
-            request_id = v3_message.request_id_of(
+            request_id = v3_message.scoped_request_id(
                 message.data, message.inside_at, message.inside_end
             )
         return TrapRefused(
@@ -197,7 +199,7 @@ class Usm:
                 self.engine.boots,
                 self.engine.time(now_s),
                 message.user,
-                v3_message.encode_inside(
+                v3_message.encode_scoped(
                     self.engine.id,
                     b"",
                     v3_message.report(_STATISTICS[reason], count, request_id),
