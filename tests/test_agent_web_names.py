@@ -84,6 +84,14 @@ async def test_every_phase_of_https_is_timed_and_adds_up(tmp_path: Path) -> None
          Outcome.CAPTIVE_PORTAL),
         (b"HTTP/1.1 302 F\r\nLocation: https://login.example/\r\n\r\n", Outcome.OK),
         (b"HTTP/1.1 301 F\r\nLocation: /home\r\n\r\n", Outcome.OK),
+        # Sign-in pages that a strict parser rejects.
+        (b"HTTP/1.1 302 F\r\nLocation : http://login.hotel/\r\n\r\n",
+         Outcome.CAPTIVE_PORTAL),
+        (b"HTTP/1.1 302 F\r\nX Portal: 1\r\nLocation: http://login.hotel/\r\n\r\n",
+         Outcome.CAPTIVE_PORTAL),
+        (b"HTTP/1.1 302 F\r\nContent-Length: 5\r\nContent-Length: 0\r\n"
+         b"Location: http://login.hotel/\r\n\r\n", Outcome.CAPTIVE_PORTAL),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nhello", Outcome.OK),
         (b"SSH-2.0-OpenSSH\r\n\r\n", Outcome.BAD_ANSWER),
         (b"HTTP/1.1 abc\r\n\r\n", Outcome.BAD_ANSWER),
         (b"", Outcome.RESET),
