@@ -136,24 +136,6 @@ def test_an_addresss_own_query_is_kept_and_no_key_comes_twice():
     assert url == f"wss://r.example/ndt/v7/download?{query}"
 
 
-@pytest.mark.parametrize(
-    ("said", "seconds"),
-    [
-        ("", 0),
-        ("120", 120),
-        ("0", 0),
-        ("-5", 0),
-        ("1.5", 0),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", 0),
-        ("99999999", 86_400),
-        ("9" * 5000, 0),
-        ("\u0663", 0),
-    ],
-)
-def test_when_to_come_again_is_seconds_and_at_most_a_day(said, seconds):
-    assert ndt7.retry_after_s(said) == seconds
-
-
 @pytest.mark.corpus
 @pytest.mark.parametrize("file", sorted(corpus_files("mlab_ndt7-*.json")))
 def test_what_m_labs_servers_said_in_recorded_tests_is_read(file):

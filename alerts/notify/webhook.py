@@ -12,7 +12,6 @@ import asyncio
 import hashlib
 import hmac
 import ssl
-from email.utils import parsedate_to_datetime
 from typing import Annotated, Literal
 
 import httpx2
@@ -23,7 +22,9 @@ from alerts.notify.delivery_result import DeliveryRefused, Retry
 from alerts.notify.page import Page
 from alerts.secret import Secret
 from probes.wire.clock import WallClock, wall_ms
+from probes.wire.retry_after import retry_after_s
 
+_LONGEST_WAIT_S = 3600.0
 _LATER = {408, 409, 421, 423, 425, 429}
 
 
@@ -88,8 +89,11 @@ class Webhook:
             return
         says = f"{where}: answered {answer.status_code} {answer.text[:200]!r}"
         if answer.status_code >= 500 or answer.status_code in _LATER:
-            after = answer.headers.get("Retry-After")
-            raise Retry(says, after_s=_after_s(after, self._now_ms()))
+            header = answer.headers.get("Retry-After")
+            wait_s = retry_after_s(header, self._now_ms() / 1000)
+            if wait_s is not None:
+                wait_s = min(wait_s, _LONGEST_WAIT_S)
+            raise Retry(says, after_s=wait_s)
         raise DeliveryRefused(says)
 
 
@@ -117,17 +121,3 @@ def _where(url: str) -> str:
     parsed = httpx2.URL(url)
     port = f":{parsed.port}" if parsed.port else ""
     return f"webhook {parsed.scheme}://{parsed.host}{port}"
-
-
-def _after_s(header: str | None, now_ms: int) -> float | None:
-    """`Retry-After`: seconds or a date (RFC 9110 section 10.2.3); at most an hour."""
-    if not header:
-        return None
-    try:
-        after_s = float(header)
-    except ValueError:
-        try:
-            after_s = parsedate_to_datetime(header).timestamp() - now_ms / 1000
-        except (TypeError, ValueError):
-            return None
-    return min(max(0.0, after_s), 3600.0)

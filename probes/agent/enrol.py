@@ -13,10 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from probes.agent.publish_https import ServerConnection, retry_after_s
+from probes.agent.publish_https import ServerConnection
 from probes.agent.report_delivery import Later
 from probes.wire.atomic_file import replace_file
 from probes.wire.report import AgentCredential, Enrolment
+from probes.wire.retry_after import retry_after_s
 
 CREDENTIAL = "credential.json"
 DEVICE = "device"

@@ -28,6 +28,7 @@ from probes.wire.policy import MAX_BODY_BYTES as MAX_POLICY_BYTES
 from probes.wire.policy import Policy
 from probes.wire.policy import decode as decode_policy
 from probes.wire.report import AgentCredential, Receipt
+from probes.wire.retry_after import retry_after_s
 
 if TYPE_CHECKING:
     import ssl
@@ -220,18 +221,6 @@ class HttpsPublisher:
             raise Later(f"the server's policy is not usable: {error}") from None
         self._etag = answer.headers.get("etag", "")
         return policy
-
-
-def retry_after_s(text: str, now_s: float) -> float | None:
-    """Seconds from a Retry-After header (RFC 9110 section 10.2.3), None if it has
-    none that can be read. Pure."""
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        return max(email.utils.parsedate_to_datetime(text).timestamp() - now_s, 0.0)
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None
 
 
 def _turned(answer: HttpResponse, now_s: float) -> Later | CredentialRefused:

@@ -25,9 +25,11 @@ from websockets.typing import Subprotocol
 
 from probes.wire import ndt7
 from probes.wire.failure import Outcome
+from probes.wire.retry_after import retry_after_s
 from probes.wire.socket_errors import outcome_of
 from probes.wire.tcp_info import TcpInfo, keep_little_waiting, tcp_info
 
+_LONGEST_WAIT_S = 86_400
 _FINAL_MEASUREMENT_S = 1.0
 _CONNECT_S = 2.0
 _RAMP_S = 1.0
@@ -165,9 +167,10 @@ async def _connected(
         )
     except InvalidStatus as refused:
         response = refused.response
+        wait_s = retry_after_s(response.headers.get("Retry-After"), time.time())
         raise _Unusable(
             _status_outcome(response.status_code),
-            ndt7.retry_after_s(response.headers.get("Retry-After", "")),
+            min(int(wait_s or 0), _LONGEST_WAIT_S),
         ) from None
     except (InvalidHandshake, InvalidURI):
         raise _Unusable(Outcome.BAD_ANSWER) from None

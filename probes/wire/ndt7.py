@@ -88,12 +88,6 @@ def with_token(base: str, token: str) -> str:
     return f"{base}{mark}{urlencode({TOKEN_KEY: token})}"
 
 
-def retry_after_s(said: str) -> int:
-    """Seconds of a Retry-After header, a day at most; 0 for none or what is none."""
-    fits = said.isascii() and said.isdecimal() and len(said) <= 9
-    return min(int(said), 86_400) if fits else 0
-
-
 def message_sizes() -> Iterator[int]:
     """Sizes of the binary messages, one after the other: doubled while a message is
     less than a sixteenth of what has been sent."""

@@ -1,0 +1,19 @@
+"""The HTTP header `Retry-After` (RFC 9110 section 10.2.3)."""
+
+from __future__ import annotations
+
+import email.utils
+
+
+def retry_after_s(header: str | None, now_s: float) -> float | None:
+    """Returns the seconds to wait, from a number of seconds or a date. Pure.
+
+    None if there is no header or it cannot be read. A caller limits the time itself.
+    """
+    text = (header or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(email.utils.parsedate_to_datetime(text).timestamp() - now_s, 0.0)
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
