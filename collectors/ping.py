@@ -3,8 +3,6 @@
 Unprivileged where the system allows it (`net.ipv4.ping_group_range`), else raw with
 CAP_NET_RAW, else not at all, which is said once. Each address has its own phase: at
 10,000 devices and an echo every 20 s some 25 leave together, every 50 ms.
-
-Formats: RFC 792, RFC 4443 section 4.
 """
 
 from __future__ import annotations
@@ -26,6 +24,7 @@ import msgspec
 import structlog
 
 from collectors.background_tasks import BackgroundTasks
+from probes.wire.icmp import ECHO_REPLY, echo_reply_payload, echo_request
 
 _log = structlog.get_logger()
 _TICK_S = 0.05
@@ -33,8 +32,6 @@ _TICK_S = 0.05
 TIMEOUT_S = 1.0
 # `ask`: so many echoes, so far apart.
 _ASKED, _APART_S = 3, 0.4
-_REQUEST_4, _REPLY_4, _REQUEST_6, _REPLY_6 = 8, 0, 128, 129
-_HEADER = struct.Struct("!BBHHH")
 _RECEIVE_BYTES = 1 << 20
 # Linux: the kernel's time of arrival, so that a busy loop is no long way.
 _SO_TIMESTAMPNS = 35 if sys.platform == "linux" else 0
@@ -181,11 +178,8 @@ class Pinger:
         sock = self._sockets[family]
         self._count += 1
         number = self._count & 0xFFFF
-        kind = _REQUEST_4 if family == socket.AF_INET else _REQUEST_6
         payload = self._token + self._count.to_bytes(8, "big")
-        packet = _HEADER.pack(kind, 0, 0, self._ident, number) + payload
-        if family == socket.AF_INET:
-            packet = _with_checksum(packet)
+        packet = echo_request(family, self._ident, number, payload)
         waiting = _Waiting(pinged, time.time_ns(), time.monotonic() + TIMEOUT_S)
         self._waiting[self._count] = waiting
         self.sent += 1
@@ -244,16 +238,10 @@ class Pinger:
 
 
 def read_reply(packet: bytes, token: bytes) -> int | None:
-    """The number of the echo that `packet` answers, None for anything else. Pure.
-
-    A raw IPv4 socket gives the IP header too, a datagram socket does not.
-    """
-    if packet[:1] and packet[0] >> 4 == 4 and len(packet) >= 20:
-        packet = packet[(packet[0] & 15) * 4 :]
-    if len(packet) < _HEADER.size + 16 or packet[0] not in (_REPLY_4, _REPLY_6):
-        return None
-    payload = packet[_HEADER.size :]
-    if payload[:8] != token:
+    """Returns the number of the echo that `packet` answers, None for anything else.
+    Pure."""
+    payload = echo_reply_payload(packet)
+    if payload is None or len(payload) < 16 or payload[:8] != token:
         return None
     return int.from_bytes(payload[8:16], "big")
 
@@ -281,11 +269,12 @@ def open_socket(family: int) -> socket.socket | None:
 def _only_replies(sock: socket.socket, v4: bool) -> None:
     """Bits set are kinds that the kernel keeps from us."""
     if v4:
-        blocked = ~(1 << _REPLY_4) & 0xFFFFFFFF
+        blocked = ~(1 << ECHO_REPLY[socket.AF_INET]) & 0xFFFFFFFF
         sock.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", blocked))
     else:
         words = [0xFFFFFFFF] * 8
-        words[_REPLY_6 >> 5] &= ~(1 << (_REPLY_6 & 31))
+        reply = ECHO_REPLY[socket.AF_INET6]
+        words[reply >> 5] &= ~(1 << (reply & 31))
         blocked6 = struct.pack("=8I", *words)
         sock.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, blocked6)
 
@@ -300,11 +289,3 @@ def _arrived_ns(extra: list[tuple[int, int, bytes]]) -> int | None:
 
 def _family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
-
-
-def _with_checksum(packet: bytes) -> bytes:
-    """RFC 1071; for ICMPv6 the kernel does it."""
-    total = sum(struct.unpack(f"!{len(packet) // 2}H", packet))
-    total = (total >> 16) + (total & 0xFFFF)
-    total += total >> 16
-    return packet[:2] + struct.pack("!H", ~total & 0xFFFF) + packet[4:]

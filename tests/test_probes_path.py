@@ -13,8 +13,9 @@ from routed_path import COUNCIL, COUNCIL6, GATEWAY, RoutedPath, routed_path
 
 from probes import tracing
 from probes.measure.hops import Hop, figures, identify_hops
-from probes.tracing import Echo, icmp, windows_tracer
+from probes.tracing import Echo, windows_tracer
 from probes.tracing.linux_tracer import TcpTracer, parse_error
+from probes.wire import icmp
 from probes.wire.catalogue import check_sample
 from probes.wire.failure import Outcome
 from probes.wire.measurements import CATALOGUE

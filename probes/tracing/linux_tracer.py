@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from probes.tracing import Address, Echo, address_text
-from probes.tracing.icmp import echo_request, parse_icmp
+from probes.wire.icmp import echo_request, parse_icmp
 from probes.wire.packet_codec import PacketCodec
 
 _MSG_ERRQUEUE = 0x2000

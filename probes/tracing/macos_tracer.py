@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 
 from probes.tracing import Echo
-from probes.tracing.icmp import echo_request, parse_icmp, without_ip_header
+from probes.wire.icmp import echo_request, parse_icmp, without_ip_header
 
 _IP_TTL, _IPV6_UNICAST_HOPS = 4, 4
 _ICMPV6 = 58

@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 
 _HEAD = struct.Struct("!BBHHH")
 _REQUEST = {socket.AF_INET: 8, socket.AF_INET6: 128}
-_REPLY = {socket.AF_INET: 0, socket.AF_INET6: 129}
+ECHO_REPLY = {socket.AF_INET: 0, socket.AF_INET6: 129}
 _EXCEEDED = {socket.AF_INET: 11, socket.AF_INET6: 3}
 _UNREACHABLE = {socket.AF_INET: 3, socket.AF_INET6: 1}
+_IPV4_HEAD_BYTES = 20
 _IPV6_HEAD_BYTES = 40
 
 Kind = Literal["reply", "exceeded", "unreachable"]
@@ -41,7 +42,7 @@ def parse_icmp(family: int, packet: bytes) -> IcmpReply | None:
     if len(packet) < _HEAD.size:
         return None
     kind, _code, _sum, identifier, number = _HEAD.unpack_from(packet)
-    if kind == _REPLY[family]:
+    if kind == ECHO_REPLY[family]:
         return IcmpReply("reply", identifier, number)
     answers: dict[int, Kind] = {
         _EXCEEDED[family]: "exceeded",
@@ -60,6 +61,18 @@ def parse_icmp(family: int, packet: bytes) -> IcmpReply | None:
     if quoted_kind != _REQUEST[family]:
         return None
     return IcmpReply(answers[kind], identifier, number)
+
+
+def echo_reply_payload(packet: bytes) -> bytes | None:
+    """The payload of an echo reply of either family; None for anything else.
+
+    A raw IPv4 socket gives the IP header too, a datagram socket does not.
+    """
+    if len(packet) >= _IPV4_HEAD_BYTES and packet[0] >> 4 == 4:
+        packet = without_ip_header(packet)
+    if len(packet) < _HEAD.size or packet[0] not in ECHO_REPLY.values():
+        return None
+    return packet[_HEAD.size :]
 
 
 def without_ip_header(packet: bytes) -> bytes:
