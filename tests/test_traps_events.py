@@ -44,7 +44,7 @@ def test_a_port_is_known_by_the_index_of_a_column_alone() -> None:
         "1.3.6.1.4.1.9.9.548.0.2", ("1.3.6.1.4.1.9.9.548.1.3.1.1.2.5.0", 2, 2)
     )
     assert result.port_index == 5
-    assert result.text == "Switched off by itself: bpduGuard"
+    assert result.text == "Error-disabled: bpduGuard"
 
 
 def test_a_value_sets_the_severity_and_ends_the_event() -> None:
