@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import services
 from agents import RecordedRaw
+from collectors.snmp.tables.ip_parse_addresses import parse_addresses
+from collectors.snmp.tables.parse_entities import parse_entities
+from collectors.snmp.tables.parse_vlans import parse_vlans
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,12 +18,9 @@ from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import facts_json, poll_once
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import RetryPolicy, Value
-from collectors.snmp.tables.cdp import DIALECTS, heard
-from collectors.snmp.tables.entities import entities
+from collectors.snmp.tables.cdp import DIALECTS, parse_dialect
 from collectors.snmp.tables.interfaces import Port
-from collectors.snmp.tables.ip_addresses import addresses
-from collectors.snmp.tables.lldp import LldpTables, lldp_neighbours
-from collectors.snmp.tables.vlans import vlans
+from collectors.snmp.tables.lldp import LldpTables, parse_lldp
 
 OLD, NEW = "1.3.6.1.2.1.4.20.1", "1.3.6.1.2.1.4.34.1"
 PREFIX = "1.3.6.1.2.1.4.32.1.5"
@@ -38,7 +38,7 @@ def new(index: str, prefix: str = "0.0", kind: int = 1) -> dict[str, Value]:
 
 
 def shown(rows: dict[str, Value]) -> list[str]:
-    return [f"{each.address}/{each.prefixlen}" for each in addresses(rows)]
+    return [f"{each.address}/{each.prefixlen}" for each in parse_addresses(rows)]
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def test_an_address_in_both_tables_is_one() -> None:
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=24))
 def test_no_index_whatever_upsets_the_readers(arcs: list[int]) -> None:
     index = ".".join(map(str, arcs))
-    for each in addresses(old(index) | new(index)):
+    for each in parse_addresses(old(index) | new(index)):
         assert each.address.count(".") == 3 or ":" in each.address
-    vlans({f"1.3.6.1.2.1.17.7.1.4.3.1.1.{index}": b"x"})
-    entities({f"1.3.6.1.2.1.47.1.1.1.1.11.{index}": b"x"})
+    parse_vlans({f"1.3.6.1.2.1.17.7.1.4.3.1.1.{index}": b"x"})
+    parse_entities({f"1.3.6.1.2.1.47.1.1.1.1.11.{index}": b"x"})
 
 
 def entity(index: str, kind: int, serial: str) -> dict[str, Value]:
@@ -95,7 +95,7 @@ def entity(index: str, kind: int, serial: str) -> dict[str, Value]:
 
 def test_parts_with_an_index_of_two_parts_are_kept() -> None:
     """Nokia's routers: chassis, then part."""
-    found = entities(
+    found = parse_entities(
         entity("1.100663297", 7, "FAN1")
         | entity("1.134217729", 3, "NS1")
         | entity("5", 3, "S5")
@@ -114,7 +114,7 @@ def lldp(index: str) -> list[str]:
     }
     ids: dict[str, Value] = {f"{oids.LLDP_LOC_PORT_ID}.2": b"Gi2"}
     tables = LldpTables(rows, ids=ids)
-    return [each.local_port for each in lldp_neighbours(tables, PORTS)]
+    return [each.local_port for each in parse_lldp(tables, PORTS)]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_other_protocols_likewise(protocol: str, index: str, port: str) -> None:
     [dialect] = [each for each in DIALECTS if each.protocol == protocol]
     column = next(c for c, name in dialect.columns.items() if name == "name")
     rows: dict[str, Value] = {f"{dialect.entry}.{column}.{index}": b"sw-1"}
-    [found] = heard(dialect, rows, PORTS)
+    [found] = parse_dialect(dialect, rows, PORTS)
     assert found.local_port == port
     assert found.remote_name == "sw-1"
 
@@ -164,7 +164,7 @@ def test_other_protocols_likewise(protocol: str, index: str, port: str) -> None:
 def test_a_vlan_is_the_end_of_an_index_of_the_right_length(
     oid: str, ids: list[int]
 ) -> None:
-    assert [each.id for each in vlans({oid: b"staff"})] == ids
+    assert [each.id for each in parse_vlans({oid: b"staff"})] == ids
 
 
 async def polled(name: str) -> dict[str, Any]:

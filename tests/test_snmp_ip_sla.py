@@ -12,7 +12,7 @@ from waiting import until
 from collectors.batch import check
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp.tables.device_tags import DeviceTags
-from collectors.snmp.tables.ip_sla import Operation, rows
+from collectors.snmp.tables.ip_sla import Operation, to_batches
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedSwitch
 
@@ -98,7 +98,7 @@ def test_whatever_it_answers_fits_the_catalogue(
         answer[f"{mib}.2.10.1.2.{n}"] = 1 + n % 4
         if value is not None:
             answer |= {f"{mib}.{column}.{n}": value for column in columns}
-    for batch in rows(PLACE, 5, operations, answer):
+    for batch in to_batches(PLACE, 5, operations, answer):
         for sample in check(batch, CATALOGUE).samples():
             loss = sample.fields.get("loss_ratio")
             assert loss is None or 0 <= float(loss) <= 1
@@ -108,7 +108,7 @@ def test_ends_of_a_type_are_no_result() -> None:
     """A router whose target never answered has 4294967295 in some of its columns."""
     none = {f"{_JITTER}.{n}.1": 2**32 - 1 for n in (1, 2, 26, 27, 29, 42, 43, 46)}
     latest = {f"{_LATEST}.1.1": 2**32 - 1, f"{_LATEST}.2.1": 1}
-    (batch,) = rows(PLACE, 5, [Operation("1", "voice", 9)], {**latest, **none})
+    (batch,) = to_batches(PLACE, 5, [Operation("1", "voice", 9)], {**latest, **none})
     for name in ("rtt_ms", "jitter_ms", "loss_ratio", "mos", "icpif"):
         assert batch.field(name) == [None], name
     assert batch.field("up") == [1]

@@ -13,16 +13,16 @@ from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import facts_json, poll_once
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import RetryPolicy, Value
-from collectors.snmp.tables.cdp import DIALECTS, MNDP, Dialect, heard
+from collectors.snmp.tables.cdp import DIALECTS, MNDP, Dialect, parse_dialect
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.lldp import (
     SECOND,
     TPLINK_REM_TABLE,
     LldpTables,
-    lldp_neighbours,
-    tplink_neighbours,
+    parse_lldp,
+    parse_tplink,
 )
-from collectors.snmp.tables.neighbour_tables import NeighbourTables, neighbours
+from collectors.snmp.tables.neighbour_tables import NeighbourTables, parse_neighbours
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import (
     SimulatedNeighbour,
@@ -43,7 +43,7 @@ def rows(dialect: Dialect, index: str, **values: Value) -> dict[str, Value]:
 
 
 def test_cdp_names_the_port_by_its_if_index() -> None:
-    (one,) = heard(
+    (one,) = parse_dialect(
         CDP,
         rows(
             CDP,
@@ -73,14 +73,14 @@ def test_cdp_tells_switches_and_access_points_from_telephones(
     bits: str, is_infrastructure: bool
 ) -> None:
     said = rows(CDP, "1.1", name=b"x", capable=bytes.fromhex(bits))
-    (one,) = heard(CDP, said, PORTS)
+    (one,) = parse_dialect(CDP, said, PORTS)
     assert one.infrastructure is is_infrastructure
 
 
 def test_a_cdp_id_of_six_octets_is_an_address_and_of_six_letters_a_name() -> None:
     said = rows(CDP, "1.1", name=bytes.fromhex("0004f1d3ab12"))
     said |= rows(CDP, "2.1", name=b"core-1")
-    first, second = heard(CDP, said, PORTS)
+    first, second = parse_dialect(CDP, said, PORTS)
     assert (first.remote_name, first.remote_chassis) == (None, "00:04:f1:d3:ab:12")
     assert (second.remote_name, second.remote_chassis) == ("core-1", None)
 
@@ -89,31 +89,31 @@ def test_foundry_extreme_nortel_enterasys_and_mikrotik_have_tables_of_their_own(
     None
 ):
     said = rows(FDP, "2.1", name=b"ironware", port=b"eth 1/1", capable=b"Router")
-    (fdp,) = heard(FDP, said, PORTS)
+    (fdp,) = parse_dialect(FDP, said, PORTS)
     assert (fdp.local_if_index, fdp.remote_port) == (2, "eth 1/1")
     assert fdp.infrastructure
 
     said = rows(EDP, "4.0.0.0.4.150.1.2.3", name=b"summit", slot=1, port_number=49)
-    (edp,) = heard(EDP, said, PORTS)
+    (edp,) = parse_dialect(EDP, said, PORTS)
     assert (edp.local_if_index, edp.remote_name) == (4, "summit")
     assert (edp.remote_chassis, edp.remote_port) == ("00:04:96:01:02:03", "1:49")
 
     said = rows(SONMP, "0.0.10.0.0.1.0", chassis=b"\0\1\2\3\4\5")
     said |= rows(SONMP, "1.5.10.0.0.9.258", chassis=b"\0\1\2\3\4\6", local_segment=1)
     said |= rows(SONMP, "1.6.10.0.0.7.258", chassis=b"\0\1\2\3\4\7", local_segment=2)
-    (sonmp,) = heard(SONMP, said, PORTS)
+    (sonmp,) = parse_dialect(SONMP, said, PORTS)
     assert (sonmp.local_port, sonmp.remote_address) == ("1/5", "10.0.0.9")
     assert (sonmp.remote_chassis, sonmp.remote_port) == ("00:01:02:03:04:06", "1/2")
 
     said = rows(
         CTRON, "77.6.0.17.136.1.2.3", address="10.0.0.3", kind=2, port=b"ge.1.2"
     )
-    (ctron,) = heard(CTRON, said, PORTS)
+    (ctron,) = parse_dialect(CTRON, said, PORTS)
     assert (ctron.local_if_index, ctron.remote_chassis) == (6, "00:11:88:01:02:03")
     assert ctron.infrastructure
 
     said = rows(MNDP, "12", name=b"mast", local=7, chassis=b"\2\0\0\0\0\1")
-    (mndp,) = heard(MNDP, said, PORTS)
+    (mndp,) = parse_dialect(MNDP, said, PORTS)
     assert (mndp.local_if_index, mndp.remote_name) == (7, "mast")
 
 
@@ -136,21 +136,21 @@ def remote(index: str, entry: str, first: int, **more: Value) -> dict[str, Value
 @pytest.mark.parametrize("index", ["0.3.1", "4711.3.9", "3.1"])
 def test_an_lldp_row_may_leave_out_its_time_mark(index: str) -> None:
     said = remote(index, oids.LLDP_REM_TABLE, 4, name=b"core-1")
-    (one,) = lldp_neighbours(LldpTables(said), PORTS)
+    (one,) = parse_lldp(LldpTables(said), PORTS)
     assert one.local_if_index == 3
 
 
 @pytest.mark.parametrize("index", ["9", "0.0.9"])
 def test_router_os_names_the_port_in_its_own_table_only(index: str) -> None:
     said = remote(index, oids.LLDP_REM_TABLE, 4, name=b"core-1")
-    (one,) = lldp_neighbours(LldpTables(said, interfaces={9: 5}), PORTS)
+    (one,) = parse_lldp(LldpTables(said, interfaces={9: 5}), PORTS)
     assert one.local_if_index == 5
 
 
 @pytest.mark.parametrize("index", ["0.4.1.1", "0.4.1.128.194.0.0.14.1"])
 def test_the_second_lldp_mib_has_a_destination_in_its_index(index: str) -> None:
     said = remote(index, SECOND.remote, 5, name=b"core-1", port=b"1/1", port_subtype=5)
-    (one,) = lldp_neighbours(LldpTables(said, version=SECOND), PORTS)
+    (one,) = parse_lldp(LldpTables(said, version=SECOND), PORTS)
     assert (one.protocol, one.local_if_index) == ("lldp", 4)
     assert (one.remote_name, one.remote_port) == ("core-1", "1/1")
 
@@ -159,7 +159,7 @@ def test_the_second_lldp_mib_has_a_destination_in_its_index(index: str) -> None:
 def test_the_management_address_stands_in_an_index(after: str) -> None:
     said = remote("7.3.1", oids.LLDP_REM_TABLE, 4, name=b"core-1")
     addresses: dict[str, Value] = {f"1.0.8802.1.1.2.1.4.2.1.3.7.3.1.{after}": 2}
-    (one,) = lldp_neighbours(LldpTables(said, addresses=addresses), PORTS)
+    (one,) = parse_lldp(LldpTables(said, addresses=addresses), PORTS)
     assert one.remote_address == "10.1.2.3"
 
 
@@ -175,7 +175,7 @@ def test_tp_link_says_all_of_it_as_text() -> None:
             13: b"::10.2.0.9",
         }.items()
     }
-    (one,) = tplink_neighbours(said, PORTS)
+    (one,) = parse_tplink(said, PORTS)
     assert (one.protocol, one.local_if_index, one.remote_name) == ("lldp", 6, "sw22")
     assert one.remote_chassis == "48:a9:8a:c1:ac:58"
     assert one.remote_address == "10.2.0.9"
@@ -263,6 +263,6 @@ def test_no_row_whatever_its_index_and_value_upsets_the_reader(
         )
         tplink = under(TPLINK_REM_TABLE)
         others = tuple((each, under(each.entry)) for each in DIALECTS)
-        for one in neighbours(NeighbourTables(tables, others, tplink), PORTS):
+        for one in parse_neighbours(NeighbourTables(tables, others, tplink), PORTS):
             assert one.local_port or one.local_if_index is None
             assert one.remote_name != ""

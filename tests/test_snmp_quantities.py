@@ -24,7 +24,7 @@ from collectors.snmp.tables.quantities import (
     WIRELESS,
     Implausible,
     Quantity,
-    measured,
+    to_measurement,
 )
 
 TEMPERATURE, DBM, FAN = SENSORS["temperature"], SENSORS["dbm"], SENSORS["fanspeed"]
@@ -36,7 +36,7 @@ def of(quantity: Quantity, raw: float, divisor: float = 1) -> float | None:
         found = encoding.read(raw)
         return None if found is None else found / divisor
 
-    return measured(quantity, value)
+    return to_measurement(quantity, value)
 
 
 @pytest.mark.parametrize(

@@ -7,32 +7,37 @@ from pathlib import Path
 import pytest
 import recordings
 
-from collectors.snmp.tables.vlans import Vlan, merged, vlans
+from collectors.snmp.tables.vlans import Vlan, merge_vlans, parse_vlans
 
 STATIC, CURRENT = "1.3.6.1.2.1.17.7.1.4.3.1", "1.3.6.1.2.1.17.7.1.4.2.1"
 
 
 def test_names_stand_in_the_static_table_and_learnt_vlans_in_the_current_one() -> None:
     rows = {f"{STATIC}.1.10": b"staff", f"{CURRENT}.3.0.10": 3, f"{CURRENT}.3.0.20": 4}
-    assert vlans(rows) == [Vlan(10, "staff"), Vlan(20)]
+    assert parse_vlans(rows) == [Vlan(10, "staff"), Vlan(20)]
 
 
 def test_without_names_the_rows_of_another_column_are_vlans_too() -> None:
-    assert vlans({f"{STATIC}.5.7": 1, f"{STATIC}.2.9": b"\x80"}) == [Vlan(7), Vlan(9)]
+    assert parse_vlans({f"{STATIC}.5.7": 1, f"{STATIC}.2.9": b"\x80"}) == [
+        Vlan(7),
+        Vlan(9),
+    ]
 
 
 def test_the_newer_mib_has_a_component_before_the_vlan() -> None:
     row = "1.3.111.2.802.1.1.4.1.4.3.1.3.1.70"
-    assert vlans({row: b"phones"}) == [Vlan(70, "phones")]
+    assert parse_vlans({row: b"phones"}) == [Vlan(70, "phones")]
 
 
 def test_numbers_that_are_no_vlan_ids_are_left_out() -> None:
     rows = {f"{STATIC}.1.0": b"zero", f"{STATIC}.1.4095": b"all", f"{STATIC}.1.1": b""}
-    assert vlans(rows) == [Vlan(1)]
+    assert parse_vlans(rows) == [Vlan(1)]
 
 
 def test_the_makers_own_name_is_used_where_the_standard_has_none() -> None:
-    assert merged([Vlan(1), Vlan(2, "b")], [Vlan(1, "a"), Vlan(2, "x"), Vlan(3)]) == [
+    assert merge_vlans(
+        [Vlan(1), Vlan(2, "b")], [Vlan(1, "a"), Vlan(2, "x"), Vlan(3)]
+    ) == [
         Vlan(1, "a"),
         Vlan(2, "b"),
         Vlan(3),

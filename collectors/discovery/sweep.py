@@ -26,7 +26,7 @@ from collectors.snmp.session.oids import SYS_UP_TIME
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy, Value
 from collectors.snmp.session.sessions import Sessions
-from collectors.snmp.tables.ip_addresses import addresses, read_addresses
+from collectors.snmp.tables.ip_addresses import parse_addresses, read_addresses
 from probes.wire.failure import Outcome
 
 _ENGINE_ID = "1.3.6.1.6.3.10.2.1.1.0"
@@ -219,5 +219,5 @@ class _AddressProbe:
                 details |= await snmp.get_some(some)
         with suppress(Failed):
             rows = await read_addresses(snmp)
-            own = tuple(row.address for row in addresses(rows))
+            own = tuple(row.address for row in parse_addresses(rows))
         return details, own

@@ -40,16 +40,16 @@ from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.tables import interfaces
-from collectors.snmp.tables.entities import Entity, entities, read_entities
+from collectors.snmp.tables.entities import Entity, parse_entities, read_entities
 from collectors.snmp.tables.if_types import if_type
 from collectors.snmp.tables.interfaces import Columns, Port
-from collectors.snmp.tables.ip_addresses import Address, addresses, read_addresses
+from collectors.snmp.tables.ip_addresses import Address, parse_addresses, read_addresses
 from collectors.snmp.tables.neighbour_tables import (
     Neighbour,
-    neighbours,
+    parse_neighbours,
     read_neighbours,
 )
-from collectors.snmp.tables.vlans import Vlan, merged, read_vlans, vlans
+from collectors.snmp.tables.vlans import Vlan, merge_vlans, parse_vlans, read_vlans
 from probes.wire.failure import Outcome
 
 _COUNTERS = {
@@ -162,7 +162,7 @@ class _FactsReader:
             identity.sys_object_id, identity.sys_descr, read_text
         )
         facts.columns = await interfaces.read_columns(snmp, interfaces.FULL)
-        facts.ports = interfaces.ports(facts.columns)
+        facts.ports = interfaces.parse_ports(facts.columns)
         for section, read_section in (
             ("neighbours", self._read_neighbours),
             ("vlans", self._read_vlans),
@@ -196,16 +196,16 @@ class _FactsReader:
 
     async def _read_neighbours(self) -> None:
         tables = await read_neighbours(self._snmp)
-        self._facts.neighbours = neighbours(tables, self._facts.ports)
+        self._facts.neighbours = parse_neighbours(tables, self._facts.ports)
 
     async def _read_vlans(self) -> None:
-        self._facts.vlans = vlans(await read_vlans(self._snmp))
+        self._facts.vlans = parse_vlans(await read_vlans(self._snmp))
 
     async def _read_entities(self) -> None:
-        self._facts.entities = entities(await read_entities(self._snmp))
+        self._facts.entities = parse_entities(await read_entities(self._snmp))
 
     async def _read_addresses(self) -> None:
-        self._facts.addresses = addresses(await read_addresses(self._snmp))
+        self._facts.addresses = parse_addresses(await read_addresses(self._snmp))
 
     async def _read_profiles(self) -> None:
         facts = self._facts
@@ -227,7 +227,7 @@ class _FactsReader:
         facts.refused = sections[REFUSED]
         if any(getattr(row.rule, "instead", False) for row in rows):
             facts.vlans = []
-        facts.vlans = merged(facts.vlans, sections["vlans"])
+        facts.vlans = merge_vlans(facts.vlans, sections["vlans"])
 
     async def _read_identity(self) -> None:
         identity = self._identity

@@ -32,7 +32,7 @@ from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, Value
 from collectors.snmp.tables.device_tags import DeviceTags
-from collectors.snmp.tables.entities import entities, read_entities
+from collectors.snmp.tables.entities import parse_entities, read_entities
 from collectors.snmp.tables.ip_sla import IpSla
 from probes.wire.clock import MonotonicClock
 from probes.wire.failure import Outcome
@@ -138,7 +138,9 @@ class DeviceHealth:
             object_id, descr = identity.sys_object_id, identity.sys_descr
             profiles = await self._profiles.of(object_id, descr, read_text)
             rows = find(profiles, await read(reader, profiles))
-            parts = entities(await reader.once("entities", lambda: read_entities(snmp)))
+            parts = parse_entities(
+                await reader.once("entities", lambda: read_entities(snmp))
+            )
             sayings = Sayings(reader, object_id, descr, parts)
             identity = await named(identity, profiles, sayings)
         except Failed as failed:

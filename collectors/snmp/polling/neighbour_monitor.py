@@ -23,7 +23,7 @@ from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.neighbour import Neighbour
 from collectors.snmp.tables.neighbour_tables import (
     NeighbourTables,
-    neighbours,
+    parse_neighbours,
     read_neighbours,
 )
 from collectors.topology.neighbour_records import (
@@ -102,7 +102,7 @@ class NeighbourMonitor:
                 raise
             return []
         now_ms = self._now_ms()
-        kept = relevant(tags.device, neighbours(tables, ports), self._topology)
+        kept = relevant(tags.device, parse_neighbours(tables, ports), self._topology)
         ports_up = {
             plan.port.key
             for answer in answers

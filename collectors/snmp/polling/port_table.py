@@ -144,7 +144,7 @@ class PortTable:
         self._scalars = await snmp.get_some(_SCALARS)
         if_number = as_int(self._scalars.get(oids.IF_NUMBER))
         columns = await interfaces.read_columns(snmp, _COLUMNS, if_number)
-        self.ports = interfaces.ports(columns)
+        self.ports = interfaces.parse_ports(columns)
         self._port_plans = request_plan.port_plans(self.ports, columns, self._scalars)
         self._names = {name: columns.get(name, {}) for name in request_plan.NAMES}
         self.findings = device_findings.of_ports(self._port_plans, self._period_s)

@@ -43,7 +43,7 @@ from collectors.snmp.tables.quantities import (
     Encoding,
     Implausible,
     Quantity,
-    measured,
+    to_measurement,
 )
 from collectors.snmp.tables.vlans import Vlan
 from probes.wire.numbers import finite
@@ -132,7 +132,7 @@ def _measured(
     quantity: Quantity, row: ProfileRow, value: Callable[[ProfileRow], float | None]
 ) -> float | None:
     """`value` of the row in the first encoding that makes it plausible."""
-    return measured(quantity, lambda encoding: value(row.encoded(encoding)))
+    return to_measurement(quantity, lambda encoding: value(row.encoded(encoding)))
 
 
 def _said(rule: Any, row: ProfileRow) -> Value | None:

@@ -17,9 +17,9 @@ from collectors.snmp.tables.local_ports import LocalPorts
 from collectors.snmp.tables.neighbour import (
     Neighbour,
     address_text,
+    collect_rows,
     is_text,
     mac_text,
-    rows_of,
 )
 
 _ENTERPRISES = "1.3.6.1.4.1."
@@ -71,13 +71,13 @@ class Dialect(msgspec.Struct, frozen=True):
         return not self.vendors or enterprise in map(str, self.vendors)
 
 
-def heard(
+def parse_dialect(
     dialect: Dialect, rows: Mapping[str, Value], ports: Iterable[Port]
 ) -> list[Neighbour]:
     """The neighbours in that table's rows. Pure."""
     local = LocalPorts(list(ports))
     found = []
-    for index, row in rows_of(rows, dialect.entry, dialect.columns).items():
+    for index, row in collect_rows(rows, dialect.entry, dialect.columns).items():
         arcs = [int(arc) for arc in index.split(".")]
         more: dict[str, str | None] = {}
         if dialect.from_index is not None:
@@ -91,7 +91,7 @@ def heard(
         if label == "0":
             # There is no port 0: the row does not say.
             label = ""
-        name, chassis = _name(row.get("name"))
+        name, chassis = _name_and_chassis(row.get("name"))
         found.append(
             Neighbour(
                 protocol=dialect.protocol,
@@ -102,22 +102,22 @@ def heard(
                 remote_chassis=more.get("chassis")
                 or mac_text(row.get("chassis"))
                 or chassis,
-                capabilities=_capabilities(row) or dialect.speaker,
-                remote_address=more.get("address") or _address(row.get("address")),
+                capabilities=_parse_capabilities(row) or dialect.speaker,
+                remote_address=more.get("address") or _to_address(row.get("address")),
                 remote_descr=text(row.get("descr")) or None,
             )
         )
     return found
 
 
-def _name(value: Value | None) -> tuple[str | None, str | None]:
+def _name_and_chassis(value: Value | None) -> tuple[str | None, str | None]:
     """(name, chassis): a device id may be six octets, which are no name."""
     if isinstance(value, bytes) and len(value) == 6 and not is_text(value):
         return None, mac_text(value)
     return text(value) or None, None
 
 
-def _address(value: Value | None) -> str | None:
+def _to_address(value: Value | None) -> str | None:
     if isinstance(value, bytes):
         return address_text(value)
     if isinstance(value, str) and value.count(".") == 3:
@@ -125,7 +125,7 @@ def _address(value: Value | None) -> str | None:
     return None
 
 
-def _capabilities(row: Row) -> frozenset[str]:
+def _parse_capabilities(row: Row) -> frozenset[str]:
     said = row.get("capable")
     kind = row.get("kind")
     if isinstance(kind, int):
@@ -162,7 +162,7 @@ def _by_column(arcs: Arcs, row: Row, ports: LocalPorts) -> tuple[Port | None, st
     return ports.by_index.get(number), str(number)
 
 
-def _edp(arcs: Arcs, row: Row) -> dict[str, str | None]:
+def _edp_fields(arcs: Arcs, row: Row) -> dict[str, str | None]:
     """extremeEdpNeighborId: two octets of priority and the MAC end the index."""
     slot, port = as_int(row.get("slot")), as_int(row.get("port_number"))
     where = None if port is None else f"{slot}:{port}" if slot else str(port)
@@ -171,7 +171,7 @@ def _edp(arcs: Arcs, row: Row) -> dict[str, str | None]:
     return {"port": where, "chassis": chassis}
 
 
-def _sonmp(arcs: Arcs, row: Row) -> dict[str, str | None] | None:
+def _sonmp_fields(arcs: Arcs, row: Row) -> dict[str, str | None] | None:
     """slot.port.address.segment; the rows of slot 0 are the device itself, and those
     of other segments were heard through somebody else."""
     if len(arcs) < 7 or arcs[:2] == [0, 0] or as_int(row.get("local_segment")) == 2:
@@ -183,7 +183,7 @@ def _sonmp(arcs: Arcs, row: Row) -> dict[str, str | None] | None:
     }
 
 
-def _cabletron(arcs: Arcs, row: Row) -> dict[str, str | None]:
+def _cabletron_fields(arcs: Arcs, row: Row) -> dict[str, str | None]:
     octets = arcs[-6:]
     heard_mac = bytes(arc % 256 for arc in octets).hex(":")
     return {"chassis": mac_text(row.get("chassis")) or heard_mac}
@@ -219,7 +219,7 @@ DIALECTS = (
         _by_first_arc,
         vendors=(1916,),
         arcs=9,
-        from_index=_edp,
+        from_index=_edp_fields,
         speaker=frozenset({"bridge"}),
     ),
     Dialect(
@@ -229,7 +229,7 @@ DIALECTS = (
         _by_slot,
         vendors=(45, 2272, 1584),
         arcs=7,
-        from_index=_sonmp,
+        from_index=_sonmp_fields,
         speaker=frozenset({"bridge"}),
     ),
     Dialect(
@@ -238,7 +238,7 @@ DIALECTS = (
         {3: "address", 5: "kind", 6: "chassis", 8: "descr", 9: "port"},
         _by_second_arc,
         vendors=(52, 5624),
-        from_index=_cabletron,
+        from_index=_cabletron_fields,
     ),
     MNDP,
 )

@@ -59,11 +59,11 @@ async def read_entities(snmp: DeviceSession) -> dict[str, Value]:
     return rows
 
 
-def entities(rows: Mapping[str, Value]) -> list[Entity]:
+def parse_entities(rows: Mapping[str, Value]) -> list[Entity]:
     """The parts there are. Pure."""
     found: dict[tuple[int, ...], dict[str, str]] = {}
     classes: dict[tuple[int, ...], str] = {}
-    for column, index, value in _cells(rows, _ENTITY):
+    for column, index, value in _iterate_cells(rows, _ENTITY):
         if column == _CLASS_COLUMN:
             number = as_int(value) or 0
             known = 1 <= number <= len(_CLASSES)
@@ -80,7 +80,7 @@ def entities(rows: Mapping[str, Value]) -> list[Entity]:
     ]
 
 
-def _cells(
+def _iterate_cells(
     rows: Mapping[str, Value], base: str
 ) -> Iterator[tuple[int, tuple[int, ...], Value]]:
     """(column, index, value) of the rows of the table `base`."""

@@ -107,7 +107,7 @@ async def read_columns(
         found[oids.IF_INDEX] = await _walk_column(snmp, oids.IF_INDEX)
         indexes = sorted(found[oids.IF_INDEX])
     if not snmp.is_v1 and indexes:
-        columns = await _answered(snmp, columns, indexes[0])
+        columns = await _accepted_columns(snmp, columns, indexes[0])
     wanted = [
         f"{column}.{index}"
         for index in indexes
@@ -122,7 +122,7 @@ async def read_columns(
     return found
 
 
-async def _answered(
+async def _accepted_columns(
     snmp: DeviceSession,
     columns: tuple[str, ...],
     index: int,
@@ -133,18 +133,18 @@ async def _answered(
     IOS): asked together with the good ones, it would look like an agent that stands
     no more than one variable at a time.
     """
-    if await _takes(snmp, columns, index, 1):
+    if await _accepts(snmp, columns, index, 1):
         return columns
     good = []
     for column in columns:
         # Once more than together: a lost packet must not cost a column.
-        if await _takes(snmp, (column,), index, 2):
+        if await _accepts(snmp, (column,), index, 2):
             good.append(column)
     # All refused: it stands one variable only.
     return tuple(good) or columns
 
 
-async def _takes(
+async def _accepts(
     snmp: DeviceSession,
     columns: tuple[str, ...],
     index: int,
@@ -186,7 +186,7 @@ async def _walk_column(snmp: DeviceSession, column: str) -> dict[int, Value]:
     return found
 
 
-def ports(columns: Columns) -> list[Port]:
+def parse_ports(columns: Columns) -> list[Port]:
     """The ports there are, in order of ifIndex, each with its name. Pure."""
 
     def of(column: str, index: int) -> Value | None:

@@ -52,17 +52,17 @@ async def read_addresses(snmp: DeviceSession) -> dict[str, Value]:
     return rows
 
 
-def addresses(rows: Mapping[str, Value]) -> list[Address]:
+def parse_addresses(rows: Mapping[str, Value]) -> list[Address]:
     """The addresses, each once an interface. Pure."""
     found: dict[tuple[str, int | None], Address] = {}
-    for each in (*_old(rows), *_new(rows)):
+    for each in (*_parse_ip_addr_table(rows), *_parse_ip_address_table(rows)):
         known = found.get((each.address, each.if_index))
         if known is None or known.prefixlen is None:
             found[(each.address, each.if_index)] = each
     return list(found.values())
 
 
-def _old(rows: Mapping[str, Value]) -> Iterator[Address]:
+def _parse_ip_addr_table(rows: Mapping[str, Value]) -> Iterator[Address]:
     for oid, value in rows.items():
         if not oids.under(oid, _OLD_IF_INDEX):
             continue
@@ -70,13 +70,13 @@ def _old(rows: Mapping[str, Value]) -> Iterator[Address]:
         arcs = oids.parts(index)
         if len(arcs) == 5 and arcs[0] == 4:
             arcs = arcs[1:]
-        address = _address(arcs) if len(arcs) == 4 else None
+        address = _to_address(arcs) if len(arcs) == 4 else None
         if address is not None:
             mask = rows.get(f"{_OLD_MASK}.{index}")
-            yield Address(address, _prefixlen(mask), as_int(value))
+            yield Address(address, _prefix_length_of_mask(mask), as_int(value))
 
 
-def _new(rows: Mapping[str, Value]) -> Iterator[Address]:
+def _parse_ip_address_table(rows: Mapping[str, Value]) -> Iterator[Address]:
     for oid, value in rows.items():
         if not oids.under(oid, _IF_INDEX):
             continue
@@ -91,20 +91,22 @@ def _new(rows: Mapping[str, Value]) -> Iterator[Address]:
         if arcs[:1] == [size]:
             # Not the first octet of an address: so few are in 4.0.0.0/8.
             arcs = arcs[1:]
-        address = _address(arcs[:octets]) if len(arcs) == size else None
+        address = _to_address(arcs[:octets]) if len(arcs) == size else None
         if address is not None:
-            prefixlen = _pointed(rows.get(f"{_PREFIX}.{index}"), octets * 8)
+            prefixlen = _prefix_length_of_pointer(
+                rows.get(f"{_PREFIX}.{index}"), octets * 8
+            )
             yield Address(address, prefixlen, as_int(value))
 
 
-def _address(arcs: Sequence[int]) -> str | None:
+def _to_address(arcs: Sequence[int]) -> str | None:
     if max(arcs) > 255:
         return None
     octets = bytes(arcs)
     return str(IPv4Address(octets) if len(octets) == 4 else IPv6Address(octets))
 
 
-def _pointed(pointer: Value | None, most: int) -> int | None:
+def _prefix_length_of_pointer(pointer: Value | None, most: int) -> int | None:
     """The length of the prefix whose row `pointer` names; 0.0 names none."""
     if not isinstance(pointer, str) or not oids.under(pointer, _PREFIX_TABLE):
         return None
@@ -112,7 +114,7 @@ def _pointed(pointer: Value | None, most: int) -> int | None:
     return length if length <= most else None
 
 
-def _prefixlen(mask: Value | None) -> int | None:
+def _prefix_length_of_mask(mask: Value | None) -> int | None:
     if not isinstance(mask, str):
         return None
     try:

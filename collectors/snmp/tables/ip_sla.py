@@ -87,15 +87,15 @@ class IpSla:
         if now_s >= self._learn_at_s:
             # Also where it fails: not at every poll.
             self._learn_at_s = now_s + _LEARN_S
-            self._operations = await _operations(snmp)
+            self._operations = await _read_operations(snmp)
         if not self._operations:
             return []
-        asked = [o for each in self._operations for o in _asked(each)]
+        asked = [o for each in self._operations for o in _oids_of(each)]
         answer = await snmp.get_all(asked)
-        return rows(place, now_ms, self._operations, answer)
+        return to_batches(place, now_ms, self._operations, answer)
 
 
-async def _operations(snmp: DeviceSession) -> list[Operation]:
+async def _read_operations(snmp: DeviceSession) -> list[Operation]:
     types = await snmp.walk(_TYPE)
     indexes = [oids.tail(oid, _TYPE) for oid in types][:_MOST]
     if not indexes:
@@ -114,14 +114,14 @@ async def _operations(snmp: DeviceSession) -> list[Operation]:
     ]
 
 
-def _asked(operation: Operation) -> list[str]:
+def _oids_of(operation: Operation) -> list[str]:
     columns: tuple[str, ...] = (_RTT_MS, _SENSE)
     if operation.type == _UDP_JITTER:
         columns += (_RTTS, _RTT_SUM, *_LOST, _MOS, _ICPIF, _JITTER_MS)
     return [f"{column}.{operation.index}" for column in columns]
 
 
-def rows(
+def to_batches(
     place: DeviceTags,
     time_ms: int,
     operations: Sequence[Operation],
@@ -133,7 +133,7 @@ def rows(
     for each in operations:
         names[each.name] = names.get(each.name, 0) + 1
     for each in operations:
-        values = _values(each, answer)
+        values = _result_values(each, answer)
         if values is None:
             continue
         name = each.name if names[each.name] == 1 else f"{each.name} ({each.index})"
@@ -145,7 +145,7 @@ def rows(
     return [Batch(f"poll/{place.device}", time_ms, Schema.of(IP_SLA), columns)]
 
 
-def _values(
+def _result_values(
     operation: Operation, answer: Mapping[str, Value]
 ) -> tuple[Any, ...] | None:
     """up, sense, rtt_ms, jitter_ms, loss_ratio, mos, icpif; None: it has not run."""

@@ -15,9 +15,9 @@ from collectors.snmp.tables.local_ports import LocalPorts
 from collectors.snmp.tables.neighbour import (
     Neighbour,
     address_text,
+    collect_rows,
     is_text,
     mac_text,
-    rows_of,
 )
 
 # LldpChassisIdSubtype and LldpPortIdSubtype where the octets are an address.
@@ -142,37 +142,37 @@ async def read_lldp(snmp: DeviceSession) -> LldpTables:
     )
 
 
-def lldp_neighbours(tables: LldpTables, ports: Iterable[Port]) -> list[Neighbour]:
+def parse_lldp(tables: LldpTables, ports: Iterable[Port]) -> list[Neighbour]:
     """The neighbours, each at the port it was heard on. Pure."""
     version = tables.version
     local = _LldpPorts(tables, LocalPorts(list(ports)))
     columns = {version.first + n: name for n, name in enumerate(_NAMES)}
-    addresses = _addresses(tables)
+    addresses = _parse_addresses(tables)
     found = []
-    for index, row in rows_of(tables.remote, version.remote, columns).items():
-        number, last = _local_number(index, version)
+    for index, row in collect_rows(tables.remote, version.remote, columns).items():
+        number, last = _parse_index(index, version)
         if number == 0 and last in tables.interfaces:
             number = tables.interfaces[last]
         port, label = local.port(number)
-        enabled = _capabilities(row.get("enabled"))
+        enabled = _parse_capabilities(row.get("enabled"))
         found.append(
             Neighbour(
                 protocol="lldp",
                 local_port=port.key if port else label,
                 local_if_index=port.if_index if port else None,
                 remote_name=text(row.get("name")) or None,
-                remote_port=_identity(
+                remote_port=_id_text(
                     row.get("port"),
                     row.get("port_subtype"),
                     (_PORT_MAC, _PORT_NETWORK),
                 ),
-                remote_chassis=_identity(
+                remote_chassis=_id_text(
                     row.get("chassis"),
                     row.get("chassis_subtype"),
                     (_CHASSIS_MAC, _CHASSIS_NETWORK),
                 ),
                 remote_port_descr=text(row.get("port_descr")) or None,
-                capabilities=enabled or _capabilities(row.get("capable")),
+                capabilities=enabled or _parse_capabilities(row.get("capable")),
                 remote_address=addresses.get(index),
                 remote_descr=text(row.get("descr")) or None,
             )
@@ -180,13 +180,11 @@ def lldp_neighbours(tables: LldpTables, ports: Iterable[Port]) -> list[Neighbour
     return found
 
 
-def tplink_neighbours(
-    rows: Mapping[str, Value], ports: Iterable[Port]
-) -> list[Neighbour]:
+def parse_tplink(rows: Mapping[str, Value], ports: Iterable[Port]) -> list[Neighbour]:
     """The rows of TP-Link's own table, which stands instead of LLDP-MIB. Pure."""
     local = LocalPorts(list(ports))
     found = []
-    for index, row in rows_of(rows, TPLINK_REM_TABLE, _TPLINK_COLUMNS).items():
+    for index, row in collect_rows(rows, TPLINK_REM_TABLE, _TPLINK_COLUMNS).items():
         number = int(index.partition(".")[0])
         label = text(row.get("local")) or str(number or "")
         port = local.by_index.get(number) or local.called(label)
@@ -220,10 +218,10 @@ class _LldpPorts:
         version = tables.version
         self._ports = ports
         self._is_if_index = version is SECOND
-        self._subtypes = _by_number(tables.subtypes, version.local_subtype)
-        self._ids = _by_number(tables.ids, version.local_id)
-        self._descrs = _by_number(tables.descrs, version.local_descr)
-        self._bridge = _by_number(tables.bridge_ports, oids.BASE_PORT_IF_INDEX)
+        self._subtypes = _index_by_number(tables.subtypes, version.local_subtype)
+        self._ids = _index_by_number(tables.ids, version.local_id)
+        self._descrs = _index_by_number(tables.descrs, version.local_descr)
+        self._bridge = _index_by_number(tables.bridge_ports, oids.BASE_PORT_IF_INDEX)
 
     def port(self, number: int) -> tuple[Port | None, str]:
         """The port with LLDP's `number`, and what to call it if there is none."""
@@ -250,7 +248,7 @@ class _LldpPorts:
         return by_index.get(number), label or str(number)
 
 
-def _local_number(index: str, version: LldpMib) -> tuple[int, int]:
+def _parse_index(index: str, version: LldpMib) -> tuple[int, int]:
     """The local port's number in a row's index, 0 if it is not there; its last arc.
 
     lldpRemTimeMark.lldpRemLocalPortNum.lldpRemIndex: some leave out the mark, RouterOS
@@ -266,7 +264,7 @@ def _local_number(index: str, version: LldpMib) -> tuple[int, int]:
     return 0, arcs[-1]
 
 
-def _by_number(rows: Mapping[str, Value], base: str) -> dict[int, Value]:
+def _index_by_number(rows: Mapping[str, Value], base: str) -> dict[int, Value]:
     found = {}
     for oid, value in rows.items():
         index = oids.tail(oid, base)
@@ -275,7 +273,7 @@ def _by_number(rows: Mapping[str, Value], base: str) -> dict[int, Value]:
     return found
 
 
-def _addresses(tables: LldpTables) -> dict[str, str]:
+def _parse_addresses(tables: LldpTables) -> dict[str, str]:
     """Management addresses by the index of their neighbour; the first of each.
 
     They are the end of their own index: family, length (some leave it out), octets.
@@ -301,7 +299,7 @@ def _addresses(tables: LldpTables) -> dict[str, str]:
     return found
 
 
-def _identity(
+def _id_text(
     value: Value | None, subtype: Value | None, addresses: tuple[int, int]
 ) -> str | None:
     """A chassis or port id as text: addresses by their subtype, else what it says."""
@@ -316,7 +314,7 @@ def _identity(
     return text(value) or None
 
 
-def _capabilities(value: Value | None) -> frozenset[str]:
+def _parse_capabilities(value: Value | None) -> frozenset[str]:
     # BITS of at most sixteen; a longer one is a text somebody made of them.
     if not isinstance(value, bytes) or not 1 <= len(value) <= 4:
         return frozenset()

@@ -23,7 +23,7 @@ class LocalPorts:
         self._by_mac = {p.mac: p for p in ports if p.mac and macs.count(p.mac) == 1}
         self._by_place: dict[tuple[int, int], list[Port]] = {}
         for port in ports:
-            place = _place(port.name or port.descr or "")
+            place = _parse_slot_and_port(port.name or port.descr or "")
             if place is not None:
                 self._by_place.setdefault(place, []).append(port)
 
@@ -46,7 +46,7 @@ class LocalPorts:
         return found[0] if len(found) == 1 else None
 
 
-def _place(name: str) -> tuple[int, int] | None:
+def _parse_slot_and_port(name: str) -> tuple[int, int] | None:
     """`Gi2/0/7`, `Slot: 2 Port: 7`, `2/7` as (2, 7); one number is port of slot 0."""
     numbers = [int(each) for each in re.findall(r"\d{1,5}", name)]
     if not numbers:

@@ -46,7 +46,9 @@ class Neighbour(msgspec.Struct, frozen=True):
         return bool(_INFRASTRUCTURE & self.capabilities)
 
 
-def rows_of(found: Mapping[str, Value], entry: str, columns: Mapping[int, str]) -> Rows:
+def collect_rows(
+    found: Mapping[str, Value], entry: str, columns: Mapping[int, str]
+) -> Rows:
     """The rows of a table by index: what `columns` names, by those names."""
     rows: Rows = {}
     for oid, value in found.items():

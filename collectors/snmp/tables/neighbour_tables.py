@@ -10,16 +10,16 @@ from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import as_int, text
 from collectors.snmp.session.session import Value
-from collectors.snmp.tables.cdp import DIALECTS, MNDP, Dialect, heard
+from collectors.snmp.tables.cdp import DIALECTS, MNDP, Dialect, parse_dialect
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.lldp import (
     TPLINK_REM_TABLE,
     LldpTables,
-    lldp_neighbours,
+    parse_lldp,
+    parse_tplink,
     read_lldp,
-    tplink_neighbours,
 )
-from collectors.snmp.tables.neighbour import Neighbour, mac_text, rows_of
+from collectors.snmp.tables.neighbour import Neighbour, collect_rows, mac_text
 
 _TPLINK = "1.3.6.1.4.1.11863."
 _OWN = [oids.SYS_OBJECT_ID, oids.SYS_NAME]
@@ -30,7 +30,7 @@ _CHASSIS = [
     "1.3.6.1.2.1.17.1.1.0",
 ]
 
-__all__ = ["Neighbour", "NeighbourTables", "neighbours", "read_neighbours"]
+__all__ = ["Neighbour", "NeighbourTables", "parse_neighbours", "read_neighbours"]
 
 
 class NeighbourTables(msgspec.Struct, frozen=True):
@@ -61,7 +61,9 @@ async def read_neighbours(snmp: DeviceSession) -> NeighbourTables:
         if rows:
             others.append((dialect, rows))
         if dialect is MNDP:
-            lldp = msgspec.structs.replace(lldp, interfaces=_interfaces(rows))
+            lldp = msgspec.structs.replace(
+                lldp, interfaces=_parse_mndp_interfaces(rows)
+            )
     tplink: Mapping[str, Value] = {}
     if not lldp.remote and object_id.startswith(_TPLINK):
         tplink = await snmp.walk(TPLINK_REM_TABLE, ordered=False)
@@ -75,11 +77,11 @@ async def read_neighbours(snmp: DeviceSession) -> NeighbourTables:
     )
 
 
-def neighbours(found: NeighbourTables, ports: Sequence[Port]) -> list[Neighbour]:
+def parse_neighbours(found: NeighbourTables, ports: Sequence[Port]) -> list[Neighbour]:
     """The neighbours, each once a protocol, at the port it was heard on. Pure."""
-    told = lldp_neighbours(found.lldp, ports) + tplink_neighbours(found.tplink, ports)
+    told = parse_lldp(found.lldp, ports) + parse_tplink(found.tplink, ports)
     for dialect, rows in found.others:
-        more = heard(dialect, rows, ports)
+        more = parse_dialect(dialect, rows, ports)
         if dialect is MNDP:
             # RouterOS lists there whom it hears by LLDP as well.
             known = {(e.local_port, e.remote_name, e.remote_chassis) for e in told}
@@ -93,10 +95,10 @@ def neighbours(found: NeighbourTables, ports: Sequence[Port]) -> list[Neighbour]
     return told
 
 
-def _interfaces(rows: Mapping[str, Value]) -> dict[int, int]:
+def _parse_mndp_interfaces(rows: Mapping[str, Value]) -> dict[int, int]:
     """RouterOS: the number of a neighbour, which is its LLDP index too, to ifIndex."""
     found = {}
-    for index, row in rows_of(rows, MNDP.entry, MNDP.columns).items():
+    for index, row in collect_rows(rows, MNDP.entry, MNDP.columns).items():
         local = as_int(row.get("local"))
         if index.isdecimal() and local is not None:
             found[int(index)] = local

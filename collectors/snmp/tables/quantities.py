@@ -130,7 +130,7 @@ class Encoding(msgspec.Struct, frozen=True):
         return raw
 
 
-def measured(
+def to_measurement(
     quantity: Quantity, value: Callable[[Encoding], float | None]
 ) -> float | None:
     """The value of a reading; None if the device gives none.

@@ -52,11 +52,11 @@ async def read_vlans(snmp: DeviceSession) -> dict[str, Value]:
     `Failed`."""
     rows: dict[str, Value] = {}
     for base, tables in _MIBS:
-        if not await _answers(snmp.has_rows(base), True):
+        if not await _await_or(snmp.has_rows(base), True):
             continue
         for columns in tables:
             for column in columns:
-                found = await _answers(snmp.walk(column), {})
+                found = await _await_or(snmp.walk(column), {})
                 # A VLAN whose name cannot be read is still one.
                 found |= {
                     oid: b""
@@ -71,7 +71,7 @@ async def read_vlans(snmp: DeviceSession) -> dict[str, Value]:
     return rows
 
 
-async def _answers(asked: Awaitable[_Answer], otherwise: _Answer) -> _Answer:
+async def _await_or(asked: Awaitable[_Answer], otherwise: _Answer) -> _Answer:
     """What is answered, or `otherwise` where a set of ports stands in the way."""
     try:
         return await asked
@@ -79,11 +79,11 @@ async def _answers(asked: Awaitable[_Answer], otherwise: _Answer) -> _Answer:
         return otherwise
 
 
-def vlans(rows: Mapping[str, Value]) -> list[Vlan]:
+def parse_vlans(rows: Mapping[str, Value]) -> list[Vlan]:
     """Static and learnt VLANs, by id. Pure."""
     found: dict[int, str | None] = {}
     for oid, value in rows.items():
-        id = _id(oid)
+        id = _vlan_id(oid)
         if id is None:
             continue
         if any(oids.under(oid, names) for names in _NAMES):
@@ -93,7 +93,7 @@ def vlans(rows: Mapping[str, Value]) -> list[Vlan]:
     return [Vlan(id, name) for id, name in sorted(found.items())]
 
 
-def _id(oid: str) -> int | None:
+def _vlan_id(oid: str) -> int | None:
     """The VLAN whose row `oid` is of; None if its index is not that of such a table."""
     for table, lengths in _ARCS.items():
         if oids.under(oid, table):
@@ -103,7 +103,7 @@ def _id(oid: str) -> int | None:
     return None
 
 
-def merged(first: list[Vlan], more: list[Vlan]) -> list[Vlan]:
+def merge_vlans(first: list[Vlan], more: list[Vlan]) -> list[Vlan]:
     """Both, by id, with the name that either has."""
     found = {each.id: each.name for each in more}
     found |= {each.id: each.name or found.get(each.id) for each in first}
