@@ -6,8 +6,7 @@ from collectors.estate import Device, Line
 from collectors.snmp.polling.expected_ports import expected_ports
 from collectors.snmp.session import oids
 from collectors.snmp.tables.interfaces import Port
-from collectors.snmp.tables.lldp import LldpTables
-from collectors.snmp.tables.lldp import lldp_neighbours as neighbours
+from collectors.snmp.tables.lldp import LldpTables, parse_lldp
 
 PORTS = [
     Port(1, "Gi1", True, name="Gi1", descr="GigabitEthernet1", alias="uplink to core"),
@@ -68,7 +67,7 @@ def remote(number: int, capabilities: bytes, **more: bytes | int) -> dict[str, o
 def test_a_telephone_is_not_infrastructure_though_it_bridges() -> None:
     rows = remote(1, b"\x24\x00") | remote(2, b"\x20\x00") | remote(3, b"\x01")
     rows |= remote(4, b"\x10")
-    found = neighbours(LldpTables(rows), PORTS)  # type: ignore[arg-type]
+    found = parse_lldp(LldpTables(rows), PORTS)  # type: ignore[arg-type]
     assert [each.infrastructure for each in found] == [False, True, False, True]
 
 
@@ -85,7 +84,7 @@ def test_lldps_own_port_numbers_are_turned_into_ports() -> None:
         },
         bridge_ports={f"{oids.BASE_PORT_IF_INDEX}.103": 3},
     )
-    found = neighbours(tables, PORTS)
+    found = parse_lldp(tables, PORTS)
     assert [each.local_port for each in found] == ["Gi1", "Gi2", "Gi3"]
     assert [each.local_if_index for each in found] == [1, 2, 3]
 
@@ -100,7 +99,7 @@ def test_ids_are_shown_by_their_kind() -> None:
         port=bytes.fromhex("0004f1d3ab12"),
         name=b"",
     )
-    (found,) = neighbours(LldpTables(rows), PORTS)  # type: ignore[arg-type]
+    (found,) = parse_lldp(LldpTables(rows), PORTS)  # type: ignore[arg-type]
     assert found.remote_chassis == "10.0.0.9"
     assert found.remote_port == "00:04:f1:d3:ab:12"
     assert found.remote_name is None
@@ -108,6 +107,6 @@ def test_ids_are_shown_by_their_kind() -> None:
 
 
 def test_a_neighbour_on_a_port_nobody_knows_is_still_told() -> None:
-    (found,) = neighbours(LldpTables(remote(999, b"\x20")), PORTS)  # type: ignore[arg-type]
+    (found,) = parse_lldp(LldpTables(remote(999, b"\x20")), PORTS)  # type: ignore[arg-type]
     assert found.local_if_index is None
     assert found.local_port == "999"
