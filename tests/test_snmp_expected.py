@@ -26,30 +26,30 @@ def line(id: str, port: str, on: str = "d") -> Line:
 
 
 def test_the_strongest_reason_is_given() -> None:
-    found = expected_ports(
+    parsed = expected_ports(
         device(uplink_ports=("Gi1", "Gi2"), expect_up="Gi|camera"),
         [line("wan", "Gi1"), line("elsewhere", "Gi2", on="other")],
         PORTS,
         {"Gi1", "Gi2", "Gi4"},
     )
-    assert found.reasons == {
+    assert parsed.reasons == {
         "Gi1": "line",
         "Gi2": "uplink",
         "Gi3": "pattern",
         "Gi4": "neighbour",
     }
-    assert [each.id for each in found.lines["Gi1"]] == ["wan"]
-    assert set(found.lines) == {"Gi1"}
+    assert [each.id for each in parsed.lines["Gi1"]] == ["wan"]
+    assert set(parsed.lines) == {"Gi1"}
 
 
 def test_a_port_may_be_called_by_its_description_where_only_it_is_called_so() -> None:
-    found = expected_ports(
+    parsed = expected_ports(
         device(uplink_ports=("Ethernet",)),
         [line("wan", "GigabitEthernet2")],
         PORTS,
         (),
     )
-    assert found.reasons == {"Gi2": "line"}
+    assert parsed.reasons == {"Gi2": "line"}
 
 
 def test_an_ordinary_port_is_not_expected_to_be_up() -> None:
@@ -58,17 +58,17 @@ def test_an_ordinary_port_is_not_expected_to_be_up() -> None:
 
 def remote(number: int, capabilities: bytes, **more: bytes | int) -> dict[str, object]:
     row = f"0.{number}.1"
-    found: dict[str, object] = {f"{REMOTE}.12.{row}": capabilities}
+    parsed: dict[str, object] = {f"{REMOTE}.12.{row}": capabilities}
     columns = {"chassis_subtype": 4, "chassis": 5, "port_subtype": 6, "port": 7}
     columns |= {"name": 9}
-    return found | {f"{REMOTE}.{columns[key]}.{row}": v for key, v in more.items()}
+    return parsed | {f"{REMOTE}.{columns[key]}.{row}": v for key, v in more.items()}
 
 
 def test_a_telephone_is_not_infrastructure_though_it_bridges() -> None:
     rows = remote(1, b"\x24\x00") | remote(2, b"\x20\x00") | remote(3, b"\x01")
     rows |= remote(4, b"\x10")
-    found = parse_lldp(LldpTables(rows), PORTS)  # type: ignore[arg-type]
-    assert [each.infrastructure for each in found] == [False, True, False, True]
+    parsed = parse_lldp(LldpTables(rows), PORTS)  # type: ignore[arg-type]
+    assert [each.infrastructure for each in parsed] == [False, True, False, True]
 
 
 def test_lldps_own_port_numbers_are_turned_into_ports() -> None:
@@ -84,9 +84,9 @@ def test_lldps_own_port_numbers_are_turned_into_ports() -> None:
         },
         bridge_ports={f"{oids.BASE_PORT_IF_INDEX}.103": 3},
     )
-    found = parse_lldp(tables, PORTS)
-    assert [each.local_port for each in found] == ["Gi1", "Gi2", "Gi3"]
-    assert [each.local_if_index for each in found] == [1, 2, 3]
+    parsed = parse_lldp(tables, PORTS)
+    assert [each.local_port for each in parsed] == ["Gi1", "Gi2", "Gi3"]
+    assert [each.local_if_index for each in parsed] == [1, 2, 3]
 
 
 def test_ids_are_shown_by_their_kind() -> None:
@@ -99,14 +99,14 @@ def test_ids_are_shown_by_their_kind() -> None:
         port=bytes.fromhex("0004f1d3ab12"),
         name=b"",
     )
-    (found,) = parse_lldp(LldpTables(rows), PORTS)  # type: ignore[arg-type]
-    assert found.remote_chassis == "10.0.0.9"
-    assert found.remote_port == "00:04:f1:d3:ab:12"
-    assert found.remote_name is None
-    assert not found.infrastructure
+    (parsed,) = parse_lldp(LldpTables(rows), PORTS)  # type: ignore[arg-type]
+    assert parsed.remote_chassis == "10.0.0.9"
+    assert parsed.remote_port == "00:04:f1:d3:ab:12"
+    assert parsed.remote_name is None
+    assert not parsed.infrastructure
 
 
 def test_a_neighbour_on_a_port_nobody_knows_is_still_told() -> None:
-    (found,) = parse_lldp(LldpTables(remote(999, b"\x20")), PORTS)  # type: ignore[arg-type]
-    assert found.local_if_index is None
-    assert found.local_port == "999"
+    (parsed,) = parse_lldp(LldpTables(remote(999, b"\x20")), PORTS)  # type: ignore[arg-type]
+    assert parsed.local_if_index is None
+    assert parsed.local_port == "999"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import services
 from agents import RecordedRaw
-from collectors.snmp.tables.ip_parse_addresses import parse_addresses
-from collectors.snmp.tables.parse_entities import parse_entities
-from collectors.snmp.tables.parse_vlans import parse_vlans
+from collectors.snmp.tables.ip_addresses import parse_addresses
+from collectors.snmp.tables.entities import parse_entities
+from collectors.snmp.tables.vlans import parse_vlans
 from hypothesis import given
 from hypothesis import strategies as st
 
