@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 import services
 from agents import RecordedRaw
-from collectors.snmp.tables.ip_addresses import parse_addresses
-from collectors.snmp.tables.entities import parse_entities
-from collectors.snmp.tables.vlans import parse_vlans
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,8 +16,11 @@ from collectors.snmp.polling.device_facts import facts_json, poll_once
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import RetryPolicy, Value
 from collectors.snmp.tables.cdp import DIALECTS, parse_dialect
+from collectors.snmp.tables.entities import parse_entities
 from collectors.snmp.tables.interfaces import Port
+from collectors.snmp.tables.ip_addresses import parse_addresses
 from collectors.snmp.tables.lldp import LldpTables, parse_lldp
+from collectors.snmp.tables.vlans import parse_vlans
 
 OLD, NEW = "1.3.6.1.2.1.4.20.1", "1.3.6.1.2.1.4.34.1"
 PREFIX = "1.3.6.1.2.1.4.32.1.5"
