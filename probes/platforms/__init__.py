@@ -1,9 +1,9 @@
-"""Linux, Windows and macOS behind one function per question.
+"""Linux, Windows and macOS behind one function for each fact.
 
-Each system's module (`linux`, `windows`, `macos`) has a function of the same name; the
-tools' outputs are read by pure parsers beside them, which run, and are tested, on every
-system: `python -m probes.platforms` tries one on a recorded output. None of it needs
-rights, and none of it ever asks the person for any.
+The module of each system (`linux`, `windows`, `macos`) has a function of the same name.
+Pure parsers next to them read the output of tools; they run and are tested on every
+system, and `python -m probes.platforms` tries one on recorded output. Nothing here
+needs privileges or ever prompts the person.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from probes.wire.failure import Outcome
 
 
 def interfaces() -> list[Interface] | Outcome:
-    """All interfaces but loopback; an `Outcome` where the system does not tell."""
+    """All interfaces except loopback; an `Outcome` if the system does not list them."""
     if sys.platform == "win32":
         from probes.platforms import windows as here
     elif sys.platform == "darwin":
@@ -31,7 +31,7 @@ def interfaces() -> list[Interface] | Outcome:
 
 
 def wifi(key: bytes) -> list[WifiLink] | Outcome:
-    """The Wi-Fi interfaces' links; access points hashed under `key`."""
+    """The links of the Wi-Fi interfaces. Access points are hashed with `key`."""
     if sys.platform == "win32":
         from probes.platforms import windows as here
     elif sys.platform == "darwin":
@@ -42,9 +42,9 @@ def wifi(key: bytes) -> list[WifiLink] | Outcome:
 
 
 def vpn_connections() -> list[VpnConnection] | Outcome:
-    """The VPNs the system itself manages, if they may lack an interface of their own.
-    On Windows they never do, and only PowerShell would tell. Elsewhere a command is
-    started: seconds, not often."""
+    """The VPNs that the system itself manages, if they may have no interface. On
+    Windows they always have one, and only PowerShell lists them. Elsewhere this starts
+    a command, which takes seconds, so call it rarely."""
     if sys.platform == "win32":
         return []
     if sys.platform == "darwin":
@@ -55,7 +55,7 @@ def vpn_connections() -> list[VpnConnection] | Outcome:
 
 
 def proxy() -> ProxySetting:
-    """How the system says that the web is reached."""
+    """The system's proxy setting."""
     if sys.platform == "win32":
         from probes.platforms import windows as here
     elif sys.platform == "darwin":
@@ -66,8 +66,8 @@ def proxy() -> ProxySetting:
 
 
 def proxy_for(url: str, setting: ProxySetting) -> ProxySetting:
-    """`setting` with what its script says of `url`, where the system runs scripts for
-    others (Windows); else `setting` as it is."""
+    """`setting` with the proxy that its script returns for `url`, if the system can run
+    such scripts (Windows); otherwise `setting` unchanged."""
     if sys.platform == "win32":
         from probes.platforms import windows as here
 
@@ -76,7 +76,7 @@ def proxy_for(url: str, setting: ProxySetting) -> ProxySetting:
 
 
 def resolvers() -> tuple[str, ...]:
-    """The addresses of the name servers in use, a local stub's upstream ones."""
+    """The addresses of the name servers in use; behind a local stub, its upstreams."""
     if sys.platform == "win32":
         from probes.platforms import windows as here
     elif sys.platform == "darwin":
@@ -87,7 +87,7 @@ def resolvers() -> tuple[str, ...]:
 
 
 def hardware_address(gateway: str, interface: str) -> str:
-    """The hardware address of a neighbour, `aa:bb:…`; empty where it is not known."""
+    """The hardware address of a neighbour, `aa:bb:…`; empty if not known."""
     if sys.platform == "win32":
         from probes.platforms import windows as here
     elif sys.platform == "darwin":
@@ -98,7 +98,7 @@ def hardware_address(gateway: str, interface: str) -> str:
 
 
 def slept_s() -> float | None:
-    """Seconds this machine slept since it started; None where it cannot be told."""
+    """Seconds that this machine has slept since it started; None if not known."""
     if sys.platform == "win32":
         from probes.platforms import windows as here
     elif sys.platform == "darwin":

@@ -1,7 +1,7 @@
-"""`python -m probes.platforms TOOL < output`: what a parser makes of a recorded output.
+"""`python -m probes.platforms TOOL < output`: runs a parser on recorded output.
 
-For whoever got a colleague's output: the facts are printed as JSON, or the reason why
-there are none. Without TOOL, the tools are listed. Nothing is measured or sent.
+Prints the facts as JSON, or the outcome if there are none. Without TOOL it lists the
+tools. It measures and sends nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KEY = b"the same for every run, so that outputs can be compared"
 TOOLS: dict[str, tuple[str, Callable[[bytes], object]]] = {
     "netsh": (
         "netsh wlan show interfaces, in any language",
-        lambda given: netsh.parse_netsh_wlan(given, _KEY),
+        lambda output: netsh.parse_netsh_wlan(output, _KEY),
     ),
     "get-vpnconnection": (
         "Get-VpnConnection, as a list or through ConvertTo-Json",
@@ -27,7 +27,7 @@ TOOLS: dict[str, tuple[str, Callable[[bytes], object]]] = {
     ),
     "iw-link": (
         "iw dev WLAN link, or station dump",
-        lambda given: iw.parse_iw_link(given, _KEY),
+        lambda output: iw.parse_iw_link(output, _KEY),
     ),
     "iw-dev": ("iw dev", iw.parse_iw_dev),
     "proc-wireless": ("/proc/net/wireless", iw.parse_proc_wireless),
@@ -38,7 +38,7 @@ TOOLS: dict[str, tuple[str, Callable[[bytes], object]]] = {
     ),
     "system-profiler": (
         "system_profiler SPAirPortDataType, -json, -xml or as text",
-        lambda given: profiler.parse_system_profiler(given, _KEY),
+        lambda output: profiler.parse_system_profiler(output, _KEY),
     ),
     "scutil-nc": ("scutil --nc list", macos_tools.parse_scutil_nc_list),
     "scutil-proxy": ("scutil --proxy", macos_tools.parse_scutil_proxy),
@@ -53,16 +53,16 @@ TOOLS: dict[str, tuple[str, Callable[[bytes], object]]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0: facts; 1: a reason; 2: no such tool."""
+    """Returns 0 for facts, 1 for an outcome, 2 for an unknown tool."""
     if len(arguments) != 1 or arguments[0] not in TOOLS:
         lines = [f"  {name:18}  {what}" for name, (what, _) in TOOLS.items()]
         print("python -m probes.platforms TOOL < output", *lines, sep="\n")
         return 2
-    found = TOOLS[arguments[0]][1](sys.stdin.buffer.read(4_000_000))
-    if isinstance(found, Outcome):
-        print(found.value)
+    facts = TOOLS[arguments[0]][1](sys.stdin.buffer.read(4_000_000))
+    if isinstance(facts, Outcome):
+        print(facts.value)
         return 1
-    print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    print(msgspec.json.format(msgspec.json.encode(facts), indent=2).decode())
     return 0
 
 

@@ -1,7 +1,7 @@
-"""A system's own command, run with bounds: time, output, language, no window.
+"""Runs a system command within bounds: time, output size, language, no window.
 
-Fixed argument lists only, never a shell; what is printed is bytes, since its encoding
-is the parser's business.
+Takes fixed argument lists only and never uses a shell. Output stays bytes, because the
+parsers know its encoding.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from probes.wire.failure import Outcome
 
 MAX_OUTPUT_BYTES = 2_000_000
 TIMEOUT_S = 15.0
-_PLACES = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin:/usr/local/bin"
-# CREATE_NO_WINDOW: else a console flashes up on the person's screen.
+_SYSTEM_PATH = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin:/usr/local/bin"
+# CREATE_NO_WINDOW: without it a console window flashes up on the screen.
 _NO_WINDOW = 0x0800_0000 if sys.platform == "win32" else 0
 
 
 def run(*command: str, timeout_s: float = TIMEOUT_S) -> bytes | Outcome:
-    """What `command` prints; `not_supported` where it is not installed or may not be
-    run, `timeout` where it does not end. Some tools fail and print what matters all
-    the same: the exit code is not looked at, unless nothing was printed."""
+    """Returns what `command` prints; `not_supported` if it is not installed or may not
+    be run, `timeout` if it does not end. Some tools print useful output and still fail,
+    so the exit code counts only if nothing was printed."""
     path = os.environ.get("PATH", "") + (
-        "" if sys.platform == "win32" else f":{_PLACES}"
+        "" if sys.platform == "win32" else f":{_SYSTEM_PATH}"
     )
     program = shutil.which(command[0], path=path)
     if program is None:
         return Outcome.NOT_SUPPORTED
     try:
-        done = subprocess.run(
+        finished = subprocess.run(
             [program, *command[1:]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -45,6 +45,6 @@ def run(*command: str, timeout_s: float = TIMEOUT_S) -> bytes | Outcome:
         return Outcome.TIMEOUT
     except OSError:
         return Outcome.NOT_SUPPORTED
-    if done.returncode != 0 and not done.stdout:
+    if finished.returncode != 0 and not finished.stdout:
         return Outcome.NOT_SUPPORTED
-    return done.stdout[:MAX_OUTPUT_BYTES]
+    return finished.stdout[:MAX_OUTPUT_BYTES]

@@ -1,8 +1,8 @@
-"""Interfaces and routes from Windows' IP Helper API (iphlpapi.dll), by ctypes.
+"""Interfaces and routes from the Windows IP Helper API (iphlpapi.dll), with ctypes.
 
-`GetAdaptersAddresses`, `GetIfEntry2` and `GetIpForwardTable2`: documented, unprivileged
-and without PowerShell, whose start alone costs a second of the processor. The
-structures follow iptypes.h, netioapi.h and ws2ipdef.h.
+`GetAdaptersAddresses`, `GetIfEntry2` and `GetIpForwardTable2` are documented, need no
+privileges and avoid PowerShell, which takes a second of processor time just to start.
+The structures follow iptypes.h, netioapi.h and ws2ipdef.h.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KINDS = {23: "ppp", 71: "wlan", 131: "tunnel", 243: "wwan", 244: "wwan", 24: "l
 
 
 class Adapter(msgspec.Struct, frozen=True):
-    """One adapter as `GetAdaptersAddresses` and `GetIfEntry2` tell it."""
+    """One adapter, from `GetAdaptersAddresses` and `GetIfEntry2`."""
 
     name: str
     description: str
@@ -41,7 +41,7 @@ class Adapter(msgspec.Struct, frozen=True):
 
 
 def parse_socket_address(octets: bytes) -> str:
-    """The address of a SOCKADDR_IN or SOCKADDR_IN6, empty where it is neither. Pure."""
+    """The address in a SOCKADDR_IN or SOCKADDR_IN6; empty if it is neither. Pure."""
     if len(octets) < 8:
         return ""
     (family,) = struct.unpack_from("<H", octets)
@@ -53,7 +53,7 @@ def parse_socket_address(octets: bytes) -> str:
 
 
 def parse_routes(octets: bytes) -> list[IpRoute]:
-    """The rows of a MIB_IPFORWARD_TABLE2, interfaces by index. Pure."""
+    """The rows of a MIB_IPFORWARD_TABLE2; the interface is its index. Pure."""
     if len(octets) < 8:
         return []
     (count,) = struct.unpack_from("<I", octets)
@@ -77,44 +77,44 @@ def parse_routes(octets: bytes) -> list[IpRoute]:
 
 
 def to_interfaces(
-    adapters: list[Adapter], routes: list[IpRoute], chosen: set[str]
+    adapters: list[Adapter], routes: list[IpRoute], default_addresses: set[str]
 ) -> list[Interface]:
-    """The interfaces; `chosen`: own addresses the system takes for far ones. Pure.
+    """The interfaces. `default_addresses` are the own addresses that the system uses
+    for far destinations. Pure.
 
-    Every interface has routes to itself, to broadcast and multicast; only others, with
-    a default or a network behind it, make it `routed`.
+    Every interface has routes to itself, to broadcast and to multicast. Only a default
+    route or a route to a network behind it makes it `routed`.
     """
-    found = []
-    for each in adapters:
-        kind = _KINDS.get(each.if_type, "")
+    interfaces = []
+    for adapter in adapters:
+        kind = _KINDS.get(adapter.if_type, "")
         if kind == "lo":
             continue
-        mine = [r for r in routes if r.interface == str(each.index)]
-        defaults = sorted(
-            each.metric + r.metric for r in mine if r.prefix == 0 and each.up
-        )
-        gateways = [r.gateway for r in mine if r.prefix == 0 and r.gateway]
-        addresses = tuple(network.partition("/")[0] for network in each.networks)
-        found.append(
+        own = [route for route in routes if route.interface == str(adapter.index)]
+        default_routes = [route for route in own if route.prefix == 0]
+        metrics = [adapter.metric + route.metric for route in default_routes]
+        gateways = [route.gateway for route in default_routes if route.gateway]
+        addresses = tuple(network.partition("/")[0] for network in adapter.networks)
+        interfaces.append(
             Interface(
-                name=each.name,
-                description=each.description,
+                name=adapter.name,
+                description=adapter.description,
                 kind=kind,
-                physical=each.hardware,
-                up=each.up,
+                physical=adapter.hardware,
+                up=adapter.up,
                 addresses=addresses,
-                networks=each.networks,
-                routed=bool(chosen & set(addresses))
-                or any(map(_leads_beyond_host, mine)),
-                default_metric=defaults[0] if defaults else None,
-                gateway=next(iter([*each.gateways, *gateways]), ""),
-                resolvers=each.resolvers,
-                mtu_byte=each.mtu_byte,
-                speed_bps=each.speed_bps,
-                index=each.index,
+                networks=adapter.networks,
+                routed=bool(default_addresses & set(addresses))
+                or any(map(_leads_beyond_host, own)),
+                default_metric=min(metrics) if metrics and adapter.up else None,
+                gateway=next(iter([*adapter.gateways, *gateways]), ""),
+                resolvers=adapter.resolvers,
+                mtu_byte=adapter.mtu_byte,
+                speed_bps=adapter.speed_bps,
+                index=adapter.index,
             )
         )
-    return found
+    return interfaces
 
 
 def _leads_beyond_host(route: IpRoute) -> bool:
@@ -133,14 +133,14 @@ class _SocketAddress(ctypes.Structure):
     _fields_ = (("address", ctypes.c_void_p), ("length", ctypes.c_int))
 
 
-class _Listed(ctypes.Structure):
-    """The common beginning of unicast, gateway and DNS server addresses."""
+class _AddressEntry(ctypes.Structure):
+    """The fields that unicast, gateway and DNS server addresses share."""
 
 
-_Listed._fields_ = (
+_AddressEntry._fields_ = (
     ("length", ctypes.c_uint32),
     ("flags", ctypes.c_uint32),
-    ("next", ctypes.POINTER(_Listed)),
+    ("next", ctypes.POINTER(_AddressEntry)),
     ("address", _SocketAddress),
 )
 
@@ -158,7 +158,7 @@ class _Unicast(ctypes.Structure):
 
 
 class _Adapter(ctypes.Structure):
-    """IP_ADAPTER_ADDRESSES_LH as far as it is needed."""
+    """IP_ADAPTER_ADDRESSES_LH, up to the last field used here."""
 
 
 _Adapter._fields_ = (
@@ -169,7 +169,7 @@ _Adapter._fields_ = (
     ("unicast", ctypes.POINTER(_Unicast)),
     ("anycast", ctypes.c_void_p),
     ("multicast", ctypes.c_void_p),
-    ("dns", ctypes.POINTER(_Listed)),
+    ("dns", ctypes.POINTER(_AddressEntry)),
     ("suffix", ctypes.c_wchar_p),
     ("description", ctypes.c_wchar_p),
     ("name", ctypes.c_wchar_p),
@@ -185,14 +185,14 @@ _Adapter._fields_ = (
     ("tx_bps", ctypes.c_uint64),
     ("rx_bps", ctypes.c_uint64),
     ("wins", ctypes.c_void_p),
-    ("gateways", ctypes.POINTER(_Listed)),
+    ("gateways", ctypes.POINTER(_AddressEntry)),
     ("metric", ctypes.c_uint32),
     ("metric6", ctypes.c_uint32),
 )
 
 
 class _IfRow(ctypes.Structure):
-    """MIB_IF_ROW2 as far as its flags, and room for the rest."""
+    """MIB_IF_ROW2 up to its flags, and space for the rest."""
 
     _fields_ = (
         ("luid", ctypes.c_uint64),
@@ -210,15 +210,15 @@ class _IfRow(ctypes.Structure):
     )
 
 
-def _chain(first: object) -> Iterator[object]:
-    """The members of a linked list, at most 200."""
+def _linked_list(first: object) -> Iterator[object]:
+    """The entries of a linked list, at most 200."""
     pointer = first
     for _ in range(200):
         if not pointer:
             return
-        member = pointer.contents  # type: ignore[attr-defined]
-        yield member
-        pointer = member.next
+        entry = pointer.contents  # type: ignore[attr-defined]
+        yield entry
+        pointer = entry.next
 
 
 if sys.platform == "win32":
@@ -226,27 +226,27 @@ if sys.platform == "win32":
     _OVERFLOW = 111
 
     def adapters() -> list[Adapter]:
-        """The adapters; `OSError` where Windows does not tell."""
+        """Lists the adapters. Raises `OSError` if Windows returns an error."""
         api = ctypes.WinDLL("iphlpapi.dll")
         size = ctypes.c_uint32(32_768)
         for _ in range(4):
-            room = ctypes.create_string_buffer(size.value)
+            buffer = ctypes.create_string_buffer(size.value)
             error = api.GetAdaptersAddresses(
                 0,
                 _SKIP_ANYCAST_MULTICAST_INCLUDE_GATEWAYS,
                 None,
-                room,
+                buffer,
                 ctypes.byref(size),
             )
             if error == 0:
-                first = ctypes.cast(room, ctypes.POINTER(_Adapter))
-                return [_adapter(api, each) for each in _chain(first)]
+                first = ctypes.cast(buffer, ctypes.POINTER(_Adapter))
+                return [_adapter(api, entry) for entry in _linked_list(first)]
             if error != _OVERFLOW or size.value > 4_000_000:
                 break
         raise OSError(error, "GetAdaptersAddresses")
 
     def routes() -> list[IpRoute]:
-        """Both families' routes; empty where Windows does not tell."""
+        """The routes of both families; empty if Windows returns an error."""
         api = ctypes.WinDLL("iphlpapi.dll")
         api.FreeMibTable.argtypes = [ctypes.c_void_p]
         api.FreeMibTable.restype = None
@@ -261,25 +261,25 @@ if sys.platform == "win32":
             api.FreeMibTable(table)
 
     def hardware_address(gateway: str) -> str:
-        """The neighbour's hardware address, asked by ARP; empty for IPv6."""
+        """The neighbour's hardware address, from ARP; empty for IPv6."""
         try:
             packed = ipaddress.IPv4Address(gateway).packed
         except ValueError:
             return ""
         api = ctypes.WinDLL("iphlpapi.dll")
-        found, size = ctypes.create_string_buffer(8), ctypes.c_uint32(8)
+        hardware, size = ctypes.create_string_buffer(8), ctypes.c_uint32(8)
         to = struct.unpack("<I", packed)[0]
-        if api.SendARP(ctypes.c_uint32(to), 0, found, ctypes.byref(size)):
+        if api.SendARP(ctypes.c_uint32(to), 0, hardware, ctypes.byref(size)):
             return ""
-        return found.raw[:6].hex(":") if size.value == 6 else ""
+        return hardware.raw[:6].hex(":") if size.value == 6 else ""
 
-    def _adapter(api: ctypes.WinDLL, each: object) -> Adapter:
-        assert isinstance(each, _Adapter)
+    def _adapter(api: ctypes.WinDLL, entry: object) -> Adapter:
+        assert isinstance(entry, _Adapter)
         row = _IfRow()
-        row.index = each.index or each.index6
+        row.index = entry.index or entry.index6
         known = api.GetIfEntry2(ctypes.byref(row)) == 0
         networks = []
-        pointer = each.unicast
+        pointer = entry.unicast
         for _ in range(64):
             if not pointer:
                 break
@@ -288,31 +288,32 @@ if sys.platform == "win32":
             if address:
                 networks.append(f"{address}/{unicast.prefix}")
             pointer = ctypes.cast(unicast.next, ctypes.POINTER(_Unicast))
-        speed = min(each.tx_bps, each.rx_bps)
+        speed = min(entry.tx_bps, entry.rx_bps)
         return Adapter(
-            name=str(each.name or "")[:200],
-            description=str(each.description or "")[:200],
-            if_type=each.if_type,
-            up=each.status == 1,
-            index=each.index or each.index6,
+            name=str(entry.name or "")[:200],
+            description=str(entry.description or "")[:200],
+            if_type=entry.if_type,
+            up=entry.status == 1,
+            index=entry.index or entry.index6,
             # HardwareInterface is the lowest bit (netioapi.h).
             hardware=bool(known and row.flags & 1),
             networks=tuple(networks),
-            gateways=_addresses(each.gateways),
-            resolvers=_addresses(each.dns),
-            mtu_byte=each.mtu if 0 < each.mtu <= 65_535 else None,
+            gateways=_addresses(entry.gateways),
+            resolvers=_addresses(entry.dns),
+            mtu_byte=entry.mtu if 0 < entry.mtu <= 65_535 else None,
             speed_bps=speed if 0 < speed < 10**13 else None,
-            metric=each.metric,
+            metric=entry.metric,
         )
 
     def _addresses(first: object) -> tuple[str, ...]:
-        found = []
-        for each in _chain(first):
-            assert isinstance(each, _Listed)
-            found.append(_address(each.address))
-        return tuple(address for address in found if address)
+        addresses = []
+        for entry in _linked_list(first):
+            assert isinstance(entry, _AddressEntry)
+            addresses.append(_address(entry.address))
+        return tuple(address for address in addresses if address)
 
-    def _address(given: _SocketAddress) -> str:
-        if not given.address or not 8 <= given.length <= 128:
+    def _address(socket_address: _SocketAddress) -> str:
+        pointer, length = socket_address.address, socket_address.length
+        if not pointer or not 8 <= length <= 128:
             return ""
-        return parse_socket_address(ctypes.string_at(given.address, given.length))
+        return parse_socket_address(ctypes.string_at(pointer, length))

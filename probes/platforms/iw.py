@@ -1,6 +1,7 @@
 """`iw dev WLAN link`, `iw dev WLAN station dump`, `iw dev` and `/proc/net/wireless`.
 
-iw prints no translations. SSID and the access point's address are dropped.
+The output of iw is never translated. The SSID and the access point's address are
+dropped.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _CONNECTED = re.compile(
     r"(?:Connected to|Joined IBSS|^Station) ([0-9a-f:]{17})(?: \(on (\S+)\))?",
     re.IGNORECASE,
 )
-_NOT = re.compile(r"^\s*Not connected\.?", re.IGNORECASE)
-# Of Wi-Fi 7: several links at once, each below a line of its own.
+_NOT_CONNECTED = re.compile(r"^\s*Not connected\.?", re.IGNORECASE)
+# Wi-Fi 7 has several links at once, each under a heading of its own.
 _LINK = re.compile(r"^\s*Link \d{1,2}(?: BSSID|:)", re.IGNORECASE)
 _KEY = re.compile(r"^\s*([a-zA-Z][\w /-]{0,40}?)\s*:\s*(.*)$")
 _WIDTH = re.compile(r"\b(20|40|80P80|80\+80|80|160|320) ?MHz")
@@ -35,10 +36,10 @@ _MISSING = re.compile(r"no such device|nl80211 not found|not supported", re.IGNO
 
 
 def parse_iw_link(output: bytes | str, key: bytes = b"") -> WifiLink | Outcome:
-    """The link `iw dev X link` shows, of iw 3 to 6. `not_present` where it says that
-    there is no such interface, `bad_answer` where it is no output of iw's. Pure."""
+    """Parses the link in `iw dev X link` of iw 3 to 6. Returns `not_present` if iw
+    reports no such interface, `bad_answer` if the output is not from iw. Pure."""
     text = decode(output)
-    if any(_NOT.match(line) for line in text.splitlines()[:3]):
+    if any(_NOT_CONNECTED.match(line) for line in text.splitlines()[:3]):
         return WifiLink(connected=False)
     values: dict[str, str] = {}
     sections = [values]
@@ -50,9 +51,9 @@ def parse_iw_link(output: bytes | str, key: bytes = b"") -> WifiLink | Outcome:
         joined = _CONNECTED.search(line[:200])
         if joined:
             bssid, interface = joined[1], joined[2] or ""
-        found = _KEY.match(line[:400])
-        if found and found[1].lower() != "ssid":
-            sections[-1].setdefault(found[1].lower(), found[2].strip())
+        match = _KEY.match(line[:400])
+        if match and match[1].lower() != "ssid":
+            sections[-1].setdefault(match[1].lower(), match[2].strip())
     values, frequencies = _pick_link(sections)
     signal = plausible_dbm(number(values.get("signal") or values.get("signal avg")))
     rates = values.get("rx bitrate", ""), values.get("tx bitrate", "")
@@ -78,22 +79,22 @@ def parse_iw_link(output: bytes | str, key: bytes = b"") -> WifiLink | Outcome:
 
 
 def parse_iw_dev(output: bytes | str) -> list[str]:
-    """The managed interfaces of `iw dev`, by name. Pure."""
-    found: list[str] = []
+    """The names of the managed interfaces in `iw dev`. Pure."""
+    names: list[str] = []
     name = ""
     for line in decode(output).splitlines()[:2_000]:
         words = line.split()
         if len(words) == 2 and words[0] == "Interface":
             name = words[1][:40]
         elif words == ["type", "managed"] and name:
-            found.append(name)
+            names.append(name)
             name = ""
-    return found
+    return names
 
 
 def parse_proc_wireless(text: bytes | str) -> list[WifiLink]:
-    """The links of `/proc/net/wireless` (wireless extensions): signal and noise only;
-    levels above 0 are in another scale and left out. Pure."""
+    """The links in `/proc/net/wireless` (wireless extensions): signal and noise only.
+    Levels above 0 use another scale and are left out. Pure."""
     links = []
     for line in decode(text).splitlines()[2:200]:
         name, colon, rest = line.partition(":")
@@ -113,9 +114,9 @@ def parse_proc_wireless(text: bytes | str) -> list[WifiLink]:
 
 
 def _pick_link(sections: list[dict[str, str]]) -> tuple[dict[str, str], list[float]]:
-    """What is said of the connection, and the frequencies it may be on. Links that say
-    their own rates are told apart, and the first of them counts; if only the whole says
-    them, they are those of any link."""
+    """The values of the connection, and the frequencies it may use. If links have rates
+    of their own, the first such link counts; if only the whole connection has rates,
+    they may belong to any link."""
     head, *links = sections
     for link in links:
         if not any("bitrate" in key for key in head) and "rx bitrate" in link:
@@ -124,37 +125,37 @@ def _pick_link(sections: list[dict[str, str]]) -> tuple[dict[str, str], list[flo
 
 
 def _frequencies(sections: list[dict[str, str]]) -> list[float]:
-    found = (_frequency(section) for section in sections)
-    return [mhz for mhz in found if mhz is not None]
+    frequencies = (_frequency(section) for section in sections)
+    return [mhz for mhz in frequencies if mhz is not None]
 
 
 def _frequency(values: dict[str, str]) -> float | None:
-    # `2437`, of newer iw `2437.0`.
-    found = re.match(r"\d{4}(?:\.\d{1,6})?", values.get("freq", ""))
-    return float(found[0]) if found and 2000 <= float(found[0]) <= 8000 else None
+    # `2437`, in newer versions `2437.0`.
+    match = re.match(r"\d{4}(?:\.\d{1,6})?", values.get("freq", ""))
+    return float(match[0]) if match and 2000 <= float(match[0]) <= 8000 else None
 
 
 def _rate(text: str) -> float | None:
     """`866.7 MBit/s VHT-MCS 9 …`, `1.2 GBit/s`, `(unknown)`."""
-    found = re.match(r"(\d{1,6}(?:\.\d{1,3})?) ([kMG])Bit/s", text)
-    if not found:
+    match = re.match(r"(\d{1,6}(?:\.\d{1,3})?) ([kMG])Bit/s", text)
+    if not match:
         return None
-    scale = {"k": 1e3, "M": 1e6, "G": 1e9}[found[2]]
-    return float(found[1]) * scale or None
+    scale = {"k": 1e3, "M": 1e6, "G": 1e9}[match[2]]
+    return float(match[1]) * scale or None
 
 
 def _width(*rates: str) -> int | None:
     for rate in rates:
-        found = _WIDTH.search(rate)
-        if found:
-            return 160 if len(found[1]) > 3 else int(found[1])
-    # iw leaves out the width of a channel of 20 MHz.
+        match = _WIDTH.search(rate)
+        if match:
+            return 160 if len(match[1]) > 3 else int(match[1])
+    # iw does not print the width of a 20 MHz channel.
     return 20 if any("MCS" in rate for rate in rates) else None
 
 
 def _standard(*rates: str) -> str:
-    for mark, standard in _STANDARDS:
-        if any(f" {mark}" in rate for rate in rates):
+    for prefix, standard in _STANDARDS:
+        if any(f" {prefix}" in rate for rate in rates):
             return standard
     return ""
 

@@ -1,5 +1,5 @@
-"""Linux: /sys/class/net, /proc/net, netlink, psutil; `ip`, `iw` and nmcli where those
-do not tell."""
+"""Linux: /sys/class/net, /proc/net, netlink and psutil; `ip`, `iw` and nmcli if those
+are not enough."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from probes.platforms.system_facts import (
 from probes.wire.failure import Outcome
 
 _LOOPBACK = "772"
-# ARPHRD types (linux/if_arp.h) of interfaces that carry one network within another.
+# ARPHRD types (linux/if_arp.h) of tunnel interfaces.
 _ARPHRD = {
     "512": "ppp",
     "768": "tunnel",
@@ -50,60 +50,53 @@ _ARPHRD = {
 def interfaces(
     sys_net: Path = Path("/sys/class/net"), proc_net: Path = Path("/proc/net")
 ) -> list[Interface] | Outcome:
-    """All interfaces but loopback, by name; from `ip` where /sys is not to be read."""
+    """All interfaces except loopback, by name; from `ip` if /sys cannot be read."""
     routes = [
         *parse_ipv4_routes(_read(proc_net / "route")),
         *parse_ipv6_routes(_read(proc_net / "ipv6_route")),
     ]
-    bare = _interfaces_without_routes(sys_net)
-    if isinstance(bare, Outcome):
-        return bare
-    chosen = default_route_addresses()
-    found = []
-    for each in bare:
-        mine = [r for r in routes if r.interface == each.name]
-        defaults = sorted((r.metric, r.gateway) for r in mine if r.prefix == 0)
-        found.append(
-            Interface(
-                name=each.name,
-                kind=each.kind,
-                driver=each.driver,
-                physical=each.physical,
-                up=each.up,
-                addresses=each.addresses,
-                networks=each.networks,
-                routed=bool(mine) or bool(chosen & set(each.addresses)),
+    interfaces = _interfaces_without_routes(sys_net)
+    if isinstance(interfaces, Outcome):
+        return interfaces
+    default_addresses = default_route_addresses()
+    routed = []
+    for interface in interfaces:
+        own = [route for route in routes if route.interface == interface.name]
+        defaults = sorted(
+            (route.metric, route.gateway) for route in own if route.prefix == 0
+        )
+        routed.append(
+            replace(
+                interface,
+                routed=bool(own or default_addresses & set(interface.addresses)),
                 default_metric=defaults[0][0] if defaults else None,
                 gateway=defaults[0][1] if defaults else "",
-                mtu_byte=each.mtu_byte,
-                speed_bps=each.speed_bps,
-                index=each.index,
             )
         )
-    return found
+    return routed
 
 
 def wifi(key: bytes) -> list[WifiLink] | Outcome:
-    """From the kernel; from `iw`, then from /proc/net/wireless, where it refuses."""
-    found = nl80211.wifi(key)
-    if not isinstance(found, Outcome):
-        return with_radio_state(found)
-    if found is Outcome.NOT_PRESENT:
-        return found
-    listed = run("iw", "dev")
-    names = [] if isinstance(listed, Outcome) else parse_iw_dev(listed)
+    """From the kernel; if it refuses, from `iw`, then from /proc/net/wireless."""
+    from_kernel = nl80211.wifi(key)
+    if not isinstance(from_kernel, Outcome):
+        return with_radio_state(from_kernel)
+    if from_kernel is Outcome.NOT_PRESENT:
+        return from_kernel
+    output = run("iw", "dev")
+    names = [] if isinstance(output, Outcome) else parse_iw_dev(output)
     links = []
     for name in names[:4]:
-        shown = run("iw", "dev", name, "link")
-        link = shown if isinstance(shown, Outcome) else parse_iw_link(shown, key)
+        output = run("iw", "dev", name, "link")
+        link = output if isinstance(output, Outcome) else parse_iw_link(output, key)
         if not isinstance(link, Outcome):
             links.append(link)
     return (
         links
         or parse_proc_wireless(_read(Path("/proc/net/wireless")))
         or (
-            # Without nl80211 in the kernel there is no Wi-Fi to speak of.
-            Outcome.NOT_PRESENT if found is Outcome.NOT_SUPPORTED else found
+            # A kernel without nl80211 has no Wi-Fi.
+            Outcome.NOT_PRESENT if from_kernel is Outcome.NOT_SUPPORTED else from_kernel
         )
     )
 
@@ -111,7 +104,7 @@ def wifi(key: bytes) -> list[WifiLink] | Outcome:
 def with_radio_state(
     links: list[WifiLink], sys_net: Path = Path("/sys/class/net")
 ) -> list[WifiLink]:
-    """The links, with what rfkill says of those that are not connected."""
+    """The links, with the rfkill state of those that are not connected."""
     return [
         link if link.connected else replace(link, radio_off=_is_blocked(link, sys_net))
         for link in links
@@ -120,18 +113,20 @@ def with_radio_state(
 
 def _is_blocked(link: WifiLink, sys_net: Path) -> bool:
     radios = sys_net.joinpath(link.interface, "phy80211").glob("rfkill*")
-    return any("1" in (_read(r / "soft"), _read(r / "hard")) for r in radios)
+    return any(
+        "1" in (_read(radio / "soft"), _read(radio / "hard")) for radio in radios
+    )
 
 
 def vpn_connections() -> list[VpnConnection] | Outcome:
-    """What NetworkManager runs; `not_supported` without it."""
-    shown = run("nmcli", "-t", "-f", "TYPE,STATE", "connection", "show", "--active")
-    return shown if isinstance(shown, Outcome) else parse_nmcli(shown)
+    """The active connections of NetworkManager; `not_supported` without it."""
+    output = run("nmcli", "-t", "-f", "TYPE,STATE", "connection", "show", "--active")
+    return output if isinstance(output, Outcome) else parse_nmcli(output)
 
 
 def proxy() -> ProxySetting:
-    """The environment's; a service's own environment is empty, so /etc/environment
-    counts too."""
+    """From the environment and /etc/environment, because the environment of a service
+    is empty."""
     variables = dict(os.environ)
     for line in _read(Path("/etc/environment")).splitlines()[:200]:
         name, equals, value = line.removeprefix("export ").partition("=")
@@ -144,9 +139,9 @@ def resolvers(
     resolved: Path = Path("/run/systemd/resolve/resolv.conf"),
     etc: Path = Path("/etc/resolv.conf"),
 ) -> tuple[str, ...]:
-    """resolv.conf's; systemd-resolved's own list where that names only its stub."""
+    """From resolv.conf; from systemd-resolved's own list if that names only a stub."""
     own = _name_servers(_read(etc))
-    stub = all(_is_loopback(each) for each in own)
+    stub = all(_is_loopback(server) for server in own)
     upstream = _name_servers(_read(resolved)) if stub else ()
     return upstream or own
 
@@ -155,56 +150,55 @@ def hardware_address(gateway: str, interface: str) -> str:
     """From the kernel's neighbour tables."""
     if ":" not in gateway:
         return parse_arp(_read(Path("/proc/net/arp")), gateway)
-    shown = run("ip", "-json", "-6", "neighbour", "show", "dev", interface)
-    return "" if isinstance(shown, Outcome) else parse_ip_neighbour(shown, gateway)
+    output = run("ip", "-json", "-6", "neighbour", "show", "dev", interface)
+    return "" if isinstance(output, Outcome) else parse_ip_neighbour(output, gateway)
 
 
 def slept_s() -> float | None:
-    """CLOCK_BOOTTIME goes on in sleep, CLOCK_MONOTONIC does not."""
-    always = getattr(time, "CLOCK_BOOTTIME", None)
-    if sys.platform == "win32" or always is None:
+    """CLOCK_BOOTTIME goes on during sleep, CLOCK_MONOTONIC does not."""
+    boot_clock = getattr(time, "CLOCK_BOOTTIME", None)
+    if sys.platform == "win32" or boot_clock is None:
         return None
-    asleep_s = time.clock_gettime(always) - time.clock_gettime(time.CLOCK_MONOTONIC)
-    return max(asleep_s, 0.0)
+    boot_s = time.clock_gettime(boot_clock)
+    return max(boot_s - time.clock_gettime(time.CLOCK_MONOTONIC), 0.0)
 
 
 def _interfaces_without_routes(sys_net: Path) -> list[Interface] | Outcome:
-    """The interfaces without their routes."""
     import psutil
 
     try:
         folders = sorted(sys_net.iterdir())
     except OSError:
-        shown = run("ip", "-json", "-details", "address")
-        return shown if isinstance(shown, Outcome) else parse_ip_addr(shown)
+        output = run("ip", "-json", "-details", "address")
+        return output if isinstance(output, Outcome) else parse_ip_addr(output)
     addresses = psutil.net_if_addrs()
     statuses = psutil.net_if_stats()
-    found = []
+    interfaces = []
     for folder in folders:
         if _read(folder / "type") == _LOOPBACK:
             continue
         status = statuses.get(folder.name)
-        given = [
-            (a.address.split("%")[0], a.netmask)
-            for a in addresses.get(folder.name, ())
-            if a.family in {socket.AF_INET, socket.AF_INET6}
+        own = [
+            (entry.address.split("%")[0], entry.netmask)
+            for entry in addresses.get(folder.name, ())
+            if entry.family in {socket.AF_INET, socket.AF_INET6}
         ]
         index = _read(folder / "ifindex")
-        found.append(
+        interfaces.append(
             Interface(
                 name=folder.name,
                 kind=_kind(folder),
                 driver=_link_name(folder / "device" / "driver"),
                 physical=(folder / "device").exists(),
                 up=status is not None and status.isup,
-                addresses=tuple(address for address, _ in given),
+                addresses=tuple(address for address, _ in own),
                 networks=tuple(
                     f"{address}/{prefix}"
-                    for address, mask in given
+                    for address, mask in own
                     if (prefix := _prefix(mask)) is not None
                 ),
                 mtu_byte=status.mtu if status is not None and status.mtu else None,
-                # The kernel counts in Mbit/s; 65535 is its "not known".
+                # The kernel reports Mbit/s; 65535 means not known.
                 speed_bps=status.speed * 10**6
                 if status is not None
                 and 0 < status.speed < 65_535 * 10
@@ -213,7 +207,7 @@ def _interfaces_without_routes(sys_net: Path) -> list[Interface] | Outcome:
                 index=int(index) if index.isdecimal() else 0,
             )
         )
-    return found
+    return interfaces
 
 
 def _prefix(mask: str | None) -> int | None:
@@ -234,18 +228,18 @@ def _kind(folder: Path) -> str:
         with contextlib.suppress(ValueError):
             # TUN_TYPE_MASK 0x000f: IFF_TUN 1, IFF_TAP 2 (linux/if_tun.h).
             kind = "tun" if int(flags, 16) & 0xF == 1 else "tap"
-            # A tap in a bridge is a virtual machine's network card.
+            # A tap in a bridge is the network card of a virtual machine.
             return "port" if (folder / "brport").exists() else kind
     return _ARPHRD.get(_read(folder / "type"), "")
 
 
 def _name_servers(text: str) -> tuple[str, ...]:
-    found = []
+    servers = []
     for line in text.splitlines()[:200]:
         words = line.split()
         if len(words) >= 2 and words[0] == "nameserver":
-            found.append(words[1].split("%")[0][:60])
-    return tuple(found[:8])
+            servers.append(words[1].split("%")[0][:60])
+    return tuple(servers[:8])
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,7 +1,7 @@
-"""What Linux says of its network: /proc/net, `ip -json`, `nmcli -t`.
+"""Parsers for Linux: /proc/net, `ip -json`, `nmcli -t`.
 
-The tables of /proc are read directly; `ip` is asked where they cannot be read, and for
-neighbours of IPv6; nmcli for VPNs without an interface of their own.
+The tables in /proc come first. `ip` is used if they cannot be read, and for IPv6
+neighbours; nmcli for VPNs without an interface.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _TUNNEL_KINDS = {
 
 
 def parse_ipv4_routes(text: str) -> list[IpRoute]:
-    """Routes of `/proc/net/route`; lines that are not one are left out. Pure."""
+    """The routes in `/proc/net/route`; other lines are skipped. Pure."""
     routes = []
     for line in text.splitlines()[1:]:
         columns = line.split()
@@ -80,7 +80,7 @@ def parse_ipv4_routes(text: str) -> list[IpRoute]:
 
 
 def parse_ipv6_routes(text: str) -> list[IpRoute]:
-    """Routes of `/proc/net/ipv6_route`, multicast and link-local left out. Pure."""
+    """The routes in `/proc/net/ipv6_route` without multicast and link-local. Pure."""
     routes = []
     for line in text.splitlines():
         columns = line.split()
@@ -108,35 +108,35 @@ def parse_ipv6_routes(text: str) -> list[IpRoute]:
 
 
 def parse_ip_addr(output: bytes | str) -> list[Interface] | Outcome:
-    """The interfaces of `ip -json -details address`, without loopback. Pure."""
+    """The interfaces in `ip -json -details address` without loopback. Pure."""
     value = decode_json(output)
     if not isinstance(value, list):
         return Outcome.BAD_ANSWER
-    found = []
+    interfaces = []
     for entry in records(value):
         name, flags = entry.get("ifname"), entry.get("flags")
         if not isinstance(name, str) or entry.get("link_type") == "loopback":
             continue
         flags = flags if isinstance(flags, list) else []
-        given = _addresses(entry.get("addr_info"))
+        addresses = _addresses(entry.get("addr_info"))
         mtu = integer(entry.get("mtu"))
-        found.append(
+        interfaces.append(
             Interface(
                 name=name[:40],
                 kind=_info_kind(entry, name),
                 physical=isinstance(entry.get("parentdev"), str),
                 up="UP" in flags and "NO-CARRIER" not in flags,
-                addresses=tuple(address for address, _ in given),
-                networks=tuple(f"{address}/{prefix}" for address, prefix in given),
+                addresses=tuple(address for address, _ in addresses),
+                networks=tuple(f"{address}/{prefix}" for address, prefix in addresses),
                 mtu_byte=mtu if mtu and 0 < mtu <= 1_000_000 else None,
                 index=integer(entry.get("ifindex")) or 0,
             )
         )
-    return found
+    return interfaces
 
 
 def _addresses(value: object) -> list[tuple[str, int]]:
-    found = []
+    addresses = []
     for entry in records(value)[:64] if isinstance(value, list) else []:
         local, prefix = entry.get("local"), integer(entry.get("prefixlen"))
         try:
@@ -144,8 +144,8 @@ def _addresses(value: object) -> list[tuple[str, int]]:
         except ValueError:
             continue
         if prefix is not None and 0 <= prefix <= address.max_prefixlen:
-            found.append((str(address), prefix))
-    return found
+            addresses.append((str(address), prefix))
+    return addresses
 
 
 def _info_kind(entry: dict[str, object], name: str) -> str:
@@ -169,8 +169,8 @@ def _info_kind(entry: dict[str, object], name: str) -> str:
 
 
 def parse_ip_neighbour(output: bytes | str, address: str) -> str:
-    """The hardware address of `address` in `ip -json neighbour`, empty where it is not
-    known. Pure."""
+    """The hardware address of `address` in `ip -json neighbour`; empty if not known.
+    Pure."""
     for entry in records(decode_json(output)):
         hardware = entry.get("lladdr")
         if entry.get("dst") == address and isinstance(hardware, str):
@@ -179,8 +179,8 @@ def parse_ip_neighbour(output: bytes | str, address: str) -> str:
 
 
 def parse_arp(text: str, address: str) -> str:
-    """The hardware address of `address` in `/proc/net/arp`, empty where it is not
-    known. Pure."""
+    """The hardware address of `address` in `/proc/net/arp`; empty if not known.
+    Pure."""
     for line in text.splitlines()[1:]:
         columns = line.split()
         if len(columns) >= 4 and columns[0] == address:
@@ -191,22 +191,22 @@ def parse_arp(text: str, address: str) -> str:
 
 
 def parse_nmcli(output: bytes | str) -> list[VpnConnection]:
-    """The VPNs of `nmcli -t -f TYPE,STATE connection show --active`; other fields may
-    stand beside them, and without the state a connection shown is up. Pure."""
-    found = []
+    """The VPNs in `nmcli -t -f TYPE,STATE connection show --active`. The output may
+    have more fields; a connection without a state is up. Pure."""
+    connections = []
     for line in decode(output).splitlines()[:1_000]:
-        # nmcli escapes a colon within a value.
+        # nmcli escapes a colon inside a value.
         words = re.split(r"(?<!\\):", line.strip()[:400])
         kinds = [word for word in words if word in _NM_TYPES]
-        # A name may be a type's word too; then the type itself stands there as well.
-        kind = next((each for each in kinds if each in {"vpn", "wireguard"}), "")
+        # A name may equal the word for a type; then there are two different types.
+        kind = next((kind for kind in kinds if kind in {"vpn", "wireguard"}), "")
         if not kind or len(set(kinds)) > 1:
             continue
         states = [_NM_STATES[word] for word in words if word in _NM_STATES]
-        found.append(VpnConnection(kind, states[0] if states else "up"))
-    return found
+        connections.append(VpnConnection(kind, states[0] if states else "up"))
+    return connections
 
 
 def _ipv4(hexadecimal: str) -> str:
-    # The kernel prints the four octets in the byte order of the machine.
+    # The kernel prints the four octets in the machine's byte order.
     return str(ipaddress.IPv4Address(struct.pack("=I", int(hexadecimal, 16))))

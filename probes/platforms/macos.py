@@ -1,7 +1,7 @@
 """macOS: ifconfig, netstat, scutil, networksetup, system_profiler, under `LC_ALL=C`.
 
-Not yet run on a real Mac (docs/platforms.md): written against the documented tools,
-checked by mypy for darwin, its parsers tried on recorded output.
+Not run on a real Mac yet (docs/platforms.md): written from the tools' documentation and
+checked by mypy for darwin. The parsers are tested on recorded output.
 """
 
 from __future__ import annotations
@@ -37,87 +37,100 @@ from probes.wire.failure import Outcome
 
 def interfaces() -> list[Interface] | Outcome:
     """From `ifconfig -v`, `netstat -rn` and networksetup."""
-    shown = run("ifconfig", "-v")
-    bare = shown if isinstance(shown, Outcome) else parse_ifconfig(shown)
-    if isinstance(bare, Outcome):
-        return bare
-    listed = run("netstat", "-rn")
-    routes = [] if isinstance(listed, Outcome) else parse_netstat_routes(listed)
+    output = run("ifconfig", "-v")
+    listed = output if isinstance(output, Outcome) else parse_ifconfig(output)
+    if isinstance(listed, Outcome):
+        return listed
+    output = run("netstat", "-rn")
+    routes = [] if isinstance(output, Outcome) else parse_netstat_routes(output)
     kinds: dict[str, str] = {}
-    # Slow, and needed only to tell a cable from a telephone's.
-    if any(i.up and i.physical and not i.kind and i.global_addresses for i in bare):
-        ports = run("networksetup", "-listallhardwareports")
-        kinds = {} if isinstance(ports, Outcome) else parse_hardware_ports(ports)
-    return with_routes(bare, routes, kinds, default_route_addresses())
+    # networksetup is slow and only needed to distinguish a cable from a phone.
+    if any(
+        interface.up
+        and interface.physical
+        and not interface.kind
+        and interface.global_addresses
+        for interface in listed
+    ):
+        output = run("networksetup", "-listallhardwareports")
+        kinds = {} if isinstance(output, Outcome) else parse_hardware_ports(output)
+    return with_routes(listed, routes, kinds, default_route_addresses())
 
 
 def with_routes(
-    bare: list[Interface],
+    interfaces: list[Interface],
     routes: list[IpRoute],
     kinds: dict[str, str],
-    chosen: set[str],
+    default_addresses: set[str],
 ) -> list[Interface]:
-    """The interfaces with what routes and hardware ports say of them. Pure.
+    """The interfaces, completed with routes and the kinds of hardware ports. Pure.
 
-    Several utun always exist, with link-local routes; a route counts that leads to
-    others than the interface itself.
+    The system always has several utun interfaces with link-local routes. Only a route
+    to something other than the interface itself counts.
     """
-    found = []
-    for each in bare:
-        mine = [r for r in routes if r.interface == each.name and _leads_beyond_host(r)]
-        defaults = sorted((r.metric, r.gateway) for r in mine if r.prefix == 0)
-        found.append(
+    routed = []
+    for interface in interfaces:
+        own = [
+            route
+            for route in routes
+            if route.interface == interface.name and _leads_beyond_host(route)
+        ]
+        defaults = sorted(
+            (route.metric, route.gateway) for route in own if route.prefix == 0
+        )
+        # A port that networksetup does not list is no hardware (en5 of a T2 chip).
+        listed = not kinds or interface.name in kinds
+        routed.append(
             msgspec.structs.replace(
-                each,
-                kind=each.kind or kinds.get(each.name, ""),
-                # A port networksetup does not list is not of hardware (en5 of a T2).
-                physical=each.physical and (not kinds or each.name in kinds),
-                routed=bool(mine) or bool(chosen & set(each.addresses)),
+                interface,
+                kind=interface.kind or kinds.get(interface.name, ""),
+                physical=interface.physical and listed,
+                routed=bool(own or default_addresses & set(interface.addresses)),
                 default_metric=defaults[0][0] if defaults else None,
                 gateway=defaults[0][1] if defaults else "",
             )
         )
-    return found
+    return routed
 
 
 def wifi(key: bytes) -> list[WifiLink] | Outcome:
-    """From system_profiler: as JSON, as a property list before macOS 10.15."""
+    """From system_profiler: as JSON, or as a property list before macOS 10.15."""
     for form in ("-json", "-xml"):
-        shown = run("system_profiler", form, "SPAirPortDataType", timeout_s=30)
-        if isinstance(shown, Outcome):
-            return shown
-        found = parse_system_profiler(shown, key)
-        if found is not Outcome.BAD_ANSWER:
-            return found
+        output = run("system_profiler", form, "SPAirPortDataType", timeout_s=30)
+        if isinstance(output, Outcome):
+            return output
+        links = parse_system_profiler(output, key)
+        if links is not Outcome.BAD_ANSWER:
+            return links
     return Outcome.BAD_ANSWER
 
 
 def vpn_connections() -> list[VpnConnection] | Outcome:
-    """The services of the system's own VPN settings, and of providers' extensions."""
-    shown = run("scutil", "--nc", "list")
-    return shown if isinstance(shown, Outcome) else parse_scutil_nc_list(shown)
+    """The services in the system's VPN settings, including those of extensions."""
+    output = run("scutil", "--nc", "list")
+    return output if isinstance(output, Outcome) else parse_scutil_nc_list(output)
 
 
 def proxy() -> ProxySetting:
-    shown = run("scutil", "--proxy")
-    found = shown if isinstance(shown, Outcome) else parse_scutil_proxy(shown)
-    if isinstance(found, Outcome) or found.kind == "none":
+    output = run("scutil", "--proxy")
+    setting = output if isinstance(output, Outcome) else parse_scutil_proxy(output)
+    if isinstance(setting, Outcome) or setting.kind == "none":
         return proxy_from_environment(os.environ)
-    return found
+    return setting
 
 
 def resolvers() -> tuple[str, ...]:
-    shown = run("scutil", "--dns")
-    return () if isinstance(shown, Outcome) else parse_scutil_dns(shown).get("", ())
+    output = run("scutil", "--dns")
+    return () if isinstance(output, Outcome) else parse_scutil_dns(output).get("", ())
 
 
 def hardware_address(gateway: str, interface: str) -> str:
-    """From `arp -n`, or `ndp -an` for IPv6; leading noughts are left out there."""
-    six = ":" in gateway
-    shown = run("ndp", "-an") if six else run("arp", "-n", gateway)
-    if isinstance(shown, Outcome):
+    """From `arp -n`, or `ndp -an` for IPv6; both omit leading zeros."""
+    ipv6 = ":" in gateway
+    output = run("ndp", "-an") if ipv6 else run("arp", "-n", gateway)
+    if isinstance(output, Outcome):
         return ""
-    for line in shown.decode("ascii", "replace").splitlines()[:5_000]:
+    for line in output.decode("ascii", "replace").splitlines()[:5_000]:
         words = line.replace("(", " ").replace(")", " ").split()
         if gateway not in [word.split("%")[0] for word in words]:
             continue
@@ -128,12 +141,12 @@ def hardware_address(gateway: str, interface: str) -> str:
 
 
 def slept_s() -> float | None:
-    """CLOCK_MONOTONIC goes on in sleep, CLOCK_UPTIME_RAW does not."""
-    awake = getattr(time, "CLOCK_UPTIME_RAW", None)
-    if sys.platform == "win32" or awake is None:
+    """CLOCK_MONOTONIC goes on during sleep, CLOCK_UPTIME_RAW does not."""
+    awake_clock = getattr(time, "CLOCK_UPTIME_RAW", None)
+    if sys.platform == "win32" or awake_clock is None:
         return None
-    asleep_s = time.clock_gettime(time.CLOCK_MONOTONIC) - time.clock_gettime(awake)
-    return max(asleep_s, 0.0)
+    awake_s = time.clock_gettime(awake_clock)
+    return max(time.clock_gettime(time.CLOCK_MONOTONIC) - awake_s, 0.0)
 
 
 def _leads_beyond_host(route: IpRoute) -> bool:

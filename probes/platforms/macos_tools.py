@@ -1,6 +1,6 @@
-"""What macOS's network tools print: scutil, ifconfig, route, netstat, networksetup.
+"""Parsers for macOS: scutil, ifconfig, netstat, networksetup.
 
-Under `LC_ALL=C` none of them is translated. Names of connections are dropped.
+Under `LC_ALL=C` none of the tools is translated. Names of connections are dropped.
 """
 
 from __future__ import annotations
@@ -31,54 +31,54 @@ _STATES: dict[str, Literal["up", "connecting", "down", "unknown"]] = {
 _HEAD = re.compile(r"^([A-Za-z][\w.-]{0,30}): flags=([0-9a-fA-F]{1,8})<([^>]*)>(.*)$")
 _ENTRY = re.compile(r"(\w[\w ]{0,59}?) +: +(.*)")
 _UP, _LOOPBACK, _POINT_TO_POINT = 0x1, 0x8, 0x10
-# Cable and Wi-Fi; the rest of macOS' interfaces are made by software.
+# Cable, Wi-Fi and mobile; software creates all other interfaces of macOS.
 _HARDWARE = re.compile(r"en\d+|pdp_ip\d+|fw\d+")
 _TUNNELS = re.compile(r"(utun|ipsec|ppp|gpd|tun|tap|wg|feth)\d+")
 
 
 def parse_scutil_nc_list(output: bytes | str) -> list[VpnConnection] | Outcome:
-    """The services of `scutil --nc list`. An empty list where there is none,
-    `bad_answer` where it is no such output. Pure."""
+    """The services in `scutil --nc list`. Returns `bad_answer` if the output is from
+    something else. Pure."""
     lines = decode(output).splitlines()[:500]
-    found = []
+    services = []
     for line in lines:
         match = _NC.match(line[:500])
         if match is None:
             continue
         # The last bracket is the kind: [IPSec], [PPP:L2TP], [VPN:com.wireguard.macos].
-        # What stands in quotation marks is the name a person gave.
+        # The text in quotation marks is a name that a person chose.
         kinds = re.findall(r"\[([\w.:-]{1,100})\]", re.sub(r'".*"', "", match[2]))
         kind = kinds[-1] if kinds else ""
-        found.append(
+        services.append(
             VpnConnection(
                 kind=kind.removeprefix("VPN:").lower(),
                 state=_STATES.get(match[1], "unknown"),
             )
         )
-    if found or not any(line.strip() for line in lines):
-        return found
+    if services or not any(line.strip() for line in lines):
+        return services
     known = "Available network connection services" in lines[0]
     return [] if known else Outcome.BAD_ANSWER
 
 
 def parse_scutil_proxy(output: bytes | str) -> ProxySetting | Outcome:
-    """`scutil --proxy`: which way the web is reached. PAC comes before discovery,
-    discovery before a proxy by hand, as macOS does it. Pure."""
+    """The proxy setting in `scutil --proxy`. As in macOS, PAC takes precedence over
+    discovery, and discovery over a manual proxy. Pure."""
     text = decode(output)
     if "<dictionary>" not in text:
         return Outcome.BAD_ANSWER
     values: dict[str, str] = {}
     exceptions: list[str] = []
-    inside = 0
+    depth = 0
     for line in text.splitlines()[1:2_000]:
         match = _ENTRY.match(line[:2_000].strip())
         if match and match[2].endswith("{"):
-            inside += 1
+            depth += 1
         elif line.strip() == "}":
-            inside = max(inside - 1, 0)
-        elif match and inside == 0:
+            depth = max(depth - 1, 0)
+        elif match and depth == 0:
             values.setdefault(match[1], match[2])
-        elif match and inside == 1 and len(exceptions) < 200:
+        elif match and depth == 1 and len(exceptions) < 200:
             exceptions.append(match[2][:200])
     bypass = tuple(exceptions)
     if values.get("ProxyAutoConfigEnable") == "1":
@@ -90,23 +90,23 @@ def parse_scutil_proxy(output: bytes | str) -> ProxySetting | Outcome:
         if values.get(f"{name}Enable") == "1" and host:
             port = number(values.get(f"{name}Port")) or 8080
             scheme = "socks5" if name == "SOCKS" else "http"
-            shown = f"[{host}]" if ":" in host else host
-            return ProxySetting("manual", f"{scheme}://{shown}:{port:.0f}", bypass)
+            url_host = f"[{host}]" if ":" in host else host
+            return ProxySetting("manual", f"{scheme}://{url_host}:{port:.0f}", bypass)
     return ProxySetting("none")
 
 
 def parse_scutil_dns(output: bytes | str) -> dict[str, tuple[str, ...]]:
-    """The name servers of `scutil --dns` by interface, from its scoped part; those of
-    the default resolver under the empty name. Pure."""
-    found: dict[str, list[str]] = {}
+    """The name servers in `scutil --dns` by interface, from its scoped part. Those of
+    the default resolver have an empty name. Pure."""
+    by_interface: dict[str, list[str]] = {}
     servers: list[str] = []
     scope = ""
     scoped = False
 
     def close() -> None:
         if servers and (scope or not scoped):
-            kept = found.setdefault(scope if scoped else "", [])
-            kept += [each for each in servers if each not in kept]
+            kept = by_interface.setdefault(scope if scoped else "", [])
+            kept += [server for server in servers if server not in kept]
 
     for line in decode(output).splitlines()[:5_000]:
         if line.startswith("resolver #"):
@@ -122,21 +122,21 @@ def parse_scutil_dns(output: bytes | str) -> dict[str, tuple[str, ...]]:
         if match:
             scope = match[1]
     close()
-    return {name: tuple(each[:8]) for name, each in found.items()}
+    return {name: tuple(servers[:8]) for name, servers in by_interface.items()}
 
 
 def parse_ifconfig(output: bytes | str) -> list[Interface] | Outcome:
-    """The interfaces of `ifconfig -v` (or `-a`), without loopback. `description` is
-    who provides a tunnel, where the system says so (`agent domain: … desc:`). Routes
-    are not in it. Pure."""
-    found: list[Interface] = []
+    """The interfaces in `ifconfig -v` (or `-a`), without loopback and without routes.
+    `description` is the provider of a tunnel, if the system names it (`agent domain: …
+    desc:`). Pure."""
+    interfaces: list[Interface] = []
     facts: dict[str, object] = {}
     addresses: list[str] = []
     networks: list[str] = []
 
     def close() -> None:
         if facts and not facts.pop("loopback"):
-            found.append(
+            interfaces.append(
                 Interface(
                     **facts,  # type: ignore[arg-type]
                     addresses=tuple(addresses[:32]),
@@ -153,7 +153,7 @@ def parse_ifconfig(output: bytes | str) -> list[Interface] | Outcome:
         if facts and line[:1].isspace():
             _detail(line.strip()[:500], facts, addresses, networks)
     close()
-    return found or Outcome.BAD_ANSWER
+    return interfaces or Outcome.BAD_ANSWER
 
 
 def _head(head: re.Match[str]) -> dict[str, object]:
@@ -186,7 +186,7 @@ def _detail(
         if prefix is not None and 0 <= prefix <= address.max_prefixlen:
             networks.append(f"{address}/{prefix}")
     elif line.startswith("status:"):
-        # A port without a cable has the flag UP all the same.
+        # A port without a cable has the flag UP too.
         facts["up"] = bool(facts["up"]) and "inactive" not in line
     elif line.startswith("type:"):
         if "Wi-Fi" in line:
@@ -201,9 +201,9 @@ def _detail(
     elif line.startswith("agent domain:"):
         if "Skywalk" in line or "ids" in line.split("type:")[0]:
             return
-        told = re.search(r'desc:"([^"]{1,200})"', line)
-        if told and ("VPN" in line or "NetworkExtension" in line):
-            facts["description"] = re.sub(r"^VPN:?\s*", "", told[1])
+        match = re.search(r'desc:"([^"]{1,200})"', line)
+        if match and ("VPN" in line or "NetworkExtension" in line):
+            facts["description"] = re.sub(r"^VPN:?\s*", "", match[1])
 
 
 def _prefix(words: list[str]) -> int | None:
@@ -218,8 +218,8 @@ def _prefix(words: list[str]) -> int | None:
 
 
 def parse_netstat_routes(output: bytes | str) -> list[IpRoute]:
-    """The routes of `netstat -rn`: both families, in the order printed, which is the
-    system's preference among default routes. Pure."""
+    """The routes in `netstat -rn`, both families, in the order printed. That order is
+    the system's preference among default routes. Pure."""
     routes: list[IpRoute] = []
     for line in decode(output).splitlines()[:20_000]:
         columns = line.split()
@@ -227,12 +227,16 @@ def parse_netstat_routes(output: bytes | str) -> list[IpRoute]:
             continue
         parsed = _destination(columns[0])
         flags = columns[2]
-        # Older versions count references and uses between flags and interface.
-        names = [c for c in columns[3:] if re.fullmatch(r"[a-z]{2,12}\d{1,4}", c)]
+        # Older versions have two more columns between flags and interface.
+        names = [
+            column
+            for column in columns[3:]
+            if re.fullmatch(r"[a-z]{2,12}\d{1,4}", column)
+        ]
         if parsed is None or not names or "U" not in flags or names[0] == "lo0":
             continue
         gateway = columns[1].split("%")[0] if "G" in flags else ""
-        # "I": bound to its interface, not for traffic at large.
+        # "I": bound to its interface, not for general traffic.
         metric = 1000 * ("I" in flags) + len(routes)
         routes.append(IpRoute(names[0], parsed[0], parsed[1], gateway, metric))
     return routes
@@ -250,20 +254,20 @@ def _destination(text: str) -> tuple[str, int] | None:
         parts = address.split(".")
         if not all(re.fullmatch(r"\d{1,3}", part) for part in parts) or len(parts) > 4:
             return None
-        given = int(prefix) if prefix else 8 * len(parts)
+        length = int(prefix) if prefix else 8 * len(parts)
         address = ".".join([*parts, *["0"] * (4 - len(parts))])
     else:
-        given = int(prefix) if prefix else 128
+        length = int(prefix) if prefix else 128
     try:
-        known = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return None
-    return (str(known), given) if given <= known.max_prefixlen else None
+    return (str(parsed), length) if length <= parsed.max_prefixlen else None
 
 
 def parse_hardware_ports(output: bytes | str) -> dict[str, str]:
-    """`networksetup -listallhardwareports`: what kind each device is, as `Interface`
-    calls it: wlan, wwan, bridge, or empty for a cable. Pure."""
+    """The kind of each device in `networksetup -listallhardwareports`, in the terms of
+    `Interface`: wlan, wwan, bridge, or empty for a cable. Pure."""
     kinds: dict[str, str] = {}
     port = ""
     for line in decode(output).splitlines()[:2_000]:

@@ -1,8 +1,8 @@
-"""Wi-Fi from the Linux kernel itself: generic netlink, family nl80211.
+"""Wi-Fi from the Linux kernel: generic netlink, family nl80211.
 
-Three questions, all unprivileged: the interfaces, the station (the access point as the
-driver sees it), the survey (noise). Numbers are those of linux/nl80211.h, which only
-ever grow. Every answer is bounded in messages, octets and time; SSID is not read.
+Three unprivileged requests: the interfaces, the station (the access point as the driver
+sees it) and the survey (noise). The numbers come from linux/nl80211.h, which only adds
+new ones. Replies are bounded in messages, octets and time. The SSID is not read.
 """
 
 from __future__ import annotations
@@ -49,43 +49,43 @@ Attributes = dict[int, bytes]
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One netlink message: its type, and what follows the header."""
+    """One netlink message: its type and its payload."""
 
     kind: int
     payload: bytes
 
 
 def parse_messages(datagram: bytes) -> list[Message]:
-    """The messages of a datagram; what is cut short or nonsense ends it. Pure."""
-    found: list[Message] = []
+    """The messages in a datagram, up to the first that is invalid. Pure."""
+    messages: list[Message] = []
     at = 0
-    while at + 16 <= len(datagram) and len(found) < 1_000:
+    while at + 16 <= len(datagram) and len(messages) < 1_000:
         length, kind = struct.unpack_from("=IH", datagram, at)
         if length < 16 or at + length > len(datagram):
             break
-        found.append(Message(kind, datagram[at + 16 : at + length]))
+        messages.append(Message(kind, datagram[at + 16 : at + length]))
         at += (length + 3) & ~3
-    return found
+    return messages
 
 
 def parse_attributes(payload: bytes) -> Attributes:
-    """Attribute type → value; the flags for nested and byte order are taken off. The
-    first of a kind counts. Pure."""
-    found: Attributes = {}
+    """Attributes by type, without the flags for nesting and byte order. The first of a
+    type counts. Pure."""
+    attributes: Attributes = {}
     at = 0
     while at + 4 <= len(payload):
         length, kind = struct.unpack_from("=HH", payload, at)
         if length < 4 or at + length > len(payload):
             break
-        found.setdefault(kind & 0x3FFF, payload[at + 4 : at + length])
+        attributes.setdefault(kind & 0x3FFF, payload[at + 4 : at + length])
         at += (length + 3) & ~3
-    return found
+    return attributes
 
 
 def parse_link(
     interface: Attributes, station: Attributes | None, noise_dbm: int | None, key: bytes
 ) -> WifiLink:
-    """The link from the attributes of an interface and of its station. Pure."""
+    """The link, from the attributes of an interface and its station. Pure."""
     name = interface.get(_IFNAME, b"").split(b"\0")[0].decode("ascii", "replace")[:40]
     if station is None:
         return WifiLink(connected=False, interface=name)
@@ -117,22 +117,23 @@ def parse_link(
 
 
 def _channel(interface: Attributes) -> tuple[float | None, int | None, int | None]:
-    """(band, channel, width). Wi-Fi 7 has several links at once: what they have in
-    common is known."""
+    """(band, channel, width). Wi-Fi 7 has several links at once; a value that differs
+    between them is None."""
     links = [
-        parse_attributes(each)
-        for each in parse_attributes(interface.get(_MLO_LINKS, b"")).values()
+        parse_attributes(link)
+        for link in parse_attributes(interface.get(_MLO_LINKS, b"")).values()
     ]
-    links = [each for each in links if _FREQUENCY in each] or [interface]
-    known = [_number(each.get(_FREQUENCY), "=I") for each in links]
-    widths = {_number(each.get(_CHANNEL_WIDTH), "=I") for each in links}
-    one = widths.pop() if len(widths) == 1 else None
-    width = None if one is None else _WIDTHS.get(one)
-    return *common_channel([mhz for mhz in known if mhz is not None], width), width
+    links = [link for link in links if _FREQUENCY in link] or [interface]
+    frequencies = [_number(link.get(_FREQUENCY), "=I") for link in links]
+    widths = {_number(link.get(_CHANNEL_WIDTH), "=I") for link in links}
+    code = widths.pop() if len(widths) == 1 else None
+    width = None if code is None else _WIDTHS.get(code)
+    known = [mhz for mhz in frequencies if mhz is not None]
+    return *common_channel(known, width), width
 
 
 def channel_noise(surveys: list[Attributes]) -> int | None:
-    """The noise of the channel in use, from the answers to the survey. Pure."""
+    """The noise of the channel in use, from the survey replies. Pure."""
     for survey in surveys:
         info = parse_attributes(survey.get(_SURVEY_INFO, b""))
         if _SURVEY_IN_USE in info:
@@ -141,17 +142,18 @@ def channel_noise(surveys: list[Attributes]) -> int | None:
 
 
 def wifi(key: bytes) -> list[WifiLink] | Outcome:
-    """The station interfaces and their links. `not_present` where there is none,
-    `not_supported` where the kernel has no such family."""
+    """The links of all station interfaces. Returns `not_present` if there is none,
+    `not_supported` if the kernel has no nl80211."""
     try:
         with contextlib.closing(_NetlinkSocket()) as kernel:
             family = kernel.family(b"nl80211")
             if family is None:
                 return Outcome.NOT_SUPPORTED
             links = [
-                _read_link(kernel, family, each, key)
-                for each in kernel.dump(family, _GET_INTERFACE)
-                if _number(each.get(_IFTYPE), "=I") == _STATION and _IFINDEX in each
+                _read_link(kernel, family, interface, key)
+                for interface in kernel.dump(family, _GET_INTERFACE)
+                if _number(interface.get(_IFTYPE), "=I") == _STATION
+                and _IFINDEX in interface
             ]
     except TimeoutError:
         return Outcome.TIMEOUT
@@ -163,17 +165,17 @@ def wifi(key: bytes) -> list[WifiLink] | Outcome:
 def _read_link(
     kernel: _NetlinkSocket, family: int, interface: Attributes, key: bytes
 ) -> WifiLink:
-    which = _attribute(_IFINDEX, interface[_IFINDEX])
-    stations = list(kernel.dump(family, _GET_STATION, which))
-    noise = channel_noise(list(kernel.dump(family, _GET_SURVEY, which)))
+    index = _attribute(_IFINDEX, interface[_IFINDEX])
+    stations = list(kernel.dump(family, _GET_STATION, index))
+    noise = channel_noise(list(kernel.dump(family, _GET_SURVEY, index)))
     return parse_link(interface, stations[0] if stations else None, noise, key)
 
 
 class _NetlinkSocket:
-    """One netlink socket; `close()` ends it."""
+    """One netlink socket; call `close()` at the end."""
 
     def __init__(self) -> None:
-        # AF_NETLINK is not declared where the checker takes another system's view.
+        # The type checker does not know AF_NETLINK for other systems.
         self._socket = socket.socket(
             getattr(socket, "AF_NETLINK", 16), socket.SOCK_RAW, _NETLINK_GENERIC
         )
@@ -185,32 +187,32 @@ class _NetlinkSocket:
         self._socket.close()
 
     def family(self, name: bytes) -> int | None:
-        asked = _attribute(_FAMILY_NAME, name + b"\0")
-        self._send(_CONTROL_FAMILY, _GET_FAMILY, _REQUEST, asked)
+        attributes = _attribute(_FAMILY_NAME, name + b"\0")
+        self._send(_CONTROL_FAMILY, _GET_FAMILY, _REQUEST, attributes)
         for message in parse_messages(self._socket.recv(65_536)):
             if message.kind == _CONTROL_FAMILY:
-                found = parse_attributes(message.payload[4:]).get(_FAMILY_ID)
-                return _number(found, "=H")
+                family_id = parse_attributes(message.payload[4:]).get(_FAMILY_ID)
+                return _number(family_id, "=H")
         return None
 
     def dump(
-        self, family: int, command: int, asked: bytes = b""
+        self, family: int, command: int, attributes: bytes = b""
     ) -> Iterator[Attributes]:
-        """Answers to a dump; what the driver refuses is no answer."""
-        self._send(family, command, _REQUEST | _DUMP, asked)
-        found: list[Attributes] = []
+        """The replies to a dump request; none if the driver refuses it."""
+        self._send(family, command, _REQUEST | _DUMP, attributes)
+        replies: list[Attributes] = []
         for _ in range(MAX_ANSWERS):
             for message in parse_messages(self._socket.recv(65_536)):
                 if message.kind in {_DONE, _ERROR}:
-                    yield from found
+                    yield from replies
                     return
-                if message.kind == family and len(found) < MAX_ANSWERS:
-                    found.append(parse_attributes(message.payload[4:]))
-        yield from found
+                if message.kind == family and len(replies) < MAX_ANSWERS:
+                    replies.append(parse_attributes(message.payload[4:]))
+        yield from replies
 
-    def _send(self, family: int, command: int, flags: int, asked: bytes) -> None:
+    def _send(self, family: int, command: int, flags: int, attributes: bytes) -> None:
         self._number += 1
-        body = struct.pack("=BBH", command, 1, 0) + asked
+        body = struct.pack("=BBH", command, 1, 0) + attributes
         head = struct.pack("=IHHII", 16 + len(body), family, flags, self._number, 0)
         self._socket.send(head + body)
 
@@ -227,18 +229,18 @@ def _number(value: bytes | None, form: str) -> int | None:
 
 
 def _rate(rate: Attributes) -> float | None:
-    """bit/s; the kernel counts in 100 kbit/s."""
+    """The rate in bit/s; the kernel's unit is 100 kbit/s."""
     value = _number(rate.get(_RATE32), "=I") or _number(rate.get(_RATE), "=H")
     return value * 1e5 if value else None
 
 
 def _standard(rate: Attributes) -> str:
-    for mark, standard in (
+    for attribute, standard in (
         (_EHT_MCS, "802.11be"),
         (_HE_MCS, "802.11ax"),
         (_VHT_MCS, "802.11ac"),
         (_MCS, "802.11n"),
     ):
-        if mark in rate:
+        if attribute in rate:
             return standard
     return ""

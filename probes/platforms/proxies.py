@@ -1,4 +1,4 @@
-"""Proxy settings as each system keeps them, and whether one applies to a host. Pure."""
+"""Reads each system's proxy settings, and decides if one applies to a host. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 from probes.platforms.system_facts import ProxySetting
 from probes.platforms.tool_output import integer
 
-# DefaultConnectionSettings of Internet Settings: the flags are in its ninth octet.
+# DefaultConnectionSettings of Internet Settings has its flags in the ninth octet.
 _FLAGS_AT = 8
 _MANUAL, _PAC, _DISCOVER = 0x2, 0x4, 0x8
 
 
 def proxy_from_environment(variables: Mapping[str, str]) -> ProxySetting:
-    """`https_proxy`, else `all_proxy`, with `no_proxy`; capitals count too. Pure."""
+    """From `https_proxy`, else `all_proxy`, with `no_proxy`; also in capitals. Pure."""
     exceptions = _split(variables.get("no_proxy") or variables.get("NO_PROXY") or "")
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         url = _url(variables.get(name, ""))
@@ -27,8 +27,9 @@ def proxy_from_environment(variables: Mapping[str, str]) -> ProxySetting:
 
 
 def proxy_from_registry(values: Mapping[str, object]) -> ProxySetting:
-    """Windows' Internet Settings: `ProxyEnable`, `ProxyServer`, `ProxyOverride` and
-    `AutoConfigURL`, with the flags of `DefaultConnectionSettings`. Pure."""
+    """From the Internet Settings of Windows: `ProxyEnable`, `ProxyServer`,
+    `ProxyOverride` and `AutoConfigURL`, and the flags in `DefaultConnectionSettings`.
+    Pure."""
     octets = values.get("DefaultConnectionSettings")
     flags = (
         octets[_FLAGS_AT]
@@ -51,18 +52,20 @@ def proxy_from_registry(values: Mapping[str, object]) -> ProxySetting:
 
 
 def applies(setting: ProxySetting, host: str) -> bool:
-    """Whether `host` is reached through the proxy. False for PAC and WPAD until their
-    script named one. Pure."""
+    """True if `host` is reached through the proxy. False for PAC and WPAD until their
+    script has named one. Pure."""
     if not setting.url:
         return False
     host = host.lower().strip("[]").rstrip(".")
     address = _address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
         return False
-    return not any(_excepts(each, host, address) for each in setting.exceptions)
+    return not any(
+        _matches(exception, host, address) for exception in setting.exceptions
+    )
 
 
-def _excepts(
+def _matches(
     pattern: str,
     host: str,
     address: ipaddress.IPv4Address | ipaddress.IPv6Address | None,
@@ -75,7 +78,7 @@ def _excepts(
     if address is not None and "/" in pattern:
         before, _, length = pattern.partition("/")
         if re.fullmatch(r"\d{1,3}(\.\d{1,3}){0,2}", before):
-            # macOS shortens networks: 169.254/16.
+            # macOS abbreviates networks: 169.254/16.
             before += ".0" * (3 - before.count("."))
         try:
             return address in ipaddress.ip_network(f"{before}/{length}", strict=False)
@@ -84,27 +87,27 @@ def _excepts(
     if "*" in pattern:
         return fnmatch.fnmatchcase(host, pattern)
     bare = pattern.lstrip(".").split(":")[0] if pattern.count(":") <= 1 else pattern
-    # curl and Go: a domain stands for everything below it.
+    # As in curl and Go, a domain includes everything below it.
     return bool(bare) and (host == bare or host.endswith(f".{bare}"))
 
 
 def _for_https(server: str) -> str:
-    """`host:port`, or `http=host:port;https=host:port`: the one for HTTPS."""
+    """The HTTPS entry of `http=host:port;https=host:port`, or a plain `host:port`."""
     if "=" not in server:
         return server
     by_scheme = dict(
-        each.strip().split("=", 1) for each in server.split(";") if "=" in each
+        entry.strip().split("=", 1) for entry in server.split(";") if "=" in entry
     )
     if "https" in by_scheme:
         return by_scheme["https"]
-    # With a list of schemes, what is not in it goes direct; SOCKS is for all.
+    # Schemes that are not listed connect directly; SOCKS applies to all.
     socks = by_scheme.get("socks", "")
     return f"socks5://{socks}" if socks else ""
 
 
 def _url(text: str) -> str:
-    """`http://host:port`; empty where it is no proxy. Name and password stay in it:
-    they are used, and never reported."""
+    """`http://host:port`; empty if it is not a proxy. It keeps a user name and
+    password: they are used but never reported."""
     text = text.strip()[:500]
     if not text:
         return ""
@@ -124,7 +127,7 @@ def _url(text: str) -> str:
 
 
 def _split(text: str) -> tuple[str, ...]:
-    return tuple(each for each in re.split(r"[;,\s]+", text[:20_000]) if each)[:200]
+    return tuple(part for part in re.split(r"[;,\s]+", text[:20_000]) if part)[:200]
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -1,7 +1,7 @@
-"""What the platforms are asked, and the shape of their answers.
+"""The facts that every platform provides.
 
-Facts only: `vpn.py`, `wifi.py`, `place.py` and `laptop_load.py` judge them.
-Nothing here names a network: the parsers drop SSID and BSSID where they meet them.
+Facts only: `vpn.py`, `wifi.py`, `place.py` and `laptop_load.py` judge them. No fact
+names a network: the parsers drop every SSID and BSSID.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import msgspec
 
 
 class Interface(msgspec.Struct, frozen=True):
-    """One interface.
+    """One network interface.
 
-    `kind`: what the system calls it (wireguard, tun, tap, ppp, wlan, wwan, bridge,
-    tunnel, …), empty where it does not say; `description`: the adapter's (Windows), or
-    who provides the tunnel (macOS); `physical`: it stands for a piece of hardware;
-    `routed`: some route leads through it, or the system chooses it for far addresses;
-    `driver`: of the hardware; `networks`: its addresses with their prefix lengths;
-    `index`: changes where the interface is made anew.
+    `kind` is the system's name for it (wireguard, tun, tap, ppp, wlan, wwan, bridge,
+    tunnel, …), empty if it has none. `description` is that of the adapter (Windows) or
+    the provider of the tunnel (macOS). `physical`: it is a piece of hardware. `routed`:
+    a route uses it, or the system chooses it for far addresses. `driver` is that of the
+    hardware. `networks` are its addresses with prefix lengths. `index` changes if the
+    interface is created again.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Interface(msgspec.Struct, frozen=True):
 
     @property
     def global_addresses(self) -> tuple[str, ...]:
-        """Its addresses without link-local and loopback ones."""
-        return tuple(a for a in self.addresses if not _is_local(a))
+        """The addresses, without link-local and loopback."""
+        return tuple(address for address in self.addresses if not _is_local(address))
 
 
 class IpRoute(msgspec.Struct, frozen=True):
-    """One route; `metric` as the system orders them."""
+    """One route. `metric` gives the order in which the system prefers routes."""
 
     interface: str
     destination: str
@@ -58,13 +58,12 @@ class IpRoute(msgspec.Struct, frozen=True):
 
 
 class WifiLink(msgspec.Struct, frozen=True):
-    """One Wi-Fi interface as it is now; what its driver does not say is None.
+    """One Wi-Fi interface as it is now; None for what its driver does not report.
 
-    `signal_derived`: the level was worked out from a quality in per cent, ± 6 dB;
-    `radio_off`: nothing is connected because the radio is switched off;
-    `standard`: such as 802.11ax; `cell`: a keyed hash of the access point, to count
-    roams by, empty where no key was given; `tx_packets`, `tx_retries`: counted since
-    the association.
+    `signal_derived`: the level was calculated from a quality in per cent, ± 6 dB.
+    `radio_off`: nothing is connected because the radio is switched off. `standard` is
+    such as 802.11ax. `cell` is a keyed hash of the access point for counting roams,
+    empty without a key. `tx_packets` and `tx_retries` count since the association.
     """
 
     connected: bool
@@ -85,8 +84,8 @@ class WifiLink(msgspec.Struct, frozen=True):
     radio_off: bool = False
 
     def __post_init__(self) -> None:
-        # Wi-Fi 7 uses several links at once, and tools mix what they say of each: what
-        # no one link can be is not known.
+        # Wi-Fi 7 uses several links at once, and tools mix their values. A combination
+        # that no single link can have is dropped.
         width, channel = self.width_mhz, self.channel
         if width is not None and width > widest_mhz(self.band_ghz):
             msgspec.structs.force_setattr(self, "width_mhz", None)
@@ -95,10 +94,10 @@ class WifiLink(msgspec.Struct, frozen=True):
 
 
 class VpnConnection(msgspec.Struct, frozen=True):
-    """One VPN the system itself manages; its name and server are not kept.
+    """One VPN that the system itself manages; its name and server are not kept.
 
-    `kind`: ikev2, sstp, l2tp, wireguard, a provider's name …; `split`: whether only
-    some destinations go through it, None where that is not said.
+    `kind` is ikev2, sstp, l2tp, wireguard, the name of a provider, and so on. `split`:
+    only some destinations go through it; None if not known.
     """
 
     kind: str
@@ -107,8 +106,8 @@ class VpnConnection(msgspec.Struct, frozen=True):
 
 
 class ProxySetting(msgspec.Struct, frozen=True):
-    """How the system says that the web is reached. `url` (http://host:port) and
-    `script` (a PAC's address) stay on the laptop; only `kind` is ever reported."""
+    """The system's proxy setting. `url` (http://host:port) and `script` (the address of
+    a PAC script) stay on the laptop; only `kind` is ever reported."""
 
     kind: Literal["none", "environment", "manual", "pac", "wpad"]
     url: str = ""
@@ -117,7 +116,7 @@ class ProxySetting(msgspec.Struct, frozen=True):
 
 
 def hash_bssid(bssid: str, key: bytes) -> str:
-    """A hash of an access point's address under `key`; empty without a key."""
+    """A keyed hash of an access point's address; empty without a key."""
     if not key:
         return ""
     text = bssid.strip().lower().replace("-", ":")
@@ -144,14 +143,14 @@ def channel_of_frequency(mhz: float) -> int | None:
     ):
         if first <= whole <= last and (whole - base) % 5 == 0:
             return (whole - base) // 5
-    # Channel 2 of 6 GHz is the odd one out.
+    # Channel 2 of 6 GHz is the exception.
     return 2 if whole == 5935 else None
 
 
 def band_of_channel(channel: int, standard: str = "") -> float | None:
-    """The band a channel number means where nothing else is said. 6 GHz, which Wi-Fi 6E
-    and 7 use, numbers its channels 1, 5, 9 … 233: for those `standard` (802.11ax and
-    later) that leaves the band open."""
+    """The band of a channel number, if nothing else is known. Wi-Fi 6E and 7 number the
+    channels of 6 GHz 1, 5, 9 … 233, so with 802.11ax and later the band of those
+    numbers stays open."""
     if standard in {"802.11ax", "802.11be"} and channel % 4 == 1:
         return None
     if 1 <= channel <= 14:
@@ -160,7 +159,7 @@ def band_of_channel(channel: int, standard: str = "") -> float | None:
 
 
 def widest_mhz(band_ghz: float | None) -> int:
-    """The widest channel that there is in a band, or in any (IEEE 802.11be)."""
+    """The widest channel in a band, or in any band (IEEE 802.11be)."""
     return {2.4: 40, 5.0: 160}.get(band_ghz or 0.0, 320)
 
 
@@ -168,21 +167,21 @@ def common_channel(
     frequencies: Sequence[float], width_mhz: int | None
 ) -> tuple[float | None, int | None]:
     """(band in GHz, channel) of links on these frequencies, one of which has a channel
-    of `width_mhz`; None for what they have not in common."""
-    able = {
+    of `width_mhz`; None for a value that differs between them."""
+    possible = {
         mhz
         for mhz in frequencies
         if (width_mhz or 0) <= widest_mhz(band_of_frequency(mhz))
     } or set(frequencies)
-    bands = {band_of_frequency(mhz) for mhz in able}
-    channels = {channel_of_frequency(mhz) for mhz in able}
+    bands = {band_of_frequency(mhz) for mhz in possible}
+    channels = {channel_of_frequency(mhz) for mhz in possible}
     band = bands.pop() if len(bands) == 1 else None
     channel = channels.pop() if band is not None and len(channels) == 1 else None
     return band, channel
 
 
 def fits_band(channel: int, band_ghz: float | None) -> bool:
-    """Whether a channel of that number can be in that band. Pure."""
+    """True if the band has a channel with this number. Pure."""
     if band_ghz == 2.4:
         return 1 <= channel <= 14
     if band_ghz == 5.0:
@@ -191,7 +190,7 @@ def fits_band(channel: int, band_ghz: float | None) -> bool:
 
 
 def plausible_dbm(value: float | None) -> int | None:
-    """A level that a receiver can have; drivers write 0 or -256 for "none"."""
+    """The level if a receiver can have it; drivers report 0 or -256 for "none"."""
     return round(value) if value is not None and -120 <= value < 0 else None
 
 

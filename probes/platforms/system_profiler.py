@@ -1,8 +1,8 @@
-"""`system_profiler SPAirPortDataType` of macOS 10.13 to 15: -json, -xml, or as text.
+"""Parses `system_profiler SPAirPortDataType` of macOS 10.13 to 15: JSON, XML or text.
 
-Apple moved the keys about over the years, so a link is the part called "current
-network", wherever it stands; in older versions it is keyed by the network's name.
-Names and addresses of networks (`<redacted>` or not) are dropped.
+Apple has moved the keys over the years, so a link is the part called "current network",
+at any depth. In older versions its key is the network's name. Names and addresses of
+networks (`<redacted>` or not) are dropped.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _LABELS = {
 def parse_system_profiler(
     output: bytes | str, key: bytes = b""
 ) -> list[WifiLink] | Outcome:
-    """One link an interface that has or could have one. `not_present` where there is
-    no Wi-Fi hardware, `bad_answer` where it is no such output. Pure."""
+    """One link for each Wi-Fi interface. Returns `not_present` without Wi-Fi hardware,
+    `bad_answer` if the output is from something else. Pure."""
     text = decode(output).lstrip()
     if text.startswith(("{", "[")):
         tree = decode_json(text)
@@ -75,51 +75,54 @@ def _plist(text: str) -> object:
 def _interfaces(
     tree: object,
 ) -> Iterator[tuple[str, dict[str, object] | None, bool]]:
-    """(name, the current network or None, whether it is off) of each interface."""
+    """(name, current network or None, is it off) for each interface."""
     nodes = list(_walk(tree))
     lists = [node.get("spairport_airport_interfaces") for node in nodes]
-    named = [each for listed in lists if isinstance(listed, list) for each in listed]
-    # Without such a list, whatever has a current network is an interface.
-    for each in named or [n for n in nodes if _CURRENT in n]:
-        if not isinstance(each, dict):
+    listed = [node for nodes in lists if isinstance(nodes, list) for node in nodes]
+    # Without such a list, every node with a current network is an interface.
+    for interface in listed or [node for node in nodes if _CURRENT in node]:
+        if not isinstance(interface, dict):
             continue
-        name = each.get("_name")
-        # The one for AirDrop has networks too, but none of them is the line.
+        name = interface.get("_name")
+        # The AirDrop interfaces have networks too, but carry no other traffic.
         if isinstance(name, str) and name.startswith(("awdl", "llw", "ap")):
             continue
-        inner = [v for v in each.values() if isinstance(v, dict)]
-        off = each.get("spairport_status_information") == "spairport_status_off"
-        yield name if isinstance(name, str) else "", _current([each, *inner]), off
+        inner = [value for value in interface.values() if isinstance(value, dict)]
+        off = interface.get("spairport_status_information") == "spairport_status_off"
+        current = _current([interface, *inner])
+        yield name if isinstance(name, str) else "", current, off
 
 
-def _current(among: list[dict[str, object]]) -> dict[str, object] | None:
-    for node in among:
+def _current(nodes: list[dict[str, object]]) -> dict[str, object] | None:
+    for node in nodes:
         for label, value in node.items():
             if "current_network" not in label:
                 continue
-            for found in _walk(value):
-                if any(k.startswith("spairport_network") for k in found) or (
-                    "spairport_signal_noise" in found
+            for network in _walk(value):
+                if any(key.startswith("spairport_network") for key in network) or (
+                    "spairport_signal_noise" in network
                 ):
-                    return found
+                    return network
     return None
 
 
 def _walk(tree: object) -> Iterator[dict[str, object]]:
-    """Every dictionary in `tree`, from outside in; bounded."""
+    """Every dictionary in `tree`, outermost first; bounded."""
     waiting: list[tuple[object, int]] = [(tree, 0)]
     for _ in range(_MAX_NODES):
         if not waiting:
             return
         node, depth = waiting.pop(0)
         if isinstance(node, dict):
-            yield {str(k): v for k, v in node.items()}
-            inside: list[object] = list(node.values())
+            yield {str(key): value for key, value in node.items()}
+            children: list[object] = list(node.values())
         else:
-            inside = node if isinstance(node, list) else []
+            children = node if isinstance(node, list) else []
         if depth < _MAX_DEPTH:
             waiting += [
-                (each, depth + 1) for each in inside if isinstance(each, dict | list)
+                (child, depth + 1)
+                for child in children
+                if isinstance(child, dict | list)
             ]
 
 
@@ -158,10 +161,10 @@ def _from_facts(name: str, facts: dict[str, object], key: bytes) -> WifiLink:
 
 def _levels(value: object) -> tuple[int | None, int | None]:
     if isinstance(value, dict):
-        # One version gives the two apart.
-        found = {str(k): number(v) for k, v in list(value.items())[:10]}
-        signal = next((v for k, v in found.items() if "signal" in k), None)
-        noise = next((v for k, v in found.items() if "noise" in k), None)
+        # One version prints the two separately.
+        levels = {str(key): number(level) for key, level in list(value.items())[:10]}
+        signal = next((levels[key] for key in levels if "signal" in key), None)
+        noise = next((levels[key] for key in levels if "noise" in key), None)
         return plausible_dbm(signal), plausible_dbm(noise)
     if isinstance(value, int | float):
         return plausible_dbm(number(value)), None
@@ -169,32 +172,31 @@ def _levels(value: object) -> tuple[int | None, int | None]:
     both = _LEVELS.search(text)
     if both:
         return plausible_dbm(float(both[1])), plausible_dbm(float(both[2]))
-    one = _LEVEL.search(text)
-    return (plausible_dbm(float(one[1])) if one else None), None
+    single = _LEVEL.search(text)
+    return (plausible_dbm(float(single[1])) if single else None), None
 
 
 def _channel(value: object) -> tuple[int | None, float | None, int | None]:
-    """`36 (5GHz, 80MHz)`, `36`, `"36,80"`, `"36,+1"`: channel, band, width."""
+    """(channel, band, width) of `36 (5GHz, 80MHz)`, `36`, `"36,80"` or `"36,+1"`."""
     text = str(value)[:100]
-    found = re.match(r"\s*(\d{1,3})", text)
-    if found is None or not 1 <= int(found[1]) <= 233:
+    match = re.match(r"\s*(\d{1,3})", text)
+    if match is None or not 1 <= int(match[1]) <= 233:
         return None, None, None
-    channel = int(found[1])
+    channel = int(match[1])
     band, width = _BAND.search(text), _WIDTH.search(text)
     short = re.fullmatch(r"\s*\d{1,3}\s*,\s*([-+]1|1|20|40|80|160)\s*", text)
-    wide = int(width[1]) if width else None
-    if wide is None and short:
-        wide = 40 if short[1].lstrip("-+") == "1" else int(short[1])
+    width_mhz = int(width[1]) if width else None
+    if width_mhz is None and short:
+        width_mhz = 40 if short[1].lstrip("-+") == "1" else int(short[1])
     return (
         channel,
         {"2": 2.4, "5": 5.0, "6": 6.0}[band[1]] if band else band_of_channel(channel),
-        wide,
+        width_mhz,
     )
 
 
 def _from_text(text: str, key: bytes) -> list[WifiLink] | Outcome:
-    """What it prints for people; the labels are English, as system_profiler's are
-    under `LC_ALL=C`."""
+    """Parses the text form, whose labels are English under `LC_ALL=C`."""
     if not re.search(r"^\s*(Wi-Fi|AirPort):", text[:2_000], re.MULTILINE):
         return Outcome.BAD_ANSWER
     facts: dict[str, object] | None = None

@@ -1,4 +1,4 @@
-"""Bytes a system's command printed, as text; numbers and JSON in it. Bounded."""
+"""Reads the output of a system command: text, numbers and JSON. Bounded."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from probes.wire import numbers
 
 
 def decode(output: bytes | str) -> str:
-    """UTF-16 (PowerShell's redirection), UTF-8, else one character an octet: parsers
-    go by shapes in ASCII, so that an unknown code page does no harm. At most 2 MB."""
+    """Decodes UTF-16 (redirected from PowerShell), UTF-8, or else one character per
+    octet: the parsers look for ASCII, so an unknown code page does no harm. At most
+    2 MB."""
     if isinstance(output, str):
         return output[:MAX_OUTPUT_BYTES]
     output = output[:MAX_OUTPUT_BYTES]
@@ -28,7 +29,7 @@ def decode(output: bytes | str) -> str:
 
 
 def decode_json(output: bytes | str) -> object:
-    """The JSON value in `output`, None where there is none to be had."""
+    """The JSON value in `output`, or None if it is not valid."""
     text = decode(output).strip()
     with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
         return msgspec.json.decode(text)
@@ -36,14 +37,14 @@ def decode_json(output: bytes | str) -> object:
 
 
 def records(value: object) -> list[dict[str, object]]:
-    """A list of objects; PowerShell prints a list of one as that one."""
-    found = value if isinstance(value, list) else [value]
-    return [each for each in found if isinstance(each, dict)]
+    """The objects in a list. PowerShell prints a list of one item as the item."""
+    items = value if isinstance(value, list) else [value]
+    return [item for item in items if isinstance(item, dict)]
 
 
 def number(value: object) -> float | None:
-    """A number given as one, or as a text that begins with it. Three digits after a
-    comma or a point are thousands (`1,201`, `1.201`): no rate or level of a laptop has
+    """A number, or the number at the start of a text. Three digits after a comma or a
+    point are thousands (`1,201`, `1.201`), because no rate or level of a laptop has
     three decimals."""
     if isinstance(value, bool):
         return None
@@ -51,12 +52,12 @@ def number(value: object) -> float | None:
         return float(value) if abs(value) < 1e15 else None
     if not isinstance(value, str):
         return None
-    # The no-break space of code pages 437 and 850, as `decode` reads it.
+    # The no-break space of code pages 437 and 850, as `decode` returns it.
     return numbers.number(value.replace("\xff", " "), ",.")
 
 
 def integer(value: object) -> int | None:
-    """A whole number given as one, or as its text."""
+    """A whole number, also from text."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

@@ -1,8 +1,8 @@
-"""Windows: IP Helper, Native Wifi and the registry by ctypes and winreg; netsh only
-where wlanapi.dll cannot be used.
+"""Windows: IP Helper, Native Wifi and the registry with ctypes and winreg; netsh only
+if wlanapi.dll cannot be used.
 
-Not yet run on real Windows (docs/platforms.md): written against the documented
-interfaces, checked by mypy for win32, its parsers tried on recorded output.
+Not run on real Windows yet (docs/platforms.md): written from the documentation and
+checked by mypy for win32. The parsers are tested on recorded output.
 """
 
 from __future__ import annotations
@@ -36,15 +36,16 @@ if sys.platform == "win32":
     def interfaces() -> list[Interface] | Outcome:
         """From GetAdaptersAddresses, GetIfEntry2 and GetIpForwardTable2."""
         try:
-            found = iphlpapi.adapters()
+            adapters = iphlpapi.adapters()
         except OSError:
             return Outcome.NOT_SUPPORTED
         return iphlpapi.to_interfaces(
-            found, iphlpapi.routes(), default_route_addresses()
+            adapters, iphlpapi.routes(), default_route_addresses()
         )
 
     def wifi(key: bytes) -> list[WifiLink] | Outcome:
-        """`not_permitted`, and nothing asked, without consent to location."""
+        """Returns `not_permitted`, without calling the API, if the person has not
+        allowed location."""
         consent = {
             "machine": _text(winreg.HKEY_LOCAL_MACHINE, _CONSENT, "Value"),
             "user": _text(winreg.HKEY_CURRENT_USER, _CONSENT, "Value"),
@@ -54,14 +55,14 @@ if sys.platform == "win32":
         }
         if not wlanapi.has_consent(sys.getwindowsversion().build, consent):
             return Outcome.NOT_PERMITTED
-        found = wlanapi.wifi(key)
-        if found is not Outcome.NOT_SUPPORTED:
-            return found
-        shown = run("netsh", "wlan", "show", "interfaces")
-        return shown if isinstance(shown, Outcome) else parse_netsh_wlan(shown, key)
+        links = wlanapi.wifi(key)
+        if links is not Outcome.NOT_SUPPORTED:
+            return links
+        output = run("netsh", "wlan", "show", "interfaces")
+        return output if isinstance(output, Outcome) else parse_netsh_wlan(output, key)
 
     def proxy() -> ProxySetting:
-        """Internet Settings, the machine's where a policy says so."""
+        """From Internet Settings; those of the machine if a policy requires that."""
         per_machine = (
             _value(winreg.HKEY_LOCAL_MACHINE, _INTERNET_POLICY, "ProxySettingsPerUser")
             == 0
@@ -71,29 +72,35 @@ if sys.platform == "win32":
         values = {name: _value(root, _INTERNET, name) for name in names}
         name = "DefaultConnectionSettings"
         values[name] = _value(root, _INTERNET + r"\Connections", name)
-        found = proxy_from_registry(values)
-        return proxy_from_environment(os.environ) if found.kind == "none" else found
+        setting = proxy_from_registry(values)
+        return proxy_from_environment(os.environ) if setting.kind == "none" else setting
 
     def proxy_for(url: str, setting: ProxySetting) -> ProxySetting:
-        """The script's word for `url`; `setting` as it is where it has none."""
+        """`setting` with the proxy that its script returns for `url`, if any."""
         if setting.kind not in {"pac", "wpad"}:
             return setting
-        found = winhttp.proxy_for(url, setting.script)
-        return setting if found is None else replace(setting, url=found)
+        proxy_url = winhttp.proxy_for(url, setting.script)
+        return setting if proxy_url is None else replace(setting, url=proxy_url)
 
     def resolvers() -> tuple[str, ...]:
-        """Those of the adapters that are up."""
-        found = interfaces()
-        among = [] if isinstance(found, Outcome) else found
-        listed = [each for one in among if one.up for each in one.resolvers]
-        return tuple(dict.fromkeys(listed))[:8]
+        """The resolvers of all adapters that are up."""
+        listed = interfaces()
+        if isinstance(listed, Outcome):
+            return ()
+        servers = [
+            server
+            for interface in listed
+            if interface.up
+            for server in interface.resolvers
+        ]
+        return tuple(dict.fromkeys(servers))[:8]
 
     def hardware_address(gateway: str, interface: str) -> str:
-        """By SendARP; IPv6 neighbours are not asked."""
+        """From SendARP, which has no IPv6."""
         return iphlpapi.hardware_address(gateway)
 
     def slept_s() -> float | None:
-        """GetTickCount64 goes on in sleep, the unbiased interrupt time does not."""
+        """GetTickCount64 goes on during sleep, the unbiased interrupt time does not."""
         kernel = ctypes.WinDLL("kernel32.dll")
         kernel.GetTickCount64.restype = ctypes.c_uint64
         unbiased = ctypes.c_uint64()

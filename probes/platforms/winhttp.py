@@ -1,5 +1,5 @@
-"""What a proxy script says of an address, asked of Windows' own WinHTTP (winhttp.dll),
-which fetches and runs it as the system's programs do."""
+"""Runs a proxy script for an address with WinHTTP (winhttp.dll), which fetches and runs
+it as the programs of Windows do."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ class _ProxyInfo(ctypes.Structure):
 
 
 def first_proxy(listed: str) -> str:
-    """The first proxy of WinHTTP's list (`a:8080;b:8080`, `http=a:80 https=b:81`), as
-    `http://host:port`; empty where there is none. Pure."""
-    entries = [each for each in re.split(r"[;\s]+", listed[:2_000]) if each]
-    chosen = next((e for e in entries if e.lower().startswith("https=")), "")
-    plain = next((e for e in entries if "=" not in e), "")
-    bare = (chosen or plain).rpartition("=")[2].removeprefix("http://")
+    """The first proxy in a list from WinHTTP (`a:8080;b:8080`, `http=a:80 https=b:81`)
+    as `http://host:port`; empty if there is none. Pure."""
+    entries = [entry for entry in re.split(r"[;\s]+", listed[:2_000]) if entry]
+    https = next((entry for entry in entries if entry.lower().startswith("https=")), "")
+    plain = next((entry for entry in entries if "=" not in entry), "")
+    bare = (https or plain).rpartition("=")[2].removeprefix("http://")
     return f"http://{bare}" if re.fullmatch(r"[\w.\[\]:-]{1,260}", bare) else ""
 
 
 if sys.platform == "win32":
 
     def proxy_for(url: str, script: str) -> str | None:
-        """The proxy for `url` by `script` (empty: look for one, WPAD), `""` for the
-        direct way; None where the script cannot be had or run."""
+        """The proxy that `script` returns for `url`; `""` means connect directly. An
+        empty `script` means WPAD. None if the script cannot be fetched or run."""
         try:
             api = ctypes.WinDLL("winhttp.dll")
         except OSError:
@@ -73,15 +73,15 @@ if sys.platform == "win32":
                 log_on=1,
             )
             info = _ProxyInfo()
-            asked = ctypes.c_void_p(session)
+            handle = ctypes.c_void_p(session)
             if not api.WinHttpGetProxyForUrl(
-                asked, ctypes.c_wchar_p(url), ctypes.byref(options), ctypes.byref(info)
+                handle, ctypes.c_wchar_p(url), ctypes.byref(options), ctypes.byref(info)
             ):
                 return None
             listed = ctypes.wstring_at(info.proxy) if info.proxy else ""
-            for given in (info.proxy, info.bypass):
-                if given:
-                    free(given)
+            for pointer in (info.proxy, info.bypass):
+                if pointer:
+                    free(pointer)
             return first_proxy(listed) if info.access == _NAMED_PROXY else ""
         finally:
             api.WinHttpCloseHandle(session)

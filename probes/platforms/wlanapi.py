@@ -1,9 +1,9 @@
-"""Wi-Fi from Windows' Native Wifi API (wlanapi.dll), by ctypes.
+"""Wi-Fi from the Windows Native Wifi API (wlanapi.dll), with ctypes.
 
-Structures are read from their octets, as wlanapi.h lays them out on 32 and 64 bits
-alike; SSID and profile are not read. Since Windows 11 24H2 the questions need consent
-to location, and a refused one may ask the person for it: so consent is looked up first,
-and without it nothing is asked.
+Structures are parsed from octets in the layout of wlanapi.h, which is the same for 32
+and 64 bits. SSID and profile are not read. Since Windows 11 24H2 the API needs consent
+to location, and a call without it may prompt the person. So consent is checked first,
+and without it the API is not called.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from probes.platforms.system_facts import (
 )
 from probes.wire.failure import Outcome
 
-# Windows 11 24H2, the first to ask for consent.
+# Windows 11 24H2, the first version that needs consent.
 CONSENT_BUILD = 26_100
 _RADIO_STATE, _CURRENT_CONNECTION, _CHANNEL, _RSSI = 4, 7, 8, 0x1000_0102
 _INTERFACE_BYTES = 16 + 512 + 4
@@ -42,37 +42,38 @@ QueryInterface = Callable[[bytes, int], bytes | int]
 
 
 def has_consent(build: int, consent: Mapping[str, str]) -> bool:
-    """Whether Wi-Fi may be asked about without anybody being prompted. `consent`: the
-    values (`Allow`, `Deny`, `Prompt`) of the consent store by whom they are for:
-    `machine`, `user`, `desktop` (programs that are no packaged apps). Pure."""
+    """True if reading the Wi-Fi prompts nobody. `consent` holds the values (`Allow`,
+    `Deny`, `Prompt`) in the consent store for `machine`, `user` and `desktop` (programs
+    that are not packaged apps). Pure."""
     if build < CONSENT_BUILD:
         return True
-    # What was never chosen may be prompted for: that counts as no.
+    # Without a choice Windows may prompt, so that counts as no consent.
     return all(
-        consent.get(whose, "") == "Allow" for whose in ("machine", "user", "desktop")
+        consent.get(scope, "") == "Allow" for scope in ("machine", "user", "desktop")
     )
 
 
 def parse_interface_list(octets: bytes) -> list[tuple[bytes, bool]]:
-    """(GUID, is it connected) of a WLAN_INTERFACE_INFO_LIST. Pure."""
+    """(GUID, is it connected) for each interface in a WLAN_INTERFACE_INFO_LIST.
+    Pure."""
     if len(octets) < 8:
         return []
     (count,) = struct.unpack_from("<I", octets)
-    found = []
+    interfaces = []
     for n in range(min(count, 32)):
         at = 8 + n * _INTERFACE_BYTES
         if at + _INTERFACE_BYTES > len(octets):
             break
         (state,) = struct.unpack_from("<I", octets, at + 528)
-        found.append((octets[at : at + 16], state == _CONNECTED))
-    return found
+        interfaces.append((octets[at : at + 16], state == _CONNECTED))
+    return interfaces
 
 
 def parse_connection(
     octets: bytes, rssi_dbm: int | None, channel: int | None, key: bytes
 ) -> WifiLink | Outcome:
-    """The link of a WLAN_CONNECTION_ATTRIBUTES; level and channel come from other
-    questions. Pure."""
+    """The link in a WLAN_CONNECTION_ATTRIBUTES; level and channel come from other
+    queries. Pure."""
     if len(octets) < 588:
         return Outcome.BAD_ANSWER
     (state,) = struct.unpack_from("<I", octets, 0)
@@ -100,43 +101,45 @@ def parse_connection(
     )
 
 
-def links(listed: bytes, ask: QueryInterface, key: bytes) -> list[WifiLink] | Outcome:
-    """The links of all interfaces of `listed`. `ask(guid, opcode)` gives the octets of
-    an answer, or Windows' error number. Pure but for `ask`."""
-    found: list[WifiLink] = []
+def links(
+    interface_list: bytes, query: QueryInterface, key: bytes
+) -> list[WifiLink] | Outcome:
+    """The links of all interfaces in `interface_list`. `query(guid, opcode)` returns
+    octets or a Windows error number. Pure except for `query`."""
+    read: list[WifiLink] = []
     refused: Outcome | None = None
-    for guid, connected in parse_interface_list(listed):
+    for guid, connected in parse_interface_list(interface_list):
         if not connected:
-            off = radio_is_off(ask(guid, _RADIO_STATE))
-            found.append(WifiLink(connected=False, radio_off=off))
+            off = radio_is_off(query(guid, _RADIO_STATE))
+            read.append(WifiLink(connected=False, radio_off=off))
             continue
-        answer = ask(guid, _CURRENT_CONNECTION)
+        answer = query(guid, _CURRENT_CONNECTION)
         if isinstance(answer, int):
             if answer in {_INVALID_STATE, _NOT_FOUND}:
-                found.append(WifiLink(connected=False))
+                read.append(WifiLink(connected=False))
             elif refused is not Outcome.NOT_PERMITTED:
                 refused = error_outcome(answer)
             continue
         link = parse_connection(
-            answer, _long(ask(guid, _RSSI)), _long(ask(guid, _CHANNEL)), key
+            answer, _long(query(guid, _RSSI)), _long(query(guid, _CHANNEL)), key
         )
         if isinstance(link, Outcome):
             refused = refused or link
         else:
-            found.append(link)
-    if any(each.connected for each in found) or refused is None:
-        return found or Outcome.NOT_PRESENT
+            read.append(link)
+    if any(link.connected for link in read) or refused is None:
+        return read or Outcome.NOT_PRESENT
     return refused
 
 
 def error_outcome(error: int) -> Outcome:
-    """What an error of Windows stands for. Pure."""
+    """The outcome for a Windows error number. Pure."""
     denied = error == _ACCESS_DENIED
     return Outcome.NOT_PERMITTED if denied else Outcome.NOT_SUPPORTED
 
 
 def radio_is_off(answer: bytes | int) -> bool:
-    """Whether a WLAN_RADIO_STATE says that all of an interface's radios are off, by
+    """True if a WLAN_RADIO_STATE shows that all radios of an interface are off, by
     software or by hardware (DOT11_RADIO_STATE: 1 on, 2 off). Pure."""
     if isinstance(answer, int) or len(answer) < 4:
         return False
@@ -157,7 +160,7 @@ def _long(answer: bytes | int) -> int | None:
 if sys.platform == "win32":
 
     def wifi(key: bytes) -> list[WifiLink] | Outcome:
-        """Asks wlanapi.dll. `not_supported` where there is no WLAN service."""
+        """Reads the links from wlanapi.dll; `not_supported` without a WLAN service."""
         try:
             api = ctypes.WinDLL("wlanapi.dll")
         except OSError:
@@ -183,7 +186,7 @@ if sys.platform == "win32":
             )
             api.WlanFreeMemory(listed)
 
-            def ask(guid: bytes, opcode: int) -> bytes | int:
+            def query(guid: bytes, opcode: int) -> bytes | int:
                 size, data = ctypes.c_uint32(), ctypes.c_void_p()
                 error = api.WlanQueryInterface(
                     handle,
@@ -201,6 +204,6 @@ if sys.platform == "win32":
                 finally:
                     api.WlanFreeMemory(data)
 
-            return links(octets, ask, key)
+            return links(octets, query, key)
         finally:
             api.WlanCloseHandle(handle, None)
