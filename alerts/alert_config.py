@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from alerts.notify.delivery_result import Notifier
 from alerts.notify.email import Email, EmailConfig
@@ -14,6 +14,7 @@ from alerts.notify.routing import Route, RoutingConfig
 from alerts.notify.webhook import Webhook, WebhookConfig
 from alerts.secret import Secret
 from collectors.estate.opening_hours import TimeZone
+from collectors.strict_model import StrictModel
 
 
 def _kind(value: object) -> str:
@@ -31,13 +32,11 @@ ChannelConfig = Annotated[
 ]
 
 
-class AlertConfig(BaseModel):
+class AlertConfig(StrictModel):
     """`[alerts]`. `standing` is the engine's file, `rules` a folder or file of the
     council's own rules and overrides, `base_url` where the status page is.
     `discovered_parents`: where the estate names no parent, the one that neighbours
     tell explains what hangs on it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     standing: Path
     rules: Path | None = None
@@ -47,7 +46,7 @@ class AlertConfig(BaseModel):
     timezone: TimeZone = "Europe/London"
     council: str = "Towpath"
     discovered_parents: bool = True
-    channels: dict[str, ChannelConfig] = {}
+    channels: dict[str, ChannelConfig] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     heartbeat_url: str = ""
     heartbeat_s: Annotated[float, Field(ge=1)] = 60.0

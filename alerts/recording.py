@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from alerts.alert import Alert
 from alerts.cycle import cycle
@@ -42,6 +42,7 @@ from collectors.batch import Batch, check, gather
 from collectors.config_errors import explain
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
+from collectors.strict_model import StrictModel
 from probes.wire.catalogue import Misfit
 from probes.wire.sample import Sample
 
@@ -57,15 +58,9 @@ class RecordingError(ValueError):
         self.findings = findings
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
-
-
-class RecordedRows(_Part):
+class RecordedRows(StrictModel):
     measurement: str
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = Field(default_factory=dict)
     start: Duration = Field(default=0, alias="from")
     every: Duration = 60_000
     times: int | None = None
@@ -73,7 +68,7 @@ class RecordedRows(_Part):
     fields: dict[str, Any]
 
 
-class Quiet(_Part):
+class Quiet(StrictModel):
     """Nobody is paged from one time to another."""
 
     start: Duration = Field(default=0, alias="from")
@@ -82,14 +77,14 @@ class Quiet(_Part):
     device: str = ""
 
 
-class Expect(_Part):
+class Expect(StrictModel):
     firing: tuple[str, ...] = ()
     suppressed: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
     over: tuple[str, ...] = ()
 
 
-class Case(_Part):
+class Case(StrictModel):
     name: str
     rules: tuple[str, ...] = ()
     estate: Estate | None = None
@@ -101,13 +96,13 @@ class Case(_Part):
     expect: Expect
 
 
-class Recording(_Part):
+class Recording(StrictModel):
     estate: Estate = Estate()
     rules: tuple[str, ...] = ()
     cases: tuple[Case, ...]
 
 
-class Said(_Part):
+class Said(StrictModel):
     """What a case came to, as `Expect`, and the alerts that were open at the end."""
 
     firing: tuple[str, ...]

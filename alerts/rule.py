@@ -11,10 +11,11 @@ import string
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from alerts.alert import Severity
 from collectors.estate.estate_model import Pattern
+from collectors.strict_model import StrictModel
 from probes.wire.durations import parse_duration_ms
 
 Aggregate = Literal["last", "mean", "min", "max", "sum", "count", "p95", "rise"]
@@ -64,13 +65,7 @@ RELATION_SUBJECTS: dict[str, frozenset[str] | None] = {
 }
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
-
-
-class Condition(_Part):
+class Condition(StrictModel):
     """One comparison; a rule's conditions must all hold.
 
     `over` is the length of the window for every aggregate but `last`. `clear` is the
@@ -105,14 +100,14 @@ class Condition(_Part):
                 return value != against
 
 
-class Explains(_Part):
+class Explains(StrictModel):
     """Alerts of `rules` standing in `relation` to this one are its consequences."""
 
     rules: tuple[str, ...] = Field(min_length=1)
     relation: Relation
 
 
-class EndedBy(_Part):
+class EndedBy(StrictModel):
     """Polls that contradict what a device told by itself: it may have told its end, and
     nobody received it.
 
@@ -124,9 +119,9 @@ class EndedBy(_Part):
 
     measurement: str
     same: Annotated[tuple[str, ...], Field(min_length=1)] = ("device",)
-    only: dict[str, tuple[str, ...]] = {}
-    where: dict[str, tuple[str, ...]] = {}
-    like: dict[str, Pattern] = {}
+    only: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    like: dict[str, Pattern] = Field(default_factory=dict)
     when: Condition
 
     def applies_to(self, subject: Mapping[str, str]) -> bool:
@@ -142,7 +137,7 @@ class EndedBy(_Part):
         )
 
 
-class Rule(_Part):
+class Rule(StrictModel):
     """One rule. Times are in ms once read.
 
     `lasts` (`for` in the file): how long the conditions must hold before it fires.
@@ -162,7 +157,7 @@ class Rule(_Part):
     title: Annotated[str, Field(min_length=3)]
     severity: Severity
     measurement: str
-    where: dict[str, tuple[str, ...]] = {}
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     subject: tuple[str, ...]
     when: tuple[Condition, ...] = ()
     function: str = ""

@@ -13,12 +13,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from alerts.alert import Severity
 from alerts.rule import Duration, Rule
 from alerts.rule_checks import broken_links, misfits, unheard_causes
 from collectors.config_errors import dotted
+from collectors.strict_model import StrictModel
 from collectors.yaml_file import fit, parse, read_text
 from probes.wire.catalogue import Catalogue, did_you_mean
 
@@ -31,16 +32,12 @@ class RuleError(ValueError):
         self.findings = findings
 
 
-class Override(BaseModel):
+class Override(StrictModel):
     """A council's own figure for a rule that is there.
 
     `threshold` and `clear` are those of the rule's first condition. With `sites` it
     holds only there.
     """
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
 
     rule: str
     sites: tuple[str, ...] = ()
@@ -53,9 +50,7 @@ class Override(BaseModel):
     keep_for: Duration | None = None
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
+class _File(StrictModel):
     rules: tuple[Rule, ...] = ()
     overrides: tuple[Override, ...] = ()
 

@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
+
+from collectors.strict_model import StrictModel
 
 
-class Secret(BaseModel):
+class Secret(StrictModel):
     """`{env = "NAME"}`, `{file = "path"}` or `{credential = "name"}` (systemd's
     `LoadCredential=`). Read when it is used, so that a new one needs no restart."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     env: str = ""
     file: Path | None = None

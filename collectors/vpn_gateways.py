@@ -16,13 +16,13 @@ from typing import Self
 
 import structlog
 from cryptography import x509
-from pydantic import BaseModel, ConfigDict
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import gather
 from collectors.estate.estate_model import Estate, VpnGateway
 from collectors.failure_log import FailureLog
 from collectors.journal import Append
+from collectors.strict_model import StrictModel
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.sample import Sample, Value
@@ -31,8 +31,7 @@ from probes.wire.socket_errors import outcome_of
 _log = structlog.get_logger()
 
 
-class VpnGatewaysConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class VpnGatewaysConfig(StrictModel):
     period_s: float = 60.0
     timeout_s: float = 5.0
     ca_file: str = ""

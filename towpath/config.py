@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from alerts.alert_config import AlertConfig
 from collectors.config_errors import explain, line_of, not_text
@@ -22,6 +22,7 @@ from collectors.personal_data import Root
 from collectors.snmp import SnmpConfig
 from collectors.snmp.traps import TrapsConfig
 from collectors.store import StoreConfig
+from collectors.strict_model import StrictModel
 from collectors.vpn_gateways import VpnGatewaysConfig
 from dashboards.grafana.grafana_config import GrafanaConfig
 from dashboards.web import WebConfig
@@ -53,10 +54,8 @@ class ConfigError(ValueError):
         self.findings = findings
 
 
-class TowpathConfig(BaseModel):
+class TowpathConfig(StrictModel):
     """Everything `towpath run` is told."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     council: str = "Towpath"
     state: Path = Path("var/state")

@@ -7,11 +7,11 @@ import sys
 from typing import Literal
 
 import structlog
-from pydantic import BaseModel, ConfigDict
+
+from collectors.strict_model import StrictModel
 
 
-class LogConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class LogConfig(StrictModel):
     format: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"
 

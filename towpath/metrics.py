@@ -7,15 +7,16 @@ from typing import Annotated, Self
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.registry import Collector
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from collectors.strict_model import StrictModel
 
 
-class MetricsConfig(BaseModel):
+class MetricsConfig(StrictModel):
     """`port` is that of a process with all roles; one with a single role listens on
     the port after it by its place in poll, ingest, store, alert, web. 0 turns it off.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65529)] = 9468
 

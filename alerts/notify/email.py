@@ -11,17 +11,16 @@ from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from alerts.notify.delivery_result import DeliveryRefused, Partly, Retry
 from alerts.notify.page import Page
 from alerts.secret import Secret
+from collectors.strict_model import StrictModel
 
 
-class EmailConfig(BaseModel):
+class EmailConfig(StrictModel):
     """A mail server and who is written to. `password` names where the secret is."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["email"] = "email"
     host: str

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
 from alerts.alert import Alert, Severity
 from alerts.estate_index import Topology
 from collectors.estate.opening_hours import next_opening_ms
+from collectors.strict_model import StrictModel
 
 
-class Route(BaseModel):
+class Route(StrictModel):
     """Alerts of these severities, sites and rules go to these channels.
 
     Empty `sites` and `rules` mean all. `hours`: `always`, `open` or `closed`, by the
     business hours of the alert's site. Outside `open` a page waits until the site
     opens, and is dropped if all is well by then; outside `closed` it is not sent.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     channels: tuple[str, ...]
     severities: tuple[Severity, ...] = ("critical", "warning")
@@ -29,11 +26,9 @@ class Route(BaseModel):
     hours: Literal["always", "open", "closed"] = "always"
 
 
-class RoutingConfig(BaseModel):
+class RoutingConfig(StrictModel):
     """Every route that fits is used. Without any, every channel is told of critical
     alerts and warnings at once."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     routes: tuple[Route, ...] = ()
 

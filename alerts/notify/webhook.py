@@ -16,11 +16,12 @@ from typing import Annotated, Literal
 
 import httpx2
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from alerts.notify.delivery_result import DeliveryRefused, Retry
 from alerts.notify.page import Page
 from alerts.secret import Secret
+from collectors.strict_model import StrictModel
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.retry_after import retry_after_s
 
@@ -28,10 +29,8 @@ _LONGEST_WAIT_S = 3600.0
 _LATER = {408, 409, 421, 423, 425, 429}
 
 
-class WebhookConfig(BaseModel):
+class WebhookConfig(StrictModel):
     """An address that takes pages as JSON. `secret` names where the key is."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["webhook"] = "webhook"
     url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]

@@ -11,9 +11,10 @@ from datetime import date
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from collectors.estate.opening_hours import OpeningHours
+from collectors.strict_model import StrictModel
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Role = Literal[
@@ -40,14 +41,10 @@ def _compiles(pattern: str) -> str:
 Pattern = Annotated[str, AfterValidator(_compiles)]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
 _Identified = TypeVar("_Identified", "Site", "Device", "Line")
 
 
-class Site(_Entry):
+class Site(StrictModel):
     """`subnets`, `locations` (regular expressions over sysLocation) and `names` (over
     a device's name) say which devices are its; see `site_assignment`."""
 
@@ -60,7 +57,7 @@ class Site(_Entry):
     criticality: Literal["low", "normal", "high"] = "normal"
 
 
-class Device(_Entry):
+class Device(StrictModel):
     """A thing that is polled. `parent` is the device it hangs on, towards the core.
     Where a file gives no `site`, loading assigns it by the sites' rules."""
 
@@ -80,7 +77,7 @@ class Device(_Entry):
     )
 
 
-class Line(_Entry):
+class Line(StrictModel):
     """A WAN line as contracted, and the port it ends on.
 
     Seen from that port: what it receives comes down the line to the site when the
@@ -104,7 +101,7 @@ class Line(_Entry):
     far_end: bool = False
 
 
-class VpnGateway(_Entry):
+class VpnGateway(StrictModel):
     id: Id
     name: str = ""
     site: Id | None = None
@@ -113,7 +110,7 @@ class VpnGateway(_Entry):
     device: Id | None = None
 
 
-class Reflector(_Entry):
+class Reflector(StrictModel):
     """The far end of agents' tests. `authenticated`: agents send it STAMP in its
     authenticated mode, with a key that is derived from the reflectors' secret."""
 
@@ -125,13 +122,13 @@ class Reflector(_Entry):
     site: Id | None = None
 
 
-class EstatePlaces(_Entry):
+class EstatePlaces(StrictModel):
     """How an agent tells an office from home: a beacon that answers only inside."""
 
     beacon_url: str = ""
 
 
-class Estate(_Entry):
+class Estate(StrictModel):
     """Everything above. Build it with `estate_loader`, which also checks
     that every reference is met and nothing is there twice."""
 

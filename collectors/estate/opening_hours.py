@@ -14,8 +14,9 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from collectors.strict_model import StrictModel
 from probes.wire.catalogue import did_you_mean
 from probes.wire.daily_hours import DAY_MINUTES, minute_of, within
 
@@ -52,11 +53,7 @@ def check_not_empty(opens: str, closes: str) -> None:
         )
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class OpenRange(_Part):
+class OpenRange(StrictModel):
     """One of several ranges of a day. Without `days` those of its `OpeningHours`."""
 
     opens: Opens
@@ -69,7 +66,7 @@ class OpenRange(_Part):
         return self
 
 
-class OpeningHours(_Part):
+class OpeningHours(StrictModel):
     """Business hours in the site's time zone, `HH:MM`, Monday 0 … Sunday 6.
 
     If `closes` is before `opens`, they cross midnight: the night belongs to the day it

@@ -24,12 +24,13 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Self
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from collectors.batch import Batch
 from collectors.experience.agent_results import AgentPlace, AgentResults, read
 from collectors.experience.disclosure_control import Cells, Name, Sum, showable
 from collectors.experience.group_figures import FIGURES, caused, rounded
+from collectors.strict_model import StrictModel
 from probes.wire.measurements import CATALOGUE
 from probes.wire.probe_list import PROBES
 from probes.wire.sample import Sample, Value
@@ -41,10 +42,8 @@ _WINDOWS = {
 }
 
 
-class GroupsConfig(BaseModel):
+class GroupsConfig(StrictModel):
     """`least`: the smallest group that is shown; fewer than 5 is never allowed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     period_s: Annotated[int, Field(ge=60, le=3600)] = 300
     window_s: Annotated[int, Field(ge=60, le=86_400)] = 900

@@ -6,10 +6,11 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from collectors.estate.opening_hours import Closes, Days, Opens, check_not_empty
 from collectors.http.server import Certificate, ServerLimits
+from collectors.strict_model import StrictModel
 from probes.wire.catalogue import did_you_mean
 from probes.wire.measurements import MEASUREMENTS
 
@@ -18,11 +19,7 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class RegistryConfig(_Part):
+class RegistryConfig(StrictModel):
     """`key_file` makes pseudonyms of device ids. It lies apart from the registry so
     that whoever is given a copy of one does not have the other. A laptop that was not
     seen for `unseen_days` is forgotten."""
@@ -32,7 +29,7 @@ class RegistryConfig(_Part):
     unseen_days: Annotated[int, Field(ge=30, le=3660)] = 400
 
 
-class HttpsConfig(_Part):
+class HttpsConfig(StrictModel):
     """`plaintext` is for a TLS-ending proxy on the same machine and nothing else.
 
     `trusted_proxies` are the addresses whose `X-Forwarded-For` is believed. A renewed
@@ -92,7 +89,7 @@ class HttpsConfig(_Part):
         return self
 
 
-class MqttConfig(_Part):
+class MqttConfig(StrictModel):
     """`shared_group` makes several ingest processes share the reports; the broker must
     know shared subscriptions (mosquitto does). `password_file` holds one line; where
     Towpath keeps the broker's users (`broker`) it is made by itself."""
@@ -111,7 +108,7 @@ class MqttConfig(_Part):
     retry_max_s: Seconds = 30
 
 
-class BrokerConfig(_Part):
+class BrokerConfig(StrictModel):
     """The files of a mosquitto broker that Towpath keeps: who may log in, and what
     they may say. `pid_file`: the broker to be told (SIGHUP) when they change.
 
@@ -128,7 +125,7 @@ class BrokerConfig(_Part):
     every_s: Seconds = 2
 
 
-class LimitsConfig(_Part):
+class LimitsConfig(StrictModel):
     """Bounds on what agents can make the server do."""
 
     in_flight: Count = 256
@@ -162,12 +159,12 @@ Cadences = dict[
 ]
 
 
-class ServiceConfig(_Part):
+class ServiceConfig(StrictModel):
     name: Annotated[str, Field(min_length=1, max_length=64)]
     url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=500)]
 
 
-class TeamsRelayConfig(_Part):
+class TeamsRelayConfig(StrictModel):
     """The relay of Teams that agents ask by STUN; an empty `host` switches it off.
     `allocate` allows TURN Allocate requests where Binding ones are not answered."""
 
@@ -177,7 +174,7 @@ class TeamsRelayConfig(_Part):
     allocate: bool = False
 
 
-class TargetsConfig(_Part):
+class TargetsConfig(StrictModel):
     """What a call is judged by, each to be stayed below: Microsoft's 2018 table, client
     to Microsoft's edge. Stricter ones are right for a council's own offices."""
 
@@ -188,7 +185,7 @@ class TargetsConfig(_Part):
     reorder_ratio: Annotated[float, Field(gt=0, le=1)] = 0.0005
 
 
-class OnlineCheckConfig(_Part):
+class OnlineCheckConfig(StrictModel):
     """A page whose answer is known; another one is a sign-in page's."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
@@ -197,14 +194,14 @@ class OnlineCheckConfig(_Part):
     text: Annotated[str, Field(max_length=200)] = ""
 
 
-class WorkloadConfig(_Part):
+class WorkloadConfig(StrictModel):
     """Networks of a workload of Microsoft 365, in place of those agents come with."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
     networks: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(max_length=256)]
 
 
-class PolicyConfig(_Part):
+class PolicyConfig(StrictModel):
     """What agents are asked to measure beyond what the estate says (reflectors and
     the beacon come from there). Cadences: seconds by probe name, 0 is never.
     `reflector_secret_file`: what the reflectors have as `secret_file`."""
@@ -217,8 +214,8 @@ class PolicyConfig(_Part):
     optimize: Annotated[tuple[WorkloadConfig, ...], Field(max_length=16)] = ()
     online_checks: Annotated[tuple[OnlineCheckConfig, ...], Field(max_length=4)] = ()
     names: Annotated[tuple[HostName, ...], Field(max_length=32)] = ()
-    cadence_s: Cadences = {}
-    metered_cadence_s: Cadences = {}
+    cadence_s: Cadences = Field(default_factory=dict)
+    metered_cadence_s: Cadences = Field(default_factory=dict)
     budget_bytes_per_month: Annotated[int, Field(ge=0)] = 750_000_000
     metered_budget_bytes_per_month: Annotated[int, Field(ge=0)] = 150_000_000
     speed_test_bytes_per_month: Annotated[int, Field(ge=0)] = 1_000_000_000
@@ -236,7 +233,7 @@ class PolicyConfig(_Part):
         return self
 
 
-class IngestConfig(_Part):
+class IngestConfig(StrictModel):
     """`aside` keeps the last few bodies that could not be read. `providers` is a CSV
     file of `prefix,provider`. `anonymous` takes reports without a credential: for
     trying things out, never for people's laptops."""

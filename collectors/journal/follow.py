@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from collectors.batch import Batch
 from collectors.failure_log import FailureLog
@@ -15,6 +15,7 @@ from collectors.journal.frame import Newer
 from collectors.journal.journal_reader import Chunk, JournalReader
 from collectors.journal.quarantine import Quarantine
 from collectors.journal.segment import Positions
+from collectors.strict_model import StrictModel
 from probes.wire.clock import wall_ms
 
 _events = structlog.get_logger()
@@ -30,10 +31,8 @@ class Away(Exception):
     """
 
 
-class FollowConfig(BaseModel):
+class FollowConfig(StrictModel):
     """How an effect is tried again: after `wait_s`, doubled up to `longest_wait_s`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     max_rows: int = Field(default=50_000, gt=0)
     tries: int = Field(default=5, gt=0)

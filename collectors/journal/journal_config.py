@@ -5,22 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from collectors.journal.segment import check_name
+from collectors.strict_model import StrictModel
 
 Bytes = Annotated[int, Field(ge=64 << 10)]
 
 
-class JournalConfig(BaseModel):
+class JournalConfig(StrictModel):
     """Where the journal lies, how much of the disk it may have, and for how long: what
     is about one laptop may nowhere lie longer than `max_days`, read or not.
 
     `readers` are names that must pass a segment before it is deleted even where they
     have not been seen yet; readers that have been seen are always waited for.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     folder: Path
     max_bytes: Bytes = 2 << 30

@@ -6,13 +6,15 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from collectors.strict_model import StrictModel
 
 _MOST_BPS = 100e9
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class ReflectorConfig(BaseModel):
+class ReflectorConfig(StrictModel):
     """The far end of the agents' tests.
 
     `allow` empty answers everybody; it applies to STAMP and ndt7 alike, not to the
@@ -30,8 +32,6 @@ class ReflectorConfig(BaseModel):
     `reflector_ports` are the UDP ports of the council's reflectors elsewhere, if they
     are not 862: never answered, as two reflectors that answer each other do not stop.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     addresses: tuple[str, ...] = ("0.0.0.0", "::")
     allow: tuple[IPv4Network | IPv6Network, ...] = ()

@@ -6,12 +6,14 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from collectors.strict_model import StrictModel
 
 _Positive = Annotated[float, Field(gt=0)]
 
 
-class SnmpConfig(BaseModel):
+class SnmpConfig(StrictModel):
     """`[snmp]` of towpath.toml.
 
     `timeout_s` is waited for the first try, twice it for the second, and so on.
@@ -24,8 +26,6 @@ class SnmpConfig(BaseModel):
     `credentials_by_subnet` names those that discovery tries first there.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
     period_s: _Positive = 60.0
     timeout_s: _Positive = 1.5
     tries: Annotated[int, Field(ge=1, le=10)] = 3
@@ -35,6 +35,8 @@ class SnmpConfig(BaseModel):
     neighbours_s: _Positive = 600.0
     remember_neighbours_days: _Positive = 7.0
     credentials_file: Path | None = None
-    credentials_by_subnet: dict[IPv4Network | IPv6Network, tuple[str, ...]] = {}
+    credentials_by_subnet: dict[IPv4Network | IPv6Network, tuple[str, ...]] = Field(
+        default_factory=dict
+    )
     state_file: Path | None = None
     profiles: Path | None = None

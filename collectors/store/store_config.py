@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from collectors.strict_model import StrictModel
 from probes.wire.catalogue import Catalogue
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _FLUSH_S = {"embedded": 5.0, "influxdb": 1.0}
 
 
-class StoreConfig(BaseModel):
+class StoreConfig(StrictModel):
     """`kind = "embedded"` keeps files in `folder`; `kind = "influxdb"` writes to a
     server, and keeps only how far it has got in `folder`.
 
@@ -31,8 +32,6 @@ class StoreConfig(BaseModel):
     A write is made every `flush_s` (5 embedded, 1 InfluxDB), sooner when `flush_rows`
     are waiting. `memory_mb` and `threads` bound each DuckDB.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["embedded", "influxdb"] = "embedded"
     folder: Path = Path("var/state/store")

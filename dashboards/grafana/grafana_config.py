@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from collectors.strict_model import StrictModel
 
 OLDEST, NEWEST = 9, 13
 
 
-class GrafanaConfig(BaseModel):
+class GrafanaConfig(StrictModel):
     """`[grafana]`. Secrets are not in it: files name environment variables of the
     Grafana process (`$INFLUX_URL`, `$INFLUX_TOKEN`), which Grafana fills in itself.
 
@@ -21,8 +23,6 @@ class GrafanaConfig(BaseModel):
     `target` is the oldest Grafana the files must work with. `contact_email` and
     `contact_webhook` make a contact point for the one rule that watches Towpath.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     target: Annotated[int, Field(ge=OLDEST, le=NEWEST)] = 9
     influx_url: str = "$INFLUX_URL"

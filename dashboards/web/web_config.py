@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from collectors.estate.opening_hours import TimeZone
+from collectors.strict_model import StrictModel
 
 
-class WebConfig(BaseModel):
+class WebConfig(StrictModel):
     """`[web]`. It listens on this machine only: put a proxy with the council's sign-on
     before it to show it to others, and add the proxy's name to `hosts`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080

@@ -9,13 +9,13 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from collectors.snmp.profiles.profile_types import (
     Pattern,
-    ProfilePart,
     Raw,
     SensorClass,
     Severity,
     Texts,
     listed,
 )
+from collectors.strict_model import StrictModel
 
 
 def _state(value: Any) -> Any:
@@ -33,7 +33,7 @@ Condition = Annotated[
 ]
 
 
-class Item(ProfilePart):
+class Item(StrictModel):
     """`when` and `unless`: by column, values it must (not) have, or a pattern.
 
     `find`, of those that are one value: where in a text the value stands.
@@ -51,7 +51,7 @@ class Item(ProfilePart):
                 yield word, column
 
 
-class LimitColumns(ProfilePart):
+class LimitColumns(StrictModel):
     """Numbers in the sensor's unit, or columns: scaled as its value is, or by a divisor
     of their own, in milliwatts where its value is not; `skip`: no limit is set. Or a
     function's: see `functions.LIMITS`."""

@@ -31,22 +31,22 @@ from collectors.snmp.profiles.profile_types import (
     Oids,
     Pattern,
     Patterns,
-    ProfilePart,
     Raw,
     Texts,
     listed,
 )
+from collectors.strict_model import StrictModel
 from probes.wire.catalogue import did_you_mean
 
 
-class OidAnswer(ProfilePart):
+class OidAnswer(StrictModel):
     """An instance that must be there, and what it must say."""
 
     oid: Oid
     find: Pattern | None = None
 
 
-class Match(ProfilePart):
+class Match(StrictModel):
     """All that is given must hold; `object_id` and `descr` each by any of several."""
 
     object_id: Oids = ()
@@ -61,7 +61,7 @@ class Match(ProfilePart):
         return self
 
 
-class Head(ProfilePart):
+class Head(StrictModel):
     """Which devices the profile is for; `match: any`, kept as none, is for all.
 
     `own_arcs`: the first so many arcs of sysObjectID are OWN in the body, of makers
@@ -76,7 +76,7 @@ class Head(ProfilePart):
     ]
 
 
-class Source(ProfilePart):
+class Source(StrictModel):
     """Where one fact of identity may stand: one of the first five, then refined.
 
     `find` takes the first group of a regular expression, `lookup` a word for a value;
@@ -115,7 +115,7 @@ class Source(ProfilePart):
 Sources = Annotated[tuple[Source, ...], BeforeValidator(listed)]
 
 
-class IdentityRules(ProfilePart):
+class IdentityRules(StrictModel):
     """By fact, where it may stand: the first that says something counts."""
 
     vendor: Sources = ()
@@ -125,7 +125,7 @@ class IdentityRules(ProfilePart):
     serial: Sources = ()
 
 
-class ProfileColumn(ProfilePart):
+class ProfileColumn(StrictModel):
     """A column of the table, or of another whose row this row's index or value tells.
 
     `index`: which arcs of this row's index, as a slice (`0`, `1:`, `:-1`); `by`: the
@@ -191,7 +191,7 @@ def _column(value: object) -> object:
     return value if isinstance(value, dict | ProfileColumn) else {"oid": value}
 
 
-class Table(ProfilePart):
+class Table(StrictModel):
     """Columns by name: relative to `base`, or a whole OID, or of another table.
 
     `scalar`: the columns are scalars, their instance is 0. `every`: how often what
@@ -258,7 +258,7 @@ class Table(ProfilePart):
         return self
 
 
-class Body(ProfilePart):
+class Body(StrictModel):
     """What is read of the devices a profile is for."""
 
     identity: IdentityRules = IdentityRules()

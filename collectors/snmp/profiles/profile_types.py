@@ -7,9 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
 )
 
 SensorClass = Literal[
@@ -71,9 +69,3 @@ Oids = Annotated[tuple[Oid, ...], BeforeValidator(listed)]
 Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(listed)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Raw = int | str
-
-
-class ProfilePart(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )

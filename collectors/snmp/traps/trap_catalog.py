@@ -12,9 +12,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from collectors.snmp.traps.trap_text import Severity, to_snake_case
+from collectors.strict_model import StrictModel
 from collectors.yaml_file import fit, parse, read_text
 from probes.wire.catalogue import did_you_mean
 
@@ -27,24 +28,18 @@ def _oid_alone(value: Any) -> Any:
     return {"oid": value} if isinstance(value, str) else value
 
 
-class _StrictModel(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
-
-
-class TrapObject(_StrictModel):
+class TrapObject(StrictModel):
     """A variable. `values`: names of its numbers. `divisor` divides the value, and
     `unit` follows it. `personal`: personal data, which is never shown."""
 
     oid: Oid
-    values: dict[int, str] = {}
+    values: dict[int, str] = Field(default_factory=dict)
     unit: str = ""
     divisor: Annotated[float, Field(gt=0)] = 1
     personal: bool = False
 
 
-class SeverityByValue(_StrictModel):
+class SeverityByValue(StrictModel):
     """The severity by a variable's value: names or numbers of values for each level."""
 
     object: str
@@ -61,7 +56,7 @@ class SeverityByValue(_StrictModel):
         return None
 
 
-class TrapDefinition(_StrictModel):
+class TrapDefinition(StrictModel):
     """One notification.
 
     `event`: our name for it; by default its MIB's name in snake case. `severity`: by
@@ -96,15 +91,15 @@ _ObjectField = Annotated[TrapObject, BeforeValidator(_oid_alone)]
 _TrapField = Annotated[TrapDefinition, BeforeValidator(_oid_alone)]
 
 
-class _File(_StrictModel):
+class _File(StrictModel):
     vendor: str = ""
-    vendors: dict[int, str] = {}
-    names: dict[str, Oid] = {}
-    objects: dict[str, _ObjectField] = {}
-    traps: dict[str, _TrapField] = {}
+    vendors: dict[int, str] = Field(default_factory=dict)
+    names: dict[str, Oid] = Field(default_factory=dict)
+    objects: dict[str, _ObjectField] = Field(default_factory=dict)
+    traps: dict[str, _TrapField] = Field(default_factory=dict)
 
 
-class NamedTrap(_StrictModel):
+class NamedTrap(StrictModel):
     """A trap and its name in the MIB."""
 
     name: str

@@ -6,12 +6,14 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from collectors.strict_model import StrictModel
 
 _Positive = Annotated[float, Field(gt=0)]
 
 
-class TrapsConfig(BaseModel):
+class TrapsConfig(StrictModel):
     """`[traps]` of towpath.toml.
 
     `host`: where to listen; `::` includes IPv4. `addresses`: device ids by further
@@ -22,12 +24,10 @@ class TrapsConfig(BaseModel):
     `receive_bytes`: the socket's buffer, as far as the system grants it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
     enabled: bool = True
     host: str = "::"
     port: Annotated[int, Field(ge=0, le=65535)] = 162
-    addresses: dict[IPv4Address | IPv6Address, str] = {}
+    addresses: dict[IPv4Address | IPv6Address, str] = Field(default_factory=dict)
     forwarders: tuple[IPv4Network | IPv6Network, ...] = ()
     engine_id: Annotated[str, Field(pattern=r"^([0-9a-fA-F]{2}){5,32}$|^$")] = ""
     catalog: Path | None = None
