@@ -118,13 +118,13 @@ def test_foundry_extreme_nortel_enterasys_and_mikrotik_have_tables_of_their_own(
 
 
 def test_a_vendors_table_is_asked_of_that_vendor_only() -> None:
-    asked = [d.protocol for d in DIALECTS if d.spoken_by("1.3.6.1.4.1.9.1.1208")]
+    asked = [d.protocol for d in DIALECTS if d.is_used_by("1.3.6.1.4.1.9.1.1208")]
     assert asked == ["cdp"]
-    asked = [d.protocol for d in DIALECTS if d.spoken_by("1.3.6.1.4.1.1916.2.1")]
+    asked = [d.protocol for d in DIALECTS if d.is_used_by("1.3.6.1.4.1.1916.2.1")]
     assert asked == ["cdp", "edp"]
     # 19 begins 1916, and is somebody else.
-    assert not EDP.spoken_by("1.3.6.1.4.1.19.1")
-    assert [d.protocol for d in DIALECTS if d.spoken_by("")] == ["cdp"]
+    assert not EDP.is_used_by("1.3.6.1.4.1.19.1")
+    assert [d.protocol for d in DIALECTS if d.is_used_by("")] == ["cdp"]
 
 
 def remote(index: str, entry: str, first: int, **more: Value) -> dict[str, Value]:

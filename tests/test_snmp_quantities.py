@@ -33,7 +33,7 @@ BASE = "1.3.6.1.4.1.99999.7"
 
 def of(quantity: Quantity, raw: float, divisor: float = 1) -> float | None:
     def value(encoding: Any) -> float | None:
-        found = encoding.read(raw)
+        found = encoding.decode(raw)
         return None if found is None else found / divisor
 
     return to_measurement(quantity, value)
@@ -73,7 +73,7 @@ def test_every_temperature_is_read_back_from_its_twos_complement(
     # -6 and -1 in sixteen bits are also codes for "no value", which are believed.
     if sent in CODES:
         assert of(TEMPERATURE, sent, divisor) is None
-    elif TEMPERATURE.has(sent / divisor):
+    elif TEMPERATURE.contains(sent / divisor):
         assert of(TEMPERATURE, sent, divisor) == sent / divisor
     else:
         assert of(TEMPERATURE, sent, divisor) == celsius
@@ -121,7 +121,7 @@ def test_whatever_is_given_a_reading_lies_within_its_range(
         found = of(SENSORS[kind], raw)
     except Implausible:
         return
-    assert found is None or SENSORS[kind].has(found)
+    assert found is None or SENSORS[kind].contains(found)
 
 
 OPTICS = f"""
@@ -326,7 +326,7 @@ def test_no_value_of_a_device_stops_a_profile_or_becomes_a_figure_that_is_none(
             continue
         quantity = SENSORS[sensor.class_]
         for figure in (sensor.value, sensor.low, sensor.high):
-            assert figure is None or quantity.has(figure)
+            assert figure is None or quantity.contains(figure)
     for pool in said["memory"]:
         assert 0 <= pool.used_pct <= 100
         for size in (pool.used_bytes, pool.total_bytes):

@@ -272,7 +272,7 @@ def _pool(
         if used is None or not total:
             return None
         share = _FULL_PCT * used / total
-    if not USAGE.has(share):
+    if not USAGE.contains(share):
         raise Implausible(share)
     if used is None and total is not None:
         used = total * share / _FULL_PCT
@@ -280,7 +280,7 @@ def _pool(
 
 
 def _octets(size: float | None, unit: float) -> int | None:
-    return int(size * unit) if size is not None and SIZE.has(size * unit) else None
+    return int(size * unit) if size is not None and SIZE.contains(size * unit) else None
 
 
 def _size(row: ProfileRow, name: str | None) -> float | None:
@@ -288,7 +288,7 @@ def _size(row: ProfileRow, name: str | None) -> float | None:
     raw = None if name is None else row.number(name)
     if raw is None or raw >= 0:
         return raw
-    return Encoding(SIZE.codes).read(raw + 2**32)
+    return Encoding(SIZE.codes).decode(raw + 2**32)
 
 
 def _mempool(found: MatchedRow, row: ProfileRow) -> Mempool | None:

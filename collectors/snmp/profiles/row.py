@@ -36,7 +36,7 @@ class ProfileRow:
 
     def read(self, value: Value | None) -> float | None:
         """`value` as a number, in the row's encoding."""
-        return self._encoding.read(as_number(value))
+        return self._encoding.decode(as_number(value))
 
     def text(self, name: str) -> str | None:
         """None where it is empty, too."""

@@ -1,7 +1,7 @@
-"""CDP (CISCO-CDP-MIB), and the protocols vendors made like it: as data.
+"""CDP (CISCO-CDP-MIB) and similar vendors' protocols, described as data.
 
 Foundry's FDP, Extreme's EDP, Nortel's SONMP, Enterasys' (Cabletron's) CDP and
-MikroTik's MNDP tell the same things in tables of their own.
+MikroTik's MNDP have the same information in their own tables.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collectors.snmp.tables.neighbour import (
 )
 
 _ENTERPRISES = "1.3.6.1.4.1."
-# Capabilities of CDP: a bit map of four octets.
+# CDP's capabilities: a bit map of four octets.
 _CDP_BITS = {
     0x01: "router",
     0x02: "bridge",
@@ -33,7 +33,7 @@ _CDP_BITS = {
     0x40: "repeater",
     0x80: "telephone",
 }
-# What FDP says in words, and CDP on some agents.
+# Words for capabilities in FDP, and in CDP on some agents.
 _WORDS = {
     "router": "router",
     "switch": "bridge",
@@ -51,10 +51,13 @@ _Local = Callable[[Arcs, Row, LocalPorts], tuple[Port | None, str]]
 
 
 class Dialect(msgspec.Struct, frozen=True):
-    """One protocol's table. `vendors` (enterprise numbers) are who have it: all where
-    it is empty. `columns` name what is read; `local` tells the port from the index of
-    `arcs` arcs (in one of any other length no arc is known to be the port);
-    `from_index` says what else stands only there."""
+    """One protocol's table.
+
+    `vendors`: enterprise numbers of those that have it; empty means all. `columns`:
+    names of the columns to read. `local`: finds the local port from an index of `arcs`
+    arcs; in an index of another length, no arc is known to be the port. `from_index`:
+    reads further fields that only the index has.
+    """
 
     protocol: str
     entry: str
@@ -63,10 +66,11 @@ class Dialect(msgspec.Struct, frozen=True):
     vendors: tuple[int, ...] = ()
     arcs: int | None = None
     from_index: Callable[[Arcs, Row], dict[str, str | None] | None] | None = None
-    # What who speaks it is, where the table does not say.
-    speaker: frozenset[str] = frozenset()
+    # Capabilities of every device with this protocol, if the table has none.
+    default_capabilities: frozenset[str] = frozenset()
 
-    def spoken_by(self, sys_object_id: str) -> bool:
+    def is_used_by(self, sys_object_id: str) -> bool:
+        """Return True if the device's vendor has this protocol."""
         enterprise = sys_object_id.removeprefix(_ENTERPRISES).partition(".")[0]
         return not self.vendors or enterprise in map(str, self.vendors)
 
@@ -74,25 +78,25 @@ class Dialect(msgspec.Struct, frozen=True):
 def parse_dialect(
     dialect: Dialect, rows: Mapping[str, Value], ports: Iterable[Port]
 ) -> list[Neighbour]:
-    """The neighbours in that table's rows. Pure."""
+    """Return the neighbours in the table's rows. Pure."""
     local = LocalPorts(list(ports))
-    found = []
+    neighbours = []
     for index, row in collect_rows(rows, dialect.entry, dialect.columns).items():
         arcs = [int(arc) for arc in index.split(".")]
         more: dict[str, str | None] = {}
         if dialect.from_index is not None:
-            said = dialect.from_index(arcs, row)
-            if said is None:
+            fields = dialect.from_index(arcs, row)
+            if fields is None:
                 continue
-            more = said
+            more = fields
         port, label = None, ""
         if dialect.arcs is None or len(arcs) == dialect.arcs:
             port, label = dialect.local(arcs, row, local)
         if label == "0":
-            # There is no port 0: the row does not say.
+            # 0 means that the port is unknown.
             label = ""
         name, chassis = _name_and_chassis(row.get("name"))
-        found.append(
+        neighbours.append(
             Neighbour(
                 protocol=dialect.protocol,
                 local_port=port.key if port else label,
@@ -102,16 +106,16 @@ def parse_dialect(
                 remote_chassis=more.get("chassis")
                 or mac_text(row.get("chassis"))
                 or chassis,
-                capabilities=_parse_capabilities(row) or dialect.speaker,
+                capabilities=_parse_capabilities(row) or dialect.default_capabilities,
                 remote_address=more.get("address") or _to_address(row.get("address")),
                 remote_descr=text(row.get("descr")) or None,
             )
         )
-    return found
+    return neighbours
 
 
 def _name_and_chassis(value: Value | None) -> tuple[str | None, str | None]:
-    """(name, chassis): a device id may be six octets, which are no name."""
+    """Return (name, chassis): a device id of six binary octets is a MAC address."""
     if isinstance(value, bytes) and len(value) == 6 and not is_text(value):
         return None, mac_text(value)
     return text(value) or None, None
@@ -126,7 +130,7 @@ def _to_address(value: Value | None) -> str | None:
 
 
 def _parse_capabilities(row: Row) -> frozenset[str]:
-    said = row.get("capable")
+    capable = row.get("capable")
     kind = row.get("kind")
     if isinstance(kind, int):
         return (
@@ -134,13 +138,13 @@ def _parse_capabilities(row: Row) -> frozenset[str]:
             if kind in _CABLETRON_TYPES
             else (frozenset())
         )
-    if not isinstance(said, bytes):
+    if not isinstance(capable, bytes):
         return frozenset()
-    if len(said) == 4 and said[0] == 0:
-        bits = int.from_bytes(said, "big")
+    if len(capable) == 4 and capable[0] == 0:
+        bits = int.from_bytes(capable, "big")
         return frozenset(name for bit, name in _CDP_BITS.items() if bits & bit)
-    words = (text(said) or "").lower()
-    return frozenset(meant for word, meant in _WORDS.items() if word in words)
+    words = (text(capable) or "").lower()
+    return frozenset(name for word, name in _WORDS.items() if word in words)
 
 
 def _by_first_arc(arcs: Arcs, row: Row, ports: LocalPorts) -> tuple[Port | None, str]:
@@ -154,7 +158,7 @@ def _by_second_arc(arcs: Arcs, row: Row, ports: LocalPorts) -> tuple[Port | None
 
 def _by_slot(arcs: Arcs, row: Row, ports: LocalPorts) -> tuple[Port | None, str]:
     slot, number = (*arcs, 0, 0)[:2]
-    return ports.at(slot, number), f"{slot}/{number}"
+    return ports.find_by_slot(slot, number), f"{slot}/{number}"
 
 
 def _by_column(arcs: Arcs, row: Row, ports: LocalPorts) -> tuple[Port | None, str]:
@@ -163,17 +167,18 @@ def _by_column(arcs: Arcs, row: Row, ports: LocalPorts) -> tuple[Port | None, st
 
 
 def _edp_fields(arcs: Arcs, row: Row) -> dict[str, str | None]:
-    """extremeEdpNeighborId: two octets of priority and the MAC end the index."""
+    """Read extremeEdpNeighborId, which ends the index: two octets of priority, then the
+    MAC address."""
     slot, port = as_int(row.get("slot")), as_int(row.get("port_number"))
-    where = None if port is None else f"{slot}:{port}" if slot else str(port)
+    name = None if port is None else f"{slot}:{port}" if slot else str(port)
     octets = arcs[-6:]
     chassis = bytes(octets).hex(":") if max(octets) < 256 and len(arcs) > 6 else None
-    return {"port": where, "chassis": chassis}
+    return {"port": name, "chassis": chassis}
 
 
 def _sonmp_fields(arcs: Arcs, row: Row) -> dict[str, str | None] | None:
-    """slot.port.address.segment; the rows of slot 0 are the device itself, and those
-    of other segments were heard through somebody else."""
+    """Read the index slot.port.address.segment. Rows of slot 0 are the device itself,
+    and rows of other segments were forwarded by another device."""
     if len(arcs) < 7 or arcs[:2] == [0, 0] or as_int(row.get("local_segment")) == 2:
         return None
     segment = arcs[6]
@@ -185,8 +190,8 @@ def _sonmp_fields(arcs: Arcs, row: Row) -> dict[str, str | None] | None:
 
 def _cabletron_fields(arcs: Arcs, row: Row) -> dict[str, str | None]:
     octets = arcs[-6:]
-    heard_mac = bytes(arc % 256 for arc in octets).hex(":")
-    return {"chassis": mac_text(row.get("chassis")) or heard_mac}
+    source_mac = bytes(arc % 256 for arc in octets).hex(":")
+    return {"chassis": mac_text(row.get("chassis")) or source_mac}
 
 
 MNDP = Dialect(
@@ -220,7 +225,7 @@ DIALECTS = (
         vendors=(1916,),
         arcs=9,
         from_index=_edp_fields,
-        speaker=frozenset({"bridge"}),
+        default_capabilities=frozenset({"bridge"}),
     ),
     Dialect(
         "sonmp",
@@ -230,7 +235,7 @@ DIALECTS = (
         vendors=(45, 2272, 1584),
         arcs=7,
         from_index=_sonmp_fields,
-        speaker=frozenset({"bridge"}),
+        default_capabilities=frozenset({"bridge"}),
     ),
     Dialect(
         "ctron-cdp",

@@ -6,7 +6,7 @@ import msgspec
 
 
 class DeviceTags(msgspec.Struct, frozen=True):
-    """Who and where the device is: the tags of its rows."""
+    """The device, its site and its role: the tags of its rows."""
 
     device: str
     site: str

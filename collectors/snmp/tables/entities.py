@@ -1,4 +1,4 @@
-"""The parts a device is made of: ENTITY-MIB (RFC 6933)."""
+"""The physical parts of a device: ENTITY-MIB (RFC 6933)."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ CHASSIS = "chassis"
 
 
 class Entity(msgspec.Struct, frozen=True, rename={"class_": "class"}):
-    """One physical part. Empty texts are left out. `index` is the row's: a number, or
-    as text of several parts, as of Nokia's routers (chassis and part)."""
+    """One physical part, without empty texts. `index`: a number, or a text of several
+    numbers, as on Nokia's routers (chassis and part)."""
 
     index: int | str
     class_: str
@@ -49,7 +49,7 @@ class Entity(msgspec.Struct, frozen=True, rename={"class_": "class"}):
 
 
 async def read_entities(snmp: DeviceSession) -> dict[str, Value]:
-    """The rows of entPhysicalTable, by whole OID. Raises `Failed`."""
+    """Read the rows of entPhysicalTable, by whole OID. Raises `Failed`."""
     rows: dict[str, Value] = {}
     for column in (_CLASS_COLUMN, _MODEL_COLUMN):
         rows |= await snmp.walk(f"{_ENTITY}.{column}")
@@ -60,30 +60,30 @@ async def read_entities(snmp: DeviceSession) -> dict[str, Value]:
 
 
 def parse_entities(rows: Mapping[str, Value]) -> list[Entity]:
-    """The parts there are. Pure."""
-    found: dict[tuple[int, ...], dict[str, str]] = {}
+    """Return the parts. Pure."""
+    texts: dict[tuple[int, ...], dict[str, str]] = {}
     classes: dict[tuple[int, ...], str] = {}
     for column, index, value in _iterate_cells(rows, _ENTITY):
         if column == _CLASS_COLUMN:
             number = as_int(value) or 0
             known = 1 <= number <= len(_CLASSES)
             classes[index] = _CLASSES[number - 1] if known else "unknown"
-        elif column in _TEXTS and (said := text(value)):
-            found.setdefault(index, {})[_TEXTS[column]] = said
+        elif column in _TEXTS and (value_text := text(value)):
+            texts.setdefault(index, {})[_TEXTS[column]] = value_text
     return [
         Entity(
             index[0] if len(index) == 1 else ".".join(map(str, index)),
             classes.get(index, "unknown"),
-            **found.get(index, {}),
+            **texts.get(index, {}),
         )
-        for index in sorted(classes.keys() | found.keys())
+        for index in sorted(classes.keys() | texts.keys())
     ]
 
 
 def _iterate_cells(
     rows: Mapping[str, Value], base: str
 ) -> Iterator[tuple[int, tuple[int, ...], Value]]:
-    """(column, index, value) of the rows of the table `base`."""
+    """Yield (column, index, value) of the rows of the table `base`."""
     for oid, value in rows.items():
         if oids.under(oid, base):
             column, *index = oids.parts(oids.tail(oid, base))

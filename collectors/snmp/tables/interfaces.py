@@ -1,8 +1,8 @@
-"""The ports of a device: what IF-MIB says about them, and what they are called.
+"""The ports of a device from IF-MIB, and their stable names.
 
-A port is known by a stable name, never by its ifIndex, which is a per-boot cache:
-ifName if not empty and unique on the device, else ifDescr if so, else `if<ifIndex>`,
-marked unstable.
+A port is identified by a stable name, because its ifIndex may change at every boot:
+ifName if it is not empty and unique on the device, else ifDescr likewise, else
+`if<ifIndex>`, which is marked as unstable.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from collectors.snmp.session.octet_text import as_int, mac, text
 from collectors.snmp.session.session import AnswerTooBig, Failed, Value
 from probes.wire.failure import Outcome
 
-# ifSpeed is a Gauge32 that stands at its top for anything faster (RFC 2863).
+# ifSpeed is a Gauge32 that stays at its maximum for faster ports (RFC 2863).
 IF_SPEED_TOP = 4_294_967_295
-# Some agents give ifHighSpeed as bit/s, or as a number beyond any port there is.
+# Some agents give ifHighSpeed in bit/s, or as a number beyond the speed of any port.
 _MOST_MBPS = 10_000_000
 
-# Rows a page that no agent was seen to lose any of.
+# A number of rows per request with which no known agent loses any.
 _FEW = 5
 
 SLOW = (
@@ -61,7 +61,7 @@ Columns = dict[str, dict[int, Value]]
 
 
 class Port(msgspec.Struct, frozen=True, gc=False):
-    """One row of ifTable and ifXTable. None is "the device does not say"."""
+    """One row of ifTable and ifXTable. None means that the device gives no value."""
 
     if_index: int
     key: str
@@ -75,9 +75,9 @@ class Port(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All texts by which a person may call it."""
-        given = (self.key, self.name, self.descr)
-        return tuple(dict.fromkeys(each for each in given if each))
+        """Return all names that people may use for the port."""
+        names = (self.key, self.name, self.descr)
+        return tuple(dict.fromkeys(name for name in names if name))
 
 
 async def read_columns(
@@ -85,41 +85,41 @@ async def read_columns(
     columns: tuple[str, ...],
     expected: int | None = None,
 ) -> Columns:
-    """The columns of all ports, by column and ifIndex. Raises `Failed`.
+    """Read the columns of all ports, by column and ifIndex. Raises `Failed`.
 
-    The instances are learnt by walking three columns (agents leave rows out of one or
-    skip them at high repetitions), and a fourth a few rows at a time where that makes
-    fewer than `expected` (ifNumber); the rest are GETs of what was learnt. A v1 agent
-    refuses a whole GET for one missing instance, so there every column is walked.
+    Walks of three columns find the instances, because agents omit rows from one column
+    or skip them at high repetitions. If there are fewer than `expected` (ifNumber), a
+    fourth column is walked a few rows at a time. GETs read the other columns. A v1
+    agent refuses a whole GET for one missing instance, so there every column is walked.
     """
-    found: Columns = {}
+    cells: Columns = {}
     walked: tuple[str, ...] = (oids.IF_DESCR, oids.IF_NAME, oids.IF_OPER_STATUS)
     if snmp.is_v1:
         walked += tuple(c for c in columns if c not in walked)
     for column in walked:
-        found[column] = await _walk_column(snmp, column)
-    indexes = sorted(set().union(*found.values()))
+        cells[column] = await _walk_column(snmp, column)
+    indexes = sorted(set().union(*cells.values()))
     if expected is not None and 0 < len(indexes) < expected:
         few = DeviceSession(snmp.session, snmp.budget, AgentLimits(repetitions=_FEW))
-        found[oids.IF_INDEX] = await _walk_column(few, oids.IF_INDEX)
-        indexes = sorted(set().union(*found.values()))
+        cells[oids.IF_INDEX] = await _walk_column(few, oids.IF_INDEX)
+        indexes = sorted(set().union(*cells.values()))
     if not indexes:
-        found[oids.IF_INDEX] = await _walk_column(snmp, oids.IF_INDEX)
-        indexes = sorted(found[oids.IF_INDEX])
+        cells[oids.IF_INDEX] = await _walk_column(snmp, oids.IF_INDEX)
+        indexes = sorted(cells[oids.IF_INDEX])
     if not snmp.is_v1 and indexes:
         columns = await _accepted_columns(snmp, columns, indexes[0])
     wanted = [
         f"{column}.{index}"
         for index in indexes
         for column in columns
-        if index not in found.get(column, ())
+        if index not in cells.get(column, ())
     ]
     if not snmp.is_v1 and wanted:
         for oid, value in (await snmp.get_all(wanted)).items():
             column, _, index = oid.rpartition(".")
             if column in columns:
-                found.setdefault(column, {})[int(index)] = value
-    return found
+                cells.setdefault(column, {})[int(index)] = value
+    return cells
 
 
 async def _accepted_columns(
@@ -127,20 +127,20 @@ async def _accepted_columns(
     columns: tuple[str, ...],
     index: int,
 ) -> tuple[str, ...]:
-    """Those of `columns` that the agent does not refuse.
+    """Return those of `columns` that the agent accepts.
 
-    Some answer a whole GET with an error for one broken table (ifXTable of old Cisco
-    IOS): asked together with the good ones, it would look like an agent that stands
-    no more than one variable at a time.
+    Some agents answer a whole GET with an error because of one broken table (ifXTable
+    of old Cisco IOS). Together with good columns, that would look like an agent that
+    accepts only one variable at a time.
     """
     if await _accepts(snmp, columns, index, 1):
         return columns
     good = []
     for column in columns:
-        # Once more than together: a lost packet must not cost a column.
+        # Two tries, so that a lost packet does not cost a column.
         if await _accepts(snmp, (column,), index, 2):
             good.append(column)
-    # All refused: it stands one variable only.
+    # If all are refused, the agent accepts only one variable at a time.
     return tuple(good) or columns
 
 
@@ -150,7 +150,8 @@ async def _accepts(
     index: int,
     tries: int,
 ) -> bool:
-    """False where a GET of them is refused, or met with silence `tries` times."""
+    """Return False if a GET of the columns is refused, or not answered `tries`
+    times."""
     snmp.budget.check()
     instances = [f"{column}.{index}" for column in columns]
     try:
@@ -170,44 +171,44 @@ async def _walk_column(snmp: DeviceSession, column: str) -> dict[int, Value]:
     try:
         rows = await snmp.walk(column)
     except Failed as failed:
-        # One broken column does not make the others untrue; silence does.
+        # One broken column does not affect the others; a silent device does.
         if failed.outcome is Outcome.TIMEOUT:
             await snmp.check_alive()
         elif failed.outcome is not Outcome.BAD_ANSWER:
             raise
-        # It was the table, not how much was asked.
+        # The table was the reason, not the number of repetitions.
         snmp.limits.repetitions = repetitions
         return {}
-    found = {}
+    cells = {}
     for oid, value in rows.items():
         index = oids.tail(oid, column)
         if index.isdecimal():
-            found[int(index)] = value
-    return found
+            cells[int(index)] = value
+    return cells
 
 
 def parse_ports(columns: Columns) -> list[Port]:
-    """The ports there are, in order of ifIndex, each with its name. Pure."""
+    """Return the ports in order of ifIndex, with their stable names. Pure."""
 
-    def of(column: str, index: int) -> Value | None:
+    def cell(column: str, index: int) -> Value | None:
         return columns.get(column, {}).get(index)
 
     indexes = sorted(set().union(*columns.values())) if columns else []
-    # Interned: switches of one make call their ports alike.
-    names = {i: intern(text(of(oids.IF_NAME, i)) or "") for i in indexes}
-    descrs = {i: intern(text(of(oids.IF_DESCR, i)) or "") for i in indexes}
+    # Interned, because switches of one make have the same port names.
+    names = {i: intern(text(cell(oids.IF_NAME, i)) or "") for i in indexes}
+    descrs = {i: intern(text(cell(oids.IF_DESCR, i)) or "") for i in indexes}
     keys = port_keys(names, descrs)
     return [
         Port(
             if_index=i,
             key=keys[i][0],
             stable=keys[i][1],
-            name=names[i] if of(oids.IF_NAME, i) is not None else None,
-            descr=descrs[i] if of(oids.IF_DESCR, i) is not None else None,
-            alias=text(of(oids.IF_ALIAS, i)),
-            type=as_int(of(oids.IF_TYPE, i)),
-            speed_bps=speed_bps(of(oids.IF_SPEED, i), of(oids.IF_HIGH_SPEED, i)),
-            mac=mac(of(oids.IF_PHYS_ADDRESS, i)),
+            name=names[i] if cell(oids.IF_NAME, i) is not None else None,
+            descr=descrs[i] if cell(oids.IF_DESCR, i) is not None else None,
+            alias=text(cell(oids.IF_ALIAS, i)),
+            type=as_int(cell(oids.IF_TYPE, i)),
+            speed_bps=speed_bps(cell(oids.IF_SPEED, i), cell(oids.IF_HIGH_SPEED, i)),
+            mac=mac(cell(oids.IF_PHYS_ADDRESS, i)),
         )
         for i in indexes
     ]
@@ -216,10 +217,10 @@ def parse_ports(columns: Columns) -> list[Port]:
 def port_keys(
     names: Mapping[int, str], descrs: Mapping[int, str]
 ) -> dict[int, tuple[str, bool]]:
-    """By ifIndex: the port's key, and whether it outlives a renumbering. Pure.
+    """Return by ifIndex the port's key, and whether it survives a renumbering. Pure.
 
-    No two ports share a key: a name that is another port's ifDescr, or spells `if7`,
-    is taken by the port whose ifName it is.
+    No two ports share a key: if a name is also another port's ifDescr, or has the form
+    `if7`, the port with that ifName gets it.
     """
     name_count, descr_count = Counter(names.values()), Counter(descrs.values())
     keys: dict[int, tuple[str, bool]] = {}
@@ -245,15 +246,16 @@ def port_keys(
 
 
 def speed_bps(slow: Value | None, high: Value | None) -> int | None:
-    """The port's speed from ifSpeed (bit/s) and ifHighSpeed (Mbit/s). Pure.
+    """Return the port's speed from ifSpeed (bit/s) and ifHighSpeed (Mbit/s). Pure.
 
-    ifHighSpeed counts above 20 Mbit/s; ifSpeed below (it knows fractions of a Mbit)
-    and where ifHighSpeed is 0, absent or absurd: some firmware repeats ifSpeed in it.
+    ifHighSpeed is used above 20 Mbit/s. ifSpeed is used below, because it has fractions
+    of a Mbit/s, and if ifHighSpeed is 0, missing or absurd: some firmware repeats
+    ifSpeed in it.
     """
     bps = slow if isinstance(slow, int) and slow > 0 else None
     mbps = high if isinstance(high, int) and 0 < high <= _MOST_MBPS else None
     if bps is not None and mbps is not None and mbps == bps:
-        # The same number in both can only be bit/s (Cisco SG350X 2.5.5.47).
+        # The same number in both must be in bit/s (Cisco SG350X 2.5.5.47).
         mbps = None
     if mbps is not None and (bps is None or bps >= 20_000_000):
         return mbps * 1_000_000

@@ -1,9 +1,8 @@
-"""IP addresses of a device: ipAddrTable, and ipAddressTable that follows it (RFC 4293).
+"""IP addresses of a device: ipAddrTable and its successor ipAddressTable (RFC 4293).
 
-The address is the index of its row. ipAddrTable's is four octets; ipAddressTable's is
-the address' type, how many octets it has, and these. Some agents give ipAddrTable the
-length as well, and some leave it out of ipAddressTable: an index of any other shape
-says no address.
+The index of a row is its address. ipAddrTable's index is four octets; ipAddressTable's
+is the address type, the number of octets, and the octets. Some agents add the length in
+ipAddrTable, and some omit it in ipAddressTable. An index of another shape is ignored.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from collectors.snmp.session.session import Value
 _OLD_IF_INDEX = "1.3.6.1.2.1.4.20.1.2"
 _OLD_MASK = "1.3.6.1.2.1.4.20.1.3"
 _IF_INDEX, _TYPE, _PREFIX = (f"1.3.6.1.2.1.4.34.1.{n}" for n in (3, 4, 5))
-# ipAddressPrefixTable, whose index ends in the prefix' length.
+# ipAddressPrefixTable, whose index ends with the prefix length.
 _PREFIX_TABLE = "1.3.6.1.2.1.4.32"
 _BROADCAST = 3
-# InetAddressType -> octets of the address, octets of the zone after it.
+# By InetAddressType: octets of the address, octets of the zone after it.
 _SHAPES = {1: (4, 0), 2: (16, 0), 3: (4, 4), 4: (16, 4)}
 
 
 class Address(msgspec.Struct, frozen=True):
-    """`prefixlen` and `if_index` are None if the device does not say."""
+    """`prefixlen` and `if_index` are None if the device does not give them."""
 
     address: str
     prefixlen: int | None
@@ -41,25 +40,25 @@ class Address(msgspec.Struct, frozen=True):
 
 
 async def read_addresses(snmp: DeviceSession) -> dict[str, Value]:
-    """The rows of both tables, by whole OID. Raises `Failed`."""
+    """Read the rows of both tables, by whole OID. Raises `Failed`."""
     rows: dict[str, Value] = {}
     for first, *others in ((_OLD_IF_INDEX, _OLD_MASK), (_IF_INDEX, _TYPE, _PREFIX)):
-        found = await snmp.walk(first)
-        if found:
-            rows |= found
+        first_rows = await snmp.walk(first)
+        if first_rows:
+            rows |= first_rows
             for column in others:
                 rows |= await snmp.walk(column)
     return rows
 
 
 def parse_addresses(rows: Mapping[str, Value]) -> list[Address]:
-    """The addresses, each once an interface. Pure."""
-    found: dict[tuple[str, int | None], Address] = {}
-    for each in (*_parse_ip_addr_table(rows), *_parse_ip_address_table(rows)):
-        known = found.get((each.address, each.if_index))
+    """Return the addresses, once per interface. Pure."""
+    addresses: dict[tuple[str, int | None], Address] = {}
+    for address in (*_parse_ip_addr_table(rows), *_parse_ip_address_table(rows)):
+        known = addresses.get((address.address, address.if_index))
         if known is None or known.prefixlen is None:
-            found[(each.address, each.if_index)] = each
-    return list(found.values())
+            addresses[(address.address, address.if_index)] = address
+    return list(addresses.values())
 
 
 def _parse_ip_addr_table(rows: Mapping[str, Value]) -> Iterator[Address]:
@@ -89,7 +88,7 @@ def _parse_ip_address_table(rows: Mapping[str, Value]) -> Iterator[Address]:
         octets, zone = _SHAPES[kind]
         size = octets + zone
         if arcs[:1] == [size]:
-            # Not the first octet of an address: so few are in 4.0.0.0/8.
+            # Taken as the length, because addresses in 4.0.0.0/8 are rare.
             arcs = arcs[1:]
         address = _to_address(arcs[:octets]) if len(arcs) == size else None
         if address is not None:
@@ -106,12 +105,12 @@ def _to_address(arcs: Sequence[int]) -> str | None:
     return str(IPv4Address(octets) if len(octets) == 4 else IPv6Address(octets))
 
 
-def _prefix_length_of_pointer(pointer: Value | None, most: int) -> int | None:
-    """The length of the prefix whose row `pointer` names; 0.0 names none."""
+def _prefix_length_of_pointer(pointer: Value | None, max_length: int) -> int | None:
+    """Return the length of the prefix whose row `pointer` names; 0.0 means none."""
     if not isinstance(pointer, str) or not oids.under(pointer, _PREFIX_TABLE):
         return None
     length = oids.parts(pointer)[-1]
-    return length if length <= most else None
+    return length if length <= max_length else None
 
 
 def _prefix_length_of_mask(mask: Value | None) -> int | None:
@@ -122,5 +121,5 @@ def _prefix_length_of_mask(mask: Value | None) -> int | None:
     except ValueError:
         return None
     ones = bits.bit_count()
-    # A mask with holes is none.
+    # A mask with gaps is invalid.
     return ones if bits == (2**32 - 1) ^ (2 ** (32 - ones) - 1) else None

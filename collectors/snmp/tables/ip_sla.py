@@ -1,12 +1,13 @@
-"""What a Cisco router measures itself: the latest result of each IP SLA operation.
+"""The latest result of each IP SLA operation of a Cisco router.
 
-CISCO-RTTMON-MIB: rttMonCtrlAdminTable names the operations, rttMonLatestRttOperTable
-and, for UDP jitter, rttMonLatestJitterOperTable have their latest results.
+CISCO-RTTMON-MIB: rttMonCtrlAdminTable has the operations; rttMonLatestRttOperTable and,
+for UDP jitter, rttMonLatestJitterOperTable have their latest results.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.quantities import DELAY, ICPIF, MOS, SENSORS
 from probes.wire.clock import MonotonicClock
 
-# How long the list of operations is believed; where there is none, it costs a packet.
+# How long the list of operations is kept. An empty list costs one packet to read.
 _LEARN_S = 3600.0
 _BUDGET_S = 10.0
 _MOST = 200
@@ -72,7 +73,7 @@ class Operation(msgspec.Struct, frozen=True):
 
 
 class IpSla:
-    """The operations of one device."""
+    """Reads the operations of one device."""
 
     def __init__(self, monotonic_s: MonotonicClock = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
@@ -82,16 +83,16 @@ class IpSla:
     async def poll(
         self, snmp: DeviceSession, place: DeviceTags, now_ms: int
     ) -> list[Batch]:
-        """The latest results. Raises `Failed`."""
+        """Read the latest results. Raises `Failed`."""
         snmp, now_s = snmp.with_budget(PollBudget(_BUDGET_S)), self._monotonic_s()
         if now_s >= self._learn_at_s:
-            # Also where it fails: not at every poll.
+            # Set before reading, so that a failure is not repeated at every poll.
             self._learn_at_s = now_s + _LEARN_S
             self._operations = await _read_operations(snmp)
         if not self._operations:
             return []
-        asked = [o for each in self._operations for o in _oids_of(each)]
-        answer = await snmp.get_all(asked)
+        wanted = [o for operation in self._operations for o in _oids_of(operation)]
+        answer = await snmp.get_all(wanted)
         return to_batches(place, now_ms, self._operations, answer)
 
 
@@ -101,12 +102,12 @@ async def _read_operations(snmp: DeviceSession) -> list[Operation]:
     if not indexes:
         return []
     wanted = [f"{column}.{i}" for i in indexes for column in (_TAG, _OWNER)]
-    said = await snmp.get_all(wanted)
+    names = await snmp.get_all(wanted)
     return [
         Operation(
             index,
-            text(said.get(f"{_TAG}.{index}"))
-            or text(said.get(f"{_OWNER}.{index}"))
+            text(names.get(f"{_TAG}.{index}"))
+            or text(names.get(f"{_OWNER}.{index}"))
             or f"operation {index}",
             as_int(types[f"{_TYPE}.{index}"]) or 0,
         )
@@ -127,57 +128,62 @@ def to_batches(
     operations: Sequence[Operation],
     answer: Mapping[str, Value],
 ) -> list[Batch]:
-    """The batch of what the operations found last. Pure."""
-    found = []
-    names: dict[str, int] = {}
-    for each in operations:
-        names[each.name] = names.get(each.name, 0) + 1
-    for each in operations:
-        values = _result_values(each, answer)
+    """Return a batch of the operations' latest results, or nothing. Pure."""
+    rows = []
+    uses = Counter(operation.name for operation in operations)
+    for operation in operations:
+        values = _result_values(operation, answer)
         if values is None:
             continue
-        name = each.name if names[each.name] == 1 else f"{each.name} ({each.index})"
-        tags = (place.device, place.site, place.role, name)
-        found.append((time_ms, *tags, _TYPES.get(each.type, str(each.type)), *values))
-    if not found:
+        name = operation.name
+        if uses[name] > 1:
+            name = f"{name} ({operation.index})"
+        type = _TYPES.get(operation.type, str(operation.type))
+        rows.append(
+            (time_ms, place.device, place.site, place.role, name, type, *values)
+        )
+    if not rows:
         return []
-    columns = tuple(list(column) for column in zip(*found, strict=True))
+    columns = tuple(list(column) for column in zip(*rows, strict=True))
     return [Batch(f"poll/{place.device}", time_ms, Schema.of(IP_SLA), columns)]
 
 
 def _result_values(
     operation: Operation, answer: Mapping[str, Value]
 ) -> tuple[Any, ...] | None:
-    """up, sense, rtt_ms, jitter_ms, loss_ratio, mos, icpif; None: it has not run."""
+    """Return up, sense, rtt_ms, jitter_ms, loss_ratio, mos and icpif, or None if the
+    operation has not run."""
 
-    def of(column: str) -> int | None:
+    def count(column: str) -> int | None:
         value = as_int(answer.get(f"{column}.{operation.index}"))
-        return value if value is not None and _COUNT.known(value) is not None else None
+        return (
+            value if value is not None and _COUNT.plausible(value) is not None else None
+        )
 
-    sense = of(_SENSE)
+    sense = count(_SENSE)
     if sense is None or sense == 0:
         return None
     up = int(sense in (_OK, _OVER_THRESHOLD))
-    rtt = of(_RTT_MS) if up else None
-    rtts, total = of(_RTTS), of(_RTT_SUM)
+    rtt = count(_RTT_MS) if up else None
+    rtts, total = count(_RTTS), count(_RTT_SUM)
     if up and rtts and total is not None:
-        # What the other table calls completion time is the last packet's.
+        # The other table's completion time is that of the last packet alone.
         rtt_ms: float | None = total / rtts
     else:
         rtt_ms = None if rtt is None else float(rtt)
-    lost = [n for n in map(of, _LOST) if n is not None]
+    lost = [n for n in map(count, _LOST) if n is not None]
     loss = None
     if rtts is not None and lost and rtts + sum(lost):
         loss = sum(lost) / (rtts + sum(lost))
-    jitter, hundredths, icpif = of(_JITTER_MS), of(_MOS), of(_ICPIF)
-    # 0 where no codec was set.
-    mos = MOS.known(hundredths / 100) if up and hundredths else None
+    jitter, hundredths, icpif = count(_JITTER_MS), count(_MOS), count(_ICPIF)
+    # The MOS is 0 if no codec is configured.
+    mos = MOS.plausible(hundredths / 100) if up and hundredths else None
     return (
         up,
         _SENSES.get(sense, f"sense {sense}"),
-        DELAY.known(rtt_ms),
-        DELAY.known(float(jitter)) if up and jitter is not None else None,
+        DELAY.plausible(rtt_ms),
+        DELAY.plausible(float(jitter)) if up and jitter is not None else None,
         loss,
         mos,
-        ICPIF.known(icpif) if mos is not None else None,
+        ICPIF.plausible(icpif) if mos is not None else None,
     )

@@ -20,12 +20,12 @@ from collectors.snmp.tables.neighbour import (
     mac_text,
 )
 
-# LldpChassisIdSubtype and LldpPortIdSubtype where the octets are an address.
+# LldpChassisIdSubtype and LldpPortIdSubtype whose octets are an address.
 _CHASSIS_MAC, _CHASSIS_NETWORK = 4, 5
 _PORT_MAC, _PORT_NETWORK, _PORT_LOCAL = 3, 4, 7
-# AddressFamilyNumbers (IANA), and how many octets an address of it has.
+# AddressFamilyNumbers (IANA), and the number of octets of an address.
 _FAMILIES = {1: 4, 2: 16}
-# LldpSystemCapabilitiesMap: bits from the left.
+# LldpSystemCapabilitiesMap, from the most significant bit.
 _CAPABILITIES = (
     "other",
     "repeater",
@@ -47,7 +47,7 @@ _NAMES = (
     "capable",
     "enabled",
 )
-# TPLINK-LLDPINFO-MIB says everything as text; the first arc of its index is ifIndex.
+# TPLINK-LLDPINFO-MIB has all values as text; the first arc of its index is ifIndex.
 TPLINK_REM_TABLE = "1.3.6.1.4.1.11863.6.35.1.2.2.1"
 _TPLINK_COLUMNS = {
     1: "local",
@@ -71,9 +71,12 @@ _WORDS = {
 
 
 class LldpMib(msgspec.Struct, frozen=True):
-    """Where one version of the MIB keeps what: the entries' OIDs, the number of the
-    first of `_NAMES`' columns, how many arcs name a row after its local port, and by
-    how many more arcs than these an index is known to have mark and port."""
+    """The OIDs of one version of the MIB.
+
+    `first`: the number of the first column of `_NAMES`. `row_arcs`: the number of arcs
+    after the local port in the index. `port_after_mark`: how many more arcs an index
+    may have if it starts with the time mark and the port.
+    """
 
     remote: str
     first: int
@@ -108,8 +111,8 @@ SECOND = LldpMib(
 
 
 class LldpTables(msgspec.Struct, frozen=True):
-    """What was walked, by whole OID. `interfaces`: RouterOS' own ifIndex of each of
-    its neighbours, whose LLDP-MIB has no local port."""
+    """The walked rows, by whole OID. `interfaces`: on RouterOS, whose LLDP-MIB has no
+    local port, the ifIndex of each neighbour."""
 
     remote: Mapping[str, Value]
     subtypes: Mapping[str, Value] = {}
@@ -122,8 +125,8 @@ class LldpTables(msgspec.Struct, frozen=True):
 
 
 async def read_lldp(snmp: DeviceSession) -> LldpTables:
-    """The tables, the local ones only where there are neighbours. Raises `Failed`."""
-    # Zyxel's and others' rows come in any order.
+    """Read the tables; the local ones only if there are neighbours. Raises `Failed`."""
+    # Agents of Zyxel and others return rows out of order.
     version = CLASSIC
     remote = await snmp.walk(version.remote, ordered=False)
     if not remote:
@@ -143,19 +146,19 @@ async def read_lldp(snmp: DeviceSession) -> LldpTables:
 
 
 def parse_lldp(tables: LldpTables, ports: Iterable[Port]) -> list[Neighbour]:
-    """The neighbours, each at the port it was heard on. Pure."""
+    """Return the neighbours with their local ports. Pure."""
     version = tables.version
     local = _LldpPorts(tables, LocalPorts(list(ports)))
     columns = {version.first + n: name for n, name in enumerate(_NAMES)}
     addresses = _parse_addresses(tables)
-    found = []
+    parsed = []
     for index, row in collect_rows(tables.remote, version.remote, columns).items():
         number, last = _parse_index(index, version)
         if number == 0 and last in tables.interfaces:
             number = tables.interfaces[last]
         port, label = local.port(number)
         enabled = _parse_capabilities(row.get("enabled"))
-        found.append(
+        parsed.append(
             Neighbour(
                 protocol="lldp",
                 local_port=port.key if port else label,
@@ -177,22 +180,22 @@ def parse_lldp(tables: LldpTables, ports: Iterable[Port]) -> list[Neighbour]:
                 remote_descr=text(row.get("descr")) or None,
             )
         )
-    return found
+    return parsed
 
 
 def parse_tplink(rows: Mapping[str, Value], ports: Iterable[Port]) -> list[Neighbour]:
-    """The rows of TP-Link's own table, which stands instead of LLDP-MIB. Pure."""
+    """Return the neighbours in TP-Link's own table, which replaces LLDP-MIB. Pure."""
     local = LocalPorts(list(ports))
-    found = []
+    parsed = []
     for index, row in collect_rows(rows, TPLINK_REM_TABLE, _TPLINK_COLUMNS).items():
         number = int(index.partition(".")[0])
         label = text(row.get("local")) or str(number or "")
-        port = local.by_index.get(number) or local.called(label)
-        said = (text(row.get("enabled")) or text(row.get("capable")) or "").lower()
-        # An IPv4 address as the end of a text that began as IPv6 (`::10.1.2.3`).
+        port = local.by_index.get(number) or local.find_by_name(label)
+        words = (text(row.get("enabled")) or text(row.get("capable")) or "").lower()
+        # An IPv4 address may be written as IPv6 (`::10.1.2.3`).
         address = (text(row.get("address")) or "").removeprefix("::")
         chassis = row.get("chassis")
-        found.append(
+        parsed.append(
             Neighbour(
                 protocol="lldp",
                 local_port=port.key if port else label,
@@ -202,17 +205,17 @@ def parse_tplink(rows: Mapping[str, Value], ports: Iterable[Port]) -> list[Neigh
                 remote_chassis=mac_text(chassis) or text(chassis) or None,
                 remote_port_descr=text(row.get("port_descr")) or None,
                 capabilities=frozenset(
-                    meant for word, meant in _WORDS.items() if word in said
+                    name for word, name in _WORDS.items() if word in words
                 ),
                 remote_address=address or None,
                 remote_descr=text(row.get("descr")) or None,
             )
         )
-    return found
+    return parsed
 
 
 class _LldpPorts:
-    """LLDP's own numbers of ports to those of IF-MIB: they need not be the same."""
+    """Maps LLDP's port numbers to IF-MIB's ports; the numbers may differ."""
 
     def __init__(self, tables: LldpTables, ports: LocalPorts) -> None:
         version = tables.version
@@ -224,7 +227,7 @@ class _LldpPorts:
         self._bridge = _index_by_number(tables.bridge_ports, oids.BASE_PORT_IF_INDEX)
 
     def port(self, number: int) -> tuple[Port | None, str]:
-        """The port with LLDP's `number`, and what to call it if there is none."""
+        """Return the port with LLDP's `number`, and a name for it if there is none."""
         if number == 0:
             return None, ""
         by_index = self._ports.by_index
@@ -236,9 +239,9 @@ class _LldpPorts:
         mac = mac_text(raw)
         if mac is not None and (subtype == _PORT_MAC or not is_text(raw)):
             label = mac.replace(":", "")
-            if port := self._ports.with_mac(label):
+            if port := self._ports.find_by_mac(label):
                 return port, label
-        if port := self._ports.called(label, descr):
+        if port := self._ports.find_by_name(label, descr):
             return port, label
         if subtype == _PORT_LOCAL and label.isdecimal() and int(label) in by_index:
             return by_index[int(label)], label
@@ -249,12 +252,12 @@ class _LldpPorts:
 
 
 def _parse_index(index: str, version: LldpMib) -> tuple[int, int]:
-    """The local port's number in a row's index, 0 if it is not there; its last arc.
+    """Return the local port's number in a row's index, or 0, and the last arc.
 
-    lldpRemTimeMark.lldpRemLocalPortNum.lldpRemIndex: some leave out the mark, RouterOS
-    the port as well. The second version has an index of lldpV2DestAddressTable, or the
-    address itself, between port and row. In an index of any other shape no arc is
-    known to be the port.
+    The index is lldpRemTimeMark.lldpRemLocalPortNum.lldpRemIndex. Some agents omit the
+    mark, and RouterOS the port as well. Version 2 of the MIB has an index of
+    lldpV2DestAddressTable, or the address itself, between port and row. In an index of
+    another shape, no arc is known to be the port.
     """
     arcs = oids.parts(index)
     if len(arcs) - version.row_arcs == 1:
@@ -265,20 +268,20 @@ def _parse_index(index: str, version: LldpMib) -> tuple[int, int]:
 
 
 def _index_by_number(rows: Mapping[str, Value], base: str) -> dict[int, Value]:
-    found = {}
+    parsed = {}
     for oid, value in rows.items():
         index = oids.tail(oid, base)
         if oids.under(oid, base) and index.isdecimal():
-            found[int(index)] = value
-    return found
+            parsed[int(index)] = value
+    return parsed
 
 
 def _parse_addresses(tables: LldpTables) -> dict[str, str]:
-    """Management addresses by the index of their neighbour; the first of each.
+    """Return the first management address of each neighbour, by its index.
 
-    They are the end of their own index: family, length (some leave it out), octets.
+    The address ends its own index: family, length (omitted by some agents), octets.
     """
-    found: dict[str, str] = {}
+    parsed: dict[str, str] = {}
     base = tables.version.addresses
     entry = tables.version.remote
     rows = {oids.tail(oid, entry).partition(".")[2] for oid in tables.remote} - {""}
@@ -295,17 +298,17 @@ def _parse_addresses(tables: LldpTables) -> dict[str, str]:
                 if _FAMILIES.get(family) == size:
                     address = address_text(int(arc) for arc in arcs[-size:])
                     if address is not None:
-                        found.setdefault(index, address)
-    return found
+                        parsed.setdefault(index, address)
+    return parsed
 
 
 def _id_text(
     value: Value | None, subtype: Value | None, addresses: tuple[int, int]
 ) -> str | None:
-    """A chassis or port id as text: addresses by their subtype, else what it says."""
+    """Return a chassis or port id as text, read as an address if its subtype is one."""
     mac, network = addresses
-    if subtype == mac and (found := mac_text(value)):
-        return found
+    if subtype == mac and (address := mac_text(value)):
+        return address
     if isinstance(value, bytes) and subtype == network:
         # The first octet is the family.
         family, octets = value[:1], value[1:]
@@ -315,7 +318,7 @@ def _id_text(
 
 
 def _parse_capabilities(value: Value | None) -> frozenset[str]:
-    # BITS of at most sixteen; a longer one is a text somebody made of them.
+    # At most sixteen BITS; anything longer is a text made of them.
     if not isinstance(value, bytes) or not 1 <= len(value) <= 4:
         return frozenset()
     return frozenset(

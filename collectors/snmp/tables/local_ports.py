@@ -1,4 +1,5 @@
-"""Which port of IF-MIB a neighbour table means: few say it by ifIndex."""
+"""Finds the port of IF-MIB that a neighbour table means; few tables give its
+ifIndex."""
 
 from __future__ import annotations
 
@@ -9,16 +10,16 @@ from collectors.snmp.tables.interfaces import Port
 
 
 class LocalPorts:
-    """The ports of a device by all that its tables call them."""
+    """The ports of a device, by every name that its tables use."""
 
     def __init__(self, ports: Collection[Port]) -> None:
         self.by_index = {port.if_index: port for port in ports}
-        self._by_text: dict[str, Port] = {}
+        self._by_name: dict[str, Port] = {}
         for port in reversed(list(ports)):
-            for each in (port.alias, port.descr, port.name, port.key):
-                if each:
-                    self._by_text[each.lower()] = port
-        # Every port of a stack may show the chassis' one address: then it tells none.
+            for name in (port.alias, port.descr, port.name, port.key):
+                if name:
+                    self._by_name[name.lower()] = port
+        # All ports of a stack may have the chassis' address: then it identifies none.
         macs = [port.mac for port in ports if port.mac]
         self._by_mac = {p.mac: p for p in ports if p.mac and macs.count(p.mac) == 1}
         self._by_place: dict[tuple[int, int], list[Port]] = {}
@@ -27,28 +28,30 @@ class LocalPorts:
             if place is not None:
                 self._by_place.setdefault(place, []).append(port)
 
-    def called(self, *texts: str) -> Port | None:
-        """The port with one of these names, descriptions or aliases; best first."""
-        for each in texts:
-            if each and (port := self._by_text.get(each.lower())):
+    def find_by_name(self, *names: str) -> Port | None:
+        """Return the port with one of these names, descriptions or aliases, the best
+        first."""
+        for name in names:
+            if name and (port := self._by_name.get(name.lower())):
                 return port
         return None
 
-    def with_mac(self, mac: str) -> Port | None:
-        """`mac` as 12 hex digits."""
+    def find_by_mac(self, mac: str) -> Port | None:
+        """Return the port with this MAC address, as 12 hex digits."""
         return self._by_mac.get(mac)
 
-    def at(self, slot: int, port: int) -> Port | None:
-        """The port whose name ends in that slot and port, if just one does."""
-        found = self._by_place.get((slot, port), [])
-        if not found and slot <= 1:
-            found = self._by_place.get((0, port), [])
-        return found[0] if len(found) == 1 else None
+    def find_by_slot(self, slot: int, port: int) -> Port | None:
+        """Return the port whose name ends with this slot and port, if only one does."""
+        ports = self._by_place.get((slot, port), [])
+        if not ports and slot <= 1:
+            ports = self._by_place.get((0, port), [])
+        return ports[0] if len(ports) == 1 else None
 
 
 def _parse_slot_and_port(name: str) -> tuple[int, int] | None:
-    """`Gi2/0/7`, `Slot: 2 Port: 7`, `2/7` as (2, 7); one number is port of slot 0."""
-    numbers = [int(each) for each in re.findall(r"\d{1,5}", name)]
+    """Return (2, 7) for `Gi2/0/7`, `Slot: 2 Port: 7` and `2/7`; a single number is a
+    port of slot 0."""
+    numbers = [int(digits) for digits in re.findall(r"\d{1,5}", name)]
     if not numbers:
         return None
     return (numbers[0] if len(numbers) > 1 else 0, numbers[-1])

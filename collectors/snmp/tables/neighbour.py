@@ -1,4 +1,4 @@
-"""One device heard on one port, and how its ids are read, whatever protocol said so."""
+"""A neighbour on a port, and readers of its ids that all protocols share."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from collectors.snmp.session import oids
 from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Value
 
-# What hangs behind a port that must not go down unseen. A telephone is a bridge too,
-# but it is somebody's desk.
+# Neighbours whose port must not go down unnoticed. A telephone is a bridge too, but
+# only a desk is behind it.
 _INFRASTRUCTURE = {"bridge", "access_point", "router"}
 _MAC_TEXT = re.compile(
     r"[0-9a-f]{2}([:\-. ]?)([0-9a-f]{2}\1){4}[0-9a-f]{2}|[0-9a-f]{4}(\.[0-9a-f]{4}){2}",
@@ -24,9 +24,12 @@ Rows = dict[str, dict[str, Value]]
 
 
 class Neighbour(msgspec.Struct, frozen=True):
-    """`protocol`: lldp, cdp, fdp, edp, sonmp, mndp, ctron-cdp. `local_if_index` is None
-    where no port of IF-MIB could be told; `capabilities` is empty where it does not
-    say. `remote_descr` is what it says it is; `remote_address` where it is managed."""
+    """`protocol`: lldp, cdp, fdp, edp, sonmp, mndp or ctron-cdp.
+
+    `local_if_index`: None if no port of IF-MIB matches. `capabilities`: empty if it
+    announces none. `remote_descr`: its description of itself. `remote_address`: its
+    management address.
+    """
 
     protocol: str
     local_port: str
@@ -47,11 +50,11 @@ class Neighbour(msgspec.Struct, frozen=True):
 
 
 def collect_rows(
-    found: Mapping[str, Value], entry: str, columns: Mapping[int, str]
+    cells: Mapping[str, Value], entry: str, columns: Mapping[int, str]
 ) -> Rows:
-    """The rows of a table by index: what `columns` names, by those names."""
+    """Return the rows of a table by index, with the cells named by `columns`."""
     rows: Rows = {}
-    for oid, value in found.items():
+    for oid, value in cells.items():
         if not oids.under(oid, entry):
             continue
         column, _, index = oids.tail(oid, entry).partition(".")
@@ -62,29 +65,30 @@ def collect_rows(
 
 
 def mac_text(value: Value | None) -> str | None:
-    """A MAC address as `02:00:00:00:00:01`, from six octets or any usual spelling."""
+    """Return a MAC address as `02:00:00:00:00:01`, from six octets or any usual
+    form."""
     if isinstance(value, bytes) and len(value) == 6:
         return value.hex(":")
-    said = text(value) or ""
-    if not _MAC_TEXT.fullmatch(said):
+    written = text(value) or ""
+    if not _MAC_TEXT.fullmatch(written):
         return None
-    return bytes.fromhex(re.sub(r"[^0-9a-fA-F]", "", said)).hex(":")
+    return bytes.fromhex(re.sub(r"[^0-9a-fA-F]", "", written)).hex(":")
 
 
 def is_text(value: Value | None) -> bool:
-    """True for octets that somebody wrote: printable ASCII."""
+    """Return True if the octets are printable ASCII."""
     return isinstance(value, bytes) and all(32 <= octet < 127 for octet in value)
 
 
 def address_text(octets: Iterable[int]) -> str | None:
-    """An IPv4 or IPv6 address that one could send to; None for what is none."""
+    """Return a unicast IPv4 or IPv6 address as text; None for anything else."""
     try:
         raw = bytes(octets)
     except ValueError:
         return None
     if len(raw) not in (4, 16):
         return None
-    found: IPv4Address | IPv6Address = ip_address(raw)
-    if found.is_unspecified or found.is_loopback or found.is_multicast:
+    address: IPv4Address | IPv6Address = ip_address(raw)
+    if address.is_unspecified or address.is_loopback or address.is_multicast:
         return None
-    return str(found)
+    return str(address)

@@ -1,4 +1,4 @@
-"""Who is heard on which port: LLDP, CDP, and what vendors have of their own."""
+"""Reads the neighbours on each port: by LLDP, CDP and vendors' own protocols."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ __all__ = ["Neighbour", "NeighbourTables", "parse_neighbours", "read_neighbours"
 
 
 class NeighbourTables(msgspec.Struct, frozen=True):
-    """What was walked, by whole OID: of LLDP, of each other protocol, of TP-Link; and
-    what the device calls itself, by which others know it."""
+    """The walked rows by whole OID, of LLDP, other protocols and TP-Link's table; and
+    the device's own name and chassis id, by which others know it."""
 
     lldp: LldpTables
     others: tuple[tuple[Dialect, Mapping[str, Value]], ...] = ()
@@ -45,17 +45,19 @@ class NeighbourTables(msgspec.Struct, frozen=True):
 
 
 async def read_neighbours(snmp: DeviceSession) -> NeighbourTables:
-    """Asks for LLDP and CDP, and for those protocols that only the device's vendor
-    has: some four packets where nobody is heard. Raises `Failed`."""
+    """Read LLDP and CDP, and the protocols of the device's vendor. Raises `Failed`.
+
+    This takes about four packets if there are no neighbours.
+    """
     answer = await snmp.get_some([*_OWN, *_CHASSIS])
     if oids.SYS_OBJECT_ID not in answer:
-        # An agent of v1 refuses the whole for what it lacks.
+        # A v1 agent refuses the whole GET if it lacks one object.
         answer = await snmp.get_some(_OWN)
     object_id = str(answer.get(oids.SYS_OBJECT_ID, "")).lstrip(".")
     lldp = await read_lldp(snmp)
     others = []
     for dialect in DIALECTS:
-        if not dialect.spoken_by(object_id):
+        if not dialect.is_used_by(object_id):
             continue
         rows = await snmp.walk(dialect.entry, ordered=False)
         if rows:
@@ -73,33 +75,35 @@ async def read_neighbours(snmp: DeviceSession) -> NeighbourTables:
         tuple(others),
         tplink,
         text(answer.get(oids.SYS_NAME)) or "",
-        next((mac_text(each) or text(each) or "" for each in chassis), ""),
+        next((mac_text(value) or text(value) or "" for value in chassis), ""),
     )
 
 
-def parse_neighbours(found: NeighbourTables, ports: Sequence[Port]) -> list[Neighbour]:
-    """The neighbours, each once a protocol, at the port it was heard on. Pure."""
-    told = parse_lldp(found.lldp, ports) + parse_tplink(found.tplink, ports)
-    for dialect, rows in found.others:
+def parse_neighbours(tables: NeighbourTables, ports: Sequence[Port]) -> list[Neighbour]:
+    """Return the neighbours with their local ports, once for each protocol. Pure."""
+    neighbours = parse_lldp(tables.lldp, ports) + parse_tplink(tables.tplink, ports)
+    for dialect, rows in tables.others:
         more = parse_dialect(dialect, rows, ports)
         if dialect is MNDP:
-            # RouterOS lists there whom it hears by LLDP as well.
-            known = {(e.local_port, e.remote_name, e.remote_chassis) for e in told}
+            # RouterOS repeats its LLDP neighbours in this table.
+            known = {
+                (n.local_port, n.remote_name, n.remote_chassis) for n in neighbours
+            }
             more = [
-                e
-                for e in more
-                if (e.remote_name or e.remote_chassis)
-                and (e.local_port, e.remote_name, e.remote_chassis) not in known
+                n
+                for n in more
+                if (n.remote_name or n.remote_chassis)
+                and (n.local_port, n.remote_name, n.remote_chassis) not in known
             ]
-        told += more
-    return told
+        neighbours += more
+    return neighbours
 
 
 def _parse_mndp_interfaces(rows: Mapping[str, Value]) -> dict[int, int]:
-    """RouterOS: the number of a neighbour, which is its LLDP index too, to ifIndex."""
-    found = {}
+    """Return the ifIndex by RouterOS' number of a neighbour, also its LLDP index."""
+    interfaces = {}
     for index, row in collect_rows(rows, MNDP.entry, MNDP.columns).items():
         local = as_int(row.get("local"))
         if index.isdecimal() and local is not None:
-            found[int(index)] = local
-    return found
+            interfaces[int(index)] = local
+    return interfaces

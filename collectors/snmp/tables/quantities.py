@@ -1,8 +1,8 @@
-"""What a measured quantity can be. Data, and the functions that apply it. Pure.
+"""The plausible range of each measured quantity, and how to apply it. Pure.
 
-Devices have three ways to give a number that is no measurement: a code for "no value",
-a negative number in an unsigned type, and nonsense. All readings pass here, of every
-profile and table, and so do their limits.
+A number from a device may not be a measurement: it may be a code for "no value", a
+negative number in an unsigned type, or nonsense. All readings of profiles and tables,
+and their limits, are checked here.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 import msgspec
 
-# Ends of the types of 32 and 64 bits: "not known", or more than fits.
+# The ends of 32-bit and 64-bit types, which mean "unknown" or "too large".
 WIDE_CODES = frozenset(
     {2**31 - 1, 2**31, -(2**31), 2**32 - 1, 2**63 - 1, -(2**63), 2**64 - 1}
 )
-# Those of 16 bits, what comes near them in old firmware, and EntitySensorValue's
-# underflow and overflow (RFC 3433).
+# The ends of 16-bit types, numbers near them in old firmware, and the underflow and
+# overflow of EntitySensorValue (RFC 3433).
 CODES = WIDE_CODES | frozenset(
     {2**15 - 1, -(2**15), 2**16 - 1, 65530, 2**31 - 2, 10**9, -(10**9)}
 )
@@ -25,20 +25,21 @@ _WIDTHS = (16, 32, 64)
 
 
 class Quantity(msgspec.Struct, frozen=True):
-    """Its unit, and the least and most that equipment can show. `codes`: raw values
-    that mean "no value"; of what counts, only those no count comes by."""
+    """A unit, and the smallest and largest value that equipment can show. `codes`: raw
+    values that mean "no value"; for counts, only those that no count reaches."""
 
     unit: str | None
     least: float
     most: float
     codes: frozenset[int] = CODES
 
-    def has(self, value: float) -> bool:
+    def contains(self, value: float) -> bool:
         return self.least <= value <= self.most
 
-    def known(self, value: float | None) -> float | None:
-        """`value` if it is a measurement, for those that come from a plain column."""
-        if value is None or value in self.codes or not self.has(value):
+    def plausible(self, value: float | None) -> float | None:
+        """Return `value` if it is a plausible measurement, for values of plain
+        columns."""
+        if value is None or value in self.codes or not self.contains(value):
             return None
         return value
 
@@ -49,7 +50,7 @@ SENSORS = {
     "charge": Quantity("%", 0, 110),
     "count": Quantity(None, 0, 2**62, WIDE_CODES),
     "current": Quantity("A", -5000, 5000),
-    # Pluggable optics; amplifiers and radios have more, and say so (`within`).
+    # For pluggable optics; profiles of amplifiers and radios widen it with `within`.
     "dbm": Quantity("dBm", -70, 20),
     "delay": Quantity("s", 0, 86_400),
     "fanspeed": Quantity("rpm", 0, 60_000),
@@ -67,10 +68,10 @@ SENSORS = {
     "snr": Quantity("dB", -50, 100),
     "state": Quantity(None, -(2**63), 2**63, frozenset()),
     "temperature": Quantity("C", -60, 200),
-    # Low voltage, as IEC 60038 has it.
+    # Low voltage, as defined in IEC 60038.
     "voltage": Quantity("V", -1500, 1500),
 }
-# By class of wireless figure.
+# By class of wireless reading.
 WIRELESS = {
     "ap-count": Quantity(None, 0, 100_000, WIDE_CODES),
     "capacity": Quantity(None, 0, 10**12, WIDE_CODES),
@@ -96,18 +97,18 @@ WIRELESS = {
     "utilization": Quantity("%", 0, 100),
     "xpi": Quantity("dB", -100, 100),
 }
-# Of a measurement that a device makes itself (IP SLA).
+# Of measurements that a device makes itself (IP SLA).
 DELAY = Quantity("ms", 0, 3_600_000, WIDE_CODES)
 MOS = Quantity(None, 1, 5)
 ICPIF = Quantity(None, 0, 200)
-# In use, of a processor, memory or disk; a rounding may pass 100 by a little.
+# Use of a processor, memory or disk; rounding may exceed 100 a little.
 USAGE = Quantity("%", 0, 101)
-# At its end an Integer32 means "this or more".
+# The maximum of an Integer32 means "this or more", so it is not a code here.
 SIZE = Quantity("B", 0, 2**60, WIDE_CODES - {2**31, -(2**31)})
 
 
 class Implausible(Exception):
-    """A number that nothing of its quantity can have."""
+    """A number outside the range of its quantity."""
 
     def __init__(self, value: float) -> None:
         super().__init__(f"{value:g}")
@@ -115,13 +116,13 @@ class Implausible(Exception):
 
 
 class Encoding(msgspec.Struct, frozen=True):
-    """How the raw numbers of a device are read: `codes` are none, and those of the
+    """How to read a device's raw numbers: `codes` mean "no value", and numbers in the
     upper half of `width` bits are negative."""
 
     codes: frozenset[int] = frozenset()
     width: int = 0
 
-    def read(self, raw: float | None) -> float | None:
+    def decode(self, raw: float | None) -> float | None:
         if raw is None or raw in self.codes:
             return None
         if self.width and 2 ** (self.width - 1) <= raw < 2**self.width:
@@ -133,18 +134,18 @@ class Encoding(msgspec.Struct, frozen=True):
 def to_measurement(
     quantity: Quantity, value: Callable[[Encoding], float | None]
 ) -> float | None:
-    """The value of a reading; None if the device gives none.
+    """Return the value of a reading, or None if the device gives none.
 
-    `value` makes it of the raw numbers, scaled. If it cannot be as it stands, a device
-    may have put a negative number into an unsigned type: -3 as 65533 or 4294967293.
-    Raises `Implausible` if it cannot be in any way.
+    `value` computes the scaled value from the raw numbers. If the result is not
+    plausible, it is tried as a negative number in an unsigned type: -3 may come as
+    65533 or 4294967293. Raises `Implausible` if no way of reading it is plausible.
     """
     plain = value(Encoding(quantity.codes))
-    if plain is None or quantity.has(plain):
+    if plain is None or quantity.contains(plain):
         return plain
     if quantity.least < 0:
         for width in _WIDTHS:
             signed = value(Encoding(quantity.codes, width))
-            if signed is None or quantity.has(signed):
+            if signed is None or quantity.contains(signed):
                 return signed
     raise Implausible(plain)

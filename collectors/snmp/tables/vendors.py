@@ -1,4 +1,4 @@
-"""IANA private enterprise numbers of makers a council may meet."""
+"""IANA private enterprise numbers of vendors that councils may have."""
 
 VENDORS = {
     2: "ibm",

@@ -1,4 +1,4 @@
-"""VLANs: Q-BRIDGE-MIB (RFC 4363), and its successor IEEE8021-Q-BRIDGE-MIB."""
+"""VLANs, from Q-BRIDGE-MIB (RFC 4363) or its successor IEEE8021-Q-BRIDGE-MIB."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import AnswerTooBig, Value
 
-# Of each MIB: where it lies; of its static table the names, then columns that have the
-# same rows where an agent leaves the names out; likewise of its current table.
+# For each MIB: its OID; the name column of its static table, then columns with the same
+# rows in case an agent omits the names; then columns of its current table.
 _STATIC = "1.3.6.1.2.1.17.7.1.4.3.1"
 _CURRENT = "1.3.6.1.2.1.17.7.1.4.2.1"
 _IEEE_STATIC = "1.3.111.2.802.1.1.4.1.4.3.1"
@@ -35,8 +35,8 @@ _MIBS = (
         ),
     ),
 )
-# How many arcs the index of each table has, the last of which is the VLAN: before it
-# come the component (IEEE) and the time mark (current), which some agents leave out.
+# The possible numbers of arcs in the index of each table. The last arc is the VLAN; the
+# component (IEEE) and the time mark (current) before it are omitted by some agents.
 _ARCS = {_STATIC: (1,), _CURRENT: (1, 2), _IEEE_STATIC: (1, 2), _IEEE_CURRENT: (2, 3)}
 _Answer = TypeVar("_Answer")
 _IDS = range(1, 4095)
@@ -48,7 +48,7 @@ class Vlan(msgspec.Struct, frozen=True):
 
 
 async def read_vlans(snmp: DeviceSession) -> dict[str, Value]:
-    """Static and current VLANs of the first MIB that the agent knows. Raises
+    """Read the static and current VLANs of the first MIB that the agent has. Raises
     `Failed`."""
     rows: dict[str, Value] = {}
     for base, tables in _MIBS:
@@ -56,45 +56,45 @@ async def read_vlans(snmp: DeviceSession) -> dict[str, Value]:
             continue
         for columns in tables:
             for column in columns:
-                found = await _await_or(snmp.walk(column), {})
-                # A VLAN whose name cannot be read is still one.
-                found |= {
+                cells = await _await_or(snmp.walk(column), {})
+                # A VLAN whose name cannot be read still exists.
+                cells |= {
                     oid: b""
                     for oid in snmp.session.unreadable.by_oid
                     if oids.under(oid, column)
                 }
-                rows |= found
-                if found:
+                rows |= cells
+                if cells:
                     break
         if rows:
             break
     return rows
 
 
-async def _await_or(asked: Awaitable[_Answer], otherwise: _Answer) -> _Answer:
-    """What is answered, or `otherwise` where a set of ports stands in the way."""
+async def _await_or(request: Awaitable[_Answer], otherwise: _Answer) -> _Answer:
+    """Return the answer, or `otherwise` if a port list is too large for an answer."""
     try:
-        return await asked
+        return await request
     except AnswerTooBig:
         return otherwise
 
 
 def parse_vlans(rows: Mapping[str, Value]) -> list[Vlan]:
-    """Static and learnt VLANs, by id. Pure."""
-    found: dict[int, str | None] = {}
+    """Return static and learnt VLANs, sorted by id. Pure."""
+    names: dict[int, str | None] = {}
     for oid, value in rows.items():
         id = _vlan_id(oid)
         if id is None:
             continue
-        if any(oids.under(oid, names) for names in _NAMES):
-            found[id] = text(value) or None
+        if any(oids.under(oid, column) for column in _NAMES):
+            names[id] = text(value) or None
         else:
-            found.setdefault(id, None)
-    return [Vlan(id, name) for id, name in sorted(found.items())]
+            names.setdefault(id, None)
+    return [Vlan(id, name) for id, name in sorted(names.items())]
 
 
 def _vlan_id(oid: str) -> int | None:
-    """The VLAN whose row `oid` is of; None if its index is not that of such a table."""
+    """Return the VLAN of the row of `oid`; None if the index has another shape."""
     for table, lengths in _ARCS.items():
         if oids.under(oid, table):
             _, *index = oids.parts(oids.tail(oid, table))
@@ -104,7 +104,7 @@ def _vlan_id(oid: str) -> int | None:
 
 
 def merge_vlans(first: list[Vlan], more: list[Vlan]) -> list[Vlan]:
-    """Both, by id, with the name that either has."""
-    found = {each.id: each.name for each in more}
-    found |= {each.id: each.name or found.get(each.id) for each in first}
-    return [Vlan(id, name) for id, name in sorted(found.items())]
+    """Return the VLANs of both, sorted by id, with the name from either."""
+    names = {vlan.id: vlan.name for vlan in more}
+    names |= {vlan.id: vlan.name or names.get(vlan.id) for vlan in first}
+    return [Vlan(id, name) for id, name in sorted(names.items())]
