@@ -33,7 +33,7 @@ from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import CredentialRefused, Later, Publisher
 from probes.agent.settings import Mqtt, Settings
-from probes.agent.spool import SpooledReport
+from probes.agent.spool_rows import SpooledReport
 from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.report import Report, Result, Whereabouts

@@ -89,9 +89,9 @@ def test_whatever_a_seen_clock_did_offline_every_report_gets_its_true_time(
                     true[id] = clock.true_ms
                     spool.put(report(id, clock.now_ms()))
             clock.compared = True
-            spool.end_doubt()
+            spool.correct_times()
             assert times_of(spool) == true
-            assert spool.doubts() == 0
+            assert spool.count_doubtful() == 0
             spool.put(report("after", clock.true_ms))
             # Only now is anything too old.
             kept_ms = clock.true_ms - SpoolLimits().max_days * DAY_MS
@@ -113,8 +113,8 @@ def test_reports_of_a_clock_that_was_set_while_no_agent_ran_are_from_no_future(
     clock.error_ms = 0
     with clock.spool(tmp_path) as spool:
         clock.compared = True
-        assert spool.doubts() == 2
-        spool.end_doubt()
+        assert spool.count_doubtful() == 2
+        spool.correct_times()
         assert times_of(spool) == {
             "a": clock.true_ms - 60_000,
             "b": clock.true_ms,
@@ -127,13 +127,13 @@ def test_what_waits_in_memory_gets_its_true_time_as_well(tmp_path: Path) -> None
     with clock.spool(tmp_path) as spool:
         spool.put(report("a", clock.now_ms()))
         assert spool.trouble
-        assert spool.doubts() == 1
+        assert spool.count_doubtful() == 1
         clock.error_ms += DAY_MS
         spool.clock_was_set(DAY_MS)
         clock.compared = True
-        spool.end_doubt()
+        spool.correct_times()
         assert times_of(spool) == {"a": NOW_MS}
-        assert spool.doubts() == 0
+        assert spool.count_doubtful() == 0
 
 
 def test_what_the_disk_gives_back_otherwise_is_not_taken_for_good(
@@ -147,7 +147,7 @@ def test_what_the_disk_gives_back_otherwise_is_not_taken_for_good(
         other = msgspec.json.encode(report("flipped", NOW_MS - DAY_MS))
         spool._db.execute("UPDATE report SET body = ? WHERE id = 'flipped'", (other,))
         clock.compared = True
-        spool.end_doubt()
+        spool.correct_times()
         assert times_of(spool) == {"good": NOW_MS}
         assert spool.dropped == 1
 
@@ -165,7 +165,7 @@ def test_a_spool_of_an_older_agent_is_read_and_doubts_nothing(tmp_path: Path) ->
     db.close()
     with Wrong(0).spool(tmp_path) as spool:
         assert times_of(spool) == {"old": NOW_MS}
-        assert (spool.doubts(), spool.lost) == (0, "")
+        assert (spool.count_doubtful(), spool.lost) == (0, "")
 
 
 @given(hours)
@@ -227,7 +227,7 @@ def test_a_clock_that_is_a_year_ahead_for_a_moment_empties_no_spool(
         spool.put(report("b", clock.now_ms()))
         assert (list(times_of(spool)), spool.dropped) == (["a", "b"], 0)
         clock.compared = True
-        spool.end_doubt()
+        spool.correct_times()
         spool.put(report("c", clock.now_ms()))
         assert (list(times_of(spool)), spool.dropped) == (["b", "c"], 1)
 

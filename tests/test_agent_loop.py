@@ -21,7 +21,8 @@ from probes.agent.probe_round import ProbeRounds
 from probes.agent.quiet_times import paused_until_ms, write_pause
 from probes.agent.schedule_times import first_due_ms, next_due_ms, phase_ms
 from probes.agent.settings import Settings, SpoolLimits
-from probes.agent.spool import Spool, SpooledReport
+from probes.agent.spool import Spool
+from probes.agent.spool_rows import SpooledReport
 from probes.diagnosis.agent_status import read_status, status_lines
 from probes.measure.active_interface import Interface
 from probes.wire.failure import Outcome

@@ -126,7 +126,7 @@ def test_a_file_of_another_time_is_moved_aside(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / NAME)) as db, db:
         db.execute("CREATE TABLE report (seq INTEGER PRIMARY KEY, words TEXT)")
     with Spool(tmp_path, SpoolLimits(), Clock()) as spool:
-        assert "begun anew" in spool.lost
+        assert "started anew" in spool.lost
         spool.put(report("a"))
         assert (ids(spool), spool.trouble) == (["a"], "")
 

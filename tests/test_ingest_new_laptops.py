@@ -41,7 +41,7 @@ from probes.agent.report_delivery import (
     denied_retry_s,
 )
 from probes.agent.settings import Mqtt, Settings
-from probes.agent.spool import SpooledReport
+from probes.agent.spool_rows import SpooledReport
 from probes.wire.report import AgentCredential, Enrolment
 
 pytestmark = pytest.mark.service

@@ -131,7 +131,7 @@ async def test_a_report_is_accepted_or_waits_whatever_the_versions(
                 assert sending.trouble == ""
             else:
                 assert (spool.waiting, append.calls) == (1, 0)
-                assert "has to be updated" in sending.trouble
+                assert "must be updated" in sending.trouble
             assert not sending.refused
 
 

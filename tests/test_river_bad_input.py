@@ -27,7 +27,7 @@ from waiting import until
 from probes.agent.enrol import enrol
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.report_delivery import Receipt
-from probes.agent.spool import SpooledReport
+from probes.agent.spool_rows import SpooledReport
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 V3 = """createUser towpath SHA-256 "the right one" AES "the right one"

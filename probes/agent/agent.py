@@ -251,11 +251,11 @@ class Agent:
             self._schedule.due_in(REFRESH, refresh_in_ms)
 
     async def _deliver(self) -> None:
-        if self._spool.doubts():
+        if self._spool.count_doubtful():
             if self._server.clock_ahead_s() is None:
                 # After days offline, ask for the time before reporting about them.
                 await self._refresh()
-            self._spool.end_doubt()
+            self._spool.correct_times()
         wait_s = await self._delivery.deliver()
         self._count_network()
         if wait_s is not None:

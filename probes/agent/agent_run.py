@@ -42,7 +42,7 @@ async def run(settings: Settings, software: str, token: EnrolmentToken) -> None:
                 folder,
                 settings.spool,
                 wall_ms,
-                wrong_ms=lambda: clock_error_ms(connection.clock_ahead_s),
+                clock_error_ms=lambda: clock_error_ms(connection.clock_ahead_s),
             )
         )
         await stack.enter_async_context(connection)

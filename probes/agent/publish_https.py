@@ -23,7 +23,7 @@ from probes.agent.report_delivery import (
     Later,
     NotTaken,
 )
-from probes.agent.spool import SpooledReport
+from probes.agent.spool_rows import SpooledReport
 from probes.wire.policy import MAX_BODY_BYTES as MAX_POLICY_BYTES
 from probes.wire.policy import Policy
 from probes.wire.policy import decode as decode_policy

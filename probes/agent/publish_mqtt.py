@@ -26,7 +26,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from probes.agent.publish_https import trust
 from probes.agent.report_delivery import CredentialRefused, Later, NotTaken
 from probes.agent.settings import Settings
-from probes.agent.spool import SpooledReport
+from probes.agent.spool_rows import SpooledReport
 from probes.diagnosis.outcome_text import OUTCOME_TEXT
 from probes.wire.failure import Outcome
 from probes.wire.report import (

@@ -1,7 +1,7 @@
-"""Brings what waits in the spool to the server, politely, and forgets only what the
-server has said it made durable.
+"""Delivers the reports of the spool to the server, and forgets only what the server has
+confirmed.
 
-The publisher says what happened; when to try again is decided here, once. After an
+The publisher reports what happened; when to try again is decided here alone. After an
 outage every laptop of a council comes back at its own random time, over 60 s or more.
 """
 
@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from probes.agent.spool import Spool, SpooledReport
+from probes.agent.spool import Spool
+from probes.agent.spool_rows import SpooledReport
 from probes.diagnosis.sent_log import SentLog
 from probes.wire.clock import WallClock
 from probes.wire.report import Receipt, ReportRefusal
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 BATCH_REPORTS = 200
 BATCH_BYTES = 500_000
@@ -28,15 +29,15 @@ LAST_RETRY_S = 1800.0
 # A credential may be refused because it is too new; later because it was revoked.
 FIRST_DENIED_S = 10.0
 LAST_DENIED_S = 3600.0
-# How soon one report asks whether the server has been updated.
+# How soon one report is sent to see whether the server has been updated.
 VERSION_RETRY_S = 3600.0
 RETRY_AFTER_MOST_S = 3600.0
 
 
 class Publisher(Protocol):
-    """Gives reports to the server and returns what it has made durable.
+    """Sends reports to the server and returns what it has made durable.
 
-    Raises `Later` (nothing is known to have been taken), `CredentialRefused`,
+    Raises `Later` (nothing is known to have been accepted), `CredentialRefused`,
     `BodyTooLarge` or `NotTaken`. Sending a report twice changes nothing.
     """
 
@@ -44,27 +45,27 @@ class Publisher(Protocol):
 
 
 class Later(Exception):
-    """Not now: `after_s` is what the server asked for, if it did."""
+    """Try again later; `after_s`: when the server asked for that, if it did."""
 
-    def __init__(self, why: str, after_s: float | None = None) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, after_s: float | None = None) -> None:
+        super().__init__(reason)
         self.after_s = after_s
 
 
 class CredentialRefused(Exception):
-    """The server does not know this laptop's credential (any more)."""
+    """The server does not know this laptop's credential, or not any more."""
 
 
 class BodyTooLarge(Exception):
-    """The server takes fewer reports at once."""
+    """The server accepts fewer reports at once."""
 
 
 class NotTaken(Exception):
-    """The server itself says this body cannot be read; fewer at once may tell why."""
+    """The server cannot read this body; fewer reports at once may show why."""
 
 
 def retry_s(failures: int, after_s: float | None, chance: float) -> float:
-    """Seconds until the next try after `failures` in a row. Pure.
+    """Returns the seconds until the next try after `failures` in a row. Pure.
 
     `chance` is uniform in [0, 1): it spreads the first retry of many laptops over
     30 to 90 s, and each later one over as much as its own wait.
@@ -76,8 +77,9 @@ def retry_s(failures: int, after_s: float | None, chance: float) -> float:
 
 
 def denied_retry_s(denials: int, chance: float) -> float:
-    """Seconds until the next try after the credential was refused `denials` times in
-    a row: 5 to 15 s at first, four times as long each time, up to about an hour. Pure.
+    """Returns the seconds until the next try after the credential was refused `denials`
+    times in a row: 5 to 15 s at first, four times as long each time, up to about an
+    hour. Pure.
 
     `chance` is uniform in [0, 1).
     """
@@ -87,7 +89,7 @@ def denied_retry_s(denials: int, chance: float) -> float:
 
 class ReportDelivery:
     """`await deliver()` makes one attempt and returns the seconds to wait before the
-    next one, or None where nothing waits. It raises nothing that a server causes."""
+    next one, or None if nothing waits. Server errors never raise."""
 
     def __init__(
         self,
@@ -99,7 +101,7 @@ class ReportDelivery:
     ) -> None:
         self._spool, self._publisher, self._sent = spool, publisher, sent
         self._now_ms, self._chance = now_ms, chance
-        self._most = BATCH_REPORTS
+        self._batch_reports = BATCH_REPORTS
         self._failures = self._denials = 0
         # Versions that the server does not read, and when to try one report again.
         self._unread_until_ms: dict[int, int] = {}
@@ -110,8 +112,10 @@ class ReportDelivery:
         self.refused: Counter[str] = Counter()
 
     async def deliver(self) -> float | None:
-        """One request with the oldest reports."""
-        batch = self._spool.oldest(self._most, BATCH_BYTES, self._unread_until_ms)
+        """Makes one request with the oldest reports."""
+        batch = self._spool.oldest(
+            self._batch_reports, BATCH_BYTES, self._unread_until_ms
+        )
         if not batch:
             batch = self._spool.oldest(1, BATCH_BYTES, self._held_versions())
         if not batch:
@@ -127,29 +131,32 @@ class ReportDelivery:
             return denied_retry_s(self._denials, self._chance())
         except (BodyTooLarge, NotTaken) as error:
             if len(batch) > 1:
-                self._most = max(len(batch) // 2, 1)
-                return self._pause()
+                self._batch_reports = max(len(batch) // 2, 1)
+                return self._pause_s()
             receipt = Receipt((), (ReportRefusal(batch[0].id, str(error)),))
-        if not self._took(batch, receipt):
+        if not self._accept(batch, receipt):
             return self._failed("the server's receipt names none of the reports", None)
         if not self._spool.waiting:
             return None
-        return self._pause()
+        return self._pause_s()
 
-    def _took(self, batch: Sequence[SpooledReport], receipt: Receipt) -> bool:
+    def _accept(self, batch: Sequence[SpooledReport], receipt: Receipt) -> bool:
+        """Forgets what `receipt` names. Returns False if it names nothing."""
         now_ms = self._now_ms()
         accepted = set(receipt.accepted)
-        # What an earlier, unanswered try brought may be named now; only what is in
-        # this batch can be shown in the log, the rest was sent with the same words.
-        self._sent.append(now_ms, [each.body for each in batch if each.id in accepted])
-        refused = [each for each in receipt.refused if not each.is_for_version]
+        # The receipt may also name reports of an earlier try that was not answered.
+        # Only those of this batch can be logged; the others were logged then.
+        self._sent.append(
+            now_ms, [report.body for report in batch if report.id in accepted]
+        )
+        refused = [refusal for refusal in receipt.refused if not refusal.is_for_version]
         for refusal in refused:
             self.refused[refusal.why] += 1
-            log.warning("the server refused report %s: %s", refusal.id, refusal.why)
-        for each in batch:
-            if each.id in accepted and each.version in self._unread_until_ms:
-                del self._unread_until_ms[each.version]
-                log.info("the server reads reports of version %d now", each.version)
+            _log.warning("report_refused id=%s error=%s", refusal.id, refusal.why)
+        for report in batch:
+            if report.id in accepted and report.version in self._unread_until_ms:
+                del self._unread_until_ms[report.version]
+                _log.info("version_accepted version=%d", report.version)
         unread = self._keep_unread(batch, receipt)
         forgotten = self._spool.forget(Receipt(receipt.accepted, tuple(refused)))
         if not forgotten and not unread:
@@ -158,44 +165,52 @@ class ReportDelivery:
         if accepted:
             self.delivered_ms = now_ms
         if self.trouble and not unread:
-            log.info("reports are delivered again")
+            _log.info("delivery_recovered")
         self.trouble, self.denied = unread, False
         self._failures = self._denials = 0
-        self._most = min(self._most * 2, BATCH_REPORTS)
+        self._batch_reports = min(self._batch_reports * 2, BATCH_REPORTS)
         return True
 
     def _held_versions(self) -> list[int]:
         now_ms = self._now_ms()
-        return [v for v, until in self._unread_until_ms.items() if until > now_ms]
+        return [
+            version
+            for version, until_ms in self._unread_until_ms.items()
+            if until_ms > now_ms
+        ]
 
     def _keep_unread(self, batch: Sequence[SpooledReport], receipt: Receipt) -> str:
         """Holds back what the server refused for its version: it stays in the spool
-        until the server has been updated. A sentence while anything is held back."""
-        unread = {each.id: each.why for each in receipt.refused if each.is_for_version}
-        for each in batch:
-            if each.id not in unread:
+        until the server has been updated. Returns a sentence while anything is held
+        back."""
+        unread = {
+            refusal.id: refusal.why
+            for refusal in receipt.refused
+            if refusal.is_for_version
+        }
+        for report in batch:
+            if report.id not in unread:
                 continue
-            if each.version not in self._unread_until_ms:
-                log.warning(
-                    "the server does not read reports of version %d, they are kept "
-                    "until it has been updated: %s",
-                    each.version,
-                    unread[each.id],
+            if report.version not in self._unread_until_ms:
+                _log.warning(
+                    "version_refused version=%d error=%s",
+                    report.version,
+                    unread[report.id],
                 )
             wait_s = VERSION_RETRY_S * (0.5 + self._chance())
-            self._unread_until_ms[each.version] = self._now_ms() + int(wait_s * 1000)
+            self._unread_until_ms[report.version] = self._now_ms() + int(wait_s * 1000)
         if not self._unread_until_ms:
             return ""
         versions = ", ".join(str(version) for version in sorted(self._unread_until_ms))
-        return f"the server has to be updated to read reports of version {versions}"
+        return f"the server must be updated to read reports of version {versions}"
 
-    def _failed(self, why: str, after_s: float | None) -> float:
+    def _failed(self, reason: str, after_s: float | None) -> float:
         if not self.trouble:
-            log.warning("reports cannot be delivered: %s", why)
-        self.trouble = why
+            _log.warning("delivery_failed error=%s", reason)
+        self.trouble = reason
         self._failures += 1
         return retry_s(self._failures, after_s, self._chance())
 
-    def _pause(self) -> float:
+    def _pause_s(self) -> float:
         least, most = BETWEEN_BATCHES_S
         return least + (most - least) * self._chance()

@@ -1,4 +1,4 @@
-"""The spool's file: its tables, how it is opened, and whose fault an error is.
+"""The spool's file: its tables, how it is opened, and which errors are the disk's.
 
 One SQLite file of one process, with a rollback journal and `synchronous=FULL`.
 """
@@ -40,13 +40,13 @@ class InUse(Exception):
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """The file, made where it is missing and held until the connection closes. `InUse`;
-    `sqlite3.DatabaseError` where it is no spool."""
-    # Made before SQLite opens it: its journal takes the file's own permissions.
+    """Opens the file, creates it if it is missing, and locks it until the connection
+    closes. Raises `InUse`, and `sqlite3.DatabaseError` if the file is no spool."""
+    # Created before SQLite opens it: SQLite gives its journal the file's permissions.
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     path.chmod(0o600)
     db = sqlite3.connect(path, timeout=2, check_same_thread=False)
-    db.text_factory = _text
+    db.text_factory = _decode
     try:
         # One process at a time: the lock is held until the connection closes.
         db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchone()
@@ -71,7 +71,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def _shrink(db: sqlite3.Connection) -> None:
-    """Gives room back after weeks offline: a file of mostly free pages."""
+    """Returns room to the disk after weeks offline, if most pages are free."""
     (free,) = db.execute("PRAGMA freelist_count").fetchone()
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     if free > 1000 and free > pages // 2:
@@ -80,30 +80,32 @@ def _shrink(db: sqlite3.Connection) -> None:
 
 
 def _add_columns(db: sqlite3.Connection) -> None:
-    """An older agent doubted no clock, and its reports had one version."""
-    found = {name for _, name, *_ in db.execute("PRAGMA table_info(report)")}
-    if "crc" not in found:
+    """Adds the columns that older agents did not have: they doubted no clock, and their
+    reports had one version."""
+    columns = {name for _, name, *_ in db.execute("PRAGMA table_info(report)")}
+    if "crc" not in columns:
         return
     for name, default in (("doubtful", 0), ("version", 1)):
-        if name not in found:
+        if name not in columns:
             column = f"{name} INTEGER NOT NULL DEFAULT {default}"
             with db:
                 db.execute(f"ALTER TABLE report ADD COLUMN {column}")
 
 
 def _check_columns(db: sqlite3.Connection) -> None:
-    """A file with other columns is broken, or of another time: not ours to fill."""
+    """Raises `sqlite3.OperationalError` for a file with other columns: it is broken, or
+    of another version, and must not be written to."""
     db.execute(
         "SELECT seq, id, made_ms, body, crc, doubtful, version FROM report LIMIT 0"
     ).fetchall()
     db.execute("SELECT month, bytes FROM spent LIMIT 0").fetchall()
 
 
-def is_of_the_disk(error: Exception) -> bool:
-    """True where the disk, not the file's content, is what is wrong.
+def is_disk_error(error: Exception) -> bool:
+    """Returns True if the disk is at fault, not the content of the file.
 
     SQLite raises the same class for both; its result code tells them apart. A broken
-    file breaks even SQLite's own words about it (`UnicodeDecodeError`).
+    file can break even SQLite's message about it (`UnicodeDecodeError`).
     """
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", None)
@@ -111,5 +113,5 @@ def is_of_the_disk(error: Exception) -> bool:
     return isinstance(error, OSError)
 
 
-def _text(octets: bytes) -> str:
+def _decode(octets: bytes) -> str:
     return octets.decode("utf-8", "replace")

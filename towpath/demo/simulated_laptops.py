@@ -23,7 +23,7 @@ from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import CredentialRefused, Later, NotTaken, Publisher
 from probes.agent.settings import Mqtt, Settings
-from probes.agent.spool import SpooledReport
+from probes.agent.spool_rows import SpooledReport
 from probes.measure import emodel
 from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
