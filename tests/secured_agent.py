@@ -46,7 +46,7 @@ class SecuredSwitch(Beside):
             usm_keys.digest_of(USER, key, parts.blanked), parts.digest
         ):
             return [self._report(parts, _WRONG_DIGEST)]
-        clear = data[parts.inside_at : parts.inside_end]
+        clear = data[parts.scoped_at : parts.scoped_end]
         if parts.flags & v3_message.PRIV:
             key = usm_keys.priv_key(USER, _ENGINE_ID)
             clear = usm_keys.decrypt(

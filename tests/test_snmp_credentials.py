@@ -35,7 +35,7 @@ def test_a_community_is_v2c_and_a_user_is_v3_with_sha256_and_aes128() -> None:
         ({"user": "u", "priv": "aes", "priv_password": "p" * 8}, "priv needs auth"),
         ({"user": "u", "auth": "none", "auth_password": "p" * 8}, "auth is none"),
         ({"community": "x", "auth": "md5"}, "no meaning in version 2c"),
-        ({"community": 5}, "must be a text"),
+        ({"community": 5}, "must be text"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(

@@ -519,7 +519,7 @@ def test_sound_values_are_read_wherever_they_lie_among_odd_ones(
         body + snmp_messages.tlv(snmp_messages.SEQUENCE, b"".join(binds)),
     )
     response = pdu.decode(data, 0, len(data))
-    assert response.whole
+    assert response.complete
     assert len(response.binds) == len(odd) + 1
     assert {bind.oid: bind.value for bind in response.binds}["1.3.7"] == 42
 

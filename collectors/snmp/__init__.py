@@ -1,8 +1,10 @@
-"""SNMP: polls devices and turns what they count into rows.
+"""SNMP: polls devices, and turns their counters and readings into rows.
 
-`Poller` runs; `poll_once` asks one device everything once; `session.py` is what both
-speak through, `udp_session.py` how. What is asked every minute gufo-snmp decodes, if
-it has a wheel.
+- `session`: messages, security, sessions with one agent
+- `tables`: ports, neighbours, VLANs and other tables of the standard MIBs
+- `profiles`: what devices of one kind have beside that, as data
+- `polling`: the poller, and `towpath poll`
+- `traps`: notifications from devices
 """
 
 from collectors.snmp.polling.poll_stats import PollStats

@@ -1,4 +1,4 @@
-"""How this room is set."""
+"""The settings of SNMP polling."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _Positive = Annotated[float, Field(gt=0)]
 class SnmpConfig(StrictModel):
     """`[snmp]` of towpath.toml.
 
-    `timeout_s` is waited for the first try, twice it for the second, and so on.
-    `budget_s` is all the time one device may take for one poll. `at_once` bounds the
-    polls that are being answered; those that wait for a silent device do not count.
-    Every `ping_s` an ICMP echo goes to each device; 0 for none.
-    `state_file` keeps what was learnt of devices (how much they can be asked at once,
-    their neighbours) over a restart; "" forgets it. `profiles` is a folder of device
-    profiles of the council's own (docs/profiles.md).
-    `credentials_by_subnet` names those that discovery tries first there.
+    The first try waits `timeout_s`, the second twice that, and so on. `budget_s` is all
+    the time one device may take for one poll. `at_once` limits how many polls run at
+    the same time; those that wait for a silent device do not count. Each device gets an
+    ICMP echo every `ping_s`; 0 for none. `state_file` keeps what is known of devices
+    (how much they can be asked at once, their neighbours) over a restart; "" keeps
+    nothing. `profiles` is a folder of the council's own device profiles
+    (docs/profiles.md). `credentials_by_subnet` lists the names of the credentials to
+    try first in each subnet.
     """
 
     period_s: _Positive = 60.0

@@ -1,1 +1,1 @@
-"""Conversations with SNMP agents: messages, security, sessions, walks."""
+"""Messages, security and sessions: how one SNMP agent is asked."""

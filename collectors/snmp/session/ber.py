@@ -1,6 +1,6 @@
-"""BER as SNMP uses it (X.690; RFC 3417 section 8), both ways. Pure.
+"""Encodes and decodes BER as SNMP uses it (X.690; RFC 3417 section 8). Pure.
 
-What is read comes from the network: every length is held against what is there, and an
+What is read comes from the network: every length is checked against the data, and an
 object identifier has at most 128 parts of 32 bits (RFC 3416 section 4.1).
 """
 
@@ -18,24 +18,24 @@ _MOST_OID_OCTETS = 5 * _MOST_PARTS
 
 
 class Malformed(ValueError):
-    """Not what it should be; the text says what it is not."""
+    """The octets are not as expected; the text says what is wrong."""
 
 
 def read(data: bytes, at: int, end: int) -> tuple[int, int, int]:
-    """(tag, where its content begins, where it ends) of the element at `at`.
+    """(tag, start of the content, end of the content) of the element at `at`.
 
-    Nothing beyond `end` is looked at. Only lengths of the definite form are taken.
+    Does not read beyond `end`. Only lengths of the definite form are allowed.
     """
     if at + 2 > end:
         raise Malformed("cut off")
     tag, size = data[at], data[at + 1]
     if tag & 0x1F == 0x1F:
-        raise Malformed("a tag of many octets")
+        raise Malformed("a tag of several octets")
     start = at + 2
     if size & 0x80:
         more = size & 0x7F
         if not 1 <= more <= 4 or start + more > end:
-            raise Malformed("a length of no use")
+            raise Malformed("an invalid length")
         size = int.from_bytes(data[start : start + more], "big")
         start += more
     stop = start + size
@@ -45,7 +45,7 @@ def read(data: bytes, at: int, end: int) -> tuple[int, int, int]:
 
 
 def read_clipped(data: bytes, at: int, end: int) -> tuple[int, int, int, bool]:
-    """`read`, and whether the element is whole: if it is cut off, it ends at `end`."""
+    """`read`, and whether the element is complete; if not, it ends at `end`."""
     try:
         return *read(data, at, end), True
     except Malformed:
@@ -56,23 +56,23 @@ def read_clipped(data: bytes, at: int, end: int) -> tuple[int, int, int, bool]:
 
 
 def expect(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
-    """(begin, end) of the content of the element at `at`, which must be a `tag`."""
-    found, start, stop = read(data, at, end)
-    if found != tag:
-        raise Malformed(f"tag {found:#04x} where {tag:#04x} was expected")
+    """(start, end) of the content of the element at `at`, which must have `tag`."""
+    actual, start, stop = read(data, at, end)
+    if actual != tag:
+        raise Malformed(f"tag {actual:#04x} instead of {tag:#04x}")
     return start, stop
 
 
 def read_integer(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """(the number, where the next element begins)."""
+    """(the number, start of the next element)."""
     start, stop = expect(data, at, end, INTEGER)
     if not 1 <= stop - start <= 5:
-        raise Malformed("a number of no use")
+        raise Malformed("an invalid number")
     return int.from_bytes(data[start:stop], "big", signed=True), stop
 
 
 def read_octets(data: bytes, at: int, end: int) -> tuple[bytes, int]:
-    """(the octets, where the next element begins)."""
+    """(the octets, start of the next element)."""
     start, stop = expect(data, at, end, OCTETS)
     return data[start:stop], stop
 
@@ -89,7 +89,7 @@ def tlv(tag: int, content: bytes) -> bytes:
 
 
 def integer(number: int, tag: int = INTEGER) -> bytes:
-    """Any integer type; unsigned ones only differ in their tag."""
+    """An integer of any type; unsigned types only have another tag."""
     size = (number if number >= 0 else ~number).bit_length() // 8 + 1
     return tlv(tag, number.to_bytes(size, "big", signed=True))
 
@@ -132,7 +132,7 @@ def _content(arcs: Oid) -> bytes:
 
 @lru_cache(maxsize=200_000)
 def arcs_of(content: bytes) -> Oid:
-    """The arcs of an OID's content octets. `Malformed` if it is none."""
+    """The arcs of an OID's content octets. Raises `Malformed`."""
     return _arcs(content)
 
 
@@ -161,7 +161,7 @@ def oid_text(content: bytes) -> str:
     """The OID as text without a leading dot, from its content octets."""
     if len(content) > _MOST_OID_OCTETS:
         raise Malformed("an OID that is too long")
-    # Rows of a column differ in their last part: the others are read once.
+    # Rows of a column differ in the last part only: the other parts are cached.
     at = len(content) - 1
     while at > 0 and content[at - 1] & 0x80:
         at -= 1

@@ -1,4 +1,4 @@
-"""A connected UDP socket to one agent, as the event loop sees it."""
+"""A connected UDP socket to one agent, in the event loop."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from typing import Protocol, TypeVar
 
 _Result = TypeVar("_Result")
 _MOST_OCTETS = 65_535
-# Datagrams that nobody has read yet: of more, the oldest are lost.
-_MOST_WAITING = 32
+# Datagrams that are not read yet; if there are more, the oldest are lost.
+_MOST_UNREAD = 32
 
 
 class Channel(Protocol):
-    """Datagrams to and from one agent. Raises ConnectionRefusedError if nothing listens
-    there, and other OSErrors if there is no way to it."""
+    """Datagrams to and from one agent.
+
+    Raises ConnectionRefusedError if nothing listens on the port, and other OSErrors if
+    the agent cannot be reached.
+    """
 
     def send(self, datagram: bytes) -> None: ...
 
     async def receive(self, ends_s: float) -> bytes:
-        """The next datagram. TimeoutError at `ends_s` of the loop's clock."""
+        """The next datagram. Raises TimeoutError at `ends_s` of the loop's clock."""
 
     def clear(self) -> None:
-        """Drops what has come so far: late answers to earlier requests."""
+        """Drops late answers to earlier requests."""
 
     def close(self) -> None: ...
 
 
 class _Arrival:
-    """Something arrives, and one task may wait for it."""
+    """Wakes the task that waits for a datagram. At most one task may wait."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -41,30 +44,30 @@ class _Arrival:
     def is_awaited(self) -> bool:
         return self._future is not None
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
     async def wait(self, ends_s: float) -> None:
         self._future = self._loop.create_future()
-        timer = self._loop.call_at(ends_s, self._give_up)
+        timer = self._loop.call_at(ends_s, self._time_out)
         try:
             await self._future
         finally:
             self._future = None
             timer.cancel()
 
-    def _give_up(self) -> None:
+    def _time_out(self) -> None:
         if self._future is not None and not self._future.done():
             self._future.set_exception(TimeoutError("no answer"))
 
 
 class SocketChannel(asyncio.DatagramProtocol):
-    """A socket of its own, on every system. Made by `open_channel`."""
+    """A channel with its own socket, for any platform. Made by `open_channel`."""
 
     def __init__(self) -> None:
         self._arrival = _Arrival()
-        self._received: deque[bytes | Exception] = deque(maxlen=_MOST_WAITING)
+        self._received: deque[bytes | Exception] = deque(maxlen=_MOST_UNREAD)
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -72,11 +75,11 @@ class SocketChannel(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         self._received.append(data)
-        self._arrival.tell()
+        self._arrival.notify()
 
     def error_received(self, exc: Exception) -> None:
         self._received.append(exc)
-        self._arrival.tell()
+        self._arrival.notify()
 
     def send(self, datagram: bytes) -> None:
         assert self._transport is not None
@@ -99,7 +102,7 @@ class SocketChannel(asyncio.DatagramProtocol):
 
 
 async def open_channel(address: str, port: int) -> SocketChannel:
-    """A socket of its own to that address. Raises OSError."""
+    """Opens a socket to an address. Raises OSError."""
     _, channel = await asyncio.get_running_loop().create_datagram_endpoint(
         SocketChannel, remote_addr=(address, port)
     )
@@ -107,8 +110,10 @@ async def open_channel(address: str, port: int) -> SocketChannel:
 
 
 class DescriptorChannel:
-    """The non-blocking socket that a library owns. The library's own calls go through
-    `attempt`, and wait in `ready`."""
+    """A channel on the non-blocking socket of a library.
+
+    The library's own calls go through `attempt`, and wait in `ready`.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -127,12 +132,15 @@ class DescriptorChannel:
                 await self.ready(ends_s)
 
     async def ready(self, ends_s: float) -> None:
-        """Waits until something has come. TimeoutError at `ends_s`."""
+        """Waits for a datagram. Raises TimeoutError at `ends_s`."""
         await self._arrival.wait(ends_s)
 
     def attempt(self, action: Callable[[], _Result]) -> _Result:
-        """`action` on the socket. libuv stops polling a socket after an error (an ICMP
-        "port unreachable" is one), so it is registered again."""
+        """Calls `action`, which uses the socket.
+
+        libuv stops polling a socket after an error, such as an ICMP "port unreachable",
+        so it is registered again.
+        """
         try:
             return action()
         except BlockingIOError:
@@ -144,7 +152,7 @@ class DescriptorChannel:
 
     def clear(self) -> None:
         with contextlib.suppress(OSError):
-            for _ in range(_MOST_WAITING):
+            for _ in range(_MOST_UNREAD):
                 self.attempt(lambda: os.read(self._descriptor, _MOST_OCTETS))
 
     def close(self) -> None:
@@ -152,6 +160,6 @@ class DescriptorChannel:
 
     def _readable(self) -> None:
         if self._arrival.is_awaited:
-            self._arrival.tell()
+            self._arrival.notify()
         else:
             self.clear()

@@ -1,7 +1,7 @@
-"""What kind of value the columns of the standard MIBs have: data, and one question.
+"""Which columns of the standard MIBs hold octets, and which hold numbers.
 
-Only a kind that makes another thing of the value counts as a misfit: an OID or an IPv4
-address is no name, and neither a text nor an address is a counter or a state. A number
+A value of the wrong type is a fault only if it makes no sense: an OID or an IPv4
+address is not a name, and neither text nor an address is a counter or a state. A number
 in place of a text is shown as it is.
 """
 
@@ -15,7 +15,7 @@ _ENTITY, _VLAN = "1.3.6.1.2.1.47.1.1.1.1", "1.3.6.1.2.1.17.7.1.4.3.1"
 _IEEE_VLAN = "1.3.111.2.802.1.1.4.1.4.3.1"
 _LLDP_LOCAL, _LLDP_REMOTE = "1.0.8802.1.1.2.1.3.7.1", oids.LLDP_REM_TABLE
 _STORAGE, _SENSOR = "1.3.6.1.2.1.25.2.3.1", "1.3.6.1.2.1.99.1.1.1"
-# By table: its columns of octets (texts, physical addresses), its columns of numbers.
+# By table: the columns of octets (texts, physical addresses), and those of numbers.
 _TABLES: dict[str, tuple[range | tuple[int, ...], range | tuple[int, ...]]] = {
     "1.3.6.1.2.1.1": ((1, 4, 5, 6), (3, 7)),
     _IF: ((2, 6), (1, 3, 4, 5, *range(7, 21))),
@@ -38,7 +38,7 @@ _TABLE_LENGTHS = sorted({len(table) for table in _TABLES})
 
 
 def type_mismatch(oid: str, value: Value | None) -> str:
-    """Why `value` cannot be that of `oid`; "" if it can be or the MIB is another."""
+    """Why `value` cannot be that of `oid`; "" if it can, or the MIB is not listed."""
     if type(value) is not str and type(value) is not bytes:
         return ""
     for length in _TABLE_LENGTHS:
@@ -48,6 +48,6 @@ def type_mismatch(oid: str, value: Value | None) -> str:
         kind = _COLUMNS.get(f"{oid[:length]}.{column}")
         if kind is None or (kind == "octets" and type(value) is bytes):
             return ""
-        given = "octets" if type(value) is bytes else "an OID or an IPv4 address"
-        return f"{given} where {kind} belongs"
+        actual = "octets" if type(value) is bytes else "an OID or an IPv4 address"
+        return f"{actual} instead of {kind}"
     return ""

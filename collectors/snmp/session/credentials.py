@@ -1,14 +1,14 @@
-"""Credentials: names in the estate, values from where secrets are kept.
+"""Credentials: the estate has their names, and the values come from elsewhere.
 
-For a device whose `credentials` is `core`, in this order:
+The values of a credential called `core` are looked for in this order:
 
 1. the environment: `TOWPATH_SNMP_CORE_COMMUNITY`, or `TOWPATH_SNMP_CORE_USER`,
    `…_AUTH`, `…_AUTH_PASSWORD`, `…_PRIV`, `…_PRIV_PASSWORD`, `…_CONTEXT`, `…_VERSION`;
 2. `towpath-snmp.toml` in systemd's credentials directory;
 3. the file that `credentials_file` names, readable by its owner only.
 
-Both files are TOML with one table a name and the same keys in small letters. Values
-are never printed: `repr` hides them, and no error repeats one.
+Both files are TOML, with one table per name and the same keys in lower case. Values are
+never printed: `repr` hides them, and no error repeats one.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ VERSIONS = {"1": "1", "v1": "1", "2": "2c", "2c": "2c", "v2c": "2c", "3": "3"}
 VERSIONS |= {"v3": "3"}
 AUTH = ("none", "md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 PRIV = ("none", "des", "aes128", "aes192", "aes256")
-_MEANT = {"sha": "sha1", "aes": "aes128"}
+_ALIASES = {"sha": "sha1", "aes": "aes128"}
 # RFC 3414 section 11.2
 _LEAST_PASSWORD = 8
 
 
 class CredentialError(ValueError):
-    """One sentence: which credential, what is wrong, what was expected."""
+    """A credential is wrong; the text says which, and what was expected."""
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """How to speak to an agent. Build it with `credential()`, which checks it."""
+    """How to authenticate to an agent. Made and checked by `credential()`."""
 
     version: str
     community: str = ""
@@ -70,7 +70,7 @@ class Credential(msgspec.Struct, frozen=True):
 
 
 def credential(name: str, given: Mapping[str, Any]) -> Credential:
-    """A checked credential from keys as in `KEYS`. `CredentialError` if it is none."""
+    """A checked credential from the keys in `KEYS`. Raises `CredentialError`."""
 
     def wrong(what: str) -> CredentialError:
         return CredentialError(f"SNMP credential {name!r}: {what}")
@@ -79,11 +79,11 @@ def credential(name: str, given: Mapping[str, Any]) -> Credential:
         if key not in KEYS:
             raise wrong(f"unknown key {key!r}{did_you_mean(key, KEYS)}")
         if not isinstance(value, str):
-            raise wrong(f"{key} must be a text in quotes")
-    asked = given.get("version", "3" if "user" in given else "2c")
-    version = VERSIONS.get(asked.lower())
+            raise wrong(f"{key} must be text in quotes")
+    requested = given.get("version", "3" if "user" in given else "2c")
+    version = VERSIONS.get(requested.lower())
     if version is None:
-        raise wrong(f"version {asked!r} is not one of 1, 2c, 3")
+        raise wrong(f"version {requested!r} is not one of 1, 2c, 3")
     if version != "3":
         if not given.get("community"):
             raise wrong(f"version {version} needs a community")
@@ -128,7 +128,7 @@ def credential(name: str, given: Mapping[str, Any]) -> Credential:
 
 
 class Credentials:
-    """Names to values. Reading is checked once, at the start."""
+    """All credentials, by name; read and checked once, at the start."""
 
     def __init__(self, by_name: Mapping[str, Credential]) -> None:
         self._by_name = dict(by_name)
@@ -137,16 +137,16 @@ class Credentials:
     def read(
         file: Path | None = None, env: Mapping[str, str] | None = None
     ) -> Credentials:
-        """All credentials there are; `CredentialError` names the first wrong one."""
+        """Reads all credentials. Raises `CredentialError` for the first wrong one."""
         env = os.environ if env is None else env
-        found: dict[str, Credential] = {}
+        by_name: dict[str, Credential] = {}
         if file is not None:
-            found |= _from_file(file, owner_only=True)
+            by_name |= _from_file(file, owner_only=True)
         folder = env.get("CREDENTIALS_DIRECTORY")
         if folder and (Path(folder) / SYSTEMD_FILE).exists():
-            # systemd itself sees to it that only the service can read it.
-            found |= _from_file(Path(folder) / SYSTEMD_FILE, owner_only=False)
-        return Credentials(found | _from_env(env))
+            # systemd lets only the service read it.
+            by_name |= _from_file(Path(folder) / SYSTEMD_FILE, owner_only=False)
+        return Credentials(by_name | _from_env(env))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
@@ -157,41 +157,44 @@ class Credentials:
         )
 
     def values(self) -> list[Credential]:
-        """All of them, each once."""
+        """All credentials, each once."""
         return list(dict.fromkeys(self._by_name.values()))
 
     def get(self, name: str) -> Credential:
-        """The credential of that name. `CredentialError` says how to give one."""
-        found = self._by_name.get(_env_name(name)) or self._by_name.get(name)
-        if found is None:
+        """The credential of that name.
+
+        Raises `CredentialError`, which explains how to add one.
+        """
+        known = self._by_name.get(_env_name(name)) or self._by_name.get(name)
+        if known is None:
             raise CredentialError(
-                f"no SNMP credential is called {name!r}"
-                f"{did_you_mean(name, self._by_name)}; give it in the credentials "
+                f"there is no SNMP credential {name!r}"
+                f"{did_you_mean(name, self._by_name)}; add it to the credentials "
                 f"file as [{name}] or as {PREFIX}{_env_name(name)}_COMMUNITY "
                 f"or …_USER in the environment"
             )
-        return found
+        return known
 
     def warnings(self) -> list[str]:
-        """What works but should not stay, one sentence each."""
-        found = []
-        for name, each in sorted(self._by_name.items()):
-            if each.version != "3":
-                found.append(
-                    f"SNMP credential {name!r} is v{each.version}: the community and "
+        """What works but is not safe, one sentence each."""
+        warnings = []
+        for name, known in sorted(self._by_name.items()):
+            if known.version != "3":
+                warnings.append(
+                    f"SNMP credential {name!r} is v{known.version}: the community and "
                     "all answers cross the network in clear text; use v3 with auth "
-                    "and priv where the device can"
+                    "and priv if the device can"
                 )
-            elif each.priv == "none":
-                found.append(
-                    f"SNMP credential {name!r} does not encrypt: give priv_password"
+            elif known.priv == "none":
+                warnings.append(
+                    f"SNMP credential {name!r} does not encrypt: add priv_password"
                 )
-            elif each.auth == "md5" or each.priv == "des":
-                found.append(
-                    f"SNMP credential {name!r} uses {each.auth}/{each.priv}, which "
-                    "are broken; use sha256/aes128 where the device can"
+            elif known.auth == "md5" or known.priv == "des":
+                warnings.append(
+                    f"SNMP credential {name!r} uses {known.auth}/{known.priv}, which "
+                    "are broken; use sha256/aes128 if the device can"
                 )
-        return found
+        return warnings
 
 
 def _protocol(
@@ -201,15 +204,15 @@ def _protocol(
     known: tuple[str, ...],
     default: str,
 ) -> str:
-    asked: str = given.get(kind, default)
-    plain = asked.lower().replace("-", "").replace("_", "")
-    plain = _MEANT.get(plain, plain)
-    if plain not in known:
+    requested: str = given.get(kind, default)
+    protocol = requested.lower().replace("-", "").replace("_", "")
+    protocol = _ALIASES.get(protocol, protocol)
+    if protocol not in known:
         raise CredentialError(
-            f"SNMP credential {name!r}: {kind} {asked!r} is not one of "
-            f"{', '.join(known)}{did_you_mean(plain, known)}"
+            f"SNMP credential {name!r}: {kind} {requested!r} is not one of "
+            f"{', '.join(known)}{did_you_mean(protocol, known)}"
         )
-    return plain
+    return protocol
 
 
 def _from_file(path: Path, owner_only: bool) -> dict[str, Credential]:
@@ -224,19 +227,19 @@ def _from_file(path: Path, owner_only: bool) -> dict[str, Credential]:
     except OSError as error:
         raise CredentialError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        where = re.search(r"\(at .*\)", str(error))
+        position = re.search(r"\(at .*\)", str(error))
         # The text of the error may quote the line, and with it a secret.
         raise CredentialError(
-            f"{path} is not valid TOML {where.group() if where else ''}".strip()
+            f"{path} is not valid TOML {position.group() if position else ''}".strip()
         ) from None
-    found = {}
+    by_name = {}
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise CredentialError(
-                f"{path}: {name!r} stands alone, expected tables such as [default]"
+                f"{path}: {name!r} is outside a table; expected tables like [default]"
             )
-        found[name] = credential(name, table)
-    return found
+        by_name[name] = credential(name, table)
+    return by_name
 
 
 def _from_env(env: Mapping[str, str]) -> dict[str, Credential]:
@@ -255,10 +258,10 @@ def _from_env(env: Mapping[str, str]) -> dict[str, Credential]:
             raise CredentialError(
                 f"{variable} ends in no known key; expected one of {', '.join(known)}"
             )
-    found = {}
+    by_name = {}
     for name, table in tables.items():
-        found[name] = credential(name, table)
-    return found
+        by_name[name] = credential(name, table)
+    return by_name
 
 
 def _env_name(name: str) -> str:

@@ -1,7 +1,7 @@
-"""Tells "nobody there" from "somebody who does not take our community".
+"""Finds out whether there is an SNMP agent at all, without a credential.
 
-An agent does not answer a wrong community, nor what it cannot decrypt. Most agents
-speak v3, and those must answer the question for their engine id (RFC 3414 section 4),
+An agent does not answer a wrong community, nor a message that it cannot decrypt. Most
+agents support v3, and must answer a request for their engine id (RFC 3414 section 4),
 which needs no secret.
 """
 
@@ -27,45 +27,45 @@ _DISCOVERY = bytes.fromhex(
 )
 
 
-class _Listener(asyncio.DatagramProtocol):
-    def __init__(self, heard: asyncio.Future[bytes | None]) -> None:
-        self._heard = heard
+class _DiscoveryProtocol(asyncio.DatagramProtocol):
+    def __init__(self, engine_id: asyncio.Future[bytes | None]) -> None:
+        self._engine_id = engine_id
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.sendto(_DISCOVERY)  # type: ignore[attr-defined]
 
     def datagram_received(self, data: bytes, addr: object) -> None:
-        if not self._heard.done():
-            self._heard.set_result(engine_id_of_message(data))
+        if not self._engine_id.done():
+            self._engine_id.set_result(engine_id_of_message(data))
 
     def error_received(self, exc: Exception) -> None:
-        if not self._heard.done():
-            self._heard.set_result(None)
+        if not self._engine_id.done():
+            self._engine_id.set_result(None)
 
 
 async def agent_answers(address: str, port: int, timeout_s: float) -> bool:
-    """True where something speaks SNMP at that address. Never raises."""
+    """True if there is an SNMP agent at that address. Never raises."""
     return await read_engine_id(address, port, timeout_s) is not None
 
 
 async def read_engine_id(address: str, port: int, timeout_s: float) -> bytes | None:
-    """snmpEngineID of the agent at that address; empty where it speaks SNMP but gives
-    none, None where nothing does. Never raises."""
+    """snmpEngineID of the agent at that address; empty if the agent sends none, None if
+    there is no agent. Never raises."""
     loop = asyncio.get_running_loop()
-    heard: asyncio.Future[bytes | None] = loop.create_future()
+    engine_id: asyncio.Future[bytes | None] = loop.create_future()
     with contextlib.suppress(OSError, TimeoutError):
         transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Listener(heard), remote_addr=(address, port)
+            lambda: _DiscoveryProtocol(engine_id), remote_addr=(address, port)
         )
         try:
-            return await asyncio.wait_for(heard, timeout_s)
+            return await asyncio.wait_for(engine_id, timeout_s)
         finally:
             transport.close()
     return None
 
 
 def engine_id_of_message(datagram: bytes) -> bytes | None:
-    """Return msgAuthoritativeEngineID of a v3 message; empty for another SNMP message,
+    """msgAuthoritativeEngineID of a v3 message; empty for another SNMP message,
     None for anything else. Pure."""
     # A message of any version begins as a sequence.
     if datagram[:1] != b"\x30":

@@ -1,5 +1,6 @@
-"""How a PDU is put into a message and taken out again: by community (v1, v2c), or by
-user (v3, RFC 3412 and 3414), towards one agent.
+"""Puts PDUs into messages for one agent, and takes them out of its answers.
+
+With a community (v1, v2c), or with a user (v3, RFC 3412 and 3414).
 """
 
 from __future__ import annotations
@@ -25,42 +26,44 @@ from collectors.snmp.session.pdu import GET, REPORT, VarBind, decode, encode
 from collectors.snmp.session.v3_message import AUTH, PRIV
 
 _VERSIONS = {"1": 0, "2c": 1}
-# usmStats (RFC 3414 section 5): what a report is about.
+# usmStats (RFC 3414 section 5): the reason for a report.
 _USM_STATS = "1.3.6.1.6.3.15.1.1"
 _NOT_IN_TIME, _UNKNOWN_ENGINE = f"{_USM_STATS}.2.0", f"{_USM_STATS}.4.0"
 _REFUSALS = {
-    f"{_USM_STATS}.1.0": "the user may not use that level of security",
+    f"{_USM_STATS}.1.0": "the user is not allowed to use that security level",
     f"{_USM_STATS}.3.0": "the user is not known",
-    f"{_USM_STATS}.5.0": "the authentication password is not right",
-    f"{_USM_STATS}.6.0": "the privacy password is not right",
+    f"{_USM_STATS}.5.0": "the authentication password is wrong",
+    f"{_USM_STATS}.6.0": "the privacy password is wrong",
     # snmpUnknownContexts (RFC 3412 section 5).
-    "1.3.6.1.6.3.12.1.5.0": "the context is not known there",
+    "1.3.6.1.6.3.12.1.5.0": "the agent does not know the context",
 }
 Enclosed = tuple[bytes, int, int]
 
 
 class OtherAnswer(Exception):
-    """An answer to something else, or one that is not authentic: wait for ours."""
+    """An answer to another request, or one that is not authentic: keep waiting."""
 
 
 class V3Refused(Exception):
-    """The agent does not take the credential; the text says why."""
+    """The agent refuses the credential; the text says why."""
 
 
 class Resync(Exception):
-    """The agent's engine or its clock is another than was known: send again."""
+    """The agent has another engine or clock than assumed: send again."""
 
 
 class Envelope(Protocol):
-    """Puts requests into messages. `needs_discovery`: `discovery` has to be sent, and
-    its answer opened, before anything else."""
+    """Puts requests into messages.
+
+    If `needs_discovery`, send `discovery` and open its answer before anything else.
+    """
 
     @property
     def needs_discovery(self) -> bool: ...
 
     @property
     def engine_id(self) -> bytes:
-        """The agent's engine; empty if it is not known."""
+        """The agent's engine id; empty if it is not known."""
 
     def discovery(self, number: int) -> bytes: ...
 
@@ -68,11 +71,13 @@ class Envelope(Protocol):
         """The message with `pdu`, whose request-id is `number`."""
 
     def open(self, message: bytes, number: int) -> Enclosed:
-        """(octets, begin, end) of the PDU in an answer to `number`. Raises `Malformed`,
-        `OtherAnswer`, `V3Refused` and `Resync`."""
+        """(octets, begin, end) of the PDU in an answer to `number`.
+
+        Raises `Malformed`, `OtherAnswer`, `V3Refused` or `Resync`.
+        """
 
     def forget(self) -> None:
-        """Discovers the agent's engine again before the next request."""
+        """Makes the next request discover the agent's engine again."""
 
 
 def envelope_for(credential: Credential) -> Envelope:
@@ -109,8 +114,8 @@ class CommunityEnvelope:
 
 
 class UserEnvelope:
-    """Version 3. The agent's engine has the say: its id, boots and time are learnt from
-    its reports, and followed from its answers."""
+    """Version 3. The agent's engine is authoritative: its id, boots and time come from
+    its reports and answers."""
 
     def __init__(self, credential: Credential) -> None:
         self._credential = credential
@@ -118,7 +123,7 @@ class UserEnvelope:
         self._encrypted = credential.priv != "none"
         self._engine_id = b""
         self._boots = 0
-        # Its clock, less ours.
+        # The agent's clock minus ours.
         self._ahead_s = 0.0
 
     @property
@@ -130,8 +135,8 @@ class UserEnvelope:
         return self._engine_id
 
     def discovery(self, number: int) -> bytes:
-        inside = v3_message.encode_scoped(b"", b"", encode(GET, number, ()))
-        return v3_message.encode(number, b"", 0, 0, b"", inside, reportable=True)
+        scoped = v3_message.encode_scoped(b"", b"", encode(GET, number, ()))
+        return v3_message.encode(number, b"", 0, 0, b"", scoped, reportable=True)
 
     def seal(self, pdu: bytes, number: int) -> bytes:
         return v3_message.encode(
@@ -153,11 +158,11 @@ class UserEnvelope:
         if parts.msg_id != number:
             raise OtherAnswer
         if not self._engine_id:
-            # The answer to `discovery`, which nobody can sign.
-            self._learn(parts)
+            # The answer to `discovery`, which cannot be signed.
+            self._set_engine(parts)
             raise Resync
         signed = self._is_signed(parts)
-        data, at, end = message, parts.inside_at, parts.inside_end
+        data, at, end = message, parts.scoped_at, parts.scoped_end
         if parts.flags & PRIV:
             if not self._encrypted:
                 raise OtherAnswer
@@ -173,20 +178,22 @@ class UserEnvelope:
             at, end = 0, len(data)
         _, _, at, end = v3_message.read_scoped(data, at, end)
         if data[at : at + 1] == bytes((REPORT,)):
-            self._reported(decode(data, at, end).binds, parts, signed)
+            self._raise_for_report(decode(data, at, end).binds, parts, signed)
         if not signed or (self._encrypted and not parts.flags & PRIV):
             raise OtherAnswer
         if parts.engine_id != self._engine_id:
             raise OtherAnswer
-        self._follow(parts)
+        self._update_clock(parts)
         return data, at, end
 
     def forget(self) -> None:
         self._engine_id = b""
 
     def _is_signed(self, parts: v3_message.V3Message) -> bool:
-        """False without a digest; true for users that have none. A wrong one is
-        `OtherAnswer`."""
+        """False without a digest; True for users that have none.
+
+        Raises `OtherAnswer` if the digest is wrong.
+        """
         if self._credential.auth == "none":
             return True
         if not parts.flags & AUTH:
@@ -194,35 +201,37 @@ class UserEnvelope:
         if len(parts.digest) != usm_keys.DIGESTS[self._credential.auth][1]:
             raise OtherAnswer
         key = usm_keys.auth_key(self._credential, parts.engine_id)
-        made = usm_keys.digest_of(self._credential, key, parts.blanked)
-        if not hmac.compare_digest(made, parts.digest):
+        digest = usm_keys.digest_of(self._credential, key, parts.blanked)
+        if not hmac.compare_digest(digest, parts.digest):
             raise OtherAnswer
         return True
 
-    def _reported(
+    def _raise_for_report(
         self, binds: Sequence[VarBind], parts: v3_message.V3Message, signed: bool
     ) -> NoReturn:
-        """A report is an answer to our own message, whose number is nobody else's."""
-        about = binds[0].oid if binds else ""
-        if about == _UNKNOWN_ENGINE:
-            self._learn(parts)
+        """Raises the error that a report means. Only our agent knows our number."""
+        statistic = binds[0].oid if binds else ""
+        if statistic == _UNKNOWN_ENGINE:
+            self._set_engine(parts)
             raise Resync
-        if about == _NOT_IN_TIME:
+        if statistic == _NOT_IN_TIME:
             if not signed:
                 raise OtherAnswer
-            self._learn(parts)
+            self._set_engine(parts)
             raise Resync
-        raise V3Refused(_REFUSALS.get(about, f"the agent reports {about or 'nothing'}"))
+        raise V3Refused(
+            _REFUSALS.get(statistic, f"the agent reports {statistic or 'nothing'}")
+        )
 
-    def _learn(self, parts: v3_message.V3Message) -> None:
+    def _set_engine(self, parts: v3_message.V3Message) -> None:
         if not parts.engine_id:
             raise Malformed("an answer to discovery without an engine id")
         self._engine_id = parts.engine_id
         self._boots = parts.boots
         self._ahead_s = parts.time - time.monotonic()
 
-    def _follow(self, parts: v3_message.V3Message) -> None:
-        """The engine's clock as it says itself (RFC 3414 section 3.2 7b)."""
+    def _update_clock(self, parts: v3_message.V3Message) -> None:
+        """Follows the engine's clock (RFC 3414 section 3.2 7b)."""
         ahead_s = parts.time - time.monotonic()
         if (parts.boots, ahead_s) > (self._boots, self._ahead_s):
             self._boots, self._ahead_s = parts.boots, ahead_s

@@ -1,4 +1,4 @@
-"""Octet strings as people read them, and the numbers that values are."""
+"""Reads octet strings as text, and values as numbers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collectors.snmp.session.session import Value
 from probes.wire import numbers
 
 _MAC_BYTES = 6
-# A name is more than two letters; shorter octets with a zero in between are numbers.
+# A name has more than two letters; shorter octets with zeros between are numbers.
 _LEAST_UTF16 = 6
 _WESTERN, _CHINESE = "cp1252", "gb2312"
-# Signs above ASCII that go with letters in a Western text, such as quotation marks,
-# dashes, degrees and pounds; the others are rather a sign that it is no text.
+# Characters above ASCII that occur in Western text, such as quotation marks, dashes,
+# degrees and pounds. Other characters suggest that the octets are not text.
 _MARKS = frozenset(
     bytes.fromhex("808284859192939495969799a1a3a7a9abaeb0b1b2b3b4b5b7bbbfd7").decode(
         "cp1252"
@@ -21,17 +21,17 @@ _MARKS = frozenset(
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _HIGH = re.compile(rb"[\x80-\xff]+")
-# GB 2312: its signs, and the most used characters.
+# GB 2312: its symbols, and the most common characters.
 _CHINESE_PAIRS = re.compile(rb"(?:[\xa1-\xa3\xb0-\xd7][\xa1-\xfe])+")
 _CHINESE_CHARACTERS = re.compile(rb"[\xb0-\xd7][\xa1-\xfe]")
 
 
 def text(value: Value | None) -> str | None:
-    """A DisplayString as text: no padding, no control characters.
+    """A DisplayString as text, without padding and control characters.
 
-    Octets are read as UTF-8, UTF-16, GB 2312 or Windows-1252, whichever they can be;
-    what is no text at all is shown in hex. None stays None, and so are octets of
-    nothing but 0xff, as memory that was never written has them.
+    Octets are read as UTF-8, UTF-16, GB 2312 or Windows-1252, whichever fits. If none
+    fits, they are shown in hex. Returns None for None, and for octets that are all 0xff
+    (memory that was never written).
     """
     if value is None:
         return None
@@ -44,8 +44,8 @@ def text(value: Value | None) -> str | None:
 
 
 def decode_text(octets: bytes) -> str | None:
-    """`octets` as text; None if they are no text in any reading."""
-    # 0xff is no octet of a text: in memory that was never written it pads, or stands
+    """`octets` as text; None if no encoding fits."""
+    # 0xff is not part of a text. Memory that was never written has it as padding, or
     # between the letters.
     trimmed = octets.replace(b"\xff", b"").strip(b"\0")
     decoded: str | None
@@ -61,20 +61,22 @@ def decode_text(octets: bytes) -> str | None:
             decoded = _chinese(trimmed) or _western(trimmed, len(octets) == _MAC_BYTES)
     if decoded is None:
         return None
-    return "".join(c if _shows(c) else " " for c in decoded).strip()
+    return "".join(c if _is_visible(c) else " " for c in decoded).strip()
 
 
 def as_number(value: Value | None) -> float | None:
-    """A value as a number, or the one a text begins with (`25.3 C`). None for anything
-    else; NaN and the infinities are none."""
+    """A value as a number; of text, the number that it begins with (`25.3 C`).
+
+    None for anything else, also for NaN and the infinities.
+    """
     if isinstance(value, int | float):
         return numbers.finite(value)
-    said = decode_text(value) if isinstance(value, bytes) else value
-    return None if said is None else numbers.number(said)
+    content = decode_text(value) if isinstance(value, bytes) else value
+    return None if content is None else numbers.number(content)
 
 
 def mac(value: Value | None) -> str | None:
-    """A physical address of six octets as 12 hex digits; None if it is none."""
+    """A physical address of six octets as 12 hex digits; None for anything else."""
     if isinstance(value, bytes) and len(value) == _MAC_BYTES:
         return value.hex()
     return None
@@ -84,7 +86,7 @@ def as_int(value: Value | None) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _shows(character: str) -> bool:
+def _is_visible(character: str) -> bool:
     return character.isprintable() and character != "\ufffd"
 
 
@@ -93,13 +95,13 @@ def _unicode(octets: bytes) -> str | None:
         return octets.decode("utf-8")
     except UnicodeDecodeError as error:
         if error.end >= len(octets) - 3 and error.reason == "unexpected end of data":
-            # Cut off within a character, as fields of fixed length do.
+            # Cut off within a character, as in fields of fixed length.
             return octets[: error.start].decode("utf-8")
         return None
 
 
 def _wide(octets: bytes) -> str | None:
-    """UTF-16 without a byte order mark, of the letters of Western Europe."""
+    """UTF-16 without a byte order mark, if it has Western European letters only."""
     even = octets[: len(octets) // 2 * 2]
     while even[-2:] in (b"\0\0", b"\xff\xff"):
         even = even[:-2]
@@ -119,7 +121,7 @@ def _is_printable(octets: bytes) -> bool:
 
 
 def _chinese(octets: bytes) -> str | None:
-    """Two octets above ASCII at a time, and at least two characters."""
+    """GB 2312, if octets above ASCII come in pairs and make at least two characters."""
     runs = _HIGH.findall(octets)
     if not all(_CHINESE_PAIRS.fullmatch(run) for run in runs):
         return None
@@ -132,7 +134,7 @@ def _chinese(octets: bytes) -> str | None:
 
 
 def _western(octets: bytes, maybe_mac: bool) -> str | None:
-    """Words of a Western language, which are mostly ASCII; a MAC address is not."""
+    """Windows-1252, if it is mostly ASCII, as Western words are; not a MAC address."""
     decoded = octets.decode(_WESTERN, "replace")
     plain = sum(octet < 128 for octet in octets)
     words = all(c.isalnum() or c in _MARKS for c in decoded if ord(c) > 127)

@@ -1,6 +1,6 @@
-"""The numbers of the standard MIBs this room reads, and what their codes mean.
+"""OIDs and codes of the standard MIBs.
 
-OIDs are texts without a leading dot, as every session takes and gives them.
+OIDs are text without a leading dot, in all requests and answers of a session.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ TICKS_WRAP = 2**32
 
 
 def tail(oid: str, base: str) -> str:
-    """What follows `base` in `oid`: the row's index. `oid` must lie under `base`."""
+    """What follows `base` in `oid`, which must be under it: the index of the row."""
     return oid[len(base) + 1 :]
 
 
@@ -86,5 +86,5 @@ def under(oid: str, base: str) -> bool:
 
 
 def parts(oid: str) -> tuple[int, ...]:
-    """The numbers of `oid`; OIDs are ordered by them, not by their text."""
+    """The numbers of `oid`; OIDs are ordered by these, not by their text."""
     return tuple(map(int, oid.split(".")))

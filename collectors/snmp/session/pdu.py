@@ -1,8 +1,8 @@
-"""Requests (GET, GETNEXT, GETBULK) and responses of SNMP, both ways. Pure.
+"""Encodes SNMP requests (GET, GETNEXT, GETBULK) and decodes responses. Pure.
 
-RFC 1157 section 4.1, RFC 3416 section 4.2. A response is read binding by binding: what
-cannot be read costs that binding, with the reason, and never its neighbours. The
-libraries refuse a whole response for one such value.
+RFC 1157 section 4.1, RFC 3416 section 4.2. A response is read binding by binding. A
+value that cannot be read costs only its binding, which has the reason; libraries refuse
+the whole response.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from collectors.snmp.session.session import Value
 
 GET, GET_NEXT, RESPONSE, GET_BULK, REPORT = 0xA0, 0xA1, 0xA2, 0xA5, 0xA8
 TOO_BIG, NO_SUCH_NAME, GEN_ERR = 1, 2, 5
-# noSuchObject, noSuchInstance, endOfMibView: the agent has no value there.
+# noSuchObject, noSuchInstance, endOfMibView: the agent has no such value.
 _ABSENT = (0x80, 0x81, 0x82)
 _UNSIGNED32 = 0x47
 _BITS = {COUNTER32: 32, GAUGE32: 32, TICKS: 32, _UNSIGNED32: 32, COUNTER64: 64}
@@ -45,8 +45,11 @@ _EMPTY = tlv(NULL, b"")
 
 
 class VarBind(NamedTuple):
-    """One variable binding. `value` is None if the agent has none, or if it cannot be
-    read: then `fault` says why. `oid` is "" if not even the name can be read."""
+    """One variable binding.
+
+    `value` is None if the agent has no value, or if it cannot be read: then `fault` is
+    the reason. `oid` is "" if not even the name can be read.
+    """
 
     oid: str
     value: Value | None
@@ -54,21 +57,23 @@ class VarBind(NamedTuple):
 
 
 class Response(NamedTuple):
-    """`whole` is false if the list of bindings breaks off after `binds`."""
+    """A response. `complete` is False if the list breaks off after `binds`."""
 
     kind: int
     request_id: int
     status: int
     error_index: int
     binds: list[VarBind]
-    whole: bool
+    complete: bool
 
 
 def encode(
     kind: int, request_id: int, names: Sequence[bytes], first: int = 0, second: int = 0
 ) -> bytes:
-    """A request for `names`, the contents of OIDs. `first` and `second` are
-    non-repeaters and max-repetitions of a GETBULK, and 0 otherwise."""
+    """A request for `names`, which are the contents of OIDs.
+
+    `first` and `second` are non-repeaters and max-repetitions of a GETBULK, else 0.
+    """
     binds = b"".join([tlv(SEQUENCE, tlv(OID, name) + _EMPTY) for name in names])
     return tlv(
         kind,
@@ -76,10 +81,10 @@ def encode(
     )
 
 
-def decode(data: bytes, at: int, end: int, asked: Sequence[str] = ()) -> Response:
-    """The PDU at `at`. `Malformed` if there is no response or report.
+def decode(data: bytes, at: int, end: int, requested: Sequence[str] = ()) -> Response:
+    """The PDU at `at`. Raises `Malformed` if it is no response or report.
 
-    `asked`: the OIDs of a GET, which stand for names that cannot be read.
+    `requested` are the OIDs of a GET; they replace names that cannot be read.
     """
     kind, at, stop, _ = read_clipped(data, at, end)
     if kind not in (RESPONSE, REPORT):
@@ -89,21 +94,21 @@ def decode(data: bytes, at: int, end: int, asked: Sequence[str] = ()) -> Respons
     index, at = read_integer(data, at, stop)
     tag, at, stop, _ = read_clipped(data, at, stop)
     if tag != SEQUENCE:
-        raise Malformed(f"tag {tag:#04x} where the list of bindings was expected")
-    binds, whole = _binds(data, at, stop, asked)
-    return Response(kind, request_id, status, index, binds, whole)
+        raise Malformed(f"tag {tag:#04x} instead of the list of bindings")
+    binds, complete = _binds(data, at, stop, requested)
+    return Response(kind, request_id, status, index, binds, complete)
 
 
 def _binds(
-    data: bytes, at: int, end: int, asked: Sequence[str]
+    data: bytes, at: int, end: int, requested: Sequence[str]
 ) -> tuple[list[VarBind], bool]:
     binds: list[VarBind] = []
     while at < end:
-        oid = asked[len(binds)] if len(binds) < len(asked) else ""
+        oid = requested[len(binds)] if len(binds) < len(requested) else ""
         try:
             tag, start, stop = read(data, at, end)
         except Malformed as error:
-            # Where the next binding begins is not known.
+            # The start of the next binding is not known.
             binds.append(_broken(data, at, end, oid, str(error)))
             return binds, False
         if tag == SEQUENCE:
@@ -114,32 +119,35 @@ def _binds(
     return binds, True
 
 
-def _bind(data: bytes, at: int, end: int, asked: str) -> VarBind:
+def _bind(data: bytes, at: int, end: int, requested: str) -> VarBind:
     try:
         start, stop = expect(data, at, end, OID)
         name = data[start:stop]
-        oid = asked if asked and name == oid_name(asked) else oid_text(name)
+        oid = requested if requested and name == oid_name(requested) else oid_text(name)
     except Malformed as error:
-        return VarBind(asked, None, f"its name is {error}")
+        return VarBind(requested, None, f"its name is {error}")
     try:
         return VarBind(oid, read_value(data, stop, end))
     except Malformed as error:
         return VarBind(oid, None, str(error))
 
 
-def _broken(data: bytes, at: int, end: int, asked: str, why: str) -> VarBind:
-    """A binding without an end, or that is no sequence; its name may still be there."""
+def _broken(data: bytes, at: int, end: int, requested: str, reason: str) -> VarBind:
+    """A binding that is cut off or is no sequence; its name may still be readable."""
     try:
         _, start, _, _ = read_clipped(data, at, end)
         start, stop = expect(data, start, end, OID)
-        return VarBind(oid_text(data[start:stop]), None, why)
+        return VarBind(oid_text(data[start:stop]), None, reason)
     except Malformed:
-        return VarBind(asked, None, why)
+        return VarBind(requested, None, reason)
 
 
 def read_value(data: bytes, at: int, end: int) -> Value | None:
-    """The value at `at`; None if the agent has none. `Malformed` says what it is, if it
-    is nothing that SNMP knows (RFC 2578 section 7.1), or not as long as its type is."""
+    """The value at `at`; None if the agent has no value.
+
+    Raises `Malformed` if SNMP has no such type (RFC 2578 section 7.1), or the length
+    does not fit the type.
+    """
     if at == end:
         raise Malformed("no value")
     tag = data[at]
@@ -176,7 +184,7 @@ def read_value(data: bytes, at: int, end: int) -> Value | None:
 
 
 def _bare(data: bytes, at: int, end: int) -> Value:
-    """One of net-snmp's numbers, by an agent that leaves out the Opaque around it."""
+    """A number of net-snmp's types without the Opaque around it."""
     value = opaque.unwrap_bare(data[at:end])
     if value is None:
         raise Malformed(

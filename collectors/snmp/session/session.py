@@ -1,11 +1,12 @@
-"""What a conversation with one SNMP agent looks like, whichever library holds it.
+"""The interface of a session with one SNMP agent, whichever library implements it.
 
-Values are `int` (all counters, gauges, ticks and integers), `bytes` (octet strings)
-and `str` (OIDs and IPv4 addresses). What an agent does not have is absent from the
-answer, never None. The wire type is not kept: widths are known from the OID.
+Values are `int` (all counters, gauges, ticks and integers), `float` (in an Opaque),
+`bytes` (octet strings) and `str` (OIDs and IPv4 addresses). What an agent does not have
+is absent from the answer, never None. The wire type is not kept: the OID determines the
+width of a counter.
 
-Everything that can go wrong is a `Failed` with an outcome of the closed list; it never
-leaves this room: a poll turns it into a value.
+Every failure is a `Failed` with one of the outcomes. It never leaves `collectors.snmp`:
+a poll turns it into a row.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ import msgspec
 from probes.wire.failure import Outcome
 
 Value = int | bytes | str | float
-# Of a walk: None if the agent has no value in that place, or none that can be read.
+# Of a walk: None if the agent has no value there, or the value cannot be read.
 WalkRow = tuple[str, Value | None]
 
-# 25 rows of one column fit into a frame.
+# 25 rows of one column fit into an Ethernet frame.
 MAX_REPETITIONS = 25
-# A device that answers nothing but what cannot be read must not fill the memory.
-_MOST_FAULTS = 1_000
+# A device that sends nothing but unreadable values must not fill the memory.
+_MOST_UNREADABLE = 1_000
 
 
 class Failed(Exception):
-    """An agent did not give what was asked; `outcome` says why."""
+    """An agent did not return what was requested; `outcome` is the reason."""
 
     def __init__(self, outcome: Outcome, detail: str) -> None:
         super().__init__(detail)
@@ -36,16 +37,18 @@ class Failed(Exception):
 
 
 class AnswerTooBig(Failed):
-    """The answer did not fit (tooBig, or longer than can be received): ask for less."""
+    """The answer was too large to send (tooBig) or to receive: request less."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(Outcome.BAD_ANSWER, detail)
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
-    """How long to wait for an answer: `timeouts_s` one after another, each of them
-    after sending the request again. Back-off keeps a slow agent from being drowned
-    in copies of what it is still working on."""
+    """How long to wait for an answer to each try of a request.
+
+    The waits grow, so that a slow agent is not flooded with copies of a request that it
+    is still working on.
+    """
 
     timeouts_s: tuple[float, ...] = (1.0, 2.0, 3.0)
 
@@ -56,23 +59,23 @@ class RetryPolicy(msgspec.Struct, frozen=True):
 
 
 class RequestCounts(msgspec.Struct):
-    """What one session has sent; `packets` includes the retries."""
+    """Requests that one session has sent; `packets` includes the retries."""
 
     packets: int = 0
     retries: int = 0
 
 
 class UnreadableValues:
-    """Values that a device sent and that cannot be read: by OID, why."""
+    """Values of a device that could not be read: the reason by OID."""
 
     def __init__(self) -> None:
         self.by_oid: dict[str, str] = {}
 
-    def keep(self, oid: str, fault: str) -> None:
-        """`fault` is "" for a value that was read: then an earlier fault is over."""
+    def record(self, oid: str, fault: str) -> None:
+        """Records the reason; "" if the value could be read, which ends a fault."""
         if not fault:
             self.by_oid.pop(oid, None)
-        elif len(self.by_oid) < _MOST_FAULTS:
+        elif len(self.by_oid) < _MOST_UNREADABLE:
             self.by_oid[oid] = fault
 
     def clear(self) -> None:
@@ -80,14 +83,14 @@ class UnreadableValues:
 
 
 class BulkPages(Protocol):
-    """A walk below one OID, page by page."""
+    """A walk below one OID, page after page."""
 
     async def read(self) -> list[WalkRow]:
-        """The next rows, as the agent gave them; an empty list at the end."""
+        """The next rows, as the agent sent them; an empty list at the end."""
 
 
 class Session(Protocol):
-    """One conversation; one request at a time. Raises `Failed` and nothing else."""
+    """A session with one agent, for one request at a time. Raises only `Failed`."""
 
     counts: RequestCounts
     retry_policy: RetryPolicy
@@ -100,12 +103,12 @@ class Session(Protocol):
         """`1`, `2c` or `3`."""
 
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
-        """The values of `oids`; what the agent does not have is left out."""
+        """The values of `oids`, without those that the agent does not have."""
 
     def pages(self, base: str, repetitions: int) -> BulkPages:
-        """A walk by GETBULK, or by GETNEXT where `repetitions` is 1."""
+        """A walk by GETBULK, or by GETNEXT if `repetitions` is 1."""
 
     def get_engine_id(self) -> bytes:
-        """The agent's engine (version 3); empty where it is not known."""
+        """The agent's engine id (version 3); empty if it is not known."""
 
     def close(self) -> None: ...

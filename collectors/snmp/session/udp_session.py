@@ -1,4 +1,4 @@
-"""The session: SNMP v1, v2c and v3 over UDP.
+"""A session in Python: SNMP v1, v2c and v3 over UDP.
 
 A response is read binding by binding (`pdu`), so a value that cannot be read costs that
 value; `faults` keeps its OID and the reason.
@@ -35,9 +35,9 @@ from collectors.snmp.session.session import (
 from probes.wire.failure import Outcome
 from probes.wire.socket_errors import outcome_of
 
-# Discovery, a clock that was wrong, and an engine that is another since.
+# Discovery, a wrong clock, and an engine that has changed meanwhile.
 _MOST_RESYNCS = 3
-# The agent may start again in a moment.
+# The agent may be restarting.
 _REFUSED_PAUSE_S = 0.2
 NO_AGENT = "no agent listens on that port"
 _STATUSES = {2: "noSuchName", 3: "badValue", 5: "genErr", 13: "resourceUnavailable"}
@@ -64,31 +64,31 @@ class UdpSession:
 
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         wanted = list(oids)
-        found: dict[str, Value] = {}
+        values: dict[str, Value] = {}
         while wanted:
             response = await self._request(pdu.GET, wanted)
             if response.status == pdu.NO_SUCH_NAME and (
                 0 < response.error_index <= len(wanted)
             ):
-                # v1 refuses all for one: leave that one out and ask again.
+                # v1 refuses a whole GET for one OID: send it again without that one.
                 del wanted[response.error_index - 1]
                 continue
             if response.status:
-                raise AnswerTooBig(_said(response.status))
+                raise AnswerTooBig(_status_text(response.status))
             binds = response.binds
             if not binds and len(wanted) > 1:
-                # Some agents answer too large a GET with nothing at all.
+                # Some agents answer too large a GET with an empty list.
                 raise AnswerTooBig("an answer without values")
-            if not response.whole and len(binds) > 1:
-                # The list was cut within the last: it may be sound.
+            if not response.complete and len(binds) > 1:
+                # The list breaks off within the last one, which may be wrong.
                 binds = binds[:-1]
-            for oid, value in self._sound(binds):
+            for oid, value in self._rows(binds):
                 if value is not None:
-                    found[oid] = value
-            if response.whole:
+                    values[oid] = value
+            if response.complete:
                 break
             wanted = wanted[max(1, len(binds)) :]
-        return found
+        return values
 
     def pages(self, base: str, repetitions: int) -> UdpPages:
         if self._credential.version == "1":
@@ -96,7 +96,7 @@ class UdpSession:
         return UdpPages(self, base, repetitions)
 
     def get_engine_id(self) -> bytes:
-        """The agent's engine (v3); empty if it is not known."""
+        """The agent's engine id (v3); empty if it is not known."""
         return self._envelope.engine_id
 
     def close(self) -> None:
@@ -107,14 +107,14 @@ class UdpSession:
     async def _open(self) -> Channel:
         return await open_channel(self._address, self._port)
 
-    def _sound(self, binds: Sequence[VarBind]) -> list[WalkRow]:
-        """The bindings whose names are known; faults are kept."""
+    def _rows(self, binds: Sequence[VarBind]) -> list[WalkRow]:
+        """The bindings with a name, as rows; records which values are unreadable."""
         rows: list[WalkRow] = []
         for oid, value, fault in binds:
             if not oid:
                 continue
             fault = fault or type_mismatch(oid, value)
-            self.unreadable.keep(oid, fault)
+            self.unreadable.record(oid, fault)
             rows.append((oid, None if fault else value))
         return rows
 
@@ -123,12 +123,12 @@ class UdpSession:
     ) -> Response:
         """One request and its response. Raises `Failed`."""
         names = [oid_name(oid) for oid in oids]
-        asked = oids if kind == pdu.GET else ()
+        requested = oids if kind == pdu.GET else ()
 
         def request(number: int) -> bytes:
             return pdu.encode(kind, number, names, first, second)
 
-        # A retry has the number of the first, whose late answer is as good.
+        # A retry has the number of the first try, whose late answer is as good.
         number = secrets.randbits(31)
         timeouts_s = self.retry_policy.timeouts_s
         refused = False
@@ -137,14 +137,14 @@ class UdpSession:
                 self.counts.retries += 1
                 if self.on_retry is not None:
                     self.on_retry()
-                # An agent that has started again may not answer at all.
+                # An agent that has restarted may not answer the old engine id.
                 self._envelope.forget()
             try:
-                return await self._exchange(request, number, asked, timeout_s)
+                return await self._exchange(request, number, requested, timeout_s)
             except TimeoutError:
                 continue
             except (ConnectionRefusedError, ConnectionResetError):
-                # Windows says "reset" of a closed UDP port.
+                # Windows raises "reset" for a closed UDP port.
                 refused = True
                 await asyncio.sleep(min(timeout_s, _REFUSED_PAUSE_S))
             except OSError as error:
@@ -161,29 +161,29 @@ class UdpSession:
         self,
         request: Callable[[int], bytes],
         number: int,
-        asked: Sequence[str],
+        requested: Sequence[str],
         timeout_s: float,
     ) -> Response:
         if self._channel is None:
             self._channel = await self._open()
         ends_s = asyncio.get_running_loop().time() + timeout_s
-        sealer = self._envelope
+        envelope = self._envelope
         for _ in range(_MOST_RESYNCS):
             self._channel.clear()
             self.counts.packets += 1
             try:
-                if sealer.needs_discovery:
-                    self._channel.send(sealer.discovery(number))
+                if envelope.needs_discovery:
+                    self._channel.send(envelope.discovery(number))
                 else:
-                    self._channel.send(sealer.seal(request(number), number))
-                return await self._receive(number, asked, ends_s)
+                    self._channel.send(envelope.seal(request(number), number))
+                return await self._receive(number, requested, ends_s)
             except Resync:
-                # Another number, so that a report that comes twice counts once.
+                # Another number, so that a duplicate report counts once.
                 number = secrets.randbits(31)
-        raise Failed(Outcome.AUTH_FAILED, "user, password or time refused")
+        raise Failed(Outcome.AUTH_FAILED, "the user, password or time is refused")
 
     async def _receive(
-        self, number: int, asked: Sequence[str], ends_s: float
+        self, number: int, requested: Sequence[str], ends_s: float
     ) -> Response:
         assert self._channel is not None
         while True:
@@ -192,13 +192,13 @@ class UdpSession:
                 data, at, end = self._envelope.open(datagram, number)
             except OtherAnswer:
                 continue
-            response = pdu.decode(data, at, end, asked)
+            response = pdu.decode(data, at, end, requested)
             if response.kind == pdu.RESPONSE and response.request_id == number:
                 return response
 
 
 class UdpPages:
-    """A walk; the guards are the caller's."""
+    """A walk, without guards against loops: those are `DeviceSession`'s."""
 
     def __init__(self, session: UdpSession, base: str, repetitions: int) -> None:
         self._session, self._base, self._repetitions = session, base, repetitions
@@ -208,23 +208,25 @@ class UdpPages:
     async def read(self) -> list[WalkRow]:
         if self._ended:
             return []
-        response = await self._ask(self._repetitions)
+        response = await self._request(self._repetitions)
         if not response.binds and not response.status and self._repetitions > 1:
-            # The end of all there is, or more than the agent can answer: one row tells.
-            response = await self._ask(1)
+            # Either the end, or more than the agent can answer: one row shows which.
+            response = await self._request(1)
             if any(under(bind.oid, self._base) for bind in response.binds):
-                raise AnswerTooBig("GETBULK has no answer while there is more")
+                raise AnswerTooBig(
+                    "an empty answer to GETBULK, but there are more rows"
+                )
         if response.status:
             return self._refused(response.status)
         binds = []
         for bind in response.binds:
-            # What does not go on is endOfMibView, or an agent that loops.
+            # No progress: endOfMibView, or an agent that loops.
             outside = bind.oid and not under(bind.oid, self._base)
             if outside or bind.oid == self._next:
                 self._ended = True
                 break
             binds.append(bind)
-        rows = self._session._sound(binds)
+        rows = self._session._rows(binds)
         if rows:
             self._next = rows[-1][0]
         elif binds:
@@ -233,7 +235,7 @@ class UdpPages:
             self._ended = True
         return rows
 
-    async def _ask(self, repetitions: int) -> Response:
+    async def _request(self, repetitions: int) -> Response:
         if repetitions > 1:
             return await self._session._request(
                 pdu.GET_BULK, [self._next], 0, repetitions
@@ -244,10 +246,10 @@ class UdpPages:
         if status == pdu.NO_SUCH_NAME:
             return []
         if self._repetitions > 1 or status == pdu.TOO_BIG:
-            raise AnswerTooBig(_said(status))
-        # One row at a time is the least there is: what comes after it is not to be had.
+            raise AnswerTooBig(_status_text(status))
+        # One row at a time is the minimum: what comes after it cannot be read.
         return []
 
 
-def _said(status: int) -> str:
+def _status_text(status: int) -> str:
     return f"error-status {status} ({_STATUSES.get(status, 'tooBig')})"

@@ -1,4 +1,4 @@
-"""Keys of SNMPv3 users, and what is done with them. Pure.
+"""Keys of SNMPv3 users: derivation, digests and encryption. Pure.
 
 Passwords to keys and localisation: RFC 3414 sections 2.6 and A.2. Digests: RFC 3414
 (MD5, SHA-1) and RFC 7860 (SHA-2). AES: RFC 3826; longer keys by the two expansions that
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from collectors.snmp.session.ber import Malformed
 from collectors.snmp.session.credentials import Credential
 
-# Credential.auth -> (the digest's name, octets of it that are sent)
+# By Credential.auth: the name of the digest, and how many of its octets are sent.
 DIGESTS = {
     "md5": ("md5", 12),
     "sha1": ("sha1", 12),
@@ -32,7 +32,7 @@ DIGESTS = {
     "sha512": ("sha512", 48),
 }
 _KEY_OCTETS = {"des": 16, "aes128": 16, "aes192": 24, "aes256": 32}
-_STRETCHED_OCTETS = 1_048_576
+_PASSWORD_OCTETS = 1_048_576
 _DES_BLOCK = 8
 
 
@@ -45,13 +45,13 @@ class Keys(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=1024)
 def password_to_key(password: bytes, digest: str) -> bytes:
-    """A password as a key: the digest of 1 MiB of it (RFC 3414, A.2)."""
-    repeated = password * (_STRETCHED_OCTETS // len(password) + 1)
-    return hashlib.new(digest, repeated[:_STRETCHED_OCTETS]).digest()
+    """The digest of the password repeated to 1 MiB (RFC 3414, A.2)."""
+    repeated = password * (_PASSWORD_OCTETS // len(password) + 1)
+    return hashlib.new(digest, repeated[:_PASSWORD_OCTETS]).digest()
 
 
 def localise(key: bytes, engine_id: bytes, digest: str) -> bytes:
-    """`key` as it is at one engine (RFC 3414, 2.6)."""
+    """`key` localised to one engine (RFC 3414, 2.6)."""
     return hashlib.new(digest, key + engine_id + key).digest()
 
 
@@ -67,20 +67,20 @@ def priv_key(credential: Credential, engine_id: bytes) -> bytes:
     if credential.priv == "none":
         return b""
     digest, _ = DIGESTS[credential.auth]
-    wanted = _KEY_OCTETS[credential.priv]
+    size = _KEY_OCTETS[credential.priv]
     key = localise(
         password_to_key(credential.priv_password.encode(), digest), engine_id, digest
     )
-    while len(key) < wanted:
+    while len(key) < size:
         if credential.key_expansion == "cisco":
             key += localise(password_to_key(key, digest), engine_id, digest)
         else:
             key += hashlib.new(digest, key).digest()
-    return key[:wanted]
+    return key[:size]
 
 
 def digest_of(credential: Credential, key: bytes, message: bytes) -> bytes:
-    """The digest of `message`, whose own place for it holds zeros."""
+    """The digest of `message`, which has zeros in place of the digest."""
     name, size = DIGESTS[credential.auth]
     return hmac.digest(key, message, name)[:size]
 
@@ -88,11 +88,11 @@ def digest_of(credential: Credential, key: bytes, message: bytes) -> bytes:
 def decrypt(
     credential: Credential, key: bytes, boots: int, time: int, salt: bytes, data: bytes
 ) -> bytes:
-    """The scoped PDU, DES' padding included. `Malformed` where it cannot be."""
+    """The scoped PDU, DES' padding included. Raises `Malformed`."""
     if len(salt) != _DES_BLOCK:
         raise Malformed("a salt that is not 8 octets")
     if credential.priv == "des" and (not data or len(data) % _DES_BLOCK):
-        raise Malformed("DES octets that are no whole blocks")
+        raise Malformed("DES octets that are not whole blocks")
     decryptor = _cipher(credential, key, boots, time, salt).decryptor()
     return decryptor.update(data) + decryptor.finalize()
 
@@ -100,7 +100,7 @@ def decrypt(
 def encrypt(
     credential: Credential, key: bytes, boots: int, time: int, data: bytes
 ) -> tuple[bytes, bytes]:
-    """(salt, octets): a fresh salt for each message."""
+    """(salt, octets), with a fresh salt for each message."""
     salt = os.urandom(_DES_BLOCK)
     if credential.priv == "des":
         data += bytes(-len(data) % _DES_BLOCK)
@@ -113,7 +113,7 @@ def _cipher(
 ) -> Cipher[CBC] | Cipher[CFB]:
     if credential.priv == "des":
         vector = bytes(a ^ b for a, b in zip(key[8:16], salt, strict=True))
-        # Triple DES with one key thrice is DES.
+        # Triple DES with the same key three times is DES.
         return Cipher(TripleDES(key[:8] * 3), CBC(vector))
     vector = boots.to_bytes(4, "big") + time.to_bytes(4, "big") + salt
     return Cipher(AES(key), CFB(vector))

@@ -1,5 +1,7 @@
-"""SNMPv3 messages with the user-based security model (RFC 3412, 3414): their parts, and
-how they are put together. Pure; whether to believe one is `usm`'s.
+"""Decodes and encodes SNMPv3 messages of the user-based security model. Pure.
+
+RFC 3412 and 3414. Whether a message is authentic is decided elsewhere: `envelope` for
+answers, `traps.usm` for notifications.
 """
 
 from __future__ import annotations
@@ -31,10 +33,10 @@ _COUNTER32 = 0x41
 
 
 class V3Message(msgspec.Struct, frozen=True, gc=False):
-    """A v3 message as it came: what is in the clear.
+    """A v3 message as received: its parts in clear text.
 
-    `digest_at` is where the digest lies in `data`, `inside_at` and `inside_end` where
-    the (encrypted) scoped PDU does.
+    In `data` the digest begins at `digest_at`; the scoped PDU, which may be encrypted,
+    is between `scoped_at` and `scoped_end`.
     """
 
     data: bytes
@@ -47,8 +49,8 @@ class V3Message(msgspec.Struct, frozen=True, gc=False):
     digest: bytes
     digest_at: int
     salt: bytes
-    inside_at: int
-    inside_end: int
+    scoped_at: int
+    scoped_end: int
 
     @property
     def is_reportable(self) -> bool:
@@ -56,13 +58,13 @@ class V3Message(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def blanked(self) -> bytes:
-        """The message with zeros for its digest: what the digest is made of."""
+        """The message with zeros in place of its digest, to calculate the digest."""
         size, at = len(self.digest), self.digest_at
         return self.data[:at] + bytes(size) + self.data[at + size :]
 
 
 def decode(data: bytes) -> V3Message:
-    """The parts of a v3 message. `Malformed` for everything else."""
+    """The parts of a v3 message. Raises `Malformed` for anything else."""
     at, end = expect(data, 0, len(data), SEQUENCE)
     version, at = read_integer(data, at, end)
     if version != V3:
@@ -76,8 +78,8 @@ def decode(data: bytes) -> V3Message:
         raise Malformed(f"security model {model}")
     if flags[0] & PRIV and not flags[0] & AUTH:
         raise Malformed("encrypted but not authenticated")
-    start, inside = expect(data, after, end, OCTETS)
-    at, stop = expect(data, start, inside, SEQUENCE)
+    start, scoped = expect(data, after, end, OCTETS)
+    at, stop = expect(data, start, scoped, SEQUENCE)
     engine_id, at = read_octets(data, at, stop)
     boots, at = read_integer(data, at, stop)
     time, at = read_integer(data, at, stop)
@@ -89,7 +91,7 @@ def decode(data: bytes) -> V3Message:
     if boots < 0 or time < 0:
         raise Malformed("an engine's time below zero")
     if flags[0] & PRIV:
-        inside, end = expect(data, inside, end, OCTETS)
+        scoped, end = expect(data, scoped, end, OCTETS)
     return V3Message(
         data,
         msg_id,
@@ -101,14 +103,14 @@ def decode(data: bytes) -> V3Message:
         data[digest_at:after_digest],
         digest_at,
         salt,
-        inside,
+        scoped,
         end,
     )
 
 
 def read_scoped(data: bytes, at: int, end: int) -> tuple[bytes, bytes, int, int]:
-    """(context engine id, context, where the PDU begins, where it ends) of a scoped
-    PDU in the clear. What follows it (DES padding) is ignored."""
+    """(context engine id, context, start of the PDU, end of the PDU) of a scoped PDU in
+    clear text. What follows it (DES padding) is ignored."""
     at, end = expect(data, at, end, SEQUENCE)
     context_engine_id, at = read_octets(data, at, end)
     context, at = read_octets(data, at, end)
@@ -116,7 +118,7 @@ def read_scoped(data: bytes, at: int, end: int) -> tuple[bytes, bytes, int, int]
 
 
 def scoped_request_id(data: bytes, at: int, end: int) -> int:
-    """The request-id inside a scoped PDU in the clear; 0 where there is none."""
+    """The request-id in a scoped PDU in clear text; 0 if there is none."""
     try:
         _, _, at, end = read_scoped(data, at, end)
         _, at, end = read(data, at, end)
@@ -130,7 +132,7 @@ def encode_scoped(context_engine_id: bytes, context: bytes, pdu: bytes) -> bytes
 
 
 def report(statistic: str, count: int, request_id: int) -> bytes:
-    """The PDU that tells a sender what is wrong: one of usmStats (RFC 3414, 5)."""
+    """A report with one of usmStats, the reason for a refusal (RFC 3414, 5)."""
     bind = tlv(SEQUENCE, oid(statistic) + integer(count % 2**32, _COUNTER32))
     return tlv(
         REPORT,
@@ -144,15 +146,15 @@ def encode(
     boots: int,
     time: int,
     user: bytes,
-    inside: bytes,
+    scoped: bytes,
     credential: Credential | None = None,
     encrypted: bool = False,
     reportable: bool = False,
 ) -> bytes:
-    """A message; `reportable` for a request, which asks for a report if it fails.
+    """A message. A request is `reportable`: if it fails, a report comes back.
 
-    `engine_id`, `boots` and `time` are those of the authoritative engine. Signed with
-    `credential` if one is given; `encrypted` needs one that encrypts.
+    `engine_id`, `boots` and `time` are those of the authoritative engine. The message
+    is signed if there is a `credential`; `encrypted` needs one with a privacy password.
     """
     flags, digest, salt = REPORTABLE if reportable else 0, b"", b""
     if credential is not None and credential.auth != "none":
@@ -161,18 +163,18 @@ def encode(
         if encrypted:
             flags |= PRIV
             key = usm_keys.priv_key(credential, engine_id)
-            salt, sealed = usm_keys.encrypt(credential, key, boots, time, inside)
-            inside = octets(sealed)
+            salt, sealed = usm_keys.encrypt(credential, key, boots, time, scoped)
+            scoped = octets(sealed)
     before = octets(engine_id) + integer(boots) + integer(time) + octets(user)
     parameters = tlv(SEQUENCE, before + octets(digest) + octets(salt))
     head = tlv(
         SEQUENCE,
         integer(msg_id) + integer(_MAX_SIZE) + octets(bytes((flags,))) + integer(_USM),
     )
-    message = tlv(SEQUENCE, integer(V3) + head + octets(parameters) + inside)
+    message = tlv(SEQUENCE, integer(V3) + head + octets(parameters) + scoped)
     if not digest or credential is None:
         return message
     at = decode(message).digest_at
     key = usm_keys.auth_key(credential, engine_id)
-    made = usm_keys.digest_of(credential, key, message)
-    return message[:at] + made + message[at + len(made) :]
+    digest = usm_keys.digest_of(credential, key, message)
+    return message[:at] + digest + message[at + len(digest) :]

@@ -108,7 +108,7 @@ class Usm:
             message.boots,
             message.time,
             message.salt,
-            message.data[message.inside_at : message.inside_end],
+            message.data[message.scoped_at : message.scoped_end],
         )
         return self._read_scoped_pdu(message, credential, clear, now_s)
 
@@ -163,7 +163,7 @@ class Usm:
     ) -> UsmMessage:
         encrypted = bool(message.flags & PRIV)
         at, end = (
-            (0, len(clear)) if encrypted else (message.inside_at, message.inside_end)
+            (0, len(clear)) if encrypted else (message.scoped_at, message.scoped_end)
         )
         try:
             context_engine_id, context, at, end = v3_message.read_scoped(clear, at, end)
@@ -189,7 +189,7 @@ class Usm:
         request_id = 0
         if not message.flags & PRIV:
             request_id = v3_message.scoped_request_id(
-                message.data, message.inside_at, message.inside_end
+                message.data, message.scoped_at, message.scoped_end
             )
         return TrapRefused(
             reason,
