@@ -26,7 +26,7 @@ from probes.wire.sample import Sample
 Source = Callable[[int], Iterable[Sample]]
 
 
-class Itself(Collector):
+class SelfMonitor(Collector):
     """Asks every source once a period and appends what they say.
 
     It is also a Prometheus collector: a scrape asks the same sources. A source that

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from river import towpath
 
 from collectors.config_errors import line_of
-from towpath.check import findings
+from towpath.check import check_config
 from towpath.config import ConfigError, read
 
 GOOD = """council = "Wrenford"
@@ -99,7 +99,7 @@ class Folder:
     def found(self) -> tuple[list[str], list[str]]:
         """(what is wrong, what will mislead), as `towpath check` finds it."""
         try:
-            wrong, misleading, _ = findings(read(self.settings))
+            wrong, misleading, _ = check_config(read(self.settings))
         except ConfigError as error:
             return error.findings, []
         return wrong, misleading
@@ -364,9 +364,9 @@ def test_a_reflector_without_the_secret_that_it_needs_is_said(folder: Folder) ->
     text = estate.read_text()
     extra = '\n[[reflectors]]\nid = "hq"\nhost = "hq.example"\n'
     estate.write_text(text + extra + "authenticated = true\n")
-    wrong, _, _ = findings(read(folder.path / "towpath.toml"))
+    wrong, _, _ = check_config(read(folder.path / "towpath.toml"))
     assert any("hq" in said and "reflector_secret_file" in said for said in wrong)
     estate.write_text(text + extra + 'ndt7_url = "https://hq.example"\n')
-    wrong, misleading, _ = findings(read(folder.path / "towpath.toml"))
+    wrong, misleading, _ = check_config(read(folder.path / "towpath.toml"))
     assert not any("hq" in said for said in wrong)
     assert any("hq" in said and "speed tests" in said for said in misleading)

@@ -22,12 +22,12 @@ from collectors.estate.estate_model import Estate, Reflector, Site
 from collectors.ingest.body_quarantine import BodyQuarantine
 from collectors.ingest.gzip_body import GZIP_MAGIC, MAX_MEMBERS, unpack
 from collectors.ingest.ingest_config import PolicyConfig, ServiceConfig
-from collectors.ingest.laptop_limits import Remembered
-from collectors.ingest.policies import policy_of
+from collectors.ingest.laptop_limits import RecentReportIds
+from collectors.ingest.policies import agent_policy
 from collectors.ingest.providers import Providers, ProvidersRefused
-from collectors.ingest.rejection_reasons import BodyRefused, Reason
-from collectors.ingest.report_body import Rejected, read, split
-from collectors.ingest.report_rows import rows
+from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
+from collectors.ingest.report_body import RejectedReport, read_report, split_body
+from collectors.ingest.report_rows import to_rows
 from collectors.server_measurements import CATALOGUE
 from collectors.token_buckets import Allowance
 from probes.wire.path_probes import BANDWIDTH, CALL_PATH
@@ -45,15 +45,15 @@ _json = st.recursive(
 _good = msgspec.to_builtins(report("agent-1", "r1", time_ms=NOW_MS))
 
 
-def taken(content: bytes) -> list[Report | Rejected]:
-    return [read(raw, "agent-1") for raw in split(content)]
+def taken(content: bytes) -> list[Report | RejectedReport]:
+    return [read_report(raw, "agent-1") for raw in split_body(content)]
 
 
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_refused_in_one_sentence(content: bytes) -> None:
     try:
-        whys = [each.why for each in taken(content) if isinstance(each, Rejected)]
-    except BodyRefused as refused:
+        whys = [each.why for each in taken(content) if isinstance(each, RejectedReport)]
+    except BodyRejected as refused:
         whys = [str(refused)]
     for why in whys:
         assert 0 < len(why) < 400
@@ -66,7 +66,7 @@ def test_any_bytes_as_gzip_are_bounded(content: bytes, at: int, value: int) -> N
     assert unpack(bytes(packed)) == content
     packed[at % len(packed)] = value
     for mangled in (bytes(packed), content, bytes(packed[: at % len(packed)])):
-        with contextlib.suppress(BodyRefused):
+        with contextlib.suppress(BodyRejected):
             assert len(unpack(mangled, 300)) <= 300
 
 
@@ -120,7 +120,7 @@ EMPTY = gzip.compress(b"", mtime=0)
 )
 def test_unpacking_costs_no_more_than_the_body_is_long(body: bytes) -> None:
     Counting.made = Counting.fed = Counting.given = 0
-    with contextlib.suppress(BodyRefused):
+    with contextlib.suppress(BodyRejected):
         unpack(body, MAX_BODY_BYTES, Counting)
     assert Counting.made <= MAX_MEMBERS
     # Each member may have some bytes of the next one handed back, and fed again.
@@ -136,9 +136,9 @@ def test_several_members_are_one_body(parts: list[bytes]) -> None:
 def test_a_body_of_alike_reports_is_unpacked_and_a_far_more_packed_one_is_not() -> None:
     alike = body(*(report("agent-1", f"r{n}", time_ms=NOW_MS - n) for n in range(500)))
     assert unpack(gzip.compress(alike, 9)) == alike
-    with pytest.raises(BodyRefused, match="times its size") as refused:
+    with pytest.raises(BodyRejected, match="times its size") as refused:
         unpack(gzip.compress(bytes(900_000), 9))
-    assert refused.value.reason is Reason.TOO_LARGE
+    assert refused.value.reason is RejectionReason.TOO_LARGE
 
 
 @given(st.lists(_json, max_size=5))
@@ -170,11 +170,11 @@ def test_a_good_report_with_one_thing_changed_is_taken_or_refused_by_name(
     except ValueError:
         return
     (found,) = taken(content)
-    if isinstance(found, Rejected):
+    if isinstance(found, RejectedReport):
         assert 0 < len(found.why) <= 200
         assert found.refusal().why.startswith(found.reason)
         return
-    made = rows([found], "hq", "isp", lambda site: True, CATALOGUE, NOW_MS)
+    made = to_rows([found], "hq", "isp", lambda site: True, CATALOGUE, NOW_MS)
     for batch in made.batches:
         assert check(batch, CATALOGUE) is batch
     in_all = sum(map(len, made.batches)) + made.misfit_rows() + made.expired
@@ -190,7 +190,7 @@ def test_texts_that_could_confuse_a_reader_are_refused(text: str) -> None:
         {"results": [{**_good["results"][0], "values": {"product": text}}]},
     ):
         (found,) = taken(json.dumps([{**_good, **change}]).encode())
-        assert isinstance(found, Rejected), change
+        assert isinstance(found, RejectedReport), change
 
 
 async def test_mutated_reports_over_the_wire_never_make_a_server_error(
@@ -287,7 +287,7 @@ def test_no_agent_gets_more_than_its_burst_and_its_rate(
 
 @given(st.lists(st.integers(0, 200)), st.integers(2, 50))
 def test_ids_are_remembered_within_a_bound(ids: list[int], limit: int) -> None:
-    remembered = Remembered(limit)
+    remembered = RecentReportIds(limit)
     for number, id in enumerate(ids):
         remembered.add("a", str(id))
         assert len(remembered) <= limit
@@ -303,12 +303,12 @@ def test_the_longest_prefix_names_the_provider(tmp_path: Path) -> None:
         "2001:db8::/32,Example Six\n"
     )
     providers = Providers.read(table)
-    assert providers.of("192.0.2.5") == "Example Telecom"
-    assert providers.of("192.0.2.200") == "Example Mobile"
-    assert providers.of("::ffff:192.0.2.200") == "Example Mobile"
-    assert providers.of("2001:db8:1::9") == "Example Six"
-    assert providers.of("203.0.113.1") == "unknown"
-    assert providers.of("not an address") == "unknown"
+    assert providers.look_up("192.0.2.5") == "Example Telecom"
+    assert providers.look_up("192.0.2.200") == "Example Mobile"
+    assert providers.look_up("::ffff:192.0.2.200") == "Example Mobile"
+    assert providers.look_up("2001:db8:1::9") == "Example Six"
+    assert providers.look_up("203.0.113.1") == "unknown"
+    assert providers.look_up("not an address") == "unknown"
     table.write_text("192.0.2.1/24,Host bits\n10.0.0.0/8\n")
     with pytest.raises(ProvidersRefused, match=r"csv:1.*csv:2"):
         Providers.read(table)
@@ -332,7 +332,7 @@ def test_the_policy_comes_from_the_estate_with_the_nearest_reflector_first() -> 
         cadence_s={"call_path": 300},
         metered_cadence_s={"call_path": 3600, "bandwidth": 0},
     )
-    policy = policy_of(estate, config, "dc")
+    policy = agent_policy(estate, config, "dc")
     assert [each.id for each in policy.reflectors] == ["near", "far"]
     assert decode(msgspec.json.encode(policy)) == policy
     assert CALL_PATH.cadence_s(policy, False) == 300

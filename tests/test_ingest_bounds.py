@@ -16,10 +16,10 @@ from ingest_council import body, door, enrol, report, wall_ms
 
 from collectors.estate.estate_model import Estate, Reflector, Site
 from collectors.ingest.ingest_config import IngestConfig, PolicyConfig
-from collectors.ingest.intake import Intake
+from collectors.ingest.intake import ReportIntake
 from collectors.ingest.registry_records import EnrolledAgent
-from collectors.ingest.report_rows import rows
-from collectors.ingest.tag_limits import OTHER, Bounds, targets_of
+from collectors.ingest.report_rows import to_rows
+from collectors.ingest.tag_limits import OTHER, TagLimits, allowed_targets
 from collectors.server_measurements import CATALOGUE
 from probes.wire import catalogue
 from probes.wire.failure import Outcome
@@ -41,8 +41,8 @@ POLICY = PolicyConfig.model_validate(
 )
 
 
-def bounds() -> Bounds:
-    return Bounds(lambda: ESTATE, POLICY, CATALOGUE)
+def bounds() -> TagLimits:
+    return TagLimits(lambda: ESTATE, POLICY, CATALOGUE)
 
 
 def sample(measurement: str, target: str = "", **fields: str) -> Sample:
@@ -71,14 +71,17 @@ def sample(measurement: str, target: str = "", **fields: str) -> Sample:
 def test_a_laptop_names_only_what_its_policy_has(
     measurement: str, target: str, kept: str
 ) -> None:
-    assert bounds().sample(sample(measurement, target)).tags["target"] == kept
+    assert bounds().limit_sample(sample(measurement, target)).tags["target"] == kept
 
 
 def test_a_text_that_becomes_a_group_is_one_of_a_closed_list() -> None:
-    held = bounds()
+    limits = bounds()
     for product, kept in [("WireGuard", "WireGuard"), ("My own VPN", OTHER)]:
-        assert held.sample(sample("vpn", product=product)).fields["product"] == kept
-    assert held.sample(sample("name_lookup", resolver="10.1.2.3")).fields == {
+        assert (
+            limits.limit_sample(sample("vpn", product=product)).fields["product"]
+            == kept
+        )
+    assert limits.limit_sample(sample("name_lookup", resolver="10.1.2.3")).fields == {
         "resolver": OTHER
     }
     every = {f"{m.name}.{f.name}" for m in MEASUREMENTS for f in m.fields if f.among}
@@ -101,7 +104,7 @@ def test_a_text_that_becomes_a_group_is_one_of_a_closed_list() -> None:
 def test_one_laptop_makes_few_series_in_a_day_whatever_it_says(
     said: list[tuple[str, str, Any, str, Any, Any]],
 ) -> None:
-    held = bounds()
+    limits = bounds()
     series: dict[str, set[tuple[tuple[str, str], ...]]] = {}
     for measurement, target, place, site, connection, vpn in said:
         made = Report(
@@ -113,37 +116,37 @@ def test_one_laptop_makes_few_series_in_a_day_whatever_it_says(
             Whereabouts(place, site, connection, vpn),
             (Result(measurement, 1, NOW_MS, Outcome.OK, target),),
         )
-        held_to = held.report(made, NOW_MS)
-        found = rows(
-            [held_to],
+        limited = limits.limit_whereabouts(made, NOW_MS)
+        found = to_rows(
+            [limited],
             "home",
             "isp",
             {each.id for each in ESTATE.sites}.__contains__,
             CATALOGUE,
             NOW_MS,
-            held.sample,
+            limits.limit_sample,
         )
         for batch in found.batches:
             for each in batch.samples():
                 tags = tuple(sorted(each.tags.items()))
                 series.setdefault(batch.measurement, set()).add(tags)
-    allowed = targets_of(ESTATE, POLICY)
+    allowed = allowed_targets(ESTATE, POLICY)
     for measurement, tags in series.items():
         # The policy's, `other` and none; 32 whereabouts and nowhere.
         assert len(tags) <= (len(allowed.get(measurement, ())) + 2) * 33
 
 
 def test_whereabouts_beyond_a_days_share_are_left_out_and_counted() -> None:
-    held = bounds()
+    limits = bounds()
 
     def at(number: int, now_ms: int) -> str:
         made = report("a", "r", whereabouts=Whereabouts("office", f"site-{number}"))
-        return held.report(made, now_ms).whereabouts.site
+        return limits.limit_whereabouts(made, now_ms).whereabouts.site
 
     assert [at(n, NOW_MS) for n in range(32)] == [f"site-{n}" for n in range(32)]
     assert at(40, NOW_MS) == ""
     assert at(3, NOW_MS) == "site-3"
-    assert held.far == 1
+    assert limits.other_whereabouts == 1
     assert at(40, NOW_MS + 86_400_000) == "site-40"
 
 
@@ -202,7 +205,9 @@ async def test_a_costly_body_is_handled_a_little_at_a_time_and_guesses_nothing(
         return ""
 
     monkeypatch.setattr(catalogue, "did_you_mean", guess)
-    intake = Intake(IngestConfig(aside=tmp_path), ListAppend(), estate=lambda: ESTATE)
+    intake = ReportIntake(
+        IngestConfig(aside=tmp_path), ListAppend(), estate=lambda: ESTATE
+    )
     content = body_of(COSTLY[name])
     count = len(msgspec.json.decode(content))
     turns = 0
@@ -214,7 +219,7 @@ async def test_a_costly_body_is_handled_a_little_at_a_time_and_guesses_nothing(
             await asyncio.sleep(0)
 
     waiting = asyncio.create_task(others())
-    receipt = await intake.take(content, EnrolledAgent("a", "", 0, 0, 0), "isp", "a")
+    receipt = await intake.accept(content, EnrolledAgent("a", "", 0, 0, 0), "isp", "a")
     waiting.cancel()
     assert len(receipt.accepted) == count
     # Once for every 65,536 bytes that are read, and for every 8,000 values.

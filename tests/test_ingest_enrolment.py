@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from ingest_council import Door, door, opened_registry, registry_config, wall_ms
 
-from collectors.ingest.enrolment import Enrolling, TooMany
+from collectors.ingest.enrolment import EnrolmentsBusy, EnrolmentService
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import EnrolmentRefused
 from probes.wire.report import AgentCredential, Enrolment
@@ -53,7 +53,7 @@ async def test_laptops_enrol_from_the_address_that_junk_tokens_come_from(
 async def test_a_junk_token_costs_no_disk(tmp_path: Path) -> None:
     with opened_registry(tmp_path) as registry:
         token = registry.make_token("depot", 1, 1, wall_ms())
-        enrolling = Enrolling(registry, None, lambda: 0.0)
+        enrolling = EnrolmentService(registry, None, lambda: 0.0)
         other = sqlite3.connect(registry_config(tmp_path).path, isolation_level=None)
         # Whoever touches the file now waits for ten seconds.
         other.execute("BEGIN EXCLUSIVE")
@@ -63,7 +63,7 @@ async def test_a_junk_token_costs_no_disk(tmp_path: Path) -> None:
                 with pytest.raises(EnrolmentRefused, match="not known"):
                     await enrolling.enrol(junk, "192.0.2.7", wall_ms())
             for _ in range(10_000):
-                with pytest.raises(TooMany) as many:
+                with pytest.raises(EnrolmentsBusy) as many:
                     await enrolling.enrol(junk, "192.0.2.99", wall_ms())
                 assert many.value.own
         other.execute("ROLLBACK")
@@ -77,7 +77,7 @@ async def test_a_token_that_another_process_has_just_made_is_known(
     tmp_path: Path,
 ) -> None:
     with opened_registry(tmp_path) as registry:
-        enrolling = Enrolling(registry, None, lambda: 0.0)
+        enrolling = EnrolmentService(registry, None, lambda: 0.0)
         for number in range(5):
             with Registry(registry_config(tmp_path)) as other:
                 token = other.make_token("depot", 1, 1, wall_ms())
@@ -114,11 +114,11 @@ async def test_a_laptop_that_enrols_over_and_over_is_told_to_wait(
 ) -> None:
     clock_s = [0.0]
     with opened_registry(tmp_path) as registry:
-        enrolling = Enrolling(registry, None, lambda: clock_s[0])
+        enrolling = EnrolmentService(registry, None, lambda: clock_s[0])
         enrolment = Enrolment(registry.make_token("depot", 1, 1, wall_ms()), "laptop")
         for _ in range(5):
             await enrolling.enrol(enrolment, "192.0.2.7", wall_ms())
-        with pytest.raises(TooMany) as many:
+        with pytest.raises(EnrolmentsBusy) as many:
             await enrolling.enrol(enrolment, "192.0.2.7", wall_ms())
         clock_s[0] += many.value.retry_s
         await enrolling.enrol(enrolment, "192.0.2.7", wall_ms())
@@ -128,7 +128,7 @@ async def test_an_office_of_hundreds_enrols_from_one_address_at_once(
     tmp_path: Path,
 ) -> None:
     with opened_registry(tmp_path) as registry:
-        enrolling = Enrolling(registry, None, lambda: 0.0)
+        enrolling = EnrolmentService(registry, None, lambda: 0.0)
         token = registry.make_token("depot", 300, 1, wall_ms())
         made: list[AgentCredential] = await asyncio.gather(
             *(

@@ -283,7 +283,7 @@ async def test_a_broker_with_other_users_is_logged_once(
                     while files._refusals < 5:  # noqa: ASYNC110 - a counter
                         await asyncio.sleep(0.05)
     said = capfd.readouterr()
-    assert (said.out + said.err).count("does not load the users") == 1
+    assert (said.out + said.err).count("broker_users_not_loaded") == 1
     assert str(config.password_file) in said.out + said.err
 
 

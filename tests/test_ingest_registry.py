@@ -30,7 +30,7 @@ from collectors.ingest.registry_records import (
     EnrolmentRefused,
     RegistryRefused,
 )
-from collectors.ingest.rejection_reasons import Reason
+from collectors.ingest.rejection_reasons import RejectionReason
 from collectors.self_metrics import families as metrics
 from collectors.server_measurements import CATALOGUE
 from probes.wire.report import Enrolment
@@ -262,14 +262,14 @@ def test_what_is_said_of_itself_is_in_the_catalogue() -> None:
         EnrolledAgent("d", "depot", 0, NOW_MS, 1),
         EnrolledAgent("e", "library", 0, 0, 0),
     ]
-    stats.reasons[Reason.BUSY] += 2
-    stats.refused_connection(HttpRefusal.HANDSHAKE)
+    stats.reasons[RejectionReason.BUSY] += 2
+    stats.count_refused_connection(HttpRefusal.HANDSHAKE)
     said = [ingest_sample(stats, "all", "https", NOW_MS, (5, 3))]
     said += agents_samples(agents, NOW_MS)
     for batch in gather(said, "self", NOW_MS):
         check(batch, CATALOGUE)
     assert said[0].fields["accepted"] == 3
-    for reason in (*Reason, *HttpRefusal):
+    for reason in (*RejectionReason, *HttpRefusal):
         assert f"refused_{reason}" in said[0].fields
     families = {each.name: each for each in metrics(said, CATALOGUE)}
     busy = families["towpath_self_ingest_refused_busy"]

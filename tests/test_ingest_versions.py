@@ -27,7 +27,7 @@ from waiting import until
 
 from collectors.ingest.ingest_config import IngestConfig, MqttConfig
 from collectors.ingest.mqtt_ingest import MqttIngest
-from collectors.ingest.report_body import Rejected, read, split
+from collectors.ingest.report_body import RejectedReport, read_report, split_body
 from probes.agent.publish_https import HttpsPublisher, ServerConnection
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import VERSION_RETRY_S, Publisher, ReportDelivery
@@ -268,9 +268,9 @@ def test_whatever_is_added_within_a_version_costs_nothing_that_was_there(
     first |= {name: value for name, value in of_result.items() if name not in first}
     first["outcome"] = outcome
     first["values"] |= {k: v for k, v in of_values.items() if k not in first["values"]}
-    (raw,) = split(json.dumps([added]).encode())
-    found = read(raw, "agent-1")
-    if isinstance(found, Rejected):
+    (raw,) = split_body(json.dumps([added]).encode())
+    found = read_report(raw, "agent-1")
+    if isinstance(found, RejectedReport):
         # Texts that could confuse a reader, and numbers that nobody can hold.
         odd = [v for v in of_values.values() if isinstance(v, str)]
         assert any(not v.isprintable() for v in odd), found.why
@@ -285,10 +285,10 @@ def test_whatever_is_added_within_a_version_costs_nothing_that_was_there(
 
 @given(st.integers(-(2**40), 2**40))
 def test_every_version_is_read_or_refused_as_one(version: int) -> None:
-    (raw,) = split(json.dumps([{**_plain, "version": version}]).encode())
-    found = read(raw, "agent-1")
+    (raw,) = split_body(json.dumps([{**_plain, "version": version}]).encode())
+    found = read_report(raw, "agent-1")
     if version in READ_VERSIONS:
         assert isinstance(found, Report)
     else:
-        assert isinstance(found, Rejected)
+        assert isinstance(found, RejectedReport)
         assert found.refusal().is_for_version

@@ -60,8 +60,8 @@ import msgspec
 
 from collectors.estate.estate_model import Estate
 from collectors.ingest.ingest_config import PolicyConfig
-from collectors.ingest.policies import policy_of
-from collectors.ingest.tag_limits import Bounds
+from collectors.ingest.policies import agent_policy
+from collectors.ingest.tag_limits import TagLimits
 from collectors.server_measurements import CATALOGUE
 from probes.agent.agent import Agent, AgentIdentity, AgentTiming, ServerLink
 from probes.agent.agent_cli import main
@@ -78,7 +78,7 @@ from probes.wire.report import AgentCredential, Receipt, Report, samples
 folder = Path(sys.argv[1])
 cadence = {probe.name: 0 for probe in probe_list.PROBES} | {"lamp": 60}
 # The server accepts the name in its policy, and gives it to the agents.
-policy = policy_of(Estate(), PolicyConfig(cadence_s=cadence, report_s=10), "")
+policy = agent_policy(Estate(), PolicyConfig(cadence_s=cadence, report_s=10), "")
 (folder / "policy.json").write_bytes(msgspec.json.encode(policy))
 reports = []
 
@@ -114,16 +114,16 @@ asyncio.run(run_agent())
 results = [result for report in reports for result in report.results]
 ((name, outcome, target),) = {(r.probe, r.outcome, r.target) for r in results}
 row = samples(reports[0], "hall", "")[0]
-bounds = Bounds(Estate, PolicyConfig(), CATALOGUE)
+bounds = TagLimits(Estate, PolicyConfig(), CATALOGUE)
 with contextlib.redirect_stdout(io.StringIO()) as once:
     code = main(["once", "--probe", "lamp", "--json", "--name", "a.example"])
 print(
     json.dumps(
         {
             "result": [name, outcome, target],
-            "stored": check_sample(bounds.sample(row), CATALOGUE).fields["lamps"],
-            "target": bounds.sample(row).tags["target"],
-            "others": bounds.others,
+            "stored": check_sample(bounds.limit_sample(row), CATALOGUE).fields["lamps"],
+            "target": bounds.limit_sample(row).tags["target"],
+            "others": bounds.other_targets,
             "status": status_lines(read_status(folder), wall_ms()),
             "costs": [
                 (line.each_bytes, line.runs)

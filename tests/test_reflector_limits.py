@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from collectors.reflector import ReflectorConfig
-from collectors.reflector.ndt7_server import MalformedRequest, SubtestRequest, read_ask
+from collectors.reflector.ndt7_server import (
+    MalformedRequest,
+    SubtestRequest,
+    parse_request,
+)
 from collectors.reflector.reflector_limits import AllowList, SourceRates, StampSessions
 
 visits = st.lists(st.tuples(st.integers(0, 30), st.floats(0, 5)), max_size=300)
@@ -93,7 +97,7 @@ def test_a_certificate_without_its_key_is_refused():
     ],
 )
 def test_a_target_names_a_test(target, ask):
-    assert read_ask(target) == ask
+    assert parse_request(target) == ask
 
 
 @pytest.mark.parametrize(
@@ -102,13 +106,13 @@ def test_a_target_names_a_test(target, ask):
 )
 def test_a_query_the_specification_forbids_is_refused(query):
     with pytest.raises(MalformedRequest):
-        read_ask(f"/ndt/v7/download?{query}")
+        parse_request(f"/ndt/v7/download?{query}")
 
 
 @given(st.text(max_size=200))
 def test_no_query_whatever_troubles_the_reader(query):
     try:
-        ask = read_ask(f"/ndt/v7/download?{query}")
+        ask = parse_request(f"/ndt/v7/download?{query}")
     except MalformedRequest:
         return
     assert ask is None or ask.most_bytes >= 0

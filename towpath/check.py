@@ -31,7 +31,7 @@ _JOURNAL_BYTES_A_ROW = 40
 _MEASUREMENTS_A_DEVICE = 2
 
 
-def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
+def check_config(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
     """(what is wrong, what will mislead, what would run), one sentence each."""
     wrong: list[str] = []
     misleading: list[str] = []
@@ -57,7 +57,7 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
         wrong.append(str(error))
     else:
         if estate is not None:
-            wrong += _unknown_credentials(
+            wrong += _credential_problems(
                 estate, credentials, config.snmp.credentials_by_subnet
             )
             misleading += credentials.warnings()
@@ -67,9 +67,9 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
         wrong += error.findings
     else:
         facts.append(f"traps: {len(traps.traps)} known")
-        wrong += _wrong_alerts(config, estate, traps, facts)
+        wrong += _alert_problems(config, estate, traps, facts)
     if config.traps.enabled and estate is not None:
-        wrong += _unknown_senders(config, estate)
+        wrong += _trap_sender_problems(config, estate)
     for name, secret in config.alerts.secrets():
         try:
             secret.value()
@@ -82,7 +82,7 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
             config.store.token()
         except ValueError as error:
             wrong.append(str(error))
-    wrong += _ports_shared(config)
+    wrong += _shared_ports(config)
     https = config.ingest.https
     if https is not None and (certificate := https.pem_files()) is not None:
         try:
@@ -109,9 +109,9 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
         )
     if estate is not None:
         facts.append(_journal_hours(config, estate))
-    wrong += _no_folders(config)
+    wrong += _folder_problems(config)
     misleading += _unwritable(config)
-    misleading += _little_room(config)
+    misleading += _low_disk_space(config)
     if not wrong:
         try:
             Installation(config, ROLES)
@@ -120,7 +120,7 @@ def findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
     return wrong, misleading, facts
 
 
-def _wrong_alerts(
+def _alert_problems(
     config: TowpathConfig, estate: Estate | None, traps: TrapCatalog, facts: list[str]
 ) -> list[str]:
     """What is wrong with rules, overrides and routes."""
@@ -139,7 +139,7 @@ def _wrong_alerts(
     return list(unknown_names.of_routes(config.alerts, rules, estate))
 
 
-def _unknown_credentials(
+def _credential_problems(
     estate: Estate, known: Credentials, by_subnet: Subnets
 ) -> Iterator[str]:
     for device in estate.devices:
@@ -156,7 +156,7 @@ def _unknown_credentials(
                 yield f"device {device.id}: {error}"
 
 
-def _unknown_senders(config: TowpathConfig, estate: Estate) -> Iterator[str]:
+def _trap_sender_problems(config: TowpathConfig, estate: Estate) -> Iterator[str]:
     ids = [device.id for device in estate.devices]
     for address, device in config.traps.addresses.items():
         if device not in ids:
@@ -164,7 +164,7 @@ def _unknown_senders(config: TowpathConfig, estate: Estate) -> Iterator[str]:
             yield f"traps.addresses.{address}: no device is called {device!r}{hint}"
 
 
-def _ports_shared(config: TowpathConfig) -> Iterator[str]:
+def _shared_ports(config: TowpathConfig) -> Iterator[str]:
     """Doors of one process that would want one port."""
     doors = {"web.port": config.web.port, "metrics.port": config.metrics.port}
     if config.ingest.https is not None:
@@ -200,7 +200,7 @@ def _folders(config: TowpathConfig) -> Iterator[tuple[str, Path, Path]]:
         yield name, folder, nearest(folder)
 
 
-def _no_folders(config: TowpathConfig) -> Iterator[str]:
+def _folder_problems(config: TowpathConfig) -> Iterator[str]:
     for name, folder, there in _folders(config):
         if not there.is_dir():
             yield f"{name} is {folder}, but {there} is not a folder"
@@ -215,7 +215,7 @@ def _unwritable(config: TowpathConfig) -> Iterator[str]:
             return
 
 
-def _little_room(config: TowpathConfig) -> Iterator[str]:
+def _low_disk_space(config: TowpathConfig) -> Iterator[str]:
     folder = nearest(config.journal.folder)
     free = shutil.disk_usage(folder).free
     if free < config.journal.max_bytes:

@@ -24,12 +24,12 @@ from towpath.commands.discover import discover
 from towpath.commands.poll import poll
 from towpath.commands.shared import (
     ConfigFile,
-    end,
+    exit_with,
     fail,
-    keep_private,
     read_config,
-    run_loop,
-    wrong,
+    restrict_umask,
+    run_async,
+    usage_error,
 )
 from towpath.commands.topology import topology
 from towpath.error_sentences import sentence_of
@@ -65,24 +65,24 @@ def run(
     from towpath.log_setup import configure
     from towpath.run import Installation, StartFailed, serve
 
-    keep_private()
+    restrict_umask()
     settings = read_config(config)
     wanted = [part for each in role or ROLES for part in each.split(",")]
     for each in wanted:
         if each not in ROLES:
-            wrong([f"--role {each!r}: expected one of {', '.join(ROLES)}"])
+            usage_error([f"--role {each!r}: expected one of {', '.join(ROLES)}"])
     roles: list[Role] = [each for each in ROLES if each in wanted]
     configure(settings.log)
     try:
         installation = Installation(settings, roles)
     except (ValueError, LookupError, OSError) as error:
-        wrong(str(error).splitlines())
+        usage_error(str(error).splitlines())
     if check:
         for name, _ in installation.pieces:
             typer.echo(name)
         return
     try:
-        run_loop(serve(installation))
+        run_async(serve(installation))
     except StartFailed as error:
         fail(str(error))
 
@@ -90,16 +90,16 @@ def run(
 @app.command(rich_help_panel=_RUN)
 def check(config: ConfigFile) -> None:
     """Check settings, estate, rules and credentials; say everything that is wrong."""
-    from towpath.check import findings
+    from towpath.check import check_config
     from towpath.log_setup import configure
 
     settings = read_config(config)
     configure(settings.log)
-    wrong_ones, warnings, facts = findings(settings)
+    wrong_ones, warnings, facts = check_config(settings)
     for each in warnings:
         typer.echo(f"warning: {each}", err=True)
     if wrong_ones:
-        wrong(wrong_ones)
+        usage_error(wrong_ones)
     for each in facts:
         typer.echo(each)
 
@@ -128,12 +128,12 @@ def reflector(
         "tls_key": key,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    keep_private()
+    restrict_umask()
     configure(LogConfig())
     try:
-        run_loop(reflect(read_part(ReflectorConfig, config, given)))
+        run_async(reflect(read_part(ReflectorConfig, config, given)))
     except ConfigError as error:
-        wrong(error.findings)
+        usage_error(error.findings)
     except StartFailed as error:
         fail(str(error))
 
@@ -155,14 +155,14 @@ def demo(
 ) -> None:
     """Start a small council on this machine, with a fault in it."""
     from probes.wire.durations import parse_duration_ms
-    from towpath.demo.demo_run import show
+    from towpath.demo.demo_run import run_demo
 
-    keep_private()
+    restrict_umask()
     try:
         for_s = parse_duration_ms(for_) / 1000 if for_ else None
     except ValueError as error:
-        wrong([f"--for: {error}"])
-    end(show(for_s, port, keep))
+        usage_error([f"--for: {error}"])
+    exit_with(run_demo(for_s, port, keep))
 
 
 app.command("poll", rich_help_panel=_DEVICES)(poll)

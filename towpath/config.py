@@ -127,13 +127,13 @@ def read_part(
     except ValidationError as error:
         raise ConfigError(
             [
-                f"{path}:{line_of(text, _parts(name)) or 1}: {name} {says}"
+                f"{path}:{line_of(text, _key_path(name)) or 1}: {name} {says}"
                 if path is not None
                 else f"{name} {says}"
                 for name, says in explain(error, model)
             ]
         ) from None
-    return anchored(config, Path.cwd() if path is None else path.resolve().parent)
+    return resolve_paths(config, Path.cwd() if path is None else path.resolve().parent)
 
 
 def _text(path: Path) -> str:
@@ -145,33 +145,33 @@ def _text(path: Path) -> str:
         raise ConfigError([f"{path}:{not_text(error)}"]) from None
 
 
-def anchored(model: _Model, base: Path) -> _Model:
+def resolve_paths(model: _Model, base: Path) -> _Model:
     """`model` with every relative path in it made relative to `base`."""
     changed: dict[str, Any] = {}
     for name in type(model).model_fields:
         value = getattr(model, name)
-        moved = _moved(value, base)
+        moved = _resolved(value, base)
         if moved is not value:
             changed[name] = moved
     return model.model_copy(update=changed) if changed else model
 
 
-def _moved(value: Any, base: Path) -> Any:
+def _resolved(value: Any, base: Path) -> Any:
     if isinstance(value, Path):
         return value if value.is_absolute() else base / value
     if isinstance(value, BaseModel):
-        return anchored(value, base)
+        return resolve_paths(value, base)
     if isinstance(value, dict):
-        inner = {key: _moved(each, base) for key, each in value.items()}
+        inner = {key: _resolved(each, base) for key, each in value.items()}
         return value if all(inner[key] is value[key] for key in value) else inner
     if isinstance(value, tuple):
-        moved = tuple(_moved(each, base) for each in value)
+        moved = tuple(_resolved(each, base) for each in value)
         same = all(a is b for a, b in zip(moved, value, strict=True))
         return value if same else moved
     return value
 
 
-def _parts(name: str) -> tuple[int | str, ...]:
+def _key_path(name: str) -> tuple[int | str, ...]:
     """`devices[3].address` back as (devices, 2, address)."""
     parts: list[int | str] = []
     for piece in name.split("."):

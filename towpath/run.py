@@ -41,7 +41,7 @@ from collectors.journal import Journal, JournalReader, journal_sample
 from collectors.personal_data import PERSONAL_DAYS, prune
 from collectors.reflector import ReflectorConfig, ReflectorService
 from collectors.retention import Job, Retention
-from collectors.self_metrics import Itself, Source
+from collectors.self_metrics import SelfMonitor, Source
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller
 from collectors.snmp.traps import TrapReceiver
@@ -55,7 +55,7 @@ from towpath.config import Role, TowpathConfig, personal_folders
 from towpath.error_sentences import sentence_of
 from towpath.metrics import MetricsServer
 from towpath.roles import RoleLocks
-from towpath.systemd import tell
+from towpath.systemd import notify
 
 _log = structlog.get_logger()
 _STOP_S = 4.5
@@ -106,7 +106,7 @@ class Installation:
             self._alert()
         if "web" in roles:
             self._web()
-        itself = Itself(
+        itself = SelfMonitor(
             self.process, self._sources, self.journal, now_ms, config.self_s
         )
         self._add("self samples", itself)
@@ -345,9 +345,9 @@ async def serve(installation: Installation) -> None:
         loop.add_signal_handler(name, stop.set)
 
     def read_again() -> None:
-        tell("RELOADING=1")
+        notify("RELOADING=1")
         installation.estate.read_again()
-        tell("READY=1")
+        notify("READY=1")
 
     loop.add_signal_handler(signal.SIGHUP, read_again)
     async with installation:
@@ -359,9 +359,9 @@ async def serve(installation: Installation) -> None:
         # What start-up made stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        tell("READY=1")
+        notify("READY=1")
         await stop.wait()
-        tell("STOPPING=1")
+        notify("STOPPING=1")
         _log.info("towpath_stops")
         # Whatever hangs must not keep a stop from ending: the journal is safe anyway.
         loop.call_later(_STOP_S, _give_up)

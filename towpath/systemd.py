@@ -7,7 +7,7 @@ import os
 import socket
 
 
-def tell(state: str) -> None:
+def notify(state: str) -> None:
     """Sends `READY=1`, `RELOADING=1`, `STOPPING=1` …; nothing without systemd."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:

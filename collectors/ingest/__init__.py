@@ -1,7 +1,8 @@
 """The receiving end: enrolled laptops, and their reports over HTTPS and MQTT.
 
-A body becomes reports (`body`), reports become batches (`rows`), and a receipt is
-given once the journal has them (`intake`); `https` and `mqtt` are the two doors.
+`https_ingest` and `mqtt_ingest` receive bodies. `report_body` turns a body into
+reports, `report_rows` turns reports into batches, and `intake` returns a receipt once
+the journal has them on disk.
 """
 
 from collectors.ingest.broker_files import BrokerFiles
@@ -9,7 +10,7 @@ from collectors.ingest.https_ingest import HttpsIngest
 from collectors.ingest.ingest_config import IngestConfig
 from collectors.ingest.ingest_stats import agents_samples, ingest_sample
 from collectors.ingest.mqtt_ingest import MqttIngest
-from collectors.ingest.policies import policy_of
+from collectors.ingest.policies import agent_policy
 from collectors.ingest.pseudonym import rotate_key
 from collectors.ingest.registry import Registry
 
@@ -19,8 +20,8 @@ __all__ = [
     "IngestConfig",
     "MqttIngest",
     "Registry",
+    "agent_policy",
     "agents_samples",
     "ingest_sample",
-    "policy_of",
     "rotate_key",
 ]

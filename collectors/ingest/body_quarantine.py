@@ -1,7 +1,7 @@
-"""`BodyQuarantine`: the last bodies that could not be read, for whoever looks into it.
+"""`BodyQuarantine`: keeps the last bodies that could not be read, for troubleshooting.
 
-Bounded in number, size and rate; files are for their owner only and hold what was
-sent and nothing of who sent it: no address, no secret.
+Limited in number, size and rate. Only the owner can read the files. They hold what was
+sent and nothing about the sender: no address, no secret.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class BodyQuarantine:
             self._failures.recovered()
 
     def _prune(self) -> None:
-        """By number; by age `collectors.personal_data` does it, bad bodies or none."""
+        """Deletes the oldest files over the limit. `collectors.personal_data` deletes
+        by age."""
         files = sorted(self._folder.glob("*.body"))
         for file in files[: max(0, len(files) - self._keep)]:
             file.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""`BrokerFiles`: who may use a mosquitto broker, written from the registry.
+"""`BrokerFiles`: writes the password file and the ACL of a mosquitto broker.
 
-The password file has one line per agent (format: `mosquitto_hash`); the ACL ties
-what an agent may say and hear to its user name, so it does not change with them
+The password file has one line per agent (format: `mosquitto_hash`). The ACL ties what
+an agent may publish and read to its user name, so it is the same whoever is enrolled
 (mosquitto.conf(5), `acl_file`, `pattern`). Revoked agents lose their line, and the
 broker closes their connections when it reloads the files (SIGHUP).
 """
@@ -29,14 +29,14 @@ from collectors.ingest.registry import Registry
 from probes.wire.atomic_file import PRIVATE, replace_file
 from probes.wire.report import ACKS_TOPIC, MAX_BODY_BYTES, REPORTS_TOPIC
 
-# May log in and neither read nor write: see `BrokerFiles`.
+# May log in, but neither read nor write: see `BrokerFiles`.
 CHECK_USER = "towpath-check"
-# How long a laptop that enrols waits for the broker at most.
+# The longest that an enrolling laptop waits for the broker.
 WAIT_S = 10.0
 _CHECK_AFTER_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _REFUSALS_LOGGED = 3
 
-log = structlog.get_logger()
+_log = structlog.get_logger()
 
 
 def password_text(users: Iterable[tuple[str, str]]) -> str:
@@ -45,8 +45,8 @@ def password_text(users: Iterable[tuple[str, str]]) -> str:
 
 
 def acl_text(own_users: Iterable[str]) -> str:
-    """The ACL: the server's users read every report and write every receipt, an agent
-    only its own."""
+    """The ACL: the server's users read all reports and write all receipts; an agent
+    only writes its own reports and reads its own receipts."""
     own = "".join(
         f"user {user}\ntopic read {REPORTS_TOPIC}/+\ntopic write {ACKS_TOPIC}/+\n\n"
         for user in own_users
@@ -60,10 +60,10 @@ def acl_text(own_users: Iterable[str]) -> str:
 
 
 def mosquitto_text(config: BrokerConfig) -> str:
-    """What mosquitto.conf needs beside its listener for these files to hold.
+    """The lines that mosquitto.conf needs, apart from its listener.
 
     A client's id is its user name: otherwise one agent could take over another's
-    session by calling itself the same.
+    session by using the same id.
     """
     return (
         "allow_anonymous false\n"
@@ -81,7 +81,7 @@ def mosquitto_text(config: BrokerConfig) -> str:
 
 class BrokerFiles:
     """`async with BrokerFiles(config, mqtt, registry):` writes both files whenever the
-    registry changes, and makes sure that the broker has loaded them.
+    registry changes, and checks that the broker has loaded them.
 
     mosquitto reads its files when it starts and on SIGHUP. A SIGHUP that arrives during
     a reload is lost, and one that arrives before its handler is installed ends the
@@ -113,8 +113,11 @@ class BrokerFiles:
         await self._tasks.stop()
 
     async def wait_loaded(self, seconds: float = WAIT_S) -> bool:
-        """Waits until the broker knows every agent that is enrolled now, for `seconds`
-        at most and not at all while the broker is away. True if it knows them."""
+        """Waits until the broker knows every agent that is enrolled now.
+
+        Waits `seconds` at most, and not at all while the broker is away. Returns
+        whether the broker knows them.
+        """
         generation = self._registry.generation
         self._wanted.set()
         with contextlib.suppress(TimeoutError):
@@ -125,8 +128,8 @@ class BrokerFiles:
         return self._loaded >= generation
 
     def write(self) -> bool:
-        """Writes the files if they are not what the registry says (blocking). True if
-        something was written."""
+        """Writes the files if they differ from the registry (blocking). True if it
+        wrote."""
         config = self._config
         self._registry.refresh()
         generation = self._registry.generation
@@ -146,7 +149,7 @@ class BrokerFiles:
         return True
 
     async def load(self) -> bool:
-        """Writes the files if needed and has the broker load them. True if it has."""
+        """Writes the files if needed and makes the broker load them. True if it did."""
         await asyncio.to_thread(self.write)
         generation = self._written
         if self._loaded == generation:
@@ -177,14 +180,15 @@ class BrokerFiles:
         if login is Login.ACCEPTED:
             self._loaded = generation
             if self._refusals >= _REFUSALS_LOGGED:
-                log.info("the broker has loaded Towpath's users again")
+                _log.info("broker_users_loaded_again")
             self._refusals = 0
         elif login is Login.REFUSED:
             self._refusals += 1
             if self._refusals == _REFUSALS_LOGGED:
-                log.warning(
-                    "the broker does not load the users that Towpath writes: expected "
-                    "this password_file in its settings, and a reload when it changes",
+                _log.warning(
+                    # It needs this password_file in its settings, and a reload when it
+                    # changes.
+                    "broker_users_not_loaded",
                     password_file=str(self._config.password_file),
                     pid_file=str(self._config.pid_file or "not set"),
                 )
@@ -197,7 +201,7 @@ class BrokerFiles:
                 wrote = await asyncio.to_thread(self.write)
                 if wrote or time.monotonic() >= load_at_s:
                     await self.load()
-                    # A broker that refuses is asked less and less often.
+                    # A broker that refuses is checked less and less often.
                     slower = 2 ** min(self._refusals, 5) - 1
                     load_at_s = time.monotonic() + self._config.every_s * slower
             except (OSError, sqlite3.Error) as error:
@@ -213,7 +217,7 @@ class BrokerFiles:
         if path is None:
             return []
         if not path.exists():
-            # Only this server uses it, so nobody need think one up.
+            # Only this server uses it, so nobody has to choose one.
             _write(path, secrets.token_urlsafe(32) + "\n", PRIVATE)
         password = path.read_text(encoding="utf-8").strip()
         if self._own is None or self._own[0] != password:
@@ -234,12 +238,12 @@ class BrokerFiles:
             os.kill(pid, signal.SIGHUP)
         except (OSError, ValueError) as error:
             # Whether the broker has loaded the files is checked, not assumed.
-            log.debug("the broker was not signalled", reason=str(error))
+            _log.debug("broker_not_signalled", error=str(error))
 
 
 def _is_mosquitto(pid: int) -> bool:
-    """False where the number now belongs to another program; True where none can
-    tell (no /proc)."""
+    """Whether that process is mosquitto, and not another program with its old number.
+    True if it cannot be known (no /proc)."""
     if not Path("/proc/self/comm").exists():
         return True
     return Path(f"/proc/{pid}/comm").read_text().strip() == "mosquitto"

@@ -1,5 +1,5 @@
-"""A certificate authority of one's own and a server certificate from it, for the demo
-and the tests. A council has real ones."""
+"""Makes a certificate authority and a server certificate for the demo and the tests.
+Councils use real ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _VALID = timedelta(days=30)
 
 
 class Certificates(NamedTuple):
-    """PEM files: what clients trust, and what the server shows and keeps."""
+    """PEM files: the authority that clients trust, and the server's certificate and
+    key."""
 
     authority: Path
     certificate: Path

@@ -1,8 +1,8 @@
-"""A broker in Python for the demo where mosquitto cannot be had. DEMO ONLY.
+"""A broker in Python for the demo, if mosquitto is not installed. DEMO ONLY.
 
-amqtt speaks MQTT 3.1.1 alone, gives shared subscriptions nothing, keeps sessions in
-memory and carries some 2,000 messages a second. Its users are the registry's agents
-and the server's own; the same rules as `broker.acl_text` hold.
+amqtt speaks only MQTT 3.1.1, does not support shared subscriptions, keeps sessions in
+memory and carries about 2,000 messages a second. Its users are the registry's agents
+and the server's own, with the same rules as `broker_files.acl_text`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Config:
 
 
 class DemoLogin(BaseAuthPlugin):  # type: ignore[misc]
-    """amqtt's question who somebody is."""
+    """Checks user names and passwords for amqtt."""
 
     Config = _Config
 
@@ -49,13 +49,13 @@ class DemoLogin(BaseAuthPlugin):  # type: ignore[misc]
         if name == users.own_user:
             return hmac.compare_digest(password.encode(), users.own_password.encode())
         if users.registry.is_behind():
-            # Another part of the demo enrols laptops.
+            # Another process of the demo enrols laptops.
             await asyncio.to_thread(users.registry.refresh)
         return users.registry.verify(name, password) is not None
 
 
 class DemoTopics(BaseTopicPlugin):  # type: ignore[misc]
-    """amqtt's question who may say or hear what."""
+    """Checks for amqtt which topics a user may publish to or read."""
 
     Config = _Config
 
@@ -70,8 +70,8 @@ class DemoTopics(BaseTopicPlugin):  # type: ignore[misc]
         name = "" if session is None else session.username or ""
         if name == users.own_user:
             return True
-        said = REPORTS_TOPIC if action is Action.PUBLISH else ACKS_TOPIC
-        return bool(name) and topic == f"{said}/{name}"
+        prefix = REPORTS_TOPIC if action is Action.PUBLISH else ACKS_TOPIC
+        return bool(name) and topic == f"{prefix}/{name}"
 
 
 class DemoBroker:
@@ -82,15 +82,15 @@ class DemoBroker:
         self._broker: Broker | None = None
 
     async def __aenter__(self) -> DemoBroker:
-        here = {"users": self._users}
+        settings = {"users": self._users}
         self._broker = Broker(
             {
                 "listeners": {
                     "default": {"type": "tcp", "bind": f"127.0.0.1:{self._port}"}
                 },
                 "plugins": {
-                    f"{__name__}.DemoLogin": here,
-                    f"{__name__}.DemoTopics": here,
+                    f"{__name__}.DemoLogin": settings,
+                    f"{__name__}.DemoTopics": settings,
                 },
             }
         )

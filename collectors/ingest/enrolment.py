@@ -1,7 +1,7 @@
-"""`Enrolling`: lets laptops in, and is not kept from it by whoever tries tokens.
+"""`EnrolmentService`: enrols laptops, and stays available if somebody guesses tokens.
 
-A token that is not known is refused from memory: no disk, no slow hash, and after a few
-such tries from one network with 429. A known token is never limited by what others in
+An unknown token is refused from memory, without disk or slow hash, and after a few
+tries from one network with status 429. A known token is never limited by what others in
 its network try, so that an office behind one address is not punished.
 """
 
@@ -17,25 +17,25 @@ from collectors.token_buckets import Allowance
 from probes.wire.clock import MonotonicClock
 from probes.wire.report import AgentCredential, Enrolment
 
-# The registry writes one after the other; more threads would only wait for its lock.
+# The registry writes one at a time; more threads would only wait for its lock.
 _AT_ONCE = 2
 _MOST_WAITING = 500
 _WRONG_BURST, _WRONG_PER_S = 20, 0.2
-# The same laptop again: its answer was lost, or somebody tries something out.
+# The same laptop again: its answer was lost, or somebody is testing.
 _AGAIN_BURST, _AGAIN_PER_S = 5, 1 / 60
 
 
-class TooMany(Exception):
-    """Not now; `retry_s` is when to come again, `own` whether it is the sender's own
-    doing (HTTP 429) or too many at once (503)."""
+class EnrolmentsBusy(Exception):
+    """Try again after `retry_s`. `own`: the sender caused it (HTTP 429); otherwise too
+    many enrol at once (503)."""
 
     def __init__(self, why: str, retry_s: float, *, own: bool) -> None:
         super().__init__(why)
         self.retry_s, self.own = retry_s, own
 
 
-class Enrolling:
-    """`wait_for_broker` returns when the MQTT broker knows everyone enrolled so far."""
+class EnrolmentService:
+    """`wait_for_broker` returns when the MQTT broker knows every enrolled laptop."""
 
     def __init__(
         self,
@@ -47,34 +47,35 @@ class Enrolling:
         self._wait_for_broker = wait_for_broker
         self._wrong = Allowance(_WRONG_PER_S, _WRONG_BURST)
         self._again = Allowance(_AGAIN_PER_S, _AGAIN_BURST)
-        self._looking = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
         self._writing = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
 
     async def enrol(
         self, enrolment: Enrolment, address: str, now_ms: int
     ) -> AgentCredential:
-        """A new credential for the laptop that asks from `address`.
+        """Returns a new credential for the laptop at `address`.
 
-        Raises `EnrolmentRefused`, `TooMany`, and what the registry's disk raises.
+        Raises `EnrolmentRefused`, `EnrolmentsBusy`, and what the registry's disk
+        raises.
         """
-        why = await self._why_not(enrolment, now_ms)
-        if why:
+        reason = await self._refusal_reason(enrolment, now_ms)
+        if reason:
             wait_s = self._wrong.take(
                 network_of(address, 24, 56), 1, self._monotonic_s()
             )
             if wait_s > 0:
-                raise TooMany(
+                raise EnrolmentsBusy(
                     "too many enrolments were refused in this network",
                     wait_s,
                     own=True,
                 )
-            raise EnrolmentRefused(why)
+            raise EnrolmentRefused(reason)
         wait_s = self._again.take(enrolment.device, 1, self._monotonic_s())
         if wait_s > 0:
-            raise TooMany("this laptop has enrolled too often", wait_s, own=True)
+            raise EnrolmentsBusy("this laptop has enrolled too often", wait_s, own=True)
         if self._waiting >= _MOST_WAITING:
-            raise TooMany("too many laptops enrol at once", 5, own=False)
+            raise EnrolmentsBusy("too many laptops enrol at once", 5, own=False)
         self._waiting += 1
         try:
             async with self._writing:
@@ -87,12 +88,12 @@ class Enrolling:
             await self._wait_for_broker()
         return credential
 
-    async def _why_not(self, enrolment: Enrolment, now_ms: int) -> str:
-        why = self._registry.refusal_reason(enrolment, now_ms)
-        if why and self._registry.is_behind():
-            # The token may have been made a moment ago by another process.
-            async with self._looking:
+    async def _refusal_reason(self, enrolment: Enrolment, now_ms: int) -> str:
+        reason = self._registry.refusal_reason(enrolment, now_ms)
+        if reason and self._registry.is_behind():
+            # Another process may have made the token a moment ago.
+            async with self._refreshing:
                 if self._registry.is_behind():
                     await asyncio.to_thread(self._registry.refresh)
-            why = self._registry.refusal_reason(enrolment, now_ms)
-        return why
+            reason = self._registry.refusal_reason(enrolment, now_ms)
+        return reason

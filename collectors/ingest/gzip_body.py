@@ -1,9 +1,9 @@
 """Unpacks gzip bodies (RFC 1952) in bounded, linear work. Pure.
 
-What is packed comes from the network and may be made to cost: a member of no content
-takes 20 bytes and a new decompressor, a highly packed one 1,000 times its size. So the
-bytes are fed in pieces (what zlib has not used of a piece it hands back as a copy),
-and members, content, and content for each byte are all bounded.
+The body comes from the network and may be made to be expensive: an empty member takes
+20 bytes and needs a new decompressor, and a member can unpack to 1,000 times its size.
+So the bytes are fed in pieces (zlib returns the unused rest of a piece as a copy), and
+the number of members, the content, and the ratio of content to body are all limited.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import zlib
 from collections.abc import Callable
 from typing import Protocol
 
-from collectors.ingest.rejection_reasons import BodyRefused, Reason
+from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
 from probes.wire.report import MAX_BODY_BYTES
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_MEMBERS = 16
-# Reports that are all alike come to some 35; zlib can reach 1,032.
+# Reports that are all alike reach about 35; zlib can reach 1,032.
 MAX_RATIO = 100
-# Up to here nothing is said against a ratio.
+# Content up to this size may have any ratio.
 _SMALL_BYTES = 50_000
 _PIECE_BYTES = 16_384
 _GZIP = 16 + zlib.MAX_WBITS
@@ -44,10 +44,10 @@ def unpack(
     limit: int = MAX_BODY_BYTES,
     make: Callable[[], _Decompressor] = _gzip,
 ) -> bytes:
-    """The content of a gzip body, at most `limit` bytes of it.
+    """Returns the content of a gzip body, at most `limit` bytes.
 
-    `BodyRefused` if there is more, if it is damaged or ends too early, or if it has
-    more than `MAX_MEMBERS` members or content `MAX_RATIO` times its size.
+    Raises `BodyRejected` if there is more content, if the body is damaged or ends too
+    early, or if it has more than `MAX_MEMBERS` members or a ratio over `MAX_RATIO`.
     """
     limit_by_ratio = max(_SMALL_BYTES, MAX_RATIO * len(body))
     content = bytearray()
@@ -55,18 +55,19 @@ def unpack(
     while at < len(body) or not members:
         members += 1
         if members > MAX_MEMBERS:
-            raise BodyRefused(
-                Reason.UNREADABLE,
+            raise BodyRejected(
+                RejectionReason.UNREADABLE,
                 f"the gzip body has more than {MAX_MEMBERS} members",
             )
         at = _unpack_member(body, at, make(), content, min(limit, limit_by_ratio))
         if len(content) > limit:
-            raise BodyRefused(
-                Reason.TOO_LARGE, f"the body holds more than {limit} bytes unpacked"
+            raise BodyRejected(
+                RejectionReason.TOO_LARGE,
+                f"the body holds more than {limit} bytes unpacked",
             )
         if len(content) > limit_by_ratio:
-            raise BodyRefused(
-                Reason.TOO_LARGE,
+            raise BodyRejected(
+                RejectionReason.TOO_LARGE,
                 f"the body holds more than {MAX_RATIO} times its size unpacked",
             )
     return bytes(content)
@@ -75,19 +76,21 @@ def unpack(
 def _unpack_member(
     body: bytes, at: int, stream: _Decompressor, content: bytearray, most: int
 ) -> int:
-    """Appends the member that begins at `at`, one byte beyond `most` at the furthest;
-    returns where the next one begins."""
+    """Unpacks the member at offset `at` and appends it to `content`.
+
+    Stops one byte beyond `most`. Returns the offset of the next member.
+    """
     while at < len(body) and not stream.eof:
         piece = body[at : at + _PIECE_BYTES]
         try:
             content += stream.decompress(piece, most + 1 - len(content))
         except zlib.error:
-            raise BodyRefused(
-                Reason.UNREADABLE, "the gzip body is damaged, send it again"
+            raise BodyRejected(
+                RejectionReason.UNREADABLE, "the gzip body is damaged, send it again"
             ) from None
         if len(content) > most:
             return len(body)
         at += len(piece) - len(stream.unused_data)
     if not stream.eof:
-        raise BodyRefused(Reason.UNREADABLE, "the gzip body ends too early")
+        raise BodyRejected(RejectionReason.UNREADABLE, "the gzip body ends too early")
     return at

@@ -1,12 +1,12 @@
-"""`HttpsIngest`: the agents' door over HTTPS (design.md section 2, RFC 9110, RFC 7617).
+"""`HttpsIngest`: receives agents' reports over HTTPS (RFC 9110, RFC 7617).
 
     POST /v1/reports   a JSON list of `Report`, gzip allowed  -> `Receipt`
     POST /v1/enrol     `Enrolment` -> `Credential`
     GET  /v1/policy    `Policy`, with ETag and If-None-Match
-    GET  /healthz      is it alive, does the journal take what it is given
+    GET  /healthz      whether it runs and the journal accepts reports
 
-A receipt means: on disk. Everything else is an error with one sentence (`{"why"}`);
-503 and 429 come with Retry-After. Addresses are neither stored nor logged.
+A receipt means that the reports are on disk. Every error has one sentence (`{"why"}`);
+503 and 429 have Retry-After. Addresses are neither stored nor logged.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from starlette.routing import Route
 from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Estate
 from collectors.http import HttpServer
-from collectors.ingest.enrolment import Enrolling, TooMany
+from collectors.ingest.enrolment import EnrolmentsBusy, EnrolmentService
 from collectors.ingest.ingest_config import HttpsConfig, IngestConfig
 from collectors.ingest.ingest_stats import IngestStats
-from collectors.ingest.intake import Intake, NotDurable
+from collectors.ingest.intake import NotDurable, ReportIntake
 from collectors.ingest.laptop_limits import Busy
-from collectors.ingest.policies import policy_of, sites_seen_from
+from collectors.ingest.policies import agent_policy, sites_seen_from
 from collectors.ingest.providers import Providers
 from collectors.ingest.pseudonym import KeyRefused
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import EnrolledAgent, EnrolmentRefused
-from collectors.ingest.rejection_reasons import BodyRefused, Reason
+from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
 from collectors.journal import Append
 from collectors.network_prefix import network_of
 from collectors.reflector.reflector_access import grant, read_secret
@@ -54,12 +54,12 @@ from probes.wire.report import MAX_BODY_BYTES, READ_VERSIONS, Enrolment
 _MAX_ENROLMENT_BYTES = 4_000
 _UPLOADS_PER_AGENT = 4
 
-log = structlog.get_logger()
+_log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
 
 
-class _Turned(Exception):
-    """The request ends here, with this answer."""
+class _HttpRefused(Exception):
+    """The request is refused with this status and sentence."""
 
     def __init__(self, status: int, why: str, **headers: str) -> None:
         super().__init__(why)
@@ -68,12 +68,12 @@ class _Turned(Exception):
 
 
 class HttpsIngest:
-    """`async with HttpsIngest(config, registry, append, …):` serves until left.
+    """`async with HttpsIngest(config, registry, append, …):` serves until it is left.
 
-    `estate` is asked each time, so that a re-read one counts: for the policy, and for
-    the sites that agents may claim to be at. `incidents`: what is known to be wrong
-    for staff of these sites, told with the policy. `wait_for_broker` returns when the
-    MQTT broker knows who has been enrolled: an enrolment is answered after that.
+    `estate` returns the current estate, for the policy and for the sites that agents
+    may report from. `incidents` returns the known incidents of given sites, which
+    agents get with the policy. `wait_for_broker` returns when the MQTT broker knows
+    every enrolled laptop: an enrolment is answered after that.
     """
 
     def __init__(
@@ -102,11 +102,11 @@ class HttpsIngest:
             if config.providers is None
             else Providers.read(config.providers)
         )
-        self._intake = Intake(
+        self._intake = ReportIntake(
             config, append, estate=estate, versions=versions, now_ms=now_ms
         )
         self._uploads: Counter[str] = Counter()
-        self._enrolling = Enrolling(registry, wait_for_broker, time.monotonic)
+        self._enrolling = EnrolmentService(registry, wait_for_broker, time.monotonic)
         self.app = self._app()
         self._server = HttpServer(
             self.app,
@@ -117,7 +117,7 @@ class HttpsIngest:
             certificate=self._config.pem_files(),
             certificate_look_s=self._config.certificate_look_s,
             trusted_proxies=self._config.trusted_proxies,
-            refused=self._intake.stats.refused_connection,
+            refused=self._intake.stats.count_refused_connection,
         )
         self._tasks = BackgroundTasks()
         self._leaving = False
@@ -128,17 +128,17 @@ class HttpsIngest:
 
     @property
     def connections(self) -> tuple[int, int]:
-        """How many connections there are, and on how many nobody has signed in."""
+        """(open connections, those on which nobody has signed in)."""
         return self._server.connections, self._server.strangers
 
     @property
     def port(self) -> int:
-        """The port it listens on; known once it runs."""
+        """The port it listens on, once it runs."""
         return self._server.port
 
     async def __aenter__(self) -> HttpsIngest:
         if self._anonymous:
-            log.warning("anyone may send reports (ingest.anonymous), only for trials")
+            _log.warning("anonymous_reports_accepted", setting="ingest.anonymous")
         await self._server.start()
         self._tasks.start(self._registry.follow(), "https-ingest-registry")
         return self
@@ -156,7 +156,7 @@ class HttpsIngest:
                 Route("/v1/policy", self._answering(self._give_policy)),
                 Route("/healthz", self._health),
             ],
-            exception_handlers={HTTPException: _not_here},
+            exception_handlers={HTTPException: _http_error},
         )
 
     def _answering(
@@ -165,15 +165,15 @@ class HttpsIngest:
         async def answer(request: Request) -> Response:
             try:
                 return await handle(request)
-            except _Turned as turned:
-                return _answer(turned)
+            except _HttpRefused as turned:
+                return _refusal(turned)
             except asyncio.CancelledError:
                 if not self._leaving:
                     raise
-                # The journal did not take it while we were leaving: it comes again.
-                return _answer(_later(503, "the server is stopping", 10))
+                # The server stopped before the journal had it: the agent sends again.
+                return _refusal(_retry_later(503, "the server is stopping", 10))
             except ClientDisconnect:
-                # Nobody is there to read this answer.
+                # The client has gone; nobody reads this answer.
                 return Response(status_code=400)
 
         return answer
@@ -183,16 +183,16 @@ class HttpsIngest:
         payer = network_of(_host(request)) if sender is None else sender.agent
         try:
             body = await self._body(request, payer)
-            receipt = await self._intake.take(
-                body, sender, self._providers.of(_host(request)), payer
+            receipt = await self._intake.accept(
+                body, sender, self._providers.look_up(_host(request)), payer
             )
-        except BodyRefused as refused:
-            raise _Turned(_status(refused), str(refused)) from None
+        except BodyRejected as refused:
+            raise _HttpRefused(_status(refused), str(refused)) from None
         except Busy as busy:
-            own = busy.reason is Reason.AGENT_RATE
-            raise _later(429 if own else 503, busy, busy.retry_s) from None
+            own = busy.reason is RejectionReason.AGENT_RATE
+            raise _retry_later(429 if own else 503, busy, busy.retry_s) from None
         except NotDurable as failed:
-            raise _later(503, failed, 10) from None
+            raise _retry_later(503, failed, 10) from None
         if sender is not None:
             self._registry.mark_seen(sender.agent, self._now_ms())
         return _json(receipt)
@@ -202,21 +202,25 @@ class HttpsIngest:
         try:
             enrolment = msgspec.json.decode(body, type=Enrolment)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise _Turned(400, f"expected token and device: {error}") from None
+            raise _HttpRefused(400, f"expected token and device: {error}") from None
         address = _host(request)
         try:
             credential = await self._enrolling.enrol(enrolment, address, self._now_ms())
         except EnrolmentRefused as refused:
-            self.stats.unauthorise(Reason.ENROLMENT)
-            raise _Turned(403, str(refused)) from None
-        except TooMany as many:
-            reason = Reason.ENROLMENT_RATE if many.own else Reason.BUSY
-            self._intake.turn_away(Busy(reason, str(many), many.retry_s))
-            raise _later(429 if many.own else 503, many, many.retry_s) from None
+            self.stats.count_unauthorised(RejectionReason.ENROLMENT)
+            raise _HttpRefused(403, str(refused)) from None
+        except EnrolmentsBusy as many:
+            reason = (
+                RejectionReason.ENROLMENT_RATE if many.own else RejectionReason.BUSY
+            )
+            self._intake.count_busy(Busy(reason, str(many), many.retry_s))
+            raise _retry_later(429 if many.own else 503, many, many.retry_s) from None
         except (KeyRefused, sqlite3.Error, OSError) as error:
-            log.error("a laptop could not be enrolled", error=str(error))
-            raise _later(503, "enrolment is not possible at the moment", 60) from None
-        log.info("agent enrolled", site=credential.home_site)
+            _log.error("enrolment_failed", error=str(error))
+            raise _retry_later(
+                503, "enrolment is not possible at the moment", 60
+            ) from None
+        _log.info("agent_enrolled", site=credential.home_site)
         return _json(credential)
 
     async def _give_policy(self, request: Request) -> Response:
@@ -226,18 +230,18 @@ class HttpsIngest:
             try:
                 self._intake.begin(sender.agent, 0)
             except Busy as busy:
-                raise _later(429, busy, busy.retry_s) from None
-        # What is wrong elsewhere is not this laptop's to know.
+                raise _retry_later(429, busy, busy.retry_s) from None
+        # A laptop learns only of incidents at its own sites.
         here = request.query_params.get("site", "")
         sites = {home_site}
         if here in sites_seen_from(self._estate(), _host(request)):
             sites.add(here)
-        # Read from a file: not in the loop's own thread.
+        # Reads a file, so it runs in a thread.
         known = await asyncio.to_thread(self._incidents, sites)
         agent = "" if sender is None else sender.agent
         granted = grant(self._reflector_secret, agent, self._now_ms() / 1000)
         body = _encode(
-            policy_of(self._estate(), self._policy, home_site, known, granted)
+            agent_policy(self._estate(), self._policy, home_site, known, granted)
         )
         tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
@@ -251,7 +255,7 @@ class HttpsIngest:
         return _json({"status": "ok"})
 
     def _sender(self, request: Request) -> EnrolledAgent | None:
-        """Who sends, by HTTP Basic; None only where anonymous reports are allowed."""
+        """The sender, by HTTP Basic. None only if anonymous reports are allowed."""
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
         if not scheme and self._anonymous:
             return None
@@ -264,25 +268,29 @@ class HttpsIngest:
             self._registry.verify(name, secret) if scheme.lower() == "basic" else None
         )
         if agent is None:
-            self.stats.unauthorise(Reason.CREDENTIAL)
-            raise _Turned(
+            self.stats.count_unauthorised(RejectionReason.CREDENTIAL)
+            raise _HttpRefused(
                 401,
                 "expected the name and secret this laptop got when it was enrolled",
                 WWW_Authenticate='Basic realm="towpath"',
             )
         connection = request.scope.get("connection")
         if connection is not None and not connection.recognise(agent.agent):
-            raise _later(503, "too many connections, come back later", 5, close=True)
+            raise _retry_later(
+                503, "too many connections, come back later", 5, close=True
+            )
         return agent
 
     async def _body(self, request: Request, payer: str) -> bytes:
-        """The unpacked body, paid for before it is read, and again before it is looked
-        at. The number of bodies being received is bounded, in all and per agent, so
-        that slow ones cannot fill memory or shut others out."""
+        """Reads and unpacks the body; it is charged before reading and before parsing.
+
+        The number of bodies being received is limited, in all and per agent, so that
+        slow ones can neither fill memory nor shut others out.
+        """
         coding = request.headers.get("content-encoding", "identity").strip().lower()
         if coding not in {"identity", "gzip", "x-gzip"}:
-            self._intake.refuse(Reason.CODING, b"")
-            raise _Turned(
+            self._intake.count_refused(RejectionReason.CODING, b"")
+            raise _HttpRefused(
                 415, "expected Content-Encoding gzip or none", Accept_Encoding="gzip"
             )
         declared = self._declared(request, MAX_BODY_BYTES)
@@ -303,7 +311,7 @@ class HttpsIngest:
         return body if coding == "identity" else self._intake.unpack(body, payer)
 
     def _declared(self, request: Request, limit: int) -> int:
-        """The size of a body according to its head; 0 if that does not say."""
+        """The size of the body from Content-Length; 0 without one."""
         declared = int(request.headers.get("content-length", "0"))
         if declared > limit:
             raise self._turn_large(limit)
@@ -319,19 +327,19 @@ class HttpsIngest:
                     if len(body) > limit:
                         raise self._turn_large(limit)
         except TimeoutError:
-            self._intake.stats.reasons[Reason.SLOW_BODY] += 1
-            raise _Turned(
+            self._intake.stats.reasons[RejectionReason.SLOW_BODY] += 1
+            raise _HttpRefused(
                 408, "the body did not arrive in time", Connection="close"
             ) from None
         return bytes(body)
 
-    def _busy(self, why: str, retry_s: float) -> _Turned:
-        busy = self._intake.turn_away(Busy(Reason.BUSY, why, retry_s))
-        return _later(503, busy, retry_s)
+    def _busy(self, why: str, retry_s: float) -> _HttpRefused:
+        busy = self._intake.count_busy(Busy(RejectionReason.BUSY, why, retry_s))
+        return _retry_later(503, busy, retry_s)
 
-    def _turn_large(self, limit: int) -> _Turned:
-        self._intake.refuse(Reason.TOO_LARGE, b"")
-        return _Turned(
+    def _turn_large(self, limit: int) -> _HttpRefused:
+        self._intake.count_refused(RejectionReason.TOO_LARGE, b"")
+        return _HttpRefused(
             413, f"the body is larger than {limit} bytes", Connection="close"
         )
 
@@ -340,12 +348,12 @@ def _host(request: Request) -> str:
     return "" if request.client is None else request.client.host
 
 
-async def _not_here(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return _json({"why": error.detail}, error.status_code)
 
 
-def _answer(turned: _Turned) -> Response:
+def _refusal(turned: _HttpRefused) -> Response:
     return _json({"why": str(turned)}, turned.status, turned.headers)
 
 
@@ -355,12 +363,14 @@ def _json(
     return Response(_encode(value), status, headers, "application/json")
 
 
-def _status(refused: BodyRefused) -> int:
-    return 413 if refused.reason is Reason.TOO_LARGE else 400
+def _status(refused: BodyRejected) -> int:
+    return 413 if refused.reason is RejectionReason.TOO_LARGE else 400
 
 
-def _later(status: int, why: object, seconds: float, *, close: bool = False) -> _Turned:
-    # Spread out, so that those who were sent away do not all come back together.
+def _retry_later(
+    status: int, why: object, seconds: float, *, close: bool = False
+) -> _HttpRefused:
+    # Spread out, so that refused clients do not all come back together.
     wait_s = math.ceil(seconds * random.uniform(1, 2))
     headers = {"Retry-After": str(wait_s)} | ({"Connection": "close"} if close else {})
-    return _Turned(status, str(why), **headers)
+    return _HttpRefused(status, str(why), **headers)

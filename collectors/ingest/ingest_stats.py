@@ -1,4 +1,4 @@
-"""What the receiving end says of itself: counters, and the `self_*` rows of them."""
+"""Counters of ingest, and the `self_ingest` and `self_agents` rows made from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from collectors.http.refusal_reasons import HttpRefusal
 from collectors.ingest.registry_records import EnrolledAgent
-from collectors.ingest.rejection_reasons import Reason
+from collectors.ingest.rejection_reasons import RejectionReason
 from probes.wire.sample import Sample, Value
 
 _HOUR_MS = 3_600_000
@@ -17,8 +17,8 @@ _EXPECTED_MS = 30 * 24 * _HOUR_MS
 
 
 class IngestStats(msgspec.Struct):
-    """Counters since start; `in_flight` and the connections are states. `reasons` has
-    a count for each `Reason`, and each `HttpRefusal` of a connection."""
+    """Counters since start, except `in_flight`, which is the present number. `reasons`
+    counts by `RejectionReason`, and by `HttpRefusal` for connections."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -33,13 +33,15 @@ class IngestStats(msgspec.Struct):
     other_targets: int = 0
     other_whereabouts: int = 0
     odd_values: int = 0
-    reasons: Counter[Reason | HttpRefusal] = msgspec.field(default_factory=Counter)
+    reasons: Counter[RejectionReason | HttpRefusal] = msgspec.field(
+        default_factory=Counter
+    )
 
-    def unauthorise(self, reason: Reason) -> None:
+    def count_unauthorised(self, reason: RejectionReason) -> None:
         self.unauthorised += 1
         self.reasons[reason] += 1
 
-    def refused_connection(self, reason: HttpRefusal) -> None:
+    def count_refused_connection(self, reason: HttpRefusal) -> None:
         self.reasons[reason] += 1
 
 
@@ -50,14 +52,16 @@ def ingest_sample(
     now_ms: int,
     connections: tuple[int, int] | None = None,
 ) -> Sample:
-    """The `self_ingest` row of one transport: "https" or "mqtt". `connections`: how
-    many there are, and on how many nobody has signed in."""
+    """The `self_ingest` row of one transport: "https" or "mqtt".
+
+    `connections`: (open connections, those on which nobody has signed in).
+    """
     fields: dict[str, Value] = {
         name: getattr(stats, name)
         for name in IngestStats.__struct_fields__
         if name != "reasons"
     }
-    reasons = [*Reason, *(HttpRefusal if connections is not None else ())]
+    reasons = [*RejectionReason, *(HttpRefusal if connections is not None else ())]
     fields |= {f"refused_{reason}": stats.reasons[reason] for reason in reasons}
     if connections is not None:
         fields |= dict(zip(("connections", "strangers"), connections, strict=True))
@@ -68,8 +72,8 @@ def ingest_sample(
 def agents_samples(agents: Iterable[EnrolledAgent], now_ms: int) -> list[Sample]:
     """A `self_agents` row per home site.
 
-    Expected are agents heard in the last 30 days; heard are those of this clock hour
-    and the one before, as the registry knows no finer time. Revoked ones are neither.
+    Expected agents were seen in the last 30 days; heard ones in this clock hour or the
+    one before, because the registry keeps only the hour. Revoked agents do not count.
     """
     hour_ms = now_ms - now_ms % _HOUR_MS
     expected: Counter[str] = Counter()

@@ -1,5 +1,5 @@
-"""`Intake`: what HTTPS and MQTT have in common: a body goes in, a receipt comes out,
-and between the two the journal has it on disk."""
+"""`ReportIntake`: what HTTPS and MQTT share. It checks a body, writes its reports to
+the journal, and returns the receipt once they are on disk."""
 
 from __future__ import annotations
 
@@ -15,36 +15,42 @@ from collectors.ingest.body_quarantine import BodyQuarantine
 from collectors.ingest.gzip_body import unpack
 from collectors.ingest.ingest_config import IngestConfig
 from collectors.ingest.ingest_stats import IngestStats
-from collectors.ingest.laptop_limits import Busy, Charges, Remembered
+from collectors.ingest.laptop_limits import Busy, RateLimits, RecentReportIds
 from collectors.ingest.policies import KnownSites
 from collectors.ingest.registry_records import EnrolledAgent
-from collectors.ingest.rejection_reasons import BodyRefused, Reason
-from collectors.ingest.report_body import Rejected, in_time, read, split
-from collectors.ingest.report_rows import rows
-from collectors.ingest.tag_limits import Bounds
+from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
+from collectors.ingest.report_body import (
+    RejectedReport,
+    read_report,
+    split_body,
+    with_plausible_time,
+)
+from collectors.ingest.report_rows import to_rows
+from collectors.ingest.tag_limits import TagLimits
 from collectors.journal import Append
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import Catalogue
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.report import READ_VERSIONS, Receipt, Report, ReportRefusal
 
-log = structlog.get_logger()
+_log = structlog.get_logger()
 
-# Others come in between: a full body takes a hundred times as long as most.
+# After so much work other tasks get a turn: a full body takes a hundred times as long
+# as most.
 _AT_ONCE_BYTES = 65_536
 _AT_ONCE_VALUES = 8_000
-# Reasons that are worth a look at what was sent; a wrong clock explains itself.
-# One of another version is kept by its agent, and comes again.
-_POISON = frozenset({Reason.UNREADABLE, Reason.MALFORMED})
+# The reasons that need a look at what was sent. A report of another version is kept by
+# its agent and comes again.
+_QUARANTINED = frozenset({RejectionReason.UNREADABLE, RejectionReason.MALFORMED})
 
 
 class NotDurable(Exception):
-    """The journal could not take it; the agent keeps it and comes back."""
+    """The journal could not write it. The agent keeps it and sends it again."""
 
 
-class Intake:
-    """One per transport. `estate` says which sites and targets there are, `versions`
-    which versions of the wire are read."""
+class ReportIntake:
+    """One per transport. `estate` has the sites and targets that reports may name;
+    `versions` are the wire versions that are read."""
 
     def __init__(
         self,
@@ -59,108 +65,109 @@ class Intake:
         limits = config.limits
         self._append, self._catalogue = append, catalogue
         self._knows_site, self._now_ms = KnownSites(estate), now_ms
-        self._bounds = Bounds(estate, config.policy, catalogue)
+        self._tag_limits = TagLimits(estate, config.policy, catalogue)
         self._limits, self._versions = limits, versions
-        self._aside = BodyQuarantine(config.aside, limits.kept_aside)
-        self._charges = Charges(limits, time.monotonic)
-        self._remembered = Remembered(limits.remembered_ids)
-        self._requests = 0
+        self._quarantine = BodyQuarantine(config.aside, limits.kept_aside)
+        self._rates = RateLimits(limits, time.monotonic)
+        self._recent_ids = RecentReportIds(limits.remembered_ids)
+        self._writes = 0
         self.failing = False
         self.stats = IngestStats()
 
     def begin(self, payer: str, size: int) -> None:
-        """Charges a request of `size` bytes to the agent (or, if nobody was asked who
-        they are, to the address) before a byte of it is looked at. Raises `Busy`."""
+        """Charges a request of `size` bytes to `payer`, before any of it is parsed.
+
+        `payer` is the agent, or its network if reports are anonymous. Raises `Busy`.
+        """
         try:
-            self._charges.request(payer)
+            self._rates.charge_request(payer)
         except Busy as busy:
-            raise self.turn_away(busy) from None
+            raise self.count_busy(busy) from None
         self.charge(payer, size)
 
     def charge(self, payer: str, size: int) -> None:
         """Charges further bytes. Raises `Busy`."""
         try:
-            self._charges.bytes(payer, size)
+            self._rates.charge_bytes(payer, size)
         except Busy as busy:
-            raise self.turn_away(busy) from None
+            raise self.count_busy(busy) from None
 
     def unpack(self, body: bytes, payer: str) -> bytes:
-        """The content of a gzip body, charged as well. Raises `BodyRefused`, `Busy`."""
+        """Unpacks a gzip body, and charges it. Raises `BodyRejected` or `Busy`."""
         try:
             content = unpack(body)
-        except BodyRefused as fault:
-            self.refuse(fault.reason, body)
+        except BodyRejected as fault:
+            self.count_refused(fault.reason, body)
             raise
         self.charge(payer, len(content))
         return content
 
-    async def take(
+    async def accept(
         self, body: bytes, sender: EnrolledAgent | None, provider: str, payer: str
     ) -> Receipt:
-        """The receipt for a body, once what it accepts is durable.
+        """Returns the receipt for a body, once the accepted reports are durable.
 
-        `sender` None: nobody was asked who they are. Raises `BodyRefused` where the
-        body is no list of reports, `Busy` where it must come later, `NotDurable`.
+        `sender` is None if reports are anonymous. Raises `BodyRejected` if the body is
+        not a list of reports, `Busy` if it must come later, and `NotDurable`.
         """
         now_ms = self._now_ms()
         try:
-            parts = split(body)
-        except BodyRefused as fault:
-            self.refuse(fault.reason, body)
+            parts = split_body(body)
+        except BodyRejected as fault:
+            self.count_refused(fault.reason, body)
             raise
-        self._admit(payer, len(parts))
+        self._charge_reports(payer, len(parts))
         agent = None if sender is None else sender.agent
         ahead_ms = self._limits.max_ahead_s * 1000
         fresh: dict[str, list[Report]] = {}
         accepted: list[str] = []
         refused: list[ReportRefusal] = []
-        looked_at = 0
+        parsed_bytes = 0
         for part in parts:
-            looked_at += memoryview(part).nbytes
-            if looked_at > _AT_ONCE_BYTES:
-                looked_at = 0
+            parsed_bytes += memoryview(part).nbytes
+            if parsed_bytes > _AT_ONCE_BYTES:
+                parsed_bytes = 0
                 await asyncio.sleep(0)
-            found = read(part, agent, self._versions)
-            if isinstance(found, Rejected):
-                self.refuse(found.reason, found.raw)
-                refused.append(found.refusal())
+            result = read_report(part, agent, self._versions)
+            if isinstance(result, RejectedReport):
+                self.count_refused(result.reason, result.raw)
+                refused.append(result.refusal())
                 continue
-            report = in_time(found, now_ms, ahead_ms)
-            self.stats.retimed += report is not found
+            report = with_plausible_time(result, now_ms, ahead_ms)
+            self.stats.retimed += report is not result
             accepted.append(report.id)
-            if (report.agent, report.id) in self._remembered:
+            if (report.agent, report.id) in self._recent_ids:
                 self.stats.duplicates += 1
             else:
                 fresh.setdefault(report.agent, []).append(report)
         home_site = "" if sender is None else sender.home_site
         if fresh:
-            await self._keep(fresh, home_site, provider, now_ms)
+            await self._store(fresh, home_site, provider, now_ms)
         return Receipt(tuple(accepted), tuple(refused))
 
-    def refuse(self, reason: Reason, body: bytes) -> None:
-        """Counts a body or a report that is not taken, and keeps it where it may
-        tell something."""
+    def count_refused(self, reason: RejectionReason, body: bytes) -> None:
+        """Counts a rejected body or report, and quarantines it if it is unreadable."""
         self.stats.refused += 1
         self.stats.reasons[reason] += 1
-        if reason in _POISON:
-            self._aside.put(body, reason.value, self._now_ms())
+        if reason in _QUARANTINED:
+            self._quarantine.put(body, reason.value, self._now_ms())
 
-    def turn_away(self, busy: Busy) -> Busy:
-        """Counts what must come later; returns it, to be raised."""
+    def count_busy(self, busy: Busy) -> Busy:
+        """Counts a request that must come later. Returns `busy`, to be raised."""
         self.stats.turned_away += 1
         self.stats.reasons[busy.reason] += 1
         return busy
 
-    def _admit(self, payer: str, count: int) -> None:
+    def _charge_reports(self, payer: str, count: int) -> None:
         try:
-            if self._requests >= self._limits.in_flight:
+            if self._writes >= self._limits.in_flight:
                 why = "too many reports at once, come back later"
-                raise Busy(Reason.BUSY, why, 2.0)
-            self._charges.reports(payer, count)
+                raise Busy(RejectionReason.BUSY, why, 2.0)
+            self._rates.charge_reports(payer, count)
         except Busy as busy:
-            raise self.turn_away(busy) from None
+            raise self.count_busy(busy) from None
 
-    async def _keep(
+    async def _store(
         self,
         fresh: dict[str, list[Report]],
         home_site: str,
@@ -169,65 +176,68 @@ class Intake:
     ) -> None:
         batches: list[Batch] = []
         misfit_rows = expired = odd_values = 0
-        for some in _slices(fresh):
-            made = rows(
-                [self._bounds.report(report, now_ms) for report in some],
+        for reports_of_one in _slices(fresh):
+            report_rows = to_rows(
+                [
+                    self._tag_limits.limit_whereabouts(report, now_ms)
+                    for report in reports_of_one
+                ],
                 home_site,
                 provider,
                 self._knows_site,
                 self._catalogue,
                 now_ms,
-                self._bounds.sample,
+                self._tag_limits.limit_sample,
             )
-            batches += [*made.batches, *made.misfits]
-            misfit_rows += made.misfit_rows()
-            expired += made.expired
-            odd_values += made.odd_values
+            batches += [*report_rows.batches, *report_rows.misfits]
+            misfit_rows += report_rows.misfit_rows()
+            expired += report_rows.expired
+            odd_values += report_rows.odd_values
             await asyncio.sleep(0)
-        kept = sum(len(reports) for reports in fresh.values())
-        await self._write(batches, kept)
+        count = sum(len(reports) for reports in fresh.values())
+        await self._append_durably(batches, count)
         for agent, reports in fresh.items():
             for report in reports:
-                self._remembered.add(agent, report.id)
-        self.stats.accepted += kept
+                self._recent_ids.add(agent, report.id)
+        self.stats.accepted += count
         self.stats.misfit_rows += misfit_rows
         self.stats.odd_values += odd_values
         self.stats.expired_rows += expired
-        self.stats.other_targets = self._bounds.others
-        self.stats.other_whereabouts = self._bounds.far
+        self.stats.other_targets = self._tag_limits.other_targets
+        self.stats.other_whereabouts = self._tag_limits.other_whereabouts
 
-    async def _write(self, batches: Sequence[Batch], count: int) -> None:
+    async def _append_durably(self, batches: Sequence[Batch], count: int) -> None:
         if not batches:
             return
-        self._requests += 1
+        self._writes += 1
         self.stats.in_flight += count
         try:
             await self._append.append(*batches)
         except Exception as error:
-            # Whatever it was, it is not on disk.
+            # Whatever the error was, the reports are not on disk.
             self.stats.failures += 1
             if not self.failing:
-                log.error("reports cannot be made durable", error=repr(error))
+                _log.error("reports_not_durable", error=repr(error))
             self.failing = True
             raise NotDurable("reports cannot be made durable at the moment") from error
         finally:
-            self._requests -= 1
+            self._writes -= 1
             self.stats.in_flight -= count
         if self.failing:
-            log.info("reports are made durable again")
+            _log.info("reports_durable_again")
         self.failing = False
 
 
 def _slices(fresh: dict[str, list[Report]]) -> Iterator[list[Report]]:
-    """The reports of each agent, some at a time."""
+    """The reports of each agent in slices of about `_AT_ONCE_VALUES` values."""
     for reports in fresh.values():
-        some: list[Report] = []
-        count = 0
+        part: list[Report] = []
+        values = 0
         for report in reports:
-            some.append(report)
-            count += sum(4 + len(result.values) for result in report.results)
-            if count >= _AT_ONCE_VALUES:
-                yield some
-                some, count = [], 0
-        if some:
-            yield some
+            part.append(report)
+            values += sum(4 + len(result.values) for result in report.results)
+            if values >= _AT_ONCE_VALUES:
+                yield part
+                part, values = [], 0
+        if part:
+            yield part

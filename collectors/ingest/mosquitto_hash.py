@@ -1,8 +1,8 @@
 """Passwords as mosquitto keeps them: `$7$<iterations>$<salt>$<PBKDF2-HMAC-SHA512>`
 (mosquitto_passwd(1), format 7), both in base64.
 
-The secrets are 256 random bits, so the broker's usual 101 iterations are plenty:
-stretching is for passwords that people think up.
+The secrets are 256 random bits, so mosquitto's default of 101 iterations is enough:
+more only helps passwords that people make up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _HASH_BYTES = 64
 
 
 def mosquitto_hash(password: str, salt: bytes | None = None) -> str:
-    """What stands after `user:` in a mosquitto password file."""
+    """The part after `user:` in a mosquitto password file."""
     salt = secrets.token_bytes(_SALT_BYTES) if salt is None else salt
     digest = hashlib.pbkdf2_hmac(
         "sha512", password.encode(), salt, ITERATIONS, _HASH_BYTES
@@ -28,7 +28,7 @@ def mosquitto_hash(password: str, salt: bytes | None = None) -> str:
 
 
 def matches(password: str, stored: str) -> bool:
-    """Whether `stored` was made from `password`; False where it is no such hash."""
+    """Whether `stored` is the hash of `password`; False if it is no such hash."""
     try:
         _, kind, iterations, salt, digest = stored.split("$")
         expected = base64.b64decode(digest, validate=True)

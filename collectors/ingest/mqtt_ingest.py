@@ -26,11 +26,11 @@ from collectors.ingest.broker_client import BrokerAway, BrokerConnection
 from collectors.ingest.gzip_body import GZIP_MAGIC
 from collectors.ingest.ingest_config import IngestConfig, MqttConfig
 from collectors.ingest.ingest_stats import IngestStats
-from collectors.ingest.intake import Intake, NotDurable
+from collectors.ingest.intake import NotDurable, ReportIntake
 from collectors.ingest.laptop_limits import Busy
 from collectors.ingest.providers import UNKNOWN
 from collectors.ingest.registry import Registry
-from collectors.ingest.rejection_reasons import BodyRefused, Reason
+from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
 from collectors.journal import Append
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.report import (
@@ -72,7 +72,7 @@ class MqttIngest:
             raise ValueError("ingest.mqtt is not configured")
         self._config: MqttConfig = config.mqtt
         self._registry, self._now_ms = registry, now_ms
-        self._intake = Intake(
+        self._intake = ReportIntake(
             config, append, estate=estate, versions=versions, now_ms=now_ms
         )
         self._workers = config.limits.in_flight
@@ -155,7 +155,7 @@ class MqttIngest:
         # The broker's ACL ties the topic's last part to the user name.
         message = _Message(topic.rpartition("/")[2], body)
         if self._registry.enrolled(message.agent) is None:
-            self.stats.unauthorise(Reason.CREDENTIAL)
+            self.stats.count_unauthorised(RejectionReason.CREDENTIAL)
             return
         try:
             # Charged before it is queued, so that one agent cannot fill the queue.
@@ -164,7 +164,7 @@ class MqttIngest:
             return
         if self._waiting.full() or self._waiting_bytes + len(body) > _MAX_WAITING_BYTES:
             why = "too many messages wait"
-            self._intake.turn_away(Busy(Reason.BUSY, why, 0))
+            self._intake.count_busy(Busy(RejectionReason.BUSY, why, 0))
             return
         self._waiting_bytes += len(body)
         self._waiting.put_nowait(message)
@@ -177,7 +177,7 @@ class MqttIngest:
             # One message must not end the others; the agent sends it again.
             except Exception as error:  # noqa: BLE001
                 self.stats.failures += 1
-                _log.exception("a message could not be handled", error=repr(error))
+                _log.exception("mqtt_message_failed", error=repr(error))
             finally:
                 self._waiting.task_done()
 
@@ -186,12 +186,12 @@ class MqttIngest:
         sender = self._registry.enrolled(message.agent)
         if sender is None:
             # Revoked while its message waited.
-            self.stats.unauthorise(Reason.CREDENTIAL)
+            self.stats.count_unauthorised(RejectionReason.CREDENTIAL)
             return
         try:
             content = self._unpack(message)
-            receipt = await self._intake.take(content, sender, UNKNOWN, message.agent)
-        except BodyRefused as refused:
+            receipt = await self._intake.accept(content, sender, UNKNOWN, message.agent)
+        except BodyRejected as refused:
             receipt = Receipt((), (ReportRefusal("", f"{refused.reason}: {refused}"),))
         except (Busy, NotDurable):
             # No receipt: the agent keeps the reports and sends them again.
@@ -202,8 +202,8 @@ class MqttIngest:
     def _unpack(self, message: _Message) -> bytes:
         if len(message.body) > MAX_BODY_BYTES:
             why = f"the message is larger than {MAX_BODY_BYTES} bytes"
-            self._intake.refuse(Reason.TOO_LARGE, b"")
-            raise BodyRefused(Reason.TOO_LARGE, why)
+            self._intake.count_refused(RejectionReason.TOO_LARGE, b"")
+            raise BodyRejected(RejectionReason.TOO_LARGE, why)
         if not message.body.startswith(GZIP_MAGIC):
             return message.body
         return self._intake.unpack(message.body, message.agent)

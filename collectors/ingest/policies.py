@@ -1,4 +1,4 @@
-"""What agents are asked to measure, and which sites are believed: from the estate."""
+"""Makes the agents' policy from the estate and the settings, and checks sites."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from collectors.estate.estate_model import Estate
 from collectors.ingest.ingest_config import PolicyConfig
-from collectors.reflector.reflector_access import NOTHING, Granted
+from collectors.reflector.reflector_access import NO_ACCESS, ReflectorAccess
 from probes.wire.policy import (
     CallTargets,
     GatewayAt,
@@ -25,25 +25,27 @@ from probes.wire.policy import (
 # As many as `probes.wire.policy.Policy` takes.
 MAX_REFLECTORS = 16
 MAX_OFFICES = 1_000
-# Of some 25 octets each; a policy has 200 kB in all.
+# About 25 octets each; a policy may have 200 kB in all.
 MAX_SUBNETS = 3_000
-# Front doors of Microsoft 365: something small behind each, whatever it answers.
+# A small file on each front end of Microsoft 365; any answer counts.
 MICROSOFT_365 = (
     Service("Microsoft Teams", "https://teams.microsoft.com/favicon.ico"),
     Service("Exchange Online", "https://outlook.office365.com/favicon.ico"),
 )
 
 
-def policy_of(
+def agent_policy(
     estate: Estate,
     config: PolicyConfig,
     home_site: str,
     incidents: Sequence[Incident] = (),
-    granted: Granted = NOTHING,
+    granted: ReflectorAccess = NO_ACCESS,
 ) -> Policy:
-    """The policy for agents that belong to `home_site`: reflectors that stand in it
-    come first, as agents measure against the first that answers. `granted`: what this
-    agent is given for the reflectors."""
+    """The policy for agents of `home_site`.
+
+    Its own reflectors come first, because agents measure against the first that
+    answers. `granted` is this agent's access to the reflectors.
+    """
     near_first = sorted(estate.reflectors, key=lambda each: each.site != home_site)
     near_first = near_first[:MAX_REFLECTORS]
     return Policy(
@@ -92,7 +94,7 @@ def policy_of(
 
 
 def _offices(estate: Estate) -> tuple[Office, ...]:
-    """The sites' networks, as many as a policy has room for."""
+    """The sites' networks, up to the size limit of a policy."""
     offices: list[Office] = []
     left = MAX_SUBNETS
     for site in estate.sites:
@@ -104,7 +106,7 @@ def _offices(estate: Estate) -> tuple[Office, ...]:
 
 
 def sites_seen_from(estate: Estate, address: str) -> set[str]:
-    """The sites that `address` lies in the networks of."""
+    """The sites that have `address` in one of their networks."""
     try:
         parsed: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
     except ValueError:
@@ -122,15 +124,16 @@ def sites_seen_from(estate: Estate, address: str) -> set[str]:
 
 
 class KnownSites:
-    """Whether the estate has a site of that id; a re-read estate counts at once."""
+    """Returns whether the estate has a site; always asks the current estate."""
 
     def __init__(self, estate: Callable[[], Estate]) -> None:
         self._estate = estate
-        self._of: Estate | None = None
+        self._ids_from: Estate | None = None
         self._ids: frozenset[str] = frozenset()
 
     def __call__(self, site: str) -> bool:
-        now = self._estate()
-        if now is not self._of:
-            self._of, self._ids = now, frozenset(each.id for each in now.sites)
+        estate = self._estate()
+        if estate is not self._ids_from:
+            self._ids_from = estate
+            self._ids = frozenset(site.id for site in estate.sites)
         return site in self._ids

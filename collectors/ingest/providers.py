@@ -1,6 +1,6 @@
-"""Who operates the network an agent was seen from: an offline table, by prefix.
+"""Looks up the provider of an agent's network in an offline table of prefixes.
 
-The address is looked up and let go: it is neither stored nor logged.
+The address is used for the look-up only: it is neither stored nor logged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ UNKNOWN = "unknown"
 
 
 class ProvidersRefused(ValueError):
-    """The table cannot be used; the text names every line that is wrong."""
+    """The table cannot be used. The text names every line with an error."""
 
 
 class Providers:
@@ -35,8 +35,8 @@ class Providers:
 
     @classmethod
     def read(cls, path: Path) -> Providers:
-        """The table of a CSV file of `prefix,provider`; a first line with just these
-        words, empty lines and lines beginning with # do not count."""
+        """Reads a CSV file of `prefix,provider`. Skips a header line, empty lines and
+        lines beginning with #. Raises `ProvidersRefused`."""
         entries: list[tuple[IPv4Network | IPv6Network, str]] = []
         faults: list[str] = []
         try:
@@ -67,8 +67,8 @@ class Providers:
             raise ProvidersRefused("; ".join(faults[:20]))
         return cls(entries)
 
-    def of(self, address: str) -> str:
-        """The provider of that address, `unknown` where the table has none."""
+    def look_up(self, address: str) -> str:
+        """The provider of that address; `unknown` if the table has none."""
         try:
             parsed = ip_address(address)
         except ValueError:
@@ -77,7 +77,7 @@ class Providers:
             parsed = parsed.ipv4_mapped
         number = int(parsed)
         for bits, table in self._tables[parsed.version].items():
-            found = table.get(number >> bits)
-            if found is not None:
-                return found
+            provider = table.get(number >> bits)
+            if provider is not None:
+                return provider
         return UNKNOWN

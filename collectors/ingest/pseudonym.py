@@ -1,8 +1,8 @@
 """Pseudonyms of laptops: HMAC-SHA256 (RFC 2104) of the device id under a secret key.
 
-`<key id>-<128 bits>`: the key id (a few bits of the key's hash) tells which key made
-it, so that a rotation can be followed. The key lives in a file of its own; without
-it nobody can go from a pseudonym to a device or try device ids out. See
+`<key id>-<128 bits>`: the key id (a few bits of the key's hash) names the key that made
+it, so that a rotation can be followed. The key is in a file of its own; without it
+nobody can get from a pseudonym to a device, or test device ids. See
 docs/decisions/020-pseudonym-key.md.
 """
 
@@ -20,25 +20,25 @@ _KEY_BYTES = 32
 
 
 class KeyRefused(ValueError):
-    """The key file cannot be used; the text says why and what was expected."""
+    """The key file cannot be used. The text gives the reason and what was expected."""
 
 
 def pseudonym(key: bytes, device: str) -> str:
-    """Who `device` is from now on: `[0-9a-f]{6}-[0-9a-f]{32}`."""
+    """The pseudonym of `device`: `[0-9a-f]{6}-[0-9a-f]{32}`."""
     digest = hmac.new(key, device.encode(), hashlib.sha256).hexdigest()
     return f"{key_id(key)}-{digest[:32]}"
 
 
 def key_id(key: bytes) -> str:
-    """Six hexadecimal digits that name the key and give nothing of it away."""
+    """Six hexadecimal digits that name the key and reveal nothing of it."""
     return hashlib.sha256(b"towpath pseudonym key id\0" + key).hexdigest()[:6]
 
 
 def read_key(path: Path) -> bytes:
-    """The key in `path`, which is made (mode 0600) where there is none.
+    """Reads the key in `path`; creates it (mode 0600) if there is none.
 
-    `KeyRefused` where others than its owner may read it, or it is not a key: a new
-    one made in its place would cut every laptop off from its own history.
+    Raises `KeyRefused` if others than its owner may read it, or if it is not a key. A
+    damaged key is not replaced: that would cut every laptop off from its own history.
     """
     if not path.exists():
         _create(path)
@@ -65,7 +65,7 @@ def read_key(path: Path) -> bytes:
 
 
 def rotate_key(path: Path) -> tuple[str, str]:
-    """Puts a new key in place of the old, which is gone for ever; (old id, new id)."""
+    """Replaces the key, which cannot be undone. Returns (old id, new id)."""
     old = key_id(read_key(path))
     replace_file(path, _new_key(), durable=True)
     return old, key_id(read_key(path))
@@ -76,7 +76,7 @@ def _create(path: Path) -> None:
     new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     write_new_file(new, _new_key(), durable=True)
     try:
-        # A link is made whole or not at all, and never over what another process made.
+        # A link is atomic, and never replaces a file that another process made.
         path.hardlink_to(new)
     except FileExistsError:
         pass

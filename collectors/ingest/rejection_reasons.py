@@ -1,15 +1,15 @@
-"""Why something was not taken: the closed list that is counted."""
+"""The closed list of reasons for rejecting something, which are counted."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 
-class Reason(StrEnum):
-    """The value is the field `refused_<value>` of `self_ingest`; why a connection is
-    closed is in `collectors.http.Refusal`."""
+class RejectionReason(StrEnum):
+    """Each value has a field `refused_<value>` in `self_ingest`. The reasons for
+    closing a connection are in `collectors.http`."""
 
-    # Bodies and the reports in them: sending them again would not help.
+    # Bodies and the reports in them: sending them again does not help.
     UNREADABLE = "unreadable"
     TOO_LARGE = "too_large"
     VERSION = "version"
@@ -19,16 +19,16 @@ class Reason(StrEnum):
     # Senders.
     CREDENTIAL = "credential"
     ENROLMENT = "enrolment"
-    # To come back later.
+    # Try again later.
     BUSY = "busy"
     AGENT_RATE = "agent_rate"
     ENROLMENT_RATE = "enrolment_rate"
     SLOW_BODY = "slow_body"
 
 
-class BodyRefused(ValueError):
-    """Nothing of the body can be taken; the text is one sentence for the sender."""
+class BodyRejected(ValueError):
+    """No part of the body can be accepted. The text is a sentence for the sender."""
 
-    def __init__(self, reason: Reason, why: str) -> None:
+    def __init__(self, reason: RejectionReason, why: str) -> None:
         super().__init__(why)
         self.reason = reason

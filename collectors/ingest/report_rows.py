@@ -1,9 +1,9 @@
-"""From reports to batches. Pure.
+"""Turns reports into batches. Pure.
 
-A newer agent may know measurements and fields that this catalogue does not, and a
-broken one may send a value of another type. Such a value is left out of its row and
-counted; a row of a measurement that is not known is kept apart, so that the journal
-sets only that aside and every other row lives.
+A newer agent may send measurements and fields that this catalogue does not know, and a
+broken one a value of another type. Such a value is dropped from its row and counted. A
+row of an unknown measurement goes into a batch of its own, so that the journal
+quarantines only that batch.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from probes.wire.report import Report, samples
 from probes.wire.sample import Sample
 
 _DAY_MS = 86_400_000
-# A newer agent knows a few measurements more; each costs the journal a line of its own.
+# A newer agent may know a few more measurements; each is a batch of its own.
 _MAX_UNKNOWN = 8
 
 
 class ReportRows(msgspec.Struct, frozen=True):
-    """`misfits` are batches that the journal will set aside, `expired` the number of
-    rows left out as they are older than they may be kept, `lost` of those of too many
-    measurements that nobody knows, `odd_values` the number of values left out of their
-    rows as they are not declared so."""
+    """Batches for the journal, and counts of what was dropped.
+
+    `misfits`: batches that the journal will quarantine. `expired`: rows older than they
+    may be kept. `lost`: rows of too many unknown measurements. `odd_values`: values
+    dropped from their rows because the catalogue declares another type.
+    """
 
     batches: list[Batch]
     misfits: list[Batch]
@@ -39,7 +41,7 @@ class ReportRows(msgspec.Struct, frozen=True):
         return self.lost + sum(len(batch) for batch in self.misfits)
 
 
-def rows(
+def to_rows(
     reports: Iterable[Report],
     home_site: str,
     provider: str,
@@ -48,8 +50,7 @@ def rows(
     now_ms: int,
     bounded: Callable[[Sample], Sample] = lambda sample: sample,
 ) -> ReportRows:
-    """The rows of reports of *one* agent, gathered by measurement, each as `bounded`
-    leaves it."""
+    """The rows of *one* agent's reports by measurement, each passed to `bounded`."""
     agent = ""
     fresh: list[Sample] = []
     expired = lost = 0
@@ -96,8 +97,8 @@ def _oldest_ms(measurement: str, catalogue: Catalogue, now_ms: int) -> int:
 def _sorted_out(
     batch: Batch, catalogue: Catalogue
 ) -> tuple[list[Sample], list[Sample], int]:
-    """Rows that fit once odd values are left out of them, rows that do not fit, and how
-    many values were left out."""
+    """Returns (rows that fit without their odd values, rows that do not fit, the number
+    of odd values)."""
     good: list[Sample] = []
     bad: list[Sample] = []
     odd = 0
@@ -113,8 +114,8 @@ def _sorted_out(
 
 
 def _fitting(sample: Sample, catalogue: Catalogue) -> Sample:
-    """`sample` with those of its values that are as declared; as it is if its
-    measurement is not known."""
+    """`sample` with only the values that fit the catalogue; unchanged if its
+    measurement is unknown."""
     if sample.measurement not in catalogue:
         return sample
     declared = catalogue.measurement(sample.measurement)

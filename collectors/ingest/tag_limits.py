@@ -1,9 +1,9 @@
-"""What one laptop may put into tags, and into texts that become groups.
+"""Limits what one laptop may put into tags, and into texts that become groups.
 
-A store keeps a series for each set of tags it ever saw (InfluxDB ends at a limit), so a
-tag that a laptop may choose freely is a way to fill it. Sites come from the estate,
-providers from a table, and the rest is bounded here: targets are those of the policy, a
-text with a closed list is of that list, and a laptop has a few whereabouts a day.
+A store keeps a series for each set of tags it has ever seen (InfluxDB stops at a
+limit), so a tag that a laptop chooses freely could fill it. Sites come from the estate
+and providers from a table. The rest is limited here: targets must be in the policy, a
+text with a closed list must be in that list, and a laptop has a few whereabouts a day.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from probes.wire.report import Report, Whereabouts
 from probes.wire.sample import Sample
 
 OTHER = "other"
-# Office, home and train, by cable and Wi-Fi, with VPN and without, in a few sites.
+# Office, home and train, by cable and Wi-Fi, with and without VPN, at a few sites.
 _WHEREABOUTS_A_DAY = 32
-# More than there can be: where reports are anonymous, names are free.
+# More than there can be: if reports are anonymous, any name is accepted.
 _MOST_AGENTS = 100_000
 _DAY_MS = 86_400_000
 _ELSEWHERE = Whereabouts()
@@ -33,8 +33,8 @@ _NONE: frozenset[str] = frozenset()
 Targets = dict[str, frozenset[str]]
 
 
-def targets_of(estate: Estate, policy: PolicyConfig) -> Targets:
-    """The targets a laptop may name, by measurement. Pure."""
+def allowed_targets(estate: Estate, policy: PolicyConfig) -> Targets:
+    """The targets that a laptop may report, by measurement. Pure."""
     reflectors = frozenset(each.id for each in estate.reflectors[:MAX_REFLECTORS])
     services = [each.name for each in policy.services]
     if policy.microsoft_365:
@@ -52,11 +52,11 @@ def targets_of(estate: Estate, policy: PolicyConfig) -> Targets:
     }
 
 
-class Bounds:
-    """Holds what agents say to what they were asked; one per transport.
+class TagLimits:
+    """Replaces tags and texts that no policy allows; one per transport.
 
-    `others` counts the targets that no policy has, and `far` the reports whose
-    whereabouts were left out as one too many.
+    `other_targets` counts targets that are in no policy; `other_whereabouts` counts
+    reports that lost their whereabouts because their agent had too many that day.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class Bounds:
         }
         self._day = 0
         self._seen: dict[str, set[Whereabouts]] = {}
-        self.others = self.far = 0
+        self.other_targets = self.other_whereabouts = 0
 
-    def report(self, report: Report, now_ms: int) -> Report:
-        """`report`, without its whereabouts if its agent has had too many today."""
+    def limit_whereabouts(self, report: Report, now_ms: int) -> Report:
+        """Returns `report`, without whereabouts if its agent had too many today."""
         day = now_ms // _DAY_MS
         if day != self._day or len(self._seen) > _MOST_AGENTS:
             self._day, self._seen = day, {}
@@ -85,14 +85,14 @@ class Bounds:
         if len(seen) < _WHEREABOUTS_A_DAY:
             seen.add(report.whereabouts)
             return report
-        self.far += 1
+        self.other_whereabouts += 1
         return msgspec.structs.replace(report, whereabouts=_ELSEWHERE)
 
-    def sample(self, sample: Sample) -> Sample:
-        """`sample`, with `other` for a target or text that is in no list."""
+    def limit_sample(self, sample: Sample) -> Sample:
+        """Returns `sample`, with `other` for a target or text that is in no list."""
         target = sample.tags["target"]
-        if target and target not in self._known(sample.measurement):
-            self.others += 1
+        if target and target not in self._allowed(sample.measurement):
+            self.other_targets += 1
             sample = msgspec.structs.replace(
                 sample, tags={**sample.tags, "target": OTHER}
             )
@@ -104,8 +104,8 @@ class Bounds:
                 )
         return sample
 
-    def _known(self, measurement: str) -> frozenset[str]:
+    def _allowed(self, measurement: str) -> frozenset[str]:
         estate = self._estate()
         if estate is not self._of:
-            self._of, self._targets = estate, targets_of(estate, self._policy)
+            self._of, self._targets = estate, allowed_targets(estate, self._policy)
         return self._targets.get(measurement, _NONE)

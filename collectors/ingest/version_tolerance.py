@@ -1,10 +1,10 @@
-"""What a newer agent may say that this server does not know yet. Pure.
+"""Accepts reports of newer agents that use values unknown to this server. Pure.
 
-Within a version of the wire fields, measurements and values of closed lists are only
-ever added (docs/decisions/026-versions-of-the-wire.md). Unknown fields of a report are
-passed over by its decoder; the rest is here: an unknown outcome is `other`, an unknown
-place, connection or state of the VPN is `unknown`, and a value that is neither a number
-nor a text is left out.
+Within a wire version, fields, measurements and values of closed lists are only ever
+added (docs/decisions/026-versions-of-the-wire.md). The decoder ignores unknown fields
+of a report. This module does the rest: an unknown outcome becomes `other`, an unknown
+place, connection or VPN state becomes `unknown`, and a value that is neither a number
+nor a text is dropped.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ _CLOSED = {
 }
 
 
-def understood(report: Any) -> Any:
-    """The report `report` (JSON as Python objects) with what is not known here replaced
-    or left out. What is not a report comes back as it is, to be refused."""
+def drop_unknown(report: Any) -> Any:
+    """Returns a report (JSON as Python objects) with unknown values replaced or
+    dropped.
+
+    Anything else is returned unchanged, to be rejected by the decoder.
+    """
     if not isinstance(report, dict):
         return report
     known = dict(report)

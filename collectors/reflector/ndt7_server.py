@@ -41,7 +41,7 @@ class MalformedRequest(ValueError):
     """A request the specification forbids; the text says which part."""
 
 
-def read_ask(target: str) -> SubtestRequest | None:
+def parse_request(target: str) -> SubtestRequest | None:
     """The test a request's target names, None for another path. Pure."""
     parts = urlsplit(target)
     tests = {ndt7.DOWNLOAD: "download", ndt7.UPLOAD: "upload"}

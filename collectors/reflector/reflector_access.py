@@ -22,14 +22,14 @@ _LASTS_S = 6 * 3600
 _TOKEN = re.compile(r"1\.(\d{1,12})\.([0-9a-f]{16})\.([0-9a-f]{32})")
 
 
-class Granted(NamedTuple):
+class ReflectorAccess(NamedTuple):
     """What an agent is given for the reflectors: a key in hexadecimal, and a token."""
 
     stamp_key: str = ""
     token: str = ""
 
 
-NOTHING = Granted()
+NO_ACCESS = ReflectorAccess()
 
 
 class SecretRefused(ValueError):
@@ -63,11 +63,11 @@ def read_secret(path: Path) -> bytes:
     return secret
 
 
-def grant(secret: bytes, agent: str, now_s: float) -> Granted:
+def grant(secret: bytes, agent: str, now_s: float) -> ReflectorAccess:
     """What `agent` is given now; nothing without a secret."""
     if not secret:
-        return NOTHING
-    return Granted(stamp_key(secret).hex(), make_token(secret, agent, now_s))
+        return NO_ACCESS
+    return ReflectorAccess(stamp_key(secret).hex(), make_token(secret, agent, now_s))
 
 
 def stamp_key(secret: bytes) -> bytes:

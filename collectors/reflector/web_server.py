@@ -26,7 +26,7 @@ from collectors.reflector.ndt7_server import (
     Subtest,
     SubtestRequest,
     TestConnection,
-    read_ask,
+    parse_request,
 )
 from collectors.reflector.reflector_access import token_holder
 from collectors.reflector.reflector_config import ReflectorConfig
@@ -184,7 +184,7 @@ class ReflectorWebServer:
             self.stats.echoes += 1
             return _respond(connection, HTTPStatus.OK, _ECHO)
         try:
-            ask = read_ask(request.path)
+            ask = parse_request(request.path)
         except MalformedRequest as why:
             self.stats.refused += 1
             return _respond(connection, HTTPStatus.BAD_REQUEST, f"{why}\n")

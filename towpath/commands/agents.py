@@ -13,12 +13,12 @@ import typer
 from probes.wire.clock import wall_ms
 from towpath.commands.shared import (
     ConfigFile,
-    end,
+    ensure_folder,
+    exit_with,
     fail,
-    folder_of,
     read_config,
-    run_loop,
-    wrong,
+    run_async,
+    usage_error,
 )
 from towpath.error_sentences import sentence_of
 
@@ -35,8 +35,8 @@ def _registry(config: Path) -> Iterator[Registry]:
     from collectors.ingest import Registry
 
     settings = read_config(config)
-    folder_of(settings.ingest.registry.path, "ingest.registry.path")
-    folder_of(settings.ingest.registry.key_file, "ingest.registry.key_file")
+    ensure_folder(settings.ingest.registry.path, "ingest.registry.path")
+    ensure_folder(settings.ingest.registry.key_file, "ingest.registry.key_file")
     try:
         with Registry(settings.ingest.registry) as registry:
             yield registry
@@ -60,9 +60,9 @@ def token(
     try:
         estate = load(read_config(config).estate)
     except EstateError as error:
-        wrong(error.findings)
+        usage_error(error.findings)
     if unknown := known_names.unknown(estate, "site", site):
-        wrong([unknown])
+        usage_error([unknown])
     with _registry(config) as registry:
         typer.echo(registry.make_token(site, uses, days, wall_ms()))
 
@@ -97,21 +97,21 @@ def withdraw(
 ) -> None:
     """Withdraw an enrolment token."""
     with _registry(config) as registry:
-        end(_said(registry.withdraw_token(id), f"token {id} is withdrawn", id))
+        exit_with(_said(registry.withdraw_token(id), f"token {id} is withdrawn", id))
 
 
 @app.command()
 def revoke(config: ConfigFile, agent: Agent) -> None:
     """Take no more reports from a laptop (lost, stolen, leaver); within seconds."""
     with _registry(config) as registry:
-        end(_said(registry.revoke(agent), f"{agent} is revoked", agent))
+        exit_with(_said(registry.revoke(agent), f"{agent} is revoked", agent))
 
 
 @app.command()
 def restore(config: ConfigFile, agent: Agent) -> None:
     """Take reports from a revoked laptop again."""
     with _registry(config) as registry:
-        end(_said(registry.restore(agent), f"{agent} may report again", agent))
+        exit_with(_said(registry.restore(agent), f"{agent} may report again", agent))
 
 
 @app.command()
@@ -145,7 +145,7 @@ def erase(config: ConfigFile, agent: Agent) -> None:
         # Unreadable bodies may be of any laptop, and all of them are erased with one:
         # so nothing is erased until it is known that there is such a laptop.
         try:
-            lines, rows = count_lines(folders, agent), run_loop(count_rows())
+            lines, rows = count_lines(folders, agent), run_async(count_rows())
         except OSError as error:
             fail(f"nothing was erased: {sentence_of(error)}")
         except (Away, RowsRefused, Unanswered, ValueError) as error:
@@ -159,7 +159,7 @@ def erase(config: ConfigFile, agent: Agent) -> None:
     except OSError as error:
         fail(f"no longer enrolled, but a file still names it: {sentence_of(error)}")
     try:
-        run_loop(erase_rows())
+        run_async(erase_rows())
     except (Away, RowsRefused, Unanswered, OSError, ValueError) as error:
         fail(f"no longer enrolled, but its rows are still in the store: {error}")
     when = "within a minute of Towpath running" if embedded else "already"

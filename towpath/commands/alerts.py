@@ -10,10 +10,10 @@ import typer
 from probes.wire.clock import wall_ms
 from towpath.commands.shared import (
     ConfigFile,
-    end,
-    folder_of,
+    ensure_folder,
+    exit_with,
     read_config,
-    wrong,
+    usage_error,
 )
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def list_(
         try:
             since_ms = wall_ms() - parse_duration_ms(since)
         except ValueError as error:
-            wrong([f"--since: {error}"])
-    end(
+            usage_error([f"--since: {error}"])
+    exit_with(
         alerts_list(
             settings.standing,
             wall_ms(),
@@ -70,8 +70,8 @@ def ack(
     """Say that somebody has it."""
     from alerts.alert_commands import alerts_ack
 
-    standing = folder_of(read_config(config).alerts.standing, "alerts.standing")
-    end(alerts_ack(standing, key, who or _me(), why, wall_ms(), typer.echo))
+    standing = ensure_folder(read_config(config).alerts.standing, "alerts.standing")
+    exit_with(alerts_ack(standing, key, who or _me(), why, wall_ms(), typer.echo))
 
 
 @app.command()
@@ -91,8 +91,8 @@ def silence(
     from alerts.alert_commands import alerts_silence
 
     settings = read_config(config)
-    standing = folder_of(settings.alerts.standing, "alerts.standing")
-    end(
+    standing = ensure_folder(settings.alerts.standing, "alerts.standing")
+    exit_with(
         alerts_silence(
             standing,
             lasting,
@@ -116,7 +116,9 @@ def silences(config: ConfigFile) -> None:
     from alerts.alert_commands import alerts_silences
 
     settings = read_config(config).alerts
-    end(alerts_silences(settings.standing, wall_ms(), settings.timezone, typer.echo))
+    exit_with(
+        alerts_silences(settings.standing, wall_ms(), settings.timezone, typer.echo)
+    )
 
 
 @app.command()
@@ -124,8 +126,8 @@ def unsilence(config: ConfigFile, id: Annotated[int, typer.Argument()]) -> None:
     """End a silence now."""
     from alerts.alert_commands import alerts_unsilence
 
-    standing = folder_of(read_config(config).alerts.standing, "alerts.standing")
-    end(alerts_unsilence(standing, id, wall_ms(), typer.echo))
+    standing = ensure_folder(read_config(config).alerts.standing, "alerts.standing")
+    exit_with(alerts_unsilence(standing, id, wall_ms(), typer.echo))
 
 
 @app.command("test")
@@ -135,7 +137,7 @@ def send_test(config: ConfigFile, channel: Annotated[str, typer.Argument()]) -> 
     from alerts.alert_config import notifiers
 
     settings = read_config(config).alerts
-    end(
+    exit_with(
         alerts_test(
             notifiers(settings),
             channel,

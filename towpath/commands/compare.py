@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probes.wire.clock import wall_ms
-from towpath.commands.shared import ConfigFile, end, fail, read_config, run_loop
-from towpath.commands.shared import wrong as refuse
+from towpath.commands.shared import ConfigFile, exit_with, fail, read_config, run_async
+from towpath.commands.shared import usage_error as refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +92,7 @@ def librenms(
 
     try:
         token = read_token(token_file)
-        comparison = run_loop(run_comparison())
+        comparison = run_async(run_comparison())
     except CredentialError as error:
         refuse([str(error)])
     except SourceError as error:
@@ -103,7 +103,7 @@ def librenms(
         typer.echo(compare_output.as_json(comparison, "LibreNMS"))
     else:
         compare_output.show(comparison, "LibreNMS", Console())
-    end(0 if comparison.same else 1)
+    exit_with(0 if comparison.same else 1)
 
 
 async def _read_stored(settings: TowpathConfig) -> dict[str, ComparedDevice]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from towpath.commands.shared import fail, read_config, wrong
+from towpath.commands.shared import fail, read_config, usage_error
 
 if TYPE_CHECKING:
     from alerts.rule_files import Rules
@@ -43,7 +43,7 @@ def build(
     try:
         built = build_files(out, settings, rules)
     except BoardError as error:
-        wrong(str(error).splitlines())
+        usage_error(str(error).splitlines())
     for path in built.files:
         typer.echo(path)
     for each in built.left:
@@ -98,7 +98,7 @@ def export_rules(out: Path, config: Path | None, grafana: int | None) -> None:
     try:
         texts, left = files(settings, rules)
     except BoardError as error:
-        wrong(str(error).splitlines())
+        usage_error(str(error).splitlines())
     for name, text in texts.items():
         if name.startswith("provisioning/alerting/"):
             path = out / Path(name).name
@@ -128,8 +128,8 @@ def _settings(config: Path | None, grafana: int | None) -> tuple[GrafanaConfig, 
         try:
             settings = GrafanaConfig(**{**settings.model_dump(), "target": grafana})
         except ValueError:
-            wrong([f"--grafana {grafana}: expected a version from 9 to 13"])
+            usage_error([f"--grafana {grafana}: expected a version from 9 to 13"])
     try:
         return settings, load_rules(CATALOGUE, folder)
     except RuleError as error:
-        wrong(error.findings)
+        usage_error(error.findings)

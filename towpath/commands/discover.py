@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from towpath.commands.option_groups import CredentialOptions, expand_options
-from towpath.commands.shared import OptionalConfig, read_config, run_loop, wrong
+from towpath.commands.shared import OptionalConfig, read_config, run_async, usage_error
 
 if TYPE_CHECKING:
     from collectors.discovery.address_ranges import Address
@@ -86,12 +86,12 @@ def discover(
     try:
         estate = Estate() if settings is None else load(settings.estate)
     except EstateError as error:
-        wrong(error.findings)
+        usage_error(error.findings)
     except OSError as error:
-        wrong([f"{error.filename}: {error.strerror}"])
+        usage_error([f"{error.filename}: {error.strerror}"])
     to_try = _read_credentials(settings, credential)
     if site and (unknown := known_names.unknown(estate, "site", site)):
-        wrong([unknown])
+        usage_error([unknown])
     if credential.guess:
         typer.echo(
             "also trying the communities "
@@ -125,12 +125,14 @@ def _read_targets(networks: list[str], options: _AddressOptions) -> list[Address
         if options.addresses_in is not None:
             texts += options.addresses_in.read_text(encoding="utf-8").split()
         if not texts:
-            wrong(["towpath discover needs a network such as 10.1.0.0/24, or --list"])
+            usage_error(
+                ["towpath discover needs a network such as 10.1.0.0/24, or --list"]
+            )
         return shuffle(parse_addresses(texts, options.most))
     except OSError as error:
-        wrong([f"{error.filename}: {error.strerror}"])
+        usage_error([f"{error.filename}: {error.strerror}"])
     except (InvalidNetwork, UnicodeDecodeError) as error:
-        wrong([str(error)])
+        usage_error([str(error)])
 
 
 def _read_credentials(
@@ -150,11 +152,11 @@ def _read_credentials(
             options.guess,
         )
     except OSError as error:
-        wrong([f"{error.filename}: {error.strerror}"])
+        usage_error([f"{error.filename}: {error.strerror}"])
     except (CredentialError, UnicodeDecodeError) as error:
-        wrong([str(error)])
+        usage_error([str(error)])
     if not to_try:
-        wrong(
+        usage_error(
             [
                 "there is no credential to try: name a credentials file in the "
                 "settings (-c), give --community or --user, or --guess"
@@ -188,7 +190,7 @@ def _run_sweep(
             progress.advance(task)
 
         try:
-            run_loop(sweep(settings, targets, order, add))
+            run_async(sweep(settings, targets, order, add))
         except KeyboardInterrupt:
             return True
     return False

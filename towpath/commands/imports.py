@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from towpath.commands.shared import OptionalConfig, fail, read_config, run_loop, wrong
+from towpath.commands.shared import (
+    OptionalConfig,
+    fail,
+    read_config,
+    run_async,
+    usage_error,
+)
 
 if TYPE_CHECKING:
     from collectors.estate import Estate
@@ -61,7 +67,7 @@ def csv_(
             spreadsheet.read_rows(file), file, estate, _parse_roles(role), new_sites
         )
     except SourceError as error:
-        wrong([str(error)])
+        usage_error([str(error)])
     _write(imported, estate, str(file), out, diff)
     if not (imported.devices or imported.sites or imported.incomplete):
         fail(f"{file}: no row could be used")
@@ -89,7 +95,7 @@ def netbox(
 
     try:
         token = read_token(token_file)
-        imported = netbox.to_estate(run_loop(fetch()), mapping)
+        imported = netbox.to_estate(run_async(fetch()), mapping)
     except SourceError as error:
         fail(str(error))
     _write(imported, estate, "NetBox", out, diff)
@@ -126,14 +132,14 @@ def librenms(
         )
         token = read_token(token_file)
         imported, new_credentials = librenms.to_estate(
-            run_loop(fetch()), estate, known, mapping, _resolve
+            run_async(fetch()), estate, known, mapping, _resolve
         )
         if credentials_out is None:
             librenms.drop_credentials(imported, new_credentials)
         elif new_credentials:
             librenms.write_credentials(credentials_out, new_credentials)
     except CredentialError as error:
-        wrong([str(error)])
+        usage_error([str(error)])
     except SourceError as error:
         fail(str(error))
     if new_credentials:
@@ -156,7 +162,7 @@ def _load_estate(config: Path | None) -> Estate:
     try:
         return load(read_config(config).estate)
     except EstateError as error:
-        wrong(error.findings)
+        usage_error(error.findings)
 
 
 def _parse_roles(given: list[str] | None) -> Mapping[str, str]:
@@ -170,7 +176,7 @@ def _parse_roles(given: list[str] | None) -> Mapping[str, str]:
         theirs, _, ours = text.partition("=")
         if ours not in known:
             hint = did_you_mean(ours, known)
-            wrong(
+            usage_error(
                 [f"--role {text}: expected THEIRS=OURS with {', '.join(known)}{hint}"]
             )
         mapping[theirs.strip().lower()] = ours
@@ -190,7 +196,7 @@ def _write(
         try:
             out.write_text(text, encoding="utf-8")
         except OSError as error:
-            wrong([f"{out}: cannot be written: {error.strerror}"])
+            usage_error([f"{out}: cannot be written: {error.strerror}"])
     for sentence in summary(merged, source):
         typer.echo(sentence, err=True)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from towpath.commands.option_groups import CredentialOptions, expand_options
-from towpath.commands.shared import end, wrong
+from towpath.commands.shared import exit_with, usage_error
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ def poll(
     from collectors.snmp.session.credentials import CredentialError
 
     if (host is None) == (target.targets is None):
-        wrong(["towpath poll needs a HOST[:PORT], or --targets FILE.csv"])
+        usage_error(["towpath poll needs a HOST[:PORT], or --targets FILE.csv"])
     try:
         known = load(profiles)
         if profiles is not None:
             known.check()
     except ProfileError as error:
-        wrong(error.findings)
+        usage_error(error.findings)
     try:
         if target.targets is not None:
             code = poll_file(
@@ -91,5 +91,5 @@ def poll(
                 profiles=known,
             )
     except (WrongTarget, CredentialError) as error:
-        wrong([str(error)])
-    end(code)
+        usage_error([str(error)])
+    exit_with(code)

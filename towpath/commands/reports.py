@@ -13,8 +13,8 @@ from towpath.commands.shared import (
     ConfigFile,
     fail,
     read_config,
-    run_loop,
-    wrong,
+    run_async,
+    usage_error,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Reports for managers.")
@@ -54,9 +54,9 @@ def site(
         estate = load(settings.estate)
         sites = chosen(estate, site)
     except EstateError as error:
-        wrong(error.findings)
+        usage_error(error.findings)
     except (ValueError, ReportError) as error:
-        wrong([str(error)])
+        usage_error([str(error)])
 
     async def made() -> Made:
         async with open_store(settings.store, CATALOGUE) as store:
@@ -80,7 +80,7 @@ def site(
     # them again and again costs a tenth of its time and finds none.
     gc.disable()
     try:
-        files = run_loop(made())
+        files = run_async(made())
     except (Away, Unanswered, OSError, ReportError, ValueError) as error:
         fail(f"the report could not be made: {error}")
     finally:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from towpath.commands.dashboards import export_rules
-from towpath.commands.shared import OptionalConfig, end, read_config, wrong
+from towpath.commands.shared import OptionalConfig, exit_with, read_config, usage_error
 
 app = typer.Typer(no_args_is_help=True, help="Alert rules: list, check, test, export.")
 Folder = Annotated[
@@ -26,7 +26,7 @@ def list_(
     """Every rule that is on: severity, how long before it pages, what it says."""
     from alerts.alert_commands import rules_list
 
-    end(rules_list(rules, json, typer.echo))
+    exit_with(rules_list(rules, json, typer.echo))
 
 
 @app.command()
@@ -40,15 +40,15 @@ def check(rules: Folder = None, config: OptionalConfig = None) -> None:
     from collectors.snmp.traps.trap_catalog import load as load_traps
 
     if config is None:
-        end(rules_check(rules, typer.echo))
+        exit_with(rules_check(rules, typer.echo))
         return
     settings = read_config(config)
     try:
         estate, traps = load(settings.estate), load_traps(settings.traps.catalog)
     except (EstateError, CatalogError) as error:
-        wrong(error.findings)
+        usage_error(error.findings)
     known = known_values(estate, traps.events)
-    end(rules_check(rules or settings.alerts.rules, typer.echo, check_of(known)))
+    exit_with(rules_check(rules or settings.alerts.rules, typer.echo, check_of(known)))
 
 
 @app.command("test")
@@ -59,7 +59,7 @@ def play(
     """Play recorded windows and say where the rules come to another verdict."""
     from alerts.alert_commands import rules_test
 
-    end(rules_test(files, rules, typer.echo))
+    exit_with(rules_test(files, rules, typer.echo))
 
 
 @app.command()
@@ -75,5 +75,5 @@ def export(
 ) -> None:
     """Write the rules for another engine; paused, so that two never page for one."""
     if to != "grafana":
-        wrong([f"rules can be exported for grafana, not for {to!r}"])
+        usage_error([f"rules can be exported for grafana, not for {to!r}"])
     export_rules(out, config, grafana)

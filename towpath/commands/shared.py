@@ -37,10 +37,10 @@ def read_config(path: Path) -> TowpathConfig:
     try:
         return read(path)
     except ConfigError as error:
-        wrong(error.findings)
+        usage_error(error.findings)
 
 
-def run_loop(work: Coroutine[Any, Any, _Answer]) -> _Answer:
+def run_async(work: Coroutine[Any, Any, _Answer]) -> _Answer:
     """asyncio, on uvloop where there is one."""
     try:
         import uvloop
@@ -50,16 +50,16 @@ def run_loop(work: Coroutine[Any, Any, _Answer]) -> _Answer:
         return runner.run(work)
 
 
-def keep_private() -> None:
+def restrict_umask() -> None:
     """What a command writes into the state folder is for its own user alone, whatever
     the umask it was started with."""
     os.umask(0o077)
 
 
-def folder_of(path: Path, key: str) -> Path:
+def ensure_folder(path: Path, key: str) -> Path:
     """`path`, once its folder is there and may be written; else exit code 1 with a
     sentence that names the setting `key`."""
-    keep_private()
+    restrict_umask()
     folder = path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,13 +70,13 @@ def folder_of(path: Path, key: str) -> Path:
     return path
 
 
-def end(code: int) -> None:
+def exit_with(code: int) -> None:
     """Ends with that exit code; 0 is silence."""
     if code:
         raise typer.Exit(code)
 
 
-def wrong(findings: Sequence[str]) -> NoReturn:
+def usage_error(findings: Sequence[str]) -> NoReturn:
     """Wrong usage or configuration: exit code 2."""
     for finding in findings:
         typer.echo(finding, err=True)

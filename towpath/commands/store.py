@@ -13,8 +13,8 @@ from towpath.commands.shared import (
     ConfigFile,
     fail,
     read_config,
-    run_loop,
-    wrong,
+    run_async,
+    usage_error,
 )
 
 Measurement = Annotated[str, typer.Argument(help="see docs/catalogue.md")]
@@ -63,18 +63,18 @@ def query(
             to,
         )
     except ValueError as error:
-        wrong([str(error)])
+        usage_error([str(error)])
 
     async def answer(asked: Query) -> list[Row]:
         async with open_store(settings.store, CATALOGUE) as store:
             rows = await store.ask(asked)
             unknown = await query_command.unknown_names(asked, rows, estate, store)
             if unknown:
-                wrong(unknown)
+                usage_error(unknown)
             return rows
 
     try:
-        rows = run_loop(answer(asked))
+        rows = run_async(answer(asked))
     except (Away, Unanswered, OSError, ValueError) as error:
         fail(f"the store gave no answer: {error}")
     write = query_command.table
@@ -106,12 +106,12 @@ def export(
     chosen: Format | None = next((f for f in get_args(Format) if f == format), None)
     if chosen is None:
         hint = did_you_mean(format, get_args(Format))
-        wrong([f"no format is called {format!r}{hint}"])
+        usage_error([f"no format is called {format!r}{hint}"])
     try:
         now = wall_ms()
         from_ms, to_ms = query_command.moment(from_, now), query_command.moment(to, now)
     except ValueError as error:
-        wrong([str(error)])
+        usage_error([str(error)])
 
     async def written(form: Format) -> int:
         # A bar only where somebody looks.
@@ -130,9 +130,9 @@ def export(
                 )
 
     try:
-        rows = run_loop(written(chosen))
+        rows = run_async(written(chosen))
     except query_command.QuestionRefused as error:
-        wrong([str(error)])
+        usage_error([str(error)])
     except (Away, Unanswered, OSError) as error:
         fail(f"the export could not be made: {error}")
     typer.echo(f"{out}: {rows} rows", err=True)

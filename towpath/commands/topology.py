@@ -12,8 +12,8 @@ from towpath.commands.shared import (
     ConfigFile,
     fail,
     read_config,
-    run_loop,
-    wrong,
+    run_async,
+    usage_error,
 )
 
 
@@ -43,9 +43,9 @@ def topology(
     try:
         estate = load(settings.estate)
     except EstateError as error:
-        wrong(error.findings)
+        usage_error(error.findings)
     if site and (unknown := known_names.unknown(estate, "site", site)):
-        wrong([unknown])
+        usage_error([unknown])
 
     async def read_graph() -> TopologyGraph:
         neighbours: list[DeviceNeighbour] = []
@@ -61,7 +61,7 @@ def topology(
         return build_graph(estate, neighbours, local_systems)
 
     try:
-        graph = topology_output.restrict_to_site(run_loop(read_graph()), estate, site)
+        graph = topology_output.restrict_to_site(run_async(read_graph()), estate, site)
     except (Away, Unanswered, OSError, ValueError) as error:
         fail(f"the store gave no answer: {error}")
     if json:

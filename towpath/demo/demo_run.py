@@ -179,7 +179,9 @@ overrides:
 """
 
 
-def show(for_s: float | None, web_port: int = 8080, keep: Path | None = None) -> int:
+def run_demo(
+    for_s: float | None, web_port: int = 8080, keep: Path | None = None
+) -> int:
     """Runs the demo; the exit code: 0 where the fault was found, named and resolved.
 
     With `for_s` it ends by itself; without, it stays until Ctrl-C. `keep`: a folder
