@@ -1,4 +1,4 @@
-"""Our HTTP server on a real socket: what it refuses, and what it lets nobody do."""
+"""The HTTP server on a real socket: what it refuses and which limits hold."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from waiting import until
 from collectors.http import (
     CannotServe,
     Certificate,
+    Endpoint,
     HttpRefusal,
     HttpServer,
     ServerLimits,
@@ -60,14 +61,12 @@ class Served:
         )
         self.server = HttpServer(
             app,
-            "127.0.0.1",
-            0,
+            Endpoint("127.0.0.1", 0, "test.port"),
             limits,
-            what="test.port",
             certificate=None
             if certificates is None
             else Certificate(certificates.certificate, certificates.private_key),
-            refused=self._count,
+            on_refusal=self._count,
         )
 
     async def connect(self, source: str = "127.0.0.1") -> Streams:
@@ -89,7 +88,7 @@ class Served:
 
     async def _sign_in(self, request: Request) -> Response:
         self.requests.append((request.url.path, b""))
-        there = request.scope["connection"].recognise(request.path_params["name"])
+        there = request.scope["connection"].sign_in(request.path_params["name"])
         return Response(status_code=200 if there else 503)
 
     async def _take(self, request: Request) -> Response:
@@ -98,7 +97,7 @@ class Served:
         return Response(b"%d" % len(body))
 
     async def _wait(self, request: Request) -> Response:
-        request.scope["connection"].recognise(request.path_params["name"])
+        request.scope["connection"].sign_in(request.path_params["name"])
         await self.go_on.wait()
         return Response(b"waited")
 
@@ -114,8 +113,8 @@ async def served(folder: Path | None = None, **limits: Any) -> AsyncIterator[Ser
         await running.server.stop()
 
 
-async def say(streams: Streams, text: bytes) -> bytes:
-    """Sends, and reads one answer with its body; empty if the peer hung up."""
+async def exchange(streams: Streams, text: bytes) -> bytes:
+    """Sends `text` and returns one answer with its body; empty if the peer closed."""
     reader, writer = streams
     with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
         writer.write(text)
@@ -130,8 +129,8 @@ async def say(streams: Streams, text: bytes) -> bytes:
     return b""
 
 
-async def ended(streams: Streams) -> bool:
-    """Waits until the peer has hung up."""
+async def closed(streams: Streams) -> bool:
+    """Waits until the peer has closed the connection."""
     with contextlib.suppress(ConnectionError, ssl.SSLError):
         async with asyncio.timeout(20):
             while await streams[0].read(65_536):
@@ -142,7 +141,7 @@ async def ended(streams: Streams) -> bool:
 
 GET_IN = b"GET /in/%s HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /take HTTP/1.1\r\nHost: x\r\n"
-FAULTY = {
+BAD_REQUESTS = {
     "content-length with transfer-encoding": POST
     + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "transfer-encoding with content-length": POST
@@ -207,13 +206,13 @@ FAULTY = {
 }
 
 
-@pytest.mark.parametrize("name", FAULTY)
-async def test_a_faulty_request_closes_its_connection_and_hides_no_other_one(
+@pytest.mark.parametrize("name", BAD_REQUESTS)
+async def test_a_bad_request_closes_its_connection_and_hides_no_other_request(
     name: str,
 ) -> None:
     async with served(linger_s=0.2) as running:
         streams = await running.connect()
-        answer = await say(streams, FAULTY[name] + GET_IN % b"hidden")
+        answer = await exchange(streams, BAD_REQUESTS[name] + GET_IN % b"hidden")
         # Some are noticed while the body is read: then there is no answer at all.
         assert answer[:12] in {
             b"",
@@ -222,11 +221,11 @@ async def test_a_faulty_request_closes_its_connection_and_hides_no_other_one(
             b"HTTP/1.1 501",
         }
         assert answer == b"" or b"connection: close" in answer
-        assert await ended(streams)
+        assert await closed(streams)
         assert not [path for path, _ in running.requests if path == "/in/hidden"]
         assert sum(running.refused.values()) == 1, running.refused
         fresh = await running.connect()
-        assert (await say(fresh, GET_IN % b"a")).startswith(b"HTTP/1.1 200")
+        assert (await exchange(fresh, GET_IN % b"a")).startswith(b"HTTP/1.1 200")
         fresh[1].close()
 
 
@@ -236,16 +235,16 @@ async def test_ordinary_requests_share_a_connection_in_their_order() -> None:
         chunked = POST + b"Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n"
         plain = POST + b"Content-Length: 2\r\n\r\nde"
         for text, size in ((chunked, b"3"), (plain, b"2"), (chunked, b"3")):
-            assert (await say(streams, text)).endswith(size)
+            assert (await exchange(streams, text)).endswith(size)
         # Several at once, and in pieces.
         streams[1].write(chunked + plain + GET_IN % b"a")
         for size in (b"3", b"2"):
-            assert (await say(streams, b"")).endswith(size)
-        assert (await say(streams, b"")).startswith(b"HTTP/1.1 200")
+            assert (await exchange(streams, b"")).endswith(size)
+        assert (await exchange(streams, b"")).startswith(b"HTTP/1.1 200")
         for byte in plain[:-1]:
             streams[1].write(bytes([byte]))
             await streams[1].drain()
-        assert (await say(streams, plain[-1:])).endswith(b"2")
+        assert (await exchange(streams, plain[-1:])).endswith(b"2")
         assert [body for _, body in running.requests[:3]] == [b"abc", b"de", b"abc"]
         assert not running.refused
         streams[1].close()
@@ -255,13 +254,13 @@ async def test_expect_continue_is_answered_only_by_who_reads_the_body() -> None:
     async with served(linger_s=0.2) as running:
         head = b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n"
         streams = await running.connect()
-        assert (await say(streams, POST + head)).startswith(b"HTTP/1.1 100")
-        assert (await say(streams, b"abc")).endswith(b"3")
+        assert (await exchange(streams, POST + head)).startswith(b"HTTP/1.1 100")
+        assert (await exchange(streams, b"abc")).endswith(b"3")
         streams[1].write(b"POST /nowhere HTTP/1.1\r\nHost: x\r\n" + head)
-        answer = await say(streams, b"")
+        answer = await exchange(streams, b"")
         assert answer.startswith(b"HTTP/1.1 404")
         assert b"connection: close" in answer
-        assert await ended(streams)
+        assert await closed(streams)
 
 
 @pytest.mark.parametrize("framing", ["content-length", "chunked"])
@@ -275,7 +274,7 @@ async def test_the_body_of_a_refused_path_is_not_read_to_its_end(framing: str) -
             if endless
             else b"Content-Length: 1000000000\r\n\r\n"
         )
-        answer = await say(streams, head)
+        answer = await exchange(streams, head)
         assert answer.startswith(b"HTTP/1.1 404")
         assert b"connection: close" in answer
         sent = 0
@@ -286,7 +285,7 @@ async def test_the_body_of_a_refused_path_is_not_read_to_its_end(framing: str) -
                 await streams[1].drain()
                 sent += len(piece)
         assert sent < 20_000_000
-        assert await ended(streams)
+        assert await closed(streams)
         assert not running.requests
 
 
@@ -294,13 +293,15 @@ async def test_an_honest_body_gets_its_refusal_though_nobody_wants_it() -> None:
     async with served(linger_s=5) as running:
         streams = await running.connect()
         head = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
-        answer = await say(streams, head + b"x" * 900_000)
+        answer = await exchange(streams, head + b"x" * 900_000)
         assert answer.startswith(b"HTTP/1.1 404")
         streams[1].close()
 
 
 def test_any_bytes_end_in_an_answer_or_a_closed_connection() -> None:
-    piece = st.sampled_from([*FAULTY.values(), GET_IN % b"a", POST, b"\r\n", b"\n"])
+    piece = st.sampled_from(
+        [*BAD_REQUESTS.values(), GET_IN % b"a", POST, b"\r\n", b"\n"]
+    )
 
     with asyncio.Runner() as runner:
 
@@ -324,10 +325,10 @@ def test_any_bytes_end_in_an_answer_or_a_closed_connection() -> None:
                 streams[1].write(text)
                 await streams[1].drain()
                 streams[1].write_eof()
-            assert await ended(streams)
+            assert await closed(streams)
             await until(lambda: running.server.connections == 0)
             fresh = await running.connect()
-            assert (await say(fresh, GET_IN % b"a")).startswith(b"HTTP/1.1 200")
+            assert (await exchange(fresh, GET_IN % b"a")).startswith(b"HTTP/1.1 200")
             fresh[1].close()
             await until(lambda: running.server.connections == 0)
 
@@ -355,9 +356,9 @@ def test_silent_slow_and_idle_peers_are_closed_in_time_and_counted(
             silent = await running.silent()
             quiet, dribbling, idle = [await running.connect() for _ in range(3)]
             dribbling[1].write(b"GET /in/a HT")
-            assert (await say(idle, GET_IN % b"a")).startswith(b"HTTP/1.1 200")
+            assert (await exchange(idle, GET_IN % b"a")).startswith(b"HTTP/1.1 200")
             for streams in (silent, quiet, dribbling, idle):
-                assert await ended(streams)
+                assert await closed(streams)
             await until(lambda: running.server.connections == 0)
             assert running.refused == {
                 HttpRefusal.HANDSHAKE: 1,
@@ -367,7 +368,7 @@ def test_silent_slow_and_idle_peers_are_closed_in_time_and_counted(
     run(attack())
 
 
-def test_strangers_never_take_the_places_of_those_who_signed_in(
+def test_strangers_never_take_the_slots_of_those_who_signed_in(
     run: Any, tmp_path: Path
 ) -> None:
     async def attack() -> None:
@@ -375,19 +376,19 @@ def test_strangers_never_take_the_places_of_those_who_signed_in(
         async with served(tmp_path, **limits) as running:
             known = [await running.connect() for _ in range(6)]
             for number, streams in enumerate(known):
-                answer = await say(streams, GET_IN % b"%d" % number)
+                answer = await exchange(streams, GET_IN % b"%d" % number)
                 assert answer.startswith(b"HTTP/1.1 200")
             crowd = [await running.silent("127.0.0.2") for _ in range(20)]
             crowd += [await running.connect("127.0.0.3") for _ in range(20)]
             assert running.server.strangers <= 6
             # One who is known goes on; one who comes now gets in.
             for number, streams in enumerate(known):
-                answer = await say(streams, GET_IN % b"%d" % number)
+                answer = await exchange(streams, GET_IN % b"%d" % number)
                 assert answer.startswith(b"HTTP/1.1 200")
             known[0][1].close()
             await until(lambda: running.server.connections <= 11)
             newcomer = await running.connect("127.0.0.4")
-            answer = await say(newcomer, GET_IN % b"new")
+            answer = await exchange(newcomer, GET_IN % b"new")
             assert answer.startswith(b"HTTP/1.1 200")
             assert running.refused.total() >= 34
             for streams in (*known, *crowd, newcomer):
@@ -407,7 +408,7 @@ async def test_500_laptops_behind_one_address_are_not_shut_out_by_silent_ones(
         async def laptop(number: int) -> bool:
             async with gate:
                 streams = await running.connect()
-                answer = await say(streams, GET_IN % b"laptop-%d" % number)
+                answer = await exchange(streams, GET_IN % b"laptop-%d" % number)
                 streams[1].close()
                 return answer.startswith(b"HTTP/1.1 200")
 
@@ -424,26 +425,26 @@ async def test_a_flood_of_handshakes_keeps_other_addresses_waiting_for_no_turn(
         crowd = [asyncio.create_task(running.connect("127.0.0.3")) for _ in range(80)]
         await asyncio.wait(crowd, return_when=asyncio.FIRST_COMPLETED)
         streams = await running.connect("127.0.0.2")
-        assert b" 200 " in await say(streams, GET_IN % b"x")
+        assert b" 200 " in await exchange(streams, GET_IN % b"x")
         waiting = [task for task in crowd if not task.done()]
         # Of those 80 most still wait.
         assert len(waiting) > 40
         for task in crowd:
             task.cancel()
         done = await asyncio.gather(*crowd, return_exceptions=True)
-        for each in (*done, streams):
-            if isinstance(each, tuple):
-                each[1].close()
+        for result in (*done, streams):
+            if isinstance(result, tuple):
+                result[1].close()
 
 
 async def test_answers_to_refused_requests_wait_and_nothing_else_does() -> None:
     async with served(refusals_per_s=0.7) as running:
         refused = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
         crowd = [await running.connect() for _ in range(12)]
-        asked = [asyncio.create_task(say(streams, refused)) for streams in crowd]
+        asked = [asyncio.create_task(exchange(streams, refused)) for streams in crowd]
         done, _ = await asyncio.wait(asked, timeout=0.1)
         honest = await running.connect()
-        assert b" 200 " in await say(honest, GET_IN % b"a")
+        assert b" 200 " in await exchange(honest, GET_IN % b"a")
         assert len(done) < 12
         assert all(b" 404 " in answer for answer in await asyncio.gather(*asked))
         for streams in (*crowd, honest):
@@ -455,18 +456,18 @@ async def test_one_name_has_few_connections_and_those_at_work_are_kept() -> None
         waiting = await running.connect()
         waiting[1].write(b"GET /wait/a HTTP/1.1\r\nHost: x\r\n\r\n")
         resting, third = await running.connect(), await running.connect()
-        assert b" 200 " in await say(resting, GET_IN % b"a")
+        assert b" 200 " in await exchange(resting, GET_IN % b"a")
         await until(lambda: running.server.strangers == 1)
-        assert b" 200 " in await say(third, GET_IN % b"a")
-        assert await ended(resting)
+        assert b" 200 " in await exchange(third, GET_IN % b"a")
+        assert await closed(resting)
         assert running.refused == {HttpRefusal.AGENT_FULL: 1}
         running.go_on.set()
-        assert (await say(waiting, b"")).endswith(b"waited")
+        assert (await exchange(waiting, b"")).endswith(b"waited")
         for streams in (waiting, third):
             streams[1].close()
 
 
-def test_a_peer_that_reads_no_answer_is_let_go(run: Any) -> None:
+def test_a_peer_that_does_not_read_its_answer_is_closed(run: Any) -> None:
     async def attack() -> None:
         async with served(answer_s=0.3, linger_s=0.2) as running:
             reader, writer = await running.connect()
@@ -479,7 +480,7 @@ def test_a_peer_that_reads_no_answer_is_let_go(run: Any) -> None:
     run(attack())
 
 
-async def test_without_files_left_strangers_give_theirs_up(
+async def test_if_no_file_is_left_a_stranger_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Full(socket.socket):
@@ -500,20 +501,18 @@ async def test_without_files_left_strangers_give_theirs_up(
     monkeypatch.setattr(HttpServer, "_listen", listen)
     async with served() as running:
         stranger, known = await running.connect(), await running.connect()
-        assert b" 200 " in await say(known, GET_IN % b"a")
+        assert b" 200 " in await exchange(known, GET_IN % b"a")
         Full.left = 1
         newcomer = await running.connect()
-        assert b" 200 " in await say(newcomer, GET_IN % b"b")
-        assert await ended(stranger)
+        assert b" 200 " in await exchange(newcomer, GET_IN % b"b")
+        assert await closed(stranger)
         assert running.refused == {HttpRefusal.NO_FILES: 1}
-        assert b" 200 " in await say(known, GET_IN % b"a")
+        assert b" 200 " in await exchange(known, GET_IN % b"a")
         for streams in (known, newcomer):
             streams[1].close()
 
 
-def test_a_connection_that_has_ended_leaves_nothing_behind(
-    run: Any, tmp_path: Path
-) -> None:
+def test_a_closed_connection_leaves_no_objects_behind(run: Any, tmp_path: Path) -> None:
     async def come_and_go() -> None:
         gc.collect()
         gc.disable()
@@ -521,7 +520,7 @@ def test_a_connection_that_has_ended_leaves_nothing_behind(
             async with served(tmp_path) as running:
                 for _ in range(5):
                     streams = await running.connect()
-                    assert b" 200 " in await say(streams, GET_IN % b"a")
+                    assert b" 200 " in await exchange(streams, GET_IN % b"a")
                     streams[1].close()
                     silent = await running.silent()
                     silent[1].close()
@@ -536,10 +535,12 @@ def test_a_connection_that_has_ended_leaves_nothing_behind(
     run(come_and_go())
 
 
-async def test_it_says_in_one_sentence_why_it_cannot_listen() -> None:
+async def test_an_error_of_one_sentence_has_why_it_cannot_listen() -> None:
     async with served() as running:
         second = HttpServer(
-            None, "127.0.0.1", running.server.port, ServerLimits(), what="web.port"
+            None,
+            Endpoint("127.0.0.1", running.server.port, "web.port"),
+            ServerLimits(),
         )
         with pytest.raises(CannotServe, match=r"cannot listen.*\(web\.port\)"):
             await second.start()

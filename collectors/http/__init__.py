@@ -1,11 +1,24 @@
 """One HTTP server for everything that Towpath serves over HTTP.
 
-Who may stay connected is decided in `places`, and who is next in `fair_queue` (both
-pure); `listener` accepts each `connection` and agrees TLS, `protocol` reads its
-requests; `server` puts them together.
+`listener` accepts each `connection` and does the TLS handshake; `protocol` reads its
+requests. `connection_slots` decides which connections stay and `fair_queue` whose
+handshake is next (both pure). `server` puts them together.
 """
 
 from collectors.http.refusal_reasons import HttpRefusal
-from collectors.http.server import CannotServe, Certificate, HttpServer, ServerLimits
+from collectors.http.server import (
+    CannotServe,
+    Certificate,
+    Endpoint,
+    HttpServer,
+    ServerLimits,
+)
 
-__all__ = ["CannotServe", "Certificate", "HttpRefusal", "HttpServer", "ServerLimits"]
+__all__ = [
+    "CannotServe",
+    "Certificate",
+    "Endpoint",
+    "HttpRefusal",
+    "HttpServer",
+    "ServerLimits",
+]

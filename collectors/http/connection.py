@@ -1,4 +1,4 @@
-"""`Connection`: one accepted connection, from TCP to its end."""
+"""`Connection`: one accepted connection, from TCP accept to its end."""
 
 from __future__ import annotations
 
@@ -12,59 +12,64 @@ from typing import Protocol
 from collectors.http.connection_slots import ConnectionSlots
 from collectors.http.refusal_reasons import HttpRefusal
 
-# A peer that does not answer the end of TLS may not hold its connection for long.
+# How long a peer may take to answer the end of TLS.
 _TLS_END_S = 2.0
-# RFC 8446 section 5.1: the type of a record that agrees TLS.
+# The type of a TLS handshake record (RFC 8446 section 5.1).
 _HELLO = b"\x16"
 
 
-class Keeper(Protocol):
-    """Whoever accepted it (`Listener`)."""
+class ConnectionOwner(Protocol):
+    """What a connection needs of the `Listener` that accepted it."""
 
     @property
-    def places(self) -> ConnectionSlots[Connection]: ...
+    def slots(self) -> ConnectionSlots[Connection]: ...
 
-    def refused(self, reason: HttpRefusal, /) -> None: ...
+    def count_refusal(self, reason: HttpRefusal, /) -> None: ...
 
-    def recognise(self, connection: Connection, name: str) -> bool: ...
+    def sign_in(self, connection: Connection, name: str) -> bool: ...
 
-    def penalty_s(self, connection: Connection) -> float: ...
+    def refusal_delay_s(self, connection: Connection) -> float: ...
 
-    def spoke(self, connection: Connection) -> None: ...
+    def hello_received(self, connection: Connection) -> None: ...
 
-    def silent(self, connection: Connection) -> None: ...
+    def hello_missing(self, connection: Connection) -> None: ...
 
-    def left(self, connection: Connection) -> None: ...
+    def forget(self, connection: Connection) -> None: ...
 
 
 class Connection:
-    """`network` is that of its peer, `transport` is set once TLS is agreed."""
+    """`network` is the peer's; `transport` is set after the TLS handshake."""
 
-    def __init__(self, keeper: Keeper, peer: socket.socket, network: str) -> None:
-        self._keeper, self._peer = keeper, peer
+    def __init__(
+        self, owner: ConnectionOwner, peer: socket.socket, network: str
+    ) -> None:
+        self._owner, self._peer = owner, peer
         self.network = network
         self.transport: asyncio.Transport | None = None
-        self._hello: asyncio.TimerHandle | None = None
-        self._agreeing: asyncio.Task[None] | None = None
-        self._taken = False
+        self._hello_timer: asyncio.TimerHandle | None = None
+        self._handshake: asyncio.Task[None] | None = None
+        self._is_handed_over = False
 
     def wait_for_hello(self, seconds: float) -> None:
-        """Until the peer begins TLS, or the time is over."""
+        """Waits until the peer starts TLS or `seconds` have passed."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._peer.fileno(), self._heard)
-        self._hello = loop.call_later(seconds, self._keeper.silent, self)
+        loop.add_reader(self._peer.fileno(), self._on_readable)
+        self._hello_timer = loop.call_later(seconds, self._owner.hello_missing, self)
 
-    async def agree(
+    async def handshake(
         self,
         make_protocol: Callable[[Connection], asyncio.Protocol],
         tls: ssl.SSLContext | None,
         handshake_s: float,
     ) -> None:
-        """Agrees TLS and hands the connection to a protocol. Raises `OSError`."""
+        """Does the TLS handshake and hands the connection to a protocol.
+
+        Raises `OSError` if the handshake fails.
+        """
 
         def protocol() -> asyncio.Protocol:
-            # From here on the event loop closes the socket.
-            self._taken = True
+            # From now on the event loop closes the socket.
+            self._is_handed_over = True
             return make_protocol(self)
 
         await asyncio.get_running_loop().connect_accepted_socket(
@@ -75,65 +80,65 @@ class Connection:
             ssl_shutdown_timeout=None if tls is None else _TLS_END_S,
         )
 
-    def agreed_by(self, task: asyncio.Task[None]) -> None:
-        """`task` runs `agree`."""
-        self._agreeing = task
-        task.add_done_callback(self._agreed)
+    def set_handshake(self, task: asyncio.Task[None]) -> None:
+        """Sets the task that runs `handshake`, so that `abort` can cancel it."""
+        self._handshake = task
+        task.add_done_callback(self._handshake_ended)
 
-    def recognise(self, name: str) -> bool:
-        """Somebody has signed in: the connection is no stranger's any more. False if
-        there is no place for it."""
-        return self._keeper.recognise(self, name)
+    def sign_in(self, name: str) -> bool:
+        """Marks the connection as signed in by `name`. Returns False if there is no
+        slot for it."""
+        return self._owner.sign_in(self, name)
 
-    def rest(self) -> None:
-        """It waits for its next request."""
-        self._keeper.places.rest(self)
+    def mark_idle(self) -> None:
+        """The connection waits for its next request."""
+        self._owner.slots.mark_idle(self)
 
-    def wake(self) -> None:
-        """A request has begun."""
-        self._keeper.places.wake(self)
+    def mark_busy(self) -> None:
+        """A request has started."""
+        self._owner.slots.mark_busy(self)
 
-    def penalty_s(self) -> float:
-        """A request on it is refused: how long its answer must wait."""
-        return self._keeper.penalty_s(self)
+    def refusal_delay_s(self) -> float:
+        """Returns how long the answer to a refused request must wait."""
+        return self._owner.refusal_delay_s(self)
 
-    def refuse(self, reason: HttpRefusal) -> None:
-        """Counts why this connection is closed."""
-        self._keeper.refused(reason)
+    def count_refusal(self, reason: HttpRefusal) -> None:
+        """Counts the reason for closing this connection."""
+        self._owner.count_refusal(reason)
 
-    def lost(self) -> None:
-        """It has ended."""
+    def connection_lost(self) -> None:
+        """The transport has closed."""
         self.transport = None
-        self._keeper.left(self)
+        self._owner.forget(self)
 
     def abort(self) -> None:
-        """Ends it at once, whatever it is doing."""
-        self._keeper.left(self)
+        """Closes the connection at once."""
+        self._owner.forget(self)
         if self.transport is not None:
             self.transport.abort()
-        elif self._agreeing is not None:
-            self._agreeing.cancel()
-        elif not self._taken:
+        elif self._handshake is not None:
+            self._handshake.cancel()
+        elif not self._is_handed_over:
             self._stop_waiting()
             self._peer.close()
 
-    def _heard(self) -> None:
+    def _on_readable(self) -> None:
         self._stop_waiting()
         first = b""
         with contextlib.suppress(OSError):
             first = self._peer.recv(1, socket.MSG_PEEK)
         if first == _HELLO:
-            self._keeper.spoke(self)
+            self._owner.hello_received(self)
         else:
-            self._keeper.silent(self)
+            self._owner.hello_missing(self)
 
     def _stop_waiting(self) -> None:
-        if self._hello is not None:
-            self._hello.cancel()
-            self._hello = None
+        if self._hello_timer is not None:
+            self._hello_timer.cancel()
+            self._hello_timer = None
             asyncio.get_running_loop().remove_reader(self._peer.fileno())
 
-    def _agreed(self, _task: asyncio.Task[None]) -> None:
-        self._agreeing = None
-        if not self._taken:
+    def _handshake_ended(self, _task: asyncio.Task[None]) -> None:
+        self._handshake = None
+        if not self._is_handed_over:
             self._peer.close()

@@ -1,10 +1,11 @@
 """`ConnectionSlots`: which connections stay when there are too many.
 
-Pure bookkeeping: it names the connection to close, and closes none. A connection is a
-stranger's until somebody has signed in on it. Strangers have places of their own, so
-they can never take those of agents; a new stranger takes the place of the oldest one
-of the address that has most, so that one address, or a whole office behind one
-address, cannot shut out others, and a silent connection never shuts out a live one.
+Pure bookkeeping: it returns the connections to close and closes none itself. A
+connection is a stranger until somebody signs in on it. Strangers have slots of their
+own, so they never take those of agents. If the strangers' slots are full, a new one
+replaces the oldest stranger of the address that has most. So neither one address nor
+an office behind one address can shut out others, and no silent connection can shut out
+a live one.
 """
 
 from __future__ import annotations
@@ -18,21 +19,24 @@ C = TypeVar("C")
 
 
 class ConnectionSlots(Generic[C]):
-    """`total` places, of which strangers may have `strangers`, one address
-    `strangers_per_address` of these, and one name `per_name` of the others."""
+    """Has `total` slots, `strangers` of them for strangers.
+
+    One address may have `strangers_per_address` strangers, and one name `per_name`
+    connections that are signed in.
+    """
 
     def __init__(
         self, total: int, strangers: int, strangers_per_address: int, per_name: int
     ) -> None:
-        self._strangers_limit = min(strangers, total)
-        self._known_limit = total - self._strangers_limit
+        self._stranger_limit = min(strangers, total)
+        self._signed_in_limit = total - self._stranger_limit
         self._per_address, self._per_name = strangers_per_address, per_name
-        # Both in order of arrival, so that the first is the oldest.
+        # In order of arrival, so that the first is the oldest.
         self._strangers: dict[str, OrderedDict[C, None]] = {}
         self._addresses: dict[C, str] = {}
-        self._known: dict[C, str] = {}
+        self._signed_in: dict[C, str] = {}
         self._by_name: dict[str, OrderedDict[C, None]] = {}
-        # The known between two requests, the longest idle first.
+        # Signed-in connections between two requests, the longest idle first.
         self._idle: OrderedDict[C, None] = OrderedDict()
 
     @property
@@ -40,75 +44,80 @@ class ConnectionSlots(Generic[C]):
         return len(self._addresses)
 
     @property
-    def known(self) -> int:
-        return len(self._known)
+    def signed_in(self) -> int:
+        return len(self._signed_in)
 
-    def is_known(self, connection: C) -> bool:
-        """Whether somebody has signed in on it."""
-        return connection in self._known
+    def is_signed_in(self, connection: C) -> bool:
+        """Returns whether somebody has signed in on the connection."""
+        return connection in self._signed_in
 
     def admit(self, connection: C, address: str) -> tuple[C, HttpRefusal] | None:
-        """Gives a new connection its place; the connection to close for it, if any."""
+        """Gives a new connection a slot. Returns the connection to close for it, if
+        any."""
         same = self._strangers.get(address)
         closed = None
         if same is not None and len(same) >= self._per_address:
             closed = next(iter(same)), HttpRefusal.ADDRESS_FULL
-        elif self.strangers >= self._strangers_limit:
+        elif self.strangers >= self._stranger_limit:
             closed = self.oldest_stranger(), HttpRefusal.NO_PLACE
         if closed is not None:
-            self.leave(closed[0])
+            self.remove(closed[0])
         self._addresses[connection] = address
         self._strangers.setdefault(address, OrderedDict())[connection] = None
         return closed
 
     def oldest_stranger(self) -> C:
-        """The oldest one of the address with most; `LookupError` if there is none."""
+        """Returns the oldest stranger of the address that has most.
+
+        Raises `LookupError` if there are no strangers.
+        """
         if not self._strangers:
             raise LookupError("there is no stranger")
         most = max(self._strangers.values(), key=lambda same: len(same))
         return next(iter(most))
 
-    def recognise(self, connection: C, name: str) -> list[tuple[C, HttpRefusal]] | None:
-        """Somebody has signed in on a connection: gives it a place among the known.
-        Returns the connections to close for it; None if all places are in use, in
-        which case it stays a stranger's. A connection keeps its first name; one that
-        was told to close gets no place.
+    def sign_in(self, connection: C, name: str) -> list[tuple[C, HttpRefusal]] | None:
+        """Moves a connection to a slot for those that are signed in.
+
+        Returns the connections to close for it. Returns None if every slot is busy;
+        the connection then stays a stranger. A connection keeps its first name, and one
+        that is already being closed gets no slot.
         """
-        if connection in self._known or connection not in self._addresses:
+        if connection in self._signed_in or connection not in self._addresses:
             return []
         closed: list[tuple[C, HttpRefusal]] = []
         same = self._by_name.get(name)
         if name and same is not None and len(same) >= self._per_name:
-            oldest = next((each for each in same if each in self._idle), None)
+            oldest = next((other for other in same if other in self._idle), None)
             if oldest is None:
                 return None
             closed.append((oldest, HttpRefusal.AGENT_FULL))
-        elif len(self._known) >= self._known_limit:
+        elif len(self._signed_in) >= self._signed_in_limit:
             if not self._idle:
                 return None
             closed.append((next(iter(self._idle)), HttpRefusal.NO_PLACE))
-        for each, _ in closed:
-            self.leave(each)
-        self.leave(connection)
-        self._known[connection] = name
+        for other, _ in closed:
+            self.remove(other)
+        self.remove(connection)
+        self._signed_in[connection] = name
         self._by_name.setdefault(name, OrderedDict())[connection] = None
         return closed
 
-    def rest(self, connection: C) -> None:
-        """It waits for its next request."""
-        if connection in self._known:
+    def mark_idle(self, connection: C) -> None:
+        """The connection waits for its next request."""
+        if connection in self._signed_in:
             self._idle[connection] = None
 
-    def wake(self, connection: C) -> None:
-        """A request has begun on it."""
+    def mark_busy(self, connection: C) -> None:
+        """A request has started on the connection."""
         self._idle.pop(connection, None)
 
-    def leave(self, connection: C) -> None:
-        """It is gone, or about to go; twice does no harm."""
+    def remove(self, connection: C) -> None:
+        """Frees the slot of a connection that is closed or closing. May be repeated."""
         address = self._addresses.pop(connection, None)
         if address is not None:
             _drop(self._strangers, address, connection)
-        name = self._known.pop(connection, None)
+        name = self._signed_in.pop(connection, None)
         if name is not None:
             _drop(self._by_name, name, connection)
             self._idle.pop(connection, None)

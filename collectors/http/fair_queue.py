@@ -1,9 +1,9 @@
-"""`FairQueue`: who is next, in turns by address. Pure.
+"""`FairQueue`: takes turns by address. Pure.
 
-Agreeing TLS costs a hundred times what accepting a connection does, so it is done at a
-pace, and those that wait for it take turns by address: a flood from one address, or an
-office that comes back after a power cut, keeps nobody else waiting. Of one address the
-newest comes first, as it is the most likely to be still there.
+A TLS handshake costs a hundred times as much as accepting a connection, so handshakes
+are paced, and waiting connections take turns by address. A flood from one address, or
+an office that comes back after a power cut, does not delay the others. Within one
+address the newest is first, because its peer most likely still waits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 class FairQueue(Generic[T]):
     def __init__(self) -> None:
-        # The address whose turn is next comes first.
+        # The address whose turn is next is first.
         self._waiting: OrderedDict[str, OrderedDict[T, None]] = OrderedDict()
 
     def __bool__(self) -> bool:
@@ -25,10 +25,10 @@ class FairQueue(Generic[T]):
     def put(self, address: str, item: T) -> None:
         self._waiting.setdefault(address, OrderedDict())[item] = None
 
-    def take(self) -> T:
-        """The next one; `LookupError` if nobody waits."""
+    def pop(self) -> T:
+        """Removes and returns the next item. Raises `LookupError` if there is none."""
         if not self._waiting:
-            raise LookupError("nobody waits")
+            raise LookupError("the queue is empty")
         address, same = next(iter(self._waiting.items()))
         item, _ = same.popitem()
         if same:
@@ -38,7 +38,7 @@ class FairQueue(Generic[T]):
         return item
 
     def discard(self, address: str, item: T) -> None:
-        """It waits no more; nothing if it does not."""
+        """Removes `item` if it is in the queue."""
         same = self._waiting.get(address)
         if same is not None and item in same:
             del same[item]

@@ -1,5 +1,7 @@
-"""`HttpServer`: an ASGI application on a port, under our signals, with our logs; all
-bounds in one place (`ServerLimits`); a renewed certificate is taken up."""
+"""`HttpServer`: serves an ASGI application on a port as part of this process.
+
+All limits are in `ServerLimits`. A renewed certificate is loaded without a restart.
+"""
 
 from __future__ import annotations
 
@@ -35,18 +37,19 @@ _log = structlog.get_logger()
 
 
 class CannotServe(RuntimeError):
-    """The port or the certificate cannot be used; the text says which and why."""
+    """The port or the certificate cannot be used; the text has which and why."""
 
 
 class ServerLimits(msgspec.Struct, frozen=True):
-    """Bounds of one server, in connections and seconds.
+    """Limits of one server, in connections and seconds.
 
-    `strangers` of the `connections` are for those on which nobody has signed in, and
-    `strangers_per_address` of these for one address; `per_name` connections are for
-    one that has. `handshakes_per_s` are begun a second, in turns by address.
-    `refusals_per_s` refusals are sent to one address without delay.
-    `head_s` is for TLS, and again for the head of a request; `idle_s` between
-    two requests; `answer_s` for the peer to read on; `linger_s` for it to hang up.
+    A stranger is a connection on which nobody has signed in: at most `strangers` of the
+    `connections`, and `strangers_per_address` for one address. One name may be signed
+    in on `per_name` connections. `handshakes_per_s` TLS handshakes are started a
+    second, in turns by address. `refusals_per_s` refusals to one address are answered
+    without delay. A peer has `head_s` for the TLS handshake, and again for the head of
+    a request, `idle_s` between two requests, `answer_s` for reading on, and `linger_s`
+    for closing the connection.
     """
 
     connections: int = 4000
@@ -61,14 +64,23 @@ class ServerLimits(msgspec.Struct, frozen=True):
     linger_s: float = 2
 
 
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where a server listens. `setting` names the port in error messages."""
+
+    host: str
+    port: int
+    setting: str
+
+
 class Certificate(msgspec.Struct, frozen=True):
-    """Two PEM files that belong together."""
+    """Two PEM files that belong together; a renewed one is loaded within `reload_s`."""
 
     certificate: Path
     private_key: Path
+    reload_s: float = 60
 
     def load(self, context: ssl.SSLContext) -> None:
-        """Into `context`; `CannotServe` if it cannot be used. Blocking."""
+        """Loads it into `context` (blocking). Raises `CannotServe` if unusable."""
         for file in (self.certificate, self.private_key):
             try:
                 file.open("rb").close()
@@ -83,7 +95,7 @@ class Certificate(msgspec.Struct, frozen=True):
             ) from None
 
     def stamp(self) -> tuple[int, ...]:
-        """Changes when a file is replaced."""
+        """Returns a value that changes when a file is replaced."""
         with contextlib.suppress(OSError):
             return tuple(
                 path.stat().st_mtime_ns for path in (self.certificate, self.private_key)
@@ -94,71 +106,71 @@ class Certificate(msgspec.Struct, frozen=True):
 class HttpServer:
     """Serves `app` between `start` and `stop`.
 
-    `what` names the port in messages, as the setting does. `trusted_proxies`: whose
-    `X-Forwarded-For` is believed. `refused` is called for each connection closed or
-    request not read. Each request's ASGI scope has its `connection`
-    (`connection.Connection`): an application that knows who sends recognises it.
+    The `X-Forwarded-For` of `trusted_proxies` is used. `on_refusal` is called for each
+    connection that is closed and each request that cannot be read. Each request's ASGI
+    scope has its `connection` (`connection.Connection`): an application that knows the
+    sender calls its `sign_in`.
     """
 
     def __init__(
         self,
         app: Any,
-        host: str,
-        port: int,
+        endpoint: Endpoint,
         limits: ServerLimits,
         *,
-        what: str,
         certificate: Certificate | None = None,
-        certificate_look_s: float = 60,
         trusted_proxies: Collection[str] = (),
-        refused: Callable[[HttpRefusal], None] = lambda reason: None,
+        on_refusal: Callable[[HttpRefusal], None] = lambda reason: None,
     ) -> None:
-        self._app, self._host, self.port = app, host, port
-        self._limits, self._what = limits, what
-        self._certificate, self._look_s = certificate, certificate_look_s
+        self._app, self._endpoint, self.port = app, endpoint, endpoint.port
+        self._limits, self._certificate = limits, certificate
         self._proxies = tuple(trusted_proxies)
-        self._refused = refused
+        self._on_refusal = on_refusal
         self._tasks = BackgroundTasks()
         self._serving: asyncio.Task[None] | None = None
         self._server: _Server | None = None
-        self._places: ConnectionSlots[Connection] | None = None
+        self._slots: ConnectionSlots[Connection] | None = None
 
     @property
     def connections(self) -> int:
-        """How many there are now."""
-        places = self._places
-        return 0 if places is None else places.known + places.strangers
+        """How many connections are open."""
+        slots = self._slots
+        return 0 if slots is None else slots.signed_in + slots.strangers
 
     @property
     def strangers(self) -> int:
-        """Connections on which nobody has signed in."""
-        return 0 if self._places is None else self._places.strangers
+        """How many connections nobody has signed in on."""
+        return 0 if self._slots is None else self._slots.strangers
 
     async def start(self) -> None:
-        """Returns when it listens. `CannotServe` says why it cannot."""
+        """Returns when the server listens. Raises `CannotServe` if it cannot."""
         tls = None if self._certificate is None else self._tls(self._certificate)
         listening = self._listen()
         self.port = listening.getsockname()[1]
-        # Anyone can make it warn of a broken request, as often as they like.
+        # Anyone can make uvicorn log a warning by sending a broken request.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._server = server = _Server(self._settings(), self._listener, tls)
         self._serving = serving = self._tasks.start(
-            server.serve([listening]), f"http-server {self._what}"
+            server.serve([listening]), f"http-server {self._endpoint.setting}"
         )
         if tls is not None:
-            self._tasks.start(self._follow_certificate(tls), f"http-tls {self._what}")
+            self._tasks.start(
+                self._follow_certificate(tls), f"http-tls {self._endpoint.setting}"
+            )
         try:
             async with asyncio.timeout(_START_S):
                 while not server.started:
                     if serving.done():
-                        raise CannotServe(f"{self._what}: the server ended at once")
+                        raise CannotServe(
+                            f"{self._endpoint.setting}: the server ended at once"
+                        )
                     await asyncio.sleep(0.01)
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Lets running requests end for a few seconds, then leaves."""
+        """Waits a few seconds for running requests, then closes everything."""
         if self._server is None or self._serving is None:
             return
         self._server.should_exit = True
@@ -185,7 +197,7 @@ class HttpServer:
     def _listener(self, server: uvicorn.Server) -> Listener:
         limits = self._limits
         connections = self._allowed()
-        self._places = places = ConnectionSlots[Connection](
+        self._slots = slots = ConnectionSlots[Connection](
             connections,
             min(limits.strangers, connections),
             limits.strangers_per_address,
@@ -201,25 +213,25 @@ class HttpServer:
             answer_s=limits.answer_s,
         )
         return Listener(
-            places,
+            slots,
             make_protocol,
-            self._refused,
+            self._on_refusal,
             handshake_s=limits.head_s,
             handshakes_per_s=limits.handshakes_per_s,
             refusals=Allowance(
                 limits.refusals_per_s, _REFUSALS_S * limits.refusals_per_s
             ),
-            trusted=_networks(self._proxies),
+            trusted_proxies=_networks(self._proxies),
         )
 
     def _allowed(self) -> int:
-        """At most half of the files the process may open: the rest is for all else."""
+        """Limits connections to half of the files that the process may open."""
         wanted, files = self._limits.connections, raise_file_limit()
         if files is None or wanted <= files // 2:
             return wanted
         _log.warning(
-            "fewer connections than configured: the limit of open files is too low",
-            server=self._what,
+            "connections_limited_by_open_files",
+            server=self._endpoint.setting,
             configured=wanted,
             connections=files // 2,
             open_files=files,
@@ -237,24 +249,27 @@ class HttpServer:
         assert certificate is not None
         loaded = certificate.stamp()
         while True:
-            await asyncio.sleep(self._look_s)
+            await asyncio.sleep(certificate.reload_s)
             now = certificate.stamp()
             if now == loaded:
                 continue
             loaded = now
             try:
-                # Tried out first: half a renewal would leave the running one broken.
+                # In a context of its own first, as files may be half renewed.
                 certificate.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
                 certificate.load(context)
             except CannotServe as error:
-                _log.error("the renewed certificate cannot be used", error=str(error))
+                _log.error("certificate_not_renewed", error=str(error))
             else:
-                _log.info("certificate renewed", path=str(certificate.certificate))
+                _log.info("certificate_renewed", path=str(certificate.certificate))
 
     def _listen(self) -> socket.socket:
         try:
             ((family, kind, protocol, _, address),) = socket.getaddrinfo(
-                self._host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                self._endpoint.host,
+                self.port,
+                type=socket.SOCK_STREAM,
+                flags=socket.AI_PASSIVE,
             )[:1]
             listening = socket.socket(family, kind, protocol)
             try:
@@ -266,15 +281,15 @@ class HttpServer:
                 raise
         except OSError as error:
             raise CannotServe(
-                f"cannot listen on {self._host}:{self.port}: {error.strerror}; "
-                f"expected a free port ({self._what})"
+                f"cannot listen on {self._endpoint.host}:{self.port}: "
+                f"{error.strerror}; expected a free port ({self._endpoint.setting})"
             ) from None
         listening.setblocking(False)
         return listening
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's life of a server, with our listener in place of the event loop's."""
+    """uvicorn's server, with our listener in place of the event loop's."""
 
     def __init__(
         self,
@@ -301,17 +316,17 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # Signals belong to the process, not to one of its components.
+        # The process handles signals, not one of its components.
         yield
 
 
 def _networks(proxies: Collection[str]) -> list[IPv4Network | IPv6Network]:
-    """Those that are addresses or networks; "*" is every address."""
-    found: list[IPv4Network | IPv6Network] = []
+    """Parses addresses and networks; "*" is every address. Names are left out."""
+    networks: list[IPv4Network | IPv6Network] = []
     for proxy in proxies:
         if proxy == "*":
-            found += [ip_network("0.0.0.0/0"), ip_network("::/0")]
+            networks += [ip_network("0.0.0.0/0"), ip_network("::/0")]
         else:
             with contextlib.suppress(ValueError):
-                found.append(ip_network(proxy, strict=False))
-    return found
+                networks.append(ip_network(proxy, strict=False))
+    return networks

@@ -32,7 +32,7 @@ from starlette.routing import Route
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Estate
-from collectors.http import HttpServer
+from collectors.http import Endpoint, HttpServer
 from collectors.ingest.enrolment import EnrolmentsBusy, EnrolmentService
 from collectors.ingest.ingest_config import HttpsConfig, IngestConfig
 from collectors.ingest.ingest_stats import IngestStats
@@ -110,14 +110,11 @@ class HttpsIngest:
         self.app = self._app()
         self._server = HttpServer(
             self.app,
-            self._config.host,
-            self._config.port,
+            Endpoint(self._config.host, self._config.port, "ingest.https.port"),
             self._config.server_limits(),
-            what="ingest.https.port",
             certificate=self._config.pem_files(),
-            certificate_look_s=self._config.certificate_look_s,
             trusted_proxies=self._config.trusted_proxies,
-            refused=self._intake.stats.count_refused_connection,
+            on_refusal=self._intake.stats.count_refused_connection,
         )
         self._tasks = BackgroundTasks()
         self._leaving = False
@@ -275,7 +272,7 @@ class HttpsIngest:
                 WWW_Authenticate='Basic realm="towpath"',
             )
         connection = request.scope.get("connection")
-        if connection is not None and not connection.recognise(agent.agent):
+        if connection is not None and not connection.sign_in(agent.agent):
             raise _retry_later(
                 503, "too many connections, come back later", 5, close=True
             )

@@ -72,7 +72,7 @@ class HttpsConfig(StrictModel):
         """What to serve TLS with; None behind a proxy."""
         if self.certificate is None or self.private_key is None or self.plaintext:
             return None
-        return Certificate(self.certificate, self.private_key)
+        return Certificate(self.certificate, self.private_key, self.certificate_look_s)
 
     @model_validator(mode="after")
     def _has_tls(self) -> Self:

@@ -61,24 +61,24 @@ class _PlacedConnection(TestConnection):
 
     def __init__(
         self,
-        places: ConnectionSlots[ServerConnection],
+        slots: ConnectionSlots[ServerConnection],
         stats: WebStats,
         *args: Any,
         **settings: Any,
     ) -> None:
         super().__init__(*args, **settings)
-        self._places, self._stats = places, stats
+        self._slots, self._stats = slots, stats
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         address = network_of(str(self.remote_address[0]))
-        closed = self._places.admit(self, address)
+        closed = self._slots.admit(self, address)
         if closed is not None:
             self._stats.crowded += 1
             closed[0].transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._places.leave(self)
+        self._slots.remove(self)
         super().connection_lost(exc)
 
 
@@ -107,7 +107,7 @@ class ReflectorWebServer:
         self.stats = WebStats()
         # Those that test have places of their own; of the others one address may have
         # half, and then a newcomer takes the place of its oldest one.
-        self._places: ConnectionSlots[ServerConnection] = ConnectionSlots(
+        self._slots: ConnectionSlots[ServerConnection] = ConnectionSlots(
             config.connections + config.tests_at_once,
             config.connections,
             max(1, config.connections // 2),
@@ -142,7 +142,7 @@ class ReflectorWebServer:
             subprotocols=[Subprotocol(ndt7.SUBPROTOCOL)],
             compression=None,
             create_connection=functools.partial(  # type: ignore[arg-type]
-                _PlacedConnection, self._places, self.stats
+                _PlacedConnection, self._slots, self.stats
             ),
             process_request=self._route,
             process_response=self._admit,
@@ -220,7 +220,7 @@ class ReflectorWebServer:
         except TimeoutError:
             return self._busy(connection)
         self._networks[connection] = network
-        self._places.recognise(connection, "")
+        self._slots.sign_in(connection, "")
         if holder:
             self._testing[connection] = holder
         # The place is given back when the connection is gone, however it goes.

@@ -15,7 +15,7 @@ from alerts.alert_access import open_alerts, recent_alerts, silences
 from alerts.suppression import Silence
 from collectors.estate import Estate
 from collectors.experience.groups import LEAST
-from collectors.http import CannotServe, HttpRefusal, HttpServer, ServerLimits
+from collectors.http import CannotServe, Endpoint, HttpRefusal, HttpServer, ServerLimits
 from collectors.store.query import Store
 from dashboards.query_cache import Answers
 from dashboards.web.app import app
@@ -89,11 +89,9 @@ class StatusPage:
         self._refused: Counter[HttpRefusal] = Counter()
         self._server = HttpServer(
             self.app,
-            config.host,
-            config.port,
+            Endpoint(config.host, config.port, "web.port"),
             _LIMITS,
-            what="web.port",
-            refused=self._count,
+            on_refusal=self._count,
         )
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Who stays connected when there are more connections than places."""
+"""Which connections stay if there are more than slots."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ TOTAL, STRANGERS, PER_ADDRESS, PER_NAME = 12, 5, 3, 2
 
 
 class AnyOrderOfEvents(RuleBasedStateMachine):
-    """Connections come, sign in, work, rest and go in any order."""
+    """Connections are made, signed in, used, idle and closed in any order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.places: ConnectionSlots[int] = ConnectionSlots(
+        self.slots: ConnectionSlots[int] = ConnectionSlots(
             TOTAL, STRANGERS, PER_ADDRESS, PER_NAME
         )
         self.number = 0
         self.strangers: dict[int, str] = {}
-        self.known: dict[int, str] = {}
+        self.signed_in: dict[int, str] = {}
         self.idle: set[int] = set()
 
     @rule(address=st.sampled_from("abcdef"))
-    def arrive(self, address: str) -> None:
+    def connect(self, address: str) -> None:
         self.number += 1
-        closed = self.places.admit(self.number, address)
+        closed = self.slots.admit(self.number, address)
         if closed is not None:
             other, reason = closed
-            # Never a known one, and never one of an address with fewer.
+            # Never one that is signed in, nor one of an address with fewer.
             assert other in self.strangers
             counts = list(self.strangers.values())
             if reason is HttpRefusal.ADDRESS_FULL:
@@ -52,48 +52,48 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
         if not self.strangers:
             return
         one = data.draw(st.sampled_from(sorted(self.strangers)))
-        closed = self.places.recognise(one, name)
+        closed = self.slots.sign_in(one, name)
         if closed is None:
-            assert self.places.known == TOTAL - STRANGERS or name
+            assert self.slots.signed_in == TOTAL - STRANGERS or name
             return
         for other, _ in closed:
-            # What is at work is never closed.
+            # A busy connection is never closed.
             assert other in self.idle
             self.idle.discard(other)
-            del self.known[other]
+            del self.signed_in[other]
         del self.strangers[one]
-        self.known[one] = name
+        self.signed_in[one] = name
 
     @rule(data=st.data())
-    def rest_or_wake(self, data: st.DataObject) -> None:
-        if self.known:
-            one = data.draw(st.sampled_from(sorted(self.known)))
+    def become_idle_or_busy(self, data: st.DataObject) -> None:
+        if self.signed_in:
+            one = data.draw(st.sampled_from(sorted(self.signed_in)))
             if one in self.idle:
-                self.places.wake(one)
+                self.slots.mark_busy(one)
                 self.idle.discard(one)
             else:
-                self.places.rest(one)
+                self.slots.mark_idle(one)
                 self.idle.add(one)
 
     @rule(data=st.data())
-    def go(self, data: st.DataObject) -> None:
-        everyone = sorted([*self.strangers, *self.known])
+    def close(self, data: st.DataObject) -> None:
+        everyone = sorted([*self.strangers, *self.signed_in])
         if everyone:
             one = data.draw(st.sampled_from(everyone))
             for _ in range(2):
-                self.places.leave(one)
+                self.slots.remove(one)
             self.strangers.pop(one, None)
-            self.known.pop(one, None)
+            self.signed_in.pop(one, None)
             self.idle.discard(one)
 
     @invariant()
     def bounds_hold(self) -> None:
-        places = self.places
-        assert places.strangers == len(self.strangers) <= STRANGERS
-        assert places.known == len(self.known) <= TOTAL - STRANGERS
+        slots = self.slots
+        assert slots.strangers == len(self.strangers) <= STRANGERS
+        assert slots.signed_in == len(self.signed_in) <= TOTAL - STRANGERS
         for counts in (list(self.strangers.values()),):
-            assert all(counts.count(each) <= PER_ADDRESS for each in counts)
-        names = [name for name in self.known.values() if name]
+            assert all(counts.count(address) <= PER_ADDRESS for address in counts)
+        names = [name for name in self.signed_in.values() if name]
         assert all(names.count(name) <= PER_NAME for name in names)
 
 
@@ -101,13 +101,13 @@ TestAnyOrderOfEvents = AnyOrderOfEvents.TestCase
 
 
 def test_one_address_with_most_connections_makes_room_for_the_others() -> None:
-    places: ConnectionSlots[str] = ConnectionSlots(1000, 100, 90, 8)
+    slots: ConnectionSlots[str] = ConnectionSlots(1000, 100, 90, 8)
     for number in range(90):
-        assert places.admit(f"office-{number}", "office") is None
+        assert slots.admit(f"office-{number}", "office") is None
     for number in range(10):
-        assert places.admit(f"home-{number}", f"home-{number}") is None
-    assert places.admit("new", "new") == ("office-0", HttpRefusal.NO_PLACE)
-    assert places.admit("office-90", "office") == ("office-1", HttpRefusal.NO_PLACE)
+        assert slots.admit(f"home-{number}", f"home-{number}") is None
+    assert slots.admit("new", "new") == ("office-0", HttpRefusal.NO_PLACE)
+    assert slots.admit("office-90", "office") == ("office-1", HttpRefusal.NO_PLACE)
 
 
 def test_addresses_of_one_holder_count_together() -> None:
@@ -135,7 +135,7 @@ def test_turns_go_round_by_address_and_nobody_is_lost(
             waiting.discard(item)
             passed_over[address] = 0
         if takes and queue:
-            taken = queue.take()
+            taken = queue.pop()
             waiting.remove(taken)
             for other in {other for other, _ in waiting} - {taken[0]}:
                 passed_over[other] += 1
@@ -143,5 +143,5 @@ def test_turns_go_round_by_address_and_nobody_is_lost(
                 assert passed_over[other] <= 1
             passed_over[taken[0]] = 0
     while queue:
-        waiting.remove(queue.take())
+        waiting.remove(queue.pop())
     assert not waiting
