@@ -1,4 +1,4 @@
-"""What was sent, kept on the laptop for the person it is about."""
+"""A log of what was sent, kept on the laptop for the person it is about."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ LOG_BYTES = 2_000_000
 
 
 class SentLog:
-    """What was sent, word for word, for the person it is about: JSON lines of at most
-    twice `LOG_BYTES`, readable by them alone."""
+    """Logs every report exactly as sent: JSON lines, at most twice `LOG_BYTES`, readable
+    only by the person it is about."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "sent.jsonl"
 
     def append(self, now_ms: int, bodies: Sequence[bytes]) -> None:
-        """Adds the reports in `bodies`, each one's JSON. A full disk loses the note,
-        not the report."""
+        """Adds reports, given as JSON. A full disk loses the entry, not the report."""
         if not bodies:
             return
         with contextlib.suppress(OSError):
@@ -32,26 +31,26 @@ class SentLog:
             self.path.touch(mode=0o600)
             with self.path.open("ab") as file:
                 for body in bodies:
-                    note = {"sent_ms": now_ms, "report": msgspec.Raw(body)}
-                    file.write(msgspec.json.encode(note) + b"\n")
+                    entry = {"sent_ms": now_ms, "report": msgspec.Raw(body)}
+                    file.write(msgspec.json.encode(entry) + b"\n")
 
     def last(self, most: int) -> list[str]:
-        """The last `most` notes, newest last; a torn line is left out."""
+        """The last `most` lines, newest last, without damaged ones."""
         lines: list[str] = []
         for path in (self.path.with_suffix(".1.jsonl"), self.path):
             with contextlib.suppress(OSError):
                 lines += path.read_text("utf-8", errors="replace").splitlines()
-        whole = []
+        valid = []
         for line in lines[-most:]:
             with contextlib.suppress(ValueError):
                 json.loads(line)
-                whole.append(line)
-        return whole
+                valid.append(line)
+        return valid
 
 
 class Sending(msgspec.Struct, frozen=True):
-    """One delivery: when, what kinds of results, how many reports, their octets before
-    they were packed for the way."""
+    """One delivery: when, which kinds of results, how many reports, and their octets
+    before compression."""
 
     sent_ms: int
     kinds: tuple[str, ...]
@@ -59,26 +58,26 @@ class Sending(msgspec.Struct, frozen=True):
     bytes: int
 
 
-class _Note(msgspec.Struct):
+class _LogEntry(msgspec.Struct):
     sent_ms: int
     report: Report
 
 
 def sendings(lines: Iterable[str]) -> list[Sending]:
-    """The lines of a `SentLog`, a delivery each, the newest first. Pure; a line that
-    cannot be read is left out."""
-    found: dict[int, Sending] = {}
+    """The deliveries in the lines of a `SentLog`, the newest first. Skips lines that
+    cannot be parsed. Pure."""
+    by_time: dict[int, Sending] = {}
     for line in lines:
         try:
-            note = msgspec.json.decode(line, type=_Note)
+            entry = msgspec.json.decode(line, type=_LogEntry)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             continue
-        before = found.get(note.sent_ms, Sending(note.sent_ms, (), 0, 0))
-        kinds = {*before.kinds, *(each.probe for each in note.report.results)}
-        found[note.sent_ms] = Sending(
-            note.sent_ms,
+        before = by_time.get(entry.sent_ms, Sending(entry.sent_ms, (), 0, 0))
+        kinds = {*before.kinds, *(result.probe for result in entry.report.results)}
+        by_time[entry.sent_ms] = Sending(
+            entry.sent_ms,
             tuple(sorted(kinds)),
             before.reports + 1,
             before.bytes + len(line.encode()),
         )
-    return sorted(found.values(), key=lambda each: -each.sent_ms)
+    return sorted(by_time.values(), key=lambda sending: -sending.sent_ms)

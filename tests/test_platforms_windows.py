@@ -1,0 +1,126 @@
+"""PowerShell output, IP Helper structures and WinHTTP lists of Windows."""
+
+import json
+import struct
+
+import msgspec
+import pytest
+import services
+
+from probes.measure.tunnels import find_tunnels
+from probes.platforms import iphlpapi, winhttp
+from probes.platforms.powershell import parse_get_vpnconnection
+from probes.platforms.system_facts import (
+    VpnConnection,
+)
+from probes.wire.failure import Outcome
+
+
+@pytest.mark.corpus
+def test_recorded_get_vpnconnection_output_is_parsed() -> None:
+    def read(name: str) -> list[VpnConnection]:
+        path = services.corpus("endpoint", f"get-vpnconnection_{name}.txt")
+        connections = parse_get_vpnconnection(path.read_bytes())
+        assert isinstance(connections, list)
+        return connections
+
+    assert read("connected") == [VpnConnection("ikev2", "up", split=True)]
+    assert [connection.state for connection in read("msdocs_1")] == ["down"] * 3
+    assert [connection.kind for connection in read("msdocs_2")] == ["l2tp"] * 3
+    assert [connection.split for connection in read("msdocs_2")] == [True, False, True]
+
+
+def test_get_vpnconnection_is_the_same_as_a_list_and_as_json() -> None:
+    entry = {
+        "Name": "Secret",
+        "ServerAddress": "vpn.council.example",
+        "TunnelType": "Ikev2",
+        "ConnectionStatus": "Connected",
+        "SplitTunneling": True,
+    }
+    up = [VpnConnection("ikev2", "up", split=True)]
+    listed = "\r\n".join(f"{name} : {value}" for name, value in entry.items())
+    assert parse_get_vpnconnection(json.dumps(entry)) == up
+    assert parse_get_vpnconnection(json.dumps([entry, entry])) == up * 2
+    assert parse_get_vpnconnection(listed.encode("utf-16")) == up
+    for word, state in (
+        ("Connecting", "connecting"),
+        ("Dormant", "down"),
+        ("?", "unknown"),
+    ):
+        (connection,) = parse_get_vpnconnection(
+            json.dumps({**entry, "ConnectionStatus": word})
+        )  # type: ignore[misc]
+        assert connection.state == state
+    assert parse_get_vpnconnection("") == parse_get_vpnconnection("[]") == []
+    assert parse_get_vpnconnection("Get-VpnConnection : error") is Outcome.BAD_ANSWER
+
+
+def socket_address(address: str) -> bytes:
+    if ":" in address:
+        import ipaddress
+
+        packed = ipaddress.IPv6Address(address).packed
+        return struct.pack("<HHI", 23, 0, 0) + packed + struct.pack("<I", 0)
+    octets = bytes(int(part) for part in address.split("."))
+    return struct.pack("<HH", 2, 0) + octets.ljust(24, b"\0")
+
+
+def windows_route(index: int, to: str, prefix: int, hop: str, metric: int) -> bytes:
+    row = struct.pack("<QI", 0, index) + socket_address(to) + bytes([prefix, 0, 0, 0])
+    row += socket_address(hop) + struct.pack("<IIIII", 0, 0, 0, metric, 3)
+    return row.ljust(104, b"\0")
+
+
+def test_windows_structures_have_the_layout_of_the_headers() -> None:
+    rows = [
+        windows_route(12, "0.0.0.0", 0, "192.168.1.1", 0),
+        windows_route(21, "10.0.0.0", 8, "0.0.0.0", 1),
+        windows_route(21, "255.255.255.255", 32, "0.0.0.0", 256),
+        windows_route(30, "224.0.0.0", 4, "0.0.0.0", 256),
+        windows_route(12, "2001:db8::", 32, "fe80::1", 16),
+    ]
+    table = struct.pack("<II", len(rows), 0) + b"".join(rows)
+    routes = iphlpapi.parse_routes(table)
+    assert [msgspec.structs.astuple(route) for route in routes[:2]] == [
+        ("12", "0.0.0.0", 0, "192.168.1.1", 0),
+        ("21", "10.0.0.0", 8, "", 1),
+    ]
+    assert routes[4].gateway == "fe80::1"
+    adapters = [
+        iphlpapi.Adapter(
+            "Wi-Fi", "Intel(R) Wi-Fi 6", 71, True, 12, True, ("192.168.1.20/24",),
+            metric=35,
+        ),
+        iphlpapi.Adapter("Council", "Always On", 23, True, 21, False, ("10.9.0.2/32",)),
+        iphlpapi.Adapter("vEthernet", "Hyper-V Virtual Ethernet Adapter", 6, True, 30,
+                         False, ("172.29.0.1/20",)),
+        iphlpapi.Adapter("Loopback", "Software Loopback", 24, True, 1, False),
+    ]  # fmt: skip
+    wifi, council, hyper_v = iphlpapi.to_interfaces(adapters, routes, set())
+    assert (wifi.kind, wifi.gateway, wifi.default_metric) == ("wlan", "192.168.1.1", 35)
+    assert (council.kind, council.routed) == ("ppp", True)
+    assert not hyper_v.routed
+    (tunnel,) = find_tunnels([wifi, council, hyper_v])
+    assert (tunnel.product, tunnel.state) == ("Windows VPN", "up")
+    # Offsets in iptypes.h and netioapi.h for 64 bits.
+    assert iphlpapi._Adapter.dns.offset == 48
+    assert iphlpapi._Adapter.status.offset == 104
+    assert iphlpapi._Adapter.gateways.offset == 208
+    assert iphlpapi._IfRow.flags.offset == 1152
+
+
+@pytest.mark.parametrize(
+    ("listed", "url"),
+    [
+        ("proxy.example:8080;other:3128", "http://proxy.example:8080"),
+        ("http=a:80 https=b:81", "http://b:81"),
+        ("http=a:80", ""),
+        ("", ""),
+        ("[2001:db8::1]:8080", "http://[2001:db8::1]:8080"),
+        ("a b\r\nHost: x", "http://a"),
+        ("evil/\x00", ""),
+    ],
+)
+def test_the_first_proxy_of_a_winhttp_list_is_used(listed: str, url: str) -> None:
+    assert winhttp.first_proxy(listed) == url
