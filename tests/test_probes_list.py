@@ -126,10 +126,10 @@ print(
             "others": bounds.other_targets,
             "status": status_lines(read_status(folder), wall_ms()),
             "costs": [
-                (line.each_bytes, line.runs)
+                (line.run_bytes, line.runs)
                 for metered in (False, True)
                 for line in data_costs.day(policy, metered)
-                if line.what == "lamp"
+                if line.name == "lamp"
             ],
             "collected": what_we_collect(),
             "once": [code, json.loads(once.getvalue())["results"][0]["values"]],

@@ -1,7 +1,7 @@
-"""What the agent costs the connection in a day: from cadence and size. Pure.
+"""How much data the agent uses in a day, from cadences and sizes. Pure.
 
-The figures a run costs are counted (IP and UDP headers included) or measured
-(`benchmarks/agent.py`); speed tests have a monthly limit of their own.
+The size of a run is counted, with IP and UDP headers, or measured
+(`benchmarks/agent.py`). Speed tests are left out: they have their own monthly limit.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from probes.diagnosis.result_text import capitalised
 from probes.wire.policy import BURST_ROUNDS_MS, BURSTS_PER_DAY, Policy
 from probes.wire.probe import RunConditions
-from probes.wire.probe_list import PROBES
+from probes.wire.probe_list import PROBES, probe_title
 
 DAY_S = 86_400
 _HEADERS_BYTES = {4: 28, 6: 48}
@@ -22,15 +23,15 @@ POLICY_BYTES = 7_000
 
 
 class Cost(NamedTuple):
-    """One line of the sum: `runs` a day of `each_bytes`."""
+    """One line of the sum: `runs` per day, each of `run_bytes`."""
 
-    what: str
-    each_bytes: int
+    name: str
+    run_bytes: int
     runs: int
 
     @property
     def day_bytes(self) -> int:
-        return self.each_bytes * self.runs
+        return self.run_bytes * self.runs
 
 
 def day(
@@ -82,15 +83,15 @@ def _bursts(conditions: RunConditions) -> list[Cost]:
 
 
 def total(lines: list[Cost]) -> int:
-    """Bytes of the whole day."""
-    return sum(each.day_bytes for each in lines)
+    """The bytes of the whole day."""
+    return sum(line.day_bytes for line in lines)
 
 
-def shown(lines: list[Cost]) -> list[str]:
-    """The sum, line by line, for a person."""
+def cost_lines(lines: list[Cost]) -> list[str]:
+    """The lines and their sum as text."""
     rows = [
-        f"  {each.what:<12} {each.each_bytes / 1e3:>8.1f} kB x {each.runs:>4} ="
-        f" {each.day_bytes / 1e6:>5.1f} MB"
-        for each in lines
+        f"  {capitalised(probe_title(line.name)):<14} {line.run_bytes / 1e3:>8.1f} kB"
+        f" x {line.runs:>4} = {line.day_bytes / 1e6:>5.1f} MB"
+        for line in lines
     ]
-    return [*rows, f"  {'in 24 hours':<31}{total(lines) / 1e6:>5.1f} MB"]
+    return [*rows, f"  {'In 24 hours':<33}{total(lines) / 1e6:>5.1f} MB"]

@@ -15,8 +15,8 @@ LOG_BYTES = 2_000_000
 
 
 class SentLog:
-    """Logs every report exactly as sent: JSON lines, at most twice `LOG_BYTES`, readable
-    only by the person it is about."""
+    """Logs every report exactly as sent: JSON lines, at most twice `LOG_BYTES`,
+    readable only by the person it is about."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "sent.jsonl"

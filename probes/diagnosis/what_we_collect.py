@@ -61,7 +61,7 @@ def what_we_collect(width: int = 79) -> str:
     ):
         day = data_costs.day(_TYPICAL_POLICY, metered, _SERVICES, _NAMES)
         lines += [f"{connection}, laptop on day and night, {_SERVICES} web services:"]
-        lines += [*data_costs.shown(day), ""]
+        lines += [*data_costs.cost_lines(day), ""]
     lines += [
         "Your council's policy may ask for more or less. A monthly limit applies, and",
         "speed tests have their own limit and never run on a metered connection.",
