@@ -1,3 +1,5 @@
+"""The call path: figures of a run, and runs against reflectors of every kind."""
+
 import asyncio
 import socket
 
@@ -40,11 +42,11 @@ def arrival(sequence, count, out_ms=10.0, in_ms=10.0, interval_ms=20.0):
 
 def observed(arrivals, sent=500, reflected=None, interval_ms=20.0):
     times = [round(n * interval_ms * 1e6) for n in range(sent)]
-    ordered = sorted(arrivals, key=lambda each: each.t4_ns)
+    ordered = sorted(arrivals, key=lambda arrival: arrival.t4_ns)
     closing = {}
     if reflected is not None:
-        asked = arrival(sent + packet_stream.CLOSING_GAP, reflected)
-        closing = {asked.number: asked.reply}
+        closing_request = arrival(sent + packet_stream.CLOSING_GAP, reflected)
+        closing = {closing_request.number: closing_request.reply}
     return packet_stream.StreamResult(times, ordered, closing, None, False, 0, 0, 0, 0)
 
 
@@ -52,7 +54,7 @@ def clean(sent=500, without=(), **kwargs):
     return [arrival(n, n, **kwargs) for n in range(sent) if n not in without]
 
 
-def test_a_clean_run_says_so():
+def test_a_clean_run_has_no_loss_and_the_best_mos():
     values = summarise(observed(clean()), 20)
     for name in ("rtt_ms", "rtt_min_ms", "rtt_p95_ms"):
         assert values[name] == pytest.approx(20, abs=1e-5)
@@ -63,24 +65,24 @@ def test_a_clean_run_says_so():
     assert values["poor"] == 0
 
 
-def test_round_trips_are_free_of_the_reflectors_own_time_and_clock():
+def test_round_trips_do_not_include_the_reflectors_time():
     slow = []
-    for each in clean():
-        held = each.reply._replace(t3_ntp=each.reply.t3_ntp + (1 << 26))
-        later_ns = each.t4_ns + round((1 << 26) * 1e9 / 2**32)
-        slow.append(each._replace(t4_ns=later_ns, reply=held))
+    for one in clean():
+        held = one.reply._replace(t3_ntp=one.reply.t3_ntp + (1 << 26))
+        later_ns = one.t4_ns + round((1 << 26) * 1e9 / 2**32)
+        slow.append(one._replace(t4_ns=later_ns, reply=held))
     assert summarise(observed(slow), 20)["rtt_ms"] == pytest.approx(20, abs=1e-3)
 
 
 def test_a_reflector_whose_clock_jumped_cannot_make_a_round_trip_negative():
     broken = [
-        each._replace(reply=each.reply._replace(t3_ntp=each.reply.t2_ntp - 2**40))
-        for each in clean()
+        one._replace(reply=one.reply._replace(t3_ntp=one.reply.t2_ntp - 2**40))
+        for one in clean()
     ]
     assert summarise(observed(broken), 20)["rtt_ms"] > 0
 
 
-def test_one_lost_packet_is_no_burst_and_not_poor():
+def test_one_lost_packet_is_not_a_burst_and_not_poor():
     values = summarise(observed(clean(without={100})), 20)
     assert values["burst_loss_ratio"] == 0.1
     assert values["poor"] == 0
@@ -94,7 +96,7 @@ def test_two_packets_lost_within_200_ms_are_a_burst_and_poor():
 
 
 @pytest.mark.parametrize(("lost", "poor"), [(7, 0), (8, 1)])
-def test_in_15_s_seven_lost_pass_and_eight_do_not(lost, poor):
+def test_in_15_s_seven_lost_packets_pass_and_eight_do_not(lost, poor):
     gone = {n * 90 for n in range(lost)}
     assert summarise(observed(clean(750, gone), 750), 20)["poor"] == poor
 
@@ -115,28 +117,28 @@ def test_a_round_trip_of_100_ms_misses_the_target(out_ms, in_ms, poor):
 
 
 def swapped(sent):
-    """Two neighbours arrive in the other order."""
+    """Two neighbouring packets arrive in reverse order."""
     run = clean(sent)
     one, two = run[200], run[201]
     run[200] = one._replace(t4_ns=two.t4_ns + 1_000_000)
     return run
 
 
-def test_one_reordered_packet_in_a_short_run_is_told_but_not_judged():
+def test_reordering_in_a_short_run_is_reported_but_not_judged():
     values = summarise(observed(swapped(500)), 20)
     assert values["reorder_ratio"] == pytest.approx(1 / 500)
     assert values["poor"] == 0
 
 
-def test_reordering_is_judged_from_2000_packets_on():
+def test_reordering_is_judged_from_2000_packets():
     few = observed(swapped(2001), 2001)
     assert summarise(few, 20)["poor"] == 0
     strict = CallTargets(reorder_ratio=0.0004)
     assert summarise(few, 20, strict)["poor"] == 1
 
 
-def test_the_reflectors_count_parts_loss_by_direction():
-    # 10 never got there, 20 were lost on the way back.
+def test_the_reflectors_count_separates_loss_by_direction():
+    # 10 were lost outbound and 20 inbound.
     out, back = set(range(100, 110)), set(range(200, 220))
     arrivals, count = [], 0
     for n in range(500):
@@ -150,20 +152,20 @@ def test_the_reflectors_count_parts_loss_by_direction():
     assert values["loss_in_ratio"] == pytest.approx(20 / 490, abs=1e-6)
 
 
-def test_without_the_reflectors_count_the_directions_are_not_told():
+def test_without_the_reflectors_count_loss_has_no_direction():
     values = summarise(observed(clean(without={9})), 20)
     assert "loss_out_ratio" not in values
     assert "loss_in_ratio" not in values
     assert values["loss_ratio"] == 1 / 500
 
 
-def test_a_count_that_cannot_be_right_is_not_believed():
+def test_an_impossible_count_is_ignored():
     for count in (0, 10, 600):
         run = observed(clean(without={9}), reflected=count)
         assert "loss_out_ratio" not in summarise(run, 20)
 
 
-def test_jitter_is_the_worse_directions():
+def test_jitter_is_that_of_the_worse_direction():
     shaken = [arrival(n, n, out_ms=10 + 5 * (n % 2)) for n in range(500)]
     values = summarise(observed(shaken), 20)
     assert values["jitter_out_ms"] == pytest.approx(5, rel=0.05)
@@ -171,7 +173,7 @@ def test_jitter_is_the_worse_directions():
     assert values["jitter_ms"] == values["jitter_out_ms"]
 
 
-def test_what_comes_too_late_to_be_played_counts_as_lost_in_the_mos_only():
+def test_packets_too_late_to_play_count_as_lost_only_in_the_mos():
     late = [arrival(n, n, in_ms=400 if 200 <= n < 225 else 10) for n in range(500)]
     values = summarise(observed(late), 20)
     assert values["loss_ratio"] == 0
@@ -181,32 +183,32 @@ def test_what_comes_too_late_to_be_played_counts_as_lost_in_the_mos_only():
     assert values["mos_estimated"] < quick["mos_estimated"] - 0.3
 
 
-def test_delay_variation_is_the_95th_percentile_above_the_least_of_the_worse_way():
+def test_pdv_is_the_95th_percentile_above_the_minimum_of_the_worse_direction():
     shaken = [arrival(n, n, out_ms=10 + n % 100, in_ms=10) for n in range(500)]
     assert summarise(observed(shaken), 20)["pdv_ms"] == pytest.approx(94, abs=1e-5)
 
 
-def test_each_target_is_told_apart():
+def test_each_target_has_its_own_verdict():
     values = summarise(observed(clean(without={100, 105}, out_ms=95)), 20)
     met = {name: value for name, value in values.items() if name.endswith("_met")}
     assert met == {"rtt_met": 0, "loss_met": 1, "burst_met": 0, "jitter_met": 1}
 
 
-def test_bursts_and_gaps_are_told():
+def test_bursts_and_gaps_are_reported():
     values = summarise(observed(clean(without={100, 101, 103, 300, 450})), 20)
     assert values["burst_ms"] == pytest.approx(50)
     assert values["burst_density_ratio"] > 0.5
     assert 0 < values["gap_density_ratio"] < 0.01
 
 
-def test_packets_that_come_twice_count_once_and_are_told():
+def test_duplicates_count_once_and_are_reported():
     run = clean()
     values = summarise(observed([*run, run[3]._replace(t4_ns=run[3].t4_ns + 9)]), 20)
     assert values["received"] == 500
     assert values["duplicate_ratio"] == 1 / 500
 
 
-def test_a_single_reply_is_enough_to_say_something():
+def test_a_single_reply_is_enough_for_figures():
     values = summarise(observed([arrival(0, 0)], reflected=1), 20)
     assert values["received"] == 1
     assert "jitter_ms" not in values
@@ -233,7 +235,7 @@ def runs(draw):
 
 
 @given(runs(), st.sampled_from([5.0, 20.0]))
-def test_whatever_comes_back_the_figures_hold_together(run, interval_ms):
+def test_the_figures_of_any_run_are_consistent(run, interval_ms):
     values = summarise(run, interval_ms)
     sent, received = values["sent"], values["received"]
     assert received + round(values["loss_ratio"] * sent) == sent
@@ -275,54 +277,54 @@ async def test_packets_sent_are_packets_received_or_lost(kernel_times):
     def every_fifth_is_gone(data, count):
         return [] if count % 5 == 0 and count < 60 else [honest(data, count)]
 
-    found = await against(every_fifth_is_gone, kernel_times=kernel_times)
-    assert found.outcome is Outcome.OK
-    assert found.time_ms == 1_700_000_000_000
-    assert (found.values["sent"], found.values["received"]) == (60, 48)
-    assert found.values["loss_out_ratio"] == 0
-    assert found.values["loss_in_ratio"] == 0.2
+    result = await against(every_fifth_is_gone, kernel_times=kernel_times)
+    assert result.outcome is Outcome.OK
+    assert result.time_ms == 1_700_000_000_000
+    assert (result.values["sent"], result.values["received"]) == (60, 48)
+    assert result.values["loss_out_ratio"] == 0
+    assert result.values["loss_in_ratio"] == 0.2
 
 
-async def test_a_stateless_reflector_gives_no_directions_away():
+async def test_with_a_stateless_reflector_loss_has_no_direction():
     def gone(data, count):
         return [] if count == 7 else [stateless(data, count)]
 
-    found = await against(gone)
-    assert found.values["received"] == 59
-    assert "loss_out_ratio" not in found.values
+    result = await against(gone)
+    assert result.values["received"] == 59
+    assert "loss_out_ratio" not in result.values
 
 
-async def test_answers_to_questions_never_asked_are_not_counted():
+async def test_replies_to_requests_that_were_never_sent_do_not_count():
     def forged(data, count):
         sent = stamp.read_request(data)
         guess = stamp.reply(sent._replace(t1_ntp=sent.t1_ntp ^ 1), count, 0, 0)
         return [guess, b"", b"\xff" * 200, data]
 
-    found = await against(forged, packets=10)
-    assert found.outcome in (Outcome.TIMEOUT, Outcome.UDP_BLOCKED)
-    assert found.values == {}
+    result = await against(forged, packets=10)
+    assert result.outcome in (Outcome.TIMEOUT, Outcome.UDP_BLOCKED)
+    assert result.values == {}
 
 
-async def test_packets_that_come_twice_are_found_on_the_wire():
-    found = await against(lambda data, count: [honest(data, count)] * 2)
-    assert found.values["received"] == 60
-    assert found.values["duplicate_ratio"] > 0.9
+async def test_duplicates_are_detected_on_the_wire():
+    result = await against(lambda data, count: [honest(data, count)] * 2)
+    assert result.values["received"] == 60
+    assert result.values["duplicate_ratio"] > 0.9
 
 
-async def test_a_port_nobody_listens_on_refuses():
+async def test_a_port_without_a_listener_refuses():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    found = await run_call_path(reflector_at("127.0.0.1", port), **QUICK)
-    assert found.outcome is Outcome.REFUSED
-    assert found.cost_bytes > 0
+    result = await run_call_path(reflector_at("127.0.0.1", port), **QUICK)
+    assert result.outcome is Outcome.REFUSED
+    assert result.cost_bytes > 0
 
 
 @pytest.mark.parametrize("name", ["no-such-host.invalid", "x" * 70 + ".invalid", ".."])
 async def test_a_name_that_does_not_exist_is_not_found(name):
-    found = await run_call_path(reflector_at(name), **QUICK)
-    assert found.outcome in (Outcome.NAME_NOT_FOUND, Outcome.NAME_SERVER_FAILED)
-    assert found.cost_bytes == 0
+    result = await run_call_path(reflector_at(name), **QUICK)
+    assert result.outcome in (Outcome.NAME_NOT_FOUND, Outcome.NAME_SERVER_FAILED)
+    assert result.cost_bytes == 0
 
 
 async def test_a_run_that_is_cancelled_ends_and_leaves_no_thread():
@@ -334,17 +336,17 @@ async def test_a_run_that_is_cancelled_ends_and_leaves_no_thread():
             await against(answer, packets=10_000, interval_ms=20)
     import threading
 
-    names = [each.name for each in threading.enumerate()]
+    names = [thread.name for thread in threading.enumerate()]
     assert "stream-inbox" not in names
 
 
 async def test_the_stream_is_paced_by_its_schedule():
-    found = []
+    received_s = []
 
     def noted(data, count):
-        found.append(asyncio.get_running_loop().time())
+        received_s.append(asyncio.get_running_loop().time())
         return [honest(data, count)]
 
     await against(noted, packets=50, interval_ms=10)
-    # No sooner than the schedule, but for a late packet's successors.
-    assert found[-1] - found[0] > 0.45
+    # No packet is earlier than scheduled, except after a late one.
+    assert received_s[-1] - received_s[0] > 0.45

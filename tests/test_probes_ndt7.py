@@ -1,3 +1,5 @@
+"""The ndt7 client: measurements, addresses, the kernel's counters, fairness."""
+
 import asyncio
 import json
 import socket
@@ -43,35 +45,35 @@ anything = st.recursive(
 
 
 def test_125_million_octets_in_10_s_are_100_mbit_s():
-    said = '{"AppInfo": {"NumBytes": 125000000, "ElapsedTime": 10000000}}'
-    measured = ndt7.read_measurement(said)
+    message = '{"AppInfo": {"NumBytes": 125000000, "ElapsedTime": 10000000}}'
+    measured = ndt7.read_measurement(message)
     assert measured is not None
     assert measured.received_bps() == 100e6
 
 
-def test_the_kernels_count_goes_before_the_programs():
-    said = {
+def test_the_kernels_count_takes_precedence_over_the_programs():
+    message = {
         "AppInfo": {"NumBytes": 1, "ElapsedTime": 1_000_000},
         "TCPInfo": {"BytesReceived": 1000, "ElapsedTime": 1_000_000, "BytesSent": 0},
     }
-    measured = ndt7.read_measurement(json.dumps(said))
+    measured = ndt7.read_measurement(json.dumps(message))
     assert measured is not None
     assert measured.received_bps() == 8000
     assert measured.retransmitted is None
 
 
-def test_what_our_end_says_the_other_end_reads():
+def test_our_own_measurement_can_be_parsed():
     info = read_tcp_info(bytes(256))
     info = info._replace(bytes_sent=1000, bytes_retransmitted=10, bytes_received=7)
-    said = ndt7.measurement("upload", 1000, 2_000_000, "server", info)
-    measured = ndt7.read_measurement(said)
+    message = ndt7.measurement("upload", 1000, 2_000_000, "server", info)
+    measured = ndt7.read_measurement(message)
     assert measured is not None
     assert (measured.app_bytes, measured.app_us) == (1000, 2_000_000)
     assert (measured.tcp_received, measured.retransmitted) == (7, 0.01)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         "",
         "[]",
@@ -86,25 +88,25 @@ def test_what_our_end_says_the_other_end_reads():
         b"\xff\xfe",
     ],
 )
-def test_a_measurement_that_says_nothing_usable_gives_no_rate(said):
-    measured = ndt7.read_measurement(said)
+def test_an_unusable_measurement_gives_no_rate(message):
+    measured = ndt7.read_measurement(message)
     assert measured is None or measured.received_bps() is None
 
 
 @given(anything)
-def test_whatever_json_comes_a_rate_is_a_number_or_nothing(said):
-    measured = ndt7.read_measurement(json.dumps(said))
+def test_the_rate_of_any_json_is_a_number_or_none(message):
+    measured = ndt7.read_measurement(json.dumps(message))
     if measured is not None:
         rate = measured.received_bps()
         assert rate is None or 0 <= rate < 1e24
 
 
 @given(st.binary(max_size=200))
-def test_whatever_octets_come_the_reader_stands(said):
-    ndt7.read_measurement(said)
+def test_random_octets_never_break_the_parser(message):
+    ndt7.read_measurement(message)
 
 
-def test_messages_double_as_the_specification_has_it():
+def test_message_sizes_double_as_specified():
     sizes = list(islice(ndt7.message_sizes(), 400))
     assert sizes[:17] == [2**13] * 17
     assert sizes[17] == 2**14
@@ -122,11 +124,11 @@ def test_messages_double_as_the_specification_has_it():
         ("wss://[::1]:8443", "wss://[::1]:8443/ndt/v7/upload"),
     ],
 )
-def test_an_address_as_a_council_writes_it_is_understood(base, url):
+def test_every_form_of_address_is_accepted(base, url):
     assert ndt7.url_of(base, ndt7.UPLOAD) == f"{url}?client_name=towpath"
 
 
-def test_an_addresss_own_query_is_kept_and_no_key_comes_twice():
+def test_the_query_of_an_address_is_kept_without_duplicate_keys():
     url = ndt7.url_of(
         "wss://r.example/?access_token=a%2Bb&client_name=x",
         ndt7.DOWNLOAD,
@@ -138,13 +140,13 @@ def test_an_addresss_own_query_is_kept_and_no_key_comes_twice():
 
 @pytest.mark.corpus
 @pytest.mark.parametrize("file", sorted(corpus_files("mlab_ndt7-*.json")))
-def test_what_m_labs_servers_said_in_recorded_tests_is_read(file):
+def test_measurements_recorded_from_m_lab_servers_are_parsed(file):
     archived = json.loads(file.read_text())
     test = archived.get("Upload") or archived.get("Download")
-    for said in test["ServerMeasurements"]:
-        measured = ndt7.read_measurement(json.dumps(said))
+    for message in test["ServerMeasurements"]:
+        measured = ndt7.read_measurement(json.dumps(message))
         assert measured is not None
-        tcp = said["TCPInfo"]
+        tcp = message["TCPInfo"]
         assert measured.tcp_received == tcp["BytesReceived"]
         assert measured.elapsed_us == tcp["ElapsedTime"]
         again = tcp["BytesRetrans"] / tcp["BytesSent"]
@@ -154,18 +156,18 @@ def test_what_m_labs_servers_said_in_recorded_tests_is_read(file):
     assert measured.received_bps() == pytest.approx(rate)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has TCP_INFO")
 def test_the_kernel_counts_what_was_sent():
     with (
-        socket.create_server(("127.0.0.1", 0)) as door,
-        socket.create_connection(door.getsockname()) as one,
-        door.accept()[0] as two,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+        server.accept()[0] as accepted,
     ):
-        one.sendall(bytes(1000))
-        assert len(two.recv(1000, socket.MSG_WAITALL)) == 1000
-        two.sendall(b"done")
-        assert one.recv(4)
-        sent, received = tcp_info(one), tcp_info(two)
+        client.sendall(bytes(1000))
+        assert len(accepted.recv(1000, socket.MSG_WAITALL)) == 1000
+        accepted.sendall(b"done")
+        assert client.recv(4)
+        sent, received = tcp_info(client), tcp_info(accepted)
         assert sent is not None
         assert received is not None
         assert received.bytes_received == sent.bytes_sent == 1000
@@ -173,12 +175,12 @@ def test_the_kernel_counts_what_was_sent():
 
 
 @given(st.binary(max_size=300))
-def test_a_kernel_of_any_age_is_read(raw):
+def test_tcp_info_of_any_length_is_parsed(raw):
     assert read_tcp_info(raw).rtt_us >= 0
 
 
 class NeverFull:
-    """A connection to somebody who takes everything at once: `send` never waits."""
+    """A connection to a peer that reads everything at once: `send` never waits."""
 
     remote_address = local_address = ("127.0.0.1", 7)
 
@@ -200,7 +202,7 @@ class NeverFull:
 
 
 async def turns(working):
-    """How often others had their turn until `working` was over."""
+    """How often other tasks ran until `working` ended."""
     count = 0
     task = asyncio.create_task(working)
     while not task.done():
@@ -210,13 +212,13 @@ async def turns(working):
     return count
 
 
-async def test_an_upload_to_who_takes_all_at_once_ends_and_lets_others_run():
+async def test_an_upload_to_a_peer_that_never_blocks_ends_and_lets_other_tasks_run():
     link = NeverFull()
     assert await turns(send_noise(link, 0.2, 10**15, Meter(link))) > 10
     assert link.sent > ndt7.LARGEST_SENT
 
 
-async def test_a_download_by_who_takes_all_at_once_ends_and_lets_others_run():
+async def test_a_download_by_a_peer_that_never_blocks_ends_and_lets_other_tasks_run():
     link = NeverFull()
     test = Subtest(
         link, SubtestRequest("download"), bytes(ndt7.LARGEST_SENT), seconds=0.2

@@ -1,4 +1,4 @@
-"""STUN: the codec by RFC 5769 and recorded calls, the probe against coturn."""
+"""STUN: the codec with RFC 5769 and recorded calls, the probe with coturn."""
 
 import contextlib
 import socket
@@ -43,13 +43,13 @@ def error(code, transaction=TRANSACTION):
     return b"\x01\x11\0\x08" + stun.COOKIE.to_bytes(4, "big") + transaction + body
 
 
-def test_a_binding_request_is_a_header_and_no_more():
+def test_a_binding_request_is_only_a_header():
     assert stun.binding_request(TRANSACTION).hex() == (
         "000100002112a442" + TRANSACTION.hex()
     )
 
 
-def test_an_allocate_request_asks_for_udp_in_microsofts_own_way():
+def test_an_allocate_request_has_microsofts_cookie_and_udp():
     packet = stun.allocate_request(TRANSACTION)
     assert packet[:4] == b"\0\x03\0\x10"
     assert packet[20:28].hex() == "000f000472c64bc6"
@@ -60,7 +60,7 @@ def test_an_allocate_request_asks_for_udp_in_microsofts_own_way():
     ("packet", "address"),
     [(ANSWER_IPV4, "192.0.2.1"), (ANSWER_IPV6, "2001:db8:1234:5678:11:2233:4455:6677")],
 )
-def test_the_answers_of_rfc_5769_are_read(packet, address):
+def test_the_responses_of_rfc_5769_are_parsed(packet, address):
     answer = stun.read_response(packet)
     assert answer.transaction == TRANSACTION
     assert answer.success
@@ -84,29 +84,29 @@ def test_an_error_has_its_code(code):
         b"\x00\x11" + ANSWER_IPV4[2:],
     ],
 )
-def test_what_is_no_answer_is_refused(packet):
+def test_a_packet_that_is_not_a_response_is_rejected(packet):
     with pytest.raises(stun.StunError):
         stun.read_response(packet)
 
 
-def test_an_answer_that_is_cut_short_still_counts():
+def test_a_truncated_response_still_counts():
     answer = stun.read_response(ANSWER_IPV4[:30])
     assert answer.success
     assert answer.mapped is None
 
 
 @given(st.binary(max_size=400))
-def test_no_octets_whatever_trouble_the_reader(packet):
-    for each in (packet, ANSWER_IPV4[:20] + packet, error(401)[:20] + packet):
+def test_random_octets_never_break_the_parser(packet):
+    for damaged in (packet, ANSWER_IPV4[:20] + packet, error(401)[:20] + packet):
         try:
-            answer = stun.read_response(each)
+            answer = stun.read_response(damaged)
         except stun.StunError:
             continue
         assert 0 <= answer.error_code < 800
 
 
 @given(st.data())
-def test_an_answer_damaged_on_the_way_is_read_or_refused(data):
+def test_a_damaged_response_is_parsed_or_rejected(data):
     packet = bytearray(ANSWER_IPV6)
     for _ in range(data.draw(st.integers(1, 20))):
         packet[data.draw(st.integers(0, len(packet) - 1))] = data.draw(
@@ -126,15 +126,15 @@ def test_an_answer_damaged_on_the_way_is_read_or_refused(data):
         ("zeek_webrtc-stun.pcap", 5, {0}),
     ],
 )
-def test_answers_of_recorded_calls_are_read(file, answers, codes):
-    found = []
-    for each in datagrams(corpus("pcap", file)):
+def test_responses_of_recorded_calls_are_parsed(file, answers, codes):
+    responses = []
+    for datagram in datagrams(corpus("pcap", file)):
         try:
-            found.append(stun.read_response(each.payload))
+            responses.append(stun.read_response(datagram.payload))
         except stun.StunError:
             continue
-    assert len(found) >= answers
-    assert {each.error_code for each in found} == codes
+    assert len(responses) >= answers
+    assert {response.error_code for response in responses} == codes
 
 
 def relay(port, **more):
@@ -149,52 +149,52 @@ def turn(tmp_path_factory):
 
 @pytest.mark.service
 async def test_coturn_answers_every_binding_request(turn):
-    found = await measure(relay(turn.port), **QUICK)
-    assert found.outcome is Outcome.OK
-    assert (found.probe, found.target, found.time_ms) == ("teams_relay", "teams", 7)
-    values = found.values
+    result = await measure(relay(turn.port), **QUICK)
+    assert result.outcome is Outcome.OK
+    assert (result.probe, result.target, result.time_ms) == ("teams_relay", "teams", 7)
+    values = result.values
     assert (values["sent"], values["received"]) == (50, 50)
     assert values["loss_ratio"] == values["answer_code"] == 0
     assert 0 < values["rtt_min_ms"] <= values["rtt_ms"]
-    report = Report(1, "r", "a", 0, "test", Whereabouts(), (found,))
+    report = Report(1, "r", "a", 0, "test", Whereabouts(), (result,))
     check_sample(samples(report, "", "")[0], CATALOGUE)
 
 
 @pytest.mark.service
-async def test_where_binding_is_not_answered_allocate_is_and_its_error_counts(tmp_path):
+async def test_an_error_response_counts_as_an_answer(tmp_path):
     with running(coturn(tmp_path, "--secure-stun")) as server:
-        # It answers Binding requests with an error then: that counts as well.
-        found = await measure(relay(server.port), **QUICK)
-        assert found.outcome is Outcome.OK
-        assert found.values["answer_code"] == 401
+        # With this option coturn answers Binding requests with an error.
+        result = await measure(relay(server.port), **QUICK)
+        assert result.outcome is Outcome.OK
+        assert result.values["answer_code"] == 401
 
 
 def silent_to_binding(packet, _count):
     return [error(401, packet[8:20])] if packet[1] == 3 else []
 
 
-async def test_allocate_is_tried_only_where_the_council_allows_it():
+async def test_allocate_is_tried_only_if_the_council_allows_it():
     async with echo(silent_to_binding) as port:
-        kept = await measure(relay(port), tcp_port=free_port(), **QUICK)
-        asked = await measure(relay(port, allocate=True), **QUICK)
-    # The host itself refuses TCP, so it is there: UDP alone gets no answer.
-    assert kept.outcome is Outcome.UDP_BLOCKED
-    assert kept.values == {}
-    assert asked.outcome is Outcome.OK
-    assert asked.values["answer_code"] == 401
+        without = await measure(relay(port), tcp_port=free_port(), **QUICK)
+        with_allocate = await measure(relay(port, allocate=True), **QUICK)
+    # The host refuses TCP, so it is up: only UDP gets no answer.
+    assert without.outcome is Outcome.UDP_BLOCKED
+    assert without.values == {}
+    assert with_allocate.outcome is Outcome.OK
+    assert with_allocate.values["answer_code"] == 401
 
 
-async def test_answers_to_other_requests_are_not_counted():
+async def test_responses_to_other_requests_do_not_count():
     def forged(packet, _count):
         head = b"\x01\x01\0\0" + stun.COOKIE.to_bytes(4, "big")
         return [packet, b"", head + bytes(12), head + packet[8:19] + b"\xff"]
 
     async with echo(forged) as port:
-        found = await measure(relay(port, packets=5), **QUICK)
-    assert found.outcome is not Outcome.OK
+        result = await measure(relay(port, packets=5), **QUICK)
+    assert result.outcome is not Outcome.OK
 
 
-async def test_a_run_that_is_over_before_its_first_answer_waits_for_it():
+async def test_a_short_run_waits_for_its_first_response():
     held = []
 
     def late(packet, count):
@@ -202,24 +202,24 @@ async def test_a_run_that_is_over_before_its_first_answer_waits_for_it():
         return held if count == 9 else []
 
     async with echo(late) as port:
-        found = await measure(relay(port, packets=10), **QUICK)
-    assert found.values["received"] == 10
+        result = await measure(relay(port, packets=10), **QUICK)
+    assert result.values["received"] == 10
 
 
-async def test_lost_and_repeated_answers_are_told():
+async def test_lost_and_duplicate_responses_are_reported():
     def answer(packet, count):
-        said = b"\x01\x01\0\0" + packet[4:20]
-        return [[], [said], [said, said]][count % 3]
+        response = b"\x01\x01\0\0" + packet[4:20]
+        return [[], [response], [response, response]][count % 3]
 
     async with echo(answer) as port:
-        found = await measure(relay(port, packets=30), **QUICK)
-    assert found.values["received"] == 20
-    assert found.values["loss_ratio"] == pytest.approx(1 / 3, abs=1e-6)
-    assert found.values["duplicate_ratio"] == pytest.approx(1 / 3, abs=1e-6)
+        result = await measure(relay(port, packets=30), **QUICK)
+    assert result.values["received"] == 20
+    assert result.values["loss_ratio"] == pytest.approx(1 / 3, abs=1e-6)
+    assert result.values["duplicate_ratio"] == pytest.approx(1 / 3, abs=1e-6)
 
 
-async def test_a_relay_that_has_no_name_or_no_port_is_an_outcome():
-    found = await measure(TeamsRelay(host="no-such-host.invalid"), **QUICK)
-    assert found.outcome in (Outcome.NAME_NOT_FOUND, Outcome.NAME_SERVER_FAILED)
-    found = await measure(relay(free_port(socket.SOCK_DGRAM)), **QUICK)
-    assert found.outcome is Outcome.REFUSED
+async def test_an_unknown_relay_or_closed_port_is_an_outcome():
+    result = await measure(TeamsRelay(host="no-such-host.invalid"), **QUICK)
+    assert result.outcome in (Outcome.NAME_NOT_FOUND, Outcome.NAME_SERVER_FAILED)
+    result = await measure(relay(free_port(socket.SOCK_DGRAM)), **QUICK)
+    assert result.outcome is Outcome.REFUSED

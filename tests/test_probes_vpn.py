@@ -1,5 +1,5 @@
-"""The VPN probe: through a real tunnel between two network namespaces, and its pure
-parts: what was seen between looks, and which way Microsoft 365 goes."""
+"""The VPN probe: a real tunnel between two network namespaces, and its pure parts:
+reconnects between observations, and the route of Microsoft 365."""
 
 import json
 import sys
@@ -41,8 +41,8 @@ def path() -> Iterator[ShapedPath]:
         yield path
 
 
-def ask(path: ShapedPath, what: str, *given: str) -> Any:
-    return json.loads(path.run(path.near(sys.executable, LAPTOP, what, *given)))
+def run_laptop(path: ShapedPath, command: str, *arguments: str) -> Any:
+    return json.loads(path.run(path.near(sys.executable, LAPTOP, command, *arguments)))
 
 
 def policy(*reflectors: tuple[str, int]) -> str:
@@ -62,33 +62,38 @@ def policy(*reflectors: tuple[str, int]) -> str:
 
 
 @pytest.mark.netns
-def test_a_real_tunnel_is_measured_beside_the_direct_way(path: ShapedPath) -> None:
+def test_a_real_tunnel_is_measured_and_compared_with_the_direct_path(
+    path: ShapedPath,
+) -> None:
     with path.tunnel(mtu_byte=1400), path.reflector(FAR, TUNNEL_FAR) as ports:
-        asked = policy((TUNNEL_FAR, ports["stamp"]), (FAR, ports["stamp"]))
+        policy_json = policy((TUNNEL_FAR, ports["stamp"]), (FAR, ports["stamp"]))
         path.run(path.near("ip", "route", "add", "198.51.100.0/24", "dev", "tun0"))
         path.run(path.near("ip", "route", "add", "203.0.113.0/25", "via", FAR))
-        # The second time the path's MTU is remembered, not measured.
-        first, second = ask(path, "vpn", asked, "again")
+        # The second time the path MTU is remembered, not measured.
+        first, second = run_laptop(path, "vpn", policy_json, "again")
         assert first["outcome"] == "ok"
-        found = first["values"]
-        assert (found["product"], found["up"], found["mtu_byte"]) == (
+        values = first["values"]
+        assert (values["product"], values["up"], values["mtu_byte"]) == (
             "OpenVPN",
             1,
             1400,
         )
-        assert found["tunnel_rtt_ms"] > found["direct_rtt_ms"] > 0
-        assert (found["tunnel_loss_ratio"], found["direct_loss_ratio"]) == (0, 0)
-        assert (found["path_mtu_byte"], found["direct_path_mtu_byte"]) == (1400, 1500)
-        assert (found["path_mtu_black_hole"], found["direct_path_mtu_black_hole"]) == (
+        assert values["tunnel_rtt_ms"] > values["direct_rtt_ms"] > 0
+        assert (values["tunnel_loss_ratio"], values["direct_loss_ratio"]) == (0, 0)
+        assert (values["path_mtu_byte"], values["direct_path_mtu_byte"]) == (1400, 1500)
+        assert (
+            values["path_mtu_black_hole"],
+            values["direct_path_mtu_black_hole"],
+        ) == (
             0,
             0,
         )
-        # Half of one network goes past the tunnel, all of the other through it.
-        assert (found["teams_way"], found["m365_way"]) == ("split_out", "selective")
+        # Part of one network is routed outside the tunnel, all of the other through it.
+        assert (values["teams_way"], values["m365_way"]) == ("split_out", "selective")
         assert 0 < second["cost_bytes"] < first["cost_bytes"] < 100_000
         assert second["values"]["path_mtu_byte"] == 1400
 
-        # A full tunnel, whose routes are in a table of their own, as wg-quick makes it.
+        # A full tunnel with its own routing table, as wg-quick sets it up.
         for rule in (
             ("route", "add", "default", "dev", "tun0", "table", "51820"),
             ("route", "del", "203.0.113.0/25"),
@@ -96,41 +101,43 @@ def test_a_real_tunnel_is_measured_beside_the_direct_way(path: ShapedPath) -> No
             ("rule", "add", "table", "main", "suppress_prefixlength", "0"),
         ):
             path.run(path.near("ip", *rule))
-        (full,) = ask(path, "vpn", asked)
+        (full,) = run_laptop(path, "vpn", policy_json)
         assert (full["values"]["teams_way"], full["values"]["m365_way"]) == (
             "tunnelled", "tunnelled",
         )  # fmt: skip
 
 
 @pytest.mark.netns
-def test_a_black_hole_is_told_from_a_small_mtu_and_from_silence(
+def test_a_black_hole_differs_from_a_small_mtu_and_from_no_answer(
     path: ShapedPath,
 ) -> None:
     with path.tunnel(mtu_byte=1500), path.reflector(FAR, TUNNEL_FAR) as ports:
-        asked = policy((TUNNEL_FAR, ports["stamp"]), (FAR, ports["stamp"]))
-        # Packets above 1300 vanish inside the tunnel, as behind a firewall that
-        # swallows ICMP.
+        policy_json = policy((TUNNEL_FAR, ports["stamp"]), (FAR, ports["stamp"]))
+        # Packets above 1300 are dropped inside the tunnel, as by a firewall that
+        # also drops ICMP.
         path.run(
             path.far("nft", "-f", "-"),
             "table ip holes {\nchain input {\ntype filter hook input priority 0\n"
             'iifname "tun0" ip length > 1300 drop\n}\n}\n',
         )
-        (first,) = ask(path, "vpn", asked)
-        found = first["values"]
-        assert (found["path_mtu_byte"], found["path_mtu_black_hole"]) == (1300, 1)
-        assert found["direct_path_mtu_byte"] == 1500
+        (first,) = run_laptop(path, "vpn", policy_json)
+        values = first["values"]
+        assert (values["path_mtu_byte"], values["path_mtu_black_hole"]) == (1300, 1)
+        assert values["direct_path_mtu_byte"] == 1500
         path.lose(out_percent=100)
-        (silent,) = ask(path, "vpn", asked)
+        (silent,) = run_laptop(path, "vpn", policy_json)
         assert "path_mtu_byte" not in silent["values"]
         assert silent["values"]["direct_rtt_ms"] > 0
 
 
 @pytest.mark.netns
-def test_no_tunnel_and_a_dead_one_are_two_outcomes(path: ShapedPath) -> None:
-    assert ask(path, "vpn", policy())[0]["outcome"] == "not_present"
+def test_no_tunnel_and_a_tunnel_that_is_down_are_two_outcomes(path: ShapedPath) -> None:
+    assert run_laptop(path, "vpn", policy())[0]["outcome"] == "not_present"
     path.run(path.near("ip", "tuntap", "add", "dev", "tun9", "mode", "tun"))
-    assert ask(path, "vpn", policy())[0]["outcome"] == "not_connected"
-    by_name = {each["name"]: each for each in ask(path, "interfaces")}
+    assert run_laptop(path, "vpn", policy())[0]["outcome"] == "not_connected"
+    by_name = {
+        interface["name"]: interface for interface in run_laptop(path, "interfaces")
+    }
     assert (by_name["tun9"]["kind"], by_name["tun9"]["up"]) == ("tun", False)
     assert by_name["near0"]["networks"][0] == "10.99.0.1/24"
 
@@ -145,7 +152,7 @@ def fits_the_catalogue(values: dict[str, Any]) -> None:
         check_sample(sample, CATALOGUE)
 
 
-async def test_what_is_not_known_is_left_out() -> None:
+async def test_unknown_values_are_left_out() -> None:
     async def measure(*among: Interface, managed: bool = False) -> Any:
         connections = [VpnConnection("vpn", "up")] if managed else []
         vpn = Vpn(lambda: list(among), lambda: connections, lambda: 0.0)
@@ -167,8 +174,8 @@ async def test_what_is_not_known_is_left_out() -> None:
     assert "teams_way" not in down.values
 
 
-def test_ends_are_gateways_reflectors_and_services_each_once() -> None:
-    found = endpoints(
+def test_endpoints_are_gateways_reflectors_and_services_without_duplicates() -> None:
+    hosts = endpoints(
         Policy(
             vpn_gateways=(GatewayAt("vpn.example"),),
             reflectors=(
@@ -182,7 +189,7 @@ def test_ends_are_gateways_reflectors_and_services_each_once() -> None:
             ),
         )
     )
-    assert found == [
+    assert hosts == [
         VpnEndpoint("vpn.example", 443),
         VpnEndpoint("r.example", 8443, 862),
         VpnEndpoint("s.example", 862, 862),
@@ -191,38 +198,42 @@ def test_ends_are_gateways_reflectors_and_services_each_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "way"),
+    ("local_addresses", "routing"),
     [
         ({"203.0.113": "192.168.1.20", "198.51.100": "192.168.1.20"}, "split_out"),
         ({"203.0.113": "10.9.0.2", "198.51.100": "10.9.0.2"}, "tunnelled"),
         ({"203.0.113": "10.9.0.2", "198.51.100": "192.168.1.20"}, "selective"),
-        # No way to one of them at all: the other one counts.
+        # There is no route to one of them: the other one counts.
         ({"203.0.113": "10.9.0.2"}, "tunnelled"),
         ({}, "unknown"),
-        # An address that no interface has.
+        # No interface has this address.
         ({"203.0.113": "10.77.0.1"}, "unknown"),
     ],
 )
-def test_the_way_of_a_workload_is_one_of_microsofts_three_or_unknown(
-    chosen: dict[str, str], way: str
+def test_a_workload_is_split_out_tunnelled_selective_or_unknown(
+    local_addresses: dict[str, str], routing: str
 ) -> None:
     networks = ("203.0.113.0/24", "198.51.100.0/24")
 
     def towards(remote: str) -> str:
-        return chosen.get(remote.rpartition(".")[0], "")
+        return local_addresses.get(remote.rpartition(".")[0], "")
 
-    assert routing_of(networks, [HOME, TUN], False, towards) == way
+    assert routing_of(networks, [HOME, TUN], False, towards) == routing
     assert routing_of(networks, [HOME, TUN], True, towards) == "unknown"
 
 
-def test_a_part_of_a_network_that_goes_elsewhere_is_seen() -> None:
+def test_a_different_route_for_part_of_a_network_is_found() -> None:
     def towards(remote: str) -> str:
         return "10.9.0.2" if remote.startswith("203.0.113.2") else "192.168.1.20"
 
     assert routing_of(["203.0.113.0/24"], [HOME, TUN], False, towards) == "selective"
     assert sample_addresses(["192.0.2.1/32", "nonsense"]) == ["192.0.2.1"]
-    assert {each.name for each in OPTIMIZE} == {"teams", "exchange", "sharepoint"}
-    assert all(sample_addresses(each.networks) for each in OPTIMIZE)
+    assert {workload.name for workload in OPTIMIZE} == {
+        "teams",
+        "exchange",
+        "sharepoint",
+    }
+    assert all(sample_addresses(workload.networks) for workload in OPTIMIZE)
 
 
 def up(index: int = 5) -> list[Tunnel]:
@@ -235,8 +246,8 @@ DOWN = [Tunnel("OpenVPN", "tun0", "down")]
 def test_a_tunnel_that_breaks_and_comes_back_is_a_reconnect() -> None:
     watch = VpnWatch()
     now_s = 0.0
-    for found in [up()] * 41:
-        watch.observe(found, True, now_s)
+    for clients in [up()] * 41:
+        watch.observe(clients, True, now_s)
         now_s += 15
     assert watch.reconnects(now_s) == 0
     watch.observe(DOWN, True, now_s)
@@ -244,13 +255,13 @@ def test_a_tunnel_that_breaks_and_comes_back_is_a_reconnect() -> None:
     assert watch.reconnects(now_s + 15) == 1
     assert watch.pop_connect_s() == 15
     assert watch.pop_connect_s() is None
-    # Made anew between two looks: another interface of the same name.
+    # Rebuilt between two observations: another interface of the same name.
     watch.observe(up(6), True, now_s + 30)
     assert watch.reconnects(now_s + 30) == 2
     assert watch.reconnects(now_s + 30 + 3_601) == 0
 
 
-def test_a_night_asleep_is_no_break_and_a_new_line_begins_the_clock() -> None:
+def test_a_night_asleep_is_no_reconnect_and_a_new_line_starts_the_clock() -> None:
     watch = VpnWatch()
     watch.observe(up(), True, 0)
     watch.observe(up(9), True, 30_000)
@@ -261,7 +272,7 @@ def test_a_night_asleep_is_no_break_and_a_new_line_begins_the_clock() -> None:
     watch.observe(up(10), True, 30_060)
     assert watch.pop_connect_s() == 30
     assert watch.reconnects(30_060) == 1
-    # Somebody connects by hand, much later: that says nothing of the client.
+    # Somebody connects by hand, much later: that is not the time to connect.
     watch.observe([], False, 30_075)
     watch.observe([], True, 30_090)
     for more in range(20):
@@ -272,19 +283,19 @@ def test_a_night_asleep_is_no_break_and_a_new_line_begins_the_clock() -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(
-    looks=st.lists(
+    observations=st.lists(
         st.tuples(st.integers(-20, 200), st.integers(0, 3), st.booleans()), max_size=60
     )
 )
-def test_whatever_is_seen_the_watch_stays_within_reason(
-    looks: list[tuple[int, int, bool]],
+def test_any_observations_give_plausible_figures(
+    observations: list[tuple[int, int, bool]],
 ) -> None:
     watch = VpnWatch()
     now_s = 0.0
-    for passed_s, which, has_line in looks:
-        now_s += passed_s
+    for elapsed_s, which, has_line in observations:
+        now_s += elapsed_s
         watch.observe([[], DOWN, up(1), up(2)][which], has_line, now_s)
         reconnects = watch.reconnects(now_s)
-        assert reconnects is None or 0 <= reconnects <= len(looks)
+        assert reconnects is None or 0 <= reconnects <= len(observations)
         took_s = watch.pop_connect_s()
         assert took_s is None or 0 <= took_s <= 180
