@@ -1,4 +1,4 @@
-"""Blocking work beside the loop: its result, its failure, and no hold on the end."""
+"""Blocking work in a thread: its result, its error, and a process that can end."""
 
 import asyncio
 import subprocess
@@ -10,13 +10,13 @@ import pytest
 from probes.measure.background import in_background
 
 
-async def test_what_was_returned_or_raised_comes_back() -> None:
+async def test_the_caller_gets_the_result_or_the_exception() -> None:
     assert await in_background(int, "12") == 12
     with pytest.raises(ValueError, match="invalid literal"):
         await in_background(int, "twelve")
 
 
-async def test_what_is_cancelled_is_waited_for_no_longer() -> None:
+async def test_a_cancelled_caller_does_not_wait() -> None:
     import threading
 
     release = threading.Event()
@@ -28,7 +28,7 @@ async def test_what_is_cancelled_is_waited_for_no_longer() -> None:
     release.set()
 
 
-def test_a_process_ends_whatever_still_works_in_it() -> None:
+def test_a_process_ends_even_if_work_is_still_running() -> None:
     script = (
         "import asyncio, time\n"
         "from probes.measure.background import in_background\n"
@@ -38,10 +38,10 @@ def test_a_process_ends_whatever_still_works_in_it() -> None:
         "    task.cancel()\n"
         "asyncio.run(main())\n"
     )
-    done = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", script],
         timeout=60,
         check=False,
         cwd=Path(__file__).resolve().parents[1],
     )
-    assert done.returncode == 0
+    assert finished.returncode == 0

@@ -1,4 +1,4 @@
-"""Recorded calls: our jitter and loss are what the reference's dissector found."""
+"""Recorded calls: our jitter and loss equal those of a reference dissector."""
 
 import json
 
@@ -9,7 +9,7 @@ from services import SHARED, corpus
 from probes.measure.jitter import running
 
 pytestmark = pytest.mark.corpus
-# RFC 3551 section 6: the clock of the static payload types that occur.
+# RFC 3551 section 6: clocks of the static payload types in the captures.
 CLOCK_HZ = {"g711A": 8000, "g711U": 8000, "g729": 8000, "h263": 90_000}
 
 
@@ -26,27 +26,27 @@ def _streams():
 
 
 STREAMS = list(_streams())
-# Those of which the reference knew the clock.
-TIMED = [each for each in STREAMS if each.values[1]["jitter_ms"] is not None]
+# Streams whose clock the reference knew.
+TIMED = [stream for stream in STREAMS if stream.values[1]["jitter_ms"] is not None]
 
 
-def of(file: str, stream) -> list[Rtp]:
-    found = [
+def rtp_packets(file: str, stream) -> list[Rtp]:
+    packets = [
         rtp
-        for each in datagrams(corpus("pcap", file))
-        if (each.source, each.target) == (stream["src"], stream["dst"])
-        and (rtp := read_rtp(each)) is not None
+        for datagram in datagrams(corpus("pcap", file))
+        if (datagram.source, datagram.target) == (stream["src"], stream["dst"])
+        and (rtp := read_rtp(datagram)) is not None
         and rtp.ssrc == int(stream["ssrc"], 16)
     ]
-    assert found
-    return found
+    assert packets
+    return packets
 
 
 def extended(packets: list[Rtp]) -> list[int]:
-    """Sequence numbers without their roll-over: RFC 3550 appendix A.1."""
+    """Sequence numbers without roll-over: RFC 3550 appendix A.1."""
     numbers, highest = [], packets[0].sequence
-    for each in packets:
-        number = highest + (each.sequence - highest + 32768) % 65536 - 32768
+    for packet in packets:
+        number = highest + (packet.sequence - highest + 32768) % 65536 - 32768
         numbers.append(number)
         highest = max(highest, number)
     return numbers
@@ -54,7 +54,7 @@ def extended(packets: list[Rtp]) -> list[int]:
 
 @pytest.mark.parametrize(("file", "stream"), STREAMS)
 def test_a_recorded_stream_has_the_packets_and_losses_of_the_reference(file, stream):
-    packets = of(file, stream)
+    packets = rtp_packets(file, stream)
     numbers = extended(packets)
     assert len(packets) == stream["packets"]
     expected = max(numbers) - min(numbers) + 1
@@ -64,15 +64,16 @@ def test_a_recorded_stream_has_the_packets_and_losses_of_the_reference(file, str
 @pytest.mark.parametrize(("file", "stream"), TIMED)
 def test_a_recorded_stream_has_the_jitter_of_the_reference(file, stream):
     clock_hz = CLOCK_HZ[stream["payload"]]
-    found = list(
+    estimates = list(
         running(
-            (each.timestamp / clock_hz * 1e3, each.at_s * 1e3)
-            for each in of(file, stream)
+            (packet.timestamp / clock_hz * 1e3, packet.at_s * 1e3)
+            for packet in rtp_packets(file, stream)
         )
     )[1:]
     least, mean, most = stream["jitter_ms"]
-    assert max(found) == pytest.approx(most, abs=2e-3)
+    assert max(estimates) == pytest.approx(most, abs=2e-3)
     if stream["payload"] != "h263":
-        # Several packets of one picture count once there, and apart here (RFC 3550).
-        assert min(found) == pytest.approx(least, abs=2e-3)
-        assert sum(found) / len(found) == pytest.approx(mean, abs=2e-3)
+        # The reference counts the packets of one picture once; we count each (RFC
+        # 3550).
+        assert min(estimates) == pytest.approx(least, abs=2e-3)
+        assert sum(estimates) / len(estimates) == pytest.approx(mean, abs=2e-3)

@@ -1,4 +1,4 @@
-"""Vectors: ITU-T G.107 and G.113 as computed from the published formulas."""
+"""The E-model gives the values of the formulas in ITU-T G.107 and G.113."""
 
 import pytest
 from hypothesis import given
@@ -70,44 +70,44 @@ losses = st.floats(0, 1)
 
 
 @pytest.mark.parametrize(("r", "mos"), MOS_OF_R.items())
-def test_a_rating_has_its_mos(r, mos):
+def test_a_rating_gives_the_published_mos(r, mos):
     assert mos_from_r(r) == pytest.approx(mos, abs=6e-4)
 
 
-def test_mos_never_falls_below_one_where_the_polynomial_does():
+def test_the_mos_is_never_below_one_although_the_polynomial_is():
     assert mos_from_r(3.2) == 1.0
 
 
 @pytest.mark.parametrize(("delay_ms", "idd"), IDD.items())
-def test_delay_costs_what_g107_says(delay_ms, idd):
+def test_delay_impairment_is_that_of_g107(delay_ms, idd):
     assert delay_impairment(delay_ms) == pytest.approx(idd, abs=6e-4)
 
 
 @pytest.mark.parametrize("codec", IE_EFF)
-def test_loss_costs_what_g107_says_for_each_codec(codec):
-    found = [loss_impairment(p / 100, codec) for p in (0.5, 1, 2, 3, 5, 10)]
-    assert found == pytest.approx(IE_EFF[codec], abs=6e-4)
+def test_loss_impairment_is_that_of_g107_for_each_codec(codec):
+    impairments = [loss_impairment(p / 100, codec) for p in (0.5, 1, 2, 3, 5, 10)]
+    assert impairments == pytest.approx(IE_EFF[codec], abs=6e-4)
 
 
-def test_bursty_loss_costs_more_than_the_same_loss_at_random():
+def test_bursty_loss_impairs_more_than_random_loss():
     assert loss_impairment(0.05, G711_PLC, 2) == pytest.approx(17.210, abs=6e-4)
 
 
 @pytest.mark.parametrize(("codec", "percent", "r", "mos"), LOSS_TO_MOS)
 def test_loss_alone_gives_the_published_mos(codec, percent, r, mos):
-    found = BEST_R - loss_impairment(percent / 100, codec)
-    assert found == pytest.approx(r, abs=6e-4)
-    assert mos_from_r(found) == pytest.approx(mos, abs=6e-4)
+    rating = BEST_R - loss_impairment(percent / 100, codec)
+    assert rating == pytest.approx(r, abs=6e-4)
+    assert mos_from_r(rating) == pytest.approx(mos, abs=6e-4)
 
 
 @pytest.mark.parametrize(("rtt_ms", "jitter_ms", "percent", "mos"), PATHS)
-def test_a_path_has_its_estimated_mos(rtt_ms, jitter_ms, percent, mos):
-    found = estimate(rtt_ms, jitter_ms, percent / 100)
-    assert found == pytest.approx(mos, abs=6e-4)
+def test_a_path_gives_the_expected_estimate(rtt_ms, jitter_ms, percent, mos):
+    estimated = estimate(rtt_ms, jitter_ms, percent / 100)
+    assert estimated == pytest.approx(mos, abs=6e-4)
 
 
 @given(rtts, jitters, losses, st.floats(1, 50))
-def test_an_estimate_lies_between_1_and_4_and_a_half(rtt_ms, jitter_ms, loss, ratio):
+def test_an_estimate_is_between_1_and_4_5(rtt_ms, jitter_ms, loss, ratio):
     assert 1 <= estimate(rtt_ms, jitter_ms, loss, ratio) <= 4.5
 
 

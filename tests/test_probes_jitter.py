@@ -1,3 +1,5 @@
+"""Jitter of RFC 3550, bursts of RFC 3611 and percentiles."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,21 +16,21 @@ losses = st.lists(st.booleans(), min_size=1, max_size=400)
 
 
 def test_jitter_follows_rfc_3550_packet_by_packet():
-    found = list(running(zip(SENT, RECEIVED, strict=True)))
+    estimates = list(running(zip(SENT, RECEIVED, strict=True)))
     expected = [0, 0, 0.3125, 0.60546875, 1.192626953125, 1.7430877685546875]
-    assert found == expected
+    assert estimates == expected
 
 
-def test_a_constant_difference_of_10_brings_jitter_near_10_in_100_packets():
+def test_a_constant_difference_of_10_gives_a_jitter_near_10_after_100_packets():
     arrivals = [(20 * n, 20 * n + (10 if n % 2 else 0)) for n in range(101)]
     assert list(running(arrivals))[-1] == pytest.approx(9.98426, abs=1e-5)
 
 
-def test_a_run_shorter_than_the_warm_up_gives_the_rfcs_last_value():
+def test_a_run_shorter_than_the_warm_up_gives_the_last_value_of_the_rfc():
     assert jitter(zip(SENT, RECEIVED, strict=True)) == 1.7430877685546875
 
 
-def test_a_long_run_gives_its_level_not_its_last_moment():
+def test_a_long_run_gives_its_mean_and_not_its_last_value():
     calm_at_last = [(20 * n, 20 * n + (10 if n % 2 else 0)) for n in range(400)]
     calm_at_last += [(20 * n, 20 * n) for n in range(400, 450)]
     assert 8 < (jitter(calm_at_last) or 0) < 10
@@ -42,21 +44,21 @@ def test_one_packet_has_no_jitter():
 
 @given(times)
 def test_jitter_is_never_negative(arrivals):
-    assert all(each >= 0 for each in running(arrivals))
+    assert all(estimate >= 0 for estimate in running(arrivals))
 
 
 @given(times, st.floats(-1e6, 1e6))
-def test_jitter_does_not_mind_how_the_clocks_are_set(arrivals, ahead):
+def test_jitter_does_not_depend_on_the_clocks(arrivals, ahead):
     shifted = [(sent, received + ahead) for sent, received in arrivals]
     assert list(running(shifted)) == pytest.approx(list(running(arrivals)), abs=1e-3)
 
 
-def test_percentiles_are_values_that_were_measured():
+def test_percentiles_are_measured_values():
     assert percentile([5, 1, 4, 2, 3], 50) == 3
     assert percentile(range(1, 101), 95) == 95
     assert percentile([7], 99) == 7
     assert percentile([1, 2], 0) == 1
-    # 10.45 and 10.5: to the nearest, halves up, as the stores do.
+    # Ranks 10.45 and 10.5: rounded to the nearest, halves up, as the stores do.
     assert percentile(range(1, 12), 95) == 10
     assert percentile(range(1, 22), 50) == 11
 
@@ -70,20 +72,20 @@ def test_bursts_and_gaps_are_those_of_rfc_3611():
     good, lost = [False], [True]
     run = good * 20 + lost + good * 20 + [True, True, False, True]
     run += good * 20 + lost + good * 20
-    found = bursts(run, packet_ms=20)
-    assert found.burst_density_ratio * 256 == pytest.approx(204.8)
-    assert found.gap_density_ratio * 256 == pytest.approx(4.1967, abs=1e-4)
-    assert found.gap_ms == pytest.approx(630)
-    assert found.burst_ms == pytest.approx(50)
+    metrics = bursts(run, packet_ms=20)
+    assert metrics.burst_density_ratio * 256 == pytest.approx(204.8)
+    assert metrics.gap_density_ratio * 256 == pytest.approx(4.1967, abs=1e-4)
+    assert metrics.gap_ms == pytest.approx(630)
+    assert metrics.burst_ms == pytest.approx(50)
 
 
 @given(losses)
-def test_densities_are_ratios_and_durations_not_negative(run):
-    found = bursts(run, packet_ms=20)
-    assert 0 <= found.burst_density_ratio <= 1
-    assert 0 <= found.gap_density_ratio <= 1
-    assert found.burst_ms >= -1e-9
-    assert found.gap_ms >= 0
+def test_densities_are_ratios_and_durations_are_not_negative(run):
+    metrics = bursts(run, packet_ms=20)
+    assert 0 <= metrics.burst_density_ratio <= 1
+    assert 0 <= metrics.gap_density_ratio <= 1
+    assert metrics.burst_ms >= -1e-9
+    assert metrics.gap_ms >= 0
 
 
 def test_a_run_without_loss_has_no_burst():
@@ -98,7 +100,7 @@ def test_the_worst_window_is_the_worst_of_all_windows(run, packets):
     )
 
 
-def test_losses_that_gather_have_a_burst_ratio_above_one():
+def test_clustered_losses_have_a_burst_ratio_above_one():
     alone = [n % 10 == 0 for n in range(1000)]
     together = [n % 100 < 10 for n in range(1000)]
     assert burst_ratio(alone) == 1.0

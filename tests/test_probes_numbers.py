@@ -78,7 +78,7 @@ def test_a_number_may_have_a_unit_behind_it(text: str, expected: float) -> None:
         "T: 25.3",
     ],
 )
-def test_what_only_looks_like_a_number_is_none(text: str) -> None:
+def test_text_that_only_looks_like_a_number_is_none(text: str) -> None:
     assert number(text) is None
 
 
@@ -92,20 +92,20 @@ def test_a_point_groups_thousands_only_if_the_caller_says_so() -> None:
     st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from(UNITS),
 )
-def test_every_number_that_is_printed_is_read_back(value: float, unit: str) -> None:
+def test_every_printed_number_is_parsed(value: float, unit: str) -> None:
     assert number(f"{value!r}{unit}") == value
 
 
 @given(st.integers(-(10**15), 10**15))
-def test_every_whole_number_is_read_with_and_without_groups(value: int) -> None:
+def test_every_whole_number_is_parsed_with_and_without_groups(value: int) -> None:
     assert number(str(value)) == value
     assert number(f"{value:,}") == value
 
 
 @given(st.text())
-def test_no_text_is_anything_but_a_finite_number_or_none(text: str) -> None:
-    found = number(text)
-    assert found is None or math.isfinite(found)
+def test_any_text_is_a_finite_number_or_none(text: str) -> None:
+    parsed = number(text)
+    assert parsed is None or math.isfinite(parsed)
 
 
 @example("0.0x2")
@@ -126,6 +126,6 @@ def test_decibels_are_no_octets() -> None:
     assert number("25 dB") == 25
 
 
-def test_nan_and_the_infinities_are_no_figure() -> None:
-    given = (math.nan, math.inf, -math.inf, 10**400, 1.5, 7)
-    assert [finite(value) for value in given] == [None, None, None, None, 1.5, 7]
+def test_nan_and_infinities_are_not_figures() -> None:
+    values = (math.nan, math.inf, -math.inf, 10**400, 1.5, 7)
+    assert [finite(value) for value in values] == [None, None, None, None, 1.5, 7]

@@ -1,4 +1,4 @@
-"""Our formulas beside another implementation of the same standards."""
+"""Our formulas agree with another implementation of the same standards."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.corpus
 
 
 def reference(name):
-    """The names a reference script defines; what it prints is not wanted."""
+    """The names that a reference script defines, without its output."""
     path = SHARED / "reference" / name
     if not path.exists():
         pytest.skip(f"no reference beside this checkout: {path}")
@@ -64,12 +64,12 @@ def test_loss_agrees_with_the_whole_model(g107, codec, ratio):
 @given(st.lists(st.booleans(), min_size=1, max_size=300), st.sampled_from([10, 20]))
 def test_bursts_agree_packet_by_packet(rfc3611, lost, packet_ms):
     expected = rfc3611["xr"](lost, m=packet_ms)
-    found = bursts.bursts(lost, packet_ms)
-    assert found.gap_density_ratio * 256 == pytest.approx(expected["gap_density"])
-    assert found.gap_ms == pytest.approx(expected["gap_len"])
+    metrics = bursts.bursts(lost, packet_ms)
+    assert metrics.gap_density_ratio * 256 == pytest.approx(expected["gap_density"])
+    assert metrics.gap_ms == pytest.approx(expected["gap_len"])
     if expected["c13"]:
-        assert found.burst_ms == pytest.approx(expected["burst_len"])
+        assert metrics.burst_ms == pytest.approx(expected["burst_len"])
     if any(lost):
-        assert found.burst_density_ratio * 256 == pytest.approx(
+        assert metrics.burst_density_ratio * 256 == pytest.approx(
             expected["burst_density"]
         )

@@ -1,4 +1,4 @@
-"""What was done to a path is what the probes find of it."""
+"""The probes measure exactly the loss and rates that were set on a path."""
 
 from collections.abc import Iterator
 
@@ -23,16 +23,16 @@ def ports(path: ShapedPath) -> Iterator[dict[str, int]]:
 
 
 def within(ratio: float, sent: int) -> object:
-    """Four standard deviations of a binomial: one run in 16,000 is outside."""
+    """Within four standard deviations of a binomial: one run in 16,000 is outside."""
     return pytest.approx(ratio, abs=4 * (ratio * (1 - ratio) / sent) ** 0.5)
 
 
-def test_the_loss_that_was_set_is_found_each_way(path, ports):
+def test_the_loss_set_in_each_direction_is_measured(path, ports):
     path.lose(out_percent=8, in_percent=3)
-    found = path.measure("call_path", "r1", FAR, ports["stamp"], **RUN)
+    result = path.measure("call_path", "r1", FAR, ports["stamp"], **RUN)
     path.lose()
-    assert found["outcome"] == "ok"
-    values = found["values"]
+    assert result["outcome"] == "ok"
+    values = result["values"]
     assert values["sent"] == PACKETS
     assert values["loss_out_ratio"] == within(0.08, PACKETS)
     assert values["loss_in_ratio"] == within(0.03, PACKETS)
@@ -42,26 +42,26 @@ def test_the_loss_that_was_set_is_found_each_way(path, ports):
     assert values["mos_estimated"] < 4.2
 
 
-def test_loss_one_way_only_is_not_laid_to_the_other(path, ports):
+def test_loss_in_one_direction_is_not_blamed_on_the_other(path, ports):
     path.lose(in_percent=10)
-    found = path.measure("call_path", "r1", FAR, ports["stamp"], **RUN)
+    result = path.measure("call_path", "r1", FAR, ports["stamp"], **RUN)
     path.lose()
-    values = found["values"]
+    values = result["values"]
     assert values["loss_in_ratio"] == within(0.10, PACKETS)
     assert values["loss_out_ratio"] == 0
 
 
-def test_a_clean_path_is_clean_over_ipv6_and_keeps_its_dscp(path, ports):
-    found = path.measure(
+def test_a_clean_ipv6_path_has_no_loss_and_keeps_the_dscp(path, ports):
+    result = path.measure(
         "call_path", "r1", FAR6, ports["stamp"], packets=300, interval_ms=4
     )
-    assert found["outcome"] == "ok"
-    assert found["values"]["loss_ratio"] == 0
-    assert found["values"]["dscp_arrived"] == 46
-    assert found["cost_bytes"] == 300 * 2 * (112 + 48)
+    assert result["outcome"] == "ok"
+    assert result["values"]["loss_ratio"] == 0
+    assert result["values"]["dscp_arrived"] == 46
+    assert result["cost_bytes"] == 300 * 2 * (112 + 48)
 
 
-def test_udp_that_is_swallowed_while_tcp_passes_is_called_blocked(path, ports):
+def test_dropped_udp_while_tcp_passes_is_udp_blocked(path, ports):
     path.refuse_udp()
     blocked = path.measure(
         "call_path", "r1", FAR, ports["stamp"], tcp_port=ports["web"], **RUN
@@ -71,25 +71,25 @@ def test_udp_that_is_swallowed_while_tcp_passes_is_called_blocked(path, ports):
     assert "loss_ratio" not in blocked.get("values", {})
 
 
-def test_where_no_route_leads_there_is_no_network(path):
-    found = path.measure("call_path", "r1", "192.0.2.1", 862)
-    assert found["outcome"] == "no_network"
+def test_without_a_route_there_is_no_network(path):
+    result = path.measure("call_path", "r1", "192.0.2.1", 862)
+    assert result["outcome"] == "no_network"
 
 
-def test_the_rates_that_were_set_are_found_each_way(path, ports):
+def test_the_rates_set_in_each_direction_are_measured(path, ports):
     path.limit(down_mbps=40, up_mbps=15)
-    found = path.measure(
+    result = path.measure(
         "bandwidth",
         f"ws://{FAR}:{ports['web']}",
         budget_bytes=10**9,
         seconds=3.0,
     )
     path.limit(down_mbps=10_000, up_mbps=10_000)
-    assert found["outcome"] == "ok"
-    values = found["values"]
-    # The bucket counts Ethernet frames: 1448 of 1514 octets are what is measured.
+    assert result["outcome"] == "ok"
+    values = result["values"]
+    # The shaper counts Ethernet frames; 1448 of 1514 octets are payload.
     assert values["down_bps"] == pytest.approx(40e6 * 1448 / 1514, rel=0.1)
     assert values["up_bps"] == pytest.approx(15e6 * 1448 / 1514, rel=0.1)
     assert values["at_least"] == 0
-    # A full queue of up to 60 ms stood in everybody's way.
+    # A queue of up to 60 ms was full.
     assert values["rtt_loaded_ms"] > values["rtt_idle_ms"] + 5

@@ -1,4 +1,4 @@
-"""Reflectors and senders of the older kind: TWAMP Light, RFC 5357 appendix I."""
+"""Reflectors and senders of TWAMP Light, RFC 5357 appendix I."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ NOW = stamp.ntp_of(1_700_000_000_000_000_000)
 
 
 def light_reflector(sizes, lose=()):
-    """Counts from 0, copies the sender's 14 octets and pads to one of `sizes`."""
+    """Counts from 0, copies 14 octets of the sender and pads to one of `sizes`."""
     lengths = itertools.cycle(sizes)
 
     def answer(data, count):
@@ -30,18 +30,18 @@ def light_reflector(sizes, lose=()):
 
 
 @pytest.mark.parametrize("sizes", [(38,), (41,), (44,), (46, 572, 1496), (172,)])
-async def test_a_reflector_that_knows_no_stamp_is_measured_each_way(sizes):
+async def test_a_reflector_without_stamp_is_measured_in_each_direction(sizes):
     async with echo(light_reflector(sizes, lose={5, 6})) as port:
-        found = await run_call_path(reflector_at("127.0.0.1", port), **RUN)
-    assert found.outcome is Outcome.OK
-    assert (found.values["sent"], found.values["received"]) == (60, 58)
-    assert found.values["loss_out_ratio"] == 0
-    assert found.values["loss_in_ratio"] == pytest.approx(2 / 60, abs=1e-6)
-    assert "jitter_ms" in found.values
-    assert "dscp_arrived" not in found.values
+        result = await run_call_path(reflector_at("127.0.0.1", port), **RUN)
+    assert result.outcome is Outcome.OK
+    assert (result.values["sent"], result.values["received"]) == (60, 58)
+    assert result.values["loss_out_ratio"] == 0
+    assert result.values["loss_in_ratio"] == pytest.approx(2 / 60, abs=1e-6)
+    assert "jitter_ms" in result.values
+    assert "dscp_arrived" not in result.values
 
 
-def ask(port, packet):
+def exchange(port, packet):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
         caller.connect(("127.0.0.1", port))
         caller.settimeout(5)
@@ -54,21 +54,21 @@ def light_request(number, padding):
 
 
 @pytest.mark.parametrize("padding", [27, 29, 30, 158, 520])
-async def test_a_light_sender_gets_its_own_size_back_whatever_its_padding(padding):
+async def test_a_reply_has_the_size_of_the_request_for_any_padding(padding):
 
     config = ReflectorConfig(addresses=("127.0.0.1",), stamp_port=0, web_port=0)
     async with ReflectorService(config) as reflector:
         for noise in (bytes(padding), b"\xff" * padding, os.urandom(padding)):
-            asked = light_request(9, noise)
-            packet = await asyncio.to_thread(ask, reflector.stamp_port, asked)
-            assert len(packet) == len(asked)
+            request = light_request(9, noise)
+            packet = await asyncio.to_thread(exchange, reflector.stamp_port, request)
+            assert len(packet) == len(request)
             sequence, t3, error, _ssid, t2 = struct.unpack_from("!IQHHQ", packet)
             assert sequence == 0
             assert error & 0xFF
             assert stamp.elapsed_ns(t3, t2) >= 0
-            assert packet[24:38] == asked[:14]
+            assert packet[24:38] == request[:14]
             if any(noise[:30]):
-                assert packet[44:] == asked[44:]
+                assert packet[44:] == request[44:]
 
 
 async def test_a_light_sender_with_random_padding_is_one_session():
@@ -88,17 +88,17 @@ async def test_a_light_sender_with_random_padding_is_one_session():
     assert counts == [0, 1, 2, 3, 4]
 
 
-async def test_a_stateless_reflector_copies_numbers_and_gives_no_directions_away():
+async def test_a_stateless_reflector_copies_the_sequence_number():
     config = ReflectorConfig(
         addresses=("127.0.0.1",), stamp_port=0, web_port=0, stateful=False
     )
     async with ReflectorService(config) as reflector:
-        found = await run_call_path(
+        result = await run_call_path(
             reflector_at("127.0.0.1", reflector.stamp_port), **RUN
         )
-        assert found.values["received"] == 60
+        assert result.values["received"] == 60
 
         packet = await asyncio.to_thread(
-            ask, reflector.stamp_port, stamp.request(77, NOW, 5)
+            exchange, reflector.stamp_port, stamp.request(77, NOW, 5)
         )
     assert stamp.read_reply(packet).sequence == 77

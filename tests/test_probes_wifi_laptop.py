@@ -1,4 +1,4 @@
-"""The Wi-Fi and the laptop probe: what is remembered between looks, what is said."""
+"""The Wi-Fi and laptop probes: what they remember between observations, and report."""
 
 import msgspec
 import pytest
@@ -39,9 +39,7 @@ class Radio:
         return self.now
 
 
-async def test_weak_moments_and_roams_between_two_results_are_said_with_the_next() -> (
-    None
-):
+async def test_the_next_result_has_the_weak_moments_and_roams_before_it() -> None:
     radio = Radio()
     wifi = Wifi(radio)
     first = await wifi.measure(now_ms=lambda: 1)
@@ -75,11 +73,9 @@ async def test_no_hardware_no_radio_no_link_and_no_consent_are_four_outcomes() -
         result = await wifi.measure(now_ms=lambda: 1)
         fits_the_catalogue(result)
         assert result.outcome is outcome
-    assert (
-        len({OUTCOME_TEXT[each] for each in (*NOT_THERE, Outcome.NOT_PERMITTED)}) == 4
-    )
+    assert len({OUTCOME_TEXT[one] for one in (*NOT_THERE, Outcome.NOT_PERMITTED)}) == 4
     assert "switched off" not in OUTCOME_TEXT[Outcome.NOT_PERMITTED]
-    # Without a mark of the access point nothing is known of roams.
+    # Without a hash of the access point, roams are not known.
     radio.now = [changed(cell="")]
     assert "roams" not in (await wifi.measure(now_ms=lambda: 1)).values
 
@@ -90,7 +86,7 @@ async def test_no_hardware_no_radio_no_link_and_no_consent_are_four_outcomes() -
         (None, LINK, None),
         (LINK, changed(tx_packets=1_900, tx_retries=110), 0.1),
         (LINK, changed(tx_packets=1_010), None),
-        # Associated anew: the counters began again.
+        # Associated again: the counters have restarted.
         (LINK, changed(tx_packets=100, tx_retries=0), None),
         (LINK, changed(cell="b", tx_packets=1_900), None),
         (LINK, changed(tx_packets=None), None),
@@ -102,7 +98,7 @@ def test_retries_are_counted_between_two_results(
     assert retry_ratio(before, now) == ratio
 
 
-async def test_the_laptop_says_what_explains_a_poor_call() -> None:
+async def test_the_laptop_result_has_what_explains_a_poor_call() -> None:
     slept = [100.0]
     line = Interface(
         "eth0", physical=True, up=True, addresses=("10.1.1.1",), routed=True,
@@ -123,7 +119,7 @@ async def test_the_laptop_says_what_explains_a_poor_call() -> None:
     assert not {"woke", "link_bps"} & set(bare.values)
 
 
-def test_busy_is_a_share_of_all_processors() -> None:
+def test_the_busy_ratio_covers_all_processors() -> None:
     assert busy_ratio(Cpu(10, 100), Cpu(13, 112)) == 0.25
     assert busy_ratio(Cpu(10, 100), Cpu(10, 100.1)) is None
     assert busy_ratio(Cpu(10, 100), Cpu(9, 112)) == 0
@@ -131,12 +127,12 @@ def test_busy_is_a_share_of_all_processors() -> None:
     assert 0 < now.busy_s < now.total_s
 
 
-async def test_a_glance_never_raises_and_what_is_opted_out_is_not_looked_at() -> None:
-    asked = []
+async def test_a_glance_never_raises_and_skips_opted_out_probes() -> None:
+    keys = []
 
     def broken(key: bytes) -> list[WifiLink]:
-        asked.append(key)
-        raise RuntimeError("a fault of the driver's")
+        keys.append(key)
+        raise RuntimeError("a driver fault")
 
     def rounds(*opt_out: str) -> ProbeRounds:
         made = ProbeRounds(
@@ -146,6 +142,6 @@ async def test_a_glance_never_raises_and_what_is_opted_out_is_not_looked_at() ->
         return made
 
     await rounds("vpn", "wifi").glance()
-    assert not asked
+    assert not keys
     await rounds("vpn").glance()
-    assert asked
+    assert keys
