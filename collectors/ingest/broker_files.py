@@ -87,7 +87,7 @@ class BrokerFiles:
     a reload is lost, and one that arrives before its handler is installed ends the
     broker. So each written file holds a user `towpath-check` with a new password: the
     broker has loaded the file when it accepts that user, and it is only signalled when
-    it answers and refuses it. See docs/decisions/024-broker-knows-its-users.md.
+    it answers and refuses it. See docs/decisions/024-enrolment-waits-for-the-broker.md.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Accepts reports of newer agents that use values unknown to this server. Pure.
 
 Within a wire version, fields, measurements and values of closed lists are only ever
-added (docs/decisions/026-versions-of-the-wire.md). The decoder ignores unknown fields
+added (docs/decisions/026-report-versions.md). The decoder ignores unknown fields
 of a report. This module does the rest: an unknown outcome becomes `other`, an unknown
 place, connection or VPN state becomes `unknown`, and a value that is neither a number
 nor a text is dropped.

@@ -15,7 +15,7 @@ Agents and server are updated at different times. Within a version fields, measu
 and values of closed lists are only ever added: whoever does not know one passes it
 over. Anything else is a new version: a server reads its own and the one before, and a
 report of another is refused with the reason `version`, so that its agent keeps it until
-the server has been updated (docs/decisions/026-versions-of-the-wire.md).
+the server has been updated (docs/decisions/026-report-versions.md).
 """
 
 from __future__ import annotations
