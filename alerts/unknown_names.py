@@ -57,7 +57,7 @@ def of_routes(config: AlertConfig, rules: Rules, estate: Estate) -> Iterator[str
     for n, route in enumerate(config.routes, 1):
         at = f"alerts.routes[{n}]"
         for site in route.sites:
-            if wrong := known_names.unknown(estate, "site", site):
+            if wrong := known_names.unknown_name_text(estate, "site", site):
                 yield f"{at}.sites: {wrong}"
         for id in route.rules:
             severities = {rule.severity for _, rule in rules.places(id)}
@@ -78,7 +78,7 @@ def of_silence(silence: Silence, rules: Rules, estate: Estate) -> Iterator[str]:
     """A sentence for everything for which `silence` can never cover an alert."""
     for kind in ("site", "device"):
         name = getattr(silence, kind)
-        if name and (wrong := known_names.unknown(estate, kind, name)):
+        if name and (wrong := known_names.unknown_name_text(estate, kind, name)):
             yield wrong
     if silence.rule and not rules.places(silence.rule):
         yield unknown_rule(silence.rule, rules)

@@ -156,7 +156,7 @@ SETTINGS = [
     ("[web]", "[ingest.policy]\ncadence_s = { vnp = 60 }\n[web]", "did you mean 'vpn'"),
     ("[alerts]", '[alerts]\nrules = "none.yaml"', "none.yaml: cannot be read: No such"),
     ("[alerts]", '[alerts]\ntimezone = "Europe/Londn"', "no time zone is called"),
-    ('"estate.toml"', '"estat.toml"', "estat.toml: there is no such file"),
+    ('"estate.toml"', '"estat.toml"', "estat.toml: no such file"),
     ('"snmp.toml"', '"snpm.toml"', "snpm.toml"),
     ('state = "state"', 'state = "estate.toml"', "estate.toml is not a folder"),
     (
@@ -199,10 +199,10 @@ DEVICES = "id,site,address\ncore-1,hall,10.1.0.2\ncore-2,hall,10.1.o.3\n"
             ESTATE.encode() + b"# caf\xe9\n",
             "estate.toml:18: is not UTF-8",
         ),
-        ("estate.toml", ESTATE * 2, "sites[2].id 'hall' is there twice"),
+        ("estate.toml", ESTATE * 2, "sites[2].id 'hall' is used twice"),
         ("snmp.toml", '[default]\nusr = "towpath"\n', "usr"),
         ("snmp.toml", "[default\n", "snmp.toml"),
-        ("snmp.toml", '[other]\ncommunity = "x"\n', "credential is called 'default'"),
+        ("snmp.toml", '[other]\ncommunity = "x"\n', "no SNMP credential 'default'"),
         (
             "towpath.toml",
             GOOD.encode() + b"# caf\xe9\n",

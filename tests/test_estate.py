@@ -1,4 +1,4 @@
-"""The estate is read from TOML or CSV, checked, and re-read while running."""
+"""The estate is read from TOML or CSV, checked, and reloaded on change."""
 
 import contextlib
 import tempfile
@@ -49,7 +49,7 @@ def findings(tmp_path: Path, text: str) -> list[str]:
     return error.value.findings
 
 
-def test_a_good_file_becomes_a_model(tmp_path: Path) -> None:
+def test_a_valid_file_becomes_a_model(tmp_path: Path) -> None:
     file = tmp_path / "estate.toml"
     file.write_text(GOOD)
     estate = load(file)
@@ -60,7 +60,7 @@ def test_a_good_file_becomes_a_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "right", "says"),
+    ("wrong", "right", "sentence"),
     [
         (
             "10.1.0.3",
@@ -80,33 +80,33 @@ def test_a_good_file_becomes_a_model(tmp_path: Path) -> None:
         ("down_mbps = 1000", "", "lines[1].down_mbps is missing"),
         ("down_mbps = 1000", "down_mbps = inf", "is inf, expected a finite number"),
         ('role = "switch"', 'role = "swich"', "did you mean 'switch'"),
-        ('id = "access-1"', 'id = "core-1"', "'core-1' is there twice"),
+        ('id = "access-1"', 'id = "core-1"', "'core-1' is used twice"),
         ("[[lines]]", "[[line]]", "unknown section 'line'"),
         ("10.1.0.3", "10.1.0.2", "10.1.0.2 port 161 is also that of 'core-1'"),
-        ('parent = "core-1"', 'parent = "access-1"', "hang on itself"),
+        ('parent = "core-1"', 'parent = "access-1"', "its own ancestor"),
         ("10.1.0.0/16", "10.1.0.1/16", "expected an IP network"),
         ('id = "access-1"', 'id = "Access 1"', "expected an id of small letters"),
     ],
 )
 def test_a_wrong_line_gets_one_sentence_with_file_and_line(
-    tmp_path: Path, wrong: str, right: str, says: str
+    tmp_path: Path, wrong: str, right: str, sentence: str
 ) -> None:
     assert wrong in GOOD
-    found = findings(tmp_path, GOOD.replace(wrong, right))
-    assert any(says in finding for finding in found), found
-    assert all("estate.toml:" in finding for finding in found), found
+    problems = findings(tmp_path, GOOD.replace(wrong, right))
+    assert any(sentence in problem for problem in problems), problems
+    assert all("estate.toml:" in problem for problem in problems), problems
 
 
 def test_a_finding_names_the_line_of_its_entry(tmp_path: Path) -> None:
-    (found,) = findings(tmp_path, GOOD.replace("10.1.0.3", "nowhere"))
+    (finding,) = findings(tmp_path, GOOD.replace("10.1.0.3", "nowhere"))
     line = GOOD.splitlines().index('id = "access-1"')
-    assert f"estate.toml:{line}:" in found
+    assert f"estate.toml:{line}:" in finding
 
 
-def test_text_that_is_not_toml_is_said_with_its_line(tmp_path: Path) -> None:
-    (found,) = findings(tmp_path, '[[sites]]\nid = "hall\n')
-    assert "not valid TOML" in found
-    assert "line 2" in found
+def test_text_that_is_not_toml_is_reported_with_its_line(tmp_path: Path) -> None:
+    (finding,) = findings(tmp_path, '[[sites]]\nid = "hall\n')
+    assert "not valid TOML" in finding
+    assert "line 2" in finding
 
 
 def test_a_folder_of_csv_files_from_a_spreadsheet_works(tmp_path: Path) -> None:
@@ -130,15 +130,17 @@ def test_a_bad_row_of_a_csv_file_is_named_by_its_line(tmp_path: Path) -> None:
     )
     with pytest.raises(EstateError) as error:
         load(tmp_path)
-    (found,) = error.value.findings
-    assert "devices.csv:3" in found
-    assert "devices[2].address is '10.0.0.999'" in found
+    (finding,) = error.value.findings
+    assert "devices.csv:3" in finding
+    assert "devices[2].address is '10.0.0.999'" in finding
 
 
-def test_a_council_subnet_that_is_common_at_home_is_warned_of(tmp_path: Path) -> None:
+def test_a_council_subnet_that_is_common_at_home_gives_a_warning(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "estate.toml"
     file.write_text(GOOD.replace("10.1.0.0/16", "192.168.1.0/24"))
-    assert any("common in homes" in each for each in warnings(load(file)))
+    assert any("common in homes" in warning for warning in warnings(load(file)))
 
 
 @given(st.text(max_size=300))
@@ -150,7 +152,7 @@ def test_any_text_gives_an_estate_or_findings(text: str) -> None:
             assert load(file)
 
 
-async def test_a_change_is_seen_and_a_bad_file_keeps_the_last_good_one(
+async def test_a_change_is_loaded_and_an_invalid_file_keeps_the_last_estate(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "estate.toml"

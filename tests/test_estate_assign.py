@@ -14,7 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.estate import EstateError, Site, load, warnings
-from collectors.estate.estate_text import comma_separated, id_of, toml, unique_ids
+from collectors.estate.estate_text import (
+    comma_separated,
+    id_from_name,
+    toml,
+    unique_ids,
+)
 from collectors.estate.site_assignment import assign
 
 
@@ -46,11 +51,11 @@ def test_the_most_specific_subnet_then_location_then_name(
     assert assign(SITES, ip_address(address), location, name).site == expected
 
 
-def test_rules_that_fit_several_sites_assign_none_and_say_so() -> None:
+def test_rules_that_match_several_sites_assign_none_and_name_them() -> None:
     sites = [site("a", subnets=["10.0.0.0/24"]), site("b", subnets=["10.0.0.0/24"])]
-    found = assign(sites, ip_address("10.0.0.1"))
-    assert found.site is None
-    assert found.why == "the subnet of 10.0.0.1 fits several sites: a, b"
+    assigned = assign(sites, ip_address("10.0.0.1"))
+    assert assigned.site is None
+    assert assigned.why == "the subnet of 10.0.0.1 matches several sites: a, b"
 
 
 ESTATE = """
@@ -88,11 +93,15 @@ def test_a_device_without_a_site_gets_it_by_the_rules(tmp_path: Path) -> None:
         "yard": "depot",
         "lent": "hall",
     }
-    (doubt,) = (each for each in warnings(estate) if "lent" in each)
-    assert "of site hall, but by its subnet of 10.2.0.2 (10.2.0.0/16) of depot" in doubt
+    (warning,) = (text for text in warnings(estate) if "lent" in text)
+    assert (
+        "has site hall, but its subnet of 10.2.0.2 (10.2.0.0/16) is of depot" in warning
+    )
 
 
-def test_a_device_that_no_rule_fits_is_said_with_the_reason(tmp_path: Path) -> None:
+def test_a_device_that_no_rule_matches_is_reported_with_the_reason(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "estate.toml").write_text(
         ESTATE + '[[devices]]\nid = "lost"\naddress = "192.0.2.9"\n'
     )
@@ -102,11 +111,11 @@ def test_a_device_that_no_rule_fits_is_said_with_the_reason(tmp_path: Path) -> N
     assert "devices[4].site is missing: 192.0.2.9 is in no site's subnets" in finding
 
 
-def test_a_pattern_that_is_no_regular_expression_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_regular_expression_is_refused(tmp_path: Path) -> None:
     (tmp_path / "estate.toml").write_text(
         '[[sites]]\nid = "a"\nname = "A"\nlocations = ["(library"]\n'
     )
-    with pytest.raises(EstateError, match="is no regular expression"):
+    with pytest.raises(EstateError, match="is not a regular expression"):
         load(tmp_path)
 
 
@@ -122,7 +131,7 @@ def test_a_pattern_that_is_no_regular_expression_is_refused(tmp_path: Path) -> N
     ],
 )
 def test_a_name_becomes_an_id(name: str, id: str) -> None:
-    assert id_of(name) == id
+    assert id_from_name(name) == id
 
 
 names = st.lists(
@@ -160,18 +169,18 @@ texts = st.text(max_size=30)
 def test_what_is_written_as_toml_reads_back(entries: list[dict[str, str]]) -> None:
     text = toml("devices", entries, {"": ["never\nseen"]})
     read = tomllib.loads(text).get("devices", [])
-    said = [{k: v for k, v in entry.items() if v} for entry in entries]
+    written = [{k: v for k, v in entry.items() if v} for entry in entries]
     cleaned = [
         {
             k: v.encode("utf-8", "replace").decode().replace("\x7f", " ")
             for k, v in e.items()
         }
-        for e in said
+        for e in written
     ]
     assert read == cleaned
 
 
-def test_a_formula_in_a_name_is_not_one_in_a_spreadsheet() -> None:
+def test_a_name_that_looks_like_a_formula_is_text_in_a_spreadsheet() -> None:
     text = comma_separated(
         [{"id": "a", "name": "=cmd()", "uplink_ports": ["Gi1", "Gi2"]}],
         ["id", "name", "uplink_ports"],

@@ -1,5 +1,5 @@
 """Business hours: over midnight, whole days, several ranges a day, and the two days on
-which the clock is changed; against an oracle that looks at the clock by the minute."""
+which summer time starts and ends; against an oracle that steps minute by minute."""
 
 from __future__ import annotations
 
@@ -119,26 +119,26 @@ ranges = st.lists(
     st.fixed_dictionaries(
         {"opens": clocks, "closes": st.one_of(clocks, st.just("24:00"))},
         optional={"days": weekdays},
-    ).filter(lambda each: each["opens"] != each["closes"]),
+    ).filter(lambda times: times["opens"] != times["closes"]),
     min_size=1,
     max_size=3,
 )
 
 
 def looked_up(hours: OpeningHours, at_ms: int) -> bool:
-    """The oracle: what the clock on the wall says, range by range, in text."""
+    """The oracle: reads the local time and compares it with each range as text."""
     local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(
         ZoneInfo(hours.timezone)
     )
     now = f"{local:%H:%M}"
     today, yesterday = local.weekday(), (local - timedelta(days=1)).weekday()
-    for each in hours.ranges:
-        days = hours.days if each.days is None else each.days
-        if each.opens < each.closes:
-            if today in days and each.opens <= now < each.closes:
+    for span in hours.ranges:
+        days = hours.days if span.days is None else span.days
+        if span.opens < span.closes:
+            if today in days and span.opens <= now < span.closes:
                 return True
-        elif (today in days and now >= each.opens) or (
-            yesterday in days and now < each.closes
+        elif (today in days and now >= span.opens) or (
+            yesterday in days and now < span.closes
         ):
             return True
     return False
@@ -178,15 +178,15 @@ def test_the_next_opening_and_closing_are_those_of_a_walk_minute_by_minute(
             ),
             None,
         )
-        found = next_ms(hours, start_ms)
+        next_change_ms = next_ms(hours, start_ms)
         if walked is not None:
-            assert found == walked
+            assert next_change_ms == walked
         else:
             # Further away than was walked, if ever.
-            assert found is None or found >= start_ms + 8 * 86_400_000
+            assert next_change_ms is None or next_change_ms >= start_ms + 8 * 86_400_000
 
 
-def test_the_agent_and_the_server_read_hours_alike() -> None:
+def test_the_agent_and_the_server_agree_on_hours() -> None:
     for opens, closes in (("22:00", "06:00"), ("08:00", "18:00"), ("00:00", "24:00")):
         hours = OpeningHours(opens=opens, closes=closes, days=(0, 4), timezone="UTC")
         agents = MeasuringHours(opens, closes, (0, 4))
@@ -201,10 +201,10 @@ def routed(hours: OpeningHours, now_ms: int, route: Route) -> list[int]:
         {"sites": [{"id": "a", "name": "A", "hours": hours}]}
     )
     alert = Alert("r", {}, "critical", "firing", now_ms, site="a")
-    found = ways(
+    deliveries = ways(
         alert, RoutingConfig(routes=(route,)), ("d",), Topology(estate), now_ms
     )
-    return [way.next_ms for way in found]
+    return [way.next_ms for way in deliveries]
 
 
 def test_routes_of_opening_hours_know_the_night() -> None:
@@ -251,7 +251,7 @@ def test_a_route_that_does_not_ask_for_hours_does_not_look_for_the_next_opening(
         ('ranges = [{opens = "09:00"}]', "closes is missing"),
     ],
 )
-def test_hours_that_cannot_be_meant_are_explained(
+def test_hours_that_make_no_sense_are_refused_with_the_reason(
     tmp_path: Path, hours: str, says: str
 ) -> None:
     file = tmp_path / "estate.toml"
@@ -268,7 +268,7 @@ def test_measuring_hours_of_no_length_are_refused() -> None:
         PolicyConfig(opens="09:00", closes="09:00")
 
 
-def test_a_spreadsheet_may_say_the_days(tmp_path: Path) -> None:
+def test_a_spreadsheet_may_set_the_days(tmp_path: Path) -> None:
     (tmp_path / "sites.csv").write_text(
         "id,name,hours.opens,hours.closes,hours.days\na,A,22:00,06:00,4;5\n"
     )
@@ -288,5 +288,5 @@ def test_the_next_opening_is_looked_up_and_not_searched_for(
 
     monkeypatch.setattr("collectors.estate.opening_hours.is_open", counted)
     next_opening_ms(OpeningHours(), at("2026-11-27T18:00"))
-    # Two ends of a range on each of some days, not the 3,720 minutes of a weekend.
+    # Two ends of a range on span of some days, not the 3,720 minutes of a weekend.
     assert looks < 60

@@ -344,12 +344,12 @@ async def serve(installation: Installation) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
 
-    def read_again() -> None:
+    def reload_estate() -> None:
         notify("RELOADING=1")
-        installation.estate.read_again()
+        installation.estate.reload()
         notify("READY=1")
 
-    loop.add_signal_handler(signal.SIGHUP, read_again)
+    loop.add_signal_handler(signal.SIGHUP, reload_estate)
     async with installation:
         _log.info(
             "towpath_runs",

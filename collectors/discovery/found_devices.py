@@ -11,7 +11,7 @@ import msgspec
 
 from collectors.discovery.sweep import SweepAnswer
 from collectors.estate.estate_model import Device, Estate, Role
-from collectors.estate.estate_text import id_of, unique_ids
+from collectors.estate.estate_text import id_from_name, unique_ids
 from collectors.estate.site_assignment import assign
 from collectors.snmp.profiles.identity import Identity
 
@@ -183,7 +183,7 @@ def _describe(device: FoundDevice, why: str, used_ids: set[str]) -> Iterator[str
     yield f"site by {why}" if not why.startswith(best.address) else why
     if len(device.answers) > 1:
         yield f"also at {', '.join(device.addresses[1:])}"
-    id = id_of(device.name)
+    id = id_from_name(device.name)
     if id in used_ids:
         yield f"the estate has {id!r} at another address: has it moved?"
 

@@ -1,4 +1,4 @@
-"""What the council has: one checked model from TOML or CSV, re-read while running."""
+"""The estate: sites, devices and lines in one checked model, reloaded on change."""
 
 from collectors.estate.estate_loader import EstateError, load, warnings
 from collectors.estate.estate_model import (

@@ -1,8 +1,9 @@
 """Reads the estate from TOML and CSV and checks it as a whole.
 
-A path is one TOML file, or a folder with any of `*.toml` and CSV files named for
-their section (`sites.csv`, `devices.csv`, `lines.csv` …; the first row holds the
-keys; several values in a cell are separated by `;`; an empty cell is "not said").
+The path is a TOML file, or a folder with `*.toml` files and CSV files named after their
+section (`sites.csv`, `devices.csv`, `lines.csv` …). The first row of a CSV file has the
+keys. `;` separates several values in one cell. An empty cell means that the key is not
+set.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pydantic import ValidationError
 
 from collectors.config_errors import dotted, entry_lines, explain, line_of, not_text
 from collectors.estate.estate_model import Estate, Site
-from collectors.estate.site_assignment import assign, doubts
+from collectors.estate.site_assignment import assign, contradictions
 from probes.wire.catalogue import did_you_mean
 from probes.wire.home_ranges import common_at_home
 
@@ -29,7 +30,7 @@ _SECTIONS = tuple(name for name in Estate.model_fields if name != "places")
 
 
 class EstateError(ValueError):
-    """The estate cannot be used; `findings` says why, one sentence each."""
+    """The estate cannot be used; `findings` has one sentence for each problem."""
 
     def __init__(self, findings: list[str]) -> None:
         super().__init__("\n".join(findings))
@@ -37,7 +38,7 @@ class EstateError(ValueError):
 
 
 def load(path: Path) -> Estate:
-    """The estate at `path`. `EstateError` names everything that is wrong with it."""
+    """Reads the estate at `path`. Raises `EstateError` with every problem in it."""
     entries: dict[str, Any] = {}
     origins: dict[str, list[str]] = {section: [] for section in _SECTIONS}
     findings: list[str] = []
@@ -53,21 +54,25 @@ def load(path: Path) -> Estate:
             findings.append(f"{source}:{not_text(error)}")
     if findings:
         raise EstateError(findings)
-    homeless = _assign_sites(entries)
+    unassigned = _assign_sites(entries)
     estate, problems = build(entries)
     if estate is None:
         raise EstateError(
             [
-                f"{_origin(name, origins, path)}: {name} {says}{homeless.get(name, '')}"
-                for name, says in problems
+                f"{_origin(name, origins, path)}: {name} {problem}"
+                f"{unassigned.get(name, '')}"
+                for name, problem in problems
             ]
         )
     return estate
 
 
 def build(entries: Mapping[str, Any]) -> tuple[Estate | None, list[tuple[str, str]]]:
-    """The estate of these entries by section, or None and what is wrong with them:
-    pairs of a dotted path (`devices[3].parent`, from 1) and a sentence about it."""
+    """Builds the estate from entries by section.
+
+    Returns None and the problems if that fails: pairs of a dotted path
+    (`devices[3].parent`, counted from 1) and a sentence.
+    """
     try:
         estate = Estate.model_validate(entries)
     except ValidationError as error:
@@ -77,38 +82,42 @@ def build(entries: Mapping[str, Any]) -> tuple[Estate | None, list[tuple[str, st
 
 
 def warnings(estate: Estate) -> list[str]:
-    """What is allowed but will mislead, one sentence each."""
-    found = list(doubts(estate.sites, estate.devices))
+    """Returns a sentence for each setting that is allowed but misleading."""
+    sentences = list(contradictions(estate.sites, estate.devices))
     for site in estate.sites:
         for subnet in site.subnets:
             common = common_at_home(subnet)
             if common is not None:
-                found.append(
+                sentences.append(
                     f"site {site.id}: subnet {subnet} is also common in homes "
-                    f"({common}): a subnet alone cannot tell office from home "
-                    "there, use a beacon (places.beacon_url)"
+                    f"({common}): a subnet alone cannot tell the office from a home "
+                    "there; use a beacon (places.beacon_url)"
                 )
     beacon = estate.places.beacon_url
     if beacon and not beacon.lower().startswith("https://"):
-        found.append(
+        sentences.append(
             f"places.beacon_url is {beacon!r}, expected https://…: without a "
             "certificate any sign-in page could answer for it, so agents do not ask it"
         )
-    lined = {line.site for line in estate.lines}
+    sites_with_line = {line.site for line in estate.lines}
     for site in estate.sites:
-        if site.id not in lined and any(d.site == site.id for d in estate.devices):
-            found.append(f"site {site.id} has devices but no line: its use is not seen")
-    return found
+        if site.id not in sites_with_line and any(
+            d.site == site.id for d in estate.devices
+        ):
+            sentences.append(
+                f"site {site.id} has devices but no line: no use of a line is shown"
+            )
+    return sentences
 
 
 def _sources(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.suffix in (".toml", ".csv"))
-        if not found:
+        files = sorted(p for p in path.iterdir() if p.suffix in (".toml", ".csv"))
+        if not files:
             raise EstateError([f"{path}: no .toml and no .csv file in this folder"])
-        return found
+        return files
     if not path.exists():
-        raise EstateError([f"{path}: there is no such file"])
+        raise EstateError([f"{path}: no such file"])
     return [path]
 
 
@@ -151,11 +160,11 @@ def _add_csv(
     section = source.stem
     if section not in _SECTIONS:
         findings.append(
-            f"{source}: a CSV file is named for its section: "
+            f"{source}: expected a CSV file named after its section: "
             f"{', '.join(_SECTIONS)}{did_you_mean(section, _SECTIONS)}"
         )
         return
-    # utf-8-sig: spreadsheets begin their CSV files with a byte order mark.
+    # utf-8-sig: spreadsheets write a byte order mark at the start of a CSV file.
     with source.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         for row in reader:
@@ -175,30 +184,31 @@ def _entry(row: dict[str, str]) -> dict[str, Any]:
         if not text:
             continue
         if key in _LISTS:
-            entry[key] = _several(text)
+            entry[key] = _split_cell(text)
         elif key.startswith("hours."):
             name = key.removeprefix("hours.")
             hours = entry.setdefault("hours", {})
-            hours[name] = _several(text) if name in _LISTS else text
+            hours[name] = _split_cell(text) if name in _LISTS else text
         else:
             entry[key] = text
     return entry
 
 
-def _several(text: str) -> list[str]:
+def _split_cell(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
 
 
 def _assign_sites(entries: dict[str, Any]) -> dict[str, str]:
-    """Fills in the site of devices that give none; by dotted path, why there is none.
+    """Sets the site of devices that have none.
 
-    What is otherwise wrong with sites and devices is found by the model, after this.
+    Returns the reason, by dotted path, for each device that matches no site. Other
+    problems are found by the model later.
     """
     sites = []
     for entry in entries.get("sites", []):
         with contextlib.suppress(ValidationError):
             sites.append(Site.model_validate(entry))
-    without: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for index, entry in enumerate(entries.get("devices", [])):
         if not isinstance(entry, dict) or "site" in entry:
             continue
@@ -206,16 +216,18 @@ def _assign_sites(entries: dict[str, Any]) -> dict[str, str]:
             address = ip_address(str(entry.get("address", "")))
         except ValueError:
             continue
-        found = assign(sites, address, name=str(entry.get("name") or entry.get("id")))
-        if found.site is not None:
-            entry["site"] = found.site
+        assigned = assign(
+            sites, address, name=str(entry.get("name") or entry.get("id"))
+        )
+        if assigned.site is not None:
+            entry["site"] = assigned.site
         else:
-            without[dotted(("devices", index, "site"))] = f": {found.why}"
-    return without
+            reasons[dotted(("devices", index, "site"))] = f": {assigned.why}"
+    return reasons
 
 
 def _origin(name: str, origins: dict[str, list[str]], path: Path) -> str:
-    """File and line of the entry a dotted path (counting from 1) is about."""
+    """Returns file and line of the entry of a dotted path (counted from 1)."""
     section, _, rest = name.partition("[")
     index = rest.partition("]")[0]
     known = origins.get(section, [])
@@ -229,7 +241,7 @@ def _broken_references(estate: Estate) -> Iterator[tuple[str, str]]:
         counts = Counter(entry.id for entry in getattr(estate, section))
         for index, entry in enumerate(getattr(estate, section)):
             if counts[entry.id] > 1:
-                yield dotted((section, index, "id")), f"{entry.id!r} is there twice"
+                yield dotted((section, index, "id")), f"{entry.id!r} is used twice"
     wanted = {
         "site": ("sites", "site"),
         "device": ("devices", "device"),
@@ -255,17 +267,17 @@ def _broken_references(estate: Estate) -> Iterator[tuple[str, str]]:
         if current == device.id:
             yield (
                 dotted(("devices", index, "parent")),
-                f"makes {device.id!r} hang on itself",
+                f"makes {device.id!r} its own ancestor",
             )
     taken: dict[tuple[str, int], str] = {}
     for index, device in enumerate(estate.devices):
-        where = (str(device.address), device.port)
-        if where in taken:
+        endpoint = (str(device.address), device.port)
+        if endpoint in taken:
             yield (
                 dotted(("devices", index, "address")),
-                f"{where[0]} port {where[1]} is also that of {taken[where]!r}",
+                f"{endpoint[0]} port {endpoint[1]} is also that of {taken[endpoint]!r}",
             )
-        taken[where] = device.id
+        taken[endpoint] = device.id
     ends: dict[tuple[str, str], str] = {}
     for index, line in enumerate(estate.lines):
         end = (line.device, line.port)

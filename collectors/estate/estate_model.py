@@ -1,7 +1,7 @@
-"""The estate: what the council has, as one checked, frozen model.
+"""The estate: the council's sites, devices and lines as one checked, frozen model.
 
-It is data (TOML, CSV), used by polling, rules, dashboards and reports alike. Secrets
-are never in it: `credentials` are names, whose values come from elsewhere.
+Polling, rules, dashboards and reports all read it. It holds no secrets: `credentials`
+are names, and their values are in another file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"is no regular expression: {error}") from None
+        raise ValueError(f"is not a regular expression: {error}") from None
     return pattern
 
 
@@ -45,8 +45,11 @@ _Identified = TypeVar("_Identified", "Site", "Device", "Line")
 
 
 class Site(StrictModel):
-    """`subnets`, `locations` (regular expressions over sysLocation) and `names` (over
-    a device's name) say which devices are its; see `site_assignment`."""
+    """A building or place.
+
+    Devices are assigned to it by `subnets`, `locations` (regular expressions for
+    sysLocation) and `names` (for a device's name); see `site_assignment`.
+    """
 
     id: Id
     name: str
@@ -58,8 +61,10 @@ class Site(StrictModel):
 
 
 class Device(StrictModel):
-    """A thing that is polled. `parent` is the device it hangs on, towards the core.
-    Where a file gives no `site`, loading assigns it by the sites' rules."""
+    """A device to poll. `parent` is the next device towards the core.
+
+    If the file gives no `site`, it is assigned by the sites' rules when loading.
+    """
 
     id: Id
     name: str = ""
@@ -80,8 +85,8 @@ class Device(StrictModel):
 class Line(StrictModel):
     """A WAN line as contracted, and the port it ends on.
 
-    Seen from that port: what it receives comes down the line to the site when the
-    device stands in the site (`far_end = false`).
+    If the device is at the site (`far_end = false`), traffic that the port receives is
+    the site's download.
     """
 
     id: Id
@@ -111,8 +116,11 @@ class VpnGateway(StrictModel):
 
 
 class Reflector(StrictModel):
-    """The far end of agents' tests. `authenticated`: agents send it STAMP in its
-    authenticated mode, with a key that is derived from the reflectors' secret."""
+    """The far end of agents' tests.
+
+    If `authenticated`, agents use STAMP's authenticated mode with a key derived from
+    the reflectors' secret.
+    """
 
     id: Id
     host: str
@@ -123,14 +131,14 @@ class Reflector(StrictModel):
 
 
 class EstatePlaces(StrictModel):
-    """How an agent tells an office from home: a beacon that answers only inside."""
+    """How an agent recognises an office: a beacon that answers only from inside."""
 
     beacon_url: str = ""
 
 
 class Estate(StrictModel):
-    """Everything above. Build it with `estate_loader`, which also checks
-    that every reference is met and nothing is there twice."""
+    """The whole estate. `estate_loader` builds it and also checks that every reference
+    exists and no id is used twice."""
 
     sites: tuple[Site, ...] = ()
     devices: tuple[Device, ...] = ()
@@ -149,24 +157,24 @@ class Estate(StrictModel):
         return _by_id(self.lines, id)
 
     def line_at(self, device: str, port: str) -> Line | None:
-        """The line that ends on that port, if one does."""
+        """Returns the line that ends on that port, or None."""
         for line in self.lines:
             if line.device == device and line.port == port:
                 return line
         return None
 
     def ancestors(self, device: str) -> list[Device]:
-        """The devices `device` hangs on, nearest first."""
-        found: list[Device] = []
+        """Returns the devices between `device` and the core, nearest first."""
+        ancestors: list[Device] = []
         parent = self.device(device).parent
-        while parent is not None and all(parent != each.id for each in found):
-            found.append(self.device(parent))
-            parent = found[-1].parent
-        return found
+        while parent is not None and all(parent != above.id for above in ancestors):
+            ancestors.append(self.device(parent))
+            parent = ancestors[-1].parent
+        return ancestors
 
 
 def expects_up(device: Device, port: str, alias: str) -> bool:
-    """True where the estate's own pattern says that port should be up."""
+    """Returns True if the estate's pattern for the device matches that port."""
     pattern = device.expect_up
     return bool(pattern) and any(re.search(pattern, text) for text in (port, alias))
 

@@ -1,6 +1,6 @@
-"""Estate entries as text that can be put behind an estate: TOML, or CSV.
+"""Writes estate entries as TOML or CSV, to be added to an estate.
 
-An entry is a mapping of what is known; None and empty values are left out.
+An entry is a mapping of keys and values; None and empty values are left out.
 """
 
 from __future__ import annotations
@@ -15,36 +15,41 @@ from typing import Any
 
 Entry = Mapping[str, Any]
 
-_MOST_LETTERS = 63
+_MAX_ID_LENGTH = 63
 
 
 def toml(
     section: str, entries: Iterable[Entry], notes: Mapping[str, Sequence[str]] = {}
 ) -> str:
-    """`[[section]]` tables; `notes` are comments by the entry's id."""
+    """Returns `[[section]]` tables; `notes` are comments by the entry's id."""
     tables = []
     for entry in entries:
         lines = [f"[[{section}]]"]
         for note in reversed(notes.get(str(entry.get("id")), ())):
             lines.insert(0, f"# {one_line(note)}")
-        lines += [f"{key} = {_toml(value)}" for key, value in given(entry)]
+        lines += [f"{key} = {_toml(value)}" for key, value in items_with_value(entry)]
         tables.append("\n".join(lines) + "\n")
     return "\n".join(tables)
 
 
 def toml_tables(tables: Mapping[str, Entry]) -> str:
-    """`[name]` tables, as a file of credentials has them."""
+    """Returns `[name]` tables, as in a file of credentials."""
     return "\n".join(
-        "\n".join([f"[{_key(name)}]", *(f"{k} = {_toml(v)}" for k, v in given(table))])
+        "\n".join(
+            [
+                f"[{_key(name)}]",
+                *(f"{k} = {_toml(v)}" for k, v in items_with_value(table)),
+            ]
+        )
         + "\n"
         for name, table in tables.items()
     )
 
 
 def comma_separated(entries: Sequence[Entry], columns: Sequence[str]) -> str:
-    """CSV as `load` reads it: a row of keys, several values in a cell by `;`.
+    """Returns CSV as `load` reads it: a row of keys; `;` between values in a cell.
 
-    A text that a spreadsheet would take for a formula gets a blank before it.
+    A text that a spreadsheet would read as a formula gets a leading space.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -54,9 +59,11 @@ def comma_separated(entries: Sequence[Entry], columns: Sequence[str]) -> str:
     return out.getvalue()
 
 
-def id_of(name: str) -> str:
-    """A name as an id: small letters, digits, dot, dash, underscore. Of a full host
-    name the first part; the empty text where nothing is left."""
+def id_from_name(name: str) -> str:
+    """Returns a name as an id: small letters, digits, dots, dashes, underscores.
+
+    Of a fully qualified host name only the first part is used. The result may be empty.
+    """
     plain = unicodedata.normalize("NFKD", name.strip().lower())
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     if not re.fullmatch(r"\d+(\.\d+){3}", plain) and re.fullmatch(
@@ -64,36 +71,39 @@ def id_of(name: str) -> str:
     ):
         plain = plain.partition(".")[0]
     plain = re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._")
-    return plain[:_MOST_LETTERS].strip("-._")
+    return plain[:_MAX_ID_LENGTH].strip("-._")
 
 
 def unique_ids(
     wanted: Sequence[tuple[str, str]], taken: Iterable[str] = ()
 ) -> list[str]:
-    """An id for each (name, what tells it from its namesakes), none twice or taken.
+    """Returns a unique id for each (name, distinguishing text), none of `taken`.
 
-    The same list gives the same ids in any order: all namesakes are told apart, not
-    all but the first.
+    The same list gives the same ids in any order: every entry of a shared name gets its
+    distinguishing text, the first one too.
     """
     used = set(taken)
-    plain = [id_of(name) or id_of(apart) or "device" for name, apart in wanted]
-    found = []
-    for at, (short, (_, apart)) in enumerate(zip(plain, wanted, strict=True)):
+    plain = [
+        id_from_name(name) or id_from_name(distinct) or "device"
+        for name, distinct in wanted
+    ]
+    ids = []
+    for at, (short, (_, distinct)) in enumerate(zip(plain, wanted, strict=True)):
         chosen = short
         if plain.count(short) > 1 or short in used:
-            tail = re.sub(r"[^a-z0-9]+", "-", apart.lower()).strip("-")
-            chosen = f"{short[: _MOST_LETTERS - 1 - len(tail)]}-{tail}"
+            tail = re.sub(r"[^a-z0-9]+", "-", distinct.lower()).strip("-")
+            chosen = f"{short[: _MAX_ID_LENGTH - 1 - len(tail)]}-{tail}"
         number = 2
         while chosen in used:
-            chosen = f"{plain[at][: _MOST_LETTERS - 4]}-{number}"
+            chosen = f"{plain[at][: _MAX_ID_LENGTH - 4]}-{number}"
             number += 1
         used.add(chosen)
-        found.append(chosen)
-    return found
+        ids.append(chosen)
+    return ids
 
 
-def given(entry: Entry) -> Iterable[tuple[str, Any]]:
-    """The keys of an entry that say something, as they are written."""
+def items_with_value(entry: Entry) -> Iterable[tuple[str, Any]]:
+    """Yields the keys and values of an entry that are not empty."""
     for key, value in entry.items():
         if value is not None and value not in ("", (), []):
             yield key, value
@@ -110,9 +120,9 @@ def _toml(value: Any) -> str:
         return repr(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    # JSON's escapes are TOML's; DEL and half a surrogate pair are not in either.
-    said = str(value).encode("utf-8", "replace").decode().replace("\x7f", " ")
-    return json.dumps(said, ensure_ascii=False)
+    # JSON's escapes are valid in TOML; DEL and lone surrogates are valid in neither.
+    text = str(value).encode("utf-8", "replace").decode().replace("\x7f", " ")
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _cell(value: Any) -> str:
@@ -122,10 +132,10 @@ def _cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, list | tuple):
         return ";".join(map(str, value))
-    said = str(value).encode("utf-8", "replace").decode()
-    return f" {said}" if said[:1] in ("=", "+", "@") else said
+    text = str(value).encode("utf-8", "replace").decode()
+    return f" {text}" if text[:1] in ("=", "+", "@") else text
 
 
 def one_line(text: str) -> str:
-    """Text as it may stand in a comment of a file."""
+    """Returns `text` on one line, for a comment."""
     return " ".join(text.encode("utf-8", "replace").decode().split())

@@ -1,4 +1,4 @@
-"""The estate file while Towpath runs: re-read on change, the last good one kept."""
+"""Reloads the estate file when it changes and keeps the last good estate."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _log = structlog.get_logger()
 
 
 class EstateFile:
-    """`current` is always a good estate; a bad file keeps the last good one.
+    """`current` is always a valid estate; an invalid file does not replace it.
 
-    The first read happens in the constructor and raises `EstateError`: starting with
-    a wrong estate helps nobody. Later a bad file is said once, with every finding,
-    and `findings` holds them until the file is good again.
+    The constructor reads the file and raises `EstateError` if it is invalid. A file
+    that becomes invalid later is logged once, with every finding, and `findings` holds
+    them until the file is valid again.
     """
 
     def __init__(self, path: Path, every_s: float = 2.0) -> None:
@@ -35,7 +35,7 @@ class EstateFile:
 
     async def __aenter__(self) -> Self:
         for warning in warnings(self.current):
-            _log.warning("estate_warning", says=warning)
+            _log.warning("estate_warning", warning=warning)
         self._tasks.start(self._follow(), "estate-file")
         return self
 
@@ -47,27 +47,29 @@ class EstateFile:
     ) -> None:
         await self._tasks.stop()
 
-    def read_again(self) -> bool:
-        """Reads the file now (SIGHUP does); True where a good estate was found."""
+    def reload(self) -> bool:
+        """Reads the file now, as SIGHUP does. Returns True if the estate is valid."""
         self._seen = _stamp(self._path)
         try:
-            found = load(self._path)
+            estate = load(self._path)
         except EstateError as error:
             if error.findings != self.findings:
                 self.findings = error.findings
                 _log.error(
-                    "estate_refused", kept="the last good one", findings=error.findings
+                    "estate_refused",
+                    kept="the last valid estate",
+                    findings=error.findings,
                 )
             return False
         self.findings = []
-        if found != self.current:
-            self.current = found
+        if estate != self.current:
+            self.current = estate
             self.generation += 1
             _log.info(
                 "estate_read",
-                sites=len(found.sites),
-                devices=len(found.devices),
-                lines=len(found.lines),
+                sites=len(estate.sites),
+                devices=len(estate.devices),
+                lines=len(estate.lines),
             )
         return True
 
@@ -75,11 +77,11 @@ class EstateFile:
         while True:
             await asyncio.sleep(self._every_s)
             if _stamp(self._path) != self._seen:
-                await asyncio.to_thread(self.read_again)
+                await asyncio.to_thread(self.reload)
 
 
 def _stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
-    """What changes when a person saves: names, sizes and times of the files."""
+    """Returns names, sizes and times of the files: they change when one is saved."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     stamps = []
     for file in files:

@@ -1,4 +1,4 @@
-"""What people name of the estate, and what they may have meant. Pure."""
+"""Looks up names that people type, and suggests what they may have meant. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from collectors.estate.estate_model import Estate
 from probes.wire.catalogue import did_you_mean
 
-# A tag or an option → where the estate lists such things, and what one is called.
+# A tag or an option → the estate's section for it, and the noun for one entry.
 _SECTIONS = {
     "site": ("sites", "site"),
     "home_site": ("sites", "site"),
@@ -19,19 +19,19 @@ KINDS = frozenset(_SECTIONS)
 
 
 def ids(estate: Estate, kind: str) -> list[str]:
-    """The ids of everything of that kind."""
-    return [each.id for each in getattr(estate, _SECTIONS[kind][0])]
+    """Returns the ids of all entries of that kind."""
+    return [entry.id for entry in getattr(estate, _SECTIONS[kind][0])]
 
 
-def unknown(estate: Estate, kind: str, name: str) -> str:
-    """`no site is called 'hull'; did you mean 'hall'?`, or the empty text if there is
-    one. Who gives a name in place of an id is told the id."""
+def unknown_name_text(estate: Estate, kind: str, name: str) -> str:
+    """Returns `no site is called 'hull'; did you mean 'hall'?`, or an empty text if
+    `name` is an id. If it is the name of an entry, its id is suggested."""
     section, noun = _SECTIONS[kind]
     listed: Mapping[str, str] = {
-        each.id: getattr(each, "name", "") for each in getattr(estate, section)
+        entry.id: getattr(entry, "name", "") for entry in getattr(estate, section)
     }
     if name in listed:
         return ""
-    named = [id for id, shown in listed.items() if shown.casefold() == name.casefold()]
+    named = [id for id, label in listed.items() if label.casefold() == name.casefold()]
     hint = f"; did you mean {named[0]!r}?" if named else did_you_mean(name, listed)
     return f"no {noun} is called {name!r}{hint}"

@@ -1,7 +1,7 @@
-"""`OpeningHours`: when a site is open, and the only functions that answer it.
+"""`OpeningHours`: when a site is open, and the functions that calculate it.
 
-Hours are clock times on the site's wall. Where summer time begins or ends, an hour that
-does not exist is not open, and an hour that comes twice is open twice.
+Hours are local times at the site. When summer time starts or ends, an hour that does
+not exist is not open, and an hour that comes twice is open twice.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Opens = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Closes = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
 Days = tuple[Annotated[int, Field(ge=0, le=6)], ...]
 
-# Hours repeat every week; a second one, as a single hour may fall into the one that
-# summer time skips.
+# Hours repeat every week. The second week is needed because a site's only hour may be
+# the one that summer time skips.
 _AHEAD_DAYS = 15
 
 
@@ -44,8 +44,8 @@ TimeZone = Annotated[str, AfterValidator(_known_zone)]
 
 
 def check_not_empty(opens: str, closes: str) -> None:
-    """`ValueError` if hours begin and end at the same time: that may mean always or
-    never."""
+    """Raises `ValueError` if hours begin and end at the same time, as that could mean
+    always or never."""
     if opens == closes:
         raise ValueError(
             f"opens and closes are both {opens}: for the whole day write 00:00 and "
@@ -54,7 +54,7 @@ def check_not_empty(opens: str, closes: str) -> None:
 
 
 class OpenRange(StrictModel):
-    """One of several ranges of a day. Without `days` those of its `OpeningHours`."""
+    """One of several ranges. Without `days` it has those of its `OpeningHours`."""
 
     opens: Opens
     closes: Closes
@@ -96,20 +96,20 @@ class _Shift(NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def _shifts(hours: OpeningHours) -> tuple[_Shift, ...]:
-    """The ranges of `hours` in minutes of the day."""
+    """Returns the ranges of `hours` in minutes of the day."""
     ranges = hours.ranges or (OpenRange(opens=hours.opens, closes=hours.closes),)
     return tuple(
         _Shift(
-            minute_of(each.opens),
-            minute_of(each.closes),
-            frozenset(hours.days if each.days is None else each.days),
+            minute_of(span.opens),
+            minute_of(span.closes),
+            frozenset(hours.days if span.days is None else span.days),
         )
-        for each in ranges
+        for span in ranges
     )
 
 
 def is_open(hours: OpeningHours, at_ms: int) -> bool:
-    """True if `at_ms` lies within business hours."""
+    """Returns True if `at_ms` is within business hours."""
     local = _local(at_ms, ZoneInfo(hours.timezone))
     minute = local.hour * 60 + local.minute
     weekday = local.weekday()
@@ -117,14 +117,16 @@ def is_open(hours: OpeningHours, at_ms: int) -> bool:
 
 
 def next_opening_ms(hours: OpeningHours, from_ms: int) -> int | None:
-    """The first time at or after `from_ms` within business hours: `from_ms` itself if
-    it is open then, None if it never opens."""
+    """Returns the first time at or after `from_ms` within business hours.
+
+    That is `from_ms` itself if the site is open then, and None if it never opens.
+    """
     return _next_ms(hours, from_ms, opened=True)
 
 
 def next_closing_ms(hours: OpeningHours, from_ms: int) -> int | None:
-    """The first time at or after `from_ms` outside business hours; None if it never
-    closes."""
+    """Returns the first time at or after `from_ms` outside business hours, or None if
+    the site never closes."""
     return _next_ms(hours, from_ms, opened=False)
 
 
@@ -134,24 +136,24 @@ def _next_ms(hours: OpeningHours, from_ms: int, opened: bool) -> int | None:
     return min(
         (
             at_ms
-            for at_ms in set(_turns_ms(hours, from_ms))
+            for at_ms in set(_changes_ms(hours, from_ms))
             if at_ms > from_ms and is_open(hours, at_ms) is opened
         ),
         default=None,
     )
 
 
-def _turns_ms(hours: OpeningHours, from_ms: int) -> Iterator[int]:
-    """Every time in the fortnight after `from_ms` at which it may open or close: the
-    ends of its ranges, and the changes of the clock."""
+def _changes_ms(hours: OpeningHours, from_ms: int) -> Iterator[int]:
+    """Yields every time in the fortnight after `from_ms` at which the site may open or
+    close: the ends of its ranges, and changes to and from summer time."""
     zone = ZoneInfo(hours.timezone)
     first = _local(from_ms, zone).date() - timedelta(days=1)
     days = [first + timedelta(days=n) for n in range(_AHEAD_DAYS + 2)]
-    minutes = {m % DAY_MINUTES for each in _shifts(hours) for m in each[:2]}
+    minutes = {m % DAY_MINUTES for shift in _shifts(hours) for m in shift[:2]}
     for day in days:
         for minute in minutes:
             at = datetime.combine(day, time(*divmod(minute, 60)), zone)
-            # A clock time that comes twice.
+            # A local time may come twice.
             yield from {_ms(at), _ms(at.replace(fold=1))}
     midnights = [_ms(datetime.combine(day, time(), zone)) for day in days]
     for begin_ms, end_ms in itertools.pairwise(midnights):
@@ -159,7 +161,7 @@ def _turns_ms(hours: OpeningHours, from_ms: int) -> Iterator[int]:
 
 
 def _clock_change_ms(begin_ms: int, end_ms: int, zone: ZoneInfo) -> Iterator[int]:
-    """When the offset from UTC changes between the two, if it does."""
+    """Yields when the offset from UTC changes between two times, if it does."""
     before = _local(begin_ms, zone).utcoffset()
     if _local(end_ms, zone).utcoffset() == before:
         return

@@ -1,8 +1,8 @@
-"""Which site a device belongs to, by the estate's own rules. Pure.
+"""Assigns devices to sites by the estate's rules. Pure.
 
-The most specific subnet that holds its address decides; where none does, the sites'
-patterns over sysLocation, and then over its name. A rule is worth something only where
-it is sure: two sites that fit equally well are said, and none is taken.
+The most specific subnet that contains the device's address decides. If none does, the
+sites' patterns for sysLocation decide, then those for the device's name. If two sites
+match equally well, no site is assigned and the reason names both.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from collectors.estate.estate_model import Device, Site
 Address = IPv4Address | IPv6Address
 
 
-class Assigned(msgspec.Struct, frozen=True):
-    """`site` is None where no rule fits, or several do; `why` says which."""
+class SiteAssignment(msgspec.Struct, frozen=True):
+    """`site` is None if no rule matches or several do; `why` has the reason."""
 
     site: str | None
     why: str
@@ -27,9 +27,11 @@ class Assigned(msgspec.Struct, frozen=True):
 
 def assign(
     sites: Sequence[Site], address: Address, location: str = "", name: str = ""
-) -> Assigned:
-    """The site of a device at `address`; `location` is its sysLocation. Patterns see
-    one blank for any run of white space: people type two, and tabs."""
+) -> SiteAssignment:
+    """Returns the site of a device at `address`; `location` is its sysLocation.
+
+    In sysLocation any run of white space counts as one space.
+    """
     location = " ".join(location.split())
     holding = [
         (subnet.prefixlen, site.id, str(subnet))
@@ -42,42 +44,44 @@ def assign(
         best = [(site, net) for prefixlen, site, net in holding if prefixlen == longest]
         return _only(best, f"subnet of {address}")
     for text, what in ((location, "sysLocation"), (name, "name")):
-        fitting = [
+        matching = [
             (site.id, pattern)
             for site in sites
             for pattern in (site.locations if what == "sysLocation" else site.names)
             if text and re.search(pattern, text, re.IGNORECASE)
         ]
-        if fitting:
-            return _only(fitting, f"{what} {text!r}")
-    said = [f"{address} is in no site's subnets"]
-    said += [f"sysLocation {location!r} fits no site's locations"] if location else []
-    said += [f"name {name!r} fits no site's names"] if name else []
-    return Assigned(None, ", ".join(said))
+        if matching:
+            return _only(matching, f"{what} {text!r}")
+    reasons = [f"{address} is in no site's subnets"]
+    if location:
+        reasons.append(f"sysLocation {location!r} matches no site's locations")
+    if name:
+        reasons.append(f"name {name!r} matches no site's names")
+    return SiteAssignment(None, ", ".join(reasons))
 
 
-def doubts(sites: Sequence[Site], devices: Iterable[Device]) -> Iterator[str]:
-    """Where the rules contradict each other, or what somebody wrote."""
+def contradictions(sites: Sequence[Site], devices: Iterable[Device]) -> Iterator[str]:
+    """Yields a sentence for each rule that contradicts another or a device's site."""
     owners: dict[str, str] = {}
     for site in sites:
         for subnet in map(str, site.subnets):
             if owners.get(subnet, site.id) != site.id:
                 yield (
-                    f"site {site.id}: subnet {subnet} is also that of "
-                    f"{owners[subnet]}: it assigns nothing to either"
+                    f"site {site.id}: subnet {subnet} also belongs to "
+                    f"{owners[subnet]}, so it assigns no device to either"
                 )
             owners[subnet] = site.id
     for device in devices:
-        found = assign(sites, device.address, name=device.name or device.id)
-        if found.site not in (None, device.site):
+        assigned = assign(sites, device.address, name=device.name or device.id)
+        if assigned.site not in (None, device.site):
             yield (
-                f"device {device.id} is of site {device.site}, but by its {found.why} "
-                f"of {found.site}; what the device says counts"
+                f"device {device.id} has site {device.site}, but its {assigned.why} "
+                f"is of {assigned.site}; the device's own setting is used"
             )
 
 
-def _only(fitting: list[tuple[str, str]], what: str) -> Assigned:
-    sites = sorted({site for site, _ in fitting})
+def _only(matching: list[tuple[str, str]], what: str) -> SiteAssignment:
+    sites = sorted({site for site, _ in matching})
     if len(sites) == 1:
-        return Assigned(sites[0], f"{what} ({fitting[0][1]})")
-    return Assigned(None, f"the {what} fits several sites: {', '.join(sites)}")
+        return SiteAssignment(sites[0], f"{what} ({matching[0][1]})")
+    return SiteAssignment(None, f"the {what} matches several sites: {', '.join(sites)}")

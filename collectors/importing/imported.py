@@ -10,7 +10,7 @@ import msgspec
 
 from collectors.estate.estate_loader import build
 from collectors.estate.estate_model import Device, Estate, Line, Role, Site
-from collectors.estate.estate_text import given, id_of, one_line, toml
+from collectors.estate.estate_text import id_from_name, items_with_value, one_line, toml
 
 Entry = dict[str, Any]
 SKIP = "skip"
@@ -71,7 +71,7 @@ def map_role(name: str, mapping: Mapping[str, str]) -> str:
     `mapping`, by slug or name in lower case, comes first; then words in the name.
     """
     plain = name.strip().lower()
-    for key in (plain, id_of(plain)):
+    for key in (plain, id_from_name(plain)):
         if key in mapping:
             return mapping[key]
     return next((role for words, role in _ROLES if re.search(words, plain)), "other")
@@ -134,7 +134,7 @@ def drop_invalid(new: Imported, estate: Estate) -> None:
         entries = {
             section: [
                 *current[section],
-                *(dict(given(entry)) for entry in sections[section]),
+                *(dict(items_with_value(entry)) for entry in sections[section]),
             ]
             for section in sections
         }

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from collectors.estate.estate_model import Estate
-from collectors.estate.estate_text import id_of, toml_tables, unique_ids
+from collectors.estate.estate_text import id_from_name, toml_tables, unique_ids
 from collectors.estate.site_assignment import assign
 from collectors.importing.imported import SKIP, Entry, Imported, map_role
 from collectors.importing.rest_client import RestClient, SourceError
@@ -370,4 +370,4 @@ def _device_id(device: Object) -> int:
 def _device_name(device: Object) -> str:
     name = device.get("sysName") or device.get("hostname") or device.get("device_id")
     name = str(name or "")
-    return name if id_of(name) else str(device.get("hostname") or name)
+    return name if id_from_name(name) else str(device.get("hostname") or name)

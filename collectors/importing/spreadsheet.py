@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import get_args
 
 from collectors.estate.estate_model import Estate, Role
-from collectors.estate.estate_text import id_of, unique_ids
+from collectors.estate.estate_text import id_from_name, unique_ids
 from collectors.estate.site_assignment import assign
 from collectors.importing.imported import SKIP, Entry, Imported, map_role
 from collectors.importing.rest_client import SourceError
@@ -105,13 +105,13 @@ def to_estate(
         device = _device_entry(row, place, sites, estate, roles, new_sites, result)
         if device is not None:
             devices.append((row, device))
-    used_ids = {id_of(row["id"]) for row, _ in devices if "id" in row}
+    used_ids = {id_from_name(row["id"]) for row, _ in devices if "id" in row}
     without_id = [(row, entry) for row, entry in devices if "id" not in row]
     names = [(row.get("name") or e["address"], e["address"]) for row, e in without_id]
     new_ids = iter(unique_ids(names, used_ids))
     ids: dict[str, str] = {d.id: d.id for d in estate.devices}
     for row, entry in devices:
-        entry["id"] = id_of(row["id"]) if "id" in row else next(new_ids)
+        entry["id"] = id_from_name(row["id"]) if "id" in row else next(new_ids)
         for text in (entry["id"], row.get("name", "").lower(), entry["address"]):
             ids.setdefault(text, entry["id"])
     for row, entry in devices:
@@ -164,7 +164,7 @@ def _device_entry(
         return None
     site: str | None
     if "site" in row:
-        site = sites.get(row["site"].lower()) or sites.get(id_of(row["site"]))
+        site = sites.get(row["site"].lower()) or sites.get(id_from_name(row["site"]))
         if site is None and new_sites:
             site = _create_site(row["site"], sites, result)
         elif site is None:
@@ -237,7 +237,7 @@ def _set_parent(
     name = row.get("parent")
     if not name:
         return
-    parent = ids.get(name.lower()) or ids.get(id_of(name))
+    parent = ids.get(name.lower()) or ids.get(id_from_name(name))
     if parent is None:
         hint = did_you_mean(name.lower(), ids)
         result.remarks.append(f"{place}: no device is called {name!r}{hint}")

@@ -100,7 +100,7 @@ async def unknown_names(
             if value in known:
                 continue
             says = (
-                known_names.unknown(estate, where.tag, value)
+                known_names.unknown_name_text(estate, where.tag, value)
                 if where.tag in known_names.KINDS
                 else ""
             )

@@ -37,7 +37,7 @@ def chosen(estate: Estate, site: str | None) -> list[Site]:
         if not estate.sites:
             raise ReportError("the estate lists no site to report on")
         return list(estate.sites)
-    if unknown := known_names.unknown(estate, "site", site):
+    if unknown := known_names.unknown_name_text(estate, "site", site):
         raise ReportError(unknown)
     return [estate.site(site)]
 

@@ -61,7 +61,7 @@ def token(
         estate = load(read_config(config).estate)
     except EstateError as error:
         usage_error(error.findings)
-    if unknown := known_names.unknown(estate, "site", site):
+    if unknown := known_names.unknown_name_text(estate, "site", site):
         usage_error([unknown])
     with _registry(config) as registry:
         typer.echo(registry.make_token(site, uses, days, wall_ms()))

@@ -57,7 +57,7 @@ def librenms(
         estate = load(settings.estate)
     except EstateError as error:
         refuse(error.findings)
-    if site and (unknown := known_names.unknown(estate, "site", site)):
+    if site and (unknown := known_names.unknown_name_text(estate, "site", site)):
         refuse([unknown])
     polled = [d for d in estate.devices if d.poll]
 

@@ -90,7 +90,7 @@ def discover(
     except OSError as error:
         usage_error([f"{error.filename}: {error.strerror}"])
     to_try = _read_credentials(settings, credential)
-    if site and (unknown := known_names.unknown(estate, "site", site)):
+    if site and (unknown := known_names.unknown_name_text(estate, "site", site)):
         usage_error([unknown])
     if credential.guess:
         typer.echo(

@@ -44,7 +44,7 @@ def topology(
         estate = load(settings.estate)
     except EstateError as error:
         usage_error(error.findings)
-    if site and (unknown := known_names.unknown(estate, "site", site)):
+    if site and (unknown := known_names.unknown_name_text(estate, "site", site)):
         usage_error([unknown])
 
     async def read_graph() -> TopologyGraph:
