@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import recordings
 
-from collectors.snmp.profiles.apply import find, readings
+from collectors.snmp.profiles.apply import find_rows, to_readings
 from collectors.snmp.profiles.profile_loader import ProfileError, load, load_files
 from collectors.snmp.profiles.row import ProfileRow
 from collectors.snmp.profiles.row_functions import (
@@ -117,20 +117,20 @@ def test_the_more_particular_profile_speaks_first() -> None:
     )
     columns = {"1.3.6.1.4.1.99999.1.1": {"7": 250}}
     for order in ((broad, narrow), (narrow, broad)):
-        (found,) = find(order, columns)
-        (sensor,) = readings([found])["sensors"]
+        (found,) = find_rows(order, columns)
+        (sensor,) = to_readings([found])["sensors"]
         assert sensor.descr == f"{order[0].name} 7"
         assert sensor.value == 25.0
 
 
 def test_fresh_values_give_fresh_readings_and_gone_ones_none() -> None:
     (profile,) = load_texts({"one": TEMPERATURE.format("one")})
-    (found,) = find([profile], {"1.3.6.1.4.1.99999.1.1": {"7": 250}})
+    (found,) = find_rows([profile], {"1.3.6.1.4.1.99999.1.1": {"7": 250}})
     (instance,) = found.live.values()
     assert instance == "1.3.6.1.4.1.99999.1.1.7"
-    assert readings([found], {instance: 301})["sensors"][0].value == 30.1
-    assert readings([found], {})["sensors"] == []
-    assert readings([found], {instance: -1})["sensors"] == []
+    assert to_readings([found], {instance: 301})["sensors"][0].value == 30.1
+    assert to_readings([found], {})["sensors"] == []
+    assert to_readings([found], {instance: -1})["sensors"] == []
 
 
 def test_a_share_is_of_the_total_and_none_where_either_is_a_code() -> None:
@@ -166,7 +166,7 @@ def test_optical_power_in_milliwatts_is_shown_in_dbm_and_so_are_its_limits() -> 
         "1.3.6.1.4.1.99999.3.2": {"1": 1000},
         "1.3.6.1.4.1.99999.3.3": {"1": 0},
     }
-    (sensor,) = readings(find([profile], columns))["sensors"]
+    (sensor,) = to_readings(find_rows([profile], columns))["sensors"]
     assert (sensor.value, sensor.low, sensor.high) == (-3.01, -10.0, None)
 
 
@@ -210,8 +210,8 @@ def test_wireless_figures_of_a_table_are_added_up_in_whole_and_by_group() -> Non
         f"{base}.2": {"1": b"ng", "2": b"na", "3": b"na"},
         f"{base}.3": {"1": 4, "2": 5, "3": 6},
     }
-    found = find([profile], columns)
-    said = [(e.descr, e.value) for e in readings(found)["wireless"]]
+    found = find_rows([profile], columns)
+    said = [(e.descr, e.value) for e in to_readings(found)["wireless"]]
     assert said == [
         ("Clients", 15.0),
         ("Clients ng", 4.0),
@@ -220,14 +220,14 @@ def test_wireless_figures_of_a_table_are_added_up_in_whole_and_by_group() -> Non
     ]
     fresh = {f"{base}.2.{n}": b"na" for n in (2, 3)}
     fresh |= {f"{base}.3.1": 1, f"{base}.3.3": 7}
-    said = [(e.descr, e.value) for e in readings(found, fresh)["wireless"]]
+    said = [(e.descr, e.value) for e in to_readings(found, fresh)["wireless"]]
     assert said[:3] == [("Clients", 8.0), ("Clients ng", 1.0), ("Clients na", 7.0)]
 
 
 def test_a_number_is_found_in_a_text_where_the_profile_says() -> None:
     (profile,) = load_texts({"radios": RADIOS})
     columns = {"1.3.6.1.4.1.99999.2.4": {"0": b"5 s: 90.5, 60 s: 42.25"}}
-    (processor,) = readings(find([profile], columns))["processors"]
+    (processor,) = to_readings(find_rows([profile], columns))["processors"]
     assert processor.usage_pct == 42.25
 
 
@@ -239,7 +239,7 @@ def test_a_pool_that_two_mibs_call_the_same_is_one() -> None:
         for table in (1, 2)
         for column, value in ((1, 80), (2, 100), (3, 30))
     }
-    (pool,) = readings(find(both, columns))["memory"]
+    (pool,) = to_readings(find_rows(both, columns))["memory"]
     assert (pool.used_pct, pool.used_bytes, pool.total_bytes) == (50.0, 51200, 102400)
 
 
@@ -271,7 +271,7 @@ def test_a_sensor_that_two_mibs_have_by_one_number_and_name_is_shown_once() -> N
     )
     (profile,) = load_texts({"one": same.replace("    unless: new\n", "")})
     new, old = "1.3.6.1.4.1.99999.1.1", "1.3.6.1.4.1.99999.2.1"
-    found = find([profile], {new: {"1": 30}, old: {"1": 30, "2": 31}})
+    found = find_rows([profile], {new: {"1": 30}, old: {"1": 30, "2": 31}})
     assert [each.oid for each in found] == [f"{new}.1", f"{old}.2"]
 
 
@@ -307,7 +307,7 @@ def test_where_nothing_is_minor_the_first_limit_warns() -> None:
 
 
 def descrs(profile, columns) -> list[str]:  # type: ignore[no-untyped-def]
-    return [each.descr for each in find([profile], columns)]
+    return [each.descr for each in find_rows([profile], columns)]
 
 
 def test_a_makers_mib_under_each_model_is_written_once(tmp_path: Path) -> None:

@@ -10,12 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.snmp.polling.device_findings import VALUES_IMPLAUSIBLE, of_refused
-from collectors.snmp.profiles.apply import REFUSED, find, readings
+from collectors.snmp.profiles.apply import REFUSED, find_rows, to_readings
 from collectors.snmp.profiles.profile_loader import Profile
 from collectors.snmp.profiles.profile_model import Head
 from collectors.snmp.profiles.row import ProfileRow
 from collectors.snmp.profiles.row_functions import huawei_transmit
-from collectors.snmp.profiles.sensor_limits import LIMIT_NAMES, SensorLimits, consistent
+from collectors.snmp.profiles.sensor_limits import (
+    LIMIT_NAMES,
+    SensorLimits,
+    drop_contradictions,
+)
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.quantities import (
     CODES,
@@ -146,8 +150,8 @@ def profile_of(body: str) -> Profile:
 def read(profile: Profile, **cells: Value) -> dict[str, list[Any]]:
     """The readings of one row, of `OPTICS` by the names of its columns."""
     table = profile.body.tables["optics"]
-    return readings(
-        find([profile], {table.oid(name): {"1": cells[name]} for name in cells})
+    return to_readings(
+        find_rows([profile], {table.oid(name): {"1": cells[name]} for name in cells})
     )
 
 
@@ -181,15 +185,15 @@ def test_a_low_alarm_of_zero_above_the_low_warning_was_never_set() -> None:
 def test_limits_of_optics_that_contradict_each_other_are_not_set(
     given_limits: tuple[float | None, ...], expected: tuple[float | None, ...]
 ) -> None:
-    found = consistent(SensorLimits(*given_limits), DBM, -5)
+    found = drop_contradictions(SensorLimits(*given_limits), DBM, -5)
     assert tuple(getattr(found, name) for name in LIMIT_NAMES) == expected
 
 
 def test_light_that_is_not_measured_is_not_judged() -> None:
     """A Nexus gives 0 dBm for dark lanes whose high alarm is -2 dBm."""
     limits = SensorLimits(-26.989, -25.228, -3.001, -1.999)
-    assert consistent(limits, DBM, 0) == SensorLimits()
-    assert consistent(limits, DBM, -1) == limits
+    assert drop_contradictions(limits, DBM, 0) == SensorLimits()
+    assert drop_contradictions(limits, DBM, -1) == limits
 
 
 @pytest.mark.parametrize(
@@ -211,11 +215,11 @@ def test_light_of_huawei_is_in_the_unit_that_its_limits_allow(
 
 
 def test_frost_is_a_limit_and_zero_revolutions_are_none() -> None:
-    assert consistent(SensorLimits(low=0, high=40), TEMPERATURE, 20) == SensorLimits(
-        low=0, high=40
-    )
-    assert consistent(SensorLimits(high=0), TEMPERATURE, 20) == SensorLimits()
-    assert consistent(SensorLimits(high=0), FAN, 20) == SensorLimits()
+    assert drop_contradictions(
+        SensorLimits(low=0, high=40), TEMPERATURE, 20
+    ) == SensorLimits(low=0, high=40)
+    assert drop_contradictions(SensorLimits(high=0), TEMPERATURE, 20) == SensorLimits()
+    assert drop_contradictions(SensorLimits(high=0), FAN, 20) == SensorLimits()
 
 
 _limit = st.none() | st.integers(-40, 40)
@@ -230,7 +234,7 @@ def test_limits_that_are_believed_are_in_order_and_were_given(
     kind: str,
 ) -> None:
     before = SensorLimits(low, low_warn, high_warn, high)
-    after = consistent(before, SENSORS[kind], 1)
+    after = drop_contradictions(before, SENSORS[kind], 1)
     believed = []
     for name in LIMIT_NAMES:
         limit = getattr(after, name)
@@ -239,7 +243,7 @@ def test_limits_that_are_believed_are_in_order_and_were_given(
             believed.append(limit)
     assert believed == sorted(believed)
     # Once more changes nothing.
-    assert consistent(after, SENSORS[kind], 1) == after
+    assert drop_contradictions(after, SENSORS[kind], 1) == after
 
 
 def test_limits_that_are_codes_or_nonsense_are_not_set() -> None:
@@ -319,7 +323,7 @@ def test_no_value_of_a_device_stops_a_profile_or_becomes_a_figure_that_is_none(
 ) -> None:
     profile = profile_of(EVERYTHING)
     columns = {f"{BASE}.{n}": {"1": value} for n, value in enumerate(values, 1)}
-    said = readings(find([profile], columns))
+    said = to_readings(find_rows([profile], columns))
     for sensor in said["sensors"]:
         if sensor.class_ == "state":
             assert sensor.value is None or abs(sensor.value) < 2**65

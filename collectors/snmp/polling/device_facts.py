@@ -14,14 +14,19 @@ from collectors.snmp.profiles import (
     Profile,
     ProfileReader,
     Profiles,
-    Sayings,
-    find,
+    IdentityFacts,
+    find_rows,
     load,
-    read,
-    readings,
+    read_profiles,
+    to_readings,
 )
 from collectors.snmp.profiles.apply import REFUSED
-from collectors.snmp.profiles.identity import Identity, identify, named, read_system
+from collectors.snmp.profiles.identity import (
+    Identity,
+    complete_identity,
+    identify,
+    read_system,
+)
 from collectors.snmp.profiles.readings import (
     Mempool,
     Processor,
@@ -156,9 +161,9 @@ class _FactsReader:
         facts.identity = self._identity = identity
 
         async def read_text(oid: str) -> str | None:
-            return text(await self._reader.instance(oid))
+            return text(await self._reader.read_instance(oid))
 
-        self._chosen = await self._profiles.of(
+        self._chosen = await self._profiles.find_for_device(
             identity.sys_object_id, identity.sys_descr, read_text
         )
         facts.columns = await interfaces.read_columns(snmp, interfaces.FULL)
@@ -209,15 +214,15 @@ class _FactsReader:
 
     async def _read_profiles(self) -> None:
         facts = self._facts
-        rows = find(self._chosen, await read(self._reader, self._chosen))
+        rows = find_rows(self._chosen, await read_profiles(self._reader, self._chosen))
         # Profiles for all devices are listed only if they found something.
         used = {row.profile for row in rows}
         facts.profiles = [
             profile.name
             for profile in self._chosen
-            if not profile.general or profile.name in used
+            if not profile.is_general or profile.name in used
         ]
-        sections = readings(rows)
+        sections = to_readings(rows)
         facts.sensors = sections["sensors"]
         facts.processors = sections["processors"]
         facts.mempools = sections["memory"]
@@ -231,13 +236,13 @@ class _FactsReader:
 
     async def _read_identity(self) -> None:
         identity = self._identity
-        sayings = Sayings(
+        facts = IdentityFacts(
             self._reader,
             identity.sys_object_id,
             identity.sys_descr,
             self._facts.entities,
         )
-        self._facts.identity = await named(identity, self._chosen, sayings)
+        self._facts.identity = await complete_identity(identity, self._chosen, facts)
 
 
 def facts_json(facts: DeviceFacts) -> dict[str, Any]:

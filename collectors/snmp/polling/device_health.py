@@ -19,13 +19,13 @@ from collectors.snmp.profiles import (
     MatchedRow,
     ProfileReader,
     Profiles,
-    Sayings,
-    find,
-    read,
-    readings,
+    IdentityFacts,
+    find_rows,
+    read_profiles,
+    to_readings,
 )
 from collectors.snmp.profiles.apply import REFUSED
-from collectors.snmp.profiles.identity import identify, named, read_system
+from collectors.snmp.profiles.identity import complete_identity, identify, read_system
 from collectors.snmp.profiles.readings import RefusedColumn
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
@@ -129,20 +129,20 @@ class DeviceHealth:
             snmp = snmp.with_budget(reader.snmp.budget.renewed(_BUDGET_S))
             reader.snmp = snmp
         try:
-            system = await reader.once("system", lambda: read_system(snmp))
+            system = await reader.read_once("system", lambda: read_system(snmp))
             identity = identify(system)
 
             async def read_text(oid: str) -> str | None:
-                return text(await reader.instance(oid))
+                return text(await reader.read_instance(oid))
 
             object_id, descr = identity.sys_object_id, identity.sys_descr
-            profiles = await self._profiles.of(object_id, descr, read_text)
-            rows = find(profiles, await read(reader, profiles))
+            profiles = await self._profiles.find_for_device(object_id, descr, read_text)
+            rows = find_rows(profiles, await read_profiles(reader, profiles))
             parts = parse_entities(
-                await reader.once("entities", lambda: read_entities(snmp))
+                await reader.read_once("entities", lambda: read_entities(snmp))
             )
-            sayings = Sayings(reader, object_id, descr, parts)
-            identity = await named(identity, profiles, sayings)
+            facts = IdentityFacts(reader, object_id, descr, parts)
+            identity = await complete_identity(identity, profiles, facts)
         except Failed as failed:
             if failed.outcome is Outcome.BUDGET_SPENT and not snmp.budget.full:
                 # `reader` keeps what was read: the next poll continues from there.
@@ -168,7 +168,7 @@ class DeviceHealth:
         fresh: Mapping[str, Value] | None,
     ) -> list[Batch]:
         """The batches of `rows`; implausible values are kept for `findings`."""
-        sections = readings(rows, fresh)
+        sections = to_readings(rows, fresh)
         for row in rows:
             self._refused.pop(row.oid, None)
         for refused in sections[REFUSED]:

@@ -4,7 +4,7 @@
 turns what it said into readings.
 """
 
-from collectors.snmp.profiles.apply import find, readings
+from collectors.snmp.profiles.apply import find_rows, to_readings
 from collectors.snmp.profiles.matched_rows import MatchedRow
 from collectors.snmp.profiles.profile_loader import (
     Profile,
@@ -12,7 +12,11 @@ from collectors.snmp.profiles.profile_loader import (
     Profiles,
     load,
 )
-from collectors.snmp.profiles.profile_reader import ProfileReader, Sayings, read
+from collectors.snmp.profiles.profile_reader import (
+    ProfileReader,
+    IdentityFacts,
+    read_profiles,
+)
 
 __all__ = [
     "MatchedRow",
@@ -20,9 +24,9 @@ __all__ = [
     "ProfileError",
     "ProfileReader",
     "Profiles",
-    "Sayings",
-    "find",
+    "IdentityFacts",
+    "find_rows",
     "load",
-    "read",
-    "readings",
+    "read_profiles",
+    "to_readings",
 ]

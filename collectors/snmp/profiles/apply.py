@@ -14,17 +14,17 @@ import msgspec
 from collectors.snmp.profiles.items import SensorRule, WirelessRule
 from collectors.snmp.profiles.matched_rows import (
     MatchedRow,
-    holds,
     key_column,
     live_columns,
+    meets_conditions,
 )
 from collectors.snmp.profiles.measure import measure
 from collectors.snmp.profiles.profile_loader import Profile
 from collectors.snmp.profiles.profile_model import (
     SECTIONS,
     Table,
-    filled,
-    placeholders,
+    fill_placeholders,
+    find_placeholders,
 )
 from collectors.snmp.profiles.profile_types import EVERY_S
 from collectors.snmp.profiles.readings import RefusedColumn, Wireless
@@ -36,49 +36,49 @@ Columns = Mapping[str, Mapping[str, Value]]
 REFUSED = "refused"
 
 
-def find(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]:
+def find_rows(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]:
     """All that the profiles, the most particular first, find in `columns`.
 
     Of one instance read as the same class by several, the first counts; so it does of
     pools of memory that two MIBs call the same. A sensor to be shown `once` is left out
     where one of its class, index and description was found before.
     """
-    found: list[MatchedRow] = []
+    matches: list[MatchedRow] = []
     taken: set[tuple[str, str, str]] = set()
     pools: dict[tuple[str, str], str] = {}
     named: set[tuple[str, str, str]] = set()
     for profile in profiles:
         tables = profile.body.tables
         for table in tables.values():
-            if not is_called_for(table, tables, columns):
+            if not is_needed(table, tables, columns):
                 continue
             for section, _, rule in table.items:
-                for each in _on(profile, table, section, rule, columns):
-                    key = (section, _kind(rule), each.oid)
+                for matched in _match_rows(profile, table, section, rule, columns):
+                    key = (section, _kind_of_reading(rule), matched.oid)
                     if key in taken:
                         continue
                     if section in ("memory", "storage"):
-                        owner = pools.setdefault((section, each.descr), profile.name)
+                        owner = pools.setdefault((section, matched.descr), profile.name)
                         if owner != profile.name:
                             continue
                     if isinstance(rule, SensorRule):
-                        name = (rule.class_, each.row.index, each.descr)
+                        name = (rule.class_, matched.row.index, matched.descr)
                         if rule.once and name in named:
                             continue
                         named.add(name)
                     taken.add(key)
-                    found.append(each)
-    return found
+                    matches.append(matched)
+    return matches
 
 
-def _kind(rule: Any) -> str:
+def _kind_of_reading(rule: Any) -> str:
     """What is read of an instance: a class; a figure of a table is another thing."""
     if isinstance(rule, WirelessRule):
         return f"{rule.class_} {rule.aggregate} {rule.group}"
     return getattr(rule, "class_", "")
 
 
-def _on(
+def _match_rows(
     profile: Profile, table: Table, section: str, rule: Any, columns: Columns
 ) -> Iterator[MatchedRow]:
     key = key_column(rule)
@@ -88,17 +88,17 @@ def _on(
         states = profile.body.states[states]
     oid = table.oid(key)
     for place, index in enumerate(columns.get(oid, {}), 1):
-        at = instances(table, index, columns)
+        at = locate_cells(table, index, columns)
         cells = {name: columns.get(base, {}).get(i) for name, (base, i) in at.items()}
         row = ProfileRow(index, cells)
-        if not holds(rule, row, key):
+        if not meets_conditions(rule, row, key):
             continue
         yield MatchedRow(
             profile=profile.name,
             section=section,
             rule=rule,
             states=states,
-            descr=_described(rule, row, place, section),
+            descr=_describe(rule, row, place, section),
             oid=f"{oid}.{index}",
             row=row,
             live={n: ".".join(at[n]) for n in live if cells[n] is not None},
@@ -106,76 +106,80 @@ def _on(
         )
 
 
-def is_called_for(table: Table, tables: Mapping[str, Table], columns: Columns) -> bool:
+def is_needed(table: Table, tables: Mapping[str, Table], columns: Columns) -> bool:
     """False where another table of the profile has, or lacks, the rows for it."""
-    if any(_rows(tables[other], columns) for other in table.unless):
+    if any(_count_rows(tables[other], columns) for other in table.unless):
         return False
     return all(
-        _rows(tables[other], columns) >= least for other, least in table.least.items()
+        _count_rows(tables[other], columns) >= least
+        for other, least in table.least.items()
     )
 
 
-def _rows(table: Table, columns: Columns) -> int:
+def _count_rows(table: Table, columns: Columns) -> int:
     """How many rows the item of `table` with the most has."""
     keys = (table.oid(key_column(item)) for _, _, item in table.items)
     return max((len(columns.get(key, ())) for key in keys), default=0)
 
 
-def instances(table: Table, index: str, columns: Columns) -> dict[str, tuple[str, str]]:
+def locate_cells(
+    table: Table, index: str, columns: Columns
+) -> dict[str, tuple[str, str]]:
     """By column name, (column OID, row index); no index where nothing points there."""
-    found: dict[str, tuple[str, str]] = {}
+    matches: dict[str, tuple[str, str]] = {}
     for name, column in table.columns.items():
         if column.by is not None:
-            base, at = found[column.by]
+            base, at = matches[column.by]
             pointer = columns.get(base, {}).get(at)
-            found[name] = (table.oid(name), column.pointed(pointer))
+            matches[name] = (table.oid(name), column.row_of_value(pointer))
         else:
-            found[name] = (table.oid(name), column.row(index))
-    return found
+            matches[name] = (table.oid(name), column.row_index(index))
+    return matches
 
 
-def _described(rule: Any, row: ProfileRow, place: int, section: str) -> str:
+def _describe(rule: Any, row: ProfileRow, place: int, section: str) -> str:
     """The first description whose columns all say something."""
     words = {"index": row.index, "row": str(place)}
     words |= {f"index{n}": arc for n, arc in enumerate(row.index.split(".")[:10])}
-    for each in rule.descr:
+    for matched in rule.descr:
         needed = {
-            name: words.get(name) or row.text(name) or "" for name in placeholders(each)
+            name: words.get(name) or row.text(name) or ""
+            for name in find_placeholders(matched)
         }
         if all(needed.values()):
-            return filled(each, needed).strip()
+            return fill_placeholders(matched, needed).strip()
     name = getattr(rule, "class_", section).rstrip("s").replace("_", " ")
     return f"{name} {row.index}"
 
 
-def readings(
-    found: Iterable[MatchedRow], fresh: Mapping[str, Value] | None = None
+def to_readings(
+    matches: Iterable[MatchedRow], fresh: Mapping[str, Value] | None = None
 ) -> dict[str, list[Any]]:
     """By section, what all say; figures for whole tables are added up. What no reading
     can be made of is under `REFUSED`."""
     shown: dict[str, list[Any]] = {section: [] for section in (*SECTIONS, REFUSED)}
     sums: dict[tuple[int, str | None], Wireless] = {}
-    for each in found:
-        reading = measure(each, fresh)
+    for matched in matches:
+        reading = measure(matched, fresh)
         if reading is None:
             continue
         if isinstance(reading, RefusedColumn):
             shown[REFUSED].append(reading)
             continue
-        if isinstance(reading, Wireless) and each.rule.aggregate is not None:
-            _add_up(sums, each, reading)
+        if isinstance(reading, Wireless) and matched.rule.aggregate is not None:
+            _aggregate(sums, matched, reading)
             continue
-        shown[each.section].append(reading)
+        shown[matched.section].append(reading)
     shown["wireless"] += sums.values()
     return shown
 
 
-def _add_up(
-    sums: dict[tuple[int, str | None], Wireless], found: MatchedRow, reading: Wireless
+def _aggregate(
+    sums: dict[tuple[int, str | None], Wireless], matches: MatchedRow, reading: Wireless
 ) -> None:
     """One figure for the whole table, or for each value of the column `group`."""
-    rule: WirelessRule = found.rule
-    group = None if rule.group is None else found.row.text(rule.group)
+    rule: WirelessRule = matches.rule
+    group = None if rule.group is None else matches.row.text(rule.group)
     key = (id(rule), group)
     before = sums.get(key)
     if before is not None:

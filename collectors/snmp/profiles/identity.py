@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from collectors.snmp.profiles import Profile, Sayings
+from collectors.snmp.profiles import Profile, IdentityFacts
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
@@ -81,28 +81,28 @@ def identify(found: Mapping[str, Value]) -> Identity:
         sys_location=text(found.get(oids.SYS_LOCATION)),
         sys_contact=text(found.get(oids.SYS_CONTACT)),
         uptime_s=ticks / oids.TICKS_PER_S if isinstance(ticks, int) else None,
-        vendor=_vendor(sys_object_id),
+        vendor=_find_vendor(sys_object_id),
     )
 
 
-async def named(
-    who: Identity, profiles: Sequence[Profile], sayings: Sayings
+async def complete_identity(
+    identity: Identity, profiles: Sequence[Profile], facts_reader: IdentityFacts
 ) -> Identity:
-    """`who` with what the profiles, the most particular first, know of it. Raises
+    """`identity` with what the profiles, the most particular first, know of it. Raises
     `Failed`."""
     facts: dict[str, str | None] = {}
     for fact in ("vendor", "os", "hardware", "version", "serial"):
         sources = [s for p in profiles for s in getattr(p.body.identity, fact)]
         heads = (getattr(profile.head, fact, None) for profile in profiles)
         facts[fact] = (
-            await sayings.first(sources)
+            await facts_reader.read_first(sources)
             or next((each for each in heads if each), None)
-            or getattr(who, fact)
+            or getattr(identity, fact)
         )
-    return msgspec.structs.replace(who, **facts)
+    return msgspec.structs.replace(identity, **facts)
 
 
-def _vendor(sys_object_id: str | None) -> str | None:
+def _find_vendor(sys_object_id: str | None) -> str | None:
     if sys_object_id is None or not sys_object_id.startswith(_ENTERPRISES):
         return None
     number = sys_object_id.removeprefix(_ENTERPRISES).split(".")[0]

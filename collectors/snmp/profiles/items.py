@@ -13,19 +13,19 @@ from collectors.snmp.profiles.profile_types import (
     SensorClass,
     Severity,
     Texts,
-    listed,
+    to_tuple,
 )
 from collectors.strict_model import StrictModel
 
 
-def _state(value: Any) -> Any:
+def _to_state(value: Any) -> Any:
     """`up` alone, or `[up, ok]`."""
     if isinstance(value, str):
         return (value, "unknown")
     return tuple(value) if isinstance(value, list) else value
 
 
-State = Annotated[tuple[str, Severity], BeforeValidator(_state)]
+State = Annotated[tuple[str, Severity], BeforeValidator(_to_state)]
 States = dict[Raw, State]
 Condition = Annotated[
     tuple[Raw, ...] | Pattern,
@@ -42,9 +42,9 @@ class Item(StrictModel):
     descr: Texts = ()
     when: dict[str, Condition] = Field(default_factory=dict)
     unless: dict[str, Condition] = Field(default_factory=dict)
-    skip: Annotated[tuple[Raw, ...], BeforeValidator(listed)] = ()
+    skip: Annotated[tuple[Raw, ...], BeforeValidator(to_tuple)] = ()
 
-    def named(self) -> Iterator[tuple[str, str]]:
+    def named_columns(self) -> Iterator[tuple[str, str]]:
         """(word, column) for each column this names."""
         for word in ("when", "unless"):
             for column in getattr(self, word):
@@ -62,7 +62,7 @@ class LimitColumns(StrictModel):
     high: float | str | None = None
     divisor: float | None = Field(default=None, gt=0)
     milliwatts: bool = False
-    skip: Annotated[tuple[Raw, ...], BeforeValidator(listed)] = ()
+    skip: Annotated[tuple[Raw, ...], BeforeValidator(to_tuple)] = ()
     function: str | None = None
 
 
@@ -87,8 +87,8 @@ class SensorRule(Item):
     once: bool = False
     port: Texts = ()
 
-    def named(self) -> Iterator[tuple[str, str]]:
-        yield from super().named()
+    def named_columns(self) -> Iterator[tuple[str, str]]:
+        yield from super().named_columns()
         yield "of", self.of
         for limit in (
             self.limits.low,
@@ -113,8 +113,8 @@ class ProcessorRule(Item):
     find: Pattern | None = None
     function: str | None = None
 
-    def named(self) -> Iterator[tuple[str, str]]:
-        yield from super().named()
+    def named_columns(self) -> Iterator[tuple[str, str]]:
+        yield from super().named_columns()
         yield "of", self.of
 
 
@@ -138,8 +138,8 @@ class MemoryRule(Item):
             raise ValueError("two of used, free, total, or used_pct or free_pct")
         return self
 
-    def named(self) -> Iterator[tuple[str, str]]:
-        yield from super().named()
+    def named_columns(self) -> Iterator[tuple[str, str]]:
+        yield from super().named_columns()
         for word in ("used", "free", "total", "used_pct", "free_pct", "unit_bytes"):
             column = getattr(self, word)
             if isinstance(column, str):
@@ -192,8 +192,8 @@ class WirelessRule(Item):
             raise ValueError("group: aggregate must say how, sum, count or first")
         return self
 
-    def named(self) -> Iterator[tuple[str, str]]:
-        yield from super().named()
+    def named_columns(self) -> Iterator[tuple[str, str]]:
+        yield from super().named_columns()
         yield "of", self.of
         if self.group is not None:
             yield "group", self.group
@@ -208,8 +208,8 @@ class VlanRule(Item):
     of: str = "name"
     instead: bool = False
 
-    def named(self) -> Iterator[tuple[str, str]]:
-        yield from super().named()
+    def named_columns(self) -> Iterator[tuple[str, str]]:
+        yield from super().named_columns()
         yield "of", self.of
         if self.id != "index":
             yield "id", self.id
@@ -228,8 +228,8 @@ class TransceiverRule(Item):
     serial: str | None = None
     wavelength: str | None = None
 
-    def named(self) -> Iterator[tuple[str, str]]:
-        yield from super().named()
+    def named_columns(self) -> Iterator[tuple[str, str]]:
+        yield from super().named_columns()
         for word in ("of", "type", "vendor", "model", "serial", "wavelength"):
             column = getattr(self, word)
             if column is not None:

@@ -13,7 +13,7 @@ from collectors.snmp.profiles.items import (
     VlanRule,
 )
 from collectors.snmp.profiles.profile_model import Table
-from collectors.snmp.profiles.row import ProfileRow, says
+from collectors.snmp.profiles.row import ProfileRow, matches_any
 
 
 class MatchedRow(msgspec.Struct, frozen=True):
@@ -51,10 +51,14 @@ def live_columns(rule: Any, table: Table) -> list[str]:
     return [rule.of]
 
 
-def holds(rule: Any, row: ProfileRow, key: str) -> bool:
+def meets_conditions(rule: Any, row: ProfileRow, key: str) -> bool:
     value = row.raw(key)
-    if value is None or says(value, rule.skip):
+    if value is None or matches_any(value, rule.skip):
         return False
-    if any(not says(row.raw(name), wanted) for name, wanted in rule.when.items()):
+    if any(
+        not matches_any(row.raw(name), wanted) for name, wanted in rule.when.items()
+    ):
         return False
-    return not any(says(row.raw(name), wanted) for name, wanted in rule.unless.items())
+    return not any(
+        matches_any(row.raw(name), wanted) for name, wanted in rule.unless.items()
+    )

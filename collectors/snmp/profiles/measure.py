@@ -19,7 +19,11 @@ from collectors.snmp.profiles.items import (
     VlanRule,
     WirelessRule,
 )
-from collectors.snmp.profiles.matched_rows import MatchedRow, holds, key_column
+from collectors.snmp.profiles.matched_rows import (
+    MatchedRow,
+    key_column,
+    meets_conditions,
+)
 from collectors.snmp.profiles.readings import (
     Mempool,
     Processor,
@@ -29,9 +33,13 @@ from collectors.snmp.profiles.readings import (
     Transceiver,
     Wireless,
 )
-from collectors.snmp.profiles.row import ProfileRow, part, says
+from collectors.snmp.profiles.row import ProfileRow, extract, matches_any
 from collectors.snmp.profiles.row_functions import FUNCTIONS, LIMITS
-from collectors.snmp.profiles.sensor_limits import LIMIT_NAMES, SensorLimits, consistent
+from collectors.snmp.profiles.sensor_limits import (
+    LIMIT_NAMES,
+    SensorLimits,
+    drop_contradictions,
+)
 from collectors.snmp.session.octet_text import as_number, text
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.quantities import (
@@ -54,41 +62,43 @@ _FULL_PCT = 100.0
 
 
 def measure(
-    found: MatchedRow, fresh: Mapping[str, Value] | None = None
+    matched: MatchedRow, fresh: Mapping[str, Value] | None = None
 ) -> Reading | RefusedColumn | None:
     """What `found` says with the values `fresh` by instance, or as it was walked.
 
     None if the device gives no value; `RefusedColumn` if it gives one that cannot be.
     """
-    row = found.row
+    row = matched.row
     if fresh is not None:
-        row = row.fresh(
-            {n: fresh[oid] for n, oid in found.live.items() if oid in fresh}
+        row = row.with_cells(
+            {n: fresh[oid] for n, oid in matched.live.items() if oid in fresh}
         )
-        if any(oid not in fresh for oid in found.live.values()):
+        if any(oid not in fresh for oid in matched.live.values()):
             return None
-        if not holds(found.rule, row, key_column(found.rule)):
+        if not meets_conditions(matched.rule, row, key_column(matched.rule)):
             return None
     try:
-        return _MEASURES[found.section](found, row)
+        return _MEASURES[matched.section](matched, row)
     except Implausible as implausible:
-        kind = getattr(found.rule, "class_", found.section)
+        kind = getattr(matched.rule, "class_", matched.section)
         value = finite(implausible.value)
         return RefusedColumn(
-            found.section, kind, found.descr, found.oid, row.index, value
+            matched.section, kind, matched.descr, matched.oid, row.index, value
         )
 
 
-def _sensor(found: MatchedRow, row: ProfileRow) -> Sensor | None:
-    rule: SensorRule = found.rule
+def _to_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
+    rule: SensorRule = matched.rule
     if rule.class_ == "state":
-        return _state_sensor(found, row)
+        return _to_state_sensor(matched, row)
     quantity = SENSORS[rule.class_]
     if rule.within is not None:
         least, most = rule.within
         quantity = msgspec.structs.replace(quantity, least=least, most=most)
     try:
-        value = _measured(quantity, row, lambda row: _shown(rule, _raw(rule, row)))
+        value = _to_plausible(
+            quantity, row, lambda row: _to_sensor_unit(rule, _raw_number(rule, row))
+        )
     except Implausible:
         if rule.within is None:
             raise
@@ -96,11 +106,11 @@ def _sensor(found: MatchedRow, row: ProfileRow) -> Sensor | None:
         return None
     if value is None:
         return None
-    limits = _limits(rule, row, quantity, value)
+    limits = _read_limits(rule, row, quantity, value)
     return Sensor(
         rule.class_,
-        found.descr,
-        found.oid,
+        matched.descr,
+        matched.oid,
         row.index,
         value=value,
         unit=rule.unit if rule.unit is not None else quantity.unit,
@@ -108,68 +118,68 @@ def _sensor(found: MatchedRow, row: ProfileRow) -> Sensor | None:
         low_warn=limits.low_warn,
         high_warn=limits.high_warn,
         high=limits.high,
-        if_index=row.port(rule.port),
+        if_index=row.find_if_index(rule.port),
     )
 
 
-def _state_sensor(found: MatchedRow, row: ProfileRow) -> Sensor | None:
-    state, severity, plain = _state(_said(found.rule, row), found.states)
+def _to_state_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
+    state, severity, plain = _find_state(_raw_value(matched.rule, row), matched.states)
     if state is None:
         return None
     return Sensor(
         "state",
-        found.descr,
-        found.oid,
+        matched.descr,
+        matched.oid,
         row.index,
         value=plain,
         state=state,
         severity=severity,
-        if_index=row.port(found.rule.port),
+        if_index=row.find_if_index(matched.rule.port),
     )
 
 
-def _measured(
+def _to_plausible(
     quantity: Quantity, row: ProfileRow, value: Callable[[ProfileRow], float | None]
 ) -> float | None:
     """`value` of the row in the first encoding that makes it plausible."""
-    return to_measurement(quantity, lambda encoding: value(row.encoded(encoding)))
+    return to_measurement(quantity, lambda encoding: value(row.with_encoding(encoding)))
 
 
-def _said(rule: Any, row: ProfileRow) -> Value | None:
+def _raw_value(rule: Any, row: ProfileRow) -> Value | None:
     """What the row has for the item: its column, a part of its text, a function's."""
     if rule.function is not None:
         return FUNCTIONS[rule.function](row)
     if rule.find is not None:
-        return part(rule.find, row.text(rule.of) or "")
+        return extract(rule.find, row.text(rule.of) or "")
     return row.raw(rule.of)
 
 
-def _raw(rule: Any, row: ProfileRow) -> float | None:
+def _raw_number(rule: Any, row: ProfileRow) -> float | None:
     """What `_said` is as a number."""
     if rule.function is not None:
         return as_number(FUNCTIONS[rule.function](row))
-    return row.read(_said(rule, row))
+    return row.to_number(_raw_value(rule, row))
 
 
-def _scaled(rule: Any, raw: float) -> float:
+def _scale(rule: Any, raw: float) -> float:
     value = raw * rule.multiplier / rule.divisor + getattr(rule, "add", 0)
     # 0.1 + 0.2: twelve digits are more than any sensor has.
     return float(f"{value:.12g}")
 
 
-def _shown(rule: SensorRule, raw: float | None) -> float | None:
+def _to_sensor_unit(rule: SensorRule, raw: float | None) -> float | None:
     """In the unit of the sensor; None for the dBm of no light at all."""
     if raw is None:
         return None
-    value = _scaled(rule, raw)
-    return _dbm(value) if rule.milliwatts else value
+    value = _scale(rule, raw)
+    return _to_dbm(value) if rule.milliwatts else value
 
 
-def _dbm(milliwatts: float) -> float | None:
+def _to_dbm(milliwatts: float) -> float | None:
     return round(10 * math.log10(milliwatts), 3) if milliwatts > 0 else None
 
 
-def _limits(
+def _read_limits(
     rule: SensorRule, row: ProfileRow, quantity: Quantity, value: float
 ) -> SensorLimits:
     """Those that the device gives, in the sensor's unit, if they can be meant, and
@@ -186,81 +196,83 @@ def _limits(
 
     def read(name: str) -> Callable[[ProfileRow], float | None]:
         if given.function is None:
-            return lambda row: _limit(rule, row, getattr(given, name))
+            return lambda row: _read_limit(rule, row, getattr(given, name))
         compute = LIMITS[given.function]
-        return lambda row: _shown(rule, compute(row).get(name))
+        return lambda row: _to_sensor_unit(rule, compute(row).get(name))
 
-    found: dict[str, float | None] = {}
+    matched: dict[str, float | None] = {}
     for name in columns or LIMIT_NAMES:
         with contextlib.suppress(Implausible):
-            found[name] = _measured(quantity, row, read(name))
+            matched[name] = _to_plausible(quantity, row, read(name))
     return msgspec.structs.replace(
-        consistent(SensorLimits(**found), quantity, value), **fixed
+        drop_contradictions(SensorLimits(**matched), quantity, value), **fixed
     )
 
 
-def _limit(rule: SensorRule, row: ProfileRow, column: str) -> float | None:
+def _read_limit(rule: SensorRule, row: ProfileRow, column: str) -> float | None:
     raw = row.number(column)
-    if raw is None or says(row.raw(column), rule.limits.skip):
+    if raw is None or matches_any(row.raw(column), rule.limits.skip):
         return None
     if rule.limits.divisor is None:
-        return _shown(rule, raw)
+        return _to_sensor_unit(rule, raw)
     value = raw / rule.limits.divisor
-    return _dbm(value) if rule.limits.milliwatts else value
+    return _to_dbm(value) if rule.limits.milliwatts else value
 
 
-def _state(value: Value | None, states: States) -> tuple[str | None, str, float | None]:
+def _find_state(
+    value: Value | None, states: States
+) -> tuple[str | None, str, float | None]:
     """(meaning, severity, the number if it is one)"""
     if value is None:
         return None, "unknown", None
-    said = text(value) or None
+    value_text = text(value) or None
     plain = as_number(value) if isinstance(value, int | float) else None
-    if plain is None and said is not None and _DIGITS.fullmatch(said):
-        plain = as_number(said)
+    if plain is None and value_text is not None and _DIGITS.fullmatch(value_text):
+        plain = as_number(value_text)
     for key, (meaning, severity) in states.items():
-        same = key == plain if isinstance(key, int) else _same(key, said)
+        same = key == plain if isinstance(key, int) else _is_same_text(key, value_text)
         if same:
             return meaning, severity, plain
-    return said, "unknown", plain
+    return value_text, "unknown", plain
 
 
-def _same(key: str, said: str | None) -> bool:
-    return said is not None and key.casefold() == said.casefold()
+def _is_same_text(key: str, value_text: str | None) -> bool:
+    return value_text is not None and key.casefold() == value_text.casefold()
 
 
-def _processor(found: MatchedRow, row: ProfileRow) -> Processor | None:
-    rule: ProcessorRule = found.rule
+def _to_processor(matched: MatchedRow, row: ProfileRow) -> Processor | None:
+    rule: ProcessorRule = matched.rule
 
     def usage_pct(row: ProfileRow) -> float | None:
-        raw = _raw(rule, row)
+        raw = _raw_number(rule, row)
         if raw is None:
             return None
-        return _FULL_PCT - _scaled(rule, raw) if rule.idle else _scaled(rule, raw)
+        return _FULL_PCT - _scale(rule, raw) if rule.idle else _scale(rule, raw)
 
-    usage = _measured(USAGE, row, usage_pct)
-    return None if usage is None else Processor(found.descr, min(usage, _FULL_PCT))
+    usage = _to_plausible(USAGE, row, usage_pct)
+    return None if usage is None else Processor(matched.descr, min(usage, _FULL_PCT))
 
 
-def _pool(
-    found: MatchedRow, row: ProfileRow
+def _read_pool(
+    matched: MatchedRow, row: ProfileRow
 ) -> tuple[float, int | None, int | None] | None:
     """(used per cent, used octets, all octets)"""
-    rule: MemoryRule = found.rule
-    row = row.encoded(Encoding(SIZE.codes))
+    rule: MemoryRule = matched.rule
+    row = row.with_encoding(Encoding(SIZE.codes))
     unit = (
         row.number(rule.unit_bytes)
         if isinstance(rule.unit_bytes, str)
         else rule.unit_bytes
     ) or 1
     used, free, total = (
-        _size(row, name) for name in (rule.used, rule.free, rule.total)
+        _read_size(row, name) for name in (rule.used, rule.free, rule.total)
     )
     if total is None and used is not None and free is not None:
         total = used + free
     if used is None and total is not None and free is not None:
         used = total - free
     if used is not None:
-        spare = sum(_size(row, name) or 0 for name in rule.reclaimable)
+        spare = sum(_read_size(row, name) or 0 for name in rule.reclaimable)
         used = used - spare if spare <= used else used
     share = None
     if rule.used_pct is not None:
@@ -276,14 +288,14 @@ def _pool(
         raise Implausible(share)
     if used is None and total is not None:
         used = total * share / _FULL_PCT
-    return min(share, _FULL_PCT), _octets(used, unit), _octets(total, unit)
+    return min(share, _FULL_PCT), _to_bytes(used, unit), _to_bytes(total, unit)
 
 
-def _octets(size: float | None, unit: float) -> int | None:
+def _to_bytes(size: float | None, unit: float) -> int | None:
     return int(size * unit) if size is not None and SIZE.contains(size * unit) else None
 
 
-def _size(row: ProfileRow, name: str | None) -> float | None:
+def _read_size(row: ProfileRow, name: str | None) -> float | None:
     """Sizes are never negative: some agents give large ones as signed 32 bits."""
     raw = None if name is None else row.number(name)
     if raw is None or raw >= 0:
@@ -291,47 +303,47 @@ def _size(row: ProfileRow, name: str | None) -> float | None:
     return Encoding(SIZE.codes).decode(raw + 2**32)
 
 
-def _mempool(found: MatchedRow, row: ProfileRow) -> Mempool | None:
-    pool = _pool(found, row)
-    return None if pool is None else Mempool(found.descr, *pool)
+def _to_mempool(matched: MatchedRow, row: ProfileRow) -> Mempool | None:
+    pool = _read_pool(matched, row)
+    return None if pool is None else Mempool(matched.descr, *pool)
 
 
-def _storage(found: MatchedRow, row: ProfileRow) -> Storage | None:
-    pool = _pool(found, row)
-    return None if pool is None else Storage(found.descr, *pool)
+def _to_storage(matched: MatchedRow, row: ProfileRow) -> Storage | None:
+    pool = _read_pool(matched, row)
+    return None if pool is None else Storage(matched.descr, *pool)
 
 
-def _wireless(found: MatchedRow, row: ProfileRow) -> Wireless | None:
-    rule: WirelessRule = found.rule
+def _to_wireless(matched: MatchedRow, row: ProfileRow) -> Wireless | None:
+    rule: WirelessRule = matched.rule
     if rule.aggregate == "count":
-        return Wireless(rule.class_, found.descr, row.index, 1.0)
+        return Wireless(rule.class_, matched.descr, row.index, 1.0)
 
     def value(row: ProfileRow) -> float | None:
-        raw = _raw(rule, row)
-        return None if raw is None else _scaled(rule, raw)
+        raw = _raw_number(rule, row)
+        return None if raw is None else _scale(rule, raw)
 
-    shown = _measured(WIRELESS[rule.class_], row, value)
+    shown = _to_plausible(WIRELESS[rule.class_], row, value)
     if shown is None:
         return None
-    return Wireless(rule.class_, found.descr, row.index, shown)
+    return Wireless(rule.class_, matched.descr, row.index, shown)
 
 
-def _vlan(found: MatchedRow, row: ProfileRow) -> Vlan | None:
-    rule: VlanRule = found.rule
+def _to_vlan(matched: MatchedRow, row: ProfileRow) -> Vlan | None:
+    rule: VlanRule = matched.rule
     try:
         if rule.id == "index":
             id = row.arc(-1)
         else:
-            said = row.number(rule.id)
-            id = -1 if said is None else int(said)
+            value_text = row.number(rule.id)
+            id = -1 if value_text is None else int(value_text)
     except (IndexError, ValueError):
         return None
     name = None if rule.name is None else row.text(rule.name)
     return Vlan(id, name) if 1 <= id <= 4094 else None
 
 
-def _transceiver(found: MatchedRow, row: ProfileRow) -> Transceiver | None:
-    rule: TransceiverRule = found.rule
+def _to_transceiver(matched: MatchedRow, row: ProfileRow) -> Transceiver | None:
+    rule: TransceiverRule = matched.rule
     words = {
         name: row.text(column)
         for name in ("type", "vendor", "model", "serial")
@@ -339,19 +351,19 @@ def _transceiver(found: MatchedRow, row: ProfileRow) -> Transceiver | None:
     }
     length = None
     if rule.wavelength is not None:
-        length = row.encoded(Encoding(CODES)).number(rule.wavelength)
+        length = row.with_encoding(Encoding(CODES)).number(rule.wavelength)
     # A rule that names no words takes the row itself as the sign of a module.
     if words and not any(words.values()):
         return None
-    return Transceiver(row.port(rule.port), **words, wavelength=length or None)
+    return Transceiver(row.find_if_index(rule.port), **words, wavelength=length or None)
 
 
 _MEASURES = {
-    "sensors": _sensor,
-    "processors": _processor,
-    "memory": _mempool,
-    "storage": _storage,
-    "wireless": _wireless,
-    "vlans": _vlan,
-    "transceivers": _transceiver,
+    "sensors": _to_sensor,
+    "processors": _to_processor,
+    "memory": _to_mempool,
+    "storage": _to_storage,
+    "wireless": _to_wireless,
+    "vlans": _to_vlan,
+    "transceivers": _to_transceiver,
 }

@@ -38,7 +38,7 @@ class Profile:
         self._text, self._first, self._own = text, first, own
         self._models: dict[str, Profile] = {}
 
-    def of_model(self, object_id: str) -> Profile:
+    def for_model(self, object_id: str) -> Profile:
         """This, or what it is under the sysObjectID of one model."""
         if self.head.own_arcs is None:
             return self
@@ -54,7 +54,7 @@ class Profile:
         return self.file.stem
 
     @property
-    def general(self) -> bool:
+    def is_general(self) -> bool:
         """True where it is for every device."""
         return not self.head.match
 
@@ -107,7 +107,7 @@ class Profiles:
         if findings:
             raise ProfileError(findings)
 
-    async def of(
+    async def find_for_device(
         self,
         object_id: str | None,
         descr: str | None,
@@ -119,14 +119,14 @@ class Profiles:
         """
         found: list[tuple[tuple[int, int], Profile]] = []
         for profile in self._profiles:
-            rank = await _rank(profile.head, object_id or "", descr or "", ask)
+            rank = await _rank_head(profile.head, object_id or "", descr or "", ask)
             if rank is not None:
-                found.append((rank, profile.of_model(object_id or "")))
+                found.append((rank, profile.for_model(object_id or "")))
         found.sort(key=lambda each: each[0], reverse=True)
         return [profile for _, profile in found]
 
 
-async def _rank(
+async def _rank_head(
     head: Head,
     object_id: str,
     descr: str,
@@ -137,7 +137,7 @@ async def _rank(
         return (0, 0)
     best: tuple[int, int] | None = None
     for match in head.match:
-        rank = _fits(match, object_id, descr)
+        rank = _rank_match(match, object_id, descr)
         if rank is None or (best is not None and rank <= best):
             continue
         if match.answers is not None:
@@ -148,7 +148,7 @@ async def _rank(
     return best
 
 
-def _fits(match: Match, object_id: str, descr: str) -> tuple[int, int] | None:
+def _rank_match(match: Match, object_id: str, descr: str) -> tuple[int, int] | None:
     """(conditions beyond the OID, arcs of the OID) that hold, or None. Pure."""
     length = 0
     if match.object_id:
@@ -194,7 +194,7 @@ def load_files(sources: Sequence[Path]) -> Profiles:
         text = read_text(source, findings)
         if text is None:
             continue
-        head_text, body_text, first = _parts(text)
+        head_text, body_text, first = _split_documents(text)
         wrong = len(findings)
         document, lines = parse(source, head_text, findings)
         if len(findings) > wrong:
@@ -207,7 +207,7 @@ def load_files(sources: Sequence[Path]) -> Profiles:
     return Profiles(profiles)
 
 
-def _parts(text: str) -> tuple[str, str, int]:
+def _split_documents(text: str) -> tuple[str, str, int]:
     """Head, body, and the number of lines before the body."""
     found = _SEPARATOR.search(text)
     if found is None:

@@ -33,7 +33,7 @@ from collectors.snmp.profiles.profile_types import (
     Patterns,
     Raw,
     Texts,
-    listed,
+    to_tuple,
 )
 from collectors.strict_model import StrictModel
 from probes.wire.catalogue import did_you_mean
@@ -112,7 +112,7 @@ class Source(StrictModel):
         return self
 
 
-Sources = Annotated[tuple[Source, ...], BeforeValidator(listed)]
+Sources = Annotated[tuple[Source, ...], BeforeValidator(to_tuple)]
 
 
 class IdentityRules(StrictModel):
@@ -140,7 +140,7 @@ class ProfileColumn(StrictModel):
     instance: str | None = None
 
     @property
-    def elsewhere(self) -> bool:
+    def is_elsewhere(self) -> bool:
         """True where its rows are not this table's."""
         ways = (self.index, self.by, self.tail, self.instance)
         return any(each is not None for each in ways)
@@ -151,22 +151,22 @@ class ProfileColumn(StrictModel):
             raise ValueError("one of index, by, instance")
         if self.index is not None:
             try:
-                arcs(self.index)
+                to_slice(self.index)
             except ValueError:
                 raise ValueError(
                     f"index {self.index!r}: a slice such as 0, 1: or :-1"
                 ) from None
         return self
 
-    def row(self, index: str) -> str:
+    def row_index(self, index: str) -> str:
         """The row there for the row `index` here, where `by` does not tell."""
         if self.instance is not None:
             return self.instance
         if self.index is not None:
-            index = ".".join(index.split(".")[arcs(self.index)])
+            index = ".".join(index.split(".")[to_slice(self.index)])
         return index if self.tail is None else f"{index}.{self.tail}"
 
-    def pointed(self, value: int | bytes | str | float | None) -> str:
+    def row_of_value(self, value: int | bytes | str | float | None) -> str:
         """The row there that the cell `value` points at; empty for none."""
         if value is None:
             return ""
@@ -178,7 +178,7 @@ class ProfileColumn(StrictModel):
         return at if self.tail is None else f"{at}.{self.tail}"
 
 
-def arcs(text: str) -> slice:
+def to_slice(text: str) -> slice:
     """`0` as the first arc of an index, `1:` as all after it, `:-1` as all but one."""
     first, colon, last = text.partition(":")
     if not colon:
@@ -187,7 +187,7 @@ def arcs(text: str) -> slice:
     return slice(int(first) if first else None, int(last) if last else None)
 
 
-def _column(value: object) -> object:
+def _to_column(value: object) -> object:
     return value if isinstance(value, dict | ProfileColumn) else {"oid": value}
 
 
@@ -204,7 +204,7 @@ class Table(StrictModel):
     unless: Texts = ()
     least: dict[str, int] = Field(default_factory=dict)
     every: Every = "5m"
-    columns: dict[str, Annotated[ProfileColumn, BeforeValidator(_column)]] = Field(
+    columns: dict[str, Annotated[ProfileColumn, BeforeValidator(_to_column)]] = Field(
         min_length=1
     )
     sensors: tuple[SensorRule, ...] = ()
@@ -232,7 +232,7 @@ class Table(StrictModel):
     @model_validator(mode="after")
     def _columns_are_known(self) -> Table:
         for section, at, item in self.items:
-            for word, column in item.named():
+            for word, column in item.named_columns():
                 arc = word in ("when", "unless") and column in INDEXWORDS
                 if column not in self.columns and not arc:
                     raise ValueError(
@@ -240,7 +240,7 @@ class Table(StrictModel):
                         f"{did_you_mean(column, self.columns)}"
                     )
             for text in item.descr:
-                for column in placeholders(text):
+                for column in find_placeholders(text):
                     if column not in self.columns and column not in INDEXWORDS:
                         raise ValueError(
                             f"{section}[{at}].descr: no column {column!r}"
@@ -305,9 +305,9 @@ INDEXWORDS = {"index", "row", *(f"index{n}" for n in range(10))}
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
 
-def placeholders(text: str) -> list[str]:
+def find_placeholders(text: str) -> list[str]:
     return _PLACEHOLDER.findall(text)
 
 
-def filled(text: str, words: dict[str, str]) -> str:
+def fill_placeholders(text: str, words: dict[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda found: words[found[1]], text)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from collectors.snmp.profiles.apply import Columns, instances, is_called_for
+from collectors.snmp.profiles.apply import Columns, is_needed, locate_cells
 from collectors.snmp.profiles.matched_rows import key_column
 from collectors.snmp.profiles.profile_loader import Profile
-from collectors.snmp.profiles.profile_model import Source, Table, placeholders
-from collectors.snmp.profiles.row import part
+from collectors.snmp.profiles.profile_model import Source, Table, find_placeholders
+from collectors.snmp.profiles.row import extract
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
@@ -18,7 +18,7 @@ from collectors.snmp.tables.entities import CHASSIS, Entity
 from probes.wire.failure import Outcome
 
 _SCALAR = "0"
-_Said = TypeVar("_Said")
+_Result = TypeVar("_Result")
 
 
 class ProfileReader:
@@ -34,20 +34,22 @@ class ProfileReader:
         self._known: dict[str, Any] = {}
         self._has: dict[str, bool] = {}
 
-    async def once(self, name: str, ask: Callable[[], Awaitable[_Said]]) -> _Said:
+    async def read_once(
+        self, name: str, ask: Callable[[], Awaitable[_Result]]
+    ) -> _Result:
         """What `ask` gave the first time it came to an end."""
         if name not in self._known:
             self._known[name] = await ask()
-        said: _Said = self._known[name]
-        return said
+        value: _Result = self._known[name]
+        return value
 
-    async def column(self, oid: str) -> Mapping[str, Value]:
+    async def read_column(self, oid: str) -> Mapping[str, Value]:
         """The whole column, walked once. Raises `Failed` where the device is gone."""
         if oid not in self._walked:
             try:
                 rows = await self.snmp.walk(oid)
             except Failed as failed:
-                await self._pass_over(oid, failed)
+                await self._skip(oid, failed)
                 rows = {}
             self._walked.add(oid)
             kept = self.columns.setdefault(oid, {})
@@ -55,7 +57,7 @@ class ProfileReader:
                 kept[oids.tail(each, oid)] = value
         return self.columns.get(oid, {})
 
-    async def has(self, base: str) -> bool:
+    async def has_rows(self, base: str) -> bool:
         """Whether there is anything under `base`: one GETNEXT, asked once. Raises
         `Failed` where the device is gone."""
         if base not in self._has:
@@ -63,12 +65,12 @@ class ProfileReader:
                 self._has[base] = await self.snmp.has_rows(base)
             except Failed as failed:
                 # It did not say: its columns will.
-                await self._pass_over(base, failed)
+                await self._skip(base, failed)
                 self.unread.pop(base, None)
                 self._has[base] = True
         return self._has[base]
 
-    async def cells(self, wanted: Iterable[tuple[str, str]]) -> None:
+    async def read_cells(self, wanted: Iterable[tuple[str, str]]) -> None:
         """Reads the instances (column OID, row index) that were not read yet."""
         missing: list[str] = []
         for oid, index in dict.fromkeys(wanted):
@@ -77,7 +79,7 @@ class ProfileReader:
                 continue
             if self.snmp.is_v1:
                 # A v1 agent refuses a whole GET for one missing instance.
-                await self.column(oid)
+                await self.read_column(oid)
             else:
                 missing.append(instance)
         if not missing:
@@ -86,7 +88,7 @@ class ProfileReader:
         try:
             answer = await self.snmp.get_all(missing)
         except Failed as failed:
-            await self._pass_over(missing[0], failed)
+            await self._skip(missing[0], failed)
             answer = {}
         self._asked.update(missing)
         for instance, value in answer.items():
@@ -94,13 +96,13 @@ class ProfileReader:
             if base is not None:
                 self.columns.setdefault(base, {})[oids.tail(instance, base)] = value
 
-    async def instance(self, oid: str) -> Value | None:
+    async def read_instance(self, oid: str) -> Value | None:
         """One instance, by its whole OID."""
         base, _, index = oid.rpartition(".")
-        await self.cells([(base, index)])
+        await self.read_cells([(base, index)])
         return self.columns.get(base, {}).get(index)
 
-    async def _pass_over(self, oid: str, failed: Failed) -> None:
+    async def _skip(self, oid: str, failed: Failed) -> None:
         """One broken column does not make the others untrue; silence does."""
         if failed.outcome is Outcome.TIMEOUT:
             await self.snmp.check_alive()
@@ -115,7 +117,7 @@ def _prefixes(oid: str) -> Iterable[str]:
         yield oid
 
 
-async def read(reader: ProfileReader, profiles: Sequence[Profile]) -> Columns:
+async def read_profiles(reader: ProfileReader, profiles: Sequence[Profile]) -> Columns:
     """All columns that the profiles need. Raises `Failed`."""
     tables = [table for each in profiles for table in each.body.tables.values()]
     scalars = [
@@ -123,19 +125,19 @@ async def read(reader: ProfileReader, profiles: Sequence[Profile]) -> Columns:
         for table in tables
         if table.scalar
         for name, column in table.columns.items()
-        if not column.elsewhere
+        if not column.is_elsewhere
     ]
     facts = [source.oid for each in profiles for source in _sources(each)]
     instances = [oid.rpartition(".")[::2] for oid in facts if oid is not None]
-    await reader.cells([*scalars, *instances])
+    await reader.read_cells([*scalars, *instances])
     for profile in profiles:
         for table in profile.body.tables.values():
-            if is_called_for(table, profile.body.tables, reader.columns):
-                await _table(reader, table)
+            if is_needed(table, profile.body.tables, reader.columns):
+                await _read_table(reader, table)
     return reader.columns
 
 
-async def _table(reader: ProfileReader, table: Table) -> None:
+async def _read_table(reader: ProfileReader, table: Table) -> None:
     """Its keys; then, only where there are rows, the other cells of these."""
     keys = {table.oid(key_column(item)) for _, _, item in table.items}
     if (
@@ -143,29 +145,29 @@ async def _table(reader: ProfileReader, table: Table) -> None:
         and not table.scalar
         and len(keys) > 1
         and all(oids.under(key, table.base) for key in keys)
-        and not await reader.has(table.base)
+        and not await reader.has_rows(table.base)
     ):
         return
     needed: dict[str, set[str]] = {}
     for _, _, item in table.items:
         key = table.oid(key_column(item))
-        rows = {_SCALAR: None} if table.scalar else dict(await reader.column(key))
-        names = _needed(table, item)
+        rows = {_SCALAR: None} if table.scalar else dict(await reader.read_column(key))
+        names = _needed_columns(table, item)
         for index in rows:
             needed.setdefault(index, set()).update(names)
     # Once more for each column whose value tells where another's cell is.
-    for _ in range(_depth(table)):
-        await reader.cells(
+    for _ in range(_count_depth(table)):
+        await reader.read_cells(
             [
                 at
                 for index, names in needed.items()
-                for name, at in instances(table, index, reader.columns).items()
+                for name, at in locate_cells(table, index, reader.columns).items()
                 if name in names
             ]
         )
 
 
-def _depth(table: Table) -> int:
+def _count_depth(table: Table) -> int:
     """How many readings it takes until every column knows its row."""
     depths: dict[str, int] = {}
     for name, column in table.columns.items():
@@ -173,14 +175,14 @@ def _depth(table: Table) -> int:
     return max(depths.values())
 
 
-def _needed(table: Table, item: object) -> list[str]:
+def _needed_columns(table: Table, item: object) -> list[str]:
     """The columns one item is made of."""
     limits = getattr(getattr(item, "limits", None), "function", None)
     if getattr(item, "function", None) is not None or limits is not None:
         return list(table.columns)
-    named = [column for _, column in item.named()]  # type: ignore[attr-defined]
+    named = [column for _, column in item.named_columns()]  # type: ignore[attr-defined]
     for each in item.descr:  # type: ignore[attr-defined]
-        named += placeholders(each)
+        named += find_placeholders(each)
     named = [name for name in named if name in table.columns]
     for name in named:
         by = table.columns[name].by
@@ -198,7 +200,7 @@ def _sources(profile: Profile) -> Iterable[Source]:
         yield source
 
 
-class Sayings:
+class IdentityFacts:
     """What the sources of identity say of one device."""
 
     def __init__(
@@ -212,37 +214,37 @@ class Sayings:
         chassis = [each for each in entities if each.class_ == CHASSIS]
         self._entities = [*chassis, *entities]
 
-    async def first(self, sources: Iterable[Source]) -> str | None:
+    async def read_first(self, sources: Iterable[Source]) -> str | None:
         """The first source that says something. Raises `Failed`."""
         for source in sources:
-            if said := await self._of(source):
-                return said
+            if value := await self._read(source):
+                return value
         return None
 
-    async def _of(self, source: Source) -> str | None:
+    async def _read(self, source: Source) -> str | None:
         if source.join:
-            parts = [await self._of(each) for each in source.join]
-            said: str | None = source.by.join(each for each in parts if each)
+            parts = [await self._read(each) for each in source.join]
+            value: str | None = source.by.join(each for each in parts if each)
         else:
-            said = await self._plain(source)
-        if said is not None and source.find is not None:
-            said = part(source.find, said)
-        if said is not None and source.lookup is not None:
+            value = await self._read_unrefined(source)
+        if value is not None and source.find is not None:
+            value = extract(source.find, value)
+        if value is not None and source.lookup is not None:
             words = {str(key): word for key, word in source.lookup.items()}
-            said = words.get(said)
-        if said is not None and source.means is not None:
+            value = words.get(value)
+        if value is not None and source.means is not None:
             return source.means
-        said = (said or "").strip()
-        return f"{source.prefix}{said}" if said else None
+        value = (value or "").strip()
+        return f"{source.prefix}{value}" if value else None
 
-    async def _plain(self, source: Source) -> str | None:
+    async def _read_unrefined(self, source: Source) -> str | None:
         if source.descr is not None:
-            return part(source.descr, self._descr or "")
+            return extract(source.descr, self._descr or "")
         if source.oid is not None:
-            return text(await self._reader.instance(source.oid))
+            return text(await self._reader.read_instance(source.oid))
         if source.column is not None:
-            column = await self._reader.column(source.column)
-            return next((said for v in column.values() if (said := text(v))), None)
+            column = await self._reader.read_column(source.column)
+            return next((value for v in column.values() if (value := text(v))), None)
         if source.entity is not None:
             values = (getattr(each, source.entity) for each in self._entities)
             return next((each for each in values if each), None)

@@ -42,7 +42,7 @@ ABSOLUTE = re.compile(r"1\.[03]\.\d+(\.\d+)+")
 WORD = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def _oid(value: Any) -> Any:
+def _check_oid(value: Any) -> Any:
     if isinstance(value, float):
         raise ValueError(f"an OID in quotes: YAML reads {value} as a number")
     value = str(value).lstrip(".") if isinstance(value, int | str) else value
@@ -51,7 +51,7 @@ def _oid(value: Any) -> Any:
     return value
 
 
-def _pattern(value: str) -> str:
+def _check_pattern(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
@@ -59,13 +59,13 @@ def _pattern(value: str) -> str:
     return value
 
 
-def listed(value: Any) -> Any:
+def to_tuple(value: Any) -> Any:
     return value if isinstance(value, list | tuple) or value is None else (value,)
 
 
-Oid = Annotated[str, BeforeValidator(_oid)]
-Pattern = Annotated[str, AfterValidator(_pattern)]
-Oids = Annotated[tuple[Oid, ...], BeforeValidator(listed)]
-Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(listed)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Oid = Annotated[str, BeforeValidator(_check_oid)]
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+Oids = Annotated[tuple[Oid, ...], BeforeValidator(to_tuple)]
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(to_tuple)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(to_tuple)]
 Raw = int | str

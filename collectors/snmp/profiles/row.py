@@ -32,9 +32,9 @@ class ProfileRow:
 
     def number(self, name: str) -> float | None:
         """A cell as a number, in the row's encoding."""
-        return self.read(self._cells.get(name))
+        return self.to_number(self._cells.get(name))
 
-    def read(self, value: Value | None) -> float | None:
+    def to_number(self, value: Value | None) -> float | None:
         """`value` as a number, in the row's encoding."""
         return self._encoding.decode(as_number(value))
 
@@ -42,7 +42,7 @@ class ProfileRow:
         """None where it is empty, too."""
         return text(self._cells.get(name)) or None
 
-    def port(self, names: Iterable[str]) -> int | None:
+    def find_if_index(self, names: Iterable[str]) -> int | None:
         """The ifIndex that the first of these cells tells, as a number or as the
         instance of a column of ifTable; of `index`, the last arc of the index."""
         for name in names:
@@ -53,11 +53,11 @@ class ProfileRow:
                 return int(found)
         return None
 
-    def fresh(self, cells: Mapping[str, Value]) -> ProfileRow:
+    def with_cells(self, cells: Mapping[str, Value]) -> ProfileRow:
         """This row with other values in `cells`."""
         return ProfileRow(self.index, {**self._cells, **cells}, self._encoding)
 
-    def encoded(self, encoding: Encoding) -> ProfileRow:
+    def with_encoding(self, encoding: Encoding) -> ProfileRow:
         """This row with its numbers read in that way."""
         return ProfileRow(self.index, self._cells, encoding)
 
@@ -66,7 +66,7 @@ class ProfileRow:
         return int(self.index.split(".")[at])
 
 
-def says(value: Value | None, wanted: Iterable[int | str] | str) -> bool:
+def matches_any(value: Value | None, wanted: Iterable[int | str] | str) -> bool:
     """True where `value` is one of `wanted`, or fits the pattern."""
     if value is None:
         return False
@@ -78,7 +78,7 @@ def says(value: Value | None, wanted: Iterable[int | str] | str) -> bool:
     )
 
 
-def part(pattern: str, said: str) -> str | None:
+def extract(pattern: str, said: str) -> str | None:
     """The first group that took part, or all that fits; None where nothing does."""
     found = re.search(pattern, said)
     if found is None:

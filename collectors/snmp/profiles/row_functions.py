@@ -29,25 +29,27 @@ def entity_sensor(row: ProfileRow) -> float | None:
     Columns value, scale, precision. A negative precision tells exact digits only.
     """
     raw = row.number("value")
-    return None if raw is None else _real(row, raw)
+    return None if raw is None else _scale_entity_value(row, raw)
 
 
-def _real(row: ProfileRow, raw: float) -> float:
+def _scale_entity_value(row: ProfileRow, raw: float) -> float:
     scale = row.number("scale")
-    exponent = -max(0, _digits(row.number("precision")))
+    exponent = -max(0, _plausible_digits(row.number("precision")))
     if scale is not None and scale in _SCALES:
         exponent += (int(scale) - _UNITS_SCALE) * 3
     return raw * 10.0**exponent if exponent >= 0 else raw / 10.0**-exponent
 
 
-def _digits(precision: float | None) -> int:
+def _plausible_digits(precision: float | None) -> int:
     return int(precision) if precision is not None and precision in _PRECISE else 0
 
 
 def decimal_digits(row: ProfileRow) -> float | None:
     """Columns value and digits: the value has so many digits behind its point."""
     raw = row.number("value")
-    return None if raw is None else raw / 10.0 ** _digits(row.number("digits"))
+    return (
+        None if raw is None else raw / 10.0 ** _plausible_digits(row.number("digits"))
+    )
 
 
 def quotient(row: ProfileRow) -> float | None:
@@ -91,15 +93,15 @@ def channel_mhz(row: ProfileRow) -> float | None:
 
 def huawei_receive(row: ProfileRow) -> float | None:
     """Optical power in dBm from columns rx, rx_low and rx_high, see `_huawei_light`."""
-    return _huawei_light(row, "rx")
+    return _huawei_power(row, "rx")
 
 
 def huawei_transmit(row: ProfileRow) -> float | None:
     """Optical power in dBm from columns tx, tx_low and tx_high, see `_huawei_light`."""
-    return _huawei_light(row, "tx")
+    return _huawei_power(row, "tx")
 
 
-def _huawei_light(row: ProfileRow, name: str) -> float | None:
+def _huawei_power(row: ProfileRow, name: str) -> float | None:
     """HUAWEI-ENTITY-EXTENT-MIB hwEntityOpticalRxPower and TxPower are in microwatts on
     some boards and in hundredths of dBm on others, as their limits always are. The
     second is meant if only that lies within the limits."""
@@ -133,7 +135,9 @@ def cisco_thresholds(row: ProfileRow) -> dict[str, float]:
             if severity is None or raw is None:
                 continue
             if row.number(f"relation{n}") in relations:
-                by_severity.setdefault(int(severity), []).append(_real(row, raw))
+                by_severity.setdefault(int(severity), []).append(
+                    _scale_entity_value(row, raw)
+                )
         minor, major, critical = (
             by_severity.get(each, []) for each in (_MINOR, _MAJOR, _CRITICAL)
         )
@@ -157,7 +161,7 @@ def arista_thresholds(row: ProfileRow) -> dict[str, float]:
     ):
         raw = row.number(column)
         if raw is not None:
-            limits[name] = _real(row, raw)
+            limits[name] = _scale_entity_value(row, raw)
     return limits
 
 

@@ -28,17 +28,19 @@ class SensorLimits(msgspec.Struct, frozen=True):
 _ZERO_IS_SET = {("C", "low"), ("dBm", "high")}
 
 
-def consistent(limits: SensorLimits, quantity: Quantity, value: float) -> SensorLimits:
+def drop_contradictions(
+    limits: SensorLimits, quantity: Quantity, value: float
+) -> SensorLimits:
     """`limits` without those that cannot be meant: an alarm that comes before its
     warning, a high limit that is not above the low ones, a 0 that nothing confirms.
 
     There are none for a `value` of exactly 0 dBm above them: some modules give it for
     light that they do not measure.
     """
-    low, high = _band(limits.low, limits.high)
-    low_warn, high_warn = _band(limits.low_warn, limits.high_warn)
-    low, low_warn = _side(low, low_warn, "low", quantity)
-    high, high_warn = _side(high, high_warn, "high", quantity)
+    low, high = _drop_empty_band(limits.low, limits.high)
+    low_warn, high_warn = _drop_empty_band(limits.low_warn, limits.high_warn)
+    low, low_warn = _drop_unset(low, low_warn, "low", quantity)
+    high, high_warn = _drop_unset(high, high_warn, "high", quantity)
     lows = [limit for limit in (low, low_warn) if limit is not None]
     highs = [limit for limit in (high, high_warn) if limit is not None]
     if lows and highs and max(lows) >= min(highs):
@@ -48,14 +50,16 @@ def consistent(limits: SensorLimits, quantity: Quantity, value: float) -> Sensor
     return SensorLimits(low, low_warn, high_warn, high)
 
 
-def _band(low: float | None, high: float | None) -> tuple[float | None, float | None]:
+def _drop_empty_band(
+    low: float | None, high: float | None
+) -> tuple[float | None, float | None]:
     """(low, high), unless there is nothing between them."""
     if low is not None and high is not None and low >= high:
         return None, None
     return low, high
 
 
-def _side(
+def _drop_unset(
     alarm: float | None, warning: float | None, side: str, quantity: Quantity
 ) -> tuple[float | None, float | None]:
     """Those of (alarm, warning) that can be believed."""
