@@ -11,10 +11,10 @@ import msgspec
 
 from collectors.snmp.polling import device_findings
 from collectors.snmp.profiles import (
+    IdentityFacts,
     Profile,
     ProfileReader,
     Profiles,
-    IdentityFacts,
     find_rows,
     load,
     read_profiles,

@@ -16,10 +16,10 @@ from collectors.batch import Batch
 from collectors.snmp.polling.device_findings import of_refused
 from collectors.snmp.polling.health_rows import inventory_rows, reading_rows
 from collectors.snmp.profiles import (
+    IdentityFacts,
     MatchedRow,
     ProfileReader,
     Profiles,
-    IdentityFacts,
     find_rows,
     read_profiles,
     to_readings,

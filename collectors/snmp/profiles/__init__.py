@@ -13,18 +13,18 @@ from collectors.snmp.profiles.profile_loader import (
     load,
 )
 from collectors.snmp.profiles.profile_reader import (
-    ProfileReader,
     IdentityFacts,
+    ProfileReader,
     read_profiles,
 )
 
 __all__ = [
+    "IdentityFacts",
     "MatchedRow",
     "Profile",
     "ProfileError",
     "ProfileReader",
     "Profiles",
-    "IdentityFacts",
     "find_rows",
     "load",
     "read_profiles",

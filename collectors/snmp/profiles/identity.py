@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from collectors.snmp.profiles import Profile, IdentityFacts
+from collectors.snmp.profiles import IdentityFacts, Profile
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
