@@ -318,9 +318,9 @@ def test_a_makers_mib_under_each_model_is_written_once(tmp_path: Path) -> None:
         "tables: {a: {base: OWN.1, columns: {value: 3}, sensors: [{class: load}]}}\n"
     )
     (profile,) = load_files([file])
-    table = profile.of_model("1.3.6.1.4.1.99999.5.101").body.tables["a"]
+    table = profile.for_model("1.3.6.1.4.1.99999.5.101").body.tables["a"]
     assert table.oid("value") == "1.3.6.1.4.1.99999.5.1.3"
-    other = profile.of_model("1.3.6.1.4.1.99999.6.2").body.tables["a"]
+    other = profile.for_model("1.3.6.1.4.1.99999.6.2").body.tables["a"]
     assert other.oid("value") == "1.3.6.1.4.1.99999.6.1.3"
 
 

@@ -1,7 +1,7 @@
-"""Devices as data: which columns a device has, what they mean, in what unit.
+"""Device profiles: which columns a device has, their meaning and their unit, as data.
 
-`catalog/*.yaml` are the profiles; `load` reads them, `read` asks a device, `apply`
-turns what it said into readings.
+`catalog/*.yaml` are the profiles. `load` loads them, `read_profiles` reads a device's
+columns, `find_rows` and `to_readings` turn the columns into readings.
 """
 
 from collectors.snmp.profiles.apply import find_rows, to_readings

@@ -1,7 +1,7 @@
-"""From columns to readings: which rows a profile finds, and what they say. Pure.
+"""Finds the rows that profiles describe, and converts them to readings. Pure.
 
-`find` runs once, on what was walked; `measure` then turns the same rows with fresh
-values into readings, so that a poll asks for a few instances and walks nothing.
+`find_rows` runs once, on the walked columns. `measure` then converts the same rows with
+fresh values, so that a poll reads a few instances and walks nothing.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from collectors.snmp.profiles.readings import RefusedColumn, Wireless
 from collectors.snmp.profiles.row import ProfileRow
 from collectors.snmp.session.session import Value
 
-# By column OID, what was walked: row index -> value.
+# The walked values, by column OID and row index.
 Columns = Mapping[str, Mapping[str, Value]]
 REFUSED = "refused"
 
 
 def find_rows(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]:
-    """All that the profiles, the most particular first, find in `columns`.
+    """Return the rows that the profiles find in `columns`, most specific profile first.
 
-    Of one instance read as the same class by several, the first counts; so it does of
-    pools of memory that two MIBs call the same. A sensor to be shown `once` is left out
-    where one of its class, index and description was found before.
+    If several profiles read one instance as the same class, the first counts; likewise
+    for memory pools of the same name in two MIBs. A sensor with `once` is left out if
+    one with its class, index and description was found before.
     """
     matches: list[MatchedRow] = []
     taken: set[tuple[str, str, str]] = set()
@@ -72,7 +72,8 @@ def find_rows(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]
 
 
 def _kind_of_reading(rule: Any) -> str:
-    """What is read of an instance: a class; a figure of a table is another thing."""
+    """Return what is read from an instance: a class, and for a total of a table also
+    its aggregate and group."""
     if isinstance(rule, WirelessRule):
         return f"{rule.class_} {rule.aggregate} {rule.group}"
     return getattr(rule, "class_", "")
@@ -107,7 +108,8 @@ def _match_rows(
 
 
 def is_needed(table: Table, tables: Mapping[str, Table], columns: Columns) -> bool:
-    """False where another table of the profile has, or lacks, the rows for it."""
+    """Return False if another table of the profile has rows that replace this table, or
+    lacks rows that it needs."""
     if any(_count_rows(tables[other], columns) for other in table.unless):
         return False
     return all(
@@ -117,7 +119,7 @@ def is_needed(table: Table, tables: Mapping[str, Table], columns: Columns) -> bo
 
 
 def _count_rows(table: Table, columns: Columns) -> int:
-    """How many rows the item of `table` with the most has."""
+    """Return the number of rows of the item of `table` that has the most."""
     keys = (table.oid(key_column(item)) for _, _, item in table.items)
     return max((len(columns.get(key, ())) for key in keys), default=0)
 
@@ -125,29 +127,30 @@ def _count_rows(table: Table, columns: Columns) -> int:
 def locate_cells(
     table: Table, index: str, columns: Columns
 ) -> dict[str, tuple[str, str]]:
-    """By column name, (column OID, row index); no index where nothing points there."""
-    matches: dict[str, tuple[str, str]] = {}
+    """Return (column OID, row index) by column name; the index is empty if no value
+    points to a row."""
+    cells: dict[str, tuple[str, str]] = {}
     for name, column in table.columns.items():
         if column.by is not None:
-            base, at = matches[column.by]
+            base, at = cells[column.by]
             pointer = columns.get(base, {}).get(at)
-            matches[name] = (table.oid(name), column.row_of_value(pointer))
+            cells[name] = (table.oid(name), column.row_of_value(pointer))
         else:
-            matches[name] = (table.oid(name), column.row_index(index))
-    return matches
+            cells[name] = (table.oid(name), column.row_index(index))
+    return cells
 
 
 def _describe(rule: Any, row: ProfileRow, place: int, section: str) -> str:
-    """The first description whose columns all say something."""
+    """Return the first description whose columns all have a text."""
     words = {"index": row.index, "row": str(place)}
     words |= {f"index{n}": arc for n, arc in enumerate(row.index.split(".")[:10])}
-    for matched in rule.descr:
+    for template in rule.descr:
         needed = {
             name: words.get(name) or row.text(name) or ""
-            for name in find_placeholders(matched)
+            for name in find_placeholders(template)
         }
         if all(needed.values()):
-            return fill_placeholders(matched, needed).strip()
+            return fill_placeholders(template, needed).strip()
     name = getattr(rule, "class_", section).rstrip("s").replace("_", " ")
     return f"{name} {row.index}"
 
@@ -155,8 +158,8 @@ def _describe(rule: Any, row: ProfileRow, place: int, section: str) -> str:
 def to_readings(
     matches: Iterable[MatchedRow], fresh: Mapping[str, Value] | None = None
 ) -> dict[str, list[Any]]:
-    """By section, what all say; figures for whole tables are added up. What no reading
-    can be made of is under `REFUSED`."""
+    """Return the readings by section, with totals for whole tables. Implausible values
+    are under `REFUSED`."""
     shown: dict[str, list[Any]] = {section: [] for section in (*SECTIONS, REFUSED)}
     sums: dict[tuple[int, str | None], Wireless] = {}
     for matched in matches:
@@ -175,11 +178,11 @@ def to_readings(
 
 
 def _aggregate(
-    sums: dict[tuple[int, str | None], Wireless], matches: MatchedRow, reading: Wireless
+    sums: dict[tuple[int, str | None], Wireless], matched: MatchedRow, reading: Wireless
 ) -> None:
-    """One figure for the whole table, or for each value of the column `group`."""
-    rule: WirelessRule = matches.rule
-    group = None if rule.group is None else matches.row.text(rule.group)
+    """Add a reading to the total of its table, or of its group in the table."""
+    rule: WirelessRule = matched.rule
+    group = None if rule.group is None else matched.row.text(rule.group)
     key = (id(rule), group)
     before = sums.get(key)
     if before is not None:

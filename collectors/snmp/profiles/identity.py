@@ -27,7 +27,7 @@ _ENTERPRISES = "1.3.6.1.4.1."
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """None is "the device does not say"."""
+    """A device's identity; None means that the device does not give the value."""
 
     sys_object_id: str | None = None
     sys_name: str | None = None
@@ -42,7 +42,8 @@ class Identity(msgspec.Struct, frozen=True):
     serial: str | None = None
 
     def with_chassis(self, entities: Sequence[Entity]) -> Identity:
-        """Fills what is missing from the chassis of ENTITY-MIB."""
+        """Return the identity with missing values filled in from ENTITY-MIB's
+        chassis."""
         chassis = [e for e in entities if e.class_ == CHASSIS] or list(entities[:1])
         if not chassis:
             return self
@@ -56,30 +57,30 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 async def read_system(snmp: DeviceSession) -> dict[str, Value]:
-    """The system group. Raises `Failed`.
+    """Read the system group. Raises `Failed`.
 
-    Some agents answer a GETNEXT on it wrongly, others leave a column out and refuse
-    the GET in v1: so GET first, and a walk where that brought nothing.
+    Some agents answer a GETNEXT on it wrongly, and others lack a column and refuse the
+    GET in v1. So a GET comes first, and a walk if that returns nothing.
     """
-    found = await snmp.get_some(_SYSTEM)
-    if oids.SYS_OBJECT_ID not in found and oids.SYS_DESCR not in found:
-        found |= await snmp.walk(_SYSTEM_GROUP)
-    if found and oids.SYS_UP_TIME not in found:
-        snmp.limits.anchor = next(iter(found))
-    return found
+    system = await snmp.get_some(_SYSTEM)
+    if oids.SYS_OBJECT_ID not in system and oids.SYS_DESCR not in system:
+        system |= await snmp.walk(_SYSTEM_GROUP)
+    if system and oids.SYS_UP_TIME not in system:
+        snmp.limits.anchor = next(iter(system))
+    return system
 
 
-def identify(found: Mapping[str, Value]) -> Identity:
-    """What the system group says. Pure."""
-    object_id = found.get(oids.SYS_OBJECT_ID)
+def identify(system: Mapping[str, Value]) -> Identity:
+    """Return the identity from the system group. Pure."""
+    object_id = system.get(oids.SYS_OBJECT_ID)
     sys_object_id = object_id.lstrip(".") if isinstance(object_id, str) else None
-    ticks = found.get(oids.SYS_UP_TIME)
+    ticks = system.get(oids.SYS_UP_TIME)
     return Identity(
         sys_object_id=sys_object_id,
-        sys_name=text(found.get(oids.SYS_NAME)),
-        sys_descr=text(found.get(oids.SYS_DESCR)),
-        sys_location=text(found.get(oids.SYS_LOCATION)),
-        sys_contact=text(found.get(oids.SYS_CONTACT)),
+        sys_name=text(system.get(oids.SYS_NAME)),
+        sys_descr=text(system.get(oids.SYS_DESCR)),
+        sys_location=text(system.get(oids.SYS_LOCATION)),
+        sys_contact=text(system.get(oids.SYS_CONTACT)),
         uptime_s=ticks / oids.TICKS_PER_S if isinstance(ticks, int) else None,
         vendor=_find_vendor(sys_object_id),
     )
@@ -88,15 +89,17 @@ def identify(found: Mapping[str, Value]) -> Identity:
 async def complete_identity(
     identity: Identity, profiles: Sequence[Profile], facts_reader: IdentityFacts
 ) -> Identity:
-    """`identity` with what the profiles, the most particular first, know of it. Raises
-    `Failed`."""
+    """Return `identity` completed by the profiles, the most specific first.
+
+    Raises `Failed`.
+    """
     facts: dict[str, str | None] = {}
     for fact in ("vendor", "os", "hardware", "version", "serial"):
         sources = [s for p in profiles for s in getattr(p.body.identity, fact)]
         heads = (getattr(profile.head, fact, None) for profile in profiles)
         facts[fact] = (
             await facts_reader.read_first(sources)
-            or next((each for each in heads if each), None)
+            or next((value for value in heads if value), None)
             or getattr(identity, fact)
         )
     return msgspec.structs.replace(identity, **facts)

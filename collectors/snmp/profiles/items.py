@@ -1,4 +1,4 @@
-"""What may be read of the rows of a table: sensors, processors, memory and others."""
+"""What profiles may read from a table: sensors, processors, memory and others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from collectors.strict_model import StrictModel
 
 
 def _to_state(value: Any) -> Any:
-    """`up` alone, or `[up, ok]`."""
+    """Accept `up` alone, or `[up, ok]`."""
     if isinstance(value, str):
         return (value, "unknown")
     return tuple(value) if isinstance(value, list) else value
@@ -34,9 +34,8 @@ Condition = Annotated[
 
 
 class Item(StrictModel):
-    """`when` and `unless`: by column, values it must (not) have, or a pattern.
-
-    `find`, of those that are one value: where in a text the value stands.
+    """`when` and `unless`: by column, the values it must (or must not) have, or a
+    pattern. Items with one value also have `find`, a pattern for its place in a text.
     """
 
     descr: Texts = ()
@@ -45,16 +44,19 @@ class Item(StrictModel):
     skip: Annotated[tuple[Raw, ...], BeforeValidator(to_tuple)] = ()
 
     def named_columns(self) -> Iterator[tuple[str, str]]:
-        """(word, column) for each column this names."""
+        """Yield (key, column) for each column that the item uses."""
         for word in ("when", "unless"):
             for column in getattr(self, word):
                 yield word, column
 
 
 class LimitColumns(StrictModel):
-    """Numbers in the sensor's unit, or columns: scaled as its value is, or by a divisor
-    of their own, in milliwatts where its value is not; `skip`: no limit is set. Or a
-    function's: see `functions.LIMITS`."""
+    """Limits as numbers in the sensor's unit, as columns, or from a function of
+    `row_functions.LIMITS`.
+
+    Columns are scaled as the value is, or by their own divisor (and in milliwatts, even
+    if the value is not). `skip`: values that mean that no limit is set.
+    """
 
     low: float | str | None = None
     low_warn: float | str | None = None
@@ -67,10 +69,12 @@ class LimitColumns(StrictModel):
 
 
 class SensorRule(Item):
-    """One sensor a row: value = raw · multiplier / divisor + add, or a function's;
-    `milliwatts`: that is optical power, and shown in dBm. `once`: left out where one of
-    its class, index and description was found before. `port`: the columns that may
-    have its ifIndex, or `index`."""
+    """One sensor for each row: value = raw · multiplier / divisor + add, or a function.
+
+    `milliwatts`: the value is optical power, shown in dBm. `once`: left out if a sensor
+    with its class, index and description was found before. `port`: the columns that may
+    have its ifIndex, or `index`.
+    """
 
     class_: SensorClass = Field(alias="class")
     of: str = "value"
@@ -104,7 +108,7 @@ class SensorRule(Item):
 
 
 class ProcessorRule(Item):
-    """Usage in per cent; `idle` where the device says what is left."""
+    """Usage in per cent; `idle` if the device gives the unused share."""
 
     of: str = "value"
     divisor: float = Field(default=1, gt=0)
@@ -119,9 +123,11 @@ class ProcessorRule(Item):
 
 
 class MemoryRule(Item):
-    """Two of used, free, total; or `used_pct` (`free_pct`) alone. `unit_bytes`: what
-    one of them counts, a number or a column. `reclaimable`: columns with what counts
-    as used but is given back when asked for, such as caches."""
+    """Two of used, free and total, or `used_pct` or `free_pct` alone.
+
+    `unit_bytes`: the size of one unit, as a number or a column. `reclaimable`: columns
+    of memory that counts as used but can be freed, such as caches.
+    """
 
     used: str | None = None
     free: str | None = None
@@ -133,7 +139,7 @@ class MemoryRule(Item):
 
     @model_validator(mode="after")
     def _enough(self) -> MemoryRule:
-        sizes = sum(each is not None for each in (self.used, self.free, self.total))
+        sizes = sum(size is not None for size in (self.used, self.free, self.total))
         if sizes < 2 and self.used_pct is None and self.free_pct is None:
             raise ValueError("two of used, free, total, or used_pct or free_pct")
         return self
@@ -149,8 +155,9 @@ class MemoryRule(Item):
 
 
 class WirelessRule(Item):
-    """`aggregate`: one figure for the whole table, the sum, the number of rows or the
-    first; with `group`, one for all rows that have the same in that column."""
+    """A wireless reading. `aggregate`: one reading for the whole table (the sum, the
+    number of rows, or the first row); with `group`, one for each value of that
+    column."""
 
     class_: Literal[
         "ap-count",
@@ -189,7 +196,7 @@ class WirelessRule(Item):
     @model_validator(mode="after")
     def _groups_are_added_up(self) -> WirelessRule:
         if self.group is not None and self.aggregate is None:
-            raise ValueError("group: aggregate must say how, sum, count or first")
+            raise ValueError("group needs aggregate: sum, count or first")
         return self
 
     def named_columns(self) -> Iterator[tuple[str, str]]:
@@ -200,8 +207,8 @@ class WirelessRule(Item):
 
 
 class VlanRule(Item):
-    """`id`: a column, or `index` for its last arc; `instead`: the device's Q-BRIDGE
-    tables count something else than VLAN ids, so that these alone are true."""
+    """`id`: a column, or `index` for its last arc. `instead`: use only these VLANs,
+    because the device's Q-BRIDGE tables count something other than VLAN ids."""
 
     id: str = "index"
     name: str | None = None
@@ -218,7 +225,7 @@ class VlanRule(Item):
 
 
 class TransceiverRule(Item):
-    """What is plugged into a port; `port`: a column with its ifIndex, or `index`."""
+    """A module in a port; `port`: a column with its ifIndex, or `index`."""
 
     of: str
     port: Texts = ("index",)

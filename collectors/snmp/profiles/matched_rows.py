@@ -1,4 +1,4 @@
-"""A row that an item of a profile was found on, and what of it changes."""
+"""A row that an item of a profile matches, and which of its values change."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from collectors.snmp.profiles.row import ProfileRow, matches_any
 
 
 class MatchedRow(msgspec.Struct, frozen=True):
-    """One row that an item of a profile was found on.
+    """One row that an item of a profile matches.
 
-    `live` are the instances whose values change, by column; `row` has all as walked.
+    `live`: instances whose values change, by column. `row`: all cells as walked.
     """
 
     profile: str
@@ -34,24 +34,26 @@ class MatchedRow(msgspec.Struct, frozen=True):
 
 
 def key_column(rule: Any) -> str:
-    """The column whose rows an item is found on."""
+    """Return the column whose rows an item matches."""
     if isinstance(rule, MemoryRule):
-        given = (rule.used, rule.used_pct, rule.free, rule.free_pct, rule.total)
-        return next(each for each in given if each is not None)
+        columns = (rule.used, rule.used_pct, rule.free, rule.free_pct, rule.total)
+        return next(column for column in columns if column is not None)
     return str(rule.of)
 
 
 def live_columns(rule: Any, table: Table) -> list[str]:
-    """The columns whose values change from poll to poll."""
+    """Return the columns whose values change from poll to poll."""
     if isinstance(rule, MemoryRule):
-        given = (rule.used, rule.used_pct, rule.free, rule.free_pct, rule.total)
-        return [*(each for each in given if each is not None), *rule.reclaimable]
+        columns = (rule.used, rule.used_pct, rule.free, rule.free_pct, rule.total)
+        given = (column for column in columns if column is not None)
+        return [*given, *rule.reclaimable]
     if isinstance(rule, VlanRule | TransceiverRule):
         return []
     return [rule.of]
 
 
 def meets_conditions(rule: Any, row: ProfileRow, key: str) -> bool:
+    """Return True if the row meets the rule's `skip`, `when` and `unless`."""
     value = row.raw(key)
     if value is None or matches_any(value, rule.skip):
         return False

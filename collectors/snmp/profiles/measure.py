@@ -1,4 +1,4 @@
-"""From a row to a reading: units, limits, states, sizes. Pure."""
+"""Converts a matched row to a reading: units, limits, states, sizes. Pure."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ _FULL_PCT = 100.0
 def measure(
     matched: MatchedRow, fresh: Mapping[str, Value] | None = None
 ) -> Reading | RefusedColumn | None:
-    """What `found` says with the values `fresh` by instance, or as it was walked.
+    """Return the reading of a row, with `fresh` values by instance or as walked.
 
-    None if the device gives no value; `RefusedColumn` if it gives one that cannot be.
+    None if the device gives no value; `RefusedColumn` if the value is implausible.
     """
     row = matched.row
     if fresh is not None:
@@ -102,7 +102,7 @@ def _to_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
     except Implausible:
         if rule.within is None:
             raise
-        # The profile says that such a value stands for "not there".
+        # A value outside the profile's `within` means "not present".
         return None
     if value is None:
         return None
@@ -141,12 +141,13 @@ def _to_state_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
 def _to_plausible(
     quantity: Quantity, row: ProfileRow, value: Callable[[ProfileRow], float | None]
 ) -> float | None:
-    """`value` of the row in the first encoding that makes it plausible."""
+    """Return `value` of the row in the first encoding that makes it plausible."""
     return to_measurement(quantity, lambda encoding: value(row.with_encoding(encoding)))
 
 
 def _raw_value(rule: Any, row: ProfileRow) -> Value | None:
-    """What the row has for the item: its column, a part of its text, a function's."""
+    """Return the item's raw value: its column, a part of its text, or a function's
+    result."""
     if rule.function is not None:
         return FUNCTIONS[rule.function](row)
     if rule.find is not None:
@@ -155,7 +156,7 @@ def _raw_value(rule: Any, row: ProfileRow) -> Value | None:
 
 
 def _raw_number(rule: Any, row: ProfileRow) -> float | None:
-    """What `_said` is as a number."""
+    """Return the item's raw value as a number."""
     if rule.function is not None:
         return as_number(FUNCTIONS[rule.function](row))
     return row.to_number(_raw_value(rule, row))
@@ -163,12 +164,12 @@ def _raw_number(rule: Any, row: ProfileRow) -> float | None:
 
 def _scale(rule: Any, raw: float) -> float:
     value = raw * rule.multiplier / rule.divisor + getattr(rule, "add", 0)
-    # 0.1 + 0.2: twelve digits are more than any sensor has.
+    # Twelve digits hide rounding (0.1 + 0.2) and are more than any sensor has.
     return float(f"{value:.12g}")
 
 
 def _to_sensor_unit(rule: SensorRule, raw: float | None) -> float | None:
-    """In the unit of the sensor; None for the dBm of no light at all."""
+    """Return a raw number in the sensor's unit; None for no light, which has no dBm."""
     if raw is None:
         return None
     value = _scale(rule, raw)
@@ -182,8 +183,8 @@ def _to_dbm(milliwatts: float) -> float | None:
 def _read_limits(
     rule: SensorRule, row: ProfileRow, quantity: Quantity, value: float
 ) -> SensorLimits:
-    """Those that the device gives, in the sensor's unit, if they can be meant, and
-    those that the profile sets."""
+    """Return the device's plausible limits, in the sensor's unit, and the limits that
+    the profile sets."""
     given = rule.limits
     fixed = {
         name: limit
@@ -200,13 +201,12 @@ def _read_limits(
         compute = LIMITS[given.function]
         return lambda row: _to_sensor_unit(rule, compute(row).get(name))
 
-    matched: dict[str, float | None] = {}
+    read_limits: dict[str, float | None] = {}
     for name in columns or LIMIT_NAMES:
         with contextlib.suppress(Implausible):
-            matched[name] = _to_plausible(quantity, row, read(name))
-    return msgspec.structs.replace(
-        drop_contradictions(SensorLimits(**matched), quantity, value), **fixed
-    )
+            read_limits[name] = _to_plausible(quantity, row, read(name))
+    limits = drop_contradictions(SensorLimits(**read_limits), quantity, value)
+    return msgspec.structs.replace(limits, **fixed)
 
 
 def _read_limit(rule: SensorRule, row: ProfileRow, column: str) -> float | None:
@@ -222,7 +222,7 @@ def _read_limit(rule: SensorRule, row: ProfileRow, column: str) -> float | None:
 def _find_state(
     value: Value | None, states: States
 ) -> tuple[str | None, str, float | None]:
-    """(meaning, severity, the number if it is one)"""
+    """Return (meaning, severity, the number if it is one)."""
     if value is None:
         return None, "unknown", None
     value_text = text(value) or None
@@ -256,7 +256,7 @@ def _to_processor(matched: MatchedRow, row: ProfileRow) -> Processor | None:
 def _read_pool(
     matched: MatchedRow, row: ProfileRow
 ) -> tuple[float, int | None, int | None] | None:
-    """(used per cent, used octets, all octets)"""
+    """Return (use in per cent, bytes used, total bytes)."""
     rule: MemoryRule = matched.rule
     row = row.with_encoding(Encoding(SIZE.codes))
     unit = (
@@ -296,7 +296,8 @@ def _to_bytes(size: float | None, unit: float) -> int | None:
 
 
 def _read_size(row: ProfileRow, name: str | None) -> float | None:
-    """Sizes are never negative: some agents give large ones as signed 32 bits."""
+    """Return a size, which is never negative: some agents give large ones as signed
+    32-bit numbers."""
     raw = None if name is None else row.number(name)
     if raw is None or raw >= 0:
         return raw
@@ -352,7 +353,7 @@ def _to_transceiver(matched: MatchedRow, row: ProfileRow) -> Transceiver | None:
     length = None
     if rule.wavelength is not None:
         length = row.with_encoding(Encoding(CODES)).number(rule.wavelength)
-    # A rule that names no words takes the row itself as the sign of a module.
+    # For a rule without text columns, the row itself shows that there is a module.
     if words and not any(words.values()):
         return None
     return Transceiver(row.find_if_index(rule.port), **words, wavelength=length or None)

@@ -1,4 +1,4 @@
-"""Reads the profiles, and finds those that are for a device."""
+"""Loads the profiles, and selects those for a device."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from collectors.snmp.session.oids import under
 from collectors.yaml_file import fit, parse, read_text
 from probes.wire.catalogue import did_you_mean
 
-# Stands for OWN where a profile is only looked at.
+# Replaces OWN if a profile is only checked.
 _NO_MODEL = "1.3.6.1.4.1.99999"
 _SEPARATOR = re.compile(r"^---[ \t]*$", re.MULTILINE)
 
 
 class ProfileError(ValueError):
-    """The profiles cannot be used; `findings` says why, one sentence each."""
+    """The profiles cannot be used; `findings` are the reasons, a sentence each."""
 
     def __init__(self, findings: list[str]) -> None:
         super().__init__("\n".join(findings))
@@ -28,18 +28,19 @@ class ProfileError(ValueError):
 
 
 class Profile:
-    """One file. What lies below its head is read when it is asked for."""
+    """One file. The part below its head is parsed on first use."""
 
     def __init__(
         self, file: Path, head: Head, text: str, first: int, own: str = _NO_MODEL
     ) -> None:
-        """`first`: lines of the file before `text`; `own`: what OWN stands for."""
+        """`first`: the number of lines before `text`; `own`: the OID that replaces
+        OWN."""
         self.file, self.head = file, head
         self._text, self._first, self._own = text, first, own
         self._models: dict[str, Profile] = {}
 
     def for_model(self, object_id: str) -> Profile:
-        """This, or what it is under the sysObjectID of one model."""
+        """Return the profile for one model: itself, or a copy with the model's OID."""
         if self.head.own_arcs is None:
             return self
         own = ".".join(object_id.split(".")[: self.head.own_arcs])
@@ -55,12 +56,12 @@ class Profile:
 
     @property
     def is_general(self) -> bool:
-        """True where it is for every device."""
+        """Return True if the profile is for every device."""
         return not self.head.match
 
     @cached_property
     def body(self) -> Body:
-        """Raises `ProfileError`."""
+        """Parse and return the body. Raises `ProfileError`."""
         findings: list[str] = []
         text = self._text
         if self.head.own_arcs is not None:
@@ -71,16 +72,16 @@ class Profile:
             for name, table in body.tables.items():
                 for section, at, item in table.items:
                     limits = getattr(item, "limits", None)
-                    for word, part, known in (
+                    for key, part, known in (
                         ("function", item, FUNCTIONS),
                         ("limits.function", limits, LIMITS),
                     ):
-                        called = getattr(part, "function", None)
-                        if called is not None and called not in known:
-                            path = f"tables.{name}.{section}[{at}].{word}"
+                        function = getattr(part, "function", None)
+                        if function is not None and function not in known:
+                            path = f"tables.{name}.{section}[{at}].{key}"
                             findings.append(
                                 f"{self.file}:{lines.of(path)}: {path}: no function "
-                                f"{called!r}{did_you_mean(called, known)}"
+                                f"{function!r}{did_you_mean(function, known)}"
                             )
         if findings or body is None:
             raise ProfileError(findings)
@@ -88,7 +89,7 @@ class Profile:
 
 
 class Profiles:
-    """All that are known: Towpath's own, and a council's beside them."""
+    """All profiles: Towpath's own and a council's."""
 
     def __init__(self, profiles: Sequence[Profile]) -> None:
         self._profiles = tuple(profiles)
@@ -97,7 +98,7 @@ class Profiles:
         return iter(self._profiles)
 
     def check(self) -> None:
-        """Reads every body. Raises `ProfileError` with all findings."""
+        """Parse every body. Raises `ProfileError` with all findings."""
         findings: list[str] = []
         for profile in self._profiles:
             try:
@@ -111,28 +112,30 @@ class Profiles:
         self,
         object_id: str | None,
         descr: str | None,
-        ask: Callable[[str], Awaitable[str | None]],
+        read_text: Callable[[str], Awaitable[str | None]],
     ) -> list[Profile]:
-        """Those for a device, the most particular first.
+        """Return the profiles for a device, the most specific first.
 
-        `ask` answers with the text of an instance, None where there is none.
+        `read_text` returns the text of an instance, or None if there is none.
         """
-        found: list[tuple[tuple[int, int], Profile]] = []
+        ranked: list[tuple[tuple[int, int], Profile]] = []
         for profile in self._profiles:
-            rank = await _rank_head(profile.head, object_id or "", descr or "", ask)
+            rank = await _rank_head(
+                profile.head, object_id or "", descr or "", read_text
+            )
             if rank is not None:
-                found.append((rank, profile.for_model(object_id or "")))
-        found.sort(key=lambda each: each[0], reverse=True)
-        return [profile for _, profile in found]
+                ranked.append((rank, profile.for_model(object_id or "")))
+        ranked.sort(key=lambda pair: pair[0], reverse=True)
+        return [profile for _, profile in ranked]
 
 
 async def _rank_head(
     head: Head,
     object_id: str,
     descr: str,
-    ask: Callable[[str], Awaitable[str | None]],
+    read_text: Callable[[str], Awaitable[str | None]],
 ) -> tuple[int, int] | None:
-    """How particular the head is about this device; None where it is not for it."""
+    """Return how specific the head is for this device; None if it does not match."""
     if not head.match:
         return (0, 0)
     best: tuple[int, int] | None = None
@@ -141,15 +144,16 @@ async def _rank_head(
         if rank is None or (best is not None and rank <= best):
             continue
         if match.answers is not None:
-            said = await ask(match.answers.oid)
-            if said is None or not re.search(match.answers.find or "", said):
+            answer = await read_text(match.answers.oid)
+            if answer is None or not re.search(match.answers.find or "", answer):
                 continue
         best = rank
     return best
 
 
 def _rank_match(match: Match, object_id: str, descr: str) -> tuple[int, int] | None:
-    """(conditions beyond the OID, arcs of the OID) that hold, or None. Pure."""
+    """Return (arcs of the matching OID, number of other conditions), or None if it does
+    not match. Pure."""
     length = 0
     if match.object_id:
         lengths = [
@@ -160,25 +164,25 @@ def _rank_match(match: Match, object_id: str, descr: str) -> tuple[int, int] | N
         if not lengths:
             return None
         length = max(lengths)
-    if match.descr and not any(re.search(each, descr) for each in match.descr):
+    if match.descr and not any(re.search(pattern, descr) for pattern in match.descr):
         return None
-    if any(re.search(each, descr) for each in match.not_descr):
+    if any(re.search(pattern, descr) for pattern in match.not_descr):
         return None
     more = bool(match.descr) + bool(match.answers)
     return (length, more)
 
 
 def catalogue_folder() -> Path:
-    """Where Towpath's own profiles lie."""
+    """Return the folder of Towpath's own profiles."""
     return Path(str(resources.files("collectors.snmp.profiles"))) / "catalog"
 
 
 @cache
 def load(folder: Path | None = None) -> Profiles:
-    """Towpath's profiles and those in `folder`; of one name, the council's counts.
+    """Load Towpath's profiles and those in `folder`, which win if names are the same.
 
-    `ProfileError` names everything that is wrong in the heads: file, line, dotted
-    path, what was expected, did you mean.
+    Raises `ProfileError` with all problems in the heads: file, line, dotted path, what
+    was expected, did you mean.
     """
     sources = {path.stem: path for path in sorted(catalogue_folder().glob("*.yaml"))}
     if folder is not None:
@@ -187,7 +191,7 @@ def load(folder: Path | None = None) -> Profiles:
 
 
 def load_files(sources: Sequence[Path]) -> Profiles:
-    """The profiles of these files alone."""
+    """Load the profiles of these files only."""
     findings: list[str] = []
     profiles = []
     for source in sources:
@@ -195,9 +199,9 @@ def load_files(sources: Sequence[Path]) -> Profiles:
         if text is None:
             continue
         head_text, body_text, first = _split_documents(text)
-        wrong = len(findings)
+        before = len(findings)
         document, lines = parse(source, head_text, findings)
-        if len(findings) > wrong:
+        if len(findings) > before:
             continue
         head = fit(source, document or {}, lines, Head, findings)
         if head is not None:
@@ -208,8 +212,9 @@ def load_files(sources: Sequence[Path]) -> Profiles:
 
 
 def _split_documents(text: str) -> tuple[str, str, int]:
-    """Head, body, and the number of lines before the body."""
-    found = _SEPARATOR.search(text)
-    if found is None:
+    """Return head, body, and the number of lines before the body."""
+    separator = _SEPARATOR.search(text)
+    if separator is None:
         return text, "", text.count("\n")
-    return text[: found.start()], text[found.end() :], text.count("\n", 0, found.end())
+    end = separator.end()
+    return text[: separator.start()], text[end:], text.count("\n", 0, end)

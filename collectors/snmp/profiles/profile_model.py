@@ -1,8 +1,8 @@
-"""What a device profile may say. `catalog/*.yaml` are written in these words.
+"""The keys of a device profile (`catalog/*.yaml`).
 
-A file has two documents: a head that says which devices it is for, read for every
-device, and what to read of them, read for those alone. `docs/profiles.md` explains
-each word with an example.
+A file has two documents: a head that selects the devices, read for every device, and a
+body with what to read, parsed for the selected devices only. `docs/profiles.md`
+explains each key with an example.
 """
 
 from __future__ import annotations
@@ -40,14 +40,15 @@ from probes.wire.catalogue import did_you_mean
 
 
 class OidAnswer(StrictModel):
-    """An instance that must be there, and what it must say."""
+    """An instance that must exist, and a pattern for its text."""
 
     oid: Oid
     find: Pattern | None = None
 
 
 class Match(StrictModel):
-    """All that is given must hold; `object_id` and `descr` each by any of several."""
+    """All given conditions must hold; one of several `object_id` or `descr`
+    suffices."""
 
     object_id: Oids = ()
     descr: Patterns = ()
@@ -55,16 +56,16 @@ class Match(StrictModel):
     answers: OidAnswer | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Match:
+    def _is_given(self) -> Match:
         if not self.object_id and not self.descr:
             raise ValueError("object_id or descr: one of them must be given")
         return self
 
 
 class Head(StrictModel):
-    """Which devices the profile is for; `match: any`, kept as none, is for all.
+    """The devices that the profile is for; `match: any` (stored as empty) means all.
 
-    `own_arcs`: the first so many arcs of sysObjectID are OWN in the body, of makers
+    `own_arcs`: this many first arcs of sysObjectID replace OWN in the body, for vendors
     that have the same MIB under each model.
     """
 
@@ -77,10 +78,10 @@ class Head(StrictModel):
 
 
 class Source(StrictModel):
-    """Where one fact of identity may stand: one of the first five, then refined.
+    """A possible source of one fact of the identity, and how to refine its value.
 
-    `find` takes the first group of a regular expression, `lookup` a word for a value;
-    `means` is the word for whatever was found.
+    `find`: a regular expression whose first group is the value. `lookup`: words by
+    value. `means`: the word to use if there is any value.
     """
 
     descr: Pattern | None = None
@@ -107,7 +108,7 @@ class Source(StrictModel):
             self.text,
             self.join or None,
         ]
-        if sum(each is not None for each in given) != 1:
+        if sum(place is not None for place in given) != 1:
             raise ValueError("one of descr, oid, column, entity, object_id, text, join")
         return self
 
@@ -116,7 +117,7 @@ Sources = Annotated[tuple[Source, ...], BeforeValidator(to_tuple)]
 
 
 class IdentityRules(StrictModel):
-    """By fact, where it may stand: the first that says something counts."""
+    """The sources of each fact; the first with a value counts."""
 
     vendor: Sources = ()
     os: Sources = ()
@@ -126,11 +127,11 @@ class IdentityRules(StrictModel):
 
 
 class ProfileColumn(StrictModel):
-    """A column of the table, or of another whose row this row's index or value tells.
+    """A column of the table, or of another table with a related row.
 
-    `index`: which arcs of this row's index, as a slice (`0`, `1:`, `:-1`); `by`: the
-    column here, named above it, whose value is the index there; `tail`: arcs that
-    follow either; `instance`: one row for all.
+    `index`: the arcs of this row's index that are the index there, as a slice (`0`,
+    `1:`, `:-1`). `by`: a column listed above whose value is the index there. `tail`:
+    arcs to append to either. `instance`: one row for all.
     """
 
     oid: Oid
@@ -141,13 +142,13 @@ class ProfileColumn(StrictModel):
 
     @property
     def is_elsewhere(self) -> bool:
-        """True where its rows are not this table's."""
+        """Return True if its rows are in another table."""
         ways = (self.index, self.by, self.tail, self.instance)
-        return any(each is not None for each in ways)
+        return any(way is not None for way in ways)
 
     @model_validator(mode="after")
     def _one_way(self) -> ProfileColumn:
-        if sum(each is not None for each in (self.index, self.by, self.instance)) > 1:
+        if sum(way is not None for way in (self.index, self.by, self.instance)) > 1:
             raise ValueError("one of index, by, instance")
         if self.index is not None:
             try:
@@ -159,7 +160,7 @@ class ProfileColumn(StrictModel):
         return self
 
     def row_index(self, index: str) -> str:
-        """The row there for the row `index` here, where `by` does not tell."""
+        """Return the index there of the row `index` here, unless `by` gives it."""
         if self.instance is not None:
             return self.instance
         if self.index is not None:
@@ -167,19 +168,20 @@ class ProfileColumn(StrictModel):
         return index if self.tail is None else f"{index}.{self.tail}"
 
     def row_of_value(self, value: int | bytes | str | float | None) -> str:
-        """The row there that the cell `value` points at; empty for none."""
+        """Return the index there that the cell `value` points to; empty if none."""
         if value is None:
             return ""
         if isinstance(value, bytes):
             value = value.decode("ascii", "replace").strip()
         at = value.lstrip(".") if isinstance(value, str) else f"{value:.0f}"
-        # An instance of ifIndex, as entAliasMapping has it, is a row of ifTable.
+        # entAliasMapping has instances of ifIndex: the row of ifTable is meant.
         at = at.removeprefix("1.3.6.1.2.1.2.2.1.1.")
         return at if self.tail is None else f"{at}.{self.tail}"
 
 
 def to_slice(text: str) -> slice:
-    """`0` as the first arc of an index, `1:` as all after it, `:-1` as all but one."""
+    """Parse `0` (the first arc of an index), `1:` (all after it) or `:-1` (all but the
+    last)."""
     first, colon, last = text.partition(":")
     if not colon:
         at = int(first)
@@ -192,11 +194,11 @@ def _to_column(value: object) -> object:
 
 
 class Table(StrictModel):
-    """Columns by name: relative to `base`, or a whole OID, or of another table.
+    """Columns by name: relative to `base`, a whole OID, or in another table.
 
-    `scalar`: the columns are scalars, their instance is 0. `every`: how often what
-    changes is read. `unless`: tables above, where one has rows this is not read;
-    `least`: by table above, how many rows it must have for this to mean something.
+    `scalar`: the columns are scalars with instance 0. `every`: how often changing
+    values are read. `unless`: tables above; if one has rows, this table is not read.
+    `least`: by table above, the number of rows it needs for this table to be valid.
     """
 
     base: Oid | None = None
@@ -217,13 +219,13 @@ class Table(StrictModel):
 
     @property
     def items(self) -> Iterator[tuple[str, int, Item]]:
-        """(section, place in it, item)"""
+        """Yield (section, position, item)."""
         for section in SECTIONS:
             for at, item in enumerate(getattr(self, section)):
                 yield section, at, item
 
     def oid(self, name: str) -> str:
-        """The whole OID of the column `name`, without instance."""
+        """Return the whole OID of the column `name`, without an instance."""
         number = self.columns[name].oid
         if self.base is None or ABSOLUTE.match(number):
             return number
@@ -249,7 +251,7 @@ class Table(StrictModel):
         at_of = {name: at for at, name in enumerate(self.columns)}
         for name, column_ in self.columns.items():
             if not WORD.fullmatch(name):
-                raise ValueError(f"columns: {name!r} is no word of small letters")
+                raise ValueError(f"columns: {name!r} is not a word in lower case")
             by = column_.by
             if by is not None and by not in list(self.columns)[: at_of[name]]:
                 raise ValueError(f"columns.{name}.by: no column {by!r} above it")
@@ -259,7 +261,7 @@ class Table(StrictModel):
 
 
 class Body(StrictModel):
-    """What is read of the devices a profile is for."""
+    """What to read from the devices of a profile."""
 
     identity: IdentityRules = IdentityRules()
     states: dict[str, States] = Field(default_factory=dict)
@@ -269,11 +271,12 @@ class Body(StrictModel):
     def _tables_are_known(self) -> Body:
         above: list[str] = []
         for name, table in self.tables.items():
-            named = [("unless", each) for each in table.unless]
-            for word, other in [*named, *(("least", each) for each in table.least)]:
+            references = [("unless", other) for other in table.unless]
+            references += [("least", other) for other in table.least]
+            for key, other in references:
                 if other not in above:
                     raise ValueError(
-                        f"tables.{name}.{word}: no table {other!r} above it"
+                        f"tables.{name}.{key}: no table {other!r} above it"
                         f"{did_you_mean(other, above)}"
                     )
             above.append(name)
@@ -300,7 +303,7 @@ SECTIONS = (
     "vlans",
     "transceivers",
 )
-# Besides columns, a description may name the row: its index, its n-th arc, its place.
+# Besides columns, a description may use the row's index, its n-th arc, its position.
 INDEXWORDS = {"index", "row", *(f"index{n}" for n in range(10))}
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
@@ -310,4 +313,4 @@ def find_placeholders(text: str) -> list[str]:
 
 
 def fill_placeholders(text: str, words: dict[str, str]) -> str:
-    return _PLACEHOLDER.sub(lambda found: words[found[1]], text)
+    return _PLACEHOLDER.sub(lambda placeholder: words[placeholder[1]], text)

@@ -1,4 +1,4 @@
-"""Asks a device for what its profiles name: columns once each, scalars together."""
+"""Reads the columns of a device that its profiles use: each once, scalars together."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _Result = TypeVar("_Result")
 
 
 class ProfileReader:
-    """What was read of one device, by column OID and row index; nothing twice."""
+    """Reads cells of one device by column OID and row index, each only once."""
 
     def __init__(self, snmp: DeviceSession) -> None:
         self.snmp = snmp
         self._walked: set[str] = set()
         self._asked: set[str] = set()
         self.columns: dict[str, dict[str, Value]] = {}
-        # Columns an agent was silent about, or answered brokenly.
+        # Columns that the agent did not answer, or answered wrongly.
         self.unread: dict[str, str] = {}
         self._known: dict[str, Any] = {}
         self._has: dict[str, bool] = {}
@@ -37,14 +37,15 @@ class ProfileReader:
     async def read_once(
         self, name: str, ask: Callable[[], Awaitable[_Result]]
     ) -> _Result:
-        """What `ask` gave the first time it came to an end."""
+        """Return the result of the first successful call of `ask`."""
         if name not in self._known:
             self._known[name] = await ask()
         value: _Result = self._known[name]
         return value
 
     async def read_column(self, oid: str) -> Mapping[str, Value]:
-        """The whole column, walked once. Raises `Failed` where the device is gone."""
+        """Return the whole column, walked once. Raises `Failed` if the device is
+        gone."""
         if oid not in self._walked:
             try:
                 rows = await self.snmp.walk(oid)
@@ -52,26 +53,28 @@ class ProfileReader:
                 await self._skip(oid, failed)
                 rows = {}
             self._walked.add(oid)
-            kept = self.columns.setdefault(oid, {})
-            for each, value in rows.items():
-                kept[oids.tail(each, oid)] = value
+            cells = self.columns.setdefault(oid, {})
+            for instance, value in rows.items():
+                cells[oids.tail(instance, oid)] = value
         return self.columns.get(oid, {})
 
     async def has_rows(self, base: str) -> bool:
-        """Whether there is anything under `base`: one GETNEXT, asked once. Raises
-        `Failed` where the device is gone."""
+        """Return whether there is anything under `base`, by one GETNEXT.
+
+        Raises `Failed` if the device is gone.
+        """
         if base not in self._has:
             try:
                 self._has[base] = await self.snmp.has_rows(base)
             except Failed as failed:
-                # It did not say: its columns will.
+                # Unknown, so its columns are tried.
                 await self._skip(base, failed)
                 self.unread.pop(base, None)
                 self._has[base] = True
         return self._has[base]
 
     async def read_cells(self, wanted: Iterable[tuple[str, str]]) -> None:
-        """Reads the instances (column OID, row index) that were not read yet."""
+        """Read the cells (column OID, row index) that were not read yet."""
         missing: list[str] = []
         for oid, index in dict.fromkeys(wanted):
             instance = f"{oid}.{index}"
@@ -97,13 +100,14 @@ class ProfileReader:
                 self.columns.setdefault(base, {})[oids.tail(instance, base)] = value
 
     async def read_instance(self, oid: str) -> Value | None:
-        """One instance, by its whole OID."""
+        """Return one instance, by its whole OID."""
         base, _, index = oid.rpartition(".")
         await self.read_cells([(base, index)])
         return self.columns.get(base, {}).get(index)
 
     async def _skip(self, oid: str, failed: Failed) -> None:
-        """One broken column does not make the others untrue; silence does."""
+        """Record a broken column, which does not affect the others; raise the failure
+        if the device is silent."""
         if failed.outcome is Outcome.TIMEOUT:
             await self.snmp.check_alive()
         elif failed.outcome is not Outcome.BAD_ANSWER:
@@ -118,8 +122,8 @@ def _prefixes(oid: str) -> Iterable[str]:
 
 
 async def read_profiles(reader: ProfileReader, profiles: Sequence[Profile]) -> Columns:
-    """All columns that the profiles need. Raises `Failed`."""
-    tables = [table for each in profiles for table in each.body.tables.values()]
+    """Read all columns that the profiles need. Raises `Failed`."""
+    tables = [table for p in profiles for table in p.body.tables.values()]
     scalars = [
         (table.oid(name), _SCALAR)
         for table in tables
@@ -127,7 +131,7 @@ async def read_profiles(reader: ProfileReader, profiles: Sequence[Profile]) -> C
         for name, column in table.columns.items()
         if not column.is_elsewhere
     ]
-    facts = [source.oid for each in profiles for source in _sources(each)]
+    facts = [source.oid for profile in profiles for source in _sources(profile)]
     instances = [oid.rpartition(".")[::2] for oid in facts if oid is not None]
     await reader.read_cells([*scalars, *instances])
     for profile in profiles:
@@ -138,7 +142,7 @@ async def read_profiles(reader: ProfileReader, profiles: Sequence[Profile]) -> C
 
 
 async def _read_table(reader: ProfileReader, table: Table) -> None:
-    """Its keys; then, only where there are rows, the other cells of these."""
+    """Read the table's key columns, then the other cells of the rows that exist."""
     keys = {table.oid(key_column(item)) for _, _, item in table.items}
     if (
         table.base is not None
@@ -155,7 +159,7 @@ async def _read_table(reader: ProfileReader, table: Table) -> None:
         names = _needed_columns(table, item)
         for index in rows:
             needed.setdefault(index, set()).update(names)
-    # Once more for each column whose value tells where another's cell is.
+    # One pass for each level of columns whose values give the rows of others.
     for _ in range(_count_depth(table)):
         await reader.read_cells(
             [
@@ -168,7 +172,7 @@ async def _read_table(reader: ProfileReader, table: Table) -> None:
 
 
 def _count_depth(table: Table) -> int:
-    """How many readings it takes until every column knows its row."""
+    """Return how many passes it takes until the row of every column is known."""
     depths: dict[str, int] = {}
     for name, column in table.columns.items():
         depths[name] = 1 if column.by is None else depths[column.by] + 1
@@ -176,13 +180,13 @@ def _count_depth(table: Table) -> int:
 
 
 def _needed_columns(table: Table, item: object) -> list[str]:
-    """The columns one item is made of."""
+    """Return the columns that an item needs."""
     limits = getattr(getattr(item, "limits", None), "function", None)
     if getattr(item, "function", None) is not None or limits is not None:
         return list(table.columns)
     named = [column for _, column in item.named_columns()]  # type: ignore[attr-defined]
-    for each in item.descr:  # type: ignore[attr-defined]
-        named += find_placeholders(each)
+    for template in item.descr:  # type: ignore[attr-defined]
+        named += find_placeholders(template)
     named = [name for name in named if name in table.columns]
     for name in named:
         by = table.columns[name].by
@@ -201,7 +205,7 @@ def _sources(profile: Profile) -> Iterable[Source]:
 
 
 class IdentityFacts:
-    """What the sources of identity say of one device."""
+    """Reads the facts of a device's identity from their sources."""
 
     def __init__(
         self,
@@ -211,11 +215,11 @@ class IdentityFacts:
         entities: Sequence[Entity],
     ) -> None:
         self._reader, self._object_id, self._descr = reader, object_id, descr
-        chassis = [each for each in entities if each.class_ == CHASSIS]
+        chassis = [entity for entity in entities if entity.class_ == CHASSIS]
         self._entities = [*chassis, *entities]
 
     async def read_first(self, sources: Iterable[Source]) -> str | None:
-        """The first source that says something. Raises `Failed`."""
+        """Return the value of the first source that has one. Raises `Failed`."""
         for source in sources:
             if value := await self._read(source):
                 return value
@@ -223,8 +227,8 @@ class IdentityFacts:
 
     async def _read(self, source: Source) -> str | None:
         if source.join:
-            parts = [await self._read(each) for each in source.join]
-            value: str | None = source.by.join(each for each in parts if each)
+            parts = [await self._read(part) for part in source.join]
+            value: str | None = source.by.join(part for part in parts if part)
         else:
             value = await self._read_unrefined(source)
         if value is not None and source.find is not None:
@@ -246,10 +250,10 @@ class IdentityFacts:
             column = await self._reader.read_column(source.column)
             return next((value for v in column.values() if (value := text(v))), None)
         if source.entity is not None:
-            values = (getattr(each, source.entity) for each in self._entities)
-            return next((each for each in values if each), None)
+            values = (getattr(entity, source.entity) for entity in self._entities)
+            return next((value for value in values if value), None)
         if source.object_id is not None:
             own = self._object_id or ""
-            near = (source.object_id.get(each) for each in (own, *_prefixes(own)))
-            return next((each for each in near if each is not None), None)
+            names = (source.object_id.get(oid) for oid in (own, *_prefixes(own)))
+            return next((name for name in names if name is not None), None)
         return source.text

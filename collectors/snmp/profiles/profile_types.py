@@ -1,4 +1,4 @@
-"""The simplest words of a profile: OIDs, patterns, classes and units."""
+"""Basic types of a profile: OIDs, patterns, classes and units."""
 
 from __future__ import annotations
 

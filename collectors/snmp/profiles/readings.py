@@ -1,4 +1,4 @@
-"""What is read of a device by its profiles. None is "the device does not say"."""
+"""The readings of a device. None means that the device does not give the value."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import msgspec
 
 
 class Sensor(msgspec.Struct, frozen=True, rename={"class_": "class"}):
-    """One sensor: `value` after scaling, in `unit`; the limits likewise.
+    """One sensor, with value and limits in `unit`.
 
-    A state has the number the device gave as `value`, its meaning as `state`, and what
-    that means for a person as `severity`: ok, warning, critical, unknown.
+    A state sensor has the device's number as `value`, its meaning as `state`, and a
+    `severity`: ok, warning, critical or unknown.
     """
 
     class_: str
@@ -54,7 +54,7 @@ class Wireless(msgspec.Struct, frozen=True, rename={"class_": "class"}):
 
 
 class Transceiver(msgspec.Struct, frozen=True):
-    """What is plugged into a port. `if_index` None: which port cannot be told."""
+    """A module in a port. `if_index` is None if the port is not known."""
 
     if_index: int | None
     type: str | None = None
@@ -65,7 +65,7 @@ class Transceiver(msgspec.Struct, frozen=True):
 
 
 class RefusedColumn(msgspec.Struct, frozen=True, rename={"class_": "class"}):
-    """A value that nothing of its class can have, scaled: no reading is made of it."""
+    """A scaled value outside the range of its class, which is not used as a reading."""
 
     section: str
     class_: str

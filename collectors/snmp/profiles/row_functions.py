@@ -1,7 +1,7 @@
-"""What data cannot say: named functions of one row, for `function:` in a profile.
+"""Functions of a row, for values that a profile cannot describe as data (`function:`).
 
-Each takes a `ProfileRow` and returns the value of its item, None if there is none. A
-value that a sensor's divisor and multiplier apply to is returned as the device has it.
+Each takes a `ProfileRow` and returns the item's value, or None if there is none. A
+sensor's divisor and multiplier are applied to the result.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from probes.wire.numbers import finite
 
 Function = Callable[[ProfileRow], float | str | None]
 
-# EntitySensorDataScale of units, and all it can be: yocto to yotta.
+# EntitySensorDataScale: the number for units, and its range from yocto to yotta.
 _UNITS_SCALE, _SCALES = 9, range(1, 18)
-# Beyond this, entPhySensorPrecision is garbage (Cisco: 1615384784).
+# Outside this range, entPhySensorPrecision is garbage (Cisco: 1615384784).
 _PRECISE = range(-8, 10)
-# The last channel of 2.4 GHz stands apart from the others.
+# The last channel of 2.4 GHz has a larger distance from the others.
 _JAPAN = 14
 
 
 def entity_sensor(row: ProfileRow) -> float | None:
-    """EntitySensorValue (RFC 3433): value · 10^scale / 10^precision.
+    """Return EntitySensorValue (RFC 3433): value · 10^scale / 10^precision.
 
-    Columns value, scale, precision. A negative precision tells exact digits only.
+    Columns: value, scale, precision. A negative precision only gives the number of
+    exact digits.
     """
     raw = row.number("value")
     return None if raw is None else _scale_entity_value(row, raw)
@@ -45,7 +46,7 @@ def _plausible_digits(precision: float | None) -> int:
 
 
 def decimal_digits(row: ProfileRow) -> float | None:
-    """Columns value and digits: the value has so many digits behind its point."""
+    """Return column value with column digits as its number of decimal places."""
     raw = row.number("value")
     return (
         None if raw is None else raw / 10.0 ** _plausible_digits(row.number("digits"))
@@ -53,14 +54,14 @@ def decimal_digits(row: ProfileRow) -> float | None:
 
 
 def quotient(row: ProfileRow) -> float | None:
-    """Columns value and divisor, of tables where each row has a divisor of its own."""
+    """Return column value divided by column divisor, which each row has for itself."""
     raw, divisor = row.number("value"), row.number("divisor")
     return None if raw is None else raw / (divisor or 1)
 
 
 def share_pct(row: ProfileRow) -> float | None:
-    """Columns value and total: the value in per cent of it. None where either is a
-    code, as the negative ones of Printer-MIB (RFC 3805) for "some" and "unknown"."""
+    """Return column value in per cent of column total. None if either is a code, such
+    as Printer-MIB's negative ones (RFC 3805) for "some" and "unknown"."""
     raw, total = row.number("value"), row.number("total")
     if raw is None or total is None or raw < 0 or total <= 0:
         return None
@@ -68,7 +69,7 @@ def share_pct(row: ProfileRow) -> float | None:
 
 
 def float32(row: ProfileRow) -> float | None:
-    """Four or eight octets as an IEEE 754 number, most significant first."""
+    """Return four or eight octets as an IEEE 754 number, most significant first."""
     raw = row.raw("value")
     if not isinstance(raw, bytes) or len(raw) not in (4, 8):
         return row.number("value")
@@ -76,10 +77,11 @@ def float32(row: ProfileRow) -> float | None:
 
 
 def channel_mhz(row: ProfileRow) -> float | None:
-    """The centre of a Wi-Fi channel, the first number of column `channel` (`161E`).
+    """Return the centre frequency of a Wi-Fi channel: the first number in column
+    `channel` (`161E`).
 
-    IEEE 802.11: 2.4 GHz for 1 to 14, 5 GHz above; a column `band` that says 6 tells
-    that the channel is of 6 GHz, where numbers start again.
+    IEEE 802.11: channels 1 to 14 are in 2.4 GHz, higher ones in 5 GHz. A 6 in column
+    `band` means 6 GHz, in which the numbers start again.
     """
     channel = row.number("channel")
     if channel is None or channel < 1:
@@ -92,19 +94,22 @@ def channel_mhz(row: ProfileRow) -> float | None:
 
 
 def huawei_receive(row: ProfileRow) -> float | None:
-    """Optical power in dBm from columns rx, rx_low and rx_high, see `_huawei_light`."""
+    """Return the power in dBm from columns rx, rx_low, rx_high: see `_huawei_power`."""
     return _huawei_power(row, "rx")
 
 
 def huawei_transmit(row: ProfileRow) -> float | None:
-    """Optical power in dBm from columns tx, tx_low and tx_high, see `_huawei_light`."""
+    """Return the power in dBm from columns tx, tx_low, tx_high: see `_huawei_power`."""
     return _huawei_power(row, "tx")
 
 
 def _huawei_power(row: ProfileRow, name: str) -> float | None:
-    """HUAWEI-ENTITY-EXTENT-MIB hwEntityOpticalRxPower and TxPower are in microwatts on
-    some boards and in hundredths of dBm on others, as their limits always are. The
-    second is meant if only that lies within the limits."""
+    """Return the optical power in dBm.
+
+    HUAWEI-ENTITY-EXTENT-MIB's hwEntityOpticalRxPower and TxPower are in microwatts on
+    some boards and in hundredths of dBm on others; their limits are always in the
+    latter. The value is read as hundredths if only that is within the limits.
+    """
     raw = row.number(name)
     if raw is None or raw <= 0:
         return None
@@ -120,11 +125,12 @@ _MINOR, _MAJOR, _CRITICAL = 10, 20, 30
 
 
 def cisco_thresholds(row: ProfileRow) -> dict[str, float]:
-    """The limits of entSensorThresholdTable: up to four (severity, relation, value).
+    """Return the limits of entSensorThresholdTable: up to four (severity, relation,
+    value).
 
-    Columns severity1, relation1, threshold1 …, besides those of `entity_sensor`. What
-    is minor warns; what is major or critical is the limit. Where nothing is minor, the
-    first of major and critical warns.
+    Columns: severity1, relation1, threshold1 …, and those of `entity_sensor`. A minor
+    threshold is the warning; a major or critical one is the limit. Without a minor
+    threshold, major is the warning and critical the limit.
     """
     limits: dict[str, float] = {}
     for relations, name, nearest in ((_LESS, "low", max), (_GREATER, "high", min)):
@@ -139,7 +145,7 @@ def cisco_thresholds(row: ProfileRow) -> dict[str, float]:
                     _scale_entity_value(row, raw)
                 )
         minor, major, critical = (
-            by_severity.get(each, []) for each in (_MINOR, _MAJOR, _CRITICAL)
+            by_severity.get(level, []) for level in (_MINOR, _MAJOR, _CRITICAL)
         )
         if not minor and major and critical:
             minor, major = major, []
@@ -151,7 +157,7 @@ def cisco_thresholds(row: ProfileRow) -> dict[str, float]:
 
 
 def arista_thresholds(row: ProfileRow) -> dict[str, float]:
-    """The limits beside a sensor of ENTITY-SENSOR-MIB, counted as its value is."""
+    """Return the limits of a sensor of ENTITY-SENSOR-MIB, scaled as its value is."""
     limits: dict[str, float] = {}
     for name, column in (
         ("low_warn", "low_warning"),
@@ -165,7 +171,7 @@ def arista_thresholds(row: ProfileRow) -> dict[str, float]:
     return limits
 
 
-# For a sensor's `limits: {function: NAME}`; values as `entity_sensor` and others give.
+# For a sensor's `limits: {function: NAME}`; the results are scaled as values are.
 LIMITS: dict[str, Callable[[ProfileRow], dict[str, float]]] = {
     "arista_thresholds": arista_thresholds,
     "cisco_thresholds": cisco_thresholds,

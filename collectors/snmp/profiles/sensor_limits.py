@@ -1,8 +1,7 @@
-"""The limits of a sensor, and which of them can be believed. Pure.
+"""The limits of a sensor, without those that are not plausible. Pure.
 
-A limit that was never set is often 0, or what the memory of the module held. Such a
-limit must not make an alarm of a healthy reading, so limits that contradict each other
-are not used.
+A limit that was never set is often 0, or random memory of the module. It must not turn
+a healthy reading into an alarm, so limits that contradict each other are dropped.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ LIMIT_NAMES = ("low", "low_warn", "high_warn", "high")
 
 
 class SensorLimits(msgspec.Struct, frozen=True):
-    """In the sensor's unit; None is not set. In order: `low` (alarm), `low_warn`,
+    """Limits in the sensor's unit, or None if not set: `low` (alarm), `low_warn`,
     `high_warn`, `high` (alarm)."""
 
     low: float | None = None
@@ -24,18 +23,18 @@ class SensorLimits(msgspec.Struct, frozen=True):
     high: float | None = None
 
 
-# Where 0 alone is a limit that somebody set: frost, and an overload of 1 mW.
+# Limits that may really be 0: frost, and an optical overload at 1 mW.
 _ZERO_IS_SET = {("C", "low"), ("dBm", "high")}
 
 
 def drop_contradictions(
     limits: SensorLimits, quantity: Quantity, value: float
 ) -> SensorLimits:
-    """`limits` without those that cannot be meant: an alarm that comes before its
-    warning, a high limit that is not above the low ones, a 0 that nothing confirms.
+    """Return `limits` without implausible ones: an alarm that comes before its warning,
+    a high limit that is not above the low ones, an unconfirmed 0.
 
-    There are none for a `value` of exactly 0 dBm above them: some modules give it for
-    light that they do not measure.
+    None are returned for a `value` of exactly 0 dBm above them, which some modules
+    report for light that they do not measure.
     """
     low, high = _drop_empty_band(limits.low, limits.high)
     low_warn, high_warn = _drop_empty_band(limits.low_warn, limits.high_warn)
@@ -53,7 +52,7 @@ def drop_contradictions(
 def _drop_empty_band(
     low: float | None, high: float | None
 ) -> tuple[float | None, float | None]:
-    """(low, high), unless there is nothing between them."""
+    """Return (low, high), unless there is nothing between them."""
     if low is not None and high is not None and low >= high:
         return None, None
     return low, high
@@ -62,9 +61,9 @@ def _drop_empty_band(
 def _drop_unset(
     alarm: float | None, warning: float | None, side: str, quantity: Quantity
 ) -> tuple[float | None, float | None]:
-    """Those of (alarm, warning) that can be believed."""
+    """Return (alarm, warning) without limits that were never set."""
     if not alarm and not warning:
-        # A pair of zeros, or one alone.
+        # Two zeros, or one alone.
         if alarm == warning or (quantity.unit, side) not in _ZERO_IS_SET:
             return None, None
         return alarm, warning
@@ -74,5 +73,5 @@ def _drop_unset(
         return alarm, warning
     if alarm and warning:
         return None, None
-    # The one that is 0 was never set.
+    # A 0 beside a real limit was never set.
     return alarm or None, warning or None
