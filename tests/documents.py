@@ -63,7 +63,13 @@ def settings_of(model: type, prefix: str = "") -> Iterator[Setting]:
     """(dotted name, default) of everything that can be set, in order, each once."""
     if issubclass(model, BaseModel):
         fields = [
-            (name, each.annotation, NEEDED if each.is_required() else each.default)
+            (
+                name,
+                each.annotation,
+                NEEDED
+                if each.is_required()
+                else each.get_default(call_default_factory=True),
+            )
             for name, each in model.model_fields.items()
         ]
     else:
