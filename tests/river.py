@@ -29,9 +29,10 @@ from collectors.ingest.certificate import make_certificates
 from collectors.ingest.ingest_config import BrokerConfig
 from collectors.journal import JournalReader
 from probes.agent.enrol import enrol
-from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.publish_https import HttpsPublisher
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import CredentialRefused, Later, Publisher
+from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Mqtt, Settings
 from probes.agent.spool_rows import SpooledReport
 from probes.wire.clock import wall_ms

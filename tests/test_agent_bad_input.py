@@ -21,9 +21,10 @@ from test_reflector_ndt7 import make_certificate
 
 from collectors.ingest.certificate import make_certificates
 from probes.agent.private_folder import mend_folder
-from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.publish_https import HttpsPublisher
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import Later, ReportDelivery
+from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Mqtt, Settings, SpoolLimits
 from probes.agent.spool import Spool
 from probes.diagnosis.sent_log import SentLog

@@ -20,7 +20,8 @@ from test_agent_status import status
 from waiting import until
 
 from probes.agent.clock_changes import clock_error_ms
-from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.publish_https import HttpsPublisher
+from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import DAY_MS, NAME, Spool
 from probes.diagnosis.agent_status import read_status, status_lines

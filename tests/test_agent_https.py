@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.ingest.certificate import Certificates, make_certificates
-from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.publish_https import HttpsPublisher
 from probes.agent.report_delivery import (
     BATCH_BYTES,
     BATCH_REPORTS,
@@ -29,6 +29,7 @@ from probes.agent.report_delivery import (
     ReportDelivery,
     retry_s,
 )
+from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import Spool
 from probes.diagnosis.sent_log import LOG_BYTES, SentLog
@@ -249,13 +250,13 @@ async def test_one_bad_report_is_found_refused_and_counted_and_the_rest_arrives(
         (http(302, Location="http://10.0.0.1/login"), "sign-in page"),
         (http(511), "sign-in page"),
         (http(503, {"why": "journal away"}), "journal away"),
-        (http(200, {"accepted": "r0"}), "not readable"),
-        (http(200, ["r0"]), "not readable"),
+        (http(200, {"accepted": "r0"}), "cannot be read"),
+        (http(200, ["r0"]), "cannot be read"),
         (http(200, Receipt(())), "names none"),
         (http(200, Receipt(("x1", "x2"))), "names none"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{", "cannot be reached"),
         (b"\x16\x03\x01 nonsense\r\n\r\n", "cannot be reached"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\xff\xff", "not readable"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\xff\xff", "cannot be read"),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nab",
          "cannot be reached"),
         (None, "cannot be reached"),

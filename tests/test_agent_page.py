@@ -15,7 +15,8 @@ from test_agent_status import NOW_MS, result, status
 from alerts.alert import Alert
 from alerts.staff_incidents import KnownIncidents, incidents
 from collectors.estate.estate_model import Estate, Site
-from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.publish_https import HttpsPublisher
+from probes.agent.server_connection import ServerConnection
 from probes.diagnosis.agent_status import Status, known_incidents, write_status
 from probes.diagnosis.is_it_me import page_folder, show, write_page
 from probes.diagnosis.is_it_me_page import STYLE, page

@@ -9,16 +9,14 @@ import msgspec
 import pytest
 
 from collectors.ingest.certificate import make_certificates
-from probes.agent.office_networks import Stands, stands_in
-from probes.agent.place import (
+from probes.agent.beacon import (
     BeaconAnswer,
-    KnownPlaces,
-    Locator,
     PlaceEvidence,
-    ask_beacon,
-    came_by,
-    judge,
+    beacon_evidence,
+    query_beacon,
 )
+from probes.agent.office_networks import OfficeMatch, match_office
+from probes.agent.place import KnownPlaces, Locator, decide_place
 from probes.measure import vpn
 from probes.measure.active_interface import (
     Interface,
@@ -218,8 +216,8 @@ def test_the_physical_link_is_found_under_the_tunnel() -> None:
     assert physical_interface([down, LAPTOP]) == LAPTOP
 
 
-NOWHERE = Stands()
-PROVED = Stands("depot", True, "its network")
+NOWHERE = OfficeMatch()
+PROVED = OfficeMatch("depot", True, "its network")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +233,7 @@ PROVED = Stands("depot", True, "its network")
         (PlaceEvidence("silent"), "office:hall", NOWHERE, "office", "hall"),
         (PlaceEvidence("silent"), "", PROVED, "office", "depot"),
         (PlaceEvidence("not_configured"), "", PROVED, "office", "depot"),
-        (PlaceEvidence("silent"), "", Stands("", False, "doubt"), "unknown", ""),
+        (PlaceEvidence("silent"), "", OfficeMatch("", False, "doubt"), "unknown", ""),
         (PlaceEvidence("silent"), "", NOWHERE, "unknown", ""),
         (PlaceEvidence("tunnel"), "", NOWHERE, "unknown", ""),
         (PlaceEvidence("hidden"), "", NOWHERE, "unknown", ""),
@@ -248,9 +246,9 @@ PROVED = Stands("depot", True, "its network")
     ],
 )
 def test_office_and_home_are_said_only_where_that_is_sure(
-    seen: PlaceEvidence, remembered: str, stands: Stands, place: str, site: str
+    seen: PlaceEvidence, remembered: str, stands: OfficeMatch, place: str, site: str
 ) -> None:
-    found = judge(seen, remembered, stands)
+    found = decide_place(seen, remembered, stands)
     assert found[:2] == (place, site)
     assert found[2]
 
@@ -287,10 +285,10 @@ def test_a_network_proves_an_office_only_where_nobody_else_can_have_it(
     networks: tuple[str, ...], resolvers: tuple[str, ...], site: str, proved: bool
 ) -> None:
     line = msgspec.structs.replace(CABLE, networks=networks)
-    found = stands_in(line, OFFICES, resolvers)
+    found = match_office(line, OFFICES, resolvers)
     assert (found.site, found.proved) == (site, proved)
-    assert stands_in(None, OFFICES, resolvers) == Stands()
-    assert stands_in(line, (), resolvers) == Stands()
+    assert match_office(None, OFFICES, resolvers) == OfficeMatch()
+    assert match_office(line, (), resolvers) == OfficeMatch()
 
 
 @pytest.mark.parametrize(
@@ -326,7 +324,7 @@ def test_a_network_proves_an_office_only_where_nobody_else_can_have_it(
 def test_a_beacon_counts_only_over_a_link_that_surely_is_no_tunnel(
     answer: BeaconAnswer, among: list[Interface], how: str
 ) -> None:
-    assert came_by(answer, among, find_tunnels(among)).how == how
+    assert beacon_evidence(answer, among, find_tunnels(among)).how == how
 
 
 class Beacon:
@@ -428,19 +426,19 @@ async def test_a_beacon_over_the_cable_is_an_office_and_through_a_tunnel_is_not(
 
 async def test_a_beacon_that_is_not_the_councils_says_nothing(tmp_path: Path) -> None:
     async with Beacon(tmp_path / "tls").running() as beacon:
-        assert await ask_beacon(beacon.url, beacon.ca_file) == BeaconAnswer(
+        assert await query_beacon(beacon.url, beacon.ca_file) == BeaconAnswer(
             "hall", "127.0.0.1"
         )
         beacon.body = b'{"site": "hall", "seen": "10.2.3.4", "more": 1}'
-        told = await ask_beacon(beacon.url, beacon.ca_file)
+        told = await query_beacon(beacon.url, beacon.ca_file)
         assert told == BeaconAnswer("hall", "127.0.0.1", "10.2.3.4")
         other = str(make_certificates(tmp_path / "other").authority)
-        assert await ask_beacon(beacon.url, other) is None
+        assert await query_beacon(beacon.url, other) is None
         for body in (b"", b"[]", b'{"site": 3}', b'{"site": ""}', b"\xff", b"x" * 9999):
             beacon.body = body
-            assert await ask_beacon(beacon.url, beacon.ca_file) is None
-    assert await ask_beacon("https://127.0.0.1:1/", "") is None
-    assert await ask_beacon("https://[/", "") is None
+            assert await query_beacon(beacon.url, beacon.ca_file) is None
+    assert await query_beacon("https://127.0.0.1:1/", "") is None
+    assert await query_beacon("https://[/", "") is None
 
 
 def test_places_are_bounded_and_survive_nonsense(tmp_path: Path) -> None:

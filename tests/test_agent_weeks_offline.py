@@ -16,12 +16,13 @@ from collectors.experience.groups import GroupsConfig
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
 from collectors.store.query import Pick, Query
-from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.publish_https import HttpsPublisher
 from probes.agent.report_delivery import (
     BATCH_REPORTS,
     BETWEEN_BATCHES_S,
     ReportDelivery,
 )
+from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import Spool
 from probes.diagnosis.sent_log import SentLog

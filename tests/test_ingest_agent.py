@@ -22,9 +22,10 @@ from collectors.ingest.broker_files import BrokerFiles, mosquitto_text
 from collectors.ingest.ingest_config import BrokerConfig, IngestConfig, MqttConfig
 from collectors.ingest.mqtt_ingest import MqttIngest
 from probes.agent.enrol import NotEnrolled, device_id, enrol
-from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.publish_https import HttpsPublisher
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import CredentialRefused, Later, NotTaken
+from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Mqtt, Settings
 from probes.agent.spool_rows import SpooledReport
 from probes.wire.report import Enrolment, Report

@@ -28,9 +28,10 @@ from waiting import until
 from collectors.ingest.ingest_config import IngestConfig, MqttConfig
 from collectors.ingest.mqtt_ingest import MqttIngest
 from collectors.ingest.report_body import RejectedReport, read_report, split_body
-from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.publish_https import HttpsPublisher
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import VERSION_RETRY_S, Publisher, ReportDelivery
+from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Mqtt, Settings, SpoolLimits
 from probes.agent.spool import Spool
 from probes.diagnosis.sent_log import SentLog

@@ -25,8 +25,9 @@ from river import (
 from waiting import until
 
 from probes.agent.enrol import enrol
-from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.publish_https import HttpsPublisher
 from probes.agent.report_delivery import Receipt
+from probes.agent.server_connection import ServerConnection
 from probes.agent.spool_rows import SpooledReport
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 

@@ -1,4 +1,4 @@
-"""The agent's composition root: what `towpath-agent run` is made of."""
+"""The agent's composition root: the parts of `towpath-agent run`."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from probes.agent.agent import Agent, AgentIdentity, ServerLink
 from probes.agent.clock_changes import clock_error_ms
 from probes.agent.enrol import NotEnrolled, enrol, read_credential
 from probes.agent.enrolment_token import EnrolmentToken
-from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.publish_https import HttpsPublisher
 from probes.agent.report_delivery import Later, Publisher
+from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Settings
 from probes.agent.spool import Spool
 from probes.wire.clock import wall_ms
 from probes.wire.report import AgentCredential
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 async def run(settings: Settings, software: str, token: EnrolmentToken) -> None:
-    """Runs until SIGTERM or SIGINT. `NotEnrolled`, `InUse` or `OSError` at the start
-    where it cannot; nothing afterwards. `token` is forgotten once it is enrolled."""
+    """Runs the agent until SIGTERM or SIGINT. `token` is forgotten once the laptop is
+    enrolled. Raises `NotEnrolled`, `InUse` or `OSError` at the start if it cannot run;
+    nothing afterwards."""
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    credential = await _credential(settings, software, token, stop)
+    credential = await _get_credential(settings, software, token, stop)
     if credential is None:
         return
-    for left in token.forget():
-        log.warning("%s", left)
+    for warning in token.forget():
+        _log.warning("enrolment_token_left error=%s", warning)
     folder = settings.folder()
     async with contextlib.AsyncExitStack() as stack:
         connection = ServerConnection(
@@ -65,16 +67,16 @@ async def run(settings: Settings, software: str, token: EnrolmentToken) -> None:
         await Agent(identity, spool, server).run(stop)
 
 
-async def _credential(
+async def _get_credential(
     settings: Settings, software: str, token: EnrolmentToken, stop: asyncio.Event
 ) -> AgentCredential | None:
-    """The credential kept here, else one for the token; None if it was stopped
-    first."""
+    """Returns the stored credential, or enrols with the token; None if the agent is
+    stopped first."""
     try:
         return read_credential(settings.folder())
     except NotEnrolled:
-        text = token.read()
-        if not text:
+        token_text = token.read()
+        if not token_text:
             raise
     stopping = asyncio.create_task(stop.wait(), name="agent-stop-enrolling")
     try:
@@ -82,7 +84,7 @@ async def _credential(
             enrolling = asyncio.create_task(
                 enrol(
                     settings.server,
-                    text,
+                    token_text,
                     settings.folder(),
                     settings.ca_file,
                     software,
@@ -103,7 +105,7 @@ async def _credential(
                 wait_s = random.uniform(30, 120)
                 if later.after_s is not None:
                     wait_s = min(later.after_s, 3600) * random.uniform(1, 1.5)
-                log.warning("not enrolled yet, again in %.0f s: %s", wait_s, later)
+                _log.warning("enrolment_failed retry_s=%.0f error=%s", wait_s, later)
                 await asyncio.wait({stopping}, timeout=wait_s)
     finally:
         stopping.cancel()
@@ -112,9 +114,9 @@ async def _credential(
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT):
         try:
-            loop.add_signal_handler(each, stop.set)
+            loop.add_signal_handler(number, stop.set)
         except NotImplementedError:
             # Windows: the handler runs in the main thread, between two steps.
-            signal.signal(each, lambda *_: loop.call_soon_threadsafe(stop.set))
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))

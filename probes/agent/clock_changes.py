@@ -1,5 +1,5 @@
-"""The laptop's clocks: what time it is, whether that can be believed, and what happened
-to it meanwhile."""
+"""The laptop's clocks: what time it is, how far it can be trusted, and whether the
+laptop slept or its clock was set in the meantime."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from probes.wire.clock import MonotonicClock, steady_s
 
 WOKE_S = 30.0
 SET_S = 5.0
-# Late by less is nobody's business: a slow network looks the same.
+# A smaller error may just be a slow network.
 WRONG_S = 120.0
 
 
 class Clocks(msgspec.Struct, frozen=True):
-    """Time, so that tests can put a laptop to sleep."""
+    """The clocks, so that a test can put a laptop to sleep."""
 
     wall_s: Callable[[], float] = time.time
     monotonic_s: MonotonicClock = steady_s
@@ -28,19 +28,19 @@ class Clocks(msgspec.Struct, frozen=True):
 
 
 def clock_error_ms(ahead_s: float | None) -> int | None:
-    """By how much a clock that is `ahead_s` ahead of a trusted one is wrong: 0 where it
-    can be believed, None where it was not compared."""
+    """Returns the error of a clock that is `ahead_s` ahead of a trusted one: 0 if it is
+    small, None if the clocks have not been compared."""
     if ahead_s is None:
         return None
     return 0 if abs(ahead_s) <= WRONG_S else int(ahead_s * 1000)
 
 
 def clock_change(
-    wall_s: float, monotonic_s: float, meant_s: float
+    wall_s: float, monotonic_s: float, expected_s: float
 ) -> Literal["none", "woke", "set"]:
-    """What happened while the agent meant to wait `meant_s`, by how far the wall clock
-    and `steady_s` went. Pure."""
-    if monotonic_s > meant_s + WOKE_S:
+    """Returns what happened while the agent meant to wait `expected_s`, by how far the
+    wall clock and `steady_s` advanced. Pure."""
+    if monotonic_s > expected_s + WOKE_S:
         return "woke"
     if abs(wall_s - monotonic_s) > SET_S:
         return "set"

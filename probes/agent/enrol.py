@@ -1,8 +1,8 @@
-"""How a laptop becomes known to its council, once: `POST /v1/enrol`.
+"""Enrols a laptop with its council, once: `POST /v1/enrol`.
 
-The device id is random, made here and kept here; it is not the machine's own id, so
-nothing else on the laptop can be joined to it. The server answers with a pseudonym (a
-keyed hash of it) and a secret, kept readable by this user alone.
+The device id is random, made here and kept here. It is not the machine's own id, so
+nothing else on the laptop can be linked to it. The server answers with a pseudonym (a
+keyed hash of the device id) and a secret, which only this user can read.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from probes.agent.publish_https import ServerConnection
 from probes.agent.report_delivery import Later
+from probes.agent.server_connection import ServerConnection
 from probes.wire.atomic_file import replace_file
 from probes.wire.report import AgentCredential, Enrolment
 from probes.wire.retry_after import retry_after_s
@@ -24,11 +24,12 @@ DEVICE = "device"
 
 
 class NotEnrolled(Exception):
-    """No usable credential; the text says what to do."""
+    """There is no usable credential; the text says what to do."""
 
 
 def read_credential(folder: Path) -> AgentCredential:
-    """The credential in `folder`. `NotEnrolled` where there is none to use."""
+    """Returns the credential in `folder`. Raises `NotEnrolled` if there is none that
+    can be used."""
     path = folder / CREDENTIAL
     try:
         return msgspec.json.decode(path.read_bytes(), type=AgentCredential)
@@ -44,17 +45,18 @@ def read_credential(folder: Path) -> AgentCredential:
 
 
 def device_id(folder: Path) -> str:
-    """This laptop's own random id, made the first time. `OSError` if it cannot be."""
+    """Returns this laptop's random id, which is made the first time. Raises `OSError`
+    if it cannot be saved."""
     known = known_device_id(folder)
     if known:
         return known
-    made = secrets.token_hex(16)
-    replace_file(folder / DEVICE, made.encode() + b"\n", durable=True)
-    return made
+    new = secrets.token_hex(16)
+    replace_file(folder / DEVICE, new.encode() + b"\n", durable=True)
+    return new
 
 
 def known_device_id(folder: Path) -> str:
-    """The id made before; empty where there is none, or none that can be read."""
+    """Returns the id made before; empty if there is none, or it cannot be read."""
     try:
         known = (folder / DEVICE).read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -66,28 +68,30 @@ def known_device_id(folder: Path) -> str:
 async def enrol(
     server: str, token: str, folder: Path, ca_file: str, software: str
 ) -> AgentCredential:
-    """Introduces this laptop and keeps what it was given.
+    """Enrols this laptop, saves the credential and returns it.
 
-    `Later` where the server could not be asked, `NotEnrolled` where it refused.
+    Raises `Later` if the server cannot be reached, `NotEnrolled` if it refuses.
     """
     body = msgspec.json.encode(Enrolment(token=token, device=device_id(folder)))
     headers = {"Content-Type": "application/json"}
-    async with ServerConnection(server, None, ca_file, software) as door:
-        answer = await door.ask("POST", "/v1/enrol", body, headers)
-    if answer.status == 200:
+    async with ServerConnection(server, None, ca_file, software) as connection:
+        response = await connection.request("POST", "/v1/enrol", body, headers)
+    if response.status == 200:
         try:
-            credential = msgspec.json.decode(answer.body, type=AgentCredential)
+            credential = msgspec.json.decode(response.body, type=AgentCredential)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise Later(f"{server} is not a Towpath server: odd answer") from None
+            raise Later(
+                f"the answer of {server} is not that of a Towpath server"
+            ) from None
         replace_file(folder / CREDENTIAL, msgspec.json.encode(credential), durable=True)
         return credential
-    why = answer.why
+    why = response.why
     if why is None:
         raise Later(
-            f"{server} answered with HTTP {answer.status} and not as a Towpath "
-            "server does; is the address right?"
+            f"{server} answered with HTTP {response.status}, and not as a Towpath "
+            "server does. Is the address right?"
         )
-    if answer.status in {429, 503}:
-        after_s = retry_after_s(answer.headers.get("retry-after", ""), time.time())
+    if response.status in {429, 503}:
+        after_s = retry_after_s(response.headers.get("retry-after", ""), time.time())
         raise Later(f"{server} is busy: {why}", after_s)
     raise NotEnrolled(f"{server} refused the enrolment: {why}")

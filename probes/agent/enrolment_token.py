@@ -1,4 +1,4 @@
-"""The council's enrolment token: where a laptop finds it, and that it does not stay.
+"""The council's enrolment token: where a laptop finds it, and how it is removed.
 
 One token enrols many laptops, so whoever can read it can enrol a laptop of their own.
 It is needed once. It comes from, in this order:
@@ -43,7 +43,8 @@ class EnrolmentToken:
         self._environment = environment
 
     def read(self) -> str:
-        """The token; empty if there is none. `OSError` if its file cannot be read."""
+        """Returns the token; empty if there is none. Raises `OSError` if its file
+        cannot be read."""
         if self._settings.enrolment_token:
             return self._settings.enrolment_token
         if self._settings.enrolment_token_file:
@@ -56,12 +57,12 @@ class EnrolmentToken:
         return ""
 
     def forget(self) -> list[str]:
-        """Removes the token from this laptop. A sentence for each place that still
-        holds it because this user may not change it."""
+        """Removes the token from this laptop. Returns a sentence for each place that
+        still holds it because this user may not change it."""
         self._environment.pop(_VARIABLE, None)
-        left = []
+        warnings = []
         if self._file is not None and not _scrub(self._file):
-            left.append(
+            warnings.append(
                 f"{self._file} still holds the enrolment token, which is not needed "
                 "any more: remove the line enrolment_token from it"
             )
@@ -70,23 +71,24 @@ class EnrolmentToken:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                left.append(
+                warnings.append(
                     f"{path} still holds the enrolment token, which is not needed any "
                     f"more, and cannot be removed ({error.strerror}): remove it"
                 )
-        return left
+        return warnings
 
 
 def read_token(path: Path) -> str:
-    """The token that is the first line of `path`. `OSError` if it cannot be read."""
+    """Returns the token, the first line of `path`. Raises `OSError` if it cannot be
+    read."""
     with path.open("rb") as file:
         content = file.read(MAX_BYTES)
     return content.decode("utf-8", "replace").partition("\n")[0].strip()
 
 
 def without_token(text: str) -> str | None:
-    """The settings `text` without the line of the token; None if it cannot be taken
-    out without changing something else. Pure."""
+    """Returns the settings `text` without the line of the token; None if it cannot be
+    removed without changing something else. Pure."""
     rest = _LINE.sub("", text, count=1)
     try:
         before, after = tomllib.loads(text), tomllib.loads(rest)
@@ -97,9 +99,9 @@ def without_token(text: str) -> str | None:
 
 
 def _scrub(path: Path) -> bool:
-    """Whether the settings file holds no token any more."""
+    """Removes the token from the settings file. Returns False if it still holds one."""
     try:
-        # A link stays one.
+        # A symbolic link stays one.
         path = path.resolve()
         with path.open(encoding="utf-8", newline="") as file:
             text = file.read()
@@ -115,8 +117,8 @@ def _scrub(path: Path) -> bool:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """All of it or nothing, if this user may write in its folder; with the mode and the
-    owner it had. Otherwise in place."""
+    """Replaces the file, with its mode and owner, as a whole if this user may write in
+    its folder, otherwise in place."""
     before = path.stat()
     mode, owner = before.st_mode & 0o7777, (before.st_uid, before.st_gid)
     try:

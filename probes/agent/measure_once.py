@@ -11,8 +11,9 @@ from probes.agent.place import KnownPlaces, Locator, PlaceVerdict
 from probes.agent.policy_refresh import read_policy
 from probes.agent.probe_budget import ProbeConditions, on_battery
 from probes.agent.probe_round import ProbeRounds, RoundSetup
-from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.publish_https import HttpsPublisher
 from probes.agent.report_delivery import CredentialRefused, Later
+from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Settings
 from probes.diagnosis.agent_status import place_sentence, summary_lines
 from probes.diagnosis.result_text import figure_lines
@@ -114,6 +115,6 @@ async def _policy(settings: Settings, software: str) -> tuple[Policy, str]:
 async def _where(settings: Settings, policy: Policy) -> PlaceVerdict:
     # Nothing is kept. Without a device id no network can be recognised.
     places = KnownPlaces(settings.folder(), known_device_id(settings.folder()).encode())
-    return await Locator(places, settings.ca_file, note=False).where(
+    return await Locator(places, settings.ca_file, remember=False).where(
         policy.beacon_url, policy.offices
     )

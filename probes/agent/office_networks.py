@@ -1,10 +1,10 @@
-"""Whether the physical link stands in one of the council's own networks, and whether
-that proves an office. Pure.
+"""Whether the physical link is in one of the council's own networks, and whether that
+proves an office. Pure.
 
 A network that is unique in the world proves it. A private one does not: hotels, homes
-and other councils number theirs alike. It counts only where it is none that home
-routers use, and where the name servers the network gave are the council's own and stand
-outside it: a home router names itself, or a server of its provider.
+and other councils use the same numbers. It counts only if home routers do not use it,
+and if the name servers that the network gave are the council's own and are outside it:
+a home router names itself, or a server of its provider.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class Stands(msgspec.Struct, frozen=True):
-    """The office whose network this looks like, whether that is proved, and why (for
-    the person at the laptop)."""
+class OfficeMatch(msgspec.Struct, frozen=True):
+    """The office whose network this looks like, whether that is proved, and why, for
+    the laptop's user."""
 
     site: str = ""
     proved: bool = False
     reason: str = ""
 
 
-def stands_in(
-    line: Interface | None, offices: Sequence[Office], resolvers: Sequence[str]
-) -> Stands:
-    """Where `line` stands. `resolvers`: the name servers this network gave; empty where
-    they may be a tunnel's. Pure."""
-    if line is None or not offices:
-        return Stands()
+def match_office(
+    physical: Interface | None, offices: Sequence[Office], resolvers: Sequence[str]
+) -> OfficeMatch:
+    """Returns the office whose network `physical` is in. `resolvers`: the name servers
+    that this network gave; empty if they may be a tunnel's. Pure."""
+    if physical is None or not offices:
+        return OfficeMatch()
     known = [
         (office.site, subnet)
         for office in offices
@@ -45,13 +45,13 @@ def stands_in(
     ]
     servers = _addresses(resolvers)
     doubt = ""
-    for here in _networks(line.networks):
-        if here.is_link_local or here.is_loopback:
+    for network in _networks(physical.networks):
+        if network.is_link_local or network.is_loopback:
             continue
         around = [
             (subnet.prefixlen, site)
             for site, subnet in known
-            if subnet.version == here.version and here.subnet_of(subnet)  # type: ignore[arg-type]
+            if subnet.version == network.version and network.subnet_of(subnet)  # type: ignore[arg-type]
         ]
         if not around:
             continue
@@ -61,44 +61,47 @@ def stands_in(
         site = min(sites)
         if len(sites) > 1:
             doubt = "this network is listed for several offices"
-        elif here.is_global:
-            return Stands(site, True, f"this network is the council's at {site}")
-        elif common_at_home(here) is not None:
-            doubt = f"this network is numbered like {site}, and like many homes"
-        elif _councils(servers, here, [subnet for _, subnet in known]):
-            return Stands(
+        elif network.is_global:
+            return OfficeMatch(site, True, f"this network is the council's at {site}")
+        elif common_at_home(network) is not None:
+            doubt = f"this network has the numbers of {site}, but many homes do too"
+        elif _are_councils(servers, network, [subnet for _, subnet in known]):
+            return OfficeMatch(
                 site,
                 True,
-                f"this network is numbered like {site}, and has its name servers",
+                f"this network has the numbers of {site}, and its name servers",
             )
         else:
-            doubt = f"this network is numbered like {site}, which is no proof"
-    return Stands(reason=doubt)
+            doubt = f"this network has the numbers of {site}, which is no proof"
+    return OfficeMatch(reason=doubt)
 
 
-def _councils(servers: list[Address], here: Network, known: list[Network]) -> bool:
-    """All name servers are in the council's networks, and outside this one."""
+def _are_councils(
+    servers: list[Address], network: Network, known: list[Network]
+) -> bool:
+    """Returns whether all name servers are in the council's networks, and outside this
+    one."""
     return bool(servers) and all(
-        server not in here and any(server in subnet for subnet in known)
+        server not in network and any(server in subnet for subnet in known)
         for server in servers
     )
 
 
 def _networks(texts: Iterable[str]) -> list[Network]:
-    found = []
+    networks = []
     for text in texts:
         try:
-            found.append(ipaddress.ip_network(text, strict=False))
+            networks.append(ipaddress.ip_network(text, strict=False))
         except ValueError:
             continue
-    return found
+    return networks
 
 
 def _addresses(texts: Iterable[str]) -> list[Address]:
-    found = []
+    addresses = []
     for text in texts:
         try:
-            found.append(ipaddress.ip_address(text))
+            addresses.append(ipaddress.ip_address(text))
         except ValueError:
             continue
-    return found
+    return addresses

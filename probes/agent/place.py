@@ -1,16 +1,16 @@
-"""Where the laptop is: office (which), home, elsewhere, or unknown, with the reason.
+"""Where the laptop is: office (which), home, elsewhere or unknown, with the reason.
 
-Parity between home and office, and what is left out of an alert, hang on it; so it is
-right or it says unknown. Only two things are sure:
+The comparison of home and office depends on it, and so does what an alert leaves out.
+It is therefore right, or it is unknown. Three things are certain:
 
 * the council's HTTPS beacon answered, with a certificate that is trusted, over a
   physical interface and not through a tunnel: an office;
-* the laptop stands in a network whose name the person gave (`towpath-agent place
-  home`), or where the beacon has answered before (so that an office with a dead line
-  is still an office). A network is known again by a keyed hash of its gateway's
-  hardware address and its subnet; it is kept here and never sent;
-* the physical link, never the tunnel, stands in a network of the council's that nobody
-  else can have, or in a private one whose name servers are the council's own
+* the laptop is in a network that its user has named (`towpath-agent place home`), or
+  where the beacon has answered before (so that an office whose line is down is still an
+  office). A network is recognised by a keyed hash of its gateway's hardware address and
+  its subnet, which is kept here and never sent;
+* the physical link, never the tunnel, is in a network of the council's that nobody else
+  can have, or in a private one whose name servers are the council's own
   (`probes/agent/office_networks.py`).
 
 A private address alone proves nothing: 10.0.0.0/8 is a council, a hotel and a home.
@@ -18,27 +18,24 @@ A private address alone proves nothing: 10.0.0.0/8 is a council, a hotel and a h
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import ipaddress
 import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from probes import platforms
-from probes.agent.office_networks import Stands, stands_in
-from probes.measure.active_interface import connection_type, interfaces_with
+from probes.agent.beacon import PlaceEvidence, look_for_beacon
+from probes.agent.office_networks import OfficeMatch, match_office
+from probes.measure.active_interface import connection_type
 from probes.measure.background import in_background
 from probes.measure.tunnels import (
-    Tunnel,
     find_tunnels,
     managed_connections,
     physical_interface,
-    routes_hidden,
     vpn_product,
     vpn_state,
 )
@@ -46,108 +43,90 @@ from probes.platforms.system_facts import Interface, VpnConnection
 from probes.wire.atomic_file import replace_file
 from probes.wire.clock import MonotonicClock
 from probes.wire.failure import Outcome
-from probes.wire.policy import Beacon, Office
+from probes.wire.policy import Office
 from probes.wire.report import Place, Whereabouts
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 PLACES = "places.json"
-BEACON_S = 5.0
-MAX_BEACON_BYTES = 4_096
 MAX_PLACES = 100
-AGAIN_S = 900.0
-
-
-class PlaceEvidence(msgspec.Struct, frozen=True):
-    """What the beacon said: `inside` with the site, or why that is not known.
-
-    `hidden`: it answered, but a VPN is at work that routes do not show.
-    """
-
-    how: Literal[
-        "inside",
-        "tunnel",
-        "hidden",
-        "silent",
-        "not_configured",
-        "not_secure",
-        "no_network",
-        "not_supported",
-    ]
-    site: str = ""
+LOOK_AGAIN_S = 900.0
 
 
 class PlaceVerdict(msgspec.Struct, frozen=True):
-    """Where the laptop is, and why that is believed (for its owner, never sent)."""
+    """Where the laptop is, and the reason, which only its user sees."""
 
     whereabouts: Whereabouts
     reason: str
 
 
 _UNKNOWN = {
-    "not_configured": "the council has set up no beacon that could tell",
+    "not_configured": "your council has no beacon that would show an office",
     "not_secure": "the council's beacon has no https address, so it proves nothing",
-    "tunnel": "the beacon answered, but through the VPN",
-    "hidden": "the beacon answered, but perhaps through the VPN: its ways are hidden",
+    "tunnel": "the council's beacon answered, but through the VPN",
+    "hidden": "the council's beacon answered, but perhaps through the VPN, which hides "
+    "its routes",
     "silent": "the council's beacon did not answer here",
-    "not_supported": "this system does not tell its network interfaces",
+    "not_supported": "this system does not list its network interfaces",
 }
 
 
-def judge(
-    seen: PlaceEvidence, remembered: str, stands: Stands
+def decide_place(
+    evidence: PlaceEvidence, remembered: str, office: OfficeMatch
 ) -> tuple[Place, str, str]:
-    """(place, site, reason) from what the beacon said, what is remembered of this
-    network (`home`, `elsewhere`, `office:<site>` or nothing) and the office whose
-    network the physical link stands in. Pure."""
-    kept, _, site = remembered.partition(":")
-    if seen.how == "inside":
-        return "office", seen.site, "the council's beacon answered from inside"
-    if seen.how == "no_network":
+    """Returns place, site and reason, by what the beacon showed, what is remembered of
+    this network (`home`, `elsewhere`, `office:<site>` or nothing), and the office whose
+    network the physical link is in. Pure."""
+    kind, _, site = remembered.partition(":")
+    if evidence.how == "inside":
+        return "office", evidence.site, "the council's beacon answered from inside"
+    if evidence.how == "no_network":
         return "unknown", "", "there is no network"
-    if kept == "home":
+    if kind == "home":
         return "home", "", "you said that this network is your home"
-    if kept == "elsewhere":
+    if kind == "elsewhere":
         return "elsewhere", "", "you said that this network is neither home nor office"
-    if kept == "office" and site:
+    if kind == "office" and site:
         return (
             "office",
             site,
             "the council's beacon has answered in this network before",
         )
-    if stands.proved:
-        return "office", stands.site, stands.reason
-    reason = _UNKNOWN[seen.how]
-    return "unknown", "", f"{reason}; {stands.reason}" if stands.reason else reason
+    if office.proved:
+        return "office", office.site, office.reason
+    reason = _UNKNOWN[evidence.how]
+    return "unknown", "", f"{reason}; {office.reason}" if office.reason else reason
 
 
 class KnownPlaces:
-    """What the person or the beacon said of networks: a small file beside the spool,
+    """What networks are, by their user or by the beacon: a small file beside the spool,
     which never leaves the laptop."""
 
     def __init__(self, folder: Path, key: bytes) -> None:
         self._path, self._key = folder / PLACES, key
 
     def fingerprint(self, interface: Interface | None, hardware: str) -> str:
-        """A keyed hash of the gateway's hardware address and the subnet, empty where
-        there is none (mobile)."""
+        """Returns a keyed hash of the gateway's hardware address and the subnet, empty
+        if there is none (mobile)."""
         if interface is None or not hardware:
             return ""
-        # IPv6 prefixes change from day to day with some providers; a line without IPv4
-        # is known by its router alone.
+        # IPv6 prefixes change from day to day with some providers. A line without IPv4
+        # is recognised by its router alone.
         networks = {
-            str(ipaddress.ip_network(f"{each}/24", strict=False))
-            for each in interface.global_addresses
-            if ":" not in each
+            str(ipaddress.ip_network(f"{address}/24", strict=False))
+            for address in interface.global_addresses
+            if ":" not in address
         }
         text = " ".join([hardware, *sorted(networks)])
         return hashlib.blake2b(text.encode(), key=self._key, digest_size=16).hexdigest()
 
     def known(self, fingerprint: str) -> str:
+        """Returns what is remembered of a network; empty if nothing is."""
         return self._read().get(fingerprint, "") if fingerprint else ""
 
     def remember(self, fingerprint: str, word: str) -> None:
-        """Notes `word` (empty forgets). The oldest of 100 makes room."""
+        """Saves `word` for a network; an empty one forgets it. The oldest of 100 makes
+        room."""
         places = self._read()
         if not fingerprint or places.get(fingerprint, "") == word:
             return
@@ -166,8 +145,8 @@ class KnownPlaces:
 
 
 class Locator:
-    """`await where(beacon_url, offices)`: the judgement, asked again when the network
-    changed, and every quarter of an hour."""
+    """`await where(beacon_url, offices)` returns where the laptop is. It looks again
+    when the network has changed, and every quarter of an hour."""
 
     def __init__(
         self,
@@ -178,198 +157,105 @@ class Locator:
         resolvers: Callable[[], Sequence[str]] = platforms.resolvers,
         managed: Callable[[], list[VpnConnection]] = managed_connections,
         monotonic_s: MonotonicClock = time.monotonic,
-        note: bool = True,
+        remember: bool = True,
     ) -> None:
         self._places, self._ca_file = places, ca_file
         self._gather, self._neighbour, self._resolvers = gather, neighbour, resolvers
-        self._managed, self._monotonic_s, self._keeps = managed, monotonic_s, note
+        self._managed, self._monotonic_s = managed, monotonic_s
+        self._remember_offices = remember
         self._network: object = None
-        self._asked_s = 0.0
-        self._last = PlaceVerdict(Whereabouts(), "not looked at yet")
+        self._looked_s = 0.0
+        self._last = PlaceVerdict(Whereabouts(), "the agent has not looked yet")
 
     async def where(
         self, beacon_url: str, offices: Sequence[Office] = ()
     ) -> PlaceVerdict:
-        among = self._gather()
-        told = among if isinstance(among, list) else []
-        line = physical_interface(told)
+        """Returns where the laptop is, by the beacon and the offices' networks."""
+        gathered = self._gather()
+        interfaces = gathered if isinstance(gathered, list) else []
+        physical = physical_interface(interfaces)
         network = (
             beacon_url,
             offices,
-            tuple((i.name, i.index, i.addresses, i.gateway) for i in told if i.up),
+            tuple(
+                (i.name, i.index, i.addresses, i.gateway) for i in interfaces if i.up
+            ),
         )
         now_s = self._monotonic_s()
-        if network == self._network and now_s - self._asked_s < AGAIN_S:
+        if network == self._network and now_s - self._looked_s < LOOK_AGAIN_S:
             return self._last
-        # Commands of the system: not in the loop's own thread.
+        # This runs commands of the system, so not in the loop's own thread.
         managed = await in_background(self._managed)
-        found = find_tunnels(told, managed)
-        if isinstance(among, Outcome):
-            seen = PlaceEvidence("not_supported")
+        tunnels = find_tunnels(interfaces, managed)
+        if isinstance(gathered, Outcome):
+            evidence = PlaceEvidence("not_supported")
         else:
-            seen = await self._look(beacon_url, told, line, found)
-        mark = self._mark(line)
-        if seen.how == "inside" and self._keeps:
-            self._note(mark, f"office:{seen.site}")
+            evidence = await look_for_beacon(
+                beacon_url, self._ca_file, interfaces, physical, tunnels
+            )
+        fingerprint = self._fingerprint(physical)
+        if evidence.how == "inside" and self._remember_offices:
+            self._remember_office(fingerprint, evidence.site)
         # With a tunnel up, the name servers may be the tunnel's.
-        alone = vpn_state(found) in {"down", "absent"}
-        stands = stands_in(line, offices, self._resolvers() if alone else ())
-        place, site, reason = judge(seen, self._places.known(mark), stands)
+        no_tunnel = vpn_state(tunnels) in {"down", "absent"}
+        office = match_office(physical, offices, self._resolvers() if no_tunnel else ())
+        place, site, reason = decide_place(
+            evidence, self._places.known(fingerprint), office
+        )
         self._last = PlaceVerdict(
             Whereabouts(
                 place=place,
                 site=site,
-                connection=connection_type(line),
-                vpn=vpn_state(found) if isinstance(among, list) else "unknown",
+                connection=connection_type(physical),
+                vpn=vpn_state(tunnels) if isinstance(gathered, list) else "unknown",
             ),
             reason,
         )
-        self._network, self._asked_s = network, now_s
+        self._network, self._looked_s = network, now_s
         return self._last
 
     def network(self) -> object:
-        """What is another value in another network, or when a tunnel came or went.
-        IPv6 addresses are left out: many change every few hours where they are."""
-        among = self._gather()
-        if isinstance(among, Outcome):
+        """Returns a value that changes with the network, and when a tunnel connects or
+        disconnects. It leaves out IPv6 addresses: many change every few hours."""
+        interfaces = self._gather()
+        if isinstance(interfaces, Outcome):
             return None
-        line = physical_interface(among)
-        ways = [] if line is None else [line]
-        ways += [each for each in among if each.up and vpn_product(each) is not None]
+        physical = physical_interface(interfaces)
+        links = [] if physical is None else [physical]
+        links += [
+            interface
+            for interface in interfaces
+            if interface.up and vpn_product(interface) is not None
+        ]
         return tuple(
-            (each.name, each.index, each.gateway, old)
-            for each in ways
-            if (old := tuple(a for a in each.global_addresses if ":" not in a))
-            or each.gateway
-            or each.routed
+            (link.name, link.index, link.gateway, ipv4)
+            for link in links
+            if (ipv4 := tuple(a for a in link.global_addresses if ":" not in a))
+            or link.gateway
+            or link.routed
         )
 
     def set_place(self, word: str) -> bool:
-        """Notes what the person says of the present network; False if it cannot be
-        known again."""
-        among = self._gather()
-        mark = self._mark(physical_interface(among)) if isinstance(among, list) else ""
-        if mark:
-            self._places.remember(mark, word)
-        return bool(mark)
+        """Saves what the user says of the present network. Returns False if it cannot
+        be recognised again."""
+        interfaces = self._gather()
+        if not isinstance(interfaces, list):
+            return False
+        fingerprint = self._fingerprint(physical_interface(interfaces))
+        if fingerprint:
+            self._places.remember(fingerprint, word)
+        return bool(fingerprint)
 
-    def _mark(self, line: Interface | None) -> str:
-        if line is None or not line.gateway:
+    def _fingerprint(self, physical: Interface | None) -> str:
+        if physical is None or not physical.gateway:
             return ""
-        hardware = self._neighbour(line.gateway, line.name)
-        return self._places.fingerprint(line, hardware)
+        hardware = self._neighbour(physical.gateway, physical.name)
+        return self._places.fingerprint(physical, hardware)
 
-    def _note(self, mark: str, word: str) -> None:
+    def _remember_office(self, fingerprint: str, site: str) -> None:
         try:
-            # The person's own word for a network is not overwritten.
-            if self._places.known(mark) not in {"home", "elsewhere"}:
-                self._places.remember(mark, word)
+            # What the user said of a network is not overwritten.
+            if self._places.known(fingerprint) not in {"home", "elsewhere"}:
+                self._places.remember(fingerprint, f"office:{site}")
         except OSError as error:
-            log.warning("this office cannot be remembered: %s", error)
-
-    async def _look(
-        self,
-        url: str,
-        among: Sequence[Interface],
-        line: Interface | None,
-        found: Sequence[Tunnel],
-    ) -> PlaceEvidence:
-        if line is None:
-            return PlaceEvidence("no_network")
-        if not url:
-            return PlaceEvidence("not_configured")
-        if not url.lower().startswith("https://"):
-            return PlaceEvidence("not_secure")
-        answer = await ask_beacon(url, self._ca_file)
-        return (
-            PlaceEvidence("silent") if answer is None else came_by(answer, among, found)
-        )
-
-
-class BeaconAnswer(msgspec.Struct, frozen=True):
-    """What a beacon said. `local`: the laptop's own address of that connection; `seen`:
-    the one the beacon saw, empty where it does not say."""
-
-    site: str
-    local: str
-    seen: str = ""
-
-
-def came_by(
-    answer: BeaconAnswer, among: Sequence[Interface], found: Sequence[Tunnel]
-) -> PlaceEvidence:
-    """Whether the beacon was reached without a tunnel. Pure.
-
-    The connection's own address must belong to interfaces that are no VPN's, and to no
-    other. A filter driver or an IPsec policy takes traffic from the physical interface
-    all the same; then only a beacon that saw that very address proves that none did.
-    """
-    owners = interfaces_with(answer.local, among)
-    if not owners or any(vpn_product(each) is not None for each in owners):
-        return PlaceEvidence("tunnel")
-    if answer.seen:
-        # Another address on its way is a tunnel's, or a translator's: no proof.
-        return (
-            PlaceEvidence("inside", answer.site)
-            if same(answer)
-            else PlaceEvidence("tunnel")
-        )
-    return (
-        PlaceEvidence("hidden")
-        if routes_hidden(found)
-        else PlaceEvidence("inside", answer.site)
-    )
-
-
-def same(answer: BeaconAnswer) -> bool:
-    """Whether the beacon saw the laptop's own address. Pure."""
-    try:
-        local, seen = (
-            ipaddress.ip_address(each.split("%")[0])
-            for each in (answer.local, answer.seen)
-        )
-    except ValueError:
-        return False
-    mapped = getattr(seen, "ipv4_mapped", None)
-    return local in (seen, mapped)
-
-
-async def ask_beacon(url: str, ca_file: str = "") -> BeaconAnswer | None:
-    """What the beacon said, None where none answered. Never through a proxy: the proxy
-    is inside, the laptop may not be."""
-    import httpx2
-
-    from probes.agent.publish_https import trust
-
-    try:
-        async with (
-            asyncio.timeout(BEACON_S),
-            httpx2.AsyncClient(
-                verify=trust(ca_file), trust_env=False, timeout=BEACON_S
-            ) as client,
-            client.stream("GET", url) as response,
-        ):
-            stream = response.extensions["network_stream"]
-            local = str(stream.get_extra_info("client_addr")[0]).split("%")[0]
-            body = bytearray()
-            async for part in response.aiter_bytes():
-                body += part
-                if len(body) > MAX_BEACON_BYTES:
-                    return None
-        if response.status_code != 200:
-            return None
-        beacon = msgspec.json.decode(bytes(body), type=Beacon)
-    except (
-        TimeoutError,
-        OSError,
-        KeyError,
-        TypeError,
-        httpx2.HTTPError,
-        httpx2.InvalidURL,
-        httpx2.StreamError,
-        msgspec.MsgspecError,
-        UnicodeDecodeError,
-        RecursionError,
-    ):
-        return None
-    return BeaconAnswer(beacon.site, local, beacon.seen)
+            _log.warning("office_not_remembered error=%s", error)

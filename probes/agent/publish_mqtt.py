@@ -1,10 +1,10 @@
 """Reports over MQTT: `towpath/v1/reports/<agent>`, QoS 1, TLS, a persistent session.
 
-The broker's acknowledgement says only that the broker has a message. What counts is
-the `Receipt` on `towpath/v1/acks/<agent>`, which the server gives after its journal
-has the reports; whatever is not in one in time stays in the spool and is sent again.
-The library (paho) works in a thread of its own, as it does on every system; its
-callbacks hand over to the event loop.
+The broker's acknowledgement means only that the broker has a message. What counts is
+the `Receipt` on `towpath/v1/acks/<agent>`, which the server sends once its journal has
+the reports. A report that is in no receipt in time stays in the spool and is sent
+again. The library (paho) works in its own thread on every system; its callbacks hand
+over to the event loop.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from probes.agent.publish_https import trust
 from probes.agent.report_delivery import CredentialRefused, Later, NotTaken
+from probes.agent.server_connection import trust
 from probes.agent.settings import Settings
 from probes.agent.spool_rows import SpooledReport
 from probes.diagnosis.outcome_text import OUTCOME_TEXT
@@ -39,16 +39,16 @@ from probes.wire.report import (
 )
 from probes.wire.socket_errors import outcome_of
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-# A ping each way every five minutes costs less than 100 kB a day.
+# A ping in each direction every five minutes costs less than 100 kB a day.
 KEEPALIVE_S = 300
 CONNECT_S = 15.0
-# After a broker's restart, of any length, laptops come back over a minute or more;
+# After an outage of the broker, of any length, laptops come back over a minute or more;
 # later tries are further apart.
 FIRST_BACK_S = (5, 125)
 LAST_BACK_S = 600
-# A laptop that has just enrolled may come before the broker knows it, so the first
+# A laptop that has just enrolled may connect before the broker knows it, so the first
 # tries after a refusal are soon; each wait is about twice the one before.
 REFUSED_BACK_S = 2
 MAX_RECEIPT_BYTES = 200_000
@@ -70,10 +70,10 @@ class MqttPublisher:
         self._connect_s = connect_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connected = False
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._accepted: dict[str, None] = {}
         self._refused: dict[str, ReportRefusal] = {}
-        self._whole: ReportRefusal | None = None
+        self._body_refusal: ReportRefusal | None = None
         self._trouble = ""
         self._denied = False
         self._back_s, self._refusals = back_s, 0
@@ -85,7 +85,7 @@ class MqttPublisher:
         )
         self._client.username_pw_set(credential.agent, credential.secret)
         self._client.reconnect_delay_set(random.randint(*back_s), LAST_BACK_S)
-        # What is unanswered is in the spool; the library keeps no second queue.
+        # Unconfirmed reports are in the spool; the library keeps no second queue.
         self._client.max_queued_messages_set(1)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
@@ -113,39 +113,44 @@ class MqttPublisher:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(stopped.set)
 
-        # The library's thread may be within a connection that nobody answers; it is
-        # not waited for long, and being a daemon does not keep the process.
+        # The library's thread may be waiting for a connection that nobody answers. Wait
+        # for it only briefly; as a daemon thread it does not keep the process alive.
         threading.Thread(target=stop, name="mqtt-stop", daemon=True).start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await stopped.wait()
 
     async def send(self, reports: Sequence[SpooledReport]) -> Receipt:
-        wanted = {each.id for each in reports}
+        """Publishes `reports` and waits for the receipt. Raises as every `Publisher`
+        does."""
+        ids = {report.id for report in reports}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._connect_s):
                 while not self._connected and not self._denied:
-                    await self._change()
+                    await self._wait_for_change()
         if self._denied:
             raise CredentialRefused(self._trouble)
         if not self._connected:
             raise Later(self._trouble or f"{self._broker} does not answer")
-        self._whole = None
-        payload = gzip.compress(b"[" + b",".join(r.body for r in reports) + b"]", 6)
-        sent = self._client.publish(f"{REPORTS_TOPIC}/{self._agent}", payload, qos=1)
+        self._body_refusal = None
+        body = b"[" + b",".join(report.body for report in reports) + b"]"
+        sent = self._client.publish(
+            f"{REPORTS_TOPIC}/{self._agent}", gzip.compress(body, 6), qos=1
+        )
         if sent.rc != paho.MQTT_ERR_SUCCESS:
-            raise Later(f"{self._broker} did not take it: {paho.error_string(sent.rc)}")
+            error = paho.error_string(sent.rc)
+            raise Later(f"{self._broker} did not accept the reports: {error}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.ack_s):
-                while self._whole is None and wanted - self._named():
-                    await self._change()
-        if self._whole is not None:
-            raise NotTaken(self._whole.why)
+                while self._body_refusal is None and ids - self._confirmed():
+                    await self._wait_for_change()
+        if self._body_refusal is not None:
+            raise NotTaken(self._body_refusal.why)
         receipt = Receipt(tuple(self._accepted), tuple(self._refused.values()))
-        named = wanted & self._named()
+        confirmed = ids & self._confirmed()
         self._accepted.clear()
         self._refused.clear()
-        if not named:
+        if not confirmed:
             raise Later(f"no receipt came within {self._settings.ack_s} s")
         return receipt
 
@@ -153,20 +158,20 @@ class MqttPublisher:
     def _broker(self) -> str:
         return f"the broker {self._settings.mqtt.host}:{self._settings.mqtt.port}"
 
-    def _named(self) -> set[str]:
+    def _confirmed(self) -> set[str]:
         return set(self._accepted) | set(self._refused)
 
-    async def _change(self) -> None:
-        self._news.clear()
-        await self._news.wait()
+    async def _wait_for_change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
 
     # In the event loop.
 
-    def _came(self, payload: bytes) -> None:
-        """A receipt, also of an earlier try: what it names may be forgotten."""
+    def _add_receipt(self, payload: bytes) -> None:
+        """Adds a receipt, perhaps one for an earlier try."""
         receipt = decode_receipt(payload)
         if receipt is None:
-            log.warning("a receipt was not readable")
+            _log.warning("receipt_unreadable bytes=%d", len(payload))
             return
         for id in receipt.accepted:
             self._accepted[id] = None
@@ -174,26 +179,26 @@ class MqttPublisher:
             if refusal.id:
                 self._refused[refusal.id] = refusal
             else:
-                self._whole = refusal
+                self._body_refusal = refusal
         while len(self._accepted) > MAX_LATE:
             self._accepted.pop(next(iter(self._accepted)))
         while len(self._refused) > MAX_LATE:
             self._refused.pop(next(iter(self._refused)))
-        self._news.set()
+        self._changed.set()
 
-    def _is_connected(self) -> None:
+    def _set_connected(self) -> None:
         self._trouble, self._denied = "", False
         self._connected = True
-        self._news.set()
+        self._changed.set()
 
-    def _is_away(self, trouble: str, denied: bool) -> None:
+    def _set_refused(self, trouble: str, denied: bool) -> None:
         self._connected = False
         self._trouble, self._denied = trouble, denied
-        self._news.set()
+        self._changed.set()
 
-    def _is_cut(self, trouble: str) -> None:
+    def _set_disconnected(self, trouble: str) -> None:
         self._connected = False
-        # A refusal is followed by the end of the connection: the refusal says more.
+        # The broker disconnects after a refusal. The refusal is the better reason.
         if not self._denied:
             self._trouble = trouble
 
@@ -202,7 +207,7 @@ class MqttPublisher:
     def _hand_over(self, call: Any, *arguments: Any) -> None:
         loop = self._loop
         if loop is not None:
-            # Closed between the question and the call: nobody is left to tell.
+            # The loop may be closed by now; then nobody waits for this.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(call, *arguments)
 
@@ -212,37 +217,39 @@ class MqttPublisher:
         if code.is_failure:
             denied = code.value in CREDENTIAL_REFUSED_CODES
             what = "this laptop's credential" if denied else "the connection"
-            said = f"{self._broker} refused {what}: {code}"
+            trouble = f"{self._broker} refused {what}: {code}"
             self._refusals += 1
             wait_s = refused_wait_s(self._refusals, random.random())
             client.reconnect_delay_set(wait_s, LAST_BACK_S)
-            self._hand_over(self._is_away, said, denied)
+            self._hand_over(self._set_refused, trouble, denied)
             return
         self._refusals = 0
         client.reconnect_delay_set(random.randint(*self._back_s), LAST_BACK_S)
         client.subscribe(f"{ACKS_TOPIC}/{self._agent}", qos=1)
-        self._hand_over(self._is_connected)
+        self._hand_over(self._set_connected)
 
     def _on_connect_fail(self, _: paho.Client, __: Any) -> None:
-        # The library tells no reason, but calls this where it handles the error.
+        # The library passes no reason, but calls this while it handles the error.
         error = sys.exc_info()[1]
         outcome = Outcome.UNREACHABLE if error is None else outcome_of(error)
-        said = f"{self._broker} {OUTCOME_TEXT[outcome]}"
-        self._hand_over(self._is_away, said, False)
+        self._hand_over(
+            self._set_refused, f"{self._broker} {OUTCOME_TEXT[outcome]}", False
+        )
 
     def _on_disconnect(
         self, _: paho.Client, __: Any, ___: Any, code: Any, ____: Any
     ) -> None:
-        said = f"{self._broker} broke off the connection: {code}"
-        self._hand_over(self._is_cut, said)
+        trouble = f"{self._broker} closed the connection: {code}"
+        self._hand_over(self._set_disconnected, trouble)
 
     def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
         if len(message.payload) <= MAX_RECEIPT_BYTES:
-            self._hand_over(self._came, bytes(message.payload))
+            self._hand_over(self._add_receipt, bytes(message.payload))
 
 
 def refused_wait_s(refusals: int, chance: float) -> int:
-    """Whole seconds until the next connection after `refusals` in a row. Pure.
+    """Returns the whole seconds until the next connection after `refusals` in a row.
+    Pure.
 
     `chance` is uniform in [0, 1).
     """
@@ -251,7 +258,7 @@ def refused_wait_s(refusals: int, chance: float) -> int:
 
 
 def decode_receipt(payload: bytes) -> Receipt | None:
-    """The receipt in `payload`, None where there is none. Pure."""
+    """Returns the receipt in `payload`, None if it is none. Pure."""
     try:
         return msgspec.json.decode(payload, type=Receipt)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,10 +1,10 @@
 """The agent's settings: one TOML file, overridden by the environment.
 
-Looked for at `--config`, then `~/.config/towpath-agent/agent.toml` (Windows:
-`%APPDATA%`), then `/etc/towpath-agent.toml` (Windows: `%PROGRAMDATA%`). Every key has
-a twin in the environment: `TOWPATH_AGENT_SERVER`, `TOWPATH_AGENT_MQTT__HOST`.
-What is measured is the council's to say (`wire/policy.py`); here a laptop is told
-where to report, and its owner may allow less, never more.
+The file is `--config`, or else `~/.config/towpath-agent/agent.toml` (Windows:
+`%APPDATA%`), or else `/etc/towpath-agent.toml` (Windows: `%PROGRAMDATA%`). Every key
+can be set in the environment too: `TOWPATH_AGENT_SERVER`, `TOWPATH_AGENT_MQTT__HOST`.
+The council decides what is measured (`wire/policy.py`). These settings say where the
+laptop reports, and its owner can allow less, never more.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from probes.wire.catalogue import did_you_mean
-from probes.wire.measurements import MEASUREMENTS
 from probes.wire.policy import Clock, MeasuringHours, Weekday
+from probes.wire.probe_list import PROBES
 
 PREFIX = "TOWPATH_AGENT_"
-PROBES = tuple(each.name for each in MEASUREMENTS)
+_PROBE_NAMES = tuple(probe.name for probe in PROBES)
 
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 _Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
@@ -35,7 +35,7 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Mqtt(_Part, frozen=True):
-    """The council's broker, where `transport` is mqtt."""
+    """The council's broker, if `transport` is mqtt."""
 
     host: str = ""
     port: _Port = 8883
@@ -43,14 +43,14 @@ class Mqtt(_Part, frozen=True):
 
 
 class SpoolLimits(_Part, frozen=True):
-    """How much may wait for the server; oldest is dropped first, and counted."""
+    """How much may wait for the server. The oldest is dropped first, and counted."""
 
     max_bytes: Annotated[int, msgspec.Meta(ge=100_000)] = 50_000_000
     max_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 28
 
 
 class Hours(_Part, frozen=True):
-    """When this laptop may be measured; the council's own hours hold as well."""
+    """When this laptop may be measured. The council's own hours apply as well."""
 
     opens: Clock = "00:00"
     closes: Clock = "24:00"
@@ -60,10 +60,10 @@ class Hours(_Part, frozen=True):
 class Settings(_Part, frozen=True):
     """`server`: the council's address, such as https://towpath.example.gov.uk.
 
-    `enrolment_token`: given by the council, used once and then removed from the file;
-    `enrolment_token_file`: a file that holds it, removed after use; `ca_file`:
-    certificate authorities to trust instead of the system's; `opt_out`: probes not to
-    run.
+    `enrolment_token`: given by the council, used once and then removed from the file.
+    `enrolment_token_file`: a file that holds it, removed after use. `ca_file`:
+    certificate authorities to trust instead of the system's. `opt_out`: probes that do
+    not run.
     """
 
     server: str = ""
@@ -79,7 +79,7 @@ class Settings(_Part, frozen=True):
     ack_s: _Seconds = 30
 
     def folder(self) -> Path:
-        """Where the agent keeps its credential, its spool and what it last saw."""
+        """Returns the folder of the agent's credential, spool and status."""
         return Path(self.state_folder) if self.state_folder else _default_folder()
 
     def measuring_hours(self) -> MeasuringHours:
@@ -87,13 +87,13 @@ class Settings(_Part, frozen=True):
 
 
 class BadSettings(Exception):
-    """Settings that cannot be used; the text is one sentence, with what to do."""
+    """The settings cannot be used; the text is one sentence with what to do."""
 
 
 def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings:
-    """The settings in `path`, or where they are usually kept, or none at all.
+    """Returns the settings in `path`, or in one of the usual files, or the defaults.
 
-    `BadSettings` where `path` was given and is not there, or something does not fit.
+    Raises `BadSettings` if `path` is given and missing, or if a setting is wrong.
     """
     path = settings_file(path)
     if path is None:
@@ -108,15 +108,16 @@ def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings
 
 
 def settings_file(path: Path | None) -> Path | None:
-    """`path`, or without it the first of the usual ones that is there."""
+    """Returns `path`, or else the first of the usual files that exists."""
     if path is not None:
         return path
     return next((usual for usual in usual_paths() if usual.is_file()), None)
 
 
 def decode_settings(text: str, where: str, environment: Mapping[str, str]) -> Settings:
-    """Settings from TOML `text` and the environment. Pure. `BadSettings` names the key
-    by its dotted path, what was expected and, where it is near, what was meant."""
+    """Returns the settings of TOML `text` and the environment. Pure. Raises
+    `BadSettings` with the dotted key, what was expected, and a suggestion if a known
+    key is near."""
     try:
         tree: dict[str, Any] = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -135,7 +136,7 @@ def decode_settings(text: str, where: str, environment: Mapping[str, str]) -> Se
 
 
 def usual_paths() -> tuple[Path, ...]:
-    """Where a settings file is looked for, first one first."""
+    """Returns where a settings file may be, in order."""
     if sys.platform == "win32":
         return (
             Path(os.environ.get("APPDATA", "."), "towpath-agent", "agent.toml"),
@@ -186,7 +187,7 @@ def _override(tree: dict[str, Any], environment: Mapping[str, str]) -> dict[str,
             fields = {field.name: field for field in msgspec.structs.fields(kind)}
             last = index == len(path) - 1
             if key not in fields or _is_part(fields[key].type) == last:
-                known = [PREFIX + each.upper() for each in _dotted()]
+                known = [PREFIX + key.upper() for key in _dotted()]
                 hint = did_you_mean(name, known)
                 raise BadSettings(f"the environment's {name} sets nothing{hint}")
             if last:
@@ -198,13 +199,13 @@ def _override(tree: dict[str, Any], environment: Mapping[str, str]) -> dict[str,
 
 
 def _dotted(part: type = Settings, before: str = "") -> list[str]:
-    found: list[str] = []
+    keys: list[str] = []
     for field in msgspec.structs.fields(part):
         if _is_part(field.type):
-            found += _dotted(field.type, f"{before}{field.name}__")
+            keys += _dotted(field.type, f"{before}{field.name}__")
         else:
-            found.append(before + field.name)
-    return found
+            keys.append(before + field.name)
+    return keys
 
 
 def _is_part(kind: Any) -> bool:
@@ -212,12 +213,12 @@ def _is_part(kind: Any) -> bool:
 
 
 def _from_text(kind: Any, text: str, name: str) -> Any:
-    """`text` of the environment as `kind`; lists are separated by commas."""
+    """Returns `text` of the environment as `kind`; lists are separated by commas."""
     if kind is str or "Literal" in str(kind):
         return text
     value: Any = text
     if "tuple" in str(kind):
-        value = [each.strip() for each in text.split(",") if each.strip()]
+        value = [item.strip() for item in text.split(",") if item.strip()]
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -225,7 +226,7 @@ def _from_text(kind: Any, text: str, name: str) -> Any:
 
 
 def _sentence(error: str) -> str:
-    """msgspec's `Expected … - at `$.a.b`` as `a.b: expected …`."""
+    """Returns msgspec's `Expected … - at `$.a.b`` as `a.b: expected …`."""
     match = re.fullmatch(r"(?s)(.*) - at `\$\.?(.*)`", error)
     if match is None:
         return error
@@ -235,10 +236,11 @@ def _sentence(error: str) -> str:
 
 def _check_values(settings: Settings, where: str) -> None:
     for probe in settings.opt_out:
-        if probe not in PROBES:
+        if probe not in _PROBE_NAMES:
             raise BadSettings(
                 f"{where}: opt_out: no probe is called {probe!r}"
-                f"{did_you_mean(probe, PROBES)} (there are: {', '.join(PROBES)})"
+                f"{did_you_mean(probe, _PROBE_NAMES)}"
+                f" (there are: {', '.join(_PROBE_NAMES)})"
             )
     if settings.server and not re.match(r"https?://[^\s/]+", settings.server):
         raise BadSettings(
@@ -251,7 +253,7 @@ def _check_values(settings: Settings, where: str) -> None:
             "unprotected; expected https://"
         )
     if settings.transport == "mqtt" and not settings.mqtt.host:
-        raise BadSettings(f"{where}: mqtt.host is needed where transport is 'mqtt'")
+        raise BadSettings(f"{where}: mqtt.host is needed if transport is 'mqtt'")
     if settings.ca_file and not Path(settings.ca_file).is_file():
         raise BadSettings(f"{where}: ca_file: there is no file {settings.ca_file}")
 

@@ -19,9 +19,10 @@ import structlog
 
 from collectors.background_tasks import BackgroundTasks
 from probes.agent.enrol import NotEnrolled, enrol
-from probes.agent.publish_https import HttpsPublisher, ServerConnection
+from probes.agent.publish_https import HttpsPublisher
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import CredentialRefused, Later, NotTaken, Publisher
+from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Mqtt, Settings
 from probes.agent.spool_rows import SpooledReport
 from probes.measure import emodel
