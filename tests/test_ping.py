@@ -9,7 +9,7 @@ import socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_snmp_poller import Kept, estate
+from polled_switches import RowSink, estate
 from waiting import until
 
 from collectors.estate import Device
@@ -142,7 +142,7 @@ def test_switch_dead_and_snmp_dead_are_two_things(
 
 @pings
 async def test_a_probe_in_a_building_is_a_device_that_is_only_pinged() -> None:
-    kept = Kept()
+    sink = RowSink()
     held = [
         Device(id=id, site="town-hall", address=address, role="probe", snmp=False)  # type: ignore[arg-type]
         for id, address in (("there", "127.0.0.9"), ("gone", "192.0.2.78"))
@@ -152,16 +152,17 @@ async def test_a_probe_in_a_building_is_a_device_that_is_only_pinged() -> None:
         config,
         lambda: estate(*held),
         Credentials({}),
-        kept,
+        sink,
         pinger=Pinger(loopback=True),
     ):
         await until(
             lambda: (
-                kept.of("device", device="there") and kept.of("device", device="gone")
+                sink.rows("device", device="there")
+                and sink.rows("device", device="gone")
             ),
             "both",
         )
-    there = kept.of("device", device="there", role="probe")[-1]
-    gone = kept.of("device", device="gone")[-1]
+    there = sink.rows("device", device="there", role="probe")[-1]
+    gone = sink.rows("device", device="gone")[-1]
     assert (there["up"], there["outcome"], there["icmp_up"]) == (1, "ok", 1)
     assert (gone["up"], gone["outcome"], gone["icmp_loss_ratio"]) == (0, "timeout", 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_snmp_poller import QUICK, device, estate, polling
+from polled_switches import QUICK, device, estate, polling
 from waiting import until
 
 from collectors.batch import check
@@ -93,10 +93,10 @@ async def test_a_fast_port_without_64_bit_counters_has_no_traffic_and_says_so() 
     async with Narrow("a", ports) as switch:
         for port in ports:
             port.set_rate(1e6, 1e6)
-        async with polling(estate(device("a", switch)), QUICK) as (kept, _):
-            await until(lambda: len(kept.of("device")) >= 4, "polls")
-    assert any("in_bps" in row for row in kept.of("interface", port="Fa1"))
-    assert not any("in_bps" in row for row in kept.of("interface", port="Te1"))
-    said = kept.of("finding", finding=device_findings.COUNTERS_32_BIT)
+        async with polling(estate(device("a", switch)), QUICK) as (sink, _):
+            await until(lambda: len(sink.rows("device")) >= 4, "polls")
+    assert any("in_bps" in row for row in sink.rows("interface", port="Fa1"))
+    assert not any("in_bps" in row for row in sink.rows("interface", port="Te1"))
+    said = sink.rows("finding", finding=device_findings.COUNTERS_32_BIT)
     assert said[-1]["active"] == 1
     assert str(said[-1]["text"]).startswith("Te1 has only 32-bit counters")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
-from test_snmp_poller import QUICK, device, estate, polling
+from polled_switches import QUICK, device, estate, polling
 from waiting import until
 
 from collectors.batch import check
@@ -51,10 +51,10 @@ class Router(SimulatedSwitch):
 async def test_a_routers_own_measurements_are_kept_by_their_names() -> None:
     async with (
         Router("r", 1) as router,
-        polling(estate(device("r", router, role="router"))) as (kept, _),
+        polling(estate(device("r", router, role="router"))) as (sink, _),
     ):
-        await until(lambda: len(kept.of("ip_sla")) >= 4, "results")
-    assert kept.of("ip_sla", operation="voice")[0] == {
+        await until(lambda: len(sink.rows("ip_sla")) >= 4, "results")
+    assert sink.rows("ip_sla", operation="voice")[0] == {
         "kind": "udp_jitter",
         "up": 1,
         "sense": "ok",
@@ -64,9 +64,9 @@ async def test_a_routers_own_measurements_are_kept_by_their_names() -> None:
         "mos": 4.06,
         "icpif": 3,
     }
-    silent = kept.of("ip_sla", operation="ops")[0]
+    silent = sink.rows("ip_sla", operation="ops")[0]
     assert silent == {"kind": "echo", "up": 0, "sense": "timeout"}
-    assert not kept.of("ip_sla", operation="spare")
+    assert not sink.rows("ip_sla", operation="spare")
 
 
 async def test_a_switch_without_any_is_asked_once_an_hour() -> None:
@@ -75,11 +75,11 @@ async def test_a_switch_without_any_is_asked_once_an_hour() -> None:
         polling(
             estate(device("s", switch)),
             QUICK.model_copy(update={"neighbours_s": 600.0}),
-        ) as (kept, _),
+        ) as (sink, _),
     ):
-        await until(lambda: len(kept.of("device")) >= 5, "polls")
-    assert not kept.of("ip_sla")
-    assert int(kept.of("device")[-1]["packets"]) <= 3
+        await until(lambda: len(sink.rows("device")) >= 5, "polls")
+    assert not sink.rows("ip_sla")
+    assert int(sink.rows("device")[-1]["packets"]) <= 3
 
 
 @given(

@@ -18,7 +18,7 @@ from maker_agents import (
     RouterOs,
     ZyxelGs1900,
 )
-from test_snmp_poller import QUICK, device, estate, polling
+from polled_switches import QUICK, device, estate, polling
 from waiting import until
 
 from collectors.snmp import credential
@@ -35,12 +35,12 @@ async def told(agent: Beside) -> dict[str, Any]:
         facts = await poll_once(
             "127.0.0.1", agent.port_number, PUBLIC, retry_policy=RetryPolicy((1.0,))
         )
-        async with polling(estate(device("a", agent)), QUICK) as (kept, poller):
+        async with polling(estate(device("a", agent)), QUICK) as (sink, poller):
             await until(lambda: poller.stats.learnt, "its tables")
-            await until(lambda: kept.of("inventory"), "its identity")
-            await until(lambda: len(kept.of("device")) >= 3, "polls")
+            await until(lambda: sink.rows("inventory"), "its identity")
+            await until(lambda: len(sink.rows("device")) >= 3, "polls")
     assert facts.ok
-    assert {row["outcome"] for row in kept.of("device")} == {"ok"}
+    assert {row["outcome"] for row in sink.rows("device")} == {"ok"}
     shown = facts_json(facts)
     assert "incomplete" not in shown
     return shown

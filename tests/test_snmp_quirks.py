@@ -19,11 +19,11 @@ from agents import (
     SilentExtension,
     SkipsRows,
 )
-from test_snmp_poller import (
+from polled_switches import (
     MEGABIT,
     PUBLIC,
     QUICK,
-    Kept,
+    RowSink,
     device,
     estate,
     numbers,
@@ -41,14 +41,14 @@ COMMUNITY = credential("test", {"community": "public"})
 
 async def rows_of(
     switch: SimulatedSwitch, config: SnmpConfig = QUICK, polls: int = 4
-) -> Kept:
-    kept = Kept()
+) -> RowSink:
+    sink = RowSink()
     async with switch:
         switch.ports[0].set_rate(8 * MEGABIT, 8 * MEGABIT)
         held = estate(device("a", switch))
-        async with Poller(config, lambda: held, PUBLIC, kept):
-            await until(lambda: len(kept.of("device")) >= polls, "polls")
-    return kept
+        async with Poller(config, lambda: held, PUBLIC, sink):
+            await until(lambda: len(sink.rows("device")) >= polls, "polls")
+    return sink
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ async def rows_of(
 async def test_all_ports_have_their_names_and_rates(
     kind: type[SimulatedSwitch],
 ) -> None:
-    kept = await rows_of(kind("a", 6))
+    sink = await rows_of(kind("a", 6))
     names = {
         str(sample.tags["port"])
-        for sample in kept.samples
+        for sample in sink.samples
         if sample.measurement == "interface"
     }
     assert names == {f"Gi1/0/{n}" for n in range(1, 7)}
-    busy = numbers(kept.of("interface", port="Gi1/0/1"), "in_bps")
+    busy = numbers(sink.rows("interface", port="Gi1/0/1"), "in_bps")
     assert busy
     for rate in busy:
         assert rate == pytest.approx(8 * MEGABIT, rel=0.25)
-    assert {row["outcome"] for row in kept.of("device")} == {"ok"}
+    assert {row["outcome"] for row in sink.rows("device")} == {"ok"}
 
 
 @pytest.mark.parametrize("kind", [BrokenExtension, SilentExtension])
@@ -76,14 +76,14 @@ async def test_a_broken_iftable_extension_leaves_the_32_bit_counters(
     kind: type[SimulatedSwitch],
 ) -> None:
     config = SnmpConfig(period_s=0.5, timeout_s=0.05, tries=1, budget_s=20.0)
-    kept = await rows_of(kind("a", 6), config, polls=5)
-    port = kept.of("interface", port="Gi1/0/1")
-    assert len({str(s.tags.get("port")) for s in kept.samples} - {"None"}) == 6
+    sink = await rows_of(kind("a", 6), config, polls=5)
+    port = sink.rows("interface", port="Gi1/0/1")
+    assert len({str(s.tags.get("port")) for s in sink.samples} - {"None"}) == 6
     # Gigabit and half a second: it cannot have gone round.
     for rate in numbers(port, "in_bps"):
         assert rate == pytest.approx(8 * MEGABIT, rel=0.25)
     assert numbers(port, "in_bps")
-    last = kept.of("device")[-1]
+    last = sink.rows("device")[-1]
     # Not one variable at a time because of one table.
     assert int(last["packets"]) <= 6
 

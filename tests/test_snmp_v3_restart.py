@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import services
-from test_snmp_poller import estate, polling
+from polled_switches import estate, polling
 from waiting import until
 
 from collectors.estate import Device
@@ -52,10 +52,10 @@ async def test_a_poller_goes_on_within_two_polls(
     server = services.snmpd(tmp_path / "agent", config)
     with services.running(server):
         held = Device(id="a", site="town-hall", address="127.0.0.1", port=server.port)  # type: ignore[arg-type]
-        async with polling(estate(held), settings, known) as (kept, _):
+        async with polling(estate(held), settings, known) as (sink, _):
 
             def outcomes() -> list[object]:
-                return [row["outcome"] for row in kept.of("device")]
+                return [row["outcome"] for row in sink.rows("device")]
 
             await until(lambda: len(outcomes()) >= 3, "polls")
             assert set(outcomes()) == {"ok"}
