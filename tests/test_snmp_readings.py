@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import services
 from agents import RecordedRaw
-from test_snmp_odd_values import CREDENTIALS, LIBRARIES, Switch, rows, shown_by
+from odd_switch import CREDENTIALS, LIBRARIES, OddSwitch, read_facts, table_rows
 
 from collectors.snmp.polling import device_findings
 from collectors.snmp.polling.health_rows import SEVERITIES, severity
@@ -57,8 +57,8 @@ async def test_a_temperature_is_read_in_every_encoding(
     version: str, prefer_gufo: bool
 ) -> None:
     for name, (value, expected) in ENCODED.items():
-        agent = Switch("s", 1, rows() | {f"{_VALUE}.1": value})
-        shown = await shown_by(agent, version, prefer_gufo)
+        agent = OddSwitch("s", 1, table_rows() | {f"{_VALUE}.1": value})
+        shown = await read_facts(agent, version, prefer_gufo)
         found = {s["descr"]: s["value"] for s in shown["sensors"]}
         assert found.get("Inlet 1") == expected, name
         assert found["Inlet 2"] == 22
@@ -71,7 +71,7 @@ async def test_a_float_stays_one_however_often_it_is_asked_for(
 ) -> None:
     value, expected = ENCODED["Opaque float"]
     asked = ["1.3.6.1.2.1.1.3.0", f"{_VALUE}.1", f"{_VALUE}.2"]
-    agent = Switch("s", 1, rows() | {f"{_VALUE}.1": value})
+    agent = OddSwitch("s", 1, table_rows() | {f"{_VALUE}.1": value})
     async with agent, Sessions(prefer_gufo) as sessions:
         session = sessions.open(
             "127.0.0.1",
@@ -141,7 +141,7 @@ async def test_recorded_readings_are_measurements_or_not_known(
     name: str, version: str
 ) -> None:
     file = services.corpus("..", "cases", "snmp", f"{name}.rec")
-    shown = await shown_by(RecordedRaw(file), version)
+    shown = await read_facts(RecordedRaw(file), version)
     found = {(s["class"], s["descr"]): s["value"] for s in shown["sensors"]}
     for sensor, value in CASES[name].items():
         assert found.get(sensor) == value, sensor
@@ -150,7 +150,7 @@ async def test_recorded_readings_are_measurements_or_not_known(
 @pytest.mark.corpus
 async def test_recorded_optics_with_a_low_alarm_of_zero_are_well() -> None:
     file = services.corpus("..", "cases", "snmp", "s25_juniper_dom.rec")
-    shown = await shown_by(RecordedRaw(file), "v2c")
+    shown = await read_facts(RecordedRaw(file), "v2c")
     light = {s["descr"]: s for s in shown["sensors"] if s["class"] == "dbm"}
     light = light["ge-0/2/0 receive power"]
     assert light["value"] == -5.66
@@ -163,20 +163,20 @@ async def test_recorded_optics_with_a_low_alarm_of_zero_are_well() -> None:
 @pytest.mark.corpus
 async def test_recorded_texts_are_read_without_padding_and_in_their_code_page() -> None:
     file = services.corpus("..", "cases", "snmp", "s06_ff_padding.rec")
-    shown = await shown_by(RecordedRaw(file), "v2c")
+    shown = await read_facts(RecordedRaw(file), "v2c")
     assert shown["identity"]["serial"] == "FOC1234"
     serials = [entity.get("serial") for entity in shown["entities"]]
     assert serials == ["FOC1234", "FB40BC5", None]
     file = services.corpus("..", "cases", "snmp", "s05b_cp1252.rec")
-    shown = await shown_by(RecordedRaw(file), "v2c")
+    shown = await read_facts(RecordedRaw(file), "v2c")
     assert shown["identity"]["sys_location"] == "St. Mary\u2019s Library"
     assert shown["ports"][0]["alias"] == "Uplink \u2013 Core 1"
 
 
 async def test_what_nothing_can_have_is_refused_and_said() -> None:
     value, _ = ENCODED["5000 degrees"]
-    agent = Switch("s", 1, rows() | {f"{_VALUE}.1": value})
-    shown = await shown_by(agent, "v2c")
+    agent = OddSwitch("s", 1, table_rows() | {f"{_VALUE}.1": value})
+    shown = await read_facts(agent, "v2c")
     (refused,) = shown["refused"]
     assert (refused["class"], refused["descr"]) == ("temperature", "Inlet 1")
     assert refused["value"] == 5000

@@ -1,0 +1,132 @@
+"""A value that turns unreadable between polls leaves all other ports as they are."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from odd_switch import (
+    CREDENTIALS,
+    IF_ALIAS,
+    LIBRARIES,
+    MISREAD,
+    ODD,
+    OddSwitch,
+    odd_switch,
+)
+
+from collectors.estate import Device
+from collectors.snmp import SnmpConfig
+from collectors.snmp.polling import device_findings
+from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
+from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.session import oids
+from collectors.snmp.session.credentials import Credential
+from collectors.snmp.session.session import RetryPolicy
+from collectors.snmp.session.sessions import Sessions
+from probes.wire.clock import wall_ms
+from towpath.demo import snmp_messages
+
+
+async def polls(
+    agent: OddSwitch,
+    held: Credential,
+    prefer_gufo: bool,
+    spoil: dict[int, dict[str, Any]],
+) -> list[dict[str, list[dict[str, Any]]]]:
+    """Rows by measurement of one poll after another; before poll `n` the agent's rows
+    become `spoil[n]`, and after the last of them come two more."""
+    kept = []
+    async with agent, Sessions(prefer_gufo) as sessions:
+        session = sessions.open(
+            "127.0.0.1", agent.port_number, held, RetryPolicy((2.0, 2.0))
+        )
+        device = Device(id="a", site="s", address="127.0.0.1", port=agent.port_number)  # type: ignore[arg-type]
+        settings = PollSettings(
+            SnmpConfig(period_s=0.001, timeout_s=2.0, tries=2),
+            wall_ms,
+        )
+        poll = DevicePoll(settings, device, (), session, DeviceState())
+        for n in range(max(spoil) + 3):
+            if n in spoil:
+                agent.rows |= spoil[n]
+                agent.rebuild()
+            polled = await poll.poll(0.0, lambda: None)
+            found: dict[str, list[dict[str, Any]]] = {}
+            for batch in polled.batches:
+                for sample in batch.samples():
+                    found.setdefault(batch.measurement, []).append(
+                        {**sample.tags, **sample.fields}
+                    )
+            kept.append(found)
+            await asyncio.sleep(0.01)
+        poll.close()
+    return kept
+
+
+@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
+@pytest.mark.parametrize("version", CREDENTIALS)
+@pytest.mark.parametrize("encoding", ODD)
+async def test_a_counter_that_turns_odd_while_polled_leaves_all_other_ports(
+    encoding: str, version: str, prefer_gufo: bool
+) -> None:
+    counters = [f"{oids.IF_HC_IN_OCTETS}.2", f"{oids.IF_IN_OCTETS}.2"]
+    agent = odd_switch()
+    for port in agent.ports:
+        port.set_rate(10_000_000, 10_000_000)
+    kept = await polls(
+        agent,
+        CREDENTIALS[version],
+        prefer_gufo,
+        {3: dict.fromkeys(counters, bytes.fromhex(ODD[encoding]))},
+    )
+    for found in kept:
+        assert found["device"][0]["outcome"] == "ok"
+        assert [row["port"] for row in found["interface"]] == ["Gi1", "Gi2", "Gi3"]
+    for row in kept[-1]["interface"]:
+        if row["port"] != "Gi2":
+            assert "in_bps" in row
+        elif not (prefer_gufo and encoding in MISREAD):
+            assert "in_bps" not in row
+        assert "out_bps" in row
+
+
+@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
+async def test_a_port_whose_state_and_counter_are_odd_keeps_the_rest(
+    prefer_gufo: bool,
+) -> None:
+    agent = odd_switch()
+    for port in agent.ports:
+        port.set_rate(10_000_000, 10_000_000)
+    columns = (oids.IF_HC_IN_OCTETS, oids.IF_IN_OCTETS, oids.IF_OPER_STATUS)
+    odd = {f"{column}.2": b"\x01\x01\xff" for column in columns}
+    kept = await polls(agent, CREDENTIALS["v2c"], prefer_gufo, {3: odd})
+    [row] = [row for row in kept[-1]["interface"] if row["port"] == "Gi2"]
+    assert row["out_bps"] > 0
+    assert not {"in_bps", "oper", "up"} & row.keys()
+
+
+@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
+@pytest.mark.parametrize("version", CREDENTIALS)
+async def test_a_finding_lasts_as_long_as_the_value_is_odd(
+    version: str, prefer_gufo: bool
+) -> None:
+    good = snmp_messages.octets("desk 2")
+    kept = await polls(
+        odd_switch({IF_ALIAS: b"\x06\x00"}),
+        CREDENTIALS[version],
+        prefer_gufo,
+        {2: {}, 12: {IF_ALIAS: good}, 40: {}},
+    )
+
+    def active(found: dict[str, list[dict[str, Any]]]) -> list[int]:
+        return [
+            row["active"]
+            for row in found.get("finding", [])
+            if row["finding"] == device_findings.VALUES_UNREADABLE
+        ]
+
+    assert [active(found) for found in kept[:12]] == [[1]] * 12
+    assert [0] in [active(found) for found in kept]
+    assert active(kept[-1]) == []
