@@ -84,7 +84,7 @@ def render_once(once: OnceResult, as_json: bool) -> str:
     return "\n".join(
         [
             place_sentence(once.whereabouts, once.place_reason),
-            f"Policy: {once.policy}.",
+            f"Policy: {once.policy.rstrip('.')}.",
             "",
             *summary_lines(once.results),
             "",

@@ -99,6 +99,8 @@ _LABELS = {
     "signal_min_dbm": "signal minimum",
     "snr_db": "SNR",
     "status": "HTTP status",
+    "spool_dropped": "reports dropped",
+    "spool_reports": "reports waiting",
     "teams_way": "route to Teams",
     "tls_ms": "TLS handshake",
     "tunnel_loss_ratio": "loss in the tunnel",
