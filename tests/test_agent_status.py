@@ -11,7 +11,8 @@ from probes.diagnosis.agent_status import (
     summary_lines,
 )
 from probes.diagnosis.outcome_text import OUTCOME_TEXT
-from probes.diagnosis.result_text import figure_lines, figures, label, summary
+from probes.diagnosis.result_figures import figure_lines, figures, label
+from probes.diagnosis.result_summary import summary
 from probes.wire.durations import rough_duration_text
 from probes.wire.failure import Outcome
 from probes.wire.measurements import MEASUREMENTS

@@ -16,7 +16,7 @@ from probes.agent.report_delivery import CredentialRefused, Later
 from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Settings
 from probes.diagnosis.agent_status import place_sentence, summary_lines
-from probes.diagnosis.result_text import figure_lines
+from probes.diagnosis.result_figures import figure_lines
 from probes.wire.clock import wall_ms
 from probes.wire.failure import is_failure
 from probes.wire.policy import Policy

@@ -13,12 +13,9 @@ from pathlib import Path
 import msgspec
 
 from probes.diagnosis.local_time import local_time_text
-from probes.diagnosis.result_text import (
-    capitalised,
-    figure_lines,
-    result_title,
-    summary,
-)
+from probes.diagnosis.number_text import capitalised
+from probes.diagnosis.result_figures import figure_lines
+from probes.diagnosis.result_summary import result_title, summary
 from probes.diagnosis.verdict import LaptopVerdict, verdict
 from probes.wire.atomic_file import replace_file
 from probes.wire.durations import rough_duration_text

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from probes.diagnosis.result_text import capitalised
+from probes.diagnosis.number_text import capitalised
 from probes.wire.policy import BURST_ROUNDS_MS, BURSTS_PER_DAY, Policy
 from probes.wire.probe import RunConditions
 from probes.wire.probe_list import PROBES, probe_title

@@ -20,7 +20,9 @@ from probes.diagnosis.agent_status import (
     status_place,
 )
 from probes.diagnosis.local_time import local_time_text
-from probes.diagnosis.result_text import capitalised, figures, result_title, summary
+from probes.diagnosis.number_text import capitalised
+from probes.diagnosis.result_figures import figures
+from probes.diagnosis.result_summary import result_title, summary
 from probes.diagnosis.sent_log import Sending
 from probes.diagnosis.verdict import LaptopVerdict
 from probes.diagnosis.what_we_collect import NEVER, period_text

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from probes.diagnosis.outcome_text import OUTCOME_TEXT
-from probes.diagnosis.result_text import call_summary
+from probes.diagnosis.result_summary import call_summary
 from probes.wire import diagnosis
 from probes.wire.call_cause import Cause, cause
 from probes.wire.diagnosis import Diagnosis, LaptopResults, failures, is_microsoft

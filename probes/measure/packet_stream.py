@@ -1,26 +1,20 @@
 """A paced stream of UDP requests (STAMP or STUN) and the replies to it.
 
 It runs in its own thread, because the agent's event loop would delay the time stamps.
-On Linux the kernel stamps arrivals, so one wake-up per packet is enough; elsewhere a
-second thread waits for them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
-import struct
-import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
+from probes.measure.packet_inbox import PacketInbox, open_inbox
 from probes.wire.packet_codec import PacketCodec
 
-_TIMESTAMPNS_NEW = 64  # SO_TIMESTAMPNS_NEW: two 64-bit numbers on every architecture
-_TIMESPEC = struct.Struct("@qq")
 _GIVE_UP_S = 3.0
 _GIVE_UP_ERRORS = 10
 _STRAGGLERS_S = 1.0
@@ -56,87 +50,6 @@ class StreamResult(NamedTuple, Generic[Reply]):
     octets_out: int
     packets_in: int
     octets_in: int
-
-
-class _Inbox(Protocol):
-    def drain(self) -> list[tuple[int, bytes]]: ...
-    def close(self) -> None: ...
-
-
-class _KernelInbox:
-    """Arrivals with the kernel's time stamps, so they may be read late."""
-
-    def __init__(self, channel: socket.socket) -> None:
-        channel.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS_NEW, 1)
-        self._channel = channel
-
-    def drain(self) -> list[tuple[int, bytes]]:
-        """Returns what has arrived as (time on `perf_counter_ns`, packet). Raises
-        `OSError` if the network reported an error."""
-        if sys.platform == "win32":
-            raise NotImplementedError("only the Linux kernel stamps arrivals")
-        packets: list[tuple[int, bytes]] = []
-        # The kernel uses the wall clock, which may be stepped, so the offset to the
-        # monotonic clock is taken again each time.
-        ahead_ns = time.time_ns() - time.perf_counter_ns()
-        while True:
-            try:
-                packet, ancillary, _flags, _from = self._channel.recvmsg(2048, 64)
-            except BlockingIOError:
-                return packets
-            arrived_ns = now_ns = time.perf_counter_ns()
-            for level, kind, value in ancillary:
-                if (level, kind) == (socket.SOL_SOCKET, _TIMESTAMPNS_NEW):
-                    seconds, rest = _TIMESPEC.unpack_from(value)
-                    stamped_ns = seconds * 1_000_000_000 + rest - ahead_ns
-                    # If the wall clock was stepped since, the stamp is implausible.
-                    if now_ns - _SLEPT_NS < stamped_ns < arrived_ns:
-                        arrived_ns = stamped_ns
-            packets.append((arrived_ns, packet))
-
-    def close(self) -> None:
-        pass
-
-
-class _ThreadInbox:
-    """Arrivals stamped by a thread that does nothing else."""
-
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
-        self._channel.settimeout(0.2)
-        self._packets: deque[tuple[int, bytes]] = deque()
-        self._error: OSError | None = None
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._wait, name="stream-inbox")
-        self._thread.start()
-
-    def _wait(self) -> None:
-        while not self._closed.is_set():
-            try:
-                packet = self._channel.recv(2048)
-                self._packets.append((time.perf_counter_ns(), packet))
-            except TimeoutError:
-                continue
-            except OSError as error:
-                self._error = error
-                self._closed.wait(0.01)
-
-    def drain(self) -> list[tuple[int, bytes]]:
-        error, self._error = self._error, None
-        if error is not None and not self._packets:
-            raise error
-        return [self._packets.popleft() for _ in range(len(self._packets))]
-
-    def close(self) -> None:
-        self._closed.set()
-        self._thread.join()
-
-
-def _inbox(channel: socket.socket, kernel_times: bool) -> _Inbox:
-    if kernel_times and sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            return _KernelInbox(channel)
-    return _ThreadInbox(channel)
 
 
 def set_dscp(channel: socket.socket, dscp: int) -> None:
@@ -181,7 +94,7 @@ class Stream(Generic[Reply]):
         self._stop.set()
 
     def run(self) -> StreamResult[Reply]:
-        inbox = _inbox(self._channel, self._kernel_times)
+        inbox = open_inbox(self._channel, self._kernel_times)
         slept = False
         try:
             started_s = time.perf_counter()
@@ -206,7 +119,7 @@ class Stream(Generic[Reply]):
             *self._in,
         )
 
-    def _send_all(self, inbox: _Inbox) -> bool:
+    def _send_all(self, inbox: PacketInbox) -> bool:
         """Sends the stream. Returns False if the machine slept in the middle of it."""
         started_ns = before_ns = time.perf_counter_ns()
         wall_ns = time.time_ns()
@@ -259,7 +172,7 @@ class Stream(Generic[Reply]):
         self._error = error
         self._errors += 1
 
-    def _receive(self, inbox: _Inbox) -> None:
+    def _receive(self, inbox: PacketInbox) -> None:
         try:
             packets = inbox.drain()
         except OSError as error:
@@ -284,7 +197,7 @@ class Stream(Generic[Reply]):
         return len(answered) == len(self._sent_ns)
 
     def _wait_for(
-        self, inbox: _Inbox, condition: Callable[[], bool], seconds: float
+        self, inbox: PacketInbox, condition: Callable[[], bool], seconds: float
     ) -> None:
         deadline = time.perf_counter() + seconds
         while not condition() and time.perf_counter() < deadline:
@@ -292,7 +205,7 @@ class Stream(Generic[Reply]):
                 return
             self._receive(inbox)
 
-    def _send_closing(self, inbox: _Inbox) -> None:
+    def _send_closing(self, inbox: PacketInbox) -> None:
         for attempt in range(_CLOSING_TRIES):
             self._send(self._packets + CLOSING_GAP + attempt)
             self._wait_for(inbox, lambda: bool(self._closing), 0.5)
