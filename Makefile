@@ -8,28 +8,28 @@ FOR ?=
 .PHONY: help env demo test check format bench soak docs lock release clean services
 .PHONY: check-lint check-types check-types-win32 check-types-darwin check-layers
 
-help: ## Show what there is to do
+help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-env: $(VENV)/.ready ## Make .venv with everything (towpath and towpath-agent in .venv/bin)
+env: $(VENV)/.ready ## Create .venv with all dependencies (towpath and towpath-agent in .venv/bin)
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@deploy/make-env "$(PYTHON)" "$(VENV)"
 	@touch $@
 
-demo: env ## Start a small council on this machine (FOR=90s ends by itself)
+demo: env ## Start a small council on this machine (FOR=90s stops it after that time)
 	@$(BIN)/towpath demo $(if $(FOR),--for $(FOR))
 
-services: env ## Install the real servers the tests use, where that is allowed
+services: env ## Install the real servers that the tests use, if allowed
 	@deploy/install-services
 
-# Most tests wait for something: one more at a time than there are cores.
+# Most tests spend time waiting, so one more worker than there are cores.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 1))')
 
-test: env services check ## Everything: lint, types, layers, all tests (WORKERS=1 one by one)
+test: env services check ## Run lint, types, layers and all tests (WORKERS=1: one at a time)
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --durations 15
 
-check: env ## Lint, formatting, types, layers
+check: env ## Check lint, formatting, types and layers
 	@$(MAKE) --no-print-directory -j2 check-types check-lint check-types-win32 check-types-darwin check-layers
 
 check-lint:
@@ -39,35 +39,35 @@ check-lint:
 check-types:
 	@$(BIN)/mypy
 
-# The agent as Windows and macOS see it; what one of them never reaches is no fault.
+# The agent as on Windows and macOS; code that one of them never reaches is allowed.
 check-types-win32 check-types-darwin: check-types-%:
 	@$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$* --no-warn-unreachable -p probes
 
 check-layers:
 	@$(BIN)/lint-imports
 
-format: env ## Put the code into shape
+format: env ## Format the code and fix lint
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: env ## Print the generated pages again (catalogue, on-call, privacy)
+docs: env ## Regenerate the generated pages (catalogue, on-call, privacy)
 	@$(BIN)/python -m towpath.doc_pages
 
-bench: env services ## Measure: ratios against peers, in one run each
+bench: env services ## Run the benchmarks, each against its peers in the same run
 	@$(BIN)/python -m benchmarks
 
-soak: env services ## The slow tests
+soak: env services ## Run the slow tests
 	@$(BIN)/pytest -m soak --override-ini addopts="--import-mode=importlib -ra" --timeout 3600
 
 COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-lock: ## Pin the newest allowed versions: all, and what servers and laptops get (needs uv)
+lock: ## Pin the newest allowed versions for all, servers and laptops (needs uv)
 	@$(COMPILE) --upgrade --all-extras --group dev pyproject.toml -o requirements.lock
 	@$(COMPILE) -c requirements.lock --extra server --extra pdf pyproject.toml -o deploy/server.lock
 	@$(COMPILE) -c requirements.lock pyproject.toml -o deploy/agent.lock
 
-release: env ## Make dist/: the wheel, the locks of server and agent, their SBOMs, checksums
+release: env ## Build dist/: the wheel, locks of server and agent, their SBOMs, checksums
 	@deploy/make-release $(BIN) dist
 
-clean: ## Remove what was made
+clean: ## Remove everything that was built
 	@rm -rf $(VENV) var build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

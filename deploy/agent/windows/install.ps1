@@ -1,20 +1,20 @@
-# As administrator: starts the agent for each user at logon, and puts "Is it me?" into the
+# Run as administrator. Starts the agent for each user at logon and adds "Is it me?" to the
 # Start menu. Not yet run on a real Windows machine.
 param([string]$Folder = "$env:ProgramFiles\towpath-agent")
 $ErrorActionPreference = 'Stop'
 
 $program = Join-Path $Folder 'Scripts\towpath-agent.exe'
-# Without a console, where the environment has one to offer.
+# pythonw.exe opens no console window.
 $quiet = Join-Path $Folder 'Scripts\pythonw.exe'
-if (-not (Test-Path $program)) { throw "There is no $program" }
+if (-not (Test-Path $program)) { throw "$program was not found" }
 
-# Users may read this file and not change it, so the agent cannot take the token out.
+# Users can read this file but not change it, so the agent cannot remove the token.
 $file = Join-Path $env:ProgramData 'towpath-agent\agent.toml'
 if ((Test-Path $file) -and (Select-String -Path $file -Pattern '^\s*enrolment_token\s*=' -Quiet)) {
-    Write-Warning "$file holds the enrolment token, which everybody on this machine can read. Take it out, and enrol each user with: towpath-agent enrol --token-file"
+    Write-Warning "$file contains the enrolment token, and everybody on this machine can read it. Remove it, and enrol each user with: towpath-agent enrol --token-file"
 }
 
-# The group of all users by its identifier: its name is another one in every language.
+# The group of all users, by its identifier, because its name depends on the language.
 $users = New-ScheduledTaskPrincipal -GroupId 'S-1-5-32-545' -RunLevel Limited
 $action = New-ScheduledTaskAction -Execute $quiet -Argument '-m probes.agent.agent_cli run'
 $trigger = New-ScheduledTaskTrigger -AtLogOn
@@ -28,5 +28,5 @@ $menu = [Environment]::GetFolderPath('CommonPrograms')
 $link = (New-Object -ComObject WScript.Shell).CreateShortcut((Join-Path $menu 'Is it me.lnk'))
 $link.TargetPath = $quiet
 $link.Arguments = '-m probes.agent.agent_cli is-it-me'
-$link.Description = 'How good the connection is from this laptop, and what to do about it'
+$link.Description = 'Check the connection from this laptop and see what to do'
 $link.Save()
