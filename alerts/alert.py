@@ -1,4 +1,4 @@
-"""`Alert`: what one rule says of one subject, as everybody is shown it."""
+"""`Alert`: the state of one rule for one subject, as people and programs see it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from typing import Literal
 
 import msgspec
 
-State = Literal["pending", "firing", "resolved"]
+StateName = Literal["pending", "firing", "resolved"]
 Severity = Literal["critical", "warning", "info"]
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """One rule's standing for one subject.
+    """One rule's alert about one subject.
 
     `rule` and `subject` (the tags that name what it is about) identify it.
-    `since_ms`: when the condition began; `firing_ms`: when it had held long enough;
-    `resolved_ms`: when it ended. `suppressed_by`: key of the alert that explains it,
-    which was paged instead. `explained_by`: the same, and kept when that has ended, for
-    as long as nobody was told of this one. `affected`: counts of what hangs on it, such
-    as {"devices": 4, "agents": 20}; agent counts under the least group are left out.
-    `why`: why it ended, where that was not that all was well. `paged_ms`: when somebody
-    was told. `silenced_until_ms`: nobody is told before (maintenance); 0 for not.
+    `since_ms`: when the condition began. `firing_ms`: when it had held long enough.
+    `resolved_ms`: when it ended. `suppressed_by`: the key of the alert that explains
+    it, which was paged instead. `explained_by`: the same, but kept after that alert has
+    ended, until this one is paged itself. `affected`: what depends on it, such as
+    {"devices": 4, "agents": 20}; groups of laptops below the smallest size are left
+    out. `why`: why it ended, if not because all was well. `paged_ms`: when it was
+    paged. `silenced_until_ms`: no page before then (maintenance); 0 if not silenced.
     """
 
     rule: str
     subject: dict[str, str]
     severity: Severity
-    state: State
+    state: StateName
     since_ms: int
     site: str = ""
     firing_ms: int | None = None

@@ -1,5 +1,5 @@
 """What other processes do with the alert engine's file: the status page, the command
-line, reports. Every function opens and closes it."""
+line and reports. Every function opens and closes it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from collectors.journal import Positions
 
 
 def open_alerts(path: Path) -> list[Alert]:
-    """Pending and firing alerts, the oldest first; empty where there is no file yet."""
-    return _shown(path, "a.open = 1 ORDER BY a.since_ms", ())
+    """Pending and firing alerts, oldest first; empty if there is no file yet."""
+    return _select_alerts(path, "a.open = 1 ORDER BY a.since_ms", ())
 
 
 def recent_alerts(path: Path, since_ms: int) -> list[Alert]:
-    """Open alerts and those that ended at or after `since_ms`, the newest first."""
-    return _shown(
+    """Open alerts and those that ended at or after `since_ms`, newest first."""
+    return _select_alerts(
         path, "a.open = 1 OR a.resolved_ms >= ? ORDER BY a.since_ms DESC", (since_ms,)
     )
 
 
 def acknowledge(path: Path, key: str, who: str, why: str, now_ms: int) -> Alert:
-    """Somebody has it. `LookupError` where no open alert has that key."""
-    with _reaching(path) as db, transaction(db):
+    """Records who handles it. Raises `LookupError` if no open alert has that key."""
+    with _opened(path) as db, transaction(db):
         row = db.execute(
             "SELECT episode, body FROM alert WHERE key = ? AND open = 1", (key,)
         ).fetchone()
@@ -50,26 +50,26 @@ def start_positions(path: Path) -> Positions | None:
     if not path.exists():
         return None
     try:
-        with _reaching(path, read_only=True) as db:
+        with _opened(path, read_only=True) as db:
             return read_positions(db, "floor")
     except sqlite3.OperationalError:
-        # A file that an end in the middle left without tables.
+        # The engine was killed before it had made the tables.
         return None
 
 
 def overdue_notifications(path: Path, now_ms: int) -> list[Undelivered]:
-    """Channels that refuse notifications or have not taken them for minutes."""
+    """Channels that refuse notifications or have failed for minutes."""
     if not path.exists():
         return []
-    with _reaching(path, read_only=True) as db:
+    with _opened(path, read_only=True) as db:
         return list(undelivered(db, now_ms))
 
 
-def silence(path: Path, wanted: Silence) -> Silence:
-    """Nobody is paged for what `wanted` covers; its id is given here."""
+def add_silence(path: Path, wanted: Silence) -> Silence:
+    """Adds the silence and returns it with its id."""
     if wanted.until_ms <= wanted.from_ms:
         raise ValueError("a silence ends after it begins")
-    with _reaching(path) as db, transaction(db):
+    with _opened(path) as db, transaction(db):
         done = db.execute(
             "INSERT INTO silence (from_ms, until_ms, site, device, rule, why, who, "
             "planned) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -88,8 +88,8 @@ def silence(path: Path, wanted: Silence) -> Silence:
 
 
 def end_silence(path: Path, id: int, now_ms: int) -> bool:
-    """Ends it now; False where there is no such silence, or it has ended."""
-    with _reaching(path) as db, transaction(db):
+    """Ends it now; returns False if there is no such silence or it has ended."""
+    with _opened(path) as db, transaction(db):
         done = db.execute(
             "UPDATE silence SET until_ms = ? WHERE id = ? AND until_ms > ?",
             (now_ms, id, now_ms),
@@ -97,19 +97,19 @@ def end_silence(path: Path, id: int, now_ms: int) -> bool:
         return done.rowcount > 0
 
 
-def silences(path: Path, from_ms: int) -> list[Silence]:
+def list_silences(path: Path, from_ms: int) -> list[Silence]:
     """Silences that end at or after `from_ms`: for lists, and for reports, which show
     planned maintenance apart."""
     if not path.exists():
         return []
-    with _reaching(path, read_only=True) as db:
+    with _opened(path, read_only=True) as db:
         return silences_from(db, from_ms)
 
 
-def _shown(path: Path, where: str, values: tuple[int, ...]) -> list[Alert]:
+def _select_alerts(path: Path, where: str, values: tuple[int, ...]) -> list[Alert]:
     if not path.exists():
         return []
-    with _reaching(path, read_only=True) as db:
+    with _opened(path, read_only=True) as db:
         rows = db.execute(
             "SELECT a.body, ack.at_ms, ack.who FROM alert a "
             f"LEFT JOIN ack ON ack.episode = a.episode WHERE {where}",
@@ -124,7 +124,7 @@ def _shown(path: Path, where: str, values: tuple[int, ...]) -> list[Alert]:
 
 
 @contextlib.contextmanager
-def _reaching(path: Path, read_only: bool = False) -> Iterator[sqlite3.Connection]:
+def _opened(path: Path, read_only: bool = False) -> Iterator[sqlite3.Connection]:
     db = connect(path, "ro" if read_only else "rwc")
     try:
         if not read_only:

@@ -1,5 +1,5 @@
-"""What `towpath rules …` and `towpath alerts …` do; each returns its exit code: 0 done,
-1 it ran and the answer is bad, 2 wrong usage or files."""
+"""`towpath rules …` and `towpath alerts …`. Each function returns its exit code: 0 if
+all is well, 1 if it found a problem, 2 if arguments or files are wrong."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ from alerts import recording, unknown_names
 from alerts.alert import Alert
 from alerts.alert_access import (
     acknowledge,
+    add_silence,
     end_silence,
+    list_silences,
     open_alerts,
     overdue_notifications,
     recent_alerts,
-    silence,
-    silences,
 )
-from alerts.alert_text import say_affected
-from alerts.notify.delivery_result import DeliveryRefused, Notifier, Partly, Retry
-from alerts.notify.page import Page, build
-from alerts.rule_files import Check, RuleError, Rules, load, nothing
+from alerts.alert_text import describe_affected
+from alerts.notify.delivery_result import (
+    DeliveryRefused,
+    Notifier,
+    PartlyDelivered,
+    RetryLater,
+)
+from alerts.notify.page import Page, PageSettings, build_page
+from alerts.rule_files import RuleCheck, RuleError, Rules, load_rules, no_check
 from alerts.suppression import Silence
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
@@ -36,17 +41,19 @@ from probes.wire.durations import duration_text, parse_duration_ms
 Out = Callable[[str], None]
 
 
-def rules_list(folder: Path | None, as_json: bool = False, out: Out = print) -> int:
-    """Every enabled rule: id, severity, how long before it pages, title, where."""
+def rules_list(
+    rules_folder: Path | None, as_json: bool = False, out: Out = print
+) -> int:
+    """Lists every enabled rule: id, severity, time before it pages, title, sites."""
     try:
-        rules = load(CATALOGUE, folder)
+        rules = load_rules(CATALOGUE, rules_folder)
     except RuleError as error:
-        return _wrong(error.findings, out)
+        return _print_findings(error.findings, out)
     if as_json:
         out(msgspec.json.encode([r.model_dump(by_alias=True) for r in rules]).decode())
         return 0
     width = max(len(rule.id) for rule in rules)
-    out(f"{'rule':<{width}}  {'severity':<8}  {'pages':<7}  when")
+    out(f"{'rule':<{width}}  {'severity':<8}  {'pages':<7}  title")
     for rule in rules:
         where = f" (only {', '.join(rule.sites)})" if rule.sites else ""
         if rule.not_sites:
@@ -57,39 +64,42 @@ def rules_list(folder: Path | None, as_json: bool = False, out: Out = print) -> 
     return 0
 
 
-def rules_check(folder: Path | None, out: Out = print, check: Check = nothing) -> int:
-    """Whether the rules can be used, and everything that is wrong with them."""
+def rules_check(
+    rules_folder: Path | None, out: Out = print, check: RuleCheck = no_check
+) -> int:
+    """Reports whether the rules are valid, and every error in them."""
     try:
-        rules = load(CATALOGUE, folder, check)
+        rules = load_rules(CATALOGUE, rules_folder, check)
     except RuleError as error:
-        return _wrong(error.findings, out)
-    out(f"{len(rules.ids)} rules are well.")
+        return _print_findings(error.findings, out)
+    out(f"{len(rules.ids)} rules are valid.")
     return 0
 
 
 def rules_test(
-    files: Sequence[Path], folder: Path | None = None, out: Out = print
+    files: Sequence[Path], rules_folder: Path | None = None, out: Out = print
 ) -> int:
-    """Plays recorded windows and says where the rules come to another verdict."""
+    """Replays recordings, and reports every difference from what they expect."""
     try:
-        rules = load(CATALOGUE, folder)
-        recordings = [(path, recording.read(path)) for path in files]
+        rules = load_rules(CATALOGUE, rules_folder)
+        recordings = [(path, recording.read_recording(path)) for path in files]
     except (RuleError, recording.RecordingError) as error:
-        return _wrong(error.findings, out)
-    bad = played = 0
+        return _print_findings(error.findings, out)
+    differing = replayed = 0
     for path, recorded in recordings:
-        for name, found in recording.problems(recorded, rules):
-            played += 1
-            bad += bool(found)
-            out(f"{'differs' if found else 'as expected':<12} {path.name}: {name}")
-            for line in found:
+        for name, differences in recording.case_differences(recorded, rules):
+            replayed += 1
+            differing += bool(differences)
+            verdict = "differs" if differences else "as expected"
+            out(f"{verdict:<12} {path.name}: {name}")
+            for line in differences:
                 out(f"             {line}")
-    out(f"{played} cases, {bad} differ from what was expected.")
-    return 1 if bad else 0
+    out(f"{replayed} cases, {differing} differ from what was expected.")
+    return 1 if differing else 0
 
 
 def alerts_list(
-    standing: Path,
+    state_file: Path,
     now_ms: int,
     since_ms: int | None = None,
     everything: bool = False,
@@ -97,12 +107,12 @@ def alerts_list(
     timezone: str = "Europe/London",
     out: Out = print,
 ) -> int:
-    """Open alerts (with `since_ms` those that ended since, too). Exit 1 where any that
-    is not suppressed fires. `everything` shows the suppressed and pending ones."""
+    """Lists open alerts and, with `since_ms`, those that ended since. Returns 1 if any
+    fires that is not suppressed. `everything` includes suppressed and pending ones."""
     if since_ms is None:
-        alerts = open_alerts(standing)
+        alerts = open_alerts(state_file)
     else:
-        alerts = recent_alerts(standing, since_ms)
+        alerts = recent_alerts(state_file, since_ms)
     firing = any(a.state == "firing" and not a.suppressed_by for a in alerts)
     if as_json:
         rows = [{**msgspec.to_builtins(a), "key": a.key} for a in alerts]
@@ -115,95 +125,98 @@ def alerts_list(
     ]
     if not shown:
         out(
-            "Nothing is wrong that Towpath knows of." if not alerts else _folded(alerts)
+            "No problems known to Towpath."
+            if not alerts
+            else _hidden_alerts_line(alerts)
         )
     for alert in shown:
-        for line in _lines(alert, now_ms, ZoneInfo(timezone)):
+        for line in _alert_lines(alert, now_ms, ZoneInfo(timezone)):
             out(line)
-    for late in overdue_notifications(standing, now_ms):
+    for late in overdue_notifications(state_file, now_ms):
         since = _clock(late.since_ms, ZoneInfo(timezone))
-        out(f"not taken by {late.channel} since {since} ({late.count}): {late.error}")
+        out(
+            f"not delivered by {late.channel} since {since} ({late.count}): "
+            f"{late.error}"
+        )
     return 1 if firing else 0
 
 
 def alerts_ack(
-    standing: Path, key: str, who: str, why: str, now_ms: int, out: Out = print
+    state_file: Path, key: str, who: str, why: str, now_ms: int, out: Out = print
 ) -> int:
-    """Says that somebody has it."""
+    """Acknowledges an alert: records who handles it."""
     try:
-        alert = acknowledge(standing, key, who, why, now_ms)
+        alert = acknowledge(state_file, key, who, why, now_ms)
     except LookupError:
-        known = [alert.key for alert in open_alerts(standing)]
+        known = [alert.key for alert in open_alerts(state_file)]
         out(f"no open alert is called {key!r}{did_you_mean(key, known)}")
         return 2
-    out(f"{who} has it: {alert.summary}")
+    out(f"acknowledged by {who}: {alert.summary}")
     return 0
 
 
 def alerts_silence(
-    standing: Path,
+    state_file: Path,
     lasting: str,
-    who: str,
-    why: str,
-    now_ms: int,
-    site: str = "",
-    device: str = "",
-    rule: str = "",
-    from_ms: int | None = None,
-    planned: bool = False,
+    wanted: Silence,
     known: tuple[Rules, Estate] | None = None,
     timezone: str = "Europe/London",
     out: Out = print,
 ) -> int:
-    """Pages nobody for `lasting` (`2h`) for a site, a device, a rule, or their
-    intersection. Measuring goes on; `planned` is told apart in reports. `known`: what
-    there is to silence; without it names are taken as they are."""
+    """Sends no pages for a site, a device, a rule, or their intersection, `lasting`
+    (`2h`) from the start of `wanted`.
+
+    Measuring goes on; reports show `planned` silences separately. `known`: the rules
+    and the estate to check names against; without it, names are not checked.
+    """
     try:
         lasting_ms = parse_duration_ms(lasting)
     except ValueError as error:
         out(str(error))
         return 2
-    if not (site or device or rule):
-        out("expected a site, a device or a rule: to silence all would be blindness")
+    if not (wanted.site or wanted.device or wanted.rule):
+        out("expected a site, a device or a rule: silencing everything is not allowed")
         return 2
-    begins_ms = now_ms if from_ms is None else from_ms
-    until_ms = begins_ms + lasting_ms
-    wanted = Silence(0, begins_ms, until_ms, site, device, rule, why, who, int(planned))
-    wrong = [] if known is None else list(unknown_names.of_silence(wanted, *known))
-    if wrong:
-        return _wrong(wrong, out)
+    wanted = msgspec.structs.replace(wanted, until_ms=wanted.from_ms + lasting_ms)
+    findings = list(unknown_names.unknown_in_silence(wanted, *known)) if known else []
+    if findings:
+        return _print_findings(findings, out)
     try:
-        made = silence(standing, wanted)
+        added = add_silence(state_file, wanted)
     except ValueError as error:
         out(str(error))
         return 2
-    out(f"silence {made.id} until {_clock(until_ms, ZoneInfo(timezone))}")
+    out(f"silence {added.id} until {_clock(added.until_ms, ZoneInfo(timezone))}")
     return 0
 
 
 def alerts_silences(
-    standing: Path, now_ms: int, timezone: str = "Europe/London", out: Out = print
+    state_file: Path, now_ms: int, timezone: str = "Europe/London", out: Out = print
 ) -> int:
-    """Silences that are in force or to come."""
-    for each in silences(standing, now_ms):
+    """Lists silences in force and planned."""
+    for silence in list_silences(state_file, now_ms):
         what = " ".join(
             f"{name} {value}"
             for name in ("site", "device", "rule")
-            if (value := getattr(each, name))
+            if (value := getattr(silence, name))
         )
         begins, ends = (
-            _clock(ms, ZoneInfo(timezone)) for ms in (each.from_ms, each.until_ms)
+            _clock(ms, ZoneInfo(timezone)) for ms in (silence.from_ms, silence.until_ms)
         )
-        kind = "maintenance" if each.planned else "silence"
-        out(f"{each.id:>4}  {kind}: {what}, {begins} to {ends}, {each.who}: {each.why}")
+        kind = "maintenance" if silence.planned else "silence"
+        out(
+            f"{silence.id:>4}  {kind}: {what}, {begins} to {ends}, "
+            f"{silence.who}: {silence.why}"
+        )
     return 0
 
 
-def alerts_unsilence(standing: Path, id: int, now_ms: int, out: Out = print) -> int:
-    if end_silence(standing, id, now_ms):
-        out(f"silence {id} is over")
+def alerts_unsilence(state_file: Path, id: int, now_ms: int, out: Out = print) -> int:
+    """Ends a silence now."""
+    if end_silence(state_file, id, now_ms):
+        out(f"silence {id} has ended")
         return 0
-    out(f"there is no silence {id} in force or to come")
+    out(f"there is no silence {id} in force or planned")
     return 2
 
 
@@ -214,7 +227,7 @@ def alerts_test(
     council: str = "Towpath",
     out: Out = print,
 ) -> int:
-    """Sends one page that says it is a test, and says what the other end answered."""
+    """Sends one test page, and reports the other end's answer."""
     notifier = notifiers.get(channel)
     if notifier is None:
         hint = did_you_mean(channel, notifiers)
@@ -229,16 +242,22 @@ def alerts_test(
         since_ms=now_ms,
         title="Test",
         summary="This is a test: Towpath can reach you on this channel",
-        cause="Somebody asked for it on the command line.",
+        cause="Somebody ran `towpath alerts test` on the command line.",
         runbook="Nothing.",
     )
-    page = build([alert], "page", [f"test@{now_ms}"], now_ms, base_url, council=council)
+    page = build_page(
+        [alert],
+        "page",
+        [f"test@{now_ms}"],
+        now_ms,
+        PageSettings(base_url, council=council),
+    )
     try:
         asyncio.run(_send(notifier, page))
-    except (Retry, DeliveryRefused, Partly, TimeoutError) as failure:
+    except (RetryLater, DeliveryRefused, PartlyDelivered, TimeoutError) as failure:
         out(f"{channel}: {failure or 'no answer in time'}")
         return 1
-    out(f"{channel}: taken")
+    out(f"{channel}: delivered")
     return 0
 
 
@@ -247,19 +266,19 @@ async def _send(notifier: Notifier, page: Page) -> None:
         await notifier.notify(page)
 
 
-def _lines(alert: Alert, now_ms: int, zone: ZoneInfo) -> list[str]:
+def _alert_lines(alert: Alert, now_ms: int, zone: ZoneInfo) -> list[str]:
     ended = alert.resolved_ms is not None
-    state = "over" if ended else alert.state
+    state = "resolved" if ended else alert.state
     age = duration_text(((alert.resolved_ms or now_ms) - alert.since_ms) / 1000)
     lines = [f"{alert.severity:<8}  {state:<8}  {alert.summary}"]
     about = [f"since {_clock(alert.since_ms, zone)} ({age})"]
-    affected = say_affected(alert.affected)
+    affected = describe_affected(alert.affected)
     if affected:
         about.append(f"{affected} affected")
     if alert.suppressed_by:
-        about.append(f"because of {alert.suppressed_by}")
+        about.append(f"caused by {alert.suppressed_by}")
     if alert.acknowledged_by:
-        about.append(f"{alert.acknowledged_by} has it")
+        about.append(f"acknowledged by {alert.acknowledged_by}")
     if alert.silenced_until_ms > now_ms:
         about.append(f"silenced until {_clock(alert.silenced_until_ms, zone)}")
     lines.append(f"{'':20}{alert.key}: {', '.join(about)}")
@@ -268,11 +287,12 @@ def _lines(alert: Alert, now_ms: int, zone: ZoneInfo) -> list[str]:
     return lines
 
 
-def _folded(alerts: Sequence[Alert]) -> str:
-    return f"Nothing fires; {len(alerts)} pending or suppressed (--all shows them)."
+def _hidden_alerts_line(alerts: Sequence[Alert]) -> str:
+    hidden = len(alerts)
+    return f"Nothing is firing; {hidden} pending or suppressed (--all shows them)."
 
 
-def _wrong(findings: Sequence[str], out: Out) -> int:
+def _print_findings(findings: Sequence[str], out: Out) -> int:
     for finding in findings:
         out(finding)
     return 2

@@ -33,10 +33,10 @@ ChannelConfig = Annotated[
 
 
 class AlertConfig(StrictModel):
-    """`[alerts]`. `standing` is the engine's file, `rules` a folder or file of the
-    council's own rules and overrides, `base_url` where the status page is.
-    `discovered_parents`: where the estate names no parent, the one that neighbours
-    tell explains what hangs on it."""
+    """`[alerts]`. `standing`: the engine's file. `rules`: a folder or file of the
+    council's own rules and overrides. `base_url`: the status page's address.
+    `discovered_parents`: if the estate names no parent of a device, use the one found
+    through its neighbours to explain its alerts."""
 
     standing: Path
     rules: Path | None = None
@@ -54,10 +54,10 @@ class AlertConfig(StrictModel):
 
     @field_validator("routes")
     @classmethod
-    def _routes_lead_somewhere(cls, value: tuple[Route, ...]) -> tuple[Route, ...]:
+    def _require_channels(cls, value: tuple[Route, ...]) -> tuple[Route, ...]:
         for route in value:
             if not route.channels:
-                raise ValueError("a route without channels tells nobody")
+                raise ValueError("a route without channels notifies nobody")
         return value
 
     @property
@@ -65,8 +65,8 @@ class AlertConfig(StrictModel):
         return RoutingConfig(routes=self.routes)
 
     def unknown_channels(self) -> Iterator[tuple[str, str]]:
-        """(dotted name, channel) of channels that are named and not there: a page to
-        them would vanish."""
+        """(dotted name, channel) of each channel that is named but missing: a page to
+        it would be lost."""
         for n, route in enumerate(self.routes, 1):
             for channel in route.channels:
                 if channel not in self.channels:
@@ -77,7 +77,7 @@ class AlertConfig(StrictModel):
                 yield f"alerts.channels.{name}.fallback", settings.fallback
 
     def fallbacks(self) -> dict[str, tuple[str, ...]]:
-        """Channel -> the one that stands in for it, if it is set."""
+        """Channel → its replacement, for channels with a `fallback`."""
         return {
             name: (settings.fallback,)
             for name, settings in self.channels.items()
@@ -85,7 +85,7 @@ class AlertConfig(StrictModel):
         }
 
     def secrets(self) -> Iterator[tuple[str, Secret]]:
-        """(dotted name, where it is) of every secret that a channel needs."""
+        """(dotted name, place) of every secret that a channel needs."""
         for name, channel in self.channels.items():
             if isinstance(channel, EmailConfig) and channel.user:
                 yield f"alerts.channels.{name}.password", channel.password
@@ -93,12 +93,12 @@ class AlertConfig(StrictModel):
                 yield f"alerts.channels.{name}.secret", channel.secret
 
 
-def notifiers(config: AlertConfig) -> dict[str, Notifier]:
-    """The channels of `config`, by name."""
-    found: dict[str, Notifier] = {}
+def build_notifiers(config: AlertConfig) -> dict[str, Notifier]:
+    """Returns the channels of `config` by name."""
+    channels: dict[str, Notifier] = {}
     for name, channel in config.channels.items():
         if isinstance(channel, EmailConfig):
-            found[name] = Email(channel)
+            channels[name] = Email(channel)
         else:
-            found[name] = Webhook(channel)
-    return found
+            channels[name] = Webhook(channel)
+    return channels

@@ -1,14 +1,15 @@
-"""`AlertEngine`: follows the journal, evaluates every second, tells people.
+"""`AlertEngine`: reads the journal, evaluates the rules every second, notifies people.
 
-It needs the journal's folder and its own file. The store is asked once, at the start,
-to fill the window, and may be away: the journal is read again from as far back as rules
-look, so that a restart neither forgets nor fires anew.
+It needs only the journal's folder and its own file. The store is queried once, at the
+start, to fill the window, and may be down: the journal is read again from as far back
+as rules look. So a restart neither forgets alerts nor fires them again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,19 +20,19 @@ import structlog
 
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
-from alerts.alert_store import AlertStore, Effect
-from alerts.cycle import cycle
-from alerts.estate_index import Topology
-from alerts.evaluate import Entry
+from alerts.alert_store import AlertStore, CycleChanges
+from alerts.cycle import run_cycle
+from alerts.estate_index import EstateIndex
+from alerts.evaluation.alert_states import AlertState
 from alerts.heartbeat import Heartbeat
-from alerts.notify.delivery import Delivery, notes_on
+from alerts.notify.delivery import Delivery, delivery_notes
 from alerts.notify.delivery_result import Notifier
-from alerts.notify.page import Page, build
-from alerts.notify.routing import ways
+from alerts.notify.page import Page, PageSettings, build_page
+from alerts.notify.routing import destinations
 from alerts.outbox import OutboxEntry, WaitingDelivery
 from alerts.rule_files import Rules
 from alerts.window import Window
-from alerts.window_warmup import warm
+from alerts.window_warmup import warm_up
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch, gather
 from collectors.estate.estate_model import Estate
@@ -45,53 +46,63 @@ from probes.wire.sample import Sample
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
-# Beyond this the journal is being caught up with: rows are judged by their own time.
+# Further behind than this, rows are evaluated at their own time until caught up.
 _BEHIND_MS = 10_000
-# How far back a restart reads at least: a row's reach, so that states are known.
+# How far back a restart reads at least: the reach of a row, so that states are known.
 _LOOK_BACK_MS = 180_000
 _MOST_LOOK_BACK_MS = 900_000
 _SAVE_POSITIONS_MS = 5_000
 _FORGET_EVERY_MS = 600_000
 
 
-class AlertEngine:
-    """`async with AlertEngine(…)`.
+@dataclasses.dataclass(frozen=True)
+class EngineInputs:
+    """Where the engine reads from and writes to.
 
-    `reader` is a running journal reader that began at
-    `alerts.alert_access.start_positions(config.standing)`; `append` takes the rows of
-    `alert`; `store` may be None. `reload(rules)` changes the rules while it runs.
-    `overhear` is shown every batch, as to who makes the estate whole by what devices
-    hear.
+    `reader`: a running journal reader that began at
+    `alerts.alert_access.start_positions(config.standing)`. `append`: takes the rows of
+    `alert`. `estate` returns the current estate. `store` may be None. `on_batch`
+    receives every batch, such as to learn parents from what neighbours report.
+    """
+
+    reader: JournalReader
+    append: Append
+    estate: Callable[[], Estate]
+    store: Store | None = None
+    on_batch: Callable[[Batch], None] = lambda batch: None
+
+
+class AlertEngine:
+    """`async with AlertEngine(…)`: evaluates, records and notifies until it is left.
+
+    `reload(rules)` changes the rules while it runs.
     """
 
     def __init__(
         self,
         config: AlertConfig,
         rules: Rules,
-        reader: JournalReader,
-        estate: Callable[[], Estate],
+        inputs: EngineInputs,
         notifiers: Mapping[str, Notifier],
-        append: Append,
-        store: Store | None = None,
         process: str = "all",
         now_ms: WallClock = wall_ms,
-        overhear: Callable[[Batch], None] = lambda batch: None,
         least_agents: int = LEAST,
     ) -> None:
-        self._config, self._rules, self._reader = config, rules, reader
-        self._estate, self._notifiers, self._append = estate, notifiers, append
-        self._store, self._process, self._now_ms = store, process, now_ms
-        self._overhear = overhear
+        self._config, self._rules, self._notifiers = config, rules, notifiers
+        self._process, self._now_ms = process, now_ms
+        self._reader, self._append = inputs.reader, inputs.append
+        self._estate, self._store = inputs.estate, inputs.store
+        self._on_batch = inputs.on_batch
         self._window = Window(rules, CATALOGUE, now_ms())
         self._least_agents = least_agents
-        self._topology = Topology(estate(), least_agents)
-        self._standing: dict[str, Entry] = {}
+        self._estate_index = EstateIndex(inputs.estate(), least_agents)
+        self._states: dict[str, AlertState] = {}
         self._shown: dict[str, Alert] = {}
-        self._back: deque[tuple[int, Positions]] = deque()
+        self._past_positions: deque[tuple[int, Positions]] = deque()
         self._start: Positions = {}
         self._behind = True
-        self._evaluated_ms = self._saved_ms = self._forgot_ms = self._tried_ms = 0
-        self._failures = FailureLog("alerts_fail", "alerts_work_again")
+        self._evaluated_ms = self._saved_ms = self._dropped_ms = self._tried_ms = 0
+        self._failures = FailureLog("alerts_fail", "alerts_recovered")
         self._waiting: dict[str, WaitingDelivery] = {}
         self._heartbeat = Heartbeat(config.heartbeat_url, config.heartbeat_s)
         self._tasks = BackgroundTasks()
@@ -99,21 +110,21 @@ class AlertEngine:
         self.cycles = 0
 
     async def __aenter__(self) -> Self:
-        self._thread = ThreadPoolExecutor(1, "alert-book")
+        self._thread = ThreadPoolExecutor(1, "alert-store")
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._thread.shutdown)
-            self._book = await self._in_thread(AlertStore, self._config.standing)
-            stack.push_async_callback(self._in_thread, self._book.close)
-            self._standing = await self._in_thread(self._book.standing)
-            self._shown = await self._in_thread(self._book.shown)
+            self._alert_store = await self._in_thread(AlertStore, self._config.standing)
+            stack.push_async_callback(self._in_thread, self._alert_store.close)
+            self._states = await self._in_thread(self._alert_store.states)
+            self._shown = await self._in_thread(self._alert_store.open_alerts)
             self._start = self._reader.positions
-            await warm(
+            await warm_up(
                 self._window, self._store, self._now_ms(), self._config.warm_timeout_s
             )
             await stack.enter_async_context(self._heartbeat)
             self._delivery = await stack.enter_async_context(
                 Delivery(
-                    self._book.outbox,
+                    self._alert_store.outbox,
                     self._in_thread,
                     self._notifiers,
                     self._render,
@@ -136,29 +147,29 @@ class AlertEngine:
         await self._stack.aclose()
 
     def reload(self, rules: Rules) -> None:
-        """Other rules from the next cycle on. What they look at fills up from the rows
-        that come; standing stays, and what no rule speaks of any longer is closed."""
+        """Uses `rules` from the next cycle on. Their windows fill from the rows that
+        follow. Alert states stay; those whose rule is gone are closed."""
         opened_ms = self._now_ms()
         window = Window(rules, CATALOGUE, opened_ms)
         self._rules, self._window = rules, window
 
     @property
-    def trouble(self) -> str:
-        """Why alerts are only in memory; empty while they are on disk."""
-        return self._book.trouble
+    def disk_error(self) -> str:
+        """Why alerts are only in memory; empty while they are written to disk."""
+        return self._alert_store.disk_error
 
-    def take_refused(self, batch: Batch) -> None:
-        """A batch that the journal's disk did not take: a fault while the disk is full
-        is paged all the same."""
-        self._take(batch)
+    def add_refused_batch(self, batch: Batch) -> None:
+        """Adds a batch that the journal could not write, so that a fault is paged even
+        while the disk is full."""
+        self._add_batch(batch)
 
     def samples(self, now_ms: int) -> list[Sample]:
-        """Rows of `self_notify`, one a channel, and of `self_reader` for this reader.
+        """Rows of `self_notify`, one per channel, and of `self_reader` for this reader.
 
-        Its reader passes rows only once no restart would look at them again, so its
-        lag is told here and not by the age of what the journal keeps for it.
+        The reader passes rows only when no restart would read them again. So its lag is
+        computed here, not from the age of what the journal keeps for it.
         """
-        found = [
+        samples = [
             Sample(
                 "self_notify",
                 {"process": self._process, "channel": channel},
@@ -176,7 +187,7 @@ class AlertEngine:
         newest_ms = self._window.newest_received_ms
         lag_s = (now_ms - newest_ms) / 1000 if self._behind and newest_ms else 0.0
         stats = self._reader.stats
-        found.append(
+        samples.append(
             Sample(
                 "self_reader",
                 {"process": self._process, "reader": "alert"},
@@ -189,7 +200,7 @@ class AlertEngine:
                 now_ms,
             )
         )
-        return found
+        return samples
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -218,15 +229,15 @@ class AlertEngine:
             self._behind = False
             return
         for batch in chunk.batches:
-            self._take(batch)
+            self._add_batch(batch)
         newest_ms = self._window.newest_received_ms
         self._behind = self._now_ms() - newest_ms > _BEHIND_MS
 
-    def _take(self, batch: Batch) -> None:
+    def _add_batch(self, batch: Batch) -> None:
         try:
-            self._window.take(batch)
-            self._overhear(batch)
-        except Exception as error:  # noqa: BLE001 - a batch that is not as promised
+            self._window.append(batch)
+            self._on_batch(batch)
+        except Exception as error:  # noqa: BLE001 - one odd batch costs only itself
             self._reader.stats.aside_rows += len(batch)
             self._failures.failed(
                 error,
@@ -235,98 +246,104 @@ class AlertEngine:
             )
 
     async def _cycle(self) -> None:
-        """Evaluate, write, say. If the disk takes nothing, the book is kept in memory,
-        and what was read is passed all the same: what would make room on the disk must
-        not wait for room."""
+        """Evaluates, writes and notifies. If the disk is full, the state is kept in
+        memory and the journal position still moves on: what would free space on the
+        disk must not wait for space."""
         now_ms = self._now_ms()
         if self._behind:
             if not self.cycles:
-                # The first verdict waits until all that was missed is known: what
+                # The first result waits until everything missed has been read: what
                 # began and ended meanwhile pages nobody.
                 return
             now_ms = min(now_ms, self._window.newest_received_ms)
         now_ms = max(now_ms, self._evaluated_ms)
         estate = self._estate()
-        if estate is not self._topology.estate:
-            self._topology = Topology(estate, self._least_agents)
-        silences = await self._in_thread(self._book.silences, now_ms)
-        outcome = cycle(
+        if estate is not self._estate_index.estate:
+            self._estate_index = EstateIndex(estate, self._least_agents)
+        silences = await self._in_thread(self._alert_store.silences, now_ms)
+        result = run_cycle(
             self._window,
-            self._topology,
+            self._estate_index,
             self._rules,
-            self._standing,
+            self._states,
             self._shown,
             silences,
-            self._ways,
+            self._destinations,
             now_ms,
         )
         positions, floor = self._positions(now_ms)
-        quiet = not (outcome.changes or outcome.alerts)
+        quiet = not (result.changes or result.alerts)
         if not quiet or now_ms - self._saved_ms >= _SAVE_POSITIONS_MS:
-            effect = Effect(
-                changes=outcome.changes,
-                alerts=outcome.alerts,
-                pages=outcome.pages,
-                ended=outcome.ended,
-                dropped=outcome.dropped,
+            changes = CycleChanges(
+                changes=result.changes,
+                alerts=result.alerts,
+                pages=result.pages,
+                ended=result.ended,
+                dropped=result.dropped,
                 over_at_ms=self._now_ms() + round(self._config.group_s * 1000),
-                samples=outcome.samples,
+                samples=result.samples,
                 positions=positions,
                 floor=floor,
             )
-            await self._in_thread(self._book.write, effect, now_ms)
+            await self._in_thread(self._alert_store.write, changes, now_ms)
             self._saved_ms = now_ms
-            await self._bring_back(now_ms)
+            await self._write_back(now_ms)
             self._reader.passed(floor)
             self._waiting = await self._in_thread(
-                self._book.outbox.waiting, self._now_ms()
+                self._alert_store.outbox.count_waiting, self._now_ms()
             )
-        self._standing = outcome.standing
-        for episode, alert in outcome.alerts.items():
+        self._states = result.states
+        for episode, alert in result.alerts.items():
             if alert.state == "resolved":
                 self._shown.pop(episode, None)
             else:
                 self._shown[episode] = alert
-        for episode in outcome.dropped:
+        for episode in result.dropped:
             self._shown.pop(episode, None)
-        self._window.settle()
+        self._window.clear_changed()
         self._evaluated_ms = now_ms
         self.cycles += 1
-        if outcome.pages or outcome.ended:
+        if result.pages or result.ended:
             self._delivery.wake()
-            for post in outcome.pages:
+            for page in result.pages:
                 _log.warning(
-                    "page", alert=post.alert.key, channel=post.channel, of=post.episode
+                    "alert_paged",
+                    alert=page.alert.key,
+                    channel=page.channel,
+                    episode=page.episode,
                 )
-        if outcome.samples or self.cycles == 1:
-            await self._say_samples()
-        if now_ms - self._forgot_ms > _FORGET_EVERY_MS:
-            self._forgot_ms = now_ms
-            self._window.forget(now_ms)
-            await self._in_thread(self._book.tidy, now_ms)
-        if not self._book.trouble:
+        if result.samples or self.cycles == 1:
+            await self._append_samples()
+        if now_ms - self._dropped_ms > _FORGET_EVERY_MS:
+            self._dropped_ms = now_ms
+            self._window.drop_old(now_ms)
+            await self._in_thread(self._alert_store.delete_old, now_ms)
+        if not self._alert_store.disk_error:
             self._heartbeat.beat()
 
-    async def _bring_back(self, now_ms: int) -> None:
-        """What is only in memory to disk, tried now and then."""
-        if self._book.trouble and now_ms - self._tried_ms >= _SAVE_POSITIONS_MS:
+    async def _write_back(self, now_ms: int) -> None:
+        """Tries now and then to write to disk what is only in memory."""
+        if (
+            self._alert_store.disk_error
+            and now_ms - self._tried_ms >= _SAVE_POSITIONS_MS
+        ):
             self._tried_ms = now_ms
-            await self._in_thread(self._book.write_back)
+            await self._in_thread(self._alert_store.write_back)
 
-    async def _say_samples(self) -> None:
-        """Rows of `alert` into the journal; those that did not get there stay in the
-        book and go with the next."""
-        said = await self._in_thread(self._book.said)
-        if not said:
+    async def _append_samples(self) -> None:
+        """Appends rows of `alert` to the journal. Those that fail stay in the alert
+        store and go with the next."""
+        unsent = await self._in_thread(self._alert_store.unsent_samples)
+        if not unsent:
             return
-        samples = [sample for _, sample in said]
+        samples = [sample for _, sample in unsent]
         try:
             await self._append.append(*gather(samples, "alerts", self._now_ms()))
         except Exception as error:  # noqa: BLE001 - a full disk must not stop pages
             self._failures.failed(error, key="append", what="append")
             return
         self._failures.recovered("append", what="append")
-        await self._in_thread(self._book.forget_said, said[-1][0])
+        await self._in_thread(self._alert_store.delete_samples, unsent[-1][0])
 
     def _positions(self, now_ms: int) -> tuple[Positions, Positions]:
         """(how far was read, from where a restart must read to fill the window)."""
@@ -334,43 +351,46 @@ class AlertEngine:
         back_ms = min(
             max(_LOOK_BACK_MS, self._window.span_ms + 60_000), _MOST_LOOK_BACK_MS
         )
-        if not self._back or now_ms - self._back[-1][0] >= 10_000:
-            self._back.append((now_ms, read))
-        while len(self._back) > 1 and self._back[1][0] <= now_ms - back_ms:
-            self._back.popleft()
-        oldest_ms, floor = self._back[0]
+        if not self._past_positions or now_ms - self._past_positions[-1][0] >= 10_000:
+            self._past_positions.append((now_ms, read))
+        while (
+            len(self._past_positions) > 1
+            and self._past_positions[1][0] <= now_ms - back_ms
+        ):
+            self._past_positions.popleft()
+        oldest_ms, floor = self._past_positions[0]
         return read, floor if oldest_ms <= now_ms - back_ms else self._start
 
-    def _ways(self, alert: Alert) -> Sequence[tuple[str, int, bool]]:
+    def _destinations(self, alert: Alert) -> Sequence[tuple[str, int, bool]]:
         group_ms = round(self._config.group_s * 1000)
-        found = ways(
+        routed = destinations(
             alert,
             self._config.routing,
             tuple(self._notifiers),
-            self._topology,
+            self._estate_index,
             self._now_ms(),
         )
-        # Immediate pages wait a grouping window for their like.
+        # Immediate pages wait for a grouping window, to be sent as one message.
         return [
             (
-                way.channel,
-                way.next_ms if way.deferred else way.next_ms + group_ms,
-                way.deferred,
+                destination.channel,
+                destination.next_ms + (0 if destination.deferred else group_ms),
+                destination.deferred,
             )
-            for way in found
+            for destination in routed
         ]
 
-    def _render(self, posts: Sequence[OutboxEntry], now_ms: int) -> Page:
-        return build(
-            [post.alert for post in posts],
-            posts[0].kind,
-            [post.episode for post in posts],
+    def _render(self, entries: Sequence[OutboxEntry], now_ms: int) -> Page:
+        return build_page(
+            [entry.alert for entry in entries],
+            entries[0].kind,
+            [entry.episode for entry in entries],
             now_ms,
-            self._config.base_url,
-            self._config.timezone,
-            {site.id: site.name for site in self._topology.estate.sites},
-            self._config.council,
-            notes_on(posts, now_ms),
+            PageSettings(
+                self._config.base_url, self._config.timezone, self._config.council
+            ),
+            {site.id: site.name for site in self._estate_index.estate.sites},
+            delivery_notes(entries, now_ms),
         )
 
     async def _in_thread(self, work: Callable[..., _T], *args: Any) -> _T:

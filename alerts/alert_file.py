@@ -1,9 +1,9 @@
-"""`AlertFile`: the SQLite file of the alert engine, and a copy in memory for as long as
-the disk takes nothing.
+"""`AlertFile`: the SQLite file of the alert engine, and a copy in memory while the disk
+cannot be written.
 
-SQLite with a rollback journal, not WAL: several processes open the file (the page, the
-command line), commits are a few a minute, and older builds of SQLite can lose a WAL's
-reset. Other processes use the functions of `alerts.alert_access`.
+SQLite uses a rollback journal, not WAL: several processes open the file (the page, the
+command line), there are a few commits a minute, and older builds of SQLite can lose the
+reset of a WAL. Other processes use the functions of `alerts.alert_access`.
 """
 
 from __future__ import annotations
@@ -47,15 +47,16 @@ CREATE TABLE IF NOT EXISTS ack (
   episode TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, who TEXT NOT NULL,
   why TEXT NOT NULL);
 """
-# Version 1 had no columns for when a page was first due, whether it was refused, and
-# for which channel it stands in.
+# Version 1 lacked columns for when a page was first due, whether it was refused, and
+# which channel it replaces.
 _FROM_1 = """
 ALTER TABLE outbox ADD COLUMN due_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN instead_of TEXT NOT NULL DEFAULT '';
 UPDATE outbox SET due_ms = created_ms;
 """
-# What only the engine writes, by key; silences and acknowledgements come from others.
+# The tables that only the engine writes, with their keys. Other processes write
+# silences and acknowledgements.
 _OWN_TABLES = {
     "meta": "name",
     "standing": "key",
@@ -69,23 +70,23 @@ _NO_SPACE_BYTES = 64 << 10
 class AlertFile:
     """The engine's connection. Blocking, for one thread at a time.
 
-    `write` never fails for want of disk: the work is then done on a copy in memory, and
-    `write_back` brings it to disk when that takes it again. `trouble` says why the disk
-    is not written; it is empty while it is.
+    `write` never fails because of the disk: it then works on a copy in memory, and
+    `write_back` writes that to disk once it can be written again. `disk_error` is why
+    the disk is not written; empty while it is.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._disk: sqlite3.Connection | None = None
         self._memory: sqlite3.Connection | None = None
-        self.trouble = ""
+        self.disk_error = ""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._disk = connect(path)
             prepare(self._disk)
         except (sqlite3.OperationalError, OSError) as error:
             if not self._is_full():
-                # Such as a folder that may not be written: somebody must mend it.
+                # Such as a missing permission, which somebody must correct.
                 raise
             self._leave_disk(error)
 
@@ -96,40 +97,40 @@ class AlertFile:
 
     @property
     def db(self) -> sqlite3.Connection:
-        """Where the newest is: for reading."""
+        """The newest state, for reading."""
         db = self._memory or self._disk
         assert db is not None
         return db
 
     @property
     def shared(self) -> sqlite3.Connection:
-        """What others write to: the file, if it can be opened."""
+        """What other processes write to: the file, if it can be opened."""
         return self._disk or self.db
 
     def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """`work` in one transaction: all of it, or nothing if it raises."""
+        """Does `work` in one transaction: all of it, or nothing if it raises."""
         if self._memory is None and self._disk is not None:
             try:
                 with transaction(self._disk) as db:
                     return work(db)
             except sqlite3.OperationalError as error:
-                # Full, read-only, broken, or held by somebody who does not let go.
+                # Full, read-only, damaged, or locked by a process that does not finish.
                 self._leave_disk(error)
         with transaction(self.db) as db:
             return work(db)
 
     def write_back(self) -> bool:
-        """Brings what was done in memory to disk; True if all is there."""
+        """Writes what is in memory to disk; True if all of it is on disk."""
         if self._memory is None:
             return True
         try:
             self._reopen()
             self._copy_to_disk(self._memory)
         except (sqlite3.OperationalError, OSError) as error:
-            self.trouble = str(error)
+            self.disk_error = str(error)
             return False
         self._memory.close()
-        self._memory, self.trouble = None, ""
+        self._memory, self.disk_error = None, ""
         _log.info("alerts_on_disk_again", file=str(self._path))
         return True
 
@@ -140,7 +141,7 @@ class AlertFile:
                 # A full disk can still be read.
                 self._disk.backup(memory)
         prepare(memory)
-        self._memory, self.trouble = memory, str(error)
+        self._memory, self.disk_error = memory, str(error)
         _log.error("alerts_in_memory_only", file=str(self._path), error=str(error))
 
     def _reopen(self) -> None:
@@ -173,7 +174,7 @@ class AlertFile:
 
 
 def connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
-    # Autocommit: transactions are begun by hand, so nothing is begun behind our back.
+    # Autocommit: every transaction is begun explicitly.
     db = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode={mode}",
         uri=True,
@@ -186,13 +187,13 @@ def connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
 
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Makes the tables, or brings those of an older version up to date; writes nothing
-    if they are as they should be."""
+    """Creates the tables, or updates those of an older version; writes nothing if they
+    are up to date."""
     db.execute("PRAGMA journal_mode = TRUNCATE")
     if _version(db) == VERSION:
         return
     with transaction(db):
-        # Another process may have done it while this one waited for its turn.
+        # Another process may have done it while this one waited for the lock.
         change = {0: SCHEMA, 1: _FROM_1}.get(_version(db), "")
         for statement in change.split(";"):
             db.execute(statement)
@@ -211,7 +212,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         yield db
         db.execute("COMMIT")
     except BaseException:
-        # SQLite has rolled back by itself if the disk was full.
+        # If the disk was full, SQLite has already rolled back.
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise

@@ -1,8 +1,8 @@
-"""`AlertStore`: the state of the alert engine that a restart must not lose.
+"""`AlertStore`: the state of the alert engine that must survive a restart.
 
-Alerts, deliveries still to be made, and the position in the journal change in one
-transaction, so that a restart neither forgets nor repeats. Only the engine opens an
-`AlertStore`; the journal reader's lock makes sure that there is one engine.
+Alerts, notifications still to be sent and the position in the journal change in one
+transaction, so that a restart neither loses nor repeats anything. Only the engine opens
+an `AlertStore`; the lock of the journal's reader ensures that there is one engine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from alerts import outbox
 from alerts.alert import Alert
 from alerts.alert_file import AlertFile
-from alerts.evaluate import Changes, Entry
+from alerts.evaluation.alert_states import AlertState, StateChanges
 from alerts.outbox import Outbox, OutboxEntry, decode_alert
 from alerts.suppression import Silence
 from collectors.journal import Position, Positions
@@ -26,17 +26,17 @@ from probes.wire.sample import Sample
 HISTORY_MS = 400 * 86_400_000
 _SENT_KEPT_MS = 30 * 86_400_000
 _encode = msgspec.msgpack.encode
-_entry = msgspec.msgpack.Decoder(Entry)
+_entry = msgspec.msgpack.Decoder(AlertState)
 _sample = msgspec.msgpack.Decoder(Sample)
 _positions = msgspec.msgpack.Decoder(dict[str, tuple[int, int]])
 
 
-class Effect(msgspec.Struct, frozen=True):
-    """What one evaluation changes, written at once. `ended` are episodes whose pages
-    are to be called off, from `over_at_ms` on; `dropped` those that never fired and
-    are not history."""
+class CycleChanges(msgspec.Struct, frozen=True):
+    """What one cycle changes, written at once. `ended`: episodes whose pages get a
+    resolution, from `over_at_ms` on. `dropped`: those that never fired, which leave no
+    history."""
 
-    changes: Changes
+    changes: StateChanges
     alerts: dict[str, Alert]
     pages: Sequence[OutboxEntry]
     ended: Sequence[str]
@@ -48,7 +48,7 @@ class Effect(msgspec.Struct, frozen=True):
 
 
 class AlertStore:
-    """Every method is blocking and is called from one thread at a time."""
+    """Every method blocks, and is called from one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         self._file = AlertFile(path)
@@ -59,15 +59,15 @@ class AlertStore:
         self._file.close()
 
     @property
-    def trouble(self) -> str:
+    def disk_error(self) -> str:
         """Why nothing is written to disk; empty if it is."""
-        return self._file.trouble
+        return self._file.disk_error
 
     def write_back(self) -> bool:
-        """Brings to disk what was only done in memory; True if all is there."""
+        """Writes to disk what is only in memory; True if all of it is on disk."""
         return self._file.write_back()
 
-    def standing(self) -> dict[str, Entry]:
+    def states(self) -> dict[str, AlertState]:
         rows = self._file.db.execute("SELECT key, body FROM standing")
         return {key: _entry.decode(body) for key, body in rows}
 
@@ -78,25 +78,25 @@ class AlertStore:
             read_positions(self._file.db, "floor"),
         )
 
-    def shown(self) -> dict[str, Alert]:
-        """Episode -> the open alerts as last shown."""
+    def open_alerts(self) -> dict[str, Alert]:
+        """Episode → the open alerts as last shown."""
         rows = self._file.db.execute("SELECT episode, body FROM alert WHERE open = 1")
         return {episode: decode_alert(body) for episode, body in rows}
 
-    def write(self, effect: Effect, now_ms: int) -> None:
-        """All of `effect` or, where this raises, nothing of it."""
+    def write(self, changes: CycleChanges, now_ms: int) -> None:
+        """Writes all of `changes` or, if this raises, nothing."""
 
         def work(db: sqlite3.Connection) -> None:
-            for key, entry in effect.changes.items():
-                if entry is None:
+            for key, alert_state in changes.changes.items():
+                if alert_state is None:
                     db.execute("DELETE FROM standing WHERE key = ?", (key,))
                 else:
                     db.execute(
                         "INSERT INTO standing VALUES (?, ?) ON CONFLICT (key) "
                         "DO UPDATE SET body = excluded.body",
-                        (key, _encode(entry)),
+                        (key, _encode(alert_state)),
                     )
-            for episode, alert in effect.alerts.items():
+            for episode, alert in changes.alerts.items():
                 db.execute(
                     "INSERT INTO alert VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (episode) "
                     "DO UPDATE SET open = excluded.open, body = excluded.body, "
@@ -110,40 +110,40 @@ class AlertStore:
                         _encode(alert),
                     ),
                 )
-            for episode in effect.dropped:
+            for episode in changes.dropped:
                 db.execute("DELETE FROM alert WHERE episode = ?", (episode,))
-            for post in effect.pages:
-                outbox.add(db, post, now_ms)
-            for episode in effect.ended:
-                said = effect.alerts.get(episode)
-                outbox.call_off(db, episode, said, effect.over_at_ms, now_ms)
-            for sample in effect.samples:
+            for page in changes.pages:
+                outbox.add_entry(db, page, now_ms)
+            for episode in changes.ended:
+                ended = changes.alerts.get(episode)
+                outbox.add_resolutions(db, episode, ended, changes.over_at_ms, now_ms)
+            for sample in changes.samples:
                 db.execute("INSERT INTO said (body) VALUES (?)", (_encode(sample),))
-            _write_positions(db, "positions", effect.positions)
-            _write_positions(db, "floor", effect.floor)
+            _write_positions(db, "positions", changes.positions)
+            _write_positions(db, "floor", changes.floor)
 
         self._file.write(work)
 
-    def said(self) -> list[tuple[int, Sample]]:
-        """Samples that are not known to be in the journal yet."""
+    def unsent_samples(self) -> list[tuple[int, Sample]]:
+        """Samples that may not be in the journal yet, by their row id."""
         rows = self._file.db.execute(
             "SELECT id, body FROM said ORDER BY id LIMIT 10000"
         )
         return [(id, _sample.decode(body)) for id, body in rows]
 
-    def forget_said(self, up_to: int) -> None:
+    def delete_samples(self, up_to: int) -> None:
         self._file.write(
             lambda db: db.execute("DELETE FROM said WHERE id <= ?", (up_to,))
         )
 
     def silences(self, now_ms: int) -> list[Silence]:
-        """Those in force or to come; the last known ones if the file cannot be read."""
+        """Silences in force and planned; the last known ones if reading fails."""
         with contextlib.suppress(sqlite3.OperationalError):
             self._silences = silences_from(self._file.shared, now_ms)
         return self._silences
 
-    def tidy(self, now_ms: int) -> None:
-        """Drops what is older than anybody asks for."""
+    def delete_old(self, now_ms: int) -> None:
+        """Deletes alerts and notifications older than what is kept."""
 
         def work(db: sqlite3.Connection) -> None:
             db.execute(
@@ -160,7 +160,7 @@ class AlertStore:
                 (now_ms - _SENT_KEPT_MS,),
             )
 
-        if not self.trouble:
+        if not self.disk_error:
             self._file.write(work)
 
 

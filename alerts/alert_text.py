@@ -1,13 +1,12 @@
-"""Entries as people read them: summaries filled in, values with their units, counts of
-who is affected."""
+"""Alerts as people read them: filled-in texts, values with units, who is affected."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from alerts.alert import Alert
-from alerts.estate_index import Topology
-from alerts.evaluate import Entry, Standing
+from alerts.estate_index import EstateIndex
+from alerts.evaluation.alert_states import AlertState, AlertStates
 from alerts.rule import Rule
 from alerts.rule_files import Rules
 from alerts.suppression import consequences
@@ -16,16 +15,16 @@ from collectors.server_measurements import CATALOGUE
 from probes.wire.display import isolated
 from probes.wire.durations import duration_text
 
-_AGENTS_HEARD_WITHIN_MS = 3_600_000
+_AGENTS_COUNTED_WITHIN_MS = 3_600_000
 _SECONDS = {"s": 1, "ms": 0.001, "min": 60, "h": 3_600, "d": 86_400}
 
 
-# What a text of a rule reads for no alert in particular: in lists of rules.
-IN_GENERAL = {
+# What a rule's text reads for no alert in particular, in lists of rules.
+GENERIC_VALUES = {
     "address": "ADDRESS",
     "channel": "CHANNEL",
     "circuit_ref": "REFERENCE",
-    "class": "what it senses",
+    "class": "what it measures",
     "device_name": "the device",
     "event": "fan, temperature, stack …",
     "expected_why": "why",
@@ -35,7 +34,7 @@ IN_GENERAL = {
     "host": "the gateway's address",
     "line_device": "the device that the line ends on",
     "line_role": "primary or backup",
-    "mostly": "one place (the page says which)",
+    "mostly": "one place (the page names it)",
     "outcome": "the reason",
     "parent_name": "the device above it",
     "pool": "the pool",
@@ -43,19 +42,19 @@ IN_GENERAL = {
     "process": "that process",
     "processor": "the processor",
     "reader": "the reader",
-    "reading": "what it shows",
+    "reading": "what it reads",
     "sensor": "the sensor",
     "site_name": "the site",
     "supplier": "the supplier",
     "supplier_phone": "its number",
     "support_hours": "its hours",
-    "text": "what the device says",
+    "text": "the device's message",
     "threshold": "the limit",
     "value": "how much",
 }
-# What reads in a page if it is not known: not every row has every field.
+# What a page reads if a value is not known: not every row has every field.
 _UNKNOWN = {
-    "expected_why": "as the estate says",
+    "expected_why": "as the estate file sets",
     "mostly": "a place that is not known yet",
     "outcome": "the reason is not known",
     "reading": "by its own limits",
@@ -64,98 +63,103 @@ _UNKNOWN = {
 }
 
 
-class _Words(dict[str, str]):
-    """A word that is not known reads as one that says so, rather than ending a page."""
+class _PlaceholderValues(dict[str, str]):
+    """An unknown value gets a general text, so that it never stops a page."""
 
     def __missing__(self, key: str) -> str:
-        return _UNKNOWN.get(key) or IN_GENERAL.get(key) or "unknown"
+        return _UNKNOWN.get(key) or GENERIC_VALUES.get(key) or "unknown"
 
 
-def alert_of(
-    entry: Entry,
-    standing: Standing,
+def alert_from_state(
+    alert_state: AlertState,
+    states: AlertStates,
     rules: Rules,
     window: Window,
-    topology: Topology,
+    estate_index: EstateIndex,
 ) -> Alert:
-    """`entry` as everybody is shown it."""
-    rule = rules.of(entry.rule, entry.site)
-    words = fill(entry, rule, topology)
+    """Returns `alert_state` as an alert for people, with its texts filled in."""
+    rule = rules.find(alert_state.rule, alert_state.site)
+    values = placeholder_values(alert_state, rule, estate_index)
     affected: dict[str, int] = {}
-    if entry.is_open and not entry.suppressed_by:
-        affected = count_affected(entry, standing, window, topology)
+    if alert_state.is_open and not alert_state.suppressed_by:
+        affected = count_affected(alert_state, states, window, estate_index)
     return Alert(
-        rule=entry.rule,
-        subject=entry.subject,
+        rule=alert_state.rule,
+        subject=alert_state.subject,
         severity=rule.severity if rule else "info",
-        state=entry.state,
-        since_ms=entry.since_ms,
-        site=entry.site,
-        firing_ms=entry.firing_ms,
-        resolved_ms=entry.resolved_ms,
-        value=entry.value,
-        summary=rule.summary.format_map(words) if rule else entry.key,
-        cause=_cause(entry, standing, rules, topology)
-        or (rule.cause.format_map(words) if rule else ""),
-        runbook=rule.runbook.format_map(words) if rule else "",
-        suppressed_by=entry.suppressed_by,
-        explained_by=entry.explained_by,
+        state=alert_state.state,
+        since_ms=alert_state.since_ms,
+        site=alert_state.site,
+        firing_ms=alert_state.firing_ms,
+        resolved_ms=alert_state.resolved_ms,
+        value=alert_state.value,
+        summary=rule.summary.format_map(values) if rule else alert_state.key,
+        cause=_root_cause_summary(alert_state, states, rules, estate_index)
+        or (rule.cause.format_map(values) if rule else ""),
+        runbook=rule.runbook.format_map(values) if rule else "",
+        suppressed_by=alert_state.suppressed_by,
+        explained_by=alert_state.explained_by,
         affected=affected,
-        title=rule.title if rule else entry.rule,
-        why=entry.why,
-        flapping=entry.flapping,
-        paged_ms=entry.paged_ms,
-        silenced_until_ms=entry.silenced_until_ms,
+        title=rule.title if rule else alert_state.rule,
+        why=alert_state.why,
+        flapping=alert_state.flapping,
+        paged_ms=alert_state.paged_ms,
+        silenced_until_ms=alert_state.silenced_until_ms,
     )
 
 
-def fill(entry: Entry, rule: Rule | None, topology: Topology) -> Mapping[str, str]:
-    """Every word a text of `rule` may use, for this entry."""
-    site = topology.sites.get(entry.site)
-    words = {
-        **{name: str(value) for name, value in entry.shows.items()},
-        **entry.subject,
-        "site_name": site.name if site else entry.site or "an unknown site",
+def placeholder_values(
+    alert_state: AlertState, rule: Rule | None, estate_index: EstateIndex
+) -> Mapping[str, str]:
+    """A value for every placeholder that a text of `rule` may use."""
+    site = estate_index.sites.get(alert_state.site)
+    values = {
+        **{name: str(value) for name, value in alert_state.shows.items()},
+        **alert_state.subject,
+        "site_name": site.name if site else alert_state.site or "an unknown site",
     }
-    if rule is not None and entry.value is not None:
-        words["value"] = say(entry.value, unit_of(rule))
+    if rule is not None and alert_state.value is not None:
+        values["value"] = format_value(alert_state.value, value_unit(rule))
     if rule is not None and rule.when:
-        words["threshold"] = say(rule.when[0].threshold, unit_of(rule))
-    device = topology.devices.get(entry.subject.get("device", ""))
+        values["threshold"] = format_value(rule.when[0].threshold, value_unit(rule))
+    device = estate_index.devices.get(alert_state.subject.get("device", ""))
     if device is not None:
-        parent = topology.devices.get(device.parent or "")
-        words["device_name"] = device.name or device.id
-        words["address"] = str(device.address)
+        parent = estate_index.devices.get(device.parent or "")
+        values["device_name"] = device.name or device.id
+        values["address"] = str(device.address)
         if parent is not None:
-            words["parent_name"] = parent.name or parent.id
-    line = topology.lines.get(entry.subject.get("line", ""))
+            values["parent_name"] = parent.name or parent.id
+    line = estate_index.lines.get(alert_state.subject.get("line", ""))
     if line is not None:
-        words["supplier"] = line.supplier or "the supplier"
-        words["supplier_phone"] = line.supplier_phone or "no number recorded"
-        words["support_hours"] = line.support_hours or "hours not recorded"
-        words["circuit_ref"] = line.circuit_ref or line.id
-        words["line_role"] = line.role
-        ends = topology.devices.get(line.device)
-        words["line_device"] = (ends.name if ends else "") or line.device
-    gateway = topology.gateways.get(entry.subject.get("gateway", ""))
+        values["supplier"] = line.supplier or "the supplier"
+        values["supplier_phone"] = line.supplier_phone or "no number recorded"
+        values["support_hours"] = line.support_hours or "hours not recorded"
+        values["circuit_ref"] = line.circuit_ref or line.id
+        values["line_role"] = line.role
+        device_at_end = estate_index.devices.get(line.device)
+        name_at_end = device_at_end.name if device_at_end else ""
+        values["line_device"] = name_at_end or line.device
+    gateway = estate_index.gateways.get(alert_state.subject.get("gateway", ""))
     if gateway is not None:
-        words["gateway_name"] = gateway.name or gateway.id
-        words["host"] = gateway.host
+        values["gateway_name"] = gateway.name or gateway.id
+        values["host"] = gateway.host
     for name, subject in (("device_name", "device"), ("gateway_name", "gateway")):
-        if subject in entry.subject:
-            words.setdefault(name, entry.subject[subject])
+        if subject in alert_state.subject:
+            values.setdefault(name, alert_state.subject[subject])
     if rule is not None and "text" in rule.shows:
-        words.setdefault("text", rule.title)
-    if "process" in entry.subject:
-        words["process"] = _process(entry.subject["process"])
-    if "sensor" in entry.subject:
-        # A state says more than that it is one.
-        shown = words.get("state") or words.get("class", "")
-        words["reading"] = _UNKNOWN["reading"] if shown == "state" else shown
-    return _Words({name: isolated(word) for name, word in words.items() if word})
+        values.setdefault("text", rule.title)
+    if "process" in alert_state.subject:
+        values["process"] = process_name(alert_state.subject["process"])
+    if "sensor" in alert_state.subject:
+        # "low" tells more than "state".
+        shown = values.get("state") or values.get("class", "")
+        values["reading"] = _UNKNOWN["reading"] if shown == "state" else shown
+    return _PlaceholderValues(
+        {name: isolated(value) for name, value in values.items() if value}
+    )
 
 
-def _process(name: str) -> str:
+def process_name(name: str) -> str:
     """`all` is Towpath, `poll` its poll role, `alert-web` Towpath (alert, web)."""
     roles = name.split("-")
     if name in ("all", ""):
@@ -165,7 +169,7 @@ def _process(name: str) -> str:
     return f"Towpath ({', '.join(roles)})"
 
 
-def unit_of(rule: Rule) -> str:
+def value_unit(rule: Rule) -> str:
     """The unit of the rule's value."""
     if rule.silence == "blind" and not rule.when:
         return "s"
@@ -176,7 +180,7 @@ def unit_of(rule: Rule) -> str:
     return CATALOGUE.measurement(rule.measurement).field(rule.when[0].field).unit
 
 
-def say(value: float, unit: str) -> str:
+def format_value(value: float, unit: str) -> str:
     """`0.873, ratio` → `87 %`; `5400, s` → `1 h 30 min`; `2e8, bit/s` → `200 Mbit/s`"""
     if unit == "ratio":
         percent = value * 100
@@ -193,45 +197,54 @@ def say(value: float, unit: str) -> str:
 
 
 def count_affected(
-    entry: Entry, standing: Standing, window: Window, topology: Topology
+    alert_state: AlertState,
+    states: AlertStates,
+    window: Window,
+    estate_index: EstateIndex,
 ) -> dict[str, int]:
-    """What hangs on it: devices that do not answer behind it, the laptops last heard
-    at their sites, and every other alert it stands for."""
-    behind = consequences(entry.key, standing)
-    found: dict[str, int] = {}
+    """How much depends on it: devices behind it that do not answer, the laptops last
+    counted at their sites, and all other alerts that it explains."""
+    behind = consequences(alert_state.key, states)
+    affected: dict[str, int] = {}
     devices = {
-        e.subject["device"]
-        for e in behind
-        if e.rule in ("device_unreachable", "device_not_measured")
-        and e.subject.get("device")
+        state.subject["device"]
+        for state in behind
+        if state.rule in ("device_unreachable", "device_not_measured")
+        and state.subject.get("device")
     }
     if devices:
-        found["devices"] = len(devices)
-    whole_sites = {e.site for e in behind if e.rule == "site_unreachable"}
-    cut = {e.subject["device"] for e in (*behind, entry) if "device" in e.subject}
+        affected["devices"] = len(devices)
+    whole_sites = {state.site for state in behind if state.rule == "site_unreachable"}
+    unreachable = {
+        state.subject["device"]
+        for state in (*behind, alert_state)
+        if "device" in state.subject
+    }
     whole_sites |= {
         site
-        for site, tops in topology.tops.items()
-        if tops and entry.rule == "device_unreachable" and set(tops) <= cut
+        for site, tops in estate_index.tops.items()
+        if tops
+        and alert_state.rule == "device_unreachable"
+        and set(tops) <= unreachable
     }
-    if entry.rule in ("line_down", "site_unreachable", "calls_poor_site"):
-        whole_sites.add(entry.site)
+    if alert_state.rule in ("line_down", "site_unreachable", "calls_poor_site"):
+        whole_sites.add(alert_state.site)
     whole_sites.discard("")
-    if len(whole_sites) > 1 or (whole_sites and entry.site not in whole_sites):
-        found["sites"] = len(whole_sites)
-    agents = sum(_agents_at(site, entry.since_ms, window) for site in whole_sites)
-    # Groups too small to be shown are not in the window.
+    if len(whole_sites) > 1 or (whole_sites and alert_state.site not in whole_sites):
+        affected["sites"] = len(whole_sites)
+    agents = sum(_agents_at(site, alert_state.since_ms, window) for site in whole_sites)
+    # Groups too small to be reported are not in the window.
     if agents:
-        found["agents"] = agents
+        affected["agents"] = agents
     others = len(behind) - len(devices)
     if others > 0:
-        found["alerts"] = others
-    return found
+        affected["alerts"] = others
+    return affected
 
 
-def say_affected(affected: Mapping[str, int]) -> str:
-    """`4 devices, about 20 laptops`: their number is rounded. The same words in pages,
-    messages and the shell."""
+def describe_affected(affected: Mapping[str, int]) -> str:
+    """`4 devices, about 20 laptops`. The number of laptops is a rounded one. Pages,
+    messages and the command line all use these words."""
     names = {
         "sites": ("site", "sites"),
         "devices": ("device", "devices"),
@@ -247,23 +260,32 @@ def say_affected(affected: Mapping[str, int]) -> str:
     return ", ".join(parts)
 
 
-def _cause(entry: Entry, standing: Standing, rules: Rules, topology: Topology) -> str:
-    """For what another alert explains: that alert's summary."""
-    cause = standing.get(entry.suppressed_by)
+def _root_cause_summary(
+    alert_state: AlertState,
+    states: AlertStates,
+    rules: Rules,
+    estate_index: EstateIndex,
+) -> str:
+    """The summary of the alert that explains this one; empty if none does."""
+    cause = states.get(alert_state.suppressed_by)
     if cause is None:
         return ""
-    rule = rules.of(cause.rule, cause.site)
-    return rule.summary.format_map(fill(cause, rule, topology)) if rule else cause.key
+    rule = rules.find(cause.rule, cause.site)
+    return (
+        rule.summary.format_map(placeholder_values(cause, rule, estate_index))
+        if rule
+        else cause.key
+    )
 
 
 def _agents_at(site: str, since_ms: int, window: Window) -> int:
-    """Laptops at `site` when they were last counted, within the hour before."""
+    """How many laptops were last counted at `site`, within the hour before."""
     counted = 0
     for series in window.series("experience"):
         if (
             series.tags.get("by") == "site"
             and series.tags.get("group") == site
-            and since_ms - series.last_ms <= _AGENTS_HEARD_WITHIN_MS
+            and since_ms - series.last_ms <= _AGENTS_COUNTED_WITHIN_MS
         ):
             agents = series.latest("agents")
             counted = int(agents) if isinstance(agents, int | float) else 0

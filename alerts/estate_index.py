@@ -1,4 +1,4 @@
-"""`Topology`: the estate arranged for the questions rules ask."""
+"""`EstateIndex`: the estate, indexed for the lookups that rules need."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collectors.estate.opening_hours import OpeningHours, is_open
 from collectors.experience.groups import LEAST
 
 
-class Topology:
-    """Look-ups over one frozen estate. `tops`: the polled devices of a site that hang
-    on nothing of that site: the site's way out. `least_agents`: the smallest group of
-    laptops that says something (`groups.least`)."""
+class EstateIndex:
+    """Lookups in one frozen estate.
+
+    `tops`: the polled devices of a site whose parent is not at that site: its way out.
+    `least_agents`: the smallest group of laptops that is reported (`groups.least`).
+    """
 
     def __init__(self, estate: Estate, least_agents: int = LEAST) -> None:
         self.estate, self.least_agents = estate, least_agents
@@ -35,41 +37,42 @@ class Topology:
                 self.tops.setdefault(device.site, []).append(device.id)
 
     def ancestors(self, device: str) -> tuple[str, ...]:
-        """The devices that one hangs on, nearest first; a ring ends where it began."""
-        found = self._ancestors.get(device)
-        if found is None:
+        """The devices above `device`, nearest first. A loop of parents ends where it
+        began."""
+        ancestors = self._ancestors.get(device)
+        if ancestors is None:
             above: list[str] = []
-            at = self.devices.get(device)
-            while at is not None and at.parent is not None:
-                if at.parent in above or at.parent == device:
+            current = self.devices.get(device)
+            while current is not None and current.parent is not None:
+                if current.parent in above or current.parent == device:
                     break
-                above.append(at.parent)
-                at = self.devices.get(at.parent)
-            found = self._ancestors[device] = tuple(above)
-        return found
+                above.append(current.parent)
+                current = self.devices.get(current.parent)
+            ancestors = self._ancestors[device] = tuple(above)
+        return ancestors
 
     def below(self, device: str) -> set[str]:
-        """Everything that hangs on `device`, itself not."""
-        found: set[str] = set()
+        """Every device below `device`, without itself."""
+        below: set[str] = set()
         todo = list(self.children.get(device, ()))
         while todo:
-            each = todo.pop()
-            if each not in found and each != device:
-                found.add(each)
-                todo += self.children.get(each, ())
-        return found
+            child = todo.pop()
+            if child not in below and child != device:
+                below.add(child)
+                todo += self.children.get(child, ())
+        return below
 
     def is_open(self, site: str, now_ms: int) -> bool:
         """Whether `site` is within its business hours."""
         return is_open(self.hours(site), now_ms)
 
     def hours(self, site: str) -> OpeningHours:
-        """The business hours of `site`; an unknown site has the usual ones."""
+        """The business hours of `site`; the defaults if it is unknown."""
         known = self.sites.get(site)
         return OpeningHours() if known is None else known.hours
 
     def knows(self, subject: dict[str, str]) -> bool:
-        """False where `subject` names something that is no longer in the estate."""
+        """False if `subject` names something that is no longer in the estate."""
         for tag, known in (
             ("device", self.devices),
             ("line", self.lines),

@@ -1,6 +1,6 @@
-"""`Heartbeat`: a URL called while Towpath is well, so that something outside notices
-when it is not. It is called only after a complete cycle: rows read, rules evaluated,
-the result on disk."""
+"""`Heartbeat`: calls a URL while Towpath is well, so that an outside watcher notices
+when it is not. It calls only after a complete cycle: rows read, rules evaluated, the
+result on disk."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ _TIMEOUT_S = 10.0
 
 
 class Heartbeat:
-    """`beat()` says that a cycle was completed; the URL is called at most every
-    `period_s`, and not at all where no cycle was completed since."""
+    """`beat()` reports a complete cycle. The URL is called at most every `period_s`,
+    and not at all if no cycle was completed since."""
 
     def __init__(self, url: str, period_s: float = 60.0) -> None:
         self._url, self._period_s = url, period_s
-        self._beaten = asyncio.Event()
+        self._has_beaten = asyncio.Event()
         self._tasks = BackgroundTasks()
-        self._failures = FailureLog(
-            "heartbeat_fails", "heartbeat_works_again", "warning"
-        )
+        self._failures = FailureLog("heartbeat_fails", "heartbeat_recovered", "warning")
         self.calls = self.failures = 0
 
     async def __aenter__(self) -> Self:
@@ -44,13 +42,13 @@ class Heartbeat:
         await self._tasks.stop()
 
     def beat(self) -> None:
-        self._beaten.set()
+        self._has_beaten.set()
 
     async def _run(self) -> None:
         tls = await asyncio.to_thread(ssl.create_default_context)
         while True:
-            await self._beaten.wait()
-            self._beaten.clear()
+            await self._has_beaten.wait()
+            self._has_beaten.clear()
             await self._call(tls)
             await asyncio.sleep(self._period_s)
 
@@ -59,8 +57,8 @@ class Heartbeat:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 async with httpx2.AsyncClient(verify=tls, timeout=_TIMEOUT_S) as client:
-                    answer = await client.get(self._url)
-                    answer.raise_for_status()
+                    response = await client.get(self._url)
+                    response.raise_for_status()
         except (TimeoutError, OSError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             self.failures += 1
             # Only the host and the kind of error: the rest of such a URL is a secret.

@@ -1,6 +1,6 @@
-"""`Outbox`: pages and resolutions until each channel has taken them.
+"""`Outbox`: pages and resolutions, kept until each channel has delivered them.
 
-What a channel refuses is kept and tried again like what it could not take; meanwhile it
+What a channel refuses is kept and tried again, like what failed to arrive; meanwhile it
 goes to another channel. Nothing goes twice to one channel under different ids.
 """
 
@@ -15,10 +15,10 @@ import msgspec
 from alerts.alert import Alert
 from alerts.alert_file import AlertFile
 
-Kind = Literal["page", "resolution"]
+NotificationKind = Literal["page", "resolution"]
 # A page that is not delivered this long after it was due is overdue.
 OVERDUE_MS = 120_000
-# Overdue so long, it goes to another channel even if the first may only be slow.
+# Overdue for this long, it goes to another channel even if the first may only be slow.
 FALL_BACK_AFTER_MS = 300_000
 _encode = msgspec.msgpack.encode
 decode_alert = msgspec.msgpack.Decoder(Alert).decode
@@ -31,31 +31,31 @@ _UNDELIVERED = f"""o.state = 'waiting' AND o.due_ms <= :now_ms AND {_MAY_GO} AND
 
 
 class OutboxEntry(msgspec.Struct, frozen=True):
-    """One thing to be said on one channel.
+    """One notification for one channel.
 
-    `next_ms`: not before; `due_ms`: the same before any try. `deferred`: it waits for
-    business hours, and is dropped when all is well by then. What was once sent together
-    has the same `parcel` and is sent together again. `instead_of`: the channel that did
-    not take it.
+    `next_ms`: the earliest time to send it; `due_ms`: the same before any attempt.
+    `deferred`: it waits for business hours, and is dropped if all is well by then.
+    Entries once sent as one message share a `batch_id` and are sent together again.
+    `instead_of`: the channel that failed to deliver it.
     """
 
     episode: str
-    kind: Kind
+    kind: NotificationKind
     channel: str
     alert: Alert
     next_ms: int
     deferred: int = 0
     tries: int = 0
     created_ms: int = 0
-    parcel: int = 0
+    batch_id: int = 0
     id: int = 0
     due_ms: int = 0
     instead_of: str = ""
 
 
 class WaitingDelivery(NamedTuple):
-    """What a channel has not taken yet: `total`, and of these `overdue`: refused, or
-    due for more than two minutes."""
+    """What a channel has yet to deliver: `total`, and those `overdue`: refused, or due
+    for more than two minutes."""
 
     total: int = 0
     overdue: int = 0
@@ -77,7 +77,7 @@ class Outbox:
         self._file = file
 
     def due(self, channel: str, now_ms: int, limit: int = 200) -> list[OutboxEntry]:
-        """What may be said now, in order."""
+        """The entries that may be sent now, in order."""
         rows = self._file.db.execute(
             f"""SELECT o.episode, o.kind, o.channel, o.body, o.next_ms, o.deferred,
                   o.tries, o.created_ms, o.parcel, o.id, o.due_ms, o.instead_of
@@ -90,29 +90,29 @@ class Outbox:
             for episode, kind, channel, body, *rest in rows
         ]
 
-    def begin(self, posts: Sequence[OutboxEntry]) -> None:
-        """A try begins. After a crash it is not known whether it arrived: it is sent
-        again as the same message, which receivers can tell by its id."""
-        parcel = posts[0].parcel or posts[0].id
-        self._change("tries = tries + 1, deferred = 0, parcel = ?", posts, parcel)
+    def start_attempt(self, entries: Sequence[OutboxEntry]) -> None:
+        """Records an attempt. After a crash nobody knows whether it arrived, so it is
+        sent again as the same message; receivers recognise its id."""
+        batch_id = entries[0].batch_id or entries[0].id
+        self._change("tries = tries + 1, deferred = 0, parcel = ?", entries, batch_id)
 
-    def delivered(self, posts: Sequence[OutboxEntry], now_ms: int) -> None:
-        self._change("state = 'delivered', ended_ms = ?", posts, now_ms)
+    def delivered(self, entries: Sequence[OutboxEntry], now_ms: int) -> None:
+        self._change("state = 'delivered', ended_ms = ?", entries, now_ms)
 
     def retry(
         self,
-        posts: Sequence[OutboxEntry],
+        entries: Sequence[OutboxEntry],
         error: str,
         next_ms: int,
         refused: bool = False,
     ) -> None:
-        """The channel did not take it; `refused` if it said that it never will."""
+        """Schedules another attempt; `refused` if the channel will never accept it."""
         self._change(
-            "error = ?, next_ms = ?, refused = ?", posts, error, next_ms, int(refused)
+            "error = ?, next_ms = ?, refused = ?", entries, error, next_ms, int(refused)
         )
 
-    def hurry(self, channel: str, now_ms: int) -> None:
-        """The channel takes pages again: what it had not taken need not wait longer."""
+    def retry_now(self, channel: str, now_ms: int) -> None:
+        """The channel works again: what it failed to deliver is due at once."""
         self._file.write(
             lambda db: db.execute(
                 "UPDATE outbox SET next_ms = min(next_ms, ?) WHERE channel = ? "
@@ -123,51 +123,51 @@ class Outbox:
 
     def fall_back(
         self,
-        posts: Sequence[OutboxEntry],
+        entries: Sequence[OutboxEntry],
         channels: Sequence[str],
         anyway: bool,
         now_ms: int,
     ) -> list[str]:
-        """Says pages on `channels`, too; returns the channels that get any.
+        """Adds pages to other `channels`; returns those that get any.
 
-        Without `anyway` only what no channel has taken or is about to: who was told
-        need not be told by a stranger.
+        Without `anyway`, only pages that no channel has delivered or is about to: a
+        page that somebody already has needs no other reader.
         """
 
         def work(db: sqlite3.Connection) -> set[str]:
-            told = set()
-            for post in posts:
-                if not anyway and _is_in_good_hands(db, post):
+            channels_used = set()
+            for entry in entries:
+                if not anyway and _is_handled_elsewhere(db, entry):
                     continue
                 for channel in channels:
-                    if _stand_in(db, post, channel, now_ms):
-                        told.add(channel)
-            return told
+                    if _add_to_fallback(db, entry, channel, now_ms):
+                        channels_used.add(channel)
+            return channels_used
 
         return sorted(self._file.write(work)) if channels else []
 
-    def give_up(self, posts: Sequence[OutboxEntry], error: str, now_ms: int) -> None:
-        """It was tried for long enough; nor is the resolution of a page sent."""
+    def give_up(self, entries: Sequence[OutboxEntry], error: str, now_ms: int) -> None:
+        """Gives up after enough attempts. A page's resolution is not sent either."""
 
         def work(db: sqlite3.Connection) -> None:
-            for post in posts:
+            for entry in entries:
                 db.execute(
                     "UPDATE outbox SET state = 'refused', error = ?, ended_ms = ? "
                     "WHERE id = ?",
-                    (error, now_ms, post.id),
+                    (error, now_ms, entry.id),
                 )
-                if post.kind == "page":
+                if entry.kind == "page":
                     db.execute(
                         "UPDATE outbox SET state = 'cancelled', ended_ms = ? WHERE "
                         "episode = ? AND channel = ? AND kind = 'resolution' "
                         "AND state = 'waiting'",
-                        (now_ms, post.episode, post.channel),
+                        (now_ms, entry.episode, entry.channel),
                     )
 
         self._file.write(work)
 
-    def waiting(self, now_ms: int) -> dict[str, WaitingDelivery]:
-        """By channel; what waits for business hours is left out."""
+    def count_waiting(self, now_ms: int) -> dict[str, WaitingDelivery]:
+        """Counts by channel, without those that wait for business hours."""
         rows = self._file.db.execute(
             f"SELECT o.channel, count(*), sum({_UNDELIVERED}) FROM outbox o "
             "WHERE o.state = 'waiting' AND o.deferred = 0 GROUP BY o.channel",
@@ -178,18 +178,18 @@ class Outbox:
         }
 
     def _change(
-        self, change: str, posts: Sequence[OutboxEntry], *values: object
+        self, change: str, entries: Sequence[OutboxEntry], *values: object
     ) -> None:
         self._file.write(
             lambda db: db.executemany(
                 f"UPDATE outbox SET {change} WHERE id = ?",
-                [(*values, post.id) for post in posts],
+                [(*values, entry.id) for entry in entries],
             )
         )
 
 
 def undelivered(db: sqlite3.Connection, now_ms: int) -> Iterator[Undelivered]:
-    """By channel, those with any; for the status page and the command line."""
+    """The channels with undelivered notifications, for page and command line."""
     rows = db.execute(
         f"SELECT o.channel, count(*), min(o.due_ms), max(o.error) FROM outbox o "
         f"WHERE {_UNDELIVERED} GROUP BY o.channel ORDER BY o.channel",
@@ -198,37 +198,37 @@ def undelivered(db: sqlite3.Connection, now_ms: int) -> Iterator[Undelivered]:
     return (Undelivered(*row) for row in rows)
 
 
-def add(db: sqlite3.Connection, post: OutboxEntry, now_ms: int) -> bool:
-    """True if it is new: one episode is never paged twice on a channel, whatever
-    happens above."""
-    done = db.execute(
+def add_entry(db: sqlite3.Connection, entry: OutboxEntry, now_ms: int) -> bool:
+    """Adds it unless it is there; returns whether it was added. One episode is never
+    paged twice on a channel, whatever happens above."""
+    cursor = db.execute(
         "INSERT INTO outbox (episode, kind, channel, state, created_ms, next_ms, "
         "due_ms, deferred, tries, error, body, instead_of) "
         "VALUES (?, ?, ?, 'waiting', ?, ?, ?, ?, 0, '', ?, ?) "
         "ON CONFLICT (episode, kind, channel) DO NOTHING",
         (
-            post.episode,
-            post.kind,
-            post.channel,
+            entry.episode,
+            entry.kind,
+            entry.channel,
             now_ms,
-            post.next_ms,
-            post.next_ms,
-            post.deferred,
-            _encode(post.alert),
-            post.instead_of,
+            entry.next_ms,
+            entry.next_ms,
+            entry.deferred,
+            _encode(entry.alert),
+            entry.instead_of,
         ),
     )
-    return done.rowcount > 0
+    return cursor.rowcount > 0
 
 
-def call_off(
+def add_resolutions(
     db: sqlite3.Connection,
     episode: str,
     alert: Alert | None,
     over_at_ms: int,
     now_ms: int,
 ) -> None:
-    """A resolution for every page that was, or may have been, or will be delivered."""
+    """Adds a resolution for every page that was, may have been or will be delivered."""
     pages = db.execute(
         "SELECT id, channel, state, deferred, tries, body FROM outbox "
         "WHERE episode = ? AND kind = 'page'",
@@ -241,47 +241,56 @@ def call_off(
                 (now_ms, id),
             )
         elif state in ("waiting", "delivered"):
-            said = alert or decode_alert(body)
-            add(
+            add_entry(
                 db,
-                OutboxEntry(episode, "resolution", channel, said, over_at_ms),
+                OutboxEntry(
+                    episode,
+                    "resolution",
+                    channel,
+                    alert or decode_alert(body),
+                    over_at_ms,
+                ),
                 now_ms,
             )
 
 
-def _is_in_good_hands(db: sqlite3.Connection, post: OutboxEntry) -> bool:
-    """True if another channel has this, or has not failed to take it yet."""
+def _is_handled_elsewhere(db: sqlite3.Connection, entry: OutboxEntry) -> bool:
+    """True if another channel has delivered this, or has not yet failed to."""
     others = db.execute(
         "SELECT 1 FROM outbox WHERE episode = ? AND kind = ? AND channel != ? "
         "AND (state = 'delivered' "
         "OR (state = 'waiting' AND error = '' AND NOT deferred)) LIMIT 1",
-        (post.episode, post.kind, post.channel),
+        (entry.episode, entry.kind, entry.channel),
     )
     return others.fetchone() is not None
 
 
-def _stand_in(
-    db: sqlite3.Connection, post: OutboxEntry, channel: str, now_ms: int
+def _add_to_fallback(
+    db: sqlite3.Connection, entry: OutboxEntry, channel: str, now_ms: int
 ) -> bool:
-    stand_in = OutboxEntry(
-        post.episode,
-        post.kind,
+    fallback = OutboxEntry(
+        entry.episode,
+        entry.kind,
         channel,
-        post.alert,
+        entry.alert,
         now_ms,
-        instead_of=post.channel,
+        instead_of=entry.channel,
     )
-    if not add(db, stand_in, now_ms):
+    if not add_entry(db, fallback, now_ms):
         return False
-    # It may have ended already: whoever is told of it is told of its end.
-    over = db.execute(
+    # It may have ended already: whoever gets the page also gets its resolution.
+    resolution = db.execute(
         "SELECT body, due_ms FROM outbox WHERE episode = ? AND channel = ? "
         "AND kind = 'resolution'",
-        (post.episode, post.channel),
+        (entry.episode, entry.channel),
     ).fetchone()
-    if over is not None:
+    if resolution is not None:
         end = OutboxEntry(
-            post.episode, "resolution", channel, decode_alert(over[0]), over[1]
+            entry.episode,
+            "resolution",
+            channel,
+            decode_alert(resolution[0]),
+            resolution[1],
         )
-        add(db, end, now_ms)
+        add_entry(db, end, now_ms)
     return True

@@ -1,7 +1,7 @@
-"""Recorded windows: rows and what the rules must make of them.
+"""Recordings: rows, and what the rules must make of them.
 
-A YAML file holds `cases`; `estate` (as in the estate's own files) and `rules` (which
-rules take part; all by default) stand at the top or in a case:
+A YAML file holds `cases`. `estate` (as in the estate's own files) and `rules` (those to
+test; all by default) stand at the top or in a case:
 
     cases:
       - name: a switch that stops answering is paged once
@@ -15,9 +15,10 @@ rules take part; all by default) stand at the top or in a case:
           firing: [device_unreachable/device=core-1]
           pages: [device_unreachable/device=core-1]
 
-A list under a field is one value a row, `null` is "not in this row"; a single value is
-every row's. Rows come in `delay` (1 s) after their time. `expect` is exact: `firing` at
-the end, `suppressed` of these, everything ever paged (`pages`) and called off (`over`).
+A list under a field has one value per row; `null` leaves the field out of that row. A
+single value applies to every row. Rows arrive `delay` (1 s) after their time. `expect`
+is exact: `firing` at the end, which of these are `suppressed`, all `pages` ever sent
+and all that were resolved (`over`).
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ import yaml
 from pydantic import Field, ValidationError
 
 from alerts.alert import Alert
-from alerts.cycle import cycle
-from alerts.estate_index import Topology
-from alerts.evaluate import Entry
+from alerts.cycle import run_cycle
+from alerts.estate_index import EstateIndex
+from alerts.evaluation.alert_states import AlertState
 from alerts.rule import Duration
 from alerts.rule_files import Rules
 from alerts.suppression import Silence
@@ -51,7 +52,7 @@ _STARTS = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 
 
 class RecordingError(ValueError):
-    """The recording cannot be used; `findings` says why, one sentence each."""
+    """The recording cannot be used; `findings` lists every reason, a sentence each."""
 
     def __init__(self, findings: list[str]) -> None:
         super().__init__("\n".join(findings))
@@ -68,8 +69,8 @@ class RecordedRows(StrictModel):
     fields: dict[str, Any]
 
 
-class Quiet(StrictModel):
-    """Nobody is paged from one time to another."""
+class RecordedSilence(StrictModel):
+    """Nobody is paged between two times."""
 
     start: Duration = Field(default=0, alias="from")
     until: Duration
@@ -77,33 +78,33 @@ class Quiet(StrictModel):
     device: str = ""
 
 
-class Expect(StrictModel):
+class ExpectedResult(StrictModel):
     firing: tuple[str, ...] = ()
     suppressed: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
     over: tuple[str, ...] = ()
 
 
-class Case(StrictModel):
+class RecordedCase(StrictModel):
     name: str
     rules: tuple[str, ...] = ()
     estate: Estate | None = None
     starts: datetime = _STARTS
     rows: tuple[RecordedRows, ...] = ()
-    silences: tuple[Quiet, ...] = ()
+    silences: tuple[RecordedSilence, ...] = ()
     until: Duration
     step: Duration = 5_000
-    expect: Expect
+    expect: ExpectedResult
 
 
 class Recording(StrictModel):
     estate: Estate = Estate()
     rules: tuple[str, ...] = ()
-    cases: tuple[Case, ...]
+    cases: tuple[RecordedCase, ...]
 
 
-class Said(StrictModel):
-    """What a case came to, as `Expect`, and the alerts that were open at the end."""
+class CaseResult(StrictModel):
+    """What came of a case, in the fields of `ExpectedResult`."""
 
     firing: tuple[str, ...]
     suppressed: tuple[str, ...]
@@ -111,8 +112,8 @@ class Said(StrictModel):
     over: tuple[str, ...]
 
 
-def read(path: Path) -> Recording:
-    """The recording in the file. `RecordingError` names everything that is wrong."""
+def read_recording(path: Path) -> Recording:
+    """Reads the recording. Raises `RecordingError` with everything that is wrong."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -123,96 +124,102 @@ def read(path: Path) -> Recording:
         return Recording.model_validate(document)
     except ValidationError as error:
         raise RecordingError(
-            [f"{path}: {where} {says}" for where, says in explain(error, Recording)]
+            [f"{path}: {where} {why}" for where, why in explain(error, Recording)]
         ) from None
 
 
-def problems(recording: Recording, rules: Rules) -> Iterator[tuple[str, list[str]]]:
-    """(name of the case, how it differs from what was expected) for every case."""
+def case_differences(
+    recording: Recording, rules: Rules
+) -> Iterator[tuple[str, list[str]]]:
+    """(name of the case, its differences from what was expected) for every case."""
     for case in recording.cases:
         try:
-            said, _ = play(case, recording, rules)
+            result, _ = replay(case, recording, rules)
         except Misfit as misfit:
             yield case.name, [str(misfit)]
             continue
-        found = []
+        differences = []
         for what in ("firing", "suppressed", "pages", "over"):
-            wanted = getattr(case.expect, what)
-            got = getattr(said, what)
+            expected = getattr(case.expect, what)
+            actual = getattr(result, what)
             ordered = what in ("pages", "over")
-            if (got if ordered else sorted(got)) != (
-                wanted if ordered else sorted(wanted)
+            if (actual if ordered else sorted(actual)) != (
+                expected if ordered else sorted(expected)
             ):
-                found.append(f"{what}: expected {_list(wanted)}, found {_list(got)}")
-        yield case.name, found
+                differences.append(
+                    f"{what}: expected {_list(expected)}, found {_list(actual)}"
+                )
+        yield case.name, differences
 
 
-def play(case: Case, recording: Recording, rules: Rules) -> tuple[Said, list[Alert]]:
-    """Runs the rules over the rows of `case`, step by step, and says what came of it:
-    the alerts as they were shown when something last changed, the ended ones too."""
+def replay(
+    case: RecordedCase, recording: Recording, rules: Rules
+) -> tuple[CaseResult, list[Alert]]:
+    """Runs the rules over the rows of `case`, step by step. Returns the result and the
+    alerts as they were last shown, including those that ended."""
     wanted = set(case.rules or recording.rules)
     if wanted - set(rules.ids):
         raise Misfit(f"no rules are called {sorted(wanted - set(rules.ids))}")
     if wanted:
         rules = Rules([rule for rule in rules if rule.id in wanted])
     start_ms = round(case.starts.timestamp() * 1000)
-    topology = Topology(case.estate or recording.estate)
+    estate_index = EstateIndex(case.estate or recording.estate)
     window = Window(rules, CATALOGUE, start_ms)
     silences = [
         Silence(n, start_ms + q.start, start_ms + q.until, q.site, q.device)
         for n, q in enumerate(case.silences, 1)
     ]
     waiting = sorted(_batches(case.rows, start_ms), key=lambda b: b.received_ms)
-    standing: dict[str, Entry] = {}
+    states: dict[str, AlertState] = {}
     shown: dict[str, Alert] = {}
     pages: list[str] = []
     over: list[str] = []
     for now_ms in range(start_ms, start_ms + case.until + 1, case.step):
         while waiting and waiting[0].received_ms <= now_ms:
-            window.take(waiting.pop(0))
-        outcome = cycle(
+            window.append(waiting.pop(0))
+        cycle = run_cycle(
             window,
-            topology,
+            estate_index,
             rules,
-            standing,
+            states,
             shown,
             silences,
             lambda alert: [("test", 0, False)],
             now_ms,
         )
-        window.settle()
-        standing = outcome.standing
-        shown |= outcome.alerts
-        for episode in outcome.dropped:
+        window.clear_changed()
+        states = cycle.states
+        shown |= cycle.alerts
+        for episode in cycle.dropped:
             shown.pop(episode, None)
-        pages += [post.alert.key for post in outcome.pages]
-        over += [episode.rpartition("@")[0] for episode in outcome.ended]
-    firing = [e for e in standing.values() if e.state == "firing"]
-    said = Said(
-        firing=tuple(e.key for e in firing),
-        suppressed=tuple(e.key for e in firing if e.suppressed_by),
+        pages += [page.alert.key for page in cycle.pages]
+        over += [episode.rpartition("@")[0] for episode in cycle.ended]
+    firing = [state for state in states.values() if state.state == "firing"]
+    result = CaseResult(
+        firing=tuple(state.key for state in firing),
+        suppressed=tuple(state.key for state in firing if state.suppressed_by),
         pages=tuple(pages),
         over=tuple(over),
     )
-    return said, list(shown.values())
+    return result, list(shown.values())
 
 
 def _batches(rows: Sequence[RecordedRows], start_ms: int) -> Iterator[Batch]:
-    for each in rows:
-        lengths = {len(v) for v in each.fields.values() if isinstance(v, list)}
-        count = each.times or max(lengths, default=1)
-        if len(lengths) > 1 or (each.times and lengths - {each.times}):
-            raise Misfit(f"{each.measurement}: lists of different lengths")
+    for recorded in rows:
+        lengths = {len(v) for v in recorded.fields.values() if isinstance(v, list)}
+        count = recorded.times or max(lengths, default=1)
+        if len(lengths) > 1 or (recorded.times and lengths - {recorded.times}):
+            raise Misfit(f"{recorded.measurement}: lists of different lengths")
         for n in range(count):
-            time_ms = start_ms + each.start + n * each.every
+            time_ms = start_ms + recorded.start + n * recorded.every
             fields = {
                 name: value[n] if isinstance(value, list) else value
-                for name, value in each.fields.items()
+                for name, value in recorded.fields.items()
             }
             absent = [name for name, value in fields.items() if value is None]
             present = {k: v for k, v in fields.items() if v is not None}
-            sample = Sample(each.measurement, each.tags, present, time_ms)
-            for batch in gather([sample], "recording", time_ms + each.delay):
+            sample = Sample(recorded.measurement, recorded.tags, present, time_ms)
+            for batch in gather([sample], "recording", time_ms + recorded.delay):
                 yield check(_with_absent(batch, absent), CATALOGUE)
 
 

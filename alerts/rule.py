@@ -1,7 +1,7 @@
-"""`Rule`: what is wrong, when, for how long, and what a person does first.
+"""`Rule`: what counts as wrong, for how long, and what to do first.
 
-A rule is data (`alerts/catalog/*.yaml`, read by `alerts.rule_files`). Where data cannot
-say it, `function` names one of `alerts.rule_functions`.
+A rule is data (`alerts/catalog/*.yaml`, read by `alerts.rule_files`). What data cannot
+express, `function` takes from `alerts.rule_functions`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Relation = Literal[
 
 
 def _duration_ms(value: Any) -> Any:
-    """`90s`, `10m`, `2h`, `1d` as milliseconds."""
+    """`90s`, `10m`, `2h`, `1d` in milliseconds."""
     if isinstance(value, str):
         return parse_duration_ms(value)
     if value == 0 and not isinstance(value, bool):
@@ -48,7 +48,7 @@ def _duration_ms(value: Any) -> Any:
 Duration = Annotated[int, BeforeValidator(_duration_ms), Field(ge=0)]
 
 
-# The tags of the cause's subject each relation leads to; None: the consequence's own.
+# The tags of the subject that each relation leads to; None: those of the consequence.
 RELATION_SUBJECTS: dict[str, frozenset[str] | None] = {
     "ancestor": frozenset({"device"}),
     "everything": frozenset(),
@@ -68,10 +68,10 @@ RELATION_SUBJECTS: dict[str, frozenset[str] | None] = {
 class Condition(StrictModel):
     """One comparison; a rule's conditions must all hold.
 
-    `over` is the length of the window for every aggregate but `last`. `clear` is the
-    threshold that ends it once it holds (hysteresis); without it `threshold` does.
-    `rise` is how much a counter grew in the window, restarts of it allowed for.
-    `missing`: what a row without the field counts as.
+    `over` is the length of the window, for every aggregate but `last`. `clear` is the
+    threshold that ends an alert (hysteresis); without it, `threshold` does. `rise` is
+    how much a counter grew in the window, allowing for restarts. `missing`: the value
+    to assume if a row lacks the field.
     """
 
     field: str
@@ -82,9 +82,14 @@ class Condition(StrictModel):
     clear: float | None = None
     missing: float | None = None
 
-    def holds(self, value: float, held: bool) -> bool:
-        """True where `value` meets it; `held` says whether it did until now."""
-        against = self.clear if held and self.clear is not None else self.threshold
+    def holds(self, value: float, is_holding: bool) -> bool:
+        """True if `value` meets the condition; `is_holding`: whether it did until now.
+
+        With hysteresis, a condition that holds is compared with `clear`.
+        """
+        against = self.threshold
+        if is_holding and self.clear is not None:
+            against = self.clear
         match self.comparison:
             case ">":
                 return value > against
@@ -101,20 +106,20 @@ class Condition(StrictModel):
 
 
 class Explains(StrictModel):
-    """Alerts of `rules` standing in `relation` to this one are its consequences."""
+    """Alerts of `rules` in this `relation` to one of this rule are its consequences."""
 
     rules: tuple[str, ...] = Field(min_length=1)
     relation: Relation
 
 
 class EndedBy(StrictModel):
-    """Polls that contradict what a device told by itself: it may have told its end, and
-    nobody received it.
+    """Polls that end an alert raised by a device's own event, in case the event that
+    ends it was lost.
 
     Rows of `measurement` with these tags (`where`: one of the values; `like`: a regular
-    expression) that share the tags `same` with the subject: if every one of them was
-    measured after it was told and meets `when`, it is over. `only`: for subjects with
-    these tags alone.
+    expression) that share the tags `same` with the subject: the alert ends if all of
+    them were polled after the event and meet `when`. `only`: restricts this to subjects
+    with these tags.
     """
 
     measurement: str
@@ -127,8 +132,8 @@ class EndedBy(StrictModel):
     def applies_to(self, subject: Mapping[str, str]) -> bool:
         return all(subject.get(tag, "") in values for tag, values in self.only.items())
 
-    def takes(self, tags: Mapping[str, str]) -> bool:
-        """True for rows with these tags."""
+    def matches(self, tags: Mapping[str, str]) -> bool:
+        """True if rows with these tags count."""
         return all(
             tags.get(tag, "") in values for tag, values in self.where.items()
         ) and all(
@@ -138,19 +143,21 @@ class EndedBy(StrictModel):
 
 
 class Rule(StrictModel):
-    """One rule. Times are in ms once read.
+    """One rule. Times are in milliseconds once read.
 
     `lasts` (`for` in the file): how long the conditions must hold before it fires.
-    `hold`: how long after the beginning a page may leave, at the earliest.
-    `keep_for`: how long it must be well again before it is over.
-    `subject`: the tags that name what the alert is about; rows that differ in other
-    tags are one subject, bad where `across` of them (any, or all of at least `least`)
-    are. `silence`: what no rows mean: `ignore` (nothing: a firing alert keeps firing,
-    a pending one waits) or `blind` (bad by itself after `blind_after`, for subjects
-    heard before and those the estate `expects`). `absent`: what a row without the
-    field means: `ignore`, or `clear` (well). `shows`: text fields kept for the words.
-    `ended_by`: polls that end it though the device did not say so.
-    `sites`, `not_sites`: where it applies (empty: everywhere).
+    `hold`: the shortest time from the start of the fault to the page.
+    `keep_for`: how long all must be well before it is resolved.
+    `subject`: the tags that name what the alert is about. Rows that differ only in
+    other tags are one subject; `across` decides whether it is bad if any of them is, or
+    only if all of at least `least` are.
+    `silence`: what missing rows mean. `ignore`: nothing (a firing alert keeps firing, a
+    pending one waits). `blind`: bad after `blind_after`, for subjects seen before and
+    those that the estate `expects`.
+    `absent`: what a row without the field means: `ignore`, or `clear` (well).
+    `shows`: text fields kept for the texts. `ended_by`: polls that end it although the
+    device did not report the end. `sites`, `not_sites`: where it applies (empty:
+    everywhere).
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,62}$")]
@@ -183,26 +190,27 @@ class Rule(StrictModel):
     def applies_at(self, site: str) -> bool:
         return (not self.sites or site in self.sites) and site not in self.not_sites
 
-    def takes(self, tags: dict[str, str]) -> bool:
-        """True for rows with these tags."""
+    def matches(self, tags: dict[str, str]) -> bool:
+        """True if rows with these tags count."""
         return all(tags.get(tag, "") in values for tag, values in self.where.items())
 
     @property
-    def wanted(self) -> dict[str, int]:
-        """Field -> ms of it to be kept; 0 where the latest value is enough."""
-        found: dict[str, int] = dict.fromkeys((*self.fields, *self.shows), 0)
+    def field_windows(self) -> dict[str, int]:
+        """Field → how many ms of it to keep; 0 if the latest value is enough."""
+        windows: dict[str, int] = dict.fromkeys((*self.fields, *self.shows), 0)
         for condition in self.when:
-            found[condition.field] = max(found.get(condition.field, 0), condition.over)
-        return found
+            over = max(windows.get(condition.field, 0), condition.over)
+            windows[condition.field] = over
+        return windows
 
     @property
     def page_after_ms(self) -> int:
-        """From the beginning to the earliest page."""
+        """From the start of the fault to the earliest page."""
         return max(self.lasts, self.hold)
 
 
-# Words a summary, cause or runbook may use besides the subject's tags and `shows`,
-# and the tag they need ("" none).
+# Placeholders that a summary, cause or runbook may use besides the subject's tags and
+# `shows`, and the tag that each needs ("": none).
 PLACEHOLDERS: dict[str, str] = {
     "value": "",
     "threshold": "",
@@ -223,7 +231,7 @@ PLACEHOLDERS: dict[str, str] = {
 
 
 def placeholders(text: str) -> list[str]:
-    """Names in braces; ValueError where a brace is left open or has extras."""
+    """The names in braces. Raises ValueError if a brace is open or has a format."""
     names = []
     for _, name, form, conversion in string.Formatter().parse(text):
         if name is None:

@@ -1,4 +1,4 @@
-"""What is wrong with rules that pydantic cannot see, one sentence a finding."""
+"""Errors in rules that pydantic cannot find, one sentence each."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from alerts.rule_functions import FUNCTIONS
 from probes.wire.catalogue import Catalogue, UnknownName, did_you_mean
 
 
-def misfits(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
-    """(dotted path, sentence) for what pydantic cannot see."""
+def rule_errors(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
+    """(dotted path, sentence) for each error that pydantic cannot find."""
     try:
         declared = catalogue.measurement(rule.measurement)
     except UnknownName as unknown:
@@ -26,8 +26,8 @@ def misfits(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, st
     if declared.personal:
         yield (
             f"{at}.measurement",
-            f"{rule.measurement!r} is about one laptop: rules ask for groups "
-            "(`experience`) instead",
+            f"{rule.measurement!r} is about one laptop: use groups (`experience`) "
+            "instead",
         )
     for kind, names in (("where", rule.where), ("subject", rule.subject)):
         for name in names:
@@ -37,7 +37,7 @@ def misfits(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, st
                 yield f"{at}.{kind}", str(unknown)
     for n, condition in enumerate(rule.when):
         path = f"{at}.when[{n + 1}]"
-        yield from _condition_misfits(condition, path, rule.measurement, catalogue)
+        yield from _condition_errors(condition, path, rule.measurement, catalogue)
     for kind, names in (("fields", rule.fields), ("shows", rule.shows)):
         for name in names:
             try:
@@ -46,16 +46,16 @@ def misfits(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, st
                 yield f"{at}.{kind}", str(unknown)
     for n, end in enumerate(rule.ended_by):
         path = f"{at}.ended_by[{n + 1}]"
-        yield from _end_misfits(end, path, rule, catalogue)
+        yield from _ended_by_errors(end, path, rule, catalogue)
     if rule.function and rule.function not in FUNCTIONS:
         hint = did_you_mean(rule.function, FUNCTIONS)
         yield f"{at}.function", f"no function is called {rule.function!r}{hint}"
     if rule.function and rule.when:
         yield f"{at}.function", "a rule has either `function` or `when`, not both"
     if not rule.function and not rule.when and rule.silence != "blind":
-        yield at, "expected `when`, `function` or `silence: blind`: it never fires"
+        yield at, "expected `when`, `function` or `silence: blind`, or it never fires"
     if rule.silence == "blind" and rule.blind_after <= 0:
-        yield f"{at}.blind_after", "expected with `silence: blind`, such as 3m"
+        yield f"{at}.blind_after", "is needed with `silence: blind`, such as 3m"
     for kind in ("title", "summary", "cause", "runbook"):
         allowed = allowed_placeholders(rule) if kind != "title" else set()
         try:
@@ -73,7 +73,7 @@ def misfits(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, st
                 )
 
 
-def _end_misfits(
+def _ended_by_errors(
     end: EndedBy, path: str, rule: Rule, catalogue: Catalogue
 ) -> Iterator[tuple[str, str]]:
     try:
@@ -90,10 +90,10 @@ def _end_misfits(
                 yield f"{path}.{kind}", f"{name!r} is not in the rule's subject{hint}"
     if end.when.aggregate != "last":
         yield f"{path}.when", "expected the latest value, without an aggregate"
-    yield from _condition_misfits(end.when, f"{path}.when", end.measurement, catalogue)
+    yield from _condition_errors(end.when, f"{path}.when", end.measurement, catalogue)
 
 
-def _condition_misfits(
+def _condition_errors(
     condition: Condition, path: str, measurement: str, catalogue: Catalogue
 ) -> Iterator[tuple[str, str]]:
     try:
@@ -106,7 +106,7 @@ def _condition_misfits(
     if (condition.aggregate == "last") != (condition.over == 0):
         yield (
             f"{path}.over",
-            "`last` has no window" if condition.over else "expected, such as 10m",
+            "`last` has no window" if condition.over else "is needed, such as 10m",
         )
     clear, threshold = condition.clear, condition.threshold
     if clear is not None:
@@ -116,69 +116,71 @@ def _condition_misfits(
         if wrong_side or condition.comparison in ("==", "!="):
             yield (
                 f"{path}.clear",
-                f"is {clear:g}, expected on the good side of {threshold:g}",
+                f"is {clear:g}, expected on the well side of {threshold:g}",
             )
 
 
-def broken_links(
+def explains_errors(
     rules: Sequence[Rule], known: dict[str, tuple[Rule, str]]
 ) -> list[str]:
-    found = []
+    """Errors in `explains`: unknown rules, subjects that do not fit, and loops."""
+    errors = []
     reaches: dict[str, set[str]] = {}
     for rule in rules:
-        for each in rule.explains:
-            for effect in each.rules:
-                leads_to = RELATION_SUBJECTS[each.relation]
+        for explains in rule.explains:
+            for effect in explains.rules:
+                leads_to = RELATION_SUBJECTS[explains.relation]
                 if leads_to is None and effect in known:
                     leads_to = frozenset(known[effect][0].subject)
                 if leads_to is not None and leads_to != set(rule.subject):
-                    found.append(
+                    errors.append(
                         f"{known[rule.id][1]}: {rule.id} explains {effect} by "
-                        f"{each.relation}, which leads to subjects of "
+                        f"{explains.relation}, which leads to subjects of "
                         f"{sorted(leads_to)}, not {sorted(rule.subject)}"
                     )
                 if effect not in known:
                     hint = did_you_mean(effect, known)
-                    found.append(
+                    errors.append(
                         f"{known[rule.id][1]}: {rule.id} explains {effect!r}, "
                         f"but no rule is called that{hint}"
                     )
-                elif effect == rule.id and each.relation != "ancestor":
-                    found.append(f"{known[rule.id][1]}: {rule.id} explains itself")
-                elif each.relation != "ancestor":
-                    # Ancestors go strictly upwards: no ring of alerts comes of them.
+                elif effect == rule.id and explains.relation != "ancestor":
+                    errors.append(f"{known[rule.id][1]}: {rule.id} explains itself")
+                elif explains.relation != "ancestor":
+                    # Ancestors lead strictly upwards, so they never form a loop.
                     reaches.setdefault(rule.id, set()).add(effect)
     for start in reaches:
-        seen, todo = set[str](), [start]
+        visited, todo = set[str](), [start]
         while todo:
             for effect in reaches.get(todo.pop(), ()):
                 if effect == start:
-                    # Two alerts explaining each other would silence both.
-                    found.append(
+                    # Two alerts that explain each other would suppress both.
+                    errors.append(
                         f"{known[start][1]}: {start} explains itself through others"
                     )
                     todo.clear()
                     break
-                if effect not in seen:
-                    seen.add(effect)
+                if effect not in visited:
+                    visited.add(effect)
                     todo.append(effect)
-    return found
+    return errors
 
 
-def unheard_causes(rules: Sequence[Rule]) -> list[str]:
-    """A cause less severe than what it explains may be routed to nobody."""
+def weaker_causes(rules: Sequence[Rule]) -> list[str]:
+    """Errors: causes less severe than what they explain, whose page may be routed to
+    nobody."""
     weight = {"info": 0, "warning": 1, "critical": 2}
-    found = []
+    errors = []
     for rule in rules:
-        for effect in (e for each in rule.explains for e in each.rules):
+        for effect in (effect for link in rule.explains for effect in link.rules):
             for other in rules:
                 if (
                     other.id == effect
                     and weight[rule.severity] < weight[other.severity]
                 ):
-                    found.append(
+                    errors.append(
                         f"{rule.id} ({rule.severity}) explains {other.id} "
                         f"({other.severity}): expected a cause at least as severe, or "
                         "its page might reach nobody"
                     )
-    return sorted(set(found))
+    return sorted(set(errors))

@@ -1,8 +1,8 @@
-"""Reads rules: Towpath's own (`alerts/catalog/*.yaml`) and a council's beside them.
+"""Reads rules: Towpath's own (`alerts/catalog/*.yaml`) and the council's beside them.
 
-A council's folder adds: files with `rules:` bring new rules, files with `overrides:`
-change thresholds and times of rules there are, everywhere or at some sites, or disable
-them. Nothing of Towpath's is edited, so an update never collides.
+The council's files add to Towpath's: `rules:` holds new rules; `overrides:` changes
+thresholds and times of existing rules, everywhere or at some sites, or disables them.
+Nobody edits Towpath's own files, so an update never conflicts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import Field
 
 from alerts.alert import Severity
 from alerts.rule import Duration, Rule
-from alerts.rule_checks import broken_links, misfits, unheard_causes
+from alerts.rule_checks import explains_errors, rule_errors, weaker_causes
 from collectors.config_errors import dotted
 from collectors.strict_model import StrictModel
 from collectors.yaml_file import fit, parse, read_text
@@ -25,7 +25,7 @@ from probes.wire.catalogue import Catalogue, did_you_mean
 
 
 class RuleError(ValueError):
-    """The rules cannot be used; `findings` says why, one sentence each."""
+    """The rules cannot be used; `findings` lists every reason, one sentence each."""
 
     def __init__(self, findings: list[str]) -> None:
         super().__init__("\n".join(findings))
@@ -33,10 +33,10 @@ class RuleError(ValueError):
 
 
 class Override(StrictModel):
-    """A council's own figure for a rule that is there.
+    """The council's own values for an existing rule.
 
     `threshold` and `clear` are those of the rule's first condition. With `sites` it
-    holds only there.
+    applies only there.
     """
 
     rule: str
@@ -50,86 +50,87 @@ class Override(StrictModel):
     keep_for: Duration | None = None
 
 
-class _File(StrictModel):
+class _RuleFile(StrictModel):
     rules: tuple[Rule, ...] = ()
     overrides: tuple[Override, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """One way an alert of some rule may be explained: by `cause`, in `relation`."""
+    """One possible explanation for an alert: an alert of `cause`, in `relation`."""
 
     cause: str
     relation: str
 
 
 class Rules(Sequence[Rule]):
-    """The enabled rules in order; the same id twice where sites have their own.
-    `disabled`: ids of those that an override turned off everywhere."""
+    """The enabled rules in order; an id occurs twice if some sites have their own.
+    `disabled`: ids of those that an override disables everywhere."""
 
     def __init__(self, rules: Sequence[Rule], disabled: Collection[str] = ()) -> None:
         self._rules = tuple(rules)
         self.disabled = frozenset(disabled)
-        self._places: dict[str, list[tuple[int, Rule]]] = {}
-        for at, rule in enumerate(self._rules):
-            self._places.setdefault(rule.id, []).append((at, rule))
+        self._by_id: dict[str, list[tuple[int, Rule]]] = {}
+        for index, rule in enumerate(self._rules):
+            self._by_id.setdefault(rule.id, []).append((index, rule))
         self.links: dict[str, list[Explanation]] = {}
         for rule in {r.id: r for r in reversed(self._rules)}.values():
-            for each in rule.explains:
-                for effect in each.rules:
+            for explains in rule.explains:
+                for effect in explains.rules:
                     self.links.setdefault(effect, []).append(
-                        Explanation(rule.id, each.relation)
+                        Explanation(rule.id, explains.relation)
                     )
-        order = {rule.id: at for at, rule in enumerate(self._rules)}
+        order = {rule.id: index for index, rule in enumerate(self._rules)}
         for links in self.links.values():
             links.sort(key=lambda link: order[link.cause])
 
     def __len__(self) -> int:
         return len(self._rules)
 
-    def __getitem__(self, at: Any) -> Any:
-        return self._rules[at]
+    def __getitem__(self, index: Any) -> Any:
+        return self._rules[index]
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self._rules)
 
-    def places(self, id: str) -> list[tuple[int, Rule]]:
-        """(place, rule) of the rules of that id."""
-        return self._places.get(id, [])
+    def find_all(self, id: str) -> list[tuple[int, Rule]]:
+        """(index, rule) of every rule with that id."""
+        return self._by_id.get(id, [])
 
     @property
     def ids(self) -> list[str]:
-        return list(self._places)
+        return list(self._by_id)
 
-    def of(self, id: str, site: str) -> Rule | None:
-        """The rule of that id as it holds at `site`; None where none does."""
-        for _, rule in self.places(id):
+    def find(self, id: str, site: str) -> Rule | None:
+        """The rule with that id that applies at `site`; None if there is none."""
+        for _, rule in self.find_all(id):
             if rule.applies_at(site):
                 return rule
         return None
 
 
 def catalogue_folder() -> Path:
-    """Where Towpath's own rules lie."""
+    """The folder of Towpath's own rules."""
     return Path(str(resources.files("alerts"))) / "catalog"
 
 
-Check = Callable[[Rule | Override, str], Iterator[tuple[str, str]]]
-"""A rule or override and its dotted path → (dotted path, sentence) of what is wrong."""
+RuleCheck = Callable[[Rule | Override, str], Iterator[tuple[str, str]]]
+"""(rule or override, its dotted path) → (dotted path, sentence) for each error."""
 
 
-def nothing(given: Rule | Override, at: str) -> Iterator[tuple[str, str]]:
+def no_check(rule: Rule | Override, at: str) -> Iterator[tuple[str, str]]:
+    """Finds no errors: the catalogue alone decides."""
     return iter(())
 
 
-def load(
-    catalogue: Catalogue, folder: Path | None = None, check: Check = nothing
+def load_rules(
+    catalogue: Catalogue, folder: Path | None = None, check: RuleCheck = no_check
 ) -> Rules:
-    """Towpath's rules and those in `folder` (a folder or one file). `check` finds what
-    the catalogue does not know, such as sites that the estate does not have.
+    """Returns Towpath's rules and those in `folder` (a folder or one file). `check`
+    finds what the catalogue does not know, such as a site missing from the estate.
 
-    `RuleError` names everything that is wrong: file, line, dotted path, what was
-    expected, did you mean.
+    Raises `RuleError` with all errors: file, line, dotted path, what was expected, and
+    "did you mean".
     """
     sources = sorted(catalogue_folder().glob("*.yaml"))
     if folder is not None:
@@ -137,13 +138,13 @@ def load(
             sources += sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
         else:
             sources.append(folder)
-    return load_files(sources, catalogue, check)
+    return load_rule_files(sources, catalogue, check)
 
 
-def load_files(
-    sources: Sequence[Path], catalogue: Catalogue, check: Check = nothing
+def load_rule_files(
+    sources: Sequence[Path], catalogue: Catalogue, check: RuleCheck = no_check
 ) -> Rules:
-    """The rules of these files alone."""
+    """Returns the rules of these files alone."""
     findings: list[str] = []
     rules: dict[str, tuple[Rule, str]] = {}
     overrides: list[tuple[Override, str]] = []
@@ -151,11 +152,13 @@ def load_files(
         text = read_text(source, findings)
         if text is None:
             continue
-        for rule, where, lines in _read(source, text, findings):
-            wrong = list(check(rule, where))
+        for rule, where, lines in _read_file(source, text, findings):
+            errors = list(check(rule, where))
             if isinstance(rule, Rule):
-                wrong += misfits(rule, where, catalogue)
-            findings += [f"{source}:{lines.of(at)}: {at}: {says}" for at, says in wrong]
+                errors += rule_errors(rule, where, catalogue)
+            findings += [
+                f"{source}:{lines.of(at)}: {at}: {error}" for at, error in errors
+            ]
             if isinstance(rule, Override):
                 overrides.append((rule, f"{source}:{lines.of(where)}: {where}"))
                 continue
@@ -166,32 +169,32 @@ def load_files(
                 )
             else:
                 rules[rule.id] = (rule, f"{source}:{lines.of(where)}")
-    chosen = [rule for rule, _ in rules.values()]
-    findings += broken_links(chosen, rules)
+    enabled = [rule for rule, _ in rules.values()]
+    findings += explains_errors(enabled, rules)
     for override, where in overrides:
         if override.rule not in rules:
             hint = did_you_mean(override.rule, rules)
             findings.append(f"{where}.rule: no rule is called {override.rule!r}{hint}")
             continue
         try:
-            chosen = _overridden(chosen, override)
+            enabled = _apply_override(enabled, override)
         except ValueError as error:
             findings.append(f"{where}: {error}")
-    findings += unheard_causes(chosen)
+    findings += weaker_causes(enabled)
     if findings:
         raise RuleError(findings)
-    return Rules(chosen, rules.keys() - {rule.id for rule in chosen})
+    return Rules(enabled, rules.keys() - {rule.id for rule in enabled})
 
 
-def _read(source: Path, text: str, findings: list[str]) -> Iterator[Any]:
-    """(rule or override, its dotted path, its lines) for everything in `text`."""
+def _read_file(source: Path, text: str, findings: list[str]) -> Iterator[Any]:
+    """(rule or override, its dotted path, its lines) for each entry in `text`."""
     document, lines = parse(source, text, findings)
     if document is None:
         return
     if not isinstance(document, dict):
         findings.append(f"{source}:1: expected `rules:` or `overrides:` at the top")
         return
-    file = fit(source, document, lines, _File, findings)
+    file = fit(source, document, lines, _RuleFile, findings)
     if file is None:
         return
     for n, rule in enumerate(file.rules):
@@ -201,19 +204,19 @@ def _read(source: Path, text: str, findings: list[str]) -> Iterator[Any]:
         yield override, path, lines
 
 
-def _overridden(rules: Sequence[Rule], override: Override) -> list[Rule]:
+def _apply_override(rules: Sequence[Rule], override: Override) -> list[Rule]:
     changed: list[Rule] = []
     for rule in rules:
         if rule.id != override.rule:
             changed.append(rule)
             continue
-        # Sites may have their own already: each has the last word for its sites.
+        # Some sites may have an override already: the last one for a site counts.
         here = tuple(s for s in override.sites if rule.applies_at(s))
         if override.sites and not here:
             changed.append(rule)
             continue
         if not override.disable:
-            variant = _variant(rule, override)
+            variant = _overridden_rule(rule, override)
             if override.sites:
                 variant = variant.model_copy(update={"sites": here})
             changed.append(variant)
@@ -228,7 +231,7 @@ def _overridden(rules: Sequence[Rule], override: Override) -> list[Rule]:
     return changed
 
 
-def _variant(rule: Rule, override: Override) -> Rule:
+def _overridden_rule(rule: Rule, override: Override) -> Rule:
     update: dict[str, Any] = {
         name: getattr(override, name)
         for name in ("severity", "lasts", "hold", "keep_for")
@@ -243,7 +246,7 @@ def _variant(rule: Rule, override: Override) -> Rule:
         )
         clear = override.clear
         if clear is None and first.clear is not None:
-            # The distance between the two is the hysteresis: it moves along.
+            # `clear` keeps its distance from the threshold: that is the hysteresis.
             clear = threshold + (first.clear - first.threshold)
         changed = first.model_copy(update={"threshold": threshold, "clear": clear})
         update["when"] = (changed, *rule.when[1:])

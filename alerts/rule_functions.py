@@ -1,18 +1,16 @@
-"""What a rule's data cannot say, as named functions.
+"""Conditions that a rule's data cannot express, as named functions.
 
-Each takes the series of one subject, the topology and the time, and answers what it
-finds: `RuleFinding`, or None where there is nothing to judge by.
+Each receives the series of one subject, the estate and the time. It returns a
+`RuleFinding`, or None if there is nothing to decide by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from alerts.estate_index import Topology
-
-if TYPE_CHECKING:
-    from alerts.window import Series
+from alerts.estate_index import EstateIndex
+from alerts.series import Series
 
 
 class RuleFinding(NamedTuple):
@@ -20,14 +18,14 @@ class RuleFinding(NamedTuple):
     value: float | None = None
 
 
-Function = Callable[[Sequence["Series"], Topology, int], RuleFinding | None]
+Function = Callable[[Sequence[Series], EstateIndex, int], RuleFinding | None]
 
 
 def on_backup(
-    lines: Sequence[Series], topology: Topology, now_ms: int
+    lines: Sequence[Series], estate_index: EstateIndex, now_ms: int
 ) -> RuleFinding | None:
-    """Rows of `line` of one site: a backup line carries traffic while no primary line
-    of the site is up and carrying."""
+    """For rows of `line` of one site: a backup line carries traffic while no primary
+    line of the site is up and carrying."""
     primary = [s for s in lines if s.tags.get("role") == "primary"]
     backup = [s for s in lines if s.tags.get("role") == "backup"]
     if not primary or not backup:
@@ -41,20 +39,22 @@ def on_backup(
 
 
 def agents_silent(
-    sites: Sequence[Series], topology: Topology, now_ms: int
+    sites: Sequence[Series], estate_index: EstateIndex, now_ms: int
 ) -> RuleFinding | None:
-    """Rows of `self_agents`: nobody at all is heard in business hours, though as many
-    are expected as the smallest group that is shown. Laptops sleep: a silent night says
-    nothing."""
-    open_now = [s for s in sites if topology.is_open(s.tags["home_site"], now_ms)]
+    """For rows of `self_agents`: no laptop at all has reported in business hours,
+    though at least the smallest reportable group was expected. Laptops sleep, so a
+    silent night means nothing."""
+    open_now = [s for s in sites if estate_index.is_open(s.tags["home_site"], now_ms)]
     if not open_now:
         return None
     expected = sum(int(s.latest("expected") or 0) for s in open_now)
-    if expected < topology.least_agents:
+    if expected < estate_index.least_agents:
         return None
     # `heard` looks back an hour, so the first hour of the day may still be empty.
     an_hour_ago = now_ms - 3_600_000
-    if not any(topology.is_open(s.tags["home_site"], an_hour_ago) for s in open_now):
+    if not any(
+        estate_index.is_open(s.tags["home_site"], an_hour_ago) for s in open_now
+    ):
         return None
     heard = sum(int(s.latest("heard") or 0) for s in sites)
     return RuleFinding(heard == 0, float(heard))

@@ -1,4 +1,4 @@
-"""`Secret`: where a secret is, never the secret itself: settings get logged."""
+"""`Secret`: the place of a secret, never the secret itself: settings are logged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collectors.strict_model import StrictModel
 
 class Secret(StrictModel):
     """`{env = "NAME"}`, `{file = "path"}` or `{credential = "name"}` (systemd's
-    `LoadCredential=`). Read when it is used, so that a new one needs no restart."""
+    `LoadCredential=`). Read when it is used, so a new one needs no restart."""
 
     env: str = ""
     file: Path | None = None
@@ -21,7 +21,7 @@ class Secret(StrictModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _names_a_place(cls, raw: Any) -> Any:
+    def _reject_plain_text(cls, raw: Any) -> Any:
         if isinstance(raw, str):
             raise ValueError(
                 'expected { env = "NAME" }, { file = "PATH" } or { credential = "NAME" '
@@ -30,7 +30,7 @@ class Secret(StrictModel):
         return raw
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
+    def _require_one_place(self) -> Self:
         if sum(map(bool, (self.env, self.file, self.credential))) > 1:
             raise ValueError("expected one of env, file, credential")
         return self
@@ -39,12 +39,13 @@ class Secret(StrictModel):
         return bool(self.env or self.file or self.credential)
 
     def value(self) -> str:
-        """The secret; `LookupError` in a sentence where it is not there. Blocking."""
+        """Returns the secret. Raises `LookupError` with a sentence if it is not there.
+        Blocking."""
         if self.env:
-            found = os.environ.get(self.env)
-            if found is None:
+            secret = os.environ.get(self.env)
+            if secret is None:
                 raise LookupError(f"the environment has no {self.env}")
-            return found
+            return secret
         path = self.file
         if self.credential:
             folder = os.environ.get("CREDENTIALS_DIRECTORY", "")

@@ -1,5 +1,5 @@
-"""What staff are told of open alerts: few, in fixed words, of their own site or of what
-everybody uses. No device, port, address, figure or group of people is named."""
+"""Open alerts as staff see them: few, in fixed words, about their own site or what
+everybody uses. They name no device, port, address, figure or group of people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from probes.wire.display import displayable
 from probes.wire.policy import Incident
 
 _KEPT_S = 10.0
-# Rules whose condition staff feel; any other one is not theirs to know of.
+# Rules whose condition staff notice. No other rule is shown to them.
 _EVERYBODY = {
     "calls_poor_everywhere": "Calls are poor for many of the council's staff",
     "vpn_gateway_down": "A VPN gateway of the council does not answer",
@@ -32,48 +32,52 @@ _OF_A_SITE = {
     "on_backup_line": "{site} runs on its spare line, which may be slower",
 }
 
-log = structlog.get_logger()
+_log = structlog.get_logger()
 
 
 def incidents(
     alerts: Iterable[Alert], estate: Estate, sites: Collection[str]
 ) -> list[Incident]:
-    """Those of `alerts` that somebody of `sites` (where they belong, and where they
-    are) may feel, the oldest first. Pure.
+    """Returns what somebody of `sites` (where they belong, and where they are) may
+    notice, oldest first. Pure.
 
-    Only what is firing; what another alert explains is left to that one. The same
-    words are said once.
+    Only firing alerts count, without those that another alert explains. The same text
+    appears once.
     """
-    names = {each.id: displayable(each.name or each.id) for each in estate.sites}
-    found: dict[str, int] = {}
+    names = {site.id: displayable(site.name or site.id) for site in estate.sites}
+    since: dict[str, int] = {}
     for alert in alerts:
         if alert.state != "firing" or alert.suppressed_by:
             continue
-        says = _EVERYBODY.get(alert.rule, "")
-        if not says and alert.site and alert.site in sites:
-            words = _OF_A_SITE.get(alert.rule, "")
-            says = words.format(site=names.get(alert.site, alert.site))
-        if says:
-            # As long as `Incident` takes.
-            says = says[:200]
-            found[says] = min(found.get(says, alert.since_ms), alert.since_ms)
+        text = _EVERYBODY.get(alert.rule, "")
+        if not text and alert.site and alert.site in sites:
+            template = _OF_A_SITE.get(alert.rule, "")
+            text = template.format(site=names.get(alert.site, alert.site))
+        if text:
+            # The longest text that `Incident` accepts.
+            text = text[:200]
+            since[text] = min(since.get(text, alert.since_ms), alert.since_ms)
     return [
-        Incident(says, since_ms)
-        for says, since_ms in sorted(found.items(), key=lambda each: each[1])
+        Incident(text, since_ms)
+        for text, since_ms in sorted(since.items(), key=lambda item: item[1])
     ]
 
 
 class KnownIncidents:
-    """`known(sites)`, from the alert engine's file; empty where there is none on
-    this machine. Read every ten seconds at most; blocking."""
+    """`known(sites)` returns incidents from the alert engine's file; none if it is not
+    on this machine. Reads it every ten seconds at most; blocking."""
 
     def __init__(
         self,
-        standing: Path,
+        state_file: Path,
         estate: Callable[[], Estate],
         monotonic_s: MonotonicClock = time.monotonic,
     ) -> None:
-        self._standing, self._estate, self._monotonic_s = standing, estate, monotonic_s
+        self._state_file, self._estate, self._monotonic_s = (
+            state_file,
+            estate,
+            monotonic_s,
+        )
         self._alerts: Sequence[Alert] = ()
         self._read_s: float | None = None
         self._failures = FailureLog("staff_incidents_not_read", level="warning")
@@ -86,7 +90,7 @@ class KnownIncidents:
 
     def _read(self) -> Sequence[Alert]:
         try:
-            alerts = open_alerts(self._standing)
+            alerts = open_alerts(self._state_file)
         except (sqlite3.Error, OSError) as error:
             self._failures.failed(error)
             return ()

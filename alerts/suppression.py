@@ -1,12 +1,12 @@
-"""Which alerts are paged, and which only stand behind another that is. Pure.
+"""Decides which alerts are paged, and which are suppressed by another alert. Pure.
 
-1. Notifying is suppressed, measuring never: every alert keeps its own standing.
-2. Starting is suppressed, resolving never: what was paged gets its resolution.
+1. Notifications are suppressed, measurements never: every alert keeps its own state.
+2. Pages are suppressed, resolutions never: whatever was paged gets its resolution.
 3. The parent is confirmed first: nothing is paged while a possible cause is pending, or
-   before it was measured after the alert began (or a period has passed).
-4. When the cause ends and its consequence does not, the consequence is paged, once it
-   was measured again.
-5. Whoever is silenced or in maintenance silences what hangs on it.
+   before the cause was measured after the alert began (or a period has passed).
+4. If a cause ends and its consequence does not, the consequence is paged once it has
+   been measured again.
+5. A silence or maintenance also covers the consequences of what it covers.
 """
 
 from __future__ import annotations
@@ -16,22 +16,27 @@ from typing import NamedTuple
 
 import msgspec
 
-from alerts.estate_index import Topology
-from alerts.evaluate import Changes, Entry, Standing, key_of
+from alerts.estate_index import EstateIndex
+from alerts.evaluation.alert_states import (
+    AlertState,
+    AlertStates,
+    StateChanges,
+    alert_key,
+)
 from alerts.rule_files import Explanation, Rules
 from alerts.window import Window
 from collectors.server_measurements import CATALOGUE
 
-# After a cause has ended its consequences have this long to be measured again.
+# After a cause has ended, its consequences have this long to be measured again.
 SETTLE_MS = 30_000
-# Two ends of one cable are seen to go within this of each other.
+# Two ends of one cable are seen to fail within this time of each other.
 _TOGETHER_MS = 180_000
 
 
 class Silence(msgspec.Struct, frozen=True):
-    """Nobody is paged for what it covers between two times; empty texts cover all.
+    """Nobody is paged for what it covers between two times. Empty texts cover all.
 
-    `planned`: maintenance that was announced, which reports show apart.
+    `planned`: announced maintenance, which reports show separately.
     """
 
     id: int
@@ -44,70 +49,70 @@ class Silence(msgspec.Struct, frozen=True):
     who: str = ""
     planned: int = 0
 
-    def covers(self, entry: Entry, now_ms: int) -> bool:
+    def covers(self, alert_state: AlertState, now_ms: int) -> bool:
         return (
             self.from_ms <= now_ms < self.until_ms
-            and (not self.site or self.site == entry.site)
-            and (not self.device or self.device == entry.subject.get("device"))
-            and (not self.rule or self.rule == entry.rule)
+            and (not self.site or self.site == alert_state.site)
+            and (not self.device or self.device == alert_state.subject.get("device"))
+            and (not self.rule or self.rule == alert_state.rule)
         )
 
 
 class Decision(NamedTuple):
-    """What standing becomes, and whom to tell: keys to page, keys to call off."""
+    """The states that change, and the keys of alerts to page and to resolve."""
 
-    changes: Changes
+    changes: StateChanges
     pages: list[str]
     resolutions: list[str]
 
 
-class _Causes(NamedTuple):
-    """Subjects of one rule that would explain an alert; `all` of them, or any."""
+class _PossibleCauses(NamedTuple):
+    """Subjects of one rule that would explain an alert: any of them, or only `all`."""
 
     rule: str
     subjects: tuple[dict[str, str], ...]
     all: bool = False
 
 
-def decide(
-    standing: Standing,
+def decide_notifications(
+    states: AlertStates,
     rules: Rules,
     window: Window,
-    topology: Topology,
+    estate_index: EstateIndex,
     silences: Sequence[Silence],
     now_ms: int,
 ) -> Decision:
-    """Looks at every entry of `standing`."""
-    changes: Changes = {}
+    """Decides for every alert state whether it is paged, resolved or held back."""
+    changes: StateChanges = {}
     pages: list[str] = []
     resolutions: list[str] = []
-    active = {k: e for k, e in standing.items() if e.is_open}
+    active = {key: state for key, state in states.items() if state.is_open}
     direct = {
-        key: _direct_cause(entry, active, rules, topology)
-        for key, entry in active.items()
+        key: _direct_cause(alert_state, active, rules, estate_index)
+        for key, alert_state in active.items()
     }
-    for key, entry in standing.items():
-        if not entry.is_open:
-            if entry.paged_ms is not None:
+    for key, alert_state in states.items():
+        if not alert_state.is_open:
+            if alert_state.paged_ms is not None:
                 resolutions.append(key)
-                changes[key] = msgspec.structs.replace(entry, paged_ms=None)
+                changes[key] = msgspec.structs.replace(alert_state, paged_ms=None)
             continue
-        root = _root(key, direct)
-        freed_ms = entry.freed_ms
-        if entry.suppressed_by and not root:
-            freed_ms = _ended_ms(standing.get(entry.suppressed_by), now_ms)
-        silenced = [s for s in silences if s.covers(entry, now_ms)]
+        root = _root_cause(key, direct)
+        freed_ms = alert_state.freed_ms
+        if alert_state.suppressed_by and not root:
+            freed_ms = _ended_ms(states.get(alert_state.suppressed_by), now_ms)
+        silenced = [s for s in silences if s.covers(alert_state, now_ms)]
         silenced_until_ms = max((s.until_ms for s in silenced), default=0)
-        after = entry
+        after = alert_state
         if (root, freed_ms, silenced_until_ms) != (
-            entry.suppressed_by,
-            entry.freed_ms,
-            entry.silenced_until_ms,
+            alert_state.suppressed_by,
+            alert_state.freed_ms,
+            alert_state.silenced_until_ms,
         ):
             after = msgspec.structs.replace(
-                entry,
+                alert_state,
                 suppressed_by=root,
-                explained_by=root or entry.explained_by,
+                explained_by=root or alert_state.explained_by,
                 freed_ms=freed_ms,
                 silenced_until_ms=silenced_until_ms,
             )
@@ -115,186 +120,212 @@ def decide(
             after.paged_ms is None
             and not root
             and not silenced
-            and _is_due(after, rules, window, topology, now_ms)
+            and _is_due(after, rules, window, estate_index, now_ms)
         ):
             after = msgspec.structs.replace(after, paged_ms=now_ms, explained_by="")
             pages.append(key)
-        if after is not entry:
+        if after is not alert_state:
             changes[key] = after
     return Decision(changes, pages, resolutions)
 
 
-def consequences(key: str, standing: Standing) -> list[Entry]:
-    """The open alerts that alert of `key` explains, directly or through others."""
-    return [e for e in standing.values() if e.is_open and e.suppressed_by == key]
+def consequences(key: str, states: AlertStates) -> list[AlertState]:
+    """The open alerts that the alert of `key` explains, directly or through others."""
+    return [
+        state
+        for state in states.values()
+        if state.is_open and state.suppressed_by == key
+    ]
 
 
 def _is_due(
-    entry: Entry, rules: Rules, window: Window, topology: Topology, now_ms: int
+    alert_state: AlertState,
+    rules: Rules,
+    window: Window,
+    estate_index: EstateIndex,
+    now_ms: int,
 ) -> bool:
-    rule = rules.of(entry.rule, entry.site)
-    if entry.state != "firing" or rule is None:
+    rule = rules.find(alert_state.rule, alert_state.site)
+    if alert_state.state != "firing" or rule is None:
         return False
-    if entry.clear_ms is not None and not entry.flapping:
-        # It is well again and only waits to be over.
+    if alert_state.clear_ms is not None and not alert_state.flapping:
+        # It is well again and only waits for `keep_for`.
         return False
-    if now_ms < entry.since_ms + rule.page_after_ms:
+    if now_ms < alert_state.since_ms + rule.page_after_ms:
         return False
-    if entry.freed_ms:
-        measured_again = entry.bad_ms > entry.freed_ms or rule.silence == "blind"
-        if now_ms < entry.freed_ms + SETTLE_MS or not measured_again:
+    if alert_state.freed_ms:
+        measured_again = (
+            alert_state.bad_ms > alert_state.freed_ms or rule.silence == "blind"
+        )
+        if now_ms < alert_state.freed_ms + SETTLE_MS or not measured_again:
             return False
-    # The hold of a rule may be shorter than the period of what would explain it.
-    for link in rules.links.get(entry.rule, ()):
-        cause_rule = rules.of(link.cause, entry.site)
+    # A rule's `hold` may be shorter than the period of what would explain the alert.
+    for explanation in rules.links.get(alert_state.rule, ()):
+        cause_rule = rules.find(explanation.cause, alert_state.site)
         if cause_rule is None:
             continue
         period_ms = CATALOGUE.measurement(cause_rule.measurement).period_s * 1000
-        waited = now_ms >= entry.since_ms + period_ms + SETTLE_MS
+        waited = now_ms >= alert_state.since_ms + period_ms + SETTLE_MS
         if waited or cause_rule.silence == "blind":
             continue
-        for causes in _candidates(link, entry, topology):
+        for causes in _possible_causes(explanation, alert_state, estate_index):
             for subject in causes.subjects:
-                if window.heard_ms(link.cause, subject) < entry.since_ms:
+                if (
+                    window.known_until_ms(explanation.cause, subject)
+                    < alert_state.since_ms
+                ):
                     return False
     return True
 
 
 def _direct_cause(
-    entry: Entry, active: Mapping[str, Entry], rules: Rules, topology: Topology
+    alert_state: AlertState,
+    active: Mapping[str, AlertState],
+    rules: Rules,
+    estate_index: EstateIndex,
 ) -> str:
-    """Key of the nearest alert that explains `entry`; the empty text for none.
+    """The key of the nearest alert that explains `alert_state`; empty if none does.
 
-    A pending cause counts: until it is confirmed nobody is told of its consequences.
+    A pending cause counts: its consequences are not paged before it is confirmed.
     """
-    for link in rules.links.get(entry.rule, ()):
-        for causes in _candidates(link, entry, topology):
-            keys = [key_of(causes.rule, subject) for subject in causes.subjects]
-            there = [
-                key for key in keys if key in active and _fits(link, active[key], entry)
+    for explanation in rules.links.get(alert_state.rule, ()):
+        for causes in _possible_causes(explanation, alert_state, estate_index):
+            keys = [alert_key(causes.rule, subject) for subject in causes.subjects]
+            present = [
+                key
+                for key in keys
+                if key in active and _is_in_time(explanation, active[key], alert_state)
             ]
-            if there and (not causes.all or len(there) == len(keys)):
-                return there[0]
+            if present and (not causes.all or len(present) == len(keys)):
+                return present[0]
     return ""
 
 
-def _fits(link: Explanation, cause: Entry, entry: Entry) -> bool:
-    if link.relation == "parent_port":
-        return abs(cause.since_ms - entry.since_ms) <= _TOGETHER_MS
+def _is_in_time(
+    explanation: Explanation, cause: AlertState, alert_state: AlertState
+) -> bool:
+    if explanation.relation == "parent_port":
+        return abs(cause.since_ms - alert_state.since_ms) <= _TOGETHER_MS
     return True
 
 
-def _root(key: str, direct: Mapping[str, str]) -> str:
-    """The first cause of `key`; the empty text where it has none. In a ring of causes
-    (a wrong estate) the least key is the root, so that someone is told."""
-    seen = [key]
-    at = direct.get(key, "")
-    while at:
-        if at in seen:
-            least = min(seen[seen.index(at) :])
-            return "" if least == key else least
-        seen.append(at)
-        further = direct.get(at, "")
+def _root_cause(key: str, direct: Mapping[str, str]) -> str:
+    """The first cause in the chain above `key`; empty if there is none. If causes form
+    a loop (a wrong estate), the lowest key is the root, so that somebody is paged."""
+    visited = [key]
+    current = direct.get(key, "")
+    while current:
+        if current in visited:
+            lowest = min(visited[visited.index(current) :])
+            return "" if lowest == key else lowest
+        visited.append(current)
+        further = direct.get(current, "")
         if not further:
-            return at
-        at = further
+            return current
+        current = further
     return ""
 
 
-def _ended_ms(cause: Entry | None, now_ms: int) -> int:
+def _ended_ms(cause: AlertState | None, now_ms: int) -> int:
     if cause is None or cause.resolved_ms is None:
         return now_ms
     return cause.resolved_ms
 
 
-def _candidates(
-    link: Explanation, entry: Entry, topology: Topology
-) -> Iterator[_Causes]:
-    for subjects, all_of_them in _RELATIONS[link.relation](entry, topology):
-        named = tuple(
+def _possible_causes(
+    explanation: Explanation, alert_state: AlertState, estate_index: EstateIndex
+) -> Iterator[_PossibleCauses]:
+    for subjects, all_of_them in _RELATIONS[explanation.relation](
+        alert_state, estate_index
+    ):
+        candidates = tuple(
             subject
             for subject in subjects
-            if link.cause != entry.rule or subject != entry.subject
+            if explanation.cause != alert_state.rule or subject != alert_state.subject
         )
-        if named:
-            yield _Causes(link.cause, named, all_of_them)
+        if candidates:
+            yield _PossibleCauses(explanation.cause, candidates, all_of_them)
 
 
 _Subjects = Iterator[tuple[list[dict[str, str]], bool]]
 
 
-def _ancestor(entry: Entry, topology: Topology) -> _Subjects:
-    """The devices its device, or all the ways out of its site, hang on."""
-    device = entry.subject.get("device")
+def _ancestor(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
+    """The devices above its device, or above every way out of its site."""
+    device = alert_state.subject.get("device")
     if device:
-        yield [{"device": d} for d in topology.ancestors(device)], False
+        yield [{"device": d} for d in estate_index.ancestors(device)], False
         return
-    tops = topology.tops.get(entry.site, [])
-    for above in topology.ancestors(tops[0]) if tops else ():
-        if all(above in topology.ancestors(top) for top in tops):
+    tops = estate_index.tops.get(alert_state.site, [])
+    for above in estate_index.ancestors(tops[0]) if tops else ():
+        if all(above in estate_index.ancestors(top) for top in tops):
             yield [{"device": above}], False
 
 
-def _everything(entry: Entry, topology: Topology) -> _Subjects:
+def _everything(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
     yield [{}], False
 
 
-def _same_site(entry: Entry, topology: Topology) -> _Subjects:
-    if entry.site:
-        yield [{"site": entry.site}], False
+def _same_site(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
+    if alert_state.site:
+        yield [{"site": alert_state.site}], False
 
 
-def _same_device(entry: Entry, topology: Topology) -> _Subjects:
-    if entry.subject.get("device"):
-        yield [{"device": entry.subject["device"]}], False
+def _same_device(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
+    if alert_state.subject.get("device"):
+        yield [{"device": alert_state.subject["device"]}], False
 
 
-def _same_subject(entry: Entry, topology: Topology) -> _Subjects:
-    yield [dict(entry.subject)], False
+def _same_subject(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
+    yield [dict(alert_state.subject)], False
 
 
-def _site_lines(entry: Entry, topology: Topology) -> _Subjects:
-    """Every line of its site that is seen from the other end. A line seen from inside
-    the site is seen by a device that still answers: it explains no silence."""
-    lines = [line for line in topology.lines_of.get(entry.site, []) if line.far_end]
+def _site_lines(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
+    """Every line of its site that is measured from the far end. A line measured from
+    inside the site is measured by a device that still answers: it explains nothing."""
+    lines = [
+        line for line in estate_index.lines_of.get(alert_state.site, []) if line.far_end
+    ]
     yield [{"line": line.id} for line in lines], True
 
 
-def _site_line(entry: Entry, topology: Topology) -> _Subjects:
-    yield [{"line": line.id} for line in topology.lines_of.get(entry.site, [])], False
+def _site_line(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
+    lines = estate_index.lines_of.get(alert_state.site, [])
+    yield [{"line": line.id} for line in lines], False
 
 
-def _primary_line(entry: Entry, topology: Topology) -> _Subjects:
-    lines = topology.lines_of.get(entry.site, [])
+def _primary_line(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
+    lines = estate_index.lines_of.get(alert_state.site, [])
     yield [{"line": line.id} for line in lines if line.role == "primary"], False
 
 
-def _line_port(entry: Entry, topology: Topology) -> _Subjects:
-    place = (entry.subject.get("device", ""), entry.subject.get("port", ""))
-    line = topology.line_at.get(place)
+def _line_port(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
+    place = (alert_state.subject.get("device", ""), alert_state.subject.get("port", ""))
+    line = estate_index.line_at.get(place)
     if line is not None:
         yield [{"line": line.id}], False
 
 
-def _site_line_port(entry: Entry, topology: Topology) -> _Subjects:
-    lines = topology.lines_of.get(entry.site, [])
+def _site_line_port(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
+    lines = estate_index.lines_of.get(alert_state.site, [])
     yield [{"device": line.device, "port": line.port} for line in lines], False
 
 
-def _site_tops(entry: Entry, topology: Topology) -> _Subjects:
-    tops = topology.tops.get(entry.site, [])
+def _site_tops(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
+    tops = estate_index.tops.get(alert_state.site, [])
     if tops:
         yield [{"device": device} for device in tops], True
 
 
-def _parent_port(entry: Entry, topology: Topology) -> _Subjects:
-    """Devices that hang on the one whose port this is: the port is their cable."""
-    device = entry.subject.get("device", "")
-    if (device, entry.subject.get("port", "")) not in topology.line_at:
-        yield [{"device": child} for child in topology.children.get(device, [])], False
+def _parent_port(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
+    """The devices below the one whose port this is: the port is their cable."""
+    device = alert_state.subject.get("device", "")
+    if (device, alert_state.subject.get("port", "")) not in estate_index.line_at:
+        children = estate_index.children.get(device, [])
+        yield [{"device": child} for child in children], False
 
 
-_RELATIONS: dict[str, Callable[[Entry, Topology], _Subjects]] = {
+_RELATIONS: dict[str, Callable[[AlertState, EstateIndex], _Subjects]] = {
     "ancestor": _ancestor,
     "everything": _everything,
     "line_port": _line_port,

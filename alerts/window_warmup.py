@@ -1,4 +1,4 @@
-"""Fills the window from the store at the start, where there is a store."""
+"""Fills the window from the store when the engine starts."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ _log = structlog.get_logger()
 _LAST = "_last"
 
 
-async def warm(
+async def warm_up(
     window: Window, store: Store | None, now_ms: int, timeout_s: float
 ) -> int:
-    """Rows of as long ago as rules look, a row a period; how many.
+    """Adds the rows that rules look back on, one per period; returns how many.
 
-    A store that is away or slow is said once and done without: the journal is read
-    again from as far back, and what is older comes with the next rows.
+    If the store is down or slow, that is logged once and the window starts empty: the
+    journal is read again from just as far back, and new rows do the rest.
     """
     if store is None:
         return 0
     rows = 0
     try:
         async with asyncio.timeout(timeout_s):
-            for declared, fields, span_ms in window.wanted():
-                rows += await _one(window, store, declared, fields, span_ms, now_ms)
+            for declared, fields, span_ms in window.needed_fields():
+                rows += await _load_measurement(
+                    window, store, declared, fields, span_ms, now_ms
+                )
     except Exception as error:  # noqa: BLE001 - alerts work while the database is away
-        _log.warning("window_not_warmed", error=repr(error))
+        _log.warning("window_warm_up_failed", error=repr(error))
     return rows
 
 
-async def _one(
+async def _load_measurement(
     window: Window,
     store: Store,
     declared: Measurement,
@@ -59,5 +61,5 @@ async def _one(
             continue
         values = {name.removesuffix(_LAST): v for name, v in row.values.items()}
         # A bucket's start stands for its row, so that no row of it seems older.
-        window.put(declared.name, row.tags, row.time_ms, values)
+        window.put_row(declared.name, row.tags, row.time_ms, values)
     return len(answer)

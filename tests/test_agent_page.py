@@ -206,10 +206,10 @@ def test_staff_see_incidents_at_their_site_and_in_shared_services() -> None:
 
 def test_the_rules_behind_incidents_exist() -> None:
     from alerts import staff_incidents as room
-    from alerts.rule_files import load
+    from alerts.rule_files import load_rules
     from collectors.server_measurements import CATALOGUE
 
-    rules = {rule.id for rule in load(CATALOGUE, None)}
+    rules = {each.id for each in load_rules(CATALOGUE, None)}
     assert set(room._EVERYBODY) | set(room._OF_A_SITE) <= rules
 
 

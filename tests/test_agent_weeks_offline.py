@@ -8,7 +8,7 @@ from pathlib import Path
 from ingest_council import door
 from test_alerts_window import TOPOLOGY, only
 
-from alerts.evaluate import evaluate
+from alerts.evaluation.alert_states import evaluate
 from alerts.window import Window as RuleWindow
 from collectors.batch import Batch, gather
 from collectors.experience.groups import ExperienceWindow as GroupWindow

@@ -24,15 +24,15 @@ from waiting import until
 
 from alerts.alert_access import (
     acknowledge,
+    add_silence,
     open_alerts,
     recent_alerts,
-    silence,
     start_positions,
 )
-from alerts.alert_config import AlertConfig, notifiers
-from alerts.alert_engine import AlertEngine
+from alerts.alert_config import AlertConfig, build_notifiers
+from alerts.alert_engine import AlertEngine, EngineInputs
 from alerts.heartbeat import Heartbeat
-from alerts.rule_files import Rules, load
+from alerts.rule_files import Rules, load_rules
 from alerts.suppression import Silence
 from collectors.batch import gather
 from collectors.estate.estate_model import Estate
@@ -107,7 +107,7 @@ def desk() -> Iterator[Desk]:
 @pytest.fixture
 def rules(tmp_path: Path) -> Rules:
     (tmp_path / "own.yaml").write_text(FAST)
-    every = load(CATALOGUE, tmp_path / "own.yaml")
+    every = load_rules(CATALOGUE, tmp_path / "own.yaml")
     return Rules([rule for rule in every if rule.id == "device_unreachable"])
 
 
@@ -134,12 +134,15 @@ async def running(
     folder: Path, desk: Desk, rules: Rules, journal: Journal, **more: Any
 ) -> AsyncIterator[AlertEngine]:
     config = settings(folder, desk).model_copy(update=more.pop("update", {}))
-    estate = more.pop("estate", lambda: ESTATE)
+    more.setdefault("estate", lambda: ESTATE)
     start = start_positions(config.standing)
     async with (
         JournalReader(folder / "journal", "alert", start) as reader,
         AlertEngine(
-            config, rules, reader, estate, notifiers(config), journal, **more
+            config,
+            rules,
+            EngineInputs(reader, journal, **more),
+            build_notifiers(config),
         ) as engine,
     ):
         yield engine
@@ -223,7 +226,7 @@ async def test_what_hangs_on_a_dead_switch_by_what_it_hears_is_not_paged(
         rules,
         journal,
         estate=around.estate,
-        overhear=around.add,
+        on_batch=around.add,
     ):
         for device in devices:
             await tell(device.id, 1)
@@ -288,7 +291,7 @@ async def test_a_silence_pages_nobody_and_what_still_burns_is_paged_after_it(
     at_ms = wall_ms()
     quiet = Silence(0, at_ms, at_ms + 1_500, site="hall", who="ada", planned=1)
     async with running(tmp_path, desk, rules, journal):
-        silence(path, quiet)
+        add_silence(path, quiet)
         await poll(journal, 0)
         await until(lambda: [a.state for a in open_alerts(path)] == ["firing"], "it")
         assert desk.kinds() == []
@@ -371,13 +374,13 @@ ENGINE = textwrap.dedent(
     sys.path.insert(0, sys.argv[1])
     import test_alerts_engine as here
     from collectors.journal import Journal, JournalConfig
-    from alerts.rule_files import Rules, load
+    from alerts.rule_files import Rules, load_rules
     from collectors.server_measurements import CATALOGUE
 
     async def main(folder):
         desk = here.Desk.__new__(here.Desk)
         desk.url = sys.argv[3]
-        every = load(CATALOGUE, folder / "own.yaml")
+        every = load_rules(CATALOGUE, folder / "own.yaml")
         rules = Rules([r for r in every if r.id == "device_unreachable"])
         config = JournalConfig(folder=folder / "journal", reserve_bytes=0)
         async with Journal(config, "alert", CATALOGUE) as journal:

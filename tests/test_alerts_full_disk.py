@@ -53,7 +53,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_alerts_engine as engines
 import test_alerts_full_disk as here
-from alerts.rule_files import Rules, load
+from alerts.rule_files import Rules, load_rules
 from collectors.batch import gather
 from collectors.estate.estate_model import Estate
 from collectors.journal import Journal, JournalConfig, JournalFull
@@ -63,7 +63,7 @@ from probes.wire.sample import Sample
 async def main(folder, url):
     desk = engines.Desk.__new__(engines.Desk)
     desk.url = url
-    every = load(CATALOGUE, Path(sys.argv[4]))
+    every = load_rules(CATALOGUE, Path(sys.argv[4]))
     rules = Rules([r for r in every if r.id in ("line_down", "device_unreachable")])
     config = JournalConfig(folder=folder / "journal", reserve_bytes=0)
     estate = Estate.model_validate(here.ESTATE)
@@ -309,10 +309,10 @@ def test_what_was_done_in_memory_is_all_on_disk_again_and_nothing_twice(
     file.write(lambda db: db.execute("DELETE FROM standing WHERE key = 'a'"))
     file.write(lambda db: db.execute(insert, ("c", b"2")))
     file.write(lambda db: db.execute("INSERT INTO said (body) VALUES (?)", (b"x",)))
-    assert "readonly" in file.trouble
+    assert "readonly" in file.disk_error
     assert _rows(tmp_path) == [("a", b"1"), ("b", b"1")]
     assert file.write_back()
-    assert file.trouble == ""
+    assert file.disk_error == ""
     assert _rows(tmp_path) == [("b", b"1"), ("c", b"2")]
     assert _rows(tmp_path, "ack") == [("e", 1, "ada", "mine")]
     assert len(_rows(tmp_path, "said")) == 1

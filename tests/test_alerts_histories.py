@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.alert import Alert
-from alerts.alert_store import AlertStore, Effect
-from alerts.cycle import CycleResult, cycle
-from alerts.estate_index import Topology
-from alerts.evaluate import Entry
-from alerts.notify.delivery import pack
+from alerts.alert_store import AlertStore, CycleChanges
+from alerts.cycle import CycleResult, run_cycle
+from alerts.estate_index import EstateIndex
+from alerts.evaluation.alert_states import AlertState
+from alerts.notify.delivery import next_message
 from alerts.outbox import OutboxEntry
-from alerts.rule_files import Rules, load
+from alerts.rule_files import Rules, load_rules
 from alerts.window import Window
 from collectors.batch import Batch, gather
 from collectors.estate.estate_model import Estate
@@ -34,7 +34,7 @@ START_MS = 1_777_888_800_000
 STEP_MS = 15_000
 MINUTE_MS = 60_000
 NAMES = ("device_unreachable", "site_unreachable", "line_down", "monitor_cut_off")
-USUAL = Rules([rule for rule in load(CATALOGUE) if rule.id in NAMES])
+USUAL = Rules([rule for rule in load_rules(CATALOGUE) if rule.id in NAMES])
 # Without hold and without waiting for the end every race shows.
 HASTY = Rules([r.model_copy(update={"hold": 0, "keep_for": 0}) for r in USUAL])
 DEVICES = ("core", "a1", "a2", "b1", "b2")
@@ -61,7 +61,7 @@ ESTATE = Estate.model_validate(
         ],
     }
 )
-TOPOLOGY = Topology(ESTATE)
+TOPOLOGY = EstateIndex(ESTATE)
 
 
 class World:
@@ -76,7 +76,7 @@ class World:
         self.channel = "takes"
         self.rows: list[Batch] = []
         self.arrived: list[tuple[str, str]] = []
-        self.made: list[tuple[OutboxEntry, dict[str, Entry]]] = []
+        self.made: list[tuple[OutboxEntry, dict[str, AlertState]]] = []
         self.heard: dict[str, int] = {}
         self.states: dict[str, list[str]] = {}
         self.book: AlertStore | None = None
@@ -87,12 +87,12 @@ class World:
         if self.book is not None:
             self.book.close()
         self.book = AlertStore(self.path)
-        self.standing = self.book.standing()
-        self.shown: dict[str, Alert] = self.book.shown()
+        self.standing = self.book.states()
+        self.shown: dict[str, Alert] = self.book.open_alerts()
         self.window = Window(self.rules, CATALOGUE, self.now_ms)
         for batch in self.rows:
             if batch.received_ms > self.now_ms - 10 * MINUTE_MS:
-                self.window.take(batch)
+                self.window.append(batch)
 
     def reachable(self, device: str) -> bool:
         path = {device, *TOPOLOGY.ancestors(device)}
@@ -119,13 +119,13 @@ class World:
             samples.append(Sample("line", tags, {"up": up}, self.now_ms))
         for batch in gather(samples, "poll", self.now_ms):
             self.rows.append(batch)
-            self.window.take(batch)
+            self.window.append(batch)
 
     def step(self, dies: str = "") -> None:
         assert self.book is not None
         self.now_ms += STEP_MS
         self.poll()
-        outcome = cycle(
+        outcome = run_cycle(
             self.window,
             TOPOLOGY,
             self.rules,
@@ -142,24 +142,26 @@ class World:
         for key, entry in outcome.changes.items():
             if entry is not None:
                 self._remember(key, entry)
-        self.made += [(post, dict(outcome.standing)) for post in outcome.pages]
+        self.made += [(post, dict(outcome.states)) for post in outcome.pages]
         for post in outcome.pages:
             self._was_confirmed(post.alert)
         if dies == "after":
             self.start()
             return
-        self.standing = outcome.standing
+        self.standing = outcome.states
         for episode, alert in outcome.alerts.items():
             self.shown[episode] = alert
         for episode in outcome.dropped:
             self.shown.pop(episode, None)
-        self.window.settle()
+        self.window.clear_changed()
         self.deliver()
 
     def deliver(self) -> None:
         assert self.book is not None
-        while parcel := pack(self.book.outbox.due("duty", self.now_ms), self.now_ms):
-            self.book.outbox.begin(parcel)
+        while parcel := next_message(
+            self.book.outbox.due("duty", self.now_ms), self.now_ms
+        ):
+            self.book.outbox.start_attempt(parcel)
             if self.channel == "fails":
                 self.book.outbox.retry(parcel, "later", self.now_ms + MINUTE_MS)
             elif self.channel == "refuses":
@@ -189,19 +191,19 @@ class World:
         for above in TOPOLOGY.ancestors(alert.subject["device"]):
             assert waited or self.heard[above] >= alert.since_ms, (alert.key, above)
 
-    def _remember(self, key: str, entry: Entry) -> None:
+    def _remember(self, key: str, entry: AlertState) -> None:
         states = self.states.setdefault(entry.episode, [])
         if not states or states[-1] != entry.state:
             states.append(entry.state)
         assert entry.since_ms <= (entry.firing_ms or entry.since_ms)
         if entry.resolved_ms is not None and not entry.is_open:
             assert entry.resolved_ms >= entry.since_ms
-        assert entry.heard_ms <= self.now_ms
+        assert entry.newest_ms <= self.now_ms
 
 
-def _effect(outcome: CycleResult, now_ms: int) -> Effect:
+def _effect(outcome: CycleResult, now_ms: int) -> CycleChanges:
     at = {"poll": Position(1, now_ms)}
-    return Effect(
+    return CycleChanges(
         outcome.changes,
         outcome.alerts,
         outcome.pages,
@@ -286,7 +288,7 @@ def test_over_any_history_pages_are_right_and_all_are_called_off(
         _was_right(post.alert, standing)
 
 
-def _was_right(alert: Alert, standing: dict[str, Entry]) -> None:
+def _was_right(alert: Alert, standing: dict[str, AlertState]) -> None:
     open_now = {key for key, entry in standing.items() if entry.is_open}
     causes = {"monitor_cut_off/"} if alert.rule != "line_down" else set()
     device = alert.subject.get("device", "")

@@ -21,11 +21,19 @@ from pydantic import ValidationError
 
 from alerts import alert_commands
 from alerts.alert import Alert
-from alerts.alert_config import AlertConfig, notifiers
-from alerts.estate_index import Topology
-from alerts.notify import DeliveryRefused, Partly, Retry, Route, RoutingConfig, build
+from alerts.alert_config import AlertConfig, build_notifiers
+from alerts.estate_index import EstateIndex
+from alerts.notify import (
+    DeliveryRefused,
+    PageSettings,
+    PartlyDelivered,
+    RetryLater,
+    Route,
+    RoutingConfig,
+    build_page,
+)
 from alerts.notify.email import Email, EmailConfig
-from alerts.notify.routing import ways
+from alerts.notify.routing import destinations
 from alerts.notify.webhook import Webhook, WebhookConfig, verify_signature
 from collectors.estate.estate_model import Estate
 
@@ -42,7 +50,9 @@ ALERT = Alert(
     runbook="Report circuit WB-0047 to Severn Telecom (01632 960047, 24 hours).",
     affected={"devices": 2, "agents": 20},
 )
-PAGE = build([ALERT], "page", ["e1"], NOW_MS, "https://towpath.example.gov.uk")
+PAGE = build_page(
+    [ALERT], "page", ["e1"], NOW_MS, PageSettings("https://towpath.example.gov.uk")
+)
 
 
 class Post:
@@ -137,10 +147,10 @@ async def test_the_resolution_is_in_the_thread_of_its_page(
 ) -> None:
     channel = Email(mail_config(plain_server.port))
     await channel.notify(PAGE)
-    await channel.notify(build([ALERT], "resolution", ["e1"], NOW_MS))
+    await channel.notify(build_page([ALERT], "resolution", ["e1"], NOW_MS))
     page, over = post.mails
     assert over["In-Reply-To"] == page["Message-ID"]
-    assert over["Subject"].startswith("Over: ")
+    assert over["Subject"].startswith("RESOLVED: ")
 
 
 async def test_a_mail_goes_over_starttls_with_a_password(
@@ -173,15 +183,15 @@ async def test_a_mail_goes_over_starttls_with_a_password(
             user="towpath",
             password={"env": "TOWPATH_TEST_PASSWORD"},
         )
-        with pytest.raises(Retry, match="has no TOWPATH_TEST_PASSWORD"):
+        with pytest.raises(RetryLater, match="has no TOWPATH_TEST_PASSWORD"):
             await Email(config).notify(PAGE)
         monkeypatch.setenv("TOWPATH_TEST_PASSWORD", "wrong")
-        with pytest.raises(Retry, match="535"):
+        with pytest.raises(RetryLater, match="535"):
             await Email(config).notify(PAGE)
         monkeypatch.setenv("TOWPATH_TEST_PASSWORD", "right horse")
         await Email(config).notify(PAGE)
         untrusted = config.model_copy(update={"ca_file": ""})
-        with pytest.raises(Retry, match="certificate verify failed"):
+        with pytest.raises(RetryLater, match="certificate verify failed"):
             await Email(untrusted).notify(PAGE)
     finally:
         controller.stop()
@@ -192,10 +202,10 @@ async def test_a_mail_goes_over_starttls_with_a_password(
     ("rcpt", "data", "raised"),
     [
         ("550 no such person", "250 OK", DeliveryRefused),
-        ("450 greylisted", "250 OK", Retry),
+        ("450 greylisted", "250 OK", RetryLater),
         ("250 OK", "554 looks like spam", DeliveryRefused),
-        ("250 OK", "452 no space", Retry),
-        ("250 OK", "421 going down", Retry),
+        ("250 OK", "452 no space", RetryLater),
+        ("250 OK", "421 going down", RetryLater),
     ],
 )
 async def test_what_the_mail_server_says_decides_whether_to_try_again(
@@ -211,7 +221,7 @@ async def test_what_the_mail_server_says_decides_whether_to_try_again(
 
 
 async def test_a_mail_server_that_is_not_there_or_says_nothing_is_tried_again() -> None:
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         await Email(mail_config(services.free_port())).notify(PAGE)
     held: list[asyncio.StreamWriter] = []
 
@@ -221,7 +231,7 @@ async def test_a_mail_server_that_is_not_there_or_says_nothing_is_tried_again() 
     server = await asyncio.start_server(mute, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(Retry):
+        with pytest.raises(RetryLater):
             await Email(mail_config(port, timeout_s=0.3)).notify(PAGE)
         for writer in held:
             writer.close()
@@ -241,7 +251,9 @@ async def test_one_refused_recipient_does_not_make_the_other_be_told_twice(
         return answer
 
     post.handle_RCPT = rcpt  # type: ignore[method-assign]
-    with pytest.raises(Partly, match=r"desk@council\.example, taken for the others"):
+    with pytest.raises(
+        PartlyDelivered, match=r"desk@council\.example, accepted for the others"
+    ):
         await Email(mail_config(plain_server.port)).notify(PAGE)
     assert len(post.mails) == 1
 
@@ -307,9 +319,9 @@ async def test_a_webhook_is_signed_over_its_time_and_body(
 @pytest.mark.parametrize(
     ("answer", "raised"),
     [
-        ("500 Oh", Retry),
-        ("503 Later", Retry),
-        ("429 Slower", Retry),
+        ("500 Oh", RetryLater),
+        ("503 Later", RetryLater),
+        ("429 Slower", RetryLater),
         ("400 Bad", DeliveryRefused),
         ("404 Gone", DeliveryRefused),
         ("302 Elsewhere", DeliveryRefused),
@@ -328,17 +340,17 @@ async def test_what_the_webhook_answers_decides_whether_to_try_again(
 
 async def test_a_webhook_that_says_when_is_asked_then(desk: Desk) -> None:
     desk.answer, desk.headers = "429 Slower", "Retry-After: 120\r\n"
-    with pytest.raises(Retry) as failure:
+    with pytest.raises(RetryLater) as failure:
         await Webhook(WebhookConfig(url=desk.url)).notify(PAGE)
     assert failure.value.after_s == 120
 
 
 async def test_a_webhook_that_hangs_or_is_not_there_is_tried_again(desk: Desk) -> None:
     desk.silent = True
-    with pytest.raises(Retry, match=r"no answer|Timeout"):
+    with pytest.raises(RetryLater, match=r"no answer|Timeout"):
         await Webhook(WebhookConfig(url=desk.url, timeout_s=0.3)).notify(PAGE)
     url = f"http://127.0.0.1:{services.free_port()}/"
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         await Webhook(WebhookConfig(url=url)).notify(PAGE)
 
 
@@ -353,8 +365,12 @@ SATURDAY = int(datetime(2026, 5, 2, 9, 0, tzinfo=UTC).timestamp() * 1000)
 
 def routed(now_ms: int, *routes: Route, severity: Any = "critical") -> dict[str, int]:
     alert = Alert("r", {}, severity, "firing", now_ms, site="library")
-    found = ways(
-        alert, RoutingConfig(routes=routes), ("duty", "desk"), Topology(ESTATE), now_ms
+    found = destinations(
+        alert,
+        RoutingConfig(routes=routes),
+        ("duty", "desk"),
+        EstateIndex(ESTATE),
+        now_ms,
     )
     return {way.channel: way.next_ms - now_ms for way in found}
 
@@ -394,7 +410,7 @@ def test_channels_are_made_from_settings_and_unknown_ones_are_named() -> None:
             "routes": [{"channels": ["duty", "dsek"]}],
         }
     )
-    assert list(notifiers(config)) == ["duty", "desk"]
+    assert list(build_notifiers(config)) == ["duty", "desk"]
     assert list(config.unknown_channels()) == [("alerts.routes[1].channels", "dsek")]
     with pytest.raises(ValidationError, match="a channel needs kind"):
         AlertConfig.model_validate(

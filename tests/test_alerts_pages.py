@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from alerts import alert_commands
 from alerts.alert import Alert
 from alerts.alert_access import open_alerts
-from alerts.alert_store import AlertStore, Effect
-from alerts.alert_text import say
-from alerts.notify import build
-from alerts.notify.delivery import backoff_s, notes_on, pack
+from alerts.alert_store import AlertStore, CycleChanges
+from alerts.alert_text import format_value
+from alerts.notify import PageSettings, build_page
+from alerts.notify.delivery import backoff_s, delivery_notes, next_message
 from alerts.outbox import OutboxEntry, WaitingDelivery
+from alerts.suppression import Silence
 
 NOW_MS = 1_777_888_800_000
 ALERT = Alert(
@@ -52,8 +53,13 @@ class Outline(HTMLParser):
 
 
 def test_a_page_says_what_where_since_when_why_and_what_to_do_first() -> None:
-    page = build(
-        [ALERT], "page", ["e"], NOW_MS, "https://t.example", site_names={"hall": "Hall"}
+    page = build_page(
+        [ALERT],
+        "page",
+        ["e"],
+        NOW_MS,
+        PageSettings("https://t.example"),
+        site_names={"hall": "Hall"},
     )
     for words in (
         "CRITICAL: <b>Core</b> & co do not answer",
@@ -69,7 +75,7 @@ def test_a_page_says_what_where_since_when_why_and_what_to_do_first() -> None:
 
 
 def test_the_html_is_escaped_structured_and_says_nothing_by_colour_alone() -> None:
-    page = build([ALERT], "page", ["e"], NOW_MS, "https://t.example")
+    page = build_page([ALERT], "page", ["e"], NOW_MS, PageSettings("https://t.example"))
     outline = Outline()
     outline.feed(page.html)
     assert '<html lang="en-GB">' in page.html
@@ -98,14 +104,16 @@ def contrast(one: str, other: str) -> float:
 
 def test_a_resolution_tells_how_long_it_lasted() -> None:
     ended = msgspec.structs.replace(ALERT, state="resolved", resolved_ms=NOW_MS)
-    page = build([ended], "resolution", ["e"], NOW_MS)
+    page = build_page([ended], "resolution", ["e"], NOW_MS)
     assert "Lasted: 5 min, Mon 4 May, 10:55 to 11:00" in page.text
-    assert page.thread == build([ALERT], "page", ["e"], NOW_MS).thread
+    assert page.thread == build_page([ALERT], "page", ["e"], NOW_MS).thread
 
 
 def test_the_worst_comes_first_and_a_hundred_fit_on_one_page() -> None:
     mild = msgspec.structs.replace(ALERT, severity="warning", summary="mild")
-    page = build([mild] * 99 + [ALERT], "page", [str(n) for n in range(100)], NOW_MS)
+    page = build_page(
+        [mild] * 99 + [ALERT], "page", [str(n) for n in range(100)], NOW_MS
+    )
     assert page.severity == "critical"
     assert page.subject.endswith("(and 99 more)")
     assert "… and 75 more." in page.text
@@ -115,7 +123,7 @@ def test_the_worst_comes_first_and_a_hundred_fit_on_one_page() -> None:
 @given(st.text(min_size=1, max_size=400), st.sampled_from(["page", "resolution"]))
 def test_no_text_breaks_a_page(text: str, kind: str) -> None:
     strange = msgspec.structs.replace(ALERT, summary=text, cause=text, runbook=text)
-    page = build([strange], kind, ["e"], NOW_MS)  # type: ignore[arg-type]
+    page = build_page([strange], kind, ["e"], NOW_MS)  # type: ignore[arg-type]
     assert "\n" not in page.subject
     assert "\r" not in page.subject
     assert len(page.subject) <= 180
@@ -130,30 +138,32 @@ def post(id: int, site: str = "hall", **more: object) -> OutboxEntry:
 
 def test_what_is_for_one_site_goes_together() -> None:
     posts = [post(1), post(2), post(3, "depot"), post(4, kind="resolution")]
-    assert [p.id for p in pack(posts, NOW_MS)] == [1, 2]
+    assert [p.id for p in next_message(posts, NOW_MS)] == [1, 2]
 
 
 def test_what_follows_within_the_window_is_taken_along() -> None:
-    assert [p.id for p in pack([post(1), post(2, next_ms=NOW_MS + 9_000)], NOW_MS)] == [
+    assert [
+        p.id for p in next_message([post(1), post(2, next_ms=NOW_MS + 9_000)], NOW_MS)
+    ] == [
         1,
         2,
     ]
-    assert pack([post(2, next_ms=NOW_MS + 9_000)], NOW_MS) == []
+    assert next_message([post(2, next_ms=NOW_MS + 9_000)], NOW_MS) == []
 
 
 def test_what_was_sent_together_is_sent_together_again() -> None:
-    posts = [post(1, parcel=1), post(2, parcel=1), post(3)]
-    assert [p.id for p in pack(posts, NOW_MS)] == [1, 2]
+    posts = [post(1, batch_id=1), post(2, batch_id=1), post(3)]
+    assert [p.id for p in next_message(posts, NOW_MS)] == [1, 2]
 
 
 def test_what_waits_for_business_hours_is_not_taken_along() -> None:
     later = post(2, next_ms=NOW_MS + 5_000, deferred=1)
-    assert [p.id for p in pack([post(1), later], NOW_MS)] == [1]
+    assert [p.id for p in next_message([post(1), later], NOW_MS)] == [1]
 
 
 def test_a_storm_over_many_sites_is_one_message() -> None:
     posts = [post(n, f"site-{n}") for n in range(30)]
-    assert len(pack(posts, NOW_MS)) == 30
+    assert len(next_message(posts, NOW_MS)) == 30
 
 
 def test_tries_back_off_to_ten_minutes_and_are_spread() -> None:
@@ -169,7 +179,7 @@ def book_with(folder: Path, *alerts: Alert, deferred: int = 0) -> Path:
     book = AlertStore(path)
     posts = [OutboxEntry(a.key, "page", "c", a, NOW_MS, deferred) for a in alerts]
     shown = {a.key: a for a in alerts}
-    book.write(Effect({}, shown, posts, [], [], 0, [], {}, {}), NOW_MS)
+    book.write(CycleChanges({}, shown, posts, [], [], 0, [], {}, {}), NOW_MS)
     book.close()
     return path
 
@@ -184,16 +194,15 @@ def test_the_command_line_shows_acknowledges_and_silences(tmp_path: Path) -> Non
         alert_commands.alerts_ack(path, ALERT.key, "ada", "", NOW_MS, lines.append) == 0
     )
     assert open_alerts(path)[0].acknowledged_by == "ada"
-    silence = {"site": "hall", "out": lines.append}
-    assert (
-        alert_commands.alerts_silence(path, "2 weeks", "ada", "x", NOW_MS, **silence)
-        == 2
-    )  # type: ignore[arg-type]
-    assert (
-        alert_commands.alerts_silence(path, "2h", "ada", "x", NOW_MS, out=lines.append)
-        == 2
-    )
-    assert alert_commands.alerts_silence(path, "2h", "ada", "x", NOW_MS, **silence) == 0  # type: ignore[arg-type]
+    everywhere = Silence(0, NOW_MS, 0, who="ada", why="x")
+    hall = msgspec.structs.replace(everywhere, site="hall")
+
+    def silence(lasting: str, wanted: Silence) -> int:
+        return alert_commands.alerts_silence(path, lasting, wanted, out=lines.append)
+
+    assert silence("2 weeks", hall) == 2
+    assert silence("2h", everywhere) == 2
+    assert silence("2h", hall) == 0
     alert_commands.alerts_silences(path, NOW_MS, out=lines.append)
     assert "silence: site hall" in lines[-1]
     assert alert_commands.alerts_unsilence(path, 1, NOW_MS + 1, lines.append) == 0
@@ -206,14 +215,14 @@ def test_the_command_line_shows_acknowledges_and_silences(tmp_path: Path) -> Non
 def test_nothing_wrong_is_exit_0(tmp_path: Path) -> None:
     lines: list[str] = []
     assert alert_commands.alerts_list(tmp_path / "x", NOW_MS, out=lines.append) == 0
-    assert lines == ["Nothing is wrong that Towpath knows of."]
+    assert lines == ["No problems known to Towpath."]
 
 
 def test_a_page_that_waits_for_the_morning_is_dropped_when_all_is_well(
     tmp_path: Path,
 ) -> None:
     book = AlertStore(book_with(tmp_path, ALERT, deferred=1))
-    ended = Effect({}, {}, [], [ALERT.key], [], 0, [], {}, {})
+    ended = CycleChanges({}, {}, [], [ALERT.key], [], 0, [], {}, {})
     book.write(ended, NOW_MS)
     assert book.outbox.due("c", NOW_MS + 86_400_000) == []
     book.close()
@@ -221,10 +230,10 @@ def test_a_page_that_waits_for_the_morning_is_dropped_when_all_is_well(
 
 def test_a_page_given_up_owes_no_resolution(tmp_path: Path) -> None:
     book = AlertStore(book_with(tmp_path, ALERT))
-    book.write(Effect({}, {}, [], [ALERT.key], [], 0, [], {}, {}), NOW_MS)
+    book.write(CycleChanges({}, {}, [], [ALERT.key], [], 0, [], {}, {}), NOW_MS)
     book.outbox.give_up(book.outbox.due("c", NOW_MS), "gave up", NOW_MS)
     assert book.outbox.due("c", NOW_MS + 86_400_000) == []
-    assert book.outbox.waiting(NOW_MS) == {}
+    assert book.outbox.count_waiting(NOW_MS) == {}
     book.close()
 
 
@@ -233,17 +242,17 @@ def test_a_page_is_overdue_when_refused_or_two_minutes_late_and_not_before(
 ) -> None:
     book = AlertStore(book_with(tmp_path, ALERT))
     outbox = book.outbox
-    assert outbox.waiting(NOW_MS + 10_000) == {"c": WaitingDelivery(1, 0)}
-    assert outbox.waiting(NOW_MS + 120_000) == {"c": WaitingDelivery(1, 1)}
+    assert outbox.count_waiting(NOW_MS + 10_000) == {"c": WaitingDelivery(1, 0)}
+    assert outbox.count_waiting(NOW_MS + 120_000) == {"c": WaitingDelivery(1, 1)}
     posts = outbox.due("c", NOW_MS)
-    outbox.begin(posts)
+    outbox.start_attempt(posts)
     outbox.retry(posts, "451 later", NOW_MS + 5_000)
-    assert outbox.waiting(NOW_MS + 10_000) == {"c": WaitingDelivery(1, 0)}
+    assert outbox.count_waiting(NOW_MS + 10_000) == {"c": WaitingDelivery(1, 0)}
     outbox.retry(posts, "550 no", NOW_MS + 5_000, refused=True)
-    assert outbox.waiting(NOW_MS + 10_000) == {"c": WaitingDelivery(1, 1)}
+    assert outbox.count_waiting(NOW_MS + 10_000) == {"c": WaitingDelivery(1, 1)}
     # Its resolution waits for it, and is not counted again.
-    book.write(Effect({}, {}, [], [ALERT.key], [], 0, [], {}, {}), NOW_MS)
-    assert outbox.waiting(NOW_MS + 900_000)["c"].overdue == 1
+    book.write(CycleChanges({}, {}, [], [ALERT.key], [], 0, [], {}, {}), NOW_MS)
+    assert outbox.count_waiting(NOW_MS + 900_000)["c"].overdue == 1
     book.close()
 
 
@@ -251,22 +260,22 @@ def test_the_list_of_alerts_says_what_a_channel_does_not_take(tmp_path: Path) ->
     path = book_with(tmp_path, ALERT)
     book = AlertStore(path)
     posts = book.outbox.due("c", NOW_MS)
-    book.outbox.begin(posts)
+    book.outbox.start_attempt(posts)
     book.outbox.retry(posts, "answered 403", NOW_MS + 5_000, refused=True)
     ended = msgspec.structs.replace(ALERT, state="resolved", resolved_ms=NOW_MS)
-    book.write(Effect({}, {ALERT.key: ended}, [], [], [], 0, [], {}, {}), NOW_MS)
+    book.write(CycleChanges({}, {ALERT.key: ended}, [], [], [], 0, [], {}, {}), NOW_MS)
     book.close()
     lines: list[str] = []
     assert alert_commands.alerts_list(path, NOW_MS, out=lines.append) == 0
-    assert lines[-1] == "not taken by c since Mon 4 May 11:00 (1): answered 403"
+    assert lines[-1] == "not delivered by c since Mon 4 May 11:00 (1): answered 403"
 
 
 def test_a_page_for_monday_morning_is_not_overdue_on_saturday(tmp_path: Path) -> None:
     book = AlertStore(tmp_path / "alerts.sqlite")
     monday_ms = NOW_MS + 2 * 86_400_000
     page = OutboxEntry(ALERT.key, "page", "c", ALERT, monday_ms, deferred=1)
-    book.write(Effect({}, {}, [page], [], [], 0, [], {}, {}), NOW_MS)
-    assert book.outbox.waiting(NOW_MS + 86_400_000) == {}
+    book.write(CycleChanges({}, {}, [page], [], [], 0, [], {}, {}), NOW_MS)
+    assert book.outbox.count_waiting(NOW_MS + 86_400_000) == {}
     # Nor is it given up for its age when it is first tried.
     [due] = book.outbox.due("c", monday_ms)
     assert due.due_ms == monday_ms
@@ -275,14 +284,14 @@ def test_a_page_for_monday_morning_is_not_overdue_on_saturday(tmp_path: Path) ->
 
 def test_a_late_page_and_one_for_another_channel_say_so() -> None:
     late = post(1, due_ms=NOW_MS - 7_500_000)
-    assert notes_on([late], NOW_MS) == [
-        "This comes 2 h 5 min late: it could not be delivered before."
+    assert delivery_notes([late], NOW_MS) == [
+        "This message is 2 h 5 min late: it could not be delivered before."
     ]
-    assert notes_on([post(1, due_ms=NOW_MS - 15_000)], NOW_MS) == []
+    assert delivery_notes([post(1, due_ms=NOW_MS - 15_000)], NOW_MS) == []
     instead = post(1, due_ms=NOW_MS, instead_of="duty")
-    [note] = notes_on([instead], NOW_MS)
-    assert note == "Sent here because the channel duty fails."
-    page = build([ALERT], "page", ["e"], NOW_MS, notes=[note])
+    [note] = delivery_notes([instead], NOW_MS)
+    assert note == "Sent here because channel duty fails."
+    page = build_page([ALERT], "page", ["e"], NOW_MS, notes=[note])
     assert page.text.startswith(note)
     assert note in page.html
     assert page.data["notes"] == [note]
@@ -315,4 +324,4 @@ def test_a_file_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> N
     ],
 )
 def test_values_are_said_with_their_units(value: float, unit: str, said: str) -> None:
-    assert say(value, unit) == said
+    assert format_value(value, unit) == said

@@ -91,14 +91,17 @@ async def test_another_channel_is_told_while_the_mail_server_refuses(
     async with running(tmp_path, desk, rules, journal, update=update):
         await poll(journal, 0)
         await until(lambda: desk.kinds() == ["page"], "the page at the desk")
-        assert desk.pages[0]["notes"] == ["Sent here because the channel duty fails."]
+        assert desk.pages[0]["notes"] == ["Sent here because channel duty fails."]
         post.rcpt = "250 OK"
         await until(lambda: len(post.mails) == 1, "the mail", seconds=30)
         await poll(journal, 1)
         await until(lambda: len(post.mails) == 2, "its end by mail")
         await until(lambda: desk.kinds() == ["page", "resolution"], "its end")
     subjects = [mail["Subject"] for mail in post.mails]
-    assert [subject.partition(":")[0] for subject in subjects] == ["CRITICAL", "Over"]
+    assert [subject.partition(":")[0] for subject in subjects] == [
+        "CRITICAL",
+        "RESOLVED",
+    ]
 
 
 async def test_who_has_the_page_is_not_told_by_a_stranger_unless_that_is_set(

@@ -8,38 +8,38 @@ from pathlib import Path
 import pytest
 
 from alerts import alert_commands, recording
-from alerts.estate_index import Topology
-from alerts.rule_files import RuleError, Rules, load, load_files
+from alerts.estate_index import EstateIndex
+from alerts.rule_files import RuleError, Rules, load_rule_files, load_rules
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 
 RECORDINGS = sorted((Path(__file__).parent / "data" / "rules").glob("*.yaml"))
-RULES = load(CATALOGUE)
+RULES = load_rules(CATALOGUE)
 
 
-def cases() -> list[tuple[recording.Recording, recording.Case]]:
-    return [(r, c) for r in map(recording.read, RECORDINGS) for c in r.cases]
+def cases() -> list[tuple[recording.Recording, recording.RecordedCase]]:
+    return [(r, c) for r in map(recording.read_recording, RECORDINGS) for c in r.cases]
 
 
 @pytest.mark.parametrize(
     ("recorded", "case"), [pytest.param(r, c, id=c.name) for r, c in cases()]
 )
 def test_a_recorded_window_gets_the_expected_verdict(
-    recorded: recording.Recording, case: recording.Case
+    recorded: recording.Recording, case: recording.RecordedCase
 ) -> None:
     alone = recorded.model_copy(update={"cases": (case,)})
-    [(_, found)] = recording.problems(alone, RULES)
+    [(_, found)] = recording.case_differences(alone, RULES)
     assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("rule", RULES.ids)
 def test_every_rule_has_a_recording_that_fires_it_and_a_quiet_one(rule: str) -> None:
     fired = quiet = False
-    measurement = RULES.of(rule, "").measurement  # type: ignore[union-attr]
+    measurement = RULES.find(rule, "").measurement  # type: ignore[union-attr]
     for recorded, case in cases():
         if rule not in (case.rules or recorded.rules or RULES.ids):
             continue
-        said, _ = recording.play(case, recorded, RULES)
+        said, _ = recording.replay(case, recorded, RULES)
         spoke = any(key.startswith(f"{rule}/") for key in (*said.firing, *said.pages))
         fired = fired or spoke
         # Quiet without its own rows would prove nothing.
@@ -53,7 +53,7 @@ def written(folder: Path, text: str) -> list[str]:
     path = folder / "own.yaml"
     path.write_text(text)
     with pytest.raises(RuleError) as wrong:
-        load(CATALOGUE, folder)
+        load_rules(CATALOGUE, folder)
     return wrong.value.findings
 
 
@@ -72,9 +72,9 @@ RULE = """rules:
 
 def test_a_councils_own_rule_is_added_to_those_there_are(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(RULE)
-    rules = load(CATALOGUE, tmp_path)
+    rules = load_rules(CATALOGUE, tmp_path)
     assert len(rules) == len(RULES) + 1
-    assert rules.of("too_hot", "anywhere") is not None
+    assert rules.find("too_hot", "anywhere") is not None
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_councils_own_rule_is_added_to_those_there_are(tmp_path: Path) -> None
         (("id: too_hot", "id: line_down"), 2, "is already at"),
         (("title: Too hot", "title: Too hot\n    title: Hot"), 4, "is there twice"),
         (("measurement: device", "measurement: call_path"), 5, "is about one laptop"),
-        (("5000}", "5000, clear: 6000}"), 8, "expected on the good side of 5000"),
+        (("5000}", "5000, clear: 6000}"), 8, "expected on the well side of 5000"),
         (("duration_ms,", "outcome,"), 8, "is text, expected a number"),
         (
             (
@@ -144,7 +144,7 @@ def test_a_cause_that_is_milder_than_its_consequence_is_refused(tmp_path: Path) 
         "overrides:\n  - {rule: line_down, severity: info}\n"
     )
     with pytest.raises(RuleError, match="at least as severe"):
-        load(CATALOGUE, tmp_path)
+        load_rules(CATALOGUE, tmp_path)
 
 
 def test_an_override_changes_a_threshold_at_one_site_only(tmp_path: Path) -> None:
@@ -152,8 +152,11 @@ def test_an_override_changes_a_threshold_at_one_site_only(tmp_path: Path) -> Non
         "overrides:\n"
         "  - {rule: line_full_down, sites: [library], threshold: 0.95, for: 20m}\n"
     )
-    rules = load(CATALOGUE, tmp_path)
-    here, there = rules.of("line_full_down", "library"), rules.of("line_full_down", "x")
+    rules = load_rules(CATALOGUE, tmp_path)
+    here, there = (
+        rules.find("line_full_down", "library"),
+        rules.find("line_full_down", "x"),
+    )
     assert here is not None
     assert there is not None
     assert (here.when[0].threshold, here.lasts) == (0.95, 1_200_000)
@@ -168,10 +171,10 @@ def test_a_rule_may_be_disabled_everywhere_or_at_a_site(tmp_path: Path) -> None:
         "  - {rule: port_errors, disable: true}\n"
         "  - {rule: port_down, disable: true, sites: [depot]}\n"
     )
-    rules = load(CATALOGUE, tmp_path)
-    assert rules.of("port_errors", "hall") is None
-    assert rules.of("port_down", "depot") is None
-    assert rules.of("port_down", "hall") is not None
+    rules = load_rules(CATALOGUE, tmp_path)
+    assert rules.find("port_errors", "hall") is None
+    assert rules.find("port_down", "depot") is None
+    assert rules.find("port_down", "hall") is not None
 
 
 def test_an_override_of_a_rule_there_is_not_is_said(tmp_path: Path) -> None:
@@ -200,17 +203,17 @@ def test_rules_list_and_check_say_what_there_is(tmp_path: Path) -> None:
 
 
 def test_every_text_of_every_rule_can_be_filled_in() -> None:
-    from alerts.alert_text import fill
-    from alerts.evaluate import Entry
+    from alerts.alert_text import placeholder_values
+    from alerts.evaluation.alert_states import AlertState
 
     for rule in RULES:
         subject = dict.fromkeys(rule.subject, "x")
-        entry = Entry(rule.id, subject, "s", "firing", 0, 0, 0, value=0.5)
-        words = fill(entry, rule, Topology(Estate()))
+        entry = AlertState(rule.id, subject, "s", "firing", 0, 0, 0, value=0.5)
+        words = placeholder_values(entry, rule, EstateIndex(Estate()))
         for text in (rule.summary, rule.cause, rule.runbook):
             assert "{" not in text.format_map(words)
 
 
 def test_an_empty_folder_leaves_towpaths_own_rules(tmp_path: Path) -> None:
-    assert load(CATALOGUE, tmp_path).ids == RULES.ids
-    assert isinstance(load_files([], CATALOGUE), Rules)
+    assert load_rules(CATALOGUE, tmp_path).ids == RULES.ids
+    assert isinstance(load_rule_files([], CATALOGUE), Rules)

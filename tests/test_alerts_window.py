@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.alert_text import count_affected, say_affected
-from alerts.conditions import judge
-from alerts.cycle import cycle
-from alerts.estate_index import Topology
-from alerts.evaluate import Changes, Entry, evaluate
-from alerts.rule_files import RuleError, Rules, load, load_files
-from alerts.window import Ring, Window
+from alerts.alert_text import count_affected, describe_affected
+from alerts.cycle import run_cycle
+from alerts.estate_index import EstateIndex
+from alerts.evaluation.alert_states import AlertState, StateChanges, evaluate
+from alerts.evaluation.conditions import check_conditions
+from alerts.rule_files import RuleError, Rules, load_rule_files, load_rules
+from alerts.series import Ring
+from alerts.window import Window
 from collectors.batch import Batch, gather
 from collectors.estate.estate_model import Estate, Site
 from collectors.estate.opening_hours import OpeningHours
@@ -23,9 +24,9 @@ from collectors.server_measurements import CATALOGUE
 from probes.wire.sample import Sample, Value
 
 START_MS = 1_777_888_800_000
-RULES = load(CATALOGUE)
+RULES = load_rules(CATALOGUE)
 SPAN_MS = 600_000
-TOPOLOGY = Topology(
+TOPOLOGY = EstateIndex(
     Estate.model_validate(
         {
             "sites": [{"id": "hall", "name": "Town Hall"}],
@@ -85,26 +86,26 @@ def test_a_ring_is_bounded_however_often_rows_come() -> None:
 def test_late_rows_and_rows_from_the_future_never_reach_rules() -> None:
     window = Window(only("device_unreachable"), CATALOGUE, START_MS)
     lateness_ms = CATALOGUE.measurement("device").lateness_s * 1000
-    window.take(polled(0, START_MS, START_MS + lateness_ms + 1))
-    window.take(polled(0, START_MS + 3_600_000, START_MS))
-    assert (window.late_rows, window.strange_rows, len(window)) == (1, 1, 0)
-    window.take(polled(0, START_MS, START_MS + lateness_ms))
+    window.append(polled(0, START_MS, START_MS + lateness_ms + 1))
+    window.append(polled(0, START_MS + 3_600_000, START_MS))
+    assert (window.late_rows, window.future_rows, len(window)) == (1, 1, 0)
+    window.append(polled(0, START_MS, START_MS + lateness_ms))
     assert len(window) == 1
 
 
 def test_the_same_batch_twice_changes_nothing() -> None:
     window = Window(only("device_unreachable"), CATALOGUE, START_MS)
     batch = polled(0, START_MS)
-    window.take(batch)
+    window.append(batch)
     first = evaluate(window, TOPOLOGY, {}, START_MS + 1_000)
-    window.take(batch)
+    window.append(batch)
     assert evaluate(window, TOPOLOGY, {}, START_MS + 1_000) == first
 
 
 def test_an_older_row_does_not_take_the_place_of_a_newer_one() -> None:
     window = Window(only("device_unreachable"), CATALOGUE, START_MS)
-    window.take(polled(1, START_MS + 60_000))
-    window.take(polled(0, START_MS, START_MS + 60_000))
+    window.append(polled(1, START_MS + 60_000))
+    window.append(polled(0, START_MS, START_MS + 60_000))
     assert evaluate(window, TOPOLOGY, {}, START_MS + 61_000) == {}
 
 
@@ -115,29 +116,31 @@ def test_a_field_that_is_not_in_the_batch_keeps_its_value() -> None:
     fields: dict[str, int | float | str] = {"up": 0, "expected_up": 1}
     for n, row in enumerate((fields, {"in_bps": 1.0})):
         sample = Sample("interface", tags, row, START_MS + n * 30_000)
-        window.take(*gather([sample], "poll", sample.time_ms))
+        window.append(*gather([sample], "poll", sample.time_ms))
     found = evaluate(window, TOPOLOGY, {}, START_MS + 31_000)
     assert list(found) == ["port_down/device=d1,port=Gi1"]
 
 
 def test_what_is_silent_for_a_day_is_forgotten() -> None:
     window = Window(RULES, CATALOGUE, START_MS)
-    window.take(polled(1, START_MS))
-    assert window.forget(START_MS + 3_600_000) == 0
-    assert window.forget(START_MS + 90_000_000) == 1
+    window.append(polled(1, START_MS))
+    assert window.drop_old(START_MS + 3_600_000) == 0
+    assert window.drop_old(START_MS + 90_000_000) == 1
     assert len(window) == 0
     assert all(not list(window.subjects(at)) for at in range(len(RULES)))
 
 
 def test_a_device_that_moves_to_another_site_is_judged_by_its_newest_rows() -> None:
     window = Window(only("device_unreachable"), CATALOGUE, START_MS)
-    window.take(polled(0, START_MS))
+    window.append(polled(0, START_MS))
     tags = {"device": "d1", "site": "depot", "role": "switch"}
     for n in range(1, 6):
         sample = Sample("device", tags, {"up": 1}, START_MS + n * 60_000)
-        window.take(*gather([sample], "poll", sample.time_ms))
+        window.append(*gather([sample], "poll", sample.time_ms))
     now_ms = START_MS + 300_000
-    verdict = judge(window, 0, window.rules[0], ("d1",), TOPOLOGY, now_ms, True)
+    verdict = check_conditions(
+        window, 0, window.rules[0], ("d1",), TOPOLOGY, now_ms, True
+    )
     assert verdict.bad is False
 
 
@@ -163,17 +166,17 @@ def test_time_that_was_not_measured_ripens_nothing() -> None:
             ],
         }
     )
-    topology = Topology(estate)
-    standing: dict[str, Entry] = {}
+    topology = EstateIndex(estate)
+    standing: dict[str, AlertState] = {}
     for n in range(70):
         now_ms = START_MS + n * 60_000
         if n < 5:
             sample = Sample("line", line, {"down_use_ratio": 0.99}, now_ms)
-            window.take(*gather([sample], "poll", now_ms))
-        outcome = cycle(
+            window.append(*gather([sample], "poll", now_ms))
+        outcome = run_cycle(
             window, topology, window.rules, standing, {}, [], lambda _: [], now_ms
         )
-        standing = outcome.standing
+        standing = outcome.states
         assert all(entry.state != "firing" for entry in standing.values())
     assert not [entry for entry in standing.values() if entry.is_open]
 
@@ -182,11 +185,11 @@ def test_a_device_that_leaves_the_estate_is_called_off_with_the_reason() -> None
     rules = only("device_unreachable")
     window = Window(rules, CATALOGUE, START_MS)
     for n in range(4):
-        window.take(polled(0, START_MS + n * 60_000))
+        window.append(polled(0, START_MS + n * 60_000))
     now_ms = START_MS + 180_000
 
-    def run(topology: Topology, standing: dict[str, Entry]):  # type: ignore[no-untyped-def]
-        return cycle(
+    def run(topology: EstateIndex, standing: dict[str, AlertState]):  # type: ignore[no-untyped-def]
+        return run_cycle(
             window,
             topology,
             rules,
@@ -199,7 +202,7 @@ def test_a_device_that_leaves_the_estate_is_called_off_with_the_reason() -> None
 
     first = run(TOPOLOGY, {})
     second = run(TOPOLOGY, first.standing)
-    after = run(Topology(Estate()), second.standing)
+    after = run(EstateIndex(Estate()), second.standing)
     [alert] = [a for a in after.alerts.values() if a.state == "resolved"]
     assert alert.why == "it was removed from the estate"
 
@@ -221,16 +224,16 @@ def aggregated(aggregate: str, values: list[float], over: str = "10m") -> bool |
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "own.yaml"
         path.write_text(text)
-        rules = load_files([path], CATALOGUE)
+        rules = load_rule_files([path], CATALOGUE)
     window = Window(rules, CATALOGUE, START_MS)
     at_ms = START_MS
     for n, value in enumerate(values):
         at_ms = START_MS + n * 60_000
         tags = {"process": "all", "reader": "store"}
-        window.take(
+        window.append(
             *gather([Sample("self_reader", tags, {"lag_s": value}, at_ms)], "s", at_ms)
         )
-    return judge(window, 0, rules[0], ("all",), TOPOLOGY, at_ms, False).bad
+    return check_conditions(window, 0, rules[0], ("all",), TOPOLOGY, at_ms, False).bad
 
 
 @pytest.mark.parametrize(
@@ -282,7 +285,7 @@ def test_a_mean_of_a_share_is_weighted_by_what_each_row_counts(
     summary: text
     runbook: text
 """)
-    rules = load_files([path], CATALOGUE)
+    rules = load_rule_files([path], CATALOGUE)
     window = Window(rules, CATALOGUE, START_MS)
     tags = {"by": "all", "group": "all"}
     at_ms = START_MS
@@ -290,14 +293,16 @@ def test_a_mean_of_a_share_is_weighted_by_what_each_row_counts(
         at_ms = START_MS + n * 300_000
         fields: dict[str, Value] = {"calls": count, "call_poor_ratio": poor}
         rows = [Sample("experience", tags, fields, at_ms)]
-        window.take(*gather(rows, "s", at_ms))
-    found = judge(window, 0, rules[0], ("all", "all"), TOPOLOGY, at_ms, False)
+        window.append(*gather(rows, "s", at_ms))
+    found = check_conditions(
+        window, 0, rules[0], ("all", "all"), TOPOLOGY, at_ms, False
+    )
     assert found.bad is bad
 
 
 def test_batches_of_no_rule_cost_nothing() -> None:
     window = Window(only("line_down"), CATALOGUE, START_MS)
-    window.take(polled(0, START_MS))
+    window.append(polled(0, START_MS))
     assert len(window) == 0
 
 
@@ -305,7 +310,7 @@ def test_the_window_does_not_grow_with_time() -> None:
     window = Window(RULES, CATALOGUE, START_MS)
     for n, device in itertools.product(range(50), ("d1", "d2")):
         batch: Batch = polled(n % 2, START_MS + n * 60_000, device=device)
-        window.take(batch)
+        window.append(batch)
     assert len(window) == 2
 
 
@@ -329,8 +334,8 @@ def test_polls_end_what_a_trap_began_before_a_restart_and_it_does_not_begin_agai
 ):
     rules = only("ups_on_battery")
     window = Window(rules, CATALOGUE, START_MS)
-    window.take(told("ups_on_battery", START_MS))
-    standing: dict[str, Entry] = {}
+    window.append(told("ups_on_battery", START_MS))
+    standing: dict[str, AlertState] = {}
     for now_ms in (START_MS + 1_000, START_MS + 90_000):
         merge(standing, evaluate(window, TOPOLOGY, standing, now_ms))
     [entry] = standing.values()
@@ -339,20 +344,20 @@ def test_polls_end_what_a_trap_began_before_a_restart_and_it_does_not_begin_agai
     window = Window(rules, CATALOGUE, START_MS + 100_000)
     for minute in range(2, 12):
         now_ms = START_MS + minute * 60_000
-        window.take(sensed(0, now_ms))
+        window.append(sensed(0, now_ms))
         merge(standing, evaluate(window, TOPOLOGY, standing, now_ms + 1_000))
-        window.settle()
+        window.clear_changed()
     assert not [entry for entry in standing.values() if entry.is_open]
     # The same trap, read again from the journal, is over; a new one is not.
-    window.take(told("ups_on_battery", START_MS))
+    window.append(told("ups_on_battery", START_MS))
     merge(standing, evaluate(window, TOPOLOGY, standing, START_MS + 720_000))
     assert not [entry for entry in standing.values() if entry.is_open]
-    window.take(told("ups_on_battery", START_MS + 725_000))
+    window.append(told("ups_on_battery", START_MS + 725_000))
     merge(standing, evaluate(window, TOPOLOGY, standing, START_MS + 730_000))
     assert [entry.state for entry in standing.values() if entry.is_open]
 
 
-def merge(standing: dict[str, Entry], changes: Changes) -> None:
+def merge(standing: dict[str, AlertState], changes: StateChanges) -> None:
     for key, entry in changes.items():
         if entry is None:
             standing.pop(key, None)
@@ -371,12 +376,12 @@ def test_silence_of_fewer_laptops_than_a_group_has_says_nothing(
             "self_agents", {"home_site": "hall"}, {"expected": 7, "heard": 0}, START_MS
         )
     ]
-    window.take(*gather(rows, "s", START_MS))
+    window.append(*gather(rows, "s", START_MS))
     always = OpeningHours(opens="00:00", closes="24:00", days=tuple(range(7)))
     estate = Estate(sites=(Site(id="hall", name="Hall", hours=always),))
-    topology = Topology(estate, least)
+    topology = EstateIndex(estate, least)
     [subject] = window.subjects(0)
-    found = judge(window, 0, rules[0], subject, topology, START_MS, False)
+    found = check_conditions(window, 0, rules[0], subject, topology, START_MS, False)
     assert found.bad is bad
 
 
@@ -393,13 +398,13 @@ def test_laptops_affected_are_those_of_any_group_that_is_shown(agents: int) -> N
             START_MS,
         )
     ]
-    window.take(*gather(rows, "s", START_MS))
-    entry = Entry(
+    window.append(*gather(rows, "s", START_MS))
+    entry = AlertState(
         "line_down", {"line": "x"}, "hall", "firing", START_MS, START_MS, START_MS
     )
     found = count_affected(entry, {entry.key: entry}, window, TOPOLOGY)
     assert found == {"agents": agents}
-    assert say_affected(found) == f"about {agents} laptops"
+    assert describe_affected(found) == f"about {agents} laptops"
 
 
 LINK = """rules:
@@ -425,19 +430,19 @@ def test_a_link_that_a_trap_called_down_is_up_when_polls_of_that_port_say_so(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "own.yaml").write_text(LINK)
-    rules = load_files([tmp_path / "own.yaml"], CATALOGUE)
+    rules = load_rule_files([tmp_path / "own.yaml"], CATALOGUE)
     window = Window(rules, CATALOGUE, START_MS)
-    standing: dict[str, Entry] = {}
+    standing: dict[str, AlertState] = {}
     place = {"device": "d1", "site": "hall", "role": "switch"}
     for port in ("Gi1", "Gi2"):
         tags = {**place, "event": "link_down", "port": port}
         sample = Sample("event", tags, {"active": 1, "count": 1}, START_MS)
-        window.take(*gather([sample], "traps", START_MS))
+        window.append(*gather([sample], "traps", START_MS))
     merge(standing, evaluate(window, TOPOLOGY, standing, START_MS + 1_000))
     for port, up in (("Gi1", 1), ("Gi2", 0)):
         at_ms = START_MS + 60_000
         sample = Sample("interface", {**place, "port": port}, {"up": up}, at_ms)
-        window.take(*gather([sample], "poll", at_ms))
+        window.append(*gather([sample], "poll", at_ms))
     merge(standing, evaluate(window, TOPOLOGY, standing, START_MS + 61_000))
     assert [e.subject["port"] for e in standing.values() if e.is_open] == ["Gi2"]
 
@@ -453,4 +458,4 @@ def test_what_ends_a_rule_is_checked_like_the_rule(tmp_path: Path) -> None:
         assert text != LINK
         (tmp_path / "own.yaml").write_text(text)
         with pytest.raises(RuleError, match=says):
-            load_files([tmp_path / "own.yaml"], CATALOGUE)
+            load_rule_files([tmp_path / "own.yaml"], CATALOGUE)

@@ -8,12 +8,12 @@ import re
 import pytest
 from documents import council_settings
 
-from alerts.alert_text import IN_GENERAL, alert_of
-from alerts.estate_index import Topology
-from alerts.evaluate import Entry
-from alerts.notify import build
+from alerts.alert_text import GENERIC_VALUES, alert_from_state
+from alerts.estate_index import EstateIndex
+from alerts.evaluation.alert_states import AlertState
+from alerts.notify import build_page
 from alerts.rule import PLACEHOLDERS, Rule, allowed_placeholders, placeholders
-from alerts.rule_files import Rules, load
+from alerts.rule_files import Rules, load_rules
 from alerts.window import Window
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
@@ -22,7 +22,7 @@ from probes.wire.sample import Value
 from towpath.doc_pages import rules_table
 
 NOW_MS = 1_777_888_800_000
-RULES = load(CATALOGUE)
+RULES = load_rules(CATALOGUE)
 FULL = Estate.model_validate(
     {
         "sites": [{"id": "library", "name": "Central Library"}],
@@ -114,21 +114,23 @@ def said(
     rule: Rule, estate: Estate, shows: dict[str, Value], value: float | None
 ) -> str:
     """All that a page of `rule` says."""
-    entry = Entry(
+    entry = AlertState(
         rule=rule.id,
         subject={tag: LABELS[tag] for tag in rule.subject},
         site="library",
         state="firing",
         since_ms=NOW_MS,
         bad_ms=NOW_MS,
-        heard_ms=NOW_MS,
+        newest_ms=NOW_MS,
         value=value,
         shows={name: shows[name] for name in rule.shows if name in shows},
         firing_ms=NOW_MS,
     )
     window = Window(Rules([rule]), CATALOGUE, NOW_MS)
-    alert = alert_of(entry, {entry.key: entry}, RULES, window, Topology(estate))
-    page = build([alert], "page", [entry.episode], NOW_MS)
+    alert = alert_from_state(
+        entry, {entry.key: entry}, RULES, window, EstateIndex(estate)
+    )
+    page = build_page([alert], "page", [entry.episode], NOW_MS)
     return "\n".join((alert.summary, alert.cause, alert.runbook, page.text))
 
 
@@ -159,7 +161,7 @@ def test_every_page_reads_well_whatever_is_known(rule: Rule, estate: Estate) -> 
             # With everything known nothing is said in general.
             general = [
                 word
-                for name, word in IN_GENERAL.items()
+                for name, word in GENERIC_VALUES.items()
                 if name not in ("group", "process")
                 and word in text
                 and word not in rule.summary + rule.cause + rule.runbook
@@ -179,13 +181,13 @@ def test_a_process_is_called_by_what_it_does(
     process: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LABELS, "process", process)
-    rule = RULES.of("traps_not_heard", "")
+    rule = RULES.find("traps_not_heard", "")
     assert rule is not None
     assert said(rule, FULL, {}, None).startswith(says)
 
 
 def test_an_event_without_words_is_called_by_its_rule() -> None:
-    rule = RULES.of("power_supply_failed", "")
+    rule = RULES.find("power_supply_failed", "")
     assert rule is not None
     assert said(rule, FULL, {}, 1.0).startswith(
         "Switch 2 at Central Library: Power supply failed"
@@ -201,9 +203,9 @@ def test_every_fill_in_has_words_for_lists_and_belongs_to_its_rule() -> None:
     for rule in RULES:
         for text in (rule.summary, rule.cause, rule.runbook):
             for name in placeholders(text):
-                assert name in IN_GENERAL, (rule.id, name)
+                assert name in GENERIC_VALUES, (rule.id, name)
                 assert name in allowed_placeholders(rule), (rule.id, name)
-    assert set(PLACEHOLDERS) <= set(IN_GENERAL)
+    assert set(PLACEHOLDERS) <= set(GENERIC_VALUES)
 
 
 def test_the_table_for_on_call_staff_has_no_fill_in_left_or_bare() -> None:

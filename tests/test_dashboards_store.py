@@ -13,7 +13,7 @@ import pytest
 import services
 import stores
 
-from alerts.alert_access import silence
+from alerts.alert_access import add_silence
 from alerts.suppression import Silence
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
@@ -74,7 +74,7 @@ async def test_planned_maintenance_is_read_from_the_alert_engines_file(
     alerts = tmp_path / "alerts.sqlite"
     from_ms = END_MS - 2 * council.HOUR_MS
     planned = Silence(0, from_ms, END_MS, site="depot", why="new line", planned=1)
-    silence(alerts, planned)
+    add_silence(alerts, planned)
     estate = council.estate()
     async with open_store(StoreConfig(folder=tmp_path / "store"), CATALOGUE) as store:
         rows = council.samples(from_ms, END_MS, 5 * council.MINUTE_MS)

@@ -29,8 +29,8 @@ from test_web_page import NOW_MS as PAGE_NOW_MS
 from test_web_page import _client
 
 from alerts.alert import Alert
-from alerts.notify.email import compose
-from alerts.notify.page import build
+from alerts.notify.email import compose_message
+from alerts.notify.page import PageSettings, build_page
 from collectors.estate import Estate
 from collectors.store.line_protocol import lines
 from collectors.store.store_text import clean_tag
@@ -166,16 +166,16 @@ def test_drawings_hide_nothing() -> None:
 
 
 def test_pages_to_people_hide_nothing_in_mail_and_webhook() -> None:
-    page = build(
+    page = build_page(
         [_alert()],
         "page",
         ["x"],
         PAGE_NOW_MS,
+        PageSettings(council=EVIL),
         site_names={"town-hall": EVIL},
-        council=EVIL,
     )
     mail = message_from_bytes(
-        bytes(compose(page, "towpath@example.org", ("noc@example.org",))),
+        bytes(compose_message(page, "towpath@example.org", ("noc@example.org",))),
         policy=email.policy.default,
     )
     parts: list[Any] = list(mail.iter_parts())  # type: ignore[attr-defined]

@@ -33,7 +33,7 @@ from documents import (
 )
 from services import free_port
 
-from alerts.rule_files import load as load_rules
+from alerts.rule_files import load_rules
 from alerts.secret import Secret
 from collectors.estate import load as load_estate
 from collectors.ingest.certificate import make_certificates

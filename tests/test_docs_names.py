@@ -25,8 +25,8 @@ from documents import (
     text_of,
 )
 
-from alerts.alert_text import IN_GENERAL
-from alerts.rule_files import load as load_rules
+from alerts.alert_text import GENERIC_VALUES
+from alerts.rule_files import load_rules
 from collectors.server_measurements import CATALOGUE
 from dashboards.grafana.boards import BOARDS
 from probes.agent.agent_parser import make_parser
@@ -118,7 +118,7 @@ def _texts_with_commands() -> dict[str, str]:
         for path in [*PAGES, *DECISIONS, *shipped, *shown]
     }
     for rule in load_rules(CATALOGUE):
-        told = f"{rule.cause}\n{rule.runbook}".format_map(IN_GENERAL)
+        told = f"{rule.cause}\n{rule.runbook}".format_map(GENERIC_VALUES)
         texts[f"rule {rule.id}"] = told
     return texts
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.alert import Alert
-from alerts.estate_index import Topology
-from alerts.notify.routing import Route, RoutingConfig, ways
+from alerts.estate_index import EstateIndex
+from alerts.notify.routing import Route, RoutingConfig, destinations
 from collectors.estate import EstateError, load
 from collectors.estate.estate_model import Estate
 from collectors.estate.opening_hours import (
@@ -201,8 +201,8 @@ def routed(hours: OpeningHours, now_ms: int, route: Route) -> list[int]:
         {"sites": [{"id": "a", "name": "A", "hours": hours}]}
     )
     alert = Alert("r", {}, "critical", "firing", now_ms, site="a")
-    deliveries = ways(
-        alert, RoutingConfig(routes=(route,)), ("d",), Topology(estate), now_ms
+    deliveries = destinations(
+        alert, RoutingConfig(routes=(route,)), ("d",), EstateIndex(estate), now_ms
     )
     return [way.next_ms for way in deliveries]
 

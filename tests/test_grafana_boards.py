@@ -30,7 +30,7 @@ from dashboards.grafana import (
 from dashboards.grafana.board import Board, BoardRow, Panel, PanelQuery, Variable, ask
 from dashboards.grafana.grafana_rules import WATCH_UID
 
-RULES = alert_rules.load(CATALOGUE)
+RULES = alert_rules.load_rules(CATALOGUE)
 REPOSITORY = Path(__file__).parents[1]
 
 

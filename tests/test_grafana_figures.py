@@ -235,7 +235,7 @@ def test_every_state_over_time_has_the_colours_of_its_words() -> None:
 
 
 def test_exported_messages_give_figures_with_their_units() -> None:
-    rules = alert_rules.load(CATALOGUE)
+    rules = alert_rules.load_rules(CATALOGUE)
     texts = files(GrafanaConfig(), rules)[0]
     text = texts["provisioning/alerting/towpath-rules.yaml"]
     assert "{{ (index" not in text

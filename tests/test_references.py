@@ -10,11 +10,11 @@ from river import towpath
 from stores import embedded
 from test_check import Folder, folder  # noqa: F401 - a fixture
 
-from alerts.alert_access import silences
+from alerts.alert_access import list_silences
 from alerts.alert_file import AlertFile
-from alerts.rule_files import load
+from alerts.rule_files import load_rules
 from alerts.suppression import Silence
-from alerts.unknown_names import of_silence
+from alerts.unknown_names import unknown_in_silence
 from collectors.batch import gather
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
@@ -30,7 +30,7 @@ ESTATE = Estate.model_validate(
         "devices": [{"id": "core-1", "site": "hall", "address": "10.1.0.2"}],
     }
 )
-RULES = load(CATALOGUE)
+RULES = load_rules(CATALOGUE)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_silence_of_what_is_not_there_is_refused_on_the_command_line(
     done = towpath(*command, *options)
     assert done.returncode == 2
     assert says in done.stdout + done.stderr
-    assert silences(folder.path / "state" / "alerts.sqlite", 0) == []
+    assert list_silences(folder.path / "state" / "alerts.sqlite", 0) == []
 
 
 def test_a_silence_is_made_at_night_though_the_estate_cannot_be_read(
@@ -173,17 +173,17 @@ def test_a_silence_is_made_at_night_though_the_estate_cannot_be_read(
     )
     assert done.returncode == 0
     assert "names are not checked" in done.stderr
-    [made] = silences(folder.path / "state" / "alerts.sqlite", 0)
+    [made] = list_silences(folder.path / "state" / "alerts.sqlite", 0)
     assert made.device == "core-1"
 
 
 def test_a_device_is_not_silenced_at_a_site_where_it_is_not() -> None:
     wrong = Silence(0, 0, 1, site="depot", device="core-1")
-    assert list(of_silence(wrong, RULES, ESTATE)) == [
+    assert list(unknown_in_silence(wrong, RULES, ESTATE)) == [
         "core-1 is at hall, not at depot: name the device alone"
     ]
     right = Silence(0, 0, 1, site="hall", device="core-1", rule="device_unreachable")
-    assert list(of_silence(right, RULES, ESTATE)) == []
+    assert list(unknown_in_silence(right, RULES, ESTATE)) == []
 
 
 def test_an_acknowledgement_of_what_is_not_open_is_refused(

@@ -12,8 +12,8 @@ from waiting import until
 
 from alerts.alert_access import open_alerts, start_positions
 from alerts.alert_config import AlertConfig
-from alerts.alert_engine import AlertEngine
-from alerts.rule_files import load
+from alerts.alert_engine import AlertEngine, EngineInputs
+from alerts.rule_files import load_rules
 from collectors.estate import Device, Estate, Site
 from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE
@@ -59,11 +59,9 @@ async def test_a_failed_link_fires_long_before_the_next_regular_poll(
             JournalReader(tmp_path / "j", "alert", start_positions(standing)) as reader,
             AlertEngine(
                 AlertConfig(standing=standing),
-                load(CATALOGUE),
-                reader,
-                lambda: estate,
+                load_rules(CATALOGUE),
+                EngineInputs(reader, journal, lambda: estate),
                 {},
-                journal,
             ),
         ):
             await until(lambda: poller.port_name("edge-1", 7) == "Gi1/0/7")

@@ -475,7 +475,7 @@ def test_the_check_of_accessibility_finds_what_is_wrong() -> None:
 
 
 def test_the_rules_that_mean_blindness_are_rules_there_are() -> None:
-    known = {rule.id for rule in alert_rules.load(CATALOGUE)}
+    known = {rule.id for rule in alert_rules.load_rules(CATALOGUE)}
     assert known >= site_state.BLIND_RULES
 
 

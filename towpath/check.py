@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alerts import unknown_names
-from alerts.rule_files import RuleError
-from alerts.rule_files import load as load_rules
+from alerts.rule_files import RuleError, load_rules
 from collectors.disk_space import nearest
 from collectors.estate import Estate, EstateError, load, warnings
 from collectors.http import CannotServe
@@ -129,14 +128,14 @@ def _alert_problems(
             rules = load_rules(CATALOGUE, config.alerts.rules)
         else:
             known = unknown_names.known_values(estate, traps.events)
-            check = unknown_names.check_of(known)
+            check = unknown_names.unknown_names_check(known)
             rules = load_rules(CATALOGUE, config.alerts.rules, check)
     except RuleError as error:
         return error.findings
     facts.append(f"rules: {len(rules.ids)}")
     if estate is None:
         return []
-    return list(unknown_names.of_routes(config.alerts, rules, estate))
+    return list(unknown_names.unknown_in_routes(config.alerts, rules, estate))
 
 
 def _credential_problems(

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from alerts.alert_text import IN_GENERAL
+from alerts.alert_text import GENERIC_VALUES
 from alerts.rule import Rule
-from alerts.rule_files import load
+from alerts.rule_files import load_rules
 from collectors.personal_data import PLACES, PersonalDataPlace, Root
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import Catalogue, Measurement
@@ -60,7 +60,7 @@ def catalogue_page(catalogue: Catalogue) -> str:
 
 def write() -> None:
     (DOCS / "catalogue.md").write_text(catalogue_page(CATALOGUE), encoding="utf-8")
-    _replace_table("on-call.md", _RULES_HEAD, rules_table(load(CATALOGUE)))
+    _replace_table("on-call.md", _RULES_HEAD, rules_table(load_rules(CATALOGUE)))
     _replace_table("privacy.md", _PLACES_HEAD, places_table(PLACES))
 
 
@@ -86,7 +86,8 @@ def rules_table(rules: Iterable[Rule]) -> str:
     lines = [_RULES_HEAD + "|---|---|---|---|"]
     for rule in rules:
         cause, runbook = (
-            text.format_map(IN_GENERAL).strip() for text in (rule.cause, rule.runbook)
+            text.format_map(GENERIC_VALUES).strip()
+            for text in (rule.cause, rule.runbook)
         )
         lines.append(
             f"| `{rule.id}` | {rule.severity} | **{rule.title}.** {cause} | {runbook} |"

@@ -21,9 +21,9 @@ from typing import Any, Self
 import structlog
 
 from alerts.alert_access import overdue_notifications, start_positions
-from alerts.alert_config import notifiers
-from alerts.alert_engine import AlertEngine
-from alerts.rule_files import load as load_rules
+from alerts.alert_config import build_notifiers
+from alerts.alert_engine import AlertEngine, EngineInputs
+from alerts.rule_files import load_rules
 from alerts.staff_incidents import KnownIncidents
 from collectors.disk_space import Disks
 from collectors.estate import EstateFile
@@ -240,20 +240,22 @@ class Installation:
         engine = AlertEngine(
             config,
             rules,
-            reader,
-            surroundings.estate
-            if config.discovered_parents
-            else lambda: self.estate.current,
-            notifiers(config),
-            self.journal,
-            self.store,
+            EngineInputs(
+                reader,
+                self.journal,
+                surroundings.estate
+                if config.discovered_parents
+                else lambda: self.estate.current,
+                self.store,
+                surroundings.add,
+            ),
+            build_notifiers(config),
             self.process,
             self._now_ms,
-            surroundings.add,
             self.config.groups.least,
         )
-        self.journal.show_refused(engine.take_refused)
-        self._alert_trouble = lambda: engine.trouble
+        self.journal.show_refused(engine.add_refused_batch)
+        self._alert_trouble = lambda: engine.disk_error
         told = ", ".join(config.channels) or "nobody (no channel is configured)"
         self._add(f"alerts by {len(rules)} rules, telling {told}", engine)
         self._source("alerts", engine.samples)

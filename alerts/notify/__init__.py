@@ -1,16 +1,22 @@
-"""Telling people: pages, channels, who is told when, and delivery."""
+"""Notifications: the text of a page, who gets it when, channels and delivery."""
 
-from alerts.notify.delivery_result import DeliveryRefused, Notifier, Partly, Retry
-from alerts.notify.page import Page, build
+from alerts.notify.delivery_result import (
+    DeliveryRefused,
+    Notifier,
+    PartlyDelivered,
+    RetryLater,
+)
+from alerts.notify.page import Page, PageSettings, build_page
 from alerts.notify.routing import Route, RoutingConfig
 
 __all__ = [
     "DeliveryRefused",
     "Notifier",
     "Page",
-    "Partly",
-    "Retry",
+    "PageSettings",
+    "PartlyDelivered",
+    "RetryLater",
     "Route",
     "RoutingConfig",
-    "build",
+    "build_page",
 ]

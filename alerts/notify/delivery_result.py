@@ -1,5 +1,5 @@
-"""What a channel may answer. The channel classifies; delivery alone decides when to
-try again."""
+"""How a delivery may fail. The channel classifies the failure; `Delivery` alone decides
+when to try again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Protocol
 from alerts.notify.page import Page
 
 
-class Retry(Exception):
-    """It did not arrive, but may later. `after_s`: not before, where the other end
-    says so."""
+class RetryLater(Exception):
+    """It did not arrive, but may later. `after_s`: the earliest time for that, if the
+    other end names one."""
 
     def __init__(self, why: str, after_s: float | None = None) -> None:
         super().__init__(why)
@@ -18,19 +18,19 @@ class Retry(Exception):
 
 
 class DeliveryRefused(Exception):
-    """The other end says that it will never take it, such as an address that is gone.
-    Somebody may mend that: it is tried again as long, and goes elsewhere meanwhile."""
+    """The other end refuses it for good, such as for an address that is gone. Somebody
+    may correct that: it is tried again for as long, and goes elsewhere meanwhile."""
 
 
-class Partly(Exception):
-    """Some of those behind the channel have it, others will not. Saying it again would
-    tell the first twice."""
+class PartlyDelivered(Exception):
+    """Some recipients have it, others refused it. Sending it again would reach the
+    first twice."""
 
 
 class Notifier(Protocol):
     """One channel. Two pages with the same `id` are the same page."""
 
     async def notify(self, page: Page) -> None:
-        """Returns when the other end has taken it; raises `Retry`, `DeliveryRefused` or
-        `Partly`."""
+        """Returns when the other end has accepted it. Raises `RetryLater`,
+        `DeliveryRefused` or `PartlyDelivered`."""
         ...

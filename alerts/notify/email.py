@@ -1,4 +1,4 @@
-"""E-mail over SMTP: STARTTLS (587), TLS (465) or, on a trusted network, neither."""
+"""E-mail by SMTP: STARTTLS (587), TLS (465) or, on a trusted network, neither."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from alerts.notify.delivery_result import DeliveryRefused, Partly, Retry
+from alerts.notify.delivery_result import DeliveryRefused, PartlyDelivered, RetryLater
 from alerts.notify.page import Page
 from alerts.secret import Secret
 from collectors.strict_model import StrictModel
 
 
 class EmailConfig(StrictModel):
-    """A mail server and who is written to. `password` names where the secret is."""
+    """A mail server and the recipients. `password` names the place of the secret."""
 
     kind: Literal["email"] = "email"
     host: str
@@ -39,40 +39,41 @@ class EmailConfig(StrictModel):
 
 
 class Email:
-    """One page, one mail to all of `to`. Blocking smtplib in a thread: it is the one
-    client whose every corner is known."""
+    """One page is one mail to all of `to`. Uses the blocking smtplib in a thread, the
+    client that is known best."""
 
     def __init__(self, config: EmailConfig) -> None:
         self._config = config
 
     async def notify(self, page: Page) -> None:
-        """`Retry` for 4xx, timeouts and connections; `DeliveryRefused` for 5xx;
-        `Partly` if the server takes it for some of the recipients."""
-        message = compose(page, self._config.sender, self._config.to)
+        """Raises `RetryLater` for 4xx, timeouts and failed connections,
+        `DeliveryRefused` for 5xx, and `PartlyDelivered` if the server accepts only some
+        recipients."""
+        message = compose_message(page, self._config.sender, self._config.to)
         try:
-            # smtplib's timeout is for each step; this is for all of them.
+            # smtplib's timeout is per step; this one is for all of them.
             async with asyncio.timeout(3 * self._config.timeout_s):
                 await asyncio.to_thread(self._send, message)
         except TimeoutError:
-            raise Retry(f"{self._where}: no answer in time") from None
+            raise RetryLater(f"{self._where}: no answer in time") from None
         except smtplib.SMTPRecipientsRefused as error:
             answers = [code for code, _ in error.recipients.values()]
-            says = "; ".join(
+            answers_text = "; ".join(
                 f"{who}: {code} {text.decode(errors='replace')}"
                 for who, (code, text) in error.recipients.items()
             )
             if any(400 <= code < 500 for code in answers):
-                raise Retry(f"{self._where}: {says}") from None
-            raise DeliveryRefused(f"{self._where}: {says}") from None
+                raise RetryLater(f"{self._where}: {answers_text}") from None
+            raise DeliveryRefused(f"{self._where}: {answers_text}") from None
         except smtplib.SMTPAuthenticationError as error:
-            # A password can be put right while the page waits.
-            raise Retry(f"{self._where}: {_words(error)}") from None
+            # A password can be corrected while the page waits.
+            raise RetryLater(f"{self._where}: {_smtp_reply(error)}") from None
         except smtplib.SMTPResponseException as error:
             if error.smtp_code >= 500:
-                raise DeliveryRefused(f"{self._where}: {_words(error)}") from None
-            raise Retry(f"{self._where}: {_words(error)}") from None
+                raise DeliveryRefused(f"{self._where}: {_smtp_reply(error)}") from None
+            raise RetryLater(f"{self._where}: {_smtp_reply(error)}") from None
         except (smtplib.SMTPException, ssl.SSLError, OSError, LookupError) as error:
-            raise Retry(f"{self._where}: {error}") from None
+            raise RetryLater(f"{self._where}: {error}") from None
 
     @property
     def _where(self) -> str:
@@ -95,12 +96,14 @@ class Email:
             refused = server.send_message(message)
         if refused:
             names = ", ".join(refused)
-            raise Partly(f"{self._where}: not taken for {names}, taken for the others")
+            raise PartlyDelivered(
+                f"{self._where}: refused for {names}, accepted for the others"
+            )
 
 
-def compose(page: Page, sender: str, to: tuple[str, ...]) -> EmailMessage:
-    """The mail of `page`: text and HTML, threaded with its resolution, marked as
-    written by a program (RFC 3834) so that no holiday notice answers it."""
+def compose_message(page: Page, sender: str, to: tuple[str, ...]) -> EmailMessage:
+    """Returns the mail of `page`: text and HTML, threaded with its resolution. It is
+    marked as automatic (RFC 3834), so that no out-of-office message answers it."""
     message = EmailMessage()
     domain = sender.rpartition("@")[2]
     message["Subject"] = page.subject
@@ -121,7 +124,7 @@ def compose(page: Page, sender: str, to: tuple[str, ...]) -> EmailMessage:
     return message
 
 
-def _words(error: smtplib.SMTPResponseException) -> str:
-    text = error.smtp_error
-    words = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-    return f"{error.smtp_code} {words}"
+def _smtp_reply(error: smtplib.SMTPResponseException) -> str:
+    reply = error.smtp_error
+    text = reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
+    return f"{error.smtp_code} {text}"

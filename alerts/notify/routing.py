@@ -1,4 +1,4 @@
-"""Who is told: small data from severity, site and hour to channels."""
+"""Who is notified: routes from severity, site, rule and hour to channels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from alerts.alert import Alert, Severity
-from alerts.estate_index import Topology
+from alerts.estate_index import EstateIndex
 from collectors.estate.opening_hours import next_opening_ms
 from collectors.strict_model import StrictModel
 
@@ -15,8 +15,9 @@ class Route(StrictModel):
     """Alerts of these severities, sites and rules go to these channels.
 
     Empty `sites` and `rules` mean all. `hours`: `always`, `open` or `closed`, by the
-    business hours of the alert's site. Outside `open` a page waits until the site
-    opens, and is dropped if all is well by then; outside `closed` it is not sent.
+    business hours of the alert's site. With `open`, a page outside these hours waits
+    for the next opening, and is dropped if all is well by then. With `closed`, pages
+    are sent only outside these hours.
     """
 
     channels: tuple[str, ...]
@@ -27,30 +28,30 @@ class Route(StrictModel):
 
 
 class RoutingConfig(StrictModel):
-    """Every route that fits is used. Without any, every channel is told of critical
-    alerts and warnings at once."""
+    """All routes that match are used. Without any routes, every channel receives
+    critical alerts and warnings at once."""
 
     routes: tuple[Route, ...] = ()
 
 
-class Way(NamedTuple):
-    """A channel, and the earliest time; `deferred` where that is opening time."""
+class Destination(NamedTuple):
+    """A channel and the earliest time; `deferred` if that is when the site opens."""
 
     channel: str
     next_ms: int
     deferred: bool
 
 
-def ways(
+def destinations(
     alert: Alert,
     routing: RoutingConfig,
     channels: Sequence[str],
-    topology: Topology,
+    estate_index: EstateIndex,
     now_ms: int,
-) -> list[Way]:
-    """Where `alert` goes, each channel once, at the earliest time any route gives."""
+) -> list[Destination]:
+    """The channels for `alert`, each once, at the earliest time of any route."""
     routes = routing.routes or (Route(channels=tuple(channels)),)
-    found: dict[str, Way] = {}
+    earliest: dict[str, Destination] = {}
     for route in routes:
         if (
             alert.severity not in route.severities
@@ -59,16 +60,17 @@ def ways(
         ):
             continue
         next_ms = now_ms
-        if route.hours == "closed" and topology.is_open(alert.site, now_ms):
+        if route.hours == "closed" and estate_index.is_open(alert.site, now_ms):
             continue
         if route.hours == "open":
-            opens_ms = next_opening_ms(topology.hours(alert.site), now_ms)
+            opens_ms = next_opening_ms(estate_index.hours(alert.site), now_ms)
             # A site that never opens must not keep a page for ever.
             next_ms = now_ms if opens_ms is None else opens_ms
         for channel in route.channels:
-            way = Way(channel, next_ms, next_ms > now_ms)
+            destination = Destination(channel, next_ms, next_ms > now_ms)
             if channel in channels and (
-                channel not in found or way.next_ms < found[channel].next_ms
+                channel not in earliest
+                or destination.next_ms < earliest[channel].next_ms
             ):
-                found[channel] = way
-    return list(found.values())
+                earliest[channel] = destination
+    return list(earliest.values())

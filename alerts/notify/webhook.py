@@ -1,9 +1,9 @@
 """A signed webhook: JSON by POST, for a service desk or a chat's own bridge.
 
-`Towpath-Signature: t=<ms>,v1=<hex>` where v1 is HMAC-SHA256, keyed with the shared
-secret, over `<t>.<body>`. A receiver compares in constant time and refuses a `t` that
-is more than five minutes off: what was overheard cannot be said again later.
-`Towpath-Id` is the same however often one page is sent.
+`Towpath-Signature: t=<ms>,v1=<hex>`: v1 is the HMAC-SHA256 of `<t>.<body>`, keyed with
+the shared secret. A receiver compares in constant time and refuses a `t` that is more
+than five minutes off, so that a captured page cannot be replayed later. `Towpath-Id` is
+the same however often one page is sent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import httpx2
 import msgspec
 from pydantic import Field
 
-from alerts.notify.delivery_result import DeliveryRefused, Retry
+from alerts.notify.delivery_result import DeliveryRefused, RetryLater
 from alerts.notify.page import Page
 from alerts.secret import Secret
 from collectors.strict_model import StrictModel
@@ -30,7 +30,7 @@ _LATER = {408, 409, 421, 423, 425, 429}
 
 
 class WebhookConfig(StrictModel):
-    """An address that takes pages as JSON. `secret` names where the key is."""
+    """An address that accepts pages as JSON. `secret` names the place of the key."""
 
     kind: Literal["webhook"] = "webhook"
     url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
@@ -41,7 +41,7 @@ class WebhookConfig(StrictModel):
 
 
 class Webhook:
-    """One page, one POST. Redirects are not followed: a page belongs to one address."""
+    """One page is one POST. Redirects are not followed: a page is for one address."""
 
     def __init__(
         self,
@@ -52,8 +52,8 @@ class Webhook:
         self._tls: ssl.SSLContext | None = None
 
     async def notify(self, page: Page) -> None:
-        """`Retry` for 5xx, 408, 425, 429 and failed connections; otherwise
-        `DeliveryRefused`."""
+        """Raises `RetryLater` for 5xx, 408, 425, 429 and failed connections, and
+        `DeliveryRefused` for any other refusal."""
         config = self._config
         body = msgspec.json.encode(page.data)
         headers = {
@@ -78,45 +78,45 @@ class Webhook:
                         config.url, content=body, headers=headers
                     )
         except TimeoutError:
-            raise Retry(f"{where}: no answer in {config.timeout_s:g} s") from None
+            raise RetryLater(f"{where}: no answer in {config.timeout_s:g} s") from None
         except httpx2.InvalidURL as error:
             raise DeliveryRefused(f"{where}: {error}") from None
         except (httpx2.HTTPError, OSError, LookupError) as error:
-            says = str(error) or type(error).__name__
-            raise Retry(f"{where}: {says}") from None
+            reason = str(error) or type(error).__name__
+            raise RetryLater(f"{where}: {reason}") from None
         if answer.is_success:
             return
-        says = f"{where}: answered {answer.status_code} {answer.text[:200]!r}"
+        reason = f"{where}: answered {answer.status_code} {answer.text[:200]!r}"
         if answer.status_code >= 500 or answer.status_code in _LATER:
             header = answer.headers.get("Retry-After")
             wait_s = retry_after_s(header, self._now_ms() / 1000)
             if wait_s is not None:
                 wait_s = min(wait_s, _LONGEST_WAIT_S)
-            raise Retry(says, after_s=wait_s)
-        raise DeliveryRefused(says)
+            raise RetryLater(reason, after_s=wait_s)
+        raise DeliveryRefused(reason)
 
 
 def sign(body: bytes, key: str, time_ms: int) -> str:
-    """The value of `Towpath-Signature`."""
+    """Returns the value of `Towpath-Signature`."""
     mac = hmac.new(key.encode(), f"{time_ms}.".encode() + body, hashlib.sha256)
     return f"t={time_ms},v1={mac.hexdigest()}"
 
 
 def verify_signature(
-    header: str, body: bytes, key: str, now_ms: int, most_ms: int = 300_000
+    header: str, body: bytes, key: str, now_ms: int, max_age_ms: int = 300_000
 ) -> bool:
-    """What a receiver does; here for receivers written in Python, and for the tests."""
+    """Checks a signature as a receiver does: for receivers in Python, and for tests."""
     try:
         parts = dict(part.split("=", 1) for part in header.split(","))
         time_ms = int(parts["t"])
     except (KeyError, ValueError):
         return False
-    fresh = abs(now_ms - time_ms) <= most_ms
+    fresh = abs(now_ms - time_ms) <= max_age_ms
     return fresh and hmac.compare_digest(header, sign(body, key, time_ms))
 
 
 def _where(url: str) -> str:
-    """The address without what may be secret in it: path and query are left out."""
+    """Returns the address without path and query, which may hold secrets."""
     parsed = httpx2.URL(url)
     port = f":{parsed.port}" if parsed.port else ""
     return f"webhook {parsed.scheme}://{parsed.host}{port}"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from alerts.alert_text import IN_GENERAL, say, unit_of
+from alerts.alert_text import GENERIC_VALUES, format_value, value_unit
 from alerts.rule import Condition, Rule
 from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
@@ -318,14 +318,14 @@ def _said(text: str, rule: Rule) -> str:
     def swap(found: re.Match[str]) -> str:
         name = found[1]
         if name == "value":
-            return _figure('(index .Values "B1").Value', unit_of(rule))
+            return _figure('(index .Values "B1").Value', value_unit(rule))
         if name == "threshold" and rule.when:
-            return say(rule.when[0].threshold, unit_of(rule))
+            return format_value(rule.when[0].threshold, value_unit(rule))
         label = aliases.get(name, name)
         if label in labels:
             return "{{ .Labels." + label + " }}"
         spoken = name.replace("_", " ")
-        return _ELSEWHERE.get(name) or IN_GENERAL.get(name, spoken)
+        return _ELSEWHERE.get(name) or GENERIC_VALUES.get(name, spoken)
 
     return " ".join("".join(_pieces(text, swap)).replace("$", "").split())
 

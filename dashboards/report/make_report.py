@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alerts.alert_access import recent_alerts, silences
+from alerts.alert_access import list_silences, recent_alerts
 from collectors.estate import Estate, Site, known_names
 from collectors.experience.groups import LEAST
 from collectors.store.query import Store
@@ -65,7 +65,7 @@ async def site_report(
     # The month before is counted, too.
     since_ms = month.before().from_ms
     stories = [] if alerts is None else recent_alerts(alerts, since_ms)
-    planned = [] if alerts is None else silences(alerts, since_ms)
+    planned = [] if alerts is None else list_silences(alerts, since_ms)
     content = await gather(
         month,
         sites,

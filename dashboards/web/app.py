@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from alerts.alert_text import say_affected
+from alerts.alert_text import describe_affected
 from collectors.server_measurements import CATALOGUE
 from dashboards import call_quality, chart, figure_text
 from dashboards.templating import environment
@@ -54,7 +54,7 @@ class StatusPages:
             state=site_state,
             call_quality=call_quality,
             least=views.least,
-            say_affected=say_affected,
+            say_affected=describe_affected,
             bar=chart.bar,
             when=lambda time_ms: figure_text.when(time_ms, self._zone),
             clock=lambda time_ms: figure_text.clock(time_ms, self._zone),

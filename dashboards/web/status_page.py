@@ -11,7 +11,7 @@ from typing import Self
 import structlog
 
 from alerts.alert import Alert
-from alerts.alert_access import open_alerts, recent_alerts, silences
+from alerts.alert_access import list_silences, open_alerts, recent_alerts
 from alerts.suppression import Silence
 from collectors.estate import Estate
 from collectors.experience.groups import LEAST
@@ -44,7 +44,7 @@ class AlertReader:
         return recent_alerts(self._path, since_ms)
 
     def silences(self, from_ms: int) -> list[Silence]:
-        return silences(self._path, from_ms)
+        return list_silences(self._path, from_ms)
 
 
 # Nobody signs in here, and all may come through one proxy: no count by address.

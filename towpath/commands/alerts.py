@@ -89,6 +89,7 @@ def silence(
 ) -> None:
     """Send no pages for a while; measuring and resolving go on."""
     from alerts.alert_commands import alerts_silence
+    from alerts.suppression import Silence
 
     settings = read_config(config)
     standing = ensure_folder(settings.alerts.standing, "alerts.standing")
@@ -96,13 +97,17 @@ def silence(
         alerts_silence(
             standing,
             lasting,
-            who or _me(),
-            why,
-            wall_ms(),
-            site,
-            device,
-            rule,
-            planned=planned,
+            Silence(
+                id=0,
+                from_ms=wall_ms(),
+                until_ms=0,
+                site=site,
+                device=device,
+                rule=rule,
+                why=why,
+                who=who or _me(),
+                planned=int(planned),
+            ),
             known=_known(settings),
             timezone=settings.alerts.timezone,
             out=typer.echo,
@@ -134,12 +139,12 @@ def unsilence(config: ConfigFile, id: Annotated[int, typer.Argument()]) -> None:
 def send_test(config: ConfigFile, channel: Annotated[str, typer.Argument()]) -> None:
     """Send one page that says it is a test to a channel."""
     from alerts.alert_commands import alerts_test
-    from alerts.alert_config import notifiers
+    from alerts.alert_config import build_notifiers
 
     settings = read_config(config).alerts
     exit_with(
         alerts_test(
-            notifiers(settings),
+            build_notifiers(settings),
             channel,
             settings.base_url,
             settings.council,
@@ -150,13 +155,15 @@ def send_test(config: ConfigFile, channel: Annotated[str, typer.Argument()]) -> 
 
 def _known(settings: TowpathConfig) -> tuple[Rules, Estate] | None:
     """Rules and estate; None if they cannot be read: at night a silence must do."""
-    from alerts.rule_files import RuleError, load
+    from alerts.rule_files import RuleError, load_rules
     from collectors.estate import EstateError
     from collectors.estate import load as load_estate
     from collectors.server_measurements import CATALOGUE
 
     try:
-        return load(CATALOGUE, settings.alerts.rules), load_estate(settings.estate)
+        return load_rules(CATALOGUE, settings.alerts.rules), load_estate(
+            settings.estate
+        )
     except (EstateError, RuleError) as error:
         typer.echo(f"names are not checked: {error.findings[0]}", err=True)
         return None

@@ -115,8 +115,7 @@ def _warn(settings: GrafanaConfig) -> None:
 
 
 def _settings(config: Path | None, grafana: int | None) -> tuple[GrafanaConfig, Rules]:
-    from alerts.rule_files import RuleError
-    from alerts.rule_files import load as load_rules
+    from alerts.rule_files import RuleError, load_rules
     from collectors.server_measurements import CATALOGUE
     from dashboards.grafana import GrafanaConfig
 

@@ -34,7 +34,7 @@ def check(rules: Folder = None, config: OptionalConfig = None) -> None:
     """Whether all rules can be used, with a sentence for each that cannot; with
     settings also whether the estate has what they name."""
     from alerts.alert_commands import rules_check
-    from alerts.unknown_names import check_of, known_values
+    from alerts.unknown_names import known_values, unknown_names_check
     from collectors.estate import EstateError, load
     from collectors.snmp.traps import CatalogError
     from collectors.snmp.traps.trap_catalog import load as load_traps
@@ -48,7 +48,11 @@ def check(rules: Folder = None, config: OptionalConfig = None) -> None:
     except (EstateError, CatalogError) as error:
         usage_error(error.findings)
     known = known_values(estate, traps.events)
-    exit_with(rules_check(rules or settings.alerts.rules, typer.echo, check_of(known)))
+    exit_with(
+        rules_check(
+            rules or settings.alerts.rules, typer.echo, unknown_names_check(known)
+        )
+    )
 
 
 @app.command("test")

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from alerts.alert_access import open_alerts
-from alerts.alert_text import say_affected
+from alerts.alert_text import describe_affected
 from collectors.store.query import Pick, Query, Store, Where
 from probes.wire.clock import wall_ms
 from towpath.config import TowpathConfig
@@ -61,7 +61,7 @@ class Story:
         for alert in page["alerts"]:
             for label, text in (
                 ("cause", alert["cause"]),
-                ("affected", say_affected(alert["affected"])),
+                ("affected", describe_affected(alert["affected"])),
                 ("do first", alert["runbook"]),
             ):
                 if text:

@@ -1,4 +1,4 @@
-"""What the rows of one subject say: bad, well, or nothing. Pure."""
+"""Whether a rule's conditions hold for a subject: bad, well or unknown. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from alerts.estate_index import Topology
+from alerts.estate_index import EstateIndex
 from alerts.rule import Condition, Rule
 from alerts.rule_functions import FUNCTIONS
-from alerts.window import Series, Subject, Window
+from alerts.series import Series, Subject
+from alerts.window import Window
 from probes.wire.sample import Value
 
-# Agents answer from a cache: what is read this soon after may be from before.
+# SNMP agents answer from a cache: a value read this soon after may be from before.
 _CACHED_MS = 30_000
 
 
 class ConditionResult(NamedTuple):
-    """What a subject's rows say. `bad` is None where they say nothing."""
+    """The result for one subject. `bad` is None if its rows do not tell."""
 
     bad: bool | None
     time_ms: int
@@ -27,14 +28,14 @@ class ConditionResult(NamedTuple):
     shows: dict[str, Value] = {}  # noqa: RUF012 - never changed
 
 
-def is_surely_well(
-    window: Window, at: int, rule: Rule, subject: Subject, now_ms: int
+def is_clearly_ok(
+    window: Window, rule_index: int, rule: Rule, subject: Subject, now_ms: int
 ) -> bool:
-    """True where `judge` would surely not find it bad: nearly every row is of something
-    that is well, and is done with here."""
+    """True if `check_conditions` would certainly not find it bad. Nearly every row is
+    of something that is well, and needs no more than this."""
     if not rule.when or rule.silence == "blind":
         return False
-    members = window.members(at, subject)
+    members = window.members(rule_index, subject)
     if len(members) > 1 and rule.across == "any" and rule.least > 1:
         return False
     fails = False
@@ -45,53 +46,55 @@ def is_surely_well(
                 return False
             continue
         fails = True
-        fresh = series.last_ms >= now_ms - window.reach_ms[at]
+        fresh = series.last_ms >= now_ms - window.reach_ms[rule_index]
         if rule.across == "all" and bad is False and fresh:
-            # One that is surely well settles it for all of them.
+            # One that is certainly well decides for all of them.
             return True
     return fails and rule.across == "any"
 
 
-def judge(
+def check_conditions(
     window: Window,
-    at: int,
+    rule_index: int,
     rule: Rule,
     subject: Subject,
-    topology: Topology,
+    estate_index: EstateIndex,
     now_ms: int,
-    held: bool,
+    is_holding: bool,
 ) -> ConditionResult:
-    """What the rows of one subject say now."""
-    about = named(rule, subject)
-    if not topology.knows(about):
+    """Whether the rule's conditions hold for this subject now."""
+    about = subject_tags(rule, subject)
+    if not estate_index.knows(about):
         return ConditionResult(None, now_ms)
-    members = window.members(at, subject)
-    newest = max((each.last_ms for each in members), default=0)
+    members = window.members(rule_index, subject)
+    newest = max((series.last_ms for series in members), default=0)
     if rule.silence == "blind":
         silent_since = max(newest, window.opened_ms)
         if now_ms - silent_since >= rule.blind_after:
             silent_s = (now_ms - silent_since) / 1000
-            site = members[0].site if members else _site_of(about, topology)
+            site = members[0].site if members else _site_of(about, estate_index)
             return ConditionResult(
                 True, silent_since + rule.blind_after, silent_s, site
             )
-    reach = window.reach_ms[at]
-    # Rows are spread over a period: one that is a reach older than the newest is of a
-    # port, or of a set of tags, that is no longer there.
+    reach = window.reach_ms[rule_index]
+    # Rows are spread over a period: a series whose latest row is older than that is of
+    # a port, or of a set of tags, that no longer exists.
     fresh = [s for s in members if s.last_ms >= max(newest, now_ms) - reach]
     if not fresh:
         return ConditionResult(None, newest, site=members[0].site if members else "")
     site = fresh[0].site
-    shows = _shown(rule, fresh)
+    shows = _shown_fields(rule, fresh)
     if rule.function:
-        finding = FUNCTIONS[rule.function](fresh, topology, now_ms)
+        finding = FUNCTIONS[rule.function](fresh, estate_index, now_ms)
         if finding is None:
             return ConditionResult(None, newest, site=site)
         return ConditionResult(finding.bad, newest, finding.value, site, shows)
     if not rule.when:
         return ConditionResult(False, newest, site=site)
-    found = [(_holds(rule, series, held), series) for series in fresh]
-    known = [(bad, value, series) for (bad, value), series in found if bad is not None]
+    checked = [(_holds(rule, series, is_holding), series) for series in fresh]
+    known = [
+        (bad, value, series) for (bad, value), series in checked if bad is not None
+    ]
     if not known:
         return ConditionResult(None, newest, site=site)
     bad_ones = [(value, series) for bad, value, series in known if bad]
@@ -100,12 +103,15 @@ def judge(
         return ConditionResult(bad, newest, float(len(bad_ones)), site, shows)
     if len(bad_ones) >= rule.least:
         value, series = bad_ones[0]
-        return ConditionResult(True, newest, value, series.site, _shown(rule, [series]))
+        shows = _shown_fields(rule, [series])
+        return ConditionResult(True, newest, value, series.site, shows)
     return ConditionResult(False, newest, known[0][1], site, shows)
 
 
-def _holds(rule: Rule, series: Series, held: bool) -> tuple[bool | None, float | None]:
-    """(all conditions hold, the first one's value); None where one cannot be told."""
+def _holds(
+    rule: Rule, series: Series, is_holding: bool
+) -> tuple[bool | None, float | None]:
+    """(whether all conditions hold, the first one's value); None if unknown."""
     first: float | None = None
     unknown = False
     for n, condition in enumerate(rule.when):
@@ -116,7 +122,7 @@ def _holds(rule: Rule, series: Series, held: bool) -> tuple[bool | None, float |
             first = value
         if value is None:
             unknown = True
-        elif not condition.holds(value, held):
+        elif not condition.holds(value, is_holding):
             return False, first
     if unknown:
         return (False if rule.absent == "clear" else None), first
@@ -137,7 +143,7 @@ def _aggregate(condition: Condition, series: Series) -> float | None:
         return float(len(values))
     if condition.aggregate == "rise":
         pairs = itertools.pairwise(values)
-        # A counter that fell began anew: all of it is growth.
+        # A counter that fell was restarted: its whole value is growth.
         return sum(b - a if b >= a else b for a, b in pairs)
     if condition.aggregate == "sum":
         return sum(values)
@@ -157,11 +163,11 @@ def _aggregate(condition: Condition, series: Series) -> float | None:
 def _mean(
     condition: Condition, series: Series, times: Sequence[int], values: Sequence[float]
 ) -> float | None:
-    """Weighted if the catalogue says by what; None if nothing was counted."""
-    weight = series.weight_of(condition.field)
-    if not weight:
+    """The mean, weighted as the catalogue says; None if the weights sum to zero."""
+    weight_field = series.weight_of(condition.field)
+    if not weight_field:
         return sum(values) / len(values)
-    ring = series.ring(weight)
+    ring = series.ring(weight_field)
     if ring is None:
         return None
     when, weights = ring.since(series.last_ms - condition.over)
@@ -169,16 +175,16 @@ def _mean(
         known = dict(zip(when, weights, strict=True))
         weights = [known.get(time_ms, 0.0) for time_ms in times]
     pairs = list(zip(values, weights, strict=True))
-    total = sum(weighs for _, weighs in pairs)
-    return sum(value * weighs for value, weighs in pairs) / total if total else None
+    total = sum(weight for _, weight in pairs)
+    return sum(value * weight for value, weight in pairs) / total if total else None
 
 
-def contradicted_ms(
-    window: Window, at: int, subject: Mapping[str, str], told_ms: int
+def contradicted_at_ms(
+    window: Window, rule_index: int, subject: Mapping[str, str], event_ms: int
 ) -> int | None:
-    """When polls showed that what a device told at `told_ms` is over; None if they did
-    not. A part that is no longer measured is not well."""
-    for end, members in window.ends(at, subject):
+    """When polls showed that the fault reported at `event_ms` is over; None if they
+    have not. A part that is no longer polled does not count as well."""
+    for end, members in window.ends(rule_index, subject):
         if not end.applies_to(subject):
             continue
         values = [(s.latest(end.when.field), s.last_ms) for s in members]
@@ -186,57 +192,57 @@ def contradicted_ms(
             (value, at_ms) for value, at_ms in values if isinstance(value, int | float)
         ]
         if known and all(
-            at_ms >= told_ms + _CACHED_MS and end.when.holds(value, False)
+            at_ms >= event_ms + _CACHED_MS and end.when.holds(value, False)
             for value, at_ms in known
         ):
             return max(at_ms for _, at_ms in known)
     return None
 
 
-def _shown(rule: Rule, members: Iterable[Series]) -> dict[str, Value]:
-    found: dict[str, Value] = {}
+def _shown_fields(rule: Rule, members: Iterable[Series]) -> dict[str, Value]:
+    shown: dict[str, Value] = {}
     for series in members:
         for name in rule.shows:
             value = series.latest(name)
             if value is not None:
-                found.setdefault(name, value)
-    return found
+                shown.setdefault(name, value)
+    return shown
 
 
-def silent(
-    window: Window, at: int, rule: Rule, topology: Topology, now_ms: int
+def silent_subjects(
+    window: Window, rule_index: int, rule: Rule, estate_index: EstateIndex, now_ms: int
 ) -> set[Subject]:
-    """Subjects that have said nothing for too long, those never heard included."""
+    """Subjects without a row for too long, including those never seen."""
     if now_ms - window.opened_ms < rule.blind_after:
         return set()
     oldest = now_ms - rule.blind_after
-    found = {
+    silent = {
         subject
-        for subject in window.subjects(at)
-        if max(s.last_ms for s in window.members(at, subject)) <= oldest
+        for subject in window.subjects(rule_index)
+        if max(s.last_ms for s in window.members(rule_index, subject)) <= oldest
     }
     expected: Iterable[str] = ()
     if rule.expects == "devices":
-        expected = topology.polled
+        expected = estate_index.polled
     elif rule.expects == "gateways":
-        expected = topology.gateways
-    for each in expected:
+        expected = estate_index.gateways
+    for name in expected:
         tag = "device" if rule.expects == "devices" else "gateway"
-        if not rule.applies_at(_site_of({tag: each}, topology)):
+        if not rule.applies_at(_site_of({tag: name}, estate_index)):
             continue
-        subject = tuple(each if name == tag else "" for name in rule.subject)
-        if not window.members(at, subject):
-            found.add(subject)
-    return found
+        subject = tuple(name if part == tag else "" for part in rule.subject)
+        if not window.members(rule_index, subject):
+            silent.add(subject)
+    return silent
 
 
-def named(rule: Rule, subject: Subject) -> dict[str, str]:
+def subject_tags(rule: Rule, subject: Subject) -> dict[str, str]:
     return dict(zip(rule.subject, subject, strict=True))
 
 
-def _site_of(subject: Mapping[str, str], topology: Topology) -> str:
-    if subject.get("device") in topology.devices:
-        return topology.devices[subject["device"]].site
-    if subject.get("gateway") in topology.gateways:
-        return topology.gateways[subject["gateway"]].site or ""
+def _site_of(subject: Mapping[str, str], estate_index: EstateIndex) -> str:
+    if subject.get("device") in estate_index.devices:
+        return estate_index.devices[subject["device"]].site
+    if subject.get("gateway") in estate_index.gateways:
+        return estate_index.gateways[subject["gateway"]].site or ""
     return subject.get("site", "")
