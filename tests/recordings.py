@@ -1,7 +1,7 @@
-"""Recordings of devices, made by hand from their MIBs, and what a poll makes of them.
+"""Recordings of devices, made by hand from their MIBs, and the expected results.
 
-`NAME.snmprec` is what the device answers, `NAME.json` what Towpath reads of it. Made
-afresh, and to be read before it is believed, by
+`NAME.snmprec` has the device's answers, `NAME.json` what Towpath reads from them. To
+create the latter again, and then check it by eye:
 `.venv/bin/python tests/recordings.py NAME …`.
 """
 
@@ -21,32 +21,32 @@ from collectors.snmp.session.session import RetryPolicy
 
 FOLDER = Path(__file__).parent / "data" / "recordings"
 FILES = sorted(FOLDER.glob("*.snmprec"))
-# What has tests of its own, or differs from run to run.
+# Sections with their own tests, or that differ from run to run.
 _LEFT_OUT = {"name", "target", "ok", "error", "duration_ms", "packets", "ports"}
 
 
 async def polled(file: Path) -> DeviceFacts:
-    held = credential("test", {"community": "public"})
+    public = credential("test", {"community": "public"})
     async with Recorded(file) as device:
         return await poll_once(
             "127.0.0.1",
             device.port_number,
-            held,
+            public,
             name=file.stem,
             retry_policy=RetryPolicy((1.0, 2.0)),
         )
 
 
 def shown(facts: DeviceFacts) -> dict[str, Any]:
-    """What is compared: sections that are not empty."""
-    found = json.loads(json.dumps(facts_json(facts)))
-    return {k: v for k, v in found.items() if v and k not in _LEFT_OUT}
+    """Return the sections to compare: those that are not empty."""
+    sections = json.loads(json.dumps(facts_json(facts)))
+    return {k: v for k, v in sections.items() if v and k not in _LEFT_OUT}
 
 
-def written(found: dict[str, Any]) -> str:
-    """One reading a line, so that a difference is one line."""
+def to_json(sections: dict[str, Any]) -> str:
+    """Return JSON with one reading on each line, so that a difference is one line."""
     parts = []
-    for key, value in found.items():
+    for key, value in sections.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             rows = ",\n".join(f"  {json.dumps(r, ensure_ascii=False)}" for r in value)
             parts.append(f"{json.dumps(key)}: [\n{rows}\n]")
@@ -57,6 +57,6 @@ def written(found: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
-        text = written(shown(asyncio.run(polled(FOLDER / f"{name}.snmprec"))))
+        text = to_json(shown(asyncio.run(polled(FOLDER / f"{name}.snmprec"))))
         (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
         print(text, end="")

@@ -1,4 +1,4 @@
-"""Which ports should be up, and what LLDP says of who is behind them."""
+"""Which ports should be up, and the neighbours that LLDP has behind them."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def test_the_strongest_reason_is_given() -> None:
         "Gi3": "pattern",
         "Gi4": "neighbour",
     }
-    assert [each.id for each in parsed.lines["Gi1"]] == ["wan"]
+    assert [line.id for line in parsed.lines["Gi1"]] == ["wan"]
     assert set(parsed.lines) == {"Gi1"}
 
 
-def test_a_port_may_be_called_by_its_description_where_only_it_is_called_so() -> None:
+def test_a_port_may_be_named_by_its_description_if_that_is_unique() -> None:
     parsed = expected_ports(
         device(uplink_ports=("Ethernet",)),
         [line("wan", "GigabitEthernet2")],
@@ -64,14 +64,19 @@ def remote(number: int, capabilities: bytes, **more: bytes | int) -> dict[str, o
     return parsed | {f"{REMOTE}.{columns[key]}.{row}": v for key, v in more.items()}
 
 
-def test_a_telephone_is_not_infrastructure_though_it_bridges() -> None:
+def test_a_telephone_is_not_infrastructure_although_it_is_a_bridge() -> None:
     rows = remote(1, b"\x24\x00") | remote(2, b"\x20\x00") | remote(3, b"\x01")
     rows |= remote(4, b"\x10")
     parsed = parse_lldp(LldpTables(rows), PORTS)  # type: ignore[arg-type]
-    assert [each.infrastructure for each in parsed] == [False, True, False, True]
+    assert [neighbour.infrastructure for neighbour in parsed] == [
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
-def test_lldps_own_port_numbers_are_turned_into_ports() -> None:
+def test_lldps_own_port_numbers_are_mapped_to_ports() -> None:
     tables = LldpTables(
         remote(101, b"\x20") | remote(102, b"\x20") | remote(103, b"\x20"),  # type: ignore[arg-type]
         subtypes={
@@ -85,11 +90,11 @@ def test_lldps_own_port_numbers_are_turned_into_ports() -> None:
         bridge_ports={f"{oids.BASE_PORT_IF_INDEX}.103": 3},
     )
     parsed = parse_lldp(tables, PORTS)
-    assert [each.local_port for each in parsed] == ["Gi1", "Gi2", "Gi3"]
-    assert [each.local_if_index for each in parsed] == [1, 2, 3]
+    assert [neighbour.local_port for neighbour in parsed] == ["Gi1", "Gi2", "Gi3"]
+    assert [neighbour.local_if_index for neighbour in parsed] == [1, 2, 3]
 
 
-def test_ids_are_shown_by_their_kind() -> None:
+def test_ids_are_shown_by_their_subtype() -> None:
     rows = remote(
         1,
         b"",
@@ -106,7 +111,7 @@ def test_ids_are_shown_by_their_kind() -> None:
     assert not parsed.infrastructure
 
 
-def test_a_neighbour_on_a_port_nobody_knows_is_still_told() -> None:
+def test_a_neighbour_on_an_unknown_port_is_still_reported() -> None:
     (parsed,) = parse_lldp(LldpTables(remote(999, b"\x20")), PORTS)  # type: ignore[arg-type]
     assert parsed.local_if_index is None
     assert parsed.local_port == "999"

@@ -1,4 +1,4 @@
-"""Sensors, processors, memory and the like, as they are polled again and again."""
+"""Sensors, processors, memory and inventory are polled at their intervals."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ STANDARD = recordings.FOLDER / "standard-mibs.snmprec"
 PLACE = DeviceTags("ups-1", "hall", "ups")
 
 
-class Asked:
-    """One recorded device and its health, with a clock of our own."""
+class RecordedHealth:
+    """The health of one recorded device, with a clock that the test sets."""
 
     def __init__(self, file: Path, gate: asyncio.Semaphore | None = None) -> None:
         self.file = file
@@ -38,73 +38,74 @@ class Asked:
             load(), gate or asyncio.Semaphore(1), lambda: self.now_s
         )
 
-    async def __aenter__(self) -> Asked:
+    async def __aenter__(self) -> RecordedHealth:
         self.sessions = await Sessions().__aenter__()
-        self.device = await Recorded(self.file).__aenter__()
+        self.agent = await Recorded(self.file).__aenter__()
         self.session = self.sessions.open(
-            "127.0.0.1", self.device.port_number, PUBLIC, RetryPolicy((1.0, 2.0))
+            "127.0.0.1", self.agent.port_number, PUBLIC, RetryPolicy((1.0, 2.0))
         )
         return self
 
     async def __aexit__(self, *gone: object) -> None:
         self.session.close()
-        await self.device.__aexit__(None, None, None)
+        await self.agent.__aexit__(None, None, None)
         await self.sessions.__aexit__(None, None, None)
 
     async def poll(self) -> dict[str, Batch]:
         batches = await self.health.read(
             DeviceSession(self.session, PollBudget(60)), PLACE, int(self.now_s * 1000)
         )
-        return {check(each, CATALOGUE).measurement: each for each in batches}
+        return {check(batch, CATALOGUE).measurement: batch for batch in batches}
 
 
-async def test_the_first_poll_brings_all_there_is() -> None:
-    async with Asked(STANDARD) as asked:
-        found = await asked.poll()
-    assert set(found) == {"sensor", "processor", "memory", "storage", "inventory"}
-    sensor = {row.tags["sensor"]: row for row in found["sensor"].samples()}
+async def test_the_first_poll_reads_everything() -> None:
+    async with RecordedHealth(STANDARD) as device:
+        batches = await device.poll()
+    assert set(batches) == {"sensor", "processor", "memory", "storage", "inventory"}
+    sensor = {row.tags["sensor"]: row for row in batches["sensor"].samples()}
     assert sensor["Output source"].fields["state"] == "battery"
     assert sensor["Output source"].fields["severity"] == 2
     assert sensor["Inlet"].fields["value"] == 25.0
     assert sensor["Inlet"].tags["class"] == "temperature"
-    assert found["processor"].field("use_ratio") == [0.17]
-    assert found["inventory"].field("hardware") == ["Backup 1500"]
+    assert batches["processor"].field("use_ratio") == [0.17]
+    assert batches["inventory"].field("hardware") == ["Backup 1500"]
 
 
-async def test_later_polls_ask_only_for_what_is_due() -> None:
-    async with Asked(STANDARD) as asked:
-        await asked.poll()
-        packets = asked.session.counts.packets
-        assert await asked.poll() == {}
-        assert asked.session.counts.packets == packets
-        asked.now_s += 60
-        found = await asked.poll()
-        # The battery and the output of a UPS are asked for each minute, heat is not.
-        assert {"Battery", "Output source"} <= set(found["sensor"].tag("sensor"))
-        assert "Inlet" not in found["sensor"].tag("sensor")
-        assert asked.session.counts.packets == packets + 1
-        asked.now_s += 240
-        assert "Inlet" in (await asked.poll())["sensor"].tag("sensor")
+async def test_later_polls_read_only_what_is_due() -> None:
+    async with RecordedHealth(STANDARD) as device:
+        await device.poll()
+        packets = device.session.counts.packets
+        assert await device.poll() == {}
+        assert device.session.counts.packets == packets
+        device.now_s += 60
+        batches = await device.poll()
+        # The battery and the output of a UPS are due each minute, the temperature is
+        # not.
+        assert {"Battery", "Output source"} <= set(batches["sensor"].tag("sensor"))
+        assert "Inlet" not in batches["sensor"].tag("sensor")
+        assert device.session.counts.packets == packets + 1
+        device.now_s += 240
+        assert "Inlet" in (await device.poll())["sensor"].tag("sensor")
 
 
-async def test_what_there_is_is_learnt_again_after_an_hour_or_a_restart() -> None:
-    async with Asked(STANDARD) as asked:
-        await asked.poll()
-        asked.now_s += DISCOVER_S
-        assert "inventory" in await asked.poll()
-        asked.health.forget()
-        assert "inventory" in await asked.poll()
+async def test_the_inventory_is_read_again_after_an_hour_or_a_restart() -> None:
+    async with RecordedHealth(STANDARD) as device:
+        await device.poll()
+        device.now_s += DISCOVER_S
+        assert "inventory" in await device.poll()
+        device.health.forget()
+        assert "inventory" in await device.poll()
 
 
-async def test_where_others_are_learning_it_waits_for_a_later_poll() -> None:
+async def test_while_other_devices_are_discovered_it_waits_for_a_later_poll() -> None:
     gate = asyncio.Semaphore(1)
-    async with Asked(STANDARD, gate) as asked:
+    async with RecordedHealth(STANDARD, gate) as device:
         async with gate:
-            assert await asked.poll() == {}
-        assert "sensor" in await asked.poll()
+            assert await device.poll() == {}
+        assert "sensor" in await device.poll()
 
 
-async def test_two_sensors_of_one_name_are_told_apart_by_their_index(
+async def test_two_sensors_of_one_name_are_distinguished_by_their_index(
     tmp_path: Path,
 ) -> None:
     copy = tmp_path / "twins.snmprec"
@@ -113,13 +114,13 @@ async def test_two_sensors_of_one_name_are_told_apart_by_their_index(
         "1.3.6.1.2.1.47.1.1.1.1.2.8|4|Inlet"
     ]
     copy.write_text("\n".join(lines + extra) + "\n")
-    async with Asked(copy) as asked:
-        names = (await asked.poll())["sensor"].tag("sensor")
+    async with RecordedHealth(copy) as device:
+        names = (await device.poll())["sensor"].tag("sensor")
     assert {"Inlet (7)", "Inlet (8)"} <= set(names)
     assert len(set(names)) <= len(names)
 
 
-async def test_a_value_that_nothing_can_have_is_a_finding_until_it_is_one_again(
+async def test_an_implausible_value_is_a_finding_until_it_is_plausible_again(
     tmp_path: Path,
 ) -> None:
     value = next(
@@ -130,15 +131,15 @@ async def test_a_value_that_nothing_can_have_is_a_finding_until_it_is_one_again(
     oid = value.partition("|")[0]
     copy = tmp_path / "hot.snmprec"
     copy.write_text(STANDARD.read_text().replace(value, f"{oid}|2|2000000"))
-    async with Asked(copy) as asked:
-        names = (await asked.poll())["sensor"].tag("sensor")
+    async with RecordedHealth(copy) as device:
+        names = (await device.poll())["sensor"].tag("sensor")
         assert "Inlet" not in names
-        assert "'Inlet' " in asked.health.findings[VALUES_IMPLAUSIBLE]
+        assert "'Inlet' " in device.health.findings[VALUES_IMPLAUSIBLE]
         copy.write_text(STANDARD.read_text())
-        asked.device.rebuild()
-        asked.now_s += 300
-        assert "Inlet" in (await asked.poll())["sensor"].tag("sensor")
-        assert asked.health.findings == {}
+        device.agent.rebuild()
+        device.now_s += 300
+        assert "Inlet" in (await device.poll())["sensor"].tag("sensor")
+        assert device.health.findings == {}
 
 
 @pytest.mark.parametrize(

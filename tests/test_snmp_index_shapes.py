@@ -1,5 +1,5 @@
-"""Rows whose index is not of the length that the MIB says: what can be told from it is
-told, and nothing is made up."""
+"""Rows whose index has a length other than the MIB's: what is certain is read, and
+nothing is made up."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def new(index: str, prefix: str = "0.0", kind: int = 1) -> dict[str, Value]:
 
 
 def shown(rows: dict[str, Value]) -> list[str]:
-    return [f"{each.address}/{each.prefixlen}" for each in parse_addresses(rows)]
+    return [f"{a.address}/{a.prefixlen}" for a in parse_addresses(rows)]
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,10 @@ def test_an_address_in_both_tables_is_one() -> None:
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=24))
-def test_no_index_whatever_upsets_the_readers(arcs: list[int]) -> None:
+def test_no_index_breaks_the_parsers(arcs: list[int]) -> None:
     index = ".".join(map(str, arcs))
-    for each in parse_addresses(old(index) | new(index)):
-        assert each.address.count(".") == 3 or ":" in each.address
+    for address in parse_addresses(old(index) | new(index)):
+        assert address.address.count(".") == 3 or ":" in address.address
     parse_vlans({f"1.3.6.1.2.1.17.7.1.4.3.1.1.{index}": b"x"})
     parse_entities({f"1.3.6.1.2.1.47.1.1.1.1.11.{index}": b"x"})
 
@@ -95,12 +95,12 @@ def entity(index: str, kind: int, serial: str) -> dict[str, Value]:
 
 def test_parts_with_an_index_of_two_parts_are_kept() -> None:
     """Nokia's routers: chassis, then part."""
-    found = parse_entities(
+    parts = parse_entities(
         entity("1.100663297", 7, "FAN1")
         | entity("1.134217729", 3, "NS1")
         | entity("5", 3, "S5")
     )
-    assert [(each.index, each.class_, each.serial) for each in found] == [
+    assert [(part.index, part.class_, part.serial) for part in parts] == [
         ("1.100663297", "fan", "FAN1"),
         ("1.134217729", "chassis", "NS1"),
         (5, "chassis", "S5"),
@@ -114,14 +114,14 @@ def lldp(index: str) -> list[str]:
     }
     ids: dict[str, Value] = {f"{oids.LLDP_LOC_PORT_ID}.2": b"Gi2"}
     tables = LldpTables(rows, ids=ids)
-    return [each.local_port for each in parse_lldp(tables, PORTS)]
+    return [neighbour.local_port for neighbour in parse_lldp(tables, PORTS)]
 
 
 @pytest.mark.parametrize(
     ("index", "port"),
     [("0.2.1", "Gi2"), ("2.1", "Gi2"), ("1383", ""), ("0.2.1.7", ""), ("0.0.8", "")],
 )
-def test_a_neighbour_is_at_the_port_of_its_index_or_at_none_known(
+def test_a_neighbour_is_at_the_port_of_its_index_or_at_an_unknown_one(
     index: str, port: str
 ) -> None:
     assert lldp(index) == [port]
@@ -140,13 +140,15 @@ def test_a_neighbour_is_at_the_port_of_its_index_or_at_none_known(
         ("mndp", "8", ""),
     ],
 )
-def test_other_protocols_likewise(protocol: str, index: str, port: str) -> None:
-    [dialect] = [each for each in DIALECTS if each.protocol == protocol]
+def test_the_port_of_other_protocols_comes_from_the_index_too(
+    protocol: str, index: str, port: str
+) -> None:
+    [dialect] = [d for d in DIALECTS if d.protocol == protocol]
     column = next(c for c, name in dialect.columns.items() if name == "name")
     rows: dict[str, Value] = {f"{dialect.entry}.{column}.{index}": b"sw-1"}
-    [found] = parse_dialect(dialect, rows, PORTS)
-    assert found.local_port == port
-    assert found.remote_name == "sw-1"
+    [neighbour] = parse_dialect(dialect, rows, PORTS)
+    assert neighbour.local_port == port
+    assert neighbour.remote_name == "sw-1"
 
 
 @pytest.mark.parametrize(
@@ -164,10 +166,10 @@ def test_other_protocols_likewise(protocol: str, index: str, port: str) -> None:
 def test_a_vlan_is_the_end_of_an_index_of_the_right_length(
     oid: str, ids: list[int]
 ) -> None:
-    assert [each.id for each in parse_vlans({oid: b"staff"})] == ids
+    assert [vlan.id for vlan in parse_vlans({oid: b"staff"})] == ids
 
 
-async def polled(name: str) -> dict[str, Any]:
+async def poll_recording(name: str) -> dict[str, Any]:
     file = services.corpus("..", "cases", "snmp", f"{name}.rec")
     async with RecordedRaw(file) as agent:
         facts = await poll_once(
@@ -181,30 +183,30 @@ async def polled(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.corpus
-async def test_recorded_indexes_of_other_lengths() -> None:
-    found = await polled("s21_ip_index5")
-    assert [f"{e['address']}/{e['prefixlen']}" for e in found["ipv4"]] == [
+async def test_recorded_indexes_of_other_lengths_are_read() -> None:
+    facts = await poll_recording("s21_ip_index5")
+    assert [f"{e['address']}/{e['prefixlen']}" for e in facts["ipv4"]] == [
         "10.1.0.1/24",
         "10.2.0.1/23",
     ]
-    found = await polled("s22_ipaddresstable")
-    assert [(e["address"], e.get("prefixlen")) for e in found["ipv4"]] == [
+    facts = await poll_recording("s22_ipaddresstable")
+    assert [(e["address"], e.get("prefixlen")) for e in facts["ipv4"]] == [
         ("10.1.0.1", 24),
         ("10.2.0.1", 23),
         ("10.3.0.1", 24),
         ("10.9.0.1", None),
     ]
-    assert [(e["address"], e.get("prefixlen")) for e in found["ipv6"]] == [
+    assert [(e["address"], e.get("prefixlen")) for e in facts["ipv6"]] == [
         ("2001:db8::1", 64),
         ("fe80::1", None),
     ]
-    found = await polled("s08_lldp_one_part")
-    assert [e["remote_name"] for e in found["neighbours"]] == ["mt-0", "mt-1"]
-    assert not any("local_port" in e for e in found["neighbours"])
-    found = await polled("s32_entity_two_part")
-    assert [(e["index"], e["serial"]) for e in found["entities"]] == [
+    facts = await poll_recording("s08_lldp_one_part")
+    assert [e["remote_name"] for e in facts["neighbours"]] == ["mt-0", "mt-1"]
+    assert not any("local_port" in e for e in facts["neighbours"])
+    facts = await poll_recording("s32_entity_two_part")
+    assert [(e["index"], e["serial"]) for e in facts["entities"]] == [
         ("1.100663297", "FAN1"),
         ("1.134217729", "NS1"),
         (5, "S5"),
     ]
-    assert found["identity"]["serial"] == "NS1"
+    assert facts["identity"]["serial"] == "NS1"

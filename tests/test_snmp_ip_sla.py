@@ -1,4 +1,4 @@
-"""IP SLA operations of a router: their latest results, and none made up."""
+"""The latest results of a router's IP SLA operations are read, and none made up."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _LATEST, _JITTER = "1.3.6.1.4.1.9.9.42.1.2.10.1", "1.3.6.1.4.1.9.9.42.1.5.2.1"
 PLACE = DeviceTags("r", "hall", "router")
 
 
-class Router(SimulatedSwitch):
-    """Runs a UDP jitter, an echo that times out, and one that has not run yet."""
+class IpSlaRouter(SimulatedSwitch):
+    """Runs a UDP jitter operation, an echo that times out, and one that has not run."""
 
     def rebuild(self) -> None:
         super().rebuild()
@@ -35,8 +35,8 @@ class Router(SimulatedSwitch):
         for index, took, sense in ((1, 31, 1), (2, 0, 4), (3, 0, 0)):
             table[(*latest, 1, index)] = snmp_messages.gauge32(took)
             table[(*latest, 2, index)] = snmp_messages.integer(sense)
-        found = {1: 980, 2: 19_600, 26: 5, 27: 10, 29: 5, 42: 406, 43: 3, 46: 7}
-        for column, value in found.items():
+        results = {1: 980, 2: 19_600, 26: 5, 27: 10, 29: 5, 42: 406, 43: 3, 46: 7}
+        for column, value in results.items():
             table[(*jitter, column, 1)] = snmp_messages.gauge32(value)
 
         def fixed(value: bytes) -> Callable[[], bytes]:
@@ -48,9 +48,9 @@ class Router(SimulatedSwitch):
         self._rows = sorted([*self._rows, *table])
 
 
-async def test_a_routers_own_measurements_are_kept_by_their_names() -> None:
+async def test_a_routers_own_measurements_are_stored_by_their_names() -> None:
     async with (
-        Router("r", 1) as router,
+        IpSlaRouter("r", 1) as router,
         polling(estate(device("r", router, role="router"))) as (sink, _),
     ):
         await until(lambda: len(sink.rows("ip_sla")) >= 4, "results")
@@ -69,7 +69,7 @@ async def test_a_routers_own_measurements_are_kept_by_their_names() -> None:
     assert not sink.rows("ip_sla", operation="spare")
 
 
-async def test_a_switch_without_any_is_asked_once_an_hour() -> None:
+async def test_a_switch_without_operations_is_asked_once_an_hour() -> None:
     async with (
         SimulatedSwitch("s", 1) as switch,
         polling(
@@ -87,7 +87,7 @@ async def test_a_switch_without_any_is_asked_once_an_hour() -> None:
     names=st.sampled_from(["", "a"]),
     value=st.one_of(st.integers(-5, 2**32), st.binary(max_size=4), st.none()),
 )
-def test_whatever_it_answers_fits_the_catalogue(
+def test_any_answer_fits_the_catalogue(
     kinds: list[int], names: str, value: int | bytes | None
 ) -> None:
     mib = "1.3.6.1.4.1.9.9.42.1"
@@ -104,7 +104,7 @@ def test_whatever_it_answers_fits_the_catalogue(
             assert loss is None or 0 <= float(loss) <= 1
 
 
-def test_ends_of_a_type_are_no_result() -> None:
+def test_the_ends_of_a_type_are_not_results() -> None:
     """A router whose target never answered has 4294967295 in some of its columns."""
     none = {f"{_JITTER}.{n}.1": 2**32 - 1 for n in (1, 2, 26, 27, 29, 42, 43, 46)}
     latest = {f"{_LATEST}.1.1": 2**32 - 1, f"{_LATEST}.2.1": 1}

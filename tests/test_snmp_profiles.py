@@ -1,4 +1,4 @@
-"""Devices as data: every profile has a recording, every recording a profile."""
+"""Every profile has a recording, and every recording a profile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEAD = "vendor: acme\nmatch: [{object_id: 1.3.6.1.4.1.99999}]\n---\n"
 
 
 @pytest.mark.parametrize("file", recordings.FILES, ids=lambda file: file.stem)
-async def test_a_recording_is_read_as_it_was_written_down(file: Path) -> None:
+async def test_a_recording_is_read_as_its_json_file_states(file: Path) -> None:
     facts = await recordings.polled(file)
     assert facts.ok, facts.detail
     wanted = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
@@ -41,12 +41,12 @@ def test_every_profile_has_a_recording() -> None:
     assert {profile.name for profile in load()} <= claimed
 
 
-def test_every_profile_that_is_shipped_is_well_formed() -> None:
+def test_every_shipped_profile_is_valid() -> None:
     load().check()
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "says"),
+    ("text", "line", "reason"),
     [
         ("vendor: acme\n", 1, "match"),
         ("match: [{object_id: 1.3.6.1.4.1.9, descr: '('}]\n", 1, "regular expression"),
@@ -56,7 +56,7 @@ def test_every_profile_that_is_shipped_is_well_formed() -> None:
     ],
 )
 def test_a_wrong_head_is_refused_with_file_line_and_reason(
-    tmp_path: Path, text: str, line: int, says: str
+    tmp_path: Path, text: str, line: int, reason: str
 ) -> None:
     file = tmp_path / "acme.yaml"
     file.write_text(text)
@@ -64,11 +64,11 @@ def test_a_wrong_head_is_refused_with_file_line_and_reason(
         load_files([file])
     (finding,) = refused.value.findings
     assert finding.startswith(f"{file}:{line}: ")
-    assert says in finding
+    assert reason in finding
 
 
 @pytest.mark.parametrize(
-    ("table", "says"),
+    ("table", "reason"),
     [
         ("columns: {value: 1}\n    sensors: [{clas: state}]", "class"),
         ("columns: {value: 4.1}", "in quotes"),
@@ -92,7 +92,7 @@ def test_a_wrong_head_is_refused_with_file_line_and_reason(
     ],
 )
 def test_a_wrong_table_is_refused_with_file_line_and_reason(
-    tmp_path: Path, table: str, says: str
+    tmp_path: Path, table: str, reason: str
 ) -> None:
     file = tmp_path / "acme.yaml"
     file.write_text(
@@ -104,11 +104,11 @@ def test_a_wrong_table_is_refused_with_file_line_and_reason(
     place, _, sentence = finding.partition(": ")
     assert place.startswith(f"{file}:")
     assert 3 <= int(place.rpartition(":")[2]) <= 9
-    assert says in sentence
+    assert reason in sentence
 
 
-def test_the_more_particular_profile_speaks_first() -> None:
-    """Of one instance read by two, the first profile's reading counts."""
+def test_the_more_specific_profile_comes_first() -> None:
+    """If two profiles read one instance, the first profile's reading counts."""
     broad, narrow = load_texts(
         {
             "broad": TEMPERATURE.format("broad"),
@@ -117,29 +117,29 @@ def test_the_more_particular_profile_speaks_first() -> None:
     )
     columns = {"1.3.6.1.4.1.99999.1.1": {"7": 250}}
     for order in ((broad, narrow), (narrow, broad)):
-        (found,) = find_rows(order, columns)
-        (sensor,) = to_readings([found])["sensors"]
+        (row,) = find_rows(order, columns)
+        (sensor,) = to_readings([row])["sensors"]
         assert sensor.descr == f"{order[0].name} 7"
         assert sensor.value == 25.0
 
 
-def test_fresh_values_give_fresh_readings_and_gone_ones_none() -> None:
+def test_fresh_values_give_fresh_readings_and_missing_ones_none() -> None:
     (profile,) = load_texts({"one": TEMPERATURE.format("one")})
-    (found,) = find_rows([profile], {"1.3.6.1.4.1.99999.1.1": {"7": 250}})
-    (instance,) = found.live.values()
+    (rows,) = find_rows([profile], {"1.3.6.1.4.1.99999.1.1": {"7": 250}})
+    (instance,) = rows.live.values()
     assert instance == "1.3.6.1.4.1.99999.1.1.7"
-    assert to_readings([found], {instance: 301})["sensors"][0].value == 30.1
-    assert to_readings([found], {})["sensors"] == []
-    assert to_readings([found], {instance: -1})["sensors"] == []
+    assert to_readings([rows], {instance: 301})["sensors"][0].value == 30.1
+    assert to_readings([rows], {})["sensors"] == []
+    assert to_readings([rows], {instance: -1})["sensors"] == []
 
 
-def test_a_share_is_of_the_total_and_none_where_either_is_a_code() -> None:
+def test_a_share_is_of_the_total_and_none_if_either_is_a_code() -> None:
     for value, total, wanted in ((30, 40, 75.0), (-3, 100, None), (5, -2, None)):
         assert share_pct(ProfileRow("1", {"value": value, "total": total})) == wanted
     assert share_pct(ProfileRow("1", {"value": 5, "total": None})) is None
 
 
-def test_a_quotient_is_by_the_rows_own_divisor() -> None:
+def test_a_quotient_uses_the_rows_own_divisor() -> None:
     assert quotient(ProfileRow("1", {"value": 248, "divisor": 10})) == 24.8
     assert quotient(ProfileRow("1", {"value": 90, "divisor": 0})) == 90.0
     assert quotient(ProfileRow("1", {"value": None, "divisor": 10})) is None
@@ -203,16 +203,16 @@ tables:
 """
 
 
-def test_wireless_figures_of_a_table_are_added_up_in_whole_and_by_group() -> None:
+def test_wireless_readings_of_a_table_are_added_up_in_total_and_by_group() -> None:
     (profile,) = load_texts({"radios": RADIOS})
     base = "1.3.6.1.4.1.99999.2"
     columns = {
         f"{base}.2": {"1": b"ng", "2": b"na", "3": b"na"},
         f"{base}.3": {"1": 4, "2": 5, "3": 6},
     }
-    found = find_rows([profile], columns)
-    said = [(e.descr, e.value) for e in to_readings(found)["wireless"]]
-    assert said == [
+    rows = find_rows([profile], columns)
+    values = [(e.descr, e.value) for e in to_readings(rows)["wireless"]]
+    assert values == [
         ("Clients", 15.0),
         ("Clients ng", 4.0),
         ("Clients na", 11.0),
@@ -220,18 +220,18 @@ def test_wireless_figures_of_a_table_are_added_up_in_whole_and_by_group() -> Non
     ]
     fresh = {f"{base}.2.{n}": b"na" for n in (2, 3)}
     fresh |= {f"{base}.3.1": 1, f"{base}.3.3": 7}
-    said = [(e.descr, e.value) for e in to_readings(found, fresh)["wireless"]]
-    assert said[:3] == [("Clients", 8.0), ("Clients ng", 1.0), ("Clients na", 7.0)]
+    values = [(e.descr, e.value) for e in to_readings(rows, fresh)["wireless"]]
+    assert values[:3] == [("Clients", 8.0), ("Clients ng", 1.0), ("Clients na", 7.0)]
 
 
-def test_a_number_is_found_in_a_text_where_the_profile_says() -> None:
+def test_a_pattern_of_the_profile_finds_a_number_in_a_text() -> None:
     (profile,) = load_texts({"radios": RADIOS})
     columns = {"1.3.6.1.4.1.99999.2.4": {"0": b"5 s: 90.5, 60 s: 42.25"}}
     (processor,) = to_readings(find_rows([profile], columns))["processors"]
     assert processor.usage_pct == 42.25
 
 
-def test_a_pool_that_two_mibs_call_the_same_is_one() -> None:
+def test_a_pool_of_one_name_in_two_mibs_is_one_pool() -> None:
     pool = MEMORY.format("1")
     both = load_texts({"one": pool, "two": MEMORY.format("2")})
     columns = {
@@ -258,24 +258,24 @@ tables:
 """
 
 
-def test_of_two_tables_that_say_the_same_the_newer_counts() -> None:
+def test_of_two_tables_with_the_same_sensor_the_newer_counts() -> None:
     (profile,) = load_texts({"one": TWO_TABLES})
     new, old = "1.3.6.1.4.1.99999.1.1", "1.3.6.1.4.1.99999.2.1"
     assert descrs(profile, {new: {"1": 30}, old: {"1": 29}}) == ["new 1"]
     assert descrs(profile, {old: {"1": 29}}) == ["old 1"]
 
 
-def test_a_sensor_that_two_mibs_have_by_one_number_and_name_is_shown_once() -> None:
+def test_a_sensor_with_one_index_and_name_in_two_mibs_is_shown_once() -> None:
     same = TWO_TABLES.replace('"new {index}"', "Inlet").replace(
         '"old {index}"', "Inlet, once: true"
     )
     (profile,) = load_texts({"one": same.replace("    unless: new\n", "")})
     new, old = "1.3.6.1.4.1.99999.1.1", "1.3.6.1.4.1.99999.2.1"
-    found = find_rows([profile], {new: {"1": 30}, old: {"1": 30, "2": 31}})
-    assert [each.oid for each in found] == [f"{new}.1", f"{old}.2"]
+    rows = find_rows([profile], {new: {"1": 30}, old: {"1": 30, "2": 31}})
+    assert [row.oid for row in rows] == [f"{new}.1", f"{old}.2"]
 
 
-def test_a_table_that_needs_company_is_read_with_it_only() -> None:
+def test_a_table_that_needs_rows_of_another_is_read_only_with_them() -> None:
     (profile,) = load_texts({"one": TWO_TABLES})
     new, ring = "1.3.6.1.4.1.99999.1.1", "1.3.6.1.4.1.99999.3.1"
     alone = {new: {"1": 30}, ring: {"1": 20}}
@@ -299,7 +299,7 @@ def test_thresholds_of_a_sensor_become_its_limits() -> None:
     }
 
 
-def test_where_nothing_is_minor_the_first_limit_warns() -> None:
+def test_without_a_minor_threshold_the_major_one_warns() -> None:
     cells = {"severity1": 20, "relation1": 4, "threshold1": 46}
     assert cisco_thresholds(ProfileRow("1", cells)) == {"high": 46}
     cells |= {"severity2": 30, "relation2": 4, "threshold2": 56}
@@ -307,10 +307,10 @@ def test_where_nothing_is_minor_the_first_limit_warns() -> None:
 
 
 def descrs(profile, columns) -> list[str]:  # type: ignore[no-untyped-def]
-    return [each.descr for each in find_rows([profile], columns)]
+    return [row.descr for row in find_rows([profile], columns)]
 
 
-def test_a_makers_mib_under_each_model_is_written_once(tmp_path: Path) -> None:
+def test_a_vendors_mib_under_each_model_is_written_once(tmp_path: Path) -> None:
     """OWN is the first arcs of the sysObjectID; every model has its own columns."""
     file = tmp_path / "acme.yaml"
     file.write_text(

@@ -1,4 +1,4 @@
-"""Numbers that are no measurement: codes, signs, nonsense, and limits never set."""
+"""Numbers that are not measurements: codes, lost signs, nonsense, and unset limits."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ TEMPERATURE, DBM, FAN = SENSORS["temperature"], SENSORS["dbm"], SENSORS["fanspee
 BASE = "1.3.6.1.4.1.99999.7"
 
 
-def of(quantity: Quantity, raw: float, divisor: float = 1) -> float | None:
+def read_raw(quantity: Quantity, raw: float, divisor: float = 1) -> float | None:
     def value(encoding: Any) -> float | None:
-        found = encoding.decode(raw)
-        return None if found is None else found / divisor
+        number = encoding.decode(raw)
+        return None if number is None else number / divisor
 
     return to_measurement(quantity, value)
 
@@ -59,7 +59,7 @@ def of(quantity: Quantity, raw: float, divisor: float = 1) -> float | None:
 def test_a_negative_number_in_an_unsigned_type_is_negative(
     raw: int, divisor: float, expected: float
 ) -> None:
-    assert of(TEMPERATURE, raw, divisor) == expected
+    assert read_raw(TEMPERATURE, raw, divisor) == expected
 
 
 @given(
@@ -74,27 +74,27 @@ def test_every_temperature_is_read_back_from_its_twos_complement(
     if not -(2 ** (bits - 1)) <= raw < 2 ** (bits - 1) or raw in CODES:
         return
     sent = raw % 2**bits
-    # -6 and -1 in sixteen bits are also codes for "no value", which are believed.
+    # -6 and -1 in sixteen bits are also codes for "no value", and count as such.
     if sent in CODES:
-        assert of(TEMPERATURE, sent, divisor) is None
+        assert read_raw(TEMPERATURE, sent, divisor) is None
     elif TEMPERATURE.contains(sent / divisor):
-        assert of(TEMPERATURE, sent, divisor) == sent / divisor
+        assert read_raw(TEMPERATURE, sent, divisor) == sent / divisor
     else:
-        assert of(TEMPERATURE, sent, divisor) == celsius
+        assert read_raw(TEMPERATURE, sent, divisor) == celsius
 
 
 @pytest.mark.parametrize("code", sorted(CODES))
 @pytest.mark.parametrize("kind", sorted(set(SENSORS) - {"count", "state"}))
-def test_a_code_for_no_value_is_none_of_any_kind(kind: str, code: int) -> None:
+def test_a_code_for_no_value_is_none_for_every_class(kind: str, code: int) -> None:
     for divisor in (1, 10, 1000):
-        assert of(SENSORS[kind], code, divisor) is None
+        assert read_raw(SENSORS[kind], code, divisor) is None
 
 
-def test_of_what_counts_only_the_ends_of_its_type_are_codes() -> None:
+def test_for_counts_only_the_ends_of_the_type_are_codes() -> None:
     for quantity in (SENSORS["count"], WIRELESS["rate"]):
-        assert of(quantity, 65535) == 65535
-        assert of(quantity, 10**9) == 10**9
-        assert all(of(quantity, code) is None for code in WIDE_CODES)
+        assert read_raw(quantity, 65535) == 65535
+        assert read_raw(quantity, 10**9) == 10**9
+        assert all(read_raw(quantity, code) is None for code in WIDE_CODES)
 
 
 @pytest.mark.parametrize(
@@ -112,20 +112,18 @@ def test_of_what_counts_only_the_ends_of_its_type_are_codes() -> None:
         ("charge", -1),
     ],
 )
-def test_what_nothing_can_have_is_refused(kind: str, value: float) -> None:
+def test_an_implausible_value_is_refused(kind: str, value: float) -> None:
     with pytest.raises(Implausible):
-        of(SENSORS[kind], value)
+        read_raw(SENSORS[kind], value)
 
 
 @given(st.sampled_from(sorted(SENSORS)), st.floats(allow_nan=True))
-def test_whatever_is_given_a_reading_lies_within_its_range(
-    kind: str, raw: float
-) -> None:
+def test_every_reading_is_within_its_range(kind: str, raw: float) -> None:
     try:
-        found = of(SENSORS[kind], raw)
+        value = read_raw(SENSORS[kind], raw)
     except Implausible:
         return
-    assert found is None or SENSORS[kind].contains(found)
+    assert value is None or SENSORS[kind].contains(value)
 
 
 OPTICS = f"""
@@ -147,8 +145,8 @@ def profile_of(body: str) -> Profile:
     return Profile(Path("acme.yaml"), Head(match=()), body, 0)
 
 
-def read(profile: Profile, **cells: Value) -> dict[str, list[Any]]:
-    """The readings of one row, of `OPTICS` by the names of its columns."""
+def read_row(profile: Profile, **cells: Value) -> dict[str, list[Any]]:
+    """Return the readings of one row of `OPTICS`, by the names of its columns."""
     table = profile.body.tables["optics"]
     return to_readings(
         find_rows([profile], {table.oid(name): {"1": cells[name]} for name in cells})
@@ -158,7 +156,7 @@ def read(profile: Profile, **cells: Value) -> dict[str, list[Any]]:
 def test_a_low_alarm_of_zero_above_the_low_warning_was_never_set() -> None:
     cells: dict[str, Value] = {"rx": -566, "low": 0, "low_warn": -1397}
     cells |= {"high_warn": 200, "high": 255}
-    (light,) = read(profile_of(OPTICS), **cells)["sensors"]
+    (light,) = read_row(profile_of(OPTICS), **cells)["sensors"]
     assert light.value == -5.66
     assert (light.low, light.low_warn) == (None, -13.97)
     assert (light.high_warn, light.high) == (2.0, 2.55)
@@ -172,7 +170,7 @@ def test_a_low_alarm_of_zero_above_the_low_warning_was_never_set() -> None:
         # Alarms were set, warnings were not.
         ((-15, 0, 0, 3), (-15, None, None, 3)),
         ((-15, -12, 0, 3), (-15, -12, 0, 3)),
-        # It cannot be told which of the two is wrong.
+        # Which of the two is wrong is not known.
         ((-8, -10, 1, 2), (None, None, 1, 2)),
         ((-15, -12, 2, 1), (-15, -12, None, None)),
         ((3, 2, -12, -15), (None,) * 4),
@@ -182,11 +180,11 @@ def test_a_low_alarm_of_zero_above_the_low_warning_was_never_set() -> None:
         ((-18, None, None, 0), (-18, None, None, 0)),
     ],
 )
-def test_limits_of_optics_that_contradict_each_other_are_not_set(
+def test_limits_of_optics_that_contradict_each_other_are_dropped(
     given_limits: tuple[float | None, ...], expected: tuple[float | None, ...]
 ) -> None:
-    found = drop_contradictions(SensorLimits(*given_limits), DBM, -5)
-    assert tuple(getattr(found, name) for name in LIMIT_NAMES) == expected
+    value = drop_contradictions(SensorLimits(*given_limits), DBM, -5)
+    assert tuple(getattr(value, name) for name in LIMIT_NAMES) == expected
 
 
 def test_light_that_is_not_measured_is_not_judged() -> None:
@@ -202,19 +200,19 @@ def test_light_that_is_not_measured_is_not_judged() -> None:
         # The same board has -127 for -1.27 dBm on its other ports.
         ({"tx": 256, "tx_low": -150, "tx_high": 450}, 2.56),
         ({"tx": 256, "tx_low": -950, "tx_high": 200}, -5.918),
-        # It may be either: microwatts, as the MIB has it.
+        # Both fit: microwatts, as in the MIB.
         ({"tx": 78, "tx_low": -1800, "tx_high": 300}, -11.079),
         ({"tx": 500}, -3.01),
         ({"tx": 0, "tx_low": -150, "tx_high": 450}, None),
     ],
 )
-def test_light_of_huawei_is_in_the_unit_that_its_limits_allow(
+def test_optical_power_of_huawei_is_in_the_unit_that_its_limits_allow(
     cells: dict[str, int], expected: float | None
 ) -> None:
     assert huawei_transmit(ProfileRow("1", cells)) == expected
 
 
-def test_frost_is_a_limit_and_zero_revolutions_are_none() -> None:
+def test_frost_is_a_limit_and_zero_revolutions_are_not() -> None:
     assert drop_contradictions(
         SensorLimits(low=0, high=40), TEMPERATURE, 20
     ) == SensorLimits(low=0, high=40)
@@ -226,7 +224,7 @@ _limit = st.none() | st.integers(-40, 40)
 
 
 @given(_limit, _limit, _limit, _limit, st.sampled_from(sorted(SENSORS)))
-def test_limits_that_are_believed_are_in_order_and_were_given(
+def test_the_remaining_limits_are_in_order_and_unchanged(
     low: int | None,
     low_warn: int | None,
     high_warn: int | None,
@@ -235,32 +233,32 @@ def test_limits_that_are_believed_are_in_order_and_were_given(
 ) -> None:
     before = SensorLimits(low, low_warn, high_warn, high)
     after = drop_contradictions(before, SENSORS[kind], 1)
-    believed = []
+    remaining = []
     for name in LIMIT_NAMES:
         limit = getattr(after, name)
         if limit is not None:
             assert limit == getattr(before, name)
-            believed.append(limit)
-    assert believed == sorted(believed)
-    # Once more changes nothing.
+            remaining.append(limit)
+    assert remaining == sorted(remaining)
+    # A second time changes nothing.
     assert drop_contradictions(after, SENSORS[kind], 1) == after
 
 
 def test_limits_that_are_codes_or_nonsense_are_not_set() -> None:
     profile = profile_of(OPTICS)
     for hot in (65535, 2**31 - 1, -(2**31), 30000):
-        (heat,) = read(profile, heat=41, hot=hot)["sensors"]
+        (heat,) = read_row(profile, heat=41, hot=hot)["sensors"]
         assert (heat.value, heat.high) == (41, None)
-    (heat,) = read(profile, heat=4294967293, hot=4294967291)["sensors"]
+    (heat,) = read_row(profile, heat=4294967293, hot=4294967291)["sensors"]
     assert (heat.value, heat.high) == (-3, -5)
 
 
-def test_what_is_refused_is_a_finding_and_no_reading() -> None:
-    said = read(profile_of(OPTICS), heat=5000)
-    assert said["sensors"] == []
-    (refused,) = said[REFUSED]
+def test_a_refused_value_is_a_finding_and_not_a_reading() -> None:
+    readings = read_row(profile_of(OPTICS), heat=5000)
+    assert readings["sensors"] == []
+    (refused,) = readings[REFUSED]
     assert (refused.descr, refused.value) == ("Heat 1", 5000)
-    text = of_refused(said[REFUSED])[VALUES_IMPLAUSIBLE]
+    text = of_refused(readings[REFUSED])[VALUES_IMPLAUSIBLE]
     assert "temperature 'Heat 1' 5000" in text
     assert of_refused([]) == {}
 
@@ -268,11 +266,11 @@ def test_what_is_refused_is_a_finding_and_no_reading() -> None:
 def test_a_profile_may_widen_or_narrow_the_range_of_its_sensors() -> None:
     kiln = OPTICS.replace("of: heat,", "of: heat, within: [1, 1200],")
     profile = profile_of(kiln)
-    assert [s.value for s in read(profile, heat=900)["sensors"]] == [900]
-    # 0 stands for a probe that is not there: nothing to report.
-    said = read(profile, heat=0)
-    assert said["sensors"] == []
-    assert said[REFUSED] == []
+    assert [s.value for s in read_row(profile, heat=900)["sensors"]] == [900]
+    # 0 means that there is no probe: nothing to report.
+    readings = read_row(profile, heat=0)
+    assert readings["sensors"] == []
+    assert readings[REFUSED] == []
 
 
 NUMBERS: list[Value] = [
@@ -318,24 +316,24 @@ tables:
 
 
 @given(st.lists(st.sampled_from(NUMBERS), min_size=5, max_size=5))
-def test_no_value_of_a_device_stops_a_profile_or_becomes_a_figure_that_is_none(
+def test_no_value_breaks_a_profile_or_becomes_an_implausible_reading(
     values: list[Value],
 ) -> None:
     profile = profile_of(EVERYTHING)
     columns = {f"{BASE}.{n}": {"1": value} for n, value in enumerate(values, 1)}
-    said = to_readings(find_rows([profile], columns))
-    for sensor in said["sensors"]:
+    readings = to_readings(find_rows([profile], columns))
+    for sensor in readings["sensors"]:
         if sensor.class_ == "state":
             assert sensor.value is None or abs(sensor.value) < 2**65
             continue
         quantity = SENSORS[sensor.class_]
         for figure in (sensor.value, sensor.low, sensor.high):
             assert figure is None or quantity.contains(figure)
-    for pool in said["memory"]:
+    for pool in readings["memory"]:
         assert 0 <= pool.used_pct <= 100
         for size in (pool.used_bytes, pool.total_bytes):
             assert size is None or 0 <= size < 2**63
-    for processor in said["processors"]:
+    for processor in readings["processors"]:
         assert 0 <= processor.usage_pct <= 100
-    for radio in said["wireless"]:
+    for radio in readings["wireless"]:
         assert 0 <= radio.value <= 60_000

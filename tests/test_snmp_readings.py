@@ -1,5 +1,5 @@
-"""What a device sends as a reading, in every encoding, by either library and in every
-version, becomes the measurement it is or nothing."""
+"""A reading in any encoding becomes the right measurement or none, by either library
+and in every version of SNMP."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from towpath.demo import snmp_messages
 _VALUE = "1.3.6.1.2.1.99.1.1.1.4"
 FLOAT, DOUBLE = struct.pack(">f", 25.3), struct.pack(">d", 25.3)
 NAN, INFINITY = struct.pack(">f", float("nan")), struct.pack(">d", float("inf"))
-# As the value of a sensor for temperature, in whole degrees.
+# Values of a temperature sensor in whole degrees, and how they are read.
 ENCODED: dict[str, tuple[bytes, float | None]] = {
     "Opaque float": (snmp_messages.tlv(0x44, b"\x9f\x78\x04" + FLOAT), 25.3),
     "Opaque double": (snmp_messages.tlv(0x44, b"\x9f\x79\x08" + DOUBLE), 25.3),
@@ -59,14 +59,14 @@ async def test_a_temperature_is_read_in_every_encoding(
     for name, (value, expected) in ENCODED.items():
         agent = OddSwitch("s", 1, table_rows() | {f"{_VALUE}.1": value})
         shown = await read_facts(agent, version, prefer_gufo)
-        found = {s["descr"]: s["value"] for s in shown["sensors"]}
-        assert found.get("Inlet 1") == expected, name
-        assert found["Inlet 2"] == 22
+        values = {s["descr"]: s["value"] for s in shown["sensors"]}
+        assert values.get("Inlet 1") == expected, name
+        assert values["Inlet 2"] == 22
 
 
 @pytest.mark.parametrize("prefer_gufo", LIBRARIES)
 @pytest.mark.parametrize("version", CREDENTIALS)
-async def test_a_float_stays_one_however_often_it_is_asked_for(
+async def test_a_float_is_read_alike_every_time(
     version: str, prefer_gufo: bool
 ) -> None:
     value, expected = ENCODED["Opaque float"]
@@ -85,7 +85,7 @@ async def test_a_float_stays_one_however_often_it_is_asked_for(
         session.close()
 
 
-def test_what_is_left_out_is_said_once_with_what_was_sent() -> None:
+def test_a_value_of_an_unknown_type_is_reported_with_its_tag() -> None:
     bind = snmp_messages.tlv(
         snmp_messages.SEQUENCE, snmp_messages.oid("1.3.6.1") + b"\x9f\x71\x01\x02"
     )
@@ -93,12 +93,12 @@ def test_what_is_left_out_is_said_once_with_what_was_sent() -> None:
         snmp_messages.SEQUENCE, bind
     )
     response = snmp_messages.tlv(pdu.RESPONSE, body)
-    (found,) = pdu.decode(response, 0, len(response)).binds
-    assert found.value is None
-    assert found.fault == "a value of a type that SNMP does not have (tag 0x9f)"
+    (bind,) = pdu.decode(response, 0, len(response)).binds
+    assert bind.value is None
+    assert bind.fault == "a value of a type that SNMP does not have (tag 0x9f)"
 
 
-def test_octets_that_are_no_number_stay_octets() -> None:
+def test_octets_that_are_not_a_number_stay_octets() -> None:
     for octets in (
         b"",
         b"\x9f",
@@ -137,18 +137,18 @@ CASES: dict[str, dict[tuple[str, str], Any]] = {
 @pytest.mark.corpus
 @pytest.mark.parametrize("version", ["v1", "v2c"])
 @pytest.mark.parametrize("name", CASES)
-async def test_recorded_readings_are_measurements_or_not_known(
+async def test_recorded_readings_are_measurements_or_unknown(
     name: str, version: str
 ) -> None:
     file = services.corpus("..", "cases", "snmp", f"{name}.rec")
     shown = await read_facts(RecordedRaw(file), version)
-    found = {(s["class"], s["descr"]): s["value"] for s in shown["sensors"]}
+    values = {(s["class"], s["descr"]): s["value"] for s in shown["sensors"]}
     for sensor, value in CASES[name].items():
-        assert found.get(sensor) == value, sensor
+        assert values.get(sensor) == value, sensor
 
 
 @pytest.mark.corpus
-async def test_recorded_optics_with_a_low_alarm_of_zero_are_well() -> None:
+async def test_recorded_optics_with_a_low_alarm_of_zero_are_ok() -> None:
     file = services.corpus("..", "cases", "snmp", "s25_juniper_dom.rec")
     shown = await read_facts(RecordedRaw(file), "v2c")
     light = {s["descr"]: s for s in shown["sensors"] if s["class"] == "dbm"}
@@ -173,12 +173,12 @@ async def test_recorded_texts_are_read_without_padding_and_in_their_code_page() 
     assert shown["ports"][0]["alias"] == "Uplink \u2013 Core 1"
 
 
-async def test_what_nothing_can_have_is_refused_and_said() -> None:
+async def test_an_implausible_value_is_refused_and_reported() -> None:
     value, _ = ENCODED["5000 degrees"]
     agent = OddSwitch("s", 1, table_rows() | {f"{_VALUE}.1": value})
     shown = await read_facts(agent, "v2c")
     (refused,) = shown["refused"]
     assert (refused["class"], refused["descr"]) == ("temperature", "Inlet 1")
     assert refused["value"] == 5000
-    said = shown["findings"][device_findings.VALUES_IMPLAUSIBLE]
-    assert "temperature 'Inlet 1' 5000" in said
+    finding = shown["findings"][device_findings.VALUES_IMPLAUSIBLE]
+    assert "temperature 'Inlet 1' 5000" in finding
