@@ -423,7 +423,7 @@ async def test_over_tls_only_a_broker_with_a_good_certificate_is_trusted(
     config = IngestConfig(mqtt=mqtt, aside=tmp_path)
     with running(mosquitto(tmp_path, extra)), opened_registry(tmp_path) as registry:
         async with MqttIngest(config, registry, ListAppend()) as ingest:
-            await until(lambda: ingest.connected or ingest._away)
+            await until(lambda: ingest.connected or ingest._failures.failing)
             assert ingest.connected == trusting
     # Here and now, not in some later test.
     gc.collect()
