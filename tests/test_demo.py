@@ -20,7 +20,7 @@ from collectors.ingest.certificate import make_certificates
 from probes.agent.settings import Mqtt
 from towpath.demo.demo_council import SWITCHES
 from towpath.demo.simulated_laptops import Fleet, fleet
-from towpath.demo.story import StoryState, missing
+from towpath.demo.story import StoryState, missing_parts
 from towpath.demo.town import Mosquitto
 
 COMMAND = [sys.executable, "-m", "towpath.cli", "demo"]
@@ -105,24 +105,24 @@ def test_the_verdict_names_who_is_missing_and_why() -> None:
     reporting = frozenset(f"agent-{n}" for n in range(48) if n not in {5, 6, 7})
     devices = frozenset(switch.id for switch in SWITCHES)
     lines = frozenset({"a", "b", "c", "d", "e"})
-    assert missing(
+    assert missing_parts(
         StoryState(devices - {"depot-1"}, reporting, lines - {"e"}), everyone
     ) == [
         "these switches do not answer: depot-1",
-        "traffic is seen on 4 of 5 lines: a, b, c, d",
+        "traffic on 4 of 5 lines: a, b, c, d",
         "laptop 5 (mqtt): its report was not accepted: the broker refused it",
         "laptop 6 (https): it could not enrol: no answer",
         "laptop 7 (https): its reports are accepted but not in the store yet",
     ]
     # Somebody else's reports, such as this machine's own agent's, stand in for nobody.
     others = reporting | {"own", "other", "third"}
-    assert len(missing(StoryState(devices, others, lines), everyone)) == 3
-    assert missing(
+    assert len(missing_parts(StoryState(devices, others, lines), everyone)) == 3
+    assert missing_parts(
         StoryState(devices, reporting | {"agent-5", "agent-7"}, lines), everyone
     )
-    assert missing(StoryState(devices, frozenset(), lines), everyone)[-1].endswith(
-        "and 43 more laptops"
-    )
+    assert missing_parts(StoryState(devices, frozenset(), lines), everyone)[
+        -1
+    ].endswith("and 43 more laptops")
 
 
 def test_a_demo_that_cannot_write_says_so_in_a_sentence(tmp_path: Path) -> None:

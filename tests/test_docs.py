@@ -386,7 +386,7 @@ def test_this_machines_own_agent_measures_once_as_the_readme_says(
         ("towpath-agent what-we-collect", "call_path"),
         ("towpath rules list", "line_down"),
         ("towpath rules check", ""),
-        ("towpath dashboards check", "boards are well"),
+        ("towpath dashboards check", "dashboards are valid"),
     ],
 )
 def test_what_needs_no_settings_ends_well(line: str, holds: str, council: Path) -> None:

@@ -179,7 +179,9 @@ def test_erasing_a_laptop_that_nobody_knows_fails_and_changes_nothing(
     before = contents(council.config.state)
     ended = towpath("agents", "erase", "nobody", "-c", council.settings)
     assert ended.returncode == 1
-    assert "no laptop is called 'nobody', and nothing of it is kept" in ended.stderr
+    assert (
+        "no laptop is called 'nobody', and no data about it is stored" in ended.stderr
+    )
     assert contents(council.config.state) == before
     assert [path for path in before if path.suffix == ".body"]
 

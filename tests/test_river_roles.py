@@ -133,4 +133,4 @@ async def test_a_role_that_runs_already_is_refused_in_one_sentence(
     says = refused.stderr.strip()
     assert len(says.splitlines()) == 1
     taken = "ingest" if roles.startswith("ingest") else "poll"
-    assert f"the role '{taken}' runs already in another process (pid " in says
+    assert f"the role '{taken}' already runs in another process (pid " in says

@@ -1,4 +1,4 @@
-"""`towpath check`: everything that can be said without starting anything."""
+"""`towpath check`: finds every problem that can be found without starting anything."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from alerts import unknown_names
 from alerts.rule_files import RuleError, load_rules
@@ -30,8 +31,16 @@ _JOURNAL_BYTES_A_ROW = 40
 _MEASUREMENTS_A_DEVICE = 2
 
 
-def check_config(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
-    """(what is wrong, what will mislead, what would run), one sentence each."""
+class ConfigCheck(NamedTuple):
+    """Sentences: problems that prevent a start, warnings, and what would run."""
+
+    problems: list[str]
+    warnings: list[str]
+    facts: list[str]
+
+
+def check_config(config: TowpathConfig) -> ConfigCheck:
+    """Checks everything that the settings name."""
     wrong: list[str] = []
     misleading: list[str] = []
     facts: list[str] = []
@@ -73,9 +82,9 @@ def check_config(config: TowpathConfig) -> tuple[list[str], list[str], list[str]
         try:
             secret.value()
         except LookupError as error:
-            misleading.append(f"{name}: {error}: nobody is told over that channel")
+            misleading.append(f"{name}: {error}: that channel notifies nobody")
     if not config.alerts.channels:
-        misleading.append("alerts.channels: there is none, so nobody is told of alerts")
+        misleading.append("alerts.channels: none is set, so alerts notify nobody")
     if config.store.kind == "influxdb":
         try:
             config.store.token()
@@ -89,13 +98,13 @@ def check_config(config: TowpathConfig) -> tuple[list[str], list[str], list[str]
         except CannotServe as error:
             wrong.append(f"ingest.https: {error}")
     if config.ingest.https is None and config.ingest.mqtt is None:
-        misleading.append("ingest: neither https nor mqtt: no laptop can report")
+        misleading.append("ingest: neither https nor mqtt is set: no laptop can report")
     if estate is not None and config.ingest.policy.reflector_secret_file is None:
         for reflector in estate.reflectors:
             if reflector.authenticated:
                 wrong.append(
-                    f"reflector {reflector.id}: authenticated, expected "
-                    "ingest.policy.reflector_secret_file: laptops get no key without it"
+                    f"reflector {reflector.id}: is authenticated, but laptops get no "
+                    "key: expected ingest.policy.reflector_secret_file"
                 )
             elif reflector.ndt7_url:
                 misleading.append(
@@ -104,7 +113,7 @@ def check_config(config: TowpathConfig) -> tuple[list[str], list[str], list[str]
                 )
     if not config.alerts.heartbeat_url:
         misleading.append(
-            "alerts.heartbeat_url is not set: nothing outside notices when Towpath dies"
+            "alerts.heartbeat_url is not set: nothing notices if Towpath stops"
         )
     if estate is not None:
         facts.append(_journal_hours(config, estate))
@@ -116,13 +125,13 @@ def check_config(config: TowpathConfig) -> tuple[list[str], list[str], list[str]
             Installation(config, ROLES)
         except (ValueError, LookupError, OSError) as error:
             wrong += str(error).splitlines()
-    return wrong, misleading, facts
+    return ConfigCheck(wrong, misleading, facts)
 
 
 def _alert_problems(
     config: TowpathConfig, estate: Estate | None, traps: TrapCatalog, facts: list[str]
 ) -> list[str]:
-    """What is wrong with rules, overrides and routes."""
+    """Problems of rules, overrides and routes."""
     try:
         if estate is None:
             rules = load_rules(CATALOGUE, config.alerts.rules)
@@ -146,7 +155,7 @@ def _credential_problems(
             continue
         names = credential_names(device.credentials, device.address, by_subnet)
         if names[-1] == DEFAULT and any(name in known for name in names):
-            # Nobody named `default`: it is only what comes last.
+            # No setting names `default`: it is only the last resort.
             names = names[:-1]
         for name in names:
             try:
@@ -164,33 +173,33 @@ def _trap_sender_problems(config: TowpathConfig, estate: Estate) -> Iterator[str
 
 
 def _shared_ports(config: TowpathConfig) -> Iterator[str]:
-    """Doors of one process that would want one port."""
-    doors = {"web.port": config.web.port, "metrics.port": config.metrics.port}
+    """Ports that two servers of one process would listen on."""
+    ports = {"web.port": config.web.port, "metrics.port": config.metrics.port}
     if config.ingest.https is not None:
-        doors["ingest.https.port"] = config.ingest.https.port
-    seen: dict[int, str] = {}
-    for name, port in doors.items():
-        if port and port in seen:
-            yield f"{name} is {port}, which is also {seen[port]}"
-        seen.setdefault(port, name)
+        ports["ingest.https.port"] = config.ingest.https.port
+    used_by: dict[int, str] = {}
+    for name, port in ports.items():
+        if port and port in used_by:
+            yield f"{name} is {port}, which is also {used_by[port]}"
+        used_by.setdefault(port, name)
 
 
 def _journal_hours(config: TowpathConfig, estate: Estate) -> str:
-    """What the journal's limit means in hours, at 50 ports a device."""
-    polled = sum(each.poll for each in estate.devices)
+    """The journal's limit in hours of polling, at 50 ports a device."""
+    polled = sum(device.poll for device in estate.devices)
     rows_a_s = polled * (50 + _MEASUREMENTS_A_DEVICE) / config.snmp.period_s
     if not rows_a_s:
         return f"journal: {config.journal.max_bytes >> 20} MiB"
     hours = config.journal.max_bytes / (rows_a_s * _JOURNAL_BYTES_A_ROW) / 3600
     return (
-        f"journal: {config.journal.max_bytes >> 20} MiB hold some {hours:,.0f} hours "
-        f"of polls of {polled} devices (50 ports each) while the store is away"
+        f"journal: {config.journal.max_bytes >> 20} MiB hold about {hours:,.0f} hours "
+        f"of polls of {polled} devices (50 ports each) if the store is down"
     )
 
 
 def _folders(config: TowpathConfig) -> Iterator[tuple[str, Path, Path]]:
-    """The folders that Towpath writes: the setting, its value, and the nearest folder
-    that is there already."""
+    """The folders that Towpath writes: (setting, its value, the nearest folder that
+    exists)."""
     for name, folder in (
         ("state", config.state),
         ("journal.folder", config.journal.folder),
@@ -200,17 +209,17 @@ def _folders(config: TowpathConfig) -> Iterator[tuple[str, Path, Path]]:
 
 
 def _folder_problems(config: TowpathConfig) -> Iterator[str]:
-    for name, folder, there in _folders(config):
-        if not there.is_dir():
-            yield f"{name} is {folder}, but {there} is not a folder"
+    for name, folder, existing in _folders(config):
+        if not existing.is_dir():
+            yield f"{name} is {folder}, but {existing} is not a folder"
             return
 
 
 def _unwritable(config: TowpathConfig) -> Iterator[str]:
-    """Only a warning: `check` may be run by another user than Towpath's."""
-    for name, folder, there in _folders(config):
-        if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
-            yield f"{name} is {folder}, but this user may not write into {there}"
+    """Only warnings, because another user than Towpath's may run `check`."""
+    for name, folder, existing in _folders(config):
+        if existing.is_dir() and not os.access(existing, os.W_OK | os.X_OK):
+            yield f"{name} is {folder}, but this user may not write to {existing}"
             return
 
 

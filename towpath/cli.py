@@ -1,4 +1,5 @@
-"""`towpath`: the door. Each command is a few lines that call the room that does it."""
+"""The `towpath` command. Each subcommand is a few lines that call the room that does
+the work."""
 
 from __future__ import annotations
 
@@ -38,15 +39,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Shows whether a council's network and its remote staff are well served.",
+    help="Monitor a council's network and the connections of its remote staff.",
 )
 # The panels of --help.
-_RUN, _DEVICES, _NOW, _FIGURES = (
-    "Run it",
-    "Devices",
-    "What is wrong",
-    "Figures and reports",
-)
+_RUN, _DEVICES, _ALERTS, _DATA = "Run", "Devices", "Alerts", "Data and reports"
 
 
 @app.command(rich_help_panel=_RUN)
@@ -54,10 +50,10 @@ def run(
     config: ConfigFile,
     role: Annotated[
         list[str] | None,
-        typer.Option(help="poll, ingest, store, alert, web; default: all of them"),
+        typer.Option(help="poll, ingest, store, alert or web; default: all"),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="build everything, start nothing, say what")
+        bool, typer.Option("--check", help="list what would run, and start nothing")
     ] = False,
 ) -> None:
     """Run Towpath, or some of its roles, until stopped."""
@@ -67,11 +63,11 @@ def run(
 
     restrict_umask()
     settings = read_config(config)
-    wanted = [part for each in role or ROLES for part in each.split(",")]
-    for each in wanted:
-        if each not in ROLES:
-            usage_error([f"--role {each!r}: expected one of {', '.join(ROLES)}"])
-    roles: list[Role] = [each for each in ROLES if each in wanted]
+    requested = [name for names in role or ROLES for name in names.split(",")]
+    for name in requested:
+        if name not in ROLES:
+            usage_error([f"--role {name!r}: expected one of {', '.join(ROLES)}"])
+    roles: list[Role] = [name for name in ROLES if name in requested]
     configure(settings.log)
     try:
         installation = Installation(settings, roles)
@@ -89,49 +85,51 @@ def run(
 
 @app.command(rich_help_panel=_RUN)
 def check(config: ConfigFile) -> None:
-    """Check settings, estate, rules and credentials; say everything that is wrong."""
+    """Check settings, estate, rules and credentials, and report all problems."""
     from towpath.check import check_config
     from towpath.log_setup import configure
 
     settings = read_config(config)
     configure(settings.log)
-    wrong_ones, warnings, facts = check_config(settings)
-    for each in warnings:
-        typer.echo(f"warning: {each}", err=True)
-    if wrong_ones:
-        usage_error(wrong_ones)
-    for each in facts:
-        typer.echo(each)
+    result = check_config(settings)
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    if result.problems:
+        usage_error(result.problems)
+    for fact in result.facts:
+        typer.echo(fact)
 
 
 @app.command(rich_help_panel=_RUN)
 def reflector(
     config: Annotated[
         Path | None,
-        typer.Option("-c", "--config", metavar="FILE", help="TOML with its settings"),
+        typer.Option("-c", "--config", metavar="FILE", help="settings (TOML)"),
     ] = None,
     stamp_port: Annotated[int | None, typer.Option(help="UDP, default 862")] = None,
     web_port: Annotated[int | None, typer.Option(help="TCP, default 8443")] = None,
-    certificate: Annotated[Path | None, typer.Option(help="TLS, PEM")] = None,
-    key: Annotated[Path | None, typer.Option(help="TLS, PEM")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="TLS certificate (PEM)")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="its private key (PEM)")] = None,
 ) -> None:
-    """The far end of agents' tests: STAMP over UDP, ndt7 and an echo over HTTPS."""
+    """Answer agents' tests: STAMP over UDP, ndt7 and an echo over HTTPS."""
     from collectors.reflector import ReflectorConfig
     from towpath.config import ConfigError, read_part
     from towpath.log_setup import LogConfig, configure
     from towpath.run import StartFailed, reflect
 
-    given = {
+    options = {
         "stamp_port": stamp_port,
         "web_port": web_port,
         "tls_certificate": certificate,
         "tls_key": key,
     }
-    given = {name: value for name, value in given.items() if value is not None}
+    options = {name: value for name, value in options.items() if value is not None}
     restrict_umask()
     configure(LogConfig())
     try:
-        run_async(reflect(read_part(ReflectorConfig, config, given)))
+        run_async(reflect(read_part(ReflectorConfig, config, options)))
     except ConfigError as error:
         usage_error(error.findings)
     except StartFailed as error:
@@ -145,15 +143,15 @@ def demo(
         typer.Option(
             "--for",
             metavar="90s",
-            help="end by itself after this long, once the report is made",
+            help="stop after this time, once the report is written",
         ),
     ] = "",
-    port: Annotated[int, typer.Option(help="of the status page")] = 8080,
+    port: Annotated[int, typer.Option(help="port of the status page")] = 8080,
     keep: Annotated[
-        Path | None, typer.Option(help="keep all it writes in this folder")
+        Path | None, typer.Option(help="keep all files in this folder")
     ] = None,
 ) -> None:
-    """Start a small council on this machine, with a fault in it."""
+    """Run a simulated council on this machine, break a line, and show the result."""
     from probes.wire.durations import parse_duration_ms
     from towpath.demo.demo_run import run_demo
 
@@ -168,30 +166,30 @@ def demo(
 app.command("poll", rich_help_panel=_DEVICES)(poll)
 app.command("discover", rich_help_panel=_DEVICES)(discover)
 app.command("topology", rich_help_panel=_DEVICES)(topology)
-app.command("query", rich_help_panel=_FIGURES)(store.query)
-app.command("export", rich_help_panel=_FIGURES)(store.export)
+app.command("query", rich_help_panel=_DATA)(store.query)
+app.command("export", rich_help_panel=_DATA)(store.export)
 app.add_typer(agents.app, name="agents", rich_help_panel=_RUN)
 app.add_typer(imports.app, name="import", rich_help_panel=_DEVICES)
 app.add_typer(compare.app, name="compare", rich_help_panel=_DEVICES)
-app.add_typer(alerts.app, name="alerts", rich_help_panel=_NOW)
-app.add_typer(rules.app, name="rules", rich_help_panel=_NOW)
-app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_FIGURES)
-app.add_typer(reports.app, name="report", rich_help_panel=_FIGURES)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=_ALERTS)
+app.add_typer(rules.app, name="rules", rich_help_panel=_ALERTS)
+app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_DATA)
+app.add_typer(reports.app, name="report", rich_help_panel=_DATA)
 
 
 def main() -> None:
-    """The entry point of the `towpath` command."""
+    """Runs the `towpath` command."""
     guard_terminal()
     try:
         app()
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:
-        # A folder that is missing or may not be written, a disk that is full.
+        # A folder that does not exist or cannot be written, or a full disk.
         typer.echo(f"towpath: {sentence_of(error)}", err=True)
         sys.exit(1)
     except sqlite3.OperationalError as error:
-        typer.echo(f"towpath: a file of its state: {error}", err=True)
+        typer.echo(f"towpath: a database in the state folder: {error}", err=True)
         sys.exit(1)
 
 

@@ -1,7 +1,7 @@
-"""`towpath.toml`: one model made of the rooms' own, checked as a whole.
+"""`towpath.toml`: one model made of the models of the rooms.
 
-Relative paths are relative to the file's folder; where nothing is said, what Towpath
-keeps lies under `state`.
+Relative paths are relative to the file's folder. Files without a setting of their own
+are kept under `state`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _UNDER_STATE: dict[tuple[str, ...], str] = {
 
 
 class ConfigError(ValueError):
-    """The settings cannot be used; `findings` says why, one sentence each."""
+    """The settings cannot be used. `findings` has a sentence for each problem."""
 
     def __init__(self, findings: list[str]) -> None:
         super().__init__("\n".join(findings))
@@ -55,7 +55,7 @@ class ConfigError(ValueError):
 
 
 class TowpathConfig(StrictModel):
-    """Everything `towpath run` is told."""
+    """All settings of `towpath run`."""
 
     council: str = "Towpath"
     state: Path = Path("var/state")
@@ -83,20 +83,20 @@ class TowpathConfig(StrictModel):
             return raw
         state = Path(str(raw.get("state", "var/state")))
         filled = dict(raw)
-        for where, name in _UNDER_STATE.items():
+        for key_path, name in _UNDER_STATE.items():
             table = filled
-            for part in where[:-1]:
-                inner = table.get(part, {})
+            for key in key_path[:-1]:
+                inner = table.get(key, {})
                 if not isinstance(inner, dict):
                     break
-                table[part] = table = dict(inner)
+                table[key] = table = dict(inner)
             else:
-                table.setdefault(where[-1], str(state / name))
+                table.setdefault(key_path[-1], str(state / name))
         return filled
 
 
 def personal_folders(config: TowpathConfig) -> dict[Root, Path]:
-    """Where the places of `collectors.personal_data` are in these settings."""
+    """The folders of the places in `collectors.personal_data`, by these settings."""
     folders: dict[Root, Path] = {
         "journal": config.journal.folder,
         "store": config.store.folder,
@@ -109,28 +109,28 @@ def personal_folders(config: TowpathConfig) -> dict[Root, Path]:
 
 
 def read(path: Path) -> TowpathConfig:
-    """The settings in the file. `ConfigError` names everything that is wrong."""
+    """Reads the settings. Raises `ConfigError` with all problems."""
     return read_part(TowpathConfig, path, {})
 
 
 def read_part(
-    model: type[_Model], path: Path | None, given: Mapping[str, Any]
+    model: type[_Model], path: Path | None, options: Mapping[str, Any]
 ) -> _Model:
-    """`model` from a TOML file (or nothing), with what was `given` put above it."""
+    """Reads `model` from a TOML file, if there is one; `options` override it."""
     text = "" if path is None else _text(path)
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{path}: is not valid TOML: {error}"]) from None
     try:
-        config = model.model_validate({**raw, **given})
+        config = model.model_validate({**raw, **options})
     except ValidationError as error:
         raise ConfigError(
             [
-                f"{path}:{line_of(text, _key_path(name)) or 1}: {name} {says}"
+                f"{path}:{line_of(text, _key_path(name)) or 1}: {name} {problem}"
                 if path is not None
-                else f"{name} {says}"
-                for name, says in explain(error, model)
+                else f"{name} {problem}"
+                for name, problem in explain(error, model)
             ]
         ) from None
     return resolve_paths(config, Path.cwd() if path is None else path.resolve().parent)
@@ -146,7 +146,7 @@ def _text(path: Path) -> str:
 
 
 def resolve_paths(model: _Model, base: Path) -> _Model:
-    """`model` with every relative path in it made relative to `base`."""
+    """Returns `model` with every relative path in it taken from `base`."""
     changed: dict[str, Any] = {}
     for name in type(model).model_fields:
         value = getattr(model, name)
@@ -172,7 +172,7 @@ def _resolved(value: Any, base: Path) -> Any:
 
 
 def _key_path(name: str) -> tuple[int | str, ...]:
-    """`devices[3].address` back as (devices, 2, address)."""
+    """Parses `devices[3].address` into (devices, 2, address)."""
     parts: list[int | str] = []
     for piece in name.split("."):
         key, _, index = piece.partition("[")

@@ -1,5 +1,5 @@
-"""Pages that are printed from what the code declares: `make docs` writes them, a test
-fails where they are old."""
+"""Generates pages of the documentation from the code. `make docs` writes them; a test
+fails if they are out of date."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ _RULES_HEAD = "| rule | severity | it means, and why that happens | do first |\n
 
 def catalogue_page(catalogue: Catalogue) -> str:
     """`docs/catalogue.md`: every measurement with its tags and fields."""
-    shared = [each for each in catalogue if not each.personal]
-    personal = [each for each in catalogue if each.personal]
+    shared = [m for m in catalogue if not m.personal]
+    personal = [m for m in catalogue if m.personal]
     lines = [
         "# The catalogue",
         "",
-        "Every measurement Towpath knows, printed from the code (`make docs`). Rules,",
-        "dashboards and reports can ask for nothing else.",
+        "Every measurement of Towpath, generated from the code (`make docs`). Rules,",
+        "dashboards and reports can only query these.",
         "",
-        "Flags are 1 (yes) or 0 (no): their mean is a ratio. A value that was not",
-        "measured is absent, never 0. A mean of a value that is weighted counts each",
-        "row by how much it saw: of calls, by how many.",
+        "Flags are 1 (yes) or 0 (no), so their mean is a ratio. A value that was not",
+        "measured is absent, never 0. If a value is weighted, its mean counts each row",
+        "by that weight: a mean of calls by the number of calls.",
         "",
         "## About the network and Towpath itself",
         "",
     ]
-    for each in shared:
-        lines += _measurement(each)
+    for measurement in shared:
+        lines += _measurement_lines(measurement)
     lines += [
         "## About one laptop (personal data)",
         "",
-        "Kept in a database of their own. Shared pages never ask for these: they see",
-        "`experience`, where every group has at least `groups.least` laptops (ten).",
+        "Kept in a separate database. Shared pages never query these. They query",
+        "`experience`, in which every group has at least `groups.least` laptops (ten).",
         "",
     ]
-    for each in personal:
-        lines += _measurement(each)
+    for measurement in personal:
+        lines += _measurement_lines(measurement)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -65,7 +65,7 @@ def write() -> None:
 
 
 def _replace_table(page: str, head: str, table: str) -> None:
-    """Puts `table` where the page has the one that begins with `head`."""
+    """Replaces the table of the page that begins with `head`."""
     path = DOCS / page
     before, _, rest = path.read_text(encoding="utf-8").partition(head)
     after = re.sub(r"\A(\|.*\n)*", "", rest)
@@ -73,7 +73,7 @@ def _replace_table(page: str, head: str, table: str) -> None:
 
 
 def places_table(places: Iterable[PersonalDataPlace]) -> str:
-    """The table of `docs/privacy.md`, from the list that erasing goes by."""
+    """The table of `docs/privacy.md`, from the list that `erase` uses."""
     lines = [_PLACES_HEAD + "|---|---|---|---|"]
     for place in places:
         where = f"{_ROOTS[place.root]}/{place.glob}"
@@ -95,21 +95,22 @@ def rules_table(rules: Iterable[Rule]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _measurement(each: Measurement) -> Iterator[str]:
-    yield f"### `{each.name}`"
+def _measurement_lines(measurement: Measurement) -> Iterator[str]:
+    yield f"### `{measurement.name}`"
     yield ""
-    every = exact_duration_text(each.period_s).removeprefix("1 ")
-    late = exact_duration_text(each.lateness_s)
+    every = exact_duration_text(measurement.period_s).removeprefix("1 ")
+    late = exact_duration_text(measurement.lateness_s)
+    meaning = measurement.meaning
     yield (
-        f"{each.meaning[0].upper()}{each.meaning[1:]}. Every {every}; "
-        f"kept {each.retention_days} days; late after {late}."
+        f"{meaning[0].upper()}{meaning[1:]}. Every {every}; "
+        f"kept {measurement.retention_days} days; late after {late}."
     )
     yield ""
     yield "| name | kind | unit | meaning |"
     yield "|---|---|---|---|"
-    for tag in each.tags:
+    for tag in measurement.tags:
         yield f"| `{tag.name}` | tag | | {tag.meaning} |"
-    for field in each.fields:
+    for field in measurement.fields:
         weight = f"; weighted by `{field.weight}`" if field.weight else ""
         meaning = field.meaning + weight
         yield f"| `{field.name}` | {field.type} | {field.unit} | {meaning} |"

@@ -1,4 +1,4 @@
-"""Structured logs: one event a line, key=value for a person, JSON for a program."""
+"""Structured logs, one event per line: key=value for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LogConfig(StrictModel):
 
 
 def configure(config: LogConfig) -> None:
-    """All logs of the process, ours and the libraries', to standard error."""
+    """Sends all logs of the process, ours and the libraries', to standard error."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

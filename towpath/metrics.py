@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus: what Towpath says about itself, on a port of its own."""
+"""`/metrics` for Prometheus: Towpath's figures about itself, on a port of their own."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from collectors.strict_model import StrictModel
 
 
 class MetricsConfig(StrictModel):
-    """`port` is that of a process with all roles; one with a single role listens on
-    the port after it by its place in poll, ingest, store, alert, web. 0 turns it off.
-    """
+    """`port` is for a process with all roles. A process with one role adds 1 for poll,
+    2 for ingest, 3 for store, 4 for alert or 5 for web. 0 turns it off."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65529)] = 9468
 
 
 class MetricsServer:
-    """Answers scrapes in a thread of its own; every scrape asks `collector`."""
+    """Answers scrapes in a thread of its own, from `collector`."""
 
     def __init__(
         self, config: MetricsConfig, roles: Sequence[str], collector: Collector
@@ -43,8 +42,8 @@ class MetricsServer:
             )
         except OSError as error:
             raise OSError(
-                f"{self.host}:{self.port} cannot be listened on ({error.strerror}): "
-                "set metrics.port to a free one, or to 0"
+                f"cannot listen on {self.host}:{self.port} ({error.strerror}): "
+                "set metrics.port to a free port, or to 0"
             ) from None
         return self
 

@@ -1,5 +1,4 @@
-"""One process for each role: two pollers would ask every device twice, and each would
-be right."""
+"""Locks that keep a role to one process: two pollers would poll every device twice."""
 
 from __future__ import annotations
 
@@ -12,12 +11,15 @@ from typing import Self
 
 
 class RoleTaken(RuntimeError):
-    """Another process has that role; the text says which, and its process id."""
+    """Another process has the role. The text names the role and the process id."""
 
 
 class RoleLocks:
-    """`with RoleLocks(folder, roles):` holds a lock on each, freed by any end of the
-    process. `RoleTaken` where another process has one."""
+    """`with RoleLocks(folder, roles):` holds a lock for each role.
+
+    The system frees the locks however the process ends. Raises `RoleTaken` if another
+    process has one.
+    """
 
     def __init__(self, folder: Path, roles: Sequence[str]) -> None:
         self._folder, self._roles = folder, roles
@@ -35,7 +37,7 @@ class RoleLocks:
                 except OSError:
                     pid = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
                     raise RoleTaken(
-                        f"the role {role!r} runs already in another process (pid "
+                        f"the role {role!r} already runs in another process (pid "
                         f"{pid or 'unknown'}); expected one process for each role"
                     ) from None
                 os.ftruncate(handle, 0)

@@ -1,8 +1,8 @@
-"""`towpath run`: everything one process does, wired by hand, in order.
+"""`towpath run`: builds everything that one process runs, and starts it in order.
 
-Building is inert: `--check` builds all and starts nothing. Entering starts the pieces
-from the bottom up; leaving stops them in reverse, the journal last, so that what was
-acknowledged is on disk whatever happens.
+Building starts nothing, so `--check` can build everything. Entering starts the pieces
+from the bottom up; leaving stops them in reverse order, the journal last, so that
+everything that was acknowledged is on disk.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ Piece = AbstractAsyncContextManager[Any] | AbstractContextManager[Any]
 
 
 class StartFailed(RuntimeError):
-    """A piece could not start; the text says which, why, and what to do."""
+    """A piece could not start. The text names it and gives the reason and a remedy."""
 
 
 class Installation:
@@ -106,13 +106,13 @@ class Installation:
             self._alert()
         if "web" in roles:
             self._web()
-        itself = SelfMonitor(
+        monitor = SelfMonitor(
             self.process, self._sources, self.journal, now_ms, config.self_s
         )
-        self._add("self samples", itself)
+        self._add("self samples", monitor)
         if config.metrics.port:
-            door = MetricsServer(config.metrics, roles, itself)
-            self._add(f"metrics http://{door.host}:{door.port}/metrics", door)
+            metrics = MetricsServer(config.metrics, roles, monitor)
+            self._add(f"metrics http://{metrics.host}:{metrics.port}/metrics", metrics)
 
     def _poll(self) -> None:
         config, devices = self.config, len(self.estate.current.devices)
@@ -138,14 +138,15 @@ class Installation:
             )
             self._add(f"traps udp {config.traps.host}:{config.traps.port}", traps)
             self._source("traps", traps.samples)
-        doors = VpnGateways(
+        gateways = VpnGateways(
             config.vpn_gateways,
             lambda: self.estate.current,
             self.journal,
             self._now_ms,
             lambda: poller.is_cut_off,
         )
-        self._add(f"knock at {len(self.estate.current.vpn_gateways)} VPN doors", doors)
+        count = len(self.estate.current.vpn_gateways)
+        self._add(f"check {count} VPN gateways", gateways)
 
     def _ingest(self) -> None:
         config = self.config.ingest
@@ -232,22 +233,22 @@ class Installation:
             yields=True,
         )
         self._add("reader alert", reader)
-        surroundings = TopologyView(
+        topology = TopologyView(
             lambda: self.estate.current, self.store, self._now_ms, config.warm_timeout_s
         )
         if config.discovered_parents:
-            self._add("topology from what devices hear", surroundings)
+            self._add("topology from discovered neighbours", topology)
         engine = AlertEngine(
             config,
             rules,
             EngineInputs(
                 reader,
                 self.journal,
-                surroundings.estate
+                topology.estate
                 if config.discovered_parents
                 else lambda: self.estate.current,
                 self.store,
-                surroundings.add,
+                topology.add,
             ),
             build_notifiers(config),
             self.process,
@@ -256,8 +257,8 @@ class Installation:
         )
         self.journal.show_refused(engine.add_refused_batch)
         self._alert_trouble = lambda: engine.disk_error
-        told = ", ".join(config.channels) or "nobody (no channel is configured)"
-        self._add(f"alerts by {len(rules)} rules, telling {told}", engine)
+        channels = ", ".join(config.channels) or "nobody (no channel is configured)"
+        self._add(f"alerts from {len(rules)} rules, notifying {channels}", engine)
         self._source("alerts", engine.samples)
 
     def _web(self) -> None:
@@ -277,17 +278,18 @@ class Installation:
         self._source("web", lambda at: [page.sample(self.process, at)])
 
     def _unwell(self, now_ms: int) -> list[str]:
-        """What keeps Towpath from its work, a sentence each; blocking."""
-        found = self.disks.troubles()
+        """Sentences about what keeps Towpath from working (blocking)."""
+        problems = self.disks.troubles()
         if trouble := self._alert_trouble():
-            found.append(f"Alerts are kept in memory only: {trouble}.")
+            problems.append(f"Alerts are kept in memory only: {trouble}.")
         standing = self.config.alerts.standing
-        for each in overdue_notifications(standing, now_ms):
-            count = (
-                "1 notification" if each.count == 1 else f"{each.count} notifications"
+        for overdue in overdue_notifications(standing, now_ms):
+            plural = "" if overdue.count == 1 else "s"
+            problems.append(
+                f"The channel {overdue.channel} has not accepted {overdue.count} "
+                f"notification{plural}."
             )
-            found.append(f"The channel {each.channel} has not taken {count}.")
-        return found
+        return problems
 
     def _open_store(self) -> None:
         if not hasattr(self, "store"):
@@ -326,8 +328,8 @@ class Installation:
 
 
 def _folders(config: TowpathConfig) -> dict[str, Path]:
-    """Where Towpath writes, by name."""
-    found = {
+    """The folders that Towpath writes to, by name."""
+    folders = {
         "state": config.state,
         "journal": config.journal.folder,
         "store": config.store.folder,
@@ -335,8 +337,8 @@ def _folders(config: TowpathConfig) -> dict[str, Path]:
         "agents": config.ingest.registry.path.parent,
     }
     if config.web.reports is not None:
-        found["reports"] = config.web.reports
-    return found
+        folders["reports"] = config.web.reports
+    return folders
 
 
 async def serve(installation: Installation) -> None:
@@ -358,20 +360,20 @@ async def serve(installation: Installation) -> None:
             roles=list(installation.roles),
             pieces=[name for name, _ in installation.pieces],
         )
-        # What start-up made stays: the collector need not look at it again.
+        # The objects made at start-up stay: the garbage collector can skip them.
         gc.collect()
         gc.freeze()
         notify("READY=1")
         await stop.wait()
         notify("STOPPING=1")
         _log.info("towpath_stops")
-        # Whatever hangs must not keep a stop from ending: the journal is safe anyway.
+        # A task that hangs must not delay the stop: the journal is on disk anyway.
         loop.call_later(_STOP_S, _give_up)
     _log.info("towpath_stopped")
 
 
 async def reflect(config: ReflectorConfig) -> None:
-    """`towpath reflector`: the far end of agents' tests, until SIGTERM or SIGINT."""
+    """`towpath reflector`: answers agents' tests until SIGTERM or SIGINT."""
     raise_file_limit()
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

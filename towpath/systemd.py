@@ -1,4 +1,4 @@
-"""Tells systemd how the process is (sd_notify), where systemd asked to be told."""
+"""Notifies systemd of the state of the process (sd_notify)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 
 
 def notify(state: str) -> None:
-    """Sends `READY=1`, `RELOADING=1`, `STOPPING=1` …; nothing without systemd."""
+    """Sends `READY=1`, `RELOADING=1` or `STOPPING=1`. Does nothing without systemd."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -16,7 +16,7 @@ def notify(state: str) -> None:
         address = "\0" + address[1:]
     with (
         contextlib.suppress(OSError),
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel,
     ):
-        door.connect(address)
-        door.sendall(state.encode())
+        channel.connect(address)
+        channel.sendall(state.encode())

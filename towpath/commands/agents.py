@@ -1,4 +1,4 @@
-"""`towpath agents`: who may report, and how a laptop becomes one."""
+"""`towpath agents`: enrolled laptops and enrolment tokens."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _registry(config: Path) -> Iterator[Registry]:
         with Registry(settings.ingest.registry) as registry:
             yield registry
     except typer.Exit:
-        # A RuntimeError too, and no failure of the registry's.
+        # Also a RuntimeError, but not an error of the registry.
         raise
     except (OSError, RuntimeError, ValueError) as error:
         fail(str(error))
@@ -50,11 +50,11 @@ def _registry(config: Path) -> Iterator[Registry]:
 @app.command()
 def token(
     config: ConfigFile,
-    site: Annotated[str, typer.Option(help="estate id of the site they belong to")],
+    site: Annotated[str, typer.Option(help="id of the laptops' home site")],
     uses: Annotated[int, typer.Option(min=1, help="how many laptops may use it")] = 1,
-    days: Annotated[float, typer.Option(min=0.01, help="how long it is good for")] = 7,
+    days: Annotated[float, typer.Option(min=0.01, help="days until it expires")] = 7,
 ) -> None:
-    """Make an enrolment token; it is shown once, and kept as a hash."""
+    """Make an enrolment token. It is shown once; only its hash is stored."""
     from collectors.estate import EstateError, known_names, load
 
     try:
@@ -69,26 +69,25 @@ def token(
 
 @app.command("list")
 def list_(config: ConfigFile) -> None:
-    """Agents by home site: when last seen (to the hour), and whether revoked."""
+    """List laptops by home site: enrolled or revoked, and the hour last seen."""
     with _registry(config) as registry:
         agents = sorted(registry.agents(), key=lambda a: (a.home_site, a.agent))
     if not agents:
         typer.echo("no laptop is enrolled yet: towpath agents token --site SITE")
-    for each in agents:
-        seen = "never" if not each.last_seen_ms else _hour(each.last_seen_ms)
-        state = "revoked" if each.revoked else "enrolled"
-        typer.echo(f"{each.agent}  {each.home_site:<20}  {state:<8}  seen {seen}")
+    for agent in agents:
+        seen = "never" if not agent.last_seen_ms else _hour(agent.last_seen_ms)
+        state = "revoked" if agent.revoked else "enrolled"
+        typer.echo(f"{agent.agent}  {agent.home_site:<20}  {state:<8}  seen {seen}")
 
 
 @app.command()
 def tokens(config: ConfigFile) -> None:
-    """Enrolment tokens that can still be used."""
+    """List enrolment tokens, with the uses left and the expiry."""
     with _registry(config) as registry:
-        for each in registry.tokens():
-            ends = _hour(each.expires_ms)
-            typer.echo(
-                f"{each.id}  {each.site:<20}  {each.uses - each.used} left, to {ends}"
-            )
+        for token in registry.tokens():
+            left = token.uses - token.used
+            expires = _hour(token.expires_ms)
+            typer.echo(f"{token.id}  {token.site:<20}  {left} left, to {expires}")
 
 
 @app.command()
@@ -97,26 +96,26 @@ def withdraw(
 ) -> None:
     """Withdraw an enrolment token."""
     with _registry(config) as registry:
-        exit_with(_said(registry.withdraw_token(id), f"token {id} is withdrawn", id))
+        exit_with(_report(registry.withdraw_token(id), f"token {id} is withdrawn", id))
 
 
 @app.command()
 def revoke(config: ConfigFile, agent: Agent) -> None:
-    """Take no more reports from a laptop (lost, stolen, leaver); within seconds."""
+    """Stop accepting a laptop's reports (lost, stolen, leaver), within seconds."""
     with _registry(config) as registry:
-        exit_with(_said(registry.revoke(agent), f"{agent} is revoked", agent))
+        exit_with(_report(registry.revoke(agent), f"{agent} is revoked", agent))
 
 
 @app.command()
 def restore(config: ConfigFile, agent: Agent) -> None:
-    """Take reports from a revoked laptop again."""
+    """Accept reports from a revoked laptop again."""
     with _registry(config) as registry:
-        exit_with(_said(registry.restore(agent), f"{agent} may report again", agent))
+        exit_with(_report(registry.restore(agent), f"{agent} may report again", agent))
 
 
 @app.command()
 def erase(config: ConfigFile, agent: Agent) -> None:
-    """Forget a laptop and everything it measured (a request under data protection)."""
+    """Erase a laptop and everything it measured (a data protection request)."""
     from collectors.personal_data import count as count_lines
     from collectors.personal_data import erase as erase_files
     from collectors.server_measurements import CATALOGUE
@@ -135,15 +134,15 @@ def erase(config: ConfigFile, agent: Agent) -> None:
 
     async def erase_rows() -> None:
         async with open_store(settings.store, CATALOGUE) as store:
-            # Noted first, so that nothing comes back from the journal. The process
-            # that writes an embedded store's files erases them, when it tidies up.
+            # Recorded first, so that nothing comes back from the journal. The process
+            # that writes an embedded store's files erases the rows when it tidies up.
             requests.request(agent, wall_ms(), done=not embedded)
             if not embedded:
                 await store.erase(agent)
 
     with _registry(config) as registry:
-        # Unreadable bodies may be of any laptop, and all of them are erased with one:
-        # so nothing is erased until it is known that there is such a laptop.
+        # Unreadable bodies may be from any laptop, so all of them are erased. Nothing
+        # is erased until it is known that there is such a laptop.
         try:
             lines, rows = count_lines(folders, agent), run_async(count_rows())
         except OSError as error:
@@ -152,7 +151,7 @@ def erase(config: ConfigFile, agent: Agent) -> None:
             fail(f"nothing was erased: {error}")
         enrolled = any(known.agent == agent for known in registry.agents())
         if not (enrolled or rows or lines):
-            fail(f"no laptop is called {agent!r}, and nothing of it is kept")
+            fail(f"no laptop is called {agent!r}, and no data about it is stored")
         registry.forget(agent)
     try:
         erase_files(folders, agent)
@@ -162,12 +161,13 @@ def erase(config: ConfigFile, agent: Agent) -> None:
         run_async(erase_rows())
     except (Away, RowsRefused, Unanswered, OSError, ValueError) as error:
         fail(f"no longer enrolled, but its rows are still in the store: {error}")
-    when = "within a minute of Towpath running" if embedded else "already"
-    typer.echo(f"{agent} is forgotten: its {rows} rows are gone {when}")
+    when = "will be erased within a minute of Towpath running"
+    typer.echo(f"{agent} is erased: its {rows} rows {when if embedded else 'are gone'}")
 
 
-def _said(done: bool, says: str, name: str) -> int:
-    typer.echo(says if done else f"nothing is called {name!r}", err=not done)
+def _report(done: bool, message: str, name: str) -> int:
+    """Prints `message`, or that nothing has that name. Returns the exit code."""
+    typer.echo(message if done else f"nothing is called {name!r}", err=not done)
     return 0 if done else 1
 
 

@@ -1,4 +1,4 @@
-"""`towpath alerts`: what is wrong now, who has it, and what is planned."""
+"""`towpath alerts`: open alerts, acknowledgements, silences and test pages."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from collectors.estate import Estate
     from towpath.config import TowpathConfig
 
-app = typer.Typer(no_args_is_help=True, help="What is wrong now; silences; tests.")
-Who = Annotated[str, typer.Option(help="who says so")]
+app = typer.Typer(no_args_is_help=True, help="Open alerts, silences and test pages.")
+Who = Annotated[str, typer.Option(help="your name; default: the user")]
 
 
 @app.command("list")
 def list_(
     config: ConfigFile,
     since: Annotated[
-        str, typer.Option(help="also what ended since: 24h, 7d …", metavar="SPAN")
+        str, typer.Option(help="also alerts ended since: 24h, 7d …", metavar="SPAN")
     ] = "",
     everything: Annotated[
-        bool, typer.Option("--all", help="suppressed and pending ones, too")
+        bool, typer.Option("--all", help="also suppressed and pending alerts")
     ] = False,
     json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Open alerts. Exit code 1 where any fires that is not suppressed."""
+    """List open alerts. Exit code 1 if any fires and is not suppressed."""
     from alerts.alert_commands import alerts_list
     from probes.wire.durations import parse_duration_ms
 
@@ -67,7 +67,7 @@ def ack(
     why: Annotated[str, typer.Option(help="what is being done")] = "",
     who: Who = "",
 ) -> None:
-    """Say that somebody has it."""
+    """Acknowledge an alert: somebody is working on it."""
     from alerts.alert_commands import alerts_ack
 
     standing = ensure_folder(read_config(config).alerts.standing, "alerts.standing")
@@ -83,11 +83,11 @@ def silence(
     device: Annotated[str, typer.Option()] = "",
     rule: Annotated[str, typer.Option()] = "",
     planned: Annotated[
-        bool, typer.Option(help="planned maintenance: reports count it apart")
+        bool, typer.Option(help="planned maintenance: reports count it separately")
     ] = False,
     who: Who = "",
 ) -> None:
-    """Send no pages for a while; measuring and resolving go on."""
+    """Send no pages for a while. Measuring and resolving continue."""
     from alerts.alert_commands import alerts_silence
     from alerts.suppression import Silence
 
@@ -117,7 +117,7 @@ def silence(
 
 @app.command()
 def silences(config: ConfigFile) -> None:
-    """Silences in force or to come."""
+    """List silences that are active or planned."""
     from alerts.alert_commands import alerts_silences
 
     settings = read_config(config).alerts
@@ -137,7 +137,7 @@ def unsilence(config: ConfigFile, id: Annotated[int, typer.Argument()]) -> None:
 
 @app.command("test")
 def send_test(config: ConfigFile, channel: Annotated[str, typer.Argument()]) -> None:
-    """Send one page that says it is a test to a channel."""
+    """Send a test page to a channel."""
     from alerts.alert_commands import alerts_test
     from alerts.alert_config import build_notifiers
 
@@ -154,7 +154,7 @@ def send_test(config: ConfigFile, channel: Annotated[str, typer.Argument()]) -> 
 
 
 def _known(settings: TowpathConfig) -> tuple[Rules, Estate] | None:
-    """Rules and estate; None if they cannot be read: at night a silence must do."""
+    """Rules and estate, or None if they cannot be read: silencing must work even so."""
     from alerts.rule_files import RuleError, load_rules
     from collectors.estate import EstateError
     from collectors.estate import load as load_estate

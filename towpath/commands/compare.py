@@ -98,7 +98,7 @@ def librenms(
     except SourceError as error:
         fail(str(error))
     except (Away, Unanswered, OSError, ValueError) as error:
-        fail(f"the store gave no answer: {error}")
+        fail(f"the store does not answer: {error}")
     if json:
         typer.echo(compare_output.as_json(comparison, "LibreNMS"))
     else:

@@ -1,4 +1,4 @@
-"""`towpath dashboards`: everything for Grafana, made, checked and pushed."""
+"""`towpath dashboards`: builds, checks and pushes Grafana's dashboards."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ if TYPE_CHECKING:
     from alerts.rule_files import Rules
     from dashboards.grafana import GrafanaConfig
 
-app = typer.Typer(no_args_is_help=True, help="Grafana's boards, rules, data sources.")
+app = typer.Typer(
+    no_args_is_help=True, help="Dashboards, rules and data sources for Grafana."
+)
 Config = Annotated[
     Path | None,
     typer.Option(
         "-c",
         "--config",
         metavar="FILE",
-        help="towpath.toml: Grafana's settings, the rules",
+        help="towpath.toml, for Grafana's settings and the rules",
     ),
 ]
 Grafana = Annotated[
-    int | None, typer.Option("--grafana", help="oldest version to work with: 9 to 13")
+    int | None,
+    typer.Option("--grafana", help="oldest Grafana version to support: 9 to 13"),
 ]
 
 
@@ -34,7 +37,7 @@ def build(
     config: Config = None,
     grafana: Grafana = None,
 ) -> None:
-    """Write boards and provisioning files."""
+    """Write dashboards and provisioning files."""
     from dashboards.grafana import BoardError
     from dashboards.grafana import build as build_files
 
@@ -46,17 +49,17 @@ def build(
         usage_error(str(error).splitlines())
     for path in built.files:
         typer.echo(path)
-    for each in built.left:
-        typer.echo(f"not for Grafana: rule {each.rule}: {each.why}", err=True)
+    for omitted in built.left:
+        typer.echo(f"not for Grafana: rule {omitted.rule}: {omitted.why}", err=True)
 
 
 @app.command()
 def check(
     folder: Annotated[
-        Path | None, typer.Argument(help="boards (*.json) to check; default: our own")
+        Path | None, typer.Argument(help="dashboards (*.json); default: our own")
     ] = None,
 ) -> None:
-    """Whether every field is in the catalogue and nothing personal is shared."""
+    """Check that all fields are in the catalogue and no personal data is shared."""
     from collectors.server_measurements import CATALOGUE
     from dashboards.grafana import BOARDS, check_boards, check_folder
 
@@ -67,7 +70,7 @@ def check(
     if findings:
         fail("\n".join(findings))
     typer.echo(
-        f"{len(BOARDS)} boards are well" if folder is None else f"{folder}: well"
+        f"{len(BOARDS)} dashboards are valid" if folder is None else f"{folder}: valid"
     )
 
 
@@ -77,7 +80,7 @@ def push(
     token: Annotated[str, typer.Option(envvar="TOWPATH_GRAFANA_TOKEN")],
     config: Config = None,
 ) -> None:
-    """Put the boards into a running Grafana."""
+    """Put the dashboards into a running Grafana."""
     from dashboards.grafana.push import PushError
     from dashboards.grafana.push import push as push_boards
 
@@ -91,7 +94,7 @@ def push(
 
 
 def export_rules(out: Path, config: Path | None, grafana: int | None) -> None:
-    """Write only the alert rules' provisioning file."""
+    """Writes only the provisioning file of the alert rules."""
     from dashboards.grafana import BoardError, files
 
     settings, rules = _settings(config, grafana)
@@ -105,8 +108,8 @@ def export_rules(out: Path, config: Path | None, grafana: int | None) -> None:
             out.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             typer.echo(path)
-    for each in left:
-        typer.echo(f"not for Grafana: rule {each.rule}: {each.why}", err=True)
+    for omitted in left:
+        typer.echo(f"not for Grafana: rule {omitted.rule}: {omitted.why}", err=True)
 
 
 def _warn(settings: GrafanaConfig) -> None:

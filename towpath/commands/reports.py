@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="Reports for managers.")
 
 @app.callback()
 def _group() -> None:
-    """Keeps `site` a command of its own while it is the only one."""
+    """Keeps `site` a subcommand although it is the only one."""
 
 
 @app.command()
@@ -32,10 +32,10 @@ def site(
     out: Annotated[Path, typer.Option(help="folder to write into")],
     site: Annotated[str | None, typer.Option(help="one site; default: all")] = None,
     pdf: Annotated[
-        bool, typer.Option(help="a PDF, too; needs WeasyPrint and Pango")
+        bool, typer.Option(help="also write a PDF; needs WeasyPrint and Pango")
     ] = True,
 ) -> None:
-    """Availability, lines, calls and incidents of a month, as HTML, CSV and PDF."""
+    """Write a month's availability, lines, calls and incidents as HTML, CSV and PDF."""
     from collectors.estate import EstateError, load
     from collectors.server_measurements import CATALOGUE
     from collectors.store import Away, Unanswered, open_store
@@ -76,8 +76,8 @@ def site(
                 ),
             )
 
-    # Half a million rows live until the end of this command: to look for cycles among
-    # them again and again costs a tenth of its time and finds none.
+    # Half a million rows live until this command ends. Searching them for cycles takes
+    # a tenth of its time and finds none.
     gc.disable()
     try:
         files = run_async(made())

@@ -1,4 +1,4 @@
-"""`towpath rules`: the rules, against the catalogue and against recorded windows."""
+"""`towpath rules`: lists, checks, tests and exports the alert rules."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import typer
 from towpath.commands.dashboards import export_rules
 from towpath.commands.shared import OptionalConfig, exit_with, read_config, usage_error
 
-app = typer.Typer(no_args_is_help=True, help="Alert rules: list, check, test, export.")
+app = typer.Typer(
+    no_args_is_help=True, help="List, check, test and export alert rules."
+)
 Folder = Annotated[
     Path | None,
-    typer.Option(
-        "--rules", help="the council's own rules and overrides", metavar="PATH"
-    ),
+    typer.Option("--rules", help="your own rules and overrides", metavar="PATH"),
 ]
 
 
@@ -23,7 +23,7 @@ Folder = Annotated[
 def list_(
     rules: Folder = None, json: Annotated[bool, typer.Option("--json")] = False
 ) -> None:
-    """Every rule that is on: severity, how long before it pages, what it says."""
+    """List the rules that are on: severity, time until they page, and message."""
     from alerts.alert_commands import rules_list
 
     exit_with(rules_list(rules, json, typer.echo))
@@ -31,8 +31,8 @@ def list_(
 
 @app.command()
 def check(rules: Folder = None, config: OptionalConfig = None) -> None:
-    """Whether all rules can be used, with a sentence for each that cannot; with
-    settings also whether the estate has what they name."""
+    """Check all rules and report all problems. With -c, also check that the estate has
+    the names they use."""
     from alerts.alert_commands import rules_check
     from alerts.unknown_names import known_values, unknown_names_check
     from collectors.estate import EstateError, load
@@ -60,7 +60,7 @@ def play(
     files: Annotated[list[Path], typer.Argument(help="recorded windows (YAML)")],
     rules: Folder = None,
 ) -> None:
-    """Play recorded windows and say where the rules come to another verdict."""
+    """Replay recorded windows and report where the rules decide differently."""
     from alerts.alert_commands import rules_test
 
     exit_with(rules_test(files, rules, typer.echo))
@@ -74,10 +74,10 @@ def export(
         Path | None, typer.Option("-c", "--config", metavar="FILE")
     ] = None,
     grafana: Annotated[
-        int | None, typer.Option(help="oldest version to work with: 9 to 13")
+        int | None, typer.Option(help="oldest Grafana version to support: 9 to 13")
     ] = None,
 ) -> None:
-    """Write the rules for another engine; paused, so that two never page for one."""
+    """Write the rules for Grafana, paused, so that only Towpath pages."""
     if to != "grafana":
         usage_error([f"rules can be exported for grafana, not for {to!r}"])
     export_rules(out, config, grafana)

@@ -1,4 +1,4 @@
-"""What all commands share: where the settings are, and how they end."""
+"""What all commands share: reading the settings, and exit codes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Answer = TypeVar("_Answer")
 
 
 def read_config(path: Path) -> TowpathConfig:
-    """The settings, or exit code 2 with a sentence for everything that is wrong."""
+    """Reads the settings, or exits with code 2 and a sentence for each problem."""
     from towpath.config import ConfigError, read
 
     try:
@@ -41,7 +41,7 @@ def read_config(path: Path) -> TowpathConfig:
 
 
 def run_async(work: Coroutine[Any, Any, _Answer]) -> _Answer:
-    """asyncio, on uvloop where there is one."""
+    """`asyncio.run`, on uvloop if it is installed."""
     try:
         import uvloop
     except ImportError:
@@ -51,14 +51,16 @@ def run_async(work: Coroutine[Any, Any, _Answer]) -> _Answer:
 
 
 def restrict_umask() -> None:
-    """What a command writes into the state folder is for its own user alone, whatever
-    the umask it was started with."""
+    """Makes the files that a command creates readable by its own user only."""
     os.umask(0o077)
 
 
 def ensure_folder(path: Path, key: str) -> Path:
-    """`path`, once its folder is there and may be written; else exit code 1 with a
-    sentence that names the setting `key`."""
+    """Creates the folder of `path` and returns `path`.
+
+    If the folder cannot be created or written, exits with code 1 and a sentence that
+    names the setting `key`.
+    """
     restrict_umask()
     folder = path.parent
     try:
@@ -66,24 +68,24 @@ def ensure_folder(path: Path, key: str) -> Path:
     except OSError as error:
         fail(f"{key} is {path}, but {sentence_of(error)}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        fail(f"{key} is {path}, but this user may not write into {folder}")
+        fail(f"{key} is {path}, but this user may not write to {folder}")
     return path
 
 
 def exit_with(code: int) -> None:
-    """Ends with that exit code; 0 is silence."""
+    """Exits with `code`, unless it is 0."""
     if code:
         raise typer.Exit(code)
 
 
 def usage_error(findings: Sequence[str]) -> NoReturn:
-    """Wrong usage or configuration: exit code 2."""
+    """Prints the findings and exits with code 2: wrong usage or configuration."""
     for finding in findings:
         typer.echo(finding, err=True)
     raise typer.Exit(2)
 
 
-def fail(says: str) -> NoReturn:
-    """It ran, and the answer is bad: exit code 1."""
-    typer.echo(says, err=True)
+def fail(reason: str) -> NoReturn:
+    """Prints the reason and exits with code 1: the command ran and failed."""
+    typer.echo(reason, err=True)
     raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`towpath query` and `towpath export`: the store from the shell."""
+"""`towpath query` and `towpath export`: read the store from the shell."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def query(
     csv: Annotated[bool, typer.Option("--csv")] = False,
     json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Ask the store: a table for a person, --csv or --json for a program."""
+    """Query the store. Prints a table, or CSV or JSON for a program."""
     from collectors.estate import Estate, EstateError, load
     from collectors.server_measurements import CATALOGUE
     from collectors.store import Away, Unanswered, open_store, query_command
@@ -48,7 +48,7 @@ def query(
     try:
         estate = load(settings.estate)
     except EstateError:
-        # What was measured can be asked for all the same.
+        # The store can be queried without an estate.
         estate = Estate()
     try:
         asked = query_command.question(
@@ -76,7 +76,7 @@ def query(
     try:
         rows = run_async(answer(asked))
     except (Away, Unanswered, OSError, ValueError) as error:
-        fail(f"the store gave no answer: {error}")
+        fail(f"the store does not answer: {error}")
     write = query_command.table
     if csv or json:
         write = query_command.comma_separated if csv else query_command.as_json
@@ -113,8 +113,8 @@ def export(
     except ValueError as error:
         usage_error([str(error)])
 
-    async def written(form: Format) -> int:
-        # A bar only where somebody looks.
+    async def write_rows(form: Format) -> int:
+        # A progress bar only on a terminal.
         with Progress(disable=not sys.stderr.isatty(), transient=True) as progress:
             task = progress.add_task(measurement, total=1.0)
             async with open_store(settings.store, CATALOGUE) as store:
@@ -130,7 +130,7 @@ def export(
                 )
 
     try:
-        rows = run_async(written(chosen))
+        rows = run_async(write_rows(chosen))
     except query_command.QuestionRefused as error:
         usage_error([str(error)])
     except (Away, Unanswered, OSError) as error:

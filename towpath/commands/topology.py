@@ -63,7 +63,7 @@ def topology(
     try:
         graph = topology_output.restrict_to_site(run_async(read_graph()), estate, site)
     except (Away, Unanswered, OSError, ValueError) as error:
-        fail(f"the store gave no answer: {error}")
+        fail(f"the store does not answer: {error}")
     if json:
         sys.stdout.write(topology_output.as_json(graph, estate) + "\n")
     elif dot:

@@ -1,6 +1,7 @@
-"""The demo's council: its estate and settings, written as files a person can read.
+"""The demo's council: its estate, written as a file.
 
-Nothing is special about them: `towpath run -c <folder>/towpath.toml` takes them too.
+The demo's files are ordinary ones: `towpath run -c <folder>/towpath.toml` reads them
+too.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class DemoPorts:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A simulated switch: its place in the tree and how many ports it shows."""
+    """A simulated switch: its parent and its number of ports."""
 
     id: str
     name: str
@@ -52,7 +53,7 @@ SWITCHES = (
 )
 
 
-# Whoever starts the demo at night is to see calls in the report, too.
+# Always open, so that the report has calls even if the demo runs at night.
 HOURS = """hours = { opens = "00:00", closes = "24:00", days = [0, 1, 2, 3, 4, 5, 6] }
 """
 

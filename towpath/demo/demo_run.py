@@ -1,6 +1,9 @@
-"""`towpath demo`: a small council on this machine, a fault in it, and what Towpath
-makes of that. Everything goes through the real code: SNMP over UDP, HTTPS, a broker,
-the journal, the store, the rules, a signed webhook."""
+"""`towpath demo`: runs a simulated council on this machine, breaks one of its lines,
+and shows how Towpath reports that.
+
+Everything goes through the real code: SNMP over UDP, HTTPS, a broker, the journal, the
+store, the rules, a signed webhook.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ _BROKER_PASSWORD = "demo-broker-password"
 
 
 def pick_ports(web: int) -> DemoPorts:
-    """Free ports for everything; the status page's is `web` where that is free."""
+    """Free ports for everything; the status page gets `web` if it is free."""
     tcp = free_ports(socket.SOCK_STREAM, 7)
     udp = free_ports(socket.SOCK_DGRAM, len(SWITCHES) + 1)
     https, page, ndt7, vpn_door, beacon, webhook, broker = tcp
@@ -85,8 +88,8 @@ def _is_free(port: int) -> bool:
 
 
 def settings_toml(ports: DemoPorts, certificates: Certificates, folder: Path) -> str:
-    """The demo's towpath.toml: the usual one, with everything sooner."""
-    return f"""# Towpath's settings for the demo: as in earnest, only sooner.
+    """The demo's towpath.toml: ordinary settings with short intervals."""
+    return f"""# Towpath's settings for the demo: ordinary, but with short intervals.
 council = "Wrenford Borough Council (demo)"
 state = "state"
 estate = "estate.toml"
@@ -170,7 +173,7 @@ pid_file = "broker/mosquitto.pid"
 every_s = 1
 """
 
-RULES = """# The demo cannot wait a minute and a half: every hold is shorter.
+RULES = """# The demo cannot wait for a minute and a half, so each rule holds for less.
 overrides:
   - {rule: line_down, hold: 8s, keep_for: 4s}
   - {rule: port_down, hold: 8s, keep_for: 4s}
@@ -182,13 +185,13 @@ overrides:
 def run_demo(
     for_s: float | None, web_port: int = 8080, keep: Path | None = None
 ) -> int:
-    """Runs the demo; the exit code: 0 where the fault was found, named and resolved.
+    """Runs the demo. Returns 0 if the fault was found, its cause named, and resolved.
 
-    With `for_s` it ends by itself; without, it stays until Ctrl-C. `keep`: a folder
-    for all it writes, instead of one that is deleted.
+    Ends after `for_s`, or on Ctrl-C if that is None. `keep`: the folder for all files,
+    instead of one that is deleted at the end.
     """
     console = Console(highlight=False)
-    # What is wrong here is part of the story, which tells it better.
+    # Warnings are part of the story, which reports them itself.
     configure(LogConfig(level="error"))
     try:
         folder = keep or Path(tempfile.mkdtemp(prefix="towpath-demo-"))
@@ -197,7 +200,7 @@ def run_demo(
         console.print(f"[bold red]the demo could not start:[/] {error}")
         return 1
     try:
-        return asyncio.run(_show(console, folder.resolve(), for_s, web_port))
+        return asyncio.run(_run(console, folder.resolve(), for_s, web_port))
     except KeyboardInterrupt:
         return 130
     except StartFailed as error:
@@ -208,7 +211,7 @@ def run_demo(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _show(
+async def _run(
     console: Console, folder: Path, for_s: float | None, web_port: int
 ) -> int:
     began = time.monotonic()
@@ -223,7 +226,7 @@ async def _show(
         loop.add_signal_handler(name, stop.set)
     ports = pick_ports(web_port)
     if ports.web != web_port:
-        say(f"port {web_port} is in use here; the page is on {ports.web} instead")
+        say(f"port {web_port} is in use, so the status page is on port {ports.web}")
     certificates = make_certificates(
         folder / "tls", ("localhost", "127.0.0.1", ports.address)
     )
@@ -250,7 +253,7 @@ async def _show(
         await start("the VPN gateway", VpnGatewayServer(ports.vpn_door, certificates))
         beacon = BeaconServer(ports.beacon, certificates, ports.address)
         await start("the beacon", beacon)
-        on_call = OnCall(ports.webhook, WEBHOOK_KEY, story.heard)
+        on_call = OnCall(ports.webhook, WEBHOOK_KEY, story.add_page)
         await start("the webhook", on_call)
         reflector = ReflectorConfig(
             addresses=("127.0.0.1",),
@@ -270,7 +273,7 @@ async def _show(
                 await start("the broker", DemoBroker(ports.broker, users))
             await town.enter_async_context(installation)
             if Mosquitto.program() is not None:
-                # After Towpath has written who may log in.
+                # Once Towpath has written its users.
                 broker = Mosquitto(ports.broker, folder / "broker", certificates)
                 await start("the broker", broker)
             server = f"https://localhost:{ports.https}"
@@ -288,26 +291,26 @@ async def _show(
             await town.enter_async_context(
                 _own_agent(folder, server, tokens["town-hall"], certificates)
             )
-            say(f"the status page: [bold]http://127.0.0.1:{ports.web}[/]")
+            say(f"status page: [bold]http://127.0.0.1:{ports.web}[/]")
 
             async def write_report() -> str:
                 return await _report(config, installation, ports.web)
 
-            telling = asyncio.create_task(
-                story.tell(switches, laptops, installation.store, write_report),
+            playing = asyncio.create_task(
+                story.play(switches, laptops, installation.store, write_report),
                 name="story",
             )
             stopping = asyncio.create_task(stop.wait(), name="stop")
-            await asyncio.wait({telling, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not telling.done():
-                telling.cancel()
+            await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not playing.done():
+                playing.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await telling
-                say("stopped before the story was over")
+                    await playing
+                say("stopped before the end of the demo")
                 return 0 if for_s is None and story.happy else 1
             stopping.cancel()
             if for_s is None:
-                say("the council stays until you press Ctrl-C")
+                say("press Ctrl-C to stop")
                 await stop.wait()
             else:
                 left_s = for_s - (time.monotonic() - began) - 3
@@ -318,7 +321,7 @@ async def _show(
 
 
 async def _report(config: TowpathConfig, running: Installation, web: int) -> str:
-    """Writes this month's report; where the status page shows it."""
+    """Writes this month's report. Returns its address on the status page."""
     estate = running.estate.current
     now_ms = wall_ms()
     today = datetime.now(ZoneInfo(config.web.timezone))
@@ -358,7 +361,7 @@ def _write_secret(path: Path, text: str) -> None:
 async def _own_agent(
     folder: Path, server: str, token: str, certificates: Certificates
 ) -> AsyncIterator[None]:
-    """This machine's own agent, as a process of its own."""
+    """Runs this machine's own agent as a separate process."""
     settings = folder / "agent.toml"
     settings.touch(0o600)
     settings.write_text(

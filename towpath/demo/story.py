@@ -1,5 +1,5 @@
-"""The demo's story: all is well, the library's line is cut, Towpath says so in one
-page with the cause, the line is mended, Towpath says that too, and writes a report."""
+"""The demo's story: the library's line is cut, Towpath sends one page with the cause,
+the line is repaired, Towpath sends the resolution and writes a report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from towpath.demo.demo_council import LIBRARY_LINE, SWITCHES, DemoPorts
 from towpath.demo.simulated_laptops import Fleet
 from towpath.demo.town import Switches
 
-# The demo waits for what it needs; these only end it when that never comes.
+# The demo goes on as soon as it can. These end it if something never happens.
 _STEADY_S = 300.0
 _FIND_S = 240.0
 _RESOLVE_S = 240.0
@@ -32,7 +32,7 @@ WriteReport = Callable[[], Awaitable[str]]
 
 
 class Story:
-    """Tells it with `say` and remembers how each part went."""
+    """Plays the story, prints it with `say`, and records how each part went."""
 
     def __init__(self, say: Say, config: TowpathConfig, ports: DemoPorts) -> None:
         self._say, self._config, self._ports = say, config, ports
@@ -42,17 +42,17 @@ class Story:
 
     @property
     def happy(self) -> bool:
-        """True where every part that was told went as it should."""
+        """True if every part so far went as it should."""
         return bool(self._went) and all(self._went.values())
 
     def verdict(self) -> int:
-        """Says how it went; the demo's exit code."""
-        for part, went in self._went.items():
-            self._say(f"[{'green]yes' if went else 'bold red]NO '}[/]  {part}")
+        """Prints how each part went. Returns the demo's exit code."""
+        for part, succeeded in self._went.items():
+            self._say(f"[{'green]yes' if succeeded else 'bold red]NO '}[/]  {part}")
         return 0 if self.happy else 1
 
-    def heard(self, page: dict[str, Any]) -> None:
-        """The one on call gets a page."""
+    def add_page(self, page: dict[str, Any]) -> None:
+        """Prints a page or resolution that the on-call person received."""
         self._pages.append(page)
         mark = "[bold red]PAGE[/]" if page["kind"] == "page" else "[green]RESOLVED[/]"
         self._say(f"{mark}  {page['subject']}")
@@ -67,32 +67,32 @@ class Story:
                 if text:
                     self._say(f"      {label}: {text}")
 
-    async def tell(
+    async def play(
         self,
         switches: Switches,
         laptops: Fleet,
         store: Store,
         write_report: WriteReport,
     ) -> None:
-        """From the quiet start to the report, each part as soon as the last is done."""
-        await self._all_is_well(laptops, store)
-        self._say("[bold]somebody digs through the library's line ...[/]")
+        """Plays all parts, each as soon as the last one is done."""
+        await self._wait_until_steady(laptops, store)
+        self._say("[bold]a digger cuts the library's line ...[/]")
         laptops.silent_sites.add("library")
         switches.cut_library()
-        await self._found()
-        self._say("[bold]the line is mended ...[/]")
+        await self._wait_for_page()
+        self._say("[bold]the line is repaired ...[/]")
         switches.mend_library()
         laptops.silent_sites.discard("library")
-        await self._resolved()
+        await self._wait_for_resolution()
         await self._report(store, write_report)
 
     async def _report(self, store: Store, write_report: WriteReport) -> None:
-        """The report, as soon as there are calls for it to show."""
+        """Writes the report as soon as there are calls to show."""
         absent: list[str] = []
 
-        async def compared() -> bool:
+        async def has_groups() -> bool:
             nonlocal absent
-            told = await store.ask(
+            rows = await store.ask(
                 Query(
                     "experience",
                     (Pick("calls", "count"),),
@@ -103,61 +103,63 @@ class Story:
                     ("group",),
                 )
             )
-            groups = {row.tags.get("group") for row in told}
+            groups = {row.tags.get("group") for row in rows}
             absent = [place for place in ("office", "home") if place not in groups]
             return not absent
 
-        if not await compared():
+        if not await has_groups():
             self._say("waiting for the first figures of groups of laptops ...")
-        well = await _until(compared, _GROUPS_S)
-        self._say(f"the site report: [bold]{await write_report()}[/]")
+        complete = await _until(has_groups, _GROUPS_S)
+        self._say(f"site report: [bold]{await write_report()}[/]")
         for place in absent:
             self._say(f"[bold red]missing[/]  calls of laptops at place {place!r}")
-        self._went["a site report was written"] = well
+        self._went["a site report was written"] = complete
 
-    async def _all_is_well(self, laptops: Fleet, store: Store) -> None:
-        seen = StoryState()
+    async def _wait_until_steady(self, laptops: Fleet, store: Store) -> None:
+        state = StoryState()
 
         async def steady() -> bool:
-            nonlocal seen
-            seen = await look(store)
-            return not missing(seen, laptops)
+            nonlocal state
+            state = await query_state(store)
+            return not missing_parts(state, laptops)
 
-        well = await _until(steady, _STEADY_S)
-        self._went["all switches answer, lines are seen, laptops report"] = well
-        answering = len(SWITCHES) - len(seen.silent_switches())
-        reporting = len(laptops) - len(laptops.missing(seen.agents))
-        # Its pseudonym is known to itself alone: it is whoever is not of the fleet.
-        own = len(seen.agents) > reporting
+        complete = await _until(steady, _STEADY_S)
+        self._went["all switches answer, lines carry traffic, laptops report"] = (
+            complete
+        )
+        answering = len(SWITCHES) - len(state.silent_switches())
+        reporting = len(laptops) - len(laptops.missing(state.agents))
+        # Only this machine's agent knows its pseudonym: it is the one not in the fleet.
+        own = len(state.agents) > reporting
         self._say(
             f"{answering} of {len(SWITCHES)} switches answer over SNMP; {reporting} of "
             f"{len(laptops)} laptops report"
             + (", and this machine's own agent" if own else "")
         )
-        for sentence in missing(seen, laptops):
+        for sentence in missing_parts(state, laptops):
             self._say(f"[bold red]missing[/]  {sentence}")
 
-    async def _found(self) -> None:
-        def paged() -> list[dict[str, Any]]:
+    async def _wait_for_page(self) -> None:
+        def pages() -> list[dict[str, Any]]:
             return [page for page in self._pages if page["kind"] == "page"]
 
-        async def found() -> bool:
-            return bool(paged())
+        async def paged() -> bool:
+            return bool(pages())
 
-        self._went["the fault was found"] = await _until(found, _FIND_S)
-        if not paged():
+        self._went["the fault was found"] = await _until(paged, _FIND_S)
+        if not pages():
             self._say(f"[bold red]missing[/]  no page came within {_FIND_S:g} s")
-        # What might still follow has a few polls' time to do so.
+        # Further pages, if there are any, come within a few polls.
         await asyncio.sleep(8)
         named = [
             alert
-            for page in paged()
+            for page in pages()
             for alert in page["alerts"]
             if alert["subject"].get("line") == LIBRARY_LINE
         ]
-        self._went["its cause was named: the library's line"] = bool(named)
-        self._went["it made one page, not one for each switch"] = len(paged()) == 1
-        for page in paged()[1:]:
+        self._went["the page names the cause: the library's line"] = bool(named)
+        self._went["there was one page, not one for each switch"] = len(pages()) == 1
+        for page in pages()[1:]:
             self._say(f"[bold red]too many[/]  {page['subject']}")
         hidden = [
             alert
@@ -165,23 +167,26 @@ class Story:
             if alert.suppressed_by
         ]
         self._say(
-            f"{len(hidden)} alerts of what hangs on that line were folded under it: "
-            + ", ".join(sorted(_name(each.subject) for each in hidden))
+            f"{len(hidden)} alerts behind that line were suppressed: "
+            + ", ".join(sorted(_subject_text(alert.subject) for alert in hidden))
         )
 
-    async def _resolved(self) -> None:
+    async def _wait_for_resolution(self) -> None:
         async def resolved() -> bool:
             return any(page["kind"] == "resolution" for page in self._pages)
 
-        self._went["it was resolved, and said so"] = await _until(resolved, _RESOLVE_S)
+        sent = await _until(resolved, _RESOLVE_S)
+        self._went["a resolution was sent after the repair"] = sent
         still = open_alerts(self._config.alerts.standing)
         for alert in still if not await resolved() else ():
-            self._say(f"[bold red]still open[/]  {alert.rule}: {_name(alert.subject)}")
+            self._say(
+                f"[bold red]still open[/]  {alert.rule}: {_subject_text(alert.subject)}"
+            )
 
 
 class StoryState(msgspec.Struct, frozen=True):
-    """What the store knows of the last minute: devices that answer, laptops that report
-    and lines with traffic, by their names."""
+    """What the store has of the last minute: the names of devices that answer, laptops
+    that report, and lines with traffic."""
 
     devices: frozenset[str] = frozenset()
     agents: frozenset[str] = frozenset()
@@ -191,8 +196,8 @@ class StoryState(msgspec.Struct, frozen=True):
         return [switch.id for switch in SWITCHES if switch.id not in self.devices]
 
 
-async def look(store: Store) -> StoryState:
-    """Asks the store."""
+async def query_state(store: Store) -> StoryState:
+    """Queries the store."""
     devices = await store.ask(_latest("device", ("device",), Pick("up", "last")))
     agents = await store.ask(_latest("call_path", ("agent",), Pick("ok", "count")))
     lines = await store.ask(_latest("line", ("line",), Pick("down_bps", "last")))
@@ -203,16 +208,15 @@ async def look(store: Store) -> StoryState:
     )
 
 
-def missing(seen: StoryState, laptops: Fleet) -> list[str]:
-    """A sentence for each kind of thing that is not there yet, with the reason as far
-    as it is known."""
+def missing_parts(state: StoryState, laptops: Fleet) -> list[str]:
+    """A sentence for everything that is still missing, with the reason if known."""
     sentences = []
-    if silent := seen.silent_switches():
+    if silent := state.silent_switches():
         sentences.append(f"these switches do not answer: {', '.join(silent)}")
-    if len(seen.lines) < _LINES:
-        there = ", ".join(sorted(seen.lines)) or "none"
-        sentences.append(f"traffic is seen on {len(seen.lines)} of 5 lines: {there}")
-    absent = laptops.missing(seen.agents)
+    if len(state.lines) < _LINES:
+        lines = ", ".join(sorted(state.lines)) or "none"
+        sentences.append(f"traffic on {len(state.lines)} of 5 lines: {lines}")
+    absent = laptops.missing(state.agents)
     for laptop in absent[:_SHOWN]:
         why = laptop.trouble or "its reports are accepted but not in the store yet"
         sentences.append(f"laptop {laptop.number} ({laptop.transport}): {why}")
@@ -226,14 +230,14 @@ def _latest(measurement: str, by: tuple[str, ...], *picks: Pick) -> Query:
     return Query(measurement, picks, now_ms - 60_000, now_ms + 1_000, group_by=by)
 
 
-async def _until(true: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+async def _until(condition: Callable[[], Awaitable[bool]], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if await true():
+        if await condition():
             return True
         await asyncio.sleep(0.5)
     return False
 
 
-def _name(subject: dict[str, str]) -> str:
+def _subject_text(subject: dict[str, str]) -> str:
     return " ".join(subject.values())

@@ -1,5 +1,5 @@
-"""What surrounds Towpath in the demo: switches, a VPN gateway, a broker, the far end
-of the agents' tests, and somebody who receives pages. All of it really listens."""
+"""The servers around Towpath in the demo: switches, a VPN gateway, a broker, a beacon,
+and a receiver of pages. All of them really listen."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _START_S, _ANSWER_S = 60.0, 5.0
 
 
 def free_ports(kind: socket.SocketKind, count: int) -> list[int]:
-    """`count` different ports of 127.0.0.1 that nobody listens on now."""
+    """`count` different free ports of 127.0.0.1."""
     with contextlib.ExitStack() as held:
         probes = [
             held.enter_context(socket.socket(socket.AF_INET, kind))
@@ -46,11 +46,13 @@ def free_ports(kind: socket.SocketKind, count: int) -> list[int]:
 
 
 def own_address() -> str:
-    """The address this machine has in its own network; 127.0.0.1 where it is in none.
-    A UDP socket that is told its peer knows, and sends nothing for it."""
+    """This machine's address in its network; 127.0.0.1 if it has none.
+
+    Connecting a UDP socket selects the address and sends nothing.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            # RFC 5737: nobody's address.
+            # RFC 5737: an address for documentation.
             probe.connect(("192.0.2.1", 9))
         except OSError:
             return "127.0.0.1"
@@ -58,7 +60,7 @@ def own_address() -> str:
 
 
 def build_switch(switch: Switch, port: int) -> SimulatedSwitch:
-    """A simulated switch with traffic as on a working day."""
+    """A simulated switch with the traffic of a working day."""
     dice = random.Random(switch.id)
     ports = [_port(switch, n, dice) for n in range(1, switch.ports + 1)]
     return SimulatedSwitch(
@@ -99,7 +101,7 @@ def _port(switch: Switch, number: int, dice: random.Random) -> SimulatedPort:
 
 
 class _TlsServer:
-    """Listens with TLS; what it says is its kind's."""
+    """A TLS server; subclasses answer its connections."""
 
     def __init__(
         self, port: int, certificates: Certificates, address: str = "127.0.0.1"
@@ -125,29 +127,31 @@ class _TlsServer:
     ) -> None:
         with contextlib.suppress(OSError, TimeoutError, EOFError):
             async with asyncio.timeout(5):
-                await self._talk(reader, writer)
+                await self._answer(reader, writer)
         writer.close()
 
-    async def _talk(
+    async def _answer(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         raise NotImplementedError
 
 
 class VpnGatewayServer(_TlsServer):
-    """The VPN gateway's front door: TLS, then silence."""
+    """The TLS port of the VPN gateway: a handshake, then silence."""
 
-    async def _talk(
+    async def _answer(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         await reader.read(1)
 
 
 class BeaconServer(_TlsServer):
-    """Tells whoever reaches it that they stand in the Town Hall. It must be reached
-    over a network's own interface: what answers on 127.0.0.1 proves no place."""
+    """Answers that the laptop is in the Town Hall.
 
-    async def _talk(
+    It listens on the machine's own address: an answer from 127.0.0.1 proves no place.
+    """
+
+    async def _answer(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -160,12 +164,12 @@ class BeaconServer(_TlsServer):
 
 
 class OnCall:
-    """Somebody on call: takes signed webhook posts, keeps what they said."""
+    """The on-call person: receives signed webhook posts and keeps the pages."""
 
     def __init__(
-        self, port: int, key: str, heard: Callable[[dict[str, Any]], None]
+        self, port: int, key: str, on_page: Callable[[dict[str, Any]], None]
     ) -> None:
-        self._port, self._key, self._heard = port, key, heard
+        self._port, self._key, self._on_page = port, key, on_page
         self.pages: list[dict[str, Any]] = []
 
     async def __aenter__(self) -> Self:
@@ -193,21 +197,21 @@ class OnCall:
             good = verify_signature(signature, body, self._key, now_ms)
             if good:
                 page = msgspec.json.decode(body)
-                # A page may come twice (at least once): its id says it is the same.
-                if page["id"] not in {each["id"] for each in self.pages}:
+                # Pages are delivered at least once; the id shows a repetition.
+                if page["id"] not in {known["id"] for known in self.pages}:
                     self.pages.append(page)
-                    self._heard(page)
+                    self._on_page(page)
             status = "204 No Content" if good else "401 Unauthorized"
             writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
             await writer.drain()
         except (OSError, TimeoutError, ValueError, KeyError, EOFError) as error:
-            _log.warning("demo_webhook_failed", why=repr(error))
+            _log.warning("demo_webhook_failed", error=repr(error))
         finally:
             writer.close()
 
 
 class Mosquitto:
-    """The distribution's mosquitto with TLS, the users Towpath wrote, and its ACL."""
+    """The installed mosquitto, with TLS and the users and ACL that Towpath wrote."""
 
     def __init__(self, port: int, folder: Path, certificates: Certificates) -> None:
         self._port, self._folder = port, folder
@@ -259,7 +263,7 @@ message_size_limit 1000000
         return self
 
     async def _listens(self) -> bool:
-        """Whether it is this broker, by its certificate, that answers there."""
+        """Whether this broker answers there, by its certificate."""
         trust = ssl.create_default_context(cafile=str(self._certificates.authority))
         try:
             async with asyncio.timeout(_ANSWER_S):
@@ -281,11 +285,11 @@ message_size_limit 1000000
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").split("\n")
-    return next((line for line in reversed(lines) if line.strip()), "it says nothing")
+    return next((line for line in reversed(lines) if line.strip()), "its log is empty")
 
 
 class Switches:
-    """All switches of the council; the library's line can be cut and mended."""
+    """All switches of the council. The library's line can be cut and repaired."""
 
     def __init__(self, ports: dict[str, int]) -> None:
         self.by_id = {each.id: build_switch(each, ports[each.id]) for each in SWITCHES}
@@ -301,7 +305,7 @@ class Switches:
             await switch.__aexit__(None, None, None)
 
     def cut_library(self) -> None:
-        """The line's port goes down; what is beyond it answers no more."""
+        """Takes the line's port down; the switches behind it stop answering."""
         self.by_id["core-1"].take_down(LIBRARY_LINE_PORT)
         for id in self._beyond:
             self.by_id[id].cut_off = True
