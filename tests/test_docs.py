@@ -209,7 +209,7 @@ def test_the_hours_that_the_journal_holds_are_those_that_check_prints(
         lines.append(f'[[devices]]\nid = "switch-{n}"\n{address}')
     (tmp_path / "estate.toml").write_text("\n".join(lines))
     estate = load_estate(tmp_path / "estate.toml")
-    hours = re.search(r"some [\d,]+ hours", _journal_hours(TowpathConfig(), estate))
+    hours = re.search(r"about [\d,]+ hours", _journal_hours(TowpathConfig(), estate))
     assert hours is not None
     assert f"100 switches of 50 ports at a minute: {hours[0]}" in text_of(
         "docs/operator.md"
