@@ -83,12 +83,12 @@ asyncio.run(main())
 GROUPS_HOLD_NO_ROOM = """
 import asyncio, sys
 from pathlib import Path
-from collectors.experience.experience_reader import Grouping
+from collectors.experience.experience_reader import ExperienceReader
 from collectors.experience.groups import GroupsConfig
 from collectors.journal import Journal, JournalConfig, JournalFull, JournalReader
 from collectors.server_measurements import CATALOGUE
-from test_groups import T0_MS
-from test_groups_grouping import Clock, batch, end_ms
+from group_rows import T0_MS
+from test_experience_reader import Clock, batch, end_ms
 from test_journal_bounds import noise
 
 async def main():
@@ -101,7 +101,7 @@ async def main():
     async with (
         Journal(config, "all", CATALOGUE) as journal,
         JournalReader(folder, "store") as store,
-        Grouping(GroupsConfig(), folder, state, journal, clock) as groups,
+        ExperienceReader(GroupsConfig(), folder, state, journal, clock) as groups,
     ):
         await journal.append(batch(0, T0_MS + 1))
         first = 0

@@ -14,10 +14,10 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 import services
+from group_rows import results
 from hypothesis import given
 from hypothesis import strategies as st
 from river import Council, Laptops, Running, started, towpath
-from test_groups import results
 from waiting import until
 
 from collectors.batch import Batch, gather

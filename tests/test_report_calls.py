@@ -121,7 +121,7 @@ def a_month_of_calls() -> list[Sample]:
         for batch in batches(rows, "laptops", time_ms):
             window.add(batch)
         found += window.samples(end_ms)
-        window.forget(window.needs_after(end_ms))
+        window.forget(window.needed_from_ms(end_ms))
     return found
 
 

@@ -27,7 +27,7 @@ from alerts.rule_files import load_rules
 from alerts.staff_incidents import KnownIncidents
 from collectors.disk_space import Disks
 from collectors.estate import EstateFile
-from collectors.experience.experience_reader import Grouping
+from collectors.experience.experience_reader import ExperienceReader
 from collectors.file_limit import raise_file_limit
 from collectors.ingest import (
     BrokerFiles,
@@ -204,7 +204,7 @@ class Installation:
         writer = StoreWriter(config.store, reader, self.store, self._now_ms)
         self._add("store writer", writer)
         self._source("store", lambda at: writer.samples(self.process, at))
-        grouping = Grouping(
+        grouping = ExperienceReader(
             config.groups,
             config.journal.folder,
             config.state / "groups.json",

@@ -1,1 +1,1 @@
-"""Experience of groups of laptops: figures of at least `groups.least` laptops."""
+"""What groups of at least `groups.least` laptops experience."""

@@ -1,4 +1,4 @@
-"""What a batch of personal results says of each agent, as groups need it. Pure."""
+"""Reads agents' results from batches, in the form that groups need. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from probes.wire.report import Result
 from probes.wire.report import Whereabouts as AgentWhereabouts
 from probes.wire.sample import Value
 
-# What says something of the network between a laptop and what it asked. Being offline,
-# behind a captive portal, or refused by us (a key, a clock) does not.
-_FAILED_ON_THE_WAY = frozenset(
+# Failures of the network between a laptop and its target. Being offline, behind a
+# captive portal, or refused by our own server (a key, a clock) are not among them.
+_NETWORK_FAILURES = frozenset(
     {
         Outcome.TIMEOUT,
         Outcome.REFUSED,
@@ -31,7 +31,7 @@ _OUTCOMES = frozenset(outcome.value for outcome in Outcome)
 
 
 class AgentPlace(msgspec.Struct, frozen=True):
-    """Where a row belongs: the finest group it can fall into."""
+    """Where an agent was: the finest group that its rows can belong to."""
 
     place: str
     site: str
@@ -40,38 +40,44 @@ class AgentPlace(msgspec.Struct, frozen=True):
     connection: str
     vpn: str = "unknown"
 
-    def of_agent(self) -> AgentWhereabouts:
-        """As the agent told them, as far as they decide what a result means."""
-        known = {"office", "home", "elsewhere"}, {"wired", "wifi", "mobile"}
-        place = self.place if self.place in known[0] else "unknown"
-        connection = self.connection if self.connection in known[1] else "unknown"
+    def as_whereabouts(self) -> AgentWhereabouts:
+        """Returns what the agent reported, as far as `call_cause` needs it."""
+        places, connections = (
+            {"office", "home", "elsewhere"},
+            {"wired", "wifi", "mobile"},
+        )
+        place = self.place if self.place in places else "unknown"
+        connection = self.connection if self.connection in connections else "unknown"
         return AgentWhereabouts(place, "", connection)  # type: ignore[arg-type]
 
 
-class AgentResults(msgspec.Struct, frozen=True):
-    """One row of one agent. `values` are those of its `kind` in the order of
-    `VALUES`; none where it only says that the agent was heard."""
+class AgentResult(msgspec.Struct, frozen=True):
+    """One row of one agent.
+
+    `values` are those of its `kind`, in the order of `VALUES`. They are empty if the
+    row only shows that the agent is there.
+    """
 
     time_ms: int
     received_ms: int
     agent: str
-    where: AgentPlace
+    location: AgentPlace
     kind: str
     target: str
     values: tuple[Value | None, ...]
     outcome: str = Outcome.OK
 
     def figure(self, name: str) -> float | None:
-        """The number of that name; None where it was not measured."""
-        return _number(self.values[_AT[self.kind, name]]) if self.values else None
+        """Returns the number of that name; None if it was not measured."""
+        return _number(self.values[_INDEX[self.kind, name]]) if self.values else None
 
     def text(self, name: str) -> str:
-        """The text of that name; empty where there is none."""
-        value = self.values[_AT[self.kind, name]] if self.values else None
+        """Returns the text of that name; empty if there is none."""
+        value = self.values[_INDEX[self.kind, name]] if self.values else None
         return value if isinstance(value, str) else ""
 
     def result(self) -> Result:
-        """What the agent said, as far as it is held."""
+        """Returns the agent's result, as far as its values are held."""
         values = {
             name: value
             for name, value in zip(VALUES[self.kind], self.values, strict=True)
@@ -81,36 +87,38 @@ class AgentResults(msgspec.Struct, frozen=True):
         return Result(self.kind, 1, self.time_ms, outcome, self.target, values)
 
 
-def read(batch: Batch, places: dict[AgentPlace, AgentPlace]) -> Iterator[AgentResults]:
-    """The rows of a batch; `places` holds each whereabouts once."""
+def read_results(
+    batch: Batch, places: dict[AgentPlace, AgentPlace]
+) -> Iterator[AgentResult]:
+    """Yields the rows of a batch. `places` shares equal `AgentPlace` objects."""
     names = ("place", "site", "home_site", "provider", "connection", "vpn")
-    wheres = zip(*(batch.tag(name) for name in names), strict=True)
+    locations = zip(*(batch.tag(name) for name in names), strict=True)
     outcomes, targets = batch.field("outcome"), batch.tag("target")
     wanted = _COLUMNS.get(batch.measurement, ())
     columns = [batch.field(name) for name in wanted]
-    for at, (time_ms, agent, where_texts) in enumerate(
-        zip(batch.times_ms, batch.tag("agent"), wheres, strict=True)
+    for index, (time_ms, agent, tags) in enumerate(
+        zip(batch.times_ms, batch.tag("agent"), locations, strict=True)
     ):
-        where = AgentPlace(*(text or "unknown" for text in where_texts))
-        where = places.setdefault(where, where)
-        given = tuple(column[at] for column in columns)
-        outcome = str(outcomes[at] or "")
-        # A word that is not of the list is of an agent newer than this server.
+        location = AgentPlace(*(text or "unknown" for text in tags))
+        location = places.setdefault(location, location)
+        values_read = tuple(column[index] for column in columns)
+        outcome = str(outcomes[index] or "")
+        # An unknown outcome comes from an agent that is newer than this server.
         known = outcome in _OUTCOMES
-        values = _figures(batch.measurement, outcome, given) if known else ()
-        yield AgentResults(
+        values = _figures(batch.measurement, outcome, values_read) if known else ()
+        yield AgentResult(
             time_ms,
             batch.received_ms,
             agent,
-            where,
+            location,
             batch.measurement,
-            targets[at],
+            targets[index],
             values,
             outcome,
         )
 
 
-# What is held of each kind: what groups tell, and what `call_cause` judges by.
+# The values held of each kind: those of group figures and those of `call_cause`.
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "call_path": ("poor", "mos_estimated", "rtt_ms", "loss_ratio", "jitter_ms"),
     "path": (
@@ -157,7 +165,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "up_at_least",
     ),
 }
-# `worked` is ours: 1, or 0 where it failed on the way.
+# `worked` is calculated here: 1, or 0 if the network failed.
 _WORKED = ("worked",)
 VALUES: dict[str, tuple[str, ...]] = {
     **_COLUMNS,
@@ -166,37 +174,39 @@ VALUES: dict[str, tuple[str, ...]] = {
     "teams_relay": (*_COLUMNS["teams_relay"], *_WORKED),
     "cause": ("cause",),
 }
-_AT = {
-    (kind, name): at for kind, names in VALUES.items() for at, name in enumerate(names)
+_INDEX = {
+    (kind, name): index
+    for kind, names in VALUES.items()
+    for index, name in enumerate(names)
 }
 
 
 def _figures(
-    kind: str, outcome: str, given: tuple[Value | None, ...]
+    kind: str, outcome: str, values_read: tuple[Value | None, ...]
 ) -> tuple[Value | None, ...]:
-    """What a row says of its kind; nothing where it was not measured.
+    """Returns the values of a row; none if nothing was measured.
 
-    A run of the call path that failed on the way is a poor one: nobody could have
-    spoken. A laptop that is offline, or whose clock is wrong, says nothing.
+    A call path test that the network failed counts as poor: a call would not have
+    worked. A laptop that is offline, or whose clock is wrong, has no values.
     """
     if kind == "call_path":
-        if given[0] is None and _failed_on_the_way(outcome):
-            return (1, *given[1:])
-        return given if given[0] is not None else ()
+        if values_read[0] is None and _is_network_failure(outcome):
+            return (1, *values_read[1:])
+        return values_read if values_read[0] is not None else ()
     if kind == "vpn":
-        if given[0] is None and outcome == Outcome.NOT_CONNECTED:
-            return (0, *given[1:])
-        return given if given[0] is not None else ()
+        if values_read[0] is None and outcome == Outcome.NOT_CONNECTED:
+            return (0, *values_read[1:])
+        return values_read if values_read[0] is not None else ()
     if kind in ("web", "name_lookup", "teams_relay"):
         if outcome == Outcome.OK:
-            return (*given, 1)
-        return (*given, 0) if _failed_on_the_way(outcome) else ()
-    # A path that did not get to its end still has figures up to there.
-    return given if any(value is not None for value in given) else ()
+            return (*values_read, 1)
+        return (*values_read, 0) if _is_network_failure(outcome) else ()
+    # A path that did not reach its end still has values for its first hops.
+    return values_read if any(value is not None for value in values_read) else ()
 
 
-def _failed_on_the_way(outcome: str) -> bool:
-    return outcome in _FAILED_ON_THE_WAY
+def _is_network_failure(outcome: str) -> bool:
+    return outcome in _NETWORK_FAILURES
 
 
 def _number(value: Value | None) -> float | None:

@@ -1,15 +1,15 @@
-"""The reader that makes groups: restarts and refusals change nothing that is told."""
+"""The reader that makes groups: restarts and refusals change no row that it writes."""
 
 import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from test_groups import PERIOD_MS, T0_MS, results
+from group_rows import PERIOD_MS, T0_MS, results
 from waiting import until
 
 from collectors.batch import Batch, gather
-from collectors.experience.experience_reader import Grouping
+from collectors.experience.experience_reader import ExperienceReader
 from collectors.experience.groups import GroupsConfig
 from collectors.journal import Journal, JournalConfig, JournalFull
 from collectors.journal.segment import DROPPED, list_segments
@@ -27,8 +27,8 @@ class Clock:
         return self.now_ms
 
 
-class Told:
-    """An `Append` that keeps what it is given; `refusals` times it is full."""
+class ExperienceRows:
+    """An `Append` that keeps the rows it receives; it is full `refusals` times."""
 
     def __init__(self, refusals: int = 0) -> None:
         self.rows: dict[tuple[int, str, str], dict[str, object]] = {}
@@ -46,7 +46,7 @@ class Told:
             self.rows[key] = dict(sample.fields)
 
     def agents(self) -> dict[int, object]:
-        """Agents in all, by periods after T0."""
+        """The total number of agents, by number of periods after T0."""
         return {
             (time_ms - T0_MS) // PERIOD_MS: fields["agents"]
             for (time_ms, by, _), fields in sorted(self.rows.items())
@@ -60,9 +60,13 @@ def batch(first: int, time_ms: int, count: int = 12) -> Batch:
 
 
 @contextlib.asynccontextmanager
-async def grouping(folder: Path, told: Told, clock: Clock) -> AsyncIterator[Grouping]:
+async def running_reader(
+    folder: Path, rows: ExperienceRows, clock: Clock
+) -> AsyncIterator[ExperienceReader]:
     state = folder / "state" / "groups.json"
-    async with Grouping(CONFIG, folder / "journal", state, told, clock) as running:
+    async with ExperienceReader(
+        CONFIG, folder / "journal", state, rows, clock
+    ) as running:
         yield running
 
 
@@ -74,94 +78,110 @@ def end_ms(period: int) -> int:
     return T0_MS + (period + 1) * PERIOD_MS + SETTLE_MS
 
 
-async def test_each_period_is_told_when_it_is_over(tmp_path: Path) -> None:
-    told, clock = Told(), Clock(T0_MS)
-    async with journal(tmp_path) as log, grouping(tmp_path, told, clock) as running:
+async def test_each_period_is_emitted_when_it_is_over(tmp_path: Path) -> None:
+    rows, clock = ExperienceRows(), Clock(T0_MS)
+    async with (
+        journal(tmp_path) as log,
+        running_reader(tmp_path, rows, clock) as running,
+    ):
         await log.append(batch(0, T0_MS + 1))
         await until(lambda: running.reader.stats.read_rows == 12)
-        assert told.agents() == {}
+        assert rows.agents() == {}
         clock.now_ms = end_ms(0)
-        await until(lambda: told.agents() == {0: 10})
+        await until(lambda: rows.agents() == {0: 10})
         await log.append(batch(100, T0_MS + PERIOD_MS + 1))
         clock.now_ms = end_ms(4)
-        await until(lambda: len(told.agents()) == 4)
-    assert told.agents() == {0: 10, 1: 25, 2: 25, 3: 10}
+        await until(lambda: len(rows.agents()) == 4)
+    assert rows.agents() == {0: 10, 1: 25, 2: 25, 3: 10}
 
 
-async def test_a_restart_goes_on_with_the_window_it_had(tmp_path: Path) -> None:
-    told = Told()
+async def test_a_restart_continues_with_the_same_window(tmp_path: Path) -> None:
+    rows = ExperienceRows()
     async with journal(tmp_path) as log:
         await log.append(batch(0, T0_MS + 1))
         await log.append(batch(100, T0_MS + PERIOD_MS + 1))
         for period in range(5):
             clock = Clock(end_ms(period))
-            async with grouping(tmp_path, told, clock):
-                await until(lambda p=period: (p in told.agents()) or p == 4)
+            async with running_reader(tmp_path, rows, clock):
+                await until(lambda p=period: (p in rows.agents()) or p == 4)
             if period == 1:
                 await log.append(batch(200, T0_MS + 2 * PERIOD_MS + 1))
-    assert {p: told.agents()[p] for p in range(4)} == {0: 10, 1: 25, 2: 35, 3: 25}
-    assert told.changed == 0
+    assert {p: rows.agents()[p] for p in range(4)} == {0: 10, 1: 25, 2: 35, 3: 25}
+    assert rows.changed == 0
 
 
-async def test_what_could_not_be_appended_is_told_later_unchanged(
+async def test_what_could_not_be_appended_is_emitted_later_unchanged(
     tmp_path: Path,
 ) -> None:
-    told, clock = Told(refusals=2), Clock(T0_MS + 2)
-    async with journal(tmp_path) as log, grouping(tmp_path, told, clock) as running:
+    rows, clock = ExperienceRows(refusals=2), Clock(T0_MS + 2)
+    async with (
+        journal(tmp_path) as log,
+        running_reader(tmp_path, rows, clock) as running,
+    ):
         await log.append(batch(0, T0_MS + 1))
         await until(lambda: running.reader.stats.read_rows == 12)
         clock.now_ms = end_ms(0)
-        await until(lambda: told.agents() == {0: 10})
+        await until(lambda: rows.agents() == {0: 10})
         assert running.reader.stats.failures == 2
 
 
-async def test_rows_that_are_needed_again_are_not_passed(tmp_path: Path) -> None:
-    told, clock = Told(), Clock(T0_MS + 2)
-    async with journal(tmp_path) as log, grouping(tmp_path, told, clock) as running:
+async def test_rows_that_are_needed_again_are_not_marked_as_read(
+    tmp_path: Path,
+) -> None:
+    rows, clock = ExperienceRows(), Clock(T0_MS + 2)
+    async with (
+        journal(tmp_path) as log,
+        running_reader(tmp_path, rows, clock) as running,
+    ):
         await log.append(batch(0, T0_MS + 1))
         await until(lambda: running.reader.stats.read_rows == 12)
         clock.now_ms = end_ms(0)
-        await until(lambda: told.agents() == {0: 10})
+        await until(lambda: rows.agents() == {0: 10})
         assert running.reader.stats.passed_rows == 0
         clock.now_ms = end_ms(3)
         await until(lambda: running.reader.stats.passed_rows == 12)
 
 
 async def test_a_path_is_held_for_three_windows(tmp_path: Path) -> None:
-    told, clock = Told(), Clock(T0_MS + 2)
+    rows, clock = ExperienceRows(), Clock(T0_MS + 2)
     path = {"outcome": "ok", "gateway_rtt_ms": 3.0}
-    rows = gather(results(range(12), "path", path, T0_MS + 1), "x", T0_MS + 1)
-    async with journal(tmp_path) as log, grouping(tmp_path, told, clock) as running:
-        await log.append(*rows)
+    batches = gather(results(range(12), "path", path, T0_MS + 1), "x", T0_MS + 1)
+    async with (
+        journal(tmp_path) as log,
+        running_reader(tmp_path, rows, clock) as running,
+    ):
+        await log.append(*batches)
         await until(lambda: running.reader.stats.read_rows == 12)
         clock.now_ms = end_ms(8)
-        await until(lambda: len(told.agents()) == 3)
+        await until(lambda: len(rows.agents()) == 3)
         clock.now_ms = end_ms(9)
         await until(lambda: running.reader.stats.passed_rows == 12)
 
 
-async def test_a_lost_state_tells_whole_windows_only(tmp_path: Path) -> None:
-    told = Told()
+async def test_after_a_lost_state_only_whole_windows_are_emitted(
+    tmp_path: Path,
+) -> None:
+    rows = ExperienceRows()
     state = tmp_path / "state" / "groups.json"
     state.parent.mkdir()
     state.write_text('{"emitted_ms": ')
     async with journal(tmp_path) as log:
         for period in range(4):
             await log.append(batch(100 * period, T0_MS + period * PERIOD_MS + 1))
-        async with grouping(tmp_path, told, Clock(end_ms(3))):
-            await until(lambda: 3 in told.agents())
-    assert min(told.agents()) >= 2
+        async with running_reader(tmp_path, rows, Clock(end_ms(3))):
+            await until(lambda: 3 in rows.agents())
+    assert min(rows.agents()) >= 2
 
 
-async def test_after_a_gap_in_the_journal_only_whole_windows_are_told(
+async def test_after_a_gap_in_the_journal_only_whole_windows_are_emitted(
     tmp_path: Path,
 ) -> None:
-    told, clock = Told(), Clock(T0_MS + 2)
+    rows, clock = ExperienceRows(), Clock(T0_MS + 2)
     async with journal(tmp_path) as log:
         await log.append(batch(0, T0_MS + 1))
         clock.now_ms = end_ms(0)
-        async with grouping(tmp_path, told, clock):
-            await until(lambda: told.agents() == {0: 10})
+        async with running_reader(tmp_path, rows, clock):
+            await until(lambda: rows.agents() == {0: 10})
         await log.append(batch(100, T0_MS + PERIOD_MS + 1))
     # On a full disk a log may delete what groups have read and not passed.
     folder = tmp_path / "journal" / "ingest"
@@ -174,20 +194,23 @@ async def test_after_a_gap_in_the_journal_only_whole_windows_are_told(
         for period in range(2, 6):
             await log.append(batch(100 * period, T0_MS + period * PERIOD_MS + 1))
         clock.now_ms = end_ms(5)
-        async with grouping(tmp_path, told, clock):
-            await until(lambda: 5 in told.agents())
-    assert set(told.agents()) == {0, 5}
-    assert told.changed == 0
+        async with running_reader(tmp_path, rows, clock):
+            await until(lambda: 5 in rows.agents())
+    assert set(rows.agents()) == {0, 5}
+    assert rows.changed == 0
 
 
 async def test_a_state_that_cannot_be_saved_repeats_no_period(tmp_path: Path) -> None:
-    told, clock = Told(), Clock(T0_MS + 2)
+    rows, clock = ExperienceRows(), Clock(T0_MS + 2)
     (tmp_path / "state" / "groups.json.new").mkdir(parents=True)  # nothing can be saved
-    async with journal(tmp_path) as log, grouping(tmp_path, told, clock) as running:
+    async with (
+        journal(tmp_path) as log,
+        running_reader(tmp_path, rows, clock) as running,
+    ):
         await log.append(batch(0, T0_MS + 1))
         await until(lambda: running.reader.stats.read_rows == 12)
         clock.now_ms = end_ms(0)
         await until(lambda: running.reader.stats.failures > 0)
         clock.now_ms = end_ms(1)
         await until(lambda: running.reader.stats.failures > 1)
-    assert told.calls == 2
+    assert rows.calls == 2

@@ -1,0 +1,340 @@
+"""The figures of a group are those of its agents' results in its window."""
+
+from collections.abc import Iterable
+
+import pytest
+from group_rows import (
+    LEAST,
+    PERIOD_MS,
+    T0_MS,
+    agent_rows,
+    calls,
+    place_of,
+    results,
+    shown_groups,
+    window_of,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collectors.batch import gather
+from collectors.experience.agent_results import AgentPlace, AgentResult
+from collectors.experience.groups import (
+    ExperienceWindow,
+    GroupsConfig,
+)
+from collectors.server_measurements import CATALOGUE
+from probes.wire.catalogue import check_sample
+from probes.wire.failure import Outcome
+from probes.wire.sample import Sample, Value
+
+
+def poor_calls(agents: Iterable[int], at: AgentPlace) -> list[AgentResult]:
+    return calls(agents, at, 1.0)
+
+
+def wifi(agents: Iterable[int], at: AgentPlace, dbm: int) -> list[AgentResult]:
+    return agent_rows(agents, "wifi", at, dbm, dbm, 0, None, None, 5.0, 0)
+
+
+def test_a_group_has_the_causes_of_its_poor_calls() -> None:
+    rows = [
+        *calls(range(30), place_of()),
+        *poor_calls(range(30, 40), place_of()),
+        *wifi(range(30, 36), place_of(), -84),
+        *wifi(range(36, 40), place_of(), -50),
+    ]
+    shown = shown_groups(rows)["all", "all"]
+    assert shown["cause_wifi_ratio"] == pytest.approx(6 / 40)
+    assert shown["cause_unknown_ratio"] == pytest.approx(4 / 40)
+    assert shown["mostly"] == "the Wi-Fi"
+    ratios = [v for n, v in shown.items() if n.startswith("cause_")]
+    assert sum(ratios) == shown["call_poor_ratio"]
+
+
+def test_a_weak_wifi_at_home_explains_no_poor_call_in_the_office() -> None:
+    office = place_of("office", "town-hall")
+    rows = [*wifi(range(20), place_of(), -84), *poor_calls(range(20), office)]
+    assert shown_groups(rows)["all", "all"]["cause_wifi_ratio"] == 0.0
+
+
+def test_a_vpn_that_is_up_has_the_name_of_its_product() -> None:
+    up, down = place_of(vpn="up"), place_of(vpn="down")
+    vpn = (1, "WireGuard", 0, 30.0, 0.0, 20.0, 0.0, None, "tunnelled")
+    rows = [
+        *calls(range(12), up),
+        *agent_rows(range(12), "vpn", up, *vpn),
+        *calls(range(20, 32), down),
+    ]
+    shown = shown_groups(rows)
+    assert {group for by, group in shown if by == "vpn"} == {"WireGuard", "down"}
+    assert shown["vpn", "WireGuard"]["tunnel_added_p50_ms"] == 10.0
+    assert shown["vpn", "WireGuard"]["teams_tunnelled_ratio"] == 1.0
+
+
+def test_the_wifi_of_a_laptop_on_a_cable_does_not_count() -> None:
+    wired = place_of(connection="wired")
+    shown = shown_groups([*calls(range(12), wired), *wifi(range(12), wired, -84)])
+    assert "wifi_weak_ratio" not in shown["all", "all"]
+
+
+def test_a_path_of_half_an_hour_ago_still_counts_and_one_of_an_hour_ago_does_not() -> (
+    None
+):
+    path = {"outcome": "ok", "gateway_rtt_ms": 70.0, "gateway_loss_ratio": 0.0}
+    window = window_of(results(range(12), "path", path, T0_MS), T0_MS)
+    for minutes, counts in ((30, True), (60, False)):
+        at_ms = T0_MS + minutes * 60_000
+        poor = {"outcome": "ok", "poor": 1}
+        for batch in gather(results(range(12), "call_path", poor, at_ms), "x", at_ms):
+            window.add(batch)
+        rows = window.samples(at_ms + PERIOD_MS)
+        assert {s.fields["agents"] for s in rows} == {10}
+        assert {"gateway_poor_ratio" in s.fields for s in rows} == {counts}
+        assert {s.fields["cause_wifi_ratio"] for s in rows} == {float(counts)}
+        window.forget(window.needed_from_ms(at_ms + PERIOD_MS))
+
+
+def test_an_unknown_outcome_counts_the_agent_and_nothing_else() -> None:
+    rows = results(range(12), "call_path", {"outcome": "sulking", "poor": 1}, T0_MS)
+    samples = window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS)
+    assert samples
+    assert all(sample.fields == {"agents": 10} for sample in samples)
+
+
+def test_a_row_covers_the_whole_window_before_the_end_of_its_period() -> None:
+    window = ExperienceWindow(GroupsConfig())
+    for at in range(3):
+        time_ms = T0_MS + at * PERIOD_MS + 1
+        rows = results(range(5 * at, 5 * at + 5), "agent", {"outcome": "ok"}, time_ms)
+        window.add(gather(rows, "x", time_ms)[0])
+    ends = [T0_MS + i * PERIOD_MS for i in range(1, 7)]
+    agents = [
+        {s.fields["agents"] for s in window.samples(end) if s.tags["by"] == "all"}
+        for end in ends
+    ]
+    assert agents == [set(), {10}, {15}, {10}, set(), set()]
+    assert {s.time_ms for s in window.samples(ends[2])} == {ends[1]}
+
+
+def test_a_late_result_counts_later_and_changes_no_earlier_row() -> None:
+    config = GroupsConfig()
+    end_ms = T0_MS + PERIOD_MS
+    early = results(range(12), "agent", {"outcome": "ok"}, T0_MS)
+    late = results(range(50, 70), "agent", {"outcome": "ok"}, T0_MS)
+    window = window_of(early, T0_MS)
+    before = window.samples(end_ms)
+    window.add(gather(late, "x", end_ms + config.settle_s * 1000)[0])
+    assert window.samples(end_ms) == before
+    [sample] = [s for s in window.samples(end_ms + PERIOD_MS) if s.tags["by"] == "all"]
+    assert sample.fields["agents"] == 30
+
+
+def test_rows_of_last_week_or_of_tomorrow_are_left_out() -> None:
+    rows = results(range(20), "agent", {"outcome": "ok"}, T0_MS)
+    assert len(window_of(rows, T0_MS + 7 * 86_400_000)) == 0
+    assert len(window_of(rows, T0_MS - 86_400_000)) == 0
+
+
+def test_the_same_row_twice_is_one_row() -> None:
+    rows = results(range(12), "call_path", {"outcome": "ok", "poor": 1}, T0_MS)
+    window = window_of([*rows, *rows], T0_MS)
+    assert {s.fields["calls"] for s in window.samples(T0_MS + PERIOD_MS)} == {12}
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "fields", "expected"),
+    [
+        ("call_path", Outcome.OK, {"poor": 0}, {"call_poor_ratio": 0.0, "calls": 12}),
+        ("call_path", Outcome.TIMEOUT, {}, {"call_poor_ratio": 1.0, "calls": 12}),
+        ("call_path", Outcome.NO_NETWORK, {}, {}),
+        ("call_path", Outcome.METERED, {}, {}),
+        ("web", Outcome.OK, {}, {"web_ok_ratio": 1.0}),
+        ("web", Outcome.TLS_FAILED, {}, {"web_ok_ratio": 0.0}),
+        ("web", Outcome.PAUSED, {}, {}),
+        ("name_lookup", Outcome.NAME_SERVER_FAILED, {}, {"name_ok_ratio": 0.0}),
+        ("vpn", Outcome.OK, {"up": 1}, {"vpn_up_ratio": 1.0}),
+        ("vpn", Outcome.NOT_CONNECTED, {}, {"vpn_up_ratio": 0.0}),
+        ("vpn", Outcome.NOT_PRESENT, {}, {}),
+        ("vpn", Outcome.OK, {"up": 0, "teams_way": "tunnelled"}, {"vpn_up_ratio": 0.0}),
+        (
+            "teams_relay",
+            Outcome.OK,
+            {"rtt_ms": 30.0},
+            {"relay_blocked_ratio": 0.0, "relay_rtt_p95_ms": 30.0},
+        ),
+        ("teams_relay", Outcome.UDP_BLOCKED, {}, {"relay_blocked_ratio": 1.0}),
+        ("teams_relay", Outcome.NOT_CONFIGURED, {}, {}),
+        ("path", Outcome.OK, {"gateway_rtt_ms": 3.0}, {"gateway_poor_ratio": 0.0}),
+        (
+            "path",
+            Outcome.TIMEOUT,
+            {"gateway_rtt_ms": 3.0, "gateway_loss_ratio": 0.3},
+            {"gateway_poor_ratio": 1.0},
+        ),
+        (
+            "path",
+            Outcome.OK,
+            {"provider_rtt_ms": 9.0, "provider_loss_ratio": 0.125},
+            {"provider_loss_mean_ratio": 0.125, "provider_rtt_p95_ms": 9.0},
+        ),
+        (
+            "path",
+            Outcome.OK,
+            {"edge_rtt_ms": 19.0, "edge_loss_ratio": 0.0},
+            {"edge_loss_mean_ratio": 0.0, "edge_rtt_p95_ms": 19.0},
+        ),
+        ("path", Outcome.NAME_NOT_FOUND, {}, {}),
+        (
+            "wifi",
+            Outcome.OK,
+            {"signal_dbm": -80, "band_ghz": 2.4},
+            {"wifi_weak_ratio": 1.0, "signal_p50_dbm": -80.0, "band_2_4_ratio": 1.0},
+        ),
+        ("wifi", Outcome.OK, {"band_ghz": 5.0}, {"band_2_4_ratio": 0.0}),
+        ("wifi", Outcome.NOT_PERMITTED, {}, {}),
+        ("laptop", Outcome.OK, {"cpu_ratio": 0.95}, {"laptop_busy_ratio": 1.0}),
+        (
+            "laptop",
+            Outcome.OK,
+            {"cpu_ratio": 0.2, "memory_ratio": 0.6},
+            {"laptop_busy_ratio": 0.0},
+        ),
+        ("bandwidth", Outcome.OK, {"bufferbloat": "F"}, {"bufferbloat_poor_ratio": 1}),
+        ("bandwidth", Outcome.OK, {"down_bps": 5.0}, {"down_bps_p50": 5.0}),
+        ("bandwidth", Outcome.BUDGET_SPENT, {}, {}),
+    ],
+)
+def test_failed_not_present_and_not_measured_differ(
+    kind: str, outcome: Outcome, fields: dict[str, Value], expected: dict[str, Value]
+) -> None:
+    rows = results(range(12), kind, {"outcome": outcome.value, **fields}, T0_MS)
+    for sample in window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS):
+        weights = {
+            weight
+            for name in sample.fields
+            if (weight := CATALOGUE.measurement("experience").field(name).weight)
+        }
+        assert weights <= set(sample.fields)
+        causes = {name for name in sample.fields if name.startswith("cause_")}
+        assert bool(causes) == (kind == "call_path" and bool(expected))
+        apart = (causes | weights | {"mostly", "calls_once"}) - {"calls"}
+        own = {n: v for n, v in sample.fields.items() if n not in apart}
+        assert own == {"agents": 10, **expected}
+        check_sample(sample, CATALOGUE)
+
+
+def test_laptops_in_offices_do_not_lower_the_share_of_vpns_that_are_up() -> None:
+    up: dict[str, Value] = {"outcome": Outcome.OK.value, "up": 1}
+    down: dict[str, Value] = {"outcome": Outcome.NOT_CONNECTED.value}
+    office = [
+        Sample(
+            row.measurement, {**row.tags, "place": "office"}, row.fields, row.time_ms
+        )
+        for row in results(range(100, 130), "vpn", down, T0_MS)
+    ]
+    window = window_of([*results(range(12), "vpn", up, T0_MS), *office], T0_MS)
+    shares = {
+        (sample.tags["by"], sample.tags["group"]): sample.fields.get("vpn_up_ratio")
+        for sample in window.samples(T0_MS + PERIOD_MS)
+    }
+    assert shares["place", "home"] == 1.0
+    assert shares["all", "all"] == 1.0
+    assert shares["place", "office"] is None
+
+
+def test_every_figure_of_a_group_has_its_weight_and_laptops_are_rounded() -> None:
+    kinds: list[tuple[str, dict[str, Value]]] = [
+        ("call_path", {"poor": 0, "loss_ratio": 0.0, "mos_estimated": 4.0}),
+        ("web", {}),
+        ("name_lookup", {}),
+        ("vpn", {"up": 1, "teams_way": "tunnelled"}),
+        ("wifi", {"signal_dbm": -60, "band_ghz": 5.0}),
+        ("laptop", {"cpu_ratio": 0.1}),
+        ("bandwidth", {"down_bps": 1e7, "up_bps": 1e6, "bufferbloat": "A"}),
+    ]
+    rows = [
+        row
+        for kind, fields in kinds
+        for time_ms in (T0_MS, T0_MS + 1000)
+        for row in results(range(13), kind, {"outcome": "ok", **fields}, time_ms)
+    ]
+    [shown] = [
+        s.fields
+        for s in window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS)
+        if s.tags["by"] == "all"
+    ]
+    declared = CATALOGUE.measurement("experience")
+    unweighted = {"agents", "calls_once", "mostly"}
+    weights = {declared.field(name).weight for name in shown} - {""}
+    assert {n for n in shown if not declared.field(n).weight} == unweighted | weights
+    # 13 laptops, 26 results of each kind: only calls are exact.
+    counts = {name: shown[name] for name in weights}
+    assert (counts.pop("calls"), counts.pop("loss_calls")) == (26, 26)
+    assert {n for name, n in counts.items() if name.endswith("_laptops")} == {15}
+    assert {n for name, n in counts.items() if not name.endswith("_laptops")} == {25}
+
+
+@pytest.mark.parametrize(("held", "line"), [({}, 1.0), ({"up_at_least": 1}, 0.0)])
+def test_a_speed_test_that_was_limited_does_not_blame_the_line(
+    held: dict[str, Value], line: float
+) -> None:
+    speed: dict[str, Value] = {"down_bps": 1e8, "up_bps": 1e5, **held}
+    rows = [
+        *results(range(12), "call_path", {"outcome": "ok", "poor": 1}, T0_MS),
+        *results(range(12), "bandwidth", {"outcome": "ok", **speed}, T0_MS),
+    ]
+    samples = window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS)
+    everybody = next(s for s in samples if s.tags["by"] == "all")
+    assert everybody.fields["cause_line_ratio"] == line
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    slots=st.lists(
+        st.tuples(st.integers(10, 60), st.integers(0, 10), st.integers(0, 4)),
+        min_size=1,
+        max_size=12,
+    ),
+    split=st.sampled_from([(300, 900), (300, 300), (60, 60), (600, 1800), (60, 900)]),
+)
+def test_a_figure_weighted_over_any_windows_is_that_of_the_calls_themselves(
+    slots: list[tuple[int, int, int]], split: tuple[int, int]
+) -> None:
+    """Each slot has a number of calls, of poor ones, and whether packets were lost."""
+    period_s, window_s = split
+    config = GroupsConfig(period_s=period_s, window_s=window_s)
+    window = ExperienceWindow(config)
+    for at, (count, poor, lost) in enumerate(slots):
+        time_ms = T0_MS + at * PERIOD_MS + 7
+        rows = [
+            Sample(
+                "call_path",
+                row.tags,
+                {"outcome": "ok", "poor": 1}
+                if n < poor
+                else {"outcome": "ok", "poor": 0, "loss_ratio": 0.25 if lost else 0.0},
+                time_ms,
+            )
+            for n, row in enumerate(results(range(count), "call_path", {}, time_ms))
+        ]
+        window.add(gather(rows, "x", time_ms)[0])
+    last_ms = T0_MS + len(slots) * PERIOD_MS + window_s * 1000
+    ends = range(T0_MS, last_ms + 1, period_s * 1000)
+    shown = [
+        s.fields for end in ends for s in window.samples(end) if s.tags["by"] == "all"
+    ]
+
+    def figure(name: str, weight: str) -> float:
+        known = [fields for fields in shown if name in fields]
+        total = sum(float(fields[weight]) for fields in known)
+        return sum(float(e[name]) * float(e[weight]) for e in known) / total
+
+    calls_made = sum(count for count, _, _ in slots)
+    all_poor = sum(poor for _, poor, _ in slots)
+    assert figure("call_poor_ratio", "calls") == pytest.approx(all_poor / calls_made)
+    assert sum(float(e["calls_once"]) for e in shown) == pytest.approx(calls_made)
+    losses = [(c - p, 0.25 if lost else 0.0) for c, p, lost in slots]
+    if all(known >= LEAST for known, _ in losses):
+        loss = sum(n * value for n, value in losses) / sum(n for n, _ in losses)
+        assert figure("loss_mean_ratio", "loss_calls") == pytest.approx(loss)
