@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _AddressOptions:
+class _DiscoverAddresses:
     addresses_in: Annotated[
         Path | None, typer.Option("--list", help="file with one of these on each line")
     ] = None
@@ -29,7 +29,7 @@ class _AddressOptions:
 
 
 @dataclass(frozen=True)
-class _CredentialOptions(CredentialOptions):
+class _DiscoverCredentials(CredentialOptions):
     credentials: Annotated[
         list[str] | None,
         typer.Option(help="name of a configured credential to try; default: all"),
@@ -48,7 +48,7 @@ class _CredentialOptions(CredentialOptions):
 
 
 @dataclass(frozen=True)
-class _SweepOptions:
+class _DiscoverPace:
     port: Annotated[int, typer.Option(min=1, max=65535)] = 161
     per_second: Annotated[float, typer.Option(min=1, help="packets a second")] = 50
     at_once: Annotated[int, typer.Option(min=1, help="addresses at once")] = 64
@@ -56,7 +56,7 @@ class _SweepOptions:
 
 
 @dataclass(frozen=True)
-class _OutputOptions:
+class _DiscoverOutput:
     csv: Annotated[bool, typer.Option("--csv", help="CSV instead of TOML")] = False
     json: Annotated[bool, typer.Option("--json", help="JSON instead of TOML")] = False
     out: Annotated[Path | None, typer.Option(help="file to write")] = None
@@ -64,10 +64,10 @@ class _OutputOptions:
 
 @expand_options
 def discover(
-    address: _AddressOptions,
-    credential: _CredentialOptions,
-    sweep: _SweepOptions,
-    output: _OutputOptions,
+    address: _DiscoverAddresses,
+    credential: _DiscoverCredentials,
+    sweep: _DiscoverPace,
+    output: _DiscoverOutput,
     networks: Annotated[
         list[str] | None,
         typer.Argument(metavar="CIDR…", help="10.1.0.0/24, 10.1.0.5, a range, fd00::5"),
@@ -113,7 +113,7 @@ def discover(
     raise typer.Exit(0 if anything else 1)
 
 
-def _read_targets(networks: list[str], options: _AddressOptions) -> list[Address]:
+def _read_targets(networks: list[str], options: _DiscoverAddresses) -> list[Address]:
     from collectors.discovery.address_ranges import (
         InvalidNetwork,
         parse_addresses,
@@ -136,7 +136,7 @@ def _read_targets(networks: list[str], options: _AddressOptions) -> list[Address
 
 
 def _read_credentials(
-    settings: TowpathConfig | None, options: _CredentialOptions
+    settings: TowpathConfig | None, options: _DiscoverCredentials
 ) -> list[NamedCredential]:
     from collectors.discovery.discover_output import credentials_to_try
     from collectors.snmp import CredentialError, Credentials, credential
@@ -166,7 +166,7 @@ def _read_credentials(
 
 
 def _run_sweep(
-    options: _SweepOptions,
+    options: _DiscoverPace,
     targets: list[Address],
     order: CredentialOrder,
     report: DiscoveryReport,
@@ -197,7 +197,7 @@ def _run_sweep(
 
 
 def _write(
-    report: DiscoveryReport, entries: EstateLines, output: _OutputOptions
+    report: DiscoveryReport, entries: EstateLines, output: _DiscoverOutput
 ) -> None:
     from collectors.discovery.discover_output import as_csv, as_json, as_toml
 

@@ -13,7 +13,7 @@ from towpath.commands.shared import exit_with, usage_error
 
 
 @dataclass(frozen=True)
-class _CredentialOptions(CredentialOptions):
+class _PollCredential(CredentialOptions):
     community: Annotated[
         str | None, typer.Option(help="SNMP v1 or v2c; default: public")
     ] = None
@@ -21,7 +21,7 @@ class _CredentialOptions(CredentialOptions):
 
 
 @dataclass(frozen=True)
-class _TargetOptions:
+class _PollTargets:
     targets: Annotated[
         Path | None,
         typer.Option(
@@ -34,7 +34,7 @@ class _TargetOptions:
 
 
 @dataclass(frozen=True)
-class _OutputOptions:
+class _PollOutput:
     json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="one JSON object a line (with --targets)")
@@ -43,9 +43,9 @@ class _OutputOptions:
 
 @expand_options
 def poll(
-    credential: _CredentialOptions,
-    target: _TargetOptions,
-    output: _OutputOptions,
+    credential: _PollCredential,
+    target: _PollTargets,
+    output: _PollOutput,
     host: Annotated[
         str | None, typer.Argument(metavar="HOST[:PORT]", show_default=False)
     ] = None,

@@ -1,4 +1,4 @@
-"""Who a device is: the system group (RFC 3418), and what can be read from it."""
+"""A device's identity: the system group (RFC 3418), and facts from its profiles."""
 
 from __future__ import annotations
 

@@ -35,11 +35,11 @@ class ProfileReader:
         self._has: dict[str, bool] = {}
 
     async def read_once(
-        self, name: str, ask: Callable[[], Awaitable[_Result]]
+        self, name: str, read: Callable[[], Awaitable[_Result]]
     ) -> _Result:
-        """Return the result of the first successful call of `ask`."""
+        """Return the result of the first successful call of `read`."""
         if name not in self._known:
-            self._known[name] = await ask()
+            self._known[name] = await read()
         value: _Result = self._known[name]
         return value
 

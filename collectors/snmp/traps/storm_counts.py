@@ -143,66 +143,66 @@ class StormCounts:
         """Remove and return the rows to write now; all of them with `every`, before
         stopping."""
         rows = []
-        for key, kind in list(self._unwritten.items()):
-            if kind.row is None or (kind.due_s > now_s and not every):
+        for key, count in list(self._unwritten.items()):
+            if count.row is None or (count.due_s > now_s and not every):
                 continue
-            row, kind.row = kind.row, None
+            row, count.row = count.row, None
             del self._unwritten[key]
             # Rows of one key need different times, or one would overwrite the other.
-            row.time_ms = kind.time_ms = max(now_ms, kind.time_ms + 1)
-            if now_s - kind.due_s > MAX_GAP_S:
-                kind.gap_s = MIN_GAP_S
-            kind.due_s = now_s + kind.gap_s
-            kind.gap_s = min(MAX_GAP_S, 2 * kind.gap_s)
-            kind.open = row if kind.transient and row.count else None
+            row.time_ms = count.time_ms = max(now_ms, count.time_ms + 1)
+            if now_s - count.due_s > MAX_GAP_S:
+                count.gap_s = MIN_GAP_S
+            count.due_s = now_s + count.gap_s
+            count.gap_s = min(MAX_GAP_S, 2 * count.gap_s)
+            count.open = row if count.transient and row.count else None
             rows.append(row)
         return rows
 
     def put_back(self, rows: Iterable[EventRow]) -> None:
         """Put rows that could not be written back, to be merged and tried again."""
         for row in rows:
-            kind = self._get_count(row.key)
-            if kind.row is not None:
-                row.merge(kind.row)
-            kind.row = row
-            self._unwritten[row.key] = kind
+            count = self._get_count(row.key)
+            if count.row is not None:
+                row.merge(count.row)
+            count.row = row
+            self._unwritten[row.key] = count
 
     def end_quiet(self, now_s: float, now_ms: int, every: bool = False) -> None:
         """End events that have no end of their own and have not come again, and forget
         old keys. With `every`, before stopping, end all of them."""
-        for key, kind in list(self._counts.items()):
-            if not every and now_s - kind.last_s < kind.quiet_s:
+        for key, count in list(self._counts.items()):
+            if not every and now_s - count.last_s < count.quiet_s:
                 continue
-            if kind.row is not None:
-                if every and kind.transient:
+            if count.row is not None:
+                if every and count.transient:
                     # One row has both the last count and the end.
-                    kind.row.active = 0
-            elif kind.open is not None:
-                kind.row = _end_row(kind.open, key, "it has not come again", now_ms)
-                kind.open = None
-                self._unwritten[key] = kind
+                    count.row.active = 0
+            elif count.open is not None:
+                count.row = _end_row(count.open, key, "no further trap came", now_ms)
+                count.open = None
+                self._unwritten[key] = count
             elif not every:
                 self._forget(key)
 
     def _add_row(
         self, row: EventRow, now_s: float, transient: bool, quiet_s: float
     ) -> None:
-        kind = self._get_count(row.key)
-        kind.last_s, kind.transient, kind.quiet_s = now_s, transient, quiet_s
-        if kind.row is None:
-            kind.row = row
+        count = self._get_count(row.key)
+        count.last_s, count.transient, count.quiet_s = now_s, transient, quiet_s
+        if count.row is None:
+            count.row = row
         else:
-            kind.row.merge(row)
+            count.row.merge(row)
         if row.waiting:
-            kind.due_s = min(kind.due_s, now_s + _INFORM_S)
-        self._unwritten[row.key] = kind
+            count.due_s = min(count.due_s, now_s + _INFORM_S)
+        self._unwritten[row.key] = count
 
     def _get_count(self, key: Key) -> _EventCount:
-        kind = self._counts.get(key)
-        if kind is None:
-            kind = self._counts[key] = _EventCount()
+        count = self._counts.get(key)
+        if count is None:
+            count = self._counts[key] = _EventCount()
             self._of_device[key[0]] = self._of_device.get(key[0], 0) + 1
-        return kind
+        return count
 
     def _is_full(self, device: str) -> bool:
         return (
