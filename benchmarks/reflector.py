@@ -127,7 +127,7 @@ def _stamp() -> dict[str, float]:
     ):
         caller.connect(("127.0.0.1", stamp_port))
         caller.settimeout(1.0)
-        packet = stamp.request(0, 0, 1, tlvs=stamp.tail(172, 46))
+        packet = stamp.request(0, 0, 1, tlvs=stamp.request_tlvs(172, 46))
         for _ in range(IN_FLIGHT):
             caller.send(packet)
         count, before_s, started_s = 0, _cpu_s(pid), time.monotonic()

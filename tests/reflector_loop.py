@@ -41,7 +41,9 @@ async def loop_of(one_port: int, other_port: int) -> dict[str, list[int]]:
             for number in range(FORGED):
                 # Of every kind: STAMP's, with TLVs, and TWAMP Light's with padding.
                 size = (44, 112, 172)[number % 3]
-                packet = stamp.request(number, 1 << 40, 7, tlvs=stamp.tail(size))
+                packet = stamp.request(
+                    number, 1 << 40, 7, tlvs=stamp.request_tlvs(size)
+                )
                 if number % 4 == 3:
                     packet = packet[:14] + b"padding" * 20
                 to = (ONE, one_port)

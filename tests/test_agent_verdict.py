@@ -88,14 +88,14 @@ def test_a_healthy_laptop_gets_a_good_verdict() -> None:
         ({"wifi": measured("wifi", signal_dbm=-80, signal_derived=1)}, WIFI,
          "weak (about -80 dBm)"),
         ({"wifi": measured("wifi", signal_dbm=-60, signal_min_dbm=-88)}, WIFI,
-         "your Wi-Fi was weak for moments"),
+         "your Wi-Fi was weak at times"),
         ({"wifi": measured("wifi", signal_dbm=-60, snr_db=9)}, WIFI, "disturbed"),
         ({"wifi": measured("wifi", signal_dbm=-60, roams=7)}, WIFI,
          "access point 7 times"),
         ({"path": measured("path", gateway_loss_ratio=0.06, provider_loss_ratio=0.0)},
-         WIFI, "your Wi-Fi loses 6% on the way to your router; your line is fine"),
+         WIFI, "your Wi-Fi loses 6% before your router; your line is fine"),
         ({"path": measured("path", gateway_loss_ratio=0.06)}, CABLE,
-         "your connection loses 6% on the way to your router"),
+         "your connection loses 6% before your router"),
         ({"path": measured("path", provider_loss_ratio=0.04)}, WIFI,
          "your line loses 4%; your Wi-Fi is fine"),
         ({"path": measured("path", provider_rtt_ms=140.0)}, WIFI,
@@ -103,13 +103,13 @@ def test_a_healthy_laptop_gets_a_good_verdict() -> None:
         ({"bandwidth": measured("bandwidth", down_bps=4e6, up_bps=0.4e6)}, WIFI,
          "your line carries 0.4 Mbit/s away from you"),
         ({"bandwidth": measured("bandwidth", bufferbloat="F")}, WIFI,
-         "your line answers late while something large"),
+         "your line is slow to respond during large"),
         ({"vpn": measured("vpn", up=1, tunnel_loss_ratio=0.08, direct_loss_ratio=0.0)},
-         WIFI, "the VPN loses 8%, the way beside it 0%; your line is fine"),
+         WIFI, "the VPN loses 8%, the connection outside it 0%; your line is fine"),
         ({"vpn": measured("vpn", up=1, tunnel_rtt_ms=140.0, direct_rtt_ms=20.0)}, WIFI,
-         "the VPN takes 140 ms, the way beside it 20 ms"),
-        ({"vpn": measured("vpn", up=1, reconnects=5)}, WIFI, "came up anew 5 times"),
-        ({"vpn": measured("vpn", up=1, path_mtu_black_hole=1)}, WIFI, "packets vanish"),
+         "the VPN takes 140 ms, outside it 20 ms"),
+        ({"vpn": measured("vpn", up=1, reconnects=5)}, WIFI, "reconnected 5 times"),
+        ({"vpn": measured("vpn", up=1, path_mtu_black_hole=1)}, WIFI, "large packets"),
         ({"web": measured("web", "bad_answer", target="payroll")}, WIFI,
          "payroll answered with an error; your line is fine"),
         ({"call_path": measured("call_path", "timeout")}, WIFI,
@@ -127,7 +127,7 @@ def test_a_healthy_laptop_gets_a_good_verdict() -> None:
          "this network's name server does not answer"),
         ({"names": measured("name_lookup", "timeout", resolver_through_vpn=1)}, WIFI,
          "the VPN's name server does not answer"),
-        ({"names": measured("name_lookup", lookup_ms=2400.0)}, WIFI, "slowly (2.4 s)"),
+        ({"names": measured("name_lookup", lookup_ms=2400.0)}, WIFI, "slow (2.4 s)"),
         ({"call_path": POOR}, WIFI,
          "calls may be poor: delay 80 ms, 5.1% of packets lost"),
     ],
@@ -160,8 +160,8 @@ def test_of_several_causes_the_nearest_comes_first_and_explains_poor_calls() -> 
         "microsoft",
     ]
     assert judged.headline == (
-        "your Wi-Fi is weak (-84 dBm), and the VPN loses 8%, the way beside it 0%, "
-        "so calls may be poor; your line is fine"
+        "your Wi-Fi is weak (-84 dBm), and the VPN loses 8%, the connection outside it "
+        "0%, so calls may be poor; your line is fine"
     )
     lines = advice_lines(judged)
     assert lines[1] == "What to do, starting with the first:"

@@ -27,7 +27,7 @@ def arrival(sequence, count, out_ms=10.0, in_ms=10.0, interval_ms=20.0):
     t1_ns = round(sequence * interval_ms * 1e6)
     t2_ns = t1_ns + round(out_ms * 1e6)
     t3_ns = t2_ns + 50_000
-    reply = stamp.Reflected(
+    reply = stamp.ReflectorReply(
         sequence=count,
         t3_ntp=stamp.ntp_of(BASE_NS + t3_ns),
         ssid=1,
@@ -265,7 +265,7 @@ async def against(answer, **kwargs):
 def honest(data, count):
     sent = stamp.read_request(data)
     now = stamp.ntp_of(BASE_NS)
-    return stamp.reply(sent, count, now, now, 64, stamp.answer_tlvs(data[44:]))
+    return stamp.reply(sent, count, now, now, 64, stamp.reply_tlvs(data[44:]))
 
 
 def stateless(data, _count):

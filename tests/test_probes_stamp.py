@@ -18,7 +18,7 @@ def test_a_senders_packet_is_laid_out_as_rfc_8762_figure_2():
 
 
 def test_a_reflectors_packet_is_laid_out_as_rfc_8762_figure_5():
-    sent = stamp.Sent(sequence=7, t1_ntp=1, error_estimate=0x3FFF, ssid=0xBEEF)
+    sent = stamp.SenderPacket(sequence=7, t1_ntp=1, error_estimate=0x3FFF, ssid=0xBEEF)
     packet = stamp.reply(sent, sequence=3, t2_ntp=2, t3_ntp=3, sender_ttl=64)
     assert len(packet) == 44
     assert packet[0:4] == b"\0\0\0\3"
@@ -39,9 +39,9 @@ def test_no_error_estimate_has_a_multiplier_of_zero():
 
 @pytest.mark.parametrize("size", [44, 48, 49, 52, 53, 56, 172, 1472])
 def test_a_packet_has_the_size_asked_for_and_its_reply_the_same(size):
-    packet = stamp.request(1, 2, 3, tlvs=stamp.tail(size, 46))
+    packet = stamp.request(1, 2, 3, tlvs=stamp.request_tlvs(size, 46))
     assert len(packet) == size
-    tlvs = stamp.answer_tlvs(packet[44:], 46, 46, 1)
+    tlvs = stamp.reply_tlvs(packet[44:], 46, 46, 1)
     answer = stamp.reply(stamp.read_request(packet), 0, 1, 2, 64, tlvs)
     assert len(answer) == size
     assert stamp.read_reply(answer).sender_sequence == 1
@@ -50,33 +50,33 @@ def test_a_packet_has_the_size_asked_for_and_its_reply_the_same(size):
 @pytest.mark.parametrize("size", [0, 43, 45, 47, 1473])
 def test_a_size_that_cannot_be_made_is_refused(size):
     with pytest.raises(ValueError, match="octets"):
-        stamp.tail(size)
+        stamp.request_tlvs(size)
 
 
 def test_the_dscp_that_arrived_comes_back_and_a_refused_wish_is_marked():
-    tlvs = stamp.tail(172, 46)
-    assert stamp.wanted_dscp(tlvs) == 46
-    answered = stamp.answer_tlvs(tlvs, arrived=8, used=0, count=1)
+    tlvs = stamp.request_tlvs(172, 46)
+    assert stamp.requested_dscp(tlvs) == 46
+    answered = stamp.reply_tlvs(tlvs, arrived=8, used=0, count=1)
     assert answered[0] == 0
     assert answered[4] >> 2 == 46
     assert answered[6 - 1] & 0b11 == 1
-    sent = stamp.Sent(0, 0, 1, 0)
+    sent = stamp.SenderPacket(0, 0, 1, 0)
     assert stamp.read_reply(stamp.reply(sent, 0, 0, 0, 0, answered)).dscp_arrived == 8
 
 
 def test_a_reflector_that_does_not_know_the_dscp_says_nothing_of_it():
-    tlvs = stamp.answer_tlvs(stamp.tail(172, 46))
-    sent = stamp.Sent(0, 0, 1, 0)
+    tlvs = stamp.reply_tlvs(stamp.request_tlvs(172, 46))
+    sent = stamp.SenderPacket(0, 0, 1, 0)
     assert stamp.read_reply(stamp.reply(sent, 0, 0, 0, 0, tlvs)).dscp_arrived == -1
 
 
 def test_unknown_and_broken_tlvs_are_flagged_and_keep_their_size():
     unknown = bytes([0, 200, 0, 2, 1, 2])
-    assert stamp.answer_tlvs(unknown) == bytes([stamp.UNRECOGNISED, 200, 0, 2, 1, 2])
+    assert stamp.reply_tlvs(unknown) == bytes([stamp.UNRECOGNISED, 200, 0, 2, 1, 2])
     too_long = bytes([0, 1, 0, 9, 1])
-    assert stamp.answer_tlvs(too_long)[0] == stamp.MALFORMED
+    assert stamp.reply_tlvs(too_long)[0] == stamp.MALFORMED
     counters = bytes([0x80, 5, 0, 12]) + bytes(12)
-    assert stamp.answer_tlvs(counters, count=9)[8:] == b"\0\0\0\x09\0\0\0\x09"
+    assert stamp.reply_tlvs(counters, count=9)[8:] == b"\0\0\0\x09\0\0\0\x09"
 
 
 @given(st.integers(0, 2**62), st.integers(-(2**40), 2**40))
@@ -87,7 +87,7 @@ def test_ntp_times_keep_their_differences_to_the_nanosecond(unix_ns, later_ns):
 
 
 def test_a_reflector_that_keeps_time_as_ptp_does_is_understood():
-    packet = bytearray(stamp.reply(stamp.Sent(1, 2, 3, 4), 5, 0, 0))
+    packet = bytearray(stamp.reply(stamp.SenderPacket(1, 2, 3, 4), 5, 0, 0))
     struct.pack_into("!II", packet, 4, 1_700_000_001, 100)
     struct.pack_into("!II", packet, 16, 1_700_000_000, 999_999_900)
     packet[12] |= 0x40
@@ -117,14 +117,14 @@ def test_no_octets_whatever_trouble_the_readers(packet):
 
 @given(octets, st.integers(-1, 63), st.integers(0, 63), st.integers(0, 2**40))
 def test_a_reply_is_never_longer_than_its_request(tlvs, arrived, used, count):
-    assert len(stamp.answer_tlvs(tlvs, arrived, used, count)) == len(tlvs)
-    assert -1 <= stamp.wanted_dscp(tlvs) <= 63
+    assert len(stamp.reply_tlvs(tlvs, arrived, used, count)) == len(tlvs)
+    assert -1 <= stamp.requested_dscp(tlvs) <= 63
 
 
 @given(st.data())
 def test_a_reply_damaged_on_the_way_is_read_or_refused_never_more(data):
-    tlvs = stamp.answer_tlvs(stamp.tail(172, 46), 46, 46, 1)
-    packet = bytearray(stamp.reply(stamp.Sent(1, 2, 3, 4), 5, 6, 7, 8, tlvs))
+    tlvs = stamp.reply_tlvs(stamp.request_tlvs(172, 46), 46, 46, 1)
+    packet = bytearray(stamp.reply(stamp.SenderPacket(1, 2, 3, 4), 5, 6, 7, 8, tlvs))
     for _ in range(data.draw(st.integers(1, 20))):
         at = data.draw(st.integers(0, len(packet) - 1))
         packet[at] = data.draw(st.integers(0, 255))

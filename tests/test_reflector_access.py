@@ -92,7 +92,7 @@ def test_two_reflectors_never_answer_each_others_answers(
 async def test_a_reflectors_answer_gets_no_answer(reply_bytes: int) -> None:
     async with ReflectorService(config()) as reflector:
         with Caller(reflector.stamp_port) as caller:
-            asked = stamp.request(1, 5, 1, tlvs=stamp.tail(reply_bytes))
+            asked = stamp.request(1, 5, 1, tlvs=stamp.request_tlvs(reply_bytes))
             answer = await caller.ask(asked)
             await caller.silent(answer)
             light = stamp.request(2, 5)[:14] + b"padding" * 5
@@ -157,7 +157,7 @@ async def test_a_reflector_with_a_key_answers_both_modes_unless_told_otherwise(
         with Caller(reflector.stamp_port) as caller:
             plain = stamp.read_reply(await caller.ask(stamp.request(7, 8, 9)))
             assert (plain.sender_sequence, plain.t1_ntp, plain.ssid) == (7, 8, 9)
-            tlvs = stamp.tail(60)
+            tlvs = stamp.request_tlvs(60)
             asked = stamp_auth.request(7, 8, KEY, 9) + tlvs
             answer = await caller.ask(asked)
             assert len(answer) == len(asked)
@@ -176,7 +176,7 @@ def test_an_authenticated_packet_reads_as_it_was_written(
     packet = stamp_auth.request(sequence, t1, KEY, ssid)
     assert len(packet) == 112
     sent = stamp_auth.read_request(packet, KEY)
-    assert sent == stamp.Sent(sequence, t1, stamp.ERROR_ESTIMATE, ssid)
+    assert sent == stamp.SenderPacket(sequence, t1, stamp.ERROR_ESTIMATE, ssid)
     answer = stamp_auth.reply(sent, 3, 1 << 33, 1 << 34, KEY, 64)
     assert len(answer) == 112
     read = stamp_auth.read_reply(answer, KEY)

@@ -50,7 +50,7 @@ async def test_a_reply_has_the_size_of_its_request_and_counts():
     async with ReflectorService(config()) as reflector:
         with Caller(reflector.stamp_port) as caller:
             for count, size in enumerate((44, 48, 172, 1472)):
-                asked = stamp.request(90 + count, 7, 5, tlvs=stamp.tail(size))
+                asked = stamp.request(90 + count, 7, 5, tlvs=stamp.request_tlvs(size))
                 packet = await caller.ask(asked)
                 reply = stamp.read_reply(packet)
                 assert len(packet) == size
@@ -76,7 +76,7 @@ async def test_the_reflector_tells_ttl_and_dscp_as_they_arrived():
                 tclass = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS)
                 tos = (socket.IPPROTO_IP, socket.IP_TOS)
                 caller.channel.setsockopt(*(tclass if ":" in host else tos), 34 << 2)
-                asked = stamp.request(0, 0, 1, tlvs=stamp.tail(172, 46))
+                asked = stamp.request(0, 0, 1, tlvs=stamp.request_tlvs(172, 46))
                 reply = stamp.read_reply(await caller.ask(asked))
                 assert reply.dscp_arrived == 34
                 assert reply.sender_ttl == 64
@@ -87,7 +87,9 @@ async def test_a_reply_has_the_dscp_it_was_asked_for():
     async with ReflectorService(config()) as reflector:
         with Caller(reflector.stamp_port) as caller:
             caller.channel.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
-            caller.channel.send(stamp.request(0, 0, 1, tlvs=stamp.tail(172, 46)))
+            caller.channel.send(
+                stamp.request(0, 0, 1, tlvs=stamp.request_tlvs(172, 46))
+            )
             async with asyncio.timeout(5):
                 while True:
                     try:

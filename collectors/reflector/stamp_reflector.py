@@ -173,11 +173,11 @@ class StampReflector:
         if tlvs and authentic:
             tlvs = stamp.unrecognised_tlvs(tlvs)
         elif tlvs and not sent.light:
-            wanted = stamp.wanted_dscp(tlvs)
+            wanted = stamp.requested_dscp(tlvs)
             if _LINUX and wanted > 0:
                 used = wanted
                 send.append(_mark(channel.family, used))
-            tlvs = stamp.answer_tlvs(tlvs, arrived, used, count)
+            tlvs = stamp.reply_tlvs(tlvs, arrived, used, count)
         t3_ns = time.time_ns()
         t2, t3 = stamp.ntp_of(t2_ns or t3_ns), stamp.ntp_of(t3_ns)
         if authentic:

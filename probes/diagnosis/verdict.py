@@ -133,16 +133,19 @@ def _headline(
 
 
 def _good_headline(latest: LaptopResults) -> str:
-    calls = latest.one("call_path")
+    calls = latest.newest_ok("call_path")
     if calls is not None:
         return f"your connection looks good{_figures(calls)}"
-    if latest.one("web") is not None or latest.one("name_lookup") is not None:
+    if (
+        latest.newest_ok("web") is not None
+        or latest.newest_ok("name_lookup") is not None
+    ):
         return "your connection works; call quality was not measured"
     return "nothing was measured in the last hour"
 
 
 def _poor_calls(latest: LaptopResults, where: Cause | None) -> Diagnosis | None:
-    calls = latest.one("call_path")
+    calls = latest.newest_ok("call_path")
     if calls is None or calls.values.get("poor") != 1:
         return None
     return Diagnosis(
@@ -164,12 +167,16 @@ def _council(latest: LaptopResults) -> list[Diagnosis]:
     Leaves out the Teams relay, which need not answer, and the path, because the call
     path shows better what cannot be reached.
     """
-    web = [result for result in latest.all("web") if not is_microsoft(result.target)]
-    failed = failures([*web, *latest.all("name_lookup"), *latest.all("bandwidth")])
+    web = [
+        result for result in latest.results("web") if not is_microsoft(result.target)
+    ]
+    failed = failures(
+        [*web, *latest.results("name_lookup"), *latest.results("bandwidth")]
+    )
     problems = _problems("council", failed, latest)
-    failed_calls = failures(latest.all("call_path"))
+    failed_calls = failures(latest.results("call_path"))
     # If the nearest reflector does not answer, the agent tries the next one.
-    if failed_calls and latest.one("call_path") is None:
+    if failed_calls and latest.newest_ok("call_path") is None:
         problems = [*_problems("council", failed_calls[:1], latest), *problems]
     if problems:
         return problems
@@ -179,7 +186,7 @@ def _council(latest: LaptopResults) -> list[Diagnosis]:
 
 
 def _microsoft(latest: LaptopResults) -> list[Diagnosis]:
-    web = [result for result in latest.all("web") if is_microsoft(result.target)]
+    web = [result for result in latest.results("web") if is_microsoft(result.target)]
     problems = _problems("microsoft", failures(web), latest)
     if problems:
         return problems

@@ -15,8 +15,8 @@ from probes.wire.percentiles import percentile
 from probes.wire.policy import CLIENT_TO_EDGE, CallTargets
 from probes.wire.sample import Value
 
-Run = packet_stream.StreamResult[stamp.Reflected]
-Arrival = packet_stream.Arrival[stamp.Reflected]
+Run = packet_stream.StreamResult[stamp.ReflectorReply]
+Arrival = packet_stream.Arrival[stamp.ReflectorReply]
 
 
 class _Direction(NamedTuple):

@@ -53,7 +53,7 @@ class StampCodec:
     """A STAMP session-sender: packets of `size` octets that request `dscp`."""
 
     def __init__(self, size: int, dscp: int) -> None:
-        self._tlvs = stamp.tail(size, dscp)
+        self._tlvs = stamp.request_tlvs(size, dscp)
         self._ssid = secrets.randbelow(0xFFFF) + 1
         self._t1_by_number: dict[int, int] = {}
 
@@ -64,10 +64,10 @@ class StampCodec:
     def _request(self, number: int, t1: int) -> bytes:
         return stamp.request(number, t1, self._ssid, tlvs=self._tlvs)
 
-    def _read(self, packet: bytes) -> stamp.Reflected:
+    def _read(self, packet: bytes) -> stamp.ReflectorReply:
         return stamp.read_reply(packet)
 
-    def parse(self, packet: bytes) -> tuple[int, stamp.Reflected] | None:
+    def parse(self, packet: bytes) -> tuple[int, stamp.ReflectorReply] | None:
         try:
             reply = self._read(packet)
         except stamp.StampError:
@@ -92,7 +92,7 @@ class AuthenticatedStampCodec(StampCodec):
     def _request(self, number: int, t1: int) -> bytes:
         return stamp_auth.request(number, t1, self._key, self._ssid)
 
-    def _read(self, packet: bytes) -> stamp.Reflected:
+    def _read(self, packet: bytes) -> stamp.ReflectorReply:
         return stamp_auth.read_reply(packet, self._key)
 
 

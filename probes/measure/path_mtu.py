@@ -165,10 +165,10 @@ class _MtuProber:
     def _request(self, size: int) -> bytes:
         t1 = stamp.ntp_of(time.time_ns())
         if not self._key:
-            tlvs = stamp.tail(size)
+            tlvs = stamp.request_tlvs(size)
             return stamp.request(self._sequence, t1, tlvs=tlvs)[:size]
         extra_bytes = stamp_auth.AUTHENTICATED_BYTES - stamp.HEAD_BYTES
-        tlvs = stamp.tail(size - extra_bytes)
+        tlvs = stamp.request_tlvs(size - extra_bytes)
         return stamp_auth.request(self._sequence, t1, self._key) + tlvs
 
     def _answers(self, packet: bytes) -> bool:

@@ -22,7 +22,7 @@ _Named = TypeVar("_Named", "Tag", "Field")
 
 
 class Tag(msgspec.Struct, frozen=True):
-    """A slow, few-valued fact that identifies or groups rows; always text."""
+    """A text that identifies or groups rows; it has few values and changes slowly."""
 
     name: str
     meaning: str
@@ -32,10 +32,10 @@ class Tag(msgspec.Struct, frozen=True):
 class Field(msgspec.Struct, frozen=True):
     """A value of a row. `unit` is "ms", "bit/s", "ratio", "1", "flag" (0/1) …
 
-    `weight`: the field of the same row that says how much stands behind this value,
-    such as the calls behind a share of poor calls. A mean over rows is weighted by it.
-    `counter`: it only goes up, from 0 at the start of the process. `among`: the texts
-    there are; the server keeps any other one as `other`.
+    `weight`: the field of the same row that counts what this value is based on, such as
+    the calls behind a share of poor calls. A mean over rows is weighted by it.
+    `counter`: it only increases, from 0 at the start of the process. `among`: the
+    allowed texts; the server stores any other as `other`.
     """
 
     name: str
@@ -51,9 +51,9 @@ class Field(msgspec.Struct, frozen=True):
 class Measurement(msgspec.Struct, frozen=True):
     """One declared measurement.
 
-    `personal`: its rows are about one laptop; they live in a database of their own,
-    for `retention_days`, and no shared page may ask for them. `lateness_s`: rows
-    received later than this after their time are stored but never reach rules.
+    `personal`: its rows are about one laptop. They are kept in a database of their own
+    for `retention_days`, and no shared page may query them. `lateness_s`: rows received
+    later than this after their time are stored but never reach rules.
     """
 
     name: str
@@ -66,19 +66,19 @@ class Measurement(msgspec.Struct, frozen=True):
     personal: bool = False
 
     def tag(self, name: str) -> Tag:
-        """The tag of that name. `UnknownName` (with a suggestion) if there is none."""
+        """Returns the tag of that name. Raises `UnknownName` (with a suggestion)."""
         return _find(name, self.tags, f"tag of {self.name!r}")
 
     def field(self, name: str) -> Field:
-        """The field of that name. Raises `UnknownName` (with a suggestion)."""
+        """Returns the field of that name. Raises `UnknownName` (with a suggestion)."""
         return _find(name, self.fields, f"field of {self.name!r}")
 
 
 class UnknownName(LookupError):
-    """A name that is not in the catalogue; the text says what was meant, perhaps.
+    """A name that is not in the catalogue; the text may suggest one that is.
 
-    The suggestion is looked for when somebody reads the text: it takes a thousand times
-    as long as finding out that there is no such name, and agents choose names freely.
+    The suggestion is only searched for when the text is read. That takes a thousand
+    times as long as the look-up itself, and agents can send any name.
     """
 
     def __init__(self, name: str, among: Iterable[str], what: str) -> None:
@@ -91,9 +91,9 @@ class UnknownName(LookupError):
 
 
 class Misfit(ValueError):
-    """A row that is not what the catalogue says; the text names row and reason.
+    """A row that does not match the catalogue; the text names the row and the reason.
 
-    `reason` is the same without values, so that it can be counted by.
+    `reason` is the same without values, so that refusals can be counted by it.
     """
 
     def __init__(self, text: str | UnknownName, reason: str = "") -> None:
@@ -106,21 +106,25 @@ class Catalogue:
 
     def __init__(self, measurements: Iterable[Measurement]) -> None:
         self._by_name: dict[str, Measurement] = {}
-        for each in measurements:
-            if each.name in self._by_name:
-                raise ValueError(f"measurement {each.name!r} is declared twice")
-            names = [tag.name for tag in each.tags] + [f.name for f in each.fields]
+        for measurement in measurements:
+            name = measurement.name
+            if name in self._by_name:
+                raise ValueError(f"measurement {name!r} is declared twice")
+            names = [tag.name for tag in measurement.tags]
+            names += [field.name for field in measurement.fields]
             if len(names) != len(set(names)):
                 # InfluxDB 3 refuses a table whose tag and field share a name.
-                raise ValueError(f"{each.name!r}: a tag and a field share a name")
-            numbers = {field.name for field in each.fields if field.type != "str"}
-            for field in each.fields:
+                raise ValueError(f"{name!r}: a tag and a field share a name")
+            numbers = {
+                field.name for field in measurement.fields if field.type != "str"
+            }
+            for field in measurement.fields:
                 if field.weight and {field.name, field.weight} - numbers:
                     raise ValueError(
-                        f"{each.name}.{field.name}: its weight {field.weight!r} is "
+                        f"{name}.{field.name}: its weight {field.weight!r} is "
                         "expected to be a number of the same measurement"
                     )
-            self._by_name[each.name] = each
+            self._by_name[name] = measurement
 
     def __iter__(self) -> Iterator[Measurement]:
         return iter(self._by_name.values())
@@ -132,18 +136,20 @@ class Catalogue:
         return len(self._by_name)
 
     def measurement(self, name: str) -> Measurement:
-        """The measurement of that name. Raises `UnknownName` (with a suggestion)."""
-        found = self._by_name.get(name)
-        if found is None:
+        """Returns the measurement of that name. Raises `UnknownName` (with a
+        suggestion)."""
+        measurement = self._by_name.get(name)
+        if measurement is None:
             raise UnknownName(name, self._by_name, "measurement")
-        return found
+        return measurement
 
 
 def conform(value: object, field: Field, where: str) -> Value:
-    """`value` as the type the catalogue gives `field`; `Misfit` if it is not one.
+    """Returns `value` as the type that the catalogue gives `field`. Raises `Misfit` if
+    it is of another type.
 
-    Whole numbers become floats where a float is declared; nothing else is turned.
-    NaN and infinities are refused: InfluxDB has no way to hold them.
+    Whole numbers become floats if a float is declared; nothing else is converted. NaN
+    and infinities are refused: InfluxDB cannot store them.
     """
     kind = field.type
     if kind == "str":
@@ -155,7 +161,7 @@ def conform(value: object, field: Field, where: str) -> Value:
         if isinstance(value, int) and -(2**63) <= value < 2**63:
             return value
     elif isinstance(value, int | float) and abs(value) <= _LARGEST:
-        # Neither NaN nor an infinity, nor a whole number no float can hold, is.
+        # NaN, infinities and whole numbers beyond any float do not get here.
         return float(value)
     raise Misfit(
         f"{where}: field {field.name!r} is {_shown(value)}, "
@@ -165,7 +171,7 @@ def conform(value: object, field: Field, where: str) -> Value:
 
 
 def check_sample(sample: Sample, catalogue: Catalogue) -> Sample:
-    """`sample` with its values as declared. `Misfit` names what does not fit."""
+    """Returns `sample` with its values as declared. Raises `Misfit` if one is wrong."""
     where = sample.measurement
     try:
         declared = catalogue.measurement(sample.measurement)
@@ -185,22 +191,22 @@ def check_sample(sample: Sample, catalogue: Catalogue) -> Sample:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` where a known name is near, else the empty text."""
+    """Returns `; did you mean 'x'?` if a known name is near, else an empty text."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _find(name: str, among: tuple[_Named, ...], what: str) -> _Named:
-    for each in among:
-        if each.name == name:
-            return each
-    raise UnknownName(name, [each.name for each in among], what)
+    for candidate in among:
+        if candidate.name == name:
+            return candidate
+    raise UnknownName(name, [candidate.name for candidate in among], what)
 
 
 def _shown(value: object) -> str:
     try:
         text = repr(value)
     except ValueError:
-        # Python does not print whole numbers of more than 4,300 digits.
+        # Python does not format whole numbers of more than 4,300 digits.
         return "a number of thousands of digits"
     return text if len(text) <= 100 else f"{text[:100]}…"

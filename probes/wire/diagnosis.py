@@ -1,8 +1,8 @@
-"""Where along the way something is wrong: laptop, Wi-Fi, line, VPN, council, Microsoft.
+"""Which segment is at fault: laptop, Wi-Fi, line, VPN, council or Microsoft.
 
-Each function judges one segment by what was last seen and returns findings, good ones
-too, or nothing where it was not measured. All are pure. Limits are where people begin
-to notice in a call; each finding says its figure, so that it can be disputed.
+Each function judges one segment by the last results and returns its diagnoses, good
+ones too, or nothing if it was not measured. All are pure. The limits are those that
+people notice in a call. Each diagnosis gives its figure, so that it can be checked.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ LEAST_DOWN_BPS = 2_000_000
 TUNNEL_MORE_MS = 60
 MANY_RECONNECTS = 3
 SLOW_LOOKUP_MS = 1_000
-# The agent's own list of front doors (`collectors/ingest/policies.py`) by name.
+# The names of Microsoft's services in a policy (`collectors/ingest/policies.py`).
 _MICROSOFT = ("microsoft", "exchange online", "sharepoint", "onedrive", "office 365")
 POOR_GRADES = frozenset({"D", "F"})
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """One thing seen: `says` in a few words, `do`: what its reader can do about it."""
+    """One diagnosis: `says` in a few words, `do`: what its reader can do about it."""
 
     segment: Segment
     good: bool
@@ -57,59 +57,61 @@ class LaptopResults:
     def __init__(self, results: Iterable[Result], where: Whereabouts) -> None:
         self.where = where
         self._by_probe: dict[str, list[Result]] = {}
-        for each in results:
-            self._by_probe.setdefault(each.probe, []).append(each)
+        for result in results:
+            self._by_probe.setdefault(result.probe, []).append(result)
 
-    def all(self, probe: str) -> list[Result]:
+    def results(self, probe: str) -> list[Result]:
         return self._by_probe.get(probe, [])
 
-    def one(self, probe: str) -> Result | None:
-        """The newest of that probe that worked."""
-        worked = [each for each in self.all(probe) if each.outcome is Outcome.OK]
-        return max(worked, key=lambda each: each.time_ms, default=None)
+    def newest_ok(self, probe: str) -> Result | None:
+        """Returns the newest result of that probe that worked."""
+        worked = [
+            result for result in self.results(probe) if result.outcome is Outcome.OK
+        ]
+        return max(worked, key=lambda result: result.time_ms, default=None)
 
     def figure(self, probe: str, field: str) -> float | None:
-        """A number of the newest result that worked; None where it has none."""
-        found = self.one(probe)
-        # A path that did not get to its end still has figures up to there.
-        partial = self.all(probe)[-1:] if probe == "path" else []
-        for each in [found] if found is not None else partial:
-            value = each.values.get(field)
+        """Returns a number of the newest result that worked; None if it has none."""
+        newest = self.newest_ok(probe)
+        # A path that did not reach its end still has figures up to there.
+        partial = self.results(probe)[-1:] if probe == "path" else []
+        for result in [newest] if newest is not None else partial:
+            value = result.values.get(field)
             if isinstance(value, int | float):
                 return float(value)
         return None
 
     def reached(self) -> bool:
-        """Whether anything beyond the laptop answered."""
+        """Returns whether anything beyond the laptop answered."""
         return any(
-            each.outcome is Outcome.OK
+            result.outcome is Outcome.OK
             for probe in PROBES
             if not probe.local
-            for each in self.all(probe.name)
+            for result in self.results(probe.name)
         )
 
     def tried(self) -> list[Result]:
-        """What was asked over the network, and how that ended."""
+        """Returns the results that show whether the network works."""
         return [
-            each
+            result
             for probe in PROBES
             if probe.judges_network
-            for each in self.all(probe.name)
-            if each.outcome is Outcome.OK or is_failure(each.outcome)
+            for result in self.results(probe.name)
+            if result.outcome is Outcome.OK or is_failure(result.outcome)
         ]
 
 
 def network(seen: LaptopResults) -> list[Diagnosis]:
-    """What hides everything else: no network, a sign-in page, a wrong clock, no names.
-    At most one, the one that has to be mended first."""
-    outcomes = {each.outcome for each in seen.tried()}
+    """Judges what hides everything else: no network, a sign-in page, a wrong clock, no
+    DNS. Returns at most one, which must be fixed first."""
+    outcomes = {result.outcome for result in seen.tried()}
     if Outcome.NO_NETWORK in outcomes and not seen.reached():
         return [
             Diagnosis(
                 "network",
                 False,
                 "this laptop has no network",
-                "Connect a cable or join a Wi-Fi; check that flight mode is off.",
+                "Connect a cable or join a Wi-Fi. Check that flight mode is off.",
             )
         ]
     if Outcome.CAPTIVE_PORTAL in outcomes:
@@ -134,20 +136,23 @@ def network(seen: LaptopResults) -> list[Diagnosis]:
 
 
 def _names(seen: LaptopResults) -> list[Diagnosis]:
-    lookups = seen.all("name_lookup")
+    lookups = seen.results("name_lookup")
     failed = [
-        each
-        for each in lookups
-        if each.outcome in {Outcome.NAME_SERVER_FAILED, Outcome.TIMEOUT}
+        result
+        for result in lookups
+        if result.outcome in {Outcome.NAME_SERVER_FAILED, Outcome.TIMEOUT}
     ]
     elsewhere = [
-        each
-        for each in seen.tried()
-        if each.probe != "name_lookup" and each.outcome is Outcome.NAME_SERVER_FAILED
+        result
+        for result in seen.tried()
+        if result.probe != "name_lookup"
+        and result.outcome is Outcome.NAME_SERVER_FAILED
     ]
-    worked = [each for each in lookups if each.outcome is Outcome.OK]
+    worked = [result for result in lookups if result.outcome is Outcome.OK]
     if (failed and not worked) or (elsewhere and not lookups and not seen.reached()):
-        through = any(each.values.get("resolver_through_vpn") == 1 for each in failed)
+        through = any(
+            result.values.get("resolver_through_vpn") == 1 for result in failed
+        )
         whose = "the VPN's" if through else "this network's"
         do = (
             "Disconnect the VPN and connect it again."
@@ -158,8 +163,8 @@ def _names(seen: LaptopResults) -> list[Diagnosis]:
     slowest = max(
         (
             value
-            for each in worked
-            if isinstance(value := each.values.get("lookup_ms"), int | float)
+            for result in worked
+            if isinstance(value := result.values.get("lookup_ms"), int | float)
         ),
         default=0.0,
     )
@@ -168,7 +173,7 @@ def _names(seen: LaptopResults) -> list[Diagnosis]:
             Diagnosis(
                 "network",
                 False,
-                f"names are found slowly ({slowest / 1000:.1f} s)",
+                f"DNS lookups are slow ({slowest / 1000:.1f} s)",
                 "Restarting your router often helps.",
             )
         ]
@@ -176,13 +181,13 @@ def _names(seen: LaptopResults) -> list[Diagnosis]:
 
 
 def laptop(seen: LaptopResults) -> list[Diagnosis]:
-    """The machine itself: processor, memory, its cable."""
-    if seen.one("laptop") is None:
+    """Judges the laptop itself: processor, memory, network cable."""
+    if seen.newest_ok("laptop") is None:
         return []
-    found: list[Diagnosis] = []
+    problems: list[Diagnosis] = []
 
     def bad(says: str, do: str) -> None:
-        found.append(Diagnosis("laptop", False, says, do))
+        problems.append(Diagnosis("laptop", False, says, do))
 
     busy = seen.figure("laptop", "cpu_ratio")
     clock = seen.figure("laptop", "cpu_clock_ratio")
@@ -201,7 +206,7 @@ def laptop(seen: LaptopResults) -> list[Diagnosis]:
     if memory is not None and memory >= FULL_RATIO:
         bad(
             f"your laptop's memory is full ({memory:.0%})",
-            "Close what you do not need, browser tabs above all.",
+            "Close what you do not need, browser tabs first.",
         )
     if seen.where.connection == "wired":
         speed = seen.figure("laptop", "link_bps")
@@ -211,15 +216,15 @@ def laptop(seen: LaptopResults) -> list[Diagnosis]:
                 "your network cable's link is slow",
                 "Push the plug in again, then try another cable or socket.",
             )
-    return found or [Diagnosis("laptop", True, "your laptop is fine")]
+    return problems or [Diagnosis("laptop", True, "your laptop is fine")]
 
 
 def wifi(seen: LaptopResults) -> list[Diagnosis]:
-    """The Wi-Fi, where the traffic goes over it."""
+    """Judges the Wi-Fi, if the traffic goes over it."""
     if seen.where.connection != "wifi":
         return []
-    if seen.one("wifi") is None:
-        # Windows may not let us read it, and still the way to the router shows it.
+    if seen.newest_ok("wifi") is None:
+        # Windows may not allow reading it. The path to the router still shows it.
         return _to_the_router(seen)
     signal = seen.figure("wifi", "signal_dbm")
     least = seen.figure("wifi", "signal_min_dbm")
@@ -236,7 +241,7 @@ def wifi(seen: LaptopResults) -> list[Diagnosis]:
             Diagnosis(
                 "wifi",
                 False,
-                f"your Wi-Fi was weak for moments ({about}{least:.0f} dBm)",
+                f"your Wi-Fi was weak at times ({about}{least:.0f} dBm)",
                 near,
             )
         ]
@@ -257,20 +262,21 @@ def wifi(seen: LaptopResults) -> list[Diagnosis]:
             Diagnosis(
                 "wifi",
                 False,
-                f"your Wi-Fi changed its access point {roams:.0f} times in minutes",
-                "Sit nearer to one of them, or use a cable.",
+                f"your Wi-Fi changed access point {roams:.0f} times within minutes",
+                "Sit nearer to an access point, or use a cable.",
             )
         ]
     return _to_the_router(seen) or [Diagnosis("wifi", True, "your Wi-Fi is fine")]
 
 
 def _to_the_router(seen: LaptopResults) -> list[Diagnosis]:
-    """Loss or delay before the first router: the Wi-Fi's, or the cable's, own."""
+    """Judges loss and delay before the first router, which are the Wi-Fi's or the
+    cable's."""
     loss = seen.figure("path", "gateway_loss_ratio")
     delay = seen.figure("path", "gateway_rtt_ms")
     wireless = seen.where.connection == "wifi"
     if loss is not None and loss >= LOSS_RATIO:
-        how = f"loses {loss:.0%} on the way to your router"
+        how = f"loses {loss:.0%} before your router"
     elif delay is not None and delay >= GATEWAY_MS:
         how = f"takes {delay:.0f} ms to your router"
     else:
@@ -283,33 +289,33 @@ def _to_the_router(seen: LaptopResults) -> list[Diagnosis]:
 
 
 def line(seen: LaptopResults) -> list[Diagnosis]:
-    """The line from the first router to the provider, and what it carries."""
+    """Judges the line from the first router to the provider, and its speed."""
     at_office = seen.where.place == "office"
     whose = "this building's line" if at_office else "your line"
     provider = (
         "Tell the service desk which office you are in."
         if at_office
-        else "Restart your router; if it stays so, it is your provider's to mend."
+        else "Restart your router. If that does not help, contact your provider."
     )
-    found: list[Diagnosis] = []
+    problems: list[Diagnosis] = []
     if seen.where.connection != "wifi":
-        found += _to_the_router(seen)
+        problems += _to_the_router(seen)
     loss = seen.figure("path", "provider_loss_ratio")
     delay = seen.figure("path", "provider_rtt_ms")
     if loss is not None and loss >= LOSS_RATIO:
-        found.append(Diagnosis("line", False, f"{whose} loses {loss:.0%}", provider))
+        problems.append(Diagnosis("line", False, f"{whose} loses {loss:.0%}", provider))
     elif delay is not None and delay >= PROVIDER_MS:
-        found.append(
+        problems.append(
             Diagnosis("line", False, f"{whose} is slow to answer ({delay:.0f} ms)", "")
         )
-    speed = seen.one("bandwidth")
+    speed = seen.newest_ok("bandwidth")
     if speed is not None:
-        found += _speed(speed, whose, at_office)
-    if found:
-        return found
+        problems += _speed(speed, whose, at_office)
+    if problems:
+        return problems
     measured = loss is not None or delay is not None or speed is not None
-    # A call path without fault proves the line it went over.
-    calls = seen.one("call_path")
+    # A good call path proves the line that it went over.
+    calls = seen.newest_ok("call_path")
     if measured or (calls is not None and calls.values.get("poor") == 0):
         return [Diagnosis("line", True, f"{whose} is fine")]
     return []
@@ -331,7 +337,7 @@ def _speed(speed: Result, whose: str, at_office: bool) -> list[Diagnosis]:
             Diagnosis(
                 "line",
                 False,
-                f"{whose} answers late while something large is up- or downloaded",
+                f"{whose} is slow to respond during large uploads or downloads",
                 "Pause backups and large downloads during calls.",
             )
         ]
@@ -339,31 +345,31 @@ def _speed(speed: Result, whose: str, at_office: bool) -> list[Diagnosis]:
 
 
 def vpn(seen: LaptopResults) -> list[Diagnosis]:
-    """The tunnel, beside the way without it."""
-    found = seen.one("vpn")
-    if found is None or found.values.get("up") != 1:
+    """Judges the tunnel, compared with the connection outside it."""
+    tunnel = seen.newest_ok("vpn")
+    if tunnel is None or tunnel.values.get("up") != 1:
         return []
     again = "Disconnect the VPN and connect it again; then tell the service desk."
     loss = seen.figure("vpn", "tunnel_loss_ratio")
-    loss_beside = seen.figure("vpn", "direct_loss_ratio") or 0.0
+    loss_outside = seen.figure("vpn", "direct_loss_ratio") or 0.0
     delay = seen.figure("vpn", "tunnel_rtt_ms")
-    delay_beside = seen.figure("vpn", "direct_rtt_ms")
+    delay_outside = seen.figure("vpn", "direct_rtt_ms")
     if (seen.figure("vpn", "reconnects") or 0) >= MANY_RECONNECTS:
         times = seen.figure("vpn", "reconnects") or 0
-        says = f"the VPN came up anew {times:.0f} times within the hour"
+        says = f"the VPN reconnected {times:.0f} times within the hour"
         return [Diagnosis("vpn", False, says, again)]
-    if loss is not None and loss - loss_beside >= LOSS_RATIO:
-        says = f"the VPN loses {loss:.0%}, the way beside it {loss_beside:.0%}"
+    if loss is not None and loss - loss_outside >= LOSS_RATIO:
+        says = f"the VPN loses {loss:.0%}, the connection outside it {loss_outside:.0%}"
         return [Diagnosis("vpn", False, says, again)]
-    if found.values.get("path_mtu_black_hole") == 1:
-        says = "large packets vanish in the VPN: pages may hang half loaded"
+    if tunnel.values.get("path_mtu_black_hole") == 1:
+        says = "the VPN drops large packets, so pages may load only in part"
         return [Diagnosis("vpn", False, says, "Tell the service desk.")]
     if (
         delay is not None
-        and delay_beside is not None
-        and delay - delay_beside >= TUNNEL_MORE_MS
+        and delay_outside is not None
+        and delay - delay_outside >= TUNNEL_MORE_MS
     ):
-        says = f"the VPN takes {delay:.0f} ms, the way beside it {delay_beside:.0f} ms"
+        says = f"the VPN takes {delay:.0f} ms, outside it {delay_outside:.0f} ms"
         return [Diagnosis("vpn", False, says, again)]
     if delay is None and loss is None:
         return []
@@ -371,9 +377,9 @@ def vpn(seen: LaptopResults) -> list[Diagnosis]:
 
 
 def is_microsoft(name: str) -> bool:
-    return any(each in name.lower() for each in _MICROSOFT)
+    return any(service in name.lower() for service in _MICROSOFT)
 
 
 def failures(results: Sequence[Result]) -> list[Result]:
-    """Those that were tried and failed, one for each target."""
-    return [each for each in results if is_failure(each.outcome)]
+    """Returns the results that were tried and failed, one for each target."""
+    return [result for result in results if is_failure(result.outcome)]

@@ -1,11 +1,11 @@
-"""Names and texts of others as they may be shown: on a page, on paper, in mail, in a
+"""Makes names and texts from outside safe to show: on a page, on paper, in mail, in a
 table, on a terminal.
 
-A name may hold characters that are not seen and change what is: that turn the text
-round (U+202E), have no width, or control a terminal. They are shown by their number, as
-JSON writes it (`\\u202e`), so that nothing is lost and nothing is hidden. A name from
-right to left is isolated from what stands beside it (Unicode Bidirectional Algorithm,
-UAX #9, section 2.4.2; FSI and PDI), so that figures after it stay after it.
+A name can contain invisible characters that change what is seen: they reverse the text
+(U+202E), have no width, or control a terminal. They are shown by their number, as in
+JSON (`\\u202e`), so that nothing is lost and nothing is hidden. A name that runs from
+right to left is isolated from its neighbours (Unicode Bidirectional Algorithm, UAX #9,
+section 2.4.2; FSI and PDI), so that figures after it stay after it.
 """
 
 from __future__ import annotations
@@ -27,26 +27,27 @@ _HIDDEN = (
 )
 _ISOLATE = f"{_FSI}[^{_HIDDEN}]*{_PDI}"
 _SPACES = re.compile(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]")
-# An isolate that is closed changes nothing outside itself.
+# A closed isolate changes nothing outside itself.
 _HIDDEN_OR_ISOLATE = re.compile(f"(?P<kept>{_ISOLATE})|[{_HIDDEN}]")
 _RIGHT_TO_LEFT = re.compile(
     r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
-# What a program itself sends to a terminal: line ends, tabs, and colours.
+# What a program sends to a terminal on purpose: line ends, tabs and colours.
 _COMMANDS = r"\x1b\[[0-9;?]*[A-Za-z]"
 _ON_TERMINAL = re.compile(f"(?P<kept>{_COMMANDS}|[\\t\\n\\r]|{_ISOLATE})|[{_HIDDEN}]")
 _IN_PIPE = re.compile(f"(?P<kept>[\\t\\n\\r]|{_ISOLATE})|[{_HIDDEN}]")
 
 
 def displayable(text: str) -> str:
-    """`text` on one line, with every hidden character by its number. Idempotent."""
+    """Returns `text` on one line, hidden characters by their number. Idempotent."""
     if text.isascii() and text.isprintable():
         return text
     return _HIDDEN_OR_ISOLATE.sub(_by_number, _SPACES.sub(" ", text))
 
 
 def isolated(text: str) -> str:
-    """`displayable`, and isolated if it runs from right to left. Idempotent."""
+    """Returns `displayable(text)`, isolated if it runs from right to left.
+    Idempotent."""
     shown = displayable(text)
     if shown.isascii() or not _RIGHT_TO_LEFT.search(re.sub(_ISOLATE, "", shown)):
         return shown
@@ -54,8 +55,8 @@ def isolated(text: str) -> str:
 
 
 class TerminalStream(io.TextIOWrapper):
-    """Standard output or error on which hidden characters are shown by their number.
-    Colours reach a terminal, and nothing else."""
+    """Standard output or error that shows hidden characters by their number. Colours
+    are passed to a terminal only."""
 
     def write(self, text: str) -> int:
         if not (text.isascii() and text.isprintable()):
@@ -67,7 +68,7 @@ class TerminalStream(io.TextIOWrapper):
 
 
 def guard_terminal() -> None:
-    """From now on what this process writes to its standard streams is displayable."""
+    """Makes everything displayable that this process writes to its standard streams."""
     sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
 
 
@@ -84,10 +85,10 @@ def _guarded(stream: TextIO) -> TextIO:
     )
 
 
-def _by_number(found: re.Match[str]) -> str:
-    if found["kept"]:
-        return found["kept"]
-    units = found[0].encode("utf-16-be", "surrogatepass")
+def _by_number(match: re.Match[str]) -> str:
+    if match["kept"]:
+        return match["kept"]
+    units = match[0].encode("utf-16-be", "surrogatepass")
     return "".join(
         f"\\u{int.from_bytes(units[at : at + 2], 'big'):04x}"
         for at in range(0, len(units), 2)

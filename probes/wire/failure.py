@@ -1,7 +1,7 @@
 """The closed list of outcomes a measurement can have.
 
 A failure is a measurement, not an exception: it has a time and a reason. "Failed",
-"not there" and "not measured" stay three different things all the way to the report.
+"not there" and "not measured" remain three different things all the way to the report.
 """
 
 from enum import StrEnum
@@ -61,14 +61,14 @@ NOT_MEASURED = frozenset(
         Outcome.IN_USE,
         Outcome.BUSY,
         Outcome.PAUSED,
-        # What it means is not known here, so it counts for and against nothing.
+        # Its meaning is not known here, so it does not count at all.
         Outcome.OTHER,
     }
 )
 
 
 def is_failure(outcome: Outcome) -> bool:
-    """True where it was tried, something was there, and it did not work."""
+    """Returns True if it was tried, something was there, and it did not work."""
     return (
         outcome is not Outcome.OK
         and outcome not in NOT_THERE

@@ -1,8 +1,9 @@
-"""Networks that routers for the home use out of the box, and phones and computers that
-share their line: an office with one of them cannot be told from a home by its address.
+"""Networks that home routers use by default, and phones and computers that share their
+connection. An office that uses one of them cannot be told from a home by its address.
 
-As the makers document them: UK providers' hubs (BT, EE, Sky, Virgin Media, Vodafone,
-TalkTalk, Three), and Asus, AVM, Eero, Google, Huawei, MikroTik, TP-Link, Xiaomi.
+As the manufacturers document them: hubs of UK providers (BT, EE, Sky, Virgin Media,
+Vodafone, TalkTalk, Three), and Asus, AVM, Eero, Google, Huawei, MikroTik, TP-Link,
+Xiaomi.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ COMMON_AT_HOME = tuple(
 def common_at_home(
     network: IPv4Network | IPv6Network,
 ) -> IPv4Network | IPv6Network | None:
-    """The home range `network` has a part in, None where it has none. Pure."""
+    """Returns the home range that `network` overlaps, None if there is none. Pure."""
     for common in COMMON_AT_HOME:
         if network.version == common.version and network.overlaps(common):
             return common

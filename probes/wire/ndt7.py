@@ -1,7 +1,7 @@
-"""The ndt7 protocol (M-Lab, specification v0.11): what both ends agree on. Pure.
+"""The ndt7 protocol (M-Lab, specification v0.11), for both ends. Pure.
 
-One TCP connection a direction, WebSocket with its own subprotocol. The end that sends
-makes load with binary messages; both may send measurements as JSON text.
+One TCP connection for each direction, WebSocket with its own subprotocol. The sending
+end makes load with binary messages. Both ends may send measurements as JSON text.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from probes.wire.tcp_info import TcpInfo
 SUBPROTOCOL = "net.measurementlab.ndt.v7"
 DOWNLOAD, UPLOAD = "/ndt/v7/download", "/ndt/v7/upload"
 SECONDS = 10.0
-# The receiver may close the door after this long.
+# The receiver may close the connection after this.
 MOST_SECONDS = 13.0
 HANDSHAKE_S = 10.0
 FIRST_MESSAGE, LARGEST_SENT, LARGEST_TAKEN = 1 << 13, 1 << 20, 1 << 24
-# What waits to be sent when the time is over comes too late: no more than this, and
-# no less than one message.
+# Data that still waits to be sent at the end comes too late. So no more than this may
+# wait, and no less than one message.
 WAITING_BYTES = 128 << 10
 MEASUREMENT_BYTES = 16_384
-# Not of the specification: a reflector says what it holds a test to, in bit/s.
+# Not in the specification: the limit in bit/s that a reflector sets for a test.
 CAP_HEADER = "Towpath-Test-Cap"
-# Nor this: a client tells in its query after how many octets a download may end.
+# Nor is this: after how many octets a download may end, in the client's query.
 MOST_BYTES_KEY = "towpath_most_bytes"
-# M-Lab's name for what shows a server that a test was allowed.
+# M-Lab's name for the token that allows a test.
 TOKEN_KEY = "access_token"
-# Servers want to know with whom they speak; this is all they are told.
+# Servers want to know the client; this is all that they get.
 _ABOUT = {"client_name": "towpath"}
 
 
 class Measured(NamedTuple):
-    """What a counterpart said; None where it did not, or not in a usable way."""
+    """A measurement of the other end; None for what is missing or not usable."""
 
     app_bytes: int | None = None
     app_us: int | None = None
@@ -47,7 +47,7 @@ class Measured(NamedTuple):
 
     @property
     def retransmitted(self) -> float | None:
-        """The share of what it sent that it sent again."""
+        """The share of its data that it sent again."""
         if not self.tcp_sent or self.tcp_again is None:
             return None
         return min(self.tcp_again / self.tcp_sent, 1.0)
@@ -57,7 +57,7 @@ class Measured(NamedTuple):
         return self.tcp_us or self.app_us or 0
 
     def received_bps(self) -> float | None:
-        """What it received, by its kernel's count or else its own."""
+        """Returns its receiving rate, by its kernel's count or else its own."""
         for octets, micros in (
             (self.tcp_received, self.tcp_us),
             (self.app_bytes, self.app_us),
@@ -68,9 +68,9 @@ class Measured(NamedTuple):
 
 
 def url_of(base: str, path: str, more: dict[str, str] | None = None) -> str:
-    """`wss://host[:port]{path}?…` for a base such as `https://host` or `wss://host/`,
-    with who asks and `more` in its query. A key twice is an error to servers: a base's
-    own query comes first."""
+    """Returns `wss://host[:port]{path}?…` for a base such as `https://host` or
+    `wss://host/`, with the client's name and `more` in its query. Servers reject a key
+    that is there twice, so the base's own query comes first."""
     parts = urlsplit(base if "://" in base else f"wss://{base}")
     scheme = {"https": "wss", "http": "ws"}.get(parts.scheme, parts.scheme)
     prefix = parts.path.rstrip("/")
@@ -81,7 +81,7 @@ def url_of(base: str, path: str, more: dict[str, str] | None = None) -> str:
 
 
 def with_token(base: str, token: str) -> str:
-    """`base` with `token` in its query, if there is one and `base` has none itself."""
+    """Returns `base` with `token` in its query, unless it has one or there is none."""
     if not token or not base or f"{TOKEN_KEY}=" in base:
         return base
     mark = "&" if "?" in base else "?"
@@ -89,8 +89,8 @@ def with_token(base: str, token: str) -> str:
 
 
 def message_sizes() -> Iterator[int]:
-    """Sizes of the binary messages, one after the other: doubled while a message is
-    less than a sixteenth of what has been sent."""
+    """Yields the sizes of the binary messages: doubled while a message is less than a
+    sixteenth of what has been sent."""
     size, total = FIRST_MESSAGE, 0
     while True:
         yield size
@@ -107,16 +107,16 @@ def measurement(
     tcp: TcpInfo | None = None,
     connection: dict[str, str] | None = None,
 ) -> str:
-    """A measurement as JSON. `octets` is what this end sent or received."""
-    said: dict[str, Any] = {
+    """Returns a measurement as JSON. `octets` is what this end sent or received."""
+    tree: dict[str, Any] = {
         "AppInfo": {"ElapsedTime": elapsed_us, "NumBytes": octets},
         "Origin": origin,
         "Test": test,
     }
     if connection is not None:
-        said["ConnectionInfo"] = connection
+        tree["ConnectionInfo"] = connection
     if tcp is not None:
-        said["TCPInfo"] = {
+        tree["TCPInfo"] = {
             "BusyTime": tcp.busy_us,
             "BytesAcked": tcp.bytes_acked,
             "BytesReceived": tcp.bytes_received,
@@ -129,20 +129,20 @@ def measurement(
             "RWndLimited": tcp.rwnd_limited_us,
             "SndBufLimited": tcp.sndbuf_limited_us,
         }
-    return msgspec.json.encode(said).decode()
+    return msgspec.json.encode(tree).decode()
 
 
 def read_measurement(text: str | bytes) -> Measured | None:
-    """What a measurement says; None where it is none. Anything may be missing."""
+    """Returns a measurement; None if it is not one. Any field may be missing."""
     if len(text) > MEASUREMENT_BYTES:
         return None
     try:
-        said = msgspec.json.decode(text)
+        tree = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
-    if not isinstance(said, dict):
+    if not isinstance(tree, dict):
         return None
-    app, tcp = said.get("AppInfo"), said.get("TCPInfo")
+    app, tcp = tree.get("AppInfo"), tree.get("TCPInfo")
     return Measured(
         app_bytes=_count(app, "NumBytes"),
         app_us=_count(app, "ElapsedTime"),
@@ -153,9 +153,9 @@ def read_measurement(text: str | bytes) -> Measured | None:
     )
 
 
-def _count(said: object, name: str) -> int | None:
-    value = said.get(name) if isinstance(said, dict) else None
+def _count(tree: object, name: str) -> int | None:
+    value = tree.get(name) if isinstance(tree, dict) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # Beyond 2^53 JSON has no whole numbers to speak of; NaN fails both comparisons.
+    # JSON has no exact whole numbers beyond 2^53. NaN fails both comparisons.
     return int(value) if 0 <= value <= 2**53 else None

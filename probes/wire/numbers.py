@@ -1,4 +1,4 @@
-"""From text to number: the one place that decides what is a number. Pure."""
+"""Parses numbers in text: the one place that decides what is a number. Pure."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What the council asks its agents to measure: `GET /v1/policy`.
+"""What the council has its agents measure: `GET /v1/policy`.
 
-One JSON document per agent, fetched at start and then every `refresh_s` (with
-`If-None-Match`: 304 where nothing changed). An agent that cannot fetch it keeps the
-last one it had; one that never had any measures only itself. Fields are only ever
-added; an agent ignores what it does not know, so `decode` is lenient on purpose.
+One JSON document for each agent, fetched at start and then every `refresh_s` (with
+`If-None-Match`: 304 if nothing has changed). An agent that cannot fetch it keeps the
+last one; an agent that never had one measures only the laptop. Fields are only ever
+added. An agent ignores those that it does not know, so `decode` is lenient on purpose.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from probes.wire.ndt7 import with_token
 
 MAX_BODY_BYTES = 200_000
 
-# What `hurry` adds: at most so many bursts a day, each of short rounds so long after
-# its start.
+# What `hurry` adds: at most so many bursts a day, each with a short round at these
+# times after its start.
 BURSTS_PER_DAY = 3
 BURST_ROUNDS_MS = (30_000, 120_000, 300_000)
 
@@ -60,10 +60,11 @@ CLIENT_TO_EDGE = CallTargets()
 
 
 class ReflectorAt(msgspec.Struct, frozen=True):
-    """The far end of call path and bandwidth tests; `ndt7_url` empty: no bandwidth.
+    """The far end of call path and speed tests; without an `ndt7_url` there are no
+    speed tests.
 
-    `stamp_key`, in hexadecimal: STAMP in its authenticated mode. `token`: what shows
-    the far end of a speed test that this laptop may; it changes every hour.
+    With a `stamp_key`, in hexadecimal, STAMP runs in its authenticated mode. `token`
+    allows this laptop to run a speed test; it changes every hour.
     """
 
     id: Word
@@ -97,8 +98,9 @@ TEAMS_TARGET = "teams"
 
 
 class TeamsRelay(msgspec.Struct, frozen=True):
-    """A relay of Teams to ask by STUN; `host` empty: none. `packets` a run; `allocate`
-    lets TURN Allocate requests be tried where Binding ones are not answered."""
+    """The Teams relay that gets STUN requests; none if `host` is empty. `packets`: how
+    many in a run. `allocate` allows TURN Allocate requests if Binding requests are not
+    answered."""
 
     host: Annotated[str, msgspec.Meta(max_length=253)] = ""
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 3478
@@ -107,8 +109,8 @@ class TeamsRelay(msgspec.Struct, frozen=True):
 
 
 class OnlineCheck(msgspec.Struct, frozen=True):
-    """A page whose answer is known: where another one comes, a sign-in page is before
-    it. Asked only once a service failed. `text` is part of the body."""
+    """A page whose answer is known: a different answer is a sign-in page. It is only
+    requested after a service has failed. `text` is part of the body."""
 
     name: Word
     url: Url
@@ -117,14 +119,14 @@ class OnlineCheck(msgspec.Struct, frozen=True):
 
 
 class GatewayAt(msgspec.Struct, frozen=True):
-    """A VPN gateway as the Internet sees it: the way beside the tunnel leads there."""
+    """A VPN gateway's public address, to measure the connection outside the tunnel."""
 
     host: Host
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 443
 
 
 class Workload(msgspec.Struct, frozen=True):
-    """Networks that a workload of Microsoft 365 lives in, as CIDR."""
+    """The networks of a workload of Microsoft 365, as CIDR."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
     networks: Annotated[tuple[Subnet, ...], msgspec.Meta(max_length=256)] = ()
@@ -138,14 +140,14 @@ class Office(msgspec.Struct, frozen=True):
 
 
 class Incident(msgspec.Struct, frozen=True):
-    """Something known to be wrong that this laptop's user may feel."""
+    """A known problem that this laptop's user may notice."""
 
     says: Annotated[str, msgspec.Meta(max_length=200)]
     since_ms: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Service(msgspec.Struct, frozen=True):
-    """An HTTPS service to time. Only `name` is ever reported, as the `target`."""
+    """An HTTPS service to measure. Only `name` is ever reported, as the `target`."""
 
     name: Word
     url: Url
@@ -154,7 +156,8 @@ class Service(msgspec.Struct, frozen=True):
 class MeasuringHours(msgspec.Struct, frozen=True):
     """When the agent measures, in the laptop's own time; Monday 0 … Sunday 6.
 
-    Outside them it sends what it has and answers nothing about the person's evening.
+    Outside these hours it only sends what it has. It learns nothing of the user's
+    evening.
     """
 
     opens: Clock = "00:00"
@@ -162,10 +165,10 @@ class MeasuringHours(msgspec.Struct, frozen=True):
     days: tuple[Weekday, ...] = (0, 1, 2, 3, 4, 5, 6)
 
     def allow(self, weekday: int, minute: int) -> bool:
-        """True where `minute` (of the day) of `weekday` is within these hours.
+        """Returns True if `minute` (of the day) of `weekday` is within these hours.
 
-        `opens` after `closes` means over midnight: the night belongs to the day it
-        began on.
+        If `opens` is after `closes` the hours cross midnight; the night belongs to the
+        day it began on.
         """
         opens, closes = minute_of(self.opens), minute_of(self.closes)
         return within(opens, closes, self.days, weekday, minute)
@@ -174,17 +177,16 @@ class MeasuringHours(msgspec.Struct, frozen=True):
 class Policy(msgspec.Struct, frozen=True):
     """Targets, cadences and limits.
 
-    `cadence_s` and `metered_cadence_s` give seconds between two runs by probe name;
-    a probe that is absent runs at its catalogue period, 0 means never. The byte
-    budgets are for everything the agent sends and receives in a calendar month, on
-    ordinary and on metered connections, but for speed tests, which have one of their
-    own; 0 means no limit. `names` are looked up by
-    the name lookup probe. `targets` is what a call is judged by. `beacon_url` answers
-    only inside the council's network; `offices` are its networks, for where the beacon
-    does not answer. `vpn_gateways`: the way beside the tunnel. `optimize`: networks of
-    Microsoft 365 in place of those the agent comes with. `longest_pause_s`: how long a
-    user may have nothing measured; `hurry`: a few more rounds when things go bad.
-    `incidents`: what is known to be wrong now, shown to the user.
+    `cadence_s` and `metered_cadence_s` are the seconds between two runs, by probe name;
+    a probe that is absent runs at its catalogue period, 0 means never. The byte budgets
+    are for everything that the agent sends and receives in a calendar month, on
+    ordinary and on metered connections, except speed tests, which have their own; 0
+    means no limit. `names` are looked up by the name lookup probe. `targets` judge a
+    call. `beacon_url` answers only inside the council's network; `offices` are its
+    networks, in case the beacon does not answer. `vpn_gateways` are for measuring
+    outside the tunnel. `optimize` replaces the agent's own list of Microsoft 365
+    networks. `longest_pause_s`: how long a user may pause. `hurry`: a few more rounds
+    when things turn bad. `incidents`: known problems, which the user sees.
     """
 
     reflectors: Annotated[tuple[ReflectorAt, ...], msgspec.Meta(max_length=16)] = ()
@@ -210,7 +212,7 @@ class Policy(msgspec.Struct, frozen=True):
     refresh_s: Seconds = 3600
 
     def plan(self) -> Policy:
-        """The policy without what changes from hour to hour and no plan depends on."""
+        """Returns the policy without what changes by the hour and affects no plan."""
         return msgspec.structs.replace(
             self,
             incidents=(),
@@ -222,18 +224,17 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Beacon(msgspec.Struct, frozen=True):
-    """What the beacon answers: the estate id of the office the laptop stands in, and
-    (which a static file cannot) the address it was asked from."""
+    """The beacon's answer: the estate id of the office that the laptop is in, and (if
+    it is not a static file) the address that the request came from."""
 
     site: Word
     seen: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
 def decode(body: bytes) -> Policy:
-    """The policy in `body`; `msgspec.ValidationError` names what does not fit.
-
-    `msgspec.DecodeError` (its base) where it is not JSON, not UTF-8 or too long.
-    """
+    """Returns the policy in `body`. Raises `msgspec.ValidationError` with the field
+    that is wrong, or its base `msgspec.DecodeError` if it is not JSON, not UTF-8 or too
+    long."""
     if len(body) > MAX_BODY_BYTES:
         raise msgspec.DecodeError(
             f"{len(body)} bytes of policy, expected at most {MAX_BODY_BYTES}"

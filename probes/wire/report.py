@@ -1,21 +1,22 @@
 """The wire contract between agents and the council's server.
 
 An agent sends a JSON list of `Report`s, over HTTPS (`POST /v1/reports`) or MQTT
-(`towpath/v1/reports/<agent>`, QoS 1), gzip where the transport says so (HTTP:
-`Content-Encoding: gzip`; MQTT: the payload begins with gzip's magic number). The
-server answers with one `Receipt` (the HTTP answer, or `towpath/v1/acks/<agent>`) once
-the journal has them on disk; only then may the agent forget them. A broker's PUBACK
-means nothing. A report that comes twice changes nothing: its results keep their times.
+(`towpath/v1/reports/<agent>`, QoS 1). It may be compressed with gzip (HTTP:
+`Content-Encoding: gzip`; MQTT: the payload begins with gzip's magic number). The server
+answers with one `Receipt` (the HTTP response, or `towpath/v1/acks/<agent>`) once the
+journal has the reports on disk; only then may the agent forget them. A broker's PUBACK
+does not count. A report that arrives twice changes nothing: its results keep their
+times.
 
 A `ReportRefusal` with an empty id is about a report whose id could not be read, or over
-MQTT about the whole message. HTTP 429 and 503 come with Retry-After; 401 means that the
-laptop must be enrolled again; every answer above 400 is `{"why": one sentence}`.
+MQTT about the whole message. HTTP 429 and 503 come with Retry-After. 401 means that the
+laptop must be enrolled again. The body of every error is `{"why": one sentence}`.
 
-Agents and server are updated at different times. Within a version fields, measurements
-and values of closed lists are only ever added: whoever does not know one passes it
-over. Anything else is a new version: a server reads its own and the one before, and a
-report of another is refused with the reason `version`, so that its agent keeps it until
-the server has been updated (docs/decisions/026-report-versions.md).
+Agents and server are updated at different times. Within a version, fields, measurements
+and values of closed lists are only ever added; a reader ignores those that it does not
+know. Anything else is a new version. A server reads its own version and the one before.
+It refuses a report of another version with the reason `version`, and the agent keeps it
+until the server has been updated (docs/decisions/026-report-versions.md).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from probes.wire.failure import Outcome
 from probes.wire.sample import Sample, Value
 
 VERSION = 1
-# What a server reads: its own version and the one before.
+# A server reads its own version and the one before.
 READ_VERSIONS = range(max(1, VERSION - 1), VERSION + 1)
 MAX_BODY_BYTES = 1_000_000
 MAX_REPORTS = 500
@@ -46,18 +47,18 @@ Text = Annotated[str, msgspec.Meta(max_length=200)]
 Place = Literal["office", "home", "elsewhere", "unknown"]
 Connection = Literal["wired", "wifi", "mobile", "unknown"]
 Vpn = Literal["up", "down", "absent", "unknown"]
-# 2100: whoever says later means something else.
+# The year 2100: a later time is an error.
 LAST_MS = 4_102_444_800_000
 TimeMs = Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)]
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What one probe found at one time.
+    """The result of one probe at one time.
 
-    `probe` is the name of a measurement of the catalogue, `version` the version of
-    the probe's method, `values` the fields measured (absent where not measured),
-    `target` whom it was measured against (a role such as `reflector`, never a URL
-    of the person's own), `cost_bytes` what it cost on the network, both ways.
+    `probe` is the name of a measurement of the catalogue, `version` the version of the
+    probe's method, `values` the fields that were measured, `target` what it was
+    measured against (a role such as `reflector`, never a URL that the user chose), and
+    `cost_bytes` the network data used, sent and received.
     """
 
     probe: Name
@@ -70,7 +71,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Whereabouts(msgspec.Struct, frozen=True):
-    """Where the laptop was while it measured: coarse on purpose, never an address."""
+    """Where the laptop was when it measured: coarse on purpose, never an address."""
 
     place: Place = "unknown"
     site: Text = ""
@@ -79,7 +80,7 @@ class Whereabouts(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What an agent says at one time: its results since the last report."""
+    """The results of an agent since its last report."""
 
     version: Annotated[int, msgspec.Meta(ge=1, le=1_000)]
     id: Key
@@ -91,8 +92,8 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class ReportRefusal(msgspec.Struct, frozen=True):
-    """Why one report was not taken; sending it again would not help, unless it is for
-    its version. `reason` is one word, empty from servers that do not give it."""
+    """Why the server refused one report. Sending it again does not help, unless it was
+    refused for its version. `reason` is one word, empty from older servers."""
 
     id: str
     why: str
@@ -100,27 +101,27 @@ class ReportRefusal(msgspec.Struct, frozen=True):
 
     @property
     def is_for_version(self) -> bool:
-        """Whether the server may take it once it has been updated."""
-        # Before there was `reason`, the sentence began with it.
+        """Whether the server may accept it after an update."""
+        # Older servers have no `reason`; their sentence begins with it.
         return (self.reason or self.why.partition(":")[0]) == "version"
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """What the server has made durable; these the agent may forget."""
+    """The reports that the server has made durable, which the agent may forget."""
 
     accepted: tuple[str, ...]
     refused: tuple[ReportRefusal, ...] = ()
 
 
 class Enrolment(msgspec.Struct, frozen=True):
-    """`POST /v1/enrol`: a laptop introduces itself with a token from its council."""
+    """`POST /v1/enrol`: a laptop enrols with a token from its council."""
 
     token: Text
     device: Text
 
 
 class AgentCredential(msgspec.Struct, frozen=True):
-    """The answer: who the laptop is from now on, and its secret.
+    """The answer to an enrolment: the laptop's pseudonym and its secret.
 
     `agent` is a keyed hash of the device id; the key never leaves the server.
     """
@@ -131,13 +132,13 @@ class AgentCredential(msgspec.Struct, frozen=True):
 
 
 def moved(report: Report, by_ms: int) -> Report:
-    """The same, made `by_ms` later (negative: earlier). Pure."""
+    """Returns `report` made `by_ms` later (negative: earlier). Pure."""
     return msgspec.structs.replace(
         report,
         sent_ms=_in_range(report.sent_ms + by_ms),
         results=tuple(
-            msgspec.structs.replace(each, time_ms=_in_range(each.time_ms + by_ms))
-            for each in report.results
+            msgspec.structs.replace(result, time_ms=_in_range(result.time_ms + by_ms))
+            for result in report.results
         ),
     )
 
@@ -147,11 +148,11 @@ def _in_range(time_ms: int) -> int:
 
 
 def samples(report: Report, home_site: str, provider: str) -> list[Sample]:
-    """The rows a report stands for. Pure; names are checked against the catalogue
-    where the rows enter the journal, not here.
+    """Returns the rows of a report. Pure. Names are not checked here, but when the rows
+    enter the journal.
 
-    `home_site` and `provider` are what the server knows of the agent: the site it
-    belongs to, and the operator of the network it was seen from.
+    `home_site` and `provider` are what the server knows of the agent: the site that it
+    belongs to, and the operator of the network that the report came from.
     """
     where = report.whereabouts
     tags = {

@@ -1,4 +1,4 @@
-"""Which outcome of the closed list an operating system's error stands for."""
+"""Maps errors of the operating system to outcomes of the closed list."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import ssl
 
 from probes.wire.failure import Outcome
 
-# Windows gives its own numbers for the same things.
+# Windows has its own numbers for the same errors.
 _BY_NUMBER = {
     errno.ECONNREFUSED: Outcome.REFUSED,
     10061: Outcome.REFUSED,
-    # Windows says "reset" where a UDP port is closed; TCP says it of a cut connection.
+    # Windows reports "reset" for a closed UDP port, too.
     errno.ECONNRESET: Outcome.RESET,
     10054: Outcome.RESET,
     errno.ECONNABORTED: Outcome.RESET,
@@ -41,17 +41,17 @@ _NO_SUCH_NAME = {
 
 
 def outcome_of(error: BaseException) -> Outcome:
-    """The outcome `error` stands for; `UNREACHABLE` for what is not known better."""
+    """Returns the outcome of `error`; `UNREACHABLE` if nothing fits better."""
     if isinstance(error, socket.gaierror):
         if error.errno in _NO_SUCH_NAME:
             return Outcome.NAME_NOT_FOUND
         return Outcome.NAME_SERVER_FAILED
     if isinstance(error, UnicodeError):
-        # A name no resolver could be asked for: a label too long, or none at all.
+        # A name that cannot be looked up: a label is too long, or empty.
         return Outcome.NAME_NOT_FOUND
     if isinstance(error, ssl.SSLCertVerificationError):
-        # A certificate that is not valid *yet*: this clock is behind, far more often
-        # than a server shows one too early.
+        # If a certificate is not valid *yet*, this clock is usually behind. A server
+        # rarely uses a certificate too early.
         early = error.verify_code == _NOT_YET_VALID
         return Outcome.CLOCK_WRONG if early else Outcome.TLS_FAILED
     if isinstance(error, ssl.SSLError):
@@ -61,7 +61,7 @@ def outcome_of(error: BaseException) -> Outcome:
     if isinstance(error, OSError):
         known = [_BY_NUMBER[n] for n in _numbers(error) if n in _BY_NUMBER]
         if known:
-            # If one address family is missing here, the other's failure says more.
+            # If one address family is missing here, the other's error is the reason.
             return next((o for o in known if o is not Outcome.NO_NETWORK), known[0])
     if isinstance(error, ConnectionError):
         # asyncio's own, without a number: the connection was cut.
@@ -70,8 +70,8 @@ def outcome_of(error: BaseException) -> Outcome:
 
 
 def _numbers(error: OSError) -> list[int]:
-    """The error's number, or those in its text: asyncio puts the errors of several
-    addresses there, and libraries in Rust their only one."""
+    """Returns the error's number, or those in its text: asyncio lists the errors of
+    several addresses there, and libraries in Rust put their only one there."""
     if error.errno is not None:
         return [error.errno]
     return [int(number) for number in _NUMBER.findall(str(error))]

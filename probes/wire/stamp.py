@@ -1,7 +1,7 @@
-"""STAMP test packets: RFC 8762, with RFC 8972's session id and TLVs. Pure.
+"""STAMP test packets: RFC 8762, with the session id and TLVs of RFC 8972. Pure.
 
-Unauthenticated mode. A sender's packet and its reply are of one size (at least 44
-octets), so a reflector can never be used to amplify. All numbers are big-endian:
+Unauthenticated mode. A sender's packet and its reply have the same size (at least 44
+octets), so a reflector cannot be used for amplification. All numbers are big-endian:
 
     sender     sequence u32, T1 u64, error estimate u16, SSID u16, 28 octets zero
     reflector  sequence u32, T3 u64, error estimate u16, SSID u16, T2 u64,
@@ -9,9 +9,9 @@ octets), so a reflector can never be used to amplify. All numbers are big-endian
 
 TLVs follow: flags u8, type u8, length u16, value.
 
-TWAMP Light (RFC 5357 appendix I) is read too. Its sender's packet has 14 octets and
-then padding of any content, its reply ends with the TTL at octet 41; some reflectors
-leave out even that and end with the sender's timestamp.
+TWAMP Light (RFC 5357 appendix I) is read too. Its sender's packet has 14 octets, then
+padding of any content. Its reply ends with the TTL at octet 41; some reflectors leave
+out even that and end with the sender's timestamp.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 PORT = 862
 HEAD_BYTES = 44
-# The shortest reply that TWAMP Light can give, and so the shortest request that is
-# answered: a reply is never longer than its request.
+# The shortest reply of TWAMP Light, and so the shortest request that is answered: a
+# reply is never longer than its request.
 LIGHT_BYTES = 41
 _READABLE_BYTES = 36
 TLV_HEAD_BYTES = 4
@@ -48,12 +48,12 @@ _PTP = 1 << 14
 
 
 class StampError(ValueError):
-    """Octets that are not a STAMP packet; the text says why."""
+    """The octets are not a STAMP packet; the text is the reason."""
 
 
-class Sent(NamedTuple):
-    """A session-sender's packet, as a reflector reads it. `light`: TWAMP Light's, what
-    follows the first 14 octets is padding, with neither session id nor TLVs."""
+class SenderPacket(NamedTuple):
+    """A session-sender's packet as a reflector reads it. `light`: it is TWAMP Light's,
+    where padding follows the first 14 octets, without a session id or TLVs."""
 
     sequence: int
     t1_ntp: int
@@ -62,10 +62,10 @@ class Sent(NamedTuple):
     light: bool = False
 
 
-class Reflected(NamedTuple):
+class ReflectorReply(NamedTuple):
     """A session-reflector's reply. `sequence` counts this session's packets as the
-    reflector received them, where it is stateful. `dscp_arrived` is what the
-    reflector saw on our packet, -1 where it did not say."""
+    reflector received them, if it is stateful. `dscp_arrived` is the DSCP of our packet
+    on arrival, -1 if the reflector did not report it."""
 
     sequence: int
     t3_ntp: int
@@ -78,24 +78,25 @@ class Reflected(NamedTuple):
 
 
 def ntp_of(unix_ns: int) -> int:
-    """NTP's 64-bit timestamp (seconds since 1900, fraction of 2^32) of a Unix time."""
+    """Returns a Unix time as a 64-bit NTP timestamp (seconds since 1900, fraction of
+    2^32)."""
     seconds, rest = divmod(unix_ns, 1_000_000_000)
-    # Rounded up, so that the way back gives the same nanosecond; seconds roll over
-    # in 2036 (NTP's era 1), which both ends take modulo 2^32.
+    # Rounded up, so that converting back gives the same nanosecond. The seconds roll
+    # over in 2036 (NTP era 1); both ends calculate modulo 2^32.
     fraction = -(-(rest << 32) // 1_000_000_000)
     return ((seconds + _NTP_TO_UNIX_S) & 0xFFFF_FFFF) << 32 | fraction
 
 
 def _ntp_of_ptp(ptp: int) -> int:
-    """A truncated PTPv2 timestamp (IEEE 1588: seconds u32, nanoseconds u32) as NTP's;
-    only differences count, so leap seconds need not."""
+    """Returns a truncated PTPv2 timestamp (IEEE 1588: seconds u32, nanoseconds u32) as
+    an NTP timestamp. Only differences count, so leap seconds do not matter."""
     seconds, rest = ptp >> 32, ptp & 0xFFFF_FFFF
     return ntp_of(seconds * 1_000_000_000 + min(rest, 999_999_999))
 
 
 def elapsed_ns(later_ntp: int, earlier_ntp: int) -> int:
-    """Nanoseconds between two NTP timestamps, negative where they are in the other
-    order; right across the roll-over of 2036."""
+    """Returns the nanoseconds between two NTP timestamps, negative if `later_ntp` is
+    the earlier one. Correct across the roll-over of 2036."""
     difference = (later_ntp - earlier_ntp) & 0xFFFF_FFFF_FFFF_FFFF
     if difference >= 1 << 63:
         difference -= 1 << 64
@@ -109,16 +110,17 @@ def request(
     error_estimate: int = ERROR_ESTIMATE,
     tlvs: bytes = b"",
 ) -> bytes:
-    """A sender's packet. `tlvs` is what `tail` made, the same for a whole run."""
+    """Returns a sender's packet. `tlvs` is from `request_tlvs`, the same for a whole
+    run."""
     return _SENDER.pack(sequence, t1_ntp, error_estimate, ssid) + tlvs
 
 
-def tail(size: int, dscp: int = 0) -> bytes:
-    """What follows the 44 octets of a request of `size` octets.
+def request_tlvs(size: int, dscp: int = 0) -> bytes:
+    """Returns what follows the 44 octets of a request of `size` octets.
 
-    Where there is room it asks the reflector to answer with `dscp` and to say which
-    DSCP arrived (Class of Service, RFC 8972 section 4.4), and fills up with Extra
-    Padding (section 4.1). The padding is zero; only the packet's size matters here.
+    If there is room, it asks the reflector to reply with `dscp` and to report the DSCP
+    that arrived (Class of Service, RFC 8972 section 4.4). The rest is Extra Padding
+    (section 4.1) of zeros; only the packet's size matters here.
     """
     left = size - HEAD_BYTES
     if left < 0 or 0 < left < TLV_HEAD_BYTES or size > MAX_BYTES:
@@ -133,38 +135,39 @@ def tail(size: int, dscp: int = 0) -> bytes:
     return tlvs
 
 
-def read_request(packet: bytes | memoryview) -> Sent:
-    """What a sender asks. `StampError` where it is too short to be answered in kind."""
+def read_request(packet: bytes | memoryview) -> SenderPacket:
+    """Returns a sender's packet. Raises `StampError` if it is too short for a reply of
+    the same size."""
     if len(packet) < LIGHT_BYTES:
         raise StampError(f"{len(packet)} octets, expected at least {LIGHT_BYTES}")
     whole = bytes(packet[:HEAD_BYTES]).ljust(HEAD_BYTES, b"\0")
     sequence, t1, error, ssid = _SENDER.unpack(whole)
-    # STAMP's octets 16 to 43 are zero; where they are not, this is TWAMP's padding.
+    # STAMP's octets 16 to 43 are zero. If they are not, this is padding of TWAMP.
     if len(packet) < HEAD_BYTES or whole[16:] != _ZERO:
-        return Sent(sequence, t1, error, 0, light=True)
-    return Sent(sequence, t1, error, ssid)
+        return SenderPacket(sequence, t1, error, 0, light=True)
+    return SenderPacket(sequence, t1, error, ssid)
 
 
 def reply(
-    sent: Sent,
+    sent: SenderPacket,
     sequence: int,
     t2_ntp: int,
     t3_ntp: int,
     sender_ttl: int = 0,
     tlvs: bytes = b"",
 ) -> bytes:
-    """A reflector's packet. `tlvs` is what `answer_tlvs` made of the request's; a
-    reply to TWAMP Light is cut to the length of its request, and its `tlvs` is what
-    came after 44 octets, as it came."""
+    """Returns a reflector's packet. `tlvs` is from `reply_tlvs`. A reply to TWAMP Light
+    is cut to the length of its request, and its `tlvs` is what followed the 44 octets,
+    unchanged."""
     fields = reply_fields(sent, sequence, t2_ntp, t3_ntp, sender_ttl)
     return _REFLECTED.pack(*fields) + tlvs
 
 
 def reply_fields(
-    sent: Sent, sequence: int, t2_ntp: int, t3_ntp: int, sender_ttl: int
+    sent: SenderPacket, sequence: int, t2_ntp: int, t3_ntp: int, sender_ttl: int
 ) -> tuple[int, ...]:
-    """The fields of a reflector's packet in their order, the same in both modes
-    (RFC 8762 sections 4.3.1 and 4.3.2)."""
+    """Returns the fields of a reflector's packet in order, the same in both modes (RFC
+    8762 sections 4.3.1 and 4.3.2)."""
     return (
         sequence & 0xFFFF_FFFF,
         t3_ntp,
@@ -179,11 +182,11 @@ def reply_fields(
 
 
 def is_reflected(packet: bytes | memoryview) -> bool:
-    """Whether this is what a reflector answers, which must never be answered: its T2
-    and T3 are times of one clock, at most a minute apart.
+    """Returns whether this is a reflector's reply, which must never be answered: its T2
+    and T3 are times of the same clock, at most a minute apart.
 
-    A sender's packet has zeros there, or in TWAMP Light padding of any content: one in
-    thirty million random ones is taken for a reply.
+    A sender's packet has zeros there, or padding of any content in TWAMP Light: one in
+    thirty million random ones is mistaken for a reply.
     """
     if len(packet) < _READABLE_BYTES:
         return False
@@ -192,8 +195,8 @@ def is_reflected(packet: bytes | memoryview) -> bool:
     return t2_s != 0 and abs(int(t3_s) - int(t2_s)) <= _MOST_INSIDE_S
 
 
-def wanted_dscp(tlvs: bytes) -> int:
-    """The DSCP a sender asks its replies to have, -1 where it does not ask."""
+def requested_dscp(tlvs: bytes) -> int:
+    """Returns the DSCP that a sender requests for its replies, -1 for none."""
     at = 0
     while at + TLV_HEAD_BYTES <= len(tlvs):
         _flags, kind, length = _TLV.unpack_from(tlvs, at)
@@ -204,19 +207,19 @@ def wanted_dscp(tlvs: bytes) -> int:
     return -1
 
 
-def answer_tlvs(tlvs: bytes, arrived: int = -1, used: int = 0, count: int = 0) -> bytes:
-    """The TLVs of a reply: as many octets as came, flags set as RFC 8972 section 4
-    asks, the DSCP that arrived and the session's counters filled in.
+def reply_tlvs(tlvs: bytes, arrived: int = -1, used: int = 0, count: int = 0) -> bytes:
+    """Returns the TLVs of a reply: as many octets as in the request, with the flags of
+    RFC 8972 section 4, the DSCP that arrived and the session's counters.
 
-    `arrived` is -1 where the system does not tell; the type then stays unrecognised.
+    `arrived` is -1 if the system does not report it; the type then stays unrecognised.
     `used` is the DSCP of the reply. `count` is how many packets of the session have
-    been received, this one included; 0 where nobody counts.
+    been received, this one included; 0 if they are not counted.
     """
     out = bytearray(tlvs)
     at, end = 0, len(out)
     while at < end:
         if end - at < TLV_HEAD_BYTES:
-            # Shorter than a header: there is room for the flags, perhaps, only.
+            # Shorter than a header: there may be room for the flags only.
             out[at] = MALFORMED
             break
         _flags, kind, length = _TLV.unpack_from(out, at)
@@ -229,7 +232,7 @@ def answer_tlvs(tlvs: bytes, arrived: int = -1, used: int = 0, count: int = 0) -
             pass
         elif kind == CLASS_OF_SERVICE and length == 4 and arrived >= 0:
             wanted = out[value] >> 2
-            # RP = 1 where policy did not let the reply have the DSCP it was asked for.
+            # RP = 1 if policy did not allow the requested DSCP for the reply.
             refused = int(wanted != used)
             word = wanted << 26 | (arrived & 63) << 20 | refused << 16
             struct.pack_into("!I", out, value, word)
@@ -242,7 +245,7 @@ def answer_tlvs(tlvs: bytes, arrived: int = -1, used: int = 0, count: int = 0) -
 
 
 def unrecognised_tlvs(tlvs: bytes) -> bytes:
-    """The TLVs of a reply that understood none of them (RFC 8972 section 4)."""
+    """Returns the TLVs of a reply that recognises none of them (RFC 8972 section 4)."""
     out = bytearray(tlvs)
     at = 0
     while at < len(out):
@@ -258,9 +261,9 @@ def unrecognised_tlvs(tlvs: bytes) -> bytes:
     return bytes(out)
 
 
-def read_reply(packet: bytes | memoryview) -> Reflected:
-    """The reply of a STAMP or TWAMP Light reflector. Raises `StampError` if it is none;
-    TLVs that are not understood are passed over."""
+def read_reply(packet: bytes | memoryview) -> ReflectorReply:
+    """Returns the reply of a STAMP or TWAMP Light reflector, ignoring unknown TLVs.
+    Raises `StampError` if it is not a reply."""
     if len(packet) < _READABLE_BYTES:
         raise StampError(f"{len(packet)} octets, expected at least {_READABLE_BYTES}")
     whole = bytes(packet[:HEAD_BYTES]).ljust(HEAD_BYTES, b"\0")
@@ -277,4 +280,4 @@ def read_reply(packet: bytes | memoryview) -> Reflected:
             dscp = int.from_bytes(packet[at : at + 4], "big") >> 20 & 63
             break
         at += length
-    return Reflected(sequence, t3, ssid, t2, asked, t1, ttl, dscp)
+    return ReflectorReply(sequence, t3, ssid, t2, asked, t1, ttl, dscp)

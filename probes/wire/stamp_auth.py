@@ -9,8 +9,8 @@ bits. All numbers are big-endian:
                T2 u64, 8 zero, sender's sequence u32, 12 zero, T1 u64, error u16,
                6 zero, TTL u8, 15 zero, HMAC
 
-TLVs may follow. An HMAC of their own (RFC 8972 section 4.8) is not made or checked
-here, so a reflector passes them back as not recognised.
+TLVs may follow. Their own HMAC (RFC 8972 section 4.8) is neither made nor checked here,
+so a reflector returns them as not recognised.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ import hashlib
 import hmac
 import struct
 
-from probes.wire.stamp import ERROR_ESTIMATE, Reflected, Sent, StampError, reply_fields
+from probes.wire.stamp import (
+    ERROR_ESTIMATE,
+    ReflectorReply,
+    SenderPacket,
+    StampError,
+    reply_fields,
+)
 
 AUTHENTICATED_BYTES = 112
 _COVERED_BYTES = 96
@@ -30,7 +36,7 @@ assert _SENDER.size == _REFLECTED.size == _COVERED_BYTES
 
 
 def is_authentic(packet: bytes | memoryview, key: bytes) -> bool:
-    """Whether `packet` begins with 112 octets that somebody with `key` made."""
+    """Returns whether `packet` begins with 112 octets made with `key`."""
     if len(packet) < AUTHENTICATED_BYTES:
         return False
     theirs = bytes(packet[_COVERED_BYTES:AUTHENTICATED_BYTES])
@@ -44,37 +50,42 @@ def request(
     ssid: int = 0,
     error_estimate: int = ERROR_ESTIMATE,
 ) -> bytes:
-    """A sender's packet of 112 octets."""
+    """Returns a sender's packet of 112 octets."""
     return _signed(_SENDER.pack(sequence, t1_ntp, error_estimate, ssid), key)
 
 
-def read_request(packet: bytes | memoryview, key: bytes) -> Sent:
-    """A sender's packet. Raises `StampError` if it was not made with `key`, or if a
-    reflector made it."""
+def read_request(packet: bytes | memoryview, key: bytes) -> SenderPacket:
+    """Returns a sender's packet. Raises `StampError` if it was not made with `key`, or
+    if a reflector made it."""
     if not is_authentic(packet, key):
-        raise StampError("no sender's packet that was made with the key")
-    # Else a reply that comes back would be answered, without end.
+        raise StampError("not a sender's packet made with the key")
+    # Otherwise two reflectors could answer each other without end.
     if any(packet[28:_COVERED_BYTES]):
         raise StampError("a reflector's packet, expected a sender's")
-    return Sent(*_SENDER.unpack(bytes(packet[:_COVERED_BYTES])))
+    return SenderPacket(*_SENDER.unpack(bytes(packet[:_COVERED_BYTES])))
 
 
 def reply(
-    sent: Sent, sequence: int, t2_ntp: int, t3_ntp: int, key: bytes, sender_ttl: int = 0
+    sent: SenderPacket,
+    sequence: int,
+    t2_ntp: int,
+    t3_ntp: int,
+    key: bytes,
+    sender_ttl: int = 0,
 ) -> bytes:
-    """A reflector's packet of 112 octets."""
+    """Returns a reflector's packet of 112 octets."""
     fields = reply_fields(sent, sequence, t2_ntp, t3_ntp, sender_ttl)
     return _signed(_REFLECTED.pack(*fields), key)
 
 
-def read_reply(packet: bytes | memoryview, key: bytes) -> Reflected:
-    """What a reflector answered. `StampError` if it was not made with `key`."""
+def read_reply(packet: bytes | memoryview, key: bytes) -> ReflectorReply:
+    """Returns a reflector's reply. Raises `StampError` if `key` did not make it."""
     if not is_authentic(packet, key):
-        raise StampError("no reply that was made with the key")
+        raise StampError("not a reply made with the key")
     sequence, t3, _error, ssid, t2, asked, t1, _its_error, ttl = _REFLECTED.unpack(
         bytes(packet[:_COVERED_BYTES])
     )
-    return Reflected(sequence, t3, ssid, t2, asked, t1, ttl, -1)
+    return ReflectorReply(sequence, t3, ssid, t2, asked, t1, ttl, -1)
 
 
 def _signed(content: bytes, key: bytes) -> bytes:

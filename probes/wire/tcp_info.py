@@ -1,4 +1,4 @@
-"""What Linux tells about a TCP connection: `TCP_INFO` of tcp(7)."""
+"""What Linux reports about a TCP connection: `TCP_INFO` of tcp(7)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SENT = struct.Struct("=200xQQ")
 
 
 class TcpInfo(NamedTuple):
-    """Times in microseconds, sizes in octets, counted since the connection began.
-    A kernel too old to tell leaves 0."""
+    """Times in microseconds and sizes in octets, since the connection was made. 0 if
+    the kernel is too old to report a value."""
 
     rtt_us: int
     rtt_var_us: int
@@ -40,27 +40,28 @@ class _Socket(Protocol):
 
 
 def tcp_info(connection: _Socket) -> TcpInfo | None:
-    """The state of a connected TCP socket; None where the system does not tell."""
+    """Returns the state of a connected TCP socket; None if the system does not report
+    it."""
     if sys.platform != "linux":
         return None
     try:
         raw = connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 256)
     except (OSError, ValueError):
-        # Closed in between: no such descriptor, or a negative one.
+        # Closed in the meantime: no such descriptor, or a negative one.
         return None
     return read_tcp_info(raw)
 
 
 def keep_little_waiting(connection: _Socket | None, octets: int) -> None:
-    """Lets the kernel take no more than `octets` that it cannot send yet: what waits
-    there is neither on its way nor ours to hold back any more."""
+    """Limits to `octets` what the kernel accepts and cannot send yet: such data is not
+    on its way, and can no longer be held back."""
     if _NOT_SENT_LOWAT is not None and connection is not None:
         with contextlib.suppress(OSError, ValueError):
             connection.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOWAT, octets)
 
 
 def read_tcp_info(raw: bytes) -> TcpInfo:
-    """The structure as the kernel gives it, however long its version of it is."""
+    """Returns the kernel's structure, however long its version of it is."""
     raw = raw.ljust(216, b"\0")
     rtt, rtt_var = _RTT.unpack_from(raw)
     acked, received = _BYTES.unpack_from(raw)

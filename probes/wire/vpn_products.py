@@ -1,7 +1,7 @@
-"""VPN clients as data: how each one's adapter is known.
+"""VPN clients as data: how to recognise the adapter of each.
 
 On Linux by the interface's name, on Windows by the adapter's description (which may end
-in `#2`), on macOS by who provides the tunnel. Names as the vendors document them.
+in `#2`), on macOS by the provider of the tunnel. Names as the vendors document them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 class Product(msgspec.Struct, frozen=True):
     """One client. `quiet`: a filter driver carries its traffic past the routing table,
-    and its adapter may not look up, so that neither can be believed."""
+    and its adapter may not show as up, so neither is evidence."""
 
     name: str
     interface: str = ""
@@ -142,7 +142,7 @@ NOT_VPN = re.compile(
     r"|TeamViewer.*|QEMU.*|Red Hat VirtIO.*",
     re.IGNORECASE,
 )
-# What the kernel (or Windows' ifType) says, where the name says nothing.
+# By the kernel's kind (or Windows' ifType), if the name shows nothing.
 BY_KIND = {
     "tun": Product("tunnel"),
     "utun": Product("tunnel"),
@@ -155,11 +155,13 @@ BY_KIND = {
 # Windows shows a connection of its own as a PPP adapter named like the connection.
 NATIVE = Product("Windows VPN")
 
-NAMES = tuple(sorted({each.name for each in (*PRODUCTS, *BY_KIND.values(), NATIVE)}))
+NAMES = tuple(
+    sorted({product.name for product in (*PRODUCTS, *BY_KIND.values(), NATIVE)})
+)
 
 
 def by_description(description: str) -> Product | None:
-    """The client whose adapter is so described. Pure."""
+    """Returns the client whose adapter has this description. Pure."""
     for product in PRODUCTS:
         for pattern in (product.description, product.provider):
             if pattern and re.fullmatch(pattern, description[:200], re.IGNORECASE):
@@ -168,7 +170,7 @@ def by_description(description: str) -> Product | None:
 
 
 def by_name(interface: str) -> Product | None:
-    """The client whose interface is so named, on Linux. Pure."""
+    """Returns the client whose interface has this name, on Linux. Pure."""
     for product in PRODUCTS:
         if product.interface and re.fullmatch(product.interface, interface):
             return product
@@ -176,10 +178,11 @@ def by_name(interface: str) -> Product | None:
 
 
 def by_connection(kind: str) -> Product:
-    """The client of a connection the system manages (`VpnConnection.kind`). Pure."""
-    found = by_description(kind)
-    if found is not None:
-        return found
+    """Returns the client of a connection that the system manages
+    (`VpnConnection.kind`). Pure."""
+    product = by_description(kind)
+    if product is not None:
+        return product
     if kind.startswith(("ikev2", "sstp", "l2tp", "pptp", "automatic")):
         return NATIVE
     if kind in {"ipsec", "ppp:l2tp", "ppp", "ppp:pptp"}:
