@@ -1,8 +1,8 @@
-"""Figures, measured here and now: each module's `run()` measures one thing, with the
-peer in the same run where there is one, and returns its figures."""
+"""Benchmarks: the `run()` of each module measures one thing and returns its figures. If
+there is a peer, it is measured in the same run."""
 
 import sys
 from pathlib import Path
 
-# Peers are started by what starts the tests' servers.
+# The helpers of the tests start the peers.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))

@@ -1,5 +1,5 @@
-"""`make bench`: every benchmark in turn; the figures as tables and, with `--json FILE`,
-for a program. `python -m benchmarks poll journal` runs only those."""
+"""`make bench`: runs every benchmark and prints the figures; `--json FILE` writes them
+too. `python -m benchmarks poll journal` runs only those two."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BENCHMARKS = (
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine that the figures were measured on."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
@@ -42,19 +42,19 @@ def machine() -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("only", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--json", type=Path, help="write the figures here as well")
-    asked = parser.parse_args()
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    arguments = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine()}
     failed = []
-    for name in asked.only or BENCHMARKS:
+    for name in arguments.only or BENCHMARKS:
         print(f"\n== {name}", flush=True)
         try:
             figures[name] = importlib.import_module(f"benchmarks.{name}").run()
         except Exception as error:  # noqa: BLE001 - one benchmark must not hide the rest
             print(f"failed: {error!r}", file=sys.stderr)
             failed.append(name)
-    if asked.json:
-        asked.json.write_text(json.dumps(figures, indent=2) + "\n")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     if failed:
         print(f"\nfailed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

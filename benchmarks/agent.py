@@ -1,17 +1,17 @@
 """What the agent costs the laptop: memory, processor, network.
 
-    python -m benchmarks.agent
+python -m benchmarks.agent
 
-A real `towpath-agent run` against a real receiving end over TLS and a real reflector,
-all on this machine, with every cadence 30 times faster than the default. Two runs: one
-that only waits (every probe off, delivery and policy hourly) and one that works.
-* memory: the largest resident set seen in the working run;
+A real `towpath-agent run` with a real ingest server over TLS and a real reflector, all
+on this machine, at 30 times the default cadences. There are two runs: an idle one, with
+every probe off and delivery and policy hourly, and a working one.
+* memory: the largest resident set in the working run;
 * processor at default cadences = idle + (working - idle) / 30, each without start-up;
-* bytes a day: the mean `cost_bytes` of each probe, times its runs at the default
-  cadence, and the mean cost of one delivery (what the agent counts: bodies and heads
-  as sent, 6 kB for a TLS handshake) times one each 300 s, for a laptop that is on for
-  24 h and for one that is on for 9 h; and the same at the cadences of metered lines.
-  IPv6 adds 20 octets to each packet of the call path. Speed tests are not in it.
+* bytes a day: the mean `cost_bytes` of each probe times its runs at the default
+  cadence, plus the mean cost of a delivery every 300 s (counted by the agent: bodies
+  and headers as sent, 6 kB for a TLS handshake), for a laptop that is on for 24 h and
+  for 9 h, and the same at the cadences of metered connections. IPv6 adds 20 octets to
+  each packet of the call path. Speed tests are left out.
 """
 
 from __future__ import annotations
@@ -123,9 +123,9 @@ async def _measure() -> dict[str, float]:
         day += mean * DAY_S / max(probe.cadence_s(usual, metered=False), 1)
         if metered_s := probe.cadence_s(usual, metered=True):
             metered += mean * DAY_S / metered_s
-    measured = sum(sum(each) for each in cost.values())
-    # The first request's handshake is counted to the deliveries, as it would be after
-    # every pause of a minute: at the default cadence each delivery makes a new one.
+    measured = sum(sum(costs) for costs in cost.values())
+    # The handshake counts to the delivery: connections close after an idle minute, so
+    # at the default cadence each delivery needs a new one.
     delivery = max(spent - measured, 0) / max(deliveries, 1) + 6_000
     figures["delivery_bytes"] = delivery
     day += delivery * DAY_S / usual.report_s
@@ -139,7 +139,7 @@ async def _measure() -> dict[str, float]:
 
 
 def _more_of_ipv6(metered: bool) -> float:
-    """What the longer headers of the call path's packets add in a day."""
+    """The octets that the longer headers of the call path add in a day."""
     runs = DAY_S / CALL_PATH.cadence_s(Policy(), metered)
     return runs * CALL_PACKETS * 2 * 20
 
@@ -147,7 +147,7 @@ def _more_of_ipv6(metered: bool) -> float:
 async def _window(
     folder: Path, policy: PolicyConfig, estate: Estate, seconds: float, port: int = 0
 ) -> tuple[float, int, ListAppend, int]:
-    """CPU as a share of one core, largest RSS, what arrived, bytes it counted."""
+    """(CPU as a share of one core, largest RSS, rows that arrived, octets counted)."""
     async with _council(folder, policy, estate, port) as (
         port,
         registry,
@@ -220,9 +220,9 @@ async def _council(
 
 @contextlib.asynccontextmanager
 async def _relay() -> AsyncIterator[int]:
-    """A far end that answers STUN Binding requests, as a relay would: the port."""
+    """A server that answers STUN Binding requests like a relay. Yields its port."""
 
-    class Answering(asyncio.DatagramProtocol):
+    class BindingResponder(asyncio.DatagramProtocol):
         def connection_made(self, transport: Any) -> None:
             self.transport = transport
 
@@ -232,7 +232,7 @@ async def _relay() -> AsyncIterator[int]:
 
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(
-        Answering, local_addr=("127.0.0.1", 0)
+        BindingResponder, local_addr=("127.0.0.1", 0)
     )
     try:
         yield int(transport.get_extra_info("sockname")[1])

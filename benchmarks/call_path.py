@@ -1,5 +1,5 @@
-"""What a run of the call path costs the laptop, and how steady its own clock is; irtt
-in the same run where it is installed.
+"""The cost of a call path run for the laptop, and how steady its pacing is. If irtt is
+installed, it is measured in the same run.
 
     python -m benchmarks.call_path
 """
@@ -16,12 +16,11 @@ import time
 
 from benchmarks.reflector import reflecting
 from probes.measure import call_path, packet_stream
-from probes.wire.path_probes import CALL_PATH
+from probes.wire.path_probes import CALL_PACKETS, CALL_PATH, VOICE_BYTES
 from probes.wire.policy import ReflectorAt
 
-PACKETS, INTERVAL_MS = call_path.PACKETS, call_path.INTERVAL_MS
+PACKETS, INTERVAL_MS = CALL_PACKETS, call_path.INTERVAL_MS
 CADENCE_S = CALL_PATH.measurement.period_s
-SIZE = call_path.VOICE_BYTES
 
 
 def run() -> dict[str, float]:
@@ -37,7 +36,7 @@ def run() -> dict[str, float]:
 
 def _cost(port: int) -> dict[str, float]:
     before, started_s = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
-    found = asyncio.run(
+    result = asyncio.run(
         call_path.measure(
             ReflectorAt("r", "127.0.0.1", port),
             now_ms=lambda: 0,
@@ -46,29 +45,29 @@ def _cost(port: int) -> dict[str, float]:
     )
     took_s = time.monotonic() - started_s
     after = resource.getrusage(resource.RUSAGE_SELF)
-    assert found.outcome == "ok", found
+    assert result.outcome == "ok", result
     cpu_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     figures = {
         "run_s": took_s,
         "run_cpu_ms": cpu_s * 1e3,
         "share_of_a_core_in_a_run_percent": 100 * cpu_s / took_s,
         "share_of_a_core_all_day_percent": 100 * cpu_s / CADENCE_S,
-        "octets_a_run": float(found.cost_bytes),
-        "octets_a_day": float(found.cost_bytes) * 86_400 / CADENCE_S,
+        "octets_a_run": float(result.cost_bytes),
+        "octets_a_day": float(result.cost_bytes) * 86_400 / CADENCE_S,
     }
     for name in ("rtt_ms", "rtt_p95_ms", "jitter_out_ms", "jitter_in_ms"):
-        value = found.values[name]
+        value = result.values[name]
         assert isinstance(value, float)
         figures[f"loopback_{name}"] = value
     return figures
 
 
 def _pace(port: int) -> dict[str, float]:
-    """How far from its schedule each packet left."""
+    """How late each packet left."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
         channel.setblocking(False)
         channel.connect(("127.0.0.1", port))
-        codec = call_path.StampCodec(SIZE, call_path.VOICE_DSCP)
+        codec = call_path.StampCodec(VOICE_BYTES, call_path.VOICE_DSCP)
         sent_ns = packet_stream.Stream(channel, codec, 250, INTERVAL_MS).run().sent_ns
     late_ms = [
         (at - sent_ns[0]) / 1e6 - n * INTERVAL_MS for n, at in enumerate(sent_ns)
@@ -92,7 +91,7 @@ def _irtt() -> dict[str, float]:
         subprocess.run(
             [
                 program,
-                *f"client -i {INTERVAL_MS:g}ms -d 10s -l {SIZE} -q".split(),
+                *f"client -i {INTERVAL_MS:g}ms -d 10s -l {VOICE_BYTES} -q".split(),
                 host,
             ],
             check=True,

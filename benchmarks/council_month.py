@@ -1,10 +1,10 @@
-"""A month of a council in the embedded store, as its writer leaves it: a file a day of
-each measurement, and roll-ups. For benchmarks of reports and pages.
+"""A month of a council in the embedded store, in the files that its writer leaves: one
+a day for each measurement, and roll-ups. For benchmarks of reports and pages.
 
-A site has a router with 4 ports, two switches with 24, a line, and every third a backup
-line; devices are polled each minute. Of the ports only what reports read is written.
-Each device is away once for an hour and a half, one in sixty answers nine polls of ten,
-one night nothing is polled, and for two hours the monitor is cut off.
+A site has a router with 4 ports, two switches with 24 ports, a line, and every third a
+backup line. Devices are polled every minute. Only the port fields that reports read are
+written. Each device is down once for an hour and a half, one in sixty answers nine
+polls in ten, one night nothing is polled, and for two hours the monitor is offline.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ _MEASUREMENTS = {
 def write_days(
     store: Path, first: datetime, days: int, sites: int, measurements: Iterable[str]
 ) -> int:
-    """Files of whole days; how many rows."""
+    """Writes files of whole days. Returns the number of rows."""
     first_ms = int(first.timestamp()) * 1000
     return sum(
         write(store, name, sites, (at, at + DAY_MS), day, whole_day=True)
@@ -111,12 +111,12 @@ def write(
     number: int,
     whole_day: bool = False,
 ) -> int:
-    """One file of a span within a day, its rows sorted; how many rows. `number` is
-    that of the write, and of whole days says which troubles the day has."""
+    """Writes one sorted file for a span within a day. Returns the number of rows.
+    `number` is that of the write; for whole days it selects the faults of the day."""
     at = span[0] // DAY_MS * DAY_MS
     declared = CATALOGUE.measurement(measurement)
     tags = [tag.name for tag in declared.tags]
-    order = ", ".join(f'"{each}"' for each in (*tags, "time_ms"))
+    order = ", ".join(f'"{column}"' for column in (*tags, "time_ms"))
     known = ", ".join(f"'{key}': '{text}'" for key, text in metadata(tags).items())
     day = number if whole_day else _NO_TROUBLE
     select = _MEASUREMENTS[measurement].format(at=at, day=day, sites=sites)
@@ -130,9 +130,9 @@ def write(
         asked = connection.execute(f"SELECT * FROM ({select}) LIMIT 0").description
         given = {column[0] for column in asked or ()}
         columns = ", ".join(
-            f'CAST("{each}" AS {kind}) AS "{each}"'
-            for each, kind in _types(measurement).items()
-            if each in given
+            f'CAST("{column}" AS {kind}) AS "{column}"'
+            for column, kind in _types(measurement).items()
+            if column in given
         )
         counted = connection.execute(
             f"COPY (SELECT {columns} FROM ({select}) WHERE {where} ORDER BY {order})"
@@ -143,7 +143,7 @@ def write(
 
 
 def _types(measurement: str) -> dict[str, str]:
-    """Column -> DuckDB type, as the store writes it."""
+    """The DuckDB type of each column, as the store writes it."""
     declared = CATALOGUE.measurement(measurement)
     return {
         "time_ms": "BIGINT",
@@ -153,13 +153,13 @@ def _types(measurement: str) -> dict[str, str]:
 
 
 async def roll_up(folder: Path, now_ms: int) -> None:
-    """What the store's writer does with days that are over."""
+    """Does what the store's writer does with days that are over."""
     async with EmbeddedStore(folder, CATALOGUE) as store:
         await store.tidy(now_ms)
 
 
 def estate_toml(sites: int) -> str:
-    """The estate of those days."""
+    """The estate in that month."""
     lines = []
     for s in range(sites):
         site = f"site-{s:03d}"
@@ -183,7 +183,7 @@ def estate_toml(sites: int) -> str:
 
 
 def settings_toml(folder: Path, web_port: int = 0) -> str:
-    """Settings of a council whose store is `folder`/store."""
+    """The settings of a council with its store in `folder`/store."""
     return (
         f'council = "Benchmark"\nstate = {json.dumps(str(folder))}\n'
         f"estate = {json.dumps(str(folder / 'estate.toml'))}\n"
@@ -193,8 +193,8 @@ def settings_toml(folder: Path, web_port: int = 0) -> str:
 
 
 def write_report_month(folder: Path, sites: int) -> int:
-    """October 2026 of `sites` sites under `folder`, and what the report asks of the
-    month before; how many rows."""
+    """Writes October 2026 for `sites` sites under `folder`, and what the report
+    reads of the month before. Returns the number of rows."""
     _write_settings(folder, sites)
     store = folder / "store"
     every = [name for name in _MEASUREMENTS if name != "interface"]
@@ -207,8 +207,8 @@ def write_report_month(folder: Path, sites: int) -> int:
 
 
 def write_last_day(folder: Path, sites: int, now_ms: int) -> int:
-    """The day up to `now_ms` as the writer leaves it while it runs: a file an hour, and
-    of the hour that runs one a minute; how many rows."""
+    """Writes the day up to `now_ms` as the running writer does: one file per hour, and
+    one per minute for the current hour. Returns the number of rows."""
     _write_settings(folder, sites)
     store, rows, number = folder / "store", 0, 0
     hour_ms = 60 * _PERIOD_MS

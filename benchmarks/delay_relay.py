@@ -1,5 +1,5 @@
-"""A relay by UDP that holds packets back, each way for a time of its own, and says at
-the end what it really did: the truth that probes are measured against.
+"""A UDP relay that delays packets by a different time in each direction, and at the end
+prints the delays it really made. Probes are compared with those.
 
     python -m benchmarks.delay_relay PORT TO_HOST TO_PORT OUT_MS IN_MS SPREAD_MS
 """
@@ -15,15 +15,15 @@ import sys
 import threading
 import time
 
-# Shorter than this a sleep is not trusted to end in time.
+# A shorter sleep may not end in time.
 _SPIN_S = 0.0005
 
 
 def relay(
     port: int, to: tuple[str, int], out_ms: float, in_ms: float, spread_ms: float
 ) -> str:
-    """Relays until standard input ends; the held times of both ways as JSON, in ms, by
-    order of departure, with when each packet came and left."""
+    """Relays until standard input ends. Prints the delays of both directions in ms as
+    JSON, in order of departure, with the times each packet arrived and left."""
     over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
     near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -1,10 +1,11 @@
-"""What a report costs the server: CPU of its process, over HTTPS and MQTT with TLS.
+"""The cost of a report for the server: CPU of its process, over HTTPS and MQTT with
+TLS.
 
-2,200 laptops connect, send what they have (most 1 to 12 reports, as after five minutes
-to an hour) and go; and 32 kept connections send 1 and 50 reports a request.
+2,200 laptops connect, send their reports (most have 1 to 12, as after five minutes to
+an hour) and disconnect. Also, 32 kept connections send 1 and 50 reports per request.
 The peer in the same run is uvicorn's own server with h11 and the same application. The
-broker has the settings in deploy/, and its CPU is given apart. The server has the
-journal on this disk, or nothing behind it (`null`). A report has five results.
+broker has the settings in deploy/, and its CPU is separate. The server writes to the
+journal on this disk, or to nothing (`null`). A report has five results.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _KEPT_REPORTS = 6_400
 
 
 def run() -> dict[str, Any]:
-    """The figures, also printed as a table."""
+    """Returns the figures, and prints them as a table."""
     figures: dict[str, Any] = {"laptops": _LAPTOPS, "results_per_report": 5}
     with tempfile.TemporaryDirectory(prefix="towpath-bench-") as name:
         fleet = make_fleet(
@@ -53,27 +54,27 @@ def run() -> dict[str, Any]:
         )
         for http, append in (("h11", "null"), ("ours", "null"), ("ours", "journal")):
             with server(fleet, append, http) as running:
-                found = asyncio.run(_https(fleet, running))
-            figures[f"https {http} {append}"] = found
-            _show(f"https {http} {append}", found)
+                measured = asyncio.run(_https(fleet, running))
+            figures[f"https {http} {append}"] = measured
+            _show(f"https {http} {append}", measured)
         if fleet.broker is None:
             print("  mqtt: not measured, mosquitto is not installed")
             return figures
         for append in ("null", "journal"):
             with mosquitto(fleet) as broker, server(fleet, append) as running:
-                found = asyncio.run(_mqtt(fleet, running, broker))
-            figures[f"mqtt {append}"] = found
-            _show(f"mqtt {append}", found)
+                measured = asyncio.run(_mqtt(fleet, running, broker))
+            figures[f"mqtt {append}"] = measured
+            _show(f"mqtt {append}", measured)
     return figures
 
 
-def _show(label: str, found: dict[str, float]) -> None:
-    for name, value in found.items():
+def _show(label: str, measured: dict[str, float]) -> None:
+    for name, value in measured.items():
         print(f"  {label:20} {name:44} {value:>10,.1f}", flush=True)
 
 
 def _spread(laptops: list[AgentCredential]) -> list[tuple[AgentCredential, int]]:
-    """How many reports each laptop has: most 1 to 12, one in fifty 200."""
+    """The number of reports of each laptop: mostly 1 to 12, one in fifty has 200."""
     dice = random.Random(10)
     return [
         (who, 200 if number % 50 == 49 else dice.randint(1, 12))
@@ -82,7 +83,7 @@ def _spread(laptops: list[AgentCredential]) -> list[tuple[AgentCredential, int]]
 
 
 async def _https(fleet: Fleet, running: Running) -> dict[str, float]:
-    found: dict[str, float] = {}
+    measured: dict[str, float] = {}
     for per_body in (1, 50):
         made = [
             some_bodies(who.agent, per_body, 40_000, _KEPT_REPORTS // _KEPT // per_body)
@@ -95,8 +96,8 @@ async def _https(fleet: Fleet, running: Running) -> dict[str, float]:
                 return sum(len(receipt.accepted) for receipt in receipts)
 
             used = await _used(running.usage, pour, range(_KEPT))
-        found[f"µs CPU a report, {per_body} a request, kept"] = used.us_each
-        found[f"reports/s, {per_body} a request, kept"] = used.per_s
+        measured[f"µs CPU a report, {per_body} a request, kept"] = used.us_each
+        measured[f"reports/s, {per_body} a request, kept"] = used.per_s
 
     async def visit(visitor: tuple[AgentCredential, int]) -> int:
         who, count = visitor
@@ -107,10 +108,10 @@ async def _https(fleet: Fleet, running: Running) -> dict[str, float]:
         return accepted
 
     used = await _used(running.usage, visit, _spread(fleet.laptops))
-    found["µs CPU a report, 2,200 laptops"] = used.us_each
-    found["µs CPU a connection, 2,200 laptops"] = used.us_a_turn
-    found["MB resident"] = running.usage.rss_mb()
-    return found
+    measured["µs CPU a report, 2,200 laptops"] = used.us_each
+    measured["µs CPU a connection, 2,200 laptops"] = used.us_a_turn
+    measured["MB resident"] = running.usage.rss_mb()
+    return measured
 
 
 async def _mqtt(fleet: Fleet, running: Running, broker: Usage) -> dict[str, float]:
@@ -121,7 +122,7 @@ async def _mqtt(fleet: Fleet, running: Running, broker: Usage) -> dict[str, floa
         (body,) = some_bodies(who.agent, count, 60_000, 1)
         return await mqtt_session(fleet.broker_port, fleet.trust, who, body)
 
-    # The server may still be about to subscribe.
+    # The server may not have subscribed yet.
     await visit((fleet.laptops[0], 1))
     used = await _used(running.usage, visit, _spread(fleet.laptops[1:]))
     return {
@@ -144,7 +145,7 @@ class _Used:
 async def _used(
     usage: Usage, turn: Callable[[Any], Awaitable[int]], all_turns: Any
 ) -> _Used:
-    """Runs every turn, some at once; what the server used for the reports they sent."""
+    """Runs every turn, some at the same time. Returns what the server used for them."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def one(item: Any) -> int:

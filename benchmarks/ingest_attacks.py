@@ -1,9 +1,9 @@
-"""What honest laptops notice of an attack: answer times, refusals, memory and CPU.
+"""The effect of an attack on honest laptops: response times, refusals, memory and CPU.
 
-100 laptops on kept connections send a report a second each. Four times a second
-another one connects, reports and goes. The limits are the defaults. After ten seconds
-without an attack (the baseline), each attack runs as long, from 127.0.0.2 and its
-neighbours in a process of its own on the same machine, against a fresh server.
+100 laptops on kept connections each send a report a second. Four times a second another
+one connects, reports and disconnects. The limits are the defaults. After ten seconds
+without an attack (the baseline), each attack runs for ten seconds against a fresh
+server, from 127.0.0.2 and its neighbours, in its own process on the same machine.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Attack = Callable[["_Target"], Awaitable[None]]
 
 
 def run() -> dict[str, Any]:
-    """The figures, also printed as a table."""
+    """Returns the figures, and prints them as a table."""
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="towpath-bench-") as name:
         fleet = make_fleet(Path(name), _KEPT + _NEWCOMERS + 4)
@@ -52,13 +52,14 @@ def run() -> dict[str, Any]:
         print(f"  {'attack':26} {'p50':>8} {'p99':>8} {'p50':>8} {'p99':>8}")
         for attack in ("none", *ATTACKS):
             with server(fleet) as running:
-                found = asyncio.run(_under(attack, fleet, running))
-            figures[attack] = found
+                result = asyncio.run(_under(attack, fleet, running))
+            figures[attack] = result
             print(
-                f"  {attack:26} {found['kept_p50_ms']:8.1f} {found['kept_p99_ms']:8.1f}"
-                f" {found['new_p50_ms']:8.1f} {found['new_p99_ms']:8.1f}"
-                f" {found['failed']:4.0f}/{found['asked']:<5.0f}"
-                f" {found['cpu_share']:5.0%} CPU {found['peak_mb']:5.0f} MB",
+                f"  {attack:26} {result['kept_p50_ms']:8.1f}"
+                f" {result['kept_p99_ms']:8.1f}"
+                f" {result['new_p50_ms']:8.1f} {result['new_p99_ms']:8.1f}"
+                f" {result['failed']:4.0f}/{result['asked']:<5.0f}"
+                f" {result['cpu_share']:5.0%} CPU {result['peak_mb']:5.0f} MB",
                 flush=True,
             )
     return figures
@@ -168,7 +169,7 @@ def _percentile(values: list[float], percent: int) -> float:
 
 
 class _Target:
-    """What an attack is pointed at; `laptop` is one that the attacker has."""
+    """The target of an attack; `laptop` is one that the attacker owns."""
 
     def __init__(self, fleet: Fleet, port: int) -> None:
         self.fleet, self.port = fleet, port
@@ -190,7 +191,7 @@ class _Target:
 
 
 async def _again(what: Callable[[], Awaitable[None]], at_once: int) -> None:
-    """Does it for ever, so many at once, and begins again whenever it is hung up on."""
+    """Repeats it for ever, this many at once, and restarts after a disconnect."""
 
     async def one() -> None:
         while True:
@@ -221,7 +222,7 @@ def _bodies_of(content: bytes, headers: str = "") -> Attack:
 
 
 def _requests_of(request: bytes) -> Attack:
-    """Strangers' requests as fast as they are answered, on 20 connections."""
+    """Sends requests of unknown laptops as fast as possible, on 20 connections."""
 
     async def attack(target: _Target) -> None:
         async def send() -> None:
@@ -241,7 +242,7 @@ def _requests_of(request: bytes) -> Attack:
 
 
 async def _idle(target: _Target) -> None:
-    """4,200 connections that ask once and then rest; those closed are opened again."""
+    """Keeps 4,200 idle connections after one request each; reopens closed ones."""
 
     async def rest() -> None:
         reader, writer = await target.tls()
@@ -254,7 +255,7 @@ async def _idle(target: _Target) -> None:
 
 
 async def _silent(target: _Target) -> None:
-    """4,000 TCP connections that never say anything."""
+    """Opens 4,000 TCP connections that send nothing."""
 
     async def rest() -> None:
         reader, writer = await target.tcp()
@@ -265,7 +266,7 @@ async def _silent(target: _Target) -> None:
 
 
 async def _slow(target: _Target) -> None:
-    """1,500 requests whose head comes a byte at a time."""
+    """Sends the header of 1,500 requests one byte at a time."""
 
     async def drip() -> None:
         _, writer = await target.tls()
@@ -279,7 +280,7 @@ async def _slow(target: _Target) -> None:
 
 async def _spread(what: Callable[[], Awaitable[None]], count: int) -> None:
     async def one(number: int) -> None:
-        # Some 800 a second: as fast as this machine opens them.
+        # Some 800 a second, as fast as this machine can open them.
         await asyncio.sleep(number / 800)
         await _again(what, 1)
 
@@ -287,7 +288,7 @@ async def _spread(what: Callable[[], Awaitable[None]], count: int) -> None:
 
 
 async def _handshakes(target: _Target) -> None:
-    """Agrees TLS and hangs up, as fast as it can."""
+    """Completes TLS handshakes and disconnects, as fast as it can."""
 
     async def shake() -> None:
         _, writer = await target.tls()
@@ -323,14 +324,14 @@ ATTACKS: dict[str, Attack] = {
 
 async def _attack(name: str, folder: Path, port: int) -> None:
     raise_file_limit()
-    # It must not take the server's core: the second one is the attacker's.
+    # The attacker runs on the second core, so it does not slow the server.
     psutil.Process().nice(5)
     attacking = asyncio.create_task(
         _as_task(ATTACKS[name](_Target(read_fleet(folder), port)))
     )
     await asyncio.sleep(0.5)
     print("attacking", flush=True)
-    # Bounded, also if nobody ends it.
+    # Ends by itself if nothing else ends it.
     await asyncio.wait([attacking], timeout=4 * _SECONDS)
 
 

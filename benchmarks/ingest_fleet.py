@@ -1,5 +1,5 @@
-"""What the ingest benchmarks share: a server in a process of its own, enrolled laptops,
-and clients as cheap as can be, so that the figures are the server's."""
+"""Shared by the ingest benchmarks: a server in its own process, enrolled laptops, and
+clients that use as little CPU as possible."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ class Fleet(msgspec.Struct):
 
 
 def make_fleet(folder: Path, laptops: int, **limits: Any) -> Fleet:
-    """Enrols the laptops and writes what server and broker need. `limits` are those of
-    `ingest.limits`."""
+    """Enrols the laptops and writes the files of server and broker. `limits` are the
+    settings under `ingest.limits`."""
     tls = make_certificates(folder / "tls")
     broker = shutil.which("mosquitto", path="/usr/bin:/usr/sbin:/usr/local/sbin")
     port = free_port()
@@ -117,7 +117,7 @@ def make_fleet(folder: Path, laptops: int, **limits: Any) -> Fleet:
 
 
 def read_fleet(folder: Path) -> Fleet:
-    """A fleet made before, for another process; without its broker."""
+    """Loads an existing fleet in another process, without its broker."""
     laptops = msgspec.json.decode(
         (folder / "laptops.json").read_bytes(), type=list[AgentCredential]
     )
@@ -129,8 +129,8 @@ def _trust(folder: Path) -> ssl.SSLContext:
 
 
 def bodies(agent: str, per_body: int, at_s: int) -> Iterator[bytes]:
-    """Bodies without end; each report has an id and times of its own, and five
-    results. `at_s`: how many seconds ago the first was made."""
+    """Yields bodies without end. Each report has its own id and times, and five
+    results. `at_s` is the age of the first in seconds."""
     at_ms = wall_ms() - at_s * 1000
     number = 0
     while True:
@@ -172,7 +172,7 @@ class Line:
         )
 
     async def ask(self, body: bytes, headers: str = "") -> tuple[int, bytes]:
-        """Status and content of the answer."""
+        """Returns the status and content of the response."""
         self._writer.write((self._head % (headers, len(body))).encode() + body)
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
@@ -279,7 +279,7 @@ class Usage:
 
 
 class Running(msgspec.Struct):
-    """The server: its port, and what it uses."""
+    """The running server: its port and its use of CPU and memory."""
 
     port: int
     usage: Usage
@@ -289,8 +289,8 @@ class Running(msgspec.Struct):
 def server(
     fleet: Fleet, append: str = "journal", http: str = "ours"
 ) -> Iterator[Running]:
-    """`append`: `journal`, or `null` for what the server costs by itself. `http`:
-    `ours`, or `h11` for uvicorn's own server with it, as a peer."""
+    """Runs the server. `append` is `journal`, or `null` for the cost of the server
+    alone. `http` is `ours`, or `h11` for uvicorn's own server as a peer."""
     raise_file_limit()
     command = [sys.executable, "-m", "benchmarks.ingest_server", str(fleet.folder)]
     process = subprocess.Popen(
@@ -314,7 +314,7 @@ def server(
 
 @contextlib.contextmanager
 def mosquitto(fleet: Fleet) -> Iterator[Usage]:
-    """The broker with the settings that we ship, on a port and folder of its own."""
+    """Runs the broker with the settings that we ship, on its own port and folder."""
     assert fleet.broker is not None
     folder = fleet.folder
     text = BROKER_SETTINGS.read_text()

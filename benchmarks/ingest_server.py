@@ -50,7 +50,7 @@ async def serve(folder: Path, kind: str, http: str) -> None:
 
 
 async def _serve_with_h11(config: IngestConfig, https: HttpsIngest) -> int:
-    """uvicorn as it comes, with the same application and TLS."""
+    """uvicorn with its own HTTP server, the same application and TLS."""
     assert config.https is not None
     listening = socket.create_server(("127.0.0.1", 0))
     settings = uvicorn.Config(

@@ -1,11 +1,11 @@
-"""How many reports a second the journal makes durable, and what a commit takes.
+"""How many reports a second the journal makes durable, and how long a commit takes.
 
-Every figure stands beside the disk's own: a write of the same size and an fsync, one
-after another, in the same folder in the same run. Reports are batches of 8 rows
-appended by many at a time, as laptops' are;
-polls are batches of 52 ports; `paced` is 5,000 reports a second, come what may.
+Each figure is compared with the disk's own: writes of the same size with an fsync, one
+after another, in the same folder in the same run. Reports are batches of 8 rows that
+many tasks append at the same time, as from laptops. Polls are batches of 52 ports.
+`paced` is 5,000 reports a second, whether or not the earlier ones are durable.
 
-    python -m benchmarks.journal [FOLDER]
+python -m benchmarks.journal [FOLDER]
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def run(folder: Path | None = None) -> dict[str, float]:
     """The figures by name; names end in their unit."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         figures = asyncio.run(_measure(Path(name)))
-    for each, value in figures.items():
-        print(f"{each:32} {value:12,.3f}")
+    for name, value in figures.items():
+        print(f"{name:32} {value:12,.3f}")
     return figures
 
 
@@ -105,7 +105,7 @@ async def _append(
 
 
 async def _append_at_rate(folder: Path, batches: list[Batch]) -> dict[str, float]:
-    """RATE reports a second, whether or not the earlier ones are done."""
+    """Appends RATE reports a second, whether or not the earlier ones are done."""
     took_ms: list[float] = []
     cpu_s = _cpu_s()
 
@@ -165,7 +165,7 @@ def _check_us(batch: Batch) -> float:
 
 
 def _fsync_ms(folder: Path) -> list[float]:
-    """A write of 16 kB and its fsync, at the end of a growing file."""
+    """Writes 16 kB with an fsync, at the end of a growing file."""
     sync = getattr(os, "fdatasync", os.fsync)
     took = []
     fd = os.open(folder / "disk", os.O_WRONLY | os.O_CREAT)

@@ -1,10 +1,10 @@
-"""ndt7 with M-Lab's own Go client and server beside ours: every pair, both ways, with
-and without TLS, in one run.
+"""Compares our ndt7 client and server with M-Lab's Go programs: every pair, both
+directions, with and without TLS, in one run.
 
-    python -m benchmarks.ndt7_peers
+python -m benchmarks.ndt7_peers
 
-Where Go is installed and the modules can be had, M-Lab's programs are built once into
-`var/peers`; without them this says so and measures nothing.
+If Go is installed and the modules can be downloaded, M-Lab's programs are built once
+into `var/peers`. Without them this reports so and measures nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BUILD_S = 900.0
 
 
 def run() -> dict[str, float]:
-    """`CLIENT_to_SERVER_WAY_bps` by name, then each as a ratio to M-Lab's own pair."""
+    """`CLIENT_to_SERVER_DIRECTION_bps`, and each as a ratio to M-Lab's own pair."""
     client, server = program(CLIENT), program(SERVER)
     if client is None or server is None:
         print(
@@ -59,7 +59,7 @@ def run() -> dict[str, float]:
 
 
 def program(module: str) -> str | None:
-    """Where one of M-Lab's programs is, built where it can be. None: it cannot."""
+    """The path of one of M-Lab's programs, built if needed; None if that fails."""
     path = PEERS / module.partition("@")[0].rpartition("/")[2]
     go = shutil.which("go")
     if path.exists() or go is None:
@@ -75,28 +75,29 @@ def program(module: str) -> str | None:
             cwd=PEERS,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or b""
-        print(f"{module}: {said.decode(errors='replace').strip()[-300:] or error}")
+        output = getattr(error, "stderr", None) or b""
+        print(f"{module}: {output.decode(errors='replace').strip()[-300:] or error}")
         return None
     return str(path)
 
 
 def theirs(client: str, port: int, tls: Path | None) -> dict[str, float]:
-    """What M-Lab's client says at its end: bit/s `down` and `up`."""
+    """The rates that M-Lab's client reports at its end: bit/s `down` and `up`."""
     command = [client, "-format", "json", "-no-verify", "-server", f"127.0.0.1:{port}"]
     if tls is None:
         command += ["-scheme", "ws"]
     done = subprocess.run(command, capture_output=True, check=True, timeout=90)
-    said = json.loads(done.stdout.splitlines()[-1])
+    summary = json.loads(done.stdout.splitlines()[-1])
     return {
-        way: float(said[name]["Value"]) * 1e6
+        way: float(summary[name]["Value"]) * 1e6
         for way, name in (("down", "Download"), ("up", "Upload"))
     }
 
 
 @contextlib.contextmanager
 def mlab_server(server: str, folder: Path, tls: Path | None) -> Iterator[int]:
-    """M-Lab's server on loopback: its port, of wss where there is a certificate."""
+    """Runs M-Lab's server on loopback. Yields its port; wss if there is a
+    certificate."""
     names = "ndt7_addr_cleartext ndt7_addr ndt5_addr ndt5_ws_addr ndt5_wss_addr"
     names += " prometheusx.listen-address health_addr"
     ports = {name: free_port() for name in names.split()}

@@ -1,7 +1,7 @@
 """The status page of 200 sites (600 devices, 10,400 ports) from the embedded store.
 
-Measured is the process a user runs, `towpath run --role web`, over HTTP: the first
-load of each page, with nothing kept from before, and pages of ten sites after another.
+Measures the process that users run, `towpath run --role web`, over HTTP: the first load
+of each page, with nothing cached, then the pages of ten sites one after another.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TARGET_S = 3.0
 
 
 def run() -> dict[str, Any]:
-    """Wall and CPU time of a load, in s."""
+    """The wall and CPU time of a load, in s."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = write_last_day(folder, SITES, wall_ms())
@@ -50,18 +50,18 @@ def run() -> dict[str, Any]:
 
 
 def _loads(url: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    # A page that asks the store for nothing: the process is there.
+    # A page that does not query the store, to see that the process is up.
     _wait(f"{url}/catalogue", process)
-    found: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     for label, path in (("first_page", "/"), ("alerts", "/alerts")):
-        found |= _load(label, url + path, process)
+        measured |= _load(label, url + path, process)
     sites = [
         _load("site", f"{url}/sites/site-{n:03d}", process)
         for n in range(0, SITES, SITES // 10)
     ]
-    found["site_worst_s"] = max(each["site_s"] for each in sites)
-    found["site_worst_cpu_s"] = max(each["site_cpu_s"] for each in sites)
-    return found
+    measured["site_worst_s"] = max(times["site_s"] for times in sites)
+    measured["site_worst_cpu_s"] = max(times["site_cpu_s"] for times in sites)
+    return measured
 
 
 def _load(label: str, url: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""What one poll of a switch of 50 ports costs: CPU and request packets, to batches.
+"""The cost of one poll of a 50-port switch: CPU and request packets, up to the batches.
 
-The agent is a real snmpd in a network namespace with 25 veth pairs; Debian's
+The agent is a real snmpd in a network namespace with 25 veth pairs. Debian's
 prometheus-snmp-exporter polls the same agent in the same run, with the usual walk of
-the interfaces group and ifXTable. CPU is user and system time of the poller only.
+the interfaces group and ifXTable. CPU is the user and system time of the poller only.
 
-    python -m benchmarks.poll
+python -m benchmarks.poll
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from probes.wire.clock import wall_ms
 PORTS = 50
 POLLS = 200
 SCRAPES = 40
-# Each figure is the best of so many rounds, the peer's too: other work on the machine
-# only ever takes away.
+# Each figure, also of the peer, is the best of this many rounds, because other work on
+# the machine only ever makes it worse.
 ROUNDS = 3
 _USERS = {
     "v2c": {"community": "public"},
@@ -92,7 +92,7 @@ def run() -> dict[str, float]:
 
 
 def measure() -> dict[str, float]:
-    """Inside the namespace: makes the ports, starts the agent, polls it."""
+    """Runs inside the namespace: creates the ports, starts the agent, polls it."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     for n in range(PORTS // 2):
         ends = (f"ge{2 * n}", f"ge{2 * n + 1}")
@@ -132,7 +132,7 @@ def _best(figures: dict[str, float], who: str, found: dict[str, float]) -> None:
 
 
 async def _towpath(port: int, held: Credential) -> dict[str, float]:
-    # Polled one after another: the period is no more than that.
+    # The polls follow each other directly, so the period does not matter.
     config = SnmpConfig(timeout_s=5.0, period_s=0.001)
     device = Device(id="bench", site="s", address="127.0.0.1", port=port)  # type: ignore[arg-type]
     async with Sessions() as sessions:
@@ -140,7 +140,7 @@ async def _towpath(port: int, held: Credential) -> dict[str, float]:
         settings = PollSettings(config, wall_ms)
         poll = DevicePoll(settings, device, (), session, DeviceState())
         rows: list[Batch] = []
-        # Learns the ports and, over some polls, how much the agent stands.
+        # Learns the ports and, over some polls, the limits of the agent.
         for _ in range(15):
             rows = (await poll.poll(0.0, _nothing)).batches
         assert len(rows[1]) >= PORTS
@@ -158,7 +158,7 @@ def _nothing() -> None:
 
 
 def _exporter(folder: Path, agent: int) -> dict[str, float]:
-    # JSON is YAML, and what the exporter reads.
+    # JSON is valid YAML, which the exporter reads.
     module = {
         "walk": ["1.3.6.1.2.1.2", "1.3.6.1.2.1.31.1.1"],
         "get": ["1.3.6.1.2.1.1.3.0"],
@@ -200,7 +200,7 @@ def _exporter(folder: Path, agent: int) -> dict[str, float]:
             for _ in range(SCRAPES):
                 assert _scraped(url)
             spent = _cpu_s(process.pid) - before
-            # One of them asked for the number itself.
+            # One of them is the request for the counter itself.
             packets = _packets_in(agent) - packets - 1
         finally:
             process.terminate()
@@ -216,7 +216,7 @@ def _scraped(url: str) -> bool:
 
 
 def _cpu_s(pid: int) -> float:
-    """User and system time of a process, from /proc/PID/stat (proc(5))."""
+    """The user and system time of a process, from /proc/PID/stat (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,12 +1,12 @@
-"""One poller process and an estate of switches: CPU, memory, lateness.
+"""One poller process and an estate of switches: CPU, memory, delay.
 
-The poller is the one that `towpath run --role poll` runs, with its journal, in a
-process of its own; the switches are `benchmarks.poll_switches`, one of ten of them
-dead. What was polled and how late is read from the journal afterwards. A short run has
-1,000 switches every 12 s, which is the load of 5,000 every minute; the full one has
-100, 1,000 and 10,000 every 60 s and takes 25 minutes.
+The poller of `towpath run --role poll`, with its journal, runs in its own process. The
+switches are `benchmarks.poll_switches`; one in ten is dead. The journal shows
+afterwards what was polled and how late. The short run has 1,000 switches every 12 s,
+the load of 5,000 every minute; the full one has 100, 1,000 and 10,000 every 60 s and
+takes 25 min.
 
-    python -m benchmarks.poll_estate [--full]
+python -m benchmarks.poll_estate [--full]
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from probes.wire.clock import wall_ms
 
 SHORT = ((1_000, 12.0),)
 FULL = ((100, 60.0), (1_000, 60.0), (10_000, 60.0))
-# Periods between the end of learning and the window, and in the window.
+# Periods from the end of learning to the window, and in the window.
 SETTLE, WINDOW = 2, 3
 
 
@@ -44,8 +44,8 @@ def run(full: bool = False) -> dict[str, float]:
     figures: dict[str, float] = {}
     with _switches() as port:
         for many, period_s in FULL if full else SHORT:
-            found = _poller(many, period_s, port)
-            for name, value in found.items():
+            measured = _poller(many, period_s, port)
+            for name, value in measured.items():
                 figure = f"{many}_switches_{name}"
                 figures[figure] = value
                 print(f"{figure:44} {value:>14,.3f}", flush=True)
@@ -66,7 +66,7 @@ def _poller(many: int, period_s: float, port: int) -> dict[str, float]:
 
 
 async def poll(folder: Path, many: int, period_s: float, port: int) -> dict[str, float]:
-    """In the poller's process: what it took, and the window in which."""
+    """Runs in the poller's process. Returns what it used, and the window."""
     estate = Estate(
         sites=(Site(id="s", name="s"),),
         devices=tuple(

@@ -1,11 +1,11 @@
 """Thousands of simulated switches of 52 ports behind one UDP socket.
 
-Every address of 127.0.0.0/8 is one; its last octet says which of `MODELS` it is and, in
-one of ten, that it is dead. Answers are made by the demo's own simulated switch, once a
-second for each question; all that is done for a packet is to look its question up and
-to put its request id in. Counters move; switches of one model count alike.
+Every address in 127.0.0.0/8 is a switch. Its last octet selects one of `MODELS`; one in
+ten is dead. The simulated switch of the demo builds each reply once a second. For a
+packet the reply is only looked up and given the request id. Counters move, equally for
+all switches of a model.
 
-    python -m benchmarks.poll_switches PORT
+python -m benchmarks.poll_switches PORT
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ MODELS = (
 )
 _DEAD_OF = 10
 _FIRST = int(ipaddress.IPv4Address("127.16.0.0"))
-# Four octets, as a placeholder and as it is sent.
+# A request id of four octets: a placeholder, and as sent.
 _REQUEST_ID = 0x5A5A5A5A
-# Linux; the socket module names only that of IPv6.
+# From Linux; the socket module has only the IPv6 constant.
 _PKTINFO = 8
 _ASLEEP_S = 0.001
 _RECEIVE_BYTES = 4 << 20
 
 
 def address(n: int) -> str:
-    """Where switch `n` is."""
+    """The address of switch `n`."""
     return str(ipaddress.IPv4Address(_FIRST + n))
 
 
@@ -47,23 +47,23 @@ def is_dead(n: int) -> bool:
 
 
 class Switches:
-    """`answer` makes the answer to one datagram, or None for silence."""
+    """`answer` returns the reply to one datagram, or None if there is none."""
 
     def __init__(self) -> None:
         self._now_s = float(int(time.time()))
-        self._models = [self._model(*each) for each in MODELS]
-        # By model and question: all of the answer around the request id.
+        self._models = [self._model(*model) for model in MODELS]
+        # By model and request: the reply before and after the request id.
         self._ready: dict[tuple[int, bytes], tuple[bytes, bytes] | None] = {}
 
     def turn(self, now_s: float) -> None:
-        """A second has passed: counters are looked at again."""
+        """Called every second: the counters move."""
         self._now_s = now_s
         self._ready.clear()
 
     def answer(self, n: int, data: bytes) -> bytes | None:
         if is_dead(n):
             return None
-        # SEQUENCE, version, community, PDU, request id: only their lengths vary.
+        # SEQUENCE, version, community, PDU and request id vary only in length.
         at = 4 if data[1] == 0x82 else 3 if data[1] == 0x81 else 2
         at += 3
         at += 2 + data[at + 1]
@@ -100,7 +100,7 @@ class Switches:
         switch = SimulatedSwitch(
             "switch", ports, community=COMMUNITY, monotonic_s=lambda: self._now_s
         )
-        # Up for 40 days, so that counters and sysUpTime are as long as real ones.
+        # Up for 40 days, so that counters and sysUpTime have a realistic length.
         self._now_s -= 40 * 86_400
         switch._started_s = self._now_s
         for n, port in enumerate(ports):
@@ -111,7 +111,7 @@ class Switches:
 
 
 def serve(port: int) -> None:
-    """Answers until killed."""
+    """Answers until it is killed."""
     switches = Switches()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
@@ -137,7 +137,7 @@ def serve(port: int) -> None:
             n = struct.unpack_from("!I", info, 8)[0] - _FIRST
             answer = switches.answer(n, data)
             if answer is not None:
-                # From the address it was asked at: `ipi_spec_dst`.
+                # Replies from the address of the request: `ipi_spec_dst`.
                 source = struct.pack("=I4s4s", 0, info[8:12], bytes(4))
                 control = [(socket.IPPROTO_IP, _PKTINFO, source)]
                 try:

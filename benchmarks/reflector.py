@@ -1,7 +1,7 @@
-"""What the reflector can carry: ndt7 both ways on loopback beside iperf3 in the same
-run, with and without TLS, and STAMP packets reflected a second.
+"""The throughput of the reflector: ndt7 in both directions on loopback, with and
+without TLS, with iperf3 in the same run, and STAMP packets per second.
 
-    python -m benchmarks.reflector
+python -m benchmarks.reflector
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from probes.wire import ndt7, stamp
 from probes.wire.sample import Value
 
 SECONDS = 3.0
-# Each figure is the best of so many rounds, the peer's too: other work on the machine
-# only ever takes away.
+# Each figure, also of the peer, is the best of this many rounds, because other work on
+# the machine only ever makes it worse.
 ROUNDS = 2
 COSTS = ("_ns_per_octet", "_us_per_packet")
 IN_FLIGHT = 32
@@ -70,7 +70,7 @@ def _ndt7(name: str, certificate: Path | None) -> dict[str, float]:
 def measured(
     port: int, certificate: Path | None, seconds: float = ndt7.SECONDS
 ) -> dict[str, float]:
-    """What our client says of an ndt7 server on this machine: bit/s `down` and `up`."""
+    """The rates that our client measures on this machine: bit/s `down` and `up`."""
     found = asyncio.run(
         bandwidth.measure(
             f"{'wss' if certificate else 'ws'}://127.0.0.1:{port}",
@@ -120,7 +120,7 @@ def _iperf3() -> dict[str, float]:
 
 
 def _stamp() -> dict[str, float]:
-    """Voice-sized packets, some always under way, as fast as they come back."""
+    """Sends voice-sized packets as fast as they return, with some always in flight."""
     with (
         reflecting(None) as (pid, stamp_port, _web_port),
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller,
@@ -146,8 +146,8 @@ def _stamp() -> dict[str, float]:
 def reflecting(
     certificate: Path | None, seconds: float = SECONDS
 ) -> Iterator[tuple[int, int, int]]:
-    """A reflector in a process of its own: (pid, STAMP port, web port). `seconds`: how
-    long its tests last."""
+    """Runs a reflector in its own process. Yields (pid, STAMP port, web port).
+    `seconds` is the length of its tests."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
         target=_reflect, args=(theirs, certificate, seconds)
@@ -190,7 +190,7 @@ def _reflect(
 
 
 def certificate(folder: Path) -> Path | None:
-    """Certificate and key in one file; None without openssl."""
+    """A certificate and its key in one file; None without openssl."""
     program, made = shutil.which("openssl"), folder / "both.pem"
     if program is None:
         return None

@@ -1,6 +1,6 @@
-"""How near the probes come to what was done to a path, beside irtt and iperf3 in the
-same run: delay and jitter by a relay that notes what it held back, loss by nftables
-that counts what it drops, rate by tc's token bucket.
+"""How exactly the probes measure what was done to a path, with irtt and iperf3 in the
+same run. A relay makes and records delay and jitter, nftables drops and counts packets,
+and the token bucket of tc limits the rate.
 
     python -m benchmarks.shaped
 
@@ -32,13 +32,14 @@ SECONDS = PACKETS * call_path.INTERVAL_MS / 1e3
 OUT_MS, IN_MS, SPREAD_MS = 30.0, 15.0, 12.0
 LOSS_OUT, LOSS_IN = 0.02, 0.04
 DOWN_MBPS, UP_MBPS = 40.0, 15.0
-# What TCP carries of Ethernet frames, which the token bucket counts.
+# The share of TCP payload in Ethernet frames, which the token bucket counts.
 PAYLOAD = 1448 / 1514
 IRTT_PORT, RELAYED, IRTT_RELAYED = 2112, 8620, 8621
 
 
 def run() -> dict[str, float]:
-    """The figures by name; names end in their unit. `_error_` is measured less true."""
+    """The figures by name; names end in their unit. `_error_` is measured minus
+    true."""
     with shaped_path() as path, path.reflector(FAR) as ports, _irtt_server(path):
         figures = _delay(path, ports["stamp"])
         figures |= _loss(path, ports["stamp"])
@@ -49,7 +50,7 @@ def run() -> dict[str, float]:
 
 
 def _delay(path: ShapedPath, stamp_port: int) -> dict[str, float]:
-    """Both through a relay of their own at the same time."""
+    """Measures with both at the same time, each through its own relay."""
     with (
         _relay(path, RELAYED, stamp_port) as ours,
         _relay(path, IRTT_RELAYED, IRTT_PORT) as theirs,
@@ -59,15 +60,15 @@ def _delay(path: ShapedPath, stamp_port: int) -> dict[str, float]:
         found = pool.submit(_call, path, RELAYED).result()
         irtt = peer.result()
     values, true, irtt_true = found["values"], _truth(ours), _truth(theirs)
-    said = irtt["stats"]
+    stats = irtt["stats"]
     irtt_jitter_ms = max(
-        said["ipdv_send"]["mean"] / 1e6, said["ipdv_receive"]["mean"] / 1e6
+        stats["ipdv_send"]["mean"] / 1e6, stats["ipdv_receive"]["mean"] / 1e6
     )
     return {
         "rtt_true_ms": true["rtt_ms"],
         "rtt_ms": values["rtt_ms"],
         "rtt_error_ms": values["rtt_ms"] - true["rtt_ms"],
-        "irtt_rtt_error_ms": said["rtt"]["mean"] / 1e6 - irtt_true["rtt_ms"],
+        "irtt_rtt_error_ms": stats["rtt"]["mean"] / 1e6 - irtt_true["rtt_ms"],
         "jitter_true_ms": true["jitter_ms"],
         "jitter_ms": values["jitter_ms"],
         "jitter_error_ratio": values["jitter_ms"] / true["jitter_ms"] - 1,
@@ -162,7 +163,7 @@ def _iperf3(path: ShapedPath, reverse: list[str]) -> float:
 
 @contextlib.contextmanager
 def _irtt_server(path: ShapedPath) -> Iterator[None]:
-    # Its clients may send faster than its default allows, and for as long.
+    # Clients may send faster and for longer than the server's defaults allow.
     with subprocess.Popen(
         path.far("irtt", "server", "-b", f"0.0.0.0:{IRTT_PORT}"),
         stdout=subprocess.DEVNULL,
@@ -177,7 +178,7 @@ def _irtt_server(path: ShapedPath) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _relay(path: ShapedPath, port: int, to_port: int) -> Iterator[dict[str, Any]]:
-    """Yields a dict that holds, once it is left, what the relay did."""
+    """Yields a dict that holds the relay's record once the context ends."""
     numbers = [str(n) for n in (port, FAR, to_port, OUT_MS, IN_MS, SPREAD_MS)]
     done: dict[str, Any] = {}
     with subprocess.Popen(
@@ -198,7 +199,7 @@ def _relay(path: ShapedPath, port: int, to_port: int) -> Iterator[dict[str, Any]
 
 
 def _truth(held: dict[str, Any]) -> dict[str, float]:
-    """What the relay held back: round trip, and jitter of the worse way."""
+    """The true round trip, and the jitter of the worse direction, from the relay."""
     means, jitters = [], []
     for way in ("out", "in"):
         times = [(came, left) for came, left in held[way]]
@@ -221,7 +222,7 @@ def _drop(
 
 
 def _dropped(end: Any, path: ShapedPath) -> dict[int, int]:
-    """Packets dropped by port."""
+    """The dropped packets by port."""
     said = json.loads(path._do(end("nft", "-j", "list", "ruleset")))
     found = {}
     for each in said["nftables"]:

@@ -1,7 +1,8 @@
-"""The stores: rows a second in, and how long a day of a 50-port switch takes to ask.
+"""The stores: rows written per second, and how long it takes to query a day of a
+50-port switch.
 
-Both stores get the same rows on the same machine in the same run; the figures to read
-are the ratios. InfluxDB is the distribution's (1.6.7), without the journal before it.
+Both stores get the same rows on the same machine in the same run; compare the ratios.
+InfluxDB is the distribution's (1.6.7), without the journal in front of it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ WRITES_EACH = 60
 
 
 def run() -> dict[str, Any]:
-    """Figures by name; `ratio_*` are embedded over InfluxDB."""
+    """The figures by name; `ratio_*` is embedded divided by InfluxDB."""
     figures = asyncio.run(_run())
     for name, figure in figures.items():
         print(f"{name:<40} {figure:>12}")
@@ -77,7 +78,7 @@ async def _measure(
 
 
 async def _ask(label: str, store: Store) -> dict[str, float]:
-    """The best of five, in ms."""
+    """The best of five times, in ms."""
     found = {}
     for name, query in _questions().items():
         times = []
@@ -113,7 +114,7 @@ def _questions() -> dict[str, Query]:
 
 
 def _writes() -> list[list[Batch]]:
-    """A day of SWITCHES switches of PORTS ports, a row a minute and port."""
+    """A day of SWITCHES switches with PORTS ports, one row per port and minute."""
     chance = random.Random(1)
     tags = ("device", "site", "role", "port")
     fields = tuple(f.name for f in INTERFACE.fields if f.name != "in_error_ratio")

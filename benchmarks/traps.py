@@ -1,6 +1,6 @@
-"""What a trap costs: CPU until its event is durable, and how many a second one core
-takes with none lost. Debian's snmptrapd, logging to a file, gets the same traps at the
-same pace in the same run.
+"""The cost of a trap: CPU until its event is durable, and how many a second one core
+handles without loss. Debian's snmptrapd, logging to a file, receives the same traps at
+the same pace in the same run.
 
     python -m benchmarks.traps
 """
@@ -84,7 +84,7 @@ def _ours(folder: Path, kind: str, count: int, per_s: int) -> dict[str, float]:
 async def _received(
     folder: Path, kind: str, count: int, per_s: int
 ) -> dict[str, float]:
-    """Receiver and journal in this process, the sender in another."""
+    """Runs the receiver and the journal in this process, and the sender in another."""
     config = TrapsConfig(host="127.0.0.1", port=0)
     journal = Journal(JournalConfig(folder=folder), "poll", CATALOGUE)
     async with journal:
@@ -99,7 +99,7 @@ async def _received(
                 spent_s = _cpu_s()
                 sender.stdin.write(b"\n")  # type: ignore[union-attr]
                 sender.stdin.flush()  # type: ignore[union-attr]
-                # What has not come twelve seconds after the last is lost.
+                # A trap that has not arrived twelve seconds after the last is lost.
                 last_s, seen, taken_s = time.monotonic(), -1, 0.0
                 while receiver.stats.counted < count:
                     if not taken_s and receiver.stats.accepted >= count:
@@ -120,13 +120,13 @@ async def _received(
     return {
         "cpu_us": 1e6 * spent_s / max(1, counted),
         "lost": float(count - counted),
-        # Repeats wait some seconds for the row they are counted in.
+        # Repeated traps wait some seconds for the row that counts them.
         "taken_per_s": count / taken_s if taken_s else 0.0,
     }
 
 
 def _theirs(folder: Path, count: int, per_s: int) -> dict[str, float]:
-    """snmptrapd with a community and numeric output, a line a trap into a file."""
+    """Runs snmptrapd with a community and numeric output, one line per trap."""
     log, settings = folder / "traps.log", folder / "snmptrapd.conf"
     settings.write_text("authCommunity log public\n")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -163,7 +163,7 @@ def _theirs(folder: Path, count: int, per_s: int) -> dict[str, float]:
 def _sender(
     port: int, kind: str, count: int, per_s: int
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Says when it is ready, and begins at a line."""
+    """Prints when it is ready, and starts at a line of input."""
     arguments = ["--send", str(port), kind, str(count), str(per_s)]
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.traps", *arguments],
@@ -177,7 +177,7 @@ def _sender(
 
 
 def send(port: int, kind: str, count: int, per_s: int) -> None:
-    """Link traps of 48 ports, each told apart; 0 a second: as fast as it goes."""
+    """Sends distinct link traps of 48 ports; at 0 per second, as fast as possible."""
     dice = random.Random(kind)
     made = [_trap(kind, n, dice.randrange(1, 49)) for n in range(count)]
     print("ready", flush=True)
@@ -221,7 +221,7 @@ def _cpu_s() -> float:
 
 
 def _cpu_of(pid: int) -> float:
-    """User and system time of a process, from /proc/PID/stat (proc(5))."""
+    """The user and system time of a process, from /proc/PID/stat (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -13,7 +13,7 @@ _VLANS = {0x8100, 0x88A8}
 
 
 class Datagram(NamedTuple):
-    """`at_s` as the capture has it; `source` and `target` are `address:port`."""
+    """`at_s` is the time in the capture; `source` and `target` are `address:port`."""
 
     at_s: float
     source: str
@@ -22,7 +22,7 @@ class Datagram(NamedTuple):
 
 
 class Rtp(NamedTuple):
-    """RFC 3550 section 5.1, as much as statistics need."""
+    """The header fields of RFC 3550 section 5.1 that the statistics need."""
 
     at_s: float
     payload_type: int
@@ -32,20 +32,20 @@ class Rtp(NamedTuple):
 
 
 def datagrams(path: Path) -> Iterator[Datagram]:
-    """The UDP packets of a capture, in its order; what is cut short is left out."""
+    """The UDP packets of a capture in order, without truncated ones."""
     for at_s, link, frame in _frames(path.read_bytes()):
-        found = _udp(link, frame)
-        if found is not None:
-            yield Datagram(at_s, *found)
+        packet = _udp(link, frame)
+        if packet is not None:
+            yield Datagram(at_s, *packet)
 
 
-def read_rtp(each: Datagram) -> Rtp | None:
-    """RTP, where the payload looks like it (version 2, no RTCP packet type)."""
-    head = each.payload
+def read_rtp(datagram: Datagram) -> Rtp | None:
+    """The RTP header if the payload looks like RTP (version 2, no RTCP packet type)."""
+    head = datagram.payload
     if len(head) < 12 or head[0] >> 6 != 2 or 192 <= head[1] <= 223:
         return None
     _, kind, sequence, timestamp, ssrc = struct.unpack_from("!BBHII", head)
-    return Rtp(each.at_s, kind & 127, sequence, timestamp, ssrc)
+    return Rtp(datagram.at_s, kind & 127, sequence, timestamp, ssrc)
 
 
 def _frames(raw: bytes) -> Iterator[tuple[float, int, bytes]]:
@@ -86,8 +86,8 @@ def _tick_s(options: bytes, order: str) -> float:
     while at + 4 <= len(options):
         code, length = struct.unpack_from(f"{order}HH", options, at)
         if code == 9:
-            given = options[at + 4]
-            return 2.0 ** -(given & 127) if given & 128 else 10.0**-given
+            exponent = options[at + 4]
+            return 2.0 ** -(exponent & 127) if exponent & 128 else 10.0**-exponent
         at += 4 + (length + 3) // 4 * 4
     return 1e-6
 

@@ -1,8 +1,8 @@
-"""Run inside a network namespace: one of the agent's answers there, as JSON.
+"""Runs part of the agent inside a network namespace and prints the result as JSON.
 
-`vpn POLICY [again]`, `place BEACON CA FOLDER`, `interfaces`, `web POLICY`; or, at
-the other end and until its standard input ends, `beacon FOLDER [seen]`: the hall's, and
-`portal FOLDER`: a hotel's sign-in page.
+`vpn POLICY [again]`, `place BEACON CA FOLDER`, `interfaces` or `web POLICY`. At the
+other end, until its standard input ends: `beacon FOLDER [seen]`, the beacon of the site
+`hall`, or `portal FOLDER`, the sign-in page of a hotel.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from pathlib import Path
 import msgspec
 
 
-async def main(what: str, *given: str) -> object:
+async def main(command: str, *arguments: str) -> object:
     from probes import platforms
     from probes.agent.place import KnownPlaces, Locator
     from probes.measure.vpn import Vpn
     from probes.platforms.system_facts import ProxySetting
     from probes.wire.policy import decode
 
-    if what == "vpn":
-        # Half an hour between two results.
+    if command == "vpn":
+        # Half an hour passes between two results.
         halves = itertools.count()
         vpn = Vpn(managed=list, clock_s=lambda: 1_800.0 * next(halves))
-        policy = decode(given[0].encode())
-        return [await vpn.measure(policy, now_ms=lambda: 5) for _ in given]
-    if what == "web":
+        policy = decode(arguments[0].encode())
+        return [await vpn.measure(policy, now_ms=lambda: 5) for _ in arguments]
+    if command == "web":
         from probes.measure.web_round import web_round
 
-        found = web_round(
-            decode(given[0].encode()),
+        results = web_round(
+            decode(arguments[0].encode()),
             ssl.create_default_context,
             "s",
             lambda: 5,
             lambda: ProxySetting("none"),
         )
-        return [result async for result in found]
-    if what == "place":
-        places = KnownPlaces(Path(given[2]), b"key")
-        return await Locator(places, given[1], managed=list).where(given[0])
+        return [result async for result in results]
+    if command == "place":
+        places = KnownPlaces(Path(arguments[2]), b"key")
+        return await Locator(places, arguments[1], managed=list).where(arguments[0])
     return platforms.interfaces()
 
 
@@ -54,10 +54,10 @@ async def beacon(folder: str, seen: str) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
-            says = {"site": "hall"}
+            reply = {"site": "hall"}
             if seen:
-                says["seen"] = writer.get_extra_info("peername")[0]
-            body = msgspec.json.encode(says)
+                reply["seen"] = writer.get_extra_info("peername")[0]
+            body = msgspec.json.encode(reply)
             head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write(head.encode() + body)
             await writer.drain()
@@ -102,5 +102,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "portal":
         asyncio.run(portal(sys.argv[2]))
         sys.exit()
-    found = asyncio.run(main(*sys.argv[1:]))
-    sys.stdout.write(msgspec.json.encode(found).decode())
+    result = asyncio.run(main(*sys.argv[1:]))
+    sys.stdout.write(msgspec.json.encode(result).decode())

@@ -1,7 +1,8 @@
-"""A home's way to the council, with routers between: four network namespaces in a row,
-in a user namespace. Linux's own routers answer as real ones do, rationed and all.
+"""The path from a home to the council through routers: four network namespaces in a
+row, in a user namespace. The Linux kernel routes, and limits its answers as real
+routers do.
 
-    home 192.168.1.10 - router - 100.64.0.1 provider 81.2.69.1 - council 81.2.69.142
+home 192.168.1.10 - router - 100.64.0.1 provider 81.2.69.1 - council 81.2.69.142
 """
 
 from __future__ import annotations
@@ -46,26 +47,26 @@ exec cat
 
 
 class RoutedPath(ShapedPath):
-    """`router` and `provider` run things on the way."""
+    """Also runs commands on the routers: `at("router", …)`, `at("provider", …)`."""
 
     def at(self, name: str, *command: str) -> list[str]:
         return [*self.near(program("ip"), "netns", "exec", name), *command]
 
     def ration(self, rationed: bool) -> None:
-        """Whether the routers answer once a second at most, as Linux's do by itself."""
+        """Sets whether the routers answer at most once a second, the Linux default."""
         every_ms = 1000 if rationed else 0
         for name in ("router", "provider"):
             for setting in ("net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit"):
                 self._do(self.at(name, "sysctl", "-qw", f"{setting}={every_ms}"))
 
     def rules(self, name: str, *rules: str) -> None:
-        """What `name` (router, provider, far) drops, as nftables rules of its way in
-        (`input`) and through (`forward`)."""
+        """Sets what `name` (router, provider, far) drops: nftables rules for the hooks
+        `input` and `forward`."""
         text = "flush ruleset\n"
         if rules:
             chains = "".join(
                 f"chain {hook} {{\ntype filter hook {hook} priority 0\n{rule}\n}}\n"
-                for hook, _, rule in (each.partition(" ") for each in rules)
+                for hook, _, rule in (rule.partition(" ") for rule in rules)
             )
             text += f"table inet faults {{\n{chains}}}\n"
         self._do(self.at(name, "nft", "-f", "-"), text)
@@ -73,7 +74,7 @@ class RoutedPath(ShapedPath):
 
 @contextlib.contextmanager
 def routed_path() -> Iterator[RoutedPath]:
-    """A way without faults, yet; skips (fails where CI=true) where it cannot be."""
+    """A path without faults so far. If it cannot be made, skips, or fails in CI."""
     for name in ("ip", "nft", "nsenter"):
         program(name)
     command = [program("unshare"), "--user", "--map-root-user", "--net", "--mount"]

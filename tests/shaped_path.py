@@ -1,6 +1,7 @@
-"""A path with faults that are known: two network namespaces and a veth pair between
-them, loss by nftables (the `input` hook, so that no sender is told), rate by tc's token
-bucket. Made in a user namespace, so it needs no root where the system allows that.
+"""A path with known faults: two network namespaces with a veth pair between them.
+nftables drops packets (in the `input` hook, so the sender gets no error) and the token
+bucket of tc limits the rate. It runs in a user namespace, so it needs no root if the
+system allows that.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ exec cat
 
 
 class ShapedPath:
-    """Run things at its near end (`near`) or far end (`far`)."""
+    """Runs commands at its near end (`near`) or far end (`far`)."""
 
     def __init__(self, pid: int) -> None:
         self._enter = [program("nsenter"), "-t", str(pid), "-U", "-n", "-m"]
@@ -50,7 +51,7 @@ class ShapedPath:
         return [*self._enter, program("ip"), "netns", "exec", "far", *command]
 
     def lose(self, out_percent: float = 0, in_percent: float = 0) -> None:
-        """Drops UDP at random on the way out and on the way back."""
+        """Drops UDP at random, outbound and inbound."""
         for end, percent in ((self.far, out_percent), (self.near, in_percent)):
             by_chance = f"numgen random mod 10000 < {round(percent * 100)}"
             rule = f"meta l4proto udp {'' if percent == 100 else by_chance} drop"
@@ -67,7 +68,7 @@ class ShapedPath:
             self._do(end("nft", "-f", "-"), "\n".join(rules) + "\n")
 
     def refuse_udp(self) -> None:
-        """A firewall that swallows UDP and lets TCP through."""
+        """Acts as a firewall that drops UDP and passes TCP."""
         self.lose(out_percent=100)
 
     def limit(self, down_mbps: float, up_mbps: float) -> None:
@@ -81,14 +82,15 @@ class ShapedPath:
             )
 
     def measure(self, probe: str, *args: Any, **kwargs: Any) -> Any:
-        """One measurement from the near end, as the `Result`'s fields."""
-        asked = json.dumps([probe, list(args), kwargs])
-        said = self._do(self.near(sys.executable, __file__, "measure"), asked)
-        return json.loads(said)
+        """Runs one measurement at the near end. Returns the fields of its `Result`."""
+        request = json.dumps([probe, list(args), kwargs])
+        return json.loads(
+            self._do(self.near(sys.executable, __file__, "measure"), request)
+        )
 
     @contextlib.contextmanager
     def reflector(self, *addresses: str) -> Iterator[dict[str, int]]:
-        """A reflector at the far end; yields its ports."""
+        """Runs a reflector at the far end. Yields its ports."""
         with subprocess.Popen(
             self.far(sys.executable, __file__, "reflector", *addresses),
             stdin=subprocess.PIPE,
@@ -108,8 +110,8 @@ class ShapedPath:
 
     @contextlib.contextmanager
     def tunnel(self, mtu_byte: int = 1400) -> Iterator[None]:
-        """A VPN between both ends, as a process at each: `tun0`, TUNNEL_NEAR and
-        TUNNEL_FAR."""
+        """Runs a VPN between both ends, one process at each: `tun0` with TUNNEL_NEAR
+        and TUNNEL_FAR."""
         script = str(Path(__file__).with_name("small_vpn.py"))
         common = [sys.executable, script, "tun0"]
         with contextlib.ExitStack() as stack:
@@ -136,26 +138,26 @@ class ShapedPath:
                     absent(f"no tunnels here: {process.stderr.read().strip()[-300:]}")
             yield
 
-    def run(self, command: list[str], given: str = "") -> str:
-        """What `command` (of `near` or `far`) prints; fails where it fails."""
-        return self._do(command, given)
+    def run(self, command: list[str], stdin: str = "") -> str:
+        """Returns what `command` (from `near` or `far`) prints; fails if it fails."""
+        return self._do(command, stdin)
 
-    def _do(self, command: list[str], given: str = "") -> str:
-        done = subprocess.run(
+    def _do(self, command: list[str], stdin: str = "") -> str:
+        finished = subprocess.run(
             command,
-            input=given,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
-        assert done.returncode == 0, f"{command}: {done.stderr}"
-        return done.stdout
+        assert finished.returncode == 0, f"{command}: {finished.stderr}"
+        return finished.stdout
 
 
 @contextlib.contextmanager
 def shaped_path() -> Iterator[ShapedPath]:
-    """A path without faults, yet; skips (fails where CI=true) where it cannot be."""
+    """A path without faults so far. If it cannot be made, skips, or fails in CI."""
     for name in ("ip", "nft", "tc", "nsenter"):
         program(name)
     command = [program("unshare"), "--user", "--map-root-user", "--net", "--mount"]

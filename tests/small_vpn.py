@@ -1,7 +1,8 @@
-"""A real tunnel for the tests: a tun device whose packets go by UDP to the other end.
+"""A real tunnel for the tests: a tun device whose packets travel over UDP.
 
-`python small_vpn.py DEVICE ADDRESS/PREFIX MTU LOCAL REMOTE`: makes the device, carries
-packets until its standard input ends. Runs in a network namespace of the tests' own.
+`python small_vpn.py DEVICE ADDRESS/PREFIX MTU LOCAL REMOTE` creates the device and
+carries packets until its standard input ends. It runs in a network namespace of the
+tests.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main(name: str, address: str, mtu: str, local: str, remote: str) -> None:
             if outside in ready:
                 os.write(device, outside.recv(65_535))
         except OSError:
-            # The other end is not there, or not yet.
+            # The other end is not there, at least not yet.
             continue
 
 

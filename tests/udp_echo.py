@@ -1,4 +1,4 @@
-"""A far end by UDP that answers whatever a test wants it to."""
+"""A UDP server that answers whatever a test wants."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class _Echo(asyncio.DatagramProtocol):
 
 @contextlib.asynccontextmanager
 async def echo(answer: Answer, host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """`answer(packet, how many came before it)` gives the packets to send back; the
-    port it listens on."""
+    """Yields the port of a server on which `answer(packet, number of earlier packets)`
+    returns the packets to send back."""
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: _Echo(answer), local_addr=(host, 0)
     )

@@ -36,8 +36,8 @@ INTERVAL_MS = 20.0
 
 class CallStream(msgspec.Struct, frozen=True):
     """The stream of one run: `packets` of `payload_bytes` of UDP payload (44, or 48 to
-    1472), `interval_ms` apart, marked with `dscp`. `kernel_times`: take the kernel's
-    time stamps if it gives them."""
+    1472), `interval_ms` apart, marked with `dscp`. `kernel_times`: use the kernel's
+    time stamps if it has them."""
 
     packets: int = CALL_PACKETS
     interval_ms: float = INTERVAL_MS
@@ -109,11 +109,11 @@ async def measure(
     With a `stamp_key` STAMP runs in its authenticated mode, whose packets have 112
     octets of payload. If UDP gets no answer but the reflector's TCP port does, the
     outcome is `udp_blocked`. Takes `packets * interval_ms` and up to 3 s; gives up
-    after 3 s of complete silence. Never raises for what the network does.
+    after 3 s of silence. Network errors never raise.
     """
     time_ms = now_ms()
     key = bytes.fromhex(reflector.stamp_key)
-    said = await exchange(
+    ended = await exchange(
         reflector.host,
         reflector.stamp_port,
         lambda: (
@@ -134,10 +134,10 @@ async def measure(
         probe=NAME,
         version=VERSION,
         time_ms=time_ms,
-        outcome=said.outcome,
+        outcome=ended.outcome,
         target=reflector.id,
-        values=summarise(said.run, stream.interval_ms, targets) if said.run else {},
-        cost_bytes=said.cost_bytes,
+        values=summarise(ended.run, stream.interval_ms, targets) if ended.run else {},
+        cost_bytes=ended.cost_bytes,
     )
 
 
