@@ -26,7 +26,7 @@ from probes.wire.sample import Sample, Value
 START_MS = 1_777_888_800_000
 RULES = load_rules(CATALOGUE)
 SPAN_MS = 600_000
-TOPOLOGY = EstateIndex(
+ESTATE_INDEX = EstateIndex(
     Estate.model_validate(
         {
             "sites": [{"id": "hall", "name": "Town Hall"}],
@@ -97,16 +97,16 @@ def test_the_same_batch_twice_changes_nothing() -> None:
     window = Window(only("device_unreachable"), CATALOGUE, START_MS)
     batch = polled(0, START_MS)
     window.append(batch)
-    first = evaluate(window, TOPOLOGY, {}, START_MS + 1_000)
+    first = evaluate(window, ESTATE_INDEX, {}, START_MS + 1_000)
     window.append(batch)
-    assert evaluate(window, TOPOLOGY, {}, START_MS + 1_000) == first
+    assert evaluate(window, ESTATE_INDEX, {}, START_MS + 1_000) == first
 
 
 def test_an_older_row_does_not_take_the_place_of_a_newer_one() -> None:
     window = Window(only("device_unreachable"), CATALOGUE, START_MS)
     window.append(polled(1, START_MS + 60_000))
     window.append(polled(0, START_MS, START_MS + 60_000))
-    assert evaluate(window, TOPOLOGY, {}, START_MS + 61_000) == {}
+    assert evaluate(window, ESTATE_INDEX, {}, START_MS + 61_000) == {}
 
 
 def test_a_field_that_is_not_in_the_batch_keeps_its_value() -> None:
@@ -117,7 +117,7 @@ def test_a_field_that_is_not_in_the_batch_keeps_its_value() -> None:
     for n, row in enumerate((fields, {"in_bps": 1.0})):
         sample = Sample("interface", tags, row, START_MS + n * 30_000)
         window.append(*gather([sample], "poll", sample.time_ms))
-    found = evaluate(window, TOPOLOGY, {}, START_MS + 31_000)
+    found = evaluate(window, ESTATE_INDEX, {}, START_MS + 31_000)
     assert list(found) == ["port_down/device=d1,port=Gi1"]
 
 
@@ -139,7 +139,7 @@ def test_a_device_that_moves_to_another_site_is_judged_by_its_newest_rows() -> N
         window.append(*gather([sample], "poll", sample.time_ms))
     now_ms = START_MS + 300_000
     verdict = check_conditions(
-        window, 0, window.rules[0], ("d1",), TOPOLOGY, now_ms, True
+        window, 0, window.rules[0], ("d1",), ESTATE_INDEX, now_ms, True
     )
     assert verdict.bad is False
 
@@ -166,19 +166,19 @@ def test_time_that_was_not_measured_ripens_nothing() -> None:
             ],
         }
     )
-    topology = EstateIndex(estate)
-    standing: dict[str, AlertState] = {}
+    estate_index = EstateIndex(estate)
+    states: dict[str, AlertState] = {}
     for n in range(70):
         now_ms = START_MS + n * 60_000
         if n < 5:
             sample = Sample("line", line, {"down_use_ratio": 0.99}, now_ms)
             window.append(*gather([sample], "poll", now_ms))
         outcome = run_cycle(
-            window, topology, window.rules, standing, {}, [], lambda _: [], now_ms
+            window, estate_index, window.rules, states, {}, [], lambda _: [], now_ms
         )
-        standing = outcome.states
-        assert all(entry.state != "firing" for entry in standing.values())
-    assert not [entry for entry in standing.values() if entry.is_open]
+        states = outcome.states
+        assert all(entry.state != "firing" for entry in states.values())
+    assert not [entry for entry in states.values() if entry.is_open]
 
 
 def test_a_device_that_leaves_the_estate_is_called_off_with_the_reason() -> None:
@@ -188,21 +188,21 @@ def test_a_device_that_leaves_the_estate_is_called_off_with_the_reason() -> None
         window.append(polled(0, START_MS + n * 60_000))
     now_ms = START_MS + 180_000
 
-    def run(topology: EstateIndex, standing: dict[str, AlertState]):  # type: ignore[no-untyped-def]
+    def run(estate_index: EstateIndex, states: dict[str, AlertState]):  # type: ignore[no-untyped-def]
         return run_cycle(
             window,
-            topology,
+            estate_index,
             rules,
-            standing,
+            states,
             {},
             [],
             lambda _: [("duty", 0, False)],
             now_ms,
         )
 
-    first = run(TOPOLOGY, {})
-    second = run(TOPOLOGY, first.standing)
-    after = run(EstateIndex(Estate()), second.standing)
+    first = run(ESTATE_INDEX, {})
+    second = run(ESTATE_INDEX, first.states)
+    after = run(EstateIndex(Estate()), second.states)
     [alert] = [a for a in after.alerts.values() if a.state == "resolved"]
     assert alert.why == "it was removed from the estate"
 
@@ -233,7 +233,9 @@ def aggregated(aggregate: str, values: list[float], over: str = "10m") -> bool |
         window.append(
             *gather([Sample("self_reader", tags, {"lag_s": value}, at_ms)], "s", at_ms)
         )
-    return check_conditions(window, 0, rules[0], ("all",), TOPOLOGY, at_ms, False).bad
+    return check_conditions(
+        window, 0, rules[0], ("all",), ESTATE_INDEX, at_ms, False
+    ).bad
 
 
 @pytest.mark.parametrize(
@@ -295,7 +297,7 @@ def test_a_mean_of_a_share_is_weighted_by_what_each_row_counts(
         rows = [Sample("experience", tags, fields, at_ms)]
         window.append(*gather(rows, "s", at_ms))
     found = check_conditions(
-        window, 0, rules[0], ("all", "all"), TOPOLOGY, at_ms, False
+        window, 0, rules[0], ("all", "all"), ESTATE_INDEX, at_ms, False
     )
     assert found.bad is bad
 
@@ -335,34 +337,34 @@ def test_polls_end_what_a_trap_began_before_a_restart_and_it_does_not_begin_agai
     rules = only("ups_on_battery")
     window = Window(rules, CATALOGUE, START_MS)
     window.append(told("ups_on_battery", START_MS))
-    standing: dict[str, AlertState] = {}
+    states: dict[str, AlertState] = {}
     for now_ms in (START_MS + 1_000, START_MS + 90_000):
-        merge(standing, evaluate(window, TOPOLOGY, standing, now_ms))
-    [entry] = standing.values()
+        merge(states, evaluate(window, ESTATE_INDEX, states, now_ms))
+    [entry] = states.values()
     assert entry.state == "firing"
     # A day's trap is not in the journal any longer; only standing knows of it.
     window = Window(rules, CATALOGUE, START_MS + 100_000)
     for minute in range(2, 12):
         now_ms = START_MS + minute * 60_000
         window.append(sensed(0, now_ms))
-        merge(standing, evaluate(window, TOPOLOGY, standing, now_ms + 1_000))
+        merge(states, evaluate(window, ESTATE_INDEX, states, now_ms + 1_000))
         window.clear_changed()
-    assert not [entry for entry in standing.values() if entry.is_open]
+    assert not [entry for entry in states.values() if entry.is_open]
     # The same trap, read again from the journal, is over; a new one is not.
     window.append(told("ups_on_battery", START_MS))
-    merge(standing, evaluate(window, TOPOLOGY, standing, START_MS + 720_000))
-    assert not [entry for entry in standing.values() if entry.is_open]
+    merge(states, evaluate(window, ESTATE_INDEX, states, START_MS + 720_000))
+    assert not [entry for entry in states.values() if entry.is_open]
     window.append(told("ups_on_battery", START_MS + 725_000))
-    merge(standing, evaluate(window, TOPOLOGY, standing, START_MS + 730_000))
-    assert [entry.state for entry in standing.values() if entry.is_open]
+    merge(states, evaluate(window, ESTATE_INDEX, states, START_MS + 730_000))
+    assert [entry.state for entry in states.values() if entry.is_open]
 
 
-def merge(standing: dict[str, AlertState], changes: StateChanges) -> None:
+def merge(states: dict[str, AlertState], changes: StateChanges) -> None:
     for key, entry in changes.items():
         if entry is None:
-            standing.pop(key, None)
+            states.pop(key, None)
         else:
-            standing[key] = entry
+            states[key] = entry
 
 
 @pytest.mark.parametrize(("least", "bad"), [(5, True), (7, True), (10, None)])
@@ -379,9 +381,11 @@ def test_silence_of_fewer_laptops_than_a_group_has_says_nothing(
     window.append(*gather(rows, "s", START_MS))
     always = OpeningHours(opens="00:00", closes="24:00", days=tuple(range(7)))
     estate = Estate(sites=(Site(id="hall", name="Hall", hours=always),))
-    topology = EstateIndex(estate, least)
+    estate_index = EstateIndex(estate, least)
     [subject] = window.subjects(0)
-    found = check_conditions(window, 0, rules[0], subject, topology, START_MS, False)
+    found = check_conditions(
+        window, 0, rules[0], subject, estate_index, START_MS, False
+    )
     assert found.bad is bad
 
 
@@ -402,7 +406,7 @@ def test_laptops_affected_are_those_of_any_group_that_is_shown(agents: int) -> N
     entry = AlertState(
         "line_down", {"line": "x"}, "hall", "firing", START_MS, START_MS, START_MS
     )
-    found = count_affected(entry, {entry.key: entry}, window, TOPOLOGY)
+    found = count_affected(entry, {entry.key: entry}, window, ESTATE_INDEX)
     assert found == {"agents": agents}
     assert describe_affected(found) == f"about {agents} laptops"
 
@@ -432,19 +436,19 @@ def test_a_link_that_a_trap_called_down_is_up_when_polls_of_that_port_say_so(
     (tmp_path / "own.yaml").write_text(LINK)
     rules = load_rule_files([tmp_path / "own.yaml"], CATALOGUE)
     window = Window(rules, CATALOGUE, START_MS)
-    standing: dict[str, AlertState] = {}
+    states: dict[str, AlertState] = {}
     place = {"device": "d1", "site": "hall", "role": "switch"}
     for port in ("Gi1", "Gi2"):
         tags = {**place, "event": "link_down", "port": port}
         sample = Sample("event", tags, {"active": 1, "count": 1}, START_MS)
         window.append(*gather([sample], "traps", START_MS))
-    merge(standing, evaluate(window, TOPOLOGY, standing, START_MS + 1_000))
+    merge(states, evaluate(window, ESTATE_INDEX, states, START_MS + 1_000))
     for port, up in (("Gi1", 1), ("Gi2", 0)):
         at_ms = START_MS + 60_000
         sample = Sample("interface", {**place, "port": port}, {"up": up}, at_ms)
         window.append(*gather([sample], "poll", at_ms))
-    merge(standing, evaluate(window, TOPOLOGY, standing, START_MS + 61_000))
-    assert [e.subject["port"] for e in standing.values() if e.is_open] == ["Gi2"]
+    merge(states, evaluate(window, ESTATE_INDEX, states, START_MS + 61_000))
+    assert [e.subject["port"] for e in states.values() if e.is_open] == ["Gi2"]
 
 
 def test_what_ends_a_rule_is_checked_like_the_rule(tmp_path: Path) -> None:

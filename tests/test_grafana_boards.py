@@ -22,20 +22,27 @@ from dashboards.grafana import (
     BOARDS,
     BoardError,
     GrafanaConfig,
-    build,
+    build_folder,
     check_boards,
     check_folder,
-    files,
+    render_files,
 )
-from dashboards.grafana.board import Board, BoardRow, Panel, PanelQuery, Variable, ask
-from dashboards.grafana.grafana_rules import WATCH_UID
+from dashboards.grafana.board import (
+    Board,
+    BoardRow,
+    Panel,
+    PanelQuery,
+    Variable,
+    select,
+)
+from dashboards.grafana.grafana_rules import WATCHDOG_UID
 
 RULES = alert_rules.load_rules(CATALOGUE)
 REPOSITORY = Path(__file__).parents[1]
 
 
 def _texts(**config: Any) -> dict[str, str]:
-    return files(GrafanaConfig(**config), RULES)[0]
+    return render_files(GrafanaConfig(**config), RULES)[0]
 
 
 def _dashboards() -> dict[str, Any]:
@@ -55,7 +62,7 @@ def test_the_boards_ask_only_for_what_is_in_the_catalogue() -> None:
 
 
 def test_the_files_pass_their_own_check(tmp_path: Path) -> None:
-    built = build(tmp_path, GrafanaConfig(personal=True), RULES)
+    built = build_folder(tmp_path, GrafanaConfig(personal=True), RULES)
     assert check_folder(tmp_path, CATALOGUE) == []
     assert sum(path.suffix == ".json" for path in built.files) == len(BOARDS)
 
@@ -71,7 +78,7 @@ def test_what_is_in_deploy_is_what_is_generated() -> None:
 def test_a_misspelt_field_in_a_file_is_named_with_panel_and_suggestion(
     tmp_path: Path,
 ) -> None:
-    build(tmp_path, GrafanaConfig())
+    build_folder(tmp_path, GrafanaConfig())
     path = tmp_path / "dashboards/shared/towpath-switch.json"
     path.write_text(path.read_text().replace('\\"in_bps\\"', '\\"in_bpss\\"'))
     found = check_folder(tmp_path, CATALOGUE)
@@ -84,7 +91,7 @@ def test_a_misspelt_field_in_a_file_is_named_with_panel_and_suggestion(
 
 
 def test_a_personal_measurement_in_a_shared_file_is_found(tmp_path: Path) -> None:
-    build(tmp_path, GrafanaConfig())
+    build_folder(tmp_path, GrafanaConfig())
     path = tmp_path / "dashboards/shared/towpath-remote.json"
     text = path.read_text().replace('FROM \\"experience\\"', 'FROM \\"call_path\\"')
     path.write_text(text)
@@ -112,7 +119,7 @@ def test_a_personal_measurement_in_a_shared_file_is_found(tmp_path: Path) -> Non
 def test_each_thing_that_may_be_wrong_with_a_file_is_said(
     tmp_path: Path, spoil: Any, said: str
 ) -> None:
-    build(tmp_path, GrafanaConfig())
+    build_folder(tmp_path, GrafanaConfig())
     path = tmp_path / "dashboards/shared/towpath-site.json"
     document = json.loads(path.read_text())
     spoil(document)
@@ -185,7 +192,7 @@ def test_a_state_timeline_of_words_with_threshold_colours_is_refused(
 
 
 def test_a_table_that_is_grouped_by_time_is_refused(tmp_path: Path) -> None:
-    build(tmp_path, GrafanaConfig())
+    build_folder(tmp_path, GrafanaConfig())
     path = tmp_path / "dashboards/shared/towpath-site.json"
     text = path.read_text().replace(
         'GROUP BY \\"device\\"', 'GROUP BY time($__interval), \\"device\\"'
@@ -199,7 +206,7 @@ def test_a_table_that_is_grouped_by_time_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_json_is_said_and_others_are_still_checked(
     tmp_path: Path,
 ) -> None:
-    build(tmp_path, GrafanaConfig())
+    build_folder(tmp_path, GrafanaConfig())
     (tmp_path / "dashboards/shared/broken.json").write_text("{")
     found = check_folder(tmp_path, CATALOGUE)
     assert len(found) == 1
@@ -210,7 +217,7 @@ def _board(**changes: Any) -> Board:
     panel = Panel(
         "P",
         "What it shows.",
-        (PanelQuery(ask("device", ("up", "mean"))),),
+        (PanelQuery(select("device", ("up", "mean"))),),
         "percentunit",
     )
     board = Board("b", "B", "A board.", (BoardRow("R", (panel,)),))
@@ -228,28 +235,32 @@ def _board(**changes: Any) -> Board:
         ({"panel": {"unit": ""}}, "panel 'P' has no unit"),
         (
             {"panel": {"kind": "state-timeline"}},
-            "panel 'P': is a state timeline without words",
+            "panel 'P': is a state timeline without texts",
         ),
         (
-            {"panel": {"kind": "state-timeline", "words": {1: ("Up", "green")}}},
+            {"panel": {"kind": "state-timeline", "value_texts": {1: ("Up", "green")}}},
             "draws mean of 'up', which hides what is shorter than an interval",
         ),
         (
-            {"panel": {"targets": (PanelQuery(ask("device", ("up", "last"))),)}},
+            {"panel": {"targets": (PanelQuery(select("device", ("up", "last"))),)}},
             "takes the last value of 'device' over every 'device', which is that of "
             "any one; group by 'device'",
         ),
-        ({"personal": True}, "does not lie in the personal database"),
+        ({"personal": True}, "is not in the personal database"),
         (
-            {"panel": {"targets": (PanelQuery(ask("web", ("total_ms", "mean"))),)}},
+            {"panel": {"targets": (PanelQuery(select("web", ("total_ms", "mean"))),)}},
             "'web' is about one laptop and may not be on a shared board",
         ),
         (
-            {"panel": {"targets": (PanelQuery(ask("device", ("upp", "mean"))),)}},
+            {"panel": {"targets": (PanelQuery(select("device", ("upp", "mean"))),)}},
             "did you mean 'up'?",
         ),
         (
-            {"panel": {"targets": (PanelQuery(ask("device", ("outcome", "mean"))),)}},
+            {
+                "panel": {
+                    "targets": (PanelQuery(select("device", ("outcome", "mean"))),)
+                }
+            },
             "only last and count",
         ),
         (
@@ -257,7 +268,7 @@ def _board(**changes: Any) -> Board:
                 "panel": {
                     "targets": (
                         PanelQuery(
-                            ask("device", ("up", "mean")), variables={"sit": "site"}
+                            select("device", ("up", "mean")), variables={"sit": "site"}
                         ),
                     )
                 }
@@ -275,16 +286,16 @@ def test_a_board_that_asks_wrongly_is_not_built(
 ) -> None:
     boards = (_board(**changes),)
     if not said:
-        assert build(tmp_path, GrafanaConfig(), boards=boards).files
+        assert build_folder(tmp_path, GrafanaConfig(), boards=boards).files
         return
     with pytest.raises(BoardError, match=re.escape(said)):
-        build(tmp_path, GrafanaConfig(), boards=boards)
+        build_folder(tmp_path, GrafanaConfig(), boards=boards)
     assert not list(tmp_path.iterdir())
 
 
 def test_two_boards_of_one_uid_or_title_are_refused() -> None:
     found = check_boards((_board(), _board()), CATALOGUE)
-    assert found == ["uid 'b' is there 2 times", "title 'B' is there 2 times"]
+    assert found == ["uid 'b' is used 2 times", "title 'B' is used 2 times"]
 
 
 def test_every_dashboard_is_classic_with_ids_once_and_no_overlap() -> None:
@@ -370,7 +381,7 @@ def test_all_rules_are_paused_and_page_nobody_except_the_one_that_watches_towpat
     for config in ({}, {"contact_webhook": "https://hook.example", "target": 12}):
         for group in _alerting(**config)["groups"]:
             for rule in group["rules"]:
-                watching = rule["uid"] == WATCH_UID
+                watching = rule["uid"] == WATCHDOG_UID
                 assert rule["isPaused"] is not watching
                 assert ("notification_settings" in rule) == (watching and bool(config))
     assert "provisioning/alerting/towpath-contact.yaml" not in _texts()
@@ -384,7 +395,7 @@ def test_silence_of_towpath_itself_is_an_alert_and_not_no_data() -> None:
         rule
         for group in _alerting()["groups"]
         for rule in group["rules"]
-        if rule["uid"] == WATCH_UID
+        if rule["uid"] == WATCHDOG_UID
     )
     assert watching["noDataState"] == "Alerting"
     assert watching["execErrState"] == "Alerting"
@@ -419,7 +430,7 @@ def test_a_rule_leads_to_a_panel_that_is_there() -> None:
 
 
 def test_rules_grafana_cannot_say_are_listed_with_the_reason() -> None:
-    texts, left = files(GrafanaConfig(), RULES)
+    texts, left = render_files(GrafanaConfig(), RULES)
     text = texts["provisioning/alerting/towpath-rules.yaml"]
     assert {each.rule for each in left} >= {"monitor_blind", "on_backup_line"}
     for each in left:

@@ -20,7 +20,7 @@ from alerts import rule_files as alert_rules
 from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
 from collectors.store.query import Pick, Query
-from dashboards.grafana import BOARDS, GrafanaConfig, files
+from dashboards.grafana import BOARDS, GrafanaConfig, render_files
 from dashboards.grafana.board import OVER_TIME, Board, Panel
 from probes.wire.sample import Sample, Value
 
@@ -79,7 +79,7 @@ def influx(
 
 def _panel_document(board: Board, panel: Panel) -> dict[str, Any]:
     folder = "personal" if board.personal else "shared"
-    texts = files(GrafanaConfig(personal=True))[0]
+    texts = render_files(GrafanaConfig(personal=True))[0]
     document = json.loads(texts[f"dashboards/{folder}/{board.uid}.json"])
     found: dict[str, Any] = next(
         each
@@ -236,7 +236,7 @@ def test_every_state_over_time_has_the_colours_of_its_words() -> None:
 
 def test_exported_messages_give_figures_with_their_units() -> None:
     rules = alert_rules.load_rules(CATALOGUE)
-    texts = files(GrafanaConfig(), rules)[0]
+    texts = render_files(GrafanaConfig(), rules)[0]
     text = texts["provisioning/alerting/towpath-rules.yaml"]
     assert "{{ (index" not in text
     assert '{{ printf "%.0f" (index .Values "B1").Value }} ms' in " ".join(text.split())

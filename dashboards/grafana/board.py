@@ -1,7 +1,7 @@
-"""Boards and panels as values: what is shown, not how Grafana writes it down.
+"""Boards and panels as values: what is shown, not Grafana's JSON for it.
 
-Every panel asks with `Query` values, so that `check` can hold each name against the
-catalogue and the tests can put each question to a real InfluxDB.
+Every panel uses `Query` values, so that `board_checks` can check each name against the
+catalogue, and tests can run each query on a real InfluxDB.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collectors.store.influxql import Grafana, identifier, render
 from collectors.store.query import Aggregate, Pick, Query, Where
 from dashboards.call_quality import BY_FIELD
 
-Kind = Literal["timeseries", "stat", "table", "state-timeline", "bargauge"]
+PanelKind = Literal["timeseries", "stat", "table", "state-timeline", "bargauge"]
 OVER_TIME = frozenset({"timeseries", "state-timeline"})
 SHARED = "towpath-shared"
 PERSONAL = "towpath-personal"
-# A poll may be late or lost, and a group's row is written after its window has ended.
+# A poll may be late or lost, and a group's row is written after the end of its window.
 NEWEST_PERIODS = 5
-# Grafana names its units; the catalogue names the council's.
+# The catalogue's unit → Grafana's name for it.
 UNITS = {
     "bit/s": "bps",
     "ratio": "percentunit",
@@ -44,9 +44,9 @@ BUSY: Steps = ((None, GREEN), (0.7, AMBER), (0.85, RED))
 
 @dataclass(frozen=True)
 class Variable:
-    """A choice at the top of a board: the values of a tag.
+    """A selector at the top of a board: the values of a tag.
 
-    `within`: tag -> variable that narrows it, such as a site's devices.
+    `within`: tag → the variable that narrows it, such as the site for its devices.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Variable:
     measurement: str
     tag: str
     within: Mapping[str, str] = field(default_factory=dict)
-    several: bool = True
+    multiple: bool = True
 
     def query(self) -> str:
         narrowed = " AND ".join(
@@ -70,9 +70,9 @@ class Variable:
 
 @dataclass(frozen=True)
 class PanelQuery:
-    """One question of a panel and the name its lines carry (`$tag_port in`).
+    """One query of a panel, and the name of its lines (`$tag_port in`).
 
-    `below`: drawn below the axis.
+    `below`: draw it below the axis.
     """
 
     query: Query
@@ -80,16 +80,17 @@ class PanelQuery:
     variables: Mapping[str, str] = field(default_factory=dict)
     below: bool = False
 
-    def influxql(self, kind: Kind) -> str:
-        """In buckets of Grafana's interval if `kind` draws over time, else one row per
-        group: a table has one row per subject, a stat one figure."""
+    def influxql(self, kind: PanelKind) -> str:
+        """Returns InfluxQL, with buckets of Grafana's interval if `kind` is drawn over
+        time. Otherwise it has one row per group: a subject of a table, or one
+        figure."""
         return render(
             self.query,
             CATALOGUE.measurement(self.query.measurement),
             Grafana(
                 interval="$__interval" if kind in OVER_TIME else "",
                 variables=self.variables,
-                # Nulls, so that a stretch without data is a gap and not a line.
+                # Nulls make a stretch without data a gap instead of a line.
                 fill="null",
             ),
         )
@@ -101,7 +102,7 @@ class TableColumn:
 
     title: str
     unit: str = ""
-    words: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    value_texts: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     steps: Steps = ()
     gauge: bool = False
     link: str = ""
@@ -109,39 +110,45 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel. `unit` is Grafana's name; `words` give values words and colours.
+    """One panel. `unit` is Grafana's name; `value_texts` map values to text and colour.
 
-    `newest`: it asks about now, so only the last `NEWEST_PERIODS` periods of its
-    measurements are read, whatever range is chosen: what has stopped sending shows no
-    figure instead of an old one. (Grafana does this for ranges that end now; for one in
-    the past it is the whole range.)
+    `newest`: it shows the present, so it reads only the last `NEWEST_PERIODS` periods
+    of its measurements, whatever range is selected: what has stopped sending shows no
+    figure instead of an old one. (Grafana does this for ranges that end now; for a
+    range in the past it reads all of it.)
     """
 
     title: str
     description: str
     targets: tuple[PanelQuery, ...]
     unit: str
-    kind: Kind = "timeseries"
+    kind: PanelKind = "timeseries"
     width: int = 12
     height: int = 8
     steps: Steps = ((None, GREEN),)
-    words: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    value_texts: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     columns: Mapping[str, TableColumn] = field(default_factory=dict)
     decimals: int | None = None
-    least: float | None = None
-    most: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     newest: bool = False
 
     @property
     def newest_ms(self) -> int:
-        """How far back a panel about now looks: as far as its slowest measurement."""
-        periods = (CATALOGUE.measurement(t.query.measurement) for t in self.targets)
-        return NEWEST_PERIODS * 1000 * max(each.period_s for each in periods)
+        """How far back a panel about the present reads, by its slowest measurement."""
+        measurements = [
+            CATALOGUE.measurement(target.query.measurement) for target in self.targets
+        ]
+        return (
+            NEWEST_PERIODS
+            * 1000
+            * max(measurement.period_s for measurement in measurements)
+        )
 
 
 @dataclass(frozen=True)
 class BoardRow:
-    """A headed group of panels."""
+    """A group of panels under a heading."""
 
     title: str
     panels: tuple[Panel, ...]
@@ -149,7 +156,7 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class Board:
-    """One dashboard; `personal` ones ask the database of laptops' own results."""
+    """One dashboard; a `personal` one queries the database of laptops' own results."""
 
     uid: str
     title: str
@@ -169,13 +176,14 @@ class Board:
         return [panel for row in self.rows for panel in row.panels]
 
 
-def ask(
+def select(
     measurement: str,
     *picks: tuple[str, Aggregate],
     by: tuple[str, ...] = (),
     where: tuple[Where, ...] = (),
 ) -> Query:
-    """A question whose times Grafana gives; buckets are never under the period."""
+    """Returns a query whose time range Grafana sets. Buckets are never shorter than the
+    measurement's period."""
     period_ms = CATALOGUE.measurement(measurement).period_s * 1000
     return Query(
         measurement,
@@ -189,13 +197,13 @@ def ask(
 
 
 def unit_of(measurement: str, name: str) -> str:
-    """Grafana's unit for a field of the catalogue."""
+    """Returns Grafana's unit for a field of the catalogue."""
     return UNITS[CATALOGUE.measurement(measurement).field(name).unit]
 
 
-def limits_of(name: str) -> Steps:
-    """The colours of a figure of calls, by the one verdict on it."""
-    found = BY_FIELD[name]
-    if found.is_less_worse:
-        return ((None, RED), (found.poor, AMBER), (found.good, GREEN))
-    return ((None, GREEN), (found.good, AMBER), (found.poor, RED))
+def verdict_steps(name: str) -> Steps:
+    """Returns the colour steps of a call figure, by its limits for good and poor."""
+    limits = BY_FIELD[name]
+    if limits.is_less_worse:
+        return ((None, RED), (limits.poor, AMBER), (limits.good, GREEN))
+    return ((None, GREEN), (limits.good, AMBER), (limits.poor, RED))

@@ -1,6 +1,6 @@
-"""Holds boards against the catalogue: as values, and as the JSON files made of them.
+"""Checks boards against the catalogue: as values, and as JSON files.
 
-Every finding is one sentence: file or board, panel, name, did you mean.
+Every finding is one sentence: file or board, panel, name, "did you mean".
 """
 
 from __future__ import annotations
@@ -24,22 +24,24 @@ _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|=~\s*/(?:[^/\\]|\\.)*/")
 
 
 def check_boards(boards: Sequence[Board], catalogue: Catalogue) -> list[str]:
-    """What is wrong with the boards as values; empty where nothing is."""
-    found = _twice([board.uid for board in boards], "uid")
-    found += _twice([board.title for board in boards], "title")
+    """Returns every error in the boards as values."""
+    errors = _duplicates([board.uid for board in boards], "uid")
+    errors += _duplicates([board.title for board in boards], "title")
     for board in boards:
         where = f"board {board.title!r}"
-        found += _twice([p.title for p in board.panels], f"panel title in {where}")
+        errors += _duplicates(
+            [p.title for p in board.panels], f"panel title in {where}"
+        )
         if not board.description:
-            found.append(f"{where} has no description")
+            errors.append(f"{where} has no description")
         for panel in board.panels:
             at = f"{where}, panel {panel.title!r}"
             if not panel.description:
-                found.append(f"{at} has no description")
+                errors.append(f"{at} has no description")
             if not panel.unit:
-                found.append(f"{at} has no unit")
+                errors.append(f"{at} has no unit")
             if not panel.targets:
-                found.append(f"{at} asks nothing")
+                errors.append(f"{at} has no query")
             for target in panel.targets:
                 query = target.query
                 try:
@@ -48,11 +50,13 @@ def check_boards(boards: Sequence[Board], catalogue: Catalogue) -> list[str]:
                     for tag in target.variables:
                         declared.tag(tag)
                 except (Misfit, UnknownName) as misfit:
-                    found.append(f"{at}: {misfit}")
+                    errors.append(f"{at}: {misfit}")
                     continue
-                found += _belongs(at, query.measurement, board.personal, catalogue)
-                found += _ambiguous(at, target, board, declared)
-            found += _hidden_states(at, panel)
+                errors += _database_errors(
+                    at, query.measurement, board.personal, catalogue
+                )
+                errors += _ambiguous_last(at, target, board, declared)
+            errors += _hidden_states(at, panel)
         for variable in board.variables:
             at = f"{where}, variable {variable.name!r}"
             try:
@@ -60,21 +64,23 @@ def check_boards(boards: Sequence[Board], catalogue: Catalogue) -> list[str]:
                 for tag in (variable.tag, *variable.within):
                     declared.tag(tag)
             except UnknownName as unknown:
-                found.append(f"{at}: {unknown}")
+                errors.append(f"{at}: {unknown}")
                 continue
-            found += _belongs(at, variable.measurement, board.personal, catalogue)
-            known = {each.name for each in board.variables}
-            found += [
+            errors += _database_errors(
+                at, variable.measurement, board.personal, catalogue
+            )
+            known = {variable.name for variable in board.variables}
+            errors += [
                 f"{at} is narrowed by {name!r}, which the board does not have"
                 for name in variable.within.values()
                 if name not in known
             ]
-    return found
+    return errors
 
 
 def check_folder(folder: Path, catalogue: Catalogue) -> list[str]:
-    """What is wrong with every dashboard (`*.json`) in `folder` and below it."""
-    found: list[str] = []
+    """Returns every error in the dashboards (`*.json`) in `folder` and below it."""
+    errors: list[str] = []
     uids: dict[str, Path] = {}
     titles: dict[tuple[Path, str], Path] = {}
     paths = sorted(folder.rglob("*.json"))
@@ -84,29 +90,29 @@ def check_folder(folder: Path, catalogue: Catalogue) -> list[str]:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            found.append(f"{path}: is not JSON: {error}")
+            errors.append(f"{path}: is not JSON: {error}")
             continue
         if not isinstance(document, dict) or "panels" not in document:
-            found.append(f"{path}: is not a dashboard: it has no panels")
+            errors.append(f"{path}: is not a dashboard: it has no panels")
             continue
         uid, title = str(document.get("uid") or ""), str(document.get("title") or "")
         if not uid:
-            found.append(f"{path}: has no uid")
+            errors.append(f"{path}: has no uid")
         elif uid in uids:
-            found.append(f"{path}: uid {uid!r} is already that of {uids[uid]}")
+            errors.append(f"{path}: uid {uid!r} is already that of {uids[uid]}")
         uids.setdefault(uid, path)
         place = (path.parent, title)
         if place in titles:
-            found.append(f"{path}: title {title!r} is already that of {titles[place]}")
+            errors.append(f"{path}: title {title!r} is already that of {titles[place]}")
         titles.setdefault(place, path)
-        found += list(_document(path, document, catalogue))
-    return found
+        errors += list(_dashboard_errors(path, document, catalogue))
+    return errors
 
 
-def _document(
+def _dashboard_errors(
     path: Path, document: dict[str, Any], catalogue: Catalogue
 ) -> Iterator[str]:
-    for panel in _flat(document.get("panels", [])):
+    for panel in _all_panels(document.get("panels", [])):
         if panel.get("type") in ("row", "text"):
             continue
         where = f"{path}, panel {panel.get('title') or panel.get('id')!r}"
@@ -115,9 +121,9 @@ def _document(
             yield f"{where}: has no description"
         if not defaults.get("unit"):
             yield f"{where}: has no unit"
-        yield from _colours(where, panel, catalogue)
+        yield from _colour_errors(where, panel, catalogue)
         for target in panel.get("targets", ()):
-            yield from _asked(where, target, panel, catalogue)
+            yield from _query_errors(where, target, panel, catalogue)
             query = str(target.get("query"))
             if panel.get("type") == "table" and _BY_TIME.search(query):
                 yield (
@@ -127,39 +133,44 @@ def _document(
     for variable in document.get("templating", {}).get("list", ()):
         if variable.get("type") == "query":
             where = f"{path}, variable {variable.get('name')!r}"
-            yield from _asked(where, variable, variable, catalogue)
+            yield from _query_errors(where, variable, variable, catalogue)
     for mark in document.get("annotations", {}).get("list", ()):
         if mark.get("query"):
             where = f"{path}, annotation {mark.get('name')!r}"
-            yield from _asked(where, mark, mark, catalogue)
+            yield from _query_errors(where, mark, mark, catalogue)
 
 
-def _colours(where: str, panel: dict[str, Any], catalogue: Catalogue) -> Iterator[str]:
-    """With threshold colours Grafana merges the states of a timeline by threshold and
-    ignores their words: one step paints every state alike."""
+def _colour_errors(
+    where: str, panel: dict[str, Any], catalogue: Catalogue
+) -> Iterator[str]:
+    """With threshold colours, Grafana merges the states of a timeline by threshold and
+    ignores their value texts: one step gives every state the same colour."""
     if panel.get("type") not in ("state-timeline", "status-history"):
         return
     config = panel.get("fieldConfig", {})
     shared = config.get("defaults", {})
     kinds = [("", shared)]
     for override in config.get("overrides", ()):
-        own = {each["id"]: each.get("value") for each in override.get("properties", ())}
+        own = {item["id"]: item.get("value") for item in override.get("properties", ())}
         if {"color", "mappings"} & own.keys():
             name = override.get("matcher", {}).get("options")
             kinds.append((f" for {name!r}", {**shared, **own}))
-    has_texts = _asks_for_text(panel, catalogue)
+    has_texts = _queries_text(panel, catalogue)
     for about, settings in kinds:
         mode = (settings.get("color") or {}).get("mode")
         if mode == "thresholds" and (settings.get("mappings") or has_texts):
             yield (
-                f"{where}: is a state timeline of words with threshold colours{about}, "
+                f"{where}: is a state timeline of texts with threshold colours{about}, "
                 "so an outage may not show; expected color mode 'palette-classic'"
             )
 
 
-def _asks_for_text(panel: dict[str, Any], catalogue: Catalogue) -> bool:
+def _queries_text(panel: dict[str, Any], catalogue: Catalogue) -> bool:
     texts = {
-        field.name for each in catalogue for field in each.fields if field.type == "str"
+        field.name
+        for measurement in catalogue
+        for field in measurement.fields
+        if field.type == "str"
     }
     return any(
         texts & set(_FIELD.findall(str(target.get("query"))))
@@ -167,22 +178,22 @@ def _asks_for_text(panel: dict[str, Any], catalogue: Catalogue) -> bool:
     )
 
 
-def _flat(panels: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _all_panels(panels: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for panel in panels:
         yield panel
-        yield from _flat(panel.get("panels") or ())
+        yield from _all_panels(panel.get("panels") or ())
 
 
-def _asked(
-    where: str, asks: dict[str, Any], around: dict[str, Any], catalogue: Catalogue
+def _query_errors(
+    where: str, holder: dict[str, Any], parent: dict[str, Any], catalogue: Catalogue
 ) -> Iterator[str]:
-    """Findings about one InfluxQL text. What Towpath does not write is not judged
-    beyond its names: measurement, fields inside functions, the rest as tags."""
-    query = asks.get("query")
+    """Errors in one InfluxQL text. Only names are checked: the measurement, fields
+    inside functions, and everything else as tags."""
+    query = holder.get("query")
     if not isinstance(query, str):
         yield f"{where}: has no InfluxQL text as its query"
         return
-    source = asks.get("datasource") or around.get("datasource") or {}
+    source = holder.get("datasource") or parent.get("datasource") or {}
     uid = source.get("uid", "") if isinstance(source, dict) else str(source)
     bare = _LITERAL.sub(" ", query)
     for measurement in _FROM.findall(bare) or [""]:
@@ -193,10 +204,10 @@ def _asked(
             return
         if declared.personal != (uid == PERSONAL):
             yield (
-                f"{where}: {measurement!r} is about one laptop and may only be asked "
-                f"of the data source {PERSONAL!r}"
+                f"{where}: {measurement!r} is about one laptop and may only be queried "
+                f"from the data source {PERSONAL!r}"
                 if declared.personal
-                else f"{where}: {measurement!r} does not lie in {PERSONAL!r}"
+                else f"{where}: {measurement!r} is not in {PERSONAL!r}"
             )
         rest = _ALIAS.sub(" ", _FROM.sub(" ", bare))
         fields, own = set(_FIELD.findall(rest)), set(_ALIAS.findall(bare))
@@ -207,7 +218,7 @@ def _asked(
                 yield f"{where}: {unknown}"
         for name in sorted(set(_QUOTED.findall(rest)) - fields - own):
             if any(name == field.name for field in declared.fields):
-                # Calculated with, in a query within the query.
+                # Used for a calculation, in a query within the query.
                 continue
             try:
                 declared.tag(name)
@@ -215,23 +226,23 @@ def _asked(
                 yield f"{where}: {unknown}"
 
 
-# Tags that follow from the subject, so that they need not be asked for.
-_FOLLOWING = frozenset({"site", "role", "supplier", "severity"})
+# Tags that follow from the subject, so no query needs to group by them.
+_IMPLIED = frozenset({"site", "role", "supplier", "severity"})
 
 
-def _ambiguous(
+def _ambiguous_last(
     where: str, target: PanelQuery, board: Board, declared: Measurement
 ) -> Iterator[str]:
-    """`last` of several subjects is the value of any one of them: each tag has to be
-    grouped by, or narrowed to one value."""
+    """`last` over several subjects is the value of any one of them, so each tag must be
+    grouped by or fixed to one value."""
     query = target.query
     if all(pick.aggregate != "last" for pick in query.picks):
         return
-    single = {variable.name for variable in board.variables if not variable.several}
+    single = {variable.name for variable in board.variables if not variable.multiple}
     fixed = {
-        *_FOLLOWING,
+        *_IMPLIED,
         *query.group_by,
-        *(each.tag for each in query.where if len(each.values) == 1),
+        *(filter.tag for filter in query.where if len(filter.values) == 1),
         *(tag for tag, name in target.variables.items() if name in single),
     }
     for tag in declared.tags:
@@ -243,11 +254,11 @@ def _ambiguous(
 
 
 def _hidden_states(where: str, panel: Panel) -> Iterator[str]:
-    """A state shorter than an interval has to show: the worst of it is drawn."""
+    """A state shorter than an interval must show, so the worst of it is drawn."""
     if panel.kind != "state-timeline":
         return
-    if not panel.words:
-        yield f"{where}: is a state timeline without words for its states"
+    if not panel.value_texts:
+        yield f"{where}: is a state timeline without texts for its states"
     for target in panel.targets:
         for pick in target.query.picks:
             if pick.aggregate not in ("min", "max"):
@@ -257,23 +268,23 @@ def _hidden_states(where: str, panel: Panel) -> Iterator[str]:
                 )
 
 
-def _belongs(
+def _database_errors(
     where: str, measurement: str, personal: bool, catalogue: Catalogue
 ) -> list[str]:
     is_personal = catalogue.measurement(measurement).personal
     if is_personal and not personal:
         return [
             f"{where}: {measurement!r} is about one laptop and may not be on a shared "
-            "board; ask 'experience' for groups large enough"
+            "board; use 'experience' for groups large enough"
         ]
     if personal and not is_personal:
-        return [f"{where}: {measurement!r} does not lie in the personal database"]
+        return [f"{where}: {measurement!r} is not in the personal database"]
     return []
 
 
-def _twice(names: list[str], what: str) -> list[str]:
+def _duplicates(names: list[str], what: str) -> list[str]:
     return [
-        f"{what} {name!r} is there {names.count(name)} times"
+        f"{what} {name!r} is used {names.count(name)} times"
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]

@@ -15,9 +15,9 @@ from collectors.server_measurements import CATALOGUE
 from dashboards.grafana.board import Board
 from dashboards.grafana.board_checks import check_boards
 from dashboards.grafana.boards import BOARDS
-from dashboards.grafana.classic import dashboard
+from dashboards.grafana.classic import dashboard_json
 from dashboards.grafana.grafana_config import GrafanaConfig
-from dashboards.grafana.grafana_rules import Left, document
+from dashboards.grafana.grafana_rules import UnsupportedRule, rules_document
 from dashboards.grafana.provisioning import contact_points, datasources, providers
 from probes.wire.atomic_file import replace_file
 from probes.wire.catalogue import Catalogue
@@ -31,7 +31,7 @@ _PERSONAL_HEADER = """\
 
 
 class BoardError(ValueError):
-    """The boards cannot be used; `findings` says why, one sentence each."""
+    """The boards cannot be used; `findings` lists every reason, a sentence each."""
 
     def __init__(self, findings: list[str]) -> None:
         super().__init__("\n".join(findings))
@@ -39,52 +39,55 @@ class BoardError(ValueError):
 
 
 @dataclass(frozen=True)
-class Built:
-    """The files written, and the rules Grafana cannot say."""
+class BuiltFiles:
+    """The files written, and the rules that Grafana cannot express."""
 
     files: tuple[Path, ...]
-    left: tuple[Left, ...]
+    unsupported: tuple[UnsupportedRule, ...]
 
 
-def build(
+def build_folder(
     out: Path,
     config: GrafanaConfig,
     rules: Sequence[Rule] = (),
     boards: tuple[Board, ...] = BOARDS,
     catalogue: Catalogue = CATALOGUE,
-) -> Built:
-    """Writes `provisioning/` and `dashboards/` below `out`. `BoardError` where a board
-    asks for what is not there; then nothing is written."""
-    texts, left = files(config, rules, boards, catalogue)
+) -> BuiltFiles:
+    """Writes `provisioning/` and `dashboards/` below `out`. Raises `BoardError` if a
+    board uses an unknown name; then nothing is written."""
+    texts, unsupported = render_files(config, rules, boards, catalogue)
     written = []
     for name, text in texts.items():
         path = out / name
-        # Grafana re-reads the folder at any moment: a file is whole or not there.
+        # Grafana may read the folder at any moment: a file must be whole or absent.
         replace_file(path, text.encode(), durable=False, mode=None)
         written.append(path)
     for name in ("plugins", "notifiers"):
-        # Grafana 9 logs an error for each of these that is not there.
+        # Grafana 9 logs an error for each of these that is missing.
         (out / "provisioning" / name).mkdir(exist_ok=True)
-    return Built(tuple(written), tuple(left))
+    return BuiltFiles(tuple(written), tuple(unsupported))
 
 
-def files(
+def render_files(
     config: GrafanaConfig,
     rules: Sequence[Rule] = (),
     boards: tuple[Board, ...] = BOARDS,
     catalogue: Catalogue = CATALOGUE,
-) -> tuple[dict[str, str], list[Left]]:
-    """Path below the folder -> text, and the rules left out. Pure."""
+) -> tuple[dict[str, str], list[UnsupportedRule]]:
+    """Path below the folder → text, and the rules left out. Pure."""
     findings = check_boards(boards, catalogue)
     if findings:
         raise BoardError(findings)
-    alerting, left = document(rules, boards, config)
+    alerting, unsupported = rules_document(rules, boards, config)
     personal = _PERSONAL_HEADER if config.personal else ""
     texts = {
         "provisioning/datasources/towpath.yaml": personal + _yaml(datasources(config)),
         "provisioning/dashboards/towpath.yaml": personal + _yaml(providers(config)),
         "provisioning/alerting/towpath-rules.yaml": _yaml(alerting)
-        + "".join(f"# Not here: {each.rule}: {each.why}.\n" for each in left),
+        + "".join(
+            f"# Not here: {left_out.rule}: {left_out.why}.\n"
+            for left_out in unsupported
+        ),
     }
     contact = contact_points(config)
     if contact is not None:
@@ -93,20 +96,24 @@ def files(
         if board.personal and not config.personal:
             continue
         folder = "personal" if board.personal else "shared"
-        text = json.dumps(dashboard(board, boards), indent=1, ensure_ascii=False)
+        text = json.dumps(dashboard_json(board, boards), indent=1, ensure_ascii=False)
         texts[f"dashboards/{folder}/{board.uid}.json"] = text + "\n"
-    return texts, left
+    return texts, unsupported
 
 
-class _Plain(yaml.SafeDumper):
-    """Anchors and aliases would be right, but nobody reads them gladly."""
+class _DumperWithoutAliases(yaml.SafeDumper):
+    """Writes no anchors and aliases: they would be correct, but are hard to read."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-def _yaml(document: dict[str, Any]) -> str:
+def _yaml(content: dict[str, Any]) -> str:
     text: str = yaml.dump(
-        document, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100
+        content,
+        Dumper=_DumperWithoutAliases,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
     )
     return _HEADER + text

@@ -1,6 +1,6 @@
-"""A `Board` as classic dashboard JSON (schemaVersion 42), which Grafana 9 to 13 take.
+"""A `Board` as classic dashboard JSON (schemaVersion 42), which Grafana 9 to 13 read.
 
-Pure. Panel ids follow from their order, so that alert rules can point at them.
+Pure. Panel ids follow from their order, so that alert rules can refer to them.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from dashboards.grafana.board import (
     Steps,
     TableColumn,
     Variable,
-    ask,
+    select,
 )
 
 SCHEMA_VERSION = 42
 
 
-def dashboard(board: Board, boards: tuple[Board, ...]) -> dict[str, Any]:
-    """`boards` are those it links to. Shared and personal ones never link to each
-    other: they lie in organisations of their own."""
+def dashboard_json(board: Board, boards: tuple[Board, ...]) -> dict[str, Any]:
+    """Returns the JSON of `board`, with links to `boards`. Shared and personal boards
+    never link to each other: they are in organisations of their own."""
     source = _source(board.datasource)
     return {
         "id": None,
@@ -47,19 +47,21 @@ def dashboard(board: Board, boards: tuple[Board, ...]) -> dict[str, Any]:
         "time": {"from": board.since, "to": "now"},
         "timepicker": {"refresh_intervals": ["30s", "1m", "5m", "15m"]},
         "fiscalYearStartMonth": 3,
-        "links": [_link(each) for each in boards if _may_link(board, each)],
-        "annotations": {"list": list(_marks(board))},
-        "templating": {"list": [_variable(each, source) for each in board.variables]},
+        "links": [_link(other) for other in boards if _may_link(board, other)],
+        "annotations": {"list": list(_annotations(board))},
+        "templating": {
+            "list": [_variable(variable, source) for variable in board.variables]
+        },
         "panels": list(_panels(board, source)),
     }
 
 
 def panel_ids(board: Board) -> dict[str, int]:
-    """Title of each panel -> the id it has in the JSON."""
+    """Returns the title of each panel → its id in the JSON."""
     return {
-        each["title"]: each["id"]
-        for each in _panels(board, _source(board.datasource))
-        if each["type"] != "row"
+        panel["title"]: panel["id"]
+        for panel in _panels(board, _source(board.datasource))
+        if panel["type"] != "row"
     }
 
 
@@ -86,26 +88,28 @@ def _link(board: Board) -> dict[str, Any]:
     }
 
 
-def _marks(board: Board) -> Iterator[dict[str, Any]]:
-    """Marks on every graph: changes of alerts, of the site where one is chosen; where
-    a device is, what it told."""
+def _annotations(board: Board) -> Iterator[dict[str, Any]]:
+    """Annotations on every graph: changes of alerts (of the selected site, if the board
+    has a site) and events (of the selected device, if it has one)."""
     if board.personal:
         return
-    chosen = {each.name for each in board.variables}
-    alerts = ask("alert", ("cause", "last"), by=("rule", "subject"))
-    yield _mark("Alerts", "red", alerts, {"site"} & chosen, "rule", "cause_last")
-    if "device" in chosen:
-        events = ask("event", ("text", "last"), by=("event", "port"))
-        yield _mark("Events", "blue", events, {"device"}, "event", "text_last")
+    selectors = {variable.name for variable in board.variables}
+    alerts = select("alert", ("cause", "last"), by=("rule", "subject"))
+    yield _annotation(
+        "Alerts", "red", alerts, {"site"} & selectors, "rule", "cause_last"
+    )
+    if "device" in selectors:
+        events = select("event", ("text", "last"), by=("event", "port"))
+        yield _annotation("Events", "blue", events, {"device"}, "event", "text_last")
 
 
-def _mark(
-    name: str, colour: str, asks: Query, by: set[str], title: str, text: str
+def _annotation(
+    name: str, colour: str, query: Query, by: set[str], title: str, text: str
 ) -> dict[str, Any]:
-    query = render(
-        asks,
-        CATALOGUE.measurement(asks.measurement),
-        Grafana(interval="1m", variables={each: each for each in sorted(by)}),
+    influxql = render(
+        query,
+        CATALOGUE.measurement(query.measurement),
+        Grafana(interval="1m", variables={tag: tag for tag in sorted(by)}),
     )
     source = _source(SHARED)
     return {
@@ -114,17 +118,17 @@ def _mark(
         "enable": True,
         "hide": False,
         "iconColor": colour,
-        "query": query,
+        "query": influxql,
         "target": {
             "refId": name,
             "datasource": source,
-            "query": query,
+            "query": influxql,
             "rawQuery": True,
             "resultFormat": "table",
         },
         "textColumn": text,
         "titleColumn": title,
-        "tagsColumn": ",".join(asks.group_by),
+        "tagsColumn": ",".join(query.group_by),
     }
 
 
@@ -142,12 +146,12 @@ def _variable(variable: Variable, source: dict[str, str]) -> dict[str, Any]:
         "regex": "",
         "hide": 0,
         "skipUrlSync": False,
-        "multi": variable.several,
-        "includeAll": variable.several,
-        "allValue": ".*" if variable.several else None,
+        "multi": variable.multiple,
+        "includeAll": variable.multiple,
+        "allValue": ".*" if variable.multiple else None,
         "current": (
             {key: [value] for key, value in everything.items()}
-            if variable.several
+            if variable.multiple
             else {}
         ),
         "options": [],
@@ -189,7 +193,7 @@ def _panel(panel: Panel, source: dict[str, str]) -> dict[str, Any]:
         "targets": [_target(t, n, panel, source) for n, t in enumerate(panel.targets)],
         "fieldConfig": {
             "defaults": _defaults(panel),
-            "overrides": [*_below(panel), *_columns(panel)],
+            "overrides": [*_below_axis(panel), *_columns(panel)],
         },
         "options": _options(panel),
         "transformations": _transformations(panel),
@@ -221,14 +225,14 @@ def _defaults(panel: Panel) -> dict[str, Any]:
     defaults: dict[str, Any] = {
         "unit": panel.unit,
         "thresholds": _thresholds(panel.steps),
-        "mappings": _mappings(panel.words),
+        "mappings": _mappings(panel.value_texts),
         "noValue": "no data",
         "custom": {},
     }
     for name, value in (
         ("decimals", panel.decimals),
-        ("min", panel.least),
-        ("max", panel.most),
+        ("min", panel.minimum),
+        ("max", panel.maximum),
     ):
         if value is not None:
             defaults[name] = value
@@ -242,15 +246,15 @@ def _defaults(panel: Panel) -> dict[str, Any]:
             "fillOpacity": 8,
             "showPoints": "never",
             "axisPlacement": "auto",
-            # Over this distance without data the line is broken, not drawn on.
+            # A gap longer than this breaks the line.
             "spanNulls": 3 * max(_period_ms(t) for t in panel.targets),
             "thresholdsStyle": {"mode": "dashed" if coloured else "off"},
         }
     else:
         defaults["color"] = {"mode": "thresholds"}
         if panel.kind == "state-timeline":
-            # With threshold colours Grafana merges by thresholds and ignores the
-            # words: one step paints every state the same.
+            # With threshold colours Grafana merges states by threshold and ignores the
+            # value texts: one step gives every state the same colour.
             defaults["color"] = {"mode": "palette-classic"}
             defaults["custom"] = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False}
         if panel.kind == "table":
@@ -275,8 +279,8 @@ def _mappings(words: Mapping[int, tuple[str, str]]) -> list[dict[str, Any]]:
     return [{"type": "value", "options": options}]
 
 
-def _below(panel: Panel) -> Iterator[dict[str, Any]]:
-    """What is drawn below the axis, by the name its lines have."""
+def _below_axis(panel: Panel) -> Iterator[dict[str, Any]]:
+    """Overrides for what is drawn below the axis, by the name of its lines."""
     for target in panel.targets:
         if target.below:
             pattern = re.sub(r"\\\$tag_[a-z_]+", ".*", re.escape(target.legend))
@@ -302,17 +306,17 @@ def _columns(panel: Panel) -> Iterator[dict[str, Any]]:
 def _properties(column: TableColumn) -> Iterator[dict[str, Any]]:
     if column.unit:
         yield {"id": "unit", "value": column.unit}
-    if column.words:
-        yield {"id": "mappings", "value": _mappings(column.words)}
+    if column.value_texts:
+        yield {"id": "mappings", "value": _mappings(column.value_texts)}
     if column.steps:
         yield {"id": "thresholds", "value": _thresholds(column.steps)}
     if column.gauge:
         yield {"id": "min", "value": 0}
         yield {"id": "max", "value": 1}
-        # Both spellings: Grafana 9.4 moved it; what it does not know it leaves.
+        # Both spellings: Grafana 9.4 moved the option, and ignores the other.
         yield {"id": "custom.cellOptions", "value": {"type": "gauge", "mode": "basic"}}
         yield {"id": "custom.displayMode", "value": "basic"}
-    elif column.steps or column.words:
+    elif column.steps or column.value_texts:
         yield {"id": "custom.cellOptions", "value": {"type": "color-text"}}
         yield {"id": "custom.displayMode", "value": "color-text"}
     if column.link:
@@ -372,7 +376,7 @@ def _transformations(panel: Panel) -> list[dict[str, Any]]:
         {
             "id": "organize",
             "options": {
-                # The time of a row without buckets is the start of the range.
+                # Without buckets the time of a row is the start of the range.
                 "excludeByName": {"Time": True, "time": True},
                 "indexByName": order,
                 "renameByName": {

@@ -1,4 +1,4 @@
-"""Settings of what is generated for Grafana."""
+"""Settings of the files generated for Grafana."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ OLDEST, NEWEST = 9, 13
 
 
 class GrafanaConfig(StrictModel):
-    """`[grafana]`. Secrets are not in it: files name environment variables of the
-    Grafana process (`$INFLUX_URL`, `$INFLUX_TOKEN`), which Grafana fills in itself.
+    """`[grafana]`. It holds no secrets: the files name environment variables of the
+    Grafana process (`$INFLUX_URL`, `$INFLUX_TOKEN`), which Grafana fills in.
 
     In Grafana OSS every Viewer of an organisation may query all its data sources,
-    whatever the permissions of folders say. So laptops' own results are left out unless
-    `personal` is true, and then belong in an organisation (`personal_organisation`) or
-    a Grafana of their own, whose members are those who may see them.
+    whatever the folders' permissions. So laptops' own results are left out unless
+    `personal` is true. They then belong in an organisation (`personal_organisation`) or
+    a Grafana of their own, whose members may see them.
 
-    `target` is the oldest Grafana the files must work with. `contact_email` and
+    `target` is the oldest Grafana that the files must work with. `contact_email` and
     `contact_webhook` make a contact point for the one rule that watches Towpath.
     """
 
@@ -44,18 +44,18 @@ class GrafanaConfig(StrictModel):
 
     @property
     def exposures(self) -> list[str]:
-        """How more people could read personal data than those who were meant to."""
-        found = []
+        """Returns how more people than intended could read personal data."""
+        exposures = []
         if self.personal and self.organisation == self.personal_organisation:
-            found.append(
+            exposures.append(
                 "grafana.personal_organisation is also grafana.organisation: in "
                 "Grafana OSS every Viewer there may query laptops' own results; "
                 "expected an organisation or a Grafana of their own"
             )
         if self.personal and self.personal_token == self.shared_token:
-            found.append(
+            exposures.append(
                 "grafana.personal_token is also grafana.shared_token: whoever may "
                 "query the shared data source may read laptops' own results through "
                 "it; expected users that may each read one database"
             )
-        return found
+        return exposures

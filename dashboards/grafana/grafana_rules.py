@@ -1,14 +1,14 @@
-"""Towpath's rules as Grafana alert rules, as far as Grafana can say them. Pure.
+"""Towpath's rules as Grafana alert rules, as far as Grafana can express them. Pure.
 
-They are exported paused: Towpath's own engine pages, and two engines must not page for
-one fault. The exception watches Towpath itself, as a dead monitor cannot.
+They are exported paused: Towpath's own engine sends pages, and two engines must not
+page for one fault. The exception watches Towpath itself, because a dead monitor cannot.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,70 +23,70 @@ from dashboards.grafana.grafana_config import GrafanaConfig
 from dashboards.grafana.provisioning import CONTACT
 from dashboards.observed.blind_spans import CUT_OFF
 
-# Grafana 9 does not know the word and would not start.
+# Grafana 9 does not know this value and would not start.
 KEEP_LAST_SINCE = 12
 NOTIFICATION_SETTINGS_SINCE = 11
-WATCH_UID = "towpath-watch"
+WATCHDOG_UID = "towpath-watch"
 _SIGNS = {">": ">", ">=": ">=", "<": "<", "<=": "<=", "==": "==", "!=": "!="}
 
 
 @dataclass(frozen=True)
-class Left:
-    """A rule that Grafana cannot say, and why."""
+class UnsupportedRule:
+    """A rule that Grafana cannot express, and why."""
 
     rule: str
     why: str
 
 
-def document(
+def rules_document(
     rules: Iterable[Rule], boards: Sequence[Board], config: GrafanaConfig
-) -> tuple[dict[str, Any], list[Left]]:
-    """The provisioning file of alert rules, and what had to be left out."""
+) -> tuple[dict[str, Any], list[UnsupportedRule]]:
+    """Returns the provisioning file of alert rules, and the rules left out."""
     exported: list[dict[str, Any]] = []
-    left: list[Left] = []
+    unsupported: list[UnsupportedRule] = []
     rules = tuple(rules) if config.export_rules else ()
-    doubtful = _doubtful(rules)
+    void_rules = _void_while_cut_off(rules)
     for rule in rules:
-        why = unsayable(rule)
+        why = why_unsupported(rule)
         if why:
-            left.append(Left(rule.id, why))
+            unsupported.append(UnsupportedRule(rule.id, why))
         else:
-            exported.append(_rule(rule, boards, config, rule.id in doubtful))
-    groups = [_group(config, "Towpath itself", [watch(config)])]
+            exported.append(_rule(rule, boards, config, rule.id in void_rules))
+    groups = [_group(config, "Towpath itself", [watchdog_rule(config)])]
     if exported:
         groups.append(_group(config, "Towpath rules", exported))
-    return {"apiVersion": 1, "groups": groups}, left
+    return {"apiVersion": 1, "groups": groups}, unsupported
 
 
-def _doubtful(rules: Iterable[Rule]) -> set[str]:
-    """Rules that mean nothing while Towpath itself is cut off. Grafana has no rule that
-    explains another, so each of them looks for that itself."""
+def _void_while_cut_off(rules: Iterable[Rule]) -> set[str]:
+    """The rules that mean nothing while Towpath itself is cut off. In Grafana no rule
+    can explain another, so each of them checks that itself."""
     return {
         effect
         for rule in rules
         if rule.id == CUT_OFF
-        for each in rule.explains
-        for effect in each.rules
+        for explains in rule.explains
+        for effect in explains.rules
     }
 
 
-def unsayable(rule: Rule) -> str:
-    """Why Grafana cannot say `rule`; empty where it can."""
+def why_unsupported(rule: Rule) -> str:
+    """Returns why Grafana cannot express `rule`; empty if it can."""
     if rule.function:
-        return f"it is the function {rule.function!r}, which is Python"
+        return f"it uses the Python function {rule.function!r}"
     if not rule.when:
-        return "it is about silence: a series that vanishes raises nothing in Grafana"
+        return "it is about silence, and a series that ends raises nothing in Grafana"
     if rule.across == "all" or rule.least > 1:
         return "it compares several rows of one subject"
     if any(condition.aggregate == "rise" for condition in rule.when):
-        return "it counts the rise of a counter over restarts"
+        return "it follows a counter across restarts"
     if any(condition.missing is not None for condition in rule.when):
-        return "it is also of rows without the field that it compares"
+        return "it also applies to rows that lack the field that it compares"
     return ""
 
 
-def queries(rule: Rule) -> list[Query]:
-    """One question a condition; over the condition's own window."""
+def condition_queries(rule: Rule) -> list[Query]:
+    """Returns one query per condition, over the condition's own window."""
     measurement = CATALOGUE.measurement(rule.measurement)
     where = [Where(tag, values) for tag, values in rule.where.items()]
     tags = {tag.name for tag in measurement.tags}
@@ -107,13 +107,13 @@ def queries(rule: Rule) -> list[Query]:
     ]
 
 
-def watch(config: GrafanaConfig) -> dict[str, Any]:
-    """Fires where Towpath has written nothing about itself for five minutes: also by
-    having no data at all."""
+def watchdog_rule(config: GrafanaConfig) -> dict[str, Any]:
+    """Returns the rule that fires if Towpath has written nothing about itself for
+    five minutes, or if there is no data at all."""
     query = Query("self_journal", (Pick("bytes", "count"),), 0, 300_000)
-    watching = {
-        "uid": WATCH_UID,
-        "title": "Towpath has gone quiet",
+    rule = {
+        "uid": WATCHDOG_UID,
+        "title": "Towpath has stopped reporting",
         "condition": "C",
         "for": "2m",
         "noDataState": "Alerting",
@@ -122,19 +122,19 @@ def watch(config: GrafanaConfig) -> dict[str, Any]:
         "labels": {"severity": "critical", "towpath": "itself"},
         "annotations": {
             "summary": "Towpath has written nothing for five minutes",
-            "description": "Nobody is watching. Look at the service (systemctl status "
-            "towpath), its journal's disk, and whether InfluxDB takes writes.",
+            "description": "Nothing is being monitored. Check the service (systemctl "
+            "status towpath), its journal's disk, and that InfluxDB accepts writes.",
         },
         "data": [
-            _question("A", query),
-            _reduced("B", "A"),
-            _math("C", "$B < 1"),
+            _query_node("A", query),
+            _reduce_node("B", "A"),
+            _math_node("C", "$B < 1"),
         ],
     }
     contact = config.contact_email or config.contact_webhook
     if contact and config.target >= NOTIFICATION_SETTINGS_SINCE:
-        watching["notification_settings"] = {"receiver": CONTACT}
-    return watching
+        rule["notification_settings"] = {"receiver": CONTACT}
+    return rule
 
 
 def _group(
@@ -150,31 +150,34 @@ def _group(
 
 
 def _rule(
-    rule: Rule, boards: Sequence[Board], config: GrafanaConfig, doubtful: bool = False
+    rule: Rule,
+    boards: Sequence[Board],
+    config: GrafanaConfig,
+    void_while_cut_off: bool = False,
 ) -> dict[str, Any]:
     data: list[dict[str, Any]] = []
     tests = []
     for n, (condition, query) in enumerate(
-        zip(rule.when, queries(rule), strict=True), 1
+        zip(rule.when, condition_queries(rule), strict=True), 1
     ):
-        data.append(_question(f"A{n}", query))
-        data.append(_reduced(f"B{n}", f"A{n}"))
+        data.append(_query_node(f"A{n}", query))
+        data.append(_reduce_node(f"B{n}", f"A{n}"))
         tests.append(
-            f"$B{n} {_SIGNS[condition.comparison]} {_plain(condition.threshold)}"
+            f"$B{n} {_SIGNS[condition.comparison]} {_number(condition.threshold)}"
         )
-    if doubtful:
-        # Of several pollers all must be cut off.
+    if void_while_cut_off:
+        # If there are several pollers, all must be cut off.
         cut_off = Query("self_poll", (Pick("cut_off", "min"),), 0, 180_000)
-        data += [_question("O", cut_off), _reduced("P", "O")]
+        data += [_query_node("O", cut_off), _reduce_node("P", "O")]
         tests.append("$P < 1")
     only = rule.when[0]
     if len(tests) == 1 and only.comparison in (">", "<"):
-        data.append(_threshold("C", "B1", only))
+        data.append(_threshold_node("C", "B1", only))
     else:
-        data.append(_math("C", " && ".join(tests)))
-    found: dict[str, Any] = {
+        data.append(_math_node("C", " && ".join(tests)))
+    exported: dict[str, Any] = {
         "uid": uid_of(rule),
-        "title": rule.title + _where_said(rule),
+        "title": rule.title + _site_suffix(rule),
         "condition": "C",
         "for": _duration(max(rule.page_after_ms, 60_000)),
         "noDataState": "OK",
@@ -182,21 +185,21 @@ def _rule(
         "isPaused": True,
         "labels": {"severity": rule.severity, "rule": rule.id, "towpath": "rule"},
         "annotations": {
-            "summary": _said(rule.summary, rule),
-            "description": _said(f"{rule.cause} {rule.runbook}".strip(), rule),
+            "summary": _grafana_text(rule.summary, rule),
+            "description": _grafana_text(f"{rule.cause} {rule.runbook}".strip(), rule),
         },
         "data": data,
     }
     if rule.keep_for:
-        found["keepFiringFor"] = _duration(rule.keep_for)
+        exported["keepFiringFor"] = _duration(rule.keep_for)
     panel = _panel_of(rule, boards)
     if panel is not None:
-        found["dashboardUid"], found["panelId"] = panel
-    return found
+        exported["dashboardUid"], exported["panelId"] = panel
+    return exported
 
 
 def uid_of(rule: Rule) -> str:
-    """Stable and at most 40 characters; variants for some sites have their own."""
+    """Returns a stable id of at most 40 characters; variants for some sites differ."""
     name = f"towpath-{rule.id}".replace("_", "-")
     if len(name) <= 40 and not rule.sites and not rule.not_sites:
         return name
@@ -204,17 +207,17 @@ def uid_of(rule: Rule) -> str:
     return f"{name[:31]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
-def _where_said(rule: Rule) -> str:
+def _site_suffix(rule: Rule) -> str:
     if rule.sites:
         return f" ({', '.join(rule.sites)})"
     return f" (not {', '.join(rule.not_sites)})" if rule.not_sites else ""
 
 
 def _panel_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
-    """The graph that shows the rule's field, else its measurement, over time."""
+    """Returns the graph of the rule's field or, failing that, of its measurement."""
     fields = {condition.field for condition in rule.when}
     if "up" in fields:
-        # The same, but for time in which Towpath itself was cut off.
+        # The same, without the time in which Towpath itself was cut off.
         fields.add("answered")
     near: tuple[str, int] | None = None
     for board in boards:
@@ -234,7 +237,7 @@ def _panel_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
     return near
 
 
-def _question(ref: str, query: Query) -> dict[str, Any]:
+def _query_node(ref: str, query: Query) -> dict[str, Any]:
     source = {"type": "influxdb", "uid": SHARED}
     return {
         "refId": ref,
@@ -254,8 +257,8 @@ def _question(ref: str, query: Query) -> dict[str, Any]:
     }
 
 
-def _reduced(ref: str, of: str) -> dict[str, Any]:
-    return _expression(
+def _reduce_node(ref: str, of: str) -> dict[str, Any]:
+    return _expression_node(
         ref,
         {
             "type": "reduce",
@@ -266,30 +269,30 @@ def _reduced(ref: str, of: str) -> dict[str, Any]:
     )
 
 
-def _math(ref: str, expression: str) -> dict[str, Any]:
-    return _expression(ref, {"type": "math", "expression": expression})
+def _math_node(ref: str, expression: str) -> dict[str, Any]:
+    return _expression_node(ref, {"type": "math", "expression": expression})
 
 
-_ELSEWHERE = {
-    "expected_why": "Towpath's page says why",
-    "outcome": "Towpath's page says why",
-    "text": "see Towpath's page",
+_ON_STATUS_PAGE = {
+    "expected_why": "the reason is on Towpath's status page",
+    "outcome": "the reason is on Towpath's status page",
+    "text": "see Towpath's status page",
 }
 
 
-def _threshold(ref: str, of: str, condition: Condition) -> dict[str, Any]:
+def _threshold_node(ref: str, of: str, condition: Condition) -> dict[str, Any]:
     kind, back = ("gt", "lt") if condition.comparison == ">" else ("lt", "gt")
     tested: dict[str, Any] = {
         "evaluator": {"type": kind, "params": [condition.threshold]}
     }
     if condition.clear is not None:
         tested["unloadEvaluator"] = {"type": back, "params": [condition.clear]}
-    return _expression(
+    return _expression_node(
         ref, {"type": "threshold", "expression": of, "conditions": [tested]}
     )
 
 
-def _expression(ref: str, model: dict[str, Any]) -> dict[str, Any]:
+def _expression_node(ref: str, model: dict[str, Any]) -> dict[str, Any]:
     source = {"type": "__expr__", "uid": "__expr__"}
     return {
         "refId": ref,
@@ -300,40 +303,41 @@ def _expression(ref: str, model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _window_ms(condition: Condition, period_s: int) -> int:
-    # The latest value may be two periods old before it is no value.
+    # The latest value counts until it is more than two periods old.
     return condition.over or 3 * period_s * 1000
 
 
-def _said(text: str, rule: Rule) -> str:
-    """Towpath's placeholders as Grafana's; `$` would be eaten by provisioning. What
-    Grafana has no label for is said in general."""
-    labels = set(queries(rule)[0].group_by)
+def _grafana_text(text: str, rule: Rule) -> str:
+    """Replaces Towpath's placeholders by Grafana's; provisioning would swallow a `$`.
+    If Grafana has no label for one, a general text replaces it."""
+    labels = set(condition_queries(rule)[0].group_by)
     aliases = {
         "device_name": "device",
         "gateway_name": "gateway",
-        # Groups of laptops have their site as the name of the group.
+        # A group of laptops at a site is named after the site.
         "site_name": "site" if "site" in labels else "group",
     }
 
-    def swap(found: re.Match[str]) -> str:
-        name = found[1]
+    def replacement(match: re.Match[str]) -> str:
+        name = match[1]
         if name == "value":
-            return _figure('(index .Values "B1").Value', value_unit(rule))
+            return _value_template('(index .Values "B1").Value', value_unit(rule))
         if name == "threshold" and rule.when:
             return format_value(rule.when[0].threshold, value_unit(rule))
         label = aliases.get(name, name)
         if label in labels:
             return "{{ .Labels." + label + " }}"
-        spoken = name.replace("_", " ")
-        return _ELSEWHERE.get(name) or GENERIC_VALUES.get(name, spoken)
+        plain_name = name.replace("_", " ")
+        return _ON_STATUS_PAGE.get(name) or GENERIC_VALUES.get(name, plain_name)
 
-    return " ".join("".join(_pieces(text, swap)).replace("$", "").split())
+    filled_in = re.sub(r"\{([a-z_]+)\}", replacement, text)
+    return " ".join(filled_in.replace("$", "").split())
 
 
-def _figure(value: str, unit: str) -> str:
-    """The template by which Grafana writes `value` as people read it, with its unit.
+def _value_template(value: str, unit: str) -> str:
+    """Returns the template by which Grafana writes `value` with its unit.
 
-    The functions are those that Grafana's alert templates share with Prometheus'.
+    It uses only functions that Grafana's alert templates share with Prometheus.
     """
     if unit == "ratio":
         return "{{ humanizePercentage " + value + " }}"
@@ -346,11 +350,7 @@ def _figure(value: str, unit: str) -> str:
     return '{{ printf "%' + digits.get(unit, ".3g") + '" ' + value + " }}" + words
 
 
-def _pieces(text: str, swap: Any) -> Iterator[str]:
-    yield re.sub(r"\{([a-z_]+)\}", swap, text)
-
-
-def _plain(number: float) -> str:
+def _number(number: float) -> str:
     return f"{number:.10g}"
 
 

@@ -13,13 +13,13 @@ PERSONAL_NAME = "Towpath personal data"
 
 
 def datasources(config: GrafanaConfig) -> dict[str, Any]:
-    """InfluxQL data sources, each in its organisation. The database is written twice:
-    Grafana 9 reads `database`, newer ones `jsonData.dbName`."""
+    """Returns the InfluxQL data sources, each in its organisation. The database is
+    named twice: Grafana 9 reads `database`, newer ones `jsonData.dbName`."""
     document: dict[str, Any] = {"apiVersion": 1}
     if config.target >= PRUNES_SINCE:
         document["prune"] = True
     if not config.personal or config.personal_organisation != config.organisation:
-        # One that was provisioned there before goes: it is open to every Viewer.
+        # One that was provisioned there before is deleted: every Viewer can query it.
         document["deleteDatasources"] = [
             {"name": PERSONAL_NAME, "orgId": config.organisation}
         ]
@@ -68,11 +68,11 @@ def _datasource(
 
 
 def providers(config: GrafanaConfig) -> dict[str, Any]:
-    """Folders of boards, each in its organisation. Provisioning cannot restrict a
-    folder: Grafana lets every Viewer of the organisation in."""
-    found = [_provider(config, "Towpath", config.folder, "towpath", "shared")]
+    """Returns the folders of boards, each in its organisation. Provisioning cannot
+    restrict a folder: every Viewer of the organisation has access."""
+    folders = [_provider(config, "Towpath", config.folder, "towpath", "shared")]
     if config.personal:
-        found.append(
+        folders.append(
             _provider(
                 config,
                 PERSONAL_NAME,
@@ -81,7 +81,7 @@ def providers(config: GrafanaConfig) -> dict[str, Any]:
                 "personal",
             )
         )
-    return {"apiVersion": 1, "providers": found}
+    return {"apiVersion": 1, "providers": folders}
 
 
 def _provider(
@@ -104,9 +104,9 @@ def _provider(
 
 
 def contact_points(config: GrafanaConfig) -> dict[str, Any] | None:
-    """The contact point of the rule that watches Towpath; None where none is set.
+    """Returns the contact point of the rule that watches Towpath; None if none is set.
 
-    Notification policies are not touched: provisioning them replaces a council's own.
+    Notification policies are left alone: provisioning them would replace the council's.
     """
     receivers: list[dict[str, Any]] = []
     if config.contact_email:

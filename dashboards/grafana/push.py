@@ -1,6 +1,6 @@
-"""Puts the boards into a running Grafana through its API.
+"""Pushes the boards to a running Grafana through its API.
 
-A token is of one organisation, and only the boards that belong there are pushed.
+A token belongs to one organisation, and only that organisation's boards are pushed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from grafana_client.client import GrafanaClientError, GrafanaException
 
 from dashboards.grafana.board import Board
 from dashboards.grafana.boards import BOARDS
-from dashboards.grafana.classic import dashboard
+from dashboards.grafana.classic import dashboard_json
 from dashboards.grafana.grafana_config import GrafanaConfig
 
 _FOLDERS = {False: "towpath", True: "towpath-personal"}
 
 
 class PushError(RuntimeError):
-    """Grafana did not take the boards; the text says which and why."""
+    """Grafana did not accept the boards; the text is the reason."""
 
 
 def push(
@@ -30,14 +30,16 @@ def push(
     boards: tuple[Board, ...] = BOARDS,
     timeout_s: float = 15.0,
 ) -> list[str]:
-    """Creates or replaces the boards of the token's organisation, each in its folder;
-    the addresses of the boards. Without `config.personal` those about one laptop are
-    left out; with it they go to `config.personal_organisation` alone, into a folder
-    that neither Viewers nor Editors may open; `PushError` if it is open to them.
+    """Creates or replaces the boards of the token's organisation, each in its folder.
+    Returns their addresses.
 
-    `token` is a service account's with the right to write folders and dashboards, for
-    the personal one also their permissions. The data sources `towpath-shared` and
-    `towpath-personal` have to be there already.
+    Without `config.personal`, boards about one laptop are left out. With it they go
+    only to `config.personal_organisation`, into a folder that neither Viewers nor
+    Editors may open. Raises `PushError` if that folder is open to them.
+
+    `token` is a service account's, with the right to write folders and dashboards and,
+    for the personal board, their permissions. The data sources `towpath-shared` and
+    `towpath-personal` must already exist.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -45,36 +47,38 @@ def push(
     settings = config or GrafanaConfig()
     api: Any = GrafanaApi.from_url(url, credential=token, timeout=timeout_s)
     titles = {False: settings.folder, True: settings.personal_folder}
-    made: list[str] = []
+    addresses: list[str] = []
     try:
-        kinds = sorted(_belonging(api, settings, url))
+        kinds = sorted(_board_kinds(api, settings, url))
         for personal in kinds:
             if any(board.personal is personal for board in boards):
                 is_new = _ensure_folder(api, titles[personal], _FOLDERS[personal])
                 if personal:
                     _keep_private(api, titles[personal], _FOLDERS[personal], is_new)
-        boards = tuple(each for each in boards if each.personal in kinds)
+        boards = tuple(board for board in boards if board.personal in kinds)
         for board in boards:
             answer = api.dashboard.update_dashboard(
                 {
-                    "dashboard": dashboard(board, boards),
+                    "dashboard": dashboard_json(board, boards),
                     "folderUid": _FOLDERS[board.personal],
                     "overwrite": True,
                     "message": "towpath dashboards push",
                 }
             )
-            made.append(url.rstrip("/") + str(answer.get("url", f"/d/{board.uid}")))
+            addresses.append(
+                url.rstrip("/") + str(answer.get("url", f"/d/{board.uid}"))
+            )
     except GrafanaException as error:
         raise PushError(
             f"{url} refused: {error.message} ({error.status_code})"
         ) from None
     except OSError as error:
         raise PushError(f"{url} cannot be reached: {error}") from None
-    return made
+    return addresses
 
 
-def _belonging(api: Any, config: GrafanaConfig, url: str) -> set[bool]:
-    """The kinds of boards, personal or not, that belong where the token is from."""
+def _board_kinds(api: Any, config: GrafanaConfig, url: str) -> set[bool]:
+    """Returns the kinds of boards, personal or not, of the token's organisation."""
     if not config.personal:
         return {False}
     own = api.organization.get_current_organization()
@@ -91,7 +95,7 @@ def _belonging(api: Any, config: GrafanaConfig, url: str) -> set[bool]:
 
 
 def _ensure_folder(api: Any, title: str, uid: str) -> bool:
-    """Whether the folder had to be made."""
+    """Creates the folder if it is missing; returns whether it did."""
     try:
         api.folder.get_folder(uid)
     except GrafanaClientError as error:
@@ -103,17 +107,17 @@ def _ensure_folder(api: Any, title: str, uid: str) -> bool:
 
 
 def _keep_private(api: Any, title: str, uid: str, is_new: bool) -> None:
-    """Takes Viewers and Editors out of a folder that was just made, and makes sure that
-    they are out. What people have set in a folder that was there is not changed."""
+    """Removes Viewers and Editors from a new folder, and checks that they are out.
+    Permissions that people have set on an existing folder are not changed."""
     if is_new:
-        named = [
-            {who: each[who], "permission": each["permission"]}
-            for each in api.folder.get_folder_permissions(uid)
+        own = [
+            {who: entry[who], "permission": entry["permission"]}
+            for entry in api.folder.get_folder_permissions(uid)
             for who in ("userId", "teamId")
-            if each.get(who) and not each.get("inherited")
+            if entry.get(who) and not entry.get("inherited")
         ]
-        api.folder.update_folder_permissions(uid, {"items": named})
-    roles = {each.get("role") for each in api.folder.get_folder_permissions(uid)}
+        api.folder.update_folder_permissions(uid, {"items": own})
+    roles = {entry.get("role") for entry in api.folder.get_folder_permissions(uid)}
     if is_open := sorted(roles & {"Viewer", "Editor"}):
         raise PushError(
             f"the folder {title!r} is open to every {' and '.join(is_open)}, so the "

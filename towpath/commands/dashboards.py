@@ -38,18 +38,17 @@ def build(
     grafana: Grafana = None,
 ) -> None:
     """Write dashboards and provisioning files."""
-    from dashboards.grafana import BoardError
-    from dashboards.grafana import build as build_files
+    from dashboards.grafana import BoardError, build_folder
 
     settings, rules = _settings(config, grafana)
     _warn(settings)
     try:
-        built = build_files(out, settings, rules)
+        built = build_folder(out, settings, rules)
     except BoardError as error:
         usage_error(str(error).splitlines())
     for path in built.files:
         typer.echo(path)
-    for omitted in built.left:
+    for omitted in built.unsupported:
         typer.echo(f"not for Grafana: rule {omitted.rule}: {omitted.why}", err=True)
 
 
@@ -95,11 +94,11 @@ def push(
 
 def export_rules(out: Path, config: Path | None, grafana: int | None) -> None:
     """Writes only the provisioning file of the alert rules."""
-    from dashboards.grafana import BoardError, files
+    from dashboards.grafana import BoardError, render_files
 
     settings, rules = _settings(config, grafana)
     try:
-        texts, left = files(settings, rules)
+        texts, unsupported = render_files(settings, rules)
     except BoardError as error:
         usage_error(str(error).splitlines())
     for name, text in texts.items():
@@ -108,7 +107,7 @@ def export_rules(out: Path, config: Path | None, grafana: int | None) -> None:
             out.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             typer.echo(path)
-    for omitted in left:
+    for omitted in unsupported:
         typer.echo(f"not for Grafana: rule {omitted.rule}: {omitted.why}", err=True)
 
 

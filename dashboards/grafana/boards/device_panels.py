@@ -1,4 +1,4 @@
-"""Panels about a device beside its ports: sensors, processors, memory, radios."""
+"""Panels about a device other than its ports: sensors, processors, memory, radios."""
 
 from collectors.store.query import Where
 from dashboards.grafana.board import (
@@ -9,19 +9,19 @@ from dashboards.grafana.board import (
     Panel,
     PanelQuery,
     TableColumn,
-    ask,
+    select,
 )
 
 _DEVICE = {"device": "device"}
 _SENSOR = ("device", "class", "sensor")
-SEVERITY = {0: ("well", GREEN), 1: ("warning", AMBER), 2: ("critical", RED)}
+SEVERITY = {0: ("ok", GREEN), 1: ("warning", AMBER), 2: ("critical", RED)}
 SENSOR_TABLE = Panel(
     "Sensors",
-    "What each sensor said last, and whether that is well by its state or its limits. "
+    "The latest reading of each sensor, and its severity by its state or limits. "
     "Values are in the unit of their class (temperature °C, power W, dbm dBm …).",
     (
         PanelQuery(
-            ask(
+            select(
                 "sensor",
                 ("severity", "last"),
                 ("state", "last"),
@@ -41,23 +41,23 @@ SENSOR_TABLE = Panel(
     height=10,
     columns={
         "device": TableColumn("Device"),
-        "class": TableColumn("What"),
+        "class": TableColumn("Class"),
         "sensor": TableColumn("Sensor"),
-        "severity_last": TableColumn("Is", words=SEVERITY),
+        "severity_last": TableColumn("Severity", value_texts=SEVERITY),
         "state_last": TableColumn("State"),
         "value_last": TableColumn("Value"),
-        "value_min": TableColumn("Least"),
-        "value_max": TableColumn("Most"),
+        "value_min": TableColumn("Lowest"),
+        "value_max": TableColumn("Highest"),
         "low_last": TableColumn("Lower limit"),
         "high_last": TableColumn("Upper limit"),
     },
 )
 TEMPERATURES = Panel(
     "Temperature",
-    "Each temperature sensor; the device's own limits are in the table above.",
+    "Each temperature sensor. The device's own limits are in the table above.",
     (
         PanelQuery(
-            ask(
+            select(
                 "sensor",
                 ("value", "max"),
                 by=("device", "sensor"),
@@ -71,10 +71,10 @@ TEMPERATURES = Panel(
 )
 POWER = Panel(
     "Power",
-    "What supplies and Power over Ethernet give, as the device says.",
+    "Output of power supplies and Power over Ethernet, as the device reports it.",
     (
         PanelQuery(
-            ask(
+            select(
                 "sensor",
                 ("value", "mean"),
                 by=("device", "sensor"),
@@ -87,11 +87,11 @@ POWER = Panel(
     "watt",
 )
 LIGHT = Panel(
-    "Light of optics",
-    "Sent and received power. A port without a cable is dark (-40 dBm).",
+    "Optical power",
+    "Power that optics send and receive. A port without a cable is dark (-40 dBm).",
     (
         PanelQuery(
-            ask(
+            select(
                 "sensor",
                 ("value", "mean"),
                 by=("device", "sensor"),
@@ -105,40 +105,40 @@ LIGHT = Panel(
 )
 PROCESSORS = Panel(
     "Processors",
-    "In use, the mean of each interval.",
+    "Share in use, mean of each interval.",
     (
         PanelQuery(
-            ask("processor", ("use_ratio", "mean"), by=("device", "processor")),
+            select("processor", ("use_ratio", "mean"), by=("device", "processor")),
             "$tag_device $tag_processor",
             _DEVICE,
         ),
     ),
     "percentunit",
     steps=BUSY,
-    least=0,
-    most=1,
+    minimum=0,
+    maximum=1,
 )
-POOLS = Panel(
+MEMORY = Panel(
     "Memory",
-    "In use, by pool.",
+    "Share in use, by memory pool.",
     (
         PanelQuery(
-            ask("memory", ("use_ratio", "mean"), by=("device", "pool")),
+            select("memory", ("use_ratio", "mean"), by=("device", "pool")),
             "$tag_device $tag_pool",
             _DEVICE,
         ),
     ),
     "percentunit",
     steps=BUSY,
-    least=0,
-    most=1,
+    minimum=0,
+    maximum=1,
 )
 CLIENTS = Panel(
     "Wireless clients",
-    "By radio or network, where the device is an access point or a controller.",
+    "Clients by radio or network, if the device is an access point or a controller.",
     (
         PanelQuery(
-            ask(
+            select(
                 "wireless",
                 ("value", "max"),
                 by=("device", "radio"),
@@ -150,12 +150,12 @@ CLIENTS = Panel(
     ),
     "short",
 )
-IS = Panel(
-    "What it is",
-    "Maker, model, software and serial number, as the device says.",
+INVENTORY = Panel(
+    "Inventory",
+    "Maker, model, software and serial number, as the device reports them.",
     (
         PanelQuery(
-            ask(
+            select(
                 "inventory",
                 ("vendor", "last"),
                 ("hardware", "last"),

@@ -1,4 +1,4 @@
-"""Calls, VPN and web from home and office; only groups that are large enough."""
+"""Calls, VPN and web from home and office, by groups of enough laptops."""
 
 from collectors.store.query import Aggregate, Where
 from dashboards.grafana.board import (
@@ -13,19 +13,19 @@ from dashboards.grafana.board import (
     Steps,
     TableColumn,
     Variable,
-    ask,
-    limits_of,
+    select,
     unit_of,
+    verdict_steps,
 )
 from dashboards.grafana.boards.remote_causes import CAUSES_ROW, CHAIN_ROW
 
-_MOS, _POOR = limits_of("mos_estimated_p50"), limits_of("call_poor_ratio")
-_RTT, _LOSS = limits_of("rtt_p95_ms"), limits_of("loss_mean_ratio")
-_JITTER = limits_of("jitter_p95_ms")
+_MOS, _POOR = verdict_steps("mos_estimated_p50"), verdict_steps("call_poor_ratio")
+_RTT, _LOSS = verdict_steps("rtt_p95_ms"), verdict_steps("loss_mean_ratio")
+_JITTER = verdict_steps("jitter_p95_ms")
 _GROUP = {"by": "by", "group": "group"}
-_SMALL = (
-    " Over longer intervals the mean of the windows, weighted by what they count."
-    " Groups of too few laptops are never shown."
+_WEIGHTED_NOTE = (
+    " Longer intervals show the mean, weighted by the number of tests."
+    " Groups with too few laptops are never shown."
 )
 
 
@@ -43,7 +43,7 @@ def _now(
     return Panel(
         title,
         text,
-        (PanelQuery(ask("experience", (name, "last"), where=where), title),),
+        (PanelQuery(select("experience", (name, "last"), where=where), title),),
         unit_of("experience", name),
         "stat",
         width=4,
@@ -64,10 +64,10 @@ def _over_time(
 ) -> Panel:
     return Panel(
         title,
-        text + _SMALL,
+        text + _WEIGHTED_NOTE,
         (
             PanelQuery(
-                ask("experience", (name, aggregate), by=("by", "group")),
+                select("experience", (name, aggregate), by=("by", "group")),
                 "$tag_group ($tag_by)",
                 _GROUP,
             ),
@@ -75,17 +75,17 @@ def _over_time(
         unit_of("experience", name),
         steps=steps,
         decimals=decimals,
-        least=1 if name == "mos_estimated_p50" else 0,
+        minimum=1 if name == "mos_estimated_p50" else 0,
     )
 
 
 GROUPS = Panel(
     "Groups",
-    "Newest figures of each group in the range shown; groups of too few laptops are"
+    "Latest figures of each group in the time range. Groups with too few laptops are"
     " never shown.",
     (
         PanelQuery(
-            ask(
+            select(
                 "experience",
                 ("agents", "last"),
                 ("mos_estimated_p50", "last"),
@@ -109,12 +109,12 @@ GROUPS = Panel(
     width=24,
     height=10,
     columns={
-        "by": TableColumn("By"),
+        "by": TableColumn("Grouped by"),
         "group": TableColumn("Group"),
         "agents_last": TableColumn("Laptops", "short"),
         "mos_estimated_p50_last": TableColumn("Estimated MOS", "none", steps=_MOS),
         "call_poor_ratio_last": TableColumn("Poor calls", "percentunit", steps=_POOR),
-        "mostly_last": TableColumn("Most break at"),
+        "mostly_last": TableColumn("Most fail at"),
         "rtt_p95_ms_last": TableColumn("Round trip, p95", "ms"),
         "loss_mean_ratio_last": TableColumn("Loss", "percentunit"),
         "jitter_p95_ms_last": TableColumn("Jitter, p95", "ms"),
@@ -127,71 +127,73 @@ GROUPS = Panel(
 )
 GATEWAYS = Panel(
     "VPN gateways answering",
-    "Green answered, red did not, a gap was not observed.",
+    "Green: answered. Red: did not answer. Gap: not observed.",
     (
         PanelQuery(
-            ask("vpn_gateway", ("answered", "min"), by=("gateway",)), "$tag_gateway"
+            select("vpn_gateway", ("answered", "min"), by=("gateway",)), "$tag_gateway"
         ),
     ),
     "short",
     "state-timeline",
-    words=UP,
+    value_texts=UP,
 )
 CONNECT = Panel(
     "VPN gateways: time to connect",
-    "TCP, then TLS, to each gateway's door.",
+    "TCP, then TLS connection to each gateway.",
     (
         PanelQuery(
-            ask("vpn_gateway", ("connect_ms", "mean"), by=("gateway",)),
+            select("vpn_gateway", ("connect_ms", "mean"), by=("gateway",)),
             "$tag_gateway TCP",
         ),
         PanelQuery(
-            ask("vpn_gateway", ("tls_ms", "mean"), by=("gateway",)), "$tag_gateway TLS"
+            select("vpn_gateway", ("tls_ms", "mean"), by=("gateway",)),
+            "$tag_gateway TLS",
         ),
     ),
     "ms",
-    least=0,
+    minimum=0,
 )
 CERTIFICATES = Panel(
-    "VPN certificates end in",
+    "VPN certificates: days left",
     "Days until each gateway's certificate expires.",
     (
         PanelQuery(
-            ask("vpn_gateway", ("certificate_days", "last"), by=("gateway",)),
+            select("vpn_gateway", ("certificate_days", "last"), by=("gateway",)),
             "$tag_gateway",
         ),
     ),
     "d",
     "bargauge",
     steps=((None, RED), (14, AMBER), (30, GREEN)),
-    least=0,
+    minimum=0,
     decimals=0,
     newest=True,
 )
-HEARD = Panel(
-    "Laptops heard",
-    "Enrolled laptops heard in the last hour, by the site their users belong to.",
+LAPTOPS_REPORTING = Panel(
+    "Laptops reporting",
+    "Enrolled laptops that reported in the last hour, by their users' home site.",
     (
         PanelQuery(
-            ask("self_agents", ("heard", "last"), by=("home_site",)), "$tag_home_site"
+            select("self_agents", ("heard", "last"), by=("home_site",)),
+            "$tag_home_site",
         ),
     ),
     "short",
     decimals=0,
-    least=0,
+    minimum=0,
 )
 
 REMOTE = Board(
     "towpath-remote",
     "Remote working",
-    "Whether calls, VPN and web are equally good from office and home.",
+    "Are calls, VPN and web equally good from office and home?",
     (
         BoardRow(
             "All laptops now",
             (
                 _now(
                     "Estimated MOS now",
-                    "Median; estimated, not heard.",
+                    "Median of estimates (E-model), not of listeners' ratings.",
                     "mos_estimated_p50",
                     _MOS,
                     1,
@@ -205,15 +207,15 @@ REMOTE = Board(
                 ),
                 _now(
                     "Round trip now",
-                    "95th percentile of mean round trips.",
+                    "95th percentile of the tests' mean round trips.",
                     "rtt_p95_ms",
                     _RTT,
                     0,
                 ),
                 _now(
                     "VPN up at home now",
-                    "Share of laptops at home with a VPN client whose tunnel is up. "
-                    "In an office a laptop needs none.",
+                    "Share of laptops at home, with a VPN client, whose tunnel is up. "
+                    "Laptops in an office need none.",
                     "vpn_up_ratio",
                     ((None, RED), (0.8, AMBER), (0.95, GREEN)),
                     1,
@@ -228,7 +230,7 @@ REMOTE = Board(
                 ),
                 _now(
                     "Laptops now",
-                    "Laptops heard, rounded to 5.",
+                    "Laptops that reported, rounded to 5.",
                     "agents",
                     ((None, GREEN),),
                     0,
@@ -242,8 +244,8 @@ REMOTE = Board(
             (
                 _over_time(
                     "Estimated MOS",
-                    "Median, narrowband E-model (G.107). Under 3.6 some, under 3.1 "
-                    "many users are dissatisfied.",
+                    "Median, narrowband E-model (G.107). Below 3.6 some users are "
+                    "dissatisfied, below 3.1 many.",
                     "mos_estimated_p50",
                     _MOS,
                     decimals=1,
@@ -256,25 +258,25 @@ REMOTE = Board(
                 ),
                 _over_time(
                     "Round trip",
-                    "95th percentile of means; Microsoft's target is 100 ms.",
+                    "95th percentile of means. Microsoft's target is 100 ms.",
                     "rtt_p95_ms",
                     _RTT,
                 ),
                 _over_time(
                     "Loss",
-                    "Mean packet loss; Microsoft's target is 1%.",
+                    "Mean packet loss. Microsoft's target is 1%.",
                     "loss_mean_ratio",
                     _LOSS,
                 ),
                 _over_time(
                     "Jitter",
-                    "95th percentile; Microsoft's target is 30 ms.",
+                    "95th percentile. Microsoft's target is 30 ms.",
                     "jitter_p95_ms",
                     _JITTER,
                 ),
                 _over_time(
                     "Download",
-                    "Median of polite speed tests.",
+                    "Median of small speed tests.",
                     "down_bps_p50",
                     ((None, GREEN),),
                 ),
@@ -286,8 +288,8 @@ REMOTE = Board(
             (
                 _over_time(
                     "VPN up",
-                    "Share of laptops outside offices with a VPN client whose tunnel "
-                    "is up.",
+                    "Share of laptops outside offices, with a VPN client, whose "
+                    "tunnel is up.",
                     "vpn_up_ratio",
                     ((None, RED), (0.8, AMBER), (0.95, GREEN)),
                 ),
@@ -299,11 +301,11 @@ REMOTE = Board(
                 ),
                 _over_time(
                     "Name lookups worked",
-                    "Share of DNS questions answered.",
+                    "Share of DNS queries answered.",
                     "name_ok_ratio",
                     ((None, RED), (0.95, AMBER), (0.99, GREEN)),
                 ),
-                HEARD,
+                LAPTOPS_REPORTING,
                 GATEWAYS,
                 CONNECT,
                 CERTIFICATES,

@@ -1,4 +1,4 @@
-"""One site: its lines against their contract, its devices, its calls, its alerts."""
+"""One site: lines compared with their contract, devices, calls and alerts."""
 
 from collectors.store.query import Where
 from dashboards.grafana.board import (
@@ -13,8 +13,8 @@ from dashboards.grafana.board import (
     PanelQuery,
     TableColumn,
     Variable,
-    ask,
-    limits_of,
+    select,
+    verdict_steps,
 )
 
 _SITE = {"site": "site"}
@@ -22,8 +22,8 @@ _SWITCH = "/d/towpath-switch?var-device=${__value.text}&${__url_time_range}"
 
 DEVICES_UP = Panel(
     "Devices answering",
-    "Share of polls answered in the last minutes, each device counted alike.",
-    (PanelQuery(ask("device", ("answered", "mean")), "answering", _SITE),),
+    "Share of polls answered in the last few minutes, all devices weighted equally.",
+    (PanelQuery(select("device", ("answered", "mean")), "answering", _SITE),),
     "percentunit",
     "stat",
     width=4,
@@ -33,12 +33,12 @@ DEVICES_UP = Panel(
     newest=True,
 )
 LINE_BUSIEST = Panel(
-    "Busiest line, of its contract",
-    "Highest use in the last minutes of any line of the site that is up, in either "
-    "direction, of the contracted rate.",
+    "Busiest line",
+    "Highest use of any line that is up, in either direction, in the last few "
+    "minutes, as a share of the contracted speed.",
     (
-        PanelQuery(ask("line", ("down_use_ratio", "max")), "to the site", _SITE),
-        PanelQuery(ask("line", ("up_use_ratio", "max")), "from the site", _SITE),
+        PanelQuery(select("line", ("down_use_ratio", "max")), "to the site", _SITE),
+        PanelQuery(select("line", ("up_use_ratio", "max")), "from the site", _SITE),
     ),
     "percentunit",
     "stat",
@@ -50,11 +50,11 @@ LINE_BUSIEST = Panel(
 )
 CALLS_NOW = Panel(
     "Calls from the site",
-    "Estimated MOS (narrowband E-model), median of the laptops at the site: the lowest "
-    "of the chosen sites lately. No figure: too few laptops.",
+    "Estimated MOS (narrowband E-model), median of the laptops at the site; the lowest "
+    "of the selected sites. No figure: too few laptops.",
     (
         PanelQuery(
-            ask(
+            select(
                 "experience",
                 ("mos_estimated_p50", "min"),
                 where=(Where("by", ("site",)),),
@@ -67,17 +67,17 @@ CALLS_NOW = Panel(
     "stat",
     width=5,
     height=4,
-    steps=limits_of("mos_estimated_p50"),
+    steps=verdict_steps("mos_estimated_p50"),
     decimals=1,
     newest=True,
 )
 POOR_NOW = Panel(
     "Poor calls",
-    "Share of test calls that missed a media target, of the laptops at the site: the "
-    "highest of the chosen sites lately.",
+    "Share of test calls by laptops at the site that missed a media target; the "
+    "highest of the selected sites.",
     (
         PanelQuery(
-            ask(
+            select(
                 "experience",
                 ("call_poor_ratio", "max"),
                 where=(Where("by", ("site",)),),
@@ -90,14 +90,15 @@ POOR_NOW = Panel(
     "stat",
     width=5,
     height=4,
-    steps=limits_of("call_poor_ratio"),
+    steps=verdict_steps("call_poor_ratio"),
     decimals=1,
     newest=True,
 )
 POLLS = Panel(
     "Poll time",
-    "Mean time a poll of the site's devices takes: it rises before devices vanish.",
-    (PanelQuery(ask("device", ("duration_ms", "mean")), "poll", _SITE),),
+    "Mean duration of a poll of the site's devices. It rises before devices stop "
+    "answering.",
+    (PanelQuery(select("device", ("duration_ms", "mean")), "poll", _SITE),),
     "ms",
     "stat",
     width=4,
@@ -107,41 +108,43 @@ POLLS = Panel(
     newest=True,
 )
 LINES_DOWN = Panel(
-    "To the site, of the contracted rate",
-    "Each line's 95th percentile in the interval. Over 85% calls begin to suffer.",
+    "To the site, share of contracted speed",
+    "95th percentile of each line in each interval. Above 85% calls start to suffer.",
     (
         PanelQuery(
-            ask("line", ("down_use_ratio", "p95"), by=("line",)), "$tag_line", _SITE
+            select("line", ("down_use_ratio", "p95"), by=("line",)), "$tag_line", _SITE
         ),
     ),
     "percentunit",
     steps=BUSY,
-    least=0,
-    most=1,
+    minimum=0,
+    maximum=1,
 )
 LINES_UP = Panel(
-    "From the site, of the contracted rate",
-    "Each line's 95th percentile in the interval. Over 85% calls begin to suffer.",
+    "From the site, share of contracted speed",
+    "95th percentile of each line in each interval. Above 85% calls start to suffer.",
     (
         PanelQuery(
-            ask("line", ("up_use_ratio", "p95"), by=("line",)), "$tag_line", _SITE
+            select("line", ("up_use_ratio", "p95"), by=("line",)), "$tag_line", _SITE
         ),
     ),
     "percentunit",
     steps=BUSY,
-    least=0,
-    most=1,
+    minimum=0,
+    maximum=1,
 )
 LINES_RATE = Panel(
     "Lines: traffic",
-    "Mean rate: above the axis to the site, below it from the site; a line that is "
+    "Mean rate: to the site above the axis, from the site below it. A line that is "
     "down has none.",
     (
         PanelQuery(
-            ask("line", ("down_bps", "mean"), by=("line",)), "$tag_line to site", _SITE
+            select("line", ("down_bps", "mean"), by=("line",)),
+            "$tag_line to site",
+            _SITE,
         ),
         PanelQuery(
-            ask("line", ("up_bps", "mean"), by=("line",)),
+            select("line", ("up_bps", "mean"), by=("line",)),
             "$tag_line from site",
             _SITE,
             below=True,
@@ -151,21 +154,21 @@ LINES_RATE = Panel(
     width=12,
 )
 LINES_STATE = Panel(
-    "Lines: port up",
-    "Red: the port that the line ends on was down, for at least one poll of the "
-    "interval; a gap was not observed.",
-    (PanelQuery(ask("line", ("up", "min"), by=("line",)), "$tag_line", _SITE),),
+    "Lines: state",
+    "Red: the port at the end of the line was down for at least one poll of the "
+    "interval. Gap: not observed.",
+    (PanelQuery(select("line", ("up", "min"), by=("line",)), "$tag_line", _SITE),),
     "short",
     "state-timeline",
     width=6,
-    words=UP,
+    value_texts=UP,
 )
 BACKUP = Panel(
     "Backup lines",
-    "A backup line that carries traffic means that the primary does not.",
+    "If a backup line carries traffic, the primary line does not.",
     (
         PanelQuery(
-            ask(
+            select(
                 "line",
                 ("carrying", "max"),
                 by=("line",),
@@ -178,14 +181,14 @@ BACKUP = Panel(
     "short",
     "state-timeline",
     width=6,
-    words={1: ("Carrying traffic", AMBER), 0: ("Standing by", GREEN)},
+    value_texts={1: ("Carrying traffic", AMBER), 0: ("Standby", GREEN)},
 )
 DEVICES = Panel(
     "Devices",
-    "Share of polls answered in the range shown; choose a device for its ports.",
+    "Share of polls answered in the time range. Select a device to see its ports.",
     (
         PanelQuery(
-            ask(
+            select(
                 "device",
                 ("answered", "mean"),
                 ("duration_ms", "mean"),
@@ -215,46 +218,46 @@ DEVICES = Panel(
         "retries_sum": TableColumn("Retries", "short"),
         "ports_up_last": TableColumn("Ports up", "short"),
         "ports_down_last": TableColumn("Ports down", "short"),
-        "uptime_s_last": TableColumn("Running for", "s"),
+        "uptime_s_last": TableColumn("Uptime", "s"),
         "outcome_last": TableColumn("Last outcome"),
     },
 )
 DEVICES_STATE = Panel(
     "Devices over time",
-    "Green answered, red was asked and did not answer, a gap was not observed, as when "
-    "Towpath itself is cut off (below), after the first round.",
+    "Green: answered. Red: polled without an answer. Gap: not observed, such as while "
+    "Towpath itself is cut off (below), from the second poll on.",
     (
         PanelQuery(
-            ask("device", ("answered", "min"), by=("device",)), "$tag_device", _SITE
+            select("device", ("answered", "min"), by=("device",)), "$tag_device", _SITE
         ),
     ),
     "short",
     "state-timeline",
     width=24,
-    words=UP,
+    value_texts=UP,
 )
-WATCHING = Panel(
+CUT_OFF_TIMES = Panel(
     "Towpath itself over time",
-    "Cut off: none of the devices a poller asks answers: its own network is lost. "
-    "That time is not observed: reports leave all of it out, boards after the first "
-    "round of polls.",
+    "Cut off: none of a poller's devices answers, so Towpath itself has lost its "
+    "network. That time is not observed: reports leave it out entirely, boards from "
+    "the second poll on.",
     (
         PanelQuery(
-            ask("self_poll", ("cut_off", "max"), by=("process",)), "$tag_process"
+            select("self_poll", ("cut_off", "max"), by=("process",)), "$tag_process"
         ),
     ),
     "short",
     "state-timeline",
     width=24,
     height=4,
-    words={0: ("watching", GREEN), 1: ("cut off", AMBER)},
+    value_texts={0: ("connected", GREEN), 1: ("cut off", AMBER)},
 )
 CALLS = Panel(
     "Calls: estimated MOS",
-    "Median of the laptops at the site, and of all at home, for comparison.",
+    "Median of the laptops at the site and, for comparison, of all laptops at home.",
     (
         PanelQuery(
-            ask(
+            select(
                 "experience",
                 ("mos_estimated_p50", "mean"),
                 by=("group",),
@@ -264,7 +267,7 @@ CALLS = Panel(
             {"group": "site"},
         ),
         PanelQuery(
-            ask(
+            select(
                 "experience",
                 ("mos_estimated_p50", "mean"),
                 by=("group",),
@@ -274,31 +277,32 @@ CALLS = Panel(
         ),
     ),
     "none",
-    steps=limits_of("mos_estimated_p50"),
+    steps=verdict_steps("mos_estimated_p50"),
     decimals=1,
-    least=1,
-    most=4.5,
+    minimum=1,
+    maximum=4.5,
 )
 GATEWAYS = Panel(
     "VPN gateways: time to connect",
-    "TCP and TLS to each gateway's door, from the council's side.",
+    "TCP and TLS connection to each gateway, from the council's network.",
     (
         PanelQuery(
-            ask("vpn_gateway", ("connect_ms", "mean"), by=("gateway",)),
+            select("vpn_gateway", ("connect_ms", "mean"), by=("gateway",)),
             "$tag_gateway TCP",
         ),
         PanelQuery(
-            ask("vpn_gateway", ("tls_ms", "mean"), by=("gateway",)), "$tag_gateway TLS"
+            select("vpn_gateway", ("tls_ms", "mean"), by=("gateway",)),
+            "$tag_gateway TLS",
         ),
     ),
     "ms",
 )
 ALERTS = Panel(
     "Alerts of the site",
-    "What the rules said in the range shown, newest state of each.",
+    "The latest state of each alert in the time range.",
     (
         PanelQuery(
-            ask(
+            select(
                 "alert",
                 ("state", "last"),
                 ("suppressed", "last"),
@@ -314,11 +318,11 @@ ALERTS = Panel(
     height=6,
     columns={
         "rule": TableColumn("Rule"),
-        "subject": TableColumn("About"),
+        "subject": TableColumn("Subject"),
         "severity": TableColumn("Severity"),
         "state_last": TableColumn("State"),
         "suppressed_last": TableColumn(
-            "Explained by another", words={0: ("no", "text"), 1: ("yes", "text")}
+            "Suppressed by another", value_texts={0: ("no", "text"), 1: ("yes", "text")}
         ),
         "cause_last": TableColumn("Probable cause"),
     },
@@ -327,11 +331,11 @@ ALERTS = Panel(
 SITE = Board(
     "towpath-site",
     "Site",
-    "One site: lines against contract, devices, VPN gateways, calls, alerts.",
+    "One site: lines and their contract, devices, VPN gateways, calls, alerts.",
     (
         BoardRow("Now", (DEVICES_UP, LINE_BUSIEST, CALLS_NOW, POOR_NOW, POLLS)),
         BoardRow("Lines", (LINES_DOWN, LINES_UP, LINES_RATE, LINES_STATE, BACKUP)),
-        BoardRow("Devices", (DEVICES, DEVICES_STATE, WATCHING)),
+        BoardRow("Devices", (DEVICES, DEVICES_STATE, CUT_OFF_TIMES)),
         BoardRow("Calls and VPN", (CALLS, GATEWAYS)),
         BoardRow("Alerts", (ALERTS,)),
     ),

@@ -12,13 +12,13 @@ from dashboards.grafana.board import (
     PanelQuery,
     TableColumn,
     Variable,
-    ask,
+    select,
 )
 from dashboards.grafana.boards.device_panels import (
     CLIENTS,
-    IS,
+    INVENTORY,
     LIGHT,
-    POOLS,
+    MEMORY,
     POWER,
     PROCESSORS,
     SENSOR_TABLE,
@@ -35,8 +35,8 @@ _PORTS = ("device", "port")
 
 ANSWERED = Panel(
     "Answered",
-    "Share of polls the device answered in the range shown.",
-    (PanelQuery(ask("device", ("answered", "mean")), "answered", _DEVICE),),
+    "Share of polls that the device answered in the time range.",
+    (PanelQuery(select("device", ("answered", "mean")), "answered", _DEVICE),),
     "percentunit",
     "stat",
     width=5,
@@ -44,10 +44,10 @@ ANSWERED = Panel(
     steps=((None, RED), (0.99, AMBER), (0.999, GREEN)),
     decimals=2,
 )
-RUNNING = Panel(
+UPTIME = Panel(
     "Running for",
-    "Since the device last started, as it says itself.",
-    (PanelQuery(ask("device", ("uptime_s", "last")), "running", _DEVICE),),
+    "Time since the device last started, as it reports.",
+    (PanelQuery(select("device", ("uptime_s", "last")), "running", _DEVICE),),
     "s",
     "stat",
     width=5,
@@ -58,8 +58,8 @@ RUNNING = Panel(
 )
 RESTARTS = Panel(
     "Restarts",
-    "How often the device restarted in the range shown.",
-    (PanelQuery(ask("device", ("restarted", "sum")), "restarts", _DEVICE),),
+    "Number of restarts in the time range.",
+    (PanelQuery(select("device", ("restarted", "sum")), "restarts", _DEVICE),),
     "short",
     "stat",
     width=4,
@@ -69,10 +69,10 @@ RESTARTS = Panel(
 )
 PORTS_UP = Panel(
     "Ports up and down",
-    "Ports that are up, and down though not switched off.",
+    "Ports that are up, and ports that are down but not disabled.",
     (
-        PanelQuery(ask("device", ("ports_up", "last")), "up", _DEVICE),
-        PanelQuery(ask("device", ("ports_down", "last")), "down", _DEVICE),
+        PanelQuery(select("device", ("ports_up", "last")), "up", _DEVICE),
+        PanelQuery(select("device", ("ports_down", "last")), "down", _DEVICE),
     ),
     "short",
     "stat",
@@ -83,10 +83,10 @@ PORTS_UP = Panel(
 )
 BUSIEST = Panel(
     "Busiest port",
-    "Highest use of any port in either direction in the last minutes.",
+    "Highest use of any port, in either direction, in the last few minutes.",
     (
-        PanelQuery(ask("interface", ("in_use_ratio", "max")), "received", _DEVICE),
-        PanelQuery(ask("interface", ("out_use_ratio", "max")), "sent", _DEVICE),
+        PanelQuery(select("interface", ("in_use_ratio", "max")), "received", _DEVICE),
+        PanelQuery(select("interface", ("out_use_ratio", "max")), "sent", _DEVICE),
     ),
     "percentunit",
     "stat",
@@ -98,11 +98,11 @@ BUSIEST = Panel(
 )
 PORT_TABLE = Panel(
     "Ports",
-    "State now; use, errors and discards over the range shown. Choose a port to see "
-    "it alone.",
+    "State now; use, errors and discards over the time range. Select a port to see "
+    "only that port.",
     (
         PanelQuery(
-            ask(
+            select(
                 "interface",
                 ("oper", "last"),
                 ("speed_bps", "last"),
@@ -129,7 +129,7 @@ PORT_TABLE = Panel(
         "port": TableColumn("Port", link=_ONE_PORT),
         "oper_last": TableColumn(
             "State",
-            words={
+            value_texts={
                 1: ("up", GREEN),
                 2: ("down", RED),
                 3: ("testing", AMBER),
@@ -152,20 +152,20 @@ PORT_TABLE = Panel(
         "out_errors_per_s_mean": TableColumn("Errors out", "cps"),
         "in_discards_per_s_mean": TableColumn("Discards in", "cps"),
         "out_discards_per_s_mean": TableColumn("Discards out", "cps"),
-        "expected_why_last": TableColumn("Should be up because of"),
+        "expected_why_last": TableColumn("Expected up because"),
     },
 )
 TRAFFIC = Panel(
     "Traffic by port",
-    "Mean rate: above the axis received by the port, below it sent.",
+    "Mean rate: received by the port above the axis, sent below it.",
     (
         PanelQuery(
-            ask("interface", ("in_bps", "mean"), by=_PORTS),
+            select("interface", ("in_bps", "mean"), by=_PORTS),
             "$tag_device $tag_port in",
             _PORT,
         ),
         PanelQuery(
-            ask("interface", ("out_bps", "mean"), by=_PORTS),
+            select("interface", ("out_bps", "mean"), by=_PORTS),
             "$tag_device $tag_port out",
             _PORT,
             below=True,
@@ -176,47 +176,47 @@ TRAFFIC = Panel(
     height=10,
 )
 USE_IN = Panel(
-    "Received, of the port's speed",
-    "95th percentile in the interval.",
+    "Received, share of port speed",
+    "95th percentile of each interval.",
     (
         PanelQuery(
-            ask("interface", ("in_use_ratio", "p95"), by=_PORTS),
+            select("interface", ("in_use_ratio", "p95"), by=_PORTS),
             "$tag_device $tag_port",
             _PORT,
         ),
     ),
     "percentunit",
     steps=BUSY,
-    least=0,
-    most=1,
+    minimum=0,
+    maximum=1,
 )
 USE_OUT = Panel(
-    "Sent, of the port's speed",
-    "95th percentile in the interval.",
+    "Sent, share of port speed",
+    "95th percentile of each interval.",
     (
         PanelQuery(
-            ask("interface", ("out_use_ratio", "p95"), by=_PORTS),
+            select("interface", ("out_use_ratio", "p95"), by=_PORTS),
             "$tag_device $tag_port",
             _PORT,
         ),
     ),
     "percentunit",
     steps=BUSY,
-    least=0,
-    most=1,
+    minimum=0,
+    maximum=1,
 )
 ERRORS = Panel(
     "Errors",
-    "Damaged packets a second: a cable, an optic or a duplex mismatch. "
-    "Above the axis received, below it sent.",
+    "Damaged packets per second: a cable, an optic or a duplex mismatch. "
+    "Received above the axis, sent below it.",
     (
         PanelQuery(
-            ask("interface", ("in_errors_per_s", "mean"), by=_PORTS),
+            select("interface", ("in_errors_per_s", "mean"), by=_PORTS),
             "$tag_device $tag_port in",
             _PORT,
         ),
         PanelQuery(
-            ask("interface", ("out_errors_per_s", "mean"), by=_PORTS),
+            select("interface", ("out_errors_per_s", "mean"), by=_PORTS),
             "$tag_device $tag_port out",
             _PORT,
             below=True,
@@ -226,16 +226,16 @@ ERRORS = Panel(
 )
 DISCARDS = Panel(
     "Discards",
-    "Good packets dropped a second, as a rule for want of room: the port or what is "
-    "behind it is full. Above the axis received, below it sent.",
+    "Good packets dropped per second, usually because a buffer is full: the port or "
+    "the network behind it is overloaded. Received above the axis, sent below it.",
     (
         PanelQuery(
-            ask("interface", ("in_discards_per_s", "mean"), by=_PORTS),
+            select("interface", ("in_discards_per_s", "mean"), by=_PORTS),
             "$tag_device $tag_port in",
             _PORT,
         ),
         PanelQuery(
-            ask("interface", ("out_discards_per_s", "mean"), by=_PORTS),
+            select("interface", ("out_discards_per_s", "mean"), by=_PORTS),
             "$tag_device $tag_port out",
             _PORT,
             below=True,
@@ -245,37 +245,41 @@ DISCARDS = Panel(
 )
 PORT_STATE = Panel(
     "Port state",
-    "Green up, red down; a port that is switched off has no bar.",
+    "Green: up. Red: down. A disabled port has no bar.",
     (
         PanelQuery(
-            ask("interface", ("up", "min"), by=_PORTS), "$tag_device $tag_port", _PORT
+            select("interface", ("up", "min"), by=_PORTS),
+            "$tag_device $tag_port",
+            _PORT,
         ),
     ),
     "short",
     "state-timeline",
     width=24,
     height=9,
-    words=UP,
+    value_texts=UP,
 )
 DEVICE_STATE = Panel(
     "Device answering",
-    "Green answered, red was asked and did not answer, a gap was not observed.",
+    "Green: answered. Red: polled without an answer. Gap: not observed.",
     (
         PanelQuery(
-            ask("device", ("answered", "min"), by=("device",)), "$tag_device", _DEVICE
+            select("device", ("answered", "min"), by=("device",)),
+            "$tag_device",
+            _DEVICE,
         ),
     ),
     "short",
     "state-timeline",
-    words=UP,
+    value_texts=UP,
     height=6,
 )
-TOLD = Panel(
-    "What it told",
-    "Traps and informs over the range shown: how often each came, and the last of it.",
+EVENTS = Panel(
+    "Events",
+    "Traps and informs in the time range: how often each arrived, and the latest.",
     (
         PanelQuery(
-            ask(
+            select(
                 "event",
                 ("text", "last"),
                 ("severity", "last"),
@@ -294,21 +298,21 @@ TOLD = Panel(
         "event": TableColumn("Event"),
         "port": TableColumn("Port"),
         "about": TableColumn("About"),
-        "text_last": TableColumn("It says"),
+        "text_last": TableColumn("Message"),
         "severity_last": TableColumn("Severity"),
         "active_last": TableColumn(
-            "Now", words={1: ("lasts", AMBER), 0: ("is over", GREEN)}
+            "Now", value_texts={1: ("active", AMBER), 0: ("ended", GREEN)}
         ),
         "count_sum": TableColumn("Times"),
     },
 )
 NEIGHBOURS = Panel(
     "Neighbours",
-    "Switches, routers and access points heard over the range shown (LLDP, CDP and "
-    "their like); `towpath topology` has the whole.",
+    "Switches, routers and access points seen in the time range by LLDP, CDP and "
+    "similar protocols. `towpath topology` shows the whole network.",
     (
         PanelQuery(
-            ask(
+            select(
                 "neighbour",
                 ("remote_name", "last"),
                 ("remote_port", "last"),
@@ -325,25 +329,25 @@ NEIGHBOURS = Panel(
     columns={
         "device": TableColumn("Device"),
         "port": TableColumn("Port"),
-        "heard": TableColumn("Hears"),
-        "remote_name_last": TableColumn("It is"),
-        "remote_port_last": TableColumn("Its port"),
-        "remote_address_last": TableColumn("Managed at"),
-        "protocol_last": TableColumn("By"),
+        "heard": TableColumn("Neighbour"),
+        "remote_name_last": TableColumn("Name"),
+        "remote_port_last": TableColumn("Neighbour's port"),
+        "remote_address_last": TableColumn("Management address"),
+        "protocol_last": TableColumn("Protocol"),
     },
 )
 POLL_HEALTH = Panel(
     "Poll health",
-    "Time a poll takes and how late it begins.",
+    "How long a poll takes, and how late it starts.",
     (
         PanelQuery(
-            ask("device", ("duration_ms", "mean"), by=("device",)),
-            "$tag_device takes",
+            select("device", ("duration_ms", "mean"), by=("device",)),
+            "$tag_device duration",
             _DEVICE,
         ),
         PanelQuery(
-            ask("device", ("late_ms", "max"), by=("device",)),
-            "$tag_device late",
+            select("device", ("late_ms", "max"), by=("device",)),
+            "$tag_device delay",
             _DEVICE,
         ),
     ),
@@ -354,21 +358,21 @@ POLL_HEALTH = Panel(
 SWITCH = Board(
     "towpath-switch",
     "Switch",
-    "One device: its ports, their traffic and faults, its health, its polling.",
+    "One device: its ports with traffic and faults, its hardware, its polling.",
     (
-        BoardRow("Now", (ANSWERED, RUNNING, RESTARTS, PORTS_UP, BUSIEST, IS)),
+        BoardRow("Now", (ANSWERED, UPTIME, RESTARTS, PORTS_UP, BUSIEST, INVENTORY)),
         BoardRow("Ports", (PORT_TABLE, NEIGHBOURS)),
         BoardRow("Traffic", (TRAFFIC, USE_IN, USE_OUT)),
         BoardRow("Faults", (ERRORS, DISCARDS, PORT_STATE)),
-        BoardRow("Events", (TOLD,)),
-        BoardRow("Health", (SENSOR_TABLE, TEMPERATURES, POWER, PROCESSORS, POOLS)),
+        BoardRow("Events", (EVENTS,)),
+        BoardRow("Health", (SENSOR_TABLE, TEMPERATURES, POWER, PROCESSORS, MEMORY)),
         BoardRow("Optics and radios", (LIGHT, CLIENTS)),
         BoardRow("Polling", (DEVICE_STATE, POLL_HEALTH)),
     ),
     (
         Variable("site", "Site", "device", "site"),
         Variable(
-            "device", "Device", "device", "device", {"site": "site"}, several=False
+            "device", "Device", "device", "device", {"site": "site"}, multiple=False
         ),
         Variable("port", "Port", "interface", "port", {"device": "device"}),
     ),

@@ -1,4 +1,4 @@
-"""Towpath about itself: silence is the classic failure of a monitor."""
+"""Towpath's own health: silence is the classic failure of a monitor."""
 
 from dashboards.grafana.board import (
     AMBER,
@@ -8,158 +8,166 @@ from dashboards.grafana.board import (
     BoardRow,
     Panel,
     PanelQuery,
-    ask,
+    select,
 )
 
 _PROCESS = ("process",)
 
 POLLS = Panel(
-    "Polls a minute",
-    "Due, done and failed. Done below due means the poller does not keep up.",
+    "Polls per minute",
+    "Due, done and failed. If done is below due, the poller does not keep up.",
     (
         PanelQuery(
-            ask("self_poll", ("expected", "mean"), by=_PROCESS), "$tag_process due"
+            select("self_poll", ("expected", "mean"), by=_PROCESS), "$tag_process due"
         ),
         PanelQuery(
-            ask("self_poll", ("done", "mean"), by=_PROCESS), "$tag_process done"
+            select("self_poll", ("done", "mean"), by=_PROCESS), "$tag_process done"
         ),
         PanelQuery(
-            ask("self_poll", ("failed", "mean"), by=_PROCESS), "$tag_process failed"
+            select("self_poll", ("failed", "mean"), by=_PROCESS), "$tag_process failed"
         ),
         PanelQuery(
-            ask("self_poll", ("skipped", "mean"), by=_PROCESS), "$tag_process skipped"
+            select("self_poll", ("skipped", "mean"), by=_PROCESS),
+            "$tag_process skipped",
         ),
     ),
     "short",
-    least=0,
+    minimum=0,
 )
 LATE = Panel(
     "Poll lateness",
-    "99th percentile of polls' start after their planned time.",
+    "How late polls start, 99th percentile.",
     (
         PanelQuery(
-            ask("self_poll", ("late_p99_ms", "max"), by=_PROCESS), "$tag_process"
+            select("self_poll", ("late_p99_ms", "max"), by=_PROCESS), "$tag_process"
         ),
     ),
     "ms",
     steps=((None, GREEN), (1000, AMBER), (10_000, RED)),
-    least=0,
+    minimum=0,
 )
 LAG = Panel(
     "Readers behind the journal",
-    "Age of the oldest batch each reader has not passed. A growing line: the store "
-    "does not take what is written.",
+    "Age of the oldest batch that each reader has yet to process. If it grows, the "
+    "store does not keep up or is down.",
     (
         PanelQuery(
-            ask("self_reader", ("lag_s", "max"), by=("process", "reader")),
+            select("self_reader", ("lag_s", "max"), by=("process", "reader")),
             "$tag_process $tag_reader",
         ),
     ),
     "s",
     steps=((None, GREEN), (60, AMBER), (600, RED)),
-    least=0,
+    minimum=0,
 )
 JOURNAL = Panel(
-    "Journal on disk",
-    "Size of each process's journal.",
-    (PanelQuery(ask("self_journal", ("bytes", "last"), by=_PROCESS), "$tag_process"),),
-    "decbytes",
-    least=0,
-)
-LOST = Panel(
-    "Set aside or dropped",
-    "Rows not in the catalogue, rows a reader could not digest, bytes dropped unread: "
-    "each should stay level. They count since the start.",
+    "Journal size",
+    "Size of each process's journal on disk.",
     (
         PanelQuery(
-            ask("self_journal", ("dead_rows", "last"), by=_PROCESS),
-            "$tag_process dead letter",
+            select("self_journal", ("bytes", "last"), by=_PROCESS), "$tag_process"
+        ),
+    ),
+    "decbytes",
+    minimum=0,
+)
+REFUSED_OR_LOST = Panel(
+    "Quarantined or lost",
+    "Rows that do not fit the catalogue, rows that a reader quarantined, and bytes "
+    "deleted unread, since the start. Each line should stay flat.",
+    (
+        PanelQuery(
+            select("self_journal", ("dead_rows", "last"), by=_PROCESS),
+            "$tag_process not in the catalogue",
         ),
         PanelQuery(
-            ask("self_reader", ("aside_rows", "last"), by=("process", "reader")),
-            "$tag_process set aside by $tag_reader",
+            select("self_reader", ("aside_rows", "last"), by=("process", "reader")),
+            "$tag_process quarantined by $tag_reader",
         ),
         PanelQuery(
-            ask("self_journal", ("dropped_bytes", "last"), by=_PROCESS),
-            "$tag_process bytes dropped",
+            select("self_journal", ("dropped_bytes", "last"), by=_PROCESS),
+            "$tag_process bytes lost",
         ),
     ),
     "short",
-    least=0,
+    minimum=0,
 )
-COMMIT = Panel(
-    "Time to make durable",
-    "99th percentile of write and fsync: the disk's own speed.",
+COMMIT_TIME = Panel(
+    "Commit time",
+    "Time to write and fsync a batch, 99th percentile: the speed of the disk.",
     (
         PanelQuery(
-            ask("self_journal", ("commit_p99_ms", "max"), by=_PROCESS), "$tag_process"
+            select("self_journal", ("commit_p99_ms", "max"), by=_PROCESS),
+            "$tag_process",
         ),
     ),
     "ms",
     steps=((None, GREEN), (100, AMBER), (1000, RED)),
-    least=0,
+    minimum=0,
 )
 INGEST = Panel(
     "Reports from laptops",
-    "Accepted, refused and unauthorised since the start; a slope is a rate.",
+    "Accepted, refused and unauthorised since the start. The slope is the rate.",
     (
         PanelQuery(
-            ask("self_ingest", ("accepted", "last"), by=("process", "transport")),
+            select("self_ingest", ("accepted", "last"), by=("process", "transport")),
             "$tag_process $tag_transport accepted",
         ),
         PanelQuery(
-            ask("self_ingest", ("refused", "last"), by=("process", "transport")),
+            select("self_ingest", ("refused", "last"), by=("process", "transport")),
             "$tag_process $tag_transport refused",
         ),
         PanelQuery(
-            ask("self_ingest", ("unauthorised", "last"), by=("process", "transport")),
+            select(
+                "self_ingest", ("unauthorised", "last"), by=("process", "transport")
+            ),
             "$tag_process $tag_transport unauthorised",
         ),
     ),
     "short",
-    least=0,
+    minimum=0,
 )
 AGENTS = Panel(
-    "Laptops expected and heard",
-    "Expected: enrolled and seen in 30 days. Heard: in the last hour.",
+    "Laptops expected and reporting",
+    "Expected: enrolled, and reported within 30 days. Reporting: in the last hour.",
     (
         PanelQuery(
-            ask("self_agents", ("expected", "last"), by=("home_site",)),
+            select("self_agents", ("expected", "last"), by=("home_site",)),
             "$tag_home_site expected",
         ),
         PanelQuery(
-            ask("self_agents", ("heard", "last"), by=("home_site",)),
-            "$tag_home_site heard",
+            select("self_agents", ("heard", "last"), by=("home_site",)),
+            "$tag_home_site reporting",
         ),
     ),
     "short",
-    least=0,
+    minimum=0,
 )
 NOTIFY = Panel(
     "Notifications",
-    "Failed tries since the start, and pages not delivered yet.",
+    "Failed attempts since the start, and pages waiting for delivery.",
     (
         PanelQuery(
-            ask("self_notify", ("failed", "last"), by=("process", "channel")),
+            select("self_notify", ("failed", "last"), by=("process", "channel")),
             "$tag_process $tag_channel failed",
         ),
         PanelQuery(
-            ask("self_notify", ("waiting", "last"), by=("process", "channel")),
+            select("self_notify", ("waiting", "last"), by=("process", "channel")),
             "$tag_process $tag_channel waiting",
         ),
     ),
     "short",
     steps=((None, GREEN), (1, AMBER)),
-    least=0,
+    minimum=0,
 )
 
-ITSELF = Board(
+TOWPATH_ITSELF = Board(
     "towpath-itself",
     "Towpath itself",
-    "Whether the monitor keeps up, loses nothing and reaches people.",
+    "Does the monitor keep up, lose nothing, and reach people?",
     (
         BoardRow("Polling", (POLLS, LATE)),
-        BoardRow("Journal and readers", (LAG, JOURNAL, LOST, COMMIT)),
+        BoardRow("Journal and readers", (LAG, JOURNAL, REFUSED_OR_LOST, COMMIT_TIME)),
         BoardRow("Laptops and pages", (INGEST, AGENTS, NOTIFY)),
     ),
 )
