@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 from ingest_council import door
-from test_alerts_window import TOPOLOGY, only
+from test_alerts_window import ESTATE_INDEX, only
 
 from alerts.evaluation.alert_states import evaluate
 from alerts.window import Window as RuleWindow
@@ -92,7 +92,7 @@ def entries(batches: list[Batch]) -> int:
         samples = groups.samples(end_ms)
         for each in gather(samples, "groups", end_ms + MINUTE_MS) if samples else []:
             rules.take(each)
-        found += len(evaluate(rules, TOPOLOGY, {}, end_ms + 2 * MINUTE_MS))
+        found += len(evaluate(rules, ESTATE_INDEX, {}, end_ms + 2 * MINUTE_MS))
     return found
 
 
