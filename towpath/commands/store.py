@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from probes.wire.clock import wall_ms
+from towpath.commands.option_groups import expand_options
 from towpath.commands.shared import (
     ConfigFile,
     fail,
@@ -22,21 +24,37 @@ From = Annotated[str, typer.Option("--from", help="-6h, 2026-11-23, an ISO time"
 To = Annotated[str, typer.Option("--to", help="now, -1h, an ISO time")]
 
 
+@dataclass(frozen=True)
+class _QueryFilter:
+    where: Annotated[list[str] | None, typer.Option(help="tag=value or tag!=value")] = (
+        None
+    )
+    by: Annotated[list[str] | None, typer.Option(help="group by this tag")] = None
+    every: Annotated[str, typer.Option(help="buckets: 5m, 1h …")] = ""
+
+
+@dataclass(frozen=True)
+class _QueryPeriod:
+    from_: From = "-1h"
+    to: To = "now"
+
+
+@dataclass(frozen=True)
+class _QueryOutput:
+    csv: Annotated[bool, typer.Option("--csv")] = False
+    json: Annotated[bool, typer.Option("--json")] = False
+
+
+@expand_options
 def query(
     measurement: Measurement,
     config: ConfigFile,
     pick: Annotated[
         list[str], typer.Option(help="field or field:aggregate (mean, p95, last …)")
     ],
-    where: Annotated[
-        list[str] | None, typer.Option(help="tag=value or tag!=value")
-    ] = None,
-    by: Annotated[list[str] | None, typer.Option(help="group by this tag")] = None,
-    every: Annotated[str, typer.Option(help="buckets: 5m, 1h …")] = "",
-    from_: From = "-1h",
-    to: To = "now",
-    csv: Annotated[bool, typer.Option("--csv")] = False,
-    json: Annotated[bool, typer.Option("--json")] = False,
+    filter: _QueryFilter,
+    period: _QueryPeriod,
+    output: _QueryOutput,
 ) -> None:
     """Query the store. Prints a table, or CSV or JSON for a program."""
     from collectors.estate import Estate, EstateError, load
@@ -56,11 +74,11 @@ def query(
             pick,
             CATALOGUE,
             wall_ms(),
-            where or (),
-            by or (),
-            every,
-            from_,
-            to,
+            filter.where or (),
+            filter.by or (),
+            filter.every,
+            period.from_,
+            period.to,
         )
     except ValueError as error:
         usage_error([str(error)])
@@ -78,8 +96,10 @@ def query(
     except (Away, Unanswered, OSError, ValueError) as error:
         fail(f"the store does not answer: {error}")
     write = query_command.table
-    if csv or json:
-        write = query_command.comma_separated if csv else query_command.as_json
+    if output.csv:
+        write = query_command.comma_separated
+    elif output.json:
+        write = query_command.as_json
     sys.stdout.write(write(rows, asked))
 
 
