@@ -13,7 +13,7 @@ from towpath.demo.simulated_switches import SimulatedSwitch
 
 
 class EndlessWalk(SimulatedSwitch):
-    """GETNEXT and GETBULK make up rows below the asked one for ever."""
+    """GETNEXT and GETBULK invent rows below the requested one for ever."""
 
     def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         if request.kind == snmp_messages.GET:
@@ -66,7 +66,7 @@ class Disorderly(SimulatedSwitch):
 
 
 class TooBig(SimulatedSwitch):
-    """Says tooBig to more than `limit` variables, asked or to be repeated."""
+    """Answers tooBig to more than `limit` variables or repetitions."""
 
     limit = 5
 
@@ -82,7 +82,7 @@ class TooBig(SimulatedSwitch):
 
 
 class SilentWhenMuch(TooBig):
-    """Does not answer at all what is too much for it."""
+    """Does not answer requests that are too large for it."""
 
     def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         many = (
@@ -94,7 +94,7 @@ class SilentWhenMuch(TooBig):
 
 
 class EmptyWhenMuch(TooBig):
-    """Answers what is too much for it with no error and no variables."""
+    """Answers requests that are too large without an error and without variables."""
 
     def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         many = (
@@ -120,7 +120,7 @@ class Truncated(SimulatedSwitch):
     """Every answer is cut off in the middle."""
 
     def answer(self, data: bytes) -> list[bytes]:
-        return [each[: len(each) // 2] for each in super().answer(data)]
+        return [answer[: len(answer) // 2] for answer in super().answer(data)]
 
 
 class Huge(SimulatedSwitch):
@@ -147,7 +147,7 @@ class Twice(SimulatedSwitch):
 
 
 class AnswersTheLastRequest(SimulatedSwitch):
-    """Answers each request after the next has come: late by one, for ever."""
+    """Answers each request when the next arrives: always one late."""
 
     def __init__(self, *arguments: object, **named: object) -> None:
         super().__init__(*arguments, **named)  # type: ignore[arg-type]
@@ -169,17 +169,17 @@ class Lossy(SimulatedSwitch):
 
 
 class Silent(SimulatedSwitch):
-    """Receives, and says nothing; `said` counts what it was asked."""
+    """Receives requests and never answers; `received` counts them."""
 
-    said = 0
+    received = 0
 
     def answer(self, data: bytes) -> list[bytes]:
-        self.said += 1
+        self.received += 1
         return []
 
 
 class Cached(SimulatedSwitch):
-    """Looks at its counters every `cache_s` at most, as net-snmp does."""
+    """Reads its counters at most every `cache_s`, as net-snmp does."""
 
     cache_s = 1.0
     _looked_s = 0.0
@@ -209,7 +209,7 @@ class Cached(SimulatedSwitch):
 
 
 class CounterAsText(SimulatedSwitch):
-    """Gives its octet counters as texts."""
+    """Sends its octet counters as text."""
 
     def rebuild(self) -> None:
         super().rebuild()
@@ -257,8 +257,8 @@ class Recorded(SimulatedSwitch):
 
 
 class RecordedRaw(Recorded):
-    """Repeats a file of `oid|tag|value` lines whose tags are letters; of `R` the value
-    is the encoded value itself, in hex."""
+    """Repeats a file of `oid|tag|value` lines whose tags are letters; after `R` comes
+    the encoded value itself, in hex."""
 
     def rebuild(self) -> None:
         values: dict[snmp_messages.Oid, Callable[[], bytes]] = {}
@@ -317,7 +317,7 @@ def _recorded(tag: str, value: str) -> bytes:
 
 
 class Unordered(SimulatedSwitch):
-    """Gives its LLDP neighbours in the order they came, as Zyxel's agents do."""
+    """Lists LLDP neighbours in the order of their arrival, as Zyxel's agents do."""
 
     _REMOTE = (1, 0, 8802, 1, 1, 2, 1, 4, 1, 1)
 
@@ -341,7 +341,7 @@ _IF_X = (1, 3, 6, 1, 2, 1, 31, 1, 1)
 
 
 class BrokenExtension(SimulatedSwitch):
-    """Says genErr to whatever touches ifXTable, as some old IOS releases do."""
+    """Answers genErr to requests for ifXTable, as some old IOS releases do."""
 
     def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
         rows = [snmp_messages.arcs_of(name) for name in request.names]
@@ -353,16 +353,16 @@ class BrokenExtension(SimulatedSwitch):
 
 
 class SilentExtension(BrokenExtension):
-    """Says nothing to whatever touches ifXTable."""
+    """Does not answer requests for ifXTable."""
 
     def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
-        said = super().reply(request)
+        answer = super().reply(request)
         refused = snmp_messages.response(request, b"", snmp_messages.GEN_ERR, 1)
-        return None if said == refused else said
+        return None if answer == refused else answer
 
 
 class NoBulkOfOneTable(SimulatedSwitch):
-    """Loops when names are asked for by GETBULK, and only then (Brocade IronWare's
+    """Loops if names are requested by GETBULK, and only then (Brocade IronWare's
     ifPhysAddress, TP-Link's DDM tables)."""
 
     def reply(self, request: snmp_messages.SnmpRequest) -> bytes | None:
@@ -378,7 +378,7 @@ class NoBulkOfOneTable(SimulatedSwitch):
 
 
 class OneAtATime(TooBig):
-    """Stands one variable a request (Grandstream, Opengear)."""
+    """Can answer one variable per request (Grandstream, Opengear)."""
 
     limit = 1
 
@@ -402,7 +402,7 @@ class SkipsRows(SimulatedSwitch):
 
 
 class NextIsLate(SimulatedSwitch):
-    """GETNEXT of sysObjectID gives sysUpTime (Weathergoose); GET of it is right."""
+    """Answers GETNEXT of sysObjectID with sysUpTime (Weathergoose); GET is right."""
 
     def _walk(self, request: snmp_messages.SnmpRequest) -> bytes:
         if snmp_messages.arcs_of(request.names[0])[:8] == (1, 3, 6, 1, 2, 1, 1, 2):

@@ -11,7 +11,7 @@ from agents import EndlessWalk
 
 from collectors.estate import Device
 from collectors.snmp import SnmpConfig, credential
-from collectors.snmp.polling.device_health import DeviceHealth
+from collectors.snmp.polling.device_health import HealthReader
 from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.profiles import load
@@ -25,7 +25,7 @@ _POLLS = 2
 
 
 class EndlessTexts(EndlessWalk):
-    """Every row there could be is there, and is a text of `octets` octets."""
+    """Has every possible row; each is a text of `octets` octets."""
 
     octets = 3_900
 
@@ -63,7 +63,7 @@ async def _grown_mb(
         session = sessions.open(*where, held, RetryPolicy((0.5, 1.0)))
         device = Device(id="a", site="s", address=where[0], port=where[1])  # type: ignore[arg-type]
         settings = PollSettings(config, wall_ms)
-        health = DeviceHealth(profiles, asyncio.Semaphore(8))
+        health = HealthReader(profiles, asyncio.Semaphore(8))
         poll = DevicePoll(settings, device, (), session, DeviceState(), health)
         before = _peak_mb()
         for _ in range(_POLLS):

@@ -1,4 +1,4 @@
-"""Agents of makers whose tables are not as the MIB says, or not where it says."""
+"""Agents of vendors whose tables are not as the MIB defines them, or elsewhere."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Beside(SimulatedSwitch):
 
     def rebuild(self) -> None:
         super().rebuild()
-        lacking = tuple(snmp_messages.oid_arcs(each) for each in self.lacks)
+        lacking = tuple(snmp_messages.oid_arcs(base) for base in self.lacks)
         for row in list(self._rows):
-            if any(row[: len(each)] == each for each in lacking):
+            if any(row[: len(base)] == base for base in lacking):
                 self._rows.remove(row)
                 del self._values[snmp_messages.oid_content(row)]
-        said = {"1.3.6.1.2.1.1.2.0": snmp_messages.oid(self.object_id), **self.rows}
-        for oid, encoded in said.items():
+        values = {"1.3.6.1.2.1.1.2.0": snmp_messages.oid(self.object_id), **self.rows}
+        for oid, encoded in values.items():
             row = snmp_messages.oid_arcs(oid)
             self._values[snmp_messages.oid_content(row)] = lambda encoded=encoded: (
                 encoded
@@ -61,7 +61,7 @@ class Beside(SimulatedSwitch):
         return super().reply(request)
 
     def was_asked_below(self, *bases: str) -> set[str]:
-        """What was asked for at or below `bases`."""
+        """What was requested at or below `bases`."""
         return {
             oid
             for oid in self.asked
@@ -143,8 +143,8 @@ class CiscoGarbage(Beside):
             (1001, 1615384784, self._UNSET),
             (1002, 0, (60, self._UNSET[1])),
         ):
-            said = {1: 8, 2: 9, 3: precision, 4: 41, 5: 1}
-            for column, value in said.items():
+            values = {1: 8, 2: 9, 3: precision, 4: 41, 5: 1}
+            for column, value in values.items():
                 self.rows[f"{self._SENSOR}.{column}.{index}"] = snmp_messages.integer(
                     value
                 )

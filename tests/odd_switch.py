@@ -130,9 +130,9 @@ CELLS = {
 
 
 def table_rows() -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+    values: dict[str, bytes] = {}
     for n in (1, 2, 3):
-        found |= {
+        values |= {
             f"{_ENTITY}.5.{n}": snmp_messages.integer(8),
             f"{_ENTITY}.7.{n}": snmp_messages.octets(f"Inlet {n}"),
             f"{_ENTITY}.11.{n}": snmp_messages.octets(f"S{n}"),
@@ -153,10 +153,10 @@ def table_rows() -> dict[str, bytes]:
             ),
         }
     for n, name in ((14, "temperature"), (17, "cpu-temperature"), (7001, "fan-state")):
-        found[f"{_GAUGE}.2.{n}"] = snmp_messages.octets(name)
-        found[f"{_GAUGE}.3.{n}"] = snmp_messages.integer(30 + n % 2)
-        found[f"{_GAUGE}.4.{n}"] = snmp_messages.integer(1)
-    return found
+        values[f"{_GAUGE}.2.{n}"] = snmp_messages.octets(name)
+        values[f"{_GAUGE}.3.{n}"] = snmp_messages.integer(30 + n % 2)
+        values[f"{_GAUGE}.4.{n}"] = snmp_messages.integer(1)
+    return values
 
 
 class OddSwitch(SecuredSwitch):

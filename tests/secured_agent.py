@@ -1,4 +1,4 @@
-"""An agent that speaks SNMPv3 for a simulated switch: one user, encrypted."""
+"""A simulated switch with SNMPv3: one user, encrypted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WRONG_DIGEST = "1.3.6.1.6.3.15.1.1.5.0"
 
 
 class SecuredSwitch(Beside):
-    """Answers v3, and v1 and v2c as it did. `contexts` are those that were named."""
+    """Answers v3, besides v1 and v2c. `contexts` are those that requests named."""
 
     def __init__(self, *arguments: object, **named: object) -> None:
         self.contexts: set[bytes] = set()
@@ -58,7 +58,7 @@ class SecuredSwitch(Beside):
         plain = super().answer(
             snmp_messages.tlv(snmp_messages.SEQUENCE, head + clear[at:end])
         )
-        return [self._seal(parts, each) for each in plain]
+        return [self._seal(parts, answer) for answer in plain]
 
     def _seal(self, parts: v3_message.V3Message, plain: bytes) -> bytes:
         head = len(

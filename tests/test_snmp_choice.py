@@ -63,7 +63,7 @@ def test_a_password_that_was_changed_is_left_for_another_at_once() -> None:
     assert polled(choice, "new", 3, loud=True) == ["old", "new", "new"]
 
 
-def test_where_all_are_refused_the_device_is_left_alone_longer_and_longer() -> None:
+def test_a_device_that_refuses_all_is_left_alone_longer_and_longer() -> None:
     tried = polled(CredentialChoice(["a", "b"]), "none of them", 600, loud=True)
     assert tried[:3] == ["a", "b", "a"]
     assert tried[3:7] == [""] * 4
@@ -80,7 +80,7 @@ def test_one_refusal_of_a_password_that_worked_is_tried_again_at_once() -> None:
     assert not choice.is_resting(180.0)
 
 
-def test_a_dead_device_is_asked_with_what_worked_and_seldom_with_another() -> None:
+def test_a_dead_device_is_polled_with_what_worked_and_seldom_with_another() -> None:
     choice = CredentialChoice(["a", "b", "c"], remembered="a")
     tried = polled(choice, "none of them", 40, loud=False)
     assert tried.count("a") >= 34

@@ -38,7 +38,7 @@ def test_a_community_is_v2c_and_a_user_is_v3_with_sha256_and_aes128() -> None:
         ({"community": 5}, "must be text"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(
+def test_what_is_wrong_is_explained_in_one_sentence(
     given: dict[str, object], says: str
 ) -> None:
     with pytest.raises(CredentialError, match="'core'") as caught:
@@ -65,11 +65,11 @@ def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
         tmp_path / "c.toml", '[core-1]\ncommunity = "f"\n[edge]\ncommunity = "e"\n'
     )
     env = {"TOWPATH_SNMP_CORE_1_COMMUNITY": "from-env", "PATH": "/bin"}
-    found = Credentials.read(file, env)
-    assert found.get("core-1").community == "from-env"
-    assert found.get("edge").community == "e"
-    assert "edge" in found
-    assert "other" not in found
+    credentials = Credentials.read(file, env)
+    assert credentials.get("core-1").community == "from-env"
+    assert credentials.get("edge").community == "e"
+    assert "edge" in credentials
+    assert "other" not in credentials
 
 
 def test_keys_with_two_words_belong_to_the_shorter_name() -> None:
@@ -94,26 +94,26 @@ def test_a_file_others_can_read_is_refused(tmp_path: Path) -> None:
         Credentials.read(file, {})
 
 
-def test_a_missing_file_is_said(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CredentialError, match="cannot be read"):
         Credentials.read(tmp_path / "none.toml", {})
 
 
-def test_an_unknown_name_says_how_to_give_it() -> None:
-    found = Credentials({"default": credential("d", {"community": "x"})})
+def test_the_error_of_an_unknown_name_explains_how_to_add_it() -> None:
+    credentials = Credentials({"default": credential("d", {"community": "x"})})
     with pytest.raises(CredentialError, match="did you mean 'default'") as caught:
-        found.get("defualt")
+        credentials.get("defualt")
     assert "TOWPATH_SNMP_DEFUALT_COMMUNITY" in str(caught.value)
 
 
-def test_a_misspelt_variable_is_said() -> None:
+def test_a_misspelt_variable_is_reported() -> None:
     with pytest.raises(CredentialError, match="TOWPATH_SNMP_A_COMUNITY"):
         Credentials.read(None, {"TOWPATH_SNMP_A_COMUNITY": "x"})
 
 
 def test_clear_text_is_warned_of() -> None:
     good = {"user": "u", "auth_password": "p" * 8, "priv_password": "q" * 8}
-    found = Credentials(
+    credentials = Credentials(
         {
             "old": credential("old", {"community": "x"}),
             "open": credential("open", {"user": "u", "auth_password": "p" * 8}),
@@ -121,6 +121,6 @@ def test_clear_text_is_warned_of() -> None:
             "good": credential("good", good),
         }
     ).warnings()
-    assert len(found) == 3
-    assert "'old'" in found[0]
-    assert "clear text" in found[0]
+    assert len(credentials) == 3
+    assert "'old'" in credentials[0]
+    assert "clear text" in credentials[0]

@@ -1,4 +1,4 @@
-"""What `towpath poll` asks and prints."""
+"""What `towpath poll` reads and prints."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_the_json_has_the_documented_keys(version: str) -> None:
     json.dumps(shown)
 
 
-async def test_a_device_that_says_nothing_is_an_error_with_a_reason() -> None:
+async def test_a_silent_device_is_an_error_with_a_reason() -> None:
     shown = facts_json(await polled(Silent("silent", 1)))
     assert shown["ok"] is False
     assert shown["error"]["reason"] == "timeout"
@@ -139,32 +139,38 @@ def test_sensors_that_are_not_normal_come_first_and_normal_states_are_a_line() -
 
 
 @given(st.text(max_size=30))
-def test_what_a_device_says_is_shown_and_never_markup(said: str) -> None:
-    facts = DeviceFacts("sw", "10.0.0.1:161", identity=Identity(sys_name=f"[/]{said}"))
-    facts.ports = [Port(1, f"[bold]{said}", True, alias=said)]
-    facts.sensors = [Sensor("state", said, "1", "1", 1, state=said, severity="warning")]
+def test_text_from_a_device_is_shown_and_is_never_markup(content: str) -> None:
+    facts = DeviceFacts(
+        "sw", "10.0.0.1:161", identity=Identity(sys_name=f"[/]{content}")
+    )
+    facts.ports = [Port(1, f"[bold]{content}", True, alias=content)]
+    facts.sensors = [
+        Sensor("state", content, "1", "1", 1, state=content, severity="warning")
+    ]
     text = _shown(facts, 200)
     assert "[/]" in text
     assert "[bold]" in text
 
 
 async def test_many_are_polled_at_once_and_one_that_fails_is_one_line() -> None:
-    found: list[DeviceFacts] = []
+    polled_facts: list[DeviceFacts] = []
     async with switch() as good, Silent("bad", 1) as bad:
         targets = [
             HostTarget(name, "127.0.0.1", simulated.port_number, PUBLIC)
             for name, simulated in (("good", good), ("bad", bad), ("again", good))
         ]
-        failed = await poll_targets(targets, found.append, 2, RetryPolicy((0.3,)))
+        failed = await poll_targets(
+            targets, polled_facts.append, 2, RetryPolicy((0.3,))
+        )
     assert failed == 1
-    assert {facts.name: facts.ok for facts in found} == {
+    assert {facts.name: facts.ok for facts in polled_facts} == {
         "good": True,
         "bad": False,
         "again": True,
     }
 
 
-def test_the_command_prints_json_and_its_status_tells(
+def test_the_command_prints_json_and_its_exit_code_is_the_outcome(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = services.snmpd(tmp_path / "snmpd")
@@ -202,7 +208,7 @@ def test_a_host_may_have_a_port(text: str, expected: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a:b", "a:0", "a:70000", ":161"])
-def test_a_host_that_is_none_is_said(text: str) -> None:
+def test_a_host_that_is_not_valid_is_reported(text: str) -> None:
     with pytest.raises(WrongTarget, match="HOST"):
         parse_host_port(text)
 
@@ -248,7 +254,7 @@ def test_numbers_are_shown_as_people_say_them() -> None:
 async def test_the_simulated_switch_is_understood_by_other_tools() -> None:
     walk = services.program("snmpbulkwalk")
     async with switch() as simulated:
-        found = {}
+        outputs = {}
         for options in (["-v2c"], ["-v2c", "-Cr50"], ["-v1"]):
             program = services.program("snmpwalk") if "-v1" in options else walk
             asked = [
@@ -267,9 +273,9 @@ async def test_the_simulated_switch_is_understood_by_other_tools() -> None:
                 check=True,
                 env={"MIBS": "", "PATH": "/usr/bin:/bin"},
             )
-            found[tuple(options)] = done.stdout.splitlines()
-    assert len({tuple(rows) for rows in found.values()}) == 1
-    rows = found[("-v2c",)]
+            outputs[tuple(options)] = done.stdout.splitlines()
+    assert len({tuple(rows) for rows in outputs.values()}) == 1
+    rows = outputs[("-v2c",)]
     assert len(rows) == 30
     assert '.1.3.6.1.2.1.31.1.1.1.1.2 = STRING: "Gi1/0/2"' in rows
 

@@ -1,4 +1,4 @@
-"""What is said of a device although nothing is down, and when it is over."""
+"""Findings about a device although nothing is down, and when they end."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PLACE = DeviceTags("a", "hall", "switch")
 def watch(speed_bps: int, wide: bool, stable: bool = True) -> request_plan.PortPlan:
     column = oids.IF_HC_IN_OCTETS if wide else oids.IF_IN_OCTETS
     port = Port(if_index=1, key="Gi1", stable=stable, speed_bps=speed_bps)
-    [found] = request_plan.port_plans([port], {column: {1: 7}}, {})
-    return found
+    [plan] = request_plan.port_plans([port], {column: {1: 7}}, {})
+    return plan
 
 
 @pytest.mark.parametrize(
-    ("speed_bps", "wide", "period_s", "said"),
+    ("speed_bps", "wide", "period_s", "expected"),
     [
         (1_000_000_000, False, 60.0, True),
         (1_000_000_000, False, 30.0, False),
@@ -35,17 +35,17 @@ def watch(speed_bps: int, wide: bool, stable: bool = True) -> request_plan.PortP
         (10_000_000_000, False, 5.0, True),
     ],
 )
-def test_ports_whose_counters_go_round_too_fast_are_said(
-    speed_bps: int, wide: bool, period_s: float, said: bool
+def test_ports_whose_counters_wrap_too_fast_are_a_finding(
+    speed_bps: int, wide: bool, period_s: float, expected: bool
 ) -> None:
-    found = device_findings.of_ports([watch(speed_bps, wide)], period_s)
-    assert (device_findings.COUNTERS_32_BIT in found) is said
+    findings = device_findings.of_ports([watch(speed_bps, wide)], period_s)
+    assert (device_findings.COUNTERS_32_BIT in findings) is expected
 
 
-def test_ports_without_a_name_are_said() -> None:
-    found = device_findings.of_ports([watch(10, True, stable=False)] * 7, 60.0)
+def test_ports_without_a_name_are_a_finding() -> None:
+    findings = device_findings.of_ports([watch(10, True, stable=False)] * 7, 60.0)
     text = "Gi1, Gi1, Gi1, Gi1, Gi1 and 2 more have"
-    assert found[device_findings.PORTS_UNNAMED].startswith(text)
+    assert findings[device_findings.PORTS_UNNAMED].startswith(text)
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_ports_without_a_name_are_said() -> None:
 def test_engine_ids_are_one_of_a_kind_and_not_zero(
     engine_id: str, others: tuple[str, ...], name: str | None
 ) -> None:
-    found = device_findings.of_engine_id(bytes.fromhex(engine_id), others)
+    findings = device_findings.of_engine_id(bytes.fromhex(engine_id), others)
     if engine_id.startswith("8000000903"):
         # The form of a MAC address, and the address all zero.
         name = device_findings.ENGINE_ID_INVALID
-    assert list(found) == ([name] if name else [])
+    assert list(findings) == ([name] if name else [])
 
 
 def test_what_is_over_has_one_row_that_ends_it() -> None:
@@ -78,7 +78,9 @@ def test_what_is_over_has_one_row_that_ends_it() -> None:
     assert device_findings.rows(PLACE, 5, {}, []) is None
 
 
-async def test_a_fast_port_without_64_bit_counters_has_no_traffic_and_says_so() -> None:
+async def test_a_fast_port_without_64_bit_counters_has_no_traffic_and_a_finding() -> (
+    None
+):
     class Narrow(SimulatedSwitch):
         def rebuild(self) -> None:
             super().rebuild()
@@ -97,6 +99,6 @@ async def test_a_fast_port_without_64_bit_counters_has_no_traffic_and_says_so() 
             await until(lambda: len(sink.rows("device")) >= 4, "polls")
     assert any("in_bps" in row for row in sink.rows("interface", port="Fa1"))
     assert not any("in_bps" in row for row in sink.rows("interface", port="Te1"))
-    said = sink.rows("finding", finding=device_findings.COUNTERS_32_BIT)
-    assert said[-1]["active"] == 1
-    assert str(said[-1]["text"]).startswith("Te1 has only 32-bit counters")
+    rows = sink.rows("finding", finding=device_findings.COUNTERS_32_BIT)
+    assert rows[-1]["active"] == 1
+    assert str(rows[-1]["text"]).startswith("Te1 has only 32-bit counters")

@@ -1,5 +1,5 @@
-"""Answers nobody should send: both libraries end every one of them in a value or a
-reason, in time, and what they hold stays small."""
+"""Damaged answers: both libraries end each of them in a value or a reason, in time and
+with little memory."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def spoil(packet: bytes, dice: random.Random) -> bytes:
 
 
 def with_our_id(packet: bytes, request: bytes) -> bytes:
-    """`packet` with the request's own id where that can be found, so that it is not
-    thrown away for its id alone."""
+    """`packet` with the request's own id, if that can be found, so that it is not
+    dropped for its id alone."""
     try:
         ours = snmp_messages.decode(request).request_id
         theirs = snmp_messages.decode(
@@ -124,8 +124,8 @@ async def test_spoilt_answers_of_a_switch(prefer_gufo: bool, seed: int) -> None:
     dice, switch = random.Random(seed), SimulatedSwitch("a", 8)
 
     def answer(request: bytes) -> bytes:
-        said = switch.answer(request)
-        return spoil(said[0], dice) if said else b""
+        answers = switch.answer(request)
+        return spoil(answers[0], dice) if answers else b""
 
     await ask_all(prefer_gufo, answer)
 
@@ -154,7 +154,9 @@ async def test_octets_without_any_sense(prefer_gufo: bool) -> None:
 @pytest.mark.parametrize("prefer_gufo", LIBRARIES)
 @pytest.mark.parametrize("name", ["ndpi_snmp.pcap", "suricata_snmpv1-trap.pcap"])
 async def test_spoilt_packets_of_real_devices(prefer_gufo: bool, name: str) -> None:
-    packets = [each.payload for each in datagrams(services.corpus("pcap", name))]
+    packets = [
+        datagram.payload for datagram in datagrams(services.corpus("pcap", name))
+    ]
     assert packets
     dice = random.Random(11)
 

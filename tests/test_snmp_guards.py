@@ -92,7 +92,7 @@ def test_long_values_in_one_column_shorten_its_pages_alone() -> None:
     assert limits.page_rows(IF_DESCR) == 25
 
 
-def test_what_an_agent_never_answered_is_not_asked_of_other_columns() -> None:
+def test_a_page_that_was_never_answered_is_not_requested_of_other_columns() -> None:
     limits = AgentLimits()
     limits.page_failed(IF_DESCR, 25)
     assert limits.page_rows("1.3.6.1.2.1.17.7.1.4.2.1.4") == 12
@@ -156,7 +156,7 @@ def test_an_agent_that_never_stops_fills_no_memory(
     assert float(ended.stdout.splitlines()[-1]) < most_mb
 
 
-async def test_what_a_device_says_in_all_is_bounded() -> None:
+async def test_what_a_device_may_send_in_all_is_bounded() -> None:
     budget = PollBudget(60, octets=1000)
     budget.count([7, b"x" * 400], [IF_DESCR] * 20)
     with pytest.raises(Failed) as caught:
@@ -173,32 +173,32 @@ async def test_gets_are_halved_until_they_fit_and_the_size_is_learnt() -> None:
     oids = [f"{IF_DESCR}.{n}" for n in range(1, 31)]
     async with TooBig("a", 30) as switch, Sessions() as sessions:
         session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, HURRIED)
-        found = await DeviceSession(session, PollBudget(60), limits).get_all(oids)
+        values = await DeviceSession(session, PollBudget(60), limits).get_all(oids)
         first = session.counts.packets
         again = await DeviceSession(session, PollBudget(60), limits).get_all(oids)
         second = session.counts.packets - first
         session.close()
-    assert {oid: v for oid, v in found.items() if oid in oids} == {
+    assert {oid: v for oid, v in values.items() if oid in oids} == {
         oid: v for oid, v in again.items() if oid in oids
     }
-    assert len([oid for oid in found if oid in oids]) == 30
+    assert len([oid for oid in values if oid in oids]) == 30
     assert limits.varbinds <= TooBig.limit
     assert second <= 12
 
 
-async def test_a_large_get_that_is_dropped_is_asked_in_pieces() -> None:
+async def test_a_large_get_that_is_dropped_is_sent_in_pieces() -> None:
     oids = [f"{IF_DESCR}.{n}" for n in range(1, 31)]
     async with SilentWhenMuch("a", 30) as switch, Sessions() as sessions:
         session = sessions.open(
             "127.0.0.1", switch.port_number, PUBLIC, RetryPolicy((0.2,))
         )
-        found = await DeviceSession(session, PollBudget(60)).get_all(oids)
+        values = await DeviceSession(session, PollBudget(60)).get_all(oids)
         session.close()
-    assert len([oid for oid in found if oid in oids]) == 30
+    assert len([oid for oid in values if oid in oids]) == 30
 
 
 @pytest.mark.parametrize("kind", [TooBig, NoBulk, Twice, EmptyWhenMuch])
-async def test_a_difficult_agent_still_tells_everything(
+async def test_everything_is_read_from_a_difficult_agent(
     kind: type[SimulatedSwitch],
 ) -> None:
     facts = await facts_of(kind("difficult", 8))
@@ -227,7 +227,7 @@ async def test_silence_is_a_timeout() -> None:
     facts = await facts_of(switch)
     assert facts.outcome is Outcome.TIMEOUT
     # Two requests, one small one, and the question whether anybody is there.
-    assert switch.said == 4
+    assert switch.received == 4
 
 
 async def test_answers_cut_off_are_bad_answers() -> None:
@@ -269,7 +269,7 @@ async def test_garbled_answers_never_end_in_anything_but_an_outcome(seed: int) -
 
 
 async def test_an_answer_from_another_address_is_not_taken() -> None:
-    """A connected socket hears only whom it asks."""
+    """A connected socket receives only from its agent."""
     import asyncio
 
     loop = asyncio.get_running_loop()

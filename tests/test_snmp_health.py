@@ -13,7 +13,7 @@ from collectors.batch import Batch, check
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import credential
 from collectors.snmp.polling.device_findings import VALUES_IMPLAUSIBLE
-from collectors.snmp.polling.device_health import DISCOVER_S, DeviceHealth
+from collectors.snmp.polling.device_health import DISCOVER_S, HealthReader
 from collectors.snmp.polling.health_rows import severity
 from collectors.snmp.profiles import load
 from collectors.snmp.profiles.readings import Sensor
@@ -34,7 +34,7 @@ class RecordedHealth:
     def __init__(self, file: Path, gate: asyncio.Semaphore | None = None) -> None:
         self.file = file
         self.now_s = 1_000_000.0
-        self.health = DeviceHealth(
+        self.health = HealthReader(
             load(), gate or asyncio.Semaphore(1), lambda: self.now_s
         )
 

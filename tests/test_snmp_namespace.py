@@ -39,7 +39,7 @@ for n in range(count):
 
 
 class Rows:
-    """What the poller inside the namespace prints, as it comes."""
+    """The rows that the poller inside the namespace prints."""
 
     def __init__(self, path: ShapedPath, port: int) -> None:
         here = Path(__file__).resolve()
@@ -61,9 +61,9 @@ class Rows:
 
     def of(self, measurement: str, port: str = "") -> list[dict[str, Value]]:
         return [
-            each.fields
-            for each in list(self.samples)
-            if each.measurement == measurement and each.tags.get("port", "") == port
+            sample.fields
+            for sample in list(self.samples)
+            if sample.measurement == measurement and sample.tags.get("port", "") == port
         ]
 
     def last(self, port: str) -> dict[str, Value]:

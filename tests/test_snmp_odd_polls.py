@@ -53,13 +53,13 @@ async def polls(
                 agent.rows |= spoil[n]
                 agent.rebuild()
             polled = await poll.poll(0.0, lambda: None)
-            found: dict[str, list[dict[str, Any]]] = {}
+            rows: dict[str, list[dict[str, Any]]] = {}
             for batch in polled.batches:
                 for sample in batch.samples():
-                    found.setdefault(batch.measurement, []).append(
+                    rows.setdefault(batch.measurement, []).append(
                         {**sample.tags, **sample.fields}
                     )
-            kept.append(found)
+            kept.append(rows)
             await asyncio.sleep(0.01)
         poll.close()
     return kept
@@ -81,9 +81,9 @@ async def test_a_counter_that_turns_odd_while_polled_leaves_all_other_ports(
         prefer_gufo,
         {3: dict.fromkeys(counters, bytes.fromhex(ODD[encoding]))},
     )
-    for found in kept:
-        assert found["device"][0]["outcome"] == "ok"
-        assert [row["port"] for row in found["interface"]] == ["Gi1", "Gi2", "Gi3"]
+    for rows in kept:
+        assert rows["device"][0]["outcome"] == "ok"
+        assert [row["port"] for row in rows["interface"]] == ["Gi1", "Gi2", "Gi3"]
     for row in kept[-1]["interface"]:
         if row["port"] != "Gi2":
             assert "in_bps" in row
@@ -120,13 +120,13 @@ async def test_a_finding_lasts_as_long_as_the_value_is_odd(
         {2: {}, 12: {IF_ALIAS: good}, 40: {}},
     )
 
-    def active(found: dict[str, list[dict[str, Any]]]) -> list[int]:
+    def active(rows: dict[str, list[dict[str, Any]]]) -> list[int]:
         return [
             row["active"]
-            for row in found.get("finding", [])
+            for row in rows.get("finding", [])
             if row["finding"] == device_findings.VALUES_UNREADABLE
         ]
 
-    assert [active(found) for found in kept[:12]] == [[1]] * 12
-    assert [0] in [active(found) for found in kept]
+    assert [active(rows) for rows in kept[:12]] == [[1]] * 12
+    assert [0] in [active(rows) for rows in kept]
     assert active(kept[-1]) == []

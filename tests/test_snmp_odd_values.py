@@ -46,9 +46,9 @@ async def test_an_odd_value_in_every_table_costs_that_value_alone(
     assert [port["if_index"] for port in shown["ports"]] == [1, 2, 3]
     if encoding in ODD:
         assert "alias" not in shown["ports"][1]
-        said = shown["findings"][device_findings.VALUES_UNREADABLE]
+        sentence = shown["findings"][device_findings.VALUES_UNREADABLE]
         assert IF_ALIAS in agent.asked or version == "v1"
-        assert said.count(": ") >= 5
+        assert sentence.count(": ") >= 5
     elif encoding in ABSENT:
         assert "findings" not in shown
 
@@ -56,8 +56,8 @@ async def test_an_odd_value_in_every_table_costs_that_value_alone(
 async def test_the_finding_names_port_and_column_and_what_was_sent() -> None:
     agent = odd_switch({IF_ALIAS: bytes.fromhex(ODD["IpAddress of 8 octets"])})
     shown = await read_facts(agent, "v2c")
-    said = shown["findings"][device_findings.VALUES_UNREADABLE]
-    assert f"ifAlias of Gi2 ({IF_ALIAS}): an IPv4 address of 8 octets" in said
+    sentence = shown["findings"][device_findings.VALUES_UNREADABLE]
+    assert f"ifAlias of Gi2 ({IF_ALIAS}): an IPv4 address of 8 octets" in sentence
 
 
 @pytest.mark.corpus

@@ -32,7 +32,7 @@ async def test_the_poller_reports_at_once_when_it_is_cut_off_and_when_not() -> N
             await stack.enter_async_context(SimulatedSwitch(f"s{n}", 1))
             for n in range(3)
         ]
-        held = estate(*(device(f"s{n}", each) for n, each in enumerate(switches)))
+        held = estate(*(device(f"s{n}", switch) for n, switch in enumerate(switches)))
         config = SnmpConfig(period_s=1, timeout_s=0.6, tries=1, ping_s=0)
         async with polling(held, config) as (sink, _):
             await until(lambda: len(sink.rows("device")) >= 3, "polls")

@@ -1,4 +1,4 @@
-"""Whether a UPS runs on battery is told from its sensors, in every maker's words."""
+"""Whether a UPS runs on battery follows from its sensors, in every vendor's words."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def state(descr: str, meaning: str, severity: str = "ok") -> Sensor:
         ("Battery", "batteryDischarging", 1),
         ("Battery", "discharging", 1),
         ("Battery", "charging", 0),
-        # A battery that is well says nothing of where the power comes from.
+        # The state of a good battery does not show the source of the power.
         ("Battery", "batteryNormal", None),
         ("Battery", "batteryLow", None),
         ("Power", "ok", None),
@@ -48,15 +48,17 @@ def state(descr: str, meaning: str, severity: str = "ok") -> Sensor:
         ("Last battery test", "passed", None),
     ],
 )
-def test_what_a_state_says(descr: str, meaning: str, expected: int | None) -> None:
+def test_a_state_shows_mains_battery_or_neither(
+    descr: str, meaning: str, expected: int | None
+) -> None:
     assert on_battery(state(descr, meaning)) == expected
 
 
-def test_a_source_that_is_unknown_says_nothing() -> None:
+def test_an_unknown_source_shows_neither() -> None:
     assert on_battery(state("Output source", "other", "unknown")) is None
 
 
-def test_the_time_on_battery_says_it_too() -> None:
+def test_the_time_on_battery_shows_it_too() -> None:
     running = Sensor("runtime", "Time on battery", "1.3", "0", value=0.5)
     assert on_battery(running) == 1
     assert on_battery(msgspec.structs.replace(running, value=0.0)) == 0
@@ -68,10 +70,10 @@ UPSS = ["apc-ups", "cyberpower", "dell-ups", "eaton-ups", "netagent", "socomec"]
 
 
 @pytest.mark.parametrize("name", [*UPSS, "ups-makers"])
-def test_every_recorded_ups_tells_it(name: str) -> None:
+def test_every_recorded_ups_shows_its_source(name: str) -> None:
     text = (RECORDINGS / f"{name}.json").read_text(encoding="utf-8")
     sensors = msgspec.convert(msgspec.json.decode(text)["sensors"], list[Sensor])
-    assert {on_battery(each) for each in sensors} & {0, 1}
+    assert {on_battery(sensor) for sensor in sensors} & {0, 1}
 
 
 def meanings() -> Iterator[tuple[str, str, str]]:

@@ -88,7 +88,7 @@ async def test_a_broken_iftable_extension_leaves_the_32_bit_counters(
     assert int(last["packets"]) <= 6
 
 
-async def test_sysobjectid_is_asked_for_by_its_name() -> None:
+async def test_sysobjectid_is_requested_by_its_instance() -> None:
     async with NextIsLate("odd", 2) as switch:
         facts = await poll_once(
             "127.0.0.1", switch.port_number, COMMUNITY, retry_policy=RetryPolicy((0.3,))

@@ -1,4 +1,4 @@
-"""Rates never lie: whatever a device's counters went through, a rate is what truly
+"""Rates are never wrong: whatever happens to a device's counters, a rate is what truly
 passed, or absent."""
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_a_late_poll_is_divided_by_the_longer_time() -> None:
     assert between(seen(0, 0, 0), seen(18_000, 180, 22_500_000)) == 1_000_000
 
 
-def test_a_restart_gives_no_rate_and_says_so() -> None:
+def test_a_restart_gives_no_rate_and_is_marked() -> None:
     before, now = seen(900_000, 9000, 10**12), seen(2000, 9060, 5_000)
     assert elapsed(before.moment, now.moment).restarted
     assert between(before, now) is None
@@ -112,7 +112,7 @@ def test_a_32_bit_counter_that_was_reset_is_no_wrap() -> None:
     assert between(before, now) is None
 
 
-def test_a_32_bit_counter_that_may_have_wrapped_twice_tells_nothing() -> None:
+def test_a_32_bit_counter_that_may_have_wrapped_twice_gives_no_rate() -> None:
     before = seen(0, 0, 0, wide=False, speed=GIGABIT)
     now = seen(6000, 60, 1_000_000, wide=False, speed=GIGABIT)
     assert between(before, now) is None
@@ -170,9 +170,9 @@ def test_without_sysuptime_our_clock_serves_and_is_marked() -> None:
 
 
 def test_errors_are_a_share_of_all_that_came() -> None:
-    found = rates_between(seen(0, 0), seen(6000, 60, errors=60, packets=540), 60.0)
-    assert found.in_errors == 1.0
-    assert found.in_error_ratio == pytest.approx(0.1)
+    rates = rates_between(seen(0, 0), seen(6000, 60, errors=60, packets=540), 60.0)
+    assert rates.in_errors == 1.0
+    assert rates.in_error_ratio == pytest.approx(0.1)
 
 
 def test_an_idle_port_has_no_share_of_errors() -> None:
@@ -180,10 +180,10 @@ def test_an_idle_port_has_no_share_of_errors() -> None:
 
 
 def test_what_an_agent_does_not_have_stays_unknown() -> None:
-    found = rates_between(seen(0, 0, None), seen(6000, 60, None), 60.0)
-    assert found.in_bps is None
-    assert found.in_errors == 0.0
-    assert found.in_discards is None
+    rates = rates_between(seen(0, 0, None), seen(6000, 60, None), 60.0)
+    assert rates.in_bps is None
+    assert rates.in_errors == 0.0
+    assert rates.in_discards is None
 
 
 def test_a_negative_counter_is_none() -> None:
@@ -271,15 +271,15 @@ def test_no_history_draws_a_spike(
             clean = False
         now = world.poll()
         gone = elapsed(before.moment, now.moment)
-        found = rates_between(before, now, gone.seconds)
+        rates = rates_between(before, now, gone.seconds)
         if not clean:
-            assert found.in_bps is None
-        elif found.in_bps is not None:
+            assert rates.in_bps is None
+        elif rates.in_bps is not None:
             truth = (world.passed - passed_before) * 8
             own_s = (now.moment.own_ms - before.moment.own_ms) / 1000
             # sysUpTime counts hundredths, so the two clocks differ by one of them.
-            assert found.in_bps * own_s == pytest.approx(truth, rel=0.01, abs=10)
-            assert 0 <= found.in_bps <= speed * 1.01
+            assert rates.in_bps * own_s == pytest.approx(truth, rel=0.01, abs=10)
+            assert 0 <= rates.in_bps <= speed * 1.01
         if what == "same":
             again = elapsed(now.moment, Moment(now.moment.ticks, now.moment.own_ms + 9))
             assert rates_between(now, now, again.seconds) == UNKNOWN
@@ -305,7 +305,7 @@ def test_any_two_answers_give_a_rate_within_reason_or_none(
 ) -> None:
     one = seen(before[0] if clock else None, 0, before[1], wide=wide, speed=speed)
     two = seen(now[0] if clock else None, own_s, now[1], wide=wide, speed=speed)
-    found = between(one, two)
-    assert found is None or found >= 0
-    if found is not None and speed:
-        assert found <= 2 * speed
+    rates = between(one, two)
+    assert rates is None or rates >= 0
+    if rates is not None and speed:
+        assert rates <= 2 * speed

@@ -48,9 +48,9 @@ async def test_what_a_cut_list_left_out_is_requested_again() -> None:
             "127.0.0.1", agent.port_number, CREDENTIALS["v2c"], RetryPolicy((1.0,))
         )
         wanted = [f"{oids.IF_NAME}.{n}" for n in range(1, 5)]
-        found = await DeviceSession(session, PollBudget(10)).get_all(wanted)
+        values = await DeviceSession(session, PollBudget(10)).get_all(wanted)
         session.close()
-    assert [found[oid] for oid in wanted] == [
+    assert [values[oid] for oid in wanted] == [
         b"Gi1/0/1",
         b"Gi1/0/2",
         b"Gi1/0/3",
@@ -105,8 +105,10 @@ def test_sound_values_are_read_wherever_they_are_among_odd_ones(
     odd: list[str], at: int
 ) -> None:
     binds = [
-        snmp_messages.bind(snmp_messages.oid_content((1, 3, 6, n)), bytes.fromhex(each))
-        for n, each in enumerate(odd)
+        snmp_messages.bind(
+            snmp_messages.oid_content((1, 3, 6, n)), bytes.fromhex(value)
+        )
+        for n, value in enumerate(odd)
     ]
     binds.insert(
         at,

@@ -130,10 +130,10 @@ async def test_a_float_of_a_real_agent_is_a_number(
         # Later GETs may be made by another library than the first.
         for _ in range(3):
             answer = await session.get([text, real])
-            load, said = answer[real], answer[text]
+            load, load_text = answer[real], answer[text]
             assert isinstance(load, float)
-            assert isinstance(said, bytes)
-            assert abs(load - float(said)) < 0.011
+            assert isinstance(load_text, bytes)
+            assert abs(load - float(load_text)) < 0.011
         session.close()
 
 
@@ -184,7 +184,7 @@ async def test_v3_goes_on_after_the_agent_has_restarted(tmp_path: Path) -> None:
             session.close()
 
 
-async def test_an_agent_that_refuses_the_community_is_told_from_none(
+async def test_an_agent_that_refuses_the_community_differs_from_no_agent(
     agent: services.Server,
 ) -> None:
     assert await agent_answers("127.0.0.1", agent.port, 5.0)

@@ -72,16 +72,16 @@ def test_utf_8_is_read_as_it_was_written(written: str) -> None:
 
 @given(st.binary())
 def test_whatever_the_octets_the_text_can_be_printed(octets: bytes) -> None:
-    said = text(octets)
-    assert said is None or (said.isprintable() and "\ufffd" not in said)
+    decoded = text(octets)
+    assert decoded is None or (decoded.isprintable() and "\ufffd" not in decoded)
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)), st.binary())
 def test_padding_changes_no_text(written: str, rest: bytes) -> None:
     plain = written.strip()
     padding = bytes(0xFF if octet & 1 else 0 for octet in rest)
-    said = text(plain.encode() + padding)
-    assert said == plain or (not plain and not said)
+    decoded = text(plain.encode() + padding)
+    assert decoded == plain or (not plain and not decoded)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_padding_changes_no_text(written: str, rest: bytes) -> None:
         (None, None),
     ],
 )
-def test_a_value_is_a_number_only_if_it_says_one(
+def test_a_value_is_a_number_only_if_it_begins_with_one(
     value: int | float | bytes | str | None, expected: float | None
 ) -> None:
     assert as_number(value) == expected
@@ -111,7 +111,7 @@ def test_a_value_is_a_number_only_if_it_says_one(
 
 @given(st.binary())
 def test_octets_that_are_no_text_are_no_number(octets: bytes) -> None:
-    found = as_number(octets)
-    assert found is None or (
-        math.isfinite(found) and any(c.isdigit() for c in text(octets) or "")
+    parsed = as_number(octets)
+    assert parsed is None or (
+        math.isfinite(parsed) and any(c.isdigit() for c in text(octets) or "")
     )

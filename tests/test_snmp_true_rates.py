@@ -26,7 +26,7 @@ from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 
 PUBLIC = credential("test", {"community": "public"})
-# Nothing is lost on the way, and so nothing need be waited for.
+# Nothing is lost on the network, so there is nothing to wait for.
 CALM = SnmpConfig(period_s=60.0, timeout_s=5.0, tries=2, neighbours_s=1e9)
 LOSSY = SnmpConfig(period_s=60.0, timeout_s=0.03, tries=2, neighbours_s=1e9)
 MEGABIT, GIGABIT = 10**6, 10**9
@@ -50,7 +50,7 @@ class Event(msgspec.Struct, frozen=True):
 
     def happen(self, switch: EventfulSwitch, witness: Witness) -> None:
         meter = switch.meters[self.port]
-        all_ports = {each.name for each in switch.meters}
+        all_ports = {meter.name for meter in switch.meters}
         if self.what == "reboot":
             switch.restart()
             (witness.anew if switch.timed else witness.untold).update(all_ports)
@@ -82,14 +82,14 @@ EVENTS = st.builds(
 
 
 class Witness:
-    """Polls a switch, and holds each rate given against what passed."""
+    """Polls a switch, and compares each rate with what passed."""
 
     def __init__(self, switch: EventfulSwitch, poll: DevicePoll) -> None:
         self._switch, self._poll = switch, poll
         # Of each port, when it was read for its last row.
         self._before: dict[str, Reads] = {}
-        # Ports whose counters began anew since then; and those that did so while
-        # nothing that was asked tells of it: less may be counted than passed.
+        # Ports whose counters were reset since then; and those for which no requested
+        # value shows the reset: less may be counted than passed.
         self.anew: set[str] = set()
         self.untold: set[str] = set()
         self.given = self.left_out = 0
@@ -119,7 +119,7 @@ class Witness:
             for (then_s, then_octets), (s, octets) in itertools.product(before, now)
             if s > then_s
         ]
-        # By our own clock the way of an answer counts, too.
+        # By our own clock, the travel time of an answer counts too.
         off = CLOSE + 3 * self._switch.way_s / 30
         low, high = min(truths) * (1 - off) - 100, max(truths) * (1 + off) + 100
         if port in self.untold:
@@ -169,7 +169,7 @@ def _switch(
     clock, dice = Clock(), random.Random(seed)
     ports = [Meter(clock, n, f"Gi1/0/{n}", speed_bps) for n in range(1, PORTS + 1)]
     for port in ports:
-        # Somewhere in their life, some of them about to go round.
+        # At any value, some of them about to wrap.
         port.count_from(dice.choice([0, 2**32 - 10**6, dice.randrange(2**40)]))
     switch = EventfulSwitch(
         clock, ports, wide=wide, timed=timed, telling=telling, seed=seed
@@ -241,7 +241,7 @@ PERIODS = st.lists(st.floats(31, 400), min_size=2, max_size=8)
     timed=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_where_nothing_happens_every_rate_is_given(
+def test_every_rate_is_given_if_nothing_happens(
     periods: list[float], speed_bps: int, timed: bool, seed: int
 ) -> None:
     switch = _switch(speed_bps, timed=timed, seed=seed)
@@ -258,7 +258,7 @@ def test_32_bit_counters_are_followed_around_as_long_as_they_go_round_once(
     switch = _switch(speed_bps, wide=False, seed=seed)
     history = [Event("nothing", 0, 0, s, [1.0] * PORTS) for s in periods]
     witness = asyncio.run(_witnessed(switch, history))
-    # What a tenth more than the line carries would take round.
+    # What a tenth more than the line rate would make wrap.
     sure = [s for s in periods if s * speed_bps / 8 * 1.1 < 2**32 - 10**6]
     unsure = [s for s in periods if s * speed_bps / 8 * 1.1 > 2**32 + 10**6]
     assert witness.given >= PORTS * len(sure)

@@ -47,7 +47,7 @@ _BUDGET_S = 10.0
 _SOON_S = 10.0
 
 
-class DeviceHealth:
+class HealthReader:
     """Reads the health of one device. `slots` bounds how many devices are discovered at
     once; if none is free, discovery waits for a later poll."""
 

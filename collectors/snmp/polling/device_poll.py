@@ -18,7 +18,7 @@ from collectors.estate.estate_model import Device, Line
 from collectors.ping import Echoes, Pinged
 from collectors.snmp.polling import device_findings
 from collectors.snmp.polling.counter_rates import CounterSample, Moment, elapsed
-from collectors.snmp.polling.device_health import DeviceHealth
+from collectors.snmp.polling.device_health import HealthReader
 from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.polling.expected_ports import ExpectedPorts, expected_ports
 from collectors.snmp.polling.neighbour_monitor import (
@@ -78,7 +78,7 @@ class DevicePoll:
         lines: tuple[Line, ...],
         session: Session,
         state: DeviceState,
-        health: DeviceHealth | None = None,
+        health: HealthReader | None = None,
         pinged: Pinged | None = None,
     ) -> None:
         config = settings.config

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 import structlog
 
 from collectors.batch import Batch
-from collectors.snmp.polling.device_health import DeviceHealth
+from collectors.snmp.polling.device_health import HealthReader
 from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceStates
 from collectors.snmp.polling.poll_rows import device_row
@@ -112,7 +112,7 @@ class PollRunner:
             target.lines,
             session,
             self._states.get(device.id),
-            DeviceHealth(self._profiles, self._discoveries),
+            HealthReader(self._profiles, self._discoveries),
             target.pinged,
         )
 
