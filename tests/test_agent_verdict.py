@@ -93,19 +93,19 @@ def test_a_healthy_laptop_gets_a_good_verdict() -> None:
         ({"wifi": measured("wifi", signal_dbm=-60, roams=7)}, WIFI,
          "access point 7 times"),
         ({"path": measured("path", gateway_loss_ratio=0.06, provider_loss_ratio=0.0)},
-         WIFI, "your Wi-Fi loses 6% before your router; your line is fine"),
+         WIFI, "your Wi-Fi loses 6% of packets before your router; your line is fine"),
         ({"path": measured("path", gateway_loss_ratio=0.06)}, CABLE,
-         "your connection loses 6% before your router"),
+         "your connection loses 6% of packets before your router"),
         ({"path": measured("path", provider_loss_ratio=0.04)}, WIFI,
-         "your line loses 4%; your Wi-Fi is fine"),
+         "your line loses 4% of packets; your Wi-Fi is fine"),
         ({"path": measured("path", provider_rtt_ms=140.0)}, WIFI,
          "slow to answer (140 ms"),
         ({"bandwidth": measured("bandwidth", down_bps=4e6, up_bps=0.4e6)}, WIFI,
-         "your line carries 0.4 Mbit/s away from you"),
+         "your line uploads only 0.4 Mbit/s"),
         ({"bandwidth": measured("bandwidth", bufferbloat="F")}, WIFI,
          "your line is slow to respond during large"),
         ({"vpn": measured("vpn", up=1, tunnel_loss_ratio=0.08, direct_loss_ratio=0.0)},
-         WIFI, "the VPN loses 8%, the connection outside it 0%; your line is fine"),
+         WIFI, "the VPN loses 8% of packets, outside it 0%; your line is fine"),
         ({"vpn": measured("vpn", up=1, tunnel_rtt_ms=140.0, direct_rtt_ms=20.0)}, WIFI,
          "the VPN takes 140 ms, outside it 20 ms"),
         ({"vpn": measured("vpn", up=1, reconnects=5)}, WIFI, "reconnected 5 times"),
@@ -160,8 +160,8 @@ def test_of_several_causes_the_nearest_comes_first_and_explains_poor_calls() -> 
         "microsoft",
     ]
     assert judged.headline == (
-        "your Wi-Fi is weak (-84 dBm), and the VPN loses 8%, the connection outside it "
-        "0%, so calls may be poor; your line is fine"
+        "your Wi-Fi is weak (-84 dBm), and the VPN loses 8% of packets, outside it 0%, "
+        "so calls may be poor; your line is fine"
     )
     lines = advice_lines(judged)
     assert lines[1] == "What to do, starting with the first:"

@@ -120,7 +120,7 @@ def network(seen: LaptopResults) -> list[Diagnosis]:
                 "network",
                 False,
                 "a sign-in page (hotel, train) is waiting",
-                "Open your browser and any plain page: the sign-in page appears.",
+                "Open any web page in your browser, and the sign-in page appears.",
             )
         ]
     if Outcome.CLOCK_WRONG in outcomes:
@@ -129,7 +129,7 @@ def network(seen: LaptopResults) -> list[Diagnosis]:
                 "network",
                 False,
                 "this laptop's clock is wrong, so nothing secure can be reached",
-                "Have date and time set automatically in the system's settings.",
+                "Set date and time automatically in the system's settings.",
             )
         ]
     return _names(seen)
@@ -196,7 +196,7 @@ def laptop(seen: LaptopResults) -> list[Diagnosis]:
         if clock is not None and clock < SLOWED_RATIO:
             bad(
                 "your laptop has slowed itself down (heat, or saving power)",
-                "Plug it in, and give it air.",
+                "Plug it in, and make sure that air can reach it.",
             )
         else:
             bad(
@@ -276,7 +276,7 @@ def _to_the_router(seen: LaptopResults) -> list[Diagnosis]:
     delay = seen.figure("path", "gateway_rtt_ms")
     wireless = seen.where.connection == "wifi"
     if loss is not None and loss >= LOSS_RATIO:
-        how = f"loses {loss:.0%} before your router"
+        how = f"loses {loss:.0%} of packets before your router"
     elif delay is not None and delay >= GATEWAY_MS:
         how = f"takes {delay:.0f} ms to your router"
     else:
@@ -303,7 +303,9 @@ def line(seen: LaptopResults) -> list[Diagnosis]:
     loss = seen.figure("path", "provider_loss_ratio")
     delay = seen.figure("path", "provider_rtt_ms")
     if loss is not None and loss >= LOSS_RATIO:
-        problems.append(Diagnosis("line", False, f"{whose} loses {loss:.0%}", provider))
+        problems.append(
+            Diagnosis("line", False, f"{whose} loses {loss:.0%} of packets", provider)
+        )
     elif delay is not None and delay >= PROVIDER_MS:
         problems.append(
             Diagnosis("line", False, f"{whose} is slow to answer ({delay:.0f} ms)", "")
@@ -323,14 +325,16 @@ def line(seen: LaptopResults) -> list[Diagnosis]:
 
 def _speed(speed: Result, whose: str, at_office: bool) -> list[Diagnosis]:
     values = speed.values
-    for name, way, least_bps in (
-        ("up", "away from you", LEAST_UP_BPS),
-        ("down", "to you", LEAST_DOWN_BPS),
+    for name, verb, least_bps in (
+        ("up", "uploads", LEAST_UP_BPS),
+        ("down", "downloads", LEAST_DOWN_BPS),
     ):
         bps = values.get(f"{name}_bps")
         held = values.get(f"{name}_at_least") == 1
         if isinstance(bps, int | float) and bps < least_bps and not held:
-            says = f"{whose} carries {bps / 1e6:.1f} Mbit/s {way}, too little for video"
+            says = (
+                f"{whose} {verb} only {bps / 1e6:.1f} Mbit/s, too slow for video calls"
+            )
             return [Diagnosis("line", False, says, "Switch your camera off in calls.")]
     if values.get("bufferbloat") in POOR_GRADES and not at_office:
         return [
@@ -359,7 +363,7 @@ def vpn(seen: LaptopResults) -> list[Diagnosis]:
         says = f"the VPN reconnected {times:.0f} times within the hour"
         return [Diagnosis("vpn", False, says, again)]
     if loss is not None and loss - loss_outside >= LOSS_RATIO:
-        says = f"the VPN loses {loss:.0%}, the connection outside it {loss_outside:.0%}"
+        says = f"the VPN loses {loss:.0%} of packets, outside it {loss_outside:.0%}"
         return [Diagnosis("vpn", False, says, again)]
     if tunnel.values.get("path_mtu_black_hole") == 1:
         says = "the VPN drops large packets, so pages may load only in part"
