@@ -1,8 +1,8 @@
-"""Benchmarks: the `run()` of each module measures one thing and returns its figures. If
-there is a peer, it is measured in the same run."""
+"""Benchmarks. Each module's `run()` measures one thing, and its peer in the same run if
+there is one, and returns the figures."""
 
 import sys
 from pathlib import Path
 
-# The helpers of the tests start the peers.
+# The helpers that start the tests' servers also start the peers.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))

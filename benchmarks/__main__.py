@@ -1,5 +1,5 @@
-"""`make bench`: runs every benchmark and prints the figures; `--json FILE` writes them
-too. `python -m benchmarks poll journal` runs only those two."""
+"""`make bench`: runs every benchmark in turn and prints the figures as tables, with
+`--json FILE` also as JSON. `python -m benchmarks poll journal` runs only those."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def machine() -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("only", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine()}
     failed = []

@@ -1,17 +1,17 @@
-"""What the agent costs the laptop: memory, processor, network.
+"""Measures what the agent costs the laptop: memory, CPU, network.
 
-python -m benchmarks.agent
+    python -m benchmarks.agent
 
-A real `towpath-agent run` with a real ingest server over TLS and a real reflector, all
-on this machine, at 30 times the default cadences. There are two runs: an idle one, with
-every probe off and delivery and policy hourly, and a working one.
-* memory: the largest resident set in the working run;
-* processor at default cadences = idle + (working - idle) / 30, each without start-up;
-* bytes a day: the mean `cost_bytes` of each probe times its runs at the default
-  cadence, plus the mean cost of a delivery every 300 s (counted by the agent: bodies
-  and headers as sent, 6 kB for a TLS handshake), for a laptop that is on for 24 h and
-  for 9 h, and the same at the cadences of metered connections. IPv6 adds 20 octets to
-  each packet of the call path. Speed tests are left out.
+A real `towpath-agent run` reports to a real ingest over TLS and measures against a real
+reflector, all on this machine, with every cadence 30 times faster than the default. Two
+runs: an idle one (every probe off, delivery and policy hourly) and a working one.
+* Memory: the largest resident set in the working run.
+* CPU at default cadences = idle + (working - idle) / 30, each without start-up.
+* Bytes per day: the mean `cost_bytes` of each probe times its runs at the default
+  cadence, plus the mean cost of a delivery (as the agent counts it: bodies and heads as
+  sent, 6 kB for a TLS handshake) times one every 300 s. For a laptop that is on for
+  24 h, for one that is on for 9 h, and at the cadences of metered lines. IPv6 adds 20
+  octets to each packet of the call path. Speed tests are not included.
 """
 
 from __future__ import annotations
@@ -70,20 +70,22 @@ def run() -> dict[str, float]:
 
 
 async def _measure() -> dict[str, float]:
-    free = free_port()
+    portal_port = free_port()
     off = {probe.name: 0 for probe in PROBES}
     idle = PolicyConfig(
         teams_relay=TeamsRelayConfig(host=""), cadence_s=off, report_s=3600
     )
     with tempfile.TemporaryDirectory() as folder:
-        idle_ratio, *_ = await _window(Path(folder), idle, Estate(), IDLE_S)
+        idle_ratio, *_ = await _run_agent(Path(folder), idle, Estate(), IDLE_S)
     reflector = ReflectorService(
         ReflectorConfig(addresses=("127.0.0.1",), stamp_port=0, web_port=0)
     )
     async with reflector, _relay() as relay:
         work = PolicyConfig(
             teams_relay=TeamsRelayConfig(host="127.0.0.1", port=relay),
-            services=(ServiceConfig(name="portal", url=f"https://localhost:{free}/"),),
+            services=(
+                ServiceConfig(name="portal", url=f"https://localhost:{portal_port}/"),
+            ),
             names=("localhost",),
             cadence_s={
                 probe.name: 0 if probe.heavy else probe.measurement.period_s // FASTER
@@ -99,8 +101,8 @@ async def _measure() -> dict[str, float]:
             )
         )
         with tempfile.TemporaryDirectory() as folder:
-            working, rss, append, spent = await _window(
-                Path(folder), work, estate, WINDOW_S, free
+            working, rss, append, spent = await _run_agent(
+                Path(folder), work, estate, WINDOW_S, portal_port
             )
     cost: dict[str, list[int]] = defaultdict(list)
     deliveries = append.calls
@@ -123,32 +125,33 @@ async def _measure() -> dict[str, float]:
         day += mean * DAY_S / max(probe.cadence_s(usual, metered=False), 1)
         if metered_s := probe.cadence_s(usual, metered=True):
             metered += mean * DAY_S / metered_s
-    measured = sum(sum(costs) for costs in cost.values())
-    # The handshake counts to the delivery: connections close after an idle minute, so
-    # at the default cadence each delivery needs a new one.
+    measured = sum(sum(values) for values in cost.values())
+    # At the default cadence every delivery makes a new TLS handshake, because a
+    # connection closes after a minute's pause. So one is added to each delivery.
     delivery = max(spent - measured, 0) / max(deliveries, 1) + 6_000
     figures["delivery_bytes"] = delivery
     day += delivery * DAY_S / usual.report_s
     metered += delivery * DAY_S / (3 * usual.report_s)
     figures["day_24h_bytes"] = day
-    figures["day_24h_ipv6_bytes"] = day + _more_of_ipv6(metered=False)
+    figures["day_24h_ipv6_bytes"] = day + _ipv6_overhead(metered=False)
     figures["day_9h_bytes"] = day * 9 / 24
     figures["day_24h_metered_bytes"] = metered
-    figures["day_24h_metered_ipv6_bytes"] = metered + _more_of_ipv6(metered=True)
+    figures["day_24h_metered_ipv6_bytes"] = metered + _ipv6_overhead(metered=True)
     return figures
 
 
-def _more_of_ipv6(metered: bool) -> float:
-    """The octets that the longer headers of the call path add in a day."""
+def _ipv6_overhead(metered: bool) -> float:
+    """Bytes per day that IPv6 headers add to the call path's packets."""
     runs = DAY_S / CALL_PATH.cadence_s(Policy(), metered)
     return runs * CALL_PACKETS * 2 * 20
 
 
-async def _window(
+async def _run_agent(
     folder: Path, policy: PolicyConfig, estate: Estate, seconds: float, port: int = 0
 ) -> tuple[float, int, ListAppend, int]:
-    """(CPU as a share of one core, largest RSS, rows that arrived, octets counted)."""
-    async with _council(folder, policy, estate, port) as (
+    """CPU as a share of one core, largest RSS, what arrived, bytes the agent
+    counted."""
+    async with _ingest_server(folder, policy, estate, port) as (
         port,
         registry,
         append,
@@ -175,15 +178,15 @@ async def _window(
             },
             stderr=asyncio.subprocess.DEVNULL,
         )
-        seen = psutil.Process(process.pid)
+        agent_process = psutil.Process(process.pid)
         rss = 0
         try:
             await asyncio.sleep(SETTLE_S)
-            begun_s, cpu_s = time.monotonic(), _cpu_s(seen)
+            begun_s, cpu_s = time.monotonic(), _cpu_s(agent_process)
             while time.monotonic() - begun_s < seconds:
                 await asyncio.sleep(0.5)
-                rss = max(rss, seen.memory_info().rss)
-            ratio = (_cpu_s(seen) - cpu_s) / (time.monotonic() - begun_s)
+                rss = max(rss, agent_process.memory_info().rss)
+            ratio = (_cpu_s(agent_process) - cpu_s) / (time.monotonic() - begun_s)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
@@ -193,7 +196,7 @@ async def _window(
 
 
 @contextlib.asynccontextmanager
-async def _council(
+async def _ingest_server(
     folder: Path, policy: PolicyConfig, estate: Estate, port: int
 ) -> AsyncIterator[tuple[int, Registry, ListAppend, Path]]:
     made = make_certificates(folder / "tls")
@@ -220,9 +223,10 @@ async def _council(
 
 @contextlib.asynccontextmanager
 async def _relay() -> AsyncIterator[int]:
-    """A server that answers STUN Binding requests like a relay. Yields its port."""
+    """A server that answers STUN Binding requests, as a Teams relay would; yields its
+    port."""
 
-    class BindingResponder(asyncio.DatagramProtocol):
+    class Answering(asyncio.DatagramProtocol):
         def connection_made(self, transport: Any) -> None:
             self.transport = transport
 
@@ -232,7 +236,7 @@ async def _relay() -> AsyncIterator[int]:
 
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(
-        BindingResponder, local_addr=("127.0.0.1", 0)
+        Answering, local_addr=("127.0.0.1", 0)
     )
     try:
         yield int(transport.get_extra_info("sockname")[1])

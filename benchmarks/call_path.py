@@ -1,5 +1,5 @@
-"""The cost of a call path run for the laptop, and how steady its pacing is. If irtt is
-installed, it is measured in the same run.
+"""Measures what a run of the call path costs the laptop, and how precisely it sends;
+irtt in the same run if it is installed.
 
     python -m benchmarks.call_path
 """
@@ -14,18 +14,19 @@ import statistics
 import subprocess
 import time
 
-from benchmarks.reflector import reflecting
+from benchmarks.reflector import run_reflector
 from probes.measure import call_path, packet_stream
-from probes.wire.path_probes import CALL_PACKETS, CALL_PATH, VOICE_BYTES
+from probes.wire.path_probes import CALL_PATH
 from probes.wire.policy import ReflectorAt
 
-PACKETS, INTERVAL_MS = CALL_PACKETS, call_path.INTERVAL_MS
+PACKETS, INTERVAL_MS = call_path.PACKETS, call_path.INTERVAL_MS
 CADENCE_S = CALL_PATH.measurement.period_s
+SIZE = call_path.VOICE_BYTES
 
 
 def run() -> dict[str, float]:
     """The figures by name; names end in their unit."""
-    with reflecting(None) as (_pid, stamp_port, _web_port):
+    with run_reflector(None) as (_pid, stamp_port, _web_port):
         figures = _cost(stamp_port)
         figures |= _pace(stamp_port)
     figures |= _irtt()
@@ -63,11 +64,11 @@ def _cost(port: int) -> dict[str, float]:
 
 
 def _pace(port: int) -> dict[str, float]:
-    """How late each packet left."""
+    """How late packets left, against their schedule."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
         channel.setblocking(False)
         channel.connect(("127.0.0.1", port))
-        codec = call_path.StampCodec(VOICE_BYTES, call_path.VOICE_DSCP)
+        codec = call_path.StampCodec(SIZE, call_path.VOICE_DSCP)
         sent_ns = packet_stream.Stream(channel, codec, 250, INTERVAL_MS).run().sent_ns
     late_ms = [
         (at - sent_ns[0]) / 1e6 - n * INTERVAL_MS for n, at in enumerate(sent_ns)
@@ -91,7 +92,7 @@ def _irtt() -> dict[str, float]:
         subprocess.run(
             [
                 program,
-                *f"client -i {INTERVAL_MS:g}ms -d 10s -l {VOICE_BYTES} -q".split(),
+                *f"client -i {INTERVAL_MS:g}ms -d 10s -l {SIZE} -q".split(),
                 host,
             ],
             check=True,

@@ -1,10 +1,12 @@
-"""A month of a council in the embedded store, in the files that its writer leaves: one
-a day for each measurement, and roll-ups. For benchmarks of reports and pages.
+"""Writes a month of a council into the embedded store, in the same layout as its
+writer: one file per day and measurement, and roll-ups. For benchmarks of reports and
+pages.
 
-A site has a router with 4 ports, two switches with 24 ports, a line, and every third a
-backup line. Devices are polled every minute. Only the port fields that reports read are
-written. Each device is down once for an hour and a half, one in sixty answers nine
-polls in ten, one night nothing is polled, and for two hours the monitor is offline.
+A site has a router with 4 ports, two switches with 24 and a line; every third site has
+a backup line too. Devices are polled every minute. Ports have only the fields that
+reports read. Each device is down once for an hour and a half, one in sixty answers nine
+polls out of ten, in one night nothing is polled, and for two hours the monitor is cut
+off.
 """
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ _MEASUREMENTS = {
 def write_days(
     store: Path, first: datetime, days: int, sites: int, measurements: Iterable[str]
 ) -> int:
-    """Writes files of whole days. Returns the number of rows."""
+    """Writes files of whole days; returns the number of rows."""
     first_ms = int(first.timestamp()) * 1000
     return sum(
         write(store, name, sites, (at, at + DAY_MS), day, whole_day=True)
@@ -111,8 +113,8 @@ def write(
     number: int,
     whole_day: bool = False,
 ) -> int:
-    """Writes one sorted file for a span within a day. Returns the number of rows.
-    `number` is that of the write; for whole days it selects the faults of the day."""
+    """Writes one file for a span within a day, sorted; returns the number of rows.
+    `number` is that of the write. For whole days it also selects the day's faults."""
     at = span[0] // DAY_MS * DAY_MS
     declared = CATALOGUE.measurement(measurement)
     tags = [tag.name for tag in declared.tags]
@@ -127,23 +129,25 @@ def write(
     target.mkdir(parents=True, exist_ok=True)
     path = target / file_layout.piece_name(span[0], whole_day, number + 1, number + 1)
     with duckdb.connect(config={"memory_limit": "2GB", "threads": 2}) as connection:
-        asked = connection.execute(f"SELECT * FROM ({select}) LIMIT 0").description
-        given = {column[0] for column in asked or ()}
+        description = connection.execute(
+            f"SELECT * FROM ({select}) LIMIT 0"
+        ).description
+        selected = {column[0] for column in description or ()}
         columns = ", ".join(
             f'CAST("{column}" AS {kind}) AS "{column}"'
             for column, kind in _types(measurement).items()
-            if column in given
+            if column in selected
         )
-        counted = connection.execute(
+        copied = connection.execute(
             f"COPY (SELECT {columns} FROM ({select}) WHERE {where} ORDER BY {order})"
             f" TO '{path}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880,"
             f" KV_METADATA {{{known}}})"
         ).fetchall()
-    return int(counted[0][0])
+    return int(copied[0][0])
 
 
 def _types(measurement: str) -> dict[str, str]:
-    """The DuckDB type of each column, as the store writes it."""
+    """Column -> DuckDB type, as the store writes it."""
     declared = CATALOGUE.measurement(measurement)
     return {
         "time_ms": "BIGINT",
@@ -153,13 +157,13 @@ def _types(measurement: str) -> dict[str, str]:
 
 
 async def roll_up(folder: Path, now_ms: int) -> None:
-    """Does what the store's writer does with days that are over."""
+    """Compacts and rolls up past days, as the store's writer does."""
     async with EmbeddedStore(folder, CATALOGUE) as store:
         await store.tidy(now_ms)
 
 
 def estate_toml(sites: int) -> str:
-    """The estate in that month."""
+    """The estate that the rows belong to."""
     lines = []
     for s in range(sites):
         site = f"site-{s:03d}"
@@ -183,7 +187,7 @@ def estate_toml(sites: int) -> str:
 
 
 def settings_toml(folder: Path, web_port: int = 0) -> str:
-    """The settings of a council with its store in `folder`/store."""
+    """Settings of a council with its store in `folder`/store."""
     return (
         f'council = "Benchmark"\nstate = {json.dumps(str(folder))}\n'
         f"estate = {json.dumps(str(folder / 'estate.toml'))}\n"
@@ -193,8 +197,8 @@ def settings_toml(folder: Path, web_port: int = 0) -> str:
 
 
 def write_report_month(folder: Path, sites: int) -> int:
-    """Writes October 2026 for `sites` sites under `folder`, and what the report
-    reads of the month before. Returns the number of rows."""
+    """Writes October 2026 for `sites` sites under `folder`, and the part of September
+    that the report reads; returns the number of rows."""
     _write_settings(folder, sites)
     store = folder / "store"
     every = [name for name in _MEASUREMENTS if name != "interface"]
@@ -207,8 +211,8 @@ def write_report_month(folder: Path, sites: int) -> int:
 
 
 def write_last_day(folder: Path, sites: int, now_ms: int) -> int:
-    """Writes the day up to `now_ms` as the running writer does: one file per hour, and
-    one per minute for the current hour. Returns the number of rows."""
+    """Writes the day up to `now_ms` as a running writer does: a file per hour, and one
+    per minute for the current hour; returns the number of rows."""
     _write_settings(folder, sites)
     store, rows, number = folder / "store", 0, 0
     hour_ms = 60 * _PERIOD_MS

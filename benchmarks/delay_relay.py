@@ -1,5 +1,5 @@
-"""A UDP relay that delays packets by a different time in each direction, and at the end
-prints the delays it really made. Probes are compared with those.
+"""A UDP relay that delays packets, with a separate delay for each direction, and
+reports the actual delays at the end: the reference for the probes' results.
 
     python -m benchmarks.delay_relay PORT TO_HOST TO_PORT OUT_MS IN_MS SPREAD_MS
 """
@@ -22,8 +22,8 @@ _SPIN_S = 0.0005
 def relay(
     port: int, to: tuple[str, int], out_ms: float, in_ms: float, spread_ms: float
 ) -> str:
-    """Relays until standard input ends. Prints the delays of both directions in ms as
-    JSON, in order of departure, with the times each packet arrived and left."""
+    """Relays until standard input ends. Returns JSON with the time that each packet
+    arrived and left, in ms, for both directions, in order of departure."""
     over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
     near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -57,7 +57,7 @@ def relay(
             if way == 0:
                 far.send(packet)
             else:
-                near.sendto(packet, caller)  # type: ignore[arg-type] # who asked
+                near.sendto(packet, caller)  # type: ignore[arg-type] # the last sender
             ways[way].append((came_s * 1e3, time.perf_counter() * 1e3))
     return json.dumps({"out": ways[0], "in": ways[1]})
 

@@ -1,11 +1,11 @@
-"""The cost of a report for the server: CPU of its process, over HTTPS and MQTT with
+"""Measures what a report costs the server: CPU of its process, over HTTPS and MQTT with
 TLS.
 
 2,200 laptops connect, send their reports (most have 1 to 12, as after five minutes to
-an hour) and disconnect. Also, 32 kept connections send 1 and 50 reports per request.
-The peer in the same run is uvicorn's own server with h11 and the same application. The
-broker has the settings in deploy/, and its CPU is separate. The server writes to the
-journal on this disk, or to nothing (`null`). A report has five results.
+an hour) and disconnect; and 32 kept connections send 1 and 50 reports per request. The
+peer in the same run is uvicorn's own server with h11 and the same application. The
+broker has the settings in deploy/, and its CPU is listed separately. The server writes
+to a journal on this disk, or discards everything (`null`). A report has five results.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from benchmarks.ingest_fleet import (
     Running,
     Usage,
     connect,
-    lines,
     make_fleet,
     mosquitto,
     mqtt_session,
+    open_connections,
     server,
     some_bodies,
 )
@@ -39,7 +39,7 @@ _KEPT_REPORTS = 6_400
 
 
 def run() -> dict[str, Any]:
-    """Returns the figures, and prints them as a table."""
+    """The figures, also printed as a table."""
     figures: dict[str, Any] = {"laptops": _LAPTOPS, "results_per_report": 5}
     with tempfile.TemporaryDirectory(prefix="towpath-bench-") as name:
         fleet = make_fleet(
@@ -68,13 +68,13 @@ def run() -> dict[str, Any]:
     return figures
 
 
-def _show(label: str, measured: dict[str, float]) -> None:
-    for name, value in measured.items():
+def _show(label: str, figures: dict[str, float]) -> None:
+    for name, value in figures.items():
         print(f"  {label:20} {name:44} {value:>10,.1f}", flush=True)
 
 
 def _spread(laptops: list[AgentCredential]) -> list[tuple[AgentCredential, int]]:
-    """The number of reports of each laptop: mostly 1 to 12, one in fifty has 200."""
+    """The number of reports of each laptop: most have 1 to 12, one in fifty has 200."""
     dice = random.Random(10)
     return [
         (who, 200 if number % 50 == 49 else dice.randint(1, 12))
@@ -83,21 +83,23 @@ def _spread(laptops: list[AgentCredential]) -> list[tuple[AgentCredential, int]]
 
 
 async def _https(fleet: Fleet, running: Running) -> dict[str, float]:
-    measured: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for per_body in (1, 50):
         made = [
             some_bodies(who.agent, per_body, 40_000, _KEPT_REPORTS // _KEPT // per_body)
             for who in fleet.laptops[:_KEPT]
         ]
-        async with lines(running.port, fleet.trust, fleet.laptops[:_KEPT]) as kept:
+        async with open_connections(
+            running.port, fleet.trust, fleet.laptops[:_KEPT]
+        ) as kept:
 
-            async def pour(number: int) -> int:
+            async def send_bodies(number: int) -> int:
                 receipts = [await kept[number].post(body) for body in made[number]]  # noqa: B023
                 return sum(len(receipt.accepted) for receipt in receipts)
 
-            used = await _used(running.usage, pour, range(_KEPT))
-        measured[f"µs CPU a report, {per_body} a request, kept"] = used.us_each
-        measured[f"reports/s, {per_body} a request, kept"] = used.per_s
+            used = await _measure_cost(running.usage, send_bodies, range(_KEPT))
+        figures[f"µs CPU a report, {per_body} a request, kept"] = used.us_per_report
+        figures[f"reports/s, {per_body} a request, kept"] = used.per_s
 
     async def visit(visitor: tuple[AgentCredential, int]) -> int:
         who, count = visitor
@@ -107,11 +109,11 @@ async def _https(fleet: Fleet, running: Running) -> dict[str, float]:
         line.close()
         return accepted
 
-    used = await _used(running.usage, visit, _spread(fleet.laptops))
-    measured["µs CPU a report, 2,200 laptops"] = used.us_each
-    measured["µs CPU a connection, 2,200 laptops"] = used.us_a_turn
-    measured["MB resident"] = running.usage.rss_mb()
-    return measured
+    used = await _measure_cost(running.usage, visit, _spread(fleet.laptops))
+    figures["µs CPU a report, 2,200 laptops"] = used.us_per_report
+    figures["µs CPU a connection, 2,200 laptops"] = used.us_per_session
+    figures["MB resident"] = running.usage.rss_mb()
+    return figures
 
 
 async def _mqtt(fleet: Fleet, running: Running, broker: Usage) -> dict[str, float]:
@@ -122,12 +124,12 @@ async def _mqtt(fleet: Fleet, running: Running, broker: Usage) -> dict[str, floa
         (body,) = some_bodies(who.agent, count, 60_000, 1)
         return await mqtt_session(fleet.broker_port, fleet.trust, who, body)
 
-    # The server may not have subscribed yet.
+    # Wait until the server has subscribed.
     await visit((fleet.laptops[0], 1))
-    used = await _used(running.usage, visit, _spread(fleet.laptops[1:]))
+    used = await _measure_cost(running.usage, visit, _spread(fleet.laptops[1:]))
     return {
-        "µs CPU a report, 2,200 laptops": used.us_each,
-        "µs CPU a connection, 2,200 laptops": used.us_a_turn,
+        "µs CPU a report, 2,200 laptops": used.us_per_report,
+        "µs CPU a connection, 2,200 laptops": used.us_per_session,
         "broker: µs CPU a report, 2,200 laptops": (broker.cpu_s() - begun_s)
         / used.count
         * 1e6,
@@ -135,28 +137,31 @@ async def _mqtt(fleet: Fleet, running: Running, broker: Usage) -> dict[str, floa
     }
 
 
-class _Used:
-    def __init__(self, cpu_s: float, wall_s: float, count: int, turns: int) -> None:
+class _ServerCost:
+    def __init__(self, cpu_s: float, wall_s: float, count: int, sessions: int) -> None:
         self.count = count
-        self.us_each, self.us_a_turn = cpu_s / count * 1e6, cpu_s / turns * 1e6
+        self.us_per_report, self.us_per_session = (
+            cpu_s / count * 1e6,
+            cpu_s / sessions * 1e6,
+        )
         self.per_s = count / wall_s
 
 
-async def _used(
-    usage: Usage, turn: Callable[[Any], Awaitable[int]], all_turns: Any
-) -> _Used:
-    """Runs every turn, some at the same time. Returns what the server used for them."""
+async def _measure_cost(
+    usage: Usage, session: Callable[[Any], Awaitable[int]], arguments: Any
+) -> _ServerCost:
+    """Runs all sessions, some at once; returns the server's cost for their reports."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(item: Any) -> int:
+    async def limited(argument: Any) -> int:
         async with gate:
-            return await turn(item)
+            return await session(argument)
 
-    items = list(all_turns)
+    all_arguments = list(arguments)
     cpu_s, begun_s = usage.cpu_s(), time.monotonic()
-    counts = await asyncio.gather(*map(one, items))
+    counts = await asyncio.gather(*map(limited, all_arguments))
     wall_s = time.monotonic() - begun_s
-    return _Used(usage.cpu_s() - cpu_s, wall_s, sum(counts), len(items))
+    return _ServerCost(usage.cpu_s() - cpu_s, wall_s, sum(counts), len(all_arguments))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""The effect of an attack on honest laptops: response times, refusals, memory and CPU.
+"""Measures how an attack affects honest laptops: response times and failures, and the
+server's memory and CPU.
 
-100 laptops on kept connections each send a report a second. Four times a second another
-one connects, reports and disconnects. The limits are the defaults. After ten seconds
-without an attack (the baseline), each attack runs for ten seconds against a fresh
-server, from 127.0.0.2 and its neighbours, in its own process on the same machine.
+100 laptops on kept connections send a report per second each. Four times a second
+another one connects, reports and disconnects. The limits are the defaults. After ten
+seconds without an attack (the baseline), each attack runs for the same time against a
+fresh server, from 127.0.0.2 and its neighbours, in a separate process on the same
+machine.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import psutil
 
 from benchmarks.ingest_fleet import (
     Fleet,
-    Line,
+    LaptopConnection,
     Running,
     connect,
     make_fleet,
@@ -37,14 +39,14 @@ from probes.wire.report import MAX_BODY_BYTES, AgentCredential
 
 _KEPT, _NEWCOMERS = 100, 400
 _SECONDS = 10.0
-_PATIENCE_S = 10.0
+_TIMEOUT_S = 10.0
 _SOURCES = tuple(f"127.0.0.{number}" for number in range(2, 6))
 
 Attack = Callable[["_Target"], Awaitable[None]]
 
 
 def run() -> dict[str, Any]:
-    """Returns the figures, and prints them as a table."""
+    """The figures, also printed as a table."""
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="towpath-bench-") as name:
         fleet = make_fleet(Path(name), _KEPT + _NEWCOMERS + 4)
@@ -52,11 +54,11 @@ def run() -> dict[str, Any]:
         print(f"  {'attack':26} {'p50':>8} {'p99':>8} {'p50':>8} {'p99':>8}")
         for attack in ("none", *ATTACKS):
             with server(fleet) as running:
-                result = asyncio.run(_under(attack, fleet, running))
+                result = asyncio.run(_measure(attack, fleet, running))
             figures[attack] = result
             print(
-                f"  {attack:26} {result['kept_p50_ms']:8.1f}"
-                f" {result['kept_p99_ms']:8.1f}"
+                f"  {attack:26}"
+                f" {result['kept_p50_ms']:8.1f} {result['kept_p99_ms']:8.1f}"
                 f" {result['new_p50_ms']:8.1f} {result['new_p99_ms']:8.1f}"
                 f" {result['failed']:4.0f}/{result['asked']:<5.0f}"
                 f" {result['cpu_share']:5.0%} CPU {result['peak_mb']:5.0f} MB",
@@ -65,7 +67,7 @@ def run() -> dict[str, Any]:
     return figures
 
 
-async def _under(attack: str, fleet: Fleet, running: Running) -> dict[str, float]:
+async def _measure(attack: str, fleet: Fleet, running: Running) -> dict[str, float]:
     kept = [
         await connect(running.port, fleet.trust, who) for who in fleet.laptops[:_KEPT]
     ]
@@ -81,7 +83,7 @@ async def _under(attack: str, fleet: Fleet, running: Running) -> dict[str, float
         assert attacker.stdout is not None
         await attacker.stdout.readline()
     try:
-        return await _honest(fleet, running, kept)
+        return await _measure_honest(fleet, running, kept)
     finally:
         if attacker is not None:
             attacker.terminate()
@@ -90,13 +92,15 @@ async def _under(attack: str, fleet: Fleet, running: Running) -> dict[str, float
             line.close()
 
 
-async def _honest(fleet: Fleet, running: Running, kept: list[Line]) -> dict[str, float]:
+async def _measure_honest(
+    fleet: Fleet, running: Running, kept: list[LaptopConnection]
+) -> dict[str, float]:
     kept_ms: list[float] = []
     new_ms: list[float] = []
     failed = asked = 0
     peak_mb = 0.0
 
-    async def ask(line: Line, body: bytes) -> None:
+    async def send_report(line: LaptopConnection, body: bytes) -> None:
         status, _ = await line.ask(body)
         if status != 200:
             raise OSError(f"status {status}")
@@ -105,30 +109,30 @@ async def _honest(fleet: Fleet, running: Running, kept: list[Line]) -> dict[str,
         nonlocal failed, asked
         asked += 1
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_TIMEOUT_S):
                 await what
         except (OSError, EOFError, TimeoutError):
             failed += 1
         else:
             ms.append((time.monotonic() - due_s) * 1000)
 
-    async def stay(number: int) -> None:
+    async def keep_reporting(number: int) -> None:
         who = fleet.laptops[number]
         due_s = time.monotonic() + number / _KEPT
         for body in some_bodies(who.agent, 1, 30_000, round(_SECONDS)):
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-            await timed(kept_ms, due_s, ask(kept[number], body))
+            await timed(kept_ms, due_s, send_report(kept[number], body))
             due_s += 1.0
 
     async def visit(who: AgentCredential) -> None:
         (body,) = some_bodies(who.agent, 3, 30_000, 1)
         line = await connect(running.port, fleet.trust, who)
         try:
-            await ask(line, body)
+            await send_report(line, body)
         finally:
             line.close()
 
-    async def come() -> None:
+    async def send_newcomers() -> None:
         visits = []
         begun_s = time.monotonic()
         for number in range(round(_SECONDS * 4)):
@@ -146,7 +150,7 @@ async def _honest(fleet: Fleet, running: Running, kept: list[Line]) -> dict[str,
 
     watching = asyncio.create_task(watch())
     cpu_s, begun_s = running.usage.cpu_s(), time.monotonic()
-    await asyncio.gather(come(), *map(stay, range(_KEPT)))
+    await asyncio.gather(send_newcomers(), *map(keep_reporting, range(_KEPT)))
     cpu_share = (running.usage.cpu_s() - cpu_s) / (time.monotonic() - begun_s)
     watching.cancel()
     return {
@@ -169,7 +173,7 @@ def _percentile(values: list[float], percent: int) -> float:
 
 
 class _Target:
-    """The target of an attack; `laptop` is one that the attacker owns."""
+    """The target of an attack; `laptop` is one that the attacker controls."""
 
     def __init__(self, fleet: Fleet, port: int) -> None:
         self.fleet, self.port = fleet, port
@@ -190,8 +194,9 @@ class _Target:
         )
 
 
-async def _again(what: Callable[[], Awaitable[None]], at_once: int) -> None:
-    """Repeats it for ever, this many at once, and restarts after a disconnect."""
+async def _repeat(what: Callable[[], Awaitable[None]], at_once: int) -> None:
+    """Repeats `what` for ever, `at_once` in parallel, also after the server hangs
+    up."""
 
     async def one() -> None:
         while True:
@@ -203,7 +208,7 @@ async def _again(what: Callable[[], Awaitable[None]], at_once: int) -> None:
 
 
 def _bodies_of(content: bytes, headers: str = "") -> Attack:
-    """An enrolled laptop that sends this body as fast as it can."""
+    """An attack by an enrolled laptop that sends this body as fast as it can."""
 
     async def attack(target: _Target) -> None:
         async def send() -> None:
@@ -216,13 +221,14 @@ def _bodies_of(content: bytes, headers: str = "") -> Attack:
             finally:
                 line.close()
 
-        await _again(send, 4)
+        await _repeat(send, 4)
 
     return attack
 
 
 def _requests_of(request: bytes) -> Attack:
-    """Sends requests of unknown laptops as fast as possible, on 20 connections."""
+    """An attack by strangers who send a request after each answer, on 20
+    connections."""
 
     async def attack(target: _Target) -> None:
         async def send() -> None:
@@ -236,13 +242,13 @@ def _requests_of(request: bytes) -> Attack:
             finally:
                 writer.close()
 
-        await _again(send, 20)
+        await _repeat(send, 20)
 
     return attack
 
 
 async def _idle(target: _Target) -> None:
-    """Keeps 4,200 idle connections after one request each; reopens closed ones."""
+    """4,200 connections that send one request and then idle; reopened if closed."""
 
     async def rest() -> None:
         reader, writer = await target.tls()
@@ -255,7 +261,7 @@ async def _idle(target: _Target) -> None:
 
 
 async def _silent(target: _Target) -> None:
-    """Opens 4,000 TCP connections that send nothing."""
+    """4,000 TCP connections that never send anything."""
 
     async def rest() -> None:
         reader, writer = await target.tcp()
@@ -266,7 +272,7 @@ async def _silent(target: _Target) -> None:
 
 
 async def _slow(target: _Target) -> None:
-    """Sends the header of 1,500 requests one byte at a time."""
+    """1,500 requests that send their head one byte at a time."""
 
     async def drip() -> None:
         _, writer = await target.tls()
@@ -280,21 +286,21 @@ async def _slow(target: _Target) -> None:
 
 async def _spread(what: Callable[[], Awaitable[None]], count: int) -> None:
     async def one(number: int) -> None:
-        # Some 800 a second, as fast as this machine can open them.
+        # About 800 a second: as fast as this machine opens connections.
         await asyncio.sleep(number / 800)
-        await _again(what, 1)
+        await _repeat(what, 1)
 
     await asyncio.gather(*map(one, range(count)))
 
 
 async def _handshakes(target: _Target) -> None:
-    """Completes TLS handshakes and disconnects, as fast as it can."""
+    """Completes TLS handshakes and hangs up, as fast as it can."""
 
     async def shake() -> None:
         _, writer = await target.tls()
         writer.close()
 
-    await _again(shake, 40)
+    await _repeat(shake, 40)
 
 
 _MEMBER = gzip.compress(b"", mtime=0)
@@ -324,14 +330,14 @@ ATTACKS: dict[str, Attack] = {
 
 async def _attack(name: str, folder: Path, port: int) -> None:
     raise_file_limit()
-    # The attacker runs on the second core, so it does not slow the server.
+    # The attacker must not take the server's core: it should use the second one.
     psutil.Process().nice(5)
     attacking = asyncio.create_task(
         _as_task(ATTACKS[name](_Target(read_fleet(folder), port)))
     )
     await asyncio.sleep(0.5)
     print("attacking", flush=True)
-    # Ends by itself if nothing else ends it.
+    # Ends by itself if nobody stops it.
     await asyncio.wait([attacking], timeout=4 * _SECONDS)
 
 

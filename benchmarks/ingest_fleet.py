@@ -1,5 +1,5 @@
-"""Shared by the ingest benchmarks: a server in its own process, enrolled laptops, and
-clients that use as little CPU as possible."""
+"""Shared by the ingest benchmarks: a server in a separate process, enrolled laptops,
+and clients that cost as little as possible, so that the figures describe the server."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ class Fleet(msgspec.Struct):
 
 
 def make_fleet(folder: Path, laptops: int, **limits: Any) -> Fleet:
-    """Enrols the laptops and writes the files of server and broker. `limits` are the
-    settings under `ingest.limits`."""
+    """Enrols the laptops and writes the files that server and broker need. `limits` are
+    those of `ingest.limits`."""
     tls = make_certificates(folder / "tls")
     broker = shutil.which("mosquitto", path="/usr/bin:/usr/sbin:/usr/local/sbin")
     port = free_port()
@@ -117,7 +117,7 @@ def make_fleet(folder: Path, laptops: int, **limits: Any) -> Fleet:
 
 
 def read_fleet(folder: Path) -> Fleet:
-    """Loads an existing fleet in another process, without its broker."""
+    """Reads a fleet that another process made; without its broker."""
     laptops = msgspec.json.decode(
         (folder / "laptops.json").read_bytes(), type=list[AgentCredential]
     )
@@ -129,8 +129,8 @@ def _trust(folder: Path) -> ssl.SSLContext:
 
 
 def bodies(agent: str, per_body: int, at_s: int) -> Iterator[bytes]:
-    """Yields bodies without end. Each report has its own id and times, and five
-    results. `at_s` is the age of the first in seconds."""
+    """Yields bodies for ever. Each report has its own id and times, and five results.
+    The first was made `at_s` seconds ago."""
     at_ms = wall_ms() - at_s * 1000
     number = 0
     while True:
@@ -156,8 +156,8 @@ def some_bodies(agent: str, per_body: int, at_s: int, count: int) -> list[bytes]
     return list(islice(bodies(agent, per_body, at_s), count))
 
 
-class Line:
-    """One kept HTTPS connection of one laptop."""
+class LaptopConnection:
+    """A persistent HTTPS connection of one laptop."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class Line:
         )
 
     async def ask(self, body: bytes, headers: str = "") -> tuple[int, bytes]:
-        """Returns the status and content of the response."""
+        """Sends a request; returns status and content of the response."""
         self._writer.write((self._head % (headers, len(body))).encode() + body)
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
@@ -193,17 +193,17 @@ async def connect(
     trust: ssl.SSLContext | None,
     who: AgentCredential,
     source: str = "127.0.0.1",
-) -> Line:
+) -> LaptopConnection:
     streams = await asyncio.open_connection(
         "127.0.0.1", port, ssl=trust, local_addr=(source, 0)
     )
-    return Line(streams, who)
+    return LaptopConnection(streams, who)
 
 
 @contextlib.asynccontextmanager
-async def lines(
+async def open_connections(
     port: int, trust: ssl.SSLContext, laptops: list[AgentCredential]
-) -> AsyncIterator[list[Line]]:
+) -> AsyncIterator[list[LaptopConnection]]:
     made = [await connect(port, trust, who) for who in laptops]
     try:
         yield made
@@ -215,9 +215,9 @@ async def lines(
 async def mqtt_session(
     port: int, trust: ssl.SSLContext, who: AgentCredential, body: bytes
 ) -> int:
-    """One laptop connects, subscribes, publishes one body and waits for its receipt
-    (MQTT 3.1.1, written by hand: a library would cost more than the server). Returns
-    the number of accepted reports."""
+    """Connects one laptop, subscribes, publishes one body and waits for its receipt.
+    Returns the number of accepted reports. MQTT 3.1.1 written by hand, because a
+    library would cost more than the server."""
     reader, writer = await asyncio.open_connection("localhost", port, ssl=trust)
 
     def text(value: str) -> bytes:
@@ -279,7 +279,7 @@ class Usage:
 
 
 class Running(msgspec.Struct):
-    """The running server: its port and its use of CPU and memory."""
+    """The running server: its port, and its CPU and memory."""
 
     port: int
     usage: Usage
@@ -289,8 +289,8 @@ class Running(msgspec.Struct):
 def server(
     fleet: Fleet, append: str = "journal", http: str = "ours"
 ) -> Iterator[Running]:
-    """Runs the server. `append` is `journal`, or `null` for the cost of the server
-    alone. `http` is `ours`, or `h11` for uvicorn's own server as a peer."""
+    """Starts the server. `append`: `journal`, or `null` for the cost of the server
+    alone. `http`: `ours`, or `h11` for uvicorn's own server with h11, as a peer."""
     raise_file_limit()
     command = [sys.executable, "-m", "benchmarks.ingest_server", str(fleet.folder)]
     process = subprocess.Popen(
@@ -314,7 +314,7 @@ def server(
 
 @contextlib.contextmanager
 def mosquitto(fleet: Fleet) -> Iterator[Usage]:
-    """Runs the broker with the settings that we ship, on its own port and folder."""
+    """Starts a broker with the settings that we ship, on its own port and folder."""
     assert fleet.broker is not None
     folder = fleet.folder
     text = BROKER_SETTINGS.read_text()

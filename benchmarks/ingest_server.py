@@ -1,5 +1,5 @@
 """The server of the ingest benchmarks: `python -m benchmarks.ingest_server FOLDER
-journal|null ours|h11`; prints its port once it serves."""
+journal|null ours|h11`. Prints its port when it is ready."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def serve(folder: Path, kind: str, http: str) -> None:
 
 
 async def _serve_with_h11(config: IngestConfig, https: HttpsIngest) -> int:
-    """uvicorn with its own HTTP server, the same application and TLS."""
+    """Serves the same application with plain uvicorn and TLS; returns the port."""
     assert config.https is not None
     listening = socket.create_server(("127.0.0.1", 0))
     settings = uvicorn.Config(

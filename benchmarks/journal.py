@@ -1,11 +1,12 @@
-"""How many reports a second the journal makes durable, and how long a commit takes.
+"""Measures how many reports per second the journal makes durable, and how long a commit
+takes.
 
-Each figure is compared with the disk's own: writes of the same size with an fsync, one
-after another, in the same folder in the same run. Reports are batches of 8 rows that
-many tasks append at the same time, as from laptops. Polls are batches of 52 ports.
-`paced` is 5,000 reports a second, whether or not the earlier ones are durable.
+The disk itself is measured in the same folder in the same run: writes of the same size,
+each followed by an fsync. Reports are batches of 8 rows from many concurrent appenders,
+as from laptops. Polls are batches of 52 ports. `paced` is a fixed rate of 5,000 reports
+per second.
 
-python -m benchmarks.journal [FOLDER]
+    python -m benchmarks.journal [FOLDER]
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def run(folder: Path | None = None) -> dict[str, float]:
     """The figures by name; names end in their unit."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         figures = asyncio.run(_measure(Path(name)))
-    for name, value in figures.items():
-        print(f"{name:32} {value:12,.3f}")
+    for figure, value in figures.items():
+        print(f"{figure:32} {value:12,.3f}")
     return figures
 
 
@@ -89,7 +90,7 @@ async def _append(
             read += len(chunk)
         read_s = time.perf_counter() - begun_s
     if read != stats.appended_rows:
-        raise RuntimeError(f"{stats.appended_rows} rows went in, {read} came out")
+        raise RuntimeError(f"{stats.appended_rows} rows were written, {read} were read")
     return {
         f"{what}s_per_s": len(took_ms) / all_s,
         f"{what}_rows_per_s": stats.appended_rows / all_s,
@@ -105,7 +106,7 @@ async def _append(
 
 
 async def _append_at_rate(folder: Path, batches: list[Batch]) -> dict[str, float]:
-    """Appends RATE reports a second, whether or not the earlier ones are done."""
+    """Appends RATE reports per second, even if earlier ones are not finished."""
     took_ms: list[float] = []
     cpu_s = _cpu_s()
 
@@ -165,7 +166,7 @@ def _check_us(batch: Batch) -> float:
 
 
 def _fsync_ms(folder: Path) -> list[float]:
-    """Writes 16 kB with an fsync, at the end of a growing file."""
+    """Times of a 16 kB write with its fsync, at the end of a growing file."""
     sync = getattr(os, "fdatasync", os.fsync)
     took = []
     fd = os.open(folder / "disk", os.O_WRONLY | os.O_CREAT)

@@ -1,7 +1,9 @@
-"""The status page of 200 sites (600 devices, 10,400 ports) from the embedded store.
+"""Measures the status page of 200 sites (600 devices, 10,400 ports) from the embedded
+store.
 
-Measures the process that users run, `towpath run --role web`, over HTTP: the first load
-of each page, with nothing cached, then the pages of ten sites one after another.
+This measures the process that a user runs, `towpath run --role web`, over HTTP: the
+first load of each page with an empty cache, and the pages of ten sites one after
+another.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ TARGET_S = 3.0
 
 
 def run() -> dict[str, Any]:
-    """The wall and CPU time of a load, in s."""
+    """Wall and CPU time of each page load, in s."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = write_last_day(folder, SITES, wall_ms())
@@ -50,18 +52,20 @@ def run() -> dict[str, Any]:
 
 
 def _loads(url: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    # A page that does not query the store, to see that the process is up.
+    # A page without store queries shows that the process is up.
     _wait(f"{url}/catalogue", process)
-    measured: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for label, path in (("first_page", "/"), ("alerts", "/alerts")):
-        measured |= _load(label, url + path, process)
+        figures |= _load(label, url + path, process)
     sites = [
         _load("site", f"{url}/sites/site-{n:03d}", process)
         for n in range(0, SITES, SITES // 10)
     ]
-    measured["site_worst_s"] = max(times["site_s"] for times in sites)
-    measured["site_worst_cpu_s"] = max(times["site_cpu_s"] for times in sites)
-    return measured
+    figures["site_worst_s"] = max(site_figures["site_s"] for site_figures in sites)
+    figures["site_worst_cpu_s"] = max(
+        site_figures["site_cpu_s"] for site_figures in sites
+    )
+    return figures
 
 
 def _load(label: str, url: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:

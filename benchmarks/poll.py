@@ -1,10 +1,11 @@
-"""The cost of one poll of a 50-port switch: CPU and request packets, up to the batches.
+"""Measures what one poll of a switch with 50 ports costs, up to its batches: CPU and
+request packets.
 
 The agent is a real snmpd in a network namespace with 25 veth pairs. Debian's
 prometheus-snmp-exporter polls the same agent in the same run, with the usual walk of
-the interfaces group and ifXTable. CPU is the user and system time of the poller only.
+the interfaces group and ifXTable. CPU is user and system time of the poller only.
 
-python -m benchmarks.poll
+    python -m benchmarks.poll
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from probes.wire.clock import wall_ms
 PORTS = 50
 POLLS = 200
 SCRAPES = 40
-# Each figure, also of the peer, is the best of this many rounds, because other work on
-# the machine only ever makes it worse.
+# Each figure, the peer's too, is the best of this many rounds, because other work on
+# the machine can only make it worse.
 ROUNDS = 3
 _USERS = {
     "v2c": {"community": "public"},
@@ -74,7 +75,9 @@ def run() -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.poll", "--inside"]
     unshare = shutil.which("unshare")
     if unshare is None:
-        raise RuntimeError("unshare (util-linux) is needed for a namespace of its own")
+        raise RuntimeError(
+            "unshare (util-linux) is needed to create a network namespace"
+        )
     done = subprocess.run(
         [unshare, "--user", "--map-root-user", "--net", "--mount", *command],
         capture_output=True,
@@ -92,7 +95,7 @@ def run() -> dict[str, float]:
 
 
 def measure() -> dict[str, float]:
-    """Runs inside the namespace: creates the ports, starts the agent, polls it."""
+    """Inside the namespace: creates the ports, starts the agent, polls it."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     for n in range(PORTS // 2):
         ends = (f"ge{2 * n}", f"ge{2 * n + 1}")
@@ -104,15 +107,15 @@ def measure() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with _snmpd(folder) as port:
-            asked = {
+            measurements = {
                 version: lambda version=version: asyncio.run(  # type: ignore[misc]
                     _towpath(port, credential("bench", _USERS[version]))
                 )
                 for version in _USERS
             }
             for _ in range(ROUNDS):
-                for version, ask in asked.items():
-                    _best(figures, f"towpath_{version}", ask())
+                for version, measure_version in measurements.items():
+                    _best(figures, f"towpath_{version}", measure_version())
                 if shutil.which("prometheus-snmp-exporter"):
                     _best(figures, "snmp_exporter", _exporter(folder, port))
     if "snmp_exporter_cpu_ms" in figures:
@@ -125,22 +128,24 @@ def measure() -> dict[str, float]:
     return figures
 
 
-def _best(figures: dict[str, float], who: str, found: dict[str, float]) -> None:
-    for name, value in found.items():
+def _best(figures: dict[str, float], who: str, measured: dict[str, float]) -> None:
+    for name, value in measured.items():
         figure = f"{who}_{name}"
         figures[figure] = min(figures.get(figure, value), value)
 
 
-async def _towpath(port: int, held: Credential) -> dict[str, float]:
-    # The polls follow each other directly, so the period does not matter.
+async def _towpath(port: int, bench_credential: Credential) -> dict[str, float]:
+    # Polls run one after another, so the period is short.
     config = SnmpConfig(timeout_s=5.0, period_s=0.001)
     device = Device(id="bench", site="s", address="127.0.0.1", port=port)  # type: ignore[arg-type]
     async with Sessions() as sessions:
-        session = sessions.open("127.0.0.1", port, held, RetryPolicy((5.0,)))
+        session = sessions.open(
+            "127.0.0.1", port, bench_credential, RetryPolicy((5.0,))
+        )
         settings = PollSettings(config, wall_ms)
         poll = DevicePoll(settings, device, (), session, DeviceState())
         rows: list[Batch] = []
-        # Learns the ports and, over some polls, the limits of the agent.
+        # Discovers the ports and, over some polls, how much the agent can handle.
         for _ in range(15):
             rows = (await poll.poll(0.0, _nothing)).batches
         assert len(rows[1]) >= PORTS
@@ -158,7 +163,7 @@ def _nothing() -> None:
 
 
 def _exporter(folder: Path, agent: int) -> dict[str, float]:
-    # JSON is valid YAML, which the exporter reads.
+    # The exporter reads YAML, and JSON is YAML.
     module = {
         "walk": ["1.3.6.1.2.1.2", "1.3.6.1.2.1.31.1.1"],
         "get": ["1.3.6.1.2.1.1.3.0"],
@@ -200,7 +205,7 @@ def _exporter(folder: Path, agent: int) -> dict[str, float]:
             for _ in range(SCRAPES):
                 assert _scraped(url)
             spent = _cpu_s(process.pid) - before
-            # One of them is the request for the counter itself.
+            # One of them was the request for this number.
             packets = _packets_in(agent) - packets - 1
         finally:
             process.terminate()
@@ -216,7 +221,7 @@ def _scraped(url: str) -> bool:
 
 
 def _cpu_s(pid: int) -> float:
-    """The user and system time of a process, from /proc/PID/stat (proc(5))."""
+    """User and system time of a process, from /proc/PID/stat (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -224,15 +229,17 @@ def _cpu_s(pid: int) -> float:
 def _packets_in(port: int) -> int:
     """snmpInPkts of the agent."""
 
-    async def ask() -> int:
+    async def query() -> int:
         async with Sessions() as sessions:
-            held = credential("bench", _USERS["v2c"])
-            session = sessions.open("127.0.0.1", port, held, RetryPolicy((5.0,)))
-            found = await session.get([_IN_PKTS])
+            bench_credential = credential("bench", _USERS["v2c"])
+            session = sessions.open(
+                "127.0.0.1", port, bench_credential, RetryPolicy((5.0,))
+            )
+            answer = await session.get([_IN_PKTS])
             session.close()
-            return int(found[_IN_PKTS])
+            return int(answer[_IN_PKTS])
 
-    return asyncio.run(ask())
+    return asyncio.run(query())
 
 
 @contextmanager
@@ -254,7 +261,7 @@ def _snmpd(folder: Path) -> Iterator[int]:
 def _answers(port: int) -> bool:
     try:
         return _packets_in(port) >= 0
-    except Exception:  # noqa: BLE001 - not yet
+    except Exception:  # noqa: BLE001 - it has not started yet
         return False
 
 

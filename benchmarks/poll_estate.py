@@ -1,12 +1,12 @@
-"""One poller process and an estate of switches: CPU, memory, delay.
+"""Measures CPU, memory and lateness of one poller process with an estate of switches.
 
-The poller of `towpath run --role poll`, with its journal, runs in its own process. The
-switches are `benchmarks.poll_switches`; one in ten is dead. The journal shows
-afterwards what was polled and how late. The short run has 1,000 switches every 12 s,
-the load of 5,000 every minute; the full one has 100, 1,000 and 10,000 every 60 s and
-takes 25 min.
+The poller is the one of `towpath run --role poll`, with its journal, in a separate
+process. The switches are `benchmarks.poll_switches`; one in ten is dead. Afterwards the
+journal shows what was polled and how late. A short run has 1,000 switches every 12 s,
+the same load as 5,000 every minute. The full one has 100, 1,000 and 10,000 every 60 s
+and takes 25 minutes.
 
-python -m benchmarks.poll_estate [--full]
+    python -m benchmarks.poll_estate [--full]
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from probes.wire.clock import wall_ms
 
 SHORT = ((1_000, 12.0),)
 FULL = ((100, 60.0), (1_000, 60.0), (10_000, 60.0))
-# Periods from the end of learning to the window, and in the window.
+# Periods between the end of discovery and the measured window, and in the window.
 SETTLE, WINDOW = 2, 3
 
 
@@ -44,8 +44,8 @@ def run(full: bool = False) -> dict[str, float]:
     figures: dict[str, float] = {}
     with _switches() as port:
         for many, period_s in FULL if full else SHORT:
-            measured = _poller(many, period_s, port)
-            for name, value in measured.items():
+            estate_figures = _poller(many, period_s, port)
+            for name, value in estate_figures.items():
                 figure = f"{many}_switches_{name}"
                 figures[figure] = value
                 print(f"{figure:44} {value:>14,.3f}", flush=True)
@@ -55,18 +55,18 @@ def run(full: bool = False) -> dict[str, float]:
 def _poller(many: int, period_s: float, port: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.poll_estate", "--poll", folder]
-        asked = [*command, str(many), str(period_s), str(port)]
+        arguments = [*command, str(many), str(period_s), str(port)]
         done = subprocess.run(
-            asked, stdout=subprocess.PIPE, text=True, timeout=1800, check=True
+            arguments, stdout=subprocess.PIPE, text=True, timeout=1800, check=True
         )
         figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
         begun_ms, ended_ms = figures.pop("begun_ms"), figures.pop("ended_ms")
-        seen = asyncio.run(_journalled(Path(folder), begun_ms, ended_ms))
-    return figures | seen
+        journal_figures = asyncio.run(_journalled(Path(folder), begun_ms, ended_ms))
+    return figures | journal_figures
 
 
 async def poll(folder: Path, many: int, period_s: float, port: int) -> dict[str, float]:
-    """Runs in the poller's process. Returns what it used, and the window."""
+    """In the poller's process: polls, and returns its cost and the measured window."""
     estate = Estate(
         sites=(Site(id="s", name="s"),),
         devices=tuple(
@@ -87,7 +87,7 @@ async def poll(folder: Path, many: int, period_s: float, port: int) -> dict[str,
     ):
         alive = sum(not is_dead(n) for n in range(many))
         began_s = time.monotonic()
-        while poller.stats.learnt < 0.99 * alive:  # noqa: ASYNC110 - counts nobody signals
+        while poller.stats.learnt < 0.99 * alive:  # noqa: ASYNC110 - nothing signals these counts
             await asyncio.sleep(1)
         learnt_s = time.monotonic() - began_s
         learnt_cpu_s = _cpu_s()
@@ -173,15 +173,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--poll", nargs=4, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.poll:
+    arguments = parser.parse_args()
+    if arguments.poll:
         import uvloop
 
-        folder, many, period, port = given.poll
+        folder, many, period, port = arguments.poll
         print(
             json.dumps(
                 uvloop.run(poll(Path(folder), int(many), float(period), int(port)))
             )
         )
     else:
-        run(given.full)
+        run(arguments.full)

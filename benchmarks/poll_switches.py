@@ -1,11 +1,11 @@
-"""Thousands of simulated switches of 52 ports behind one UDP socket.
+"""Thousands of simulated switches with 52 ports behind one UDP socket.
 
-Every address in 127.0.0.0/8 is a switch. Its last octet selects one of `MODELS`; one in
-ten is dead. The simulated switch of the demo builds each reply once a second. For a
-packet the reply is only looked up and given the request id. Counters move, equally for
-all switches of a model.
+Every address of 127.0.0.0/8 is a switch. Its number selects one of `MODELS`, and one in
+ten is dead. The demo's simulated switch builds each response once a second. For a
+packet the server only looks up its request and inserts the request id. Counters
+increase; all switches of one model have the same counters.
 
-python -m benchmarks.poll_switches PORT
+    python -m benchmarks.poll_switches PORT
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 COMMUNITY = "public"
 PORTS = 52
-# ifIndex and name of port n, as three makers count them.
+# First ifIndex and port name, as three makers number them.
 MODELS = (
     (1, "Gi1/0/{}"),
     (10_101, "GigabitEthernet1/0/{}"),
@@ -29,9 +29,9 @@ MODELS = (
 )
 _DEAD_OF = 10
 _FIRST = int(ipaddress.IPv4Address("127.16.0.0"))
-# A request id of four octets: a placeholder, and as sent.
+# A placeholder of four octets, the same length as the real id.
 _REQUEST_ID = 0x5A5A5A5A
-# From Linux; the socket module has only the IPv6 constant.
+# IP_PKTINFO on Linux; the socket module has only that of IPv6.
 _PKTINFO = 8
 _ASLEEP_S = 0.001
 _RECEIVE_BYTES = 4 << 20
@@ -47,23 +47,24 @@ def is_dead(n: int) -> bool:
 
 
 class Switches:
-    """`answer` returns the reply to one datagram, or None if there is none."""
+    """`answer` returns the response to one datagram, or None if there is none."""
 
     def __init__(self) -> None:
         self._now_s = float(int(time.time()))
         self._models = [self._model(*model) for model in MODELS]
-        # By model and request: the reply before and after the request id.
+        # By model and request: the parts of the response before and after the request
+        # id.
         self._ready: dict[tuple[int, bytes], tuple[bytes, bytes] | None] = {}
 
-    def turn(self, now_s: float) -> None:
-        """Called every second: the counters move."""
+    def advance(self, now_s: float) -> None:
+        """Moves time forward and discards the cached responses."""
         self._now_s = now_s
         self._ready.clear()
 
     def answer(self, n: int, data: bytes) -> bytes | None:
         if is_dead(n):
             return None
-        # SEQUENCE, version, community, PDU and request id vary only in length.
+        # SEQUENCE, version, community, PDU, request id: only their lengths vary.
         at = 4 if data[1] == 0x82 else 3 if data[1] == 0x81 else 2
         at += 3
         at += 2 + data[at + 1]
@@ -100,7 +101,7 @@ class Switches:
         switch = SimulatedSwitch(
             "switch", ports, community=COMMUNITY, monotonic_s=lambda: self._now_s
         )
-        # Up for 40 days, so that counters and sysUpTime have a realistic length.
+        # Up for 40 days, so that counters and sysUpTime are as long as real ones.
         self._now_s -= 40 * 86_400
         switch._started_s = self._now_s
         for n, port in enumerate(ports):
@@ -111,7 +112,7 @@ class Switches:
 
 
 def serve(port: int) -> None:
-    """Answers until it is killed."""
+    """Answers until killed."""
     switches = Switches()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
@@ -125,19 +126,19 @@ def serve(port: int) -> None:
             try:
                 data, packed, _, peer = sock.recvmsg(2048, room)
             except BlockingIOError:
-                # Asleep, not waiting: to wake a waiting process is dear, and in a
-                # network it is not the poller who pays for it.
+                # Sleeps instead of waiting: waking a waiting process is expensive, and
+                # the sender pays for it. In a network the poller would not pay.
                 time.sleep(_ASLEEP_S)
                 continue
             now = int(time.time())
             if now != second:
                 second = now
-                switches.turn(float(now))
+                switches.advance(float(now))
             info = packed[0][2]
             n = struct.unpack_from("!I", info, 8)[0] - _FIRST
             answer = switches.answer(n, data)
             if answer is not None:
-                # Replies from the address of the request: `ipi_spec_dst`.
+                # Answers from the address that was polled: `ipi_spec_dst`.
                 source = struct.pack("=I4s4s", 0, info[8:12], bytes(4))
                 control = [(socket.IPPROTO_IP, _PKTINFO, source)]
                 try:

@@ -1,7 +1,7 @@
-"""The throughput of the reflector: ndt7 in both directions on loopback, with and
-without TLS, with iperf3 in the same run, and STAMP packets per second.
+"""Measures the reflector's capacity: ndt7 in both directions on loopback, with and
+without TLS, iperf3 in the same run, and STAMP packets reflected per second.
 
-python -m benchmarks.reflector
+    python -m benchmarks.reflector
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from probes.wire import ndt7, stamp
 from probes.wire.sample import Value
 
 SECONDS = 3.0
-# Each figure, also of the peer, is the best of this many rounds, because other work on
-# the machine only ever makes it worse.
+# Each figure, the peer's too, is the best of this many rounds, because other work on
+# the machine can only make it worse.
 ROUNDS = 2
 COSTS = ("_ns_per_octet", "_us_per_packet")
 IN_FLIGHT = 32
@@ -39,10 +39,10 @@ def run() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         made = certificate(Path(name))
         for _ in range(ROUNDS):
-            found = _ndt7("ndt7", None) | _iperf3() | _stamp()
+            measured_now = _ndt7("ndt7", None) | _iperf3() | _stamp()
             if made is not None:
-                found |= _ndt7("ndt7_tls", made)
-            for figure, value in found.items():
+                measured_now |= _ndt7("ndt7_tls", made)
+            for figure, value in measured_now.items():
                 best = min if figure.endswith(COSTS) else max
                 figures[figure] = best(figures.get(figure, value), value)
     if "iperf3_down_bps" in figures:
@@ -55,23 +55,24 @@ def run() -> dict[str, float]:
 
 
 def _ndt7(name: str, certificate: Path | None) -> dict[str, float]:
-    with reflecting(certificate) as (_pid, _stamp_port, web_port):
+    with run_reflector(certificate) as (_pid, _stamp_port, web_port):
         started_s = time.process_time()
-        found = measured(web_port, certificate, SECONDS)
+        result = measure_ndt7(web_port, certificate, SECONDS)
         client_s = time.process_time() - started_s
-    octets = sum(found.values()) * SECONDS / 8
+    octets = sum(result.values()) * SECONDS / 8
     return {
-        f"{name}_down_bps": found["down"],
-        f"{name}_up_bps": found["up"],
+        f"{name}_down_bps": result["down"],
+        f"{name}_up_bps": result["up"],
         f"{name}_client_cpu_ns_per_octet": client_s * 1e9 / octets,
     }
 
 
-def measured(
+def measure_ndt7(
     port: int, certificate: Path | None, seconds: float = ndt7.SECONDS
 ) -> dict[str, float]:
-    """The rates that our client measures on this machine: bit/s `down` and `up`."""
-    found = asyncio.run(
+    """Results of our client with an ndt7 server on this machine: bit/s `down` and
+    `up`."""
+    result = asyncio.run(
         bandwidth.measure(
             f"{'wss' if certificate else 'ws'}://127.0.0.1:{port}",
             now_ms=lambda: 0,
@@ -80,8 +81,8 @@ def measured(
             verify=False,
         )
     )
-    assert found.outcome == "ok", found
-    return {way: _number(found.values[f"{way}_bps"]) for way in ("down", "up")}
+    assert result.outcome == "ok", result
+    return {way: _number(result.values[f"{way}_bps"]) for way in ("down", "up")}
 
 
 def _iperf3() -> dict[str, float]:
@@ -90,8 +91,8 @@ def _iperf3() -> dict[str, float]:
         return {}
     figures = {}
     for way, reverse in (("down", ["-R"]), ("up", [])):
-        with socket.create_server(("127.0.0.1", 0)) as door:
-            port = str(door.getsockname()[1])
+        with socket.create_server(("127.0.0.1", 0)) as free_socket:
+            port = str(free_socket.getsockname()[1])
         server = subprocess.Popen(
             [program, "-s", "-1", "-B", "127.0.0.1", "-p", port],
             stdout=subprocess.DEVNULL,
@@ -120,9 +121,9 @@ def _iperf3() -> dict[str, float]:
 
 
 def _stamp() -> dict[str, float]:
-    """Sends voice-sized packets as fast as they return, with some always in flight."""
+    """Sends voice-sized packets as fast as they come back, IN_FLIGHT at a time."""
     with (
-        reflecting(None) as (pid, stamp_port, _web_port),
+        run_reflector(None) as (pid, stamp_port, _web_port),
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller,
     ):
         caller.connect(("127.0.0.1", stamp_port))
@@ -143,27 +144,27 @@ def _stamp() -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def reflecting(
+def run_reflector(
     certificate: Path | None, seconds: float = SECONDS
 ) -> Iterator[tuple[int, int, int]]:
-    """Runs a reflector in its own process. Yields (pid, STAMP port, web port).
-    `seconds` is the length of its tests."""
-    ours, theirs = multiprocessing.Pipe()
+    """Starts a reflector in a separate process; yields (pid, STAMP port, web port). Its
+    tests last `seconds`."""
+    parent_end, child_end = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=_reflect, args=(theirs, certificate, seconds)
+        target=_reflect, args=(child_end, certificate, seconds)
     )
     process.start()
     try:
-        stamp_port, web_port = ours.recv()
+        stamp_port, web_port = parent_end.recv()
         assert process.pid is not None
         yield process.pid, stamp_port, web_port
     finally:
-        ours.send("over")
+        parent_end.send("over")
         process.join(20)
 
 
 def _reflect(
-    told: multiprocessing.connection.Connection,
+    pipe: multiprocessing.connection.Connection,
     certificate: Path | None,
     seconds: float,
 ) -> None:
@@ -183,14 +184,14 @@ def _reflect(
 
     async def serve() -> None:
         async with ReflectorService(config, test_seconds=seconds) as reflector:
-            told.send((reflector.stamp_port, reflector.web_port))
-            await asyncio.to_thread(told.recv)
+            pipe.send((reflector.stamp_port, reflector.web_port))
+            await asyncio.to_thread(pipe.recv)
 
     uvloop.run(serve())
 
 
 def certificate(folder: Path) -> Path | None:
-    """A certificate and its key in one file; None without openssl."""
+    """Makes certificate and key in one file; None without openssl."""
     program, made = shutil.which("openssl"), folder / "both.pem"
     if program is None:
         return None

@@ -1,8 +1,9 @@
-"""The report of a month: 60 sites, 3,120 ports, 160 million rows in the embedded store.
+"""Measures the report for a month: 60 sites, 3,120 ports, 160 million rows in the
+embedded store.
 
-Measures the process that users run, `towpath report site --no-pdf`, from start to end,
-with compiled modules as in an installation. Making the rows takes some minutes; with
-TOWPATH_BENCHMARK_FOLDER they are kept there and used again.
+This measures the process that a user runs, `towpath report site --no-pdf`, from start
+to end, with compiled modules as in an installation. Writing the rows takes some
+minutes; with TOWPATH_BENCHMARK_FOLDER they are kept there and used again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _MONTH_WITHOUT_ROWS = "2025-01"
 
 
 def run() -> dict[str, Any]:
-    """The CPU and wall time in s, and the memory in MB."""
+    """CPU and wall time in s, memory in MB."""
     kept = os.environ.get("TOWPATH_BENCHMARK_FOLDER")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(kept or name) / f"report-{SITES}"
@@ -41,7 +42,7 @@ def run() -> dict[str, Any]:
 
 
 def _report(folder: Path) -> dict[str, Any]:
-    # Compiles every module that it needs.
+    # Compiles all modules.
     _write_report(folder, _MONTH_WITHOUT_ROWS)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()

@@ -1,6 +1,6 @@
-"""How exactly the probes measure what was done to a path, with irtt and iperf3 in the
-same run. A relay makes and records delay and jitter, nftables drops and counts packets,
-and the token bucket of tc limits the rate.
+"""Measures the accuracy of the probes on a shaped path, with irtt and iperf3 in the
+same run. A relay that records its delays adds delay and jitter, nftables drops packets
+and counts them, and tc's token bucket limits the rate.
 
     python -m benchmarks.shaped
 
@@ -32,7 +32,7 @@ SECONDS = PACKETS * call_path.INTERVAL_MS / 1e3
 OUT_MS, IN_MS, SPREAD_MS = 30.0, 15.0, 12.0
 LOSS_OUT, LOSS_IN = 0.02, 0.04
 DOWN_MBPS, UP_MBPS = 40.0, 15.0
-# The share of TCP payload in Ethernet frames, which the token bucket counts.
+# TCP payload of an Ethernet frame; the token bucket counts whole frames.
 PAYLOAD = 1448 / 1514
 IRTT_PORT, RELAYED, IRTT_RELAYED = 2112, 8620, 8621
 
@@ -50,25 +50,25 @@ def run() -> dict[str, float]:
 
 
 def _delay(path: ShapedPath, stamp_port: int) -> dict[str, float]:
-    """Measures with both at the same time, each through its own relay."""
+    """Runs both at the same time, each through its own relay."""
     with (
         _relay(path, RELAYED, stamp_port) as ours,
         _relay(path, IRTT_RELAYED, IRTT_PORT) as theirs,
         ThreadPoolExecutor(2) as pool,
     ):
         peer = pool.submit(_irtt, path, IRTT_RELAYED)
-        found = pool.submit(_call, path, RELAYED).result()
+        result = pool.submit(_call, path, RELAYED).result()
         irtt = peer.result()
-    values, true, irtt_true = found["values"], _truth(ours), _truth(theirs)
-    stats = irtt["stats"]
+    values, true, irtt_true = result["values"], _truth(ours), _truth(theirs)
+    statistics = irtt["stats"]
     irtt_jitter_ms = max(
-        stats["ipdv_send"]["mean"] / 1e6, stats["ipdv_receive"]["mean"] / 1e6
+        statistics["ipdv_send"]["mean"] / 1e6, statistics["ipdv_receive"]["mean"] / 1e6
     )
     return {
         "rtt_true_ms": true["rtt_ms"],
         "rtt_ms": values["rtt_ms"],
         "rtt_error_ms": values["rtt_ms"] - true["rtt_ms"],
-        "irtt_rtt_error_ms": stats["rtt"]["mean"] / 1e6 - irtt_true["rtt_ms"],
+        "irtt_rtt_error_ms": statistics["rtt"]["mean"] / 1e6 - irtt_true["rtt_ms"],
         "jitter_true_ms": true["jitter_ms"],
         "jitter_ms": values["jitter_ms"],
         "jitter_error_ratio": values["jitter_ms"] / true["jitter_ms"] - 1,
@@ -110,7 +110,7 @@ def _loss(path: ShapedPath, stamp_port: int) -> dict[str, float]:
 
 def _rate(path: ShapedPath, web_port: int) -> dict[str, float]:
     path.limit(DOWN_MBPS, UP_MBPS)
-    found = path.measure(
+    result = path.measure(
         "bandwidth", f"ws://{FAR}:{web_port}", budget_bytes=10**9, seconds=10.0
     )["values"]
     figures: dict[str, float] = {}
@@ -118,32 +118,32 @@ def _rate(path: ShapedPath, web_port: int) -> dict[str, float]:
         peer = _iperf3(path, reverse)
         figures |= {
             f"{way}_set_bps": mbps * 1e6 * PAYLOAD,
-            f"{way}_bps": found[f"{way}_bps"],
+            f"{way}_bps": result[f"{way}_bps"],
             f"iperf3_{way}_bps": peer,
-            f"{way}_to_set_error_ratio": found[f"{way}_bps"] / (mbps * 1e6 * PAYLOAD)
+            f"{way}_to_set_error_ratio": result[f"{way}_bps"] / (mbps * 1e6 * PAYLOAD)
             - 1,
-            f"{way}_to_iperf3_error_ratio": found[f"{way}_bps"] / peer - 1,
+            f"{way}_to_iperf3_error_ratio": result[f"{way}_bps"] / peer - 1,
         }
     path.limit(10_000, 10_000)
     return figures
 
 
 def _call(path: ShapedPath, port: int) -> dict[str, Any]:
-    found: dict[str, Any] = path.measure("call_path", "r", FAR, port, packets=PACKETS)
-    assert found["outcome"] == "ok", found
-    return found
+    result: dict[str, Any] = path.measure("call_path", "r", FAR, port, packets=PACKETS)
+    assert result["outcome"] == "ok", result
+    return result
 
 
 def _irtt(path: ShapedPath, port: int) -> dict[str, Any]:
-    asked = f"-i {call_path.INTERVAL_MS:g}ms -d {SECONDS:g}s -l {VOICE_BYTES}"
+    options = f"-i {call_path.INTERVAL_MS:g}ms -d {SECONDS:g}s -l {VOICE_BYTES}"
     done = subprocess.run(
-        path.near("irtt", "client", *asked.split(), "-Q", "-o", "-", f"{FAR}:{port}"),
+        path.near("irtt", "client", *options.split(), "-Q", "-o", "-", f"{FAR}:{port}"),
         capture_output=True,
         check=True,
         timeout=SECONDS + 45,
     )
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    statistics: dict[str, Any] = json.loads(done.stdout)
+    return statistics
 
 
 def _iperf3(path: ShapedPath, reverse: list[str]) -> float:
@@ -163,7 +163,7 @@ def _iperf3(path: ShapedPath, reverse: list[str]) -> float:
 
 @contextlib.contextmanager
 def _irtt_server(path: ShapedPath) -> Iterator[None]:
-    # Clients may send faster and for longer than the server's defaults allow.
+    # Without the default limits on the rate and length of a client's test.
     with subprocess.Popen(
         path.far("irtt", "server", "-b", f"0.0.0.0:{IRTT_PORT}"),
         stdout=subprocess.DEVNULL,
@@ -178,7 +178,7 @@ def _irtt_server(path: ShapedPath) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _relay(path: ShapedPath, port: int, to_port: int) -> Iterator[dict[str, Any]]:
-    """Yields a dict that holds the relay's record once the context ends."""
+    """Starts a relay; yields a dict that has the actual delays after the block ends."""
     numbers = [str(n) for n in (port, FAR, to_port, OUT_MS, IN_MS, SPREAD_MS)]
     done: dict[str, Any] = {}
     with subprocess.Popen(
@@ -199,7 +199,8 @@ def _relay(path: ShapedPath, port: int, to_port: int) -> Iterator[dict[str, Any]
 
 
 def _truth(held: dict[str, Any]) -> dict[str, float]:
-    """The true round trip, and the jitter of the worse direction, from the relay."""
+    """True round trip, and true jitter of the worse direction, from the relay's
+    times."""
     means, jitters = [], []
     for way in ("out", "in"):
         times = [(came, left) for came, left in held[way]]
@@ -222,18 +223,18 @@ def _drop(
 
 
 def _dropped(end: Any, path: ShapedPath) -> dict[int, int]:
-    """The dropped packets by port."""
-    said = json.loads(path._do(end("nft", "-j", "list", "ruleset")))
-    found = {}
-    for each in said["nftables"]:
-        parts = each.get("rule", {}).get("expr", [])
+    """Packets dropped by port."""
+    ruleset = json.loads(path._do(end("nft", "-j", "list", "ruleset")))
+    dropped = {}
+    for entry in ruleset["nftables"]:
+        parts = entry.get("rule", {}).get("expr", [])
         port = next(
             (p["match"]["right"] for p in parts if "match" in p and _is_port(p)), None
         )
         count = next((p["counter"]["packets"] for p in parts if "counter" in p), None)
         if port is not None and count is not None:
-            found[int(port)] = int(count)
-    return found
+            dropped[int(port)] = int(count)
+    return dropped
 
 
 def _is_port(part: dict[str, Any]) -> bool:

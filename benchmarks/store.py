@@ -1,7 +1,7 @@
-"""The stores: rows written per second, and how long it takes to query a day of a
-50-port switch.
+"""Measures the stores: rows written per second, and how long queries about a day of a
+50-port switch take.
 
-Both stores get the same rows on the same machine in the same run; compare the ratios.
+Both stores get the same rows on the same machine in the same run, so read the ratios.
 InfluxDB is the distribution's (1.6.7), without the journal in front of it.
 """
 
@@ -30,7 +30,7 @@ WRITES_EACH = 60
 
 
 def run() -> dict[str, Any]:
-    """The figures by name; `ratio_*` is embedded divided by InfluxDB."""
+    """Figures by name; `ratio_*` are embedded over InfluxDB."""
     figures = asyncio.run(_run())
     for name, figure in figures.items():
         print(f"{name:<40} {figure:>12}")
@@ -50,13 +50,13 @@ async def _run() -> dict[str, Any]:
             figures["embedded_compact_rows_per_s"] = round(
                 rows / (time.perf_counter() - began)
             )
-            figures |= await _ask("embedded_compacted", store)
+            figures |= await _time_queries("embedded_compacted", store)
             figures["embedded_bytes_per_row"] = _bytes_per_row(folder / "files", rows)
         with services.running(services.influxd(folder / "influxd")) as server:
             connection = InfluxServer(f"http://127.0.0.1:{server.port}")
-            async with InfluxStore(connection, "bench", CATALOGUE) as other:
-                figures |= await _measure("influxd", other, writes)
-    for name in ("rows_per_s", *(f"{question}_ms" for question in _questions())):
+            async with InfluxStore(connection, "bench", CATALOGUE) as influx:
+                figures |= await _measure("influxd", influx, writes)
+    for name in ("rows_per_s", *(f"{query_name}_ms" for query_name in _queries())):
         ours = figures.get(f"embedded_compacted_{name}", figures[f"embedded_{name}"])
         figures[f"ratio_{name}"] = round(ours / figures[f"influxd_{name}"], 2)
     return figures
@@ -73,25 +73,25 @@ async def _measure(
     return {
         f"{label}_rows_per_s": round(rows / seconds),
         f"{label}_own_cpu_us_per_row": round(cpu / rows * 1e6, 2),
-        **await _ask(label, store),
+        **await _time_queries(label, store),
     }
 
 
-async def _ask(label: str, store: Store) -> dict[str, float]:
-    """The best of five times, in ms."""
-    found = {}
-    for name, query in _questions().items():
+async def _time_queries(label: str, store: Store) -> dict[str, float]:
+    """The best of five runs of each query, in ms."""
+    figures = {}
+    for name, query in _queries().items():
         times = []
         for _ in range(5):
             began = time.perf_counter()
             answer = await store.ask(query)
             times.append(time.perf_counter() - began)
             assert answer, name
-        found[f"{label}_{name}_ms"] = round(min(times) * 1000, 1)
-    return found
+        figures[f"{label}_{name}_ms"] = round(min(times) * 1000, 1)
+    return figures
 
 
-def _questions() -> dict[str, Query]:
+def _queries() -> dict[str, Query]:
     span = (START, START + DAY)
     switch = (Where("device", ("switch-1",)),)
     port = (*switch, Where("port", ("Gi1/0/7",)))
@@ -114,7 +114,7 @@ def _questions() -> dict[str, Query]:
 
 
 def _writes() -> list[list[Batch]]:
-    """A day of SWITCHES switches with PORTS ports, one row per port and minute."""
+    """A day of SWITCHES switches with PORTS ports, a row per minute and port."""
     chance = random.Random(1)
     tags = ("device", "site", "role", "port")
     fields = tuple(f.name for f in INTERFACE.fields if f.name != "in_error_ratio")

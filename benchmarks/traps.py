@@ -1,6 +1,6 @@
-"""The cost of a trap: CPU until its event is durable, and how many a second one core
-handles without loss. Debian's snmptrapd, logging to a file, receives the same traps at
-the same pace in the same run.
+"""Measures what a trap costs: CPU until its event is durable, and how many per second
+one core can receive without loss. Debian's snmptrapd, logging to a file, gets the same
+traps at the same rate in the same run.
 
     python -m benchmarks.traps
 """
@@ -56,13 +56,19 @@ def run() -> dict[str, float]:
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _take(figures, "towpath_v2c", _ours(folder / "a", "v2c", PACED, PER_S))
-        _take(figures, "towpath_v3", _ours(folder / "b", "v3", SEALED, 1_000))
-        burst = _ours(folder / "c", "v2c", BURST, 0)
+        _add_figures(
+            figures, "towpath_v2c", _measure_towpath(folder / "a", "v2c", PACED, PER_S)
+        )
+        _add_figures(
+            figures, "towpath_v3", _measure_towpath(folder / "b", "v3", SEALED, 1_000)
+        )
+        burst = _measure_towpath(folder / "c", "v2c", BURST, 0)
         figures["towpath_burst_traps_per_s"] = burst["taken_per_s"]
         figures["towpath_burst_lost"] = burst["lost"]
         if shutil.which("snmptrapd"):
-            _take(figures, "snmptrapd_v2c", _theirs(folder, PACED, PER_S))
+            _add_figures(
+                figures, "snmptrapd_v2c", _measure_snmptrapd(folder, PACED, PER_S)
+            )
             figures["cpu_to_snmptrapd_ratio"] = (
                 figures["towpath_v2c_cpu_us"] / figures["snmptrapd_v2c_cpu_us"]
             )
@@ -71,20 +77,24 @@ def run() -> dict[str, float]:
     return figures
 
 
-def _take(figures: dict[str, float], who: str, found: dict[str, float]) -> None:
-    figures[f"{who}_cpu_us"] = found["cpu_us"]
-    figures[f"{who}_traps_per_core_s"] = 1e6 / found["cpu_us"]
-    figures[f"{who}_lost"] = found["lost"]
+def _add_figures(
+    figures: dict[str, float], who: str, trap_figures: dict[str, float]
+) -> None:
+    figures[f"{who}_cpu_us"] = trap_figures["cpu_us"]
+    figures[f"{who}_traps_per_core_s"] = 1e6 / trap_figures["cpu_us"]
+    figures[f"{who}_lost"] = trap_figures["lost"]
 
 
-def _ours(folder: Path, kind: str, count: int, per_s: int) -> dict[str, float]:
+def _measure_towpath(
+    folder: Path, kind: str, count: int, per_s: int
+) -> dict[str, float]:
     return asyncio.run(_received(folder, kind, count, per_s))
 
 
 async def _received(
     folder: Path, kind: str, count: int, per_s: int
 ) -> dict[str, float]:
-    """Runs the receiver and the journal in this process, and the sender in another."""
+    """Receiver and journal in this process, the sender in another."""
     config = TrapsConfig(host="127.0.0.1", port=0)
     journal = Journal(JournalConfig(folder=folder), "poll", CATALOGUE)
     async with journal:
@@ -99,13 +109,14 @@ async def _received(
                 spent_s = _cpu_s()
                 sender.stdin.write(b"\n")  # type: ignore[union-attr]
                 sender.stdin.flush()  # type: ignore[union-attr]
-                # A trap that has not arrived twelve seconds after the last is lost.
-                last_s, seen, taken_s = time.monotonic(), -1, 0.0
+                # Traps that have not arrived twelve seconds after the last one are
+                # lost.
+                last_s, last_counted, taken_s = time.monotonic(), -1, 0.0
                 while receiver.stats.counted < count:
                     if not taken_s and receiver.stats.accepted >= count:
                         taken_s = time.monotonic() - begun_s
-                    if receiver.stats.counted != seen:
-                        last_s, seen = time.monotonic(), receiver.stats.counted
+                    if receiver.stats.counted != last_counted:
+                        last_s, last_counted = time.monotonic(), receiver.stats.counted
                     if time.monotonic() - last_s > 12:
                         break
                     await asyncio.sleep(0.02)
@@ -115,18 +126,19 @@ async def _received(
     durable = 0
     async with JournalReader(folder, "bench") as reading:
         while (chunk := await reading.read(wait_s=0.2)) is not None:
-            durable += sum(sum(each.field("count")) for each in chunk.batches)  # type: ignore[arg-type]
+            durable += sum(sum(batch.field("count")) for batch in chunk.batches)  # type: ignore[arg-type]
     assert durable == counted, (durable, counted)
     return {
         "cpu_us": 1e6 * spent_s / max(1, counted),
         "lost": float(count - counted),
-        # Repeated traps wait some seconds for the row that counts them.
+        # Repeats wait some seconds for the row that counts them.
         "taken_per_s": count / taken_s if taken_s else 0.0,
     }
 
 
-def _theirs(folder: Path, count: int, per_s: int) -> dict[str, float]:
-    """Runs snmptrapd with a community and numeric output, one line per trap."""
+def _measure_snmptrapd(folder: Path, count: int, per_s: int) -> dict[str, float]:
+    """Runs snmptrapd with a community and numeric output, one line per trap in a
+    file."""
     log, settings = folder / "traps.log", folder / "snmptrapd.conf"
     settings.write_text("authCommunity log public\n")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -163,7 +175,8 @@ def _theirs(folder: Path, count: int, per_s: int) -> dict[str, float]:
 def _sender(
     port: int, kind: str, count: int, per_s: int
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Prints when it is ready, and starts at a line of input."""
+    """Starts the sender. It prints a line when it is ready, and sends after reading
+    one."""
     arguments = ["--send", str(port), kind, str(count), str(per_s)]
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.traps", *arguments],
@@ -177,7 +190,7 @@ def _sender(
 
 
 def send(port: int, kind: str, count: int, per_s: int) -> None:
-    """Sends distinct link traps of 48 ports; at 0 per second, as fast as possible."""
+    """Sends link traps of 48 ports, all different; `per_s` 0: as fast as possible."""
     dice = random.Random(kind)
     made = [_trap(kind, n, dice.randrange(1, 49)) for n in range(count)]
     print("ready", flush=True)
@@ -221,7 +234,7 @@ def _cpu_s() -> float:
 
 
 def _cpu_of(pid: int) -> float:
-    """The user and system time of a process, from /proc/PID/stat (proc(5))."""
+    """User and system time of a process, from /proc/PID/stat (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

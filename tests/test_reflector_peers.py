@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import ndt7_peers
-from benchmarks.reflector import reflecting
+from benchmarks.reflector import run_reflector
 from probes.measure import bandwidth
 from probes.wire import ndt7
 from probes.wire.failure import Outcome
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.soak
 
 
 def built(module: str) -> str:
-    found = ndt7_peers.program(module)
+    found = ndt7_peers.build_program(module)
     if found is None:
         pytest.skip(f"{module} cannot be built here")
     return found
@@ -22,8 +22,8 @@ def built(module: str) -> str:
 
 def test_m_labs_client_measures_both_ways_against_our_reflector():
     client = built(ndt7_peers.CLIENT)
-    with reflecting(None, ndt7.SECONDS) as (_pid, _stamp_port, port):
-        found = ndt7_peers.theirs(client, port, None)
+    with run_reflector(None, ndt7.SECONDS) as (_pid, _stamp_port, port):
+        found = ndt7_peers.measure_mlab_client(client, port, None)
     assert found["down"] > 0
     assert found["up"] > 0
 
