@@ -16,12 +16,11 @@ import time
 
 from benchmarks.reflector import run_reflector
 from probes.measure import call_path, packet_stream
-from probes.wire.path_probes import CALL_PATH
+from probes.wire.path_probes import CALL_PACKETS, CALL_PATH, VOICE_BYTES
 from probes.wire.policy import ReflectorAt
 
-PACKETS, INTERVAL_MS = call_path.PACKETS, call_path.INTERVAL_MS
+INTERVAL_MS = call_path.INTERVAL_MS
 CADENCE_S = CALL_PATH.measurement.period_s
-SIZE = call_path.VOICE_BYTES
 
 
 def run() -> dict[str, float]:
@@ -41,7 +40,7 @@ def _cost(port: int) -> dict[str, float]:
         call_path.measure(
             ReflectorAt("r", "127.0.0.1", port),
             now_ms=lambda: 0,
-            stream=call_path.CallStream(packets=PACKETS, interval_ms=INTERVAL_MS),
+            stream=call_path.CallStream(packets=CALL_PACKETS, interval_ms=INTERVAL_MS),
         )
     )
     took_s = time.monotonic() - started_s
@@ -68,7 +67,7 @@ def _pace(port: int) -> dict[str, float]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
         channel.setblocking(False)
         channel.connect(("127.0.0.1", port))
-        codec = call_path.StampCodec(SIZE, call_path.VOICE_DSCP)
+        codec = call_path.StampCodec(VOICE_BYTES, call_path.VOICE_DSCP)
         sent_ns = packet_stream.Stream(channel, codec, 250, INTERVAL_MS).run().sent_ns
     late_ms = [
         (at - sent_ns[0]) / 1e6 - n * INTERVAL_MS for n, at in enumerate(sent_ns)
@@ -92,7 +91,7 @@ def _irtt() -> dict[str, float]:
         subprocess.run(
             [
                 program,
-                *f"client -i {INTERVAL_MS:g}ms -d 10s -l {SIZE} -q".split(),
+                *f"client -i {INTERVAL_MS:g}ms -d 10s -l {VOICE_BYTES} -q".split(),
                 host,
             ],
             check=True,
