@@ -226,7 +226,7 @@ async def _relay() -> AsyncIterator[int]:
     """A server that answers STUN Binding requests, as a Teams relay would; yields its
     port."""
 
-    class Answering(asyncio.DatagramProtocol):
+    class BindingResponder(asyncio.DatagramProtocol):
         def connection_made(self, transport: Any) -> None:
             self.transport = transport
 
@@ -236,7 +236,7 @@ async def _relay() -> AsyncIterator[int]:
 
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(
-        Answering, local_addr=("127.0.0.1", 0)
+        BindingResponder, local_addr=("127.0.0.1", 0)
     )
     try:
         yield int(transport.get_extra_info("sockname")[1])
