@@ -43,7 +43,7 @@ async def test_the_estates_values_are_kept_and_only_new_entries_are_written() ->
     assert {e["site"] for e in merged.new.devices} == {"hall"}
     assert [e["id"] for e in merged.new.sites] == ["depot"]
     assert merged.new.lines == []
-    assert "core: role 'router', NetBox says 'switch'" in merged.differences
+    assert "core: role 'router', NetBox has 'switch'" in merged.differences
     assert "site hall: it has no subnet 10.1.0.0/16" in merged.differences
     assert "line wan: down_mbps 40.0, not 80" in merged.differences
     assert merged.missing == ["gone"]

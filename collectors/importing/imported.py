@@ -88,8 +88,7 @@ def merge(imported: Imported, estate: Estate, source: str) -> MergeResult:
     renamed = _merge_sites(imported, estate, new, merged)
     by_address = {(str(d.address), d.port): d for d in estate.devices}
     by_id = {d.id: d for d in estate.devices}
-    called: dict[str, str] = {}
-    met: set[str] = set()
+    known_ids: dict[str, str] = {}
     for entry in imported.devices:
         endpoint = (str(entry["address"]), int(entry.get("port") or 161))
         known = by_address.get(endpoint) or by_id.get(entry["id"])
@@ -97,12 +96,11 @@ def merge(imported: Imported, estate: Estate, source: str) -> MergeResult:
         if known is None:
             new.devices.append(entry)
             continue
-        called[entry["id"]] = known.id
-        met.add(known.id)
+        known_ids[entry["id"]] = known.id
         current = known.model_dump(mode="json")
         # Credential names are local to each side, so they are not compared.
         differences = [
-            f"{key} {current.get(key)!r}, {source} says {value!r}"
+            f"{key} {current.get(key)!r}, {source} has {value!r}"
             for key, value in entry.items()
             if key not in ("id", "name", "credentials", "parent")
             and value is not None
@@ -114,10 +112,11 @@ def merge(imported: Imported, estate: Estate, source: str) -> MergeResult:
             merged.same += 1
     for entry in (*new.devices, *imported.lines):
         for key in ("parent", "device"):
-            if entry.get(key) in called:
-                entry[key] = called[entry[key]]
+            if entry.get(key) in known_ids:
+                entry[key] = known_ids[entry[key]]
     _merge_lines(imported, estate, new, merged, renamed)
-    merged.missing = [d.id for d in estate.devices if d.id not in met]
+    matched = set(known_ids.values())
+    merged.missing = [d.id for d in estate.devices if d.id not in matched]
     drop_invalid(new, estate)
     return merged
 

@@ -35,7 +35,7 @@ _log = structlog.get_logger()
 _TICK_S, _IDLE_S = 0.1, 1.0
 _SWEEP_S = 10.0
 _SAVE_S = 60.0
-_AGAIN_S = 30.0
+_REOPEN_S = 30.0
 _ROWS_AT_ONCE = 2_000
 _MAX_INFORMS = 20_000
 _INFORM_KEPT_S = 300.0
@@ -75,7 +75,7 @@ class TrapStats(msgspec.Struct):
 class _Inform(msgspec.Struct):
     """When an inform was received, and whether it was answered."""
 
-    last_s: float
+    received_s: float
     answered: bool = False
 
 
@@ -216,7 +216,7 @@ class TrapReceiver:
                     await asyncio.to_thread(
                         self._engine.write_state, self._encode_state()
                     )
-                if not self.inbox.is_open and now_s - tried_s >= _AGAIN_S:
+                if not self.inbox.is_open and now_s - tried_s >= _REOPEN_S:
                     tried_s = now_s
                     with contextlib.suppress(OSError):
                         self.inbox.open()
@@ -255,23 +255,23 @@ class TrapReceiver:
             if refused.report:
                 self.inbox.send(refused.report, sender)
             return
-        waiting: _PendingAnswer | None = None
+        pending: _PendingAnswer | None = None
         if accepted.pdu.is_inform:
-            waiting = self._await_answer(accepted, address, port, sender, now_s)
-            if waiting is None:
+            pending = self._await_answer(accepted, address, port, sender, now_s)
+            if pending is None:
                 self.stats.repeated += 1
                 return
         event = self._reader.to_event(accepted.pdu)
         if event.personal:
             self.stats.withheld += 1
-            if waiting is not None:
-                self._answer(waiting, now_s)
+            if pending is not None:
+                self._answer(pending, now_s)
             return
         self.stats.accepted += 1
         self.stats.incomplete += accepted.pdu.lost > 0
         device = accepted.device
         self._storm_counts.add(
-            device, event, self._port(device, event), now_ms, now_s, waiting
+            device, event, self._port(device, event), now_ms, now_s, pending
         )
         if event.link:
             self._repolls.request(device.id)
@@ -298,7 +298,7 @@ class TrapReceiver:
         pdu = accepted.pdu
         key = (address, port, pdu.request_id, pdu.uptime, pdu.trap)
         known = self._informs.get(key)
-        if known is not None and now_s - known.last_s < _INFORM_KEPT_S:
+        if known is not None and now_s - known.received_s < _INFORM_KEPT_S:
             if known.answered:
                 self._answer(_PendingAnswer(accepted, sender, known), now_s)
             return None
@@ -307,11 +307,10 @@ class TrapReceiver:
         inform = self._informs[key] = _Inform(now_s)
         return _PendingAnswer(accepted, sender, inform)
 
-    def _answer(self, waiting: _PendingAnswer, now_s: float) -> None:
-        waiting.inform.answered = True
-        if self.inbox.send(
-            self._senders.encode_response(waiting.accepted, now_s), waiting.to
-        ):
+    def _answer(self, pending: _PendingAnswer, now_s: float) -> None:
+        pending.inform.answered = True
+        response = self._senders.encode_response(pending.accepted, now_s)
+        if self.inbox.send(response, pending.to):
             self.stats.answered += 1
 
     async def _write(self, every: bool = False) -> None:
@@ -335,8 +334,8 @@ class TrapReceiver:
         now_s = time.monotonic()
         for row in rows:
             self.stats.counted += row.count
-            for waiting in row.waiting:
-                self._answer(waiting, now_s)
+            for pending in row.waiting:
+                self._answer(pending, now_s)
 
     def _encode_state(self) -> bytes:
         return self._engine.encode_state(time.monotonic(), self._now_ms() / 1000)
