@@ -55,7 +55,7 @@ async def _load_measurement(
         group_by=tuple(tag.name for tag in declared.tags),
         every_ms=period_ms,
     )
-    answer = await store.ask(query)
+    answer = await store.query(query)
     for row in sorted(answer, key=lambda row: row.time_ms or 0):
         if row.time_ms is None:
             continue

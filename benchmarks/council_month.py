@@ -127,7 +127,9 @@ def write(
         where += f" AND time_ms NOT BETWEEN {at + 7_200_000} AND {at + 32_400_000}"
     target = store / "shared" / measurement / file_layout.day_name(at)
     target.mkdir(parents=True, exist_ok=True)
-    path = target / file_layout.piece_name(span[0], whole_day, number + 1, number + 1)
+    path = target / file_layout.stored_file_name(
+        span[0], whole_day, number + 1, number + 1
+    )
     with duckdb.connect(config={"memory_limit": "2GB", "threads": 2}) as connection:
         description = connection.execute(
             f"SELECT * FROM ({select}) LIMIT 0"

@@ -84,7 +84,7 @@ async def _time_queries(label: str, store: Store) -> dict[str, float]:
         times = []
         for _ in range(5):
             began = time.perf_counter()
-            answer = await store.ask(query)
+            answer = await store.query(query)
             times.append(time.perf_counter() - began)
             assert answer, name
         figures[f"{label}_{name}_ms"] = round(min(times) * 1000, 1)

@@ -38,7 +38,7 @@ class Answers:
         self._asking: dict[Query, asyncio.Task[list[Row] | None]] = {}
         self.failing = ""
 
-    async def ask(self, query: Query) -> list[Row] | None:
+    async def query(self, query: Query) -> list[Row] | None:
         now_ms = self._now_ms()
         kept = self._kept.get(query)
         if kept is not None and now_ms - kept[0] < self._keep_ms:
@@ -52,12 +52,12 @@ class Answers:
         return await asyncio.shield(task)
 
     async def all(self, *queries: Query) -> list[list[Row] | None]:
-        return list(await asyncio.gather(*(self.ask(query) for query in queries)))
+        return list(await asyncio.gather(*(self.query(query) for query in queries)))
 
     async def _fetch(self, query: Query) -> list[Row] | None:
         try:
             async with self._gate, asyncio.timeout(self._timeout_s):
-                rows = await self._store.ask(query)
+                rows = await self._store.query(query)
         except Exception as error:  # noqa: BLE001 - the page must stand without a store
             why = str(error) or type(error).__name__
             if not self.failing:

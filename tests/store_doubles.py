@@ -11,7 +11,7 @@ from alerts.alert import Alert
 from alerts.suppression import Silence
 from collectors.batch import Batch
 from collectors.server_measurements import CATALOGUE
-from collectors.store.query import Pick, Query, Row, means_of, weight_of
+from collectors.store.query import Pick, Query, Row, means_query, weight_field
 from probes.wire.sample import Sample, Value
 
 
@@ -67,7 +67,7 @@ class AnswerStore(_NullContext):
     async def write(self, batches: list[Batch]) -> None:
         raise NotImplementedError("this store only answers")
 
-    async def ask(self, query: Query) -> list[Row]:
+    async def query(self, query: Query) -> list[Row]:
         self.asked.append(query)
         if self.broken:
             raise ConnectionError(self.broken)
@@ -87,8 +87,8 @@ class MemoryStore(_NullContext):
             rows = self._by_measurement.setdefault(batch.measurement, [])
             rows.extend(batch.samples())
 
-    async def ask(self, query: Query) -> list[Row]:
-        if query.of_ms:
+    async def query(self, query: Query) -> list[Row]:
+        if query.mean_step_ms:
             return await self._of_means(query)
         groups: dict[tuple[int | None, tuple[str, ...]], list[Sample]] = {}
         for sample in self._by_measurement.get(query.measurement, ()):
@@ -110,7 +110,7 @@ class MemoryStore(_NullContext):
             values = {
                 pick.name: value
                 for pick in query.picks
-                if (value := aggregate(pick, samples, weight_of(pick, declared)))
+                if (value := aggregate(pick, samples, weight_field(pick, declared)))
                 is not None
             }
             if values:
@@ -120,7 +120,7 @@ class MemoryStore(_NullContext):
 
     async def _of_means(self, query: Query) -> list[Row]:
         groups: dict[tuple[str, ...], list[Sample]] = {}
-        for row in await self.ask(means_of(query)):
+        for row in await self.query(means_query(query)):
             means = {name.removesuffix("_mean"): v for name, v in row.values.items()}
             sample = Sample(query.measurement, row.tags, means, row.time_ms or 0)
             groups.setdefault(tuple(row.tags.values()), []).append(sample)

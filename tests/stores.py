@@ -120,5 +120,5 @@ async def values(store: Store, query: Query) -> list[tuple[object, ...]]:
             *(row.tags[tag] for tag in query.group_by),
             *(row.values.get(pick.name) for pick in query.picks),
         )
-        for row in await store.ask(query)
+        for row in await store.query(query)
     ]

@@ -105,7 +105,7 @@ async def test_a_three_week_old_report_is_stored_and_no_rule_fires(
     first_ms = NOW_MS - WEEKS_MS - 8 * EVERY_MS
     async with open_store(StoreConfig(folder=tmp_path / "store"), CATALOGUE) as store:
         await store.write(batches)
-        rows = await store.ask(
+        rows = await store.query(
             Query("call_path", (Pick("poor", "count"),), first_ms, NOW_MS)
         )
     assert [row.values["poor_count"] for row in rows] == [LAPTOPS * 8]

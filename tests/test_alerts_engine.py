@@ -310,7 +310,7 @@ class AwayStore:
     async def write(self, batches: list[Any]) -> None:
         raise OSError("away")
 
-    async def ask(self, query: Query) -> list[Row]:
+    async def query(self, query: Query) -> list[Row]:
         raise OSError("away")
 
 
@@ -320,7 +320,7 @@ class WarmStore(AwayStore):
     def __init__(self) -> None:
         self.asked: list[Query] = []
 
-    async def ask(self, query: Query) -> list[Row]:
+    async def query(self, query: Query) -> list[Row]:
         self.asked.append(query)
         tags = {"device": "core-1", "site": "hall", "role": "router"}
         return [Row(wall_ms() - 5_000, tags, {"up_last": 0})]

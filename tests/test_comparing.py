@@ -186,7 +186,7 @@ async def test_the_stores_side_is_the_last_hour_of_devices_that_answered() -> No
             5,
         )
     )
-    devices = from_store(*[await store.ask(query) for query in store_queries(0, 10)])
+    devices = from_store(*[await store.query(query) for query in store_queries(0, 10)])
     assert set(devices) == {"a"}
     assert [port.name for port in devices["a"].ports] == ["Gi1"]
     assert {(s.kind, s.descr) for s in devices["a"].sensors} == {

@@ -26,7 +26,7 @@ from collectors.ingest.broker_files import BrokerFiles, mosquitto_text
 from collectors.ingest.certificate import make_certificates
 from collectors.ingest.ingest_config import BrokerConfig, MqttConfig
 from collectors.store.influx_http import InfluxServer
-from collectors.store.store_errors import Unanswered
+from collectors.store.store_errors import QueryFailed
 from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, AgentCredential
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -323,5 +323,5 @@ async def test_grafanas_user_of_influxdb_reads_the_shared_database_and_no_other(
                 ("towpath_personal", 'SELECT * FROM "call_path"'),
                 ("towpath", 'DROP MEASUREMENT "device"'),
             ):
-                with pytest.raises(Unanswered, match=r"not authorized|40[13]"):
+                with pytest.raises(QueryFailed, match=r"not authorized|40[13]"):
                     await grafana.query(database, query)

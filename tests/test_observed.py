@@ -12,7 +12,7 @@ from store_doubles import MemoryStore
 
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
-from collectors.store.query import check as check_query
+from collectors.store.query import check_query as check_query
 from dashboards.observed import ObservedPiece, Periods, observe
 from dashboards.observed.poll_history import Poll, cut_off, device_pieces, site_pieces
 from dashboards.observed.time_spans import length, merged, within, without
@@ -307,10 +307,10 @@ class Counting(MemoryStore):
         self.asked: list[Query] = []
         self.rows = 0
 
-    async def ask(self, query: Query) -> list[Row]:
+    async def query(self, query: Query) -> list[Row]:
         check_query(query, CATALOGUE)
         self.asked.append(query)
-        rows = await super().ask(query)
+        rows = await super().query(query)
         self.rows += len(rows)
         return rows
 
@@ -359,7 +359,7 @@ async def test_a_store_tells_with_few_questions_what_its_polls_tell(
         for n, device in enumerate(SITES)
     ]
     span = START_MS, START_MS + minutes * MINUTE_MS
-    found = await observe(_store(polls).ask, span, Periods(MINUTE_MS))
+    found = await observe(_store(polls).query, span, Periods(MINUTE_MS))
     at = Periods(MINUTE_MS).at
     whole = cut_off(polls, SITES, at)
     for site in "abc":
@@ -383,7 +383,7 @@ async def test_a_quiet_month_is_counted_by_days_and_an_outage_by_polls() -> None
     ]
     store = _store(polls)
     span = START_MS, START_MS + 3 * DAY_MS
-    found = await observe(store.ask, span, Periods(MINUTE_MS))
+    found = await observe(store.query, span, Periods(MINUTE_MS))
     assert _down_ms(found.sites["b"]) == 90 * MINUTE_MS
     assert _down_ms(found.sites["a"]) == 0
     assert found.cut_off == []

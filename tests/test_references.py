@@ -217,8 +217,8 @@ async def test_a_filter_of_a_query_names_what_there_is_or_was(
             tags = {"device": device, "site": "hall", "role": "switch"}
             sample = Sample("device", tags, {"up": 1}, at_ms)
             await store.write(gather([sample], "poll", at_ms))
-        asked = query_command.question(
+        asked = query_command.query_from_options(
             "device", ["up"], CATALOGUE, at_ms + 1_000, where=[where]
         )
-        rows = await store.ask(asked)
+        rows = await store.query(asked)
         assert await query_command.unknown_names(asked, rows, ESTATE, store) == says

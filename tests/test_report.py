@@ -31,7 +31,7 @@ from alerts.suppression import Silence
 from collectors.estate.opening_hours import OpeningHours, is_open
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
-from collectors.store.query import check as check_query
+from collectors.store.query import check_query as check_query
 from dashboards import chart, figure_text
 from dashboards.observed import ObservedPiece, marks
 from dashboards.report import (
@@ -77,9 +77,9 @@ class Remembering(MemoryStore):
         super().__init__(samples)
         self._answers: dict[Query, list[Row]] = {}
 
-    async def ask(self, query: Query) -> list[Row]:
+    async def query(self, query: Query) -> list[Row]:
         if query not in self._answers:
-            self._answers[query] = await super().ask(query)
+            self._answers[query] = await super().query(query)
         return self._answers[query]
 
 

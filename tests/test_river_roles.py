@@ -48,7 +48,7 @@ async def stored(council: Council) -> dict[str, list[int]]:
         every_ms=STEP_MS,
     )
     async with open_store(config, CATALOGUE) as store:
-        rows = await store.ask(query)
+        rows = await store.query(query)
     found: dict[str, list[int]] = {}
     for row in rows:
         assert row.values["sent_count"] == 1

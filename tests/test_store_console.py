@@ -19,11 +19,11 @@ from stores import CATALOGUE, HOUR, START, batch, embedded, influx
 from collectors.store.export import export
 from collectors.store.query import Pick, Query, Where
 from collectors.store.query_command import (
-    QuestionRefused,
+    QueryRefused,
     as_json,
     comma_separated,
-    moment,
-    question,
+    parse_time_ms,
+    query_from_options,
     table,
 )
 
@@ -37,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Server
 
 
 def test_the_words_of_a_command_line_are_a_query() -> None:
-    asked = question(
+    asked = query_from_options(
         "plain",
         ["real:p95", "whole", "text"],
         CATALOGUE,
@@ -81,15 +81,15 @@ def test_the_words_of_a_command_line_are_a_query() -> None:
 )
 def test_a_wrong_word_is_named(change: dict[str, object], says: str) -> None:
     words = {"measurement": "plain", "picks": ["real"], **change}
-    with pytest.raises(QuestionRefused, match=says) as refusal:
-        question(catalogue=CATALOGUE, now_ms=NOW, **words)  # type: ignore[arg-type]
+    with pytest.raises(QueryRefused, match=says) as refusal:
+        query_from_options(catalogue=CATALOGUE, now_ms=NOW, **words)  # type: ignore[arg-type]
     assert "\n" not in str(refusal.value)
 
 
 @given(st.text(max_size=12))
 def test_any_word_is_a_time_or_refused(text: str) -> None:
-    with contextlib.suppress(QuestionRefused):
-        assert isinstance(moment(text, NOW), int)
+    with contextlib.suppress(QueryRefused):
+        assert isinstance(parse_time_ms(text, NOW), int)
 
 
 async def test_answers_are_tables_csv_and_json(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ async def test_answers_are_tables_csv_and_json(tmp_path: Path) -> None:
             (START + 500, {"a": "é"}, {"whole": 2}),
         ]
         await store.write([batch(*rows)])
-        asked = question(
+        asked = query_from_options(
             "plain",
             ["real", "whole:sum", "text"],
             CATALOGUE,
@@ -108,7 +108,7 @@ async def test_answers_are_tables_csv_and_json(tmp_path: Path) -> None:
             every="1h",
             from_="-1d",
         )
-        answer = await store.ask(asked)
+        answer = await store.query(asked)
     assert table(answer, asked).splitlines() == [
         "time                  a    real_mean  whole_sum  text_last",
         "--------------------  ---  ---------  ---------  ---------",
@@ -175,7 +175,7 @@ async def test_an_export_that_fails_leaves_no_file(tmp_path: Path) -> None:
             (("plain", NOW, START, "csv"), "ends before it begins"),
             (("plain", START, NOW, "parkett"), "did you mean 'parquet'"),
         ):
-            with pytest.raises(QuestionRefused, match=says):
+            with pytest.raises(QueryRefused, match=says):
                 await export(store, CATALOGUE, *wrong, tmp_path / "out")  # type: ignore[arg-type]
         empty = tmp_path / "empty.json"
         assert await export(store, CATALOGUE, "plain", START, NOW, "json", empty) == 0

@@ -90,7 +90,7 @@ async def test_percentiles_may_be_of_means(store: Store) -> None:
     ]
     await store.write([batch(*rows)])
     query = msgspec.structs.replace(
-        ask("real:p50", "real:p95", "whole:p95", by=("a",)), of_ms=5 * MINUTE
+        ask("real:p50", "real:p95", "whole:p95", by=("a",)), mean_step_ms=5 * MINUTE
     )
     x, y = await values(store, query)
     # Means 2, 12, 22 … 192: the 10th and the 19th of twenty.
@@ -168,7 +168,7 @@ async def test_spans_of_any_length_may_be_the_buckets(store: Store) -> None:
     ]
     for wrong in (in_ms[:2], in_ms[::-1], (in_ms[0], in_ms[0], in_ms[-1])):
         with pytest.raises(Misfit, match="expected each to begin after"):
-            await store.ask(msgspec.structs.replace(query, spans=wrong))
+            await store.query(msgspec.structs.replace(query, spans=wrong))
 
 
 async def test_a_mean_is_weighted_by_what_it_counts(store: Store) -> None:
@@ -209,8 +209,8 @@ async def test_a_mean_of_which_nothing_was_counted_is_absent(store: Store) -> No
             )
         ]
     )
-    assert await store.ask(ask("share:mean", "share:weight")) == []
-    found = await store.ask(ask("share:mean", "share:weight", "share:count"))
+    assert await store.query(ask("share:mean", "share:weight")) == []
+    found = await store.query(ask("share:mean", "share:weight", "share:count"))
     assert [row.values for row in found] == [{"share_count": 2}]
 
 
@@ -227,7 +227,7 @@ async def test_texts_have_a_last_and_a_count(store: Store) -> None:
     query = ask("text:last", "text:count")
     assert await values(store, query) == [('the "last" \\ one\nand é 漢', 2)]
     with pytest.raises(Misfit, match="only last and count"):
-        await store.ask(ask("text:mean"))
+        await store.query(ask("text:mean"))
 
 
 async def test_groups_come_sorted_and_a_missing_tag_is_empty_text(store: Store) -> None:
@@ -323,19 +323,19 @@ async def test_an_empty_bucket_is_absent_and_so_is_an_absent_value(
         ]
     )
     query = ask("real:mean", "whole:count", by=("a",), every=HOUR)
-    assert await store.ask(query) == [
+    assert await store.query(query) == [
         Row(START, {"a": "x"}, {"real_mean": 1.0, "whole_count": 1}),
         Row(START + 5 * HOUR, {"a": "x"}, {"real_mean": 2.0}),
         Row(START + 5 * HOUR, {"a": "y"}, {"whole_count": 1}),
     ]
-    assert await store.ask(ask("never:mean", "never:count", "never:last")) == []
-    assert await store.ask(ask("real:mean", span=(0, 1000))) == []
+    assert await store.query(ask("never:mean", "never:count", "never:last")) == []
+    assert await store.query(ask("real:mean", span=(0, 1000))) == []
 
 
 async def test_nothing_is_known_of_a_measurement_never_written(store: Store) -> None:
-    assert await store.ask(ask("rtt_ms:mean", measurement="private")) == []
+    assert await store.query(ask("rtt_ms:mean", measurement="private")) == []
     with pytest.raises(Misfit, match="did you mean 'plain'"):
-        await store.ask(ask("real:mean", measurement="plane"))
+        await store.query(ask("real:mean", measurement="plane"))
 
 
 async def test_the_same_row_twice_is_one_row(store: Store) -> None:
@@ -534,5 +534,5 @@ async def test_both_stores_answer_any_question_alike(
         if tidied:
             await files.tidy(START + 3 * HOUR)
         for query in queries:
-            ours, theirs = await files.ask(query), await database.ask(query)
+            ours, theirs = await files.query(query), await database.query(query)
             assert _alike(ours, theirs), (query, ours, theirs)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from stores import CATALOGUE, DAY, HOUR, PLAIN, START, ask, batch, embedded, values
 
 from collectors.store import file_layout
-from collectors.store.compact import due
+from collectors.store.compact import due_merges
 from collectors.store.erasure import Erasures
 from collectors.store.file_layout import StoredFile
 from collectors.store.parquet_store import EmbeddedStore
@@ -74,27 +74,27 @@ def test_however_files_are_merged_each_write_is_read_once(
     for number, hours in enumerate(writes, 1):
         for hour in hours:
             start = START + hour * HOUR
-            name = file_layout.piece_name(start, False, number, number)
-            piece = file_layout.piece(Path(name), START)
+            name = file_layout.stored_file_name(start, False, number, number)
+            piece = file_layout.stored_file(Path(name), START)
             assert piece is not None
             content[piece] = {(hour, number)}
             written.add((hour, number))
         if number % tidy_every == 0:
             now = START + hours_passed * HOUR
-            for merge in due(file_layout.standing(content), START, now):
-                name = file_layout.piece_name(
+            for merge in due_merges(file_layout.current_files(content), START, now):
+                name = file_layout.stored_file_name(
                     merge.start_ms,
                     merge.whole_day,
                     min(p.first for p in merge.pieces),
                     max(p.last for p in merge.pieces),
                 )
-                piece = file_layout.piece(Path(name), START)
+                piece = file_layout.stored_file(Path(name), START)
                 assert piece is not None
                 content[piece] = set().union(*(content[p] for p in merge.pieces))
-        standing = file_layout.standing(content)
+        standing = file_layout.current_files(content)
         read = [one for piece in standing for one in content[piece]]
         assert sorted(read) == sorted(written)
-        scan = file_layout.plan(standing, START, START + DAY)
+        scan = file_layout.plan_scan(standing, START, START + DAY)
         for hour in range(6):
             start = START + hour * HOUR
             over = [p for p in standing if p.start_ms <= start < p.end_ms]
@@ -362,7 +362,7 @@ async def test_erased_rows_are_in_no_file_any_more(tmp_path: Path) -> None:
         query = ask("ok:count", by=("agent",), measurement="private")
         assert await values(store, query) == [("laptop-0", 30), ("laptop-2", 30)]
         assert await store.count_rows("laptop-1") == 0
-        assert erasures.asked() == []
+        assert erasures.pending() == []
         assert erasures.known() == {"laptop-1": START + 2 * HOUR}
         await store.tidy(DAY_END)
         assert await values(store, query) == [("laptop-0", 30), ("laptop-2", 30)]

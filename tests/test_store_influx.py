@@ -32,7 +32,7 @@ from collectors.store.influxql import (
 )
 from collectors.store.line_protocol import lines
 from collectors.store.query import Pick, Query, Where
-from collectors.store.store_errors import Away, RowsRefused, Unanswered
+from collectors.store.store_errors import Away, QueryFailed, RowsRefused
 
 
 @pytest.fixture(scope="module")
@@ -376,8 +376,8 @@ async def test_no_server_at_all_is_away() -> None:
     async with InfluxStore(InfluxServer(url), "db", CATALOGUE) as store:
         with pytest.raises(Away, match="cannot be reached"):
             await store.write([ROW])
-        with pytest.raises(Unanswered, match="cannot be reached"):
-            await store.ask(ask("whole:sum"))
+        with pytest.raises(QueryFailed, match="cannot be reached"):
+            await store.query(ask("whole:sum"))
 
 
 def _number(line: bytes) -> int:
@@ -483,8 +483,8 @@ async def test_a_question_is_answered_whole_or_not_at_all(
     answer: bytes | None, says: str
 ) -> None:
     async with fake("1.8", other=lambda *_: answer) as (store, _):
-        with pytest.raises(Unanswered, match=says):
-            await store.ask(ask("whole:sum"))
+        with pytest.raises(QueryFailed, match=says):
+            await store.query(ask("whole:sum"))
 
 
 async def test_an_answer_in_several_chunks_is_put_together() -> None:
@@ -574,10 +574,10 @@ async def test_a_real_server_that_asks_for_a_password(tmp_path: Path) -> None:
         for token, says in (("", "missing or empty|401"), ("admin:no", "401")):
             server = InfluxServer(url, token)
             async with InfluxStore(server, "db", CATALOGUE) as store:
-                with pytest.raises((Away, Unanswered), match=says):
+                with pytest.raises((Away, QueryFailed), match=says):
                     await store.write([ROW])
-                with pytest.raises(Unanswered, match=r"the token .* is wrong"):
-                    await store.ask(ask("whole:sum"))
+                with pytest.raises(QueryFailed, match=r"the token .* is wrong"):
+                    await store.query(ask("whole:sum"))
         async with InfluxStore(
             InfluxServer(url, "admin:secret word"), "db", CATALOGUE
         ) as store:

@@ -131,11 +131,11 @@ async def test_rolled_up_days_answer_every_question_as_the_rows_do(
         for _ in range(6):
             rows = some_rows(chance, START, START + 2 * DAY + 2 * HOUR, 100)
             await store.write([batch(*rows)])  # type: ignore[arg-type]
-        before = [await store.ask(each) for each in questions]
+        before = [await store.query(each) for each in questions]
         await store.tidy(CLOSED)
         assert [len(files(tmp_path, label)) for label in ("1h", "5m")] == [2, 2]
         for each, rows_said in zip(questions, before, strict=True):
-            assert plain(await store.ask(each)) == same(rows_said), each
+            assert plain(await store.query(each)) == same(rows_said), each
 
 
 async def test_late_rows_are_seen_at_once_and_rolled_up_again(tmp_path: Path) -> None:
@@ -146,12 +146,12 @@ async def test_late_rows_are_seen_at_once_and_rolled_up_again(tmp_path: Path) ->
         await store.write([batch(*rows[700:])])
         await store.tidy(CLOSED)
         (rolled,) = files(tmp_path, "1h")
-        assert (await store.ask(query))[0].values["whole_sum"] == 1440
+        assert (await store.query(query))[0].values["whole_sum"] == 1440
 
         late = (START + 30, {"a": "x"}, {"whole": 5})
         changed = (START, {"a": "x"}, {"whole": 100})
         await store.write([batch(late, changed)])
-        said = (await store.ask(query))[0].values
+        said = (await store.query(query))[0].values
         assert said == {"whole_sum": 1440 + 5 + 99, "whole_count": 1441}
 
         age(tmp_path)
@@ -160,7 +160,7 @@ async def test_late_rows_are_seen_at_once_and_rolled_up_again(tmp_path: Path) ->
         await store.tidy(CLOSED + 4 * HOUR)
         (again,) = files(tmp_path, "1h")
         assert again.name != rolled.name
-        assert (await store.ask(query))[0].values == said
+        assert (await store.query(query))[0].values == said
 
 
 async def test_a_roll_up_that_is_damaged_or_gone_costs_nothing_but_time(
@@ -172,9 +172,9 @@ async def test_a_roll_up_that_is_damaged_or_gone_costs_nothing_but_time(
         await store.tidy(CLOSED)
         (rolled,) = files(tmp_path, "1h")
         rolled.write_bytes(b"PAR1 not really PAR1")
-        assert (await store.ask(query))[0].values == {"whole_sum": 7}
+        assert (await store.query(query))[0].values == {"whole_sum": 7}
         rolled.unlink()
-        assert (await store.ask(query))[0].values == {"whole_sum": 7}
+        assert (await store.query(query))[0].values == {"whole_sum": 7}
 
 
 async def test_a_roll_up_made_before_its_weights_were_declared_is_made_again(
@@ -193,13 +193,13 @@ async def test_a_roll_up_made_before_its_weights_were_declared_is_made_again(
         await store.write([batch(*rows)])
         await store.tidy(CLOSED)
         (old,) = files(tmp_path, "1h")
-        assert (await store.ask(query))[0].values == {"share_mean": 0.5}
+        assert (await store.query(query))[0].values == {"share_mean": 0.5}
     async with EmbeddedStore(tmp_path, CATALOGUE) as store:
-        assert (await store.ask(query))[0].values == {"share_mean": 0.1}
+        assert (await store.query(query))[0].values == {"share_mean": 0.1}
         await store.tidy(CLOSED)
         (new,) = files(tmp_path, "1h")
         assert new != old
-        assert (await store.ask(query))[0].values == {"share_mean": 0.1}
+        assert (await store.query(query))[0].values == {"share_mean": 0.1}
 
 
 async def test_a_rolled_up_day_is_really_read(tmp_path: Path) -> None:
@@ -213,9 +213,9 @@ async def test_a_rolled_up_day_is_really_read(tmp_path: Path) -> None:
         whole = ask("whole:sum", span=(START, START + DAY))
         part = ask("whole:sum", span=(START, START + DAY - 1))
         ranked = ask("whole:p50", span=(START, START + DAY))
-        assert (await one.ask(whole))[0].values == {"whole_sum": 8}
-        assert (await one.ask(part))[0].values == {"whole_sum": 7}
-        assert (await one.ask(ranked))[0].values == {"whole_p50": 7}
+        assert (await one.query(whole))[0].values == {"whole_sum": 8}
+        assert (await one.query(part))[0].values == {"whole_sum": 7}
+        assert (await one.query(ranked))[0].values == {"whole_p50": 7}
 
 
 def test_the_parts_of_a_day_come_together_in_few_row_groups(tmp_path: Path) -> None:

@@ -20,10 +20,16 @@ from waiting import until
 from collectors.batch import Batch
 from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE as REAL
-from collectors.store import StoreConfig, StoreWriter, kept, open_store, saved_positions
+from collectors.store import (
+    StoreConfig,
+    StoreWriter,
+    open_store,
+    saved_positions,
+    with_retention,
+)
 from collectors.store.query import Store
-from collectors.store.store_errors import Away, RowsRefused, Unanswered
-from collectors.store.store_writer import Written
+from collectors.store.store_errors import Away, QueryFailed, RowsRefused
+from collectors.store.store_writer import WritableStore
 from probes.wire.catalogue import check_sample
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +46,7 @@ def _config(tmp_path: Path, **settings: object) -> StoreConfig:
 
 @contextlib.asynccontextmanager
 async def _written(
-    tmp_path: Path, config: StoreConfig, store: Written | None = None
+    tmp_path: Path, config: StoreConfig, store: WritableStore | None = None
 ) -> AsyncIterator[tuple[StoreWriter, Store]]:
     """A writer that runs, on the journal in `tmp_path`."""
     async with contextlib.AsyncExitStack() as stack:
@@ -78,7 +84,7 @@ async def _until(store: Store, rows: int) -> None:
 async def _counted(store: Store, query: object) -> tuple[object, ...] | None:
     try:
         (found,) = await values(store, query)  # type: ignore[arg-type]
-    except (Unanswered, ValueError):
+    except (QueryFailed, ValueError):
         return None
     return found
 
@@ -316,8 +322,8 @@ def test_a_token_comes_from_its_file_and_is_missed_in_a_sentence(
 
 
 def test_personal_rows_are_kept_shorter_never_longer() -> None:
-    shorter = kept(StoreConfig(personal_days=7, shared_days=800), REAL)
+    shorter = with_retention(StoreConfig(personal_days=7, shared_days=800), REAL)
     assert {each.retention_days for each in shorter if each.personal} == {7}
     assert {each.retention_days for each in shorter if not each.personal} == {800}
-    longer = kept(StoreConfig(personal_days=90), REAL)
+    longer = with_retention(StoreConfig(personal_days=90), REAL)
     assert {each.retention_days for each in longer if each.personal} == {30}

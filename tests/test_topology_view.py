@@ -29,7 +29,7 @@ class UnreachableStore:
     async def write(self, batches: list[Batch]) -> None:
         raise OSError("away")
 
-    async def ask(self, query: Query) -> list[Row]:
+    async def query(self, query: Query) -> list[Row]:
         raise OSError("away")
 
 

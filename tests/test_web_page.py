@@ -23,7 +23,7 @@ from alerts.suppression import Silence
 from collectors.estate import Estate
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query
-from collectors.store.query import check as check_query
+from collectors.store.query import check_query as check_query
 from dashboards import figure_text
 from dashboards.query_cache import Answers, rounded
 from dashboards.web import PageError, StatusPage, WebConfig, page_queries, site_state
@@ -278,8 +278,8 @@ def test_many_readers_of_one_page_are_one_question_to_the_store() -> None:
     async def read() -> None:
         answers = Answers(store, lambda: NOW_MS)
         query = page_queries.polls(rounded(NOW_MS))
-        await asyncio.gather(*(answers.ask(query) for _ in range(50)))
-        await answers.ask(query)
+        await asyncio.gather(*(answers.query(query) for _ in range(50)))
+        await answers.query(query)
 
     asyncio.run(read())
     assert len(store.asked) == 1
@@ -292,9 +292,9 @@ def test_an_answer_is_asked_for_again_once_it_is_old() -> None:
     async def read() -> None:
         answers = Answers(store, lambda: clock[0], keep_ms=1000)
         query = page_queries.polls(NOW_MS)
-        await answers.ask(query)
+        await answers.query(query)
         clock[0] += 1001
-        await answers.ask(query)
+        await answers.query(query)
 
     asyncio.run(read())
     assert len(store.asked) == 2
@@ -302,13 +302,13 @@ def test_an_answer_is_asked_for_again_once_it_is_old() -> None:
 
 def test_a_store_that_never_answers_does_not_hold_the_page() -> None:
     class Stuck(AnswerStore):
-        async def ask(self, query: Query) -> list[Any]:
+        async def query(self, query: Query) -> list[Any]:
             await asyncio.Event().wait()
             return []
 
     async def read() -> tuple[Any, str]:
         answers = Answers(Stuck(lambda q: []), lambda: NOW_MS, timeout_s=0.05)
-        return await answers.ask(page_queries.polls(NOW_MS)), answers.failing
+        return await answers.query(page_queries.polls(NOW_MS)), answers.failing
 
     rows, why = asyncio.run(read())
     assert rows is None

@@ -3,21 +3,21 @@
 from collectors.store.duckdb_sql import render as render_duckdb
 from collectors.store.influxql import Grafana
 from collectors.store.influxql import render as render_influxql
-from collectors.store.store_config import StoreConfig, kept, open_store
-from collectors.store.store_errors import Away, RowsRefused, Unanswered
+from collectors.store.store_config import StoreConfig, open_store, with_retention
+from collectors.store.store_errors import Away, QueryFailed, RowsRefused
 from collectors.store.store_writer import StoreWriter, WriterStats, saved_positions
 
 __all__ = [
     "Away",
     "Grafana",
+    "QueryFailed",
     "RowsRefused",
     "StoreConfig",
     "StoreWriter",
-    "Unanswered",
     "WriterStats",
-    "kept",
     "open_store",
     "render_duckdb",
     "render_influxql",
     "saved_positions",
+    "with_retention",
 ]

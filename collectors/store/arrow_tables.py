@@ -23,7 +23,9 @@ VERSION_KEY = "towpath.version"
 VERSION = 1
 
 
-def by_hour(batches: Iterable[Batch], declared: Measurement) -> dict[int, pa.Table]:
+def tables_by_hour(
+    batches: Iterable[Batch], declared: Measurement
+) -> dict[int, pa.Table]:
     """The rows of `batches` (all of `declared`, in order of receipt) by the start of
     their hour. Of rows with the same tags and time the later wins, field by field."""
     table = _merged(_table(list(batches), declared), declared)
@@ -34,7 +36,7 @@ def by_hour(batches: Iterable[Batch], declared: Measurement) -> dict[int, pa.Tab
     return {hour * HOUR_MS: table.filter(pc.equal(hours, hour)) for hour in present}
 
 
-def parquet(table: pa.Table) -> pa.Buffer:
+def parquet_bytes(table: pa.Table) -> pa.Buffer:
     """The bytes of a Parquet file."""
     out = pa.BufferOutputStream()
     pq.write_table(table, out, compression="zstd", row_group_size=122_880)

@@ -19,17 +19,17 @@ import structlog
 from collectors.store import duckdb_sql, file_layout, rollup
 from collectors.store.arrow_tables import is_damaged, metadata, tags_of
 from collectors.store.duck_queries import (
-    Duck,
+    DuckDb,
     DuckLimits,
-    Unreadable,
-    Vanished,
-    finished,
+    FileUnreadable,
+    FileVanished,
+    run_to_end,
 )
 from collectors.store.erasure import Erasures
 from collectors.store.file_layout import DAY_MS, HOUR_MS, StoredFile
 from collectors.store.personal_files import erase_rows
 from collectors.store.store_errors import Away
-from collectors.store.store_folder import ASIDE, Folder
+from collectors.store.store_folder import DAMAGED_SUFFIX, StoreFolder
 from probes.wire.atomic_file import sync
 from probes.wire.catalogue import Catalogue, Measurement
 
@@ -53,7 +53,7 @@ class Merge(msgspec.Struct, frozen=True):
     whole_day: bool
 
 
-def due(
+def due_merges(
     standing: Iterable[StoredFile], day_ms: int, now_ms: int, patient: bool = False
 ) -> list[Merge]:
     """What should be merged of a day's standing files. Pure.
@@ -104,7 +104,7 @@ class Compactor:
     """The upkeep of one store's files."""
 
     def __init__(
-        self, folder: Folder, catalogue: Catalogue, limits: DuckLimits
+        self, folder: StoreFolder, catalogue: Catalogue, limits: DuckLimits
     ) -> None:
         self._folder, self._catalogue = folder, catalogue
         self._erasures = Erasures(folder.root)
@@ -117,7 +117,7 @@ class Compactor:
         self._busy = asyncio.Lock()
         self._failed_ms: dict[tuple[str, ...], int] = {}
 
-    def touched(self, declared: Measurement, start_ms: int) -> None:
+    def mark_changed(self, declared: Measurement, start_ms: int) -> None:
         """Rows were written there: it is worth looking at."""
         self._days.add((declared.name, start_ms // DAY_MS * DAY_MS))
 
@@ -130,7 +130,7 @@ class Compactor:
 
     async def erase(self, agent: str) -> int:
         async with self._busy:
-            return await finished(asyncio.to_thread(self._erase, agent))
+            return await run_to_end(asyncio.to_thread(self._erase, agent))
 
     async def stop(self) -> None:
         """Returns when nothing is being changed."""
@@ -138,20 +138,22 @@ class Compactor:
             pass
 
     async def _tidy(self, now_ms: int) -> None:
-        await finished(asyncio.to_thread(self._fulfil_requests))
+        await run_to_end(asyncio.to_thread(self._fulfil_requests))
         walk = self._walked_ms is None or now_ms - self._walked_ms >= WALK_MS
         if walk:
-            await finished(asyncio.to_thread(self._walk, now_ms))
+            await run_to_end(asyncio.to_thread(self._walk, now_ms))
             self._walked_ms = now_ms
         for name, day_ms in sorted(self._days):
             declared = self._catalogue.measurement(name)
-            day = self._folder.of(declared) / file_layout.day_name(day_ms)
-            pieces = await finished(asyncio.to_thread(self._clear, day, day_ms))
+            day = self._folder.measurement_folder(declared) / file_layout.day_name(
+                day_ms
+            )
+            pieces = await run_to_end(asyncio.to_thread(self._clear, day, day_ms))
             merges = {
                 (name, merge.start_ms, merge.whole_day): merge
-                for merge in due(pieces, day_ms, now_ms, patient=True)
+                for merge in due_merges(pieces, day_ms, now_ms, patient=True)
             }
-            for merge in due(pieces, day_ms, now_ms):
+            for merge in due_merges(pieces, day_ms, now_ms):
                 key = (name, merge.start_ms, merge.whole_day)
                 if walk or key not in self._closed:
                     merges[key] = merge
@@ -160,7 +162,7 @@ class Compactor:
                     self._closed.add(key)
             if now_ms < day_ms + DAY_MS + DAY_GRACE_MS:
                 continue
-            await finished(asyncio.to_thread(self._roll_up, declared, day, day_ms))
+            await run_to_end(asyncio.to_thread(self._roll_up, declared, day, day_ms))
             if not self._unfinished(declared, day, day_ms):
                 self._days.discard((name, day_ms))
 
@@ -177,15 +179,17 @@ class Compactor:
                 elif self._unfinished(declared, day, start):
                     self._days.add((declared.name, start))
             for label in rollup.STEPS_MS.values():
-                made = self._folder.rolled(declared, label)
+                made = self._folder.rollup_folder(declared, label)
                 for _, day in self._folder.days_in(made):
-                    if not (self._folder.of(declared) / day.name).exists():
+                    if not (
+                        self._folder.measurement_folder(declared) / day.name
+                    ).exists():
                         _remove(day)
 
     def _clear(self, day: Path, day_ms: int) -> list[StoredFile]:
         """The standing files of a day; deletes those long superseded."""
-        pieces = self._folder.pieces(day, day_ms)
-        standing = file_layout.standing(pieces)
+        pieces = self._folder.files_of_day(day, day_ms)
+        standing = file_layout.current_files(pieces)
         kept = {each.path for each in standing}
         for each in pieces:
             if each.path in kept:
@@ -198,7 +202,7 @@ class Compactor:
 
     def _unfinished(self, declared: Measurement, day: Path, day_ms: int) -> bool:
         """True where a day that is over is more than one file, or not rolled up."""
-        pieces = self._folder.pieces(day, day_ms)
+        pieces = self._folder.files_of_day(day, day_ms)
         return len(pieces) > 1 or any(
             not self._rolled(declared, label, piece).exists()
             for piece in pieces
@@ -209,11 +213,11 @@ class Compactor:
     def _rolled(self, declared: Measurement, label: str, piece: StoredFile) -> Path:
         path = Path(piece.path)
         name = rollup.file_name(path.name, declared)
-        return self._folder.rolled(declared, label) / path.parent.name / name
+        return self._folder.rollup_folder(declared, label) / path.parent.name / name
 
     def _roll_up(self, declared: Measurement, day: Path, day_ms: int) -> None:
         """Of a day that is one file."""
-        standing = file_layout.standing(self._folder.pieces(day, day_ms))
+        standing = file_layout.current_files(self._folder.files_of_day(day, day_ms))
         if declared.personal or len(standing) != 1:
             return
         for step_ms, label in rollup.STEPS_MS.items():
@@ -240,7 +244,7 @@ class Compactor:
         if now_ms - self._failed_ms.get(paths, -RETRY_MS) < RETRY_MS:
             return False
         tmp = self._folder.root / "tmp" / f"merge-{secrets.token_hex(8)}.parquet"
-        target = day / file_layout.piece_name(
+        target = day / file_layout.stored_file_name(
             merge.start_ms,
             merge.whole_day,
             min(each.first for each in merge.pieces),
@@ -248,12 +252,12 @@ class Compactor:
         )
         try:
             copy = await asyncio.to_thread(_copy_sql, merge, tmp)
-            async with Duck(self._limits, spill=self._folder.root / "tmp") as duck:
+            async with DuckDb(self._limits, spill=self._folder.root / "tmp") as duck:
                 await duck.rows(copy, timeout_s=_MERGE_S)
             await asyncio.to_thread(sync, tmp)
-            await finished(asyncio.to_thread(self._folder.publish, [(tmp, target)]))
-        except (Unreadable, Vanished, TimeoutError, ValueError) as error:
-            if not await finished(asyncio.to_thread(self._set_aside, paths)):
+            await run_to_end(asyncio.to_thread(self._folder.publish, [(tmp, target)]))
+        except (FileUnreadable, FileVanished, TimeoutError, ValueError) as error:
+            if not await run_to_end(asyncio.to_thread(self._set_aside, paths)):
                 self._failed_ms[paths] = now_ms
                 _log.warning(
                     "store_files_not_merged",
@@ -271,12 +275,12 @@ class Compactor:
         """Renames damaged files so that nothing reads them; True where some were."""
         found = [path for path in paths if is_damaged(path)]
         for path in found:
-            Path(path).rename(path + ASIDE)
-            _log.error("store_file_set_aside", file=path + ASIDE)
+            Path(path).rename(path + DAMAGED_SUFFIX)
+            _log.error("store_file_set_aside", file=path + DAMAGED_SUFFIX)
         return bool(found)
 
     def _fulfil_requests(self) -> None:
-        for path, request in self._erasures.asked():
+        for path, request in self._erasures.pending():
             rows = self._erase(request.agent)
             self._erasures.finish(path)
             _log.info("agent_erased", rows=rows)
@@ -294,21 +298,21 @@ def _copy_sql(merge: Merge, target: Path) -> str:
         try:
             about = pq.read_metadata(each.path)
         except FileNotFoundError as error:
-            raise Vanished(str(error)) from None
+            raise FileVanished(str(error)) from None
         except Exception as error:  # noqa: BLE001 - pyarrow has many for a bad file
-            raise Unreadable(f"{each.path}: {error}") from None
+            raise FileUnreadable(f"{each.path}: {error}") from None
         schema = about.schema.to_arrow_schema().with_metadata(about.metadata)
         tags |= dict.fromkeys(tags_of(schema))
         for column in schema:
             if column.name != duckdb_sql.TIME and column.name not in tags:
                 kind = kinds.get(str(column.type))
                 if kind is None:
-                    raise Unreadable(f"{each.path}: {column.name} is {column.type}")
+                    raise FileUnreadable(f"{each.path}: {column.name} is {column.type}")
                 fields.setdefault(column.name, kind)
     for tag in tags:
         fields.pop(tag, None)
     end = merge.start_ms + (DAY_MS if merge.whole_day else HOUR_MS)
-    scan = file_layout.plan(merge.pieces, merge.start_ms, end)
+    scan = file_layout.plan_scan(merge.pieces, merge.start_ms, end)
     rows = duckdb_sql.source(scan, list(tags), fields)
     order = ", ".join([*(duckdb_sql.name(tag) for tag in tags), duckdb_sql.TIME])
     about = ", ".join(

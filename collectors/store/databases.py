@@ -6,15 +6,15 @@ import structlog
 
 from collectors.store.influx_http import InfluxServer
 from collectors.store.influxql import identifier
-from collectors.store.store_errors import Unanswered
+from collectors.store.store_errors import QueryFailed
 
 _log = structlog.get_logger(__name__)
 
 
-async def prepare(server: InfluxServer, database: str, days: int) -> None:
+async def create_database(server: InfluxServer, database: str, days: int) -> None:
     """Makes it where it is not there; one that is there is left as it is.
 
-    `Unanswered` where the server does not let us, `Away` where it cannot be reached.
+    `QueryFailed` where the server does not let us, `Away` where it cannot be reached.
     """
     version = await server.version()
     if version.major == 1:
@@ -59,7 +59,7 @@ async def _on_2(server: InfluxServer, database: str, days: int) -> None:
     known = status == 200 and isinstance(orgs, dict)
     found = orgs.get("orgs") if known else None
     if not found:
-        raise Unanswered(
+        raise QueryFailed(
             f"no organisation {server.org!r} that this token may see "
             "(store.org must be its name)"
         )
@@ -71,7 +71,7 @@ async def _on_2(server: InfluxServer, database: str, days: int) -> None:
         {"orgID": found[0]["id"], "name": database, "retentionRules": rules},
     )
     if status >= 300 and status != 422:
-        raise Unanswered(f"creating the bucket answered {status}: {answer}")
+        raise QueryFailed(f"creating the bucket answered {status}: {answer}")
 
 
 async def _on_3(server: InfluxServer, database: str, days: int) -> None:
@@ -82,4 +82,4 @@ async def _on_3(server: InfluxServer, database: str, days: int) -> None:
         {"db": database, "retention_period": f"{days}d"},
     )
     if status >= 300 and status != 409:
-        raise Unanswered(f"creating the database answered {status}: {answer}")
+        raise QueryFailed(f"creating the database answered {status}: {answer}")

@@ -16,11 +16,11 @@ Cells = list[tuple[Any, ...]]
 _Result = TypeVar("_Result")
 
 
-class Vanished(Exception):
+class FileVanished(Exception):
     """A file that was listed is gone: it was compacted, or its days were over."""
 
 
-class Unreadable(Exception):
+class FileUnreadable(Exception):
     """DuckDB could not read the files; one of them may be damaged."""
 
 
@@ -31,7 +31,7 @@ class DuckLimits(msgspec.Struct, frozen=True):
     timeout_s: float = 60.0
 
 
-class Duck:
+class DuckDb:
     """`async with Duck(limits) as duck: await duck.rows(sql)`.
 
     `spill` is a folder for what does not fit in memory; without one such a question
@@ -43,7 +43,7 @@ class Duck:
         self._turn = asyncio.Semaphore(limits.at_once)
         self._base: duckdb.DuckDBPyConnection | None = None
 
-    async def __aenter__(self) -> Duck:
+    async def __aenter__(self) -> DuckDb:
         self._base = duckdb.connect(
             ":memory:",
             config={
@@ -68,8 +68,10 @@ class Duck:
             self._base = None
 
     async def rows(self, sql: str, timeout_s: float | None = None) -> Cells:
-        """The answer. `Vanished`, `Unreadable` or `TimeoutError` where there is none;
-        a question whose asker is gone is stopped."""
+        """Runs a query and returns its rows; stops it if the caller is cancelled.
+
+        Raises `FileVanished`, `FileUnreadable` or `TimeoutError`.
+        """
         if self._base is None:
             raise RuntimeError("the embedded store is used before it is entered")
         async with self._turn:
@@ -93,17 +95,17 @@ def _run(cursor: duckdb.DuckDBPyConnection, sql: str) -> Cells:
         return cursor.execute(sql).fetchall()
     except duckdb.IOException as error:
         if "No files found" in str(error) or "No such file" in str(error):
-            raise Vanished(str(error)) from None
-        raise Unreadable(_first_line(error)) from None
+            raise FileVanished(str(error)) from None
+        raise FileUnreadable(_first_line(error)) from None
     except duckdb.Error as error:
-        raise Unreadable(_first_line(error)) from None
+        raise FileUnreadable(_first_line(error)) from None
 
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-async def finished(work: Coroutine[Any, Any, _Result]) -> _Result:
+async def run_to_end(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Awaits `work` to its end even where the waiter is cancelled: a thread that
     changes files cannot be left behind."""
     task = asyncio.ensure_future(work)

@@ -14,9 +14,9 @@ from collectors.store.query import (
     Pick,
     Query,
     Where,
-    fields_of,
-    means_of,
-    weight_of,
+    field_types,
+    means_query,
+    weight_field,
 )
 from collectors.store.store_text import clean_tag
 from probes.wire.catalogue import Measurement
@@ -34,7 +34,7 @@ def render(
     the tags of `group_by`, then one column a pick. `counts`: the answer to
     `render_counts`, needed only for percentiles."""
     columns = [
-        _aggregate(pick, weight_of(pick, declared), counts) for pick in query.picks
+        _aggregate(pick, weight_field(pick, declared), counts) for pick in query.picks
     ]
     return _grouped(query, declared, scan, [*groups(query), *columns])
 
@@ -60,19 +60,19 @@ def _grouped(
 ) -> str:
     keys = groups(query)
     tags = [tag.name for tag in declared.tags]
-    rows = source(scan, tags, fields_of(query, declared), conditions(query))
+    rows = source(scan, tags, field_types(query, declared), conditions(query))
     return f"SELECT {', '.join(columns)} FROM ({rows})" + (
         f" GROUP BY {', '.join(keys)}" if keys else ""
     )
 
 
 def percentiles(query: Query, means: str) -> str:
-    """The SELECT of a query with `of_ms`, over that of its `means_of`."""
-    inner = means_of(query)
+    """The SELECT of a query with `mean_step_ms`, over that of its `means_of`."""
+    inner = means_query(query)
     keys = [name(tag) for tag in query.group_by]
     named = [name("step"), *keys, *(name(pick.field) for pick in inner.picks)]
     # Each step has one value.
-    most = (query.to_ms - query.from_ms) // (query.of_ms or 1) + 2
+    most = (query.to_ms - query.from_ms) // (query.mean_step_ms or 1) + 2
     columns = [
         *keys,
         *(

@@ -42,7 +42,7 @@ class Erasures:
         body = msgspec.json.encode(ErasureRequest(agent, now_ms))
         replace_file(self._folder / name, body, durable=True)
 
-    def asked(self) -> list[tuple[Path, ErasureRequest]]:
+    def pending(self) -> list[tuple[Path, ErasureRequest]]:
         """Those whose rows are still in the store."""
         return [found for found in self._requests() if found[0].suffix == _ASKED]
 

@@ -11,7 +11,12 @@ import msgspec
 
 from collectors.json_text import json_text
 from collectors.store.query import Pick, Query, Row, Store
-from collectors.store.query_command import QuestionRefused, iso, safe, shared
+from collectors.store.query_command import (
+    QueryRefused,
+    iso_time,
+    shared_measurement,
+    without_formula,
+)
 from probes.wire.catalogue import Catalogue, Measurement, did_you_mean
 
 Format = Literal["csv", "json", "parquet"]
@@ -35,15 +40,15 @@ async def export(
     """Writes every row of a measurement in `[from_ms, to_ms)` to `out`; how many.
 
     Columns: `time` (UTC), all tags, all fields. JSON is a list of objects, one a line.
-    `out` has its name only when it is whole. Raises `QuestionRefused`, `Unanswered` or
+    `out` has its name only when it is whole. Raises `QueryRefused`, `Unanswered` or
     `OSError`.
     """
-    declared = shared(measurement, catalogue)
+    declared = shared_measurement(measurement, catalogue)
     if to_ms <= from_ms:
-        raise QuestionRefused(f"an export of {measurement!r} ends before it begins")
+        raise QueryRefused(f"an export of {measurement!r} ends before it begins")
     if format not in get_args(Format):
         hint = did_you_mean(format, get_args(Format))
-        raise QuestionRefused(f"no format is called {format!r}{hint}")
+        raise QueryRefused(f"no format is called {format!r}{hint}")
     part = out.with_name(out.name + ".part")
     count = 0
     try:
@@ -75,7 +80,7 @@ async def every_row(
     start, length = from_ms, _FIRST_SLICE_MS
     while start < to_ms:
         end = min(start + length, to_ms)
-        rows = await store.ask(
+        rows = await store.query(
             msgspec.structs.replace(each_row, from_ms=start, to_ms=end)
         )
         yield end, sorted(rows, key=lambda row: row.time_ms or 0)
@@ -147,14 +152,16 @@ class _Out:
             writer = csv.writer(self._text)
             for row in rows:
                 time, *rest = self._cells(row)
-                texts = ("" if cell is None else safe(cell) for cell in rest)
-                writer.writerow([iso(time), *texts])
+                texts = ("" if cell is None else without_formula(cell) for cell in rest)
+                writer.writerow([iso_time(time), *texts])
         else:
             for row in rows:
                 time, *rest = self._cells(row)
                 found = {
                     name: cell
-                    for name, cell in zip(self._names, [iso(time), *rest], strict=True)
+                    for name, cell in zip(
+                        self._names, [iso_time(time), *rest], strict=True
+                    )
                     if cell is not None
                 }
                 self._text.write("\n" if self._first else ",\n")

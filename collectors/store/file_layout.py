@@ -84,14 +84,14 @@ def day_start_ms(name: str) -> int | None:
     return int(day.timestamp()) * 1000
 
 
-def piece_name(
+def stored_file_name(
     start_ms: int, whole_day: bool, first: int, last: int, revision: int = 0
 ) -> str:
     hour = "day" if whole_day else f"{start_ms % DAY_MS // HOUR_MS:02d}"
     return f"{hour}-{first:012d}-{last:012d}-{revision:02d}.parquet"
 
 
-def piece(path: Path, day_ms: int) -> StoredFile | None:
+def stored_file(path: Path, day_ms: int) -> StoredFile | None:
     """The piece a file is, by its name; None for any other file."""
     match = _NAME.fullmatch(path.name)
     if match is None:
@@ -102,13 +102,13 @@ def piece(path: Path, day_ms: int) -> StoredFile | None:
     return StoredFile(str(path), start, end, int(first), int(last), int(revision))
 
 
-def standing(pieces: Iterable[StoredFile]) -> list[StoredFile]:
+def current_files(pieces: Iterable[StoredFile]) -> list[StoredFile]:
     """`pieces` (of one day) without those another one supersedes, oldest first."""
     listed = sorted(pieces, key=lambda each: (each.last, each.start_ms))
     return [p for p in listed if not any(other.supersedes(p) for other in listed)]
 
 
-def plan(pieces: Iterable[StoredFile], from_ms: int, to_ms: int) -> Scan:
+def plan_scan(pieces: Iterable[StoredFile], from_ms: int, to_ms: int) -> Scan:
     """What a question about `[from_ms, to_ms)` must read of standing `pieces`."""
     within = [p for p in pieces if p.start_ms < to_ms and from_ms < p.end_ms]
     covered: Counter[int] = Counter()

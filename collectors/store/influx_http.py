@@ -22,7 +22,7 @@ from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
-from collectors.store.store_errors import Away, Unanswered
+from collectors.store.store_errors import Away, QueryFailed
 
 _DATA_FAULT = re.compile(
     r"partial write|unable to parse|field type conflict|beyond retention|"
@@ -45,7 +45,7 @@ class InfluxVersion(msgspec.Struct, frozen=True):
         return self.major >= 2
 
 
-class WriteAnswer(msgspec.Struct, frozen=True):
+class RejectedLines(msgspec.Struct, frozen=True):
     """What the server said of lines it did not take.
 
     `dropped`: how many, where it says so and has taken the others. `numbers`: which
@@ -65,7 +65,7 @@ class NoDatabase(Exception):
     """The database is not there. One sentence."""
 
 
-class ServerSaid(Exception):
+class InfluxError(Exception):
     """The server's own word for why it does not answer a question."""
 
 
@@ -147,7 +147,7 @@ class InfluxServer:
         """Another server may have taken its place."""
         self._version = None
 
-    async def write(self, database: str, lines: list[str]) -> WriteAnswer | None:
+    async def write(self, database: str, lines: list[str]) -> RejectedLines | None:
         """None where all lines were taken, else what the server said of the others.
 
         `Away` for everything that may pass, `WriteTooLarge`, `NoDatabase`.
@@ -172,7 +172,7 @@ class InfluxServer:
         raise self._away(status, text)
 
     async def query(self, database: str, text: str) -> list[InfluxSeries]:
-        """The series of the one answer to one statement. `NoDatabase`, or `Unanswered`
+        """The series of the one answer to one statement. `NoDatabase`, or `QueryFailed`
         for all else."""
         parameters = {"db": database, "q": text, "epoch": "ms", "chunked": "true"}
         # What changes something must be a POST; so must what is too long for a URL.
@@ -186,20 +186,20 @@ class InfluxServer:
                 timeout_s=self._query_timeout_s,
             )
         except Away as away:
-            raise Unanswered(str(away)) from None
+            raise QueryFailed(str(away)) from None
         if answer.status_code == 404 and "not found" in answer.text:
             raise NoDatabase(f"{self.url}: {_brief(answer.text)}")
         if answer.status_code >= 300:
             self.forget_version()
-            raise Unanswered(str(self._away(answer.status_code, answer.text)))
+            raise QueryFailed(str(self._away(answer.status_code, answer.text)))
         try:
             return _series(answer.content)
-        except ServerSaid as said:
+        except InfluxError as said:
             if "database not found" in str(said):
                 raise NoDatabase(f"{self.url}: {said}") from None
-            raise Unanswered(f"{self.url}: {_brief(str(said))}") from None
+            raise QueryFailed(f"{self.url}: {_brief(str(said))}") from None
         except (msgspec.DecodeError, LookupError, TypeError, ValueError) as error:
-            raise Unanswered(f"{self.url}: not a whole answer ({error})") from None
+            raise QueryFailed(f"{self.url}: not a whole answer ({error})") from None
 
     async def call(
         self, method: str, path: str, parameters: dict[str, str], content: Any = None
@@ -314,7 +314,7 @@ def _version(answer: httpx2.Response) -> InfluxVersion:
     return InfluxVersion(int(found[1]), text) if found else InfluxVersion()
 
 
-def _told(text: str) -> WriteAnswer:
+def _told(text: str) -> RejectedLines:
     dropped = _DROPPED.search(text)
     numbers: tuple[int, ...] = ()
     try:
@@ -323,12 +323,12 @@ def _told(text: str) -> WriteAnswer:
     except (msgspec.DecodeError, LookupError, TypeError, ValueError):
         pass
     count = len(numbers) or (int(dropped[1]) if dropped else 0)
-    return WriteAnswer(_brief(text), count or None, numbers)
+    return RejectedLines(_brief(text), count or None, numbers)
 
 
 def _series(content: bytes) -> list[InfluxSeries]:
     """The series of a chunked answer: JSON documents, one a line, the parts of one
-    series in order. `ServerSaid` an error, or `ValueError` where it stops short."""
+    series in order. `InfluxError` an error, or `ValueError` where it stops short."""
     found: dict[tuple[tuple[str, str], ...], InfluxSeries] = {}
     documents = [line for line in content.split(b"\n") if line.strip()]
     if not documents:
@@ -337,10 +337,10 @@ def _series(content: bytes) -> list[InfluxSeries]:
     for document in documents:
         decoded = msgspec.json.decode(document)
         if "error" in decoded:
-            raise ServerSaid(decoded["error"])
+            raise InfluxError(decoded["error"])
         for result in decoded["results"]:
             if "error" in result:
-                raise ServerSaid(result["error"])
+                raise InfluxError(result["error"])
             partial = bool(result.get("partial"))
             for one in result.get("series", ()):
                 tags = one.get("tags") or {}

@@ -9,12 +9,12 @@ import msgspec
 import structlog
 
 from collectors.batch import Batch
-from collectors.store.databases import prepare
+from collectors.store.databases import create_database
 from collectors.store.influx_http import (
     InfluxSeries,
     InfluxServer,
     NoDatabase,
-    WriteAnswer,
+    RejectedLines,
     WriteTooLarge,
 )
 from collectors.store.influxql import identifier, literal, render
@@ -23,12 +23,12 @@ from collectors.store.query import (
     Pick,
     Query,
     Row,
-    check,
-    ordered,
-    type_of,
-    weight_of,
+    check_query,
+    sort_rows,
+    value_converter,
+    weight_field,
 )
-from collectors.store.store_errors import Away, RowsRefused, Unanswered
+from collectors.store.store_errors import Away, QueryFailed, RowsRefused
 from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.sample import Value
 
@@ -84,7 +84,7 @@ class InfluxStore:
                 try:
                     told = await self._send(personal, rows.lines[first:last])
                 except WriteTooLarge:
-                    told = WriteAnswer("the line is too large for the server")
+                    told = RejectedLines("the line is too large for the server")
                 if told is None:
                     continue
                 bad = _bad(told, first, last)
@@ -103,11 +103,11 @@ class InfluxStore:
         if refused:
             raise RowsRefused(f"{self._server.url}: {whys[0]}", refused)
 
-    async def ask(self, query: Query) -> list[Row]:
-        """`Misfit` for what the catalogue does not know, `Unanswered` otherwise."""
-        check(query, self.catalogue)
+    async def query(self, query: Query) -> list[Row]:
+        """`Misfit` for what the catalogue does not know, `QueryFailed` otherwise."""
+        check_query(query, self.catalogue)
         if query.spans:
-            return ordered(await self._ask_spans(query), query)
+            return sort_rows(await self._ask_spans(query), query)
         declared = self.catalogue.measurement(query.measurement)
         database = self.databases[declared.personal]
         text = render(_with_weights(query, declared), declared)
@@ -116,7 +116,7 @@ class InfluxStore:
         except NoDatabase:
             # Nothing was written yet: the first write makes it.
             return []
-        return ordered(
+        return sort_rows(
             [row for each in series for row in _rows(each, query, declared)], query
         )
 
@@ -125,7 +125,7 @@ class InfluxStore:
         return [
             msgspec.structs.replace(row, time_ms=begin)
             for begin, end in query.spans
-            for row in await self.ask(
+            for row in await self.query(
                 msgspec.structs.replace(query, from_ms=begin, to_ms=end, spans=())
             )
         ]
@@ -134,7 +134,7 @@ class InfluxStore:
         """Nothing: the server keeps its own house."""
 
     async def count_rows(self, agent: str) -> int:
-        """How many personal rows of one agent there are. `Unanswered`."""
+        """How many personal rows of one agent there are. `QueryFailed`."""
         database, rows = self.databases[True], 0
         for declared in self.catalogue:
             if declared.personal:
@@ -153,12 +153,12 @@ class InfluxStore:
     async def erase(self, agent: str) -> int:
         """Removes all personal rows of one agent; how many there were.
 
-        `Unanswered` where the server has no way to (3 Core) or may not.
+        `QueryFailed` where the server has no way to (3 Core) or may not.
         """
         database = self.databases[True]
         version = await self._server.version()
         if version.major >= 3:
-            raise Unanswered(
+            raise QueryFailed(
                 f"{self._server.url} (InfluxDB {version.text}) cannot delete rows: "
                 "they go when their retention ends, or drop the database"
             )
@@ -178,15 +178,17 @@ class InfluxStore:
             },
         )
         if status >= 300:
-            raise Unanswered(f"{self._server.url}: erasing answered {status}: {answer}")
+            raise QueryFailed(
+                f"{self._server.url}: erasing answered {status}: {answer}"
+            )
         return rows
 
-    async def _send(self, personal: bool, text: list[str]) -> WriteAnswer | None:
+    async def _send(self, personal: bool, text: list[str]) -> RejectedLines | None:
         try:
             return await self._server.write(self.databases[personal], text)
         except WriteTooLarge:
             if len(text) > 1:
-                return WriteAnswer("too many lines for one request")
+                return RejectedLines("too many lines for one request")
             raise
         except NoDatabase as missing:
             self._prepared.discard(self.databases[personal])
@@ -210,8 +212,8 @@ class InfluxStore:
             default=0,
         )
         try:
-            await prepare(self._server, database, days)
-        except (Unanswered, NoDatabase) as error:
+            await create_database(self._server, database, days)
+        except (QueryFailed, NoDatabase) as error:
             # It may be there already, made by someone with more rights.
             _log.warning("database_not_looked_after", database=database, why=str(error))
         self._prepared.add(database)
@@ -252,7 +254,7 @@ class _Rows:
         return found
 
 
-def _bad(told: WriteAnswer, first: int, last: int) -> range | tuple[int, ...] | None:
+def _bad(told: RejectedLines, first: int, last: int) -> range | tuple[int, ...] | None:
     """Which lines were refused, where that is known."""
     if last - first == 1 or told.dropped == last - first:
         return range(first, last)
@@ -264,7 +266,9 @@ def _bad(told: WriteAnswer, first: int, last: int) -> range | tuple[int, ...] | 
 def _with_weights(query: Query, declared: Measurement) -> Query:
     """`query`, and what stands behind each of its weighted means."""
     weights = [
-        Pick(pick.field, "weight") for pick in query.picks if weight_of(pick, declared)
+        Pick(pick.field, "weight")
+        for pick in query.picks
+        if weight_field(pick, declared)
     ]
     picks = tuple(dict.fromkeys((*query.picks, *weights)))
     return msgspec.structs.replace(query, picks=picks)
@@ -273,14 +277,16 @@ def _with_weights(query: Query, declared: Measurement) -> Query:
 def _rows(series: InfluxSeries, query: Query, declared: Measurement) -> list[Row]:
     tags = {tag: series.tags.get(tag, "") for tag in query.group_by}
     at = {name: number for number, name in enumerate(series.columns)}
-    types = {p: type_of(p, declared, bool(query.of_ms)) for p in query.picks}
+    types = {
+        p: value_converter(p, declared, bool(query.mean_step_ms)) for p in query.picks
+    }
     rows = []
     for cells in series.values:
         values: dict[str, Value] = {}
         for pick in query.picks:
             cell = cells[at[pick.name]]
             counted = cell
-            if weight_of(pick, declared):
+            if weight_field(pick, declared):
                 counted = cells[at[Pick(pick.field, "weight").name]]
             elif pick.aggregate not in ("count", "weight"):
                 counted = 1

@@ -16,8 +16,8 @@ from collectors.store.query import (
     Pick,
     Query,
     Where,
-    means_of,
-    weight_of,
+    means_query,
+    weight_field,
 )
 from collectors.store.store_text import clean_tag
 from probes.wire.catalogue import Measurement
@@ -44,9 +44,9 @@ class Grafana(msgspec.Struct, frozen=True):
 def render(query: Query, declared: Measurement, grafana: Grafana | None = None) -> str:
     """One SELECT. Columns are named by `Pick.name`; times are in ms where asked with
     `epoch=ms`. With `grafana` the times are Grafana's instead of the query's."""
-    if query.of_ms:
+    if query.mean_step_ms:
         return _of_means(query, declared)
-    weights = {pick: weight_of(pick, declared) for pick in query.picks}
+    weights = {pick: weight_field(pick, declared) for pick in query.picks}
     columns = ", ".join(
         f"{_aggregate(pick, weight)} AS {identifier(pick.name)}"
         for pick, weight in weights.items()
@@ -82,9 +82,9 @@ def render(query: Query, declared: Measurement, grafana: Grafana | None = None) 
 
 
 def _of_means(query: Query, declared: Measurement) -> str:
-    assert query.of_ms is not None
+    assert query.mean_step_ms is not None
     # The first step may begin before the range.
-    from_ms = query.from_ms - query.from_ms % query.of_ms
+    from_ms = query.from_ms - query.from_ms % query.mean_step_ms
     columns = ", ".join(
         f"percentile({identifier(f'{pick.field}_mean')}, {PERCENTILES[pick.aggregate]})"
         f" AS {identifier(pick.name)}"
@@ -92,7 +92,7 @@ def _of_means(query: Query, declared: Measurement) -> str:
     )
     groups = ", ".join(map(identifier, query.group_by))
     return (
-        f"SELECT {columns} FROM ({render(means_of(query), declared)})"
+        f"SELECT {columns} FROM ({render(means_query(query), declared)})"
         f" WHERE time >= {from_ms}ms AND time < {query.to_ms}ms"
         + (f" GROUP BY {groups}" if groups else "")
     )

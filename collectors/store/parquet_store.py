@@ -15,26 +15,26 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.store import duckdb_sql, file_layout, rollup
-from collectors.store.arrow_tables import by_hour, is_damaged, parquet
+from collectors.store.arrow_tables import is_damaged, parquet_bytes, tables_by_hour
 from collectors.store.compact import Compactor
 from collectors.store.duck_queries import (
     Cells,
-    Duck,
+    DuckDb,
     DuckLimits,
-    Unreadable,
-    Vanished,
-    finished,
+    FileUnreadable,
+    FileVanished,
+    run_to_end,
 )
 from collectors.store.personal_files import count_rows
 from collectors.store.query import (
     Query,
     Row,
-    check,
-    means_of,
-    type_of,
+    check_query,
+    means_query,
+    value_converter,
 )
-from collectors.store.store_errors import Away, Unanswered
-from collectors.store.store_folder import Folder
+from collectors.store.store_errors import Away, QueryFailed
+from collectors.store.store_folder import StoreFolder
 from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.sample import Value
 
@@ -53,9 +53,9 @@ class EmbeddedStore:
         if set("*?[") & set(str(folder)):
             raise ValueError(f"store folder {str(folder)!r}: no *, ? or [ in its name")
         self.catalogue = catalogue
-        self._folder = Folder(folder)
+        self._folder = StoreFolder(folder)
         self._limits = limits or DuckLimits()
-        self._duck = Duck(self._limits)
+        self._duck = DuckDb(self._limits)
         self._writing = asyncio.Lock()
         self._next = 0
         self._compactor = Compactor(self._folder, catalogue, self._limits)
@@ -73,43 +73,43 @@ class EmbeddedStore:
     ) -> None:
         async with self._writing:
             await self._compactor.stop()
-            self._folder.disown()
+            self._folder.unlock()
         await self._duck.__aexit__(kind, error, trace)
 
     async def write(self, batches: list[Batch]) -> None:
         """Returns when the rows are on disk. `Away`: a full disk, another writer.
         What is not as the catalogue says raises what Arrow raises."""
         async with self._writing:
-            await finished(asyncio.to_thread(self._write, batches))
+            await run_to_end(asyncio.to_thread(self._write, batches))
 
-    async def ask(self, query: Query) -> list[Row]:
-        """`Misfit` for what the catalogue does not know, `Unanswered` otherwise."""
-        check(query, self.catalogue)
+    async def query(self, query: Query) -> list[Row]:
+        """`Misfit` for what the catalogue does not know, `QueryFailed` otherwise."""
+        check_query(query, self.catalogue)
         declared = self.catalogue.measurement(query.measurement)
-        read = means_of(query) if query.of_ms else query
+        read = means_query(query) if query.mean_step_ms else query
         for _ in range(_RELISTS):
             try:
                 scan, rolled = await asyncio.to_thread(self._scan, declared, read)
             except OSError as error:
-                raise Unanswered(f"{error.filename}: {error.strerror}") from None
+                raise QueryFailed(f"{error.filename}: {error.strerror}") from None
             if not (scan.files or rolled):
                 return []
             try:
                 cells = await self._cells(query, declared, scan, rolled)
-            except Vanished:
+            except FileVanished:
                 continue
-            except Unreadable as error:
+            except FileUnreadable as error:
                 paths = (*scan.files, *rolled)
                 if await asyncio.to_thread(self._find_damaged, paths):
                     continue
-                raise Unanswered(f"{self._folder.root}: {error}") from None
+                raise QueryFailed(f"{self._folder.root}: {error}") from None
             except TimeoutError:
-                raise Unanswered(
+                raise QueryFailed(
                     f"{query.measurement}: no answer in {self._limits.timeout_s:g} s; "
                     "ask for less time, or for longer buckets"
                 ) from None
             return _rows(cells, query, declared)
-        raise Unanswered(f"{self._folder.root}: files kept changing while being read")
+        raise QueryFailed(f"{self._folder.root}: files kept changing while being read")
 
     async def _cells(
         self,
@@ -118,7 +118,7 @@ class EmbeddedStore:
         scan: file_layout.Scan,
         rolled: Sequence[str],
     ) -> Cells:
-        read = means_of(query) if query.of_ms else query
+        read = means_query(query) if query.mean_step_ms else query
         if rolled and rollup.is_identity(read, declared):
             text = rollup.render_means(read, declared, scan, rolled)
         elif rolled:
@@ -129,7 +129,7 @@ class EmbeddedStore:
                 ((least, most),) = await self._duck.rows(counting)
                 counts = (least or 1, most or 0)
             text = duckdb_sql.render(read, declared, scan, counts)
-        if query.of_ms:
+        if query.mean_step_ms:
             text = duckdb_sql.percentiles(query, text)
         return await self._duck.rows(text)
 
@@ -137,7 +137,7 @@ class EmbeddedStore:
         """Compacts what can be, deletes what is too old; cheap where nothing is due.
         Needs to be the writer. `Away` where the disk is full."""
         async with self._writing:
-            await finished(asyncio.to_thread(self._own))
+            await run_to_end(asyncio.to_thread(self._own))
         await self._compactor.tidy(now_ms)
 
     async def erase(self, agent: str) -> int:
@@ -146,7 +146,7 @@ class EmbeddedStore:
         Needs to be the writer: elsewhere, `Erasures.request` asks the writer to.
         """
         async with self._writing:
-            await finished(asyncio.to_thread(self._own))
+            await run_to_end(asyncio.to_thread(self._own))
             return await self._compactor.erase(agent)
 
     async def count_rows(self, agent: str) -> int:
@@ -154,9 +154,9 @@ class EmbeddedStore:
         return await asyncio.to_thread(count_rows, self._folder, self.catalogue, agent)
 
     def _own(self) -> None:
-        self._folder.own()
+        self._folder.lock()
         if not self._next:
-            self._next = self._folder.highest(self.catalogue) + 1
+            self._next = self._folder.highest_write(self.catalogue) + 1
 
     def _write(self, batches: list[Batch]) -> None:
         grouped: dict[str, list[Batch]] = {}
@@ -168,17 +168,21 @@ class EmbeddedStore:
             for declared, own in (
                 (self.catalogue.measurement(name), own) for name, own in grouped.items()
             )
-            for start, table in by_hour(own, declared).items()
+            for start, table in tables_by_hour(own, declared).items()
         ]
         try:
             self._own()
             parts = []
             for declared, start, table in tables:
-                day = self._folder.of(declared) / file_layout.day_name(start)
-                name = file_layout.piece_name(start, False, self._next, self._next)
-                parts.append((day / name, memoryview(parquet(table))))
-                self._compactor.touched(declared, start)
-            self._folder.put(parts)
+                day = self._folder.measurement_folder(declared) / file_layout.day_name(
+                    start
+                )
+                name = file_layout.stored_file_name(
+                    start, False, self._next, self._next
+                )
+                parts.append((day / name, memoryview(parquet_bytes(table))))
+                self._compactor.mark_changed(declared, start)
+            self._folder.write_files(parts)
         except OSError as error:
             raise Away(f"{self._folder.root}: {error.strerror or error}") from None
         finally:
@@ -194,7 +198,7 @@ class EmbeddedStore:
         pieces: list[file_layout.StoredFile] = []
         rolled: list[str] = []
         span = query.from_ms, query.to_ms
-        for start, standing in self._folder.between(declared, *span):
+        for start, standing in self._folder.files_between(declared, *span):
             end = start + file_layout.DAY_MS
             if query.spans and not any(a < end and start < b for a, b in query.spans):
                 continue
@@ -202,14 +206,14 @@ class EmbeddedStore:
             is_whole = span[0] <= start and end <= span[1]
             if step_ms and is_whole and len(standing) == len(usable) == 1:
                 source = Path(standing[0].path)
-                folder = self._folder.rolled(declared, rollup.STEPS_MS[step_ms])
+                folder = self._folder.rollup_folder(declared, rollup.STEPS_MS[step_ms])
                 name = rollup.file_name(source.name, declared)
                 made = folder / source.parent.name / name
                 if made.exists() and str(made) not in self._damaged:
                     rolled.append(str(made))
                     continue
             pieces += usable
-        return file_layout.plan(pieces, *span), rolled
+        return file_layout.plan_scan(pieces, *span), rolled
 
     def _find_damaged(self, files: tuple[str, ...]) -> bool:
         """Leaves unreadable files out from now on; True where there were any."""
@@ -227,7 +231,8 @@ def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
         # As `ordered`, before a row is a `Row`.
         cells = sorted(cells, key=itemgetter(*keys))
     types = [
-        (pick.name, type_of(pick, declared, bool(query.of_ms))) for pick in query.picks
+        (pick.name, value_converter(pick, declared, bool(query.mean_step_ms)))
+        for pick in query.picks
     ]
     rows = []
     for cell in cells:

@@ -20,8 +20,8 @@ Meaning, the same on every store:
   `count` is whole, the others have the type of their field.
 - With `spans` the buckets are those spans, which are apart and in order, instead of
   multiples of `every_ms`; what lies between them takes part in nothing.
-- With `of_ms` percentiles are of means: of the mean of each group in steps of that
-  length, as suppliers bill by five minutes. Whole days of it come from roll-ups.
+- With `mean_step_ms` percentiles are of means: of the mean of each group in steps of
+  that length, as suppliers bill by five minutes. Whole days come from roll-ups.
 - (measurement, tags, time) is one row: what was written last wins, field by field.
 """
 
@@ -76,7 +76,7 @@ class Query(msgspec.Struct, frozen=True):
     where: tuple[Where, ...] = ()
     group_by: tuple[str, ...] = ()
     every_ms: int | None = None
-    of_ms: int | None = None
+    mean_step_ms: int | None = None
     spans: tuple[tuple[int, int], ...] = ()
 
     @property
@@ -97,10 +97,10 @@ class Store(Protocol):
 
     async def write(self, batches: list[Batch]) -> None: ...
 
-    async def ask(self, query: Query) -> list[Row]: ...
+    async def query(self, query: Query) -> list[Row]: ...
 
 
-def check(query: Query, catalogue: Catalogue) -> None:
+def check_query(query: Query, catalogue: Catalogue) -> None:
     """`Misfit`, in one sentence, where `query` asks for what is not declared."""
     try:
         declared = catalogue.measurement(query.measurement)
@@ -119,16 +119,17 @@ def check(query: Query, catalogue: Catalogue) -> None:
             raise Misfit(f"a query of {query.measurement!r} picks the same thing twice")
     except UnknownName as unknown:
         raise Misfit(str(unknown)) from None
-    if query.of_ms is not None and (
-        query.of_ms <= 0
+    if query.mean_step_ms is not None and (
+        query.mean_step_ms <= 0
         or query.has_buckets
         or any(
             p.aggregate not in PERCENTILES or _weighs(p, declared) for p in query.picks
         )
     ):
         raise Misfit(
-            f"a query of {query.measurement!r} with of_ms = {query.of_ms}: expected "
-            "percentiles of numbers without a weight, and no buckets"
+            f"a query of {query.measurement!r} with mean_step_ms = "
+            f"{query.mean_step_ms}: expected percentiles of numbers without a weight, "
+            "and no buckets"
         )
     if query.to_ms <= query.from_ms:
         raise Misfit(f"a query of {query.measurement!r} ends before it begins")
@@ -142,25 +143,30 @@ def check(query: Query, catalogue: Catalogue) -> None:
         )
 
 
-def weight_of(pick: Pick, declared: Measurement) -> str:
+def weight_field(pick: Pick, declared: Measurement) -> str:
     """The field that `pick` is weighted by; empty if by none."""
     if pick.aggregate not in ("mean", "weight"):
         return ""
     return declared.field(pick.field).weight
 
 
-def fields_of(query: Query, declared: Measurement) -> dict[str, str]:
+def field_types(query: Query, declared: Measurement) -> dict[str, str]:
     """Name -> type of every field that `query` reads, weights included."""
     names = {pick.field: None for pick in query.picks}
-    names |= {weight: None for p in query.picks if (weight := weight_of(p, declared))}
+    names |= {
+        weight: None for p in query.picks if (weight := weight_field(p, declared))
+    }
     return {name: declared.field(name).type for name in names}
 
 
-def means_of(query: Query) -> Query:
-    """What `query` with `of_ms` is of: the means of its fields, step by step."""
+def means_query(query: Query) -> Query:
+    """What `query` with `mean_step_ms` is of: the means of its fields, step by step."""
     picks = {pick.field: Pick(pick.field, "mean") for pick in query.picks}
     return msgspec.structs.replace(
-        query, picks=tuple(picks.values()), every_ms=query.of_ms, of_ms=None
+        query,
+        picks=tuple(picks.values()),
+        every_ms=query.mean_step_ms,
+        mean_step_ms=None,
     )
 
 
@@ -178,7 +184,7 @@ def _weighs(pick: Pick, declared: Measurement) -> bool:
     return bool(declared.field(pick.field).weight)
 
 
-def ordered(rows: list[Row], query: Query) -> list[Row]:
+def sort_rows(rows: list[Row], query: Query) -> list[Row]:
     """`rows` in the order every store answers in."""
     return sorted(
         rows,
@@ -189,11 +195,11 @@ def ordered(rows: list[Row], query: Query) -> list[Row]:
     )
 
 
-def type_of(
+def value_converter(
     pick: Pick, declared: Measurement, of_means: bool = False
 ) -> Callable[[Value], Value]:
     """What makes a value of the type the answer to `pick` has on every store.
-    `of_means`: the query has `of_ms`."""
+    `of_means`: the query has `mean_step_ms`."""
     if pick.aggregate == "count":
         return int
     is_real = of_means or pick.aggregate in ("mean", "weight")

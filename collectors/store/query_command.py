@@ -18,7 +18,15 @@ import msgspec
 
 from collectors.estate import Estate, known_names
 from collectors.json_text import json_text
-from collectors.store.query import Aggregate, Pick, Query, Row, Store, Where, check
+from collectors.store.query import (
+    Aggregate,
+    Pick,
+    Query,
+    Row,
+    Store,
+    Where,
+    check_query,
+)
 from probes.wire.catalogue import (
     Catalogue,
     Measurement,
@@ -29,11 +37,11 @@ from probes.wire.catalogue import (
 from probes.wire.durations import parse_duration_ms
 
 
-class QuestionRefused(ValueError):
+class QueryRefused(ValueError):
     """The question may not be answered, or is not one. One sentence."""
 
 
-def question(
+def query_from_options(
     measurement: str,
     picks: Sequence[str],
     catalogue: Catalogue,
@@ -44,26 +52,26 @@ def question(
     from_: str = "-1h",
     to: str = "now",
 ) -> Query:
-    """The query the words of a command line mean. `QuestionRefused` otherwise.
+    """The query the words of a command line mean. `QueryRefused` otherwise.
 
     `picks` are `field` (its mean, or last text) or `field:aggregate`; `where` are
     `tag=value` (several of one tag: any of them) and `tag!=value`; `every` is `5m`;
     times are as `moment` reads them.
     """
-    declared = shared(measurement, catalogue)
+    declared = shared_measurement(measurement, catalogue)
     query = Query(
         measurement,
         tuple(_pick(text, declared) for text in picks),
-        moment(from_, now_ms),
-        moment(to, now_ms),
+        parse_time_ms(from_, now_ms),
+        parse_time_ms(to, now_ms),
         _wheres(where),
         tuple(by),
         _duration_ms(every) if every else None,
     )
     try:
-        check(query, catalogue)
+        check_query(query, catalogue)
     except Misfit as misfit:
-        raise QuestionRefused(str(misfit)) from None
+        raise QueryRefused(str(misfit)) from None
     return query
 
 
@@ -82,7 +90,7 @@ async def unknown_names(
         )
         if set(where.values) <= set(known):
             continue
-        seen = await store.ask(
+        seen = await store.query(
             msgspec.structs.replace(
                 asked,
                 picks=(Pick(asked.picks[0].field, "last"),),
@@ -110,19 +118,19 @@ async def unknown_names(
 
 
 def _duration_ms(text: str) -> int:
-    """Returns the milliseconds of `5m`. Raises `QuestionRefused` for anything else."""
+    """Returns the milliseconds of `5m`. Raises `QueryRefused` for anything else."""
     try:
         duration_ms = parse_duration_ms(text)
     except ValueError as error:
-        raise QuestionRefused(str(error)) from None
+        raise QueryRefused(str(error)) from None
     if not duration_ms:
-        raise QuestionRefused(f"{text!r} is no time at all, expected such as 5m or 1h")
+        raise QueryRefused(f"{text!r} is no time at all, expected such as 5m or 1h")
     return duration_ms
 
 
-def moment(text: str, now_ms: int) -> int:
+def parse_time_ms(text: str, now_ms: int) -> int:
     """`now`, `-6h` (before now), or an ISO 8601 date or time (UTC where it names no
-    zone), in ms. `QuestionRefused` for anything else."""
+    zone), in ms. `QueryRefused` for anything else."""
     text = text.strip()
     if text == "now":
         return now_ms
@@ -131,7 +139,7 @@ def moment(text: str, now_ms: int) -> int:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise QuestionRefused(
+        raise QueryRefused(
             f"{text!r} is not a time, expected such as 2026-11-23, "
             "2026-11-23T14:05+00:00, -6h or now"
         ) from None
@@ -164,7 +172,9 @@ def comma_separated(rows: Iterable[Row], query: Query) -> str:
     writer = csv.writer(out)
     writer.writerow(columns(query))
     for row in rows:
-        writer.writerow(["" if c is None else safe(c) for c in _cells(row, query)])
+        writer.writerow(
+            ["" if c is None else without_formula(c) for c in _cells(row, query)]
+        )
     return out.getvalue()
 
 
@@ -189,15 +199,15 @@ def columns(query: Query) -> list[str]:
     return [*first, *query.group_by, *(pick.name for pick in query.picks)]
 
 
-def shared(measurement: str, catalogue: Catalogue) -> Measurement:
-    """The measurement of that name. Raises `QuestionRefused` if it is about single
+def shared_measurement(measurement: str, catalogue: Catalogue) -> Measurement:
+    """The measurement of that name. Raises `QueryRefused` if it is about single
     laptops."""
     try:
         declared = catalogue.measurement(measurement)
     except UnknownName as unknown:
-        raise QuestionRefused(str(unknown)) from None
+        raise QueryRefused(str(unknown)) from None
     if declared.personal:
-        raise QuestionRefused(
+        raise QueryRefused(
             f"{measurement!r} is about single laptops and is not shown here; "
             "ask for 'experience', where no group is too small to be shown"
         )
@@ -209,14 +219,14 @@ def _pick(text: str, declared: Measurement) -> Pick:
     try:
         kind = declared.field(field).type
     except UnknownName as unknown:
-        raise QuestionRefused(str(unknown)) from None
+        raise QueryRefused(str(unknown)) from None
     if not aggregate:
         return Pick(field, "last" if kind == "str" else "mean")
     for known in get_args(Aggregate):
         if known == aggregate:
             return Pick(field, known)
     hint = did_you_mean(aggregate, get_args(Aggregate))
-    raise QuestionRefused(f"no aggregate is called {aggregate!r}{hint}")
+    raise QueryRefused(f"no aggregate is called {aggregate!r}{hint}")
 
 
 def _wheres(texts: Sequence[str]) -> tuple[Where, ...]:
@@ -224,14 +234,14 @@ def _wheres(texts: Sequence[str]) -> tuple[Where, ...]:
     for text in texts:
         tag, equals, value = text.partition("=")
         if not equals:
-            raise QuestionRefused(f"--where {text!r}: expected tag=value or tag!=value")
+            raise QueryRefused(f"--where {text!r}: expected tag=value or tag!=value")
         is_not = tag.endswith("!")
         values.setdefault((tag.removesuffix("!").strip(), is_not), []).append(value)
     return tuple(Where(t, tuple(v), is_not) for (t, is_not), v in values.items())
 
 
 def _cells(row: Row, query: Query) -> list[str | int | float | None]:
-    first = [] if row.time_ms is None else [iso(row.time_ms)]
+    first = [] if row.time_ms is None else [iso_time(row.time_ms)]
     return [
         *first,
         *(row.tags.get(tag, "") for tag in query.group_by),
@@ -239,7 +249,7 @@ def _cells(row: Row, query: Query) -> list[str | int | float | None]:
     ]
 
 
-def iso(time_ms: int) -> str:
+def iso_time(time_ms: int) -> str:
     """2026-11-23T14:05:00Z, with milliseconds where there are some."""
     time = datetime.fromtimestamp(time_ms // 1000, UTC).replace(tzinfo=None)
     fraction = f".{time_ms % 1000:03d}" if time_ms % 1000 else ""
@@ -254,7 +264,7 @@ def _shown(cell: str | int | float | None) -> str:
     return str(cell)
 
 
-def safe(cell: str | int | float) -> str | int | float:
+def without_formula(cell: str | int | float) -> str | int | float:
     """Text that a spreadsheet would take for a formula is marked as text."""
     if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + cell

@@ -25,7 +25,7 @@ from collectors.store import duckdb_sql
 from collectors.store.arrow_tables import metadata, tags_of
 from collectors.store.duckdb_sql import TIME
 from collectors.store.file_layout import HOUR_MS, Scan
-from collectors.store.query import Pick, Query, fields_of, weight_of
+from collectors.store.query import Pick, Query, field_types, weight_field
 from probes.wire.catalogue import Measurement
 
 # The coarsest first; each divides the next and the day.
@@ -82,8 +82,8 @@ def render(
 ) -> str:
     """The SELECT of `sql.render`, over the files `rolled` (whole days within the
     question) and, for the rest of it, the rows of `scan`."""
-    kinds = fields_of(query, declared)
-    weights = {pick: weight_of(pick, declared) for pick in query.picks}
+    kinds = field_types(query, declared)
+    weights = {pick: weight_field(pick, declared) for pick in query.picks}
     needed = {
         (pick.field, part): None
         for pick, weight in weights.items()
@@ -114,7 +114,7 @@ def render_means(
 ) -> str:
     """As `render`, of a query for means in which each rolled-up row is a group and a
     bucket of its own (`is_identity`): so they need not be brought together again."""
-    kinds = fields_of(query, declared)
+    kinds = field_types(query, declared)
     tags = [tag.name for tag in declared.tags]
     needed = [(pick.field, part) for pick in query.picks for part in ("sum", "n")]
     groups = duckdb_sql.groups(query)
@@ -140,7 +140,7 @@ def is_identity(query: Query, declared: Measurement) -> bool:
         query.every_ms in STEPS_MS
         and set(query.group_by) == {tag.name for tag in declared.tags}
         and all(
-            pick.aggregate == "mean" and not weight_of(pick, declared)
+            pick.aggregate == "mean" and not weight_field(pick, declared)
             for pick in query.picks
         )
     )

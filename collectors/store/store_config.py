@@ -91,7 +91,7 @@ class StoreConfig(StrictModel):
         return ""
 
 
-def kept(config: StoreConfig, catalogue: Catalogue) -> Catalogue:
+def with_retention(config: StoreConfig, catalogue: Catalogue) -> Catalogue:
     """`catalogue` with the retentions of this council: personal rows never longer than
     the catalogue says."""
     changed = []
@@ -113,7 +113,7 @@ def open_store(
     What it needs is imported here: a process with a database server has no use for
     DuckDB, nor one with files for an HTTP client.
     """
-    chosen = kept(config, catalogue)
+    chosen = with_retention(config, catalogue)
     if config.kind == "embedded":
         from collectors.store.duck_queries import DuckLimits
         from collectors.store.parquet_store import EmbeddedStore

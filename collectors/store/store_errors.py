@@ -5,7 +5,7 @@ from __future__ import annotations
 from collectors.batch import Batch
 from collectors.journal import Away
 
-__all__ = ["Away", "RowsRefused", "Unanswered"]
+__all__ = ["Away", "QueryFailed", "RowsRefused"]
 
 
 class RowsRefused(Exception):
@@ -19,5 +19,5 @@ class RowsRefused(Exception):
         self.batches = batches
 
 
-class Unanswered(Exception):
+class QueryFailed(Exception):
     """A question could not be answered: the store is away, or it took too long."""

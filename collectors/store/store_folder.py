@@ -14,22 +14,22 @@ from collectors.store.store_errors import Away
 from probes.wire.atomic_file import sync, write_new_file
 from probes.wire.catalogue import Measurement
 
-ASIDE = ".aside"
+DAMAGED_SUFFIX = ".aside"
 
 
-class Folder:
+class StoreFolder:
     """The files under one folder. Listing needs nothing; writing needs `own()`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock: int | None = None
 
-    def of(self, declared: Measurement) -> Path:
+    def measurement_folder(self, declared: Measurement) -> Path:
         return (
             self.root / ("personal" if declared.personal else "shared") / declared.name
         )
 
-    def own(self) -> None:
+    def lock(self) -> None:
         """Become the one writer; `Away` while another process is."""
         if self._lock is not None:
             return
@@ -51,14 +51,14 @@ class Folder:
             if left.is_file():
                 left.unlink(missing_ok=True)
 
-    def disown(self) -> None:
+    def unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def days(self, declared: Measurement) -> list[tuple[int, Path]]:
         """The days there are, by their start, oldest first."""
-        return self.days_in(self.of(declared))
+        return self.days_in(self.measurement_folder(declared))
 
     def days_in(self, folder: Path) -> list[tuple[int, Path]]:
         found = []
@@ -69,22 +69,22 @@ class Folder:
                     found.append((start, Path(entry.path)))
         return sorted(found)
 
-    def pieces(self, day: Path, start_ms: int) -> list[StoredFile]:
+    def files_of_day(self, day: Path, start_ms: int) -> list[StoredFile]:
         """All files of one day, superseded ones too."""
         with contextlib.suppress(FileNotFoundError):
-            named = [file_layout.piece(path, start_ms) for path in day.iterdir()]
+            named = [file_layout.stored_file(path, start_ms) for path in day.iterdir()]
             return [each for each in named if each is not None]
         return []
 
-    def between(
+    def files_between(
         self, declared: Measurement, from_ms: int, to_ms: int
     ) -> Iterator[tuple[int, list[StoredFile]]]:
         """(start, standing files) of each day that `[from_ms, to_ms)` touches."""
         for start, day in self.days(declared):
             if start < to_ms and from_ms < start + DAY_MS:
-                yield start, file_layout.standing(self.pieces(day, start))
+                yield start, file_layout.current_files(self.files_of_day(day, start))
 
-    def put(self, parts: Sequence[tuple[Path, bytes | memoryview]]) -> None:
+    def write_files(self, parts: Sequence[tuple[Path, bytes | memoryview]]) -> None:
         """Makes files of these contents, durably: each has its name only when whole.
 
         `OSError` where that fails; nothing half-written is left.
@@ -115,18 +115,18 @@ class Folder:
         for folder in folders:
             sync(folder)
 
-    def rolled(self, declared: Measurement, label: str) -> Path:
+    def rollup_folder(self, declared: Measurement, label: str) -> Path:
         """Where rolled-up days of that step lie."""
         return self.root / f"shared-{label}" / declared.name
 
-    def highest(self, catalogue: Iterable[Measurement]) -> int:
+    def highest_write(self, catalogue: Iterable[Measurement]) -> int:
         """The highest number any write has had."""
         return max(
             (
                 each.last
                 for declared in catalogue
                 for start, day in self.days(declared)
-                for each in self.pieces(day, start)
+                for each in self.files_of_day(day, start)
             ),
             default=0,
         )

@@ -36,7 +36,7 @@ from probes.wire.sample import Sample
 _log = structlog.get_logger(__name__)
 
 
-class Written(Protocol):
+class WritableStore(Protocol):
     """What the writer needs of a store."""
 
     @property
@@ -81,7 +81,7 @@ class StoreWriter:
         self,
         config: StoreConfig,
         reader: JournalReader,
-        store: Written,
+        store: WritableStore,
         now_ms: WallClock = wall_ms,
     ) -> None:
         self._config, self._reader, self._store = config, reader, store

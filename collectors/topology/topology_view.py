@@ -79,7 +79,9 @@ class TopologyView:
             try:
                 async with asyncio.timeout(self._warm_timeout_s):
                     for query in history_queries(now_ms - REMEMBER_MS, now_ms):
-                        for time_ms, record in from_rows(await self._store.ask(query)):
+                        for time_ms, record in from_rows(
+                            await self._store.query(query)
+                        ):
                             self._add_record(time_ms, record)
             except Exception as error:  # noqa: BLE001 - devices report again in minutes
                 _log.warning("topology_not_warmed", error=repr(error))

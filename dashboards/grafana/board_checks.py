@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from collectors.store.query import check as check_query
+from collectors.store.query import check_query as check_query
 from dashboards.grafana.board import PERSONAL, Board, Panel, PanelQuery
 from probes.wire.catalogue import Catalogue, Measurement, Misfit, UnknownName
 

@@ -136,7 +136,7 @@ async def gather(
         periods or PollPeriods(),
     )
     progress("calls")
-    calls = await gather_calls(store.ask, month, to_ms, estate.sites, least)
+    calls = await gather_calls(store.query, month, to_ms, estate.sites, least)
     progress("availability")
     observed = await _observed(given, given.span)
     observed_before = await _observed(given, given.span_before)
@@ -179,11 +179,11 @@ async def gather(
 
 
 async def _observed(given: Given, span: Span) -> Observations:
-    recorded = await given.store.ask(polling_periods(*span))
+    recorded = await given.store.query(polling_periods(*span))
     periods = Periods(given.periods.devices_ms, recorded_periods(recorded))
     blind = blind_spans(given.alerts, given.to_ms)
     return await observe(
-        given.store.ask,
+        given.store.query,
         span,
         periods,
         blind,
@@ -196,7 +196,7 @@ async def _observed(given: Given, span: Span) -> Observations:
 
 async def _lines(given: Given) -> dict[str, tuple[report_figures.LineFigures, ...]]:
     """By site, the busiest first."""
-    ask, sites = given.store.ask, given.sites
+    ask, sites = given.store.query, given.sites
     found = report_figures.line_figures(
         [line for line in given.estate.lines if sites is None or line.site in sites],
         await ask(report_queries.line_month(*given.span, sites)),
@@ -213,7 +213,7 @@ async def _ports(
     given: Given, sites: Sequence[Site]
 ) -> dict[str, tuple[report_figures.PortFigures, ...]]:
     """By site, the busiest first."""
-    ask = given.store.ask
+    ask = given.store.query
     used: dict[tuple[str, ...], Row] = {}
     for row in await ask(report_queries.ports_use(*given.span, given.sites)):
         known = used.get(key := _port(row))
@@ -286,7 +286,7 @@ async def _gateways(
     if not given.estate.vpn_gateways:
         return ()
     observed = await observe(
-        given.store.ask,
+        given.store.query,
         given.span,
         Periods(given.periods.gateways_ms),
         blind,
@@ -296,7 +296,7 @@ async def _gateways(
     )
     month = {
         row.tags.get("gateway", ""): row
-        for row in await given.store.ask(report_queries.gateway_month(*given.span))
+        for row in await given.store.query(report_queries.gateway_month(*given.span))
     }
     found = []
     for each in given.estate.vpn_gateways:

@@ -61,7 +61,7 @@ def ports_use(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         _of(sites),
         # Every tag: so that roll-ups are read as they are.
         ("site", "device", "role", "port"),
-        of_ms=5 * MINUTE_MS,
+        mean_step_ms=5 * MINUTE_MS,
     )
 
 

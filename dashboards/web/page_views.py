@@ -135,21 +135,23 @@ class Views:
         return tuple(found)
 
     async def experience(self) -> list[Row] | None:
-        return await self._answers.ask(
+        return await self._answers.query(
             page_queries.experience(rounded(self.now_ms(), 60_000))
         )
 
     async def absent(self, rows: list[Row] | None) -> Callable[[str, str], str]:
         """Why a group (by, group) is not among `rows` of `experience`."""
         to_ms = rounded(self.now_ms(), 60_000)
-        laptops = await self._answers.ask(agents(to_ms - page_queries.AGENTS_MS, to_ms))
+        laptops = await self._answers.query(
+            agents(to_ms - page_queries.AGENTS_MS, to_ms)
+        )
         if rows is None or laptops is None:
             return lambda by, group: figure_text.NOT_KNOWN
         evidence = Evidence.of(rows, laptops)
         return lambda by, group: evidence.absent(by, group, self.least)
 
     async def gateways(self) -> list[Row] | None:
-        return await self._answers.ask(
+        return await self._answers.query(
             page_queries.gateways_now(rounded(self.now_ms()))
         )
 
@@ -169,9 +171,9 @@ class Views:
         step_ms = 30 * page_queries.MINUTE_MS
         to_ms = rounded(self.now_ms(), step_ms)
         from_ms = to_ms - page_queries.DAY_MS
-        recorded = await self._answers.ask(polling_periods(from_ms, to_ms))
+        recorded = await self._answers.query(polling_periods(from_ms, to_ms))
         observed = await observe(
-            self._answers.ask,
+            self._answers.query,
             (from_ms, min(to_ms, rounded(self.now_ms(), page_queries.MINUTE_MS))),
             Periods(recorded=recorded_periods(recorded or ())),
             await self._blind(from_ms, to_ms),
@@ -202,7 +204,7 @@ class Views:
 
     async def line_charts(self, site: Site, estate: Estate) -> list[Chart]:
         to_ms = rounded(self.now_ms(), page_queries.CHART_STEP_MS)
-        rows = await self._answers.ask(page_queries.lines_day(to_ms, site.id))
+        rows = await self._answers.query(page_queries.lines_day(to_ms, site.id))
         charts = []
         for n, line in enumerate(each for each in estate.lines if each.site == site.id):
             own = [row for row in rows or () if row.tags.get("line") == line.id]
@@ -227,7 +229,7 @@ class Views:
 
     async def experience_chart(self, site: Site) -> Chart:
         to_ms = rounded(self.now_ms(), page_queries.CHART_STEP_MS)
-        rows = await self._answers.ask(
+        rows = await self._answers.query(
             page_queries.experience_day(to_ms, "site", (site.id,))
         )
         return Chart(
@@ -243,7 +245,7 @@ class Views:
         )
 
     async def ports(self, site: Site) -> PortList | None:
-        rows = await self._answers.ask(
+        rows = await self._answers.query(
             page_queries.ports_hour(rounded(self.now_ms(), 60_000), site.id)
         )
         return None if rows is None else ports(rows)
@@ -262,7 +264,7 @@ class Views:
     async def told(self, site: Site, most: int = 10) -> list[LatestEvent] | None:
         """What its devices told in the last day that is worth reading, newest first;
         what still lasts before all else."""
-        rows = await self._answers.ask(
+        rows = await self._answers.query(
             page_queries.told_day(rounded(self.now_ms(), 60_000), site.id)
         )
         if rows is None:
@@ -295,7 +297,9 @@ class Views:
             return []
         # Asked to the minute, so that it is asked once a minute.
         at_ms = rounded(to_ms, 60_000)
-        return await self._answers.ask(page_queries.earlier_polls(at_ms, absent[:200]))
+        return await self._answers.query(
+            page_queries.earlier_polls(at_ms, absent[:200])
+        )
 
 
 def _series(name: str, rows: list[Row], column: str) -> ChartSeries:

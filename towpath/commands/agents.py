@@ -119,7 +119,7 @@ def erase(config: ConfigFile, agent: Agent) -> None:
     from collectors.personal_data import count as count_lines
     from collectors.personal_data import erase as erase_files
     from collectors.server_measurements import CATALOGUE
-    from collectors.store import Away, RowsRefused, Unanswered, open_store
+    from collectors.store import Away, QueryFailed, RowsRefused, open_store
     from collectors.store.erasure import Erasures
     from towpath.config import personal_folders
 
@@ -147,7 +147,7 @@ def erase(config: ConfigFile, agent: Agent) -> None:
             lines, rows = count_lines(folders, agent), run_async(count_rows())
         except OSError as error:
             fail(f"nothing was erased: {sentence_of(error)}")
-        except (Away, RowsRefused, Unanswered, ValueError) as error:
+        except (Away, RowsRefused, QueryFailed, ValueError) as error:
             fail(f"nothing was erased: {error}")
         enrolled = any(known.agent == agent for known in registry.agents())
         if not (enrolled or rows or lines):
@@ -159,7 +159,7 @@ def erase(config: ConfigFile, agent: Agent) -> None:
         fail(f"no longer enrolled, but a file still names it: {sentence_of(error)}")
     try:
         run_async(erase_rows())
-    except (Away, RowsRefused, Unanswered, OSError, ValueError) as error:
+    except (Away, RowsRefused, QueryFailed, OSError, ValueError) as error:
         fail(f"no longer enrolled, but its rows are still in the store: {error}")
     when = "will be erased within a minute of Towpath running"
     typer.echo(f"{agent} is erased: its {rows} rows {when if embedded else 'are gone'}")

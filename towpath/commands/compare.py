@@ -50,7 +50,7 @@ def librenms(
     from collectors.importing.librenms import headers
     from collectors.importing.rest_client import RestClient, SourceError, read_token
     from collectors.snmp import CredentialError
-    from collectors.store import Away, Unanswered
+    from collectors.store import Away, QueryFailed
 
     settings = read_config(config)
     try:
@@ -97,7 +97,7 @@ def librenms(
         refuse([str(error)])
     except SourceError as error:
         fail(str(error))
-    except (Away, Unanswered, OSError, ValueError) as error:
+    except (Away, QueryFailed, OSError, ValueError) as error:
         fail(f"the store does not answer: {error}")
     if json:
         typer.echo(compare_output.as_json(comparison, "LibreNMS"))
@@ -114,7 +114,7 @@ async def _read_stored(settings: TowpathConfig) -> dict[str, ComparedDevice]:
 
     now = wall_ms()
     async with open_store(settings.store, CATALOGUE) as store:
-        rows = [await store.ask(query) for query in store_queries(now - HOUR_MS, now)]
+        rows = [await store.query(query) for query in store_queries(now - HOUR_MS, now)]
     return from_store(*rows)
 
 

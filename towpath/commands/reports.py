@@ -38,7 +38,7 @@ def site(
     """Write a month's availability, lines, calls and incidents as HTML, CSV and PDF."""
     from collectors.estate import EstateError, load
     from collectors.server_measurements import CATALOGUE
-    from collectors.store import Away, Unanswered, open_store
+    from collectors.store import Away, QueryFailed, open_store
     from dashboards.report import (
         Made,
         Month,
@@ -81,7 +81,7 @@ def site(
     gc.disable()
     try:
         files = run_async(made())
-    except (Away, Unanswered, OSError, ReportError, ValueError) as error:
+    except (Away, QueryFailed, OSError, ReportError, ValueError) as error:
         fail(f"the report could not be made: {error}")
     finally:
         gc.enable()

@@ -59,7 +59,7 @@ def query(
     """Query the store. Prints a table, or CSV or JSON for a program."""
     from collectors.estate import Estate, EstateError, load
     from collectors.server_measurements import CATALOGUE
-    from collectors.store import Away, Unanswered, open_store, query_command
+    from collectors.store import Away, QueryFailed, open_store, query_command
     from collectors.store.query import Query, Row
 
     settings = read_config(config)
@@ -69,7 +69,7 @@ def query(
         # The store can be queried without an estate.
         estate = Estate()
     try:
-        asked = query_command.question(
+        asked = query_command.query_from_options(
             measurement,
             pick,
             CATALOGUE,
@@ -85,7 +85,7 @@ def query(
 
     async def answer(asked: Query) -> list[Row]:
         async with open_store(settings.store, CATALOGUE) as store:
-            rows = await store.ask(asked)
+            rows = await store.query(asked)
             unknown = await query_command.unknown_names(asked, rows, estate, store)
             if unknown:
                 usage_error(unknown)
@@ -93,7 +93,7 @@ def query(
 
     try:
         rows = run_async(answer(asked))
-    except (Away, Unanswered, OSError, ValueError) as error:
+    except (Away, QueryFailed, OSError, ValueError) as error:
         fail(f"the store does not answer: {error}")
     write = query_command.table
     if output.csv:
@@ -117,7 +117,7 @@ def export(
     from rich.progress import Progress
 
     from collectors.server_measurements import CATALOGUE
-    from collectors.store import Away, Unanswered, open_store, query_command
+    from collectors.store import Away, QueryFailed, open_store, query_command
     from collectors.store.export import Format
     from collectors.store.export import export as export_rows
     from probes.wire.catalogue import did_you_mean
@@ -129,7 +129,10 @@ def export(
         usage_error([f"no format is called {format!r}{hint}"])
     try:
         now = wall_ms()
-        from_ms, to_ms = query_command.moment(from_, now), query_command.moment(to, now)
+        from_ms, to_ms = (
+            query_command.parse_time_ms(from_, now),
+            query_command.parse_time_ms(to, now),
+        )
     except ValueError as error:
         usage_error([str(error)])
 
@@ -151,8 +154,8 @@ def export(
 
     try:
         rows = run_async(write_rows(chosen))
-    except query_command.QuestionRefused as error:
+    except query_command.QueryRefused as error:
         usage_error([str(error)])
-    except (Away, Unanswered, OSError) as error:
+    except (Away, QueryFailed, OSError) as error:
         fail(f"the export could not be made: {error}")
     typer.echo(f"{out}: {rows} rows", err=True)

@@ -28,7 +28,7 @@ def topology(
 
     from collectors.estate import EstateError, known_names, load
     from collectors.server_measurements import CATALOGUE
-    from collectors.store import Away, Unanswered, open_store
+    from collectors.store import Away, QueryFailed, open_store
     from collectors.topology import (
         DeviceNeighbour,
         LocalSystem,
@@ -53,7 +53,7 @@ def topology(
         now = wall_ms()
         async with open_store(settings.store, CATALOGUE) as store:
             for query in history_queries(now - REMEMBER_MS, now):
-                for _, record in from_rows(await store.ask(query)):
+                for _, record in from_rows(await store.query(query)):
                     if isinstance(record, LocalSystem):
                         local_systems[record.device] = record
                     else:
@@ -62,7 +62,7 @@ def topology(
 
     try:
         graph = topology_output.restrict_to_site(run_async(read_graph()), estate, site)
-    except (Away, Unanswered, OSError, ValueError) as error:
+    except (Away, QueryFailed, OSError, ValueError) as error:
         fail(f"the store does not answer: {error}")
     if json:
         sys.stdout.write(topology_output.as_json(graph, estate) + "\n")

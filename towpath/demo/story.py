@@ -92,7 +92,7 @@ class Story:
 
         async def has_groups() -> bool:
             nonlocal absent
-            rows = await store.ask(
+            rows = await store.query(
                 Query(
                     "experience",
                     (Pick("calls", "count"),),
@@ -198,9 +198,9 @@ class StoryState(msgspec.Struct, frozen=True):
 
 async def query_state(store: Store) -> StoryState:
     """Queries the store."""
-    devices = await store.ask(_latest("device", ("device",), Pick("up", "last")))
-    agents = await store.ask(_latest("call_path", ("agent",), Pick("ok", "count")))
-    lines = await store.ask(_latest("line", ("line",), Pick("down_bps", "last")))
+    devices = await store.query(_latest("device", ("device",), Pick("up", "last")))
+    agents = await store.query(_latest("call_path", ("agent",), Pick("ok", "count")))
+    lines = await store.query(_latest("line", ("line",), Pick("down_bps", "last")))
     return StoryState(
         frozenset(r.tags["device"] for r in devices if r.values.get("up_last") == 1),
         frozenset(row.tags["agent"] for row in agents),
