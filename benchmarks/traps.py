@@ -225,7 +225,8 @@ def _trap(kind: str, number: int, port: int) -> bytes:
         return trap_message.encode_message(trap_message.V2C, b"public", pdu)
     engine_id = b"\x80\0\0\0\x05bench"
     inside = v3_message.encode_scoped(engine_id, b"", pdu)
-    return v3_message.encode(number, engine_id, 1, 100, b"bench", inside, _USER, True)
+    engine = v3_message.EngineTime(engine_id, 1, 100)
+    return v3_message.encode(number, engine, b"bench", inside, _USER, True)
 
 
 def _cpu_s() -> float:

@@ -69,4 +69,5 @@ def encode_v3(engine_id: bytes, boots: int, time: int) -> bytes:
     _, at = ber.read_integer(inner, start, end)
     _, at = ber.read_octets(inner, at, end)
     inside = v3_message.encode_scoped(engine_id, b"", inner[at:end])
-    return v3_message.encode(7, engine_id, boots, time, b"towpath", inside, USER, True)
+    engine = v3_message.EngineTime(engine_id, boots, time)
+    return v3_message.encode(7, engine, b"towpath", inside, USER, True)

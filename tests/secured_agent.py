@@ -68,9 +68,7 @@ class SecuredSwitch(Beside):
         inside = v3_message.encode_scoped(_ENGINE_ID, b"", plain[at + head : end])
         return v3_message.encode(
             parts.msg_id,
-            _ENGINE_ID,
-            _BOOTS,
-            int(time.monotonic()),
+            _engine_time(),
             parts.user,
             inside,
             USER,
@@ -81,6 +79,8 @@ class SecuredSwitch(Beside):
         inside = v3_message.encode_scoped(
             _ENGINE_ID, b"", v3_message.report(statistic, 1, 0)
         )
-        return v3_message.encode(
-            parts.msg_id, _ENGINE_ID, _BOOTS, int(time.monotonic()), b"", inside
-        )
+        return v3_message.encode(parts.msg_id, _engine_time(), b"", inside)
+
+
+def _engine_time() -> v3_message.EngineTime:
+    return v3_message.EngineTime(_ENGINE_ID, _BOOTS, int(time.monotonic()))

@@ -31,7 +31,7 @@ def expected_ports(
     """The ports that should be up, each with the strongest reason. Pure.
 
     `neighbours` are the keys of ports with a switch or an access point; `uplinks` are
-    ports that were discovered to lead towards the core.
+    ports that were discovered to lead towards the exit from the site.
     """
     keys = _keys_by_name(ports)
     lines_of: dict[str, tuple[Line, ...]] = {}

@@ -43,7 +43,7 @@ class NeighbourTopology(Protocol):
     """What is known of the network around a device."""
 
     def uplinks(self, device: str) -> Collection[str]:
-        """Its ports towards the core of the network."""
+        """Its ports that lead towards the exit from its site."""
 
     def is_known(self, seen: DeviceNeighbour) -> bool:
         """True if the neighbour is a device of the estate."""

@@ -37,6 +37,7 @@ _REFUSALS = {
     # snmpUnknownContexts (RFC 3412 section 5).
     "1.3.6.1.6.3.12.1.5.0": "the agent does not know the context",
 }
+_NO_ENGINE = v3_message.EngineTime(b"", 0, 0)
 Enclosed = tuple[bytes, int, int]
 
 
@@ -136,14 +137,16 @@ class UserEnvelope:
 
     def discovery(self, number: int) -> bytes:
         scoped = v3_message.encode_scoped(b"", b"", encode(GET, number, ()))
-        return v3_message.encode(number, b"", 0, 0, b"", scoped, reportable=True)
+        return v3_message.encode(number, _NO_ENGINE, b"", scoped, reportable=True)
 
     def seal(self, pdu: bytes, number: int) -> bytes:
         return v3_message.encode(
             number,
-            self._engine_id,
-            self._boots,
-            max(0, int(time.monotonic() + self._ahead_s)),
+            v3_message.EngineTime(
+                self._engine_id,
+                self._boots,
+                max(0, int(time.monotonic() + self._ahead_s)),
+            ),
             self._user,
             v3_message.encode_scoped(
                 self._engine_id, self._credential.context.encode(), pdu

@@ -6,6 +6,8 @@ answers, `traps.usm` for notifications.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from collectors.snmp.session import usm_keys
@@ -30,6 +32,15 @@ _USM = 3
 _MAX_SIZE = 65_507
 _MOST_ENGINE_OCTETS = 32
 _COUNTER32 = 0x41
+
+
+class EngineTime(NamedTuple):
+    """An authoritative engine: its id, how often it has started, and its seconds since
+    then (RFC 3414 section 2.2)."""
+
+    engine_id: bytes
+    boots: int
+    time: int
 
 
 class V3Message(msgspec.Struct, frozen=True, gc=False):
@@ -142,9 +153,7 @@ def report(statistic: str, count: int, request_id: int) -> bytes:
 
 def encode(
     msg_id: int,
-    engine_id: bytes,
-    boots: int,
-    time: int,
+    engine: EngineTime,
     user: bytes,
     scoped: bytes,
     credential: Credential | None = None,
@@ -153,8 +162,8 @@ def encode(
 ) -> bytes:
     """A message. A request is `reportable`: if it fails, a report comes back.
 
-    `engine_id`, `boots` and `time` are those of the authoritative engine. The message
-    is signed if there is a `credential`; `encrypted` needs one with a privacy password.
+    `engine` is the authoritative one. The message is signed if there is a `credential`;
+    `encrypted` needs one with a privacy password.
     """
     flags, digest, salt = REPORTABLE if reportable else 0, b"", b""
     if credential is not None and credential.auth != "none":
@@ -162,10 +171,17 @@ def encode(
         digest = bytes(usm_keys.DIGESTS[credential.auth][1])
         if encrypted:
             flags |= PRIV
-            key = usm_keys.priv_key(credential, engine_id)
-            salt, sealed = usm_keys.encrypt(credential, key, boots, time, scoped)
+            key = usm_keys.priv_key(credential, engine.engine_id)
+            salt, sealed = usm_keys.encrypt(
+                credential, key, engine.boots, engine.time, scoped
+            )
             scoped = octets(sealed)
-    before = octets(engine_id) + integer(boots) + integer(time) + octets(user)
+    before = (
+        octets(engine.engine_id)
+        + integer(engine.boots)
+        + integer(engine.time)
+        + octets(user)
+    )
     parameters = tlv(SEQUENCE, before + octets(digest) + octets(salt))
     head = tlv(
         SEQUENCE,
@@ -175,6 +191,6 @@ def encode(
     if not digest or credential is None:
         return message
     at = decode(message).digest_at
-    key = usm_keys.auth_key(credential, engine_id)
+    key = usm_keys.auth_key(credential, engine.engine_id)
     digest = usm_keys.digest_of(credential, key, message)
     return message[:at] + digest + message[at + len(digest) :]

@@ -11,7 +11,7 @@ import msgspec
 from collectors.snmp.session import usm_keys, v3_message
 from collectors.snmp.session.ber import Malformed
 from collectors.snmp.session.credentials import Credential
-from collectors.snmp.session.v3_message import AUTH, PRIV, V3Message
+from collectors.snmp.session.v3_message import AUTH, PRIV, EngineTime, V3Message
 from collectors.snmp.traps.local_engine import LocalEngine
 from collectors.snmp.traps.trap_message import TrapPdu, decode_pdu
 
@@ -117,14 +117,15 @@ class Usm:
         message = received.message
         return v3_message.encode(
             message.msg_id,
-            self.engine.id,
-            self.engine.boots,
-            self.engine.time(now_s),
+            self._engine_time(now_s),
             message.user,
             v3_message.encode_scoped(received.context_engine_id, received.context, pdu),
             received.credential,
             bool(message.flags & PRIV),
         )
+
+    def _engine_time(self, now_s: float) -> EngineTime:
+        return EngineTime(self.engine.id, self.engine.boots, self.engine.time(now_s))
 
     def _verify(
         self, message: V3Message, candidates: list[Credential], now_s: float
@@ -195,9 +196,7 @@ class Usm:
             reason,
             v3_message.encode(
                 message.msg_id,
-                self.engine.id,
-                self.engine.boots,
-                self.engine.time(now_s),
+                self._engine_time(now_s),
                 message.user,
                 v3_message.encode_scoped(
                     self.engine.id,
