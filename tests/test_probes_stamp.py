@@ -1,3 +1,5 @@
+"""STAMP packets of RFC 8762 and the TLVs of RFC 8972."""
+
 import struct
 
 import pytest
@@ -11,13 +13,13 @@ NOW_NS = 1_700_000_000_500_000_000
 octets = st.binary(max_size=300)
 
 
-def test_a_senders_packet_is_laid_out_as_rfc_8762_figure_2():
+def test_a_senders_packet_has_the_layout_of_rfc_8762_figure_2():
     packet = stamp.request(0, stamp.ntp_of(NOW_NS), error_estimate=1)
     assert len(packet) == 44
     assert packet.hex() == SENDER.ljust(88, "0")
 
 
-def test_a_reflectors_packet_is_laid_out_as_rfc_8762_figure_5():
+def test_a_reflectors_packet_has_the_layout_of_rfc_8762_figure_5():
     sent = stamp.SenderPacket(sequence=7, t1_ntp=1, error_estimate=0x3FFF, ssid=0xBEEF)
     packet = stamp.reply(sent, sequence=3, t2_ntp=2, t3_ntp=3, sender_ttl=64)
     assert len(packet) == 44
@@ -33,12 +35,12 @@ def test_a_reflectors_packet_is_laid_out_as_rfc_8762_figure_5():
     assert packet[41:] == b"\0\0\0"
 
 
-def test_no_error_estimate_has_a_multiplier_of_zero():
+def test_the_error_estimate_has_a_multiplier_above_zero():
     assert stamp.ERROR_ESTIMATE & 0xFF
 
 
 @pytest.mark.parametrize("size", [44, 48, 49, 52, 53, 56, 172, 1472])
-def test_a_packet_has_the_size_asked_for_and_its_reply_the_same(size):
+def test_a_packet_has_the_requested_size_and_so_has_its_reply(size):
     packet = stamp.request(1, 2, 3, tlvs=stamp.request_tlvs(size, 46))
     assert len(packet) == size
     tlvs = stamp.reply_tlvs(packet[44:], 46, 46, 1)
@@ -48,12 +50,12 @@ def test_a_packet_has_the_size_asked_for_and_its_reply_the_same(size):
 
 
 @pytest.mark.parametrize("size", [0, 43, 45, 47, 1473])
-def test_a_size_that_cannot_be_made_is_refused(size):
+def test_an_impossible_size_is_rejected(size):
     with pytest.raises(ValueError, match="octets"):
         stamp.request_tlvs(size)
 
 
-def test_the_dscp_that_arrived_comes_back_and_a_refused_wish_is_marked():
+def test_a_reply_has_the_dscp_on_arrival_and_marks_a_refused_request():
     tlvs = stamp.request_tlvs(172, 46)
     assert stamp.requested_dscp(tlvs) == 46
     answered = stamp.reply_tlvs(tlvs, arrived=8, used=0, count=1)
@@ -64,7 +66,7 @@ def test_the_dscp_that_arrived_comes_back_and_a_refused_wish_is_marked():
     assert stamp.read_reply(stamp.reply(sent, 0, 0, 0, 0, answered)).dscp_arrived == 8
 
 
-def test_a_reflector_that_does_not_know_the_dscp_says_nothing_of_it():
+def test_a_reflector_without_the_dscp_leaves_it_out():
     tlvs = stamp.reply_tlvs(stamp.request_tlvs(172, 46))
     sent = stamp.SenderPacket(0, 0, 1, 0)
     assert stamp.read_reply(stamp.reply(sent, 0, 0, 0, 0, tlvs)).dscp_arrived == -1
@@ -80,13 +82,13 @@ def test_unknown_and_broken_tlvs_are_flagged_and_keep_their_size():
 
 
 @given(st.integers(0, 2**62), st.integers(-(2**40), 2**40))
-def test_ntp_times_keep_their_differences_to_the_nanosecond(unix_ns, later_ns):
+def test_differences_of_ntp_times_are_exact_to_the_nanosecond(unix_ns, later_ns):
     other_ns = max(0, unix_ns + later_ns)
-    found = stamp.elapsed_ns(stamp.ntp_of(other_ns), stamp.ntp_of(unix_ns))
-    assert abs(found - (other_ns - unix_ns)) <= 1
+    elapsed_ns = stamp.elapsed_ns(stamp.ntp_of(other_ns), stamp.ntp_of(unix_ns))
+    assert abs(elapsed_ns - (other_ns - unix_ns)) <= 1
 
 
-def test_a_reflector_that_keeps_time_as_ptp_does_is_understood():
+def test_ptp_timestamps_are_understood():
     packet = bytearray(stamp.reply(stamp.SenderPacket(1, 2, 3, 4), 5, 0, 0))
     struct.pack_into("!II", packet, 4, 1_700_000_001, 100)
     struct.pack_into("!II", packet, 16, 1_700_000_000, 999_999_900)
@@ -96,7 +98,7 @@ def test_a_reflector_that_keeps_time_as_ptp_does_is_understood():
     assert (reply.t1_ntp, reply.sender_sequence) == (2, 1)
 
 
-def test_ntp_times_pass_the_roll_over_of_2036():
+def test_ntp_times_are_correct_across_the_roll_over_of_2036():
     before_ns = (2**32 - 2_208_988_800) * 10**9 - 1_000
     assert stamp.elapsed_ns(
         stamp.ntp_of(before_ns + 5_000), stamp.ntp_of(before_ns)
@@ -107,7 +109,7 @@ def test_ntp_times_pass_the_roll_over_of_2036():
 
 
 @given(octets)
-def test_no_octets_whatever_trouble_the_readers(packet):
+def test_random_octets_never_break_the_parsers(packet):
     for read in (stamp.read_request, stamp.read_reply):
         try:
             read(packet)
@@ -122,7 +124,7 @@ def test_a_reply_is_never_longer_than_its_request(tlvs, arrived, used, count):
 
 
 @given(st.data())
-def test_a_reply_damaged_on_the_way_is_read_or_refused_never_more(data):
+def test_a_damaged_reply_is_parsed_or_rejected(data):
     tlvs = stamp.reply_tlvs(stamp.request_tlvs(172, 46), 46, 46, 1)
     packet = bytearray(stamp.reply(stamp.SenderPacket(1, 2, 3, 4), 5, 6, 7, 8, tlvs))
     for _ in range(data.draw(st.integers(1, 20))):
