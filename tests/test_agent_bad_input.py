@@ -98,8 +98,8 @@ def test_the_agents_folder_is_narrowed_and_nobody_elses_is(tmp_path: Path) -> No
     shared.chmod(0o755)
     (shared / "minutes.odt").write_text("of a meeting")
     replace_file(shared / "device", b"0" * 32, durable=True)
-    said = mend_folder(shared)
-    assert "can be read by others (mode 0755, expected 0700)" in said
+    warning = mend_folder(shared)
+    assert "can be read by others (mode 0755, expected 0700)" in warning
     assert stat.S_IMODE(shared.stat().st_mode) == 0o755
     for_all = tmp_path / "tmp"
     for_all.mkdir()

@@ -32,7 +32,7 @@ from probes.wire.report import Enrolment, Report, Result, Whereabouts, moved
 
 NOW_MS = 1_790_000_000_000
 DAY_S = 86_400
-hours = st.integers(-2000, 2000).map(lambda each: each * 3_600_000)
+hours = st.integers(-2000, 2000).map(lambda hours: hours * 3_600_000)
 
 
 class Wrong:
@@ -52,14 +52,14 @@ class Wrong:
 
 
 def report(id: str, at_ms: int) -> Report:
-    found = Result("web", 1, at_ms, Outcome.OK)
-    return Report(1, id, "a", at_ms, "s", Whereabouts(), (found,))
+    result = Result("web", 1, at_ms, Outcome.OK)
+    return Report(1, id, "a", at_ms, "s", Whereabouts(), (result,))
 
 
 def times_of(spool: Spool) -> dict[str, int]:
     waiting = [msgspec.json.decode(e.body, type=Report) for e in spool.oldest(999, 1e9)]
-    assert all(each.sent_ms == each.results[0].time_ms for each in waiting)
-    return {each.id: each.sent_ms for each in waiting}
+    assert all(report.sent_ms == report.results[0].time_ms for report in waiting)
+    return {report.id: report.sent_ms for report in waiting}
 
 
 steps = st.lists(
@@ -270,9 +270,9 @@ async def test_days_offline_by_a_clock_that_is_days_ahead_arrive_at_their_times(
         with laptop.spool as spool:
             for back in range(3):
                 at_ms = laptop.clocks.now_ms() - back * DAY_MS
-                found = Result("name_lookup", 1, at_ms, Outcome.OK, "t")
+                result = Result("name_lookup", 1, at_ms, Outcome.OK, "t")
                 one = msgspec.structs.replace(
-                    report(f"r{back}", at_ms), agent=laptop.who.agent, results=(found,)
+                    report(f"r{back}", at_ms), agent=laptop.who.agent, results=(result,)
                 )
                 spool.put(one)
         async with laptop.running(

@@ -101,7 +101,7 @@ async def test_a_laptop_enrols_measures_delivers_and_stops_with_nothing_lost(
         assert code == 0
         sent = [json.loads(line) for line in out.splitlines()]
         assert len(sent) == 3
-        assert all(each["report"]["version"] == 1 for each in sent)
+        assert all(line["report"]["version"] == 1 for line in sent)
 
 
 async def test_a_revoked_laptop_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
@@ -112,8 +112,8 @@ async def test_a_revoked_laptop_says_so_and_keeps_what_it_has(tmp_path: Path) ->
         token = council.registry.make_token("hall", 1, 1, now_ms)
         code, *_ = await agent("enrol", "--config", config, "--token", token)
         assert code == 0
-        for each in council.registry.agents():
-            council.registry.revoke(each.agent)
+        for laptop in council.registry.agents():
+            council.registry.revoke(laptop.agent)
         process = await asyncio.create_subprocess_exec(
             *AGENT, "--config", str(config), "run", env=environment()
         )
@@ -150,10 +150,10 @@ def test_once_shows_a_table_and_json_without_any_server(tmp_path: Path) -> None:
             check=False,
         )
 
-    found = run("--json", "--probe", "agent", "--probe", "call_path")
-    assert found.returncode == 0
-    tree = json.loads(found.stdout)
-    assert [each["outcome"] for each in tree["results"]] == ["ok", "not_configured"]
+    done = run("--json", "--probe", "agent", "--probe", "call_path")
+    assert done.returncode == 0
+    tree = json.loads(done.stdout)
+    assert [result["outcome"] for result in tree["results"]] == ["ok", "not_configured"]
     refused = run("--web", "http://127.0.0.1:9/", "--probe", "web")
     assert refused.returncode == 1
     assert "refused" in refused.stdout
@@ -176,7 +176,7 @@ def test_a_wrong_settings_file_is_one_sentence(
 ) -> None:
     file = tmp_path / "agent.toml"
     file.write_text(text)
-    found = subprocess.run(
+    done = subprocess.run(
         [*AGENT, "status", "--config", str(file)],
         capture_output=True,
         text=True,
@@ -184,15 +184,15 @@ def test_a_wrong_settings_file_is_one_sentence(
         env=environment(),
         check=False,
     )
-    assert found.returncode == 2
-    assert says in found.stderr
-    assert len(found.stderr.strip().splitlines()) == 1
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_what_we_collect_names_every_field_and_needs_nothing() -> None:
     from probes.wire.measurements import MEASUREMENTS
 
-    found = subprocess.run(
+    done = subprocess.run(
         [*AGENT, "what-we-collect"],
         capture_output=True,
         text=True,
@@ -201,7 +201,7 @@ def test_what_we_collect_names_every_field_and_needs_nothing() -> None:
         check=True,
     )
     for measurement in MEASUREMENTS:
-        assert f"\n{measurement.name}: " in found.stdout
+        assert f"\n{measurement.name}: " in done.stdout
         for field in measurement.fields:
-            assert f"\n  {field.name} " in found.stdout
-    assert "SSID" in found.stdout
+            assert f"\n  {field.name} " in done.stdout
+    assert "SSID" in done.stdout

@@ -121,18 +121,18 @@ async def test_an_empty_credential_of_systemd_is_no_token(tmp_path: Path) -> Non
         # What the unit sets where there is none.
         (tmp_path / "enrolment-token").write_text("\n")
         config = written(tmp_path, council, "")
-        code, said = await agent(
+        code, output = await agent(
             "run", "--config", config, more={"CREDENTIALS_DIRECTORY": str(tmp_path)}
         )
         assert code == 2
-        assert "not enrolled" in said
+        assert "not enrolled" in output
 
 
 async def test_the_token_may_come_by_file_or_standard_input(tmp_path: Path) -> None:
     async with door(tmp_path / "council") as council:
         token = new_token(council)
         config = written(tmp_path, council, "")
-        code, said = await agent(
+        code, output = await agent(
             "enrol",
             "--config",
             config,
@@ -140,20 +140,20 @@ async def test_the_token_may_come_by_file_or_standard_input(tmp_path: Path) -> N
             "-",
             given=f"{token}\n".encode(),
         )
-        assert code == 0, said
+        assert code == 0, output
         file = tmp_path / "token"
         file.write_text(token)
-        code, said = await agent(
+        code, output = await agent(
             "enrol", "--config", config, "--again", "--token-file", file
         )
-        assert code == 0, said
+        assert code == 0, output
         # It may lie on a share, for others too.
         assert file.exists()
-        code, said = await agent(
+        code, output = await agent(
             "enrol", "--config", config, "--again", "--token-file", tmp_path / "none"
         )
         assert code == 2
-        assert "token cannot be read" in said
+        assert "token cannot be read" in output
 
 
 async def test_an_enrolled_laptop_forgets_a_token_that_an_earlier_version_left(
@@ -161,13 +161,13 @@ async def test_an_enrolled_laptop_forgets_a_token_that_an_earlier_version_left(
 ) -> None:
     async with door(tmp_path / "council") as council:
         config = written(tmp_path, council, "")
-        code, said = await agent(
+        code, output = await agent(
             "enrol", "--config", config, "--token", new_token(council)
         )
-        assert code == 0, said
+        assert code == 0, output
         config = written(tmp_path, council, 'enrolment_token = "tow-left"\n')
-        code, said = await agent("enrol", "--config", config)
-        assert code == 0, said
+        code, output = await agent("enrol", "--config", config)
+        assert code == 0, output
         assert "tow-left" not in config.read_text()
 
 

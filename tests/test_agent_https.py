@@ -58,7 +58,7 @@ class Request(msgspec.Struct):
 
     @property
     def ids(self) -> list[str]:
-        return [each["id"] for each in json.loads(gzip.decompress(self.body))]
+        return [report["id"] for report in json.loads(gzip.decompress(self.body))]
 
 
 Answer = Callable[[Request], bytes | None]
@@ -156,7 +156,7 @@ class Laptop:
 
     @property
     def ids(self) -> list[str]:
-        return [each.id for each in self.spool.oldest(10**4, 10**9)]
+        return [report.id for report in self.spool.oldest(10**4, 10**9)]
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ async def test_what_a_receipt_names_is_forgotten_over_one_kept_connection(
         assert laptop.ids == []
         assert waits[2] is None
         assert all(wait is not None and 2 <= wait <= 6 for wait in waits[:2])
-        assert [len(each.ids) for each in council.requests] == [200, 200, 50]
+        assert [len(request.ids) for request in council.requests] == [200, 200, 50]
         assert council.connections == 1
         assert laptop.delivery.delivered == 450
         headers = council.requests[0].headers
@@ -392,7 +392,7 @@ class Moody:
         self.durable: set[str] = set()
 
     async def send(self, reports):  # type: ignore[no-untyped-def]
-        ids = [each.id for each in reports]
+        ids = [report.id for report in reports]
         mood = self.moods.pop(0) if self.moods else "take"
         if mood == "later":
             raise Later("not now")
@@ -453,7 +453,7 @@ def test_the_log_of_what_was_sent_is_bounded(tmp_path: Path) -> None:
     many = [msgspec.json.encode({"text": "x" * 10_000}) for _ in range(50)]
     for _ in range(12):
         log.append(NOW_MS, many)
-    size = sum(each.stat().st_size for each in tmp_path.iterdir())
+    size = sum(file.stat().st_size for file in tmp_path.iterdir())
     assert size < 2.5 * LOG_BYTES + len(many) * 10_000
-    assert all(each.stat().st_mode & 0o777 == 0o600 for each in tmp_path.iterdir())
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in tmp_path.iterdir())
     assert len(log.last(5)) == 5

@@ -83,8 +83,8 @@ class Taking:
         self.ids: list[str] = []
 
     async def send(self, reports: Sequence[SpooledReport]) -> Receipt:
-        self.ids += [each.id for each in reports]
-        return Receipt(tuple(each.id for each in reports))
+        self.ids += [report.id for report in reports]
+        return Receipt(tuple(report.id for report in reports))
 
 
 class Laptop:
@@ -211,7 +211,7 @@ async def test_that_the_laptop_is_in_use_never_leaves_it(tmp_path: Path) -> None
     assert laptop.taking.ids == []
     seen = read_status(tmp_path)
     assert seen is not None
-    assert {each.outcome for each in seen.last} == {Outcome.IN_USE}
+    assert {result.outcome for result in seen.last} == {Outcome.IN_USE}
     with laptop.spool as spool:
         assert spool.waiting == 0
 

@@ -67,7 +67,7 @@ class Server:
                     async for message in client.messages:
                         assert isinstance(message.payload, bytes)
                         tree = msgspec.json.decode(gzip.decompress(message.payload))
-                        self.seen.append([each["id"] for each in tree])
+                        self.seen.append([report["id"] for report in tree])
                         answer = self.answer(self.seen[-1])
                         agent = message.topic.value.rpartition("/")[2]
                         if answer is not None:
@@ -117,7 +117,7 @@ async def test_reports_are_forgotten_on_the_receipt_and_a_bad_one_is_counted(
                 assert await delivery.deliver() is None
                 assert spool.waiting == 0
                 assert dict(delivery.refused) == {"odd": 1}
-                assert [len(each) for each in server.seen] == [200, 50]
+                assert [len(ids) for ids in server.seen] == [200, 50]
 
 
 async def test_without_a_receipt_everything_stays_and_a_late_one_still_counts(

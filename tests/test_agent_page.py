@@ -209,7 +209,7 @@ def test_the_rules_behind_incidents_exist() -> None:
     from alerts.rule_files import load_rules
     from collectors.server_measurements import CATALOGUE
 
-    rules = {each.id for each in load_rules(CATALOGUE, None)}
+    rules = {rule.id for rule in load_rules(CATALOGUE, None)}
     assert set(room._EVERYBODY) | set(room._OF_A_SITE) <= rules
 
 

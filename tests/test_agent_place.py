@@ -82,9 +82,9 @@ def tunnel(name: str = "tun0", **facts: object) -> Interface:
 def test_a_tunnel_is_up_only_with_an_address_and_a_route(
     interface: Interface, product: str, state: str
 ) -> None:
-    (found,) = find_tunnels([LAPTOP, interface])
-    assert (found.product, found.state) == (product, state)
-    assert vpn_state([found]) == state
+    (tunnel,) = find_tunnels([LAPTOP, interface])
+    assert (tunnel.product, tunnel.state) == (product, state)
+    assert vpn_state([tunnel]) == state
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_what_is_no_vpn_is_not_taken_for_one(interface: Interface) -> None:
 def test_windows_adapters_are_known_by_their_descriptions(
     description: str, product: str
 ) -> None:
-    found = vpn_product(Interface("Ethernet 5", description=description))
-    assert found is not None
-    assert found.name == product
+    client = vpn_product(Interface("Ethernet 5", description=description))
+    assert client is not None
+    assert client.name == product
 
 
 async def test_absent_down_and_not_measurable_are_three_outcomes() -> None:
@@ -155,9 +155,9 @@ async def test_absent_down_and_not_measurable_are_three_outcomes() -> None:
 
 
 def test_a_managed_vpn_without_an_interface_is_up_and_hides_its_routes() -> None:
-    (found,) = find_tunnels([LAPTOP], [VpnConnection("vpn", "up")])
-    assert (found.product, found.interface, found.state) == ("tunnel", "", "up")
-    assert routes_hidden([found])
+    (managed,) = find_tunnels([LAPTOP], [VpnConnection("vpn", "up")])
+    assert (managed.product, managed.interface, managed.state) == ("tunnel", "", "up")
+    assert routes_hidden([managed])
     (idle,) = find_tunnels([LAPTOP], [VpnConnection("com.cisco.anyconnect", "down")])
     assert (idle.product, idle.state) == ("Cisco AnyConnect / Secure Client", "down")
     # NetworkManager's OpenVPN has its interface: it is not counted twice.
@@ -174,7 +174,7 @@ def test_routes_are_read_as_the_kernel_prints_them() -> None:
         "eth0\tnonsense\n"
         "eth1\t00000000\t0101A8C0\t0002\t0\t0\t600\t00000000\t0\t0\t0\n"
     )
-    assert [msgspec.structs.astuple(each) for each in routes] == [
+    assert [msgspec.structs.astuple(route) for route in routes] == [
         ("eth0", "0.0.0.0", 0, "192.168.1.1", 600),
         ("tun0", "10.1.0.0", 16, "", 50),
     ]
@@ -182,7 +182,7 @@ def test_routes_are_read_as_the_kernel_prints_them() -> None:
 
 def test_this_machine_has_interfaces_and_says_which_carries_traffic() -> None:
     among = interfaces()
-    assert all(each.name != "lo" for each in among)
+    assert all(route.name != "lo" for route in among)
     assert local_address("127.0.0.1") == "127.0.0.1"
     line = physical_interface(among)
     assert line is None or line.up
@@ -248,9 +248,9 @@ PROVED = OfficeMatch("depot", True, "its network")
 def test_office_and_home_are_said_only_where_that_is_sure(
     seen: PlaceEvidence, remembered: str, stands: OfficeMatch, place: str, site: str
 ) -> None:
-    found = decide_place(seen, remembered, stands)
-    assert found[:2] == (place, site)
-    assert found[2]
+    verdict = decide_place(seen, remembered, stands)
+    assert verdict[:2] == (place, site)
+    assert verdict[2]
 
 
 OFFICES = (
@@ -285,8 +285,8 @@ def test_a_network_proves_an_office_only_where_nobody_else_can_have_it(
     networks: tuple[str, ...], resolvers: tuple[str, ...], site: str, proved: bool
 ) -> None:
     line = msgspec.structs.replace(CABLE, networks=networks)
-    found = match_office(line, OFFICES, resolvers)
-    assert (found.site, found.proved) == (site, proved)
+    office = match_office(line, OFFICES, resolvers)
+    assert (office.site, office.proved) == (site, proved)
     assert match_office(None, OFFICES, resolvers) == OfficeMatch()
     assert match_office(line, (), resolvers) == OfficeMatch()
 
@@ -430,8 +430,8 @@ async def test_a_beacon_that_is_not_the_councils_says_nothing(tmp_path: Path) ->
             "hall", "127.0.0.1"
         )
         beacon.body = b'{"site": "hall", "seen": "10.2.3.4", "more": 1}'
-        told = await query_beacon(beacon.url, beacon.ca_file)
-        assert told == BeaconAnswer("hall", "127.0.0.1", "10.2.3.4")
+        answer = await query_beacon(beacon.url, beacon.ca_file)
+        assert answer == BeaconAnswer("hall", "127.0.0.1", "10.2.3.4")
         other = str(make_certificates(tmp_path / "other").authority)
         assert await query_beacon(beacon.url, other) is None
         for body in (b"", b"[]", b'{"site": 3}', b'{"site": ""}', b"\xff", b"x" * 9999):

@@ -47,37 +47,37 @@ def test_the_beacon_makes_an_office_over_the_line_and_never_through_a_tunnel(
             return json.loads(path.run(path.near(*command, str(tmp_path / folder))))
 
         for at in (FAR, f"[{FAR6}]"):
-            found = where(f"https://{at}:8443/", "fresh")
-            assert found["whereabouts"]["place"] == "office", found
-            assert found["whereabouts"]["site"] == "hall"
+            place = where(f"https://{at}:8443/", "fresh")
+            assert place["whereabouts"]["place"] == "office", place
+            assert place["whereabouts"]["site"] == "hall"
         # Without TLS anybody could answer for it; with another's certificate too.
         assert (
             where(f"http://{FAR}:8443/", "plain")["whereabouts"]["place"] == "unknown"
         )
         other = make_certificates(tmp_path / "portal", (FAR,)).authority
-        found = where(f"https://{FAR}:8443/", "portal", other)
-        assert found["whereabouts"]["place"] == "unknown"
-        assert "did not answer" in found["reason"]
+        place = where(f"https://{FAR}:8443/", "portal", other)
+        assert place["whereabouts"]["place"] == "unknown"
+        assert "did not answer" in place["reason"]
 
         with path.tunnel():
             url = f"https://{TUNNEL_FAR}:8443/"
-            found = where(url, "home")
-            assert found["whereabouts"] == {
+            place = where(url, "home")
+            assert place["whereabouts"] == {
                 "place": "unknown", "site": "", "connection": "unknown", "vpn": "up",
             }  # fmt: skip
-            assert "through the VPN" in found["reason"]
+            assert "through the VPN" in place["reason"]
             # A full tunnel: even the beacon's own address goes through it.
             for rule in (
                 ("route", "add", "default", "dev", "tun0", "table", "51820"),
                 ("rule", "add", "to", FAR, "dport", "8443", "table", "51820"),
             ):
                 path.run(path.near("ip", *rule))
-            found = where(f"https://{FAR}:8443/", "home")
-            assert found["whereabouts"]["place"] == "unknown", found
+            place = where(f"https://{FAR}:8443/", "home")
+            assert place["whereabouts"]["place"] == "unknown", place
             # At the office with the tunnel up, and a way to the beacon beside it.
-            found = where(f"https://[{FAR6}]:8443/", "desk")
-            assert found["whereabouts"]["place"] == "office"
-            assert found["whereabouts"]["vpn"] == "up"
+            place = where(f"https://[{FAR6}]:8443/", "desk")
+            assert place["whereabouts"]["place"] == "office"
+            assert place["whereabouts"]["vpn"] == "up"
 
 
 @pytest.mark.netns
@@ -93,12 +93,12 @@ def test_a_network_with_ipv6_alone_is_an_office_and_known_again(tmp_path: Path) 
         path.run(path.near(*added))
         path.run(path.near("ip", "-6", "route", "add", "default", "via", FAR6))
         with beacon(path, tmp_path / "tls"):
-            found = json.loads(path.run(asked))
-            assert found["whereabouts"]["place"] == "office", found
+            place = json.loads(path.run(asked))
+            assert place["whereabouts"]["place"] == "office", place
         # The beacon's line is dead; the router is the same.
-        found = json.loads(path.run(asked))
-        assert found["whereabouts"]["place"] == "office", found
-        assert "before" in found["reason"]
+        place = json.loads(path.run(asked))
+        assert place["whereabouts"]["place"] == "office", place
+        assert "before" in place["reason"]
 
 
 @pytest.mark.netns
@@ -117,5 +117,5 @@ def test_a_translated_address_is_no_proof(tmp_path: Path) -> None:
             "table ip nat {\nchain out {\ntype nat hook postrouting priority 100\n"
             f"ip saddr {NEAR} tcp dport 8443 snat to 10.99.0.77\n}}\n}}\n",
         )
-        found = json.loads(path.run(asked))
-        assert found["whereabouts"]["place"] == "unknown", found
+        place = json.loads(path.run(asked))
+        assert place["whereabouts"]["place"] == "unknown", place

@@ -48,11 +48,11 @@ def call(outcome: Outcome = Outcome.OK, **values: int) -> Result:
 
 
 def schedule(time: Time, **periods_s: int) -> JobSchedule:
-    found = JobSchedule(
+    plan = JobSchedule(
         "agent-1", periods_s, lambda job: periods_s[job] * 1000, time, chance=lambda: 0
     )
-    found.plan_all()
-    return found
+    plan.plan_all()
+    return plan
 
 
 def done(plan: JobSchedule, time: Time, minutes: int) -> Counter[str]:

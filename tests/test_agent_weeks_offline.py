@@ -86,12 +86,12 @@ def entries(batches: list[Batch]) -> int:
     rules = RuleWindow(only("calls_poor_everywhere"), CATALOGUE, NOW_MS)
     for batch in batches:
         groups.add(batch)
-        rules.take(batch)
+        rules.append(batch)
     found = 0
     for end_ms in range(NOW_MS, NOW_MS + 30 * MINUTE_MS, 5 * MINUTE_MS):
         samples = groups.samples(end_ms)
         for each in gather(samples, "groups", end_ms + MINUTE_MS) if samples else []:
-            rules.take(each)
+            rules.append(each)
         found += len(evaluate(rules, ESTATE_INDEX, {}, end_ms + 2 * MINUTE_MS))
     return found
 

@@ -129,6 +129,8 @@ def _add_status_commands(
         "status",
         "is it me? show what is wrong and what to do about it",
         show_status,
+        "Shows whether something is wrong with your connection, and what to do about\n"
+        "it, by the agent's last results. The exit code is 1 if something is wrong.",
     )
     status.add_argument("--json", action="store_true", help="print JSON")
     page = _add(
@@ -209,11 +211,15 @@ def _add_privacy_commands(
         "place",
         "say whether this network is your home",
         set_place,
-        "Records whether the network you are in now is your home, so that home and\n"
-        "office can be told apart. It is kept on this laptop as a keyed hash; only\n"
-        "`home` or `elsewhere` is ever sent.",
+        "Records whether the network that you are in now is your home, so that home\n"
+        "and office can be told apart. It is kept on this laptop as a keyed hash.\n"
+        "Only `home` or `elsewhere` is ever sent.",
     )
-    place.add_argument("word", choices=["home", "elsewhere", "forget"])
+    place.add_argument(
+        "word",
+        choices=["home", "elsewhere", "forget"],
+        help="home, neither home nor office, or forget what you said",
+    )
     _add(
         commands,
         "what-we-collect",
