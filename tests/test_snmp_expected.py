@@ -68,7 +68,7 @@ def test_a_telephone_is_not_infrastructure_although_it_is_a_bridge() -> None:
     rows = remote(1, b"\x24\x00") | remote(2, b"\x20\x00") | remote(3, b"\x01")
     rows |= remote(4, b"\x10")
     parsed = parse_lldp(LldpTables(rows), PORTS)  # type: ignore[arg-type]
-    assert [neighbour.infrastructure for neighbour in parsed] == [
+    assert [neighbour.is_infrastructure for neighbour in parsed] == [
         False,
         True,
         False,
@@ -108,7 +108,7 @@ def test_ids_are_shown_by_their_subtype() -> None:
     assert parsed.remote_chassis == "10.0.0.9"
     assert parsed.remote_port == "00:04:f1:d3:ab:12"
     assert parsed.remote_name is None
-    assert not parsed.infrastructure
+    assert not parsed.is_infrastructure
 
 
 def test_a_neighbour_on_an_unknown_port_is_still_reported() -> None:

@@ -66,7 +66,7 @@ def test_cdp_names_the_port_by_its_if_index() -> None:
     assert neighbour.remote_address == "10.1.2.3"
     assert neighbour.remote_descr == "cisco WS-C9300"
     assert neighbour.capabilities == {"router", "bridge"}
-    assert neighbour.infrastructure
+    assert neighbour.is_infrastructure
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_cdp_distinguishes_switches_and_access_points_from_telephones(
 ) -> None:
     table = rows(CDP, "1.1", name=b"x", capable=bytes.fromhex(bits))
     (neighbour,) = parse_dialect(CDP, table, PORTS)
-    assert neighbour.infrastructure is is_infrastructure
+    assert neighbour.is_infrastructure is is_infrastructure
 
 
 def test_a_cdp_id_of_six_octets_is_an_address_and_one_of_six_letters_a_name() -> None:
@@ -93,7 +93,7 @@ def test_tables_of_foundry_extreme_nortel_enterasys_and_mikrotik_are_read() -> N
     table = rows(FDP, "2.1", name=b"ironware", port=b"eth 1/1", capable=b"Router")
     (fdp,) = parse_dialect(FDP, table, PORTS)
     assert (fdp.local_if_index, fdp.remote_port) == (2, "eth 1/1")
-    assert fdp.infrastructure
+    assert fdp.is_infrastructure
 
     table = rows(EDP, "4.0.0.0.4.150.1.2.3", name=b"summit", slot=1, port_number=49)
     (edp,) = parse_dialect(EDP, table, PORTS)
@@ -112,7 +112,7 @@ def test_tables_of_foundry_extreme_nortel_enterasys_and_mikrotik_are_read() -> N
     )
     (ctron,) = parse_dialect(CTRON, table, PORTS)
     assert (ctron.local_if_index, ctron.remote_chassis) == (6, "00:11:88:01:02:03")
-    assert ctron.infrastructure
+    assert ctron.is_infrastructure
 
     table = rows(MNDP, "12", name=b"mast", local=7, chassis=b"\2\0\0\0\0\1")
     (mndp,) = parse_dialect(MNDP, table, PORTS)

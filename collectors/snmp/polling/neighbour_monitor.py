@@ -140,7 +140,7 @@ def relevant(
         for neighbour in neighbours
         if neighbour.local_if_index is not None
         and (
-            neighbour.infrastructure
+            neighbour.is_infrastructure
             or topology.is_known(_device_neighbour(device, neighbour))
         )
     ]

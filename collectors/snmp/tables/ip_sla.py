@@ -91,7 +91,7 @@ class IpSla:
             self._operations = await _read_operations(snmp)
         if not self._operations:
             return []
-        wanted = [o for operation in self._operations for o in _oids_of(operation)]
+        wanted = [o for operation in self._operations for o in _list_oids(operation)]
         answer = await snmp.get_all(wanted)
         return to_batches(place, now_ms, self._operations, answer)
 
@@ -115,7 +115,7 @@ async def _read_operations(snmp: DeviceSession) -> list[Operation]:
     ]
 
 
-def _oids_of(operation: Operation) -> list[str]:
+def _list_oids(operation: Operation) -> list[str]:
     columns: tuple[str, ...] = (_RTT_MS, _SENSE)
     if operation.type == _UDP_JITTER:
         columns += (_RTTS, _RTT_SUM, *_LOST, _MOS, _ICPIF, _JITTER_MS)

@@ -156,7 +156,7 @@ def parse_lldp(tables: LldpTables, ports: Iterable[Port]) -> list[Neighbour]:
         number, last = _parse_index(index, version)
         if number == 0 and last in tables.interfaces:
             number = tables.interfaces[last]
-        port, label = local.port(number)
+        port, label = local.find(number)
         enabled = _parse_capabilities(row.get("enabled"))
         parsed.append(
             Neighbour(
@@ -226,7 +226,7 @@ class _LldpPorts:
         self._descrs = _index_by_number(tables.descrs, version.local_descr)
         self._bridge = _index_by_number(tables.bridge_ports, oids.BASE_PORT_IF_INDEX)
 
-    def port(self, number: int) -> tuple[Port | None, str]:
+    def find(self, number: int) -> tuple[Port | None, str]:
         """Return the port with LLDP's `number`, and a name for it if there is none."""
         if number == 0:
             return None, ""

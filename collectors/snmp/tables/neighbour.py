@@ -43,7 +43,7 @@ class Neighbour(msgspec.Struct, frozen=True):
     remote_descr: str | None = None
 
     @property
-    def infrastructure(self) -> bool:
+    def is_infrastructure(self) -> bool:
         if "telephone" in self.capabilities:
             return False
         return bool(_INFRASTRUCTURE & self.capabilities)

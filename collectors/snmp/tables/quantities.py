@@ -103,7 +103,8 @@ MOS = Quantity(None, 1, 5)
 ICPIF = Quantity(None, 0, 200)
 # Use of a processor, memory or disk; rounding may exceed 100 a little.
 USAGE = Quantity("%", 0, 101)
-# The maximum of an Integer32 means "this or more", so it is not a code here.
+# 2^31 - 1, the maximum of an Integer32, means "this or more", so it stays a code; 2^31
+# is a possible size.
 SIZE = Quantity("B", 0, 2**60, WIDE_CODES - {2**31, -(2**31)})
 
 

@@ -30,14 +30,14 @@ class Repolls:
             self._polled_s[device] = now_s
         if device not in self._later:
             loop = asyncio.get_running_loop()
-            self._later[device] = loop.call_later(_AGAIN_S, self._again, device)
+            self._later[device] = loop.call_later(_AGAIN_S, self._poll_again, device)
 
     def close(self) -> None:
         for handle in self._later.values():
             handle.cancel()
         self._later.clear()
 
-    def _again(self, device: str) -> None:
+    def _poll_again(self, device: str) -> None:
         del self._later[device]
         if self._poll_soon(device):
             self._polled_s[device] = time.monotonic()

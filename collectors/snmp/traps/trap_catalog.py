@@ -23,7 +23,7 @@ Oid = Annotated[str, Field(pattern=r"^[0-2](\.\d{1,10}){1,127}$")]
 _EventName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,62}$")]
 
 
-def _oid_alone(value: Any) -> Any:
+def _expand_oid(value: Any) -> Any:
     """Accept `ifIndex: 1.3.6…` for `ifIndex: {oid: 1.3.6…}`."""
     return {"oid": value} if isinstance(value, str) else value
 
@@ -87,8 +87,8 @@ class TrapDefinition(StrictModel):
     family: bool = False
 
 
-_ObjectField = Annotated[TrapObject, BeforeValidator(_oid_alone)]
-_TrapField = Annotated[TrapDefinition, BeforeValidator(_oid_alone)]
+_ObjectField = Annotated[TrapObject, BeforeValidator(_expand_oid)]
+_TrapField = Annotated[TrapDefinition, BeforeValidator(_expand_oid)]
 
 
 class _File(StrictModel):
