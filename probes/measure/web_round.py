@@ -1,5 +1,5 @@
-"""All services the policy names, one after the other; and where one fails in a way that
-a sign-in page makes them fail, whether one is there."""
+"""Measures all services in the policy, one after the other. If one fails as behind a
+sign-in page, checks whether there is one."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ async def web_round(
     now_ms: WallClock,
     proxy: Callable[[], ProxySetting] = platforms.proxy,
 ) -> AsyncIterator[Result]:
-    """The results by service. At most one of them has plain HTTP asked about it."""
+    """Yields one result per service. At most one of them is checked with plain HTTP."""
     if not policy.services:
         return
     setting = await in_background(proxy)
     portal: bool | None = None
     for service in policy.services:
-        told = await in_background(platforms.proxy_for, service.url, setting)
+        chosen = await in_background(platforms.proxy_for, service.url, setting)
         result = await web_service.measure(
-            service, tls=trust(), software=software, proxy=told, now_ms=now_ms
+            service, tls=trust(), software=software, proxy=chosen, now_ms=now_ms
         )
         if result.outcome in web_service.SUSPICIOUS and portal is None:
             portal = False

@@ -1,11 +1,11 @@
-"""One HTTPS request to a service the policy names, by phases.
+"""One HTTPS request to a service in the policy, timed by phase.
 
-Name resolution, TCP connection, proxy, TLS handshake, first byte, all of it: each phase
-that was reached is reported, also where a later one failed. Its own small client: one
-GET, no cookies, no redirects followed, at most 64 kB read.
+The phases are name resolution, TCP connection, proxy, TLS handshake, first byte and
+total. Every phase that was reached is reported, even if a later one failed. The client
+is small: one GET, no cookies, no redirects, at most 64 kB.
 
-Through the proxy the system names, as a browser would. Where a script (PAC, WPAD) names
-it and the system does not run that for us, the direct way is tried, and the result says
+It uses the system's proxy, as a browser would. If a script (PAC, WPAD) selects the
+proxy and the system cannot run it for us, it connects directly, and the result shows
 that a script is set.
 """
 
@@ -41,7 +41,7 @@ NAME = WEB.name
 VERSION = 2
 TIMEOUT_S = 10.0
 NO_PROXY = ProxySetting("none")
-# What a sign-in page does to HTTPS, and plain HTTP then tells.
+# Failures that a sign-in page causes for HTTPS; plain HTTP then shows if there is one.
 SUSPICIOUS = frozenset(
     {
         Outcome.TLS_FAILED,
@@ -54,28 +54,30 @@ SUSPICIOUS = frozenset(
         Outcome.BAD_ANSWER,
     }
 )
-# X509_V_ERR_CERT_NOT_YET_VALID: certificates are made in the past.
+# X509_V_ERR_CERT_NOT_YET_VALID shows a wrong clock: certificates are made in the past.
 _NOT_YET_VALID = 9
-# IP and TCP headers of a short exchange, and a TLS 1.3 handshake with a usual chain.
+# IP and TCP headers of a short exchange, and a TLS 1.3 handshake with a typical chain.
 _TCP_BYTES = 600
 _TLS_BYTES = 5_000
 
 
 class _Ended(Exception):
+    """The request has failed with `outcome`."""
+
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome)
         self.outcome = outcome
 
 
-class _Clock:
-    """The phases' lengths in ms, and the bytes they cost."""
+class _PhaseTimer:
+    """The duration of each phase in ms, and the octets used."""
 
     def __init__(self) -> None:
-        self.begun_s = self._last_s = time.perf_counter()
+        self.started_s = self._last_s = time.perf_counter()
         self.values: dict[str, Value] = {}
         self.cost_bytes = 0
 
-    def passed(self, phase: str) -> None:
+    def end(self, phase: str) -> None:
         now_s = time.perf_counter()
         self.values[phase] = (now_s - self._last_s) * 1000
         self._last_s = now_s
@@ -90,43 +92,44 @@ async def measure(
     timeout_s: float = TIMEOUT_S,
     now_ms: WallClock,
 ) -> Result:
-    """One GET; `target` is the service's name, never its URL.
+    """Sends one GET. `target` is the service's name, never its URL.
 
-    An answer below 500 is `ok`: the service answered, and `status` says what.
+    A response below 500 is `ok`: the service answered, and `status` shows how.
     """
-    time_ms, clock = now_ms(), _Clock()
+    time_ms, timer = now_ms(), _PhaseTimer()
     if proxy.kind != "none":
-        clock.values["proxy"] = proxy.kind
+        timer.values["proxy"] = proxy.kind
     try:
         async with asyncio.timeout(timeout_s):
-            _, outcome = await _ask(service.url, tls, software, proxy, clock)
+            _, outcome = await _request_head(service.url, tls, software, proxy, timer)
     except TimeoutError:
         outcome = Outcome.TIMEOUT
     except _Ended as ended:
         outcome = ended.outcome
     return Result(
-        NAME, VERSION, time_ms, outcome, service.name, clock.values, clock.cost_bytes
+        NAME, VERSION, time_ms, outcome, service.name, timer.values, timer.cost_bytes
     )
 
 
 async def hides_behind_sign_in(
     url: str, *, software: str = "towpath-agent", timeout_s: float = 5.0
 ) -> tuple[bool, int]:
-    """(is a sign-in page there, what asking cost): plain HTTP to the same host, once
-    HTTPS to it failed. It is one where that leads to another host (RFC 8952)."""
+    """Returns (is there a sign-in page, octets used). Call it if HTTPS to the host has
+    failed: a sign-in page redirects plain HTTP to another host (RFC 8952)."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:
         return False, 0
-    clock = _Clock()
-    shown = f"[{host}]" if ":" in host else host
+    timer = _PhaseTimer()
     with contextlib.suppress(TimeoutError, _Ended):
         async with asyncio.timeout(timeout_s):
-            url = f"http://{shown}/"
-            head, _ = await _ask(url, None, software, NO_PROXY, clock, only_head=True)
+            url = f"http://{_url_host(host)}/"
+            head, _ = await _request_head(
+                url, None, software, NO_PROXY, timer, only_head=True
+            )
             status = read_status(head) or 0
-            return leads_elsewhere(status, head, host), clock.cost_bytes
-    return False, clock.cost_bytes
+            return leads_elsewhere(status, head, host), timer.cost_bytes
+    return False, timer.cost_bytes
 
 
 async def check_online(
@@ -137,38 +140,40 @@ async def check_online(
     timeout_s: float = 5.0,
     now_ms: WallClock,
 ) -> Result:
-    """`ok` where the page is what it should be, `captive_portal` where something else
-    answers in its place."""
-    time_ms, clock = now_ms(), _Clock()
+    """The outcome is `ok` if the page is as expected, `captive_portal` if something
+    else answers instead."""
+    time_ms, timer = now_ms(), _PhaseTimer()
     body = bytearray()
     try:
         async with asyncio.timeout(timeout_s):
-            head, outcome = await _ask(check.url, tls, software, NO_PROXY, clock, body)
-        as_it_should = read_status(head) == check.status and (
+            head, outcome = await _request_head(
+                check.url, tls, software, NO_PROXY, timer, body
+            )
+        expected = read_status(head) == check.status and (
             check.text.encode() in bytes(body)
         )
-        if not as_it_should and outcome in {Outcome.OK, Outcome.BAD_ANSWER}:
+        if not expected and outcome in {Outcome.OK, Outcome.BAD_ANSWER}:
             outcome = Outcome.CAPTIVE_PORTAL
     except TimeoutError:
         outcome = Outcome.TIMEOUT
     except _Ended as ended:
         outcome = ended.outcome
     return Result(
-        NAME, VERSION, time_ms, outcome, check.name, clock.values, clock.cost_bytes
+        NAME, VERSION, time_ms, outcome, check.name, timer.values, timer.cost_bytes
     )
 
 
-async def _ask(
+async def _request_head(
     url: str,
     tls: ssl.SSLContext | None,
     software: str,
     proxy: ProxySetting,
-    clock: _Clock,
+    timer: _PhaseTimer,
     body: bytearray | None = None,
     only_head: bool = False,
 ) -> tuple[bytes, Outcome]:
-    """The head of the answer and what it means; fills `clock`, and `body` where it is
-    wanted."""
+    """Returns the header section of the response, and its outcome. Fills `timer`, and
+    `body` if given."""
     try:
         parts = urlsplit(url)
         secure = parts.scheme == "https"
@@ -178,79 +183,85 @@ async def _ask(
     host = parts.hostname or ""
     through = _proxy_for(host, proxy)
     at = (through.hostname or "", through.port or 8080) if through else (host, port)
-    addresses = await _look_up(*at)
-    clock.passed("lookup_ms")
+    addresses = await _resolve(*at)
+    timer.end("lookup_ms")
     reader, writer = await _connect(addresses)
-    clock.cost_bytes += _TCP_BYTES
-    clock.passed("connect_ms")
+    timer.cost_bytes += _TCP_BYTES
+    timer.end("connect_ms")
     try:
         if through and secure:
-            await _ask_proxy(reader, writer, through, f"{_shown(host)}:{port}", clock)
-            clock.passed("proxy_ms")
+            await _connect_through_proxy(
+                reader, writer, through, f"{_url_host(host)}:{port}", timer
+            )
+            timer.end("proxy_ms")
         if secure and tls is not None:
-            await _shake_hands(writer, tls, host)
-            clock.cost_bytes += _TLS_BYTES
-            clock.passed("tls_ms")
+            await _start_tls(writer, tls, host)
+            timer.cost_bytes += _TLS_BYTES
+            timer.end("tls_ms")
         request = _request(parts, software, None if secure else through)
         writer.write(request)
-        clock.cost_bytes += len(request)
-        head, rest = await _head(reader, clock)
+        timer.cost_bytes += len(request)
+        head, rest = await _read_head(reader, timer)
         status = read_status(head)
         if status is None:
             raise _Ended(Outcome.BAD_ANSWER)
-        clock.values["status"] = status
+        timer.values["status"] = status
         if not only_head:
-            rest = await _rest(reader, head, rest, status, clock)
-        clock.values["total_ms"] = (time.perf_counter() - clock.begun_s) * 1000
+            rest = await _read_body(reader, head, rest, status, timer)
+        timer.values["total_ms"] = (time.perf_counter() - timer.started_s) * 1000
         if body is not None:
             body += rest
         return head, judge(status, head, host)
     except OSError as error:
         raise _Ended(outcome_of(error)) from None
     finally:
-        # Not awaited: a server that does not close its side must not hold us up.
+        # Not awaited, because a server may never close its side.
         with contextlib.suppress(RuntimeError):
             writer.transport.abort()
 
 
-async def _rest(
-    reader: asyncio.StreamReader, head: bytes, body: bytes, status: int, clock: _Clock
+async def _read_body(
+    reader: asyncio.StreamReader,
+    head: bytes,
+    body: bytes,
+    status: int,
+    timer: _PhaseTimer,
 ) -> bytes:
     expected = body_bytes(head, status)
     while len(body) < expected and not (expected == MAX_BYTES and ends(head, body)):
         chunk = await reader.read(16_384)
         if not chunk:
             break
-        clock.cost_bytes += len(chunk)
+        timer.cost_bytes += len(chunk)
         body += chunk
     return body
 
 
 def _proxy_for(host: str, proxy: ProxySetting) -> SplitResult | None:
-    """The HTTP proxy for `host`; None where it is reached directly."""
+    """The HTTP proxy for `host`; None if it is reached directly."""
     if not applies(proxy, host):
         return None
     parts = urlsplit(proxy.url)
     return parts if parts.scheme == "http" else None
 
 
-async def _ask_proxy(
+async def _connect_through_proxy(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     proxy: SplitResult,
     to: str,
-    clock: _Clock,
+    timer: _PhaseTimer,
 ) -> None:
-    """CONNECT (RFC 9110 section 9.3.6)."""
-    asked = f"CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{_login(proxy)}\r\n".encode()
-    writer.write(asked)
+    """Sends CONNECT (RFC 9110 section 9.3.6)."""
+    request = f"CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{_login(proxy)}\r\n".encode()
+    writer.write(request)
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
         raise _Ended(Outcome.RESET) from None
     except asyncio.LimitOverrunError:
         raise _Ended(Outcome.BAD_ANSWER) from None
-    clock.cost_bytes += len(asked) + len(head)
+    timer.cost_bytes += len(request) + len(head)
     status = read_status(head)
     if status is None:
         raise _Ended(Outcome.BAD_ANSWER)
@@ -271,25 +282,26 @@ def _login(proxy: SplitResult) -> str:
     return f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}\r\n"
 
 
-def _shown(host: str) -> str:
+def _url_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-async def _look_up(host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
+async def _resolve(host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise _Ended(outcome_of(error)) from None
     except UnicodeError:
         raise _Ended(Outcome.NAME_NOT_FOUND) from None
-    return [(family, (str(at[0]), int(at[1]))) for family, _, _, _, at in found]
+    return [(family, (str(at[0]), int(at[1]))) for family, _, _, _, at in addresses]
 
 
 async def _connect(
     addresses: list[tuple[int, tuple[str, int]]],
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """The first address of each family, the other one 250 ms later (RFC 8305)."""
+    """Connects to the first address of each family, the second 250 ms after the first
+    (RFC 8305)."""
     chosen: dict[int, tuple[str, int]] = {}
     for family, at in addresses:
         chosen.setdefault(family, at)
@@ -323,20 +335,20 @@ async def _connect(
         for task in waiting:
             task.cancel()
             task.add_done_callback(_close)
-    # Where one family is missing here, the other's failure says more.
-    known = [each for each in failed if each is not Outcome.NO_NETWORK]
+    # If this network lacks one family, the failure of the other is the useful one.
+    known = [outcome for outcome in failed if outcome is not Outcome.NO_NETWORK]
     raise _Ended((known or failed or [Outcome.UNREACHABLE])[0])
 
 
 def _close(
     task: asyncio.Task[tuple[asyncio.StreamReader, asyncio.StreamWriter]],
 ) -> None:
-    """Lets go of a connection that came second."""
+    """Closes a connection that came second."""
     if not task.cancelled() and task.exception() is None:
         task.result()[1].transport.abort()
 
 
-async def _shake_hands(
+async def _start_tls(
     writer: asyncio.StreamWriter, tls: ssl.SSLContext, host: str
 ) -> None:
     try:
@@ -345,12 +357,12 @@ async def _shake_hands(
         early = error.verify_code == _NOT_YET_VALID
         raise _Ended(Outcome.CLOCK_WRONG if early else Outcome.TLS_FAILED) from None
     except (ssl.SSLError, ValueError):
-        # A sign-in page in front of everything is a usual reason for this one.
+        # A sign-in page that intercepts everything is a common reason.
         raise _Ended(Outcome.TLS_FAILED) from None
 
 
 def _request(parts: SplitResult, software: str, proxy: SplitResult | None) -> bytes:
-    """A GET; to a proxy, of the whole URL (RFC 9112 section 3.2.2)."""
+    """Builds a GET; to a proxy, with the whole URL (RFC 9112 section 3.2.2)."""
     path = parts.path or "/"
     if parts.query:
         path += f"?{parts.query}"
@@ -364,18 +376,20 @@ def _request(parts: SplitResult, software: str, proxy: SplitResult | None) -> by
     ).encode("utf-8", "replace")
 
 
-async def _head(reader: asyncio.StreamReader, clock: _Clock) -> tuple[bytes, bytes]:
-    """The status line with headers, and what came of the body with them; notes the
-    first byte's time."""
+async def _read_head(
+    reader: asyncio.StreamReader, timer: _PhaseTimer
+) -> tuple[bytes, bytes]:
+    """Reads the status line and headers, and the part of the body that came with them.
+    Ends the phase `first_byte_ms`."""
     head = await reader.read(4_096)
     if not head:
         raise _Ended(Outcome.RESET)
-    clock.passed("first_byte_ms")
+    timer.end("first_byte_ms")
     while b"\r\n\r\n" not in head and len(head) < 32_768:
-        more = await reader.read(4_096)
-        if not more:
+        chunk = await reader.read(4_096)
+        if not chunk:
             break
-        head += more
-    clock.cost_bytes += len(head)
+        head += chunk
+    timer.cost_bytes += len(head)
     head, _, body = head.partition(b"\r\n\r\n")
     return head, body
