@@ -130,26 +130,25 @@ def elapsed(before: Moment, now: Moment) -> Elapsed:
 
 
 def growth(
-    before: int | None, now: int | None, wide: bool, most: float | None
+    before: int | None, now: int | None, is_64_bit: bool, max_growth: float | None
 ) -> int | None:
     """By how much a counter grew; None if that is not certain.
 
-    `wide`: it has 64 bits. `most`: the most it can have grown by in that time, None if
-    that is not known.
+    `max_growth` is how much it can grow in that time, None if that is not known.
     """
     if before is None or now is None or now < 0:
         return None
     delta = now - before
-    if wide:
+    if is_64_bit:
         # 46 years at 100 Gbit/s: a 64-bit counter that goes back was reset.
         return delta if delta >= 0 else None
-    if most is not None and most >= COUNTER32:
+    if max_growth is not None and max_growth >= COUNTER32:
         # It may have wrapped once or more: any number would be a guess.
         return None
     if delta >= 0:
         return delta
     delta += COUNTER32
-    return delta if most is not None and 0 <= delta <= most else None
+    return delta if max_growth is not None and 0 <= delta <= max_growth else None
 
 
 def rates_between(
@@ -169,20 +168,20 @@ def rates_between(
     # The faster of both: traffic before a change of speed had the old speed.
     speed = max(before.speed_bps or 0, now.speed_bps or 0)
     bits = speed * seconds * OVER_LINE_RATE if speed else None
-    octets_most = bits / 8 if bits else None
-    frames_most = bits / _FRAME_BITS if bits else None
-    wide, packets_wide = now.octets64, now.packets64
+    max_octets = bits / 8 if bits else None
+    max_frames = bits / _FRAME_BITS if bits else None
+    is_64_bit, packets_64_bit = now.octets64, now.packets64
 
-    in_octets = growth(old[IN_OCTETS], new[IN_OCTETS], wide, octets_most)
-    out_octets = growth(old[OUT_OCTETS], new[OUT_OCTETS], wide, octets_most)
-    if in_octets is None or out_octets is None or not wide:
+    in_octets = growth(old[IN_OCTETS], new[IN_OCTETS], is_64_bit, max_octets)
+    out_octets = growth(old[OUT_OCTETS], new[OUT_OCTETS], is_64_bit, max_octets)
+    if in_octets is None or out_octets is None or not is_64_bit:
         timed = before.moment.ticks is not None and now.moment.ticks is not None
         for at in (IN_OCTETS, OUT_OCTETS):
-            if _was_reset(old[at], new[at], wide, timed, octets_most):
+            if _was_reset(old[at], new[at], is_64_bit, timed, max_octets):
                 # Then the others were reset too, even if they have grown since.
                 return UNKNOWN
     faults = [
-        growth(old[at], new[at], False, frames_most)
+        growth(old[at], new[at], False, max_frames)
         for at in (IN_ERRORS, OUT_ERRORS, IN_DISCARDS, OUT_DISCARDS)
     ]
     in_bps = _bps(in_octets, seconds, speed)
@@ -194,7 +193,7 @@ def rates_between(
         return UNKNOWN
     errors, packets = faults[0], None
     if errors is not None:
-        packets = _packets(old, new, packets_wide, frames_most)
+        packets = _packets(old, new, packets_64_bit, max_frames)
     ratio = None
     if errors is not None and packets is not None and errors + packets > 0:
         ratio = errors / (errors + packets)
@@ -214,20 +213,24 @@ def _other_module(before: int | None, now: int | None) -> bool:
 
 
 def _was_reset(
-    before: int | None, now: int | None, wide: bool, timed: bool, most: float | None
+    before: int | None,
+    now: int | None,
+    is_64_bit: bool,
+    timed: bool,
+    max_growth: float | None,
 ) -> bool:
-    """True if a counter went back, and that was no wrap. `most` as in `growth`.
+    """True if a counter went back, and that was no wrap. `max_growth` as in `growth`.
 
     Without sysUpTime (not `timed`) a wrap cannot be told from a restart, so a counter
     that went back was reset.
     """
     if before is None or now is None or now >= before:
         return False
-    if wide:
+    if is_64_bit:
         return True
-    if most is None or most >= COUNTER32:
+    if max_growth is None or max_growth >= COUNTER32:
         return False
-    return not timed or now - before + COUNTER32 > most
+    return not timed or now - before + COUNTER32 > max_growth
 
 
 def _per_s(count: int | None, seconds: float) -> float | None:
@@ -241,12 +244,14 @@ def _bps(octets: int | None, seconds: float, speed: int) -> float | None:
     return bps if not speed or bps <= speed * _GARBAGE else None
 
 
-def _packets(old: Values, new: Values, wide: bool, most: float | None) -> int | None:
+def _packets(
+    old: Values, new: Values, is_64_bit: bool, max_growth: float | None
+) -> int | None:
     """Packets received. Some agents have no multicast and broadcast counters: then
     unicast is all there is."""
-    unicast = growth(old[IN_UCAST], new[IN_UCAST], wide, most)
+    unicast = growth(old[IN_UCAST], new[IN_UCAST], is_64_bit, max_growth)
     if unicast is None:
         return None
-    multicast = growth(old[IN_MCAST], new[IN_MCAST], wide, most) or 0
-    broadcast = growth(old[IN_BCAST], new[IN_BCAST], wide, most) or 0
+    multicast = growth(old[IN_MCAST], new[IN_MCAST], is_64_bit, max_growth) or 0
+    broadcast = growth(old[IN_BCAST], new[IN_BCAST], is_64_bit, max_growth) or 0
     return unicast + multicast + broadcast

@@ -22,7 +22,7 @@ ENGINE_ID_INVALID = "engine_id_invalid"
 VALUES_IMPLAUSIBLE = "values_implausible"
 VALUES_UNREADABLE = "values_unreadable"
 # Names listed in a sentence.
-_MOST = 5
+_MAX_LISTED = 5
 _COLUMN_NAMES = {
     oids.IF_DESCR: "ifDescr",
     oids.IF_TYPE: "ifType",
@@ -49,8 +49,8 @@ def of_ports(plans: Iterable[PortPlan], period_s: float) -> dict[str, str]:
     """What is wrong with the ports' counters and names."""
     narrow, unnamed = [], []
     for plan in plans:
-        most = (plan.port.speed_bps or 0) / 8 * period_s * OVER_LINE_RATE
-        if plan.oids[0] and not plan.octets64 and most >= COUNTER32:
+        max_octets = (plan.port.speed_bps or 0) / 8 * period_s * OVER_LINE_RATE
+        if plan.oids[0] and not plan.octets64 and max_octets >= COUNTER32:
             narrow.append(plan.port.key)
         if not plan.port.stable:
             unnamed.append(plan.port.key)
@@ -97,7 +97,7 @@ def of_engine_id(engine_id: bytes, others: Collection[str]) -> dict[str, str]:
             "device one of its own"
         }
     if others:
-        names = ", ".join(sorted(others)[:_MOST])
+        names = ", ".join(sorted(others)[:_MAX_LISTED])
         return {
             ENGINE_ID_SHARED: f"engine id {engine_id.hex()} is also used by {names}: "
             "SNMP version 3 may refuse either device, and their traps cannot be told "
@@ -114,9 +114,11 @@ def of_unreadable(
         return {}
     shown = [
         f"{_value_name(oid, name_of)}: {reason}"
-        for oid, reason in sorted(reasons.items())[:_MOST]
+        for oid, reason in sorted(reasons.items())[:_MAX_LISTED]
     ]
-    more = f"; and {len(reasons) - _MOST} more" if len(reasons) > _MOST else ""
+    more = (
+        f"; and {len(reasons) - _MAX_LISTED} more" if len(reasons) > _MAX_LISTED else ""
+    )
     values = "values" if len(reasons) > 1 else "value"
     return {
         VALUES_UNREADABLE: f"{len(reasons)} {values} cannot be read and count as "
@@ -164,5 +166,5 @@ def _ports(names: list[str]) -> str:
 
 
 def _few(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(names[:_MAX_LISTED]) + more

@@ -36,7 +36,7 @@ from probes.wire.failure import Outcome
 
 _MS_PER_DAY = 86_400_000
 # LLDP needs some time after a link has come up.
-_MOST_MISSED_ROUNDS = 3
+_MAX_MISSED_ROUNDS = 3
 
 
 class NeighbourTopology(Protocol):
@@ -120,7 +120,7 @@ class NeighbourMonitor:
         for port in set(last_seen_ms) - seen:
             if port in ports_up:
                 self._missed_rounds[port] = self._missed_rounds.get(port, 0) + 1
-            gone = self._missed_rounds.get(port, 0) >= _MOST_MISSED_ROUNDS
+            gone = self._missed_rounds.get(port, 0) >= _MAX_MISSED_ROUNDS
             if gone or now_ms - last_seen_ms[port] > self._keep_ms:
                 del last_seen_ms[port]
                 self._missed_rounds.pop(port, None)

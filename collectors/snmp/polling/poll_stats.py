@@ -25,7 +25,7 @@ _SELF = Schema(
     ),
 )
 # As in the rule `monitor_cut_off`: fewer may well be down at the same time.
-_LEAST_DEVICES = 3
+_MIN_DEVICES = 3
 
 
 def without_answered(batches: Iterable[Batch]) -> list[Batch]:
@@ -98,7 +98,7 @@ class PollerReport:
     def is_cut_off(self) -> bool:
         """True if no device answered its last poll."""
         answered = self._answered.values()
-        return len(answered) >= _LEAST_DEVICES and not any(answered)
+        return len(answered) >= _MIN_DEVICES and not any(answered)
 
     def row(self, now: PollStats, now_ms: int) -> Batch:
         """The row of what happened since the last row."""

@@ -100,14 +100,14 @@ def pack(
     `names` holds the columns of `NAMES` as last read.
     """
     known = [oid for oid in _SCALARS if oid in scalars]
-    most = MAX_OCTETS_V3 if version == "3" else MAX_OCTETS
+    max_octets = MAX_OCTETS_V3 if version == "3" else MAX_OCTETS
     fast: list[PlannedGet] = []
     oids_now, octets = list(known), 32 * len(known)
     plans_now: list[PortPlan] = []
     for plan in plans:
         wanted = [oid for oid in plan.oids if oid]
         full = len(oids_now) + len(wanted) > varbinds
-        if plans_now and (full or octets + plan.octets > most):
+        if plans_now and (full or octets + plan.octets > max_octets):
             fast.append(PlannedGet(tuple(oids_now), tuple(plans_now)))
             oids_now, plans_now, octets = known[:1], [], 32
         oids_now += wanted
@@ -115,7 +115,7 @@ def pack(
         octets += plan.octets
     fast.append(PlannedGet(tuple(oids_now), tuple(plans_now)))
     ports = [plan.port for plan in plans]
-    slow = _slow(ports, names, known[:1], most, varbinds)
+    slow = _slow(ports, names, known[:1], max_octets, varbinds)
     per_poll = -(-len(slow) // _SLOW_POLLS)
     return Plan(tuple(fast), tuple(map(tuple, slow)), per_poll, varbinds)
 
@@ -165,7 +165,7 @@ def _slow(
     ports: list[Port],
     columns: Columns,
     first: list[str],
-    most: int,
+    max_octets: int,
     varbinds: int,
 ) -> list[list[str]]:
     requests: list[list[str]] = []
@@ -177,7 +177,7 @@ def _slow(
                 continue
             oid = _instance(column, port.if_index)
             more = _octets(oid, value) + 16
-            if len(now) >= varbinds or octets + more > most:
+            if len(now) >= varbinds or octets + more > max_octets:
                 requests.append(now)
                 now, octets = list(first), 32
             now.append(oid)

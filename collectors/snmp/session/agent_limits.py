@@ -48,8 +48,8 @@ class AgentLimits(msgspec.Struct):
         if self.answered >= varbinds:
             # The agent manages less than it did.
             self.answered = 0
-        most = (self.answered + varbinds) // 2 if self.answered else varbinds - 1
-        self.ceiling = max(1, min(self.ceiling, most))
+        ceiling = (self.answered + varbinds) // 2 if self.answered else varbinds - 1
+        self.ceiling = max(1, min(self.ceiling, ceiling))
         self.varbinds = max(1, min(self.varbinds, varbinds // 2))
         self._wait_longer()
 

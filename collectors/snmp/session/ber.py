@@ -13,8 +13,8 @@ Oid = tuple[int, ...]
 INTEGER, OCTETS, NULL, OID, SEQUENCE = 0x02, 0x04, 0x05, 0x06, 0x30
 IP_ADDRESS, COUNTER32, GAUGE32, TICKS, OPAQUE = 0x40, 0x41, 0x42, 0x43, 0x44
 COUNTER64 = 0x46
-_MOST_PARTS = 128
-_MOST_OID_OCTETS = 5 * _MOST_PARTS
+_MAX_PARTS = 128
+_MAX_OID_OCTETS = 5 * _MAX_PARTS
 
 
 class Malformed(ValueError):
@@ -141,7 +141,7 @@ def _arcs(content: bytes) -> Oid:
         raise Malformed("an OID of no octets")
     if content[-1] & 0x80:
         raise Malformed("an OID that is cut off")
-    if len(content) > _MOST_OID_OCTETS:
+    if len(content) > _MAX_OID_OCTETS:
         raise Malformed("an OID that is too long")
     arcs, arc = [], 0
     for octet in content:
@@ -151,7 +151,7 @@ def _arcs(content: bytes) -> Oid:
         if not octet & 0x80:
             arcs.append(arc)
             arc = 0
-    if len(arcs) > _MOST_PARTS:
+    if len(arcs) > _MAX_PARTS:
         raise Malformed("an OID that is too long")
     root = min(arcs[0] // 40, 2)
     return (root, arcs[0] - root * 40, *arcs[1:])
@@ -159,7 +159,7 @@ def _arcs(content: bytes) -> Oid:
 
 def oid_text(content: bytes) -> str:
     """The OID as text without a leading dot, from its content octets."""
-    if len(content) > _MOST_OID_OCTETS:
+    if len(content) > _MAX_OID_OCTETS:
         raise Malformed("an OID that is too long")
     # Rows of a column differ in the last part only: the other parts are cached.
     at = len(content) - 1
@@ -178,6 +178,6 @@ def oid_text(content: bytes) -> str:
 @lru_cache(maxsize=16_384)
 def _prefix_text(content: bytes) -> str:
     arcs = _arcs(content)
-    if len(arcs) >= _MOST_PARTS:
+    if len(arcs) >= _MAX_PARTS:
         raise Malformed("an OID that is too long")
     return ".".join(map(str, arcs))

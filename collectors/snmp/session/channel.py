@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 _Result = TypeVar("_Result")
-_MOST_OCTETS = 65_535
+_MAX_OCTETS = 65_535
 # Datagrams that are not read yet; if there are more, the oldest are lost.
-_MOST_UNREAD = 32
+_MAX_UNREAD = 32
 
 
 class Channel(Protocol):
@@ -67,7 +67,7 @@ class SocketChannel(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self._arrival = _Arrival()
-        self._received: deque[bytes | Exception] = deque(maxlen=_MOST_UNREAD)
+        self._received: deque[bytes | Exception] = deque(maxlen=_MAX_UNREAD)
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -127,7 +127,7 @@ class DescriptorChannel:
     async def receive(self, ends_s: float) -> bytes:
         while True:
             try:
-                return self.attempt(lambda: os.read(self._descriptor, _MOST_OCTETS))
+                return self.attempt(lambda: os.read(self._descriptor, _MAX_OCTETS))
             except BlockingIOError:
                 await self.ready(ends_s)
 
@@ -152,8 +152,8 @@ class DescriptorChannel:
 
     def clear(self) -> None:
         with contextlib.suppress(OSError):
-            for _ in range(_MOST_UNREAD):
-                self.attempt(lambda: os.read(self._descriptor, _MOST_OCTETS))
+            for _ in range(_MAX_UNREAD):
+                self.attempt(lambda: os.read(self._descriptor, _MAX_OCTETS))
 
     def close(self) -> None:
         self._loop.remove_reader(self._descriptor)

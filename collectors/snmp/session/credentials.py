@@ -44,7 +44,7 @@ AUTH = ("none", "md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 PRIV = ("none", "des", "aes128", "aes192", "aes256")
 _ALIASES = {"sha": "sha1", "aes": "aes128"}
 # RFC 3414 section 11.2
-_LEAST_PASSWORD = 8
+_MIN_PASSWORD = 8
 
 
 class CredentialError(ValueError):
@@ -103,10 +103,10 @@ def credential(name: str, given: Mapping[str, Any]) -> Credential:
         ("auth", auth, auth_password),
         ("priv", priv, priv_password),
     ):
-        if protocol != "none" and len(password) < _LEAST_PASSWORD:
+        if protocol != "none" and len(password) < _MIN_PASSWORD:
             raise wrong(
                 f"{kind} {protocol} needs {kind}_password of at least "
-                f"{_LEAST_PASSWORD} characters"
+                f"{_MIN_PASSWORD} characters"
             )
         if protocol == "none" and password:
             raise wrong(f"{kind}_password is given but {kind} is none")

@@ -55,10 +55,10 @@ class DeviceSession:
         return DeviceSession(self.session, budget, self.limits)
 
     @contextmanager
-    def tries(self, most: int) -> Iterator[None]:
-        """Sends each request at most `most` times within this context."""
+    def tries(self, at_most: int) -> Iterator[None]:
+        """Sends each request at most `at_most` times within this context."""
         policy = self.session.retry_policy
-        self.session.retry_policy = RetryPolicy(policy.timeouts_s[:most])
+        self.session.retry_policy = RetryPolicy(policy.timeouts_s[:at_most])
         try:
             yield
         finally:

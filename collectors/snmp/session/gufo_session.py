@@ -28,7 +28,7 @@ _Answer = TypeVar("_Answer")
 # time is refreshed well before that.
 _REFRESH_S = 120.0
 # GETs that are known to be sound: more than a chassis of a thousand ports needs.
-_MOST_SOUND = 4_096
+_MAX_SOUND = 4_096
 
 
 class _Shape(NamedTuple):
@@ -77,7 +77,7 @@ class GufoSession(UdpSession):
             del self._sound_gets[key]
         answer = await super().get(requested)
         if self._is_sound(requested, answer):
-            if len(self._sound_gets) >= _MOST_SOUND:
+            if len(self._sound_gets) >= _MAX_SOUND:
                 self._sound_gets.clear()
             self._sound_gets[key] = _shape(answer)
         return answer

@@ -9,7 +9,7 @@ from probes.wire import numbers
 
 _MAC_BYTES = 6
 # A name has more than two letters; shorter octets with zeros between are numbers.
-_LEAST_UTF16 = 6
+_MIN_UTF16 = 6
 _WESTERN, _CHINESE = "cp1252", "gb2312"
 # Characters above ASCII that occur in Western text, such as quotation marks, dashes,
 # degrees and pounds. Other characters suggest that the octets are not text.
@@ -105,7 +105,7 @@ def _wide(octets: bytes) -> str | None:
     even = octets[: len(octets) // 2 * 2]
     while even[-2:] in (b"\0\0", b"\xff\xff"):
         even = even[:-2]
-    if len(even) < _LEAST_UTF16:
+    if len(even) < _MIN_UTF16:
         return None
     for zeros, letters, codec in (
         (even[1::2], even[0::2], "utf-16-le"),

@@ -25,7 +25,7 @@ WalkRow = tuple[str, Value | None]
 # 25 rows of one column fit into an Ethernet frame.
 MAX_REPETITIONS = 25
 # A device that sends nothing but unreadable values must not fill the memory.
-_MOST_UNREADABLE = 1_000
+_MAX_UNREADABLE = 1_000
 
 
 class Failed(Exception):
@@ -75,7 +75,7 @@ class UnreadableValues:
         """Records the reason; "" if the value could be read, which ends a fault."""
         if not fault:
             self.by_oid.pop(oid, None)
-        elif len(self.by_oid) < _MOST_UNREADABLE:
+        elif len(self.by_oid) < _MAX_UNREADABLE:
             self.by_oid[oid] = fault
 
     def clear(self) -> None:

@@ -1,7 +1,7 @@
 """A session in Python: SNMP v1, v2c and v3 over UDP.
 
-A response is read binding by binding (`pdu`), so a value that cannot be read costs that
-value; `faults` keeps its OID and the reason.
+A response is read binding by binding (`pdu`), so a value that cannot be read costs only
+that value; `unreadable` keeps its OID and the reason.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from probes.wire.failure import Outcome
 from probes.wire.socket_errors import outcome_of
 
 # Discovery, a wrong clock, and an engine that has changed meanwhile.
-_MOST_RESYNCS = 3
+_MAX_RESYNCS = 3
 # The agent may be restarting.
 _REFUSED_PAUSE_S = 0.2
 NO_AGENT = "no agent listens on that port"
@@ -168,7 +168,7 @@ class UdpSession:
             self._channel = await self._open()
         ends_s = asyncio.get_running_loop().time() + timeout_s
         envelope = self._envelope
-        for _ in range(_MOST_RESYNCS):
+        for _ in range(_MAX_RESYNCS):
             self._channel.clear()
             self.counts.packets += 1
             try:

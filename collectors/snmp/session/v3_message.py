@@ -30,7 +30,7 @@ V3, REPORT = 3, 0xA8
 AUTH, PRIV, REPORTABLE = 0x01, 0x02, 0x04
 _USM = 3
 _MAX_SIZE = 65_507
-_MOST_ENGINE_OCTETS = 32
+_MAX_ENGINE_OCTETS = 32
 _COUNTER32 = 0x41
 
 
@@ -97,7 +97,7 @@ def decode(data: bytes) -> V3Message:
     user, at = read_octets(data, at, stop)
     digest_at, after_digest = expect(data, at, stop, OCTETS)
     salt, _ = read_octets(data, after_digest, stop)
-    if len(engine_id) > _MOST_ENGINE_OCTETS or len(user) > _MOST_ENGINE_OCTETS:
+    if len(engine_id) > _MAX_ENGINE_OCTETS or len(user) > _MAX_ENGINE_OCTETS:
         raise Malformed("an engine id or a user name of more than 32 octets")
     if boots < 0 or time < 0:
         raise Malformed("an engine's time below zero")
