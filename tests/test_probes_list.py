@@ -58,7 +58,9 @@ from pathlib import Path
 
 import msgspec
 
+from collectors.batch import gather
 from collectors.estate.estate_model import Estate
+from collectors.experience.agent_results import read_results
 from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.policies import agent_policy
 from collectors.ingest.tag_limits import TagLimits
@@ -114,16 +116,18 @@ asyncio.run(run_agent())
 results = [result for report in reports for result in report.results]
 ((name, outcome, target),) = {(r.probe, r.outcome, r.target) for r in results}
 row = samples(reports[0], "hall", "")[0]
-bounds = TagLimits(Estate, PolicyConfig(), CATALOGUE)
+(batch,) = gather([row], "agents", row.time_ms)
+limits = TagLimits(Estate, PolicyConfig(), CATALOGUE)
 with contextlib.redirect_stdout(io.StringIO()) as once:
     code = main(["once", "--probe", "lamp", "--json", "--name", "a.example"])
 print(
     json.dumps(
         {
             "result": [name, outcome, target],
-            "stored": check_sample(bounds.limit_sample(row), CATALOGUE).fields["lamps"],
-            "target": bounds.limit_sample(row).tags["target"],
-            "others": bounds.other_targets,
+            "stored": check_sample(limits.limit_sample(row), CATALOGUE).fields["lamps"],
+            "target": limits.limit_sample(row).tags["target"],
+            "others": limits.other_targets,
+            "groups": [result.kind for result in read_results(batch, {})],
             "status": status_lines(read_status(folder), wall_ms()),
             "costs": [
                 (line.run_bytes, line.runs)
@@ -165,6 +169,8 @@ def test_a_new_probe_is_one_module_and_its_line_in_the_list(tmp_path: Path) -> N
     assert any("Lit lamps (hall)" in line for line in seen["status"])
     # The server keeps its row, with the target that it allows.
     assert (seen["stored"], seen["target"], seen["others"]) == (3, "hall", 0)
+    # Groups read it, and show nothing of it until a figure is declared.
+    assert seen["groups"] == ["lamp"]
     # Its cost counts: each minute, as the policy says, and so on a metered line too.
     assert seen["costs"] == [[700, 1440], [700, 720]]
     assert "lamp: the lamps that are lit" in seen["collected"]

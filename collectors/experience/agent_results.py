@@ -197,7 +197,7 @@ def _figures(
         if values_read[0] is None and outcome == Outcome.NOT_CONNECTED:
             return (0, *values_read[1:])
         return values_read if values_read[0] is not None else ()
-    if kind in ("web", "name_lookup", "teams_relay"):
+    if "worked" in VALUES.get(kind, ()):
         if outcome == Outcome.OK:
             return (*values_read, 1)
         return (*values_read, 0) if _is_network_failure(outcome) else ()

@@ -47,7 +47,7 @@ async def measure_once(
 ) -> OnceResult:
     """Runs one round of each of `probes` under `policy`, or with `ask_server` under the
     policy of the council's server, or else under the last one it gave."""
-    time_ms, source = wall_ms(), "as given"
+    time_ms, source = wall_ms(), "from the options"
     if ask_server:
         policy, source = await _policy(settings, software)
     place = await _where(settings, policy)
@@ -106,9 +106,9 @@ async def _policy(settings: Settings, software: str) -> tuple[Policy, str]:
         if policy is not None:
             return policy, f"from {settings.server}"
     except NotEnrolled as error:
-        return read_policy(settings.folder()), f"empty: {error}"
+        return read_policy(settings.folder()), f"none ({error})"
     except (Later, CredentialRefused) as error:
-        return read_policy(settings.folder()), f"the last one received: {error}"
+        return read_policy(settings.folder()), f"the last one received ({error})"
     return read_policy(settings.folder()), "the last one received"
 
 
