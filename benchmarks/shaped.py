@@ -219,12 +219,12 @@ def _drop(
     )
     text = "flush ruleset\ntable inet faults {\nchain input {\n"
     text += f"type filter hook input priority 0\n{rules}\n}}\n}}\n"
-    path._do(end("nft", "-f", "-"), text)
+    path.run(end("nft", "-f", "-"), text)
 
 
 def _dropped(end: Any, path: ShapedPath) -> dict[int, int]:
     """Packets dropped by port."""
-    ruleset = json.loads(path._do(end("nft", "-j", "list", "ruleset")))
+    ruleset = json.loads(path.run(end("nft", "-j", "list", "ruleset")))
     dropped = {}
     for entry in ruleset["nftables"]:
         parts = entry.get("rule", {}).get("expr", [])
