@@ -34,7 +34,7 @@ from alerts.rule_files import Rules
 from alerts.window import Window
 from alerts.window_warmup import warm_up
 from collectors.background_tasks import BackgroundTasks
-from collectors.batch import Batch, gather
+from collectors.batch import Batch, batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.experience.groups import LEAST
 from collectors.failure_log import FailureLog
@@ -338,7 +338,7 @@ class AlertEngine:
             return
         samples = [sample for _, sample in unsent]
         try:
-            await self._append.append(*gather(samples, "alerts", self._now_ms()))
+            await self._append.append(*batch_samples(samples, "alerts", self._now_ms()))
         except Exception as error:  # noqa: BLE001 - a full disk must not stop pages
             self._failures.failed(error, key="append", what="append")
             return

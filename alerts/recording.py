@@ -39,7 +39,7 @@ from alerts.rule import Duration
 from alerts.rule_files import Rules
 from alerts.suppression import Silence
 from alerts.window import Window
-from collectors.batch import Batch, check, gather
+from collectors.batch import Batch, batch_samples, check_batch
 from collectors.config_errors import explain
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
@@ -219,8 +219,8 @@ def _batches(rows: Sequence[RecordedRows], start_ms: int) -> Iterator[Batch]:
             absent = [name for name, value in fields.items() if value is None]
             present = {k: v for k, v in fields.items() if v is not None}
             sample = Sample(recorded.measurement, recorded.tags, present, time_ms)
-            for batch in gather([sample], "recording", time_ms + recorded.delay):
-                yield check(_with_absent(batch, absent), CATALOGUE)
+            for batch in batch_samples([sample], "recording", time_ms + recorded.delay):
+                yield check_batch(_with_absent(batch, absent), CATALOGUE)
 
 
 def _with_absent(batch: Batch, absent: list[str]) -> Batch:

@@ -20,7 +20,7 @@ from alerts.rule import Duration, Rule
 from alerts.rule_checks import explains_errors, rule_errors, weaker_causes
 from collectors.config_errors import dotted
 from collectors.strict_model import StrictModel
-from collectors.yaml_file import fit, parse, read_text
+from collectors.yaml_file import parse_yaml, read_text, validate
 from probes.wire.catalogue import Catalogue, did_you_mean
 
 
@@ -188,13 +188,13 @@ def load_rule_files(
 
 def _read_file(source: Path, text: str, findings: list[str]) -> Iterator[Any]:
     """(rule or override, its dotted path, its lines) for each entry in `text`."""
-    document, lines = parse(source, text, findings)
+    document, lines = parse_yaml(source, text, findings)
     if document is None:
         return
     if not isinstance(document, dict):
         findings.append(f"{source}:1: expected `rules:` or `overrides:` at the top")
         return
-    file = fit(source, document, lines, _RuleFile, findings)
+    file = validate(source, document, lines, _RuleFile, findings)
     if file is None:
         return
     for n, rule in enumerate(file.rules):

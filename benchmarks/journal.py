@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from collectors.batch import Batch, check, gather
+from collectors.batch import Batch, batch_samples, check_batch
 from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE, INTERFACE
 from probes.wire.catalogue import Field, Measurement
@@ -153,14 +153,14 @@ def _batch(measurement: Measurement, count: int, chance: random.Random) -> Batch
         )
         for i in range(count)
     ]
-    return gather(samples, "benchmark", 1_700_000_000_000)[0]
+    return batch_samples(samples, "benchmark", 1_700_000_000_000)[0]
 
 
 def _check_us(batch: Batch) -> float:
     took = []
     for _ in range(2_000):
         begun_s = time.perf_counter()
-        check(batch, CATALOGUE)
+        check_batch(batch, CATALOGUE)
         took.append(time.perf_counter() - begun_s)
     return 1e6 * statistics.median(took)
 

@@ -104,7 +104,9 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
             )
 
 
-def gather(samples: Iterable[Sample], source: str, received_ms: int) -> list[Batch]:
+def batch_samples(
+    samples: Iterable[Sample], source: str, received_ms: int
+) -> list[Batch]:
     """`samples` as one batch a measurement, in order of first appearance."""
     grouped: dict[str, list[Sample]] = {}
     for sample in samples:
@@ -123,7 +125,7 @@ def gather(samples: Iterable[Sample], source: str, received_ms: int) -> list[Bat
     return batches
 
 
-def check(batch: Batch, catalogue: Catalogue) -> Batch:
+def check_batch(batch: Batch, catalogue: Catalogue) -> Batch:
     """`batch` with its values as declared; `Misfit` says what does not fit.
 
     Returns the same object where nothing had to be turned.
@@ -162,7 +164,7 @@ def check(batch: Batch, catalogue: Catalogue) -> Batch:
     )
 
 
-class Sifted(NamedTuple):
+class SiftedBatch(NamedTuple):
     """What the catalogue takes of a batch, and in `aside` what it does not: each row
     that lost something, with its time, its tags and what it lost. `reasons` counts the
     losses by reason; `text` is the sentence about the first."""
@@ -173,11 +175,11 @@ class Sifted(NamedTuple):
     text: str
 
 
-def sift(batch: Batch, catalogue: Catalogue) -> Sifted:
+def sift(batch: Batch, catalogue: Catalogue) -> SiftedBatch:
     """`check`, but one bad value costs that value alone, and a bad time or tag its row.
     What has no name in the catalogue, or no shape, is set aside whole."""
     try:
-        return Sifted(check(batch, catalogue), None, Counter(), "")
+        return SiftedBatch(check_batch(batch, catalogue), None, Counter(), "")
     except Misfit as misfit:
         text, reason = str(misfit), misfit.reason
     try:
@@ -185,7 +187,7 @@ def sift(batch: Batch, catalogue: Catalogue) -> Sifted:
         declared = _declared(batch.schema, catalogue)
     except (Misfit, UnknownName):
         rows = max(1, *map(len, batch.columns)) if batch.columns else 1
-        return Sifted(None, batch, Counter({reason: rows}), text)
+        return SiftedBatch(None, batch, Counter({reason: rows}), text)
     own = 1 + len(batch.schema.tags)
     sound = [_is_identified(row) for row in zip(*batch.columns[:own], strict=True)]
     reasons = Counter({_UNIDENTIFIED: sound.count(False)})
@@ -206,7 +208,9 @@ def sift(batch: Batch, catalogue: Catalogue) -> Sifted:
                     reasons[misfit.reason] += 1
         good.append(kept)
         bad.append(lost)
-    return Sifted(_with(batch, good), _with(batch, bad), +reasons, text)
+    return SiftedBatch(
+        _with_fields(batch, good), _with_fields(batch, bad), +reasons, text
+    )
 
 
 def _is_identified(row: tuple[object, ...]) -> bool:
@@ -216,7 +220,7 @@ def _is_identified(row: tuple[object, ...]) -> bool:
     return all(isinstance(tag, str) for tag in tags)
 
 
-def _with(batch: Batch, fields: list[Column]) -> Batch | None:
+def _with_fields(batch: Batch, fields: list[Column]) -> Batch | None:
     """`batch` with `fields` for its own: the rows and fields that have a value."""
     used = [at for at, c in enumerate(fields) if any(v is not None for v in c)]
     rows = [

@@ -87,7 +87,7 @@ def dotted(parts: Sequence[int | str]) -> str:
     return text
 
 
-def not_text(error: UnicodeDecodeError) -> str:
+def encoding_error(error: UnicodeDecodeError) -> str:
     """`7: is not UTF-8 text`, where 7 is the line of the first byte that is none."""
     line = bytes(error.object[: error.start]).count(b"\n") + 1
     return f"{line}: is not UTF-8 text (save it with the encoding UTF-8)"

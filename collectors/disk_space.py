@@ -25,7 +25,7 @@ Point = tuple[int, int]
 """(time in ms, bytes free)"""
 
 
-class Room(NamedTuple):
+class FreeSpace(NamedTuple):
     """What a file system has left for us. `files_left` is None if it does not say."""
 
     free_bytes: int
@@ -60,7 +60,7 @@ class Disks:
             if room.full
         ]
 
-    def _sample(self, folder: str, room: Room, now_ms: int) -> Sample:
+    def _sample(self, folder: str, room: FreeSpace, now_ms: int) -> Sample:
         past = self._past.setdefault(folder, deque())
         past.append((now_ms, room.free_bytes))
         while past[0][0] < now_ms - _MOST_MS:
@@ -76,17 +76,17 @@ class Disks:
         tags = {"process": self._process, "folder": folder}
         return Sample("self_disk", tags, fields, now_ms)
 
-    def _rooms(self) -> dict[str, Room]:
+    def _rooms(self) -> dict[str, FreeSpace]:
         """Names of the folders on a file system, such as `state, reports` → its room.
         What lies in another of them is not named; a folder that cannot be looked at is
         left out."""
         found: dict[int, list[str]] = {}
-        rooms: dict[int, Room] = {}
+        rooms: dict[int, FreeSpace] = {}
         for name, folder in self._folders.items():
-            there = nearest(folder)
+            there = nearest_existing(folder)
             try:
                 device = there.stat().st_dev
-                rooms[device] = _room(there)
+                rooms[device] = _free_space(there)
             except OSError:
                 continue
             found.setdefault(device, []).append(name)
@@ -122,17 +122,17 @@ def hours_left(past: Sequence[Point]) -> float | None:
     return past[-1][1] / -slope if slope < 0 else None
 
 
-def nearest(folder: Path) -> Path:
+def nearest_existing(folder: Path) -> Path:
     """`folder`, or the first above it that is there."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder
 
 
-def _room(folder: Path) -> Room:
+def _free_space(folder: Path) -> FreeSpace:
     found = os.statvfs(folder)
     # Some file systems (btrfs) do not count files: then both are 0.
     files_left = found.f_favail if found.f_files else None
-    return Room(
+    return FreeSpace(
         found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, files_left
     )

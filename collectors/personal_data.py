@@ -143,7 +143,7 @@ PLACES: tuple[PersonalDataPlace, ...] = (
 )
 
 
-def erase(folders: Mapping[Root, Path], agent: str) -> int:
+def erase_agent(folders: Mapping[Root, Path], agent: str) -> int:
     """Removes a laptop from every file that has no writer of its own for that; how
     many lines named it. `OSError`."""
     return sum(
@@ -154,7 +154,7 @@ def erase(folders: Mapping[Root, Path], agent: str) -> int:
     )
 
 
-def count(folders: Mapping[Root, Path], agent: str) -> int:
+def count_agent_lines(folders: Mapping[Root, Path], agent: str) -> int:
     """How many lines of those files name a laptop. `OSError`."""
     return sum(
         place.count(path, agent)
@@ -164,7 +164,7 @@ def count(folders: Mapping[Root, Path], agent: str) -> int:
     )
 
 
-def prune(folders: Mapping[Root, Path], before_ms: int) -> int:
+def prune_files(folders: Mapping[Root, Path], before_ms: int) -> int:
     """Removes what is from before that time, likewise. `OSError`."""
     return sum(
         place.prune(path, before_ms)

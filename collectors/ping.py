@@ -40,7 +40,7 @@ _TIMESPEC = struct.Struct("=qq")
 _SOL_RAW, _ICMP_FILTER, _ICMP6_FILTER = 255, 1, 1
 
 
-class Echoes(msgspec.Struct, frozen=True):
+class EchoResult(msgspec.Struct, frozen=True):
     """Echoes whose fate is known. `rtt_ms`: the mean of those answered."""
 
     sent: int
@@ -52,7 +52,7 @@ class Echoes(msgspec.Struct, frozen=True):
         return 1 - self.answered / self.sent
 
 
-class Pinged:
+class PingTarget:
     """One address; made by `Pinger.watch`."""
 
     def __init__(self, pinger: Pinger, address: str) -> None:
@@ -61,18 +61,18 @@ class Pinged:
         self._sent = self._answered = 0
         self._rtt_ms = 0.0
 
-    def take(self) -> Echoes | None:
+    def take(self) -> EchoResult | None:
         """What became of the echoes since the last `take`; None where there were none
         whose fate is known."""
         if not self._sent:
             return None
         rtt_ms = self._rtt_ms / self._answered if self._answered else None
-        found = Echoes(self._sent, self._answered, rtt_ms)
+        found = EchoResult(self._sent, self._answered, rtt_ms)
         self._sent = self._answered = 0
         self._rtt_ms = 0.0
         return found
 
-    async def ask(self) -> Echoes | None:
+    async def ask(self) -> EchoResult | None:
         """Some echoes now, for who wants to know at once; None where there can be
         none. What came before is forgotten: it may be from better days."""
         if not self._pinger.reaches(self.address):
@@ -94,8 +94,8 @@ class Pinged:
             self._rtt_ms += rtt_ms
 
 
-class _Waiting(msgspec.Struct, gc=False):
-    pinged: Pinged
+class _PendingEcho(msgspec.Struct, gc=False):
+    pinged: PingTarget
     sent_ns: int
     until_s: float
 
@@ -110,8 +110,8 @@ class Pinger:
     def __init__(self, every_s: float = 20.0, loopback: bool = False) -> None:
         self._every_s, self._loopback = every_s, loopback
         self._sockets: dict[int, socket.socket] = {}
-        self._due: list[tuple[float, int, Pinged]] = []
-        self._waiting: dict[int, _Waiting] = {}
+        self._due: list[tuple[float, int, PingTarget]] = []
+        self._waiting: dict[int, _PendingEcho] = {}
         self._count = 0
         self._ident = os.getpid() & 0xFFFF
         # Tells our echoes from those of another process with our identifier.
@@ -159,9 +159,9 @@ class Pinger:
             sock.close()
         self._sockets.clear()
 
-    def watch(self, address: str) -> Pinged:
+    def watch(self, address: str) -> PingTarget:
         """An echo every `every_s` from now on, until `drop`."""
-        pinged = Pinged(self, address)
+        pinged = PingTarget(self, address)
         if self.reaches(address):
             phase = zlib.crc32(address.encode()) / 2**32
             # The first within a tick or so: who is new is soon asked.
@@ -169,10 +169,10 @@ class Pinger:
             self._push(due_s, pinged)
         return pinged
 
-    def drop(self, pinged: Pinged) -> None:
+    def drop(self, pinged: PingTarget) -> None:
         pinged.gone = True
 
-    def send(self, pinged: Pinged) -> None:
+    def send(self, pinged: PingTarget) -> None:
         """One echo request; its fate comes to `pinged`."""
         family = _family(pinged.address)
         sock = self._sockets[family]
@@ -180,14 +180,14 @@ class Pinger:
         number = self._count & 0xFFFF
         payload = self._token + self._count.to_bytes(8, "big")
         packet = echo_request(family, self._ident, number, payload)
-        waiting = _Waiting(pinged, time.time_ns(), time.monotonic() + TIMEOUT_S)
+        waiting = _PendingEcho(pinged, time.time_ns(), time.monotonic() + TIMEOUT_S)
         self._waiting[self._count] = waiting
         self.sent += 1
         # No route, or a full buffer: as good as lost.
         with contextlib.suppress(OSError):
             sock.sendto(packet, (pinged.address, 0))
 
-    def _push(self, due_s: float, pinged: Pinged) -> None:
+    def _push(self, due_s: float, pinged: PingTarget) -> None:
         heapq.heappush(self._due, (due_s, id(pinged), pinged))
 
     async def _run(self) -> None:

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from collectors.background_tasks import BackgroundTasks
-from collectors.batch import gather
+from collectors.batch import batch_samples
 from collectors.failure_log import FailureLog
 from collectors.journal import Append
 from collectors.server_measurements import CATALOGUE
@@ -84,7 +84,9 @@ class SelfMonitor(Collector):
                 continue
             source = f"self/{self._process}"
             try:
-                await self._append.append(*gather(samples, source, self._now_ms()))
+                await self._append.append(
+                    *batch_samples(samples, source, self._now_ms())
+                )
                 self._append_failures.recovered()
             except Exception as error:  # noqa: BLE001 - a full disk must not end this
                 self._append_failures.failed(error)

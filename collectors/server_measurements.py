@@ -206,7 +206,7 @@ IDENTITY = measurement(
 )
 
 
-def _of(weight: str, name: str, unit: str, meaning: str) -> Field:
+def _group_field(weight: str, name: str, unit: str, meaning: str) -> Field:
     """A figure of a group; `weight` says how much stands behind it."""
     return Field(name, "float", unit, meaning, weight=weight)
 
@@ -230,15 +230,19 @@ EXPERIENCE = measurement(
         "1",
         "the same, each as its part of the windows it is in, so that they add up",
     ),
-    _of("calls", "call_poor_ratio", "ratio", "runs that missed a media target"),
-    _of("calls", "mos_estimated_p50", "MOS", "median estimated MOS"),
-    _of("calls", "rtt_p95_ms", "ms", "95th percentile of mean round trips"),
-    _of("calls", "jitter_p95_ms", "ms", "95th percentile jitter"),
+    _group_field(
+        "calls", "call_poor_ratio", "ratio", "runs that missed a media target"
+    ),
+    _group_field("calls", "mos_estimated_p50", "MOS", "median estimated MOS"),
+    _group_field("calls", "rtt_p95_ms", "ms", "95th percentile of mean round trips"),
+    _group_field("calls", "jitter_p95_ms", "ms", "95th percentile jitter"),
     Field("loss_calls", "int", "1", "runs whose loss is known"),
-    _of("loss_calls", "loss_mean_ratio", "ratio", "mean loss"),
+    _group_field("loss_calls", "loss_mean_ratio", "ratio", "mean loss"),
     Field("judged_laptops", "int", "1", "laptops whose calls are known, rounded to 5"),
     *(
-        _of("judged_laptops", f"cause_{name}_ratio", "ratio", f"of laptops: {meaning}")
+        _group_field(
+            "judged_laptops", f"cause_{name}_ratio", "ratio", f"of laptops: {meaning}"
+        )
         for name, meaning in (
             ("laptop", "a poor call, as the laptop is busy or its cable bad"),
             ("wifi", "a poor call, as the Wi-Fi is weak or disturbed"),
@@ -252,48 +256,66 @@ EXPERIENCE = measurement(
     ),
     Field("mostly", "str", "1", "where most of them break, in words"),
     Field("gateway_checks", "int", "1", "times the first router was measured, to 5"),
-    _of("gateway_checks", "gateway_poor_ratio", "ratio", "it lost packets or was late"),
+    _group_field(
+        "gateway_checks", "gateway_poor_ratio", "ratio", "it lost packets or was late"
+    ),
     Field(
         "provider_checks", "int", "1", "times the provider's router was measured, to 5"
     ),
-    _of("provider_checks", "provider_loss_mean_ratio", "ratio", "mean loss to there"),
-    _of("provider_checks", "provider_rtt_p95_ms", "ms", "95th percentile to there"),
+    _group_field(
+        "provider_checks", "provider_loss_mean_ratio", "ratio", "mean loss to there"
+    ),
+    _group_field(
+        "provider_checks", "provider_rtt_p95_ms", "ms", "95th percentile to there"
+    ),
     Field("edge_checks", "int", "1", "times the council's edge was measured, to 5"),
-    _of("edge_checks", "edge_loss_mean_ratio", "ratio", "mean loss to there"),
-    _of("edge_checks", "edge_rtt_p95_ms", "ms", "95th percentile to there"),
+    _group_field("edge_checks", "edge_loss_mean_ratio", "ratio", "mean loss to there"),
+    _group_field("edge_checks", "edge_rtt_p95_ms", "ms", "95th percentile to there"),
     Field("relay_checks", "int", "1", "runs to a Teams relay, to 5"),
-    _of("relay_checks", "relay_blocked_ratio", "ratio", "those without an answer"),
-    _of("relay_checks", "relay_rtt_p95_ms", "ms", "95th percentile to there"),
+    _group_field(
+        "relay_checks", "relay_blocked_ratio", "ratio", "those without an answer"
+    ),
+    _group_field("relay_checks", "relay_rtt_p95_ms", "ms", "95th percentile to there"),
     Field(
         "vpn_laptops", "int", "1", "outside offices: with a VPN client, rounded to 5"
     ),
-    _of("vpn_laptops", "vpn_up_ratio", "ratio", "those whose VPN is up"),
+    _group_field("vpn_laptops", "vpn_up_ratio", "ratio", "those whose VPN is up"),
     Field(
         "tunnel_checks", "int", "1", "round trips through and beside the tunnel, to 5"
     ),
-    _of("tunnel_checks", "tunnel_added_p50_ms", "ms", "median delay the tunnel adds"),
+    _group_field(
+        "tunnel_checks", "tunnel_added_p50_ms", "ms", "median delay the tunnel adds"
+    ),
     Field("teams_laptops", "int", "1", "those whose Teams way is known, rounded to 5"),
-    _of("teams_laptops", "teams_tunnelled_ratio", "ratio", "VPNs with Teams' media"),
+    _group_field(
+        "teams_laptops", "teams_tunnelled_ratio", "ratio", "VPNs with Teams' media"
+    ),
     Field("wifi_checks", "int", "1", "Wi-Fi results with a level, to 5"),
-    _of("wifi_checks", "wifi_weak_ratio", "ratio", "those at -75 dBm or below"),
-    _of("wifi_checks", "signal_p50_dbm", "dBm", "median Wi-Fi level"),
+    _group_field(
+        "wifi_checks", "wifi_weak_ratio", "ratio", "those at -75 dBm or below"
+    ),
+    _group_field("wifi_checks", "signal_p50_dbm", "dBm", "median Wi-Fi level"),
     Field("band_checks", "int", "1", "Wi-Fi results with a band, to 5"),
-    _of("band_checks", "band_2_4_ratio", "ratio", "those in the 2.4 GHz band"),
+    _group_field("band_checks", "band_2_4_ratio", "ratio", "those in the 2.4 GHz band"),
     Field("laptop_checks", "int", "1", "results about the laptop itself, to 5"),
-    _of(
+    _group_field(
         "laptop_checks", "laptop_busy_ratio", "ratio", "processor or memory nearly full"
     ),
     Field("web_checks", "int", "1", "web requests, to 5"),
-    _of("web_checks", "web_ok_ratio", "ratio", "those that worked"),
+    _group_field("web_checks", "web_ok_ratio", "ratio", "those that worked"),
     Field("microsoft_checks", "int", "1", "web requests to Microsoft, to 5"),
-    _of("microsoft_checks", "microsoft_ok_ratio", "ratio", "those that worked"),
+    _group_field(
+        "microsoft_checks", "microsoft_ok_ratio", "ratio", "those that worked"
+    ),
     Field("name_checks", "int", "1", "name lookups, to 5"),
-    _of("name_checks", "name_ok_ratio", "ratio", "those that worked"),
+    _group_field("name_checks", "name_ok_ratio", "ratio", "those that worked"),
     Field("speed_tests", "int", "1", "speed tests, to 5"),
-    _of("speed_tests", "down_bps_p50", "bit/s", "median download rate"),
-    _of("speed_tests", "up_bps_p50", "bit/s", "median upload rate"),
+    _group_field("speed_tests", "down_bps_p50", "bit/s", "median download rate"),
+    _group_field("speed_tests", "up_bps_p50", "bit/s", "median upload rate"),
     Field("bufferbloat_tests", "int", "1", "speed tests with a grade, to 5"),
-    _of("bufferbloat_tests", "bufferbloat_poor_ratio", "ratio", "those graded D or F"),
+    _group_field(
+        "bufferbloat_tests", "bufferbloat_poor_ratio", "ratio", "those graded D or F"
+    ),
     period_s=300,
 )
 

@@ -50,7 +50,7 @@ def table(
     return made
 
 
-def add(made: Table, *cells: Cell) -> None:
+def add_row(made: Table, *cells: Cell) -> None:
     made.add_row(
         *(Text(displayable(each)) if isinstance(each, str) else each for each in cells)
     )

@@ -18,7 +18,7 @@ import structlog
 from cryptography import x509
 
 from collectors.background_tasks import BackgroundTasks
-from collectors.batch import gather
+from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate, VpnGateway
 from collectors.failure_log import FailureLog
 from collectors.journal import Append
@@ -78,7 +78,7 @@ class VpnGateways:
                 found = await asyncio.gather(*(self._sample(g) for g in gateways))
                 if found:
                     await self._append.append(
-                        *gather(found, "vpn_gateways", self._now_ms())
+                        *batch_samples(found, "vpn_gateways", self._now_ms())
                     )
             except Exception as error:  # noqa: BLE001 - a round that fails is not the last
                 _log.error("vpn_gateways_round_failed", error=repr(error))
@@ -86,7 +86,7 @@ class VpnGateways:
             await asyncio.sleep(max(0.0, self._config.period_s - spent))
 
     async def _sample(self, gateway: VpnGateway) -> Sample:
-        fields = await knock(gateway, self._config, self._now_ms)
+        fields = await check_gateway(gateway, self._config, self._now_ms)
         if fields["up"]:
             self._failures.recovered(gateway.id, gateway=gateway.id)
         else:
@@ -97,7 +97,7 @@ class VpnGateways:
         return Sample("vpn_gateway", tags, fields, self._now_ms())
 
 
-async def knock(
+async def check_gateway(
     gateway: VpnGateway, config: VpnGatewaysConfig, now_ms: WallClock
 ) -> dict[str, Value]:
     """Fields of one `vpn_gateway` row. Never raises: a failure is a result."""

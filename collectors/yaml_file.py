@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from collectors.config_errors import dotted, explain, not_text
+from collectors.config_errors import dotted, encoding_error, explain
 
 Model = TypeVar("Model", bound=BaseModel)
 # libyaml's loader does the same ten times as fast, where the wheel has it.
@@ -54,11 +54,11 @@ def read_text(source: Path, findings: list[str]) -> str | None:
     except OSError as error:
         findings.append(f"{source}: cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
-        findings.append(f"{source}:{not_text(error)}")
+        findings.append(f"{source}:{encoding_error(error)}")
     return None
 
 
-def parse(
+def parse_yaml(
     source: Path, text: str, findings: list[str], first: int = 0
 ) -> tuple[Any, LineNumbers]:
     """The document in `text`, and its lines; None where it is no YAML or empty."""
@@ -74,12 +74,12 @@ def parse(
     if node is not None:
         findings += [
             f"{source}:{first + line}: {key!r} is there twice"
-            for key, line in _twice(node)
+            for key, line in _duplicate_keys(node)
         ]
     return document, LineNumbers(node, first)
 
 
-def fit(
+def validate(
     source: Path,
     document: Any,
     lines: LineNumbers,
@@ -97,14 +97,14 @@ def fit(
     return None
 
 
-def _twice(node: Any) -> Iterator[tuple[str, int]]:
+def _duplicate_keys(node: Any) -> Iterator[tuple[str, int]]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
                 yield key.value, key.start_mark.line + 1
             seen.add(key.value)
-            yield from _twice(value)
+            yield from _duplicate_keys(value)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            yield from _twice(value)
+            yield from _duplicate_keys(value)

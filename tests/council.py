@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from alerts.alert import Alert
-from collectors.batch import Batch, gather
+from collectors.batch import Batch, batch_samples
 from collectors.estate import Device, Estate, Line, Site, VpnGateway
 from collectors.experience.group_figures import MOSTLY
 from collectors.server_measurements import CATALOGUE
@@ -177,7 +177,7 @@ def samples(
 
 def batches(rows: Iterator[Sample], source: str = "test") -> list[Batch]:
     found = list(rows)
-    return gather(found, source, max(row.time_ms for row in found) + 1000)
+    return batch_samples(found, source, max(row.time_ms for row in found) + 1000)
 
 
 def day_share(at: int) -> float:

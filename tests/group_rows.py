@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from collectors.batch import gather
+from collectors.batch import batch_samples
 from collectors.experience.agent_results import AgentPlace, AgentResult
 from collectors.experience.disclosure_control import (
     GroupName,
@@ -76,6 +76,6 @@ def window_of(
     samples: Iterable[Sample], received_ms: int, config: GroupsConfig | None = None
 ) -> ExperienceWindow:
     window = ExperienceWindow(config or GroupsConfig())
-    for batch in gather(samples, "agent/x", received_ms):
+    for batch in batch_samples(samples, "agent/x", received_ms):
         window.add(batch)
     return window

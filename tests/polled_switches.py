@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from collectors.batch import Batch, check
+from collectors.batch import Batch, check_batch
 from collectors.estate import Device, Estate, Line, Site
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
@@ -34,7 +34,7 @@ class RowSink:
         if self.broken:
             raise OSError("disk full")
         for batch in batches:
-            self.samples += check(batch, CATALOGUE).samples()
+            self.samples += check_batch(batch, CATALOGUE).samples()
 
     def rows(self, measurement: str, **tags: str) -> list[dict[str, Value]]:
         return [

@@ -10,7 +10,7 @@ from test_alerts_window import ESTATE_INDEX, only
 
 from alerts.evaluation.alert_states import evaluate
 from alerts.window import Window as RuleWindow
-from collectors.batch import Batch, gather
+from collectors.batch import Batch, batch_samples
 from collectors.experience.groups import ExperienceWindow as GroupWindow
 from collectors.experience.groups import GroupsConfig
 from collectors.server_measurements import CATALOGUE
@@ -90,7 +90,9 @@ def entries(batches: list[Batch]) -> int:
     found = 0
     for end_ms in range(NOW_MS, NOW_MS + 30 * MINUTE_MS, 5 * MINUTE_MS):
         samples = groups.samples(end_ms)
-        for each in gather(samples, "groups", end_ms + MINUTE_MS) if samples else []:
+        for each in (
+            batch_samples(samples, "groups", end_ms + MINUTE_MS) if samples else []
+        ):
             rules.append(each)
         found += len(evaluate(rules, ESTATE_INDEX, {}, end_ms + 2 * MINUTE_MS))
     return found

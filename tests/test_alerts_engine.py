@@ -34,7 +34,7 @@ from alerts.alert_engine import AlertEngine, EngineInputs
 from alerts.heartbeat import Heartbeat
 from alerts.rule_files import Rules, load_rules
 from alerts.suppression import Silence
-from collectors.batch import gather
+from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE
@@ -152,7 +152,7 @@ async def poll(journal: Journal, up: int) -> None:
     tags = {"device": "core-1", "site": "hall", "role": "router"}
     at_ms = wall_ms()
     sample = Sample("device", tags, {"up": up, "outcome": "timeout"}, at_ms)
-    await journal.append(*gather([sample], "poll/core-1", at_ms))
+    await journal.append(*batch_samples([sample], "poll/core-1", at_ms))
 
 
 async def test_a_fault_in_the_journal_is_paged_shown_and_called_off(
@@ -212,7 +212,7 @@ async def test_what_hangs_on_a_dead_switch_by_what_it_hears_is_not_paged(
         tags = {"device": id, "site": "hall", "role": "switch"}
         at_ms = wall_ms()
         sample = Sample("device", tags, {"up": up, "outcome": "timeout"}, at_ms)
-        await journal.append(*gather([sample], f"poll/{id}", at_ms))
+        await journal.append(*batch_samples([sample], f"poll/{id}", at_ms))
 
     for id in ("access-1", "access-2"):
         seen = [DeviceNeighbour(id, "Gi24", remote_name="core-1", remote_port="Gi1")]

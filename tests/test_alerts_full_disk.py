@@ -54,7 +54,7 @@ sys.path.insert(0, sys.argv[1])
 import test_alerts_engine as engines
 import test_alerts_full_disk as here
 from alerts.rule_files import Rules, load_rules
-from collectors.batch import gather
+from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.journal import Journal, JournalConfig, JournalFull
 from collectors.server_measurements import CATALOGUE
@@ -79,7 +79,7 @@ async def main(folder, url):
                     for sample in here.samples(state):
                         try:
                             await journal.append(
-                                *gather([sample], "poll", sample.time_ms)
+                                *batch_samples([sample], "poll", sample.time_ms)
                             )
                         except JournalFull:
                             refused += 1

@@ -24,7 +24,7 @@ from alerts.notify.delivery import next_message
 from alerts.outbox import OutboxEntry
 from alerts.rule_files import Rules, load_rules
 from alerts.window import Window
-from collectors.batch import Batch, gather
+from collectors.batch import Batch, batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.journal import Position
 from collectors.server_measurements import CATALOGUE
@@ -117,7 +117,7 @@ class World:
             tags = {"line": "a-wan", "site": "a", "role": "primary"}
             up = int("a-wan" not in self.broken)
             samples.append(Sample("line", tags, {"up": up}, self.now_ms))
-        for batch in gather(samples, "poll", self.now_ms):
+        for batch in batch_samples(samples, "poll", self.now_ms):
             self.rows.append(batch)
             self.window.append(batch)
 

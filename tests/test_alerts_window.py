@@ -17,7 +17,7 @@ from alerts.evaluation.conditions import check_conditions
 from alerts.rule_files import RuleError, Rules, load_rule_files, load_rules
 from alerts.series import Ring
 from alerts.window import Window
-from collectors.batch import Batch, gather
+from collectors.batch import Batch, batch_samples
 from collectors.estate.estate_model import Estate, Site
 from collectors.estate.opening_hours import OpeningHours
 from collectors.server_measurements import CATALOGUE
@@ -46,7 +46,9 @@ def only(*ids: str) -> Rules:
 def polled(up: int, at_ms: int, received_ms: int | None = None, device: str = "d1"):  # type: ignore[no-untyped-def]
     tags = {"device": device, "site": "hall", "role": "switch"}
     sample = Sample("device", tags, {"up": up}, at_ms)
-    [batch] = gather([sample], "poll", at_ms if received_ms is None else received_ms)
+    [batch] = batch_samples(
+        [sample], "poll", at_ms if received_ms is None else received_ms
+    )
     return batch
 
 
@@ -116,7 +118,7 @@ def test_a_field_that_is_not_in_the_batch_keeps_its_value() -> None:
     fields: dict[str, int | float | str] = {"up": 0, "expected_up": 1}
     for n, row in enumerate((fields, {"in_bps": 1.0})):
         sample = Sample("interface", tags, row, START_MS + n * 30_000)
-        window.append(*gather([sample], "poll", sample.time_ms))
+        window.append(*batch_samples([sample], "poll", sample.time_ms))
     found = evaluate(window, ESTATE_INDEX, {}, START_MS + 31_000)
     assert list(found) == ["port_down/device=d1,port=Gi1"]
 
@@ -136,7 +138,7 @@ def test_a_device_that_moves_to_another_site_is_judged_by_its_newest_rows() -> N
     tags = {"device": "d1", "site": "depot", "role": "switch"}
     for n in range(1, 6):
         sample = Sample("device", tags, {"up": 1}, START_MS + n * 60_000)
-        window.append(*gather([sample], "poll", sample.time_ms))
+        window.append(*batch_samples([sample], "poll", sample.time_ms))
     now_ms = START_MS + 300_000
     verdict = check_conditions(
         window, 0, window.rules[0], ("d1",), ESTATE_INDEX, now_ms, True
@@ -172,7 +174,7 @@ def test_time_that_was_not_measured_ripens_nothing() -> None:
         now_ms = START_MS + n * 60_000
         if n < 5:
             sample = Sample("line", line, {"down_use_ratio": 0.99}, now_ms)
-            window.append(*gather([sample], "poll", now_ms))
+            window.append(*batch_samples([sample], "poll", now_ms))
         outcome = run_cycle(
             window, estate_index, window.rules, states, {}, [], lambda _: [], now_ms
         )
@@ -231,7 +233,9 @@ def aggregated(aggregate: str, values: list[float], over: str = "10m") -> bool |
         at_ms = START_MS + n * 60_000
         tags = {"process": "all", "reader": "store"}
         window.append(
-            *gather([Sample("self_reader", tags, {"lag_s": value}, at_ms)], "s", at_ms)
+            *batch_samples(
+                [Sample("self_reader", tags, {"lag_s": value}, at_ms)], "s", at_ms
+            )
         )
     return check_conditions(
         window, 0, rules[0], ("all",), ESTATE_INDEX, at_ms, False
@@ -295,7 +299,7 @@ def test_a_mean_of_a_share_is_weighted_by_what_each_row_counts(
         at_ms = START_MS + n * 300_000
         fields: dict[str, Value] = {"calls": count, "call_poor_ratio": poor}
         rows = [Sample("experience", tags, fields, at_ms)]
-        window.append(*gather(rows, "s", at_ms))
+        window.append(*batch_samples(rows, "s", at_ms))
     found = check_conditions(
         window, 0, rules[0], ("all", "all"), ESTATE_INDEX, at_ms, False
     )
@@ -319,7 +323,7 @@ def test_the_window_does_not_grow_with_time() -> None:
 def told(event: str, at_ms: int) -> Batch:
     tags = {"device": "d1", "site": "hall", "role": "ups", "event": event}
     fields: dict[str, Value] = {"active": 1, "count": 1, "level": 4}
-    [batch] = gather([Sample("event", tags, fields, at_ms)], "traps", at_ms)
+    [batch] = batch_samples([Sample("event", tags, fields, at_ms)], "traps", at_ms)
     return batch
 
 
@@ -327,7 +331,7 @@ def sensed(on_battery: int, at_ms: int) -> Batch:
     tags = {"device": "d1", "site": "hall", "role": "ups", "class": "state"}
     fields: dict[str, Value] = {"on_battery": on_battery, "severity": 2 * on_battery}
     sample = Sample("sensor", {**tags, "sensor": "Output"}, fields, at_ms)
-    [batch] = gather([sample], "poll", at_ms)
+    [batch] = batch_samples([sample], "poll", at_ms)
     return batch
 
 
@@ -378,7 +382,7 @@ def test_silence_of_fewer_laptops_than_a_group_has_says_nothing(
             "self_agents", {"home_site": "hall"}, {"expected": 7, "heard": 0}, START_MS
         )
     ]
-    window.append(*gather(rows, "s", START_MS))
+    window.append(*batch_samples(rows, "s", START_MS))
     always = OpeningHours(opens="00:00", closes="24:00", days=tuple(range(7)))
     estate = Estate(sites=(Site(id="hall", name="Hall", hours=always),))
     estate_index = EstateIndex(estate, least)
@@ -402,7 +406,7 @@ def test_laptops_affected_are_those_of_any_group_that_is_shown(agents: int) -> N
             START_MS,
         )
     ]
-    window.append(*gather(rows, "s", START_MS))
+    window.append(*batch_samples(rows, "s", START_MS))
     entry = AlertState(
         "line_down", {"line": "x"}, "hall", "firing", START_MS, START_MS, START_MS
     )
@@ -441,12 +445,12 @@ def test_a_link_that_a_trap_called_down_is_up_when_polls_of_that_port_say_so(
     for port in ("Gi1", "Gi2"):
         tags = {**place, "event": "link_down", "port": port}
         sample = Sample("event", tags, {"active": 1, "count": 1}, START_MS)
-        window.append(*gather([sample], "traps", START_MS))
+        window.append(*batch_samples([sample], "traps", START_MS))
     merge(states, evaluate(window, ESTATE_INDEX, states, START_MS + 1_000))
     for port, up in (("Gi1", 1), ("Gi2", 0)):
         at_ms = START_MS + 60_000
         sample = Sample("interface", {**place, "port": port}, {"up": up}, at_ms)
-        window.append(*gather([sample], "poll", at_ms))
+        window.append(*batch_samples([sample], "poll", at_ms))
     merge(states, evaluate(window, ESTATE_INDEX, states, START_MS + 61_000))
     assert [e.subject["port"] for e in states.values() if e.is_open] == ["Gi2"]
 

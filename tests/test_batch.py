@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.batch import Batch, Schema, check, gather
+from collectors.batch import Batch, Schema, batch_samples, check_batch
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import Misfit
 from probes.wire.sample import Sample
@@ -26,16 +26,16 @@ _samples = st.builds(
 
 @given(st.lists(_samples, min_size=1))
 def test_gathered_samples_come_back_as_they_were(samples: list[Sample]) -> None:
-    (batch,) = gather(samples, "poll/x", 1)
+    (batch,) = batch_samples(samples, "poll/x", 1)
     assert list(batch.samples()) == samples
-    assert check(batch, CATALOGUE) is batch
+    assert check_batch(batch, CATALOGUE) is batch
 
 
 def test_whole_numbers_become_floats_where_a_float_is_declared() -> None:
-    (batch,) = gather(
+    (batch,) = batch_samples(
         [Sample("device", {"device": "a"}, {"duration_ms": 3}, 5)], "poll/a", 9
     )
-    (value,) = check(batch, CATALOGUE).field("duration_ms")
+    (value,) = check_batch(batch, CATALOGUE).field("duration_ms")
     assert isinstance(value, float)
 
 
@@ -60,10 +60,10 @@ def test_a_value_that_does_not_fit_is_refused_by_name(
         ([0], ["a"], *([value] for value in fields.values())),
     )
     with pytest.raises(Misfit, match=says):
-        check(batch, CATALOGUE)
+        check_batch(batch, CATALOGUE)
 
 
 def test_columns_of_different_lengths_are_refused() -> None:
     batch = Batch("x", 0, Schema("device", (), ("up",)), ([0, 1], [1]))
     with pytest.raises(Misfit, match="different lengths"):
-        check(batch, CATALOGUE)
+        check_batch(batch, CATALOGUE)

@@ -14,7 +14,7 @@ from rich.console import Console
 from store_doubles import MemoryStore
 from towpath_command import towpath
 
-from collectors.batch import gather
+from collectors.batch import batch_samples
 from collectors.comparing import compare_output
 from collectors.comparing.compared_device import (
     ComparedDevice,
@@ -161,7 +161,7 @@ async def test_the_stores_side_is_the_last_hour_of_devices_that_answered() -> No
 
     store = MemoryStore()
     await store.write(
-        gather(
+        batch_samples(
             [
                 row("device", 5, {"up": 1}, device="a"),
                 row("device", 5, {"up": 0}, device="dead"),

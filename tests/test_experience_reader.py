@@ -8,7 +8,7 @@ from pathlib import Path
 from group_rows import PERIOD_MS, T0_MS, results
 from waiting import until
 
-from collectors.batch import Batch, gather
+from collectors.batch import Batch, batch_samples
 from collectors.experience.experience_reader import ExperienceReader
 from collectors.experience.groups import GroupsConfig
 from collectors.journal import Journal, JournalConfig, JournalFull
@@ -56,7 +56,7 @@ class ExperienceRows:
 
 def batch(first: int, time_ms: int, count: int = 12) -> Batch:
     rows = results(range(first, first + count), "agent", {"outcome": "ok"}, time_ms)
-    return gather(rows, "agent/x", time_ms)[0]
+    return batch_samples(rows, "agent/x", time_ms)[0]
 
 
 @contextlib.asynccontextmanager
@@ -145,7 +145,7 @@ async def test_rows_that_are_needed_again_are_not_marked_as_read(
 async def test_a_path_is_held_for_three_windows(tmp_path: Path) -> None:
     rows, clock = ExperienceRows(), Clock(T0_MS + 2)
     path = {"outcome": "ok", "gateway_rtt_ms": 3.0}
-    batches = gather(results(range(12), "path", path, T0_MS + 1), "x", T0_MS + 1)
+    batches = batch_samples(results(range(12), "path", path, T0_MS + 1), "x", T0_MS + 1)
     async with (
         journal(tmp_path) as log,
         running_reader(tmp_path, rows, clock) as running,

@@ -17,7 +17,7 @@ from group_rows import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.batch import gather
+from collectors.batch import batch_samples
 from collectors.experience.agent_results import AgentPlace, AgentResult
 from collectors.experience.groups import (
     ExperienceWindow,
@@ -86,7 +86,9 @@ def test_a_path_of_half_an_hour_ago_still_counts_and_one_of_an_hour_ago_does_not
     for minutes, counts in ((30, True), (60, False)):
         at_ms = T0_MS + minutes * 60_000
         poor = {"outcome": "ok", "poor": 1}
-        for batch in gather(results(range(12), "call_path", poor, at_ms), "x", at_ms):
+        for batch in batch_samples(
+            results(range(12), "call_path", poor, at_ms), "x", at_ms
+        ):
             window.add(batch)
         rows = window.samples(at_ms + PERIOD_MS)
         assert {s.fields["agents"] for s in rows} == {10}
@@ -107,7 +109,7 @@ def test_a_row_covers_the_whole_window_before_the_end_of_its_period() -> None:
     for at in range(3):
         time_ms = T0_MS + at * PERIOD_MS + 1
         rows = results(range(5 * at, 5 * at + 5), "agent", {"outcome": "ok"}, time_ms)
-        window.add(gather(rows, "x", time_ms)[0])
+        window.add(batch_samples(rows, "x", time_ms)[0])
     ends = [T0_MS + i * PERIOD_MS for i in range(1, 7)]
     agents = [
         {s.fields["agents"] for s in window.samples(end) if s.tags["by"] == "all"}
@@ -124,7 +126,7 @@ def test_a_late_result_counts_later_and_changes_no_earlier_row() -> None:
     late = results(range(50, 70), "agent", {"outcome": "ok"}, T0_MS)
     window = window_of(early, T0_MS)
     before = window.samples(end_ms)
-    window.add(gather(late, "x", end_ms + config.settle_s * 1000)[0])
+    window.add(batch_samples(late, "x", end_ms + config.settle_s * 1000)[0])
     assert window.samples(end_ms) == before
     [sample] = [s for s in window.samples(end_ms + PERIOD_MS) if s.tags["by"] == "all"]
     assert sample.fields["agents"] == 30
@@ -318,7 +320,7 @@ def test_a_figure_weighted_over_any_windows_is_that_of_the_calls_themselves(
             )
             for n, row in enumerate(results(range(count), "call_path", {}, time_ms))
         ]
-        window.add(gather(rows, "x", time_ms)[0])
+        window.add(batch_samples(rows, "x", time_ms)[0])
     last_ms = T0_MS + len(slots) * PERIOD_MS + window_s * 1000
     ends = range(T0_MS, last_ms + 1, period_s * 1000)
     shown = [

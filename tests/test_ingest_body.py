@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingest_council import body, door, enrol, report
 
-from collectors.batch import check
+from collectors.batch import check_batch
 from collectors.estate.estate_model import Estate, Reflector, Site
 from collectors.ingest.body_quarantine import BodyQuarantine
 from collectors.ingest.gzip_body import GZIP_MAGIC, MAX_MEMBERS, unpack
@@ -176,7 +176,7 @@ def test_a_good_report_with_one_thing_changed_is_taken_or_refused_by_name(
         return
     made = to_rows([found], "hq", "isp", lambda site: True, CATALOGUE, NOW_MS)
     for batch in made.batches:
-        assert check(batch, CATALOGUE) is batch
+        assert check_batch(batch, CATALOGUE) is batch
     in_all = sum(map(len, made.batches)) + made.misfit_rows() + made.expired
     assert in_all == len(found.results)
 

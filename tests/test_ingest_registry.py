@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingest_council import enrol, opened_registry, registry_config, wall_ms
 
-from collectors.batch import check, gather
+from collectors.batch import batch_samples, check_batch
 from collectors.http import HttpRefusal
 from collectors.ingest.ingest_stats import IngestStats, agents_samples, ingest_sample
 from collectors.ingest.pseudonym import (
@@ -266,8 +266,8 @@ def test_what_is_said_of_itself_is_in_the_catalogue() -> None:
     stats.count_refused_connection(HttpRefusal.HANDSHAKE)
     said = [ingest_sample(stats, "all", "https", NOW_MS, (5, 3))]
     said += agents_samples(agents, NOW_MS)
-    for batch in gather(said, "self", NOW_MS):
-        check(batch, CATALOGUE)
+    for batch in batch_samples(said, "self", NOW_MS):
+        check_batch(batch, CATALOGUE)
     assert said[0].fields["accepted"] == 3
     for reason in (*RejectionReason, *HttpRefusal):
         assert f"refused_{reason}" in said[0].fields

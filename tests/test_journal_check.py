@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.batch import Batch, Schema, check, sift
+from collectors.batch import Batch, Schema, check_batch, sift
 from collectors.journal import Journal, JournalConfig, JournalReader
 from probes.wire.catalogue import Catalogue, Field, Measurement, Misfit, Tag, conform
 
@@ -61,7 +61,7 @@ def test_a_column_passes_where_each_of_its_cells_does(
     except Misfit:
         expected = None
     try:
-        found = check(batch, CATALOGUE).columns[1]
+        found = check_batch(batch, CATALOGUE).columns[1]
     except Misfit as misfit:
         found = None if misfit.reason else []
     if expected is None or found is None:
@@ -73,7 +73,7 @@ def test_a_column_passes_where_each_of_its_cells_does(
 def test_nothing_is_copied_where_nothing_had_to_be_turned() -> None:
     schema = Schema("m", (), ("i", "f", "s"))
     batch = Batch("test", 1, schema, ([1, 2], [1, None], [0.5, 1e308], ["a", None]))
-    assert check(batch, CATALOGUE) is batch
+    assert check_batch(batch, CATALOGUE) is batch
 
 
 ROWS = st.lists(
@@ -118,7 +118,7 @@ def test_one_bad_value_costs_that_value_and_nothing_else(
     sifted = sift(batch, TAGGED)
     assert sorted(cells(sifted.fit) + cells(sifted.aside)) == cells(batch)
     if sifted.fit is not None:
-        assert check(sifted.fit, TAGGED) is sifted.fit
+        assert check_batch(sifted.fit, TAGGED) is sifted.fit
     for time_ms, tag, *values in rows:
         sound = type(time_ms) is int and time_ms < 2**63 and isinstance(tag, str)
         for field, value in zip(FIELDS, values, strict=True):

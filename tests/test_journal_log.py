@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.batch import Batch, Schema, gather
+from collectors.batch import Batch, Schema, batch_samples
 from collectors.journal import (
     Journal,
     JournalConfig,
@@ -28,7 +28,7 @@ def rows(first: int, count: int = 8) -> Batch:
         Sample("device", {"device": f"d{i % 5}"}, {"up": 1, "packets": i}, 1000 + i)
         for i in range(first, first + count)
     ]
-    return gather(samples, "poll/test", 2000)[0]
+    return batch_samples(samples, "poll/test", 2000)[0]
 
 
 def ids(batches: list[Batch]) -> list[int]:

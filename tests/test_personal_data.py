@@ -20,13 +20,19 @@ from hypothesis import strategies as st
 from river import Council, Laptops, Running, started, towpath
 from waiting import until
 
-from collectors.batch import Batch, gather
+from collectors.batch import Batch, batch_samples
 from collectors.ingest import Registry
 from collectors.ingest.body_quarantine import BodyQuarantine
 from collectors.journal import Journal, JournalConfig, JournalReader, Quarantine
 from collectors.journal.frame import unpack
 from collectors.journal.segment import frame_at, list_logs, list_segments
-from collectors.personal_data import PLACES, Root, count, erase, prune
+from collectors.personal_data import (
+    PLACES,
+    Root,
+    count_agent_lines,
+    erase_agent,
+    prune_files,
+)
 from collectors.retention import DAY_MS, Retention
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, StoreWriter, open_store
@@ -40,7 +46,7 @@ HER, OTHER = "k1-aaaaaaaaaaaaaaaa", "k1-bbbbbbbbbbbbbbbb"
 
 
 def batch(agent: str, received_ms: int = NOW_MS) -> Batch:
-    (made,) = gather(
+    (made,) = batch_samples(
         results([0], "vpn", {"outcome": "ok"}, received_ms),
         f"agent/{agent}",
         received_ms,
@@ -67,19 +73,23 @@ def test_erasing_takes_a_laptops_lines_and_no_others(
     for number in range(6):
         aside.put(batch((HER, OTHER)[number % 2]), "does not fit", NOW_MS)
     aside.put(batch(HER + "c"), "a longer name", NOW_MS)
-    assert count(folders(tmp_path), HER) == 3
-    assert erase(folders(tmp_path), HER) == 3
+    assert count_agent_lines(folders(tmp_path), HER) == 3
+    assert erase_agent(folders(tmp_path), HER) == 3
     kept = (tmp_path / folder / "rows.jsonl").read_text()
     assert kept.count(OTHER) == 6  # the tag and the source of each
     assert f'"{HER}"' not in kept
     assert f'"{HER}c"' in kept
-    assert count(folders(tmp_path), HER) == erase(folders(tmp_path), HER) == 0
+    assert (
+        count_agent_lines(folders(tmp_path), HER)
+        == erase_agent(folders(tmp_path), HER)
+        == 0
+    )
 
 
 def test_erasing_takes_every_body_that_could_not_be_read(tmp_path: Path) -> None:
     bodies = BodyQuarantine(tmp_path / "aside" / "ingest", 200)
     bodies.put(b"\x1f\x8b not readable", "unreadable", NOW_MS)
-    erase(folders(tmp_path), HER)
+    erase_agent(folders(tmp_path), HER)
     assert list((tmp_path / "aside" / "ingest").iterdir()) == []
 
 
@@ -91,7 +101,7 @@ def test_after_thirty_days_all_of_it_goes_though_nothing_new_comes(
     for days in (31, 29):
         dead.put(batch(HER), f"{days} days ago", NOW_MS - days * DAY_MS)
         bodies.put(b"x", "malformed", NOW_MS - days * DAY_MS)
-    assert prune(folders(tmp_path), NOW_MS - 30 * DAY_MS) == 2
+    assert prune_files(folders(tmp_path), NOW_MS - 30 * DAY_MS) == 2
     (left,) = (tmp_path / "aside" / "ingest").iterdir()
     assert left.name.startswith(str(NOW_MS - 29 * DAY_MS))
     lines = (tmp_path / "journal" / "all" / "dead" / "dead.jsonl").read_text()

@@ -13,7 +13,7 @@ from polled_switches import RowSink, estate
 from waiting import until
 
 from collectors.estate import Device
-from collectors.ping import Echoes, Pinger, open_socket, read_reply
+from collectors.ping import EchoResult, Pinger, open_socket, read_reply
 from collectors.snmp import Credentials, Poller, SnmpConfig
 from collectors.snmp.polling.poll_rows import device_row
 from collectors.snmp.tables.device_tags import DeviceTags
@@ -113,22 +113,22 @@ def test_an_answer_is_known_with_and_without_its_ip_header() -> None:
     ("outcome", "answered", "echoes", "up", "readable"),
     [
         (Outcome.OK, True, None, 1, 1),
-        (Outcome.OK, True, Echoes(3, 0, None), 1, 1),
+        (Outcome.OK, True, EchoResult(3, 0, None), 1, 1),
         (Outcome.TIMEOUT, False, None, 0, None),
-        (Outcome.TIMEOUT, False, Echoes(3, 0, None), 0, None),
-        (Outcome.TIMEOUT, False, Echoes(3, 1, 2.5), 1, 0),
-        (Outcome.UNREACHABLE, False, Echoes(3, 0, None), 0, None),
+        (Outcome.TIMEOUT, False, EchoResult(3, 0, None), 0, None),
+        (Outcome.TIMEOUT, False, EchoResult(3, 1, 2.5), 1, 0),
+        (Outcome.UNREACHABLE, False, EchoResult(3, 0, None), 0, None),
         (Outcome.AUTH_FAILED, False, None, 1, 0),
-        (Outcome.REFUSED, False, Echoes(3, 0, None), 1, 0),
+        (Outcome.REFUSED, False, EchoResult(3, 0, None), 1, 0),
         (Outcome.NOT_CONFIGURED, False, None, None, 0),
-        (Outcome.NOT_CONFIGURED, False, Echoes(1, 0, None), None, 0),
-        (Outcome.NOT_CONFIGURED, False, Echoes(1, 1, 3.0), 1, 0),
+        (Outcome.NOT_CONFIGURED, False, EchoResult(1, 0, None), None, 0),
+        (Outcome.NOT_CONFIGURED, False, EchoResult(1, 1, 3.0), 1, 0),
     ],
 )
 def test_switch_dead_and_snmp_dead_are_two_things(
     outcome: Outcome,
     answered: bool,
-    echoes: Echoes | None,
+    echoes: EchoResult | None,
     up: int | None,
     readable: int | None,
 ) -> None:

@@ -15,7 +15,7 @@ from alerts.alert_file import AlertFile
 from alerts.rule_files import load_rules
 from alerts.suppression import Silence
 from alerts.unknown_names import unknown_in_silence
-from collectors.batch import gather
+from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 from collectors.store import query_command
@@ -216,7 +216,7 @@ async def test_a_filter_of_a_query_names_what_there_is_or_was(
         for device in ("core-1", "gone-1"):
             tags = {"device": device, "site": "hall", "role": "switch"}
             sample = Sample("device", tags, {"up": 1}, at_ms)
-            await store.write(gather([sample], "poll", at_ms))
+            await store.write(batch_samples([sample], "poll", at_ms))
         asked = query_command.query_from_options(
             "device", ["up"], CATALOGUE, at_ms + 1_000, where=[where]
         )

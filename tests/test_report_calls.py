@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from store_doubles import MemoryStore
 from stores import embedded, influx
 
-from collectors.batch import gather as batches
+from collectors.batch import batch_samples as batches
 from collectors.estate import Estate, Site
 from collectors.estate.opening_hours import OpeningHours, OpenRange, is_open
 from collectors.experience.groups import LEAST, ExperienceWindow, GroupsConfig

@@ -6,7 +6,7 @@ import pytest
 from polled_switches import QUICK, device, estate, polling
 from waiting import until
 
-from collectors.batch import check
+from collectors.batch import check_batch
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp.polling import device_findings, request_plan
 from collectors.snmp.session import oids
@@ -73,7 +73,9 @@ def test_engine_ids_are_one_of_a_kind_and_not_zero(
 def test_what_is_over_has_one_row_that_ends_it() -> None:
     batch = device_findings.rows(PLACE, 5, {"x": "a sentence"}, ["x", "y"])
     assert batch is not None
-    rows = {s.tags["finding"]: s.fields for s in check(batch, CATALOGUE).samples()}
+    rows = {
+        s.tags["finding"]: s.fields for s in check_batch(batch, CATALOGUE).samples()
+    }
     assert rows == {"x": {"active": 1, "text": "a sentence"}, "y": {"active": 0}}
     assert device_findings.rows(PLACE, 5, {}, []) is None
 

@@ -9,7 +9,7 @@ import pytest
 import recordings
 from agents import Recorded
 
-from collectors.batch import Batch, check
+from collectors.batch import Batch, check_batch
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import credential
 from collectors.snmp.polling.device_findings import VALUES_IMPLAUSIBLE
@@ -55,7 +55,7 @@ class RecordedHealth:
         batches = await self.health.read(
             DeviceSession(self.session, PollBudget(60)), PLACE, int(self.now_s * 1000)
         )
-        return {check(batch, CATALOGUE).measurement: batch for batch in batches}
+        return {check_batch(batch, CATALOGUE).measurement: batch for batch in batches}
 
 
 async def test_the_first_poll_reads_everything() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from polled_switches import QUICK, device, estate, polling
 from waiting import until
 
-from collectors.batch import check
+from collectors.batch import check_batch
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.ip_sla import Operation, to_batches
@@ -99,7 +99,7 @@ def test_any_answer_fits_the_catalogue(
         if value is not None:
             answer |= {f"{mib}.{column}.{n}": value for column in columns}
     for batch in to_batches(PLACE, 5, operations, answer):
-        for sample in check(batch, CATALOGUE).samples():
+        for sample in check_batch(batch, CATALOGUE).samples():
             loss = sample.fields.get("loss_ratio")
             assert loss is None or 0 <= float(loss) <= 1
 

@@ -6,7 +6,7 @@ import asyncio
 
 from topology_estates import batches, estate, reports
 
-from collectors.batch import Batch, check
+from collectors.batch import Batch, check_batch
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import SnmpConfig
 from collectors.snmp.polling.poller import Poller
@@ -143,7 +143,7 @@ async def test_a_poll_reports_neighbours_and_the_uplink_port() -> None:
     neighbours = {
         (record.port, record.remote_name)
         for batch in kept.batches
-        for _, record in from_batch(check(batch, CATALOGUE))
+        for _, record in from_batch(check_batch(batch, CATALOGUE))
         if isinstance(record, DeviceNeighbour)
     }
     assert neighbours == {

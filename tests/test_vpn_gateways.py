@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from services import free_port
 
 from collectors.estate.estate_model import VpnGateway
-from collectors.vpn_gateways import VpnGatewaysConfig, knock
+from collectors.vpn_gateways import VpnGatewaysConfig, check_gateway
 from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.socket_errors import outcome_of
@@ -71,7 +71,7 @@ async def test_a_working_gateway_is_up_with_its_certificates_days(
 ) -> None:
     async with door(certificate(tmp_path, "localhost", 30)) as port:
         config = VpnGatewaysConfig(ca_file=str(tmp_path / "ca.pem"))
-        fields = await knock(gateway(port), config, wall_ms)
+        fields = await check_gateway(gateway(port), config, wall_ms)
     assert fields["up"] == 1
     assert fields["outcome"] == "ok"
     assert 29 < float(fields["certificate_days"]) <= 30
@@ -79,18 +79,18 @@ async def test_a_working_gateway_is_up_with_its_certificates_days(
 
 async def test_an_untrusted_certificate_is_up_but_said(tmp_path: Path) -> None:
     async with door(certificate(tmp_path, "localhost", 30)) as port:
-        fields = await knock(gateway(port), VpnGatewaysConfig(), wall_ms)
+        fields = await check_gateway(gateway(port), VpnGatewaysConfig(), wall_ms)
     assert (fields["up"], fields["outcome"]) == (1, "tls_failed")
 
 
 async def test_a_closed_port_is_refused() -> None:
-    fields = await knock(gateway(free_port()), VpnGatewaysConfig(), wall_ms)
+    fields = await check_gateway(gateway(free_port()), VpnGatewaysConfig(), wall_ms)
     assert fields == {"up": 0, "outcome": "refused"}
 
 
 async def test_a_name_that_is_not_there_is_said() -> None:
     there_is_none = gateway(443, "gateway.invalid")
-    fields = await knock(there_is_none, VpnGatewaysConfig(), wall_ms)
+    fields = await check_gateway(there_is_none, VpnGatewaysConfig(), wall_ms)
     assert fields == {"up": 0, "outcome": "name_not_found"}
 
 
@@ -105,7 +105,7 @@ async def test_a_door_that_never_answers_tls_is_down_after_the_timeout() -> None
         server = await asyncio.start_server(silent, "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            fields = await knock(gateway(port), config, wall_ms)
+            fields = await check_gateway(gateway(port), config, wall_ms)
     assert (fields["up"], fields["outcome"]) == (0, "timeout")
 
 
@@ -124,7 +124,7 @@ def test_a_port_closed_on_both_its_addresses_is_refused() -> None:
     """asyncio then raises an error without a number."""
     with asyncio.Runner(loop_factory=TwoAddresses) as runner:
         closed = gateway(free_port(), "two.example")
-        fields = runner.run(knock(closed, VpnGatewaysConfig(), wall_ms))
+        fields = runner.run(check_gateway(closed, VpnGatewaysConfig(), wall_ms))
     assert fields == {"up": 0, "outcome": "refused"}
 
 
@@ -160,7 +160,7 @@ async def test_a_gateway_gives_the_reasons_that_a_laptop_gives(
         raise error
 
     monkeypatch.setattr(asyncio, "open_connection", fails)
-    fields = await knock(gateway(443), VpnGatewaysConfig(), wall_ms)
+    fields = await check_gateway(gateway(443), VpnGatewaysConfig(), wall_ms)
     assert fields == {"up": 0, "outcome": outcome_of(error).value}
 
 
@@ -169,5 +169,5 @@ async def test_a_certificate_that_is_not_valid_yet_is_told_as_a_wrong_clock(
 ) -> None:
     async with door(certificate(tmp_path, "localhost", 30, begins=10)) as port:
         config = VpnGatewaysConfig(ca_file=str(tmp_path / "ca.pem"))
-        fields = await knock(gateway(port), config, wall_ms)
+        fields = await check_gateway(gateway(port), config, wall_ms)
     assert (fields["up"], fields["outcome"]) == (1, "clock_wrong")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from collectors.batch import Batch, check
+from collectors.batch import Batch, check_batch
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 from collectors.topology import (
@@ -53,4 +53,4 @@ def batches(
     place = (device, "hall", "switch")
     made = to_batches(place, system, neighbours, time_ms, f"poll/{device}")
     # Checked as the journal checks them.
-    return [check(batch, CATALOGUE) for batch in made]
+    return [check_batch(batch, CATALOGUE) for batch in made]

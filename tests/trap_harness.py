@@ -11,7 +11,7 @@ from pathlib import Path
 import services
 from waiting import until
 
-from collectors.batch import Batch, check
+from collectors.batch import Batch, check_batch
 from collectors.estate import Device, Estate, Site
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credential, credential
@@ -45,7 +45,7 @@ class MemoryJournal:
         if self.full:
             raise OSError(28, "No space left on device")
         for batch in batches:
-            self.samples += check(batch, CATALOGUE).samples()
+            self.samples += check_batch(batch, CATALOGUE).samples()
 
     def counts(self) -> dict[str, int]:
         """Return how many of each event came."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from alerts import unknown_names
 from alerts.rule_files import RuleError, load_rules
-from collectors.disk_space import nearest
+from collectors.disk_space import nearest_existing
 from collectors.estate import Estate, EstateError, load, warnings
 from collectors.http import CannotServe
 from collectors.server_measurements import CATALOGUE
@@ -205,7 +205,7 @@ def _folders(config: TowpathConfig) -> Iterator[tuple[str, Path, Path]]:
         ("journal.folder", config.journal.folder),
         ("store.folder", config.store.folder),
     ):
-        yield name, folder, nearest(folder)
+        yield name, folder, nearest_existing(folder)
 
 
 def _folder_problems(config: TowpathConfig) -> Iterator[str]:
@@ -224,7 +224,7 @@ def _unwritable(config: TowpathConfig) -> Iterator[str]:
 
 
 def _low_disk_space(config: TowpathConfig) -> Iterator[str]:
-    folder = nearest(config.journal.folder)
+    folder = nearest_existing(config.journal.folder)
     free = shutil.disk_usage(folder).free
     if free < config.journal.max_bytes:
         yield (

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from alerts.alert_config import AlertConfig
-from collectors.config_errors import explain, line_of, not_text
+from collectors.config_errors import encoding_error, explain, line_of
 from collectors.experience.groups import GroupsConfig
 from collectors.ingest import IngestConfig
 from collectors.journal import JournalConfig
@@ -142,7 +142,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}:{not_text(error)}"]) from None
+        raise ConfigError([f"{path}:{encoding_error(error)}"]) from None
 
 
 def resolve_paths(model: _Model, base: Path) -> _Model:

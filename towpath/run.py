@@ -38,7 +38,7 @@ from collectors.ingest import (
     ingest_sample,
 )
 from collectors.journal import Journal, JournalReader, journal_sample
-from collectors.personal_data import PERSONAL_DAYS, prune
+from collectors.personal_data import PERSONAL_DAYS, prune_files
 from collectors.reflector import ReflectorConfig, ReflectorService
 from collectors.retention import Job, Retention
 from collectors.self_metrics import SelfMonitor, Source
@@ -217,7 +217,7 @@ class Installation:
         days = min(config.store.personal_days or PERSONAL_DAYS, PERSONAL_DAYS)
         erasures = Erasures(config.store.folder)
         jobs: list[Job] = [
-            ("files with personal data", days, lambda at: prune(folders, at)),
+            ("files with personal data", days, lambda at: prune_files(folders, at)),
             ("requests to erase", PERSONAL_DAYS, erasures.prune),
         ]
         self._add("retention of files", Retention(jobs, self._now_ms))

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from collectors.comparing.differences import Comparison, MissingItems
 from collectors.json_text import json_text
-from collectors.terminal_tables import add, table
+from collectors.terminal_tables import add_row, table
 
 
 def show(comparison: Comparison, other: str, console: Console) -> None:
@@ -19,11 +19,11 @@ def show(comparison: Comparison, other: str, console: Console) -> None:
             continue
         rows = table(title, "device", "missing")
         for device in missing.devices:
-            add(rows, device, "the device")
+            add_row(rows, device, "the device")
         for device, port in missing.ports:
-            add(rows, device, f"port {port}")
+            add_row(rows, device, f"port {port}")
         for device, sensor in missing.sensors:
-            add(rows, device, f"sensor {sensor}")
+            add_row(rows, device, f"sensor {sensor}")
         console.print(rows)
     if comparison.no_data:
         console.print(

@@ -16,7 +16,7 @@ from contextlib import suppress
 import msgspec
 
 from collectors.discovery.address_ranges import Address
-from collectors.ping import Pinged, Pinger
+from collectors.ping import Pinger, PingTarget
 from collectors.snmp.profiles.identity import Identity, identify, read_system
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.device_session import DeviceSession
@@ -160,7 +160,7 @@ class _AddressProbe:
         """Return whether a ping is answered, or None if none can be sent."""
         if not self._pinger.reaches(self._address):
             return None
-        pinged = Pinged(self._pinger, self._address)
+        pinged = PingTarget(self._pinger, self._address)
         self._pinger.send(pinged)
         await asyncio.sleep(self._settings.timeout_s)
         echoes = pinged.take()

@@ -19,7 +19,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from collectors.config_errors import dotted, entry_lines, explain, line_of, not_text
+from collectors.config_errors import (
+    dotted,
+    encoding_error,
+    entry_lines,
+    explain,
+    line_of,
+)
 from collectors.estate.estate_model import Estate, Site
 from collectors.estate.site_assignment import assign, contradictions
 from probes.wire.catalogue import did_you_mean
@@ -51,7 +57,7 @@ def load(path: Path) -> Estate:
         except OSError as error:
             findings.append(f"{source}: cannot be read: {error.strerror}")
         except UnicodeDecodeError as error:
-            findings.append(f"{source}:{not_text(error)}")
+            findings.append(f"{source}:{encoding_error(error)}")
     if findings:
         raise EstateError(findings)
     unassigned = _assign_sites(entries)

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from collectors.background_tasks import BackgroundTasks
-from collectors.batch import gather
+from collectors.batch import batch_samples
 from collectors.experience.groups import ExperienceWindow, GroupsConfig
 from collectors.failure_log import FailureLog
 from collectors.journal import (
@@ -146,7 +146,9 @@ class ExperienceReader:
             samples = await self._samples(end_ms)
             if samples:
                 # If this fails, the same period is emitted again, unchanged.
-                await self._append.append(*gather(samples, self.NAME, self._now_ms()))
+                await self._append.append(
+                    *batch_samples(samples, self.NAME, self._now_ms())
+                )
             needed_ms = self._window.needed_from_ms(end_ms)
             positions = self._saved.positions | self._positions_before(needed_ms)
             self._saved = ReaderState(end_ms, positions)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
-from collectors.config_errors import not_text
+from collectors.config_errors import encoding_error
 
 UNKNOWN = "unknown"
 
@@ -46,7 +46,7 @@ class Providers:
                 f"ingest.providers: {path}: cannot be read: {error.strerror}"
             ) from None
         except UnicodeDecodeError as error:
-            raise ProvidersRefused(f"{path}:{not_text(error)}") from None
+            raise ProvidersRefused(f"{path}:{encoding_error(error)}") from None
         for number, row in enumerate(csv.reader(lines), 1):
             cells = [cell.strip() for cell in row]
             if not any(cells) or cells[0].startswith("#"):

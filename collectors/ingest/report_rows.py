@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from collectors.batch import Batch, check, gather
+from collectors.batch import Batch, batch_samples, check_batch
 from probes.wire.catalogue import Catalogue, Misfit, UnknownName, check_sample, conform
 from probes.wire.report import Report, samples
 from probes.wire.sample import Sample
@@ -70,7 +70,7 @@ def to_rows(
     batches: list[Batch] = []
     misfits: list[Batch] = []
     unknown = odd_values = 0
-    for batch in gather(fresh, source, now_ms):
+    for batch in batch_samples(fresh, source, now_ms):
         if batch.measurement not in catalogue:
             unknown += 1
             if unknown > _MAX_UNKNOWN:
@@ -79,12 +79,12 @@ def to_rows(
                 misfits.append(batch)
             continue
         try:
-            batches.append(check(batch, catalogue))
+            batches.append(check_batch(batch, catalogue))
         except Misfit:
             good, bad, odd = _sorted_out(batch, catalogue)
             odd_values += odd
-            batches.extend(gather(good, source, now_ms))
-            misfits.extend(gather(bad, source, now_ms))
+            batches.extend(batch_samples(good, source, now_ms))
+            misfits.extend(batch_samples(bad, source, now_ms))
     return ReportRows(batches, misfits, expired, lost, odd_values)
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from collectors.estate.estate_model import Estate
 from collectors.json_text import json_text
-from collectors.terminal_tables import add, table
+from collectors.terminal_tables import add_row, table
 from collectors.topology.site_graph import Link, TopologyGraph
 
 
@@ -39,7 +39,7 @@ def show(graph: TopologyGraph, estate: Estate, console: Console) -> None:
     )
     for device in sorted(estate.devices, key=lambda d: (d.site, d.id)):
         if device.id in linked:
-            add(
+            add_row(
                 devices,
                 device.id,
                 device.site,
@@ -53,14 +53,14 @@ def show(graph: TopologyGraph, estate: Estate, console: Console) -> None:
     for link in graph.links:
         for port_a, port_b in link.ports or (("", ""),):
             seen = "both ways" if link.both_ways else "one way"
-            add(links, link.a, port_a, port_b, link.b, seen)
+            add_row(links, link.a, port_a, port_b, link.b, seen)
     if links.row_count:
         console.print(links)
     unknown = table(
         "Not in the estate", "device", "port", "neighbour", "address", "protocol"
     )
     for neighbour in graph.unknown:
-        add(
+        add_row(
             unknown,
             neighbour.device,
             neighbour.port,

@@ -116,8 +116,8 @@ def restore(config: ConfigFile, agent: Agent) -> None:
 @app.command()
 def erase(config: ConfigFile, agent: Agent) -> None:
     """Erase a laptop and everything it measured (a data protection request)."""
-    from collectors.personal_data import count as count_lines
-    from collectors.personal_data import erase as erase_files
+    from collectors.personal_data import count_agent_lines as count_lines
+    from collectors.personal_data import erase_agent as erase_files
     from collectors.server_measurements import CATALOGUE
     from collectors.store import Away, QueryFailed, RowsRefused, open_store
     from collectors.store.erasure import Erasures

@@ -15,7 +15,7 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.estate.estate_model import Device, Line
-from collectors.ping import Echoes, Pinged
+from collectors.ping import EchoResult, PingTarget
 from collectors.snmp.polling import device_findings
 from collectors.snmp.polling.counter_rates import CounterSample, Moment, elapsed
 from collectors.snmp.polling.device_health import HealthReader
@@ -79,7 +79,7 @@ class DevicePoll:
         session: Session,
         state: DeviceState,
         health: HealthReader | None = None,
-        pinged: Pinged | None = None,
+        pinged: PingTarget | None = None,
     ) -> None:
         config = settings.config
         self._config, self._now_ms = config, settings.now_ms
@@ -156,7 +156,7 @@ class DevicePoll:
         snmp = DeviceSession(session, budget, self._state.limits)
         answers: list[PollAnswer] = []
         batches: list[Batch] = []
-        echoes: Echoes | None = None
+        echoes: EchoResult | None = None
         outcome, reason = Outcome.OK, ""
         try:
             batches += await self._read(snmp, answers)
@@ -202,7 +202,7 @@ class DevicePoll:
         )
         return PollResult([row, *batches], outcome, bool(answers), packets, retries)
 
-    async def _look_for_agent(self) -> tuple[bool, Echoes | None]:
+    async def _look_for_agent(self) -> tuple[bool, EchoResult | None]:
         """After silence: whether there is an SNMP agent at all, and ICMP echoes."""
         has_agent = agent_answers(
             str(self._device.address), self._device.port, self._config.timeout_s

@@ -20,7 +20,7 @@ from collectors.snmp.profiles.readings import Mempool, Sensor, Storage
 from collectors.snmp.session import oids
 from collectors.snmp.session.octet_text import as_int
 from collectors.snmp.tables.interfaces import Port
-from collectors.terminal_tables import Cell, add, table
+from collectors.terminal_tables import Cell, add_row, table
 from probes.wire.durations import duration_text
 
 _SCALES = (
@@ -79,7 +79,7 @@ def _title(facts: DeviceFacts) -> Table:
         ("profiles", ", ".join(facts.profiles)),
     ):
         if value:
-            add(title, label, value)
+            add_row(title, label, value)
     return title
 
 
@@ -91,7 +91,7 @@ def _parts(facts: DeviceFacts) -> Iterator[Table | str]:
             "Neighbours", "port", "protocol", "neighbour", "remote port", "capabilities"
         )
         for neighbour in facts.neighbours:
-            add(
+            add_row(
                 neighbours,
                 neighbour.local_port,
                 neighbour.protocol,
@@ -125,23 +125,23 @@ def _parts(facts: DeviceFacts) -> Iterator[Table | str]:
             right=("in use", "size"),
         )
         for part in facts.processors:
-            add(used, part.descr, f"{part.usage_pct:.0f}%", "")
+            add_row(used, part.descr, f"{part.usage_pct:.0f}%", "")
         pools: list[Mempool | Storage] = [*facts.mempools, *facts.storage]
         for pool in pools:
             size = pool.total_bytes
             size_text = "" if size is None else f"{scaled(size)}B"
-            add(used, pool.descr, f"{pool.used_pct:.0f}%", size_text)
+            add_row(used, pool.descr, f"{pool.used_pct:.0f}%", size_text)
         yield used
     if facts.wireless:
         radios = table("Wireless", "reading", "radio", "value", right=("value",))
         for radio in facts.wireless:
             kind = radio.class_.replace("_", " ")
-            add(radios, kind, radio.descr, f"{radio.value:g}")
+            add_row(radios, kind, radio.descr, f"{radio.value:g}")
         yield radios
     if facts.transceivers:
         optics = table("Transceivers", "port", "type", "vendor", "model", "serial")
         for optic in facts.transceivers:
-            add(
+            add_row(
                 optics,
                 names.get(optic.if_index or 0, ""),
                 *(text or "" for text in (optic.type, optic.vendor, optic.model)),
@@ -170,7 +170,7 @@ def _sensors(sensors: Iterable[Sensor]) -> Iterator[Table | str]:
             "Sensors", "sensor", "type", "value", "limits", "state", right=("value",)
         )
         for rating, sensor in rest:
-            add(
+            add_row(
                 rows,
                 sensor.descr,
                 sensor.class_.replace("_", " "),
@@ -259,7 +259,7 @@ def _port_table(title: str, rows: list[tuple[Cell, ...]]) -> Table:
         first=min(16, max(len(str(row[0])) for row in rows)),
     )
     for row in rows:
-        add(ports, *(row[n] for n in kept))
+        add_row(ports, *(row[n] for n in kept))
     return ports
 
 

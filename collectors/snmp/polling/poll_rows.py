@@ -11,7 +11,7 @@ import msgspec
 
 from collectors.batch import Batch, Column, Schema
 from collectors.estate.estate_model import Line
-from collectors.ping import Echoes
+from collectors.ping import EchoResult
 from collectors.snmp.polling.counter_rates import (
     ADMIN,
     HIGH_SPEED,
@@ -229,7 +229,7 @@ def device_row(
     received_ms: int,
     outcome: Outcome,
     answered: bool,
-    echoes: Echoes | None = None,
+    echoes: EchoResult | None = None,
     **fields: float | int | None,
 ) -> Batch:
     """The `device` row of one poll; fields that are not given are not known.

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 
 from collectors.estate.estate_model import Device, Line
-from collectors.ping import Pinged
+from collectors.ping import PingTarget
 from collectors.snmp.polling.credential_choice import CredentialChoice
 from collectors.snmp.polling.device_poll import DevicePoll
 
@@ -34,7 +34,7 @@ class PollTarget:
         device: Device,
         lines: tuple[Line, ...],
         credentials: CredentialChoice,
-        pinged: Pinged | None,
+        pinged: PingTarget | None,
     ) -> None:
         self.device, self.lines = device, lines
         self.credentials, self.pinged = credentials, pinged

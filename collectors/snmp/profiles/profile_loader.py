@@ -11,7 +11,7 @@ from pathlib import Path
 from collectors.snmp.profiles.profile_model import Body, Head, Match
 from collectors.snmp.profiles.row_functions import FUNCTIONS, LIMITS
 from collectors.snmp.session.oids import under
-from collectors.yaml_file import fit, parse, read_text
+from collectors.yaml_file import parse_yaml, read_text, validate
 from probes.wire.catalogue import did_you_mean
 
 # Replaces OWN if a profile is only checked.
@@ -66,8 +66,8 @@ class Profile:
         text = self._text
         if self.head.own_arcs is not None:
             text = text.replace("OWN", self._own)
-        document, lines = parse(self.file, text, findings, self._first)
-        body = fit(self.file, document or {}, lines, Body, findings)
+        document, lines = parse_yaml(self.file, text, findings, self._first)
+        body = validate(self.file, document or {}, lines, Body, findings)
         if body is not None:
             for name, table in body.tables.items():
                 for section, at, item in table.items:
@@ -200,10 +200,10 @@ def load_files(sources: Sequence[Path]) -> Profiles:
             continue
         head_text, body_text, first = _split_documents(text)
         before = len(findings)
-        document, lines = parse(source, head_text, findings)
+        document, lines = parse_yaml(source, head_text, findings)
         if len(findings) > before:
             continue
-        head = fit(source, document or {}, lines, Head, findings)
+        head = validate(source, document or {}, lines, Head, findings)
         if head is not None:
             profiles.append(Profile(source, head, body_text, first))
     if findings:

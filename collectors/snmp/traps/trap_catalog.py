@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field
 
 from collectors.snmp.traps.trap_text import Severity, to_snake_case
 from collectors.strict_model import StrictModel
-from collectors.yaml_file import fit, parse, read_text
+from collectors.yaml_file import parse_yaml, read_text, validate
 from probes.wire.catalogue import did_you_mean
 
 Oid = Annotated[str, Field(pattern=r"^[0-2](\.\d{1,10}){1,127}$")]
@@ -177,10 +177,10 @@ def _read_files(sources: Iterable[Path], findings: list[str]) -> Iterator[Any]:
         text = read_text(source, findings)
         if text is None:
             continue
-        document, lines = parse(source, text, findings)
+        document, lines = parse_yaml(source, text, findings)
         if document is None:
             continue
-        file = fit(source, document, lines, _File, findings)
+        file = validate(source, document, lines, _File, findings)
         if file is not None:
             yield source, lines, file
 
