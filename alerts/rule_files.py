@@ -157,18 +157,18 @@ def load_rule_files(
             if isinstance(rule, Rule):
                 errors += rule_errors(rule, where, catalogue)
             findings += [
-                f"{source}:{lines.of(at)}: {at}: {error}" for at, error in errors
+                f"{source}:{lines.line(at)}: {at}: {error}" for at, error in errors
             ]
             if isinstance(rule, Override):
-                overrides.append((rule, f"{source}:{lines.of(where)}: {where}"))
+                overrides.append((rule, f"{source}:{lines.line(where)}: {where}"))
                 continue
             if rule.id in rules:
                 findings.append(
-                    f"{source}:{lines.of(where)}: {where}.id is {rule.id!r}, which is "
-                    f"already at {rules[rule.id][1]}; to change it use overrides:"
+                    f"{source}:{lines.line(where)}: {where}.id is {rule.id!r}, which "
+                    f"is already at {rules[rule.id][1]}; to change it use overrides:"
                 )
             else:
-                rules[rule.id] = (rule, f"{source}:{lines.of(where)}")
+                rules[rule.id] = (rule, f"{source}:{lines.line(where)}")
     enabled = [rule for rule, _ in rules.values()]
     findings += explains_errors(enabled, rules)
     for override, where in overrides:

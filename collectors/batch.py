@@ -1,5 +1,5 @@
-"""`Batch`: one measurement of one source, columnar. What flows through Towpath,
-what the journal holds, what every reader gets."""
+"""`Batch`: rows of one measurement from one source, in columns. Everything in the
+journal is a batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Schema(msgspec.Struct, frozen=True, array_like=True):
 
     @staticmethod
     def of(measurement: Measurement) -> Schema:
-        """All that the catalogue declares of it, in its order."""
+        """All tags and fields that the catalogue declares, in its order."""
         return Schema(
             measurement.name,
             tuple(tag.name for tag in measurement.tags),
@@ -45,9 +45,9 @@ class Schema(msgspec.Struct, frozen=True, array_like=True):
 class Batch(msgspec.Struct, frozen=True, array_like=True):
     """Rows of one measurement from one source.
 
-    `source` says who made it (`poll/core-1`, `agent/3f2a`), `received_ms` when it
+    `source` is who made it (`poll/core-1`, `agent/3f2a`); `received_ms` is when it
     entered Towpath. `columns` has 1 + len(tags) + len(fields) lists of equal length:
-    times in ms, tag texts, field values; None is "no value in this row".
+    times in ms, tag texts, field values. None means "no value in this row".
     """
 
     source: str
@@ -67,14 +67,14 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
         return len(self.columns[0])
 
     def tag(self, name: str) -> list[str]:
-        """The column of tag `name`; empty texts where the batch has no such tag."""
+        """The column of tag `name`; empty texts if the batch has no such tag."""
         try:
             return self.columns[1 + self.schema.tags.index(name)]
         except ValueError:
             return [""] * len(self)
 
     def field(self, name: str) -> list[Value | None]:
-        """The column of field `name`; Nones where the batch has no such field."""
+        """The column of field `name`; Nones if the batch has no such field."""
         try:
             at = 1 + len(self.schema.tags) + self.schema.fields.index(name)
         except ValueError:
@@ -82,14 +82,14 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
         return self.columns[at]
 
     def rows(self, at: Sequence[int]) -> Batch:
-        """The rows with those numbers; itself if they are all."""
+        """A batch of the rows with those numbers; itself if they are all its rows."""
         if len(at) == len(self):
             return self
         columns = tuple([column[n] for n in at] for column in self.columns)
         return Batch(self.source, self.received_ms, self.schema, columns)
 
     def samples(self) -> Iterator[Sample]:
-        """The rows one by one, absent tags and fields left out."""
+        """The rows one by one, without absent tags and fields."""
         tags, fields = self.schema.tags, self.schema.fields
         for time_ms, *cells in zip(*self.columns, strict=True):
             yield Sample(
@@ -107,7 +107,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
 def batch_samples(
     samples: Iterable[Sample], source: str, received_ms: int
 ) -> list[Batch]:
-    """`samples` as one batch a measurement, in order of first appearance."""
+    """Makes one batch per measurement, in order of first appearance."""
     grouped: dict[str, list[Sample]] = {}
     for sample in samples:
         grouped.setdefault(sample.measurement, []).append(sample)
@@ -126,9 +126,9 @@ def batch_samples(
 
 
 def check_batch(batch: Batch, catalogue: Catalogue) -> Batch:
-    """`batch` with its values as declared; `Misfit` says what does not fit.
+    """Returns `batch` with values of the declared types; itself if it has them already.
 
-    Returns the same object where nothing had to be turned.
+    Raises `Misfit` if something does not fit the catalogue.
     """
     schema, columns = batch.schema, batch.columns
     where = f"{schema.measurement} from {batch.source}"
@@ -144,7 +144,7 @@ def check_batch(batch: Batch, catalogue: Catalogue) -> Batch:
         if set(map(type, column)) - {str}:
             text = f"tag {name!r} is not text in every row"
             raise Misfit(f"{where}: {text}", text)
-    turned: dict[int, Column] = {}
+    converted: dict[int, Column] = {}
     for at, field in enumerate(fields, 1 + len(schema.tags)):
         column = columns[at]
         if _fits(column, field):
@@ -153,21 +153,23 @@ def check_batch(batch: Batch, catalogue: Catalogue) -> Batch:
             None if value is None else conform(value, field, where) for value in column
         ]
         if any(type(a) is not type(b) for a, b in zip(checked, column, strict=True)):
-            turned[at] = checked
-    if not turned:
+            converted[at] = checked
+    if not converted:
         return batch
     return Batch(
         batch.source,
         batch.received_ms,
         schema,
-        tuple(turned.get(at, column) for at, column in enumerate(columns)),
+        tuple(converted.get(at, column) for at, column in enumerate(columns)),
     )
 
 
 class SiftedBatch(NamedTuple):
-    """What the catalogue takes of a batch, and in `aside` what it does not: each row
-    that lost something, with its time, its tags and what it lost. `reasons` counts the
-    losses by reason; `text` is the sentence about the first."""
+    """A batch split by the catalogue into `fit` and `aside`.
+
+    `aside` has each row that lost a value, with its time, its tags and the lost values.
+    `reasons` counts the losses by reason; `text` is a sentence about the first.
+    """
 
     fit: Batch | None
     aside: Batch | None
@@ -176,8 +178,11 @@ class SiftedBatch(NamedTuple):
 
 
 def sift(batch: Batch, catalogue: Catalogue) -> SiftedBatch:
-    """`check`, but one bad value costs that value alone, and a bad time or tag its row.
-    What has no name in the catalogue, or no shape, is set aside whole."""
+    """Like `check_batch`, but drops only what does not fit.
+
+    A bad value is dropped alone; a bad time or tag drops its row. A batch that is
+    malformed, or has a name that is not in the catalogue, is set aside whole.
+    """
     try:
         return SiftedBatch(check_batch(batch, catalogue), None, Counter(), "")
     except Misfit as misfit:
@@ -221,7 +226,7 @@ def _is_identified(row: tuple[object, ...]) -> bool:
 
 
 def _with_fields(batch: Batch, fields: list[Column]) -> Batch | None:
-    """`batch` with `fields` for its own: the rows and fields that have a value."""
+    """`batch` with these fields, without rows and fields that have no value."""
     used = [at for at, c in enumerate(fields) if any(v is not None for v in c)]
     rows = [
         at
@@ -259,7 +264,7 @@ def _check_shape(batch: Batch) -> None:
 
 @lru_cache(maxsize=4096)
 def _declared(schema: Schema, catalogue: Catalogue) -> tuple[Field, ...]:
-    """The declared fields of a schema. `UnknownName` where a name is not declared."""
+    """The declared fields of a schema. Raises `UnknownName` if a name is undeclared."""
     measurement = catalogue.measurement(schema.measurement)
     for name in schema.tags:
         measurement.tag(name)
@@ -275,10 +280,10 @@ _EXACT = {"int": {int, _NONE}, "float": {float, _NONE}, "str": {str, _NONE}}
 
 
 def _fits(column: Column, field: Field) -> bool:
-    """True where `conform` would surely leave every value of the column as it is.
+    """True if `conform` would certainly leave every value of the column unchanged.
 
-    Looks at the set of types, not at each value: a poll's batch of 52 rows passes
-    here once a column, not once a cell.
+    Checks the set of types instead of each value: a poll's batch of 52 rows is checked
+    once per column, not once per cell.
     """
     types = set(map(type, column))
     if types - _EXACT[field.type]:
@@ -288,7 +293,7 @@ def _fits(column: Column, field: Field) -> bool:
     values = [v for v in column if v is not None] if _NONE in types else column
     if field.type == "int":
         return _in_64_bits(values)
-    # A sum is finite only where every term is; one that overflows is looked at closely.
+    # A sum is finite only if every term is. If it overflows, each value is checked.
     return math.isfinite(sum(values))
 
 

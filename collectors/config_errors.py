@@ -1,7 +1,6 @@
-"""What is wrong with a file a person wrote, one sentence a finding.
+"""Turns pydantic's errors about files that people write into sentences.
 
-`towpath.toml` and the estate are both checked against pydantic models; this turns
-what pydantic says into "where, what, what was expected, did you mean".
+Each sentence has the place, the value, what was expected, and perhaps what was meant.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _BOUNDS = {
     "less_than": ("less than", "lt"),
     "less_than_equal": ("at most", "le"),
 }
-# What is given under such a name is never repeated: it may be the secret itself.
+# A value under such a name is never printed: it may be the secret itself.
 _SECRET = re.compile(r"password|secret|token|community|key", re.IGNORECASE)
 _PATTERNS = {
     "[a-z0-9][a-z0-9._-]": "an id of small letters, digits, dot, dash, underscore",
@@ -61,23 +60,23 @@ _PATTERNS = {
 def explain(
     error: ValidationError, model: type[BaseModel]
 ) -> Iterator[tuple[str, str]]:
-    """(dotted path, sentence) for everything pydantic found wrong.
+    """(dotted path, sentence) for every error.
 
-    The several tries of a union (an address of either version) are one finding.
+    The attempts of a union (an address of either version) give one finding.
     """
     seen: set[str] = set()
-    for found in error.errors(include_url=False):
-        branches = [p for p in found["loc"] if not _is_union_branch(p)]
+    for details in error.errors(include_url=False):
+        branches = [p for p in details["loc"] if not _is_union_branch(p)]
         parts, known = _follow(model, branches)
         path = dotted(parts)
         if path in seen:
             continue
         seen.add(path)
-        yield path, _sentence(found, parts, known)
+        yield path, _sentence(details, parts, known)
 
 
 def dotted(parts: Sequence[int | str]) -> str:
-    """`devices[3].address`, counting from 1 as people do."""
+    """`devices[3].address`, counting from 1."""
     text = ""
     for part in parts:
         if isinstance(part, int):
@@ -88,16 +87,15 @@ def dotted(parts: Sequence[int | str]) -> str:
 
 
 def encoding_error(error: UnicodeDecodeError) -> str:
-    """`7: is not UTF-8 text`, where 7 is the line of the first byte that is none."""
+    """`7: is not UTF-8 text`, with the line of the first bad byte."""
     line = bytes(error.object[: error.start]).count(b"\n") + 1
     return f"{line}: is not UTF-8 text (save it with the encoding UTF-8)"
 
 
 def line_of(text: str, parts: Sequence[int | str]) -> int | None:
-    """The line (from 1) in the TOML `text` where `parts` was written, if found.
+    """The line (from 1) of `parts` in the TOML `text`, if it can be found.
 
-    tomllib keeps no positions, so headers and the keys below them are looked for; good
-    enough to send a person to the right line.
+    tomllib keeps no positions, so this searches for headers and the keys below them.
     """
     lines = text.splitlines()
     first, end, section = 0, len(lines), ""
@@ -123,7 +121,7 @@ def entry_lines(text: str, section: str) -> list[int]:
 
 
 def _key_or_header(lines: Sequence[str], key: str, section: str) -> int | None:
-    """Where a header says `section`, or `key` is set below the first line's header."""
+    """The line with the header `section`, or with `key` below the first header."""
     below = True
     for n, line in enumerate(lines):
         if _is_header(line, section):
@@ -136,7 +134,7 @@ def _key_or_header(lines: Sequence[str], key: str, section: str) -> int | None:
 
 
 def _is_header(line: str, section: str, brackets: int = 1) -> bool:
-    """`[section]`, or `[[section]]` where there must be two brackets."""
+    """True for `[section]`, or for `[[section]]` if `brackets` is 2."""
     return bool(re.match(rf"\s*\[{{{brackets},}}\s*{re.escape(section)}\s*\]", line))
 
 
@@ -152,36 +150,36 @@ def _is_union_branch(part: int | str) -> bool:
 
 
 def _sentence(
-    found: Mapping[str, Any], parts: Sequence[int | str], known: Sequence[str]
+    details: Mapping[str, Any], parts: Sequence[int | str], known: Sequence[str]
 ) -> str:
-    kind, given = found["type"], found["input"]
+    kind, value = details["type"], details["input"]
     if kind == "extra_forbidden":
         return f"unknown key{did_you_mean(str(parts[-1]), known)}"
     if kind == "missing":
         return "is missing"
-    context = found.get("ctx", {})
-    message = str(found["msg"]).removeprefix("Value error, ")
+    context = details.get("ctx", {})
+    message = str(details["msg"]).removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:]}"
-    if isinstance(given, dict | BaseModel) or _SECRET.search(str(parts[-1])):
+    if isinstance(value, dict | BaseModel) or _SECRET.search(str(parts[-1])):
         return f"cannot be used: {_EXPECTED.get(kind, message)}"
-    says = f"is {given!r}, expected"
+    prefix = f"is {value!r}, expected"
     if kind == "literal_error":
         expected = str(context["expected"])
         options = re.findall(r"'([^']*)'", expected)
-        return f"{says} {expected}{did_you_mean(str(given), options)}"
+        return f"{prefix} {expected}{did_you_mean(str(value), options)}"
     if kind == "string_pattern_mismatch":
         for fragment, meaning in _PATTERNS.items():
             if fragment in str(context["pattern"]):
-                return f"{says} {meaning}"
+                return f"{prefix} {meaning}"
     if kind in _BOUNDS:
         words, name = _BOUNDS[kind]
-        return f"{says} {words} {context[name]:g}"
+        return f"{prefix} {words} {context[name]:g}"
     if kind in _EXPECTED:
         wanted = _EXPECTED[kind]
         if kind.startswith("ip_v4"):
             wanted = wanted.replace("IPv4 ", "IP ")
-        return f"{says} {wanted}"
-    return f"is {given!r}: {message}"
+        return f"{prefix} {wanted}"
+    return f"is {value!r}: {message}"
 
 
 def _follow(
@@ -213,7 +211,7 @@ def _branches(annotation: Any) -> dict[str, Any]:
 
 
 def _step(annotation: Any, part: int | str) -> tuple[list[str], Any]:
-    """(the keys known where `part` is one, what is below it)."""
+    """(the known keys beside `part`, the annotation of `part`)."""
     for member in _members(annotation):
         plain = get_args(member)[0] if get_origin(member) is Annotated else member
         if isinstance(plain, type) and issubclass(plain, BaseModel):
@@ -225,7 +223,7 @@ def _step(annotation: Any, part: int | str) -> tuple[list[str], Any]:
 
 
 def _members(annotation: Any) -> Sequence[Any]:
-    """The members of a union; what is no union is its own only one."""
+    """The members of a union; any other annotation is its own only member."""
     plain = annotation
     if get_origin(plain) is Annotated:
         plain = get_args(plain)[0]

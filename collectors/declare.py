@@ -15,7 +15,7 @@ def measurement(
     *fields: Field,
     period_s: int = 60,
 ) -> Measurement:
-    """One that the server makes every `period_s` s; late after two, kept 400 days."""
+    """A measurement of the server: late after two periods, kept for 400 days."""
     return Measurement(
         name=name,
         meaning=meaning,
@@ -28,5 +28,5 @@ def measurement(
 
 
 def counter(name: str, meaning: str, unit: str = "1") -> Field:
-    """A whole number that only grows while its process runs."""
+    """A whole number that only increases while its process runs."""
     return Field(name, "int", unit, meaning, counter=True)

@@ -1,6 +1,6 @@
-"""`Disks`: how much room is left where Towpath writes, and for how long.
+"""`Disks`: the free space where Towpath writes, and the hours until it is full.
 
-Folders on one file system are one row: what fills it fills it for all of them.
+Folders on the same file system share a row.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import NamedTuple
 from probes.wire.sample import Sample, Value
 
 HOUR_MS = 3_600_000
-# A trend is told from at least so much of the past, and from no more.
+# A trend needs at least half an hour, and uses the last six hours.
 _LEAST_MS = HOUR_MS // 2
 _MOST_MS = 6 * HOUR_MS
 _LEAST_POINTS = 10
-# With less than this free nothing of Towpath's can be written.
+# With less than this, Towpath cannot write.
 FULL_BYTES = 1 << 20
 
 Point = tuple[int, int]
@@ -26,7 +26,7 @@ Point = tuple[int, int]
 
 
 class FreeSpace(NamedTuple):
-    """What a file system has left for us. `files_left` is None if it does not say."""
+    """The free space of a file system. `files_left` is None if that is unknown."""
 
     free_bytes: int
     size_bytes: int
@@ -38,7 +38,7 @@ class FreeSpace(NamedTuple):
 
 
 class Disks:
-    """`folders`: what they are called → where they are; they need not be there yet."""
+    """`folders`: name → path; a folder need not exist yet."""
 
     def __init__(self, folders: Mapping[str, Path], process: str) -> None:
         self._folders, self._process = folders, process
@@ -77,20 +77,22 @@ class Disks:
         return Sample("self_disk", tags, fields, now_ms)
 
     def _rooms(self) -> dict[str, FreeSpace]:
-        """Names of the folders on a file system, such as `state, reports` → its room.
-        What lies in another of them is not named; a folder that cannot be looked at is
-        left out."""
-        found: dict[int, list[str]] = {}
+        """Names of the folders on each file system, such as `state, reports` → its
+        space.
+
+        A folder inside another one is not named. A folder without access is left out.
+        """
+        names: dict[int, list[str]] = {}
         rooms: dict[int, FreeSpace] = {}
         for name, folder in self._folders.items():
-            there = nearest_existing(folder)
+            existing = nearest_existing(folder)
             try:
-                device = there.stat().st_dev
-                rooms[device] = _free_space(there)
+                device = existing.stat().st_dev
+                rooms[device] = _free_space(existing)
             except OSError:
                 continue
-            found.setdefault(device, []).append(name)
-        return {", ".join(self._outer(found[at])): room for at, room in rooms.items()}
+            names.setdefault(device, []).append(name)
+        return {", ".join(self._outer(names[at])): room for at, room in rooms.items()}
 
     def _outer(self, names: Sequence[str]) -> list[str]:
         # The first name of each folder.
@@ -104,8 +106,10 @@ class Disks:
 
 
 def hours_left(past: Sequence[Point]) -> float | None:
-    """Until nothing is free, by the straight line that fits the past best; None if the
-    past is too short or the disk does not fill. Pure."""
+    """Hours until nothing is free, by a least-squares line through the past. Pure.
+
+    None if the past is too short or the disk is not filling.
+    """
     if len(past) < _LEAST_POINTS or past[-1][0] - past[0][0] < _LEAST_MS:
         return None
     hours = [(at_ms - past[0][0]) / HOUR_MS for at_ms, _ in past]
@@ -123,16 +127,16 @@ def hours_left(past: Sequence[Point]) -> float | None:
 
 
 def nearest_existing(folder: Path) -> Path:
-    """`folder`, or the first above it that is there."""
+    """`folder`, or its nearest parent that exists."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder
 
 
 def _free_space(folder: Path) -> FreeSpace:
-    found = os.statvfs(folder)
+    stats = os.statvfs(folder)
     # Some file systems (btrfs) do not count files: then both are 0.
-    files_left = found.f_favail if found.f_files else None
+    files_left = stats.f_favail if stats.f_files else None
     return FreeSpace(
-        found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, files_left
+        stats.f_bavail * stats.f_frsize, stats.f_blocks * stats.f_frsize, files_left
     )

@@ -1,4 +1,4 @@
-"""How many files a process may have open: each connection and each socket is one."""
+"""The limit of open files of a process: each connection and each socket counts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import importlib
 
 
 def raise_file_limit() -> int | None:
-    """As many open files as the system allows us; the number, None where there is no
-    such limit (Windows). Services start with 1,024."""
+    """Raises the limit to what the system allows; services start with 1,024.
+
+    Returns the limit, or None if the system has none (Windows).
+    """
     try:
         resource = importlib.import_module("resource")
     except ImportError:

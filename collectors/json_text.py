@@ -8,7 +8,7 @@ import msgspec
 def json_text(value: object, indent: int = -1) -> str:
     """`value` as one JSON text, on one line unless `indent` is given.
 
-    NaN and the infinities, for which JSON has no words, are null: not known.
+    NaN and the infinities, which JSON does not have, become null.
     """
     encoded = msgspec.json.encode(value)
     if indent >= 0:

@@ -1,4 +1,4 @@
-"""Addresses of strangers, reduced to the network that one party holds."""
+"""Reduces an address to the network that one party holds."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
 def network_of(address: str, ipv4_bits: int = 32, ipv6_bits: int = 64) -> str:
-    """The network that `address` lies in, as a key to count by.
+    """The network of `address`, as a key for counting.
 
-    By default an IPv4 address itself, and the /64 of an IPv6 address, as one host may
-    use any address of its /64 (RFC 6177, RFC 8981). An IPv4-mapped address counts as
-    IPv4. Text that is no address is returned as it is.
+    By default this is an IPv4 address itself, and the /64 of an IPv6 address, because
+    one host may use any address of its /64 (RFC 6177, RFC 8981). An IPv4-mapped address
+    counts as IPv4. Text that is not an address is returned unchanged.
     """
     try:
         parsed: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])

@@ -1,6 +1,6 @@
-"""Every place where what was measured on one laptop may lie, and how it leaves it.
+"""Every place that may hold what was measured on one laptop, and how it is removed.
 
-The one list that erasing, the 30 days, docs/privacy.md and the tests go by. A laptop is
+Erasing, the 30-day limit, docs/privacy.md and the tests all use this list. A laptop is
 known by its pseudonym everywhere.
 """
 
@@ -20,10 +20,13 @@ Root = Literal["journal", "store", "bodies", "registry", "broker"]
 
 
 class PersonalDataPlace(msgspec.Struct, frozen=True):
-    """Files that may name a laptop: `glob` below the folder that `root` means in the
-    settings. `erase` and `prune` work on one such file and return how much went;
-    without them the files' own writer does it, as `kept` and `erased` say. `count`
-    returns how much of one laptop a file has."""
+    """Files that may name a laptop: `glob` in the folder that the settings have for
+    `root`.
+
+    `erase` and `prune` work on one file and return how much they removed. Without them
+    the process that writes the files removes it, as `kept` and `erased` describe.
+    `count` returns how many lines of a file name one laptop.
+    """
 
     root: Root
     glob: str
@@ -51,13 +54,13 @@ def prune_lines(path: Path, before_ms: int) -> int:
 
 
 def erase_body(path: Path, agent: str) -> int:
-    """Removes it: nobody can tell whose it is, as it could not be read."""
+    """Removes the file: it could not be read, so its sender is unknown."""
     path.unlink(missing_ok=True)
     return 0
 
 
 def prune_body(path: Path, before_ms: int) -> int:
-    """Removes a body that was received before that time, as its name says."""
+    """Removes a body that was received before that time, by its name."""
     stamp = path.name.partition("-")[0]
     if stamp.isdecimal() and int(stamp) >= before_ms:
         return 0
@@ -69,10 +72,10 @@ PLACES: tuple[PersonalDataPlace, ...] = (
     PersonalDataPlace(
         "journal",
         "*/*.segment",
-        "results that wait for the store and the groups",
+        "results that the store and the groups have not read yet",
         "until both have read them, within the hour; 30 days at most if the store is "
-        "away",
-        "the store leaves them out; the file goes as before",
+        "down",
+        "the store skips them; the file is removed as usual",
     ),
     PersonalDataPlace(
         "journal",
@@ -98,54 +101,56 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         "store",
         "personal/**/*",
         "rows about one laptop; with InfluxDB in the database `<name>_personal`",
-        "30 days; `store.personal_days` can shorten it, nothing lengthens it",
+        "30 days; `store.personal_days` can shorten this, nothing can lengthen it",
         "within a minute of Towpath running; with InfluxDB at once (3 Core cannot)",
     ),
     PersonalDataPlace(
         "store",
         "tmp/*",
-        "the same while files are made of them",
-        "seconds; removed at a start",
-        "as rows are",
+        "the same rows, while they are written to files",
+        "seconds; removed at every start",
+        "as the rows",
     ),
     PersonalDataPlace(
         "store",
         "erased/*",
-        "pseudonyms of laptops that were erased, so that nothing of them comes back",
+        "pseudonyms of erased laptops, so that none of their data comes back",
         "30 days",
-        "needed for it",
+        "kept: erasing needs it",
     ),
     PersonalDataPlace(
         "bodies",
         "*.body",
-        "the last bodies of reports that could not be read (200 at most), without who "
-        "sent them",
+        "the last report bodies that could not be read (200 at most), without their "
+        "sender",
         "30 days",
-        "all of them are removed, as nobody can tell whose they are",
+        "all are removed, because their senders are unknown",
         erase_body,
         prune_body,
     ),
     PersonalDataPlace(
         "registry",
         "agents.sqlite*",
-        "who is enrolled: pseudonym, home site, hash of a secret, last hour seen",
+        "enrolled laptops: pseudonym, home site, hash of a secret, hour last seen",
         "until erased; 400 days after it was last seen (`ingest.registry.unseen_days`)",
         "at once",
     ),
     PersonalDataPlace(
         "broker",
         "*",
-        "the user names of laptops that use MQTT; mosquitto's own database has "
-        "messages that wait for Towpath (none is retained)",
-        "as who is enrolled; messages until Towpath takes them, 30 days at most",
-        "within seconds; messages of an unknown laptop are refused when they are taken",
+        "user names of laptops that use MQTT; mosquitto's own database has messages "
+        "that Towpath has not read yet (none is retained)",
+        "as enrolled laptops; messages until Towpath reads them, 30 days at most",
+        "within seconds; messages of an unknown laptop are refused when they are read",
     ),
 )
 
 
 def erase_agent(folders: Mapping[Root, Path], agent: str) -> int:
-    """Removes a laptop from every file that has no writer of its own for that; how
-    many lines named it. `OSError`."""
+    """Removes a laptop from every file with an `erase` function.
+
+    Returns how many lines named it. Raises `OSError`.
+    """
     return sum(
         place.erase(path, agent)
         for place in PLACES
@@ -155,7 +160,7 @@ def erase_agent(folders: Mapping[Root, Path], agent: str) -> int:
 
 
 def count_agent_lines(folders: Mapping[Root, Path], agent: str) -> int:
-    """How many lines of those files name a laptop. `OSError`."""
+    """How many lines of those files name a laptop. Raises `OSError`."""
     return sum(
         place.count(path, agent)
         for place in PLACES
@@ -165,7 +170,7 @@ def count_agent_lines(folders: Mapping[Root, Path], agent: str) -> int:
 
 
 def prune_files(folders: Mapping[Root, Path], before_ms: int) -> int:
-    """Removes what is from before that time, likewise. `OSError`."""
+    """Removes everything from before that time. Raises `OSError`."""
     return sum(
         place.prune(path, before_ms)
         for place in PLACES
@@ -175,7 +180,7 @@ def prune_files(folders: Mapping[Root, Path], before_ms: int) -> int:
 
 
 def _names(agent: str) -> Callable[[bytes], bool]:
-    """Whether a line names that laptop, as a tag or as the source of a batch."""
+    """A test whether a line names that laptop, as a tag or as a batch's source."""
     named = re.compile(rb"[\"'/]" + re.escape(agent.encode()) + rb"[\"']")
     return lambda line: named.search(line) is not None
 

@@ -1,8 +1,9 @@
-"""ICMP echo to every device of an estate from one socket an address family.
+"""ICMP echo to every device of an estate, from one socket per address family.
 
-Unprivileged where the system allows it (`net.ipv4.ping_group_range`), else raw with
-CAP_NET_RAW, else not at all, which is said once. Each address has its own phase: at
-10,000 devices and an echo every 20 s some 25 leave together, every 50 ms.
+The socket is unprivileged if the system allows it (`net.ipv4.ping_group_range`), or raw
+with CAP_NET_RAW. If neither is allowed, nothing is sent and this is logged once. Each
+address has its own phase: with 10,000 devices and an echo every 20 s, about 25 leave
+every 50 ms.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from probes.wire.icmp import ECHO_REPLY, echo_reply_payload, echo_request
 
 _log = structlog.get_logger()
 _TICK_S = 0.05
-# What an answer may take; later ones count as lost.
+# Later answers count as lost.
 TIMEOUT_S = 1.0
-# `ask`: so many echoes, so far apart.
-_ASKED, _APART_S = 3, 0.4
+# `probe`: so many echoes, so far apart.
+_PROBES, _APART_S = 3, 0.4
 _RECEIVE_BYTES = 1 << 20
-# Linux: the kernel's time of arrival, so that a busy loop is no long way.
+# Linux: the kernel's time of arrival, so that a busy event loop adds no delay.
 _SO_TIMESTAMPNS = 35 if sys.platform == "linux" else 0
 _TIMESPEC = struct.Struct("=qq")
 # Linux's ICMP_FILTER and ICMP6_FILTER for raw sockets: echo replies only.
@@ -41,7 +42,7 @@ _SOL_RAW, _ICMP_FILTER, _ICMP6_FILTER = 255, 1, 1
 
 
 class EchoResult(msgspec.Struct, frozen=True):
-    """Echoes whose fate is known. `rtt_ms`: the mean of those answered."""
+    """Echoes that were answered or lost. `rtt_ms`: the mean of the answered ones."""
 
     sent: int
     answered: int
@@ -53,7 +54,7 @@ class EchoResult(msgspec.Struct, frozen=True):
 
 
 class PingTarget:
-    """One address; made by `Pinger.watch`."""
+    """One address that is pinged; made by `Pinger.watch`."""
 
     def __init__(self, pinger: Pinger, address: str) -> None:
         self._pinger, self.address = pinger, address
@@ -61,33 +62,34 @@ class PingTarget:
         self._sent = self._answered = 0
         self._rtt_ms = 0.0
 
-    def take(self) -> EchoResult | None:
-        """What became of the echoes since the last `take`; None where there were none
-        whose fate is known."""
+    def read_result(self) -> EchoResult | None:
+        """The result of the echoes since the last call; None if there is none yet."""
         if not self._sent:
             return None
         rtt_ms = self._rtt_ms / self._answered if self._answered else None
-        found = EchoResult(self._sent, self._answered, rtt_ms)
+        result = EchoResult(self._sent, self._answered, rtt_ms)
         self._sent = self._answered = 0
         self._rtt_ms = 0.0
-        return found
+        return result
 
-    async def ask(self) -> EchoResult | None:
-        """Some echoes now, for who wants to know at once; None where there can be
-        none. What came before is forgotten: it may be from better days."""
+    async def probe(self) -> EchoResult | None:
+        """Sends a few echoes now and returns their result; None if none can be sent.
+
+        Discards earlier echoes, because the device may have answered them in time.
+        """
         if not self._pinger.reaches(self.address):
             return None
-        self.take()
-        for _ in range(_ASKED):
+        self.read_result()
+        for _ in range(_PROBES):
             self._pinger.send(self)
             await asyncio.sleep(_APART_S)
             if self._answered:
                 break
         else:
             await asyncio.sleep(TIMEOUT_S - _APART_S + _TICK_S)
-        return self.take()
+        return self.read_result()
 
-    def ended(self, rtt_ms: float | None) -> None:
+    def record(self, rtt_ms: float | None) -> None:
         self._sent += 1
         if rtt_ms is not None:
             self._answered += 1
@@ -103,8 +105,8 @@ class _PendingEcho(msgspec.Struct, gc=False):
 class Pinger:
     """`async with Pinger(every_s) as pinger: pinged = pinger.watch("192.0.2.1")`.
 
-    `every_s` 0: nothing is sent. Loopback addresses are not asked unless `loopback`
-    says so: it would be us who answer, whatever became of the device.
+    If `every_s` is 0, nothing is sent. Loopback addresses are only pinged if `loopback`
+    is set: this machine would answer, whatever the state of the device.
     """
 
     def __init__(self, every_s: float = 20.0, loopback: bool = False) -> None:
@@ -114,14 +116,14 @@ class Pinger:
         self._waiting: dict[int, _PendingEcho] = {}
         self._count = 0
         self._ident = os.getpid() & 0xFFFF
-        # Tells our echoes from those of another process with our identifier.
+        # Distinguishes our echoes from those of a process with the same identifier.
         self._token = os.urandom(8)
         self._tasks = BackgroundTasks()
         self.sent = 0
 
     @property
     def available(self) -> bool:
-        """True where this process may send echoes at all."""
+        """True if this process may send echoes."""
         return bool(self._sockets)
 
     def reaches(self, address: str) -> bool:
@@ -141,7 +143,7 @@ class Pinger:
             _log.warning(
                 "no_ping",
                 detail="neither net.ipv4.ping_group_range nor CAP_NET_RAW allows ICMP: "
-                "whether a device that is silent on SNMP is dead cannot be told",
+                "if a device does not answer SNMP, it is unknown whether it is down",
             )
             return self
         self._tasks.start(self._run(), "pinger")
@@ -160,11 +162,11 @@ class Pinger:
         self._sockets.clear()
 
     def watch(self, address: str) -> PingTarget:
-        """An echo every `every_s` from now on, until `drop`."""
+        """Sends an echo every `every_s` until `drop`."""
         pinged = PingTarget(self, address)
         if self.reaches(address):
             phase = zlib.crc32(address.encode()) / 2**32
-            # The first within a tick or so: who is new is soon asked.
+            # The first echo soon, so that a new device soon has a result.
             due_s = time.monotonic() + phase * min(1.0, self._every_s)
             self._push(due_s, pinged)
         return pinged
@@ -173,7 +175,7 @@ class Pinger:
         pinged.gone = True
 
     def send(self, pinged: PingTarget) -> None:
-        """One echo request; its fate comes to `pinged`."""
+        """Sends one echo request; the result goes to `pinged`."""
         family = _family(pinged.address)
         sock = self._sockets[family]
         self._count += 1
@@ -183,7 +185,7 @@ class Pinger:
         waiting = _PendingEcho(pinged, time.time_ns(), time.monotonic() + TIMEOUT_S)
         self._waiting[self._count] = waiting
         self.sent += 1
-        # No route, or a full buffer: as good as lost.
+        # No route, or a full buffer: the echo is lost.
         with contextlib.suppress(OSError):
             sock.sendto(packet, (pinged.address, 0))
 
@@ -198,19 +200,19 @@ class Pinger:
                 if pinged.gone:
                     continue
                 self.send(pinged)
-                # After a sleep of our own: one echo, not all that were missed.
+                # If this machine was asleep: one echo, not all that were missed.
                 self._push(max(due_s + self._every_s, now_s), pinged)
             self._expire(now_s)
             await asyncio.sleep(_TICK_S)
 
     def _expire(self, now_s: float) -> None:
-        """Sent in order, so the oldest are the first of the dict."""
+        """Counts overdue echoes as lost. The dict holds the oldest first."""
         while self._waiting:
             number, waiting = next(iter(self._waiting.items()))
             if waiting.until_s > now_s:
                 break
             del self._waiting[number]
-            waiting.pinged.ended(None)
+            waiting.pinged.record(None)
 
     def _readable(self, sock: socket.socket) -> None:
         for _ in range(256):
@@ -219,12 +221,12 @@ class Pinger:
             except BlockingIOError:
                 return
             except OSError:
-                # An error some router sent for an echo: that one is lost.
+                # A router reported an error for an echo: that echo is lost.
                 continue
             now_ns = _arrived_ns(extra) or time.time_ns()
-            self._take(packet, str(peer[0]).partition("%")[0], now_ns)
+            self._receive(packet, str(peer[0]).partition("%")[0], now_ns)
 
-    def _take(self, packet: bytes, peer: str, now_ns: int) -> None:
+    def _receive(self, packet: bytes, peer: str, now_ns: int) -> None:
         number = read_reply(packet, self._token)
         if number is None:
             return
@@ -232,9 +234,9 @@ class Pinger:
         if waiting is None or waiting.pinged.address != peer:
             return
         del self._waiting[number]
-        # A clock that was stepped in between: never negative, never over the timeout.
+        # If the clock was set meanwhile: never negative, never over the timeout.
         rtt_ms = min(max(0.0, (now_ns - waiting.sent_ns) / 1e6), TIMEOUT_S * 1000)
-        waiting.pinged.ended(rtt_ms)
+        waiting.pinged.record(rtt_ms)
 
 
 def read_reply(packet: bytes, token: bytes) -> int | None:
@@ -247,7 +249,7 @@ def read_reply(packet: bytes, token: bytes) -> int | None:
 
 
 def open_socket(family: int) -> socket.socket | None:
-    """A socket for echoes of that family, None where we may have none."""
+    """A socket for echoes of that family; None if this process may have none."""
     v4 = family == socket.AF_INET
     protocol = socket.IPPROTO_ICMP if v4 else socket.IPPROTO_ICMPV6
     for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
@@ -267,7 +269,7 @@ def open_socket(family: int) -> socket.socket | None:
 
 
 def _only_replies(sock: socket.socket, v4: bool) -> None:
-    """Bits set are kinds that the kernel keeps from us."""
+    """Makes the kernel drop all ICMP types but echo replies (a set bit is a drop)."""
     if v4:
         blocked = ~(1 << ECHO_REPLY[socket.AF_INET]) & 0xFFFFFFFF
         sock.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", blocked))

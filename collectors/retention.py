@@ -1,7 +1,7 @@
-"""`Retention`: removes by the clock what may be kept for so many days only.
+"""`Retention`: removes data that may only be kept for a number of days.
 
-Stores delete their own old days. This is for all the rest, which must not wait until
-something new comes.
+Stores delete their own old days. This does the rest by the clock, without waiting for
+new data.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ _EVERY_S = 3600.0
 DAY_MS = 86_400_000
 
 Job = tuple[str, int, Callable[[int], int]]
-"""(what it is, days it is kept, a function that removes what is from before a time and
-returns how much that was)."""
+"""(name, days to keep, a function that removes everything from before a time and
+returns how much it removed)."""
 
 
 class Retention:
-    """`async with Retention(jobs)`: each at the start, then every hour, in a thread.
+    """`async with Retention(jobs)`: runs each job at the start and then every hour, in
+    a thread.
 
-    A job that fails is logged once and tried again the next time.
+    A job that fails is logged once and runs again the next time.
     """
 
     def __init__(
@@ -59,11 +60,11 @@ class Retention:
             for name, days, remove in self._jobs:
                 before_ms = self._now_ms() - days * DAY_MS
                 try:
-                    gone = await asyncio.to_thread(remove, before_ms)
+                    removed = await asyncio.to_thread(remove, before_ms)
                 except Exception as error:  # noqa: BLE001 - the others must go on
                     self._failures.failed(error, key=name, of=name)
                     continue
                 self._failures.recovered(name)
-                if gone:
-                    _log.info("retention_removed", of=name, removed=gone, days=days)
+                if removed:
+                    _log.info("retention_removed", of=name, removed=removed, days=days)
             await asyncio.sleep(self._every_s)

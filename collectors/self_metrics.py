@@ -1,7 +1,7 @@
-"""Towpath about itself: one set of samples, through its own pipe and at `/metrics`.
+"""Towpath's samples about itself, for the journal and for `/metrics`.
 
-Every component hands in a function that turns its counters into samples of a
-`self_*` measurement; nothing is counted twice and nothing is declared twice.
+Every component has a function that returns its counters as samples of a `self_*`
+measurement. Nothing is counted twice or declared twice.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Source = Callable[[int], Iterable[Sample]]
 
 
 class SelfMonitor(Collector):
-    """Asks every source once a period and appends what they say.
+    """Reads every source once a period and appends the samples to the journal.
 
-    It is also a Prometheus collector: a scrape asks the same sources. A source that
-    fails is left out, said once, and asked again next time.
+    It is also a Prometheus collector: a scrape reads the same sources. A source that
+    fails is left out, logged once, and read again the next time.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class SelfMonitor(Collector):
         self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
-        self._tasks.start(self._run(), "itself")
+        self._tasks.start(self._run(), "self-monitor")
         return self
 
     async def __aexit__(
@@ -60,16 +60,16 @@ class SelfMonitor(Collector):
         await self._tasks.stop()
 
     def samples(self) -> list[Sample]:
-        """What every source says now."""
+        """The samples of every source now."""
         now_ms = self._now_ms()
-        found: list[Sample] = []
+        samples: list[Sample] = []
         for name, source in self._sources:
             try:
-                found.extend(source(now_ms))
+                samples.extend(source(now_ms))
                 self._source_failures.recovered(name)
             except Exception as error:  # noqa: BLE001 - one source must not hide the rest
                 self._source_failures.failed(error, key=name, source=name)
-        return found
+        return samples
 
     def collect(self) -> Iterator[Metric]:
         """For prometheus-client: `towpath_<measurement>_<field>`, counters with
@@ -93,9 +93,9 @@ class SelfMonitor(Collector):
 
 
 def families(samples: Iterable[Sample], catalogue: Catalogue) -> list[Metric]:
-    """`samples` as Prometheus counters and gauges, one family a field; texts are left
-    out."""
-    found: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+    """`samples` as Prometheus counters and gauges, one family per field, without
+    texts."""
+    families_by_name: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
     for sample in samples:
         try:
             declared = catalogue.measurement(sample.measurement)
@@ -106,13 +106,13 @@ def families(samples: Iterable[Sample], catalogue: Catalogue) -> list[Metric]:
             if isinstance(value, str):
                 continue
             metric = f"towpath_{sample.measurement}_{name}"
-            if metric not in found:
+            if metric not in families_by_name:
                 field = declared.field(name)
                 family = CounterMetricFamily if field.counter else GaugeMetricFamily
-                found[metric] = family(
+                families_by_name[metric] = family(
                     metric, f"{field.meaning} ({field.unit})", labels=labels
                 )
-            found[metric].add_metric(
+            families_by_name[metric].add_metric(
                 [sample.tags.get(label, "") for label in labels], float(value)
             )
-    return list(found.values())
+    return list(families_by_name.values())

@@ -1,7 +1,7 @@
-"""What the server measures: its part of the catalogue, and the whole of it.
+"""The measurements of the server, and the whole catalogue.
 
-Nothing here is about one person: these may be asked for by shared pages. What agents
-measure reaches shared pages only as `experience`, where every group has at least
+None of these is about one person, so shared pages may query them. What agents measure
+reaches shared pages only as `experience`, in which every group has at least
 `collectors.experience.groups.LEAST` agents.
 """
 
@@ -16,22 +16,22 @@ DEVICE = measurement(
     "device",
     "one poll of one device",
     (_DEVICE, SITE, _ROLE),
-    Field("up", "int", "flag", "1 where SNMP or ICMP answered, or it refused us"),
+    Field("up", "int", "flag", "1 if it answered SNMP or ICMP, or refused SNMP"),
     Field("answered", "int", "flag", "as `up`; absent while Towpath was cut off"),
-    Field("readable", "int", "flag", "1 where its figures could be read, 0 where not"),
+    Field("readable", "int", "flag", "1 if its figures could be read, 0 if not"),
     Field("outcome", "str", "1", "ok, or the reason from the closed list"),
-    Field("icmp_up", "int", "flag", "1 where an echo came back; absent: not pinged"),
+    Field("icmp_up", "int", "flag", "1 if an echo was answered; absent: not pinged"),
     Field("icmp_rtt_ms", "float", "ms", "mean of the echoes since the last poll"),
     Field("icmp_loss_ratio", "float", "ratio", "echoes lost since the last poll"),
     Field("duration_ms", "float", "ms", "time the poll took"),
     Field("packets", "int", "packet", "requests sent, retries included"),
     Field("retries", "int", "packet", "requests sent again"),
-    Field("late_ms", "float", "ms", "start of the poll after its planned start"),
-    Field("uptime_s", "float", "s", "since the device's start"),
+    Field("late_ms", "float", "ms", "delay of the poll's start"),
+    Field("uptime_s", "float", "s", "time since the device started"),
     Field("restarted", "int", "flag", "1 in the first poll after a restart"),
-    Field("own_clock", "int", "flag", "1 where it has no sysUpTime: our own clock"),
+    Field("own_clock", "int", "flag", "1 if our clock is used: it has no sysUpTime"),
     Field("ports_up", "int", "1", "ports up"),
-    Field("ports_down", "int", "1", "ports down that are not switched off"),
+    Field("ports_down", "int", "1", "ports that are down but not disabled"),
 )
 INTERFACE = measurement(
     "interface",
@@ -39,18 +39,18 @@ INTERFACE = measurement(
     (_DEVICE, SITE, _ROLE, Tag("port", "port, by its stable name")),
     Field("in_bps", "float", "bit/s", "received"),
     Field("out_bps", "float", "bit/s", "sent"),
-    Field("in_use_ratio", "float", "ratio", "received, of the port's speed"),
-    Field("out_use_ratio", "float", "ratio", "sent, of the port's speed"),
+    Field("in_use_ratio", "float", "ratio", "received, share of the port's speed"),
+    Field("out_use_ratio", "float", "ratio", "sent, share of the port's speed"),
     Field("in_errors_per_s", "float", "1/s", "ifInErrors"),
     Field("out_errors_per_s", "float", "1/s", "ifOutErrors"),
     Field("in_discards_per_s", "float", "1/s", "ifInDiscards"),
     Field("out_discards_per_s", "float", "1/s", "ifOutDiscards"),
-    Field("in_error_ratio", "float", "ratio", "errors of all packets received"),
+    Field("in_error_ratio", "float", "ratio", "errors per packet received"),
     Field("speed_bps", "float", "bit/s", "speed in use"),
     Field("admin", "int", "1", "ifAdminStatus: up 1, down 2, testing 3"),
     Field("oper", "int", "1", "ifOperStatus: up 1, down 2 … lowerLayerDown 7"),
-    Field("up", "int", "flag", "1 up, 0 down; absent where switched off"),
-    Field("expected_up", "int", "flag", "1 where it should be up"),
+    Field("up", "int", "flag", "1 up, 0 down; absent if disabled"),
+    Field("expected_up", "int", "flag", "1 if it should be up"),
     Field("expected_why", "str", "1", "line, uplink, neighbour or pattern"),
 )
 SENSOR = measurement(
@@ -60,8 +60,8 @@ SENSOR = measurement(
         _DEVICE,
         SITE,
         _ROLE,
-        Tag("class", "what it senses: temperature, voltage, dbm, state …"),
-        Tag("sensor", "which one, as the device names it"),
+        Tag("class", "kind of sensor: temperature, voltage, dbm, state …"),
+        Tag("sensor", "name of the sensor on the device"),
     ),
     Field(
         "value",
@@ -69,13 +69,13 @@ SENSOR = measurement(
         "1",
         "in the unit of its class: temperature °C, voltage V, current A, power W, "
         "power_consumed kWh, frequency Hz, fanspeed rpm, runtime min, delay s, dbm and "
-        "signal dBm, pressure kPa, and per cent; of a state its number",
+        "signal dBm, pressure kPa, or per cent; the number of a state",
     ),
-    Field("state", "str", "1", "what a state sensor says, in the device's words"),
-    Field("severity", "int", "1", "0 well, 1 warning, 2 critical, by state or limits"),
-    Field("on_battery", "int", "flag", "1 if it says that a UPS is on battery, 0 not"),
-    Field("low", "float", "1", "limit below which it is not well"),
-    Field("high", "float", "1", "limit above which it is not well"),
+    Field("state", "str", "1", "state of a state sensor, in the device's words"),
+    Field("severity", "int", "1", "0 ok, 1 warning, 2 critical, by state or limits"),
+    Field("on_battery", "int", "flag", "1 if a UPS is on battery, 0 if not"),
+    Field("low", "float", "1", "lower limit"),
+    Field("high", "float", "1", "upper limit"),
     period_s=300,
 )
 PROCESSOR = measurement(
@@ -116,7 +116,7 @@ WIRELESS = measurement(
 )
 INVENTORY = measurement(
     "inventory",
-    "what a device is",
+    "make, model and version of a device",
     (_DEVICE, SITE, _ROLE),
     Field("vendor", "str", "1", "maker"),
     Field("os", "str", "1", "operating system"),
@@ -133,102 +133,107 @@ IP_SLA = measurement(
         _DEVICE,
         SITE,
         _ROLE,
-        Tag("operation", "its tag on the router, else its owner or number"),
+        Tag("operation", "its tag on the router, or else its owner or number"),
     ),
     Field("kind", "str", "1", "echo, udp_jitter, tcp_connect …"),
-    Field("up", "int", "flag", "1 where it got its answer, in time or late"),
+    Field("up", "int", "flag", "1 if it was answered, in time or late"),
     Field("sense", "str", "1", "ok, over_threshold, timeout …"),
-    Field("rtt_ms", "float", "ms", "round trip, for jitter the mean of its packets"),
+    Field("rtt_ms", "float", "ms", "round trip; for jitter the mean of its packets"),
     Field("jitter_ms", "float", "ms", "mean of both directions"),
-    Field("loss_ratio", "float", "ratio", "packets lost, either way or unknown which"),
-    Field("mos", "float", "MOS", "as the router estimates it, where a codec is set"),
-    Field("icpif", "int", "1", "impairment by ITU-T G.113, where a codec is set"),
+    Field("loss_ratio", "float", "ratio", "packets lost in either direction"),
+    Field("mos", "float", "MOS", "as estimated by the router, if a codec is set"),
+    Field("icpif", "int", "1", "impairment by ITU-T G.113, if a codec is set"),
 )
 FINDING = measurement(
     "finding",
-    "what an engineer should know of a device although nothing is down",
+    "something an engineer should know about a device although nothing is down",
     (_DEVICE, SITE, _ROLE, Tag("finding", "counters_32_bit, engine_id_shared …")),
-    Field("active", "int", "flag", "1 while it holds, 0 in the row that ends it"),
-    Field("text", "str", "1", "what it is, in a sentence"),
+    Field("active", "int", "flag", "1 while it is true, 0 in the row that ends it"),
+    Field("text", "str", "1", "the finding, in a sentence"),
 )
 LINE = measurement(
     "line",
-    "one WAN line, seen at the port it ends on, against its contracted rate",
+    "one WAN line, measured at its port, against its contracted rate",
     (
         Tag("line", "estate id of the line"),
         SITE,
         Tag("role", "primary or backup"),
-        Tag("supplier", "who sells it"),
+        Tag("supplier", "supplier"),
     ),
     Field("down_bps", "float", "bit/s", "towards the site"),
     Field("up_bps", "float", "bit/s", "from the site"),
-    Field("down_use_ratio", "float", "ratio", "towards the site, of the contract"),
-    Field("up_use_ratio", "float", "ratio", "from the site, of the contract"),
-    Field("up", "int", "flag", "1 where its port is up"),
-    Field("carrying", "int", "flag", "1 where it carries more than a keep-alive"),
+    Field(
+        "down_use_ratio",
+        "float",
+        "ratio",
+        "towards the site, share of the contract",
+    ),
+    Field("up_use_ratio", "float", "ratio", "from the site, share of the contract"),
+    Field("up", "int", "flag", "1 if its port is up"),
+    Field("carrying", "int", "flag", "1 if it carries more than keep-alives"),
 )
 VPN_GATEWAY = measurement(
     "vpn_gateway",
-    "one VPN gateway, as a laptop would find it: TCP and TLS to its door",
+    "one VPN gateway as a laptop sees it: a TCP connection and a TLS handshake",
     (Tag("gateway", "estate id of the gateway"), SITE),
-    Field("up", "int", "flag", "1 where it answered"),
+    Field("up", "int", "flag", "1 if it answered"),
     Field("answered", "int", "flag", "as `up`; absent while Towpath was cut off"),
     Field("outcome", "str", "1", "ok, or the reason from the closed list"),
     Field("connect_ms", "float", "ms", "TCP connection"),
     Field("tls_ms", "float", "ms", "TLS handshake"),
-    Field("certificate_days", "float", "d", "until its certificate expires"),
+    Field("certificate_days", "float", "d", "days until its certificate expires"),
 )
 NEIGHBOUR = measurement(
     "neighbour",
-    "a switch, router or access point heard on a port (LLDP, CDP and their like)",
+    "a switch, router or access point seen on a port (LLDP, CDP and similar)",
     (
         _DEVICE,
         SITE,
         _ROLE,
-        Tag("port", "port it is heard on"),
-        Tag("heard", "the neighbour: chassis id, else name, else address"),
+        Tag("port", "port of the device"),
+        Tag("heard", "the neighbour: its chassis id, or else its name or address"),
     ),
     Field("protocol", "str", "1", "lldp, cdp, fdp, edp, sonmp, mndp, ctron-cdp"),
-    Field("remote_name", "str", "1", "what it calls itself"),
-    Field("remote_port", "str", "1", "its port, as it calls it"),
-    Field("remote_port_descr", "str", "1", "its port's description"),
+    Field("remote_name", "str", "1", "its name"),
+    Field("remote_port", "str", "1", "name of its port"),
+    Field("remote_port_descr", "str", "1", "description of its port"),
     Field("remote_chassis", "str", "1", "its chassis id"),
     Field("remote_address", "str", "1", "its management address"),
     period_s=600,
 )
 IDENTITY = measurement(
     "identity",
-    "what a device calls itself, by which its neighbours know it",
+    "the names by which a device's neighbours know it",
     (_DEVICE, SITE, _ROLE),
     Field("sys_name", "str", "1", "sysName"),
-    Field("chassis", "str", "1", "LLDP chassis id, else bridge address"),
+    Field("chassis", "str", "1", "LLDP chassis id, or else bridge address"),
     period_s=600,
 )
 
 
 def _group_field(weight: str, name: str, unit: str, meaning: str) -> Field:
-    """A figure of a group; `weight` says how much stands behind it."""
+    """A figure of a group; `weight` is the field with the number behind it."""
     return Field(name, "float", unit, meaning, weight=weight)
 
 
 EXPERIENCE = measurement(
     "experience",
-    "agents' results for one group, only where the group has enough agents",
+    "agents' results for one group, only if the group has enough agents",
     (
         Tag(
             "by",
             "all, place, site, home_site, home_site_place, provider, connection or vpn "
-            "(the product where the tunnel is up)",
+            "(the product, if the tunnel is up)",
         ),
         Tag("group", "which group"),
     ),
-    Field("agents", "int", "1", "agents heard, rounded to 5"),
+    Field("agents", "int", "1", "agents that reported, rounded to 5"),
     Field("calls", "int", "1", "call path runs"),
     Field(
         "calls_once",
         "float",
         "1",
-        "the same, each as its part of the windows it is in, so that they add up",
+        "the same, but a run counts once over overlapping windows, for sums",
     ),
     _group_field(
         "calls", "call_poor_ratio", "ratio", "runs that missed a media target"
@@ -238,26 +243,29 @@ EXPERIENCE = measurement(
     _group_field("calls", "jitter_p95_ms", "ms", "95th percentile jitter"),
     Field("loss_calls", "int", "1", "runs whose loss is known"),
     _group_field("loss_calls", "loss_mean_ratio", "ratio", "mean loss"),
-    Field("judged_laptops", "int", "1", "laptops whose calls are known, rounded to 5"),
+    Field("judged_laptops", "int", "1", "laptops with known calls, rounded to 5"),
     *(
         _group_field(
             "judged_laptops", f"cause_{name}_ratio", "ratio", f"of laptops: {meaning}"
         )
         for name, meaning in (
-            ("laptop", "a poor call, as the laptop is busy or its cable bad"),
-            ("wifi", "a poor call, as the Wi-Fi is weak or disturbed"),
-            ("line", "a poor call, for the line from the first router to the provider"),
-            ("provider", "a poor call, for the provider's network beyond that"),
-            ("vpn", "a poor call, for the VPN's tunnel"),
-            ("edge", "a poor call, for the council's own network"),
-            ("microsoft", "a good call, but a poor way to Microsoft"),
-            ("unknown", "a poor call, and nothing seen that explains it"),
+            ("laptop", "a poor call, because the laptop is busy or its cable is bad"),
+            ("wifi", "a poor call, because the Wi-Fi is weak or disturbed"),
+            (
+                "line",
+                "a poor call, because of the line from the router to the provider",
+            ),
+            ("provider", "a poor call, because of the provider's network beyond that"),
+            ("vpn", "a poor call, because of the VPN tunnel"),
+            ("edge", "a poor call, because of the council's own network"),
+            ("microsoft", "a good call, but a poor path to Microsoft"),
+            ("unknown", "a poor call without a known cause"),
         )
     ),
-    Field("mostly", "str", "1", "where most of them break, in words"),
+    Field("mostly", "str", "1", "where most poor calls have their cause, in words"),
     Field("gateway_checks", "int", "1", "times the first router was measured, to 5"),
     _group_field(
-        "gateway_checks", "gateway_poor_ratio", "ratio", "it lost packets or was late"
+        "gateway_checks", "gateway_poor_ratio", "ratio", "those with loss or delay"
     ),
     Field(
         "provider_checks", "int", "1", "times the provider's router was measured, to 5"
@@ -277,18 +285,26 @@ EXPERIENCE = measurement(
     ),
     _group_field("relay_checks", "relay_rtt_p95_ms", "ms", "95th percentile to there"),
     Field(
-        "vpn_laptops", "int", "1", "outside offices: with a VPN client, rounded to 5"
+        "vpn_laptops",
+        "int",
+        "1",
+        "outside offices, with a VPN client, rounded to 5",
     ),
-    _group_field("vpn_laptops", "vpn_up_ratio", "ratio", "those whose VPN is up"),
+    _group_field("vpn_laptops", "vpn_up_ratio", "ratio", "those with the VPN up"),
     Field(
         "tunnel_checks", "int", "1", "round trips through and beside the tunnel, to 5"
     ),
     _group_field(
         "tunnel_checks", "tunnel_added_p50_ms", "ms", "median delay the tunnel adds"
     ),
-    Field("teams_laptops", "int", "1", "those whose Teams way is known, rounded to 5"),
+    Field(
+        "teams_laptops", "int", "1", "laptops whose Teams path is known, rounded to 5"
+    ),
     _group_field(
-        "teams_laptops", "teams_tunnelled_ratio", "ratio", "VPNs with Teams' media"
+        "teams_laptops",
+        "teams_tunnelled_ratio",
+        "ratio",
+        "those with Teams' media in the VPN",
     ),
     Field("wifi_checks", "int", "1", "Wi-Fi results with a level, to 5"),
     _group_field(
@@ -321,25 +337,25 @@ EXPERIENCE = measurement(
 
 EVENT = measurement(
     "event",
-    "what devices tell of themselves (traps and informs), equal ones counted together",
+    "notifications of devices (traps and informs), equal ones counted together",
     (
         _DEVICE,
         SITE,
         _ROLE,
         Tag(
             "event",
-            "link_down, ups_on_battery …; `trap` and its OID where none knows it",
+            "link_down, ups_on_battery …; `trap` and its OID if it is unknown",
         ),
-        Tag("port", "port, by its stable name, where it is about one"),
-        Tag("about", "what else it is about: a peer, an outlet, an access point"),
+        Tag("port", "port, by its stable name, if it is about a port"),
+        Tag("about", "other subject: a peer, an outlet, an access point"),
     ),
     Field("severity", "str", "1", "ok, info, notice, warning or critical"),
     Field("level", "int", "1", "the same as a number: ok 0 … critical 4"),
-    Field("text", "str", "1", "what it says, for a person"),
-    Field("count", "int", "1", "how many came; 0 in a row that only ends it"),
-    Field("active", "int", "flag", "1 while it lasts, 0 when it is over"),
-    Field("first_ms", "int", "ms", "when the first of them came, Unix time"),
-    Field("last_ms", "int", "ms", "when the last of them came, Unix time"),
+    Field("text", "str", "1", "message for people"),
+    Field("count", "int", "1", "how many were received; 0 in a row that only ends it"),
+    Field("active", "int", "flag", "1 while it lasts, 0 when it has ended"),
+    Field("first_ms", "int", "ms", "when the first was received, Unix time"),
+    Field("last_ms", "int", "ms", "when the last was received, Unix time"),
     Field("trap", "str", "1", "OID of the notification"),
     Field("name", "str", "1", "its name in its MIB"),
 )
@@ -349,13 +365,13 @@ ALERT = measurement(
     (
         Tag("rule", "which rule"),
         SITE,
-        Tag("subject", "what it is about"),
+        Tag("subject", "subject"),
         Tag("severity", "critical, warning or info"),
     ),
     Field("state", "str", "1", "pending, firing or resolved"),
     Field("firing", "int", "flag", "1 while firing"),
-    Field("suppressed", "int", "flag", "1 where a cause above it was paged instead"),
-    Field("cause", "str", "1", "the probable cause in words"),
+    Field("suppressed", "int", "flag", "1 if its cause was paged instead"),
+    Field("cause", "str", "1", "the probable cause, in words"),
 )
 
 SERVER_MEASUREMENTS = (

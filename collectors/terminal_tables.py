@@ -1,7 +1,5 @@
-"""Tables for a terminal, whose cells are shown as they came.
-
-What a device or a file says is never markup: a port called `[/]` is shown as that.
-"""
+"""Tables for a terminal. Cells are shown as they are, never as markup: a port called
+`[/]` is shown as that."""
 
 from __future__ import annotations
 
@@ -23,13 +21,12 @@ def table(
     cut: Sequence[str] = (),
     first: int = 0,
 ) -> Table:
-    """A table with `columns`, narrow: a line under the head, none between the columns.
+    """A narrow table: a line under the head, none between the columns.
 
-    Those in `right` stand to the right, as figures do; those in `cut` end in `…` where
-    there is no room, all others go on in the next line, the first one not before it has
-    `first` characters.
+    Columns in `right` are aligned right, for figures. Columns in `cut` end in `…` if
+    there is no room; all others wrap, and the first one is at least `first` wide.
     """
-    made = Table(
+    result = Table(
         title=title,
         title_justify="left",
         title_style="bold",
@@ -40,17 +37,18 @@ def table(
     )
     for n, name in enumerate(columns):
         figures = name in right
-        made.add_column(
+        result.add_column(
             name,
             justify="right" if figures else "left",
             no_wrap=figures or name in cut,
             min_width=None if n else first,
             overflow="ellipsis" if name in cut else "fold",
         )
-    return made
+    return result
 
 
-def add_row(made: Table, *cells: Cell) -> None:
-    made.add_row(
-        *(Text(displayable(each)) if isinstance(each, str) else each for each in cells)
+def add_row(rows: Table, *cells: Cell) -> None:
+    """Adds a row; texts are shown literally, without control characters."""
+    rows.add_row(
+        *(Text(displayable(cell)) if isinstance(cell, str) else cell for cell in cells)
     )

@@ -1,4 +1,4 @@
-"""`Allowance`: how much each of many may do, with a burst and a lasting rate. Pure."""
+"""`Allowance`: limits each of many keys to a burst and a sustained rate. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ _MANY = 100_000
 class Allowance:
     """A token bucket (ITU-T I.371, GCRA's cousin) per key: an agent, an address.
 
-    `take` returns 0 if `key` may do `count` now, else the seconds to wait. A key whose
-    bucket is full again is not remembered.
+    `take` returns 0 if `key` may do `count` now, otherwise the seconds to wait. A key
+    whose bucket is full again takes no memory.
     """
 
     def __init__(self, per_s: float, burst: float) -> None:
@@ -19,9 +19,9 @@ class Allowance:
         self._swept_s, self._kept = 0.0, _MANY
 
     def take(self, key: str, count: int, now_s: float) -> float:
-        # A request larger than the bucket empties it: it must get through some time.
+        # A request larger than the bucket empties it, so that it gets through at all.
         count = min(count, int(self._burst))
-        # The time at which the bucket would be full says all there is to know of it.
+        # The state of a bucket is the time at which it is full.
         full_s = max(self._full_at_s.get(key, now_s), now_s) + count / self._per_s
         wait_s = full_s - now_s - self._burst / self._per_s
         if wait_s > 1e-9:
@@ -30,8 +30,8 @@ class Allowance:
         return 0.0
 
     def owe(self, key: str, count: int, now_s: float, most_s: float) -> float:
-        """Takes `count` even if it is not there yet; returns the seconds until it is,
-        `most_s` at most: what would take longer is not taken."""
+        """Takes `count`, even if it is not available yet, and returns the seconds until
+        it is. Takes nothing and returns `most_s` if that would take longer."""
         full_s = max(self._full_at_s.get(key, now_s), now_s) + count / self._per_s
         wait_s = full_s - now_s - self._burst / self._per_s
         if wait_s > most_s:
@@ -40,12 +40,12 @@ class Allowance:
         return max(0.0, wait_s)
 
     def left(self, key: str, now_s: float) -> float:
-        """How much `key` may take now."""
+        """How much `key` may take at `now_s`."""
         full_s = max(self._full_at_s.get(key, now_s), now_s)
         return self._burst - (full_s - now_s) * self._per_s
 
     def give_back(self, key: str, count: int) -> None:
-        """What was taken for nothing."""
+        """Returns `count` that was taken and not used."""
         if key in self._full_at_s:
             self._full_at_s[key] -= count / self._per_s
 

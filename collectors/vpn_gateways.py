@@ -1,7 +1,8 @@
-"""VPN gateways as a laptop would find them: TCP and TLS to the door, every minute.
+"""Checks VPN gateways as a laptop sees them: a TCP connection and a TLS handshake,
+every minute.
 
-A gateway whose certificate no laptop would trust is still *up*: what the handshake
-found is told by `outcome`, so that "down" and "untrusted" stay two things.
+A gateway with an untrusted certificate is still *up*: `outcome` has the result of the
+handshake, so that "down" and "untrusted" stay separate.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ class VpnGatewaysConfig(StrictModel):
 
 
 class VpnGateways:
-    """Knocks at every gateway of the estate once a period, all at the same time.
+    """Checks all gateways of the estate once a period, at the same time.
 
-    `is_cut_off`: whether this machine has lost its own network, so that nothing is
-    known of a gateway that does not answer.
+    `is_cut_off` returns whether this machine has lost its own network: then nothing is
+    known about a gateway that does not answer.
     """
 
     def __init__(
@@ -75,10 +76,10 @@ class VpnGateways:
             started = time.monotonic()
             try:
                 gateways = self._estate().vpn_gateways
-                found = await asyncio.gather(*(self._sample(g) for g in gateways))
-                if found:
+                samples = await asyncio.gather(*(self._sample(g) for g in gateways))
+                if samples:
                     await self._append.append(
-                        *batch_samples(found, "vpn_gateways", self._now_ms())
+                        *batch_samples(samples, "vpn_gateways", self._now_ms())
                     )
             except Exception as error:  # noqa: BLE001 - a round that fails is not the last
                 _log.error("vpn_gateways_round_failed", error=repr(error))
@@ -100,7 +101,7 @@ class VpnGateways:
 async def check_gateway(
     gateway: VpnGateway, config: VpnGatewaysConfig, now_ms: WallClock
 ) -> dict[str, Value]:
-    """Fields of one `vpn_gateway` row. Never raises: a failure is a result."""
+    """The fields of one `vpn_gateway` row. Never raises: a failure is a result."""
     try:
         async with asyncio.timeout(config.timeout_s):
             started = time.perf_counter()
@@ -131,8 +132,8 @@ async def check_gateway(
 
 
 def _certificate_days(writer: asyncio.StreamWriter, now_ms: int) -> dict[str, Value]:
-    """`certificate_days`; empty if the certificate cannot be read: laptops do not read
-    it as we do, and they were let in."""
+    """`certificate_days`; empty if our parser cannot read a certificate that TLS
+    accepted."""
     tls = writer.get_extra_info("ssl_object")
     certificate = tls.getpeercert(binary_form=True) if tls else None
     if not certificate:

@@ -1,6 +1,7 @@
-"""YAML that a person wrote: read into a pydantic model, or into sentences.
+"""Reads YAML files that people write into pydantic models, with findings for errors.
 
-Every finding says file, line, dotted path, what was expected and what was meant.
+Every finding has the file, the line, the dotted path, what was expected and perhaps
+what was meant.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from pydantic import BaseModel, ValidationError
 from collectors.config_errors import dotted, encoding_error, explain
 
 Model = TypeVar("Model", bound=BaseModel)
-# libyaml's loader does the same ten times as fast, where the wheel has it.
+# libyaml's loader is ten times as fast, if the wheel has it.
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class LineNumbers:
-    """Where in the file each dotted path stands."""
+    """The line of each dotted path in the file."""
 
     def __init__(self, node: Any, first: int = 0) -> None:
-        """`first`: lines of the file before the document."""
+        """`first`: the number of lines before the document."""
         self._lines: dict[str, int] = {}
         self._first = first
         if node is not None:
             self._note(node, ())
 
-    def of(self, path: str) -> int:
-        """The line of `path`, or of the nearest thing that holds it."""
+    def line(self, path: str) -> int:
+        """The line of `path`, or of the nearest parent that has one."""
         while path and path not in self._lines:
             path = path.rpartition("." if path.rfind(".") > path.rfind("[") else "[")[0]
         return self._first + self._lines.get(path, 1)
@@ -48,7 +49,7 @@ class LineNumbers:
 
 
 def read_text(source: Path, findings: list[str]) -> str | None:
-    """The text of `source`; None and a finding where it cannot be read."""
+    """The text of `source`; None and a finding if it cannot be read."""
     try:
         return source.read_text(encoding="utf-8")
     except OSError as error:
@@ -61,7 +62,7 @@ def read_text(source: Path, findings: list[str]) -> str | None:
 def parse_yaml(
     source: Path, text: str, findings: list[str], first: int = 0
 ) -> tuple[Any, LineNumbers]:
-    """The document in `text`, and its lines; None where it is no YAML or empty."""
+    """The document in `text` and its line numbers; None if it is empty or not YAML."""
     try:
         node = yaml.compose(text, Loader)
         document = yaml.load(text, Loader)
@@ -73,7 +74,7 @@ def parse_yaml(
         return None, LineNumbers(None, first)
     if node is not None:
         findings += [
-            f"{source}:{first + line}: {key!r} is there twice"
+            f"{source}:{first + line}: {key!r} appears twice"
             for key, line in _duplicate_keys(node)
         ]
     return document, LineNumbers(node, first)
@@ -86,13 +87,13 @@ def validate(
     model: type[Model],
     findings: list[str],
 ) -> Model | None:
-    """`document` as a `model`; None and findings where it is none."""
+    """`document` as a `model`; None and findings if it does not fit."""
     try:
         return model.model_validate(document)
     except ValidationError as error:
         findings += [
-            f"{source}:{lines.of(path)}: {path} {says}"
-            for path, says in explain(error, model)
+            f"{source}:{lines.line(path)}: {path} {problem}"
+            for path, problem in explain(error, model)
         ]
     return None
 

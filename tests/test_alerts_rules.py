@@ -89,7 +89,7 @@ def test_a_councils_own_rule_is_added_to_those_there_are(tmp_path: Path) -> None
         (("runbook: Look.", "hold: 90"), 10, "expected a length of time"),
         (("threshold: 5000", "threshold: high"), 8, "expected a number"),
         (("id: too_hot", "id: line_down"), 2, "is already at"),
-        (("title: Too hot", "title: Too hot\n    title: Hot"), 4, "is there twice"),
+        (("title: Too hot", "title: Too hot\n    title: Hot"), 4, "appears twice"),
         (("measurement: device", "measurement: call_path"), 5, "is about one laptop"),
         (("5000}", "5000, clear: 6000}"), 8, "expected on the well side of 5000"),
         (("duration_ms,", "outcome,"), 8, "is text, expected a number"),

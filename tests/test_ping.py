@@ -43,7 +43,7 @@ async def test_a_host_that_is_there_answers_with_a_time() -> None:
     async with Pinger(every_s=0.2, loopback=True) as pinger:
         watched = [pinger.watch(f"127.0.0.{n}") for n in range(1, 51)]
         await asyncio.sleep(1.3)
-        found = [each.take() for each in watched]
+        found = [each.read_result() for each in watched]
     for echoes in found:
         assert echoes is not None
         assert echoes.sent == echoes.answered >= 2
@@ -55,7 +55,7 @@ async def test_a_host_that_is_there_answers_with_a_time() -> None:
 @pings_6
 async def test_ipv6_is_asked_as_well() -> None:
     async with Pinger(loopback=True) as pinger:
-        found = await pinger.watch("::1").ask()
+        found = await pinger.watch("::1").probe()
     assert found is not None
     assert found.answered == 1
 
@@ -64,7 +64,7 @@ async def test_ipv6_is_asked_as_well() -> None:
 async def test_a_host_that_is_not_there_loses_all() -> None:
     # Set aside for documentation (RFC 5737): nobody has it.
     async with Pinger() as pinger:
-        found = await pinger.watch("192.0.2.77").ask()
+        found = await pinger.watch("192.0.2.77").probe()
     assert found is not None
     assert (found.answered, found.rtt_ms, found.loss_ratio) == (0, None, 1.0)
 
@@ -85,14 +85,14 @@ async def test_who_is_dropped_is_asked_no_more() -> None:
 async def test_ourselves_is_not_asked_in_place_of_a_device() -> None:
     async with Pinger() as pinger:
         watched = pinger.watch("127.0.0.1")
-        assert await watched.ask() is None
-        assert watched.take() is None
+        assert await watched.probe() is None
+        assert watched.read_result() is None
 
 
 async def test_it_can_be_switched_off() -> None:
     async with Pinger(every_s=0, loopback=True) as pinger:
         assert not pinger.available
-        assert await pinger.watch("127.0.0.1").ask() is None
+        assert await pinger.watch("127.0.0.1").probe() is None
 
 
 @given(st.binary(max_size=64))

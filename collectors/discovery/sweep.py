@@ -163,7 +163,7 @@ class _AddressProbe:
         pinged = PingTarget(self._pinger, self._address)
         self._pinger.send(pinged)
         await asyncio.sleep(self._settings.timeout_s)
-        echoes = pinged.take()
+        echoes = pinged.read_result()
         return echoes is not None and echoes.answered > 0
 
     async def _read(

@@ -171,7 +171,7 @@ class DevicePoll:
             _log.exception("poll_failed", device=self._device.id, error=repr(error))
             outcome, reason = Outcome.BAD_ANSWER, repr(error)
         if echoes is None and self._pinged is not None:
-            echoes = self._pinged.take()
+            echoes = self._pinged.read_result()
         received_ms = self._now_ms()
         fields: dict[str, float | int | None] = {}
         time_ms = received_ms
@@ -209,7 +209,7 @@ class DevicePoll:
         )
         if self._pinged is None:
             return await has_agent, None
-        return await asyncio.gather(has_agent, self._pinged.ask())
+        return await asyncio.gather(has_agent, self._pinged.probe())
 
     async def _read(
         self, snmp: DeviceSession, answers: list[PollAnswer]

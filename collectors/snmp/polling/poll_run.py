@@ -120,10 +120,10 @@ class PollRunner:
         """The row of a device that is not polled by SNMP: only ICMP echoes."""
         echoes = None
         if target.pinged is not None:
-            echoes = target.pinged.take()
+            echoes = target.pinged.read_result()
             if echoes is None or not echoes.answered:
                 # It is new, or it may be down: look again.
-                echoes = await target.pinged.ask()
+                echoes = await target.pinged.probe()
         if echoes is None:
             outcome = Outcome.NOT_PERMITTED
         else:
@@ -136,7 +136,7 @@ class PollRunner:
     def _not_polled(self, target: PollTarget, outcome: Outcome) -> Batch:
         """The row of a device that was sent no SNMP request this time."""
         self._stats.count(outcome, up=False)
-        echoes = target.pinged.take() if target.pinged is not None else None
+        echoes = target.pinged.read_result() if target.pinged is not None else None
         now_ms = self._settings.now_ms()
         return device_row(_tags(target), now_ms, now_ms, outcome, False, echoes)
 

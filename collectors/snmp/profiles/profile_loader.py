@@ -80,7 +80,7 @@ class Profile:
                         if function is not None and function not in known:
                             path = f"tables.{name}.{section}[{at}].{key}"
                             findings.append(
-                                f"{self.file}:{lines.of(path)}: {path}: no function "
+                                f"{self.file}:{lines.line(path)}: {path}: no function "
                                 f"{function!r}{did_you_mean(function, known)}"
                             )
         if findings or body is None:

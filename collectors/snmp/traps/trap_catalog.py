@@ -166,7 +166,7 @@ def load(folder: Path | None = None) -> TrapCatalog:
         catalog.add(file)
     for source, lines, file in files:
         for path, message in _find_unknown_objects(file, catalog):
-            findings.append(f"{source}:{lines.of(path)}: {path} {message}")
+            findings.append(f"{source}:{lines.line(path)}: {path} {message}")
     if findings:
         raise CatalogError(findings)
     return catalog
