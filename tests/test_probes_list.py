@@ -58,7 +58,7 @@ from pathlib import Path
 
 import msgspec
 
-from collectors.batch import gather
+from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.experience.agent_results import read_results
 from collectors.ingest.ingest_config import PolicyConfig
@@ -116,7 +116,7 @@ asyncio.run(run_agent())
 results = [result for report in reports for result in report.results]
 ((name, outcome, target),) = {(r.probe, r.outcome, r.target) for r in results}
 row = samples(reports[0], "hall", "")[0]
-(batch,) = gather([row], "agents", row.time_ms)
+(batch,) = batch_samples([row], "agents", row.time_ms)
 limits = TagLimits(Estate, PolicyConfig(), CATALOGUE)
 with contextlib.redirect_stdout(io.StringIO()) as once:
     code = main(["once", "--probe", "lamp", "--json", "--name", "a.example"])
