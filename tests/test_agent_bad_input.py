@@ -1,7 +1,7 @@
 """What goes wrong around a laptop becomes a reason and a sentence, and nothing is lost.
 
 Beside these: no name server, IPv6 alone, a dead and a silent reflector in
-`test_probes_bad_networks.py`; a sign-in page in `test_agent_web_proxy.py`; a revoked
+`test_probes_bad_networks.py`; a sign-in page in `test_probes_web_proxy.py`; a revoked
 credential in `test_agent_end_to_end.py`; a wrong clock in `test_agent_clock.py`.
 """
 

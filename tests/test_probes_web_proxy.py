@@ -1,4 +1,4 @@
-"""The web probe through proxies, and behind sign-in pages: real ones of both."""
+"""The web probe through real proxies, and behind real sign-in pages."""
 
 import base64
 import contextlib
@@ -40,7 +40,7 @@ def fits_the_catalogue(result: Result) -> Result:
 
 @pytest.fixture
 def tinyproxy(tmp_path: Path) -> Iterator[int]:
-    """A real proxy that wants a name and password; its port."""
+    """A real proxy that needs a name and password. Yields its port."""
     port = services.free_port()
     config = tmp_path / "tinyproxy.conf"
     config.write_text(
@@ -78,10 +78,10 @@ async def through(
 
 
 @pytest.mark.service
-async def test_a_real_proxy_is_passed_with_its_own_phase(
+async def test_a_real_proxy_has_a_phase_of_its_own(
     tmp_path: Path, tinyproxy: int
 ) -> None:
-    # No loopback address: those are reached directly, whatever the setting.
+    # Not a loopback address, because those are reached directly with any setting.
     name = local_address("203.0.113.1")
     if not name:
         services.absent("this machine has no address but loopback ones")
@@ -91,11 +91,11 @@ async def test_a_real_proxy_is_passed_with_its_own_phase(
     trust = ssl.create_default_context(cafile=str(made.authority))
     proxy = ProxySetting("manual", f"http://staff:secret@127.0.0.1:{tinyproxy}")
     async with serving(OK, server, host=name) as port:
-        found = await through(f"https://{name}:{port}/", proxy, trust)
-        assert found.outcome is Outcome.OK
-        assert found.values["proxy"] == "manual"
+        result = await through(f"https://{name}:{port}/", proxy, trust)
+        assert result.outcome is Outcome.OK
+        assert result.values["proxy"] == "manual"
         phases = [
-            found.values[phase]
+            result.values[phase]
             for phase in (
                 "lookup_ms",
                 "connect_ms",
@@ -104,7 +104,7 @@ async def test_a_real_proxy_is_passed_with_its_own_phase(
                 "first_byte_ms",
             )
         ]
-        assert sum(phases) <= found.values["total_ms"]
+        assert sum(phases) <= result.values["total_ms"]
         nobody = ProxySetting("manual", f"http://127.0.0.1:{tinyproxy}")
         refused = await through(f"https://{name}:{port}/", nobody, trust)
         assert refused.outcome is Outcome.AUTH_FAILED
@@ -128,34 +128,34 @@ async def test_a_real_proxy_is_passed_with_its_own_phase(
         (b"HTTP/1.1 200 OK\r\n\r\nno TLS", Outcome.RESET),
     ],
 )
-async def test_what_a_proxy_answers_becomes_an_outcome(
+async def test_every_response_of_a_proxy_has_its_outcome(
     answer: bytes, outcome: Outcome
 ) -> None:
     async with serving(answer) as port:
         proxy = ProxySetting("environment", f"http://127.0.0.1:{port}")
-        found = await through("https://service.example/", proxy)
-        assert found.outcome is outcome
-        assert found.values["proxy"] == "environment"
+        result = await through("https://service.example/", proxy)
+        assert result.outcome is outcome
+        assert result.values["proxy"] == "environment"
 
 
-async def test_a_script_is_not_run_and_is_said(tmp_path: Path) -> None:
+async def test_a_proxy_script_is_not_run_but_reported(tmp_path: Path) -> None:
     async with serving(OK) as port:
-        found = await through(f"http://127.0.0.1:{port}/", ProxySetting("pac"))
-        assert (found.outcome, found.values["proxy"]) == (Outcome.OK, "pac")
-        # An exception goes direct; a proxy of another kind is not spoken to.
+        result = await through(f"http://127.0.0.1:{port}/", ProxySetting("pac"))
+        assert (result.outcome, result.values["proxy"]) == (Outcome.OK, "pac")
+        # Exceptions connect directly; other kinds of proxy are not used.
         for other in (
             ProxySetting("manual", "http://127.0.0.1:1", ("127.0.0.0/8",)),
             ProxySetting("manual", "socks5://127.0.0.1:1"),
         ):
-            found = await through(f"http://127.0.0.1:{port}/", other)
-            assert found.outcome is Outcome.OK
+            result = await through(f"http://127.0.0.1:{port}/", other)
+            assert result.outcome is Outcome.OK
 
 
 def test_a_login_is_encoded_and_never_reported() -> None:
     from urllib.parse import urlsplit
 
-    said = web_service._login(urlsplit("http://us%40er:p%3Aw@p:1"))
-    assert base64.b64decode(said.split()[2]) == b"us@er:p:w"
+    header = web_service._login(urlsplit("http://us%40er:p%3Aw@p:1"))
+    assert base64.b64decode(header.split()[2]) == b"us@er:p:w"
     assert web_service._login(urlsplit("http://p:1")) == ""
 
 
@@ -170,23 +170,23 @@ def test_a_login_is_encoded_and_never_reported() -> None:
         (b"nonsense\r\n\r\n", Outcome.BAD_ANSWER),
     ],
 )  # fmt: skip
-async def test_a_page_that_is_not_what_it_should_be_is_a_sign_in_page(
+async def test_an_unexpected_page_is_a_sign_in_page(
     answer: bytes, outcome: Outcome
 ) -> None:
     async with serving(answer) as port:
-        found = await web_service.check_online(
+        result = await web_service.check_online(
             OnlineCheck("online", f"http://127.0.0.1:{port}/generate_204"),
             tls=ssl.create_default_context(),
             now_ms=lambda: 5,
         )
-        assert fits_the_catalogue(found).outcome is outcome
+        assert fits_the_catalogue(result).outcome is outcome
     text = b"HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\nMicrosoft Connect Test"
     async with serving(text) as port:
         check = OnlineCheck("msft", f"http://127.0.0.1:{port}/", 200, "Connect Test")
-        found = await web_service.check_online(
+        result = await web_service.check_online(
             check, tls=ssl.create_default_context(), now_ms=lambda: 5
         )
-        assert found.outcome is Outcome.OK
+        assert result.outcome is Outcome.OK
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ async def test_a_page_that_is_not_what_it_should_be_is_a_sign_in_page(
         (302, b"http://10.99.0.9/", "10.99.0.2", True),
     ],
 )
-def test_plain_http_that_leads_to_strangers_tells_a_sign_in_page(
+def test_plain_http_redirected_to_another_organisation_is_a_sign_in_page(
     status: int, location: bytes, host: str, elsewhere: bool
 ) -> None:
     head = b"HTTP/1.1 302 X\r\nLocation: " + location
@@ -210,13 +210,13 @@ def test_plain_http_that_leads_to_strangers_tells_a_sign_in_page(
 
 
 async def test_without_services_there_is_nothing_to_measure() -> None:
-    found = web_round(Policy(), ssl.create_default_context, "s", lambda: 1)
-    assert [result async for result in found] == []
+    results = web_round(Policy(), ssl.create_default_context, "s", lambda: 1)
+    assert [result async for result in results] == []
 
 
 @pytest.mark.netns
-def test_a_sign_in_page_before_everything_is_named_as_one(tmp_path: Path) -> None:
-    """A hotel: 443 with a certificate of its own, 80 with a redirect to its page."""
+def test_a_sign_in_page_in_front_of_everything_is_detected(tmp_path: Path) -> None:
+    """A hotel: its own certificate on port 443, and a redirect on port 80."""
     make_certificates(tmp_path / "hotel", (FAR,))
     policy = json.dumps(
         {
@@ -227,9 +227,9 @@ def test_a_sign_in_page_before_everything_is_named_as_one(tmp_path: Path) -> Non
         }
     )
     with shaped_path() as path:
-        asked = path.near(sys.executable, LAPTOP, "web", policy)
-        alone = json.loads(path.run(asked))
-        assert [each["outcome"] for each in alone] == ["refused", "refused"]
+        command = path.near(sys.executable, LAPTOP, "web", policy)
+        alone = json.loads(path.run(command))
+        assert [result["outcome"] for result in alone] == ["refused", "refused"]
         with subprocess.Popen(
             path.far(sys.executable, LAPTOP, "portal", str(tmp_path / "hotel")),
             stdin=subprocess.PIPE,
@@ -239,9 +239,12 @@ def test_a_sign_in_page_before_everything_is_named_as_one(tmp_path: Path) -> Non
             assert process.stdin is not None
             assert process.stdout is not None
             assert process.stdout.readline().strip() == "ready"
-            found = json.loads(path.run(asked))
+            behind_portal = json.loads(path.run(command))
             process.stdin.close()
             process.wait(20)
-    assert [each["outcome"] for each in found] == ["captive_portal", "captive_portal"]
-    # Plain HTTP is asked once.
-    assert found[0]["cost_bytes"] > found[1]["cost_bytes"]
+    assert [result["outcome"] for result in behind_portal] == [
+        "captive_portal",
+        "captive_portal",
+    ]
+    # Plain HTTP is requested only once.
+    assert behind_portal[0]["cost_bytes"] > behind_portal[1]["cost_bytes"]
