@@ -9,7 +9,8 @@ from maker_agents import Beside
 from secured_agent import USER, SecuredSwitch
 
 from collectors.snmp import credential
-from collectors.snmp.polling.device_facts import facts_json, poll_once
+from collectors.snmp.polling.device_facts import poll_once
+from collectors.snmp.polling.facts_json import facts_json
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions

@@ -16,7 +16,8 @@ from typing import Any
 from agents import Recorded
 
 from collectors.snmp import credential
-from collectors.snmp.polling.device_facts import DeviceFacts, facts_json, poll_once
+from collectors.snmp.polling.device_facts import DeviceFacts, poll_once
+from collectors.snmp.polling.facts_json import facts_json
 from collectors.snmp.session.session import RetryPolicy
 
 FOLDER = Path(__file__).parent / "data" / "recordings"

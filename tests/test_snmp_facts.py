@@ -19,10 +19,10 @@ from collectors.snmp import CredentialError, credential
 from collectors.snmp.polling.device_facts import (
     DeviceFacts,
     HostTarget,
-    facts_json,
     poll_once,
     poll_targets,
 )
+from collectors.snmp.polling.facts_json import facts_json
 from collectors.snmp.polling.poll_command import (
     WrongTarget,
     credential_from_options,

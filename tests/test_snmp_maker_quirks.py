@@ -22,7 +22,8 @@ from polled_switches import QUICK, device, estate, polling
 from waiting import until
 
 from collectors.snmp import credential
-from collectors.snmp.polling.device_facts import facts_json, poll_once
+from collectors.snmp.polling.device_facts import poll_once
+from collectors.snmp.polling.facts_json import facts_json
 from collectors.snmp.session.session import RetryPolicy
 from towpath.demo.simulated_switches import SimulatedNeighbour, SimulatedPort
 

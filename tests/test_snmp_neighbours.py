@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.snmp import credential
-from collectors.snmp.polling.device_facts import facts_json, poll_once
+from collectors.snmp.polling.device_facts import poll_once
+from collectors.snmp.polling.facts_json import facts_json
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import RetryPolicy, Value
 from collectors.snmp.tables.cdp import DIALECTS, MNDP, Dialect, parse_dialect

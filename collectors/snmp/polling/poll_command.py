@@ -11,12 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from collectors.json_text import json_text
-from collectors.snmp.polling.device_facts import (
-    HostTarget,
-    facts_json,
-    poll_once,
-    poll_targets,
-)
+from collectors.snmp.polling.device_facts import HostTarget, poll_once, poll_targets
+from collectors.snmp.polling.facts_json import facts_json
 from collectors.snmp.polling.poll_output import print_facts
 from collectors.snmp.profiles import Profiles
 from collectors.snmp.session.credentials import Credential, CredentialError, credential

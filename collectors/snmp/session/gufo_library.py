@@ -2,8 +2,8 @@
 
 Its public sessions cannot be used, because they wait in a way of their own. The sockets
 in its private module `_fast` send and receive separately, and their descriptor can be
-registered with the event loop. `mismatch` compares them with what is expected here, so
-that another version of the library is not used instead of failing in some poll.
+registered with the event loop. `mismatch` compares them with what is expected here: a
+version of the library that differs is not used, rather than failing during a poll.
 """
 
 from __future__ import annotations
