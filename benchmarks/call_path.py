@@ -52,8 +52,8 @@ def _cost(port: int) -> dict[str, float]:
         "run_cpu_ms": cpu_s * 1e3,
         "share_of_a_core_in_a_run_percent": 100 * cpu_s / took_s,
         "share_of_a_core_all_day_percent": 100 * cpu_s / CADENCE_S,
-        "octets_a_run": float(result.cost_bytes),
-        "octets_a_day": float(result.cost_bytes) * 86_400 / CADENCE_S,
+        "octets_per_run": float(result.cost_bytes),
+        "octets_per_day": float(result.cost_bytes) * 86_400 / CADENCE_S,
     }
     for name in ("rtt_ms", "rtt_p95_ms", "jitter_out_ms", "jitter_in_ms"):
         value = result.values[name]

@@ -98,8 +98,8 @@ async def _https(fleet: Fleet, running: Running) -> dict[str, float]:
                 return sum(len(receipt.accepted) for receipt in receipts)
 
             used = await _measure_cost(running.usage, send_bodies, range(_KEPT))
-        figures[f"µs CPU a report, {per_body} a request, kept"] = used.us_per_report
-        figures[f"reports/s, {per_body} a request, kept"] = used.per_s
+        figures[f"µs CPU per report, {per_body} per request, kept"] = used.us_per_report
+        figures[f"reports/s, {per_body} per request, kept"] = used.per_s
 
     async def visit(visitor: tuple[AgentCredential, int]) -> int:
         who, count = visitor
@@ -110,8 +110,8 @@ async def _https(fleet: Fleet, running: Running) -> dict[str, float]:
         return accepted
 
     used = await _measure_cost(running.usage, visit, _spread(fleet.laptops))
-    figures["µs CPU a report, 2,200 laptops"] = used.us_per_report
-    figures["µs CPU a connection, 2,200 laptops"] = used.us_per_session
+    figures["µs CPU per report, 2,200 laptops"] = used.us_per_report
+    figures["µs CPU per connection, 2,200 laptops"] = used.us_per_session
     figures["MB resident"] = running.usage.rss_mb()
     return figures
 
@@ -128,9 +128,9 @@ async def _mqtt(fleet: Fleet, running: Running, broker: Usage) -> dict[str, floa
     await visit((fleet.laptops[0], 1))
     used = await _measure_cost(running.usage, visit, _spread(fleet.laptops[1:]))
     return {
-        "µs CPU a report, 2,200 laptops": used.us_per_report,
-        "µs CPU a connection, 2,200 laptops": used.us_per_session,
-        "broker: µs CPU a report, 2,200 laptops": (broker.cpu_s() - begun_s)
+        "µs CPU per report, 2,200 laptops": used.us_per_report,
+        "µs CPU per connection, 2,200 laptops": used.us_per_session,
+        "broker: µs CPU per report, 2,200 laptops": (broker.cpu_s() - begun_s)
         / used.count
         * 1e6,
         "MB resident": running.usage.rss_mb(),

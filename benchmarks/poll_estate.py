@@ -106,15 +106,15 @@ async def poll(folder: Path, many: int, period_s: float, port: int) -> dict[str,
             "learnt_s": learnt_s,
             "learnt_cpu_s": learnt_cpu_s,
             "core_ratio": cpu_s / took_s,
-            "cpu_ms_a_poll": cpu_s / done * 1000,
-            "polls_a_s": done / took_s,
-            "packets_a_poll": (poller.stats.packets - packets) / done,
-            "retries_a_poll": (poller.stats.retries - retries) / done,
+            "cpu_ms_per_poll": cpu_s / done * 1000,
+            "polls_per_s": done / took_s,
+            "packets_per_poll": (poller.stats.packets - packets) / done,
+            "retries_per_poll": (poller.stats.retries - retries) / done,
             "skipped": poller.stats.skipped,
             "not_stored": poller.not_stored,
             "rss_before_mb": rss,
             "rss_after_mb": _rss_mb(),
-            "commits_a_s": journal.stats.commits
+            "commits_per_s": journal.stats.commits
             / (time.monotonic() - began_s + learnt_s),
         }
 
