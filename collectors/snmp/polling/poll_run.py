@@ -7,9 +7,8 @@ import contextlib
 import time
 from collections.abc import Callable, Collection
 
-import structlog
-
 from collectors.batch import Batch
+from collectors.failure_log import FailureLog
 from collectors.snmp.polling.device_health import HealthReader
 from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceStates
@@ -26,7 +25,6 @@ from collectors.topology import TopologyView
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 
-_log = structlog.get_logger()
 # Devices whose health is discovered at the same time: many packets each, and no hurry.
 _DISCOVERIES_AT_ONCE = 8
 
@@ -49,6 +47,7 @@ class PollRunner:
         self._topology, self._stats = topology, stats
         self._settings = PollSettings(config, now_ms, topology)
         self._engine_ids = EngineIds()
+        self._failures = FailureLog("device_not_polled", level="warning")
         self._profiles = load(config.profiles)
         self._discoveries = asyncio.Semaphore(_DISCOVERIES_AT_ONCE)
 
@@ -66,11 +65,7 @@ class PollRunner:
             try:
                 credential = self._credentials.get(credentials.name)
             except CredentialError as error:
-                if not target.missing_credential_logged:
-                    _log.warning(
-                        "device_not_polled", device=device.id, error=str(error)
-                    )
-                    target.missing_credential_logged = True
+                self._failures.failed(str(error), device.id, device=device.id)
                 return [self._not_polled(target, Outcome.NOT_CONFIGURED)]
             target.poll = self._open(target, credential)
             target.credential_name = credentials.name
@@ -91,6 +86,7 @@ class PollRunner:
     def close(self, target: PollTarget) -> None:
         """Closes the session of a target that is polled no more."""
         self._engine_ids.remove(target.device.id)
+        self._failures.recovered(target.device.id)
         if target.poll is not None:
             with contextlib.suppress(Exception):
                 target.poll.close()

@@ -44,8 +44,6 @@ class PollTarget:
         self.task: asyncio.Task[None] | None = None
         # The device is in the estate no longer.
         self.removed = False
-        # A missing credential is logged once.
-        self.missing_credential_logged = False
         # Poll again after the running poll, which may have read too early.
         self.poll_again = False
         self.is_learnt = False

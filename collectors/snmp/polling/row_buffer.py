@@ -10,12 +10,10 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from collectors.batch import Batch
+from collectors.failure_log import FailureLog
 from collectors.journal import Append
 
-_log = structlog.get_logger()
 _COLLECT_S = 0.05
 
 
@@ -31,7 +29,7 @@ class RowBuffer:
         self._append = append
         self._held: list[Batch] = []
         self._flushed: asyncio.Future[None] | None = None
-        self._accepting = True
+        self._failures = FailureLog("polls_not_stored", "polls_stored_again")
         self._tasks: set[asyncio.Task[None]] = set()
         self.lost = 0
 
@@ -64,13 +62,9 @@ class RowBuffer:
             await self._append.append(*batches)
         except Exception as error:  # noqa: BLE001 - a full disk must not end polling
             self.lost += len(batches)
-            if self._accepting:
-                _log.error("polls_not_stored", error=repr(error))
-            self._accepting = False
+            self._failures.failed(error)
         else:
-            if not self._accepting:
-                _log.info("polls_stored_again")
-            self._accepting = True
+            self._failures.recovered()
         finally:
             if flushed is not None and not flushed.done():
                 flushed.set_result(None)
