@@ -1,4 +1,4 @@
-"""The journal: what sources append is on disk before they acknowledge it, and every
+"""The journal: sources append to it, and it is on disk before they acknowledge. Every
 reader follows it from its own position."""
 
 from collectors.journal.follow import Away, Effect, FollowConfig, follow

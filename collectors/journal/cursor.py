@@ -1,4 +1,4 @@
-"""`Cursor`: where one reader stands in one log, and how it gets on."""
+"""`Cursor`: the position of one reader in one log, and reading from there."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from collectors.journal.segment import (
     read_lines,
 )
 
-_events = structlog.get_logger()
+_log = structlog.get_logger()
 
 
-class _Unpassed(msgspec.Struct):
+class _UnconfirmedFrame(msgspec.Struct):
     end: Position
     rows: int
     committed_ms: int
 
 
 class Cursor:
-    """One reader in one log. `read` in a thread; the rest from anywhere."""
+    """One reader in one log. Call `read` in a thread; the rest from anywhere."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Cursor:
         self._fd = -1
         self._stuck_size = -1
         self.newer = ""
-        self._unpassed: deque[_Unpassed] = deque()
+        self._unpassed: deque[_UnconfirmedFrame] = deque()
         readers = log / "readers"
         readers.mkdir(exist_ok=True)
         self._passed_fd = os.open(readers / reader, os.O_RDWR | os.O_CREAT, 0o600)
@@ -69,7 +69,8 @@ class Cursor:
             os.close(self._fd)
 
     def passed(self, position: Position) -> int:
-        """Rows of this run that lie before `position` and did not before."""
+        """Records that everything before `position` is done. Returns the rows this
+        adds."""
         self._write_line(position, 0)
         rows = 0
         while self._unpassed and _is_behind(self._unpassed[0].end, position):
@@ -77,7 +78,7 @@ class Cursor:
         return rows
 
     def _write_line(self, position: Position, offset: int) -> None:
-        # A disk with no room for so few bytes: the log then keeps everything.
+        # If the disk has no room for these few bytes, the log keeps everything.
         with contextlib.suppress(OSError):
             os.pwrite(self._passed_fd, position_line(position), offset)
 
@@ -103,23 +104,23 @@ class Cursor:
         return None
 
     def read(self, max_rows: int, batches: list[Batch]) -> int:
-        """Adds to `batches` until `max_rows` or the end; returns the rows added."""
+        """Appends to `batches` up to about `max_rows`; returns the rows added."""
         if self._yields:
-            # What an earlier call returned is with the reader by now.
+            # The reader has by now received what an earlier call returned.
             self._write_line(self.position, POSITION_BYTES)
         rows = 0
         while rows < max_rows:
-            # Listed before it is read: what ends while a newer one is there is done.
-            later = self._stand()
+            # Listed before reading: a segment that ends before a newer one is complete.
+            later = self._open_current()
             if self._segment is None:
                 break
             offset, marker = self.position.offset, self._segment.marker
-            found = frame_at(self._fd, offset, marker)
-            if not isinstance(found, str):
-                frame, data = found
+            result = frame_at(self._fd, offset, marker)
+            if not isinstance(result, str):
+                frame, data = result
                 end = Position(self._segment.number, frame.end)
                 try:
-                    got = unpack(frame, data)
+                    unpacked = unpack(frame, data)
                 except Newer as newer:
                     self._stop(f"{self._segment.path} at {offset}: {newer}")
                     break
@@ -127,32 +128,34 @@ class Cursor:
                     self._skip(frame.end, str(damaged))
                     continue
                 self.position = end
-                added = sum(len(batch) for batch in got)
+                added = sum(len(batch) for batch in unpacked)
                 rows += added
-                batches += got
-                self._unpassed.append(_Unpassed(end, added, frame.committed_ms))
+                batches += unpacked
+                self._unpassed.append(_UnconfirmedFrame(end, added, frame.committed_ms))
                 continue
             size = os.fstat(self._fd).st_size
-            if found != "end" and not self._resynced(offset, size, later is not None):
+            if result != "end" and not self._resync(offset, size, later is not None):
                 break
-            if found == "end":
+            if result == "end":
                 if later is None:
                     break
                 self._open(later)
         return rows
 
-    def _stand(self) -> Segment | None:
-        """Stands on the segment of the position, or on the next that is there.
-        Returns the segment after it, if there is one."""
+    def _open_current(self) -> Segment | None:
+        """Opens the segment of the position, or the next one that exists.
+
+        Returns the segment after it, if there is one.
+        """
         segments = list_segments(self._log)
         at = self.position
         if self._segment is None and segments:
             if at.segment > segments[-1].number:
-                self._gap(0, "the log was begun anew")
+                self._report_gap(0, "the log was started again")
                 self.position = at = OLDEST
             ahead = [s for s in segments if s.number >= at.segment]
             if ahead[0].number != at.segment:
-                self._missed(at.segment, ahead[0].number)
+                self._count_missed(at.segment, ahead[0].number)
                 self._open(ahead[0])
             else:
                 self._open(ahead[0], at.offset)
@@ -161,7 +164,7 @@ class Cursor:
 
     def _open(self, segment: Segment, offset: int = 0) -> None:
         if self._segment and segment.number > self._segment.number + 1:
-            self._missed(self._segment.number + 1, segment.number)
+            self._count_missed(self._segment.number + 1, segment.number)
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -169,15 +172,15 @@ class Cursor:
         try:
             self._fd = os.open(segment.path, os.O_RDONLY)
         except FileNotFoundError:
-            # Dropped this moment; the next look finds the one after it.
+            # Deleted just now; the next call finds the segment after it.
             self.position = Position(segment.number, offset)
             return
         self._segment = segment
         self._stuck_size = -1
         self.position = Position(segment.number, offset)
 
-    def _missed(self, first: int, until: int) -> None:
-        """Count what was dropped of the segments `first` ≤ number < `until`."""
+    def _count_missed(self, first: int, until: int) -> None:
+        """Counts what was dropped of the segments `first` ≤ number < `until`."""
         rows = times = 0
         for line in read_lines(self._log / DROPPED):
             with contextlib.suppress(ValueError, KeyError, TypeError):
@@ -186,47 +189,51 @@ class Cursor:
                     rows += record["rows"]
                     times += 1
         if times:
-            self._gap(rows, "deleted before it was passed")
+            self._report_gap(rows, "deleted before it was read")
 
-    def _gap(self, rows: int, why: str) -> None:
+    def _report_gap(self, rows: int, reason: str) -> None:
         self._stats.gaps += 1
         self._stats.gap_rows += rows
-        _events.warning(
-            "journal_gap", log=str(self._log), at=str(self.position), rows=rows, why=why
+        _log.warning(
+            "journal_gap",
+            log=str(self._log),
+            at=str(self.position),
+            rows=rows,
+            error=reason,
         )
 
-    def _resynced(self, offset: int, size: int, ended: bool) -> bool:
-        """Past bytes that are no frame: True where it stands on something new.
+    def _resync(self, offset: int, size: int, ended: bool) -> bool:
+        """Skips bytes that are not a frame. Returns whether the position moved.
 
-        In the newest segment it may be a frame that is being written, unless an
-        intact one follows. Looked for once for each size the file has.
+        In the newest segment they may be a frame that is being written, unless an
+        intact one follows. Searches once for each size of the file.
         """
         assert self._segment is not None
         if size == self._stuck_size and not ended:
             return False
         self._stuck_size = size
-        found = next_frame(self._fd, offset + 1, self._segment.marker)
-        if found is None and not ended:
+        following = next_frame(self._fd, offset + 1, self._segment.marker)
+        if following is None and not ended:
             return False
-        self._skip(size if found is None else found, "not a frame")
+        self._skip(size if following is None else following, "not a frame")
         return True
 
-    def _stop(self, why: str) -> None:
+    def _stop(self, error: str) -> None:
         if not self.newer:
-            _events.error("journal_newer", says=why)
-        self.newer = why
+            _log.error("journal_newer", error=error)
+        self.newer = error
 
-    def _skip(self, to: int, why: str) -> None:
+    def _skip(self, to: int, error: str) -> None:
         assert self._segment is not None
         offset = self.position.offset
         self._stats.damaged_frames += 1
         self._stats.damaged_bytes += to - offset
-        _events.error(
+        _log.error(
             "journal_damaged",
             file=str(self._segment.path),
             offset=offset,
             bytes=to - offset,
-            why=why,
+            error=error,
         )
         self.position = Position(self._segment.number, to)
 

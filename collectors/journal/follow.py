@@ -1,4 +1,4 @@
-"""`follow`: a reader that never stops at what its effect cannot digest."""
+"""`follow`: hands batches to an effect, and quarantines those it cannot process."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from collectors.journal.segment import Positions
 from collectors.strict_model import StrictModel
 from probes.wire.clock import wall_ms
 
-_events = structlog.get_logger()
+_log = structlog.get_logger()
 
 Effect = Callable[[Chunk], Awaitable[None]]
 
 
 class Away(Exception):
-    """What the effect needs is not there now (a database, a disk): try again for ever.
+    """Something the effect needs is down (a database, a disk): retry without limit.
 
-    Raise it with a sentence that says what is away; each is logged once, and again
-    when it is back.
+    Raise it with a sentence that names what is down. Each sentence is logged once, and
+    again on recovery.
     """
 
 
 class FollowConfig(StrictModel):
-    """How an effect is tried again: after `wait_s`, doubled up to `longest_wait_s`."""
+    """Retries of an effect: after `wait_s`, doubled up to `longest_wait_s`."""
 
     max_rows: int = Field(default=50_000, gt=0)
     tries: int = Field(default=5, gt=0)
@@ -47,15 +47,15 @@ async def follow(
     aside: Path,
     config: FollowConfig | None = None,
 ) -> None:
-    """Read for ever, and hand each chunk to `effect`, until cancelled.
+    """Reads until cancelled and hands each chunk to `effect`.
 
     `effect` makes a chunk durable together with its positions; then the reader passes
-    it. It may get the same batches again, and chunks without batches that only carry
-    positions. Where it raises `Away` the chunk is tried again for ever. Where it
-    raises anything else it is tried `tries` times; then the chunk is halved until the
-    batches that cannot be digested are found: those go to `aside`/<reader>.jsonl,
-    counted in the reader's stats, and the rest is used. A log that a newer version of
-    Towpath wrote is waited at, and the others are followed.
+    it. `effect` may get the same batches again, and chunks with positions only. If it
+    raises `Away`, the chunk is retried without limit. If it raises anything else, the
+    chunk is tried `tries` times and then halved until the batches that cannot be
+    processed are found: those go to `aside`/<reader>.jsonl and are counted in the
+    reader's stats. Reading stops at a log that a newer Towpath wrote; the other logs
+    continue.
     """
     follower = _Follower(reader, effect, aside, config or FollowConfig())
     while True:
@@ -68,7 +68,7 @@ class _Follower:
     ) -> None:
         self._reader, self._effect, self._config = reader, effect, config
         self._aside = Quarantine(aside, reader.name, config.aside_bytes)
-        self._why = ""
+        self._error = ""
         self._failures = FailureLog("reader_waits", "reader_goes_on", "warning")
 
     async def step(self) -> None:
@@ -76,22 +76,24 @@ class _Follower:
         try:
             chunk = await self._reader.read(self._config.max_rows)
         except Newer:
-            # The reader has said it; other logs may still bring something.
+            # The reader has logged it. Other logs may still have something.
             await asyncio.sleep(self._config.wait_s)
             return
         if chunk is None:
             return
-        if not await self._tried(chunk, self._config.tries):
+        if not await self._try(chunk, self._config.tries):
             await self._halve(chunk.batches, before)
             await self._save(chunk.positions)
         self._reader.passed(chunk.positions)
 
     async def _halve(self, batches: list[Batch], before: Positions) -> None:
-        """Use what can be used of a chunk that failed, at the positions before it: if
-        it ends here, all of it comes again."""
+        """Processes the good batches of a failed chunk, with the positions before it.
+
+        If the process ends here, the whole chunk comes again.
+        """
         middle = len(batches) // 2
         for half in (batches[:middle], batches[middle:]):
-            if not half or await self._tried(Chunk(half, before), 1):
+            if not half or await self._try(Chunk(half, before), 1):
                 continue
             if len(half) > 1:
                 await self._halve(half, before)
@@ -99,15 +101,17 @@ class _Follower:
                 await self._set_aside(half[0])
 
     async def _save(self, positions: Positions) -> None:
-        """Until it is done: without batches it is no batch's fault that it fails."""
+        """Retries until it succeeds: without batches, no batch can be the cause."""
         while True:
-            if await self._tried(Chunk([], positions), self._config.tries):
+            if await self._try(Chunk([], positions), self._config.tries):
                 return
-            _events.error("reader_cannot_save", reader=self._reader.name, why=self._why)
+            _log.error(
+                "reader_cannot_save", reader=self._reader.name, error=self._error
+            )
             await asyncio.sleep(self._config.longest_wait_s)
 
-    async def _tried(self, chunk: Chunk, tries: int) -> bool:
-        """True where the effect took it; False after `tries` failures of its own."""
+    async def _try(self, chunk: Chunk, tries: int) -> bool:
+        """Returns True if the effect succeeds, False after `tries` failures."""
         wait_s = self._config.wait_s
         while True:
             try:
@@ -118,7 +122,7 @@ class _Follower:
                 self._failures.failed(error, key=error, reader=self._reader.name)
             except Exception as error:  # noqa: BLE001 - one batch must not stop all
                 self._reader.stats.failures += 1
-                self._why = f"{type(error).__name__}: {error}"
+                self._error = f"{type(error).__name__}: {error}"
                 tries -= 1
                 if not tries:
                     return False
@@ -131,15 +135,15 @@ class _Follower:
     async def _set_aside(self, batch: Batch) -> None:
         self._reader.stats.aside_rows += len(batch)
         now_ms = wall_ms()
-        _events.error(
+        _log.error(
             "batch_set_aside",
             reader=self._reader.name,
             source=batch.source,
             measurement=batch.measurement,
             rows=len(batch),
-            why=self._why,
+            error=self._error,
         )
         try:
-            await asyncio.to_thread(self._aside.put, batch, self._why, now_ms)
+            await asyncio.to_thread(self._aside.put, batch, self._error, now_ms)
         except OSError as error:
-            _events.error("batch_not_kept", reader=self._reader.name, says=str(error))
+            _log.error("batch_not_kept", reader=self._reader.name, error=str(error))

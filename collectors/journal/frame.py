@@ -1,12 +1,12 @@
-"""A frame: what one commit writes to a segment of a log. Pure: bytes to bytes.
+"""A frame: the bytes that one commit writes to a segment of a log. Pure.
 
     marker 8 | version 1 | encoding 1 | zero 2 | length 4 | rows 4 | committed_ms 8 |
     crc 4 | payload (`length` bytes: zstd of a msgpack array of batches)
 
-Little-endian. The CRC-32 is of everything but itself. A later version keeps the
-header as it is. The marker is random, one for
-each segment and part of its file name: nobody who sends data can write bytes that
-look like a frame, so a reader that has met damage finds the next frame safely.
+Little-endian. The CRC-32 covers everything but itself. Later versions keep this header.
+The marker is random, different for each segment, and part of its file name. Senders of
+data cannot know it, so they cannot send bytes that look like a frame, and a reader
+finds the next frame after damage safely.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _decoder = msgspec.msgpack.Decoder(list[Batch])
 
 
 class Damaged(ValueError):
-    """Bytes that are whole but not what was written; the text says in what way."""
+    """A complete frame with content that was not written so; the text has details."""
 
 
 class Newer(RuntimeError):
-    """Written by a newer version: it must be read by that one, not skipped."""
+    """Written by a newer version, which has to read it. It must not be skipped."""
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """A frame's header, read. `end` is the offset behind the frame in its segment."""
+    """The header of a frame. `end` is the offset after the frame in its segment."""
 
     start: int
     length: int
@@ -60,7 +60,7 @@ Damage = Literal["short", "damaged"]
 
 
 def pack(marker: bytes, pieces: Sequence[bytes], rows: int, committed_ms: int) -> bytes:
-    """The frame of batches that are msgpack already."""
+    """Makes the frame of batches that are already msgpack."""
     raw = b"".join((b"\xdd", len(pieces).to_bytes(4, "big"), *pieces))
     payload = zstandard.ZstdCompressor(level=1).compress(raw)
     head = _HEAD.pack(marker, VERSION, ZSTD, 0, len(payload), rows, committed_ms)
@@ -68,9 +68,9 @@ def pack(marker: bytes, pieces: Sequence[bytes], rows: int, committed_ms: int) -
 
 
 def header(data: bytes, start: int, marker: bytes) -> Frame | Damage:
-    """The header in the first bytes of `data`, which lie at offset `start`.
+    """Reads the header at the beginning of `data`, which is at offset `start`.
 
-    "short" where there are too few bytes to say, "damaged" where it is not a header.
+    Returns "short" if there are too few bytes, "damaged" if it is not a header.
     """
     if len(data) < HEADER_BYTES:
         return "short" if marker.startswith(data[:MARKER_BYTES]) else "damaged"
@@ -82,15 +82,17 @@ def header(data: bytes, start: int, marker: bytes) -> Frame | Damage:
 
 
 def intact(frame: Frame, data: bytes) -> bool:
-    """True where `data`, header and payload, has the CRC it was written with."""
+    """Whether the CRC of `data`, header and payload, is right."""
     payload = memoryview(data)[HEADER_BYTES : HEADER_BYTES + frame.length]
     head = zlib.crc32(memoryview(data)[: _HEAD.size])
     return len(payload) == frame.length and zlib.crc32(payload, head) == frame.crc
 
 
 def unpack(frame: Frame, data: bytes) -> list[Batch]:
-    """The batches of an intact frame. `Newer` if a later version wrote it, `Damaged`
-    if its payload is not batches."""
+    """The batches of an intact frame.
+
+    Raises `Newer` if a later version wrote it, `Damaged` if its payload is not batches.
+    """
     if frame.version > VERSION or frame.encoding != ZSTD:
         raise Newer(
             f"a frame of version {frame.version}, encoding {frame.encoding}: this "

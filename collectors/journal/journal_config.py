@@ -1,4 +1,4 @@
-"""Where a journal lies, how large it may be, and what it says when it cannot write."""
+"""Settings of the journal, and its exceptions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Bytes = Annotated[int, Field(ge=64 << 10)]
 
 
 class JournalConfig(StrictModel):
-    """Where the journal lies, how much of the disk it may have, and for how long: what
-    is about one laptop may nowhere lie longer than `max_days`, read or not.
+    """The journal's folder and limits. Rows about one laptop are never kept for longer
+    than `max_days`, read or not.
 
-    `readers` are names that must pass a segment before it is deleted even where they
-    have not been seen yet; readers that have been seen are always waited for.
+    `readers` must pass a segment before it is deleted, even if they have never run.
+    Readers that have run are always waited for.
     """
 
     folder: Path
@@ -42,13 +42,13 @@ class JournalConfig(StrictModel):
 
 
 class JournalTaken(RuntimeError):
-    """Another process writes this log; the text says which log."""
+    """Another process writes this log. The text names the log."""
 
 
 class JournalFailed(OSError):
-    """What was appended is not on disk; do not acknowledge it, send it again later."""
+    """The batches are not on disk: do not acknowledge them; send them again later."""
 
 
 class JournalFull(JournalFailed):
-    """There is no room on the disk. Nothing acknowledged is lost; it recovers by
-    itself when there is room."""
+    """The disk is full. Nothing acknowledged is lost, and the journal recovers by
+    itself once there is room."""

@@ -42,7 +42,7 @@ from collectors.journal.segment import (
 )
 from probes.wire.atomic_file import sync
 
-_events = structlog.get_logger()
+_log = structlog.get_logger()
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DROPPED_LINES_KEPT = 1000
 # macOS has no fdatasync; Linux's saves one write of the inode where only times change.
@@ -56,8 +56,8 @@ class LogPiece(msgspec.Struct, frozen=True):
     rows: int
 
 
-class _Held(msgspec.Struct):
-    """What is known of a segment. `size` is what was committed to it."""
+class _LogSegment(msgspec.Struct):
+    """A segment and its contents. `size` is the number of bytes committed to it."""
 
     segment: Segment
     size: int = 0
@@ -68,7 +68,7 @@ class _Held(msgspec.Struct):
 class Log:
     """Opens the log of that name: takes its lock, cuts a torn tail, begins a segment.
 
-    `JournalTaken` where another process has the lock.
+    Raises `JournalTaken` if another process has the lock.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Log:
         self._folder = config.folder / check_name(name, "log")
         self._readers = self._folder / "readers"
         self._reserve = self._folder / "reserve"
-        self._held: list[_Held] = []
+        self._held: list[_LogSegment] = []
         self._fd = -1
         self._begun_s = 0.0
         self._broken = False
@@ -111,10 +111,11 @@ class Log:
         os.close(self._lock)
 
     def commit(self, pieces: list[list[LogPiece]], now_ms: int) -> None:
-        """Write each list of pieces as one frame, then make all durable at once.
+        """Writes each list of pieces as one frame and makes all durable at once.
 
-        Raises `JournalFull` or `JournalFailed`; then nothing of it is in the log,
-        or, after a failed fsync, what a reader saw of it will come again.
+        Raises `JournalFull` or `JournalFailed`. Then nothing of it is in the log,
+        except that after a failed fsync a reader may have seen rows that will come
+        again.
         """
         rows = sum(piece.rows for each in pieces for piece in each)
         begun_s = time.perf_counter()
@@ -131,7 +132,7 @@ class Log:
             self._refuse(error)
         if self._stats.full and self._has_reserve():
             self._stats.full = False
-            _events.info("journal_has_room_again", log=str(self._folder))
+            _log.info("journal_has_room_again", log=str(self._folder))
         stats = self._stats
         stats.commits += 1
         stats.appended_rows += rows
@@ -140,15 +141,18 @@ class Log:
         self._wake()
 
     def tidy(self, now_ms: int) -> None:
-        """Begin a new segment if the active one is old, or if the disk is full and
-        every reader has passed it; delete what every reader has passed; drop the oldest
-        if the log is larger, or it older, than it may be."""
+        """Begins, deletes and drops segments as needed.
+
+        Begins a segment if the active one is old, or if the disk is full and every
+        reader has passed it. Deletes what every reader has passed. Drops the oldest
+        segment if the log is too large or the segment too old.
+        """
         readers = self._progress()
         active, full = self._held[-1], self._stats.full
         passed = [reader.passed for reader in readers]
         done = [reader.released for reader in readers] if full else passed
         with contextlib.suppress(OSError):
-            # A full disk: the next append says so.
+            # If the disk is full, the next append reports it.
             if active.size and (self._is_old() or (full and _all_passed(done, active))):
                 self._begin()
         while len(self._held) > 1 and _all_passed(done, self._held[0]):
@@ -177,7 +181,7 @@ class Log:
             pack(marker, [p.data for p in each], sum(p.rows for p in each), now_ms)
             for each in pieces
         )
-        # What the reserve gave is for readers: the store must write what it has read
+        # The space of the reserve is for readers: the store must write what it has read
         # before a segment can be deleted.
         needed = len(data) + self._config.reserve_bytes
         if self._stats.full and _free_bytes(self._folder) < needed:
@@ -186,8 +190,8 @@ class Log:
             _write_all(self._fd, data, active.size)
             self._sync(self._fd)
         except OSError:
-            # Readers may have seen whole frames of it, and after a failed fsync nobody
-            # knows what the disk has: nothing may be written at this offset again.
+            # Readers may have seen complete frames, and after a failed fsync the
+            # content of the disk is unknown: never write at this offset again.
             self._broken = True
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, active.size)
@@ -201,9 +205,7 @@ class Log:
             self._reserve.unlink()
         self._stats.full, was_full = True, self._stats.full
         if not was_full:
-            _events.error(
-                "journal_disk_full", log=str(self._folder), reserve="given up"
-            )
+            _log.error("journal_disk_full", log=str(self._folder), reserve="given up")
         self.tidy(now_ms)
 
     def _refuse(self, error: OSError) -> NoReturn:
@@ -211,7 +213,7 @@ class Log:
         if error.errno in _FULL:
             self._stats.full = True
             raise JournalFull(error.errno, f"no room for the journal, {text}") from None
-        _events.error("journal_write_failed", log=str(self._folder), says=str(error))
+        _log.error("journal_write_failed", log=str(self._folder), error=str(error))
         raise JournalFailed(
             error.errno, f"the journal could not be written, {text}"
         ) from error
@@ -232,13 +234,13 @@ class Log:
         return fd
 
     def _recover(self) -> None:
-        """Learn what the segments hold; cut what a crash left of the newest one."""
+        """Reads what the segments hold, and cuts a torn frame off the newest one."""
         segments = list_segments(self._folder)
         for segment in segments:
             newest = segment is segments[-1]
             fd = os.open(segment.path, os.O_RDWR)
             try:
-                held = _Held(segment)
+                held = _LogSegment(segment)
                 for frame in frames(fd, segment.marker, crc=newest):
                     held.size = frame.end
                     held.rows += frame.rows
@@ -249,7 +251,7 @@ class Log:
                     os.ftruncate(fd, held.size)
                     os.fsync(fd)
                     self._stats.cut_bytes += size - held.size
-                    _events.warning(
+                    _log.warning(
                         "journal_tail_cut",
                         file=str(segment.path),
                         offset=held.size,
@@ -262,8 +264,11 @@ class Log:
             self._held.append(held)
 
     def _begin(self) -> None:
-        """A new, empty segment becomes the active one. Always at start: a reader may
-        have seen more of the last one than the disk kept."""
+        """Makes a new, empty segment the active one.
+
+        Also at every start: a reader may have seen more of the last segment than is on
+        disk.
+        """
         number = self._held[-1].segment.number + 1 if self._held else 1
         marker = secrets.token_bytes(MARKER_BYTES)
         path = segment_path(self._folder, number, marker)
@@ -280,7 +285,7 @@ class Log:
         self._begun_s = time.monotonic()
         for empty in [held for held in self._held if not held.size]:
             self._delete(empty)
-        self._held.append(_Held(Segment(number, marker, path)))
+        self._held.append(_LogSegment(Segment(number, marker, path)))
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._begun_s >= self._config.segment_s
@@ -292,26 +297,26 @@ class Log:
         return first_ms is not None and first_ms < now_ms - days_ms
 
     def _progress(self) -> list[Progress]:
-        """How far each reader is here: those configured, and those that ever began,
-        even if a reader has not come to this log yet."""
+        """How far each reader is in this log: those in the settings and those that have
+        ever run, even if they have not opened this log yet."""
         wake = self._config.folder / WAKE_FOLDER
         names = {*self._config.readers, *(p.stem for p in wake.glob("*.lock"))}
         return [read_progress(self._readers / name) for name in names]
 
-    def _delete(self, held: _Held) -> None:
+    def _delete(self, held: _LogSegment) -> None:
         held.segment.path.unlink(missing_ok=True)
         self._held.remove(held)
 
-    def _drop(self, held: _Held, now_ms: int) -> None:
-        """Delete what somebody has not read: logged, counted and recorded."""
+    def _drop(self, held: _LogSegment, now_ms: int) -> None:
+        """Deletes an unread segment: it is logged, counted and recorded."""
         self._delete(held)
         record = self._record_missing(held, now_ms)
         self._stats.dropped_bytes += held.size
         self._stats.dropped_rows += held.rows
-        _events.error("journal_dropped_unread", log=str(self._folder), **record)
+        _log.error("journal_dropped_unread", log=str(self._folder), **record)
 
-    def _record_missing(self, held: _Held, now_ms: int) -> dict[str, int]:
-        """Add to the file from which readers learn what they missed."""
+    def _record_missing(self, held: _LogSegment, now_ms: int) -> dict[str, int]:
+        """Adds to the file from which readers learn what they missed."""
         record = {
             "segment": held.segment.number,
             "bytes": held.size,
@@ -345,7 +350,7 @@ class Log:
         except OSError:
             return
         for pipe in pipes:
-            # Nobody reads it (ENXIO) or it is full already (EAGAIN): nothing to do.
+            # No reader has it open (ENXIO), or it is full already (EAGAIN).
             with contextlib.suppress(OSError):
                 fd = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
                 try:
@@ -364,7 +369,7 @@ class Log:
         )
 
 
-def _all_passed(positions: list[Position], held: _Held) -> bool:
+def _all_passed(positions: list[Position], held: _LogSegment) -> bool:
     """True if there are readers and each of them has passed the whole segment."""
     end = (held.segment.number, held.size)
     return bool(positions) and all((p.segment, p.offset) >= end for p in positions)

@@ -27,13 +27,13 @@ from collectors.journal.segment import (
     read_progress,
 )
 
-_events = structlog.get_logger()
+_log = structlog.get_logger()
 _LOOK_S = 0.1
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """What a reader got: batches in the order of their log, and the positions of all
-    logs behind them. Save the positions together with the effect of the batches."""
+    """Batches in the order of their log, and the positions after them in all logs. Save
+    the positions together with the effect of the batches."""
 
     batches: list[Batch]
     positions: Positions
@@ -43,19 +43,18 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 class ReaderTaken(RuntimeError):
-    """Another reader of that name runs already."""
+    """Another reader of that name is running."""
 
 
 class JournalReader:
-    """`async with Reader(folder, "store", start) as reader`.
+    """`async with JournalReader(folder, "store", start) as reader`.
 
-    `start`: the positions saved with the effect; a log that is not in them, or all of
-    them where it is None, is read from the oldest that is there. Delivery is at least
-    once. While a reader is registered (from its first start until `forget_reader`)
-    logs keep what it has not passed, up to their limit. `yields`: a log whose disk is
-    full need only keep what it has not read. That is for readers that hold in memory
-    what they have not passed, and write to the journal themselves: they must never
-    hold back the room that they wait for.
+    `start`: the positions saved with the effect. A log that is not in them is read from
+    its oldest batch. Delivery is at least once. While a reader is registered (from its
+    first start until `forget_reader`), logs keep what it has not passed, up to their
+    limit. `yields`: if the disk is full, a log only has to keep what this reader has
+    not read. This is for readers that keep unpassed batches in memory and write to the
+    journal themselves: they must not hold the space that they wait for.
     """
 
     def __init__(
@@ -88,16 +87,17 @@ class JournalReader:
         except OSError:
             os.close(self._lock)
             raise ReaderTaken(
-                f"reader {self.name!r} of {self._folder} runs already; expected one "
-                "for each name"
+                f"reader {self.name!r} of {self._folder} is already running; "
+                "expected one for each name"
             ) from None
         pipe = wake / f"{self.name}.wake"
         with contextlib.suppress(FileExistsError):
             os.mkfifo(pipe, 0o600)
-        # Open for writing too, or the pipe is at its end whenever no writer has it.
+        # Also open for writing: otherwise the pipe is at its end while no writer has
+        # it.
         self._pipe = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
         self._woken = asyncio.Event()
-        asyncio.get_running_loop().add_reader(self._pipe, self._hear)
+        asyncio.get_running_loop().add_reader(self._pipe, self._wake)
         self._thread = ThreadPoolExecutor(1, f"reader-{self.name}")
         self._find_logs()
         return self
@@ -116,17 +116,19 @@ class JournalReader:
         os.close(self._lock)
 
     async def read(self, max_rows: int = 50_000, wait_s: float = 1.0) -> Chunk | None:
-        """The next batches, at least one frame of them and about `max_rows` at most;
-        None where nothing new comes within `wait_s`.
+        """Returns the next batches: at least one frame and about `max_rows` at most.
 
-        What a later version of Towpath wrote is not skipped: that log is read no
-        further, which is said, and `Newer` raised once no other has anything.
+        Returns None if nothing new comes within `wait_s`. Reading stops, with a log
+        message, at a log that a newer version of Towpath wrote. Raises `Newer` once no
+        other log has anything.
         """
         loop = asyncio.get_running_loop()
         until_s = loop.time() + wait_s
         while True:
             self._woken.clear()
-            batches = await loop.run_in_executor(self._thread, self._look, max_rows)
+            batches = await loop.run_in_executor(
+                self._thread, self._read_logs, max_rows
+            )
             if batches:
                 return Chunk(batches, self.positions)
             left_s = until_s - loop.time()
@@ -137,27 +139,29 @@ class JournalReader:
                     await self._woken.wait()
 
     def passed(self, positions: Positions) -> None:
-        """Tell the logs that all before `positions` may be deleted, as its effect is
-        durable."""
+        """Records that everything before `positions` is done, so that logs may delete
+        it."""
         for name, position in positions.items():
             if cursor := self._cursors.get(name):
                 self.stats.passed_rows += cursor.passed(position)
 
     def oldest_ms(self) -> int | None:
-        """When the oldest frame it has not passed was committed; None: there is none.
+        """When the oldest unpassed frame was committed; None if there is none.
 
-        For self samples; looks at the files, a few microseconds a log.
+        For self samples. Reads the files: a few microseconds per log.
         """
-        found = [c.oldest_ms() for c in list(self._cursors.values())]
-        return min((ms for ms in found if ms is not None), default=None)
+        times = [c.oldest_ms() for c in list(self._cursors.values())]
+        return min((ms for ms in times if ms is not None), default=None)
 
     def unread_ms(self) -> int | None:
-        """When the oldest frame it has not even read was committed; None: it has read
-        all there is. A reader that works by the clock must not run ahead of this."""
-        found = [c.unread_ms() for c in list(self._cursors.values())]
-        return min((ms for ms in found if ms is not None), default=None)
+        """When the oldest unread frame was committed; None if everything is read.
 
-    def _hear(self) -> None:
+        A reader that works by the clock must not run ahead of this.
+        """
+        times = [c.unread_ms() for c in list(self._cursors.values())]
+        return min((ms for ms in times if ms is not None), default=None)
+
+    def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._pipe, 4096)
         self._woken.set()
@@ -171,8 +175,8 @@ class JournalReader:
                         self._folder / name, self.name, start, self.stats, self._yields
                     )
 
-    def _look(self, max_rows: int) -> list[Batch]:
-        """In the thread. Every look begins with another log: none starves another."""
+    def _read_logs(self, max_rows: int) -> list[Batch]:
+        """Runs in the thread. Each call begins with another log, so none starves."""
         self._find_logs()
         cursors = list(self._cursors.values())
         self._turn += 1
@@ -190,14 +194,14 @@ class JournalReader:
 
 
 def passed_positions(folder: Path, reader: str) -> Positions:
-    """How far a reader has passed in each log, by its own word: a start for readers
-    whose effect has no place to save positions with it."""
+    """How far a reader has passed in each log, as it recorded. A start for readers
+    whose effect cannot save positions."""
     files = ((name, folder / name / "readers" / reader) for name in list_logs(folder))
     return {name: read_progress(file).passed for name, file in files if file.exists()}
 
 
 def forget_reader(folder: Path, reader: str) -> None:
-    """Nothing is kept for that reader any more. `ReaderTaken` while it runs."""
+    """Unregisters a reader: nothing is kept for it. Raises `ReaderTaken` if it runs."""
     check_name(reader, "reader")
     lock = folder / WAKE_FOLDER / f"{reader}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)

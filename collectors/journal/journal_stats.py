@@ -1,4 +1,4 @@
-"""What a journal and a reader say about themselves; pure."""
+"""Counters of a journal and of its readers, and the rows made from them. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class JournalStats:
 
     @property
     def commit_p99_ms(self) -> float | None:
-        """99th percentile of the last 1,024 commits, nearest rank; None of none."""
+        """99th percentile of the last 1,024 commits; None if there were none."""
         return percentile(self.commit_ms, 99) if self.commit_ms else None
 
 

@@ -1,4 +1,4 @@
-"""`Journal`: the one writer of one log. `append` returns when it is on disk."""
+"""`Journal`: the only writer of a log. `append` returns when batches are on disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from collectors.journal.quarantine import Quarantine
 from probes.wire.catalogue import Catalogue
 from probes.wire.clock import wall_ms
 
-_events = structlog.get_logger()
+_log = structlog.get_logger()
 _FRAME_ROWS = 5_000
 _COMMIT_ROWS = 50_000
 _TIDY_S = 1.0
@@ -35,14 +35,16 @@ _Answer = TypeVar("_Answer")
 
 
 class Append(Protocol):
-    """What sources depend on: a journal's only verb."""
+    """The part of a journal that sources use."""
 
     async def append(self, *batches: Batch) -> None:
-        """Returns when the batches are on disk; raises `JournalFailed` if they are
-        not, and then the source must not acknowledge them."""
+        """Returns when the batches are on disk.
+
+        Raises `JournalFailed` if they are not; then do not acknowledge them.
+        """
 
 
-class _Waiting(msgspec.Struct):
+class _PendingAppend(msgspec.Struct):
     pieces: list[LogPiece]
     dead: list[tuple[Batch, str]]
     done: asyncio.Future[None]
@@ -51,11 +53,10 @@ class _Waiting(msgspec.Struct):
 class Journal:
     """`async with Journal(config, "poll", catalogue) as journal`.
 
-    Appends that come while one commit is being written share the next: one write, one
-    fsync, in a thread. What is not in the catalogue goes to `<log>/dead/` and is
-    counted in `stats`. `sync` makes a file descriptor's data durable. Entering raises
-    `JournalTaken` where another process has the log; leaving waits for what was
-    appended.
+    Appends that arrive during a commit share the next one: one write and one fsync, in
+    a thread. What is not in the catalogue goes to `<log>/dead/` and is counted in
+    `stats`. `sync` makes a file descriptor's data durable. Entering raises
+    `JournalTaken` if another process has the log. Leaving waits for pending appends.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Journal:
         self._config, self._name, self._catalogue = config, name, catalogue
         self._sync = sync
         self.stats = JournalStats()
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_PendingAppend] = []
         self._work = asyncio.Event()
         self._tasks = BackgroundTasks()
         self._open = False
@@ -76,8 +77,8 @@ class Journal:
         self._witnesses: list[Callable[[Batch], None]] = []
 
     def show_refused(self, witness: Callable[[Batch], None]) -> None:
-        """From now on `witness` is shown every batch that the disk did not take, and
-        that no reader will see therefore."""
+        """Calls `witness` with every batch that could not be written and that no reader
+        will see."""
         self._witnesses.append(witness)
 
     async def __aenter__(self) -> Self:
@@ -110,12 +111,11 @@ class Journal:
             self._thread.shutdown()
 
     async def append(self, *batches: Batch) -> None:
-        """Make batches durable; returns when they are on disk.
+        """Makes batches durable; returns when they are on disk.
 
-        A value that does not fit the catalogue is set aside without the rest of its
-        row, and does not raise. Raises
-        `JournalFull` or `JournalFailed` where the disk did not take them; all the
-        batches of one call are then to be sent again.
+        A value that does not fit the catalogue is quarantined, without the rest of its
+        row and without an exception. Raises `JournalFull` or `JournalFailed` if the
+        batches could not be written: then send all batches of the call again.
         """
         if not self._open:
             raise JournalFailed(f"journal {self._name!r} is not running")
@@ -135,14 +135,14 @@ class Journal:
                 pieces.append(LogPiece(_encoder.encode(fit), len(fit)))
                 fitting.append(fit)
             except (ValueError, TypeError, OverflowError) as error:
-                # Text with lone surrogates, and the like.
+                # Text with lone surrogates, for example.
                 reasons = Counter({"cannot be encoded": len(fit)})
                 self._count_dead(batch.source, reasons, str(error))
                 dead.append((fit, f"cannot be encoded: {error}"))
         if not pieces and not dead:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(pieces, dead, done))
+        self._waiting.append(_PendingAppend(pieces, dead, done))
         self._work.set()
         try:
             await done
@@ -160,24 +160,24 @@ class Journal:
                     await self._work.wait()
             self._work.clear()
             while self._waiting:
-                group = self._take()
+                group = self._next_group()
                 try:
                     await self._call(self._commit, group)
-                except Exception as error:  # noqa: BLE001 - told to every appender
+                except Exception as error:  # noqa: BLE001 - every append gets it
                     _fail(group, error)
                 else:
-                    for each in group:
-                        if not each.done.done():
-                            each.done.set_result(None)
+                    for append in group:
+                        if not append.done.done():
+                            append.done.set_result(None)
             if time.monotonic() - tidied_s >= _TIDY_S:
                 tidied_s = time.monotonic()
                 try:
                     await self._call(self._log.tidy, wall_ms())
                 except OSError as error:
-                    _events.error("journal_tidy_failed", says=str(error))
+                    _log.error("journal_tidy_failed", error=str(error))
 
-    def _take(self) -> list[_Waiting]:
-        """As many of the waiting appends as one commit should hold."""
+    def _next_group(self) -> list[_PendingAppend]:
+        """The pending appends for the next commit, about `_COMMIT_ROWS` rows."""
         rows = taken = 0
         while taken < len(self._waiting) and rows < _COMMIT_ROWS:
             rows += sum(piece.rows for piece in self._waiting[taken].pieces)
@@ -185,19 +185,19 @@ class Journal:
         group, self._waiting = self._waiting[:taken], self._waiting[taken:]
         return group
 
-    def _commit(self, group: list[_Waiting]) -> None:
-        """In the thread."""
+    def _commit(self, group: list[_PendingAppend]) -> None:
+        """Runs in the thread."""
         now_ms = wall_ms()
-        for each in group:
-            for batch, reason in each.dead:
+        for append in group:
+            for batch, reason in append.dead:
                 try:
                     self._dead.put(batch, reason, now_ms)
                 except OSError as error:
-                    # It is counted and was said; a full disk is said below.
-                    _events.warning("journal_dead_letter_lost", says=str(error))
+                    # It is counted and logged already; a full disk is reported below.
+                    _log.warning("journal_dead_letter_lost", error=str(error))
         frames: list[list[LogPiece]] = []
         rows = _FRAME_ROWS
-        for piece in (piece for each in group for piece in each.pieces):
+        for piece in (piece for append in group for piece in append.pieces):
             if rows >= _FRAME_ROWS:
                 frames.append([])
                 rows = 0
@@ -206,19 +206,19 @@ class Journal:
         if frames:
             self._log.commit(frames, now_ms)
 
-    def _count_dead(self, source: str, reasons: Counter[str], says: str) -> None:
+    def _count_dead(self, source: str, reasons: Counter[str], error: str) -> None:
         stats = self.stats
         for reason, count in reasons.items():
             if reason not in stats.dead_reasons:
                 if len(stats.dead_reasons) >= _REASONS_KEPT:
                     reason = "other"
                 if reason not in stats.dead_reasons:
-                    _events.warning(
+                    _log.warning(
                         "journal_dead_letter",
                         log=self._name,
                         source=source,
                         reason=reason,
-                        says=says,
+                        error=error,
                     )
             stats.dead_rows += count
             stats.dead_reasons[reason] += count
@@ -232,13 +232,13 @@ class Journal:
         return await loop.run_in_executor(self._thread, function, *arguments)
 
 
-def _fail(group: list[_Waiting], error: Exception) -> None:
-    for each in group:
-        if each.done.done():
+def _fail(group: list[_PendingAppend], error: Exception) -> None:
+    for append in group:
+        if append.done.done():
             continue
-        if not each.pieces:
-            # Nothing of it was to be written.
-            each.done.set_result(None)
+        if not append.pieces:
+            # It had nothing to write.
+            append.done.set_result(None)
         else:
-            # One of its own for each: a traceback grows with every raise.
-            each.done.set_exception(copy.copy(error))
+            # A copy for each, because a traceback grows with every raise.
+            append.done.set_exception(copy.copy(error))

@@ -1,5 +1,5 @@
-"""Where batches go that nobody can use: JSON lines in a folder, bounded, never lost
-sight of (the counts are in the stats of whoever sets them aside)."""
+"""Keeps batches that cannot be processed as JSON lines in a folder, up to a limit. They
+are counted in the stats of the writer or reader."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Quarantine:
         self._max_bytes = max_bytes // 2
 
     def put(self, batch: Batch, reason: str, now_ms: int) -> None:
-        """Add a line. `OSError` where that cannot be written."""
+        """Appends a line. Raises `OSError`."""
         line = _line(batch, reason, now_ms)
         if len(line) > self._max_bytes:
-            told = f"{reason} (not kept: {len(line)} bytes)"
-            line = _line(Batch(batch.source, 0, batch.schema, ()), told, now_ms)
+            reason = f"{reason} (not kept: {len(line)} bytes)"
+            line = _line(Batch(batch.source, 0, batch.schema, ()), reason, now_ms)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self._path.parent):
             if self._path.exists() and (
@@ -65,7 +65,7 @@ def remove_lines(path: Path, unwanted: Callable[[bytes], bool]) -> int:
 
 
 def matching_lines(path: Path, wanted: Callable[[bytes], bool]) -> list[bytes]:
-    """The lines of one of an `Quarantine`'s files that are wanted. `OSError`."""
+    """The wanted lines of one file of a `Quarantine`. Raises `OSError`."""
     try:
         return [line for line in path.read_bytes().splitlines() if wanted(line)]
     except FileNotFoundError:
@@ -73,7 +73,7 @@ def matching_lines(path: Path, wanted: Callable[[bytes], bool]) -> list[bytes]:
 
 
 def aside_ms(line: bytes) -> int:
-    """When a line was put aside; 0 if it does not say."""
+    """When a line was quarantined; 0 if that is unknown."""
     try:
         return msgspec.json.decode(line, type=_Line).aside_ms
     except msgspec.MsgspecError:
@@ -86,7 +86,7 @@ class _Line(msgspec.Struct):
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Only one process at a time changes the files of that folder."""
+    """Locks the folder, so that only one process at a time changes its files."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -100,7 +100,7 @@ def _line(batch: Batch, reason: str, now_ms: int) -> bytes:
     try:
         return _encoder.encode(record) + b"\n"
     except (ValueError, TypeError, OverflowError, RecursionError):
-        # Whatever made the batch unusable may also make it impossible to encode.
+        # What makes a batch unusable may also make it impossible to encode.
         record["batch"] = f"cannot be shown: {batch.schema!a}"
         with contextlib.suppress(ValueError, RecursionError):
             record["batch"] = ascii(batch)

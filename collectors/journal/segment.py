@@ -1,4 +1,4 @@
-"""The files of a log, and how they are read.
+"""The files of a log, and functions to read them.
 
 <journal>/<log>/0000000007-5f0c…e1.segment   frames, appended to the newest only
 <journal>/<log>/readers/<reader>             how far that reader has passed, and read
@@ -33,7 +33,7 @@ _SEARCH_BYTES = 1 << 20
 
 
 class Position(msgspec.Struct, frozen=True):
-    """How far in a log: behind everything before `offset` of segment `segment`."""
+    """A place in a log: after everything before `offset` in segment `segment`."""
 
     segment: int
     offset: int
@@ -44,7 +44,7 @@ OLDEST = Position(0, 0)
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """One file of a log; numbers only grow, and are never used twice."""
+    """One file of a log. Numbers only increase and are never used twice."""
 
     number: int
     marker: bytes
@@ -52,7 +52,7 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 def check_name(name: str, what: str) -> str:
-    """`name` if it can name a log or a reader; `ValueError` says what is expected."""
+    """Returns `name` if it can name a log or a reader. Raises `ValueError`."""
     if not _LOG_NAME.match(name):
         raise ValueError(
             f"{what} {name!r}: expected letters, digits and . _ + , - only, "
@@ -66,18 +66,18 @@ def segment_path(log: Path, number: int, marker: bytes) -> Path:
 
 
 def list_segments(log: Path) -> list[Segment]:
-    """The segments of a log, oldest first; none where there is no such folder."""
+    """The segments of a log, oldest first; none if there is no such folder."""
     try:
         with os.scandir(log) as entries:
             names = [entry.name for entry in entries]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = []
+    segments = []
     for name in names:
         if match := _NAME.match(name):
             number, marker = int(match[1]), bytes.fromhex(match[2])
-            found.append(Segment(number, marker, log / name))
-    return sorted(found, key=lambda segment: segment.number)
+            segments.append(Segment(number, marker, log / name))
+    return sorted(segments, key=lambda segment: segment.number)
 
 
 def list_logs(journal: Path) -> list[str]:
@@ -114,50 +114,51 @@ def next_frame(fd: int, offset: int, marker: bytes) -> int | None:
     """The offset of the first intact frame after `offset`, past damage; or None."""
     at = offset
     while data := os.pread(fd, _SEARCH_BYTES, at):
-        found = data.find(marker)
-        while found >= 0:
-            if not isinstance(frame_at(fd, at + found, marker), str):
-                return at + found
-            found = data.find(marker, found + 1)
+        index = data.find(marker)
+        while index >= 0:
+            if not isinstance(frame_at(fd, at + index, marker), str):
+                return at + index
+            index = data.find(marker, index + 1)
         if len(data) < MARKER_BYTES:
             return None
-        # A marker may lie across the edge of what was read.
+        # A marker may cross the end of the bytes that were read.
         at += len(data) - MARKER_BYTES + 1
     return None
 
 
 def frames(fd: int, marker: bytes, crc: bool = True) -> Iterator[Frame]:
-    """The frames of a segment, in order, damage skipped.
+    """The frames of a segment, in order, without damaged ones.
 
-    Without `crc` only the headers are read, and damage inside a frame is not seen.
+    Without `crc` only the headers are read, and damage inside a frame is not noticed.
     """
     offset: int | None = 0
     while offset is not None:
-        found: Frame | str
+        frame: Frame | str
         if crc:
             whole = frame_at(fd, offset, marker)
-            found = whole if isinstance(whole, str) else whole[0]
+            frame = whole if isinstance(whole, str) else whole[0]
         else:
-            found = header(os.pread(fd, HEADER_BYTES, offset), offset, marker)
-            if not isinstance(found, str) and found.end > os.fstat(fd).st_size:
-                found = "short"
-        if isinstance(found, str):
-            offset = None if found == "end" else next_frame(fd, offset + 1, marker)
+            frame = header(os.pread(fd, HEADER_BYTES, offset), offset, marker)
+            if not isinstance(frame, str) and frame.end > os.fstat(fd).st_size:
+                frame = "short"
+        if isinstance(frame, str):
+            offset = None if frame == "end" else next_frame(fd, offset + 1, marker)
         else:
-            yield found
-            offset = found.end
+            yield frame
+            offset = frame.end
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a reader is in a log. It needs nothing before `passed`; a full log may
-    delete what lies before `released`, which is further if the reader yields."""
+    """How far a reader is in a log. It needs nothing before `passed`. If the disk is
+    full, the log may delete what is before `released`, which is further if the reader
+    yields."""
 
     passed: Position = OLDEST
     released: Position = OLDEST
 
 
 def read_progress(path: Path) -> Progress:
-    """What a reader's file says; no progress if it cannot be read."""
+    """Reads a reader's file; no progress if it cannot be read."""
     try:
         numbers = [int(word) for word in path.read_text("ascii").split()]
         passed = Position(numbers[0], numbers[1])
@@ -168,7 +169,7 @@ def read_progress(path: Path) -> Progress:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a small file; none where it cannot be read."""
+    """The lines of a small file; none if it cannot be read."""
     try:
         return path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -176,7 +177,8 @@ def read_lines(path: Path) -> list[str]:
 
 
 def position_line(position: Position) -> bytes:
-    """`POSITION_BYTES`, so that it is overwritten in place, on a full disk too."""
+    """A line of `POSITION_BYTES`, so that it can be overwritten in place on a full
+    disk."""
     return f"{position.segment:020d} {position.offset:020d}\n".encode("ascii")
 
 

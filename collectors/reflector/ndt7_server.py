@@ -157,8 +157,8 @@ class Subtest:
         self._text = False
         # The specification wants it in all that a server says (since its v0.9).
         self._about = {
-            "Client": _name(connection.remote_address),
-            "Server": _name(connection.local_address),
+            "Client": _address_text(connection.remote_address),
+            "Server": _address_text(connection.local_address),
             "UUID": secrets.token_hex(8),
         }
         self.octets = 0
@@ -258,6 +258,6 @@ def _interval_s() -> float:
     return min(max(random.expovariate(1 / _MEAN_S), _LEAST_S), _MOST_S)
 
 
-def _name(address: tuple[object, ...]) -> str:
+def _address_text(address: tuple[object, ...]) -> str:
     host, port = str(address[0]), address[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -144,7 +144,7 @@ class StampReflector:
         if not self._allow.allows(host):
             stats.not_allowed += 1
             return
-        if not self._by_source.allow(_site_of(host), now_s):
+        if not self._by_source.allow(_source_key(host), now_s):
             stats.limited += 1
             return
         if not self._all.allow(None, now_s):
@@ -161,7 +161,7 @@ class StampReflector:
         except stamp.StampError:
             stats.unread += 1
             return
-        t2_ns, ttl, arrived, here = _told(told)
+        t2_ns, ttl, arrived, here = _read_ancillary(told)
         # RFC 8762 section 4.2: a stateless reflector copies the sender's number.
         number, count = sent.sequence, 0
         if self._config.stateful:
@@ -176,7 +176,7 @@ class StampReflector:
             wanted = stamp.requested_dscp(tlvs)
             if _LINUX and wanted > 0:
                 used = wanted
-                send.append(_mark(channel.family, used))
+                send.append(_dscp_option(channel.family, used))
             tlvs = stamp.reply_tlvs(tlvs, arrived, used, count)
         t3_ns = time.time_ns()
         t2, t3 = stamp.ntp_of(t2_ns or t3_ns), stamp.ntp_of(t3_ns)
@@ -202,7 +202,7 @@ def _open(address: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             channel.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if _LINUX:
-            _ask_to_be_told(channel)
+            _enable_ancillary(channel)
         channel.bind((address, port))
     except OSError as error:
         channel.close()
@@ -214,7 +214,7 @@ def _open(address: str, port: int) -> socket.socket:
     return channel
 
 
-def _ask_to_be_told(channel: socket.socket) -> None:
+def _enable_ancillary(channel: socket.socket) -> None:
     ipv6 = channel.family == socket.AF_INET6
     for level, option in (
         (socket.SOL_SOCKET, _TIMESTAMPNS_NEW),
@@ -225,7 +225,7 @@ def _ask_to_be_told(channel: socket.socket) -> None:
             channel.setsockopt(level, option, 1)
 
 
-def _told(
+def _read_ancillary(
     told: list[tuple[int, int, bytes]],
 ) -> tuple[int, int, int, list[tuple[int, int, bytes]]]:
     """Arrival in unix ns (0: not told), TTL (0), DSCP (-1), and what to give back so
@@ -250,13 +250,13 @@ def _told(
     return t2_ns, ttl, dscp, here
 
 
-def _mark(family: int, dscp: int) -> tuple[int, int, bytes]:
+def _dscp_option(family: int, dscp: int) -> tuple[int, int, bytes]:
     if family == socket.AF_INET6:
         return (socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _INT.pack(dscp << 2))
     return (socket.IPPROTO_IP, socket.IP_TOS, _INT.pack(dscp << 2))
 
 
-def _site_of(host: str) -> str:
+def _source_key(host: str) -> str:
     """What counts as one source: an IPv4 address, an IPv6 /64."""
     if ":" not in host:
         return host

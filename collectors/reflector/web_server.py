@@ -55,7 +55,7 @@ class WebStats(msgspec.Struct):
     testing: int = 0
 
 
-class _PlacedConnection(TestConnection):
+class _SlotConnection(TestConnection):
     """Has a place from the end of its handshake on, as idle connections would
     otherwise keep all others out."""
 
@@ -142,7 +142,7 @@ class ReflectorWebServer:
             subprotocols=[Subprotocol(ndt7.SUBPROTOCOL)],
             compression=None,
             create_connection=functools.partial(  # type: ignore[arg-type]
-                _PlacedConnection, self._slots, self.stats
+                _SlotConnection, self._slots, self.stats
             ),
             process_request=self._route,
             process_response=self._admit,
