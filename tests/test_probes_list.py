@@ -173,8 +173,7 @@ def test_a_new_probe_is_one_module_and_its_line_in_the_list(tmp_path: Path) -> N
     assert seen["groups"] == ["lamp"]
     # Its cost counts: each minute, as the policy says, and so on a metered line too.
     assert seen["costs"] == [[700, 1440], [700, 720]]
-    assert "lamp: the lamps that are lit" in seen["collected"]
-    assert "lit lamps" in seen["collected"]
+    assert "Lit lamps (lamp): the lamps that are lit" in seen["collected"]
     assert seen["once"] == [0, {"lamps": 4}]
 
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 import textwrap
 
 from probes.diagnosis import data_costs
+from probes.diagnosis.number_text import capitalised
 from probes.wire.catalogue import Measurement
 from probes.wire.durations import exact_duration_text
 from probes.wire.measurements import MEASUREMENTS
 from probes.wire.policy import Policy, TeamsRelay
+from probes.wire.probe_list import probe_title
 
 NEVER = (
     "who you are: no user name, no e-mail address, no machine name",
@@ -42,7 +44,11 @@ def what_we_collect(width: int = 79) -> str:
     for measurement in MEASUREMENTS:
         lines += [
             "",
-            f"{measurement.name}: {measurement.meaning}",
+            *textwrap.wrap(
+                f"{capitalised(probe_title(measurement.name))} ({measurement.name}): "
+                f"{measurement.meaning}",
+                width,
+            ),
             f"  {period_text(measurement)} unless your council has set another "
             f"interval; kept {measurement.retention_days} days",
         ]
