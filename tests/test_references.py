@@ -218,7 +218,9 @@ async def test_a_filter_of_a_query_names_what_there_is_or_was(
             sample = Sample("device", tags, {"up": 1}, at_ms)
             await store.write(batch_samples([sample], "poll", at_ms))
         asked = query_command.query_from_options(
-            "device", ["up"], CATALOGUE, at_ms + 1_000, where=[where]
+            query_command.QueryOptions("device", ["up"], [where]),
+            CATALOGUE,
+            at_ms + 1_000,
         )
         rows = await store.query(asked)
         assert await query_command.unknown_names(asked, rows, ESTATE, store) == says

@@ -19,6 +19,7 @@ from stores import CATALOGUE, HOUR, START, batch, embedded, influx
 from collectors.store.export import export
 from collectors.store.query import Pick, Query, Where
 from collectors.store.query_command import (
+    QueryOptions,
     QueryRefused,
     as_json,
     comma_separated,
@@ -36,17 +37,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Server
         yield one
 
 
-def test_the_words_of_a_command_line_are_a_query() -> None:
+def test_command_line_options_make_a_query() -> None:
     asked = query_from_options(
-        "plain",
-        ["real:p95", "whole", "text"],
+        QueryOptions(
+            "plain",
+            ["real:p95", "whole", "text"],
+            where=["a=x", "a=y=z", "b!=q"],
+            by=["a"],
+            every="5m",
+            from_="-6h",
+            to="2026-09-28T05:00+01:00",
+        ),
         CATALOGUE,
         NOW,
-        where=["a=x", "a=y=z", "b!=q"],
-        by=["a"],
-        every="5m",
-        from_="-6h",
-        to="2026-09-28T05:00+01:00",
     )
     assert asked == Query(
         "plain",
@@ -75,19 +78,19 @@ def test_the_words_of_a_command_line_are_a_query() -> None:
         ({"every": "0m"}, "expected such as 5m"),
         ({"from_": "yesterday"}, "expected such as 2026-11-23"),
         ({"from_": "now", "to": "-1h"}, "ends before it begins"),
-        ({"measurement": "private", "picks": ["rtt_ms"]}, "ask for 'experience'"),
+        ({"measurement": "private", "picks": ["rtt_ms"]}, "query 'experience'"),
         ({"measurement": "private", "picks": ["rtt_ms"], "by": ["home_site"]}, "not"),
     ],
 )
-def test_a_wrong_word_is_named(change: dict[str, object], says: str) -> None:
+def test_a_wrong_option_is_named(change: dict[str, object], says: str) -> None:
     words = {"measurement": "plain", "picks": ["real"], **change}
     with pytest.raises(QueryRefused, match=says) as refusal:
-        query_from_options(catalogue=CATALOGUE, now_ms=NOW, **words)  # type: ignore[arg-type]
+        query_from_options(QueryOptions(**words), CATALOGUE, NOW)  # type: ignore[arg-type]
     assert "\n" not in str(refusal.value)
 
 
 @given(st.text(max_size=12))
-def test_any_word_is_a_time_or_refused(text: str) -> None:
+def test_any_text_is_a_time_or_refused(text: str) -> None:
     with contextlib.suppress(QueryRefused):
         assert isinstance(parse_time_ms(text, NOW), int)
 
@@ -100,13 +103,15 @@ async def test_answers_are_tables_csv_and_json(tmp_path: Path) -> None:
         ]
         await store.write([batch(*rows)])
         asked = query_from_options(
-            "plain",
-            ["real", "whole:sum", "text"],
+            QueryOptions(
+                "plain",
+                ["real", "whole:sum", "text"],
+                by=["a"],
+                every="1h",
+                from_="-1d",
+            ),
             CATALOGUE,
             NOW,
-            by=["a"],
-            every="1h",
-            from_="-1d",
         )
         answer = await store.query(asked)
     assert table(answer, asked).splitlines() == [
@@ -171,7 +176,7 @@ async def test_an_export_has_every_row_of_either_store(
 async def test_an_export_that_fails_leaves_no_file(tmp_path: Path) -> None:
     async with embedded(tmp_path) as store:
         for wrong, says in (
-            (("private", START, NOW, "csv"), "ask for 'experience'"),
+            (("private", START, NOW, "csv"), "query 'experience'"),
             (("plain", NOW, START, "csv"), "ends before it begins"),
             (("plain", START, NOW, "parkett"), "did you mean 'parquet'"),
         ):

@@ -167,7 +167,7 @@ async def test_spans_of_any_length_may_be_the_buckets(store: Store) -> None:
         (START + 15 * MINUTE, "y", 5, 85, 9.5, 9.5),
     ]
     for wrong in (in_ms[:2], in_ms[::-1], (in_ms[0], in_ms[0], in_ms[-1])):
-        with pytest.raises(Misfit, match="expected each to begin after"):
+        with pytest.raises(Misfit, match="expected each to start after"):
             await store.query(msgspec.structs.replace(query, spans=wrong))
 
 
@@ -200,7 +200,7 @@ async def test_a_mean_is_weighted_by_what_it_counts(store: Store) -> None:
     assert await values(store, ask("whole:weight", "calls:weight")) == [(1.0, 4.0)]
 
 
-async def test_a_mean_of_which_nothing_was_counted_is_absent(store: Store) -> None:
+async def test_a_mean_without_weight_is_absent(store: Store) -> None:
     await store.write(
         [
             batch(
@@ -272,7 +272,7 @@ async def test_groups_come_sorted_and_a_missing_tag_is_empty_text(store: Store) 
         (Where("a", ("x' OR 'a' = 'a",)), None),
     ],
 )
-async def test_where_chooses_by_tags(
+async def test_where_selects_by_tags(
     store: Store, where: Where, total: float | None
 ) -> None:
     await store.write(
@@ -332,7 +332,7 @@ async def test_an_empty_bucket_is_absent_and_so_is_an_absent_value(
     assert await store.query(ask("real:mean", span=(0, 1000))) == []
 
 
-async def test_nothing_is_known_of_a_measurement_never_written(store: Store) -> None:
+async def test_a_measurement_that_was_never_written_is_empty(store: Store) -> None:
     assert await store.query(ask("rtt_ms:mean", measurement="private")) == []
     with pytest.raises(Misfit, match="did you mean 'plain'"):
         await store.query(ask("real:mean", measurement="plane"))
@@ -345,7 +345,7 @@ async def test_the_same_row_twice_is_one_row(store: Store) -> None:
     assert await values(store, ask("whole:count", "whole:sum")) == [(5, 10)]
 
 
-async def test_what_is_written_last_wins_field_by_field(store: Store) -> None:
+async def test_the_last_value_of_each_field_is_kept(store: Store) -> None:
     await store.write([batch((START, {"a": "x"}, {"whole": 1, "real": 1.0}))])
     await store.write([batch((START, {"a": "x"}, {"whole": 2}))])
     await store.write(
@@ -361,7 +361,7 @@ async def test_what_is_written_last_wins_field_by_field(store: Store) -> None:
     assert await values(store, query) == [(2, 1.0, "latest", 1)]
 
 
-async def test_large_whole_numbers_stay_whole(store: Store) -> None:
+async def test_large_integers_stay_exact(store: Store) -> None:
     huge = 2**63 - 1
     await store.write(
         [
@@ -388,7 +388,7 @@ async def test_late_rows_and_rows_out_of_order_are_rows(store: Store) -> None:
     assert await values(store, query) == [(4, 9)]
 
 
-async def test_personal_rows_lie_apart(store: Store) -> None:
+async def test_personal_rows_are_stored_separately(store: Store) -> None:
     await store.write(
         [
             batch((START, {"agent": "p1"}, {"rtt_ms": 5.0}), measurement="private"),
@@ -423,7 +423,7 @@ _tags = st.text(max_size=12) | st.sampled_from(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(tags=st.lists(st.tuples(_tags, _tags), min_size=1, max_size=8, unique=True))
-async def test_any_text_in_a_tag_is_found_again(
+async def test_any_text_in_a_tag_can_be_queried(
     server: services.Server,
     tmp_path: Path,
     tags: list[tuple[str, str]],
@@ -520,7 +520,7 @@ def _alike(one: list[Row], other: list[Row]) -> bool:
     queries=st.lists(_query, min_size=1, max_size=6),
     tidied=st.booleans(),
 )
-async def test_both_stores_answer_any_question_alike(
+async def test_both_stores_answer_any_query_the_same(
     server: services.Server,
     tmp_path: Path,
     writes: list[list[tuple[int, dict[str, str], dict[str, int | float | str | None]]]],

@@ -85,12 +85,12 @@ def test_however_files_are_merged_each_write_is_read_once(
                 name = file_layout.stored_file_name(
                     merge.start_ms,
                     merge.whole_day,
-                    min(p.first for p in merge.pieces),
-                    max(p.last for p in merge.pieces),
+                    min(p.first for p in merge.files),
+                    max(p.last for p in merge.files),
                 )
                 piece = file_layout.stored_file(Path(name), START)
                 assert piece is not None
-                content[piece] = set().union(*(content[p] for p in merge.pieces))
+                content[piece] = set().union(*(content[p] for p in merge.files))
         standing = file_layout.current_files(content)
         read = [one for piece in standing for one in content[piece]]
         assert sorted(read) == sorted(written)
@@ -135,7 +135,9 @@ async def test_small_files_become_one_an_hour_and_one_a_day(tmp_path: Path) -> N
         assert changed[2:] == (1_000 + 1 + sum(range(13, 24)), 13)
 
 
-async def test_late_rows_gather_before_a_day_is_merged_again(tmp_path: Path) -> None:
+async def test_late_rows_are_collected_before_a_day_is_merged_again(
+    tmp_path: Path,
+) -> None:
     async with embedded(tmp_path) as store:
         for n in range(3):
             await store.write([batch((START + n * HOUR, {"a": "x"}, {"whole": 1}))])
@@ -161,7 +163,7 @@ async def test_late_rows_gather_before_a_day_is_merged_again(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_whatever_comes_late_or_twice_the_sums_stay_right(
+async def test_sums_stay_right_if_rows_are_late_or_repeated(
     tmp_path: Path, seed: int
 ) -> None:
     """Against a dictionary, through days of writes and compactions."""
@@ -284,7 +286,7 @@ async def test_kill_9_while_writing_loses_nothing_acknowledged(tmp_path: Path) -
         assert not list((tmp_path / "s" / "tmp").iterdir())
 
 
-async def test_a_damaged_file_is_left_out_and_set_aside(tmp_path: Path) -> None:
+async def test_a_damaged_file_is_ignored_and_renamed(tmp_path: Path) -> None:
     async with embedded(tmp_path) as store:
         for n in range(3):
             await store.write([batch((START + n, {"a": "x"}, {"whole": n}))])
@@ -300,7 +302,7 @@ async def test_a_damaged_file_is_left_out_and_set_aside(tmp_path: Path) -> None:
     assert cut.with_name(cut.name + ".aside").exists()
 
 
-async def test_data_that_rots_inside_a_whole_file_is_left_out(tmp_path: Path) -> None:
+async def test_a_file_with_corrupted_data_is_ignored(tmp_path: Path) -> None:
     async with embedded(tmp_path) as store:
         rows = [(START + n, {"a": str(n)}, {"real": n * 1.7}) for n in range(500)]
         await store.write([batch(*rows)])
@@ -342,7 +344,7 @@ def _fields(declared: object) -> dict[str, object]:
     return {name: getattr(declared, name) for name in declared.__struct_fields__}  # type: ignore[attr-defined]
 
 
-async def test_erased_rows_are_in_no_file_any_more(tmp_path: Path) -> None:
+async def test_erased_rows_are_in_no_file(tmp_path: Path) -> None:
     async with embedded(tmp_path) as store:
         for n in range(30):
             rows = [
@@ -368,7 +370,7 @@ async def test_erased_rows_are_in_no_file_any_more(tmp_path: Path) -> None:
         assert await values(store, query) == [("laptop-0", 30), ("laptop-2", 30)]
 
 
-async def test_only_one_process_writes_and_the_next_one_may_when_it_ends(
+async def test_only_one_process_writes_at_a_time(
     tmp_path: Path,
 ) -> None:
     row = batch((START, {"a": "x"}, {"whole": 1}))
@@ -382,7 +384,7 @@ async def test_only_one_process_writes_and_the_next_one_may_when_it_ends(
         assert await values(second, ask("whole:count")) == [(1,)]
 
 
-async def test_files_from_before_and_after_a_new_tag_and_field_are_read_alike(
+async def test_files_without_a_new_tag_or_field_are_read_too(
     tmp_path: Path,
 ) -> None:
     newer = type(PLAIN)(
@@ -429,7 +431,7 @@ def test_the_files_are_plain_parquet_for_any_tool(tmp_path: Path) -> None:
     assert (found[0][0].year, found[0][0].hour) == (2026, 0)
 
 
-def test_a_full_disk_is_said_and_nothing_is_half_written(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_no_incomplete_file(tmp_path: Path) -> None:
     """In a mount namespace of its own: a disk of 1 MB that fills and is freed."""
     if shutil.which("unshare") is None:
         services.absent("unshare is not installed (util-linux)")

@@ -73,7 +73,7 @@ _text = st.text(max_size=20) | st.sampled_from(
         max_size=8,
     )
 )
-async def test_any_value_comes_back_from_a_real_server_as_it_was(
+async def test_a_real_server_returns_any_value_unchanged(
     server: services.Server,
     rows: list[tuple[int | None, float | None, str | None]],
 ) -> None:
@@ -127,7 +127,7 @@ async def test_a_pattern_of_a_text_matches_that_text_alone(
     assert found.values == [[0, 1]]
 
 
-def test_grafana_gets_the_same_question_with_its_own_words() -> None:
+def test_grafana_gets_the_same_query_with_its_variables() -> None:
     query = Query(
         "interface",
         (Pick("in_bps", "p95"),),
@@ -154,7 +154,7 @@ def test_grafana_gets_the_same_question_with_its_own_words() -> None:
     )
 
 
-def test_a_weighted_mean_is_calculated_row_by_row_in_a_query_of_its_own() -> None:
+def test_a_weighted_mean_is_calculated_in_a_subquery() -> None:
     query = Query(
         "experience",
         (Pick("call_poor_ratio", "mean"), Pick("agents", "last")),
@@ -178,7 +178,7 @@ def test_a_weighted_mean_is_calculated_row_by_row_in_a_query_of_its_own() -> Non
     )
 
 
-async def test_many_lines_go_in_order_in_several_requests(
+async def test_many_lines_are_sent_in_order_in_several_requests(
     server: services.Server,
 ) -> None:
     async with influx(server) as store:
@@ -329,7 +329,7 @@ async def test_each_version_is_written_to_in_its_own_way(
     assert wrote[3] == f"plain,a=x whole=1i {START}".encode()
 
 
-async def test_a_server_that_hides_its_version_and_has_no_v2_is_found_out() -> None:
+async def test_a_server_without_version_and_v2_is_detected() -> None:
     def answer(method: str, path: str, body: bytes) -> bytes:
         if path == "/api/v2/write":
             return http(404, "404 page not found")
@@ -351,7 +351,7 @@ async def test_a_server_that_hides_its_version_and_has_no_v2_is_found_out() -> N
         (http(401, {"error": "unauthorized access"}), "answered 401, the token"),
         (http(403, "no"), "answered 403, the token may not"),
         (http(404, {"error": "nobody is home"}), "answered 404, not found"),
-        (http(429, "slow"), "answered 429, it is asked too much"),
+        (http(429, "slow"), "answered 429, too many requests"),
         (http(503, "hinted handoff queue not empty"), "answered 503"),
         (http(500, "timeout"), "answered 500, unexpected: timeout"),
         (http(400, "what is this?"), "answered 400, unexpected: what is this"),
@@ -361,7 +361,7 @@ async def test_a_server_that_hides_its_version_and_has_no_v2_is_found_out() -> N
         (None, "no answer within 0.5 s"),
     ],
 )
-async def test_what_may_pass_is_away_and_said_in_one_sentence(
+async def test_a_temporary_failure_is_away_with_one_sentence(
     version: str, answer: bytes | None, says: str
 ) -> None:
     async with fake(version, lambda body: answer) as (store, server):
@@ -410,7 +410,7 @@ def _refuses(version: str) -> Callable[[bytes], bytes]:
 
 
 @pytest.mark.parametrize("version", ["1.6", "1.8", "2", "3"])
-async def test_refused_rows_are_found_and_the_others_are_written(version: str) -> None:
+async def test_refused_rows_are_identified_and_the_others_written(version: str) -> None:
     taken: set[int] = set()
     refuse = _refuses(version)
 
@@ -468,8 +468,8 @@ async def test_a_request_that_is_too_large_is_halved() -> None:
     [
         (http(401, {"error": "unauthorized"}), "answered 401"),
         (http(503), "answered 503"),
-        (http(200, '{"results":[{"series":[{"na'), "not a whole answer"),
-        (http(200, ""), "not a whole answer"),
+        (http(200, '{"results":[{"series":[{"na'), "incomplete answer"),
+        (http(200, ""), "incomplete answer"),
         (http(200, {"results": [{"error": "timeout"}]}), "timeout"),
         (
             http(200, {"results": [{"series": [], "partial": True}]}),
@@ -479,7 +479,7 @@ async def test_a_request_that_is_too_large_is_halved() -> None:
         (None, "no answer within 0.5 s"),
     ],
 )
-async def test_a_question_is_answered_whole_or_not_at_all(
+async def test_an_incomplete_answer_is_an_error(
     answer: bytes | None, says: str
 ) -> None:
     async with fake("1.8", other=lambda *_: answer) as (store, _):
@@ -487,7 +487,7 @@ async def test_a_question_is_answered_whole_or_not_at_all(
             await store.query(ask("whole:sum"))
 
 
-async def test_an_answer_in_several_chunks_is_put_together() -> None:
+async def test_an_answer_in_several_chunks_is_joined() -> None:
     def chunk(time: int, last: bool) -> str:
         series = {
             "name": "plain",
@@ -504,7 +504,7 @@ async def test_an_answer_in_several_chunks_is_put_together() -> None:
     assert found == [(START + n, "x", n) for n in (1, 2, 3)]
 
 
-async def test_a_database_is_made_with_the_catalogues_retention(
+async def test_a_database_is_created_with_the_catalogues_retention(
     server: services.Server,
 ) -> None:
     services.only_of_1(server)
@@ -523,7 +523,7 @@ async def test_a_database_is_made_with_the_catalogues_retention(
         assert await values(store, ask("whole:sum")) == [(1,)]
 
 
-async def test_buckets_are_made_on_2_and_databases_on_3() -> None:
+async def test_buckets_are_created_on_2_and_databases_on_3() -> None:
     def two(method: str, path: str, body: bytes) -> bytes:
         if path == "/api/v2/orgs":
             return http(200, {"orgs": [{"id": "0a", "name": "-"}]})
@@ -585,7 +585,7 @@ async def test_a_real_server_that_asks_for_a_password(tmp_path: Path) -> None:
             assert await values(store, ask("whole:sum")) == [(1,)]
 
 
-async def test_only_a_server_with_a_trusted_certificate_is_told_the_token(
+async def test_only_a_server_with_a_trusted_certificate_gets_the_token(
     tmp_path: Path,
 ) -> None:
     made = make_certificates(tmp_path)
@@ -609,7 +609,7 @@ async def test_only_a_server_with_a_trusted_certificate_is_told_the_token(
 
 
 @pytest.mark.parametrize("version", ["1.6", "1.8", "2", "3"])
-async def test_an_answer_of_another_server_stops_no_write(version: str) -> None:
+async def test_an_answer_of_another_server_does_not_stop_writing(version: str) -> None:
     """A proxy's page in place of the list of buckets."""
     page = http(200, "<html>Welcome</html>")
     async with fake(version, other=lambda *_: page) as (store, _):
@@ -617,7 +617,7 @@ async def test_an_answer_of_another_server_stops_no_write(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.6", "1.8", "2", "3"])
-async def test_a_database_that_is_not_there_and_cannot_be_made_is_waited_for(
+async def test_a_missing_database_that_cannot_be_created_is_waited_for(
     version: str,
 ) -> None:
     """Whatever is asked gets the same 404: no row may be taken for indigestible."""

@@ -94,7 +94,7 @@ def some_rows(chance: random.Random, first: int, last: int, count: int) -> list[
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_rolled_up_days_answer_every_question_as_the_rows_do(
+async def test_rolled_up_days_answer_every_query_as_the_rows_do(
     tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -163,7 +163,7 @@ async def test_late_rows_are_seen_at_once_and_rolled_up_again(tmp_path: Path) ->
         assert (await store.query(query))[0].values == said
 
 
-async def test_a_roll_up_that_is_damaged_or_gone_costs_nothing_but_time(
+async def test_a_damaged_or_missing_roll_up_only_costs_time(
     tmp_path: Path,
 ) -> None:
     query = ask("whole:sum", span=(START, START + DAY))
@@ -202,7 +202,7 @@ async def test_a_roll_up_made_before_its_weights_were_declared_is_made_again(
         assert (await store.query(query))[0].values == {"share_mean": 0.1}
 
 
-async def test_a_rolled_up_day_is_really_read(tmp_path: Path) -> None:
+async def test_a_rolled_up_day_is_read(tmp_path: Path) -> None:
     """A roll-up that says something else is believed: so it is what was read."""
     async with embedded(tmp_path / "a") as one, embedded(tmp_path / "b") as other:
         for store, value in ((one, 7), (other, 8)):
@@ -218,7 +218,7 @@ async def test_a_rolled_up_day_is_really_read(tmp_path: Path) -> None:
         assert (await one.query(ranked))[0].values == {"whole_p50": 7}
 
 
-def test_the_parts_of_a_day_come_together_in_few_row_groups(tmp_path: Path) -> None:
+def test_the_parts_of_a_day_are_joined_to_few_row_groups(tmp_path: Path) -> None:
     rows = pa.table(
         {
             "time_ms": [START + n * 150_000 for n in range(576)] * 200,
@@ -262,7 +262,7 @@ async def test_roll_ups_go_with_their_days_and_laptops_have_none(
         assert files(tmp_path, "5m") == []
 
 
-def test_the_coarsest_roll_up_that_is_exact_is_chosen() -> None:
+def test_the_longest_step_that_is_exact_is_chosen() -> None:
     def of(every_ms: int | None, aggregate: Aggregate = "mean") -> int | None:
         return step_of(question(every_ms, Pick("whole", aggregate)), PLAIN)
 

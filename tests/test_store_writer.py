@@ -223,7 +223,9 @@ async def test_a_store_that_is_away_gets_everything_when_it_is_back(
         assert writer.stats.written_rows == 5
 
 
-async def test_refused_rows_lie_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
+async def test_refused_rows_are_quarantined_and_the_rest_is_written(
+    tmp_path: Path,
+) -> None:
     store = Moody()
     store.refuses = 13
     config = _config(tmp_path)
@@ -264,7 +266,7 @@ async def test_rows_older_than_their_retention_are_not_stored(tmp_path: Path) ->
         assert check_sample(sample, REAL).fields["expired_rows"] == 2
 
 
-async def test_positions_that_cannot_be_read_only_mean_writing_again(
+async def test_after_unreadable_positions_rows_are_written_again(
     tmp_path: Path,
 ) -> None:
     config = _config(tmp_path)
@@ -280,7 +282,7 @@ async def test_positions_that_cannot_be_read_only_mean_writing_again(
             await _until(store, 300)
 
 
-async def test_a_second_store_starts_where_it_was_itself(tmp_path: Path) -> None:
+async def test_a_second_store_continues_at_its_own_position(tmp_path: Path) -> None:
     files = _config(tmp_path)
     database = _config(tmp_path, kind="influxdb")
     async with _journal(tmp_path) as journal:
@@ -307,7 +309,7 @@ def test_a_wrong_setting_is_named(settings: dict[str, object], says: str) -> Non
         StoreConfig.model_validate(settings)
 
 
-def test_a_token_comes_from_its_file_and_is_missed_in_a_sentence(
+def test_a_token_is_read_from_its_file_and_reported_if_missing(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "token"
@@ -321,7 +323,7 @@ def test_a_token_comes_from_its_file_and_is_missed_in_a_sentence(
         open_store(lost, CATALOGUE)
 
 
-def test_personal_rows_are_kept_shorter_never_longer() -> None:
+def test_personal_rows_can_be_kept_for_shorter_but_not_longer() -> None:
     shorter = with_retention(StoreConfig(personal_days=7, shared_days=800), REAL)
     assert {each.retention_days for each in shorter if each.personal} == {7}
     assert {each.retention_days for each in shorter if not each.personal} == {800}

@@ -1,4 +1,4 @@
-"""The store: what was measured, kept and asked for again."""
+"""The store: keeps what was measured and answers queries about it."""
 
 from collectors.store.duckdb_sql import render as render_duckdb
 from collectors.store.influxql import Grafana

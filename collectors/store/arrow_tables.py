@@ -1,4 +1,4 @@
-"""Batches as sorted Arrow tables, one row a (tags, time), and Parquet bytes of them."""
+"""Makes sorted Arrow tables of batches, one row for each (tags, time), and Parquet."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ VERSION = 1
 def tables_by_hour(
     batches: Iterable[Batch], declared: Measurement
 ) -> dict[int, pa.Table]:
-    """The rows of `batches` (all of `declared`, in order of receipt) by the start of
-    their hour. Of rows with the same tags and time the later wins, field by field."""
+    """Returns the rows of `batches` by the start of their hour.
+
+    The batches are all of `declared`, in order of receipt. Of rows with the same tags
+    and time the later one replaces the earlier, field by field.
+    """
     table = _merged(_table(list(batches), declared), declared)
     hours = pc.divide(table[TIME], HOUR_MS)
     present = sorted(pc.unique(hours).to_pylist())
@@ -37,19 +40,19 @@ def tables_by_hour(
 
 
 def parquet_bytes(table: pa.Table) -> pa.Buffer:
-    """The bytes of a Parquet file."""
+    """Returns the bytes of a Parquet file."""
     out = pa.BufferOutputStream()
     pq.write_table(table, out, compression="zstd", row_group_size=122_880)
     return out.getvalue()
 
 
 def metadata(tags: Iterable[str]) -> dict[str, str]:
-    """What every file says of itself: its format and which columns identify a row."""
+    """Returns a file's metadata: its format and the columns that identify a row."""
     return {TAGS_KEY: json.dumps(list(tags)), VERSION_KEY: str(VERSION)}
 
 
 def tags_of(schema: pa.Schema) -> list[str]:
-    """Which columns of a file identify a row, besides the time."""
+    """Returns the columns of a file that identify a row, except the time."""
     return list(json.loads((schema.metadata or {}).get(TAGS_KEY.encode(), b"[]")))
 
 
@@ -83,15 +86,15 @@ def _merged(table: pa.Table, declared: Measurement) -> pa.Table:
     table = table.take(order).combine_chunks()
     if len(table) < 2 or not _repeats(table, keys):
         return table
-    # Arrow's sort is not stable: among equal rows the order of receipt decides.
+    # Arrow's sort is not stable, so equal rows are sorted by their order of receipt.
     numbered = table.append_column("\x00n", order)
     numbered = numbered.sort_by(
         [*((key, "ascending") for key in keys), ("\x00n", "ascending")]
     )
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in numbered.drop_columns(["\x00n"]).to_pylist():
-        held = rows.setdefault(tuple(row[key] for key in keys), row)
-        held.update((name, value) for name, value in row.items() if value is not None)
+        merged = rows.setdefault(tuple(row[key] for key in keys), row)
+        merged.update((name, value) for name, value in row.items() if value is not None)
     return pa.Table.from_pylist(list(rows.values()), schema=table.schema)
 
 
@@ -105,14 +108,14 @@ def _repeats(table: pa.Table, keys: list[str]) -> bool:
 
 
 def is_damaged(path: str) -> bool:
-    """True where a Parquet file is there and cannot be read to its end."""
+    """Returns True if a Parquet file exists and cannot be read to its end."""
     try:
         pq.read_table(path)
     except (FileNotFoundError, pa.ArrowMemoryError):
         return False
     except OSError as error:
-        # Arrow's own word for bad content has no number; the system's (no rights, too
-        # many open files) says nothing about the file. A failing disk (EIO) does.
+        # Arrow's error for bad content has no number. Errors of the system
+        # (permissions, too many open files) are not about the file, except EIO.
         return error.errno in (None, errno.EIO)
     except pa.ArrowException:
         return True

@@ -1,5 +1,8 @@
-"""Keeping the embedded store small: compaction, roll-ups, retention, erasure; by the
-writer alone. Small files of an hour become one, then the hours of a day become one."""
+"""Keeps the embedded store small: compaction, roll-ups, retention and erasure.
+
+Only the writer does this. The small files of an hour are merged into one, and later the
+hours of a day.
+"""
 
 from __future__ import annotations
 
@@ -38,70 +41,70 @@ FAN = 12
 LATE_FILES = 24
 HOUR_GRACE_MS = 5 * 60_000
 DAY_GRACE_MS = 60 * 60_000
-WALK_MS = 60 * 60_000
+CHECK_ALL_MS = 60 * 60_000
 RETRY_MS = 10 * 60_000
-# A reader that listed a superseded file must be able to open it still.
+# A reader that has listed a superseded file must still be able to open it.
 SUPERSEDED_S = 30.0
 _MERGE_S = 1800.0
 
 
 class Merge(msgspec.Struct, frozen=True):
-    """Files to be made one: of one hour, or of a whole day."""
+    """Files of one hour, or of a whole day, to merge into one."""
 
-    pieces: tuple[StoredFile, ...]
+    files: tuple[StoredFile, ...]
     start_ms: int
     whole_day: bool
 
 
 def due_merges(
-    standing: Iterable[StoredFile], day_ms: int, now_ms: int, patient: bool = False
+    current: Iterable[StoredFile], day_ms: int, now_ms: int, patient: bool = False
 ) -> list[Merge]:
-    """What should be merged of a day's standing files. Pure.
+    """Returns what to merge of a day's current files. Pure.
 
-    Every `FAN` files of about one size become one, so a row is rewritten a few times
-    only; an hour or day that is over becomes one file. `patient`: late rows for what
-    has been merged already wait until they are `LATE_FILES`.
+    Every `FAN` files of similar size are merged, so that a row is rewritten only a few
+    times. An hour or day that is over becomes one file. `patient`: late rows for a
+    merged file wait until they are in `LATE_FILES` files.
     """
-    listed = sorted(standing, key=lambda each: each.last)
+    ordered = sorted(current, key=lambda file: file.last)
     if now_ms >= day_ms + DAY_MS + DAY_GRACE_MS:
-        merged = any(each.is_day for each in listed)
+        merged = any(file.is_day for file in ordered)
         enough = 1 + LATE_FILES if patient and merged else 2
-        if len(listed) >= enough:
-            return [Merge(tuple(listed), day_ms, True)]
+        if len(ordered) >= enough:
+            return [Merge(tuple(ordered), day_ms, True)]
         return []
     hours: dict[int, list[StoredFile]] = {}
-    for each in listed:
-        if not each.is_day:
-            hours.setdefault(each.start_ms, []).append(each)
+    for file in ordered:
+        if not file.is_day:
+            hours.setdefault(file.start_ms, []).append(file)
     merges = []
-    for start, pieces in hours.items():
+    for start, files in hours.items():
         over = now_ms >= start + HOUR_MS + HOUR_GRACE_MS
         few = 2 if over and not patient else FAN
-        run = pieces if over and len(pieces) >= few else _run(pieces)
+        run = files if over and len(files) >= few else _run(files)
         if len(run) > 1:
             merges.append(Merge(tuple(run), start, False))
     return merges
 
 
-def _run(pieces: list[StoredFile]) -> list[StoredFile]:
-    """The newest files, where there are `FAN` of the largest size among them."""
+def _run(files: list[StoredFile]) -> list[StoredFile]:
+    """Returns the newest files, if `FAN` of them have the largest size among them."""
     for size in range(5, -1, -1):
         run: list[StoredFile] = []
-        for each in reversed(pieces):
-            if _size(each) > size:
+        for file in reversed(files):
+            if _size(file) > size:
                 break
-            run.insert(0, each)
-        if sum(_size(each) == size for each in run) >= FAN:
+            run.insert(0, file)
+        if sum(_size(file) == size for file in run) >= FAN:
             return run
     return []
 
 
-def _size(piece: StoredFile) -> int:
-    return int(math.log(piece.last - piece.first + 1, FAN) + 1e-9)
+def _size(file: StoredFile) -> int:
+    return int(math.log(file.last - file.first + 1, FAN) + 1e-9)
 
 
 class Compactor:
-    """The upkeep of one store's files."""
+    """Compacts, rolls up and deletes one store's files."""
 
     def __init__(
         self, folder: StoreFolder, catalogue: Catalogue, limits: DuckLimits
@@ -110,15 +113,15 @@ class Compactor:
         self._erasures = Erasures(folder.root)
         self._limits = msgspec.structs.replace(limits, threads=1, at_once=1)
         self._days: set[tuple[str, int]] = set()
-        # (measurement, start, whole day) of what was merged when it was over: late
-        # rows for it gather before it is merged again.
+        # (measurement, start, whole day) of hours and days that are over and merged:
+        # late rows for them are collected before they are merged again.
         self._closed: set[tuple[str, int, bool]] = set()
-        self._walked_ms: int | None = None
+        self._checked_all_ms: int | None = None
         self._busy = asyncio.Lock()
         self._failed_ms: dict[tuple[str, ...], int] = {}
 
     def mark_changed(self, declared: Measurement, start_ms: int) -> None:
-        """Rows were written there: it is worth looking at."""
+        """Notes that rows of that day were written."""
         self._days.add((declared.name, start_ms // DAY_MS * DAY_MS))
 
     async def tidy(self, now_ms: int) -> None:
@@ -133,29 +136,34 @@ class Compactor:
             return await run_to_end(asyncio.to_thread(self._erase, agent))
 
     async def stop(self) -> None:
-        """Returns when nothing is being changed."""
+        """Waits until no file is being changed."""
         async with self._busy:
             pass
 
     async def _tidy(self, now_ms: int) -> None:
         await run_to_end(asyncio.to_thread(self._fulfil_requests))
-        walk = self._walked_ms is None or now_ms - self._walked_ms >= WALK_MS
-        if walk:
-            await run_to_end(asyncio.to_thread(self._walk, now_ms))
-            self._walked_ms = now_ms
+        check_all = (
+            self._checked_all_ms is None
+            or now_ms - self._checked_all_ms >= CHECK_ALL_MS
+        )
+        if check_all:
+            await run_to_end(asyncio.to_thread(self._check_all_days, now_ms))
+            self._checked_all_ms = now_ms
         for name, day_ms in sorted(self._days):
             declared = self._catalogue.measurement(name)
             day = self._folder.measurement_folder(declared) / file_layout.day_name(
                 day_ms
             )
-            pieces = await run_to_end(asyncio.to_thread(self._clear, day, day_ms))
+            files = await run_to_end(
+                asyncio.to_thread(self._delete_superseded, day, day_ms)
+            )
             merges = {
                 (name, merge.start_ms, merge.whole_day): merge
-                for merge in due_merges(pieces, day_ms, now_ms, patient=True)
+                for merge in due_merges(files, day_ms, now_ms, patient=True)
             }
-            for merge in due_merges(pieces, day_ms, now_ms):
+            for merge in due_merges(files, day_ms, now_ms):
                 key = (name, merge.start_ms, merge.whole_day)
-                if walk or key not in self._closed:
+                if check_all or key not in self._closed:
                     merges[key] = merge
             for key, merge in merges.items():
                 if await self._merge(merge, day, now_ms):
@@ -163,11 +171,11 @@ class Compactor:
             if now_ms < day_ms + DAY_MS + DAY_GRACE_MS:
                 continue
             await run_to_end(asyncio.to_thread(self._roll_up, declared, day, day_ms))
-            if not self._unfinished(declared, day, day_ms):
+            if not self._is_unfinished(declared, day, day_ms):
                 self._days.discard((name, day_ms))
 
-    def _walk(self, now_ms: int) -> None:
-        """Looks at every day: deletes those too old, finds those not yet compacted."""
+    def _check_all_days(self, now_ms: int) -> None:
+        """Deletes days that are too old and finds days that are not compacted."""
         self._closed = {key for key in self._closed if key[1] > now_ms - 7 * DAY_MS}
         for declared in self._catalogue:
             keep_ms = declared.retention_days * DAY_MS
@@ -176,62 +184,62 @@ class Compactor:
                     _remove(day)
                     self._days.discard((declared.name, start))
                     _log.info("store_day_deleted", day=str(day))
-                elif self._unfinished(declared, day, start):
+                elif self._is_unfinished(declared, day, start):
                     self._days.add((declared.name, start))
             for label in rollup.STEPS_MS.values():
-                made = self._folder.rollup_folder(declared, label)
-                for _, day in self._folder.days_in(made):
+                rollups = self._folder.rollup_folder(declared, label)
+                for _, day in self._folder.days_in(rollups):
                     if not (
                         self._folder.measurement_folder(declared) / day.name
                     ).exists():
                         _remove(day)
 
-    def _clear(self, day: Path, day_ms: int) -> list[StoredFile]:
-        """The standing files of a day; deletes those long superseded."""
-        pieces = self._folder.files_of_day(day, day_ms)
-        standing = file_layout.current_files(pieces)
-        kept = {each.path for each in standing}
-        for each in pieces:
-            if each.path in kept:
+    def _delete_superseded(self, day: Path, day_ms: int) -> list[StoredFile]:
+        """Deletes files superseded some time ago. Returns the current ones."""
+        files = self._folder.files_of_day(day, day_ms)
+        current = file_layout.current_files(files)
+        kept = {file.path for file in current}
+        for file in files:
+            if file.path in kept:
                 continue
-            newer = [other for other in standing if other.supersedes(each)]
+            newer = [other for other in current if other.supersedes(file)]
             with contextlib.suppress(FileNotFoundError):
                 if all(_age_s(other) > SUPERSEDED_S for other in newer):
-                    Path(each.path).unlink(missing_ok=True)
-        return standing
+                    Path(file.path).unlink(missing_ok=True)
+        return current
 
-    def _unfinished(self, declared: Measurement, day: Path, day_ms: int) -> bool:
-        """True where a day that is over is more than one file, or not rolled up."""
-        pieces = self._folder.files_of_day(day, day_ms)
-        return len(pieces) > 1 or any(
-            not self._rolled(declared, label, piece).exists()
-            for piece in pieces
+    def _is_unfinished(self, declared: Measurement, day: Path, day_ms: int) -> bool:
+        """Returns True if a day that is over has several files or no roll-up."""
+        files = self._folder.files_of_day(day, day_ms)
+        return len(files) > 1 or any(
+            not self._rollup_file(declared, label, file).exists()
+            for file in files
             if not declared.personal
             for label in rollup.STEPS_MS.values()
         )
 
-    def _rolled(self, declared: Measurement, label: str, piece: StoredFile) -> Path:
-        path = Path(piece.path)
+    def _rollup_file(self, declared: Measurement, label: str, file: StoredFile) -> Path:
+        path = Path(file.path)
         name = rollup.file_name(path.name, declared)
         return self._folder.rollup_folder(declared, label) / path.parent.name / name
 
     def _roll_up(self, declared: Measurement, day: Path, day_ms: int) -> None:
-        """Of a day that is one file."""
-        standing = file_layout.current_files(self._folder.files_of_day(day, day_ms))
-        if declared.personal or len(standing) != 1:
+        """Rolls up a day that is one file."""
+        current = file_layout.current_files(self._folder.files_of_day(day, day_ms))
+        if declared.personal or len(current) != 1:
             return
         for step_ms, label in rollup.STEPS_MS.items():
-            target = self._rolled(declared, label, standing[0])
+            target = self._rollup_file(declared, label, current[0])
             if target.exists():
                 continue
             tmp = self._folder.root / "tmp" / f"roll-{secrets.token_hex(8)}.parquet"
             try:
                 weights = rollup.weights_of(declared)
-                rollup.roll_up(standing[0].path, tmp, step_ms, weights)
+                rollup.roll_up(current[0].path, tmp, step_ms, weights)
                 sync(tmp)
                 self._folder.publish([(tmp, target)])
             except pa.ArrowException as error:
-                _log.warning("store_day_not_rolled_up", day=str(day), why=str(error))
+                _log.warning("store_day_not_rolled_up", day=str(day), error=str(error))
                 return
             finally:
                 tmp.unlink(missing_ok=True)
@@ -240,15 +248,15 @@ class Compactor:
                     other.unlink(missing_ok=True)
 
     async def _merge(self, merge: Merge, day: Path, now_ms: int) -> bool:
-        paths = tuple(each.path for each in merge.pieces)
+        paths = tuple(file.path for file in merge.files)
         if now_ms - self._failed_ms.get(paths, -RETRY_MS) < RETRY_MS:
             return False
         tmp = self._folder.root / "tmp" / f"merge-{secrets.token_hex(8)}.parquet"
         target = day / file_layout.stored_file_name(
             merge.start_ms,
             merge.whole_day,
-            min(each.first for each in merge.pieces),
-            max(each.last for each in merge.pieces),
+            min(file.first for file in merge.files),
+            max(file.last for file in merge.files),
         )
         try:
             copy = await asyncio.to_thread(_copy_sql, merge, tmp)
@@ -257,12 +265,12 @@ class Compactor:
             await asyncio.to_thread(sync, tmp)
             await run_to_end(asyncio.to_thread(self._folder.publish, [(tmp, target)]))
         except (FileUnreadable, FileVanished, TimeoutError, ValueError) as error:
-            if not await run_to_end(asyncio.to_thread(self._set_aside, paths)):
+            if not await run_to_end(asyncio.to_thread(self._rename_damaged, paths)):
                 self._failed_ms[paths] = now_ms
                 _log.warning(
                     "store_files_not_merged",
                     day=str(day),
-                    why=str(error) or "it took too long",
+                    error=str(error) or "it took too long",
                 )
             return False
         else:
@@ -271,13 +279,13 @@ class Compactor:
         finally:
             tmp.unlink(missing_ok=True)
 
-    def _set_aside(self, paths: Iterable[str]) -> bool:
-        """Renames damaged files so that nothing reads them; True where some were."""
-        found = [path for path in paths if is_damaged(path)]
-        for path in found:
+    def _rename_damaged(self, paths: Iterable[str]) -> bool:
+        """Renames damaged files so that nothing reads them. True if any are."""
+        damaged = [path for path in paths if is_damaged(path)]
+        for path in damaged:
             Path(path).rename(path + DAMAGED_SUFFIX)
             _log.error("store_file_set_aside", file=path + DAMAGED_SUFFIX)
-        return bool(found)
+        return bool(damaged)
 
     def _fulfil_requests(self) -> None:
         for path, request in self._erasures.pending():
@@ -290,29 +298,29 @@ class Compactor:
 
 
 def _copy_sql(merge: Merge, target: Path) -> str:
-    """One COPY: the rows of the files, each once, sorted, as one file."""
+    """Returns the COPY that writes the rows of the files, sorted and once, to one."""
     tags: dict[str, None] = {}
     fields: dict[str, str] = {}
     kinds = {"int64": "int", "double": "float", "string": "str", "large_string": "str"}
-    for each in merge.pieces:
+    for file in merge.files:
         try:
-            about = pq.read_metadata(each.path)
+            about = pq.read_metadata(file.path)
         except FileNotFoundError as error:
             raise FileVanished(str(error)) from None
-        except Exception as error:  # noqa: BLE001 - pyarrow has many for a bad file
-            raise FileUnreadable(f"{each.path}: {error}") from None
+        except Exception as error:  # noqa: BLE001 - pyarrow raises many kinds
+            raise FileUnreadable(f"{file.path}: {error}") from None
         schema = about.schema.to_arrow_schema().with_metadata(about.metadata)
         tags |= dict.fromkeys(tags_of(schema))
         for column in schema:
             if column.name != duckdb_sql.TIME and column.name not in tags:
                 kind = kinds.get(str(column.type))
                 if kind is None:
-                    raise FileUnreadable(f"{each.path}: {column.name} is {column.type}")
+                    raise FileUnreadable(f"{file.path}: {column.name} is {column.type}")
                 fields.setdefault(column.name, kind)
     for tag in tags:
         fields.pop(tag, None)
     end = merge.start_ms + (DAY_MS if merge.whole_day else HOUR_MS)
-    scan = file_layout.plan_scan(merge.pieces, merge.start_ms, end)
+    scan = file_layout.plan_scan(merge.files, merge.start_ms, end)
     rows = duckdb_sql.source(scan, list(tags), fields)
     order = ", ".join([*(duckdb_sql.name(tag) for tag in tags), duckdb_sql.TIME])
     about = ", ".join(
@@ -333,10 +341,10 @@ def _copy_sql(merge: Merge, target: Path) -> str:
 
 
 def _remove(day: Path) -> None:
-    for each in day.iterdir():
-        each.unlink(missing_ok=True)
+    for file in day.iterdir():
+        file.unlink(missing_ok=True)
     day.rmdir()
 
 
-def _age_s(piece: StoredFile) -> float:
-    return time.time() - Path(piece.path).stat().st_mtime
+def _age_s(file: StoredFile) -> float:
+    return time.time() - Path(file.path).stat().st_mtime

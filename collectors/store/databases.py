@@ -1,4 +1,4 @@
-"""Making a database with its retention, as each version of InfluxDB wants it."""
+"""Creates a database with its retention on each version of InfluxDB."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ _log = structlog.get_logger(__name__)
 
 
 async def create_database(server: InfluxServer, database: str, days: int) -> None:
-    """Makes it where it is not there; one that is there is left as it is.
+    """Creates the database if it does not exist; an existing one is not changed.
 
-    `QueryFailed` where the server does not let us, `Away` where it cannot be reached.
+    Raises `QueryFailed` if the server refuses, and `Away` if it cannot be reached.
     """
     version = await server.version()
     if version.major == 1:
-        await _on_1(server, database, days)
+        await _create_on_1(server, database, days)
     elif version.major == 2:
-        await _on_2(server, database, days)
+        await _create_on_2(server, database, days)
     else:
-        await _on_3(server, database, days)
+        await _create_on_3(server, database, days)
 
 
-async def _on_1(server: InfluxServer, database: str, days: int) -> None:
-    there = await server.query("", "SHOW DATABASES")
-    if any([database] in each.values for each in there):
+async def _create_on_1(server: InfluxServer, database: str, days: int) -> None:
+    databases = await server.query("", "SHOW DATABASES")
+    if any([database] in series.values for series in databases):
         policies = await server.query(
             database, f"SHOW RETENTION POLICIES ON {identifier(database)}"
         )
-        for row in (row for each in policies for row in each.values):
+        for row in (row for series in policies for row in series.values):
             named = dict(zip(policies[0].columns, row, strict=True))
             if named.get("default") and named["duration"] != f"{days * 24}h0m0s":
-                # It may be someone's decision; shortening it would delete.
+                # It may be intended, and a shorter retention would delete rows.
                 _log.warning(
                     "retention_differs",
                     database=database,
@@ -49,7 +49,7 @@ async def _on_1(server: InfluxServer, database: str, days: int) -> None:
     )
 
 
-async def _on_2(server: InfluxServer, database: str, days: int) -> None:
+async def _create_on_2(server: InfluxServer, database: str, days: int) -> None:
     status, answer = await server.call(
         "GET", "/api/v2/buckets", {"name": database, "org": server.org}
     )
@@ -57,10 +57,10 @@ async def _on_2(server: InfluxServer, database: str, days: int) -> None:
         return
     status, orgs = await server.call("GET", "/api/v2/orgs", {"org": server.org})
     known = status == 200 and isinstance(orgs, dict)
-    found = orgs.get("orgs") if known else None
-    if not found:
+    organisations = orgs.get("orgs") if known else None
+    if not organisations:
         raise QueryFailed(
-            f"no organisation {server.org!r} that this token may see "
+            f"the token has no access to an organisation called {server.org!r} "
             "(store.org must be its name)"
         )
     rules = [{"type": "expire", "everySeconds": days * 86_400}]
@@ -68,13 +68,13 @@ async def _on_2(server: InfluxServer, database: str, days: int) -> None:
         "POST",
         "/api/v2/buckets",
         {},
-        {"orgID": found[0]["id"], "name": database, "retentionRules": rules},
+        {"orgID": organisations[0]["id"], "name": database, "retentionRules": rules},
     )
     if status >= 300 and status != 422:
         raise QueryFailed(f"creating the bucket answered {status}: {answer}")
 
 
-async def _on_3(server: InfluxServer, database: str, days: int) -> None:
+async def _create_on_3(server: InfluxServer, database: str, days: int) -> None:
     status, answer = await server.call(
         "POST",
         "/api/v3/configure/database",

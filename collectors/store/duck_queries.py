@@ -1,4 +1,4 @@
-"""An in-memory DuckDB that reads Parquet files off the event loop."""
+"""An in-memory DuckDB that reads Parquet files in threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Result = TypeVar("_Result")
 
 
 class FileVanished(Exception):
-    """A file that was listed is gone: it was compacted, or its days were over."""
+    """A file from the list no longer exists: it was compacted or too old."""
 
 
 class FileUnreadable(Exception):
@@ -32,19 +32,19 @@ class DuckLimits(msgspec.Struct, frozen=True):
 
 
 class DuckDb:
-    """`async with Duck(limits) as duck: await duck.rows(sql)`.
+    """`async with DuckDb(limits) as duckdb: await duckdb.rows(sql)`.
 
-    `spill` is a folder for what does not fit in memory; without one such a question
-    fails. Several questions run at once, each on a cursor and a thread of its own.
+    `spill` is a folder for data that does not fit in memory; without it such a query
+    fails. Several queries run at once, each with its own cursor and thread.
     """
 
     def __init__(self, limits: DuckLimits, spill: Path | None = None) -> None:
         self._limits, self._spill = limits, spill
-        self._turn = asyncio.Semaphore(limits.at_once)
-        self._base: duckdb.DuckDBPyConnection | None = None
+        self._slots = asyncio.Semaphore(limits.at_once)
+        self._connection: duckdb.DuckDBPyConnection | None = None
 
     async def __aenter__(self) -> DuckDb:
-        self._base = duckdb.connect(
+        self._connection = duckdb.connect(
             ":memory:",
             config={
                 "threads": self._limits.threads,
@@ -63,19 +63,19 @@ class DuckDb:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._base is not None:
-            self._base.close()
-            self._base = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     async def rows(self, sql: str, timeout_s: float | None = None) -> Cells:
         """Runs a query and returns its rows; stops it if the caller is cancelled.
 
         Raises `FileVanished`, `FileUnreadable` or `TimeoutError`.
         """
-        if self._base is None:
-            raise RuntimeError("the embedded store is used before it is entered")
-        async with self._turn:
-            cursor = self._base.cursor()
+        if self._connection is None:
+            raise RuntimeError("the embedded store was not entered")
+        async with self._slots:
+            cursor = self._connection.cursor()
             work = asyncio.create_task(
                 asyncio.to_thread(_run, cursor, sql), name="duck"
             )
@@ -106,8 +106,10 @@ def _first_line(error: Exception) -> str:
 
 
 async def run_to_end(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Awaits `work` to its end even where the waiter is cancelled: a thread that
-    changes files cannot be left behind."""
+    """Awaits `work` to its end, even if the caller is cancelled.
+
+    A thread that changes files must not be left running.
+    """
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

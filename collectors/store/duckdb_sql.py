@@ -1,6 +1,6 @@
-"""`Query` as DuckDB SQL over Parquet files. Pure; only what DuckDB 1.5 and 2 share.
+"""Renders a `Query` as DuckDB SQL over Parquet files, for DuckDB 1.5 and 2. Pure.
 
-The meaning of the words is in `collectors.store.query`.
+The meaning of each word is in `collectors.store.query`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ from probes.wire.catalogue import Measurement
 
 TYPES = {"int": "BIGINT", "float": "DOUBLE", "str": "VARCHAR"}
 TIME = "time_ms"
-# Every file's name ends `-<number of its last write, 12>-<revision, 2>.parquet`.
+# Every file name ends in `-<last write number, 12>-<revision, 2>.parquet`.
 _WRITTEN = "CAST(left(right(filename, 23), 12) AS BIGINT)"
 
 
 def render(
     query: Query, declared: Measurement, scan: Scan, counts: tuple[int, int] = (1, 0)
 ) -> str:
-    """One SELECT over the files of `scan`: the bucket's start (if there are buckets),
-    the tags of `group_by`, then one column a pick. `counts`: the answer to
-    `render_counts`, needed only for percentiles."""
+    """Returns one SELECT over the files of `scan`.
+
+    Its columns are the start of the bucket (if there are buckets), the tags of
+    `group_by`, then one column for each pick. Percentiles need `counts`, the answer to
+    `render_counts`.
+    """
     columns = [
         _aggregate(pick, weight_field(pick, declared), counts) for pick in query.picks
     ]
@@ -40,8 +43,10 @@ def render(
 
 
 def render_counts(query: Query, declared: Measurement, scan: Scan) -> str:
-    """The SELECT of the least and the greatest number of values that the percentiles of
-    one row of the answer are of; empty if `query` asks for no percentile."""
+    """Returns the SELECT of the least and the greatest number of values in one group.
+
+    It is empty if `query` has no percentiles.
+    """
     fields = {p.field: None for p in query.picks if p.aggregate in PERCENTILES}
     if not fields:
         return ""
@@ -67,7 +72,7 @@ def _grouped(
 
 
 def percentiles(query: Query, means: str) -> str:
-    """The SELECT of a query with `mean_step_ms`, over that of its `means_of`."""
+    """Returns the SELECT of a query with `mean_step_ms`, over that of its means."""
     inner = means_query(query)
     keys = [name(tag) for tag in query.group_by]
     named = [name("step"), *keys, *(name(pick.field) for pick in inner.picks)]
@@ -86,7 +91,7 @@ def percentiles(query: Query, means: str) -> str:
 
 
 def conditions(query: Query) -> list[str]:
-    """What a row must meet."""
+    """Returns the conditions for a row."""
     spans = query.spans or [(query.from_ms, query.to_ms)]
     return [
         _within(spans),
@@ -95,7 +100,7 @@ def conditions(query: Query) -> list[str]:
 
 
 def groups(query: Query) -> list[str]:
-    """What the rows of the answer are grouped by: the bucket first, then the tags."""
+    """Returns what the answer is grouped by: the bucket first, then the tags."""
     keys = [f"coalesce({name(tag)}, '')" for tag in query.group_by]
     if query.every_ms:
         keys.insert(0, f"{TIME} // {query.every_ms} * {query.every_ms}")
@@ -111,9 +116,12 @@ def source(
     fields: Mapping[str, str],
     having: Sequence[str] = (),
 ) -> str:
-    """The rows of `scan`, each once, that meet all of `having`: time, tags and `fields`
-    (name -> catalogue type). A column that no file has is absent values."""
-    columns = [TIME, *(name(each) for each in (*tags, *fields))]
+    """Returns the SELECT of the rows of `scan` that meet all conditions, each once.
+
+    Its columns are time, tags and `fields` (name -> type in the catalogue). A column
+    that no file has is NULL.
+    """
+    columns = [TIME, *(name(column) for column in (*tags, *fields))]
     parts = [
         "SELECT "
         + ", ".join(
@@ -153,12 +161,12 @@ def source(
 
 
 def name(text: str) -> str:
-    """`text` as a quoted SQL identifier."""
+    """Returns `text` as a quoted SQL identifier."""
     return '"' + text.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """`text` as an SQL string literal."""
+    """Returns `text` as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -169,7 +177,7 @@ def files(paths: Iterable[str], numbered: bool = False) -> str:
 
 
 def _within(spans: Iterable[tuple[int, int]]) -> str:
-    """True of the rows in any of `spans`."""
+    """Returns the condition that a row is in any of `spans`."""
     parts = (f"{TIME} >= {start} AND {TIME} < {end}" for start, end in spans)
     return f"({' OR '.join(parts)})"
 
@@ -184,19 +192,19 @@ def _condition(where: Where) -> str:
     tag = name(where.tag)
     values = [clean_tag(value) for value in where.values]
     listed = ", ".join(literal(value) for value in values)
-    # A file from before the tag was declared has NULL, which means the empty text.
+    # A file that is older than the tag has NULL, which means the empty text.
     absent = ("" in values) != where.negate
     test = f"{tag} {'NOT IN' if where.negate else 'IN'} ({listed})"
     return f"({test} OR {tag} IS NULL)" if absent else test
 
 
 def product(field: str, weight: str) -> str:
-    """Value times weight of a row that has both."""
+    """Returns the SQL of value times weight, if a row has both."""
     return f"CAST({name(field)} AS DOUBLE) * {name(weight)}"
 
 
-def weight_there(field: str, weight: str) -> str:
-    """The weight of a row that has the value too."""
+def present_weight(field: str, weight: str) -> str:
+    """Returns the SQL of the weight, if a row has the value too."""
     return (
         f"CASE WHEN {name(field)} IS NOT NULL THEN CAST({name(weight)} AS DOUBLE) END"
     )
@@ -205,7 +213,7 @@ def weight_there(field: str, weight: str) -> str:
 def _aggregate(pick: Pick, weight: str, counts: tuple[int, int]) -> str:
     field = name(pick.field)
     if weight:
-        total = f"nullif(sum({weight_there(pick.field, weight)}), 0)"
+        total = f"nullif(sum({present_weight(pick.field, weight)}), 0)"
         if pick.aggregate == "weight":
             return total
         return f"sum({product(pick.field, weight)}) / {total}"

@@ -1,4 +1,4 @@
-"""`towpath export`: every row of a measurement as a file."""
+"""`towpath export`: writes every row of a measurement to a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Format = Literal["csv", "json", "parquet"]
 _FIRST_SLICE_MS = 3_600_000
 _LEAST_SLICE_MS = 60_000
 _MOST_SLICE_MS = 86_400_000
-# A slice of an export is made longer below the first, shorter above the second.
+# A slice of an export becomes longer below the first and shorter above the second.
 _FEW_ROWS, _MANY_ROWS = 20_000, 100_000
 
 
@@ -37,11 +37,11 @@ async def export(
     out: Path,
     progress: Callable[[float], None] = lambda share: None,
 ) -> int:
-    """Writes every row of a measurement in `[from_ms, to_ms)` to `out`; how many.
+    """Writes every row of a measurement in `[from_ms, to_ms)`. Returns how many.
 
-    Columns: `time` (UTC), all tags, all fields. JSON is a list of objects, one a line.
-    `out` has its name only when it is whole. Raises `QueryRefused`, `Unanswered` or
-    `OSError`.
+    The columns are `time` (UTC), all tags and all fields. JSON is a list of objects,
+    one a line. `out` appears only when it is complete. Raises `QueryRefused`,
+    `QueryFailed` or `OSError`.
     """
     declared = shared_measurement(measurement, catalogue)
     if to_ms <= from_ms:
@@ -52,7 +52,7 @@ async def export(
     part = out.with_name(out.name + ".part")
     count = 0
     try:
-        with _Out(format, part, declared) as file:
+        with _ExportFile(format, part, declared) as file:
             async for end, rows in every_row(store, declared, from_ms, to_ms):
                 file.write(rows)
                 count += len(rows)
@@ -66,8 +66,10 @@ async def export(
 async def every_row(
     store: Store, declared: Measurement, from_ms: int, to_ms: int
 ) -> AsyncIterator[tuple[int, list[Row]]]:
-    """Every row of `[from_ms, to_ms)` in order of time, a slice at a time, each with
-    where it ends: the last of every field (`<field>_last`) in buckets of 1 ms."""
+    """Yields every row of `[from_ms, to_ms)` by time, in slices with their end.
+
+    A row is the last value of every field (`<field>_last`) in a bucket of 1 ms.
+    """
     each_row = Query(
         declared.name,
         tuple(Pick(field.name, "last") for field in declared.fields),
@@ -91,8 +93,8 @@ async def every_row(
             length = max(length // 2, _LEAST_SLICE_MS)
 
 
-class _Out:
-    """A file of rows, written as they come."""
+class _ExportFile:
+    """An export file that rows are added to."""
 
     def __init__(self, format: Format, path: Path, declared: Measurement) -> None:
         self._format, self._path, self._declared = format, path, declared
@@ -102,7 +104,7 @@ class _Out:
             *(field.name for field in declared.fields),
         ]
 
-    def __enter__(self) -> _Out:
+    def __enter__(self) -> _ExportFile:
         self._first = True
         if self._format == "parquet":
             import pyarrow as pa
@@ -157,7 +159,7 @@ class _Out:
         else:
             for row in rows:
                 time, *rest = self._cells(row)
-                found = {
+                values = {
                     name: cell
                     for name, cell in zip(
                         self._names, [iso_time(time), *rest], strict=True
@@ -165,7 +167,7 @@ class _Out:
                     if cell is not None
                 }
                 self._text.write("\n" if self._first else ",\n")
-                self._text.write(json_text(found))
+                self._text.write(json_text(values))
                 self._first = False
 
     def _cells(self, row: Row) -> list[Any]:

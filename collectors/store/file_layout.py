@@ -1,14 +1,14 @@
-"""Where the embedded store's rows lie: names of files, and what a question must read.
+"""The embedded store's file names, and which files a query must read. Pure.
 
     <folder>/shared/<measurement>/<YYYY-MM-DD>/<HH or day>-<first>-<last>-<rev>.parquet
-    <folder>/personal/…                       the same, for what is about one laptop
+    <folder>/personal/…                       the same, for rows about one laptop
 
-Day and hour are of the rows' own time (UTC). `first` and `last` number the writes whose
-rows a file holds: a compacted file covers the numbers of those it was made from, which
-it thereby supersedes, so at no moment does a reader see a row twice or not at all.
-`rev` counts rewrites (erasure). Files never change once they have their name. Rolled-up
-rows lie beside `shared` as `shared-5m` and `shared-1h`, under the name of the one file
-of the day they were made from. Pure.
+Day and hour are those of the rows (UTC). `first` and `last` are the numbers of the
+writes whose rows a file has. A compacted file covers the numbers of the files it was
+made from and supersedes them, so a reader never sees a row twice or not at all. `rev`
+counts rewrites (erasure). A file never changes once it has its name. Rolled-up rows are
+beside `shared` in `shared-5m` and `shared-1h`, under the name of the day's file that
+they were made from.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ import msgspec
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 _NAME = re.compile(r"(\d\d|day)-(\d{12})-(\d{12})-(\d\d)\.parquet")
-# More separate ranges than this are read as one, from the first to the last.
+# More ranges than this are read as one, from the first to the last.
 _MAX_RANGES = 16
 
 Range = tuple[int, int]
 
 
 class StoredFile(msgspec.Struct, frozen=True):
-    """One file. `start_ms`, `end_ms`: the hour or day its rows are of, half-open."""
+    """One file; `[start_ms, end_ms)` is the hour or day of its rows."""
 
     path: str
     start_ms: int
@@ -45,7 +45,7 @@ class StoredFile(msgspec.Struct, frozen=True):
         return self.end_ms - self.start_ms == DAY_MS
 
     def supersedes(self, other: StoredFile) -> bool:
-        """True where all of `other`'s rows are in this one too."""
+        """Returns True if all rows of `other` are in this file too."""
         covers = (
             self.start_ms <= other.start_ms
             and other.end_ms <= self.end_ms
@@ -59,8 +59,11 @@ class StoredFile(msgspec.Struct, frozen=True):
 
 
 class Scan(msgspec.Struct, frozen=True):
-    """What to read: `plain` files hold a row once; in the `ranges` of time the same row
-    may be in several of the `mixed` files, and the highest number wins."""
+    """The files to read for a query.
+
+    Rows of `plain` files occur once. In the `ranges` of time the same row may be in
+    several of the `mixed` files, and the one with the highest write number counts.
+    """
 
     plain: tuple[str, ...] = ()
     mixed: tuple[str, ...] = ()
@@ -76,7 +79,7 @@ def day_name(time_ms: int) -> str:
 
 
 def day_start_ms(name: str) -> int | None:
-    """Start of the day of that name; None where it is not the name of a day."""
+    """Returns the start of the day of that name, or None if it is not a day."""
     try:
         day = datetime.strptime(name, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
@@ -92,7 +95,7 @@ def stored_file_name(
 
 
 def stored_file(path: Path, day_ms: int) -> StoredFile | None:
-    """The piece a file is, by its name; None for any other file."""
+    """Parses a file's name. Returns None for any other file."""
     match = _NAME.fullmatch(path.name)
     if match is None:
         return None
@@ -102,18 +105,20 @@ def stored_file(path: Path, day_ms: int) -> StoredFile | None:
     return StoredFile(str(path), start, end, int(first), int(last), int(revision))
 
 
-def current_files(pieces: Iterable[StoredFile]) -> list[StoredFile]:
-    """`pieces` (of one day) without those another one supersedes, oldest first."""
-    listed = sorted(pieces, key=lambda each: (each.last, each.start_ms))
-    return [p for p in listed if not any(other.supersedes(p) for other in listed)]
+def current_files(files: Iterable[StoredFile]) -> list[StoredFile]:
+    """Returns the files of one day that no other file supersedes, oldest first."""
+    ordered = sorted(files, key=lambda file: (file.last, file.start_ms))
+    return [
+        file for file in ordered if not any(other.supersedes(file) for other in ordered)
+    ]
 
 
-def plan_scan(pieces: Iterable[StoredFile], from_ms: int, to_ms: int) -> Scan:
-    """What a question about `[from_ms, to_ms)` must read of standing `pieces`."""
-    within = [p for p in pieces if p.start_ms < to_ms and from_ms < p.end_ms]
+def plan_scan(files: Iterable[StoredFile], from_ms: int, to_ms: int) -> Scan:
+    """Returns what a query of `[from_ms, to_ms)` must read of the current `files`."""
+    within = [f for f in files if f.start_ms < to_ms and from_ms < f.end_ms]
     covered: Counter[int] = Counter()
-    for each in within:
-        covered.update(range(each.start_ms, each.end_ms, HOUR_MS))
+    for file in within:
+        covered.update(range(file.start_ms, file.end_ms, HOUR_MS))
     ranges: list[Range] = []
     for hour in sorted(hour for hour, count in covered.items() if count > 1):
         if ranges and ranges[-1][1] == hour:
@@ -123,13 +128,13 @@ def plan_scan(pieces: Iterable[StoredFile], from_ms: int, to_ms: int) -> Scan:
     if len(ranges) > _MAX_RANGES:
         ranges = [(ranges[0][0], ranges[-1][1])]
     plain, mixed = [], []
-    for each in within:
+    for file in within:
         inside = sum(
-            max(0, min(each.end_ms, end) - max(each.start_ms, start))
+            max(0, min(file.end_ms, end) - max(file.start_ms, start))
             for start, end in ranges
         )
         if inside:
-            mixed.append(each.path)
-        if inside < each.end_ms - each.start_ms:
-            plain.append(each.path)
+            mixed.append(file.path)
+        if inside < file.end_ms - file.start_ms:
+            plain.append(file.path)
     return Scan(tuple(plain), tuple(mixed), tuple(ranges))

@@ -1,7 +1,7 @@
-"""One InfluxDB server over HTTP: which one it is, writing lines, asking InfluxQL.
+"""One InfluxDB server over HTTP: its version, writing lines, InfluxQL queries.
 
-Every version is spoken to in the words it knows best: lines to `/write` of 1.x and to
-`/api/v2/write` of what came after, InfluxQL to `/query`.
+Each version is used through its best interface: lines go to `/write` of 1.x and to
+`/api/v2/write` of later versions, and InfluxQL goes to `/query`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DROPPED = re.compile(r"dropped=(\d+)")
 
 
 class InfluxVersion(msgspec.Struct, frozen=True):
-    """1.6.7 is (1, "1.6.7"); an unknown server is taken for the newest."""
+    """1.6.7 is (1, "1.6.7"). An unknown server is treated as the newest."""
 
     major: int = 3
     text: str = "of unknown version"
@@ -46,10 +46,10 @@ class InfluxVersion(msgspec.Struct, frozen=True):
 
 
 class RejectedLines(msgspec.Struct, frozen=True):
-    """What the server said of lines it did not take.
+    """The server's answer about lines that it did not accept.
 
-    `dropped`: how many, where it says so and has taken the others. `numbers`: which
-    (from 0), where it says so. `why` is its own word.
+    `dropped` is their number, if it is known and the other lines were written.
+    `numbers` are the lines (from 0), if they are known. `why` is the server's text.
     """
 
     why: str
@@ -58,15 +58,15 @@ class RejectedLines(msgspec.Struct, frozen=True):
 
 
 class WriteTooLarge(Exception):
-    """The request was too large for the server: send fewer lines."""
+    """The request was too large for the server; send fewer lines."""
 
 
 class NoDatabase(Exception):
-    """The database is not there. One sentence."""
+    """The database does not exist; the text is one sentence."""
 
 
 class InfluxError(Exception):
-    """The server's own word for why it does not answer a question."""
+    """The server's error text for a query."""
 
 
 class InfluxSeries(msgspec.Struct):
@@ -80,8 +80,8 @@ class InfluxSeries(msgspec.Struct):
 class InfluxServer:
     """`async with InfluxServer(url, token, org) as server`.
 
-    `token` is `user:password` for 1.x. `ca_file` is a council's own authority, trusted
-    instead of the machine's. Nothing is asked of the server on entering.
+    `token` is `user:password` for 1.x. `ca_file` is a council's own authority, which is
+    trusted instead of the machine's. Entering sends no request.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class InfluxServer:
             trust_env=False,
             verify=trusted,
         )
-        # Never username and password: the client would sign in as to 2.x.
+        # Without username and password, because the client would sign in as for 2.x.
         self._writer = InfluxDBClientAsync(
             url=self.url,
             token=self._token or "-",
@@ -135,22 +135,22 @@ class InfluxServer:
         await self._http.aclose()
 
     async def version(self) -> InfluxVersion:
-        """Which server it is; remembered. `Away` where it does not say."""
+        """Returns the server's version, which is remembered. Raises `Away`."""
         if self._version is None:
             answer = await self._send("GET", "/ping", InfluxVersion())
             if answer.status_code >= 400:
-                raise self._away(answer.status_code, answer.text)
+                raise self._away_error(answer.status_code, answer.text)
             self._version = _version(answer)
         return self._version
 
     def forget_version(self) -> None:
-        """Another server may have taken its place."""
+        """Forgets the version, as the server may have been replaced."""
         self._version = None
 
     async def write(self, database: str, lines: list[str]) -> RejectedLines | None:
-        """None where all lines were taken, else what the server said of the others.
+        """Writes lines. Returns None if all were accepted, else the server's answer.
 
-        `Away` for everything that may pass, `WriteTooLarge`, `NoDatabase`.
+        Raises `WriteTooLarge`, `NoDatabase`, and `Away` for every temporary failure.
         """
         body = "\n".join(lines).encode()
         version = await self.version()
@@ -168,14 +168,16 @@ class InfluxServer:
         if status == 404 and ("not found" in text or "not exist" in text):
             raise NoDatabase(f"{self.url}: no database {database!r} ({_brief(text)})")
         if status in (400, 422) and _DATA_FAULT.search(text):
-            return _told(text)
-        raise self._away(status, text)
+            return _rejected_lines(text)
+        raise self._away_error(status, text)
 
     async def query(self, database: str, text: str) -> list[InfluxSeries]:
-        """The series of the one answer to one statement. `NoDatabase`, or `QueryFailed`
-        for all else."""
+        """Returns the series of the answer to one statement.
+
+        Raises `NoDatabase` or `QueryFailed`.
+        """
         parameters = {"db": database, "q": text, "epoch": "ms", "chunked": "true"}
-        # What changes something must be a POST; so must what is too long for a URL.
+        # Statements that change something, or are too long for a URL, need a POST.
         is_short = text.startswith(("SELECT ", "SHOW ")) and len(text) < _URL_TEXT
         try:
             answer = await self._send(
@@ -191,20 +193,20 @@ class InfluxServer:
             raise NoDatabase(f"{self.url}: {_brief(answer.text)}")
         if answer.status_code >= 300:
             self.forget_version()
-            raise QueryFailed(str(self._away(answer.status_code, answer.text)))
+            raise QueryFailed(str(self._away_error(answer.status_code, answer.text)))
         try:
             return _series(answer.content)
-        except InfluxError as said:
-            if "database not found" in str(said):
-                raise NoDatabase(f"{self.url}: {said}") from None
-            raise QueryFailed(f"{self.url}: {_brief(str(said))}") from None
+        except InfluxError as error:
+            if "database not found" in str(error):
+                raise NoDatabase(f"{self.url}: {error}") from None
+            raise QueryFailed(f"{self.url}: {_brief(str(error))}") from None
         except (msgspec.DecodeError, LookupError, TypeError, ValueError) as error:
-            raise QueryFailed(f"{self.url}: not a whole answer ({error})") from None
+            raise QueryFailed(f"{self.url}: incomplete answer ({error})") from None
 
     async def call(
         self, method: str, path: str, parameters: dict[str, str], content: Any = None
     ) -> tuple[int, Any]:
-        """Any other request: the status, and the answer where it is JSON."""
+        """Sends any other request. Returns status and answer, as JSON or text."""
         answer = await self._send(
             method, path, await self.version(), parameters, content
         )
@@ -226,7 +228,7 @@ class InfluxServer:
         timeout_s = timeout_s or self._timeout_s
         in_body = method == "POST" and content is None and parameters is not None
         try:
-            # The client's own timeouts are for each step; this one is for all of it.
+            # The client's own timeouts are for each step, this one for the request.
             async with asyncio.timeout(timeout_s):
                 return await self._http.request(
                     method,
@@ -245,17 +247,18 @@ class InfluxServer:
         assert self._writer is not None
         try:
             async with asyncio.timeout(self._timeout_s):
-                taken = await self._writer.write_api().write(
+                confirmed = await self._writer.write_api().write(
                     database,
                     self.org,
                     body,
                     write_precision=cast(WritePrecision, WritePrecision.MS),
                 )
-            return (204, "") if taken else (500, "the write was not confirmed")
+            return (204, "") if confirmed else (500, "the write was not confirmed")
         except ApiException as error:
-            said = error.body or error.reason or ""
-            text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-            return int(error.status or 500), str(text)
+            body_text = error.body or error.reason or ""
+            if isinstance(body_text, bytes):
+                body_text = body_text.decode("utf-8", "replace")
+            return int(error.status or 500), str(body_text)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             self.forget_version()
             raise Away(f"{self.url}: {_reason(error, self._timeout_s)}") from None
@@ -284,19 +287,19 @@ class InfluxServer:
         if not self._token:
             return {}
         if not version.has_v2_write and ":" in self._token:
-            # 1.x has no `Token` scheme before 1.8, and 1.8 splits what follows it at
-            # spaces: it would refuse a password that has one.
+            # Before 1.8 there is no `Token` scheme. 1.8 splits it at spaces and would
+            # refuse a password with one.
             return {
                 "Authorization": f"Basic {b64encode(self._token.encode()).decode()}"
             }
         return {"Authorization": f"Token {self._token}"}
 
-    def _away(self, status: int, text: str) -> Away:
+    def _away_error(self, status: int, text: str) -> Away:
         known = {
             401: "the token (1.x: user:password) is wrong or missing",
             403: "the token may not do this",
             404: "not found: is this InfluxDB?",
-            429: "it is asked too much",
+            429: "too many requests",
             503: "it is not ready",
         }
         meaning = known.get(status, "unexpected")
@@ -310,16 +313,16 @@ def _version(answer: httpx2.Response) -> InfluxVersion:
             text = str(msgspec.json.decode(answer.content).get("version", ""))
         except msgspec.DecodeError:
             text = ""
-    found = re.match(r"v?(\d+)\.\d", text)
-    return InfluxVersion(int(found[1]), text) if found else InfluxVersion()
+    match = re.match(r"v?(\d+)\.\d", text)
+    return InfluxVersion(int(match[1]), text) if match else InfluxVersion()
 
 
-def _told(text: str) -> RejectedLines:
+def _rejected_lines(text: str) -> RejectedLines:
     dropped = _DROPPED.search(text)
     numbers: tuple[int, ...] = ()
     try:
         data = msgspec.json.decode(text)["data"]
-        numbers = tuple(int(each["line_number"]) - 1 for each in data)
+        numbers = tuple(int(line["line_number"]) - 1 for line in data)
     except (msgspec.DecodeError, LookupError, TypeError, ValueError):
         pass
     count = len(numbers) or (int(dropped[1]) if dropped else 0)
@@ -327,9 +330,12 @@ def _told(text: str) -> RejectedLines:
 
 
 def _series(content: bytes) -> list[InfluxSeries]:
-    """The series of a chunked answer: JSON documents, one a line, the parts of one
-    series in order. `InfluxError` an error, or `ValueError` where it stops short."""
-    found: dict[tuple[tuple[str, str], ...], InfluxSeries] = {}
+    """Returns the series of a chunked answer: JSON documents, one a line.
+
+    The parts of one series are in order. Raises `InfluxError` for the server's error
+    and `ValueError` if the answer is incomplete.
+    """
+    by_tags: dict[tuple[tuple[str, str], ...], InfluxSeries] = {}
     documents = [line for line in content.split(b"\n") if line.strip()]
     if not documents:
         raise ValueError("it is empty")
@@ -342,18 +348,18 @@ def _series(content: bytes) -> list[InfluxSeries]:
             if "error" in result:
                 raise InfluxError(result["error"])
             partial = bool(result.get("partial"))
-            for one in result.get("series", ()):
-                tags = one.get("tags") or {}
+            for part in result.get("series", ()):
+                tags = part.get("tags") or {}
                 key = tuple(sorted(tags.items()))
-                if key in found:
-                    found[key].values += one["values"]
+                if key in by_tags:
+                    by_tags[key].values += part["values"]
                 else:
-                    found[key] = InfluxSeries(
-                        tags, one["columns"], one.get("values") or []
+                    by_tags[key] = InfluxSeries(
+                        tags, part["columns"], part.get("values") or []
                     )
     if partial:
         raise ValueError("the last part is missing")
-    return list(found.values())
+    return list(by_tags.values())
 
 
 def _reason(error: BaseException, timeout_s: float) -> str:

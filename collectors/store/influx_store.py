@@ -1,4 +1,4 @@
-"""The InfluxDB store: two databases on one server, one of them for personal rows."""
+"""The InfluxDB store: two databases on one server, one for personal rows."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from probes.wire.sample import Value
 
 _log = structlog.get_logger(__name__)
 LINES = 5_000
-# So many requests may be spent on finding the refused lines of one write.
-_SEARCH = 200
+# How many requests may be used to find the refused lines of one write.
+_SEARCH_REQUESTS = 200
 
 
 class InfluxStore:
     """`async with InfluxStore(server, database, catalogue) as store`.
 
-    Shared measurements are in `database`, personal ones in `database`_personal, each
-    with the longest retention the catalogue names for it.
+    Shared measurements are in `database`, personal ones in `database`_personal. Each
+    has the longest retention of its measurements in the catalogue.
     """
 
     def __init__(
@@ -65,16 +65,19 @@ class InfluxStore:
         await self._server.__aexit__(kind, error, trace)
 
     async def write(self, batches: list[Batch]) -> None:
-        """Returns when the server has confirmed the rows. `Away` where it cannot now;
-        `RowsRefused` where it will never take some of them, and has the others."""
+        """Returns when the server has confirmed the rows.
+
+        Raises `Away` if it cannot write now, and `RowsRefused` if it will never accept
+        some of the rows and has written the others.
+        """
         refused: list[Batch] = []
-        whys: list[str] = []
+        reasons: list[str] = []
         for personal in (False, True):
-            rows = _Rows(self.catalogue, batches, personal)
+            rows = _Lines(self.catalogue, batches, personal)
             await self._prepare(personal, bool(rows.lines))
-            search = _SEARCH
+            search = _SEARCH_REQUESTS
             numbers: list[int] = []
-            # In order: of the same row twice the later must win.
+            # In order, because a later row replaces the same row before it.
             todo = deque(
                 (at, min(at + LINES, len(rows.lines)))
                 for at in range(0, len(rows.lines), LINES)
@@ -82,46 +85,47 @@ class InfluxStore:
             while todo:
                 first, last = todo.popleft()
                 try:
-                    told = await self._send(personal, rows.lines[first:last])
+                    rejected = await self._send(personal, rows.lines[first:last])
                 except WriteTooLarge:
-                    told = RejectedLines("the line is too large for the server")
-                if told is None:
+                    rejected = RejectedLines("the line is too large for the server")
+                if rejected is None:
                     continue
-                bad = _bad(told, first, last)
+                bad = _bad_lines(rejected, first, last)
                 search -= 1
-                if bad is None and search <= 0 and told.dropped:
-                    # The others of these lines are in: only which is not known.
+                if bad is None and search <= 0 and rejected.dropped:
+                    # The other lines were written, but it is not known which.
                     bad = range(first, last)
                 if bad is None:
                     middle = (first + last) // 2
                     todo.extendleft([(middle, last), (first, middle)])
                     continue
                 numbers += bad
-                whys.append(told.why)
+                reasons.append(rejected.why)
             if numbers:
-                refused += rows.of(set(numbers))
+                refused += rows.batches(set(numbers))
         if refused:
-            raise RowsRefused(f"{self._server.url}: {whys[0]}", refused)
+            raise RowsRefused(f"{self._server.url}: {reasons[0]}", refused)
 
     async def query(self, query: Query) -> list[Row]:
-        """`Misfit` for what the catalogue does not know, `QueryFailed` otherwise."""
+        """Answers a query. Raises `Misfit` if it does not fit the catalogue, and
+        `QueryFailed`."""
         check_query(query, self.catalogue)
         if query.spans:
-            return sort_rows(await self._ask_spans(query), query)
+            return sort_rows(await self._query_spans(query), query)
         declared = self.catalogue.measurement(query.measurement)
         database = self.databases[declared.personal]
         text = render(_with_weights(query, declared), declared)
         try:
             series = await self._server.query(database, text)
         except NoDatabase:
-            # Nothing was written yet: the first write makes it.
+            # Nothing has been written yet; the first write creates it.
             return []
         return sort_rows(
-            [row for each in series for row in _rows(each, query, declared)], query
+            [row for one in series for row in _rows(one, query, declared)], query
         )
 
-    async def _ask_spans(self, query: Query) -> list[Row]:
-        """One question a span: InfluxQL knows no buckets but of equal length."""
+    async def _query_spans(self, query: Query) -> list[Row]:
+        """Queries each span by itself, as InfluxQL has only buckets of equal length."""
         return [
             msgspec.structs.replace(row, time_ms=begin)
             for begin, end in query.spans
@@ -131,10 +135,10 @@ class InfluxStore:
         ]
 
     async def tidy(self, now_ms: int) -> None:
-        """Nothing: the server keeps its own house."""
+        """Does nothing: the server compacts and deletes by itself."""
 
     async def count_rows(self, agent: str) -> int:
-        """How many personal rows of one agent there are. `QueryFailed`."""
+        """Returns the number of an agent's personal rows. Raises `QueryFailed`."""
         database, rows = self.databases[True], 0
         for declared in self.catalogue:
             if declared.personal:
@@ -146,21 +150,21 @@ class InfluxStore:
                     counted = await self._server.query(database, counting)
                 except NoDatabase:
                     return 0
-                # A count of each field; every row has some field.
-                rows += sum(max(map(int, each.values[0][1:])) for each in counted)
+                # A count of each field; every row has at least one field.
+                rows += sum(max(map(int, s.values[0][1:])) for s in counted)
         return rows
 
     async def erase(self, agent: str) -> int:
-        """Removes all personal rows of one agent; how many there were.
+        """Removes all personal rows of one agent. Returns how many there were.
 
-        `QueryFailed` where the server has no way to (3 Core) or may not.
+        Raises `QueryFailed` if the server cannot delete (3 Core) or refuses to.
         """
         database = self.databases[True]
         version = await self._server.version()
         if version.major >= 3:
             raise QueryFailed(
                 f"{self._server.url} (InfluxDB {version.text}) cannot delete rows: "
-                "they go when their retention ends, or drop the database"
+                "they are deleted when their retention ends, or drop the database"
             )
         rows = await self.count_rows(agent)
         if version.major == 1:
@@ -199,28 +203,28 @@ class InfluxStore:
                 raise Away(f"{missing}; create it, or let the token do so") from None
 
     async def _prepare(self, personal: bool, needed: bool) -> None:
-        """Makes the database with its retention, once, where the server lets us."""
+        """Creates the database with its retention, once, if the server allows it."""
         database = self.databases[personal]
         if not needed or database in self._prepared:
             return
         days = max(
             (
-                each.retention_days
-                for each in self.catalogue
-                if each.personal == personal
+                declared.retention_days
+                for declared in self.catalogue
+                if declared.personal == personal
             ),
             default=0,
         )
         try:
             await create_database(self._server, database, days)
         except (QueryFailed, NoDatabase) as error:
-            # It may be there already, made by someone with more rights.
-            _log.warning("database_not_looked_after", database=database, why=str(error))
+            # Somebody with more rights may have created it.
+            _log.warning("database_not_checked", database=database, error=str(error))
         self._prepared.add(database)
 
 
-class _Rows:
-    """The lines of batches, and which row of which batch each is."""
+class _Lines:
+    """The lines of batches, and the row of a batch that each line is of."""
 
     def __init__(
         self, catalogue: Catalogue, batches: list[Batch], personal: bool
@@ -233,15 +237,15 @@ class _Rows:
                 self._starts.append((len(self.lines), batch))
                 self.lines += lines(batch, declared)
 
-    def of(self, numbers: set[int]) -> list[Batch]:
-        """The rows of these lines, as batches of their own."""
-        found = []
+    def batches(self, numbers: set[int]) -> list[Batch]:
+        """Returns the rows of these lines as batches."""
+        selected = []
         ends = [start for start, _ in self._starts[1:]] + [len(self.lines)]
         for (start, batch), end in zip(self._starts, ends, strict=True):
             inside = {number - start for number in numbers if start <= number < end}
             if not inside:
                 continue
-            # Rows without a value have no line.
+            # Rows without values have no line.
             first = 1 + len(batch.schema.tags)
             rows = [
                 row
@@ -250,21 +254,23 @@ class _Rows:
             ]
             kept = [rows[at] for at in sorted(inside)]
             columns = tuple(list(column) for column in zip(*kept, strict=True))
-            found.append(msgspec.structs.replace(batch, columns=columns))
-        return found
+            selected.append(msgspec.structs.replace(batch, columns=columns))
+        return selected
 
 
-def _bad(told: RejectedLines, first: int, last: int) -> range | tuple[int, ...] | None:
-    """Which lines were refused, where that is known."""
-    if last - first == 1 or told.dropped == last - first:
+def _bad_lines(
+    rejected: RejectedLines, first: int, last: int
+) -> range | tuple[int, ...] | None:
+    """Returns which lines were refused, if that is known."""
+    if last - first == 1 or rejected.dropped == last - first:
         return range(first, last)
-    if told.numbers:
-        return tuple(first + number for number in told.numbers)
+    if rejected.numbers:
+        return tuple(first + number for number in rejected.numbers)
     return None
 
 
 def _with_weights(query: Query, declared: Measurement) -> Query:
-    """`query`, and what stands behind each of its weighted means."""
+    """Returns `query` with the weight of each of its weighted means."""
     weights = [
         Pick(pick.field, "weight")
         for pick in query.picks
@@ -290,7 +296,7 @@ def _rows(series: InfluxSeries, query: Query, declared: Measurement) -> list[Row
                 counted = cells[at[Pick(pick.field, "weight").name]]
             elif pick.aggregate not in ("count", "weight"):
                 counted = 1
-            # Some versions count nothing as 0, and some divide by it.
+            # Some versions return a count of 0 for nothing, and some divide by it.
             if cell is not None and counted:
                 values[pick.name] = types[pick](cell)
         if values:

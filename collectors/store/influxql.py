@@ -1,7 +1,7 @@
-"""`Query` as InfluxQL, for every InfluxDB (1.x, 2.x, 3) and for Grafana. Pure.
+"""Renders a `Query` as InfluxQL, for InfluxDB 1.x, 2.x, 3 and for Grafana. Pure.
 
-Only what all versions share: aggregates, GROUP BY time and tags, fill(none). The
-meaning of the words is in `collectors.store.query`.
+It uses only what all versions have: aggregates, GROUP BY time and tags, fill(none). The
+meaning of each word is in `collectors.store.query`.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from collectors.store.query import (
 from collectors.store.store_text import clean_tag
 from probes.wire.catalogue import Measurement
 
-# The columns of a query within a query: value times weight, and the weight.
+# The columns of a subquery: value times weight, and the weight.
 _PRODUCT, _WEIGHT = ":product", ":weight"
 
 
 class Grafana(msgspec.Struct, frozen=True):
-    """What Grafana puts into a panel's or a rule's query when it asks.
+    """What Grafana inserts into the query of a panel or rule.
 
-    `interval` replaces the query's `every_ms`: the length of the buckets, or "" for no
-    buckets, which is one row per group over the whole range. `variables` are tags
-    filtered by a template variable: `{"site": "site"}` is `"site" =~ /^$site$/`.
-    A rule may not use variables. `fill` is what an empty bucket is drawn as.
+    `interval` replaces the query's `every_ms`. It is the length of the buckets, or ""
+    for one row per group over the whole range. `variables` are tags that a template
+    variable filters: `{"site": "site"}` is `"site" =~ /^$site$/`. A rule cannot use
+    variables. `fill` is what is drawn for an empty bucket.
     """
 
     time_filter: str = "$timeFilter"
@@ -42,10 +42,13 @@ class Grafana(msgspec.Struct, frozen=True):
 
 
 def render(query: Query, declared: Measurement, grafana: Grafana | None = None) -> str:
-    """One SELECT. Columns are named by `Pick.name`; times are in ms where asked with
-    `epoch=ms`. With `grafana` the times are Grafana's instead of the query's."""
+    """Returns one SELECT, with columns named by `Pick.name`.
+
+    Times are in ms if the request has `epoch=ms`. With `grafana` the times are
+    Grafana's instead of the query's.
+    """
     if query.mean_step_ms:
-        return _of_means(query, declared)
+        return _render_percentiles_of_means(query, declared)
     weights = {pick: weight_field(pick, declared) for pick in query.picks}
     columns = ", ".join(
         f"{_aggregate(pick, weight)} AS {identifier(pick.name)}"
@@ -70,9 +73,9 @@ def render(query: Query, declared: Measurement, grafana: Grafana | None = None) 
     having = f" WHERE {' AND '.join([times, *conditions])}"
     source = f"{identifier(query.measurement)}{having}"
     if any(weights.values()):
-        # InfluxQL calculates with two fields of one row in a query of its own only, and
-        # outside of that knows no tag by which it does not group.
-        rows = f"SELECT {', '.join(_of_rows(weights))} FROM {source}"
+        # InfluxQL calculates with two fields of one row only in a subquery, and outside
+        # it only the tags that are grouped by are known.
+        rows = f"SELECT {', '.join(_row_columns(weights))} FROM {source}"
         source = f"({rows}) WHERE {times}"
     return (
         f"SELECT {columns} FROM {source}"
@@ -81,9 +84,9 @@ def render(query: Query, declared: Measurement, grafana: Grafana | None = None) 
     )
 
 
-def _of_means(query: Query, declared: Measurement) -> str:
+def _render_percentiles_of_means(query: Query, declared: Measurement) -> str:
     assert query.mean_step_ms is not None
-    # The first step may begin before the range.
+    # The first step may start before the range.
     from_ms = query.from_ms - query.from_ms % query.mean_step_ms
     columns = ", ".join(
         f"percentile({identifier(f'{pick.field}_mean')}, {PERCENTILES[pick.aggregate]})"
@@ -99,22 +102,22 @@ def _of_means(query: Query, declared: Measurement) -> str:
 
 
 def identifier(name: str) -> str:
-    """`name` as a quoted InfluxQL identifier."""
+    """Returns `name` as a quoted InfluxQL identifier."""
     return '"' + _escape(name, '"') + '"'
 
 
 def literal(text: str) -> str:
-    """`text` as an InfluxQL string literal."""
+    """Returns `text` as an InfluxQL string literal."""
     return "'" + _escape(text, "'") + "'"
 
 
 def regex(pattern: str) -> str:
-    """A regular expression (RE2) as an InfluxQL literal."""
+    """Returns a regular expression (RE2) as an InfluxQL literal."""
     return "/" + pattern.replace("/", "\\/").replace("\n", "\\x0a") + "/"
 
 
 def exactly(text: str) -> str:
-    """A regular expression that matches `text` alone."""
+    """Returns a regular expression that matches only `text`."""
     return "^" + re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text) + "$"
 
 
@@ -123,18 +126,18 @@ def _escape(text: str, quote: str) -> str:
     return escaped.replace("\n", "\\n")
 
 
-def _of_rows(weights: Mapping[Pick, str]) -> list[str]:
-    """The columns of every row that the aggregates of `weights` are taken of."""
+def _row_columns(weights: Mapping[Pick, str]) -> list[str]:
+    """Returns the columns of the subquery that the aggregates are calculated from."""
     columns: dict[str, None] = {}
     for pick, weight in weights.items():
         field = identifier(pick.field)
         if weight:
-            by = identifier(weight)
+            weight_column = identifier(weight)
             product = identifier(f"{pick.field}{_PRODUCT}")
-            there = identifier(f"{pick.field}{_WEIGHT}")
-            columns[f"{field} * {by} AS {product}"] = None
-            # Nothing where the value is absent: such a row takes no part.
-            columns[f"{by} + 0 * {field} AS {there}"] = None
+            present_weight = identifier(f"{pick.field}{_WEIGHT}")
+            columns[f"{field} * {weight_column} AS {product}"] = None
+            # Absent if the value is absent, so that such a row does not count.
+            columns[f"{weight_column} + 0 * {field} AS {present_weight}"] = None
         else:
             columns[field] = None
     return list(columns)
@@ -157,7 +160,7 @@ def _aggregate(pick: Pick, weight: str) -> str:
 def _condition(where: Where) -> str:
     tag = identifier(where.tag)
     if not where.values:
-        # There is no `false` in InfluxQL; nothing comes before the start of a text.
+        # InfluxQL has no `false`, but nothing can be before the start of a text.
         return "" if where.negate else f"{tag} =~ /x^/"
     sign, word = ("!=", " AND ") if where.negate else ("=", " OR ")
     parts = [f"{tag} {sign} {literal(clean_tag(value))}" for value in where.values]

@@ -1,4 +1,4 @@
-"""A `Batch` as InfluxDB line protocol, by the catalogue's types. Pure.
+"""Renders a `Batch` as InfluxDB line protocol, by the catalogue's types. Pure.
 
 https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/
 """
@@ -14,7 +14,7 @@ from probes.wire.catalogue import Measurement
 
 
 def lines(batch: Batch, declared: Measurement) -> Iterator[str]:
-    """One line a row, time in ms; a row without any field value gives no line."""
+    """Yields one line for each row that has a field value, with its time in ms."""
     schema = batch.schema
     tag_keys = sorted(
         (name, 1 + at, "," + _escaped(name) + "=")

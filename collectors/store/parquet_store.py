@@ -1,6 +1,7 @@
-"""The embedded store: wide Parquet files, questioned by an in-memory DuckDB.
+"""The embedded store: wide Parquet files that an in-memory DuckDB queries.
 
-One process writes and compacts; any number read at the same time, without a lock.
+One process writes and compacts. Any number of processes read at the same time, without
+a lock.
 """
 
 from __future__ import annotations
@@ -43,9 +44,11 @@ _RELISTS = 20
 
 
 class EmbeddedStore:
-    """`async with EmbeddedStore(folder, catalogue) as store`. Reading is always
-    possible; the first `write` makes this process the writer (`Away` while another
-    is)."""
+    """`async with EmbeddedStore(folder, catalogue) as store`.
+
+    Any process can read. The first `write` makes this process the writer; it raises
+    `Away` if another process is.
+    """
 
     def __init__(
         self, folder: Path, catalogue: Catalogue, limits: DuckLimits | None = None
@@ -55,14 +58,14 @@ class EmbeddedStore:
         self.catalogue = catalogue
         self._folder = StoreFolder(folder)
         self._limits = limits or DuckLimits()
-        self._duck = DuckDb(self._limits)
+        self._duckdb = DuckDb(self._limits)
         self._writing = asyncio.Lock()
-        self._next = 0
+        self._next_number = 0
         self._compactor = Compactor(self._folder, catalogue, self._limits)
         self._damaged: set[str] = set()
 
     async def __aenter__(self) -> EmbeddedStore:
-        await self._duck.__aenter__()
+        await self._duckdb.__aenter__()
         return self
 
     async def __aexit__(
@@ -74,16 +77,20 @@ class EmbeddedStore:
         async with self._writing:
             await self._compactor.stop()
             self._folder.unlock()
-        await self._duck.__aexit__(kind, error, trace)
+        await self._duckdb.__aexit__(kind, error, trace)
 
     async def write(self, batches: list[Batch]) -> None:
-        """Returns when the rows are on disk. `Away`: a full disk, another writer.
-        What is not as the catalogue says raises what Arrow raises."""
+        """Returns when the rows are on disk.
+
+        Raises `Away` if the disk is full or another process writes, and Arrow's error
+        if a row does not fit the catalogue.
+        """
         async with self._writing:
             await run_to_end(asyncio.to_thread(self._write, batches))
 
     async def query(self, query: Query) -> list[Row]:
-        """`Misfit` for what the catalogue does not know, `QueryFailed` otherwise."""
+        """Answers a query. Raises `Misfit` if it does not fit the catalogue, and
+        `QueryFailed`."""
         check_query(query, self.catalogue)
         declared = self.catalogue.measurement(query.measurement)
         read = means_query(query) if query.mean_step_ms else query
@@ -106,7 +113,7 @@ class EmbeddedStore:
             except TimeoutError:
                 raise QueryFailed(
                     f"{query.measurement}: no answer in {self._limits.timeout_s:g} s; "
-                    "ask for less time, or for longer buckets"
+                    "query a shorter time or longer buckets"
                 ) from None
             return _rows(cells, query, declared)
         raise QueryFailed(f"{self._folder.root}: files kept changing while being read")
@@ -126,37 +133,39 @@ class EmbeddedStore:
         else:
             counts = (1, 0)
             if counting := duckdb_sql.render_counts(read, declared, scan):
-                ((least, most),) = await self._duck.rows(counting)
+                ((least, most),) = await self._duckdb.rows(counting)
                 counts = (least or 1, most or 0)
             text = duckdb_sql.render(read, declared, scan, counts)
         if query.mean_step_ms:
             text = duckdb_sql.percentiles(query, text)
-        return await self._duck.rows(text)
+        return await self._duckdb.rows(text)
 
     async def tidy(self, now_ms: int) -> None:
-        """Compacts what can be, deletes what is too old; cheap where nothing is due.
-        Needs to be the writer. `Away` where the disk is full."""
+        """Compacts files and deletes old ones; cheap if nothing is due.
+
+        Only for the writer. Raises `Away` if the disk is full.
+        """
         async with self._writing:
-            await run_to_end(asyncio.to_thread(self._own))
+            await run_to_end(asyncio.to_thread(self._lock_folder))
         await self._compactor.tidy(now_ms)
 
     async def erase(self, agent: str) -> int:
-        """Removes all personal rows of one agent; how many there were.
+        """Removes all personal rows of one agent. Returns how many there were.
 
-        Needs to be the writer: elsewhere, `Erasures.request` asks the writer to.
+        Only for the writer; another process uses `Erasures.request`.
         """
         async with self._writing:
-            await run_to_end(asyncio.to_thread(self._own))
+            await run_to_end(asyncio.to_thread(self._lock_folder))
             return await self._compactor.erase(agent)
 
     async def count_rows(self, agent: str) -> int:
-        """How many personal rows of one agent there are; from any process."""
+        """Returns how many personal rows of one agent there are; for any process."""
         return await asyncio.to_thread(count_rows, self._folder, self.catalogue, agent)
 
-    def _own(self) -> None:
+    def _lock_folder(self) -> None:
         self._folder.lock()
-        if not self._next:
-            self._next = self._folder.highest_write(self.catalogue) + 1
+        if not self._next_number:
+            self._next_number = self._folder.highest_write(self.catalogue) + 1
 
     def _write(self, batches: list[Batch]) -> None:
         grouped: dict[str, list[Batch]] = {}
@@ -165,20 +174,21 @@ class EmbeddedStore:
                 grouped.setdefault(batch.measurement, []).append(batch)
         tables = [
             (declared, start, table)
-            for declared, own in (
-                (self.catalogue.measurement(name), own) for name, own in grouped.items()
+            for declared, own_batches in (
+                (self.catalogue.measurement(name), own_batches)
+                for name, own_batches in grouped.items()
             )
-            for start, table in tables_by_hour(own, declared).items()
+            for start, table in tables_by_hour(own_batches, declared).items()
         ]
         try:
-            self._own()
+            self._lock_folder()
             parts = []
             for declared, start, table in tables:
                 day = self._folder.measurement_folder(declared) / file_layout.day_name(
                     start
                 )
                 name = file_layout.stored_file_name(
-                    start, False, self._next, self._next
+                    start, False, self._next_number, self._next_number
                 )
                 parts.append((day / name, memoryview(parquet_bytes(table))))
                 self._compactor.mark_changed(declared, start)
@@ -186,62 +196,62 @@ class EmbeddedStore:
         except OSError as error:
             raise Away(f"{self._folder.root}: {error.strerror or error}") from None
         finally:
-            # A number is never used twice, even where only some files got names.
-            if self._next:
-                self._next += 1
+            # A number is never used twice, even if only some files got their names.
+            if self._next_number:
+                self._next_number += 1
 
     def _scan(
         self, declared: Measurement, query: Query
     ) -> tuple[file_layout.Scan, list[str]]:
-        """What to read: rows, and whole days that are rolled up."""
+        """Returns the files to read: rows, and roll-ups of whole days."""
         step_ms = rollup.step_of(query, declared)
-        pieces: list[file_layout.StoredFile] = []
+        files: list[file_layout.StoredFile] = []
         rolled: list[str] = []
         span = query.from_ms, query.to_ms
-        for start, standing in self._folder.files_between(declared, *span):
+        for start, current in self._folder.files_between(declared, *span):
             end = start + file_layout.DAY_MS
             if query.spans and not any(a < end and start < b for a, b in query.spans):
                 continue
-            usable = [each for each in standing if each.path not in self._damaged]
+            usable = [file for file in current if file.path not in self._damaged]
             is_whole = span[0] <= start and end <= span[1]
-            if step_ms and is_whole and len(standing) == len(usable) == 1:
-                source = Path(standing[0].path)
+            if step_ms and is_whole and len(current) == len(usable) == 1:
+                source = Path(current[0].path)
                 folder = self._folder.rollup_folder(declared, rollup.STEPS_MS[step_ms])
                 name = rollup.file_name(source.name, declared)
-                made = folder / source.parent.name / name
-                if made.exists() and str(made) not in self._damaged:
-                    rolled.append(str(made))
+                rollup_file = folder / source.parent.name / name
+                if rollup_file.exists() and str(rollup_file) not in self._damaged:
+                    rolled.append(str(rollup_file))
                     continue
-            pieces += usable
-        return file_layout.plan_scan(pieces, *span), rolled
+            files += usable
+        return file_layout.plan_scan(files, *span), rolled
 
     def _find_damaged(self, files: tuple[str, ...]) -> bool:
-        """Leaves unreadable files out from now on; True where there were any."""
-        found = [path for path in files if is_damaged(path)]
-        for path in found:
+        """Ignores damaged files from now on. Returns True if there are any."""
+        damaged = [path for path in files if is_damaged(path)]
+        for path in damaged:
             self._damaged.add(path)
             _log.error("store_file_damaged", file=path)
-        return bool(found)
+        return bool(damaged)
 
 
 def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
     first = 1 if query.has_buckets else 0
     values_at = first + len(query.group_by)
     if keys := [*range(first, values_at), *range(first)]:
-        # As `ordered`, before a row is a `Row`.
+        # The order of `sort_rows`, but quicker before a row is a `Row`.
         cells = sorted(cells, key=itemgetter(*keys))
     types = [
         (pick.name, value_converter(pick, declared, bool(query.mean_step_ms)))
         for pick in query.picks
     ]
     rows = []
-    for cell in cells:
+    for row in cells:
         values: dict[str, Value] = {
-            name: made(value)
-            for (name, made), value in zip(types, cell[values_at:], strict=True)
+            name: convert(value)
+            for (name, convert), value in zip(types, row[values_at:], strict=True)
             if value is not None
         }
         if values:
-            tags = dict(zip(query.group_by, cell[first:values_at], strict=True))
-            rows.append(Row(cell[0] if first else None, tags, values))
+            tags = dict(zip(query.group_by, row[first:values_at], strict=True))
+            rows.append(Row(row[0] if first else None, tags, values))
     return rows

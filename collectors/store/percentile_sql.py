@@ -17,13 +17,15 @@ _MARGIN = Fraction(99, 100)
 
 
 def rank(count: int, percent: int) -> int:
-    """The rank of the percentile of `count` values; 0 if it is the one before all."""
+    """Returns the rank of the percentile of `count` values; 0 is before the first."""
     return (count * percent + 50) // 100
 
 
 def quantiles(percent: int, least: int, most: int) -> Iterator[tuple[int, float]]:
-    """(n, q): from n values on, up to the next n, `quantile_disc` of q is the
-    percentile. For n in `[least, most]`."""
+    """Yields (n, q) for groups of `least` to `most` values.
+
+    From n values up to the next n, `quantile_disc` of q is the percentile.
+    """
     share, count = Fraction(percent, 100), max(least, 1)
     while count <= most:
         # ceil(q * n) is rank r if (r - 1) / n < q <= r / n. Ranks repeat their pattern
@@ -39,18 +41,22 @@ def quantiles(percent: int, least: int, most: int) -> Iterator[tuple[int, float]
 
 
 def percentile(field: str, percent: int, least: int, most: int) -> str:
-    """The percentile of a column, of which each group has `least` to `most` values."""
-    asked = list(quantiles(percent, least, most)) or [(1, percent / 100)]
-    found = f"quantile_disc({field}, {[q for _, q in asked]})"
+    """Returns the SQL of a column's percentile, for groups of `least` to `most`
+    values."""
+    ranges = list(quantiles(percent, least, most)) or [(1, percent / 100)]
+    values = f"quantile_disc({field}, {[q for _, q in ranges]})"
     index = " + ".join(
-        ["1", *(f"CAST(count({field}) >= {n} AS INT)" for n, _ in asked[1:])]
+        ["1", *(f"CAST(count({field}) >= {n} AS INT)" for n, _ in ranges[1:])]
     )
-    return f"{found}[{index}]"
+    return f"{values}[{index}]"
 
 
 def high_percentile(field: str, percent: int, most: int) -> str:
-    """The same for groups of `most` values at most. A high percentile is one of the few
-    highest values, and only those are kept in memory."""
+    """Returns the same for groups of at most `most` values.
+
+    A high percentile is one of the few highest values, and only those are kept in
+    memory.
+    """
     if percent < 90:
         return percentile(field, percent, 1, most)
     kept = most - rank(most, percent) + 1

@@ -1,4 +1,4 @@
-"""One laptop's rows in the embedded store's files: counted, and erased."""
+"""Counts and erases one laptop's rows in the embedded store's files."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ from probes.wire.catalogue import Catalogue
 
 
 def count_rows(folder: StoreFolder, catalogue: Catalogue, agent: str) -> int:
-    """How many rows of an agent the embedded store's files have; from any process."""
+    """Returns the number of an agent's rows; any process may call it."""
     return sum(
         int(pc.sum(pc.equal(table["agent"], agent)).as_py() or 0)
         for day, start in _personal_days(folder, catalogue)
-        for each in file_layout.current_files(folder.files_of_day(day, start))
-        if not is_damaged(each.path)
-        for table in [pq.read_table(each.path, columns=["agent"])]
+        for file in file_layout.current_files(folder.files_of_day(day, start))
+        if not is_damaged(file.path)
+        for table in [pq.read_table(file.path, columns=["agent"])]
     )
 
 
 def erase_rows(folder: StoreFolder, catalogue: Catalogue, agent: str) -> int:
-    """Removes an agent's rows from the embedded store's files; how many there were.
-    By the process that writes the store alone."""
+    """Removes an agent's rows and returns how many there were.
+
+    Only the process that writes the store may call it.
+    """
     erased = 0
     for day, start in _personal_days(folder, catalogue):
         erased += _erase_day(folder, agent, day, start)
         for damaged in day.glob(f"*{DAMAGED_SUFFIX}"):
-            # Nobody can read whose rows are in it.
+            # It is not known whose rows are in it.
             damaged.unlink(missing_ok=True)
     return erased
 
@@ -48,18 +50,18 @@ def _personal_days(
 
 
 def _erase_day(folder: StoreFolder, agent: str, day: Path, day_ms: int) -> int:
-    pieces = folder.files_of_day(day, day_ms)
-    standing = file_layout.current_files(pieces)
-    kept = {each.path for each in standing}
-    # Superseded files go first: they must not stand again with what they hold.
-    for each in pieces:
-        if each.path not in kept:
-            Path(each.path).unlink(missing_ok=True)
+    files = folder.files_of_day(day, day_ms)
+    current = file_layout.current_files(files)
+    kept = {file.path for file in current}
+    # Superseded files first, because they become current when others are removed.
+    for file in files:
+        if file.path not in kept:
+            Path(file.path).unlink(missing_ok=True)
     erased = 0
-    for each in standing:
-        if is_damaged(each.path):
+    for file in current:
+        if is_damaged(file.path):
             continue
-        table = pq.read_table(each.path)
+        table = pq.read_table(file.path)
         others = table.filter(pc.not_equal(table["agent"], agent))
         gone = len(table) - len(others)
         if not gone:
@@ -67,10 +69,10 @@ def _erase_day(folder: StoreFolder, agent: str, day: Path, day_ms: int) -> int:
         erased += gone
         if len(others):
             name = file_layout.stored_file_name(
-                each.start_ms, each.is_day, each.first, each.last, each.revision + 1
+                file.start_ms, file.is_day, file.first, file.last, file.revision + 1
             )
             folder.write_files([(day / name, memoryview(parquet_bytes(others)))])
-        Path(each.path).unlink()
+        Path(file.path).unlink()
     if erased:
         sync(day)
     return erased

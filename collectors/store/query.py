@@ -1,28 +1,29 @@
-"""`Query`: the one way to ask a store. A value, rendered by `influxql` and `duck`.
+"""`Query`: the query of a store, as a value that `influxql` and `duckdb_sql` render.
 
-Meaning, the same on every store:
+It means the same on every store:
 - Time is UTC; ranges and buckets are half-open `[from, to)`; buckets start at
   multiples of `every_ms` since 1970; an empty bucket is absent from the answer.
 - `p50`, `p95`, `p99` are nearest-rank percentiles: the value at rank n·p/100, halves
-  rounded up, of n values in ascending order: always a value that was measured.
-- `last` is the value with the latest time; where several series of one group have
-  values at that time it is one of them, so group by identity where it matters.
-- `sum` of whole numbers is defined within 64 bits.
+  rounded up, of n values in ascending order. They are always measured values.
+- `last` is the value with the latest time. If several series of one group have values
+  at that time it is one of them, so group by identity if that matters.
+- `sum` of integers is defined within 64 bits.
 - The `mean` of a field with a `weight` in the catalogue is weighted: the sum of value
-  times weight over the sum of weights, of rows that have both. `weight` is that sum of
-  weights, so that means can be merged: of calls, how many stand behind it. Of a field
-  without a weight each value weighs 1. No weight, or 0, is nothing: both are absent.
-- Absent values take part in nothing: a count of nothing is absent, not 0. A tag that a
-  row does not have is the empty text. `Where` without values matches no row.
-- A row of the answer is one group in one bucket; its `time_ms` is the bucket's start
-  (None without buckets), which may lie before `from_ms`. Rows come in the order of
-  their tags (as `group_by` names them), then of time. `mean` and `weight` are floats,
-  `count` is whole, the others have the type of their field.
-- With `spans` the buckets are those spans, which are apart and in order, instead of
-  multiples of `every_ms`; what lies between them takes part in nothing.
+  times weight divided by the sum of weights, over rows that have both. `weight` is that
+  sum of weights, such as the number of calls, so that means can be merged. Each value
+  of a field without a weight counts 1. If the sum of weights is 0, both are absent.
+- Absent values do not count, and a count of nothing is absent, not 0. A tag that a row
+  does not have is the empty text. `Where` without values matches no row.
+- A row of the answer is one group in one bucket. Its `time_ms` is the start of the
+  bucket (None without buckets), which may be before `from_ms`. Rows are in the order of
+  their tags (as in `group_by`), then of time. `mean` and `weight` are floats, `count`
+  is an integer, and other values have the type of their field.
+- With `spans` the buckets are those spans, which are ordered and do not overlap,
+  instead of multiples of `every_ms`. Rows between them do not count.
 - With `mean_step_ms` percentiles are of means: of the mean of each group in steps of
   that length, as suppliers bill by five minutes. Whole days come from roll-ups.
-- (measurement, tags, time) is one row: what was written last wins, field by field.
+- (measurement, tags, time) is one row. The value of each field that was written last
+  replaces earlier ones.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Pick(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """`in_bps_p95`: the column's name in every answer."""
+        """The column's name in every answer, such as `in_bps_p95`."""
         return f"{self.field}_{self.aggregate}"
 
 
@@ -65,9 +66,11 @@ class Where(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """A question over `[from_ms, to_ms)`; buckets if `every_ms` or `spans` are given.
-    `spans` are half-open (from, to) in ms: the first begins at `from_ms`, the last
-    ends at `to_ms`."""
+    """A query of `[from_ms, to_ms)`, in buckets if `every_ms` or `spans` are given.
+
+    `spans` are half-open (from, to) in ms. The first starts at `from_ms` and the last
+    ends at `to_ms`.
+    """
 
     measurement: str
     picks: tuple[Pick, ...]
@@ -85,7 +88,7 @@ class Query(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One group in one bucket. `values` holds only what was there."""
+    """One group in one bucket. `values` has only the values that are present."""
 
     time_ms: int | None
     tags: dict[str, str]
@@ -93,7 +96,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """What a store does: takes batches, idempotently, and answers questions."""
+    """A store: writes batches idempotently and answers queries."""
 
     async def write(self, batches: list[Batch]) -> None: ...
 
@@ -101,7 +104,7 @@ class Store(Protocol):
 
 
 def check_query(query: Query, catalogue: Catalogue) -> None:
-    """`Misfit`, in one sentence, where `query` asks for what is not declared."""
+    """Raises `Misfit` with one sentence if `query` does not fit the catalogue."""
     try:
         declared = catalogue.measurement(query.measurement)
         if not query.picks:
@@ -116,14 +119,17 @@ def check_query(query: Query, catalogue: Catalogue) -> None:
         for tag in (*query.group_by, *(where.tag for where in query.where)):
             declared.tag(tag)
         if len({pick.name for pick in query.picks}) < len(query.picks):
-            raise Misfit(f"a query of {query.measurement!r} picks the same thing twice")
+            raise Misfit(
+                f"a query of {query.measurement!r} picks the same column twice"
+            )
     except UnknownName as unknown:
         raise Misfit(str(unknown)) from None
     if query.mean_step_ms is not None and (
         query.mean_step_ms <= 0
         or query.has_buckets
         or any(
-            p.aggregate not in PERCENTILES or _weighs(p, declared) for p in query.picks
+            p.aggregate not in PERCENTILES or _has_weight(p, declared)
+            for p in query.picks
         )
     ):
         raise Misfit(
@@ -134,24 +140,24 @@ def check_query(query: Query, catalogue: Catalogue) -> None:
     if query.to_ms <= query.from_ms:
         raise Misfit(f"a query of {query.measurement!r} ends before it begins")
     if query.every_ms is not None and query.every_ms <= 0:
-        raise Misfit(f"a query of {query.measurement!r} has buckets of no length")
-    if query.spans and not _are_apart(query):
+        raise Misfit(f"a query of {query.measurement!r} has buckets without length")
+    if query.spans and not _are_valid_spans(query):
         raise Misfit(
-            f"a query of {query.measurement!r} has spans: expected each to begin after "
+            f"a query of {query.measurement!r} has spans: expected each to start after "
             "the one before, the first at from_ms, the last to end at to_ms, and no "
             "every_ms"
         )
 
 
 def weight_field(pick: Pick, declared: Measurement) -> str:
-    """The field that `pick` is weighted by; empty if by none."""
+    """Returns the field that `pick` is weighted by; empty if there is none."""
     if pick.aggregate not in ("mean", "weight"):
         return ""
     return declared.field(pick.field).weight
 
 
 def field_types(query: Query, declared: Measurement) -> dict[str, str]:
-    """Name -> type of every field that `query` reads, weights included."""
+    """Returns name -> type of every field that `query` reads, including weights."""
     names = {pick.field: None for pick in query.picks}
     names |= {
         weight: None for p in query.picks if (weight := weight_field(p, declared))
@@ -160,7 +166,7 @@ def field_types(query: Query, declared: Measurement) -> dict[str, str]:
 
 
 def means_query(query: Query) -> Query:
-    """What `query` with `mean_step_ms` is of: the means of its fields, step by step."""
+    """Returns the query of the means that a query with `mean_step_ms` is based on."""
     picks = {pick.field: Pick(pick.field, "mean") for pick in query.picks}
     return msgspec.structs.replace(
         query,
@@ -170,7 +176,7 @@ def means_query(query: Query) -> Query:
     )
 
 
-def _are_apart(query: Query) -> bool:
+def _are_valid_spans(query: Query) -> bool:
     edges = [edge for span in query.spans for edge in span]
     return (
         query.every_ms is None
@@ -180,12 +186,12 @@ def _are_apart(query: Query) -> bool:
     )
 
 
-def _weighs(pick: Pick, declared: Measurement) -> bool:
+def _has_weight(pick: Pick, declared: Measurement) -> bool:
     return bool(declared.field(pick.field).weight)
 
 
 def sort_rows(rows: list[Row], query: Query) -> list[Row]:
-    """`rows` in the order every store answers in."""
+    """Returns `rows` in the order of every store's answers."""
     return sorted(
         rows,
         key=lambda row: (
@@ -198,8 +204,10 @@ def sort_rows(rows: list[Row], query: Query) -> list[Row]:
 def value_converter(
     pick: Pick, declared: Measurement, of_means: bool = False
 ) -> Callable[[Value], Value]:
-    """What makes a value of the type the answer to `pick` has on every store.
-    `of_means`: the query has `mean_step_ms`."""
+    """Returns the function that converts a value to the type of `pick`'s answer.
+
+    `of_means`: the query has `mean_step_ms`.
+    """
     if pick.aggregate == "count":
         return int
     is_real = of_means or pick.aggregate in ("mean", "weight")

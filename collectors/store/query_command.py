@@ -1,9 +1,9 @@
-"""`towpath query`: what the words of its command line mean, and answers as text. Pure,
-but for `unknown_names`.
+"""`towpath query`: makes a query from command line options, and writes its answer.
 
-Measurements about one laptop are refused, aggregated or not: questions asked one after
-another can be subtracted from each other, whatever the size of the groups. What may
-be known of them is in `experience`, whose groups are large and checked together.
+Measurements about one laptop are refused, even aggregated: the answers of several
+queries can be subtracted from each other, whatever the size of the groups. What may be
+known about laptops is in `experience`, whose groups are large and checked together.
+Everything is pure, except `unknown_names`.
 """
 
 from __future__ import annotations
@@ -38,35 +38,39 @@ from probes.wire.durations import parse_duration_ms
 
 
 class QueryRefused(ValueError):
-    """The question may not be answered, or is not one. One sentence."""
+    """The query is not valid or not allowed; the text is one sentence."""
+
+
+class QueryOptions(msgspec.Struct, frozen=True):
+    """The options of `towpath query`.
+
+    `picks` are `field` (its mean, or its last text) or `field:aggregate`. `where` are
+    `tag=value` (several values of one tag are alternatives) and `tag!=value`. `every`
+    is such as `5m`. `parse_time_ms` reads `from_` and `to`.
+    """
+
+    measurement: str
+    picks: Sequence[str]
+    where: Sequence[str] = ()
+    by: Sequence[str] = ()
+    every: str = ""
+    from_: str = "-1h"
+    to: str = "now"
 
 
 def query_from_options(
-    measurement: str,
-    picks: Sequence[str],
-    catalogue: Catalogue,
-    now_ms: int,
-    where: Sequence[str] = (),
-    by: Sequence[str] = (),
-    every: str = "",
-    from_: str = "-1h",
-    to: str = "now",
+    options: QueryOptions, catalogue: Catalogue, now_ms: int
 ) -> Query:
-    """The query the words of a command line mean. `QueryRefused` otherwise.
-
-    `picks` are `field` (its mean, or last text) or `field:aggregate`; `where` are
-    `tag=value` (several of one tag: any of them) and `tag!=value`; `every` is `5m`;
-    times are as `moment` reads them.
-    """
-    declared = shared_measurement(measurement, catalogue)
+    """Returns the query. Raises `QueryRefused`."""
+    declared = shared_measurement(options.measurement, catalogue)
     query = Query(
-        measurement,
-        tuple(_pick(text, declared) for text in picks),
-        parse_time_ms(from_, now_ms),
-        parse_time_ms(to, now_ms),
-        _wheres(where),
-        tuple(by),
-        _duration_ms(every) if every else None,
+        options.measurement,
+        tuple(_pick(text, declared) for text in options.picks),
+        parse_time_ms(options.from_, now_ms),
+        parse_time_ms(options.to, now_ms),
+        _filters(options.where),
+        tuple(options.by),
+        _duration_ms(options.every) if options.every else None,
     )
     try:
         check_query(query, catalogue)
@@ -76,13 +80,16 @@ def query_from_options(
 
 
 async def unknown_names(
-    asked: Query, rows: Sequence[Row], estate: Estate, store: Store
+    query: Query, rows: Sequence[Row], estate: Estate, store: Store
 ) -> list[str]:
-    """A sentence for each value in the question's filters that neither the estate has
-    nor any row of its time (a day at least): a typing error would read as "nothing was
-    measured". `rows` are its answer."""
-    found: list[str] = []
-    for where in asked.where:
+    """Returns a sentence for each filter value that nobody knows.
+
+    A value is known if the estate or any row of the query's time (at least a day) has
+    it. Without this, a typing error would look as if nothing was measured. `rows` are
+    the query's answer.
+    """
+    sentences: list[str] = []
+    for where in query.where:
         if rows and not where.negate and len(where.values) == 1:
             continue
         known = (
@@ -90,31 +97,31 @@ async def unknown_names(
         )
         if set(where.values) <= set(known):
             continue
-        seen = await store.query(
+        day_rows = await store.query(
             msgspec.structs.replace(
-                asked,
-                picks=(Pick(asked.picks[0].field, "last"),),
-                from_ms=min(asked.from_ms, asked.to_ms - 86_400_000),
+                query,
+                picks=(Pick(query.picks[0].field, "last"),),
+                from_ms=min(query.from_ms, query.to_ms - 86_400_000),
                 where=(),
                 group_by=(where.tag,),
                 every_ms=None,
             )
         )
-        if not seen and not known:
-            # Nothing was measured at all: that is said, and is another thing.
+        if not day_rows and not known:
+            # Nothing was measured at all, which the answer shows already.
             continue
-        known += [row.tags.get(where.tag, "") for row in seen]
+        known += [row.tags.get(where.tag, "") for row in day_rows]
         for value in where.values:
             if value in known:
                 continue
-            says = (
+            sentence = (
                 known_names.unknown_name_text(estate, where.tag, value)
                 if where.tag in known_names.KINDS
                 else ""
             )
             hint = did_you_mean(value, known)
-            found.append(says or f"no {where.tag} is called {value!r}{hint}")
-    return found
+            sentences.append(sentence or f"no {where.tag} is called {value!r}{hint}")
+    return sentences
 
 
 def _duration_ms(text: str) -> int:
@@ -124,13 +131,15 @@ def _duration_ms(text: str) -> int:
     except ValueError as error:
         raise QueryRefused(str(error)) from None
     if not duration_ms:
-        raise QueryRefused(f"{text!r} is no time at all, expected such as 5m or 1h")
+        raise QueryRefused(f"{text!r} is zero, expected such as 5m or 1h")
     return duration_ms
 
 
 def parse_time_ms(text: str, now_ms: int) -> int:
-    """`now`, `-6h` (before now), or an ISO 8601 date or time (UTC where it names no
-    zone), in ms. `QueryRefused` for anything else."""
+    """Returns the time of `now`, `-6h` (before now), or an ISO 8601 date or time.
+
+    A time without a zone is UTC. Raises `QueryRefused` for anything else.
+    """
     text = text.strip()
     if text == "now":
         return now_ms
@@ -149,9 +158,9 @@ def parse_time_ms(text: str, now_ms: int) -> int:
 
 
 def table(rows: Iterable[Row], query: Query) -> str:
-    """Aligned columns for a person; one sentence where there is nothing."""
+    """Returns the answer as aligned columns, or as a sentence if it is empty."""
     names = columns(query)
-    cells = [[_shown(cell) for cell in _cells(row, query)] for row in rows]
+    cells = [[_cell_text(cell) for cell in _cells(row, query)] for row in rows]
     if not cells:
         return f"{query.measurement}: nothing was measured in that time\n"
     widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
@@ -167,7 +176,7 @@ def table(rows: Iterable[Row], query: Query) -> str:
 
 
 def comma_separated(rows: Iterable[Row], query: Query) -> str:
-    """CSV (RFC 4180) with a line of names; an absent value is an empty cell."""
+    """Returns the answer as CSV (RFC 4180); an absent value is an empty cell."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(columns(query))
@@ -179,10 +188,13 @@ def comma_separated(rows: Iterable[Row], query: Query) -> str:
 
 
 def as_json(rows: Iterable[Row], query: Query) -> str:
-    """A JSON list of objects: `time` (ISO 8601, UTC; where there are buckets), then
-    the tags, then the picks that were there."""
+    """Returns the answer as a JSON list of objects.
+
+    Each has `time` (ISO 8601, UTC) if there are buckets, then the tags, then the picks
+    that have a value.
+    """
     names = columns(query)
-    found = [
+    objects = [
         {
             name: cell
             for name, cell in zip(names, _cells(row, query), strict=True)
@@ -190,18 +202,17 @@ def as_json(rows: Iterable[Row], query: Query) -> str:
         }
         for row in rows
     ]
-    return json_text(found, indent=1) + "\n"
+    return json_text(objects, indent=1) + "\n"
 
 
 def columns(query: Query) -> list[str]:
-    """The names of the answer's columns."""
+    """Returns the names of the answer's columns."""
     first = ["time"] if query.every_ms else []
     return [*first, *query.group_by, *(pick.name for pick in query.picks)]
 
 
 def shared_measurement(measurement: str, catalogue: Catalogue) -> Measurement:
-    """The measurement of that name. Raises `QueryRefused` if it is about single
-    laptops."""
+    """Returns the measurement. Raises `QueryRefused` if it is about single laptops."""
     try:
         declared = catalogue.measurement(measurement)
     except UnknownName as unknown:
@@ -209,7 +220,7 @@ def shared_measurement(measurement: str, catalogue: Catalogue) -> Measurement:
     if declared.personal:
         raise QueryRefused(
             f"{measurement!r} is about single laptops and is not shown here; "
-            "ask for 'experience', where no group is too small to be shown"
+            "query 'experience', where no group is too small to be shown"
         )
     return declared
 
@@ -229,7 +240,7 @@ def _pick(text: str, declared: Measurement) -> Pick:
     raise QueryRefused(f"no aggregate is called {aggregate!r}{hint}")
 
 
-def _wheres(texts: Sequence[str]) -> tuple[Where, ...]:
+def _filters(texts: Sequence[str]) -> tuple[Where, ...]:
     values: dict[tuple[str, bool], list[str]] = {}
     for text in texts:
         tag, equals, value = text.partition("=")
@@ -250,13 +261,13 @@ def _cells(row: Row, query: Query) -> list[str | int | float | None]:
 
 
 def iso_time(time_ms: int) -> str:
-    """2026-11-23T14:05:00Z, with milliseconds where there are some."""
+    """Returns `2026-11-23T14:05:00Z`, with milliseconds if they are not 0."""
     time = datetime.fromtimestamp(time_ms // 1000, UTC).replace(tzinfo=None)
     fraction = f".{time_ms % 1000:03d}" if time_ms % 1000 else ""
     return f"{time.isoformat()}{fraction}Z"
 
 
-def _shown(cell: str | int | float | None) -> str:
+def _cell_text(cell: str | int | float | None) -> str:
     if cell is None:
         return "-"
     if isinstance(cell, float):
@@ -265,7 +276,7 @@ def _shown(cell: str | int | float | None) -> str:
 
 
 def without_formula(cell: str | int | float) -> str | int | float:
-    """Text that a spreadsheet would take for a formula is marked as text."""
+    """Marks text that a spreadsheet would read as a formula."""
     if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + cell
     return cell

@@ -1,13 +1,13 @@
-"""Roll-ups of the embedded store: what is left of a day that is over, by 5 minutes and
-by the hour, so that a question about months reads a sixtieth of the rows.
+"""Roll-ups of the embedded store: days that are over, by 5 minutes and by the hour, so
+that a query of months reads a sixtieth of the rows.
 
-A rolled-up row stands for the rows of one series in one bucket. Of each field it keeps
-how many values there were (`:n`), their sum, least, greatest, the last and its time,
-and of a field with a weight the sums of its weights and of value times weight: enough
-for every aggregate but percentiles, and exact. Its file is named after the one file it
-was made from and the weights it was made with. When late rows come, the day has another
-file, so the roll-up is passed over until the day is one file again and rolled up anew:
-it can be missing, and never wrong.
+A rolled-up row replaces the rows of one series in one bucket. For each field it has the
+number of values (`:n`), their sum, minimum, maximum, the last value and its time. For a
+field with a weight it also has the sums of weights and of value times weight. That is
+enough for every aggregate except percentiles, and exact. Its file is named after the
+file and the weights that it was made from. If late rows arrive, the day has more files,
+and the roll-up is ignored until the day is one file again and rolled up anew. So it can
+be missing but never wrong.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from collectors.store.file_layout import HOUR_MS, Scan
 from collectors.store.query import Pick, Query, field_types, weight_field
 from probes.wire.catalogue import Measurement
 
-# The coarsest first; each divides the next and the day.
+# The longest first; each is a multiple of the next and divides a day.
 STEPS_MS: dict[int, str] = {HOUR_MS: "1h", 5 * 60_000: "5m"}
-# Aggregate -> what it needs of a field.
+# Aggregate -> the parts of a field that it needs.
 _NEEDS = {
     "mean": ("n", "sum"),
     "sum": ("sum",),
@@ -41,9 +41,9 @@ _NEEDS = {
     "weight": ("n",),
 }
 _NEEDS_WEIGHTED = {"mean": ("product", "weight"), "weight": ("weight",)}
-# A row group's columns are described one by one, whether it has ten rows or many.
+# Each row group has a description of every column, whatever its number of rows.
 _ROW_GROUP = 49_152
-# A column of more different values than fit in this is quicker to read without.
+# A column with more different values is faster to read without a dictionary.
 _DICTIONARY_BYTES = 1 << 16
 _NUMBERS = ("n", "sum", "min", "max", "last", "last_ms")
 _TEXTS = ("n", "last", "last_ms")
@@ -51,12 +51,12 @@ _ARROW = {"n": "count", "sum": "sum", "min": "min", "max": "max", "last": "last"
 
 
 def weights_of(declared: Measurement) -> dict[str, str]:
-    """Field -> the field it is weighted by."""
+    """Returns field -> the field that it is weighted by."""
     return {field.name: field.weight for field in declared.fields if field.weight}
 
 
 def file_name(source: str, declared: Measurement) -> str:
-    """The name of the roll-up of the file `source`: another if the weights change."""
+    """Returns the name of the roll-up of `source`, which depends on the weights."""
     weights = weights_of(declared)
     if not weights:
         return source
@@ -65,8 +65,10 @@ def file_name(source: str, declared: Measurement) -> str:
 
 
 def step_of(query: Query, declared: Measurement) -> int | None:
-    """The coarsest roll-up that answers `query` exactly; None where only the rows do.
-    What is about one laptop is not rolled up: it is kept for days, and erased."""
+    """Returns the longest step that answers `query` exactly, or None if only rows do.
+
+    Rows about one laptop are not rolled up, as they are kept for days only.
+    """
     if declared.personal or any(pick.aggregate not in _NEEDS for pick in query.picks):
         return None
     edges = [edge for span in query.spans for edge in span]
@@ -80,8 +82,10 @@ def step_of(query: Query, declared: Measurement) -> int | None:
 def render(
     query: Query, declared: Measurement, scan: Scan, rolled: Sequence[str]
 ) -> str:
-    """The SELECT of `sql.render`, over the files `rolled` (whole days within the
-    question) and, for the rest of it, the rows of `scan`."""
+    """Returns the SELECT of `duckdb_sql.render` over roll-ups and rows.
+
+    `rolled` are the roll-ups of whole days in the query; `scan` has the other rows.
+    """
     kinds = field_types(query, declared)
     weights = {pick: weight_field(pick, declared) for pick in query.picks}
     needed = {
@@ -93,13 +97,13 @@ def render(
     tags = [tag.name for tag in declared.tags]
     conditions = duckdb_sql.conditions(query)
     parts = [
-        _nothing(tags, list(needed), kinds),
+        _empty_rows(tags, list(needed), kinds),
         f"SELECT * FROM {duckdb_sql.files(rolled)} WHERE {' AND '.join(conditions)}",
     ]
     if scan.files:
         rows = duckdb_sql.source(scan, tags, kinds, conditions)
         columns = [TIME, *map(duckdb_sql.name, tags)]
-        columns += [_of_row(f, p, by_field.get(f, "")) for f, p in needed]
+        columns += [_row_part(f, p, by_field.get(f, "")) for f, p in needed]
         parts.append(f"SELECT {', '.join(columns)} FROM ({rows})")
     groups = duckdb_sql.groups(query)
     columns = [*groups]
@@ -112,8 +116,10 @@ def render(
 def render_means(
     query: Query, declared: Measurement, scan: Scan, rolled: Sequence[str]
 ) -> str:
-    """As `render`, of a query for means in which each rolled-up row is a group and a
-    bucket of its own (`is_identity`): so they need not be brought together again."""
+    """Returns the same for means if each rolled-up row is one group and bucket.
+
+    The rows need not be aggregated again then (`is_identity`).
+    """
     kinds = field_types(query, declared)
     tags = [tag.name for tag in declared.tags]
     needed = [(pick.field, part) for pick in query.picks for part in ("sum", "n")]
@@ -124,7 +130,7 @@ def render_means(
         for pick in query.picks
     )
     source = (
-        f"{_nothing(tags, needed, kinds)} UNION ALL BY NAME"
+        f"{_empty_rows(tags, needed, kinds)} UNION ALL BY NAME"
         f" SELECT * FROM {duckdb_sql.files(rolled)}"
         f" WHERE {' AND '.join(duckdb_sql.conditions(query))}"
     )
@@ -135,7 +141,7 @@ def render_means(
 
 
 def is_identity(query: Query, declared: Measurement) -> bool:
-    """True if a rolled-up row is a row of the answer."""
+    """Returns True if each rolled-up row is one row of the answer."""
     return (
         query.every_ms in STEPS_MS
         and set(query.group_by) == {tag.name for tag in declared.tags}
@@ -149,9 +155,9 @@ def is_identity(query: Query, declared: Measurement) -> bool:
 def roll_up(
     source: str, target: Path, step_ms: int, weights: Mapping[str, str]
 ) -> None:
-    """Rolls up the file of a day, a part of it after the other, in one pass. Blocking.
+    """Rolls up the file of a day, part by part, in one pass. Blocking.
 
-    `weights`: field -> the field it is weighted by.
+    `weights`: field -> the field that it is weighted by.
     """
     file = pq.ParquetFile(source)
     tags = tags_of(file.schema_arrow)
@@ -169,7 +175,7 @@ def roll_up(
 
 
 def _row_groups(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """`parts`, put together until they are large enough to be a row group."""
+    """Yields `parts` joined to tables that are large enough for a row group."""
     gathered: list[pa.Table] = []
     for part in parts:
         gathered.append(part)
@@ -181,28 +187,28 @@ def _row_groups(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _parts(file: pq.ParquetFile, step_ms: int) -> Iterator[pa.Table]:
-    """The rows of a file, sorted by tags and time, in parts that end with a bucket."""
+    """Yields the rows of a file by tags and time, in parts that end with a bucket."""
     keys = tags_of(file.schema_arrow)
-    left: pa.Table | None = None
+    remainder: pa.Table | None = None
     for n in range(file.num_row_groups):
         rows = file.read_row_group(n)
-        if left is not None:
-            rows = pa.concat_tables([left, rows]).combine_chunks()
+        if remainder is not None:
+            rows = pa.concat_tables([remainder, rows]).combine_chunks()
         if n == file.num_row_groups - 1:
             yield rows
             return
-        # The last bucket may go on in the next part.
+        # The last bucket may continue in the next part.
         last = rows.slice(len(rows) - 1).to_pylist()[0]
-        of_last = pc.equal(pc.divide(rows[TIME], step_ms), last[TIME] // step_ms)
+        in_last_bucket = pc.equal(pc.divide(rows[TIME], step_ms), last[TIME] // step_ms)
         for key in keys:
             same = (
                 pc.is_null(rows[key])
                 if last[key] is None
                 else pc.fill_null(pc.equal(rows[key], last[key]), False)
             )
-            of_last = pc.and_(of_last, same)
-        count = pc.sum(of_last).as_py()
-        left = rows.slice(len(rows) - count)
+            in_last_bucket = pc.and_(in_last_bucket, same)
+        count = pc.sum(in_last_bucket).as_py()
+        remainder = rows.slice(len(rows) - count)
         if count < len(rows):
             yield rows.slice(0, len(rows) - count)
 
@@ -210,11 +216,11 @@ def _parts(file: pq.ParquetFile, step_ms: int) -> Iterator[pa.Table]:
 def _rolled(
     rows: pa.Table, tags: Sequence[str], step_ms: int, weights: Mapping[str, str]
 ) -> pa.Table:
-    """`rows`, sorted by tags and time, rolled up."""
+    """Rolls up `rows`, which are sorted by tags and time."""
     times = rows[TIME]
     columns = {TIME: pc.multiply(pc.divide(times, step_ms), step_ms)}
     columns |= {tag: pc.fill_null(rows[tag], "") for tag in tags}
-    asked: list[tuple[str, str]] = []
+    aggregates: list[tuple[str, str]] = []
     names = [TIME, *tags]
     for field in rows.column_names:
         if field in columns:
@@ -226,26 +232,31 @@ def _rolled(
         columns[field] = values
         columns[when] = pc.if_else(pc.is_valid(values), times, None)
         for part in _TEXTS if is_text else _NUMBERS:
-            asked.append((when, "max") if part == "last_ms" else (field, _ARROW[part]))
+            aggregates.append(
+                (when, "max") if part == "last_ms" else (field, _ARROW[part])
+            )
             names.append(f"{field}:{part}")
     for field, weight in weights.items():
         if not {field, weight} <= set(rows.column_names):
             continue
-        values, weighs = (rows[each].cast(pa.float64()) for each in (field, weight))
-        columns[f"{field}:product"] = pc.multiply(values, weighs)
-        columns[f"{field}:weight"] = pc.if_else(pc.is_valid(values), weighs, None)
+        values = rows[field].cast(pa.float64())
+        weight_values = rows[weight].cast(pa.float64())
+        columns[f"{field}:product"] = pc.multiply(values, weight_values)
+        columns[f"{field}:weight"] = pc.if_else(
+            pc.is_valid(values), weight_values, None
+        )
         for part in _NEEDS_WEIGHTED["mean"]:
-            asked.append((f"{field}:{part}", "sum"))
+            aggregates.append((f"{field}:{part}", "sum"))
             names.append(f"{field}:{part}")
     keys = [TIME, *tags]
-    grouped = pa.table(columns).group_by(keys, use_threads=False).aggregate(asked)
+    grouped = pa.table(columns).group_by(keys, use_threads=False).aggregate(aggregates)
     return grouped.rename_columns(names)
 
 
-def _nothing(
+def _empty_rows(
     tags: Sequence[str], needed: Sequence[tuple[str, str]], kinds: Mapping[str, str]
 ) -> str:
-    """No row, with every column: one that no file has is absent values."""
+    """Returns the SELECT of no row with every column: NULL if no file has it."""
     typed = [
         f"CAST(NULL AS BIGINT) AS {TIME}",
         *(f"CAST(NULL AS VARCHAR) AS {duckdb_sql.name(tag)}" for tag in tags),
@@ -267,13 +278,13 @@ def _type(kind: str, part: str) -> str:
     return "BIGINT" if part in ("n", "last_ms") else duckdb_sql.TYPES[kind]
 
 
-def _of_row(field: str, part: str, weight: str) -> str:
-    """One row as if it were rolled up."""
+def _row_part(field: str, part: str, weight: str) -> str:
+    """Returns a part of a row as if it were rolled up."""
     value = duckdb_sql.name(field)
     if part == "product":
         return f"{duckdb_sql.product(field, weight)} AS {_column(field, part)}"
     if part == "weight":
-        return f"{duckdb_sql.weight_there(field, weight)} AS {_column(field, part)}"
+        return f"{duckdb_sql.present_weight(field, weight)} AS {_column(field, part)}"
     text = {
         "n": f"CAST({value} IS NOT NULL AS BIGINT)",
         "last_ms": f"CASE WHEN {value} IS NOT NULL THEN {TIME} END",
@@ -282,7 +293,7 @@ def _of_row(field: str, part: str, weight: str) -> str:
 
 
 def _aggregate(pick: Pick, is_weighted: bool) -> str:
-    """The aggregate of rolled-up rows that means the same as of the rows themselves."""
+    """Returns the aggregate of rolled-up rows that equals that of the rows."""
 
     def of(part: str) -> str:
         return _column(pick.field, part)

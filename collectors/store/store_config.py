@@ -1,4 +1,4 @@
-"""What the store is told (`[store]` of towpath.toml), and the store it means."""
+"""The settings of the store (`[store]` of towpath.toml), and how to open it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _FLUSH_S = {"embedded": 5.0, "influxdb": 1.0}
 
 
 class StoreConfig(StrictModel):
-    """`kind = "embedded"` keeps files in `folder`; `kind = "influxdb"` writes to a
-    server, and keeps only how far it has got in `folder`.
+    """`kind = "embedded"` keeps files in `folder`. `kind = "influxdb"` writes to a
+    server, and `folder` has only the positions of what was written.
 
-    `token` is never here: `token_env` names an environment variable or `token_file` a
-    file that holds it (`user:password` for InfluxDB 1.x; nothing where the server asks
-    for nothing). `ca_file`: a council's own certificate authority. `org` is needed by
-    InfluxDB 2.x only. `shared_days` keeps shared rows longer or shorter than the
-    catalogue says, `personal_days` personal ones shorter.
-    A write is made every `flush_s` (5 embedded, 1 InfluxDB), sooner when `flush_rows`
-    are waiting. `memory_mb` and `threads` bound each DuckDB.
+    The token is never here: `token_env` names an environment variable and `token_file`
+    a file that has it (`user:password` for InfluxDB 1.x). Neither is needed if the
+    server needs no token. `ca_file` is a council's own certificate authority. Only
+    InfluxDB 2.x needs `org`. `shared_days` keeps shared rows for longer or shorter than
+    the catalogue; `personal_days` can only be shorter. Rows are written every `flush_s`
+    (5 embedded, 1 InfluxDB), or sooner if `flush_rows` are waiting. `memory_mb` and
+    `threads` limit each DuckDB.
     """
 
     kind: Literal["embedded", "influxdb"] = "embedded"
@@ -57,7 +57,9 @@ class StoreConfig(StrictModel):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"url is {self.url!r}, expected http://host:port")
         if parts.username or parts.password:
-            raise ValueError("url holds a password; expected token_env or token_file")
+            raise ValueError(
+                "url contains a password; expected token_env or token_file"
+            )
         if self.token_env and self.token_file:
             raise ValueError("expected token_env or token_file, not both")
         if set("*?[") & set(str(self.folder)):
@@ -66,54 +68,56 @@ class StoreConfig(StrictModel):
 
     @property
     def pace_s(self) -> float:
-        """Seconds between writes while little is waiting."""
+        """Seconds between writes while few rows are waiting."""
         return self.flush_s if self.flush_s is not None else _FLUSH_S[self.kind]
 
     def token(self) -> str:
-        """The server's token; `ValueError`, one sentence, where it is not there."""
+        """Returns the server's token. Raises `ValueError` if it is missing."""
         if self.token_env:
-            found = os.environ.get(self.token_env, "").strip()
-            if not found:
+            token = os.environ.get(self.token_env, "").strip()
+            if not token:
                 raise ValueError(
                     f"store.token_env: the environment has no {self.token_env}"
                 )
-            return found
+            return token
         if self.token_file is not None:
             try:
-                found = self.token_file.read_text("utf-8").strip()
+                token = self.token_file.read_text("utf-8").strip()
             except OSError as error:
                 raise ValueError(
                     f"store.token_file: {self.token_file}: {error.strerror}"
                 ) from None
-            if not found:
+            if not token:
                 raise ValueError(f"store.token_file: {self.token_file} is empty")
-            return found
+            return token
         return ""
 
 
 def with_retention(config: StoreConfig, catalogue: Catalogue) -> Catalogue:
-    """`catalogue` with the retentions of this council: personal rows never longer than
-    the catalogue says."""
-    changed = []
-    for each in catalogue:
-        days = each.retention_days
-        if each.personal:
+    """Returns `catalogue` with this council's retention.
+
+    Personal rows are never kept for longer than the catalogue says.
+    """
+    measurements = []
+    for declared in catalogue:
+        days = declared.retention_days
+        if declared.personal:
             days = min(days, config.personal_days or days)
         else:
             days = config.shared_days or days
-        changed.append(msgspec.structs.replace(each, retention_days=days))
-    return Catalogue(changed)
+        measurements.append(msgspec.structs.replace(declared, retention_days=days))
+    return Catalogue(measurements)
 
 
 def open_store(
     config: StoreConfig, catalogue: Catalogue
 ) -> EmbeddedStore | InfluxStore:
-    """The store, inert: `async with` it. `ValueError` where its token is missing.
+    """Returns the store, to be entered with `async with`.
 
-    What it needs is imported here: a process with a database server has no use for
-    DuckDB, nor one with files for an HTTP client.
+    Raises `ValueError` if its token is missing. The libraries are imported here,
+    because a process with InfluxDB needs no DuckDB, and one with files no HTTP client.
     """
-    chosen = with_retention(config, catalogue)
+    own_catalogue = with_retention(config, catalogue)
     if config.kind == "embedded":
         from collectors.store.duck_queries import DuckLimits
         from collectors.store.parquet_store import EmbeddedStore
@@ -123,7 +127,7 @@ def open_store(
             memory_mb=config.memory_mb,
             timeout_s=config.query_timeout_s,
         )
-        return EmbeddedStore(config.folder, chosen, limits)
+        return EmbeddedStore(config.folder, own_catalogue, limits)
     from collectors.store.influx_http import InfluxServer
     from collectors.store.influx_store import InfluxStore
 
@@ -135,4 +139,4 @@ def open_store(
         config.query_timeout_s,
         config.ca_file,
     )
-    return InfluxStore(server, config.database, chosen)
+    return InfluxStore(server, config.database, own_catalogue)

@@ -1,4 +1,4 @@
-"""How a store fails: come back later, never these rows, or no answer to a question."""
+"""Errors of a store: it is unavailable, it refuses rows, or a query fails."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["Away", "QueryFailed", "RowsRefused"]
 
 
 class RowsRefused(Exception):
-    """The store will never take these rows, and has taken all others of the write.
+    """The store will never accept some rows of a write, and has written the others.
 
-    One sentence of why; `batches` are the refused rows alone.
+    `why` is one sentence; `batches` has only the refused rows.
     """
 
     def __init__(self, why: str, batches: list[Batch]) -> None:
@@ -20,4 +20,4 @@ class RowsRefused(Exception):
 
 
 class QueryFailed(Exception):
-    """A question could not be answered: the store is away, or it took too long."""
+    """A query could not be answered: the store is unavailable or took too long."""

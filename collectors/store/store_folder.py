@@ -1,4 +1,4 @@
-"""The embedded store's files: listing, writing durably, and who may write."""
+"""Lists and writes the embedded store's files durably, by one writer at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DAMAGED_SUFFIX = ".aside"
 
 
 class StoreFolder:
-    """The files under one folder. Listing needs nothing; writing needs `own()`."""
+    """The files below one folder. Writing needs `lock()`; listing does not."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -30,7 +30,7 @@ class StoreFolder:
         )
 
     def lock(self) -> None:
-        """Become the one writer; `Away` while another process is."""
+        """Makes this process the writer. Raises `Away` if another process is."""
         if self._lock is not None:
             return
         self.root.mkdir(parents=True, exist_ok=True)
@@ -47,9 +47,9 @@ class StoreFolder:
                 f"{self.root}: another process writes this store; only one may"
             ) from None
         self._lock = lock
-        for left in (self.root / "tmp").iterdir():
-            if left.is_file():
-                left.unlink(missing_ok=True)
+        for leftover in (self.root / "tmp").iterdir():
+            if leftover.is_file():
+                leftover.unlink(missing_ok=True)
 
     def unlock(self) -> None:
         if self._lock is not None:
@@ -57,37 +57,37 @@ class StoreFolder:
             self._lock = None
 
     def days(self, declared: Measurement) -> list[tuple[int, Path]]:
-        """The days there are, by their start, oldest first."""
+        """Returns the days that have files, with their start, oldest first."""
         return self.days_in(self.measurement_folder(declared))
 
     def days_in(self, folder: Path) -> list[tuple[int, Path]]:
-        found = []
+        days = []
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(folder):
                 start = file_layout.day_start_ms(entry.name)
                 if start is not None:
-                    found.append((start, Path(entry.path)))
-        return sorted(found)
+                    days.append((start, Path(entry.path)))
+        return sorted(days)
 
     def files_of_day(self, day: Path, start_ms: int) -> list[StoredFile]:
-        """All files of one day, superseded ones too."""
+        """Returns all files of one day, including superseded ones."""
         with contextlib.suppress(FileNotFoundError):
-            named = [file_layout.stored_file(path, start_ms) for path in day.iterdir()]
-            return [each for each in named if each is not None]
+            files = [file_layout.stored_file(path, start_ms) for path in day.iterdir()]
+            return [file for file in files if file is not None]
         return []
 
     def files_between(
         self, declared: Measurement, from_ms: int, to_ms: int
     ) -> Iterator[tuple[int, list[StoredFile]]]:
-        """(start, standing files) of each day that `[from_ms, to_ms)` touches."""
+        """Yields (start, current files) of each day in `[from_ms, to_ms)`."""
         for start, day in self.days(declared):
             if start < to_ms and from_ms < start + DAY_MS:
                 yield start, file_layout.current_files(self.files_of_day(day, start))
 
     def write_files(self, parts: Sequence[tuple[Path, bytes | memoryview]]) -> None:
-        """Makes files of these contents, durably: each has its name only when whole.
+        """Writes files durably; each gets its name only when it is complete.
 
-        `OSError` where that fails; nothing half-written is left.
+        Raises `OSError` if that fails, and leaves no incomplete file.
         """
         written: list[tuple[Path, Path]] = []
         try:
@@ -101,7 +101,7 @@ class StoreFolder:
                 tmp.unlink(missing_ok=True)
 
     def publish(self, written: list[tuple[Path, Path]]) -> None:
-        """Gives whole files (already on disk) their names, durably."""
+        """Renames complete files (already on disk) durably."""
         folders: dict[Path, None] = {}
         for tmp, target in written:
             if not target.parent.is_dir():
@@ -116,17 +116,17 @@ class StoreFolder:
             sync(folder)
 
     def rollup_folder(self, declared: Measurement, label: str) -> Path:
-        """Where rolled-up days of that step lie."""
+        """Returns the folder of rolled-up days of that step."""
         return self.root / f"shared-{label}" / declared.name
 
     def highest_write(self, catalogue: Iterable[Measurement]) -> int:
-        """The highest number any write has had."""
+        """Returns the highest write number in use."""
         return max(
             (
-                each.last
+                file.last
                 for declared in catalogue
                 for start, day in self.days(declared)
-                for each in self.files_of_day(day, start)
+                for file in self.files_of_day(day, start)
             ),
             default=0,
         )

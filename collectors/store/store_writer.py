@@ -1,4 +1,4 @@
-"""The reader of the journal that fills the store."""
+"""`StoreWriter`: writes the journal's rows to the store."""
 
 from __future__ import annotations
 
@@ -49,8 +49,11 @@ class WritableStore(Protocol):
 
 @dataclasses.dataclass
 class WriterStats:
-    """Counters since start. `expired_rows` were older than their retention when they
-    came; `refused_rows` the store would not take: they lie aside."""
+    """Counters since start.
+
+    `expired_rows` were older than their retention when they arrived. `refused_rows`
+    were not accepted by the store and are in quarantine.
+    """
 
     written_rows: int = 0
     expired_rows: int = 0
@@ -58,22 +61,22 @@ class WriterStats:
 
 
 def saved_positions(config: StoreConfig, reader: str = "store") -> Positions | None:
-    """How far the store had got: what its `JournalReader` must start from."""
+    """Returns the positions up to which the store has rows, for its `JournalReader`."""
     path = _positions_path(config, reader)
     try:
         return msgspec.json.decode(path.read_bytes(), type=Positions)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
-        # Nothing is lost by it: rows that are written again are the same rows.
-        _log.error("store_positions_unreadable", file=str(path), why=str(error))
+        # Nothing is lost: rows that are written again replace themselves.
+        _log.error("store_positions_unreadable", file=str(path), error=str(error))
         return None
 
 
 class StoreWriter:
     """`async with StoreWriter(config, reader, store)` while both are entered.
 
-    Rows are written before the position behind them is saved: after a crash some are
+    Rows are written before the position after them is saved. After a crash some are
     written again, which changes nothing. `reader` must start at `saved_positions`.
     """
 
@@ -87,10 +90,11 @@ class StoreWriter:
         self._config, self._reader, self._store = config, reader, store
         self._now_ms = now_ms
         self._keep_ms = {
-            each.name: each.retention_days * DAY_MS for each in store.catalogue
+            declared.name: declared.retention_days * DAY_MS
+            for declared in store.catalogue
         }
         self._positions = _positions_path(config, reader.name)
-        self._aside = Quarantine(config.folder / "aside", f"{reader.name}-refused")
+        self._quarantine = Quarantine(config.folder / "aside", f"{reader.name}-refused")
         self._erasures = Erasures(config.folder)
         self._saved: Positions | None = None
         self._tasks = BackgroundTasks()
@@ -118,7 +122,7 @@ class StoreWriter:
         await self._tasks.stop()
 
     def samples(self, process: str, now_ms: int) -> list[Sample]:
-        """What it says about itself: a row of `self_reader`."""
+        """Returns its row of `self_reader`."""
         reader = self._reader
         sample = reader_sample(
             reader.stats, reader.oldest_ms(), reader.name, process, now_ms
@@ -134,16 +138,16 @@ class StoreWriter:
             try:
                 await self._store.write(batches)
             except RowsRefused as refused:
-                await self._put_aside(refused)
+                await self._quarantine_rows(refused)
             self.stats.written_rows += rows
         try:
             await asyncio.to_thread(_save, self._positions, chunk.positions)
         except OSError as error:
             raise Away(f"{self._positions}: {error.strerror}") from None
-        went_on = chunk.positions != self._saved
+        moved_on = chunk.positions != self._saved
         self._saved = dict(chunk.positions)
-        if went_on and len(chunk) < self._config.flush_rows:
-            # Little is waiting: let rows gather, so that files and requests are few.
+        if moved_on and len(chunk) < self._config.flush_rows:
+            # Few rows are waiting: collect more, so that files and requests are few.
             await asyncio.sleep(self._config.pace_s)
 
     def _unexpired(self, batches: list[Batch]) -> list[Batch]:
@@ -164,18 +168,18 @@ class StoreWriter:
                 kept.append(batch.rows(fresh))
         return kept
 
-    async def _put_aside(self, refused: RowsRefused) -> None:
+    async def _quarantine_rows(self, refused: RowsRefused) -> None:
         rows = sum(len(batch) for batch in refused.batches)
         self.stats.refused_rows += rows
         self._reader.stats.aside_rows += rows
-        _log.error("rows_refused", rows=rows, why=str(refused))
+        _log.error("rows_refused", rows=rows, error=str(refused))
         try:
             for batch in refused.batches:
                 await asyncio.to_thread(
-                    self._aside.put, batch, str(refused), self._now_ms()
+                    self._quarantine.put, batch, str(refused), self._now_ms()
                 )
         except OSError as error:
-            _log.error("rows_not_kept", rows=rows, says=str(error))
+            _log.error("rows_not_kept", rows=rows, error=str(error))
 
     async def _tidy(self) -> None:
         while True:
@@ -189,8 +193,8 @@ class StoreWriter:
 
 
 def _positions_path(config: StoreConfig, reader: str) -> Path:
-    into = config.kind if config.kind == "embedded" else f"influxdb-{config.database}"
-    return config.folder / f"{reader}-{into}.positions.json"
+    store = config.kind if config.kind == "embedded" else f"influxdb-{config.database}"
+    return config.folder / f"{reader}-{store}.positions.json"
 
 
 def _save(path: Path, positions: Positions) -> None:

@@ -69,17 +69,16 @@ def query(
         # The store can be queried without an estate.
         estate = Estate()
     try:
-        asked = query_command.query_from_options(
+        options = query_command.QueryOptions(
             measurement,
             pick,
-            CATALOGUE,
-            wall_ms(),
             filter.where or (),
             filter.by or (),
             filter.every,
             period.from_,
             period.to,
         )
+        asked = query_command.query_from_options(options, CATALOGUE, wall_ms())
     except ValueError as error:
         usage_error([str(error)])
 
