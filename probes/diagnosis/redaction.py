@@ -180,8 +180,7 @@ class Redactor:
         return label + colon + value
 
     def _words_or_secret(self, line: str) -> str:
-        """Redacts a line whose label has no colon: `ssid Name`, `search
-        home.example`."""
+        """Redacts a line whose label has no colon, such as `ssid Some Name`."""
         match = re.match(r"(?i)(\s*(?:ssid|search|domain|addr|type)\s+)(.*)", line)
         if match and not match[1].strip().lower().startswith("type"):
             return match[1] + self._secret(match[2])
