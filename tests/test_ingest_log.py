@@ -28,7 +28,7 @@ async def test_neither_address_nor_pseudonym_is_logged_by_ingest_or_reflector(
     others = [r.getMessage() for r in caplog.records if r.name != "httpx2"]
     text = f"{events} {others}"
     assert "agent_enrolled" in text
-    assert "made durable" in text
+    assert "reports_not_durable" in text
     assert [name for name in names if name in text] == []
 
 

@@ -54,10 +54,10 @@ class Story:
     def add_page(self, page: dict[str, Any]) -> None:
         """Prints a page or resolution that the on-call person received."""
         self._pages.append(page)
-        mark = "[bold red]PAGE[/]" if page["kind"] == "page" else "[green]RESOLVED[/]"
-        self._say(f"{mark}  {page['subject']}")
         if page["kind"] != "page":
+            self._say(f"[green]{page['subject']}[/]")
             return
+        self._say(f"[bold red]PAGE[/]  {page['subject']}")
         for alert in page["alerts"]:
             for label, text in (
                 ("cause", alert["cause"]),
