@@ -64,6 +64,11 @@ def report(
     return msgspec.structs.replace(made, **changes)
 
 
+def receipt(answer: httpx2.Response) -> Receipt:
+    assert answer.status_code == 200, answer.text
+    return msgspec.json.decode(answer.content, type=Receipt)
+
+
 def body(*reports: Report) -> bytes:
     return msgspec.json.encode(reports)
 

@@ -71,7 +71,7 @@ async def main(folder, url):
         async with engines.running(
             folder, desk, rules, journal, estate=lambda: estate
         ) as engine:
-            journal.show_refused(engine.take_refused)
+            journal.show_refused(engine.add_refused_batch)
 
             async def poll():
                 refused = 0
@@ -84,7 +84,7 @@ async def main(folder, url):
                         except JournalFull:
                             refused += 1
                     # So that whoever looks on knows how far it is.
-                    print(state, bool(refused), engine.trouble or "-", flush=True)
+                    print(state, bool(refused), engine.disk_error or "-", flush=True)
                     await asyncio.sleep(0.2)
 
             state = "up"

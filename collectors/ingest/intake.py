@@ -70,6 +70,7 @@ class ReportIntake:
         self._quarantine = BodyQuarantine(config.aside, limits.kept_aside)
         self._rates = RateLimits(limits, time.monotonic)
         self._recent_ids = RecentReportIds(limits.remembered_ids)
+        self._storing: dict[tuple[str, str], asyncio.Future[bool]] = {}
         self._writes = 0
         self.failing = False
         self.stats = IngestStats()
@@ -122,27 +123,45 @@ class ReportIntake:
         fresh: dict[str, list[Report]] = {}
         accepted: list[str] = []
         refused: list[ReportRefusal] = []
+        # Reports that another body of the same agent is storing at this moment.
+        elsewhere: set[asyncio.Future[bool]] = set()
+        stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        durable = False
         parsed_bytes = 0
-        for part in parts:
-            parsed_bytes += memoryview(part).nbytes
-            if parsed_bytes > _AT_ONCE_BYTES:
-                parsed_bytes = 0
-                await asyncio.sleep(0)
-            result = read_report(part, agent, self._versions)
-            if isinstance(result, RejectedReport):
-                self.count_refused(result.reason, result.raw)
-                refused.append(result.refusal())
-                continue
-            report = with_plausible_time(result, now_ms, ahead_ms)
-            self.stats.retimed += report is not result
-            accepted.append(report.id)
-            if (report.agent, report.id) in self._recent_ids:
-                self.stats.duplicates += 1
-            else:
+        try:
+            for part in parts:
+                parsed_bytes += memoryview(part).nbytes
+                if parsed_bytes > _AT_ONCE_BYTES:
+                    parsed_bytes = 0
+                    await asyncio.sleep(0)
+                result = read_report(part, agent, self._versions)
+                if isinstance(result, RejectedReport):
+                    self.count_refused(result.reason, result.raw)
+                    refused.append(result.refusal())
+                    continue
+                report = with_plausible_time(result, now_ms, ahead_ms)
+                self.stats.retimed += report is not result
+                accepted.append(report.id)
+                key = report.agent, report.id
+                storing = self._storing.get(key, stored)
+                if key in self._recent_ids or storing is not stored:
+                    self.stats.duplicates += 1
+                    elsewhere |= {storing} - {stored}
+                    continue
+                self._storing[key] = stored
                 fresh.setdefault(report.agent, []).append(report)
-        home_site = "" if sender is None else sender.home_site
-        if fresh:
-            await self._store(fresh, home_site, provider, now_ms)
+            home_site = "" if sender is None else sender.home_site
+            if fresh:
+                await self._store(fresh, home_site, provider, now_ms)
+            durable = True
+        finally:
+            for name, reports in fresh.items():
+                for report in reports:
+                    self._storing.pop((name, report.id), None)
+            stored.set_result(durable)
+        for other in elsewhere:
+            if not await asyncio.shield(other):
+                raise NotDurable("reports cannot be made durable at the moment")
         return Receipt(tuple(accepted), tuple(refused))
 
     def count_refused(self, reason: RejectionReason, body: bytes) -> None:
