@@ -38,7 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Server
 
 
 def test_command_line_options_make_a_query() -> None:
-    asked = query_from_options(
+    query = query_from_options(
         QueryOptions(
             "plain",
             ["real:p95", "whole", "text"],
@@ -51,7 +51,7 @@ def test_command_line_options_make_a_query() -> None:
         CATALOGUE,
         NOW,
     )
-    assert asked == Query(
+    assert query == Query(
         "plain",
         (Pick("real", "p95"), Pick("whole", "mean"), Pick("text", "last")),
         START,
@@ -102,7 +102,7 @@ async def test_answers_are_tables_csv_and_json(tmp_path: Path) -> None:
             (START + 500, {"a": "é"}, {"whole": 2}),
         ]
         await store.write([batch(*rows)])
-        asked = query_from_options(
+        query = query_from_options(
             QueryOptions(
                 "plain",
                 ["real", "whole:sum", "text"],
@@ -113,18 +113,18 @@ async def test_answers_are_tables_csv_and_json(tmp_path: Path) -> None:
             CATALOGUE,
             NOW,
         )
-        answer = await store.query(asked)
-    assert table(answer, asked).splitlines() == [
+        answer = await store.query(query)
+    assert table(answer, query).splitlines() == [
         "time                  a    real_mean  whole_sum  text_last",
         "--------------------  ---  ---------  ---------  ---------",
         '2026-09-28T00:00:00Z  x,1        1.5          -  =cmd("x")',
         "2026-09-28T00:00:00Z  é            -          2          -",
     ]
-    read = list(csv.DictReader(io.StringIO(comma_separated(answer, asked))))
+    read = list(csv.DictReader(io.StringIO(comma_separated(answer, query))))
     assert read[0]["a"] == "x,1"
     assert read[0]["whole_sum"] == ""
     assert read[0]["text_last"].startswith("'=")
-    assert json.loads(as_json(answer, asked)) == [
+    assert json.loads(as_json(answer, query)) == [
         {
             "time": "2026-09-28T00:00:00Z",
             "a": "x,1",
@@ -133,7 +133,7 @@ async def test_answers_are_tables_csv_and_json(tmp_path: Path) -> None:
         },
         {"time": "2026-09-28T00:00:00Z", "a": "é", "whole_sum": 2},
     ]
-    assert "nothing was measured" in table([], asked)
+    assert "nothing was measured" in table([], query)
 
 
 async def test_an_export_has_every_row_of_either_store(
@@ -144,8 +144,8 @@ async def test_an_export_has_every_row_of_either_store(
         for n in range(300)
     ]
     files = []
-    async with embedded(tmp_path) as one, influx(server) as other:
-        for number, store in enumerate((one, other)):
+    async with embedded(tmp_path) as embedded_store, influx(server) as database:
+        for number, store in enumerate((embedded_store, database)):
             await store.write([batch(*rows)])
             for kind in ("csv", "json", "parquet"):
                 out = tmp_path / f"{number}.{kind}"

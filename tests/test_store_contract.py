@@ -49,12 +49,12 @@ async def test_every_aggregate_of_numbers(store: Store) -> None:
         ]
     )
     names = ("mean", "min", "max", "sum", "count", "last", "p50", "p95", "p99")
-    (found,) = await values(store, ask(*(f"real:{n}" for n in names)))
+    (row,) = await values(store, ask(*(f"real:{n}" for n in names)))
     expected = (sum(reals) / 11, -3.5, 9.5, sum(reals), 11, 5.0, 4.0, 8.0, 9.5)
-    assert found == pytest.approx(expected)
-    (found,) = await values(store, ask(*(f"whole:{n}" for n in names)))
-    assert found == (5.0, 0, 10, 55, 11, 10, 5, 9, 10)
-    assert [type(value) for value in found] == [float] + [int] * 8
+    assert row == pytest.approx(expected)
+    (row,) = await values(store, ask(*(f"whole:{n}" for n in names)))
+    assert row == (5.0, 0, 10, 55, 11, 10, 5, 9, 10)
+    assert [type(value) for value in row] == [float] + [int] * 8
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ async def test_a_percentile_is_the_value_at_the_nearest_rank(
 
 
 async def test_percentiles_may_be_of_means(store: Store) -> None:
-    """Of five minutes each, as suppliers bill, and of each group."""
+    """Percentiles of five-minute means, as suppliers bill, by group."""
     rows = [
         (START + n * MINUTE, {"a": a}, {"real": float(n % 5 + n // 5 * 10), "whole": n})
         for a in ("x", "y")
@@ -110,8 +110,8 @@ async def test_a_percentile_of_any_number_of_values_is_at_its_rank(
     async with embedded(tmp_path / str(count)) as files:
         rows = [(START + n, {"a": "x"}, {"whole": n + 1}) for n in range(count)]
         await files.write([batch(*rows)])
-        found = await values(files, ask("whole:p50", "whole:p95", "whole:p99"))
-    assert found == [tuple((count * p + 50) // 100 for p in (50, 95, 99))]
+        percentiles = await values(files, ask("whole:p50", "whole:p95", "whole:p99"))
+    assert percentiles == [tuple((count * p + 50) // 100 for p in (50, 95, 99))]
 
 
 async def test_percentiles_of_buckets_of_very_different_size(store: Store) -> None:
@@ -210,8 +210,8 @@ async def test_a_mean_without_weight_is_absent(store: Store) -> None:
         ]
     )
     assert await store.query(ask("share:mean", "share:weight")) == []
-    found = await store.query(ask("share:mean", "share:weight", "share:count"))
-    assert [row.values for row in found] == [{"share_count": 2}]
+    rows = await store.query(ask("share:mean", "share:weight", "share:count"))
+    assert [row.values for row in rows] == [{"share_count": 2}]
 
 
 async def test_texts_have_a_last_and_a_count(store: Store) -> None:
@@ -437,12 +437,12 @@ async def test_any_text_in_a_tag_can_be_queried(
             assert sum(count for *_, count in grouped) == len(  # type: ignore[misc]
                 {(a, b) for a, b, _ in grouped}
             )
-            found = []
+            answer = []
             for a, b in tags:
                 where = (Where("a", (a,)), Where("b", (b,)))
-                found.append(await values(store, ask("whole:sum", where=where)))
-            assert all(found)
-            answers.append((grouped, found))
+                answer.append(await values(store, ask("whole:sum", where=where)))
+            assert all(answer)
+            answers.append((grouped, answer))
     assert answers[0] == answers[1]
 
 

@@ -91,13 +91,13 @@ def test_however_files_are_merged_each_write_is_read_once(
                 piece = file_layout.stored_file(Path(name), START)
                 assert piece is not None
                 content[piece] = set().union(*(content[p] for p in merge.files))
-        standing = file_layout.current_files(content)
-        read = [one for piece in standing for one in content[piece]]
+        current = file_layout.current_files(content)
+        read = [write for file in current for write in content[file]]
         assert sorted(read) == sorted(written)
-        scan = file_layout.plan_scan(standing, START, START + DAY)
+        scan = file_layout.plan_scan(current, START, START + DAY)
         for hour in range(6):
             start = START + hour * HOUR
-            over = [p for p in standing if p.start_ms <= start < p.end_ms]
+            over = [p for p in current if p.start_ms <= start < p.end_ms]
             inside = any(a <= start < b for a, b in scan.ranges)
             assert inside or len(over) <= 1
             assert {p.path for p in over} <= set(scan.mixed if inside else scan.plain)
@@ -189,9 +189,11 @@ async def test_sums_stay_right_if_rows_are_late_or_repeated(
                 span = (START - 4 * DAY, now + 1)
                 query = ask("whole:sum", "whole:count", by=("a",), span=span)
                 assert await values(store, query) == [
-                    (tag, sum(found), len(found))
+                    (tag, sum(numbers), len(numbers))
                     for tag in sorted({tag for tag, _ in truth})
-                    for found in [[v for (of, _), v in truth.items() if of == tag]]
+                    for numbers in [
+                        [v for (name, _), v in truth.items() if name == tag]
+                    ]
                 ]
 
 
@@ -234,17 +236,17 @@ async def test_a_reader_never_fails_while_another_process_writes_and_compacts(
     with _child(script) as child:
         assert child.stdout is not None
         async with EmbeddedStore(tmp_path / "s", CATALOGUE) as store:
-            asked = last = 0
-            while asked < 150 or last < 150:
-                said = int(child.stdout.readline()) if asked % 2 else last
-                found = await values(store, ask("whole:sum", "whole:count"))
-                if not found:
+            queries = last = 0
+            while queries < 150 or last < 150:
+                acknowledged = int(child.stdout.readline()) if queries % 2 else last
+                answer = await values(store, ask("whole:sum", "whole:count"))
+                if not answer:
                     continue
-                ((total, count),) = found
+                ((total, count),) = answer
                 assert total == count, "a row was read twice"
                 assert isinstance(count, int)
-                assert count >= max(said, last), "a row was not read"
-                asked, last = asked + 1, count
+                assert count >= max(acknowledged, last), "a row was not read"
+                queries, last = queries + 1, count
 
 
 async def test_kill_9_while_writing_loses_nothing_acknowledged(tmp_path: Path) -> None:
@@ -317,8 +319,8 @@ async def test_a_file_with_corrupted_data_is_ignored(tmp_path: Path) -> None:
 
 async def test_a_day_is_deleted_when_its_retention_is_over(tmp_path: Path) -> None:
     short = [
-        type(each)(**{**_fields(each), "retention_days": days})
-        for each, days in zip(CATALOGUE, (400, 30), strict=True)
+        type(declared)(**{**_fields(declared), "retention_days": days})
+        for declared, days in zip(CATALOGUE, (400, 30), strict=True)
     ]
     async with embedded(tmp_path, Catalogue(short)) as store:
         await store.write(
@@ -424,11 +426,11 @@ def test_the_files_are_plain_parquet_for_any_tool(tmp_path: Path) -> None:
 
     asyncio.run(fill())
     files = f"'{tmp_path}/shared/plain/*/*.parquet'"
-    found = duckdb.sql(
+    rows = duckdb.sql(
         f"SELECT epoch_ms(time_ms), a, whole, real FROM {files}"
     ).fetchall()
-    assert [row[1:] for row in found] == [("é", 7, 0.5)]
-    assert (found[0][0].year, found[0][0].hour) == (2026, 0)
+    assert [row[1:] for row in rows] == [("é", 7, 0.5)]
+    assert (rows[0][0].year, rows[0][0].hour) == (2026, 0)
 
 
 def test_a_full_disk_is_reported_and_leaves_no_incomplete_file(tmp_path: Path) -> None:

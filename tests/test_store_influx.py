@@ -80,12 +80,12 @@ async def test_a_real_server_returns_any_value_unchanged(
     fields = [dict(zip(("whole", "real", "text"), row, strict=True)) for row in rows]
     async with influx(server) as store:
         await store.write(
-            [batch(*((START + n, {}, each) for n, each in enumerate(fields)))]  # type: ignore[misc]
+            [batch(*((START + n, {}, row) for n, row in enumerate(fields)))]  # type: ignore[misc]
         )
         query = ask("whole:last", "real:last", "text:last", every=1)
         query = msgspec.structs.replace(query, to_ms=START + len(rows))
-        found = await values(store, query)
-    assert found == [(START + n, *row) for n, row in enumerate(rows)]
+        answer = await values(store, query)
+    assert answer == [(START + n, *row) for n, row in enumerate(rows)]
 
 
 @settings(max_examples=25, deadline=None)
@@ -99,9 +99,9 @@ async def test_identifiers_literals_and_patterns_mean_the_text_itself(
         await store.write([ROW])
         database = store.databases[False]
         for text in clean:
-            asked = f"SELECT last({identifier(text or 'x')}) FROM m"
-            asked += f" WHERE t = {literal(text)} AND u =~ {regex(exactly(text))}"
-            assert await asker.query(database, asked) == []
+            statement = f"SELECT last({identifier(text or 'x')}) FROM m"
+            statement += f" WHERE t = {literal(text)} AND u =~ {regex(exactly(text))}"
+            assert await asker.query(database, statement) == []
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,11 @@ async def test_a_pattern_of_a_text_matches_that_text_alone(
         await store.write([batch(*rows)])
         database = store.databases[False]
         async with connection(server) as asker:
-            (found,) = await asker.query(
+            (series,) = await asker.query(
                 database,
                 f"SELECT sum(whole) FROM plain WHERE a =~ {regex(exactly(text))}",
             )
-    assert found.values == [[0, 1]]
+    assert series.values == [[0, 1]]
 
 
 def test_grafana_gets_the_same_query_with_its_variables() -> None:
@@ -164,11 +164,11 @@ def test_a_weighted_mean_is_calculated_in_a_subquery() -> None:
         ("group",),
         300_000,
     )
-    asked = render(
+    text = render(
         query, DECLARED.measurement("experience"), Grafana(variables={"group": "group"})
     )
     having = 'WHERE $timeFilter AND "group" =~ /^$group$/ AND "by" = \'place\''
-    assert asked == (
+    assert text == (
         'SELECT sum("call_poor_ratio:product") / sum("call_poor_ratio:weight")'
         ' AS "call_poor_ratio_mean", last("agents") AS "agents_last"'
         ' FROM (SELECT "call_poor_ratio" * "calls" AS "call_poor_ratio:product",'
@@ -210,7 +210,7 @@ async def test_a_real_server_refuses_only_the_rows_of_the_wrong_type(
 
 
 class Fake:
-    """An HTTP server that answers as it is told, and remembers what it was asked."""
+    """An HTTP server with given answers that keeps the requests."""
 
     def __init__(
         self,
@@ -219,7 +219,9 @@ class Fake:
     ) -> None:
         self._answer, self._tls = answer, tls
         self._busy: set[asyncio.Task[None]] = set()
-        self.asked: list[tuple[str, dict[str, list[str]], dict[str, str], bytes]] = []
+        self.requests: list[
+            tuple[str, dict[str, list[str]], dict[str, str], bytes]
+        ] = []
 
     async def __aenter__(self) -> Fake:
         self._server = await asyncio.start_server(
@@ -261,7 +263,7 @@ class Fake:
                 body = gzip.decompress(body)
             method, target, _ = first.split(" ")
             parts = urlsplit(target)
-            self.asked.append((parts.path, parse_qs(parts.query), headers, body))
+            self.requests.append((parts.path, parse_qs(parts.query), headers, body))
             answer = self._answer(method, parts.path, body)
             if answer is None:
                 await asyncio.sleep(3600)
@@ -319,7 +321,7 @@ async def test_each_version_is_written_to_in_its_own_way(
 ) -> None:
     async with fake(version, token="u:p") as (store, server):
         await store.write([ROW])
-    (wrote,) = [each for each in server.asked if each[0].endswith("write")]
+    (wrote,) = [request for request in server.requests if request[0].endswith("write")]
     assert wrote[0] == path
     assert wrote[1]["precision"] == ["ms"]
     assert wrote[1].get("db", wrote[1].get("bucket")) == ["db"]
@@ -340,7 +342,7 @@ async def test_a_server_without_version_and_v2_is_detected() -> None:
         async with InfluxStore(talk, "db", CATALOGUE) as store:
             await store.write([ROW])
             await store.write([ROW])
-    wrote = [each[0] for each in server.asked if each[0].endswith("write")]
+    wrote = [request[0] for request in server.requests if request[0].endswith("write")]
     assert wrote == ["/api/v2/write", "/write", "/write"]
 
 
@@ -402,8 +404,8 @@ def _refuses(version: str) -> Callable[[bytes], bytes]:
                 {"original_line": "x", "line_number": at + 1, "error_message": "no"}
                 for at in bad
             ]
-            said = "partial write of line protocol occurred"
-            return http(400, {"error": said, "data": data})
+            error = "partial write of line protocol occurred"
+            return http(400, {"error": error, "data": data})
         return http(400, {"error": conflict})
 
     return answer
@@ -426,8 +428,8 @@ async def test_refused_rows_are_identified_and_the_others_written(version: str) 
     async with fake(version, write) as (store, _):
         with pytest.raises(RowsRefused) as refused:
             await store.write([batch(*rows[:5]), batch(*rows[5:])])
-    found = [n for each in refused.value.batches for n in each.field("whole")]
-    assert found == [5, 11]
+    numbers = [n for batch in refused.value.batches for n in batch.field("whole")]
+    assert numbers == [5, 11]
     assert taken == {0, 2, 4, 6, 8, 10}
 
 
@@ -443,8 +445,8 @@ async def test_a_whole_refusal_is_halved_until_the_line_is_found() -> None:
     async with fake("2", write) as (store, server):
         with pytest.raises(RowsRefused) as refused:
             await store.write([batch(*rows)])
-    assert [each.times_ms for each in refused.value.batches] == [[START + 7]]
-    wrote = [each[3] for each in server.asked if each[0].endswith("write")]
+    assert [batch.times_ms for batch in refused.value.batches] == [[START + 7]]
+    wrote = [request[3] for request in server.requests if request[0].endswith("write")]
     good = {
         line for body in wrote if b"whole=7i" not in body for line in body.split(b"\n")
     }
@@ -459,7 +461,7 @@ async def test_a_request_that_is_too_large_is_halved() -> None:
     rows = [(START + n, {"a": "x"}, {"whole": n}) for n in range(64)]
     async with fake("1.8", write) as (store, server):
         await store.write([batch(*rows)])
-    wrote = [e[3].count(b"\n") + 1 for e in server.asked if e[0].endswith("write")]
+    wrote = [e[3].count(b"\n") + 1 for e in server.requests if e[0].endswith("write")]
     assert sum(count for count in wrote if count <= 10) == 64
 
 
@@ -500,8 +502,8 @@ async def test_an_answer_in_several_chunks_is_joined() -> None:
 
     body = "\n".join([chunk(1, False), chunk(2, False), chunk(3, True)]) + "\n"
     async with fake("1.8", other=lambda *_: http(200, body)) as (store, _):
-        found = await values(store, ask("whole:sum", by=("a",), every=1))
-    assert found == [(START + n, "x", n) for n in (1, 2, 3)]
+        rows = await values(store, ask("whole:sum", by=("a",), every=1))
+    assert rows == [(START + n, "x", n) for n in (1, 2, 3)]
 
 
 async def test_a_database_is_created_with_the_catalogues_retention(
@@ -513,10 +515,10 @@ async def test_a_database_is_created_with_the_catalogues_retention(
         await store.write([ROW, private])
         async with connection(server) as asker:
             for database in store.databases.values():
-                (found,) = await asker.query(
+                (series,) = await asker.query(
                     database, f'SHOW RETENTION POLICIES ON "{database}"'
                 )
-                assert found.values[0][:2] == ["autogen", f"{36_500 * 24}h0m0s"]
+                assert series.values[0][:2] == ["autogen", f"{36_500 * 24}h0m0s"]
                 await asker.query("", f'DROP DATABASE "{database}"')
         # Dropped behind our back: it is made again.
         await store.write([ROW])
@@ -533,7 +535,7 @@ async def test_buckets_are_created_on_2_and_databases_on_3() -> None:
 
     async with fake("2", other=two) as (store, server):
         await store.write([ROW])
-    (made,) = [each for each in server.asked if each[3].startswith(b"{")]
+    (made,) = [request for request in server.requests if request[3].startswith(b"{")]
     assert made[0] == "/api/v2/buckets"
     assert json.loads(made[3]) == {
         "orgID": "0a",
@@ -542,7 +544,7 @@ async def test_buckets_are_created_on_2_and_databases_on_3() -> None:
     }
     async with fake("3", other=lambda *_: http(200, {})) as (store, server):
         await store.write([ROW])
-    (made,) = [each for each in server.asked if each[3].startswith(b"{")]
+    (made,) = [request for request in server.requests if request[3].startswith(b"{")]
     assert made[0] == "/api/v3/configure/database"
     assert json.loads(made[3]) == {"db": "db", "retention_period": "36500d"}
 
@@ -554,19 +556,19 @@ async def test_a_token_that_may_only_write_is_enough(tmp_path: Path) -> None:
     ):
         await store.write([ROW])
         await store.write([ROW])
-    wrote = [each for each in server.asked if each[0] == "/api/v2/write"]
+    wrote = [request for request in server.requests if request[0] == "/api/v2/write"]
     assert len(wrote) == 2
 
 
 async def test_a_real_server_that_asks_for_a_password(tmp_path: Path) -> None:
-    one = services.influxd(tmp_path)
-    services.only_of_1(one)
+    influxd = services.influxd(tmp_path)
+    services.only_of_1(influxd)
     config = tmp_path / "influxdb.conf"
     config.write_text(
         config.read_text().replace("[http]", "[http]\n  auth-enabled = true")
     )
-    url = f"http://127.0.0.1:{one.port}"
-    with services.running(one):
+    url = f"http://127.0.0.1:{influxd.port}"
+    with services.running(influxd):
         async with InfluxServer(url) as first:
             await first.query(
                 "", "CREATE USER admin WITH PASSWORD 'secret word' WITH ALL PRIVILEGES"
@@ -599,13 +601,13 @@ async def test_only_a_server_with_a_trusted_certificate_gets_the_token(
         trusting = InfluxServer(server.url, "u:p", ca_file=made.authority)
         async with InfluxStore(trusting, "db", CATALOGUE) as store:
             await store.write([ROW])
-        assert "/api/v2/write" in [each[0] for each in server.asked]
-        server.asked.clear()
+        assert "/api/v2/write" in [request[0] for request in server.requests]
+        server.requests.clear()
         strict = InfluxServer(server.url, "u:p")
         async with InfluxStore(strict, "db", CATALOGUE) as store:
             with pytest.raises(Away, match=r"(?i)certificate"):
                 await store.write([ROW])
-        assert server.asked == []
+        assert server.requests == []
 
 
 @pytest.mark.parametrize("version", ["1.6", "1.8", "2", "3"])

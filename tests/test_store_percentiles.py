@@ -34,10 +34,10 @@ def test_every_number_of_values_has_a_quantile_that_gives_its_rank(
 def test_only_numbers_that_occur_need_a_quantile(
     percent: int, least: int, more: int, data: st.DataObject
 ) -> None:
-    found = list(quantiles(percent, least, least + more))
-    assert found[0][0] == least
+    ranges = list(quantiles(percent, least, least + more))
+    assert ranges[0][0] == least
     count = data.draw(st.integers(least, least + more))
-    q = [q for start, q in found if start <= count][-1]
+    q = [q for start, q in ranges if start <= count][-1]
     # Nowhere so close to a whole number that floating point could round it up.
     assert rank(count, percent) - 1 < q * count * (1 - 1e-12)
     assert q * count * (1 + 1e-12) <= rank(count, percent) or percent == 50

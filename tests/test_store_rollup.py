@@ -75,7 +75,7 @@ def age(folder: Path) -> None:
 
 
 def some_rows(chance: random.Random, first: int, last: int, count: int) -> list[object]:
-    found: list[object] = []
+    rows: list[object] = []
     for _ in range(count):
         fields: dict[str, object] = {}
         if chance.random() < 0.8:
@@ -89,8 +89,8 @@ def some_rows(chance: random.Random, first: int, last: int, count: int) -> list[
         if chance.random() < 0.5 or not fields:
             fields["text"] = chance.choice(["é", "b", "'c'"])
         tags = {"a": chance.choice("xyz"), "b": chance.choice(["1", ""])}
-        found.append((chance.randrange(first, last), tags, fields))
-    return found
+        rows.append((chance.randrange(first, last), tags, fields))
+    return rows
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -101,7 +101,7 @@ async def test_rolled_up_days_answer_every_query_as_the_rows_do(
     numbers = [Pick(f, a) for f in ("whole", "real") for a in EXACT]
     numbers += [Pick("share", "mean"), Pick("share", "weight")]
     texts = [Pick("text", "last"), Pick("text", "count"), Pick("never", "mean")]
-    questions = [
+    queries = [
         question(every, *numbers, *texts, by=by)
         for every in (None, 5 * MINUTE, HOUR, 6 * HOUR)
         for by in ((), ("b", "a"))
@@ -109,7 +109,7 @@ async def test_rolled_up_days_answer_every_query_as_the_rows_do(
     for minutes in (7, 5, 60):
         edges = [START + n * minutes * MINUTE for n in (0, 9, 12, 13, 24, 25, 28)]
         spans = tuple(zip(edges[::2], [*edges[1::2], START + 2 * DAY], strict=True))
-        questions.append(
+        queries.append(
             msgspec.structs.replace(
                 question(None, *numbers, *texts, by=("a",)),
                 from_ms=START,
@@ -117,7 +117,7 @@ async def test_rolled_up_days_answer_every_query_as_the_rows_do(
                 spans=spans,
             )
         )
-    questions.append(
+    queries.append(
         Query(
             "plain",
             (Pick("whole", "sum"), Pick("whole", "p95")),
@@ -131,11 +131,11 @@ async def test_rolled_up_days_answer_every_query_as_the_rows_do(
         for _ in range(6):
             rows = some_rows(chance, START, START + 2 * DAY + 2 * HOUR, 100)
             await store.write([batch(*rows)])  # type: ignore[arg-type]
-        before = [await store.query(each) for each in questions]
+        before = [await store.query(query) for query in queries]
         await store.tidy(CLOSED)
         assert [len(files(tmp_path, label)) for label in ("1h", "5m")] == [2, 2]
-        for each, rows_said in zip(questions, before, strict=True):
-            assert plain(await store.query(each)) == same(rows_said), each
+        for query, expected in zip(queries, before, strict=True):
+            assert plain(await store.query(query)) == same(expected), query
 
 
 async def test_late_rows_are_seen_at_once_and_rolled_up_again(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ async def test_late_rows_are_seen_at_once_and_rolled_up_again(tmp_path: Path) ->
         late = (START + 30, {"a": "x"}, {"whole": 5})
         changed = (START, {"a": "x"}, {"whole": 100})
         await store.write([batch(late, changed)])
-        said = (await store.query(query))[0].values
-        assert said == {"whole_sum": 1440 + 5 + 99, "whole_count": 1441}
+        values_before = (await store.query(query))[0].values
+        assert values_before == {"whole_sum": 1440 + 5 + 99, "whole_count": 1441}
 
         age(tmp_path)
         await store.tidy(CLOSED + 2 * HOUR)
@@ -160,7 +160,7 @@ async def test_late_rows_are_seen_at_once_and_rolled_up_again(tmp_path: Path) ->
         await store.tidy(CLOSED + 4 * HOUR)
         (again,) = files(tmp_path, "1h")
         assert again.name != rolled.name
-        assert (await store.query(query))[0].values == said
+        assert (await store.query(query))[0].values == values_before
 
 
 async def test_a_damaged_or_missing_roll_up_only_costs_time(
@@ -204,8 +204,8 @@ async def test_a_roll_up_made_before_its_weights_were_declared_is_made_again(
 
 async def test_a_rolled_up_day_is_read(tmp_path: Path) -> None:
     """A roll-up that says something else is believed: so it is what was read."""
-    async with embedded(tmp_path / "a") as one, embedded(tmp_path / "b") as other:
-        for store, value in ((one, 7), (other, 8)):
+    async with embedded(tmp_path / "a") as changed, embedded(tmp_path / "b") as other:
+        for store, value in ((changed, 7), (other, 8)):
             await store.write([batch((START, {"a": "x"}, {"whole": value}))])
             await store.tidy(CLOSED)
         (mine,), (theirs,) = files(tmp_path / "a", "1h"), files(tmp_path / "b", "1h")
@@ -213,9 +213,9 @@ async def test_a_rolled_up_day_is_read(tmp_path: Path) -> None:
         whole = ask("whole:sum", span=(START, START + DAY))
         part = ask("whole:sum", span=(START, START + DAY - 1))
         ranked = ask("whole:p50", span=(START, START + DAY))
-        assert (await one.query(whole))[0].values == {"whole_sum": 8}
-        assert (await one.query(part))[0].values == {"whole_sum": 7}
-        assert (await one.query(ranked))[0].values == {"whole_p50": 7}
+        assert (await changed.query(whole))[0].values == {"whole_sum": 8}
+        assert (await changed.query(part))[0].values == {"whole_sum": 7}
+        assert (await changed.query(ranked))[0].values == {"whole_p50": 7}
 
 
 def test_the_parts_of_a_day_are_joined_to_few_row_groups(tmp_path: Path) -> None:

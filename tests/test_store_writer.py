@@ -76,17 +76,17 @@ async def _until(store: Store, rows: int) -> None:
     """Until the store answers that it has so many; never more."""
     query = ask("whole:count", "whole:sum", span=SPAN)
     async with asyncio.timeout(60):
-        while (found := await _counted(store, query)) != (rows, rows):
-            assert found is None or found[0] <= rows  # type: ignore[operator]
+        while (answer := await _counted(store, query)) != (rows, rows):
+            assert answer is None or answer[0] <= rows  # type: ignore[operator]
             await asyncio.sleep(0.05)
 
 
 async def _counted(store: Store, query: object) -> tuple[object, ...] | None:
     try:
-        (found,) = await values(store, query)  # type: ignore[arg-type]
+        (answer,) = await values(store, query)  # type: ignore[arg-type]
     except (QueryFailed, ValueError):
         return None
-    return found
+    return answer
 
 
 @pytest.fixture
@@ -153,8 +153,8 @@ async def test_a_writer_killed_again_and_again_ends_with_every_row_once(
             seen.append((p := (positions or {}).get("poll")) and p.offset)
             async with open_store(config, CATALOGUE) as store:
                 # All that the saved position says is there.
-                found = await _counted(store, ask("whole:count", span=SPAN))
-                assert found is not None or positions is None
+                answer = await _counted(store, ask("whole:count", span=SPAN))
+                assert answer is not None or positions is None
         assert seen == sorted(seen, key=lambda offset: offset or 0)
         async with _written(tmp_path, config) as (_, store):
             await _until(store, 8000)
@@ -171,7 +171,7 @@ def _child(script: str) -> Iterator[subprocess.Popen[str]]:
 
 
 class Moody:
-    """A store in memory that fails as it is told."""
+    """A store in memory with given failures."""
 
     catalogue = CATALOGUE
 
