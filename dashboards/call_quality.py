@@ -1,9 +1,9 @@
-"""Whether a group's calls are good: the one place of the limits, and of the verdict.
+"""Whether a group's calls are good: the only place for the limits and the verdict.
 
 Limits for "fair" are Microsoft's media targets (2018: round trip 100 ms, loss 1 %,
-jitter 30 ms); over 10 % of poor runs its own assessment tool fails a place, and so does
-the rule `calls_poor_site`. MOS: under 3.6 some, under 3.1 nearly all users are
-dissatisfied (ITU-T G.107, Annex B). Pure.
+jitter 30 ms). Above 10 % of poor runs its own assessment tool fails a place, and the
+rule `calls_poor_site` fires. MOS: below 3.6 some users are dissatisfied, below 3.1
+nearly all (ITU-T G.107, Annex B). Pure.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Criterion:
             return "bad"
         return "warn" if sign * value > sign * self.good else "ok"
 
-    def said(self, value: float) -> str:
-        """The value as a person reads it."""
+    def value_text(self, value: float) -> str:
+        """Returns the value with its unit, for people."""
         if self.unit == "ratio":
             return figure_text.percent(value, 1)
         if self.unit == "ms":
@@ -47,7 +47,7 @@ class Criterion:
         return figure_text.number(value, digits=1)
 
     def limit(self, value: float) -> str:
-        return self.said(value).replace(".0%", "%")
+        return self.value_text(value).replace(".0%", "%")
 
 
 CRITERIA = (
@@ -57,13 +57,13 @@ CRITERIA = (
     Criterion("loss_mean_ratio", "loss", 0.01, 0.03, "ratio"),
     Criterion("jitter_p95_ms", "jitter", 30, 60, "ms"),
 )
-BY_FIELD = {each.field: each for each in CRITERIA}
+BY_FIELD = {criterion.field: criterion for criterion in CRITERIA}
 _WORDS: dict[Level, str] = {"ok": "Good", "warn": "Fair", "bad": "Poor"}
 _ORDER: tuple[Level, ...] = ("ok", "warn", "bad")
 
 
 class CallVerdict(NamedTuple):
-    """`why` names what decides, unless all is good."""
+    """`why` names the deciding figure, unless all is good."""
 
     level: Level
     word: str
@@ -71,31 +71,31 @@ class CallVerdict(NamedTuple):
 
 
 def verdict(values: Mapping[str, float], suffix: str = "_last") -> CallVerdict:
-    """The worst of the criteria that are known; `values` by field and `suffix`."""
+    """Returns the worst of the known criteria; keys of `values` are field + suffix."""
     known = [
-        (each, value)
-        for each in CRITERIA
-        if (value := values.get(each.field + suffix)) is not None
+        (criterion, value)
+        for criterion in CRITERIA
+        if (value := values.get(criterion.field + suffix)) is not None
     ]
     if not known:
         return CallVerdict("none", "Not measured")
     worst, value = max(known, key=lambda pair: _ORDER.index(pair[0].level(pair[1])))
     level = worst.level(value)
-    why = "" if level == "ok" else f"{worst.title} {worst.said(value)}"
+    why = "" if level == "ok" else f"{worst.title} {worst.value_text(value)}"
     return CallVerdict(level, _WORDS[level], why)
 
 
 def criteria() -> str:
-    """What the words mean, in two sentences."""
+    """Returns what good, fair and poor mean."""
 
-    def told(which: str, less: str, more: str) -> str:
+    def limits_text(which: str, less: str, more: str) -> str:
         limits = [
-            f"{each.title} {less if each.is_less_worse else more} "
-            f"{each.limit(getattr(each, which))}"
-            for each in CRITERIA
+            f"{criterion.title} {less if criterion.is_less_worse else more} "
+            f"{criterion.limit(getattr(criterion, which))}"
+            for criterion in CRITERIA
         ]
         return f"{', '.join(limits[:-1])} and {limits[-1]}"
 
-    good = told("good", "at least", "at most")
-    poor = told("poor", "under", "over").replace(" and ", " or ")
-    return f"Good: {good}. Poor: {poor}. Fair: between them. The worst figure decides."
+    good = limits_text("good", "at least", "at most")
+    poor = limits_text("poor", "below", "above").replace(" and ", " or ")
+    return f"Good: {good}. Poor: {poor}. Fair: in between. The worst figure decides."

@@ -1,4 +1,4 @@
-"""Figures as British people read them. Pure; absent values are said, never 0."""
+"""Figures as British people read them. Pure. An absent value has a text, never 0."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from probes.wire.durations import duration_text
 
 LONDON = ZoneInfo("Europe/London")
 NOTHING = "no data"
-# Of a group without figures: it is small, or would tell of a small one by subtraction.
-HIDDEN = "not shown: too few laptops, here or in a group beside it"
-# A figure that fewer gave than may be told of, in a group that may be shown.
+# For a group without figures: it is too small, or would reveal a small one by
+# subtraction.
+HIDDEN = "not shown: too few laptops, here or in a related group"
+# For a figure from too few laptops, in a group that may be shown.
 TOO_FEW = "too few laptops"
-NOT_THERE = "not there: no laptop with the agent"
+NO_LAPTOPS = "no laptop with the agent"
 NOT_MEASURED = "not measured"
 NOT_KNOWN = "not known: the store does not answer"
 NOT_IN_OFFICES = "not counted in offices"
-# Of calls that got nowhere there is no delay, and nothing to hear.
-FAILED = "no call got through"
+# A failed call has neither delay nor quality.
+FAILED = "no call succeeded"
 _DAYS = (
     "Monday",
     "Tuesday",
@@ -38,7 +39,7 @@ _NAMES = {
     "ups": "UPS",
     "web": "Web",
 }
-# Where poor calls break (`probes.wire.call_cause`).
+# Where poor calls fail (`probes.wire.call_cause`).
 CAUSES = {
     "laptop": "Laptop",
     "wifi": "Wi-Fi",
@@ -53,7 +54,7 @@ _RATES = ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"))
 
 
 def percent(ratio: float | None, digits: int = 0) -> str:
-    """`0.853` → `85%`. Never rounds up to 100% what is not all of it."""
+    """Returns `85%` for `0.853`. Never rounds up to 100%."""
     if ratio is None:
         return NOTHING
     if ratio == 1:
@@ -65,7 +66,7 @@ def percent(ratio: float | None, digits: int = 0) -> str:
 
 
 def rate(bps: float | None) -> str:
-    """`94_200_000` → `94 Mbit/s`."""
+    """Returns `94 Mbit/s` for `94_200_000`."""
     if bps is None:
         return NOTHING
     for size, unit in _RATES:
@@ -77,7 +78,7 @@ def rate(bps: float | None) -> str:
 
 
 def number(value: float | None, unit: str = "", digits: int = 0) -> str:
-    """`12.34, "ms"` → `12 ms`."""
+    """Returns `12 ms` for `12.34, "ms"`."""
     if value is None:
         return NOTHING
     return f"{value:,.{digits}f}" + (f" {unit}" if unit else "")
@@ -89,7 +90,7 @@ def duration(ms: float) -> str:
 
 
 def ago(then_ms: int | None, now_ms: int) -> str:
-    """`20 s ago`; a time just ahead of our clock is `now`."""
+    """Returns `20 s ago`; a time just ahead of our clock is `now`."""
     if then_ms is None:
         return "never"
     if then_ms >= now_ms - 1000:
@@ -98,47 +99,52 @@ def ago(then_ms: int | None, now_ms: int) -> str:
 
 
 def when(time_ms: int, zone: ZoneInfo = LONDON) -> str:
-    """`Mon 23 Nov, 14:05`."""
+    """Returns `Mon 23 Nov, 14:05`."""
     at = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone)
     return f"{at:%a} {at.day} {at:%b}, {at:%H:%M}"
 
 
 def clock(time_ms: int, zone: ZoneInfo = LONDON) -> str:
-    """`14:05:09`."""
+    """Returns `14:05:09`."""
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone):%H:%M:%S}"
 
 
 def hour(time_ms: int, zone: ZoneInfo = LONDON) -> str:
-    """`14:05`."""
+    """Returns `14:05`."""
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone):%H:%M}"
 
 
 def day(value: date) -> str:
-    """`31 March 2027`."""
+    """Returns `31 March 2027`."""
     return f"{value.day} {value:%B %Y}"
 
 
 def iso(time_ms: int) -> str:
-    """For machines and `<time datetime>`: `2026-11-23T14:05:09Z`."""
+    """Returns `2026-11-23T14:05:09Z`, for machines and `<time datetime>`."""
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def hours(value: OpeningHours) -> str:
-    """`Monday to Friday, 08:00 to 18:00`; `at all hours`."""
+    """Returns `Monday to Friday, 08:00 to 18:00` or `at all hours`."""
     ranges = value.ranges or (OpenRange(opens=value.opens, closes=value.closes),)
-    told = [
-        (_weekdays(value.days if each.days is None else each.days), each)
-        for each in ranges
+    by_days = [
+        (
+            _weekdays(value.days if open_range.days is None else open_range.days),
+            open_range,
+        )
+        for open_range in ranges
     ]
-    if [(days, each.opens, each.closes) for days, each in told] == [
+    if [(days, times.opens, times.closes) for days, times in by_days] == [
         ("every day", "00:00", "24:00")
     ]:
         return "at all hours"
-    return "; ".join(f"{days}, {each.opens} to {each.closes}" for days, each in told)
+    return "; ".join(
+        f"{days}, {times.opens} to {times.closes}" for days, times in by_days
+    )
 
 
 def _weekdays(days: Iterable[int]) -> str:
-    """`Monday to Friday and Sunday`."""
+    """Returns `Monday to Friday and Sunday`."""
     known = sorted(set(days))
     if len(known) == 7:
         return "every day"
@@ -148,7 +154,7 @@ def _weekdays(days: Iterable[int]) -> str:
             runs[-1].append(day)
         else:
             runs.append([day])
-    told = [
+    names = [
         name
         for run in runs
         for name in (
@@ -157,7 +163,7 @@ def _weekdays(days: Iterable[int]) -> str:
             else [_DAYS[day] for day in run]
         )
     ]
-    return " and ".join([", ".join(told[:-1]), told[-1]] if told[1:] else told)
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def money(pounds: float | None) -> str:
@@ -165,24 +171,24 @@ def money(pounds: float | None) -> str:
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """`1 site`, `2 sites`."""
+    """Returns `1 site` or `2 sites`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def group(by: str, name: str) -> str:
-    """A group of laptops: a provider by its own name, others in our words."""
-    return name if by == "provider" and name != "unknown" else said(name)
+def group_name(by: str, name: str) -> str:
+    """Returns the name of a group of laptops: a provider's own, or one of ours."""
+    return name if by == "provider" and name != "unknown" else identifier_text(name)
 
 
-def spelled(state: str) -> str:
-    """A state in a device's own words: `batteryNeedsReplacing` → `battery needs
-    replacing`; what is not run together stays as it is."""
+def state_text(state: str) -> str:
+    """Returns a device's own state as words: `battery needs replacing` for
+    `batteryNeedsReplacing`. Anything else stays as it is."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", " ", state.replace("_", " "))
     return apart.lower() if apart != state else state
 
 
-def said(name: str) -> str:
-    """An identifier as words: `device_unreachable` → `Device unreachable`."""
+def identifier_text(name: str) -> str:
+    """Returns `Device unreachable` for `device_unreachable`."""
     if name in _NAMES:
         return _NAMES[name]
     words = name.replace("_", " ").replace("-", " ").strip()

@@ -1,7 +1,7 @@
-"""Asks the store politely: bounded in time, few at once, each answer kept a while.
+"""Queries the store with a time limit, few at once, and keeps each answer for a while.
 
-Many people reloading one page must not become many scans of the store, and a store
-that is away must not take the page with it.
+Many people who reload a page must not cause many scans of the store, and a store that
+is down must not take the page with it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from probes.wire.clock import WallClock
 _log = structlog.get_logger()
 
 
-class Answers:
-    """`await ask(query)`: the rows, or None where the store did not answer.
+class QueryCache:
+    """`await ask(query)` returns the rows, or None if the store did not answer.
 
-    `keep_ms`: how long an answer is given again. Times of questions are rounded by
-    whoever asks (`rounded`), or nothing would ever be asked twice.
+    `keep_ms`: how long an answer is reused. Callers round the times of queries
+    (`rounded`), or no query would ever repeat.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Answers:
             return kept[1]
         task = self._asking.get(query)
         if task is None:
-            task = asyncio.create_task(self._fetch(query), name="dashboard-question")
+            task = asyncio.create_task(self._fetch(query), name="dashboard-query")
             self._asking[query] = task
             task.add_done_callback(lambda _: self._asking.pop(query, None))
-        # A reader who goes away must not stop the question others wait for.
+        # A reader who leaves must not stop a query that others wait for.
         return await asyncio.shield(task)
 
     async def all(self, *queries: Query) -> list[list[Row] | None]:
@@ -58,7 +58,7 @@ class Answers:
         try:
             async with self._gate, asyncio.timeout(self._timeout_s):
                 rows = await self._store.query(query)
-        except Exception as error:  # noqa: BLE001 - the page must stand without a store
+        except Exception as error:  # noqa: BLE001 - the page must work without a store
             why = str(error) or type(error).__name__
             if not self.failing:
                 _log.warning("store_not_answering", why=why)
@@ -69,8 +69,8 @@ class Answers:
         self.failing = ""
         now_ms = self._now_ms()
         self._kept = {
-            each: kept
-            for each, kept in self._kept.items()
+            known: kept
+            for known, kept in self._kept.items()
             if now_ms - kept[0] < self._keep_ms
         }
         self._kept[query] = (now_ms, rows)
@@ -78,5 +78,5 @@ class Answers:
 
 
 def rounded(now_ms: int, to_ms: int = 10_000) -> int:
-    """The next multiple of `to_ms`: ranges are half-open, now is to be inside."""
+    """Returns the next multiple of `to_ms`: ranges are half-open, and include now."""
     return now_ms - now_ms % to_ms + to_ms

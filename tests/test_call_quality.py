@@ -76,7 +76,14 @@ def test_no_figure_is_worse_than_the_verdict_on_all_of_them(
 
 def test_the_criteria_are_stated_with_every_limit() -> None:
     text = criteria()
-    for said in ("at most 5%", "over 10%", "at least 3.6", "under 3.1", "100 ms", "3%"):
+    for said in (
+        "at most 5%",
+        "above 10%",
+        "at least 3.6",
+        "under 3.1",
+        "100 ms",
+        "3%",
+    ):
         assert said in text
 
 
@@ -100,8 +107,8 @@ def test_what_is_now_is_the_newest_row_alone() -> None:
     [found] = groups(rows, "place")
     assert found.values == {"call_poor_ratio_last": 1.0}
     assert found.mostly == "the line"
-    assert found.missing("mos_estimated_p50") == "no call got through"
-    assert found.missing("vpn_up_ratio") == "too few laptops"
+    assert found.why_missing("mos_estimated_p50") == "no call got through"
+    assert found.why_missing("vpn_up_ratio") == "too few laptops"
 
 
 # ---- lines, gateways, devices, sites, batteries -------------------------------------
@@ -175,7 +182,7 @@ def test_a_gateway_with_an_expired_certificate_is_not_well(
     [
         ({"up_last": 1, "outcome_last": "ok"}, ("ok", "Answering")),
         ({"up_last": 0, "outcome_last": "timeout"}, ("bad", "Not answering")),
-        ({"outcome_last": "not_configured"}, ("none", "Not asked")),
+        ({"outcome_last": "not_configured"}, ("none", "Not polled")),
         (
             {"up_last": 1, "outcome_last": "auth_failed"},
             ("warn", "Answering, not readable"),
@@ -214,6 +221,6 @@ def test_a_battery_that_nothing_judges_is_not_called_well() -> None:
     [battery] = health(rows, [], [], []).batteries
     assert (battery.level, battery.word, battery.charge_pct) == (
         "none",
-        "Not judged",
+        "No limits known",
         8.0,
     )

@@ -17,7 +17,7 @@ from alerts.alert_access import add_silence
 from alerts.suppression import Silence
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
-from dashboards.report import Month, chosen, site_report
+from dashboards.report import Month, select_sites, site_report
 from dashboards.web import StatusPage, WebConfig
 
 OCTOBER = Month(2026, 10)
@@ -54,7 +54,12 @@ async def test_report_and_page_say_what_a_real_store_holds(
             await store.write(council.batches(rows))
             await store.write(council.batches(fresh, "fresh"))
             made = await site_report(
-                OCTOBER, chosen(estate, None), store, estate, tmp_path / "out", END_MS
+                OCTOBER,
+                select_sites(estate, None),
+                store,
+                estate,
+                tmp_path / "out",
+                END_MS,
             )
             text = await asyncio.to_thread(
                 lambda: urllib.request.urlopen(page.url, timeout=20).read().decode()
@@ -81,7 +86,7 @@ async def test_planned_maintenance_is_read_from_the_alert_engines_file(
         await store.write(council.batches(rows))
         made = await site_report(
             OCTOBER,
-            chosen(estate, "depot"),
+            select_sites(estate, "depot"),
             store,
             estate,
             tmp_path / "out",

@@ -36,8 +36,8 @@ from collectors.store.line_protocol import lines
 from collectors.store.store_text import clean_tag
 from dashboards import chart
 from dashboards.report.report_csv import tables
-from dashboards.report.report_data import gather
-from dashboards.report.report_html import render
+from dashboards.report.report_data import gather_content
+from dashboards.report.report_html import render_html
 from probes.diagnosis.is_it_me_page import page as agent_page
 from probes.wire.display import TerminalStream, displayable, isolated
 from probes.wire.policy import Incident
@@ -148,9 +148,9 @@ def test_pages_hide_nothing(path: str) -> None:
 def test_the_report_and_its_spreadsheets_hide_nothing() -> None:
     estate = _estate()
     content = asyncio.run(
-        gather(OCTOBER, list(estate.sites), STORE, estate, NOW_MS, [], [])
+        gather_content(OCTOBER, list(estate.sites), STORE, estate, NOW_MS)
     )
-    html = render(content, EVIL)
+    html = render_html(content, EVIL)
     assert html.count(SHOWN) > 3
     assert f"\u2068{HEBREW}\u2069" in html
     assert not HIDING.search(html)

@@ -15,7 +15,7 @@ from test_agent_status import NOW_MS as AGENT_NOW_MS
 from test_report import _content
 from test_web_page import CSS, _client
 
-from dashboards.report.report_html import render
+from dashboards.report.report_html import render_html
 from probes.diagnosis.is_it_me_page import page as agent_page
 
 PAGES = [
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.service
 @cache
 def _html(page: str) -> str:
     if page == "the report":
-        return render(_content(), "Borough of Example")
+        return render_html(_content(), "Borough of Example")
     if page == "Is it me?":
         return agent_page(TROUBLED, SENT, AGENT_NOW_MS, AGENT_CSS)
     with _client(grafana_url="https://grafana.example", contact="ring 1234") as client:

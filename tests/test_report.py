@@ -38,9 +38,9 @@ from dashboards.report import (
     Month,
     PollPeriods,
     ReportError,
-    chosen,
     poor_call_causes,
     report_figures,
+    select_sites,
     site_report,
 )
 from dashboards.report.availability import (
@@ -49,8 +49,13 @@ from dashboards.report.availability import (
     open_spans,
 )
 from dashboards.report.report_csv import safe, tables
-from dashboards.report.report_data import Content, gather
-from dashboards.report.report_html import render, style_sheet
+from dashboards.report.report_data import (
+    AlertHistory,
+    ReportContent,
+    ReportSettings,
+    gather_content,
+)
+from dashboards.report.report_html import render_html, style_sheet
 from dashboards.report.report_pdf import on_paper
 from probes.wire.sample import Sample
 
@@ -104,28 +109,27 @@ def _content(
     store: Any = STORE,
     now_ms: int = NOW_MS,
     month: Month = OCTOBER,
-) -> Content:
+) -> ReportContent:
     estate = council.estate()
     return asyncio.run(
-        gather(
+        gather_content(
             month,
-            chosen(estate, site),
+            select_sites(estate, site),
             store,
             estate,
             now_ms,
-            alerts or [],
-            silences or [],
-            periods=PollPeriods(STEP_MS, STEP_MS),
+            AlertHistory(alerts or [], silences or []),
+            ReportSettings(periods=PollPeriods(STEP_MS, STEP_MS)),
         )
     )
 
 
 @pytest.fixture(scope="module")
-def october() -> Content:
+def october() -> ReportContent:
     return _content()
 
 
-def _site(content: Content, id: str) -> report_figures.SiteFigures:
+def _site(content: ReportContent, id: str) -> report_figures.SiteFigures:
     return next(each for each in content.sites if each.site.id == id)
 
 
@@ -133,9 +137,12 @@ def _site(content: Content, id: str) -> report_figures.SiteFigures:
 
 
 def test_poor_calls_are_told_by_where_they_break_home_beside_office(
-    october: Content,
+    october: ReportContent,
 ) -> None:
-    found = {(each.by, each.group): each for each in poor_call_causes.broken(october)}
+    found = {
+        (each.by, each.group): each
+        for each in poor_call_causes.causes_by_group(october)
+    }
     home, office = found["place", "home"], found["place", "office"]
     assert home.order[0] == "wifi"
     assert set(office.order[:2]) == {"wifi", "edge"}
@@ -145,9 +152,11 @@ def test_poor_calls_are_told_by_where_they_break_home_beside_office(
 
 
 def test_the_paragraph_names_first_causes_and_the_worst_provider(
-    october: Content,
+    october: ReportContent,
 ) -> None:
-    told = poor_call_causes.said(poor_call_causes.broken(october), "September 2026")
+    told = poor_call_causes.cause_sentences(
+        poor_call_causes.causes_by_group(october), "September 2026"
+    )
     assert [text.split(",")[0] for text in told[:2]] == ["At home", "In offices"]
     assert "mostly at the Wi-Fi" in told[0]
     assert "September 2026" in told[0]
@@ -155,10 +164,10 @@ def test_the_paragraph_names_first_causes_and_the_worst_provider(
     assert "the provider's network" in told[2]
 
 
-def _broken(now: float, before: float | None) -> poor_call_causes.Broken:
+def _broken(now: float, before: float | None) -> poor_call_causes.GroupCauses:
     none = dict.fromkeys(figure_text.CAUSES, 0.0)
     past = None if before is None else {**none, "vpn": before}
-    return poor_call_causes.Broken(
+    return poor_call_causes.GroupCauses(
         "place", "home", "At home", {**none, "vpn": now}, past
     )
 
@@ -176,7 +185,7 @@ def _broken(now: float, before: float | None) -> poor_call_causes.Broken:
 def test_the_paragraph_says_what_changed_since_last_month(
     now: float, before: float | None, told: str
 ) -> None:
-    [text] = poor_call_causes.said([_broken(now, before)], "May 2026")
+    [text] = poor_call_causes.cause_sentences([_broken(now, before)], "May 2026")
     assert text.endswith(told)
 
 
@@ -192,12 +201,14 @@ def test_a_month_from_before_causes_were_told_has_no_such_section() -> None:
         ]
     )
     content = _content(store=old)
-    assert poor_call_causes.broken(content) == []
-    assert "Where poor calls break" not in render(content)
+    assert poor_call_causes.causes_by_group(content) == []
+    assert "Where poor calls break" not in render_html(content)
 
 
-def test_the_causes_of_a_hidden_group_are_in_no_table(october: Content) -> None:
-    shown = {(each.by, each.group) for each in poor_call_causes.broken(october)}
+def test_the_causes_of_a_hidden_group_are_in_no_table(october: ReportContent) -> None:
+    shown = {
+        (each.by, each.group) for each in poor_call_causes.causes_by_group(october)
+    }
     rows = list(csv.DictReader(io.StringIO(tables(october)["causes"])))
     assert {(row["grouped by"], row["group"]) for row in rows} == shown
     assert ("site", "depot") not in shown
@@ -206,7 +217,7 @@ def test_the_causes_of_a_hidden_group_are_in_no_table(october: Content) -> None:
 # ---- availability -------------------------------------------------------------------
 
 
-def test_only_observed_time_counts(october: Content) -> None:
+def test_only_observed_time_counts(october: ReportContent) -> None:
     depot = _site(october, "depot").availability
     assert depot.unobserved_ms == 7 * HOUR_MS
     assert depot.observed_ms == OCTOBER.to_ms - OCTOBER.from_ms - 7 * HOUR_MS
@@ -231,7 +242,9 @@ def test_planned_maintenance_is_neither_up_nor_down_nor_unobserved() -> None:
     assert depot.unobserved_ms == 7 * HOUR_MS
 
 
-def test_a_silence_that_was_not_planned_changes_no_figure(october: Content) -> None:
+def test_a_silence_that_was_not_planned_changes_no_figure(
+    october: ReportContent,
+) -> None:
     silence = Silence(1, *AWAY, site="depot", why="we know")
     assert _content(silences=[silence]).sites == october.sites
 
@@ -246,7 +259,7 @@ def test_maintenance_of_one_device_is_not_that_of_its_site() -> None:
 
 
 def test_opening_hours_are_counted_apart_in_the_sites_own_time(
-    october: Content,
+    october: ReportContent,
 ) -> None:
     depot = _site(october, "depot").availability
     weekdays = 22
@@ -266,7 +279,7 @@ def test_a_site_nobody_watched_has_no_availability_rather_than_none_or_all() -> 
         assert each.availability.ratio is None
         assert each.availability.open_ratio is None
         assert set(each.days) == {"none"}
-    html = render(content)
+    html = render_html(content)
     assert "not observed" in html
     assert "100%" not in html[html.index("<main") :]
 
@@ -338,7 +351,7 @@ def _polled(
     from_ms: int = _ms(2026, 10, 6),
     to_ms: int = _ms(2026, 10, 7),
     each_ms: int = council.MINUTE_MS,
-) -> Content:
+) -> ReportContent:
     """The council's report, had it only been polled on that day, each minute."""
     store = MemoryStore(
         Sample(
@@ -353,10 +366,17 @@ def _polled(
     return _minutely(store)
 
 
-def _minutely(store: Any, alerts: Sequence[Alert] = ()) -> Content:
+def _minutely(store: Any, alerts: Sequence[Alert] = ()) -> ReportContent:
     estate = council.estate()
     return asyncio.run(
-        gather(OCTOBER, chosen(estate, None), store, estate, NOW_MS, alerts)
+        gather_content(
+            OCTOBER,
+            select_sites(estate, None),
+            store,
+            estate,
+            NOW_MS,
+            AlertHistory(alerts),
+        )
     )
 
 
@@ -457,7 +477,7 @@ def test_a_month_still_running_counts_only_what_has_passed() -> None:
     content = _content(now_ms=_ms(2026, 10, 8))
     assert content.running
     assert content.sites[0].availability.month_ms == content.to_ms - OCTOBER.from_ms
-    assert "The month is not over" in render(content)
+    assert "The month is not over" in render_html(content)
 
 
 def test_a_month_to_come_is_refused_in_words() -> None:
@@ -469,7 +489,7 @@ def test_a_month_to_come_is_refused_in_words() -> None:
 
 
 def test_lines_are_held_against_their_contract_and_the_month_before(
-    october: Content,
+    october: ReportContent,
 ) -> None:
     line = _site(october, "library").lines[0]
     assert line.line.id == "lib-wan"
@@ -548,12 +568,12 @@ def test_a_line_without_dates_reminds_of_nothing() -> None:
 
 
 def test_home_and_office_are_both_there_and_small_groups_are_said_and_not_shown(
-    october: Content,
+    october: ReportContent,
 ) -> None:
     assert [each.group for each in october.places] == ["office", "home"]
     assert all(each.values for each in october.places)
     assert _site(october, "depot").experience.values is None
-    html = render(october)
+    html = render_html(october)
     assert f"Calls in these sites are {figure_text.HIDDEN}: Highways Depot" in html
     table = list(csv.DictReader(io.StringIO(tables(october)["calls"])))
     depot = next(row for row in table if row["group"] == "depot")
@@ -598,7 +618,7 @@ def test_incidents_are_cut_to_the_month_and_folded_under_their_cause() -> None:
     )
     outside = _alert(start - 2 * HOUR_MS, start - HOUR_MS)
     never_fired = Alert("p", {}, "critical", "resolved", start, resolved_ms=start + 5)
-    found = report_figures.incidents(
+    found = report_figures.site_incidents(
         [cause, effect, after, before, open_still, outside, never_fired], start, end
     )
     lengths = {each.alert.key: each.to_ms - each.from_ms for each in found}
@@ -619,7 +639,7 @@ def test_the_report_is_accessible_as_far_as_a_machine_can_tell(
     site: str | None,
 ) -> None:
     content = _content(council.alerts(OCTOBER.to_ms), site=site)
-    html = render(content, "Borough of Example")
+    html = render_html(content, "Borough of Example")
     css = html[html.index("<style>") : html.index("</style>")]
     assert accessible.findings(html, css) == []
     assert not re.findall(r'(?:src|href)="(?!#)', html)
@@ -630,7 +650,7 @@ def test_names_cannot_bring_markup_or_formulas_into_a_report() -> None:
     evil = '=HYPERLINK("http://x","<script>")'
     alert = _alert(OCTOBER.from_ms, None, summary=evil, site="depot")
     content = _content([alert])
-    assert "<script" not in render(content, evil)
+    assert "<script" not in render_html(content, evil)
     row = next(csv.DictReader(io.StringIO(tables(content)["incidents"])))
     assert row["what"] == "'" + evil
 
@@ -653,7 +673,13 @@ async def test_files_are_written_whole_named_by_month_and_without_a_mark(
 ) -> None:
     estate = council.estate()
     made = await site_report(
-        OCTOBER, chosen(estate, "depot"), STORE, estate, tmp_path, NOW_MS, pdf=False
+        OCTOBER,
+        select_sites(estate, "depot"),
+        STORE,
+        estate,
+        tmp_path,
+        NOW_MS,
+        pdf=False,
     )
     names = sorted(path.name for path in made.files)
     assert names[0] == "site-depot-2026-10-calls.csv"
@@ -676,7 +702,7 @@ async def test_a_pdf_is_made_with_tags_and_the_colours_of_the_page(
         services.absent("the system has no Pango (make services)")
     estate = council.estate()
     made = await site_report(
-        OCTOBER, chosen(estate, "depot"), STORE, estate, tmp_path, NOW_MS
+        OCTOBER, select_sites(estate, "depot"), STORE, estate, tmp_path, NOW_MS
     )
     (pdf,) = [path for path in made.files if path.suffix == ".pdf"]
     content = pdf.read_bytes()
@@ -750,13 +776,12 @@ async def test_incidents_and_maintenance_come_from_the_alert_engines_file(
     estate = council.estate()
     made = await site_report(
         OCTOBER,
-        chosen(estate, None),
+        select_sites(estate, None),
         STORE,
         estate,
         tmp_path,
         NOW_MS,
-        tmp_path / "none.db",
-        pdf=False,
+        ReportSettings(alerts=tmp_path / "none.db", pdf=False),
     )
     assert made.files[0].name == "site-2026-10.html"
 
@@ -767,14 +792,14 @@ async def test_a_store_that_is_away_makes_no_half_report(tmp_path: Path) -> None
     estate = council.estate()
     with pytest.raises(ConnectionError):
         await site_report(
-            OCTOBER, chosen(estate, None), store, estate, tmp_path / "out", NOW_MS
+            OCTOBER, select_sites(estate, None), store, estate, tmp_path / "out", NOW_MS
         )
     assert not (tmp_path / "out").exists()
 
 
 def test_a_site_that_is_not_there_is_named_with_a_suggestion() -> None:
     with pytest.raises(ReportError, match="did you mean 'depot'"):
-        chosen(council.estate(), "depo")
+        select_sites(council.estate(), "depo")
 
 
 @pytest.mark.parametrize("text", ["2026-13", "2026-1", "October", "", "1999-01"])

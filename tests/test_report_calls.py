@@ -33,9 +33,9 @@ from dashboards.report.group_calls import (
     usual_hours,
 )
 from dashboards.report.report_csv import tables
-from dashboards.report.report_data import Content, gather
-from dashboards.report.report_html import headlines, render
-from dashboards.report.report_queries import EXPERIENCE
+from dashboards.report.report_data import ReportContent, ReportSettings, gather_content
+from dashboards.report.report_html import headlines, render_html
+from dashboards.report.report_queries import GROUP_FIELDS
 from probes.wire.sample import Sample, Value
 
 LONDON = ZoneInfo("Europe/London")
@@ -58,10 +58,19 @@ def at(day: int, hour: int, minute: int = 0) -> int:
     return int(datetime(2026, 10, day, hour, minute, tzinfo=LONDON).timestamp() * 1000)
 
 
-def content(store: Store, estate: Estate = COUNCIL, least: int = LEAST) -> Content:
+def content(
+    store: Store, estate: Estate = COUNCIL, least: int = LEAST
+) -> ReportContent:
     now_ms = OCTOBER.to_ms + 1
     return asyncio.run(
-        gather(OCTOBER, estate.sites, store, estate, now_ms, least=least)
+        gather_content(
+            OCTOBER,
+            estate.sites,
+            store,
+            estate,
+            now_ms,
+            settings=ReportSettings(least=least),
+        )
     )
 
 
@@ -140,12 +149,12 @@ SENTENCE = (
 async def test_home_against_office_is_of_the_calls_and_not_of_the_windows(
     tmp_path: Path, month_of_groups: list[Sample], kind: str
 ) -> None:
-    async def said(store: Store) -> Content:
+    async def said(store: Store) -> ReportContent:
         await store.write(batches(month_of_groups, "groups", 0))
         if kind == "rolled up":
             await store.tidy(at(28, 0))  # type: ignore[attr-defined]
         now_ms = OCTOBER.to_ms + 1
-        return await gather(OCTOBER, COUNCIL.sites, store, COUNCIL, now_ms)
+        return await gather_content(OCTOBER, COUNCIL.sites, store, COUNCIL, now_ms)
 
     if kind == "influx":
         with services.running(services.influxd(tmp_path)) as server:
@@ -156,7 +165,7 @@ async def test_home_against_office_is_of_the_calls_and_not_of_the_windows(
             found = await said(files)
     [sentence] = [text for text in headlines(found) if "at home" in text]
     assert sentence.startswith(SENTENCE)
-    assert sentence in render(found).replace("&#39;", "'")
+    assert sentence in render_html(found).replace("&#39;", "'")
     office, home = found.places
     # Calls of the last minutes of a day are partly of windows after hours.
     assert office.calls == pytest.approx(5 * 60 * 40, rel=0.01)
@@ -191,7 +200,7 @@ def test_the_table_states_hours_and_what_stands_behind_each_figure() -> None:
     assert (home["test calls"], home["windows"], home["days"]) == ("50", "2", "2")
     assert depot["hours"] == "every day, 22:00 to 06:00"
     assert float(depot["poor calls (ratio of calls)"]) == pytest.approx(0.2)
-    page = render(found)
+    page = render_html(found)
     assert "every day, 22:00 to 06:00" in page
     assert "in 2 windows on 2 days" in page
 
@@ -212,7 +221,7 @@ def heard(**agents: tuple[int, int]) -> list[Sample]:
     ]
 
 
-def notes(found: Content) -> dict[str, str]:
+def notes(found: ReportContent) -> dict[str, str]:
     return {
         row["group"]: row["note"]
         for row in csv.DictReader(io.StringIO(tables(found)["calls"]))
@@ -222,7 +231,7 @@ def notes(found: Content) -> dict[str, str]:
 def test_without_a_row_nothing_was_measured_and_no_laptop_is_too_few() -> None:
     found = content(MemoryStore())
     assert set(notes(found).values()) == {figure_text.NOT_MEASURED}
-    assert figure_text.HIDDEN not in render(found)
+    assert figure_text.HIDDEN not in render_html(found)
     assert any(
         "cannot be compared" in text and "at home: not measured" in text
         for text in headlines(found)
@@ -238,10 +247,10 @@ def test_a_site_without_agents_is_not_one_with_too_few() -> None:
     found = content(MemoryStore(rows))
     known = notes(found)
     assert known["library"] == figure_text.HIDDEN
-    assert known["depot"] == figure_text.NOT_THERE
-    page = render(found)
+    assert known["depot"] == figure_text.NO_LAPTOPS
+    page = render_html(found)
     assert f"{figure_text.HIDDEN}: Central Library" in page
-    assert f"{figure_text.NOT_THERE}: Highways Depot" in page
+    assert f"{figure_text.NO_LAPTOPS}: Highways Depot" in page
 
 
 def test_before_groups_are_made_nothing_is_measured_though_laptops_are_heard() -> None:
@@ -267,7 +276,7 @@ def test_calls_that_all_failed_have_no_quality_and_say_so() -> None:
     assert known["home"] == f"{failed}; VPN up: too few laptops"
     assert "no call got through" not in known["office"]
     assert "VPN up: not counted in offices" in known["office"]
-    assert ">no call got through<" in render(found)
+    assert ">no call got through<" in render_html(found)
 
 
 @pytest.mark.parametrize(("least", "shown"), [(5, True), (10, False), (20, False)])
@@ -279,7 +288,7 @@ def test_the_least_of_the_settings_is_the_least_of_the_report(
     found = content(MemoryStore([few]), least=least)
     library = next(each for each in found.sites if each.site.id == "library")
     assert (library.experience.values is not None) is shown
-    assert f"Groups of fewer than {least} laptops are not shown" in render(found)
+    assert f"Groups of fewer than {least} laptops are not shown" in render_html(found)
 
 
 def replace_field(row: Sample, name: str, value: Value) -> Sample:
@@ -351,7 +360,7 @@ def test_figures_of_stretches_merge_to_the_figure_of_all_of_them(
 
 def test_every_figure_the_report_tells_of_groups_has_a_weight() -> None:
     declared = CATALOGUE.measurement("experience")
-    assert all(declared.field(name).weight for name in EXPERIENCE)
+    assert all(declared.field(name).weight for name in GROUP_FIELDS)
 
 
 async def test_few_questions_are_asked_however_many_sites_there_are() -> None:

@@ -17,8 +17,8 @@ from test_report import NOW_MS, OCTOBER, STORE, _content, _unpacked
 
 from collectors.estate import Estate, Site
 from dashboards import chart
-from dashboards.report.report_data import gather
-from dashboards.report.report_html import render, style_sheet
+from dashboards.report.report_data import gather_content
+from dashboards.report.report_html import render_html, style_sheet
 from dashboards.report.report_pdf import spoken, write_pdf
 
 # Nine reports are made for the first of these tests.
@@ -57,12 +57,12 @@ def _html(
     store: Any = STORE, site: str = "", names: tuple[str, ...] = (), more: int = 0
 ) -> str:
     if site:
-        return render(_content(site=site), "Borough of Example")
+        return render_html(_content(site=site), "Borough of Example")
     estate = _estate(names, more)
     content = asyncio.run(
-        gather(OCTOBER, list(estate.sites), store, estate, NOW_MS, [], [])
+        gather_content(OCTOBER, list(estate.sites), store, estate, NOW_MS)
     )
-    return render(content, "Borough of Example")
+    return render_html(content, "Borough of Example")
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query
 from collectors.store.query import check_query as check_query
 from dashboards import figure_text
-from dashboards.query_cache import Answers, rounded
+from dashboards.query_cache import QueryCache, rounded
 from dashboards.web import PageError, StatusPage, WebConfig, page_queries, site_state
 
 NOW_MS = 1_795_000_000_000 + 37 * 60_000
@@ -78,7 +78,7 @@ def _text(html: str) -> str:
 def test_the_first_page_says_what_is_wrong_why_since_when_and_what_to_do() -> None:
     with _client() as client:
         text = _text(client.get("/").text)
-    assert "2 sites have a problem, of 3 watched." in text
+    assert "2 sites have a problem (3 sites in all)." in text
     assert "Highways Depot is cut off: its line dep-wan is down" in text
     assert "Probable cause Moor Telecom's line" in text.replace("&#39;", "'")
     assert "for 42 min" in text
@@ -204,13 +204,13 @@ def test_what_devices_say_by_themselves_is_on_the_page_of_their_site() -> None:
     with _client() as client:
         said = _text(client.get("/sites/town-hall").text)
         elsewhere = _text(client.get("/sites/depot").text)
-    said = said[said.index("What its devices say") :]
+    said = said[said.index("Events from its devices") :]
     said = said[: said.index("Ports that are busy")]
     assert "TH switch 1" in said
     assert "power_supply_failed PS2" in said
     assert "Lasts" in said
     assert "link_down" not in said
-    assert "What its devices say" not in elsewhere
+    assert "Events from its devices" not in elsewhere
 
 
 def test_a_store_that_is_away_leaves_alerts_and_says_so() -> None:
@@ -240,7 +240,7 @@ def test_planned_maintenance_is_said_while_it_lasts() -> None:
     alerts = AlertList(council.alerts(NOW_MS), silences=[silence])
     with _client(alerts=alerts) as client:
         text = _text(client.get("/").text)
-    assert "Planned maintenance of Highways Depot until" in text
+    assert "Planned maintenance for Highways Depot until" in text
     assert "new line" in text
 
 
@@ -276,7 +276,7 @@ def test_many_readers_of_one_page_are_one_question_to_the_store() -> None:
     store = AnswerStore(lambda query: [])
 
     async def read() -> None:
-        answers = Answers(store, lambda: NOW_MS)
+        answers = QueryCache(store, lambda: NOW_MS)
         query = page_queries.polls(rounded(NOW_MS))
         await asyncio.gather(*(answers.query(query) for _ in range(50)))
         await answers.query(query)
@@ -290,7 +290,7 @@ def test_an_answer_is_asked_for_again_once_it_is_old() -> None:
     clock = [NOW_MS]
 
     async def read() -> None:
-        answers = Answers(store, lambda: clock[0], keep_ms=1000)
+        answers = QueryCache(store, lambda: clock[0], keep_ms=1000)
         query = page_queries.polls(NOW_MS)
         await answers.query(query)
         clock[0] += 1001
@@ -307,7 +307,7 @@ def test_a_store_that_never_answers_does_not_hold_the_page() -> None:
             return []
 
     async def read() -> tuple[Any, str]:
-        answers = Answers(Stuck(lambda q: []), lambda: NOW_MS, timeout_s=0.05)
+        answers = QueryCache(Stuck(lambda q: []), lambda: NOW_MS, timeout_s=0.05)
         return await answers.query(page_queries.polls(NOW_MS)), answers.failing
 
     rows, why = asyncio.run(read())
@@ -326,7 +326,7 @@ def test_an_address_that_is_not_there_is_a_404_in_words(path: str) -> None:
     with _client() as client:
         answer = client.get(path)
     assert answer.status_code == 404
-    assert "Not here" in answer.text
+    assert "Page not found" in answer.text
 
 
 def test_names_of_estate_and_alerts_cannot_bring_markup_into_the_page() -> None:

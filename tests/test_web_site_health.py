@@ -127,8 +127,8 @@ def _after(text: str, start: str, end: str) -> str:
 
 def test_failed_parts_are_listed_worst_first_and_well_ones_only_counted() -> None:
     said = _site([*SENSORS, *OTHERS])
-    parts = _after(said, "Parts, power and heat", "Battery power")
-    assert "4 parts that are not well" in parts
+    parts = _after(said, "Parts, power and temperature", "Battery power")
+    assert "4 parts with a problem" in parts
     assert parts.index("Fan 2") < parts.index("Load")
     assert "Critical failed" in parts
     assert "Power supply 1" not in parts
@@ -154,14 +154,14 @@ def test_what_a_device_is_who_is_on_its_wifi_and_what_to_put_right_are_said() ->
     assert "Example EX-48, exos 1.2" in said
     assert "Wi-Fi clients" in said
     # Radios and networks count the same people.
-    assert " 12 " in _after(said, "The th-ap", "Parts, power and heat")
+    assert " 12 " in _after(said, "The th-ap", "Parts, power and temperature")
     assert "The th-sw1 : two ports have no name of their own" in said
     assert "it is over" not in said
 
 
 def test_a_site_whose_devices_say_nothing_of_it_has_no_empty_section() -> None:
     said = _site(PORTS)
-    assert "Parts, power and heat" not in said
+    assert "Parts, power and temperature" not in said
     assert "Wi-Fi clients" not in said
 
 
@@ -170,8 +170,8 @@ def test_ports_in_trouble_come_first_and_quiet_ones_are_one_line() -> None:
     said = _after(said, "Ports that are busy", "Calls")
     shown, folded = said.split("12 quiet ports")
     assert shown.index("gone") < shown.index("faulty") < shown.index("busy ", 200)
-    assert "Down, should be up" in shown
-    assert "3.00 a second" in shown
+    assert "Down, expected up" in shown
+    assert "3.00 per second" in shown
     assert "quiet3" not in shown
     assert "quiet3 of The th-sw1: 2 Mbit/s received, 1 Mbit/s sent" in folded
     assert "1 port has no link, and none of them has to." in folded
@@ -179,7 +179,7 @@ def test_ports_in_trouble_come_first_and_quiet_ones_are_one_line() -> None:
 
 def test_a_site_of_quiet_ports_says_so_in_one_line() -> None:
     said = _site(PORTS[:3])
-    assert "No port was used over 5%" in said
+    assert "No port was above 5% use" in said
     assert "3 quiet ports" in said
 
 

@@ -25,8 +25,8 @@ from dashboards.observed.poll_history import (
 from dashboards.observed.polling_periods import Periods
 from dashboards.observed.time_spans import Span, merged, within
 
-Ask = Callable[[Query], Awaitable[Sequence[Row] | None]]
-Key = tuple[str, str]
+RunQuery = Callable[[Query], Awaitable[Sequence[Row] | None]]
+DeviceKey = tuple[str, str]
 """(site, device)"""
 
 HOUR_MS = 3_600_000
@@ -60,7 +60,7 @@ class Observations:
 
 
 async def observe(
-    ask: Ask,
+    ask: RunQuery,
     span: Span,
     periods: Periods,
     recorded: Sequence[Span] = (),
@@ -76,7 +76,7 @@ async def observe(
 
     An answer of None (the store did not answer) is as good as no rows.
     """
-    looking = _Looking(
+    looking = _Observer(
         ask,
         span,
         periods,
@@ -117,12 +117,12 @@ class _Bucket:
         ]
 
 
-class _Looking:
+class _Observer:
     """One call of `observe`."""
 
     def __init__(
         self,
-        ask: Ask,
+        ask: RunQuery,
         span: Span,
         periods: Periods,
         recorded: Sequence[Span],
@@ -135,11 +135,11 @@ class _Looking:
         self._recorded, self._sites, self._subjects = recorded, sites, subjects
         self._is_estate, self._exact = is_estate, exact
         # Days in which a device was always there, and the hours of its other days.
-        self._days: dict[Key, dict[int, _Bucket]] = {}
-        self._hours: dict[Key, dict[int, _Bucket]] = {}
-        self._polls: dict[Key, list[Poll]] = {}
+        self._days: dict[DeviceKey, dict[int, _Bucket]] = {}
+        self._hours: dict[DeviceKey, dict[int, _Bucket]] = {}
+        self._polls: dict[DeviceKey, list[Poll]] = {}
         # Hours of which single polls are known, by device.
-        self._read: dict[Key, set[int]] = {}
+        self._read: dict[DeviceKey, set[int]] = {}
         # A poll stands for longer than an hour: hours are no unit to count in.
         self._is_rare = periods.longest(*span) > _RARE_MS
 
@@ -158,8 +158,8 @@ class _Looking:
             (max(begin, from_ms), min(end, to_ms)) for begin, end in removed
         )
         self._forget_failures(found.cut_off)
-        by_site: dict[str, list[Key]] = {}
-        by_device: dict[str, list[Key]] = {}
+        by_site: dict[str, list[DeviceKey]] = {}
+        by_device: dict[str, list[DeviceKey]] = {}
         for key in self._days:
             if self._is_wanted(key):
                 by_site.setdefault(key[0], []).append(key)
@@ -203,7 +203,7 @@ class _Looking:
 
     async def _counts(
         self, span: Span, every_ms: int, devices: Collection[str] | None
-    ) -> dict[Key, dict[int, _Bucket]]:
+    ) -> dict[DeviceKey, dict[int, _Bucket]]:
         tag = self._subjects.tag
         where = () if devices is None else (Where(tag, tuple(sorted(devices))),)
         query = Query(
@@ -214,7 +214,7 @@ class _Looking:
             ("site", tag),
             every_ms,
         )
-        found: dict[Key, dict[int, _Bucket]] = {}
+        found: dict[DeviceKey, dict[int, _Bucket]] = {}
         due: dict[int, int] = {}
         for row in await self._ask(query) or ():
             polls = row.values.get("up_count")
@@ -241,7 +241,7 @@ class _Looking:
             and not self._is_rare
         )
 
-    def _bucket(self, key: Key, hour: int) -> _Bucket | None:
+    def _bucket(self, key: DeviceKey, hour: int) -> _Bucket | None:
         """What is known of an hour, from its day if that settles it."""
         return self._days[key].get(_day(hour)) or self._hours.get(key, {}).get(hour)
 
@@ -249,8 +249,8 @@ class _Looking:
         """Hours in which the monitor may have been cut off: with the hour beside it,
         nothing answered every poll. Hours for which that is recorded are, too."""
         well = {start for days in self._days.values() for start in days}
-        counted: dict[int, set[Key]] = {}
-        failed: dict[int, set[Key]] = {}
+        counted: dict[int, set[DeviceKey]] = {}
+        failed: dict[int, set[DeviceKey]] = {}
         for key, hours in self._hours.items():
             for hour, bucket in hours.items():
                 counted.setdefault(hour, set()).add(key)
@@ -271,10 +271,10 @@ class _Looking:
 
     # ---- single polls ------------------------------------------------------------
 
-    def _needed(self, suspected: Collection[int]) -> dict[Key, set[int]]:
+    def _needed(self, suspected: Collection[int]) -> dict[DeviceKey, set[int]]:
         """Hours of which the polls must be read one by one, by device."""
-        needed: dict[Key, set[int]] = {}
-        by_site: dict[str, list[Key]] = {}
+        needed: dict[DeviceKey, set[int]] = {}
+        by_site: dict[str, list[DeviceKey]] = {}
         for key in self._days:
             by_site.setdefault(key[0], []).append(key)
         for key, hours in self._hours.items():
@@ -298,9 +298,9 @@ class _Looking:
                         needed.setdefault(each, set()).add(hour)
         return needed
 
-    async def _read_polls(self, needed: dict[Key, set[int]]) -> None:
+    async def _read_polls(self, needed: dict[DeviceKey, set[int]]) -> None:
         self._read = needed
-        by_day: dict[int, dict[Key, set[int]]] = {}
+        by_day: dict[int, dict[DeviceKey, set[int]]] = {}
         for key, hours in needed.items():
             for hour in hours:
                 by_day.setdefault(_day(hour), {}).setdefault(key, set()).add(hour)
@@ -331,7 +331,7 @@ class _Looking:
         """How far around a span polls are looked at, as one stands for a while."""
         return 2 * self._periods.longest(begin_ms, end_ms)
 
-    def _between(self, key: Key, begin_ms: int, end_ms: int) -> list[Poll]:
+    def _between(self, key: DeviceKey, begin_ms: int, end_ms: int) -> list[Poll]:
         polls = self._polls.get(key, [])
         first = bisect.bisect_left(polls, (begin_ms,))
         return polls[first : bisect.bisect_left(polls, (end_ms,))]
@@ -374,10 +374,10 @@ class _Looking:
 
     # ---- pieces ------------------------------------------------------------------
 
-    def _is_wanted(self, key: Key) -> bool:
+    def _is_wanted(self, key: DeviceKey) -> bool:
         return self._sites is None or key[0] in self._sites
 
-    def _pieces(self, keys: Sequence[Key]) -> list[ObservedPiece]:
+    def _pieces(self, keys: Sequence[DeviceKey]) -> list[ObservedPiece]:
         """What was observed of one device, or of a site by all of its devices."""
         found: list[ObservedPiece] = []
         one_by_one: list[Span] = []
@@ -407,7 +407,7 @@ class _Looking:
             found += clipped(pieces(polls, self._periods.at), begin, end)
         return joined(sorted(found))
 
-    def _starts(self, keys: Sequence[Key]) -> list[tuple[int, int]]:
+    def _starts(self, keys: Sequence[DeviceKey]) -> list[tuple[int, int]]:
         """(start, length) of the days and hours of which something is known: hours in
         days of which any of the devices needs them."""
         hours = {hour for key in keys for hour in self._hours.get(key, ())}

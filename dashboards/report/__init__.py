@@ -1,7 +1,20 @@
-"""Monthly reports for managers: what was observed, and what it says."""
+"""Monthly reports for managers, from what was observed."""
 
-from dashboards.report.make_report import Made, ReportError, chosen, site_report
+from dashboards.report.make_report import (
+    ReportError,
+    ReportFiles,
+    select_sites,
+    site_report,
+)
 from dashboards.report.month import Month
-from dashboards.report.report_data import PollPeriods
+from dashboards.report.report_data import PollPeriods, ReportSettings
 
-__all__ = ["Made", "Month", "PollPeriods", "ReportError", "chosen", "site_report"]
+__all__ = [
+    "Month",
+    "PollPeriods",
+    "ReportError",
+    "ReportFiles",
+    "ReportSettings",
+    "select_sites",
+    "site_report",
+]

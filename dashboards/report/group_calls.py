@@ -18,12 +18,12 @@ from collectors.estate import Site
 from collectors.estate.opening_hours import OpeningHours
 from collectors.experience.group_figures import rounded
 from collectors.store.query import Query, Row
-from dashboards.missing_figures import Evidence, agents
+from dashboards.missing_figures import LaptopCounts, laptops_query
 from dashboards.observed import Span
 from dashboards.report import report_queries
 from dashboards.report.availability import open_spans
 from dashboards.report.month import Month
-from dashboards.report.report_figures import GroupFigures, real
+from dashboards.report.report_figures import GroupFigures, float_value
 
 Ask = Callable[[Query], Awaitable[list[Row]]]
 Name = tuple[str, str]
@@ -45,13 +45,16 @@ class MergedFigures:
     def add(self, row: Row, day: date) -> None:
         """A row of `questions.experience` of a stretch of that day."""
         self.days.add(day)
-        self.agents = max(self.agents, int(real(row, "agents_max") or 0))
+        self.agents = max(self.agents, int(float_value(row, "agents_max") or 0))
         # Rows from before `calls_once` are taken as they are.
-        calls = real(row, "calls_once_sum")
-        self.calls += real(row, "calls_sum") or 0.0 if calls is None else calls
-        self.windows += int(real(row, "calls_count") or 0)
-        for name in report_queries.EXPERIENCE:
-            mean, weight = real(row, f"{name}_mean"), real(row, f"{name}_weight")
+        calls = float_value(row, "calls_once_sum")
+        self.calls += float_value(row, "calls_sum") or 0.0 if calls is None else calls
+        self.windows += int(float_value(row, "calls_count") or 0)
+        for name in report_queries.GROUP_FIELDS:
+            mean, weight = (
+                float_value(row, f"{name}_mean"),
+                float_value(row, f"{name}_weight"),
+            )
             if mean is not None and weight:
                 total, weights = self._sums.get(name, (0.0, 0.0))
                 self._sums[name] = total + mean * weight, weights + weight
@@ -73,7 +76,7 @@ class Calls:
     own: Mapping[str, OpeningHours]
     month: Mapping[Name, MergedFigures]
     before: Mapping[Name, MergedFigures]
-    evidence: Evidence
+    laptop_counts: LaptopCounts
     least: int
 
     def group(self, by: str, group: str) -> GroupFigures:
@@ -85,7 +88,9 @@ class Calls:
             self.hours_of(by, group),
             found.values if found else None,
             past.values if past else None,
-            absent="" if found else self.evidence.absent(by, group, self.least),
+            absent=""
+            if found
+            else self.laptop_counts.why_absent(by, group, self.least),
             agents=found.agents if found else 0,
             calls=round(found.calls) if found else 0,
             windows=found.windows if found else 0,
@@ -116,7 +121,7 @@ async def gather_calls(
         own,
         await _month(ask, month, (month.from_ms, to_ms), hours, own, least),
         await _month(ask, past, (past.from_ms, past.to_ms), hours, own, least),
-        await _evidence(ask, (month.from_ms, to_ms)),
+        await _laptop_counts(ask, (month.from_ms, to_ms)),
         least,
     )
 
@@ -144,15 +149,15 @@ async def _month(
         name = (row.tags.get("by", ""), row.tags.get("group", ""))
         begin = row.time_ms or 0
         # A second lock: the store holds no smaller group, and none is ever shown.
-        small = (real(row, "agents_min") or 0) < rounded(least)
+        small = (float_value(row, "agents_min") or 0) < rounded(least)
         if not small and hours_of(*name, hours, own) in opened[begin]:
             found.setdefault(name, MergedFigures()).add(row, days[begin])
     return found
 
 
-async def _evidence(ask: Ask, span: Span) -> Evidence:
-    told = await ask(report_queries.groups_told(*span))
-    return Evidence.of(told, await ask(agents(*span)))
+async def _laptop_counts(ask: Ask, span: Span) -> LaptopCounts:
+    told = await ask(report_queries.groups_shown(*span))
+    return LaptopCounts.from_rows(told, await ask(laptops_query(*span)))
 
 
 def usual_hours(own: Iterable[OpeningHours]) -> OpeningHours:

@@ -1,4 +1,4 @@
-"""Makes a report's files."""
+"""Writes the files of a report."""
 
 from __future__ import annotations
 
@@ -9,30 +9,34 @@ from pathlib import Path
 
 from alerts.alert_access import list_silences, recent_alerts
 from collectors.estate import Estate, Site, known_names
-from collectors.experience.groups import LEAST
 from collectors.store.query import Store
 from dashboards.report.month import Month
 from dashboards.report.report_csv import tables
-from dashboards.report.report_data import PollPeriods, Progress, gather
-from dashboards.report.report_html import render, style_sheet
-from dashboards.report.report_pdf import NoPdf, write_pdf
+from dashboards.report.report_data import (
+    AlertHistory,
+    Progress,
+    ReportSettings,
+    gather_content,
+)
+from dashboards.report.report_html import render_html, style_sheet
+from dashboards.report.report_pdf import PdfUnavailable, write_pdf
 from probes.wire.atomic_file import replace_file
 
 
 class ReportError(ValueError):
-    """The report cannot be made; the text says why."""
+    """The report cannot be created; the text gives the reason."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """The files written; `note` says what was left out and why."""
+class ReportFiles:
+    """The files written; `note` names what was left out, and why."""
 
     files: tuple[Path, ...]
     note: str = ""
 
 
-def chosen(estate: Estate, site: str | None) -> list[Site]:
-    """The sites a report is about. `ReportError` with a suggestion."""
+def select_sites(estate: Estate, site: str | None) -> list[Site]:
+    """Returns the report's sites. Raises `ReportError`, with a suggestion if it can."""
     if site is None:
         if not estate.sites:
             raise ReportError("the estate lists no site to report on")
@@ -49,50 +53,37 @@ async def site_report(
     estate: Estate,
     out: Path,
     now_ms: int,
-    alerts: Path | None = None,
-    council: str = "",
-    progress: Progress = lambda said: None,
-    pdf: bool = True,
-    least: int = LEAST,
-    periods: PollPeriods | None = None,
-) -> Made:
-    """HTML, CSV and, where WeasyPrint is there, PDF in `out`.
-
-    `alerts`: the alert engine's file, for incidents, planned maintenance, and when the
-    monitor was cut off. `least`: the smallest group of laptops that is shown
-    (`groups.least`). `periods`: how often devices and gateways are polled.
-    """
-    # The month before is counted, too.
-    since_ms = month.before().from_ms
-    stories = [] if alerts is None else recent_alerts(alerts, since_ms)
-    planned = [] if alerts is None else list_silences(alerts, since_ms)
-    content = await gather(
-        month,
-        sites,
-        store,
-        estate,
-        now_ms,
-        stories,
-        planned,
-        progress,
-        least,
-        periods,
+    settings: ReportSettings | None = None,
+    progress: Progress = lambda step: None,
+) -> ReportFiles:
+    """Writes HTML, CSV and, if WeasyPrint is installed, PDF into `out`."""
+    settings = settings or ReportSettings()
+    history = AlertHistory()
+    if settings.alerts is not None:
+        # The month before is compared, so its alerts count, too.
+        since_ms = month.before().from_ms
+        history = AlertHistory(
+            recent_alerts(settings.alerts, since_ms),
+            list_silences(settings.alerts, since_ms),
+        )
+    content = await gather_content(
+        month, sites, store, estate, now_ms, history, settings, progress
     )
     progress("writing")
     name = f"site-{month}" if content.whole else f"site-{sites[0].id}-{month}"
-    html = render(content, council)
+    html = render_html(content, settings.council)
     texts = {f"{name}.html": html}
     for table, text in tables(content).items():
         texts[f"{name}-{table}.csv"] = text
     files = await asyncio.to_thread(_write, out, texts)
-    if not pdf:
-        return Made(tuple(files))
+    if not settings.pdf:
+        return ReportFiles(tuple(files))
     path = out / f"{name}.pdf"
     try:
         note = await asyncio.to_thread(write_pdf, html, style_sheet(), path)
-    except NoPdf as missing:
-        return Made(tuple(files), str(missing))
-    return Made((*files, path), note)
+    except PdfUnavailable as missing:
+        return ReportFiles(tuple(files), str(missing))
+    return ReportFiles((*files, path), note)
 
 
 def _write(out: Path, texts: dict[str, str]) -> list[Path]:

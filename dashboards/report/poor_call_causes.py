@@ -1,4 +1,4 @@
-"""Where poor calls break: what a report says of it. Pure."""
+"""Where poor calls fail, as a report shows it. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from collectors.experience.group_figures import MOSTLY
 from dashboards import figure_text
-from dashboards.report.report_data import Content
+from dashboards.report.report_data import ReportContent
 from probes.wire.call_cause import CAUSES
 
-# A share this small is no cause to name, and no change.
-_LEAST = 0.0005
+# Smaller shares and changes are not named.
+_MIN_SHARE = 0.0005
 
 
 @dataclass(frozen=True)
-class Broken:
-    """One group's month: of all laptops, the share whose test call was poor by where it
-    breaks, weighted by laptops; `before`: the same of the month before, None if it is
+class GroupCauses:
+    """One group's month: the share of its laptops whose test call was poor, by where it
+    failed, weighted by laptops. `before`: the same for the month before; None if it is
     not known."""
 
     by: str
@@ -36,21 +36,21 @@ class Broken:
 
     @property
     def order(self) -> list[str]:
-        """The causes there are, the commonest first."""
-        there = [name for name in CAUSES if self.shares[name] >= _LEAST]
-        return sorted(there, key=lambda name: -self.shares[name])
+        """The causes that occurred, most common first."""
+        present = [name for name in CAUSES if self.shares[name] >= _MIN_SHARE]
+        return sorted(present, key=lambda name: -self.shares[name])
 
     def changed(self, name: str) -> bool:
         """Whether a cause is more or less common than in the month before."""
         if self.before is None:
             return False
-        return abs(self.shares[name] - self.before[name]) >= _LEAST
+        return abs(self.shares[name] - self.before[name]) >= _MIN_SHARE
 
 
-def broken(content: Content) -> list[Broken]:
-    """Offices, homes, the sites asked for, and providers, as far as they are shown."""
+def causes_by_group(content: ReportContent) -> list[GroupCauses]:
+    """Returns offices, homes, the report's sites and providers, as far as shown."""
     labelled = [
-        *((each, _place(each.group)) for each in content.places),
+        *((place, _place(place.group)) for place in content.places),
         *(
             pair
             for site in content.sites
@@ -60,54 +60,63 @@ def broken(content: Content) -> list[Broken]:
             )
         ),
         *(
-            (each, f"{figure_text.group('provider', each.group)} (provider)")
-            for each in content.providers
+            (
+                provider,
+                f"{figure_text.group_name('provider', provider.group)} (provider)",
+            )
+            for provider in content.providers
         ),
     ]
     return [
-        Broken(group.by, group.group, label, shares, _shares(group.before))
+        GroupCauses(group.by, group.group, label, shares, _shares(group.before))
         for group, label in labelled
         if (shares := _shares(group.values)) is not None
     ]
 
 
-def said(found: list[Broken], past: str) -> list[str]:
-    """The same in a few plain sentences; `past` names the month before."""
-    by_group = {(each.by, each.group): each for each in found}
-    told = []
-    for group, at in (("home", "At home"), ("office", "In offices")):
-        one = by_group.get(("place", group))
-        if one is not None:
-            told.append(f"{at}, {_sentence(one, past)}")
-    providers = [each for each in found if each.by == "provider" and each.order]
+def cause_sentences(groups: list[GroupCauses], past: str) -> list[str]:
+    """Returns the causes in a few sentences; `past` names the month before."""
+    by_group = {(group.by, group.group): group for group in groups}
+    sentences = []
+    for place, at in (("home", "At home"), ("office", "In offices")):
+        causes = by_group.get(("place", place))
+        if causes is not None:
+            sentences.append(f"{at}, {_sentence(causes, past)}")
+    providers = [group for group in groups if group.by == "provider" and group.order]
     if len(providers) > 1:
-        worst = max(providers, key=lambda each: each.total)
-        name = figure_text.group("provider", worst.group)
-        told.append(f"Of the providers, {name} had most: {_sentence(worst, past)}")
-    return told
+        worst = max(providers, key=lambda group: group.total)
+        name = figure_text.group_name("provider", worst.group)
+        sentences.append(f"The worst provider was {name}: {_sentence(worst, past)}")
+    return sentences
 
 
-def _sentence(found: Broken, past: str) -> str:
-    if not found.order:
-        return "hardly any test call was poor."
-    first, *others = found.order
-    where = f"mostly at {MOSTLY[first]} ({figure_text.percent(found.shares[first], 1)})"
-    if others and found.shares[others[0]] >= found.total / 5:
-        share = figure_text.percent(found.shares[others[0]], 1)
+def _sentence(causes: GroupCauses, past: str) -> str:
+    if not causes.order:
+        return "hardly any test calls were poor."
+    first, *others = causes.order
+    where = (
+        f"mostly at {MOSTLY[first]} ({figure_text.percent(causes.shares[first], 1)})"
+    )
+    if others and causes.shares[others[0]] >= causes.total / 5:
+        share = figure_text.percent(causes.shares[others[0]], 1)
         where += f", then at {MOSTLY[others[0]]} ({share})"
-    all_of_it = figure_text.percent(found.total, 1)
-    text = f"on average {all_of_it} of laptops had a poor test call: {where}."
-    if found.before is None:
+    total = figure_text.percent(causes.total, 1)
+    text = f"on average {total} of laptops had a poor test call, {where}."
+    if causes.before is None:
         return text
-    if not found.changed(first):
-        return f"{text} The first is as common as in {past}."
-    change = found.shares[first] - found.before[first]
+    if not causes.changed(first):
+        return f"{text} The main cause is as common as in {past}."
+    change = causes.shares[first] - causes.before[first]
     points = figure_text.number(abs(change) * 100, "points", 1)
-    return f"{text} The first is {'up' if change > 0 else 'down'} {points} on {past}."
+    return (
+        f"{text} The main cause is {'up' if change > 0 else 'down'} {points} on {past}."
+    )
 
 
 def _place(group: str) -> str:
-    return {"office": "Offices", "home": "At home"}.get(group, figure_text.said(group))
+    return {"office": "Offices", "home": "At home"}.get(
+        group, figure_text.identifier_text(group)
+    )
 
 
 def _shares(values: Mapping[str, float] | None) -> Mapping[str, float] | None:

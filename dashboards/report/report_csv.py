@@ -12,14 +12,14 @@ from collections.abc import Iterable, Sequence
 
 from dashboards import figure_text
 from dashboards.report import poor_call_causes, report_figures
-from dashboards.report.report_data import Content
+from dashboards.report.report_data import ReportContent
 from probes.wire.display import displayable
 
 Cell = str | int | float | None
 _RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def tables(content: Content) -> dict[str, str]:
+def tables(content: ReportContent) -> dict[str, str]:
     """Name of the table -> CSV text. Pure."""
     return {
         "sites": _csv(_SITES, _sites(content)),
@@ -47,7 +47,7 @@ _SITES = (
 )
 
 
-def _sites(content: Content) -> Iterable[Sequence[Cell]]:
+def _sites(content: ReportContent) -> Iterable[Sequence[Cell]]:
     for each in content.sites:
         a = each.availability
         yield (
@@ -76,7 +76,7 @@ _DEVICES = (
 )
 
 
-def _devices(content: Content) -> Iterable[Sequence[Cell]]:
+def _devices(content: ReportContent) -> Iterable[Sequence[Cell]]:
     for site in content.sites:
         for each in site.devices:
             a = each.availability
@@ -116,7 +116,7 @@ _LINES = (
 )
 
 
-def _lines(content: Content) -> Iterable[Sequence[Cell]]:
+def _lines(content: ReportContent) -> Iterable[Sequence[Cell]]:
     for site in content.sites:
         for each in site.lines:
             line = each.line
@@ -167,7 +167,7 @@ _CALLS = (
 )
 
 
-def _calls(content: Content) -> Iterable[Sequence[Cell]]:
+def _calls(content: ReportContent) -> Iterable[Sequence[Cell]]:
     groups = (
         content.everybody,
         *content.places,
@@ -226,8 +226,8 @@ _CAUSES = (
 )
 
 
-def _causes(content: Content) -> Iterable[Sequence[Cell]]:
-    for each in poor_call_causes.broken(content):
+def _causes(content: ReportContent) -> Iterable[Sequence[Cell]]:
+    for each in poor_call_causes.causes_by_group(content):
         yield (
             str(content.month),
             each.by,
@@ -250,7 +250,7 @@ _GATEWAYS = (
 )
 
 
-def _gateways(content: Content) -> Iterable[Sequence[Cell]]:
+def _gateways(content: ReportContent) -> Iterable[Sequence[Cell]]:
     for each in content.gateways:
         yield (
             str(content.month),
@@ -276,7 +276,7 @@ _INCIDENTS = (
 )
 
 
-def _incidents(content: Content) -> Iterable[Sequence[Cell]]:
+def _incidents(content: ReportContent) -> Iterable[Sequence[Cell]]:
     for each in content.incidents:
         alert = each.alert
         yield (

@@ -1,9 +1,10 @@
-"""Asks the store for everything one report holds, and makes figures of it."""
+"""Queries the store for one report, and computes its figures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from alerts.alert import Alert
 from alerts.suppression import Silence
@@ -32,12 +33,13 @@ _ALWAYS = OpeningHours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6)
 
 
 @dataclass(frozen=True)
-class Content:
-    """Everything a report says. `to_ms` is before the month's end where it still runs.
+class ReportContent:
+    """Everything a report shows. `to_ms` is before the month's end if it still runs.
 
-    `blind_ms`: time in which nothing was observed of these sites: the monitor was off,
-    blind or cut off. `whole`: these are all the sites there are. `hours`: the working
-    hours in which calls are compared; `least`: the smallest group of laptops shown.
+    `blind_ms`: time in which nothing was observed of these sites, because the monitor
+    was off, blind or cut off. `whole`: these are all sites of the estate. `hours`: the
+    working hours in which calls are compared. `least`: the smallest group of laptops
+    shown.
     """
 
     month: Month
@@ -62,8 +64,8 @@ class Content:
 
 @dataclass(frozen=True)
 class PollPeriods:
-    """ms between two polls of a device, and of a VPN gateway, where no other period is
-    recorded (`self_poll.period_s`)."""
+    """Milliseconds between two polls of a device and of a VPN gateway, for times
+    without a recorded period (`self_poll.period_s`)."""
 
     devices_ms: int = 60_000
     gateways_ms: int = 60_000
@@ -74,8 +76,31 @@ class PollPeriods:
 
 
 @dataclass(frozen=True)
-class Given:
-    """What everything of one report is made from. `sites` None: all there are."""
+class AlertHistory:
+    """Alerts and silences of the month and the month before."""
+
+    alerts: Sequence[Alert] = ()
+    silences: Sequence[Silence] = ()
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """`alerts`: the alert engine's file, for incidents, planned maintenance, and when
+    the monitor was cut off. `council`: the heading. `least`: the smallest group of
+    laptops shown (`groups.least`). `periods`: how often devices and gateways are
+    polled.
+    """
+
+    alerts: Path | None = None
+    council: str = ""
+    pdf: bool = True
+    least: int = LEAST
+    periods: PollPeriods = PollPeriods()
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """The inputs of all queries of one report. `sites` is None for all sites."""
 
     month: Month
     to_ms: int
@@ -96,61 +121,60 @@ class Given:
         return past.from_ms, past.to_ms
 
     def maintenance(self, site: str, device: str | None = None) -> list[Span]:
-        """Planned maintenance of everything, the site, and the device if given."""
+        """Returns planned maintenance of everything, of the site and of the device."""
         return [
-            (each.from_ms, each.until_ms)
-            for each in self.silences
-            if each.planned
-            and not each.rule
-            and each.site in ("", site)
-            and each.device in ("", device)
+            (silence.from_ms, silence.until_ms)
+            for silence in self.silences
+            if silence.planned
+            and not silence.rule
+            and silence.site in ("", site)
+            and silence.device in ("", device)
         ]
 
 
-async def gather(
+async def gather_content(
     month: Month,
     sites: Sequence[Site],
     store: Store,
     estate: Estate,
     now_ms: int,
-    alerts: Sequence[Alert] = (),
-    silences: Sequence[Silence] = (),
-    progress: Progress = lambda said: None,
-    least: int = LEAST,
-    periods: PollPeriods | None = None,
-) -> Content:
-    """`ValueError` where the month has not begun. The store's own errors come through:
-    half a report is not a report."""
+    history: AlertHistory | None = None,
+    settings: ReportSettings | None = None,
+    progress: Progress = lambda step: None,
+) -> ReportContent:
+    """Returns the content of a report. Raises `ValueError` if the month has not begun,
+    and the store's own errors: half a report is not a report."""
+    history, settings = history or AlertHistory(), settings or ReportSettings()
     from_ms, to_ms = month.from_ms, min(month.to_ms, now_ms)
     if to_ms <= from_ms:
         raise ValueError(f"{month.name} has not begun yet")
     whole = len(sites) == len(estate.sites)
-    given = Given(
+    inputs = ReportInputs(
         month,
         to_ms,
         store,
         estate,
-        alerts,
-        silences,
+        history.alerts,
+        history.silences,
         None if whole else tuple(site.id for site in sites),
-        periods or PollPeriods(),
+        settings.periods,
     )
     progress("calls")
-    calls = await gather_calls(store.query, month, to_ms, estate.sites, least)
+    calls = await gather_calls(store.query, month, to_ms, estate.sites, settings.least)
     progress("availability")
-    observed = await _observed(given, given.span)
-    observed_before = await _observed(given, given.span_before)
+    observed = await _observed(inputs, inputs.span)
+    observed_before = await _observed(inputs, inputs.span_before)
     progress("lines and ports")
-    lines = await _lines(given)
-    ports = await _ports(given, sites)
-    found = tuple(
-        _site(
+    lines = await _line_figures(inputs)
+    ports = await _port_figures(inputs, sites)
+    sites_figures = tuple(
+        _site_figures(
             site,
             (
                 calls.group("site", site.id),
                 calls.group("home_site_place", f"{site.id}/home"),
             ),
-            given,
+            inputs,
             (observed, observed_before),
             lines.get(site.id, ()),
             ports.get(site.id, ()),
@@ -158,70 +182,74 @@ async def gather(
         for site in sites
     )
     progress("VPN gateways")
-    return Content(
+    return ReportContent(
         month=month,
         to_ms=to_ms,
         made_ms=now_ms,
-        sites=found,
+        sites=sites_figures,
         everybody=calls.group("all", "all"),
         places=calls.groups("place"),
         providers=calls.groups("provider"),
         connections=calls.groups("connection"),
-        gateways=await _gateways(given, observed.cut_off),
-        incidents=report_figures.incidents(alerts, from_ms, to_ms)
+        gateways=await _gateway_figures(inputs, observed.cut_off),
+        incidents=report_figures.site_incidents(history.alerts, from_ms, to_ms)
         if whole
-        else tuple(incident for each in found for incident in each.incidents),
+        else tuple(incident for site in sites_figures for incident in site.incidents),
         blind_ms=unobserved(observed.sites.values(), from_ms, to_ms),
         whole=whole,
         hours=calls.hours,
-        least=least,
+        least=settings.least,
     )
 
 
-async def _observed(given: Given, span: Span) -> Observations:
-    recorded = await given.store.query(polling_periods(*span))
-    periods = Periods(given.periods.devices_ms, recorded_periods(recorded))
-    blind = blind_spans(given.alerts, given.to_ms)
+async def _observed(inputs: ReportInputs, span: Span) -> Observations:
+    recorded = await inputs.store.query(polling_periods(*span))
+    periods = Periods(inputs.periods.devices_ms, recorded_periods(recorded))
+    blind = blind_spans(inputs.alerts, inputs.to_ms)
     return await observe(
-        given.store.query,
+        inputs.store.query,
         span,
         periods,
         blind,
-        given.sites,
+        inputs.sites,
         exact=[
-            (each.from_ms, each.until_ms) for each in given.silences if each.planned
+            (silence.from_ms, silence.until_ms)
+            for silence in inputs.silences
+            if silence.planned
         ],
     )
 
 
-async def _lines(given: Given) -> dict[str, tuple[report_figures.LineFigures, ...]]:
-    """By site, the busiest first."""
-    ask, sites = given.store.query, given.sites
-    found = report_figures.line_figures(
-        [line for line in given.estate.lines if sites is None or line.site in sites],
-        await ask(report_queries.line_month(*given.span, sites)),
-        await ask(report_queries.line_hours(*given.span, sites)),
-        await ask(report_queries.line_month(*given.span_before, sites)),
+async def _line_figures(
+    inputs: ReportInputs,
+) -> dict[str, tuple[report_figures.LineFigures, ...]]:
+    """Returns them by site, busiest first."""
+    ask, sites = inputs.store.query, inputs.sites
+    lines = report_figures.line_figures(
+        [line for line in inputs.estate.lines if sites is None or line.site in sites],
+        await ask(report_queries.line_month(*inputs.span, sites)),
+        await ask(report_queries.line_hours(*inputs.span, sites)),
+        await ask(report_queries.line_month(*inputs.span_before, sites)),
     )
     by_site: dict[str, tuple[report_figures.LineFigures, ...]] = {}
-    for each in found:
-        by_site[each.line.site] = (*by_site.get(each.line.site, ()), each)
+    for line in lines:
+        by_site[line.line.site] = (*by_site.get(line.line.site, ()), line)
     return by_site
 
 
-async def _ports(
-    given: Given, sites: Sequence[Site]
+async def _port_figures(
+    inputs: ReportInputs, sites: Sequence[Site]
 ) -> dict[str, tuple[report_figures.PortFigures, ...]]:
-    """By site, the busiest first."""
-    ask = given.store.query
+    """Returns them by site, busiest first."""
+    ask = inputs.store.query
     used: dict[tuple[str, ...], Row] = {}
-    for row in await ask(report_queries.ports_use(*given.span, given.sites)):
+    for row in await ask(report_queries.ports_use(*inputs.span, inputs.sites)):
         known = used.get(key := _port(row))
-        # Twice where a device's role changed in the month.
+        # A port occurs twice if its device's role changed in the month.
         if known is None or _busier(row) > _busier(known):
             used[key] = row
     by_site: dict[str, list[Row]] = {}
-    for row in await ask(report_queries.ports_month(*given.span, given.sites)):
+    for row in await ask(report_queries.ports_month(*inputs.span, inputs.sites)):
         if (use := used.get(_port(row))) is not None:
             values = {**row.values, **use.values}
             by_site.setdefault(row.tags["site"], []).append(Row(None, row.tags, values))
@@ -235,85 +263,93 @@ def _port(row: Row) -> tuple[str, ...]:
 
 
 def _busier(row: Row) -> float:
-    return report_figures.most(row, "in_use_ratio_p95", "out_use_ratio_p95") or 0.0
+    return (
+        report_figures.largest_value(row, "in_use_ratio_p95", "out_use_ratio_p95")
+        or 0.0
+    )
 
 
-def _site(
+def _site_figures(
     site: Site,
     groups: tuple[report_figures.GroupFigures, report_figures.GroupFigures],
-    given: Given,
+    inputs: ReportInputs,
     observed: tuple[Observations, Observations],
     lines: tuple[report_figures.LineFigures, ...],
     ports: tuple[report_figures.PortFigures, ...],
 ) -> report_figures.SiteFigures:
     now, before = observed
-    planned = given.maintenance(site.id)
+    planned = inputs.maintenance(site.id)
     pieces = now.sites.get(site.id, [])
     devices = [
         report_figures.DeviceFigures(
-            each,
+            device,
             availability(
-                now.devices.get(each.id, []),
-                *given.span,
+                now.devices.get(device.id, []),
+                *inputs.span,
                 site.hours,
-                given.maintenance(site.id, each.id),
+                inputs.maintenance(site.id, device.id),
             ),
         )
-        for each in given.estate.devices
-        if each.site == site.id and each.poll
+        for device in inputs.estate.devices
+        if device.site == site.id and device.poll
     ]
-    devices.sort(key=lambda each: (_or_last(each.availability.ratio), each.device.id))
+    devices.sort(
+        key=lambda figures: (
+            _ratio_or_last(figures.availability.ratio),
+            figures.device.id,
+        )
+    )
     return report_figures.SiteFigures(
         site=site,
-        availability=availability(pieces, *given.span, site.hours, planned),
+        availability=availability(pieces, *inputs.span, site.hours, planned),
         before=availability(
-            before.sites.get(site.id, []), *given.span_before, site.hours, planned
+            before.sites.get(site.id, []), *inputs.span_before, site.hours, planned
         ),
-        days=tuple(marks(pieces, given.month.days(), planned)),
+        days=tuple(marks(pieces, inputs.month.days(), planned)),
         devices=tuple(devices),
         lines=lines,
         ports=ports,
         experience=groups[0],
         staff_at_home=groups[1],
-        incidents=report_figures.incidents(given.alerts, *given.span, site.id),
+        incidents=report_figures.site_incidents(inputs.alerts, *inputs.span, site.id),
     )
 
 
-async def _gateways(
-    given: Given, blind: Sequence[Span]
+async def _gateway_figures(
+    inputs: ReportInputs, blind: Sequence[Span]
 ) -> tuple[report_figures.GatewayFigures, ...]:
-    """`blind`: when the monitor could not have seen them."""
-    if not given.estate.vpn_gateways:
+    """`blind`: when the monitor could not observe them."""
+    if not inputs.estate.vpn_gateways:
         return ()
     observed = await observe(
-        given.store.query,
-        given.span,
-        Periods(given.periods.gateways_ms),
+        inputs.store.query,
+        inputs.span,
+        Periods(inputs.periods.gateways_ms),
         blind,
         subjects=Subjects("vpn_gateway", "gateway"),
         is_estate=False,
-        exact=[given.span],
+        exact=[inputs.span],
     )
     month = {
         row.tags.get("gateway", ""): row
-        for row in await given.store.query(report_queries.gateway_month(*given.span))
+        for row in await inputs.store.query(report_queries.gateway_month(*inputs.span))
     }
-    found = []
-    for each in given.estate.vpn_gateways:
-        row = month.get(each.id)
-        planned = given.maintenance(each.site or "", each.device)
-        pieces = observed.devices.get(each.id, [])
-        found.append(
+    figures = []
+    for gateway in inputs.estate.vpn_gateways:
+        row = month.get(gateway.id)
+        planned = inputs.maintenance(gateway.site or "", gateway.device)
+        pieces = observed.devices.get(gateway.id, [])
+        figures.append(
             report_figures.GatewayFigures(
-                each,
-                availability(pieces, *given.span, _ALWAYS, planned),
-                report_figures.real(row, "connect_ms_p50"),
-                report_figures.real(row, "connect_ms_p95"),
-                report_figures.real(row, "certificate_days_last"),
+                gateway,
+                availability(pieces, *inputs.span, _ALWAYS, planned),
+                report_figures.float_value(row, "connect_ms_p50"),
+                report_figures.float_value(row, "connect_ms_p95"),
+                report_figures.float_value(row, "certificate_days_last"),
             )
         )
-    return tuple(found)
+    return tuple(figures)
 
 
-def _or_last(ratio: float | None) -> float:
+def _ratio_or_last(ratio: float | None) -> float:
     return 2.0 if ratio is None else ratio

@@ -102,7 +102,7 @@ class GroupFigures:
     def missing(self, name: str) -> str:
         """Why a group with figures does not have this one."""
         poor = (self.values or {}).get("call_poor_ratio_mean")
-        return missing_figures.missing(name, self.by, self.group, poor)
+        return missing_figures.why_missing(name, self.by, self.group, poor)
 
 
 @dataclass(frozen=True)
@@ -164,23 +164,23 @@ def _line(
     points: list[Point] = []
     polls = polls_up = 0.0
     for row in hours:
-        use = most(row, "down_use_ratio_p95", "up_use_ratio_p95")
+        use = largest_value(row, "down_use_ratio_p95", "up_use_ratio_p95")
         if use is not None and row.time_ms is not None:
             points.append((row.time_ms, use))
-        count = real(row, "up_count") or 0.0
+        count = float_value(row, "up_count") or 0.0
         polls += count
-        polls_up += count * (real(row, "up_mean") or 0.0)
+        polls_up += count * (float_value(row, "up_mean") or 0.0)
     return LineFigures(
         line,
-        down_p95=real(month, "down_use_ratio_p95"),
-        up_p95=real(month, "up_use_ratio_p95"),
-        down_max=real(month, "down_use_ratio_max"),
-        up_max=real(month, "up_use_ratio_max"),
-        before_p95=most(before, "down_use_ratio_p95", "up_use_ratio_p95"),
+        down_p95=float_value(month, "down_use_ratio_p95"),
+        up_p95=float_value(month, "up_use_ratio_p95"),
+        down_max=float_value(month, "down_use_ratio_max"),
+        up_max=float_value(month, "up_use_ratio_max"),
+        before_p95=largest_value(before, "down_use_ratio_p95", "up_use_ratio_p95"),
         busy_hours=sum(use > BUSY_RATIO for _, use in points),
         observed_hours=len(hours),
         up_ratio=polls_up / polls if polls else None,
-        carried_hours=sum(bool(real(row, "carrying_max")) for row in hours),
+        carried_hours=sum(bool(float_value(row, "carrying_max")) for row in hours),
         hourly=tuple(sorted(points)),
     )
 
@@ -218,10 +218,10 @@ def reminder(line: Line, today: date) -> Reminder | None:
         return Reminder(level, f"Ends in {_days(end - today)}.")
     notice = end - timedelta(days=line.notice_days)
     if notice < today:
-        past = f"The last day for notice was {_said(notice)}"
+        past = f"The last day for notice was {_date_text(notice)}"
         return Reminder("warn", f"{past}; ends in {_days(end - today)}.")
     left = (notice - today).days
-    text = f"Give notice by {_said(notice)} ({_days(notice - today)} left)."
+    text = f"Give notice by {_date_text(notice)} ({_days(notice - today)} left)."
     if left <= 30:
         return Reminder("bad", text)
     return Reminder("warn" if left <= SOON_DAYS else "ok", text)
@@ -231,21 +231,21 @@ def port_figures(rows: Iterable[Row], count: int = 10) -> tuple[PortFigures, ...
     """The busiest ports by the month's 95th percentile in the busier direction."""
     found = []
     for row in rows:
-        use = most(row, "in_use_ratio_p95", "out_use_ratio_p95")
+        use = largest_value(row, "in_use_ratio_p95", "out_use_ratio_p95")
         if use is None:
             continue
         faults = [
             value
             for way in ("in", "out")
             for kind in ("errors", "discards")
-            if (value := real(row, f"{way}_{kind}_per_s_mean")) is not None
+            if (value := float_value(row, f"{way}_{kind}_per_s_mean")) is not None
         ]
         found.append(
             PortFigures(
                 row.tags.get("device", ""),
                 row.tags.get("port", ""),
                 use,
-                real(row, "speed_bps_last"),
+                float_value(row, "speed_bps_last"),
                 sum(faults) if faults else None,
             )
         )
@@ -253,7 +253,7 @@ def port_figures(rows: Iterable[Row], count: int = 10) -> tuple[PortFigures, ...
     return tuple(found[:count])
 
 
-def incidents(
+def site_incidents(
     alerts: Sequence[Alert], from_ms: int, to_ms: int, site: str | None = None
 ) -> tuple[SiteIncident, ...]:
     """Alerts that fired in the month, not explained by another, the longest first."""
@@ -284,13 +284,13 @@ def incidents(
     return tuple(sorted(found, key=lambda each: each.from_ms - each.to_ms))
 
 
-def real(row: Row | None, name: str) -> float | None:
+def float_value(row: Row | None, name: str) -> float | None:
     value = None if row is None else row.values.get(name)
     return None if value is None or isinstance(value, str) else float(value)
 
 
-def most(row: Row | None, *names: str) -> float | None:
-    known = [value for name in names if (value := real(row, name)) is not None]
+def largest_value(row: Row | None, *names: str) -> float | None:
+    known = [value for name in names if (value := float_value(row, name)) is not None]
     return max(known, default=None)
 
 
@@ -298,5 +298,5 @@ def _days(span: timedelta) -> str:
     return f"{span.days} day" if span.days == 1 else f"{span.days} days"
 
 
-def _said(at: date) -> str:
+def _date_text(at: date) -> str:
     return f"{at.day} {at:%B %Y}"

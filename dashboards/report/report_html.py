@@ -1,4 +1,4 @@
-"""The report as one HTML file that stands alone: style inside, nothing loaded."""
+"""The report as one HTML file: its style is inside, and it loads nothing."""
 
 from __future__ import annotations
 
@@ -10,63 +10,68 @@ from markupsafe import Markup
 from dashboards import chart, figure_text
 from dashboards.chart import Chart, ChartSeries, strip
 from dashboards.report import poor_call_causes, report_figures
-from dashboards.report.report_data import Content
+from dashboards.report.report_data import ReportContent
 from dashboards.templating import environment
 
 _DAY_MS = 86_400_000
 
 
-def render(content: Content, council: str = "") -> str:
-    """Pure but for reading the style sheet and the template of the package."""
+def render_html(content: ReportContent, council: str = "") -> str:
+    """Returns the HTML. Pure, except that it reads the package's style sheet and
+    template."""
     templates = environment("dashboards.report")
     month, zone = content.month, content.month.zone
-    found = poor_call_causes.broken(content)
+    causes_by_group = poor_call_causes.causes_by_group(content)
     made = datetime.fromtimestamp(content.made_ms / 1000, UTC).astimezone(zone)
     return templates.get_template("report.html").render(
         c=content,
         council=council,
         css=Markup(style_sheet()),
-        words=figure_text,
+        figure_text=figure_text,
         figures=report_figures,
         made=f"{figure_text.day(made.date())}, {made:%H:%M}",
         when=lambda time_ms: figure_text.when(time_ms, zone),
-        strip=lambda found, n: strip(
+        strip=lambda site, n: strip(
             f"days-{n}",
-            f"{found.site.name}: each day of {month.name}",
-            found.days,
+            f"{site.site.name}: each day of {month.name}",
+            site.days,
             width=620,
         ),
-        line_chart=lambda found, n: line_chart(found, content, n),
+        line_chart=lambda line, n: line_chart(line, content, n),
         bar=chart.bar,
         use_level=_use_level,
         reminder=lambda line: report_figures.reminder(line, made.date()),
         lines=sorted(
             (line for site in content.sites for line in site.lines),
-            key=lambda each: -(each.use_p95 or -1.0),
+            key=lambda line: -(line.use_p95 or -1.0),
         ),
         headlines=headlines(content),
-        broken=found,
+        causes_by_group=causes_by_group,
         causes=figure_text.CAUSES,
         behind=behind,
         absent_sites=_absent_sites(content),
-        broken_said=poor_call_causes.said(found, month.before().name),
+        cause_sentences=poor_call_causes.cause_sentences(
+            causes_by_group, month.before().name
+        ),
     )
 
 
-def headlines(content: Content) -> list[str]:
-    """The month in a few sentences, worst first; what cannot be said is not."""
-    said = []
-    known = [each for each in content.sites if each.availability.open_ratio is not None]
+def headlines(content: ReportContent) -> list[str]:
+    """Returns the month in a few sentences, worst first, without what is not known."""
+    sentences = []
+    known = [site for site in content.sites if site.availability.open_ratio is not None]
     if known:
-        worst = min(known, key=lambda each: each.availability.open_ratio or 0.0)
+        worst = min(known, key=lambda site: site.availability.open_ratio or 0.0)
         ratio = worst.availability.open_ratio or 0.0
         if ratio < 0.9995 and len(known) > 1:
-            said.append(
-                f"{worst.site.name} was reachable for the smallest share of its "
-                f"opening hours: {figure_text.percent(ratio, 2)} of what was observed."
+            sentences.append(
+                f"{worst.site.name} was reachable least: in "
+                f"{figure_text.percent(ratio, 2)} of its observed opening hours."
             )
         elif ratio >= 0.9995:
-            said.append("Every site was reachable in its opening hours as far as seen.")
+            sentences.append(
+                "Every site was reachable in its opening hours, as far as observed."
+            )
     full = [
         line
         for site in content.sites
@@ -74,13 +79,13 @@ def headlines(content: Content) -> list[str]:
         if line.busy_hours and line.line.role == "primary"
     ]
     if full:
-        worst_line = max(full, key=lambda each: each.busy_hours)
-        said.append(
-            f"{figure_text.counted(len(full), 'line was', 'lines were')} over 85% of "
-            f"the contract at times; {worst_line.line.id} most, in "
+        worst_line = max(full, key=lambda line: line.busy_hours)
+        sentences.append(
+            f"{figure_text.counted(len(full), 'line was', 'lines were')} above 85% of "
+            f"the contracted speed at times, most of all {worst_line.line.id}: in "
             f"{figure_text.counted(worst_line.busy_hours, 'hour')}."
         )
-    said.append(home_and_office(content))
+    sentences.append(home_and_office(content))
     today = datetime.fromtimestamp(content.made_ms / 1000, content.month.zone).date()
     urgent = [
         line.line.id
@@ -90,33 +95,35 @@ def headlines(content: Content) -> list[str]:
         and r.level != "ok"
     ]
     if urgent:
-        said.append(
+        sentences.append(
             f"{figure_text.counted(len(urgent), 'contract needs', 'contracts need')} a "
             f"decision: {', '.join(urgent)}."
         )
     if content.blind_ms >= 3_600_000:
-        said.append(
-            f"For {figure_text.duration(content.blind_ms)} nothing was observed at "
-            "all: that time counts neither for nor against anybody."
+        sentences.append(
+            f"For {figure_text.duration(content.blind_ms)} nothing at all "
+            "was observed. That time is in no figure."
         )
-    return said
+    return sentences
 
 
-def home_and_office(content: Content) -> str:
-    """Whether calls are as good at home as in offices, or why that is not known."""
-    by_place = {each.group: each for each in content.places}
+def home_and_office(content: ReportContent) -> str:
+    """Returns whether calls are as good at home as in offices, or why not known."""
+    by_place = {group.group: group for group in content.places}
     office, home = by_place["office"], by_place["home"]
     hours = f"in working hours ({figure_text.hours(content.hours)})"
-    poor = [(each.values or {}).get("call_poor_ratio_mean") for each in (office, home)]
+    poor = [
+        (group.values or {}).get("call_poor_ratio_mean") for group in (office, home)
+    ]
     if poor[0] is not None and poor[1] is not None:
         return (
-            f"Of test calls {hours}, {figure_text.percent(poor[0], 1)} were poor in "
-            f"offices and {figure_text.percent(poor[1], 1)} at home. In offices: "
-            f"{counted_calls(office)}; at home: {counted_calls(home)}."
+            f"{figure_text.percent(poor[0], 1)} of test calls in offices and "
+            f"{figure_text.percent(poor[1], 1)} at home were poor, {hours}. In "
+            f"offices: {counted_calls(office)}; at home: {counted_calls(home)}."
         )
     why = [
-        f"{label}: {each.absent or each.missing('call_poor_ratio')}"
-        for label, each, known in zip(
+        f"{label}: {group.absent or group.missing('call_poor_ratio')}"
+        for label, group, known in zip(
             ("in offices", "at home"), (office, home), poor, strict=True
         )
         if known is None
@@ -124,28 +131,30 @@ def home_and_office(content: Content) -> str:
     return f"Home and office cannot be compared {hours}; {'; '.join(why)}."
 
 
-def counted_calls(found: report_figures.GroupFigures) -> str:
-    """`1,204 calls in 210 windows on 22 days`."""
-    return f"{figure_text.counted(found.calls, 'call')} {behind(found)}"
+def counted_calls(group: report_figures.GroupFigures) -> str:
+    """Returns `1,204 calls in 210 windows on 22 days`."""
+    return f"{figure_text.counted(group.calls, 'call')} {behind(group)}"
 
 
-def behind(found: report_figures.GroupFigures) -> str:
-    """`in 210 windows on 22 days`."""
-    windows = figure_text.counted(found.windows, "window")
-    return f"in {windows} on {figure_text.counted(found.days, 'day')}"
+def behind(group: report_figures.GroupFigures) -> str:
+    """Returns `in 210 windows on 22 days`."""
+    windows = figure_text.counted(group.windows, "window")
+    return f"in {windows} on {figure_text.counted(group.days, 'day')}"
 
 
-def _absent_sites(content: Content) -> list[tuple[str, list[str]]]:
-    """Why sites have no figures of calls -> the names of those sites."""
-    found: dict[str, list[str]] = {}
-    for each in content.sites:
-        if each.experience.values is None:
-            found.setdefault(each.experience.absent, []).append(each.site.name)
-    return sorted(found.items())
+def _absent_sites(content: ReportContent) -> list[tuple[str, list[str]]]:
+    """Returns why sites have no call figures → the names of those sites."""
+    sites: dict[str, list[str]] = {}
+    for site in content.sites:
+        if site.experience.values is None:
+            sites.setdefault(site.experience.absent, []).append(site.site.name)
+    return sorted(sites.items())
 
 
-def line_chart(found: report_figures.LineFigures, content: Content, n: int) -> Chart:
-    """Each hour's 95th percentile of the busier direction against the 85% mark."""
+def line_chart(
+    line: report_figures.LineFigures, content: ReportContent, n: int
+) -> Chart:
+    """Returns each hour's 95th percentile of the busier direction and the 85% limit."""
     zone = content.month.zone
 
     def tick(time_ms: int) -> str:
@@ -154,15 +163,15 @@ def line_chart(found: report_figures.LineFigures, content: Content, n: int) -> C
 
     return Chart(
         id=f"line-{n}",
-        title=f"{found.line.id}: use of its contract in {content.month.name}",
-        series=(ChartSeries("Each hour, busier direction", found.hourly),),
+        title=f"{line.line.id}: use of the contracted speed in {content.month.name}",
+        series=(ChartSeries("Each hour, busier direction", line.hourly),),
         from_ms=content.month.from_ms,
         to_ms=content.month.to_ms,
         step_ms=3_600_000,
         say=figure_text.percent,
         tick=tick,
         limit=report_figures.BUSY_RATIO,
-        limit_name="85% of the contract",
+        limit_name="85% of the contracted speed",
         least_top=1.0,
         width=640,
         height=150,
@@ -179,5 +188,5 @@ def _use_level(ratio: float | None) -> str:
 
 
 def style_sheet() -> str:
-    """The sheet of pages and reports."""
+    """Returns the style sheet of pages and reports."""
     return (Path(__file__).parent.parent / "look.css").read_text(encoding="utf-8")

@@ -31,25 +31,26 @@ _HIDDEN_DRAWING = re.compile(
 _DESCRIBED = re.compile(r"</title><desc\b[^>]*>(.*?)</desc>", re.DOTALL)
 
 
-class NoPdf(RuntimeError):
-    """No PDF can be made here; the text says what is missing."""
+class PdfUnavailable(RuntimeError):
+    """No PDF can be written here; the text names what is missing."""
 
 
 def write_pdf(html: str, css: str, path: Path) -> str:
-    """Writes the PDF, and returns what should be said of it; empty if nothing.
+    """Writes the PDF, and returns a note about it; empty if there is none.
 
-    A character that no font here has is written by its number (`U+56F3`), as PDF/UA-1
-    allows no empty glyph. `NoPdf` if WeasyPrint, or the Pango it needs, is not there.
+    A character that no font here has is written as its number (`U+56F3`), because
+    PDF/UA-1 allows no empty glyph. Raises `PdfUnavailable` if WeasyPrint, or the Pango
+    it needs, is missing.
     """
     try:
         weasyprint = importlib.import_module("weasyprint")
     except ImportError:
-        raise NoPdf(
-            "No PDF was made: WeasyPrint is not here (pip install 'towpath[pdf]'); the "
-            "web page prints to PDF from any browser."
+        raise PdfUnavailable(
+            "No PDF was created: WeasyPrint is not installed (pip install "
+            "'towpath[pdf]'); the web page prints to PDF from any browser."
         ) from None
     except OSError:
-        raise NoPdf(
+        raise PdfUnavailable(
             "No PDF was made: WeasyPrint needs the system's Pango (Debian: apt-get "
             "install libpango-1.0-0 libpangoft2-1.0-0; macOS: brew install pango); the "
             "web page prints to PDF from any browser."

@@ -12,7 +12,7 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 
 
-def _of(sites: Sequence[str] | None) -> tuple[Where, ...]:
+def _site_filter(sites: Sequence[str] | None) -> tuple[Where, ...]:
     return () if sites is None else (Where("site", tuple(sites)),)
 
 
@@ -29,7 +29,7 @@ def line_hours(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         ),
         from_ms,
         to_ms,
-        _of(sites),
+        _site_filter(sites),
         ("line",),
         HOUR_MS,
     )
@@ -46,7 +46,7 @@ def line_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         ),
         from_ms,
         to_ms,
-        _of(sites),
+        _site_filter(sites),
         ("line",),
     )
 
@@ -58,7 +58,7 @@ def ports_use(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         (Pick("in_use_ratio", "p95"), Pick("out_use_ratio", "p95")),
         from_ms,
         to_ms,
-        _of(sites),
+        _site_filter(sites),
         # Every tag: so that roll-ups are read as they are.
         ("site", "device", "role", "port"),
         mean_step_ms=5 * MINUTE_MS,
@@ -77,13 +77,13 @@ def ports_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         ),
         from_ms,
         to_ms,
-        _of(sites),
+        _site_filter(sites),
         ("site", "device", "port"),
     )
 
 
 # What the report tells of a group of laptops.
-EXPERIENCE = (
+GROUP_FIELDS = (
     "call_poor_ratio",
     "mos_estimated_p50",
     "rtt_p95_ms",
@@ -106,8 +106,8 @@ def experience(spans: Sequence[tuple[int, int]]) -> Query:
             Pick("calls", "count"),
             Pick("calls", "sum"),
             Pick("calls_once", "sum"),
-            *(Pick(name, "mean") for name in EXPERIENCE),
-            *(Pick(name, "weight") for name in EXPERIENCE),
+            *(Pick(name, "mean") for name in GROUP_FIELDS),
+            *(Pick(name, "weight") for name in GROUP_FIELDS),
         ),
         spans[0][0],
         spans[-1][1],
@@ -117,7 +117,7 @@ def experience(spans: Sequence[tuple[int, int]]) -> Query:
     )
 
 
-def groups_told(from_ms: int, to_ms: int) -> Query:
+def groups_shown(from_ms: int, to_ms: int) -> Query:
     """The groups that were shown at any time."""
     return Query(
         "experience", (Pick("agents", "count"),), from_ms, to_ms, (), ("by", "group")

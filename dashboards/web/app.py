@@ -24,7 +24,7 @@ from dashboards.templating import environment
 from dashboards.web import site_state, status_api
 from dashboards.web.laptop_groups import groups
 from dashboards.web.page_views import Views
-from dashboards.web.report_folder import Shelf
+from dashboards.web.report_folder import ReportFolder
 from dashboards.web.security_headers import PAGE, REPORT, SecurityHeaders
 from dashboards.web.web_config import WebConfig
 
@@ -42,7 +42,7 @@ class StatusPages:
 
     def __init__(self, config: WebConfig, views: Views) -> None:
         self._config, self._views = config, views
-        self._shelf = Shelf(config.reports)
+        self._reports = ReportFolder(config.reports)
         self._zone = ZoneInfo(config.timezone)
         self._static = {
             name: (path.read_bytes(), kind) for name, (path, kind) in _STATIC.items()
@@ -50,11 +50,11 @@ class StatusPages:
         self._templates = environment("dashboards.web")
         self._templates.globals.update(
             config=config,
-            words=figure_text,
+            figure_text=figure_text,
             state=site_state,
             call_quality=call_quality,
             least=views.least,
-            say_affected=describe_affected,
+            describe_affected=describe_affected,
             bar=chart.bar,
             when=lambda time_ms: figure_text.when(time_ms, self._zone),
             clock=lambda time_ms: figure_text.clock(time_ms, self._zone),
@@ -84,13 +84,13 @@ class StatusPages:
     async def site(self, request: Request) -> Response:
         wanted = request.path_params["site"]
         view = await self._views.overview()
-        found = next((each for each in view.sites if each.site.id == wanted), None)
-        if found is None:
+        site_now = next((s for s in view.sites if s.site.id == wanted), None)
+        if site_now is None:
             raise HTTPException(404, f"There is no site called {wanted}.")
-        views, site = self._views, found.site
+        views, site = self._views, site_now.site
         (
             (presence, lines, ports, health),
-            (told, experience, rows),
+            (events, experience, rows),
         ) = await asyncio.gather(
             asyncio.gather(
                 views.presence(site),
@@ -99,7 +99,9 @@ class StatusPages:
                 views.health(site),
             ),
             asyncio.gather(
-                views.told(site), views.experience_chart(site), views.experience()
+                views.latest_events(site),
+                views.experience_chart(site),
+                views.experience(),
             ),
         )
         kinds = [
@@ -122,20 +124,20 @@ class StatusPages:
             "site.html",
             here="sites",
             view=view,
-            found=found,
+            site=site_now,
             presence=presence,
             line_charts=lines,
             ports=ports,
             health=health,
-            told=told,
+            events=events,
             experience=experience,
             compared=compared,
             absent=why,
             causes=[
-                each
-                for each in view.causes
-                if each.alert.site == site.id
-                or any(below.site == site.id for below in each.explains)
+                cause
+                for cause in view.causes
+                if cause.alert.site == site.id
+                or any(below.site == site.id for below in cause.explains)
             ],
         )
 
@@ -151,7 +153,7 @@ class StatusPages:
         )
 
     async def reports(self, request: Request) -> Response:
-        listed = await asyncio.to_thread(self._shelf.listed)
+        listed = await asyncio.to_thread(self._reports.list_files)
         return self._page(
             "reports.html",
             here="reports",
@@ -160,10 +162,10 @@ class StatusPages:
         )
 
     async def report(self, request: Request) -> Response:
-        taken = await asyncio.to_thread(self._shelf.take, request.path_params["name"])
-        if taken is None:
+        found = await asyncio.to_thread(self._reports.read, request.path_params["name"])
+        if found is None:
             raise HTTPException(404, "There is no such report.")
-        body, kind = taken
+        body, kind = found
         return Response(body, media_type=kind, headers=dict(REPORT))
 
     async def catalogue(self, request: Request) -> Response:
@@ -184,7 +186,7 @@ class StatusPages:
 
     async def healthz(self, request: Request) -> Response:
         """200 if Towpath works, 503 with the reasons if it does not. What it cannot see
-        now is reported and is no failure of its own."""
+        at the moment is listed, but is not a failure."""
         view = await self._views.overview()
         age_ms = None if view.newest_ms is None else view.now_ms - view.newest_ms
         return JSONResponse(
@@ -207,15 +209,17 @@ class StatusPages:
         )
 
     async def refused(self, request: Request, error: Exception) -> Response:
-        """The page for an address that is not there, in the same dress."""
+        """The page for an unknown address, in the same design."""
         assert isinstance(error, HTTPException)
-        said = error.detail if error.detail != "Not Found" else "There is no such page."
+        explanation = (
+            error.detail if error.detail != "Not Found" else "There is no such page."
+        )
         return self._page(
             "refused.html",
             error.status_code,
             here="",
             now_ms=self._views.now_ms(),
-            said=said,
+            explanation=explanation,
         )
 
     def _page(self, name: str, status_code: int = 200, **values: Any) -> Response:
@@ -226,7 +230,7 @@ class StatusPages:
 
 
 def app(config: WebConfig, views: Views) -> Starlette:
-    """The application, inert."""
+    """Returns the application; it starts nothing."""
     pages = StatusPages(config, views)
     routes: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
         ("/", pages.sites),

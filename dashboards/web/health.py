@@ -1,7 +1,7 @@
-"""What devices say of themselves beside their ports, for people. Pure: rows in.
+"""A device's health beyond its ports, for people. Pure: rows in.
 
-Parts, batteries, what they are, who is on their Wi-Fi, and what to put right. Only what
-needs a person is listed; what is well is counted.
+Parts, batteries, make and model, Wi-Fi clients, and findings. Only problems are listed;
+what is well is counted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dashboards import figure_text
 from dashboards.web.site_state import Level
 
 _LEVELS: dict[int, tuple[Level, str]] = {
-    0: ("ok", "Well"),
+    0: ("ok", "OK"),
     1: ("warn", "Warning"),
     2: ("bad", "Critical"),
 }
@@ -27,7 +27,7 @@ _WHOLE_POINTS = ("access points", "capsman access points")
 
 @dataclass(frozen=True)
 class DevicePart:
-    """A sensor: `reading` in words with its unit, `limit` what it is held against."""
+    """A sensor: its `reading` with the unit, and the `limit` it is compared with."""
 
     device: str
     name: str
@@ -47,7 +47,7 @@ class DevicePart:
 
 @dataclass(frozen=True)
 class Battery:
-    """A UPS: its state in words, charge and load in per cent, runtime in minutes."""
+    """A UPS: its state, charge and load in per cent, runtime in minutes."""
 
     device: str
     level: Level
@@ -66,7 +66,7 @@ class HealthFinding:
 
 @dataclass(frozen=True)
 class DeviceHealth:
-    """`known` False: the store did not answer, so nothing is said to be well."""
+    """`known` is False if the store did not answer: then nothing counts as well."""
 
     known: bool = True
     faults: tuple[DevicePart, ...] = ()
@@ -106,23 +106,23 @@ def health(
 
 
 def kind_of(row: Row) -> str:
-    """`Cisco C9300-48P, IOS-XE 17.9.4`, of what is known of it."""
+    """Returns `Cisco C9300-48P, IOS-XE 17.9.4`, as far as it is known."""
 
-    def said(name: str) -> str:
+    def text(name: str) -> str:
         return str(row.values.get(f"{name}_last") or "").strip()
 
-    vendor, hardware = said("vendor"), said("hardware")
+    vendor, hardware = text("vendor"), text("hardware")
     if hardware.casefold().startswith(vendor.casefold()):
         vendor = ""
     model = " ".join(each for each in (vendor, hardware) if each)
-    software = " ".join(each for each in (said("os"), said("version")) if each)
+    software = " ".join(each for each in (text("os"), text("version")) if each)
     return ", ".join(each for each in (model, software) if each)
 
 
 def reading(kind: str, value: float | None, state: str = "") -> str:
     """`24.5 °C`, `93%`, `on battery`."""
     if state:
-        return figure_text.spelled(state)
+        return figure_text.state_text(state)
     if value is None:
         return figure_text.NOTHING
     unit = (SENSORS[kind].unit if kind in SENSORS else None) or ""
@@ -133,13 +133,13 @@ def reading(kind: str, value: float | None, state: str = "") -> str:
 
 
 def _part(row: Row) -> DevicePart:
-    kind, value = row.tags.get("class", ""), _real(row, "value")
+    kind, value = row.tags.get("class", ""), _float_value(row, "value")
     return DevicePart(
         device=row.tags.get("device", ""),
         name=row.tags.get("sensor", ""),
         kind=kind.replace("_", " "),
         reading=reading(kind, value, str(row.values.get("state_last") or "")),
-        limit=_limit(kind, value, _real(row, "low"), _real(row, "high")),
+        limit=_limit(kind, value, _float_value(row, "low"), _float_value(row, "high")),
         severity=_severity(row),
     )
 
@@ -147,18 +147,18 @@ def _part(row: Row) -> DevicePart:
 def _limit(
     kind: str, value: float | None, low: float | None, high: float | None
 ) -> str:
-    """The limit that `value` is beyond or, where beyond none, the upper one."""
+    """Returns the limit that `value` has passed or, if none, the upper one."""
     if value is not None and low is not None and value < low:
         return f"at least {reading(kind, low)}"
     return "" if high is None else f"at most {reading(kind, high)}"
 
 
 def _hottest(rows: Iterable[Row]) -> DevicePart | None:
-    """The temperature that is nearest to its own upper limit, where it is well; where
-    none has a limit, the highest."""
+    """Returns the temperature closest to its own upper limit among those that are well;
+    the highest if none has a limit."""
     best: tuple[tuple[bool, float], Row] | None = None
     for row in rows:
-        value, high = _real(row, "value"), _real(row, "high")
+        value, high = _float_value(row, "value"), _float_value(row, "high")
         if row.tags.get("class") != "temperature" or value is None or _severity(row):
             continue
         rank = (high is not None, value - (high or 0.0))
@@ -180,13 +180,15 @@ def _batteries(rows: Iterable[Row]) -> Iterable[Battery]:
         states = [row for row in own if row.values.get("state_last")]
         worst = max(states, key=lambda row: _severity(row) or 0, default=None)
         severities = [found for row in own if (found := _severity(row)) is not None]
-        # Without a limit or a state of its own nothing says that it is well.
-        level, word = _LEVELS[max(severities)] if severities else ("none", "Not judged")
+        # Without limits or states of its own, nothing shows that it is well.
+        level, word = (
+            _LEVELS[max(severities)] if severities else ("none", "No limits known")
+        )
         if worst is not None and (_severity(worst) or 0) > 0:
             name = worst.tags.get("sensor", "")
             word = f"{name}: {reading('state', None, str(worst.values['state_last']))}"
         elif level in ("warn", "bad"):
-            word = "Near or beyond a limit"
+            word = "Close to a limit or beyond it"
         yield Battery(
             device,
             level,
@@ -201,7 +203,8 @@ def _of_class(rows: Iterable[Row], kind: str) -> list[float]:
     return [
         value
         for row in rows
-        if row.tags.get("class") == kind and (value := _real(row, "value")) is not None
+        if row.tags.get("class") == kind
+        and (value := _float_value(row, "value")) is not None
     ]
 
 
@@ -219,12 +222,12 @@ def _findings(rows: Iterable[Row]) -> list[HealthFinding]:
 
 
 def _clients(rows: Iterable[Row]) -> dict[str, int]:
-    """By device. Its own total where it gives one; else the radios' or the networks',
-    whichever know of more: both count the same people."""
+    """Returns the clients by device: the device's own total if it has one, else the sum
+    over radios or over networks, whichever is larger. Both count the same clients."""
     whole: dict[str, float] = defaultdict(float)
     parts: dict[str, dict[bool, float]] = {}
     for row in rows:
-        value = _real(row, "value")
+        value = _float_value(row, "value")
         if row.tags.get("class") != "clients" or value is None:
             continue
         device, name = row.tags.get("device", ""), row.tags.get("radio", "")
@@ -240,7 +243,7 @@ def _clients(rows: Iterable[Row]) -> dict[str, int]:
 def _points(rows: Iterable[Row]) -> dict[str, int]:
     found: dict[str, int] = {}
     for row in rows:
-        value = _real(row, "value")
+        value = _float_value(row, "value")
         if row.tags.get("class") != "ap-count" or value is None:
             continue
         if row.tags.get("radio", "").casefold().startswith(_WHOLE_POINTS):
@@ -250,10 +253,10 @@ def _points(rows: Iterable[Row]) -> dict[str, int]:
 
 
 def _severity(row: Row) -> int | None:
-    value = _real(row, "severity")
+    value = _float_value(row, "severity")
     return None if value is None else max(0, min(2, int(value)))
 
 
-def _real(row: Row, name: str) -> float | None:
+def _float_value(row: Row, name: str) -> float | None:
     value = row.values.get(f"{name}_last")
     return None if value is None or isinstance(value, str) else float(value)

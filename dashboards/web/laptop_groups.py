@@ -1,4 +1,4 @@
-"""Experience of groups of laptops as the status page shows it. Pure."""
+"""Figures of groups of laptops, as the status page shows them. Pure."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collectors.store.query import Row
-from dashboards.missing_figures import missing
+from dashboards.missing_figures import why_missing
 
 
 @dataclass(frozen=True)
 class Group:
-    """Experience of one group of laptops; `mostly`: where most of its poor calls
-    break, in words."""
+    """The figures of one group of laptops; `mostly`: where most of its poor calls
+    fail."""
 
     by: str
     group: str
     values: dict[str, float]
     mostly: str = ""
 
-    def missing(self, name: str) -> str:
-        """Why it does not have that figure."""
+    def why_missing(self, name: str) -> str:
+        """Returns why the group lacks that figure."""
         poor = self.values.get("call_poor_ratio_last")
-        return missing(name, self.by, self.group, poor)
+        return why_missing(name, self.by, self.group, poor)
 
 
 def groups(rows: Sequence[Row] | None, by: str) -> list[Group]:
-    """The groups of one kind by their newest row, most laptops first."""
+    """Returns the groups of one kind by their latest row, most laptops first."""
     newest: dict[str, Row] = {}
     for row in rows or ():
         group = row.tags.get("group", "")
@@ -35,7 +35,7 @@ def groups(rows: Sequence[Row] | None, by: str) -> list[Group]:
             known is None or (row.time_ms or 0) >= (known.time_ms or 0)
         ):
             newest[group] = row
-    found = [
+    figures = [
         Group(
             by,
             group,
@@ -49,5 +49,5 @@ def groups(rows: Sequence[Row] | None, by: str) -> list[Group]:
         for group, row in newest.items()
     ]
     return sorted(
-        found, key=lambda each: (-each.values.get("agents_last", 0), each.group)
+        figures, key=lambda group: (-group.values.get("agents_last", 0), group.group)
     )

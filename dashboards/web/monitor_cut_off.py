@@ -1,4 +1,4 @@
-"""Whether Towpath itself is cut off now, and what is left of its polls then. Pure."""
+"""Whether Towpath itself is cut off, and which polls then still count. Pure."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from dashboards.web.site_state import DeviceNow
 
 
 def is_cut_off(devices: Sequence[DeviceNow], alerts: Iterable[Alert]) -> bool:
-    """True if Towpath itself is cut off rather than everything down: the rule says so,
-    or none of at least three devices in two sites answers."""
-    if any(each.rule == CUT_OFF and each.state == "firing" for each in alerts):
+    """Returns True if Towpath itself is cut off, rather than everything down: its alert
+    fires, or none of at least three devices at two sites answers."""
+    if any(alert.rule == CUT_OFF and alert.state == "firing" for alert in alerts):
         return True
-    seen = [each for each in devices if each.level != "none"]
+    seen = [device for device in devices if device.level != "none"]
     return (
         len(seen) >= 3
-        and len({each.device.site for each in seen}) >= 2
-        and all(each.level == "bad" for each in seen)
+        and len({device.device.site for device in seen}) >= 2
+        and all(device.level == "bad" for device in seen)
     )
 
 
 def not_observed(devices: Iterable[DeviceNow]) -> list[DeviceNow]:
-    """`devices` as they are while Towpath is cut off: a poll without an answer says
-    nothing of them."""
+    """Returns `devices` as seen while Towpath is cut off: a poll without an answer then
+    means nothing."""
     return [
-        replace(each, level="none", word="No data", cut_off=True)
-        if each.level == "bad"
-        else each
-        for each in devices
+        replace(device, level="none", word="No data", cut_off=True)
+        if device.level == "bad"
+        else device
+        for device in devices
     ]

@@ -1,4 +1,4 @@
-"""What the status page asks of the store. Pure: times in, `Query` values out."""
+"""The status page's queries. Pure: times in, `Query` values out."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 FRESH_MS = 15 * MINUTE_MS
 CHART_STEP_MS = 15 * MINUTE_MS
-# What is older than this is not what is now.
+# Anything older than this is not current.
 NOW_MS = 4 * MINUTE_MS
 EXPERIENCE_MS = 30 * MINUTE_MS
 EXPERIENCE_STEP_MS = 5 * MINUTE_MS
-# Laptops are heard by the clock hour.
+# Laptops are counted by the clock hour.
 AGENTS_MS = 2 * HOUR_MS
 
 
@@ -22,7 +22,7 @@ def _site(site: str) -> tuple[Where, ...]:
 
 
 def polls(to_ms: int, site: str = "") -> Query:
-    """Polls of the last quarter of an hour, in buckets fit to say "20 s ago"."""
+    """Polls of the last quarter of an hour, in buckets fine enough for "20 s ago"."""
     return Query(
         "device",
         (
@@ -41,7 +41,7 @@ def polls(to_ms: int, site: str = "") -> Query:
 
 
 def earlier_polls(to_ms: int, devices: tuple[str, ...]) -> Query:
-    """When devices without a fresh poll were last heard of, to ten minutes."""
+    """The latest poll of devices without a recent one, to ten minutes."""
     return Query(
         "device",
         (Pick("up", "last"), Pick("outcome", "last")),
@@ -113,7 +113,7 @@ def sensors_now(to_ms: int, site: str) -> Query:
 
 
 def inventory_now(to_ms: int, site: str) -> Query:
-    """Read each hour; a device that has been away since morning is still the same."""
+    """Inventory is read each hour; it still holds for a device that went down today."""
     picks = ("vendor", "hardware", "os", "version")
     return Query(
         "inventory",
@@ -148,8 +148,8 @@ def findings_now(to_ms: int, site: str) -> Query:
 
 
 def experience(to_ms: int) -> Query:
-    """The figures of every group, five minutes by five: what is now is the newest of
-    them alone. Groups too small are not in the store."""
+    """The figures of every group in steps of five minutes; the latest step is current.
+    The store has no groups that are too small."""
     picks = (
         ("agents", "last"),
         ("call_poor_ratio", "last"),
@@ -184,8 +184,8 @@ def experience_day(to_ms: int, by: str, groups: tuple[str, ...] = ()) -> Query:
     )
 
 
-def told_day(to_ms: int, site: str) -> Query:
-    """What devices of a site told by themselves, over a day."""
+def events_day(to_ms: int, site: str) -> Query:
+    """Events that a site's devices reported, over a day."""
     return Query(
         "event",
         (

@@ -1,4 +1,4 @@
-"""Gathers what a page shows: asks, then hands rows to the pure functions of `state`."""
+"""Gathers what a page shows: queries the store and hands the rows to pure functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from collectors.store.query import Row
 from dashboards import figure_text
 from dashboards.chart import Chart, ChartSeries, strip
 from dashboards.figure_text import hour, percent, rate
-from dashboards.missing_figures import Evidence, agents
+from dashboards.missing_figures import LaptopCounts, laptops_query
 from dashboards.observed import (
     Periods,
     Span,
@@ -26,7 +26,7 @@ from dashboards.observed import (
     polling_periods,
     recorded_periods,
 )
-from dashboards.query_cache import Answers, rounded
+from dashboards.query_cache import QueryCache, rounded
 from dashboards.web import page_queries, site_state
 from dashboards.web.health import DeviceHealth, health
 from dashboards.web.monitor_cut_off import is_cut_off, not_observed
@@ -35,7 +35,7 @@ from probes.wire.clock import WallClock
 
 
 class Alerts(Protocol):
-    """Where alerts are read from; both may raise where they cannot be."""
+    """The source of alerts. Its methods raise if the alerts cannot be read."""
 
     def open(self) -> list[Alert]: ...
 
@@ -46,7 +46,7 @@ class Alerts(Protocol):
 
 @dataclass(frozen=True)
 class Overview:
-    """What every page needs."""
+    """The state that every page shows."""
 
     now_ms: int
     estate: Estate
@@ -59,13 +59,13 @@ class Overview:
     unwell: tuple[str, ...] = ()
 
     @property
-    def troubled(self) -> int:
-        return sum(each.level in ("bad", "warn") for each in self.sites)
+    def sites_with_problems(self) -> int:
+        return sum(site.level in ("bad", "warn") for site in self.sites)
 
 
 @dataclass(frozen=True)
 class LatestEvent:
-    """What a device told by itself: the last of its kind, and how many there were."""
+    """The latest event of one kind from a device, and how many there were."""
 
     device: str
     event: str
@@ -84,7 +84,7 @@ class Views:
         self,
         estate: Callable[[], Estate],
         alerts: Alerts,
-        answers: Answers,
+        answers: QueryCache,
         now_ms: WallClock,
         unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
         least: int = LEAST,
@@ -97,7 +97,7 @@ class Views:
         now_ms = self.now_ms()
         to_ms = rounded(now_ms)
         estate = self._estate()
-        alerts, silences, alerts_failing = await self._standing(now_ms)
+        alerts, silences, alerts_failing = await self._read_alerts(now_ms)
         fresh, lines = await self._answers.all(
             page_queries.polls(to_ms), page_queries.lines_now(to_ms)
         )
@@ -116,7 +116,7 @@ class Views:
             estate=estate,
             sites=tuple(sites),
             causes=tuple(site_state.causes(alerts)),
-            pending=tuple(each for each in alerts if each.state == "pending"),
+            pending=tuple(alert for alert in alerts if alert.state == "pending"),
             silences=tuple(silences),
             blind=site_state.blindness(devices, alerts, failing, alerts_failing),
             newest_ms=max(
@@ -126,13 +126,13 @@ class Views:
         )
 
     async def unwell(self) -> tuple[str, ...]:
-        """What keeps Towpath from its work now, a sentence each."""
+        """What keeps Towpath from working, a sentence each."""
         try:
             async with asyncio.timeout(5):
-                found = await asyncio.to_thread(self._unwell, self.now_ms())
+                sentences = await asyncio.to_thread(self._unwell, self.now_ms())
         except Exception as error:  # noqa: BLE001 - the page shows what it can
-            return (f"Whether Towpath is well cannot be told: {error!r}.",)
-        return tuple(found)
+            return (f"Towpath's own health is not known: {error!r}.",)
+        return tuple(sentences)
 
     async def experience(self) -> list[Row] | None:
         return await self._answers.query(
@@ -140,15 +140,15 @@ class Views:
         )
 
     async def absent(self, rows: list[Row] | None) -> Callable[[str, str], str]:
-        """Why a group (by, group) is not among `rows` of `experience`."""
+        """Returns why a group (by, group) is missing from `rows` of `experience`."""
         to_ms = rounded(self.now_ms(), 60_000)
         laptops = await self._answers.query(
-            agents(to_ms - page_queries.AGENTS_MS, to_ms)
+            laptops_query(to_ms - page_queries.AGENTS_MS, to_ms)
         )
         if rows is None or laptops is None:
             return lambda by, group: figure_text.NOT_KNOWN
-        evidence = Evidence.of(rows, laptops)
-        return lambda by, group: evidence.absent(by, group, self.least)
+        counts = LaptopCounts.from_rows(rows, laptops)
+        return lambda by, group: counts.why_absent(by, group, self.least)
 
     async def gateways(self) -> list[Row] | None:
         return await self._answers.query(
@@ -160,14 +160,14 @@ class Views:
         since_ms = self.now_ms() - site_state.RECENT_MS
         try:
             async with asyncio.timeout(5):
-                found = await asyncio.to_thread(self._alerts.recent, since_ms)
-        except Exception as error:  # noqa: BLE001 - the page says it and stands
-            return [], _why(error)
-        ended = [each for each in found if each.resolved_ms is not None]
-        return sorted(ended, key=lambda each: -(each.resolved_ms or 0)), ""
+                alerts = await asyncio.to_thread(self._alerts.recent, since_ms)
+        except Exception as error:  # noqa: BLE001 - the page shows the error
+            return [], _error_text(error)
+        ended = [alert for alert in alerts if alert.resolved_ms is not None]
+        return sorted(ended, key=lambda alert: -(alert.resolved_ms or 0)), ""
 
     async def presence(self, site: Site) -> dict[str, object]:
-        """By device: a strip of the last day, in half hours."""
+        """Returns a strip of the last day, in half hours, for each device."""
         step_ms = 30 * page_queries.MINUTE_MS
         to_ms = rounded(self.now_ms(), step_ms)
         from_ms = to_ms - page_queries.DAY_MS
@@ -191,7 +191,7 @@ class Views:
         }
 
     async def _blind(self, from_ms: int, to_ms: int) -> list[Span]:
-        """When alerts say that the monitor was blind; none if they cannot be read."""
+        """When the monitor was blind, by its alerts; none if they cannot be read."""
 
         def read() -> list[Alert]:
             return [*self._alerts.open(), *self._alerts.recent(from_ms)]
@@ -199,14 +199,14 @@ class Views:
         try:
             async with asyncio.timeout(5):
                 return blind_spans(await asyncio.to_thread(read), to_ms)
-        except Exception:  # noqa: BLE001 - the page says it elsewhere and stands
+        except Exception:  # noqa: BLE001 - another part of the page shows the error
             return []
 
     async def line_charts(self, site: Site, estate: Estate) -> list[Chart]:
         to_ms = rounded(self.now_ms(), page_queries.CHART_STEP_MS)
         rows = await self._answers.query(page_queries.lines_day(to_ms, site.id))
         charts = []
-        for n, line in enumerate(each for each in estate.lines if each.site == site.id):
+        for n, line in enumerate(line for line in estate.lines if line.site == site.id):
             own = [row for row in rows or () if row.tags.get("line") == line.id]
             charts.append(
                 Chart(
@@ -261,27 +261,29 @@ class Views:
             )
         )
 
-    async def told(self, site: Site, most: int = 10) -> list[LatestEvent] | None:
-        """What its devices told in the last day that is worth reading, newest first;
-        what still lasts before all else."""
+    async def latest_events(
+        self, site: Site, limit: int = 10
+    ) -> list[LatestEvent] | None:
+        """The events of the last day that matter, newest first; those still active come
+        before all others."""
         rows = await self._answers.query(
-            page_queries.told_day(rounded(self.now_ms(), 60_000), site.id)
+            page_queries.events_day(rounded(self.now_ms(), 60_000), site.id)
         )
         if rows is None:
             return None
-        found = [told for row in rows if (told := _told(row)) is not None]
-        found.sort(key=lambda each: (each.word != "Lasts", -each.last_ms))
-        return found[:most]
+        events = [event for row in rows if (event := _latest_event(row)) is not None]
+        events.sort(key=lambda event: (event.word != "Active", -event.last_ms))
+        return events[:limit]
 
-    async def _standing(self, now_ms: int) -> tuple[list[Alert], list[Silence], str]:
+    async def _read_alerts(self, now_ms: int) -> tuple[list[Alert], list[Silence], str]:
         def read() -> tuple[list[Alert], list[Silence]]:
             return self._alerts.open(), self._alerts.silences(now_ms)
 
         try:
             async with asyncio.timeout(5):
                 alerts, silences = await asyncio.to_thread(read)
-        except Exception as error:  # noqa: BLE001 - the page says it and stands
-            return [], [], _why(error)
+        except Exception as error:  # noqa: BLE001 - the page shows the error
+            return [], [], _error_text(error)
         return alerts, silences, ""
 
     async def _earlier(
@@ -289,13 +291,13 @@ class Views:
     ) -> list[Row] | None:
         if fresh is None:
             return None
-        heard = {row.tags.get("device") for row in fresh}
+        polled = {row.tags.get("device") for row in fresh}
         absent = tuple(
-            sorted(d.id for d in estate.devices if d.poll and d.id not in heard)
+            sorted(d.id for d in estate.devices if d.poll and d.id not in polled)
         )
         if not absent:
             return []
-        # Asked to the minute, so that it is asked once a minute.
+        # Rounded to the minute, so that it is queried once a minute.
         at_ms = rounded(to_ms, 60_000)
         return await self._answers.query(
             page_queries.earlier_polls(at_ms, absent[:200])
@@ -313,15 +315,15 @@ def _series(name: str, rows: list[Row], column: str) -> ChartSeries:
     return ChartSeries(name, sorted(points))
 
 
-def _told(row: Row) -> LatestEvent | None:
-    """None for what is no more than a notice of every day: desks go down at night, and
-    ports have a table of their own."""
+def _latest_event(row: Row) -> LatestEvent | None:
+    """Returns None for everyday notices: desk ports go down at night, and ports have a
+    table of their own."""
 
     def number(name: str) -> int:
-        found = row.values.get(name)
-        return int(found) if isinstance(found, int | float) else 0
+        value = row.values.get(name)
+        return int(value) if isinstance(value, int | float) else 0
 
-    level, lasts = number("level_max"), number("active_last")
+    level, active = number("level_max"), number("active_last")
     event = row.tags.get("event", "")
     if level < LEVELS["warning"] or event == "link_down" or not number("count_sum"):
         return None
@@ -331,12 +333,12 @@ def _told(row: Row) -> LatestEvent | None:
         event=event,
         port=row.tags.get("port", ""),
         text=str(row.values.get("text_last", "")),
-        level=bad if lasts else "ok",
-        word="Lasts" if lasts else "Over",
+        level=bad if active else "ok",
+        word="Active" if active else "Ended",
         last_ms=number("last_ms_max"),
         count=number("count_sum"),
     )
 
 
-def _why(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""A site's ports of the last hour, those that need a look first. Pure: rows in."""
+"""A site's ports in the last hour, those that need attention first. Pure: rows in."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from collectors.store.query import Row
 from dashboards.web.site_state import Level
 
-# Below these a port is quiet: it is counted, and listed where somebody unfolds it. A
-# full queue discards now and then, and nobody has to look; errors are never right.
+# Below these a port is quiet: it is counted, and listed only on demand. A full queue
+# discards packets now and then, which needs no attention; errors are never right.
 BUSY_RATIO = 0.05
 ERRORS_PER_S = 0.01
 DISCARDS_PER_S = 1.0
@@ -17,8 +17,8 @@ DISCARDS_PER_S = 1.0
 
 @dataclass(frozen=True)
 class PortNow:
-    """A port's last hour: the 95th percentile of its minutes. `up` None: switched off
-    or not said; `why` names why it should be up, where it should."""
+    """A port's last hour: the 95th percentile of its minutes. `up` is None if it is
+    disabled or not known. `why`: the reason why it is expected up, if it is."""
 
     device: str
     port: str
@@ -37,25 +37,28 @@ class PortNow:
         return max(self.in_use or 0.0, self.out_use or 0.0)
 
     @property
-    def missing(self) -> bool:
-        """Down, and should not be."""
+    def is_down_unexpectedly(self) -> bool:
+        """Down although expected up."""
         return self.up is False and bool(self.why)
 
     @property
-    def faulty(self) -> bool:
+    def is_faulty(self) -> bool:
         return (self.errors_per_s or 0.0) >= ERRORS_PER_S or (
             self.discards_per_s or 0.0
         ) >= DISCARDS_PER_S
 
     @property
     def level(self) -> Level:
-        return "bad" if self.missing else "warn" if self.faulty else "ok"
+        return (
+            "bad" if self.is_down_unexpectedly else "warn" if self.is_faulty else "ok"
+        )
 
 
 @dataclass(frozen=True)
 class PortList:
-    """`shown`: down that should be up, then with errors, then busy. `more`: of that
-    kind, not shown. `quiet`: up with little to do; `unused`: how many have no link."""
+    """`shown`: ports down although expected up, then with errors, then busy. `more`:
+    how many of these are not shown. `quiet`: up with little traffic. `unused`: how many
+    have no link."""
 
     shown: tuple[PortNow, ...]
     more: int
@@ -63,23 +66,36 @@ class PortList:
     unused: int
 
 
-def ports(rows: Sequence[Row], most: int = 10) -> PortList:
+def ports(rows: Sequence[Row], limit: int = 10) -> PortList:
     every = [_port(row) for row in rows]
-    worth = [p for p in every if p.missing or p.faulty or p.use >= BUSY_RATIO]
-    worth.sort(key=lambda p: (not p.missing, not p.faulty, -p.use, p.device, p.port))
-    shown = set(worth)
+    notable = [
+        p for p in every if p.is_down_unexpectedly or p.is_faulty or p.use >= BUSY_RATIO
+    ]
+    notable.sort(
+        key=lambda p: (
+            not p.is_down_unexpectedly,
+            not p.is_faulty,
+            -p.use,
+            p.device,
+            p.port,
+        )
+    )
+    shown = set(notable)
     rest = [p for p in every if p not in shown]
     quiet = [p for p in rest if p.up or (p.up is None and p.in_bps is not None)]
     quiet.sort(key=lambda p: (-p.use, p.device, p.port))
     return PortList(
-        tuple(worth[:most]), len(worth[most:]), tuple(quiet), len(rest) - len(quiet)
+        tuple(notable[:limit]),
+        len(notable[limit:]),
+        tuple(quiet),
+        len(rest) - len(quiet),
     )
 
 
 def _port(row: Row) -> PortNow:
     def value(name: str) -> float | None:
-        found = row.values.get(name)
-        return None if found is None or isinstance(found, str) else float(found)
+        number = row.values.get(name)
+        return None if number is None or isinstance(number, str) else float(number)
 
     up = value("up_last")
     return PortNow(
@@ -104,5 +120,5 @@ def _port(row: Row) -> PortNow:
 
 
 def _sum(*values: float | None) -> float | None:
-    known = [each for each in values if each is not None]
+    known = [value for value in values if value is not None]
     return sum(known) if known else None

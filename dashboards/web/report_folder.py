@@ -1,4 +1,4 @@
-"""The folder of made reports, as the page may show it."""
+"""The folder of reports, as the page may show it."""
 
 from __future__ import annotations
 
@@ -10,35 +10,37 @@ _KINDS = {
     ".csv": ("spreadsheet (CSV)", "text/csv; charset=utf-8"),
     ".pdf": ("PDF", "application/pdf"),
 }
-_MOST = 500
+_MAX_FILES = 500
 
 
 @dataclass(frozen=True)
-class Listed:
+class ReportFile:
     name: str
     kind: str
     bytes: int
     made_ms: int
 
 
-class Shelf:
-    """Only files directly in the folder, of the kinds reports have, are shown."""
+class ReportFolder:
+    """Shows only files directly in the folder, of the types that reports have."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def listed(self) -> list[Listed]:
-        """What is there, newest first. A folder not yet made is an empty one."""
-        found = []
+    def list_files(self) -> list[ReportFile]:
+        """Returns the files, newest first; none if the folder does not exist yet."""
+        files = []
         for path in self._files():
             at = path.stat()
             kind = _KINDS[path.suffix][0]
-            found.append(Listed(path.name, kind, at.st_size, int(at.st_mtime * 1000)))
-        found.sort(key=lambda each: (-each.made_ms, each.name))
-        return found[:_MOST]
+            files.append(
+                ReportFile(path.name, kind, at.st_size, int(at.st_mtime * 1000))
+            )
+        files.sort(key=lambda file: (-file.made_ms, file.name))
+        return files[:_MAX_FILES]
 
-    def take(self, name: str) -> tuple[bytes, str] | None:
-        """(body, content type) of one that is listed; None for any other name."""
+    def read(self, name: str) -> tuple[bytes, str] | None:
+        """Returns (body, content type) of a listed file; None for any other name."""
         for path in self._files():
             if path.name == name:
                 return path.read_bytes(), _KINDS[path.suffix][1]

@@ -1,7 +1,6 @@
-"""What the status page says, as values. Pure: estate, alerts and rows in, words later.
+"""The state of sites, devices and lines, as values. Pure: from estate, alerts and rows.
 
-Three things are kept apart everywhere: what does not work, what was not observed, and
-what works.
+Three things are always kept apart: what fails, what was not observed, and what works.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from dashboards.web.page_queries import HOUR_MS, MINUTE_MS
 from probes.wire.sample import Value
 
 Level = Literal["ok", "warn", "bad", "none"]
-# What needs a person first.
+# The most urgent first.
 _ORDER: dict[Level, int] = {"bad": 0, "warn": 1, "none": 2, "ok": 3}
 STALE_MS = 3 * MINUTE_MS
 BUSY_RATIO = 0.85
@@ -28,8 +27,8 @@ CERTIFICATE_DAYS = 21
 
 @dataclass(frozen=True)
 class DeviceNow:
-    """One device: `polled_ms` is its last poll we know of. `cut_off`: that poll had no
-    answer because Towpath itself was cut off."""
+    """One device. `polled_ms`: its latest known poll. `cut_off`: that poll failed
+    because Towpath itself was cut off."""
 
     device: Device
     level: Level
@@ -55,7 +54,7 @@ class LineNow:
 
 @dataclass(frozen=True)
 class Cause:
-    """An alert that was not suppressed, with those it explains folded under it."""
+    """An alert that is not suppressed, with the alerts that it explains."""
 
     alert: Alert
     level: Level
@@ -89,18 +88,19 @@ def devices_now(
     earlier: Sequence[Row] | None,
     now_ms: int,
 ) -> list[DeviceNow]:
-    """`fresh` None: the store did not answer, so nothing is known."""
+    """Returns the state of each device. If `fresh` is None, the store did not answer
+    and nothing is known."""
     newest: dict[str, Row] = {}
     for row in (*(earlier or ()), *(fresh or ())):
         known = newest.get(row.tags.get("device", ""))
         if known is None or (row.time_ms or 0) >= (known.time_ms or 0):
             newest[row.tags.get("device", "")] = row
-    return [_device(each, newest.get(each.id), now_ms) for each in devices]
+    return [_device(device, newest.get(device.id), now_ms) for device in devices]
 
 
 def _device(device: Device, row: Row | None, now_ms: int) -> DeviceNow:
     if not device.poll:
-        return DeviceNow(device, "none", "Not watched")
+        return DeviceNow(device, "none", "Not monitored")
     if row is None or row.time_ms is None:
         return DeviceNow(device, "none", "No data")
     up = row.values.get("up_last")
@@ -109,7 +109,7 @@ def _device(device: Device, row: Row | None, now_ms: int) -> DeviceNow:
         return DeviceNow(device, "none", "No data", row.time_ms, outcome)
     level: Level = "ok"
     if up is None:
-        level, word = "none", "Not asked"
+        level, word = "none", "Not polled"
     elif not up:
         level, word = "bad", "Not answering"
     elif device.snmp and outcome not in ("", "ok"):
@@ -122,30 +122,30 @@ def _device(device: Device, row: Row | None, now_ms: int) -> DeviceNow:
         word,
         row.time_ms,
         outcome,
-        _whole(row, "ports_up_last"),
-        _whole(row, "ports_down_last"),
-        _real(row, "uptime_s_last"),
+        _int_value(row, "ports_up_last"),
+        _int_value(row, "ports_down_last"),
+        _float_value(row, "uptime_s_last"),
     )
 
 
 def lines_now(
     lines: Iterable[Line], rows: Sequence[Row] | None, alerts: Iterable[Alert] = ()
 ) -> list[LineNow]:
-    """Each line by the worst of what its port says, its use, and alerts about it."""
+    """Returns each line by the worst of its port's state, its use and its alerts."""
     by_line = {row.tags.get("line", ""): row for row in rows or ()}
     about: dict[str, list[Alert]] = {}
     for alert in alerts:
         if alert.state == "firing" and alert.severity != "info":
             about.setdefault(alert.subject.get("line", ""), []).append(alert)
-    return [_line(each, by_line.get(each.id), about.get(each.id, [])) for each in lines]
+    return [_line(line, by_line.get(line.id), about.get(line.id, [])) for line in lines]
 
 
 def _line(line: Line, row: Row | None, alerts: Sequence[Alert]) -> LineNow:
     if row is None:
         return LineNow(line, "none", "No data")
     down_use, up_use = (
-        _real(row, "down_use_ratio_last"),
-        _real(row, "up_use_ratio_last"),
+        _float_value(row, "down_use_ratio_last"),
+        _float_value(row, "up_use_ratio_last"),
     )
     use = max((u for u in (down_use, up_use) if u is not None), default=None)
     carrying = row.values.get("carrying_last")
@@ -161,7 +161,7 @@ def _line(line: Line, row: Row | None, alerts: Sequence[Alert]) -> LineNow:
         signs.append(("none", "No data"))
     well: tuple[Level, str] = (
         "ok",
-        "Standing by" if line.role == "backup" else "Working",
+        "Standby" if line.role == "backup" else "Working",
     )
     # The first of the worst.
     signs.sort(key=lambda sign: _ORDER[sign[0]])
@@ -170,20 +170,20 @@ def _line(line: Line, row: Row | None, alerts: Sequence[Alert]) -> LineNow:
         line,
         level,
         word,
-        _real(row, "down_bps_last"),
-        _real(row, "up_bps_last"),
+        _float_value(row, "down_bps_last"),
+        _float_value(row, "up_bps_last"),
         down_use,
         up_use,
     )
 
 
 def causes(alerts: Iterable[Alert]) -> list[Cause]:
-    """Firing alerts as a forest of two levels: causes, worst and oldest first.
+    """Returns the causes among firing alerts, worst and oldest first.
 
-    An alert whose suppressor is itself suppressed is folded under the topmost one; one
-    whose suppressor is no longer firing stands by itself.
+    An alert whose cause is itself explained is listed under the topmost cause. One
+    whose cause no longer fires is a cause of its own.
     """
-    firing = {each.key: each for each in alerts if each.state == "firing"}
+    firing = {alert.key: alert for alert in alerts if alert.state == "firing"}
 
     def top(alert: Alert) -> str:
         seen = {alert.key}
@@ -202,7 +202,7 @@ def causes(alerts: Iterable[Alert]) -> list[Cause]:
         Cause(
             firing[root],
             level_of(firing[root]),
-            tuple(sorted(below, key=lambda each: (each.since_ms, each.key))),
+            tuple(sorted(below, key=lambda alert: (alert.since_ms, alert.key))),
         )
         for root, below in folded.items()
     ]
@@ -223,51 +223,54 @@ def site_now(
     lines: Sequence[LineNow],
     alerts: Sequence[Alert],
 ) -> SiteNow:
-    """One site's state, the worst of its devices, lines and alerts, and in one line
-    why."""
-    own = tuple(each for each in devices if each.device.site == site.id)
-    own_lines = tuple(each for each in lines if each.line.site == site.id)
+    """Returns a site's state (the worst of its devices, lines and alerts) and why, in
+    one line."""
+    own = tuple(device for device in devices if device.device.site == site.id)
+    own_lines = tuple(line for line in lines if line.line.site == site.id)
     firing = tuple(
-        each
-        for each in alerts
-        if each.site == site.id
-        and each.state == "firing"
-        and each.rule not in _NOT_OF_SITES
+        alert
+        for alert in alerts
+        if alert.site == site.id
+        and alert.state == "firing"
+        and alert.rule not in _NOT_OF_SITES
     )
-    # What is explained by another site's cause is that site's trouble.
-    at = {each.key: each.site for each in alerts if each.state == "firing"}
+    # What another site's cause explains is that site's problem.
+    at = {alert.key: alert.site for alert in alerts if alert.state == "firing"}
     counted = [a for a in firing if at.get(a.suppressed_by, site.id) in ("", site.id)]
-    watched = [each for each in own if each.device.poll]
-    seen = [each for each in watched if each.level != "none"]
-    silent = [each for each in seen if each.level == "bad"]
-    cut = [each for each in own_lines if each.word == "Down"]
+    monitored = [device for device in own if device.device.poll]
+    seen = [device for device in monitored if device.level != "none"]
+    silent = [device for device in seen if device.level == "bad"]
+    cut = [line for line in own_lines if line.word == "Down"]
     newest = max((d.polled_ms for d in own if d.polled_ms is not None), default=None)
     level: Level = "ok"
-    if not watched:
-        level, word, why = "none", "Not watched", "No device of this site is polled."
-    elif not seen and any(each.cut_off for each in watched):
+    if not monitored:
+        level, word, why = "none", "Not monitored", "None of its devices is polled."
+    elif not seen and any(each.cut_off for each in monitored):
         level, word, why = "none", "No data", "Towpath itself is cut off from it."
     elif not seen:
-        level, word, why = "none", "No data", "Nothing has been heard from its devices."
+        level, word, why = "none", "No data", "There is no data from its devices."
     elif len(silent) == len(seen):
         level, word = "bad", "Down"
         why = _why(firing) or "None of its devices answers."
     elif any(each.severity == "critical" for each in counted) or silent:
-        level, word = "bad", "Trouble"
-        why = _why(firing) or f"{len(silent)} of {len(watched)} devices do not answer."
+        level, word = "bad", "Problem"
+        why = (
+            _why(firing) or f"{len(silent)} of {len(monitored)} devices do not answer."
+        )
     elif any(each.line.role == "primary" for each in cut):
-        level, word, why = "bad", "Trouble", _why(counted) or _lines_down(cut)
+        level, word, why = "bad", "Problem", _why(counted) or _lines_down(cut)
     elif cut or any(each.severity == "warning" for each in counted):
         level, word, why = "warn", "Degraded", _why(counted) or _lines_down(cut)
     else:
         word, why = "Working", ""
-        if len(seen) < len(watched):
-            why = f"No data from {len(watched) - len(seen)} of {len(watched)} devices."
+        if len(seen) < len(monitored):
+            missing = len(monitored) - len(seen)
+            why = f"No data from {missing} of {len(monitored)} devices."
     return SiteNow(site, level, word, why, own, own_lines, firing, newest)
 
 
 def worst_first(sites: Iterable[SiteNow]) -> list[SiteNow]:
-    """What needs a person first; then by criticality, then by name."""
+    """Returns the sites, most urgent first, then by criticality, then by name."""
     weights = {"high": 0, "normal": 1, "low": 2}
     return sorted(
         sites,
@@ -286,7 +289,7 @@ def _lines_down(cut: Sequence[LineNow]) -> str:
 
 
 def gateway_now(values: Mapping[str, Value] | None) -> tuple[Level, str]:
-    """A VPN gateway by the worst of whether it answers and its certificate."""
+    """Returns a VPN gateway's state: the worse of its answer and its certificate."""
     up = None if values is None else values.get("up_last")
     if values is None or up is None:
         return "none", "No data"
@@ -310,7 +313,7 @@ def _why(firing: Sequence[Alert]) -> str:
 
 @dataclass(frozen=True)
 class Blindness:
-    """Why what is shown may not be what is. Empty sentences: all is seen."""
+    """Why the page may not show the true state. Without sentences, all is seen."""
 
     sentences: tuple[str, ...] = ()
 
@@ -321,30 +324,36 @@ def blindness(
     store_failing: str,
     alerts_failing: str,
 ) -> Blindness:
-    """What the monitor itself cannot see now, one sentence each."""
-    said: list[str] = []
+    """Returns what the monitor cannot see at the moment, one sentence each."""
+    sentences: list[str] = []
     if store_failing:
-        said.append(f"The store of measurements does not answer ({store_failing}).")
+        sentences.append(
+            f"The store of measurements does not answer ({store_failing})."
+        )
     if alerts_failing:
-        said.append(f"The state of alerts cannot be read ({alerts_failing}).")
-    watched = [each for each in devices if each.device.poll]
-    unheard = [each for each in watched if each.level == "none" and not each.cut_off]
-    if watched and not store_failing:
-        if len(unheard) == len(watched):
-            said.append("No device has been polled for over three minutes.")
-        elif 2 * len(unheard) > len(watched):
-            said.append(
-                f"{len(unheard)} of {len(watched)} devices have not been polled "
+        sentences.append(f"The state of alerts cannot be read ({alerts_failing}).")
+    monitored = [device for device in devices if device.device.poll]
+    without_data = [
+        device for device in monitored if device.level == "none" and not device.cut_off
+    ]
+    if monitored and not store_failing:
+        if len(without_data) == len(monitored):
+            sentences.append("No device has been polled for over three minutes.")
+        elif 2 * len(without_data) > len(monitored):
+            sentences.append(
+                f"{len(without_data)} of {len(monitored)} devices have not been polled "
                 "for over three minutes."
             )
     blind = [a for a in alerts if a.state == "firing" and a.rule in BLIND_RULES]
     if any(d.cut_off for d in devices) and CUT_OFF not in {a.rule for a in blind}:
-        said.append("None of the devices answers: Towpath itself seems to be cut off.")
-    said.extend(each.summary or each.cause or each.rule for each in blind)
-    return Blindness(tuple(dict.fromkeys(said)))
+        sentences.append(
+            "None of the devices answers: Towpath itself seems to be cut off."
+        )
+    sentences.extend(each.summary or each.cause or each.rule for each in blind)
+    return Blindness(tuple(dict.fromkeys(sentences)))
 
 
-# Rules that say that Towpath does not see, rather than that something is down.
+# Rules about what Towpath cannot see, not about something that is down.
 BLIND_RULES = frozenset(
     {
         "disk_full",
@@ -370,13 +379,13 @@ def use_level(ratio: float | None) -> Level:
     return "bad" if ratio > 0.95 else "warn" if ratio > BUSY_RATIO else "ok"
 
 
-def _real(row: Row, name: str) -> float | None:
+def _float_value(row: Row, name: str) -> float | None:
     value = row.values.get(name)
     return None if value is None or isinstance(value, str) else float(value)
 
 
-def _whole(row: Row, name: str) -> int | None:
-    value = _real(row, name)
+def _int_value(row: Row, name: str) -> int | None:
+    value = _float_value(row, name)
     return None if value is None else int(value)
 
 

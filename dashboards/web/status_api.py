@@ -12,17 +12,26 @@ from dashboards.web.site_state import SiteNow
 
 VERSION = 1
 
+# Where the page's word differs from the value that the API has always had.
+_STATES = {
+    "Not monitored": "not watched",
+    "Not polled": "not asked",
+    "Problem": "trouble",
+    "Standby": "standing by",
+}
+
 
 def document(view: Overview) -> dict[str, Any]:
-    """Times in ms since 1970 UTC; `state` is working, degraded, trouble, down, no data
-    or not watched; absent figures are null."""
+    """Returns the document. Times are in ms since 1970 UTC. A site's `state` is
+    working, degraded, trouble, down, no data or not watched. Absent figures are
+    null."""
     return {
         "version": VERSION,
         "generated_ms": view.now_ms,
         "newest_poll_ms": view.newest_ms,
         "blind": list(view.blind.sentences),
         "unwell": list(view.unwell),
-        "sites": [_site(each) for each in view.sites],
+        "sites": [_site(site) for site in view.sites],
         "causes": [
             {**_alert(cause.alert), "explains": [_alert(a) for a in cause.explains]}
             for cause in view.causes
@@ -30,36 +39,41 @@ def document(view: Overview) -> dict[str, Any]:
     }
 
 
-def _site(found: SiteNow) -> dict[str, Any]:
+def _state(word: str) -> str:
+    """Returns the API's value for a state that the page shows as `word`."""
+    return _STATES.get(word, word.lower())
+
+
+def _site(site_now: SiteNow) -> dict[str, Any]:
     return {
-        "id": found.site.id,
-        "name": found.site.name,
-        "state": found.word.lower(),
-        "why": found.why,
-        "newest_poll_ms": found.newest_ms,
+        "id": site_now.site.id,
+        "name": site_now.site.name,
+        "state": _state(site_now.word),
+        "why": site_now.why,
+        "newest_poll_ms": site_now.newest_ms,
         "devices": [
             {
-                "id": each.device.id,
-                "state": each.word.lower(),
-                "polled_ms": each.polled_ms,
-                "outcome": each.outcome,
+                "id": device.device.id,
+                "state": _state(device.word),
+                "polled_ms": device.polled_ms,
+                "outcome": device.outcome,
             }
-            for each in found.devices
+            for device in site_now.devices
         ],
         "lines": [
             {
-                "id": each.line.id,
-                "state": each.word.lower(),
-                "down_bps": each.down_bps,
-                "up_bps": each.up_bps,
-                "down_use_ratio": each.down_use,
-                "up_use_ratio": each.up_use,
+                "id": line.line.id,
+                "state": _state(line.word),
+                "down_bps": line.down_bps,
+                "up_bps": line.up_bps,
+                "down_use_ratio": line.down_use,
+                "up_use_ratio": line.up_use,
             }
-            for each in found.lines
+            for line in site_now.lines
         ],
     }
 
 
 def _alert(alert: Alert) -> dict[str, Any]:
-    said: dict[str, Any] = msgspec.to_builtins(alert)
-    return {"key": alert.key, **said}
+    fields: dict[str, Any] = msgspec.to_builtins(alert)
+    return {"key": alert.key, **fields}

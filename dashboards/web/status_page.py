@@ -17,7 +17,7 @@ from collectors.estate import Estate
 from collectors.experience.groups import LEAST
 from collectors.http import CannotServe, Endpoint, HttpRefusal, HttpServer, ServerLimits
 from collectors.store.query import Store
-from dashboards.query_cache import Answers
+from dashboards.query_cache import QueryCache
 from dashboards.web.app import app
 from dashboards.web.page_views import Alerts, Views
 from dashboards.web.web_config import WebConfig
@@ -28,11 +28,11 @@ _log = structlog.get_logger()
 
 
 class PageError(RuntimeError):
-    """The page cannot be served; the text says why and what to do."""
+    """The page cannot be served; the text gives the reason and what to do."""
 
 
 class AlertReader:
-    """Alerts as the alert engine keeps them; a file not yet there holds none."""
+    """Alerts from the alert engine's file; none if it does not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,7 +47,7 @@ class AlertReader:
         return list_silences(self._path, from_ms)
 
 
-# Nobody signs in here, and all may come through one proxy: no count by address.
+# Nobody signs in here, and all may use one proxy: no limit by address.
 _LIMITS = ServerLimits(
     connections=500,
     strangers=500,
@@ -62,9 +62,9 @@ class StatusPage:
     `alerts` is the alert engine's file, or anything with
     `open()`, `recent()` and `silences()`;
     `council` is the title if the settings have none; `least` the smallest group of
-    laptops that is shown (`groups.least`). `unwell` says what keeps Towpath from its
-    work, a sentence each; it may block. `page.url` is where it is once entered.
-    `PageError` if the port cannot be had.
+    laptops that is shown (`groups.least`). `unwell` returns what keeps Towpath from
+    working, a sentence each; it may block. `page.url` is its address once entered.
+    Raises `PageError` if the port is not available.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class StatusPage:
     ) -> None:
         self._config = config
         source = AlertReader(alerts) if isinstance(alerts, Path) else alerts
-        answers = Answers(store, now_ms)
+        answers = QueryCache(store, now_ms)
         views = Views(estate, source, answers, now_ms, unwell, least)
         if council and not config.title:
             config = config.model_copy(update={"title": council})
@@ -106,7 +106,7 @@ class StatusPage:
         return self
 
     def sample(self, process: str, now_ms: int) -> Sample:
-        """Its row of `self_web`."""
+        """Returns the row of `self_web`."""
         counts = {f"refused_{reason}": self._refused[reason] for reason in HttpRefusal}
         server = self._server
         now = {"connections": server.connections, "strangers": server.strangers}

@@ -40,11 +40,12 @@ def site(
     from collectors.server_measurements import CATALOGUE
     from collectors.store import Away, QueryFailed, open_store
     from dashboards.report import (
-        Made,
         Month,
         PollPeriods,
         ReportError,
-        chosen,
+        ReportFiles,
+        ReportSettings,
+        select_sites,
         site_report,
     )
 
@@ -52,13 +53,13 @@ def site(
     try:
         wanted = Month.parse(month)
         estate = load(settings.estate)
-        sites = chosen(estate, site)
+        sites = select_sites(estate, site)
     except EstateError as error:
         usage_error(error.findings)
     except (ValueError, ReportError) as error:
         usage_error([str(error)])
 
-    async def made() -> Made:
+    async def made() -> ReportFiles:
         async with open_store(settings.store, CATALOGUE) as store:
             return await site_report(
                 wanted,
@@ -67,12 +68,14 @@ def site(
                 estate,
                 out,
                 wall_ms(),
-                settings.alerts.standing,
-                settings.council,
-                pdf=pdf,
-                least=settings.groups.least,
-                periods=PollPeriods.of_seconds(
-                    settings.snmp.period_s, settings.vpn_gateways.period_s
+                ReportSettings(
+                    alerts=settings.alerts.standing,
+                    council=settings.council,
+                    pdf=pdf,
+                    least=settings.groups.least,
+                    periods=PollPeriods.of_seconds(
+                        settings.snmp.period_s, settings.vpn_gateways.period_s
+                    ),
                 ),
             )
 

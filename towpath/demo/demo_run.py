@@ -30,7 +30,7 @@ from collectors.ingest import Registry
 from collectors.ingest.certificate import Certificates, make_certificates
 from collectors.ingest.demo_broker import DemoBroker, Users
 from collectors.reflector import ReflectorConfig, ReflectorService
-from dashboards.report import Month, PollPeriods, site_report
+from dashboards.report import Month, PollPeriods, ReportSettings, site_report
 from probes.agent.settings import Mqtt
 from probes.wire.clock import wall_ms
 from towpath.config import ROLES, TowpathConfig, read
@@ -332,12 +332,14 @@ async def _report(config: TowpathConfig, running: Installation, web: int) -> str
         estate,
         config.web.reports or config.state,
         now_ms,
-        config.alerts.standing,
-        config.council,
-        pdf=False,
-        least=config.groups.least,
-        periods=PollPeriods.of_seconds(
-            config.snmp.period_s, config.vpn_gateways.period_s
+        ReportSettings(
+            alerts=config.alerts.standing,
+            council=config.council,
+            pdf=False,
+            least=config.groups.least,
+            periods=PollPeriods.of_seconds(
+                config.snmp.period_s, config.vpn_gateways.period_s
+            ),
         ),
     )
     page = next(path for path in made.files if path.suffix == ".html")
