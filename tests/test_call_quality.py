@@ -80,7 +80,7 @@ def test_the_criteria_are_stated_with_every_limit() -> None:
         "at most 5%",
         "above 10%",
         "at least 3.6",
-        "under 3.1",
+        "below 3.1",
         "100 ms",
         "3%",
     ):
@@ -107,7 +107,7 @@ def test_what_is_now_is_the_newest_row_alone() -> None:
     [found] = groups(rows, "place")
     assert found.values == {"call_poor_ratio_last": 1.0}
     assert found.mostly == "the line"
-    assert found.why_missing("mos_estimated_p50") == "no call got through"
+    assert found.why_missing("mos_estimated_p50") == "no call succeeded"
     assert found.why_missing("vpn_up_ratio") == "too few laptops"
 
 

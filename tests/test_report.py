@@ -160,7 +160,7 @@ def test_the_paragraph_names_first_causes_and_the_worst_provider(
     assert [text.split(",")[0] for text in told[:2]] == ["At home", "In offices"]
     assert "mostly at the Wi-Fi" in told[0]
     assert "September 2026" in told[0]
-    assert told[2].startswith("Of the providers, Moor Broadband had most:")
+    assert told[2].startswith("The worst provider was Moor Broadband:")
     assert "the provider's network" in told[2]
 
 
@@ -175,11 +175,11 @@ def _broken(now: float, before: float | None) -> poor_call_causes.GroupCauses:
 @pytest.mark.parametrize(
     ("now", "before", "told"),
     [
-        (0.05, 0.02, "The first is up 3.0 points on May 2026."),
-        (0.02, 0.05, "The first is down 3.0 points on May 2026."),
-        (0.02, 0.0202, "The first is as common as in May 2026."),
+        (0.05, 0.02, "The main cause is up 3.0 points on May 2026."),
+        (0.02, 0.05, "The main cause is down 3.0 points on May 2026."),
+        (0.02, 0.0202, "The main cause is as common as in May 2026."),
         (0.02, None, "mostly at the VPN (2.0%)."),
-        (0.0, 0.3, "At home, hardly any test call was poor."),
+        (0.0, 0.3, "At home, hardly any test calls were poor."),
     ],
 )
 def test_the_paragraph_says_what_changed_since_last_month(
@@ -574,7 +574,7 @@ def test_home_and_office_are_both_there_and_small_groups_are_said_and_not_shown(
     assert all(each.values for each in october.places)
     assert _site(october, "depot").experience.values is None
     html = render_html(october)
-    assert f"Calls in these sites are {figure_text.HIDDEN}: Highways Depot" in html
+    assert f"Calls at these sites are {figure_text.HIDDEN}: Highways Depot" in html
     table = list(csv.DictReader(io.StringIO(tables(october)["calls"])))
     depot = next(row for row in table if row["group"] == "depot")
     assert depot["note"] == figure_text.HIDDEN
@@ -679,7 +679,7 @@ async def test_files_are_written_whole_named_by_month_and_without_a_mark(
         estate,
         tmp_path,
         NOW_MS,
-        pdf=False,
+        ReportSettings(pdf=False),
     )
     names = sorted(path.name for path in made.files)
     assert names[0] == "site-depot-2026-10-calls.csv"
@@ -752,9 +752,9 @@ def test_without_what_a_pdf_needs_one_sentence_says_how_to_get_it(
     (tmp_path / "weasyprint.py").write_text(broken)
     code = (
         "from pathlib import Path\n"
-        "from dashboards.report.report_pdf import NoPdf, write_pdf\n"
+        "from dashboards.report.report_pdf import PdfUnavailable, write_pdf\n"
         "try:\n    write_pdf('', '', Path('none.pdf'))\n"
-        "except NoPdf as missing:\n    print(missing)\n"
+        "except PdfUnavailable as missing:\n    print(missing)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

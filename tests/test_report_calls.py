@@ -18,7 +18,11 @@ from hypothesis import strategies as st
 from store_doubles import MemoryStore
 from stores import embedded, influx
 
+<<<<<<< HEAD
 from collectors.batch import batch_samples as batches
+=======
+from collectors.batch import gather as batches
+>>>>>>> 170c697 (dashboards: tests and documents by the new texts)
 from collectors.estate import Estate, Site
 from collectors.estate.opening_hours import OpeningHours, OpenRange, is_open
 from collectors.experience.groups import LEAST, ExperienceWindow, GroupsConfig
@@ -272,11 +276,11 @@ def test_calls_that_all_failed_have_no_quality_and_say_so() -> None:
     ]
     found = content(MemoryStore(rows))
     known = notes(found)
-    failed = "estimated MOS, round trip, loss, jitter: no call got through"
+    failed = "estimated MOS, round trip, loss, jitter: no call succeeded"
     assert known["home"] == f"{failed}; VPN up: too few laptops"
-    assert "no call got through" not in known["office"]
+    assert "no call succeeded" not in known["office"]
     assert "VPN up: not counted in offices" in known["office"]
-    assert ">no call got through<" in render_html(found)
+    assert ">no call succeeded<" in render_html(found)
 
 
 @pytest.mark.parametrize(("least", "shown"), [(5, True), (10, False), (20, False)])

@@ -145,7 +145,7 @@ def test_the_warmest_reading_is_said_where_no_device_gives_a_limit() -> None:
 
 
 def test_a_ups_says_that_it_runs_on_battery_and_for_how_long_it_would() -> None:
-    said = _after(_site(SENSORS), "Would last", "Ports that are busy")
+    said = _after(_site(SENSORS), "Runtime left", "Ports that are busy")
     assert "The th-ups Output: on battery 62% 4 min 84%" in said
 
 
@@ -174,7 +174,7 @@ def test_ports_in_trouble_come_first_and_quiet_ones_are_one_line() -> None:
     assert "3.00 per second" in shown
     assert "quiet3" not in shown
     assert "quiet3 of The th-sw1: 2 Mbit/s received, 1 Mbit/s sent" in folded
-    assert "1 port has no link, and none of them has to." in folded
+    assert "1 port has no link, as expected." in folded
 
 
 def test_a_site_of_quiet_ports_says_so_in_one_line() -> None:

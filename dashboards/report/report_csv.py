@@ -207,7 +207,7 @@ _OF_GROUPS = {
 
 
 def _missing(found: report_figures.GroupFigures) -> str:
-    """`estimated MOS, loss: no call got through; VPN up: too few laptops`."""
+    """`estimated MOS, loss: no call succeeded; VPN up: too few laptops`."""
     why: dict[str, list[str]] = {}
     for name, title in _OF_GROUPS.items():
         if f"{name}_mean" not in (found.values or {}):

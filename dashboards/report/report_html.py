@@ -117,9 +117,9 @@ def home_and_office(content: ReportContent) -> str:
     ]
     if poor[0] is not None and poor[1] is not None:
         return (
-            f"{figure_text.percent(poor[0], 1)} of test calls in offices and "
-            f"{figure_text.percent(poor[1], 1)} at home were poor, {hours}. In "
-            f"offices: {counted_calls(office)}; at home: {counted_calls(home)}."
+            f"Of test calls {hours}, {figure_text.percent(poor[0], 1)} were poor in "
+            f"offices and {figure_text.percent(poor[1], 1)} at home. In offices: "
+            f"{counted_calls(office)}; at home: {counted_calls(home)}."
         )
     why = [
         f"{label}: {group.absent or group.missing('call_poor_ratio')}"
