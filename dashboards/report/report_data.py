@@ -224,12 +224,12 @@ async def _line_figures(
     inputs: ReportInputs,
 ) -> dict[str, tuple[report_figures.LineFigures, ...]]:
     """Returns them by site, busiest first."""
-    ask, sites = inputs.store.query, inputs.sites
+    run_query, sites = inputs.store.query, inputs.sites
     lines = report_figures.line_figures(
         [line for line in inputs.estate.lines if sites is None or line.site in sites],
-        await ask(report_queries.line_month(*inputs.span, sites)),
-        await ask(report_queries.line_hours(*inputs.span, sites)),
-        await ask(report_queries.line_month(*inputs.span_before, sites)),
+        await run_query(report_queries.line_month(*inputs.span, sites)),
+        await run_query(report_queries.line_hours(*inputs.span, sites)),
+        await run_query(report_queries.line_month(*inputs.span_before, sites)),
     )
     by_site: dict[str, tuple[report_figures.LineFigures, ...]] = {}
     for line in lines:
@@ -241,15 +241,15 @@ async def _port_figures(
     inputs: ReportInputs, sites: Sequence[Site]
 ) -> dict[str, tuple[report_figures.PortFigures, ...]]:
     """Returns them by site, busiest first."""
-    ask = inputs.store.query
+    run_query = inputs.store.query
     used: dict[tuple[str, ...], Row] = {}
-    for row in await ask(report_queries.ports_use(*inputs.span, inputs.sites)):
+    for row in await run_query(report_queries.ports_use(*inputs.span, inputs.sites)):
         known = used.get(key := _port(row))
         # A port occurs twice if its device's role changed in the month.
         if known is None or _busier(row) > _busier(known):
             used[key] = row
     by_site: dict[str, list[Row]] = {}
-    for row in await ask(report_queries.ports_month(*inputs.span, inputs.sites)):
+    for row in await run_query(report_queries.ports_month(*inputs.span, inputs.sites)):
         if (use := used.get(_port(row))) is not None:
             values = {**row.values, **use.values}
             by_site.setdefault(row.tags["site"], []).append(Row(None, row.tags, values))
