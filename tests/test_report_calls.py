@@ -18,11 +18,7 @@ from hypothesis import strategies as st
 from store_doubles import MemoryStore
 from stores import embedded, influx
 
-<<<<<<< HEAD
 from collectors.batch import batch_samples as batches
-=======
-from collectors.batch import gather as batches
->>>>>>> 170c697 (dashboards: tests and documents by the new texts)
 from collectors.estate import Estate, Site
 from collectors.estate.opening_hours import OpeningHours, OpenRange, is_open
 from collectors.experience.groups import LEAST, ExperienceWindow, GroupsConfig
