@@ -208,7 +208,7 @@ def test_what_devices_say_by_themselves_is_on_the_page_of_their_site() -> None:
     said = said[: said.index("Ports that are busy")]
     assert "TH switch 1" in said
     assert "power_supply_failed PS2" in said
-    assert "Lasts" in said
+    assert "Active" in said
     assert "link_down" not in said
     assert "Events from its devices" not in elsewhere
 

@@ -102,7 +102,7 @@ def headlines(content: ReportContent) -> list[str]:
     if content.blind_ms >= 3_600_000:
         sentences.append(
             f"For {figure_text.duration(content.blind_ms)} nothing at all "
-            "was observed. That time is in no figure."
+            "was observed. That time is not counted."
         )
     return sentences
 
