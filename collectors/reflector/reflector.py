@@ -17,9 +17,10 @@ _log = structlog.get_logger()
 
 
 class ReflectorService:
-    """`async with Reflector(config)` answers until it is left. `OSError` (port in
-    use, not allowed below 1024), `ssl.SSLError` at the start and `SecretRefused` when
-    it is made are the caller's."""
+    """The reflector runs inside `async with ReflectorService(config)`.
+
+    The constructor raises `SecretRefused`. The start raises `OSError` (the port is in
+    use, or below 1024 without the right to it) and `ssl.SSLError`."""
 
     def __init__(
         self, config: ReflectorConfig, *, test_seconds: float = ndt7.SECONDS
@@ -28,7 +29,8 @@ class ReflectorService:
         secret = b"" if config.secret_file is None else read_secret(config.secret_file)
         if config.access == "token" and not secret:
             _log.warning(
-                "no speed tests: expected secret_file, or access = 'open' for anybody"
+                "speed_tests_disabled",
+                error="expected secret_file, or access = 'open' for anybody",
             )
         key = stamp_key(secret) if secret else b""
         self._stamp = StampReflector(config, addresses, key)
@@ -56,7 +58,7 @@ class ReflectorService:
             await starting.enter_async_context(self._stamp)
             await starting.enter_async_context(self._web)
             self._running = starting.pop_all()
-        _log.info("reflector answers", stamp=self.stamp_port, web=self.web_port)
+        _log.info("reflector_started", stamp=self.stamp_port, web=self.web_port)
         return self
 
     async def __aexit__(self, *exc: object) -> None:

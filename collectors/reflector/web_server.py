@@ -281,7 +281,7 @@ class ReflectorWebServer:
             pass
         except Exception as error:  # noqa: BLE001 - one test must not end the others
             self.stats.failed += 1
-            _log.warning("ndt7 test failed", test=ask.test, error=repr(error))
+            _log.warning("ndt7_test_failed", test=ask.test, error=repr(error))
         finally:
             await self._free(connection)
         if ask.test == "download":
