@@ -1,4 +1,4 @@
-"""The far end of ndt7: sends a download, counts an upload, says what it sees."""
+"""The server side of ndt7: sends a download, counts an upload, sends measurements."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from probes.wire.tcp_info import TcpInfo, keep_little_waiting, tcp_info
 
 _QUERY_BYTES = 4096
 _EARLY_EXIT_BYTES = {"250": 250_000_000}
-# Measurements come at random intervals, so that they never beat with the traffic.
-# Waiting in the kernel: enough for a round trip of 200 ms at full rate.
+# The receive buffer: enough for a round trip of 200 ms at full rate.
 _ROOM_S = 0.2
+# Measurements are sent at random intervals, so that they never beat with the traffic.
 _LEAST_S, _MEAN_S, _MOST_S = 0.1, 0.25, 0.625
 
 
 class SubtestRequest(NamedTuple):
-    """What a client asks for. `most_bytes` 0: no limit but time. `token`: what shows
-    that it may, as M-Lab's servers take it too."""
+    """A client's request. `most_bytes` 0: no limit but time. `token`: the access token,
+    in the same place as for M-Lab's servers."""
 
     test: str
     most_bytes: int = 0
@@ -38,11 +38,11 @@ class SubtestRequest(NamedTuple):
 
 
 class MalformedRequest(ValueError):
-    """A request the specification forbids; the text says which part."""
+    """A request that the specification forbids. The text names the part."""
 
 
 def parse_request(target: str) -> SubtestRequest | None:
-    """The test a request's target names, None for another path. Pure."""
+    """The test that a request's target names; None for another path. Pure."""
     parts = urlsplit(target)
     tests = {ndt7.DOWNLOAD: "download", ndt7.UPLOAD: "upload"}
     test = tests.get(parts.path)
@@ -58,7 +58,7 @@ def parse_request(target: str) -> SubtestRequest | None:
         )
     except ValueError as error:
         raise MalformedRequest(f"a query that cannot be read: {error}") from None
-    # Of a key that comes twice the first counts: servers are to bear that.
+    # If a key appears twice, the first counts: servers must accept that.
     asked = dict(reversed(pairs))
     if "" in asked:
         raise MalformedRequest("a query with an empty key")
@@ -77,7 +77,7 @@ def parse_request(target: str) -> SubtestRequest | None:
 
 
 class SendPacing:
-    """Holds a flow to `bps`; 0 lets it run."""
+    """Limits a flow to `bps`; 0 is no limit."""
 
     def __init__(self, bps: float) -> None:
         self._bps = bps
@@ -93,20 +93,22 @@ class SendPacing:
 
 
 class TestConnection(ServerConnection):
-    """What a test's connection brings goes to whoever takes it, frame by frame as it
-    comes: clients cut messages into frames of 4 kB or send them whole, and neither
-    must wait in a queue. Reads no faster than it is held to, octet by octet."""
+    """A WebSocket connection that passes on data frame by frame, without a queue.
+
+    Clients cut messages into frames of 4 kB or send them whole, and neither may wait.
+    Reads no faster than its rate limit.
+    """
 
     _held_bps = 0.0
     _due_s = 0.0
     _take: Callable[[Frame], None] | None = None
 
     def take_by(self, take: Callable[[Frame], None]) -> None:
-        """Data frames go to `take` from now on. Called before any can come."""
+        """Calls `take` with every data frame. Call it before any can arrive."""
         self._take = take
 
     def hold_to(self, bps: float) -> None:
-        """From now on. Called once, after the connection was made."""
+        """Limits reading to `bps`. Call it once, after the connection is made."""
         self._held_bps, self._due_s = bps, self.loop.time()
         channel = self.transport.get_extra_info("socket")
         if channel is not None:
@@ -137,9 +139,11 @@ class TestConnection(ServerConnection):
 
 
 class Subtest:
-    """One direction over one connection. `run` ends by itself, at the latest after
-    the specification's 13 s, however the client behaves. Made before the handshake is
-    answered, so that it misses nothing."""
+    """A test in one direction over one connection.
+
+    `run` ends by itself, at the latest after the specification's 13 s, whatever the
+    client does. Make it before answering the handshake, so that it misses no frame.
+    """
 
     def __init__(
         self,
@@ -153,25 +157,25 @@ class Subtest:
         self._socket = connection.transport.get_extra_info("socket")
         self._pace = SendPacing(bps)
         self._seconds = seconds
-        self._spoken, self._wrong = asyncio.Event(), asyncio.Event()
+        self._client_measured, self._misbehaved = asyncio.Event(), asyncio.Event()
         self._text = False
-        # The specification wants it in all that a server says (since its v0.9).
+        # Required in every measurement of a server since version 0.9.
         self._about = {
             "Client": _address_text(connection.remote_address),
             "Server": _address_text(connection.local_address),
             "UUID": secrets.token_hex(8),
         }
         self.octets = 0
-        connection.take_by(self._hear)
+        connection.take_by(self._receive)
 
     async def run(self) -> None:
         self._started_s = time.monotonic()
-        self._said_s = self._started_s - _LEAST_S
+        self._measured_s = self._started_s - _LEAST_S
         work = self._send() if self._ask.test == "download" else self._measure()
         tasks = {
             asyncio.create_task(work, name="ndt7-work"),
-            asyncio.create_task(self._wrong.wait(), name="ndt7-wrong"),
-            asyncio.create_task(self._connection.wait_closed(), name="ndt7-gone"),
+            asyncio.create_task(self._misbehaved.wait(), name="ndt7-misbehaved"),
+            asyncio.create_task(self._connection.wait_closed(), name="ndt7-closed"),
         }
         try:
             await asyncio.wait(
@@ -188,59 +192,59 @@ class Subtest:
                 ):
                     raise ended
 
-    def _hear(self, frame: Frame) -> None:
+    def _receive(self, frame: Frame) -> None:
         self._text = frame.opcode is Opcode.TEXT or (
             self._text and frame.opcode is Opcode.CONT
         )
         if self._text:
-            # A client's own measurement: in an upload it may be its last word.
-            self._spoken.set()
+            # The client's own measurement: in an upload it may be its last message.
+            self._client_measured.set()
         elif self._ask.test == "upload":
             self.octets += len(frame.data)
         elif frame.opcode is Opcode.BINARY:
-            # Binary is one way only; the specification wants an end to it.
-            self._wrong.set()
+            # Binary messages go one way only; the specification requires an end here.
+            self._misbehaved.set()
 
     async def _send(self) -> None:
-        """The download: noise as fast as it goes, measurements in between."""
+        """The download: sends noise as fast as possible, and measurements."""
         due_s, before = 0.0, 0
         for size in ndt7.message_sizes():
             elapsed_s = time.monotonic() - self._started_s
             over = self._ask.most_bytes and self.octets + size > self._ask.most_bytes
             if elapsed_s >= self._seconds or over:
-                await self._say()
+                await self._send_measurement()
                 return
             if elapsed_s >= due_s:
-                await self._say()
+                await self._send_measurement()
                 due_s = elapsed_s + _interval_s()
             if size > before:
                 before = size
                 keep_little_waiting(self._socket, max(ndt7.WAITING_BYTES, size))
             await self._connection.send(self._noise[:size])
             self.octets += size
-            # To who takes all at once `send` never waits: others have their turn here.
+            # For a fast client `send` never waits: this gives other tasks a turn.
             await asyncio.sleep(0)
             await self._pace.spend(size)
 
     async def _measure(self) -> None:
-        """The upload: says from time to time what has come, and at once where the
-        client has spoken, though not more often than is allowed."""
+        """The upload: sends a measurement at intervals, and at once after one of the
+        client, but not more often than allowed."""
         while True:
             left_s = self._seconds - (time.monotonic() - self._started_s)
-            self._spoken.clear()
+            self._client_measured.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, min(left_s, _interval_s()))):
-                    await self._spoken.wait()
-                    if time.monotonic() - self._said_s < _LEAST_S:
+                    await self._client_measured.wait()
+                    if time.monotonic() - self._measured_s < _LEAST_S:
                         continue
-            await self._say()
+            await self._send_measurement()
             if left_s <= 0:
                 return
 
-    async def _say(self) -> None:
-        self._said_s = time.monotonic()
-        elapsed_us = round((self._said_s - self._started_s) * 1e6)
-        said = ndt7.measurement(
+    async def _send_measurement(self) -> None:
+        self._measured_s = time.monotonic()
+        elapsed_us = round((self._measured_s - self._started_s) * 1e6)
+        message = ndt7.measurement(
             self._ask.test,
             self.octets,
             elapsed_us,
@@ -248,7 +252,7 @@ class Subtest:
             self._tcp(),
             self._about,
         )
-        await self._connection.send(said)
+        await self._connection.send(message)
 
     def _tcp(self) -> TcpInfo | None:
         return tcp_info(self._socket) if self._socket is not None else None

@@ -1,4 +1,4 @@
-"""The reflector: STAMP by UDP, ndt7 and echo by TCP, as one thing."""
+"""The reflector: runs STAMP over UDP, and ndt7 and an echo over TCP."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ class ReflectorService:
 
 
 def _usable(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """Without the IPv6 ones where the machine has no IPv6 at all."""
+    """`addresses` without IPv6 ones, if this machine has no IPv6."""
     try:
         socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
     except OSError:
-        return tuple(each for each in addresses if ":" not in each)
+        return tuple(address for address in addresses if ":" not in address)
     return addresses

@@ -1,8 +1,8 @@
-"""Who may use the reflector: what ingest and reflectors derive from one shared secret.
+"""Access to the reflector, from a secret that ingest and reflectors share.
 
-Ingest gives each agent, with its policy, a key for authenticated STAMP and a token for
-speed tests. The token names its agent by a keyed hash, which says nothing to whoever
-reads it, and expires. Reflectors need the secret alone: they never ask ingest.
+With its policy, each agent gets a key for authenticated STAMP and a token for speed
+tests. The token expires, and names its agent by a keyed hash that reveals nothing.
+Reflectors only need the secret: they never query ingest.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 _SECRET_BYTES = 32
-# A token is the same for an hour, so that the policy stays the same. It outlives a
-# reflector's clock that is somewhat wrong, and hours in which no policy is fetched.
+# A token is the same for an hour, so that the policy stays the same. It is valid long
+# enough for a reflector's clock that is slightly wrong, and for hours without a policy.
 _STEP_S = 3600
 _LASTS_S = 6 * 3600
 _TOKEN = re.compile(r"1\.(\d{1,12})\.([0-9a-f]{16})\.([0-9a-f]{32})")
 
 
 class ReflectorAccess(NamedTuple):
-    """What an agent is given for the reflectors: a key in hexadecimal, and a token."""
+    """An agent's access to the reflectors: a key in hexadecimal, and a token."""
 
     stamp_key: str = ""
     token: str = ""
@@ -33,11 +33,12 @@ NO_ACCESS = ReflectorAccess()
 
 
 class SecretRefused(ValueError):
-    """The secret's file cannot be used; the text says which, why and what to do."""
+    """The secret's file cannot be used. The text gives the file, the reason and a
+    remedy."""
 
 
 def read_secret(path: Path) -> bytes:
-    """The secret in `path`: 64 hexadecimal digits that not everybody may read."""
+    """Reads the secret: 64 hexadecimal digits in a file that others cannot read."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_text(encoding="ascii").strip()
@@ -64,7 +65,7 @@ def read_secret(path: Path) -> bytes:
 
 
 def grant(secret: bytes, agent: str, now_s: float) -> ReflectorAccess:
-    """What `agent` is given now; nothing without a secret."""
+    """The access of `agent` now; none without a secret."""
     if not secret:
         return NO_ACCESS
     return ReflectorAccess(stamp_key(secret).hex(), make_token(secret, agent, now_s))
@@ -76,7 +77,7 @@ def stamp_key(secret: bytes) -> bytes:
 
 
 def make_token(secret: bytes, agent: str, now_s: float) -> str:
-    """A token for `agent`, good for five to six hours."""
+    """A token for `agent`, valid for five to six hours."""
     expires_s = int(now_s) // _STEP_S * _STEP_S + _LASTS_S
     name = hmac.digest(secret, b"towpath agent " + agent.encode(), hashlib.sha256)
     content = f"1.{expires_s}.{name.hex()[:16]}"
@@ -84,8 +85,8 @@ def make_token(secret: bytes, agent: str, now_s: float) -> str:
 
 
 def token_holder(secret: bytes, token: str, now_s: float) -> str:
-    """The keyed hash of the agent that `token` was made for; empty if it is not good
-    (any more)."""
+    """The keyed hash of the agent that `token` was made for; empty if it is invalid or
+    has expired."""
     match = _TOKEN.fullmatch(token)
     if match is None:
         return ""

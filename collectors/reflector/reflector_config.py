@@ -1,4 +1,4 @@
-"""Configuration of the reflector."""
+"""Settings of the reflector."""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class ReflectorConfig(StrictModel):
-    """The far end of the agents' tests.
+    """The server that agents test against.
 
-    `allow` empty answers everybody; it applies to STAMP and ndt7 alike, not to the
-    echo. `secret_file` is what ingest has as `ingest.policy.reflector_secret_file`:
-    with `access` "token" a speed test needs a token of an enrolled agent's policy, with
-    "open" anybody may test. `authenticated_only` answers STAMP in its authenticated
-    mode alone; without it both modes are answered.
+    If `allow` is empty, everybody is answered; it applies to STAMP and ndt7, not to the
+    echo. `secret_file` is the same secret as `ingest.policy.reflector_secret_file`. If
+    `access` is "token", a speed test needs a token from an enrolled agent's policy; if
+    it is "open", anybody may test. `authenticated_only` answers STAMP only in its
+    authenticated mode.
 
-    ndt7 is bounded so that speed tests never take more than their share of the
-    council's line: `tests_at_once` share `tests_bps`, or a tenth of `line_bps`, what
-    the council's line carries. From one network (/24, or /56 of IPv6: a branch, or who
-    shares an address) come `tests_per_network` at once, and one from one agent. Others
-    are told to come again after about `retry_after_s`.
+    ndt7 is limited so that speed tests never take more than their share of the
+    council's line: `tests_at_once` tests share `tests_bps`, or a tenth of `line_bps`,
+    the capacity of the line. One network (/24, or /56 of IPv6: a branch, or a shared
+    address) may run `tests_per_network` tests at a time, and one agent one test. Others
+    get a `Retry-After` of about `retry_after_s`.
 
-    `reflector_ports` are the UDP ports of the council's reflectors elsewhere, if they
-    are not 862: never answered, as two reflectors that answer each other do not stop.
+    `reflector_ports` are the UDP ports of the council's other reflectors, if they are
+    not 862. They are never answered, because two reflectors that answer each other do
+    not stop.
     """
 
     addresses: tuple[str, ...] = ("0.0.0.0", "::")
     allow: tuple[IPv4Network | IPv6Network, ...] = ()
 
     stamp_port: Port = 862
-    # False copies the sender's numbers (RFC 8762's stateless mode): less memory, and
-    # no telling which way a packet was lost.
+    # False copies the sender's numbers (RFC 8762's stateless mode): less memory, but
+    # the direction of a loss is unknown.
     stateful: bool = True
     sessions: Annotated[int, Field(ge=1)] = 20_000
     session_idle_s: Annotated[float, Field(gt=0)] = 60.0
@@ -71,7 +72,7 @@ class ReflectorConfig(StrictModel):
 
     @property
     def share_bps(self) -> float:
-        """What one test may take, in bit/s; 0: more than a reflector could send, so
-        that nothing need be held back."""
+        """The rate of one test in bit/s; 0 if it is more than a reflector can send, so
+        that no limit is needed."""
         share_bps = (self.tests_bps or self.line_bps / 10) / self.tests_at_once
         return share_bps if share_bps < _MOST_BPS else 0.0

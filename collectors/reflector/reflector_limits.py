@@ -1,5 +1,5 @@
-"""What the reflector remembers of its visitors, and how much it lets them do. Pure:
-time is passed in, memory is bounded whatever arrives."""
+"""Sessions and rate limits of the reflector. Pure: callers pass in the time. Memory is
+limited whatever arrives."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Network = IPv4Network | IPv6Network
 
 
 class StampSessions(Generic[Key]):
-    """Counts packets by session. The longest idle session makes room for a new one;
-    an active one is touched every few ms, so a flood of new ones spares it."""
+    """Counts packets by session. A new session replaces the one idle for longest. An
+    active one is used every few ms, so a flood of new ones does not replace it."""
 
     def __init__(self, most: int, idle_s: float) -> None:
         self._most, self._idle_s = most, idle_s
@@ -23,7 +23,7 @@ class StampSessions(Generic[Key]):
         return len(self._counts)
 
     def count(self, key: Key, now_s: float) -> int:
-        """How many packets of this session came before this one."""
+        """The number of earlier packets of this session."""
         seen, last_s = self._counts.get(key, (0, now_s))
         if now_s - last_s > self._idle_s:
             seen = 0
@@ -34,7 +34,7 @@ class StampSessions(Generic[Key]):
         return seen
 
     def expire(self, now_s: float) -> None:
-        """Forgets what has been idle too long."""
+        """Removes sessions that have been idle for too long."""
         while self._counts:
             key, (_seen, last_s) = next(iter(self._counts.items()))
             if now_s - last_s <= self._idle_s:
@@ -43,14 +43,14 @@ class StampSessions(Generic[Key]):
 
 
 class SourceRates(Generic[Key]):
-    """A token bucket of one second's depth a key, for at most `most` keys."""
+    """A token bucket of one second's depth per key, for at most `most` keys."""
 
     def __init__(self, per_s: float, most: int) -> None:
         self._per_s, self._most = per_s, most
         self._buckets: OrderedDict[Key, tuple[float, float]] = OrderedDict()
 
     def allow(self, key: Key, now_s: float) -> bool:
-        """Takes one token of `key`'s; False where there is none."""
+        """Takes one token of `key`. False if there is none."""
         left, last_s = self._buckets.get(key, (self._per_s, now_s))
         left = min(self._per_s, left + max(0.0, now_s - last_s) * self._per_s)
         allowed = left >= 1
@@ -62,7 +62,8 @@ class SourceRates(Generic[Key]):
 
 
 class AllowList:
-    """Whether an address lies in one of the networks; everything does in none."""
+    """Checks whether an address is in one of the networks. Without networks, every
+    address is allowed."""
 
     _REMEMBER = 10_000
 

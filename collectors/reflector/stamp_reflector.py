@@ -1,9 +1,9 @@
 """The STAMP session-reflector: RFC 8762 stateful mode, RFC 8972 TLVs, UDP.
 
-Each packet is answered at once with one of the same size, numbered by the session's
-own count, so that a sender can tell loss on the way here from loss on the way back.
-Where the kernel tells, it says when the packet arrived, its TTL and its DSCP, and
-answers with the DSCP it was asked for and from the address it was asked at.
+Each packet is answered at once with one of the same size and the session's own sequence
+number, so that a sender can distinguish loss in each direction. If the kernel supports
+it, the reply has the packet's arrival time, TTL and DSCP, uses the requested DSCP, and
+leaves from the address that received the packet.
 """
 
 from __future__ import annotations
@@ -35,18 +35,17 @@ _TTLS = {(0, 2), (41, 52)}  # IP_TTL, IPV6_HOPLIMIT
 _CLASSES = {(0, 1), (41, 67)}  # IP_TOS, IPV6_TCLASS
 _IPV4_HERE, _IPV6_HERE = (0, 8), (41, 50)  # IP_PKTINFO, IPV6_PKTINFO
 _SOURCES = 10_000
-# Below are the servers that answer whatever comes (echo, chargen, daytime, TFTP, NTP).
-# Those above would have to answer a reply with 41 octets or more for a loop; none is
-# known to, and providers' shared addresses give laptops any port there.
+# Below this are servers that answer any packet (echo, chargen, daytime, TFTP, NTP). For
+# a loop, a server above would have to answer a reply with 41 octets or more. None is
+# known to do so, and providers' shared addresses give laptops any port there.
 _FIRST_FREE_PORT = 1024
 _AT_ONCE = 64
 _BUFFER_BYTES = 4 << 20
 
 
 class StampStats(msgspec.Struct):
-    """Counters since start. `unread` came too short to be answered in kind, or without
-    the key that is asked for; `looped` came from a port that no agent has, or was a
-    reflector's answer itself."""
+    """Counters since start. `unread`: too short, or without the required key. `looped`:
+    from a port that no agent uses, or itself the answer of a reflector."""
 
     received: int = 0
     reflected: int = 0
@@ -58,8 +57,8 @@ class StampStats(msgspec.Struct):
 
 
 class StampReflector:
-    """Answers on one UDP socket an address. `async with` runs it; `ports` are known
-    then (0 in the configuration lets the system choose)."""
+    """Answers on one UDP socket per address. `async with` runs it; then `port` is known
+    (0 in the settings lets the system choose)."""
 
     def __init__(
         self, config: ReflectorConfig, addresses: tuple[str, ...], key: bytes = b""
@@ -114,26 +113,26 @@ class StampReflector:
     def _read(self, channel: socket.socket) -> None:
         for _ in range(_AT_ONCE):
             try:
-                packet, told, _flags, source = channel.recvmsg(2048, 256)
+                packet, ancillary, _flags, source = channel.recvmsg(2048, 256)
             except BlockingIOError:
                 return
             except OSError:
-                # An ICMP error of an earlier reply: its sender is gone, no more.
+                # An ICMP error for an earlier reply: its sender has gone.
                 continue
-            self._answer(channel, packet, told, source)
+            self._answer(channel, packet, ancillary, source)
 
     def _answer(
         self,
         channel: socket.socket,
         packet: bytes,
-        told: list[tuple[int, int, bytes]],
+        ancillary: list[tuple[int, int, bytes]],
         source: Any,
     ) -> None:
         stats, now_s = self.stats, time.monotonic()
         stats.received += 1
         host = source[0]
-        # Two servers that answer each other's answers never stop (CVE-2024-2169): one
-        # packet with a forged sender is enough. No agent has such a port.
+        # Two servers that answer each other's answers never stop (CVE-2024-2169), and
+        # one packet with a forged sender starts it. No agent uses such a port.
         if (
             source[1] < _FIRST_FREE_PORT
             or source[1] in self._not_agents
@@ -161,7 +160,7 @@ class StampReflector:
         except stamp.StampError:
             stats.unread += 1
             return
-        t2_ns, ttl, arrived, here = _read_ancillary(told)
+        t2_ns, ttl, arrived, here = _read_ancillary(ancillary)
         # RFC 8762 section 4.2: a stateless reflector copies the sender's number.
         number, count = sent.sequence, 0
         if self._config.stateful:
@@ -188,7 +187,7 @@ class StampReflector:
             channel.sendmsg([answer], send, 0, source)
             stats.reflected += 1
         except OSError:
-            # A full queue or no route back: the sender sees it as loss, as it is.
+            # A full queue, or no route back: the sender sees a loss.
             stats.unsent += 1
 
 
@@ -220,19 +219,19 @@ def _enable_ancillary(channel: socket.socket) -> None:
         (socket.SOL_SOCKET, _TIMESTAMPNS_NEW),
         *(_IPV6_TELL if ipv6 else _IPV4_TELL),
     ):
-        # An old kernel: what it does not tell is not said.
+        # An old kernel may not support it.
         with contextlib.suppress(OSError):
             channel.setsockopt(level, option, 1)
 
 
 def _read_ancillary(
-    told: list[tuple[int, int, bytes]],
+    ancillary: list[tuple[int, int, bytes]],
 ) -> tuple[int, int, int, list[tuple[int, int, bytes]]]:
-    """Arrival in unix ns (0: not told), TTL (0), DSCP (-1), and what to give back so
-    that the reply leaves from the address that was asked."""
+    """(arrival in unix ns or 0, TTL or 0, DSCP or -1, ancillary data that makes the
+    reply leave from the address that received the packet)."""
     t2_ns, ttl, dscp = 0, 0, -1
     here: list[tuple[int, int, bytes]] = []
-    for level, kind, value in told:
+    for level, kind, value in ancillary:
         if level == socket.SOL_SOCKET:
             if kind == _TIMESTAMPNS_NEW:
                 seconds, rest = _TIMESPEC.unpack_from(value)
@@ -243,7 +242,7 @@ def _read_ancillary(
             # One octet for IPv4, an int for IPv6.
             dscp = (value[0] if len(value) == 1 else _INT.unpack(value)[0]) >> 2 & 63
         elif (level, kind) == _IPV4_HERE:
-            # Interface 0: let the route decide, the source address is what matters.
+            # Interface 0: the route decides; only the source address matters.
             here.append((level, kind, b"\0\0\0\0" + value[4:8] + b"\0\0\0\0"))
         elif (level, kind) == _IPV6_HERE:
             here.append((level, kind, value))
@@ -257,7 +256,7 @@ def _dscp_option(family: int, dscp: int) -> tuple[int, int, bytes]:
 
 
 def _source_key(host: str) -> str:
-    """What counts as one source: an IPv4 address, an IPv6 /64."""
+    """The key of one source: an IPv4 address, or an IPv6 /64."""
     if ":" not in host:
         return host
     address, _, _zone = host.partition("%")

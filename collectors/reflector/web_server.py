@@ -1,4 +1,4 @@
-"""The reflector's web door: ndt7 by WebSocket, and a small echo for web probes."""
+"""The reflector's web server: ndt7 over WebSocket, and a small echo for web probes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _PLACE_S = 1.0
 
 
 class WebStats(msgspec.Struct):
-    """Counters since start; `testing` is how many tests run now."""
+    """Counters since start, except `testing`, the number of tests that run now."""
 
     echoes: int = 0
     downloads: int = 0
@@ -56,8 +56,8 @@ class WebStats(msgspec.Struct):
 
 
 class _SlotConnection(TestConnection):
-    """Has a place from the end of its handshake on, as idle connections would
-    otherwise keep all others out."""
+    """Takes a connection slot when it is made: idle connections must not keep others
+    out."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class _SlotConnection(TestConnection):
 
 
 class ReflectorWebServer:
-    """One TCP port for everything. `async with` runs it; `port` is known then."""
+    """Serves everything on one TCP port. `async with` runs it; then `port` is known."""
 
     def __init__(
         self,
@@ -105,8 +105,8 @@ class ReflectorWebServer:
         self._testing: dict[ServerConnection, str] = {}
         self._freed = asyncio.Condition()
         self.stats = WebStats()
-        # Those that test have places of their own; of the others one address may have
-        # half, and then a newcomer takes the place of its oldest one.
+        # Tests have slots of their own. One address may have half of the others; then a
+        # new connection replaces its oldest one.
         self._slots: ConnectionSlots[ServerConnection] = ConnectionSlots(
             config.connections + config.tests_at_once,
             config.connections,
@@ -131,7 +131,7 @@ class ReflectorWebServer:
         return self
 
     async def _serve(self) -> Server:
-        # The library tells of each stranger who hangs up; failures are ours to tell.
+        # The library logs every client that disconnects; we log failures ourselves.
         quiet = logging.getLogger("towpath.reflector.web")
         quiet.setLevel(logging.CRITICAL + 1)
         return await serve(
@@ -151,7 +151,7 @@ class ReflectorWebServer:
             ping_interval=None,
             close_timeout=_CLOSE_S,
             max_size=ndt7.LARGEST_TAKEN,
-            # Frames, each as large as a message: reading pauses early instead.
+            # In frames, each as large as a message, so that reading pauses early.
             max_queue=1,
             write_limit=ndt7.WAITING_BYTES,
             logger=quiet,
@@ -179,7 +179,7 @@ class ReflectorWebServer:
         return context
 
     def _route(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answers what is not a test; None lets the WebSocket handshake go on."""
+        """Answers anything but a test. None continues the WebSocket handshake."""
         if request.path.partition("?")[0] == "/echo":
             self.stats.echoes += 1
             return _respond(connection, HTTPStatus.OK, _ECHO)
@@ -197,7 +197,7 @@ class ReflectorWebServer:
         if self._config.access == "token":
             holder = token_holder(self._secret, ask.token, time.time())
             if not holder:
-                # Before a place is looked for: strangers keep nobody waiting.
+                # Before waiting for a slot: clients without a token delay nobody.
                 self.stats.refused += 1
                 return _respond(connection, HTTPStatus.FORBIDDEN, _NEEDS_TOKEN)
         self._asks[connection] = ask
@@ -207,8 +207,11 @@ class ReflectorWebServer:
     async def _admit(
         self, connection: ServerConnection, _request: Request, response: Response
     ) -> Response | None:
-        """Takes one of the places for a test, or answers that there is none. A client
-        whose download has just ended may be here before its place is free."""
+        """Takes a slot for a test, or answers that there is none.
+
+        Waits for a moment: a client's upload may begin before the slot of its download
+        is free.
+        """
         ask = self._asks.pop(connection, None)
         holder = self._holders.pop(connection, "")
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS or ask is None:
@@ -223,7 +226,7 @@ class ReflectorWebServer:
         self._slots.sign_in(connection, "")
         if holder:
             self._testing[connection] = holder
-        # The place is given back when the connection is gone, however it goes.
+        # The slot is freed when the connection ends, however it ends.
         self._admitted[connection] = asyncio.create_task(
             self._release(connection), name="ndt7-place"
         )
@@ -250,7 +253,7 @@ class ReflectorWebServer:
         )
 
     def _busy(self, connection: ServerConnection) -> Response:
-        """Come again, though not all at the same time."""
+        """Answers 503 with a random Retry-After, to spread clients out."""
         self.stats.busy += 1
         response = _respond(connection, HTTPStatus.SERVICE_UNAVAILABLE, "busy\n")
         after_s = self._config.retry_after_s * random.uniform(0.5, 1.5)
@@ -266,7 +269,7 @@ class ReflectorWebServer:
         self._tests.pop(connection, None)
 
     async def _free(self, connection: ServerConnection) -> None:
-        """Gives a test's place to the next one; once."""
+        """Frees the slot of a test, once."""
         async with self._freed:
             self._testing.pop(connection, None)
             if self._networks.pop(connection, None) is not None:
