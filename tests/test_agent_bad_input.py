@@ -1,4 +1,4 @@
-"""What goes wrong around a laptop becomes a reason and a sentence, and nothing is lost.
+"""Every fault around a laptop becomes a reason and a sentence, and nothing is lost.
 
 Beside these: no name server, IPv6 alone, a dead and a silent reflector in
 `test_probes_bad_networks.py`; a sign-in page in `test_probes_web_proxy.py`; a revoked

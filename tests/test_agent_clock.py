@@ -1,4 +1,4 @@
-"""A clock that is wrong loses no report and misdates none that can be put right."""
+"""A wrong clock loses no report, and dates wrongly none that can be corrected."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ async def reporting(
             yield council, laptop, out
 
 
-async def test_a_clock_that_is_days_ahead_is_seen_said_and_corrected(
+async def test_a_clock_that_is_days_ahead_is_detected_reported_and_corrected(
     tmp_path: Path,
 ) -> None:
     now_ms = wall_ms()
@@ -239,7 +239,7 @@ def test_a_clock_is_right_within_two_minutes() -> None:
     assert clock_error_ms(121) == 121_000
 
 
-def test_a_clock_behind_is_said_too() -> None:
+def test_a_clock_that_is_behind_is_reported_too() -> None:
     lines = status_lines(status(clock_wrong_ms=-3 * 3_600_000), STATUS_MS)
     assert any("clock is 3 hours behind the council's server" in line for line in lines)
 

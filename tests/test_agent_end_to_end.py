@@ -104,7 +104,9 @@ async def test_a_laptop_enrols_measures_delivers_and_stops_with_nothing_lost(
         assert all(line["report"]["version"] == 1 for line in sent)
 
 
-async def test_a_revoked_laptop_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
+async def test_a_revoked_laptop_reports_that_and_keeps_its_reports(
+    tmp_path: Path,
+) -> None:
     quick = PolicyConfig(teams_relay=NO_RELAY, cadence_s={"vpn": 1}, report_s=10)
     async with door(tmp_path / "council", policy=quick) as council:
         config = settings(tmp_path, council.ingest.port, council.certificates.authority)
@@ -139,7 +141,7 @@ async def test_a_certificate_that_is_not_trusted_is_a_sentence(tmp_path: Path) -
     assert "Traceback" not in err
 
 
-def test_once_shows_a_table_and_json_without_any_server(tmp_path: Path) -> None:
+def test_once_prints_results_and_json_without_any_server(tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*AGENT, "once", *arguments],
@@ -201,7 +203,7 @@ def test_what_we_collect_names_every_field_and_needs_nothing() -> None:
         check=True,
     )
     for measurement in MEASUREMENTS:
-        assert f"\n{measurement.name}: " in done.stdout
+        assert f" ({measurement.name}): " in done.stdout
         for field in measurement.fields:
             assert f"\n  {field.name} " in done.stdout
     assert "SSID" in done.stdout

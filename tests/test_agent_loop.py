@@ -1,4 +1,4 @@
-"""The loop: each thing in its own time, also over sleep, clock changes and pauses."""
+"""The agent's loop: each job on its schedule, through sleep, clock changes, pauses."""
 
 import asyncio
 import contextlib
@@ -183,7 +183,7 @@ async def test_nothing_is_measured_in_a_pause_or_outside_the_hours(
     )
 
 
-async def test_not_configured_is_said_once_and_not_at_every_turn(
+async def test_not_configured_is_sent_once_and_not_in_every_round(
     tmp_path: Path,
 ) -> None:
     laptop = Laptop(tmp_path, Policy(cadence_s={**QUICK, "agent": 0}, report_s=86400))
@@ -307,7 +307,7 @@ def test_five_thousand_laptops_are_spread_evenly_over_the_period() -> None:
     assert max(minutes.values()) < 600
 
 
-def test_a_sleep_is_told_from_a_clock_that_was_set_and_from_a_slow_machine() -> None:
+def test_a_sleep_is_distinguished_from_a_set_clock_and_from_a_slow_machine() -> None:
     # Linux, macOS: the monotonic clock stops. Windows: it goes on.
     assert clock_change(7200, 15, 15) == "set"
     assert clock_change(7200, 7200, 15) == "woke"

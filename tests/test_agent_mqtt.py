@@ -1,4 +1,4 @@
-"""Reports over a real broker: forgotten when the server's receipt has come."""
+"""Reports over a real broker: forgotten only after the server's receipt."""
 
 import asyncio
 import contextlib
@@ -174,7 +174,7 @@ async def _deliver_until(delivery: ReportDelivery, done: Callable[[], bool]) -> 
             await delivery.deliver()
 
 
-async def test_a_refused_credential_is_told_from_an_absent_broker(
+async def test_a_refused_credential_is_distinguished_from_an_absent_broker(
     tmp_path: Path,
 ) -> None:
     users = tmp_path / "users"

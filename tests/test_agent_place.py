@@ -1,4 +1,4 @@
-"""Where the laptop is, over what, and whether a VPN is up: right, or unknown."""
+"""The place, the kind of link and the state of the VPN: right, or unknown."""
 
 import contextlib
 import ssl
@@ -180,7 +180,7 @@ def test_routes_are_read_as_the_kernel_prints_them() -> None:
     ]
 
 
-def test_this_machine_has_interfaces_and_says_which_carries_traffic() -> None:
+def test_this_machine_has_interfaces_and_one_carries_its_traffic() -> None:
     among = interfaces()
     assert all(route.name != "lo" for route in among)
     assert local_address("127.0.0.1") == "127.0.0.1"
@@ -202,7 +202,7 @@ def test_this_machine_has_interfaces_and_says_which_carries_traffic() -> None:
         (None, "unknown"),
     ],
 )
-def test_the_kind_of_link_is_told_or_unknown(
+def test_the_kind_of_link_is_right_or_unknown(
     interface: Interface | None, kind: str
 ) -> None:
     assert connection_type(interface) == kind
@@ -245,7 +245,7 @@ PROVED = OfficeMatch("depot", True, "its network")
         (PlaceEvidence("silent"), "nonsense", NOWHERE, "unknown", ""),
     ],
 )
-def test_office_and_home_are_said_only_where_that_is_sure(
+def test_office_and_home_are_reported_only_if_that_is_certain(
     seen: PlaceEvidence, remembered: str, stands: OfficeMatch, place: str, site: str
 ) -> None:
     verdict = decide_place(seen, remembered, stands)
@@ -281,7 +281,7 @@ OFFICES = (
         (("172.31.5.5/24",), ("10.20.1.10",), "", False),
     ],
 )
-def test_a_network_proves_an_office_only_where_nobody_else_can_have_it(
+def test_a_network_proves_an_office_only_if_nobody_else_can_have_it(
     networks: tuple[str, ...], resolvers: tuple[str, ...], site: str, proved: bool
 ) -> None:
     line = msgspec.structs.replace(CABLE, networks=networks)
@@ -424,7 +424,7 @@ async def test_a_beacon_over_the_cable_is_an_office_and_through_a_tunnel_is_not(
     assert (tmp_path / "places.json").stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_beacon_that_is_not_the_councils_says_nothing(tmp_path: Path) -> None:
+async def test_a_beacon_that_is_not_the_councils_proves_nothing(tmp_path: Path) -> None:
     async with Beacon(tmp_path / "tls").running() as beacon:
         assert await query_beacon(beacon.url, beacon.ca_file) == BeaconAnswer(
             "hall", "127.0.0.1"

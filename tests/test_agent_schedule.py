@@ -1,5 +1,5 @@
-"""When laptops do what: rounds put between in bad minutes, another network, and 5,000
-that come back at once. Played through with clocks of our own."""
+"""Schedules: extra rounds in bad minutes, a new network, and 5,000 laptops that come
+back at once. Played through with the test's own clocks."""
 
 import asyncio
 import itertools
@@ -73,7 +73,7 @@ def test_a_day_on_the_grid_is_a_day_on_the_grid() -> None:
     assert "never" not in plan.due_ms
 
 
-def test_rounds_put_between_leave_the_grid_as_it_was() -> None:
+def test_extra_rounds_leave_the_grid_unchanged() -> None:
     time = Time()
     plan = schedule(time, call_path=900, wifi=300, off=0)
     done(plan, time, 20)
@@ -96,7 +96,7 @@ def test_rounds_put_between_leave_the_grid_as_it_was() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3_600_000)), max_size=200))
-def test_hurry_is_bounded_whatever_a_line_does(turns: list[tuple[bool, int]]) -> None:
+def test_bursts_are_bounded_whatever_a_line_does(turns: list[tuple[bool, int]]) -> None:
     bursts, now_ms, begun = BurstSchedule(), NOW_MS, list[int]()
     for bad, passed_ms in turns:
         now_ms += passed_ms
@@ -112,7 +112,7 @@ def test_hurry_is_bounded_whatever_a_line_does(turns: list[tuple[bool, int]]) ->
         assert sum(at <= other < at + 86_400_000 for other in begun) <= BURSTS_PER_DAY
 
 
-def test_hurry_begins_where_good_turns_bad_and_not_while_it_stays_so() -> None:
+def test_a_burst_starts_when_good_turns_bad_and_not_while_it_stays_bad() -> None:
     bursts = BurstSchedule()
     assert bursts.rounds_after([call(poor=0)], NOW_MS, 0) == ()
     times = bursts.rounds_after([call(poor=1)], NOW_MS, 0.5)

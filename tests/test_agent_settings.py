@@ -49,7 +49,7 @@ def wrong(text: str, **environment: str) -> str:
         ("= 1", "is not TOML"),
     ],
 )
-def test_what_does_not_fit_is_named_by_its_path(text: str, says: str) -> None:
+def test_a_wrong_setting_is_named_by_its_path(text: str, says: str) -> None:
     assert says in wrong(text)
 
 
@@ -73,7 +73,7 @@ def test_the_environment_goes_before_the_file() -> None:
     assert found.measuring_hours().days == (0, 1)
 
 
-def test_a_wrong_name_or_value_in_the_environment_is_said_by_its_name() -> None:
+def test_a_wrong_name_or_value_in_the_environment_is_named() -> None:
     said = wrong("", TOWPATH_AGENT_MQTT__PROT="1")
     assert "did you mean 'TOWPATH_AGENT_MQTT__PORT'" in said
     assert "TOWPATH_AGENT_ACK_S" in wrong("", TOWPATH_AGENT_ACK_S="soon")
@@ -134,7 +134,7 @@ def test_a_policy_is_lenient_to_the_new_and_strict_to_the_wrong() -> None:
             decode_policy(body)
 
 
-def test_a_metered_line_is_spared_unless_the_policy_says_otherwise() -> None:
+def test_a_metered_line_is_spared_unless_the_policy_sets_a_cadence() -> None:
     usual = Policy(cadence_s={"web": 60})
     assert CALL_PATH.cadence_s(usual, metered=False) == 900
     assert CALL_PATH.cadence_s(usual, metered=True) == 7200

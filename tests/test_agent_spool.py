@@ -1,4 +1,4 @@
-"""The spool keeps what was taken through kill -9, a full disk and a broken file."""
+"""The spool keeps its reports through kill -9, a full disk and a broken file."""
 
 import contextlib
 import os
@@ -238,7 +238,7 @@ with Spool(Path(sys.argv[1]), SpoolLimits(), lambda: 1_790_000_000_000) as spool
 """
 
 
-def test_a_full_disk_is_survived_and_said_and_over_when_it_has_room(
+def test_a_full_disk_is_survived_and_reported_until_there_is_room(
     tmp_path: Path,
 ) -> None:
     ended = subprocess.run(

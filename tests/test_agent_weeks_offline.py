@@ -1,5 +1,5 @@
-"""Laptops that were offline for three weeks: what they bring is stored, at a rate that
-the server bears, and no rule takes it for news."""
+"""Laptops that were offline for three weeks: their reports are stored, at a rate that
+the server can take, and no rule mistakes them for news."""
 
 import math
 import secrets
