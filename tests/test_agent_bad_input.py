@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 import services
+from ndt7_reflector import make_certificate
 from test_agent_mqtt import WHO, spooled
 from test_agent_spool import Clock, ids, report
 from test_agent_status import NOW_MS
-from test_reflector_ndt7 import make_certificate
 
 from collectors.ingest.certificate import make_certificates
 from probes.agent.private_folder import mend_folder
