@@ -17,7 +17,7 @@ from alerts.alert_access import add_silence
 from alerts.suppression import Silence
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
-from dashboards.report import Month, select_sites, site_report
+from dashboards.report import Month, ReportSettings, select_sites, site_report
 from dashboards.web import StatusPage, WebConfig
 
 OCTOBER = Month(2026, 10)
@@ -45,7 +45,7 @@ async def test_report_and_page_say_what_a_real_store_holds(
         page = StatusPage(
             WebConfig(port=0),
             lambda: estate,
-            alerts,
+            ReportSettings(alerts=alerts),
             store := open_store(config, CATALOGUE),
             lambda: END_MS,
             council="Example",
@@ -91,7 +91,7 @@ async def test_planned_maintenance_is_read_from_the_alert_engines_file(
             estate,
             tmp_path / "out",
             END_MS,
-            alerts,
+            ReportSettings(alerts=alerts),
         )
     sites = next(p for p in made.files if p.name.endswith("-sites.csv")).read_text()
     cells = sites.splitlines()[1].split(",")

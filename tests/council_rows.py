@@ -1,0 +1,382 @@
+"""Rows of the made-up council: what its devices, lines and groups measure at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from collectors.estate import Device, Estate
+from collectors.experience.group_figures import MOSTLY
+from collectors.server_measurements import CATALOGUE
+from probes.wire.call_cause import CAUSES
+from probes.wire.sample import Sample
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+PORTS = ("Gi1/0/1", "Gi1/0/2", "Gi1/0/24", "Te1/1/1")
+
+
+def day_share(at: int) -> float:
+    """0 at night, 1 in the middle of the working day."""
+    hours = at / HOUR_MS % 24
+    return max(0.0, math.sin((hours - 6) / 14 * math.pi)) if 6 <= hours <= 20 else 0.0
+
+
+def device_rows(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
+    tags = {"device": device.id, "site": device.site, "role": device.role}
+    if not up:
+        yield Sample(
+            "device",
+            tags,
+            {
+                "up": 0,
+                "answered": 0,
+                "outcome": "timeout",
+                "duration_ms": 6000.0,
+                "packets": 3,
+                "retries": 2,
+            },
+            at,
+        )
+        return
+    yield Sample(
+        "device",
+        tags,
+        {
+            "up": 1,
+            "answered": 1,
+            "readable": 1,
+            "outcome": "ok",
+            "duration_ms": 12.0 + n,
+            "packets": 9,
+            "retries": 0,
+            "late_ms": 3.0,
+            "uptime_s": at / 1000 % 3e6,
+            "restarted": 0,
+            "ports_up": 3,
+            "ports_down": 1,
+        },
+        at,
+    )
+    for m, port in enumerate(PORTS):
+        speed = 1e10 if port.startswith("Te") else 1e9
+        use = (0.02 + 0.1 * m + 0.3 * day_share(at)) * (
+            0.6 + 0.4 * math.sin(at / 7e5 + n + m)
+        )
+        fields: dict[str, int | float | str] = {
+            "in_bps": use * speed,
+            "out_bps": use * speed * 0.4,
+            "in_use_ratio": use,
+            "out_use_ratio": use * 0.4,
+            "in_errors_per_s": 0.2 if (n, m) == (1, 0) else 0.0,
+            "out_errors_per_s": 0.0,
+            "in_discards_per_s": 0.0,
+            "out_discards_per_s": 0.5 * use,
+            "in_error_ratio": 0.001 if (n, m) == (1, 0) else 0.0,
+            "speed_bps": speed,
+            "admin": 1,
+            "oper": 1,
+            "up": 1,
+            "expected_up": int(port.startswith("Te")),
+            "expected_why": "line",
+        }
+        yield Sample("interface", {**tags, "port": port}, fields, at)
+    yield Sample(
+        "neighbour",
+        {**tags, "port": "Te1/1", "heard": "02:00:00:00:00:01"},
+        {"remote_name": "core-1", "remote_port": "Te1/9", "protocol": "lldp"},
+        at,
+    )
+    yield Sample(
+        "finding",
+        {**tags, "finding": "counters_32_bit"},
+        {"active": 1, "text": "Gi1/0/1 has only 32-bit counters"},
+        at,
+    )
+    yield from _health(tags, n, at)
+
+
+def _health(tags: dict[str, str], n: int, at: int) -> Iterator[Sample]:
+    def sensor(kind: str, name: str, **fields: float | int | str) -> Sample:
+        return Sample("sensor", {**tags, "class": kind, "sensor": name}, fields, at)
+
+    heat = 24.0 + n + 3 * math.sin(at / 4e6)
+    yield sensor("temperature", "Inlet", value=heat, severity=0, high=45.0)
+    yield sensor("state", "PSU 1", value=1.0, state="ok", severity=0)
+    yield sensor("state", "Output", state="onLine", severity=0, on_battery=0)
+    yield sensor("power", "PoE drawn 1", value=120.0 + 40 * day_share(at))
+    yield sensor("dbm", "Te1/1 receive", value=-4.0 - n, low=-14.0, severity=0)
+    use = 0.1 + 0.2 * day_share(at)
+    yield Sample("processor", {**tags, "processor": "CPU"}, {"use_ratio": use}, at)
+    yield Sample(
+        "memory",
+        {**tags, "pool": "Processor"},
+        {"use_ratio": 0.4, "used_bytes": 400_000_000, "total_bytes": 1_000_000_000},
+        at,
+    )
+    yield Sample(
+        "wireless",
+        {**tags, "class": "clients", "radio": "all"},
+        {"value": 40 * day_share(at)},
+        at,
+    )
+    yield Sample(
+        "inventory",
+        tags,
+        {
+            "vendor": "example",
+            "hardware": "EX-48",
+            "os": "exos",
+            "version": f"1.{n}",
+            "serial": f"SN{n:04}",
+        },
+        at,
+    )
+
+
+def line_rows(
+    council: Estate, at: int, down: dict[str, tuple[int, int]]
+) -> Iterator[Sample]:
+    for n, line in enumerate(council.lines):
+        away = down.get(line.device)
+        if away and away[0] <= at < away[1]:
+            continue
+        top = 0.95 if line.id == "lib-wan" else 0.5 + 0.05 * n
+        use = 0.03 + top * day_share(at) * (0.85 + 0.15 * math.sin(at / 9e5 + n))
+        if line.role == "backup":
+            use = 0.0
+        yield Sample(
+            "line",
+            {
+                "line": line.id,
+                "site": line.site,
+                "role": line.role,
+                "supplier": line.supplier,
+            },
+            {
+                "down_bps": use * line.down_mbps * 1e6,
+                "up_bps": use * line.up_mbps * 3e5,
+                "down_use_ratio": use,
+                "up_use_ratio": use * 0.3,
+                "up": 1,
+                "carrying": int(use > 0.01),
+            },
+            at,
+        )
+
+
+GROUPS = (
+    ("all", "all", 120, 4.2, 0.04),
+    ("site", "town-hall", 45, 4.3, 0.02),
+    ("site", "library", 15, 3.4, 0.14),
+    ("home_site_place", "town-hall/home", 30, 4.1, 0.06),
+    ("place", "office", 60, 4.3, 0.02),
+    ("place", "home", 55, 4.0, 0.07),
+    ("provider", "Moor Broadband", 25, 3.0, 0.22),
+    ("provider", "Northern Fibre", 30, 4.2, 0.03),
+    ("connection", "wifi", 70, 4.1, 0.06),
+    ("connection", "wired", 45, 4.35, 0.01),
+    ("vpn", "GlobalProtect", 60, 4.0, 0.08),
+    ("vpn", "down", 60, 4.3, 0.02),
+)
+# Enrolled laptops by home site, and how many of them are heard.
+AGENTS = (("town-hall", 60, 55), ("library", 20, 15), ("depot", 7, 6))
+# Where the poor calls of a group break: shares that add up to one.
+BREAKS = {
+    "office": {"wifi": 0.3, "line": 0.2, "edge": 0.3, "unknown": 0.2},
+    "library": {"wifi": 0.2, "line": 0.7, "unknown": 0.1},
+    "Moor Broadband": {"line": 0.2, "provider": 0.7, "unknown": 0.1},
+}
+USUAL_BREAKS = {
+    "laptop": 0.1,
+    "wifi": 0.5,
+    "line": 0.15,
+    "provider": 0.05,
+    "vpn": 0.1,
+    "edge": 0.05,
+    "unknown": 0.05,
+}
+
+
+WEIGHTS = {
+    field.weight for field in CATALOGUE.measurement("experience").fields if field.weight
+}
+
+
+def _along_the_way(group: str, poor: float) -> dict[str, float | str]:
+    breaks = BREAKS.get(group, USUAL_BREAKS)
+    most = max(breaks, key=lambda name: breaks[name])
+    return {
+        **{f"cause_{name}_ratio": poor * breaks.get(name, 0.0) for name in CAUSES},
+        "mostly": MOSTLY[most],
+        "gateway_poor_ratio": poor * 0.6,
+        "provider_loss_mean_ratio": poor / 20,
+        "provider_rtt_p95_ms": 14.0 + 100 * poor,
+        "edge_loss_mean_ratio": poor / 12,
+        "edge_rtt_p95_ms": 32.0 + 200 * poor,
+        "relay_blocked_ratio": 0.04,
+        "relay_rtt_p95_ms": 41.0,
+        "tunnel_added_p50_ms": 9.0 + 100 * poor,
+        "teams_tunnelled_ratio": 0.2,
+        "wifi_weak_ratio": poor,
+        "signal_p50_dbm": -58.0 - 40 * poor,
+        "band_2_4_ratio": 0.3,
+        "laptop_busy_ratio": 0.05,
+        "microsoft_ok_ratio": 0.999,
+        "bufferbloat_poor_ratio": 0.12,
+    }
+
+
+def other_rows(council: Estate, at: int) -> Iterator[Sample]:
+    for n, gateway in enumerate(council.vpn_gateways):
+        yield Sample(
+            "vpn_gateway",
+            {"gateway": gateway.id, "site": gateway.site or ""},
+            {
+                "up": 1,
+                "answered": 1,
+                "outcome": "ok",
+                "connect_ms": 8.0 + n,
+                "tls_ms": 21.0,
+                "certificate_days": 61.0 + n,
+            },
+            at,
+        )
+    for by, group, agents, mos, poor in GROUPS:
+        yield Sample(
+            "experience",
+            {"by": by, "group": group},
+            {
+                **_along_the_way(group, poor * (0.7 + 0.6 * day_share(at))),
+                **dict.fromkeys(WEIGHTS, agents),
+                "agents": agents,
+                "calls_once": agents / 3,
+                "call_poor_ratio": poor * (0.7 + 0.6 * day_share(at)),
+                "mos_estimated_p50": mos,
+                "rtt_p95_ms": 40.0 + 300 * poor,
+                "loss_mean_ratio": poor / 10,
+                "jitter_p95_ms": 6.0 + 60 * poor,
+                "vpn_up_ratio": 0.97,
+                "web_ok_ratio": 0.995,
+                "name_ok_ratio": 0.999,
+                "down_bps_p50": 7.4e7,
+                "up_bps_p50": 1.8e7,
+            },
+            at,
+        )
+    process = {"process": "all"}
+    yield Sample(
+        "self_poll",
+        process,
+        {
+            "cut_off": 0,
+            "expected": 7,
+            "done": 7,
+            "failed": 0,
+            "skipped": 0,
+            "late_p99_ms": 4.0,
+            "retries": 0,
+        },
+        at,
+    )
+    yield Sample(
+        "self_journal",
+        process,
+        {
+            "bytes": 4_000_000,
+            "age_s": 1.0,
+            "appended_rows": at // 1000 % 10_000_000,
+            "dead_rows": 0,
+            "dropped_bytes": 0,
+            "commit_p99_ms": 2.0,
+        },
+        at,
+    )
+    yield Sample(
+        "self_reader",
+        {**process, "reader": "store"},
+        {"lag_s": 1.5, "passed_rows": 1, "aside_rows": 0, "failures": 0},
+        at,
+    )
+    yield Sample(
+        "self_ingest",
+        {**process, "transport": "https"},
+        {
+            "accepted": 1,
+            "duplicates": 0,
+            "refused": 0,
+            "unauthorised": 0,
+            "in_flight": 0,
+        },
+        at,
+    )
+    for home_site, expected, heard in AGENTS:
+        agents = {"expected": expected, "heard": heard}
+        yield Sample("self_agents", {"home_site": home_site}, agents, at)
+    yield Sample(
+        "self_notify",
+        {**process, "channel": "mail"},
+        {"sent": 3, "failed": 0, "refused": 0, "waiting": 0, "overdue": 0},
+        at,
+    )
+    yield Sample(
+        "self_disk",
+        {**process, "folder": "state"},
+        {
+            "free_bytes": 80_000_000_000,
+            "size_bytes": 200_000_000_000,
+            "hours_left": 900.0,
+            "full": 0,
+        },
+        at,
+    )
+    yield Sample(
+        "self_traps",
+        process,
+        {"listening": 1, "received": 9, "accepted": 8, "unknown_source": 1, "lost": 0},
+        at,
+    )
+    for event, about in (
+        ("link_down", ""),
+        ("ups_on_battery", ""),
+        ("ups_low_battery", ""),
+        ("power_supply_failed", "PS2"),
+        ("fan_failed", "Fan 1"),
+        ("access_point_down", "ap-7"),
+        ("authentication_failure", ""),
+    ):
+        port = PORTS[1] if event == "link_down" else ""
+        tags = {"device": "th-sw1", "site": "town-hall", "role": "switch"}
+        yield Sample(
+            "event",
+            {**tags, "event": event, "port": port, "about": about},
+            {
+                "severity": "warning",
+                "level": 3,
+                "text": f"{event} {about}".strip(),
+                "count": 2,
+                "active": 1,
+                "first_ms": at - 500,
+                "last_ms": at,
+                "trap": "1.3.6.1.6.3.1.1.5.3",
+                "name": "linkDown",
+            },
+            at,
+        )
+    if at % (30 * MINUTE_MS) < MINUTE_MS:
+        yield Sample(
+            "alert",
+            {
+                "rule": "line_full",
+                "site": "library",
+                "subject": "line=lib-wan",
+                "severity": "warning",
+            },
+            {
+                "state": "firing",
+                "firing": 1,
+                "suppressed": 0,
+                "cause": "backups by day",
+            },
+            at,
+        )
