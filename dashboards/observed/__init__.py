@@ -1,8 +1,9 @@
-"""What was observed of devices and sites, counted from their polls: when they answered,
-when they did not, and when nobody could tell."""
+"""What was observed of devices and sites, from their polls: when they answered, when
+they did not, and when that is unknown."""
 
 from dashboards.observed.blind_spans import blind_spans
-from dashboards.observed.observe import Observations, Subjects, observe
+from dashboards.observed.observe import Observations, observe
+from dashboards.observed.poll_counts import Subjects
 from dashboards.observed.poll_history import ObservedPiece, marks
 from dashboards.observed.polling_periods import (
     Periods,

@@ -1,4 +1,4 @@
-"""When alerts say that the monitor saw nothing, or nothing true. Pure."""
+"""When the monitor saw nothing, or nothing true, by its alerts. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _RULES = ("monitor_blind", CUT_OFF)
 
 
 def blind_spans(alerts: Iterable[Alert], now_ms: int) -> list[Span]:
-    """Of alerts that fired; those that are not over last until `now_ms`."""
+    """Returns the spans of alerts that fired; open ones last until `now_ms`."""
     return [
-        (each.since_ms, each.resolved_ms or now_ms)
-        for each in alerts
-        if each.rule in _RULES and each.firing_ms is not None
+        (alert.since_ms, alert.resolved_ms or now_ms)
+        for alert in alerts
+        if alert.rule in _RULES and alert.firing_ms is not None
     ]

@@ -24,19 +24,19 @@ from typing import NamedTuple
 from dashboards.observed.time_spans import Span, merged, without
 
 Period = Callable[[int], int]
-"""Time in ms -> ms between two polls of a device at that time."""
+"""Time in ms → ms between two polls of a device at that time."""
 # A poll this many periods after the last one is the next; later, one was missed.
 _LATE = 1.5
-# Usual times of devices within a period are told apart this finely.
+# The usual times of devices within a period are compared this finely.
 _PHASES = 60
 _LEAST_DEVICES = 3
-# Less than this is rounding, and shows in no mark.
+# Anything below this is rounding, and shows in no mark.
 _LEAST_MS = 1_000
 _LEAST_SITES = 2
 
 
 class Poll(NamedTuple):
-    """One poll of one device that was asked."""
+    """One poll of one device."""
 
     time_ms: int
     device: str
@@ -44,8 +44,8 @@ class Poll(NamedTuple):
 
 
 class ObservedPiece(NamedTuple):
-    """Observed time. `share` of it was seen so: below 1 if some polls of an hour
-    were missed, or some answered and some not, and it is not known when."""
+    """Observed time. `share` of it was in this state: below 1 if some polls of an hour
+    are missing, or some were answered and some not, and it is not known when."""
 
     from_ms: int
     to_ms: int
@@ -67,7 +67,7 @@ class _Round(NamedTuple):
 
 
 def device_pieces(polls: Iterable[Poll], period: Period) -> list[ObservedPiece]:
-    """What was observed of one device."""
+    """Returns what was observed of one device."""
     ordered = _ordered(polls)
     return joined(
         ObservedPiece(poll.time_ms, until_ms, poll.up)
@@ -76,7 +76,7 @@ def device_pieces(polls: Iterable[Poll], period: Period) -> list[ObservedPiece]:
 
 
 def site_pieces(polls: Iterable[Poll], period: Period) -> list[ObservedPiece]:
-    """What was observed of a site, from the polls of all its devices."""
+    """Returns what was observed of a site, from the polls of all its devices."""
     ordered = _ordered(polls)
     by_device: dict[str, list[Poll]] = {}
     for poll in ordered:
@@ -112,8 +112,11 @@ def cut_off(
     period: Period,
     recorded: Sequence[Span] = (),
 ) -> list[Span]:
-    """When the monitor was cut off, from the polls of the whole estate. `sites`: device
-    -> site. `recorded`: when the rule says so, of which the beginning is found here."""
+    """Returns when the monitor was cut off, from the polls of the whole estate.
+
+    `sites`: device → site. `recorded`: the times of the alert; their true start is
+    found here.
+    """
     ordered = sorted(set(polls))
     answers = [poll for poll in ordered if poll.up]
     found: list[Span] = []
@@ -125,7 +128,7 @@ def cut_off(
             continue
         if failed:
             before = answers[last].time_ms if last >= 0 else None
-            # One that failed in the moment in which another answered says nothing.
+            # A poll that failed just as another was answered means nothing.
             failed = [each for each in failed if each.time_ms != before]
         if poll is not None:
             failed = [each for each in failed if each.time_ms < poll.time_ms]
@@ -148,7 +151,7 @@ def clipped(
     to_ms: int,
     removed: Sequence[Span] = (),
 ) -> list[ObservedPiece]:
-    """`pieces` as far as they lie in `[from_ms, to_ms)` and outside `removed`."""
+    """Returns the parts of `pieces` inside `[from_ms, to_ms)` and outside `removed`."""
     found: list[ObservedPiece] = []
     for piece in pieces:
         begin, end = max(piece.from_ms, from_ms), min(piece.to_ms, to_ms)
@@ -167,8 +170,8 @@ def clipped(
 def marks(
     pieces: Sequence[ObservedPiece], spans: Iterable[Span], removed: Iterable[Span] = ()
 ) -> list[str]:
-    """Each span for a strip: `ok`, `part`, `bad` or `none` (not observed), by what was
-    observed in it outside of `removed`."""
+    """Returns each span's mark for a strip: `ok`, `part`, `bad` or `none` (not
+    observed), by what was observed in it outside `removed`."""
     left_out = merged(removed)
     found = []
     for begin, end in spans:
@@ -185,7 +188,7 @@ def marks(
 
 
 def joined(pieces: Iterable[ObservedPiece]) -> list[ObservedPiece]:
-    """`pieces` in order of time, those of one kind that touch made one."""
+    """Returns `pieces` in order of time, with adjacent ones of one kind joined."""
     found: list[ObservedPiece] = []
     for piece in pieces:
         if piece.from_ms >= piece.to_ms:
@@ -203,12 +206,12 @@ def joined(pieces: Iterable[ObservedPiece]) -> list[ObservedPiece]:
 
 
 def _ordered(polls: Iterable[Poll]) -> list[Poll]:
-    """By time; of two rows of one device and time the last is the one."""
+    """Returns them by time; of two rows of one device and time, the last counts."""
     return sorted({(poll.time_ms, poll.device): poll for poll in polls}.values())
 
 
 def _ends(own: Sequence[Poll], period: Period) -> list[int]:
-    """Until when each poll of one device stands."""
+    """Returns until when each poll of one device counts."""
     ends = []
     for at, poll in enumerate(own):
         period_ms = period(poll.time_ms)
@@ -231,7 +234,7 @@ def _rounds(
     rounds = []
     answered: dict[str, int] = {}
     for group in grouped:
-        # What was not asked in this round still is as it was when it was asked last.
+        # A device not polled in this round keeps its latest state.
         up = any(poll.up for poll in group)
         if not up:
             names = {poll.device for poll in group}
@@ -247,8 +250,8 @@ def _rounds(
 
 
 def _grouped(polls: Sequence[Poll], period_ms: int) -> list[list[Poll]]:
-    """Polls of one period, round by round: a round ends with the longest pause of a
-    period, or when a device is asked again."""
+    """Yields the polls of one period, round by round. A round ends at the longest pause
+    of a period, or when a device is polled again."""
     edge_ms = _edge_ms(polls, period_ms)
     grouped: list[list[Poll]] = []
     asked: set[str] = set()
@@ -265,8 +268,8 @@ def _grouped(polls: Sequence[Poll], period_ms: int) -> list[list[Poll]]:
 
 
 def _edge_ms(polls: Sequence[Poll], period_ms: int) -> int:
-    """When in a period nobody is asked: the middle of the longest pause between the
-    usual times of the devices, and of equal ones the one before a whole period."""
+    """Returns when in a period no device is polled: the middle of the longest pause
+    between the usual times of the devices. Among equal pauses, the last one counts."""
     step_ms = max(1, period_ms // _PHASES)
     times: dict[str, Counter[int]] = {}
     for poll in polls:
@@ -282,7 +285,7 @@ def _edge_ms(polls: Sequence[Poll], period_ms: int) -> int:
 
 
 def _changes(rounds: Sequence[_Round]) -> list[tuple[int, bool]]:
-    """(time, reachable) of every change; the first is the beginning."""
+    """Returns (time, reachable) of every change; the first is the beginning."""
     found = [(rounds[0].start_ms, rounds[0].up)]
     for before, now in itertools.pairwise(rounds):
         if before.up == now.up:
@@ -294,7 +297,7 @@ def _changes(rounds: Sequence[_Round]) -> list[tuple[int, bool]]:
         elif answers:
             failed = [p.time_ms for p in before.polls if p.time_ms > max(answers)]
             at_ms = min(failed, default=at_ms)
-        # A change that comes before the last one leaves nothing of it.
+        # A change before the last one replaces it.
         while found and found[-1][0] >= at_ms:
             found.pop()
         if not found or found[-1][1] != now.up:

@@ -1,4 +1,4 @@
-"""How often devices were polled, as it was at the time. Pure."""
+"""How often devices were polled at a given time. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _HOUR_MS = 3_600_000
 
 
 class Periods:
-    """The poll period in force: `default_ms`, unless `recorded` [(time, period)] tells
-    another. A period holds until the next record; the first one holds before it too."""
+    """The poll period at a time: `default_ms`, unless `recorded` [(time, period)] has
+    another. A period holds until the next record; the first one also before it."""
 
     def __init__(
         self, default_ms: int = 60_000, recorded: Iterable[tuple[int, int]] = ()
@@ -27,15 +27,15 @@ class Periods:
                 self._periods.append(period_ms)
 
     def at(self, time_ms: int) -> int:
-        """ms between two polls of a device."""
+        """Returns the ms between two polls of a device."""
         if not self._periods:
             return self.default_ms
         at = bisect.bisect_right(self._times, time_ms) - 1
         return self._periods[max(at, 0)]
 
     def due(self, from_ms: int, to_ms: int) -> int:
-        """Polls of one device that are due in `[from_ms, to_ms)`, rounded down."""
-        ends = [each for each in self._times if from_ms < each < to_ms]
+        """Returns the polls of one device due in `[from_ms, to_ms)`, rounded down."""
+        ends = [time_ms for time_ms in self._times if from_ms < time_ms < to_ms]
         bounds = [from_ms, *ends, to_ms]
         return int(
             sum(

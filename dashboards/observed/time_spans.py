@@ -9,21 +9,21 @@ Span = tuple[int, int]
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
-    """Any spans, sorted, and joined where they touch or overlap."""
-    found: list[Span] = []
+    """Returns the spans, sorted, and joined if they touch or overlap."""
+    result: list[Span] = []
     for begin, end in sorted(spans):
         if end <= begin:
             continue
-        if found and begin <= found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        if result and begin <= result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
         else:
-            found.append((begin, end))
-    return found
+            result.append((begin, end))
+    return result
 
 
 def within(spans: Sequence[Span], limits: Sequence[Span]) -> list[Span]:
-    """The parts of `spans` inside `limits`; both sorted and disjoint."""
-    found: list[Span] = []
+    """Returns the parts of `spans` inside `limits`; both sorted and disjoint."""
+    result: list[Span] = []
     at = 0
     for begin, end in spans:
         while at < len(limits) and limits[at][1] <= begin:
@@ -31,13 +31,13 @@ def within(spans: Sequence[Span], limits: Sequence[Span]) -> list[Span]:
         for first, last in limits[at:]:
             if first >= end:
                 break
-            found.append((max(begin, first), min(end, last)))
-    return found
+            result.append((max(begin, first), min(end, last)))
+    return result
 
 
 def without(spans: Sequence[Span], removed: Sequence[Span]) -> list[Span]:
-    """The parts of `spans` outside `removed`; both sorted and disjoint."""
-    found: list[Span] = []
+    """Returns the parts of `spans` outside `removed`; both sorted and disjoint."""
+    result: list[Span] = []
     at = 0
     for begin, end in spans:
         while at < len(removed) and removed[at][1] <= begin:
@@ -47,13 +47,13 @@ def without(spans: Sequence[Span], removed: Sequence[Span]) -> list[Span]:
             if first >= end:
                 break
             if first > left:
-                found.append((left, first))
+                result.append((left, first))
             left = max(left, last)
         if left < end:
-            found.append((left, end))
-    return found
+            result.append((left, end))
+    return result
 
 
 def length(spans: Iterable[Span]) -> int:
-    """ms in all."""
+    """Returns the total length in ms."""
     return sum(end - begin for begin, end in spans)

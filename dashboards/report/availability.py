@@ -1,8 +1,8 @@
 """Availability over *observed* time. Pure.
 
-Of a month, some is planned maintenance, some was observed (`dashboards.observed`) and
-some was not. Only observed time outside maintenance counts; the other two are shown
-apart and never called up or down.
+Part of a month is planned maintenance, part was observed (`dashboards.observed`) and
+part was not. Only observed time outside maintenance counts. The other two are shown
+separately and never count as up or down.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from dashboards.observed.time_spans import length, merged, within, without
 
 @dataclass(frozen=True)
 class Availability:
-    """Lengths in ms. `ratio` and `open_ratio` (in opening hours) are None where
-    nothing was observed."""
+    """Lengths in ms. `ratio` and `open_ratio` (in opening hours) are None if nothing
+    was observed."""
 
     month_ms: int
     observed_ms: int
@@ -45,7 +45,7 @@ class Availability:
 
     @property
     def observed_ratio(self) -> float:
-        """Of the month without its planned maintenance."""
+        """Share of the month, without planned maintenance, that was observed."""
         expected = self.month_ms - self.maintenance_ms
         return min(1.0, self.observed_ms / expected) if expected > 0 else 0.0
 
@@ -61,7 +61,7 @@ def availability(
     hours: OpeningHours,
     maintenance: Sequence[Span] = (),
 ) -> Availability:
-    """The figures of `[from_ms, to_ms)` from what was observed in it."""
+    """Returns the figures of `[from_ms, to_ms)` from what was observed in it."""
     planned = within(merged(maintenance), [(from_ms, to_ms)])
     counted = clipped(pieces, from_ms, to_ms, planned)
     opened = open_spans(hours, from_ms, to_ms)
@@ -86,14 +86,14 @@ def availability(
 def unobserved(
     groups: Iterable[Iterable[ObservedPiece]], from_ms: int, to_ms: int
 ) -> int:
-    """ms in which nothing at all was observed of any of `groups`."""
+    """Returns the ms in which nothing was observed of any of `groups`."""
     seen = merged(piece[:2] for pieces in groups for piece in pieces)
     return length(without([(from_ms, to_ms)], seen))
 
 
 @functools.lru_cache(maxsize=256)
 def open_spans(hours: OpeningHours, from_ms: int, to_ms: int) -> tuple[Span, ...]:
-    """When a site is open in `[from_ms, to_ms)`."""
+    """Returns when a site is open in `[from_ms, to_ms)`."""
     found = []
     begin = next_opening_ms(hours, from_ms)
     while begin is not None and begin < to_ms:

@@ -1,4 +1,4 @@
-"""The figures of a report, from rows. Pure; None is "not observed", never 0."""
+"""The figures of a report, from rows. Pure. None means "not observed", never 0."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class DeviceFigures:
 
 @dataclass(frozen=True)
 class LineFigures:
-    """One line's month against its contract; hours are those whose 95th percentile
-    was over 85% in either direction."""
+    """One line's month, compared with its contract. `busy_hours` are hours whose 95th
+    percentile was above 85% in either direction."""
 
     line: Line
     down_p95: float | None = None
@@ -51,7 +51,7 @@ class LineFigures:
 
     @property
     def change(self) -> float | None:
-        """In share of the contract, against the month before."""
+        """The change from the month before, as a share of the contracted speed."""
         if self.use_p95 is None or self.before_p95 is None:
             return None
         return self.use_p95 - self.before_p95
@@ -65,7 +65,7 @@ class LineFigures:
 
 @dataclass(frozen=True)
 class Reminder:
-    """What a contract asks for. `level` as everywhere: ok, warn, bad."""
+    """What the dates of a contract require."""
 
     level: Literal["ok", "warn", "bad"]
     text: str
@@ -82,10 +82,10 @@ class PortFigures:
 
 @dataclass(frozen=True)
 class GroupFigures:
-    """One group's month in `hours`, and what stands behind it: `calls` in `windows` of
-    a quarter of an hour or so on `days`, of at most `agents` laptops (rounded to 5).
+    """One group's month in `hours`, and its basis: `calls` in `windows` of about a
+    quarter of an hour, on `days`, by at most `agents` laptops (rounded to 5).
 
-    `values` is None if there are no figures; `absent` says why.
+    `values` is None if there are no figures; `absent` is the reason.
     """
 
     by: str
@@ -116,7 +116,7 @@ class GatewayFigures:
 
 @dataclass(frozen=True)
 class SiteIncident:
-    """An alert that fired, cut to the month. `ongoing`: not over at its end."""
+    """An alert that fired, clipped to the month. `ongoing`: still open at its end."""
 
     alert: Alert
     from_ms: int
@@ -145,7 +145,7 @@ def line_figures(
     hours: Iterable[Row],
     before: Iterable[Row],
 ) -> tuple[LineFigures, ...]:
-    """Busiest first."""
+    """Returns the lines, busiest first."""
     by_line = {row.tags.get("line", ""): row for row in month}
     past = {row.tags.get("line", ""): row for row in before}
     hourly: dict[str, list[Row]] = {}
@@ -185,27 +185,27 @@ def _line(
     )
 
 
-def value_for_money(found: LineFigures) -> str:
-    """One sentence on what the line's use says about its size. Advice, not a rule."""
-    line, use = found.line, found.use_p95
+def value_for_money(figures: LineFigures) -> str:
+    """Returns one sentence of advice on the line's size, by its use."""
+    line, use = figures.line, figures.use_p95
     if use is None:
         return "Not observed this month."
     if line.role == "backup":
-        if found.carried_hours:
-            return f"Backup: it carried traffic in {found.carried_hours} hours."
+        if figures.carried_hours:
+            return f"Backup: it carried traffic in {figures.carried_hours} hours."
         return "Backup: it was not needed."
-    if found.busy_hours >= 20 or use > BUSY_RATIO:
+    if figures.busy_hours >= 20 or use > BUSY_RATIO:
         return (
-            f"Full in {found.busy_hours} hours: look at what fills it, or consider a "
-            "larger one."
+            f"Full in {figures.busy_hours} hours: find out what fills it, or consider "
+            "a larger one."
         )
-    if use < IDLE_RATIO and found.busy_hours == 0:
+    if use < IDLE_RATIO and figures.busy_hours == 0:
         return "Well below its size: consider a smaller one at renewal."
     return "Fits its use."
 
 
 def reminder(line: Line, today: date) -> Reminder | None:
-    """What the contract's dates ask for now; None where no date is listed."""
+    """Returns what the contract's dates require now; None if no date is listed."""
     end = line.contract_end
     if end is None:
         return None
@@ -228,7 +228,7 @@ def reminder(line: Line, today: date) -> Reminder | None:
 
 
 def port_figures(rows: Iterable[Row], count: int = 10) -> tuple[PortFigures, ...]:
-    """The busiest ports by the month's 95th percentile in the busier direction."""
+    """Returns the busiest ports, by the 95th percentile of the busier direction."""
     found = []
     for row in rows:
         use = largest_value(row, "in_use_ratio_p95", "out_use_ratio_p95")
@@ -256,7 +256,7 @@ def port_figures(rows: Iterable[Row], count: int = 10) -> tuple[PortFigures, ...
 def site_incidents(
     alerts: Sequence[Alert], from_ms: int, to_ms: int, site: str | None = None
 ) -> tuple[SiteIncident, ...]:
-    """Alerts that fired in the month, not explained by another, the longest first."""
+    """Returns alerts that fired in the month without another cause, longest first."""
     fired = [
         each
         for each in alerts

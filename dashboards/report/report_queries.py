@@ -1,5 +1,5 @@
-"""What the report asks of the store, of `sites` or (None) of all at once. Pure: times
-in, `Query` values out."""
+"""The report's queries, for `sites` or (None) for all at once. Pure: times in, `Query`
+values out."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def ports_use(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         from_ms,
         to_ms,
         _site_filter(sites),
-        # Every tag: so that roll-ups are read as they are.
+        # Every tag, so that roll-ups can be read as they are.
         ("site", "device", "role", "port"),
         mean_step_ms=5 * MINUTE_MS,
     )
@@ -82,7 +82,7 @@ def ports_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
     )
 
 
-# What the report tells of a group of laptops.
+# The report's figures of a group of laptops.
 GROUP_FIELDS = (
     "call_poor_ratio",
     "mos_estimated_p50",
@@ -96,8 +96,8 @@ GROUP_FIELDS = (
 
 
 def experience(spans: Sequence[tuple[int, int]]) -> Query:
-    """Every group's weighted figures in each of `spans`, and their weights, so that
-    they can be merged. Groups too small at a time are not in the store."""
+    """Every group's weighted figures in each of `spans`, with their weights, so that
+    they can be merged. The store has no groups that were too small."""
     return Query(
         "experience",
         (
