@@ -99,19 +99,19 @@ def line_of(text: str, parts: Sequence[int | str]) -> int | None:
     """
     lines = text.splitlines()
     first, end, section = 0, len(lines), ""
-    found: int | None = None
+    line: int | None = None
     for part in parts:
         if isinstance(part, int):
             entries = [n for n in range(first, end) if _is_header(lines[n], section, 2)]
             if part < len(entries):
-                first = found = entries[part]
+                first = line = entries[part]
                 end = [*entries, end][part + 1]
             continue
         section = f"{section}.{part}" if section else part
         at = _key_or_header(lines[first:end], part, section)
         if at is not None:
-            first = found = first + at
-    return None if found is None else found + 1
+            first = line = first + at
+    return None if line is None else line + 1
 
 
 def entry_lines(text: str, section: str) -> list[int]:

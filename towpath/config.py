@@ -162,10 +162,10 @@ def _resolved(value: Any, base: Path) -> Any:
     if isinstance(value, BaseModel):
         return resolve_paths(value, base)
     if isinstance(value, dict):
-        inner = {key: _resolved(each, base) for key, each in value.items()}
+        inner = {key: _resolved(item, base) for key, item in value.items()}
         return value if all(inner[key] is value[key] for key in value) else inner
     if isinstance(value, tuple):
-        moved = tuple(_resolved(each, base) for each in value)
+        moved = tuple(_resolved(item, base) for item in value)
         same = all(a is b for a, b in zip(moved, value, strict=True))
         return value if same else moved
     return value

@@ -1,4 +1,4 @@
-"""What the receiving end is told: the `[ingest]` part of towpath.toml."""
+"""Settings of ingest: the `[ingest]` part of towpath.toml."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class RegistryConfig(StrictModel):
-    """`key_file` makes pseudonyms of device ids. It lies apart from the registry so
-    that whoever is given a copy of one does not have the other. A laptop that was not
-    seen for `unseen_days` is forgotten."""
+    """`key_file` turns device ids into pseudonyms. It is separate from the registry, so
+    that a copy of one does not include the other. A laptop that was not seen for
+    `unseen_days` is deleted."""
 
     path: Path = Path("var/state/agents.sqlite")
     key_file: Path = Path("var/keys/pseudonym.key")
@@ -30,10 +30,10 @@ class RegistryConfig(StrictModel):
 
 
 class HttpsConfig(StrictModel):
-    """`plaintext` is for a TLS-ending proxy on the same machine and nothing else.
+    """`plaintext` is only for a TLS proxy on the same machine.
 
-    `trusted_proxies` are the addresses whose `X-Forwarded-For` is believed. A renewed
-    certificate is taken up within `certificate_look_s`.
+    `trusted_proxies` are the addresses whose `X-Forwarded-For` is used. A renewed
+    certificate is loaded within `certificate_look_s`.
     """
 
     host: str = "0.0.0.0"
@@ -54,8 +54,8 @@ class HttpsConfig(StrictModel):
     certificate_look_s: Seconds = 60
 
     def server_limits(self) -> ServerLimits:
-        """The bounds of its server. Behind a proxy all come from one address, so
-        counting by address is left to the proxy."""
+        """The limits of the server. Behind a proxy all connections come from one
+        address, so the proxy has to count by address."""
         return ServerLimits(
             connections=self.max_connections,
             strangers=self.max_strangers,
@@ -69,7 +69,7 @@ class HttpsConfig(StrictModel):
         )
 
     def pem_files(self) -> Certificate | None:
-        """What to serve TLS with; None behind a proxy."""
+        """The certificate for TLS; None behind a proxy."""
         if self.certificate is None or self.private_key is None or self.plaintext:
             return None
         return Certificate(self.certificate, self.private_key, self.certificate_look_s)
@@ -91,8 +91,8 @@ class HttpsConfig(StrictModel):
 
 class MqttConfig(StrictModel):
     """`shared_group` makes several ingest processes share the reports; the broker must
-    know shared subscriptions (mosquitto does). `password_file` holds one line; where
-    Towpath keeps the broker's users (`broker`) it is made by itself."""
+    support shared subscriptions, as mosquitto does. `password_file` has one line; if
+    Towpath writes the broker's users (`broker`), it creates this file."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8883
@@ -109,8 +109,8 @@ class MqttConfig(StrictModel):
 
 
 class BrokerConfig(StrictModel):
-    """The files of a mosquitto broker that Towpath keeps: who may log in, and what
-    they may say. `pid_file`: the broker to be told (SIGHUP) when they change.
+    """The files of a mosquitto broker that Towpath writes: its users, and what they may
+    publish. `pid_file`: the broker to signal (SIGHUP) when they change.
 
     `more_users` are the user names of further ingest processes that share the work;
     they have the same rights and the same password as `mqtt.username`.
@@ -126,7 +126,7 @@ class BrokerConfig(StrictModel):
 
 
 class LimitsConfig(StrictModel):
-    """Bounds on what agents can make the server do."""
+    """Limits on what agents can make the server do."""
 
     in_flight: Count = 256
     requests_per_s: Annotated[float, Field(gt=0)] = 2
@@ -141,7 +141,7 @@ class LimitsConfig(StrictModel):
 
 
 HostName = Annotated[str, Field(min_length=1, max_length=253)]
-_PROBES = tuple(each.name for each in MEASUREMENTS)
+_PROBES = tuple(measurement.name for measurement in MEASUREMENTS)
 
 
 def _is_probe(name: str) -> str:
@@ -165,8 +165,8 @@ class ServiceConfig(StrictModel):
 
 
 class TeamsRelayConfig(StrictModel):
-    """The relay of Teams that agents ask by STUN; an empty `host` switches it off.
-    `allocate` allows TURN Allocate requests where Binding ones are not answered."""
+    """The Teams relay that agents test by STUN; an empty `host` switches this off.
+    `allocate` allows TURN Allocate requests if Binding requests are not answered."""
 
     host: Annotated[str, Field(max_length=253)] = "world.tr.teams.microsoft.com"
     port: Annotated[int, Field(ge=1, le=65535)] = 3478
@@ -175,8 +175,8 @@ class TeamsRelayConfig(StrictModel):
 
 
 class TargetsConfig(StrictModel):
-    """What a call is judged by, each to be stayed below: Microsoft's 2018 table, client
-    to Microsoft's edge. Stricter ones are right for a council's own offices."""
+    """The limits of a good call: Microsoft's 2018 table, from the client to Microsoft's
+    edge. Use stricter ones for a council's own offices."""
 
     rtt_ms: Annotated[float, Field(gt=0)] = 100.0
     burst_loss_ratio: Annotated[float, Field(gt=0, le=1)] = 0.10
@@ -186,7 +186,7 @@ class TargetsConfig(StrictModel):
 
 
 class OnlineCheckConfig(StrictModel):
-    """A page whose answer is known; another one is a sign-in page's."""
+    """A page with a known answer; another answer comes from a sign-in page."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
     url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=500)]
@@ -195,16 +195,16 @@ class OnlineCheckConfig(StrictModel):
 
 
 class WorkloadConfig(StrictModel):
-    """Networks of a workload of Microsoft 365, in place of those agents come with."""
+    """Networks of a Microsoft 365 workload, instead of the agents' built-in ones."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
     networks: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(max_length=256)]
 
 
 class PolicyConfig(StrictModel):
-    """What agents are asked to measure beyond what the estate says (reflectors and
-    the beacon come from there). Cadences: seconds by probe name, 0 is never.
-    `reflector_secret_file`: what the reflectors have as `secret_file`."""
+    """What agents measure, apart from the reflectors and the beacon in the estate.
+    Cadences: seconds by probe name; 0 is never. `reflector_secret_file`: the
+    reflectors' `secret_file`."""
 
     teams_relay: TeamsRelayConfig = TeamsRelayConfig()
     targets: TargetsConfig = TargetsConfig()
@@ -235,8 +235,8 @@ class PolicyConfig(StrictModel):
 
 class IngestConfig(StrictModel):
     """`aside` keeps the last few bodies that could not be read. `providers` is a CSV
-    file of `prefix,provider`. `anonymous` takes reports without a credential: for
-    trying things out, never for people's laptops."""
+    file of `prefix,provider`. `anonymous` accepts reports without a credential: for
+    trials only, never for people's laptops."""
 
     registry: RegistryConfig = RegistryConfig()
     https: HttpsConfig | None = None

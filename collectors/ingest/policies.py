@@ -46,38 +46,39 @@ def agent_policy(
     Its own reflectors come first, because agents measure against the first that
     answers. `granted` is this agent's access to the reflectors.
     """
-    near_first = sorted(estate.reflectors, key=lambda each: each.site != home_site)
+    near_first = sorted(estate.reflectors, key=lambda r: r.site != home_site)
     near_first = near_first[:MAX_REFLECTORS]
     return Policy(
         reflectors=tuple(
             ReflectorAt(
-                each.id,
-                each.host,
-                each.stamp_port,
-                each.ndt7_url,
-                granted.stamp_key if each.authenticated else "",
-                granted.token if each.ndt7_url else "",
+                reflector.id,
+                reflector.host,
+                reflector.stamp_port,
+                reflector.ndt7_url,
+                granted.stamp_key if reflector.authenticated else "",
+                granted.token if reflector.ndt7_url else "",
             )
-            for each in near_first
+            for reflector in near_first
         ),
         teams_relay=TeamsRelay(**config.teams_relay.model_dump()),
         targets=CallTargets(**config.targets.model_dump()),
         services=(
-            *(Service(each.name, each.url) for each in config.services),
+            *(Service(service.name, service.url) for service in config.services),
             *(MICROSOFT_365 if config.microsoft_365 else ()),
         ),
         online_checks=tuple(
-            OnlineCheck(each.name, each.url, each.status, each.text)
-            for each in config.online_checks
+            OnlineCheck(check.name, check.url, check.status, check.text)
+            for check in config.online_checks
         ),
         optimize=tuple(
-            Workload(each.name, tuple(str(network) for network in each.networks))
-            for each in config.optimize
+            Workload(load.name, tuple(str(network) for network in load.networks))
+            for load in config.optimize
         ),
         names=config.names,
         beacon_url=estate.places.beacon_url,
         vpn_gateways=tuple(
-            GatewayAt(each.host, each.port) for each in estate.vpn_gateways[:16]
+            GatewayAt(gateway.host, gateway.port)
+            for gateway in estate.vpn_gateways[:16]
         ),
         offices=_offices(estate),
         cadence_s=config.cadence_s,
@@ -98,7 +99,7 @@ def _offices(estate: Estate) -> tuple[Office, ...]:
     offices: list[Office] = []
     left = MAX_SUBNETS
     for site in estate.sites:
-        subnets = tuple(str(each) for each in site.subnets[: min(left, 256)])
+        subnets = tuple(str(subnet) for subnet in site.subnets[: min(left, 256)])
         left -= len(subnets)
         if subnets and len(offices) < MAX_OFFICES:
             offices.append(Office(site.id, subnets))

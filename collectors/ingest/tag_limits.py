@@ -35,11 +35,11 @@ Targets = dict[str, frozenset[str]]
 
 def allowed_targets(estate: Estate, policy: PolicyConfig) -> Targets:
     """The targets that a laptop may report, by measurement. Pure."""
-    reflectors = frozenset(each.id for each in estate.reflectors[:MAX_REFLECTORS])
-    services = [each.name for each in policy.services]
+    reflectors = frozenset(r.id for r in estate.reflectors[:MAX_REFLECTORS])
+    services = [service.name for service in policy.services]
     if policy.microsoft_365:
-        services += [each.name for each in MICROSOFT_365]
-    checks = [each.name for each in policy.online_checks]
+        services += [service.name for service in MICROSOFT_365]
+    checks = [check.name for check in policy.online_checks]
     by_kind: dict[TargetKind, frozenset[str]] = {
         "none": _NONE,
         "reflectors": reflectors,

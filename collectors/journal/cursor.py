@@ -96,9 +96,9 @@ class Cursor:
             except FileNotFoundError:
                 continue
             try:
-                found = frame_at(fd, offset, segment.marker)
-                if not isinstance(found, str):
-                    return found[0].committed_ms
+                frame = frame_at(fd, offset, segment.marker)
+                if not isinstance(frame, str):
+                    return frame[0].committed_ms
             finally:
                 os.close(fd)
         return None

@@ -117,7 +117,7 @@ class Log:
         except that after a failed fsync a reader may have seen rows that will come
         again.
         """
-        rows = sum(piece.rows for each in pieces for piece in each)
+        rows = sum(piece.rows for frame in pieces for piece in frame)
         begun_s = time.perf_counter()
         try:
             try:
@@ -178,8 +178,8 @@ class Log:
             self.tidy(now_ms)
         marker = active.segment.marker
         data = b"".join(
-            pack(marker, [p.data for p in each], sum(p.rows for p in each), now_ms)
-            for each in pieces
+            pack(marker, [p.data for p in frame], sum(p.rows for p in frame), now_ms)
+            for frame in pieces
         )
         # The space of the reserve is for readers: the store must write what it has read
         # before a segment can be deleted.

@@ -246,7 +246,7 @@ class ReflectorWebServer:
     def _has_place(self, network: str, holder: str) -> bool:
         if holder and holder in self._testing.values():
             return False
-        of_network = sum(each == network for each in self._networks.values())
+        of_network = sum(other == network for other in self._networks.values())
         return (
             len(self._networks) < self._config.tests_at_once
             and of_network < self._config.tests_per_network

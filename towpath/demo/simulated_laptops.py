@@ -1,7 +1,7 @@
-"""Simulated laptops: what they would have measured, said through the real publisher.
+"""Simulated laptops, which report through the real publisher.
 
-The numbers are drawn, not measured; everything after them, enrolment, HTTPS, broker,
-journal, is the real thing.
+Their results are random numbers. Everything after that is real: enrolment, HTTPS, the
+broker, the journal.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SOFTWARE = "towpath-demo"
 
 class SimulatedLaptop(msgspec.Struct):
     """One simulated laptop and where it is used today. `agent` is its pseudonym once it
-    is enrolled, `trouble` why its last report was not accepted."""
+    is enrolled; `trouble` is why its last report was not accepted."""
 
     number: int
     home_site: str
@@ -57,8 +57,8 @@ class SimulatedLaptop(msgspec.Struct):
 
 
 def fleet(count_each: int = 12) -> list[SimulatedLaptop]:
-    """`count_each` laptops by cable and as many by Wi-Fi in the town hall, so many in
-    the library, and at home: no group, and no difference of two, is a small one."""
+    """`count_each` laptops by cable in the town hall, and as many by Wi-Fi there, in
+    the library and at home: no group is too small to be shown, nor the rest of one."""
     dice = random.Random(862)
     made: list[SimulatedLaptop] = []
     for n in range(2 * count_each):
@@ -107,7 +107,7 @@ def fleet(count_each: int = 12) -> list[SimulatedLaptop]:
 def report(
     laptop: SimulatedLaptop, agent: str, now_ms: int, dice: random.Random
 ) -> Report:
-    """What `laptop` says at `now_ms`: calls, names, web, and what lies on the way."""
+    """The report of `laptop` at `now_ms`: calls, names, web and the path of a call."""
     rtt_ms = max(0.5, dice.gauss(laptop.rtt_ms, laptop.rtt_ms * 0.08))
     jitter_ms = max(0.05, dice.gauss(laptop.jitter_ms, laptop.jitter_ms * 0.2))
     loss = laptop.loss_ratio if dice.random() < 0.5 else 0.0
@@ -158,7 +158,7 @@ def report(
             },
             6_000,
         ),
-        *_on_the_way(laptop, rtt_ms, now_ms, dice),
+        *_path_results(laptop, rtt_ms, now_ms, dice),
     )
     return Report(
         version=1,
@@ -176,10 +176,10 @@ def report(
     )
 
 
-def _on_the_way(
+def _path_results(
     laptop: SimulatedLaptop, rtt_ms: float, now_ms: int, dice: random.Random
 ) -> list[Result]:
-    """The VPN, the Wi-Fi, the stations, a relay and the laptop itself."""
+    """Results for the VPN, the Wi-Fi, the hops, a relay and the laptop itself."""
     at_home = laptop.place == "home"
     beside_ms = 0.8 * rtt_ms
     vpn: dict[str, Value] = {"up": 0}
@@ -224,15 +224,15 @@ def _on_the_way(
 
 
 def _is_far(laptop: SimulatedLaptop) -> bool:
-    """Every fourth at home sits two walls from its router."""
+    """Every fourth laptop at home is two walls away from its router."""
     return laptop.place == "home" and laptop.number % 4 == 0
 
 
 class Fleet:
     """`async with Fleet(...)`: every laptop enrols once and reports every `every_s`.
 
-    Laptops at a site named in `silent_sites` send nothing, as when its line is down;
-    what they would have sent in that time is lost, for they could not have measured.
+    Laptops at a site in `silent_sites` send nothing, as if its line were down. They do
+    not send these reports later, because they could not have measured anything.
     """
 
     def __init__(
@@ -255,20 +255,20 @@ class Fleet:
         return len(self._laptops)
 
     def missing(self, agents: Collection[str]) -> list[SimulatedLaptop]:
-        """The laptops that are not among `agents`, the pseudonyms in the store."""
+        """The laptops whose pseudonyms are not among `agents`, those in the store."""
         return [laptop for laptop in self._laptops if laptop.agent not in agents]
 
     async def __aenter__(self) -> Self:
         for laptop in self._laptops:
-            self._tasks.start(self._live(laptop), f"laptop-{laptop.number}")
+            self._tasks.start(self._run(laptop), f"laptop-{laptop.number}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
 
-    async def _live(self, laptop: SimulatedLaptop) -> None:
+    async def _run(self, laptop: SimulatedLaptop) -> None:
         dice = random.Random(laptop.number)
-        # Not all at once: laptops are opened over the morning, here over a few seconds.
+        # Spread out, as laptops are opened in the morning; here over a few seconds.
         await asyncio.sleep(dice.uniform(0, self._every_s / 2))
         folder = self._folder / f"laptop-{laptop.number}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -297,26 +297,26 @@ class Fleet:
                     MqttPublisher(settings, credential)
                 )
             else:
-                door = ServerConnection(
+                connection = ServerConnection(
                     self._server, credential, self._ca_file, _SOFTWARE
                 )
-                publisher = HttpsPublisher(await stack.enter_async_context(door))
+                publisher = HttpsPublisher(await stack.enter_async_context(connection))
             while True:
                 if laptop.site not in self.silent_sites:
-                    await self._say(laptop, publisher, dice)
+                    await self._send_report(laptop, publisher, dice)
                 await asyncio.sleep(self._every_s * dice.uniform(0.9, 1.1))
 
-    async def _say(
+    async def _send_report(
         self, laptop: SimulatedLaptop, publisher: Publisher, dice: random.Random
     ) -> None:
         now_ms = wall_ms()
-        said = report(laptop, laptop.agent, now_ms, dice)
-        waiting = SpooledReport(said.id, now_ms, msgspec.json.encode(said))
+        made = report(laptop, laptop.agent, now_ms, dice)
+        waiting = SpooledReport(made.id, now_ms, msgspec.json.encode(made))
         try:
             receipt = await publisher.send([waiting])
         except (Later, CredentialRefused, NotTaken) as error:
             laptop.trouble = f"its report was not accepted: {error}"
-            _log.debug("demo_laptop_waits", laptop=laptop.number, why=str(error))
+            _log.debug("demo_laptop_waits", laptop=laptop.number, error=str(error))
         else:
             refused = "; ".join(refusal.why for refusal in receipt.refused)
             laptop.trouble = f"its report was refused: {refused}" if refused else ""

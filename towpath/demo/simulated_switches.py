@@ -1,7 +1,7 @@
 """Simulated switches that speak SNMP over UDP: for the demo, tests and benchmarks.
 
-A switch has ports with traffic that really adds up, can lose a link, restart, and hears
-LLDP neighbours. It answers GET, GETNEXT and GETBULK of v1 and v2c from a sorted table.
+A switch has ports whose counters really increase, and LLDP neighbours. It can lose a
+link and restart. It answers GET, GETNEXT and GETBULK of v1 and v2c from a sorted table.
 Subclasses misbehave by overriding `answer` or `reply`.
 """
 
@@ -25,8 +25,8 @@ _IFX_MIB = (1, 3, 6, 1, 2, 1, 31, 1)
 _IFX = (*_IFX_MIB, 1, 1)
 _BRIDGE_PORT = (1, 3, 6, 1, 2, 1, 17, 1, 4, 1, 2)
 _LLDP = (1, 0, 8802, 1, 1, 2, 1)
-# An answer longer than this does not fit one Ethernet frame; agents say tooBig or, to
-# GETBULK, less.
+# A longer answer does not fit one Ethernet frame: agents answer tooBig or, to GETBULK,
+# with fewer rows.
 _MAX_REPLY = 1_472
 _OCTETS_A_PACKET = 800
 _ETHERNET = 6
@@ -43,14 +43,14 @@ Value = Callable[[], bytes]
 
 
 class SimulatedNeighbour:
-    """What LLDP hears on a port. `kind` is a key of `CAPABILITIES`."""
+    """An LLDP neighbour on a port. `kind` is a key of `CAPABILITIES`."""
 
     def __init__(self, name: str, port: str = "1", kind: str = "switch") -> None:
         self.name, self.port, self.kind = name, port, kind
 
 
 class SimulatedPort:
-    """One port; rates in bit/s and faults per second add up while it is up."""
+    """One port. Its rates (bit/s, errors per second) count up while it is up."""
 
     def __init__(
         self,
@@ -77,12 +77,12 @@ class SimulatedPort:
     def set_rate(
         self, in_bps: float, out_bps: float, errors_per_s: float = 0.0
     ) -> None:
-        """From now on; what passed until now stays counted."""
+        """Sets the rates from now on; the counters keep their values."""
         self._in_bps, self._out_bps = in_bps, out_bps
         self._errors_per_s = errors_per_s
 
     def advance(self, now_s: float) -> None:
-        """Counts what has passed since it was last asked."""
+        """Counts the traffic since the last call."""
         if self._as_of is not None and self.up:
             gone = now_s - self._as_of
             self._in_octets += self._in_bps / 8 * gone
@@ -158,7 +158,7 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
             self._transport = None
 
     def port(self, name: str) -> SimulatedPort:
-        """The port of that name. `KeyError` if there is none."""
+        """The port of that name. Raises `KeyError` if there is none."""
         for port in self.ports:
             if port.name == name:
                 return port
@@ -171,7 +171,7 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
         self._link(self.port(name), True)
 
     def restart(self) -> None:
-        """As after a power cut: uptime and all counters begin anew."""
+        """Restarts, as after a power cut: uptime and counters start at 0."""
         self._started_s = self._monotonic_s()
         for port in self.ports:
             port.reset()
@@ -188,7 +188,7 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
         self.rebuild()
 
     def rebuild(self) -> None:
-        """Makes the table anew: after ports, aliases or neighbours were changed."""
+        """Rebuilds the table, after ports, aliases or neighbours were changed."""
         values = {**self._system(), **self._lldp()}
         for port in self.ports:
             values |= self._port(port)
@@ -198,14 +198,14 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
         }
 
     def table_changed(self) -> None:
-        """Ports came, went or were renumbered (ifTableLastChange)."""
+        """Records that ports were added, removed or renumbered (ifTableLastChange)."""
         self._table_changed_ticks = self.uptime_ticks
         self.rebuild()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         pass
 
-    # True: what comes is lost, as behind a line that is cut.
+    # True: requests are lost, as behind a line that is cut.
     cut_off = False
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
@@ -216,7 +216,7 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
                 self._transport.sendto(answer, addr)
 
     def answer(self, data: bytes) -> list[bytes]:
-        """The datagrams to send for one that came; none for a wrong community."""
+        """The datagrams that answer `data`; none for a wrong community."""
         try:
             request = snmp_messages.decode(data)
         except snmp_messages.Malformed:
