@@ -72,7 +72,7 @@ def test_the_demo_finds_names_and_resolves_its_fault_and_shows_it(
     for place in ("office", "home"):
         assert int(calls[place]["test calls"]) > 0, calls[place]
         assert calls[place]["poor calls (ratio of calls)"] != ""
-    assert calls["leisure"]["note"] == "not there: no laptop with the agent"
+    assert calls["leisure"]["note"] == "no laptop with the agent"
     # The report tells of one incident: what hung on the line is counted with it.
     with next((keep / "reports").glob("*incidents*.csv")).open(newline="") as file:
         rows = list(csv.DictReader(file))
