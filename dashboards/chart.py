@@ -1,4 +1,4 @@
-"""Charts as SVG of our own: small, no script, read by screen readers, printable.
+"""Charts as SVG: small, without scripts, readable by screen readers, printable.
 
 Every chart has a title and a description, differs by line pattern as well as colour,
 breaks its line where nothing was measured, and is meant to have its figures in a
@@ -33,8 +33,8 @@ class ChartSeries:
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn. `step_ms` is the distance of measured points: a gap of more than
-    two steps is a gap in the line. `say` puts a value, `tick` a time, into words."""
+    """A chart. `step_ms`: the distance between measured points; more than two steps
+    without a point is a gap in the line. `say` formats a value, `tick` a time."""
 
     id: str
     title: str
@@ -57,7 +57,7 @@ class Chart:
         return not any(series.points for series in self.series)
 
     def description(self) -> str:
-        """The chart in one sentence a line."""
+        """Returns a description with one sentence per line."""
         parts = []
         for series in self.series:
             values = [value for _, value in series.points]
@@ -73,7 +73,7 @@ class Chart:
         return " ".join(parts)
 
     def table(self) -> list[tuple[str, list[str]]]:
-        """(time, one text a series): the highest value of each `table_step_ms`."""
+        """Returns (time, a text per series), the highest of each `table_step_ms`."""
         rows: dict[int, list[float | None]] = {}
         for at, series in enumerate(self.series):
             for time_ms, value in series.points:
@@ -87,7 +87,7 @@ class Chart:
         ]
 
     def svg(self) -> Markup:
-        """The drawing, with `role="img"`, title and description."""
+        """Returns the drawing, with `role="img"`, title and description."""
         ceiling = self._ceiling()
         marks = [ceiling * share for share in (0.0, 0.5, 1.0)]
         widest = max(len(self.say(value)) for value in marks)
@@ -151,8 +151,8 @@ class Chart:
 
 
 def nice_ceiling(value: float) -> float:
-    """The next 1, 2, 2.5 or 5 times a power of ten, so that axes read well; 1 for
-    nothing, and for less than a division by it could stand."""
+    """Returns the next 1, 2, 2.5 or 5 times a power of ten, so that axes read well; 1
+    for zero, and for values too small to divide by."""
     if value < sys.float_info.min or not math.isfinite(value):
         return 1.0
     power: float = 10.0 ** math.floor(math.log10(value))
@@ -163,7 +163,7 @@ def nice_ceiling(value: float) -> float:
 
 
 def strip(id: str, title: str, parts: Sequence[str], width: int = 240) -> Markup:
-    """A bar of equal parts, each `ok`, `bad`, `part` or `none` (not observed).
+    """Returns a bar of equal parts, each `ok`, `bad`, `part` or `none` (not observed).
 
     States differ in height as well as colour: what is down is a low block.
     """
@@ -192,7 +192,7 @@ def strip(id: str, title: str, parts: Sequence[str], width: int = 240) -> Markup
 
 
 def bar(ratio: float | None, level: str) -> Markup:
-    """A small bar beside a figure; decoration, as the figure is in words."""
+    """Returns a small bar to go with a figure. It is decoration: the figure is text."""
     if ratio is None:
         return Markup("")
     width = 60 * min(1.0, max(0.0, ratio))
@@ -214,5 +214,5 @@ def _runs(points: Sequence[Point], gap_ms: int) -> list[list[Point]]:
 
 
 def escape(text: str) -> Markup:
-    """`text` as a drawing may hold it."""
+    """Returns `text` escaped for a drawing."""
     return escape_html(isolated(text))

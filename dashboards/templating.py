@@ -1,5 +1,5 @@
-"""Templates of pages and reports: everything that is put into one is escaped for HTML,
-and shown as `probes.wire.display` shows names of others."""
+"""Templates of pages and reports. Every value is escaped for HTML, and shown as
+`probes.wire.display` shows names from outside."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from probes.wire.display import isolated
 
 
 def environment(package: str) -> jinja2.Environment:
-    """The templates of `package`; a name that is not given is an error."""
+    """Returns the templates of `package`. An undefined name is an error."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader(package),
         autoescape=True,

@@ -94,10 +94,10 @@ def unobserved(
 @functools.lru_cache(maxsize=256)
 def open_spans(hours: OpeningHours, from_ms: int, to_ms: int) -> tuple[Span, ...]:
     """Returns when a site is open in `[from_ms, to_ms)`."""
-    found = []
+    spans = []
     begin = next_opening_ms(hours, from_ms)
     while begin is not None and begin < to_ms:
         end = next_closing_ms(hours, begin)
-        found.append((begin, to_ms if end is None else min(end, to_ms)))
+        spans.append((begin, to_ms if end is None else min(end, to_ms)))
         begin = None if end is None else next_opening_ms(hours, end)
-    return tuple(found)
+    return tuple(spans)

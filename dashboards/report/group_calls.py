@@ -1,9 +1,9 @@
-"""Calls of groups of laptops in working hours: asked stretch by stretch of the days,
-merged over the month.
+"""Calls of groups of laptops in working hours: queried by spans of each day, merged
+over the month.
 
 Every figure is weighted by what it counts (`collectors.store.query`), so a night of two
-calls weighs two calls. What may be compared is what was measured in the same hours: a
-site's groups in its own, all others in the council's, which are those of most sites.
+calls weighs two calls. Only figures from the same hours are compared: a site's groups
+in the site's hours, all others in the council's, which are those of most sites.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Name = tuple[str, str]
 
 @dataclass
 class MergedFigures:
-    """One group's figures of several stretches of time, as sums that can be merged.
+    """One group's figures over several spans of time, as sums that can be merged.
 
     `calls` are single runs, `windows` rows of `experience`.
     """
@@ -43,7 +43,7 @@ class MergedFigures:
     _sums: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def add(self, row: Row, day: date) -> None:
-        """A row of `questions.experience` of a stretch of that day."""
+        """Adds a row of `report_queries.experience`, for a span of that day."""
         self.days.add(day)
         self.agents = max(self.agents, int(float_value(row, "agents_max") or 0))
         # Rows from before `calls_once` are taken as they are.
@@ -61,7 +61,7 @@ class MergedFigures:
 
     @property
     def values(self) -> dict[str, float]:
-        """The weighted mean of each field over all of it."""
+        """Returns the weighted mean of each field over all spans."""
         return {
             f"{name}_mean": total / weights
             for name, (total, weights) in self._sums.items()
@@ -80,26 +80,26 @@ class Calls:
     least: int
 
     def group(self, by: str, group: str) -> GroupFigures:
-        found = self.month.get((by, group))
+        group_month = self.month.get((by, group))
         past = self.before.get((by, group))
         return GroupFigures(
             by,
             group,
             self.hours_of(by, group),
-            found.values if found else None,
+            group_month.values if group_month else None,
             past.values if past else None,
             absent=""
-            if found
+            if group_month
             else self.laptop_counts.why_absent(by, group, self.least),
-            agents=found.agents if found else 0,
-            calls=round(found.calls) if found else 0,
-            windows=found.windows if found else 0,
-            days=len(found.days) if found else 0,
+            agents=group_month.agents if group_month else 0,
+            calls=round(group_month.calls) if group_month else 0,
+            windows=group_month.windows if group_month else 0,
+            days=len(group_month.days) if group_month else 0,
         )
 
     def groups(self, by: str) -> tuple[GroupFigures, ...]:
-        """All there are; of places offices and homes in any case: both sides of the
-        promise are there even if one may not be shown."""
+        """Returns all groups of a kind. Offices and homes are always included, even if
+        one may not be shown."""
         names = sorted(group for kind, group in self.month if kind == by)
         if by == "place":
             names = list(dict.fromkeys(("office", "home", *names)))
@@ -112,7 +112,8 @@ class Calls:
 async def gather_calls(
     ask: Ask, month: Month, to_ms: int, sites: Sequence[Site], least: int
 ) -> Calls:
-    """`sites`: all of the estate. `least`: the smallest group that is shown."""
+    """Returns every group's calls. `sites`: all sites of the estate. `least`: the
+    smallest group shown."""
     own = {site.id: site.hours for site in sites}
     hours = usual_hours(own.values())
     past = month.before()
@@ -156,12 +157,12 @@ async def _month(
 
 
 async def _laptop_counts(ask: Ask, span: Span) -> LaptopCounts:
-    told = await ask(report_queries.groups_shown(*span))
-    return LaptopCounts.from_rows(told, await ask(laptops_query(*span)))
+    shown = await ask(report_queries.groups_shown(*span))
+    return LaptopCounts.from_rows(shown, await ask(laptops_query(*span)))
 
 
 def usual_hours(own: Iterable[OpeningHours]) -> OpeningHours:
-    """The hours of most sites, which are taken for the council's."""
+    """Returns the hours of most sites, which count as the council's."""
     counted = Counter(own).most_common(1)
     return counted[0][0] if counted else OpeningHours()
 
@@ -169,7 +170,7 @@ def usual_hours(own: Iterable[OpeningHours]) -> OpeningHours:
 def hours_of(
     by: str, group: str, hours: OpeningHours, own: Mapping[str, OpeningHours]
 ) -> OpeningHours:
-    """The hours in which a group is looked at: a site's own, else the council's."""
+    """Returns the hours that count for a group: the site's own, or the council's."""
     if by in ("site", "home_site_place"):
         return own.get(group.split("/")[0], hours)
     return hours
@@ -178,18 +179,20 @@ def hours_of(
 def stretches(
     hours: Iterable[OpeningHours], span: Span, cuts: Iterable[int]
 ) -> list[tuple[int, int, frozenset[OpeningHours]]]:
-    """`span` where any of `hours` is open: cut where one of them opens or closes and at
-    `cuts`, with those that are open throughout each piece."""
-    opened = {each: open_spans(each, *span) for each in hours}
+    """Returns the parts of `span` in which any of `hours` is open, split when one opens
+    or closes and at `cuts`, with the hours that are open throughout each part."""
+    opened = {
+        opening_hours: open_spans(opening_hours, *span) for opening_hours in hours
+    }
     edges = {edge for spans in opened.values() for one in spans for edge in one}
     edges |= {cut for cut in cuts if span[0] < cut < span[1]}
-    found = []
+    parts = []
     for begin, end in itertools.pairwise(sorted(edges)):
         covering = frozenset(
-            each
-            for each, spans in opened.items()
+            opening_hours
+            for opening_hours, spans in opened.items()
             if any(start <= begin and end <= stop for start, stop in spans)
         )
         if covering:
-            found.append((begin, end, covering))
-    return found
+            parts.append((begin, end, covering))
+    return parts

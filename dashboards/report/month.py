@@ -1,4 +1,4 @@
-"""A calendar month where the council is, as milliseconds UTC."""
+"""A calendar month in the council's time zone, as milliseconds UTC."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dashboards.figure_text import LONDON
 
 @dataclass(frozen=True)
 class Month:
-    """`[from_ms, to_ms)`; where the clocks change it is not of whole days."""
+    """`[from_ms, to_ms)`. If the clocks change, it is not a whole number of days."""
 
     year: int
     month: int
@@ -20,11 +20,11 @@ class Month:
 
     @classmethod
     def parse(cls, text: str, zone: ZoneInfo = LONDON) -> Month:
-        """`2026-10`. ValueError says what was expected."""
-        found = re.fullmatch(r"(\d{4})-(\d{2})", text.strip())
-        if not found or not 1 <= int(found[2]) <= 12 or int(found[1]) < 2000:
+        """Parses `2026-10`. Raises ValueError with what was expected."""
+        match = re.fullmatch(r"(\d{4})-(\d{2})", text.strip())
+        if not match or not 1 <= int(match[2]) <= 12 or int(match[1]) < 2000:
             raise ValueError(f"{text!r} is not a month, expected such as 2026-10")
-        return cls(int(found[1]), int(found[2]), zone)
+        return cls(int(match[1]), int(match[2]), zone)
 
     @property
     def from_ms(self) -> int:
@@ -37,7 +37,7 @@ class Month:
 
     @property
     def name(self) -> str:
-        """`October 2026`."""
+        """Returns `October 2026`."""
         return f"{datetime(self.year, self.month, 1, tzinfo=self.zone):%B %Y}"
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class Month:
         return Month(self.year, self.month + 1, self.zone)
 
     def days(self) -> list[tuple[int, int]]:
-        """Every day as (from_ms, to_ms), from midnight to midnight."""
+        """Returns every day as (from_ms, to_ms), from midnight to midnight."""
         starts = []
         for day in range(1, 32):
             try:

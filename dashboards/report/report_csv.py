@@ -1,4 +1,4 @@
-"""The report as CSV, one file a table: UTF-8 without a mark, units in the headers.
+"""The report as CSV, one file per table: UTF-8 without a BOM, units in the headers.
 
 Absent figures are empty cells. Texts a spreadsheet would run as a formula get a quote
 mark in front (CWE-1236).
@@ -20,7 +20,7 @@ _RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def tables(content: ReportContent) -> dict[str, str]:
-    """Name of the table -> CSV text. Pure."""
+    """Returns the name of each table → its CSV text. Pure."""
     return {
         "sites": _csv(_SITES, _sites(content)),
         "devices": _csv(_DEVICES, _devices(content)),
@@ -48,20 +48,20 @@ _SITES = (
 
 
 def _sites(content: ReportContent) -> Iterable[Sequence[Cell]]:
-    for each in content.sites:
-        a = each.availability
+    for site in content.sites:
+        a = site.availability
         yield (
             str(content.month),
-            each.site.id,
-            each.site.name,
+            site.site.id,
+            site.site.name,
             a.open_ratio,
             a.ratio,
-            each.before.ratio,
+            site.before.ratio,
             a.observed_ratio,
             _hours(a.unobserved_ms),
             _hours(a.maintenance_ms),
             _hours(a.down_ms),
-            len(each.incidents),
+            len(site.incidents),
         )
 
 
@@ -78,13 +78,13 @@ _DEVICES = (
 
 def _devices(content: ReportContent) -> Iterable[Sequence[Cell]]:
     for site in content.sites:
-        for each in site.devices:
-            a = each.availability
+        for device in site.devices:
+            a = device.availability
             yield (
                 str(content.month),
                 site.site.id,
-                each.device.id,
-                each.device.role,
+                device.device.id,
+                device.device.role,
                 a.ratio,
                 a.observed_ratio,
                 _hours(a.down_ms),
@@ -118,8 +118,8 @@ _LINES = (
 
 def _lines(content: ReportContent) -> Iterable[Sequence[Cell]]:
     for site in content.sites:
-        for each in site.lines:
-            line = each.line
+        for figures in site.lines:
+            line = figures.line
             yield (
                 str(content.month),
                 site.site.id,
@@ -129,19 +129,19 @@ def _lines(content: ReportContent) -> Iterable[Sequence[Cell]]:
                 line.role,
                 line.down_mbps,
                 line.up_mbps,
-                each.down_p95,
-                each.up_p95,
-                each.down_max,
-                each.up_max,
-                each.before_p95,
-                each.busy_hours if each.observed_hours else None,
-                each.observed_hours,
-                each.up_ratio,
+                figures.down_p95,
+                figures.up_p95,
+                figures.down_max,
+                figures.up_max,
+                figures.before_p95,
+                figures.busy_hours if figures.observed_hours else None,
+                figures.observed_hours,
+                figures.up_ratio,
                 line.cost_per_year,
-                each.cost_per_mbps,
+                figures.cost_per_mbps,
                 line.contract_end.isoformat() if line.contract_end else None,
                 line.notice_days,
-                report_figures.value_for_money(each),
+                report_figures.value_for_money(figures),
             )
 
 
@@ -293,7 +293,7 @@ def _incidents(content: ReportContent) -> Iterable[Sequence[Cell]]:
 
 
 def safe(cell: Cell) -> str:
-    """A cell as text that no spreadsheet runs. Numbers stay numbers."""
+    """Returns a cell as text that no spreadsheet executes. Numbers stay numbers."""
     if cell is None:
         return ""
     if isinstance(cell, int):

@@ -151,11 +151,11 @@ def line_figures(
     hourly: dict[str, list[Row]] = {}
     for row in hours:
         hourly.setdefault(row.tags.get("line", ""), []).append(row)
-    found = [
+    figures = [
         _line(line, by_line.get(line.id), hourly.get(line.id, []), past.get(line.id))
         for line in lines
     ]
-    return tuple(sorted(found, key=lambda each: -(each.use_p95 or -1.0)))
+    return tuple(sorted(figures, key=lambda line: -(line.use_p95 or -1.0)))
 
 
 def _line(
@@ -229,7 +229,7 @@ def reminder(line: Line, today: date) -> Reminder | None:
 
 def port_figures(rows: Iterable[Row], count: int = 10) -> tuple[PortFigures, ...]:
     """Returns the busiest ports, by the 95th percentile of the busier direction."""
-    found = []
+    ports = []
     for row in rows:
         use = largest_value(row, "in_use_ratio_p95", "out_use_ratio_p95")
         if use is None:
@@ -240,7 +240,7 @@ def port_figures(rows: Iterable[Row], count: int = 10) -> tuple[PortFigures, ...
             for kind in ("errors", "discards")
             if (value := float_value(row, f"{way}_{kind}_per_s_mean")) is not None
         ]
-        found.append(
+        ports.append(
             PortFigures(
                 row.tags.get("device", ""),
                 row.tags.get("port", ""),
@@ -249,8 +249,8 @@ def port_figures(rows: Iterable[Row], count: int = 10) -> tuple[PortFigures, ...
                 sum(faults) if faults else None,
             )
         )
-    found.sort(key=lambda each: (-each.use_p95, each.device, each.port))
-    return tuple(found[:count])
+    ports.sort(key=lambda port: (-port.use_p95, port.device, port.port))
+    return tuple(ports[:count])
 
 
 def site_incidents(
@@ -258,30 +258,32 @@ def site_incidents(
 ) -> tuple[SiteIncident, ...]:
     """Returns alerts that fired in the month without another cause, longest first."""
     fired = [
-        each
-        for each in alerts
-        if each.firing_ms is not None
-        and each.since_ms < to_ms
-        and (each.resolved_ms is None or each.resolved_ms > from_ms)
+        alert
+        for alert in alerts
+        if alert.firing_ms is not None
+        and alert.since_ms < to_ms
+        and (alert.resolved_ms is None or alert.resolved_ms > from_ms)
     ]
     explains: dict[str, int] = {}
-    for each in fired:
-        if cause := each.suppressed_by or each.explained_by:
+    for alert in fired:
+        if cause := alert.suppressed_by or alert.explained_by:
             explains[cause] = explains.get(cause, 0) + 1
-    found = [
+    incidents = [
         SiteIncident(
-            each,
-            max(from_ms, each.since_ms),
-            min(to_ms, each.resolved_ms or to_ms),
-            each.resolved_ms is None or each.resolved_ms > to_ms,
-            explains.get(each.key, 0),
+            alert,
+            max(from_ms, alert.since_ms),
+            min(to_ms, alert.resolved_ms or to_ms),
+            alert.resolved_ms is None or alert.resolved_ms > to_ms,
+            explains.get(alert.key, 0),
         )
-        for each in fired
-        if not (each.suppressed_by or each.explained_by)
-        and each.severity != "info"
-        and (site is None or each.site == site)
+        for alert in fired
+        if not (alert.suppressed_by or alert.explained_by)
+        and alert.severity != "info"
+        and (site is None or alert.site == site)
     ]
-    return tuple(sorted(found, key=lambda each: each.from_ms - each.to_ms))
+    return tuple(
+        sorted(incidents, key=lambda incident: incident.from_ms - incident.to_ms)
+    )
 
 
 def float_value(row: Row | None, name: str) -> float | None:

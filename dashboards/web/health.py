@@ -90,12 +90,12 @@ def health(
     findings: Sequence[Row] | None,
 ) -> DeviceHealth:
     parts = [_part(row) for row in sensors or ()]
-    faults = [each for each in parts if (each.severity or 0) > 0]
-    faults.sort(key=lambda each: (-(each.severity or 0), each.device, each.name))
+    faults = [part for part in parts if (part.severity or 0) > 0]
+    faults.sort(key=lambda part: (-(part.severity or 0), part.device, part.name))
     return DeviceHealth(
         known=sensors is not None and findings is not None,
         faults=tuple(faults),
-        well=sum(each.severity == 0 for each in parts),
+        well=sum(part.severity == 0 for part in parts),
         hottest=_hottest(sensors or ()),
         batteries=tuple(_batteries(sensors or ())),
         findings=tuple(_findings(findings or ())),
@@ -114,9 +114,11 @@ def kind_of(row: Row) -> str:
     vendor, hardware = text("vendor"), text("hardware")
     if hardware.casefold().startswith(vendor.casefold()):
         vendor = ""
-    model = " ".join(each for each in (vendor, hardware) if each)
-    software = " ".join(each for each in (text("os"), text("version")) if each)
-    return ", ".join(each for each in (model, software) if each)
+    model = " ".join(text_part for text_part in (vendor, hardware) if text_part)
+    software = " ".join(
+        text_part for text_part in (text("os"), text("version")) if text_part
+    )
+    return ", ".join(text_part for text_part in (model, software) if text_part)
 
 
 def reading(kind: str, value: float | None, state: str = "") -> str:
@@ -209,7 +211,7 @@ def _of_class(rows: Iterable[Row], kind: str) -> list[float]:
 
 
 def _findings(rows: Iterable[Row]) -> list[HealthFinding]:
-    found = [
+    findings = [
         HealthFinding(
             row.tags.get("device", ""),
             row.tags.get("finding", ""),
@@ -218,7 +220,7 @@ def _findings(rows: Iterable[Row]) -> list[HealthFinding]:
         for row in rows
         if row.values.get("active_last")
     ]
-    return sorted(found, key=lambda each: (each.device, each.finding))
+    return sorted(findings, key=lambda finding: (finding.device, finding.finding))
 
 
 def _clients(rows: Iterable[Row]) -> dict[str, int]:

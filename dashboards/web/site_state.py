@@ -74,12 +74,12 @@ class SiteNow:
 
     @property
     def up(self) -> int:
-        return sum(each.level in ("ok", "warn") for each in self.devices)
+        return sum(device.level in ("ok", "warn") for device in self.devices)
 
     @property
     def busiest(self) -> LineNow | None:
-        used = [each for each in self.lines if _use(each) is not None]
-        return max(used, key=lambda each: _use(each) or 0.0, default=None)
+        used = [line for line in self.lines if _use(line) is not None]
+        return max(used, key=lambda line: _use(line) or 0.0, default=None)
 
 
 def devices_now(
@@ -198,7 +198,7 @@ def causes(alerts: Iterable[Alert]) -> list[Cause]:
         folded.setdefault(root, [])
         if root != key:
             folded[root].append(alert)
-    found = [
+    causes_found = [
         Cause(
             firing[root],
             level_of(firing[root]),
@@ -207,8 +207,10 @@ def causes(alerts: Iterable[Alert]) -> list[Cause]:
         for root, below in folded.items()
     ]
     order = {"critical": 0, "warning": 1, "info": 2}
-    found.sort(key=lambda c: (order[c.alert.severity], c.alert.since_ms, c.alert.key))
-    return found
+    causes_found.sort(
+        key=lambda c: (order[c.alert.severity], c.alert.since_ms, c.alert.key)
+    )
+    return causes_found
 
 
 def level_of(alert: Alert) -> Level:
@@ -245,21 +247,21 @@ def site_now(
     level: Level = "ok"
     if not monitored:
         level, word, why = "none", "Not monitored", "None of its devices is polled."
-    elif not seen and any(each.cut_off for each in monitored):
+    elif not seen and any(device.cut_off for device in monitored):
         level, word, why = "none", "No data", "Towpath itself is cut off from it."
     elif not seen:
         level, word, why = "none", "No data", "There is no data from its devices."
     elif len(silent) == len(seen):
         level, word = "bad", "Down"
         why = _why(firing) or "None of its devices answers."
-    elif any(each.severity == "critical" for each in counted) or silent:
+    elif any(alert.severity == "critical" for alert in counted) or silent:
         level, word = "bad", "Problem"
         why = (
             _why(firing) or f"{len(silent)} of {len(monitored)} devices do not answer."
         )
-    elif any(each.line.role == "primary" for each in cut):
+    elif any(line.line.role == "primary" for line in cut):
         level, word, why = "bad", "Problem", _why(counted) or _lines_down(cut)
-    elif cut or any(each.severity == "warning" for each in counted):
+    elif cut or any(alert.severity == "warning" for alert in counted):
         level, word, why = "warn", "Degraded", _why(counted) or _lines_down(cut)
     else:
         word, why = "Working", ""
@@ -284,7 +286,7 @@ def worst_first(sites: Iterable[SiteNow]) -> list[SiteNow]:
 
 
 def _lines_down(cut: Sequence[LineNow]) -> str:
-    names = ", ".join(each.line.id for each in cut)
+    names = ", ".join(line.line.id for line in cut)
     return f"{'Line' if len(cut) == 1 else 'Lines'} down: {names}."
 
 
@@ -304,10 +306,10 @@ def gateway_now(values: Mapping[str, Value] | None) -> tuple[Level, str]:
 
 
 def _why(firing: Sequence[Alert]) -> str:
-    found = causes(firing)
-    if not found:
+    found_causes = causes(firing)
+    if not found_causes:
         return ""
-    first = found[0].alert
+    first = found_causes[0].alert
     return first.summary or first.title or first.rule
 
 
@@ -349,7 +351,7 @@ def blindness(
         sentences.append(
             "None of the devices answers: Towpath itself seems to be cut off."
         )
-    sentences.extend(each.summary or each.cause or each.rule for each in blind)
+    sentences.extend(alert.summary or alert.cause or alert.rule for alert in blind)
     return Blindness(tuple(dict.fromkeys(sentences)))
 
 

@@ -12,8 +12,8 @@ from collectors.strict_model import StrictModel
 
 
 class WebConfig(StrictModel):
-    """`[web]`. It listens on this machine only: put a proxy with the council's sign-on
-    before it to show it to others, and add the proxy's name to `hosts`."""
+    """`[web]`. It listens on this machine only. To show it to others, put a proxy with
+    the council's sign-on in front of it, and add the proxy's name to `hosts`."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
