@@ -17,7 +17,8 @@ import services
 from group_rows import results
 from hypothesis import given
 from hypothesis import strategies as st
-from river import Council, Laptops, Running, started, towpath
+from river import Council, Running, started, towpath
+from river_laptops import Laptops
 from waiting import until
 
 from collectors.batch import Batch, batch_samples

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from river import Council, Laptops, Running, started
+from river import Council, Running, started
+from river_laptops import Laptops
 
 OPEN_UMASK = ("sh", "-c", 'umask 000 && exec "$@"', "sh")
 

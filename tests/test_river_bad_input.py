@@ -12,16 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import services
-from river import (
-    COMMUNITY,
-    Council,
-    Influx,
-    Laptops,
-    Running,
-    report,
-    started,
-    towpath,
-)
+from river import COMMUNITY, Council, Influx, Running, started, towpath
+from river_laptops import Laptops, report
 from waiting import until
 
 from probes.agent.enrol import enrol

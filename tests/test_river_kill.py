@@ -17,17 +17,8 @@ from typing import Any
 
 import pytest
 import services
-from river import (
-    COMMUNITY,
-    Council,
-    Influx,
-    Laptops,
-    Relay,
-    Running,
-    environment,
-    report,
-    started,
-)
+from river import COMMUNITY, Council, Influx, Relay, Running, environment, started
+from river_laptops import Laptops, report
 from shaped_path import FAR, ShapedPath, shaped_path
 from waiting import until
 

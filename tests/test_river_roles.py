@@ -9,18 +9,8 @@ from typing import Any
 
 import pytest
 import services
-from river import (
-    COMMUNITY,
-    FIRST_MS,
-    STEP_MS,
-    WEBHOOK_KEY,
-    Council,
-    Laptops,
-    Running,
-    answer,
-    started,
-    towpath,
-)
+from river import COMMUNITY, WEBHOOK_KEY, Council, Running, answer, started, towpath
+from river_laptops import FIRST_MS, STEP_MS, Laptops
 from waiting import until
 
 from collectors.server_measurements import CATALOGUE

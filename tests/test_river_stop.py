@@ -7,7 +7,8 @@ import os
 import signal
 from pathlib import Path
 
-from river import COMMUNITY, Council, Laptops, Running, journalled, started
+from river import COMMUNITY, Council, Running, started
+from river_laptops import Laptops, journalled
 from waiting import until
 
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
