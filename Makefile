@@ -50,8 +50,9 @@ format: env ## Format the code and fix lint
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: env ## Regenerate the generated pages (catalogue, on-call, privacy)
+docs: env ## Regenerate catalogue, tables of on-call and privacy, picture of the rooms
 	@$(BIN)/python -m towpath.doc_pages
+	@$(BIN)/python tests/rooms.py
 
 bench: env services ## Run the benchmarks, each against its peers in the same run
 	@$(BIN)/python -m benchmarks

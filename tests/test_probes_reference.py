@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services import SHARED
 
-from probes.measure import bursts, emodel
+from probes.measure import bursts, mos
 
 pytestmark = pytest.mark.corpus
 
@@ -35,28 +35,28 @@ def rfc3611():
 
 def test_the_best_rating_is_that_of_the_whole_model_at_its_defaults(g107):
     whole = g107["full"]()
-    assert pytest.approx(whole["R"], abs=0.01) == emodel.BEST_R
-    assert emodel.mos_from_r(emodel.BEST_R) == pytest.approx(whole["MOS"], abs=1e-3)
+    assert pytest.approx(whole["R"], abs=0.01) == mos.BEST_R
+    assert mos.mos_from_r(mos.BEST_R) == pytest.approx(whole["MOS"], abs=1e-3)
 
 
 def test_delay_and_rating_agree_with_the_whole_model(g107):
     for tenth in range(0, 10_000, 7):
         delay_ms = tenth / 10
-        assert emodel.delay_impairment(delay_ms) == pytest.approx(
+        assert mos.delay_impairment(delay_ms) == pytest.approx(
             g107["idd"](delay_ms), abs=1e-9
         )
     for r in range(-10, 111):
-        assert emodel.mos_from_r(r) == pytest.approx(g107["mos"](r))
+        assert mos.mos_from_r(r) == pytest.approx(g107["mos"](r))
 
 
 @pytest.mark.parametrize(
-    "codec", [emodel.G711, emodel.G711_PLC, emodel.G729A, emodel.Codec(15, 16.1)]
+    "codec", [mos.G711, mos.G711_PLC, mos.G729A, mos.Codec(15, 16.1)]
 )
 @pytest.mark.parametrize("ratio", [1, 2, 5])
 def test_loss_agrees_with_the_whole_model(g107, codec, ratio):
     for percent in (0, 0.5, 1, 2, 3, 5, 10, 50):
         whole = g107["full"](Ppl=percent, Ie=codec.ie, Bpl=codec.bpl, BurstR=ratio)
-        assert emodel.loss_impairment(percent / 100, codec, ratio) == pytest.approx(
+        assert mos.loss_impairment(percent / 100, codec, ratio) == pytest.approx(
             whole["Ieeff"], abs=1e-9
         )
 

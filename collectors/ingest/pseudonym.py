@@ -14,7 +14,8 @@ import secrets
 import stat
 from pathlib import Path
 
-from probes.wire.atomic_file import replace_file, sync, write_new_file
+from probes.wire.atomic_file import replace_file, write_new_file
+from probes.wire.fsync import sync
 
 _KEY_BYTES = 32
 

@@ -40,13 +40,11 @@ from collectors.journal.segment import (
     read_progress,
     segment_path,
 )
-from probes.wire.atomic_file import sync
+from probes.wire.fsync import sync, sync_data
 
 _log = structlog.get_logger()
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DROPPED_LINES_KEPT = 1000
-# macOS has no fdatasync; Linux's saves one write of the inode where only times change.
-sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class LogPiece(msgspec.Struct, frozen=True):

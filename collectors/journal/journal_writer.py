@@ -18,11 +18,12 @@ import structlog
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch, sift
 from collectors.journal.journal_config import JournalConfig, JournalFailed
-from collectors.journal.journal_log import Log, LogPiece, sync_data
+from collectors.journal.journal_log import Log, LogPiece
 from collectors.journal.journal_stats import JournalStats
 from collectors.journal.quarantine import Quarantine
 from probes.wire.catalogue import Catalogue
 from probes.wire.clock import wall_ms
+from probes.wire.fsync import sync_data
 
 _log = structlog.get_logger()
 _FRAME_ROWS = 5_000

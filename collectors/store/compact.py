@@ -33,8 +33,8 @@ from collectors.store.file_layout import DAY_MS, HOUR_MS, StoredFile
 from collectors.store.personal_files import erase_rows
 from collectors.store.store_errors import Away
 from collectors.store.store_folder import DAMAGED_SUFFIX, StoreFolder
-from probes.wire.atomic_file import sync
 from probes.wire.catalogue import Catalogue, Measurement
+from probes.wire.fsync import sync
 
 _log = structlog.get_logger(__name__)
 FAN = 12

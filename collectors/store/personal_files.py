@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from collectors.store import file_layout
 from collectors.store.arrow_tables import is_damaged, parquet_bytes
 from collectors.store.store_folder import DAMAGED_SUFFIX, StoreFolder
-from probes.wire.atomic_file import sync
 from probes.wire.catalogue import Catalogue
+from probes.wire.fsync import sync
 
 
 def count_rows(folder: StoreFolder, catalogue: Catalogue, agent: str) -> int:

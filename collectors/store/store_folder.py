@@ -11,8 +11,9 @@ from pathlib import Path
 from collectors.store import file_layout
 from collectors.store.file_layout import DAY_MS, StoredFile
 from collectors.store.store_errors import Away
-from probes.wire.atomic_file import sync, write_new_file
+from probes.wire.atomic_file import write_new_file
 from probes.wire.catalogue import Measurement
+from probes.wire.fsync import sync
 
 DAMAGED_SUFFIX = ".aside"
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from probes.measure import bursts, emodel, packet_stream
+from probes.measure import bursts, mos, packet_stream
 from probes.measure.call_targets import target_values
 from probes.measure.jitter import jitter
 from probes.wire import stamp
@@ -93,7 +93,7 @@ def summarise(
         values |= {"loss_out_ratio": losses[0], "loss_in_ratio": losses[1]}
     ratio = bursts.burst_ratio(lost)
     values["mos_estimated"] = min(
-        emodel.estimate(
+        mos.estimate(
             rtt_ms,
             direction.jitter_ms if direction else 0.0,
             loss + (1 - loss) * (direction.late_ratio if direction else 0.0),
@@ -160,9 +160,7 @@ def _direction(times: Sequence[tuple[float, float]]) -> _Direction | None:
         return None
     transits = [received - sent for sent, received in times]
     # A packet is late if it misses the jitter buffer that the MOS assumes.
-    deadline = (
-        statistics.median(transits) + emodel.buffer_ms(jitter_ms) + emodel.FRAME_MS
-    )
+    deadline = statistics.median(transits) + mos.buffer_ms(jitter_ms) + mos.FRAME_MS
     return _Direction(
         jitter_ms,
         percentile(transits, 95) - min(transits),

@@ -7,6 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+from probes.wire.fsync import sync
+
 PRIVATE = 0o600
 
 
@@ -68,12 +70,3 @@ def write_new_file(
         if durable:
             file.flush()
             os.fsync(handle)
-
-
-def sync(path: Path) -> None:
-    """Waits until a file, or a folder's names, are on disk. Raises `OSError`."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

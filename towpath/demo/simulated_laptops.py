@@ -25,7 +25,7 @@ from probes.agent.report_delivery import CredentialRefused, Later, NotTaken, Pub
 from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Mqtt, Settings
 from probes.agent.spool_rows import SpooledReport
-from probes.measure import emodel
+from probes.measure import mos
 from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.report import Connection, Place, Report, Result, Whereabouts
@@ -127,7 +127,7 @@ def report(
                 "rtt_p95_ms": rtt_ms + 2 * jitter_ms,
                 "jitter_ms": jitter_ms,
                 "loss_ratio": loss,
-                "mos_estimated": emodel.estimate(rtt_ms, jitter_ms, loss),
+                "mos_estimated": mos.estimate(rtt_ms, jitter_ms, loss),
                 "poor": int(loss >= 0.01 or jitter_ms >= 30 or rtt_ms >= 100),
                 "sent": 500,
                 "received": round(500 * (1 - loss)),
