@@ -31,8 +31,7 @@ def list_(
 
 @app.command()
 def check(rules: Folder = None, config: OptionalConfig = None) -> None:
-    """Check all rules and report all problems. With -c, also check that the estate has
-    the names they use."""
+    """Check all rules and report all problems; with -c, also the names they use."""
     from alerts.alert_commands import rules_check
     from alerts.unknown_names import known_values, unknown_names_check
     from collectors.estate import EstateError, load
