@@ -20,11 +20,11 @@ import pytest
 import stores
 from hypothesis import given
 from hypothesis import strategies as st
+from report_month import NOW_MS, OCTOBER, STORE
 from test_agent_page import CSS as AGENT_CSS
 from test_agent_page import SENT
 from test_agent_status import NOW_MS as AGENT_NOW_MS
 from test_agent_status import status as agent_status
-from test_report import NOW_MS, OCTOBER, STORE
 from test_web_page import NOW_MS as PAGE_NOW_MS
 from test_web_page import _client
 

@@ -9,10 +9,10 @@ from functools import cache
 
 import pytest
 from browser import Browser, browser
+from report_month import month_content
 from test_agent_page import CSS as AGENT_CSS
 from test_agent_page import SENT, TROUBLED
 from test_agent_status import NOW_MS as AGENT_NOW_MS
-from test_report import _content
 from test_web_page import CSS, _client
 
 from dashboards.report.report_html import render_html
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.service
 @cache
 def _html(page: str) -> str:
     if page == "the report":
-        return render_html(_content(), "Borough of Example")
+        return render_html(month_content(), "Borough of Example")
     if page == "Is it me?":
         return agent_page(TROUBLED, SENT, AGENT_NOW_MS, AGENT_CSS)
     with _client(grafana_url="https://grafana.example", contact="ring 1234") as client:

@@ -12,8 +12,9 @@ import council
 import pytest
 import services
 import verapdf
+from report_month import NOW_MS, OCTOBER, STORE, month_content
 from store_doubles import MemoryStore
-from test_report import NOW_MS, OCTOBER, STORE, _content, _unpacked
+from test_report_files import _unpacked
 
 from collectors.estate import Estate, Site
 from dashboards import chart
@@ -57,7 +58,7 @@ def _html(
     store: Any = STORE, site: str = "", names: tuple[str, ...] = (), more: int = 0
 ) -> str:
     if site:
-        return render_html(_content(site=site), "Borough of Example")
+        return render_html(month_content(site=site), "Borough of Example")
     estate = _estate(names, more)
     content = asyncio.run(
         gather_content(OCTOBER, list(estate.sites), store, estate, NOW_MS)
@@ -102,7 +103,8 @@ def test_what_is_said_of_each_chart_is_what_it_shows(pdfs: dict[str, Path]) -> N
         _text(each) for each in re.findall(rb"/Alt ?(\(.*?\)|<[0-9a-f]*>)\n?", text)
     ]
     assert any(
-        "lib-wan: use of its contract in October 2026. Each hour" in s for s in said
+        "lib-wan: use of the contracted speed in October 2026. Each hour" in s
+        for s in said
     )
     assert any(re.search(r"each day of October 2026. Of 31 intervals", s) for s in said)
 

@@ -1,0 +1,114 @@
+"""A month of a small council, and its report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import council
+from store_doubles import MemoryStore
+
+from alerts.alert import Alert
+from alerts.suppression import Silence
+from collectors.estate.opening_hours import OpeningHours
+from collectors.store.query import Query, Row
+from collectors.store.query import check_query as check_query
+from dashboards.report import (
+    Month,
+    PollPeriods,
+    report_figures,
+    select_sites,
+)
+from dashboards.report.report_data import (
+    AlertHistory,
+    ReportContent,
+    ReportSettings,
+    gather_content,
+)
+from probes.wire.sample import Sample
+
+HOUR_MS = council.HOUR_MS
+OCTOBER = Month(2026, 10)
+# The council of these tests is polled every ten minutes.
+STEP_MS = 10 * council.MINUTE_MS
+ALWAYS = OpeningHours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
+
+
+def local_ms(*parts: int) -> int:
+    return int(datetime(*parts, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
+
+
+NOW_MS = local_ms(2026, 11, 24)
+DARK = (local_ms(2026, 10, 11, 2), local_ms(2026, 10, 11, 9))
+AWAY = (local_ms(2026, 10, 20, 9), local_ms(2026, 10, 20, 14))
+
+
+class Remembering(MemoryStore):
+    """Answers the same question once: the tests ask the same month many times."""
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        super().__init__(samples)
+        self._answers: dict[Query, list[Row]] = {}
+
+    async def query(self, query: Query) -> list[Row]:
+        if query not in self._answers:
+            self._answers[query] = await super().query(query)
+        return self._answers[query]
+
+
+STORE = Remembering(
+    [
+        *council.samples(
+            OCTOBER.from_ms,
+            OCTOBER.to_ms,
+            STEP_MS,
+            (DARK,),
+            {"dep-sw1": AWAY, "dep-sw2": AWAY},
+        ),
+        *council.samples(local_ms(2026, 8, 31, 23), OCTOBER.from_ms, 2 * HOUR_MS),
+    ]
+)
+
+
+def month_content(
+    alerts: list[Alert] | None = None,
+    silences: list[Silence] | None = None,
+    site: str | None = None,
+    store: Any = STORE,
+    now_ms: int = NOW_MS,
+    month: Month = OCTOBER,
+) -> ReportContent:
+    estate = council.estate()
+    return asyncio.run(
+        gather_content(
+            month,
+            select_sites(estate, site),
+            store,
+            estate,
+            now_ms,
+            AlertHistory(alerts or [], silences or []),
+            ReportSettings(periods=PollPeriods(STEP_MS, STEP_MS)),
+        )
+    )
+
+
+def site_figures(content: ReportContent, id: str) -> report_figures.SiteFigures:
+    return next(each for each in content.sites if each.site.id == id)
+
+
+# ---- where poor calls break ---------------------------------------------------------
+
+
+def alert_of_month(since: int, end: int | None, **more: Any) -> Alert:
+    state = "firing" if end is None else "resolved"
+    given: dict[str, Any] = {"rule": "r", "subject": {"d": str(since)}, **more}
+    return Alert(
+        severity="critical",
+        state=state,  # type: ignore[arg-type]
+        since_ms=since,
+        firing_ms=since + 1,
+        resolved_ms=end,
+        **given,
+    )

@@ -1,0 +1,199 @@
+"""The files of a report: HTML, CSV and PDF."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib
+import io
+import os
+import re
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import accessible
+import council
+import pytest
+import services
+from hypothesis import given
+from hypothesis import strategies as st
+from report_month import NOW_MS, OCTOBER, STORE, alert_of_month, month_content
+from store_doubles import AnswerStore
+
+from collectors.store.query import check_query as check_query
+from dashboards import chart
+from dashboards.report import (
+    select_sites,
+    site_report,
+)
+from dashboards.report.report_csv import safe, tables
+from dashboards.report.report_data import (
+    ReportSettings,
+)
+from dashboards.report.report_html import render_html, style_sheet
+from dashboards.report.report_pdf import on_paper
+
+
+@pytest.mark.parametrize("site", [None, "depot"])
+def test_the_report_is_accessible_as_far_as_a_machine_can_tell(
+    site: str | None,
+) -> None:
+    content = month_content(council.alerts(OCTOBER.to_ms), site=site)
+    html = render_html(content, "Borough of Example")
+    css = html[html.index("<style>") : html.index("</style>")]
+    assert accessible.findings(html, css) == []
+    assert not re.findall(r'(?:src|href)="(?!#)', html)
+    assert "<script" not in html
+
+
+def test_names_cannot_bring_markup_or_formulas_into_a_report() -> None:
+    evil = '=HYPERLINK("http://x","<script>")'
+    alert = alert_of_month(OCTOBER.from_ms, None, summary=evil, site="depot")
+    content = month_content([alert])
+    assert "<script" not in render_html(content, evil)
+    row = next(csv.DictReader(io.StringIO(tables(content)["incidents"])))
+    assert row["what"] == "'" + evil
+
+
+@given(st.text(max_size=30))
+def test_no_text_in_a_spreadsheet_can_run(text: str) -> None:
+    cell = safe(text)
+    assert not cell.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert cell.removeprefix("'") == text or cell == text
+
+
+def test_numbers_in_a_spreadsheet_stay_numbers_and_unknown_is_empty() -> None:
+    assert safe(-0.5) == "-0.5"
+    assert safe(None) == ""
+    assert safe(3) == "3"
+
+
+async def test_files_are_written_whole_named_by_month_and_without_a_mark(
+    tmp_path: Path,
+) -> None:
+    estate = council.estate()
+    made = await site_report(
+        OCTOBER,
+        select_sites(estate, "depot"),
+        STORE,
+        estate,
+        tmp_path,
+        NOW_MS,
+        ReportSettings(pdf=False),
+    )
+    names = sorted(path.name for path in made.files)
+    assert names[0] == "site-depot-2026-10-calls.csv"
+    assert "site-depot-2026-10.html" in names
+    assert len(names) == 8
+    for path in made.files:
+        assert not path.read_bytes().startswith(b"\xef\xbb\xbf")
+    text = next(p for p in made.files if p.name.endswith("lines.csv")).read_text()
+    rows = list(csv.reader(io.StringIO(text)))
+    assert [row[2] for row in rows[1:]] == ["dep-wan", "dep-4g"]
+    assert all("(" in head or head.islower() for head in rows[0][4:])
+
+
+async def test_a_pdf_is_made_with_tags_and_the_colours_of_the_page(
+    tmp_path: Path,
+) -> None:
+    try:
+        importlib.import_module("weasyprint")
+    except OSError:
+        services.absent("the system has no Pango (make services)")
+    estate = council.estate()
+    made = await site_report(
+        OCTOBER, select_sites(estate, "depot"), STORE, estate, tmp_path, NOW_MS
+    )
+    (pdf,) = [path for path in made.files if path.suffix == ".pdf"]
+    content = pdf.read_bytes()
+    assert content.startswith(b"%PDF-1.7")
+    text = _unpacked(content)
+    for mark in (
+        rb"/StructTreeRoot",
+        rb"/Lang ?\(en-GB\)",
+        rb"/Marked true",
+        rb"pdfuaid",
+    ):
+        assert re.search(mark, text), mark
+    assert made.note == ""
+
+
+def _unpacked(content: bytes) -> bytes:
+    """A PDF's bytes with its compressed streams as they are written."""
+    parts = [content]
+    for found in re.finditer(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL):
+        with contextlib.suppress(zlib.error):
+            parts.append(zlib.decompress(found[1]))
+    return b"".join(parts)
+
+
+def test_drawings_on_paper_bring_their_marks_in_the_colours_of_the_light_page() -> None:
+    css = style_sheet()
+    icon = '<span class="status bad"><svg viewBox="0"></svg></span>'
+    paper = on_paper(f"{icon}{chart.bar(0.5, 'warn')}", css)
+    assert "var(" not in paper
+    assert paper.count("<style>") == 2
+    assert '<svg fill="#a8201a" viewBox="0">' in paper
+    assert re.search(r"\.b-warn\{fill: #8a4b00;\}", paper)
+    # The dark page's colours are for the screen.
+    assert "#f2b85c" not in paper
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("raise ImportError", "pip install 'towpath[pdf]'"),
+        ("raise OSError('cannot load library libpango')", "apt-get install libpango"),
+    ],
+)
+def test_without_what_a_pdf_needs_one_sentence_says_how_to_get_it(
+    broken: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "weasyprint.py").write_text(broken)
+    code = (
+        "from pathlib import Path\n"
+        "from dashboards.report.report_pdf import PdfUnavailable, write_pdf\n"
+        "try:\n    write_pdf('', '', Path('none.pdf'))\n"
+        "except PdfUnavailable as missing:\n    print(missing)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[1]}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    (line,) = done.stdout.splitlines()
+    assert says in line
+    assert line.endswith("the web page prints to PDF from any browser.")
+
+
+async def test_incidents_and_maintenance_come_from_the_alert_engines_file(
+    tmp_path: Path,
+) -> None:
+    estate = council.estate()
+    made = await site_report(
+        OCTOBER,
+        select_sites(estate, None),
+        STORE,
+        estate,
+        tmp_path,
+        NOW_MS,
+        ReportSettings(alerts=tmp_path / "none.db", pdf=False),
+    )
+    assert made.files[0].name == "site-2026-10.html"
+
+
+async def test_a_store_that_is_away_makes_no_half_report(tmp_path: Path) -> None:
+    store = AnswerStore(lambda query: [])
+    store.broken = "away"
+    estate = council.estate()
+    with pytest.raises(ConnectionError):
+        await site_report(
+            OCTOBER, select_sites(estate, None), store, estate, tmp_path / "out", NOW_MS
+        )
+    assert not (tmp_path / "out").exists()
