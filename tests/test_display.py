@@ -18,6 +18,8 @@ from typing import Any
 import council
 import pytest
 import stores
+from council_page import NOW_MS as PAGE_NOW_MS
+from council_page import page_client
 from hypothesis import given
 from hypothesis import strategies as st
 from report_month import NOW_MS, OCTOBER, STORE
@@ -25,8 +27,6 @@ from test_agent_page import CSS as AGENT_CSS
 from test_agent_page import SENT
 from test_agent_status import NOW_MS as AGENT_NOW_MS
 from test_agent_status import status as agent_status
-from test_web_page import NOW_MS as PAGE_NOW_MS
-from test_web_page import _client
 
 from alerts.alert import Alert
 from alerts.notify.email import compose_message
@@ -137,7 +137,7 @@ def _alert() -> Alert:
 
 @pytest.mark.parametrize("path", ["/", "/sites/town-hall", "/sites/library", "/alerts"])
 def test_pages_hide_nothing(path: str) -> None:
-    with _client(estate=_estate(), title=EVIL, contact=EVIL) as client:
+    with page_client(estate=_estate(), title=EVIL, contact=EVIL) as client:
         html = client.get(path).text
     assert SHOWN in html
     assert not HIDING.search(html)

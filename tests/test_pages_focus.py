@@ -9,11 +9,11 @@ from functools import cache
 
 import pytest
 from browser import Browser, browser
+from council_page import CSS, page_client
 from report_month import month_content
 from test_agent_page import CSS as AGENT_CSS
 from test_agent_page import SENT, TROUBLED
 from test_agent_status import NOW_MS as AGENT_NOW_MS
-from test_web_page import CSS, _client
 
 from dashboards.report.report_html import render_html
 from probes.diagnosis.is_it_me_page import page as agent_page
@@ -38,7 +38,9 @@ def _html(page: str) -> str:
         return render_html(month_content(), "Borough of Example")
     if page == "Is it me?":
         return agent_page(TROUBLED, SENT, AGENT_NOW_MS, AGENT_CSS)
-    with _client(grafana_url="https://grafana.example", contact="ring 1234") as client:
+    with page_client(
+        grafana_url="https://grafana.example", contact="ring 1234"
+    ) as client:
         html = client.get(page).text
         script = client.get("/static/refresh.js").text
     sheet, place = (

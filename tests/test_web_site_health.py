@@ -7,11 +7,11 @@ from typing import Any
 
 import accessible
 import council
+from council_page import CSS, NOW_MS
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 from store_doubles import AlertList, MemoryStore
-from test_web_page import CSS, NOW_MS
 
 from collectors.estate import Device, Estate
 from collectors.store.query import Row
