@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 from ingest_council import door
-from test_alerts_window import ESTATE_INDEX, only
+from rule_window import ESTATE_INDEX, rules_named
 
 from alerts.evaluation.alert_states import evaluate
 from alerts.window import Window as RuleWindow
@@ -83,7 +83,7 @@ async def delivered(
 def entries(batches: list[Batch]) -> int:
     """How many standings rules find in what arrived, in the half hour after it."""
     groups = GroupWindow(GroupsConfig())
-    rules = RuleWindow(only("calls_poor_everywhere"), CATALOGUE, NOW_MS)
+    rules = RuleWindow(rules_named("calls_poor_everywhere"), CATALOGUE, NOW_MS)
     for batch in batches:
         groups.add(batch)
         rules.append(batch)
