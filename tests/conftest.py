@@ -1,7 +1,39 @@
-"""What holds for all tests."""
+"""Settings and fixtures for all tests."""
 
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import services
 from hypothesis import settings
+from stores import embedded, influx
+
+from collectors.store.query import Store
 
 # A busy machine fails no test by the clock: speed is for benchmarks.
 settings.register_profile("towpath", deadline=None)
 settings.load_profile("towpath")
+
+
+@pytest.fixture(scope="module")
+def influx_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[services.Server]:
+    """A real InfluxDB, started once for a module."""
+    with services.running(
+        services.influxd(tmp_path_factory.mktemp("influx"))
+    ) as influxd:
+        yield influxd
+
+
+@pytest.fixture(params=["embedded", "influx"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty store of each kind."""
+    if request.param == "embedded":
+        async with embedded(tmp_path) as files:
+            yield files
+    else:
+        async with influx(request.getfixturevalue("influx_server")) as database:
+            yield database

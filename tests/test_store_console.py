@@ -6,7 +6,6 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -29,12 +28,6 @@ from collectors.store.query_command import (
 )
 
 NOW = START + 6 * HOUR
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Server]:
-    with services.running(services.influxd(tmp_path_factory.mktemp("influx"))) as one:
-        yield one
 
 
 def test_command_line_options_make_a_query() -> None:
@@ -137,14 +130,14 @@ async def test_answers_are_tables_csv_and_json(tmp_path: Path) -> None:
 
 
 async def test_an_export_has_every_row_of_either_store(
-    tmp_path: Path, server: services.Server
+    tmp_path: Path, influx_server: services.Server
 ) -> None:
     rows = [
         (START + n * 977_000, {"a": str(n % 3)}, {"whole": n, "real": n / 7})
         for n in range(300)
     ]
     files = []
-    async with embedded(tmp_path) as embedded_store, influx(server) as database:
+    async with embedded(tmp_path) as embedded_store, influx(influx_server) as database:
         for number, store in enumerate((embedded_store, database)):
             await store.write([batch(*rows)])
             for kind in ("csv", "json", "parquet"):
