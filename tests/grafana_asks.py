@@ -52,7 +52,7 @@ class Influx:
 
 def personal_rows() -> list[Sample]:
     """One laptop's rows of every personal measurement, made from the catalogue."""
-    found = []
+    samples = []
     for measurement in CATALOGUE:
         if not measurement.personal:
             continue
@@ -62,8 +62,8 @@ def personal_rows() -> list[Sample]:
                 field.name: {"int": 1, "float": 1.5, "str": "ok"}[field.type]
                 for field in measurement.fields
             }
-            found.append(Sample(measurement.name, tags, values, at))
-    return found
+            samples.append(Sample(measurement.name, tags, values, at))
+    return samples
 
 
 def filled(query: str, choices: dict[str, str], seconds: int = 3600) -> str:

@@ -1,0 +1,32 @@
+"""The files generated for Grafana, parsed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+from alerts import rule_files as alert_rules
+from collectors.server_measurements import CATALOGUE
+from dashboards.grafana import GrafanaConfig, render_files
+
+RULES = alert_rules.load_rules(CATALOGUE)
+
+
+def grafana_texts(**config: Any) -> dict[str, str]:
+    return render_files(GrafanaConfig(**config), RULES)[0]
+
+
+def grafana_dashboards() -> dict[str, Any]:
+    return {
+        name: json.loads(text)
+        for name, text in grafana_texts(personal=True).items()
+        if name.endswith(".json")
+    }
+
+
+def grafana_alerting(**config: Any) -> Any:
+    return yaml.safe_load(
+        grafana_texts(**config)["provisioning/alerting/towpath-rules.yaml"]
+    )

@@ -1,0 +1,121 @@
+"""Panels, variables, marks and rules get their data from a real InfluxDB."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+
+import council
+import pytest
+import services
+from grafana_asks import CHOICES, END_MS, Influx, filled, personal_rows
+from grafana_files import grafana_alerting, grafana_dashboards
+
+from dashboards.grafana import BOARDS
+from dashboards.grafana.board import Board
+
+
+@pytest.fixture(scope="module")
+def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
+    with services.running(
+        services.influxd(tmp_path_factory.mktemp("influx"))
+    ) as server:
+        database = Influx(server)
+        rows = council.samples(END_MS - 3_600_000, END_MS, council.MINUTE_MS)
+        asyncio.run(database.write([*rows, *personal_rows()]))
+        yield database
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_every_panel_gets_data_from_a_real_influxdb(
+    influx: Influx, board: Board
+) -> None:
+    database = "towpath_personal" if board.personal else "towpath"
+    asked = 0
+    folder = "personal" if board.personal else "shared"
+    document = grafana_dashboards()[f"dashboards/{folder}/{board.uid}.json"]
+    for panel in document["panels"]:
+        for target in panel.get("targets", ()):
+            choices = dict(CHOICES)
+            if panel["title"] == "Backup lines":
+                choices["site"] = "depot"
+            if panel["title"] == "Alerts of the site":
+                choices["site"] = "library"
+            series = influx.ask(filled(target["query"], choices), database)
+            values = [v for s in series for row in s["values"] for v in row[1:]]
+            assert any(v is not None for v in values), (panel["title"], target["query"])
+            for tag in re.findall(r"\$tag_(\w+)", target["alias"]):
+                assert all(s["tags"].get(tag) for s in series), panel["title"]
+            if panel["type"] == "table":
+                columns = {*series[0]["columns"][1:], *series[0]["tags"]}
+                renamed = panel["transformations"][0]["options"]["renameByName"]
+                assert columns == set(renamed), panel["title"]
+            asked += 1
+    assert asked == sum(len(panel.targets) for panel in board.panels)
+
+
+@pytest.mark.service
+def test_every_variable_offers_choices(influx: Influx) -> None:
+    for board in BOARDS:
+        database = "towpath_personal" if board.personal else "towpath"
+        for variable in board.variables:
+            query = filled(variable.query(), CHOICES)
+            values = [
+                row[1] for s in influx.ask(query, database) for row in s["values"]
+            ]
+            assert values, (board.uid, variable.name)
+
+
+@pytest.mark.service
+def test_alerts_are_marked_on_graphs(influx: Influx) -> None:
+    document = grafana_dashboards()["dashboards/shared/towpath-site.json"]
+    mark = document["annotations"]["list"][0]
+    series = influx.ask(filled(mark["query"], {"site": "library"}), "towpath")
+    assert series[0]["tags"]["rule"] == "line_full"
+    assert series[0]["values"][0][1] == "backups by day"
+    assert mark["textColumn"] in series[0]["columns"]
+
+
+@pytest.mark.service
+def test_events_of_a_device_are_marked_on_its_graphs(influx: Influx) -> None:
+    document = grafana_dashboards()["dashboards/shared/towpath-switch.json"]
+    mark = document["annotations"]["list"][1]
+    series = influx.ask(filled(mark["query"], {"device": "th-sw1"}), "towpath")
+    events = {one_series["tags"]["event"] for one_series in series}
+    assert "link_down" in events
+    assert mark["textColumn"] in series[0]["columns"]
+
+
+@pytest.mark.service
+def test_every_rule_query_returns_one_number_for_each_subject(influx: Influx) -> None:
+    asked = 0
+    for group in grafana_alerting()["groups"]:
+        for rule in group["rules"]:
+            for part in rule["data"]:
+                if part["datasourceUid"] == "__expr__":
+                    continue
+                seconds = part["relativeTimeRange"]["from"]
+                query = filled(part["model"]["query"], {}, seconds)
+                answer = influx.ask(query, "towpath")
+                assert answer, (rule["title"], query)
+                for series in answer:
+                    [point] = series["values"]
+                    assert isinstance(point[1], int | float), rule["title"]
+                asked += 1
+    assert asked >= 12
+
+
+@pytest.mark.service
+def test_the_labels_that_a_rule_text_names_are_in_its_answer(influx: Influx) -> None:
+    for group in grafana_alerting()["groups"]:
+        for rule in group["rules"]:
+            labels = set(
+                re.findall(r"\.Labels\.(\w+)", json.dumps(rule["annotations"]))
+            )
+            part = rule["data"][0]
+            query = filled(part["model"]["query"], {}, 3600)
+            for series in influx.ask(query, "towpath"):
+                assert labels <= set(series.get("tags", {})), rule["title"]
