@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_alerts_engine import Desk, desk  # noqa: F401 - a fixture
+from running_engine import Desk, desk  # noqa: F401 - a fixture
 from test_journal_full import may_mount
 from waiting import until
 
@@ -51,7 +51,7 @@ TOWPATH = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-import test_alerts_engine as engines
+import running_engine
 import test_alerts_full_disk as here
 from alerts.rule_files import Rules, load_rules
 from collectors.batch import batch_samples
@@ -61,14 +61,14 @@ from collectors.server_measurements import CATALOGUE
 from probes.wire.sample import Sample
 
 async def main(folder, url):
-    desk = engines.Desk.__new__(engines.Desk)
+    desk = running_engine.Desk.__new__(running_engine.Desk)
     desk.url = url
     every = load_rules(CATALOGUE, Path(sys.argv[4]))
     rules = Rules([r for r in every if r.id in ("line_down", "device_unreachable")])
     config = JournalConfig(folder=folder / "journal", reserve_bytes=0)
     estate = Estate.model_validate(here.ESTATE)
     async with Journal(config, "all", CATALOGUE) as journal:
-        async with engines.running(
+        async with running_engine.running(
             folder, desk, rules, journal, estate=lambda: estate
         ) as engine:
             journal.show_refused(engine.add_refused_batch)

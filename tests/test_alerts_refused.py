@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from test_alerts_engine import (
+from running_engine import (
     Desk,
-    Engine,
+    EngineProcess,
     desk,  # noqa: F401 - a fixture
     journal,  # noqa: F401 - a fixture
     poll,
@@ -163,7 +163,7 @@ async def test_killed_while_the_desk_refuses_it_loses_no_page(
     journal: Journal,  # noqa: F811
 ) -> None:
     path = tmp_path / "alerts.sqlite"
-    engine = Engine(tmp_path, desk)
+    engine = EngineProcess(tmp_path, desk)
     desk.status = 403
     try:
         for _ in range(2):

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from river import COMMUNITY, Council, Running
-from test_alerts_engine import Desk
+from running_engine import Desk
 from test_alerts_full_disk import fill
 from test_journal_full import may_mount
 from waiting import until, wait_until

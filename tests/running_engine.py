@@ -1,0 +1,194 @@
+"""The alert engine on a real journal and a real HTTP desk, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerts.alert_access import (
+    start_positions,
+)
+from alerts.alert_config import AlertConfig, build_notifiers
+from alerts.alert_engine import AlertEngine, EngineInputs
+from alerts.rule_files import Rules, load_rules
+from collectors.batch import batch_samples
+from collectors.estate.estate_model import Estate
+from collectors.journal import Journal, JournalConfig, JournalReader
+from collectors.server_measurements import CATALOGUE
+from probes.wire.clock import wall_ms
+from probes.wire.sample import Sample
+
+ESTATE = Estate.model_validate(
+    {
+        "sites": [{"id": "hall", "name": "Town Hall"}],
+        "devices": [{"id": "core-1", "site": "hall", "address": "10.0.0.1"}],
+    }
+)
+FAST = """
+overrides:
+  - {rule: device_unreachable, hold: 0s, keep_for: 0s}
+"""
+
+
+class Desk:
+    """A service desk's webhook on a real HTTP server. It answers with `status`,
+    and with 403 at the path `refuses`."""
+
+    def __init__(self) -> None:
+        self.status = 204
+        self.refuses = ""
+        self.pages: list[dict[str, Any]] = []
+        self.beats = 0
+        desk = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                size = int(self.headers["Content-Length"])
+                page = json.loads(self.rfile.read(size))
+                status = 403 if self.path == desk.refuses else desk.status
+                if status == 204:
+                    desk.pages.append(page)
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                desk.beats += 1
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def kinds(self) -> list[str]:
+        return [page["kind"] for page in self.pages]
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    desk = Desk()
+    thread = threading.Thread(target=desk.server.serve_forever, daemon=True)
+    thread.start()
+    yield desk
+    desk.server.shutdown()
+    desk.server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Rules:
+    (tmp_path / "own.yaml").write_text(FAST)
+    all_rules = load_rules(CATALOGUE, tmp_path / "own.yaml")
+    return Rules([rule for rule in all_rules if rule.id == "device_unreachable"])
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    config = JournalConfig(folder=tmp_path / "journal", reserve_bytes=0)
+    async with Journal(config, "poll", CATALOGUE) as journal:
+        yield journal
+
+
+def settings(folder: Path, desk: Desk) -> AlertConfig:
+    return AlertConfig.model_validate(
+        {
+            "standing": folder / "alerts.sqlite",
+            "evaluate_s": 0.05,
+            "group_s": 0,
+            "channels": {"desk": {"kind": "webhook", "url": desk.url}},
+        }
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: Path, desk: Desk, rules: Rules, journal: Journal, **more: Any
+) -> AsyncIterator[AlertEngine]:
+    config = settings(folder, desk).model_copy(update=more.pop("update", {}))
+    more.setdefault("estate", lambda: ESTATE)
+    start = start_positions(config.standing)
+    async with (
+        JournalReader(folder / "journal", "alert", start) as reader,
+        AlertEngine(
+            config,
+            rules,
+            EngineInputs(reader, journal, **more),
+            build_notifiers(config),
+        ) as engine,
+    ):
+        yield engine
+
+
+async def poll(journal: Journal, up: int) -> None:
+    tags = {"device": "core-1", "site": "hall", "role": "router"}
+    at_ms = wall_ms()
+    sample = Sample("device", tags, {"up": up, "outcome": "timeout"}, at_ms)
+    await journal.append(*batch_samples([sample], "poll/core-1", at_ms))
+
+
+ENGINE = textwrap.dedent(
+    """
+    import asyncio, sys
+    from pathlib import Path
+    sys.path.insert(0, sys.argv[1])
+    import running_engine
+    from collectors.journal import Journal, JournalConfig
+    from alerts.rule_files import Rules, load_rules
+    from collectors.server_measurements import CATALOGUE
+
+    async def main(folder):
+        desk = running_engine.Desk.__new__(running_engine.Desk)
+        desk.url = sys.argv[3]
+        all_rules = load_rules(CATALOGUE, folder / "own.yaml")
+        rules = Rules([r for r in all_rules if r.id == "device_unreachable"])
+        config = JournalConfig(folder=folder / "journal", reserve_bytes=0)
+        async with Journal(config, "alert", CATALOGUE) as journal:
+            async with running_engine.running(folder, desk, rules, journal):
+                print("running", flush=True)
+                await asyncio.sleep(600)
+
+    asyncio.run(main(Path(sys.argv[2])))
+    """
+)
+
+
+class EngineProcess:
+    """The engine in a process of its own, killed the way a power cut would."""
+
+    def __init__(self, folder: Path, desk: Desk) -> None:
+        tests = Path(__file__).parent
+        command = [sys.executable, "-c", ENGINE, str(tests), str(folder), desk.url]
+        self._command, self._root = command, tests.parent
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        env = {**os.environ, "PYTHONPATH": str(self._root)}
+        self._process = subprocess.Popen(
+            self._command, env=env, stdout=subprocess.PIPE, cwd=self._root
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"running\n"
+
+    def kill(self) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait(10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process = None

@@ -1,0 +1,151 @@
+"""The alert engine when it starts: after a stop, after a kill, and from the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from running_engine import (
+    Desk,
+    EngineProcess,
+    desk,  # noqa: F401 - a fixture
+    journal,  # noqa: F401 - a fixture
+    poll,
+    rules,  # noqa: F401 - a fixture
+    running,
+)
+from waiting import until
+
+from alerts.alert_access import (
+    open_alerts,
+    recent_alerts,
+    start_positions,
+)
+from alerts.rule_files import Rules
+from collectors.journal import Journal
+from collectors.store.query import Query, Row
+from probes.wire.clock import wall_ms
+
+
+async def test_a_restart_sends_nothing_twice_and_forgets_nothing(
+    tmp_path: Path,
+    desk: Desk,  # noqa: F811
+    rules: Rules,  # noqa: F811
+    journal: Journal,  # noqa: F811
+) -> None:
+    async with running(tmp_path, desk, rules, journal) as engine:
+        await poll(journal, 0)
+        await until(lambda: desk.kinds() == ["page"], "the page")
+        # If the engine stops before it records the delivery, it sends the page again.
+        await until(
+            lambda: any(row.fields.get("sent") == 1 for row in engine.samples(0)),
+            "the page to be written down",
+        )
+    async with running(tmp_path, desk, rules, journal) as engine:
+        await until(lambda: engine.cycles > 3, "some cycles")
+        assert desk.kinds() == ["page"]
+        assert [a.state for a in open_alerts(tmp_path / "alerts.sqlite")] == ["firing"]
+    # The fault ends while no engine runs.
+    await poll(journal, 1)
+    async with running(tmp_path, desk, rules, journal):
+        await until(lambda: desk.kinds() == ["page", "resolution"], "the resolution")
+
+
+async def test_a_kill_between_evaluation_and_delivery_loses_no_page(
+    tmp_path: Path,
+    desk: Desk,  # noqa: F811
+    rules: Rules,  # noqa: F811
+    journal: Journal,  # noqa: F811
+) -> None:
+    path = tmp_path / "alerts.sqlite"
+    engine = EngineProcess(tmp_path, desk)
+    try:
+        # The page is written to the outbox, and the desk refuses it.
+        desk.status = 503
+        await asyncio.to_thread(engine.start)
+        await poll(journal, 0)
+        await until(lambda: [a.state for a in open_alerts(path)] == ["firing"], "it")
+        engine.kill()
+        assert desk.pages == []
+        desk.status = 204
+        await asyncio.to_thread(engine.start)
+        await until(lambda: desk.kinds() == ["page"], "the page", seconds=30)
+        await until(lambda: _delivered(path) == 1, "its note in the book")
+        engine.kill()
+        # Killed again; the fault ends while no engine runs.
+        await poll(journal, 1)
+        await asyncio.to_thread(engine.start)
+        await until(lambda: len(desk.pages) == 2, "the resolution", seconds=30)
+        await until(lambda: _delivered(path) == 2, "its note in the book")
+        engine.kill()
+        await asyncio.to_thread(engine.start)
+        await until(lambda: not open_alerts(path), "no alert")
+    finally:
+        engine.kill()
+    assert desk.kinds() == ["page", "resolution"]
+    episodes = [page["alerts"][0]["episode"] for page in desk.pages]
+    assert Counter(episodes) == {episodes[0]: 2}
+
+
+def _delivered(path: Path) -> int:
+    import sqlite3
+
+    with contextlib.closing(sqlite3.connect(path, timeout=5)) as db:
+        sql = "SELECT count(*) FROM outbox WHERE state = 'delivered'"
+        return int(db.execute(sql).fetchone()[0])
+
+
+class AwayStore:
+    """A database that cannot be reached."""
+
+    async def write(self, batches: list[Any]) -> None:
+        raise OSError("away")
+
+    async def query(self, query: Query) -> list[Row]:
+        raise OSError("away")
+
+
+class WarmStore(AwayStore):
+    """A database with one poll in it."""
+
+    def __init__(self) -> None:
+        self.queries: list[Query] = []
+
+    async def query(self, query: Query) -> list[Row]:
+        self.queries.append(query)
+        tags = {"device": "core-1", "site": "hall", "role": "router"}
+        return [Row(wall_ms() - 5_000, tags, {"up_last": 0})]
+
+
+async def test_alerts_work_while_the_database_is_away(
+    tmp_path: Path,
+    desk: Desk,  # noqa: F811
+    rules: Rules,  # noqa: F811
+    journal: Journal,  # noqa: F811
+) -> None:
+    async with running(tmp_path, desk, rules, journal, store=AwayStore()):
+        await poll(journal, 0)
+        await until(lambda: desk.kinds() == ["page"], "the page")
+
+
+async def test_the_window_is_filled_from_the_store_at_the_start(
+    tmp_path: Path,
+    desk: Desk,  # noqa: F811
+    rules: Rules,  # noqa: F811
+    journal: Journal,  # noqa: F811
+) -> None:
+    store = WarmStore()
+    async with running(tmp_path, desk, rules, journal, store=store):
+        await until(lambda: desk.kinds() == ["page"], "the page")
+    [query] = store.queries
+    assert query.measurement == "device"
+    assert {pick.name for pick in query.picks} == {"up_last", "outcome_last"}
+
+
+def test_a_missing_file_has_no_alerts(tmp_path: Path) -> None:
+    assert open_alerts(tmp_path / "none.sqlite") == []
+    assert recent_alerts(tmp_path / "none.sqlite", 0) == []
+    assert start_positions(tmp_path / "none.sqlite") is None
