@@ -169,23 +169,23 @@ def strip(id: str, title: str, parts: Sequence[str], width: int = 240) -> Markup
     """
     counts = {kind: parts.count(kind) for kind in ("ok", "part", "bad", "none")}
     total = max(1, len(parts))
-    said = (
+    label = (
         f"Of {len(parts)} intervals: {counts['ok']} working, {counts['part']} partly, "
         f"{counts['bad']} not answering, {counts['none']} not observed."
     )
-    each = width / total
+    bar_width = width / total
     out = [
         f'<svg class="strip" role="img" viewBox="0 0 {width} 16" '
         f'preserveAspectRatio="none" aria-labelledby="{escape(id)}-t {escape(id)}-d">'
         f'<title id="{escape(id)}-t">{escape(title)}</title>'
-        f'<desc id="{escape(id)}-d">{escape(said)}</desc>'
+        f'<desc id="{escape(id)}-d">{escape(label)}</desc>'
     ]
     heights = {"ok": 16, "part": 10, "bad": 6, "none": 1}
     for n, kind in enumerate(parts):
         h = heights[kind]
         out.append(
-            f'<rect class="s-{kind}" x="{n * each:.2f}" y="{16 - h}" '
-            f'width="{max(0.5, each - 0.6):.2f}" height="{h}"/>'
+            f'<rect class="s-{kind}" x="{n * bar_width:.2f}" y="{16 - h}" '
+            f'width="{max(0.5, bar_width - 0.6):.2f}" height="{h}"/>'
         )
     out.append("</svg>")
     return Markup("".join(out))

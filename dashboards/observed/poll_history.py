@@ -93,7 +93,7 @@ def site_pieces(polls: Iterable[Poll], period: Period) -> list[ObservedPiece]:
         else:
             observed.append((poll.time_ms, until[poll]))
     changes = _changes(_rounds(ordered, until, period))
-    found: list[ObservedPiece] = []
+    pieces: list[ObservedPiece] = []
     at = 0
     for begin, end in observed:
         left = begin
@@ -101,9 +101,9 @@ def site_pieces(polls: Iterable[Poll], period: Period) -> list[ObservedPiece]:
             while at + 1 < len(changes) and changes[at + 1][0] <= left:
                 at += 1
             right = changes[at + 1][0] if at + 1 < len(changes) else end
-            found.append(ObservedPiece(left, min(right, end), changes[at][1]))
+            pieces.append(ObservedPiece(left, min(right, end), changes[at][1]))
             left = min(right, end)
-    return joined(found)
+    return joined(pieces)
 
 
 def cut_off(
@@ -119,7 +119,7 @@ def cut_off(
     """
     ordered = sorted(set(polls))
     answers = [poll for poll in ordered if poll.up]
-    found: list[Span] = []
+    spans: list[Span] = []
     failed: list[Poll] = []
     last = -1
     for poll in [*ordered, None]:
@@ -129,9 +129,9 @@ def cut_off(
         if failed:
             before = answers[last].time_ms if last >= 0 else None
             # A poll that failed just as another was answered means nothing.
-            failed = [each for each in failed if each.time_ms != before]
+            failed = [failure for failure in failed if failure.time_ms != before]
         if poll is not None:
-            failed = [each for each in failed if each.time_ms < poll.time_ms]
+            failed = [failure for failure in failed if failure.time_ms < poll.time_ms]
         if failed:
             end_ms = poll.time_ms if poll else failed[-1].time_ms
             span = failed[0].time_ms, end_ms
@@ -139,10 +139,10 @@ def cut_off(
             if is_recorded or _is_cut_off(failed, answers, last, sites, period):
                 if poll is None:
                     end_ms += period(failed[-1].time_ms)
-                found.append((span[0], end_ms))
+                spans.append((span[0], end_ms))
         failed = []
         last += 1
-    return found
+    return spans
 
 
 def clipped(
@@ -152,19 +152,19 @@ def clipped(
     removed: Sequence[Span] = (),
 ) -> list[ObservedPiece]:
     """Returns the parts of `pieces` inside `[from_ms, to_ms)` and outside `removed`."""
-    found: list[ObservedPiece] = []
+    kept: list[ObservedPiece] = []
     for piece in pieces:
         begin, end = max(piece.from_ms, from_ms), min(piece.to_ms, to_ms)
         if begin >= end:
             continue
         if not removed:
-            found.append(piece._replace(from_ms=begin, to_ms=end))
+            kept.append(piece._replace(from_ms=begin, to_ms=end))
             continue
-        found += [
+        kept += [
             ObservedPiece(first, last, piece.up, piece.share)
             for first, last in without([(begin, end)], removed)
         ]
-    return found
+    return kept
 
 
 def marks(
@@ -173,36 +173,36 @@ def marks(
     """Returns each span's mark for a strip: `ok`, `part`, `bad` or `none` (not
     observed), by what was observed in it outside `removed`."""
     left_out = merged(removed)
-    found = []
+    marks_of_spans = []
     for begin, end in spans:
         seen = clipped(pieces, begin, end, left_out)
         up = sum(piece.ms for piece in seen if piece.up)
         down = sum(piece.ms for piece in seen if not piece.up)
         if not seen:
-            found.append("none")
+            marks_of_spans.append("none")
         elif down < _LEAST_MS:
-            found.append("ok")
+            marks_of_spans.append("ok")
         else:
-            found.append("bad" if up < _LEAST_MS else "part")
-    return found
+            marks_of_spans.append("bad" if up < _LEAST_MS else "part")
+    return marks_of_spans
 
 
 def joined(pieces: Iterable[ObservedPiece]) -> list[ObservedPiece]:
     """Returns `pieces` in order of time, with adjacent ones of one kind joined."""
-    found: list[ObservedPiece] = []
+    runs: list[ObservedPiece] = []
     for piece in pieces:
         if piece.from_ms >= piece.to_ms:
             continue
-        last = found[-1] if found else None
+        last = runs[-1] if runs else None
         if (
             last is not None
             and last.to_ms == piece.from_ms
             and (last.up, last.share) == (piece.up, piece.share)
         ):
-            found[-1] = last._replace(to_ms=piece.to_ms)
+            runs[-1] = last._replace(to_ms=piece.to_ms)
         else:
-            found.append(piece)
-    return found
+            runs.append(piece)
+    return runs
 
 
 def _ordered(polls: Iterable[Poll]) -> list[Poll]:
@@ -286,7 +286,7 @@ def _edge_ms(polls: Sequence[Poll], period_ms: int) -> int:
 
 def _changes(rounds: Sequence[_Round]) -> list[tuple[int, bool]]:
     """Returns (time, reachable) of every change; the first is the beginning."""
-    found = [(rounds[0].start_ms, rounds[0].up)]
+    changes = [(rounds[0].start_ms, rounds[0].up)]
     for before, now in itertools.pairwise(rounds):
         if before.up == now.up:
             continue
@@ -298,11 +298,11 @@ def _changes(rounds: Sequence[_Round]) -> list[tuple[int, bool]]:
             failed = [p.time_ms for p in before.polls if p.time_ms > max(answers)]
             at_ms = min(failed, default=at_ms)
         # A change before the last one replaces it.
-        while found and found[-1][0] >= at_ms:
-            found.pop()
-        if not found or found[-1][1] != now.up:
-            found.append((at_ms, now.up))
-    return found
+        while changes and changes[-1][0] >= at_ms:
+            changes.pop()
+        if not changes or changes[-1][1] != now.up:
+            changes.append((at_ms, now.up))
+    return changes
 
 
 def _is_cut_off(

@@ -48,7 +48,9 @@ class Periods:
     def longest(self, from_ms: int, to_ms: int) -> int:
         """The longest period in force at any time in `[from_ms, to_ms)`."""
         held = {self.at(from_ms)}
-        held.update(self.at(each) for each in self._times if from_ms < each < to_ms)
+        held.update(
+            self.at(time_ms) for time_ms in self._times if from_ms < time_ms < to_ms
+        )
         return max(held)
 
 

@@ -144,7 +144,7 @@ async def _month(
         begin: datetime.fromtimestamp(begin / 1000, UTC).astimezone(month.zone).date()
         for begin in opened
     }
-    found: dict[Name, MergedFigures] = {}
+    merged: dict[Name, MergedFigures] = {}
     query = report_queries.experience([(begin, end) for begin, end, _ in open_times])
     for row in await ask(query):
         name = (row.tags.get("by", ""), row.tags.get("group", ""))
@@ -152,8 +152,8 @@ async def _month(
         # A second lock: the store holds no smaller group, and none is ever shown.
         small = (float_value(row, "agents_min") or 0) < rounded(least)
         if not small and hours_of(*name, hours, own) in opened[begin]:
-            found.setdefault(name, MergedFigures()).add(row, days[begin])
-    return found
+            merged.setdefault(name, MergedFigures()).add(row, days[begin])
+    return merged
 
 
 async def _laptop_counts(ask: Ask, span: Span) -> LaptopCounts:

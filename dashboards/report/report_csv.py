@@ -173,25 +173,25 @@ def _calls(content: ReportContent) -> Iterable[Sequence[Cell]]:
         *content.places,
         *content.connections,
         *content.providers,
-        *(each.experience for each in content.sites),
-        *(each.staff_at_home for each in content.sites),
+        *(site.experience for site in content.sites),
+        *(site.staff_at_home for site in content.sites),
     )
-    for each in groups:
-        values, before = each.values or {}, each.before or {}
+    for group in groups:
+        values, before = group.values or {}, group.before or {}
         yield (
             str(content.month),
-            each.by,
-            each.group,
-            figure_text.hours(each.hours),
+            group.by,
+            group.group,
+            figure_text.hours(group.hours),
             *(
-                (each.agents, each.calls, each.windows, each.days)
-                if each.values is not None
+                (group.agents, group.calls, group.windows, group.days)
+                if group.values is not None
                 else (None,) * 4
             ),
             *(values.get(f"{name}_mean") for name in _OF_GROUPS),
             before.get("call_poor_ratio_mean"),
             before.get("mos_estimated_p50_mean"),
-            each.absent or _missing(each),
+            group.absent or _missing(group),
         )
 
 
@@ -206,13 +206,13 @@ _OF_GROUPS = {
 }
 
 
-def _missing(found: report_figures.GroupFigures) -> str:
+def _missing(group: report_figures.GroupFigures) -> str:
     """`estimated MOS, loss: no call succeeded; VPN up: too few laptops`."""
     why: dict[str, list[str]] = {}
     for name, title in _OF_GROUPS.items():
-        if f"{name}_mean" not in (found.values or {}):
-            why.setdefault(found.missing(name), []).append(title)
-    return "; ".join(f"{', '.join(each)}: {text}" for text, each in why.items())
+        if f"{name}_mean" not in (group.values or {}):
+            why.setdefault(group.missing(name), []).append(title)
+    return "; ".join(f"{', '.join(titles)}: {text}" for text, titles in why.items())
 
 
 _CAUSES = (
@@ -227,15 +227,15 @@ _CAUSES = (
 
 
 def _causes(content: ReportContent) -> Iterable[Sequence[Cell]]:
-    for each in poor_call_causes.causes_by_group(content):
+    for causes in poor_call_causes.causes_by_group(content):
         yield (
             str(content.month),
-            each.by,
-            each.group,
-            each.total,
-            *(each.shares[name] for name in figure_text.CAUSES),
-            each.total_before,
-            *((each.before or {}).get(name) for name in figure_text.CAUSES),
+            causes.by,
+            causes.group,
+            causes.total,
+            *(causes.shares[name] for name in figure_text.CAUSES),
+            causes.total_before,
+            *((causes.before or {}).get(name) for name in figure_text.CAUSES),
         )
 
 
@@ -251,15 +251,15 @@ _GATEWAYS = (
 
 
 def _gateways(content: ReportContent) -> Iterable[Sequence[Cell]]:
-    for each in content.gateways:
+    for gateway in content.gateways:
         yield (
             str(content.month),
-            each.gateway.id,
-            each.availability.ratio,
-            each.availability.observed_ratio,
-            each.connect_p50_ms,
-            each.connect_p95_ms,
-            each.certificate_days,
+            gateway.gateway.id,
+            gateway.availability.ratio,
+            gateway.availability.observed_ratio,
+            gateway.connect_p50_ms,
+            gateway.connect_p95_ms,
+            gateway.certificate_days,
         )
 
 
@@ -277,8 +277,8 @@ _INCIDENTS = (
 
 
 def _incidents(content: ReportContent) -> Iterable[Sequence[Cell]]:
-    for each in content.incidents:
-        alert = each.alert
+    for incident in content.incidents:
+        alert = incident.alert
         yield (
             str(content.month),
             alert.site,
@@ -286,9 +286,9 @@ def _incidents(content: ReportContent) -> Iterable[Sequence[Cell]]:
             alert.summary or alert.title or alert.rule,
             alert.cause,
             figure_text.iso(alert.since_ms),
-            None if each.ongoing else figure_text.iso(each.to_ms),
-            _hours(each.to_ms - each.from_ms),
-            each.explains,
+            None if incident.ongoing else figure_text.iso(incident.to_ms),
+            _hours(incident.to_ms - incident.from_ms),
+            incident.explains,
         )
 
 

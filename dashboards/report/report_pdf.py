@@ -78,7 +78,7 @@ def write_pdf(html: str, css: str, path: Path) -> str:
 @contextlib.contextmanager
 def _missing_glyphs() -> Iterator[set[str]]:
     """The characters that WeasyPrint warns of as in no font."""
-    found: set[str] = set()
+    missing: set[str] = set()
 
     class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -86,12 +86,12 @@ def _missing_glyphs() -> Iterator[set[str]]:
                 r"unsupported by fonts.*\(U\+(\w+)\)", record.getMessage()
             )
             if number:
-                found.add(chr(int(number[1], 16)))
+                missing.add(chr(int(number[1], 16)))
 
     logger, handler = logging.getLogger("weasyprint"), Collect()
     logger.addHandler(handler)
     try:
-        yield found
+        yield missing
     finally:
         logger.removeHandler(handler)
 

@@ -162,10 +162,12 @@ class StatusPages:
         )
 
     async def report(self, request: Request) -> Response:
-        found = await asyncio.to_thread(self._reports.read, request.path_params["name"])
-        if found is None:
+        report = await asyncio.to_thread(
+            self._reports.read, request.path_params["name"]
+        )
+        if report is None:
             raise HTTPException(404, "There is no such report.")
-        body, kind = found
+        body, kind = report
         return Response(body, media_type=kind, headers=dict(REPORT))
 
     async def catalogue(self, request: Request) -> Response:

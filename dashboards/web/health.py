@@ -181,7 +181,9 @@ def _batteries(rows: Iterable[Row]) -> Iterable[Battery]:
             continue
         states = [row for row in own if row.values.get("state_last")]
         worst = max(states, key=lambda row: _severity(row) or 0, default=None)
-        severities = [found for row in own if (found := _severity(row)) is not None]
+        severities = [
+            severity for row in own if (severity := _severity(row)) is not None
+        ]
         # Without limits or states of its own, nothing shows that it is well.
         level, word = (
             _LEVELS[max(severities)] if severities else ("none", "No limits known")
@@ -243,15 +245,15 @@ def _clients(rows: Iterable[Row]) -> dict[str, int]:
 
 
 def _points(rows: Iterable[Row]) -> dict[str, int]:
-    found: dict[str, int] = {}
+    severities: dict[str, int] = {}
     for row in rows:
         value = _float_value(row, "value")
         if row.tags.get("class") != "ap-count" or value is None:
             continue
         if row.tags.get("radio", "").casefold().startswith(_WHOLE_POINTS):
             device = row.tags.get("device", "")
-            found[device] = max(found.get(device, 0), round(value))
-    return found
+            severities[device] = max(severities.get(device, 0), round(value))
+    return severities
 
 
 def _severity(row: Row) -> int | None:

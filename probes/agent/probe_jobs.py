@@ -125,7 +125,7 @@ class ProbeJobs:
         times_ms = self._bursts.rounds_after(results, now_ms, random.random())
         if times_ms and policy.hurry and not self.metered:
             _log.info("burst_planned probe=%s rounds=%d", probe.name, len(times_ms))
-            explaining = [each.name for each in PROBES if each.burst == "explains"]
+            explaining = [probe.name for probe in PROBES if probe.burst == "explains"]
             self._schedule.add_extra_rounds((probe.name, *explaining), times_ms)
         if not self._bursts.is_bad:
             self._schedule.drop_extra_rounds()

@@ -42,18 +42,18 @@ def number(text: str, grouping: str = ",") -> float | None:
     and what a float cannot hold (`1e999`, `nan`). `grouping` are the signs that may
     stand between groups of three digits; any other comma or point is a decimal one.
     """
-    found = _PARTS.match(text)
-    if found is None or _HEXADECIMAL.match(text) or not _UNIT.match(found["rest"]):
+    match = _PARTS.match(text)
+    if match is None or _HEXADECIMAL.match(text) or not _UNIT.match(match["rest"]):
         return None
-    plain, exponent = found["digits"].rstrip(".,"), found["exponent"] or ""
+    plain, exponent = match["digits"].rstrip(".,"), match["exponent"] or ""
     digits = _digits(plain, grouping)
     if digits is None:
         return None
     # 1.2.f and 1.2.e4 are no numbers: a second point ends a sentence or nothing.
-    points = plain != found["digits"] and "." in plain
-    if points and (exponent + found["rest"])[:1].isalpha():
+    points = plain != match["digits"] and "." in plain
+    if points and (exponent + match["rest"])[:1].isalpha():
         return None
-    sign = found["sign"].replace("\u2212", "-")
+    sign = match["sign"].replace("\u2212", "-")
     return finite(float(sign + digits + exponent))
 
 

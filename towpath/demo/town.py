@@ -292,7 +292,9 @@ class Switches:
     """All switches of the council. The library's line can be cut and repaired."""
 
     def __init__(self, ports: dict[str, int]) -> None:
-        self.by_id = {each.id: build_switch(each, ports[each.id]) for each in SWITCHES}
+        self.by_id = {
+            switch.id: build_switch(switch, ports[switch.id]) for switch in SWITCHES
+        }
         self._beyond = [s.id for s in SWITCHES if s.site == "library"]
 
     async def __aenter__(self) -> Self:
