@@ -245,15 +245,15 @@ def _clients(rows: Iterable[Row]) -> dict[str, int]:
 
 
 def _points(rows: Iterable[Row]) -> dict[str, int]:
-    severities: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for row in rows:
         value = _float_value(row, "value")
         if row.tags.get("class") != "ap-count" or value is None:
             continue
         if row.tags.get("radio", "").casefold().startswith(_WHOLE_POINTS):
             device = row.tags.get("device", "")
-            severities[device] = max(severities.get(device, 0), round(value))
-    return severities
+            counts[device] = max(counts.get(device, 0), round(value))
+    return counts
 
 
 def _severity(row: Row) -> int | None:
