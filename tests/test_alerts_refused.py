@@ -10,6 +10,12 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from mail_server import (
+    Post,
+    mail_config,
+    plain_server,  # noqa: F401 - a fixture
+    post,  # noqa: F401 - a fixture
+)
 from running_engine import (
     Desk,
     EngineProcess,
@@ -18,12 +24,6 @@ from running_engine import (
     poll,
     rules,  # noqa: F401 - a fixture
     running,
-)
-from test_alerts_notify import (
-    Post,
-    mail_config,
-    plain_server,  # noqa: F401 - a fixture
-    post,  # noqa: F401 - a fixture
 )
 from waiting import until
 
