@@ -7,7 +7,7 @@ import asyncio
 import resource
 import sys
 
-from agents import EndlessWalk
+from bad_walks import EndlessWalk
 
 from collectors.estate import Device
 from collectors.snmp import SnmpConfig, credential

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agents import Recorded
+from recorded_agents import Recorded
 
 from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import DeviceFacts, poll_once

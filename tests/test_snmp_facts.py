@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import services
-from agents import Recorded, Silent
+from bad_answers import Silent
 from hypothesis import given
 from hypothesis import strategies as st
+from recorded_agents import Recorded
 from rich.console import Console
 
 from collectors.snmp import CredentialError, credential

@@ -7,22 +7,24 @@ import sys
 from pathlib import Path
 
 import pytest
-from agents import (
+from bad_answers import (
     AnswersTheLastRequest,
     CounterAsText,
-    Disorderly,
-    EmptyWhenMuch,
-    EndlessWalk,
     Garbling,
     Huge,
     Lossy,
-    NoBulk,
-    SameRowAgain,
     Silent,
-    SilentWhenMuch,
-    TooBig,
     Truncated,
     Twice,
+)
+from bad_walks import (
+    Disorderly,
+    EmptyWhenMuch,
+    EndlessWalk,
+    NoBulk,
+    SameRowAgain,
+    SilentWhenMuch,
+    TooBig,
 )
 
 from collectors.snmp import credential

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import recordings
-from agents import Recorded
+from recorded_agents import Recorded
 
 from collectors.batch import Batch, check_batch
 from collectors.server_measurements import CATALOGUE

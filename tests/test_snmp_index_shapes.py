@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import services
-from agents import RecordedRaw
 from hypothesis import given
 from hypothesis import strategies as st
+from recorded_agents import RecordedRaw
 
 from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import poll_once

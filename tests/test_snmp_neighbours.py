@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agents import Unordered
+from bad_walks import Unordered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

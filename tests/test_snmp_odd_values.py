@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import services
-from agents import RecordedRaw
 from odd_switch import (
     ABSENT,
     CELLS,
@@ -24,6 +23,7 @@ from odd_switch import (
     sound_facts,
     table_rows,
 )
+from recorded_agents import RecordedRaw
 
 from collectors.snmp.polling import device_findings
 from collectors.snmp.session import oids

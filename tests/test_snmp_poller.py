@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from agents import Lossy, Silent
+from bad_answers import Lossy, Silent
 from polled_switches import QUICK, device, estate, numbers, polling
 from waiting import until
 

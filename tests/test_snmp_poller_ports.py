@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from agents import Cached
+from bad_answers import Cached
 from polled_switches import MEGABIT, QUICK, device, estate, numbers, polling
 from waiting import until
 

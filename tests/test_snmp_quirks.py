@@ -9,13 +9,13 @@ import itertools
 
 import msgspec
 import pytest
-from agents import (
+from bad_answers import Padded
+from bad_walks import (
     BrokenExtension,
     NextIsLate,
     NoBulk,
     NoBulkOfOneTable,
     OneAtATime,
-    Padded,
     SilentExtension,
     SkipsRows,
 )

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import services
-from agents import RecordedRaw
 from odd_switch import CREDENTIALS, LIBRARIES, OddSwitch, read_facts, table_rows
+from recorded_agents import RecordedRaw
 
 from collectors.snmp.polling import device_findings
 from collectors.snmp.polling.health_rows import SEVERITIES, severity
